@@ -1,0 +1,1 @@
+"""Typed models of Istio's and Kubernetes' kinds, their parsing, validation and diagnostics."""

@@ -1,0 +1,45 @@
+"""What is wrong with a document, and where: the one form in which every room reports a user's mistake."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """How much a diagnostic matters: an error keeps its document out of force, a warning does not."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Origin:
+    """A place in a user's file. `line` counts from 1; 0 means the file as a whole."""
+
+    file: str
+    line: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}" if self.line else self.file
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One finding about one place.
+
+    `code` is an analysis code as Istio numbers them (IST0101, IST0106...) or one of ours (MZ0001...);
+    `path` is the field's path as the user wrote it (`spec.http[0].route[1].weight`), empty for a document
+    or file as a whole; `message` says what is wrong and, after a semicolon, what would be right.
+    """
+
+    severity: Severity
+    code: str
+    message: str
+    origin: Origin
+    path: str = ""
+
+    def __str__(self) -> str:
+        where = f"{self.origin}: {self.path}: " if self.path else f"{self.origin}: "
+        return where + self.message

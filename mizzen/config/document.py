@@ -1,0 +1,82 @@
+"""Documents: raw as a file gives them, and configurations as they are once typed and valid."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Generic, Protocol, TypeVar
+
+from mizzen.config.diagnostics import Origin
+
+Spec = TypeVar("Spec", covariant=True)
+
+FieldPath = tuple[str | int, ...]
+"""A path into a document: `("spec", "http", 0, "route")`."""
+
+
+class Lines(Protocol):
+    """Tells the line of a field of one document."""
+
+    def line_of(self, path: Sequence[str | int]) -> int:
+        """Return the line (from 1) of the field at `path`, or of its nearest ancestor that has one."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ConfigKey:
+    """The name under which a configuration is known: at most one valid version is in force for each key."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Document:
+    """One YAML document of a supported kind, not yet typed. `content` is what the YAML says, whole."""
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+    content: Mapping[str, Any]
+    origin: Origin
+    lines: Lines
+
+    @property
+    def key(self) -> ConfigKey:
+        """The key of the configuration that this document describes."""
+        return ConfigKey(self.kind, self.namespace, self.name)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Config(Generic[Spec]):
+    """A typed and valid configuration: Istio's `config.Config`.
+
+    Compared and hashed by identity: an unchanged document keeps its object over a reload, and everything
+    computed from it is remembered by that identity. `spec` is the typed `spec` of an Istio kind; for a
+    Kubernetes kind it is the typed document without apiVersion, kind and metadata.
+    """
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+    spec: Spec
+    origin: Origin
+    lines: Lines = field(repr=False)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    creation_timestamp: datetime | None = None
+
+    @property
+    def key(self) -> ConfigKey:
+        """The key under which this configuration is in force."""
+        return ConfigKey(self.kind, self.namespace, self.name)
+
+    def origin_of(self, *path: str | int) -> Origin:
+        """Return the file and line of the field at `path`, for example `origin_of("spec", "http", 0)`."""
+        return Origin(self.origin.file, self.lines.line_of(path))
