@@ -23,7 +23,7 @@ def outbound_cluster_name(port: int, subset: str, hostname: str) -> str:
 
 
 def inbound_cluster_name(target_port: int) -> str:
-    """Return the name of the cluster that reaches the proxy's own workload on *its* port: `inbound|8080||`."""
+    """Return the name of the cluster that reaches the workload itself, on its own port: `inbound|8080||`."""
     return f"inbound|{target_port}||"
 
 

@@ -1,0 +1,227 @@
+"""Endpoints: the addresses behind each cluster, as ClusterLoadAssignments.
+
+Sources: pilot/pkg/xds/endpoints of Istio; envoy.config.endpoint.v3 of Envoy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping
+from ipaddress import ip_address
+from typing import Any
+
+from envoy.config.core.v3 import base_pb2
+from envoy.config.endpoint.v3 import endpoint_pb2
+
+from mizzen.config.mesh_config import MeshConfig
+from mizzen.config.models import ClientTLSMode, ClientTLSSettings
+from mizzen.mesh.destination_rules import EffectiveTrafficPolicy, MergedDestinationRule
+from mizzen.mesh.profile import OutboundProfile
+from mizzen.mesh.service import Endpoint, EndpointPool, HealthStatus, Service
+from mizzen.translator.destinations import Destination, Discovery, destinations
+from mizzen.translator.localities import (
+    LocalityGroup,
+    LocalityPolicy,
+    arrange,
+    group_by_locality,
+    locality_policy,
+)
+from mizzen.xds import Resource
+
+_UNIX = "unix://"
+_DRAINING_LABEL = "istio.io/draining"
+_PERSISTENT_SESSION_LABEL = "istio.io/persistent-session"
+
+_CANONICAL_NAME = ("service.istio.io/canonical-name", "app.kubernetes.io/name", "app")
+_CANONICAL_REVISION = ("service.istio.io/canonical-revision", "app.kubernetes.io/version", "version")
+
+_HEALTH = {HealthStatus.UNHEALTHY: base_pb2.UNHEALTHY, HealthStatus.DRAINING: base_pb2.DRAINING}
+
+
+def load_assignments(
+    service: Service,
+    rule: MergedDestinationRule | None,
+    pool: EndpointPool | None,
+    profile: OutboundProfile,
+    mesh_config: MeshConfig,
+    *,
+    sni_dnat: bool = False,
+) -> tuple[Resource, ...]:
+    """Return a load assignment for every EDS cluster that `outbound_clusters` makes of the same arguments.
+
+    One without endpoints holds just its name: Envoy then answers 503 at once instead of waiting.
+    """
+    origins = service.origins + (() if rule is None else tuple(each.origin for each in rule.configs))
+    return tuple(
+        Resource.of(cluster_load_assignment(destination, pool, profile, mesh_config), origins=origins)
+        for destination in destinations(service, rule, profile, mesh_config, sni_dnat=sni_dnat)
+        if destination.discovery is Discovery.EDS
+    )
+
+
+def empty_load_assignment(name: str) -> Resource:
+    """Return the answer for a cluster of which nothing is known: asked for, EDS is always answered."""
+    return Resource.of(endpoint_pb2.ClusterLoadAssignment(cluster_name=name))
+
+
+def load_assignments_key(
+    service: Service,
+    rule: MergedDestinationRule | None,
+    pool: EndpointPool | None,
+    profile: OutboundProfile,
+    mesh_config: MeshConfig,
+) -> Hashable:
+    """Return everything that `load_assignments` reads, as a key for the memo of one mesh configuration.
+
+    Of the profile only what counts is in it, so that proxies far apart share what does not depend on them.
+    """
+    return (
+        "load_assignments",
+        service,
+        rule,
+        pool,
+        profile.type,
+        proxy_place(service, rule, profile, mesh_config),
+    )
+
+
+def proxy_place(
+    service: Service, rule: MergedDestinationRule | None, profile: OutboundProfile, mesh_config: MeshConfig
+) -> Hashable:
+    """Return where the proxy is, if any cluster of `service` orders its endpoints by that; None if none does."""
+    for destination in destinations(service, rule, profile, mesh_config):
+        if policy_of(destination, mesh_config).reads_proxy:
+            return (profile.locality, profile.network, profile.cluster_id, profile.labels)
+    return None
+
+
+def policy_of(destination: Destination, mesh_config: MeshConfig) -> LocalityPolicy:
+    """Return what is done about localities for one cluster."""
+    policy = destination.policy
+    return locality_policy(
+        policy.load_balancer, policy.outlier_detection is not None, destination.service, mesh_config
+    )
+
+
+def cluster_load_assignment(
+    destination: Destination, pool: EndpointPool | None, profile: OutboundProfile, mesh_config: MeshConfig
+) -> Any:
+    """Return the endpoints of one cluster, by locality and priority; no groups if there are none."""
+    members = selected_endpoints(destination, pool)
+    message = endpoint_pb2.ClusterLoadAssignment(cluster_name=destination.name)
+    if not members:
+        return message
+    groups = arrange(group_by_locality(members), policy_of(destination, mesh_config), profile)
+    for group in groups:
+        _add_group(message.endpoints.add(), group, destination)
+    return message
+
+
+def selected_endpoints(destination: Destination, pool: EndpointPool | None) -> list[Endpoint]:
+    """Return the endpoints of a destination: those that serve its port, take traffic and bear its labels.
+
+    An address that is a name is of use only to the clusters that resolve it. With sni_dnat names only those
+    that speak mTLS are kept: the gateway passes their connections on as they are.
+    """
+    if pool is None:
+        return []
+    service, port_name = destination.service, destination.port.name
+    labels: Mapping[str, str] = {} if destination.subset is None else destination.subset.labels
+    named = destination.discovery.is_inline
+    keep_unhealthy = not _min_health_percent(destination.policy)
+    keep_draining = _PERSISTENT_SESSION_LABEL in service.labels
+    only_mtls = destination.name.startswith("outbound_.")
+    return [
+        endpoint
+        for endpoint in pool.endpoints
+        if endpoint.port_named(port_name) is not None
+        and _takes_traffic(endpoint, keep_unhealthy, keep_draining)
+        and endpoint.has_labels(labels)
+        and (named or _is_dialable(endpoint.address))
+        and (not only_mtls or endpoint.tls_mode == "istio")
+    ]
+
+
+def _min_health_percent(policy: EffectiveTrafficPolicy) -> int:
+    return 0 if policy.outlier_detection is None else policy.outlier_detection.min_health_percent
+
+
+def _takes_traffic(endpoint: Endpoint, keep_unhealthy: bool, keep_draining: bool) -> bool:
+    """Unhealthy endpoints are sent, and marked as such, unless a panic threshold would use them all the same."""
+    if not endpoint.address or endpoint.health is HealthStatus.TERMINATING:
+        return False
+    if endpoint.health is HealthStatus.UNHEALTHY:
+        return keep_unhealthy
+    draining = endpoint.health is HealthStatus.DRAINING or endpoint.has_labels({_DRAINING_LABEL: "true"})
+    return keep_draining or not draining
+
+
+def _is_dialable(address: str) -> bool:
+    if address.startswith(_UNIX):
+        return True
+    try:
+        ip_address(address)
+    except ValueError:
+        return False
+    return True
+
+
+def _add_group(message: Any, group: LocalityGroup, destination: Destination) -> None:
+    locality = message.locality
+    locality.SetInParent()
+    if group.locality.region:
+        locality.region = group.locality.region
+    if group.locality.zone:
+        locality.zone = group.locality.zone
+    if group.locality.subzone:
+        locality.sub_zone = group.locality.subzone
+    message.load_balancing_weight.value = group.weight
+    if group.priority:
+        message.priority = group.priority
+    for endpoint in group.endpoints:
+        _add_endpoint(message.lb_endpoints.add(), endpoint, destination)
+
+
+def _add_endpoint(message: Any, endpoint: Endpoint, destination: Destination) -> None:
+    address = message.endpoint.address
+    if endpoint.address.startswith(_UNIX):
+        address.pipe.path = endpoint.address.removeprefix(_UNIX)
+    else:
+        socket = address.socket_address
+        socket.address = endpoint.address
+        socket.port_value = endpoint.port_named(destination.port.name) or 0
+    message.load_balancing_weight.value = endpoint.weight or 1
+    health = _HEALTH.get(endpoint.health)
+    if health is not None:
+        message.health_status = health
+    metadata = message.metadata.filter_metadata
+    metadata["istio"].fields["workload"].string_value = workload_text(endpoint)
+    mode = tls_mode(endpoint, destination.policy.tls)
+    if mode:
+        metadata["envoy.transport_socket_match"].fields["tlsMode"].string_value = mode
+
+
+def tls_mode(endpoint: Endpoint, tls: ClientTLSSettings | None) -> str:
+    """Return the mode by which a cluster picks the endpoint's transport socket, empty for plain text.
+
+    A rule with TLS settings decides for all endpoints; without one the endpoint itself says what it speaks.
+    """
+    if tls is not None:
+        speaks = tls.mode == ClientTLSMode.ISTIO_MUTUAL and endpoint.tls_mode != "disabled"
+    else:
+        speaks = endpoint.tls_mode == "istio"
+    return endpoint.tls_mode if speaks else ""
+
+
+def workload_text(endpoint: Endpoint) -> str:
+    """Return what telemetry says of an endpoint: `workload;namespace;service;revision;cluster`, the revision
+    empty if it is the latest."""
+    labels = dict(endpoint.labels)
+    service = _first(labels, _CANONICAL_NAME) or endpoint.workload_name
+    revision = _first(labels, _CANONICAL_REVISION)
+    if revision == "latest":
+        revision = ""
+    return ";".join((endpoint.workload_name, endpoint.namespace, service, revision, endpoint.cluster_id))
+
+
+def _first(labels: Mapping[str, str], keys: Iterable[str]) -> str:
+    return next((labels[key] for key in keys if labels.get(key)), "")
