@@ -1,0 +1,1 @@
+"""The command `mizzen`: each command parses its arguments, calls the library, and prints."""

@@ -1,0 +1,71 @@
+"""`mizzen analyze`: says what is wrong with a configuration before anyone serves it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from mizzen.config.diagnostics import Diagnostic
+
+
+class Output(StrEnum):
+    """How findings are printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+def analyze(
+    paths: Annotated[list[Path], typer.Argument(help="Files and folders of YAML.", metavar="PATH...")],
+    mesh_config: Annotated[
+        Path | None, typer.Option("--mesh-config", help="A file with Istio's MeshConfig.", metavar="FILE")
+    ] = None,
+    output: Annotated[Output, typer.Option("-o", "--output", help="The form of the findings.")] = Output.TEXT,
+    notices: Annotated[bool, typer.Option("--notices", help="Say also what is only worth knowing.")] = False,
+) -> None:
+    """Check files: `file:line: error|warning CODE message`, one finding a line; exit 1 if there is an error."""
+    from mizzen.cli.loading import load
+    from mizzen.config.diagnostics import Severity
+    from mizzen.mesh.analysis import analyze as analyze_mesh
+    from mizzen.mesh.snapshot import Mesh
+
+    loaded = load(paths, mesh_config)
+    mesh = Mesh.build(loaded.configs, loaded.mesh_config)
+    found = {*loaded.diagnostics, *mesh.diagnostics, *analyze_mesh(mesh)}
+    shown = [finding for finding in found if notices or finding.severity is not Severity.INFO]
+    shown.sort(key=lambda finding: (finding.origin, finding.path, finding.code, finding.message))
+    if output is Output.JSON:
+        _print_json(shown)
+    else:
+        for finding in shown:
+            typer.echo(_line(finding))
+    errors = sum(finding.severity is Severity.ERROR for finding in shown)
+    warnings = sum(finding.severity is Severity.WARNING for finding in shown)
+    typer.echo(
+        f"{_count(len(loaded.configs), 'document')} in force: {_count(errors, 'error')}, "
+        f"{_count(warnings, 'warning')}",
+        err=True,
+    )
+    if errors:
+        raise typer.Exit(1)
+
+
+def _line(finding: Diagnostic) -> str:
+    path = f"{finding.path}: " if finding.path else ""
+    return f"{finding.origin}: {finding.severity} {finding.code} {path}{finding.message}"
+
+
+def _print_json(findings: list[Diagnostic]) -> None:
+    import json
+
+    from mizzen.server.findings import as_json
+
+    typer.echo(json.dumps([as_json(finding) for finding in findings], indent=2, ensure_ascii=False))
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -1,0 +1,55 @@
+"""Reading configurations and node files for the commands that work offline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mizzen.cli.failure import Failure
+
+if TYPE_CHECKING:
+    from mizzen.mesh.proxy import Proxy
+    from mizzen.sources.loading import LoadedConfigs
+
+
+def load(paths: Sequence[Path], mesh_config: Path | None) -> LoadedConfigs:
+    """Read `paths`; raise Failure naming the first that is not there. Invalid documents are diagnostics."""
+    from mizzen.sources.loading import load_configs
+
+    for path in (*paths, *([mesh_config] if mesh_config else [])):
+        if not path.exists():
+            raise Failure(f"{path}: there is no such file or folder", exit_code=2)
+    return load_configs(paths, mesh_config=mesh_config)
+
+
+def load_node(file: Path) -> Proxy:
+    """Read an Envoy `Node` from a JSON or YAML file; raise Failure, with the file's name, if it is not one.
+
+    A whole Envoy bootstrap will do as well: its `node` is taken.
+    """
+    from mizzen.mesh.proxy import NodeError, Proxy
+
+    node = node_content(file)
+    try:
+        return Proxy.from_node(node)
+    except NodeError as error:
+        raise Failure(f"{file}: {error}") from error
+
+
+def node_content(file: Path) -> Mapping[str, Any]:
+    """Read the mapping that a node file holds; raise Failure if it cannot be read or is not a mapping."""
+    import yaml
+
+    try:
+        content = yaml.safe_load(file.read_bytes())
+    except OSError as error:
+        raise Failure(f"{file}: {error.strerror or error}", exit_code=2) from error
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        problem = " ".join(str(error).split())
+        raise Failure(f"{file}: this is neither YAML nor JSON: {problem}") from error
+    if isinstance(content, dict) and isinstance(content.get("node"), dict):
+        content = content["node"]
+    if not isinstance(content, dict):
+        raise Failure(f"{file}: a node file is a mapping with an `id`, as `id: sidecar~10.0.0.7~app.ns~ns.svc...`")
+    return content

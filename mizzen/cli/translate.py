@@ -1,0 +1,80 @@
+"""`mizzen translate`: what one proxy would be sent, offline."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Output(StrEnum):
+    """The form of the resources."""
+
+    JSON = "json"
+    YAML = "yaml"
+
+
+class Kind(StrEnum):
+    """The kinds of resources."""
+
+    CLUSTERS = "clusters"
+    ENDPOINTS = "endpoints"
+    LISTENERS = "listeners"
+    ROUTES = "routes"
+    SECRETS = "secrets"
+
+
+def translate(
+    config: Annotated[
+        list[Path], typer.Option("--config", help="A file or folder of YAML; may be repeated.", metavar="PATH")
+    ],
+    node: Annotated[
+        Path, typer.Option("--node", help="The proxy: an Envoy Node as YAML or JSON.", metavar="FILE")
+    ],
+    mesh_config: Annotated[
+        Path | None, typer.Option("--mesh-config", help="A file with Istio's MeshConfig.", metavar="FILE")
+    ] = None,
+    output: Annotated[Output, typer.Option("-o", "--output", help="The form of the resources.")] = Output.JSON,
+    kind: Annotated[Kind | None, typer.Option("--type", help="Print the resources of one kind only.")] = None,
+    show_secrets: Annotated[
+        bool, typer.Option("--show-secrets", help="Print private keys instead of [redacted].")
+    ] = False,
+) -> None:
+    """Print everything that one proxy would be sent: clusters, endpoints, listeners, routes, secrets.
+
+    What is wrong with the configuration goes to standard error; what is valid is translated all the same, as
+    the server does. Exit 1 if there was an error.
+    """
+    from mizzen.api import translate as translate_for
+    from mizzen.cli.loading import load, load_node
+    from mizzen.config.diagnostics import Severity
+    from mizzen.mesh.snapshot import Mesh
+
+    proxy = load_node(node)
+    loaded = load(config, mesh_config)
+    mesh = Mesh.build(loaded.configs, loaded.mesh_config)
+    resources = translate_for(mesh, proxy)
+    content = resources.as_dict(show_secrets=show_secrets)
+    if kind is not None:
+        content = {kind.value: content[kind.value]}
+    _print(content, output)
+    findings = dict.fromkeys((*loaded.diagnostics, *mesh.diagnostics, *resources.diagnostics))
+    for finding in findings:
+        if finding.severity is not Severity.INFO:
+            typer.echo(f"{finding.severity}: {finding}", err=True)
+    if any(finding.severity is Severity.ERROR for finding in findings):
+        raise typer.Exit(1)
+
+
+def _print(content: object, output: Output) -> None:
+    if output is Output.JSON:
+        import json
+
+        typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
+        return
+    import yaml
+
+    text = yaml.dump(content, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True, width=120)
+    typer.echo(text, nl=False)

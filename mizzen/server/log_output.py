@@ -1,0 +1,85 @@
+"""Where log lines go, and what they look like.
+
+A log that can no longer be written (a full disk, a closed pipe) must not end the service: such a line is
+counted and dropped.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from typing import IO, Any, Literal
+
+import structlog
+
+LogFormat = Literal["text", "json"]
+LEVELS = ("debug", "info", "warning", "error")
+
+
+class ResilientStream:
+    """A text stream that never raises: what cannot be written is counted by `on_lost`."""
+
+    def __init__(self, stream: IO[str], on_lost: Callable[[], None]) -> None:
+        self._stream = stream
+        self._on_lost = on_lost
+
+    def write(self, text: str) -> int:
+        """Write `text`; on failure drop it and count it."""
+        try:
+            return self._stream.write(text)
+        except (OSError, ValueError):  # ValueError: the stream was closed
+            self._on_lost()
+            return 0
+
+    def flush(self) -> None:
+        """Flush what was written; on failure count it as lost."""
+        try:
+            self._stream.flush()
+        except (OSError, ValueError):
+            self._on_lost()
+
+    def isatty(self) -> bool:
+        """Return whether a person reads along."""
+        try:
+            return self._stream.isatty()
+        except ValueError:
+            return False
+
+
+def configure_logging(
+    log_format: LogFormat = "text",
+    level: str = "info",
+    *,
+    stream: IO[str] | None = None,
+    on_lost: Callable[[], None] = lambda: None,
+) -> None:
+    """Send structlog's and the standard library's records to `stream` (standard error), one line each.
+
+    `on_lost` is called for every line that could not be written.
+    """
+    output = ResilientStream(stream if stream is not None else sys.stderr, on_lost)
+    threshold = getattr(logging, level.upper())
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    renderer: Any
+    if log_format == "json":
+        shared.append(structlog.processors.format_exc_info)
+        renderer = structlog.processors.JSONRenderer()
+    else:
+        renderer = structlog.dev.ConsoleRenderer(colors=output.isatty(), pad_event_to=0)
+    structlog.configure(
+        processors=[*shared, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=structlog.PrintLoggerFactory(file=output),  # type: ignore[arg-type]
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(output)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))
+    # The libraries beneath are only heard when something is wrong with them.
+    logging.basicConfig(level=max(threshold, logging.WARNING), handlers=[handler], force=True)
+    logging.raiseExceptions = False
