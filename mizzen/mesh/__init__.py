@@ -1,0 +1,1 @@
+"""The immutable snapshot of a mesh: services, workloads, and the rules that apply to each of them."""

@@ -1,0 +1,193 @@
+"""Hosts as rules name them: exact or beginning with `*`, their order, and indexes over many of them.
+
+The algebra is Istio's pkg/config/host: a wildcard is a name whose first character is `*`, and the `*` stands
+for any text, so `*foo.com` is legal beside `*.foo.com`; the first covers `foo.com`, the second does not.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from bisect import bisect_left, insort
+from collections.abc import Iterator, Mapping
+from typing import Generic, TypeVar
+
+Value = TypeVar("Value", covariant=True)
+
+
+def is_wildcard(host: str) -> bool:
+    """Return whether `host` begins with `*`."""
+    return host.startswith("*")
+
+
+def matches(left: str, right: str) -> bool:
+    """Return whether some name is covered by both hosts; the order of the arguments does not matter."""
+    if is_wildcard(left):
+        if is_wildcard(right):
+            longer, shorter = (left, right) if len(left) >= len(right) else (right, left)
+            return longer.endswith(shorter[1:])
+        return right.endswith(left[1:])
+    if is_wildcard(right):
+        return left.endswith(right[1:])
+    return left == right
+
+
+def subset_of(narrow: str, wide: str) -> bool:
+    """Return whether every name covered by `narrow` is covered by `wide`."""
+    if not is_wildcard(wide):
+        return narrow == wide
+    if is_wildcard(narrow) and len(narrow) < len(wide):
+        return False
+    return narrow.removeprefix("*").endswith(wide[1:])
+
+
+def specificity(host: str) -> tuple[bool, int, str]:
+    """Return a sort key that puts the more specific host first: exact, then longer, then alphabetical."""
+    return (is_wildcard(host), -len(host), host)
+
+
+def resolve_short_name(host: str, namespace: str, domain: str = "cluster.local") -> str:
+    """Return the full name of `host` as a rule in `namespace` means it.
+
+    A name without a dot gets `.namespace.svc.domain`, or `.namespace` if `domain` is empty; a name with a
+    dot, a wildcard and an IP address are left alone (Istio's model.ResolveShortnameToFQDN).
+    """
+    if not host or "." in host or host.startswith("*") or (":" in host and _is_ip(host)):
+        return host
+    return f"{host}.{namespace}.svc.{domain}" if domain else f"{host}.{namespace}"
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+class HostIndex(Generic[Value]):
+    """Values by host, exact and wildcard, immutable. No lookup walks over the hosts.
+
+    A wildcard lookup tries the distinct lengths of the wildcards that are there (a handful, 254 at most).
+    """
+
+    __slots__ = ("_exact", "_lengths", "_lengths_longest_first", "_reversed", "_wildcard")
+
+    def __init__(self, values: Mapping[str, Value] | None = None) -> None:
+        self._exact: dict[str, Value] = {}
+        self._wildcard: dict[str, Value] = {}
+        self._lengths: dict[int, int] = {}
+        self._lengths_longest_first: tuple[int, ...] = ()
+        # Each host backwards, sorted, so that hosts with one ending stand together; made when first needed.
+        self._reversed: list[str] | None = None
+        if values:
+            for host, value in values.items():
+                (self._wildcard if is_wildcard(host) else self._exact)[host] = value
+            for host in self._wildcard:
+                self._lengths[len(host)] = self._lengths.get(len(host), 0) + 1
+            self._lengths_longest_first = tuple(sorted(self._lengths, reverse=True))
+
+    def updated(self, changes: Mapping[str, Value | None]) -> HostIndex[Value]:
+        """Return an index with the values of `changes` put in; None takes a host out."""
+        if not changes:
+            return self
+        new: HostIndex[Value] = HostIndex()
+        touches_wildcards = any(is_wildcard(host) for host in changes)
+        touches_exact = any(not is_wildcard(host) for host in changes)
+        new._exact = dict(self._exact) if touches_exact else self._exact
+        new._wildcard = dict(self._wildcard) if touches_wildcards else self._wildcard
+        new._lengths = dict(self._lengths) if touches_wildcards else self._lengths
+        keep_reversed = self._reversed is not None and len(changes) < 100
+        new._reversed = list(self._reversed) if keep_reversed and self._reversed is not None else None
+        for host, value in changes.items():
+            new._put(host, value)
+        new._lengths_longest_first = (
+            tuple(sorted(new._lengths, reverse=True)) if touches_wildcards else self._lengths_longest_first
+        )
+        return new
+
+    def _put(self, host: str, value: Value | None) -> None:
+        values = self._wildcard if is_wildcard(host) else self._exact
+        known = host in values
+        if value is not None:
+            values[host] = value
+        elif known:
+            del values[host]
+        if known == (value is not None):
+            return
+        if is_wildcard(host):
+            count = self._lengths.get(len(host), 0) + (-1 if known else 1)
+            if count:
+                self._lengths[len(host)] = count
+            else:
+                del self._lengths[len(host)]
+        if self._reversed is not None:
+            backwards = host[::-1]
+            if known:
+                del self._reversed[bisect_left(self._reversed, backwards)]
+            else:
+                insort(self._reversed, backwards)
+
+    def __len__(self) -> int:
+        return len(self._exact) + len(self._wildcard)
+
+    def __contains__(self, host: str) -> bool:
+        return host in self._exact or host in self._wildcard
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._exact
+        yield from self._wildcard
+
+    def get(self, host: str) -> Value | None:
+        """Return the value of exactly this host (`*.a.com` is asked for by that name), or None."""
+        return self._wildcard.get(host) if is_wildcard(host) else self._exact.get(host)
+
+    def covering(self, host: str) -> Iterator[tuple[str, Value]]:
+        """Yield the hosts of the index that cover all of `host`, with their values, most specific first."""
+        if not is_wildcard(host):
+            if host in self._exact:
+                yield host, self._exact[host]
+            tail = host
+        else:
+            tail = host[1:]
+        for length in self._lengths_longest_first:
+            start = len(tail) - (length - 1)
+            if start < 0:
+                continue
+            candidate = "*" + tail[start:]
+            if candidate in self._wildcard:
+                yield candidate, self._wildcard[candidate]
+
+    def most_specific(self, host: str) -> tuple[str, Value] | None:
+        """Return the most specific host that covers all of `host`, with its value (Istio's
+        MostSpecificHostMatch), or None."""
+        return next(self.covering(host), None)
+
+    def under(self, host: str) -> Iterator[tuple[str, Value]]:
+        """Yield the hosts of the index that `host` covers wholly, with their values, in no useful order."""
+        if not is_wildcard(host):
+            if host in self._exact:
+                yield host, self._exact[host]
+            return
+        if host == "*":
+            yield from self._exact.items()
+            yield from self._wildcard.items()
+            return
+        if self._reversed is None:
+            self._reversed = sorted(name[::-1] for name in self)
+        ending = host[:0:-1]
+        for position in range(bisect_left(self._reversed, ending), len(self._reversed)):
+            backwards = self._reversed[position]
+            if not backwards.startswith(ending):
+                return
+            name = backwards[::-1]
+            if is_wildcard(name):
+                yield name, self._wildcard[name]
+            else:
+                yield name, self._exact[name]
+
+    def matching(self, host: str) -> Iterator[tuple[str, Value]]:
+        """Yield the hosts of the index that `matches` pairs with `host`, each once, in no useful order."""
+        for name, value in self.covering(host):
+            if name != host:
+                yield name, value
+        yield from self.under(host)

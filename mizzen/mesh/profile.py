@@ -1,0 +1,103 @@
+"""What outbound translation may know of a proxy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Literal
+
+from mizzen.mesh.proxy import InterceptionMode, Proxy, ProxyType
+from mizzen.mesh.service import Locality
+
+IPFamily = Literal["V4_ONLY", "V6_ONLY", "ALL"]
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundProfile:
+    """All that outbound translation may read of a proxy. Compared by value: proxies that no rule can tell
+    apart have equal profiles, and share everything that is built from them.
+
+    `labels` holds only those whose keys some rule mentions; `node_name` is empty unless a service asks for
+    endpoints on the client's node.
+    """
+
+    type: ProxyType
+    namespace: str
+    dns_domain: str
+    labels: tuple[tuple[str, str], ...] = ()
+    ip_family: IPFamily = "V4_ONLY"
+    locality: Locality = field(default_factory=Locality)
+    network: str = ""
+    cluster_id: str = ""
+    interception_mode: InterceptionMode = "REDIRECT"
+    node_name: str = ""
+    http_proxy_port: int | None = None
+    idle_timeout: timedelta | None = None
+    http10: bool = False
+    dns_capture: bool = False
+    dns_auto_allocate: bool = False
+    unprivileged_pod: bool = False
+    envoy_status_port: int | None = None
+    envoy_prometheus_port: int | None = None
+    istio_version: str = ""
+    requested_network_view: tuple[str, ...] = ()
+    tls_client_cert_chain: str = ""
+    tls_client_key: str = ""
+    tls_client_root_cert: str = ""
+    outbound_listener_exact_balance: bool = False
+    credential: bool = False
+    file_credential: bool = False
+
+    @property
+    def is_router(self) -> bool:
+        """Whether the proxy is a gateway."""
+        return self.type == "router"
+
+    def has_labels(self, wanted: Mapping[str, str]) -> bool:
+        """Return whether the labels are a superset of `wanted` (whose keys some rule mentions)."""
+        labels = dict(self.labels)
+        return all(labels.get(key) == value for key, value in wanted.items())
+
+
+def outbound_profile(
+    proxy: Proxy, labels: tuple[tuple[str, str], ...], *, with_node_name: bool
+) -> OutboundProfile:
+    """Return the profile of `proxy`; `labels` are those of its workload that rules mention."""
+    metadata = proxy.metadata
+    return OutboundProfile(
+        type=proxy.type,
+        namespace=proxy.namespace,
+        dns_domain=proxy.dns_domain,
+        labels=labels,
+        ip_family=_ip_family(proxy),
+        locality=proxy.locality,
+        network=proxy.network,
+        cluster_id=proxy.cluster_id,
+        interception_mode=proxy.interception_mode,
+        node_name=metadata.node_name if with_node_name else "",
+        http_proxy_port=metadata.http_proxy_port,
+        idle_timeout=metadata.idle_timeout,
+        http10=metadata.http10,
+        dns_capture=metadata.dns_capture,
+        dns_auto_allocate=metadata.dns_auto_allocate,
+        unprivileged_pod=metadata.unprivileged_pod,
+        envoy_status_port=metadata.envoy_status_port,
+        envoy_prometheus_port=metadata.envoy_prometheus_port,
+        istio_version=metadata.istio_version,
+        requested_network_view=metadata.requested_network_view,
+        tls_client_cert_chain=metadata.tls_client_cert_chain,
+        tls_client_key=metadata.tls_client_key,
+        tls_client_root_cert=metadata.tls_client_root_cert,
+        outbound_listener_exact_balance=metadata.outbound_listener_exact_balance,
+        credential=metadata.credential,
+        file_credential=metadata.file_credential,
+    )
+
+
+def _ip_family(proxy: Proxy) -> IPFamily:
+    if proxy.is_ipv4_only:
+        return "V4_ONLY"
+    if proxy.is_ipv6_only:
+        return "V6_ONLY"
+    return "ALL"

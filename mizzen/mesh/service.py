@@ -1,0 +1,208 @@
+"""Services and their endpoints, as the rules see them, whatever kind of document they came from.
+
+All of these are compared and hashed by identity: an unchanged thing keeps its object from one snapshot of the
+mesh to the next, so that what was computed from it can be remembered by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from mizzen.config.diagnostics import Origin
+
+
+class Protocol(StrEnum):
+    """The protocol of a service port (Istio's pkg/config/protocol); UNSUPPORTED is detected on the wire."""
+
+    HTTP = "HTTP"
+    HTTP2 = "HTTP2"
+    GRPC = "GRPC"
+    GRPC_WEB = "GRPC-Web"
+    HTTP_PROXY = "HTTP_PROXY"
+    HTTPS = "HTTPS"
+    TLS = "TLS"
+    TCP = "TCP"
+    MONGO = "Mongo"
+    REDIS = "Redis"
+    MYSQL = "MySQL"
+    UDP = "UDP"
+    UNSUPPORTED = "UnsupportedProtocol"
+
+    @property
+    def is_http(self) -> bool:
+        """True for everything that an HTTP connection manager serves."""
+        return self in _HTTP
+
+    @property
+    def is_http2(self) -> bool:
+        """True where upstream connections speak HTTP/2."""
+        return self in _HTTP2
+
+    @property
+    def is_tcp(self) -> bool:
+        """True for opaque protocols, TLS among them."""
+        return self in _TCP
+
+    @property
+    def is_tls(self) -> bool:
+        """True where connections are routed by their SNI."""
+        return self in _TLS
+
+    @property
+    def is_auto(self) -> bool:
+        """True where the protocol is told from the first bytes."""
+        return self is Protocol.UNSUPPORTED
+
+
+_HTTP = frozenset({Protocol.HTTP, Protocol.HTTP2, Protocol.GRPC, Protocol.GRPC_WEB, Protocol.HTTP_PROXY})
+_HTTP2 = frozenset({Protocol.HTTP2, Protocol.GRPC, Protocol.GRPC_WEB})
+_TLS = frozenset({Protocol.HTTPS, Protocol.TLS})
+_TCP = _TLS | {Protocol.TCP, Protocol.MONGO, Protocol.REDIS, Protocol.MYSQL}
+
+
+class Resolution(StrEnum):
+    """How the endpoints of a service are found (ServiceEntry.resolution); a Kubernetes Service is STATIC."""
+
+    NONE = "NONE"
+    STATIC = "STATIC"
+    DNS = "DNS"
+    DNS_ROUND_ROBIN = "DNS_ROUND_ROBIN"
+    DYNAMIC_DNS = "DYNAMIC_DNS"
+
+
+@dataclass(frozen=True, slots=True)
+class Locality:
+    """Where an endpoint or a proxy runs; empty parts are unknown."""
+
+    region: str = ""
+    zone: str = ""
+    subzone: str = ""
+
+    @classmethod
+    def parse(cls, text: str, separator: str = "/") -> Locality:
+        """Read `region/zone/subzone`, whose tail may be missing."""
+        region, _, rest = text.partition(separator)
+        zone, _, subzone = rest.partition(separator)
+        return cls(region, zone, subzone)
+
+    def __str__(self) -> str:
+        return "/".join((self.region, self.zone, self.subzone)).rstrip("/")
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePort:
+    """One port of a service. `target_port` is the workload's port: a number, a name (Kubernetes), or None for
+    the same number."""
+
+    name: str
+    number: int
+    protocol: Protocol
+    target_port: int | str | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Service:
+    """A service of the registry: one for each (namespace, hostname).
+
+    `addresses` are its virtual IPs or CIDRs, empty for none (Istio's 0.0.0.0); `auto_allocated_addresses` are
+    those allocated to a service that has none, used only by proxies that capture DNS. `subject_alt_names` are
+    those of ServiceEntry.subjectAltNames. `creation` orders services as Istio does, oldest first.
+    `from_kubernetes` services are named by `name`, others by their hostname. `endpoints_from_host`: a DNS
+    service without endpoints or selector resolves its own hostname.
+    """
+
+    hostname: str
+    namespace: str
+    name: str
+    ports: tuple[ServicePort, ...]
+    resolution: Resolution
+    addresses: tuple[str, ...] = ()
+    auto_allocated_addresses: tuple[str, ...] = ()
+    from_kubernetes: bool = False
+    mesh_external: bool = False
+    headless: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    selector: Mapping[str, str] | None = None
+    export_to: frozenset[str] = frozenset({"*"})
+    subject_alt_names: tuple[str, ...] = ()
+    traffic_distribution: str = ""
+    internal_traffic_policy_local: bool = False
+    creation: tuple[float, str, str] = (0.0, "", "")
+    origins: tuple[Origin, ...] = ()
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The namespace and the hostname."""
+        return (self.namespace, self.hostname)
+
+    def port(self, number: int) -> ServicePort | None:
+        """Return the port of that number, or None; UDP ports are not ports of the mesh."""
+        for port in self.ports:
+            if port.number == number and port.protocol is not Protocol.UDP:
+                return port
+        return None
+
+
+class HealthStatus(StrEnum):
+    """Whether an endpoint takes traffic (Istio's model.HealthStatus)."""
+
+    HEALTHY = "HEALTHY"
+    UNHEALTHY = "UNHEALTHY"
+    DRAINING = "DRAINING"
+    TERMINATING = "TERMINATING"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One address behind a service, with the workload's port for each service port.
+
+    `address` is an IP, a hostname (DNS services) or `unix:///path`. `ports` maps the *service port's name* to
+    the port number to dial (0 for a unix socket). `labels` include the topology labels. `identity` is the
+    SPIFFE id or empty. `tls_mode` is "istio", "disabled" or what the label says. Compared by value.
+    """
+
+    address: str
+    ports: tuple[tuple[str, int], ...]
+    labels: tuple[tuple[str, str], ...] = ()
+    locality: Locality = Locality()
+    weight: int = 1
+    network: str = ""
+    cluster_id: str = ""
+    identity: str = ""
+    tls_mode: str = "disabled"
+    workload_name: str = ""
+    namespace: str = ""
+    node_name: str = ""
+    health: HealthStatus = HealthStatus.HEALTHY
+    origin: Origin | None = None
+
+    def port_named(self, name: str) -> int | None:
+        """Return the number to dial for the service port of that name, or None if it does not serve it."""
+        for port_name, number in self.ports:
+            if port_name == name:
+                return number
+        return None
+
+    def has_labels(self, wanted: Mapping[str, str]) -> bool:
+        """Return whether the labels are a superset of `wanted`."""
+        if not wanted:
+            return True
+        labels = dict(self.labels)
+        return all(labels.get(key) == value for key, value in wanted.items())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EndpointPool:
+    """The endpoints of one (namespace, hostname), in a deterministic order. Hashed by identity: an unchanged
+    pool keeps its object, so that a change of endpoints costs only the services that it touches."""
+
+    endpoints: tuple[Endpoint, ...] = ()
+
+    def __iter__(self):  # type: ignore[no-untyped-def]
+        return iter(self.endpoints)
+
+    def __len__(self) -> int:
+        return len(self.endpoints)
