@@ -39,7 +39,7 @@ PROPAGATED_HEADERS = (
 )
 """What a program hands on from the request that it answers to the requests that it makes: a proxy cannot."""
 
-UNCOUNTED_PATHS = frozenset({"/health", "/stats"})
+UNCOUNTED_PATHS = frozenset({"/health", "/stats", "/markers"})
 """Questions about the program itself, no part of the traffic."""
 
 
@@ -54,7 +54,7 @@ class Traffic:
     def as_json(self) -> dict[str, object]:
         """Return the counts as `/stats` tells them."""
         statuses = {str(status): count for status, count in sorted(self.statuses.items())}
-        return {"requests": self.requests, "statuses": statuses, "markers": list(self.markers)}
+        return {"requests": self.requests, "statuses": statuses}
 
 
 class Counting:
@@ -123,6 +123,7 @@ class Workload:
                 *routes,
                 Route("/health", self._health),
                 Route("/stats", self._stats),
+                Route("/markers", self._markers),
                 Route("/echo{rest:path}", self._echo),
                 Route("/slow", self._slow),
                 Route("/flaky{key:path}", self._flaky),
@@ -143,6 +144,10 @@ class Workload:
 
     async def _stats(self, request: Request) -> Response:
         return JSONResponse({"workload": self.name, "version": self.version, **self.traffic.as_json()})
+
+    async def _markers(self, request: Request) -> Response:
+        """Tell the latest values of the header x-demo-marker that arrived here."""
+        return JSONResponse(list(self.traffic.markers))
 
     async def _echo(self, request: Request) -> Response:
         """Tell the caller what arrived."""

@@ -1,0 +1,24 @@
+"""The demonstration: a whole mesh on this machine, with real Envoys, and checks of what it does.
+
+A room of its own, above the server (it starts one, as a process) and below the command line (which calls it).
+"""
+
+from mizzen.demo.errors import DemoError
+from mizzen.demo.options import Options
+
+__all__ = ["DemoError", "Options", "check", "run"]
+
+
+async def run(options: Options) -> int:
+    """Run the shop and show it until Ctrl-C; return 0, or 1 after a failure, which stderr tells."""
+    # Imported late: whoever only starts an Envoy with this room needs nothing of the rest.
+    from mizzen.demo import session
+
+    return await session.run(options)
+
+
+async def check(options: Options) -> int:
+    """Run the shop, check it with real requests and print the table; return 0 only if everything was seen."""
+    from mizzen.demo import session
+
+    return await session.check(options)
