@@ -1,0 +1,258 @@
+"""Services as one document declares them, before those of one name are merged."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from mizzen.config import kubernetes, models
+from mizzen.config.diagnostics import Diagnostic, Severity
+from mizzen.config.document import Config
+from mizzen.mesh.protocols import kubernetes_protocol, parse_protocol
+from mizzen.mesh.service import Endpoint, Protocol, Resolution, Service, ServicePort
+from mizzen.mesh.settings import MeshSettings
+from mizzen.mesh.visibility import visible_to
+from mizzen.mesh.workloads import Workload, endpoint_of, workload_from_inline
+
+EXPORT_TO_ANNOTATION: Final = "networking.istio.io/exportTo"
+TRAFFIC_DISTRIBUTION_ANNOTATION: Final = "networking.istio.io/traffic-distribution"
+
+DNS_RESOLUTIONS: Final = frozenset({Resolution.DNS, Resolution.DNS_ROUND_ROBIN})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ServiceDeclaration:
+    """A service as one document declares it, and the endpoints that the document itself brings.
+
+    `selector` picks workloads of the namespace, None for none. `selected` remembers the endpoints made of
+    them at the last look; it only saves time.
+    """
+
+    config: Config[Any]
+    service: Service
+    endpoints: tuple[Endpoint, ...] = ()
+    selector: Mapping[str, str] | None = None
+    selected: dict[Workload, Endpoint | None] = field(default_factory=dict, repr=False)
+
+    @property
+    def served_ports(self) -> tuple[ServicePort, ...]:
+        """The ports that the mesh serves; UDP is none of them."""
+        return tuple(port for port in self.service.ports if port.protocol is not Protocol.UDP)
+
+    def order(self) -> tuple[bool, float, str, str]:
+        """Return the sort key among declarations of one host: Kubernetes first, then the oldest."""
+        created = self.service.creation[0]
+        return (not self.service.from_kubernetes, created, self.config.name, self.config.namespace)
+
+    def takes(self, workload: Workload) -> bool:
+        """Return whether a workload that the selector picks is an endpoint (2.3 of the registry's rules)."""
+        return workload.has_ip_address or workload.is_pod or self.service.resolution in DNS_RESOLUTIONS
+
+    def endpoint_of(self, workload: Workload) -> Endpoint | None:
+        """Return the endpoint that a selected workload is, or None if it has no address."""
+        if workload not in self.selected:
+            self.selected[workload] = endpoint_of(workload, self.served_ports, workload.key.namespace)
+        return self.selected[workload]
+
+
+def declare_services(config: Config[Any], settings: MeshSettings) -> tuple[ServiceDeclaration, ...]:
+    """Return what a ServiceEntry (one for each host) or a Kubernetes Service (one) declares."""
+    if config.kind == "ServiceEntry":
+        return _declare_service_entry(config, settings)
+    return (_declare_kubernetes_service(config, settings),)
+
+
+def hosts_declared(config: Config[Any], settings: MeshSettings) -> tuple[str, ...]:
+    """Return the hosts that `declare_services` would declare, without declaring them."""
+    if config.kind == "ServiceEntry":
+        entry: models.ServiceEntry = config.spec
+        return tuple(dict.fromkeys(entry.hosts))
+    return (kubernetes_hostname(config, settings),)
+
+
+def kubernetes_hostname(config: Config[Any], settings: MeshSettings) -> str:
+    """Return the hostname of a Kubernetes Service: `name.namespace.svc.domain`."""
+    name = f"{config.name}.{config.namespace}.svc"
+    return f"{name}.{settings.domain}" if settings.domain else name
+
+
+def _declare_service_entry(config: Config[Any], settings: MeshSettings) -> tuple[ServiceDeclaration, ...]:
+    entry: models.ServiceEntry = config.spec
+    resolution = Resolution(entry.resolution.value)
+    ports = tuple(
+        ServicePort(port.name, port.number, parse_protocol(port.protocol), port.target_port or None)
+        for port in entry.ports
+    )
+    selector = entry.workload_selector.labels if entry.workload_selector is not None else None
+    served = tuple(port for port in ports if port.protocol is not Protocol.UDP)
+    inline = [
+        workload_from_inline(endpoint, config, index, settings)
+        for index, endpoint in enumerate(entry.endpoints)
+    ]
+    endpoints = tuple(
+        endpoint
+        for workload in inline
+        if (endpoint := endpoint_of(workload, served, config.namespace)) is not None
+    )
+    created = config.creation_timestamp.timestamp() if config.creation_timestamp is not None else 0.0
+    declarations = []
+    for host in hosts_declared(config, settings):
+        service = Service(
+            hostname=host,
+            namespace=config.namespace,
+            name=host,
+            ports=ports,
+            resolution=resolution,
+            addresses=_virtual_addresses(entry.addresses),
+            mesh_external=entry.location is models.Location.MESH_EXTERNAL,
+            labels=config.labels,
+            annotations=config.annotations,
+            selector=selector,
+            export_to=visible_to(
+                entry.export_to, settings.mesh_config.default_service_export_to, config.namespace
+            ),
+            subject_alt_names=entry.subject_alt_names,
+            traffic_distribution=config.annotations.get(TRAFFIC_DISTRIBUTION_ANNOTATION, ""),
+            creation=(created, host, config.namespace),
+            origins=(config.origin,),
+        )
+        own = endpoints
+        if resolution in DNS_RESOLUTIONS and not entry.endpoints and selector is None:
+            own = (_host_endpoint(host, served, config),)
+        declarations.append(ServiceDeclaration(config, service, own, selector))
+    return tuple(declarations)
+
+
+def _host_endpoint(host: str, ports: tuple[ServicePort, ...], config: Config[Any]) -> Endpoint:
+    """Return the endpoint of a DNS service that names no other: its own host."""
+    numbers = tuple(
+        (port.name, port.target_port if isinstance(port.target_port, int) else port.number) for port in ports
+    )
+    return Endpoint(address=host, ports=numbers, namespace=config.namespace, origin=config.origin)
+
+
+def _virtual_addresses(addresses: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the addresses and CIDRs; one that holds a single address is that address, invalid ones go."""
+    kept: dict[str, None] = {}
+    for text in addresses:
+        try:
+            network = ipaddress.ip_network(text, strict=False)
+        except ValueError:
+            continue
+        kept[str(network.network_address) if network.num_addresses == 1 else text] = None
+    return tuple(kept)
+
+
+def _declare_kubernetes_service(config: Config[Any], settings: MeshSettings) -> ServiceDeclaration:
+    spec = config.spec.spec
+    external = spec.external_name if spec.type == "ExternalName" else ""
+    if external:
+        resolution = Resolution.DNS
+    else:
+        resolution = Resolution.NONE if spec.headless else Resolution.STATIC
+    ports = tuple(
+        ServicePort(
+            port.name,
+            port.port,
+            kubernetes_protocol(port.port, port.name, port.protocol, port.app_protocol),
+            port.target_port,
+        )
+        for port in spec.ports
+        if port.protocol != "SCTP"
+    )
+    annotation = config.annotations.get(EXPORT_TO_ANNOTATION, "")
+    export_to = [entry.strip() for entry in annotation.split(",") if entry.strip()]
+    created = config.creation_timestamp.timestamp() if config.creation_timestamp is not None else 0.0
+    service = Service(
+        hostname=kubernetes_hostname(config, settings),
+        namespace=config.namespace,
+        name=config.name,
+        ports=ports,
+        resolution=resolution,
+        addresses=_cluster_addresses(spec),
+        from_kubernetes=True,
+        mesh_external=bool(external),
+        headless=spec.headless,
+        labels=config.labels,
+        annotations=config.annotations,
+        selector=spec.selector or None,
+        export_to=visible_to(export_to, settings.mesh_config.default_service_export_to, config.namespace),
+        traffic_distribution=spec.traffic_distribution
+        or config.annotations.get(TRAFFIC_DISTRIBUTION_ANNOTATION, ""),
+        internal_traffic_policy_local=spec.internal_traffic_policy == "Local",
+        creation=(created, config.name, config.namespace),
+        origins=(config.origin,),
+    )
+    endpoints: tuple[Endpoint, ...] = ()
+    if external:
+        served = tuple(port for port in ports if port.protocol is not Protocol.UDP)
+        endpoints = (_host_endpoint(external.rstrip("."), served, config),)
+    return ServiceDeclaration(config, service, endpoints, None if external else service.selector)
+
+
+def _cluster_addresses(spec: kubernetes.ServiceSpec) -> tuple[str, ...]:
+    given = spec.cluster_ips or ((spec.cluster_ip,) if spec.cluster_ip else ())
+    return tuple(address for address in given if address != "None")
+
+
+def merge_declarations(
+    declarations: Sequence[ServiceDeclaration],
+) -> tuple[Service, tuple[Diagnostic, ...]]:
+    """Return the one service that declarations of one host in one namespace make, and what was ignored.
+
+    `declarations` are in their `order`: the first owns the host. Ports of a later one are added if both are
+    of one registry and agree on resolution, labels, selector and exportTo (Istio's appendSidecarServices).
+    """
+    owner = declarations[0].service
+    if len(declarations) == 1:
+        return owner, ()
+    ports = list(owner.ports)
+    numbers = {port.number for port in ports}
+    origins = list(owner.origins)
+    ignored: list[Diagnostic] = []
+    for declaration in declarations[1:]:
+        service = declaration.service
+        new_ports = [port for port in service.ports if port.number not in numbers]
+        if not new_ports:
+            continue
+        difference = _difference(owner, service)
+        if difference:
+            ignored.append(_ignored_ports(declaration, owner, new_ports, difference))
+            continue
+        ports.extend(new_ports)
+        numbers.update(port.number for port in new_ports)
+        origins.extend(service.origins)
+    if len(ports) == len(owner.ports):
+        return owner, tuple(ignored)
+    return replace(owner, ports=tuple(ports), origins=tuple(origins)), tuple(ignored)
+
+
+def _difference(owner: Service, other: Service) -> str:
+    """Return the name of the first thing that keeps two services from being merged; empty if nothing."""
+    if owner.from_kubernetes != other.from_kubernetes:
+        return "kind"
+    if owner.resolution is not other.resolution:
+        return "resolution"
+    if owner.labels != other.labels:
+        return "labels"
+    if owner.selector != other.selector:
+        return "workloadSelector"
+    if owner.export_to != other.export_to:
+        return "exportTo"
+    return ""
+
+
+def _ignored_ports(
+    declaration: ServiceDeclaration, owner: Service, ports: list[ServicePort], difference: str
+) -> Diagnostic:
+    numbers = ", ".join(str(port.number) for port in ports)
+    return Diagnostic(
+        Severity.WARNING,
+        "MZ0201",
+        f"host {owner.hostname} is owned by {owner.origins[0]}, so port {numbers} of this one is ignored; "
+        f"give both the same {difference}, or declare the ports there",
+        declaration.config.origin_of("spec", "ports"),
+        "spec.ports",
+    )

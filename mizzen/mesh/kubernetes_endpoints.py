@@ -1,0 +1,123 @@
+"""The endpoints that EndpointSlice and Endpoints documents give to a Kubernetes Service."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any, Final
+
+from mizzen.config import kubernetes
+from mizzen.config.document import Config
+from mizzen.mesh.service import Endpoint, HealthStatus, Locality, ServicePort
+from mizzen.mesh.workloads import ZONE_LABEL, Workload, endpoint_of
+
+SERVICE_NAME_LABEL: Final = "kubernetes.io/service-name"
+
+PodByAddress = Callable[[str], Workload | None]
+"""Finds the pod that has an address."""
+
+
+def service_name_of(config: Config[Any]) -> str:
+    """Return the name of the Service, of the same namespace, whose endpoints the document lists."""
+    if config.kind == "EndpointSlice":
+        return config.labels.get(SERVICE_NAME_LABEL, "")
+    return config.name
+
+
+def addresses_of(config: Config[Any]) -> Iterable[str]:
+    """Return the addresses that the document lists."""
+    if config.kind == "EndpointSlice":
+        return [endpoint.addresses[0] for endpoint in config.spec.endpoints if endpoint.addresses]
+    return [
+        address.ip
+        for subset in config.spec.subsets
+        for address in (*subset.addresses, *subset.not_ready_addresses)
+    ]
+
+
+def listed_endpoints(
+    configs: Iterable[Config[Any]], ports: tuple[ServicePort, ...], pod_of: PodByAddress
+) -> list[Endpoint]:
+    """Return the endpoints of a service with `ports`; EndpointSlices, if there are any, hide Endpoints.
+
+    A listed port is that service port's whose name it has. Labels and identity are those of the pod at the
+    address, if it is known.
+    """
+    documents = sorted(configs, key=lambda config: (config.kind, config.namespace, config.name))
+    slices = [config for config in documents if config.kind == "EndpointSlice"]
+    found: list[Endpoint] = []
+    for config in slices or documents:
+        listed = _of_slice if config.kind == "EndpointSlice" else _of_endpoints
+        found.extend(listed(config, ports, pod_of))
+    return found
+
+
+def _of_slice(
+    config: Config[Any], ports: tuple[ServicePort, ...], pod_of: PodByAddress
+) -> Iterable[Endpoint]:
+    spec: kubernetes.EndpointSlice = config.spec
+    numbers = {port.name: port.port for port in spec.ports if port.port is not None}
+    for endpoint in spec.endpoints:
+        if endpoint.addresses:
+            health = _health(endpoint.conditions)
+            yield _endpoint(
+                config,
+                endpoint.addresses[0],
+                numbers,
+                ports,
+                pod_of,
+                health,
+                endpoint.zone,
+                endpoint.node_name,
+            )
+
+
+def _of_endpoints(
+    config: Config[Any], ports: tuple[ServicePort, ...], pod_of: PodByAddress
+) -> Iterable[Endpoint]:
+    spec: kubernetes.Endpoints = config.spec
+    for subset in spec.subsets:
+        numbers = {port.name: port.port for port in subset.ports}
+        for addresses, health in (
+            (subset.addresses, HealthStatus.HEALTHY),
+            (subset.not_ready_addresses, HealthStatus.UNHEALTHY),
+        ):
+            for address in addresses:
+                yield _endpoint(config, address.ip, numbers, ports, pod_of, health, "", address.node_name)
+
+
+def _health(conditions: kubernetes.EndpointConditions) -> HealthStatus:
+    """https://kubernetes.io/docs/concepts/services-networking/endpoint-slices/#conditions."""
+    if conditions.ready is not False:
+        return HealthStatus.HEALTHY
+    if conditions.terminating:
+        return HealthStatus.DRAINING if conditions.serving else HealthStatus.TERMINATING
+    return HealthStatus.UNHEALTHY
+
+
+def _endpoint(
+    config: Config[Any],
+    address: str,
+    numbers: dict[str, int],
+    ports: tuple[ServicePort, ...],
+    pod_of: PodByAddress,
+    health: HealthStatus,
+    zone: str,
+    node_name: str,
+) -> Endpoint:
+    served = tuple((port.name, numbers[port.name]) for port in ports if port.name in numbers)
+    pod = pod_of(address)
+    known = endpoint_of(pod, (), config.namespace) if pod is not None else None
+    if known is None:
+        return Endpoint(
+            address=address,
+            ports=served,
+            labels=((ZONE_LABEL, zone),) if zone else (),
+            locality=Locality(zone=zone),
+            namespace=config.namespace,
+            node_name=node_name,
+            health=health,
+            origin=config.origin,
+        )
+    locality = known.locality if known.locality.zone or not zone else replace(known.locality, zone=zone)
+    return replace(known, ports=served, health=health, locality=locality, address=address)

@@ -1,0 +1,41 @@
+"""The protocol of a port, from how its document names it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mizzen.mesh.service import Protocol
+
+_BY_NAME: Final = {protocol.value.lower(): protocol for protocol in Protocol if not protocol.is_auto}
+
+_WELL_KNOWN_TCP: Final = frozenset({25, 53, 3306, 27017})
+"""SMTP, DNS, MySQL and MongoDB: their servers speak first, so nothing could be detected."""
+
+_KUBERNETES_APP_PROTOCOLS: Final = {
+    "kubernetes.io/h2c": Protocol.HTTP2,
+    "kubernetes.io/ws": Protocol.HTTP,
+    "kubernetes.io/wss": Protocol.HTTPS,
+}
+
+
+def parse_protocol(name: str) -> Protocol:
+    """Return the protocol that `name` says in any case; one that is unknown or empty is detected."""
+    return _BY_NAME.get(name.lower(), Protocol.UNSUPPORTED)
+
+
+def kubernetes_protocol(number: int, name: str, transport: str, app_protocol: str) -> Protocol:
+    """Return the protocol of a Kubernetes Service port: appProtocol, else the name up to its first `-`.
+
+    https://istio.io/latest/docs/ops/configuration/traffic-management/protocol-selection/
+    """
+    if transport == "UDP":
+        return Protocol.UDP
+    if app_protocol in _KUBERNETES_APP_PROTOCOLS:
+        return _KUBERNETES_APP_PROTOCOLS[app_protocol]
+    text = (app_protocol or name).lower()
+    if text.startswith("grpc-web"):
+        return Protocol.GRPC_WEB
+    protocol = parse_protocol(text.partition("-")[0])
+    if protocol.is_auto and number in _WELL_KNOWN_TCP:
+        return Protocol.TCP
+    return protocol

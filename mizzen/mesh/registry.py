@@ -1,0 +1,98 @@
+"""The service registry: all services of the mesh and their endpoints, by every key that they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from mizzen.config.diagnostics import Diagnostic
+from mizzen.config.document import Config, ConfigKey
+from mizzen.mesh.address_allocation import AddressAllocation
+from mizzen.mesh.declarations import ServiceDeclaration
+from mizzen.mesh.hosts import HostIndex
+from mizzen.mesh.persistent import Multimap
+from mizzen.mesh.proxy import Proxy
+from mizzen.mesh.service import Endpoint, EndpointPool, Protocol, Service, ServicePort
+from mizzen.mesh.settings import MeshSettings
+from mizzen.mesh.workloads import Workload
+
+ServiceKey = tuple[str, str]
+"""A namespace and a hostname."""
+
+LabelKey = tuple[str, str, str]
+"""A namespace, and one label's key and value."""
+
+REGISTRY_KINDS: Final = frozenset(
+    {"ServiceEntry", "WorkloadEntry", "Service", "Endpoints", "EndpointSlice", "Pod"}
+)
+
+EMPTY_POOL: Final = EndpointPool()
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceInstance:
+    """One port of one service that a proxy's workload serves, at `target_port`."""
+
+    service: Service
+    port: ServicePort
+    target_port: int
+    endpoint: Endpoint
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Registry:
+    """Services, pools and the indexes over what they are made of; immutable.
+
+    `selectors` finds the services that may select a workload by one of the labels of their selector, and
+    `workloads` the workloads by any of their labels, so that a change of a workload finds its services, and a
+    change of a service its workloads, without a look at the others. `listings` are Endpoints and
+    EndpointSlices by the Service's namespace and name; `listed` finds the listings of an address.
+    """
+
+    settings: MeshSettings
+    declarations: Multimap[ServiceKey, ConfigKey, ServiceDeclaration] = field(default_factory=Multimap)
+    selectors: Multimap[LabelKey, ServiceKey, None] = field(default_factory=Multimap)
+    workloads: Multimap[LabelKey, ConfigKey, Workload] = field(default_factory=Multimap)
+    workloads_by_key: dict[ConfigKey, Workload] = field(default_factory=dict)
+    pods: Multimap[str, ConfigKey, Workload] = field(default_factory=Multimap)
+    listings: Multimap[tuple[str, str], ConfigKey, Config[Any]] = field(default_factory=Multimap)
+    listed: Multimap[str, ConfigKey, tuple[str, str]] = field(default_factory=Multimap)
+    services: dict[ServiceKey, Service] = field(default_factory=dict)
+    pools: dict[ServiceKey, EndpointPool] = field(default_factory=dict)
+    hosts: HostIndex[tuple[Service, ...]] = field(default_factory=HostIndex)
+    by_address: Multimap[str, ServiceKey, tuple[Endpoint, ...]] = field(default_factory=Multimap)
+    allocation: AddressAllocation = field(default_factory=AddressAllocation)
+    node_aware: dict[ServiceKey, None] = field(default_factory=dict)
+    diagnostics: dict[ServiceKey, tuple[Diagnostic, ...]] = field(default_factory=dict)
+
+    def pool(self, service: Service) -> EndpointPool:
+        """Return the endpoints of the service's namespace and hostname; empty if there are none."""
+        return self.pools.get(service.key, EMPTY_POOL)
+
+    def instances(self, proxy: Proxy) -> tuple[ServiceInstance, ...]:
+        """Return what the workload of `proxy` serves: the oldest service first, then by hostname.
+
+        An endpoint is the proxy's if it has one of its addresses and its service is in the proxy's namespace.
+        """
+        found: list[ServiceInstance] = []
+        for address in proxy.ip_addresses:
+            for key, endpoints in self.by_address.get(address).items():
+                if proxy.namespace and key[0] != proxy.namespace:
+                    continue
+                service = self.services[key]
+                found.extend(_instances(service, endpoints))
+        found.sort(key=lambda instance: (instance.service.creation[0], instance.service.hostname))
+        return tuple(found)
+
+    def selecting(self, namespace: str, labels: Iterable[tuple[str, str]]) -> Iterable[ServiceKey]:
+        """Return the services one of whose selector's labels is among `labels` (the others may differ)."""
+        return {key for label in labels for key in self.selectors.get((namespace, *label))}
+
+
+def _instances(service: Service, endpoints: tuple[Endpoint, ...]) -> Iterable[ServiceInstance]:
+    for endpoint in endpoints:
+        for port in service.ports:
+            target = endpoint.port_named(port.name)
+            if target is not None and port.protocol is not Protocol.UDP:
+                yield ServiceInstance(service, port, target, endpoint)

@@ -1,0 +1,331 @@
+"""Changing the registry: only what a changed document touches is made again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, replace
+from operator import attrgetter
+from typing import Any, Final
+
+from mizzen.config.diagnostics import Diagnostic
+from mizzen.config.document import Config, ConfigKey
+from mizzen.mesh.address_allocation import AddressAllocation
+from mizzen.mesh.declarations import (
+    ServiceDeclaration,
+    declare_services,
+    hosts_declared,
+    merge_declarations,
+)
+from mizzen.mesh.endpoint_pools import pool_endpoints
+from mizzen.mesh.hosts import is_wildcard
+from mizzen.mesh.kubernetes_endpoints import addresses_of, service_name_of
+from mizzen.mesh.persistent import DictEdit
+from mizzen.mesh.registry import LabelKey, Registry, ServiceKey
+from mizzen.mesh.service import Endpoint, EndpointPool, Resolution, Service
+from mizzen.mesh.workloads import Workload, workload_from_entry, workload_from_pod
+
+_values: Final = attrgetter(*(field.name for field in fields(Service)))
+
+
+def _same(left: Service | None, right: Service | None) -> bool:
+    """Return whether two services agree in every field."""
+    if left is None or right is None:
+        return left is right
+    return bool(_values(left) == _values(right))
+
+
+class RegistryEdit:
+    """Takes changed documents one by one, and makes the registry that they leave.
+
+    After `finish`, `changed_services` and `changed_pools` name what is not the same object as before.
+    """
+
+    def __init__(self, base: Registry) -> None:
+        self._base = base
+        self._settings = base.settings
+        self._declarations = base.declarations.edit()
+        self._selectors = base.selectors.edit()
+        self._workloads = base.workloads.edit()
+        self._workloads_by_key = DictEdit(base.workloads_by_key)
+        self._pods = base.pods.edit()
+        self._listings = base.listings.edit()
+        self._listed = base.listed.edit()
+        self._services = DictEdit(base.services)
+        self._pools = DictEdit(base.pools)
+        self._by_address = base.by_address.edit()
+        self._node_aware = DictEdit(base.node_aware)
+        self._diagnostics: DictEdit[ServiceKey, tuple[Diagnostic, ...]] = DictEdit(base.diagnostics)
+        # Dictionaries stand in for sets: their order does not depend on how strings hash.
+        self._dirty_services: dict[ServiceKey, None] = {}
+        self._dirty_pools: dict[ServiceKey, None] = {}
+        self.changed_services: dict[ServiceKey, None] = {}
+        self.changed_pools: dict[ServiceKey, None] = {}
+
+    def change(self, old: Config[Any] | None, new: Config[Any] | None) -> None:
+        """Take note that document `old` became `new`; None: there was none, or there is none any more."""
+        config = new if new is not None else old
+        assert config is not None
+        if config.kind in ("ServiceEntry", "Service"):
+            self._change_declarations(old, new)
+        elif config.kind in ("WorkloadEntry", "Pod"):
+            self._change_workload(config.key, new)
+        else:
+            self._change_listing(old, new)
+
+    def _change_declarations(self, old: Config[Any] | None, new: Config[Any] | None) -> None:
+        if old is not None:
+            for host in hosts_declared(old, self._settings):
+                key = (old.namespace, host)
+                declaration = self._declarations.get(key).get(old.key)
+                if declaration is not None:
+                    self._declarations.discard(key, old.key)
+                    self._dirty_services[key] = None
+                    self._forget_selector(key, declaration)
+        if new is not None:
+            for declaration in declare_services(new, self._settings):
+                key = declaration.service.key
+                self._declarations.put(key, new.key, declaration)
+                self._dirty_services[key] = None
+                if declaration.selector:
+                    self._selectors.put(self._rarest(key[0], declaration.selector), key, None)
+
+    def _rarest(self, namespace: str, selector: Mapping[str, str]) -> LabelKey:
+        """Return that label of the selector under which the fewest services are found."""
+        labels = [(namespace, name, value) for name, value in selector.items()]
+        return min(labels, key=lambda label: len(self._selectors.get(label)))
+
+    def _forget_selector(self, key: ServiceKey, gone: ServiceDeclaration) -> None:
+        if not gone.selector:
+            return
+        for name, value in gone.selector.items():
+            self._selectors.discard((key[0], name, value), key)
+        for declaration in self._declarations.get(key).values():
+            if declaration.selector:
+                self._selectors.put(self._rarest(key[0], declaration.selector), key, None)
+
+    def _change_workload(self, key: ConfigKey, new: Config[Any] | None) -> None:
+        gone = self._workloads_by_key.get(key)
+        if gone is not None:
+            self._workloads_by_key.discard(key)
+            for name, value in gone.labels.items():
+                self._workloads.discard((key.namespace, name, value), key)
+            self._workload_touches(gone)
+            if gone.is_pod:
+                for address in gone.addresses:
+                    self._pods.discard(address, key)
+        if new is None:
+            return
+        made = workload_from_pod if new.kind == "Pod" else workload_from_entry
+        workload = made(new, self._settings)
+        self._workloads_by_key.put(key, workload)
+        for name, value in workload.labels.items():
+            self._workloads.put((key.namespace, name, value), key, workload)
+        if workload.is_pod:
+            for address in workload.addresses:
+                self._pods.put(address, key, workload)
+        self._workload_touches(workload)
+
+    def _workload_touches(self, workload: Workload) -> None:
+        namespace = workload.key.namespace
+        for name, value in workload.labels.items():
+            for key in self._selectors.get((namespace, name, value)):
+                self._dirty_pools[key] = None
+        if workload.is_pod:
+            for address in workload.addresses:
+                for service_namespace, service_name in self._listed.get(address).values():
+                    self._dirty_pools[self._kubernetes_key(service_namespace, service_name)] = None
+
+    def _kubernetes_key(self, namespace: str, name: str) -> ServiceKey:
+        domain = f".{self._settings.domain}" if self._settings.domain else ""
+        return (namespace, f"{name}.{namespace}.svc{domain}")
+
+    def _change_listing(self, old: Config[Any] | None, new: Config[Any] | None) -> None:
+        for config, present in ((old, False), (new, True)):
+            if config is None:
+                continue
+            service = (config.namespace, service_name_of(config))
+            for address in addresses_of(config):
+                if present:
+                    self._listed.put(address, config.key, service)
+                else:
+                    self._listed.discard(address, config.key)
+            if present:
+                self._listings.put(service, config.key, config)
+            else:
+                self._listings.discard(service, config.key)
+            self._dirty_pools[self._kubernetes_key(*service)] = None
+
+    def finish(self) -> Registry:
+        """Return the registry after the changes; the very same object if there were none."""
+        merged = {key: self._merge(key) for key in self._dirty_services}
+        allocation = self._allocate(merged)
+        for key in merged:
+            self._replace_service(key, merged[key], allocation)
+        if allocation is not self._base.allocation:
+            for key, number in allocation.numbers.items():
+                if key not in merged and self._base.allocation.numbers.get(key) != number:
+                    self._replace_service(key, self._services.get(key), allocation)
+        for key in (self._dirty_services | self._dirty_pools).keys():
+            self._replace_pool(key)
+        return self._finished(allocation)
+
+    def _finished(self, allocation: AddressAllocation) -> Registry:
+        hosts = self._base.hosts.updated(self._changed_hosts())
+        return Registry(
+            settings=self._settings,
+            declarations=self._declarations.finish(),
+            selectors=self._selectors.finish(),
+            workloads=self._workloads.finish(),
+            workloads_by_key=self._workloads_by_key.finish(),
+            pods=self._pods.finish(),
+            listings=self._listings.finish(),
+            listed=self._listed.finish(),
+            services=self._services.finish(),
+            pools=self._pools.finish(),
+            hosts=hosts,
+            by_address=self._by_address.finish(),
+            allocation=allocation,
+            node_aware=self._node_aware.finish(),
+            diagnostics=self._diagnostics.finish(),
+        )
+
+    def _changed_hosts(self) -> dict[str, tuple[Service, ...] | None]:
+        gone_or_new: dict[str, dict[str, Service]] = {}
+        for namespace, host in self.changed_services:
+            if host not in gone_or_new:
+                known = self._base.hosts.get(host) or ()
+                gone_or_new[host] = {service.namespace: service for service in known}
+            service = self._services.get((namespace, host))
+            if service is None:
+                gone_or_new[host].pop(namespace, None)
+            else:
+                gone_or_new[host][namespace] = service
+        return {
+            host: tuple(sorted(services.values(), key=attrgetter("creation"))) or None
+            for host, services in gone_or_new.items()
+        }
+
+    def _sorted_declarations(self, key: ServiceKey) -> list[ServiceDeclaration]:
+        return sorted(self._declarations.get(key).values(), key=ServiceDeclaration.order)
+
+    def _merge(self, key: ServiceKey) -> Service | None:
+        declarations = self._sorted_declarations(key)
+        if not declarations:
+            self._diagnostics.discard(key)
+            return None
+        service, ignored = merge_declarations(declarations)
+        if ignored:
+            self._diagnostics.put(key, ignored)
+        else:
+            self._diagnostics.discard(key)
+        return service
+
+    def _allocate(self, merged: Mapping[ServiceKey, Service | None]) -> AddressAllocation:
+        """Allocate again if some service got or lost its claim to an address, or its age changed."""
+        base = self._base
+        claims = {key: service is not None and _wants_address(service) for key, service in merged.items()}
+        changed = False
+        for key, claims_now in claims.items():
+            before = base.services.get(key)
+            now = merged[key]
+            claimed = before is not None and _wants_address(before)
+            if claimed != claims_now or (
+                claims_now and before is not None and now is not None and before.creation != now.creation
+            ):
+                changed = True
+        if not changed:
+            return base.allocation
+        claimants: list[Service] = [
+            service
+            for key, service in base.services.items()
+            if key not in claims and key in base.allocation.hashes
+        ]
+        claimants += [service for key, service in merged.items() if service is not None and claims[key]]
+        claimants.sort(key=attrgetter("creation"))
+        return AddressAllocation.of([service.key for service in claimants], base.allocation)
+
+    def _replace_service(
+        self, key: ServiceKey, service: Service | None, allocation: AddressAllocation
+    ) -> None:
+        if service is not None:
+            addresses = allocation.addresses(key)
+            if addresses != service.auto_allocated_addresses:
+                service = replace(service, auto_allocated_addresses=addresses)
+        before = self._services.get(key)
+        if _same(before, service):
+            return
+        self.changed_services[key] = None
+        self._node_aware.discard(key)
+        if service is None:
+            self._services.discard(key)
+            return
+        self._services.put(key, service)
+        if service.internal_traffic_policy_local or service.traffic_distribution == "PreferSameNode":
+            self._node_aware.put(key, None)
+
+    def _replace_pool(self, key: ServiceKey) -> None:
+        before = self._pools.get(key)
+        service = self._services.get(key)
+        if service is None:
+            if before is not None:
+                self._pools.discard(key)
+                self._readdress(key, before, None)
+                self.changed_pools[key] = None
+            return
+        endpoints = pool_endpoints(
+            service,
+            self._sorted_declarations(key),
+            workloads_of=self._selected,
+            listings=tuple(self._listings.get((key[0], service.name)).values())
+            if service.from_kubernetes
+            else (),
+            pod_of=lambda address: self._pod_at(key[0], address),
+        )
+        if before is not None and before.endpoints == endpoints:
+            return
+        pool = EndpointPool(endpoints)
+        self._pools.put(key, pool)
+        self._readdress(key, before, pool)
+        self.changed_pools[key] = None
+
+    def _selected(self, namespace: str, selector: Mapping[str, str]) -> Iterable[Workload]:
+        """Return the workloads of `namespace` with all labels of `selector`; none if it is empty."""
+        buckets = [self._workloads.get((namespace, name, value)) for name, value in selector.items()]
+        if not buckets:
+            return ()
+        smallest = min(buckets, key=len)
+        if len(buckets) == 1:
+            return smallest.values()
+        return [workload for key, workload in smallest.items() if all(key in bucket for bucket in buckets)]
+
+    def _pod_at(self, namespace: str, address: str) -> Workload | None:
+        for key, pod in sorted(self._pods.get(address).items()):
+            if key.namespace == namespace:
+                return pod
+        return None
+
+    def _readdress(self, key: ServiceKey, before: EndpointPool | None, after: EndpointPool | None) -> None:
+        old = _by_address(before)
+        new = _by_address(after)
+        for address in old.keys() - new.keys():
+            self._by_address.discard(address, key)
+        for address, endpoints in new.items():
+            if old.get(address) != endpoints:
+                self._by_address.put(address, key, endpoints)
+
+
+def _by_address(pool: EndpointPool | None) -> dict[str, tuple[Endpoint, ...]]:
+    found: dict[str, tuple[Endpoint, ...]] = {}
+    for endpoint in pool.endpoints if pool is not None else ():
+        found[endpoint.address] = (*found.get(endpoint.address, ()), endpoint)
+    return found
+
+
+def _wants_address(service: Service) -> bool:
+    """Return whether the service is one that an address is allocated to: named, balanced, without a VIP."""
+    return (
+        not service.addresses
+        and service.resolution is not Resolution.NONE
+        and not is_wildcard(service.hostname)
+        and not (service.from_kubernetes and service.mesh_external)
+    )

@@ -1,0 +1,35 @@
+"""What every part of the mesh needs to know besides the documents."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from mizzen.config.document import Config
+from mizzen.config.mesh_config import MeshConfig
+
+Creation = tuple[float, str, str]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MeshSettings:
+    """The mesh configuration and the domain that short names get (istiod's `--domain`)."""
+
+    mesh_config: MeshConfig
+    domain: str = "cluster.local"
+
+    @property
+    def root_namespace(self) -> str:
+        """The namespace whose rules hold for the whole mesh."""
+        return self.mesh_config.root_namespace
+
+    def spiffe_identity(self, namespace: str, service_account: str) -> str:
+        """Return the SPIFFE id of a service account (`@` of a trust domain becomes `.`)."""
+        trust_domain = self.mesh_config.trust_domain.replace("@", ".")
+        return f"spiffe://{trust_domain}/ns/{namespace}/sa/{service_account}"
+
+
+def creation_order(config: Config[Any]) -> Creation:
+    """Return the sort key of rules, oldest first; ties by name, then namespace. No time: oldest."""
+    created = config.creation_timestamp
+    return (created.timestamp() if created is not None else 0.0, config.name, config.namespace)
