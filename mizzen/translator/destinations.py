@@ -67,7 +67,8 @@ def destinations(
 ) -> Iterator[Destination]:
     """Yield the clusters of `service`: for each port but UDP the default one, then one for each subset.
 
-    `sni_dnat` names them as an AUTO_PASSTHROUGH gateway does. A port number that occurs twice keeps its first.
+    `sni_dnat` names them as an AUTO_PASSTHROUGH gateway does. Of a port number that occurs twice the
+    first counts.
     """
     name_of = sni_dnat_cluster_name if sni_dnat else outbound_cluster_name
     subsets: tuple[Subset | None, ...] = (None, *rule.subsets) if rule is not None else (None,)

@@ -87,7 +87,7 @@ def load_assignments_key(
 def proxy_place(
     service: Service, rule: MergedDestinationRule | None, profile: OutboundProfile, mesh_config: MeshConfig
 ) -> Hashable:
-    """Return where the proxy is, if any cluster of `service` orders its endpoints by that; None if none does."""
+    """Return where the proxy is if any cluster of `service` orders its endpoints by that, else None."""
     for destination in destinations(service, rule, profile, mesh_config):
         if policy_of(destination, mesh_config).reads_proxy:
             return (profile.locality, profile.network, profile.cluster_id, profile.labels)
@@ -146,7 +146,7 @@ def _min_health_percent(policy: EffectiveTrafficPolicy) -> int:
 
 
 def _takes_traffic(endpoint: Endpoint, keep_unhealthy: bool, keep_draining: bool) -> bool:
-    """Unhealthy endpoints are sent, and marked as such, unless a panic threshold would use them all the same."""
+    """Unhealthy endpoints are sent, marked as such, unless a panic threshold would use them all the same."""
     if not endpoint.address or endpoint.health is HealthStatus.TERMINATING:
         return False
     if endpoint.health is HealthStatus.UNHEALTHY:

@@ -104,7 +104,7 @@ class LocalityGroup:
 
 
 def group_by_locality(endpoints: Iterable[Endpoint]) -> list[LocalityGroup]:
-    """Return one group for each locality, sorted by the locality's text; a group weighs what its members do."""
+    """Return one group for each locality, in the order of their text; a group weighs what its members do."""
     ordered = sorted(endpoints, key=_locality_text)
     return [_group(members) for _, members in groupby(ordered, key=_locality_text)]
 
@@ -169,19 +169,13 @@ def _group(members: Iterable[Endpoint]) -> LocalityGroup:
 
 
 def locality_matches(locality: Locality, pattern: str) -> bool:
-    """Return whether `pattern` (`region/zone/subzone`, `*` for any, a missing tail for any) covers `locality`."""
+    """Return whether `pattern` covers `locality`: `region/zone/subzone`, where `*` or a missing tail is any."""
     wanted = Locality.parse(pattern)
-    pairs = (
-        (locality.region, wanted.region),
-        (locality.zone, wanted.zone),
-        (locality.subzone, wanted.subzone),
+    return (
+        wanted.region in ("*", locality.region)
+        and wanted.zone in ("*", "", locality.zone)
+        and wanted.subzone in ("*", "", locality.subzone)
     )
-    for have, want in pairs:
-        if want in ("*", ""):
-            return True
-        if have != want:
-            return False
-    return True
 
 
 def _distribute(

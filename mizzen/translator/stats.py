@@ -1,0 +1,61 @@
+"""How much an Envoy counts. Statistics of clusters are most of its memory and of its time to start."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+StatsPreset = Literal["lean", "full"]
+
+_KEPT_PREFIXES: Final = (
+    "cluster_manager.",
+    "listener_manager.",
+    "control_plane.",
+    "server.",
+    "cluster.xds-grpc.",
+    "sds.",
+)
+"""What tells of the proxy itself and of its control plane."""
+
+_KEPT_SUFFIXES: Final = (
+    *(f"upstream_rq_{name}" for name in ("total", "1xx", "2xx", "3xx", "4xx", "5xx")),
+    *(f"upstream_rq_{name}" for name in ("timeout", "retry", "pending_overflow")),
+    *(f"upstream_cx_{name}" for name in ("total", "active", "connect_fail")),
+    *(f"downstream_rq_{name}" for name in ("total", "1xx", "2xx", "3xx", "4xx", "5xx", "active")),
+    *(f"downstream_cx_{name}" for name in ("total", "active")),
+    "membership_healthy",
+    "membership_total",
+    "update_rejected",
+    "no_filter_chain_match",
+    "ssl.connection_error",
+)
+"""The totals of each cluster, listener and HTTP connection manager."""
+
+_TAGS: Final = (
+    ("cluster_name", r"^cluster\.((.+?);\.)"),
+    ("cluster_name", r"^cluster\.((xds-grpc)\.)"),
+    ("http_conn_manager_prefix", r"^http\.((.+?);\.)"),
+    ("listener_address", r"^listener\.(((?:[_.\[\]:a-fA-F0-9]+|[\w]+))\.)"),
+    ("response_code_class", r"_rq(_(\dxx))$"),
+    ("response_code", r"_rq(_(\d{3}))$"),
+)
+"""Names become labels where Istio's do: the semicolon ends a cluster's name, which may hold dots."""
+
+
+def apply_stats_preset(bootstrap: Any, preset: StatsPreset) -> None:
+    """Set what the Envoy of `bootstrap` (a Bootstrap message) counts.
+
+    `lean` keeps the totals by cluster, listener and HTTP connection manager, and all about the proxy itself.
+    `full` is everything that Envoy has; what a cluster counts is then made when it is first used.
+    """
+    config = bootstrap.stats_config
+    config.use_all_default_tags.value = False
+    for tag, regex in _TAGS:
+        config.stats_tags.add(tag_name=tag, regex=regex)
+    bootstrap.deferred_stat_options.enable_deferred_creation_stats = True
+    if preset == "full":
+        return
+    patterns = config.stats_matcher.inclusion_list.patterns
+    for prefix in _KEPT_PREFIXES:
+        patterns.add(prefix=prefix)
+    for suffix in _KEPT_SUFFIXES:
+        patterns.add(suffix=suffix)
