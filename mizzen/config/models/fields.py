@@ -1,0 +1,79 @@
+"""What fields the models have: every leaf of a kind's spec, with the name of its type in Istio's API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+
+from mizzen.config.models.base import IstioModel, camel_case
+from mizzen.config.models.types import Deprecated, ProtoType
+
+
+@dataclass(frozen=True, slots=True)
+class LeafField:
+    """One leaf: `path` as Istio writes it (`spec.http[].match[].port`), and the `attributes` that lead to it.
+
+    `type` is the type's name in the API: a scalar, a wrapper message, `map`, or `enum A|B|C`. Lists and maps
+    are marked by `[]` in the path. `deprecated` says what to write instead, if the field is deprecated.
+    """
+
+    path: str
+    attributes: tuple[str, ...]
+    type: str
+    deprecated: str = ""
+
+
+def leaf_fields(model: type[IstioModel], path: str = "spec") -> Iterator[LeafField]:
+    """Yield every leaf field of `model`, in the order of definition, with paths that start with `path`."""
+    yield from _leaves(model, path, ())
+
+
+def _leaves(model: type[IstioModel], path: str, attributes: tuple[str, ...]) -> Iterator[LeafField]:
+    for attribute, field in model.model_fields.items():
+        here = f"{path}.{field.alias or camel_case(attribute)}"
+        steps = (*attributes, attribute)
+        instead = next((mark.instead for mark in field.metadata if isinstance(mark, Deprecated)), "")
+        in_oneof = any(attribute in members for members in model.oneofs)
+        kind, element, marks = _element(field)
+        if kind == "map":
+            yield LeafField(here + "[]", steps, "map", instead)
+        elif isinstance(element, type) and issubclass(element, IstioModel):
+            yield from _leaves(element, here + ("[]" if kind == "list" else ""), steps)
+        else:
+            name = _type_name(element, marks, wrapped=kind == "optional" and not in_oneof)
+            yield LeafField(here + ("[]" if kind == "list" else ""), steps, name, instead)
+
+
+def _element(field: FieldInfo) -> tuple[str, Any, tuple[Any, ...]]:
+    """Return how a field holds its values (single, optional, list, map), the type of one, and its marks."""
+    annotation: Any = field.annotation
+    origin = get_origin(annotation)
+    if origin is dict:
+        return "map", *_without_marks(get_args(annotation)[1])
+    if origin is tuple:
+        return "list", *_without_marks(get_args(annotation)[0])
+    if origin in (Union, UnionType):
+        (element,) = (member for member in get_args(annotation) if member is not type(None))
+        return "optional", *_without_marks(element)
+    return "single", annotation, tuple(field.metadata)
+
+
+def _without_marks(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
+    if get_origin(annotation) is Annotated:
+        element, *marks = get_args(annotation)
+        return element, tuple(marks)
+    return annotation, ()
+
+
+def _type_name(element: Any, marks: tuple[Any, ...], *, wrapped: bool) -> str:
+    if isinstance(element, type) and issubclass(element, Enum):
+        return "enum " + "|".join(member.value for member in element)
+    if element is str:
+        return "string"
+    proto = next(mark for mark in marks if isinstance(mark, ProtoType))
+    return proto.wrapper if wrapped and proto.wrapper else proto.name

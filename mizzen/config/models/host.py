@@ -1,0 +1,29 @@
+"""The algebra of host names: exact ones, and wildcards that start with `*`.
+
+A wildcard is for every name that ends with what follows its `*`: `*.a.com` for `b.a.com`, not for `a.com`.
+"""
+
+from __future__ import annotations
+
+
+def is_wildcard(host: str) -> bool:
+    """Tell whether `host` is a wildcard."""
+    return host.startswith("*")
+
+
+def matches(one: str, other: str) -> bool:
+    """Tell whether some name is covered by both hosts. Symmetric."""
+    if is_wildcard(one):
+        if is_wildcard(other):
+            return one[1:].endswith(other[1:]) or other[1:].endswith(one[1:])
+        return other.endswith(one[1:])
+    if is_wildcard(other):
+        return one.endswith(other[1:])
+    return one == other
+
+
+def is_subset_of(one: str, other: str) -> bool:
+    """Tell whether every name that `one` covers is covered by `other`."""
+    if is_wildcard(other):
+        return one.removeprefix("*").endswith(other[1:])
+    return one == other

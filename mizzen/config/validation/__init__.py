@@ -1,0 +1,54 @@
+"""The rules of Istio's kinds beyond the types of their fields: what is wrong with a configuration by itself.
+
+They are those of Istio's own validation (istio.io/istio/pkg/config/validation). An error has the code IST0106 and
+keeps the configuration out of force; a warning has IST0133, or a code of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from mizzen.config.diagnostics import Diagnostic
+from mizzen.config.document import Config
+from mizzen.config.validation.annotations import check_annotations
+from mizzen.config.validation.deprecated_fields import check_deprecated_fields
+from mizzen.config.validation.destination_rule import check_destination_rule
+from mizzen.config.validation.gateway import check_gateway
+from mizzen.config.validation.place import Place
+from mizzen.config.validation.service_entry import check_service_entry
+from mizzen.config.validation.sidecar import check_sidecar
+from mizzen.config.validation.unserved_fields import check_unserved_fields
+from mizzen.config.validation.virtual_service import check_virtual_service
+from mizzen.config.validation.workload import check_workload_entry, check_workload_group
+
+Validator = Callable[[Config[Any]], list[Diagnostic]]
+"""Returns all that is wrong with a configuration, in the order of its fields as far as the rules have one."""
+
+
+def _validator(check: Callable[[Config[Any], Place], None]) -> Validator:
+    """Return a validator: the kind's own rules, and those that all kinds share."""
+
+    def validate(config: Config[Any]) -> list[Diagnostic]:
+        place = Place(config)
+        check_annotations(config, place.findings)
+        check(config, place)
+        check_deprecated_fields(config, place)
+        check_unserved_fields(config, place)
+        return place.findings
+
+    return validate
+
+
+VALIDATORS: Final[Mapping[str, Validator]] = {
+    "DestinationRule": _validator(check_destination_rule),
+    "Gateway": _validator(check_gateway),
+    "ServiceEntry": _validator(check_service_entry),
+    "Sidecar": _validator(check_sidecar),
+    "VirtualService": _validator(check_virtual_service),
+    "WorkloadEntry": _validator(check_workload_entry),
+    "WorkloadGroup": _validator(check_workload_group),
+}
+"""The validator of each kind."""
+
+__all__ = ["VALIDATORS", "Validator"]

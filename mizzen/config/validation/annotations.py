@@ -1,0 +1,22 @@
+"""Annotations that Istio refuses, whatever the kind."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from mizzen.config.diagnostics import Diagnostic
+from mizzen.config.document import Config
+from mizzen.config.validation.place import Place
+
+_REFUSED: Final = {
+    "istio.io/dry-run": "is for AuthorizationPolicy only; leave it out",
+    "internal.istio.io/parents": "is Istio's own and may not be set; leave it out",
+    "internal.istio.io/parent-namespace": "is Istio's own and may not be set; leave it out",
+}
+
+
+def check_annotations(config: Config[Any], findings: list[Diagnostic]) -> None:
+    """Write down the annotations of `config` that a networking kind may not have."""
+    for name, reason in _REFUSED.items():
+        if name in config.annotations:
+            Place(config, ("metadata", "annotations", name), findings).error(f"{name} {reason}")

@@ -1,0 +1,39 @@
+"""Destinations of routes, and their weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mizzen.config.models import Destination, HTTPRouteDestination, RouteDestination
+from mizzen.config.validation.hosts import dns_label_problem, wildcard_domain_problem
+from mizzen.config.validation.place import Place
+from mizzen.config.validation.ports import port_number_problem
+
+
+def check_destination(destination: Destination | None, place: Place) -> None:
+    """Check a destination that may be absent."""
+    if destination is None:
+        return
+    if destination.host == "*":
+        (place / "host").error('"*" is no destination; write the host of one service')
+    else:
+        (place / "host").check(wildcard_domain_problem(destination.host))
+    if destination.subset:
+        (place / "subset").check(dns_label_problem(destination.subset, "name of a subset"))
+    if destination.port is not None:
+        (place / "port" / "number").check(port_number_problem(destination.port.number))
+
+
+def check_weighted(
+    destinations: Sequence[HTTPRouteDestination] | Sequence[RouteDestination], place: Place
+) -> None:
+    """Check the destinations of one route: each of them, and that some weight is given if there are several."""
+    for index, weighted in enumerate(destinations):
+        here = place / index
+        if weighted.destination is None:
+            (here / "destination").error("the destination is missing; write its host")
+        check_destination(weighted.destination, here / "destination")
+        if weighted.weight < 0:
+            (here / "weight").error(f"{weighted.weight} is not a weight; write 0 or more")
+    if len(destinations) > 1 and sum(weighted.weight for weighted in destinations) == 0:
+        place.error("the weights of all destinations are 0; write a weight above 0 for at least one")

@@ -1,0 +1,112 @@
+"""Forms of HTTP headers: names that match, names that are changed, values with Envoy's commands."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_TOKEN: Final = re.compile(r"[-!#$%&'*+.^_`|~A-Za-z0-9]+")
+_PROBE_NAME: Final = re.compile(r"[-A-Za-z0-9]+")
+_PSEUDO_HEADERS: Final = frozenset({":method", ":scheme", ":authority", ":path", ":status"})
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_CLAIM: Final = re.compile(r"@request\.auth\.claims(\..+|\[.+\])", re.IGNORECASE | re.DOTALL)
+
+
+def is_claim(name: str) -> bool:
+    """Tell whether a header match's `name` is a JWT's claim: `@request.auth.claims.sub`, or `...[sub]`."""
+    return _CLAIM.fullmatch(name) is not None
+
+
+def is_authority(name: str) -> bool:
+    """Tell whether `name` is the request's authority."""
+    return name.lower() in (":authority", "host")
+
+
+def match_name_problem(name: str) -> str | None:
+    """`name` must be a header's, a pseudo-header's, or a claim's."""
+    if not name:
+        return "the header's name is empty; write one"
+    if is_claim(name) or name in _PSEUDO_HEADERS or _TOKEN.fullmatch(name):
+        return None
+    return f'"{name}" is not a header\'s name; write letters, digits and hyphens, such as x-user'
+
+
+def cors_name_problem(name: str) -> str | None:
+    """`name` must be a header's, or `*`."""
+    if name and _TOKEN.fullmatch(name):
+        return None
+    return f'"{name}" is not a header\'s name; write one such as x-user, or "*"'
+
+
+def probe_name_problem(name: str) -> str | None:
+    """`name` must be a header's that a health probe may send."""
+    if _PROBE_NAME.fullmatch(name):
+        return None
+    return f'"{name}" is not a header\'s name; write letters, digits and hyphens'
+
+
+def operation_name_problem(name: str, *, authority_allowed: bool) -> str | None:
+    """`name` must be of a header that may be changed: no pseudo-header; the authority where allowed."""
+    if not name:
+        return "the header's name is empty; write one"
+    if is_authority(name):
+        if authority_allowed:
+            return None
+        return f'"{name}" cannot be changed here; write rewrite.authority, or set it in headers.request.set'
+    if name.startswith(":"):
+        return f'"{name}" cannot be changed: it is a pseudo-header; for the path there is rewrite'
+    return None
+
+
+def header_value_problem(value: str) -> str | None:
+    """`value` must be text without control characters, with Envoy's commands well-formed.
+
+    A command is %NAME% or %NAME(arguments)%; a percent sign itself is %%.
+    https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_conn_man/headers#custom-request-response-headers
+    """
+    if _CONTROL.search(value):
+        return "the value has a control character; write printable text"
+    reason = _command_problem(value)
+    if reason is None:
+        return None
+    return (
+        f'"{value}" is not well-formed: {reason}; write %COMMAND%, %COMMAND(arguments)%, or %% for a percent'
+    )
+
+
+def _command_problem(value: str) -> str | None:
+    position = 0
+    while (start := value.find("%", position)) >= 0:
+        if value.startswith("%%", start):
+            position = start + 2
+            continue
+        end = _command_end(value, start + 1)
+        if isinstance(end, str):
+            return end
+        position = end
+    return None
+
+
+def _command_end(value: str, position: int) -> int | str:
+    """Return where the command ends whose name starts at `position`, or why it does not."""
+    close = value.find("%", position)
+    parenthesis = value.find("(", position)
+    if parenthesis < 0 or 0 <= close < parenthesis:
+        return close + 1 if close >= 0 else "a % is not closed"
+    end = _arguments_end(value, parenthesis + 1)
+    if isinstance(end, str):
+        return end
+    rest = value[end:].lstrip(" ")
+    if not rest.startswith("%"):
+        return "a command's arguments are not followed by %"
+    return len(value) - len(rest) + 1
+
+
+_LIST: Final = re.compile(r' *"(?:[^"\\]|\\.)*" *(?:, *"(?:[^"\\]|\\.)*" *)*\] *\)', re.DOTALL)
+_TEXT: Final = re.compile(r"(?:[^)\\]|\\.)*\)", re.DOTALL)
+
+
+def _arguments_end(value: str, position: int) -> int | str:
+    inside = position + len(value[position:]) - len(value[position:].lstrip(" "))
+    form = _LIST.match(value, inside + 1) if value.startswith("[", inside) else _TEXT.match(value, inside)
+    return form.end() if form else "a command's arguments are not closed"

@@ -1,0 +1,38 @@
+"""Conditions on requests."""
+
+from __future__ import annotations
+
+from mizzen.config.models import HTTPMatchRequest
+from mizzen.config.validation.gateway_names import check_gateway_names
+from mizzen.config.validation.header_forms import match_name_problem
+from mizzen.config.validation.hosts import dns_label_problem
+from mizzen.config.validation.labels import check_labels
+from mizzen.config.validation.place import Place
+from mizzen.config.validation.ports import port_number_problem
+from mizzen.config.validation.regexes import check_string_match
+
+
+def check_http_match(match: HTTPMatchRequest, place: Place) -> None:
+    """Check all conditions of one match."""
+    for name, header in match.headers.items():
+        here = place / "headers" / name
+        here.check(match_name_problem(name))
+        check_string_match(header, here)
+    for name, header in match.without_headers.items():
+        here = place / "withoutHeaders" / name
+        here.check(match_name_problem(name))
+        if header.regex != "*":
+            # `*` is no expression here: it stands for a header that is there, whatever its value.
+            check_string_match(header, here)
+    check_string_match(match.uri, place / "uri", empty_prefix=True)
+    check_string_match(match.scheme, place / "scheme")
+    check_string_match(match.method, place / "method")
+    check_string_match(match.authority, place / "authority")
+    for name, parameter in match.query_params.items():
+        check_string_match(parameter, place / "queryParams" / name)
+    if match.port:
+        (place / "port").check(port_number_problem(match.port))
+    check_labels(match.source_labels, place / "sourceLabels")
+    check_gateway_names(match.gateways, place / "gateways")
+    if match.source_namespace:
+        (place / "sourceNamespace").check(dns_label_problem(match.source_namespace, "namespace"))

@@ -1,0 +1,22 @@
+"""When endpoints are taken out."""
+
+from __future__ import annotations
+
+from mizzen.config.models import OutlierDetection
+from mizzen.config.validation.durations import check_duration
+from mizzen.config.validation.percentages import check_percent
+from mizzen.config.validation.place import Place
+
+
+def check_outlier_detection(detection: OutlierDetection | None, place: Place) -> None:
+    """Check outlier detection that may be absent."""
+    if detection is None:
+        return
+    check_duration(detection.base_ejection_time, place / "baseEjectionTime")
+    check_duration(detection.interval, place / "interval")
+    if detection.consecutive_local_origin_failures and not detection.split_external_local_origin_errors:
+        (place / "consecutiveLocalOriginFailures").error(
+            "local failures are counted by themselves only with splitExternalLocalOriginErrors; write it as true"
+        )
+    check_percent(detection.max_ejection_percent, place / "maxEjectionPercent")
+    check_percent(detection.min_health_percent, place / "minHealthPercent")

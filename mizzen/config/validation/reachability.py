@@ -1,0 +1,118 @@
+"""Routes that no request reaches: after a route that takes everything, or with matches that earlier ones cover.
+
+Istio's analysis IST0130 (VirtualServiceUnreachableRule) and IST0131 (VirtualServiceIneffectiveMatch). A match
+counts as covered only if every request that fits it fits the earlier one too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+from mizzen.config.models import (
+    HTTPMatchRequest,
+    HTTPRoute,
+    StringMatch,
+    TCPRoute,
+    TLSRoute,
+    VirtualService,
+)
+from mizzen.config.validation.place import Place
+
+
+def warn_of_unreachable(service: VirtualService, place: Place) -> None:
+    """Write down, at `place`, each route and match that takes no effect because of an earlier one."""
+    _warn_of_routes(service.http, place / "http")
+    _warn_of_routes(service.tls, place / "tls")
+    _warn_of_routes(service.tcp, place / "tcp")
+    _warn_of_covered_prefixes(service.http, place / "http")
+
+
+def _warn_of_routes(
+    routes: Sequence[HTTPRoute] | Sequence[TLSRoute] | Sequence[TCPRoute], place: Place
+) -> None:
+    seen: dict[str, str] = {}
+    without_match: int | None = None
+    for index, route in enumerate(routes):
+        here = place / index
+        if without_match is not None:
+            here.warning(
+                f"no request reaches this route: {_name(routes, without_match)} before it has no match and takes "
+                "all; move that one to the end",
+                "IST0130",
+            )
+            continue
+        if not route.match:
+            without_match = index
+            continue
+        repeated = 0
+        for number, match in enumerate(route.match):
+            key = json.dumps(match.model_dump(mode="json", exclude={"name"}), sort_keys=True)
+            if earlier := seen.get(key):
+                repeated += 1
+                (here / "match" / number).warning(
+                    f"this match has no effect: {earlier} has the same; leave one out", "IST0131"
+                )
+            seen.setdefault(key, _name(routes, index))
+        if repeated == len(route.match):
+            here.warning(
+                "no request reaches this route: all its matches are in earlier ones; leave it out", "IST0130"
+            )
+
+
+def _name(routes: Sequence[HTTPRoute] | Sequence[TLSRoute] | Sequence[TCPRoute], index: int) -> str:
+    name = getattr(routes[index], "name", "")
+    return f'route "{name}"' if name else f"route #{index}"
+
+
+def _warn_of_covered_prefixes(routes: Sequence[HTTPRoute], place: Place) -> None:
+    earlier: list[tuple[int, HTTPMatchRequest]] = []
+    for index, route in enumerate(routes):
+        for number, match in enumerate(route.match):
+            if match.uri is None or not match.uri.prefix:
+                continue
+            for owner, other in earlier:
+                if _covers(other, match):
+                    prefix = other.uri.prefix if other.uri is not None else ""
+                    (place / index / "match" / number).warning(
+                        f'this match has no effect: the prefix "{prefix}" of {_name(routes, owner)} takes all '
+                        f'that starts with "{match.uri.prefix}"; move this match before it',
+                        "IST0131",
+                    )
+                    break
+            earlier.append((index, match))
+
+
+def _covers(earlier: HTTPMatchRequest, later: HTTPMatchRequest) -> bool:
+    """Tell whether `earlier` takes every request that fits `later`, the two having different prefixes."""
+    assert earlier.uri is not None
+    assert later.uri is not None
+    if earlier.uri.prefix == later.uri.prefix or earlier.ignore_uri_case != later.ignore_uri_case:
+        return False
+    return (
+        _implies(later.uri, earlier.uri)
+        and earlier.port in (0, later.port)
+        and _implies(later.method, earlier.method)
+        and _implies(later.authority, earlier.authority)
+        and _implies(later.scheme, earlier.scheme)
+        and _all_implied(later.headers, earlier.headers)
+        and _all_implied(later.query_params, earlier.query_params)
+        and all(later.without_headers.get(name) == match for name, match in earlier.without_headers.items())
+        and earlier.source_labels.items() <= later.source_labels.items()
+        and earlier.source_namespace in ("", later.source_namespace)
+        and (not earlier.gateways or set(later.gateways) == set(earlier.gateways))
+    )
+
+
+def _all_implied(later: Mapping[str, StringMatch], earlier: Mapping[str, StringMatch]) -> bool:
+    return all(name in later and _implies(later[name], match) for name, match in earlier.items())
+
+
+def _implies(one: StringMatch | None, other: StringMatch | None) -> bool:
+    """Tell whether every text that fits `one` is known to fit `other`."""
+    if other is None or one == other or (one is not None and not other.model_fields_set):
+        return True
+    if one is None or other.prefix is None:
+        return False
+    text = one.exact if one.exact is not None else one.prefix
+    return text is not None and text.startswith(other.prefix)

@@ -1,0 +1,127 @@
+"""TLS of servers: of gateways, and of a sidecar's ingress listeners."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mizzen.config.models import ServerTLSMode, ServerTLSSettings, TLSProtocol
+from mizzen.config.models.base import camel_case
+from mizzen.config.validation.place import Place
+
+_CIPHER_SUITES: Final = frozenset(
+    {
+        "ECDHE-ECDSA-AES128-GCM-SHA256",
+        "ECDHE-RSA-AES128-GCM-SHA256",
+        "ECDHE-ECDSA-AES256-GCM-SHA384",
+        "ECDHE-RSA-AES256-GCM-SHA384",
+        "ECDHE-ECDSA-CHACHA20-POLY1305",
+        "ECDHE-RSA-CHACHA20-POLY1305",
+        "ECDHE-ECDSA-AES128-SHA",
+        "ECDHE-RSA-AES128-SHA",
+        "ECDHE-ECDSA-AES256-SHA",
+        "ECDHE-RSA-AES256-SHA",
+        "AES128-GCM-SHA256",
+        "AES256-GCM-SHA384",
+        "AES128-SHA",
+        "AES256-SHA",
+        "DES-CBC3-SHA",
+    }
+)
+_CERTIFICATE_FIELDS: Final = (
+    "server_certificate",
+    "private_key",
+    "ca_certificates",
+    "tls_certificates",
+    "credential_name",
+    "credential_names",
+)
+_PASSING_THROUGH: Final = frozenset({ServerTLSMode.PASSTHROUGH, ServerTLSMode.AUTO_PASSTHROUGH})
+_VERIFYING_CLIENTS: Final = frozenset({ServerTLSMode.MUTUAL, ServerTLSMode.OPTIONAL_MUTUAL})
+
+
+def is_cipher_suite(text: str) -> bool:
+    """Tell whether Envoy's BoringSSL knows the suite; expressions with operators are taken as they are."""
+    return text in ("", "ALL") or not text[0].isalnum() or text in _CIPHER_SUITES
+
+
+def check_server_tls(tls: ServerTLSSettings, place: Place) -> None:
+    """Check versions, cipher suites, and that the mode and the certificates agree."""
+    _check_cipher_suites(tls, place)
+    if tls.mode is ServerTLSMode.ISTIO_MUTUAL:
+        for name in _CERTIFICATE_FIELDS:
+            if getattr(tls, name):
+                (place / camel_case(name)).error(
+                    "mode ISTIO_MUTUAL uses the proxy's own certificate; leave this out, or change the mode"
+                )
+        return
+    if tls.mode in _PASSING_THROUGH:
+        if tls.ca_crl or any(getattr(tls, name) for name in _CERTIFICATE_FIELDS):
+            place.warning(f"mode {tls.mode} ignores certificates; leave them out, or write mode SIMPLE")
+    _check_one_source(tls, place)
+    if tls.mode in _PASSING_THROUGH:
+        if tls.ca_crl and tls.credential_name:
+            _error_crl_with_credential(place)
+    elif not (tls.credential_name or tls.credential_names):
+        _check_files(tls, place)
+
+
+def _check_cipher_suites(tls: ServerTLSSettings, place: Place) -> None:
+    if tls.min_protocol_version in (TLSProtocol.TLSV1_0, TLSProtocol.TLSV1_1) and not tls.cipher_suites:
+        (place / "minProtocolVersion").warning(
+            f"{tls.min_protocol_version} needs cipher suites that are off by default; write them in cipherSuites"
+        )
+    seen: set[str] = set()
+    for index, suite in enumerate(tls.cipher_suites):
+        here = place / "cipherSuites" / index
+        if not is_cipher_suite(suite):
+            here.warning(
+                f'"{suite}" is not a known cipher suite and is ignored; write one of OpenSSL\'s names'
+            )
+        elif suite in seen:
+            here.warning(f'"{suite}" is given twice; leave one out')
+        seen.add(suite)
+
+
+def _check_one_source(tls: ServerTLSSettings, place: Place) -> None:
+    sources = [
+        name
+        for name, given in (
+            ("serverCertificate and privateKey", bool(tls.server_certificate and tls.private_key)),
+            ("credentialName", bool(tls.credential_name)),
+            ("credentialNames", bool(tls.credential_names)),
+            ("tlsCertificates", bool(tls.tls_certificates)),
+        )
+        if given
+    ]
+    if len(sources) > 1:
+        place.error(f"the certificate is given more than once, by {', '.join(sources)}; keep one of them")
+
+
+def _check_files(tls: ServerTLSSettings, place: Place) -> None:
+    if tls.mode in _VERIFYING_CLIENTS and not tls.ca_certificates:
+        (place / "caCertificates").error(
+            f"mode {tls.mode} needs the authority of clients' certificates; write its file, or a credentialName"
+        )
+    if len(tls.tls_certificates) > 2:
+        (place / "tlsCertificates").warning(
+            "only two certificates can be served; keep an RSA and an ECDSA one"
+        )
+    certificates = [
+        (certificate.server_certificate, certificate.private_key, place / "tlsCertificates" / index)
+        for index, certificate in enumerate(tls.tls_certificates)
+    ] or [(tls.server_certificate, tls.private_key, place)]
+    for certificate, key, here in certificates:
+        if not certificate:
+            (here / "serverCertificate").error(
+                f"mode {tls.mode} needs a certificate; write its file, or a credentialName"
+            )
+        if not key:
+            (here / "privateKey").error(
+                f"mode {tls.mode} needs the certificate's key; write its file, or a credentialName"
+            )
+    if tls.ca_crl and tls.mode is ServerTLSMode.SIMPLE:
+        (place / "caCrl").error("mode SIMPLE verifies no clients; leave this out, or write mode MUTUAL")
+
+
+def _error_crl_with_credential(place: Place) -> None:
+    (place / "caCrl").error("the credential of credentialName holds the list of revocations; leave this out")

@@ -1,0 +1,49 @@
+"""Fields that are read but take no effect: each has a line here that says why, and giving one is a warning.
+
+A field of Istio's API either takes effect or stands in this table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from mizzen.config.document import Config
+from mizzen.config.models import SPECS
+from mizzen.config.models.fields import leaf_fields
+from mizzen.config.validation.noticed_fields import NoticedFields, by_attributes
+from mizzen.config.validation.place import Place
+
+_IN_ISTIO_TOO: Final = "Istio ignores it too"
+
+UNSERVED: Final[Mapping[str, Mapping[str, str]]] = {
+    "DestinationRule": {},
+    "Gateway": {
+        "spec.servers[].defaultEndpoint": _IN_ISTIO_TOO,
+        "spec.servers[].tls.insecureSkipVerify": _IN_ISTIO_TOO,
+    },
+    "ServiceEntry": {},
+    "Sidecar": {
+        "spec.ingress[].tls.insecureSkipVerify": _IN_ISTIO_TOO,
+        "spec.ingress[].tls.caCertCredentialName": "it is for gateways only, in Istio too",
+    },
+    "VirtualService": {
+        "spec.tcp[].match[].sourceSubnet": _IN_ISTIO_TOO,
+    },
+    "WorkloadEntry": {},
+    "WorkloadGroup": {
+        "spec.probe": "it is Istio's agent beside a proxy that probes, and plain Envoy has none",
+    },
+}
+"""For each kind: the path of a field (a leaf, or a message with all that is in it), and why it takes no effect."""
+
+_UNSERVED: Final = {
+    kind: NoticedFields(by_attributes(UNSERVED[kind], tuple(leaf_fields(model))))
+    for kind, model in SPECS.items()
+}
+
+
+def check_unserved_fields(config: Config[Any], place: Place) -> None:
+    """Warn, with the code MZ0001, of each field without effect that the spec at `place` gives."""
+    for here, reason in _UNSERVED[config.kind].given_in(config.spec, place):
+        here.warning(f"{here.path[-1]} takes no effect: {reason}; leave it out", "MZ0001")

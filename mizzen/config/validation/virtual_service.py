@@ -1,0 +1,146 @@
+"""The rules of VirtualService.
+
+https://istio.io/latest/docs/reference/config/networking/virtual-service/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from mizzen.config.document import Config
+from mizzen.config.models import L4MatchAttributes, TCPRoute, TLSMatchAttributes, TLSRoute, VirtualService
+from mizzen.config.models.host import is_subset_of, matches
+from mizzen.config.validation.addresses import ip_subnet_problem, is_ip_address
+from mizzen.config.validation.destinations import check_weighted
+from mizzen.config.validation.export_to import check_export_to
+from mizzen.config.validation.gateway_names import check_gateway_names
+from mizzen.config.validation.header_forms import is_claim
+from mizzen.config.validation.hosts import gateway_domain_problem, wildcard_domain_problem
+from mizzen.config.validation.http_route import check_http_route
+from mizzen.config.validation.labels import check_labels
+from mizzen.config.validation.place import Place
+from mizzen.config.validation.ports import port_number_problem
+from mizzen.config.validation.reachability import warn_of_unreachable
+
+_MESH: Final = "mesh"
+
+
+def check_virtual_service(config: Config[VirtualService], place: Place) -> None:
+    """Write down at `place`, the spec, all that is wrong with a VirtualService."""
+    service = config.spec
+    is_delegate = not service.hosts
+    if is_delegate:
+        for field in ("gateways", "tls", "tcp"):
+            if getattr(service, field):
+                (place / field).error(
+                    f"a VirtualService without hosts is a delegate, which has no {field}; write hosts, "
+                    f"or leave {field} out"
+                )
+    check_gateway_names(service.gateways, place / "gateways")
+    _check_hosts(service, place / "hosts")
+    if not (service.http or service.tcp or service.tls):
+        place.error("the VirtualService has no routes; write http, tls or tcp")
+    for index, route in enumerate(service.http):
+        check_http_route(route, place / "http" / index, in_delegate=is_delegate)
+    _check_claims(service, place / "http")
+    for index, tls_route in enumerate(service.tls):
+        _check_tls_route(tls_route, service, place / "tls" / index)
+    for index, tcp_route in enumerate(service.tcp):
+        _check_tcp_route(tcp_route, place / "tcp" / index)
+    check_export_to(service.export_to, place / "exportTo")
+    warn_of_unreachable(service, place)
+
+
+def is_for_gateways_only(service: VirtualService) -> bool:
+    """Tell whether no sidecar is meant: gateways are named, and `mesh` is not among them."""
+    return bool(service.gateways) and _MESH not in service.gateways
+
+
+def _check_hosts(service: VirtualService, place: Place) -> None:
+    for_gateways = is_for_gateways_only(service)
+    has_sni = any(match.sni_hosts for route in service.tls for match in route.match)
+    valid = True
+    for index, host in enumerate(service.hosts):
+        here = place / index
+        if host == "*" and not for_gateways:
+            here.error(
+                '"*" is possible on gateways only; write a service\'s host, or the name of a Gateway in gateways'
+            )
+            valid = False
+        elif not is_ip_address(host):
+            problem = (
+                gateway_domain_problem(host, sni=has_sni) if for_gateways else wildcard_domain_problem(host)
+            )
+            valid = here.check(problem) and valid
+    if not valid:
+        return
+    for index, host in enumerate(service.hosts):
+        for earlier in service.hosts[:index]:
+            if matches(earlier, host):
+                reason = "is given twice" if earlier == host else f'and "{earlier}" cover the same hosts'
+                (place / index).error(f'"{host}" {reason}; leave one out')
+                break
+
+
+def _check_claims(service: VirtualService, place: Place) -> None:
+    if is_for_gateways_only(service):
+        return
+    for index, route in enumerate(service.http):
+        for number, match in enumerate(route.match):
+            for field, headers in (("headers", match.headers), ("withoutHeaders", match.without_headers)):
+                for name in filter(is_claim, headers):
+                    (place / index / "match" / number / field / name).error(
+                        "routing by claims of a JWT is possible on gateways only; write gateways without mesh"
+                    )
+
+
+def _check_tls_route(route: TLSRoute, service: VirtualService, place: Place) -> None:
+    if not route.match:
+        (place / "match").error("the TLS route has no match; write one with sniHosts")
+    for index, match in enumerate(route.match):
+        here = place / "match" / index
+        if not match.sni_hosts:
+            (here / "sniHosts").error("the match has no sniHosts; write at least one")
+        for number, host in enumerate(match.sni_hosts):
+            _check_sni_host(host, service, here / "sniHosts" / number)
+        _check_connection_match(match, here)
+    _check_destinations_given(route, place)
+
+
+def _check_sni_host(host: str, service: VirtualService, place: Place) -> None:
+    if is_ip_address(host):
+        place.warning(f'"{host}" is an IP address, which clients do not send as SNI; write a DNS name')
+        return
+    for_gateways = is_for_gateways_only(service)
+    problem = gateway_domain_problem(host, sni=True) if for_gateways else wildcard_domain_problem(host)
+    if place.check(problem) and not any(is_subset_of(host, other) for other in service.hosts):
+        place.error(
+            f'"{host}" is not among the hosts of this VirtualService; write one of them, '
+            f'or "{host}" in hosts too ({", ".join(service.hosts) or "none now"})'
+        )
+
+
+def _check_tcp_route(route: TCPRoute, place: Place) -> None:
+    for index, match in enumerate(route.match):
+        _check_connection_match(match, place / "match" / index)
+    _check_destinations_given(route, place)
+
+
+def _check_destinations_given(route: TLSRoute | TCPRoute, place: Place) -> None:
+    if not route.route:
+        (place / "route").error("the route goes nowhere; write at least one destination")
+    check_weighted(route.route, place / "route")
+
+
+def _check_connection_match(match: TLSMatchAttributes | L4MatchAttributes, place: Place) -> None:
+    _check_subnets(match.destination_subnets, place / "destinationSubnets")
+    if match.port:
+        (place / "port").check(port_number_problem(match.port))
+    check_labels(match.source_labels, place / "sourceLabels")
+    check_gateway_names(match.gateways, place / "gateways")
+
+
+def _check_subnets(subnets: Sequence[str], place: Place) -> None:
+    for index, subnet in enumerate(subnets):
+        (place / index).check(ip_subnet_problem(subnet))
