@@ -1,0 +1,126 @@
+"""The kinds of documents that a mesh reads, and those of Istio that it names but does not serve yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from mizzen.config import kubernetes
+from mizzen.config.diagnostics import Diagnostic
+from mizzen.config.document import Config
+from mizzen.config.mesh_config import validate_config_map
+from mizzen.config.models import SPECS
+from mizzen.config.validation import VALIDATORS
+
+Validate = Callable[[Config[Any]], list[Diagnostic]]
+
+NETWORKING: Final = "networking.istio.io"
+NETWORKING_VERSIONS: Final = ("v1alpha3", "v1beta1", "v1")
+
+UNSERVED: Final[Mapping[tuple[str, str], str]] = MappingProxyType(
+    {
+        **{
+            ("security.istio.io", kind): "security"
+            for kind in ("PeerAuthentication", "RequestAuthentication", "AuthorizationPolicy")
+        },
+        ("networking.istio.io", "EnvoyFilter"): "patches of Envoy's configuration",
+        ("networking.istio.io", "ProxyConfig"): "proxies' settings",
+        ("telemetry.istio.io", "Telemetry"): "telemetry",
+        ("extensions.istio.io", "WasmPlugin"): "extensions",
+        ("extensions.istio.io", "TrafficExtension"): "extensions",
+        ("networking.k8s.io", "Ingress"): "Kubernetes ingress",
+        **{
+            ("gateway.networking.k8s.io", kind): "the Kubernetes Gateway API"
+            for kind in (
+                "Gateway",
+                "GatewayClass",
+                "HTTPRoute",
+                "GRPCRoute",
+                "TLSRoute",
+                "TCPRoute",
+                "UDPRoute",
+            )
+        },
+        ("gateway.networking.k8s.io", "ReferenceGrant"): "the Kubernetes Gateway API",
+        ("gateway.networking.k8s.io", "BackendTLSPolicy"): "the Kubernetes Gateway API",
+    }
+)
+"""Group and kind of what istiod would act upon and Mizzen does not, with what the user loses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of document: where Kubernetes has it, how its content is typed, and what checks its meaning."""
+
+    name: str
+    group: str
+    versions: tuple[str, ...]
+    model: type[BaseModel]
+    plural: str
+    kebab: str
+    validate: Validate
+    cluster_scoped: bool = False
+    has_spec: bool = True
+    """Whether the model describes `spec` (Istio's kinds) or the whole document (Kubernetes' kinds)."""
+
+    @property
+    def api_versions(self) -> tuple[str, ...]:
+        """The values of `apiVersion` under which this kind is served."""
+        return tuple(f"{self.group}/{version}" if self.group else version for version in self.versions)
+
+    def config_path(self, version: str, namespace: str, name: str) -> str:
+        """Return the path by which Istio names a configuration in Envoy metadata (`config`).
+
+        For example `/apis/networking.istio.io/v1/namespaces/default/virtual-service/reviews`.
+        """
+        return f"/apis/{self.group}/{version}/namespaces/{namespace}/{self.kebab}/{name}"
+
+
+def _no_rules(_: Config[Any]) -> list[Diagnostic]:
+    """Accept what the model accepts: Kubernetes itself has checked or would check these kinds."""
+    return []
+
+
+def _istio(name: str, plural: str, kebab: str) -> Kind:
+    return Kind(
+        name, NETWORKING, NETWORKING_VERSIONS, SPECS[name], plural, kebab, VALIDATORS.get(name, _no_rules)
+    )
+
+
+def _kubernetes(
+    model: type[BaseModel],
+    plural: str,
+    kebab: str,
+    *,
+    group: str = "",
+    validate: Validate = _no_rules,
+    cluster_scoped: bool = False,
+) -> Kind:
+    return Kind(
+        model.__name__, group, ("v1",), model, plural, kebab, validate, cluster_scoped, has_spec=False
+    )
+
+
+_ALL: Final = (
+    _istio("VirtualService", "virtualservices", "virtual-service"),
+    _istio("DestinationRule", "destinationrules", "destination-rule"),
+    _istio("Gateway", "gateways", "gateway"),
+    _istio("ServiceEntry", "serviceentries", "service-entry"),
+    _istio("WorkloadEntry", "workloadentries", "workload-entry"),
+    _istio("WorkloadGroup", "workloadgroups", "workload-group"),
+    _istio("Sidecar", "sidecars", "sidecar"),
+    _kubernetes(kubernetes.Service, "services", "service"),
+    _kubernetes(kubernetes.Endpoints, "endpoints", "endpoints"),
+    _kubernetes(kubernetes.EndpointSlice, "endpointslices", "endpoint-slice", group="discovery.k8s.io"),
+    _kubernetes(kubernetes.Pod, "pods", "pod"),
+    _kubernetes(kubernetes.Secret, "secrets", "secret"),
+    _kubernetes(kubernetes.Namespace, "namespaces", "namespace", cluster_scoped=True),
+    _kubernetes(kubernetes.ConfigMap, "configmaps", "config-map", validate=validate_config_map),
+)
+
+KINDS: Final[Mapping[str, Kind]] = MappingProxyType({kind.name: kind for kind in _ALL})
+"""Every kind that is read, by its name. The names are unlike, whatever their groups."""

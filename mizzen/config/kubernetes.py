@@ -1,0 +1,317 @@
+"""The few Kubernetes kinds that describe a mesh, as far as a mesh needs them.
+
+Fields that a mesh does not read are ignored, as manifests carry many. Names are Kubernetes' own
+(https://kubernetes.io/docs/reference/kubernetes-api/). A spec of these kinds is the document without
+apiVersion, kind and metadata.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    Strict,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from mizzen.config.models.base import IstioModel
+
+PortNumber = Annotated[int, Strict(), Field(ge=1, le=65535)]
+Text = Annotated[str, Strict()]
+Flag = Annotated[bool, Strict()]
+
+
+class KubernetesModel(IstioModel):
+    """A part of a Kubernetes object: immutable; fields that a mesh does not read are ignored."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+def _protocol(value: str) -> str:
+    if value in ("TCP", "UDP", "SCTP"):
+        return value
+    raise PydanticCustomError("protocol", "must be TCP, UDP or SCTP; not {value}", {"value": value})
+
+
+Protocol = Annotated[Text, AfterValidator(_protocol)]
+
+
+def _target_port(value: Any) -> int | str:
+    if (type(value) is int and 1 <= value <= 65535) or (isinstance(value, str) and value):
+        return value
+    raise PydanticCustomError("target_port", "must be the number or the name of a port of the pods")
+
+
+TargetPort = Annotated[int | str, PlainValidator(_target_port)]
+
+
+class ServicePort(KubernetesModel):
+    """A port of a Service. `target_port` is the number or the name of the pods' port; None means `port`."""
+
+    name: Text = ""
+    port: PortNumber
+    target_port: TargetPort | None = None
+    protocol: Protocol = "TCP"
+    app_protocol: Text = ""
+    node_port: Annotated[int, Strict()] = 0
+
+
+class ServiceSpec(KubernetesModel):
+    """What a Service promises: ports, and the pods behind them."""
+
+    ports: tuple[ServicePort, ...] = ()
+    selector: Mapping[Text, Text] = {}
+    type: Text = "ClusterIP"
+    cluster_ip: Text = Field(default="", alias="clusterIP")
+    cluster_ips: tuple[Text, ...] = Field(default=(), alias="clusterIPs")
+    external_name: Text = ""
+    external_ips: tuple[Text, ...] = Field(default=(), alias="externalIPs")
+    session_affinity: Text = "None"
+    internal_traffic_policy: Text = "Cluster"
+    traffic_distribution: Text = ""
+    publish_not_ready_addresses: Flag = False
+    ip_families: tuple[Text, ...] = ()
+
+    @property
+    def headless(self) -> bool:
+        """Whether the service has no address of its own, so that names resolve to its pods."""
+        return self.cluster_ip == "None"
+
+    @model_validator(mode="after")
+    def _ports_are_told_apart(self) -> Self:
+        names = [port.name for port in self.ports]
+        if len(names) > 1 and "" in names:
+            raise PydanticCustomError("ports", "has several ports, so each needs a name; name them all")
+        for name in names:
+            if names.count(name) > 1:
+                raise PydanticCustomError("ports", "has two ports named {name}; rename one", {"name": name})
+        return self
+
+
+class LoadBalancerIngress(KubernetesModel):
+    """An address at which a service of type LoadBalancer is reached."""
+
+    ip: Text = ""
+    hostname: Text = ""
+
+
+class LoadBalancerStatus(KubernetesModel):
+    """The addresses of a service of type LoadBalancer."""
+
+    ingress: tuple[LoadBalancerIngress, ...] = ()
+
+
+class ServiceStatus(KubernetesModel):
+    """What Kubernetes found for a Service."""
+
+    load_balancer: LoadBalancerStatus = LoadBalancerStatus()
+
+
+class Service(KubernetesModel):
+    """A Kubernetes Service (core v1)."""
+
+    spec: ServiceSpec
+    status: ServiceStatus = ServiceStatus()
+
+
+class ObjectReference(KubernetesModel):
+    """A reference from an address to the object that has it."""
+
+    kind: Text = ""
+    namespace: Text = ""
+    name: Text = ""
+
+
+class EndpointAddress(KubernetesModel):
+    """An address of an Endpoints subset."""
+
+    ip: Text
+    hostname: Text = ""
+    node_name: Text = ""
+    target_ref: ObjectReference | None = None
+
+
+class EndpointPort(KubernetesModel):
+    """A port of endpoints; `name` is that of the Service's port."""
+
+    name: Text = ""
+    port: PortNumber
+    protocol: Protocol = "TCP"
+    app_protocol: Text = ""
+
+
+class EndpointSubset(KubernetesModel):
+    """Addresses that all have the same ports."""
+
+    addresses: tuple[EndpointAddress, ...] = ()
+    not_ready_addresses: tuple[EndpointAddress, ...] = ()
+    ports: tuple[EndpointPort, ...] = ()
+
+
+class Endpoints(KubernetesModel):
+    """Kubernetes Endpoints (core v1): the addresses of the Service of the same name."""
+
+    subsets: tuple[EndpointSubset, ...] = ()
+
+
+class EndpointConditions(KubernetesModel):
+    """The state of an endpoint of an EndpointSlice. None means that it is not known, and counts as ready."""
+
+    ready: Flag | None = None
+    serving: Flag | None = None
+    terminating: Flag | None = None
+
+
+class Endpoint(KubernetesModel):
+    """One endpoint of an EndpointSlice: the addresses of one pod."""
+
+    addresses: tuple[Text, ...]
+    conditions: EndpointConditions = EndpointConditions()
+    hostname: Text = ""
+    node_name: Text = ""
+    zone: Text = ""
+    target_ref: ObjectReference | None = None
+
+
+class EndpointSlicePort(KubernetesModel):
+    """A port of an EndpointSlice. Without a number it stands for all ports."""
+
+    name: Text = ""
+    port: PortNumber | None = None
+    protocol: Protocol = "TCP"
+    app_protocol: Text = ""
+
+
+class EndpointSlice(KubernetesModel):
+    """An EndpointSlice (discovery.k8s.io/v1) of the Service in label `kubernetes.io/service-name`."""
+
+    address_type: Text
+    endpoints: tuple[Endpoint, ...] = ()
+    ports: tuple[EndpointSlicePort, ...] = ()
+
+
+class ContainerPort(KubernetesModel):
+    """A port that a container says it opens; a Service may name it."""
+
+    name: Text = ""
+    container_port: PortNumber
+    protocol: Protocol = "TCP"
+
+
+class Container(KubernetesModel):
+    """A container of a pod, for its named ports."""
+
+    name: Text = ""
+    ports: tuple[ContainerPort, ...] = ()
+
+
+class PodSpec(KubernetesModel):
+    """What a pod was asked to be."""
+
+    service_account_name: Text = "default"
+    node_name: Text = ""
+    hostname: Text = ""
+    subdomain: Text = ""
+    host_network: Flag = False
+    containers: tuple[Container, ...] = ()
+    init_containers: tuple[Container, ...] = ()
+
+
+class PodIP(KubernetesModel):
+    """One address of a pod."""
+
+    ip: Text
+
+
+class PodCondition(KubernetesModel):
+    """A condition of a pod, such as Ready; `status` is True, False or Unknown."""
+
+    type: Text
+    status: Text
+
+
+class PodStatus(KubernetesModel):
+    """What became of a pod."""
+
+    phase: Text = ""
+    pod_ip: Text = Field(default="", alias="podIP")
+    pod_ips: tuple[PodIP, ...] = Field(default=(), alias="podIPs")
+    host_ip: Text = Field(default="", alias="hostIP")
+    conditions: tuple[PodCondition, ...] = ()
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """All addresses of the pod, the primary one first."""
+        return tuple(pod_ip.ip for pod_ip in self.pod_ips) or ((self.pod_ip,) if self.pod_ip else ())
+
+    @property
+    def ready(self) -> bool:
+        """Whether condition Ready holds; a pod without conditions, as one writes by hand, counts as ready."""
+        if self.phase in ("Succeeded", "Failed"):
+            return False
+        states = [condition.status for condition in self.conditions if condition.type == "Ready"]
+        return not states or states[0] == "True"
+
+
+class Pod(KubernetesModel):
+    """A Pod (core v1); its labels are the configuration's labels."""
+
+    spec: PodSpec = PodSpec()
+    status: PodStatus = PodStatus()
+
+
+def _decoded(value: Any) -> bytes:
+    if isinstance(value, str):
+        try:
+            return base64.b64decode("".join(value.split()), validate=True)
+        except (binascii.Error, ValueError):
+            pass
+    # Without the value: it may be the secret itself, written under the wrong name.
+    raise PydanticCustomError("base64", "is not in base64; encode it, or write it under stringData")
+
+
+Base64 = Annotated[bytes, PlainValidator(_decoded)]
+
+
+class Secret(KubernetesModel):
+    """A Secret (core v1), whose values are in no repr. Read them from `data`."""
+
+    type: Text = "Opaque"
+    encoded: Mapping[Text, Base64] = Field(default={}, alias="data", repr=False)
+    string_data: Mapping[Text, Text] = Field(default={}, repr=False)
+
+    @cached_property
+    def data(self) -> Mapping[str, bytes]:
+        """The values, decoded: those of `data`, and over them those of `stringData`."""
+        return {**self.encoded, **{key: value.encode() for key, value in self.string_data.items()}}
+
+
+class NamespaceSpec(KubernetesModel):
+    """Nothing of it matters to a mesh; a Namespace is read for its labels."""
+
+
+class Namespace(KubernetesModel):
+    """A Namespace (core v1); its labels are the configuration's labels."""
+
+    spec: NamespaceSpec = NamespaceSpec()
+
+
+class ConfigMap(KubernetesModel):
+    """A ConfigMap (core v1), read only when it carries Istio's mesh configuration (`data.mesh`)."""
+
+    data: Mapping[Text, Text] = {}
+
+    @field_validator("data", mode="before")
+    @classmethod
+    def _only_mesh(cls, data: Any) -> Any:
+        return {key: data[key] for key in ("mesh",) if key in data} if isinstance(data, dict) else data

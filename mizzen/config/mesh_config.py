@@ -1,0 +1,351 @@
+"""MeshConfig: the settings of the whole mesh, from a file or from the ConfigMap `istio`.
+
+Fields, meanings and defaults are those of
+https://istio.io/latest/docs/reference/config/istio.mesh.v1alpha1/; the defaults are istiod's own, not those
+of an installation profile. Fields that take no effect here are named in warnings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from mizzen.config.codes import NOT_A_DOCUMENT, SCHEMA, SCHEMA_WARNING, SYNTAX, UNSERVED_MESH_FIELD
+from mizzen.config.diagnostics import Diagnostic, Origin, Severity
+from mizzen.config.document import Config
+from mizzen.config.models import (
+    ClientTLSSettings,
+    ConnectionPoolSettings,
+    HTTPRetry,
+    LocalityLoadBalancerSetting,
+    OutlierDetection,
+    TcpKeepalive,
+    ZoneAwareLoadBalancerSetting,
+)
+from mizzen.config.models.base import IstioModel
+from mizzen.config.models.types import Bool, Duration, Int32, IstioEnum
+from mizzen.config.proxy_config import ProxyConfig
+from mizzen.config.scalars import describe
+from mizzen.config.schema_errors import place, schema_diagnostics
+from mizzen.config.schema_fields import nearest_field, unknown_fields
+from mizzen.config.yaml_tree import Tree, YamlError, trees
+
+
+class OutboundTrafficPolicyMode(IstioEnum):
+    """What becomes of calls to hosts that the registry does not know."""
+
+    REGISTRY_ONLY = "REGISTRY_ONLY"
+    ALLOW_ANY = "ALLOW_ANY"
+    ALLOW_ANY_DYNAMIC_DNS = "ALLOW_ANY_DYNAMIC_DNS"
+
+
+class OutboundTrafficPolicy(IstioModel):
+    """What becomes of calls to hosts that the registry does not know."""
+
+    # In MeshConfig an unset block means ALLOW_ANY, and so does a block without a mode: istiod merges the file
+    # over its defaults.
+    mode: OutboundTrafficPolicyMode = OutboundTrafficPolicyMode.ALLOW_ANY
+    tls: ClientTLSSettings | None = None
+
+
+class InboundTrafficPolicyMode(IstioEnum):
+    """Whether inbound calls go to the address that they were sent to, or to 127.0.0.1."""
+
+    PASSTHROUGH = "PASSTHROUGH"
+    LOCALHOST = "LOCALHOST"
+
+
+class InboundTrafficPolicy(IstioModel):
+    """Where a sidecar sends inbound calls."""
+
+    mode: InboundTrafficPolicyMode = InboundTrafficPolicyMode.PASSTHROUGH
+
+
+class MeshH2UpgradePolicy(IstioEnum):
+    """Whether HTTP/1.1 calls between proxies are upgraded to HTTP/2."""
+
+    DO_NOT_UPGRADE = "DO_NOT_UPGRADE"
+    UPGRADE = "UPGRADE"
+
+
+class AccessLogEncoding(IstioEnum):
+    """How access logs are written."""
+
+    TEXT = "TEXT"
+    JSON = "JSON"
+
+
+class PathNormalizationMode(IstioEnum):
+    """How paths are normalised before they are matched. DEFAULT means BASE."""
+
+    DEFAULT = "DEFAULT"
+    NONE = "NONE"
+    BASE = "BASE"
+    MERGE_SLASHES = "MERGE_SLASHES"
+    DECODE_AND_MERGE_SLASHES = "DECODE_AND_MERGE_SLASHES"
+
+
+class PathNormalization(IstioModel):
+    """How paths are normalised before they are matched."""
+
+    normalization: PathNormalizationMode = PathNormalizationMode.DEFAULT
+
+
+class MeshTLSProtocol(IstioEnum):
+    """The least TLS version."""
+
+    TLS_AUTO = "TLS_AUTO"
+    TLSV1_2 = "TLSV1_2"
+    TLSV1_3 = "TLSV1_3"
+
+
+class MeshTLSConfig(IstioModel):
+    """The TLS versions, ciphers and curves that are accepted."""
+
+    min_protocol_version: MeshTLSProtocol = MeshTLSProtocol.TLS_AUTO
+    ecdh_curves: tuple[str, ...] = ()
+    cipher_suites: tuple[str, ...] = ()
+
+
+class MeshTrafficPolicy(IstioModel):
+    """What stands under every DestinationRule, block by block."""
+
+    connection_pool: ConnectionPoolSettings | None = None
+    outlier_detection: OutlierDetection | None = None
+
+
+class ServiceLocality(IstioModel):
+    """How services are seen by the other clusters of the mesh."""
+
+    cluster_local: Bool = False
+
+
+class ServiceSettings(IstioModel):
+    """Settings of the services that `hosts` name."""
+
+    settings: ServiceLocality | None = None
+    hosts: tuple[str, ...] = ()
+
+
+def _up_to_an_hour(value: timedelta) -> timedelta:
+    if not timedelta(milliseconds=1) <= value <= timedelta(hours=1):
+        raise PydanticCustomError("range", "is out of range; give 1ms to 1h")
+    return value
+
+
+ConnectTimeout = Annotated[Duration, AfterValidator(_up_to_an_hour)]
+MeshPort = Annotated[Int32, Field(ge=0, le=65535)]
+
+
+class MeshConfig(IstioModel):
+    """The settings of the whole mesh; absent fields have istiod's defaults."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    root_namespace: str = "istio-system"
+    trust_domain: str = "cluster.local"
+    trust_domain_aliases: tuple[str, ...] = ()
+    outbound_traffic_policy: OutboundTrafficPolicy = OutboundTrafficPolicy()
+    inbound_traffic_policy: InboundTrafficPolicy = InboundTrafficPolicy()
+    # Istio's default is true: docs/decisions/0003-auto-mtls-off.md.
+    enable_auto_mtls: Bool = False
+    connect_timeout: ConnectTimeout = timedelta(seconds=10)
+    protocol_detection_timeout: Duration = timedelta(0)
+    tcp_keepalive: TcpKeepalive | None = None
+    h2_upgrade_policy: MeshH2UpgradePolicy = MeshH2UpgradePolicy.DO_NOT_UPGRADE
+    default_http_retry_policy: HTTPRetry | None = None
+    default_inbound_http_retry_policy: HTTPRetry | None = None
+    default_traffic_policy: MeshTrafficPolicy | None = None
+    locality_lb_setting: LocalityLoadBalancerSetting = LocalityLoadBalancerSetting.of(enabled=True)
+    zone_aware_lb_setting: ZoneAwareLoadBalancerSetting | None = None
+    default_service_export_to: tuple[str, ...] = ("*",)
+    default_virtual_service_export_to: tuple[str, ...] = ("*",)
+    default_destination_rule_export_to: tuple[str, ...] = ("*",)
+    proxy_listen_port: MeshPort = 15001
+    proxy_inbound_listen_port: MeshPort = 15006
+    proxy_http_port: MeshPort = 0
+    dns_refresh_rate: Duration = timedelta(seconds=60)
+    access_log_file: str = ""
+    access_log_format: str = ""
+    access_log_encoding: AccessLogEncoding = AccessLogEncoding.TEXT
+    disable_envoy_listener_log: Bool = False
+    enable_tracing: Bool = True
+    path_normalization: PathNormalization = PathNormalization()
+    tls_defaults: MeshTLSConfig | None = None
+    mesh_mtls: MeshTLSConfig | None = Field(default=None, alias="meshMTLS")
+    inbound_cluster_stat_name: str = ""
+    outbound_cluster_stat_name: str = ""
+    service_settings: tuple[ServiceSettings, ...] = ()
+    default_config: ProxyConfig = ProxyConfig()
+
+
+UNSERVED_FIELDS: Final[Mapping[str, str]] = {
+    **dict.fromkeys(
+        ("ingressClass", "ingressService", "ingressControllerMode", "ingressSelector"),
+        "Kubernetes Ingress is not read",
+    ),
+    **dict.fromkeys(
+        ("defaultProviders", "extensionProviders", "enableEnvoyAccessLogService"),
+        "providers of telemetry and of external authorization are not served yet",
+    ),
+    **dict.fromkeys(("ca", "caCertificates", "certificates"), "certificates are not issued yet"),
+    **dict.fromkeys(("discoverySelectors", "serviceScopeConfigs"), "they select Kubernetes namespaces"),
+    "configSources": "sources are given on the command line",
+    "hboneIdleTimeout": "ambient mode is not served",
+    "enablePrometheusMerge": "merging metrics is the Istio agent's work",
+    "verifyCertificateAtClient": "Istio itself has retired it",
+    "serviceEntryVisibility": "exportTo alone decides who sees a service",
+    **{
+        f"defaultConfig.{field}": "it is part of a proxy's bootstrap, which `mizzen bootstrap` writes"
+        for field in (
+            "configPath",
+            "binaryPath",
+            "serviceCluster",
+            "drainDuration",
+            "terminationDrainDuration",
+            "discoveryAddress",
+            "discoveryRefreshDelay",
+            "proxyAdminPort",
+            "availabilityZone",
+            "controlPlaneAuthPolicy",
+            "customConfigFile",
+            "statNameLength",
+            "concurrency",
+            "proxyBootstrapTemplatePath",
+            "interceptionMode",
+            "statusPort",
+            "extraStatTags",
+            "runtimeValues",
+            "meshId",
+            "readinessProbe",
+            "proxyStatsMatcher",
+            "holdApplicationUntilProxyStarts",
+            "caCertificatesPem",
+            "image",
+            "privateKeyProvider",
+            "fileFlushInterval",
+            "fileFlushMinSizeKb",
+            "statsCompression",
+            "envoyAccessLogService",
+            "envoyMetricsService",
+            "envoyMetricsServiceAddress",
+            "statsdUdpAddress",
+            "sds",
+        )
+    },
+    **dict.fromkeys(
+        ("defaultConfig.tracing", "defaultConfig.zipkinAddress", "defaultConfig.tracingServiceName"),
+        "tracers are not served yet",
+    ),
+}
+"""Fields that Istio has and that take no effect here, with the reason, by their path."""
+
+
+def parse_mesh_config(
+    data: bytes | str, file: str, *, first_line: int = 1, path: tuple[str, ...] = ()
+) -> tuple[MeshConfig | None, tuple[Diagnostic, ...]]:
+    """Read the text of a MeshConfig: a file as istiod takes it, or `data.mesh` of the ConfigMap `istio`.
+
+    `first_line` is the line of `file` at which the text begins; `path` goes before the paths of fields.
+    Returns the settings, or None if any of the diagnostics is an error. An empty text gives the defaults.
+    As in istiod, fields that are not known are no errors; they are warnings here.
+    """
+    try:
+        text = data if isinstance(data, str) else data.decode("utf-8-sig")
+        documents = list(trees(text, first_line))
+    except UnicodeDecodeError:
+        return None, (_error(SYNTAX, "is not UTF-8 text; save it as UTF-8", Origin(file)),)
+    except YamlError as error:
+        return None, (_error(SYNTAX, error.message, Origin(file, error.line)),)
+    documents = [tree for tree in documents if tree.value is not None]
+    if not documents:
+        return MeshConfig(), ()
+    if len(documents) > 1:
+        line = documents[1].lines.line_of(())
+        message = "a second document; a mesh has one MeshConfig, remove the others"
+        return None, (_error(NOT_A_DOCUMENT, message, Origin(file, line)),)
+    return _typed(documents[0], file, path)
+
+
+def _typed(tree: Tree, file: str, path: tuple[str, ...]) -> tuple[MeshConfig | None, tuple[Diagnostic, ...]]:
+    content = tree.value
+    if not isinstance(content, dict):
+        message = f"must be a mapping of MeshConfig's fields; not {describe(content)}"
+        return None, (_error(NOT_A_DOCUMENT, message, Origin(file, tree.lines.line_of(()))),)
+    remarks = tuple(
+        Diagnostic(
+            Severity.ERROR if remark.fatal else Severity.WARNING,
+            SCHEMA if remark.fatal else SCHEMA_WARNING,
+            remark.message,
+            Origin(file, remark.line),
+            place((*path, *remark.path)),
+        )
+        for remark in tree.remarks
+    )
+    unknown = list(unknown_fields(MeshConfig, content))
+    warnings = tuple(
+        Diagnostic(
+            Severity.WARNING,
+            UNSERVED_MESH_FIELD,
+            _unserved(field),
+            Origin(file, tree.lines.line_of(field)),
+            place((*path, *field)),
+        )
+        for field in unknown
+    )
+    model, errors = schema_diagnostics(MeshConfig, _without(content, unknown), tree.lines.line_of, file, path)
+    found = (*remarks, *warnings, *errors)
+    return (None if any(each.severity is Severity.ERROR for each in found) else model), found
+
+
+def _unserved(field: tuple[str | int, ...]) -> str:
+    dotted = ".".join(str(step) for step in field)
+    for known, reason in UNSERVED_FIELDS.items():
+        if dotted == known:
+            return f"takes no effect: {reason}; remove it to silence this warning"
+    return "is no field of MeshConfig and takes no effect" + nearest_field(MeshConfig, field)
+
+
+def _without(content: Any, unknown: list[tuple[str | int, ...]]) -> Any:
+    """Return `content` without the fields at the paths `unknown`."""
+    for path in unknown:
+        content = _without_one(content, path)
+    return content
+
+
+def _without_one(content: Any, path: tuple[str | int, ...]) -> Any:
+    step, *rest = path
+    if isinstance(content, dict):
+        if not rest:
+            return {key: value for key, value in content.items() if key != step}
+        return {k: _without_one(v, tuple(rest)) if k == step else v for k, v in content.items()}
+    return [_without_one(v, tuple(rest)) if i == step else v for i, v in enumerate(content)]
+
+
+def is_mesh_config_map(name: str, content: Mapping[str, Any]) -> bool:
+    """Tell whether a ConfigMap carries the mesh configuration: it is named `istio` and has `data.mesh`."""
+    data = content.get("data")
+    return name == "istio" and isinstance(data, dict) and "mesh" in data
+
+
+def mesh_config_of(config: Config[Any]) -> tuple[MeshConfig | None, tuple[Diagnostic, ...]]:
+    """Return the MeshConfig that the ConfigMap `config` carries, with its findings (parse_mesh_config)."""
+    line = config.origin_of("data", "mesh").line
+    text: str = config.spec.data.get("mesh", "")
+    # A text of several lines begins on the line after its key (`mesh: |`).
+    return parse_mesh_config(
+        text, config.origin.file, first_line=line + 1 if "\n" in text else line, path=("data", "mesh")
+    )
+
+
+def validate_config_map(config: Config[Any]) -> list[Diagnostic]:
+    """Return what is wrong with the MeshConfig in the ConfigMap `istio`."""
+    return list(mesh_config_of(config)[1])
+
+
+def _error(code: str, message: str, origin: Origin) -> Diagnostic:
+    return Diagnostic(Severity.ERROR, code, message, origin)

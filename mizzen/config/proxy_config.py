@@ -1,0 +1,159 @@
+"""ProxyConfig, as MeshConfig.defaultConfig and the node metadata PROXY_CONFIG carry it.
+
+Only the fields that change what a proxy is sent are typed
+(https://istio.io/latest/docs/reference/config/istio.mesh.v1alpha1/#ProxyConfig); the others configure the
+agent or the bootstrap, which Istio's injection reads and the control plane does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic import ConfigDict
+
+from mizzen.config.models.base import IstioModel
+from mizzen.config.models.types import Bool, Duration, Int32, IstioEnum, UInt32
+
+
+class ForwardClientCertDetails(IstioEnum):
+    """What a proxy does with the header x-forwarded-client-cert."""
+
+    UNDEFINED = "UNDEFINED"
+    SANITIZE = "SANITIZE"
+    FORWARD_ONLY = "FORWARD_ONLY"
+    APPEND_FORWARD = "APPEND_FORWARD"
+    SANITIZE_SET = "SANITIZE_SET"
+    ALWAYS_FORWARD_ONLY = "ALWAYS_FORWARD_ONLY"
+
+
+class ProxyProtocolConfiguration(IstioModel):
+    """That connections begin with the PROXY protocol; the message has no fields."""
+
+
+class GatewayTopology(IstioModel):
+    """What stands before a gateway."""
+
+    num_trusted_proxies: UInt32 = 0
+    forward_client_cert_details: ForwardClientCertDetails = ForwardClientCertDetails.UNDEFINED
+    proxy_protocol: ProxyProtocolConfiguration | None = None
+
+
+class DisabledHeader(IstioModel):
+    """A header that can be turned off."""
+
+    disabled: Bool | None = None
+
+
+class EnabledHeader(IstioModel):
+    """A header that can be turned on."""
+
+    enabled: Bool | None = None
+
+
+class ServerHeader(IstioModel):
+    """The header `server` of responses."""
+
+    disabled: Bool | None = None
+    value: str = ""
+
+
+class SetCurrentClientCertDetails(IstioModel):
+    """What of the client's certificate goes into x-forwarded-client-cert; None leaves Istio's default."""
+
+    subject: Bool | None = None
+    cert: Bool | None = None
+    chain: Bool | None = None
+    dns: Bool | None = None
+    uri: Bool | None = None
+
+
+class MetadataExchangeMode(IstioEnum):
+    """Where proxies tell each other about their workloads by headers."""
+
+    UNDEFINED = "UNDEFINED"
+    IN_MESH = "IN_MESH"
+
+
+class MetadataExchangeHeaders(IstioModel):
+    """Headers by which proxies tell each other about their workloads."""
+
+    mode: MetadataExchangeMode = MetadataExchangeMode.UNDEFINED
+
+
+class ProxyHeaders(IstioModel):
+    """Headers that a proxy adds to requests and responses."""
+
+    forwarded_client_cert: ForwardClientCertDetails = ForwardClientCertDetails.UNDEFINED
+    set_current_client_cert_details: SetCurrentClientCertDetails | None = None
+    request_id: DisabledHeader | None = None
+    server: ServerHeader | None = None
+    attempt_count: DisabledHeader | None = None
+    envoy_debug_headers: DisabledHeader | None = None
+    metadata_exchange_headers: MetadataExchangeHeaders | None = None
+    preserve_http1_header_case: Bool | None = None
+    x_forwarded_host: EnabledHeader | None = None
+    x_forwarded_port: EnabledHeader | None = None
+
+
+class ConnectionProfile(IstioEnum):
+    """A set of limits: those inside a mesh, or those towards the world (Envoy's edge practices)."""
+
+    SIDECAR = "SIDECAR"
+    EDGE = "EDGE"
+
+
+class HeadersWithUnderscoresAction(IstioEnum):
+    """What becomes of requests that have headers with underscores."""
+
+    UNSPECIFIED = "HEADERS_WITH_UNDERSCORES_UNSPECIFIED"
+    ALLOW = "HEADERS_WITH_UNDERSCORES_ALLOW"
+    REJECT_REQUEST = "HEADERS_WITH_UNDERSCORES_REJECT_REQUEST"
+    DROP_HEADER = "HEADERS_WITH_UNDERSCORES_DROP_HEADER"
+
+
+class PathWithEscapedSlashesAction(IstioEnum):
+    """What becomes of paths that have escaped slashes."""
+
+    UNSPECIFIED = "PATH_WITH_ESCAPED_SLASHES_UNSPECIFIED"
+    KEEP_UNCHANGED = "KEEP_UNCHANGED"
+    REJECT_REQUEST = "REJECT_REQUEST"
+    UNESCAPE_AND_REDIRECT = "UNESCAPE_AND_REDIRECT"
+    UNESCAPE_AND_FORWARD = "UNESCAPE_AND_FORWARD"
+
+
+class ConnectionSettings(IstioModel):
+    """Limits of a proxy's downstream connections; None leaves the profile's value."""
+
+    profile: ConnectionProfile = ConnectionProfile.SIDECAR
+    listener_per_connection_buffer_limit_bytes: Int32 | None = None
+    cluster_per_connection_buffer_limit_bytes: Int32 | None = None
+    http_idle_timeout: Duration | None = None
+    http_max_connection_duration: Duration | None = None
+    http_drain_timeout: Duration | None = None
+    http_request_timeout: Duration | None = None
+    http_request_headers_timeout: Duration | None = None
+    http_stream_idle_timeout: Duration | None = None
+    http_max_stream_duration: Duration | None = None
+    http_max_concurrent_streams: Int32 | None = None
+    http2_initial_stream_window_size: Int32 | None = None
+    http2_initial_connection_window_size: Int32 | None = None
+    http_headers_with_underscores_action: HeadersWithUnderscoresAction = (
+        HeadersWithUnderscoresAction.UNSPECIFIED
+    )
+    http_merge_slashes: Bool | None = None
+    http_path_with_escaped_slashes_action: PathWithEscapedSlashesAction = (
+        PathWithEscapedSlashesAction.UNSPECIFIED
+    )
+    listener_connection_limit: Int32 | None = None
+    global_downstream_connection_limit: Int32 | None = None
+
+
+class ProxyConfig(IstioModel):
+    """The settings of one proxy that change what it is sent. Other fields are ignored, as istiod does."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    gateway_topology: GatewayTopology | None = None
+    proxy_headers: ProxyHeaders | None = None
+    connection_settings: ConnectionSettings | None = None
+    proxy_metadata: Mapping[str, str] = {}

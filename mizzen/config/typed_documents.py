@@ -1,0 +1,129 @@
+"""From a raw document to a typed and valid configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from mizzen.config.codes import SCHEMA
+from mizzen.config.diagnostics import Diagnostic, Origin, Severity
+from mizzen.config.document import Config, Document, FieldPath
+from mizzen.config.kinds import KINDS, Kind
+from mizzen.config.names import label_key_error, label_value_error
+from mizzen.config.scalars import describe
+from mizzen.config.schema_errors import place, schema_diagnostics
+from mizzen.config.schema_fields import nearest
+
+_TOP_LEVEL: Final = ("apiVersion", "kind", "metadata", "spec", "status")
+
+
+def to_config(document: Document) -> tuple[Config[Any] | None, tuple[Diagnostic, ...]]:
+    """Type and check a document by its kind; return the configuration, or None if anything is an error.
+
+    The diagnostics are all that is wrong with the document, errors and warnings: first those of its form; if
+    it has its form, those of its meaning (Istio's rules of validation).
+    """
+    kind = KINDS[document.kind]
+    found: list[Diagnostic] = []
+    labels, annotations, created = _metadata(document, found)
+    spec, errors = _spec(kind, document)
+    found.extend(errors)
+    if spec is None or any(each.severity is Severity.ERROR for each in found):
+        return None, tuple(found)
+    config: Config[Any] = Config(
+        document.api_version,
+        document.kind,
+        document.namespace,
+        document.name,
+        spec,
+        document.origin,
+        document.lines,
+        labels,
+        annotations,
+        created,
+    )
+    found.extend(kind.validate(config))
+    valid = all(each.severity is not Severity.ERROR for each in found)
+    return (config if valid else None), tuple(found)
+
+
+def _spec(kind: Kind, document: Document) -> tuple[Any, tuple[Diagnostic, ...]]:
+    content = document.content
+    lines, file = document.lines, document.origin.file
+    if not kind.has_spec:
+        body = {key: value for key, value in content.items() if key not in _TOP_LEVEL[:3]}
+        return schema_diagnostics(kind.model, body, lines.line_of, file, secret=kind.name == "Secret")
+    strangers = tuple(
+        _error(document, (name,), "is no known field" + _meant(name))
+        for name in content
+        if name not in _TOP_LEVEL
+    )
+    written = content.get("spec")
+    prefix: FieldPath = ("spec",)
+    spec, errors = schema_diagnostics(
+        kind.model,
+        {} if written is None else written,
+        lambda path: lines.line_of((*prefix, *path)),
+        file,
+        prefix,
+    )
+    return spec, strangers + errors
+
+
+def _meant(name: str) -> str:
+    close = nearest(name, _TOP_LEVEL)
+    return f"; did you mean `{close}`?" if close else "; it may belong into `spec`"
+
+
+def _metadata(
+    document: Document, found: list[Diagnostic]
+) -> tuple[Mapping[str, str], Mapping[str, str], datetime | None]:
+    metadata: Mapping[str, Any] = document.content["metadata"]
+    labels = _strings(document, "labels", metadata.get("labels"), label_value_error, found)
+    annotations = _strings(document, "annotations", metadata.get("annotations"), None, found)
+    created = metadata.get("creationTimestamp")
+    if created is None:
+        return labels, annotations, None
+    try:
+        moment = datetime.fromisoformat(created)
+    except (TypeError, ValueError):
+        message = f"must be a time such as 2026-01-31T12:00:00Z; not {describe(created)}"
+        found.append(_error(document, ("metadata", "creationTimestamp"), message))
+        return labels, annotations, None
+    return labels, annotations, moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _strings(
+    document: Document,
+    field: str,
+    value: Any,
+    rule: Callable[[str], str | None] | None,
+    found: list[Diagnostic],
+) -> Mapping[str, str]:
+    """Read labels or annotations: both map strings to strings, and only strings."""
+    path: FieldPath = ("metadata", field)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        found.append(_error(document, path, f"must be a mapping of strings; not {describe(value)}"))
+        return {}
+    for key, text in value.items():
+        wrong = label_key_error(key)
+        if text is None:
+            continue
+        if not isinstance(text, str):
+            quoted = "true" if text is True else "false" if text is False else text
+            right = f'; quote it: "{quoted}"' if isinstance(text, (bool, int, float)) else ""
+            wrong = f"must be a string; not {describe(text)}{right}"
+        elif wrong is None and rule is not None:
+            wrong = rule(text)
+        if wrong is not None:
+            found.append(_error(document, (*path, key), wrong))
+    # Kubernetes reads null in a map of strings as "".
+    return {key: text or "" for key, text in value.items()} if None in value.values() else value
+
+
+def _error(document: Document, path: FieldPath, message: str) -> Diagnostic:
+    where = Origin(document.origin.file, document.lines.line_of(path))
+    return Diagnostic(Severity.ERROR, SCHEMA, message, where, place(path))

@@ -1,0 +1,345 @@
+"""The documents of a file: from its bytes to raw documents of known kinds, each with its place."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from mizzen.config.codes import (
+    AMBIGUOUS_KEY,
+    NOT_A_DOCUMENT,
+    SCHEMA,
+    SKIPPED_KIND,
+    SYNTAX,
+    UNREADABLE,
+    UNSERVED_KIND,
+)
+from mizzen.config.diagnostics import Diagnostic, Origin, Severity
+from mizzen.config.document import ConfigKey, Document, FieldPath
+from mizzen.config.kinds import KINDS, UNSERVED, Kind
+from mizzen.config.lines import DocumentLines
+from mizzen.config.mesh_config import is_mesh_config_map
+from mizzen.config.names import namespace_error, object_name_error
+from mizzen.config.scalars import describe, shortened
+from mizzen.config.schema_errors import place
+from mizzen.config.schema_fields import nearest
+from mizzen.config.yaml_tree import Remark, YamlError, trees
+
+MAX_FILE_BYTES: Final = 10 * 1024 * 1024
+"""The default limit of a file: some 20,000 documents."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedDocument:
+    """A document that says which configuration it is and cannot be believed in the rest."""
+
+    key: ConfigKey
+    origin: Origin
+    diagnostics: tuple[Diagnostic, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedFile:
+    """What a file holds.
+
+    `documents` are those of kinds that a mesh reads, in the order of the file, not yet typed; `refused` those
+    whose key is known but whose content is not to be believed. `diagnostics` are the findings about the rest
+    of the file. `broken`: the file as a whole cannot be believed (not read, or not YAML); its documents are
+    there for what else they show. `unidentified`: some document does not say what it is, so that the absence
+    of a document from the file proves nothing.
+    """
+
+    file: str
+    documents: tuple[Document, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
+    broken: bool = False
+    refused: tuple[RefusedDocument, ...] = ()
+    unidentified: bool = False
+
+
+def unreadable_file(file: str, message: str) -> ParsedFile:
+    """Return what is known of a file that cannot be read: nothing but the reason."""
+    return ParsedFile(file, diagnostics=(_error(UNREADABLE, message, Origin(file)),), broken=True)
+
+
+def too_big(file: str, size: int, limit: int = MAX_FILE_BYTES) -> ParsedFile:
+    """Return what is known of a file that is too big to be read."""
+    return unreadable_file(
+        file, f"has {size} bytes, more than the limit of {limit}; split it, or raise the limit"
+    )
+
+
+def parse_documents(
+    data: bytes, file: str, *, default_namespace: str = "default", max_bytes: int = MAX_FILE_BYTES
+) -> ParsedFile:
+    """Read the documents of a file's bytes: YAML or JSON, several documents, Kubernetes `List`s.
+
+    `file` is the name under which diagnostics show the file. A document without a namespace belongs to
+    `default_namespace`. Never raises for what is in the bytes: everything wrong becomes a diagnostic.
+    """
+    if len(data) > max_bytes:
+        return too_big(file, len(data), max_bytes)
+    text = _text(data, file)
+    if isinstance(text, ParsedFile):
+        return text
+    reader = _Reader(file, default_namespace)
+    for chunk, first_line in _chunks(text):
+        reader.read(chunk, first_line)
+    return ParsedFile(
+        file,
+        tuple(reader.documents),
+        tuple(reader.diagnostics),
+        reader.broken,
+        tuple(reader.refused),
+        reader.unidentified,
+    )
+
+
+def _text(data: bytes, file: str) -> str | ParsedFile:
+    """Decode a file: UTF-8 with or without a byte order mark, or UTF-16 with one."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        try:
+            return data.decode("utf-16")
+        except UnicodeDecodeError:
+            return unreadable_file(file, "is not text; give YAML or JSON in UTF-8")
+    if b"\0" in data:
+        return unreadable_file(file, "is a binary file; give YAML or JSON in UTF-8")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        message = f"the byte 0x{data[error.start]:02x} is not UTF-8; save the file as UTF-8"
+        return ParsedFile(file, diagnostics=(_error(UNREADABLE, message, Origin(file, line)),), broken=True)
+    if file.endswith(".json"):
+        return _SURROGATES.sub(_astral, text)
+    return text
+
+
+_SURROGATES: Final = re.compile(
+    r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})"
+)
+
+
+def _astral(match: re.Match[str]) -> str:
+    """Write a JSON surrogate pair as YAML's escape of the character that it means."""
+    high, low = int(match[2], 16), int(match[3], 16)
+    return f"{match[1]}\\U{0x10000 + ((high & 0x3FF) << 10) + (low & 0x3FF):08X}"
+
+
+_SEPARATOR: Final = re.compile(r"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
+_DIRECTIVE: Final = re.compile(r"^(?:%|\.\.\.(?=[ \t\r\n]|\Z))", re.MULTILINE)
+
+
+def _chunks(text: str) -> Iterator[tuple[str, int]]:
+    """Split a text at its document markers; yield each piece and its first line.
+
+    A marker can stand nowhere but between documents (YAML 1.2 section 9.1.2), so the pieces are read alone
+    and an error in one hides nothing of the others. A text with directives or document ends is left whole.
+    """
+    if _DIRECTIVE.search(text):
+        yield text, 1
+        return
+    start, line = 0, 1
+    for marker in _SEPARATOR.finditer(text):
+        if marker.start() > start:
+            yield text[start : marker.start()], line
+            line += text.count("\n", start, marker.start())
+            start = marker.start()
+    yield text[start:], line
+
+
+_STATED: Final = {
+    "apiVersion": "apiVersion: networking.istio.io/v1",
+    "kind": "kind: VirtualService",
+}
+"""What every document must state, with an example."""
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Collects the documents of one file."""
+
+    file: str
+    default_namespace: str
+    documents: list[Document] = field(default_factory=list)
+    refused: list[RefusedDocument] = field(default_factory=list)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+    broken: bool = False
+    unidentified: bool = False
+
+    def read(self, text: str, first_line: int) -> None:
+        try:
+            for tree in trees(text, first_line):
+                self._add(tree.value, tree.lines, tree.remarks)
+        except YamlError as error:
+            self.broken = True
+            self.diagnostics.append(_error(SYNTAX, error.message, Origin(self.file, error.line)))
+
+    def _add(self, content: Any, lines: DocumentLines, remarks: Sequence[Remark]) -> None:
+        if content is None:
+            return
+        findings = [_finding(remark, self.file) for remark in remarks]
+        if not isinstance(content, dict):
+            message = (
+                f"a document must be a mapping with apiVersion, kind and metadata; not {describe(content)}"
+            )
+            self._unidentified(findings, message, lines)
+            return
+        for name, right in _STATED.items():
+            value = content.get(name)
+            if not isinstance(value, str) or not value:
+                wrong = "is missing" if not value else f"must be a string; not {describe(value)}"
+                self._unidentified(findings, f"{wrong}; write for example `{right}`", lines, (name,))
+                return
+        kind: str = content["kind"]
+        if kind.endswith("List") and isinstance(content.get("items"), list):
+            self._add_items(content["items"], lines, findings, remarks)
+            return
+        self._add_object(content, lines, findings)
+
+    def _add_items(
+        self,
+        items: list[Any],
+        lines: DocumentLines,
+        findings: list[Diagnostic],
+        remarks: Sequence[Remark],
+    ) -> None:
+        """Add the items of a Kubernetes List, each as a document of its own."""
+        for index, item in enumerate(items):
+            path: FieldPath = ("items", index)
+            inside = [
+                Remark(remark.path[2:], remark.line, remark.message, remark.fatal)
+                for remark in remarks
+                if remark.path[:2] == path
+            ]
+            if item is not None:
+                self._add(item, lines.subtree(path), inside)
+        outside = [
+            finding
+            for finding, remark in zip(findings, remarks, strict=True)
+            if remark.path[:1] != ("items",) or len(remark.path) < 2
+        ]
+        self.diagnostics.extend(outside)
+        if any(each.severity is Severity.ERROR for each in outside):
+            self.unidentified = True
+
+    def _unidentified(
+        self, findings: list[Diagnostic], message: str, lines: DocumentLines, path: FieldPath = ()
+    ) -> None:
+        origin = Origin(self.file, lines.line_of(path))
+        self.diagnostics.extend(findings)
+        self.diagnostics.append(_error(NOT_A_DOCUMENT, message, origin, place(path)))
+        self.unidentified = True
+
+    def _add_object(self, content: dict[str, Any], lines: DocumentLines, findings: list[Diagnostic]) -> None:
+        api_version, name_of_kind = content["apiVersion"], content["kind"]
+        group, _, _ = api_version.rpartition("/")
+        kind = KINDS.get(name_of_kind)
+        if kind is None or not _is_of_kind(kind, group):
+            self._skip(group, content, lines)
+            return
+        named = self._named(kind, content, lines)
+        if isinstance(named, Diagnostic):
+            self.diagnostics.extend((*findings, named))
+            self.unidentified = True
+            return
+        namespace, name = named
+        if kind.name == "ConfigMap" and not is_mesh_config_map(name, content):
+            self._skip(group, content, lines)
+            return
+        origin = Origin(self.file, lines.line_of(()))
+        if api_version not in kind.api_versions:
+            served = " or ".join(kind.api_versions)
+            where = Origin(self.file, lines.line_of(("apiVersion",)))
+            message = f"{shortened(api_version)} is no version of {kind.name}; write {served}"
+            findings.append(_error(SCHEMA, message, where, "apiVersion"))
+        if any(each.severity is Severity.ERROR for each in findings):
+            key = ConfigKey(kind.name, namespace, name)
+            self.refused.append(RefusedDocument(key, origin, tuple(findings)))
+            return
+        self.diagnostics.extend(findings)
+        self.documents.append(Document(api_version, kind.name, namespace, name, content, origin, lines))
+
+    def _named(
+        self, kind: Kind, content: dict[str, Any], lines: DocumentLines
+    ) -> tuple[str, str] | Diagnostic:
+        """Return the namespace and name that a document says, or what is wrong with them."""
+        metadata = content.get("metadata")
+        if not isinstance(metadata, dict):
+            message = "is missing" if metadata is None else f"must be a mapping; not {describe(metadata)}"
+            where = Origin(self.file, lines.line_of(("metadata",)))
+            return _error(NOT_A_DOCUMENT, f"{message}; write `metadata:` with a `name`", where, "metadata")
+        name, namespace = metadata.get("name"), metadata.get("namespace")
+        if namespace is None or namespace == "":
+            namespace = self.default_namespace
+        checks = [("name", name, object_name_error)]
+        if not kind.cluster_scoped:
+            checks.append(("namespace", namespace, namespace_error))
+        for part, value, rule in checks:
+            if value is None:
+                wrong: str | None = f"is missing; give the {kind.name} a name"
+            elif not isinstance(value, str):
+                wrong = f"must be a string; not {describe(value)}; quote it"
+            else:
+                wrong = rule(value)
+            if wrong is not None:
+                path: FieldPath = ("metadata", part)
+                where = Origin(self.file, lines.line_of(path))
+                return _error(NOT_A_DOCUMENT, wrong, where, place(path))
+        return ("" if kind.cluster_scoped else str(namespace)), str(name)
+
+    def _skip(self, group: str, content: dict[str, Any], lines: DocumentLines) -> None:
+        """Say why a document of a kind that is not read has no effect; an Istio kind misspelt is an error."""
+        kind = content["kind"]
+        reason = UNSERVED.get((group, kind))
+        origin = Origin(self.file, lines.line_of(("kind",)))
+        if reason is not None:
+            message = f"{kind} has no effect: {reason} is not served yet; remove it to silence this warning"
+            self.diagnostics.append(Diagnostic(Severity.WARNING, UNSERVED_KIND, message, origin, "kind"))
+            return
+        istio = sorted({name for each, name in UNSERVED if each.endswith(".istio.io")} | _ISTIO_KINDS)
+        if kind in istio and kind not in KINDS and not group.endswith(".istio.io"):
+            groups = " or ".join(sorted({each for each, name in UNSERVED if name == kind}))
+            self._misnamed(
+                f"{shortened(group) or 'no group'} has no {kind}; write {groups}/v1", lines, "apiVersion"
+            )
+        elif kind in _ISTIO_KINDS and group not in _FOREIGN_GROUPS:
+            served = " or ".join(KINDS[kind].api_versions)
+            given = shortened(str(content["apiVersion"]))
+            self._misnamed(f"{given} has no {kind}; write {served}", lines, "apiVersion")
+        elif group.endswith("istio.io"):
+            close = nearest(kind, istio)
+            hint = f"did you mean {close}?" if close else f"known are {', '.join(istio)}"
+            self._misnamed(f"{shortened(kind)} is no kind of Istio; {hint}", lines, "kind")
+        else:
+            message = f"{shortened(kind)} is skipped; a mesh does not read this kind"
+            self.diagnostics.append(Diagnostic(Severity.INFO, SKIPPED_KIND, message, origin, "kind"))
+
+    def _misnamed(self, message: str, lines: DocumentLines, name: str) -> None:
+        where = Origin(self.file, lines.line_of((name,)))
+        self.diagnostics.append(_error(NOT_A_DOCUMENT, message, where, name))
+        self.unidentified = True
+
+
+_ISTIO_KINDS: Final = frozenset(kind.name for kind in KINDS.values() if kind.group.endswith(".istio.io"))
+_FOREIGN_GROUPS: Final = frozenset(
+    {"gateway.networking.k8s.io", "networking.k8s.io", "gateway.envoyproxy.io"}
+)
+"""Groups that have kinds of the same names as Istio's."""
+
+
+def _is_of_kind(kind: Kind, group: str) -> bool:
+    return group == kind.group
+
+
+def _finding(remark: Remark, file: str) -> Diagnostic:
+    severity = Severity.ERROR if remark.fatal else Severity.WARNING
+    code = SCHEMA if remark.fatal else AMBIGUOUS_KEY
+    return Diagnostic(severity, code, remark.message, Origin(file, remark.line), place(remark.path))
+
+
+def _error(code: str, message: str, origin: Origin, path: str = "") -> Diagnostic:
+    return Diagnostic(Severity.ERROR, code, message, origin, path)
