@@ -37,13 +37,6 @@ class DocumentLines:
         """Return the lines of the value at `path` (or of its nearest ancestor) as a document of its own."""
         return DocumentLines(self._keys, self._lines, self._extents, self._find(path))
 
-    def move_to(self, other: DocumentLines) -> None:
-        """Take over the lines of `other`: the same document, now written at another place of its file."""
-        self._keys = other._keys
-        self._lines = other._lines
-        self._extents = other._extents
-        self._root = other._root
-
     def _find(self, path: Sequence[str | int]) -> int:
         node = self._root
         for step in path:

@@ -52,8 +52,8 @@ def _spec(kind: Kind, document: Document) -> tuple[Any, tuple[Diagnostic, ...]]:
     content = document.content
     lines, file = document.lines, document.origin.file
     if not kind.has_spec:
-        body = {key: value for key, value in content.items() if key not in _TOP_LEVEL[:3]}
-        return schema_diagnostics(kind.model, body, lines.line_of, file, secret=kind.name == "Secret")
+        whole = {key: value for key, value in content.items() if key not in _TOP_LEVEL[:3]}
+        return schema_diagnostics(kind.model, whole, lines.line_of, file, secret=kind.name == "Secret")
     strangers = tuple(
         _error(document, (name,), "is no known field" + _meant(name))
         for name in content

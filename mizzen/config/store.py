@@ -1,0 +1,292 @@
+"""What is in force and what was refused: the memory between one state of the files and the next."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from mizzen.config.codes import DUPLICATE_DOCUMENT
+from mizzen.config.diagnostics import Diagnostic, Origin, Severity
+from mizzen.config.document import Config, ConfigKey, Document
+from mizzen.config.typed_documents import to_config
+from mizzen.config.yaml_documents import ParsedFile, RefusedDocument
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigChange:
+    """What a batch of files changed in force: new or changed configurations, and the keys that are gone."""
+
+    updated: tuple[Config[Any], ...] = ()
+    removed: tuple[ConfigKey, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.updated or self.removed)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A document that is not in force as it is written now.
+
+    `in_force` is where the version that still is in force was written, None if there is none.
+    """
+
+    key: ConfigKey
+    origin: Origin
+    diagnostics: tuple[Diagnostic, ...]
+    in_force: Origin | None
+
+
+@dataclass(slots=True)
+class _Claim:
+    """A file's claim on a key: what its document says now, and its last valid version.
+
+    `withheld`: the file no longer shows the document, and something in it cannot be told, so that the
+    document may still be meant; any other claim goes before it.
+    """
+
+    key: ConfigKey
+    origin: Origin
+    config: Config[Any] | None
+    digest: bytes
+    diagnostics: tuple[Diagnostic, ...] = ()
+    refused: bool = False
+    withheld: bool = False
+
+
+@dataclass(slots=True)
+class _File:
+    """A file's claims by key, and the findings that belong to none of them."""
+
+    claims: dict[ConfigKey, _Claim] = field(default_factory=dict)
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+
+class ConfigStore:
+    """Keeps the configurations in force while files change, so that a bad input never hurts a good one.
+
+    * An invalid version of a document is refused; its last valid version stays in force.
+    * A broken file keeps in force everything that it had.
+    * Of documents with the same key, that of the first file by name is in force, in a file the first by line,
+      whatever came earlier in time; the others are errors.
+    * A document whose content did not change keeps its Config object, even if it moved within its file: then
+      its lines are corrected in place, as they are no part of its meaning.
+
+    Pure: no IO. Owned by one task; `configs()` is a snapshot that later calls do not change.
+    """
+
+    def __init__(self) -> None:
+        self._files: dict[str, _File] = {}
+        self._claimants: dict[ConfigKey, dict[str, _Claim]] = {}
+        self._in_force: dict[ConfigKey, Config[Any]] = {}
+        self._snapshot: tuple[Config[Any], ...] | None = None
+
+    def apply(self, files: Mapping[str, ParsedFile | None]) -> ConfigChange:
+        """Take over a batch of changed files at once; return what changed in force. None: the file is gone."""
+        touched: set[ConfigKey] = set()
+        for name in sorted(files):
+            parsed = files[name]
+            if parsed is None:
+                touched.update(self._drop(name))
+            elif parsed.broken:
+                self._keep_all(name, parsed)
+            else:
+                touched.update(self._replace(name, parsed))
+        return self._settle(touched)
+
+    def configs(self) -> tuple[Config[Any], ...]:
+        """Return everything in force, ordered by kind, namespace and name."""
+        if self._snapshot is None:
+            self._snapshot = tuple(self._in_force[key] for key in sorted(self._in_force))
+        return self._snapshot
+
+    def get(self, key: ConfigKey) -> Config[Any] | None:
+        """Return the configuration in force under a key."""
+        return self._in_force.get(key)
+
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """Return all current findings, ordered by file, line and path."""
+        found = list(self._findings())
+        found.sort(key=lambda each: (each.origin, each.path, each.severity, each.message))
+        return tuple(found)
+
+    def refused(self) -> Mapping[ConfigKey, Refusal]:
+        """Return the documents that are not in force as they are written now, by their keys."""
+        found: dict[ConfigKey, Refusal] = {}
+        for _, file in sorted(self._files.items()):
+            for key, claim in file.claims.items():
+                if claim.refused and not claim.withheld and key not in found:
+                    why = claim.diagnostics or file.diagnostics
+                    found[key] = Refusal(key, claim.origin, why, self._origin_in_force(key))
+        return found
+
+    def _origin_in_force(self, key: ConfigKey) -> Origin | None:
+        config = self._in_force.get(key)
+        return config.origin if config is not None else None
+
+    def _findings(self) -> Iterator[Diagnostic]:
+        for file in self._files.values():
+            yield from file.diagnostics
+            for claim in file.claims.values():
+                if not claim.withheld:
+                    yield from claim.diagnostics
+        for key, claims in self._claimants.items():
+            if len(claims) > 1:
+                yield from self._conflicts(key, claims)
+
+    def _conflicts(self, key: ConfigKey, claims: Mapping[str, _Claim]) -> Iterator[Diagnostic]:
+        winner = _first(claims.values())
+        for claim in claims.values():
+            if winner is not None and claim is not winner and not claim.withheld:
+                yield _duplicate(key, claim.origin, winner.origin)
+
+    def _drop(self, name: str) -> Iterable[ConfigKey]:
+        file = self._files.pop(name, None)
+        return self._unclaim(name, file.claims) if file is not None else ()
+
+    def _keep_all(self, name: str, parsed: ParsedFile) -> None:
+        """Refuse a broken file: show what is wrong in it, and leave in force what it had."""
+        file = self._files.setdefault(name, _File())
+        shown = list(parsed.diagnostics)
+        for document in parsed.documents:
+            shown.extend(to_config(document)[1])
+        for refused in parsed.refused:
+            shown.extend(refused.diagnostics)
+        for claim in file.claims.values():
+            claim.diagnostics, claim.refused = (), True
+        file.diagnostics = tuple(shown)
+
+    def _replace(self, name: str, parsed: ParsedFile) -> set[ConfigKey]:
+        """Take over what a file says now; return the keys whose claims it touches."""
+        old = self._files.get(name, _File())
+        claims: dict[ConfigKey, _Claim] = {}
+        shown = list(parsed.diagnostics)
+        everything: list[Document | RefusedDocument] = [*parsed.documents, *parsed.refused]
+        for written in sorted(everything, key=lambda each: each.origin.line):
+            key, origin = written.key, written.origin
+            first = claims.get(key)
+            if first is not None:
+                shown.append(_duplicate(key, origin, first.origin))
+            elif isinstance(written, Document):
+                claims[key] = self._claim(written, old.claims.get(key))
+            else:
+                claims[key] = _refused(key, origin, written.diagnostics, old.claims.get(key))
+        if parsed.unidentified:
+            for key, claim in old.claims.items():
+                if key not in claims and claim.config is not None:
+                    claims[key] = replace(claim, withheld=True)
+        self._files[name] = _File(claims, tuple(shown))
+        touched = {
+            key
+            for key in old.claims.keys() | claims.keys()
+            if not _same(old.claims.get(key), claims.get(key))
+        }
+        self._unclaim(name, old.claims)
+        for key, claim in claims.items():
+            self._claimants.setdefault(key, {})[name] = claim
+        return touched
+
+    def _claim(self, document: Document, last: _Claim | None) -> _Claim:
+        digest = _digest(document)
+        if last is not None and last.config is not None and last.digest == digest:
+            # Unchanged, or a refused change taken back.
+            if not last.refused and not last.withheld:
+                return _moved(last, document)
+            _, diagnostics = to_config(document)
+            _put_at(last.config, document)
+            return _Claim(document.key, document.origin, last.config, digest, diagnostics)
+        config, diagnostics = to_config(document)
+        if config is not None:
+            return _Claim(document.key, document.origin, config, digest, diagnostics)
+        return _refused(document.key, document.origin, diagnostics, last)
+
+    def _unclaim(self, name: str, claims: Iterable[ConfigKey]) -> set[ConfigKey]:
+        for key in claims:
+            claimants = self._claimants[key]
+            del claimants[name]
+            if not claimants:
+                del self._claimants[key]
+        return set(claims)
+
+    def _settle(self, touched: set[ConfigKey]) -> ConfigChange:
+        """Decide anew which claim on each touched key is in force."""
+        updated: list[Config[Any]] = []
+        removed: list[ConfigKey] = []
+        for key in sorted(touched):
+            claims = self._claimants.get(key, {})
+            before = self._in_force.get(key)
+            winner = _first(claims.values())
+            if winner is None and claims and before is not None:
+                # Moved to another file and invalid there: its last valid version is now that file's.
+                heir = min(claims.values(), key=lambda claim: claim.origin)
+                heir.config = before
+                continue
+            after = winner.config if winner is not None else None
+            if after is before:
+                continue
+            if after is None:
+                del self._in_force[key]
+                removed.append(key)
+            else:
+                self._in_force[key] = after
+                updated.append(after)
+        if updated or removed:
+            self._snapshot = None
+        return ConfigChange(tuple(updated), tuple(removed))
+
+
+def _first(claims: Iterable[_Claim]) -> _Claim | None:
+    """Return the claim that is in force: what is shown before what is withheld, then by file and line."""
+    valid = [claim for claim in claims if claim.config is not None]
+    return min(valid, key=lambda claim: (claim.withheld, claim.origin)) if valid else None
+
+
+def _same(old: _Claim | None, new: _Claim | None) -> bool:
+    return (
+        old is not None
+        and new is not None
+        and old.config is new.config
+        and old.config is not None
+        and old.withheld == new.withheld
+    )
+
+
+def _digest(document: Document) -> bytes:
+    """Return a digest of what a document says; comments, order of keys and layout are no part of it."""
+    text = json.dumps([document.api_version, document.namespace, document.content], sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
+def _moved(claim: _Claim, document: Document) -> _Claim:
+    """Return an unchanged claim at its new place in its file, its findings with it."""
+    assert claim.config is not None
+    # Findings carry lines, so those of a document that has any are found anew.
+    diagnostics = to_config(document)[1] if claim.diagnostics else ()
+    _put_at(claim.config, document)
+    return replace(claim, origin=document.origin, diagnostics=diagnostics)
+
+
+def _refused(
+    key: ConfigKey, origin: Origin, diagnostics: tuple[Diagnostic, ...], last: _Claim | None
+) -> _Claim:
+    """Return the claim of an invalid document: it keeps the last valid version, if there was one."""
+    if last is None:
+        return _Claim(key, origin, None, b"", diagnostics, refused=True)
+    return _Claim(key, origin, last.config, last.digest, diagnostics, refused=True)
+
+
+def _put_at(config: Config[Any], document: Document) -> None:
+    """Correct the place of a configuration whose content did not change.
+
+    Its place is no part of its value, and what was computed from it must stay valid: so the one frozen object
+    is corrected and not replaced.
+    """
+    object.__setattr__(config, "origin", document.origin)
+    object.__setattr__(config, "lines", document.lines)
+
+
+def _duplicate(key: ConfigKey, origin: Origin, first: Origin) -> Diagnostic:
+    message = f"{key} is written twice, first at {first}, which is in force; remove or rename one of them"
+    return Diagnostic(Severity.ERROR, DUPLICATE_DOCUMENT, message, origin)
