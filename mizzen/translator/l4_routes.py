@@ -1,0 +1,228 @@
+"""TCP and TLS routes of virtual services, on sidecars: which chains a service's port gets.
+
+Source: Istio's pilot/pkg/networking/core/tls.go and networkfilter.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Protocol as Interface
+
+from mizzen.config.mesh_config import MeshConfig
+from mizzen.config.models import L4MatchAttributes, RouteDestination, TLSMatchAttributes
+from mizzen.mesh.destination_rules import MergedDestinationRule, effective_traffic_policy
+from mizzen.mesh.service import Resolution, Service, ServicePort
+from mizzen.mesh.virtual_services import VirtualServiceRule
+from mizzen.translator.cluster_names import outbound_cluster_name
+from mizzen.translator.filter_chains import ANY_ADDRESSES, ChainMatch, TcpChain
+from mizzen.translator.tcp_proxy import TcpTarget
+
+
+class Destinations(Interface):
+    """What the routes of layer 4 look up: a SidecarScope does, for sidecars and gateways alike."""
+
+    def destination_service(self, hostname: str) -> Service | None:
+        """Return the service that a destination's host names."""
+
+    def destination_rule(self, service: Service | str) -> MergedDestinationRule | None:
+        """Return the destination rule in force for a service or hostname."""
+
+
+def destination_port(hostname: str, number: int, destinations: Destinations, listen_port: int) -> int:
+    """Return the port of a destination: as given, else the service's only port, else the listener's."""
+    if number:
+        return number
+    service = destinations.destination_service(hostname)
+    if service is not None and len(service.ports) == 1:
+        return service.ports[0].number
+    return listen_port
+
+
+def routed_target(
+    routes: Sequence[RouteDestination],
+    rule: VirtualServiceRule,
+    destinations: Destinations,
+    listen_port: int,
+    mesh_config: MeshConfig,
+    idle_timeout: timedelta | None,
+) -> TcpTarget:
+    """Return where the `route` of a TCP or TLS rule sends its connections; destinations of weight 0 among
+    several get none."""
+    clusters = []
+    for route in routes:
+        if route.destination is None or (len(routes) > 1 and not route.weight):
+            continue
+        number = route.destination.port.number if route.destination.port else 0
+        port = destination_port(route.destination.host, number, destinations, listen_port)
+        name = outbound_cluster_name(port, route.destination.subset, route.destination.host)
+        clusters.append((name, route.weight))
+    first = routes[0].destination
+    stat_prefix = clusters[0][0] if len(clusters) == 1 else f"{rule.config.name}.{rule.config.namespace}"
+    if first is None:
+        return TcpTarget(tuple(clusters), stat_prefix, idle_timeout)
+    number = first.port.number if first.port else 0
+    port = destination_port(first.host, number, destinations, listen_port)
+    return policy_target(
+        tuple(clusters), stat_prefix, destinations, first.host, port, first.subset, mesh_config, idle_timeout
+    )
+
+
+def policy_target(
+    clusters: tuple[tuple[str, int], ...],
+    stat_prefix: str,
+    destinations: Destinations,
+    hostname: str,
+    port: int,
+    subset: str,
+    mesh_config: MeshConfig,
+    idle_timeout: timedelta | None,
+) -> TcpTarget:
+    """Return the target with what the destination rule of `hostname` says of TCP connections."""
+    merged = destinations.destination_rule(hostname)
+    policy = effective_traffic_policy(merged, port, subset, mesh_config)
+    maximum = None
+    if policy.connection_pool is not None and policy.connection_pool.tcp is not None:
+        tcp = policy.connection_pool.tcp
+        idle_timeout = tcp.idle_timeout if tcp.idle_timeout is not None else idle_timeout
+        maximum = tcp.max_connection_duration
+    hash_source_ip = False
+    if policy.load_balancer is not None and policy.load_balancer.consistent_hash is not None:
+        hash_source_ip = bool(policy.load_balancer.consistent_hash.use_source_ip)
+    tunnel = None
+    if policy.tunnel is not None:
+        tunnel = (f"{policy.tunnel.target_host}:{policy.tunnel.target_port}", policy.tunnel.protocol == "POST")
+    return TcpTarget(clusters, stat_prefix, idle_timeout, maximum, hash_source_ip, tunnel)
+
+
+def match_applies(
+    match: L4MatchAttributes | TLSMatchAttributes,
+    listen_port: int,
+    namespace: str,
+    labels: Mapping[str, str],
+) -> bool:
+    """Return whether a match holds for everything that a sidecar of `namespace` with `labels` sends to
+    `listen_port` (the parts of the match that no connection can change)."""
+    if match.gateways and "mesh" not in match.gateways:
+        return False
+    if match.port and match.port != listen_port:
+        return False
+    if match.source_namespace and match.source_namespace != namespace:
+        return False
+    return all(labels.get(key) == value for key, value in match.source_labels.items())
+
+
+class SidecarL4Routes:
+    """Builds the TCP and TLS chains of one sidecar's outbound ports."""
+
+    def __init__(
+        self,
+        destinations: Destinations,
+        namespace: str,
+        labels: Mapping[str, str],
+        mesh_config: MeshConfig,
+        idle_timeout: timedelta | None,
+    ) -> None:
+        self._destinations = destinations
+        self._namespace = namespace
+        self._labels = labels
+        self._mesh_config = mesh_config
+        self._idle_timeout = idle_timeout
+
+    def chains(
+        self,
+        service: Service,
+        port: ServicePort,
+        listen_port: int,
+        bind: str,
+        cidr: str,
+        rules: Iterable[VirtualServiceRule],
+    ) -> tuple[TcpChain, ...]:
+        """Return the chains of `service`'s `port` on a listener at `bind`; `cidr` narrows them if the
+        service's address is a range; `rules` are the virtual services of the host, in their order."""
+        ranges = (cidr,) if cidr else ()
+        if port.protocol.is_tls:
+            return self._tls_chains(service, port, listen_port, bind, ranges, rules)
+        return self._tcp_chains(service, port, listen_port, ranges, rules)
+
+    def _tls_chains(
+        self,
+        service: Service,
+        port: ServicePort,
+        listen_port: int,
+        bind: str,
+        ranges: tuple[str, ...],
+        rules: Iterable[VirtualServiceRule],
+    ) -> tuple[TcpChain, ...]:
+        chains: list[TcpChain] = []
+        seen: set[tuple[tuple[str, ...], tuple[str, ...]]] = set()
+        for rule in rules:
+            for tls_rule in rule.tls:
+                for match in tls_rule.route.match:
+                    if not match_applies(match, listen_port, self._namespace, self._labels):
+                        continue
+                    # From here on this subnet also narrows later matches that name none: Istio's way.
+                    ranges = match.destination_subnets or ranges
+                    key = (tuple(sorted(match.sni_hosts)), tuple(sorted(ranges)))
+                    if key in seen:
+                        continue
+                    seen.add(key)
+                    target = self._routed(tls_rule.route.route, rule, listen_port)
+                    chain_match = ChainMatch(server_names=match.sni_hosts, prefix_ranges=ranges)
+                    chains.append(TcpChain(target, port.protocol, chain_match, (tls_rule.origin,)))
+        if not chains:
+            by_name = bool(ranges) or bind in ANY_ADDRESSES or service.resolution is Resolution.DYNAMIC_DNS
+            names = (service.hostname,) if by_name else ()
+            chain_match = ChainMatch(server_names=names, prefix_ranges=ranges)
+            chains.append(TcpChain(self._own_target(service, port), port.protocol, chain_match, service.origins))
+        return tuple(chains)
+
+    def _tcp_chains(
+        self,
+        service: Service,
+        port: ServicePort,
+        listen_port: int,
+        ranges: tuple[str, ...],
+        rules: Iterable[VirtualServiceRule],
+    ) -> tuple[TcpChain, ...]:
+        chains: list[TcpChain] = []
+        for rule in rules:
+            for tcp_rule in rule.tcp:
+                target = self._routed(tcp_rule.route.route, rule, listen_port)
+                if not tcp_rule.route.match:
+                    chain_match = ChainMatch(prefix_ranges=ranges)
+                    chains.append(TcpChain(target, port.protocol, chain_match, (tcp_rule.origin,)))
+                    return tuple(chains)
+                subnets: list[str] = []
+                for match in tcp_rule.route.match:
+                    if not match_applies(match, listen_port, self._namespace, self._labels):
+                        continue
+                    if not match.destination_subnets:
+                        chain_match = ChainMatch(prefix_ranges=ranges)
+                        chains.append(TcpChain(target, port.protocol, chain_match, (tcp_rule.origin,)))
+                        return tuple(chains)
+                    subnets.extend(match.destination_subnets)
+                if subnets:
+                    chain_match = ChainMatch(prefix_ranges=tuple(subnets))
+                    chains.append(TcpChain(target, port.protocol, chain_match, (tcp_rule.origin,)))
+        chain_match = ChainMatch(prefix_ranges=ranges)
+        chains.append(TcpChain(self._own_target(service, port), port.protocol, chain_match, service.origins))
+        return tuple(chains)
+
+    def _own_target(self, service: Service, port: ServicePort) -> TcpTarget:
+        name = outbound_cluster_name(port.number, "", service.hostname)
+        return policy_target(
+            ((name, 1),),
+            name,
+            self._destinations,
+            service.hostname,
+            port.number,
+            "",
+            self._mesh_config,
+            self._idle_timeout,
+        )
+
+    def _routed(self, routes: Sequence[RouteDestination], rule: VirtualServiceRule, listen_port: int) -> TcpTarget:
+        return routed_target(
+            routes, rule, self._destinations, listen_port, self._mesh_config, self._idle_timeout
+        )

@@ -1,0 +1,129 @@
+"""Saying a listener in Envoy's words."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from envoy.config.core.v3 import address_pb2, base_pb2
+from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
+from google.protobuf import wrappers_pb2
+
+from mizzen.config.mesh_config import MeshConfig
+from mizzen.mesh.profile import OutboundProfile
+from mizzen.translator.access_logs import listener_access_logs
+from mizzen.translator.config_sources import duration
+from mizzen.translator.filter_chains import Chain, HttpChain
+from mizzen.translator.http_connection_manager import HttpSettings, Role, http_connection_manager
+from mizzen.translator.listener_filters import http_inspector, original_destination, tls_inspector
+from mizzen.translator.listeners_outbound import ListenerSpec, wildcard_address
+from mizzen.translator.tcp_proxy import TcpTarget, tcp_filters
+
+_TRANSPORT_SOCKET_CONNECT_TIMEOUT = timedelta(seconds=15)
+_NO_TIMEOUT = timedelta(0)
+PASSTHROUGH_FILTER_CHAIN = "PassthroughFilterChain"
+VIRTUAL_OUTBOUND = "virtualOutbound"
+
+
+def address(bind: str, port: int) -> Any:
+    """Return Envoy's Address of an IP and port, or of `unix://path`."""
+    if bind.startswith("unix://"):
+        return address_pb2.Address(pipe=address_pb2.Pipe(path=bind.removeprefix("unix://")))
+    return address_pb2.Address(
+        socket_address=address_pb2.SocketAddress(address=bind, port_value=port),
+    )
+
+
+def outbound_listener(
+    spec: ListenerSpec,
+    profile: OutboundProfile,
+    mesh_config: MeshConfig,
+    unknown: TcpTarget,
+) -> Any:
+    """Return the Listener of `spec`; connections that no chain takes go to `unknown`."""
+    listener = listener_pb2.Listener(
+        name=spec.name,
+        address=address(spec.bind, spec.port),
+        traffic_direction=base_pb2.OUTBOUND,
+        continue_on_listener_filters_timeout=True,
+        access_log=listener_access_logs(mesh_config),
+    )
+    if spec.bind_to_port:
+        set_accept_limit(listener)
+    else:
+        listener.bind_to_port.value = False
+    detects_http = any(chain.match.application_protocols for chain in spec.chains)
+    if detects_http or any(chain.match.server_names for chain in spec.chains):
+        listener.listener_filters.append(tls_inspector())
+    timeout = _NO_TIMEOUT
+    if detects_http:
+        listener.listener_filters.append(http_inspector())
+        timeout = mesh_config.protocol_detection_timeout or _NO_TIMEOUT
+    listener.listener_filters_timeout.CopyFrom(duration(timeout))
+    for chain in spec.chains:
+        message = _filter_chain(chain, spec, profile, mesh_config)
+        if chain.match.is_match_all:
+            listener.default_filter_chain.CopyFrom(message)
+        else:
+            message.filter_chain_match.CopyFrom(chain.match.message())
+            listener.filter_chains.append(message)
+    if not listener.HasField("default_filter_chain"):
+        listener.default_filter_chain.name = PASSTHROUGH_FILTER_CHAIN
+        listener.default_filter_chain.filters.extend(tcp_filters(unknown, mesh_config))
+    elif not listener.filter_chains:
+        listener.filter_chains.append(listener.default_filter_chain)
+        listener.ClearField("default_filter_chain")
+    return listener
+
+
+def set_accept_limit(listener: Any) -> None:
+    """Let a listener that binds a real port take one connection at each wake-up, so that the workers share
+    the load (Istio's MAX_CONNECTIONS_PER_SOCKET_EVENT_LOOP=1)."""
+    listener.max_connections_to_accept_per_socket_event.CopyFrom(wrappers_pb2.UInt32Value(value=1))
+
+
+def _filter_chain(chain: Chain, spec: ListenerSpec, profile: OutboundProfile, mesh_config: MeshConfig) -> Any:
+    message = listener_components_pb2.FilterChain()
+    message.transport_socket_connect_timeout.CopyFrom(duration(_TRANSPORT_SOCKET_CONNECT_TIMEOUT))
+    if isinstance(chain, HttpChain):
+        settings = HttpSettings(
+            Role.SIDECAR_OUTBOUND,
+            stat_prefix=f"outbound_{spec.name};",
+            route_config_name=chain.route_config_name,
+            protocol=chain.protocol,
+            http10=profile.http10,
+            allow_absolute_url=spec.allow_absolute_url,
+            idle_timeout=profile.idle_timeout,
+        )
+        message.filters.append(http_connection_manager(settings, mesh_config))
+    else:
+        message.filters.extend(tcp_filters(chain.target, mesh_config, chain.protocol))
+    return message
+
+
+def virtual_outbound_listener(
+    profile: OutboundProfile,
+    mesh_config: MeshConfig,
+    unknown: TcpTarget,
+    black_hole: TcpTarget,
+) -> Any:
+    """Return the listener that captured connections arrive at, and that hands them to the listener of the
+    address they were made to; those that no listener is for go to `unknown`."""
+    port = mesh_config.proxy_listen_port
+    listener = listener_pb2.Listener(
+        name=VIRTUAL_OUTBOUND,
+        address=address(wildcard_address(profile), port),
+        traffic_direction=base_pb2.OUTBOUND,
+        use_original_dst=wrappers_pb2.BoolValue(value=True),
+        access_log=listener_access_logs(mesh_config),
+    )
+    set_accept_limit(listener)
+    if profile.interception_mode == "TPROXY":
+        listener.transparent.value = True
+        listener.listener_filters.append(original_destination())
+    loop = listener.filter_chains.add(name="virtualOutbound-blackhole")
+    loop.filter_chain_match.destination_port.value = port
+    loop.filters.extend(tcp_filters(black_hole, mesh_config))
+    rest = listener.filter_chains.add(name="virtualOutbound-catchall-tcp")
+    rest.filters.extend(tcp_filters(unknown, mesh_config))
+    return listener

@@ -1,0 +1,250 @@
+"""Inbound listeners of a sidecar: virtualInbound where connections are captured, real ports where a Sidecar
+resource asks for them.
+
+Source: Istio's pilot/pkg/networking/core/listener_inbound.go. Workloads have no certificates of the mesh yet, so
+every port is served as under PeerAuthentication's mode DISABLE: plaintext, and TLS passed through as it came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from envoy.config.core.v3 import base_pb2
+from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
+
+from mizzen.config.diagnostics import Diagnostic, Origin, Severity
+from mizzen.config.document import Config
+from mizzen.config.mesh_config import MeshConfig
+from mizzen.config.models import Sidecar
+from mizzen.mesh.proxy import Proxy
+from mizzen.mesh.service import Protocol, Service, ServicePort
+from mizzen.mesh.snapshot import ServiceInstance
+from mizzen.translator import listener_filters
+from mizzen.translator.access_logs import listener_access_logs
+from mizzen.translator.cluster_names import BLACK_HOLE_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER, inbound_cluster_name
+from mizzen.translator.config_sources import duration
+from mizzen.translator.filter_chains import ChainMatch
+from mizzen.translator.http_connection_manager import (
+    HttpSettings,
+    Role,
+    http_connection_manager,
+    plaintext_http_protocols,
+)
+from mizzen.translator.listener_messages import address, set_accept_limit
+from mizzen.translator.listeners_outbound import parse_protocol
+from mizzen.translator.routes_inbound import inbound_route_configuration
+from mizzen.translator.tcp_proxy import plain_target, tcp_filters
+
+VIRTUAL_INBOUND = "virtualInbound"
+_RAW_BUFFER = "raw_buffer"
+
+
+@dataclass(frozen=True, slots=True)
+class InboundPort:
+    """One port of the workload: where it is served, with which protocol, for which service (None where a
+    Sidecar resource names a port that belongs to no service)."""
+
+    bind: str
+    number: int
+    protocol: Protocol
+    bind_to_port: bool = False
+    service: Service | None = None
+    service_port: ServicePort | None = None
+    origins: tuple[Origin, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The name of its filter chains, and of its listener if it has one."""
+        return f"{self.bind}_{self.number}"
+
+
+def inbound_ports(
+    proxy: Proxy,
+    instances: Sequence[ServiceInstance],
+    sidecar: Config[Sidecar] | None,
+) -> tuple[tuple[InboundPort, ...], tuple[Diagnostic, ...]]:
+    """Return the ports that the workload of `proxy` is served on, by number, and what could not be.
+
+    A Sidecar's `ingress` replaces what its services say. Without it every target port of the services that
+    the workload belongs to is one; the oldest service decides the protocol of a port that several share.
+    Without capture nothing is served but what a Sidecar binds.
+    """
+    if sidecar is not None and sidecar.spec.ingress:
+        return tuple(_ingress_ports(proxy, instances, sidecar)), ()
+    if proxy.interception_mode == "NONE":
+        return (), ()
+    wildcard = wildcard_bind(proxy)
+    ports: dict[int, InboundPort] = {}
+    diagnostics = []
+    for instance in instances:
+        port = instance.port
+        if port.protocol is Protocol.UDP:
+            continue
+        earlier = ports.get(instance.target_port)
+        if earlier is not None:
+            if earlier.protocol is not port.protocol:
+                diagnostics.append(_protocol_conflict(instance, earlier))
+            continue
+        ports[instance.target_port] = InboundPort(
+            wildcard,
+            instance.target_port,
+            port.protocol,
+            service=instance.service,
+            service_port=port,
+            origins=instance.service.origins,
+        )
+    return tuple(ports[number] for number in sorted(ports)), tuple(diagnostics)
+
+
+def _ingress_ports(
+    proxy: Proxy, instances: Sequence[ServiceInstance], sidecar: Config[Sidecar]
+) -> Iterable[InboundPort]:
+    for index, ingress in enumerate(sidecar.spec.ingress):
+        if ingress.port is None:
+            continue
+        number = ingress.port.number
+        bound = ingress.capture_mode == "NONE" or proxy.interception_mode == "NONE"
+        default_bind = proxy.ip_addresses[0] if proxy.interception_mode == "NONE" else wildcard_bind(proxy)
+        instance = next((each for each in instances if each.target_port == number), None)
+        yield InboundPort(
+            ingress.bind or default_bind,
+            number,
+            parse_protocol(ingress.port.protocol),
+            bind_to_port=bound,
+            service=instance.service if instance else None,
+            service_port=instance.port if instance else None,
+            origins=(sidecar.origin_of("spec", "ingress", index),),
+        )
+
+
+def _protocol_conflict(instance: ServiceInstance, earlier: InboundPort) -> Diagnostic:
+    origin = instance.service.origins[0] if instance.service.origins else Origin("")
+    owner = earlier.service.hostname if earlier.service else "a Sidecar"
+    return Diagnostic(
+        Severity.WARNING,
+        "MZ0102",
+        f"port {instance.target_port} of the workload is {earlier.protocol} for {owner} and "
+        f"{instance.port.protocol} for {instance.service.hostname}: the older one, {owner}, decides; "
+        "give both services the same protocol",
+        origin,
+    )
+
+
+def wildcard_bind(proxy: Proxy) -> str:
+    """Return the address that stands for all of the proxy's."""
+    return "::" if proxy.is_ipv6_only else "0.0.0.0"  # noqa: S104 - what Istio's listeners bind
+
+
+def virtual_inbound_listener(proxy: Proxy, ports: Sequence[InboundPort], mesh_config: MeshConfig) -> Any:
+    """Return the listener that captured inbound connections arrive at; `ports` are those without a real
+    listener of their own."""
+    number = mesh_config.proxy_inbound_listen_port
+    listener = listener_pb2.Listener(
+        name=VIRTUAL_INBOUND,
+        address=address(wildcard_bind(proxy), number),
+        traffic_direction=base_pb2.INBOUND,
+        continue_on_listener_filters_timeout=True,
+        access_log=listener_access_logs(mesh_config),
+    )
+    set_accept_limit(listener)
+    listener.listener_filters.append(listener_filters.original_destination())
+    if proxy.interception_mode == "TPROXY":
+        listener.transparent.value = True
+        listener.listener_filters.append(listener_filters.original_source())
+    known = [port.number for port in ports if not port.protocol.is_auto]
+    inspector = listener_filters.http_inspector()
+    listener.listener_filters.append(listener_filters.disabled_on_ports(inspector, known, default_disabled=False))
+    _set_timeout(listener, mesh_config)
+    loop = listener.filter_chains.add(name="virtualInbound-blackhole")
+    loop.filter_chain_match.destination_port.value = number
+    loop.filters.extend(tcp_filters(plain_target(BLACK_HOLE_CLUSTER), mesh_config))
+    listener.filter_chains.extend(_passthrough_chains(proxy, mesh_config))
+    for port in ports:
+        listener.filter_chains.extend(_port_chains(proxy, port, mesh_config))
+    return listener
+
+
+def bound_inbound_listener(proxy: Proxy, port: InboundPort, mesh_config: MeshConfig) -> Any:
+    """Return the listener of a port that is really bound."""
+    listener = listener_pb2.Listener(
+        name=port.name,
+        address=address(port.bind, port.number),
+        traffic_direction=base_pb2.INBOUND,
+        continue_on_listener_filters_timeout=True,
+        access_log=listener_access_logs(mesh_config),
+    )
+    set_accept_limit(listener)
+    if port.protocol.is_auto:
+        listener.listener_filters.append(listener_filters.http_inspector())
+    _set_timeout(listener, mesh_config)
+    listener.filter_chains.extend(_port_chains(proxy, port, mesh_config))
+    return listener
+
+
+def _set_timeout(listener: Any, mesh_config: MeshConfig) -> None:
+    timeout = mesh_config.protocol_detection_timeout
+    if timeout is not None:
+        listener.listener_filters_timeout.CopyFrom(duration(timeout))
+    else:
+        listener.listener_filters_timeout.seconds = 0
+
+
+def _passthrough_chains(proxy: Proxy, mesh_config: MeshConfig) -> list[Any]:
+    """Connections to ports that no service owns go where they were meant to: HTTP seen as such, the rest
+    as bytes."""
+    settings = HttpSettings(
+        Role.SIDECAR_INBOUND,
+        stat_prefix=f"{INBOUND_PASSTHROUGH_CLUSTER};",
+        route_config=inbound_route_configuration(None, None, INBOUND_PASSTHROUGH_CLUSTER, mesh_config),
+        http10=proxy.metadata.http10,
+        idle_timeout=proxy.metadata.idle_timeout,
+    )
+    http = listener_components_pb2.FilterChain(name="virtualInbound-catchall-http")
+    http.filter_chain_match.CopyFrom(_http_match(proxy, None).message())
+    http.filters.append(http_connection_manager(settings, mesh_config))
+    tcp = listener_components_pb2.FilterChain(name=VIRTUAL_INBOUND)
+    tcp.filter_chain_match.CopyFrom(ChainMatch(transport_protocol=_RAW_BUFFER).message())
+    tcp.filters.extend(_tcp(proxy, INBOUND_PASSTHROUGH_CLUSTER, Protocol.TCP, mesh_config))
+    return [http, tcp]
+
+
+def _port_chains(proxy: Proxy, port: InboundPort, mesh_config: MeshConfig) -> list[Any]:
+    cluster = inbound_cluster_name(port.number)
+    chains = []
+    if not port.protocol.is_tcp:
+        settings = HttpSettings(
+            Role.SIDECAR_INBOUND,
+            stat_prefix=f"inbound_{port.name};",
+            route_config=inbound_route_configuration(port.service, port.service_port, cluster, mesh_config),
+            protocol=port.protocol,
+            http10=proxy.metadata.http10,
+            idle_timeout=proxy.metadata.idle_timeout,
+        )
+        http = listener_components_pb2.FilterChain(name=port.name)
+        match = ChainMatch(transport_protocol=_RAW_BUFFER, destination_port=port.number)
+        if port.protocol.is_auto:
+            match = _http_match(proxy, port.number)
+        http.filter_chain_match.CopyFrom(match.message())
+        http.filters.append(http_connection_manager(settings, mesh_config))
+        chains.append(http)
+    if not port.protocol.is_http:
+        tcp = listener_components_pb2.FilterChain(name=port.name)
+        match = ChainMatch(transport_protocol=_RAW_BUFFER, destination_port=port.number)
+        tcp.filter_chain_match.CopyFrom(match.message())
+        tcp.filters.extend(_tcp(proxy, cluster, port.protocol, mesh_config))
+        chains.append(tcp)
+    return chains
+
+
+def _http_match(proxy: Proxy, number: int | None) -> ChainMatch:
+    return ChainMatch(
+        application_protocols=tuple(plaintext_http_protocols(proxy.metadata.http10)),
+        transport_protocol=_RAW_BUFFER,
+        destination_port=number,
+    )
+
+
+def _tcp(proxy: Proxy, cluster: str, protocol: Protocol, mesh_config: MeshConfig) -> Sequence[Any]:
+    return tcp_filters(plain_target(cluster, proxy.metadata.idle_timeout), mesh_config, protocol)

@@ -1,0 +1,333 @@
+"""Outbound listeners of a sidecar: one for each port of HTTP services, one for each address of the others.
+
+Source: Istio's pilot/pkg/networking/core/listener.go (which services share a port, and who yields), and
+"Protocol Selection" of its documentation.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+from mizzen.config.diagnostics import Diagnostic, Origin, Severity
+from mizzen.config.mesh_config import MeshConfig
+from mizzen.mesh.hosts import matches
+from mizzen.mesh.profile import OutboundProfile
+from mizzen.mesh.service import EndpointPool, Protocol, Resolution, Service, ServicePort
+from mizzen.mesh.sidecar_scope import EgressListener, SidecarScope
+from mizzen.mesh.virtual_services import VirtualServiceRule
+from mizzen.translator.filter_chains import Chain, ChainMatch, HttpChain, merged_chains
+from mizzen.translator.http_connection_manager import plaintext_http_protocols
+from mizzen.translator.l4_routes import SidecarL4Routes
+
+_RAW_BUFFER = "raw_buffer"
+_SERVER_FIRST = frozenset({Protocol.MONGO, Protocol.MYSQL})
+"""An inspector would wait for bytes that these clients never send first, so they share no port."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerSpec:
+    """An outbound listener as a plain value. `protocol` is that of the listener as a whole: HTTP, TCP or,
+    where both live on it, detected. `bind` is an IP, or `unix://path` with port 0."""
+
+    bind: str
+    port: int
+    bind_to_port: bool
+    protocol: Protocol
+    chains: tuple[Chain, ...]
+    allow_absolute_url: bool = False
+    locked: bool = False
+
+    @property
+    def name(self) -> str:
+        """The listener's name, as Istio names it."""
+        return f"{self.bind}_{self.port}"
+
+    @property
+    def origins(self) -> tuple[Origin, ...]:
+        """The places in the user's files that shaped this listener."""
+        return tuple(dict.fromkeys(origin for chain in self.chains for origin in chain.origins))
+
+
+@dataclass(slots=True)
+class OutboundListeners:
+    """The listeners of one scope by (bind, port), and what had to yield to make them."""
+
+    specs: dict[tuple[str, int], ListenerSpec] = field(default_factory=dict)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+
+    def route_config_names(self) -> tuple[str, ...]:
+        """Return the names of the route configurations that the listeners fetch."""
+        names = {
+            chain.route_config_name
+            for spec in self.specs.values()
+            for chain in spec.chains
+            if isinstance(chain, HttpChain)
+        }
+        return tuple(sorted(names))
+
+
+class OutboundListenerBuilder:
+    """Walks the services that a sidecar may call, oldest first, and gives each a place to be called at."""
+
+    def __init__(
+        self,
+        scope: SidecarScope,
+        mesh_config: MeshConfig,
+        endpoints: Callable[[Service], EndpointPool],
+    ) -> None:
+        self._scope = scope
+        self._profile: OutboundProfile = scope.profile
+        self._mesh_config = mesh_config
+        self._endpoints = endpoints
+        self._wildcard = wildcard_address(self._profile)
+        self._http_protocols = tuple(plaintext_http_protocols(self._profile.http10))
+        self._result = OutboundListeners()
+        self._l4 = SidecarL4Routes(
+            scope,
+            self._profile.namespace,
+            dict(self._profile.labels),
+            mesh_config,
+            self._profile.idle_timeout,
+        )
+
+    def build(self) -> OutboundListeners:
+        """Return all outbound listeners but virtualOutbound."""
+        for egress in self._scope.egress_listeners:
+            rules = L4Rules(egress.virtual_services)
+            if egress.port is not None:
+                self._explicit(egress, rules)
+            else:
+                self._implicit(egress, rules)
+        proxy_port = self._profile.http_proxy_port or self._mesh_config.proxy_http_port
+        if proxy_port:
+            localhost = "::1" if self._wildcard == "::" else "127.0.0.1"
+            self._result.specs[localhost, proxy_port] = ListenerSpec(
+                localhost,
+                proxy_port,
+                bind_to_port=True,
+                protocol=Protocol.HTTP_PROXY,
+                chains=(HttpChain("http_proxy", Protocol.HTTP_PROXY),),
+                allow_absolute_url=True,
+            )
+        return self._result
+
+    def _explicit(self, egress: EgressListener, rules: L4Rules) -> None:
+        """An egress listener with a port of its own: only its services, with the port's protocol."""
+        assert egress.port is not None
+        port = ServicePort(egress.port.name, egress.port.number, parse_protocol(egress.port.protocol))
+        bind, bind_to_port = self._forced_bind(egress)
+        if self._skipped(bind, bind_to_port, port.number):
+            return
+        for service in egress.services:
+            self._place(service, port, bind, bind_to_port, rules)
+
+    def _implicit(self, egress: EgressListener, rules: L4Rules) -> None:
+        """The egress listener without a port: every port of every service that no explicit one claimed."""
+        for key, spec in self._result.specs.items():
+            self._result.specs[key] = replace(spec, locked=True)
+        bind, bind_to_port = self._forced_bind(egress)
+        for service in egress.services:
+            for port in service.ports:
+                if port.protocol is Protocol.UDP or self._skipped(bind, bind_to_port, port.number):
+                    continue
+                if self._needs_listener_for_each_endpoint(service, port, bind):
+                    self._place_endpoints(service, port, bind_to_port, rules)
+                else:
+                    self._place(service, port, bind, bind_to_port, rules)
+
+    def _forced_bind(self, egress: EgressListener) -> tuple[str, bool]:
+        bound = egress.capture_mode == "NONE" or self._profile.interception_mode == "NONE"
+        bind = egress.bind
+        if not bind and bound:
+            bind = "::1" if self._wildcard == "::" else "127.0.0.1"
+        return bind, bound or bind.startswith("unix://")
+
+    def _skipped(self, bind: str, bind_to_port: bool, number: int) -> bool:
+        profile = self._profile
+        own = {
+            self._mesh_config.proxy_listen_port,
+            self._mesh_config.proxy_inbound_listen_port,
+            profile.envoy_status_port,
+            profile.envoy_prometheus_port,
+        }
+        if bind in ("", self._wildcard) and number in own:
+            return True
+        return bind_to_port and profile.unprivileged_pod and 0 < number < 1024
+
+    def _needs_listener_for_each_endpoint(self, service: Service, port: ServicePort, bind: str) -> bool:
+        return (
+            not bind
+            and (service.resolution is Resolution.NONE or service.headless)
+            and not service.addresses
+            and not port.protocol.is_http
+        )
+
+    def _place_endpoints(self, service: Service, port: ServicePort, bind_to_port: bool, rules: L4Rules) -> None:
+        pool = self._endpoints(service)
+        addresses = [e.address for e in pool.endpoints if _is_ip(e.address)]
+        if not addresses and not service.from_kubernetes and service.selector is None:
+            self._place(service, port, "", bind_to_port, rules)
+        for address in dict.fromkeys(addresses):
+            self._place(service, port, address, bind_to_port, rules)
+
+    def _place(self, service: Service, port: ServicePort, bind: str, bind_to_port: bool, rules: L4Rules) -> None:
+        if port.protocol.is_http:
+            self._add_http(service, port, bind or self._wildcard, bind_to_port)
+            return
+        for address, cidr in self._addresses(service, bind):
+            self._add_l4(service, port, address, cidr, bind_to_port, rules)
+
+    def _addresses(self, service: Service, bind: str) -> Iterator[tuple[str, str]]:
+        """Yield (bind address, CIDR that narrows the chain) for a service that is not HTTP."""
+        if bind:
+            yield bind, ""
+            return
+        for address in listen_addresses(service, self._profile):
+            if "/" in address:
+                yield self._wildcard, address
+            else:
+                yield address, ""
+
+    def _add_http(self, service: Service, port: ServicePort, bind: str, bind_to_port: bool) -> None:
+        key = (bind, port.number)
+        current = self._result.specs.get(key)
+        if current is not None and (current.locked or not current.protocol.is_tcp):
+            return
+        name = str(port.number) if port.number else bind
+        match, protocol = ChainMatch(), port.protocol
+        if bind == self._wildcard and port.protocol is not Protocol.HTTP_PROXY:
+            match, protocol = self._detected_http(), Protocol.UNSUPPORTED
+        chain = HttpChain(name, port.protocol, match, service.origins)
+        if current is None:
+            self._result.specs[key] = ListenerSpec(bind, port.number, bind_to_port, protocol, (chain,))
+        else:
+            self._merge(current, service, port, (chain,), Protocol.UNSUPPORTED)
+
+    def _add_l4(
+        self,
+        service: Service,
+        port: ServicePort,
+        bind: str,
+        cidr: str,
+        bind_to_port: bool,
+        rules: L4Rules,
+    ) -> None:
+        key = (bind, port.number)
+        current = self._result.specs.get(key)
+        if current is not None and (current.locked or (port.protocol.is_auto and current.protocol.is_auto)):
+            return
+        chains: tuple[Chain, ...] = self._l4.chains(
+            service, port, port.number, bind, cidr, rules.of(service.hostname)
+        )
+        if port.protocol.is_auto:
+            shared = bind == self._wildcard
+            name = str(port.number) if shared else f"{service.hostname}:{port.number}"
+            chains += (HttpChain(name, Protocol.UNSUPPORTED, self._detected_http(), service.origins),)
+        if current is None or (port.protocol.is_auto and current.protocol.is_http):
+            self._result.specs[key] = ListenerSpec(bind, port.number, bind_to_port, port.protocol, chains)
+        else:
+            both_tcp = port.protocol.is_tcp and current.protocol.is_tcp
+            self._merge(
+                current, service, port, chains, current.protocol if both_tcp else Protocol.UNSUPPORTED
+            )
+
+    def _merge(
+        self,
+        current: ListenerSpec,
+        service: Service,
+        port: ServicePort,
+        chains: tuple[Chain, ...],
+        protocol: Protocol,
+    ) -> None:
+        """Let `chains` join a listener, unless a server-first protocol or an equal match is in the way."""
+        if port.protocol is not current.protocol and {port.protocol, current.protocol} & _SERVER_FIRST:
+            self._conflict(service, port, current, f"{current.protocol} shares its port with no other protocol")
+            return
+        merged, dropped = merged_chains(current.chains, chains)
+        if dropped:
+            self._conflict(service, port, current, "an older service takes the same connections")
+        key = (current.bind, current.port)
+        self._result.specs[key] = replace(current, chains=merged, protocol=protocol)
+
+    def _conflict(self, service: Service, port: ServicePort, current: ListenerSpec, reason: str) -> None:
+        origin = service.origins[0] if service.origins else Origin("")
+        others = ", ".join(str(origin) for origin in current.origins[:3])
+        self._result.diagnostics.append(
+            Diagnostic(
+                Severity.WARNING,
+                "MZ0101",
+                f"port {port.number} ({port.protocol}) of {service.hostname} is not reachable on listener "
+                f"{current.name}: {reason} (see {others}); give the service an address or another port",
+                origin,
+            )
+        )
+
+    def _detected_http(self) -> ChainMatch:
+        return ChainMatch(application_protocols=self._http_protocols, transport_protocol=_RAW_BUFFER)
+
+
+class L4Rules:
+    """The virtual services of one egress listener that have TCP or TLS rules, by the host they are for."""
+
+    def __init__(self, rules: Iterable[VirtualServiceRule]) -> None:
+        self._exact: dict[str, list[tuple[int, VirtualServiceRule]]] = {}
+        self._wildcards: list[tuple[int, str, VirtualServiceRule]] = []
+        for order, rule in enumerate(rules):
+            if not rule.tcp and not rule.tls:
+                continue
+            for host in rule.hosts:
+                if host.startswith("*"):
+                    self._wildcards.append((order, host, rule))
+                else:
+                    self._exact.setdefault(host, []).append((order, rule))
+
+    def of(self, hostname: str) -> tuple[VirtualServiceRule, ...]:
+        """Return the rules that have a host which matches `hostname`, in the order of the virtual services."""
+        if hostname.startswith("*"):
+            exact = [pair for host, pairs in self._exact.items() if matches(host, hostname) for pair in pairs]
+        else:
+            exact = self._exact.get(hostname, [])
+        found = dict(exact)
+        found.update({order: rule for order, host, rule in self._wildcards if matches(host, hostname)})
+        return tuple(found[order] for order in sorted(found))
+
+
+def listen_addresses(service: Service, profile: OutboundProfile) -> tuple[str, ...]:
+    """Return the addresses at which a service is called: its own, else those allocated to it if the proxy
+    captures DNS, else the wildcard."""
+    if service.addresses:
+        return service.addresses
+    if profile.dns_capture and service.auto_allocated_addresses:
+        wanted = 6 if profile.ip_family == "V6_ONLY" else 4
+        fitting = tuple(
+            address
+            for address in service.auto_allocated_addresses
+            if ipaddress.ip_address(address).version == wanted
+        )
+        if fitting:
+            return fitting
+    return (wildcard_address(profile),)
+
+
+def wildcard_address(profile: OutboundProfile) -> str:
+    """Return the address that stands for all of the proxy's."""
+    return "::" if profile.ip_family == "V6_ONLY" else "0.0.0.0"  # noqa: S104 - what Istio's listeners bind
+
+
+def parse_protocol(text: str) -> Protocol:
+    """Return the protocol that a port of a Sidecar or Gateway names; nothing or another word is detected."""
+    wanted = text.upper()
+    for protocol in Protocol:
+        if protocol.value.upper() == wanted:
+            return protocol
+    return Protocol.UNSUPPORTED
+
+
+def _is_ip(address: str) -> bool:
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,55 @@
+"""Remembering what was built from objects that have not changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
+
+Value = TypeVar("Value")
+
+
+class Memo:
+    """Values by the identity of everything that they were built from.
+
+    A key is a tuple: a word that names the function, then every argument that the value depends on. Services,
+    endpoint pools, configurations and merged rules are hashed by identity, and an unchanged one keeps its
+    object from snapshot to snapshot, so a key that is found again means that nothing it depends on has
+    changed. What a function does not get as an argument it cannot read, so no dependency can be forgotten
+    as long as everything that it gets is in the key.
+
+    Entries that were not asked for between two calls of `sweep` are dropped.
+    """
+
+    def __init__(self) -> None:
+        self._current: dict[Hashable, Any] = {}
+        self._previous: dict[Hashable, Any] = {}
+        self.hits = 0
+        self.misses = 0
+
+    def get(self, key: Hashable, build: Callable[[], Value]) -> Value:
+        """Return the value remembered under `key`, building it if there is none."""
+        value: Value
+        try:
+            value = self._current[key]
+        except KeyError:
+            pass
+        else:
+            self.hits += 1
+            return value
+        if key in self._previous:
+            self.hits += 1
+            value = self._previous.pop(key)
+        else:
+            self.misses += 1
+            value = build()
+        self._current[key] = value
+        return value
+
+    def sweep(self) -> int:
+        """Forget what was not asked for since the last sweep; return how many entries went."""
+        dropped = len(self._previous)
+        self._previous, self._current = self._current, {}
+        return dropped
+
+    def __len__(self) -> int:
+        return len(self._current) + len(self._previous)

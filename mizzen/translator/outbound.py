@@ -1,0 +1,327 @@
+"""What a sidecar or gateway may call: the part of its resources that all proxies of one profile share.
+
+Built once for each profile and then kept up to date: a change costs the services, rules and endpoints that it
+touches, not the size of the mesh. That what results is the same as a build from nothing is a property test
+(tests/properties).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from mizzen.config.diagnostics import Diagnostic
+from mizzen.mesh.destination_rules import MergedDestinationRule
+from mizzen.mesh.hosts import matches, resolve_short_name
+from mizzen.mesh.profile import OutboundProfile
+from mizzen.mesh.service import Protocol, Resolution, Service
+from mizzen.mesh.sidecar_scope import SidecarScope
+from mizzen.mesh.snapshot import Mesh, MeshDelta
+from mizzen.mesh.virtual_services import VirtualServiceRule
+from mizzen.translator.cluster_names import BLACK_HOLE_CLUSTER, PASSTHROUGH_CLUSTER, outbound_cluster_name
+from mizzen.translator.clusters_outbound import outbound_clusters
+from mizzen.translator.clusters_static import static_clusters
+from mizzen.translator.endpoints import load_assignments
+from mizzen.translator.l4_routes import destination_port
+from mizzen.translator.listener_messages import VIRTUAL_OUTBOUND, outbound_listener, virtual_outbound_listener
+from mizzen.translator.listeners_outbound import OutboundListenerBuilder, OutboundListeners
+from mizzen.translator.memo import Memo
+from mizzen.translator.routes_sidecar import sidecar_route_configuration
+from mizzen.translator.secret_references import secret_names
+from mizzen.translator.tcp_proxy import TcpTarget, plain_target
+from mizzen.xds import type_urls
+from mizzen.xds.resource import Resource
+from mizzen.xds.snapshot import Collection
+
+_ServiceKey = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Touched:
+    """What a change of the mesh means for one profile."""
+
+    services: frozenset[_ServiceKey]
+    rules: tuple[VirtualServiceRule, ...]
+    endpoints: frozenset[_ServiceKey]
+    destination_rules: frozenset[_ServiceKey]
+    destination_hosts: frozenset[str]
+    scope: bool
+    before: SidecarScope
+
+
+class OutboundResources:
+    """The clusters, endpoints, listeners and routes of one profile, as collections that share what is unchanged."""
+
+    def __init__(self, mesh: Mesh, profile: OutboundProfile, memo: Memo) -> None:
+        self.profile = profile
+        self._memo = memo
+        self._mesh = mesh
+        self._scope = mesh.scope(profile)
+        self._services: dict[_ServiceKey, Service] = {}
+        self._rule_of: dict[_ServiceKey, MergedDestinationRule | None] = {}
+        self._cluster_names: dict[_ServiceKey, tuple[str, ...]] = {}
+        self._assignment_names: dict[_ServiceKey, tuple[str, ...]] = {}
+        self._secrets_of: dict[str, tuple[str, ...]] = {}
+        self.secret_names: frozenset[str] = frozenset()
+        self._listeners = OutboundListeners()
+        self.clusters = Collection(type_urls.CLUSTER, {})
+        self.endpoints = Collection(type_urls.ENDPOINT, {})
+        self.listeners = Collection(type_urls.LISTENER, {})
+        self.routes = Collection(type_urls.ROUTE, {})
+        self._build()
+
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """What could not be served as it was written."""
+        return tuple(self._listeners.diagnostics)
+
+    @property
+    def scope(self) -> SidecarScope:
+        """What the profile sees of the mesh."""
+        return self._scope
+
+    def update(self, mesh: Mesh, delta: MeshDelta) -> None:
+        """Bring everything to `mesh`; `delta` says what is different since the last call."""
+        before = self._scope
+        self._mesh = mesh
+        self._scope = mesh.scope(self.profile)
+        touched = self._touched(before, delta)
+        self._update_clusters(touched.services | touched.destination_rules, touched.endpoints)
+        if self.profile.is_router:
+            return
+        if touched.scope or self._listeners_differ(touched):
+            self._update_listeners()
+        self._update_routes(self._route_names(before, touched))
+
+    def _build(self) -> None:
+        static = static_clusters(self.profile, self._mesh.mesh_config)
+        self.clusters = self.clusters.updated(static, ())
+        self._update_clusters(frozenset(service.key for service in self._scope.services), frozenset())
+        if not self.profile.is_router:
+            self._update_listeners()
+            self._update_routes(self._listeners.route_config_names())
+
+    def _touched(self, before: SidecarScope, delta: MeshDelta) -> _Touched:
+        services = set(delta.services)
+        if before.services is not self._scope.services:
+            now = {service.key: service for service in self._scope.services}
+            services.update(key for key, service in now.items() if self._services.get(key) is not service)
+            services.update(key for key in self._services if key not in now)
+        hosts = self._destination_rule_hosts(delta)
+        destination_rules = frozenset(
+            key
+            for key in self._candidates(hosts)
+            if key not in services and self._rule_of.get(key) is not self._scope.destination_rule(self._services[key])
+        )
+        return _Touched(
+            frozenset(services),
+            _differing_rules(before, self._scope),
+            delta.endpoints,
+            destination_rules,
+            hosts | {key[1] for key in destination_rules},
+            before=before,
+            scope=before.sidecar is not self._scope.sidecar
+            or before.outbound_traffic_policy != self._scope.outbound_traffic_policy
+            or before.services is not self._scope.services,
+        )
+
+    def _destination_rule_hosts(self, delta: MeshDelta) -> frozenset[str]:
+        return frozenset(
+            resolve_short_name(config.spec.host, config.namespace, self._mesh.domain)
+            for pair in delta.destination_rules
+            for config in pair
+            if config is not None
+        )
+
+    def _candidates(self, hosts: frozenset[str]) -> Iterable[_ServiceKey]:
+        """Return the services whose destination rule may be another now."""
+        if any(host.startswith("*") for host in hosts):
+            wildcards = [host for host in hosts if host.startswith("*")]
+            return [
+                key
+                for key, service in self._services.items()
+                if service.hostname in hosts or any(matches(host, service.hostname) for host in wildcards)
+            ]
+        found = (self._scope.service(host) for host in hosts)
+        return [service.key for service in found if service is not None and service.key in self._services]
+
+    def _update_clusters(self, services: frozenset[_ServiceKey], endpoints: frozenset[_ServiceKey]) -> None:
+        """Build the clusters and load assignments of `services`, and what follows the endpoints of others."""
+        clusters: list[Resource] = []
+        assignments: list[Resource] = []
+        gone_clusters: list[str] = []
+        gone_assignments: list[str] = []
+        in_scope = self._in_scope(services | endpoints)
+        for key in services | (endpoints & self._services.keys()):
+            service = in_scope.get(key)
+            old_clusters = self._cluster_names.pop(key, ())
+            old_assignments = self._assignment_names.pop(key, ())
+            if service is None:
+                self._services.pop(key, None)
+                self._rule_of.pop(key, None)
+                gone_clusters.extend(old_clusters)
+                gone_assignments.extend(old_assignments)
+                continue
+            made_clusters, made_assignments = self._resources_of(service)
+            clusters.extend(made_clusters)
+            assignments.extend(made_assignments)
+            self._cluster_names[key] = tuple(resource.name for resource in made_clusters)
+            self._assignment_names[key] = tuple(resource.name for resource in made_assignments)
+            gone_clusters.extend(set(old_clusters).difference(self._cluster_names[key]))
+            gone_assignments.extend(set(old_assignments).difference(self._assignment_names[key]))
+        self._update_secret_names(clusters, gone_clusters)
+        self.clusters = _updated(self.clusters, clusters, gone_clusters)
+        self.endpoints = _updated(self.endpoints, assignments, gone_assignments)
+
+    def _update_secret_names(self, clusters: Iterable[Resource], gone: Iterable[str]) -> None:
+        before = dict(self._secrets_of)
+        for name in gone:
+            self._secrets_of.pop(name, None)
+        for cluster in clusters:
+            names = secret_names(cluster)
+            if names:
+                self._secrets_of[cluster.name] = names
+            else:
+                self._secrets_of.pop(cluster.name, None)
+        if self._secrets_of != before:
+            self.secret_names = frozenset(name for names in self._secrets_of.values() for name in names)
+
+    def _in_scope(self, keys: frozenset[_ServiceKey]) -> dict[_ServiceKey, Service]:
+        found = {}
+        for key in keys:
+            service = self._scope.service(key[1])
+            if service is not None and service.key == key:
+                found[key] = service
+        return found
+
+    def _resources_of(self, service: Service) -> tuple[tuple[Resource, ...], tuple[Resource, ...]]:
+        rule = self._scope.destination_rule(service)
+        pool = self._mesh.endpoints(service)
+        self._services[service.key] = service
+        self._rule_of[service.key] = rule
+        mesh_config = self._mesh.mesh_config
+        inputs = (service, rule, pool, self.profile)
+        clusters = self._memo.get(
+            ("clusters", *inputs),
+            lambda: outbound_clusters(service, rule, pool, self.profile, mesh_config),
+        )
+        assignments = self._memo.get(
+            ("load assignments", *inputs),
+            lambda: load_assignments(service, rule, pool, self.profile, mesh_config),
+        )
+        return clusters, assignments
+
+    def _listeners_differ(self, touched: _Touched) -> bool:
+        """Return whether anything that listeners are made of has changed: HTTP's routes are not among it."""
+        if any(rule.tcp or rule.tls for rule in touched.rules):
+            return True
+        by_address = (self._services.get(key) for key in touched.endpoints)
+        if any(s is not None and (s.resolution is Resolution.NONE or s.headless) for s in by_address):
+            return True
+        # A rule's limits on TCP connections stand in the chains of the services that it is for.
+        return bool(touched.destination_rules)
+
+    def _update_listeners(self) -> None:
+        mesh_config = self._mesh.mesh_config
+        self._listeners = OutboundListenerBuilder(self._scope, mesh_config, self._mesh.endpoints).build()
+        unknown = self._unknown_target()
+        made = [
+            self._memo.get(
+                ("listener", spec, unknown, self.profile),
+                lambda spec=spec: Resource.of(
+                    outbound_listener(spec, self.profile, mesh_config, unknown), origins=spec.origins
+                ),
+            )
+            for spec in self._listeners.specs.values()
+        ]
+        if self.profile.interception_mode != "NONE":
+            black_hole = plain_target(BLACK_HOLE_CLUSTER)
+            message = virtual_outbound_listener(self.profile, mesh_config, unknown, black_hole)
+            made.append(Resource.of(message, name=VIRTUAL_OUTBOUND))
+        names = {resource.name for resource in made}
+        self.listeners = _updated(self.listeners, made, [name for name in self.listeners if name not in names])
+
+    def _unknown_target(self) -> TcpTarget:
+        """Return where connections to addresses that the registry does not know go."""
+        if self._scope.outbound_traffic_policy == "REGISTRY_ONLY":
+            return plain_target(BLACK_HOLE_CLUSTER)
+        proxy = self._scope.egress_proxy
+        if proxy is not None:
+            number = proxy.port.number if proxy.port else 0
+            port = destination_port(proxy.host, number, self._scope, 0)
+            return plain_target(outbound_cluster_name(port, proxy.subset, proxy.host))
+        return plain_target(PASSTHROUGH_CLUSTER, self.profile.idle_timeout)
+
+    def _route_names(self, before: SidecarScope, touched: _Touched) -> Iterable[str]:
+        """Return the names of the route configurations that may be different now."""
+        names = self._listeners.route_config_names()
+        if before.sidecar is not self._scope.sidecar:
+            return names
+        if before.outbound_traffic_policy != self._scope.outbound_traffic_policy:
+            return names
+        ports = self._ports_of(touched)
+        return [name for name in names if name not in self.routes or _route_port(name) in ports]
+
+    def _ports_of(self, touched: _Touched) -> set[int]:
+        """Return the ports on which the touched services and the hosts of the touched rules are called; 0
+        stands for configurations that hold every port, and 80 is where unknown hosts are."""
+        hosts = {hostname for _, hostname in touched.services} | touched.destination_hosts
+        rules = set(touched.rules)
+        if hosts:
+            rules.update(r for r in self._scope.virtual_services if not hosts.isdisjoint(r.destination_hosts))
+        if not rules and not hosts:
+            return set()
+        ports = {0}
+        for key in touched.services | touched.destination_rules:
+            for service in (touched.before.service(key[1]), self._scope.service(key[1])):
+                if service is not None:
+                    ports.update(port.number for port in service.ports)
+        for rule in rules:
+            ports.add(80)
+            for host in rule.hosts:
+                if host.startswith("*"):
+                    services = [s for s in self._scope.services if matches(host, s.hostname)]
+                else:
+                    service = self._scope.service(host)
+                    services = [service] if service is not None else []
+                for service in services:
+                    ports.update(p.number for p in service.ports if p.protocol is not Protocol.UDP)
+        return ports
+
+    def _update_routes(self, names: Iterable[str]) -> None:
+        mesh_config = self._mesh.mesh_config
+        by_port = {egress.port.number: egress for egress in self._scope.egress_listeners if egress.port}
+        made = [
+            sidecar_route_configuration(
+                name, by_port.get(_route_port(name)), self._scope, mesh_config, self._memo
+            )
+            for name in names
+        ]
+        wanted = set(self._listeners.route_config_names())
+        self.routes = _updated(self.routes, made, [name for name in self.routes if name not in wanted])
+
+
+def _route_port(name: str) -> int:
+    """Return the port of a route configuration's name, 0 for those that serve every port."""
+    number = name.rpartition(":")[2]
+    return int(number) if number.isdecimal() else 0
+
+
+def _differing_rules(before: SidecarScope, after: SidecarScope) -> tuple[VirtualServiceRule, ...]:
+    """Return the virtual services that one scope has and the other has not."""
+    if before is after:
+        return ()
+    old = {rule for egress in before.egress_listeners for rule in egress.virtual_services}
+    new = {rule for egress in after.egress_listeners for rule in egress.virtual_services}
+    return tuple(old ^ new)
+
+
+def _updated(collection: Collection, changed: Iterable[Resource], removed: Iterable[str]) -> Collection:
+    """Return `collection` with the changes, and the very same one if there were none."""
+    news = []
+    for resource in changed:
+        old = collection.resources.get(resource.name)
+        if old is None or old.version != resource.version:
+            news.append(resource)
+    gone = [name for name in removed if name in collection.resources]
+    return collection.updated(news, gone) if news or gone else collection

@@ -1,0 +1,95 @@
+"""What one workload alone is sent: how it is served itself. The rest it shares with its like (outbound.py)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from mizzen.config.diagnostics import Diagnostic
+from mizzen.mesh.gateways import MergedGateway
+from mizzen.mesh.proxy import Proxy
+from mizzen.mesh.sidecar_scope import SidecarScope
+from mizzen.mesh.snapshot import Mesh
+from mizzen.translator.clusters_inbound import inbound_clusters
+from mizzen.translator.listeners_gateway import GatewayListenerBuilder
+from mizzen.translator.listeners_inbound import (
+    VIRTUAL_INBOUND,
+    bound_inbound_listener,
+    inbound_ports,
+    virtual_inbound_listener,
+)
+from mizzen.translator.memo import Memo
+from mizzen.translator.routes_gateway import gateway_route_configuration
+from mizzen.xds.resource import Resource
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OwnResources:
+    """Resources of one workload; replicas that cannot be told apart share the object."""
+
+    clusters: tuple[Resource, ...] = ()
+    listeners: tuple[Resource, ...] = ()
+    routes: tuple[Resource, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+
+def sidecar_resources(mesh: Mesh, proxy: Proxy, scope: SidecarScope, memo: Memo) -> OwnResources:
+    """Return the inbound listeners and clusters of a sidecar."""
+    instances = mesh.instances(proxy)
+    rules = tuple(scope.destination_rule(instance.service) for instance in instances)
+    key = (
+        "own resources of a sidecar",
+        tuple((instance.service, instance.port, instance.target_port) for instance in instances),
+        rules,
+        scope.sidecar,
+        _inbound_traits(proxy, scope),
+    )
+
+    def build() -> OwnResources:
+        rule_of = {i.service: rule for i, rule in zip(instances, rules, strict=True)}
+        clusters = inbound_clusters(proxy, instances, scope.sidecar, rule_of.get, mesh.mesh_config)
+        ports, diagnostics = inbound_ports(proxy, instances, scope.sidecar)
+        listeners = [
+            Resource.of(bound_inbound_listener(proxy, port, mesh.mesh_config), origins=port.origins)
+            for port in ports
+            if port.bind_to_port
+        ]
+        if proxy.interception_mode != "NONE":
+            captured = [port for port in ports if not port.bind_to_port]
+            message = virtual_inbound_listener(proxy, captured, mesh.mesh_config)
+            origins = tuple(dict.fromkeys(origin for port in captured for origin in port.origins))
+            listeners.append(Resource.of(message, name=VIRTUAL_INBOUND, origins=origins))
+        return OwnResources(clusters, tuple(listeners), diagnostics=diagnostics)
+
+    return memo.get(key, build)
+
+
+def _inbound_traits(proxy: Proxy, scope: SidecarScope) -> tuple[Any, ...]:
+    """Return what inbound resources depend on of the proxy itself. Its address counts only where a listener
+    or an endpoint names it: with a Sidecar's ingress."""
+    sidecar = scope.sidecar
+    addresses = proxy.ip_addresses if sidecar is not None and sidecar.spec.ingress else ()
+    metadata = proxy.metadata
+    return (
+        addresses,
+        proxy.is_ipv4_only,
+        proxy.is_ipv6_only,
+        proxy.interception_mode,
+        metadata.http10,
+        metadata.idle_timeout,
+    )
+
+
+def gateway_resources(
+    mesh: Mesh, proxy: Proxy, scope: SidecarScope, memo: Memo
+) -> OwnResources:
+    """Return the listeners and routes of a gateway."""
+    merged: MergedGateway = mesh.gateways_for(proxy)
+    made = GatewayListenerBuilder(merged, mesh, proxy, scope).build()
+    routes = tuple(
+        gateway_route_configuration(name, servers, mesh, scope, mesh.mesh_config, memo)
+        for name, servers in made.route_configurations.items()
+    )
+    return OwnResources((), made.listeners, routes, (*merged.diagnostics, *made.diagnostics))
+
+

@@ -1,0 +1,59 @@
+"""Which secrets a listener or cluster asks for: a proxy is served those and no others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.listener.v3 import listener_pb2
+from envoy.extensions.transport_sockets.proxy_protocol.v3 import upstream_proxy_protocol_pb2
+from envoy.extensions.transport_sockets.tls.v3 import tls_pb2
+
+from mizzen.xds import type_urls
+from mizzen.xds.resource import Resource
+
+_TLS_PACKAGE = b"envoy.extensions.transport_sockets.tls.v3."
+_CONTEXTS = {
+    f"type.googleapis.com/{message.DESCRIPTOR.full_name}": message
+    for message in (tls_pb2.UpstreamTlsContext, tls_pb2.DownstreamTlsContext)
+}
+
+
+def secret_names(resource: Resource) -> tuple[str, ...]:
+    """Return the SDS names in a Listener or Cluster, sorted, each once."""
+    if _TLS_PACKAGE not in resource.value:
+        return ()
+    return tuple(sorted({name for socket in _sockets(resource) for name in _names(socket)}))
+
+
+def _sockets(resource: Resource) -> Iterator[Any]:
+    if resource.type_url == type_urls.CLUSTER:
+        cluster = cluster_pb2.Cluster.FromString(resource.value)
+        yield cluster.transport_socket
+        for match in cluster.transport_socket_matches:
+            yield match.transport_socket
+    else:
+        listener = listener_pb2.Listener.FromString(resource.value)
+        for chain in (*listener.filter_chains, listener.default_filter_chain):
+            yield chain.transport_socket
+
+
+def _names(socket: Any) -> Iterator[str]:
+    packed = socket.typed_config
+    wrapper = upstream_proxy_protocol_pb2.ProxyProtocolUpstreamTransport()
+    if packed.Is(wrapper.DESCRIPTOR):
+        packed.Unpack(wrapper)
+        packed = wrapper.transport_socket.typed_config
+    message = _CONTEXTS.get(packed.type_url)
+    if message is None:
+        return
+    context = message.FromString(packed.value).common_tls_context
+    for certificate in context.tls_certificate_sds_secret_configs:
+        yield certificate.name
+    for validation in (
+        context.validation_context_sds_secret_config,
+        context.combined_validation_context.validation_context_sds_secret_config,
+    ):
+        if validation.name:
+            yield validation.name

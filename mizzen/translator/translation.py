@@ -1,0 +1,172 @@
+"""The translation of a mesh that changes, for proxies that come and go.
+
+    translation = Translation(mesh)
+    snapshot = translation.snapshot(proxy)        # everything that the proxy is sent
+    translation.update(new_mesh, delta)           # cheap: work is done when a snapshot is asked for
+    snapshot = translation.snapshot(proxy)        # costs what the change touched, once for all like proxies
+
+No IO, no clock, no tasks: whoever owns it decides when to ask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from mizzen.config.diagnostics import Diagnostic
+from mizzen.mesh.profile import OutboundProfile
+from mizzen.mesh.proxy import Proxy
+from mizzen.mesh.snapshot import Mesh, MeshDelta
+from mizzen.translator.memo import Memo
+from mizzen.translator.outbound import OutboundResources
+from mizzen.translator.own_resources import OwnResources, gateway_resources, sidecar_resources
+from mizzen.translator.proxy_secrets import proxy_secrets
+from mizzen.xds import type_urls
+from mizzen.xds.resource import Resource
+from mizzen.xds.snapshot import Collection, Snapshot
+
+_UNUSED_UPDATES = 32
+"""A profile that nobody asked for during so many changes of the mesh is forgotten."""
+
+_MEMO_FLOOR = 50_000
+_MEMO_PER_SERVICE = 12
+"""Clusters, load assignments, virtual hosts of a few ports, and as much again of what has just changed."""
+
+
+@dataclass(slots=True)
+class _Live:
+    """The outbound resources of a profile, and the changes that they have not seen yet."""
+
+    resources: OutboundResources
+    mesh: Mesh
+    deltas: list[MeshDelta] = field(default_factory=list)
+    unused: int = 0
+
+
+@dataclass(slots=True)
+class _Overlay:
+    """A collection that profiles share, and the same with the resources of one kind of workload."""
+
+    base: Collection
+    overlaid: Collection
+    unused: int = 0
+
+
+class ProxyResources(dict[str, Mapping[str, Resource]]):
+    """Everything that one proxy is sent, type URL -> name -> resource, and what could not be served."""
+
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+
+class Translation:
+    """What each proxy is sent, kept up to date with a mesh."""
+
+    def __init__(self, mesh: Mesh) -> None:
+        self._mesh = mesh
+        self._memo = Memo()
+        self._live: dict[OutboundProfile, _Live] = {}
+        self._overlays: dict[tuple[str, tuple[Resource, ...]], _Overlay] = {}
+        self._no_secrets = Collection(type_urls.SECRET, {})
+
+    @property
+    def mesh(self) -> Mesh:
+        """The mesh that snapshots are of."""
+        return self._mesh
+
+    @property
+    def profiles(self) -> int:
+        """How many kinds of proxies that no rule can tell apart there are."""
+        return len(self._live)
+
+    def update(self, mesh: Mesh, delta: MeshDelta) -> None:
+        """Go over to `mesh`, which differs from the last one by `delta`."""
+        self._mesh = mesh
+        if delta.everything:
+            self._memo = Memo()
+            self._live.clear()
+            self._overlays.clear()
+            return
+        for profile, live in list(self._live.items()):
+            live.unused += 1
+            if live.unused > _UNUSED_UPDATES:
+                del self._live[profile]
+            else:
+                live.deltas.append(delta)
+        for key, overlay in list(self._overlays.items()):
+            overlay.unused += 1
+            if overlay.unused > _UNUSED_UPDATES:
+                del self._overlays[key]
+        services = sum(len(live.resources.scope.services) for live in self._live.values())
+        if len(self._memo) > _MEMO_FLOOR + _MEMO_PER_SERVICE * services:
+            self._memo.sweep()
+
+    def snapshot(self, proxy: Proxy) -> Snapshot:
+        """Return everything that `proxy` is to be sent now. Collections that are equal for several proxies are
+        the same objects."""
+        return self._translate(proxy)[0]
+
+    def resources(self, proxy: Proxy) -> ProxyResources:
+        """Return everything that `proxy` is to be sent now as a mapping, with the diagnostics of its making."""
+        snapshot, diagnostics = self._translate(proxy)
+        resources = ProxyResources()
+        for type_url in (
+            type_urls.CLUSTER,
+            type_urls.ENDPOINT,
+            type_urls.LISTENER,
+            type_urls.ROUTE,
+            type_urls.SECRET,
+        ):
+            resources[type_url] = snapshot.collection(type_url).resources
+        resources.diagnostics = diagnostics
+        return resources
+
+    def _translate(self, proxy: Proxy) -> tuple[Snapshot, tuple[Diagnostic, ...]]:
+        outbound = self._outbound(self._mesh.outbound_profile(proxy))
+        if proxy.type == "router":
+            own = gateway_resources(self._mesh, proxy, outbound.scope, self._memo)
+        else:
+            own = sidecar_resources(self._mesh, proxy, outbound.scope, self._memo)
+        collections = self._collections(outbound, own)
+        secrets, problems = proxy_secrets(self._mesh, proxy, outbound, own, self._memo)
+        if secrets:
+            collections[type_urls.SECRET] = self._overlaid(self._no_secrets, secrets)
+        return Snapshot(collections), (*outbound.diagnostics, *own.diagnostics, *problems)
+
+    def _collections(self, outbound: OutboundResources, own: OwnResources) -> dict[str, Collection]:
+        return {
+            type_urls.CLUSTER: self._overlaid(outbound.clusters, own.clusters),
+            type_urls.ENDPOINT: outbound.endpoints,
+            type_urls.LISTENER: self._overlaid(outbound.listeners, own.listeners),
+            type_urls.ROUTE: self._overlaid(outbound.routes, own.routes),
+        }
+
+    def _outbound(self, profile: OutboundProfile) -> OutboundResources:
+        live = self._live.get(profile)
+        if live is None:
+            live = _Live(OutboundResources(self._mesh, profile, self._memo), self._mesh)
+            self._live[profile] = live
+        live.unused = 0
+        if live.deltas:
+            deltas, live.deltas = live.deltas, []
+            live.resources.update(self._mesh, MeshDelta.merged(deltas))
+        return live.resources
+
+    def _overlaid(self, base: Collection, own: tuple[Resource, ...]) -> Collection:
+        """Return `base` with the resources of a workload's own; one object for all workloads alike."""
+        if not own:
+            return base
+        key = (base.type_url, own)
+        overlay = self._overlays.get(key)
+        if overlay is None:
+            overlay = self._overlays[key] = _Overlay(base, base.updated(own, ()))
+        elif overlay.base is not base:
+            # Going on from the last one keeps it cheap to say what changed since.
+            difference = base.since(overlay.base)
+            names = {resource.name for resource in own}
+            overlay.overlaid = overlay.overlaid.updated(
+                [resource for name, resource in difference.changed.items() if name not in names],
+                [name for name in difference.removed if name not in names],
+            )
+            overlay.base = base
+        overlay.unused = 0
+        return overlay.overlaid
