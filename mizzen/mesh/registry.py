@@ -1,4 +1,4 @@
-"""The service registry: all services of the mesh and their endpoints, by every key that they are asked for."""
+"""The service registry: all services of the mesh and their endpoints, by every key that finds them."""
 
 from __future__ import annotations
 

@@ -165,7 +165,7 @@ class RegistryEdit:
             for key, number in allocation.numbers.items():
                 if key not in merged and self._base.allocation.numbers.get(key) != number:
                     self._replace_service(key, self._services.get(key), allocation)
-        for key in (self._dirty_services | self._dirty_pools).keys():
+        for key in self._dirty_services | self._dirty_pools:
             self._replace_pool(key)
         return self._finished(allocation)
 
