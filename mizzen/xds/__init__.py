@@ -1,0 +1,48 @@
+"""An xDS server library: serves any Envoy resources to any xDS client, and knows nothing of Istio.
+
+    server = xds.Server(group_of=lambda node: node.cluster)
+    server.set_snapshot("web", xds.Snapshot.of([xds.Resource.of(cluster), xds.Resource.of(listener)]))
+    await server.start("127.0.0.1:18000")
+
+`docs/xds.md` tells how it works; `examples/xds_minimal.py` is a complete control plane.
+"""
+
+from mizzen.xds import type_urls
+from mizzen.xds.events import Acked, Client, Connected, Disconnected, Event, Rejected, Stuck, Subscribed
+from mizzen.xds.group import Quarantined
+from mizzen.xds.limits import Limits
+from mizzen.xds.ordering import MakeBeforeBreak, Policy, Unordered
+from mizzen.xds.resource import Resource, content_version
+from mizzen.xds.server import NodeRefused, Server
+from mizzen.xds.snapshot import Change, Collection, Snapshot
+from mizzen.xds.status import ClientStatus, TypeStatus
+from mizzen.xds.type_urls import short_name
+from mizzen.xds.wire import Node
+
+__all__ = [
+    "Acked",
+    "Change",
+    "Client",
+    "ClientStatus",
+    "Collection",
+    "Connected",
+    "Disconnected",
+    "Event",
+    "Limits",
+    "MakeBeforeBreak",
+    "Node",
+    "NodeRefused",
+    "Policy",
+    "Quarantined",
+    "Rejected",
+    "Resource",
+    "Server",
+    "Snapshot",
+    "Stuck",
+    "Subscribed",
+    "TypeStatus",
+    "Unordered",
+    "content_version",
+    "short_name",
+    "type_urls",
+]

@@ -1,0 +1,81 @@
+"""The content of a response, encoded once for all the clients that get it."""
+
+from dataclasses import dataclass
+
+from mizzen.xds import wire
+from mizzen.xds.resource import Resource
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dialect:
+    """What decides the form of a response besides its content; one object for all clients that share it.
+
+    Attributes:
+        delta: DeltaDiscoveryResponse instead of DiscoveryResponse.
+        ttl: the client has the features that TTLs need ("TTL": xds.config.supports-resource-ttl, and
+            xds.config.supports-resource-in-sotw for state of the world).
+        control_plane: `ControlPlane.identifier` of the responses; may be empty.
+    """
+
+    delta: bool
+    ttl: bool = False
+    control_plane: str = ""
+
+
+class Batch:
+    """Resources and removed names that travel in one response, with the version that it brings the client
+    to.
+    """
+
+    __slots__ = ("_bodies", "_last", "heartbeat", "removed", "resources", "type_url", "version")
+
+    def __init__(
+        self,
+        type_url: str,
+        version: str,
+        resources: tuple[Resource, ...] = (),
+        removed: tuple[str, ...] = (),
+        *,
+        heartbeat: bool = False,
+    ) -> None:
+        self.type_url = type_url
+        self.version = version
+        self.resources = resources
+        self.removed = removed
+        self.heartbeat = heartbeat
+        self._bodies: dict[Dialect, bytes] = {}
+        self._last: tuple[Dialect, str, bytes] | None = None
+
+    def encode(self, dialect: Dialect, nonce: str) -> bytes:
+        """The whole response.
+
+        Clients that connected together have come to the same nonce (nonces are unique in one stream only),
+        so the last result is kept: a large response exists once, not once for each client.
+        """
+        last = self._last
+        if last is not None and last[0] is dialect and last[1] == nonce:
+            return last[2]
+        body = self._bodies.get(dialect)
+        if body is None:
+            body = self._bodies[dialect] = self._body(dialect)
+        encoded = body + wire.string(wire.RESPONSE_NONCE, nonce)
+        self._last = (dialect, nonce, encoded)
+        return encoded
+
+    def _body(self, dialect: Dialect) -> bytes:
+        pieces = [
+            wire.string(wire.RESPONSE_VERSION, self.version),
+            wire.string(wire.RESPONSE_TYPE_URL, self.type_url),
+        ]
+        if dialect.control_plane:
+            number = wire.DELTA_CONTROL_PLANE if dialect.delta else wire.SOTW_CONTROL_PLANE
+            pieces.append(wire.length_delimited(number, wire.string(1, dialect.control_plane)))
+        if self.heartbeat:
+            pieces += [r.heartbeat_field(wrapped=not dialect.delta) for r in self.resources]
+        elif dialect.delta:
+            pieces += [r.delta_field(ttl=dialect.ttl) for r in self.resources]
+        else:
+            pieces += [r.sotw_field(ttl=dialect.ttl) for r in self.resources]
+        if dialect.delta:
+            pieces += [wire.string(wire.DELTA_REMOVED, name) for name in self.removed]
+        return b"".join(pieces)

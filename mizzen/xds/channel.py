@@ -1,0 +1,126 @@
+"""The conversation about one type on one stream: its subscription, its clock and its record."""
+
+from dataclasses import dataclass
+
+from mizzen.xds.batch import Batch, Dialect
+from mizzen.xds.resource import Resource
+from mizzen.xds.snapshot import Collection
+from mizzen.xds.subscription import Fallback, Outstanding, Subscription, Verdict
+from mizzen.xds.type_urls import push_rank
+from mizzen.xds.wire import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The last NACK of a type, until the next ACK."""
+
+    message: str
+    version: str
+    names: tuple[str, ...]
+    at: float
+
+
+class Channel:
+    """One type on one stream."""
+
+    __slots__ = (
+        "accepted_at",
+        "accepted_version",
+        "beat_at",
+        "bytes_sent",
+        "culprits",
+        "deadline",
+        "overdue",
+        "rank",
+        "refusal",
+        "responses",
+        "sent_at",
+        "sent_version",
+        "subscription",
+        "type_url",
+    )
+
+    def __init__(self, subscription: Subscription) -> None:
+        self.subscription = subscription
+        self.type_url = subscription.type_url
+        self.rank = push_rank(self.type_url)
+        self.sent_at = 0.0
+        self.sent_version = ""
+        self.accepted_at = 0.0
+        self.accepted_version = ""
+        self.deadline: float | None = None
+        self.overdue = False
+        self.culprits: tuple[Resource, ...] = ()
+        self.refusal: Refusal | None = None
+        self.beat_at: float | None = None
+        self.bytes_sent = 0
+        self.responses = 0
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a response is in flight whose answer is still worth waiting for."""
+        return self.subscription.outstanding is not None and not self.overdue
+
+    def receive(self, request: Request, now: float) -> tuple[Verdict, Outstanding | None]:
+        """Take a request; see `Subscription.receive`."""
+        verdict, outstanding = self.subscription.receive(request)
+        if verdict is Verdict.ACK and outstanding is not None:
+            self.accepted_at = now
+            self.accepted_version = outstanding.batch.version
+            self.refusal = None
+        if verdict in (Verdict.ACK, Verdict.NACK):
+            self.deadline = None
+            self.overdue = False
+            self.culprits = ()
+        return verdict, outstanding
+
+    def due(
+        self, target: Collection, fallback: Fallback | None, dialect: Dialect, now: float
+    ) -> Batch | None:
+        """The next response, a heartbeat if there is nothing else; None if there is nothing to say."""
+        batch = self.subscription.due(target, fallback)
+        if not dialect.ttl:
+            return batch
+        if batch is None and self.beat_at is not None and self.beat_at <= now:
+            batch = self._heartbeat(target)
+            self.beat_at = None
+        interval = _heartbeat_interval(self._with_ttl(target))
+        if interval is None:
+            self.beat_at = None
+        elif self.beat_at is None or self.beat_at > now + interval:
+            self.beat_at = now + interval
+        return batch
+
+    def _with_ttl(self, target: Collection) -> list[Resource]:
+        subscription = self.subscription
+        return [r for r in target.with_ttl if subscription.wildcard or r.name in subscription.names]
+
+    def _heartbeat(self, target: Collection) -> Batch | None:
+        """ "TTL": the same version without a body. LDS and CDS in state of the world send all, as always."""
+        resources = self._with_ttl(target)
+        if not resources:
+            return None
+        if self.subscription.full_state:
+            self.subscription.everything_owed = True
+            return self.subscription.due(target)
+        return Batch(self.type_url, target.version, tuple(resources), heartbeat=True)
+
+    def sent(
+        self, batch: Batch, target: Collection, nonce: str, size: int, now: float, timeout: float
+    ) -> None:
+        """A response of that many bytes was given to the transport; its answer is worth waiting for that
+        long.
+        """
+        self.subscription.sent_out(batch, target, nonce)
+        self.sent_at = now
+        self.sent_version = batch.version
+        self.deadline = now + timeout
+        self.overdue = False
+        self.culprits = ()
+        self.bytes_sent += size
+        self.responses += 1
+
+
+def _heartbeat_interval(resources: list[Resource]) -> float | None:
+    """A third of the shortest TTL, so that one lost or late heartbeat does no harm."""
+    return min((r.ttl.total_seconds() / 3 for r in resources if r.ttl is not None), default=None)

@@ -1,0 +1,130 @@
+"""One gRPC stream: reads requests into a `Stream`, writes what it says is due."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+
+from mizzen.xds.events import Event
+from mizzen.xds.stream import Stream
+from mizzen.xds.wire import Request
+
+log = logging.getLogger("mizzen.xds")
+
+
+class Connection:
+    """The transport of one stream.
+
+    There is one task for each stream, the one that reads. A task that writes is started when there is
+    something to write, inside the task group of the stream, and there is never more than one.
+    """
+
+    def __init__(
+        self,
+        context: Any,
+        stream: Stream,
+        parse: Callable[[bytes], Request],
+        on_events: Callable[[list[Event]], None],
+        on_quarantine: Callable[["Connection"], None],
+        node: bytes,
+        connected_at: float,
+    ) -> None:
+        self.stream = stream
+        self.node = node
+        self.connected_at = connected_at
+        self.draining = False
+        self._context = context
+        self._parse = parse
+        self._on_events = on_events
+        self._on_quarantine = on_quarantine
+        self._loop = asyncio.get_running_loop()
+        self._reader: asyncio.Task[Any] | None = asyncio.current_task()
+        self._tasks: asyncio.TaskGroup | None = None
+        self._writer: asyncio.Task[None] | None = None
+        self._writing = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def run(self, first: Request, started: Callable[[], None], start_timeout: float) -> None:
+        """Serve the stream until the client ends it.
+
+        `started` is called when the answer to the first request is written, or after `start_timeout` seconds.
+
+        Raises:
+            BadRequest: the client broke the protocol.
+        """
+        try:
+            async with asyncio.TaskGroup() as self._tasks:
+                self._receive(first)
+                del first  # it holds the client's Node, which can be large
+                self.wake()
+                if self._writer is not None:
+                    await asyncio.wait((self._writer,), timeout=start_timeout)
+                started()
+                while (data := await self._context.read()) is not grpc.aio.EOF:
+                    self._receive(self._parse(data))
+                    await self._write()
+                if self._writer is not None:
+                    self._writer.cancel()
+        finally:
+            self._tasks = None
+            if self._timer is not None:
+                self._timer.cancel()
+
+    def _receive(self, request: Request) -> None:
+        before = self.stream.group.effective
+        self.stream.receive(request, self._loop.time())
+        self._tell()
+        if self.stream.group.effective is not before:
+            self._on_quarantine(self)
+
+    def wake(self) -> None:
+        """Send what has become due; returns at once."""
+        if self._tasks is None or self._writing:
+            return
+        self._writing = True  # from now on, so that a second call does not start a second task
+        self._writer = self._tasks.create_task(self._write(mine=True))
+
+    async def _write(self, *, mine: bool = False) -> None:
+        if self._writing and not mine:
+            return  # whoever is writing asks again before it ends
+        self._writing = True
+        try:
+            while (response := self.stream.poll(self._loop.time())) is not None:
+                await self._context.write(response.data)
+        except (grpc.aio.BaseError, asyncio.InvalidStateError) as error:
+            log.debug(
+                "%s: the stream ended while a response was written: %s", self.stream.client.node_id, error
+            )
+        finally:
+            self._writing = False
+            if mine:
+                self._writer = None
+        self._tell()
+        self._set_timer()
+
+    def _tell(self) -> None:
+        events = self.stream.events()
+        if events:
+            self._on_events(events)
+
+    def _set_timer(self) -> None:
+        deadline = self.stream.deadline
+        if deadline is None:
+            return
+        if self._timer is not None:
+            if self._timer.when() <= deadline:
+                return  # it comes early, finds nothing, and is set again
+            self._timer.cancel()
+        self._timer = self._loop.call_at(deadline, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self.wake()
+
+    def drain(self) -> None:
+        """End the stream; the client will look for a server again."""
+        if not self.draining and self._reader is not None:
+            self.draining = True
+            self._reader.cancel()

@@ -1,0 +1,114 @@
+"""The client status discovery service: what each client has accepted, for Envoy's own tools.
+
+https://www.envoyproxy.io/docs/envoy/latest/api-v3/service/status/v3/csds.proto
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import grpc
+from envoy.config.core.v3 import base_pb2
+from envoy.service.status.v3 import csds_pb2
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.message import DecodeError
+
+from mizzen.xds.channel import Channel
+from mizzen.xds.connection import Connection
+from mizzen.xds.resource import Resource
+from mizzen.xds.snapshot import Collection
+from mizzen.xds.type_urls import SECRET
+from mizzen.xds.wire import Node
+
+Connections = Callable[[], list[Connection]]
+
+
+def essential_node(node: Node) -> bytes:
+    """A `Node` without the list of the client's extensions, which is most of its bytes; `node` loses it
+    too.
+    """
+    node.ClearField("extensions")
+    return bytes(node.SerializeToString())
+
+
+def handlers(connections: Connections) -> dict[str, Any]:
+    """The methods of the service, for `grpc.method_handlers_generic_handler`."""
+
+    async def fetch(data: bytes, context: Any) -> bytes:
+        return await _answer(data, context, connections)
+
+    async def stream(requests: Any, context: Any) -> None:
+        while (data := await context.read()) is not grpc.aio.EOF:
+            await context.write(await _answer(data, context, connections))
+
+    return {
+        "FetchClientStatus": grpc.unary_unary_rpc_method_handler(fetch),
+        "StreamClientStatus": grpc.stream_stream_rpc_method_handler(stream),
+    }
+
+
+async def _answer(data: bytes, context: Any, connections: Connections) -> bytes:
+    try:
+        request = csds_pb2.ClientStatusRequest.FromString(data)
+    except DecodeError as error:
+        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"cannot decode a ClientStatusRequest: {error}")
+    response = csds_pb2.ClientStatusResponse()
+    for connection in connections():
+        node = base_pb2.Node.FromString(connection.node)
+        if not request.node_matchers or any(_matches(matcher, node) for matcher in request.node_matchers):
+            config = response.config.add(node=node)
+            for channel in connection.stream.channels.values():
+                config.generic_xds_configs.extend(_configs(channel, not request.exclude_resource_contents))
+    return bytes(response.SerializeToString())
+
+
+def _matches(matcher: Any, node: Node) -> bool:
+    """By node id; a matcher that says more than this service can compare matches nothing."""
+    if matcher.node_metadatas or not matcher.HasField("node_id"):
+        return False
+    kind = matcher.node_id.WhichOneof("match_pattern")
+    value, wanted = node.id, getattr(matcher.node_id, kind) if kind else ""
+    if matcher.node_id.ignore_case and isinstance(wanted, str):
+        value, wanted = value.lower(), wanted.lower()
+    match kind:
+        case "exact":
+            return bool(value == wanted)
+        case "prefix":
+            return bool(value.startswith(wanted))
+        case "suffix":
+            return bool(value.endswith(wanted))
+        case "contains":
+            return wanted in value
+    return False
+
+
+def _configs(channel: Channel, contents: bool) -> Iterator[Any]:
+    subscription = channel.subscription
+    collection = subscription.sent
+    known: Collection | dict[str, Resource] = collection if collection is not None else {}
+    names = known.keys() if subscription.wildcard else subscription.names
+    for name in sorted(names):
+        resource = known.get(name)
+        config = csds_pb2.ClientConfig.GenericXdsConfig(type_url=channel.type_url, name=name)
+        config.client_status = _status(channel, name, resource)
+        if resource is not None:
+            config.version_info = resource.version
+            if contents and channel.type_url != SECRET:
+                config.xds_config.CopyFrom(AnyMessage(type_url=resource.type_url, value=resource.value))
+        if channel.refusal is not None and name in channel.refusal.names:
+            config.error_state.details = channel.refusal.message
+            config.error_state.version_info = channel.refusal.version
+        yield config
+
+
+def _status(channel: Channel, name: str, resource: Resource | None) -> int:
+    from envoy.admin.v3 import config_dump_shared_pb2 as shared
+
+    if channel.refusal is not None and name in channel.refusal.names:
+        return int(shared.ClientResourceStatus.NACKED)
+    if resource is None:
+        return int(shared.ClientResourceStatus.REQUESTED)
+    accepted = channel.subscription.accepted
+    has = accepted.get(name) if accepted is not None else None
+    if has is not None and has.version == resource.version:
+        return int(shared.ClientResourceStatus.ACKED)
+    return int(shared.ClientResourceStatus.REQUESTED)

@@ -1,0 +1,113 @@
+"""A group of clients that are given the same: its snapshot, and what of it was refused."""
+
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+
+from mizzen.xds.resource import Resource
+from mizzen.xds.snapshot import Change, Snapshot
+
+_QUARANTINE_SIZE = 1000
+_SHARED_NAMES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A resource that a client of the group refused.
+
+    Attributes:
+        resource: what was refused.
+        stand_in: the version that the client had accepted before and that is sent in its place; None:
+            nothing is.
+        message: the client's words.
+    """
+
+    resource: Resource
+    stand_in: Resource | None
+    message: str
+
+
+class Group:
+    """The snapshot of a group.
+
+    Attributes:
+        snapshot: what the owner set; None as long as it set nothing.
+        effective: the same with every quarantined resource replaced: this is what clients are brought to.
+    """
+
+    def __init__(self, key: Hashable, snapshot: Snapshot | None = None) -> None:
+        self.key = key
+        self.snapshot: Snapshot | None = None
+        self.effective: Snapshot | None = None
+        self._quarantine: dict[tuple[str, str, str], Quarantined] = {}
+        self._names: dict[frozenset[str], frozenset[str]] = {}
+        if snapshot is not None:
+            self.set(snapshot)
+
+    def set(self, snapshot: Snapshot) -> None:
+        """Put another snapshot in the place of the present one."""
+        self.snapshot = snapshot
+        self.effective = snapshot
+        for entry in list(self._quarantine.values()):
+            self._replace(entry)
+
+    def update(self, changed: Iterable[Resource] = (), removed: Iterable[tuple[str, str]] = ()) -> Change:
+        """Change some resources, at the cost of these; return what really changed for the clients."""
+        self.snapshot, change = (self.snapshot or Snapshot()).updated(changed, removed)
+        if not change:
+            if self.effective is None:
+                self.effective = self.snapshot
+            return change
+        wanted: list[Resource] = []
+        gone = list(change.removed)
+        for resource in change.changed:
+            entry = self._quarantine.get((resource.type_url, resource.name, resource.version))
+            if entry is None:
+                wanted.append(resource)
+            elif entry.stand_in is not None:
+                wanted.append(entry.stand_in)
+            else:
+                gone.append((resource.type_url, resource.name))
+        self.effective, change = (self.effective or Snapshot()).updated(wanted, gone)
+        return change
+
+    def quarantine(self, resource: Resource, stand_in: Resource | None, message: str) -> None:
+        """Never send this version of this resource again; send `stand_in` instead, or nothing."""
+        if stand_in is not None and self.is_quarantined(stand_in):
+            stand_in = None
+        entry = Quarantined(resource, stand_in, message)
+        while len(self._quarantine) >= _QUARANTINE_SIZE:
+            self._quarantine.pop(next(iter(self._quarantine)))
+        self._quarantine[resource.type_url, resource.name, resource.version] = entry
+        self._replace(entry)
+
+    def is_quarantined(self, resource: Resource) -> bool:
+        """Whether this version was refused."""
+        return (resource.type_url, resource.name, resource.version) in self._quarantine
+
+    @property
+    def held(self) -> tuple[Quarantined, ...]:
+        """What the snapshot holds and clients are not sent because it was refused."""
+        return tuple(entry for entry in self._quarantine.values() if self._is_wanted(entry.resource))
+
+    def _is_wanted(self, resource: Resource) -> bool:
+        wanted = self.snapshot.get(resource.type_url, resource.name) if self.snapshot is not None else None
+        return wanted is not None and wanted.version == resource.version
+
+    def _replace(self, entry: Quarantined) -> None:
+        if self.effective is None or not self._is_wanted(entry.resource):
+            return
+        if entry.stand_in is not None:
+            self.effective, _ = self.effective.updated([entry.stand_in])
+        else:
+            self.effective, _ = self.effective.updated((), [(entry.resource.type_url, entry.resource.name)])
+
+    def share(self, names: frozenset[str]) -> frozenset[str]:
+        """An equal set that another client holds already: the clients of a group ask for the same."""
+        if not names:
+            return names
+        found = self._names.get(names)
+        if found is None:
+            if len(self._names) >= _SHARED_NAMES:
+                self._names.pop(next(iter(self._names)))
+            found = self._names[names] = names
+        return found

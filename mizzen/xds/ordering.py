@@ -1,0 +1,209 @@
+"""Make before break: in which order the parts of a change reach a client.
+
+The section "Eventual consistency considerations" of the specification asks for it.
+
+A change of clusters goes first, with the endpoints of every changed cluster at once behind it. Envoy holds
+back the ACK of clusters until they are warm, so the ACK is the sign that listeners and routes may use
+them. Clusters (and their endpoints and secrets) that are no longer wanted stay until the client has
+accepted listeners and routes that do not need them, and for a grace time after that. Endpoints and secrets
+never wait.
+
+`TABLE` is all there is to it. Every wait has a bound: a response that is not answered in time counts as
+settled.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum
+from types import MappingProxyType
+from typing import Final
+
+from mizzen.xds.resource import Resource
+from mizzen.xds.snapshot import Collection, Snapshot
+from mizzen.xds.type_urls import (
+    CLUSTER,
+    ENDPOINT,
+    EXTENSION_CONFIG,
+    LISTENER,
+    ROUTE,
+    SCOPED_ROUTE,
+    SECRET,
+    VIRTUAL_HOST,
+)
+
+USERS: Final = frozenset({LISTENER, SCOPED_ROUTE, ROUTE, VIRTUAL_HOST, EXTENSION_CONFIG})
+"""Types that refer to clusters, and so wait for them."""
+
+RETAINED: Final = (CLUSTER, ENDPOINT, SECRET)
+"""Types whose removal waits until nothing that the client uses can refer to them."""
+
+
+@dataclass(frozen=True, slots=True)
+class MakeBeforeBreak:
+    """The policy that loses no request on a change.
+
+    Attributes:
+        warm_timeout: how long listeners and routes wait for clusters to become warm.
+        stuck_timeout: the same, while an earlier response with clusters is still unanswered: one cluster
+            that never warms withholds all ACKs, and later changes should not wait the whole time again.
+        answer_timeout: how long to wait for the answer to any other response.
+        grace: how long unused clusters stay after the client has accepted what no longer uses them.
+    """
+
+    warm_timeout: timedelta = timedelta(seconds=10)
+    stuck_timeout: timedelta = timedelta(seconds=1)
+    answer_timeout: timedelta = timedelta(seconds=10)
+    grace: timedelta = timedelta(seconds=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Unordered:
+    """The policy that sends everything at once; one response of each type is in flight at a time."""
+
+    warm_timeout: timedelta = timedelta(seconds=10)
+    stuck_timeout: timedelta = timedelta(seconds=1)
+    answer_timeout: timedelta = timedelta(seconds=10)
+
+
+Policy = MakeBeforeBreak | Unordered
+
+
+class Phase(Enum):
+    """Where a client stands."""
+
+    REST = "rest"
+    WARMING = "warming"
+    SWITCHING = "switching"
+
+
+class Arrival(Enum):
+    """What moves it on."""
+
+    CHANGED = "a snapshot whose clusters were not offered yet"
+    CLUSTERS_SETTLED = "clusters accepted, or overdue"
+    USERS_SETTLED = "listeners and routes accepted, or overdue"
+
+
+class Step(Enum):
+    """What is done about it."""
+
+    OFFER = "send new and changed clusters, keep the old; their endpoints at once behind them"
+    SWITCH = "send listeners and routes"
+    RELEASE = "let go of unused clusters after the grace time"
+
+
+TABLE: Final[Mapping[tuple[Phase, Arrival], tuple[Step, Phase]]] = MappingProxyType(
+    {
+        (Phase.REST, Arrival.CHANGED): (Step.OFFER, Phase.WARMING),
+        (Phase.WARMING, Arrival.CHANGED): (Step.OFFER, Phase.WARMING),
+        (Phase.WARMING, Arrival.CLUSTERS_SETTLED): (Step.SWITCH, Phase.SWITCHING),
+        (Phase.WARMING, Arrival.USERS_SETTLED): (Step.RELEASE, Phase.WARMING),
+        (Phase.SWITCHING, Arrival.CHANGED): (Step.OFFER, Phase.WARMING),
+        (Phase.SWITCHING, Arrival.USERS_SETTLED): (Step.RELEASE, Phase.REST),
+    }
+)
+"""(phase, what arrives) -> (what is done, next phase).
+
+A change that comes while clusters are in flight arrives when they are settled: one response of a type is
+in flight, and the listeners and routes of the first change must not starve under a stream of further
+changes. It arrives in the phase of warming if the clusters were refused as a whole. What is not in the
+table cannot happen.
+"""
+
+_Key = tuple[str, str]
+
+
+class Gate:
+    """The order for one stream: which collection of each type it may be brought to now."""
+
+    __slots__ = ("_goal", "_grace", "_leaving", "_offered", "_released", "_retained", "_warm", "phase")
+
+    def __init__(self, grace: timedelta) -> None:
+        self.phase = Phase.REST
+        self._grace = grace.total_seconds()
+        self._goal: Snapshot | None = None
+        self._offered: Snapshot | None = None
+        self._warm: Snapshot | None = None
+        self._released: Snapshot | None = None
+        self._retained: dict[_Key, Resource] = {}
+        self._leaving: dict[_Key, float] = {}
+
+    def aim(self, goal: Snapshot, now: float, holds: Callable[[str], bool]) -> None:
+        """Take note of the newest snapshot, and let go of what has been kept long enough.
+
+        `holds` tells whether the client was sent anything of a type: what it never had need not be kept
+        for it.
+        """
+        if goal is not self._goal:
+            if self._goal is not None:
+                self._retain(self._goal, goal, holds)
+            self._goal = goal
+        if self._leaving:
+            for key in [key for key, due in self._leaving.items() if due <= now]:
+                del self._leaving[key]
+                self._retained.pop(key, None)
+
+    def _retain(self, old: Snapshot, new: Snapshot, holds: Callable[[str], bool]) -> None:
+        for type_url in RETAINED:
+            before, after = old.collection(type_url), new.collection(type_url)
+            if before is after or not holds(type_url):
+                continue
+            difference = after.since(before)
+            for name in difference.removed:
+                self._retained[type_url, name] = before[name]
+            if self._retained:
+                for name in difference.changed:
+                    self._retained.pop((type_url, name), None)
+                    self._leaving.pop((type_url, name), None)
+
+    def arrive(self, arrival: Arrival, now: float) -> bool:
+        """Move on if the table says so; return whether it did."""
+        row = TABLE.get((self.phase, arrival))
+        if row is None:
+            return False
+        step, self.phase = row
+        if step is Step.OFFER:
+            self._offered = self._goal
+        elif step is Step.SWITCH:
+            self._warm = self._offered
+        elif step is Step.RELEASE:
+            self._release(now)
+        return True
+
+    def _release(self, now: float) -> None:
+        self._released = warm = self._warm
+        assert warm is not None
+        for key in self._retained:
+            # The routes that the client accepted may still be those of an older snapshot, which has the
+            # cluster.
+            if key not in self._leaving and warm.get(*key) is None:
+                self._leaving[key] = now + self._grace
+
+    @property
+    def changed(self) -> bool:
+        """Whether there are clusters that were not offered."""
+        return self._offered is not self._goal
+
+    @property
+    def unreleased(self) -> bool:
+        """Whether `USERS_SETTLED` would be news."""
+        return self._warm is not None and self._released is not self._warm
+
+    @property
+    def deadline(self) -> float | None:
+        """When the next resource has been kept long enough."""
+        return min(self._leaving.values()) if self._leaving else None
+
+    def target(self, type_url: str) -> Collection | None:
+        """What a client may be brought to; None as long as it must wait."""
+        if type_url in USERS:
+            return self._warm.collection(type_url) if self._warm is not None else None
+        snapshot = self._offered if type_url == CLUSTER else self._goal
+        if snapshot is None:
+            return None
+        collection = snapshot.collection(type_url)
+        if not self._retained:
+            return collection
+        kept = [r for (t, name), r in self._retained.items() if t == type_url and name not in collection]
+        return collection.retaining(kept)

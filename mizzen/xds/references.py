@@ -1,0 +1,24 @@
+"""Which resources a resource waits for while a client warms it.
+
+Read from the message where it is built, so that nobody has to parse bytes later.
+"""
+
+from typing import Any
+
+from mizzen.xds.type_urls import ENDPOINT
+
+_EDS = 3  # Cluster.DiscoveryType.EDS
+
+
+def children(message: Any) -> tuple[tuple[str, str], ...]:
+    """(type URL, name) of what must be sent again whenever this message changes.
+
+    A changed EDS cluster warms only when its ClusterLoadAssignment arrives anew (the note in "Resource warming"
+    on Envoy). A changed listener does not need its RouteConfiguration again: Envoy uses the one that it knows
+    (same note).
+    """
+    if message.DESCRIPTOR.full_name != "envoy.config.cluster.v3.Cluster":
+        return ()
+    if message.WhichOneof("cluster_discovery_type") != "type" or message.type != _EDS:
+        return ()
+    return ((ENDPOINT, message.eds_cluster_config.service_name or message.name),)

@@ -1,0 +1,362 @@
+"""The server: groups of clients, their snapshots, and the gRPC services that carry them."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Hashable, Iterable
+from datetime import timedelta
+from inspect import isawaitable
+from typing import Any
+
+import grpc
+
+from mizzen.xds import csds, wire
+from mizzen.xds.batch import Dialect
+from mizzen.xds.connection import Connection
+from mizzen.xds.events import Client, Connected, Disconnected, Event
+from mizzen.xds.group import Group
+from mizzen.xds.limits import Limits
+from mizzen.xds.ordering import MakeBeforeBreak, Policy
+from mizzen.xds.resource import Resource
+from mizzen.xds.services import CLIENT_STATUS_SERVICE, METHODS, Method
+from mizzen.xds.snapshot import Change, Snapshot
+from mizzen.xds.status import ClientStatus, describe
+from mizzen.xds.stream import Stream, supports_ttl
+from mizzen.xds.subscription import Fallback
+
+log = logging.getLogger("mizzen.xds")
+
+GroupOf = Callable[[wire.Node], Hashable | Awaitable[Hashable]]
+OnGroup = Callable[[Hashable, wire.Node], Snapshot | Awaitable[Snapshot | None] | None]
+
+
+class NodeRefused(Exception):  # noqa: N818 - says what it does
+    """Raised by `group_of` or `on_group`: this node is not served. The client sees INVALID_ARGUMENT and
+    the text.
+    """
+
+
+class _Room:
+    """A group with the clients that are in it."""
+
+    def __init__(self, key: Hashable) -> None:
+        self.group = Group(key)
+        self.connections: dict[int, Connection] = {}
+        self.opening = asyncio.Lock()
+        self.arriving = 0
+        self.made_on_demand = False
+        self.linger: asyncio.TimerHandle | None = None
+
+
+class Server:
+    """An xDS server for any resources. Not thread-safe: call it from the event loop in which it runs.
+
+    Args:
+        group_of: the group of a node. Clients of a group are given the same snapshot.
+        on_event: is told all that happens; see `events`.
+        policy: the order of what is sent on aggregated streams.
+        limits: what clients may cost.
+        fallback: the answer for a name that a client asks for and that does not exist, if it has none.
+        on_group: is asked for the snapshot of a group that has none when its first client comes.
+        on_group_empty: is told when a group that was made by `on_group` has had no client for `linger`;
+            the group is then forgotten.
+        identifier: what clients see as the `control_plane` of each response.
+    """
+
+    def __init__(
+        self,
+        group_of: GroupOf,
+        *,
+        on_event: Callable[[Event], None] | None = None,
+        policy: Policy | None = None,
+        limits: Limits | None = None,
+        fallback: Fallback | None = None,
+        on_group: OnGroup | None = None,
+        on_group_empty: Callable[[Hashable], None] | None = None,
+        linger: timedelta = timedelta(seconds=30),
+        identifier: str = "",
+    ) -> None:
+        self._group_of = group_of
+        self._on_event = on_event
+        self._policy = policy if policy is not None else MakeBeforeBreak()
+        self._limits = limits if limits is not None else Limits()
+        self._fallback = fallback
+        self._on_group = on_group
+        self._on_group_empty = on_group_empty
+        self._linger = linger.total_seconds()
+        self._dialects = {
+            (delta, ttl): Dialect(delta, ttl, identifier) for delta in (False, True) for ttl in (False, True)
+        }
+        self._rooms: dict[Hashable, _Room] = {}
+        self._streams = 0
+        self._numbers = 0
+        self._stopping = False
+        self._starts = asyncio.Semaphore(self._limits.concurrent_starts)
+        self._grpc: Any = None
+
+    # Snapshots
+
+    def set_snapshot(self, group: Hashable, snapshot: Snapshot) -> None:
+        """Give a group another snapshot. What did not change is not sent, whoever made the snapshots."""
+        room = self._room(group)
+        room.group.set(snapshot)
+        for connection in room.connections.values():
+            connection.wake()
+
+    def update(
+        self, group: Hashable, changed: Iterable[Resource] = (), removed: Iterable[tuple[str, str]] = ()
+    ) -> Change:
+        """Change some resources of a group, at the cost of these; return what really changed for the
+        clients.
+        """
+        room = self._room(group)
+        change = room.group.update(changed, removed)
+        if change:
+            touched = change.type_urls
+            for connection in room.connections.values():
+                if not touched.isdisjoint(connection.stream.channels):
+                    connection.wake()
+        return change
+
+    def snapshot(self, group: Hashable) -> Snapshot | None:
+        """The snapshot that a group was given."""
+        room = self._rooms.get(group)
+        return room.group.snapshot if room is not None else None
+
+    def drop(self, group: Hashable) -> None:
+        """Forget the snapshot of a group that has no clients."""
+        room = self._rooms.get(group)
+        if room is not None and not room.connections and not room.arriving:
+            del self._rooms[group]
+
+    @property
+    def groups(self) -> tuple[Hashable, ...]:
+        """All groups that have a snapshot or a client."""
+        return tuple(self._rooms)
+
+    def clients(self) -> list[ClientStatus]:
+        """The status of every open stream, oldest first."""
+        epoch = time.time() - time.monotonic()
+        return [describe(each.stream, each.connected_at, epoch) for each in self._connections()]
+
+    def _connections(self) -> list[Connection]:
+        found = [each for room in self._rooms.values() for each in room.connections.values()]
+        return sorted(found, key=lambda each: each.stream.client.number)
+
+    # Life
+
+    async def start(self, address: str, credentials: grpc.ServerCredentials | None = None) -> int:
+        """Listen on `address`; return the port (that of "127.0.0.1:0" is chosen by the system).
+
+        Raises:
+            OSError: the address cannot be bound.
+        """
+        if self._grpc is None:
+            self._grpc = grpc.aio.server(options=self._limits.channel_options())
+            self.attach(self._grpc)
+        try:
+            if credentials is None:
+                port = self._grpc.add_insecure_port(address)
+            else:
+                port = self._grpc.add_secure_port(address, credentials)
+        except RuntimeError as error:
+            raise OSError(f"cannot listen on {address}: {error}") from None
+        await self._grpc.start()
+        return int(port)
+
+    def attach(self, grpc_server: Any) -> None:
+        """Add the services to a `grpc.aio.Server` that someone else starts (see `Limits.channel_options`)."""
+        services: dict[str, dict[str, Any]] = {}
+        for method in METHODS:
+            handler = grpc.stream_stream_rpc_method_handler(self._handler(method))
+            services.setdefault(method.service, {})[method.name] = handler
+        services[CLIENT_STATUS_SERVICE] = csds.handlers(self._connections)
+        grpc_server.add_generic_rpc_handlers(
+            tuple(grpc.method_handlers_generic_handler(name, methods) for name, methods in services.items())
+        )
+
+    async def stop(self, grace: float = 1.0) -> None:
+        """Take no new streams, ask the clients of the open ones to go elsewhere, and close after `grace`
+        seconds.
+        """
+        self._stopping = True
+        for connection in self._connections():
+            connection.drain()
+        if self._grpc is not None:
+            await self._grpc.stop(grace)
+        for room in self._rooms.values():
+            if room.linger is not None:
+                room.linger.cancel()
+
+    # Streams
+
+    def _handler(self, method: Method) -> Callable[[Any, Any], Awaitable[None]]:
+        async def handle(_requests: Any, context: Any) -> None:
+            if self._stopping:
+                await context.abort(grpc.StatusCode.UNAVAILABLE, "the control plane is shutting down")
+            if self._streams >= self._limits.max_streams:
+                await context.abort(
+                    grpc.StatusCode.RESOURCE_EXHAUSTED,
+                    f"{self._streams} streams are open, the most that may be",
+                )
+            self._streams += 1
+            try:
+                await self._serve(method, context)
+            except* (wire.BadRequest, NodeRefused) as errors:
+                error = _first(errors)
+                log.warning("%s %s: refused: %s", context.peer(), method.name, error)
+                refusal = str(error)
+            else:
+                return
+            finally:
+                self._streams -= 1
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, refusal)
+
+        return handle
+
+    async def _serve(self, method: Method, context: Any) -> None:
+        parse = wire.parse_delta if method.delta else wire.parse_sotw
+        timeout = self._limits.start_timeout.total_seconds()
+        try:
+            async with asyncio.timeout(timeout):
+                data = await context.read()
+        except TimeoutError:
+            raise wire.BadRequest(f"no request within {timeout:g} s of the beginning of the stream") from None
+        if data is grpc.aio.EOF:
+            return
+        request: wire.Request = parse(data)
+        node = request.node
+        if node is None:
+            raise wire.BadRequest("the first request of a stream must have a node")
+        if node.ByteSize() > self._limits.max_node_bytes:
+            raise wire.BadRequest(
+                f"a node of {node.ByteSize()} bytes; the limit is {self._limits.max_node_bytes}"
+            )
+        await self._starts.acquire()
+        places = [self._starts]
+
+        def started() -> None:
+            while places:
+                places.pop().release()
+
+        try:
+            room = await self._enter(node)
+            try:
+                connection = self._connection(method, context, room, node, parse)
+                del node
+                await self._converse(room, connection, request, started)
+            finally:
+                self._leave(room)
+        finally:
+            started()
+
+    def _connection(
+        self,
+        method: Method,
+        context: Any,
+        room: _Room,
+        node: wire.Node,
+        parse: Callable[[bytes], wire.Request],
+    ) -> Connection:
+        self._numbers += 1
+        client = Client(self._numbers, node.id, room.group.key, context.peer(), method.path, method.delta)
+        ttl = supports_ttl(tuple(node.client_features), delta=method.delta)
+        stream = Stream(
+            client,
+            room.group,
+            self._dialects[method.delta, ttl],
+            self._policy,
+            only_type=method.type_url,
+            fallback=self._fallback,
+            max_names=self._limits.max_names,
+        )
+
+        def quarantined(source: Connection) -> None:
+            for each in room.connections.values():
+                if each is not source:
+                    each.wake()
+
+        return Connection(
+            context, stream, parse, self._tell, quarantined, csds.essential_node(node), time.time()
+        )
+
+    async def _converse(
+        self, room: _Room, connection: Connection, request: wire.Request, started: Callable[[], None]
+    ) -> None:
+        client = connection.stream.client
+        room.connections[client.number] = connection
+        self._tell([Connected(client)])
+        try:
+            await connection.run(request, started, self._limits.start_timeout.total_seconds())
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not connection.draining or task is None:
+                raise
+            task.uncancel()  # it was `drain`: the stream ends well, and the client connects again
+        finally:
+            del room.connections[client.number]
+            self._tell([Disconnected(client)])
+
+    def _tell(self, events: list[Event]) -> None:
+        if self._on_event is None:
+            return
+        for event in events:
+            try:
+                self._on_event(event)
+            except Exception:
+                log.exception("on_event failed for %s", type(event).__name__)
+
+    # Groups
+
+    def _room(self, key: Hashable) -> _Room:
+        room = self._rooms.get(key)
+        if room is None:
+            room = self._rooms[key] = _Room(key)
+        return room
+
+    async def _enter(self, node: wire.Node) -> _Room:
+        key = self._group_of(node)
+        if isawaitable(key):
+            key = await key
+        room = self._room(key)
+        room.arriving += 1
+        if room.linger is not None:
+            room.linger.cancel()
+            room.linger = None
+        if room.group.snapshot is None and self._on_group is not None:
+            try:
+                async with (
+                    room.opening
+                ):  # so that it is asked once, though many clients of a group come together
+                    if room.group.snapshot is None:
+                        room.made_on_demand = True
+                        snapshot = self._on_group(key, node)
+                        if isawaitable(snapshot):
+                            snapshot = await snapshot
+                        if snapshot is not None and room.group.snapshot is None:
+                            self.set_snapshot(key, snapshot)
+            except BaseException:
+                self._leave(room)
+                raise
+        return room
+
+    def _leave(self, room: _Room) -> None:
+        room.arriving -= 1
+        if room.arriving or not room.made_on_demand or self._stopping:
+            return
+        loop = asyncio.get_running_loop()
+        room.linger = loop.call_later(self._linger, self._forget, room)
+
+    def _forget(self, room: _Room) -> None:
+        if room.arriving or self._rooms.get(room.group.key) is not room:
+            return
+        del self._rooms[room.group.key]
+        if self._on_group_empty is not None:
+            self._on_group_empty(room.group.key)
+
+
+def _first(errors: BaseExceptionGroup[Any]) -> BaseException:
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

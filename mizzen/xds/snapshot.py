@@ -1,0 +1,276 @@
+"""Immutable sets of resources that share what they have in common.
+
+A `Collection` holds all resources of one type, a `Snapshot` one collection for each type. What a client
+was sent is remembered as a pointer to a collection; what it is owed is the difference of two collections,
+which is computed once and shared by all clients that stand at the same place. That is why a change costs
+what it touches.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+from mizzen.xds.batch import Batch
+from mizzen.xds.resource import Resource
+
+_HISTORY = 16
+"""How many steps back a collection knows what changed. Clients that lag further are compared name by name,
+once.
+"""
+
+_MODULUS = 1 << 96
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What an update really changed: resources that are new or have another version, and those that went."""
+
+    changed: tuple[Resource, ...] = ()
+    removed: tuple[tuple[str, str], ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.changed or self.removed)
+
+    @property
+    def type_urls(self) -> frozenset[str]:
+        """The types that it touches."""
+        return frozenset([r.type_url for r in self.changed]) | {type_url for type_url, _ in self.removed}
+
+
+class Difference:
+    """What leads from one collection to another; `batch` says it to a client that holds the first,
+    complete.
+    """
+
+    __slots__ = ("batch", "changed", "removed")
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+        self.changed = {resource.name: resource for resource in batch.resources}
+        self.removed = frozenset(batch.removed)
+
+    def __bool__(self) -> bool:
+        return bool(self.changed or self.removed)
+
+
+class Collection(Mapping[str, Resource]):
+    """All resources of one type, by name; immutable."""
+
+    __slots__ = (
+        "__weakref__",
+        "_aliases",
+        "_differences",
+        "_everything",
+        "_history",
+        "_place",
+        "_retaining",
+        "_sum",
+        "_with_ttl",
+        "resources",
+        "type_url",
+        "version",
+    )
+
+    def __init__(
+        self,
+        type_url: str,
+        resources: dict[str, Resource],
+        *,
+        total: int | None = None,
+        history: tuple[tuple[object, frozenset[str]], ...] = (),
+    ) -> None:
+        self.type_url = type_url
+        self.resources = resources
+        self._sum = sum(r.mark for r in resources.values()) % _MODULUS if total is None else total
+        # A sum does not depend on the order of its parts, and one part can be exchanged without adding up
+        # the rest.
+        self.version = f"{self._sum:024x}"
+        self._place = object()
+        self._history = history
+        self._differences: WeakKeyDictionary[Collection, Difference] = WeakKeyDictionary()
+        self._retaining: dict[frozenset[Resource], Collection] = {}
+        self._everything: Batch | None = None
+        self._aliases: dict[str, Resource] | None = None
+        self._with_ttl: tuple[Resource, ...] | None = None
+
+    def __getitem__(self, name: str) -> Resource:
+        return self.resources[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.resources)
+
+    def __len__(self) -> int:
+        return len(self.resources)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.resources
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def find(self, name: str) -> Resource | None:
+        """The resource with this name or alias ("Subscribing to Resources")."""
+        found = self.resources.get(name)
+        if found is None:
+            if self._aliases is None:
+                self._aliases = {alias: r for r in self.resources.values() for alias in r.aliases}
+            found = self._aliases.get(name)
+        return found
+
+    @property
+    def with_ttl(self) -> tuple[Resource, ...]:
+        """Those that expire."""
+        if self._with_ttl is None:
+            self._with_ttl = tuple(r for r in self.resources.values() if r.ttl is not None)
+        return self._with_ttl
+
+    @property
+    def everything(self) -> Batch:
+        """All members: the state-of-the-world answer to the wildcard, encoded once for all clients."""
+        if self._everything is None:
+            self._everything = Batch(self.type_url, self.version, tuple(self.resources.values()))
+        return self._everything
+
+    def updated(self, changed: Iterable[Resource], removed: Iterable[str]) -> "Collection":
+        """This collection with some members put in or replaced, and some names taken out."""
+        resources = dict(self.resources)
+        total = self._sum
+        touched = set()
+        for name in removed:
+            old = resources.pop(name, None)
+            if old is not None:
+                total -= old.mark
+                touched.add(name)
+        for resource in changed:
+            old = resources.get(resource.name)
+            resources[resource.name] = resource
+            total += resource.mark - (old.mark if old is not None else 0)
+            touched.add(resource.name)
+        history = ((self._place, frozenset(touched)), *self._history[: _HISTORY - 1])
+        return Collection(self.type_url, resources, total=total % _MODULUS, history=history)
+
+    def retaining(self, resources: Iterable[Resource]) -> "Collection":
+        """This collection and some members of an earlier one; the same object for the same question."""
+        wanted = frozenset(resources)
+        if not wanted:
+            return self
+        found = self._retaining.get(wanted)
+        if found is None:
+            found = self.updated(wanted, ())
+            if len(self._retaining) >= 8:  # the clients of a group rarely stand at more places than that
+                self._retaining.pop(next(iter(self._retaining)))
+            self._retaining[wanted] = found
+        return found
+
+    def since(self, old: "Collection") -> Difference:
+        """What leads from `old` to this collection."""
+        found = self._differences.get(old)
+        if found is None:
+            found = Difference(self._compare(old))
+            self._differences[old] = found
+        return found
+
+    def _compare(self, old: "Collection") -> Batch:
+        mine, theirs = self.resources, old.resources
+        names: Iterable[str] | None = _touched(self, old)
+        if names is None:
+            names = _touched(old, self)
+        if names is None:
+            names = {name for name, resource in mine.items() if theirs.get(name) is not resource}
+            names |= theirs.keys() - mine.keys()
+        changed = []
+        removed = []
+        for name in names:
+            new, was = mine.get(name), theirs.get(name)
+            if new is None:
+                if was is not None:
+                    removed.append(name)
+            elif was is None or was.version != new.version:
+                changed.append(new)
+        return Batch(self.type_url, self.version, tuple(changed), tuple(removed))
+
+
+def _touched(new: Collection, old: Collection) -> set[str] | None:
+    """The names that may differ, if `old` is in the history of `new`."""
+    names: set[str] = set()
+    for place, touched in new._history:
+        names |= touched
+        if place is old._place:
+            return names
+    return None
+
+
+class Snapshot:
+    """Everything that one group of clients is to be given; immutable."""
+
+    __slots__ = ("_collections",)
+
+    def __init__(self, collections: Mapping[str, Collection] | None = None) -> None:
+        self._collections = dict(collections or {})
+
+    @classmethod
+    def of(cls, resources: Iterable[Resource]) -> "Snapshot":
+        """A snapshot of these resources.
+
+        Raises:
+            ValueError: two of them have the same type and name.
+        """
+        by_type: dict[str, dict[str, Resource]] = {}
+        for resource in resources:
+            members = by_type.setdefault(resource.type_url, {})
+            if resource.name in members:
+                raise ValueError(f"two resources of type {resource.type_url} have the name {resource.name!r}")
+            members[resource.name] = resource
+        return cls({type_url: Collection(type_url, members) for type_url, members in by_type.items()})
+
+    def collection(self, type_url: str) -> Collection:
+        """All resources of a type; the same empty collection each time for a type that has none."""
+        found = self._collections.get(type_url)
+        if found is None:
+            found = self._collections[type_url] = Collection(type_url, {})
+        return found
+
+    def get(self, type_url: str, name: str) -> Resource | None:
+        """One resource, or None."""
+        return self.collection(type_url).resources.get(name)
+
+    def __iter__(self) -> Iterator[Resource]:
+        for collection in self._collections.values():
+            yield from collection.resources.values()
+
+    def __len__(self) -> int:
+        return sum(map(len, self._collections.values()))
+
+    def __repr__(self) -> str:
+        return f"<Snapshot of {len(self)} resources>"
+
+    def updated(
+        self, changed: Iterable[Resource] = (), removed: Iterable[tuple[str, str]] = ()
+    ) -> tuple["Snapshot", Change]:
+        """This snapshot with some resources put in or replaced and some (type URL, name) taken out.
+
+        Resources that are there already with the same version, and names that are not there, are passed
+        over; the `Change` says what is left. A name that is both changed and removed stays, changed.
+        """
+        latest = {(resource.type_url, resource.name): resource for resource in changed}
+        news = []
+        for key, resource in latest.items():
+            was = self.get(*key)
+            if was is None or was.version != resource.version:
+                news.append(resource)
+        gone = tuple(
+            dict.fromkeys(key for key in removed if key not in latest and self.get(*key) is not None)
+        )
+        change = Change(tuple(news), gone)
+        if not change:
+            return self, change
+        collections = dict(self._collections)
+        for type_url in change.type_urls:
+            collections[type_url] = self.collection(type_url).updated(
+                [r for r in change.changed if r.type_url == type_url],
+                [name for gone_type, name in gone if gone_type == type_url],
+            )
+        return Snapshot(collections), change

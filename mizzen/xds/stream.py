@@ -1,0 +1,306 @@
+"""One stream of one client, without its transport: requests, changes and the clock go in, responses and
+events come out.
+
+    stream.receive(request, now)    what the client says
+    stream.poll(now)                the next response that is due, until None; ask again after every change
+    and tick stream.deadline                 when to ask again although nothing happened
+    stream.events()                 what happened since the last call
+
+A response is made when the transport is ready to send it, so it holds the newest state, and nothing queues.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from mizzen.xds import rejection
+from mizzen.xds.batch import Dialect
+from mizzen.xds.channel import Channel, Refusal
+from mizzen.xds.events import Acked, Client, Event, Rejected, Stuck, Subscribed
+from mizzen.xds.group import Group
+from mizzen.xds.ordering import USERS, Arrival, Gate, MakeBeforeBreak, Phase, Policy
+from mizzen.xds.resource import Resource
+from mizzen.xds.snapshot import Collection
+from mizzen.xds.subscription import Fallback, Outstanding, Subscription, Verdict
+from mizzen.xds.type_urls import CLUSTER, short_name
+from mizzen.xds.wire import BadRequest, Request
+
+_TTL_FEATURES: Final = ("xds.config.supports-resource-ttl", "xds.config.supports-resource-in-sotw")
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What to send: the encoded message, and what it is for whoever looks on."""
+
+    type_url: str
+    nonce: str
+    version: str
+    resources: tuple[Resource, ...]
+    removed: tuple[str, ...]
+    data: bytes
+
+
+def supports_ttl(features: tuple[str, ...], *, delta: bool) -> bool:
+    """Whether a client with these `Node.client_features` understands TTLs ("TTL", "SotW TTL")."""
+    needed = _TTL_FEATURES[:1] if delta else _TTL_FEATURES
+    return all(feature in features for feature in needed)
+
+
+class Stream:
+    """The server's side of one stream.
+
+    Args:
+        client: who it is; events carry it.
+        group: what it is to be given.
+        dialect: the form of the responses.
+        policy: the order of what is sent; on a stream for one type there is none.
+        only_type: the type of a stream that serves one type; None for the aggregated service.
+        fallback: answers for names that do not exist.
+        max_names: how many names it may ask for, all types together.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        group: Group,
+        dialect: Dialect,
+        policy: Policy,
+        *,
+        only_type: str | None = None,
+        fallback: Fallback | None = None,
+        max_names: int = 1_000_000,
+    ) -> None:
+        self.client = client
+        self.group = group
+        self.dialect = dialect
+        self.policy = policy
+        self.fallback = fallback
+        self.channels: dict[str, Channel] = {}
+        self._ranked: list[Channel] = []
+        self._suppliers: list[Channel] = []
+        self._users: list[Channel] = []
+        self._only_type = only_type
+        self._max_names = max_names
+        ordered = isinstance(policy, MakeBeforeBreak) and only_type is None
+        self._gate = Gate(policy.grace) if ordered and isinstance(policy, MakeBeforeBreak) else None
+        self._nonces = 0
+        self._events: list[Event] = []
+
+    @property
+    def phase(self) -> Phase:
+        """Where the client stands in the order of the policy."""
+        return self._gate.phase if self._gate is not None else Phase.REST
+
+    def events(self) -> list[Event]:
+        """What happened since this was last asked."""
+        events, self._events = self._events, []
+        return events
+
+    # In
+
+    def receive(self, request: Request, now: float) -> None:
+        """Take a request.
+
+        Raises:
+            BadRequest: it breaks the protocol.
+        """
+        channel = self._channel(request.type_url)
+        subscription = channel.subscription
+        before = (subscription.names, subscription.wildcard)
+        verdict, outstanding = channel.receive(request, now)
+        if (subscription.names, subscription.wildcard) != before:
+            self._names_changed(subscription)
+        if outstanding is None:
+            return
+        if verdict is Verdict.ACK:
+            batch, nonce = outstanding.batch, outstanding.nonce
+            waited = now - channel.sent_at
+            self._events.append(Acked(self.client, channel.type_url, batch.version, nonce, waited))
+        elif verdict is Verdict.NACK and request.error is not None:
+            self._rejected(channel, outstanding, request.error.message, now)
+
+    def _channel(self, type_url: str) -> Channel:
+        if self._only_type is not None:
+            if type_url not in ("", self._only_type):
+                raise BadRequest(f"this service serves {short_name(self._only_type)}, not {type_url!r}")
+            type_url = self._only_type
+        channel = self.channels.get(type_url)
+        if channel is None:
+            if not type_url:
+                raise BadRequest("a request to the aggregated service must name its type_url")
+            if len(self.channels) >= 64:
+                raise BadRequest("more than 64 types on one stream")
+            subscription = Subscription(type_url, delta=self.dialect.delta, share=self.group.share)
+            channel = self.channels[type_url] = Channel(subscription)
+            self._ranked = sorted(self.channels.values(), key=lambda each: each.rank)
+            self._suppliers = [each for each in self._ranked if each.type_url not in USERS]
+            self._users = [each for each in self._ranked if each.type_url in USERS]
+        return channel
+
+    def _names_changed(self, subscription: Subscription) -> None:
+        total = sum(len(each.subscription.names) for each in self._ranked)
+        if total > self._max_names:
+            raise BadRequest(f"{total} names are asked for on one stream; the limit is {self._max_names}")
+        self._events.append(
+            Subscribed(self.client, subscription.type_url, subscription.wildcard, subscription.names)
+        )
+
+    def _rejected(self, channel: Channel, outstanding: Outstanding, message: str, now: float) -> None:
+        subscription = channel.subscription
+        news = outstanding.news
+        accepted = subscription.accepted
+        suspects = {r.name: r for r in outstanding.batch.resources if r.name in news}
+        blamed = rejection.culprits(message, suspects)
+        culprits = tuple(suspects[name] for name in sorted(blamed))
+        subscription.rejected(outstanding, blamed)
+        for culprit in culprits:
+            stand_in = accepted.get(culprit.name) if accepted is not None else None
+            if stand_in is not None and stand_in.version == culprit.version:
+                stand_in = None
+            self.group.quarantine(culprit, stand_in, message)
+        names = tuple(sorted(blamed or suspects))
+        channel.refusal = Refusal(message, outstanding.batch.version, names, now)
+        if not blamed:
+            channel.deadline = now + self.policy.warm_timeout.total_seconds()
+        self._events.append(
+            Rejected(
+                self.client,
+                channel.type_url,
+                outstanding.batch.version,
+                outstanding.nonce,
+                message,
+                culprits,
+                () if culprits else tuple(suspects.values()),
+            )
+        )
+
+    # Out
+
+    def poll(self, now: float) -> Response | None:
+        """The next response; None if there is none now."""
+        goal = self.group.effective
+        if goal is None:
+            return None
+        self._look_at_the_clock(now)
+        gate = self._gate
+        if gate is None:
+            return self._next(now, self._ranked, lambda type_url: goal.collection(type_url))
+        gate.aim(goal, now, self._holds)
+        clusters = self.channels.get(CLUSTER)
+        while True:
+            if clusters is None or not clusters.waiting:
+                refused = clusters is not None and clusters.subscription.held and not clusters.overdue
+                if gate.changed and (gate.phase is not Phase.WARMING or refused):
+                    gate.arrive(Arrival.CHANGED, now)
+            response = self._next(now, self._suppliers, gate.target)
+            if response is not None:
+                return response
+            if clusters is None or not (
+                clusters.waiting or (clusters.subscription.held and not clusters.overdue)
+            ):
+                gate.arrive(Arrival.CLUSTERS_SETTLED, now)
+            response = self._next(now, self._users, gate.target)
+            if response is not None:
+                return response
+            if gate.unreleased and not any(each.waiting for each in self._users):
+                gate.arrive(Arrival.USERS_SETTLED, now)
+            if not gate.changed or (clusters is not None and clusters.waiting) or gate.phase is Phase.WARMING:
+                return None
+
+    def _holds(self, type_url: str) -> bool:
+        channel = self.channels.get(type_url)
+        return channel is not None and channel.subscription.sent is not None
+
+    def _next(
+        self, now: float, channels: list[Channel], target_of: Callable[[str], Collection | None]
+    ) -> Response | None:
+        for channel in channels:
+            if channel.waiting:
+                continue
+            target = target_of(channel.type_url)
+            if target is None:
+                continue
+            batch = channel.due(target, self.fallback, self.dialect, now)
+            if batch is None:
+                continue
+            if channel.type_url == CLUSTER and self._only_type is None:
+                self._void_children(channel, target)
+            self._nonces += 1
+            nonce = format(self._nonces, "x")
+            data = batch.encode(self.dialect, nonce)
+            channel.sent(batch, target, nonce, len(data), now, self._patience(channel))
+            return Response(channel.type_url, nonce, batch.version, batch.resources, batch.removed, data)
+        return None
+
+    def _patience(self, channel: Channel) -> float:
+        if channel.type_url != CLUSTER:
+            return self.policy.answer_timeout.total_seconds()
+        overdue = channel.overdue and channel.subscription.outstanding is not None
+        return (self.policy.stuck_timeout if overdue else self.policy.warm_timeout).total_seconds()
+
+    def _void_children(self, channel: Channel, target: Collection) -> None:
+        """ "Resource warming": what a changed cluster waits for must arrive after it, though it did not
+        change.
+        """
+        sent = channel.subscription.sent
+        if sent is None:
+            return
+        changed = set(target.since(sent).changed) | channel.subscription.owed
+        for name in changed:
+            resource = target.get(name)
+            for type_url, child in resource.children if resource is not None else ():
+                # Also for a type that is not asked for yet: a reconnecting client may first speak of its
+                # clusters, and then claim to have the endpoints.
+                self._channel(type_url).subscription.voided.add(child)
+
+    # The clock
+
+    @property
+    def deadline(self) -> float | None:
+        """When `poll` must be called though nothing happened."""
+        times = [each.deadline for each in self._ranked if each.deadline is not None and not each.overdue]
+        times += [each.beat_at for each in self._ranked if each.beat_at is not None and not each.waiting]
+        if self._gate is not None and self._gate.deadline is not None:
+            times.append(self._gate.deadline)
+        return min(times, default=None)
+
+    def _look_at_the_clock(self, now: float) -> None:
+        for channel in self._ranked:
+            if channel.deadline is None or channel.deadline > now or channel.overdue:
+                continue
+            channel.overdue = True
+            channel.deadline = None
+            outstanding = channel.subscription.outstanding
+            if outstanding is None:
+                continue
+            channel.culprits = self._culprits(outstanding)
+            waited = now - channel.sent_at
+            self._events.append(
+                Stuck(
+                    self.client,
+                    channel.type_url,
+                    outstanding.batch.version,
+                    outstanding.nonce,
+                    waited,
+                    channel.culprits,
+                )
+            )
+
+    def _culprits(self, outstanding: Outstanding) -> tuple[Resource, ...]:
+        """Resources in an unanswered response that still miss a child; if there are none, all that is new
+        in it.
+        """
+        news = outstanding.news
+        changed = [r for r in outstanding.batch.resources if r.name in news]
+        missing = [r for r in changed if any(not self._answered(*child) for child in r.children)]
+        return tuple((missing or changed)[:10])
+
+    def _answered(self, type_url: str, name: str) -> bool:
+        channel = self.channels.get(type_url)
+        if channel is None or not (channel.subscription.wildcard or name in channel.subscription.names):
+            return False
+        outstanding = channel.subscription.outstanding
+        if outstanding is not None and any(r.name == name for r in outstanding.batch.resources):
+            return False
+        accepted = channel.subscription.accepted
+        return accepted is not None and accepted.find(name) is not None

@@ -1,0 +1,357 @@
+"""What one client has asked for of one type, and what it is owed: the heart of the protocol, for both
+transports.
+
+The words in quotation marks are headings of the specification,
+https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol.
+
+A subscription remembers what the client was sent as a pointer to a `Collection`; nothing is kept for each
+resource. `receive` takes what the client says, `due` says what to send it so that it comes to a given
+collection, `sent_out` records that this was sent.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from mizzen.xds.batch import Batch
+from mizzen.xds.resource import Resource
+from mizzen.xds.snapshot import Collection, Difference
+from mizzen.xds.type_urls import FULL_STATE
+from mizzen.xds.wire import DeltaRequest, Request, SotwRequest
+
+WILDCARD = "*"
+
+Fallback = Callable[[str, str], Resource | None]
+"""(type URL, name) to the answer for a name that was asked for and does not exist; None for no answer."""
+
+Share = Callable[[frozenset[str]], frozenset[str]]
+"""An equal set that others hold already, if there is one."""
+
+
+class Verdict(Enum):
+    """What a request says of a response."""
+
+    NOTHING = auto()
+    ACK = auto()
+    NACK = auto()
+    STALE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Outstanding:
+    """A response that the client has neither accepted nor rejected, and what to go back to if it rejects."""
+
+    nonce: str
+    batch: Batch
+    target: Collection
+    before: Collection | None
+    owed: frozenset[str]
+    owed_all: bool
+
+    @property
+    def news(self) -> frozenset[str]:
+        """The names of which the response says something new: among them are those that a NACK can mean."""
+        if self.before is None or self.owed_all:
+            return frozenset([r.name for r in self.batch.resources]) | frozenset(self.batch.removed)
+        difference = self.target.since(self.before)
+        said = frozenset([r.name for r in self.batch.resources]) | difference.removed
+        return (difference.removed | difference.changed.keys() | self.owed) & said
+
+
+class Subscription:
+    """One type on one stream."""
+
+    __slots__ = (
+        "_claimed",
+        "_claimed_version",
+        "_held",
+        "_share",
+        "accepted",
+        "delta",
+        "everything_owed",
+        "full_state",
+        "named",
+        "names",
+        "nonce",
+        "outstanding",
+        "owed",
+        "sent",
+        "started",
+        "type_url",
+        "voided",
+        "wildcard",
+    )
+
+    def __init__(self, type_url: str, *, delta: bool, share: Share = lambda names: names) -> None:
+        self.type_url = type_url
+        self.delta = delta
+        self.full_state = not delta and type_url in FULL_STATE
+        self.started = False
+        self.named = False
+        self.wildcard = False
+        self.names: frozenset[str] = frozenset()
+        self.nonce = ""
+        self.outstanding: Outstanding | None = None
+        self.sent: Collection | None = None
+        self.accepted: Collection | None = None
+        self.owed: set[str] = set()
+        self.everything_owed = False
+        self.voided: set[str] = set()
+        self._held: tuple[Collection, frozenset[str]] | None = None
+        self._claimed: dict[str, str] = {}
+        self._claimed_version = ""
+        self._share = share
+
+    # What the client says
+
+    def receive(self, request: Request) -> tuple[Verdict, Outstanding | None]:
+        """Take a request; return what it says of which response.
+
+        After a NACK the caller must say what was wrong with `rejected`, else the response counts as accepted.
+        """
+        first, self.started = not self.started, True
+        verdict, outstanding = self._judge(request, first)
+        if isinstance(request, DeltaRequest):
+            self._change_names(request, first)
+        elif verdict is not Verdict.STALE:
+            # "Resource updates": a request with a stale nonce is not answered. Nothing is lost, for the
+            # client repeats all its names when it gets to the newer response.
+            self._replace_names(request, first)
+        return verdict, outstanding
+
+    def _judge(self, request: Request, first: bool) -> tuple[Verdict, Outstanding | None]:
+        if first:
+            return Verdict.NOTHING, None  # "Basic Protocol Overview": a nonce does not survive its stream
+        outstanding = self.outstanding
+        if outstanding is not None and request.nonce == outstanding.nonce:
+            self.outstanding = None
+            if request.error is not None:
+                return (
+                    Verdict.NACK,
+                    outstanding,
+                )  # "ACK and NACK semantics summary": error_detail and nothing else
+            self.accepted = outstanding.target
+            return Verdict.ACK, outstanding
+        if request.nonce == self.nonce or (self.delta and not request.nonce):
+            return (
+                Verdict.NOTHING,
+                None,
+            )  # "Resource updates": new names at an answered response, or spontaneous
+        return Verdict.STALE, None
+
+    def _replace_names(self, request: SotwRequest, first: bool) -> None:
+        """State of the world: `resource_names` is the whole list ("Unsubscribing From Resources")."""
+        if first and not request.names:
+            self._claimed_version = request.version
+        if not request.names and not self.named:
+            # "How the client specifies what resources to return": never having named anything is the
+            # wildcard.
+            self.everything_owed |= not self.wildcard
+            self.wildcard = True
+            return
+        self.named = True
+        wanted = frozenset(request.names)
+        wildcard = WILDCARD in wanted
+        if wildcard:
+            wanted -= {WILDCARD}
+        if wanted != self.names:
+            # Same section: what is newly asked for is sent, even if unchanged and even if sent before
+            # unasked.
+            self.owed |= wanted - self.names
+            self.owed &= wanted
+            self.names = self._share(wanted)
+        self.everything_owed = wildcard and (self.everything_owed or not self.wildcard)
+        self.wildcard = wildcard
+
+    def _change_names(self, request: DeltaRequest, first: bool) -> None:
+        """Incremental: names come and go, whatever the nonce ("Incremental xDS", the note on stale
+        nonces).
+        """
+        if first:
+            self._claimed = dict(request.initial_versions)
+            if not request.subscribe and not request.unsubscribe:
+                self.wildcard = self.everything_owed = True  # the legacy wildcard, as above
+                return
+        if request.unsubscribe:
+            gone = self.names.intersection(request.unsubscribe)
+            self.names = self._share(self.names - gone)
+            self.owed -= gone
+            if WILDCARD in request.unsubscribe:
+                self.wildcard = self.everything_owed = False
+            if self.wildcard:
+                # "Unsubscribing from Resources", the exception: the client does not know whether the wildcard
+                # covers the name, so it is told, in `resources` or in `removed_resources`.
+                self.owed |= gone
+        if request.subscribe:
+            self.named = True
+            wanted = frozenset(request.subscribe)
+            if WILDCARD in wanted:
+                self.wildcard = self.everything_owed = True
+                wanted -= {WILDCARD}
+            # "Subscribing to Resources": sent even if we believe that the client has them; it may have
+            # forgotten.
+            self.owed |= wanted
+            self.names = self._share(self.names | wanted)
+
+    def rejected(self, outstanding: Outstanding, culprits: frozenset[str]) -> None:
+        """The client refused a response because of these names; with no names known, because of any of them.
+
+        Without a culprit nothing is sent again until the content changes, else the same bytes would be
+        refused for ever. With one, the caller leads the client to a collection without it, and the rest is
+        sent again: Envoy applies all but the culprit, or nothing, and does not say which.
+        """
+        names = outstanding.news
+        if not culprits:
+            self._held = (outstanding.target, names)
+            return
+        self.sent = outstanding.before
+        self.everything_owed |= outstanding.owed_all and self.wildcard
+        if not self.full_state or outstanding.owed:
+            self.owed |= (names | outstanding.owed) - culprits
+            self.owed |= {name for name in culprits if name in self.names and not self._has(name)}
+
+    def _has(self, name: str) -> bool:
+        return self.accepted is not None and self.accepted.find(name) is not None
+
+    @property
+    def held(self) -> bool:
+        """Whether the last response was refused and nobody knows why."""
+        return self._held is not None
+
+    # What the client is owed
+
+    def due(self, target: Collection, fallback: Fallback | None = None) -> Batch | None:
+        """What brings the client to `target`; None if there is nothing to say ("When to send an update")."""
+        if not self.started:
+            return None
+        if self._held is not None and not self._release(target) and self.full_state:
+            return None  # every response would hold the same bytes that were refused
+        if self.voided:
+            self.owed |= {name for name in self.voided if self.wildcard or name in self.names}
+            self.voided = set()
+        if self.sent is None:
+            self._believe(target)
+        if self.sent is target and not self.owed and not self.everything_owed:
+            return None
+        difference = target.since(self.sent) if self.sent is not None else None
+        batch = self._full(target, difference, fallback) if self.full_state else None
+        if not self.full_state:
+            batch = self._partial(target, difference, fallback)
+        if batch is None:
+            self._arrive(target)
+        return batch
+
+    def _release(self, target: Collection) -> bool:
+        """Whether one of the suspects of a refused response has changed, so that it can be tried again."""
+        assert self._held is not None
+        refused, suspects = self._held
+        difference = target.since(refused)
+        if suspects.isdisjoint(difference.changed) and suspects.isdisjoint(difference.removed):
+            return False
+        self.owed |= suspects
+        self._held = None
+        return True
+
+    def sent_out(self, batch: Batch, target: Collection, nonce: str) -> None:
+        """`batch` of `due(target)` was sent under this nonce."""
+        self.outstanding = Outstanding(
+            nonce, batch, target, self.sent, frozenset(self.owed), self.everything_owed
+        )
+        self.nonce = nonce
+        self._arrive(target)
+
+    def _arrive(self, target: Collection) -> None:
+        if self.outstanding is None and self.sent is self.accepted:
+            self.accepted = target  # nothing differs for this client: it has accepted this too
+        self.sent = target
+        if self.owed:
+            self.owed = set()
+        self.everything_owed = False
+
+    def _believe(self, target: Collection) -> None:
+        """Use what a reconnecting client says that it has."""
+        if self._claimed_version:
+            # "ACK/NACK and resource type instance version": only for LDS and CDS with nothing but the
+            # wildcard.
+            if self.full_state and not self.named and self._claimed_version == target.version:
+                self.everything_owed = False
+                self.sent = self.accepted = target
+            self._claimed_version = ""
+        if self._claimed:
+            # "Incremental xDS": initial_resource_versions; what is the same is not sent, what is gone is
+            # said.
+            claimed, self._claimed = self._claimed, {}
+            if self.everything_owed:
+                self.everything_owed = False
+                self.owed |= target.keys() | claimed.keys()
+            same = set()
+            for name in self.owed:
+                found = target.find(name)
+                if found is not None and claimed.get(name) == found.version:
+                    same.add(name)
+            self.owed -= same
+            self.sent = target
+
+    def _full(
+        self, target: Collection, difference: Difference | None, fallback: Fallback | None
+    ) -> Batch | None:
+        """ "Grouping Resources into Responses": LDS and CDS always list everything, and an absent name is
+        deleted.
+        """
+        if not self.everything_owed and not self.owed and difference is not None:
+            touched = difference.changed.keys() | difference.removed
+            if not touched or not (self.wildcard or any(self._wants(n, target, self.sent) for n in touched)):
+                return None
+        if self.wildcard:
+            return target.everything
+        if not self.names and not self.owed:
+            return None
+        found = (target.find(name) or (fallback and fallback(self.type_url, name)) for name in self.names)
+        return Batch(self.type_url, target.version, _distinct(found))
+
+    def _partial(
+        self, target: Collection, difference: Difference | None, fallback: Fallback | None
+    ) -> Batch | None:
+        """Only what is new. In state of the world nothing can be deleted ("Deleting Resources")."""
+        if self.everything_owed and not (self.owed - target.keys()):
+            everything = target.everything
+            # An empty answer to the wildcard tells an incremental client that there is nothing to wait for.
+            return everything if everything.resources or self.delta else None
+        nothing_owed = not self.owed and not self.everything_owed
+        if nothing_owed and difference is not None and self._covers(difference):
+            batch = difference.batch
+            return batch if batch.resources or (self.delta and batch.removed) else None
+        found: list[Resource | None] = []
+        removed: list[str] = []
+        if self.everything_owed:
+            found += target.resources.values()
+        elif difference is not None:
+            found += [r for name, r in difference.changed.items() if self._wants(name, target, None)]
+            removed += [name for name in difference.removed if self._wants(name, target, self.sent)]
+        for name in self.owed:
+            resource = target.find(name)
+            if resource is None and name in self.names and fallback is not None:
+                resource = fallback(self.type_url, name)
+            if resource is None:
+                removed.append(name)  # "Knowing When a Requested Resource Does Not Exist"
+            else:
+                found.append(resource)
+        resources = _distinct(found)
+        gone = tuple(dict.fromkeys(removed)) if self.delta else ()
+        return Batch(self.type_url, target.version, resources, gone) if resources or gone else None
+
+    def _covers(self, difference: Difference) -> bool:
+        if self.wildcard:
+            return True
+        return self.names.issuperset(difference.changed) and self.names.issuperset(difference.removed)
+
+    def _wants(self, name: str, target: Collection, before: Collection | None) -> bool:
+        if self.wildcard or name in self.names:
+            return True
+        resource = target.resources.get(name) or (before and before.resources.get(name))
+        return bool(resource and resource.aliases and not self.names.isdisjoint(resource.aliases))
+
+
+def _distinct(resources: Iterable[Resource | None]) -> tuple[Resource, ...]:
+    """Each once ("Duplicate Resource Names"): a name and its alias may both have been asked for."""
+    return tuple({r.name: r for r in resources if r is not None}.values())

@@ -1,0 +1,162 @@
+"""The bytes of responses, and requests read from bytes.
+
+Requests are small and are parsed by protobuf. Responses are large, and most of their bytes are the same
+for every client, so they are joined from pieces that were encoded before: in protobuf's wire format the
+fields of a message may be written one behind the other, and a sub-message is its bytes behind a key and a
+length (https://protobuf.dev/programming-guides/encoding/).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Final
+
+from envoy.service.discovery.v3 import discovery_pb2
+from google.protobuf.message import DecodeError
+
+Node = Any
+"""An `envoy.config.core.v3.Node` (the package with Envoy's messages brings no types)."""
+
+
+class BadRequest(ValueError):  # noqa: N818 - the status that it becomes
+    """A request that breaks the protocol; the stream is ended with INVALID_ARGUMENT and this text."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorDetail:
+    """Why a client rejects a response: the `error_detail` of a NACK."""
+
+    code: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class SotwRequest:
+    """A `DiscoveryRequest`: what a client of the state-of-the-world variants says.
+
+    `names` is the whole list of names that it is subscribed to now.
+    """
+
+    type_url: str
+    names: tuple[str, ...] = ()
+    version: str = ""
+    nonce: str = ""
+    error: ErrorDetail | None = None
+    node: Node = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeltaRequest:
+    """A `DeltaDiscoveryRequest`: what a client of the incremental variants says, as a change to what it
+    said before.
+    """
+
+    type_url: str
+    subscribe: tuple[str, ...] = ()
+    unsubscribe: tuple[str, ...] = ()
+    initial_versions: Mapping[str, str] = field(default_factory=dict)
+    nonce: str = ""
+    error: ErrorDetail | None = None
+    node: Node = None
+
+
+Request = SotwRequest | DeltaRequest
+
+
+def _error(message: Any) -> ErrorDetail | None:
+    if not message.HasField("error_detail"):
+        return None
+    return ErrorDetail(message.error_detail.code, message.error_detail.message)
+
+
+def parse_sotw(data: bytes) -> SotwRequest:
+    """Read a `DiscoveryRequest`.
+
+    Raises:
+        BadRequest: the bytes are not one.
+    """
+    try:
+        message = discovery_pb2.DiscoveryRequest.FromString(data)
+    except DecodeError as error:
+        raise BadRequest(f"cannot decode a DiscoveryRequest from {len(data)} bytes: {error}") from None
+    return SotwRequest(
+        message.type_url,
+        tuple(message.resource_names),
+        message.version_info,
+        message.response_nonce,
+        _error(message),
+        message.node if message.HasField("node") else None,
+    )
+
+
+def parse_delta(data: bytes) -> DeltaRequest:
+    """Read a `DeltaDiscoveryRequest`.
+
+    Raises:
+        BadRequest: the bytes are not one.
+    """
+    try:
+        message = discovery_pb2.DeltaDiscoveryRequest.FromString(data)
+    except DecodeError as error:
+        raise BadRequest(f"cannot decode a DeltaDiscoveryRequest from {len(data)} bytes: {error}") from None
+    return DeltaRequest(
+        message.type_url,
+        tuple(message.resource_names_subscribe),
+        tuple(message.resource_names_unsubscribe),
+        dict(message.initial_resource_versions),
+        message.response_nonce,
+        _error(message),
+        message.node if message.HasField("node") else None,
+    )
+
+
+def varint(number: int) -> bytes:
+    """A non-negative number in protobuf's base-128 form."""
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def length_delimited(number: int, *pieces: bytes) -> bytes:
+    """Field `number`, of a type that is written with its length (bytes, string, message), from its joined
+    pieces.
+    """
+    size = sum(map(len, pieces))
+    return b"".join((varint(number << 3 | 2), varint(size), *pieces))
+
+
+def string(number: int, text: str) -> bytes:
+    """A string field; nothing at all for the empty string, as proto3 has it."""
+    return length_delimited(number, text.encode()) if text else b""
+
+
+def duration(number: int, value: timedelta) -> bytes:
+    """A `google.protobuf.Duration` field; not for negative values."""
+    seconds = value.days * 86_400 + value.seconds
+    nanos = value.microseconds * 1000
+    body = (b"\x08" + varint(seconds) if seconds else b"") + (b"\x10" + varint(nanos) if nanos else b"")
+    return length_delimited(number, body)
+
+
+def any_message(type_url: str, value: bytes) -> bytes:
+    """The bytes of a `google.protobuf.Any`."""
+    return string(1, type_url) + length_delimited(2, value)
+
+
+# Numbers of the fields of DiscoveryResponse, DeltaDiscoveryResponse and Resource in
+# envoy/service/discovery/v3/discovery.proto.
+RESPONSE_VERSION: Final = 1
+RESPONSE_RESOURCES: Final = 2
+RESPONSE_TYPE_URL: Final = 4
+RESPONSE_NONCE: Final = 5
+DELTA_REMOVED: Final = 6
+SOTW_CONTROL_PLANE: Final = 6
+DELTA_CONTROL_PLANE: Final = 7
+RESOURCE_VERSION: Final = 1
+RESOURCE_BODY: Final = 2
+RESOURCE_NAME: Final = 3
+RESOURCE_ALIASES: Final = 4
+RESOURCE_TTL: Final = 6
