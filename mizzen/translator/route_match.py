@@ -1,0 +1,163 @@
+"""Matching of requests: HTTPMatchRequest as Envoy's RouteMatch.
+
+Source: https://istio.io/latest/docs/reference/config/networking/virtual-service/#HTTPMatchRequest
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from envoy.config.route.v3 import route_components_pb2
+from envoy.type.matcher.v3 import metadata_pb2, string_pb2
+
+from mizzen.config.models.virtual_service import HTTPMatchRequest, StringMatch
+
+_CLAIMS: Final = "@request.auth.claims"
+_BRACKETED: Final = re.compile(r"\[([^\[\]]+)\]")
+_JWT_FILTER: Final = "envoy.filters.http.jwt_authn"
+
+
+def route_match(match: HTTPMatchRequest | None) -> Any:
+    """Return the RouteMatch of one match condition; None matches every request.
+
+    All conditions must hold. Header conditions stand in the order of their names, and those on method,
+    authority and scheme after them.
+    """
+    if match is None:
+        return route_components_pb2.RouteMatch(prefix="/")
+    out = route_components_pb2.RouteMatch()
+    _apply_uri(out, match.uri)
+    out.case_sensitive.value = not match.ignore_uri_case
+    out.dynamic_metadata.extend(_claim_conditions(match))
+    out.headers.extend(_header_conditions(match))
+    for name, condition in sorted(match.query_params.items()):
+        out.query_parameters.append(_query_condition(name, condition))
+    return out
+
+
+def is_catch_all(match: Any) -> bool:
+    """Return whether a RouteMatch takes every request, so that no route behind it is ever reached."""
+    path = match.WhichOneof("path_specifier")
+    everything = (
+        (path == "prefix" and match.prefix == "/")
+        or (path == "path_separated_prefix" and match.path_separated_prefix == "/")
+        or (path == "safe_regex" and match.safe_regex.regex == ".*")
+    )
+    return everything and not (match.headers or match.query_parameters or match.dynamic_metadata)
+
+
+def string_matcher(condition: StringMatch) -> Any:
+    """Return Envoy's StringMatcher of a condition that has a text; regular expressions are RE2, on all of the
+    value."""
+    out = string_pb2.StringMatcher()
+    if condition.exact is not None:
+        out.exact = condition.exact
+    elif condition.prefix is not None:
+        out.prefix = condition.prefix
+    elif condition.regex is not None:
+        out.safe_regex.regex = condition.regex
+    return out
+
+
+def claim_path(header: str) -> tuple[str, ...]:
+    """Return the path of the JWT claim that a header condition names, or () for the name of a real header.
+
+    `@request.auth.claims.a.b` and `@request.auth.claims[a][b]` name the claim b within a; the case of the
+    claims counts, that of the beginning does not.
+    """
+    if not header.lower().startswith(_CLAIMS):
+        return ()
+    rest = header[len(_CLAIMS) :]
+    if rest.startswith("."):
+        claims = tuple(rest[1:].split("."))
+        return claims if all(claims) else ()
+    if rest and _BRACKETED.sub("", rest) == "":
+        return tuple(_BRACKETED.findall(rest))
+    return ()
+
+
+def _apply_uri(out: Any, uri: StringMatch | None) -> None:
+    if uri is None:
+        out.prefix = "/"
+    elif uri.exact is not None:
+        out.path = uri.exact
+    elif uri.prefix is not None:
+        out.prefix = uri.prefix
+    elif uri.regex is not None:
+        out.safe_regex.regex = uri.regex
+    else:
+        out.prefix = "/"
+
+
+def _asks_for_presence(condition: StringMatch) -> bool:
+    """`*` is not RE2: Istio reads it as "present", whatever the value."""
+    if condition.regex is not None:
+        return condition.regex == "*"
+    return condition.exact is None and condition.prefix is None
+
+
+def _header_conditions(match: HTTPMatchRequest) -> list[Any]:
+    conditions = [
+        _header_condition(name, condition)
+        for name, condition in match.headers.items()
+        if not claim_path(name)
+    ]
+    conditions += [
+        _header_condition(name, condition, invert=True)
+        for name, condition in match.without_headers.items()
+        if not claim_path(name)
+    ]
+    conditions.sort(key=lambda condition: str(condition.name))
+    for name, special in (
+        (":method", match.method),
+        (":authority", match.authority),
+        (":scheme", match.scheme),
+    ):
+        if special is not None:
+            conditions.append(_header_condition(name, special))
+    return conditions
+
+
+def _header_condition(name: str, condition: StringMatch, *, invert: bool = False) -> Any:
+    out = route_components_pb2.HeaderMatcher(name=name, invert_match=invert)
+    if _asks_for_presence(condition):
+        out.present_match = True
+    else:
+        out.string_match.CopyFrom(string_matcher(condition))
+        # Without this, Envoy lets a missing header fail the condition even when it is inverted.
+        out.treat_missing_header_as_empty = invert
+    return out
+
+
+def _query_condition(name: str, condition: StringMatch) -> Any:
+    out = route_components_pb2.QueryParameterMatcher(name=name)
+    if _asks_for_presence(condition):
+        out.present_match = True
+    else:
+        out.string_match.CopyFrom(string_matcher(condition))
+    return out
+
+
+def _claim_conditions(match: HTTPMatchRequest) -> list[Any]:
+    return [
+        _claim_condition(path, condition, invert=invert)
+        for conditions, invert in ((match.headers, False), (match.without_headers, True))
+        for name, condition in sorted(conditions.items())
+        if (path := claim_path(name))
+    ]
+
+
+def _claim_condition(path: tuple[str, ...], condition: StringMatch, *, invert: bool) -> Any:
+    """A claim is a string or a list of strings; either the value or one of the list must match."""
+    out = metadata_pb2.MetadataMatcher(filter=_JWT_FILTER, invert=invert)
+    for key in ("payload", *path):
+        out.path.add(key=key)
+    if _asks_for_presence(condition):
+        out.value.present_match = True
+        return out
+    text = string_matcher(condition)
+    either = out.value.or_match.value_matchers
+    either.add().list_match.one_of.string_match.CopyFrom(text)
+    either.add().string_match.CopyFrom(text)
+    return out
