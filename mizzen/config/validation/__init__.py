@@ -1,7 +1,7 @@
 """The rules of Istio's kinds beyond the types of their fields: what is wrong with a configuration by itself.
 
-They are those of Istio's own validation (istio.io/istio/pkg/config/validation). An error has the code IST0106 and
-keeps the configuration out of force; a warning has IST0133, or a code of its own.
+They are those of Istio's own validation (istio.io/istio/pkg/config/validation). An error has the code IST0106
+and keeps the configuration out of force; a warning has IST0133, or a code of its own.
 """
 
 from __future__ import annotations

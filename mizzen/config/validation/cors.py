@@ -32,6 +32,7 @@ def check_cors(policy: CorsPolicy | None, place: Place) -> None:
     for field, names in (("allowHeaders", policy.allow_headers), ("exposeHeaders", policy.expose_headers)):
         for index, name in enumerate(names):
             (place / field / index).check(cors_name_problem(name))
-    if policy.max_age is not None and (place / "maxAge").check(duration_problem(policy.max_age)):
-        if policy.max_age % timedelta(seconds=1):
-            (place / "maxAge").error("browsers take whole seconds; write such as 24h or 10s")
+    if policy.max_age is not None:
+        here = place / "maxAge"
+        if here.check(duration_problem(policy.max_age)) and policy.max_age % timedelta(seconds=1):
+            here.error("browsers take whole seconds; write a whole number of them, such as 10s")

@@ -24,10 +24,8 @@ def check_destination(destination: Destination | None, place: Place) -> None:
         (place / "port" / "number").check(port_number_problem(destination.port.number))
 
 
-def check_weighted(
-    destinations: Sequence[HTTPRouteDestination] | Sequence[RouteDestination], place: Place
-) -> None:
-    """Check the destinations of one route: each of them, and that some weight is given if there are several."""
+def check_weighted(destinations: Sequence[HTTPRouteDestination | RouteDestination], place: Place) -> None:
+    """Check the destinations of one route: each, and that some weight is given if there are several."""
     for index, weighted in enumerate(destinations):
         here = place / index
         if weighted.destination is None:

@@ -22,7 +22,7 @@ _EXCLUDED_BY_ANSWERS: Final = ("fault", "rewrite")
 
 
 def check_http_route(route: HTTPRoute, place: Place, *, in_delegate: bool) -> None:
-    """Write down at `place` all that is wrong with a route; `in_delegate`: of a VirtualService without hosts."""
+    """Write down at `place` all that is wrong with a route; `in_delegate`: of a delegate."""
     _check_actions(route, place, in_delegate=in_delegate)
     for index, match in enumerate(route.match):
         check_http_match(match, place / "match" / index)
@@ -75,14 +75,14 @@ def _check_mirrors(route: HTTPRoute, place: Place) -> None:
         (place / "mirrors").error("mirrors and mirror exclude each other; write all in mirrors")
     if route.mirror_percent is not None and route.mirror_percent > 100:
         (place / "mirrorPercent").error(f"{route.mirror_percent} is not a percentage; write 0 to 100")
-    check_percentage(route.mirror_percentage, place / "mirrorPercentage", smallest=0)
+    check_percentage(route.mirror_percentage, place / "mirrorPercentage", finest=0)
     check_destination(route.mirror, place / "mirror")
     for index, mirror in enumerate(route.mirrors):
         here = place / "mirrors" / index
         if mirror.destination is None:
             (here / "destination").error("the destination is missing; write its host")
         check_destination(mirror.destination, here / "destination")
-        check_percentage(mirror.percentage, here / "percentage", smallest=0)
+        check_percentage(mirror.percentage, here / "percentage", finest=0)
 
 
 def _check_headers(headers: Headers | None, place: Place) -> None:

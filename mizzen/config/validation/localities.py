@@ -77,7 +77,7 @@ def _check_failover(failover: Sequence[LocalityFailover], place: Place) -> None:
 
 
 def _check_localities(localities: Sequence[str], places: Sequence[Place]) -> None:
-    """Check the form of localities, and that none covers another: the first part that differs must be a name."""
+    """Check the form of localities, and that none covers another."""
     earlier: list[tuple[str, ...]] = []
     for locality, place in zip(localities, places, strict=True):
         parts = tuple(locality.split("/", 2))
@@ -89,7 +89,7 @@ def _check_localities(localities: Sequence[str], places: Sequence[Place]) -> Non
             names = tuple(part for part in parts if part != "*")
             if any(_overlap(names, other) for other in earlier):
                 place.error(
-                    f'"{locality}" overlaps with an earlier one; write localities of which none covers another'
+                    f'"{locality}" overlaps with an earlier one; write ones of which none covers another'
                 )
             earlier.append(names)
 

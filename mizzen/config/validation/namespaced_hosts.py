@@ -8,7 +8,7 @@ from mizzen.config.validation.place import Place
 
 
 def check_gateway_host(text: str, place: Place) -> None:
-    """Check a host of a Gateway's server: `[namespace/]host`, where host is a DNS name, a wildcard or an IP."""
+    """Check a host of a Gateway's server: `[namespace/]host`; host is a DNS name, a wildcard or an IP."""
     namespace, slash, host = text.partition("/")
     if not slash:
         _check_host_part(text, place, ip_allowed=True)

@@ -17,7 +17,7 @@ class _Branch:
 
 
 class NoticedFields:
-    """Fields of one kind with a notice each; a tree of paths, so that just the noticed parts are looked at."""
+    """Fields of one kind with a notice each: a tree of paths, so that just those parts are looked at."""
 
     def __init__(self, notices: Mapping[tuple[str, ...], str]) -> None:
         """Take the notices by the attributes that lead to a field from the spec, lists passed over."""

@@ -16,7 +16,7 @@ def check_outlier_detection(detection: OutlierDetection | None, place: Place) ->
     check_duration(detection.interval, place / "interval")
     if detection.consecutive_local_origin_failures and not detection.split_external_local_origin_errors:
         (place / "consecutiveLocalOriginFailures").error(
-            "local failures are counted by themselves only with splitExternalLocalOriginErrors; write it as true"
+            "local failures are counted apart only with splitExternalLocalOriginErrors; write that as true"
         )
     check_percent(detection.max_ejection_percent, place / "maxEjectionPercent")
     check_percent(detection.min_health_percent, place / "minHealthPercent")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from mizzen.config.models import Percent
 from mizzen.config.validation.place import Place
 
-_SMALLEST = 0.0001
+_FINEST = 0.0001
+"""The finest percentage that Envoy can tell from 0: fractions are of a million."""
 
 
 def check_percent(percent: int, place: Place) -> None:
@@ -14,10 +15,12 @@ def check_percent(percent: int, place: Place) -> None:
         place.error(f"{percent} is not a percentage; write 0 to 100")
 
 
-def check_percentage(percentage: Percent | None, place: Place, *, smallest: float = _SMALLEST) -> None:
-    """Check a percentage with a fraction: 0, or from `smallest` (the finest that Envoy tells apart) to 100."""
+def check_percentage(percentage: Percent | None, place: Place, *, finest: float = _FINEST) -> None:
+    """Check a percentage with a fraction: 0 to 100, and, if above 0, at least `finest`."""
     if percentage is None:
         return
     value = percentage.value
-    if value != 0 and not smallest <= value <= 100:
-        (place / "value").error(f"{value:g} is not a percentage; write 0, or {smallest:g} to 100")
+    if not 0 <= value <= 100:
+        (place / "value").error(f"{value:g} is not a percentage; write 0 to 100")
+    elif 0 < value < finest:
+        (place / "value").error(f"{value:g} is too small a percentage; write 0, or at least {finest:g}")

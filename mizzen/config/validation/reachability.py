@@ -1,4 +1,4 @@
-"""Routes that no request reaches: after a route that takes everything, or with matches that earlier ones cover.
+"""Routes that no request reaches: after one that takes everything, or with matches that earlier ones cover.
 
 Istio's analysis IST0130 (VirtualServiceUnreachableRule) and IST0131 (VirtualServiceIneffectiveMatch). A match
 counts as covered only if every request that fits it fits the earlier one too.
@@ -28,17 +28,15 @@ def warn_of_unreachable(service: VirtualService, place: Place) -> None:
     _warn_of_covered_prefixes(service.http, place / "http")
 
 
-def _warn_of_routes(
-    routes: Sequence[HTTPRoute] | Sequence[TLSRoute] | Sequence[TCPRoute], place: Place
-) -> None:
+def _warn_of_routes(routes: Sequence[HTTPRoute | TLSRoute | TCPRoute], place: Place) -> None:
     seen: dict[str, str] = {}
     without_match: int | None = None
     for index, route in enumerate(routes):
         here = place / index
         if without_match is not None:
             here.warning(
-                f"no request reaches this route: {_name(routes, without_match)} before it has no match and takes "
-                "all; move that one to the end",
+                f"no request reaches this route: {_name(routes, without_match)} before it has no match and "
+                "takes all; move that one to the end",
                 "IST0130",
             )
             continue
@@ -60,7 +58,7 @@ def _warn_of_routes(
             )
 
 
-def _name(routes: Sequence[HTTPRoute] | Sequence[TLSRoute] | Sequence[TCPRoute], index: int) -> str:
+def _name(routes: Sequence[HTTPRoute | TLSRoute | TCPRoute], index: int) -> str:
     name = getattr(routes[index], "name", "")
     return f'route "{name}"' if name else f"route #{index}"
 
@@ -75,8 +73,8 @@ def _warn_of_covered_prefixes(routes: Sequence[HTTPRoute], place: Place) -> None
                 if _covers(other, match):
                     prefix = other.uri.prefix if other.uri is not None else ""
                     (place / index / "match" / number).warning(
-                        f'this match has no effect: the prefix "{prefix}" of {_name(routes, owner)} takes all '
-                        f'that starts with "{match.uri.prefix}"; move this match before it',
+                        f'this match has no effect: the prefix "{prefix}" of {_name(routes, owner)} takes '
+                        f'all that starts with "{match.uri.prefix}"; move this match before it',
                         "IST0131",
                     )
                     break

@@ -54,9 +54,9 @@ def check_server_tls(tls: ServerTLSSettings, place: Place) -> None:
                     "mode ISTIO_MUTUAL uses the proxy's own certificate; leave this out, or change the mode"
                 )
         return
-    if tls.mode in _PASSING_THROUGH:
-        if tls.ca_crl or any(getattr(tls, name) for name in _CERTIFICATE_FIELDS):
-            place.warning(f"mode {tls.mode} ignores certificates; leave them out, or write mode SIMPLE")
+    certificates_given = tls.ca_crl or any(getattr(tls, name) for name in _CERTIFICATE_FIELDS)
+    if tls.mode in _PASSING_THROUGH and certificates_given:
+        place.warning(f"mode {tls.mode} ignores certificates; leave them out, or write mode SIMPLE")
     _check_one_source(tls, place)
     if tls.mode in _PASSING_THROUGH:
         if tls.ca_crl and tls.credential_name:
@@ -68,7 +68,7 @@ def check_server_tls(tls: ServerTLSSettings, place: Place) -> None:
 def _check_cipher_suites(tls: ServerTLSSettings, place: Place) -> None:
     if tls.min_protocol_version in (TLSProtocol.TLSV1_0, TLSProtocol.TLSV1_1) and not tls.cipher_suites:
         (place / "minProtocolVersion").warning(
-            f"{tls.min_protocol_version} needs cipher suites that are off by default; write them in cipherSuites"
+            f"{tls.min_protocol_version} has just cipher suites that are off by default; write cipherSuites"
         )
     seen: set[str] = set()
     for index, suite in enumerate(tls.cipher_suites):
@@ -100,7 +100,7 @@ def _check_one_source(tls: ServerTLSSettings, place: Place) -> None:
 def _check_files(tls: ServerTLSSettings, place: Place) -> None:
     if tls.mode in _VERIFYING_CLIENTS and not tls.ca_certificates:
         (place / "caCertificates").error(
-            f"mode {tls.mode} needs the authority of clients' certificates; write its file, or a credentialName"
+            f"mode {tls.mode} needs the CA of clients' certificates; write its file, or a credentialName"
         )
     if len(tls.tls_certificates) > 2:
         (place / "tlsCertificates").warning(

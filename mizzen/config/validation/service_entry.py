@@ -45,13 +45,15 @@ def check_service_entry(config: Config[ServiceEntry], place: Place) -> None:
 def _check_hosts(entry: ServiceEntry, place: Place) -> None:
     if not entry.hosts:
         place.error("the ServiceEntry has no hosts; write at least one")
+    looked_up_on_call = entry.resolution is Resolution.DYNAMIC_DNS
     for index, host in enumerate(entry.hosts):
         here = place / index
         if host == "*":
             here.error('"*" is no host of a service; write a DNS name, or a wildcard such as *.example.com')
-        elif here.check(wildcard_domain_problem(host)) and entry.resolution is not Resolution.DYNAMIC_DNS:
-            if problem := partial_wildcard_problem(host):
-                here.warning(problem)
+            continue
+        partial = partial_wildcard_problem(host)
+        if here.check(wildcard_domain_problem(host)) and partial and not looked_up_on_call:
+            here.warning(partial)
 
 
 def _check_addresses(entry: ServiceEntry, place: Place) -> None:
@@ -79,7 +81,7 @@ def _check_port(port: ServicePort, earlier: tuple[ServicePort, ...], place: Plac
 
 
 def _warn_of_missing_addresses(config: Config[ServiceEntry], place: Place) -> None:
-    """Warn of TCP ports that no address tells from others: an address is allocated unless that is switched off."""
+    """Warn of TCP ports that no address tells from others, where Istio would not allocate one."""
     entry = config.spec
     allocated = (
         entry.resolution is not Resolution.NONE
@@ -90,7 +92,7 @@ def _warn_of_missing_addresses(config: Config[ServiceEntry], place: Place) -> No
     for index, port in enumerate(entry.ports):
         if port.protocol in ("", "TCP"):
             (place / "ports" / index).warning(
-                "a port of TCP or of no protocol catches all calls to that port, as the service has no addresses; "
+                "the service has no addresses, so a port of TCP or of no protocol takes all calls to it; "
                 "write addresses, or the protocol if it is HTTP or TLS",
                 "IST0134",
             )
@@ -155,7 +157,7 @@ def _check_dynamic_dns(config: Config[ServiceEntry], place: Place) -> None:
     for index, host in enumerate(entry.hosts):
         if not is_wildcard(host):
             (place / "hosts" / index).error(
-                f'"{host}" is not a wildcard, as resolution DYNAMIC_DNS needs; write *.example.com, or resolution DNS'
+                f'"{host}" is not a wildcard; write one such as *.example.com, or resolution DNS'
             )
     for field in ("addresses", "endpoints"):
         if getattr(entry, field):
@@ -163,7 +165,7 @@ def _check_dynamic_dns(config: Config[ServiceEntry], place: Place) -> None:
     for index, port in enumerate(entry.ports):
         if Protocol.parse(port.protocol) not in _DYNAMIC_DNS_PROTOCOLS:
             (place / "ports" / index / "protocol").error(
-                f'"{port.protocol}" is not possible with resolution DYNAMIC_DNS; write HTTP, HTTP2, GRPC or TLS'
+                f'"{port.protocol}" is not possible with DYNAMIC_DNS; write HTTP, HTTP2, GRPC or TLS'
             )
     waypoint = config.labels.get(_WAYPOINT_LABEL, "")
     if entry.location is Location.MESH_INTERNAL and waypoint and waypoint.lower() != "none":

@@ -89,7 +89,7 @@ def _check_ingress(
     pool = listener.connection_pool
     if pool is not None and pool.http is not None and not protocol.is_http:
         (place / "connectionPool" / "http").warning(
-            f"http has no effect on a port of {port.protocol or 'no protocol'}; write a protocol of HTTP, or tcp"
+            f"http has no effect on a port of {port.protocol or 'no protocol'}; write protocol HTTP, or tcp"
         )
 
 

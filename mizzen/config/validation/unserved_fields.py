@@ -35,7 +35,7 @@ UNSERVED: Final[Mapping[str, Mapping[str, str]]] = {
         "spec.probe": "it is Istio's agent beside a proxy that probes, and plain Envoy has none",
     },
 }
-"""For each kind: the path of a field (a leaf, or a message with all that is in it), and why it takes no effect."""
+"""By kind: the path of a field (a leaf, or a message with all that is in it), and why it takes no effect."""
 
 _UNSERVED: Final = {
     kind: NoticedFields(by_attributes(UNSERVED[kind], tuple(leaf_fields(model))))

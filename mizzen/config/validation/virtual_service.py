@@ -64,9 +64,7 @@ def _check_hosts(service: VirtualService, place: Place) -> None:
     for index, host in enumerate(service.hosts):
         here = place / index
         if host == "*" and not for_gateways:
-            here.error(
-                '"*" is possible on gateways only; write a service\'s host, or the name of a Gateway in gateways'
-            )
+            here.error('"*" is possible on gateways only; write a service\'s host, or a Gateway in gateways')
             valid = False
         elif not is_ip_address(host):
             problem = (

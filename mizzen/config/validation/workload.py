@@ -26,7 +26,7 @@ def check_workload_entry(config: Config[WorkloadEntry], place: Place) -> None:
 def check_endpoint(
     endpoint: WorkloadEntry, place: Place, *, service_ports: Collection[str] | None, dns_name_allowed: bool
 ) -> None:
-    """Check a workload: by itself if `service_ports` is None, else as an endpoint of a service with those ports."""
+    """Check a workload: by itself (`service_ports` None), or as an endpoint of a service with those ports."""
     address = place / "address"
     if not endpoint.address:
         if not endpoint.network:
