@@ -1,0 +1,49 @@
+#!/bin/sh
+# Send the traffic of this network namespace through the Envoy in it, by the rules that Istio uses:
+# what comes in goes to port 15006, what goes out to port 15001. Whatever Envoy itself sends goes free, told by
+# the user that it runs as. Run as root with NET_ADMIN, in the workload's network namespace. It can run again.
+set -eu
+
+envoy_user=${ENVOY_USER:-1337}
+# Envoy's admin, metrics and health ports are reached directly.
+free_inbound_ports=${FREE_INBOUND_PORTS:-15000 15020 15021 15090}
+
+# Debian's `iptables` programs the kernel by nftables; some kernels only know the older way.
+for suffix in "" -legacy; do
+    if "iptables$suffix" -t nat -S >/dev/null 2>&1; then
+        iptables=iptables$suffix
+        break
+    fi
+done
+: "${iptables:?iptables does not work here: is this container root, with the capability NET_ADMIN?}"
+
+# Chains of our own are emptied and filled; those of others (Docker's DNS has rules here too) stay as they are.
+{
+    echo '*nat'
+    for chain in MIZZEN_INBOUND MIZZEN_IN_REDIRECT MIZZEN_OUTPUT MIZZEN_REDIRECT; do
+        echo ":$chain - [0:0]"
+    done
+    echo '-A MIZZEN_REDIRECT -p tcp -j REDIRECT --to-ports 15001'
+    echo '-A MIZZEN_IN_REDIRECT -p tcp -j REDIRECT --to-ports 15006'
+    for port in $free_inbound_ports; do
+        echo "-A MIZZEN_INBOUND -p tcp --dport $port -j RETURN"
+    done
+    echo '-A MIZZEN_INBOUND -p tcp -j MIZZEN_IN_REDIRECT'
+    # 127.0.0.6 is the address from which Envoy passes requests on to its own workload.
+    echo '-A MIZZEN_OUTPUT -s 127.0.0.6/32 -o lo -j RETURN'
+    # Envoy calls the service that it stands before itself: through the inbound side, as from any other caller.
+    echo "-A MIZZEN_OUTPUT ! -d 127.0.0.1/32 -o lo -m owner --uid-owner $envoy_user -j MIZZEN_IN_REDIRECT"
+    echo "-A MIZZEN_OUTPUT -o lo -m owner ! --uid-owner $envoy_user -j RETURN"
+    echo "-A MIZZEN_OUTPUT -m owner --uid-owner $envoy_user -j RETURN"
+    # Loopback, and with it Docker's DNS server at 127.0.0.11.
+    echo '-A MIZZEN_OUTPUT -d 127.0.0.0/8 -j RETURN'
+    echo '-A MIZZEN_OUTPUT -j MIZZEN_REDIRECT'
+    echo COMMIT
+} | "$iptables-restore" --noflush
+
+jump() { # chain of the kernel, chain of ours
+    "$iptables" -t nat -C "$1" -p tcp -j "$2" 2>/dev/null || "$iptables" -t nat -A "$1" -p tcp -j "$2"
+}
+jump PREROUTING MIZZEN_INBOUND
+jump OUTPUT MIZZEN_OUTPUT
+echo "captured: inbound to 15006, outbound to 15001, except for user $envoy_user"

@@ -1,0 +1,75 @@
+"""Checks of a running shop with real requests, each of one thing, and the table of what they found."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
+
+import httpx
+from rich.table import Table
+from rich.text import Text
+
+from mizzen.demo.checks import boundaries, resilience, routing
+from mizzen.demo.checks.outcome import Check, Finding, Outcome, ingress, sidecar
+from mizzen.demo.shop import Shop
+
+__all__ = ["Check", "Finding", "Outcome", "all_checks", "perform", "report"]
+
+TOUR_HOST = "tour.example.com"
+TOUR_SERVICE = "tour:9080"
+
+ROUTES = (
+    ("weighted split between versions", routing.weighted_split),
+    ("header match pins a version", routing.header_match),
+    ("subset by label", routing.subset),
+    ("URI prefix match with rewrite", routing.rewrite),
+    ("redirect", routing.redirect),
+    ("direct response", routing.direct_response),
+    ("headers changed", routing.headers),
+    ("fault abort", resilience.fault_abort),
+    ("fault abort of a share", resilience.fault_abort_some),
+    ("fault delay", resilience.fault_delay),
+    ("retries", resilience.retries),
+    ("timeout", resilience.timeout),
+    ("known host, no matching route", boundaries.no_route),
+)
+"""What each route of feature-tour.yaml promises."""
+
+
+def all_checks(shop: Shop) -> list[Check]:
+    """Return the checks, those of the tour once at the ingress and once at a sidecar."""
+    checks = [Check("a page through the whole mesh", "ingress", partial(boundaries.whole_page, shop))]
+    for door in (ingress(shop, TOUR_HOST), sidecar(shop, TOUR_SERVICE)):
+        checks += [Check(tried, door.name, partial(run, door)) for tried, run in ROUTES]
+        checks.append(Check("mirroring", door.name, partial(routing.mirroring, shop, door)))
+    checks += [
+        Check("unknown host", "ingress", partial(boundaries.unknown_host, shop)),
+        Check("ServiceEntry for a host outside", "sidecar", partial(boundaries.service_entry, shop)),
+        Check("REGISTRY_ONLY refuses an unknown host", "sidecar", partial(boundaries.registry_only, shop)),
+        Check("a changed YAML is served", "ingress", partial(boundaries.live_change, shop)),
+    ]
+    return checks
+
+
+async def perform(checks: Sequence[Check]) -> AsyncIterator[Outcome]:
+    """Make the checks one after the other; one that cannot be made has failed."""
+    for check in checks:
+        try:
+            finding = await check.run()
+        except (httpx.HTTPError, ValueError) as error:
+            finding = Finding("an answer", f"{type(error).__name__}: {error}", passed=False)
+        yield Outcome(check, finding)
+
+
+def report(outcomes: Sequence[Outcome]) -> Table:
+    """Return the table of what was tried, expected and seen."""
+    table = Table(title="What was tried with real requests", title_justify="left")
+    for heading in ("", "tried", "at the", "expected", "seen"):
+        table.add_column(heading, overflow="fold")
+    for outcome in outcomes:
+        finding = outcome.finding
+        mark = "[green]ok[/green]" if finding.passed else "[bold red]FAILED[/bold red]"
+        table.add_row(
+            mark, outcome.check.tried, outcome.check.door, Text(finding.expected), Text(finding.seen)
+        )
+    return table

@@ -1,0 +1,66 @@
+"""What the control plane says of the shop's proxies: the JSON of its `/status` (docs/operations.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from mizzen.demo.shop import Shop
+
+SERVICES = ("CDS", "EDS", "LDS", "RDS")
+"""The discovery services that the proxies of the shop use."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyStatus:
+    """One proxy: its name, and for each discovery service whether it has accepted what it was sent."""
+
+    name: str
+    states: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class MeshStatus:
+    """All proxies, and what is wrong: documents with errors, resources that an Envoy rejected."""
+
+    proxies: tuple[ProxyStatus, ...]
+    problems: tuple[str, ...]
+
+
+async def mesh_status(shop: Shop) -> MeshStatus | None:
+    """Ask the control plane, or return None if it does not answer."""
+    try:
+        answer = await shop.client.get(f"http://{shop.control_plane.admin}/status", timeout=1.0)
+        return parse_status(answer.raise_for_status().json())
+    except (httpx.HTTPError, ValueError):
+        return None
+
+
+def parse_status(status: Mapping[str, Any]) -> MeshStatus:
+    """Read the JSON of `/status`."""
+    proxies = (
+        ProxyStatus(
+            name=proxy["id"].removesuffix(".default"),
+            states={service: held["state"] for service, held in proxy["types"].items()},
+        )
+        for proxy in status["proxies"]
+    )
+    return MeshStatus(
+        proxies=tuple(sorted(proxies, key=lambda proxy: proxy.name)), problems=tuple(_problems(status))
+    )
+
+
+def _problems(status: Mapping[str, Any]) -> Iterator[str]:
+    for finding in status["configuration"]["findings"]:
+        if finding["severity"] == "error":
+            path = f"{finding['path']}: " if finding["path"] else ""
+            yield f"{finding['file']}:{finding['line']}: {path}{finding['message']}"
+    for rejection in status["rejections"]:
+        places = ", ".join(place for resource in rejection["resources"] for place in resource["origins"])
+        yield (
+            f"{rejection['proxy']} rejected {rejection['type']}: {rejection['message']}"
+            + (f" (from {places})" if places else "")
+        )

@@ -1,0 +1,126 @@
+"""A demonstration from its start to its end: `run` until Ctrl-C, or `check` and be done."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.live import Live
+
+from mizzen.demo.checks import all_checks, perform, report
+from mizzen.demo.errors import DemoError
+from mizzen.demo.live_table import picture
+from mizzen.demo.observation import Window, observe
+from mizzen.demo.options import Options
+from mizzen.demo.proxy_status import mesh_status
+from mizzen.demo.shop import Progress, Shop, open_shop
+from mizzen.demo.traffic import Visitors
+
+REFRESH_SECONDS = 0.5
+PLAIN_REFRESH_SECONDS = 5.0
+"""How often the picture is printed where it cannot be drawn over: into a file or a pipe."""
+
+ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+async def run(options: Options) -> int:
+    """Run the shop and show it until Ctrl-C; return 0, or 1 after a failure, which stderr tells."""
+    return await _guarded(lambda console: _show(options, console))
+
+
+async def check(options: Options) -> int:
+    """Run the shop, check it with real requests and print the table; return 0 only if everything was seen."""
+    return await _guarded(lambda console: _check(options, console))
+
+
+async def _guarded(work: Callable[[Console], Awaitable[int]]) -> int:
+    console = Console(soft_wrap=not sys.stdout.isatty())
+    errors = Console(stderr=True, soft_wrap=True)
+    with _ended_by_signals():
+        try:
+            return await work(console)
+        except DemoError as error:
+            for line in (str(error), *getattr(error, "__notes__", ())):
+                errors.print(line, style="red", markup=False, highlight=False)
+            return 1
+        except asyncio.CancelledError:
+            console.print("\nEnded, and every process with it.")
+            return 0
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Let the first signal to end cancel this task, which then cleans up; a second one ends at once."""
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    assert task is not None
+    asked = False
+
+    def on_signal(number: signal.Signals) -> None:
+        nonlocal asked
+        if asked:
+            os._exit(128 + number)  # the kernel ends the children with their parent
+        asked = True
+        task.cancel()
+
+    for number in ENDING_SIGNALS:
+        loop.add_signal_handler(number, on_signal, number)
+    try:
+        yield
+    finally:
+        for number in ENDING_SIGNALS:
+            loop.remove_signal_handler(number)
+
+
+def _progress(console: Console) -> Progress:
+    return lambda done: console.print(f"[green]✓[/green] {done}", highlight=False)
+
+
+async def _show(options: Options, console: Console) -> int:
+    console.print("Starting a mesh on this machine...")
+    async with open_shop(options, _progress(console)) as shop:
+        visitors = Visitors(shop.client, f"{shop.topology.url}/productpage", options.rate)
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(visitors.run()), group.create_task(_draw(shop, visitors, console))]
+            ended = await shop.wait_for_an_end()
+            for task in tasks:
+                task.cancel()
+        raise ended.ended()
+
+
+async def _draw(shop: Shop, visitors: Visitors, console: Console) -> None:
+    window = Window()
+
+    async def look() -> object:
+        observation, status = await asyncio.gather(observe(shop), mesh_status(shop))
+        window.add(observation)
+        return picture(shop.topology, shop.rules, window, visitors, status)
+
+    if not console.is_terminal:
+        while True:
+            console.print(await look())
+            await asyncio.sleep(PLAIN_REFRESH_SECONDS)
+    with Live(console=console, auto_refresh=False) as live:
+        while True:
+            live.update(await look(), refresh=True)  # type: ignore[arg-type]
+            await asyncio.sleep(REFRESH_SECONDS)
+
+
+async def _check(options: Options, console: Console) -> int:
+    console.print("Starting a mesh on this machine...")
+    async with open_shop(options, _progress(console)) as shop:
+        checks = all_checks(shop)
+        outcomes = []
+        async for outcome in perform(checks):
+            outcomes.append(outcome)
+            if console.is_terminal:
+                console.print(f"{len(outcomes)} of {len(checks)} checks", end="\r")
+    failed = [outcome for outcome in outcomes if not outcome.finding.passed]
+    console.print(report(outcomes))
+    console.print(f"{len(outcomes) - len(failed)} of {len(outcomes)} as expected")
+    return 1 if failed else 0

@@ -1,0 +1,216 @@
+"""The running shop: the control plane, the programs, an Envoy for each and one as the ingress."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from mizzen.demo.child_process import ChildProcess
+from mizzen.demo.control_plane import ControlPlane
+from mizzen.demo.envoy_process import EnvoyProcess, find_envoy
+from mizzen.demo.errors import DemoError
+from mizzen.demo.loopback import pick_network, pick_port
+from mizzen.demo.options import Options
+from mizzen.demo.topology import (
+    ADMIN_PORT,
+    GATEWAY_PORT,
+    HOSTS,
+    PORTS,
+    Topology,
+    Workload,
+    gateway_node,
+    instance_yaml,
+    sidecar_node,
+)
+from mizzen.translator.bootstrap import bootstrap_json
+
+SHOP_HOST = "bookinfo.example.com"
+POLL_SECONDS = 0.05
+
+Progress = Callable[[str], None]
+"""Is told, in a few words, what has just been done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """A shop that answers."""
+
+    topology: Topology
+    control_plane: ControlPlane
+    children: tuple[ChildProcess, ...]
+    client: httpx.AsyncClient
+    rules: Path
+    """The YAML that people edit."""
+    private_rules: Path
+    """The directory of the YAML that places this run; the control plane watches it too."""
+
+    async def wait_for_an_end(self) -> ChildProcess:
+        """Wait until one of the processes ends, which none should."""
+        tasks = {asyncio.create_task(child.wait()): child for child in self.children}
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+        return tasks[done.pop()]
+
+
+class _Starter:
+    """Starts what a shop consists of, and sees to it that everything started is ended, however that goes."""
+
+    def __init__(
+        self,
+        topology: Topology,
+        directory: Path,
+        rules: Path,
+        client: httpx.AsyncClient,
+        stack: AsyncExitStack,
+    ) -> None:
+        self.topology = topology
+        self.directory = directory
+        self.rules = rules
+        self.client = client
+        self.children: list[ChildProcess] = []
+        self._envoy = find_envoy()
+        stack.push_async_callback(self._stop_all)
+
+    async def _stop_all(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            for child in self.children:
+                group.create_task(child.stop())
+
+    async def control_plane(self, configuration: list[Path]) -> ControlPlane:
+        control_plane = await ControlPlane.start(
+            self.topology, configuration, self.directory / "control-plane.log"
+        )
+        self.children.append(control_plane.child)
+        await control_plane.wait_ready(self.client)
+        return control_plane
+
+    async def program(self, workload: Workload) -> None:
+        child = await ChildProcess.start(
+            f"{workload.name} (program)",
+            [sys.executable, self.rules / "apps" / f"{workload.app}.py"],
+            log=self.directory / f"{workload.name}-program.log",
+            environment={
+                "LISTEN": workload.app_endpoint,
+                "VERSION": workload.version,
+                "MESH_EGRESS": workload.egress_address,
+            },
+        )
+        self.children.append(child)
+        await self._wait_for(f"http://{workload.app_endpoint}/health", child)
+
+    async def sidecar(self, workload: Workload) -> None:
+        await self._proxy(workload.name, sidecar_node(workload), f"{workload.address}:{ADMIN_PORT}")
+
+    async def gateway(self) -> None:
+        admin = f"{self.topology.gateway_address}:{ADMIN_PORT}"
+        await self._proxy("istio-ingressgateway", gateway_node(self.topology), admin)
+
+    async def _proxy(self, name: str, node: dict[str, object], admin: str) -> None:
+        bootstrap = bootstrap_json(node=node, xds_address=self.topology.xds_address, admin_address=admin)
+        envoy = await EnvoyProcess.start(
+            f"{name} (envoy)", bootstrap, admin=admin, directory=self.directory, binary=self._envoy
+        )
+        self.children.append(envoy.child)
+        await envoy.wait_ready(self.client)
+
+    async def answering(self) -> None:
+        """Wait until the shop answers at the ingress."""
+        headers = {"host": SHOP_HOST}
+        await self._wait_for(f"{self.topology.url}/api/v1/products/0/reviews", None, headers)
+
+    async def _wait_for(
+        self,
+        url: str,
+        child: ChildProcess | None,
+        headers: dict[str, str] | None = None,
+        seconds: float = 20.0,
+    ) -> None:
+        answer = "nobody answers"
+        try:
+            async with asyncio.timeout(seconds):
+                while child is None or child.returncode is None:
+                    try:
+                        response = await self.client.get(url, headers=headers)
+                    except httpx.TransportError as error:
+                        answer = str(error) or type(error).__name__
+                    else:
+                        if response.is_success:
+                            return
+                        answer = f"status {response.status_code}: {response.text[:200]}"
+                    await asyncio.sleep(POLL_SECONDS)
+                raise child.ended()
+        except TimeoutError as error:
+            raise DemoError(f"{url} does not answer after {seconds:g} s: {answer}") from error
+
+
+@asynccontextmanager
+async def open_shop(options: Options, progress: Progress) -> AsyncIterator[Shop]:
+    """Run a shop while the context lasts; at its end every process is ended and the run's files are removed.
+
+    After a failure the files stay, for the logs in them. Raises DemoError if the shop does not get to answer.
+    """
+    rules = options.shop_directory()
+    topology = Topology(
+        pick_network(HOSTS, PORTS),
+        pick_port("127.0.0.1", options.port or GATEWAY_PORT, strict=options.port is not None),
+    )
+    directory = Path(tempfile.mkdtemp(prefix="mizzen-demo-"))
+    keep = False
+    try:
+        async with AsyncExitStack() as stack:
+            client = await stack.enter_async_context(httpx.AsyncClient(timeout=10.0, trust_env=False))
+            yield await _start(_Starter(topology, directory, rules, client, stack), progress)
+    except Exception as error:
+        keep = True
+        error.add_note(f"The logs of this run are kept in {directory}")
+        raise
+    finally:
+        if not keep:
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+async def _start(starter: _Starter, progress: Progress) -> Shop:
+    topology = starter.topology
+    private_rules = starter.directory / "rules"
+    private_rules.mkdir()
+    (private_rules / "workloads.yaml").write_text(instance_yaml(topology), encoding="utf-8")
+    try:
+        async with asyncio.TaskGroup() as group:
+            control_plane = group.create_task(starter.control_plane([starter.rules, private_rules]))
+            for workload in topology.workloads:
+                group.create_task(starter.program(workload))
+        progress(
+            f"control plane at {topology.xds_address}, and {len(topology.workloads)} programs of the shop"
+        )
+        sidecars = [workload for workload in topology.workloads if workload.in_mesh]
+        async with asyncio.TaskGroup() as group:
+            for workload in sidecars:
+                group.create_task(starter.sidecar(workload))
+            group.create_task(starter.gateway())
+        progress(f"{len(sidecars)} Envoys as sidecars, and one as the ingress")
+    except BaseExceptionGroup as several:
+        first = several.exceptions[0]
+        if isinstance(first, DemoError):
+            raise first from None
+        raise
+    await starter.answering()
+    progress("the shop answers")
+    return Shop(
+        topology,
+        control_plane.result(),
+        tuple(starter.children),
+        starter.client,
+        starter.rules,
+        private_rules,
+    )
