@@ -1,0 +1,59 @@
+"""Asking the validators about a spec that is written as YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+import yaml
+
+from mizzen.config.diagnostics import Diagnostic, Origin
+from mizzen.config.document import Config
+from mizzen.config.models import SPECS
+from mizzen.config.validation import VALIDATORS
+
+Validate = Callable[..., list[Diagnostic]]
+
+
+class DepthAsLine:
+    """Lines of a document in which a field at depth n stands in line n."""
+
+    def line_of(self, path: Sequence[str | int]) -> int:
+        return len(path)
+
+
+@pytest.fixture
+def validate() -> Validate:
+    """validate(kind, spec, name=..., labels=..., annotations=...): what the validator of the kind finds."""
+
+    def ask(kind: str, spec: str, *, name: str = "thing", **metadata: Any) -> list[Diagnostic]:
+        config = Config(
+            api_version="networking.istio.io/v1",
+            kind=kind,
+            namespace="shop",
+            name=name,
+            spec=SPECS[kind].model_validate(yaml.safe_load(spec)),
+            origin=Origin("mesh.yaml", 1),
+            lines=DepthAsLine(),
+            **metadata,
+        )
+        return VALIDATORS[kind](config)
+
+    return ask
+
+
+@pytest.fixture
+def expect(validate: Validate) -> Callable[..., None]:
+    """expect(kind, bad, good, path, words, severity, code): one finding for `bad`, none for `good`."""
+
+    def check(
+        kind: str, bad: str, good: str, path: str, words: str, severity: str = "error", code: str = "IST0106"
+    ) -> None:
+        found = validate(kind, bad)
+        assert [(it.severity.value, it.code, it.path) for it in found] == [(severity, code, path)], found
+        assert words in found[0].message
+        assert "; " in found[0].message, "a message says what is wrong; what would be right"
+        assert validate(kind, good) == []
+
+    return check
