@@ -186,7 +186,7 @@ def _is_ip(host: str) -> bool:
 
 def _set_runtime(message: bootstrap_pb2.Bootstrap) -> None:
     layer = message.layered_runtime.layers.add(name="static")
-    # Envoy refuses regular expressions of more than 100 instructions unless told otherwise; Istio lifts that too.
+    # Envoy refuses regular expressions of more than 100 instructions unless told otherwise.
     layer.static_layer.fields["re2.max_program_size.error_level"].number_value = _RE2_MAX_PROGRAM_SIZE
     message.layered_runtime.layers.add(name="admin").admin_layer.SetInParent()
 

@@ -12,13 +12,14 @@ from envoy.config.cluster.v3 import cluster_pb2
 from envoy.extensions.clusters.dynamic_forward_proxy.v3 import cluster_pb2 as forward_proxy_pb2
 
 from mizzen.config.mesh_config import MeshConfig
-from mizzen.config.models import ClientTLSMode, ConnectionPoolSettings, TcpKeepalive
+from mizzen.config.models import ClientTLSMode
 from mizzen.mesh.destination_rules import MergedDestinationRule
 from mizzen.mesh.profile import OutboundProfile
 from mizzen.mesh.service import EndpointPool, Service
 from mizzen.translator.circuit_breakers import apply_circuit_breakers
 from mizzen.translator.cluster_names import alt_stat_name, dns_cache_name
-from mizzen.translator.config_sources import aggregated_config_source, duration
+from mizzen.translator.config_sources import aggregated_config_source
+from mizzen.translator.connection_settings import apply_connection_settings
 from mizzen.translator.destinations import Destination, Discovery, destinations, races_addresses
 from mizzen.translator.dns_resolution import apply_dns_settings, dns_cache_config
 from mizzen.translator.endpoints import cluster_load_assignment, policy_of, proxy_place
@@ -33,7 +34,7 @@ from mizzen.translator.upstream_protocol import (
     http_version,
 )
 from mizzen.translator.upstream_tls import UpstreamTls, apply_upstream_tls, needs_identities, upstream_tls
-from mizzen.xds import Resource
+from mizzen.xds.resource import Resource
 
 _Cluster = cluster_pb2.Cluster
 
@@ -60,8 +61,9 @@ def outbound_clusters(
     """Return the clusters of `service` for proxies of `profile`.
 
     `pool` is read for names that are resolved (they stand in the cluster) and for the identities that mutual
-    TLS demands. A DNS cluster without endpoints is left out, so that its routes answer 503 at once. `mtls_mode`
-    is PeerAuthentication's word on the service. `sni_dnat` gives the clusters of AUTO_PASSTHROUGH gateways.
+    TLS demands. A DNS cluster without endpoints is left out, so that its routes answer 503 at once.
+    `mtls_mode` is PeerAuthentication's word on the service (DISABLE, PERMISSIVE or STRICT). `sni_dnat` gives
+    the clusters of AUTO_PASSTHROUGH gateways.
     """
     origins = service.origins + (() if rule is None else tuple(each.origin for each in rule.configs))
     resources = []
@@ -184,29 +186,6 @@ def _set_discovery(
         race = races_addresses(destination.service)
         apply_dns_settings(cluster, profile.ip_family, mesh_config.dns_refresh_rate, race=race)
     return True
-
-
-def apply_connection_settings(
-    cluster: Any, pool: ConnectionPoolSettings | None, mesh_config: MeshConfig
-) -> None:
-    """Set connect timeout and keep-alive: the rule's, else the mesh's (keep-alive attribute by attribute)."""
-    tcp = None if pool is None else pool.tcp
-    timeout = mesh_config.connect_timeout if tcp is None else tcp.connect_timeout
-    cluster.connect_timeout.CopyFrom(duration(timeout or mesh_config.connect_timeout))
-    for keepalive in (mesh_config.tcp_keepalive, None if tcp is None else tcp.tcp_keepalive):
-        if keepalive is not None:
-            _set_keepalive(cluster.upstream_connection_options.tcp_keepalive, keepalive)
-
-
-def _set_keepalive(message: Any, keepalive: TcpKeepalive) -> None:
-    """An empty block is enough to switch keep-alive on, with the system's own times."""
-    message.SetInParent()
-    if keepalive.probes:
-        message.keepalive_probes.value = keepalive.probes
-    if keepalive.time is not None:
-        message.keepalive_time.value = int(keepalive.time.total_seconds())
-    if keepalive.interval is not None:
-        message.keepalive_interval.value = int(keepalive.interval.total_seconds())
 
 
 def _set_forward_proxy(

@@ -44,7 +44,7 @@ def apply_dns_settings(cluster: Any, family: IPFamily, refresh_rate: Any, *, rac
 
 
 def dns_cache_config(name: str, family: IPFamily) -> dns_cache_pb2.DnsCacheConfig:
-    """Return the DNS cache of a dynamic forward proxy. The cluster and the filter that name the same cache must
+    """Return the DNS cache of a dynamic forward proxy. The cluster and the filter that name one cache must
     hold the very same configuration, or Envoy refuses the second."""
     return dns_cache_pb2.DnsCacheConfig(
         name=name, dns_lookup_family=lookup_family(family), typed_dns_resolver_config=_RESOLVER

@@ -9,7 +9,7 @@ from collections.abc import Hashable, Iterable, Mapping
 from ipaddress import ip_address
 from typing import Any
 
-from envoy.config.core.v3 import base_pb2
+from envoy.config.core.v3 import health_check_pb2
 from envoy.config.endpoint.v3 import endpoint_pb2
 
 from mizzen.config.mesh_config import MeshConfig
@@ -25,7 +25,7 @@ from mizzen.translator.localities import (
     group_by_locality,
     locality_policy,
 )
-from mizzen.xds import Resource
+from mizzen.xds.resource import Resource
 
 _UNIX = "unix://"
 _DRAINING_LABEL = "istio.io/draining"
@@ -34,7 +34,10 @@ _PERSISTENT_SESSION_LABEL = "istio.io/persistent-session"
 _CANONICAL_NAME = ("service.istio.io/canonical-name", "app.kubernetes.io/name", "app")
 _CANONICAL_REVISION = ("service.istio.io/canonical-revision", "app.kubernetes.io/version", "version")
 
-_HEALTH = {HealthStatus.UNHEALTHY: base_pb2.UNHEALTHY, HealthStatus.DRAINING: base_pb2.DRAINING}
+_HEALTH = {
+    HealthStatus.UNHEALTHY: health_check_pb2.UNHEALTHY,
+    HealthStatus.DRAINING: health_check_pb2.DRAINING,
+}
 
 
 def load_assignments(

@@ -14,7 +14,13 @@ from itertools import groupby
 from envoy.config.cluster.v3 import cluster_pb2
 
 from mizzen.config.mesh_config import MeshConfig
-from mizzen.config.models import LoadBalancerSettings, LocalityDistribute, LocalityFailover
+from mizzen.config.models import (
+    LoadBalancerSettings,
+    LocalityDistribute,
+    LocalityFailover,
+    LocalityLoadBalancerSetting,
+    ZoneAwareLoadBalancerSetting,
+)
 from mizzen.mesh.profile import OutboundProfile
 from mizzen.mesh.service import Endpoint, Locality, Service
 
@@ -75,9 +81,7 @@ def locality_policy(
         return LocalityPolicy(failover_priority=preference, weighted=True)
     if mesh.zone_aware_lb_setting is not None:
         return _zone_aware(mesh.zone_aware_lb_setting)
-    if mesh.locality_lb_setting is not None:
-        return _by_setting(mesh.locality_lb_setting, has_outlier_detection)
-    return LocalityPolicy(by_locality=has_outlier_detection)
+    return _by_setting(mesh.locality_lb_setting, has_outlier_detection)
 
 
 def apply_locality_settings(cluster: cluster_pb2.Cluster, policy: LocalityPolicy) -> None:
@@ -129,33 +133,29 @@ def arrange(
     return _compact(arranged)
 
 
-def _by_setting(setting: object, has_outlier_detection: bool) -> LocalityPolicy:
-    enabled = getattr(setting, "enabled", None)
-    if enabled is False:
+def _by_setting(setting: LocalityLoadBalancerSetting, has_outlier_detection: bool) -> LocalityPolicy:
+    if setting.enabled is False:
         return LocalityPolicy()
-    distribute = tuple(getattr(setting, "distribute", ()))
-    if distribute:
-        return LocalityPolicy(distribute=distribute, weighted=True)
+    if setting.distribute:
+        return LocalityPolicy(distribute=setting.distribute, weighted=True)
     if not has_outlier_detection:
         return LocalityPolicy()
-    failover = tuple(getattr(setting, "failover", ()))
-    priority = tuple(getattr(setting, "failover_priority", ()))
     return LocalityPolicy(
-        failover=failover,
-        failover_priority=priority,
-        by_locality=bool(failover) or not priority,
-        weighted=bool(failover or priority),
+        failover=setting.failover,
+        failover_priority=setting.failover_priority,
+        by_locality=bool(setting.failover) or not setting.failover_priority,
+        weighted=bool(setting.failover or setting.failover_priority),
     )
 
 
-def _zone_aware(setting: object) -> LocalityPolicy:
-    if getattr(setting, "enabled", None) is False:
+def _zone_aware(setting: ZoneAwareLoadBalancerSetting) -> LocalityPolicy:
+    if setting.enabled is False:
         return LocalityPolicy(zone_aware=False)
     return LocalityPolicy(
-        failover=tuple(getattr(setting, "failover", ())),
-        failover_priority=tuple(getattr(setting, "failover_priority", ())),
+        failover=setting.failover,
+        failover_priority=setting.failover_priority,
         zone_aware=True,
-        min_cluster_size=getattr(setting, "min_cluster_size", None),
+        min_cluster_size=setting.min_cluster_size,
     )
 
 
@@ -169,7 +169,7 @@ def _group(members: Iterable[Endpoint]) -> LocalityGroup:
 
 
 def locality_matches(locality: Locality, pattern: str) -> bool:
-    """Return whether `pattern` covers `locality`: `region/zone/subzone`, where `*` or a missing tail is any."""
+    """Return whether `pattern` (`region/zone/subzone`; `*` or a missing tail is any) covers `locality`."""
     wanted = Locality.parse(pattern)
     return (
         wanted.region in ("*", locality.region)

@@ -1,8 +1,8 @@
 """The names under which proxies ask for certificates, and where they ask.
 
-Istio's names (pkg/model/authentication.go, pilot/pkg/credentials). A proxy of ours has no local agent that reads
-files for it, so every secret comes over the aggregated stream; those that name files hold their paths, and Envoy
-reads the files on its own machine, again whenever their directory changes.
+Istio's names (pkg/model/authentication.go, pilot/pkg/credentials). A proxy of ours has no local agent that
+reads files for it, so every secret comes over the aggregated stream; those that name files hold their paths,
+and Envoy reads the files on its own machine, again whenever their directory changes.
 """
 
 from __future__ import annotations

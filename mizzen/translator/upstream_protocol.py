@@ -15,7 +15,7 @@ from envoy.config.core.v3 import protocol_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 from google.protobuf import any_pb2
 
-from mizzen.config.mesh_config import MeshConfig
+from mizzen.config.mesh_config import MeshConfig, MeshH2UpgradePolicy
 from mizzen.config.models import ConnectionPoolSettings, H2UpgradePolicy
 from mizzen.mesh.service import Protocol
 from mizzen.translator.config_sources import duration
@@ -36,12 +36,18 @@ class HttpVersion(Enum):
 
 
 def http_version(
-    protocol: Protocol, pool: ConnectionPoolSettings | None, mesh_config: MeshConfig, *, gateway: bool
+    protocol: Protocol,
+    pool: ConnectionPoolSettings | None,
+    mesh_config: MeshConfig,
+    *,
+    gateway: bool,
+    upgrades: bool = True,
 ) -> HttpVersion:
     """Return what a cluster for a port of `protocol` speaks.
 
     A rule's h2UpgradePolicy holds for any port, the mesh's only for HTTP ports. Where the protocol is
-    detected on the wire, sidecars follow the client; gateways, which detect nothing, speak HTTP/1.1.
+    detected on the wire, sidecars follow the client; gateways, which detect nothing, speak HTTP/1.1. Inbound
+    clusters know no `upgrades`: the workload is spoken to as its service says.
     """
     http = None if pool is None else pool.http
     if http is not None and http.use_client_protocol:
@@ -50,10 +56,10 @@ def http_version(
         return HttpVersion.HTTP2
     policy = H2UpgradePolicy.DEFAULT if http is None else http.h2_upgrade_policy
     if policy == H2UpgradePolicy.DEFAULT:
-        upgrade = protocol.is_http and mesh_config.h2_upgrade_policy == H2UpgradePolicy.UPGRADE
+        upgrade = protocol.is_http and mesh_config.h2_upgrade_policy == MeshH2UpgradePolicy.UPGRADE
     else:
         upgrade = policy == H2UpgradePolicy.UPGRADE
-    if upgrade:
+    if upgrade and upgrades:
         return HttpVersion.HTTP2
     return HttpVersion.CLIENTS if protocol.is_auto and not gateway else HttpVersion.ENVOY_DEFAULT
 

@@ -47,7 +47,7 @@ MESH_ALPN = "istio"
 
 @dataclass(frozen=True, slots=True)
 class UpstreamTls:
-    """TLS as decided for one cluster: `automatic` where no rule asked for it, and endpoints choose for themselves.
+    """TLS as decided for one cluster. `automatic`: no rule asked for it, and endpoints choose for themselves.
 
     `certificate` is the SDS name of the client's certificate, empty for none. `roots` is the SDS name of the
     roots, empty where the server's certificate is not verified.
@@ -73,8 +73,8 @@ def upstream_tls(
 ) -> UpstreamTls | None:
     """Return the TLS of a cluster, or None for plain text.
 
-    `mtls_mode` is what PeerAuthentication says for the service's namespace: with DISABLE there is no automatic
-    mutual TLS. Clusters of AUTO_PASSTHROUGH gateways never add TLS to what they pass on.
+    `mtls_mode` is what PeerAuthentication says for the service's namespace: with DISABLE there is no mutual
+    TLS unasked. Clusters of AUTO_PASSTHROUGH gateways never add TLS to what they pass on.
     """
     if destination.name.startswith("outbound_."):
         return None
@@ -85,7 +85,7 @@ def upstream_tls(
         return None
     if destination.discovery is Discovery.ORIGINAL_DST and not _all_speak_mtls(pool):
         return None
-    return _mesh_mutual(destination, None, pool, mesh_config)
+    return _mesh_mutual(destination, None, pool, profile, mesh_config)
 
 
 def needs_identities(settings: ClientTLSSettings | None, service: Service, mesh_config: MeshConfig) -> bool:
@@ -106,18 +106,29 @@ def _as_the_rule_says(
     if settings.mode == ClientTLSMode.DISABLE:
         return None
     if settings.mode == ClientTLSMode.ISTIO_MUTUAL:
-        return _mesh_mutual(destination, settings, pool, mesh_config)
+        return _mesh_mutual(destination, settings, pool, profile, mesh_config)
     names = rule_secret_names(settings, rule, profile)
     if names is None:
         return None
+    identities = settings.subject_alt_names or service_identities(destination.service, pool, mesh_config)
+    return _with_names(settings, names, identities)
+
+
+def plain_settings_tls(settings: ClientTLSSettings) -> UpstreamTls:
+    """Return the TLS of SIMPLE or MUTUAL settings that belong to no service: the mesh's outboundTrafficPolicy."""
+    names = _named_secrets(settings)
+    return _with_names(settings, names or ("", ""), settings.subject_alt_names)
+
+
+def _with_names(
+    settings: ClientTLSSettings, names: tuple[str, str], identities: tuple[str, ...]
+) -> UpstreamTls:
     certificate, roots = names
     verifies = not settings.insecure_skip_verify
     server_name = None
     if not settings.sni:
-        server_name = ServerName(
-            auto_sni=True, auto_san_validation=verifies and not settings.subject_alt_names
-        )
-    identities = settings.subject_alt_names or service_identities(destination.service, pool, mesh_config)
+        checks_host = verifies and not settings.subject_alt_names
+        server_name = ServerName(auto_sni=True, auto_san_validation=checks_host)
     return UpstreamTls(
         mode=settings.mode,
         automatic=False,
@@ -133,51 +144,54 @@ def _as_the_rule_says(
 def rule_secret_names(
     settings: ClientTLSSettings, rule: MergedDestinationRule | None, profile: OutboundProfile
 ) -> tuple[str, str] | None:
-    """Return the SDS names of the certificate and the roots of SIMPLE and MUTUAL, or None where Istio, lacking
-    what it needs, configures no TLS at all: MUTUAL without its files, or a credentialName for a sidecar whose
-    rule selects no workload."""
-    roots = ""
+    """Return the SDS names of the certificate and the roots of SIMPLE and MUTUAL.
+
+    None where Istio, lacking what it needs, configures no TLS at all: MUTUAL without its files, or a
+    credentialName for a sidecar whose rule selects no workload.
+    """
+    if (
+        settings.credential_name
+        and profile.type != "router"
+        and not (rule is not None and rule.workload_selector is not None)
+    ):
+        return None
+    if profile.tls_client_cert_chain and settings.mode == ClientTLSMode.MUTUAL:
+        return _proxy_files(profile)
+    return _named_secrets(settings)
+
+
+def _named_secrets(settings: ClientTLSSettings) -> tuple[str, str] | None:
+    mutual = settings.mode == ClientTLSMode.MUTUAL
     certificate = ""
     if settings.credential_name:
-        if profile.type != "router" and not _selects_workloads(rule):
-            return None
-        if settings.mode == ClientTLSMode.MUTUAL:
-            certificate = credential_secret_name(settings.credential_name)
+        certificate = credential_secret_name(settings.credential_name) if mutual else ""
         roots = ca_secret_name(settings.credential_name)
     else:
-        if settings.mode == ClientTLSMode.MUTUAL:
-            if not settings.client_certificate or not settings.private_key:
-                return None
+        if mutual and not (settings.client_certificate and settings.private_key):
+            return None
+        if mutual:
             certificate = file_certificate_name(settings.client_certificate, settings.private_key)
         roots = file_root_name(settings.ca_certificates)
     return certificate, "" if settings.insecure_skip_verify else roots
 
 
-def _selects_workloads(rule: MergedDestinationRule | None) -> bool:
-    return rule is not None and any(config.spec.workload_selector is not None for config in rule.configs)
-
-
-def upstream_secret_names(rule: MergedDestinationRule | None, profile: OutboundProfile) -> frozenset[str]:
-    """Return the SDS names that the clusters of `rule` may ask for, but the workload's own certificate."""
-    if rule is None:
-        return frozenset()
-    names: set[str] = set()
-    for policy in (rule.traffic_policy, *(subset.traffic_policy for subset in rule.subsets)):
-        if policy is None:
-            continue
-        for settings in (policy.tls, *(port.tls for port in policy.port_level_settings)):
-            if settings is not None and settings.mode in (ClientTLSMode.SIMPLE, ClientTLSMode.MUTUAL):
-                names.update(rule_secret_names(settings, rule, profile) or ())
-    return frozenset(names - {""})
+def _proxy_files(profile: OutboundProfile) -> tuple[str, str]:
+    """The certificate that the proxy's own metadata names (TLS_CLIENT_CERT_CHAIN and its kin)."""
+    certificate = file_certificate_name(profile.tls_client_cert_chain, profile.tls_client_key)
+    return certificate, file_root_name(profile.tls_client_root_cert)
 
 
 def _mesh_mutual(
     destination: Destination,
     settings: ClientTLSSettings | None,
     pool: EndpointPool | None,
+    profile: OutboundProfile,
     mesh_config: MeshConfig,
 ) -> UpstreamTls:
     service = destination.service
+    certificate, roots = WORKLOAD_CERTIFICATE, TRUST_BUNDLE
+    if settings is not None and profile.tls_client_cert_chain:
+        certificate, roots = _proxy_files(profile)
     sni = settings.sni if settings is not None else ""
     identities = settings.subject_alt_names if settings is not None else ()
     return UpstreamTls(
@@ -185,8 +199,8 @@ def _mesh_mutual(
         automatic=settings is None,
         sni=sni or sni_dnat_cluster_name(destination.port.number, destination.subset_name, service.hostname),
         subject_alt_names=identities or service_identities(service, pool, mesh_config),
-        certificate=WORKLOAD_CERTIFICATE,
-        roots=TRUST_BUNDLE,
+        certificate=certificate,
+        roots=roots,
     )
 
 

@@ -1,0 +1,232 @@
+"""Inbound clusters: from a sidecar to the workload beside it, one for each port that the workload listens on.
+
+Source: pilot/pkg/networking/core/cluster.go of Istio (buildInboundClusters); Sidecar.ingress of
+https://istio.io/latest/docs/reference/config/networking/sidecar/#IstioIngressListener
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.core.v3 import address_pb2
+
+from mizzen.config.diagnostics import Origin
+from mizzen.config.document import Config
+from mizzen.config.mesh_config import InboundTrafficPolicyMode, MeshConfig
+from mizzen.config.models import ConnectionPoolSettings, IstioIngressListener, Sidecar
+from mizzen.mesh.destination_rules import MergedDestinationRule, effective_traffic_policy
+from mizzen.mesh.profile import IPFamily
+from mizzen.mesh.protocols import parse_protocol
+from mizzen.mesh.proxy import Proxy
+from mizzen.mesh.registry import ServiceInstance
+from mizzen.mesh.service import Protocol, Service
+from mizzen.translator.circuit_breakers import apply_circuit_breakers
+from mizzen.translator.cluster_names import alt_stat_name, inbound_cluster_name
+from mizzen.translator.clusters_outbound import add_service
+from mizzen.translator.clusters_static import inbound_passthrough_cluster, inbound_source
+from mizzen.translator.connection_settings import apply_connection_settings
+from mizzen.translator.upstream_protocol import HTTP_PROTOCOL_OPTIONS, http_protocol_options, http_version
+from mizzen.xds.resource import Resource
+
+_Cluster = cluster_pb2.Cluster
+
+_NEVER_SECONDS = 9223372036
+"""Some 292 years: the most that Istio's clock can say. The workload's address never goes stale."""
+
+RuleFor = Callable[[Service], MergedDestinationRule | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Inbound:
+    """One port of the workload: `target` None goes to the address that the client dialled."""
+
+    port: int
+    protocol: Protocol
+    services: tuple[Service, ...]
+    service_port: int
+    service_port_name: str
+    target: address_pb2.Address | None
+    bind_source: bool
+    pool: ConnectionPoolSettings | None
+    origins: tuple[Origin, ...]
+
+
+def inbound_clusters(
+    proxy: Proxy,
+    instances: Sequence[ServiceInstance],
+    sidecar: Config[Sidecar] | None,
+    rule_for: RuleFor,
+    mesh_config: MeshConfig,
+) -> tuple[Resource, ...]:
+    """Return a sidecar's clusters towards its workload; none for a gateway.
+
+    `instances` are the services that the workload belongs to, in their order: of two on one port the first
+    decides. Sidecar.ingress takes their place if it says anything. `rule_for` finds a service's
+    DestinationRule, whose connection pool holds for inbound calls too unless the Sidecar has its own.
+    """
+    if proxy.type == "router":
+        return ()
+    if sidecar is not None and sidecar.spec.ingress:
+        wanted = _from_ingress(proxy, instances, sidecar, rule_for, mesh_config)
+    else:
+        wanted = _from_services(instances, sidecar, rule_for, mesh_config)
+    family = ip_family(proxy)
+    resources = [
+        Resource.of(_cluster(inbound, family, mesh_config), origins=inbound.origins) for inbound in wanted
+    ]
+    if proxy.interception_mode != "NONE":
+        resources.append(inbound_passthrough_cluster(family, mesh_config))
+    return tuple(resources)
+
+
+def ip_family(proxy: Proxy) -> IPFamily:
+    """Return which addresses the proxy has."""
+    if proxy.is_ipv6_only:
+        return "V6_ONLY"
+    return "V4_ONLY" if proxy.is_ipv4_only else "ALL"
+
+
+def _from_services(
+    instances: Sequence[ServiceInstance],
+    sidecar: Config[Sidecar] | None,
+    rule_for: RuleFor,
+    mesh_config: MeshConfig,
+) -> list[_Inbound]:
+    localhost = mesh_config.inbound_traffic_policy.mode == InboundTrafficPolicyMode.LOCALHOST
+    by_port: dict[int, list[ServiceInstance]] = {}
+    for instance in instances:
+        if instance.port.protocol is not Protocol.UDP:
+            by_port.setdefault(instance.target_port, []).append(instance)
+    found = []
+    for port, sharing in by_port.items():
+        first = sharing[0]
+        services = tuple(each.service for each in sharing if each.port.number == first.port.number)
+        own = None if sidecar is None else sidecar.spec.inbound_connection_pool
+        found.append(
+            _Inbound(
+                port=port,
+                protocol=first.port.protocol,
+                services=services,
+                service_port=first.port.number,
+                service_port_name=first.port.name,
+                target=_socket("127.0.0.1", port) if localhost else None,
+                bind_source=not localhost,
+                pool=own or _service_pool(first, rule_for, mesh_config),
+                origins=_origins(services, sidecar),
+            )
+        )
+    return found
+
+
+def _from_ingress(
+    proxy: Proxy,
+    instances: Sequence[ServiceInstance],
+    sidecar: Config[Sidecar],
+    rule_for: RuleFor,
+    mesh_config: MeshConfig,
+) -> list[_Inbound]:
+    found: dict[int, _Inbound] = {}
+    for listener in sidecar.spec.ingress:
+        port = listener.port
+        if port is None or port.number in found:
+            continue
+        instance = next((each for each in instances if each.target_port == port.number), None)
+        services = () if instance is None else (instance.service,)
+        target, bind_source = _default_endpoint(listener, proxy)
+        pool = listener.connection_pool or sidecar.spec.inbound_connection_pool
+        if pool is None and instance is not None:
+            pool = _service_pool(instance, rule_for, mesh_config)
+        found[port.number] = _Inbound(
+            port=port.number,
+            protocol=parse_protocol(port.protocol),
+            services=services,
+            service_port=port.number if instance is None else instance.port.number,
+            service_port_name=port.name,
+            target=target,
+            bind_source=bind_source,
+            pool=pool,
+            origins=_origins(services, sidecar),
+        )
+    return list(found.values())
+
+
+def _origins(services: Sequence[Service], sidecar: Config[Sidecar] | None) -> tuple[Origin, ...]:
+    origins = tuple(origin for service in services for origin in service.origins)
+    return origins if sidecar is None else (*origins, sidecar.origin)
+
+
+def _service_pool(
+    instance: ServiceInstance, rule_for: RuleFor, mesh_config: MeshConfig
+) -> ConnectionPoolSettings | None:
+    """Return the pool of the service's rule; one that selects workloads speaks of clients, not of servers."""
+    rule = rule_for(instance.service)
+    if rule is not None and rule.workload_selector is not None:
+        rule = None
+    return effective_traffic_policy(rule, instance.port.number, "", mesh_config).connection_pool
+
+
+def _default_endpoint(
+    listener: IstioIngressListener, proxy: Proxy
+) -> tuple[address_pb2.Address | None, bool]:
+    """Return where Sidecar.ingress.defaultEndpoint sends calls (None: where the client dialled), and whether
+    they come from the source address that iptables knows. 0.0.0.0 means the proxy's own address."""
+    text = listener.default_endpoint
+    if not text:
+        return None, True
+    if text.startswith("unix://"):
+        return address_pb2.Address(pipe=address_pb2.Pipe(path=text.removeprefix("unix://"))), False
+    host, _, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - Istio's word for the proxy's own address; nothing binds to it
+        wants_ipv6 = host == "::"
+        own = next((each for each in proxy.ip_addresses if (":" in each) == wants_ipv6), None)
+        return _socket(own or proxy.ip_addresses[0], int(port)), True
+    return _socket(host, int(port)), host not in ("127.0.0.1", "::1")
+
+
+def _socket(address: str, port: int) -> address_pb2.Address:
+    return address_pb2.Address(socket_address=address_pb2.SocketAddress(address=address, port_value=port))
+
+
+def _cluster(inbound: _Inbound, family: IPFamily, mesh_config: MeshConfig) -> Any:
+    name = inbound_cluster_name(inbound.port)
+    cluster = _Cluster(name=name, alt_stat_name=_stat_name(name, inbound, mesh_config))
+    if inbound.target is None:
+        cluster.type = _Cluster.ORIGINAL_DST
+        cluster.lb_policy = _Cluster.CLUSTER_PROVIDED
+        cluster.cleanup_interval.seconds = _NEVER_SECONDS
+    else:
+        cluster.type = _Cluster.STATIC
+        cluster.load_assignment.cluster_name = name
+        endpoint = cluster.load_assignment.endpoints.add().lb_endpoints.add().endpoint
+        endpoint.address.CopyFrom(inbound.target)
+    if inbound.bind_source:
+        cluster.upstream_bind_config.CopyFrom(inbound_source(family))
+    apply_circuit_breakers(cluster, inbound.pool)
+    apply_connection_settings(cluster, inbound.pool, mesh_config)
+    version = http_version(inbound.protocol, inbound.pool, mesh_config, gateway=False, upgrades=False)
+    options = http_protocol_options(version, inbound.pool)
+    if options is not None:
+        cluster.typed_extension_protocol_options[HTTP_PROTOCOL_OPTIONS].CopyFrom(options)
+    if inbound.services:
+        values = cluster.metadata.filter_metadata["istio"].fields["services"].list_value.values
+        for service in inbound.services:
+            add_service(values.add().struct_value.fields, service)
+    return cluster
+
+
+def _stat_name(name: str, inbound: _Inbound, mesh_config: MeshConfig) -> str:
+    pattern = mesh_config.inbound_cluster_stat_name
+    if not inbound.services:
+        return alt_stat_name(name)
+    return alt_stat_name(
+        name,
+        pattern,
+        hostname=inbound.services[0].hostname,
+        port=inbound.service_port,
+        port_name=inbound.service_port_name,
+        target_port=inbound.port,
+    )
