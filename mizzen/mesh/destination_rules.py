@@ -66,8 +66,8 @@ def merge_rules(
 ) -> MergedRules:
     """Merge rules of one host and one namespace, in the order: with a selector first, then the oldest.
 
-    A rule joins an earlier one if its exportTo names the same namespaces, or those and more, and both have the
-    same selector: its subsets of new names are added, and its trafficPolicy holds if there is none yet
+    A rule joins an earlier one if its exportTo names the same namespaces, or those and more, and both have
+    the same selector: its subsets of new names are added, and its trafficPolicy holds if there is none yet
     (Istio's mergeDestinationRule).
     """
     groups: list[list[Config[models.DestinationRule]]] = []

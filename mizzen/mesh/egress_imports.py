@@ -1,0 +1,167 @@
+"""What one egress listener of a Sidecar imports: services and VirtualServices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from operator import attrgetter
+from typing import Final
+
+from mizzen.config import models
+from mizzen.mesh.hosts import HostIndex, subset_of
+from mizzen.mesh.protocols import parse_protocol
+from mizzen.mesh.service import Protocol, Service
+from mizzen.mesh.virtual_service_index import Rules, VirtualServiceIndex, precedence
+from mizzen.mesh.virtual_services import MESH, VirtualServiceRule
+from mizzen.mesh.visibility import is_visible
+from mizzen.mesh.visible_services import pick_service
+
+ANY: Final = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class EgressHosts:
+    """The `hosts` of an egress listener: (namespace or `*`, host) to import, and those to leave out."""
+
+    imported: tuple[tuple[str, str], ...]
+    excluded: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def parse(cls, hosts: Iterable[str], namespace: str) -> EgressHosts:
+        """Read `namespace/host` entries; `.` is `namespace`, `~` before the namespace (or alone) excludes."""
+        imported: list[tuple[str, str]] = []
+        excluded: list[tuple[str, str]] = []
+        for entry in hosts:
+            place, slash, host = entry.partition("/")
+            if not slash:
+                continue
+            into = excluded if place.startswith("~") else imported
+            place = place.removeprefix("~") or ANY
+            into.append((namespace if place == "." else place, host))
+        return cls(tuple(imported), tuple(excluded))
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether all that is visible is imported."""
+        return (ANY, ANY) in self.imported and not self.excluded
+
+    def excludes(self, namespace: str, host: str) -> bool:
+        """Return whether `host` of `namespace` is left out."""
+        return any(place in (ANY, namespace) and subset_of(host, wide) for place, wide in self.excluded)
+
+
+def port_to_match(listener: models.IstioEgressListener) -> int:
+    """Return the port that services must have to be imported; 0: any (also for an HTTP proxy's port)."""
+    port = listener.port
+    if port is None or parse_protocol(port.protocol) is Protocol.HTTP_PROXY:
+        return 0
+    return port.number
+
+
+class Trimmer:
+    """Makes services with fewer or more ports, the same object for the same parts.
+
+    What was made for the last scope is given to the next, so that what did not change stays the same object.
+    """
+
+    def __init__(self, known: dict[tuple[object, ...], Service] | None = None) -> None:
+        self._known = known or {}
+        self.made: dict[tuple[object, ...], Service] = {}
+
+    def only(self, service: Service, numbers: Iterable[int]) -> Service | None:
+        """Return the service with only those of its ports; None if it has none of them."""
+        wanted = frozenset(numbers)
+        ports = tuple(port for port in service.ports if port.number in wanted)
+        if len(ports) == len(service.ports):
+            return service
+        if not ports:
+            return None
+        return self._remembered((service, ports), lambda: replace(service, ports=ports))
+
+    def merged(self, service: Service, other: Service) -> Service:
+        """Return `service` with the ports of `other` that it lacks."""
+        numbers = {port.number for port in service.ports}
+        new = tuple(port for port in other.ports if port.number not in numbers)
+        if not new:
+            return service
+        return self._remembered((service, new, other), lambda: replace(service, ports=service.ports + new))
+
+    def _remembered(self, key: tuple[object, ...], make: Callable[[], Service]) -> Service:
+        found = self.made.get(key)
+        if found is None:
+            found = self._known.get(key) or make()
+            self.made[key] = found
+        return found
+
+
+def import_services(
+    hosts: EgressHosts,
+    registry: HostIndex[tuple[Service, ...]],
+    namespace: str,
+    port: int,
+    trimmer: Trimmer,
+) -> list[Service]:
+    """Return the services that the listener imports, oldest first, one namespace's for each hostname, trimmed
+    to `port` unless it is 0 (Istio's IstioEgressListenerWrapper.selectServices)."""
+    found: dict[str, dict[Service, Service]] = {}
+    for place, wide in hosts.imported:
+        for host, services in registry.under(wide):
+            for service in services:
+                if place not in (ANY, service.namespace) or not is_visible(service.export_to, namespace):
+                    continue
+                if hosts.excludes(service.namespace, host):
+                    continue
+                trimmed = trimmer.only(service, (port,)) if port else service
+                if trimmed is not None:
+                    found.setdefault(host, {})[service] = trimmed
+    by_age = attrgetter("creation")
+    chosen = [
+        pick_service(sorted(candidates.values(), key=by_age), namespace) for candidates in found.values()
+    ]
+    return sorted((service for service in chosen if service is not None), key=by_age)
+
+
+def import_virtual_services(hosts: EgressHosts, index: VirtualServiceIndex, namespace: str) -> Rules:
+    """Return the rules for sidecars that the listener imports, in the order in which `namespace` sees them.
+
+    A rule is imported if one of its hosts matches an entry for its namespace, in either direction, and that
+    host is not excluded (Istio's SelectVirtualServices).
+    """
+    if hosts.is_everything:
+        return index.for_gateway(MESH, namespace)
+    found: dict[VirtualServiceRule, None] = {}
+    for place, wide in hosts.imported:
+        for host, rules in index.mesh_hosts.matching(wide):
+            for rule in rules:
+                if (
+                    place in (ANY, rule.config.namespace)
+                    and is_visible(rule.seen_by, namespace)
+                    and not hosts.excludes(rule.config.namespace, host)
+                ):
+                    found[rule] = None
+    return tuple(sorted(found, key=lambda rule: precedence(rule, namespace)))
+
+
+def destination_services(
+    rules: Iterable[VirtualServiceRule], registry: HostIndex[tuple[Service, ...]], namespace: str
+) -> Iterator[tuple[Service, set[int]]]:
+    """Yield the services that imported rules route to, with the ports (0: any).
+
+    Of several namespaces' the own comes first, then a Kubernetes Service, then the oldest (Istio's
+    SidecarScope.collectImportedServices).
+    """
+    for rule in rules:
+        for host, ports in rule.destinations(namespace).items():
+            service = best_service(registry.get(host) or (), namespace)
+            if service is not None:
+                yield service, ports
+
+
+def best_service(candidates: Iterable[Service], namespace: str) -> Service | None:
+    """Return the service that a destination's host means for `namespace`: its own, else the best it sees."""
+    visible = (
+        service
+        for service in candidates
+        if service.namespace == namespace or is_visible(service.export_to, namespace)
+    )
+    return pick_service(visible, namespace)
