@@ -5,8 +5,8 @@
 set -eu
 
 envoy_user=${ENVOY_USER:-1337}
-# Envoy's admin, metrics and health ports are reached directly.
-free_inbound_ports=${FREE_INBOUND_PORTS:-15000 15020 15021 15090}
+# Envoy's ports for health and metrics are reached directly.
+free_inbound_ports=${FREE_INBOUND_PORTS:-15020 15021 15090}
 
 # Debian's `iptables` programs the kernel by nftables; some kernels only know the older way.
 for suffix in "" -legacy; do

@@ -38,12 +38,13 @@ class Visitors:
         async with asyncio.TaskGroup() as group:
             while True:
                 if len(visits) < MOST_AT_ONCE:
-                    visit = group.create_task(self._visit())
+                    visit = group.create_task(self.visit())
                     visits.add(visit)
                     visit.add_done_callback(visits.discard)
                 await asyncio.sleep(1 / self.rate)
 
-    async def _visit(self) -> None:
+    async def visit(self) -> None:
+        """Ask for the page once."""
         try:
             response = await self.client.get(self.url)
             self.answers[str(response.status_code)] += 1

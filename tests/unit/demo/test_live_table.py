@@ -1,0 +1,109 @@
+"""The live table: shares of the last seconds, and what the control plane says of the proxies."""
+
+from __future__ import annotations
+
+import io
+
+import httpx
+import pytest
+from rich.console import Console, RenderableType
+
+from mizzen.demo.live_table import proxies_table, workloads_table
+from mizzen.demo.loopback import LoopbackNetwork
+from mizzen.demo.observation import Observation, Window
+from mizzen.demo.proxy_status import parse_status
+from mizzen.demo.topology import Topology
+from mizzen.demo.traffic import Visitors
+
+WORKLOADS = Topology(LoopbackNetwork("127.83.12"), gateway_port=8080).workloads
+
+STATUS = {
+    "proxies": [
+        {"id": "reviews-v1.default", "types": {"CDS": {"state": "ACKED"}, "LDS": {"state": "REJECTED"}}},
+        {"id": "details-v1.default", "types": {"CDS": {"state": "PENDING"}}},
+    ],
+    "rejections": [
+        {
+            "proxy": "reviews-v1.default",
+            "type": "LDS",
+            "message": "Error adding/updating listener(s) 0.0.0.0_9080: bad",
+            "resources": [{"name": "0.0.0.0_9080", "origins": ["shop.yaml:7"]}],
+        }
+    ],
+    "configuration": {
+        "findings": [
+            {"severity": "error", "file": "a.yaml", "line": 3, "path": "spec.http[0]", "message": "no route"},
+            {"severity": "warning", "file": "a.yaml", "line": 9, "path": "", "message": "unused"},
+        ]
+    },
+}
+
+
+def _text(renderable: RenderableType) -> list[str]:
+    console = Console(width=120, file=io.StringIO())
+    with console.capture() as captured:
+        console.print(renderable)
+    return captured.get().splitlines()
+
+
+def test_shares_are_those_of_the_last_seconds() -> None:
+    window = Window()
+    # Long ago all went to v1; since then, half to v2 and half to v3.
+    window.add(Observation(0.0, {"reviews-v1": 0, "reviews-v2": 0, "reviews-v3": 0}))
+    for second in range(1, 6):
+        later = max(second - 2, 0)
+        counts = {"reviews-v1": 100, "reviews-v2": 10 * later, "reviews-v3": 10 * later}
+        window.add(Observation(float(second), counts))
+    assert window.total("reviews-v1") == 100
+    assert window.rate("reviews-v1") == 0.0
+    assert window.rate("reviews-v2") == pytest.approx(10.0)
+    rows = [line.split("│") for line in _text(workloads_table(WORKLOADS, window)) if "│" in line]
+    shares = {row[2].strip(): row[5].split()[-1] for row in rows if row[1].strip() == "reviews"}
+    assert shares == {"v1": "0%", "v2": "50%", "v3": "50%"}
+
+
+def test_a_program_that_does_not_answer_has_no_count() -> None:
+    window = Window()
+    window.add(Observation(0.0, {"ratings-v1": 5}))
+    window.add(Observation(1.0, {}))
+    assert window.total("ratings-v1") is None
+    assert window.rate("ratings-v1") == 0.0
+
+
+def test_the_table_shows_what_each_proxy_accepted() -> None:
+    lines = _text(proxies_table(parse_status(STATUS)))
+    reviews = next(line for line in lines if "reviews-v1" in line)
+    assert [cell.strip() for cell in reviews.split("│")[1:-1]] == [
+        "reviews-v1",
+        "ACKED",
+        "-",
+        "REJECTED",
+        "-",
+    ]
+
+
+def test_errors_are_told_with_their_place_and_warnings_are_not() -> None:
+    assert parse_status(STATUS).problems == (
+        "a.yaml:3: spec.http[0]: no route",
+        "reviews-v1.default rejected LDS: Error adding/updating listener(s) 0.0.0.0_9080: bad (from shop.yaml:7)",
+    )
+
+
+async def test_visitors_count_pages_and_failures() -> None:
+    answers = iter([200, 503, 200])
+    asked = 0
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        nonlocal asked
+        asked += 1
+        status = next(answers, None)
+        if status is None:
+            raise httpx.ConnectError("gone")
+        return httpx.Response(status)
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
+        visitors = Visitors(client, "http://shop/", rate=1000.0)
+        for _ in range(4):
+            await visitors.visit()
+    assert asked == 4
+    assert (visitors.pages, visitors.failures) == (4, 2)
