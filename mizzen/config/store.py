@@ -84,7 +84,7 @@ class ConfigStore:
         self._snapshot: tuple[Config[Any], ...] | None = None
 
     def apply(self, files: Mapping[str, ParsedFile | None]) -> ConfigChange:
-        """Take over a batch of changed files at once; return what changed in force. None: the file is gone."""
+        """Take over a batch of changed files (None: it is gone) at once; return what changed in force."""
         touched: set[ConfigKey] = set()
         for name in sorted(files):
             parsed = files[name]

@@ -1,0 +1,135 @@
+"""Which configuration files there are: folders walked, with what hinders it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from mizzen.config import Diagnostic, Origin, ParsedFile, Severity
+from mizzen.config.codes import UNREADABLE
+from mizzen.config.yaml_documents import unreadable_file
+
+SUFFIXES: Final = (".yaml", ".yml", ".json")
+"""What files of a folder end in. A file that is named itself may end in anything."""
+
+
+class Stamp(NamedTuple):
+    """What changes when a file does: compared before its content is."""
+
+    modified_ns: int
+    size: int
+    inode: int
+    device: int
+
+
+@dataclass(slots=True)
+class Listing:
+    """The files of some paths by name, the folders that they are in, and the paths that cannot be read.
+
+    A problem with a folder leaves unknown what is in it: its files must not be counted as gone. `targets` are
+    the files that symbolic links mean, where they lie elsewhere.
+    """
+
+    files: dict[str, Stamp] = field(default_factory=dict)
+    folders: dict[str, tuple[int, int]] = field(default_factory=dict)
+    problems: dict[str, ParsedFile] = field(default_factory=dict)
+    targets: set[str] = field(default_factory=set)
+
+    def unknown(self, file: str) -> bool:
+        """Tell whether it cannot be known if a file is there, as a folder above it cannot be read."""
+        return any(
+            problem.broken and (file == path or file.startswith(path.rstrip("/") + "/"))
+            for path, problem in self.problems.items()
+        )
+
+
+def stamp_of(status: os.stat_result) -> Stamp:
+    """Return the stamp of a file's status."""
+    return Stamp(status.st_mtime_ns, status.st_size, status.st_ino, status.st_dev)
+
+
+def list_files(roots: Iterable[str]) -> Listing:
+    """Walk the paths `roots`: a file stands for itself, a folder for its files by SUFFIXES, at any depth.
+
+    Entries whose name begins with a dot or `#` (hidden files, Kubernetes' `..data`, editors' copies) are left
+    out. Symbolic links are followed; a link to a folder above itself is not followed again.
+    """
+    listing = Listing()
+    for root in roots:
+        try:
+            status = Path(root).stat()
+        except OSError as error:
+            listing.problems[root] = _unreadable(root, error)
+            continue
+        if stat.S_ISDIR(status.st_mode):
+            before = len(listing.files) + len(listing.problems)
+            _walk(root, status, (), listing)
+            if len(listing.files) + len(listing.problems) == before:
+                listing.problems[root] = _empty(root)
+        else:
+            _add(root, status, listing)
+    return listing
+
+
+def _walk(folder: str, status: os.stat_result, above: tuple[tuple[int, int], ...], listing: Listing) -> None:
+    identity = (status.st_dev, status.st_ino)
+    if identity in above or folder in listing.folders:
+        return
+    listing.folders[folder] = identity
+    try:
+        with os.scandir(folder) as scan:
+            entries = sorted(scan, key=lambda entry: entry.name)
+    except OSError as error:
+        listing.problems[folder] = _unreadable(folder, error)
+        return
+    for entry in entries:
+        if entry.name.startswith((".", "#")):
+            continue
+        _enter(entry, (*above, identity), listing)
+
+
+def _enter(entry: os.DirEntry[str], above: tuple[tuple[int, int], ...], listing: Listing) -> None:
+    wanted = entry.name.endswith(SUFFIXES)
+    try:
+        if not wanted and not entry.is_dir():
+            return
+        status = entry.stat()
+    except FileNotFoundError:
+        if wanted and entry.is_symlink():
+            listing.problems[entry.path] = unreadable_file(
+                entry.path, "is a symbolic link to nothing; correct or remove it"
+            )
+        return
+    except OSError as error:
+        if wanted:
+            listing.problems[entry.path] = _unreadable(entry.path, error)
+        return
+    if stat.S_ISDIR(status.st_mode):
+        _walk(entry.path, status, above, listing)
+    else:
+        _add(entry.path, status, listing)
+        if entry.is_symlink():
+            listing.targets.add(os.path.realpath(entry.path))
+
+
+def _add(path: str, status: os.stat_result, listing: Listing) -> None:
+    if stat.S_ISREG(status.st_mode):
+        listing.files[path] = stamp_of(status)
+    else:
+        listing.problems[path] = unreadable_file(path, "is neither a file nor a folder; give one of them")
+
+
+def _unreadable(path: str, error: OSError) -> ParsedFile:
+    if isinstance(error, FileNotFoundError):
+        return unreadable_file(path, "does not exist; what was read from it before stays in force")
+    reason = (error.strerror or str(error)).lower()
+    return unreadable_file(path, f"cannot be read: {reason}; give this user the right to read it")
+
+
+def _empty(root: str) -> ParsedFile:
+    message = f"has no files ending in {', '.join(SUFFIXES)}; is this the right folder?"
+    return ParsedFile(root, diagnostics=(Diagnostic(Severity.WARNING, UNREADABLE, message, Origin(root)),))

@@ -1,0 +1,87 @@
+"""Configuration read once, for commands that look and are done."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mizzen.config import (
+    Config,
+    ConfigStore,
+    Diagnostic,
+    MeshConfig,
+    Origin,
+    Severity,
+    mesh_config_of,
+    parse_mesh_config,
+)
+from mizzen.config.codes import UNREADABLE
+from mizzen.config.yaml_documents import MAX_FILE_BYTES
+from mizzen.sources.files import FileSource
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedConfigs:
+    """What files hold: the valid configurations, the settings of the mesh, and everything that was found."""
+
+    configs: tuple[Config[Any], ...]
+    mesh_config: MeshConfig
+    diagnostics: tuple[Diagnostic, ...]
+
+    @property
+    def errors(self) -> tuple[Diagnostic, ...]:
+        """The findings that keep a document out of force."""
+        return tuple(each for each in self.diagnostics if each.severity is Severity.ERROR)
+
+
+def load_configs(
+    paths: Iterable[str | os.PathLike[str]],
+    *,
+    mesh_config: str | os.PathLike[str] | None = None,
+    default_namespace: str = "default",
+    max_bytes: int = MAX_FILE_BYTES,
+) -> LoadedConfigs:
+    """Read files and folders; return what is valid in them and all findings. Raises nothing for user errors.
+
+    `mesh_config` is a file with the mesh's settings; without it the ConfigMap `istio` among the documents is
+    taken (that of the root namespace it names itself, `istio-system` first), else Istio's defaults.
+    """
+    source = FileSource(paths, default_namespace=default_namespace, max_bytes=max_bytes)
+    store = ConfigStore()
+    store.apply(source.scan())
+    configs = store.configs()
+    found: tuple[Diagnostic, ...] = ()
+    if mesh_config is not None:
+        settings, found = read_mesh_config(mesh_config)
+    else:
+        settings = mesh_config_among(configs)
+    return LoadedConfigs(configs, settings or MeshConfig(), (*found, *store.diagnostics()))
+
+
+def read_mesh_config(path: str | os.PathLike[str]) -> tuple[MeshConfig | None, tuple[Diagnostic, ...]]:
+    """Read a file with the mesh's settings; return them, or None with the errors. Raises nothing."""
+    name = os.fspath(path)
+    try:
+        with Path(path).open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        message = f"the mesh configuration cannot be read: {reason}; give a readable file"
+        return None, (Diagnostic(Severity.ERROR, UNREADABLE, message, Origin(name)),)
+    if len(data) > MAX_FILE_BYTES:
+        message = f"the mesh configuration has more than {MAX_FILE_BYTES} bytes; give a smaller file"
+        return None, (Diagnostic(Severity.ERROR, UNREADABLE, message, Origin(name)),)
+    return parse_mesh_config(data, name)
+
+
+def mesh_config_among(configs: Iterable[Config[Any]]) -> MeshConfig | None:
+    """Return the settings in the ConfigMap `istio`, None if there is none.
+
+    Of several the one in `istio-system` is taken, else the first by namespace.
+    """
+    maps = [config for config in configs if config.kind == "ConfigMap"]
+    maps.sort(key=lambda config: (config.namespace != "istio-system", config.namespace))
+    return mesh_config_of(maps[0])[0] if maps else None
