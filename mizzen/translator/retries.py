@@ -24,6 +24,10 @@ HOST_SELECTION_ATTEMPTS: Final = 5
 
 _PREVIOUS_HOSTS: Final = "envoy.retry_host_predicates.previous_hosts"
 _PREVIOUS_PRIORITIES: Final = "envoy.retry_priorities.previous_priorities"
+_PREVIOUS_HOSTS_CONFIG: Final = pack(previous_hosts_pb2.PreviousHostsPredicate())
+_PREVIOUS_PRIORITIES_CONFIG: Final = pack(
+    previous_priorities_config_pb2.PreviousPrioritiesConfig(update_frequency=2)
+)
 _STATUS_CODES: Final = "retriable-status-codes"
 
 # Istio asks Go's net/http which numbers are status codes: the IANA registry, as here.
@@ -53,14 +57,12 @@ def retry_policy(retries: HTTPRetry | None, *, consistent_hash: bool = False) ->
             avoid_previous_hosts = retries.retry_ignore_previous_hosts
         if retries.retry_remote_localities:
             policy.retry_priority.name = _PREVIOUS_PRIORITIES
-            policy.retry_priority.typed_config.CopyFrom(
-                pack(previous_priorities_config_pb2.PreviousPrioritiesConfig(update_frequency=2))
-            )
+            policy.retry_priority.typed_config.CopyFrom(_PREVIOUS_PRIORITIES_CONFIG)
         if retries.backoff is not None:
             policy.retry_back_off.base_interval.CopyFrom(duration(retries.backoff))
     if avoid_previous_hosts:
         predicate = policy.retry_host_predicate.add(name=_PREVIOUS_HOSTS)
-        predicate.typed_config.CopyFrom(pack(previous_hosts_pb2.PreviousHostsPredicate()))
+        predicate.typed_config.CopyFrom(_PREVIOUS_HOSTS_CONFIG)
     return policy
 
 

@@ -39,11 +39,11 @@ from mizzen.translator.route_encoding import (
     ROUTE_ACTION,
     encode,
     encoded_routes,
+    length_delimited,
 )
 from mizzen.translator.route_match import is_catch_all, route_match
 from mizzen.translator.route_settings import RouteSettings
 from mizzen.translator.typed_config import pack
-from mizzen.xds.wire import length_delimited, string
 
 DEFAULT_ROUTE_NAME: Final = "default"
 
@@ -92,6 +92,8 @@ class RouteList:
     origins: tuple[tuple[str, Origin], ...]
     fields: bytes
     """The `routes` fields of a VirtualHost."""
+    places: tuple[Origin, ...]
+    """The origins alone, each once."""
 
     def __bool__(self) -> bool:
         return bool(self.routes)
@@ -110,7 +112,8 @@ def virtual_service_routes(rule: VirtualServiceRule, context: RouteContext) -> R
         routes.append(encode(message))
         catch_all.append(is_catch_all(message.match))
         origins.append((message.name, origin))
-    return RouteList(tuple(routes), tuple(catch_all), tuple(origins), encoded_routes(routes))
+    places = tuple(dict.fromkeys(origin for _, origin in origins))
+    return RouteList(tuple(routes), tuple(catch_all), tuple(origins), encoded_routes(routes), places)
 
 
 def destination_hosts(rule: VirtualServiceRule) -> tuple[str, ...]:
@@ -143,11 +146,11 @@ class DefaultRoutes:
 
     def route(self, hostname: str, port: int, consistent_hash: ConsistentHashLB | None = None) -> bytes:
         """Return the encoded Route that sends every request to the service's own cluster."""
-        action = [self._action, string(CLUSTER, outbound_cluster_name(port, "", hostname))]
+        action = [self._action, length_delimited(CLUSTER, outbound_cluster_name(port, "", hostname).encode())]
         policy = hash_policy(consistent_hash)
         if policy is not None:
             action.append(length_delimited(HASH_POLICY, encode(policy)))
-        decorator = string(OPERATION, f"{hostname}:{port}/*")
+        decorator = length_delimited(OPERATION, f"{hostname}:{port}/*".encode())
         return b"".join(
             (
                 self._route,

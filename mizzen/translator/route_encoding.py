@@ -17,10 +17,21 @@ from envoy.config.route.v3 import route_components_pb2, route_pb2
 from mizzen.config.diagnostics import Origin
 from mizzen.xds.resource import Resource
 from mizzen.xds.type_urls import ROUTE
-from mizzen.xds.wire import length_delimited
+from mizzen.xds.wire import varint
 
 MAX_DIRECT_RESPONSE_BODY_BYTES: Final = 1024 * 1024
 """What Istio allows a direct response to hold; Envoy's default is 4 KiB."""
+
+
+_LENGTHS: Final = tuple(varint(size) for size in range(4096))
+"""The encoded lengths of what is encoded by the ten thousand."""
+
+
+def length_delimited(number: int, *pieces: bytes) -> bytes:
+    """Return field `number` of a VirtualHost, Route... from its joined pieces."""
+    body = b"".join(pieces)
+    size = len(body)
+    return _LENGTHS[number << 3 | 2] + (_LENGTHS[size] if size < len(_LENGTHS) else varint(size)) + body
 
 
 def _number(message: Any, field: str) -> int:

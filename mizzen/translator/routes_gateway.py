@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from envoy.config.route.v3 import route_components_pb2
@@ -74,7 +75,8 @@ def gateway_route_configuration(
     settings = route_settings(mesh_config, memo)
     hosts = _hosts(servers, mesh, scope, settings, memo)
     encoded = tuple(_virtual_hosts(hosts, servers[0].server.port.number, settings, memo))
-    origins = tuple(dict.fromkeys(_origins(hosts)))
+    lists = dict.fromkeys(routes for host in hosts for routes in host.lists)
+    origins = tuple(chain.from_iterable(routes.places for routes in lists))
 
     def build() -> Resource:
         return route_configuration_resource(route_configuration_head(name), encoded, origins)
@@ -91,13 +93,6 @@ def gateway_route_origins(
     """
     hosts = _hosts(servers, mesh, scope, route_settings(mesh_config, memo), memo)
     return {host.name: tuple(entry for routes in host.lists for entry in routes.origins) for host in hosts}
-
-
-def _origins(hosts: Iterable[_Host]) -> Iterable[Origin]:
-    for host in hosts:
-        for routes in host.lists:
-            for _, origin in routes.origins:
-                yield origin
 
 
 def _hosts(

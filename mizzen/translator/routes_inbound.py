@@ -21,14 +21,21 @@ if TYPE_CHECKING:
 
 
 def inbound_route_configuration(
-    service: Service, port: ServicePort, cluster_name: str, mesh_config: MeshConfig
+    service: Service | None,
+    port: ServicePort | None,
+    cluster_name: str,
+    mesh_config: MeshConfig,
+    *,
+    number: int = 0,
 ) -> Any:
     """Return the RouteConfiguration of one port of the workload, to be put into its listener.
 
-    Timeouts are the client's: none is set here, and the `grpc-timeout` header counts as the client sent it.
+    `number` stands for the port where it is no service's (a Sidecar's own, or any: 0). Timeouts are the client's:
+    none is set here, and the `grpc-timeout` header counts as the client sent it.
     """
     route = route_components_pb2.Route(name=DEFAULT_ROUTE_NAME, match=route_match(None))
-    route.decorator.operation = f"{service.hostname}:{port.number}/*"
+    number = port.number if port is not None else number
+    route.decorator.operation = f"{service.hostname if service is not None else ''}:{number}/*"
     never = duration(timedelta(0))
     action = route.route
     action.cluster = cluster_name
@@ -37,13 +44,11 @@ def inbound_route_configuration(
     action.max_stream_duration.grpc_timeout_header_max.CopyFrom(never)
     policy = inbound_retry_policy(
         mesh_config.default_inbound_http_retry_policy,
-        grpc=port.protocol in (Protocol.GRPC, Protocol.GRPC_WEB),
+        grpc=port is not None and port.protocol in (Protocol.GRPC, Protocol.GRPC_WEB),
     )
     if policy is not None:
         action.retry_policy.CopyFrom(policy)
-    host = route_components_pb2.VirtualHost(
-        name=f"inbound|http|{port.number}", domains=("*",), routes=(route,)
-    )
+    host = route_components_pb2.VirtualHost(name=f"inbound|http|{number}", domains=("*",), routes=(route,))
     out = route_pb2.RouteConfiguration(name=cluster_name, virtual_hosts=(host,))
     out.validate_clusters.value = False
     return out

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from envoy.config.route.v3 import route_components_pb2
@@ -41,6 +42,7 @@ from mizzen.translator.route_settings import ByIdentity, RouteSettings, route_se
 from mizzen.translator.virtual_hosts import (
     ANY_PORT,
     DEFAULT_HTTP_PORT,
+    Domains,
     NamesKnownAs,
     PlannedVirtualHost,
     VirtualHostPlan,
@@ -135,9 +137,9 @@ class _PortState:
     hosts: tuple[EncodedVirtualHost, ...]
 
     def rule_origins(self) -> tuple[Origin, ...]:
-        """Return the places of all VirtualServices' rules, each once."""
+        """Return the places of all VirtualServices' rules."""
         lists = dict.fromkeys(basis for basis in self.basis if isinstance(basis, RouteList))
-        return tuple(dict.fromkeys(origin for routes in lists for _, origin in routes.origins))
+        return tuple(chain.from_iterable(routes.places for routes in lists))
 
     def origins(self, at: int) -> tuple[tuple[str, Origin], ...]:
         """Return the names and places of the routes of the virtual host at a position."""
@@ -151,12 +153,13 @@ class _Carried:
     """What one port of one scope passes on to the next snapshot's, so that only what changed is built
     again."""
 
-    __slots__ = ("default_rules", "rules", "state")
+    __slots__ = ("default_rules", "domains", "rules", "state")
 
     def __init__(self) -> None:
         self.state: _PortState | None = None
         self.rules: dict[VirtualServiceRule, _RuleRoutes] = {}
         self.default_rules: list[MergedDestinationRule | None] = []
+        self.domains: dict[tuple[Service, int], Domains] = {}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -210,11 +213,14 @@ def _build_port_state(
     names = NamesKnownAs.of(profile)
     plan = memo.get(
         ("virtual host plan", port, services, rule_hosts, contributing, names),
-        lambda: plan_virtual_hosts(port, services, rule_hosts, contributing, names),
+        lambda: plan_virtual_hosts(port, services, rule_hosts, contributing, names, carried.domains),
     )
     state = _encode(plan, lists, scope, carried, settings, memo)
     carried.state = state
     carried.rules = held
+    if len(carried.domains) > 2 * len(plan.virtual_hosts):
+        # Services that are gone: what is still needed is soon worked out again.
+        carried.domains = {}
     return state
 
 
@@ -401,7 +407,7 @@ def _sniffed_route_configuration(
         host = EncodedVirtualHost(
             _head(planned.name, ("*",), settings), _routes(planned, basis, settings, memo)
         )
-        origins = tuple(dict.fromkeys(origin for _, origin in state.origins(at)))
+        origins = basis.places if isinstance(basis, RouteList) else ()
         return route_configuration_resource(route_configuration_head(name), (host,), origins)
 
     return memo.get(("route configuration", name, planned.name, planned.service, basis, settings), build)

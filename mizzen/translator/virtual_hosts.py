@@ -91,6 +91,7 @@ def plan_virtual_hosts(
     rule_hosts: Sequence[tuple[str, ...]],
     contributing: Sequence[bool],
     names: NamesKnownAs,
+    known_domains: dict[tuple[Service, int], Domains] | None = None,
 ) -> VirtualHostPlan:
     """Return the plan of the port `listen_port` (`ANY_PORT` for all ports).
 
@@ -111,7 +112,8 @@ def plan_virtual_hosts(
         # Only port 80 may be asked for without naming it, so it takes the names without a port.
         claims.sort(key=lambda claim: (claim.rule is None, claim.port != DEFAULT_HTTP_PORT))
     known = {claim.service.hostname for claim in claims if claim.service is not None}
-    hosts = _without_duplicates(claims, listen_port, known, names)
+    cache = {} if known_domains is None else known_domains
+    hosts = _without_duplicates(claims, listen_port, known, names, cache)
     return VirtualHostPlan(tuple(sorted(hosts, key=lambda host: host.name)))
 
 
@@ -186,8 +188,39 @@ def _services_by_wildcard(
     return found
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Domains:
+    """What a virtual host may be called. `folded` are the domains in lower case, in which they are compared;
+    `derived` are those made from another name."""
+
+    domains: tuple[str, ...]
+    folded: tuple[str, ...]
+    derived: frozenset[str]
+
+    def without(self, taken: set[str], known: set[str]) -> tuple[str, ...]:
+        """Return the domains that nobody has `taken`, less the derived ones that are real names of services
+        (`known`); what is returned is taken afterwards."""
+        if taken.isdisjoint(self.folded) and known.isdisjoint(self.derived):
+            before = len(taken)
+            taken.update(self.folded)
+            if len(taken) == before + len(self.folded):
+                return self.domains
+            taken.difference_update(self.folded)
+        kept = []
+        for domain, folded in zip(self.domains, self.folded, strict=True):
+            if folded in taken or (domain in self.derived and domain in known):
+                continue
+            taken.add(folded)
+            kept.append(domain)
+        return tuple(kept)
+
+
 def _without_duplicates(
-    claims: Sequence[_Claim], listen_port: int, known: set[str], names: NamesKnownAs
+    claims: Sequence[_Claim],
+    listen_port: int,
+    known: set[str],
+    names: NamesKnownAs,
+    cache: dict[tuple[Service, int], Domains],
 ) -> Iterable[PlannedVirtualHost]:
     """Give each name and each domain to the first that claims it; drop what is left without a domain."""
     taken: set[str] = set()
@@ -197,36 +230,38 @@ def _without_duplicates(
         if name in taken_names:
             continue
         taken_names.add(name)
-        suffix = claim.port if listen_port == ANY_PORT else None
-        kept: list[str] = []
-        for domain, derived in _domains(claim, suffix, names):
-            folded = domain.lower()
-            # A short form that is another service's real name stays that service's.
-            if folded in taken or (derived and domain in known):
-                continue
-            taken.add(folded)
-            kept.append(domain)
+        if claim.service is None:
+            domains = _stranger_domains(claim.host)
+        else:
+            suffix = claim.port if listen_port == ANY_PORT else 0
+            found = cache.get((claim.service, suffix))
+            if found is None:
+                found = cache[claim.service, suffix] = _service_domains(claim.service, suffix, names)
+            domains = found
+        kept = domains.without(taken, known)
         if listen_port == ANY_PORT and claim.port != DEFAULT_HTTP_PORT:
-            kept = [domain for domain in kept if ":" in domain]
+            kept = tuple(domain for domain in kept if ":" in domain)
         if kept:
-            yield PlannedVirtualHost(name, tuple(kept), claim.port, claim.service, claim.rule)
+            yield PlannedVirtualHost(name, kept, claim.port, claim.service, claim.rule)
 
 
-def _domains(claim: _Claim, suffix: int | None, names: NamesKnownAs) -> list[tuple[str, bool]]:
-    """Return the domains of a virtual host, each with whether it was derived from another; `suffix` adds each
-    with that port."""
-    if claim.service is None:
-        return [(bracketed(claim.host), False)]
-    service = claim.service
-    domains = [(bracketed(service.hostname), False)]
-    domains += [(name, True) for name in alternative_names(service.hostname, names.dns_domain)]
+def _stranger_domains(host: str) -> Domains:
+    domain = bracketed(host)
+    return Domains((domain,), (domain.lower(),), frozenset())
+
+
+def _service_domains(service: Service, suffix: int, names: NamesKnownAs) -> Domains:
+    """Return what a service may be called, with each name also with the port `suffix`, unless that is 0."""
+    derived = alternative_names(service.hostname, names.dns_domain)
+    domains = [bracketed(service.hostname), *derived]
     if service.headless and service.from_kubernetes:
         # The pods of a headless service have names below it.
-        domains += [(f"*.{name}", derived) for name, derived in domains]
-    domains += [(bracketed(address), False) for address in _addresses(service, names)]
-    if suffix is None:
-        return domains
-    return [(text, derived) for name, derived in domains for text in (name, f"{name}:{suffix}")]
+        domains += [f"*.{name}" for name in domains]
+    domains += [bracketed(address) for address in _addresses(service, names)]
+    if suffix:
+        domains = [text for name in domains for text in (name, f"{name}:{suffix}")]
+        derived = [text for name in derived for text in (name, f"{name}:{suffix}")]
+    return Domains(tuple(domains), tuple(domain.lower() for domain in domains), frozenset(derived))
 
 
 def _addresses(service: Service, names: NamesKnownAs) -> list[str]:
