@@ -84,7 +84,14 @@ def load_assignments_key(
         pool,
         profile.type,
         proxy_place(service, rule, profile, mesh_config),
+        endpoint_filters(service, profile),
     )
+
+
+def endpoint_filters(service: Service, profile: OutboundProfile) -> Hashable:
+    """Return what of a proxy decides which endpoints it is given at all."""
+    node = profile.node_name if service.internal_traffic_policy_local else ""
+    return (profile.requested_network_view, node)
 
 
 def proxy_place(
@@ -109,7 +116,7 @@ def cluster_load_assignment(
     destination: Destination, pool: EndpointPool | None, profile: OutboundProfile, mesh_config: MeshConfig
 ) -> Any:
     """Return the endpoints of one cluster, by locality and priority; no groups if there are none."""
-    members = selected_endpoints(destination, pool)
+    members = selected_endpoints(destination, pool, profile)
     message = endpoint_pb2.ClusterLoadAssignment(cluster_name=destination.name)
     if not members:
         return message
@@ -119,11 +126,15 @@ def cluster_load_assignment(
     return message
 
 
-def selected_endpoints(destination: Destination, pool: EndpointPool | None) -> list[Endpoint]:
+def selected_endpoints(
+    destination: Destination, pool: EndpointPool | None, profile: OutboundProfile
+) -> list[Endpoint]:
     """Return the endpoints of a destination: those that serve its port, take traffic and bear its labels.
 
     An address that is a name is of use only to the clusters that resolve it. With sni_dnat names only those
-    that speak mTLS are kept: the gateway passes their connections on as they are.
+    that speak mTLS are kept: the gateway passes their connections on as they are. A service may ask for
+    endpoints on the client's node (internalTrafficPolicy), a proxy for those of some networks. Where one name
+    is resolved for the whole cluster (LOGICAL_DNS) the first counts, as Envoy takes no second.
     """
     if pool is None:
         return []
@@ -133,7 +144,9 @@ def selected_endpoints(destination: Destination, pool: EndpointPool | None) -> l
     keep_unhealthy = not _min_health_percent(destination.policy)
     keep_draining = _PERSISTENT_SESSION_LABEL in service.labels
     only_mtls = destination.name.startswith("outbound_.")
-    return [
+    node = profile.node_name if service.internal_traffic_policy_local else None
+    networks = profile.requested_network_view
+    found = [
         endpoint
         for endpoint in pool.endpoints
         if endpoint.port_named(port_name) is not None
@@ -141,7 +154,10 @@ def selected_endpoints(destination: Destination, pool: EndpointPool | None) -> l
         and endpoint.has_labels(labels)
         and (named or _is_dialable(endpoint.address))
         and (not only_mtls or endpoint.tls_mode == "istio")
+        and (node is None or endpoint.node_name == node)
+        and (not networks or not endpoint.network or endpoint.network in networks)
     ]
+    return found[:1] if destination.discovery is Discovery.LOGICAL_DNS else found
 
 
 def _min_health_percent(policy: EffectiveTrafficPolicy) -> int:

@@ -8,7 +8,7 @@ Nothing here puts the content of a secret into a message, a repr or an error.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -25,6 +25,7 @@ from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
 from mizzen.config.diagnostics import Diagnostic, Severity
 from mizzen.config.document import Config
 from mizzen.config.kubernetes import Secret
+from mizzen.translator.memo import Memo
 from mizzen.translator.secret_names import (
     CA_SUFFIX,
     FILE_CERTIFICATE,
@@ -51,14 +52,6 @@ _SMALLEST_RSA_KEY = 2048
 _CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
 
 
-@dataclass(frozen=True, slots=True)
-class Secrets:
-    """The secrets that can be served, and what is wrong with the others."""
-
-    resources: tuple[Resource, ...] = ()
-    diagnostics: tuple[Diagnostic, ...] = ()
-
-
 class _UnusableError(Exception):
     """A Secret that cannot be served. `key` is the entry at fault, empty for the Secret as a whole."""
 
@@ -67,33 +60,33 @@ class _UnusableError(Exception):
         self.key = key
 
 
-def secrets(names: Iterable[str], lookup: _Lookup, namespace: str) -> Secrets:
-    """Return the secrets of `names`, each once, in the order of their names.
+def secrets(
+    names: Iterable[str], lookup: _Lookup, memo: Memo, *, namespace: str = ""
+) -> tuple[tuple[Resource, ...], tuple[Diagnostic, ...]]:
+    """Return the secrets of `names`, each once, in the order of their names, and what is wrong with others.
 
     `lookup` finds a Secret by its name in `namespace`, the proxy's own: a name that spells out another
     namespace is not served. Names of files need no document. A name for which there is no Secret is left out
     (the analysis of the mesh reports it); so is one whose Secret is unusable, with a diagnostic of why.
     """
-    resources: list[Resource] = []
-    diagnostics: list[Diagnostic] = []
+    made = []
     for name in sorted(set(names)):
         if name.startswith((FILE_CERTIFICATE, FILE_ROOT)):
-            resources.append(_of_files(name))
+            made.append(memo.get(("secret of files", name), partial(_of_files, name)))
             continue
         own_name = _own_name(name, namespace)
-        if own_name is None:
-            continue
-        config = _find(own_name, lookup)
-        if config is None:
-            continue
-        try:
-            message = _message(name, own_name, config.spec.data)
-        except _UnusableError as error:
-            diagnostics.append(_diagnostic(config, error))
-            continue
-        if message is not None:
-            resources.append(Resource.of(message, origins=(config.origin,)))
-    return Secrets(tuple(resources), tuple(diagnostics))
+        config = None if own_name is None else _find(own_name, lookup)
+        if config is not None:
+            made.append(memo.get(("secret", name, config), partial(_of_document, name, config)))
+    resources = tuple(each for each in made if isinstance(each, Resource))
+    return resources, tuple(each for each in made if isinstance(each, Diagnostic))
+
+
+def _of_document(name: str, config: Config[Secret]) -> Resource | Diagnostic:
+    try:
+        return Resource.of(_message(name, config.spec.data), origins=(config.origin,))
+    except _UnusableError as error:
+        return _diagnostic(config, error)
 
 
 def _own_name(name: str, namespace: str) -> str | None:
@@ -114,9 +107,9 @@ def _find(name: str, lookup: _Lookup) -> Config[Secret] | None:
     return config
 
 
-def _message(name: str, own_name: str, data: Mapping[str, bytes]) -> Any:
+def _message(name: str, data: Mapping[str, bytes]) -> Any:
     message = secret_pb2.Secret(name=name)
-    if own_name.endswith(CA_SUFFIX):
+    if name.endswith(CA_SUFFIX):
         key = _first_of(data, _ROOT_KEYS)
         if key is None:
             raise _UnusableError("", f"has no roots; add ca.crt{_keys_found(data)}")

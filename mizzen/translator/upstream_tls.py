@@ -115,7 +115,7 @@ def _as_the_rule_says(
 
 
 def plain_settings_tls(settings: ClientTLSSettings) -> UpstreamTls:
-    """Return the TLS of SIMPLE or MUTUAL settings that belong to no service: the mesh's outboundTrafficPolicy."""
+    """Return the TLS of SIMPLE or MUTUAL settings of no service (the mesh's outboundTrafficPolicy)."""
     names = _named_secrets(settings)
     return _with_names(settings, names or ("", ""), settings.subject_alt_names)
 
