@@ -4,12 +4,12 @@ A room of its own, above the server (it starts one, as a process) and below the 
 """
 
 from mizzen.demo.errors import DemoError
-from mizzen.demo.options import Options
+from mizzen.demo.options import DemoOptions
 
-__all__ = ["DemoError", "Options", "check", "run"]
+__all__ = ["DemoError", "DemoOptions", "check", "run"]
 
 
-async def run(options: Options) -> int:
+async def run(options: DemoOptions) -> int:
     """Run the shop and show it until Ctrl-C; return 0, or 1 after a failure, which stderr tells."""
     # Imported late: whoever only starts an Envoy with this room needs nothing of the rest.
     from mizzen.demo import session
@@ -17,7 +17,7 @@ async def run(options: Options) -> int:
     return await session.run(options)
 
 
-async def check(options: Options) -> int:
+async def check(options: DemoOptions) -> int:
     """Run the shop, check it with real requests and print the table; return 0 only if everything was seen."""
     from mizzen.demo import session
 

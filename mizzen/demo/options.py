@@ -24,7 +24,7 @@ def examples_directory() -> Path:
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class DemoOptions:
     """What the user chose.
 
     `shop` is the directory of the shop's YAML and programs (the one of the examples if None). `port` is the

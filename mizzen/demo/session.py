@@ -16,7 +16,7 @@ from mizzen.demo.checks import all_checks, perform, report
 from mizzen.demo.errors import DemoError
 from mizzen.demo.live_table import picture
 from mizzen.demo.observation import Window, observe
-from mizzen.demo.options import Options
+from mizzen.demo.options import DemoOptions
 from mizzen.demo.proxy_status import mesh_status
 from mizzen.demo.shop import Progress, Shop, open_shop
 from mizzen.demo.traffic import Visitors
@@ -28,12 +28,12 @@ PLAIN_REFRESH_SECONDS = 5.0
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-async def run(options: Options) -> int:
+async def run(options: DemoOptions) -> int:
     """Run the shop and show it until Ctrl-C; return 0, or 1 after a failure, which stderr tells."""
     return await _guarded(lambda console: _show(options, console))
 
 
-async def check(options: Options) -> int:
+async def check(options: DemoOptions) -> int:
     """Run the shop, check it with real requests and print the table; return 0 only if everything was seen."""
     return await _guarded(lambda console: _check(options, console))
 
@@ -81,7 +81,7 @@ def _progress(console: Console) -> Progress:
     return lambda done: console.print(f"[green]✓[/green] {done}", highlight=False)
 
 
-async def _show(options: Options, console: Console) -> int:
+async def _show(options: DemoOptions, console: Console) -> int:
     console.print("Starting a mesh on this machine...")
     async with open_shop(options, _progress(console)) as shop:
         visitors = Visitors(shop.client, f"{shop.topology.url}/productpage", options.rate)
@@ -111,7 +111,7 @@ async def _draw(shop: Shop, visitors: Visitors, console: Console) -> None:
             await asyncio.sleep(REFRESH_SECONDS)
 
 
-async def _check(options: Options, console: Console) -> int:
+async def _check(options: DemoOptions, console: Console) -> int:
     console.print("Starting a mesh on this machine...")
     async with open_shop(options, _progress(console)) as shop:
         checks = all_checks(shop)

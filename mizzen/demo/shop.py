@@ -18,7 +18,7 @@ from mizzen.demo.control_plane import ControlPlane
 from mizzen.demo.envoy_process import EnvoyProcess, find_envoy
 from mizzen.demo.errors import DemoError
 from mizzen.demo.loopback import pick_network, pick_port
-from mizzen.demo.options import Options
+from mizzen.demo.options import DemoOptions
 from mizzen.demo.topology import (
     ADMIN_PORT,
     GATEWAY_PORT,
@@ -155,7 +155,7 @@ class _Starter:
 
 
 @asynccontextmanager
-async def open_shop(options: Options, progress: Progress) -> AsyncIterator[Shop]:
+async def open_shop(options: DemoOptions, progress: Progress) -> AsyncIterator[Shop]:
     """Run a shop while the context lasts; at its end every process is ended and the run's files are removed.
 
     After a failure the files stay, for the logs in them. Raises DemoError if the shop does not get to answer.

@@ -26,7 +26,7 @@ STATUS = {
         {
             "proxy": "reviews-v1.default",
             "type": "LDS",
-            "message": "Error adding/updating listener(s) 0.0.0.0_9080: bad",
+            "message": "listener(s) 0.0.0.0_9080: bad",
             "resources": [{"name": "0.0.0.0_9080", "origins": ["shop.yaml:7"]}],
         }
     ],
@@ -85,7 +85,7 @@ def test_the_table_shows_what_each_proxy_accepted() -> None:
 def test_errors_are_told_with_their_place_and_warnings_are_not() -> None:
     assert parse_status(STATUS).problems == (
         "a.yaml:3: spec.http[0]: no route",
-        "reviews-v1.default rejected LDS: Error adding/updating listener(s) 0.0.0.0_9080: bad (from shop.yaml:7)",
+        "reviews-v1.default rejected LDS: listener(s) 0.0.0.0_9080: bad (from shop.yaml:7)",
     )
 
 
