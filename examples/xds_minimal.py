@@ -11,12 +11,11 @@ from envoy.config.listener.v3 import listener_pb2
 from envoy.extensions.filters.http.router.v3 import router_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as http
 from google.protobuf.json_format import ParseDict
-from google.protobuf.message import Message
 
 from mizzen import xds
 
 
-def listener(port: int, text: str) -> Message:
+def listener(port: int, text: str) -> listener_pb2.Listener:
     """A listener that answers every request with the text."""
     hello = {"match": {"prefix": "/"}, "direct_response": {"status": 200, "body": {"inline_string": text}}}
     manager = http.HttpConnectionManager(stat_prefix="hello")

@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 
 from mizzen.xds.batch import Batch, Dialect
+from mizzen.xds.isolation import Isolation
+from mizzen.xds.outstanding import Outstanding, Verdict
 from mizzen.xds.resource import Resource
 from mizzen.xds.snapshot import Collection
-from mizzen.xds.subscription import Fallback, Outstanding, Subscription, Verdict
+from mizzen.xds.subscription import Fallback, Subscription
 from mizzen.xds.type_urls import push_rank
 from mizzen.xds.wire import Request
 
@@ -30,6 +32,7 @@ class Channel:
         "bytes_sent",
         "culprits",
         "deadline",
+        "isolation",
         "overdue",
         "rank",
         "refusal",
@@ -52,6 +55,7 @@ class Channel:
         self.overdue = False
         self.culprits: tuple[Resource, ...] = ()
         self.refusal: Refusal | None = None
+        self.isolation = Isolation()
         self.beat_at: float | None = None
         self.bytes_sent = 0
         self.responses = 0
@@ -61,13 +65,20 @@ class Channel:
         """Whether a response is in flight whose answer is still worth waiting for."""
         return self.subscription.outstanding is not None and not self.overdue
 
+    @property
+    def settled(self) -> bool:
+        """Whether the last response was accepted, or its answer is not worth waiting for any more."""
+        return self.overdue or (self.subscription.outstanding is None and self.refusal is None)
+
     def receive(self, request: Request, now: float) -> tuple[Verdict, Outstanding | None]:
         """Take a request; see `Subscription.receive`."""
         verdict, outstanding = self.subscription.receive(request)
         if verdict is Verdict.ACK and outstanding is not None:
             self.accepted_at = now
             self.accepted_version = outstanding.batch.version
-            self.refusal = None
+            self.isolation.accepted()
+            if not self.isolation:
+                self.refusal = None
         if verdict in (Verdict.ACK, Verdict.NACK):
             self.deadline = None
             self.overdue = False

@@ -105,13 +105,16 @@ TABLE: Final[Mapping[tuple[Phase, Arrival], tuple[Step, Phase]]] = MappingProxyT
 )
 """(phase, what arrives) -> (what is done, next phase).
 
-A change that comes while clusters are in flight arrives when they are settled: one response of a type is
-in flight, and the listeners and routes of the first change must not starve under a stream of further
-changes. It arrives in the phase of warming if the clusters were refused as a whole. What is not in the
-table cannot happen.
+A change that comes while clusters are in flight arrives when they are settled: one response of a type is in
+flight, and the listeners and routes of the first change must not starve under a stream of further changes.
+It arrives while warming if the clusters were refused, so that what takes their place is offered first.
+What is not in the table cannot happen.
 """
 
 _Key = tuple[str, str]
+
+Holds = Callable[[str, str], Resource | None]
+"""(type URL, name) to what a client was last sent under it."""
 
 
 class Gate:
@@ -129,11 +132,10 @@ class Gate:
         self._retained: dict[_Key, Resource] = {}
         self._leaving: dict[_Key, float] = {}
 
-    def aim(self, goal: Snapshot, now: float, holds: Callable[[str], bool]) -> None:
+    def aim(self, goal: Snapshot, now: float, holds: Holds) -> None:
         """Take note of the newest snapshot, and let go of what has been kept long enough.
 
-        `holds` tells whether the client was sent anything of a type: what it never had need not be kept
-        for it.
+        `holds` tells what the client was sent under a type and a name: only that needs to be kept for it.
         """
         if goal is not self._goal:
             if self._goal is not None:
@@ -144,18 +146,28 @@ class Gate:
                 del self._leaving[key]
                 self._retained.pop(key, None)
 
-    def _retain(self, old: Snapshot, new: Snapshot, holds: Callable[[str], bool]) -> None:
+    def _retain(self, old: Snapshot, new: Snapshot, holds: Holds) -> None:
         for type_url in RETAINED:
             before, after = old.collection(type_url), new.collection(type_url)
-            if before is after or not holds(type_url):
+            if before is after:
                 continue
             difference = after.since(before)
             for name in difference.removed:
-                self._retained[type_url, name] = before[name]
+                held = holds(type_url, name)
+                if held is not None:
+                    self._retained[type_url, name] = held
             if self._retained:
                 for name in difference.changed:
                     self._retained.pop((type_url, name), None)
                     self._leaving.pop((type_url, name), None)
+
+    def refused(self, resource: Resource) -> None:
+        """The client refused a resource, so it is not kept either."""
+        key = resource.type_url, resource.name
+        kept = self._retained.get(key)
+        if kept is not None and kept.version == resource.version:
+            del self._retained[key]
+            self._leaving.pop(key, None)
 
     def arrive(self, arrival: Arrival, now: float) -> bool:
         """Move on if the table says so; return whether it did."""

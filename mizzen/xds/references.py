@@ -13,7 +13,7 @@ _EDS = 3  # Cluster.DiscoveryType.EDS
 def children(message: Any) -> tuple[tuple[str, str], ...]:
     """(type URL, name) of what must be sent again whenever this message changes.
 
-    A changed EDS cluster warms only when its ClusterLoadAssignment arrives anew (the note in "Resource warming"
+    A changed EDS cluster warms only when its ClusterLoadAssignment arrives anew ("Resource warming", note
     on Envoy). A changed listener does not need its RouteConfiguration again: Envoy uses the one that it knows
     (same note).
     """

@@ -63,8 +63,8 @@ class Collection(Mapping[str, Resource]):
         "_everything",
         "_history",
         "_place",
-        "_retaining",
         "_sum",
+        "_variants",
         "_with_ttl",
         "resources",
         "type_url",
@@ -88,7 +88,7 @@ class Collection(Mapping[str, Resource]):
         self._place = object()
         self._history = history
         self._differences: WeakKeyDictionary[Collection, Difference] = WeakKeyDictionary()
-        self._retaining: dict[frozenset[Resource], Collection] = {}
+        self._variants: dict[object, Collection] = {}
         self._everything: Batch | None = None
         self._aliases: dict[str, Resource] | None = None
         self._with_ttl: tuple[Resource, ...] | None = None
@@ -157,13 +157,29 @@ class Collection(Mapping[str, Resource]):
         wanted = frozenset(resources)
         if not wanted:
             return self
-        found = self._retaining.get(wanted)
+        found = self._variants.get(wanted)
         if found is None:
             found = self.updated(wanted, ())
-            if len(self._retaining) >= 8:  # the clients of a group rarely stand at more places than that
-                self._retaining.pop(next(iter(self._retaining)))
-            self._retaining[wanted] = found
+            self._keep(wanted, found)
         return found
+
+    def without(self, names: frozenset[str], accepted: "Collection | None") -> "Collection":
+        """This collection with these names as they were in `accepted`; the same object for the same
+        question.
+        """
+        old = accepted.resources if accepted is not None else {}
+        stand_ins = frozenset(old[name] for name in names if name in old and name in self.resources)
+        key = (names, stand_ins)
+        found = self._variants.get(key)
+        if found is None:
+            found = self.updated(stand_ins, [name for name in names if name not in old])
+            self._keep(key, found)
+        return found
+
+    def _keep(self, key: object, variant: "Collection") -> None:
+        if len(self._variants) >= 8:  # the clients of a group rarely stand at more places than that
+            self._variants.pop(next(iter(self._variants)))
+        self._variants[key] = variant
 
     def since(self, old: "Collection") -> Difference:
         """What leads from `old` to this collection."""

@@ -19,9 +19,10 @@ from mizzen.xds.channel import Channel, Refusal
 from mizzen.xds.events import Acked, Client, Event, Rejected, Stuck, Subscribed
 from mizzen.xds.group import Group
 from mizzen.xds.ordering import USERS, Arrival, Gate, MakeBeforeBreak, Phase, Policy
+from mizzen.xds.outstanding import Outstanding, Verdict
 from mizzen.xds.resource import Resource
 from mizzen.xds.snapshot import Collection
-from mizzen.xds.subscription import Fallback, Outstanding, Subscription, Verdict
+from mizzen.xds.subscription import Fallback, Subscription
 from mizzen.xds.type_urls import CLUSTER, short_name
 from mizzen.xds.wire import BadRequest, Request
 
@@ -148,29 +149,35 @@ class Stream:
     def _rejected(self, channel: Channel, outstanding: Outstanding, message: str, now: float) -> None:
         subscription = channel.subscription
         news = outstanding.news
-        accepted = subscription.accepted
         suspects = {r.name: r for r in outstanding.batch.resources if r.name in news}
         blamed = rejection.culprits(message, suspects)
-        culprits = tuple(suspects[name] for name in sorted(blamed))
-        subscription.rejected(outstanding, blamed)
-        for culprit in culprits:
-            stand_in = accepted.get(culprit.name) if accepted is not None else None
-            if stand_in is not None and stand_in.version == culprit.version:
+        if blamed:
+            channel.isolation.found(blamed)
+            subscription.rejected(outstanding, blamed)
+        elif suspects:
+            channel.isolation.refused(suspects)
+            subscription.rejected(outstanding, blamed)
+        else:
+            subscription.given_up(outstanding)
+        accepted = subscription.accepted
+        for name in blamed:
+            stand_in = accepted.get(name) if accepted is not None else None
+            if stand_in is not None and stand_in.version == suspects[name].version:
                 stand_in = None
-            self.group.quarantine(culprit, stand_in, message)
-        names = tuple(sorted(blamed or suspects))
-        channel.refusal = Refusal(message, outstanding.batch.version, names, now)
-        if not blamed:
-            channel.deadline = now + self.policy.warm_timeout.total_seconds()
+            self.group.quarantine(suspects[name], stand_in, message)
+            if self._gate is not None:
+                self._gate.refused(suspects[name])
+        version = outstanding.batch.version
+        channel.refusal = Refusal(message, version, tuple(sorted(blamed or suspects)), now)
         self._events.append(
             Rejected(
                 self.client,
                 channel.type_url,
-                outstanding.batch.version,
+                version,
                 outstanding.nonce,
                 message,
-                culprits,
-                () if culprits else tuple(suspects.values()),
+                tuple(suspects[name] for name in sorted(blamed)),
+                () if blamed else tuple(suspects.values()),
             )
         )
 
@@ -188,28 +195,27 @@ class Stream:
         gate.aim(goal, now, self._holds)
         clusters = self.channels.get(CLUSTER)
         while True:
-            if clusters is None or not clusters.waiting:
-                refused = clusters is not None and clusters.subscription.held and not clusters.overdue
-                if gate.changed and (gate.phase is not Phase.WARMING or refused):
-                    gate.arrive(Arrival.CHANGED, now)
+            if gate.changed and not (clusters is not None and clusters.waiting):
+                if clusters is None or clusters.settled:
+                    gate.arrive(Arrival.CLUSTERS_SETTLED, now)
+                gate.arrive(Arrival.CHANGED, now)
             response = self._next(now, self._suppliers, gate.target)
             if response is not None:
                 return response
-            if clusters is None or not (
-                clusters.waiting or (clusters.subscription.held and not clusters.overdue)
-            ):
+            if not (clusters is not None and clusters.waiting):
                 gate.arrive(Arrival.CLUSTERS_SETTLED, now)
             response = self._next(now, self._users, gate.target)
             if response is not None:
                 return response
             if gate.unreleased and not any(each.waiting for each in self._users):
                 gate.arrive(Arrival.USERS_SETTLED, now)
-            if not gate.changed or (clusters is not None and clusters.waiting) or gate.phase is Phase.WARMING:
+            if not gate.changed or (clusters is not None and clusters.waiting):
                 return None
 
-    def _holds(self, type_url: str) -> bool:
+    def _holds(self, type_url: str, name: str) -> Resource | None:
         channel = self.channels.get(type_url)
-        return channel is not None and channel.subscription.sent is not None
+        sent = channel.subscription.sent if channel is not None else None
+        return sent.get(name) if sent is not None else None
 
     def _next(
         self, now: float, channels: list[Channel], target_of: Callable[[str], Collection | None]
@@ -220,6 +226,8 @@ class Stream:
             target = target_of(channel.type_url)
             if target is None:
                 continue
+            if channel.isolation:
+                target = channel.isolation.allowed(target, channel.subscription.accepted)
             batch = channel.due(target, self.fallback, self.dialect, now)
             if batch is None:
                 continue

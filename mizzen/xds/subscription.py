@@ -10,10 +10,9 @@ collection, `sent_out` records that this was sent.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from enum import Enum, auto
 
 from mizzen.xds.batch import Batch
+from mizzen.xds.outstanding import Outstanding, Verdict
 from mizzen.xds.resource import Resource
 from mizzen.xds.snapshot import Collection, Difference
 from mizzen.xds.type_urls import FULL_STATE
@@ -28,43 +27,12 @@ Share = Callable[[frozenset[str]], frozenset[str]]
 """An equal set that others hold already, if there is one."""
 
 
-class Verdict(Enum):
-    """What a request says of a response."""
-
-    NOTHING = auto()
-    ACK = auto()
-    NACK = auto()
-    STALE = auto()
-
-
-@dataclass(frozen=True, slots=True)
-class Outstanding:
-    """A response that the client has neither accepted nor rejected, and what to go back to if it rejects."""
-
-    nonce: str
-    batch: Batch
-    target: Collection
-    before: Collection | None
-    owed: frozenset[str]
-    owed_all: bool
-
-    @property
-    def news(self) -> frozenset[str]:
-        """The names of which the response says something new: among them are those that a NACK can mean."""
-        if self.before is None or self.owed_all:
-            return frozenset([r.name for r in self.batch.resources]) | frozenset(self.batch.removed)
-        difference = self.target.since(self.before)
-        said = frozenset([r.name for r in self.batch.resources]) | difference.removed
-        return (difference.removed | difference.changed.keys() | self.owed) & said
-
-
 class Subscription:
     """One type on one stream."""
 
     __slots__ = (
         "_claimed",
         "_claimed_version",
-        "_held",
         "_share",
         "accepted",
         "delta",
@@ -97,7 +65,6 @@ class Subscription:
         self.owed: set[str] = set()
         self.everything_owed = False
         self.voided: set[str] = set()
-        self._held: tuple[Collection, frozenset[str]] | None = None
         self._claimed: dict[str, str] = {}
         self._claimed_version = ""
         self._share = share
@@ -107,7 +74,7 @@ class Subscription:
     def receive(self, request: Request) -> tuple[Verdict, Outstanding | None]:
         """Take a request; return what it says of which response.
 
-        After a NACK the caller must say what was wrong with `rejected`, else the response counts as accepted.
+        After a NACK the caller must say with `rejected` or `given_up` how to go on.
         """
         first, self.started = not self.started, True
         verdict, outstanding = self._judge(request, first)
@@ -194,29 +161,22 @@ class Subscription:
             self.names = self._share(self.names | wanted)
 
     def rejected(self, outstanding: Outstanding, culprits: frozenset[str]) -> None:
-        """The client refused a response because of these names; with no names known, because of any of them.
-
-        Without a culprit nothing is sent again until the content changes, else the same bytes would be
-        refused for ever. With one, the caller leads the client to a collection without it, and the rest is
-        sent again: Envoy applies all but the culprit, or nothing, and does not say which.
+        """The client refused a response. The caller leads it to a collection without the culprits, and the
+        rest is sent again: Envoy applies either all but the culprits or nothing, and does not say which.
         """
-        names = outstanding.news
-        if not culprits:
-            self._held = (outstanding.target, names)
-            return
+        names = {r.name for r in outstanding.batch.resources}.union(outstanding.batch.removed)
         self.sent = outstanding.before
         self.everything_owed |= outstanding.owed_all and self.wildcard
         if not self.full_state or outstanding.owed:
             self.owed |= (names | outstanding.owed) - culprits
             self.owed |= {name for name in culprits if name in self.names and not self._has(name)}
 
+    def given_up(self, outstanding: Outstanding) -> None:
+        """The client refused a response, and there is nothing that could be sent in its place."""
+        self.sent = outstanding.target
+
     def _has(self, name: str) -> bool:
         return self.accepted is not None and self.accepted.find(name) is not None
-
-    @property
-    def held(self) -> bool:
-        """Whether the last response was refused and nobody knows why."""
-        return self._held is not None
 
     # What the client is owed
 
@@ -224,8 +184,6 @@ class Subscription:
         """What brings the client to `target`; None if there is nothing to say ("When to send an update")."""
         if not self.started:
             return None
-        if self._held is not None and not self._release(target) and self.full_state:
-            return None  # every response would hold the same bytes that were refused
         if self.voided:
             self.owed |= {name for name in self.voided if self.wildcard or name in self.names}
             self.voided = set()
@@ -240,17 +198,6 @@ class Subscription:
         if batch is None:
             self._arrive(target)
         return batch
-
-    def _release(self, target: Collection) -> bool:
-        """Whether one of the suspects of a refused response has changed, so that it can be tried again."""
-        assert self._held is not None
-        refused, suspects = self._held
-        difference = target.since(refused)
-        if suspects.isdisjoint(difference.changed) and suspects.isdisjoint(difference.removed):
-            return False
-        self.owed |= suspects
-        self._held = None
-        return True
 
     def sent_out(self, batch: Batch, target: Collection, nonce: str) -> None:
         """`batch` of `due(target)` was sent under this nonce."""

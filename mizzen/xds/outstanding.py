@@ -1,0 +1,39 @@
+"""A response that waits for its answer, and what the answer can be ("ACK/NACK and resource type instance
+version").
+"""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from mizzen.xds.batch import Batch
+from mizzen.xds.snapshot import Collection
+
+
+class Verdict(Enum):
+    """What a request says of a response."""
+
+    NOTHING = auto()
+    ACK = auto()
+    NACK = auto()
+    STALE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Outstanding:
+    """A response that the client has neither accepted nor rejected, and what to go back to if it rejects."""
+
+    nonce: str
+    batch: Batch
+    target: Collection
+    before: Collection | None
+    owed: frozenset[str]
+    owed_all: bool
+
+    @property
+    def news(self) -> frozenset[str]:
+        """The names of which the response says something new: among them are those that a NACK can mean."""
+        if self.before is None or self.owed_all:
+            return frozenset([r.name for r in self.batch.resources]) | frozenset(self.batch.removed)
+        difference = self.target.since(self.before)
+        said = frozenset([r.name for r in self.batch.resources]) | difference.removed
+        return (difference.removed | difference.changed.keys() | self.owed) & said
