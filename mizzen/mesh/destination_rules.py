@@ -10,6 +10,7 @@ from mizzen.config import models
 from mizzen.config.diagnostics import Diagnostic, Severity
 from mizzen.config.document import Config, ConfigKey
 from mizzen.config.mesh_config import MeshConfig
+from mizzen.mesh.failover_labels import mentioned_labels
 from mizzen.mesh.hosts import HostIndex, resolve_short_name
 from mizzen.mesh.persistent import DictEdit, Multimap
 from mizzen.mesh.settings import MeshSettings, creation_order
@@ -149,7 +150,8 @@ _NO_RULES: Final = NamespaceRules()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DestinationRuleIndex:
-    """All DestinationRules, by namespace and host; immutable."""
+    """All DestinationRules, by namespace and host; immutable. `labelled` has of those that look at a client's
+    labels who sees them and the keys."""
 
     settings: MeshSettings
     by_host: Multimap[tuple[str, str], ConfigKey, Config[models.DestinationRule]] = field(
@@ -157,6 +159,7 @@ class DestinationRuleIndex:
     )
     by_namespace: dict[str, NamespaceRules] = field(default_factory=dict)
     diagnostics: dict[tuple[str, str], tuple[Diagnostic, ...]] = field(default_factory=dict)
+    labelled: dict[ConfigKey, tuple[frozenset[str], frozenset[str]]] = field(default_factory=dict)
 
     def updated(
         self,
@@ -167,12 +170,17 @@ class DestinationRuleIndex:
         """Return the index after documents changed (old, new); rules of other hosts keep their objects."""
         by_host = self.by_host.edit()
         touched: dict[tuple[str, str], None] = {}
+        labelled = DictEdit(self.labelled)
         for old, new in changes:
             if old is not None:
                 by_host.discard(self._key(old), old.key)
+                labelled.discard(old.key)
                 touched[self._key(old)] = None
             if new is not None:
                 by_host.put(self._key(new), new.key, new)
+                mentioned = mentioned_labels(new.spec)
+                if mentioned:
+                    labelled.put(new.key, (exported_to(new, self.settings), mentioned))
                 touched[self._key(new)] = None
         if not touched:
             return self
@@ -194,7 +202,9 @@ class DestinationRuleIndex:
                 exported=known.exported.updated(changed.exported),
                 private=known.private.updated(changed.private),
             )
-        return DestinationRuleIndex(self.settings, by_host.finish(), by_namespace, diagnostics.finish())
+        return DestinationRuleIndex(
+            self.settings, by_host.finish(), by_namespace, diagnostics.finish(), labelled.finish()
+        )
 
     def _key(self, config: Config[models.DestinationRule]) -> tuple[str, str]:
         host = resolve_short_name(config.spec.host, config.namespace, self.settings.domain)

@@ -155,8 +155,8 @@ def merge_gateways(gateways: Iterable[GatewayConfig], instances: Sequence[Servic
     """Merge the servers of `gateways`, oldest first, for a proxy that serves `instances`.
 
     A server that cannot stand beside an earlier one on its port and bind address is left out with a warning
-    (Istio's mergeGateways): a plain server beside anything but plain HTTP with plain HTTP, a TLS server one of
-    whose hosts an earlier TLS server has.
+    (Istio's mergeGateways): a plain server beside anything, unless both are HTTP; a TLS server one of whose
+    hosts an earlier TLS server has.
     """
     merging = _Merging()
     for config in gateways:

@@ -250,6 +250,11 @@ class SidecarScope:
             return service
         return best_service(self._registry.get(hostname) or (), self.profile.namespace)
 
+    @property
+    def rule_index(self) -> DestinationRuleIndex:
+        """All DestinationRules. While this is the same object, so is what holds for a given service."""
+        return self._rules
+
     def destination_rule(
         self, service: Service | str, *, inbound: bool = False
     ) -> MergedDestinationRule | None:
@@ -292,6 +297,8 @@ class SidecarScope:
                 return listener
         return None
 
-    def is_current(self, base: ScopeBase, rules: DestinationRuleIndex) -> bool:
+    def is_current(
+        self, base: ScopeBase, registry: HostIndex[tuple[Service, ...]], rules: DestinationRuleIndex
+    ) -> bool:
         """Return whether nothing that the scope is made of has changed."""
-        return self.base is base and self._rules is rules
+        return self.base is base and self._registry is registry and self._rules is rules

@@ -35,7 +35,7 @@ class VirtualServiceIndex:
     """All VirtualServices; immutable. Rules that did not change keep their objects.
 
     `groups` are Istio's: for each gateway name (or "mesh") what is private to a namespace, exported to it by
-    name, and public, each oldest first. `mesh_hosts` finds rules for sidecars by their hosts.
+    name, and public, each oldest first. `labelled` are the rules that mention sourceLabels. `mesh_hosts` finds rules for sidecars by their hosts.
     """
 
     settings: MeshSettings
@@ -43,6 +43,7 @@ class VirtualServiceIndex:
     rules: dict[ConfigKey, VirtualServiceRule] = field(default_factory=dict)
     delegate_users: Multimap[tuple[str, str], ConfigKey, None] = field(default_factory=Multimap)
     groups: dict[GroupKey, Rules] = field(default_factory=dict)
+    labelled: dict[ConfigKey, VirtualServiceRule] = field(default_factory=dict)
     mesh_hosts: HostIndex[Rules] = field(default_factory=HostIndex)
 
     def updated(
@@ -73,17 +74,21 @@ class VirtualServiceIndex:
             return configs.get(ConfigKey("VirtualService", namespace, name))
 
         rules = DictEdit(self.rules)
+        labelled = DictEdit(self.labelled)
         gone: list[VirtualServiceRule] = []
         made: list[VirtualServiceRule] = []
         for key in stale:
             before = self.rules.get(key)
             if before is not None:
                 rules.discard(key)
+                labelled.discard(key)
                 gone.append(before)
             config = configs.get(key)
             if config is not None and not is_delegate(config):
                 rule = resolve_virtual_service(config, find, self.settings)
                 rules.put(key, rule)
+                if rule.label_keys:
+                    labelled.put(key, rule)
                 made.append(rule)
         return VirtualServiceIndex(
             self.settings,
@@ -91,6 +96,7 @@ class VirtualServiceIndex:
             rules.finish(),
             users.finish(),
             _regrouped(self.groups, gone, made),
+            labelled.finish(),
             _rehosted(self.mesh_hosts, gone, made),
         )
 

@@ -1,0 +1,63 @@
+"""What changed from one snapshot of the mesh to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from mizzen.config.document import Config, ConfigKey
+from mizzen.mesh.registry import ServiceKey
+
+Change = tuple[Config[Any] | None, Config[Any] | None]
+"""A document before and after; None: there was none, or there is none any more."""
+
+
+class ConfigChange(Protocol):
+    """Documents that are new or changed, and the keys of those that went (the store's ConfigChange)."""
+
+    @property
+    def updated(self) -> Iterable[Config[Any]]:
+        """The documents that are new or have changed."""
+
+    @property
+    def removed(self) -> Iterable[ConfigKey]:
+        """The documents that are gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeshDelta:
+    """What changed. `services` and `endpoints` name what is not the same object as before; the others hold the
+    changed documents. `everything`: the mesh configuration changed, so nothing can be taken over."""
+
+    services: frozenset[ServiceKey] = frozenset()
+    endpoints: frozenset[ServiceKey] = frozenset()
+    virtual_services: tuple[Change, ...] = ()
+    destination_rules: tuple[Change, ...] = ()
+    sidecars: tuple[Change, ...] = ()
+    gateways: tuple[Change, ...] = ()
+    secrets: tuple[Change, ...] = ()
+    everything: bool = False
+
+    @property
+    def endpoints_only(self) -> bool:
+        """Whether nothing but endpoints changed, so that only endpoints need to be sent."""
+        return not (
+            self.everything
+            or self.services
+            or self.virtual_services
+            or self.destination_rules
+            or self.sidecars
+            or self.gateways
+            or self.secrets
+        )
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing changed that a mesh reads."""
+        return self.endpoints_only and not self.endpoints
+
+    @property
+    def hostnames(self) -> frozenset[str]:
+        """The hostnames of the services and endpoints that changed."""
+        return frozenset(hostname for _, hostname in (*self.services, *self.endpoints))

@@ -1,0 +1,29 @@
+"""The labels by which failoverPriority compares a client with its endpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mizzen.config.models import DestinationRule, LoadBalancerSettings
+
+
+def failover_labels(settings: LoadBalancerSettings | None) -> Iterator[str]:
+    """Yield the label keys of failoverPriority; an entry is `key` or `key=value`."""
+    if settings is None:
+        return
+    for setting in (settings.locality_lb_setting, settings.zone_aware_lb_setting):
+        if setting is not None:
+            for entry in setting.failover_priority:
+                yield entry.partition("=")[0]
+
+
+def mentioned_labels(rule: DestinationRule) -> frozenset[str]:
+    """Return the keys of a client's labels that a DestinationRule looks at."""
+    keys: set[str] = set(rule.workload_selector.match_labels) if rule.workload_selector is not None else set()
+    policies = [rule.traffic_policy, *(subset.traffic_policy for subset in rule.subsets)]
+    for policy in policies:
+        if policy is not None:
+            keys.update(failover_labels(policy.load_balancer))
+            for port_level in policy.port_level_settings:
+                keys.update(failover_labels(port_level.load_balancer))
+    return frozenset(keys)

@@ -1,0 +1,255 @@
+"""The mesh as it stands: all documents, and every question that translation asks about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import chain
+from typing import Any, Final
+
+from mizzen.config.diagnostics import Diagnostic
+from mizzen.config.document import Config, ConfigKey
+from mizzen.config.mesh_config import MeshConfig
+from mizzen.mesh.delta import Change, ConfigChange, MeshDelta
+from mizzen.mesh.destination_rules import DestinationRuleIndex
+from mizzen.mesh.gateways import GatewayIndex, MergedGateway, merge_gateways
+from mizzen.mesh.label_mentions import LabelMentions
+from mizzen.mesh.persistent import DictEdit
+from mizzen.mesh.profile import OutboundProfile, outbound_profile
+from mizzen.mesh.proxy import Proxy
+from mizzen.mesh.registry import REGISTRY_KINDS, Registry, ServiceInstance
+from mizzen.mesh.registry_edit import RegistryEdit
+from mizzen.mesh.scopes import Scopes
+from mizzen.mesh.service import EndpointPool, Service
+from mizzen.mesh.settings import MeshSettings
+from mizzen.mesh.sidecar_scope import SidecarScope
+from mizzen.mesh.sidecars import SidecarIndex
+from mizzen.mesh.virtual_service_index import Rules, VirtualServiceIndex
+
+_NO_CONFIGS: Final[Mapping[ConfigKey, Config[Any]]] = {}
+
+
+class Mesh:
+    """An immutable snapshot of the mesh.
+
+    Made by `build`, or from an earlier snapshot by `updated`, which shares every object that did not change:
+    "has it changed?" is a test of identity. What is computed when first asked for is remembered inside.
+    """
+
+    def __init__(
+        self,
+        settings: MeshSettings,
+        configs: dict[str, dict[ConfigKey, Config[Any]]],
+        registry: Registry,
+        virtual_services: VirtualServiceIndex,
+        destination_rules: DestinationRuleIndex,
+        sidecars: SidecarIndex,
+        gateways: GatewayIndex,
+    ) -> None:
+        self.settings = settings
+        self.registry = registry
+        self.virtual_service_index = virtual_services
+        self.destination_rule_index = destination_rules
+        self.sidecar_index = sidecars
+        self.gateway_index = gateways
+        self._configs = configs
+        self._mentions = LabelMentions()
+        self._scopes = Scopes(settings)
+        self._gateways: dict[tuple[object, ...], MergedGateway] = {}
+        self._previous_gateways: dict[tuple[object, ...], MergedGateway] = {}
+        self._diagnostics: tuple[Diagnostic, ...] | None = None
+
+    @classmethod
+    def build(
+        cls,
+        configs: Iterable[Config[Any]],
+        mesh_config: MeshConfig | None = None,
+        *,
+        domain: str = "cluster.local",
+    ) -> Mesh:
+        """Return the mesh of valid documents of any kind; of two with one key the last counts.
+
+        `domain` is what short names end in after `.svc.` (istiod's `--domain`).
+        """
+        settings = MeshSettings(mesh_config if mesh_config is not None else MeshConfig(), domain)
+        empty = cls(
+            settings,
+            {},
+            Registry(settings),
+            VirtualServiceIndex(settings),
+            DestinationRuleIndex(settings),
+            SidecarIndex(settings),
+            GatewayIndex(),
+        )
+        latest = {config.key: config for config in configs}
+        return empty._changed([(None, config) for config in latest.values()])[0]
+
+    def updated(self, change: ConfigChange, mesh_config: MeshConfig | None = None) -> tuple[Mesh, MeshDelta]:
+        """Return the mesh after `change`, and what became different.
+
+        The cost is that of what changed, and some copies of dictionaries. A new `mesh_config` builds the mesh
+        anew, since it may touch everything.
+        """
+        changes = list(self._pairs(change))
+        if mesh_config is not None and mesh_config != self.mesh_config:
+            configs = {config.key: config for kind in self._configs.values() for config in kind.values()}
+            for old, new in changes:
+                if old is not None:
+                    del configs[old.key]
+                if new is not None:
+                    configs[new.key] = new
+            mesh = Mesh.build(configs.values(), mesh_config, domain=self.settings.domain)
+            return mesh, MeshDelta(everything=True)
+        return self._changed(changes)
+
+    def _pairs(self, change: ConfigChange) -> Iterable[Change]:
+        pairs: dict[ConfigKey, Change] = {}
+        for key in change.removed:
+            old = self._configs.get(key.kind, _NO_CONFIGS).get(key)
+            if old is not None:
+                pairs[key] = (old, None)
+        for config in change.updated:
+            old = self._configs.get(config.kind, _NO_CONFIGS).get(config.key)
+            if old is not config:
+                pairs[config.key] = (old, config)
+            else:
+                pairs.pop(config.key, None)
+        return pairs.values()
+
+    def _changed(self, changes: list[Change]) -> tuple[Mesh, MeshDelta]:
+        by_kind: dict[str, list[Change]] = {}
+        for old, new in changes:
+            config = new if new is not None else old
+            assert config is not None
+            by_kind.setdefault(config.kind, []).append((old, new))
+        if not by_kind:
+            return self, MeshDelta()
+        registry_edit = RegistryEdit(self.registry)
+        for kind in by_kind.keys() & REGISTRY_KINDS:
+            for old, new in by_kind[kind]:
+                registry_edit.change(old, new)
+        touches_registry = not REGISTRY_KINDS.isdisjoint(by_kind)
+        mesh = Mesh(
+            self.settings,
+            self._with(by_kind),
+            registry_edit.finish() if touches_registry else self.registry,
+            self.virtual_service_index.updated(by_kind.get("VirtualService", ())),
+            self.destination_rule_index.updated(by_kind.get("DestinationRule", ())),
+            self.sidecar_index.updated(by_kind.get("Sidecar", ())),
+            self.gateway_index.updated(by_kind.get("Gateway", ())),
+        )
+        delta = MeshDelta(
+            services=frozenset(registry_edit.changed_services),
+            endpoints=frozenset(registry_edit.changed_pools),
+            virtual_services=tuple(by_kind.get("VirtualService", ())),
+            destination_rules=tuple(by_kind.get("DestinationRule", ())),
+            sidecars=tuple(by_kind.get("Sidecar", ())),
+            gateways=tuple(by_kind.get("Gateway", ())),
+            secrets=tuple(by_kind.get("Secret", ())),
+        )
+        mesh._take_over(self, delta)
+        return mesh, delta
+
+    def _with(self, by_kind: Mapping[str, list[Change]]) -> dict[str, dict[ConfigKey, Config[Any]]]:
+        configs = dict(self._configs)
+        for kind, changes in by_kind.items():
+            edit = DictEdit(configs.get(kind, {}))
+            for old, new in changes:
+                if new is not None:
+                    edit.put(new.key, new)
+                elif old is not None:
+                    edit.discard(old.key)
+            configs[kind] = edit.finish()
+        return configs
+
+    def _take_over(self, before: Mesh, delta: MeshDelta) -> None:
+        """Remember what the last snapshot has computed, as far as it may still hold."""
+        self._mentions = before._mentions
+        self._scopes = before._scopes.after(hostname for _, hostname in delta.services)
+        self._previous_gateways = before._gateways or before._previous_gateways
+
+    @property
+    def mesh_config(self) -> MeshConfig:
+        """The mesh configuration."""
+        return self.settings.mesh_config
+
+    def configs(self, kind: str) -> tuple[Config[Any], ...]:
+        """Return all documents of a kind, in no particular order."""
+        return tuple(self._configs.get(kind, _NO_CONFIGS).values())
+
+    def config(self, key: ConfigKey) -> Config[Any] | None:
+        """Return the document of that key, or None."""
+        return self._configs.get(key.kind, _NO_CONFIGS).get(key)
+
+    def secret(self, namespace: str, name: str) -> Config[Any] | None:
+        """Return the Secret of that name, or None."""
+        return self.config(ConfigKey("Secret", namespace, name))
+
+    @property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """What documents that are each valid do to each other: parts that are ignored, delegates that are not
+        there. Sorted by place. (`analysis.analyze` looks further.)"""
+        if self._diagnostics is None:
+            found = chain(
+                *self.registry.diagnostics.values(),
+                *self.destination_rule_index.diagnostics.values(),
+                *(rule.diagnostics for rule in self.virtual_service_index.rules.values() if rule.diagnostics),
+            )
+            self._diagnostics = tuple(
+                sorted(dict.fromkeys(found), key=lambda one: (one.origin, one.code, one.path, one.message))
+            )
+        return self._diagnostics
+
+    def outbound_profile(self, proxy: Proxy) -> OutboundProfile:
+        """Return all that outbound translation may know of `proxy`."""
+        labels = self.workload_labels(proxy)
+        keys = self._mentions.keys(
+            proxy.namespace,
+            self.virtual_service_index,
+            self.destination_rule_index,
+            self.sidecar_index,
+            self.mesh_config,
+        )
+        mentioned = tuple(sorted((key, labels[key]) for key in keys if key in labels))
+        return outbound_profile(proxy, mentioned, with_node_name=bool(self.registry.node_aware))
+
+    def scope(self, profile: OutboundProfile) -> SidecarScope:
+        """Return what proxies of that profile see. The same object as long as it holds the same."""
+        return self._scopes.scope(
+            profile,
+            self.registry,
+            self.virtual_service_index,
+            self.destination_rule_index,
+            self.sidecar_index,
+        )
+
+    def endpoints(self, service: Service) -> EndpointPool:
+        """Return the endpoints of the service's namespace and hostname."""
+        return self.registry.pool(service)
+
+    def instances(self, proxy: Proxy) -> tuple[ServiceInstance, ...]:
+        """Return what the proxy's workload serves: the oldest service first, then by hostname."""
+        return self.registry.instances(proxy)
+
+    def workload_labels(self, proxy: Proxy) -> Mapping[str, str]:
+        """Return the labels that selectors are compared with: of the first instance, over STATIC_LABELS; without
+        an instance those of the node's metadata (Istio's Proxy.SetWorkloadEntry and getWorkloadLabels)."""
+        for instance in self.instances(proxy):
+            return {**proxy.static_labels, **dict(instance.endpoint.labels)}
+        return proxy.labels
+
+    def gateways_for(self, proxy: Proxy) -> MergedGateway:
+        """Return the servers of all Gateways that select `proxy`, merged. The same object for the same parts."""
+        instances = self.instances(proxy)
+        configs = self.gateway_index.selecting(self.workload_labels(proxy))
+        ports = tuple((one.port.number, one.target_port, one.service) for one in instances)
+        key: tuple[object, ...] = (configs, ports)
+        found = self._gateways.get(key)
+        if found is None:
+            found = self._previous_gateways.get(key) or merge_gateways(configs, instances)
+            self._gateways[key] = found
+        return found
+
+    def virtual_services_for_gateway(self, gateway_name: str, proxy_namespace: str) -> Rules:
+        """Return the rules bound to a Gateway ("namespace/name") that a proxy's namespace sees: private ones,
+        exported ones, public ones, each group oldest first."""
+        return self.virtual_service_index.for_gateway(gateway_name, proxy_namespace)
