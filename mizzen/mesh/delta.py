@@ -27,8 +27,8 @@ class ConfigChange(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class MeshDelta:
-    """What changed. `services` and `endpoints` name what is not the same object as before; the others hold the
-    changed documents. `everything`: the mesh configuration changed, so nothing can be taken over."""
+    """What changed. `services` and `endpoints` name what is not the same object as before; the others hold
+    the changed documents. `everything`: the mesh configuration changed, so nothing can be taken over."""
 
     services: frozenset[ServiceKey] = frozenset()
     endpoints: frozenset[ServiceKey] = frozenset()

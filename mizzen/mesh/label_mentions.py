@@ -12,7 +12,7 @@ from mizzen.mesh.visibility import is_visible
 
 
 class LabelMentions:
-    """Computes the keys for a namespace, and remembers them as long as no rule that mentions labels changes."""
+    """Finds the keys for a namespace, and remembers them as long as no rule that mentions labels changes."""
 
     def __init__(self) -> None:
         self._inputs: tuple[object, ...] = ()

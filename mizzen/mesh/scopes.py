@@ -38,7 +38,7 @@ class Scopes:
         self._old_scopes: dict[OutboundProfile, tuple[SidecarScope, int]] = {}
 
     def after(self, changed_hosts: Iterable[str]) -> Scopes:
-        """Return what the next snapshot starts with, in which the services of some hostnames are different."""
+        """Return what the next snapshot starts with, in which services of some hostnames are different."""
         new = Scopes(self._settings)
         changed = frozenset(changed_hosts)
         for key, (view, pending, age) in self._old_views.items():

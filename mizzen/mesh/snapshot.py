@@ -231,14 +231,14 @@ class Mesh:
         return self.registry.instances(proxy)
 
     def workload_labels(self, proxy: Proxy) -> Mapping[str, str]:
-        """Return the labels that selectors are compared with: of the first instance, over STATIC_LABELS; without
-        an instance those of the node's metadata (Istio's Proxy.SetWorkloadEntry and getWorkloadLabels)."""
+        """Return the labels that selectors are compared with: of the first instance, over STATIC_LABELS;
+        without an instance those of the node's metadata (Istio's Proxy.SetServiceTargets)."""
         for instance in self.instances(proxy):
             return {**proxy.static_labels, **dict(instance.endpoint.labels)}
         return proxy.labels
 
     def gateways_for(self, proxy: Proxy) -> MergedGateway:
-        """Return the servers of all Gateways that select `proxy`, merged. The same object for the same parts."""
+        """Return the servers of all Gateways that select `proxy`, merged: one object for the same parts."""
         instances = self.instances(proxy)
         configs = self.gateway_index.selecting(self.workload_labels(proxy))
         ports = tuple((one.port.number, one.target_port, one.service) for one in instances)

@@ -35,7 +35,8 @@ class VirtualServiceIndex:
     """All VirtualServices; immutable. Rules that did not change keep their objects.
 
     `groups` are Istio's: for each gateway name (or "mesh") what is private to a namespace, exported to it by
-    name, and public, each oldest first. `labelled` are the rules that mention sourceLabels. `mesh_hosts` finds rules for sidecars by their hosts.
+    name, and public, each oldest first. `labelled` are the rules that mention sourceLabels. `mesh_hosts`
+    finds rules for sidecars by their hosts.
     """
 
     settings: MeshSettings
