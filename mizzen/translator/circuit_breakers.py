@@ -8,7 +8,6 @@ from __future__ import annotations
 from envoy.config.cluster.v3 import circuit_breaker_pb2, cluster_pb2
 
 from mizzen.config.models import ConnectionPoolSettings, RetryBudget
-from mizzen.translator.config_sources import duration
 
 UNLIMITED = 2**32 - 1
 """Istio lifts Envoy's own limits (1024 connections, 3 retries) unless a rule sets others."""
@@ -34,7 +33,7 @@ def apply_circuit_breakers(
     """Set one threshold, for the default priority; zero or absent settings are unlimited.
 
     `http2MaxRequests` limits HTTP/1.1 as well, as its documentation says. A retry budget takes the place of
-    `maxRetries` in Envoy.
+    `maxRetries` in Envoy, whose API has no place for its `budgetInterval`.
     """
     cluster.circuit_breakers.CopyFrom(_UNLIMITED_THRESHOLDS)
     if pool is None and budget is None:
@@ -61,5 +60,3 @@ def _set_retry_budget(
     thresholds.retry_budget.min_retry_concurrency.value = (
         budget.min_retry_concurrency or _DEFAULT_MIN_RETRY_CONCURRENCY
     )
-    if budget.budget_interval is not None:
-        thresholds.retry_budget.budget_interval.CopyFrom(duration(budget.budget_interval))

@@ -69,7 +69,7 @@ def secrets(
     namespace is not served. Names of files need no document. A name for which there is no Secret is left out
     (the analysis of the mesh reports it); so is one whose Secret is unusable, with a diagnostic of why.
     """
-    made = []
+    made: list[Resource | Diagnostic] = []
     for name in sorted(set(names)):
         if name.startswith((FILE_CERTIFICATE, FILE_ROOT)):
             made.append(memo.get(("secret of files", name), partial(_of_files, name)))
