@@ -8,8 +8,8 @@ from envoy.config.core.v3 import config_source_pb2
 from google.protobuf import duration_pb2
 
 INITIAL_FETCH_TIMEOUT = timedelta(seconds=15)
-"""How long a listener or cluster waits for a resource that it names before it goes on without it. Istio sends 0,
-for ever: one missing resource then withholds every later acknowledgement of its type."""
+"""How long a listener or cluster waits for a resource that it names before it goes on without it. Istio sends
+0, for ever: one missing resource then withholds every later acknowledgement of its type."""
 
 
 def duration(value: timedelta) -> duration_pb2.Duration:

@@ -78,6 +78,7 @@ class HttpChain:
     protocol: Protocol = Protocol.HTTP
     match: ChainMatch = ChainMatch()
     origins: tuple[Origin, ...] = ()
+    dns_caches: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,9 @@ class TcpChain:
 Chain = HttpChain | TcpChain
 
 
-def merged_chains(existing: Sequence[Chain], incoming: Iterable[Chain]) -> tuple[tuple[Chain, ...], tuple[Chain, ...]]:
+def merged_chains(
+    existing: Sequence[Chain], incoming: Iterable[Chain]
+) -> tuple[tuple[Chain, ...], tuple[Chain, ...]]:
     """Return the chains of both, and those of `incoming` that had to be left out because an earlier chain
     already takes the same connections."""
     merged = list(existing)
@@ -119,4 +122,6 @@ def _without_any(names: Iterable[str]) -> frozenset[str]:
 
 def _networks(ranges: Iterable[str]) -> frozenset[str]:
     networks = (ipaddress.ip_network(text, strict=False) for text in ranges)
-    return frozenset(str(network) for network in networks if str(network.network_address) not in ANY_ADDRESSES)
+    return frozenset(
+        str(network) for network in networks if str(network.network_address) not in ANY_ADDRESSES
+    )

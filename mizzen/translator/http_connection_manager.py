@@ -16,6 +16,7 @@ from envoy.config.core.v3 import protocol_pb2
 from envoy.config.listener.v3 import listener_components_pb2
 from envoy.config.route.v3 import route_pb2
 from envoy.extensions.filters.http.cors.v3 import cors_pb2
+from envoy.extensions.filters.http.dynamic_forward_proxy.v3 import dynamic_forward_proxy_pb2
 from envoy.extensions.filters.http.fault.v3 import fault_pb2
 from envoy.extensions.filters.http.grpc_stats.v3 import config_pb2 as grpc_stats_pb2
 from envoy.extensions.filters.http.grpc_web.v3 import grpc_web_pb2
@@ -26,9 +27,11 @@ from envoy.type.v3 import percent_pb2
 from google.protobuf import wrappers_pb2
 
 from mizzen.config.mesh_config import MeshConfig
+from mizzen.mesh.profile import IPFamily
 from mizzen.mesh.service import Protocol
 from mizzen.translator.access_logs import access_logs
 from mizzen.translator.config_sources import aggregated_config_source, duration
+from mizzen.translator.dns_resolution import dns_cache_config
 from mizzen.translator.typed_config import pack, typed
 
 NAME = "envoy.filters.network.http_connection_manager"
@@ -49,7 +52,8 @@ class Role(StrEnum):
 @dataclass(frozen=True, slots=True)
 class HttpSettings:
     """What differs from one connection manager to the next. Exactly one of `route_config_name` (fetched by
-    RDS) and `route_config` (inline) is given."""
+    RDS) and `route_config` (inline) is given. `dns_caches` names the caches of the dynamic forward proxies
+    that the routes may choose; a request's host is resolved into them before it is sent on."""
 
     role: Role
     stat_prefix: str
@@ -59,7 +63,8 @@ class HttpSettings:
     http10: bool = False
     allow_absolute_url: bool = False
     idle_timeout: timedelta | None = None
-    dynamic_forward_proxy: bool = False
+    dns_caches: tuple[str, ...] = ()
+    ip_family: IPFamily = "V4_ONLY"
 
 
 def http_filters(settings: HttpSettings) -> list[Any]:
@@ -73,19 +78,14 @@ def http_filters(settings: HttpSettings) -> list[Any]:
     filters.append(typed(hcm.HttpFilter, "envoy.filters.http.grpc_stats", statistics))
     filters.append(typed(hcm.HttpFilter, "envoy.filters.http.fault", fault_pb2.HTTPFault()))
     filters.append(typed(hcm.HttpFilter, "envoy.filters.http.cors", cors_pb2.Cors()))
-    if settings.dynamic_forward_proxy:
-        filters.append(_dynamic_forward_proxy())
+    filters.extend(_dynamic_forward_proxy(name, settings.ip_family) for name in settings.dns_caches)
     filters.append(typed(hcm.HttpFilter, "envoy.filters.http.router", router_pb2.Router()))
     return filters
 
 
-def _dynamic_forward_proxy() -> Any:
-    from envoy.extensions.filters.http.dynamic_forward_proxy.v3 import dynamic_forward_proxy_pb2
-
-    from mizzen.translator.clusters_static import allow_any_dns_cache_config
-
-    config = dynamic_forward_proxy_pb2.FilterConfig(dns_cache_config=allow_any_dns_cache_config())
-    return typed(hcm.HttpFilter, "envoy.filters.http.dynamic_forward_proxy", config)
+def _dynamic_forward_proxy(cache: str, family: IPFamily) -> Any:
+    config = dynamic_forward_proxy_pb2.FilterConfig(dns_cache_config=dns_cache_config(cache, family))
+    return typed(hcm.HttpFilter, f"envoy.filters.http.dynamic_forward_proxy.{cache}", config)
 
 
 def http_connection_manager(settings: HttpSettings, mesh_config: MeshConfig) -> Any:
@@ -122,7 +122,9 @@ def http_connection_manager(settings: HttpSettings, mesh_config: MeshConfig) -> 
 
 
 def _set_path_normalization(manager: Any, mesh_config: MeshConfig) -> None:
-    normalization = str(mesh_config.path_normalization.normalization) if mesh_config.path_normalization else "DEFAULT"
+    normalization = (
+        str(mesh_config.path_normalization.normalization) if mesh_config.path_normalization else "DEFAULT"
+    )
     manager.path_with_escaped_slashes_action = _Manager.KEEP_UNCHANGED
     manager.normalize_path.value = normalization != "NONE"
     if normalization in ("MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES"):

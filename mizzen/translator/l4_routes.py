@@ -6,15 +6,17 @@ Source: Istio's pilot/pkg/networking/core/tls.go and networkfilter.go.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Protocol as Interface
 
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.config.models import L4MatchAttributes, RouteDestination, TLSMatchAttributes
 from mizzen.mesh.destination_rules import MergedDestinationRule, effective_traffic_policy
+from mizzen.mesh.profile import IPFamily
 from mizzen.mesh.service import Resolution, Service, ServicePort
 from mizzen.mesh.virtual_services import VirtualServiceRule
-from mizzen.translator.cluster_names import outbound_cluster_name
+from mizzen.translator.cluster_names import dns_cache_name, outbound_cluster_name
 from mizzen.translator.filter_chains import ANY_ADDRESSES, ChainMatch, TcpChain
 from mizzen.translator.tcp_proxy import TcpTarget
 
@@ -91,7 +93,10 @@ def policy_target(
         hash_source_ip = bool(policy.load_balancer.consistent_hash.use_source_ip)
     tunnel = None
     if policy.tunnel is not None:
-        tunnel = (f"{policy.tunnel.target_host}:{policy.tunnel.target_port}", policy.tunnel.protocol == "POST")
+        tunnel = (
+            f"{policy.tunnel.target_host}:{policy.tunnel.target_port}",
+            policy.tunnel.protocol == "POST",
+        )
     return TcpTarget(clusters, stat_prefix, idle_timeout, maximum, hash_source_ip, tunnel)
 
 
@@ -122,8 +127,10 @@ class SidecarL4Routes:
         labels: Mapping[str, str],
         mesh_config: MeshConfig,
         idle_timeout: timedelta | None,
+        ip_family: IPFamily,
     ) -> None:
         self._destinations = destinations
+        self._ip_family = ip_family
         self._namespace = namespace
         self._labels = labels
         self._mesh_config = mesh_config
@@ -174,7 +181,9 @@ class SidecarL4Routes:
             by_name = bool(ranges) or bind in ANY_ADDRESSES or service.resolution is Resolution.DYNAMIC_DNS
             names = (service.hostname,) if by_name else ()
             chain_match = ChainMatch(server_names=names, prefix_ranges=ranges)
-            chains.append(TcpChain(self._own_target(service, port), port.protocol, chain_match, service.origins))
+            chains.append(
+                TcpChain(self._own_target(service, port), port.protocol, chain_match, service.origins)
+            )
         return tuple(chains)
 
     def _tcp_chains(
@@ -211,7 +220,7 @@ class SidecarL4Routes:
 
     def _own_target(self, service: Service, port: ServicePort) -> TcpTarget:
         name = outbound_cluster_name(port.number, "", service.hostname)
-        return policy_target(
+        target = policy_target(
             ((name, 1),),
             name,
             self._destinations,
@@ -221,8 +230,15 @@ class SidecarL4Routes:
             self._mesh_config,
             self._idle_timeout,
         )
+        if service.resolution is Resolution.DYNAMIC_DNS and port.protocol.is_tls:
+            target = replace(
+                target, dns_cache=(dns_cache_name(service.hostname), port.number, self._ip_family)
+            )
+        return target
 
-    def _routed(self, routes: Sequence[RouteDestination], rule: VirtualServiceRule, listen_port: int) -> TcpTarget:
+    def _routed(
+        self, routes: Sequence[RouteDestination], rule: VirtualServiceRule, listen_port: int
+    ) -> TcpTarget:
         return routed_target(
             routes, rule, self._destinations, listen_port, self._mesh_config, self._idle_timeout
         )

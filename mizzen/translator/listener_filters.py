@@ -77,5 +77,3 @@ def _any_port(ports: list[int]) -> Any:
 
 def _filter(name: str, config: Any) -> Any:
     return typed(listener_components_pb2.ListenerFilter, name, config)
-
-

@@ -94,6 +94,8 @@ def _filter_chain(chain: Chain, spec: ListenerSpec, profile: OutboundProfile, me
             http10=profile.http10,
             allow_absolute_url=spec.allow_absolute_url,
             idle_timeout=profile.idle_timeout,
+            dns_caches=chain.dns_caches,
+            ip_family=profile.ip_family,
         )
         message.filters.append(http_connection_manager(settings, mesh_config))
     else:

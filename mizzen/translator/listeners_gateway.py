@@ -1,6 +1,7 @@
 """Listeners of a gateway, from the servers that its Gateway resources name.
 
-Source: Istio's pilot/pkg/networking/core/gateway.go; which servers may share a port is decided in mesh/gateways.py.
+Source: Istio's pilot/pkg/networking/core/gateway.go. Which servers may share a port is decided in
+mesh/gateways.py.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from mizzen.config.models import L4MatchAttributes, TLSMatchAttributes
 from mizzen.mesh.gateways import GatewayListener, GatewayServer, MergedGateway
 from mizzen.mesh.hosts import matches, subset_of
 from mizzen.mesh.proxy import Proxy
-from mizzen.mesh.service import Protocol
 from mizzen.mesh.sidecar_scope import SidecarScope
 from mizzen.mesh.snapshot import Mesh
 from mizzen.mesh.virtual_services import VirtualServiceRule
@@ -32,7 +32,7 @@ from mizzen.translator.http_connection_manager import HttpSettings, Role, http_c
 from mizzen.translator.l4_routes import routed_target
 from mizzen.translator.listener_filters import tls_inspector
 from mizzen.translator.listener_messages import address, set_accept_limit
-from mizzen.translator.listeners_outbound import parse_protocol
+from mizzen.translator.listeners_outbound import wildcard_address
 from mizzen.translator.tcp_proxy import TcpTarget, plain_target, tcp_filters
 from mizzen.xds.resource import Resource
 
@@ -80,50 +80,47 @@ class GatewayListenerBuilder:
         return self._result
 
     def _listener(self, listener: GatewayListener) -> Any:
-        name = f"{listener.bind}_{listener.port}"
+        bind = listener.bind or wildcard_address(self._scope.profile)
+        name = f"{bind}_{listener.port}"
         chains = list(self._chains(listener, name))
         if not chains:
             return None
         message = listener_pb2.Listener(
             name=name,
-            address=address(listener.bind, listener.port),
+            address=address(bind, listener.port),
             traffic_direction=base_pb2.OUTBOUND,
             access_log=listener_access_logs(self._mesh.mesh_config),
             filter_chains=chains,
         )
         message.listener_filters_timeout.seconds = 0
         set_accept_limit(message)
-        if any(chain.filter_chain_match.server_names or chain.HasField("transport_socket") for chain in chains):
+        if any(
+            chain.filter_chain_match.server_names or chain.HasField("transport_socket") for chain in chains
+        ):
             message.listener_filters.append(tls_inspector())
         return message
 
     def _chains(self, listener: GatewayListener, name: str) -> Iterator[Any]:
-        plain_http = [server for server in listener.servers if _is_plain_http(server)]
+        plain_http = tuple(s for s in listener.servers if s.is_http and not s.terminates_tls)
         if plain_http:
             route_name = plain_http[0].route_name
-            self._result.route_configurations[route_name] = tuple(plain_http)
-            yield self._http_chain(f"outbound_{name};", route_name, Protocol.HTTP)
+            self._result.route_configurations[route_name] = plain_http
+            yield self._http_chain(f"outbound_{name};", route_name)
         taken: set[str] = set()
         for server in listener.servers:
-            if _is_plain_http(server):
-                continue
-            protocol = parse_protocol(server.server.port.protocol) if server.server.port else Protocol.TCP
-            mode = str(server.server.tls.mode) if server.server.tls else ""
-            if mode == "PASSTHROUGH":
-                yield from self._l4_chains(self._passthrough(server, taken))
-            elif mode == "AUTO_PASSTHROUGH":
-                yield from self._l4_chains(self._auto_passthrough(server, taken))
-            elif mode and (protocol is Protocol.HTTPS or protocol.is_http):
-                yield self._https_chain(server, name)
-            else:
+            if server.is_passthrough:
+                by_sni = self._auto_passthrough if _mode(server) == "AUTO_PASSTHROUGH" else self._passthrough
+                yield from self._l4_chains(by_sni(server, taken))
+            elif not server.is_http:
                 yield from self._terminated_tcp(server, listener)
+            elif server.terminates_tls:
+                yield self._https_chain(server, name)
 
-    def _http_chain(self, stat_prefix: str, route_name: str, protocol: Protocol) -> Any:
+    def _http_chain(self, stat_prefix: str, route_name: str) -> Any:
         settings = HttpSettings(
             Role.GATEWAY,
             stat_prefix=stat_prefix,
             route_config_name=route_name,
-            protocol=protocol,
             http10=self._proxy.metadata.http10,
             idle_timeout=self._proxy.metadata.idle_timeout,
         )
@@ -134,8 +131,8 @@ class GatewayListenerBuilder:
     def _https_chain(self, server: GatewayServer, name: str) -> Any:
         self._result.route_configurations[server.route_name] = (server,)
         stat_prefix = server.server.name or f"outbound_{name};"
-        chain = self._http_chain(stat_prefix, server.route_name, Protocol.HTTP)
-        match = ChainMatch(server_names=_server_names(server))
+        chain = self._http_chain(stat_prefix, server.route_name)
+        match = ChainMatch(server_names=server.sni_hosts)
         if not match.is_match_all:
             chain.filter_chain_match.CopyFrom(match.message())
         self._secure(chain, server, is_http=True)
@@ -163,7 +160,7 @@ class GatewayListenerBuilder:
                 if not _applies(tcp_rule.route.match, server):
                     continue
                 target = self._target(tcp_rule.route.route, rule, listener.port)
-                names = _server_names(server) if server.server.tls is not None else ()
+                names = server.sni_hosts if server.server.tls is not None else ()
                 chain = next(iter(self._l4_chains([_L4Chain(target, ChainMatch(names), tcp_rule.origin)])))
                 if server.server.tls is not None:
                     self._secure(chain, server, is_http=False)
@@ -185,13 +182,13 @@ class GatewayListenerBuilder:
                     if not names:
                         continue
                     taken.update(names)
-                    number = server.server.port.number if server.server.port else 0
+                    number = _number(server)
                     target = self._target(tls_rule.route.route, rule, number)
                     chain_match = ChainMatch(names, tuple(match.destination_subnets))
                     yield _L4Chain(target, chain_match, tls_rule.origin)
 
     def _already_taken(self, name: str, origin: Origin, server: GatewayServer) -> None:
-        number = server.server.port.number if server.server.port else 0
+        number = _number(server)
         self._diagnostics.append(
             Diagnostic(
                 Severity.WARNING,
@@ -205,10 +202,14 @@ class GatewayListenerBuilder:
     def _auto_passthrough(self, server: GatewayServer, taken: set[str]) -> Iterator[_L4Chain]:
         """Mesh traffic from another network: the SNI itself names the cluster."""
         for service in self._scope.services:
-            if service.mesh_external or not any(subset_of(service.hostname, name) for _, name in server.hosts):
+            if service.mesh_external or not any(
+                subset_of(service.hostname, name) for _, name in server.hosts
+            ):
                 continue
             rule = self._scope.destination_rule(service)
-            for target in destinations(service, rule, self._scope.profile, self._mesh.mesh_config, sni_dnat=True):
+            for target in destinations(
+                service, rule, self._scope.profile, self._mesh.mesh_config, sni_dnat=True
+            ):
                 name = sni_dnat_cluster_name(target.port.number, target.subset_name, service.hostname)
                 if name in taken:
                     continue
@@ -224,13 +225,13 @@ class GatewayListenerBuilder:
     def _rules(self, server: GatewayServer) -> tuple[VirtualServiceRule, ...]:
         rules = self._mesh.virtual_services_for_gateway(server.gateway_name, self._proxy.namespace)
         allowed = {namespace for namespace, _ in server.hosts}
-        return tuple(rule for rule in rules if "*" in allowed or rule.config.namespace in allowed)
+        return tuple(rule for rule in rules if "" in allowed or rule.config.namespace in allowed)
 
 
 def _applies(found: Iterable[L4MatchAttributes | TLSMatchAttributes], server: GatewayServer) -> bool:
     """Return whether one of the matches is for this server; at a gateway only its port and name count."""
     conditions = tuple(found)
-    number = server.server.port.number if server.server.port else 0
+    number = _number(server)
     return not conditions or any(
         (not match.port or match.port == number)
         and (not match.gateways or server.gateway_name in match.gateways)
@@ -238,15 +239,12 @@ def _applies(found: Iterable[L4MatchAttributes | TLSMatchAttributes], server: Ga
     )
 
 
-def _is_plain_http(server: GatewayServer) -> bool:
-    port = server.server.port
-    protocol = parse_protocol(port.protocol) if port else Protocol.UNSUPPORTED
-    tls = server.server.tls
-    return protocol.is_http and (tls is None or tls.https_redirect)
+def _number(server: GatewayServer) -> int:
+    return server.server.port.number if server.server.port is not None else 0
 
 
-def _server_names(server: GatewayServer) -> tuple[str, ...]:
-    return tuple(sorted({host for _, host in server.hosts}))
+def _mode(server: GatewayServer) -> str:
+    return str(server.server.tls.mode) if server.server.tls is not None else ""
 
 
 def _chain() -> Any:

@@ -1,8 +1,9 @@
 """Inbound listeners of a sidecar: virtualInbound where connections are captured, real ports where a Sidecar
 resource asks for them.
 
-Source: Istio's pilot/pkg/networking/core/listener_inbound.go. Workloads have no certificates of the mesh yet, so
-every port is served as under PeerAuthentication's mode DISABLE: plaintext, and TLS passed through as it came.
+Source: Istio's pilot/pkg/networking/core/listener_inbound.go. Workloads have no certificates of the mesh yet,
+so every port is served as under PeerAuthentication's mode DISABLE: plaintext, and TLS passed through as it
+came.
 """
 
 from __future__ import annotations
@@ -19,11 +20,15 @@ from mizzen.config.document import Config
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.config.models import Sidecar
 from mizzen.mesh.proxy import Proxy
+from mizzen.mesh.registry import ServiceInstance
 from mizzen.mesh.service import Protocol, Service, ServicePort
-from mizzen.mesh.snapshot import ServiceInstance
 from mizzen.translator import listener_filters
 from mizzen.translator.access_logs import listener_access_logs
-from mizzen.translator.cluster_names import BLACK_HOLE_CLUSTER, INBOUND_PASSTHROUGH_CLUSTER, inbound_cluster_name
+from mizzen.translator.cluster_names import (
+    BLACK_HOLE_CLUSTER,
+    INBOUND_PASSTHROUGH_CLUSTER,
+    inbound_cluster_name,
+)
 from mizzen.translator.config_sources import duration
 from mizzen.translator.filter_chains import ChainMatch
 from mizzen.translator.http_connection_manager import (
@@ -155,7 +160,9 @@ def virtual_inbound_listener(proxy: Proxy, ports: Sequence[InboundPort], mesh_co
         listener.listener_filters.append(listener_filters.original_source())
     known = [port.number for port in ports if not port.protocol.is_auto]
     inspector = listener_filters.http_inspector()
-    listener.listener_filters.append(listener_filters.disabled_on_ports(inspector, known, default_disabled=False))
+    listener.listener_filters.append(
+        listener_filters.disabled_on_ports(inspector, known, default_disabled=False)
+    )
     _set_timeout(listener, mesh_config)
     loop = listener.filter_chains.add(name="virtualInbound-blackhole")
     loop.filter_chain_match.destination_port.value = number
@@ -217,7 +224,9 @@ def _port_chains(proxy: Proxy, port: InboundPort, mesh_config: MeshConfig) -> li
         settings = HttpSettings(
             Role.SIDECAR_INBOUND,
             stat_prefix=f"inbound_{port.name};",
-            route_config=inbound_route_configuration(port.service, port.service_port, cluster, mesh_config),
+            route_config=inbound_route_configuration(
+                port.service, port.service_port, cluster, mesh_config, number=port.number
+            ),
             protocol=port.protocol,
             http10=proxy.metadata.http10,
             idle_timeout=proxy.metadata.idle_timeout,

@@ -7,16 +7,15 @@ Source: Istio's pilot/pkg/networking/core/listener.go (which services share a po
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from mizzen.config.diagnostics import Diagnostic, Origin, Severity
 from mizzen.config.mesh_config import MeshConfig
-from mizzen.mesh.hosts import matches
 from mizzen.mesh.profile import OutboundProfile
 from mizzen.mesh.service import EndpointPool, Protocol, Resolution, Service, ServicePort
 from mizzen.mesh.sidecar_scope import EgressListener, SidecarScope
-from mizzen.mesh.virtual_services import VirtualServiceRule
+from mizzen.translator.cluster_names import ALLOW_ANY_DNS_CACHE, dns_cache_name
 from mizzen.translator.filter_chains import Chain, ChainMatch, HttpChain, merged_chains
 from mizzen.translator.http_connection_manager import plaintext_http_protocols
 from mizzen.translator.l4_routes import SidecarL4Routes
@@ -49,6 +48,16 @@ class ListenerSpec:
         """The places in the user's files that shaped this listener."""
         return tuple(dict.fromkeys(origin for chain in self.chains for origin in chain.origins))
 
+    def with_dns_caches(self, names: tuple[str, ...]) -> ListenerSpec:
+        """Return the same listener, whose HTTP chains also resolve names into these caches."""
+        chains = tuple(
+            replace(chain, dns_caches=tuple(dict.fromkeys((*chain.dns_caches, *names))))
+            if isinstance(chain, HttpChain)
+            else chain
+            for chain in self.chains
+        )
+        return replace(self, chains=chains)
+
 
 @dataclass(slots=True)
 class OutboundListeners:
@@ -56,9 +65,11 @@ class OutboundListeners:
 
     specs: dict[tuple[str, int], ListenerSpec] = field(default_factory=dict)
     diagnostics: list[Diagnostic] = field(default_factory=list)
+    routed_by: dict[str, int] = field(default_factory=dict)
 
     def route_config_names(self) -> tuple[str, ...]:
-        """Return the names of the route configurations that the listeners fetch."""
+        """Return the names of the route configurations that the listeners fetch; `routed_by` has for each the
+        position of the egress listener whose services and rules it holds."""
         names = {
             chain.route_config_name
             for spec in self.specs.values()
@@ -84,36 +95,42 @@ class OutboundListenerBuilder:
         self._wildcard = wildcard_address(self._profile)
         self._http_protocols = tuple(plaintext_http_protocols(self._profile.http10))
         self._result = OutboundListeners()
+        self._position, self._egress = 0, scope.egress_listeners[0]
         self._l4 = SidecarL4Routes(
             scope,
             self._profile.namespace,
             dict(self._profile.labels),
             mesh_config,
             self._profile.idle_timeout,
+            self._profile.ip_family,
         )
+        self._common_caches: tuple[str, ...] = ()
+        if scope.outbound_traffic_policy == "ALLOW_ANY_DYNAMIC_DNS":
+            self._common_caches = (ALLOW_ANY_DNS_CACHE,)
 
     def build(self) -> OutboundListeners:
         """Return all outbound listeners but virtualOutbound."""
-        for egress in self._scope.egress_listeners:
-            rules = L4Rules(egress.virtual_services)
+        for position, egress in enumerate(self._scope.egress_listeners):
+            self._position, self._egress = position, egress
             if egress.port is not None:
-                self._explicit(egress, rules)
+                self._explicit(egress)
             else:
-                self._implicit(egress, rules)
+                self._implicit(egress)
         proxy_port = self._profile.http_proxy_port or self._mesh_config.proxy_http_port
         if proxy_port:
+            self._result.routed_by["http_proxy"] = len(self._scope.egress_listeners) - 1
             localhost = "::1" if self._wildcard == "::" else "127.0.0.1"
             self._result.specs[localhost, proxy_port] = ListenerSpec(
                 localhost,
                 proxy_port,
                 bind_to_port=True,
                 protocol=Protocol.HTTP_PROXY,
-                chains=(HttpChain("http_proxy", Protocol.HTTP_PROXY),),
+                chains=(HttpChain("http_proxy", Protocol.HTTP_PROXY, dns_caches=self._common_caches),),
                 allow_absolute_url=True,
             )
         return self._result
 
-    def _explicit(self, egress: EgressListener, rules: L4Rules) -> None:
+    def _explicit(self, egress: EgressListener) -> None:
         """An egress listener with a port of its own: only its services, with the port's protocol."""
         assert egress.port is not None
         port = ServicePort(egress.port.name, egress.port.number, parse_protocol(egress.port.protocol))
@@ -121,9 +138,9 @@ class OutboundListenerBuilder:
         if self._skipped(bind, bind_to_port, port.number):
             return
         for service in egress.services:
-            self._place(service, port, bind, bind_to_port, rules)
+            self._place(service, port, bind, bind_to_port)
 
-    def _implicit(self, egress: EgressListener, rules: L4Rules) -> None:
+    def _implicit(self, egress: EgressListener) -> None:
         """The egress listener without a port: every port of every service that no explicit one claimed."""
         for key, spec in self._result.specs.items():
             self._result.specs[key] = replace(spec, locked=True)
@@ -133,9 +150,9 @@ class OutboundListenerBuilder:
                 if port.protocol is Protocol.UDP or self._skipped(bind, bind_to_port, port.number):
                     continue
                 if self._needs_listener_for_each_endpoint(service, port, bind):
-                    self._place_endpoints(service, port, bind_to_port, rules)
+                    self._place_endpoints(service, port, bind_to_port)
                 else:
-                    self._place(service, port, bind, bind_to_port, rules)
+                    self._place(service, port, bind, bind_to_port)
 
     def _forced_bind(self, egress: EgressListener) -> tuple[str, bool]:
         bound = egress.capture_mode == "NONE" or self._profile.interception_mode == "NONE"
@@ -164,20 +181,20 @@ class OutboundListenerBuilder:
             and not port.protocol.is_http
         )
 
-    def _place_endpoints(self, service: Service, port: ServicePort, bind_to_port: bool, rules: L4Rules) -> None:
+    def _place_endpoints(self, service: Service, port: ServicePort, bind_to_port: bool) -> None:
         pool = self._endpoints(service)
         addresses = [e.address for e in pool.endpoints if _is_ip(e.address)]
         if not addresses and not service.from_kubernetes and service.selector is None:
-            self._place(service, port, "", bind_to_port, rules)
+            self._place(service, port, "", bind_to_port)
         for address in dict.fromkeys(addresses):
-            self._place(service, port, address, bind_to_port, rules)
+            self._place(service, port, address, bind_to_port)
 
-    def _place(self, service: Service, port: ServicePort, bind: str, bind_to_port: bool, rules: L4Rules) -> None:
+    def _place(self, service: Service, port: ServicePort, bind: str, bind_to_port: bool) -> None:
         if port.protocol.is_http:
             self._add_http(service, port, bind or self._wildcard, bind_to_port)
             return
         for address, cidr in self._addresses(service, bind):
-            self._add_l4(service, port, address, cidr, bind_to_port, rules)
+            self._add_l4(service, port, address, cidr, bind_to_port)
 
     def _addresses(self, service: Service, bind: str) -> Iterator[tuple[str, str]]:
         """Yield (bind address, CIDR that narrows the chain) for a service that is not HTTP."""
@@ -193,13 +210,19 @@ class OutboundListenerBuilder:
     def _add_http(self, service: Service, port: ServicePort, bind: str, bind_to_port: bool) -> None:
         key = (bind, port.number)
         current = self._result.specs.get(key)
-        if current is not None and (current.locked or not current.protocol.is_tcp):
+        if current is not None and current.locked:
+            return
+        caches = self._caches(service)
+        if current is not None and not current.protocol.is_tcp:
+            if caches:
+                self._result.specs[key] = current.with_dns_caches(caches)
             return
         name = str(port.number) if port.number else bind
         match, protocol = ChainMatch(), port.protocol
         if bind == self._wildcard and port.protocol is not Protocol.HTTP_PROXY:
             match, protocol = self._detected_http(), Protocol.UNSUPPORTED
-        chain = HttpChain(name, port.protocol, match, service.origins)
+        chain = HttpChain(name, port.protocol, match, service.origins, caches)
+        self._result.routed_by.setdefault(name, self._position)
         if current is None:
             self._result.specs[key] = ListenerSpec(bind, port.number, bind_to_port, protocol, (chain,))
         else:
@@ -212,19 +235,20 @@ class OutboundListenerBuilder:
         bind: str,
         cidr: str,
         bind_to_port: bool,
-        rules: L4Rules,
     ) -> None:
         key = (bind, port.number)
         current = self._result.specs.get(key)
         if current is not None and (current.locked or (port.protocol.is_auto and current.protocol.is_auto)):
             return
         chains: tuple[Chain, ...] = self._l4.chains(
-            service, port, port.number, bind, cidr, rules.of(service.hostname)
+            service, port, port.number, bind, cidr, self._egress.virtual_services_for(service.hostname)
         )
         if port.protocol.is_auto:
             shared = bind == self._wildcard
             name = str(port.number) if shared else f"{service.hostname}:{port.number}"
-            chains += (HttpChain(name, Protocol.UNSUPPORTED, self._detected_http(), service.origins),)
+            self._result.routed_by.setdefault(name, self._position)
+            match = self._detected_http()
+            chains += (HttpChain(name, Protocol.UNSUPPORTED, match, service.origins, self._caches(service)),)
         if current is None or (port.protocol.is_auto and current.protocol.is_http):
             self._result.specs[key] = ListenerSpec(bind, port.number, bind_to_port, port.protocol, chains)
         else:
@@ -243,7 +267,9 @@ class OutboundListenerBuilder:
     ) -> None:
         """Let `chains` join a listener, unless a server-first protocol or an equal match is in the way."""
         if port.protocol is not current.protocol and {port.protocol, current.protocol} & _SERVER_FIRST:
-            self._conflict(service, port, current, f"{current.protocol} shares its port with no other protocol")
+            self._conflict(
+                service, port, current, f"{current.protocol} shares its port with no other protocol"
+            )
             return
         merged, dropped = merged_chains(current.chains, chains)
         if dropped:
@@ -264,34 +290,14 @@ class OutboundListenerBuilder:
             )
         )
 
+    def _caches(self, service: Service) -> tuple[str, ...]:
+        """Return the DNS caches that requests to `service` need; a port's listener has those of all."""
+        if service.resolution is Resolution.DYNAMIC_DNS and service.hostname.startswith("*"):
+            return (*self._common_caches, dns_cache_name(service.hostname))
+        return self._common_caches
+
     def _detected_http(self) -> ChainMatch:
         return ChainMatch(application_protocols=self._http_protocols, transport_protocol=_RAW_BUFFER)
-
-
-class L4Rules:
-    """The virtual services of one egress listener that have TCP or TLS rules, by the host they are for."""
-
-    def __init__(self, rules: Iterable[VirtualServiceRule]) -> None:
-        self._exact: dict[str, list[tuple[int, VirtualServiceRule]]] = {}
-        self._wildcards: list[tuple[int, str, VirtualServiceRule]] = []
-        for order, rule in enumerate(rules):
-            if not rule.tcp and not rule.tls:
-                continue
-            for host in rule.hosts:
-                if host.startswith("*"):
-                    self._wildcards.append((order, host, rule))
-                else:
-                    self._exact.setdefault(host, []).append((order, rule))
-
-    def of(self, hostname: str) -> tuple[VirtualServiceRule, ...]:
-        """Return the rules that have a host which matches `hostname`, in the order of the virtual services."""
-        if hostname.startswith("*"):
-            exact = [pair for host, pairs in self._exact.items() if matches(host, hostname) for pair in pairs]
-        else:
-            exact = self._exact.get(hostname, [])
-        found = dict(exact)
-        found.update({order: rule for order, host, rule in self._wildcards if matches(host, hostname)})
-        return tuple(found[order] for order in sorted(found))
 
 
 def listen_addresses(service: Service, profile: OutboundProfile) -> tuple[str, ...]:

@@ -11,20 +11,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mizzen.config.diagnostics import Diagnostic
+from mizzen.mesh.delta import MeshDelta
 from mizzen.mesh.destination_rules import MergedDestinationRule
 from mizzen.mesh.hosts import matches, resolve_short_name
 from mizzen.mesh.profile import OutboundProfile
 from mizzen.mesh.service import Protocol, Resolution, Service
 from mizzen.mesh.sidecar_scope import SidecarScope
-from mizzen.mesh.snapshot import Mesh, MeshDelta
+from mizzen.mesh.snapshot import Mesh
 from mizzen.mesh.virtual_services import VirtualServiceRule
 from mizzen.translator.cluster_names import BLACK_HOLE_CLUSTER, PASSTHROUGH_CLUSTER, outbound_cluster_name
-from mizzen.translator.clusters_outbound import outbound_clusters
+from mizzen.translator.clusters_outbound import outbound_clusters, outbound_clusters_key
 from mizzen.translator.clusters_static import static_clusters
-from mizzen.translator.endpoints import load_assignments
+from mizzen.translator.endpoints import load_assignments, load_assignments_key
 from mizzen.translator.l4_routes import destination_port
 from mizzen.translator.listener_messages import VIRTUAL_OUTBOUND, outbound_listener, virtual_outbound_listener
-from mizzen.translator.listeners_outbound import OutboundListenerBuilder, OutboundListeners
+from mizzen.translator.listeners_outbound import ListenerSpec, OutboundListenerBuilder, OutboundListeners
 from mizzen.translator.memo import Memo
 from mizzen.translator.routes_sidecar import sidecar_route_configuration
 from mizzen.translator.secret_references import secret_names
@@ -50,7 +51,7 @@ class _Touched:
 
 
 class OutboundResources:
-    """The clusters, endpoints, listeners and routes of one profile, as collections that share what is unchanged."""
+    """The clusters, endpoints, listeners and routes of one profile."""
 
     def __init__(self, mesh: Mesh, profile: OutboundProfile, memo: Memo) -> None:
         self.profile = profile
@@ -94,7 +95,8 @@ class OutboundResources:
         self._update_routes(self._route_names(before, touched))
 
     def _build(self) -> None:
-        static = static_clusters(self.profile, self._mesh.mesh_config)
+        policy = self._scope.outbound_traffic_policy
+        static = static_clusters(self.profile, self._mesh.mesh_config, policy)
         self.clusters = self.clusters.updated(static, ())
         self._update_clusters(frozenset(service.key for service in self._scope.services), frozenset())
         if not self.profile.is_router:
@@ -111,7 +113,8 @@ class OutboundResources:
         destination_rules = frozenset(
             key
             for key in self._candidates(hosts)
-            if key not in services and self._rule_of.get(key) is not self._scope.destination_rule(self._services[key])
+            if key not in services
+            and self._rule_of.get(key) is not self._scope.destination_rule(self._services[key])
         )
         return _Touched(
             frozenset(services),
@@ -127,7 +130,7 @@ class OutboundResources:
 
     def _destination_rule_hosts(self, delta: MeshDelta) -> frozenset[str]:
         return frozenset(
-            resolve_short_name(config.spec.host, config.namespace, self._mesh.domain)
+            resolve_short_name(config.spec.host, config.namespace, self._mesh.settings.domain)
             for pair in delta.destination_rules
             for config in pair
             if config is not None
@@ -200,15 +203,9 @@ class OutboundResources:
         self._services[service.key] = service
         self._rule_of[service.key] = rule
         mesh_config = self._mesh.mesh_config
-        inputs = (service, rule, pool, self.profile)
-        clusters = self._memo.get(
-            ("clusters", *inputs),
-            lambda: outbound_clusters(service, rule, pool, self.profile, mesh_config),
-        )
-        assignments = self._memo.get(
-            ("load assignments", *inputs),
-            lambda: load_assignments(service, rule, pool, self.profile, mesh_config),
-        )
+        inputs = (service, rule, pool, self.profile, mesh_config)
+        clusters = self._memo.get(outbound_clusters_key(*inputs), lambda: outbound_clusters(*inputs))
+        assignments = self._memo.get(load_assignments_key(*inputs), lambda: load_assignments(*inputs))
         return clusters, assignments
 
     def _listeners_differ(self, touched: _Touched) -> bool:
@@ -225,21 +222,22 @@ class OutboundResources:
         mesh_config = self._mesh.mesh_config
         self._listeners = OutboundListenerBuilder(self._scope, mesh_config, self._mesh.endpoints).build()
         unknown = self._unknown_target()
-        made = [
-            self._memo.get(
-                ("listener", spec, unknown, self.profile),
-                lambda spec=spec: Resource.of(
-                    outbound_listener(spec, self.profile, mesh_config, unknown), origins=spec.origins
-                ),
-            )
-            for spec in self._listeners.specs.values()
-        ]
+        made = [self._listener(spec, unknown) for spec in self._listeners.specs.values()]
         if self.profile.interception_mode != "NONE":
             black_hole = plain_target(BLACK_HOLE_CLUSTER)
             message = virtual_outbound_listener(self.profile, mesh_config, unknown, black_hole)
             made.append(Resource.of(message, name=VIRTUAL_OUTBOUND))
         names = {resource.name for resource in made}
-        self.listeners = _updated(self.listeners, made, [name for name in self.listeners if name not in names])
+        self.listeners = _updated(
+            self.listeners, made, [name for name in self.listeners if name not in names]
+        )
+
+    def _listener(self, spec: ListenerSpec, unknown: TcpTarget) -> Resource:
+        def build() -> Resource:
+            message = outbound_listener(spec, self.profile, self._mesh.mesh_config, unknown)
+            return Resource.of(message, origins=spec.origins)
+
+        return self._memo.get(("outbound listener", spec, unknown, self.profile), build)
 
     def _unknown_target(self) -> TcpTarget:
         """Return where connections to addresses that the registry does not know go."""
@@ -290,10 +288,10 @@ class OutboundResources:
 
     def _update_routes(self, names: Iterable[str]) -> None:
         mesh_config = self._mesh.mesh_config
-        by_port = {egress.port.number: egress for egress in self._scope.egress_listeners if egress.port}
+        egress = self._scope.egress_listeners
         made = [
             sidecar_route_configuration(
-                name, by_port.get(_route_port(name)), self._scope, mesh_config, self._memo
+                name, egress[self._listeners.routed_by[name]], self._scope, mesh_config, self._memo
             )
             for name in names
         ]

@@ -1,4 +1,4 @@
-"""What one workload alone is sent: how it is served itself. The rest it shares with its like (outbound.py)."""
+"""What one workload alone is sent: how it is served itself. The rest it shares with others (outbound.py)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class OwnResources:
 def sidecar_resources(mesh: Mesh, proxy: Proxy, scope: SidecarScope, memo: Memo) -> OwnResources:
     """Return the inbound listeners and clusters of a sidecar."""
     instances = mesh.instances(proxy)
-    rules = tuple(scope.destination_rule(instance.service) for instance in instances)
+    rules = tuple(scope.destination_rule(instance.service, inbound=True) for instance in instances)
     key = (
         "own resources of a sidecar",
         tuple((instance.service, instance.port, instance.target_port) for instance in instances),
@@ -80,9 +80,7 @@ def _inbound_traits(proxy: Proxy, scope: SidecarScope) -> tuple[Any, ...]:
     )
 
 
-def gateway_resources(
-    mesh: Mesh, proxy: Proxy, scope: SidecarScope, memo: Memo
-) -> OwnResources:
+def gateway_resources(mesh: Mesh, proxy: Proxy, scope: SidecarScope, memo: Memo) -> OwnResources:
     """Return the listeners and routes of a gateway."""
     merged: MergedGateway = mesh.gateways_for(proxy)
     made = GatewayListenerBuilder(merged, mesh, proxy, scope).build()
@@ -90,6 +88,4 @@ def gateway_resources(
         gateway_route_configuration(name, servers, mesh, scope, mesh.mesh_config, memo)
         for name, servers in made.route_configurations.items()
     )
-    return OwnResources((), made.listeners, routes, (*merged.diagnostics, *made.diagnostics))
-
-
+    return OwnResources((), made.listeners, routes, (*merged.rejected, *made.diagnostics))

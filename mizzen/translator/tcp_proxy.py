@@ -9,13 +9,16 @@ from typing import Any
 
 from envoy.config.listener.v3 import listener_components_pb2
 from envoy.extensions.filters.network.mongo_proxy.v3 import mongo_proxy_pb2
+from envoy.extensions.filters.network.sni_dynamic_forward_proxy.v3 import sni_dynamic_forward_proxy_pb2
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 from envoy.type.v3 import hash_policy_pb2
 
 from mizzen.config.mesh_config import MeshConfig
+from mizzen.mesh.profile import IPFamily
 from mizzen.mesh.service import Protocol
 from mizzen.translator.access_logs import access_logs
 from mizzen.translator.config_sources import duration
+from mizzen.translator.dns_resolution import dns_cache_config
 from mizzen.translator.typed_config import typed
 
 NAME = "envoy.filters.network.tcp_proxy"
@@ -26,6 +29,7 @@ class TcpTarget:
     """Where a TCP chain sends its connections: (cluster, weight) pairs, one of them for a plain target.
 
     `tunnel` is (hostname:port, use POST) for HTTP CONNECT or POST tunnelling (DestinationRule.tunnel).
+    `dns_cache` is the cache, port and addresses of a cluster that dials whatever name the SNI says.
     """
 
     clusters: tuple[tuple[str, int], ...]
@@ -34,6 +38,7 @@ class TcpTarget:
     max_connection_duration: timedelta | None = None
     hash_source_ip: bool = False
     tunnel: tuple[str, bool] | None = None
+    dns_cache: tuple[str, int, IPFamily] | None = None
 
 
 def plain_target(cluster: str, idle_timeout: timedelta | None = None) -> TcpTarget:
@@ -41,8 +46,10 @@ def plain_target(cluster: str, idle_timeout: timedelta | None = None) -> TcpTarg
     return TcpTarget(((cluster, 1),), stat_prefix=cluster, idle_timeout=idle_timeout)
 
 
-def tcp_filters(target: TcpTarget, mesh_config: MeshConfig, protocol: Protocol = Protocol.TCP) -> Sequence[Any]:
-    """Return the network filters of a TCP chain, the proxy last (Istio: MongoDB's filter is on by default)."""
+def tcp_filters(
+    target: TcpTarget, mesh_config: MeshConfig, protocol: Protocol = Protocol.TCP
+) -> Sequence[Any]:
+    """Return the network filters of a TCP chain, the proxy last (MongoDB's filter is on, as in Istio)."""
     proxy = tcp_proxy_pb2.TcpProxy(stat_prefix=target.stat_prefix, access_log=access_logs(mesh_config))
     if len(target.clusters) == 1:
         proxy.cluster = target.clusters[0][0]
@@ -54,13 +61,20 @@ def tcp_filters(target: TcpTarget, mesh_config: MeshConfig, protocol: Protocol =
     if target.max_connection_duration is not None:
         proxy.max_downstream_connection_duration.CopyFrom(duration(target.max_connection_duration))
     if target.hash_source_ip:
-        proxy.hash_policy.append(
-            hash_policy_pb2.HashPolicy(source_ip=hash_policy_pb2.HashPolicy.SourceIp())
-        )
+        proxy.hash_policy.append(hash_policy_pb2.HashPolicy(source_ip=hash_policy_pb2.HashPolicy.SourceIp()))
     if target.tunnel is not None:
         proxy.tunneling_config.hostname = target.tunnel[0]
         proxy.tunneling_config.use_post = target.tunnel[1]
     filters = [typed(listener_components_pb2.Filter, NAME, proxy)]
+    if target.dns_cache is not None:
+        name, port, family = target.dns_cache
+        resolve = sni_dynamic_forward_proxy_pb2.FilterConfig(
+            dns_cache_config=dns_cache_config(name, family), port_value=port
+        )
+        filters.insert(
+            0,
+            typed(listener_components_pb2.Filter, "envoy.filters.network.sni_dynamic_forward_proxy", resolve),
+        )
     if protocol is Protocol.MONGO:
         mongo = mongo_proxy_pb2.MongoProxy(stat_prefix=target.stat_prefix)
         filters.insert(0, typed(listener_components_pb2.Filter, "envoy.filters.network.mongo_proxy", mongo))

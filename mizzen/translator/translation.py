@@ -10,13 +10,14 @@ No IO, no clock, no tasks: whoever owns it decides when to ask.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mizzen.config.diagnostics import Diagnostic
+from mizzen.mesh.delta import MeshDelta
 from mizzen.mesh.profile import OutboundProfile
 from mizzen.mesh.proxy import Proxy
-from mizzen.mesh.snapshot import Mesh, MeshDelta
+from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.memo import Memo
 from mizzen.translator.outbound import OutboundResources
 from mizzen.translator.own_resources import OwnResources, gateway_resources, sidecar_resources
@@ -101,12 +102,12 @@ class Translation:
             self._memo.sweep()
 
     def snapshot(self, proxy: Proxy) -> Snapshot:
-        """Return everything that `proxy` is to be sent now. Collections that are equal for several proxies are
-        the same objects."""
+        """Return everything that `proxy` is to be sent now. Collections that are equal for several proxies
+        are the same objects."""
         return self._translate(proxy)[0]
 
     def resources(self, proxy: Proxy) -> ProxyResources:
-        """Return everything that `proxy` is to be sent now as a mapping, with the diagnostics of its making."""
+        """Return everything that `proxy` is to be sent now as a mapping, with what could not be served."""
         snapshot, diagnostics = self._translate(proxy)
         resources = ProxyResources()
         for type_url in (
@@ -148,7 +149,7 @@ class Translation:
         live.unused = 0
         if live.deltas:
             deltas, live.deltas = live.deltas, []
-            live.resources.update(self._mesh, MeshDelta.merged(deltas))
+            live.resources.update(self._mesh, _merged(deltas))
         return live.resources
 
     def _overlaid(self, base: Collection, own: tuple[Resource, ...]) -> Collection:
@@ -170,3 +171,18 @@ class Translation:
             overlay.base = base
         overlay.unused = 0
         return overlay.overlaid
+
+
+def _merged(deltas: Sequence[MeshDelta]) -> MeshDelta:
+    """Return what changed from before the first delta to after the last."""
+    if len(deltas) == 1:
+        return deltas[0]
+    return MeshDelta(
+        services=frozenset().union(*(delta.services for delta in deltas)),
+        endpoints=frozenset().union(*(delta.endpoints for delta in deltas)),
+        virtual_services=tuple(change for delta in deltas for change in delta.virtual_services),
+        destination_rules=tuple(change for delta in deltas for change in delta.destination_rules),
+        sidecars=tuple(change for delta in deltas for change in delta.sidecars),
+        gateways=tuple(change for delta in deltas for change in delta.gateways),
+        secrets=tuple(change for delta in deltas for change in delta.secrets),
+    )
