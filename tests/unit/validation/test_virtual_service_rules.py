@@ -128,7 +128,8 @@ WHOLE = [
         "goes nowhere",
     ),
     (
-        f"hosts: [a.com], tls: [{{match: [{{sniHosts: [a.com], destinationSubnets: [1.0.0.0/33]}}], {TO_A}}}]",
+        "hosts: [a.com], tls: "
+        f"[{{match: [{{sniHosts: [a.com], destinationSubnets: [1.0.0.0/33]}}], {TO_A}}}]",
         f"hosts: [a.com], tls: [{{match: [{{sniHosts: [a.com], destinationSubnets: [1.0.0.1/8]}}], {TO_A}}}]",
         "spec.tls[0].match[0].destinationSubnets[0]",
         "is not a CIDR block",

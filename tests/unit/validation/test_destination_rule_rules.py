@@ -1,0 +1,477 @@
+"""The rules of DestinationRule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from mizzen.config.diagnostics import Diagnostic
+
+Validate = Callable[..., list[Diagnostic]]
+Expect = Callable[..., None]
+
+T = "spec.trafficPolicy"
+LB = T + ".loadBalancer"
+OUTLIER = "outlierDetection: {interval: 1s}"
+
+
+def rule(fields: str) -> str:
+    return f"{{host: a, {fields}}}"
+
+
+def policy(fields: str) -> str:
+    return rule(f"trafficPolicy: {{{fields}}}")
+
+
+def http(fields: str) -> str:
+    return policy(f"connectionPool: {{http: {{{fields}}}}}")
+
+
+def tcp(fields: str) -> str:
+    return policy(f"connectionPool: {{tcp: {{{fields}}}}}")
+
+
+def balancer(fields: str) -> str:
+    return policy(f"{OUTLIER}, loadBalancer: {{{fields}}}")
+
+
+def hashed(fields: str) -> str:
+    return balancer(f"consistentHash: {{{fields}}}")
+
+
+def locality(fields: str) -> str:
+    return balancer(f"localityLbSetting: {{{fields}}}")
+
+
+def zones(fields: str) -> str:
+    return balancer(f"zoneAwareLbSetting: {{{fields}}}")
+
+
+def shares(*froms: str) -> str:
+    return locality("distribute: [" + ", ".join(f"{{from: '{it}', to: {{b: 100}}}}" for it in froms) + "]")
+
+
+def to(*localities: str) -> str:
+    weights = ", ".join(f"'{it}': {100 // len(localities)}" for it in localities)
+    return locality(f"distribute: [{{from: a, to: {{{weights}}}}}]")
+
+
+def tls(fields: str) -> str:
+    return policy(f"tls: {{{fields}}}")
+
+
+ERRORS = [
+    ("{host: ''}", "{host: '*'}", "spec.host", "the host is empty"),
+    ("{host: a_b}", "{host: '*.a.b'}", "spec.host", "is invalid"),
+    # Subsets
+    (rule("subsets: [{}]"), rule("subsets: [{name: v1}]"), "spec.subsets[0].name", "the subset has no name"),
+    (
+        rule("subsets: [{name: v.1}]"),
+        rule("subsets: [{name: v-1}]"),
+        "spec.subsets[0].name",
+        "valid name of a subset",
+    ),
+    (
+        rule("subsets: [{name: v1}, {name: v1}]"),
+        rule("subsets: [{name: v1}, {name: v2}]"),
+        "spec.subsets[1].name",
+        '"v1" names another subset',
+    ),
+    (
+        rule("subsets: [{name: v1, labels: {a: '*'}}]"),
+        rule("subsets: [{name: v1, labels: {a: b}}]"),
+        "spec.subsets[0].labels.a",
+        "is not a label's value",
+    ),
+    (
+        rule("subsets: [{name: v1, trafficPolicy: {}}]"),
+        rule(f"subsets: [{{name: v1, trafficPolicy: {{{OUTLIER}}}}}]"),
+        "spec.subsets[0].trafficPolicy",
+        "trafficPolicy is empty",
+    ),
+    # Policies
+    (policy(""), policy("tls: {}"), T, "trafficPolicy is empty"),
+    (
+        policy("tunnel: {targetHost: a, targetPort: 1}, proxyProtocol: {}"),
+        policy("tunnel: {targetHost: a, targetPort: 1}"),
+        T + ".proxyProtocol",
+        "proxyProtocol and tunnel exclude",
+    ),
+    (
+        policy("portLevelSettings: [{tls: {}}]"),
+        policy("portLevelSettings: [{port: {number: 80}, tls: {}}]"),
+        T + ".portLevelSettings[0].port",
+        "the port is missing",
+    ),
+    (
+        policy("portLevelSettings: [{port: {number: 80}}]"),
+        policy("portLevelSettings: [{port: {number: 80}, connectionPool: {tcp: {}}}]"),
+        T + ".portLevelSettings[0]",
+        "the port has no policy",
+    ),
+    (
+        policy("portLevelSettings: [{port: {number: 80}, connectionPool: {}}]"),
+        policy("portLevelSettings: [{port: {number: 80}, connectionPool: {http: {}}}]"),
+        T + ".portLevelSettings[0].connectionPool",
+        "connectionPool is empty",
+    ),
+    (
+        policy("tunnel: {protocol: GET, targetHost: a, targetPort: 1}"),
+        policy("tunnel: {protocol: POST, targetHost: a, targetPort: 1}"),
+        T + ".tunnel.protocol",
+        '"GET" is not a protocol of tunnels',
+    ),
+    (
+        policy("tunnel: {targetHost: '*.a', targetPort: 1}"),
+        policy("tunnel: {targetHost: 10.0.0.1, targetPort: 1}"),
+        T + ".tunnel.targetHost",
+        '"*.a" is no host',
+    ),
+    (
+        policy("tunnel: {targetHost: a}"),
+        policy("tunnel: {targetHost: a, targetPort: 1}"),
+        T + ".tunnel.targetPort",
+        "0 is not a port number",
+    ),
+    # Connection pool
+    (policy("connectionPool: {}"), tcp(""), T + ".connectionPool", "connectionPool is empty"),
+    *(
+        (http(f"{field}: -1"), http(f"{field}: 0"), f"{T}.connectionPool.http.{field}", "-1 is negative")
+        for field in (
+            "http1MaxPendingRequests",
+            "http2MaxRequests",
+            "maxRequestsPerConnection",
+            "maxRetries",
+            "maxConcurrentStreams",
+        )
+    ),
+    (
+        tcp("maxConnections: -1"),
+        tcp("maxConnections: 1"),
+        T + ".connectionPool.tcp.maxConnections",
+        "is negative",
+    ),
+    (
+        http("idleTimeout: 0s"),
+        http("idleTimeout: 1ms"),
+        T + ".connectionPool.http.idleTimeout",
+        "0s is too short",
+    ),
+    (
+        tcp("connectTimeout: 0s"),
+        tcp("idleTimeout: 0s"),
+        T + ".connectionPool.tcp.connectTimeout",
+        "too short",
+    ),
+    (tcp("idleTimeout: 10us"), tcp("idleTimeout: 1s"), T + ".connectionPool.tcp.idleTimeout", "too short"),
+    (
+        tcp("maxConnectionDuration: 0.1ms"),
+        tcp("maxConnectionDuration: 1h"),
+        T + ".connectionPool.tcp.maxConnectionDuration",
+        "0.0001s is too short",
+    ),
+    (
+        tcp("tcpKeepalive: {time: 0s}"),
+        tcp("tcpKeepalive: {probes: 3, time: 1h, interval: 75s}"),
+        T + ".connectionPool.tcp.tcpKeepalive.time",
+        "too short",
+    ),
+    (
+        tcp("tcpKeepalive: {interval: 1.0001s}"),
+        tcp("tcpKeepalive: {interval: 1.001s}"),
+        T + ".connectionPool.tcp.tcpKeepalive.interval",
+        "1.0001s is too fine",
+    ),
+    (
+        http("h2UpgradePolicy: UPGRADE, useClientProtocol: true"),
+        http("h2UpgradePolicy: DO_NOT_UPGRADE, useClientProtocol: true"),
+        T + ".connectionPool.http.useClientProtocol",
+        "exclude each other",
+    ),
+    (
+        http("http2KeepAlive: {timeout: 1s}"),
+        http("http2KeepAlive: {timeout: 1s, interval: 1s}"),
+        T + ".connectionPool.http.http2KeepAlive.interval",
+        "the interval is missing",
+    ),
+    (
+        http("http2KeepAlive: {interval: 1s}"),
+        http("http2KeepAlive: {timeout: 1s, interval: 1s}"),
+        T + ".connectionPool.http.http2KeepAlive.timeout",
+        "the timeout is missing",
+    ),
+    # Load balancing
+    (
+        hashed("httpCookie: {ttl: 0s}"),
+        hashed("httpCookie: {name: c, ttl: 0s}"),
+        LB + ".consistentHash.httpCookie.name",
+        "the cookie has no name",
+    ),
+    (
+        hashed("httpCookie: {name: c, attributes: [{value: v}]}"),
+        hashed("httpCookie: {name: c, attributes: [{name: Secure}]}"),
+        LB + ".consistentHash.httpCookie.attributes[0].name",
+        "the attribute has no name",
+    ),
+    (
+        hashed("httpCookie: {name: c, attributes: [{name: a}, {name: a}]}"),
+        hashed("httpCookie: {name: c, attributes: [{name: a}, {name: b}]}"),
+        LB + ".consistentHash.httpCookie.attributes[1].name",
+        '"a" is given twice',
+    ),
+    (
+        hashed("maglev: {}"),
+        hashed("maglev: {tableSize: 2}"),
+        LB + ".consistentHash.maglev.tableSize",
+        "is missing",
+    ),
+    (
+        hashed("maglev: {tableSize: 65536}"),
+        hashed("maglev: {tableSize: 65537}"),
+        LB + ".consistentHash.maglev.tableSize",
+        "65536 is not prime",
+    ),
+    (
+        hashed("maglev: {tableSize: 5000011}"),
+        hashed("maglev: {tableSize: 4999999}"),
+        LB + ".consistentHash.maglev.tableSize",
+        "5000011 is too large",
+    ),
+    (
+        balancer("localityLbSetting: {}, zoneAwareLbSetting: {}"),
+        balancer("zoneAwareLbSetting: {minClusterSize: 3}"),
+        LB + ".zoneAwareLbSetting",
+        "exclude each other",
+    ),
+    (balancer("warmup: {}"), balancer("warmup: {duration: 1s}"), LB + ".warmup.duration", "is missing"),
+    (
+        balancer("warmup: {duration: 0s}"),
+        balancer("warmup: {duration: 1s}"),
+        LB + ".warmup.duration",
+        "too short",
+    ),
+    (
+        balancer("warmup: {duration: 1s, minimumPercent: 101}"),
+        balancer("warmup: {duration: 1s, minimumPercent: 100}"),
+        LB + ".warmup.minimumPercent",
+        "101 is not a percentage",
+    ),
+    (
+        balancer("warmup: {duration: 1s, aggression: 0}"),
+        balancer("warmup: {duration: 1s, aggression: 0.5}"),
+        LB + ".warmup.aggression",
+        "0 is not possible",
+    ),
+    # Localities
+    (
+        locality("distribute: [{from: a, to: {b: 100}}], failover: [{from: a, to: b}]"),
+        locality("failover: [{from: a, to: b}]"),
+        LB + ".localityLbSetting.failover",
+        "failover and distribute exclude",
+    ),
+    (
+        locality("failover: [{from: a, to: b}], failoverPriority: [topology.kubernetes.io/region]"),
+        locality("failover: [{from: a, to: b}], failoverPriority: [topology.istio.io/network]"),
+        LB + ".localityLbSetting.failoverPriority[0]",
+        "and failover exclude",
+    ),
+    (
+        locality("distribute: [{from: a, to: {b: 0, c: 100}}]"),
+        locality("distribute: [{from: a, to: {b: 1, c: 99}}]"),
+        LB + ".localityLbSetting.distribute[0].to.b",
+        "0 is not a share",
+    ),
+    (
+        locality("distribute: [{from: a, to: {b: 50}}]"),
+        locality("distribute: [{from: a, to: {b: 50, c: 50}}]"),
+        LB + ".localityLbSetting.distribute[0].to",
+        "the shares sum to 50",
+    ),
+    (shares("a//c"), shares("a/b/c"), LB + ".localityLbSetting.distribute[0].from", "has an empty part"),
+    (shares(""), shares("*"), LB + ".localityLbSetting.distribute[0].from", "has an empty part"),
+    (
+        shares("a/*/c"),
+        shares("a/b/*"),
+        LB + ".localityLbSetting.distribute[0].from",
+        "a wildcard before its end",
+    ),
+    (shares("a", "a/b"), shares("a/c", "a/b"), LB + ".localityLbSetting.distribute[1].from", "overlaps"),
+    (
+        shares("a/b/c", "a/b/*"),
+        shares("a/b/c", "a/b/d"),
+        LB + ".localityLbSetting.distribute[1].from",
+        "overlaps",
+    ),
+    (shares("a", "*"), shares("a", "b"), LB + ".localityLbSetting.distribute[1].from", "overlaps"),
+    (to("b", "b/*"), to("b", "c/*"), LB + ".localityLbSetting.distribute[0].to[b/*]", "overlaps"),
+    (
+        locality("failover: [{from: a, to: a}]"),
+        locality("failover: [{from: a, to: b}]"),
+        LB + ".localityLbSetting.failover[0]",
+        "cannot take over for itself",
+    ),
+    (
+        locality("failover: [{from: a/b, to: c}]"),
+        locality("failover: [{from: a, to: c}]"),
+        LB + ".localityLbSetting.failover[0].from",
+        '"a/b" is not a region',
+    ),
+    (
+        zones("failover: [{from: a, to: '*'}]"),
+        zones("failover: [{from: a, to: b}]"),
+        LB + ".zoneAwareLbSetting.failover[0].to",
+        '"*" is not a region',
+    ),
+    (
+        zones("failoverPriority: [topology.istio.io/subzone]"),
+        zones("failoverPriority: [topology.istio.io/network]"),
+        LB + ".zoneAwareLbSetting.failoverPriority[0]",
+        "regions and zones are ranked already",
+    ),
+    # Outlier detection
+    (
+        policy("outlierDetection: {consecutiveLocalOriginFailures: 1}"),
+        policy("outlierDetection: {consecutiveLocalOriginFailures: 1, splitExternalLocalOriginErrors: true}"),
+        T + ".outlierDetection.consecutiveLocalOriginFailures",
+        "only with splitExternalLocalOriginErrors",
+    ),
+    *(
+        (
+            policy(f"outlierDetection: {{{field}: {bad}}}"),
+            policy(f"outlierDetection: {{{field}: {good}}}"),
+            f"{T}.outlierDetection.{field}",
+            words,
+        )
+        for field, bad, good, words in (
+            ("interval", "0s", "1s", "too short"),
+            ("baseEjectionTime", "0s", "1s", "too short"),
+            ("maxEjectionPercent", "101", "100", "101 is not a percentage"),
+            ("minHealthPercent", "-1", "0", "-1 is not a percentage"),
+        )
+    ),
+    # TLS
+    (
+        tls("mode: SIMPLE, insecureSkipVerify: true, caCertificates: c"),
+        tls("mode: SIMPLE, insecureSkipVerify: false, caCertificates: c"),
+        T + ".tls.caCertificates",
+        "insecureSkipVerify verifies nothing",
+    ),
+    (
+        tls("mode: SIMPLE, insecureSkipVerify: true, credentialName: c"),
+        tls("mode: MUTUAL, insecureSkipVerify: true, credentialName: c"),
+        T + ".tls.credentialName",
+        "insecureSkipVerify verifies nothing",
+    ),
+    (
+        tls("mode: MUTUAL, credentialName: c, insecureSkipVerify: true, subjectAltNames: [a]"),
+        tls("mode: MUTUAL, credentialName: c, subjectAltNames: [a]"),
+        T + ".tls.subjectAltNames",
+        "insecureSkipVerify verifies nothing",
+    ),
+    *(
+        (
+            tls(f"mode: SIMPLE, credentialName: c, {field}: f"),
+            tls("mode: SIMPLE, credentialName: c, sni: a"),
+            f"{T}.tls.{field}",
+            "the credential of credentialName holds this",
+        )
+        for field in ("clientCertificate", "privateKey", "caCertificates", "caCrl")
+    ),
+    (
+        tls("mode: MUTUAL, privateKey: k"),
+        tls("mode: MUTUAL, privateKey: k, clientCertificate: c"),
+        T + ".tls.clientCertificate",
+        "mode MUTUAL needs the client's certificate",
+    ),
+    (
+        tls("mode: MUTUAL, clientCertificate: c"),
+        tls("mode: MUTUAL, credentialName: c"),
+        T + ".tls.privateKey",
+        "mode MUTUAL needs the key",
+    ),
+    (
+        tls("mode: SIMPLE, credentialName: 'configmap://other/c'"),
+        tls("mode: SIMPLE, credentialName: 'configmap://shop/c'"),
+        T + ".tls.credentialName",
+        'it must be in "shop"',
+    ),
+    (
+        tls("mode: SIMPLE, credentialName: 'configmap://'"),
+        tls("mode: SIMPLE, credentialName: 'configmap://c'"),
+        T + ".tls.credentialName",
+        "the name of the ConfigMap is missing",
+    ),
+    # Selector and visibility
+    (
+        rule("workloadSelector: {matchLabels: {a: b}}, exportTo: ['*']"),
+        rule("workloadSelector: {matchLabels: {a: b}}, exportTo: [shop]"),
+        "spec.exportTo",
+        "a rule with workloadSelector is for its own namespace only",
+    ),
+    (
+        rule("workloadSelector: {matchLabels: {'a*': b}}"),
+        rule("workloadSelector: {matchLabels: {a: b}}"),
+        "spec.workloadSelector.matchLabels.a*",
+        "the selector has a wildcard",
+    ),
+    (rule("exportTo: [., .]"), rule("exportTo: [., b]"), "spec.exportTo[1]", '"." is given twice'),
+]
+
+
+@pytest.mark.parametrize(("bad", "good", "path", "words"), ERRORS)
+def test_errors(expect: Expect, bad: str, good: str, path: str, words: str) -> None:
+    expect("DestinationRule", bad, good, path, words)
+
+
+WARNINGS = [
+    (
+        hashed("useSourceIp: true, minimumRingSize: 5"),
+        hashed("useSourceIp: true, ringHash: {minimumRingSize: 5}"),
+        LB + ".consistentHash.minimumRingSize",
+        "minimumRingSize is deprecated; write ringHash.minimumRingSize",
+        "IST0002",
+    ),
+    (
+        policy("outlierDetection: {consecutiveErrors: 5}"),
+        policy("outlierDetection: {consecutive5xxErrors: 5}"),
+        T + ".outlierDetection.consecutiveErrors",
+        "consecutiveErrors is deprecated; write consecutive5xxErrors or",
+        "IST0002",
+    ),
+    (
+        policy("loadBalancer: {localityLbSetting: {failover: [{from: a, to: b}]}}"),
+        locality("failover: [{from: a, to: b}]"),
+        LB + ".localityLbSetting.failover",
+        "failover has no effect without outlierDetection",
+        "IST0133",
+    ),
+    (
+        policy("loadBalancer: {zoneAwareLbSetting: {failoverPriority: [a]}}"),
+        zones("failoverPriority: [a]"),
+        LB + ".zoneAwareLbSetting.failoverPriority",
+        "failover has no effect without outlierDetection",
+        "IST0133",
+    ),
+    (
+        rule("workloadSelector: {}"),
+        rule("workloadSelector: {matchLabels: {a: b}}"),
+        "spec.workloadSelector",
+        "the selector has no labels and picks every workload",
+        "IST0133",
+    ),
+]
+
+
+@pytest.mark.parametrize(("bad", "good", "path", "words", "code"), WARNINGS)
+def test_warnings(expect: Expect, bad: str, good: str, path: str, words: str, code: str) -> None:
+    expect("DestinationRule", bad, good, path, words, "warning", code)
+
+
+def test_a_ring_size_in_two_places(validate: Validate) -> None:
+    found = validate("DestinationRule", hashed("useSourceIp: true, minimumRingSize: 5, ringHash: {}"))
+
+    assert [(it.severity.value, it.path) for it in found] == [
+        ("error", LB + ".consistentHash.minimumRingSize"),
+        ("warning", LB + ".consistentHash.minimumRingSize"),
+    ]
