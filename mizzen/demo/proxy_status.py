@@ -9,24 +9,20 @@ from typing import Any
 import httpx
 
 from mizzen.demo.shop import Shop
+from mizzen.demo.topology import NAMESPACE
 
 SERVICES = ("CDS", "EDS", "LDS", "RDS")
 """The discovery services that the proxies of the shop use."""
 
 
 @dataclass(frozen=True, slots=True)
-class ProxyStatus:
-    """One proxy: its name, and for each discovery service whether it has accepted what it was sent."""
-
-    name: str
-    states: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
 class MeshStatus:
-    """All proxies, and what is wrong: documents with errors, resources that an Envoy rejected."""
+    """What each proxy (by name) has accepted, by discovery service, and what is wrong.
 
-    proxies: tuple[ProxyStatus, ...]
+    Wrong are documents with errors, and resources that an Envoy rejected.
+    """
+
+    proxies: Mapping[str, Mapping[str, str]]
     problems: tuple[str, ...]
 
 
@@ -41,16 +37,13 @@ async def mesh_status(shop: Shop) -> MeshStatus | None:
 
 def parse_status(status: Mapping[str, Any]) -> MeshStatus:
     """Read the JSON of `/status`."""
-    proxies = (
-        ProxyStatus(
-            name=proxy["id"].removesuffix(".default"),
-            states={service: held["state"] for service, held in proxy["types"].items()},
-        )
+    proxies = {
+        proxy["id"].removesuffix(f".{NAMESPACE}"): {
+            service: held["state"] for service, held in proxy["types"].items()
+        }
         for proxy in status["proxies"]
-    )
-    return MeshStatus(
-        proxies=tuple(sorted(proxies, key=lambda proxy: proxy.name)), problems=tuple(_problems(status))
-    )
+    }
+    return MeshStatus(proxies, tuple(_problems(status)))
 
 
 def _problems(status: Mapping[str, Any]) -> Iterator[str]:

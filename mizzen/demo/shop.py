@@ -21,6 +21,7 @@ from mizzen.demo.loopback import pick_network, pick_port
 from mizzen.demo.options import DemoOptions
 from mizzen.demo.topology import (
     ADMIN_PORT,
+    GATEWAY_NAME,
     GATEWAY_PORT,
     HOSTS,
     PORTS,
@@ -114,7 +115,7 @@ class _Starter:
 
     async def gateway(self) -> None:
         admin = f"{self.topology.gateway_address}:{ADMIN_PORT}"
-        await self._proxy("istio-ingressgateway", gateway_node(self.topology), admin)
+        await self._proxy(GATEWAY_NAME, gateway_node(self.topology), admin)
 
     async def _proxy(self, name: str, node: dict[str, object], admin: str) -> None:
         bootstrap = bootstrap_json(node=node, xds_address=self.topology.xds_address, admin_address=admin)

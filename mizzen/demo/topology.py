@@ -29,6 +29,7 @@ XDS_PORT = 15010
 """The control plane's gRPC, as istiod's."""
 CONTROL_PLANE_ADMIN_PORT = 15014
 """The control plane's admin interface, as istiod's."""
+GATEWAY_NAME = "istio-ingressgateway"
 GATEWAY_PORT = 8080
 """The port of the Gateway in gateway.yaml."""
 
@@ -153,8 +154,8 @@ def sidecar_node(workload: Workload) -> dict[str, Any]:
 def gateway_node(topology: Topology) -> dict[str, Any]:
     """Return the Envoy Node of the ingress gateway."""
     return {
-        "id": f"router~{topology.gateway_address}~istio-ingressgateway.{NAMESPACE}~{DNS_DOMAIN}",
-        "cluster": f"istio-ingressgateway.{NAMESPACE}",
+        "id": f"router~{topology.gateway_address}~{GATEWAY_NAME}.{NAMESPACE}~{DNS_DOMAIN}",
+        "cluster": f"{GATEWAY_NAME}.{NAMESPACE}",
         "metadata": {"NAMESPACE": NAMESPACE, "LABELS": {"istio": "ingressgateway"}},
     }
 
@@ -174,7 +175,7 @@ def _gateway_service(topology: Topology) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": {"name": "istio-ingressgateway", "namespace": NAMESPACE},
+        "metadata": {"name": GATEWAY_NAME, "namespace": NAMESPACE},
         "spec": {
             "selector": {"istio": "ingressgateway"},
             "ports": [{"name": "http", "port": GATEWAY_PORT, "targetPort": topology.gateway_port}],
@@ -186,7 +187,7 @@ def _gateway_workload(topology: Topology) -> dict[str, Any]:
     return {
         "apiVersion": "networking.istio.io/v1",
         "kind": "WorkloadEntry",
-        "metadata": {"name": "istio-ingressgateway", "namespace": NAMESPACE},
+        "metadata": {"name": GATEWAY_NAME, "namespace": NAMESPACE},
         "spec": {"address": topology.gateway_address, "labels": {"istio": "ingressgateway"}},
     }
 

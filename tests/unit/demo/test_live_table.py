@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import httpx
 import pytest
 from rich.console import Console, RenderableType
 
-from mizzen.demo.live_table import proxies_table, workloads_table
+from mizzen.demo.live_table import picture, shop_table
 from mizzen.demo.loopback import LoopbackNetwork
 from mizzen.demo.observation import Observation, Window
 from mizzen.demo.proxy_status import parse_status
 from mizzen.demo.topology import Topology
 from mizzen.demo.traffic import Visitors
 
-WORKLOADS = Topology(LoopbackNetwork("127.83.12"), gateway_port=8080).workloads
+TOPOLOGY = Topology(LoopbackNetwork("127.83.12"), gateway_port=8080)
 
 STATUS = {
     "proxies": [
@@ -57,8 +58,8 @@ def test_shares_are_those_of_the_last_seconds() -> None:
     assert window.total("reviews-v1") == 100
     assert window.rate("reviews-v1") == 0.0
     assert window.rate("reviews-v2") == pytest.approx(10.0)
-    rows = [line.split("│") for line in _text(workloads_table(WORKLOADS, window)) if "│" in line]
-    shares = {row[2].strip(): row[5].split()[-1] for row in rows if row[1].strip() == "reviews"}
+    rows = [line.split() for line in _text(shop_table(TOPOLOGY, window, None))]
+    shares = {row[1]: next(cell for cell in row if "%" in cell) for row in rows if row[0] == "reviews"}
     assert shares == {"v1": "0%", "v2": "50%", "v3": "50%"}
 
 
@@ -71,15 +72,20 @@ def test_a_program_that_does_not_answer_has_no_count() -> None:
 
 
 def test_the_table_shows_what_each_proxy_accepted() -> None:
-    lines = _text(proxies_table(parse_status(STATUS)))
-    reviews = next(line for line in lines if "reviews-v1" in line)
-    assert [cell.strip() for cell in reviews.split("│")[1:-1]] == [
-        "reviews-v1",
-        "ACKED",
-        "-",
-        "REJECTED",
-        "-",
-    ]
+    rows = [line.split() for line in _text(shop_table(TOPOLOGY, Window(), parse_status(STATUS)))]
+    assert next(row for row in rows if row[:2] == ["reviews", "v1"])[-4:] == ["ACKED", "-", "REJECTED", "-"]
+    assert next(row for row in rows if row[0] == "details")[-4:] == ["PENDING", "-", "-", "-"]
+    assert next(row for row in rows if row[0] == "quotes")[-3:] == ["outside", "the", "mesh"]
+
+
+def test_the_picture_tells_where_the_shop_is_and_what_is_wrong() -> None:
+    visitors = Visitors(httpx.AsyncClient(), "http://shop/", rate=1.0)
+    lines = _text(picture(TOPOLOGY, Path("/shop"), Window(), visitors, parse_status(STATUS)))
+    assert "The shop http://127.0.0.1:8080/productpage" in lines
+    assert "a.yaml:3: spec.http[0]: no route" in lines
+    assert len(lines) <= 24  # it fits the smallest terminal
+    lines = _text(picture(TOPOLOGY, Path("/shop"), Window(), visitors, None))
+    assert "the control plane does not answer" in lines
 
 
 def test_errors_are_told_with_their_place_and_warnings_are_not() -> None:

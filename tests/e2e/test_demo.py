@@ -1,0 +1,205 @@
+"""`mizzen demo` as a user meets it: real Envoys, real requests, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from mizzen.demo.loopback import is_free, pick_port
+from mizzen.demo.options import examples_directory
+
+pytestmark = pytest.mark.envoy
+
+START_SECONDS = 90.0
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """A copy of the shop, to be edited; its path also marks the processes of its run."""
+    return Path(shutil.copytree(examples_directory() / "bookinfo", tmp_path / "shop"))
+
+
+@pytest.fixture
+def port() -> int:
+    """A port for the ingress."""
+    return pick_port("127.0.0.1", 8080 + os.getpid() % 10000, strict=False)
+
+
+class Demo:
+    """A running `mizzen demo`, its words read line by line."""
+
+    def __init__(self, shop: Path, port: int, *arguments: str) -> None:
+        self.shop = shop
+        self.url = f"http://127.0.0.1:{port}"
+        command = [
+            sys.executable,
+            "-m",
+            "mizzen",
+            "demo",
+            "--shop",
+            str(shop),
+            "--port",
+            str(port),
+            *arguments,
+        ]
+        self.process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "TMPDIR": str(shop.parent), "COLUMNS": "160"},
+        )
+
+    def wait_for(self, words: str) -> None:
+        """Read on until a line with `words`."""
+        assert self.process.stdout is not None
+        heard = []
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and (line := self.process.stdout.readline()):
+            heard.append(line)
+            if words in line:
+                return
+        pytest.fail(f"never said {words!r}, but:\n{''.join(heard)}")
+
+    def end(self, number: signal.Signals) -> int:
+        """Send a signal and return the exit code."""
+        self.process.send_signal(number)
+        self.process.communicate(timeout=20)
+        return self.process.returncode
+
+
+@pytest.fixture
+def start(shop: Path, port: int) -> Iterator[Callable[[], Demo]]:
+    """Starts demonstrations of the copied shop, and ends those that a failed test left running."""
+    started: list[Demo] = []
+
+    def start() -> Demo:
+        started.append(Demo(shop, port))
+        return started[-1]
+
+    yield start
+    for demo in started:
+        if demo.process.poll() is None:
+            demo.process.kill()
+            demo.process.communicate()
+
+
+def _processes_of(directory: Path) -> list[str]:
+    """Return the command lines of the processes that name a directory."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            except OSError:
+                continue
+            if str(directory) in command:
+                found.append(command)
+    return found
+
+
+def _are_gone(directory: Path, seconds: float = 10.0) -> list[str]:
+    """Wait until no process names the directory; return those that still do."""
+    deadline = time.monotonic() + seconds
+    while (left := _processes_of(directory)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return left
+
+
+def _versions(url: str, requests: int) -> Counter[str]:
+    with httpx.Client(trust_env=False) as client:
+        answers = (client.get(f"{url}/api/v1/products/0/reviews") for _ in range(requests))
+        return Counter(str(answer.json().get("version", answer.status_code)) for answer in answers)
+
+
+def test_the_check_sees_every_feature(shop: Path, port: int) -> None:
+    finished = subprocess.run(
+        [sys.executable, "-m", "mizzen", "demo", "--check", "--shop", str(shop), "--port", str(port)],
+        capture_output=True,
+        text=True,
+        timeout=START_SECONDS + 60,
+        env={**os.environ, "TMPDIR": str(shop.parent), "COLUMNS": "200"},
+    )
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert re.search(r"^(\d+) of \1 as expected$", finished.stdout, re.MULTILINE)
+    for tried in ("weighted split", "mirroring", "REGISTRY_ONLY", "ServiceEntry", "fault delay", "retries"):
+        assert tried in finished.stdout
+    assert _processes_of(shop.parent) == []
+    assert is_free("127.0.0.1", port)
+    assert [path.name for path in shop.parent.iterdir()] == ["shop"]  # its own files are gone too
+
+
+def test_an_edited_yaml_shifts_the_traffic_and_ctrl_c_ends_everything(
+    start: Callable[[], Demo], shop: Path, port: int
+) -> None:
+    demo = start()
+    demo.wait_for("the shop answers")
+    assert len(_versions(demo.url, 60)) == 3
+
+    rules = shop / "virtual-services.yaml"
+    text = rules.read_text(encoding="utf-8")
+    for old, new in ((50, 0), (30, 0), (20, 100)):
+        assert f"weight: {old}\n" in text
+        text = text.replace(f"weight: {old}\n", f"weight: {new}\n")
+    rules.write_text(text, encoding="utf-8")
+    deadline = time.monotonic() + 10.0
+    while (seen := _versions(demo.url, 20)) != {"v3": 20} and time.monotonic() < deadline:
+        assert set(seen) <= {"v1", "v2", "v3"}  # no request fails meanwhile
+    assert seen == {"v3": 20}
+
+    # The picture shows it, and every proxy has accepted it.
+    demo.wait_for("LAST 2 SECONDS")
+    demo.wait_for("ACKED")
+
+    assert demo.end(signal.SIGINT) == 0
+    assert _processes_of(shop.parent) == []
+    assert is_free("127.0.0.1", port)
+
+    again = start()
+    again.wait_for("the shop answers")
+    assert again.end(signal.SIGTERM) == 0
+    assert _processes_of(shop.parent) == []
+
+
+def test_a_killed_demonstration_takes_its_processes_along(start: Callable[[], Demo], shop: Path) -> None:
+    demo = start()
+    demo.wait_for("programs of the shop")  # in the midst of starting
+    demo.end(signal.SIGKILL)
+    assert _are_gone(shop.parent) == []
+
+
+def test_a_taken_port_is_told(shop: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        finished = subprocess.run(
+            [sys.executable, "-m", "mizzen", "demo", "--shop", str(shop), "--port", str(port)],
+            capture_output=True,
+            text=True,
+            timeout=START_SECONDS,
+        )
+    assert finished.returncode == 1
+    assert f"port {port} on 127.0.0.1 is taken: choose another with --port" in finished.stderr
+    assert "Traceback" not in finished.stderr
+
+
+def test_a_program_that_ends_is_told_with_its_last_words(start: Callable[[], Demo], shop: Path) -> None:
+    (shop / "apps" / "ratings.py").write_text("raise SystemExit('no ratings today')\n", encoding="utf-8")
+    demo = start()
+    output, _ = demo.process.communicate(timeout=START_SECONDS)
+    assert demo.process.returncode == 1
+    assert "ratings-v1 (program) ended by itself (exit code 1)" in output
+    assert "no ratings today" in output
+    assert "Traceback" not in output
+    assert _processes_of(shop.parent) == []
