@@ -113,8 +113,8 @@ What is not in the table cannot happen.
 
 _Key = tuple[str, str]
 
-Holds = Callable[[str, str], Resource | None]
-"""(type URL, name) to what a client was last sent under it."""
+Holds = Callable[[Resource], Resource | None]
+"""What a client may still need in the place of a resource that is removed."""
 
 
 class Gate:
@@ -132,10 +132,15 @@ class Gate:
         self._retained: dict[_Key, Resource] = {}
         self._leaving: dict[_Key, float] = {}
 
+    def begin(self) -> None:
+        """The client asks for clusters for the first time: nothing that refers to them may be sent before them."""
+        self.phase = Phase.REST
+        self._offered = self._warm = self._released = None
+
     def aim(self, goal: Snapshot, now: float, holds: Holds) -> None:
         """Take note of the newest snapshot, and let go of what has been kept long enough.
 
-        `holds` tells what the client was sent under a type and a name: only that needs to be kept for it.
+        `holds` tells what of a removed resource must be kept for the client.
         """
         if goal is not self._goal:
             if self._goal is not None:
@@ -153,7 +158,7 @@ class Gate:
                 continue
             difference = after.since(before)
             for name in difference.removed:
-                held = holds(type_url, name)
+                held = holds(before[name])
                 if held is not None:
                     self._retained[type_url, name] = held
             if self._retained:

@@ -134,6 +134,8 @@ class Stream:
             subscription = Subscription(type_url, delta=self.dialect.delta, share=self.group.share)
             channel = self.channels[type_url] = Channel(subscription)
             self._ranked = sorted(self.channels.values(), key=lambda each: each.rank)
+            if type_url == CLUSTER and self._gate is not None:
+                self._gate.begin()
             self._suppliers = [each for each in self._ranked if each.type_url not in USERS]
             self._users = [each for each in self._ranked if each.type_url in USERS]
         return channel
@@ -212,10 +214,16 @@ class Stream:
             if not gate.changed or (clusters is not None and clusters.waiting):
                 return None
 
-    def _holds(self, type_url: str, name: str) -> Resource | None:
+    def _holds(self, resource: Resource) -> Resource | None:
+        """What it was sent under this name; or what a cluster in flight will make it ask for."""
+        sent = self._sent(resource.type_url)
+        if sent is not None and resource.name in sent:
+            return sent[resource.name]
+        return resource if resource.type_url != CLUSTER and self._sent(CLUSTER) is not None else None
+
+    def _sent(self, type_url: str) -> Collection | None:
         channel = self.channels.get(type_url)
-        sent = channel.subscription.sent if channel is not None else None
-        return sent.get(name) if sent is not None else None
+        return channel.subscription.sent if channel is not None else None
 
     def _next(
         self, now: float, channels: list[Channel], target_of: Callable[[str], Collection | None]
@@ -226,11 +234,13 @@ class Stream:
             target = target_of(channel.type_url)
             if target is None:
                 continue
-            if channel.isolation:
-                target = channel.isolation.allowed(target, channel.subscription.accepted)
-            batch = channel.due(target, self.fallback, self.dialect, now)
+            batch = channel.due(self._allowed(channel, target), self.fallback, self.dialect, now)
+            while batch is None and channel.isolation:
+                channel.isolation.accepted()  # nothing is left of that part: on to the next
+                batch = channel.due(self._allowed(channel, target), self.fallback, self.dialect, now)
             if batch is None:
                 continue
+            target = self._allowed(channel, target)
             if channel.type_url == CLUSTER and self._only_type is None:
                 self._void_children(channel, target)
             self._nonces += 1
@@ -239,6 +249,11 @@ class Stream:
             channel.sent(batch, target, nonce, len(data), now, self._patience(channel))
             return Response(channel.type_url, nonce, batch.version, batch.resources, batch.removed, data)
         return None
+
+    def _allowed(self, channel: Channel, target: Collection) -> Collection:
+        if not channel.isolation:
+            return target
+        return channel.isolation.allowed(target, channel.subscription.accepted)
 
     def _patience(self, channel: Channel) -> float:
         if channel.type_url != CLUSTER:

@@ -1,0 +1,206 @@
+"""Whatever happens in whatever order, every client comes to what its group is to be given, and then there is silence."""
+
+from collections import deque
+from datetime import timedelta
+
+import hypothesis.strategies as st
+from hypothesis import settings
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
+
+from mizzen.xds import MakeBeforeBreak, Snapshot, Unordered
+from mizzen.xds import Client as ClientId
+from mizzen.xds.events import Rejected
+from mizzen.xds.group import Group
+from mizzen.xds.stream import Stream
+from mizzen.xds.type_urls import CLUSTER, ENDPOINT, FULL_STATE
+
+from xds_model_client import DIALECTS, TYPES, Client, is_bad, resource
+
+NAMES = st.sampled_from(["a", "b", "c", "d"])
+POLICY = MakeBeforeBreak(timedelta(10), timedelta(1), timedelta(10), grace=timedelta(seconds=2))
+
+
+class Peer:
+    """A client, its stream, and the two directions of the transport between them."""
+
+    def __init__(self, client: Client, group: Group, ordered: bool) -> None:
+        self.client = client
+        self.group = group
+        self.policy = POLICY if ordered else Unordered()
+        self.to_client: deque[bytes] = deque()
+        self.responses = 0
+        self.connect()
+
+    def connect(self) -> None:
+        self.to_client.clear()
+        self.stream = Stream(
+            ClientId(1, "model", "all"), self.group, DIALECTS[self.client.delta], self.policy
+        )
+        self.client.reconnect()
+
+
+class Convergence(RuleBasedStateMachine):
+    peers = Bundle("peers")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.group = Group("all", Snapshot())
+        self.now = 0.0
+        self.everyone: list[Peer] = []
+        self.refused: set[tuple[str, str, str]] = set()
+
+    # The world
+
+    @rule(type_url=st.sampled_from(TYPES), names=st.sets(NAMES, min_size=1), text=st.sampled_from(["1", "2", "3"]))
+    def change(self, type_url: str, names: set[str], text: str) -> None:
+        self.group.update([resource(type_url, name, text) for name in names])
+
+    @rule(type_url=st.sampled_from(TYPES), name=NAMES, others=st.sets(NAMES), text=st.sampled_from("56"))
+    def change_badly(self, type_url: str, name: str, others: set[str], text: str) -> None:
+        news = [resource(type_url, other, text) for other in others - {name}]
+        self.group.update([*news, resource(type_url, name, f"bad{text}")])
+
+    @rule(type_url=st.sampled_from(TYPES), names=st.sets(NAMES, min_size=1))
+    def remove(self, type_url: str, names: set[str]) -> None:
+        self.group.update((), [(type_url, name) for name in names])
+
+    @rule()
+    def set_anew(self) -> None:
+        """The owner may put everything together again: what has the same content is the same."""
+        assert self.group.snapshot is not None
+        self.group.set(
+            Snapshot.of(
+                resource(r.type_url, r.name, r.value.decode().partition("=")[2]) for r in self.group.snapshot
+            )
+        )
+
+    @rule(seconds=st.sampled_from([0.5, 3.0]))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+
+    # The clients
+
+    @rule(target=peers, delta=st.booleans(), drops_all=st.booleans(), anonymous=st.booleans(), ordered=st.booleans())
+    def connect(self, delta: bool, drops_all: bool, anonymous: bool, ordered: bool):
+        if len(self.everyone) >= 3:
+            return multiple()
+        client = Client(delta=delta, drops_all=drops_all, anonymous=anonymous)
+        client.subscribe(CLUSTER, set())
+        peer = Peer(client, self.group, ordered)
+        self.everyone.append(peer)
+        return peer
+
+    @rule(peer=peers, type_url=st.sampled_from(TYPES), names=st.sets(NAMES | st.just("*")))
+    def subscribe(self, peer: Peer, type_url: str, names: set[str]) -> None:
+        if not names and peer.client.types[type_url].asked:
+            return
+        peer.client.subscribe(type_url, names)
+
+    @rule(peer=peers, type_url=st.sampled_from(TYPES), names=st.sets(NAMES | st.just("*"), min_size=1))
+    def unsubscribe(self, peer: Peer, type_url: str, names: set[str]) -> None:
+        peer.client.unsubscribe(type_url, names)
+
+    @rule(peer=peers)
+    def lose_the_connection(self, peer: Peer) -> None:
+        peer.connect()
+
+    # The transport, one message at a time
+
+    @rule(peer=peers)
+    def server_sends(self, peer: Peer) -> None:
+        self._server_sends(peer)
+
+    def _server_sends(self, peer: Peer) -> bool:
+        response = peer.stream.poll(self.now)
+        if response is None:
+            return False
+        for each in response.resources:
+            key = (each.type_url, each.name, each.version)
+            assert key not in self.refused, "what was refused is sent again"
+        subscription = peer.stream.channels[response.type_url].subscription
+        if not subscription.wildcard:
+            names = {r.name for r in response.resources}
+            # A name that was just unsubscribed under the wildcard is answered once more.
+            assert names <= subscription.names, "something is sent that was not asked for"
+        peer.to_client.append(response.data)
+        peer.responses += 1
+        return True
+
+    @rule(peer=peers)
+    def client_reads(self, peer: Peer) -> None:
+        self._client_reads(peer)
+
+    def _client_reads(self, peer: Peer) -> bool:
+        if not peer.to_client:
+            return False
+        peer.client.take(peer.to_client.popleft())
+        return True
+
+    @rule(peer=peers)
+    def server_reads(self, peer: Peer) -> None:
+        self._server_reads(peer)
+
+    def _server_reads(self, peer: Peer) -> bool:
+        if not peer.client.outbox:
+            return False
+        peer.stream.receive(peer.client.outbox.popleft(), self.now)
+        for event in peer.stream.events():
+            if isinstance(event, Rejected):
+                for culprit in event.culprits:
+                    assert is_bad(culprit.value), "an innocent was blamed"
+                    self.refused.add((culprit.type_url, culprit.name, culprit.version))
+        return True
+
+    # What must hold
+
+    @rule()
+    def come_to_rest(self) -> None:
+        self.settle()
+        for peer in self.everyone:
+            self.check(peer)
+        before = [peer.responses for peer in self.everyone]
+        self.now += 100
+        self.set_anew()
+        self.settle()
+        assert before == [peer.responses for peer in self.everyone], "something was sent without need"
+
+    def settle(self) -> None:
+        for _ in range(400):
+            moved = [
+                step(peer)
+                for peer in self.everyone
+                for step in (self._server_reads, self._server_sends, self._client_reads)
+            ]
+            if not any(moved):
+                deadlines = [p.stream.deadline for p in self.everyone if p.stream.deadline is not None]
+                if not deadlines:
+                    return
+                assert min(deadlines) > self.now or any(moved), "a deadline that does nothing"
+                self.now = min(deadlines)
+        raise AssertionError("no rest after 400 rounds")
+
+    def check(self, peer: Peer) -> None:
+        assert self.group.effective is not None
+        for type_url, state in peer.client.types.items():
+            if not state.asked:
+                continue
+            wanted = {r.name: r.value for r in self.group.effective if r.type_url == type_url}
+            if not state.wildcard:
+                wanted = {name: value for name, value in wanted.items() if name in state.names}
+            held = dict(state.held)
+            if not peer.client.delta and type_url not in FULL_STATE:
+                held = {name: value for name, value in held.items() if name in wanted}  # nothing can be deleted
+            assert held == wanted
+        endpoints = peer.client.types[ENDPOINT]
+        if peer.client.types[CLUSTER].wildcard and peer.policy is POLICY:
+            known = {r.name for r in self.group.effective if r.type_url == ENDPOINT}
+            asked = known if endpoints.wildcard else known & endpoints.names
+            assert not peer.client.warming & asked, "a changed cluster waits for endpoints that exist"
+
+    @invariant()
+    def only_bad_ones_are_held(self) -> None:
+        assert all(is_bad(entry.resource.value) for entry in self.group.held)
+
+
+TestConvergence = Convergence.TestCase
+TestConvergence.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
