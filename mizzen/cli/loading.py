@@ -51,5 +51,7 @@ def node_content(file: Path) -> Mapping[str, Any]:
     if isinstance(content, dict) and isinstance(content.get("node"), dict):
         content = content["node"]
     if not isinstance(content, dict):
-        raise Failure(f"{file}: a node file is a mapping with an `id`, as `id: sidecar~10.0.0.7~app.ns~ns.svc...`")
+        raise Failure(
+            f"{file}: a node file is a mapping with an `id`, as `id: sidecar~10.0.0.7~app.ns~ns.svc...`"
+        )
     return content

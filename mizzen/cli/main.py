@@ -14,6 +14,7 @@ commands = typer.Typer(
     name="mizzen",
     help="A control plane for plain Envoy that speaks Istio's configuration, without Kubernetes.",
     no_args_is_help=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -22,7 +23,7 @@ commands.command("serve")(serve.serve)
 commands.command("status")(status.status)
 commands.command("translate")(translate.translate)
 commands.command("analyze")(analyze.analyze)
-commands.add_typer(bootstrap.commands, name="bootstrap")
+commands.command("bootstrap")(bootstrap.bootstrap)
 
 
 @commands.command()

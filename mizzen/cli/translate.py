@@ -28,15 +28,19 @@ class Kind(StrEnum):
 
 def translate(
     config: Annotated[
-        list[Path], typer.Option("--config", help="A file or folder of YAML; may be repeated.", metavar="PATH")
+        list[Path],
+        typer.Option("--config", help="A file or folder of YAML; may be repeated.", metavar="PATH"),
     ],
     node: Annotated[
         Path, typer.Option("--node", help="The proxy: an Envoy Node as YAML or JSON.", metavar="FILE")
     ],
+    more: Annotated[list[Path] | None, typer.Argument(hidden=True)] = None,
     mesh_config: Annotated[
         Path | None, typer.Option("--mesh-config", help="A file with Istio's MeshConfig.", metavar="FILE")
     ] = None,
-    output: Annotated[Output, typer.Option("-o", "--output", help="The form of the resources.")] = Output.JSON,
+    output: Annotated[
+        Output, typer.Option("-o", "--output", help="The form of the resources.")
+    ] = Output.JSON,
     kind: Annotated[Kind | None, typer.Option("--type", help="Print the resources of one kind only.")] = None,
     show_secrets: Annotated[
         bool, typer.Option("--show-secrets", help="Print private keys instead of [redacted].")
@@ -45,7 +49,7 @@ def translate(
     """Print everything that one proxy would be sent: clusters, endpoints, listeners, routes, secrets.
 
     What is wrong with the configuration goes to standard error; what is valid is translated all the same, as
-    the server does. Exit 1 if there was an error.
+    the server does. Exit 1 if a document was refused.
     """
     from mizzen.api import translate as translate_for
     from mizzen.cli.loading import load, load_node
@@ -53,7 +57,7 @@ def translate(
     from mizzen.mesh.snapshot import Mesh
 
     proxy = load_node(node)
-    loaded = load(config, mesh_config)
+    loaded = load([*config, *(more or ())], mesh_config)
     mesh = Mesh.build(loaded.configs, loaded.mesh_config)
     resources = translate_for(mesh, proxy)
     content = resources.as_dict(show_secrets=show_secrets)
@@ -64,7 +68,7 @@ def translate(
     for finding in findings:
         if finding.severity is not Severity.INFO:
             typer.echo(f"{finding.severity}: {finding}", err=True)
-    if any(finding.severity is Severity.ERROR for finding in findings):
+    if any(finding.severity is Severity.ERROR for finding in loaded.diagnostics):
         raise typer.Exit(1)
 
 

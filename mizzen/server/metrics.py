@@ -6,6 +6,9 @@ import platform
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from mizzen.config.diagnostics import Severity
+from mizzen.server.configuration import ConfigurationView
+
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 
@@ -80,6 +83,14 @@ class Metrics:
         self.log_lines_lost = Counter(
             "mizzen_log_lines_lost", "Log lines that could not be written", registry=own
         )
+
+    def count_configuration(self, view: ConfigurationView) -> None:
+        """Take over how the configuration stands."""
+        self.documents.clear()
+        for kind, number in view.documents.items():
+            self.documents.labels(kind).set(number)
+        self.documents_refused.set(len(view.refused))
+        self.config_warnings.set(view.count(Severity.WARNING))
 
     def render(self) -> bytes:
         """Return the text that Prometheus scrapes."""

@@ -1,0 +1,106 @@
+"""`mizzen serve`: the control plane."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mizzen.cli.failure import Failure
+
+if TYPE_CHECKING:
+    from mizzen.server.address import Address
+
+
+class LogFormat(StrEnum):
+    """The form of log lines."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class LogLevel(StrEnum):
+    """What is worth a log line."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+def serve(
+    config: Annotated[
+        list[Path],
+        typer.Option("--config", help="A file or folder of YAML; may be repeated.", metavar="PATH"),
+    ],
+    more: Annotated[list[Path] | None, typer.Argument(hidden=True)] = None,
+    mesh_config: Annotated[
+        Path | None, typer.Option("--mesh-config", help="A file with Istio's MeshConfig.", metavar="FILE")
+    ] = None,
+    grpc_address: Annotated[
+        str, typer.Option("--grpc-address", help="Where Envoys connect, in plain text.", metavar="HOST:PORT")
+    ] = "127.0.0.1:15010",
+    admin_address: Annotated[
+        str, typer.Option("--admin-address", help="Status and metrics, over HTTP.", metavar="HOST:PORT")
+    ] = "127.0.0.1:15014",
+    tls_address: Annotated[
+        str, typer.Option("--tls-address", help="Where Envoys connect, over TLS.", metavar="HOST:PORT")
+    ] = "127.0.0.1:15012",
+    tls_cert: Annotated[
+        Path | None,
+        typer.Option("--tls-cert", help="Certificate chain; opens the TLS address.", metavar="FILE"),
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option("--tls-key", help="Its private key.", metavar="FILE")
+    ] = None,
+    tls_client_ca: Annotated[
+        Path | None,
+        typer.Option("--tls-client-ca", help="Demand client certificates of this authority.", metavar="FILE"),
+    ] = None,
+    domain: Annotated[
+        str, typer.Option("--domain", help="The DNS domain of Kubernetes services.")
+    ] = "cluster.local",
+    log_format: Annotated[
+        LogFormat, typer.Option("--log-format", help="The form of log lines.")
+    ] = LogFormat.TEXT,
+    log_level: Annotated[
+        LogLevel, typer.Option("--log-level", help="The least severe line.")
+    ] = LogLevel.INFO,
+) -> None:
+    """Serve a configuration to Envoys, and push what changes as soon as a file is saved.
+
+    What is invalid is refused and named; everything else is served. Ends on SIGTERM or SIGINT.
+    """
+    from mizzen.server.options import ServeOptions, TlsFiles
+    from mizzen.server.process import StartError, run
+
+    if (tls_cert is None) != (tls_key is None):
+        raise Failure("--tls-cert and --tls-key belong together; give both or neither", exit_code=2)
+    if tls_client_ca is not None and tls_cert is None:
+        raise Failure("--tls-client-ca needs --tls-cert and --tls-key", exit_code=2)
+    options = ServeOptions(
+        paths=(*config, *(more or ())),
+        mesh_config=mesh_config,
+        grpc_address=_address(grpc_address, "--grpc-address"),
+        admin_address=_address(admin_address, "--admin-address"),
+        tls_address=_address(tls_address, "--tls-address"),
+        tls=TlsFiles(tls_cert, tls_key, tls_client_ca) if tls_cert and tls_key else None,
+        domain=domain,
+        log_format=log_format.value,
+        log_level=log_level.value,
+    )
+    try:
+        run(options)
+    except StartError as error:
+        raise Failure(str(error)) from error
+
+
+def _address(text: str, option: str) -> Address:
+    from mizzen.server.address import Address
+
+    try:
+        return Address.parse(text)
+    except ValueError as error:
+        raise Failure(f"{option}: {error}", exit_code=2) from error

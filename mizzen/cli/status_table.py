@@ -1,0 +1,163 @@
+"""The parts of the status as people read them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Group
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+_SERVICES = ("CDS", "EDS", "LDS", "RDS", "SDS")
+_STYLE = {
+    "ACKED": "green",
+    "PENDING": "yellow",
+    "REJECTED": "bold red",
+    "STUCK": "bold magenta",
+    "NOT_SENT": "dim",
+}
+_FINDINGS_SHOWN = 20
+
+
+def headline(state: Mapping[str, Any]) -> Text:
+    """One line: the server, its documents, its proxies."""
+    server, configuration = state["server"], state["configuration"]
+    documents = sum(configuration["documents"].values())
+    line = Text()
+    line.append(f"mizzen {server['version']}", style="bold")
+    line.append(f"   up {_span(server['uptime_seconds'])}")
+    line.append(f"   {_count(documents, 'document')}")
+    line.append(f"   {_count(len(state['proxies']), 'proxy', 'proxies')}")
+    if not server["ready"]:
+        line.append("   starting", style="yellow")
+    return line
+
+
+def proxies(state: Mapping[str, Any]) -> Table | Text:
+    """A row for each proxy, a column for each discovery service."""
+    if not state["proxies"]:
+        return Text("no proxy is connected", style="dim")
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for column in ("PROXY", "TYPE", "ENVOY", *_SERVICES, "CONNECTED"):
+        table.add_column(column, no_wrap=True)
+    for proxy in state["proxies"]:
+        cells = [_cell(proxy["types"].get(service)) for service in _SERVICES]
+        table.add_row(
+            Text(proxy["id"]),
+            proxy["type"],
+            proxy["envoy_version"] or "?",
+            *cells,
+            _span(proxy["connected_seconds"]),
+        )
+    return table
+
+
+def _cell(held: Mapping[str, Any] | None) -> Text:
+    if held is None:
+        return Text("-", style="dim")
+    state = held["state"]
+    words = state if state != "ACKED" else f"ACKED {held['resources']}"
+    return Text(words, style=_STYLE.get(state, ""))
+
+
+def rejections(state: Mapping[str, Any]) -> Group | None:
+    """Envoy's own words, and the lines of YAML that the rejected resources came from."""
+    stuck = [
+        (proxy["id"], service, held)
+        for proxy in state["proxies"]
+        for service, held in proxy["types"].items()
+        if held["state"] == "STUCK"
+    ]
+    if not state["rejections"] and not stuck:
+        return None
+    lines: list[Any] = [Text("\nREJECTED BY ENVOY", style="bold red")] if state["rejections"] else []
+    for rejection in state["rejections"]:
+        said = Text(f"{', '.join(rejection['proxies'])} {rejection['type']}: ", style="bold")
+        said.append(Text(rejection["message"], style="not bold"))
+        lines.append(Padding(said, (0, 0, 0, 2)))
+        for resource in rejection["resources"]:
+            lines.append(Padding(_origin_of(resource), (0, 0, 0, 6)))
+    if stuck:
+        lines.append(Text("\nNOT ANSWERED", style="bold magenta"))
+    for proxy, service, held in stuck:
+        waiting = f", waiting for {', '.join(held['waiting_for'])}" if held["waiting_for"] else ""
+        said = f"{proxy} {service}: sent {_span(held['pending_seconds'] or 0)} ago{waiting}"
+        lines.append(Padding(Text(said), (0, 0, 0, 2)))
+    return Group(*lines)
+
+
+def _origin_of(resource: Mapping[str, Any]) -> Text:
+    line = Text(resource["name"])
+    if resource["origins"]:
+        line.append(" from ", style="dim").append(", ".join(resource["origins"]), style="cyan")
+    if resource.get("in_force"):
+        line.append(f" ({resource['in_force']})", style="dim")
+    return line
+
+
+def refused(state: Mapping[str, Any]) -> Group | None:
+    """The documents whose newest version is not in force, and why."""
+    held = state["configuration"]["refused"]
+    if not held:
+        return None
+    lines: list[Any] = [Text("\nREFUSED DOCUMENTS", style="bold red")]
+    for document in held:
+        title = Text(document["document"], style="bold")
+        if document["in_force"]:
+            title.append(
+                f"   the version read from {document['in_force']} stays in force", style="dim not bold"
+            )
+        else:
+            title.append("   nothing of it is in force", style="dim not bold")
+        lines.append(Padding(title, (0, 0, 0, 2)))
+        lines += [Padding(_finding(finding), (0, 0, 0, 6)) for finding in document["findings"]]
+    return Group(*lines)
+
+
+def findings(state: Mapping[str, Any]) -> Group | None:
+    """Warnings, and errors that belong to no document (a file that cannot be read)."""
+    shown = {
+        _finding(finding).plain
+        for document in state["configuration"]["refused"]
+        for finding in document["findings"]
+    }
+    rest = [
+        text
+        for text in (_finding(finding) for finding in state["configuration"]["findings"])
+        if text.plain not in shown
+    ]
+    if not rest:
+        return None
+    lines: list[Any] = [Text("\nFINDINGS", style="bold yellow")]
+    lines += [Padding(text, (0, 0, 0, 2)) for text in rest[:_FINDINGS_SHOWN]]
+    if len(rest) > _FINDINGS_SHOWN:
+        lines.append(
+            Text(f"  ... and {len(rest) - _FINDINGS_SHOWN} more (-o json has them all)", style="dim")
+        )
+    return Group(*lines)
+
+
+def _finding(finding: Mapping[str, Any]) -> Text:
+    place = finding["file"] + (f":{finding['line']}" if finding["line"] else "")
+    line = Text(place, style="cyan")
+    line.append(f": {finding['severity']} {finding['code']} ", style="bold not cyan")
+    path = f"{finding['path']}: " if finding["path"] else ""
+    line.append(path + finding["message"], style="default")
+    return line
+
+
+def _span(seconds: float) -> str:
+    whole = int(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    if whole < 86400:
+        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+    return f"{whole // 86400}d{whole % 86400 // 3600:02d}h"
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"

@@ -1,0 +1,110 @@
+"""The admin address: whether the server is ready, what it counts, how everything stands (docs/operations.md)."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+import uvicorn
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+
+class Observed(Protocol):
+    """What the admin address tells about: the running server."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether proxies are served."""
+
+    def metrics(self) -> bytes:
+        """Return the metrics in Prometheus' text form."""
+
+    def status(self) -> Mapping[str, Any]:
+        """Return the whole status as JSON values."""
+
+    def resources(self, proxy: str) -> Mapping[str, Any] | None:
+        """Return what a proxy is sent, secrets redacted; None if no such proxy is connected."""
+
+    def proxies(self) -> list[str]:
+        """Return the names of the connected proxies."""
+
+    def about(self) -> Mapping[str, Any]:
+        """Return what runs here: name, version, process id, addresses."""
+
+
+def application(server: Observed) -> Starlette:
+    """Return the ASGI application of the admin address."""
+
+    async def ready(_: Request) -> Response:
+        if server.ready:
+            return PlainTextResponse("ready\n")
+        return PlainTextResponse("starting: the configuration is being read\n", status_code=503)
+
+    async def metrics(_: Request) -> Response:
+        return Response(server.metrics(), media_type=CONTENT_TYPE_LATEST)
+
+    async def status(_: Request) -> Response:
+        return JSONResponse(server.status())
+
+    async def version(_: Request) -> Response:
+        return JSONResponse(server.about())
+
+    async def resources(request: Request) -> Response:
+        proxy = request.query_params.get("proxy", "")
+        found = server.resources(proxy) if proxy else None
+        if found is None:
+            known = ", ".join(server.proxies()) or "none is connected"
+            said = f"no proxy {proxy!r} is connected" if proxy else "name a proxy: /debug/resources?proxy=ID"
+            return PlainTextResponse(f"{said}; connected: {known}\n", status_code=404 if proxy else 400)
+        return JSONResponse(found)
+
+    async def index(_: Request) -> Response:
+        return PlainTextResponse("mizzen: /ready /metrics /status /version /debug/resources?proxy=ID\n")
+
+    return Starlette(
+        routes=[
+            Route("/", index),
+            Route("/ready", ready),
+            Route("/metrics", metrics),
+            Route("/status", status),
+            Route("/version", version),
+            Route("/debug/resources", resources),
+        ]
+    )
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn without its signal handlers: the process has its own, and one loop serves everything."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class AdminServer:
+    """Serves `application` on a socket that is bound already, on the running event loop."""
+
+    def __init__(self, server: Observed, listening: socket.socket) -> None:
+        config = uvicorn.Config(
+            application(server),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=1,
+        )
+        self._server = _Server(config)
+        self._socket = listening
+
+    async def run(self) -> None:
+        """Serve until `stop`."""
+        await self._server.serve(sockets=[self._socket])
+
+    def stop(self) -> None:
+        """Let `run` end: no new connections, the open ones within a second."""
+        self._server.should_exit = True

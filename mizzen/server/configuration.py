@@ -1,0 +1,104 @@
+"""The configuration in force: from what the files say to the mesh that it makes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from mizzen.config import ConfigKey, ConfigStore, Diagnostic, MeshConfig, ParsedFile, Severity
+from mizzen.config.store import Refusal
+from mizzen.mesh.delta import MeshDelta
+from mizzen.mesh.snapshot import Mesh
+from mizzen.server.findings import as_json
+from mizzen.server.mesh_config_file import MeshConfigFile
+from mizzen.sources.loading import mesh_config_among
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigurationView:
+    """How the configuration stands, as a value that other threads may read."""
+
+    documents: Mapping[str, int]
+    refused: tuple[Refusal, ...]
+    findings: tuple[Diagnostic, ...]
+    changed: datetime | None
+
+    def count(self, severity: Severity) -> int:
+        """Return how many findings are of that severity."""
+        return sum(finding.severity is severity for finding in self.findings)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the part `configuration` of the status; notices (INFO) are left out."""
+        return {
+            "documents": dict(self.documents),
+            "changed": self.changed.isoformat() if self.changed else None,
+            "errors": self.count(Severity.ERROR),
+            "warnings": self.count(Severity.WARNING),
+            "refused": [
+                {
+                    "document": str(refused.key),
+                    "in_force": str(refused.in_force) if refused.in_force else None,
+                    "findings": [as_json(finding) for finding in refused.diagnostics],
+                }
+                for refused in self.refused
+            ],
+            "findings": [
+                as_json(finding) for finding in self.findings if finding.severity is not Severity.INFO
+            ],
+        }
+
+
+class Configuration:
+    """Owns the store of documents and the mesh made of them. Not for use by several threads at once."""
+
+    def __init__(
+        self, mesh_config_file: MeshConfigFile | None = None, *, domain: str = "cluster.local"
+    ) -> None:
+        self._store = ConfigStore()
+        self._file = mesh_config_file
+        self._keys: dict[str, set[ConfigKey]] = {}
+        self._mesh_config = mesh_config_file.mesh_config if mesh_config_file else MeshConfig()
+        self._changed: datetime | None = None
+        self.mesh = Mesh.build((), self._mesh_config, domain=domain)
+
+    def apply(self, files: Mapping[str, ParsedFile | None]) -> MeshDelta | None:
+        """Take a batch of changed files (None: the file is gone) and the file of `--mesh-config`, as it is now.
+
+        Returns what changed in the mesh, None if nothing did.
+        """
+        change = self._store.apply(files)
+        for config in change.updated:
+            self._keys.setdefault(config.kind, set()).add(config.key)
+        for key in change.removed:
+            self._keys[key.kind].discard(key)
+        mesh_config = self._find_mesh_config()
+        if not change and mesh_config == self._mesh_config:
+            return None
+        self._changed = datetime.now(UTC)
+        if mesh_config == self._mesh_config:
+            self.mesh, delta = self.mesh.updated(change)
+        else:
+            self._mesh_config = mesh_config
+            self.mesh, delta = self.mesh.updated(change, mesh_config)
+        return delta
+
+    def _find_mesh_config(self) -> MeshConfig:
+        """Return the settings of `--mesh-config`; without it those of the ConfigMap `istio`, or the defaults."""
+        if self._file is not None:
+            return self._file.read()
+        maps = (self._store.get(key) for key in self._keys.get("ConfigMap", ()))
+        return mesh_config_among(config for config in maps if config is not None) or MeshConfig()
+
+    def view(self) -> ConfigurationView:
+        """Return how things stand, with the findings about documents and about the mesh that they make."""
+        findings = [*self._store.diagnostics(), *self.mesh.diagnostics]
+        if self._file is not None:
+            findings += self._file.findings
+        return ConfigurationView(
+            documents={kind: len(keys) for kind, keys in sorted(self._keys.items()) if keys},
+            refused=tuple(self._store.refused().values()),
+            findings=tuple(dict.fromkeys(findings)),
+            changed=self._changed,
+        )

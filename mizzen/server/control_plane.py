@@ -1,0 +1,241 @@
+"""From a changed file to the proxies that it concerns: the heart of the running server.
+
+One worker thread does everything that costs time: it types documents, updates the mesh, translates. The event
+loop, on which the streams live, only hands the results over, so a large translation does not stall a stream.
+The worker does things in the order in which they were asked for, so nothing in the configuration, the mesh or
+the translation needs a lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, Protocol, TypeVar
+
+import structlog
+
+from mizzen import xds
+from mizzen.config import ParsedFile
+from mizzen.mesh.proxy import NodeError, Proxy
+from mizzen.mesh.delta import MeshDelta
+from mizzen.mesh.snapshot import Mesh
+from mizzen.server.configuration import Configuration, ConfigurationView
+from mizzen.server.metrics import Metrics
+from mizzen.server.notices import Notices
+
+Value = TypeVar("Value")
+
+SLICE_SECONDS = 0.01
+"""For so long the worker translates before what it has is handed over."""
+
+
+class Translating(Protocol):
+    """What the control plane needs of `mizzen.translator.translation.Translation`."""
+
+    def snapshot(self, proxy: Proxy) -> xds.Snapshot:
+        """Return everything that `proxy` is sent now; what did not change is the same objects as before."""
+
+    def update(self, mesh: Mesh, delta: MeshDelta) -> None:
+        """Go over to another snapshot of the mesh."""
+
+
+class Groups(Protocol):
+    """What the control plane needs of `xds.Server`."""
+
+    def set_snapshot(self, group: Hashable, snapshot: xds.Snapshot) -> None:
+        """Give a group another snapshot; only what differs is sent."""
+
+
+@dataclass(slots=True)
+class LiveProxy:
+    """A proxy that is connected, or was a moment ago; `snapshot` is what it was given last, None: nothing yet."""
+
+    proxy: Proxy
+    snapshot: xds.Snapshot | None = None
+
+
+Handed = Mapping[Hashable, Iterable[tuple[str, Iterable[str]]]]
+"""For each proxy's key the types that changed, each with the names of the changed resources."""
+
+
+class ControlPlane:
+    """Keeps the connected proxies at what the configuration says.
+
+    Every proxy is a group of its own for the discovery server. Proxies that no rule can tell apart are given
+    snapshots of the same collections, so a thousand of them cost little more than one.
+
+    Args:
+        configuration: what the files say; it is used by the worker only.
+        translate: makes the translation of a first mesh.
+        metrics: where it counts.
+        pushed: told of every change once it has been handed over: when the change was seen, and to whom it went.
+        clock: seconds that only grow.
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        translate: Callable[[Mesh], Translating],
+        metrics: Metrics,
+        *,
+        pushed: Callable[[float, Handed], None] = lambda seen, handed: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._configuration = configuration
+        self._translation = translate(configuration.mesh)
+        self._metrics = metrics
+        self._pushed = pushed
+        self._clock = clock
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mizzen-translate")
+        self._live: dict[Hashable, LiveProxy] = {}
+        self._discovery: Groups | None = None
+        self._notices = Notices()
+        self._log = structlog.get_logger("mizzen.server")
+        self.view: ConfigurationView = configuration.view()
+
+    def serve_through(self, discovery: Groups) -> None:
+        """Name the server that is given the snapshots."""
+        self._discovery = discovery
+
+    def close(self) -> None:
+        """Let the worker end after what it is doing now."""
+        self._worker.shutdown(wait=False, cancel_futures=True)
+
+    def proxy_of(self, key: Hashable) -> Proxy | None:
+        """Return the proxy that is known to the discovery server as this group."""
+        live = self._live.get(key)
+        return live.proxy if live is not None else None
+
+    async def _in_worker(self, function: Callable[..., Value], *arguments: Any) -> Value:
+        return await asyncio.get_running_loop().run_in_executor(self._worker, function, *arguments)
+
+    # Changes ------------------------------------------------------------------------------------------------
+
+    async def take(self, files: Mapping[str, ParsedFile | None], seen: float | None = None) -> None:
+        """Take a batch of changed files and bring every connected proxy to what they say.
+
+        `seen` is when the change was noticed, by the clock of this object. A fault of Mizzen's own is logged
+        and leaves the proxies at what they have: it never ends the server.
+        """
+        seen = self._clock() if seen is None else seen
+        try:
+            if await self._in_worker(self._apply, files):
+                self._metrics.config_changes.inc()
+                await self._push(seen)
+        except Exception:
+            self._metrics.translation_failures.inc()
+            self._log.exception(
+                "a change could not be taken over; this is a fault of Mizzen, please report it"
+            )
+        await self._look()
+
+    def _apply(self, files: Mapping[str, ParsedFile | None]) -> bool:
+        """Return whether anything may have changed for a proxy."""
+        delta = self._configuration.apply(files)
+        if delta is None or delta.is_empty:
+            return False
+        self._translation.update(self._configuration.mesh, delta)
+        return True
+
+    async def _push(self, seen: float) -> None:
+        """Give every proxy its new snapshot, slice by slice, so that the loop serves streams in between."""
+        # A proxy whose first translation is under way gets it from a mesh that has the change already.
+        waiting = [key for key, live in self._live.items() if live.snapshot is not None]
+        handed: dict[Hashable, Iterable[tuple[str, Iterable[str]]]] = {}
+        begun = self._clock()
+        while waiting:
+            done = await self._in_worker(self._translate, waiting)
+            for key, snapshot in done:
+                changes = self._hand_over(key, snapshot) if snapshot is not None else ()
+                if changes:
+                    handed[key] = changes
+            del waiting[: len(done)]
+        now = self._clock()
+        self._metrics.translation_seconds.observe(now - begun)
+        self._metrics.push_seconds.observe(now - seen)
+        self._pushed(seen, handed)
+
+    def _hand_over(self, key: Hashable, snapshot: xds.Snapshot) -> list[tuple[str, Iterable[str]]]:
+        """Give a proxy its snapshot if it differs from the last one; return what changed, by type."""
+        live = self._live.get(key)
+        if live is None or live.snapshot is None or self._discovery is None:
+            return []
+        changes: list[tuple[str, Iterable[str]]] = []
+        same = True
+        for type_url in xds.type_urls.PUSH_ORDER:
+            old, new = live.snapshot.collection(type_url), snapshot.collection(type_url)
+            # Collections that are empty are never the same object in two snapshots.
+            if new is not old and (new or old):
+                same = False
+                if changed := new.since(old).changed:
+                    changes.append((type_url, changed))
+        if same:
+            return []
+        live.snapshot = snapshot
+        self._discovery.set_snapshot(key, snapshot)
+        return changes
+
+    def _translate(self, keys: Iterable[Hashable]) -> list[tuple[Hashable, xds.Snapshot | None]]:
+        """Translate for as many proxies as a slice of time allows; None stands for a fault."""
+        done: list[tuple[Hashable, xds.Snapshot | None]] = []
+        end = time.perf_counter() + SLICE_SECONDS
+        for key in keys:
+            live = self._live.get(key)
+            try:
+                done.append((key, self._translation.snapshot(live.proxy) if live is not None else None))
+            except Exception:
+                done.append((key, None))
+                self._metrics.translation_failures.inc()
+                self._log.exception(
+                    "no translation for a proxy; this is a fault of Mizzen, please report it", proxy=str(key)
+                )
+            if time.perf_counter() >= end:
+                break
+        return done
+
+    async def _look(self) -> None:
+        """Find out how the configuration stands now, and say what is new about it."""
+        self.view = await self._in_worker(self._configuration.view)
+        self._notices.report(self.view.findings)
+        self._metrics.count_configuration(self.view)
+
+    # What the discovery server asks -------------------------------------------------------------------------
+
+    def group_of(self, node: Any) -> Hashable:
+        """Return the key of the proxy that an `envoy.config.core.v3.Node` describes.
+
+        Two Envoys that give the same id and differ in what they say of themselves have different keys. Raises
+        xds.NodeRefused with words for whoever wrote the node, if it describes no proxy.
+        """
+        try:
+            proxy = Proxy.from_node(node)
+        except NodeError as error:
+            self._metrics.streams_refused.inc()
+            raise xds.NodeRefused(str(error)) from error
+        key = (proxy.node_id, blake2b(repr(proxy).encode(), digest_size=8).hexdigest())
+        self._live.setdefault(key, LiveProxy(proxy))
+        return key
+
+    async def first_snapshot(self, key: Hashable, _: Any) -> xds.Snapshot:
+        """Translate for a proxy that has come."""
+        live = self._live[key]
+        try:
+            snapshot = await self._in_worker(self._translation.snapshot, live.proxy)
+        except Exception as error:
+            self._metrics.translation_failures.inc()
+            self._log.exception(
+                "no translation for a proxy; this is a fault of Mizzen, please report it", proxy=live.proxy.id
+            )
+            raise xds.NodeRefused(
+                "the control plane failed to translate for this proxy; its log says why"
+            ) from error
+        live.snapshot = snapshot
+        return snapshot
+
+    def forget(self, key: Hashable) -> None:
+        """A proxy has been gone for a while."""
+        self._live.pop(key, None)

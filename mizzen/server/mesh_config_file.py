@@ -1,0 +1,24 @@
+"""The file of `--mesh-config`: read at the start and again whenever it is saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mizzen.config import Diagnostic, MeshConfig
+from mizzen.sources.loading import read_mesh_config
+
+
+class MeshConfigFile:
+    """Holds the last valid content of the file; an invalid or vanished one is a finding and changes nothing."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.mesh_config = MeshConfig()
+        self.findings: tuple[Diagnostic, ...] = ()
+
+    def read(self) -> MeshConfig:
+        """Read the file and return the settings in force: the former ones if it is invalid now."""
+        read, self.findings = read_mesh_config(self.path)
+        if read is not None and read != self.mesh_config:
+            self.mesh_config = read
+        return self.mesh_config

@@ -1,0 +1,34 @@
+"""What the user chose about a server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from mizzen.server.address import Address
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """PEM files of the TLS address: with `client_ca` clients must show a certificate of that authority."""
+
+    certificate: Path
+    key: Path
+    client_ca: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServeOptions:
+    """Everything that `mizzen serve` can be told; the defaults are those of the command line."""
+
+    paths: tuple[Path, ...]
+    mesh_config: Path | None = None
+    grpc_address: Address = Address("127.0.0.1", 15010)
+    admin_address: Address = Address("127.0.0.1", 15014)
+    tls_address: Address = Address("127.0.0.1", 15012)
+    tls: TlsFiles | None = None
+    domain: str = "cluster.local"
+    log_format: Literal["text", "json"] = "text"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    drain_seconds: float = 5.0

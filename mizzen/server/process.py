@@ -1,0 +1,285 @@
+"""The server as a process: its parts put together, its ports, its signals, its end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Hashable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import grpc
+import structlog
+
+import mizzen
+from mizzen import xds
+from mizzen.server import status
+from mizzen.server.address import Address
+from mizzen.server.admin import AdminServer
+from mizzen.server.configuration import Configuration
+from mizzen.server.control_plane import ControlPlane
+from mizzen.server.convergence import Convergence
+from mizzen.server.listening import AddressInUseError, listen, other_server
+from mizzen.server.log_output import configure_logging
+from mizzen.server.mesh_config_file import MeshConfigFile
+from mizzen.server.metrics import Metrics
+from mizzen.server.missing import missing
+from mizzen.server.options import ServeOptions, TlsFiles
+from mizzen.server.proxy_events import ProxyEvents
+from mizzen.sources.files import FileSource
+from mizzen.sources.watching import watch_files
+from mizzen.translator.translate_result import Resources
+from mizzen.translator.translation import Translation
+
+
+class StartError(Exception):
+    """The server cannot start; the message says why, and what to do."""
+
+
+def run(options: ServeOptions) -> None:
+    """Serve until SIGTERM or SIGINT. Raises StartError if an address or a certificate cannot be used."""
+    metrics = Metrics(mizzen.__version__)
+    configure_logging(options.log_format, options.log_level, on_lost=metrics.log_lines_lost.inc)
+    asyncio.run(serve(options, metrics))
+
+
+async def serve(options: ServeOptions, metrics: Metrics, stopping: asyncio.Event | None = None) -> None:
+    """Serve on the running loop until a signal comes or `stopping` is set."""
+    stopping = stopping or asyncio.Event()
+    process = Process(options, metrics)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _on_signal, stopping)
+    try:
+        await process.run(stopping)
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+def _on_signal(stopping: asyncio.Event) -> None:
+    if stopping.is_set():
+        # Asked twice: whoever asks does not want to wait for the proxies.
+        sys.stderr.flush()
+        os._exit(130)
+    stopping.set()
+
+
+class Process:
+    """One server: the parts, and what the admin address tells of them."""
+
+    def __init__(self, options: ServeOptions, metrics: Metrics) -> None:
+        self._options = options
+        self._metrics = metrics
+        self._log = structlog.get_logger("mizzen.server")
+        self._started = time.time()
+        self._grpc_addresses: list[str] = []
+        self._admin_address = options.admin_address
+        self._source = FileSource(options.paths)
+        settings = MeshConfigFile(options.mesh_config) if options.mesh_config else None
+        self._convergence = Convergence(metrics.convergence_seconds.observe, time.monotonic)
+        self.control_plane = ControlPlane(
+            Configuration(settings, domain=options.domain),
+            Translation,
+            metrics,
+            pushed=self._convergence.pushed,
+        )
+        self._events = ProxyEvents(metrics, self._convergence, self.control_plane.proxy_of)
+        self.discovery = xds.Server(
+            self.control_plane.group_of,
+            on_event=self._events.take,
+            on_group=self.control_plane.first_snapshot,
+            on_group_empty=self.control_plane.forget,
+            fallback=missing,
+            identifier=f"mizzen/{mizzen.__version__}",
+        )
+        self.control_plane.serve_through(self.discovery)
+        self.ready = False
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Take the ports, read the configuration, serve, and drain when `stopping` is set."""
+        grpc_server = grpc.aio.server(options=xds.Limits().channel_options())
+        admin = self._take_ports(grpc_server)
+        self._warn_of_open_addresses()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                serving = tasks.create_task(admin.run())
+                first = await asyncio.to_thread(self._source.scan)
+                await self.control_plane.take(first)
+                self._say_what_is_served()
+                self.discovery.attach(grpc_server)
+                await grpc_server.start()
+                self.ready = True
+                self._log.info("ready", grpc=self._grpc_addresses, admin=str(self._admin_address))
+                watching = [tasks.create_task(self._watch())]
+                if self._options.mesh_config is not None:
+                    watching.append(tasks.create_task(self._watch_settings()))
+                await stopping.wait()
+                self._log.info("stopping", proxies=len(self.discovery.clients()))
+                self.ready = False
+                for task in watching:
+                    task.cancel()
+                await self.discovery.stop()
+                await grpc_server.stop(self._options.drain_seconds)
+                admin.stop()
+                await serving
+        finally:
+            self.control_plane.close()
+        self._log.info("stopped")
+
+    async def _watch(self) -> None:
+        async for batch in watch_files(self._source):
+            await self.control_plane.take(batch)
+
+    async def _watch_settings(self) -> None:
+        """Look at the file of `--mesh-config` whenever it is saved; the documents' source knows nothing of it."""
+        assert self._options.mesh_config is not None
+        async for _ in watch_files(FileSource([self._options.mesh_config])):
+            await self.control_plane.take({})
+
+    # Ports
+
+    def _take_ports(self, grpc_server: Any) -> AdminServer:
+        """Take all ports before anything else is done; raise StartError if one is not to be had."""
+        options = self._options
+        try:
+            admin_socket = listen(options.admin_address, "--admin-address")
+        except AddressInUseError as error:
+            raise StartError(f"{error}{self._who_is_there(options.admin_address)}") from error
+        self._admin_address = options.admin_address.with_port(admin_socket.getsockname()[1])
+        try:
+            self._add_port(grpc_server, options.grpc_address, "--grpc-address", None)
+            if options.tls is not None:
+                self._add_port(grpc_server, options.tls_address, "--tls-address", _credentials(options.tls))
+        except BaseException:
+            admin_socket.close()
+            raise
+        return AdminServer(self, admin_socket)
+
+    def _add_port(self, grpc_server: Any, address: Address, option: str, credentials: Any) -> None:
+        if address.port:
+            try:
+                listen(address, option).close()
+            except AddressInUseError as error:
+                raise StartError(f"{error}{self._who_is_there(address)}") from error
+        try:
+            if credentials is None:
+                port = grpc_server.add_insecure_port(str(address))
+            else:
+                port = grpc_server.add_secure_port(str(address), credentials)
+        except RuntimeError as error:
+            raise StartError(f"{option} {address}: cannot listen ({error})") from error
+        self._grpc_addresses.append(str(address.with_port(port)))
+
+    def _who_is_there(self, address: Address) -> str:
+        """Say whether the other one is a Mizzen, if its admin address can be guessed."""
+        about = other_server(self._options.admin_address)
+        if about is None:
+            default = ServeOptions(paths=()).admin_address
+            about = other_server(default) if default != self._options.admin_address else None
+        taken = [*about.get("grpc_addresses", ()), about.get("admin_address")] if about else []
+        if about and any(str(each).endswith(f":{address.port}") for each in taken):
+            return f": a Mizzen {about['version']} serves there (process {about['pid']})"
+        return ""
+
+    def _warn_of_open_addresses(self) -> None:
+        options = self._options
+        if not options.grpc_address.is_loopback:
+            self._log.warning(
+                "ANYONE who reaches this address is sent the whole mesh, private keys of gateways included, in "
+                "plain text; keep it within a trusted network, or use --tls-cert with --tls-client-ca",
+                address=str(options.grpc_address),
+            )
+        if not options.admin_address.is_loopback:
+            self._log.warning(
+                "ANYONE who reaches the admin address can read the status and the configuration of the mesh",
+                address=str(options.admin_address),
+            )
+        if options.tls is not None and options.tls.client_ca is None and not options.tls_address.is_loopback:
+            self._log.warning(
+                "the TLS address asks for no client certificate: ANYONE who reaches it is sent the whole mesh; "
+                "use --tls-client-ca",
+                address=str(options.tls_address),
+            )
+
+    def _say_what_is_served(self) -> None:
+        documents = dict(self.control_plane.view.documents)
+        paths = [str(path) for path in self._options.paths]
+        if documents:
+            self._log.info("configuration read", documents=sum(documents.values()), paths=paths)
+        else:
+            self._log.warning(
+                "no configuration is in force: an empty mesh is served until there is some", paths=paths
+            )
+
+    # What the admin address tells
+
+    def metrics(self) -> bytes:
+        """Return the metrics in Prometheus' text form."""
+        return self._metrics.render()
+
+    def about(self) -> dict[str, Any]:
+        """Return what runs here."""
+        return {
+            "name": "mizzen",
+            "version": mizzen.__version__,
+            "pid": os.getpid(),
+            "ready": self.ready,
+            "started": datetime.fromtimestamp(self._started, UTC).isoformat(timespec="milliseconds"),
+            "uptime_seconds": round(time.time() - self._started, 3),
+            "grpc_addresses": self._grpc_addresses,
+            "admin_address": str(self._admin_address),
+        }
+
+    def status(self) -> Mapping[str, Any]:
+        """Return the whole status as JSON values."""
+        configuration = self.control_plane.view.as_json()
+        configuration["paths"] = [str(path) for path in self._options.paths]
+        configuration["unanswered_changes"] = self._convergence.unsettled
+        return status.whole(
+            self.about(),
+            configuration,
+            self.discovery.clients(),
+            self.discovery.snapshot,
+            self.control_plane.proxy_of,
+        )
+
+    def proxies(self) -> list[str]:
+        """Return the names of the connected proxies."""
+        return sorted({self._name(client) for client in self.discovery.clients()})
+
+    def resources(self, proxy: str) -> Mapping[str, Any] | None:
+        """Return what a proxy, by its name or its node id, is sent; None if it is not connected."""
+        for client in self.discovery.clients():
+            if proxy in (client.node_id, self._name(client)):
+                return self._resources(client.group)
+        return None
+
+    def _resources(self, group: Hashable) -> Mapping[str, Any]:
+        held: dict[str, dict[str, xds.Resource]] = {}
+        for resource in self.discovery.snapshot(group) or ():
+            held.setdefault(resource.type_url, {})[resource.name] = resource
+        return Resources.decoded(held).as_dict()
+
+    def _name(self, client: xds.ClientStatus) -> str:
+        proxy = self.control_plane.proxy_of(client.group)
+        return proxy.id if proxy is not None else client.node_id
+
+
+def _credentials(files: TlsFiles) -> Any:
+    """Read the PEM files of the TLS address; raise StartError naming the one that cannot be used."""
+    contents = []
+    for path in (files.key, files.certificate, files.client_ca):
+        try:
+            contents.append(path.read_bytes() if path is not None else None)
+        except OSError as error:
+            raise StartError(f"{path}: cannot be read ({error.strerror})") from error
+    key, certificate, client_ca = contents
+    return grpc.ssl_server_credentials(
+        [(key, certificate)],
+        root_certificates=client_ca,
+        require_client_auth=client_ca is not None,
+    )

@@ -1,0 +1,92 @@
+"""What happens between the server and its proxies: logged, counted, and followed to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+
+import structlog
+
+from mizzen import xds
+from mizzen.mesh.proxy import Proxy
+from mizzen.server.convergence import Convergence
+from mizzen.server.metrics import Metrics
+
+
+class ProxyEvents:
+    """Takes the events of `xds.Server`.
+
+    A rejection is logged once, with Envoy's words and the lines of YAML that the rejected resources came
+    from, though a whole group of proxies may reject the same.
+    """
+
+    def __init__(
+        self, metrics: Metrics, convergence: Convergence, proxy_of: Callable[[Hashable], Proxy | None]
+    ) -> None:
+        self._metrics = metrics
+        self._convergence = convergence
+        self._proxy_of = proxy_of
+        self._log = structlog.get_logger("mizzen.xds")
+        self._types: dict[int, str] = {}
+        self._said: dict[tuple[str, str], None] = {}
+
+    def take(self, event: xds.Event) -> None:
+        """Take one event."""
+        self._convergence.on_event(event)
+        match event:
+            case xds.Connected(client):
+                proxy = self._proxy_of(client.group)
+                self._types[client.number] = proxy.type if proxy is not None else "unknown"
+                self._metrics.proxies.labels(self._types[client.number]).inc()
+                self._metrics.streams.inc()
+                self._log.info("proxy connected", proxy=self._name(client), peer=client.peer)
+            case xds.Disconnected(client):
+                self._metrics.proxies.labels(self._types.pop(client.number, "unknown")).dec()
+                self._metrics.streams.dec()
+                self._log.info("proxy disconnected", proxy=self._name(client), peer=client.peer)
+            case xds.Acked(_, type_url):
+                self._metrics.xds_acked.labels(xds.short_name(type_url)).inc()
+            case xds.Rejected():
+                self._rejected(event)
+            case xds.Stuck():
+                self._stuck(event)
+
+    def _rejected(self, event: xds.Rejected) -> None:
+        kind = xds.short_name(event.type_url)
+        self._metrics.xds_rejected.labels(kind).inc()
+        if not self._is_new(kind, event.message):
+            return
+        blamed = event.culprits or event.suspects
+        self._log.error(
+            "a proxy rejected what it was sent",
+            proxy=self._name(event.client),
+            type=kind,
+            message=event.message,
+            resources=[resource.name for resource in blamed[:10]],
+            origins=sorted({str(origin) for resource in blamed for origin in resource.origins})[:10],
+        )
+
+    def _stuck(self, event: xds.Stuck) -> None:
+        kind = xds.short_name(event.type_url)
+        self._metrics.xds_stuck.labels(kind).inc()
+        self._log.warning(
+            "a proxy does not answer; the server goes on without the answer",
+            proxy=self._name(event.client),
+            type=kind,
+            waited=round(event.waited, 1),
+            waiting_for=[resource.name for resource in event.culprits],
+        )
+
+    def _is_new(self, kind: str, message: str) -> bool:
+        if (kind, message) in self._said:
+            return False
+        self._said[kind, message] = None
+        while len(self._said) > _MESSAGES_REMEMBERED:
+            del self._said[next(iter(self._said))]
+        return True
+
+    def _name(self, client: xds.Client) -> str:
+        proxy = self._proxy_of(client.group)
+        return proxy.id if proxy is not None else client.node_id
+
+
+_MESSAGES_REMEMBERED = 1000

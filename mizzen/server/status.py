@@ -1,0 +1,154 @@
+"""How everything stands, as JSON values: what `GET /status` answers and `mizzen status` shows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from mizzen import xds
+from mizzen.mesh.proxy import Proxy
+
+ProxyOf = Callable[[Hashable], Proxy | None]
+
+
+def proxy_status(
+    client: xds.ClientStatus, proxy: Proxy | None, snapshot: xds.Snapshot | None, now: float
+) -> dict[str, Any]:
+    """Return how one stream stands: the proxy, and for each type what was sent and what Envoy said of it."""
+    return {
+        "id": proxy.id if proxy is not None else client.node_id,
+        "node_id": client.node_id,
+        "type": proxy.type if proxy is not None else "?",
+        "namespace": proxy.namespace if proxy is not None else "",
+        "envoy_version": proxy.envoy_version if proxy is not None else "",
+        "peer": client.peer,
+        "method": client.method.rpartition("/")[2],
+        "connected": _moment(client.connected_at),
+        "connected_seconds": round(now - client.connected_at, 3),
+        "phase": client.phase,
+        "synced": client.synced,
+        "types": {
+            xds.short_name(type_url): _type_status(client, held, snapshot, now)
+            for type_url, held in sorted(client.types.items())
+        },
+    }
+
+
+def _type_status(
+    client: xds.ClientStatus, held: xds.TypeStatus, snapshot: xds.Snapshot | None, now: float
+) -> dict[str, Any]:
+    resources = len(held.names)
+    if held.wildcard and snapshot is not None:
+        resources = len(snapshot.collection(held.type_url))
+    return {
+        "state": state_of(client, held),
+        "type_url": held.type_url,
+        "subscribed": "*" if held.wildcard else sorted(held.names),
+        "resources": resources,
+        "sent_version": held.sent_version,
+        "sent": _moment(held.sent_at),
+        "acked_version": held.accepted_version,
+        "acked": _moment(held.accepted_at),
+        "pending_seconds": round(now - held.sent_at, 3) if held.pending else None,
+        "waiting_for": list(held.stuck),
+        "error": held.error,
+        "bytes_sent": held.bytes_sent,
+        "responses": held.responses,
+    }
+
+
+def state_of(client: xds.ClientStatus, held: xds.TypeStatus) -> str:
+    """Return ACKED, PENDING, REJECTED, STUCK or NOT_SENT.
+
+    REJECTED holds for as long as something is wanted that Envoy refused, though it may have accepted the last
+    response, from which the offender was left out.
+    """
+    refused = any(
+        entry.resource.type_url == held.type_url and (held.wildcard or entry.resource.name in held.names)
+        for entry in client.held
+    )
+    if held.error is not None or refused:
+        return "REJECTED"
+    if held.stuck:
+        return "STUCK"
+    if held.pending:
+        return "PENDING"
+    if not held.responses:
+        return "NOT_SENT"
+    # Listeners and routes that wait for clusters to become warm have news that is not sent yet.
+    return "ACKED" if held.synced or client.phase == "rest" else "PENDING"
+
+
+def rejections(clients: Iterable[xds.ClientStatus], proxy_of: ProxyOf) -> list[dict[str, Any]]:
+    """Return what Envoys refuse now: their words, the resources that they mean, and where these come from.
+
+    One entry for each type and message; `proxies` are those that are held at an older state because of it.
+    """
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for client in clients:
+        proxy = proxy_of(client.group)
+        name = proxy.id if proxy is not None else client.node_id
+        for entry in client.held:
+            if entry.resource.type_url not in client.types:
+                continue
+            told = _rejection(found, entry.resource.type_url, entry.message)
+            told["resources"][entry.resource.name] = _refused_resource(entry)
+            told["proxies"][name] = None
+        for held in client.types.values():
+            if held.error is None:
+                continue
+            told = _rejection(found, held.type_url, held.error)
+            told["proxies"][name] = None
+            for refused in held.error_names:
+                told["resources"].setdefault(refused, {"name": refused, "origins": [], "in_force": ""})
+    return [
+        {
+            "type": told["type"],
+            "proxies": list(told["proxies"]),
+            "message": told["message"],
+            "resources": list(told["resources"].values()),
+        }
+        for told in found.values()
+    ]
+
+
+def _rejection(found: dict[tuple[str, str], dict[str, Any]], type_url: str, message: str) -> dict[str, Any]:
+    empty = {"type": xds.short_name(type_url), "message": message, "proxies": {}, "resources": {}}
+    return found.setdefault((type_url, message), empty)
+
+
+def _refused_resource(entry: xds.Quarantined) -> dict[str, Any]:
+    kept = "its last accepted version stays in force" if entry.stand_in else "it is left out"
+    return {
+        "name": entry.resource.name,
+        "version": entry.resource.version,
+        "origins": [str(origin) for origin in entry.resource.origins],
+        "in_force": kept,
+    }
+
+
+def whole(
+    server: Mapping[str, Any],
+    configuration: Mapping[str, Any],
+    clients: list[xds.ClientStatus],
+    snapshot_of: Callable[[Any], xds.Snapshot | None],
+    proxy_of: ProxyOf,
+) -> dict[str, Any]:
+    """Return the whole status: the server, its configuration, every proxy, every rejection."""
+    now = time.time()
+    proxies = [
+        proxy_status(client, proxy_of(client.group), snapshot_of(client.group), now) for client in clients
+    ]
+    proxies.sort(key=lambda proxy: (proxy["id"], proxy["connected"]))
+    return {
+        "server": dict(server),
+        "configuration": dict(configuration),
+        "proxies": proxies,
+        "rejections": rejections(clients, proxy_of),
+    }
+
+
+def _moment(seconds: float) -> str | None:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds") if seconds else None
