@@ -88,7 +88,7 @@ def enum_at(model: type[BaseModel], path: FieldPath) -> type[Enum] | None:
 
 
 def unknown_fields(model: type[BaseModel], content: Any, path: FieldPath = ()) -> Iterator[FieldPath]:
-    """Yield the paths in `content` that name no field of their message."""
+    """Yield the paths in `content` that name no field of their message and are not null."""
     if isinstance(content, list):
         for index, item in enumerate(content):
             yield from unknown_fields(model, item, (*path, index))
@@ -96,6 +96,8 @@ def unknown_fields(model: type[BaseModel], content: Any, path: FieldPath = ()) -
         return
     fields = fields_of(model)
     for name, value in content.items():
+        if value is None:
+            continue
         if name not in fields:
             yield (*path, name)
             continue

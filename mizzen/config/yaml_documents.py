@@ -113,7 +113,7 @@ def _text(data: bytes, file: str) -> str | ParsedFile:
         line = data.count(b"\n", 0, error.start) + 1
         message = f"the byte 0x{data[error.start]:02x} is not UTF-8; save the file as UTF-8"
         return ParsedFile(file, diagnostics=(_error(UNREADABLE, message, Origin(file, line)),), broken=True)
-    if file.endswith(".json"):
+    if text.lstrip()[:1] in ("{", "["):
         return _SURROGATES.sub(_astral, text)
     return text
 

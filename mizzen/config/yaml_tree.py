@@ -170,7 +170,7 @@ class _Composer:
         self._put(value, 1, 0, line)
 
     def _scalar_value(self, event: Any, line: int) -> Scalar:
-        if event.implicit[0]:
+        if event.implicit[0] and event.tag != "!":
             value = resolve_plain(event.value)
             if isinstance(value, float) and not math.isfinite(value):
                 self._remark(line, f"{event.value} is no number that JSON has; give a finite number")
@@ -181,16 +181,16 @@ class _Composer:
             return text
         if tag == _TAG + "binary":
             try:
-                return base64.b64decode(text).decode()
+                return base64.b64decode("".join(text.split()), validate=True).decode()
             except (binascii.Error, UnicodeDecodeError):
                 raise YamlError(line, "the !!binary value is not the base64 form of UTF-8 text") from None
         value = resolve_plain(text)
         names = {"null": type(None), "bool": bool, "int": int, "float": (int, float)}
         wanted = names.get((tag or "").removeprefix(_TAG))
         if wanted is None:
-            raise YamlError(line, f"the tag {tag} is not known; remove it, or quote the value")
+            raise YamlError(line, f"the tag {_short(tag)} is not known; remove it, or quote the value")
         if not isinstance(value, wanted):  # type: ignore[arg-type]
-            raise YamlError(line, f'"{text}" is not what its tag {tag} says; correct either')
+            raise YamlError(line, f'"{text}" is not what its tag {_short(tag)} says; correct either')
         return float(value) if tag == _TAG + "float" and isinstance(value, int) else value
 
     def _key(self, event: Any) -> None:
@@ -239,7 +239,11 @@ class _Composer:
     def _open(self, event: Any, container: dict[str, Any] | list[Any]) -> None:
         line = self._line(event)
         if self._expects_key():
-            raise YamlError(line, "a key must be a string; is a value in braces or brackets left unquoted?")
+            raise YamlError(
+                line,
+                "a key must be a string; quote a value that begins with a brace or bracket, and fill in "
+                "`{{ }}` of a template first",
+            )
         if len(self._stack) >= MAX_DEPTH:
             raise YamlError(line, f"nests deeper than {MAX_DEPTH} levels; no document of a mesh does")
         self._add_node(line)
@@ -264,7 +268,9 @@ class _Composer:
             raise YamlError(line, f"the alias *{event.anchor} stands where a key must be; write the key")
         if anchor is None:
             raise YamlError(
-                line, f"the alias *{event.anchor} names no finished anchor &{event.anchor} above it"
+                line,
+                f"the alias *{event.anchor} names no finished anchor &{event.anchor} above it; quote a value "
+                "that begins with *",
             )
         self._aliased += anchor.nodes
         if self._aliased > MAX_ALIASED_NODES:
@@ -307,6 +313,11 @@ class _Composer:
         self._remarks.append(Remark(tuple(path), line, message, fatal))
 
 
+def _short(tag: str | None) -> str:
+    """Return a tag as it is written: `!!int`."""
+    return (tag or "!").replace(_TAG, "!!")
+
+
 def _merge_sources(value: Any, line: int) -> list[dict[str, Any]]:
     """Return the mappings that a merge key `<<` names (https://yaml.org/type/merge.html)."""
     sources = value if isinstance(value, list) else [value]
@@ -315,7 +326,9 @@ def _merge_sources(value: Any, line: int) -> list[dict[str, Any]]:
     return list(sources)
 
 
+_STRAY: Final = "found character that cannot start any token"
 _HINTS: Final = {
+    "did not find expected alphabetic or numeric": 'quote a value that begins with * or &, such as "*.com"',
     "mapping values are not allowed": "quote a value that holds `: `, or correct the indentation",
     "did not find expected key": "correct the indentation or the quotes here or just above",
     "did not find expected '-' indicator": "indent the items of the list alike",
@@ -323,7 +336,7 @@ _HINTS: Final = {
     "could not find expected ':'": "write `key: value`, or indent a text that spans lines",
     "found unexpected end of stream": "close the quote, bracket or brace that is opened here",
     "found unexpected document indicator": "close the quote that is opened here",
-    "found character that cannot start any token": "quote a value that begins with @, ` or %",
+    _STRAY: "quote a value that begins with @, ` or %",
     "found unknown escape character": "write \\\\ for a backslash, or use single quotes",
     "did not find expected <document start>": "put `---` between documents, or correct the indentation",
 }
@@ -337,7 +350,7 @@ def _syntax_error(error: yaml.MarkedYAMLError, text: str, first_line: int) -> Ya
         return YamlError(first_line, problem)
     rows = text.split("\n")
     row = rows[mark.line] if mark.line < len(rows) else ""
-    if "\t" in row[: len(row) - len(row.lstrip())]:
+    if problem.startswith(_STRAY) and "\t" in row[: len(row) - len(row.lstrip())]:
         return YamlError(
             mark.line + first_line, "a tab indents this line; indent by spaces, YAML knows no tabs"
         )
