@@ -65,13 +65,15 @@ def shop_table(topology: Topology, window: Window, status: MeshStatus | None) ->
             "?" if total is None else str(total),
             f"{window.rate(workload.name):.1f}",
             _share(workload, topology, window),
-            *(_states(workload.name, status) if workload.in_mesh else [Text("outside the mesh", "dim")]),
+            *_states(workload.name, status),
         )
     table.add_row("ingress", "", "", "", "", *_states(GATEWAY_NAME, status))
     return table
 
 
 def _share(workload: Workload, topology: Topology, window: Window) -> str:
+    if not workload.in_mesh:
+        return "(outside the mesh)"
     versions = [other for other in topology.workloads if other.app == workload.app]
     everything = sum(window.rate(version.name) for version in versions)
     if len(versions) == 1 or not everything:

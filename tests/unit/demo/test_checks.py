@@ -113,6 +113,13 @@ async def test_a_check_that_cannot_be_made_has_failed() -> None:
     assert report(outcomes).row_count == 1
 
 
+def test_durations_may_be_late_but_hardly_early() -> None:
+    assert resilience.took(0.6, 0.6)
+    assert resilience.took(1.5, 0.6)
+    assert not resilience.took(0.5, 0.6)
+    assert not resilience.took(2.0, 0.6)
+
+
 def test_the_bounds_of_a_split_are_a_few_standard_deviations() -> None:
     assert routing.tolerance(0.5, 400) == pytest.approx(45.0)
     assert routing.tolerance(0.1, 400) == pytest.approx(27.0)

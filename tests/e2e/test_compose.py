@@ -1,0 +1,193 @@
+"""docker-compose.yml, run for real: capture by iptables, sidecars, the ingress, and a rule that is edited."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from mizzen.demo.loopback import pick_port
+
+pytestmark = pytest.mark.docker
+
+ROOT = Path(__file__).parents[2]
+PARTS = ("docker-compose.yml", "Dockerfile", ".dockerignore", "pyproject.toml", "README.md", "LICENSE")
+PYTHON_IMAGE = "python:3.11-slim-bookworm"
+ENVOY_IMAGE = "envoyproxy/envoy:v1.40.0"
+ANSWER_SECONDS = 90.0
+
+
+def _run(*command: str, cwd: Path | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
+    finished = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=600)
+    if check and finished.returncode != 0:
+        pytest.fail(f"{' '.join(command)} failed:\n{finished.stdout[-3000:]}\n{finished.stderr[-3000:]}")
+    return finished
+
+
+def _compose_command() -> list[str]:
+    if shutil.which("docker-compose"):
+        return ["docker-compose"]
+    if shutil.which("docker") and _run("docker", "compose", "version", check=False).returncode == 0:
+        return ["docker", "compose"]
+    pytest.skip("neither `docker compose` nor docker-compose is installed")
+
+
+def _require_engine() -> None:
+    if not shutil.which("docker"):
+        pytest.skip("the docker command is not installed")
+    if _run("docker", "info", check=False).returncode != 0:
+        pytest.skip("no Docker Engine is reachable")
+    for image in (PYTHON_IMAGE, ENVOY_IMAGE):
+        if _run("docker", "image", "inspect", image, check=False).returncode != 0:
+            pulled = _run("docker", "pull", image, check=False)
+            if pulled.returncode != 0:
+                pytest.skip(f"the image {image} is neither here nor can it be pulled")
+
+
+@dataclass(frozen=True)
+class Project:
+    """A running copy of the repository's docker-compose.yml."""
+
+    directory: Path
+    url: str
+    compose: tuple[str, ...]
+
+    def __call__(self, *arguments: str, check: bool = True) -> str:
+        return _run(*self.compose, *arguments, cwd=self.directory, check=check).stdout
+
+    def get(self, path: str, **headers: str) -> httpx.Response:
+        """Ask the ingress."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return httpx.get(self.url + path, headers=named, timeout=10.0, trust_env=False)
+
+    def versions(self, requests: int) -> Counter[str]:
+        """Count which versions of the reviews answer."""
+        answers = (self.get("/api/v1/products/0/reviews") for _ in range(requests))
+        return Counter(
+            str(answer.json()["version"]) if answer.is_success else str(answer.status_code)
+            for answer in answers
+        )
+
+    def ask_from(self, service: str, url: str) -> tuple[int, dict[str, str], str]:
+        """Call a URL as the program of a workload would: from its network namespace, captured."""
+        program = (
+            "import json, sys, urllib.error, urllib.request\n"
+            "try: answer = urllib.request.urlopen(sys.argv[1], timeout=10)\n"
+            "except urllib.error.HTTPError as error: answer = error\n"
+            "print(json.dumps([answer.status, dict(answer.headers), answer.read().decode()]))\n"
+        )
+        status, headers, body = json.loads(self("exec", "-T", service, "python3", "-c", program, url))
+        return status, {name.lower(): value for name, value in headers.items()}, body
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """The shop, up."""
+    _require_engine()
+    compose = _compose_command()
+    directory = tmp_path_factory.mktemp("compose")
+    for part in PARTS:
+        shutil.copy(ROOT / part, directory / part)
+    for part in ("mizzen", "examples"):
+        shutil.copytree(ROOT / part, directory / part, ignore=shutil.ignore_patterns("__pycache__"))
+    # Readable for the users of the containers, wherever pytest keeps its files.
+    for path in (directory, *directory.parents):
+        if path.stat().st_uid == os.getuid() and path != Path(path.anchor):
+            path.chmod(path.stat().st_mode | 0o055)
+    port = pick_port("127.0.0.1", 18080, strict=False)
+    (directory / ".env").write_text(
+        f"SHOP_PORT={port}\nMIZZEN_NETWORK=10.213.78\nCOMPOSE_PROJECT_NAME=mizzentest\n"
+    )
+    project = Project(directory, f"http://127.0.0.1:{port}", tuple(compose))
+    # The host's network, for pip may have to reach an index that only the host reaches.
+    _run("docker", "build", "--network", "host", "--tag", "mizzen:local", ".", cwd=directory)
+    try:
+        project("up", "--detach", "--no-build")
+        _wait_until_it_answers(project)
+        yield project
+    finally:
+        project("down", "--volumes", "--timeout", "2", check=False)
+
+
+def _wait_until_it_answers(project: Project) -> None:
+    deadline = time.monotonic() + ANSWER_SECONDS
+    answer = "nobody answers"
+    while time.monotonic() < deadline:
+        try:
+            response = project.get("/productpage")
+        except httpx.TransportError as error:
+            answer = str(error)
+        else:
+            sorry = "Sorry" in response.text
+            if response.is_success and not sorry:
+                return
+            answer = f"{response.status_code}, {'with excuses' if sorry else response.text[:200]}"
+        time.sleep(0.2)
+    logs = project("logs", "--tail", "20", check=False)
+    pytest.fail(f"the shop does not answer at {project.url}: {answer}\n{logs[-6000:]}")
+
+
+def test_the_page_comes_through_the_ingress(project: Project) -> None:
+    page = project.get("/productpage", cookie="end-user=jason")
+    assert page.status_code == 200
+    assert "The Comedy of Errors" in page.text
+    assert "stars black" in page.text  # jason sees version 2, which has the stars from the ratings
+    assert project.get("/productpage", host="nobody.example.com").status_code == 404
+    assert project.get("/no/such/path").status_code == 404
+
+
+def test_the_versions_share_the_traffic(project: Project) -> None:
+    counts = project.versions(100)
+    assert set(counts) == {"v1", "v2", "v3"}
+    assert counts["v1"] > counts["v3"]
+
+
+def test_what_goes_in_and_out_is_captured(project: Project) -> None:
+    # DNS gives one of three addresses; that jason always gets version 2 is the sidecar's doing.
+    answers = [
+        project.get("/api/v1/products/0/reviews", end_user="jason").json()["version"] for _ in range(12)
+    ]
+    assert answers == ["v2"] * 12
+    # Both sidecars of a call have left their mark: the caller's on the request, the callee's on the answer.
+    status, headers, body = project.ask_from("productpage-v1", "http://details:9080/echo")
+    assert status == 200
+    arrived = json.loads(body)["headers"]
+    assert "x-request-id" in arrived
+    assert headers["server"] == "envoy"
+    assert "x-envoy-upstream-service-time" in headers
+    # The tour's rules hold on the sidecar.
+    assert project.ask_from("productpage-v1", "http://tour:9080/teapot")[0] == 418
+
+
+def test_only_declared_hosts_can_be_called(project: Project) -> None:
+    assert project.ask_from("productpage-v1", "http://quotes.example.com:9090/quote")[0] == 200
+    assert project.ask_from("productpage-v1", "http://control-plane:9080/")[0] == 502
+
+
+def test_every_proxy_has_accepted_everything(project: Project) -> None:
+    status = json.loads(project("exec", "-T", "control-plane", "mizzen", "status", "-o", "json"))
+    assert len(status["proxies"]) == 7
+    states = {held["state"] for proxy in status["proxies"] for held in proxy["types"].values()}
+    assert states == {"ACKED"}
+    assert status["rejections"] == []
+
+
+def test_an_edited_rule_is_followed(project: Project) -> None:
+    rules = project.directory / "examples" / "bookinfo" / "virtual-services.yaml"
+    text = rules.read_text(encoding="utf-8")
+    for old, new in ((50, 0), (30, 0), (20, 100)):
+        text = text.replace(f"weight: {old}\n", f"weight: {new}\n")
+    rules.write_text(text, encoding="utf-8")
+    deadline = time.monotonic() + 15.0
+    while (seen := project.versions(10)) != {"v3": 10} and time.monotonic() < deadline:
+        assert set(seen) <= {"v1", "v2", "v3"}  # no request fails meanwhile
+    assert seen == {"v3": 10}
