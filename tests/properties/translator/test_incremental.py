@@ -101,7 +101,9 @@ def service_entries(draw: st.DrawFn) -> dict[str, Any]:
 @st.composite
 def destination_rules(draw: st.DrawFn) -> dict[str, Any]:
     spec: dict[str, Any] = {
-        "host": draw(st.sampled_from([*HOSTS, "*.default.svc.cluster.local", "api.example.com"])),
+        "host": draw(
+            st.sampled_from(["reviews", "frontend", "*.default.svc.cluster.local", "api.example.com"])
+        ),
         "subsets": [
             {"name": name, "labels": {"version": name}}
             for name in draw(st.sets(st.sampled_from(["v1", "v2"])))
@@ -126,8 +128,14 @@ def destination_rules(draw: st.DrawFn) -> dict[str, Any]:
 
 @st.composite
 def virtual_services(draw: st.DrawFn) -> dict[str, Any]:
-    host = draw(st.sampled_from([*HOSTS, "api.example.com", "*.example.com", "unknown.example.org"]))
-    to = {"destination": {"host": draw(st.sampled_from([*HOSTS, "api.example.com", "missing"]))}}
+    host = draw(
+        st.sampled_from(
+            ["frontend", "reviews", "db", "api.example.com", "*.example.com", "unknown.example.org"]
+        )
+    )
+    to = {
+        "destination": {"host": draw(st.sampled_from(["reviews", "frontend", "api.example.com", "missing"]))}
+    }
     if draw(st.booleans()):
         to["destination"]["subset"] = "v1"
     spec: dict[str, Any] = {
@@ -176,6 +184,42 @@ def sidecars(draw: st.DrawFn) -> dict[str, Any]:
     return document("Sidecar", NETWORKING, draw(st.sampled_from(NAMESPACES)), "sidecar", spec=spec)
 
 
+STANDING = [
+    document(
+        "Service",
+        "v1",
+        "default",
+        "frontend",
+        spec={
+            "selector": {"app": "reviews"},
+            "ports": [{"name": "http", "port": 80}, {"name": "tcp", "port": 3306}],
+        },
+    ),
+    document(
+        "ServiceEntry",
+        NETWORKING,
+        "shop",
+        "outside",
+        spec={
+            "hosts": ["api.example.com"],
+            "ports": [{"name": "http", "number": 80, "protocol": "HTTP"}],
+            "resolution": "STATIC",
+            "endpoints": [{"address": "10.3.0.1"}],
+        },
+    ),
+    document(
+        "Gateway",
+        NETWORKING,
+        "default",
+        "gateway",
+        spec={
+            "selector": {"istio": "ingressgateway"},
+            "servers": [{"port": {"number": 8080, "name": "http", "protocol": "HTTP"}, "hosts": ["*"]}],
+        },
+    ),
+]
+"""What there is from the start, so that most edits touch something."""
+
 documents = st.one_of(
     services(),
     workload_entries(),
@@ -201,14 +245,17 @@ def parsed(content: dict[str, Any], file: str) -> Any:
     return found
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(edits)
 def test_following_changes_gives_what_a_new_build_gives(
     batches: list[list[tuple[dict[str, Any], bool]]],
 ) -> None:
     mesh_config = MeshConfig()
     store = ConfigStore()
-    mesh = Mesh.build((), mesh_config)
+    store.apply(
+        {f"{number}.yaml": parsed(content, f"{number}.yaml") for number, content in enumerate(STANDING)}
+    )
+    mesh = Mesh.build(store.configs(), mesh_config)
     translation = Translation(mesh)
     for proxy in PROXIES:
         translation.snapshot(proxy)
@@ -216,7 +263,7 @@ def test_following_changes_gives_what_a_new_build_gives(
         files: dict[str, Any] = {}
         for content, deleted in batch:
             metadata = content["metadata"]
-            file = f"{content['kind']}-{metadata['namespace']}-{metadata['name']}.yaml"
+            file = f"a-{content['kind']}-{metadata['namespace']}-{metadata['name']}.yaml"
             files[file] = None if deleted else parsed(content, file)
         change = store.apply(files)
         mesh, delta = mesh.updated(change)
