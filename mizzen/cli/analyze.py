@@ -27,7 +27,7 @@ def analyze(
     output: Annotated[Output, typer.Option("-o", "--output", help="The form of the findings.")] = Output.TEXT,
     notices: Annotated[bool, typer.Option("--notices", help="Say also what is only worth knowing.")] = False,
 ) -> None:
-    """Check files: `file:line: error|warning CODE message`, one finding a line; exit 1 if there is an error."""
+    """Check files: `file:line: error|warning CODE message`, a finding a line; exit 1 on an error."""
     from mizzen.cli.loading import load
     from mizzen.config.diagnostics import Severity
     from mizzen.mesh.analysis import analyze as analyze_mesh

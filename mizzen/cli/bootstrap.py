@@ -40,12 +40,13 @@ def bootstrap(
     ] = None,
     node: Annotated[
         Path | None,
-        typer.Option("--node", help="A whole Envoy Node as YAML or JSON, in place of the next.", metavar="FILE"),
+        typer.Option("--node", help="A whole Envoy Node, in place of the rest.", metavar="FILE"),
     ] = None,
     name: Annotated[str, typer.Option("--name", help="The workload's name, such as reviews-v1.")] = "",
     namespace: Annotated[str, typer.Option("--namespace", help="Its namespace.")] = "default",
     ip: Annotated[
-        list[str] | None, typer.Option("--ip", help="Its address; more than one for dual stack.", metavar="IP")
+        list[str] | None,
+        typer.Option("--ip", help="Its address; may be repeated.", metavar="IP"),
     ] = None,
     label: Annotated[
         list[str] | None, typer.Option("--label", help="A label of the workload.", metavar="KEY=VALUE")
@@ -77,6 +78,8 @@ def bootstrap(
     stats: Annotated[Stats, typer.Option("--stats", help="How much the Envoy counts.")] = Stats.LEAN,
 ) -> None:
     """Print the bootstrap of an Envoy as YAML; start it with `envoy -c FILE`."""
+    import json
+
     import yaml
 
     from mizzen.mesh.proxy import NodeError
@@ -90,9 +93,7 @@ def bootstrap(
 
         described = node_content(node)
     else:
-        described = _node(
-            role, name, namespace, ip or [], domain, _labels(label or []), interception_mode
-        )
+        described = _node(role, name, namespace, ip or [], domain, _labels(label or []), interception_mode)
         _add(described["metadata"], SERVICE_ACCOUNT=service_account, NETWORK=network, CLUSTER_ID=cluster_id)
         if locality:
             described["locality"] = _locality(locality)
@@ -109,7 +110,8 @@ def bootstrap(
         )
     except (NodeError, BootstrapError) as error:
         raise Failure(f"{node}: {error}" if node else str(error), exit_code=1 if node else 2) from error
-    typer.echo(yaml.dump(content, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True), nl=False)
+    plain = json.loads(json.dumps(content))  # protobuf gives ordered dictionaries, which are not YAML's
+    typer.echo(yaml.dump(plain, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True), nl=False)
 
 
 def _node(

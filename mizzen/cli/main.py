@@ -48,3 +48,6 @@ def app() -> None:
         # standard output at exit: https://docs.python.org/3/library/signal.html#note-on-sigpipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:
+        print(f"mizzen: {error}", file=sys.stderr)
+        sys.exit(1)

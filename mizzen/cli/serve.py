@@ -33,7 +33,7 @@ class LogLevel(StrEnum):
 def serve(
     config: Annotated[
         list[Path],
-        typer.Option("--config", help="A file or folder of YAML; may be repeated.", metavar="PATH"),
+        typer.Option("--config", help="A file or folder; may be repeated.", metavar="PATH"),
     ],
     more: Annotated[list[Path] | None, typer.Argument(hidden=True)] = None,
     mesh_config: Annotated[
@@ -50,11 +50,9 @@ def serve(
     ] = "127.0.0.1:15012",
     tls_cert: Annotated[
         Path | None,
-        typer.Option("--tls-cert", help="Certificate chain; opens the TLS address.", metavar="FILE"),
+        typer.Option("--tls-cert", help="Certificate; opens the TLS address.", metavar="FILE"),
     ] = None,
-    tls_key: Annotated[
-        Path | None, typer.Option("--tls-key", help="Its private key.", metavar="FILE")
-    ] = None,
+    tls_key: Annotated[Path | None, typer.Option("--tls-key", help="Its key.", metavar="FILE")] = None,
     tls_client_ca: Annotated[
         Path | None,
         typer.Option("--tls-client-ca", help="Demand client certificates of this authority.", metavar="FILE"),
@@ -63,11 +61,9 @@ def serve(
         str, typer.Option("--domain", help="The DNS domain of Kubernetes services.")
     ] = "cluster.local",
     log_format: Annotated[
-        LogFormat, typer.Option("--log-format", help="The form of log lines.")
+        LogFormat, typer.Option("--log-format", help="Form of log lines.")
     ] = LogFormat.TEXT,
-    log_level: Annotated[
-        LogLevel, typer.Option("--log-level", help="The least severe line.")
-    ] = LogLevel.INFO,
+    log_level: Annotated[LogLevel, typer.Option("--log-level", help="Least severe.")] = LogLevel.INFO,
 ) -> None:
     """Serve a configuration to Envoys, and push what changes as soon as a file is saved.
 

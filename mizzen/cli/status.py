@@ -10,7 +10,7 @@ import typer
 from mizzen.cli.failure import Failure
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Group, RenderableType
 
 
 class Output(StrEnum):
@@ -25,13 +25,11 @@ def status(
         str, typer.Option("--admin", help="The admin address of the server.", metavar="HOST:PORT")
     ] = "127.0.0.1:15014",
     output: Annotated[Output, typer.Option("-o", "--output", help="The form of the status.")] = Output.TABLE,
-    watch: Annotated[
-        bool, typer.Option("--watch", "-w", help="Stay, and show every second how it is.")
-    ] = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Stay, and look every second.")] = False,
     fail_on_rejected: Annotated[
         bool,
         typer.Option(
-            "--fail-on-rejected", help="Exit 1 if a proxy rejected something or a document is refused."
+            "--fail-on-rejected", help="Exit 1 if a proxy rejects something or a document is refused."
         ),
     ] = False,
 ) -> None:
@@ -46,9 +44,13 @@ def status(
 
         typer.echo(json.dumps(state, indent=2, ensure_ascii=False))
     else:
+        import sys
+
         from rich.console import Console
 
-        show(state, Console())
+        # What is piped to a file or a program is not broken into the lines of a terminal that is not there.
+        console = Console(width=None if sys.stdout.isatty() else 200)
+        console.print(render(state, console.width))
     if fail_on_rejected and (state["rejections"] or state["configuration"]["refused"]):
         raise typer.Exit(1)
 
@@ -89,23 +91,25 @@ def _watch(address: str) -> None:
     import time
 
     from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
 
     console = Console()
-    with console.screen(hide_cursor=True):
+    with Live(console=console, screen=True, auto_refresh=False) as live:
         while True:
-            console.home()
-            console.clear()
             try:
-                show(fetch(address), console)
+                shown: RenderableType = render(fetch(address), console.width)
             except Failure as failure:
-                console.print(str(failure), style="red", markup=False)
+                shown = Text(str(failure), style="red")
+            live.update(shown, refresh=True)
             time.sleep(1)
 
 
-def show(state: dict[str, Any], console: Console) -> None:
-    """Print the status for people: the proxies, then what was rejected, then what is refused."""
+def render(state: dict[str, Any], width: int) -> Group:
+    """Return the status for people: the proxies, then what was rejected, then what is refused."""
+    from rich.console import Group
+
     from mizzen.cli.status_table import findings, headline, proxies, refused, rejections
 
-    for part in (headline(state), proxies(state), rejections(state), refused(state), findings(state)):
-        if part is not None:
-            console.print(part)
+    parts = [headline(state), proxies(state, width), rejections(state), refused(state), findings(state)]
+    return Group(*(part for part in parts if part is not None))

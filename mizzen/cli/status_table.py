@@ -19,6 +19,7 @@ _STYLE = {
     "NOT_SENT": "dim",
 }
 _FINDINGS_SHOWN = 20
+_WIDE = 110
 
 
 def headline(state: Mapping[str, Any]) -> Text:
@@ -35,22 +36,22 @@ def headline(state: Mapping[str, Any]) -> Text:
     return line
 
 
-def proxies(state: Mapping[str, Any]) -> Table | Text:
-    """A row for each proxy, a column for each discovery service."""
+def proxies(state: Mapping[str, Any], width: int) -> Table | Text:
+    """A row for each proxy, a column for each discovery service; in `width` columns some are left out."""
     if not state["proxies"]:
         return Text("no proxy is connected", style="dim")
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for column in ("PROXY", "TYPE", "ENVOY", *_SERVICES, "CONNECTED"):
+    wide = width >= _WIDE
+    table.add_column("PROXY", overflow="fold")
+    for column in (*(("TYPE", "ENVOY") if wide else ()), *_SERVICES, *(("CONNECTED",) if wide else ())):
         table.add_column(column, no_wrap=True)
     for proxy in state["proxies"]:
         cells = [_cell(proxy["types"].get(service)) for service in _SERVICES]
-        table.add_row(
-            Text(proxy["id"]),
-            proxy["type"],
-            proxy["envoy_version"] or "?",
-            *cells,
-            _span(proxy["connected_seconds"]),
-        )
+        if wide:
+            cells.insert(0, Text(proxy["envoy_version"] or "?"))
+            cells.insert(0, Text(proxy["type"]))
+            cells.append(Text(_span(proxy["connected_seconds"])))
+        table.add_row(Text(proxy["id"]), *cells)
     return table
 
 
@@ -77,14 +78,13 @@ def rejections(state: Mapping[str, Any]) -> Group | None:
         said = Text(f"{', '.join(rejection['proxies'])} {rejection['type']}: ", style="bold")
         said.append(Text(rejection["message"], style="not bold"))
         lines.append(Padding(said, (0, 0, 0, 2)))
-        for resource in rejection["resources"]:
-            lines.append(Padding(_origin_of(resource), (0, 0, 0, 6)))
+        lines += [Padding(_origin_of(resource), (0, 0, 0, 6)) for resource in rejection["resources"]]
     if stuck:
         lines.append(Text("\nNOT ANSWERED", style="bold magenta"))
     for proxy, service, held in stuck:
         waiting = f", waiting for {', '.join(held['waiting_for'])}" if held["waiting_for"] else ""
-        said = f"{proxy} {service}: sent {_span(held['pending_seconds'] or 0)} ago{waiting}"
-        lines.append(Padding(Text(said), (0, 0, 0, 2)))
+        sent = f"{proxy} {service}: sent {_span(held['pending_seconds'] or 0)} ago{waiting}"
+        lines.append(Padding(Text(sent), (0, 0, 0, 2)))
     return Group(*lines)
 
 

@@ -29,7 +29,7 @@ class Kind(StrEnum):
 def translate(
     config: Annotated[
         list[Path],
-        typer.Option("--config", help="A file or folder of YAML; may be repeated.", metavar="PATH"),
+        typer.Option("--config", help="A file or folder; may be repeated.", metavar="PATH"),
     ],
     node: Annotated[
         Path, typer.Option("--node", help="The proxy: an Envoy Node as YAML or JSON.", metavar="FILE")

@@ -1,4 +1,4 @@
-"""The admin address: whether the server is ready, what it counts, how everything stands (docs/operations.md)."""
+"""The admin address: whether the server is ready, its counts, how all stands (see docs/operations.md)."""
 
 from __future__ import annotations
 

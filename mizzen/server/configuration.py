@@ -64,7 +64,7 @@ class Configuration:
         self.mesh = Mesh.build((), self._mesh_config, domain=domain)
 
     def apply(self, files: Mapping[str, ParsedFile | None]) -> MeshDelta | None:
-        """Take a batch of changed files (None: the file is gone) and the file of `--mesh-config`, as it is now.
+        """Take a batch of changed files (None: gone), and the file of `--mesh-config` as it is now.
 
         Returns what changed in the mesh, None if nothing did.
         """
@@ -85,7 +85,7 @@ class Configuration:
         return delta
 
     def _find_mesh_config(self) -> MeshConfig:
-        """Return the settings of `--mesh-config`; without it those of the ConfigMap `istio`, or the defaults."""
+        """Return the settings of `--mesh-config`; without it those of the ConfigMap `istio`, if any."""
         if self._file is not None:
             return self._file.read()
         maps = (self._store.get(key) for key in self._keys.get("ConfigMap", ()))

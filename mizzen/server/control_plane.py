@@ -20,8 +20,8 @@ import structlog
 
 from mizzen import xds
 from mizzen.config import ParsedFile
-from mizzen.mesh.proxy import NodeError, Proxy
 from mizzen.mesh.delta import MeshDelta
+from mizzen.mesh.proxy import NodeError, Proxy
 from mizzen.mesh.snapshot import Mesh
 from mizzen.server.configuration import Configuration, ConfigurationView
 from mizzen.server.metrics import Metrics
@@ -39,6 +39,10 @@ class Translating(Protocol):
     def snapshot(self, proxy: Proxy) -> xds.Snapshot:
         """Return everything that `proxy` is sent now; what did not change is the same objects as before."""
 
+    @property
+    def profiles(self) -> int:
+        """How many kinds of proxies there are that no rule can tell apart."""
+
     def update(self, mesh: Mesh, delta: MeshDelta) -> None:
         """Go over to another snapshot of the mesh."""
 
@@ -52,7 +56,7 @@ class Groups(Protocol):
 
 @dataclass(slots=True)
 class LiveProxy:
-    """A proxy that is connected, or was a moment ago; `snapshot` is what it was given last, None: nothing yet."""
+    """A proxy that is connected, or was a moment ago; `snapshot` is what it was given last."""
 
     proxy: Proxy
     snapshot: xds.Snapshot | None = None
@@ -72,7 +76,7 @@ class ControlPlane:
         configuration: what the files say; it is used by the worker only.
         translate: makes the translation of a first mesh.
         metrics: where it counts.
-        pushed: told of every change once it has been handed over: when the change was seen, and to whom it went.
+        pushed: told of every change once it is handed over: when it was seen, and to whom it went.
         clock: seconds that only grow.
     """
 
@@ -128,9 +132,7 @@ class ControlPlane:
                 await self._push(seen)
         except Exception:
             self._metrics.translation_failures.inc()
-            self._log.exception(
-                "a change could not be taken over; this is a fault of Mizzen, please report it"
-            )
+            self._log.exception("a change could not be taken over: a fault of Mizzen, please report it")
         await self._look()
 
     def _apply(self, files: Mapping[str, ParsedFile | None]) -> bool:
@@ -191,7 +193,7 @@ class ControlPlane:
                 done.append((key, None))
                 self._metrics.translation_failures.inc()
                 self._log.exception(
-                    "no translation for a proxy; this is a fault of Mizzen, please report it", proxy=str(key)
+                    "no translation for a proxy: a fault of Mizzen, please report it", proxy=str(key)
                 )
             if time.perf_counter() >= end:
                 break
@@ -202,6 +204,7 @@ class ControlPlane:
         self.view = await self._in_worker(self._configuration.view)
         self._notices.report(self.view.findings)
         self._metrics.count_configuration(self.view)
+        self._metrics.profiles.set(self._translation.profiles)
 
     # What the discovery server asks -------------------------------------------------------------------------
 
@@ -228,7 +231,7 @@ class ControlPlane:
         except Exception as error:
             self._metrics.translation_failures.inc()
             self._log.exception(
-                "no translation for a proxy; this is a fault of Mizzen, please report it", proxy=live.proxy.id
+                "no translation for a proxy: a fault of Mizzen, please report it", proxy=live.proxy.id
             )
             raise xds.NodeRefused(
                 "the control plane failed to translate for this proxy; its log says why"

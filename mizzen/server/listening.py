@@ -11,20 +11,18 @@ from typing import Any
 from mizzen.server.address import Address
 
 
-class AddressInUseError(Exception):
+class ListenError(Exception):
     """An address cannot be listened on; the message says why, and what to do."""
 
 
 def listen(address: Address, option: str) -> socket.socket:
-    """Return a socket that is bound to `address` and listens; raise AddressInUseError, naming `option`, if not."""
+    """Return a socket that listens on `address`; raise ListenError, which names `option`, if it cannot."""
     try:
         found = socket.getaddrinfo(
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
     except OSError as error:
-        raise AddressInUseError(
-            f"{option} {address}: the host is not known here ({error.strerror})"
-        ) from error
+        raise ListenError(f"{option} {address}: no such host is known ({error.strerror})") from error
     family, kind, protocol, _, place = found[0]
     listening = socket.socket(family, kind, protocol)
     try:
@@ -35,7 +33,7 @@ def listen(address: Address, option: str) -> socket.socket:
         listening.setblocking(False)
     except OSError as error:
         listening.close()
-        raise AddressInUseError(f"{option} {address}: {explain(error)}") from error
+        raise ListenError(f"{option} {address}: {explain(error)}") from error
     return listening
 
 

@@ -9,7 +9,7 @@ from mizzen.sources.loading import read_mesh_config
 
 
 class MeshConfigFile:
-    """Holds the last valid content of the file; an invalid or vanished one is a finding and changes nothing."""
+    """Holds the last valid content of the file; an invalid or vanished one is but a finding."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -59,9 +59,9 @@ class Metrics:
             registry=own,
         )
         self.proxies = Gauge("mizzen_proxies", "Proxies connected", ["type"], registry=own)
-        self.groups = Gauge(
-            "mizzen_proxy_groups",
-            "Groups of connected proxies that are sent the same",
+        self.profiles = Gauge(
+            "mizzen_proxy_profiles",
+            "Kinds of connected proxies that no rule can tell apart",
             registry=own,
         )
         self.streams = Gauge("mizzen_streams", "Discovery streams open", registry=own)

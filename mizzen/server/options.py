@@ -8,6 +8,10 @@ from typing import Literal
 
 from mizzen.server.address import Address
 
+GRPC_ADDRESS = Address("127.0.0.1", 15010)
+TLS_ADDRESS = Address("127.0.0.1", 15012)
+ADMIN_ADDRESS = Address("127.0.0.1", 15014)
+
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
@@ -24,9 +28,9 @@ class ServeOptions:
 
     paths: tuple[Path, ...]
     mesh_config: Path | None = None
-    grpc_address: Address = Address("127.0.0.1", 15010)
-    admin_address: Address = Address("127.0.0.1", 15014)
-    tls_address: Address = Address("127.0.0.1", 15012)
+    grpc_address: Address = GRPC_ADDRESS
+    admin_address: Address = ADMIN_ADDRESS
+    tls_address: Address = TLS_ADDRESS
     tls: TlsFiles | None = None
     domain: str = "cluster.local"
     log_format: Literal["text", "json"] = "text"

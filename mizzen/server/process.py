@@ -22,12 +22,12 @@ from mizzen.server.admin import AdminServer
 from mizzen.server.configuration import Configuration
 from mizzen.server.control_plane import ControlPlane
 from mizzen.server.convergence import Convergence
-from mizzen.server.listening import AddressInUseError, listen, other_server
+from mizzen.server.listening import ListenError, listen, other_server
 from mizzen.server.log_output import configure_logging
 from mizzen.server.mesh_config_file import MeshConfigFile
 from mizzen.server.metrics import Metrics
 from mizzen.server.missing import missing
-from mizzen.server.options import ServeOptions, TlsFiles
+from mizzen.server.options import ADMIN_ADDRESS, ServeOptions, TlsFiles
 from mizzen.server.proxy_events import ProxyEvents
 from mizzen.sources.files import FileSource
 from mizzen.sources.watching import watch_files
@@ -135,7 +135,7 @@ class Process:
             await self.control_plane.take(batch)
 
     async def _watch_settings(self) -> None:
-        """Look at the file of `--mesh-config` whenever it is saved; the documents' source knows nothing of it."""
+        """Look at the file of `--mesh-config` whenever it is saved: it is none of the documents."""
         assert self._options.mesh_config is not None
         async for _ in watch_files(FileSource([self._options.mesh_config])):
             await self.control_plane.take({})
@@ -147,7 +147,7 @@ class Process:
         options = self._options
         try:
             admin_socket = listen(options.admin_address, "--admin-address")
-        except AddressInUseError as error:
+        except ListenError as error:
             raise StartError(f"{error}{self._who_is_there(options.admin_address)}") from error
         self._admin_address = options.admin_address.with_port(admin_socket.getsockname()[1])
         try:
@@ -163,7 +163,7 @@ class Process:
         if address.port:
             try:
                 listen(address, option).close()
-            except AddressInUseError as error:
+            except ListenError as error:
                 raise StartError(f"{error}{self._who_is_there(address)}") from error
         try:
             if credentials is None:
@@ -178,8 +178,7 @@ class Process:
         """Say whether the other one is a Mizzen, if its admin address can be guessed."""
         about = other_server(self._options.admin_address)
         if about is None:
-            default = ServeOptions(paths=()).admin_address
-            about = other_server(default) if default != self._options.admin_address else None
+            about = other_server(ADMIN_ADDRESS)
         taken = [*about.get("grpc_addresses", ()), about.get("admin_address")] if about else []
         if about and any(str(each).endswith(f":{address.port}") for each in taken):
             return f": a Mizzen {about['version']} serves there (process {about['pid']})"
@@ -189,8 +188,8 @@ class Process:
         options = self._options
         if not options.grpc_address.is_loopback:
             self._log.warning(
-                "ANYONE who reaches this address is sent the whole mesh, private keys of gateways included, in "
-                "plain text; keep it within a trusted network, or use --tls-cert with --tls-client-ca",
+                "ANYONE who reaches this address is sent the whole mesh in plain text, private keys of "
+                "gateways included; keep it within a trusted network, or use --tls-cert with --tls-client-ca",
                 address=str(options.grpc_address),
             )
         if not options.admin_address.is_loopback:
@@ -200,8 +199,8 @@ class Process:
             )
         if options.tls is not None and options.tls.client_ca is None and not options.tls_address.is_loopback:
             self._log.warning(
-                "the TLS address asks for no client certificate: ANYONE who reaches it is sent the whole mesh; "
-                "use --tls-client-ca",
+                "the TLS address asks for no client certificate: ANYONE who reaches it is sent the whole "
+                "mesh; use --tls-client-ca",
                 address=str(options.tls_address),
             )
 
