@@ -33,6 +33,26 @@ def check_client_tls(tls: ClientTLSSettings | None, place: Place) -> None:
             )
 
 
+def warn_of_trust(tls: ClientTLSSettings | None, place: Place, code: str, *, has_selector: bool) -> None:
+    """Warn, with Istio's `code`, of a server whose certificate is not checked as was perhaps meant."""
+    if tls is None or tls.mode not in (ClientTLSMode.SIMPLE, ClientTLSMode.MUTUAL):
+        return
+    if tls.ca_certificates or tls.insecure_skip_verify or (tls.credential_name and has_selector):
+        return
+    if tls.credential_name:
+        (place / "credentialName").warning(
+            "without workloadSelector this is for gateways only, and sidecars call in plain text; "
+            "write workloadSelector, or the files in place of credentialName",
+            code,
+        )
+    else:
+        place.warning(
+            f"mode {tls.mode} without caCertificates trusts every authority that the system trusts; "
+            "write the file of the one that is meant in caCertificates",
+            code,
+        )
+
+
 def _check_unverified(tls: ClientTLSSettings, place: Place) -> None:
     fields: tuple[str, ...] = ()
     if tls.mode is ClientTLSMode.SIMPLE:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from mizzen.config.document import Config
 from mizzen.config.models import DestinationRule, PortTrafficPolicy, TrafficPolicy, TunnelSettings
 from mizzen.config.validation.addresses import is_ip_address
-from mizzen.config.validation.client_tls import check_client_tls
+from mizzen.config.validation.client_tls import check_client_tls, warn_of_trust
 from mizzen.config.validation.connection_pool import check_connection_pool
 from mizzen.config.validation.export_to import check_export_to
 from mizzen.config.validation.hosts import dns_label_problem, fqdn_problem, wildcard_domain_problem
@@ -36,6 +36,7 @@ def check_destination_rule(config: Config[DestinationRule], place: Place) -> Non
         names.add(subset.name)
         check_labels(subset.labels, here / "labels")
         _check_traffic_policy(subset.traffic_policy, here / "trafficPolicy")
+    _warn_of_trust(rule, place / "trafficPolicy")
     check_export_to(rule.export_to, place / "exportTo")
     if rule.workload_selector is not None:
         check_selector(
@@ -48,6 +49,17 @@ def check_destination_rule(config: Config[DestinationRule], place: Place) -> Non
             (place / "exportTo").error(
                 'a rule with workloadSelector is for its own namespace only; write ".", or leave exportTo out'
             )
+
+
+def _warn_of_trust(rule: DestinationRule, place: Place) -> None:
+    policy = rule.traffic_policy
+    if policy is None:
+        return
+    has_selector = rule.workload_selector is not None
+    warn_of_trust(policy.tls, place / "tls", "IST0128", has_selector=has_selector)
+    for index, port_policy in enumerate(policy.port_level_settings):
+        here = place / "portLevelSettings" / index / "tls"
+        warn_of_trust(port_policy.tls, here, "IST0129", has_selector=has_selector)
 
 
 def _check_traffic_policy(policy: TrafficPolicy | None, place: Place) -> None:
@@ -77,6 +89,8 @@ def _check_blocks(policy: TrafficPolicy | PortTrafficPolicy, place: Place) -> No
 def _check_port_policy(policy: PortTrafficPolicy, place: Place) -> None:
     if policy.port is None:
         (place / "port").error("the port is missing; write its number")
+    elif problem := port_number_problem(policy.port.number):
+        (place / "port" / "number").warning(problem)
     if policy.model_fields_set <= {"port"}:
         place.error("the port has no policy; write connectionPool, loadBalancer, outlierDetection or tls")
     _check_blocks(policy, place)

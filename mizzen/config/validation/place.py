@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from mizzen.config.codes import SCHEMA, SCHEMA_WARNING
 from mizzen.config.diagnostics import Diagnostic, Severity
 from mizzen.config.document import Config, FieldPath
+from mizzen.config.schema_errors import place
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +22,11 @@ class Place:
     def __truediv__(self, step: str | int) -> Place:
         return Place(self.config, (*self.path, step), self.findings)
 
-    def error(self, message: str, code: str = "IST0106") -> None:
+    def error(self, message: str, code: str = SCHEMA) -> None:
         """Write down an error here: the document may not come into force."""
         self._find(Severity.ERROR, code, message)
 
-    def warning(self, message: str, code: str = "IST0133") -> None:
+    def warning(self, message: str, code: str = SCHEMA_WARNING) -> None:
         """Write down a warning here."""
         self._find(Severity.WARNING, code, message)
 
@@ -37,15 +39,4 @@ class Place:
 
     def _find(self, severity: Severity, code: str, message: str) -> None:
         origin = self.config.origin_of(*self.path)
-        self.findings.append(Diagnostic(severity, code, message, origin, path_text(self.path)))
-
-
-def path_text(path: FieldPath) -> str:
-    """Return a path as users write it: `spec.http[0].route[1].weight`, `metadata.labels[a.io/b]`."""
-    text = ""
-    for step in path:
-        if isinstance(step, int) or "." in step or "/" in step or not step:
-            text += f"[{step}]"
-        else:
-            text += f".{step}" if text else step
-    return text
+        self.findings.append(Diagnostic(severity, code, message, origin, place(self.path)))

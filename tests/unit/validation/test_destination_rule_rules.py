@@ -13,6 +13,7 @@ Expect = Callable[..., None]
 
 T = "spec.trafficPolicy"
 LB = T + ".loadBalancer"
+TLS = "spec.subsets[0].trafficPolicy.tls"
 OUTLIER = "outlierDetection: {interval: 1s}"
 
 
@@ -58,7 +59,7 @@ def to(*localities: str) -> str:
 
 
 def tls(fields: str) -> str:
-    return policy(f"tls: {{{fields}}}")
+    return rule(f"subsets: [{{name: v1, trafficPolicy: {{tls: {{{fields}}}}}}}]")
 
 
 ERRORS = [
@@ -354,26 +355,26 @@ ERRORS = [
     (
         tls("mode: SIMPLE, insecureSkipVerify: true, caCertificates: c"),
         tls("mode: SIMPLE, insecureSkipVerify: false, caCertificates: c"),
-        T + ".tls.caCertificates",
+        TLS + ".caCertificates",
         "insecureSkipVerify verifies nothing",
     ),
     (
         tls("mode: SIMPLE, insecureSkipVerify: true, credentialName: c"),
         tls("mode: MUTUAL, insecureSkipVerify: true, credentialName: c"),
-        T + ".tls.credentialName",
+        TLS + ".credentialName",
         "insecureSkipVerify verifies nothing",
     ),
     (
         tls("mode: MUTUAL, credentialName: c, insecureSkipVerify: true, subjectAltNames: [a]"),
         tls("mode: MUTUAL, credentialName: c, subjectAltNames: [a]"),
-        T + ".tls.subjectAltNames",
+        TLS + ".subjectAltNames",
         "insecureSkipVerify verifies nothing",
     ),
     *(
         (
             tls(f"mode: SIMPLE, credentialName: c, {field}: f"),
             tls("mode: SIMPLE, credentialName: c, sni: a"),
-            f"{T}.tls.{field}",
+            f"{TLS}.{field}",
             "the credential of credentialName holds this",
         )
         for field in ("clientCertificate", "privateKey", "caCertificates", "caCrl")
@@ -381,25 +382,25 @@ ERRORS = [
     (
         tls("mode: MUTUAL, privateKey: k"),
         tls("mode: MUTUAL, privateKey: k, clientCertificate: c"),
-        T + ".tls.clientCertificate",
+        TLS + ".clientCertificate",
         "mode MUTUAL needs the client's certificate",
     ),
     (
         tls("mode: MUTUAL, clientCertificate: c"),
         tls("mode: MUTUAL, credentialName: c"),
-        T + ".tls.privateKey",
+        TLS + ".privateKey",
         "mode MUTUAL needs the key",
     ),
     (
         tls("mode: SIMPLE, credentialName: 'configmap://other/c'"),
         tls("mode: SIMPLE, credentialName: 'configmap://shop/c'"),
-        T + ".tls.credentialName",
+        TLS + ".credentialName",
         'it must be in "shop"',
     ),
     (
         tls("mode: SIMPLE, credentialName: 'configmap://'"),
         tls("mode: SIMPLE, credentialName: 'configmap://c'"),
-        T + ".tls.credentialName",
+        TLS + ".credentialName",
         "the name of the ConfigMap is missing",
     ),
     # Selector and visibility
@@ -452,6 +453,48 @@ WARNINGS = [
         LB + ".zoneAwareLbSetting.failoverPriority",
         "failover has no effect without outlierDetection",
         "IST0133",
+    ),
+    *(
+        (policy(f"tls: {{{bad}}}"), policy(f"tls: {{{good}}}"), T + path, words, "IST0128")
+        for bad, good, path, words in (
+            ("mode: SIMPLE", "mode: SIMPLE, caCertificates: c", ".tls", "trusts every authority"),
+            ("mode: SIMPLE, sni: a", "mode: ISTIO_MUTUAL", ".tls", "mode SIMPLE without caCertificates"),
+            (
+                "mode: MUTUAL, clientCertificate: c, privateKey: k",
+                "mode: MUTUAL, clientCertificate: c, privateKey: k, insecureSkipVerify: true",
+                ".tls",
+                "mode MUTUAL without caCertificates",
+            ),
+            (
+                "mode: SIMPLE, credentialName: c",
+                "mode: DISABLE",
+                ".tls.credentialName",
+                "this is for gateways only",
+            ),
+        )
+    ),
+    (
+        policy("portLevelSettings: [{port: {number: 443}, tls: {mode: SIMPLE}}]"),
+        policy("portLevelSettings: [{port: {number: 443}, tls: {mode: SIMPLE, caCertificates: c}}]"),
+        T + ".portLevelSettings[0].tls",
+        "trusts every authority",
+        "IST0129",
+    ),
+    (
+        policy("portLevelSettings: [{port: {}, tls: {}}]"),
+        policy("portLevelSettings: [{port: {number: 65535}, tls: {}}]"),
+        T + ".portLevelSettings[0].port.number",
+        "0 is not a port number",
+        "IST0133",
+    ),
+    (
+        rule("trafficPolicy: {tls: {mode: SIMPLE, credentialName: c}}"),
+        rule(
+            "trafficPolicy: {tls: {mode: SIMPLE, credentialName: c}}, workloadSelector: {matchLabels: {a: b}}"
+        ),
+        T + ".tls.credentialName",
+        "write workloadSelector",
+        "IST0128",
     ),
     (
         rule("workloadSelector: {}"),
