@@ -25,10 +25,10 @@ class Observed(Protocol):
     def metrics(self) -> bytes:
         """Return the metrics in Prometheus' text form."""
 
-    def status(self) -> Mapping[str, Any]:
-        """Return the whole status as JSON values."""
+    def status(self, proxy: str | None = None) -> Mapping[str, Any]:
+        """Return the whole status as JSON values; or that of one proxy, with the names that it asks for."""
 
-    def resources(self, proxy: str) -> Mapping[str, Any] | None:
+    async def resources(self, proxy: str) -> Mapping[str, Any] | None:
         """Return what a proxy is sent, secrets redacted; None if no such proxy is connected."""
 
     def proxies(self) -> list[str]:
@@ -49,15 +49,15 @@ def application(server: Observed) -> Starlette:
     async def metrics(_: Request) -> Response:
         return Response(server.metrics(), media_type=CONTENT_TYPE_LATEST)
 
-    async def status(_: Request) -> Response:
-        return JSONResponse(server.status())
+    async def status(request: Request) -> Response:
+        return JSONResponse(server.status(request.query_params.get("proxy")))
 
     async def version(_: Request) -> Response:
         return JSONResponse(server.about())
 
     async def resources(request: Request) -> Response:
         proxy = request.query_params.get("proxy", "")
-        found = server.resources(proxy) if proxy else None
+        found = await server.resources(proxy) if proxy else None
         if found is None:
             known = ", ".join(server.proxies()) or "none is connected"
             said = f"no proxy {proxy!r} is connected" if proxy else "name a proxy: /debug/resources?proxy=ID"

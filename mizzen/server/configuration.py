@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import structlog
+
 from mizzen.config import ConfigKey, ConfigStore, Diagnostic, MeshConfig, ParsedFile, Severity
 from mizzen.config.store import Refusal
 from mizzen.mesh.delta import MeshDelta
@@ -61,6 +63,9 @@ class Configuration:
         self._keys: dict[str, set[ConfigKey]] = {}
         self._mesh_config = mesh_config_file.mesh_config if mesh_config_file else MeshConfig()
         self._changed: datetime | None = None
+        self._domain = domain
+        self._behind = False
+        self._log = structlog.get_logger("mizzen.config")
         self.mesh = Mesh.build((), self._mesh_config, domain=domain)
 
     def apply(self, files: Mapping[str, ParsedFile | None]) -> MeshDelta | None:
@@ -74,15 +79,24 @@ class Configuration:
         for key in change.removed:
             self._keys[key.kind].discard(key)
         mesh_config = self._find_mesh_config()
-        if not change and mesh_config == self._mesh_config:
+        if not change and mesh_config == self._mesh_config and not self._behind:
             return None
         self._changed = datetime.now(UTC)
-        if mesh_config == self._mesh_config:
+        if mesh_config != self._mesh_config or self._behind:
+            return self._rebuild(mesh_config)
+        try:
             self.mesh, delta = self.mesh.updated(change)
-        else:
-            self._mesh_config = mesh_config
-            self.mesh, delta = self.mesh.updated(change, mesh_config)
+        except Exception:
+            self._log.exception("the mesh could not be updated: a fault of Mizzen; it is built anew")
+            return self._rebuild(mesh_config)
         return delta
+
+    def _rebuild(self, mesh_config: MeshConfig) -> MeshDelta:
+        self._behind = True  # until it has succeeded
+        self.mesh = Mesh.build(self._store.configs(), mesh_config, domain=self._domain)
+        self._mesh_config = mesh_config
+        self._behind = False
+        return MeshDelta(everything=True)
 
     def _find_mesh_config(self) -> MeshConfig:
         """Return the settings of `--mesh-config`; without it those of the ConfigMap `istio`, if any."""

@@ -128,11 +128,15 @@ class ControlPlane:
         seen = self._clock() if seen is None else seen
         try:
             if await self._in_worker(self._apply, files):
-                self._metrics.config_changes.inc()
                 await self._push(seen)
         except Exception:
             self._metrics.translation_failures.inc()
             self._log.exception("a change could not be taken over: a fault of Mizzen, please report it")
+        await self._look()
+
+    async def begin(self, files: Mapping[str, ParsedFile | None]) -> None:
+        """Take all files, before any proxy has come. Unlike `take` this raises what goes wrong."""
+        await self._in_worker(self._apply, files)
         await self._look()
 
     def _apply(self, files: Mapping[str, ParsedFile | None]) -> bool:
@@ -140,6 +144,7 @@ class ControlPlane:
         delta = self._configuration.apply(files)
         if delta is None or delta.is_empty:
             return False
+        self._metrics.config_changes.inc()
         self._translation.update(self._configuration.mesh, delta)
         return True
 
@@ -187,17 +192,27 @@ class ControlPlane:
         end = time.perf_counter() + SLICE_SECONDS
         for key in keys:
             live = self._live.get(key)
-            try:
-                done.append((key, self._translation.snapshot(live.proxy) if live is not None else None))
-            except Exception:
-                done.append((key, None))
-                self._metrics.translation_failures.inc()
-                self._log.exception(
-                    "no translation for a proxy: a fault of Mizzen, please report it", proxy=str(key)
-                )
+            done.append((key, self._translate_one(live.proxy) if live is not None else None))
             if time.perf_counter() >= end:
                 break
         return done
+
+    def _translate_one(self, proxy: Proxy) -> xds.Snapshot | None:
+        """Translate for a proxy; on a fault once more from nothing: what is remembered may be at fault."""
+        try:
+            return self._translation.snapshot(proxy)
+        except Exception:
+            self._count_fault(proxy)
+        try:
+            self._translation.update(self._configuration.mesh, MeshDelta(everything=True))
+            return self._translation.snapshot(proxy)
+        except Exception:
+            self._count_fault(proxy)
+            return None
+
+    def _count_fault(self, proxy: Proxy) -> None:
+        self._metrics.translation_failures.inc()
+        self._log.exception("no translation for a proxy: a fault of Mizzen, please report it", proxy=proxy.id)
 
     async def _look(self) -> None:
         """Find out how the configuration stands now, and say what is new about it."""
@@ -226,16 +241,9 @@ class ControlPlane:
     async def first_snapshot(self, key: Hashable, _: Any) -> xds.Snapshot:
         """Translate for a proxy that has come."""
         live = self._live[key]
-        try:
-            snapshot = await self._in_worker(self._translation.snapshot, live.proxy)
-        except Exception as error:
-            self._metrics.translation_failures.inc()
-            self._log.exception(
-                "no translation for a proxy: a fault of Mizzen, please report it", proxy=live.proxy.id
-            )
-            raise xds.NodeRefused(
-                "the control plane failed to translate for this proxy; its log says why"
-            ) from error
+        snapshot = await self._in_worker(self._translate_one, live.proxy)
+        if snapshot is None:
+            raise xds.NodeRefused("the control plane failed to translate for this proxy; its log says why")
         live.snapshot = snapshot
         return snapshot
 

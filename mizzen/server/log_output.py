@@ -6,6 +6,7 @@ counted and dropped.
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 from collections.abc import Callable
@@ -47,6 +48,32 @@ class ResilientStream:
             return False
 
 
+class FirstOfItsKind(logging.Filter):
+    """Lets a complaint pass the first time only.
+
+    An Envoy whose node is refused comes again every few seconds, from another port each time. Two records
+    are the same if their format and its last argument are: peers come first in these messages.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[tuple[str, str], None] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether `record` says something new."""
+        arguments = record.args if isinstance(record.args, tuple) else ()
+        key = (str(record.msg), str(arguments[-1]) if arguments else "")
+        if key in self._said:
+            return False
+        self._said[key] = None
+        while len(self._said) > _COMPLAINTS_REMEMBERED:
+            del self._said[next(iter(self._said))]
+        return True
+
+
+_COMPLAINTS_REMEMBERED = 1000
+
+
 def configure_logging(
     log_format: LogFormat = "text",
     level: str = "info",
@@ -58,7 +85,8 @@ def configure_logging(
 
     `on_lost` is called for every line that could not be written.
     """
-    output = ResilientStream(stream if stream is not None else sys.stderr, on_lost)
+    # Standard error is None if the process was started with it closed.
+    output = ResilientStream(stream or sys.stderr or io.StringIO(), on_lost)
     threshold = getattr(logging, level.upper())
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -83,3 +111,5 @@ def configure_logging(
     # The libraries beneath are only heard when something is wrong with them.
     logging.basicConfig(level=max(threshold, logging.WARNING), handlers=[handler], force=True)
     logging.raiseExceptions = False
+    protocol = logging.getLogger("mizzen.xds")
+    protocol.filters = [FirstOfItsKind()]

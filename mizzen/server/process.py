@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -31,7 +31,7 @@ from mizzen.server.options import ADMIN_ADDRESS, ServeOptions, TlsFiles
 from mizzen.server.proxy_events import ProxyEvents
 from mizzen.sources.files import FileSource
 from mizzen.sources.watching import watch_files
-from mizzen.translator.translate_result import Resources
+from mizzen.translator.translate_result import TYPE_URLS, Resources
 from mizzen.translator.translation import Translation
 
 
@@ -108,7 +108,8 @@ class Process:
             async with asyncio.TaskGroup() as tasks:
                 serving = tasks.create_task(admin.run())
                 first = await asyncio.to_thread(self._source.scan)
-                await self.control_plane.take(first)
+                # A fault here ends the process: proxies that were served before must not lose all they have.
+                await self.control_plane.begin(first)
                 self._say_what_is_served()
                 self.discovery.attach(grpc_server)
                 await grpc_server.start()
@@ -233,39 +234,40 @@ class Process:
             "admin_address": str(self._admin_address),
         }
 
-    def status(self) -> Mapping[str, Any]:
-        """Return the whole status as JSON values."""
+    def status(self, proxy: str | None = None) -> Mapping[str, Any]:
+        """Return the whole status as JSON values; or that of one proxy, with the names that it asks for."""
         configuration = self.control_plane.view.as_json()
         configuration["paths"] = [str(path) for path in self._options.paths]
         configuration["unanswered_changes"] = self._convergence.unsettled
         return status.whole(
             self.about(),
             configuration,
-            self.discovery.clients(),
+            [each for each in self.discovery.clients() if proxy in (None, each.node_id, self._name(each))],
             self.discovery.snapshot,
             self.control_plane.proxy_of,
+            with_names=proxy is not None,
         )
 
     def proxies(self) -> list[str]:
         """Return the names of the connected proxies."""
         return sorted({self._name(client) for client in self.discovery.clients()})
 
-    def resources(self, proxy: str) -> Mapping[str, Any] | None:
+    async def resources(self, proxy: str) -> Mapping[str, Any] | None:
         """Return what a proxy, by its name or its node id, is sent; None if it is not connected."""
         for client in self.discovery.clients():
             if proxy in (client.node_id, self._name(client)):
-                return self._resources(client.group)
+                snapshot = self.discovery.snapshot(client.group) or xds.Snapshot()
+                return await asyncio.to_thread(_readable, snapshot)
         return None
-
-    def _resources(self, group: Hashable) -> Mapping[str, Any]:
-        held: dict[str, dict[str, xds.Resource]] = {}
-        for resource in self.discovery.snapshot(group) or ():
-            held.setdefault(resource.type_url, {})[resource.name] = resource
-        return Resources.decoded(held).as_dict()
 
     def _name(self, client: xds.ClientStatus) -> str:
         proxy = self.control_plane.proxy_of(client.group)
         return proxy.id if proxy is not None else client.node_id
+
+
+def _readable(snapshot: xds.Snapshot) -> Mapping[str, Any]:
+    held = {type_url: snapshot.collection(type_url) for type_url in TYPE_URLS.values()}
+    return Resources.decoded(held).as_dict()
 
 
 def _credentials(files: TlsFiles) -> Any:

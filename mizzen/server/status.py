@@ -14,9 +14,17 @@ ProxyOf = Callable[[Hashable], Proxy | None]
 
 
 def proxy_status(
-    client: xds.ClientStatus, proxy: Proxy | None, snapshot: xds.Snapshot | None, now: float
+    client: xds.ClientStatus,
+    proxy: Proxy | None,
+    snapshot: xds.Snapshot | None,
+    now: float,
+    *,
+    with_names: bool = False,
 ) -> dict[str, Any]:
-    """Return how one stream stands: the proxy, and for each type what was sent and what Envoy said of it."""
+    """Return how one stream stands: the proxy, and for each type what was sent and what Envoy said of it.
+
+    The names that it asks for are counted; `with_names` lists them (an Envoy asks for thousands).
+    """
     return {
         "id": proxy.id if proxy is not None else client.node_id,
         "node_id": client.node_id,
@@ -30,7 +38,10 @@ def proxy_status(
         "phase": client.phase,
         "synced": client.synced,
         "types": {
-            xds.short_name(type_url): _type_status(client, held, snapshot, now)
+            xds.short_name(type_url): {
+                **_type_status(client, held, snapshot, now),
+                **({"names": sorted(held.names)} if with_names else {}),
+            }
             for type_url, held in sorted(client.types.items())
         },
     }
@@ -45,7 +56,7 @@ def _type_status(
     return {
         "state": state_of(client, held),
         "type_url": held.type_url,
-        "subscribed": "*" if held.wildcard else sorted(held.names),
+        "subscribed": "*" if held.wildcard else len(held.names),
         "resources": resources,
         "sent_version": held.sent_version,
         "sent": _moment(held.sent_at),
@@ -135,11 +146,14 @@ def whole(
     clients: list[xds.ClientStatus],
     snapshot_of: Callable[[Any], xds.Snapshot | None],
     proxy_of: ProxyOf,
+    *,
+    with_names: bool = False,
 ) -> dict[str, Any]:
     """Return the whole status: the server, its configuration, every proxy, every rejection."""
     now = time.time()
     proxies = [
-        proxy_status(client, proxy_of(client.group), snapshot_of(client.group), now) for client in clients
+        proxy_status(client, proxy_of(client.group), snapshot_of(client.group), now, with_names=with_names)
+        for client in clients
     ]
     proxies.sort(key=lambda proxy: (proxy["id"], proxy["connected"]))
     return {
