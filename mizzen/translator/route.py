@@ -17,7 +17,7 @@ from mizzen.config.diagnostics import Origin
 from mizzen.config.document import Config
 from mizzen.config.models.destination_rule import ConsistentHashLB
 from mizzen.config.models.virtual_service import HTTPMatchRequest, HTTPRoute
-from mizzen.mesh.virtual_services import MESH, VirtualServiceRule, http_destinations
+from mizzen.mesh.virtual_services import MESH, HttpRule, VirtualServiceRule, http_destinations
 from mizzen.translator.cluster_names import outbound_cluster_name, parse_cluster_name
 from mizzen.translator.cors import CORS_FILTER, cors_policy
 from mizzen.translator.fault import FAULT_FILTER, http_fault
@@ -46,6 +46,9 @@ from mizzen.translator.route_settings import RouteSettings
 from mizzen.translator.typed_config import pack
 
 DEFAULT_ROUTE_NAME: Final = "default"
+
+RouteOrigin = tuple[str, Origin]
+"""The name of a route, and the place of the rule that it comes from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +85,22 @@ class RouteContext:
 class RouteList:
     """The encoded routes of one VirtualService for one port, in order.
 
-    `routes` are Route messages; `catch_all` says of each whether it takes every request; `origins` are their
-    names and the places of their rules. Compared by identity, as hosts with one list may share a virtual
-    host.
+    `routes` are Route messages; `catch_all` says of each whether it takes every request; `rules` are their
+    names and the rules they come from. Compared by identity, as hosts with one list may share a virtual host.
     """
 
     routes: tuple[bytes, ...]
     catch_all: tuple[bool, ...]
-    origins: tuple[tuple[str, Origin], ...]
+    rules: tuple[tuple[str, HttpRule], ...]
     fields: bytes
     """The `routes` fields of a VirtualHost."""
     places: tuple[Origin, ...]
-    """The origins alone, each once."""
+    """Where the rules stood when the routes were made, each place once."""
+
+    @property
+    def origins(self) -> tuple[RouteOrigin, ...]:
+        """The routes' names and where their rules stand now: lines move, and the routes stay as they are."""
+        return tuple((name, rule.config.origin_of("spec", "http", rule.index)) for name, rule in self.rules)
 
     def __bool__(self) -> bool:
         return bool(self.routes)
@@ -107,13 +114,13 @@ def virtual_service_routes(rule: VirtualServiceRule, context: RouteContext) -> R
     """
     routes: list[bytes] = []
     catch_all: list[bool] = []
-    origins: list[tuple[str, Origin]] = []
-    for message, origin in _routes(rule, context):
+    rules: list[tuple[str, HttpRule]] = []
+    for message, http in _routes(rule, context):
         routes.append(encode(message))
         catch_all.append(is_catch_all(message.match))
-        origins.append((message.name, origin))
-    places = tuple(dict.fromkeys(origin for _, origin in origins))
-    return RouteList(tuple(routes), tuple(catch_all), tuple(origins), encoded_routes(routes), places)
+        rules.append((message.name, http))
+    places = tuple(dict.fromkeys(http.origin for _, http in rules))
+    return RouteList(tuple(routes), tuple(catch_all), tuple(rules), encoded_routes(routes), places)
 
 
 def destination_hosts(rule: VirtualServiceRule) -> tuple[str, ...]:
@@ -160,13 +167,13 @@ class DefaultRoutes:
         )
 
 
-def _routes(rule: VirtualServiceRule, context: RouteContext) -> Iterator[tuple[Any, Origin]]:
+def _routes(rule: VirtualServiceRule, context: RouteContext) -> Iterator[tuple[Any, HttpRule]]:
     for http in rule.http:
         for match in http.route.match or (None,):
             if match is not None and not _applies(match, context):
                 continue
             message = _route(http.route, match, rule, context)
-            yield message, http.origin
+            yield message, http
             if is_catch_all(message.match):
                 return
         if not http.route.match:

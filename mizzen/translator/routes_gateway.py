@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from envoy.config.route.v3 import route_components_pb2
 
-from mizzen.config.diagnostics import Origin
 from mizzen.mesh.hosts import specificity, subset_of
 from mizzen.mesh.virtual_services import VirtualServiceRule
 from mizzen.translator.memo import Memo
 from mizzen.translator.route import (
     RouteContext,
     RouteList,
+    RouteOrigin,
     Source,
     asks_for_source,
     destination_hosts,
@@ -74,7 +74,7 @@ def gateway_route_configuration(
         return memo.get(("empty route configuration", name), lambda: empty_route_configuration(name))
     settings = route_settings(mesh_config, memo)
     hosts = _hosts(servers, mesh, scope, settings, memo)
-    encoded = tuple(_virtual_hosts(hosts, servers[0].server.port.number, settings, memo))
+    encoded = tuple(_virtual_hosts(hosts, _port(servers[0]), settings, memo))
     lists = dict.fromkeys(routes for host in hosts for routes in host.lists)
     origins = tuple(chain.from_iterable(routes.places for routes in lists))
 
@@ -86,7 +86,7 @@ def gateway_route_configuration(
 
 def gateway_route_origins(
     servers: Sequence[GatewayServer], mesh: Mesh, scope: SidecarScope, mesh_config: MeshConfig, memo: Memo
-) -> dict[str, tuple[tuple[str, Origin], ...]]:
+) -> dict[str, tuple[RouteOrigin, ...]]:
     """Return, for each virtual host of the servers' route configuration, its routes' names and their places.
 
     Hosts that share a virtual host have an entry each.
@@ -105,7 +105,7 @@ def _hosts(
     """Return the hosts of the servers with their routes, in the order in which they were met."""
     hosts: dict[str, _Host] = {}
     for server in servers:
-        port = server.server.port.number
+        port = _port(server)
         redirect = server.server.tls is not None and server.server.tls.https_redirect
         for rule in mesh.virtual_services_for_gateway(server.gateway_name, scope.profile.namespace):
             common = intersection(_hosts_for(server, rule.config.namespace), rule.hosts)
@@ -120,6 +120,11 @@ def _hosts(
             host = hosts.setdefault(name.lower(), _Host(domain_name(name, port), name.lower()))
             host.require_tls = True
     return list(hosts.values())
+
+
+def _port(server: GatewayServer) -> int:
+    """Return the port that the Gateway says, which match conditions mean, not the one that is listened on."""
+    return server.server.port.number if server.server.port is not None else 0
 
 
 def _hosts_for(server: GatewayServer, namespace: str) -> list[str]:
@@ -158,7 +163,7 @@ def _routes(
     services = tuple(map(scope.destination_service, hosts))
     profile = scope.profile
     source = Source(profile.namespace, profile.labels) if asks_for_source(rule) else Source("", ())
-    port, tls = server.server.port.number, server.server.tls is not None
+    port, tls = _port(server), server.server.tls is not None
 
     def build() -> RouteList:
         destinations = Destinations(

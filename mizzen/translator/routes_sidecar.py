@@ -25,6 +25,7 @@ from mizzen.translator.route import (
     DefaultRoutes,
     RouteContext,
     RouteList,
+    RouteOrigin,
     Source,
     asks_for_source,
     destination_hosts,
@@ -51,7 +52,7 @@ from mizzen.translator.virtual_hosts import (
 
 if TYPE_CHECKING:
     from mizzen.config.mesh_config import MeshConfig
-    from mizzen.mesh.destination_rules import MergedDestinationRule
+    from mizzen.mesh.destination_rules import DestinationRuleIndex, MergedDestinationRule
     from mizzen.mesh.sidecar_scope import EgressListener, SidecarScope
     from mizzen.mesh.virtual_services import VirtualServiceRule
     from mizzen.xds.resource import Resource
@@ -92,7 +93,7 @@ def sidecar_route_configuration(
 
 def sidecar_route_origins(
     name: str, listener: EgressListener | None, scope: SidecarScope, mesh_config: MeshConfig, memo: Memo
-) -> Mapping[str, tuple[tuple[str, Origin], ...]]:
+) -> Mapping[str, tuple[RouteOrigin, ...]]:
     """Return, for each virtual host of the route configuration `name`, its routes' names and where they come
     from.
 
@@ -141,7 +142,7 @@ class _PortState:
         lists = dict.fromkeys(basis for basis in self.basis if isinstance(basis, RouteList))
         return tuple(chain.from_iterable(routes.places for routes in lists))
 
-    def origins(self, at: int) -> tuple[tuple[str, Origin], ...]:
+    def origins(self, at: int) -> tuple[RouteOrigin, ...]:
         """Return the names and places of the routes of the virtual host at a position."""
         basis, service = self.basis[at], self.plan.virtual_hosts[at].service
         if isinstance(basis, RouteList):
@@ -153,12 +154,12 @@ class _Carried:
     """What one port of one scope passes on to the next snapshot's, so that only what changed is built
     again."""
 
-    __slots__ = ("default_rules", "domains", "rules", "state")
+    __slots__ = ("domains", "rule_index", "rules", "state")
 
     def __init__(self) -> None:
         self.state: _PortState | None = None
         self.rules: dict[VirtualServiceRule, _RuleRoutes] = {}
-        self.default_rules: list[MergedDestinationRule | None] = []
+        self.rule_index: DestinationRuleIndex | None = None
         self.domains: dict[tuple[Service, int], Domains] = {}
 
 
@@ -318,13 +319,13 @@ def _encode(
     does."""
     last = carried.state
     same_plan = last is not None and last.plan is plan
-    default_rules = [scope.destination_rule(host.service) for _, host in plan.routed_by_default]
-    basis: list[object] = (
-        list(last.basis) if last is not None and same_plan else [None] * len(plan.virtual_hosts)
-    )
+    basis: list[object] = [None] * len(plan.virtual_hosts)
+    if last is not None and same_plan:
+        basis = list(last.basis)
     changed: list[int] = []
-    if not (same_plan and default_rules == carried.default_rules):
-        for (at, _), rule in zip(plan.routed_by_default, default_rules, strict=True):
+    if not (same_plan and carried.rule_index is scope.rule_index):
+        for at, planned in plan.routed_by_default:
+            rule = scope.destination_rule(planned.service) if planned.service is not None else None
             if not same_plan or basis[at] is not rule:
                 basis[at] = rule
                 changed.append(at)
@@ -333,7 +334,7 @@ def _encode(
         if not same_plan or basis[at] is not routes:
             basis[at] = routes
             changed.append(at)
-    carried.default_rules = default_rules
+    carried.rule_index = scope.rule_index
     if last is not None and same_plan and not changed:
         return last
     hosts: list[Any] = list(last.hosts) if last is not None and same_plan else [None] * len(basis)

@@ -1,0 +1,525 @@
+"""Rules of a VirtualService, in Istio's words, and what they become, in Envoy's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import yaml
+
+Routes = Callable[..., list[dict[str, Any]]]
+
+TO_REVIEWS = "route: [{destination: {host: reviews.example.com}}]"
+
+DEFAULT_RETRIES = {
+    "retry_on": "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes",
+    "num_retries": 2,
+    "retry_host_predicate": [
+        {
+            "name": "envoy.retry_host_predicates.previous_hosts",
+            "typed_config": {
+                "@type": "type.googleapis.com/"
+                "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
+            },
+        }
+    ],
+    "host_selection_retry_max_attempts": "5",
+}
+
+
+def test_a_plain_route_is_all_of_this_and_nothing_else(routes: Routes) -> None:
+    (route,) = routes(f"[{{name: all, {TO_REVIEWS}}}]")
+    assert route == {
+        "name": "all",
+        "match": {"prefix": "/"},
+        "route": {
+            "cluster": "outbound|9080||reviews.example.com",
+            "timeout": "0s",
+            "max_grpc_timeout": "0s",
+            "retry_policy": DEFAULT_RETRIES,
+        },
+        "decorator": {"operation": "reviews.example.com:9080/*"},
+        "metadata": {
+            "filter_metadata": {
+                "istio": {"config": "/apis/networking.istio.io/v1/namespaces/default/virtual-service/reviews"}
+            }
+        },
+    }
+
+
+MATCHES = [
+    ("uri exact", "uri: {exact: /a}", "{path: /a, case_sensitive: true}"),
+    ("uri prefix", "uri: {prefix: /a}", "{prefix: /a, case_sensitive: true}"),
+    ("uri regex", "uri: {regex: '/a.*'}", "{safe_regex: {regex: '/a.*'}, case_sensitive: true}"),
+    ("uri, any case", "{uri: {prefix: /a}, ignoreUriCase: true}", "{prefix: /a, case_sensitive: false}"),
+    (
+        "headers in the order of names, then method, authority, scheme",
+        """
+        headers: {x-b: {prefix: b}, x-a: {exact: a}, x-c: {regex: 'c+'}}
+        scheme: {exact: https}
+        method: {exact: GET}
+        authority: {exact: a.example.com}
+        """,
+        """
+        headers:
+        - {name: x-a, string_match: {exact: a}}
+        - {name: x-b, string_match: {prefix: b}}
+        - {name: x-c, string_match: {safe_regex: {regex: 'c+'}}}
+        - {name: ':method', string_match: {exact: GET}}
+        - {name: ':authority', string_match: {exact: a.example.com}}
+        - {name: ':scheme', string_match: {exact: https}}
+        """,
+    ),
+    (
+        "presence of a header",
+        "headers: {x-b: {}, x-a: {}}",
+        "headers: [{name: x-a, present_match: true}, {name: x-b, present_match: true}]",
+    ),
+    (
+        "absence of a value counts a missing header as one",
+        "withoutHeaders: {x-a: {exact: a}}",
+        """
+        headers:
+        - {name: x-a, string_match: {exact: a}, invert_match: true, treat_missing_header_as_empty: true}
+        """,
+    ),
+    (
+        "absence of a header",
+        "withoutHeaders: {x-a: {}, x-b: {regex: '*'}}",
+        """
+        headers:
+        - {name: x-a, present_match: true, invert_match: true}
+        - {name: x-b, present_match: true, invert_match: true}
+        """,
+    ),
+    (
+        "query parameters",
+        "queryParams: {b: {exact: '1'}, a: {}, d: {regex: '[0-9]'}}",
+        """
+        query_parameters:
+        - {name: a, present_match: true}
+        - {name: b, string_match: {exact: '1'}}
+        - {name: d, string_match: {safe_regex: {regex: '[0-9]'}}}
+        """,
+    ),
+]
+
+
+@pytest.mark.parametrize(("match", "expected"), [case[1:] for case in MATCHES], ids=[c[0] for c in MATCHES])
+def test_matches(routes: Routes, match: str, expected: str) -> None:
+    condition = yaml.safe_load(match)
+    (route,) = routes(yaml.safe_dump([{"match": [condition], **yaml.safe_load(f"{{{TO_REVIEWS}}}")}]))
+    found = {"prefix": "/", "case_sensitive": True, **yaml.safe_load(expected)}
+    if "path" in found or "safe_regex" in found:
+        del found["prefix"]
+    assert route["match"] == found
+
+
+SERVICES = """
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: ratings, namespace: default}
+spec:
+  hosts: [ratings.example.com]
+  ports: [{number: 9080, name: http, protocol: HTTP}, {number: 7070, name: other, protocol: HTTP}]
+  resolution: STATIC
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: ratings, namespace: default}
+spec:
+  host: ratings.example.com
+  trafficPolicy:
+    loadBalancer: {consistentHash: {httpHeaderName: x-user}}
+    portLevelSettings:
+    - {port: {number: 7070}, loadBalancer: {consistentHash: {useSourceIp: true}}}
+  subsets:
+  - {name: v1, labels: {version: v1}}
+  - name: v2
+    labels: {version: v2}
+    trafficPolicy:
+      loadBalancer:
+        consistentHash: {httpCookie: {name: user, path: /, ttl: 60s}}
+      portLevelSettings:
+      - {port: {number: 7070}, loadBalancer: {consistentHash: {httpQueryParameterName: user}}}
+  - name: v3
+    labels: {version: v3}
+    trafficPolicy: {loadBalancer: {simple: RANDOM}}
+"""
+
+ACTIONS = [
+    (
+        "subset and port",
+        "route: [{destination: {host: reviews.example.com, subset: v2, port: {number: 81}}}]",
+        "route: {cluster: outbound|81|v2|reviews.example.com}",
+    ),
+    (
+        "a host that nobody knows is routed to on the listener's port",
+        "route: [{destination: {host: nobody.example.org}}]",
+        "route: {cluster: outbound|9080||nobody.example.org}",
+    ),
+    (
+        "a short name belongs to the namespace of the VirtualService",
+        "route: [{destination: {host: reviews}}]",
+        "route: {cluster: outbound|9080||reviews.default.svc.cluster.local}",
+    ),
+    (
+        "weights, without those of weight 0",
+        """
+        route:
+        - {destination: {host: reviews.example.com, subset: v1}, weight: 80}
+        - destination: {host: reviews.example.com, subset: v2}
+          weight: 20
+          headers:
+            request: {set: {x-version: v2, host: v2.example.com}}
+            response: {remove: [x-secret]}
+        - {destination: {host: reviews.example.com, subset: v3}, weight: 0}
+        """,
+        """
+        decorator: {operation: 'reviews:9080/*'}
+        route:
+          weighted_clusters:
+            clusters:
+            - {name: outbound|9080|v1|reviews.example.com, weight: 80}
+            - name: outbound|9080|v2|reviews.example.com
+              weight: 20
+              host_rewrite_literal: v2.example.com
+              request_headers_to_add:
+              - {header: {key: x-version, value: v2}, append_action: OVERWRITE_IF_EXISTS_OR_ADD}
+              response_headers_to_remove: [x-secret]
+        """,
+    ),
+    (
+        "header operations: the route's before the destination's, set before add, by name",
+        """
+        headers:
+          request: {add: {x-b: b}, set: {x-z: z, x-a: a, ':authority': other.example.com}, remove: [x-gone]}
+          response: {set: {x-r: r}}
+        route:
+        - destination: {host: reviews.example.com}
+          headers: {request: {set: {x-0: zero}}, response: {add: {x-s: s}, remove: [x-t]}}
+        """,
+        """
+        request_headers_to_add:
+        - {header: {key: x-a, value: a}, append_action: OVERWRITE_IF_EXISTS_OR_ADD}
+        - {header: {key: x-z, value: z}, append_action: OVERWRITE_IF_EXISTS_OR_ADD}
+        - {header: {key: x-b, value: b}}
+        - {header: {key: x-0, value: zero}, append_action: OVERWRITE_IF_EXISTS_OR_ADD}
+        request_headers_to_remove: [x-gone]
+        response_headers_to_add:
+        - {header: {key: x-r, value: r}, append_action: OVERWRITE_IF_EXISTS_OR_ADD}
+        - {header: {key: x-s, value: s}}
+        response_headers_to_remove: [x-t]
+        route: {host_rewrite_literal: other.example.com}
+        """,
+    ),
+    (
+        "a single destination's authority counts where nothing else sets it",
+        """
+        route:
+        - {destination: {host: reviews.example.com}, headers: {request: {set: {host: d.example.com}}}}
+        """,
+        "route: {host_rewrite_literal: d.example.com}",
+    ),
+    (
+        "rewrite",
+        f"{{rewrite: {{uri: /new, authority: r.example.com}}, {TO_REVIEWS}}}",
+        "route: {prefix_rewrite: /new, host_rewrite_literal: r.example.com}",
+    ),
+    (
+        "rewrite by regular expression",
+        f"{{rewrite: {{uriRegexRewrite: {{match: '/a/(.*)', rewrite: '/b/\\1'}}}}, {TO_REVIEWS}}}",
+        "route: {regex_rewrite: {pattern: {regex: '/a/(.*)'}, substitution: '/b/\\1'}}",
+    ),
+    (
+        "timeout",
+        f"{{timeout: 1500ms, {TO_REVIEWS}}}",
+        "route: {timeout: 1.500s, max_grpc_timeout: 1.500s}",
+    ),
+    (
+        "retries",
+        f"""{{retries: {{attempts: 3, perTryTimeout: 2s, retryOn: '5xx,503,429', backoff: 25ms,
+             retryRemoteLocalities: true, retryIgnorePreviousHosts: false}}, {TO_REVIEWS}}}""",
+        """
+        route:
+          retry_policy:
+            num_retries: 3
+            per_try_timeout: 2s
+            retry_on: 5xx,retriable-status-codes
+            retriable_status_codes: [503, 429]
+            retry_host_predicate: null
+            retry_back_off: {base_interval: 0.025s}
+            retry_priority:
+              name: envoy.retry_priorities.previous_priorities
+              typed_config: {update_frequency: 2}
+        """,
+    ),
+    (
+        "no retries",
+        f"{{retries: {{attempts: 0}}, {TO_REVIEWS}}}",
+        "route: {retry_policy: null}",
+    ),
+    (
+        "fault",
+        f"""{{fault: {{delay: {{fixedDelay: 5s, percentage: {{value: 0.1}}}},
+             abort: {{httpStatus: 503, percentage: {{value: 50}}}}}}, {TO_REVIEWS}}}""",
+        """
+        typed_per_filter_config:
+          envoy.filters.http.fault:
+            delay: {fixed_delay: 5s, percentage: {numerator: 1000, denominator: MILLION}}
+            abort: {http_status: 503, percentage: {numerator: 500000, denominator: MILLION}}
+          envoy.filters.http.cors: null
+        """,
+    ),
+    (
+        "a fault without percentages never happens",
+        f"{{fault: {{delay: {{fixedDelay: 5s}}, abort: {{grpcStatus: UNAVAILABLE}}}}, {TO_REVIEWS}}}",
+        """
+        typed_per_filter_config:
+          envoy.filters.http.fault:
+            delay: {fixed_delay: 5s, percentage: {numerator: null, denominator: null}}
+            abort: {grpc_status: 14, percentage: null}
+        """,
+    ),
+    (
+        "mirrors: the single one first, without those of 0 percent",
+        f"""{{mirror: {{host: ratings.example.com, subset: v1}}, mirrorPercentage: {{value: 12.5}},
+             {TO_REVIEWS}}}""",
+        """
+        route:
+          request_mirror_policies:
+          - cluster: outbound|9080|v1|ratings.example.com
+            runtime_fraction: {default_value: {numerator: 125000, denominator: MILLION}}
+            trace_sampled: false
+            disable_shadow_host_suffix_append: true
+        """,
+    ),
+    (
+        "several mirrors",
+        f"""{{mirrors: [{{destination: {{host: ratings.example.com}}}},
+             {{destination: {{host: a.example.com, port: {{number: 1}}}}, percentage: {{value: 0}}}},
+             {{destination: {{host: b.example.com, port: {{number: 2}}}}, percentage: {{value: 1}}}}],
+             {TO_REVIEWS}}}""",
+        """
+        route:
+          request_mirror_policies:
+          - cluster: outbound|9080||ratings.example.com
+            runtime_fraction: {default_value: {numerator: 100, denominator: null}}
+          - cluster: outbound|2||b.example.com
+            runtime_fraction: {default_value: {numerator: 10000, denominator: MILLION}}
+        """,
+    ),
+    (
+        "cors",
+        f"""{{corsPolicy: {{allowOrigins: [{{exact: 'https://a.com'}}, {{regex: '.*b'}}],
+             allowMethods: [GET, POST], allowHeaders: [x-a, x-b], exposeHeaders: [x-c], maxAge: 24h,
+             allowCredentials: true, unmatchedPreflights: IGNORE}}, {TO_REVIEWS}}}""",
+        """
+        typed_per_filter_config:
+          envoy.filters.http.fault: null
+          envoy.filters.http.cors:
+            allow_origin_string_match: [{exact: 'https://a.com'}, {safe_regex: {regex: .*b}}]
+            allow_methods: GET,POST
+            allow_headers: x-a,x-b
+            expose_headers: x-c
+            max_age: '86400'
+            allow_credentials: true
+            filter_enabled: {default_value: {numerator: 100}}
+            forward_not_matching_preflights: false
+        """,
+    ),
+    (
+        "redirect",
+        "redirect: {uri: /new, authority: new.example.com, scheme: https, redirectCode: 308}",
+        """
+        redirect: {path_redirect: /new, host_redirect: new.example.com, scheme_redirect: https,
+                   response_code: PERMANENT_REDIRECT, port_redirect: null}
+        decorator: {operation: 'reviews:9080/*'}
+        """,
+    ),
+    (
+        "redirect to the port of the request",
+        "redirect: {authority: new.example.com, derivePort: FROM_REQUEST_PORT}",
+        "redirect: {host_redirect: new.example.com, port_redirect: 9080, response_code: null}",
+    ),
+    (
+        "a redirect leaves out the port that the scheme means",
+        "redirect: {scheme: https, port: 443}",
+        "redirect: {scheme_redirect: https, port_redirect: null}",
+    ),
+    (
+        "a redirect keeps the port of another scheme",
+        "redirect: {scheme: https, port: 80, redirectCode: 302}",
+        "redirect: {scheme_redirect: https, port_redirect: 80, response_code: FOUND}",
+    ),
+    (
+        "a redirect that Envoy cannot send is an error for its requests, and not for the whole port",
+        "redirect: {uri: /x, redirectCode: 304}",
+        "{redirect: null, direct_response: {status: 500}}",
+    ),
+    (
+        "direct response",
+        "directResponse: {status: 503, body: {string: closed}}",
+        "direct_response: {status: 503, body: {inline_string: closed}}",
+    ),
+    (
+        "direct response of bytes",
+        "directResponse: {status: 200, body: {bytes: aGk=}}",
+        "direct_response: {status: 200, body: {inline_bytes: aGk=}}",
+    ),
+    (
+        "hash: the rule's; another try may meet the same host",
+        "route: [{destination: {host: ratings.example.com}}]",
+        "route: {hash_policy: [{header: {header_name: x-user}}], retry_policy: {retry_host_predicate: null}}",
+    ),
+    (
+        "hash: a subset without a policy has the rule's",
+        "route: [{destination: {host: ratings.example.com, subset: v1}}]",
+        "route: {hash_policy: [{header: {header_name: x-user}}]}",
+    ),
+    (
+        "hash: the subset's",
+        "route: [{destination: {host: ratings.example.com, subset: v2}}]",
+        "route: {hash_policy: [{cookie: {name: user, path: /, ttl: 60s}}]}",
+    ),
+    (
+        "hash: the subset's for the port",
+        "route: [{destination: {host: ratings.example.com, subset: v2, port: {number: 7070}}}]",
+        "route: {hash_policy: [{query_parameter: {name: user}}]}",
+    ),
+    (
+        "hash: the rule's for the port",
+        "route: [{destination: {host: ratings.example.com, subset: v1, port: {number: 7070}}}]",
+        "route: {hash_policy: [{connection_properties: {source_ip: true}}]}",
+    ),
+    (
+        "hash: one policy for each weighted destination that has one, and retries as ever",
+        """
+        route:
+        - {destination: {host: ratings.example.com, subset: v1}, weight: 1}
+        - {destination: {host: reviews.example.com}, weight: 1}
+        - {destination: {host: ratings.example.com, subset: v2}, weight: 1}
+        """,
+        """
+        route:
+          hash_policy: [{header: {header_name: x-user}}, {cookie: {name: user}}]
+          retry_policy: {num_retries: 2, host_selection_retry_max_attempts: '5'}
+        """,
+    ),
+]
+
+
+@pytest.mark.parametrize(("rule", "expected"), [case[1:] for case in ACTIONS], ids=[c[0] for c in ACTIONS])
+def test_actions(routes: Routes, rule: str, expected: str) -> None:
+    (route,) = routes(yaml.safe_dump([yaml.safe_load(rule)]), SERVICES)
+    assert_holds(route, yaml.safe_load(expected))
+
+
+def assert_holds(found: Any, expected: Any, at: str = "route") -> None:
+    """Assert that `found` has all of `expected`; null stands for a field that is not there."""
+    if isinstance(expected, dict):
+        for key, value in expected.items():
+            if value is None:
+                assert key not in found, f"{at}.{key} is {found[key]}"
+            else:
+                assert key in found, f"{at} has no {key}: {found}"
+                assert_holds(found[key], value, f"{at}.{key}")
+    elif isinstance(expected, list):
+        assert len(found) == len(expected), f"{at}: {found}"
+        for index, pair in enumerate(zip(found, expected, strict=True)):
+            assert_holds(*pair, f"{at}[{index}]")
+    else:
+        assert found == expected, at
+
+
+def test_each_condition_is_a_route_and_names_join(routes: Routes) -> None:
+    found = routes(
+        f"""
+        - name: rule
+          match:
+          - {{name: first, uri: {{prefix: /a}}, statPrefix: first}}
+          - {{uri: {{prefix: /b}}}}
+          {TO_REVIEWS}
+        - match: [{{name: alone, uri: {{prefix: /c}}}}]
+          {TO_REVIEWS}
+        """
+    )
+    assert [route.get("name") for route in found] == ["rule.first", "rule", ".alone"]
+    assert [route.get("stat_prefix") for route in found] == ["first", None, None]
+
+
+ENDS = [
+    ("no conditions", ""),
+    ("prefix /", "match: [{uri: {prefix: /}}]"),
+    ("regex .*", "match: [{uri: {regex: '.*'}}]"),
+    ("one of several", "match: [{uri: {prefix: /x}}, {uri: {prefix: /}}, {uri: {prefix: /y}}]"),
+]
+
+
+@pytest.mark.parametrize("match", [end[1] for end in ENDS], ids=[end[0] for end in ENDS])
+def test_nothing_comes_behind_a_route_that_takes_all(routes: Routes, match: str) -> None:
+    found = routes(
+        f"""
+        - name: all
+          {match}
+          {TO_REVIEWS}
+        - name: never
+          match: [{{uri: {{prefix: /n}}}}]
+          {TO_REVIEWS}
+        """
+    )
+    assert {route["name"] for route in found} == {"all"}
+    assert found[-1]["match"].get("prefix", "/") == "/"
+
+
+def test_a_condition_on_a_header_does_not_end_the_list(routes: Routes) -> None:
+    found = routes(
+        f"""
+        - {{name: some, match: [{{headers: {{x-a: {{}}}}}}], {TO_REVIEWS}}}
+        - {{name: rest, {TO_REVIEWS}}}
+        """
+    )
+    assert [route["name"] for route in found] == ["some", "rest"]
+
+
+SOURCES = f"""
+- {{name: other port, match: [{{port: 81}}], {TO_REVIEWS}}}
+- {{name: gateway, match: [{{gateways: [edge]}}], {TO_REVIEWS}}}
+- {{name: label, match: [{{sourceLabels: {{app: shop}}}}], {TO_REVIEWS}}}
+- {{name: namespace, match: [{{sourceNamespace: blue, uri: {{prefix: /blue}}}}], {TO_REVIEWS}}}
+- name: mesh
+  match: [{{gateways: [mesh], sourceLabels: {{app: none}}, uri: {{prefix: /mesh}}}}]
+  {TO_REVIEWS}
+- {{name: this port, match: [{{port: 9080, uri: {{prefix: /port}}}}], {TO_REVIEWS}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("proxy", "expected"),
+    [
+        ({}, ["mesh", "this port"]),
+        ({"labels": {"app": "shop", "version": "v1"}}, ["label"]),
+        ({"labels": {"app": "other"}}, ["mesh", "this port"]),
+        ({"namespace": "blue"}, ["namespace", "mesh", "this port"]),
+    ],
+)
+def test_conditions_on_the_proxy_choose_the_routes(
+    routes: Routes, proxy: dict[str, Any], expected: list[str]
+) -> None:
+    assert [route["name"] for route in routes(SOURCES, **proxy)] == expected
+
+
+def test_mesh_defaults(routes: Routes) -> None:
+    mesh_config = {
+        "defaultHttpRetryPolicy": {"attempts": 7, "retryOn": "reset"},
+        "defaultConfig": {"proxyHeaders": {"xForwardedHost": {"enabled": True}}},
+    }
+    (route,) = routes(f"[{{{TO_REVIEWS}}}]", mesh_config=mesh_config)
+    assert route["route"]["retry_policy"]["num_retries"] == 7
+    assert route["route"]["retry_policy"]["retry_on"] == "reset"
+    assert route["route"]["append_x_forwarded_host"] is True
+    (own,) = routes(f"[{{retries: {{attempts: 1}}, {TO_REVIEWS}}}]", mesh_config=mesh_config)
+    assert own["route"]["retry_policy"]["num_retries"] == 1
+    assert own["route"]["retry_policy"]["retry_on"] == DEFAULT_RETRIES["retry_on"]

@@ -1,0 +1,204 @@
+"""Which domains belong to which virtual host."""
+
+from __future__ import annotations
+
+import pytest
+
+from mizzen.mesh.service import Protocol, Resolution, Service, ServicePort
+from mizzen.translator.virtual_hosts import (
+    ANY_PORT,
+    NamesKnownAs,
+    VirtualHostPlan,
+    alternative_names,
+    plan_virtual_hosts,
+)
+
+IN_DEFAULT = NamesKnownAs("default.svc.cluster.local", False, "V4_ONLY")
+
+
+def service(hostname: str, *ports: int, protocol: Protocol = Protocol.HTTP, **more: object) -> Service:
+    return Service(
+        hostname=hostname,
+        namespace="default",
+        name=hostname,
+        ports=tuple(ServicePort(f"p{number}", number, protocol) for number in ports or (80,)),
+        resolution=Resolution.STATIC,
+        **more,  # type: ignore[arg-type]
+    )
+
+
+def plan(
+    *services: Service, rules: tuple[tuple[str, ...], ...] = (), port: int = 80, **more: object
+) -> VirtualHostPlan:
+    contributing = more.get("contributing", (True,) * len(rules))
+    names = more.get("names", IN_DEFAULT)
+    return plan_virtual_hosts(port, services, rules, contributing, names)  # type: ignore[arg-type]
+
+
+def domains(found: VirtualHostPlan) -> dict[str, tuple[str, ...]]:
+    return {host.name: host.domains for host in found.virtual_hosts}
+
+
+@pytest.mark.parametrize(
+    ("hostname", "dns_domain", "expected"),
+    [
+        # Kubernetes: same namespace, another one, and hosts that are no services of the cluster.
+        ("a.ns1.svc.cluster.local", "ns1.svc.cluster.local", ["a", "a.ns1.svc", "a.ns1"]),
+        ("a.ns2.svc.cluster.local", "ns1.svc.cluster.local", ["a.ns2", "a.ns2.svc"]),
+        ("api.example.com", "ns1.svc.cluster.local", []),
+        ("a.ns1.svc.cluster.local", "ns1.svc.other.local", []),
+        # Any other domain: what both share may be left out.
+        ("foo.local.campus.net", "local.campus.net", ["foo"]),
+        ("foo.local.campus.net", "remote.campus.net", ["foo.local", "foo.local.campus"]),
+        ("a.b.c.campus.net", "campus.net", ["a.b.c"]),
+        ("foo.example.com", "local.net", []),
+        ("foo.example.com", "", []),
+        ("campus.net", "campus.net", []),
+    ],
+)
+def test_alternative_names(hostname: str, dns_domain: str, expected: list[str]) -> None:
+    assert alternative_names(hostname, dns_domain) == [f"{hostname}.", *expected]
+
+
+@pytest.mark.parametrize("address", ["10.0.0.1", "2001:db8::1"])
+def test_an_address_has_no_other_names(address: str) -> None:
+    assert alternative_names(address, "default.svc.cluster.local") == []
+
+
+def test_names_then_addresses() -> None:
+    found = plan(service("a.default.svc.cluster.local", addresses=("10.1.0.1", "0.0.0.0", "2001:db8::1")))
+    assert domains(found) == {
+        "a.default.svc.cluster.local:80": (
+            "a.default.svc.cluster.local",
+            "a.default.svc.cluster.local.",
+            "a",
+            "a.default.svc",
+            "a.default",
+            "10.1.0.1",
+            "[2001:db8::1]",
+        )
+    }
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (IN_DEFAULT, ()),
+        (NamesKnownAs("", True, "V4_ONLY"), ("240.240.0.1",)),
+        (NamesKnownAs("", True, "V6_ONLY"), ("[2001:2::1]",)),
+        (NamesKnownAs("", True, "ALL"), ("240.240.0.1", "[2001:2::1]")),
+    ],
+)
+def test_allocated_addresses_are_for_proxies_that_capture_dns(
+    names: NamesKnownAs, expected: tuple[str, ...]
+) -> None:
+    found = plan(service("a.example.com", auto_allocated_addresses=("240.240.0.1", "2001:2::1")), names=names)
+    assert domains(found)["a.example.com:80"] == ("a.example.com", "a.example.com.", *expected)
+
+
+def test_pods_of_a_headless_service_have_names_below_it() -> None:
+    found = plan(service("a.default.svc.cluster.local", headless=True, from_kubernetes=True))
+    assert "*.a.default.svc.cluster.local" in domains(found)["a.default.svc.cluster.local:80"]
+    assert "*.a" in domains(found)["a.default.svc.cluster.local:80"]
+
+
+def test_the_first_to_claim_a_domain_keeps_it() -> None:
+    found = plan(
+        service("a.example.com", addresses=("10.1.0.1",)),
+        service("b.example.com", addresses=("10.1.0.1", "10.1.0.2")),
+    )
+    assert domains(found)["b.example.com:80"] == ("b.example.com", "b.example.com.", "10.1.0.2")
+
+
+def test_domains_are_compared_without_case() -> None:
+    found = plan(service("a.example.com"), service("A.example.com"))
+    assert domains(found) == {"a.example.com:80": ("a.example.com", "a.example.com.")}
+
+
+def test_a_short_name_gives_way_to_a_real_one() -> None:
+    short = service("a.default")
+    full = service("a.default.svc.cluster.local")
+    found = domains(plan(full, short))
+    assert found["a.default:80"] == ("a.default", "a.default.")
+    assert "a.default" not in found["a.default.svc.cluster.local:80"]
+
+
+def test_only_http_and_detected_ports_have_virtual_hosts() -> None:
+    found = plan(
+        service("http.example.com", protocol=Protocol.GRPC),
+        service("auto.example.com", protocol=Protocol.UNSUPPORTED),
+        service("tcp.example.com", protocol=Protocol.TCP),
+        service("tls.example.com", protocol=Protocol.TLS),
+    )
+    assert list(domains(found)) == ["auto.example.com:80", "http.example.com:80"]
+
+
+def test_a_virtual_service_owns_the_services_that_it_names() -> None:
+    found = plan(
+        service("a.example.com"),
+        service("b.example.com"),
+        rules=(("b.example.com",), ("b.example.com", "c.example.com")),
+    )
+    owners = {host.name: host.rule for host in found.virtual_hosts}
+    assert owners == {"a.example.com:80": None, "b.example.com:80": 0, "c.example.com:80": 1}
+
+
+def test_a_virtual_service_without_routes_here_owns_nothing() -> None:
+    found = plan(service("a.example.com"), rules=(("a.example.com", "x.example.com"),), contributing=(False,))
+    assert {host.name: host.rule for host in found.virtual_hosts} == {"a.example.com:80": None}
+
+
+@pytest.mark.parametrize(("port", "expected"), [(80, {"x.example.com:80": ("x.example.com",)}), (81, {})])
+def test_hosts_that_are_no_services_exist_on_port_80_alone(
+    port: int, expected: dict[str, tuple[str, ...]]
+) -> None:
+    assert domains(plan(rules=(("x.example.com",),), port=port)) == expected
+
+
+def test_hosts_that_are_no_services_go_with_those_that_are() -> None:
+    found = plan(
+        service("a.example.com", 81), rules=(("a.example.com", "x.example.com", "*.x.com"),), port=81
+    )
+    assert domains(found) == {
+        "*.x.com:81": ("*.x.com",),
+        "a.example.com:81": ("a.example.com", "a.example.com."),
+        "x.example.com:81": ("x.example.com",),
+    }
+
+
+def test_a_service_belongs_to_the_most_specific_wildcard() -> None:
+    found = plan(
+        service("a.b.example.com"),
+        service("a.example.com"),
+        service("exact.b.example.com"),
+        service("other.com"),
+        rules=(("*.example.com",), ("*.b.example.com",), ("exact.b.example.com",)),
+    )
+    owners = {host.name: host.rule for host in found.virtual_hosts}
+    assert owners == {
+        "a.b.example.com:80": 1,
+        "a.example.com:80": 0,
+        "exact.b.example.com:80": 2,
+        "other.com:80": None,
+    }
+
+
+def test_a_wildcard_that_covers_no_service_is_a_host_of_port_80() -> None:
+    assert domains(plan(service("a.org"), rules=(("*.example.com",),)))["*.example.com:80"] == (
+        "*.example.com",
+    )
+
+
+def test_of_two_virtual_services_with_one_wildcard_the_first_counts() -> None:
+    found = plan(service("a.example.com"), rules=(("*.example.com",), ("*.example.com",)))
+    assert [host.rule for host in found.virtual_hosts] == [0]
+
+
+def test_an_http_proxy_tells_ports_apart_by_the_host_header() -> None:
+    found = plan(
+        service("a.example.com", 8080, 80), rules=(), port=ANY_PORT, names=NamesKnownAs("", False, "")
+    )
+    assert domains(found) == {
+        "a.example.com:80": ("a.example.com", "a.example.com:80", "a.example.com.", "a.example.com.:80"),
+        "a.example.com:8080": ("a.example.com:8080", "a.example.com.:8080"),
+    }
