@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import socket
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -31,7 +32,7 @@ from starlette.routing import Route
 
 from mizzen.demo.child_process import ChildProcess
 from mizzen.demo.envoy_process import EnvoyProcess, find_envoy
-from mizzen.demo.loopback import LoopbackNetwork, pick_network, pick_port
+from mizzen.demo.loopback import LoopbackNetwork, pick_network
 
 SERVICE_PORT = 9080
 GATEWAY_PORT = 8080
@@ -48,6 +49,14 @@ async def eventually(check: Callable[[], Awaitable[bool]], what: str, seconds: f
                 await asyncio.sleep(_POLL)
     except TimeoutError:
         raise AssertionError(f"not within {seconds:g} s: {what}") from None
+
+
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 class Workload:
@@ -176,8 +185,8 @@ class LiveMesh:
         self.delta = delta
         self.network: LoopbackNetwork = pick_network(range(1, 40), (SERVICE_PORT, GATEWAY_PORT))
         self._numbers: Iterator[int] = iter(range(2, 40))
-        self.grpc = f"127.0.0.1:{pick_port('127.0.0.1', 0, strict=False)}"
-        self.admin = f"127.0.0.1:{pick_port('127.0.0.1', 0, strict=False)}"
+        self.grpc = f"127.0.0.1:{free_port()}"
+        self.admin = f"127.0.0.1:{free_port()}"
         self.control_plane: ChildProcess | None = None
         self.workloads: list[Workload] = []
         self.callers: list[Caller] = []
@@ -319,7 +328,7 @@ class LiveMesh:
     ) -> Caller:
         from mizzen.translator.bootstrap import bootstrap
 
-        admin_port = pick_port("127.0.0.1", 0, strict=False)
+        admin_port = free_port()
         configuration = bootstrap(
             node={"id": node_id, "cluster": f"{name}.default", "metadata": metadata},
             xds_address=self.grpc,
