@@ -1,0 +1,208 @@
+"""What stays in force while files change: one case for each promise of the store."""
+
+from __future__ import annotations
+
+from mizzen.config import Config, ConfigChange, ConfigKey, ConfigStore, ParsedFile, parse_documents
+
+
+def sidecar(name: str, host: str = "./*") -> str:
+    return (
+        f"apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {{name: {name}}}\n"
+        f"spec: {{egress: [{{hosts: ['{host}']}}]}}\n---\n"
+    )
+
+
+def key(name: str) -> ConfigKey:
+    return ConfigKey("Sidecar", "default", name)
+
+
+class Files:
+    """A store, and the files that it is fed with."""
+
+    def __init__(self) -> None:
+        self.store = ConfigStore()
+
+    def write(self, **texts: str | None) -> ConfigChange:
+        files: dict[str, ParsedFile | None] = {}
+        for name, text in texts.items():
+            files[name] = None if text is None else parse_documents(text.encode(), name)
+        return self.store.apply(files)
+
+    def get(self, name: str) -> Config[object]:
+        config = self.store.get(key(name))
+        assert config is not None
+        return config
+
+    def hosts(self, name: str) -> str:
+        spec: object = self.get(name).spec
+        return str(spec.egress[0].hosts[0])  # type: ignore[attr-defined]
+
+    def messages(self) -> list[str]:
+        return [str(each) for each in self.store.diagnostics()]
+
+
+def names(change: ConfigChange) -> tuple[list[str], list[str]]:
+    return [config.name for config in change.updated], [gone.name for gone in change.removed]
+
+
+def test_what_is_valid_comes_into_force_in_order() -> None:
+    files = Files()
+    change = files.write(b=sidecar("yy"), a=sidecar("z") + sidecar("x"))
+    assert names(change) == (["x", "yy", "z"], [])
+    assert [config.name for config in files.store.configs()] == ["x", "yy", "z"]
+    assert not files.write(b=sidecar("yy"))
+
+
+def test_an_invalid_version_is_refused_and_the_last_valid_one_stays() -> None:
+    files = Files()
+    files.write(a=sidecar("x") + sidecar("yy"))
+    before = files.get("x")
+    change = files.write(a=sidecar("x", "nonsense") + sidecar("yy", "*/*"))
+    assert names(change) == (["yy"], [])
+    assert files.get("x") is before
+    refusal = files.store.refused()[key("x")]
+    assert str(refusal.in_force) == "a:1"
+    assert [each.origin.file for each in refusal.diagnostics] == ["a"] * len(refusal.diagnostics)
+    assert files.messages()
+    assert names(files.write(a=sidecar("x", "*/*") + sidecar("yy", "*/*"))) == (["x"], [])
+    assert files.store.refused() == {}
+    assert files.messages() == []
+
+
+def test_taking_a_bad_change_back_changes_nothing() -> None:
+    files = Files()
+    files.write(a=sidecar("x"))
+    before = files.get("x")
+    for bad in (sidecar("x", "nonsense"), "a: [", sidecar("x").replace("spec:", "spec: {}\nspec:"), "x: 1\n"):
+        assert not files.write(a=bad), bad
+        assert files.messages()
+        assert not files.write(a=sidecar("x"))
+        assert files.get("x") is before
+        assert files.messages() == []
+
+
+def test_a_document_that_never_was_valid_is_refused_with_nothing_in_force() -> None:
+    files = Files()
+    assert not files.write(a=sidecar("x", "nonsense"))
+    assert files.store.refused()[key("x")].in_force is None
+    assert files.store.configs() == ()
+
+
+def test_a_broken_file_keeps_everything_it_had() -> None:
+    files = Files()
+    files.write(a=sidecar("x") + sidecar("yy"), b=sidecar("z"))
+    assert not files.write(a=sidecar("x", "*/*") + "spec: [\n")
+    assert [config.name for config in files.store.configs()] == ["x", "yy", "z"]
+    assert files.hosts("x") == "./*"
+    assert set(files.store.refused()) == {key("x"), key("yy")}
+    assert all(refusal.diagnostics for refusal in files.store.refused().values())
+    assert len(files.messages()) == 1
+    assert names(files.write(a=sidecar("yy"))) == ([], ["x"])
+
+
+def test_a_broken_file_still_shows_what_else_is_wrong_in_it() -> None:
+    files = Files()
+    files.write(a=sidecar("x", "nonsense") + "spec: [\n")
+    assert len({message.split(": ")[0] for message in files.messages()}) > 1
+
+
+def test_deleted_documents_and_files_are_removed() -> None:
+    files = Files()
+    files.write(a=sidecar("x") + sidecar("yy"), b=sidecar("z"))
+    assert names(files.write(a=sidecar("yy"))) == ([], ["x"])
+    assert names(files.write(a="")) == ([], ["yy"])
+    assert names(files.write(b=None, c=None)) == ([], ["z"])
+    assert files.store.configs() == ()
+
+
+def test_a_moved_document_is_an_update_and_no_removal() -> None:
+    files = Files()
+    files.write(a=sidecar("x"))
+    change = files.write(a=None, b="\n" + sidecar("x"))
+    assert names(change) == (["x"], [])
+    assert str(files.get("x").origin) == "b:2"
+    change = files.write(b="", a=sidecar("x"))
+    assert names(change) == (["x"], [])
+
+
+def test_a_document_moved_and_spoilt_keeps_its_last_valid_version() -> None:
+    files = Files()
+    files.write(a=sidecar("x"))
+    assert not files.write(a=None, b=sidecar("x", "nonsense"))
+    assert files.hosts("x") == "./*"
+    assert str(files.store.refused()[key("x")].in_force) == "a:1"
+    assert names(files.write(b=None)) == ([], ["x"])
+
+
+def test_a_document_without_a_name_proves_no_removal() -> None:
+    files = Files()
+    files.write(a=sidecar("x") + sidecar("yy"))
+    nameless = sidecar("x").replace("name: x", "nme: x")
+    change = files.write(a=nameless + sidecar("yy", "*/*"))
+    assert names(change) == (["yy"], [])
+    assert files.hosts("x") == "./*"
+    # Shown elsewhere, it is that one's.
+    assert names(files.write(b=sidecar("x", "*/*"))) == (["x"], [])
+    assert files.hosts("x") == "*/*"
+    assert names(files.write(b=None)) == (["x"], [])
+    assert names(files.write(a=sidecar("yy", "*/*"))) == ([], ["x"])
+
+
+def test_of_equal_keys_the_first_file_and_line_is_in_force() -> None:
+    files = Files()
+    files.write(b=sidecar("x", "*/*"))
+    assert files.messages() == []
+    change = files.write(a=sidecar("x") + sidecar("x", "~/*"))
+    assert names(change) == (["x"], [])
+    assert files.hosts("x") == "./*"
+    twice = (
+        "Sidecar/default/x is written twice, first at a:1, which is in force; remove or rename one of them"
+    )
+    assert files.messages() == [f"a:6: {twice}", f"b:1: {twice}"]
+    assert names(files.write(a=None)) == (["x"], [])
+    assert files.hosts("x") == "*/*"
+    assert files.messages() == []
+
+
+def test_an_invalid_first_leaves_the_valid_second_in_force() -> None:
+    files = Files()
+    files.write(a=sidecar("x", "nonsense"), b=sidecar("x"))
+    assert files.hosts("x") == "./*"
+    assert str(files.store.refused()[key("x")].in_force) == "b:1"
+
+
+def test_an_unchanged_document_keeps_its_object_and_gets_its_new_lines() -> None:
+    files = Files()
+    files.write(a=sidecar("x"))
+    before = files.get("x")
+    text = "# a comment\n\n" + sidecar("x").replace("spec:", "# another\nspec:") + sidecar("new")
+    change = files.write(a=text)
+    assert names(change) == (["new"], [])
+    assert files.get("x") is before
+    assert str(before.origin) == "a:3"
+    assert before.origin_of("spec", "egress").line == 7
+
+
+def test_findings_move_with_their_document() -> None:
+    files = Files()
+    text = (
+        "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v}\nspec:\n"
+        "  hosts: [a.com]\n  http:\n"
+        "  - route: [{destination: {host: a.com}}]\n"
+        "  - route: [{destination: {host: b.com}}]\n"
+    )
+    files.write(a=text)
+    first = files.store.diagnostics()
+    assert first
+    assert not files.write(a="\n\n\n" + text)
+    moved = files.store.diagnostics()
+    assert [each.message for each in moved] == [each.message for each in first]
+    assert [each.origin.line for each in moved] == [each.origin.line + 3 for each in first]
+
+
+def test_diagnostics_are_ordered_by_place() -> None:
+    files = Files()
+    files.write(b="a: [", a=sidecar("x", "nonsense") + "kind: Sidecar\n")
+    origins = [each.origin for each in files.store.diagnostics()]
+    assert origins == sorted(origins)
+    assert {origin.file for origin in origins} == {"a", "b"}
