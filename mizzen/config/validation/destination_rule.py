@@ -15,6 +15,7 @@ from mizzen.config.validation.hosts import dns_label_problem, fqdn_problem, wild
 from mizzen.config.validation.labels import check_labels, check_selector
 from mizzen.config.validation.load_balancer import check_load_balancer
 from mizzen.config.validation.outlier_detection import check_outlier_detection
+from mizzen.config.validation.percentages import check_share
 from mizzen.config.validation.place import Place
 from mizzen.config.validation.ports import port_number_problem
 
@@ -72,6 +73,8 @@ def _check_traffic_policy(policy: TrafficPolicy | None, place: Place) -> None:
     _check_blocks(policy, place)
     for index, port_policy in enumerate(policy.port_level_settings):
         _check_port_policy(port_policy, place / "portLevelSettings" / index)
+    if policy.retry_budget is not None:
+        check_share(policy.retry_budget.percent, place / "retryBudget" / "percent")
     if policy.tunnel is not None:
         _check_tunnel(policy.tunnel, place / "tunnel")
 

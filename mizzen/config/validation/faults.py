@@ -7,7 +7,7 @@ from typing import Final
 from mizzen.config.models import FaultAbort, HTTPFaultInjection
 from mizzen.config.validation.durations import check_duration
 from mizzen.config.validation.http_answers import status_problem
-from mizzen.config.validation.percentages import check_percentage
+from mizzen.config.validation.percentages import check_percent, check_percentage
 from mizzen.config.validation.place import Place
 
 GRPC_STATUSES: Final = (
@@ -42,6 +42,7 @@ def check_fault(fault: HTTPFaultInjection | None, place: Place) -> None:
         _check_abort(fault.abort, place / "abort")
     if fault.delay is not None:
         here = place / "delay"
+        check_percent(fault.delay.percent, here / "percent")
         check_percentage(fault.delay.percentage, here / "percentage")
         check_duration(fault.delay.fixed_delay, here / "fixedDelay")
         if fault.delay.exponential_delay is not None:

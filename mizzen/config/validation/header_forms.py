@@ -8,6 +8,7 @@ from typing import Final
 _TOKEN: Final = re.compile(r"[-!#$%&'*+.^_`|~A-Za-z0-9]+")
 _PROBE_NAME: Final = re.compile(r"[-A-Za-z0-9]+")
 _PSEUDO_HEADERS: Final = frozenset({":method", ":scheme", ":authority", ":path", ":status"})
+_BREAK: Final = re.compile(r"[\x00\r\n]")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _CLAIM: Final = re.compile(r"@request\.auth\.claims(\..+|\[.+\])", re.IGNORECASE | re.DOTALL)
 
@@ -45,10 +46,19 @@ def probe_name_problem(name: str) -> str | None:
     return f'"{name}" is not a header\'s name; write letters, digits and hyphens'
 
 
+def line_break_problem(text: str) -> str | None:
+    """`text` becomes a part of a header: Envoy refuses all routes for a line break or NUL in it."""
+    if _BREAK.search(text):
+        return "the text has a line break or a NUL character; write it on one line (in YAML without | or >)"
+    return None
+
+
 def operation_name_problem(name: str, *, authority_allowed: bool) -> str | None:
     """`name` must be of a header that may be changed: no pseudo-header; the authority where allowed."""
     if not name:
         return "the header's name is empty; write one"
+    if problem := line_break_problem(name):
+        return problem
     if is_authority(name):
         if authority_allowed:
             return None

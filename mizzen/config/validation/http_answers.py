@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from mizzen.config.models import HTTPDirectResponse, HTTPMatchRequest, HTTPRedirect
+from mizzen.config.validation.header_forms import line_break_problem
 from mizzen.config.validation.place import Place
 from mizzen.config.validation.ports import port_number_problem
 
+_REDIRECT_CODES: Final = (0, 301, 302, 303, 307, 308)
 _LARGE_BODY: Final = 100 * 1024
 _TOO_LARGE_BODY: Final = 1024 * 1024
 
@@ -33,10 +35,17 @@ def check_redirect(redirect: HTTPRedirect, matches: Sequence[HTTPMatchRequest], 
         or redirect.derive_port is not None
     ):
         place.error("the redirect leads to where the request came; write uri, authority, scheme or port")
-    if redirect.redirect_code and not 300 <= redirect.redirect_code <= 399:
+    if redirect.redirect_code not in _REDIRECT_CODES:
+        # Istio lets any 3xx pass, and then makes a route without action, for which Envoy refuses all routes.
         (place / "redirectCode").error(
-            f"{redirect.redirect_code} is not a redirect; write 301, 302, 303, 307 or 308"
+            f"{redirect.redirect_code} is not a redirect that Envoy gives; write 301, 302, 303, 307 or 308"
         )
+    for field, text in (
+        ("uri", redirect.uri),
+        ("prefixRewrite", redirect.prefix_rewrite),
+        ("authority", redirect.authority),
+    ):
+        (place / field).check(line_break_problem(text))
     if redirect.scheme not in ("", "http", "https"):
         (place / "scheme").error(f'"{redirect.scheme}" is not a scheme; write http or https')
     if redirect.port:
@@ -58,7 +67,7 @@ def check_direct_response(response: HTTPDirectResponse, place: Place) -> None:
 
 
 def status_problem(status: int) -> str | None:
-    """`status` must be of a final answer (Istio lets 600 pass)."""
-    if 200 <= status <= 600:
+    """`status` must be of a final answer. (Istio lets 600 pass, for which Envoy refuses all routes.)"""
+    if 200 <= status < 600:
         return None
     return f"{status} is not a status of HTTP; write 200 to 599"

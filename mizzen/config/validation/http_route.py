@@ -10,7 +10,12 @@ from mizzen.config.validation.cors import check_cors
 from mizzen.config.validation.destinations import check_destination, check_weighted
 from mizzen.config.validation.durations import check_duration
 from mizzen.config.validation.faults import check_fault
-from mizzen.config.validation.header_forms import header_value_problem, is_authority, operation_name_problem
+from mizzen.config.validation.header_forms import (
+    header_value_problem,
+    is_authority,
+    line_break_problem,
+    operation_name_problem,
+)
 from mizzen.config.validation.http_answers import check_direct_response, check_redirect
 from mizzen.config.validation.http_match import check_http_match
 from mizzen.config.validation.percentages import check_percentage
@@ -113,7 +118,10 @@ def _check_rewrite(rewrite: HTTPRewrite | None, place: Place) -> None:
         (place / "uriRegexRewrite").error("uriRegexRewrite and uri exclude each other; keep one of them")
     if not rewrite.uri and not rewrite.authority and regex is None:
         place.error("the rewrite is empty; write uri, uriRegexRewrite or authority")
+    (place / "uri").check(line_break_problem(rewrite.uri))
+    (place / "authority").check(line_break_problem(rewrite.authority))
     if regex is not None:
+        (place / "uriRegexRewrite" / "rewrite").check(line_break_problem(regex.rewrite))
         (place / "uriRegexRewrite" / "match").check(regex_problem(regex.match))
         if not regex.rewrite:
             (place / "uriRegexRewrite" / "rewrite").error(

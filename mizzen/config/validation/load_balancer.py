@@ -14,8 +14,10 @@ from mizzen.config.models import (
 )
 from mizzen.config.validation.durations import check_duration
 from mizzen.config.validation.localities import check_locality_setting, check_zone_aware_setting
+from mizzen.config.validation.percentages import check_share
 from mizzen.config.validation.place import Place
 
+_LARGEST_RING: Final = 8_388_608
 _LARGEST_TABLE: Final = 5_000_011
 
 
@@ -48,8 +50,16 @@ def _check_consistent_hash(settings: ConsistentHashLB, place: Place) -> None:
         (place / "minimumRingSize").error(
             "minimumRingSize excludes ringHash and maglev; write ringHash.minimumRingSize"
         )
+    _check_ring_size(settings.minimum_ring_size, place / "minimumRingSize")
+    if settings.ring_hash is not None:
+        _check_ring_size(settings.ring_hash.minimum_ring_size, place / "ringHash" / "minimumRingSize")
     if settings.maglev is not None:
         _check_maglev(settings.maglev, place / "maglev" / "tableSize")
+
+
+def _check_ring_size(size: int, place: Place) -> None:
+    if size > _LARGEST_RING:
+        place.error(f"{size} is too large a ring for Envoy; write at most {_LARGEST_RING}")
 
 
 def _check_cookie(cookie: HTTPCookie, place: Place) -> None:
@@ -85,7 +95,6 @@ def _check_warmup(warmup: WarmupConfiguration, place: Place) -> None:
     if warmup.duration is None:
         (place / "duration").error("the duration of the warm-up is missing; write one, such as 30s")
     check_duration(warmup.duration, place / "duration")
-    if warmup.minimum_percent is not None and warmup.minimum_percent > 100:
-        (place / "minimumPercent").error(f"{warmup.minimum_percent:g} is not a percentage; write 0 to 100")
+    check_share(warmup.minimum_percent, place / "minimumPercent")
     if warmup.aggression is not None and warmup.aggression <= 0:
         (place / "aggression").error(f"{warmup.aggression:g} is not possible; write a number above 0")

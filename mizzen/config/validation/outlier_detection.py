@@ -12,6 +12,8 @@ def check_outlier_detection(detection: OutlierDetection | None, place: Place) ->
     """Check outlier detection that may be absent."""
     if detection is None:
         return
+    if detection.consecutive_errors < 0:
+        (place / "consecutiveErrors").error(f"{detection.consecutive_errors} is negative; write 0 or more")
     check_duration(detection.base_ejection_time, place / "baseEjectionTime")
     check_duration(detection.interval, place / "interval")
     if detection.consecutive_local_origin_failures and not detection.split_external_local_origin_errors:

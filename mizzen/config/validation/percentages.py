@@ -15,6 +15,12 @@ def check_percent(percent: int, place: Place) -> None:
         place.error(f"{percent} is not a percentage; write 0 to 100")
 
 
+def check_share(share: float | None, place: Place) -> None:
+    """Check a percentage that Envoy takes as a number from 0 to 100, and that may be absent."""
+    if share is not None and not 0 <= share <= 100:
+        place.error(f"{share:g} is not a percentage; write 0 to 100")
+
+
 def check_percentage(percentage: Percent | None, place: Place, *, finest: float = _FINEST) -> None:
     """Check a percentage with a fraction: 0 to 100, and, if above 0, at least `finest`."""
     if percentage is None:

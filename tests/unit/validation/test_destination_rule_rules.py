@@ -264,6 +264,24 @@ ERRORS = [
         LB + ".warmup.aggression",
         "0 is not possible",
     ),
+    (
+        balancer("warmup: {duration: 1s, minimumPercent: -1}"),
+        balancer("warmup: {duration: 1s, minimumPercent: 0}"),
+        LB + ".warmup.minimumPercent",
+        "-1 is not a percentage",
+    ),
+    (
+        hashed("ringHash: {minimumRingSize: 8388609}"),
+        hashed("ringHash: {minimumRingSize: 8388608}"),
+        LB + ".consistentHash.ringHash.minimumRingSize",
+        "8388609 is too large a ring",
+    ),
+    (
+        policy("retryBudget: {percent: 100.5}"),
+        policy("retryBudget: {percent: 100}"),
+        T + ".retryBudget.percent",
+        "100.5 is not a percentage",
+    ),
     # Localities
     (
         locality("distribute: [{from: a, to: {b: 100}}], failover: [{from: a, to: b}]"),
@@ -509,6 +527,12 @@ WARNINGS = [
 @pytest.mark.parametrize(("bad", "good", "path", "words", "code"), WARNINGS)
 def test_warnings(expect: Expect, bad: str, good: str, path: str, words: str, code: str) -> None:
     expect("DestinationRule", bad, good, path, words, "warning", code)
+
+
+def test_a_negative_count_is_wrong_and_deprecated(validate: Validate) -> None:
+    found = validate("DestinationRule", policy("outlierDetection: {consecutiveErrors: -1}"))
+
+    assert [it.severity.value for it in found] == ["error", "warning"]
 
 
 def test_a_ring_size_in_two_places(validate: Validate) -> None:

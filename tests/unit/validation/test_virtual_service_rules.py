@@ -341,10 +341,10 @@ ROUTES = [
         "the redirect leads to where the request came",
     ),
     (
-        only("redirect: {uri: /b, redirectCode: 200}"),
+        only("redirect: {uri: /b, redirectCode: 304}"),
         only("redirect: {uri: /b, redirectCode: 308}"),
         H + ".redirect.redirectCode",
-        "200 is not a redirect",
+        "304 is not a redirect that Envoy gives",
     ),
     (
         only("redirect: {scheme: ftp}"),
@@ -359,10 +359,10 @@ ROUTES = [
         "70000 is not a port",
     ),
     (
-        only("directResponse: {status: 199}"),
         only("directResponse: {status: 600}"),
+        only("directResponse: {status: 599}"),
         H + ".directResponse.status",
-        "199 is not a status",
+        "600 is not a status",
     ),
     (
         only(f"directResponse: {{status: 200, body: {{string: {HUGE}}}}}"),
@@ -394,6 +394,28 @@ ROUTES = [
         route("rewrite: {uriRegexRewrite: {match: '(?i)a', rewrite: b}}"),
         H + ".rewrite.uriRegexRewrite.match",
         "is not a regular expression of RE2",
+    ),
+    *(
+        (only(f'{bad}: "/a\\n"}}'), only(f"{bad}: /a}}"), H + path, "has a line break")
+        for bad, path in (
+            ("redirect: {uri", ".redirect.uri"),
+            ("redirect: {authority", ".redirect.authority"),
+            ("redirect: {prefixRewrite", ".redirect.prefixRewrite"),
+            (TO_A + ", rewrite: {uri", ".rewrite.uri"),
+            (TO_A + ", rewrite: {authority", ".rewrite.authority"),
+        )
+    ),
+    (
+        route(r'rewrite: {uriRegexRewrite: {match: a, rewrite: "\0"}}'),
+        route("rewrite: {uriRegexRewrite: {match: a, rewrite: b}}"),
+        H + ".rewrite.uriRegexRewrite.rewrite",
+        "has a line break or a NUL character",
+    ),
+    (
+        route(r'headers: {request: {remove: ["x\n"]}}'),
+        route("headers: {request: {remove: [x]}}"),
+        H + ".headers.request.remove[0]",
+        "has a line break",
     ),
     # Faults
     (route("fault: {}"), route("fault: {delay: {fixedDelay: 1s}}"), H + ".fault", "the fault is empty"),
@@ -708,6 +730,15 @@ def test_a_percentage_above_100_is_wrong_and_deprecated(validate: Validate) -> N
     assert [(it.severity.value, it.path) for it in found] == [
         ("error", H + ".mirrorPercent"),
         ("warning", H + ".mirrorPercent"),
+    ]
+
+
+def test_a_negative_percentage_is_wrong_and_deprecated(validate: Validate) -> None:
+    found = validate("VirtualService", route("fault: {delay: {fixedDelay: 1s, percent: -1}}"))
+
+    assert [(it.severity.value, it.path) for it in found] == [
+        ("error", H + ".fault.delay.percent"),
+        ("warning", H + ".fault.delay.percent"),
     ]
 
 
