@@ -33,8 +33,9 @@ from mizzen.xds.resource import Resource
 
 _Cluster = cluster_pb2.Cluster
 
-_NEVER_SECONDS = 9223372036
-"""Some 292 years: the most that Istio's clock can say. The workload's address never goes stale."""
+_NEVER_SECONDS = 100 * 365 * 24 * 3600
+"""The workload's address never goes stale. (Istio says 292 years, all that its clock can hold; Envoy 1.40 takes
+that for out of range.)"""
 
 RuleFor = Callable[[Service], MergedDestinationRule | None]
 

@@ -197,8 +197,8 @@ def _set_forward_proxy(
     verified = names is not None and names.auto_sni and names.auto_san_validation
     config = forward_proxy_pb2.ClusterConfig(
         dns_cache_config=dns_cache_config(dns_cache_name(hostname), profile.ip_family),
-        # Envoy refuses TLS to hosts of the client's choice unless it checks their names, or is told not to.
-        allow_insecure_cluster_options=tls is not None and not verified,
+        # Envoy refuses hosts of the client's choice unless TLS checks their names, or it is told not to.
+        allow_insecure_cluster_options=not verified,
     )
     cluster.cluster_type.CopyFrom(typed(_Cluster.CustomClusterType, Discovery.DYNAMIC_DNS.value, config))
 

@@ -111,7 +111,7 @@ def _allow_any_dynamic_dns(profile: OutboundProfile, mesh_config: MeshConfig) ->
     verified = server_name is not None and server_name.auto_sni and server_name.auto_san_validation
     config = forward_proxy_pb2.ClusterConfig(
         dns_cache_config=allow_any_dns_cache_config(profile.ip_family),
-        allow_insecure_cluster_options=tls is not None and not verified,
+        allow_insecure_cluster_options=not verified,
     )
     cluster.cluster_type.CopyFrom(
         typed(_Cluster.CustomClusterType, "envoy.clusters.dynamic_forward_proxy", config)

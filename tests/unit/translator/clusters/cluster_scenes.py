@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from base64 import b64encode
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from google.protobuf import json_format
 
 from mizzen.config.diagnostics import Origin
 from mizzen.config.document import Config
+from mizzen.config.kubernetes import Secret
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.config.models import DestinationRule
 from mizzen.mesh.destination_rules import MergedDestinationRule, merge_rules
@@ -128,3 +130,9 @@ class Scene:
     def assignment(self, subset: str = "") -> dict[str, Any]:
         port = self.service.ports[0].number
         return self.assignments()[f"outbound|{port}|{subset}|{self.service.hostname}"]
+
+
+def secret_document(name: str, data: Mapping[str, bytes]) -> Config[Secret]:
+    encoded = {key: b64encode(value).decode() for key, value in data.items()}
+    spec = Secret.model_validate({"data": encoded})
+    return Config("v1", "Secret", "default", name, spec, Origin("secrets.yaml", 1), FirstLine())

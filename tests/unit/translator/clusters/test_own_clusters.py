@@ -65,8 +65,8 @@ def test_unknown_names_may_be_resolved(tls: str) -> None:
         config["dns_cache_config"]["name"] == allow_any_dns_cache_config().name == "allow_any_dfp_dns_cache"
     )
     assert ("transport_socket" in made["AllowAnyDynamicDNSCluster"]) == bool(tls)
-    # Envoy wants to be told when the name that the client chose is not the name that is checked.
-    assert config.get("allow_insecure_cluster_options", False) == ("sni" in tls)
+    # Envoy wants to be told when nobody checks that the host is the one that the client chose.
+    assert config.get("allow_insecure_cluster_options", False) == (tls != ", tls: {mode: SIMPLE}")
 
 
 def instance(number: int, protocol: str = "HTTP", target: int = 8080, **more: Any) -> ServiceInstance:
@@ -104,7 +104,7 @@ def test_captured_calls_go_on_to_the_address_that_they_were_for() -> None:
         alt_stat_name: inbound|8080||;
         type: ORIGINAL_DST
         lb_policy: CLUSTER_PROVIDED
-        cleanup_interval: 9223372036s
+        cleanup_interval: 3153600000s
         upstream_bind_config: {source_address: {address: 127.0.0.6}}
         circuit_breakers: {thresholds: [{max_connections: 4294967295}]}
         metadata: {filter_metadata: {istio: {services: [{host: reviews.example}]}}}
