@@ -78,6 +78,9 @@ class EnvoyProcess:
                 str(concurrency),
                 "--log-level",
                 "warning",
+                # As Istio does: that some fields of the API are deprecated is no news for whoever reads this log.
+                "--component-log-level",
+                "misc:error",
             ],
             log=directory / f"{name}.log",
         )
