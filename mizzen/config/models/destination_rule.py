@@ -77,7 +77,7 @@ class ConsistentHashLB(OneofModel):
     http_query_parameter_name: str | None = None
     ring_hash: RingHash | None = None
     maglev: MagLev | None = None
-    minimum_ring_size: Annotated[UInt64, Deprecated("ringHash.minimumRingSize")] = 0
+    minimum_ring_size: Annotated[UInt64, Deprecated("write ringHash.minimumRingSize")] = 0
 
 
 class LocalityDistribute(IstioModel):
@@ -190,7 +190,9 @@ class ConnectionPoolSettings(IstioModel):
 class OutlierDetection(IstioModel):
     """When an endpoint is taken out for its failures."""
 
-    consecutive_errors: Annotated[Int32, Deprecated("consecutive5xxErrors or consecutiveGatewayErrors")] = 0
+    consecutive_errors: Annotated[
+        Int32, Deprecated("write consecutive5xxErrors or consecutiveGatewayErrors")
+    ] = 0
     split_external_local_origin_errors: Bool = False
     consecutive_local_origin_failures: UInt32 | None = None
     consecutive_gateway_errors: UInt32 | None = None

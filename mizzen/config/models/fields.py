@@ -19,7 +19,7 @@ class LeafField:
     """One leaf: `path` as Istio writes it (`spec.http[].match[].port`), and the `attributes` that lead to it.
 
     `type` is the type's name in the API: a scalar, a wrapper message, `map`, or `enum A|B|C`. Lists and maps
-    are marked by `[]` in the path. `deprecated` says what to write instead, if the field is deprecated.
+    are marked by `[]` in the path. `deprecated` says what to do instead, if the field is deprecated.
     """
 
     path: str

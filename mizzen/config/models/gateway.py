@@ -19,7 +19,7 @@ class Port(IstioModel):
     number: UInt32 = 0
     protocol: str = ""
     name: str = ""
-    target_port: Annotated[UInt32, Deprecated("nothing")] = 0
+    target_port: Annotated[UInt32, Deprecated("leave it out")] = 0
 
 
 class ServerTLSMode(IstioEnum):

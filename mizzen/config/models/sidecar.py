@@ -29,7 +29,7 @@ class SidecarPort(IstioModel):
     number: UInt32 = 0
     protocol: str = ""
     name: str = ""
-    target_port: Annotated[UInt32, Deprecated("nothing")] = 0
+    target_port: Annotated[UInt32, Deprecated("leave it out")] = 0
 
 
 class IstioIngressListener(IstioModel):

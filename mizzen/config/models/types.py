@@ -31,7 +31,7 @@ class ProtoType:
 
 @dataclass(frozen=True, slots=True)
 class Deprecated:
-    """Marks a field that Istio deprecates; `instead` says what to write in its place."""
+    """Marks a field that Istio deprecates; `instead` says what to do: "write percentage"."""
 
     instead: str
 

@@ -164,7 +164,7 @@ class FaultDelay(OneofModel):
 
     oneofs: ClassVar = (frozenset({"fixed_delay", "exponential_delay"}),)
 
-    percent: Annotated[Int32, Deprecated("percentage")] = 0
+    percent: Annotated[Int32, Deprecated("write percentage")] = 0
     fixed_delay: Duration | None = None
     exponential_delay: Duration | None = None
     percentage: Percent | None = None
@@ -206,7 +206,7 @@ class UnmatchedPreflights(IstioEnum):
 class CorsPolicy(IstioModel):
     """Cross-origin resource sharing."""
 
-    allow_origin: Annotated[tuple[str, ...], Deprecated("allowOrigins")] = ()
+    allow_origin: Annotated[tuple[str, ...], Deprecated("write allowOrigins")] = ()
     allow_origins: tuple[StringMatch, ...] = ()
     allow_methods: tuple[str, ...] = ()
     allow_headers: tuple[str, ...] = ()
@@ -231,7 +231,7 @@ class HTTPRoute(IstioModel):
     fault: HTTPFaultInjection | None = None
     mirror: Destination | None = None
     mirrors: tuple[HTTPMirrorPolicy, ...] = ()
-    mirror_percent: Annotated[UInt32 | None, Deprecated("mirrorPercentage")] = None
+    mirror_percent: Annotated[UInt32 | None, Deprecated("write mirrorPercentage")] = None
     mirror_percentage: Percent | None = None
     cors_policy: CorsPolicy | None = None
     headers: Headers | None = None

@@ -6,15 +6,19 @@ from typing import Any, Final
 
 from mizzen.config.document import Config
 from mizzen.config.models import SPECS
-from mizzen.config.models.fields import leaf_fields
+from mizzen.config.models.fields import LeafField, leaf_fields
 from mizzen.config.validation.noticed_fields import NoticedFields
 from mizzen.config.validation.place import Place
+
+
+def _name(leaf: LeafField) -> str:
+    return leaf.path.rpartition(".")[2].removesuffix("[]")
+
 
 _DEPRECATED: Final = {
     kind: NoticedFields(
         {
-            leaf.attributes: f"{leaf.path.rpartition('.')[2].removesuffix('[]')} is deprecated; "
-            f"write {leaf.deprecated}"
+            leaf.attributes: f"{_name(leaf)} is deprecated; {leaf.deprecated}"
             for leaf in leaf_fields(model)
             # Istio refuses targetPort where it is deprecated; that is an error of the kind's own rules.
             if leaf.deprecated and leaf.attributes[-1] != "target_port"

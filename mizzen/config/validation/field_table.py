@@ -1,0 +1,77 @@
+"""The table of the fields that are read, as a page of the documentation (docs/fields.md).
+
+Written anew with: python -m mizzen.config.validation.field_table > docs/fields.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from mizzen.config.models import SPECS
+from mizzen.config.models.fields import LeafField, leaf_fields
+from mizzen.config.validation.unserved_fields import UNSERVED
+
+_POLICY: Final = "spec.trafficPolicy"
+SAME_AS: Final = {
+    "DestinationRule": {
+        **{
+            f"{_POLICY}.portLevelSettings[].{block}": f"{_POLICY}.{block}"
+            for block in ("loadBalancer", "connectionPool", "outlierDetection", "tls")
+        },
+        "spec.subsets[].trafficPolicy": _POLICY,
+    },
+    "Sidecar": {"spec.inboundConnectionPool": "spec.ingress[].connectionPool"},
+}
+"""By kind: paths below which there are the same fields as below another."""
+
+_INTRODUCTION: Final = """\
+# Fields
+
+What Mizzen reads of each kind: every field of Istio's API, by the name and type that it has there
+(`istio.io/api`). `[]` marks a list or a map. A field either takes effect, as under Istio, or its remark
+says that it does not; giving such a field is a warning (MZ0001). A deprecated field works, with a warning
+(IST0002), but for `targetPort`, which Istio refuses where it is deprecated.
+
+This page is made from the models: `python -m mizzen.config.validation.field_table > docs/fields.md`.
+"""
+
+
+def field_table() -> str:
+    """Return the whole page, in Markdown."""
+    return "\n".join([_INTRODUCTION, *(_section(kind) for kind in SPECS)])
+
+
+def _section(kind: str) -> str:
+    rows = [f"| `{path}` | {kind_of_value} | {remark} |" for path, kind_of_value, remark in _rows(kind)]
+    return "\n".join([f"## {kind}", "", "| field | type | remark |", "|---|---|---|", *rows, ""])
+
+
+def _rows(kind: str) -> Iterator[tuple[str, str, str]]:
+    same = SAME_AS.get(kind, {})
+    told: set[str] = set()
+    for leaf in leaf_fields(SPECS[kind]):
+        repeated = next((path for path in same if leaf.path.startswith(path + ".")), None)
+        if repeated is None:
+            yield leaf.path, _type(leaf), _remark(kind, leaf)
+        elif repeated not in told:
+            told.add(repeated)
+            yield repeated, "", f"as `{same[repeated]}`"
+
+
+def _type(leaf: LeafField) -> str:
+    name, _, members = leaf.type.partition(" ")
+    if members:
+        return ", ".join(f"`{member}`" for member in members.split("|"))
+    return name.removeprefix("google.protobuf.")
+
+
+def _remark(kind: str, leaf: LeafField) -> str:
+    for path, reason in UNSERVED[kind].items():
+        if leaf.path.removesuffix("[]") == path or leaf.path.startswith((path + ".", path + "[].")):
+            return f"takes no effect: {reason}"
+    return f"deprecated: {leaf.deprecated}" if leaf.deprecated else ""
+
+
+if __name__ == "__main__":
+    print(field_table(), end="")
