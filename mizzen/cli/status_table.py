@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich.console import Group
@@ -74,11 +74,12 @@ def rejections(state: Mapping[str, Any]) -> Group | None:
     if not state["rejections"] and not stuck:
         return None
     lines: list[Any] = [Text("\nREJECTED BY ENVOY", style="bold red")] if state["rejections"] else []
-    for rejection in state["rejections"]:
-        said = Text(f"{', '.join(rejection['proxies'])} {rejection['type']}: ", style="bold")
-        said.append(Text(rejection["message"], style="not bold"))
+    for (kind, message), rejected in _alike(state["rejections"]).items():
+        said = Text(f"{', '.join(each['proxy'] for each in rejected)} {kind}: ", style="bold")
+        said.append(Text(message, style="not bold"))
         lines.append(Padding(said, (0, 0, 0, 2)))
-        lines += [Padding(_origin_of(resource), (0, 0, 0, 6)) for resource in rejection["resources"]]
+        resources = {resource["name"]: resource for each in rejected for resource in each["resources"]}
+        lines += [Padding(_origin_of(resource), (0, 0, 0, 6)) for resource in resources.values()]
     if stuck:
         lines.append(Text("\nNOT ANSWERED", style="bold magenta"))
     for proxy, service, held in stuck:
@@ -86,6 +87,14 @@ def rejections(state: Mapping[str, Any]) -> Group | None:
         sent = f"{proxy} {service}: sent {_span(held['pending_seconds'] or 0)} ago{waiting}"
         lines.append(Padding(Text(sent), (0, 0, 0, 2)))
     return Group(*lines)
+
+
+def _alike(rejections: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], list[Mapping[str, Any]]]:
+    """Put together what many proxies reject in the same words."""
+    found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for rejection in rejections:
+        found.setdefault((rejection["type"], rejection["message"]), []).append(rejection)
+    return found
 
 
 def _origin_of(resource: Mapping[str, Any]) -> Text:

@@ -95,39 +95,28 @@ def state_of(client: xds.ClientStatus, held: xds.TypeStatus) -> str:
 def rejections(clients: Iterable[xds.ClientStatus], proxy_of: ProxyOf) -> list[dict[str, Any]]:
     """Return what Envoys refuse now: their words, the resources that they mean, and where these come from.
 
-    One entry for each type and message; `proxies` are those that are held at an older state because of it.
+    One entry for each proxy, type and message.
     """
-    found: dict[tuple[str, str], dict[str, Any]] = {}
-    for client in clients:
+    found: dict[tuple[str, str, str], dict[str, Any]] = {}
+
+    def told(client: xds.ClientStatus, type_url: str, message: str) -> dict[str, Any]:
         proxy = proxy_of(client.group)
         name = proxy.id if proxy is not None else client.node_id
+        kind = xds.short_name(type_url)
+        empty = {"proxy": name, "type": kind, "message": message, "resources": {}}
+        return found.setdefault((name, kind, message), empty)
+
+    for client in clients:
         for entry in client.held:
-            if entry.resource.type_url not in client.types:
-                continue
-            told = _rejection(found, entry.resource.type_url, entry.message)
-            told["resources"][entry.resource.name] = _refused_resource(entry)
-            told["proxies"][name] = None
+            if entry.resource.type_url in client.types:
+                entries = told(client, entry.resource.type_url, entry.message)["resources"]
+                entries[entry.resource.name] = _refused_resource(entry)
         for held in client.types.values():
-            if held.error is None:
-                continue
-            told = _rejection(found, held.type_url, held.error)
-            told["proxies"][name] = None
-            for refused in held.error_names:
-                told["resources"].setdefault(refused, {"name": refused, "origins": [], "in_force": ""})
-    return [
-        {
-            "type": told["type"],
-            "proxies": list(told["proxies"]),
-            "message": told["message"],
-            "resources": list(told["resources"].values()),
-        }
-        for told in found.values()
-    ]
-
-
-def _rejection(found: dict[tuple[str, str], dict[str, Any]], type_url: str, message: str) -> dict[str, Any]:
-    empty = {"type": xds.short_name(type_url), "message": message, "proxies": {}, "resources": {}}
-    return found.setdefault((type_url, message), empty)
+            if held.error is not None:
+                entries = told(client, held.type_url, held.error)["resources"]
+                for name in held.error_names:
+                    entries.setdefault(name, {"name": name, "version": "", "origins": [], "in_force": ""})
+    return [{**each, "resources": list(each["resources"].values())} for each in found.values()]
 
 
 def _refused_resource(entry: xds.Quarantined) -> dict[str, Any]:

@@ -1,0 +1,218 @@
+"""The control plane with a stand-in for the translation: one cluster for each Service document."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable
+
+import pytest
+from envoy.config.core.v3 import base_pb2
+from structlog.testing import capture_logs
+
+from mizzen import xds
+from mizzen.config import ParsedFile, parse_documents
+from mizzen.mesh.delta import MeshDelta
+from mizzen.mesh.proxy import Proxy
+from mizzen.mesh.snapshot import Mesh
+from mizzen.server.configuration import Configuration
+from mizzen.server.control_plane import ControlPlane
+from mizzen.server.metrics import Metrics
+
+CDS = xds.type_urls.CLUSTER
+
+
+class StandIn:
+    """Gives every proxy the services as clusters whose bytes are their names; counts what it is asked."""
+
+    def __init__(self, mesh: Mesh) -> None:
+        self.mesh = mesh
+        self.profiles = 1
+        self.asked = 0
+        self.updates: list[MeshDelta] = []
+        self.before: Callable[[Proxy], None] = lambda proxy: None
+        self._snapshot: xds.Snapshot | None = None
+
+    def update(self, mesh: Mesh, delta: MeshDelta) -> None:
+        self.mesh = mesh
+        self.updates.append(delta)
+        self._snapshot = None
+
+    def snapshot(self, proxy: Proxy) -> xds.Snapshot:
+        self.asked += 1
+        self.before(proxy)
+        if self._snapshot is None:
+            names = [config.name for config in self.mesh.configs("Service")]
+            self._snapshot = xds.Snapshot.of(xds.Resource(CDS, name, name.encode()) for name in names)
+        return self._snapshot
+
+
+class Sent:
+    """What the discovery server was given."""
+
+    def __init__(self) -> None:
+        self.snapshots: list[tuple[Hashable, list[str]]] = []
+
+    def set_snapshot(self, group: Hashable, snapshot: xds.Snapshot) -> None:
+        self.snapshots.append((group, sorted(snapshot.collection(CDS))))
+
+
+class Running:
+    def __init__(self) -> None:
+        self.sent = Sent()
+        self.pushed: list[dict[Hashable, Iterable[tuple[str, Iterable[str]]]]] = []
+        self.metrics = Metrics("test")
+        self.plane = ControlPlane(
+            Configuration(),
+            self._translate,
+            self.metrics,
+            pushed=lambda seen, handed: self.pushed.append(dict(handed)),
+        )
+        self.plane.serve_through(self.sent)
+
+    def _translate(self, mesh: Mesh) -> StandIn:
+        self.translation = StandIn(mesh)
+        return self.translation
+
+    async def connects(self, name: str) -> Hashable:
+        node = base_pb2.Node(id=f"sidecar~10.0.0.7~{name}.default~default.svc.cluster.local")
+        key = self.plane.group_of(node)
+        await self.plane.first_snapshot(key, node)
+        return key
+
+    def value(self, metric: str) -> float:
+        return self.metrics.registry.get_sample_value(metric) or 0.0
+
+
+@pytest.fixture
+async def running() -> AsyncIterator[Running]:
+    made = Running()
+    yield made
+    made.plane.close()
+
+
+def service(name: str, *, port: object = 80) -> ParsedFile:
+    text = f"""
+apiVersion: v1
+kind: Service
+metadata: {{name: {name}}}
+spec: {{ports: [{{name: http, port: {port}}}]}}
+"""
+    return parse_documents(text.encode(), f"{name}.yaml")
+
+
+async def test_a_change_reaches_every_connected_proxy_once(running: Running) -> None:
+    await running.plane.begin({"a.yaml": service("a")})
+    keys = [await running.connects("one"), await running.connects("two")]
+
+    await running.plane.take({"b.yaml": service("b")})
+
+    assert running.sent.snapshots == [(key, ["a", "b"]) for key in keys]
+    told = [
+        {key: [(type_url, list(names)) for type_url, names in changes]}
+        for handed in running.pushed
+        for key, changes in handed.items()
+    ]
+    assert told == [{key: [(CDS, ["b"])]} for key in keys]
+
+
+async def test_nothing_is_translated_or_sent_when_nothing_changed(running: Running) -> None:
+    await running.plane.begin({"a.yaml": service("a")})
+    await running.connects("one")
+    asked = running.translation.asked
+    await running.plane.take({"a.yaml": service("a")})
+    assert running.sent.snapshots == []
+    assert running.translation.asked == asked
+
+
+async def test_an_invalid_version_leaves_the_valid_one_with_the_proxies_and_is_told(running: Running) -> None:
+    await running.plane.begin({"a.yaml": service("a")})
+    await running.connects("one")
+    with capture_logs() as lines:
+        await running.plane.take({"a.yaml": service("a", port="eighty")})
+        await running.plane.take({"b.yaml": service("b")})
+    assert [names for _, names in running.sent.snapshots] == [["a", "b"]]
+    assert [str(refused.key) for refused in running.plane.view.refused] == ["Service/default/a"]
+    assert running.value("mizzen_documents_refused") == 1
+    errors = [line["event"] for line in lines if line["log_level"] == "error"]
+    assert len(errors) == 1, "said once, not at every change"
+    assert errors[0].startswith("a.yaml:5: ")
+
+
+async def test_the_loop_serves_streams_while_the_worker_translates(running: Running) -> None:
+    loop_ran = threading.Event()
+    running.translation.before = lambda proxy: running.pushed.append({}) if loop_ran.wait(5) else None
+    waiting = asyncio.create_task(running.connects("one"))
+    await asyncio.sleep(0)
+    loop_ran.set()  # never reached if the translation ran on the loop
+    await waiting
+    assert running.pushed == [{}]
+
+
+async def test_a_large_push_is_handed_over_in_slices(running: Running) -> None:
+    keys = [await running.connects(f"p{number}") for number in range(3)]
+    handed_before_the_last: list[int] = []
+    last = running.plane.proxy_of(keys[-1])
+
+    def slow(proxy: Proxy) -> None:
+        if proxy is last:
+            handed_before_the_last.append(len(running.sent.snapshots))
+        else:
+            threading.Event().wait(0.02)  # longer than a slice
+
+    running.translation.before = slow
+    await running.plane.take({"a.yaml": service("a")})
+    assert handed_before_the_last == [2]
+    assert len(running.sent.snapshots) == 3
+
+
+async def test_a_fault_in_the_translation_is_healed_by_translating_anew(running: Running) -> None:
+    await running.connects("one")
+    faults = [RuntimeError("remembered something wrong")]
+
+    def fail_once(proxy: Proxy) -> None:
+        if faults:
+            raise faults.pop()
+
+    running.translation.before = fail_once
+    with capture_logs() as lines:
+        await running.plane.take({"a.yaml": service("a")})
+    assert [names for _, names in running.sent.snapshots] == [["a"]]
+    assert running.translation.updates[-1].everything
+    assert running.value("mizzen_translation_failures_total") == 1
+    assert [line["log_level"] for line in lines] == ["error"]
+
+
+async def test_a_fault_that_stays_hurts_only_its_proxy(running: Running) -> None:
+    bad = running.plane.proxy_of(await running.connects("bad"))
+    good = await running.connects("good")
+
+    def fail(proxy: Proxy) -> None:
+        if proxy is bad:
+            raise RuntimeError("a fault")
+
+    running.translation.before = fail
+    await running.plane.take({"a.yaml": service("a")})
+    assert running.sent.snapshots == [(good, ["a"])]
+
+
+async def test_a_node_that_is_no_proxy_is_refused_with_words_that_help(running: Running) -> None:
+    with pytest.raises(xds.NodeRefused, match=r"sidecar~10\.0\.0\.7~reviews"):
+        running.plane.group_of(base_pb2.Node(id="test-id"))
+    assert running.value("mizzen_streams_refused_total") == 1
+
+
+async def test_two_proxies_of_one_id_that_differ_are_kept_apart(running: Running) -> None:
+    node = base_pb2.Node(id="sidecar~10.0.0.7~a.default~default.svc.cluster.local")
+    other = base_pb2.Node()
+    other.CopyFrom(node)
+    other.metadata.update({"LABELS": {"version": "v2"}})
+    assert running.plane.group_of(node) != running.plane.group_of(other)
+    assert running.plane.group_of(node) == running.plane.group_of(node)
+
+
+async def test_a_proxy_that_has_gone_is_not_translated_for(running: Running) -> None:
+    key = await running.connects("one")
+    running.plane.forget(key)
+    asked = running.translation.asked
+    await running.plane.take({"a.yaml": service("a")})
+    assert running.translation.asked == asked
+    assert running.sent.snapshots == []

@@ -1,0 +1,78 @@
+from mizzen import xds
+from mizzen.server.convergence import Convergence
+
+CDS = xds.type_urls.CLUSTER
+EDS = xds.type_urls.ENDPOINT
+
+
+class Watched:
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.seconds: list[float] = []
+        self.convergence = Convergence(self.seconds.append, lambda: self.now)
+
+    def subscribes(self, client: xds.Client, type_url: str, *names: str) -> None:
+        event = xds.Subscribed(client, type_url, not names, frozenset(names))
+        self.convergence.on_event(event)
+
+    def acks(self, client: xds.Client, type_url: str, waited: float) -> None:
+        self.convergence.on_event(xds.Acked(client, type_url, "v", "n", waited))
+
+
+A = xds.Client(1, "a", "group a")
+B = xds.Client(2, "b", "group b")
+
+
+def test_a_change_ends_with_the_last_answer_of_those_who_asked_for_it() -> None:
+    watched = Watched()
+    watched.subscribes(A, CDS)
+    watched.subscribes(A, EDS, "x", "y")
+    watched.subscribes(B, EDS, "y")
+    watched.convergence.pushed(99.5, {"group a": [(CDS, ["x"]), (EDS, ["x"])], "group b": [(EDS, ["x"])]})
+
+    watched.now = 101
+    watched.acks(A, CDS, waited=0.5)
+    assert watched.seconds == [], "the endpoints are not answered yet"
+    watched.now = 102
+    watched.acks(A, EDS, waited=0.5)
+
+    assert watched.seconds == [2.5], "B asks for other endpoints, and nobody waits for it"
+
+
+def test_the_answer_to_an_earlier_response_says_nothing_of_the_change() -> None:
+    watched = Watched()
+    watched.subscribes(A, CDS)
+    watched.convergence.pushed(100, {"group a": [(CDS, ["x"])]})
+    watched.now = 101
+    watched.acks(A, CDS, waited=3.0)
+    assert watched.convergence.unsettled == 1
+    watched.acks(A, CDS, waited=0.5)
+    assert watched.seconds == [1.0]
+
+
+def test_a_rejection_is_an_answer_and_so_is_the_end_of_the_stream() -> None:
+    watched = Watched()
+    watched.subscribes(A, CDS)
+    watched.subscribes(B, CDS)
+    watched.convergence.pushed(100, {"group a": [(CDS, ["x"])], "group b": [(CDS, ["x"])]})
+    watched.now = 103
+    watched.convergence.on_event(xds.Rejected(A, CDS, "v", "n", "no", ()))
+    assert watched.seconds == []
+    watched.now = 104
+    watched.convergence.on_event(xds.Disconnected(B))
+    assert watched.seconds == [4.0]
+
+
+def test_a_change_that_concerns_nobody_is_not_counted() -> None:
+    watched = Watched()
+    watched.subscribes(A, EDS, "x")
+    watched.convergence.pushed(100, {"group a": [(EDS, ["z"]), (CDS, ["z"])], "group c": [(CDS, ["z"])]})
+    assert watched.convergence.unsettled == 0
+
+
+def test_changes_that_are_never_answered_do_not_pile_up() -> None:
+    watched = Watched()
+    watched.subscribes(A, CDS)
+    for _ in range(1100):
+        watched.convergence.pushed(100, {"group a": [(CDS, ["x"])]})
+    assert watched.convergence.unsettled == 1000

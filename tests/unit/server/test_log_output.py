@@ -1,0 +1,84 @@
+import contextlib
+import io
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+
+from mizzen.server.log_output import FirstOfItsKind, ResilientStream, configure_logging
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.getLogger("mizzen.xds").filters.clear()
+    logging.raiseExceptions = True
+    structlog.reset_defaults()
+
+
+def test_json_lines_hold_what_was_said() -> None:
+    stream = io.StringIO()
+    configure_logging("json", "info", stream=stream)
+    structlog.get_logger("mizzen.server").warning("too late", proxy="a")
+    structlog.get_logger("mizzen.server").debug("not worth it")
+    logging.getLogger("mizzen.xds").warning("%s: refused: %s", "peer", "why")
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [(line["event"], line["level"]) for line in lines] == [
+        ("too late", "warning"),
+        ("peer: refused: why", "warning"),
+    ]
+    assert lines[0]["proxy"] == "a"
+
+
+def test_a_text_line_is_one_line() -> None:
+    stream = io.StringIO()
+    configure_logging("text", "info", stream=stream)
+    structlog.get_logger("mizzen.server").info("ready", admin="127.0.0.1:1")
+    assert stream.getvalue().count("\n") == 1
+    assert "ready" in stream.getvalue()
+    assert "admin=127.0.0.1:1" in stream.getvalue()
+
+
+def test_a_full_disk_loses_lines_and_nothing_else() -> None:
+    lost: list[None] = []
+    full = Path("/dev/full").open("w", encoding="utf-8", buffering=1)  # noqa: SIM115 (closing it fails)
+    try:
+        stream = ResilientStream(full, lambda: lost.append(None))
+        configure_logging("text", "info", stream=full, on_lost=lambda: lost.append(None))
+        structlog.get_logger("mizzen.server").warning("said in vain")
+        assert lost
+        before = len(lost)
+        stream.write("more\n")
+        stream.flush()
+        assert len(lost) > before
+    finally:
+        with contextlib.suppress(OSError):
+            full.close()
+
+
+def test_a_closed_stream_is_no_fault() -> None:
+    closed = io.StringIO()
+    closed.close()
+    lost: list[None] = []
+    configure_logging("text", "info", stream=closed, on_lost=lambda: lost.append(None))
+    structlog.get_logger("mizzen.server").warning("said in vain")
+    assert lost
+
+
+def test_the_same_complaint_of_another_peer_is_not_said_again() -> None:
+    once = FirstOfItsKind()
+
+    def passes(*arguments: str) -> bool:
+        record = logging.LogRecord("mizzen.xds", logging.WARNING, "", 0, "%s %s: %s", arguments, None)
+        return once.filter(record)
+
+    assert passes("ipv4:127.0.0.1:1", "Delta", "no id")
+    assert not passes("ipv4:127.0.0.1:2", "Delta", "no id")
+    assert passes("ipv4:127.0.0.1:3", "Delta", "another reason")

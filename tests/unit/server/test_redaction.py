@@ -1,0 +1,66 @@
+from envoy.config.listener.v3 import listener_pb2
+from envoy.extensions.transport_sockets.tls.v3 import secret_pb2, tls_pb2
+
+from mizzen.translator.redaction import readable
+
+KEY = "-----BEGIN PRIVATE KEY-----"
+
+
+def secret() -> secret_pb2.Secret:
+    message = secret_pb2.Secret(name="kubernetes://shop")
+    message.tls_certificate.private_key.inline_bytes = KEY.encode()
+    message.tls_certificate.certificate_chain.inline_string = "CHAIN"
+    message.tls_certificate.password.inline_string = "hunter2"
+    return message
+
+
+def test_private_keys_and_passwords_are_left_out_certificates_are_not() -> None:
+    assert readable(secret()) == {
+        "name": "kubernetes://shop",
+        "tls_certificate": {
+            "certificate_chain": {"inline_string": "CHAIN"},
+            "password": {"inline_string": "[redacted]"},
+            "private_key": {"inline_bytes": "[redacted]"},
+        },
+    }
+
+
+def test_a_secret_inside_an_any_is_found() -> None:
+    context = tls_pb2.DownstreamTlsContext()
+    context.common_tls_context.tls_certificates.add().private_key.inline_string = KEY
+    context.common_tls_context.tls_certificates.add().private_key.filename = "/etc/key.pem"
+    listener = listener_pb2.Listener(name="443")
+    listener.filter_chains.add().transport_socket.typed_config.Pack(context)
+    shown = str(readable(listener))
+    assert "BEGIN" not in shown
+    assert "[redacted]" in shown
+    assert "/etc/key.pem" in shown, "where a key is, is no secret"
+
+
+def test_the_message_itself_stays_as_it_is() -> None:
+    message = secret()
+    before = message.SerializeToString(deterministic=True)
+    readable(message)
+    assert message.SerializeToString(deterministic=True) == before
+
+
+def test_secrets_are_shown_to_who_asks_for_them() -> None:
+    assert "hunter2" in str(readable(secret(), show_secrets=True))
+
+
+def test_generic_secrets_are_secret_in_every_form() -> None:
+    message = secret_pb2.Secret(name="token")
+    message.generic_secret.secret.inline_string = "one"
+    message.generic_secret.secrets["a"].inline_string = "two"
+    shown = str(readable(message))
+    assert "one" not in shown
+    assert "two" not in shown
+
+
+def test_keys_have_one_order() -> None:
+    listener = listener_pb2.Listener(name="a", stat_prefix="s")
+    for key in ("zeta", "alpha", "name"):
+        listener.metadata.filter_metadata["istio"][key] = "x"
+    shown = readable(listener)
+    assert list(shown) == ["name", "metadata", "stat_prefix"]
+    assert list(shown["metadata"]["filter_metadata"]["istio"]) == ["name", "alpha", "zeta"]
