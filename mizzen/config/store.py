@@ -99,7 +99,7 @@ class ConfigStore:
     def configs(self) -> tuple[Config[Any], ...]:
         """Return everything in force, ordered by kind, namespace and name."""
         if self._snapshot is None:
-            self._snapshot = tuple(self._in_force[key] for key in sorted(self._in_force))
+            self._snapshot = tuple(sorted(self._in_force.values(), key=_order))
         return self._snapshot
 
     def get(self, key: ConfigKey) -> Config[Any] | None:
@@ -241,6 +241,10 @@ def _first(claims: Iterable[_Claim]) -> _Claim | None:
     """Return the claim that is in force: what is shown before what is withheld, then by file and line."""
     valid = [claim for claim in claims if claim.config is not None]
     return min(valid, key=lambda claim: (claim.withheld, claim.origin)) if valid else None
+
+
+def _order(config: Config[Any]) -> tuple[str, str, str]:
+    return config.kind, config.namespace, config.name
 
 
 def _same(old: _Claim | None, new: _Claim | None) -> bool:

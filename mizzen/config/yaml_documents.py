@@ -314,6 +314,13 @@ class _Reader:
             close = nearest(kind, istio)
             hint = f"did you mean {close}?" if close else f"known are {', '.join(istio)}"
             self._misnamed(f"{shortened(kind)} is no kind of Istio; {hint}", lines, "kind")
+        elif kind in KINDS and group != KINDS[kind].group and _is_kubernetes(group):
+            served = " or ".join(KINDS[kind].api_versions)
+            given = shortened(str(content["apiVersion"]))
+            self._misnamed(f"{given} has no {kind}; write {served}", lines, "apiVersion")
+        elif kind not in KINDS and (close := nearest(kind, _kinds_of(group))) is not None:
+            given = shortened(str(content["apiVersion"]))
+            self._misnamed(f"{given} has no {shortened(kind)}; did you mean {close}?", lines, "kind")
         else:
             message = f"{shortened(kind)} is skipped; a mesh does not read this kind"
             self.diagnostics.append(Diagnostic(Severity.INFO, SKIPPED_KIND, message, origin, "kind"))
@@ -333,6 +340,15 @@ _FOREIGN_GROUPS: Final = frozenset(
 
 def _is_of_kind(kind: Kind, group: str) -> bool:
     return group == kind.group
+
+
+def _is_kubernetes(group: str) -> bool:
+    """Tell whether a group is Kubernetes' own, so that its kinds are known."""
+    return group in ("", "apps", "autoscaling", "batch", "policy") or group.endswith(".k8s.io")
+
+
+def _kinds_of(group: str) -> list[str]:
+    return [kind.name for kind in KINDS.values() if kind.group == group]
 
 
 def _finding(remark: Remark, file: str) -> Diagnostic:

@@ -10,9 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-import structlog
-
-from mizzen.config import ConfigKey, ParsedFile, Severity, parse_documents
+from mizzen.config import ConfigKey, ParsedFile, parse_documents
 from mizzen.config.yaml_documents import MAX_FILE_BYTES, too_big, unreadable_file
 from mizzen.sources.listing import Listing, Stamp, list_files, stamp_of
 from mizzen.sources.watching import POLL_SECONDS, watch_files
@@ -23,8 +21,6 @@ Batch = Mapping[str, ParsedFile | None]
 _RACY_NS: Final = 100_000_000
 """A file changed this shortly before it was read may change again without its stamp showing it: file systems
 keep times to some milliseconds only. Its content is compared next time, whatever the stamp says."""
-
-_log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -221,20 +217,8 @@ class FileSource:
                 self._problems.pop(name, None)
             else:
                 self._problems[name] = parsed
-        for name, parsed in batch.items():
-            _report(name, parsed)
         return dict(batch)
 
 
 def _keys(parsed: ParsedFile) -> frozenset[ConfigKey]:
     return frozenset([each.key for each in parsed.documents] + [each.key for each in parsed.refused])
-
-
-def _report(name: str, parsed: ParsedFile | None) -> None:
-    if parsed is None:
-        _log.debug("configuration file is gone", file=name)
-        return
-    _log.debug("configuration file read", file=name, documents=len(parsed.documents))
-    for finding in parsed.diagnostics:
-        if parsed.broken and finding.severity is Severity.ERROR:
-            _log.warning("configuration file refused", reason=str(finding))

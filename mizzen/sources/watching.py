@@ -47,6 +47,7 @@ async def watch_files(
             notify = await asyncio.to_thread(_notify, places)
             batch = await asyncio.to_thread(source.settled_scan)
             if batch:
+                _log.debug("configuration files changed", files=len(batch))
                 yield batch
             if _places(source) != places:
                 continue
@@ -78,6 +79,7 @@ async def _batches(
             only = source.holding
         batch = await asyncio.to_thread(source.settled_scan, only=only)
         if batch:
+            _log.debug("configuration files changed", files=len(batch))
             yield batch
         if _places(source) != places:
             return

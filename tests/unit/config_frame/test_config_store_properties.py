@@ -94,6 +94,7 @@ def test_changes_add_up_and_nothing_is_lost_by_a_mistake(batches: list[dict[str,
     files_now: dict[str, Content] = {}
     for batch in batches:
         before = {config.key: config for config in store.configs()}
+        there = {name for name, content in files_now.items() if content is not None}
         updated, removed = apply(store, batch)
         files_now.update(batch)
         followed.update(updated)
@@ -108,7 +109,12 @@ def test_changes_add_up_and_nothing_is_lost_by_a_mistake(batches: list[dict[str,
                 for content in files_now.values()
             )
         for key in before.keys() & now.keys():
-            if before[key].spec == now[key].spec and before[key].origin.file == now[key].origin.file:
+            origin = before[key].origin
+            if (
+                before[key].spec == now[key].spec
+                and origin.file == now[key].origin.file
+                and origin.file in there
+            ):
                 assert before[key] is now[key]
 
 

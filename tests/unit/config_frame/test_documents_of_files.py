@@ -152,6 +152,16 @@ def test_directives_and_document_ends() -> None:
             SIDECAR.replace("networking.istio.io/v1", "v1") % "a",
             "v1 has no Sidecar; write networking.istio.io/v1",
         ),
+        ("apiVersion: v1\nkind: service\nmetadata: {name: a}\n", "v1 has no service; did you mean Service?"),
+        (
+            "apiVersion: v1\nkind: Endpoint\nmetadata: {name: a}\n",
+            "v1 has no Endpoint; did you mean Endpoints?",
+        ),
+        ("apiVersion: apps/v1\nkind: Service\nmetadata: {name: a}\n", "apps/v1 has no Service; write v1"),
+        (
+            "apiVersion: v1\nkind: EndpointSlice\nmetadata: {name: a}\n",
+            "v1 has no EndpointSlice; write discovery.k8s.io/v1",
+        ),
         (
             "apiVersion: networking.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: a}\n",
             "is no kind of Istio",
@@ -186,6 +196,10 @@ def test_every_served_version_is_read(version: str) -> None:
     [
         ("apps/v1", "Deployment", Severity.INFO),
         ("v1", "ConfigMap", Severity.INFO),
+        ("v1", "ServiceAccount", Severity.INFO),
+        ("v1", "PodTemplate", Severity.INFO),
+        ("v1", "Node", Severity.INFO),
+        ("rbac.authorization.k8s.io/v1", "Role", Severity.INFO),
         ("serving.knative.dev/v1", "Service", Severity.INFO),
         ("example.com/v1", "Widget", Severity.INFO),
         ("gateway.networking.k8s.io/v1", "Gateway", Severity.WARNING),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
@@ -176,7 +175,7 @@ async def test_relative_paths_are_watched(folder: Folder, monkeypatch: pytest.Mo
         await settle(watch, store, "a", "b", "c")
 
 
-async def test_without_notices_one_looks_at_intervals(
+async def test_without_notices_one_looks_now_and_then(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
@@ -194,16 +193,16 @@ async def test_without_notices_one_looks_at_intervals(
 async def test_closing_ends_the_waiting_thread_at_once(folder: Folder) -> None:
     folder.write("a.yaml", "a")
     source = folder.source()
-    source.scan()
+    waiting = asyncio.Event()
 
     async def follow() -> None:
         async for _ in source.watch(poll_seconds=NEVER):
-            pass
+            waiting.set()
 
     async with asyncio.TaskGroup() as group:
         task = group.create_task(follow())
-        await asyncio.to_thread(time.sleep, 0.05)
+        await waiting.wait()
         task.cancel()
-    # asyncio.run joins its threads: a waiting thread that stays would hold up the whole test run.
+    # asyncio.run joins its threads: one that goes on waiting would hold up the end of the program.
     async with asyncio.timeout(PATIENCE):
         await asyncio.get_running_loop().shutdown_default_executor()
