@@ -35,10 +35,14 @@ def check_redirect(redirect: HTTPRedirect, matches: Sequence[HTTPMatchRequest], 
         or redirect.derive_port is not None
     ):
         place.error("the redirect leads to where the request came; write uri, authority, scheme or port")
-    if redirect.redirect_code not in _REDIRECT_CODES:
-        # Istio lets any 3xx pass, and then makes a route without action, for which Envoy refuses all routes.
+    if redirect.redirect_code and not 300 <= redirect.redirect_code <= 399:
         (place / "redirectCode").error(
-            f"{redirect.redirect_code} is not a redirect that Envoy gives; write 301, 302, 303, 307 or 308"
+            f"{redirect.redirect_code} is not a redirect; write 301, 302, 303, 307 or 308"
+        )
+    elif redirect.redirect_code not in _REDIRECT_CODES:
+        (place / "redirectCode").warning(
+            f"Envoy cannot redirect by {redirect.redirect_code}, and the requests fail; "
+            "write 301, 302, 303, 307 or 308"
         )
     for field, text in (
         ("uri", redirect.uri),

@@ -15,16 +15,22 @@ from mizzen.config.validation.noticed_fields import NoticedFields, by_attributes
 from mizzen.config.validation.place import Place
 
 _IN_ISTIO_TOO: Final = "Istio ignores it too"
+_NOT_IN_ENVOYS_MESSAGES: Final = "the Envoy API in use has no such setting"
+_POLICIES: Final = ("spec.trafficPolicy", "spec.subsets[].trafficPolicy")
 
 UNSERVED: Final[Mapping[str, Mapping[str, str]]] = {
-    "DestinationRule": {},
+    "DestinationRule": {
+        **{
+            f"{policy}.outlierDetection.consecutiveErrors": f"{_IN_ISTIO_TOO}, for consecutive5xxErrors"
+            for policy in (*_POLICIES, *(f"{policy}.portLevelSettings[]" for policy in _POLICIES))
+        },
+        **{f"{policy}.retryBudget.budgetInterval": _NOT_IN_ENVOYS_MESSAGES for policy in _POLICIES},
+    },
     "Gateway": {
         "spec.servers[].defaultEndpoint": _IN_ISTIO_TOO,
-        "spec.servers[].tls.insecureSkipVerify": _IN_ISTIO_TOO,
     },
     "ServiceEntry": {},
     "Sidecar": {
-        "spec.ingress[].tls.insecureSkipVerify": _IN_ISTIO_TOO,
         "spec.ingress[].tls.caCertCredentialName": "it is for gateways only, in Istio too",
     },
     "VirtualService": {

@@ -452,11 +452,11 @@ WARNINGS = [
         "IST0002",
     ),
     (
-        policy("outlierDetection: {consecutiveErrors: 5}"),
-        policy("outlierDetection: {consecutive5xxErrors: 5}"),
-        T + ".outlierDetection.consecutiveErrors",
-        "consecutiveErrors is deprecated; write consecutive5xxErrors or",
-        "IST0002",
+        policy("retryBudget: {budgetInterval: 1s}"),
+        policy("retryBudget: {minRetryConcurrency: 1}"),
+        T + ".retryBudget.budgetInterval",
+        "budgetInterval takes no effect",
+        "MZ0001",
     ),
     (
         policy("loadBalancer: {localityLbSetting: {failover: [{from: a, to: b}]}}"),
@@ -529,10 +529,23 @@ def test_warnings(expect: Expect, bad: str, good: str, path: str, words: str, co
     expect("DestinationRule", bad, good, path, words, "warning", code)
 
 
-def test_a_negative_count_is_wrong_and_deprecated(validate: Validate) -> None:
+def test_a_deprecated_count_that_is_ignored(validate: Validate) -> None:
+    for block in ("trafficPolicy: {", "trafficPolicy: {portLevelSettings: [{port: {number: 80}, "):
+        ends = "}]}" if "[" in block else "}"
+        found = validate("DestinationRule", rule(f"{block}outlierDetection: {{consecutiveErrors: 5}}{ends}"))
+
+        assert [(it.severity.value, it.code) for it in found] == [
+            ("warning", "IST0002"),
+            ("warning", "MZ0001"),
+        ]
+        assert found[0].message.endswith("write consecutive5xxErrors or consecutiveGatewayErrors")
+    assert validate("DestinationRule", policy("outlierDetection: {consecutive5xxErrors: 5}")) == []
+
+
+def test_a_negative_count(validate: Validate) -> None:
     found = validate("DestinationRule", policy("outlierDetection: {consecutiveErrors: -1}"))
 
-    assert [it.severity.value for it in found] == ["error", "warning"]
+    assert [it.severity.value for it in found] == ["error", "warning", "warning"]
 
 
 def test_a_ring_size_in_two_places(validate: Validate) -> None:

@@ -237,7 +237,6 @@ def test_warnings(expect: Expect, bad: str, good: str, path: str, words: str) ->
     ("spec", "path"),
     [
         (plain("defaultEndpoint: 127.0.0.1:80"), S + ".defaultEndpoint"),
-        (tls("mode: SIMPLE, credentialName: c, insecureSkipVerify: true"), T + ".insecureSkipVerify"),
     ],
 )
 def test_fields_without_effect(expect: Expect, spec: str, path: str) -> None:

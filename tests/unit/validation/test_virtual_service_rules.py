@@ -341,10 +341,10 @@ ROUTES = [
         "the redirect leads to where the request came",
     ),
     (
-        only("redirect: {uri: /b, redirectCode: 304}"),
+        only("redirect: {uri: /b, redirectCode: 200}"),
         only("redirect: {uri: /b, redirectCode: 308}"),
         H + ".redirect.redirectCode",
-        "304 is not a redirect that Envoy gives",
+        "200 is not a redirect",
     ),
     (
         only("redirect: {scheme: ftp}"),
@@ -660,6 +660,13 @@ def test_routes(expect: Expect, bad: str, good: str, path: str, words: str) -> N
 
 
 WARNINGS = [
+    (
+        only("redirect: {uri: /b, redirectCode: 304}"),
+        only("redirect: {uri: /b, redirectCode: 303}"),
+        H + ".redirect.redirectCode",
+        "Envoy cannot redirect by 304",
+        "IST0133",
+    ),
     (
         f"{{hosts: [a.com], gateways: [g.ns.svc], {HTTP}}}",
         f"{{hosts: [a.com], gateways: [ns/g], {HTTP}}}",
