@@ -1,0 +1,125 @@
+"""Documents that claim the same thing: hosts, workloads, ports."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mizzen.config.document import Config
+from mizzen.mesh.analysis.findings import Findings, seen_together
+from mizzen.mesh.declarations import ServiceDeclaration
+from mizzen.mesh.hosts import is_wildcard
+from mizzen.mesh.registry import Registry
+from mizzen.mesh.service import Protocol, Resolution, Service
+from mizzen.mesh.sidecars import selector_of
+from mizzen.mesh.snapshot import Mesh
+from mizzen.mesh.workloads import Workload
+
+
+def find_conflicts(mesh: Mesh, findings: Findings) -> None:
+    """Find documents that stand in each other's way."""
+    _virtual_service_hosts(mesh, findings)
+    _sidecars(mesh, findings)
+    _protocols(mesh.registry, findings)
+    _tcp_ports(mesh, findings)
+
+
+def _virtual_service_hosts(mesh: Mesh, findings: Findings) -> None:
+    """IST0109: of two VirtualServices for a host, sidecars follow one only."""
+    for host, rules in mesh.virtual_service_index.mesh_hosts.under("*"):
+        if is_wildcard(host):
+            continue
+        for rule, earlier in seen_together(rules, lambda one: one.seen_by):
+            findings.error(
+                "IST0109",
+                rule.config,
+                ("spec", "hosts"),
+                f"host {host} has a VirtualService for sidecars at {earlier.config.origin} already, and only "
+                "one takes effect; put their rules into one, or delegate",
+            )
+
+
+def _sidecars(mesh: Mesh, findings: Findings) -> None:
+    """IST0110: two Sidecars for one workload; IST0111: several for a whole namespace."""
+    for namespace, configs in mesh.sidecar_index.by_namespace.items():
+        plain = [config for config in configs if selector_of(config) is None]
+        for config in plain[1:]:
+            findings.error(
+                "IST0111",
+                config,
+                ("spec",),
+                f"namespace {namespace} has a Sidecar without workloadSelector at {plain[0].origin} already, "
+                "and only the oldest takes effect; keep one",
+            )
+        chosen: dict[Workload, Config[Any]] = {}
+        for config in configs:
+            for workload in selected_workloads(mesh.registry, namespace, selector_of(config) or {}):
+                earlier = chosen.setdefault(workload, config)
+                if earlier is not config:
+                    findings.error(
+                        "IST0110",
+                        config,
+                        ("spec", "workloadSelector"),
+                        f"workload {workload.key.name} ({workload.origin}) is picked by the Sidecar at "
+                        f"{earlier.origin} too, and only one takes effect; make the selectors differ",
+                    )
+                    break
+
+
+def selected_workloads(registry: Registry, namespace: str, selector: Any) -> list[Workload]:
+    """Return the workloads of `namespace` with all labels of `selector`, sorted; none if it is empty."""
+    buckets = [registry.workloads.get((namespace, name, value)) for name, value in selector.items()]
+    if not buckets:
+        return []
+    smallest = min(buckets, key=len)
+    found = [workload for key, workload in smallest.items() if all(key in bucket for bucket in buckets)]
+    return sorted(found, key=Workload.order)
+
+
+def _protocols(registry: Registry, findings: Findings) -> None:
+    """IST0177: one host and port with different protocols."""
+    for host in registry.hosts:
+        declarations: list[ServiceDeclaration] = []
+        for service in registry.hosts.get(host) or ():
+            declarations.extend(registry.declarations.get(service.key).values())
+        declarations = [one for one in declarations if one.config.kind == "ServiceEntry"]
+        if len(declarations) < 2:
+            continue
+        declarations.sort(key=lambda one: (one.service.creation[0], one.config.name, one.config.namespace))
+        for later, earlier in seen_together(declarations, lambda one: one.service.export_to):
+            for index, port in enumerate(later.service.ports):
+                other = earlier.service.port(port.number)
+                if other is not None and other.protocol is not port.protocol:
+                    findings.warning(
+                        "IST0177",
+                        later.config,
+                        ("spec", "ports", index, "protocol"),
+                        f"port {port.number} of {host} is {port.protocol} here and {other.protocol} at "
+                        f"{earlier.config.origin}; give both one protocol",
+                    )
+
+
+def _tcp_ports(mesh: Mesh, findings: Findings) -> None:
+    """MZ0210: TCP services that nothing tells apart on the wire."""
+    by_port: dict[int, list[Service]] = {}
+    for service in mesh.registry.services.values():
+        if service.addresses or service.headless or service.resolution is Resolution.NONE:
+            continue
+        for port in service.ports:
+            # TLS is told apart by SNI, and HTTP by Host.
+            if port.protocol.is_tcp and not port.protocol.is_tls and port.protocol is not Protocol.UDP:
+                by_port.setdefault(port.number, []).append(service)
+    for number, services in by_port.items():
+        services.sort(key=lambda one: one.creation)
+        for service, earlier in seen_together(services, lambda one: one.export_to):
+            if service.hostname == earlier.hostname:
+                continue
+            for declaration in mesh.registry.declarations.get(service.key).values():
+                findings.warning(
+                    "MZ0210",
+                    declaration.config,
+                    ("spec", "ports"),
+                    f"TCP port {number} of {service.hostname} cannot be told from that of {earlier.hostname} "
+                    f"({earlier.origins[0]}), which gets all its connections unless clients capture DNS; "
+                    "give each an address, or another port",
+                )
+                break

@@ -1,0 +1,72 @@
+"""Whether a Secret holds what a gateway's TLS needs."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+
+from mizzen.config import models
+from mizzen.config.document import Config
+
+_CLIENT_CERTIFICATE_MODES: Final = frozenset(
+    {models.ServerTLSMode.MUTUAL, models.ServerTLSMode.OPTIONAL_MUTUAL}
+)
+
+
+def secret_name(credential: str, namespace: str) -> str | None:
+    """Return the name of the Secret that a credentialName of a Gateway in `namespace` means; None if it means
+    something else than a Secret of that namespace."""
+    scheme, separator, rest = credential.partition("://")
+    if not separator:
+        return credential
+    if scheme != "kubernetes":
+        return None
+    place, slash, name = rest.partition("/")
+    if not slash:
+        return rest
+    return name if place == namespace else None
+
+
+def needs_client_ca(server: models.Server) -> bool:
+    """Return whether the server checks certificates of clients against the credential's CA."""
+    tls = server.tls
+    return tls is not None and tls.mode in _CLIENT_CERTIFICATE_MODES and not tls.ca_cert_credential_name
+
+
+def credential_problem(secret: Config[Any], server: models.Server, authority: Config[Any] | None) -> str:
+    """Return what is wrong with the Secret of a server's credential; empty if nothing is.
+
+    A generic Secret has the keys cert, key and cacert, one of type kubernetes.io/tls has tls.crt, tls.key and
+    ca.crt. `authority` is the Secret `NAME-cacert`, if there is one. No content of a Secret is repeated.
+    """
+    data = secret.spec.data
+    certificate = data.get("tls.crt") or data.get("cert")
+    key = data.get("tls.key") or data.get("key")
+    if not certificate or not key:
+        return "has no certificate and key; give it tls.crt and tls.key (or cert and key)"
+    if needs_client_ca(server):
+        own = authority.spec.data if authority is not None else {}
+        found = data.get("ca.crt") or data.get("cacert") or own.get("ca.crt") or own.get("cacert")
+        if not found:
+            return (
+                "has no CA for clients' certificates; give it ca.crt, or create a Secret NAME-cacert with it"
+            )
+    return _pair_problem(certificate, key)
+
+
+def _pair_problem(certificate: bytes, key: bytes) -> str:
+    try:
+        leaf = x509.load_pem_x509_certificate(certificate).public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        return "has a certificate that is not in PEM form; correct it"
+    try:
+        private = load_pem_private_key(key, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return "has a private key that is not in PEM form, or has a password; correct it"
+    form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    if leaf.public_bytes(*form) != private.public_key().public_bytes(*form):
+        return "has a private key that is not the certificate's; put the pair that belongs together"
+    return ""

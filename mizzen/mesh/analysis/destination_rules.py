@@ -1,0 +1,62 @@
+"""DestinationRules that apply to nothing."""
+
+from __future__ import annotations
+
+from mizzen.config import models
+from mizzen.config.document import Config
+from mizzen.mesh.analysis.findings import Findings
+from mizzen.mesh.destination_rules import exported_to
+from mizzen.mesh.hosts import is_wildcard
+from mizzen.mesh.service import Resolution, Service
+from mizzen.mesh.snapshot import Mesh
+from mizzen.mesh.visibility import is_visible
+
+
+def check_destination_rules(mesh: Mesh, findings: Findings) -> None:
+    """Find rules for no known service (IST0174), and subsets without an endpoint (IST0173)."""
+    index = mesh.destination_rule_index
+    for namespace, host in index.by_host:
+        services = [
+            service
+            for _, found in mesh.registry.hosts.under(host)
+            for service in found
+            if is_visible(service.export_to, namespace)
+        ]
+        for config in index.by_host.get((namespace, host)).values():
+            if not services:
+                covered = any(True for _ in mesh.registry.hosts.covering(host))
+                if not covered:
+                    findings.warning(
+                        "IST0174",
+                        config,
+                        ("spec", "host"),
+                        f"host {host} is no known service, so the rule applies to nothing; declare the "
+                        "service, or correct the name",
+                    )
+            elif not is_wildcard(host):
+                _check_subsets(mesh, config, services, findings)
+
+
+def _check_subsets(
+    mesh: Mesh, config: Config[models.DestinationRule], services: list[Service], findings: Findings
+) -> None:
+    seen_by = exported_to(config, mesh.settings)
+    endpoints = [
+        endpoint
+        for service in services
+        if service.resolution is not Resolution.NONE and seen_by
+        for endpoint in mesh.endpoints(service)
+    ]
+    # Without any endpoint it is not the subset that is wrong.
+    if not endpoints:
+        return
+    for index, subset in enumerate(config.spec.subsets):
+        if not any(endpoint.has_labels(subset.labels) for endpoint in endpoints):
+            wanted = ", ".join(f"{key}={value}" for key, value in subset.labels.items())
+            findings.error(
+                "IST0173",
+                config,
+                ("spec", "subsets", index, "labels"),
+                f"no endpoint of {services[0].hostname} has {wanted}, so subset {subset.name} is empty "
+                "(503); correct the labels, or add an endpoint with them",
+            )

@@ -1,0 +1,64 @@
+"""Collecting findings, each with its place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
+
+from mizzen.config.diagnostics import Diagnostic, Severity
+from mizzen.config.document import Config, FieldPath
+from mizzen.mesh.visibility import HIDDEN, PUBLIC
+
+Item = TypeVar("Item")
+
+
+def path_text(path: FieldPath) -> str:
+    """Return a path as users write it: `spec.http[0].route[1]`."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+class Findings:
+    """The findings so far."""
+
+    def __init__(self) -> None:
+        self.diagnostics: list[Diagnostic] = []
+
+    def error(self, code: str, config: Config[Any], path: FieldPath, message: str) -> None:
+        """Note something that breaks traffic."""
+        self._add(Severity.ERROR, code, config, path, message)
+
+    def warning(self, code: str, config: Config[Any], path: FieldPath, message: str) -> None:
+        """Note something that is probably not meant."""
+        self._add(Severity.WARNING, code, config, path, message)
+
+    def _add(self, severity: Severity, code: str, config: Config[Any], path: FieldPath, message: str) -> None:
+        self.diagnostics.append(Diagnostic(severity, code, message, config.origin_of(*path), path_text(path)))
+
+
+def seen_together(
+    items: Iterable[Item], seen_by: Callable[[Item], frozenset[str]]
+) -> Iterator[tuple[Item, Item]]:
+    """Yield each item that some namespace sees together with an earlier one, and the first such one."""
+    first: Item | None = None
+    first_public: Item | None = None
+    first_of: dict[str, Item] = {}
+    for item in items:
+        who = seen_by(item)
+        if HIDDEN in who:
+            continue
+        if PUBLIC in who:
+            earlier = first
+        else:
+            earlier = first_public
+            for namespace in sorted(who):
+                earlier = earlier if earlier is not None else first_of.get(namespace)
+        if earlier is not None:
+            yield item, earlier
+        first = first if first is not None else item
+        if PUBLIC in who and first_public is None:
+            first_public = item
+        for namespace in who:
+            first_of.setdefault(namespace, item)

@@ -1,0 +1,187 @@
+"""Gateways that conflict, or lack what they name: hosts, ports, certificates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mizzen.config import models
+from mizzen.config.document import Config, ConfigKey, FieldPath
+from mizzen.mesh.analysis.credentials import credential_problem, needs_client_ca, secret_name
+from mizzen.mesh.analysis.findings import Findings
+from mizzen.mesh.gateways import GatewayConfig, server_hosts
+from mizzen.mesh.hosts import HostIndex
+from mizzen.mesh.service import Protocol, Service
+from mizzen.mesh.snapshot import Mesh
+from mizzen.mesh.virtual_services import MESH
+from mizzen.mesh.workloads import Workload
+
+Selector = tuple[tuple[str, str], ...]
+
+
+def check_gateways(mesh: Mesh, findings: Findings) -> None:
+    """Find what is wrong between Gateways and what they name."""
+    gateways = sorted(mesh.configs("Gateway"), key=lambda one: (one.origin, one.key))
+    _conflicting_hosts(gateways, findings)
+    _credentials(mesh, gateways, findings)
+    _service_ports(mesh, gateways, findings)
+    _virtual_service_hosts(mesh, findings)
+
+
+def _servers(config: GatewayConfig) -> Iterator[tuple[FieldPath, models.Server]]:
+    for index, server in enumerate(config.spec.servers):
+        yield ("spec", "servers", index), server
+
+
+def _selector(config: GatewayConfig) -> Selector:
+    return tuple(sorted(config.spec.selector.items()))
+
+
+def _conflicting_hosts(gateways: list[GatewayConfig], findings: Findings) -> None:
+    """IST0145: the same host on the same port of the same gateways, in two Gateways."""
+    owners: dict[tuple[Selector, int, str, tuple[str, str]], GatewayConfig] = {}
+    for config in gateways:
+        for path, server in _servers(config):
+            if server.port is None:
+                continue
+            for index, host in enumerate(server_hosts(server, config.namespace)):
+                key = (_selector(config), server.port.number, server.bind, host)
+                owner = owners.setdefault(key, config)
+                if owner is not config:
+                    findings.error(
+                        "IST0145",
+                        config,
+                        (*path, "hosts", index),
+                        f"host {host[1]} on port {server.port.number} is claimed by the Gateway at "
+                        f"{owner.origin} for the same proxies too; keep it in one of them",
+                    )
+
+
+def _credential_names(server: models.Server) -> Iterator[tuple[FieldPath, str]]:
+    tls = server.tls
+    if tls is None:
+        return
+    if tls.credential_name:
+        yield ("tls", "credentialName"), tls.credential_name
+    for index, name in enumerate(tls.credential_names):
+        yield ("tls", "credentialNames", index), name
+
+
+def _credentials(mesh: Mesh, gateways: list[GatewayConfig], findings: Findings) -> None:
+    """IST0101: no such Secret; IST0161: nothing usable in it; IST0138: one certificate in two Gateways."""
+    users: dict[tuple[Selector, str, str], GatewayConfig] = {}
+    for config in gateways:
+        for path, server in _servers(config):
+            for field, written in _credential_names(server):
+                name = secret_name(written, config.namespace)
+                if name is None:
+                    continue
+                place = (*path, *field)
+                _check_credential(mesh, config, place, server, name, findings)
+                user = users.setdefault((_selector(config), config.namespace, name), config)
+                if user is not config:
+                    findings.warning(
+                        "IST0138",
+                        config,
+                        place,
+                        f"the Gateway at {user.origin} has the same certificate on the same proxies: "
+                        "browsers reuse one HTTP/2 connection for hosts of both, and get 404; put the hosts into one "
+                        "Gateway, or use a certificate of its own",
+                    )
+
+
+def _check_credential(
+    mesh: Mesh, config: GatewayConfig, place: FieldPath, server: models.Server, name: str, findings: Findings
+) -> None:
+    secret = mesh.secret(config.namespace, name)
+    if secret is None:
+        findings.error(
+            "IST0101",
+            config,
+            place,
+            f"there is no Secret {config.namespace}/{name}; create it in the namespace of the Gateway",
+        )
+        return
+    authority = mesh.secret(config.namespace, f"{name}-cacert") if needs_client_ca(server) else None
+    problem = credential_problem(secret, server, authority)
+    if problem:
+        findings.error("IST0161", config, place, f"Secret {name} ({secret.origin}) {problem}")
+
+
+def _service_ports(mesh: Mesh, gateways: list[GatewayConfig], findings: Findings) -> None:
+    """IST0162: a port that the Service in front of the gateway does not have."""
+    if not gateways:
+        return
+    workloads: dict[tuple[str, str], list[Workload]] = {}
+    for workload in mesh.registry.workloads_by_key.values():
+        for label in workload.labels.items():
+            workloads.setdefault(label, []).append(workload)
+    for config in gateways:
+        services = _services_before(mesh, config, workloads)
+        if not services:
+            continue
+        numbers = {port.number for one in services for port in one.ports if port.protocol is not Protocol.UDP}
+        numbers |= {
+            port.target_port for one in services for port in one.ports if isinstance(port.target_port, int)
+        }
+        listed = ", ".join(str(number) for number in sorted(numbers))
+        for path, server in _servers(config):
+            if server.port is not None and server.port.number not in numbers:
+                findings.warning(
+                    "IST0162",
+                    config,
+                    (*path, "port", "number"),
+                    f"port {server.port.number} is not among those of the gateway's service "
+                    f"({services[0].origins[0]}): {listed}; add it there, or use one of them",
+                )
+
+
+def _services_before(
+    mesh: Mesh, config: GatewayConfig, workloads: Mapping[tuple[str, str], list[Workload]]
+) -> list[Service]:
+    """Return the Kubernetes Services whose endpoints are workloads that the Gateway selects."""
+    labels = config.spec.selector.items()
+    if not labels:
+        return []
+    found: dict[Service, None] = {}
+    for workload in min((workloads.get(label, []) for label in labels), key=len):
+        if workload.labels.items() >= labels:
+            for key in mesh.registry.by_address.get(workload.address):
+                service = mesh.registry.services[key]
+                if service.from_kubernetes:
+                    found[service] = None
+    return list(found)
+
+
+def _virtual_service_hosts(mesh: Mesh, findings: Findings) -> None:
+    """IST0132: a VirtualService bound to a Gateway that serves none of its hosts."""
+    served: dict[str, HostIndex[tuple[str, ...]]] = {}
+    for rule in mesh.virtual_service_index.rules.values():
+        for index, name in enumerate(rule.gateways):
+            if name == MESH:
+                continue
+            config = mesh.config(ConfigKey("Gateway", *name.split("/", 1)))
+            if config is None:
+                continue
+            if name not in served:
+                served[name] = _hosts_served(config)
+            if not any(_is_served(served[name], host, rule.config.namespace) for host in rule.hosts):
+                findings.warning(
+                    "IST0132",
+                    rule.config,
+                    ("spec", "gateways", index),
+                    f"Gateway {name} ({config.origin}) serves none of the hosts {', '.join(rule.hosts)}; add "
+                    "one to its servers, or correct the hosts",
+                )
+
+
+def _hosts_served(config: Config[Any]) -> HostIndex[tuple[str, ...]]:
+    hosts: dict[str, tuple[str, ...]] = {}
+    for _, server in _servers(config):
+        for namespace, host in server_hosts(server, config.namespace):
+            hosts[host] = (*hosts.get(host, ()), namespace)
+    return HostIndex(hosts)
+
+
+def _is_served(served: HostIndex[tuple[str, ...]], host: str, namespace: str) -> bool:
+    return any(place in ("", namespace) for _, places in served.matching(host) for place in places)

@@ -1,0 +1,202 @@
+"""Names in VirtualServices that lead nowhere: hosts, ports, subsets, gateways."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mizzen.config.document import Config, ConfigKey, FieldPath
+from mizzen.config.models import Destination, VirtualService
+from mizzen.mesh.analysis.findings import Findings
+from mizzen.mesh.destination_rules import MergedDestinationRule, MergedRules
+from mizzen.mesh.egress_imports import best_service
+from mizzen.mesh.hosts import HostIndex
+from mizzen.mesh.service import Protocol, Service
+from mizzen.mesh.snapshot import Mesh
+from mizzen.mesh.virtual_services import MESH, VirtualServiceRule
+from mizzen.mesh.visibility import is_visible
+
+
+@dataclass(frozen=True, slots=True)
+class UsedDestination:
+    """A destination that a rule names, with full host name, and where it stands."""
+
+    destination: Destination
+    config: Config[VirtualService]
+    path: FieldPath
+
+
+def destinations_of(rule: VirtualServiceRule) -> Iterator[UsedDestination]:
+    """Yield the destinations of a VirtualService where they are written; those of delegates in theirs."""
+    for http in rule.http:
+        place: FieldPath = ("spec", "http", http.index)
+        for index, weighted in enumerate(http.route.route):
+            if weighted.destination is not None:
+                path = (*place, "route", index, "destination")
+                yield UsedDestination(weighted.destination, http.config, path)
+        written = http.config.spec.http[http.index]
+        if http.route.mirror is not None and written.mirror is not None:
+            yield UsedDestination(http.route.mirror, http.config, (*place, "mirror"))
+        if written.mirrors:
+            for index, mirror in enumerate(http.route.mirrors):
+                if mirror.destination is not None:
+                    path = (*place, "mirrors", index, "destination")
+                    yield UsedDestination(mirror.destination, http.config, path)
+    for name, rules in (("tls", rule.tls), ("tcp", rule.tcp)):
+        for l4_rule in rules:
+            for index, one in enumerate(l4_rule.route.route):
+                if one.destination is not None:
+                    path = ("spec", name, l4_rule.index, "route", index, "destination")
+                    yield UsedDestination(one.destination, l4_rule.config, path)
+
+
+def check_references(mesh: Mesh, findings: Findings) -> None:
+    """Find destinations and gateways that are not there (IST0101, IST0112, MZ0211, IST0140)."""
+    subsets = _SubsetCheck(mesh)
+    for rule in mesh.virtual_service_index.rules.values():
+        for used in destinations_of(rule):
+            if used.destination.host:
+                service = _check_host(mesh, rule, used, findings)
+                subsets.check(rule, used, service, findings)
+        _check_gateways(mesh, rule, findings)
+        if MESH not in rule.gateways:
+            _check_subset_rules_beside(mesh, rule, findings)
+
+
+def _check_host(
+    mesh: Mesh, rule: VirtualServiceRule, used: UsedDestination, findings: Findings
+) -> Service | None:
+    host = used.destination.host
+    namespace = rule.config.namespace
+    hosts = mesh.registry.hosts
+    service = best_service(hosts.get(host) or (), namespace)
+    if service is None:
+        covered = any(best_service(services, namespace) for _, services in hosts.covering(host))
+        if not covered:
+            hidden = hosts.get(host)
+            reason = (
+                f"is not exported to namespace {namespace} ({hidden[0].origins[0]}); extend its exportTo"
+                if hidden
+                else "is no known service; declare it with a ServiceEntry or Service, or correct the name"
+            )
+            findings.error("IST0101", used.config, (*used.path, "host"), f"host {host} {reason}")
+        return None
+    ports = [port.number for port in service.ports if port.protocol is not Protocol.UDP]
+    listed = ", ".join(str(number) for number in ports) or "none"
+    port = used.destination.port
+    if port is not None and port.number and port.number not in ports:
+        findings.error(
+            "IST0101",
+            used.config,
+            (*used.path, "port"),
+            f"{host} ({service.origins[0]}) has no port {port.number}; its ports are: {listed}",
+        )
+    elif (port is None or not port.number) and len(ports) > 1:
+        findings.error(
+            "IST0112",
+            used.config,
+            used.path,
+            f"{host} ({service.origins[0]}) has several ports ({listed}); name one under port.number",
+        )
+    return service
+
+
+class _SubsetCheck:
+    """Looks whether a subset is defined by the DestinationRule that the clients of a rule get."""
+
+    def __init__(self, mesh: Mesh) -> None:
+        self._mesh = mesh
+        namespaces: dict[str, set[str]] = {}
+        for namespace, host in mesh.destination_rule_index.by_host:
+            namespaces.setdefault(host, set()).add(namespace)
+        self._namespaces = HostIndex(namespaces)
+
+    def check(
+        self, rule: VirtualServiceRule, used: UsedDestination, service: Service | None, findings: Findings
+    ) -> None:
+        subset = used.destination.subset
+        host = used.destination.host
+        if not subset or service is None:
+            return
+        defining = [
+            namespace
+            for namespace in sorted(self._covering(host))
+            if _defines(
+                self._mesh.destination_rule_index.rules_for(namespace, host, service.namespace), subset
+            )
+        ]
+        clients = {rule.config.namespace} | {
+            namespace for namespace in self._covering(host) if is_visible(rule.seen_by, namespace)
+        }
+        for client in sorted(clients):
+            rules = self._mesh.destination_rule_index.rules_for(client, host, service.namespace)
+            if _defines(rules, subset):
+                continue
+            path = (*used.path, "subset")
+            if not defining and not rules:
+                findings.error(
+                    "IST0101",
+                    used.config,
+                    path,
+                    f"no DestinationRule for {host} defines subset {subset}; add one, or drop the subset",
+                )
+                return
+            findings.error(*self._absent(used, path, client, rules))
+            return
+
+    def _covering(self, host: str) -> set[str]:
+        return {namespace for _, names in self._namespaces.covering(host) for namespace in names}
+
+    def _absent(
+        self, used: UsedDestination, path: FieldPath, client: str, rules: MergedRules
+    ) -> tuple[str, Config[VirtualService], FieldPath, str]:
+        host, subset = used.destination.host, used.destination.subset
+        if not rules:
+            message = (
+                f"clients in namespace {client} see no DestinationRule for {host}, so subset {subset} is "
+                "unknown to them (503); export the rule to them"
+            )
+        else:
+            message = (
+                f"clients in namespace {client} get the DestinationRule at {rules[0].configs[0].origin} for "
+                f"{host}, which has no subset {subset} (503); define it there"
+            )
+        return ("MZ0211", used.config, path, message)
+
+
+def _defines(rules: tuple[MergedDestinationRule, ...], subset: str) -> bool:
+    return any(rule.subset(subset) is not None for rule in rules)
+
+
+def _check_gateways(mesh: Mesh, rule: VirtualServiceRule, findings: Findings) -> None:
+    for index, name in enumerate(rule.gateways):
+        if name == MESH:
+            continue
+        namespace, _, short = name.partition("/")
+        if mesh.config(ConfigKey("Gateway", namespace, short)) is None:
+            findings.error(
+                "IST0101",
+                rule.config,
+                ("spec", "gateways", index),
+                f"there is no Gateway {name}; create it, or name one that exists (namespace/name)",
+            )
+
+
+def _check_subset_rules_beside(mesh: Mesh, rule: VirtualServiceRule, findings: Findings) -> None:
+    """A gateway does not follow the rules that sidecars have for a host: it routes to all of its subsets."""
+    for used in destinations_of(rule):
+        if used.destination.subset:
+            continue
+        for other in mesh.virtual_service_index.mesh_hosts.get(used.destination.host) or ():
+            if other is rule or not is_visible(other.seen_by, rule.config.namespace):
+                continue
+            if any(one.destination.subset for one in destinations_of(other)):
+                findings.warning(
+                    "IST0140",
+                    used.config,
+                    used.path,
+                    f"{used.destination.host} has subsets by the VirtualService at {other.config.origin}, "
+                    "which does not hold at this gateway: requests go to all of them; name a subset here, or bind "
+                    "that VirtualService to the gateway too",
+                )
+                break
