@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import grpc
@@ -21,24 +22,40 @@ class Connection:
     something to write, inside the task group of the stream, and there is never more than one.
     """
 
+    __slots__ = (
+        "_context",
+        "_loop",
+        "_neighbours",
+        "_on_events",
+        "_parse",
+        "_reader",
+        "_tasks",
+        "_timer",
+        "_writer",
+        "_writing",
+        "connected_at",
+        "draining",
+        "node",
+        "stream",
+    )
+
     def __init__(
         self,
         context: Any,
         stream: Stream,
         parse: Callable[[bytes], Request],
         on_events: Callable[[list[Event]], None],
-        on_quarantine: Callable[["Connection"], None],
+        neighbours: Mapping[int, "Connection"],
         node: bytes,
-        connected_at: float,
     ) -> None:
         self.stream = stream
         self.node = node
-        self.connected_at = connected_at
+        self.connected_at = time.time()
         self.draining = False
         self._context = context
         self._parse = parse
         self._on_events = on_events
-        self._on_quarantine = on_quarantine
+        self._neighbours = neighbours
         self._loop = asyncio.get_running_loop()
         self._reader: asyncio.Task[Any] | None = asyncio.current_task()
         self._tasks: asyncio.TaskGroup | None = None
@@ -46,22 +63,24 @@ class Connection:
         self._writing = False
         self._timer: asyncio.TimerHandle | None = None
 
-    async def run(self, first: Request, started: Callable[[], None], start_timeout: float) -> None:
-        """Serve the stream until the client ends it.
-
-        `started` is called when the answer to the first request is written, or after `start_timeout` seconds.
+    async def begin(self, first: Request) -> None:
+        """Answer the first request.
 
         Raises:
             BadRequest: the client broke the protocol.
         """
+        self._receive(first)
+        await self._write()
+
+    async def run(self) -> None:
+        """Serve the stream until the client ends it.
+
+        Raises:
+            BadRequest: the client broke the protocol; in a group.
+        """
         try:
             async with asyncio.TaskGroup() as self._tasks:
-                self._receive(first)
-                del first  # it holds the client's Node, which can be large
                 self.wake()
-                if self._writer is not None:
-                    await asyncio.wait((self._writer,), timeout=start_timeout)
-                started()
                 while (data := await self._context.read()) is not grpc.aio.EOF:
                     self._receive(self._parse(data))
                     await self._write()
@@ -77,7 +96,9 @@ class Connection:
         self.stream.receive(request, self._loop.time())
         self._tell()
         if self.stream.group.effective is not before:
-            self._on_quarantine(self)
+            for each in self._neighbours.values():
+                if each is not self:
+                    each.wake()  # something was refused, and is taken back from all
 
     def wake(self) -> None:
         """Send what has become due; returns at once."""

@@ -2,9 +2,11 @@
 
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
+from mizzen.xds.batch import Batch
 from mizzen.xds.resource import Resource
-from mizzen.xds.snapshot import Change, Snapshot
+from mizzen.xds.snapshot import Change, Collection, Snapshot
 
 _QUARANTINE_SIZE = 1000
 _SHARED_NAMES = 64
@@ -39,6 +41,8 @@ class Group:
         self.snapshot: Snapshot | None = None
         self.effective: Snapshot | None = None
         self._quarantine: dict[tuple[str, str, str], Quarantined] = {}
+        self._acceptable: WeakKeyDictionary[Collection, Collection | None] = WeakKeyDictionary()
+        self._good: dict[tuple[str, str], Resource] = {}
         self._names: dict[frozenset[str], frozenset[str]] = {}
         if snapshot is not None:
             self.set(snapshot)
@@ -47,6 +51,7 @@ class Group:
         """Put another snapshot in the place of the present one."""
         self.snapshot = snapshot
         self.effective = snapshot
+        self._good = {key: good for key, good in self._good.items() if snapshot.get(*key) is not None}
         for entry in list(self._quarantine.values()):
             self._replace(entry)
 
@@ -59,6 +64,8 @@ class Group:
             return change
         wanted: list[Resource] = []
         gone = list(change.removed)
+        for key in change.removed:
+            self._good.pop(key, None)
         for resource in change.changed:
             entry = self._quarantine.get((resource.type_url, resource.name, resource.version))
             if entry is None:
@@ -70,19 +77,69 @@ class Group:
         self.effective, change = (self.effective or Snapshot()).updated(wanted, gone)
         return change
 
-    def quarantine(self, resource: Resource, stand_in: Resource | None, message: str) -> None:
-        """Never send this version of this resource again; send `stand_in` instead, or nothing."""
-        if stand_in is not None and self.is_quarantined(stand_in):
-            stand_in = None
-        entry = Quarantined(resource, stand_in, message)
-        while len(self._quarantine) >= _QUARANTINE_SIZE:
+    def accepted(self, batch: Batch) -> None:
+        """A client accepted this; it is what to go back to when a later version is refused."""
+        if batch.accepted:
+            return  # the clients of a group accept the same, so this is usually so
+        batch.accepted = True
+        for resource in batch.resources:
+            self._good[resource.type_url, resource.name] = resource
+        for name in batch.removed:
+            self._good.pop((batch.type_url, name), None)
+
+    def quarantine(self, resource: Resource, message: str) -> None:
+        """Never send this version of this resource again; send the last one that was accepted, or nothing."""
+        key = resource.type_url, resource.name
+        good = self._good.get(key)
+        if good is not None and (good.version == resource.version or self.is_quarantined(good)):
+            good = None
+            del self._good[key]
+        entry = Quarantined(resource, good, message)
+        self._quarantine[(*key, resource.version)] = entry
+        while len(self._quarantine) > _QUARANTINE_SIZE:
             self._quarantine.pop(next(iter(self._quarantine)))
-        self._quarantine[resource.type_url, resource.name, resource.version] = entry
+        self._acceptable = WeakKeyDictionary()
         self._replace(entry)
+        for other in self.held:
+            # What one client accepted, another may refuse: then it cannot stand in for anything.
+            if other.stand_in is not None and self.is_quarantined(other.stand_in):
+                self.quarantine(other.resource, other.message)
+
+    def acceptable(self, collection: Collection) -> Collection:
+        """A collection without what was refused: clients may be on their way to a snapshot that was effective
+        before the refusal.
+        """
+        if not self._quarantine:
+            return collection
+        if collection not in self._acceptable:
+            self._acceptable[collection] = self._cleaned(collection)
+        cleaned = self._acceptable[collection]
+        return cleaned if cleaned is not None else collection
+
+    def _cleaned(self, collection: Collection) -> Collection | None:
+        good: list[Resource] = []
+        gone: list[str] = []
+        for entry in self._quarantine.values():
+            refused = entry.resource
+            found = (
+                collection.resources.get(refused.name) if refused.type_url == collection.type_url else None
+            )
+            if found is None or found.version != refused.version:
+                continue
+            if entry.stand_in is not None:
+                good.append(entry.stand_in)
+            else:
+                gone.append(refused.name)
+        return collection.updated(good, gone) if good or gone else None
 
     def is_quarantined(self, resource: Resource) -> bool:
         """Whether this version was refused."""
         return (resource.type_url, resource.name, resource.version) in self._quarantine
+
+    @property
+    def quarantined(self) -> bool:
+        """Whether anything was ever refused."""
+        return bool(self._quarantine)
 
     @property
     def held(self) -> tuple[Quarantined, ...]:

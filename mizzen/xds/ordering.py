@@ -76,6 +76,10 @@ class Phase(Enum):
     WARMING = "warming"
     SWITCHING = "switching"
 
+    __hash__ = (
+        object.__hash__
+    )  # members are single objects; Enum's own hash is slow, and the table is asked often
+
 
 class Arrival(Enum):
     """What moves it on."""
@@ -83,6 +87,8 @@ class Arrival(Enum):
     CHANGED = "a snapshot whose clusters were not offered yet"
     CLUSTERS_SETTLED = "clusters accepted, or overdue"
     USERS_SETTLED = "listeners and routes accepted, or overdue"
+
+    __hash__ = object.__hash__
 
 
 class Step(Enum):
@@ -133,7 +139,9 @@ class Gate:
         self._leaving: dict[_Key, float] = {}
 
     def begin(self) -> None:
-        """The client asks for clusters for the first time: nothing that refers to them may be sent before them."""
+        """The client asks for clusters for the first time: nothing that refers to them may be sent before
+        them.
+        """
         self.phase = Phase.REST
         self._offered = self._warm = self._released = None
 
@@ -152,27 +160,15 @@ class Gate:
                 self._retained.pop(key, None)
 
     def _retain(self, old: Snapshot, new: Snapshot, holds: Holds) -> None:
-        for type_url in RETAINED:
-            before, after = old.collection(type_url), new.collection(type_url)
-            if before is after:
-                continue
-            difference = after.since(before)
-            for name in difference.removed:
-                held = holds(before[name])
-                if held is not None:
-                    self._retained[type_url, name] = held
-            if self._retained:
-                for name in difference.changed:
-                    self._retained.pop((type_url, name), None)
-                    self._leaving.pop((type_url, name), None)
-
-    def refused(self, resource: Resource) -> None:
-        """The client refused a resource, so it is not kept either."""
-        key = resource.type_url, resource.name
-        kept = self._retained.get(key)
-        if kept is not None and kept.version == resource.version:
-            del self._retained[key]
-            self._leaving.pop(key, None)
+        departed, arrived = new.passage(old, RETAINED)
+        for resource in departed:
+            held = holds(resource)
+            if held is not None:
+                self._retained[held.type_url, held.name] = held
+        if self._retained:
+            for key in arrived:
+                self._retained.pop(key, None)
+                self._leaving.pop(key, None)
 
     def arrive(self, arrival: Arrival, now: float) -> bool:
         """Move on if the table says so; return whether it did."""
@@ -196,6 +192,10 @@ class Gate:
             # cluster.
             if key not in self._leaving and warm.get(*key) is None:
                 self._leaving[key] = now + self._grace
+
+    def resting_on(self, goal: Snapshot) -> bool:
+        """Whether the client was sent all of this snapshot, and nothing is kept for it besides."""
+        return self.phase is Phase.REST and self._warm is goal and not self._retained
 
     @property
     def changed(self) -> bool:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Hashable, Iterable
 from datetime import timedelta
 from inspect import isawaitable
-from typing import Any
+from typing import Any, cast
 
 import grpc
 
@@ -200,22 +200,33 @@ class Server:
                     f"{self._streams} streams are open, the most that may be",
                 )
             self._streams += 1
+            room: _Room | None = None
+            connection: Connection | None = None
+            refusal = ""
             try:
-                await self._serve(method, context)
+                room, connection = await self._admit(method, context)
+                if connection is not None:
+                    await connection.run()
             except* (wire.BadRequest, NodeRefused) as errors:
-                error = _first(errors)
-                log.warning("%s %s: refused: %s", context.peer(), method.name, error)
-                refusal = str(error)
-            else:
-                return
+                refusal = str(_first(errors))
+            except* asyncio.CancelledError:
+                if connection is None or not connection.draining:
+                    raise
+                # It was `drain`: the stream ends well, and the client connects again.
+                cast("asyncio.Task[Any]", asyncio.current_task()).uncancel()
             finally:
                 self._streams -= 1
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, refusal)
+                self._dismiss(room, connection)
+            if refusal:
+                log.warning("%s %s: refused: %s", context.peer(), method.name, refusal)
+                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, refusal)
 
         return handle
 
-    async def _serve(self, method: Method, context: Any) -> None:
-        parse = wire.parse_delta if method.delta else wire.parse_sotw
+    async def _admit(self, method: Method, context: Any) -> tuple[_Room | None, Connection | None]:
+        """Read the first request, find the group, and answer; nothing of the first request is kept after
+        that.
+        """
         timeout = self._limits.start_timeout.total_seconds()
         try:
             async with asyncio.timeout(timeout):
@@ -223,45 +234,45 @@ class Server:
         except TimeoutError:
             raise wire.BadRequest(f"no request within {timeout:g} s of the beginning of the stream") from None
         if data is grpc.aio.EOF:
-            return
-        request: wire.Request = parse(data)
+            return None, None
+        parse: Callable[[bytes], wire.Request] = wire.parse_delta if method.delta else wire.parse_sotw
+        request = parse(data)
         node = request.node
         if node is None:
             raise wire.BadRequest("the first request of a stream must have a node")
-        if node.ByteSize() > self._limits.max_node_bytes:
-            raise wire.BadRequest(
-                f"a node of {node.ByteSize()} bytes; the limit is {self._limits.max_node_bytes}"
-            )
+        limit = self._limits.max_node_bytes
+        if node.ByteSize() > limit:
+            raise wire.BadRequest(f"a node of {node.ByteSize()} bytes; the limit is {limit}")
         await self._starts.acquire()
         places = [self._starts]
-
-        def started() -> None:
-            while places:
-                places.pop().release()
-
+        # A client that is too slow to take its first answer may keep the place only so long.
+        timer = asyncio.get_running_loop().call_later(timeout, _release, places)
         try:
             room = await self._enter(node)
             try:
-                connection = self._connection(method, context, room, node, parse)
-                del node
-                await self._converse(room, connection, request, started)
-            finally:
+                stream = self._stream(method, context, room, node)
+                essential = csds.essential_node(node)
+                connection = Connection(context, stream, parse, self._tell, room.connections, essential)
+            except BaseException:
                 self._leave(room)
+                raise
+            room.connections[stream.client.number] = connection
+            self._tell([Connected(stream.client)])
+            try:
+                await connection.begin(request)
+            except BaseException:
+                self._dismiss(room, connection)
+                raise
         finally:
-            started()
+            timer.cancel()
+            _release(places)
+        return room, connection
 
-    def _connection(
-        self,
-        method: Method,
-        context: Any,
-        room: _Room,
-        node: wire.Node,
-        parse: Callable[[bytes], wire.Request],
-    ) -> Connection:
+    def _stream(self, method: Method, context: Any, room: _Room, node: wire.Node) -> Stream:
         self._numbers += 1
         client = Client(self._numbers, node.id, room.group.key, context.peer(), method.path, method.delta)
         ttl = supports_ttl(tuple(node.client_features), delta=method.delta)
-        stream = Stream(
+        return Stream(
             client,
             room.group,
             self._dialects[method.delta, ttl],
@@ -271,31 +282,12 @@ class Server:
             max_names=self._limits.max_names,
         )
 
-        def quarantined(source: Connection) -> None:
-            for each in room.connections.values():
-                if each is not source:
-                    each.wake()
-
-        return Connection(
-            context, stream, parse, self._tell, quarantined, csds.essential_node(node), time.time()
-        )
-
-    async def _converse(
-        self, room: _Room, connection: Connection, request: wire.Request, started: Callable[[], None]
-    ) -> None:
-        client = connection.stream.client
-        room.connections[client.number] = connection
-        self._tell([Connected(client)])
-        try:
-            await connection.run(request, started, self._limits.start_timeout.total_seconds())
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if not connection.draining or task is None:
-                raise
-            task.uncancel()  # it was `drain`: the stream ends well, and the client connects again
-        finally:
-            del room.connections[client.number]
-            self._tell([Disconnected(client)])
+    def _dismiss(self, room: _Room | None, connection: Connection | None) -> None:
+        if room is None or connection is None:
+            return
+        del room.connections[connection.stream.client.number]
+        self._leave(room)
+        self._tell([Disconnected(connection.stream.client)])
 
     def _tell(self, events: list[Event]) -> None:
         if self._on_event is None:
@@ -353,6 +345,11 @@ class Server:
         del self._rooms[room.group.key]
         if self._on_group_empty is not None:
             self._on_group_empty(room.group.key)
+
+
+def _release(places: list[asyncio.Semaphore]) -> None:
+    while places:
+        places.pop().release()
 
 
 def _first(errors: BaseExceptionGroup[Any]) -> BaseException:

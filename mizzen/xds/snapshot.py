@@ -20,6 +20,9 @@ once.
 
 _MODULUS = 1 << 96
 
+Passage = tuple[tuple[Resource, ...], tuple[tuple[str, str], ...]]
+"""What went, and the keys of what came or changed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -222,10 +225,11 @@ def _touched(new: Collection, old: Collection) -> set[str] | None:
 class Snapshot:
     """Everything that one group of clients is to be given; immutable."""
 
-    __slots__ = ("_collections",)
+    __slots__ = ("__weakref__", "_collections", "_passages")
 
     def __init__(self, collections: Mapping[str, Collection] | None = None) -> None:
         self._collections = dict(collections or {})
+        self._passages: WeakKeyDictionary[Snapshot, Passage] = WeakKeyDictionary()
 
     @classmethod
     def of(cls, resources: Iterable[Resource]) -> "Snapshot":
@@ -252,6 +256,25 @@ class Snapshot:
     def get(self, type_url: str, name: str) -> Resource | None:
         """One resource, or None."""
         return self.collection(type_url).resources.get(name)
+
+    def passage(self, old: "Snapshot", type_urls: Iterable[str]) -> Passage:
+        """What went since `old`, and the keys of what came or changed, of these types; found once for all
+        clients.
+
+        Always ask for the same types.
+        """
+        found = self._passages.get(old)
+        if found is None:
+            departed: list[Resource] = []
+            arrived: list[tuple[str, str]] = []
+            for type_url in type_urls:
+                before, after = old.collection(type_url), self.collection(type_url)
+                if before is not after:
+                    difference = after.since(before)
+                    departed += [before[name] for name in difference.removed]
+                    arrived += [(type_url, name) for name in difference.changed]
+            found = self._passages[old] = (tuple(departed), tuple(arrived))
+        return found
 
     def __iter__(self) -> Iterator[Resource]:
         for collection in self._collections.values():

@@ -11,17 +11,18 @@ A response is made when the transport is ready to send it, so it holds the newes
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 from typing import Final
 
 from mizzen.xds import rejection
-from mizzen.xds.batch import Dialect
+from mizzen.xds.batch import Batch, Dialect
 from mizzen.xds.channel import Channel, Refusal
 from mizzen.xds.events import Acked, Client, Event, Rejected, Stuck, Subscribed
 from mizzen.xds.group import Group
 from mizzen.xds.ordering import USERS, Arrival, Gate, MakeBeforeBreak, Phase, Policy
 from mizzen.xds.outstanding import Outstanding, Verdict
 from mizzen.xds.resource import Resource
-from mizzen.xds.snapshot import Collection
+from mizzen.xds.snapshot import Collection, Snapshot
 from mizzen.xds.subscription import Fallback, Subscription
 from mizzen.xds.type_urls import CLUSTER, short_name
 from mizzen.xds.wire import BadRequest, Request
@@ -82,9 +83,13 @@ class Stream:
         self._users: list[Channel] = []
         self._only_type = only_type
         self._max_names = max_names
-        ordered = isinstance(policy, MakeBeforeBreak) and only_type is None
-        self._gate = Gate(policy.grace) if ordered and isinstance(policy, MakeBeforeBreak) else None
+        self._gate: Gate | None = None
+        if isinstance(policy, MakeBeforeBreak) and only_type is None:
+            self._gate = Gate(policy.grace)
         self._nonces = 0
+        # Nothing is due while this is the goal, until then: most questions are asked for nothing.
+        self._quiet_goal: Snapshot | None = None
+        self._quiet_until = inf
         self._events: list[Event] = []
 
     @property
@@ -105,6 +110,7 @@ class Stream:
         Raises:
             BadRequest: it breaks the protocol.
         """
+        quiet, self._quiet_goal = self._quiet_goal, None
         channel = self._channel(request.type_url)
         subscription = channel.subscription
         before = (subscription.names, subscription.wildcard)
@@ -115,10 +121,23 @@ class Stream:
             return
         if verdict is Verdict.ACK:
             batch, nonce = outstanding.batch, outstanding.nonce
+            self.group.accepted(batch)
             waited = now - channel.sent_at
             self._events.append(Acked(self.client, channel.type_url, batch.version, nonce, waited))
+            if quiet is not None and self._stays_quiet(channel, quiet):
+                self._quiet_goal = quiet
         elif verdict is Verdict.NACK and request.error is not None:
             self._rejected(channel, outstanding, request.error.message, now)
+
+    def _stays_quiet(self, channel: Channel, goal: Snapshot) -> bool:
+        """Whether an ACK was all that was missing: no need to look for what might be due, and that is most
+        ACKs.
+        """
+        if goal is not self.group.effective or channel.isolation or channel.subscription.owes:
+            return False
+        if self._gate is not None and not self._gate.resting_on(goal):
+            return False
+        return channel.subscription.sent is goal.collection(channel.type_url)
 
     def _channel(self, type_url: str) -> Channel:
         if self._only_type is not None:
@@ -161,14 +180,8 @@ class Stream:
             subscription.rejected(outstanding, blamed)
         else:
             subscription.given_up(outstanding)
-        accepted = subscription.accepted
         for name in blamed:
-            stand_in = accepted.get(name) if accepted is not None else None
-            if stand_in is not None and stand_in.version == suspects[name].version:
-                stand_in = None
-            self.group.quarantine(suspects[name], stand_in, message)
-            if self._gate is not None:
-                self._gate.refused(suspects[name])
+            self.group.quarantine(suspects[name], message)
         version = outstanding.batch.version
         channel.refusal = Refusal(message, version, tuple(sorted(blamed or suspects)), now)
         self._events.append(
@@ -188,12 +201,21 @@ class Stream:
     def poll(self, now: float) -> Response | None:
         """The next response; None if there is none now."""
         goal = self.group.effective
-        if goal is None:
+        if goal is None or (goal is self._quiet_goal and now < self._quiet_until):
             return None
         self._look_at_the_clock(now)
-        gate = self._gate
-        if gate is None:
-            return self._next(now, self._ranked, lambda type_url: goal.collection(type_url))
+        if self._gate is None:
+            response = self._next(now, self._ranked, goal.collection)
+        else:
+            response = self._next_in_order(self._gate, goal, now)
+        if response is None:
+            self._quiet_goal = goal
+            self._quiet_until = self._next_deadline()
+        else:
+            self._quiet_goal = None
+        return response
+
+    def _next_in_order(self, gate: Gate, goal: Snapshot, now: float) -> Response | None:
         gate.aim(goal, now, self._holds)
         clusters = self.channels.get(CLUSTER)
         while True:
@@ -204,7 +226,7 @@ class Stream:
             response = self._next(now, self._suppliers, gate.target)
             if response is not None:
                 return response
-            if not (clusters is not None and clusters.waiting):
+            if gate.phase is Phase.WARMING and not (clusters is not None and clusters.waiting):
                 gate.arrive(Arrival.CLUSTERS_SETTLED, now)
             response = self._next(now, self._users, gate.target)
             if response is not None:
@@ -234,6 +256,10 @@ class Stream:
             target = target_of(channel.type_url)
             if target is None:
                 continue
+            subscription = channel.subscription
+            plain = not channel.isolation and channel.beat_at is None and not self.group.quarantined
+            if plain and target is subscription.sent and not subscription.owes:
+                continue  # as most often
             batch = channel.due(self._allowed(channel, target), self.fallback, self.dialect, now)
             while batch is None and channel.isolation:
                 channel.isolation.accepted()  # nothing is left of that part: on to the next
@@ -242,7 +268,7 @@ class Stream:
                 continue
             target = self._allowed(channel, target)
             if channel.type_url == CLUSTER and self._only_type is None:
-                self._void_children(channel, target)
+                self._void_children(channel, batch, target)
             self._nonces += 1
             nonce = format(self._nonces, "x")
             data = batch.encode(self.dialect, nonce)
@@ -251,6 +277,7 @@ class Stream:
         return None
 
     def _allowed(self, channel: Channel, target: Collection) -> Collection:
+        target = self.group.acceptable(target)
         if not channel.isolation:
             return target
         return channel.isolation.allowed(target, channel.subscription.accepted)
@@ -261,31 +288,37 @@ class Stream:
         overdue = channel.overdue and channel.subscription.outstanding is not None
         return (self.policy.stuck_timeout if overdue else self.policy.warm_timeout).total_seconds()
 
-    def _void_children(self, channel: Channel, target: Collection) -> None:
+    def _void_children(self, channel: Channel, batch: Batch, target: Collection) -> None:
         """ "Resource warming": what a changed cluster waits for must arrive after it, though it did not
         change.
         """
         sent = channel.subscription.sent
         if sent is None:
-            return
-        changed = set(target.since(sent).changed) | channel.subscription.owed
+            changed = {resource.name for resource in batch.resources}
+        else:
+            changed = set(target.since(sent).changed) | channel.subscription.owed
         for name in changed:
             resource = target.get(name)
             for type_url, child in resource.children if resource is not None else ():
                 # Also for a type that is not asked for yet: a reconnecting client may first speak of its
                 # clusters, and then claim to have the endpoints.
-                self._channel(type_url).subscription.voided.add(child)
+                if sent is not None or self._sent(type_url) is not None:
+                    self._channel(type_url).subscription.voided.add(child)
 
     # The clock
 
     @property
     def deadline(self) -> float | None:
-        """When `poll` must be called though nothing happened."""
+        """When `poll` must be called though nothing happened; None for never."""
+        deadline = self._quiet_until if self._quiet_goal is not None else self._next_deadline()
+        return deadline if deadline < inf else None
+
+    def _next_deadline(self) -> float:
         times = [each.deadline for each in self._ranked if each.deadline is not None and not each.overdue]
         times += [each.beat_at for each in self._ranked if each.beat_at is not None and not each.waiting]
         if self._gate is not None and self._gate.deadline is not None:
             times.append(self._gate.deadline)
-        return min(times, default=None)
+        return min(times, default=inf)
 
     def _look_at_the_clock(self, now: float) -> None:
         for channel in self._ranked:

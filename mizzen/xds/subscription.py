@@ -164,12 +164,15 @@ class Subscription:
         """The client refused a response. The caller leads it to a collection without the culprits, and the
         rest is sent again: Envoy applies either all but the culprits or nothing, and does not say which.
         """
-        names = {r.name for r in outstanding.batch.resources}.union(outstanding.batch.removed)
         self.sent = outstanding.before
         self.everything_owed |= outstanding.owed_all and self.wildcard
-        if not self.full_state or outstanding.owed:
-            self.owed |= (names | outstanding.owed) - culprits
-            self.owed |= {name for name in culprits if name in self.names and not self._has(name)}
+        if self.full_state and not outstanding.owed:
+            return
+        said = {r.name for r in outstanding.batch.resources}.union(
+            outstanding.batch.removed, outstanding.owed
+        )
+        again = said - culprits | {name for name in culprits if name in self.names and not self._has(name)}
+        self.owed |= {name for name in again if self.wildcard or name in self.names}
 
     def given_up(self, outstanding: Outstanding) -> None:
         """The client refused a response, and there is nothing that could be sent in its place."""
@@ -179,6 +182,11 @@ class Subscription:
         return self.accepted is not None and self.accepted.find(name) is not None
 
     # What the client is owed
+
+    @property
+    def owes(self) -> bool:
+        """Whether something must be said although the client was brought to the newest state."""
+        return bool(self.owed or self.voided or self.everything_owed)
 
     def due(self, target: Collection, fallback: Fallback | None = None) -> Batch | None:
         """What brings the client to `target`; None if there is nothing to say ("When to send an update")."""
@@ -238,6 +246,8 @@ class Subscription:
                     same.add(name)
             self.owed -= same
             self.sent = target
+            if not self.owed:
+                self.accepted = target
 
     def _full(
         self, target: Collection, difference: Difference | None, fallback: Fallback | None
@@ -260,7 +270,8 @@ class Subscription:
         self, target: Collection, difference: Difference | None, fallback: Fallback | None
     ) -> Batch | None:
         """Only what is new. In state of the world nothing can be deleted ("Deleting Resources")."""
-        if self.everything_owed and not (self.owed - target.keys()):
+        gone = difference is not None and self.delta and bool(difference.removed)
+        if self.everything_owed and not gone and not (self.owed - target.keys()):
             everything = target.everything
             # An empty answer to the wildcard tells an incremental client that there is nothing to wait for.
             return everything if everything.resources or self.delta else None
@@ -274,6 +285,7 @@ class Subscription:
             found += target.resources.values()
         elif difference is not None:
             found += [r for name, r in difference.changed.items() if self._wants(name, target, None)]
+        if difference is not None:
             removed += [name for name in difference.removed if self._wants(name, target, self.sent)]
         for name in self.owed:
             resource = target.find(name)
@@ -284,8 +296,8 @@ class Subscription:
             else:
                 found.append(resource)
         resources = _distinct(found)
-        gone = tuple(dict.fromkeys(removed)) if self.delta else ()
-        return Batch(self.type_url, target.version, resources, gone) if resources or gone else None
+        names = tuple(dict.fromkeys(removed)) if self.delta else ()
+        return Batch(self.type_url, target.version, resources, names) if resources or names else None
 
     def _covers(self, difference: Difference) -> bool:
         if self.wildcard:
