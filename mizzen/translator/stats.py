@@ -30,15 +30,22 @@ _KEPT_SUFFIXES: Final = (
 )
 """The totals of each cluster, listener and HTTP connection manager."""
 
-_TAGS: Final = (
-    ("cluster_name", r"^cluster\.((.+?);\.)"),
-    ("cluster_name", r"^cluster\.((xds-grpc)\.)"),
-    ("http_conn_manager_prefix", r"^http\.((.+?);\.)"),
-    ("listener_address", r"^listener\.(((?:[_.\[\]:a-fA-F0-9]+|[\w]+))\.)"),
-    ("response_code_class", r"_rq(_(\dxx))$"),
-    ("response_code", r"_rq(_(\d{3}))$"),
+_OWN_TAGS: Final = (
+    ("envoy.cluster_name", r"^cluster\.(([^;]+);\.)"),
+    ("envoy.cluster_name", r"^cluster\.((xds-grpc)\.)"),
+    ("envoy.http_conn_manager_prefix", r"^http\.(([^;]+);\.)"),
+    ("envoy.http_conn_manager_prefix", r"^http\.((admin)\.)"),
 )
-"""Names become labels where Istio's do: the semicolon ends a cluster's name, which may hold dots."""
+"""Labels whose values may hold dots: a semicolon ends them, in the names that we give, as in Istio's."""
+
+_BUILT_IN_TAGS: Final = (
+    "envoy.listener_address",
+    "envoy.response_code",
+    "envoy.response_code_class",
+    "envoy.rds_route_config",
+    "envoy.worker_id",
+)
+"""Labels that Envoy tells by itself, far faster than by a regular expression of ours."""
 
 
 def apply_stats_preset(bootstrap: Any, preset: StatsPreset) -> None:
@@ -49,8 +56,10 @@ def apply_stats_preset(bootstrap: Any, preset: StatsPreset) -> None:
     """
     config = bootstrap.stats_config
     config.use_all_default_tags.value = False
-    for tag, regex in _TAGS:
+    for tag, regex in _OWN_TAGS:
         config.stats_tags.add(tag_name=tag, regex=regex)
+    for tag in _BUILT_IN_TAGS:
+        config.stats_tags.add(tag_name=tag)
     bootstrap.deferred_stat_options.enable_deferred_creation_stats = True
     if preset == "full":
         return
