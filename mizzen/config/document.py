@@ -59,8 +59,10 @@ class Config(Generic[Spec]):
     Compared and hashed by identity: an unchanged document keeps its object over a reload, and everything
     computed from it is remembered by that identity. Its place is no part of its value: `origin` and `lines`
     follow the document when it moves within its file, so ask for them when they are shown, and put no line
-    into what is remembered. `spec` is the typed `spec` of an Istio kind; for a Kubernetes kind it is the typed
-    document without apiVersion, kind and metadata.
+    into what is remembered.
+
+    `spec` is the typed `spec` of an Istio kind; for a Kubernetes kind it is the typed document without
+    apiVersion, kind and metadata.
     """
 
     api_version: str

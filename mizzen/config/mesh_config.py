@@ -31,7 +31,7 @@ from mizzen.config.models.types import Bool, Duration, Int32, IstioEnum
 from mizzen.config.proxy_config import ProxyConfig
 from mizzen.config.scalars import describe
 from mizzen.config.schema_errors import place, schema_diagnostics
-from mizzen.config.schema_fields import nearest_field, unknown_fields
+from mizzen.config.schema_fields import fields_of, nearest_field, unknown_fields
 from mizzen.config.yaml_tree import Tree, YamlError, trees
 
 
@@ -324,6 +324,12 @@ def _without_one(content: Any, path: tuple[str | int, ...]) -> Any:
             return {key: value for key, value in content.items() if key != step}
         return {k: _without_one(v, tuple(rest)) if k == step else v for k, v in content.items()}
     return [_without_one(v, tuple(rest)) if i == step else v for i, v in enumerate(content)]
+
+
+def looks_like_mesh_config(content: Mapping[str, Any]) -> bool:
+    """Tell whether a document has only fields of MeshConfig."""
+    known = fields_of(MeshConfig)
+    return bool(content) and all(field in known or field in UNSERVED_FIELDS for field in content)
 
 
 def is_mesh_config_map(name: str, content: Mapping[str, Any]) -> bool:

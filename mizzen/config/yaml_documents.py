@@ -21,7 +21,7 @@ from mizzen.config.diagnostics import Diagnostic, Origin, Severity
 from mizzen.config.document import ConfigKey, Document, FieldPath
 from mizzen.config.kinds import KINDS, UNSERVED, Kind
 from mizzen.config.lines import DocumentLines
-from mizzen.config.mesh_config import is_mesh_config_map
+from mizzen.config.mesh_config import is_mesh_config_map, looks_like_mesh_config
 from mizzen.config.names import namespace_error, object_name_error
 from mizzen.config.scalars import describe, shortened
 from mizzen.config.schema_errors import place
@@ -157,6 +157,9 @@ _STATED: Final = {
 }
 """What every document must state, with an example."""
 
+_OF_OBJECTS: Final = ("apiVersion", "kind", "metadata", "spec")
+"""Fields of which a document of Kubernetes has at least one, however incomplete it is."""
+
 
 @dataclass(slots=True)
 class _Reader:
@@ -192,7 +195,12 @@ class _Reader:
             value = content.get(name)
             if not isinstance(value, str) or not value:
                 wrong = "is missing" if not value else f"must be a string; not {describe(value)}"
-                self._unidentified(findings, f"{wrong}; write for example `{right}`", lines, (name,))
+                cure = f"write for example `{right}`"
+                if not value and looks_like_mesh_config(content):
+                    cure = "if this is the MeshConfig, keep it elsewhere and give it by --mesh-config"
+                elif not value and not any(key in content for key in _OF_OBJECTS):
+                    cure += ", or keep files that are no documents of a mesh elsewhere"
+                self._unidentified(findings, f"{wrong}; {cure}", lines, (name,))
                 return
         kind: str = content["kind"]
         if kind.endswith("List") and isinstance(content.get("items"), list):
@@ -310,7 +318,7 @@ class _Reader:
             served = " or ".join(KINDS[kind].api_versions)
             given = shortened(str(content["apiVersion"]))
             self._misnamed(f"{given} has no {kind}; write {served}", lines, "apiVersion")
-        elif group.endswith("istio.io"):
+        elif group in _ISTIO_GROUPS:
             close = nearest(kind, istio)
             hint = f"did you mean {close}?" if close else f"known are {', '.join(istio)}"
             self._misnamed(f"{shortened(kind)} is no kind of Istio; {hint}", lines, "kind")
@@ -332,6 +340,9 @@ class _Reader:
 
 
 _ISTIO_KINDS: Final = frozenset(kind.name for kind in KINDS.values() if kind.group.endswith(".istio.io"))
+_ISTIO_GROUPS: Final = frozenset(
+    {group for group, _ in UNSERVED if group.endswith(".istio.io")} | {kind.group for kind in KINDS.values()}
+) - {"", "discovery.k8s.io"}
 _FOREIGN_GROUPS: Final = frozenset(
     {"gateway.networking.k8s.io", "networking.k8s.io", "gateway.envoyproxy.io"}
 )

@@ -94,7 +94,7 @@ def test_changes_add_up_and_nothing_is_lost_by_a_mistake(batches: list[dict[str,
     files_now: dict[str, Content] = {}
     for batch in batches:
         before = {config.key: config for config in store.configs()}
-        there = {name for name, content in files_now.items() if content is not None}
+        files_before = dict(files_now)
         updated, removed = apply(store, batch)
         files_now.update(batch)
         followed.update(updated)
@@ -103,19 +103,21 @@ def test_changes_add_up_and_nothing_is_lost_by_a_mistake(batches: list[dict[str,
         now = {config.key: config for config in store.configs()}
         assert now == followed
         for key in removed:
-            # Only what no file shows any more is removed, and only by a file that can be believed.
-            assert not any(
-                isinstance(content, tuple) and any(doc.name == key.name for doc in content)
-                for content in files_now.values()
-            )
+            # Only what no file shows any more is removed.
+            assert not any(shows(content, key) for content in files_now.values())
         for key in before.keys() & now.keys():
-            origin = before[key].origin
+            file = before[key].origin.file
             if (
                 before[key].spec == now[key].spec
-                and origin.file == now[key].origin.file
-                and origin.file in there
+                and file == now[key].origin.file
+                and shows(files_before.get(file), key)
+                and shows(files_now.get(file), key)
             ):
                 assert before[key] is now[key]
+
+
+def shows(content: Content, key: ConfigKey) -> bool:
+    return isinstance(content, tuple) and any(doc.name == key.name for doc in content)
 
 
 @given(st.lists(st.dictionaries(files, any_content, min_size=1)))
