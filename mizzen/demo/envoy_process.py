@@ -78,7 +78,7 @@ class EnvoyProcess:
                 str(concurrency),
                 "--log-level",
                 "warning",
-                # As Istio does: that some fields of the API are deprecated is no news for whoever reads this log.
+                # As Istio does: fields of the API that are deprecated are no news for whoever reads this log.
                 "--component-log-level",
                 "misc:error",
             ],
