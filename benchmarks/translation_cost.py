@@ -1,0 +1,51 @@
+"""(d) What a cold translation costs for each service, in meshes of different size."""
+
+from __future__ import annotations
+
+import gc
+import time
+
+import mizzen
+from benchmarks.documents import files
+from mizzen.config import ConfigStore, MeshConfig, parse_documents
+from mizzen.mesh.snapshot import Mesh
+from mizzen.translator.translation import Translation
+
+SIZES = (100, 1_000, 10_000)
+
+
+def node(number: int = 0, namespace: str = "namespace-1") -> dict[str, object]:
+    """The node of a sidecar that belongs to no service."""
+    return {
+        "id": f"sidecar~10.250.{number // 250}.{number % 250 + 1}~client-{number}.{namespace}"
+        f"~{namespace}.svc.cluster.local",
+        "metadata": {"NAMESPACE": namespace, "LABELS": {"app": "client"}},
+    }
+
+
+def mesh_of(services: int) -> Mesh:
+    """A mesh of so many services."""
+    store = ConfigStore()
+    store.apply({name: parse_documents(content, name) for name, content in files(services)})
+    return Mesh.build(store.configs(), MeshConfig())
+
+
+def cold_translation(services: int, rounds: int) -> tuple[float, int]:
+    """Seconds of processor time for everything that one sidecar is sent, the best of `rounds`; its bytes."""
+    mesh = mesh_of(services)
+    proxy = mizzen.Proxy.from_node(node())
+    best, size = float("inf"), 0
+    for _ in range(rounds):
+        translation = Translation(mesh)
+        gc.collect()
+        before = time.process_time()
+        resources = translation.resources(proxy)
+        best = min(best, time.process_time() - before)
+        size = sum(len(resource.value) for held in resources.values() for resource in held.values())
+    return best, size
+
+
+def measure() -> list[tuple[int, float, int]]:
+    """(services, seconds, bytes) for each size; the first translation of the process is not counted."""
+    cold_translation(100, 1)
+    return [(services, *cold_translation(services, 3)) for services in SIZES]
