@@ -73,8 +73,9 @@ def _type_status(
 def state_of(client: xds.ClientStatus, held: xds.TypeStatus) -> str:
     """Return ACKED, PENDING, REJECTED, STUCK or NOT_SENT.
 
-    REJECTED holds for as long as something is wanted that Envoy refused, though it may have accepted the last
-    response, from which the offender was left out.
+    A proxy that came back and holds everything already is sent nothing, and counts as ACKED. REJECTED holds
+    for as long as something is wanted that Envoy refused, though it may have accepted the last response, from
+    which the offender was left out.
     """
     refused = any(
         entry.resource.type_url == held.type_url and (held.wildcard or entry.resource.name in held.names)
@@ -86,7 +87,7 @@ def state_of(client: xds.ClientStatus, held: xds.TypeStatus) -> str:
         return "STUCK"
     if held.pending:
         return "PENDING"
-    if not held.responses:
+    if not held.responses and not held.synced:
         return "NOT_SENT"
     # Listeners and routes that wait for clusters to become warm have news that is not sent yet.
     return "ACKED" if held.synced or client.phase == "rest" else "PENDING"

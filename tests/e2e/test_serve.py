@@ -1,0 +1,435 @@
+"""`mizzen serve` as people run it: with real Envoys, and in bad situations."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import socket
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import httpx
+import pytest
+from envoy.service.discovery.v3 import discovery_pb2
+
+from mizzen.demo.child_process import ChildProcess
+from tests.e2e.live_mesh import GATEWAY_PORT, SERVICE_PORT, LiveMesh, eventually, free_port
+
+ADS = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
+CDS = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
+NODE = "sidecar~10.0.0.7~reviews-v1.default~default.svc.cluster.local"
+
+GATEWAY = {
+    "apiVersion": "networking.istio.io/v1",
+    "kind": "Gateway",
+    "metadata": {"name": "ingress", "namespace": "default"},
+    "spec": {
+        "selector": {"istio": "ingressgateway"},
+        "servers": [{"port": {"number": GATEWAY_PORT, "name": "http", "protocol": "HTTP"}, "hosts": ["*"]}],
+    },
+}
+
+
+@pytest.fixture
+async def mesh(tmp_path: Path) -> AsyncIterator[LiveMesh]:
+    async with LiveMesh(tmp_path) as running:
+        yield running
+
+
+async def mizzen(*arguments: str) -> tuple[int, str, str]:
+    """Run a command; return its exit code, standard output and standard error."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "mizzen",
+        *arguments,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()
+
+
+async def first_answer(
+    address: str, node_id: str, credentials: Any = None
+) -> discovery_pb2.DeltaDiscoveryResponse:
+    """Ask for all clusters as an Envoy would; return the first response."""
+    channel = (
+        grpc.aio.secure_channel(address, credentials) if credentials else grpc.aio.insecure_channel(address)
+    )
+    async with channel:
+        stream = channel.stream_stream(
+            ADS,
+            request_serializer=discovery_pb2.DeltaDiscoveryRequest.SerializeToString,
+            response_deserializer=discovery_pb2.DeltaDiscoveryResponse.FromString,
+        )()
+        request = discovery_pb2.DeltaDiscoveryRequest(type_url=CDS)
+        request.node.id = node_id
+        await stream.write(request)
+        return await asyncio.wait_for(stream.read(), 10)
+
+
+@pytest.mark.envoy
+async def test_a_rejection_is_shown_with_envoys_words_and_the_line_of_yaml(mesh: LiveMesh) -> None:
+    address = mesh.network.address(2)
+    with socket.socket() as occupant:
+        occupant.bind((address, GATEWAY_PORT))
+        occupant.listen()
+        written = mesh.write("gateway.yaml", {**GATEWAY, "spec": _bound(address)})
+        await mesh.gateway()
+
+        async def rejected() -> bool:
+            return bool((await mesh.status())["rejections"])
+
+        await eventually(rejected, "the listener is rejected")
+        status = await mesh.status()
+        [rejection] = status["rejections"]
+        assert rejection["proxy"] == "ingress.default"
+        assert rejection["type"] == "LDS"
+        assert "cannot bind" in rejection["message"]
+        [resource] = rejection["resources"]
+        assert any(re.fullmatch(re.escape(str(written)) + r":\d+", place) for place in resource["origins"])
+        [proxy] = status["proxies"]
+        assert proxy["types"]["LDS"]["state"] == "REJECTED"
+        assert proxy["types"]["CDS"]["state"] == "ACKED"
+
+        code, out, _ = await mizzen("status", "--admin", mesh.admin, "--fail-on-rejected")
+        assert code == 1
+        assert "cannot bind" in out
+        assert str(written) in out
+        assert mesh.log().count("a proxy rejected what it was sent") == 1
+        metrics = (await mesh.http.get(f"http://{mesh.admin}/metrics")).text
+        assert 'mizzen_xds_rejected_total{type="LDS"} 1.0' in metrics
+
+
+def _bound(address: str) -> dict[str, Any]:
+    server = {**GATEWAY["spec"]["servers"][0], "bind": address}  # type: ignore[index]
+    return {**GATEWAY["spec"], "servers": [server]}  # type: ignore[dict-item]
+
+
+@pytest.mark.envoy
+async def test_calls_go_on_while_a_document_is_invalid_and_follow_it_when_mended(
+    mesh: LiveMesh,
+) -> None:
+    await mesh.workload("reviews", version="v1")
+    caller = await mesh.client()
+    await caller.eventually("http://reviews:9080/", lambda answer: answer.json()["version"] == "v1")
+    rules = {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "VirtualService",
+        "metadata": {"name": "reviews"},
+        "spec": {"hosts": ["reviews"], "http": [{"directResponse": {"status": 418}}]},
+    }
+    written = mesh.write("rules.yaml", rules)
+    await caller.eventually("http://reviews:9080/", lambda answer: answer.status_code == 418)
+
+    mesh.write("rules.yaml", {**rules, "spec": {"hosts": ["reviews"], "http": [{"direktResponse": {}}]}})
+
+    async def refused() -> bool:
+        return bool((await mesh.status())["configuration"]["refused"])
+
+    await eventually(refused, "the document is refused")
+    assert (await caller.get("http://reviews:9080/")).status_code == 418
+    [document] = (await mesh.status())["configuration"]["refused"]
+    assert document["document"] == "VirtualService/default/reviews"
+    assert document["in_force"].startswith(str(written))
+    assert "directResponse" in document["findings"][0]["message"], "the nearest name is offered"
+    code, out, _ = await mizzen("status", "--admin", mesh.admin)
+    assert code == 0
+    assert f"{written}:" in out
+
+    mended = {"hosts": ["reviews"], "http": [{"directResponse": {"status": 200}}]}
+    mesh.write("rules.yaml", {**rules, "spec": mended})
+    await caller.eventually("http://reviews:9080/", lambda answer: answer.status_code == 200)
+    assert (await mesh.status())["configuration"]["refused"] == []
+
+
+@pytest.mark.envoy
+async def test_proxies_keep_all_they_have_when_the_folder_or_the_server_goes(mesh: LiveMesh) -> None:
+    await mesh.workload("reviews", version="v1")
+    caller = await mesh.client()
+    url = "http://reviews:9080/"
+    await caller.eventually(url, lambda answer: answer.status_code == 200)
+
+    away = mesh.config.with_name("away")
+    mesh.config.rename(away)
+
+    async def noticed() -> bool:
+        findings = (await mesh.status())["configuration"]["findings"]
+        return any(finding["severity"] == "error" for finding in findings)
+
+    await eventually(noticed, "the vanished folder is an error in the status")
+    assert (await caller.get(url)).status_code == 200
+    away.rename(mesh.config)
+
+    async def well() -> bool:
+        return (await mesh.status())["configuration"]["errors"] == 0
+
+    await eventually(well, "the folder is back")
+
+    assert mesh.control_plane is not None
+    await mesh.control_plane.stop()
+    assert (await caller.get(url)).status_code == 200
+    await mesh.start_control_plane()
+
+    async def back() -> bool:
+        proxies = (await mesh.status())["proxies"]
+        return bool(proxies) and all(
+            held["state"] == "ACKED" for proxy in proxies for held in proxy["types"].values()
+        )
+
+    await eventually(back, "the proxy is back and has accepted all")
+    assert (await caller.get(url)).status_code == 200
+
+
+@pytest.mark.envoy
+async def test_what_a_proxy_is_sent_can_be_read(mesh: LiveMesh) -> None:
+    await mesh.workload("reviews", version="v1")
+    caller = await mesh.client()
+    await caller.eventually("http://reviews:9080/", lambda answer: answer.status_code == 200)
+    answer = await mesh.http.get(f"http://{mesh.admin}/debug/resources", params={"proxy": "client.default"})
+    names = [cluster["name"] for cluster in answer.json()["clusters"]]
+    assert f"outbound|{SERVICE_PORT}||reviews.default.svc.cluster.local" in names
+    unknown = await mesh.http.get(f"http://{mesh.admin}/debug/resources", params={"proxy": "nobody"})
+    assert unknown.status_code == 404
+    assert "client.default" in unknown.text
+    detail = (await mesh.http.get(f"http://{mesh.admin}/status", params={"proxy": caller.node_id})).json()
+    [proxy] = detail["proxies"]
+    assert f"outbound|{SERVICE_PORT}||reviews.default.svc.cluster.local" in proxy["types"]["EDS"]["names"]
+    metrics = (await mesh.http.get(f"http://{mesh.admin}/metrics")).text
+    assert 'mizzen_proxies{type="sidecar"} 1.0' in metrics
+    assert "mizzen_convergence_seconds_count" in metrics
+
+
+async def test_a_node_that_is_no_proxy_gets_a_helpful_error_and_one_line_in_the_log(mesh: LiveMesh) -> None:
+    for _ in range(3):
+        with pytest.raises(grpc.aio.AioRpcError) as refusal:
+            await first_answer(mesh.grpc, "test-id")
+        assert refusal.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert "sidecar~10.0.0.7~" in refusal.value.details()
+    assert mesh.log().count("test-id") == 1
+    metrics = (await mesh.http.get(f"http://{mesh.admin}/metrics")).text
+    assert "mizzen_streams_refused_total 3.0" in metrics
+
+
+async def test_garbage_on_the_port_hurts_nobody(mesh: LiveMesh) -> None:
+    host, _, port = mesh.grpc.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    with contextlib.suppress(ConnectionError):
+        writer.write(os.urandom(4096))
+        await writer.drain()
+        await asyncio.wait_for(reader.read(), 10)
+    writer.close()
+    async with grpc.aio.insecure_channel(mesh.grpc) as channel:
+        stream = channel.stream_stream(ADS)()
+        await stream.write(b"\xff\xff\xff\xff")
+        with pytest.raises(grpc.aio.AioRpcError) as refusal:
+            await stream.read()
+        assert refusal.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    answer = await first_answer(mesh.grpc, NODE)
+    assert {resource.name for resource in answer.resources} >= {"BlackHoleCluster", "PassthroughCluster"}
+    assert "Traceback" not in mesh.log()
+
+
+async def test_a_second_server_on_the_same_port_says_who_is_there(mesh: LiveMesh, tmp_path: Path) -> None:
+    assert mesh.control_plane is not None
+    for grpc_address, admin in (
+        (mesh.grpc, mesh.admin),
+        (f"127.0.0.1:{free_port()}", mesh.admin),
+    ):
+        code, _, err = await mizzen(
+            *("serve", "--config", str(mesh.config)),
+            *("--grpc-address", grpc_address, "--admin-address", admin),
+        )
+        assert code == 1
+        assert f"process {mesh.control_plane.pid}" in err
+        assert "Traceback" not in err
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = f"127.0.0.1:{other.getsockname()[1]}"
+        code, _, err = await mizzen(
+            *("serve", "--config", str(mesh.config)),
+            *("--grpc-address", taken, "--admin-address", f"127.0.0.1:{free_port()}"),
+        )
+    assert code == 1
+    assert f"--grpc-address {taken}: something else listens on this port already" in err
+
+
+async def test_no_configuration_is_served_as_an_empty_mesh_until_there_is_some(tmp_path: Path) -> None:
+    folder = tmp_path / "not-yet"
+    server, admin, grpc_address, log = await _serve(tmp_path, "--config", str(folder))
+    try:
+        answer = await first_answer(grpc_address, NODE)
+        assert "BlackHoleCluster" in {resource.name for resource in answer.resources}
+        assert "no configuration is in force" in log.read_text(encoding="utf-8")
+        assert str(folder) in log.read_text(encoding="utf-8")
+        folder.mkdir()
+        (folder / "a.yaml").write_text(json.dumps(GATEWAY), encoding="utf-8")
+        async with httpx.AsyncClient(trust_env=False) as client:
+
+            async def there() -> bool:
+                status = (await client.get(f"http://{admin}/status")).json()
+                return status["configuration"]["documents"] == {"Gateway": 1}
+
+            await eventually(there, "the folder that was made is read")
+    finally:
+        await server.stop()
+
+
+async def test_a_log_that_cannot_be_written_does_not_keep_it_from_serving(tmp_path: Path) -> None:
+    ports = free_port(), free_port()
+    full = os.open("/dev/full", os.O_WRONLY)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "mizzen", "serve", "--config", str(tmp_path)),
+        *("--grpc-address", f"127.0.0.1:{ports[0]}", "--admin-address", f"127.0.0.1:{ports[1]}"),
+        stdout=full,
+        stderr=full,
+    )
+    os.close(full)
+    try:
+        async with httpx.AsyncClient(trust_env=False) as client:
+
+            async def ready() -> bool:
+                assert process.returncode is None
+                with contextlib.suppress(httpx.TransportError):
+                    return (await client.get(f"http://127.0.0.1:{ports[1]}/ready")).is_success
+                return False
+
+            await eventually(ready, "it serves without a log")
+            assert (await first_answer(f"127.0.0.1:{ports[0]}", NODE)).resources
+            metrics = (await client.get(f"http://127.0.0.1:{ports[1]}/metrics")).text
+            lost = re.search(r"mizzen_log_lines_lost_total (\d+)", metrics)
+            assert lost is not None
+            assert int(lost[1]) > 0
+    finally:
+        process.terminate()
+        await asyncio.wait_for(process.wait(), 15)
+
+
+async def test_it_drains_and_ends_well_when_told_to(tmp_path: Path) -> None:
+    server, _, grpc_address, log = await _serve(tmp_path, "--config", str(tmp_path), "--log-format", "json")
+    async with grpc.aio.insecure_channel(grpc_address) as channel:
+        stream = channel.stream_stream(
+            ADS,
+            request_serializer=discovery_pb2.DeltaDiscoveryRequest.SerializeToString,
+            response_deserializer=discovery_pb2.DeltaDiscoveryResponse.FromString,
+        )()
+        request = discovery_pb2.DeltaDiscoveryRequest(type_url=CDS)
+        request.node.id = NODE
+        await stream.write(request)
+        assert (await stream.read()).resources
+        stopping = asyncio.create_task(server.stop())
+        while await asyncio.wait_for(stream.read(), 10) is not grpc.aio.EOF:
+            pass
+        assert await stream.code() in (grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE)
+        await stopping
+    assert server.returncode == 0
+    events = [json.loads(line)["event"] for line in log.read_text(encoding="utf-8").splitlines()]
+    assert events[-1] == "stopped"
+    assert "proxy connected" in events
+
+
+async def test_tls_with_client_certificates(tmp_path: Path) -> None:
+    authority = _Authority(tmp_path)
+    certificate, key = authority.issue("server", "127.0.0.1")
+    client_certificate, client_key = authority.issue("client", "127.0.0.1")
+    tls = f"127.0.0.1:{free_port()}"
+    server, _, _, _ = await _serve(
+        tmp_path,
+        *("--config", str(tmp_path / "none"), "--tls-address", tls),
+        *("--tls-cert", str(certificate), "--tls-key", str(key), "--tls-client-ca", str(authority.file)),
+    )
+    try:
+        roots = authority.file.read_bytes()
+        credentials = grpc.ssl_channel_credentials(
+            roots, client_key.read_bytes(), client_certificate.read_bytes()
+        )
+        assert (await first_answer(tls, NODE, credentials)).resources
+        with pytest.raises(grpc.aio.AioRpcError) as refusal:
+            await first_answer(tls, NODE, grpc.ssl_channel_credentials(roots))
+        assert refusal.value.code() is grpc.StatusCode.UNAVAILABLE
+    finally:
+        await server.stop()
+
+
+class _Authority:
+    """A certificate authority for one test."""
+
+    def __init__(self, directory: Path) -> None:
+        from cryptography.hazmat.primitives.asymmetric import ec
+
+        self._directory = directory
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self.file = self._write("ca.pem", self._certificate("authority", self._key.public_key(), None))
+
+    def issue(self, name: str, address: str) -> tuple[Path, Path]:
+        from cryptography.hazmat.primitives import serialization
+        from cryptography.hazmat.primitives.asymmetric import ec
+
+        key = ec.generate_private_key(ec.SECP256R1())
+        pem = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        certificate = self._certificate(name, key.public_key(), address)
+        return self._write(f"{name}.pem", certificate), self._write(f"{name}-key.pem", pem)
+
+    def _certificate(self, name: str, public_key: Any, address: str | None) -> bytes:
+        import datetime
+        import ipaddress
+
+        from cryptography import x509
+        from cryptography.hazmat.primitives import hashes, serialization
+        from cryptography.x509.oid import NameOID
+
+        now = datetime.datetime.now(datetime.UTC)
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
+            .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "authority")]))
+            .public_key(public_key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(minutes=5))
+            .not_valid_after(now + datetime.timedelta(days=1))
+            .add_extension(x509.BasicConstraints(ca=address is None, path_length=None), critical=True)
+        )
+        if address is not None:
+            names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
+            builder = builder.add_extension(names, critical=False)
+        return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+    def _write(self, name: str, data: bytes) -> Path:
+        path = self._directory / name
+        path.write_bytes(data)
+        return path
+
+
+async def _serve(directory: Path, *arguments: str) -> tuple[ChildProcess, str, str, Path]:
+    """Start a server and wait until it is ready; return it, its admin and gRPC addresses, and its log."""
+    admin, grpc_address = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
+    log = directory / "serve.log"
+    server = await ChildProcess.start(
+        "serve",
+        [
+            *(sys.executable, "-m", "mizzen", "serve", *arguments),
+            *("--grpc-address", grpc_address, "--admin-address", admin),
+        ],
+        log=log,
+    )
+    async with httpx.AsyncClient(trust_env=False) as client:
+
+        async def ready() -> bool:
+            assert server.returncode is None, log.read_text(encoding="utf-8")
+            with contextlib.suppress(httpx.TransportError):
+                return (await client.get(f"http://{admin}/ready")).is_success
+            return False
+
+        await eventually(ready, "the server is ready")
+    return server, admin, grpc_address, log
