@@ -1,0 +1,68 @@
+import json
+from pathlib import Path
+
+from tests.unit.cli.conftest import Command
+
+VIRTUAL_SERVICE = """\
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata:
+  name: reviews
+spec:
+  hosts: [reviews]
+  http:
+  - route:
+    - destination:
+        host: reviews
+      weihgt: 100
+"""
+SERVICE = """\
+apiVersion: v1
+kind: Service
+metadata: {name: reviews}
+spec: {ports: [{name: http, port: 9080}]}
+"""
+
+
+def test_an_error_has_its_line_its_code_and_the_nearest_name(mizzen: Command, tmp_path: Path) -> None:
+    file = tmp_path / "rules.yaml"
+    file.write_text(VIRTUAL_SERVICE)
+    ended = mizzen("analyze", file)
+    assert ended.code == 1
+    [line] = [line for line in ended.out.splitlines() if ": error " in line]
+    assert line.startswith(f"{file}:11: error IST0106 spec.http[0].route[0].weihgt: ")
+    assert "weight" in line.removeprefix(f"{file}:11: error IST0106 spec.http[0].route[0].weihgt: ")
+    assert "1 error" in ended.err
+
+
+def test_what_is_right_is_silent(mizzen: Command, tmp_path: Path) -> None:
+    (tmp_path / "rules.yaml").write_text(VIRTUAL_SERVICE.replace("weihgt", "weight"))
+    (tmp_path / "service.yaml").write_text(SERVICE)
+    ended = mizzen("analyze", tmp_path)
+    assert (ended.code, ended.out) == (0, "")
+    assert ended.err == "2 documents in force: 0 errors, 0 warnings\n"
+
+
+def test_findings_as_json(mizzen: Command, tmp_path: Path) -> None:
+    file = tmp_path / "rules.yaml"
+    file.write_text(VIRTUAL_SERVICE)
+    findings = json.loads(mizzen("analyze", file, "-o", "json").out)
+    [error] = [finding for finding in findings if finding["severity"] == "error"]
+    assert error["file"] == str(file)
+    assert error["line"] == 11
+    assert error["code"] == "IST0106"
+    assert error["path"] == "spec.http[0].route[0].weihgt"
+
+
+def test_a_path_that_is_not_there_is_a_wrong_command_line(mizzen: Command, tmp_path: Path) -> None:
+    ended = mizzen("analyze", tmp_path / "nothing")
+    assert ended.code == 2
+    assert ended.err == f"mizzen: {tmp_path / 'nothing'}: there is no such file or folder\n"
+
+
+def test_a_rule_for_a_host_that_nobody_knows_is_found(mizzen: Command, tmp_path: Path) -> None:
+    file = tmp_path / "rules.yaml"
+    file.write_text(VIRTUAL_SERVICE.replace("weihgt", "weight"))
+    ended = mizzen("analyze", file)
+    assert ended.code == 1
+    assert "IST0101" in ended.out

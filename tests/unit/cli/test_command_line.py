@@ -1,0 +1,85 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import mizzen as package
+from tests.unit.cli.conftest import Command
+
+COMMANDS = ["demo", "serve", "status", "translate", "analyze", "bootstrap", "version"]
+
+
+def test_help_names_every_command(mizzen: Command) -> None:
+    ended = mizzen("--help")
+    assert ended.code == 0
+    for command in COMMANDS:
+        assert f" {command} " in ended.out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(mizzen: Command, command: str) -> None:
+    ended = mizzen(command, "--help")
+    assert ended.code == 0
+    assert "Usage" in ended.out
+
+
+def test_the_version(mizzen: Command) -> None:
+    assert mizzen("version").out == f"mizzen {package.__version__}\n"
+
+
+def test_help_loads_nothing_that_is_slow() -> None:
+    """Loading Envoy's messages or pydantic takes longer than a person wants to wait for `--help`."""
+    program = (
+        "import sys\n"
+        "sys.argv = ['mizzen', '--help']\n"
+        "from mizzen.cli.main import app\n"
+        "try:\n    app()\n"
+        "except SystemExit:\n    pass\n"
+        "slow = {'pydantic', 'grpc', 'google.protobuf', 'yaml', 'structlog', 'uvicorn', 'mizzen.mesh'}\n"
+        "print(sorted(slow & set(sys.modules)), file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("serve", "--config", "x", "--grpc-address", "15010"), "--grpc-address: '15010' is not an address"),
+        (("serve", "--config", "x", "--tls-cert", "c.pem"), "--tls-cert and --tls-key belong together"),
+        (("serve", "--config", "x", "--tls-client-ca", "c.pem"), "--tls-client-ca needs"),
+        (("status", "--admin", "nowhere"), "--admin: 'nowhere' is not an address"),
+    ],
+)
+def test_a_wrong_command_line_is_one_clear_line(
+    mizzen: Command, arguments: tuple[str, ...], said: str
+) -> None:
+    ended = mizzen(*arguments)
+    assert ended.code == 2
+    assert said in ended.err
+    assert ended.err.count("\n") == 1
+
+
+def test_a_missing_option_is_named(mizzen: Command) -> None:
+    ended = mizzen("serve")
+    assert ended.code == 2
+    assert "--config" in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_a_reader_that_goes_away_is_no_fault(tmp_path: Path) -> None:
+    """`mizzen analyze | head -1`: the pipe closes while there is more to say."""
+    text = "apiVersion: v1\nkind: Service\nmetadata: {name: '%d_'}\nspec: {}\n---\n"
+    (tmp_path / "many.yaml").write_text("".join(text % number for number in range(2000)))
+    with subprocess.Popen(
+        [sys.executable, "-m", "mizzen", "analyze", str(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline()
+        process.stdout.close()
+        assert "Traceback" not in process.stderr.read()

@@ -1,0 +1,102 @@
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.unit.cli.conftest import Command
+
+NODE = {"id": "sidecar~10.0.0.7~client.default~default.svc.cluster.local"}
+SERVICE = """\
+apiVersion: v1
+kind: Service
+metadata: {name: reviews}
+spec: {ports: [{name: http, port: 9080}], selector: {app: reviews}}
+"""
+CLUSTER = "outbound|9080||reviews.default.svc.cluster.local"
+KINDS = ["clusters", "endpoints", "listeners", "routes", "secrets"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "service.yaml").write_text(SERVICE)
+    (tmp_path / "node.json").write_text(json.dumps(NODE))
+    return tmp_path
+
+
+def test_everything_that_a_proxy_is_sent(mizzen: Command, folder: Path) -> None:
+    ended = mizzen("translate", "--config", folder / "config", "--node", folder / "node.json")
+    assert ended.code == 0, ended.err
+    content = json.loads(ended.out)
+    assert list(content) == KINDS
+    assert CLUSTER in [cluster["name"] for cluster in content["clusters"]]
+    for kind in ("clusters", "listeners", "routes"):
+        names = [resource["name"] for resource in content[kind]]
+        assert names == sorted(names)
+        assert names
+
+
+def test_yaml_says_the_same_and_every_time(mizzen: Command, folder: Path) -> None:
+    arguments = ("translate", "--config", folder / "config", "--node", folder / "node.json")
+    as_json = mizzen(*arguments)
+    assert yaml.safe_load(mizzen(*arguments, "-o", "yaml").out) == json.loads(as_json.out)
+    assert mizzen(*arguments).out == as_json.out
+
+
+def test_one_kind_alone(mizzen: Command, folder: Path) -> None:
+    ended = mizzen(
+        "translate", "--config", folder / "config", "--node", folder / "node.json", "--type", "routes"
+    )
+    assert list(json.loads(ended.out)) == ["routes"]
+
+
+def test_several_paths_may_follow_one_option(mizzen: Command, folder: Path) -> None:
+    (folder / "more.yaml").write_text(SERVICE.replace("reviews", "ratings"))
+    ended = mizzen(
+        "translate", "--config", folder / "config", folder / "more.yaml", "--node", folder / "node.json"
+    )
+    names = [cluster["name"] for cluster in json.loads(ended.out)["clusters"]]
+    assert CLUSTER in names
+    assert CLUSTER.replace("reviews", "ratings") in names
+
+
+def test_what_is_refused_is_said_and_the_rest_is_translated(mizzen: Command, folder: Path) -> None:
+    bad = folder / "config" / "bad.yaml"
+    bad.write_text(SERVICE.replace("reviews", "ratings").replace("9080", "high"))
+    ended = mizzen("translate", "--config", folder / "config", "--node", folder / "node.json")
+    assert ended.code == 1
+    assert f"error: {bad}:4: " in ended.err
+    assert CLUSTER in ended.out
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{id: test}", "sidecar~10.0.0.7~"),
+        ("- a list", "a node file is a mapping"),
+        ("{", "neither YAML nor JSON"),
+        ("\x00\x01", "neither YAML nor JSON"),
+    ],
+)
+def test_a_node_file_that_is_none(mizzen: Command, folder: Path, text: str, said: str) -> None:
+    file = folder / "wrong.yaml"
+    file.write_text(text)
+    ended = mizzen("translate", "--config", folder / "config", "--node", file)
+    assert ended.code == 1
+    assert ended.err.startswith(f"mizzen: {file}: ")
+    assert said in ended.err
+    assert ended.err.count("\n") == 1
+
+
+def test_a_node_file_that_is_missing(mizzen: Command, folder: Path) -> None:
+    ended = mizzen("translate", "--config", folder / "config", "--node", folder / "none.json")
+    assert ended.code == 2
+    assert "No such file" in ended.err
+
+
+def test_a_bootstrap_serves_as_node_file(mizzen: Command, folder: Path) -> None:
+    printed = mizzen("bootstrap", "--node", folder / "node.json")
+    (folder / "bootstrap.yaml").write_text(printed.out)
+    ended = mizzen("translate", "--config", folder / "config", "--node", folder / "bootstrap.yaml")
+    assert CLUSTER in ended.out
