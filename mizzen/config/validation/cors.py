@@ -14,10 +14,8 @@ from mizzen.config.validation.regexes import regex_problem
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE", "*")
 
 
-def check_cors(policy: CorsPolicy | None, place: Place) -> None:
-    """Check a policy that may be absent."""
-    if policy is None:
-        return
+def check_cors(policy: CorsPolicy, place: Place) -> None:
+    """Check a policy."""
     for index, origin in enumerate(policy.allow_origins):
         here = place / "allowOrigins" / index
         if not (origin.exact or origin.prefix or origin.regex):

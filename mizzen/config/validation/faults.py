@@ -32,10 +32,8 @@ GRPC_STATUSES: Final = (
 """The names of gRPC's statuses, in the order of their numbers."""
 
 
-def check_fault(fault: HTTPFaultInjection | None, place: Place) -> None:
-    """Check faults that may be absent."""
-    if fault is None:
-        return
+def check_fault(fault: HTTPFaultInjection, place: Place) -> None:
+    """Check faults."""
     if fault.abort is None and fault.delay is None:
         place.error("the fault is empty; write delay or abort")
     if fault.abort is not None:

@@ -30,8 +30,22 @@ _INTRODUCTION: Final = """\
 
 What Mizzen reads of each kind: every field of Istio's API, by the name and type that it has there
 (`istio.io/api`). `[]` marks a list or a map. A field either takes effect, as under Istio, or its remark
-says that it does not; giving such a field is a warning (MZ0001). A deprecated field works, with a warning
+says that it does not; giving such a field is a warning (MZ0001). Giving a deprecated field is a warning too
 (IST0002), but for `targetPort`, which Istio refuses where it is deprecated.
+
+## Where the rules are not Istio's
+
+Istio's validation is followed rule by rule, with these exceptions:
+
+* Refused here, because Envoy refuses it together with all else in the same message: a status of 600 in
+  `directResponse` and `fault.abort`; a line break in what becomes a part of a header (`redirect`, `rewrite`,
+  names of headers); a ring of more than 8388608 entries; percentages below 0 or above 100 in `warmup`,
+  `retryBudget` and the deprecated `fault.delay.percent`; a negative `consecutiveErrors`.
+* A warning here: a `redirectCode` that Envoy cannot give (300, 304 to 306 and those above 308), for which
+  requests fail; a port 0 in `portLevelSettings`.
+* Allowed here: an IPv6 address among the hosts of a Gateway.
+* A match is said to be without effect (IST0131) only if every request that fits it fits an earlier one too.
+  Istio says so of more, some of which are reached.
 
 This page is made from the models: `python -m mizzen.config.validation.field_table > docs/fields.md`.
 """

@@ -24,10 +24,11 @@ def check_http_match(match: HTTPMatchRequest, place: Place) -> None:
         if header.regex != "*":
             # `*` is no expression here: it stands for a header that is there, whatever its value.
             check_string_match(header, here)
-    check_string_match(match.uri, place / "uri", empty_prefix=True)
-    check_string_match(match.scheme, place / "scheme")
-    check_string_match(match.method, place / "method")
-    check_string_match(match.authority, place / "authority")
+    if match.uri is not None:
+        check_string_match(match.uri, place / "uri", empty_prefix=True)
+    for field, text in (("scheme", match.scheme), ("method", match.method), ("authority", match.authority)):
+        if text is not None:
+            check_string_match(text, place / field)
     for name, parameter in match.query_params.items():
         check_string_match(parameter, place / "queryParams" / name)
     if match.port:

@@ -31,21 +31,28 @@ def check_http_route(route: HTTPRoute, place: Place, *, in_delegate: bool) -> No
     _check_actions(route, place, in_delegate=in_delegate)
     for index, match in enumerate(route.match):
         check_http_match(match, place / "match" / index)
-    _check_headers(route.headers, place / "headers")
-    check_cors(route.cors_policy, place / "corsPolicy")
-    check_fault(route.fault, place / "fault")
+    if route.headers is not None:
+        _check_headers(route.headers, place / "headers")
+    if route.cors_policy is not None:
+        check_cors(route.cors_policy, place / "corsPolicy")
+    if route.fault is not None:
+        check_fault(route.fault, place / "fault")
     _check_mirrors(route, place)
     if route.redirect is not None:
         check_redirect(route.redirect, route.match, place / "redirect")
     if route.direct_response is not None:
         check_direct_response(route.direct_response, place / "directResponse")
-    check_retries(route.retries, place / "retries")
-    _check_rewrite(route.rewrite, place / "rewrite")
+    if route.retries is not None:
+        check_retries(route.retries, place / "retries")
+    if route.rewrite is not None:
+        _check_rewrite(route.rewrite, place / "rewrite")
     _check_one_authority(route, place)
     check_weighted(route.route, place / "route")
     for index, destination in enumerate(route.route):
-        _check_headers(destination.headers, place / "route" / index / "headers")
-    check_duration(route.timeout, place / "timeout", instead_of_zero="leave it out for none")
+        if destination.headers is not None:
+            _check_headers(destination.headers, place / "route" / index / "headers")
+    if route.timeout is not None:
+        check_duration(route.timeout, place / "timeout", instead_of_zero="leave it out for none")
 
 
 def _check_actions(route: HTTPRoute, place: Place, *, in_delegate: bool) -> None:
@@ -80,8 +87,10 @@ def _check_mirrors(route: HTTPRoute, place: Place) -> None:
         (place / "mirrors").error("mirrors and mirror exclude each other; write all in mirrors")
     if route.mirror_percent is not None and route.mirror_percent > 100:
         (place / "mirrorPercent").error(f"{route.mirror_percent} is not a percentage; write 0 to 100")
-    check_percentage(route.mirror_percentage, place / "mirrorPercentage", finest=0)
-    check_destination(route.mirror, place / "mirror")
+    if route.mirror_percentage is not None:
+        check_percentage(route.mirror_percentage, place / "mirrorPercentage", finest=0)
+    if route.mirror is not None:
+        check_destination(route.mirror, place / "mirror")
     for index, mirror in enumerate(route.mirrors):
         here = place / "mirrors" / index
         if mirror.destination is None:
@@ -90,9 +99,7 @@ def _check_mirrors(route: HTTPRoute, place: Place) -> None:
         check_percentage(mirror.percentage, here / "percentage", finest=0)
 
 
-def _check_headers(headers: Headers | None, place: Place) -> None:
-    if headers is None:
-        return
+def _check_headers(headers: Headers, place: Place) -> None:
     if headers.request is not None:
         _check_operations(headers.request, place / "request", authority_allowed=True)
     if headers.response is not None:
@@ -110,9 +117,7 @@ def _check_operations(operations: HeaderOperations, place: Place, *, authority_a
         (place / "remove" / index).check(operation_name_problem(name, authority_allowed=False))
 
 
-def _check_rewrite(rewrite: HTTPRewrite | None, place: Place) -> None:
-    if rewrite is None:
-        return
+def _check_rewrite(rewrite: HTTPRewrite, place: Place) -> None:
     regex = rewrite.uri_regex_rewrite
     if rewrite.uri and regex is not None:
         (place / "uriRegexRewrite").error("uriRegexRewrite and uri exclude each other; keep one of them")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 from mizzen.config.codes import SCHEMA, SCHEMA_WARNING
@@ -11,13 +10,19 @@ from mizzen.config.document import Config, FieldPath
 from mizzen.config.schema_errors import place
 
 
-@dataclass(frozen=True, slots=True)
 class Place:
     """A field of a configuration. `place / "http" / 0` is a place inside of it; all share one `findings`."""
 
-    config: Config[Any]
-    path: FieldPath = ("spec",)
-    findings: list[Diagnostic] = field(default_factory=list)
+    # Many are made for each document and few are written to, so making one must be cheap.
+    __slots__ = ("config", "findings", "path")
+
+    def __init__(
+        self, config: Config[Any], path: FieldPath = ("spec",), findings: list[Diagnostic] | None = None
+    ) -> None:
+        """Stand at `path` of `config`, and write to `findings`."""
+        self.config = config
+        self.path = path
+        self.findings: list[Diagnostic] = [] if findings is None else findings
 
     def __truediv__(self, step: str | int) -> Place:
         return Place(self.config, (*self.path, step), self.findings)

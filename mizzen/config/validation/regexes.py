@@ -32,10 +32,8 @@ def regex_problem(regex: str) -> str | None:
     return None
 
 
-def check_string_match(match: StringMatch | None, place: Place, *, empty_prefix: bool = False) -> None:
+def check_string_match(match: StringMatch, place: Place, *, empty_prefix: bool = False) -> None:
     """Check a match; a prefix must not be empty, but for `empty_prefix` (paths)."""
-    if match is None:
-        return
     if match.prefix == "" and not empty_prefix:
         (place / "prefix").error("the prefix is empty; write one, or {} if any value will do")
     if match.regex is not None:

@@ -31,10 +31,8 @@ _CONDITIONS: Final = (
 _STATUSES: Final = frozenset(str(status.value) for status in HTTPStatus)
 
 
-def check_retries(retries: HTTPRetry | None, place: Place) -> None:
-    """Check a policy of retries that may be absent. Conditions: Envoy's x-envoy-retry-on and -grpc-on."""
-    if retries is None:
-        return
+def check_retries(retries: HTTPRetry, place: Place) -> None:
+    """Check a policy of retries. Its conditions are Envoy's, of x-envoy-retry-on and -grpc-on."""
     if retries.attempts < 0:
         (place / "attempts").error(f"{retries.attempts} is negative; write 0 or more")
     if retries.attempts == 0:

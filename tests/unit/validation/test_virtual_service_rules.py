@@ -261,7 +261,7 @@ ROUTES = [
         "the destination is missing",
     ),
     (
-        route("mirror: {host: b}, mirrorPercentage: {value: 100.1}"),
+        route("mirrorPercentage: {value: 100.1}"),
         route("mirror: {host: b}, mirrorPercentage: {value: 0.00001}"),
         H + ".mirrorPercentage.value",
         "100.1 is not a percentage",
