@@ -44,7 +44,8 @@ class _Claim:
     """A file's claim on a key: what its document says now, and its last valid version.
 
     `withheld`: the file no longer shows the document, and something in it cannot be told, so that the
-    document may still be meant; any other claim goes before it.
+    document may still be meant. `inherited`: the last valid version was written in another file, which has it
+    no more. Any other claim goes before such ones.
     """
 
     key: ConfigKey
@@ -54,6 +55,7 @@ class _Claim:
     diagnostics: tuple[Diagnostic, ...] = ()
     refused: bool = False
     withheld: bool = False
+    inherited: bool = False
 
 
 @dataclass(slots=True)
@@ -221,7 +223,7 @@ class ConfigStore:
             if winner is None and claims and before is not None:
                 # Moved to another file and invalid there: its last valid version is now that file's.
                 heir = min(claims.values(), key=lambda claim: claim.origin)
-                heir.config = before
+                heir.config, heir.inherited = before, True
                 continue
             after = winner.config if winner is not None else None
             if after is before:
@@ -238,9 +240,9 @@ class ConfigStore:
 
 
 def _first(claims: Iterable[_Claim]) -> _Claim | None:
-    """Return the claim that is in force: what is shown before what is withheld, then by file and line."""
+    """Return the claim that is in force: what files show themselves goes first, then by file and line."""
     valid = [claim for claim in claims if claim.config is not None]
-    return min(valid, key=lambda claim: (claim.withheld, claim.origin)) if valid else None
+    return min(valid, key=lambda claim: (claim.withheld or claim.inherited, claim.origin)) if valid else None
 
 
 def _order(config: Config[Any]) -> tuple[str, str, str]:
@@ -278,7 +280,7 @@ def _refused(
     """Return the claim of an invalid document: it keeps the last valid version, if there was one."""
     if last is None:
         return _Claim(key, origin, None, b"", diagnostics, refused=True)
-    return _Claim(key, origin, last.config, last.digest, diagnostics, refused=True)
+    return _Claim(key, origin, last.config, last.digest, diagnostics, refused=True, inherited=last.inherited)
 
 
 def _put_at(config: Config[Any], document: Document) -> None:

@@ -134,6 +134,15 @@ def test_a_document_moved_and_spoilt_keeps_its_last_valid_version() -> None:
     assert names(files.write(b=None)) == ([], ["x"])
 
 
+def test_an_inherited_version_gives_way_to_a_valid_document() -> None:
+    files = Files()
+    files.write(b=sidecar("x"))
+    files.write(b=None, a=sidecar("x", "nonsense"))
+    assert files.hosts("x") == "./*"
+    assert names(files.write(b=sidecar("x", "*/*"))) == (["x"], [])
+    assert files.hosts("x") == "*/*"
+
+
 def test_a_document_without_a_name_proves_no_removal() -> None:
     files = Files()
     files.write(a=sidecar("x") + sidecar("yy"))
