@@ -1,0 +1,162 @@
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from mizzen.cli.status import render
+from tests.unit.cli.conftest import Command
+
+
+def type_status(state: str, **changes: Any) -> dict[str, Any]:
+    return {"state": state, "resources": 3, "waiting_for": [], "pending_seconds": None, **changes}
+
+
+FINDING = {
+    "severity": "error",
+    "code": "IST0106",
+    "file": "rules.yaml",
+    "line": 11,
+    "path": "spec.http[0]",
+    "message": "is wrong",
+}
+STATE: dict[str, Any] = {
+    "server": {"version": "1.2.3", "uptime_seconds": 3700, "ready": True},
+    "configuration": {
+        "documents": {"Service": 2, "Gateway": 1},
+        "refused": [
+            {"document": "VirtualService/default/reviews", "in_force": "rules.yaml:4", "findings": [FINDING]}
+        ],
+        "findings": [FINDING, {**FINDING, "severity": "warning", "file": "other.yaml", "message": "is odd"}],
+    },
+    "proxies": [
+        {
+            "id": "reviews-v1.default",
+            "type": "sidecar",
+            "envoy_version": "1.40.0",
+            "connected_seconds": 61,
+            "types": {
+                "CDS": type_status("ACKED"),
+                "EDS": type_status("STUCK", waiting_for=["outbound|80||slow"], pending_seconds=12.3),
+                "LDS": type_status("REJECTED"),
+                "RDS": type_status("PENDING"),
+            },
+        }
+    ],
+    "rejections": [
+        {
+            "proxy": name,
+            "type": "LDS",
+            "message": "cannot bind '0.0.0.0:8080'",
+            "resources": [
+                {"name": "0.0.0.0_8080", "origins": ["gateway.yaml:7"], "in_force": "it is left out"}
+            ],
+        }
+        for name in ("reviews-v1.default", "reviews-v2.default")
+    ],
+}
+
+
+def shown(state: dict[str, Any], width: int = 160) -> list[str]:
+    console = Console(width=width, record=True, file=None, no_color=True)
+    with console.capture() as capture:
+        console.print(render(state, width))
+    return [line.rstrip() for line in capture.get().splitlines()]
+
+
+def test_the_table_and_what_is_wrong_with_it() -> None:
+    assert shown(STATE) == [
+        "mizzen 1.2.3   up 1h01m   3 documents   1 proxy",
+        "PROXY               TYPE     ENVOY   CDS      EDS    LDS       RDS      SDS  CONNECTED",
+        "reviews-v1.default  sidecar  1.40.0  ACKED 3  STUCK  REJECTED  PENDING  -    1m01s",
+        "",
+        "REJECTED BY ENVOY",
+        "  reviews-v1.default, reviews-v2.default LDS: cannot bind '0.0.0.0:8080'",
+        "      0.0.0.0_8080 from gateway.yaml:7 (it is left out)",
+        "",
+        "NOT ANSWERED",
+        "  reviews-v1.default EDS: sent 12s ago, waiting for outbound|80||slow",
+        "",
+        "REFUSED DOCUMENTS",
+        "  VirtualService/default/reviews   the version read from rules.yaml:4 stays in force",
+        "      rules.yaml:11: error IST0106 spec.http[0]: is wrong",
+        "",
+        "FINDINGS",
+        "  other.yaml:11: warning IST0106 spec.http[0]: is odd",
+    ]
+
+
+def test_a_narrow_terminal_loses_columns_and_not_states() -> None:
+    lines = shown(STATE, 72)
+    assert lines[1].split() == ["PROXY", "CDS", "EDS", "LDS", "RDS", "SDS"]
+    assert lines[2].split() == ["reviews-v1.default", "ACKED", "3", "STUCK", "REJECTED", "PENDING", "-"]
+
+
+def test_when_all_is_well_there_is_nothing_but_the_table() -> None:
+    configuration = {**STATE["configuration"], "refused": [], "findings": []}
+    lines = shown({**STATE, "configuration": configuration, "proxies": [], "rejections": []})
+    assert lines == ["mizzen 1.2.3   up 1h01m   3 documents   0 proxies", "no proxy is connected"]
+
+
+@contextmanager
+def answering(status: int, body: str) -> Iterator[str]:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_what_the_server_says_is_printed_as_it_is(mizzen: Command) -> None:
+    with answering(200, json.dumps(STATE)) as address:
+        ended = mizzen("status", "--admin", address, "-o", "json")
+    assert ended.code == 0
+    assert json.loads(ended.out) == STATE
+
+
+@pytest.mark.parametrize(
+    ("rejections", "refused", "code"),
+    [([], [], 0), (STATE["rejections"], [], 1), ([], STATE["configuration"]["refused"], 1)],
+)
+def test_a_script_can_fail_on_what_is_rejected(
+    mizzen: Command, rejections: list[Any], refused: list[Any], code: int
+) -> None:
+    state = {
+        **STATE,
+        "rejections": rejections,
+        "configuration": {**STATE["configuration"], "refused": refused},
+    }
+    with answering(200, json.dumps(state)) as address:
+        assert mizzen("status", "--admin", address, "--fail-on-rejected").code == code
+        assert mizzen("status", "--admin", address).code == 0
+
+
+def test_no_server(mizzen: Command) -> None:
+    with answering(200, "") as address:
+        pass
+    ended = mizzen("status", "--admin", address)
+    assert ended.code == 1
+    assert ended.err.startswith(f"mizzen: no server answers at {address} ")
+    assert ended.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(("status", "body"), [(200, "<html>"), (404, "{}"), (200, "[]"), (200, "{}")])
+def test_a_server_that_is_something_else(mizzen: Command, status: int, body: str) -> None:
+    with answering(status, body) as address:
+        ended = mizzen("status", "--admin", address)
+    assert ended.code == 1
+    assert f"what answers at {address} is not a Mizzen server" in ended.err

@@ -1,0 +1,72 @@
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import httpx
+import pytest
+
+from mizzen.server.admin import application
+
+
+class Server:
+    """Something to be observed."""
+
+    def __init__(self) -> None:
+        self.ready = False
+
+    def metrics(self) -> bytes:
+        return b"mizzen_proxies 2\n"
+
+    def status(self, proxy: str | None = None) -> Mapping[str, Any]:
+        return {"proxies": [proxy]}
+
+    async def resources(self, proxy: str) -> Mapping[str, Any] | None:
+        return {"clusters": []} if proxy == "a.default" else None
+
+    def proxies(self) -> list[str]:
+        return ["a.default"]
+
+    def about(self) -> Mapping[str, Any]:
+        return {"name": "mizzen"}
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server()
+
+
+@pytest.fixture
+async def client(server: Server) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(app=application(server))
+    async with httpx.AsyncClient(transport=transport, base_url="http://admin") as asking:
+        yield asking
+
+
+async def test_it_is_ready_when_proxies_are_served(server: Server, client: httpx.AsyncClient) -> None:
+    assert (await client.get("/ready")).status_code == 503
+    server.ready = True
+    assert (await client.get("/ready")).status_code == 200
+
+
+async def test_metrics_are_text_for_prometheus(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/metrics")
+    assert answer.text == "mizzen_proxies 2\n"
+    assert answer.headers["content-type"].startswith("text/plain; version=")
+
+
+async def test_the_status_of_all_or_of_one(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/status")).json() == {"proxies": [None]}
+    assert (await client.get("/status?proxy=a")).json() == {"proxies": ["a"]}
+
+
+async def test_resources_are_those_of_a_proxy_that_is_there(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/debug/resources?proxy=a.default")).json() == {"clusters": []}
+    absent = await client.get("/debug/resources?proxy=b")
+    assert (absent.status_code, absent.text) == (404, "no proxy 'b' is connected; connected: a.default\n")
+    assert (await client.get("/debug/resources")).status_code == 400
+
+
+async def test_the_index_names_what_there_is(client: httpx.AsyncClient) -> None:
+    for path in (await client.get("/")).text.split()[1:]:
+        assert (await client.get(path)).status_code != 404 or "proxy" in path
+    assert (await client.get("/version")).json() == {"name": "mizzen"}
+    assert (await client.get("/nothing")).status_code == 404
