@@ -123,9 +123,11 @@ class Scene:
         port = self.service.ports[0].number
         return self.clusters(**options)[f"outbound|{port}|{subset}|{self.service.hostname}"]
 
+    def raw_assignments(self, **options: Any) -> tuple[Resource, ...]:
+        return load_assignments(self.service, self.rule, self.pool, self.profile, self.mesh, **options)
+
     def assignments(self, **options: Any) -> dict[str, dict[str, Any]]:
-        made = load_assignments(self.service, self.rule, self.pool, self.profile, self.mesh, **options)
-        return {resource.name: plain(resource) for resource in made}
+        return {resource.name: plain(resource) for resource in self.raw_assignments(**options)}
 
     def assignment(self, subset: str = "") -> dict[str, Any]:
         port = self.service.ports[0].number
