@@ -1,0 +1,163 @@
+"""A real Envoy takes clusters, endpoints, listeners and secrets over its stream, and new files by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from certificates import certificate_pem, key_pem, make_key
+from cluster_scenes import Scene, endpoint, secret_document, service
+from cryptography import x509
+from envoy.config.listener.v3 import listener_pb2
+from envoy.extensions.filters.network.echo.v3 import echo_pb2
+from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
+
+from mizzen import xds
+from mizzen.config.mesh_config import MeshConfig
+from mizzen.config.models import ServerTLSSettings
+from mizzen.demo.envoy_process import EnvoyProcess
+from mizzen.translator.bootstrap import bootstrap_json
+from mizzen.translator.clusters_static import static_clusters
+from mizzen.translator.downstream_tls import server_transport_socket
+from mizzen.translator.memo import Memo
+from mizzen.translator.secret_references import secret_names
+from mizzen.translator.secrets import secrets
+from mizzen.xds import Resource
+
+NODE = {"id": "sidecar~127.0.0.1~a.default~default.svc.cluster.local"}
+
+POLICIES = [
+    {},
+    {"tls": {"mode": "ISTIO_MUTUAL"}},
+    {"tls": {"mode": "SIMPLE", "caCertificates": "{folder}/ca.crt"}},
+    {"tls": {"mode": "SIMPLE", "insecureSkipVerify": True}, "proxyProtocol": {"version": "V2"}},
+    {
+        "loadBalancer": {"simple": "PASSTHROUGH"},
+        "tls": {"mode": "SIMPLE", "caCertificates": "{folder}/ca.crt"},
+    },
+    {"outlierDetection": {}, "loadBalancer": {"consistentHash": {"useSourceIp": True}}},
+]
+
+
+def write_pair(folder: Path, host: str) -> None:
+    """New files in place of old ones, renamed as careful people do."""
+    key = make_key()
+    for name, content in (("tls.crt", certificate_pem(key, host)), ("tls.key", key_pem(key))):
+        fresh = folder.parent / f"{name}.new"
+        fresh.write_bytes(content)
+        fresh.replace(folder / name)
+
+
+def outbound(folder: Path) -> list[Resource]:
+    made: list[Resource] = []
+    for resolution in ("STATIC", "NONE", "DNS", "DNS_ROUND_ROBIN"):
+        for number, policy in enumerate(POLICIES):
+            own = service(resolution, hostname=f"{resolution.lower()}-{number}.example", mesh_external=False)
+            scene = Scene(own, [endpoint("127.0.0.1", tls_mode="istio")]).meshed("enableAutoMtls: true")
+            scene = scene.ruled(json.dumps({"trafficPolicy": policy}).replace("{folder}", str(folder)))
+            made += scene.resources()
+            made += scene.raw_assignments()
+    return made
+
+
+def tls_listener(port: int, folder: Path) -> Resource:
+    files = {"serverCertificate": f"{folder}/tls.crt", "privateKey": f"{folder}/tls.key"}
+    settings = ServerTLSSettings.model_validate({"mode": "SIMPLE"} | files)
+    message = listener_pb2.Listener(name="tls")
+    message.address.socket_address.address, message.address.socket_address.port_value = "127.0.0.1", port
+    chain = message.filter_chains.add(transport_socket=server_transport_socket(settings, MeshConfig()))
+    chain.filters.add(name="envoy.filters.network.echo").typed_config.Pack(echo_pb2.Echo())
+    return Resource.of(message)
+
+
+def mesh_secrets() -> list[Resource]:
+    """What a certificate authority would give to the workload."""
+    key = make_key()
+    pair = {"tls.crt": certificate_pem(key), "tls.key": key_pem(key), "ca.crt": certificate_pem(key)}
+    document = secret_document("own", pair)
+    made = []
+    for asked, name in (("kubernetes://own", "default"), ("kubernetes://own-cacert", "ROOTCA")):
+        (resource,), _ = secrets([asked], lambda _: document, Memo())
+        message = secret_pb2.Secret.FromString(resource.value)
+        message.name = name
+        made.append(Resource.of(message))
+    return made
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+async def shown_host(port: int) -> str:
+    """The host in the certificate that the listener shows."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context)
+    shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    writer.close()
+    names = x509.load_der_x509_certificate(shown).subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    return str(names[0].value)
+
+
+@asynccontextmanager
+async def envoy_of(
+    resources: list[Resource], folder: Path, *, delta: bool
+) -> AsyncIterator[tuple[str, list[xds.Event]]]:
+    """A control plane that serves `resources`, and an Envoy that is ready: its admin address, the events."""
+    events: list[xds.Event] = []
+    server = xds.Server(group_of=lambda _: "all", on_event=events.append)
+    server.set_snapshot("all", xds.Snapshot.of(resources))
+    port = await server.start("127.0.0.1:0")
+    admin = f"127.0.0.1:{free_port()}"
+    text = bootstrap_json(node=NODE, xds_address=f"127.0.0.1:{port}", admin_address=admin, delta=delta)
+    try:
+        envoy = await EnvoyProcess.start("envoy", text, admin=admin, directory=folder)
+        try:
+            async with httpx.AsyncClient() as client:
+                await envoy.wait_ready(client)
+            yield admin, events
+        finally:
+            await envoy.stop()
+    finally:
+        await server.stop(0)
+
+
+@pytest.mark.envoy
+@pytest.mark.parametrize("delta", [True, False])
+async def test_everything_is_taken_and_new_files_are_noticed(delta: bool, tmp_path: Path) -> None:
+    folder = tmp_path / "certificates"
+    folder.mkdir()
+    write_pair(folder, "old.example")
+    (folder / "ca.crt").write_bytes(certificate_pem(make_key()))
+    port = free_port()
+    scene = Scene()
+    resources = [*static_clusters(scene.profile, scene.mesh), *outbound(folder), tls_listener(port, folder)]
+    names = {name for each in resources for name in secret_names(each)}
+    served, problems = secrets(names, lambda _: None, Memo())
+    assert problems == ()
+
+    async with envoy_of([*resources, *served, *mesh_secrets()], tmp_path, delta=delta) as (admin, events):
+        assert [event for event in events if isinstance(event, xds.Rejected | xds.Stuck)] == []
+        async with httpx.AsyncClient() as client:
+            stats = (await client.get(f"http://{admin}/stats?format=json")).json()["stats"]
+            found = {each["name"]: each.get("value") for each in stats if "name" in each}
+            assert found["cluster_manager.warming_clusters"] == 0
+            # Four resolutions and two static clusters, beside that of the control plane.
+            assert found["cluster_manager.active_clusters"] == 4 * len(POLICIES) + 3
+        assert await shown_host(port) == "old.example"
+
+        write_pair(folder, "new.example")
+
+        async with asyncio.timeout(10):
+            while await shown_host(port) != "new.example":
+                await asyncio.sleep(0.05)
