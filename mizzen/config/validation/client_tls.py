@@ -9,6 +9,7 @@ from mizzen.config.models.base import camel_case
 from mizzen.config.validation.hosts import is_dns_label
 from mizzen.config.validation.place import Place
 
+_LONGEST_SNI: Final = 255
 _CONFIG_MAP: Final = "configmap://"
 
 
@@ -18,6 +19,8 @@ def check_client_tls(tls: ClientTLSSettings | None, place: Place) -> None:
         return
     if tls.credential_name.startswith(_CONFIG_MAP):
         _check_config_map(tls.credential_name.removeprefix(_CONFIG_MAP), place / "credentialName")
+    if len(tls.sni.encode()) > _LONGEST_SNI:
+        (place / "sni").error(f"the name is too long; at most {_LONGEST_SNI} bytes are possible")
     if tls.insecure_skip_verify:
         _check_unverified(tls, place)
     if tls.credential_name and tls.mode in (ClientTLSMode.SIMPLE, ClientTLSMode.MUTUAL):

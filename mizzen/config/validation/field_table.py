@@ -39,8 +39,10 @@ Istio's validation is followed rule by rule, with these exceptions:
 
 * Refused here, because Envoy refuses it together with all else in the same message: a status of 600 in
   `directResponse` and `fault.abort`; a line break in what becomes a part of a header (`redirect`, `rewrite`,
-  names of headers); a ring of more than 8388608 entries; percentages below 0 or above 100 in `warmup`,
-  `retryBudget` and the deprecated `fault.delay.percent`; a negative `consecutiveErrors`.
+  names of headers), or more of it than Envoy takes; an empty name of a query parameter or of what is hashed;
+  a ring of more than 8388608 entries; percentages below 0 or above 100 in `warmup`, `retryBudget` and the
+  deprecated `fault.delay.percent`; a negative `consecutiveErrors`, `ttl` or `warmupDurationSecs`; an `sni` of
+  more than 255 bytes; `verifyCertificateSpki` and `verifyCertificateHash` of a wrong length.
 * A warning here: a `redirectCode` that Envoy cannot give (300, 304 to 306 and those above 308), for which
   requests fail; a port 0 in `portLevelSettings`.
 * Allowed here: an IPv6 address among the hosts of a Gateway.

@@ -9,6 +9,8 @@ _TOKEN: Final = re.compile(r"[-!#$%&'*+.^_`|~A-Za-z0-9]+")
 _PROBE_NAME: Final = re.compile(r"[-A-Za-z0-9]+")
 _PSEUDO_HEADERS: Final = frozenset({":method", ":scheme", ":authority", ":path", ":status"})
 _BREAK: Final = re.compile(r"[\x00\r\n]")
+_LONGEST: Final = 16384
+_LONGEST_PARAMETER: Final = 1024
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _CLAIM: Final = re.compile(r"@request\.auth\.claims(\..+|\[.+\])", re.IGNORECASE | re.DOTALL)
 
@@ -30,6 +32,22 @@ def match_name_problem(name: str) -> str | None:
     if is_claim(name) or name in _PSEUDO_HEADERS or _TOKEN.fullmatch(name):
         return None
     return f'"{name}" is not a header\'s name; write letters, digits and hyphens, such as x-user'
+
+
+def parameter_name_problem(name: str) -> str | None:
+    """`name` must be of a query parameter: Envoy refuses all routes for an empty or a very long one."""
+    if not name:
+        return "the parameter's name is empty; write one"
+    if len(name.encode()) > _LONGEST_PARAMETER:
+        return f"the parameter's name is too long; at most {_LONGEST_PARAMETER} bytes are possible"
+    return None
+
+
+def hashed_name_problem(name: str) -> str | None:
+    """`name` must be of a header or query parameter to hash: Envoy refuses all routes for an empty one."""
+    if not name:
+        return "the name is empty; write one"
+    return line_break_problem(name)
 
 
 def cors_name_problem(name: str) -> str | None:
@@ -57,6 +75,8 @@ def operation_name_problem(name: str, *, authority_allowed: bool) -> str | None:
     """`name` must be of a header that may be changed: no pseudo-header; the authority where allowed."""
     if not name:
         return "the header's name is empty; write one"
+    if len(name.encode()) > _LONGEST:
+        return f"the header's name is too long; at most {_LONGEST} bytes are possible"
     if problem := line_break_problem(name):
         return problem
     if is_authority(name):
@@ -76,6 +96,8 @@ def header_value_problem(value: str) -> str | None:
     """
     if _CONTROL.search(value):
         return "the value has a control character; write printable text"
+    if len(value.encode()) > _LONGEST:
+        return f"the value is too long; at most {_LONGEST} bytes are possible"
     reason = _command_problem(value)
     if reason is None:
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mizzen.config.models import HTTPMatchRequest
 from mizzen.config.validation.gateway_names import check_gateway_names
-from mizzen.config.validation.header_forms import match_name_problem
+from mizzen.config.validation.header_forms import match_name_problem, parameter_name_problem
 from mizzen.config.validation.hosts import dns_label_problem
 from mizzen.config.validation.labels import check_labels
 from mizzen.config.validation.place import Place
@@ -30,7 +30,9 @@ def check_http_match(match: HTTPMatchRequest, place: Place) -> None:
         if text is not None:
             check_string_match(text, place / field)
     for name, parameter in match.query_params.items():
-        check_string_match(parameter, place / "queryParams" / name)
+        here = place / "queryParams" / name
+        here.check(parameter_name_problem(name))
+        check_string_match(parameter, here)
     if match.port:
         (place / "port").check(port_number_problem(match.port))
     check_labels(match.source_labels, place / "sourceLabels")

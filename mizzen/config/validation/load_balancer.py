@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from math import isqrt
 from typing import Final
 
@@ -12,7 +13,8 @@ from mizzen.config.models import (
     MagLev,
     WarmupConfiguration,
 )
-from mizzen.config.validation.durations import check_duration
+from mizzen.config.validation.durations import check_duration, duration_text
+from mizzen.config.validation.header_forms import hashed_name_problem
 from mizzen.config.validation.localities import check_locality_setting, check_zone_aware_setting
 from mizzen.config.validation.percentages import check_share
 from mizzen.config.validation.place import Place
@@ -39,11 +41,20 @@ def check_load_balancer(
         if locality is not None:
             here.error("zoneAwareLbSetting and localityLbSetting exclude each other; keep one of them")
         check_zone_aware_setting(zone_aware, here, has_outlier_detection=has_outlier_detection)
+    slow_start = settings.warmup_duration_secs
+    if slow_start is not None and slow_start < timedelta(0):
+        (place / "warmupDurationSecs").error(f"{duration_text(slow_start)} is negative; write 0s or more")
     if settings.warmup is not None:
         _check_warmup(settings.warmup, place / "warmup")
 
 
 def _check_consistent_hash(settings: ConsistentHashLB, place: Place) -> None:
+    for field, name in (
+        ("httpHeaderName", settings.http_header_name),
+        ("httpQueryParameterName", settings.http_query_parameter_name),
+    ):
+        if name is not None:
+            (place / field).check(hashed_name_problem(name))
     if settings.http_cookie is not None:
         _check_cookie(settings.http_cookie, place / "httpCookie")
     if settings.minimum_ring_size and (settings.ring_hash is not None or settings.maglev is not None):
@@ -65,6 +76,10 @@ def _check_ring_size(size: int, place: Place) -> None:
 def _check_cookie(cookie: HTTPCookie, place: Place) -> None:
     if not cookie.name:
         (place / "name").error("the cookie has no name; write one")
+    if cookie.ttl is not None and cookie.ttl < timedelta(0):
+        (place / "ttl").error(
+            f"{duration_text(cookie.ttl)} is negative; write 0s for a cookie of the session, or more"
+        )
     names: set[str] = set()
     for index, attribute in enumerate(cookie.attributes):
         here = place / "attributes" / index / "name"

@@ -47,6 +47,7 @@ def is_cipher_suite(text: str) -> bool:
 def check_server_tls(tls: ServerTLSSettings, place: Place) -> None:
     """Check versions, cipher suites, and that the mode and the certificates agree."""
     _check_cipher_suites(tls, place)
+    _check_pins(tls, place)
     if tls.mode is ServerTLSMode.ISTIO_MUTUAL:
         for name in _CERTIFICATE_FIELDS:
             if getattr(tls, name):
@@ -80,6 +81,20 @@ def _check_cipher_suites(tls: ServerTLSSettings, place: Place) -> None:
         elif suite in seen:
             here.warning(f'"{suite}" is given twice; leave one out')
         seen.add(suite)
+
+
+def _check_pins(tls: ServerTLSSettings, place: Place) -> None:
+    """Envoy refuses the whole listener for pins of another length."""
+    for index, pin in enumerate(tls.verify_certificate_spki):
+        if len(pin) != 44:
+            (place / "verifyCertificateSpki" / index).error(
+                f'"{pin}" is not a hash of a public key; write its SHA-256 in base64, 44 characters'
+            )
+    for index, pin in enumerate(tls.verify_certificate_hash):
+        if not 64 <= len(pin) <= 95:
+            (place / "verifyCertificateHash" / index).error(
+                f'"{pin}" is not a hash of a certificate; write its SHA-256 in 64 hexadecimal digits'
+            )
 
 
 def _check_one_source(tls: ServerTLSSettings, place: Place) -> None:

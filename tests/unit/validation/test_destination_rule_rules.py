@@ -282,6 +282,31 @@ ERRORS = [
         T + ".retryBudget.percent",
         "100.5 is not a percentage",
     ),
+    (
+        hashed("httpHeaderName: ''"),
+        hashed("httpHeaderName: x"),
+        LB + ".consistentHash.httpHeaderName",
+        "is empty",
+    ),
+    (
+        hashed("httpQueryParameterName: ''"),
+        hashed("httpQueryParameterName: x"),
+        LB + ".consistentHash.httpQueryParameterName",
+        "is empty",
+    ),
+    (
+        hashed("httpCookie: {name: c, ttl: -1s}"),
+        hashed("httpCookie: {name: c, ttl: 0s}"),
+        LB + ".consistentHash.httpCookie.ttl",
+        "-1s is negative",
+    ),
+    (
+        balancer("warmupDurationSecs: -1s"),
+        balancer("warmupDurationSecs: 1s"),
+        LB + ".warmupDurationSecs",
+        "-1s is negative",
+    ),
+    (tls("sni: " + "a" * 256), tls("sni: " + "a" * 255), TLS + ".sni", "at most 255 bytes"),
     # Localities
     (
         locality("distribute: [{from: a, to: {b: 100}}], failover: [{from: a, to: b}]"),

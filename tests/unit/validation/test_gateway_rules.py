@@ -115,6 +115,18 @@ ERRORS = [
         T,
         "where tls may hold just httpsRedirect",
     ),
+    (
+        tls("mode: SIMPLE, credentialName: c, verifyCertificateSpki: [abc=]"),
+        tls("mode: SIMPLE, credentialName: c, verifyCertificateSpki: [" + "a" * 43 + "=]"),
+        T + ".verifyCertificateSpki[0]",
+        '"abc=" is not a hash of a public key',
+    ),
+    (
+        tls("mode: SIMPLE, credentialName: c, verifyCertificateHash: [abc]"),
+        tls("mode: SIMPLE, credentialName: c, verifyCertificateHash: [" + "ab" * 32 + "]"),
+        T + ".verifyCertificateHash[0]",
+        '"abc" is not a hash of a certificate',
+    ),
     # Modes and certificates
     (
         tls("mode: SIMPLE, serverCertificate: c"),

@@ -623,6 +623,19 @@ ROUTES = [
         M + ".queryParams.q.regex",
         "RE2",
     ),
+    (match("queryParams: {'': {}}"), match("queryParams: {a: {}}"), M + ".queryParams[]", "name is empty"),
+    (
+        match("queryParams: {? " + "a" * 1025 + " : {}}"),
+        match("queryParams: {? " + "a" * 1024 + " : {}}"),
+        M + ".queryParams." + "a" * 1025,
+        "at most 1024 bytes",
+    ),
+    (
+        route("headers: {request: {set: {x: " + "a" * 16385 + "}}}"),
+        route("headers: {request: {set: {x: " + "a" * 16384 + "}}}"),
+        H + ".headers.request.set.x",
+        "the value is too long",
+    ),
     (match("port: 65536"), match("port: 80"), M + ".port", "65536 is not a port number"),
     (
         match("sourceLabels: {a/b/c: d}"),
