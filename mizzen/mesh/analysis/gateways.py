@@ -85,8 +85,8 @@ def _credentials(mesh: Mesh, gateways: list[GatewayConfig], findings: Findings) 
                         config,
                         place,
                         f"the Gateway at {user.origin} has the same certificate on the same proxies: "
-                        "browsers reuse one HTTP/2 connection for hosts of both, and get 404; put the hosts into one "
-                        "Gateway, or use a certificate of its own",
+                        "browsers reuse one HTTP/2 connection for hosts of both, and get 404; put the hosts "
+                        "into one Gateway, or use a certificate of its own",
                     )
 
 

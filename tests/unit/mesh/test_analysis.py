@@ -1,0 +1,340 @@
+"""Each finding: a mesh that has it, and the same mesh put right."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from mizzen.config import Severity
+from mizzen.mesh.analysis import analyze
+from mizzen.mesh.snapshot import Mesh
+
+MeshOf = Callable[..., Mesh]
+ENTRY = """
+kind: ServiceEntry
+metadata: {name: web}
+spec:
+  hosts: [web.com]
+  addresses: [10.1.1.1]
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  resolution: STATIC
+  endpoints: [{address: 10.0.0.1, labels: {version: v1}}]
+---
+"""
+ROUTE = """
+kind: VirtualService
+metadata: {name: route}
+spec:
+  hosts: [web.com]
+  http:
+  - route: [{destination: {host: web.com}}]
+"""
+RULE = """
+kind: DestinationRule
+metadata: {name: rule}
+spec:
+  host: web.com
+  subsets: [{name: v1, labels: {version: v1}}]
+"""
+GATEWAY = """
+kind: Gateway
+metadata: {name: gw}
+spec:
+  selector: {istio: gw}
+  servers:
+  - port: {number: 80, name: http, protocol: HTTP}
+    hosts: [web.com]
+"""
+SIDECAR = """
+kind: Sidecar
+metadata: {name: first}
+spec: {egress: [{hosts: ["*/*"]}]}
+"""
+TO_SUBSET = ROUTE.replace("{host: web.com}", "{host: web.com, subset: v1}")
+TCP = ENTRY.replace("  addresses: [10.1.1.1]\n", "").replace(
+    "name: http, protocol: HTTP", "name: tcp, protocol: TCP"
+)
+ADDRESSED_TCP = ENTRY.replace("name: http, protocol: HTTP", "name: tcp, protocol: TCP")
+SELECTING = SIDECAR.replace("spec: {", "spec: {workloadSelector: {labels: {app: a}}, ")
+VM = """
+kind: WorkloadEntry
+metadata: {name: vm, labels: {app: a, tier: b}}
+spec: {address: 10.0.0.9}
+---
+"""
+GATEWAY_SERVICE = """
+kind: Service
+metadata: {name: gw}
+spec: {selector: {istio: gw}, ports: [{name: http, port: 80, targetPort: 8080}]}
+---
+kind: WorkloadEntry
+metadata: {name: gw, labels: {istio: gw}}
+spec: {address: 10.0.0.9}
+---
+"""
+
+
+def other(text: str, name: str, namespace: str = "default") -> str:
+    """Return the document under another name."""
+    old = text.split("metadata: {name: ")[1].split("}")[0].split(",")[0]
+    return text.replace(f"metadata: {{name: {old}", f"metadata: {{name: {name}, namespace: {namespace}", 1)
+
+
+# code, path, words of the message, the mesh, the mesh put right
+CASES: dict[str, tuple[str, str, str, str, str]] = {
+    "unknown host": (
+        "IST0101",
+        "spec.http[0].route[0].destination.host",
+        "host gone.com is no known service",
+        ENTRY + ROUTE.replace("{host: web.com}", "{host: gone.com}"),
+        ENTRY + ROUTE,
+    ),
+    "host that is not exported": (
+        "IST0101",
+        "spec.http[0].route[0].destination.host",
+        "is not exported to namespace default",
+        other(ENTRY, "web", "far").replace("  hosts:", "  exportTo: ['.']\n  hosts:") + ROUTE,
+        other(ENTRY, "web", "far") + ROUTE,
+    ),
+    "unknown mirror": (
+        "IST0101",
+        "spec.http[0].mirror.host",
+        "host gone.com",
+        ENTRY + ROUTE + "    mirror: {host: gone.com}\n",
+        ENTRY + ROUTE + "    mirror: {host: web.com}\n",
+    ),
+    "unknown port": (
+        "IST0101",
+        "spec.http[0].route[0].destination.port",
+        "has no port 81; its ports are: 80",
+        ENTRY + ROUTE.replace("{host: web.com}", "{host: web.com, port: {number: 81}}"),
+        ENTRY + ROUTE.replace("{host: web.com}", "{host: web.com, port: {number: 80}}"),
+    ),
+    "port needed": (
+        "IST0112",
+        "spec.http[0].route[0].destination",
+        "several ports (80, 81)",
+        ENTRY.replace("HTTP}]", "HTTP}, {number: 81, name: h2, protocol: HTTP}]") + ROUTE,
+        ENTRY.replace("HTTP}]", "HTTP}, {number: 81, name: h2, protocol: HTTP}]")
+        + ROUTE.replace("{host: web.com}", "{host: web.com, port: {number: 80}}"),
+    ),
+    "subset without a rule": (
+        "IST0101",
+        "spec.http[0].route[0].destination.subset",
+        "no DestinationRule for web.com defines subset v1",
+        ENTRY + TO_SUBSET,
+        ENTRY + TO_SUBSET + "---" + RULE,
+    ),
+    "subset hidden by the client's own rule": (
+        "MZ0211",
+        "spec.http[0].route[0].destination.subset",
+        "clients in namespace client get the DestinationRule at mesh.yaml",
+        ENTRY + TO_SUBSET + "---" + RULE + "---" + other(RULE, "hides", "client").replace("v1", "v2"),
+        ENTRY + TO_SUBSET + "---" + RULE,
+    ),
+    "unknown gateway": (
+        "IST0101",
+        "spec.gateways[0]",
+        "there is no Gateway default/gw",
+        ENTRY + ROUTE.replace("  http:", "  gateways: [gw]\n  http:"),
+        ENTRY + ROUTE.replace("  http:", "  gateways: [gw]\n  http:") + "---" + GATEWAY,
+    ),
+    "two rules for one host": (
+        "IST0109",
+        "spec.hosts",
+        "only one takes effect",
+        ENTRY + ROUTE + "---" + other(ROUTE, "second"),
+        ENTRY
+        + ROUTE
+        + "---"
+        + other(ROUTE, "second")
+        .replace("  http:", "  exportTo: [far]\n  http:")
+        .replace("namespace: default", "namespace: far")
+        .replace("hosts: [web.com]", "hosts: [b.com]"),
+    ),
+    "two sidecars for one workload": (
+        "IST0110",
+        "spec.workloadSelector",
+        "workload vm",
+        VM + SELECTING + "---" + other(SELECTING, "second").replace("app: a", "tier: b"),
+        VM + SELECTING + "---" + other(SELECTING, "second").replace("app: a", "tier: c"),
+    ),
+    "two sidecars for a namespace": (
+        "IST0111",
+        "spec",
+        "only the oldest takes effect",
+        SIDECAR + "---" + other(SIDECAR, "second"),
+        SIDECAR + "---" + other(SIDECAR, "second", "far"),
+    ),
+    "gateway serves none of the hosts": (
+        "IST0132",
+        "spec.gateways[0]",
+        "serves none of the hosts web.com",
+        ENTRY
+        + ROUTE.replace("  http:", "  gateways: [gw]\n  http:")
+        + "---"
+        + GATEWAY.replace("web.com", "far/web.com"),
+        ENTRY
+        + ROUTE.replace("  http:", "  gateways: [gw]\n  http:")
+        + "---"
+        + GATEWAY.replace("web.com", "'*.com'"),
+    ),
+    "gateway passes subsets by": (
+        "IST0140",
+        "spec.http[0].route[0].destination",
+        "does not hold at this gateway",
+        ENTRY
+        + TO_SUBSET
+        + "---"
+        + RULE
+        + "---"
+        + GATEWAY
+        + "---"
+        + other(ROUTE, "edge").replace("  http:", "  gateways: [gw]\n  http:"),
+        ENTRY
+        + TO_SUBSET
+        + "---"
+        + RULE
+        + "---"
+        + GATEWAY
+        + "---"
+        + other(TO_SUBSET, "edge").replace("  http:", "  gateways: [gw]\n  http:"),
+    ),
+    "gateways conflict": (
+        "IST0145",
+        "spec.servers[0].hosts[0]",
+        "host web.com on port 80 is claimed by the Gateway at",
+        GATEWAY + "---" + other(GATEWAY, "second"),
+        GATEWAY + "---" + other(GATEWAY, "second").replace("istio: gw", "istio: gw2"),
+    ),
+    "gateway port without a service port": (
+        "IST0162",
+        "spec.servers[0].port.number",
+        "port 81 is not among those",
+        GATEWAY_SERVICE + GATEWAY.replace("number: 80", "number: 81"),
+        GATEWAY_SERVICE + GATEWAY,
+    ),
+    "empty subset": (
+        "IST0173",
+        "spec.subsets[0].labels",
+        "no endpoint of web.com has version=v2",
+        ENTRY + RULE.replace("version: v1", "version: v2"),
+        ENTRY + RULE,
+    ),
+    "rule for nothing": (
+        "IST0174",
+        "spec.host",
+        "host gone.com is no known service",
+        ENTRY + RULE.replace("host: web.com", "host: gone.com"),
+        ENTRY + RULE.replace("host: web.com", "host: '*.com'"),
+    ),
+    "protocols of one port differ": (
+        "IST0177",
+        "spec.ports[0].protocol",
+        "is HTTP2 here and HTTP at",
+        ENTRY
+        + other(ENTRY, "xsecond", "far").replace("protocol: HTTP", "protocol: HTTP2").removesuffix("---\n"),
+        ENTRY + other(ENTRY, "xsecond", "far").removesuffix("---\n"),
+    ),
+    "tcp services collide": (
+        "MZ0210",
+        "spec.ports",
+        "TCP port 80 of zoo.com cannot be told from that of web.com",
+        TCP + other(TCP, "zoo").replace("web.com", "zoo.com").removesuffix("---\n"),
+        ADDRESSED_TCP + other(TCP, "zoo").replace("web.com", "zoo.com").removesuffix("---\n"),
+    ),
+    "missing credential": (
+        "IST0101",
+        "spec.servers[0].tls.credentialName",
+        "there is no Secret default/cert",
+        GATEWAY.replace("HTTP}", "HTTPS}") + "    tls: {mode: SIMPLE, credentialName: cert}\n",
+        GATEWAY,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_finding(mesh_of: MeshOf, case: str) -> None:
+    code, path, words, wrong, right = CASES[case]
+    (found,) = [one for one in analyze(mesh_of(wrong)) if one.code == code]
+    assert found.path == path
+    assert words in found.message
+    assert found.origin.line > 1
+    assert "; " in found.message
+    assert not [
+        str(one) for one in analyze(mesh_of(right)) if one.severity is Severity.ERROR or one.code == code
+    ]
+
+
+def pem_pair() -> tuple[bytes, bytes]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "web.com")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now)
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    return certificate.public_bytes(serialization.Encoding.PEM), key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def test_credentials(mesh_of: MeshOf) -> None:
+    certificate, key = pem_pair()
+    _, foreign = pem_pair()
+
+    def problems(mode: str = "SIMPLE", **data: bytes) -> list[str]:
+        encoded = ", ".join(
+            f"{name.replace('_', '.')}: {base64.b64encode(value).decode()}" for name, value in data.items()
+        )
+        mesh = mesh_of(
+            GATEWAY.replace("HTTP}", "HTTPS}")
+            + f"    tls: {{mode: {mode}, credentialName: cert}}\n---\n"
+            + f"kind: Secret\nmetadata: {{name: cert}}\ndata: {{{encoded}}}\n"
+        )
+        found = [one for one in analyze(mesh) if one.code == "IST0161"]
+        assert not any(key.decode() in str(one) for one in found)
+        return [one.message for one in found]
+
+    assert problems(tls_crt=certificate, tls_key=key) == []
+    assert problems(cert=certificate, key=key) == []
+    assert "has no certificate and key" in problems(tls_crt=certificate)[0]
+    assert "is not the certificate's" in problems(tls_crt=certificate, tls_key=foreign)[0]
+    assert "certificate that is not in PEM form" in problems(tls_crt=b"x", tls_key=key)[0]
+    assert "private key that is not in PEM form" in problems(tls_crt=certificate, tls_key=b"x")[0]
+    assert "has no CA" in problems("MUTUAL", tls_crt=certificate, tls_key=key)[0]
+    assert problems("MUTUAL", tls_crt=certificate, tls_key=key, ca_crt=certificate) == []
+
+
+def test_one_certificate_in_two_gateways(mesh_of: MeshOf) -> None:
+    secure = GATEWAY.replace("HTTP}", "HTTPS}") + "    tls: {mode: SIMPLE, credentialName: cert}\n"
+    mesh = mesh_of(secure + "---" + other(secure, "second").replace("[web.com]", "[b.com]"))
+    (found,) = [one for one in analyze(mesh) if one.code == "IST0138"]
+    assert found.path == "spec.servers[0].tls.credentialName"
+
+
+def test_selectors_are_compared_with_connected_proxies(mesh_of: MeshOf, proxy_at: Callable[..., Any]) -> None:
+    mesh = mesh_of(GATEWAY + "---" + SELECTING)
+    paths = ["spec.selector", "spec.workloadSelector.labels"]
+    assert [one.path for one in analyze(mesh, [])] == paths
+    assert analyze(mesh) == []
+    assert analyze(mesh, [proxy_at(kind="router", istio="gw"), proxy_at(app="a")]) == []
+
+
+def test_findings_of_the_mesh_itself_are_among_them(mesh_of: MeshOf) -> None:
+    mesh = mesh_of(ENTRY + ROUTE + "  - delegate: {name: gone}\n    match: [{uri: {prefix: /x}}]\n")
+    assert [one.code for one in analyze(mesh)] == ["MZ0203"]

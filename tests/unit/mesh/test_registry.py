@@ -1,0 +1,388 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from mizzen.mesh.service import HealthStatus, Locality, Protocol, Resolution, Service
+from mizzen.mesh.snapshot import Mesh
+
+MeshOf = Callable[..., Mesh]
+
+
+def service_of(mesh: Mesh, host: str, namespace: str = "default") -> Service:
+    return mesh.registry.services[(namespace, host)]
+
+
+def addresses(mesh: Mesh, host: str, namespace: str = "default") -> list[str]:
+    return [endpoint.address for endpoint in mesh.endpoints(service_of(mesh, host, namespace))]
+
+
+def test_service_entry(mesh_of: MeshOf) -> None:
+    mesh = mesh_of("""
+kind: ServiceEntry
+metadata: {name: db, labels: {team: a}}
+spec:
+  hosts: [a.com]
+  addresses: [10.1.0.1/32, 10.2.0.0/16]
+  ports:
+  - {number: 80, name: web, protocol: http}
+  - {number: 53, name: dns, protocol: UDP}
+  - {number: 9000, name: other, protocol: ""}
+  - {number: 443, name: tls, protocol: TLS, targetPort: 8443}
+  resolution: STATIC
+  endpoints:
+  - address: 10.0.0.1
+    ports: {web: 8080}
+    labels: {version: v1, topology.istio.io/network: net}
+    locality: region/zone/sub
+    weight: 5
+    serviceAccount: sa
+""")
+    service = service_of(mesh, "a.com")
+    assert service.addresses == ("10.1.0.1", "10.2.0.0/16")
+    assert [port.protocol for port in service.ports] == [
+        Protocol.HTTP,
+        Protocol.UDP,
+        Protocol.UNSUPPORTED,
+        Protocol.TLS,
+    ]
+    assert service.port(53) is None
+    assert (service.resolution, service.mesh_external) == (Resolution.STATIC, True)
+    (endpoint,) = mesh.endpoints(service)
+    assert endpoint.ports == (("web", 8080), ("other", 9000), ("tls", 8443))
+    assert endpoint.locality == Locality("region", "zone", "sub")
+    assert (endpoint.weight, endpoint.network, endpoint.tls_mode) == (5, "net", "istio")
+    assert endpoint.identity == "spiffe://cluster.local/ns/default/sa/sa"
+    labels = dict(endpoint.labels)
+    assert labels["topology.kubernetes.io/zone"] == "zone"
+    assert labels["version"] == "v1"
+    assert str(endpoint.origin) == "mesh.yaml:14"
+
+
+def test_one_service_for_each_host(mesh_of: MeshOf) -> None:
+    mesh = mesh_of("""
+kind: ServiceEntry
+metadata: {name: two}
+spec:
+  hosts: [a.com, b.com]
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  resolution: STATIC
+  endpoints: [{address: 10.0.0.1}]
+""")
+    assert addresses(mesh, "a.com") == addresses(mesh, "b.com") == ["10.0.0.1"]
+    assert service_of(mesh, "a.com").name == "a.com"
+
+
+def test_workload_selector_picks_entries_and_pods_of_its_namespace(mesh_of: MeshOf) -> None:
+    mesh = mesh_of("""
+kind: ServiceEntry
+metadata: {name: db}
+spec:
+  hosts: [db.com]
+  ports: [{number: 80, name: http, protocol: HTTP, targetPort: 8080}]
+  resolution: STATIC
+  workloadSelector: {labels: {app: db}}
+---
+kind: WorkloadEntry
+metadata: {name: b, labels: {app: db, version: metadata}}
+spec: {address: 10.0.0.2, labels: {version: spec}}
+---
+kind: WorkloadEntry
+metadata: {name: a}
+spec: {address: 10.0.0.1, labels: {app: db}, ports: {http: 9999}}
+---
+kind: WorkloadEntry
+metadata: {name: named, labels: {app: db}}
+spec: {address: vm.example.com}
+---
+kind: WorkloadEntry
+metadata: {name: elsewhere, namespace: other, labels: {app: db}}
+spec: {address: 10.0.0.3}
+---
+kind: Pod
+metadata: {name: pod, labels: {app: db}}
+spec: {serviceAccountName: sa}
+status: {podIP: 10.0.0.4}
+---
+kind: Pod
+metadata: {name: starting, labels: {app: db}}
+""")
+    pool = mesh.endpoints(service_of(mesh, "db.com"))
+    assert [endpoint.address for endpoint in pool] == ["10.0.0.4", "10.0.0.1", "10.0.0.2"]
+    assert [endpoint.port_named("http") for endpoint in pool] == [8080, 9999, 8080]
+    assert dict(pool.endpoints[2].labels)["version"] == "metadata"
+
+
+def test_dns_services(mesh_of: MeshOf) -> None:
+    mesh = mesh_of("""
+kind: ServiceEntry
+metadata: {name: own}
+spec:
+  hosts: [own.com]
+  ports: [{number: 443, name: tls, protocol: TLS, targetPort: 8443}]
+  resolution: DNS
+---
+kind: ServiceEntry
+metadata: {name: nothing}
+spec:
+  hosts: [nothing.com]
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  resolution: DNS
+  workloadSelector: {labels: {app: none}}
+---
+kind: ServiceEntry
+metadata: {name: first}
+spec:
+  hosts: [merged.com]
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  resolution: DNS
+  endpoints: [{address: one.com}]
+---
+kind: ServiceEntry
+metadata: {name: second}
+spec:
+  hosts: [merged.com]
+  ports: [{number: 80, name: web, protocol: HTTP, targetPort: 81}]
+  resolution: DNS
+  endpoints: [{address: two.com}]
+""")
+    (endpoint,) = mesh.endpoints(service_of(mesh, "own.com"))
+    assert (endpoint.address, endpoint.ports) == ("own.com", (("tls", 8443),))
+    assert addresses(mesh, "nothing.com") == []
+    # DNS load assignments are joined by the port's number, whatever its name.
+    pool = mesh.endpoints(service_of(mesh, "merged.com"))
+    assert [(one.address, one.port_named("http")) for one in pool] == [("one.com", 80), ("two.com", 81)]
+
+
+def test_static_services_are_joined_by_port_name(mesh_of: MeshOf) -> None:
+    entry = """
+kind: ServiceEntry
+metadata: {{name: {name}}}
+spec:
+  hosts: [a.com]
+  ports: [{{number: {number}, name: {port}, protocol: HTTP}}]
+  resolution: {resolution}
+  endpoints: [{{address: {address}}}]
+"""
+    first = entry.format(name="a", number=80, port="http", resolution="STATIC", address="10.0.0.1")
+    second = entry.format(name="b", number=80, port="web", resolution="STATIC", address="10.0.0.2")
+    third = entry.format(name="c", number=90, port="more", resolution="STATIC", address="10.0.0.3")
+    other = entry.format(name="d", number=70, port="x", resolution="DNS", address="x.com")
+    mesh = mesh_of("---".join((first, second, third, other)))
+    service = service_of(mesh, "a.com")
+    assert [(port.number, port.name) for port in service.ports] == [(80, "http"), (90, "more")]
+    named = {one.address: one.port_named("http") for one in mesh.endpoints(service)}
+    assert named == {"10.0.0.1": 80, "10.0.0.2": None, "10.0.0.3": None, "x.com": None}
+    (ignored,) = mesh.diagnostics
+    assert (ignored.code, ignored.path) == ("MZ0201", "spec.ports")
+    assert "port 70 of this one is ignored; give both the same resolution" in ignored.message
+
+
+def test_round_robin_dns_has_one_endpoint_a_port(mesh_of: MeshOf) -> None:
+    entry = """
+kind: ServiceEntry
+metadata: {{name: {name}}}
+spec:
+  hosts: [a.com]
+  ports: [{{number: {port}, name: http-{port}, protocol: HTTP}}]
+  resolution: DNS_ROUND_ROBIN
+  endpoints: [{{address: {name}.com}}]
+"""
+    mesh = mesh_of(
+        "---".join(entry.format(name=name, port=port) for name, port in (("p", 80), ("q", 80), ("r", 90)))
+    )
+    assert addresses(mesh, "a.com") == ["p.com", "r.com"]
+
+
+KUBERNETES = """
+kind: Service
+metadata: {name: web, namespace: shop}
+spec:
+  clusterIP: 10.96.0.1
+  selector: {app: web}
+  ports:
+  - {name: http-main, port: 80, targetPort: main}
+  - {name: api, port: 81, appProtocol: grpc}
+  - {name: plain, port: 3306}
+---
+kind: Pod
+metadata: {name: web-1, namespace: shop, labels: {app: web, version: v1}}
+spec:
+  serviceAccountName: web
+  containers: [{name: c, ports: [{name: main, containerPort: 8080}]}]
+status: {podIP: 10.0.0.1}
+---
+kind: WorkloadEntry
+metadata: {name: vm, namespace: shop, labels: {app: web}}
+spec: {address: 10.0.0.2, ports: {http-main: 9090}}
+"""
+
+
+def test_kubernetes_service_with_pods_and_entries(mesh_of: MeshOf) -> None:
+    mesh = mesh_of(KUBERNETES)
+    service = service_of(mesh, "web.shop.svc.cluster.local", "shop")
+    assert (service.addresses, service.from_kubernetes, service.name) == (("10.96.0.1",), True, "web")
+    assert [port.protocol for port in service.ports] == [Protocol.HTTP, Protocol.GRPC, Protocol.TCP]
+    pod, entry = mesh.endpoints(service)
+    assert (pod.address, pod.ports) == ("10.0.0.1", (("http-main", 8080), ("api", 81), ("plain", 3306)))
+    assert pod.identity == "spiffe://cluster.local/ns/shop/sa/web"
+    assert (entry.address, entry.port_named("http-main")) == ("10.0.0.2", 9090)
+
+
+def test_endpoint_slices_hide_pods_and_endpoints(mesh_of: MeshOf, changed: Callable[..., Any]) -> None:
+    listings = """
+---
+kind: EndpointSlice
+metadata: {name: web-x, namespace: shop, labels: {kubernetes.io/service-name: web}}
+addressType: IPv4
+endpoints:
+- {addresses: [10.0.0.1], zone: z1}
+- {addresses: [10.0.0.8], conditions: {ready: false}}
+- {addresses: [10.0.0.9], conditions: {ready: false, serving: true, terminating: true}}
+ports: [{name: http-main, port: 7070}]
+---
+kind: Endpoints
+metadata: {name: web, namespace: shop}
+subsets: [{addresses: [{ip: 10.0.0.7}], ports: [{name: api, port: 6060}]}]
+"""
+    mesh = mesh_of(KUBERNETES + listings)
+    host = "web.shop.svc.cluster.local"
+    pool = mesh.endpoints(service_of(mesh, host, "shop"))
+    assert [one.address for one in pool] == ["10.0.0.1", "10.0.0.8", "10.0.0.9", "10.0.0.2"]
+    assert pool.endpoints[0].ports == (("http-main", 7070),)
+    assert dict(pool.endpoints[0].labels)["version"] == "v1"
+    assert pool.endpoints[0].locality.zone == "z1"
+    assert [one.health for one in pool][1:3] == [HealthStatus.UNHEALTHY, HealthStatus.DRAINING]
+    without_slice, delta = changed(mesh, removed=(("EndpointSlice", "shop", "web-x"),))
+    assert delta.endpoints_only
+    assert addresses(without_slice, host, "shop") == ["10.0.0.7", "10.0.0.2"]
+    relabelled, delta = changed(
+        mesh,
+        """
+kind: Pod
+metadata: {name: web-1, namespace: shop, labels: {app: other, version: v2}}
+status: {podIP: 10.0.0.1}
+""",
+    )
+    assert delta.endpoints == {("shop", host)}
+    assert (
+        dict(relabelled.endpoints(service_of(relabelled, host, "shop")).endpoints[0].labels)["version"]
+        == "v2"
+    )
+
+
+@pytest.mark.parametrize(
+    ("spec", "resolution", "headless", "external"),
+    [
+        ("{clusterIP: None, ports: [{port: 80}]}", Resolution.NONE, True, False),
+        ("{type: ExternalName, externalName: x.com, ports: [{port: 80}]}", Resolution.DNS, False, True),
+    ],
+)
+def test_kubernetes_services_of_other_types(
+    mesh_of: MeshOf, spec: str, resolution: Resolution, headless: bool, external: bool
+) -> None:
+    mesh = mesh_of(f"kind: Service\nmetadata: {{name: a}}\nspec: {spec}")
+    service = service_of(mesh, "a.default.svc.cluster.local")
+    assert (service.resolution, service.headless, service.mesh_external) == (resolution, headless, external)
+    assert addresses(mesh, service.hostname) == (["x.com"] if external else [])
+
+
+def test_kubernetes_owns_a_host_that_an_entry_claims_too(mesh_of: MeshOf) -> None:
+    mesh = mesh_of("""
+kind: ServiceEntry
+metadata: {name: a, creationTimestamp: "2001-01-01T00:00:00Z"}
+spec:
+  hosts: [web.default.svc.cluster.local]
+  ports: [{number: 81, name: tcp, protocol: TCP}, {number: 80, name: http, protocol: HTTP}]
+  resolution: STATIC
+  endpoints: [{address: 10.0.0.5}]
+---
+kind: Service
+metadata: {name: web, creationTimestamp: "2002-01-01T00:00:00Z"}
+spec: {ports: [{name: http, port: 80}]}
+""")
+    service = service_of(mesh, "web.default.svc.cluster.local")
+    assert service.from_kubernetes
+    assert [port.number for port in service.ports] == [80]
+    assert addresses(mesh, service.hostname) == ["10.0.0.5"]
+
+
+def test_instances_and_labels_of_a_proxy(mesh_of: MeshOf, proxy_at: Callable[..., Any]) -> None:
+    mesh = mesh_of("""
+kind: ServiceEntry
+metadata: {name: b, creationTimestamp: "2002-01-01T00:00:00Z"}
+spec:
+  hosts: [b.com]
+  ports: [{number: 80, name: http, protocol: HTTP, targetPort: 8080}]
+  resolution: STATIC
+  endpoints: [{address: 10.0.0.1, labels: {app: from-b}}]
+---
+kind: ServiceEntry
+metadata: {name: a, creationTimestamp: "2001-01-01T00:00:00Z"}
+spec:
+  hosts: [z.com]
+  ports: [{number: 90, name: tcp, protocol: TCP}]
+  resolution: STATIC
+  endpoints: [{address: 10.0.0.1, labels: {app: from-z}}]
+---
+kind: ServiceEntry
+metadata: {name: c, namespace: other}
+spec:
+  hosts: [c.com]
+  ports: [{number: 90, name: tcp, protocol: TCP}]
+  resolution: STATIC
+  endpoints: [{address: 10.0.0.1}]
+""")
+    proxy = proxy_at(address="10.0.0.1", app="from-node")
+    found = [(one.service.hostname, one.port.number, one.target_port) for one in mesh.instances(proxy)]
+    assert found == [("z.com", 90, 90), ("b.com", 80, 8080)]
+    assert mesh.workload_labels(proxy)["app"] == "from-z"
+    assert mesh.workload_labels(proxy_at(address="10.0.0.2", app="from-node")) == {"app": "from-node"}
+
+
+def test_export_to_and_the_mesh_default(mesh_of: MeshOf, scope_of: Callable[..., Any]) -> None:
+    entry = """
+kind: ServiceEntry
+metadata: {{name: e{number}}}
+spec:
+  hosts: [e{number}.com]
+  ports: [{{number: 80, name: http, protocol: HTTP}}]
+  exportTo: {export_to}
+"""
+    exports = ("[]", '["*"]', '["."]', "[other]", '["~"]')
+    text = "---".join(entry.format(number=number, export_to=each) for number, each in enumerate(exports))
+
+    def seen(mesh: Mesh, namespace: str) -> list[str]:
+        return [service.hostname for service in scope_of(mesh, namespace).services]
+
+    mesh = mesh_of(text)
+    assert seen(mesh, "default") == ["e0.com", "e1.com", "e2.com"]
+    assert seen(mesh, "other") == ["e0.com", "e1.com", "e3.com"]
+    private = mesh_of(text, default_service_export_to=["."])
+    assert seen(private, "default") == ["e0.com", "e1.com", "e2.com"]
+    assert seen(private, "other") == ["e1.com", "e3.com"]
+
+
+def test_allocated_addresses_do_not_depend_on_the_order_of_documents(
+    mesh_of: MeshOf, changed: Callable[..., Any]
+) -> None:
+    entry = """
+kind: ServiceEntry
+metadata: {{name: e{number}}}
+spec:
+  hosts: [e{number}.com]
+  ports: [{{number: 80, name: http, protocol: HTTP}}]
+  resolution: {resolution}
+"""
+    static = [entry.format(number=number, resolution="STATIC") for number in range(300)]
+    mesh = mesh_of("---".join(static))
+    addresses = {key: one.auto_allocated_addresses for key, one in mesh.registry.services.items()}
+    assert all(ipv4.startswith("240.240.") and ":" in ipv6 for ipv4, ipv6 in addresses.values())
+    assert len(set(addresses.values())) == 300
+    assert not any(ipv4.endswith((".0", ".255")) for ipv4, _ in addresses.values())
+    half, _ = changed(mesh_of("---".join(static[150:])), "---".join(static[:150]))
+    assert {key: one.auto_allocated_addresses for key, one in half.registry.services.items()} == addresses
+    none, _ = changed(mesh, entry.format(number=7, resolution="NONE"))
+    assert none.registry.services[("default", "e7.com")].auto_allocated_addresses == ()
