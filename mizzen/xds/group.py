@@ -51,7 +51,9 @@ class Group:
         """Put another snapshot in the place of the present one."""
         self.snapshot = snapshot
         self.effective = snapshot
-        if len(self._good) > 2 * len(snapshot) + _SHARED_NAMES:  # seldom, so that a change costs what it touches
+        if (
+            len(self._good) > 2 * len(snapshot) + _SHARED_NAMES
+        ):  # seldom, so that a change costs what it touches
             self._good = {key: good for key, good in self._good.items() if snapshot.get(*key) is not None}
         for entry in list(self._quarantine.values()):
             self._replace(entry)

@@ -23,6 +23,11 @@ class Isolation:
     def __bool__(self) -> bool:
         return bool(self._parts)
 
+    @property
+    def on_trial(self) -> frozenset[str]:
+        """The names whose turn it is; all others in a response are as the client accepted them before."""
+        return self._parts[0] if self._parts else frozenset()
+
     def refused(self, suspects: Iterable[str]) -> None:
         """The client refused a response in which these, two or more, were new."""
         names = sorted(suspects)

@@ -171,6 +171,9 @@ class Stream:
         subscription = channel.subscription
         news = outstanding.news
         suspects = {r.name: r for r in outstanding.batch.resources if r.name in news}
+        on_trial = channel.isolation.on_trial
+        if not on_trial.isdisjoint(suspects):
+            suspects = {name: suspect for name, suspect in suspects.items() if name in on_trial}
         blamed = rejection.culprits(message, suspects)
         if blamed:
             channel.isolation.found(blamed)
@@ -293,7 +296,7 @@ class Stream:
         change.
         """
         sent = channel.subscription.sent
-        if sent is None:
+        if sent is None or channel.subscription.everything_owed:
             changed = {resource.name for resource in batch.resources}
         else:
             changed = set(target.since(sent).changed) | channel.subscription.owed
@@ -302,7 +305,7 @@ class Stream:
             for type_url, child in resource.children if resource is not None else ():
                 # Also for a type that is not asked for yet: a reconnecting client may first speak of its
                 # clusters, and then claim to have the endpoints.
-                if sent is not None or self._sent(type_url) is not None:
+                if self.dialect.delta or sent is not None or self._sent(type_url) is not None:
                     self._channel(type_url).subscription.voided.add(child)
 
     # The clock

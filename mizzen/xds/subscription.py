@@ -192,11 +192,11 @@ class Subscription:
         """What brings the client to `target`; None if there is nothing to say ("When to send an update")."""
         if not self.started:
             return None
+        if self.sent is None:
+            self._believe(target)
         if self.voided:
             self.owed |= {name for name in self.voided if self.wildcard or name in self.names}
             self.voided = set()
-        if self.sent is None:
-            self._believe(target)
         if self.sent is target and not self.owed and not self.everything_owed:
             return None
         difference = target.since(self.sent) if self.sent is not None else None

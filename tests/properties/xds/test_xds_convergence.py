@@ -1,4 +1,6 @@
-"""Whatever happens in whatever order, every client comes to what its group is to be given, and then there is silence."""
+"""Whatever happens in whatever order, every client comes to what its group is to be given, and then there
+is silence.
+"""
 
 from collections import deque
 from datetime import timedelta
@@ -6,15 +8,14 @@ from datetime import timedelta
 import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
+from xds_model_client import DIALECTS, TYPES, Client, is_bad, resource
 
-from mizzen.xds import MakeBeforeBreak, Snapshot, Unordered
 from mizzen.xds import Client as ClientId
+from mizzen.xds import MakeBeforeBreak, Snapshot, Unordered
 from mizzen.xds.events import Rejected
 from mizzen.xds.group import Group
 from mizzen.xds.stream import Stream
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT, FULL_STATE
-
-from xds_model_client import DIALECTS, TYPES, Client, is_bad, resource
 
 NAMES = st.sampled_from(["a", "b", "c", "d"])
 POLICY = MakeBeforeBreak(timedelta(10), timedelta(1), timedelta(10), grace=timedelta(seconds=2))
@@ -51,7 +52,11 @@ class Convergence(RuleBasedStateMachine):
 
     # The world
 
-    @rule(type_url=st.sampled_from(TYPES), names=st.sets(NAMES, min_size=1), text=st.sampled_from(["1", "2", "3"]))
+    @rule(
+        type_url=st.sampled_from(TYPES),
+        names=st.sets(NAMES, min_size=1),
+        text=st.sampled_from(["1", "2", "3"]),
+    )
     def change(self, type_url: str, names: set[str], text: str) -> None:
         self.group.update([resource(type_url, name, text) for name in names])
 
@@ -80,7 +85,13 @@ class Convergence(RuleBasedStateMachine):
 
     # The clients
 
-    @rule(target=peers, delta=st.booleans(), drops_all=st.booleans(), anonymous=st.booleans(), ordered=st.booleans())
+    @rule(
+        target=peers,
+        delta=st.booleans(),
+        drops_all=st.booleans(),
+        anonymous=st.booleans(),
+        ordered=st.booleans(),
+    )
     def connect(self, delta: bool, drops_all: bool, anonymous: bool, ordered: bool):
         if len(self.everyone) >= 3:
             return multiple()
@@ -189,7 +200,9 @@ class Convergence(RuleBasedStateMachine):
                 wanted = {name: value for name, value in wanted.items() if name in state.names}
             held = dict(state.held)
             if not peer.client.delta and type_url not in FULL_STATE:
-                held = {name: value for name, value in held.items() if name in wanted}  # nothing can be deleted
+                held = {
+                    name: value for name, value in held.items() if name in wanted
+                }  # nothing can be deleted
             assert held == wanted
         endpoints = peer.client.types[ENDPOINT]
         if peer.client.types[CLUSTER].wildcard and peer.policy is POLICY:

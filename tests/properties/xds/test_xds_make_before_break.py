@@ -1,4 +1,6 @@
-"""No client ever uses a route to a cluster that it lacks or that is not warm, whatever changes and however slow it is."""
+"""No client ever uses a route to a cluster that it lacks or that is not warm, whatever changes and however
+slow it is.
+"""
 
 from collections import deque
 from datetime import timedelta
@@ -13,7 +15,7 @@ from mizzen.xds.group import Group
 from mizzen.xds.ordering import Policy
 from mizzen.xds.stream import Stream
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE
-from mizzen.xds.wire import DeltaRequest, Request
+from mizzen.xds.wire import Request
 
 ROUTES = ("r1", "r2")
 CLUSTERS = ("a", "b", "c", "d")
@@ -29,7 +31,9 @@ def consistent(routes: dict[str, str], texts: dict[str, str]) -> Snapshot:
 
 
 class Envoy(Client):
-    """Asks for the endpoints of its clusters and the routes of its listener; answers for clusters when they are warm."""
+    """Asks for the endpoints of its clusters and the routes of its listener; answers for clusters when
+    they are warm.
+    """
 
     def __init__(self, *, delta: bool) -> None:
         super().__init__(delta=delta, drops_all=False, anonymous=False)

@@ -18,7 +18,9 @@ DIALECTS = {delta: Dialect(delta, control_plane="model") for delta in (False, Tr
 
 
 def resource(type_url: str, name: str, text: str) -> Resource:
-    """A resource whose bytes hold its own name, which a state-of-the-world client must find in the message."""
+    """A resource whose bytes hold its own name, which a state-of-the-world client must find in the
+    message.
+    """
     children = ((ENDPOINT, name),) if type_url == CLUSTER else ()
     return Resource(type_url, name, f"{name}={text}".encode(), children=children)
 
@@ -45,7 +47,9 @@ class Client:
 
     def __init__(self, *, delta: bool, drops_all: bool, anonymous: bool) -> None:
         self.delta = delta
-        self.drops_all = drops_all  # a bad resource makes it drop the whole response (Envoy: constraints of fields)
+        self.drops_all = (
+            drops_all  # a bad resource makes it drop the whole response (Envoy: constraints of fields)
+        )
         self.anonymous = anonymous  # and it does not say which one was bad
         self.types = {type_url: TypeState() for type_url in TYPES}
         self.outbox: deque[Request] = deque()
