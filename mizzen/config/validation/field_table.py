@@ -45,7 +45,7 @@ Istio's validation is followed rule by rule, with these exceptions:
   more than 255 bytes; `verifyCertificateSpki` and `verifyCertificateHash` of a wrong length.
 * A warning here: a `redirectCode` that Envoy cannot give (300, 304 to 306 and those above 308), for which
   requests fail; a port 0 in `portLevelSettings`.
-* Allowed here: an IPv6 address among the hosts of a Gateway.
+* Allowed here: an IPv6 address among the hosts of a Gateway; `./name` among the gateways of a VirtualService.
 * A match is said to be without effect (IST0131) only if every request that fits it fits an earlier one too.
   Istio says so of more, some of which are reached.
 

@@ -9,12 +9,16 @@ from mizzen.config.validation.place import Place
 
 
 def check_gateway_names(names: Sequence[str], place: Place) -> None:
-    """Check names: `namespace/name`, `name` in the own namespace, `mesh`, or the old `name.namespace...`."""
+    """Check names: `namespace/name`, `name` or `./name` in the own namespace, `mesh`, `name.namespace` (old).
+
+    Istio's validation refuses `./name`, though its lookup knows it.
+    """
     for index, name in enumerate(names):
         here = place / index
         namespace, slash, short = name.partition("/")
         if slash:
-            here.check(dns_label_problem(namespace, "namespace"))
+            if namespace != ".":
+                here.check(dns_label_problem(namespace, "namespace"))
             here.check(dns_label_problem(short, "name of a Gateway"))
         elif here.check(fqdn_problem(name)) and "." in name:
             gateway, its_namespace, *_ = name.split(".")

@@ -71,8 +71,8 @@ WHOLE = [
         "is not a valid name of a Gateway",
     ),
     (
-        f"hosts: [a.com], gateways: [./y], {HTTP}",
-        f"hosts: [a.com], gateways: [y], {HTTP}",
+        f"hosts: [a.com], gateways: [a.b/y], {HTTP}",
+        f"hosts: [a.com], gateways: [y, ./y], {HTTP}",
         "spec.gateways[0]",
         "is not a valid namespace",
     ),
