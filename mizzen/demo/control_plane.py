@@ -14,7 +14,7 @@ from mizzen.demo.errors import DemoError
 from mizzen.demo.topology import Topology
 
 POLL_SECONDS = 0.05
-READY_SECONDS = 30.0
+READY_SECONDS = 60.0
 
 
 class ControlPlane:

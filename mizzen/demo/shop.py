@@ -35,6 +35,8 @@ from mizzen.translator.bootstrap import bootstrap_json
 
 SHOP_HOST = "bookinfo.example.com"
 POLL_SECONDS = 0.05
+PATIENCE_SECONDS = 60.0
+"""How long each part may take to start; on an idle machine all of them together take some three."""
 
 Progress = Callable[[str], None]
 """Is told, in a few words, what has just been done."""
@@ -72,6 +74,7 @@ class _Starter:
         topology: Topology,
         directory: Path,
         rules: Path,
+        envoy: Path,
         client: httpx.AsyncClient,
         stack: AsyncExitStack,
     ) -> None:
@@ -80,7 +83,7 @@ class _Starter:
         self.rules = rules
         self.client = client
         self.children: list[ChildProcess] = []
-        self._envoy = find_envoy()
+        self._envoy = envoy
         stack.push_async_callback(self._stop_all)
 
     async def _stop_all(self) -> None:
@@ -123,7 +126,7 @@ class _Starter:
             f"{name} (envoy)", bootstrap, admin=admin, directory=self.directory, binary=self._envoy
         )
         self.children.append(envoy.child)
-        await envoy.wait_ready(self.client)
+        await envoy.wait_ready(self.client, PATIENCE_SECONDS)
 
     async def answering(self) -> None:
         """Wait until the shop answers at the ingress."""
@@ -135,7 +138,7 @@ class _Starter:
         url: str,
         child: ChildProcess | None,
         headers: dict[str, str] | None = None,
-        seconds: float = 20.0,
+        seconds: float = PATIENCE_SECONDS,
     ) -> None:
         answer = "nobody answers"
         try:
@@ -162,16 +165,19 @@ async def open_shop(options: DemoOptions, progress: Progress) -> AsyncIterator[S
     After a failure the files stay, for the logs in them. Raises DemoError if the shop does not get to answer.
     """
     rules = options.shop_directory()
+    envoy = find_envoy()
     topology = Topology(
         pick_network(HOSTS, PORTS),
         pick_port("127.0.0.1", options.port or GATEWAY_PORT, strict=options.port is not None),
     )
+    if topology.gateway_port != (options.port or GATEWAY_PORT):
+        progress(f"port {GATEWAY_PORT} is taken, so the shop gets port {topology.gateway_port}")
     directory = Path(tempfile.mkdtemp(prefix="mizzen-demo-"))
     keep = False
     try:
         async with AsyncExitStack() as stack:
             client = await stack.enter_async_context(httpx.AsyncClient(timeout=10.0, trust_env=False))
-            yield await _start(_Starter(topology, directory, rules, client, stack), progress)
+            yield await _start(_Starter(topology, directory, rules, envoy, client, stack), progress)
     except Exception as error:
         keep = True
         error.add_note(f"The logs of this run are kept in {directory}")

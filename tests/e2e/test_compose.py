@@ -88,12 +88,12 @@ class Project:
         return status, {name.lower(): value for name, value in headers.items()}, body
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
     """The shop, up."""
     _require_engine()
     compose = _compose_command()
-    directory = tmp_path_factory.mktemp("compose")
+    directory = tmp_path
     for part in PARTS:
         shutil.copy(ROOT / part, directory / part)
     for part in ("mizzen", "examples"):
@@ -132,7 +132,17 @@ def _wait_until_it_answers(project: Project) -> None:
     pytest.fail(f"the shop does not answer at {project.url}: {answer}\n{logs[-6000:]}")
 
 
-def test_the_page_comes_through_the_ingress(project: Project) -> None:
+def test_docker_compose_runs_the_shop(project: Project) -> None:
+    # One test, for the shop takes long to start, and parallel workers would each start one of their own.
+    _the_page_comes_through_the_ingress(project)
+    _the_versions_share_the_traffic(project)
+    _what_goes_in_and_out_is_captured(project)
+    _only_declared_hosts_can_be_called(project)
+    _every_proxy_has_accepted_everything(project)
+    _an_edited_rule_is_followed(project)
+
+
+def _the_page_comes_through_the_ingress(project: Project) -> None:
     page = project.get("/productpage", cookie="end-user=jason")
     assert page.status_code == 200
     assert "The Comedy of Errors" in page.text
@@ -141,13 +151,13 @@ def test_the_page_comes_through_the_ingress(project: Project) -> None:
     assert project.get("/no/such/path").status_code == 404
 
 
-def test_the_versions_share_the_traffic(project: Project) -> None:
+def _the_versions_share_the_traffic(project: Project) -> None:
     counts = project.versions(100)
     assert set(counts) == {"v1", "v2", "v3"}
     assert counts["v1"] > counts["v3"]
 
 
-def test_what_goes_in_and_out_is_captured(project: Project) -> None:
+def _what_goes_in_and_out_is_captured(project: Project) -> None:
     # DNS gives one of three addresses; that jason always gets version 2 is the sidecar's doing.
     answers = [
         project.get("/api/v1/products/0/reviews", end_user="jason").json()["version"] for _ in range(12)
@@ -164,12 +174,12 @@ def test_what_goes_in_and_out_is_captured(project: Project) -> None:
     assert project.ask_from("productpage-v1", "http://tour:9080/teapot")[0] == 418
 
 
-def test_only_declared_hosts_can_be_called(project: Project) -> None:
+def _only_declared_hosts_can_be_called(project: Project) -> None:
     assert project.ask_from("productpage-v1", "http://quotes.example.com:9090/quote")[0] == 200
     assert project.ask_from("productpage-v1", "http://control-plane:9080/")[0] == 502
 
 
-def test_every_proxy_has_accepted_everything(project: Project) -> None:
+def _every_proxy_has_accepted_everything(project: Project) -> None:
     status = json.loads(project("exec", "-T", "control-plane", "mizzen", "status", "-o", "json"))
     assert len(status["proxies"]) == 7
     states = {held["state"] for proxy in status["proxies"] for held in proxy["types"].values()}
@@ -177,7 +187,7 @@ def test_every_proxy_has_accepted_everything(project: Project) -> None:
     assert status["rejections"] == []
 
 
-def test_an_edited_rule_is_followed(project: Project) -> None:
+def _an_edited_rule_is_followed(project: Project) -> None:
     rules = project.directory / "examples" / "bookinfo" / "virtual-services.yaml"
     text = rules.read_text(encoding="utf-8")
     for old, new in ((50, 0), (30, 0), (20, 100)):

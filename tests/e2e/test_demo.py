@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -40,20 +41,11 @@ def port() -> int:
 class Demo:
     """A running `mizzen demo`, its words read line by line."""
 
-    def __init__(self, shop: Path, port: int, *arguments: str) -> None:
-        self.shop = shop
+    def __init__(self, shop: Path, port: int | None) -> None:
         self.url = f"http://127.0.0.1:{port}"
-        command = [
-            sys.executable,
-            "-m",
-            "mizzen",
-            "demo",
-            "--shop",
-            str(shop),
-            "--port",
-            str(port),
-            *arguments,
-        ]
+        command = [sys.executable, "-m", "mizzen", "demo", "--shop", str(shop)]
+        if port is not None:
+            command += ["--port", str(port)]
         self.process = subprocess.Popen(
             command,
             stdout=subprocess.PIPE,
@@ -79,6 +71,12 @@ class Demo:
         self.process.communicate(timeout=20)
         return self.process.returncode
 
+    def close(self) -> None:
+        """End it if it still runs."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.communicate()
+
 
 @pytest.fixture
 def start(shop: Path, port: int) -> Iterator[Callable[[], Demo]]:
@@ -91,9 +89,7 @@ def start(shop: Path, port: int) -> Iterator[Callable[[], Demo]]:
 
     yield start
     for demo in started:
-        if demo.process.poll() is None:
-            demo.process.kill()
-            demo.process.communicate()
+        demo.close()
 
 
 def _processes_of(directory: Path) -> list[str]:
@@ -192,6 +188,16 @@ def test_a_taken_port_is_told(shop: Path) -> None:
     assert finished.returncode == 1
     assert f"port {port} on 127.0.0.1 is taken: choose another with --port" in finished.stderr
     assert "Traceback" not in finished.stderr
+
+
+def test_the_usual_port_gives_way_when_it_is_taken(shop: Path) -> None:
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # whoever has it already serves the purpose
+            stack.enter_context(socket.create_server(("127.0.0.1", 8080)))
+        demo = stack.enter_context(contextlib.closing(Demo(shop, None)))
+        demo.wait_for("port 8080 is taken, so the shop gets port 80")
+        assert demo.end(signal.SIGINT) == 0
+    assert _processes_of(shop.parent) == []
 
 
 def test_a_program_that_ends_is_told_with_its_last_words(start: Callable[[], Demo], shop: Path) -> None:
