@@ -16,16 +16,7 @@ from envoy.config.route.v3 import route_components_pb2
 from mizzen.mesh.hosts import specificity, subset_of
 from mizzen.mesh.virtual_services import VirtualServiceRule
 from mizzen.translator.memo import Memo
-from mizzen.translator.route import (
-    RouteContext,
-    RouteList,
-    RouteOrigin,
-    Source,
-    asks_for_source,
-    destination_hosts,
-    virtual_service_routes,
-)
-from mizzen.translator.route_action import Destinations
+from mizzen.translator.route import RouteList, RouteOrigin
 from mizzen.translator.route_encoding import (
     EncodedVirtualHost,
     empty_route_configuration,
@@ -34,6 +25,7 @@ from mizzen.translator.route_encoding import (
     route_configuration_resource,
 )
 from mizzen.translator.route_settings import RouteSettings, route_settings
+from mizzen.translator.rule_routes import Place, RuleRoutes, rule_routes
 from mizzen.translator.virtual_hosts import domain_name
 
 if TYPE_CHECKING:
@@ -56,6 +48,53 @@ class _Host:
     require_tls: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _ServerKey:
+    """What of a server its routes depend on, compared by value."""
+
+    gateway_name: str
+    port: int
+    tls: bool
+    https_redirect: bool
+    hosts: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, server: GatewayServer) -> _ServerKey:
+        tls = server.server.tls
+        port = server.server.port.number if server.server.port is not None else 0
+        return cls(
+            server.gateway_name, port, tls is not None, tls is not None and tls.https_redirect, server.hosts
+        )
+
+    def hosts_for(self, namespace: str) -> list[str]:
+        """Return the hosts that VirtualServices of a namespace may serve."""
+        return [host for required, host in self.hosts if required in ("", "*", namespace)]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Bound:
+    """A VirtualService on a server: the hosts that they have in common, and the routes."""
+
+    hosts: tuple[str, ...]
+    routes: RuleRoutes
+
+
+class _Carried:
+    """What a route configuration of one profile passes on to the next snapshot's."""
+
+    __slots__ = ("bound", "encoded", "made_of", "resource")
+
+    def __init__(self) -> None:
+        self.bound: dict[_ServerKey, dict[VirtualServiceRule, _Bound]] = {}
+        self.encoded: dict[_VirtualHostKey, EncodedVirtualHost] = {}
+        self.made_of: list[object] = []
+        self.resource: Resource | None = None
+
+
+_VirtualHostKey = tuple[str, tuple[str, ...], tuple[RouteList, ...], bool]
+"""Name, domains, routes, and whether TLS is required."""
+
+
 def gateway_route_configuration(
     name: str,
     servers: Sequence[GatewayServer],
@@ -73,15 +112,27 @@ def gateway_route_configuration(
     if not servers:
         return memo.get(("empty route configuration", name), lambda: empty_route_configuration(name))
     settings = route_settings(mesh_config, memo)
-    hosts = _hosts(servers, mesh, scope, settings, memo)
-    encoded = tuple(_virtual_hosts(hosts, _port(servers[0]), settings, memo))
+    carried = memo.get(("carried gateway routes", name, scope.profile, settings), _Carried)
+    bound = _bound(servers, mesh, scope, settings, carried, memo)
+    # Rules and lists of routes are compared by identity, so this looks at each once.
+    made_of: list[object] = [
+        part
+        for key, rules in bound
+        for part in (key, *chain.from_iterable((rule, found.routes.routes) for rule, found in rules.items()))
+    ]
+    if carried.resource is not None and carried.made_of == made_of:
+        return carried.resource
+    hosts = _hosts(bound)
+    keys = list(_virtual_hosts(hosts, bound[0][0].port))
+    carried.encoded = {key: carried.encoded.get(key) or _encoded(key, settings, memo) for key in keys}
     lists = dict.fromkeys(routes for host in hosts for routes in host.lists)
-    origins = tuple(chain.from_iterable(routes.places for routes in lists))
-
-    def build() -> Resource:
-        return route_configuration_resource(route_configuration_head(name), encoded, origins)
-
-    return memo.get(("gateway route configuration", name, encoded, origins), build)
+    carried.resource = route_configuration_resource(
+        route_configuration_head(name),
+        tuple(carried.encoded.values()),
+        tuple(chain.from_iterable(routes.places for routes in lists)),
+    )
+    carried.made_of = made_of
+    return carried.resource
 
 
 def gateway_route_origins(
@@ -91,45 +142,65 @@ def gateway_route_origins(
 
     Hosts that share a virtual host have an entry each.
     """
-    hosts = _hosts(servers, mesh, scope, route_settings(mesh_config, memo), memo)
-    return {host.name: tuple(entry for routes in host.lists for entry in routes.origins) for host in hosts}
+    bound = _bound(servers, mesh, scope, route_settings(mesh_config, memo), _Carried(), memo)
+    return {
+        host.name: tuple(entry for routes in host.lists for entry in routes.origins) for host in _hosts(bound)
+    }
 
 
-def _hosts(
+def _bound(
     servers: Sequence[GatewayServer],
     mesh: Mesh,
     scope: SidecarScope,
     settings: RouteSettings,
+    carried: _Carried,
     memo: Memo,
-) -> list[_Host]:
+) -> list[tuple[_ServerKey, dict[VirtualServiceRule, _Bound]]]:
+    """Return, for each server, the VirtualServices that have a host and a route in common with it."""
+    result: list[tuple[_ServerKey, dict[VirtualServiceRule, _Bound]]] = []
+    for server in servers:
+        key = _ServerKey.of(server)
+        before = carried.bound.get(key, {})
+        place = Place(key.port, key.gateway_name, key.tls, scope.destination_service)
+        found: dict[VirtualServiceRule, _Bound] = {}
+        for rule in mesh.virtual_services_for_gateway(key.gateway_name, scope.profile.namespace):
+            held = before.get(rule)
+            if held is None:
+                hosts = tuple(intersection(key.hosts_for(rule.config.namespace), rule.hosts))
+                if not hosts:
+                    continue
+                held = _Bound(hosts, rule_routes(rule, place, scope, settings, None, memo))
+            else:
+                routes = rule_routes(rule, place, scope, settings, held.routes, memo)
+                held = held if routes is held.routes else _Bound(held.hosts, routes)
+            found[rule] = held
+        result.append((key, found))
+    carried.bound = dict(result)
+    return result
+
+
+def _hosts(bound: Iterable[tuple[_ServerKey, dict[VirtualServiceRule, _Bound]]]) -> list[_Host]:
     """Return the hosts of the servers with their routes, in the order in which they were met."""
     hosts: dict[str, _Host] = {}
-    for server in servers:
-        port = _port(server)
-        redirect = server.server.tls is not None and server.server.tls.https_redirect
-        for rule in mesh.virtual_services_for_gateway(server.gateway_name, scope.profile.namespace):
-            common = intersection(_hosts_for(server, rule.config.namespace), rule.hosts)
-            routes = _routes(rule, server, scope, settings, memo) if common else None
-            if not routes:
+
+    def host_of(name: str, port: int) -> _Host:
+        domain = name.lower()
+        host = hosts.get(domain)
+        if host is None:
+            host = hosts[domain] = _Host(domain_name(name, port), domain)
+        return host
+
+    for key, rules in bound:
+        for found in rules.values():
+            if not found.routes.routes:
                 continue
-            for name in common:
-                host = hosts.setdefault(name.lower(), _Host(domain_name(name, port), name.lower()))
-                host.lists.append(routes)
-                host.require_tls = host.require_tls or redirect
-        for _, name in server.hosts if redirect else ():
-            host = hosts.setdefault(name.lower(), _Host(domain_name(name, port), name.lower()))
-            host.require_tls = True
+            for name in found.hosts:
+                host = host_of(name, key.port)
+                host.lists.append(found.routes.routes)
+                host.require_tls = host.require_tls or key.https_redirect
+        for _, name in key.hosts if key.https_redirect else ():
+            host_of(name, key.port).require_tls = True
     return list(hosts.values())
-
-
-def _port(server: GatewayServer) -> int:
-    """Return the port that the Gateway says, which match conditions mean, not the one that is listened on."""
-    return server.server.port.number if server.server.port is not None else 0
-
-
-def _hosts_for(server: GatewayServer, namespace: str) -> list[str]:
-    """Return the hosts of a server that VirtualServices of a namespace may serve."""
-    return [host for required, host in server.hosts if required in ("", "*", namespace)]
 
 
 def intersection(left: Iterable[str], right: Sequence[str]) -> list[str]:
@@ -151,60 +222,23 @@ def intersection(left: Iterable[str], right: Sequence[str]) -> list[str]:
     return list(common)
 
 
-def _routes(
-    rule: VirtualServiceRule,
-    server: GatewayServer,
-    scope: SidecarScope,
-    settings: RouteSettings,
-    memo: Memo,
-) -> RouteList:
-    hosts = destination_hosts(rule)
-    rules = tuple(map(scope.destination_rule, hosts))
-    services = tuple(map(scope.destination_service, hosts))
-    profile = scope.profile
-    source = Source(profile.namespace, profile.labels) if asks_for_source(rule) else Source("", ())
-    port, tls = _port(server), server.server.tls is not None
-
-    def build() -> RouteList:
-        destinations = Destinations(
-            port,
-            {host: service for host, service in zip(hosts, services, strict=True) if service is not None},
-            {host: found for host, found in zip(hosts, rules, strict=True) if found is not None},
-        )
-        return virtual_service_routes(
-            rule, RouteContext(destinations, settings, source, server.gateway_name, tls)
-        )
-
-    return memo.get(
-        ("gateway routes", rule, server.gateway_name, port, tls, rules, services, source, settings), build
-    )
-
-
-def _virtual_hosts(
-    hosts: Sequence[_Host], port: int, settings: RouteSettings, memo: Memo
-) -> Iterable[EncodedVirtualHost]:
+def _virtual_hosts(hosts: Sequence[_Host], port: int) -> Iterable[_VirtualHostKey]:
     """Return the virtual hosts, sorted by name. Hosts with the very same routes share one, under the name of
     the most specific of them."""
     if not hosts:
         # Without a virtual host Envoy answers 404 too; Istio says so by one without routes.
-        yield _encoded(f"blackhole:{port}", ("*",), (), False, settings, memo)
+        yield (f"blackhole:{port}", ("*",), (), False)
         return
     shared: dict[tuple[tuple[RouteList, ...], bool], list[_Host]] = {}
     for host in sorted(hosts, key=lambda host: specificity(host.domain)):
         shared.setdefault((tuple(host.lists), host.require_tls), []).append(host)
     for (lists, require_tls), group in sorted(shared.items(), key=lambda item: item[1][0].name):
-        domains = tuple(host.domain for host in group)
-        yield _encoded(group[0].name, domains, lists, require_tls, settings, memo)
+        yield (group[0].name, tuple(host.domain for host in group), lists, require_tls)
 
 
-def _encoded(
-    name: str,
-    domains: tuple[str, ...],
-    lists: tuple[RouteList, ...],
-    require_tls: bool,
-    settings: RouteSettings,
-    memo: Memo,
-) -> EncodedVirtualHost:
+def _encoded(key: _VirtualHostKey, settings: RouteSettings, memo: Memo) -> EncodedVirtualHost:
+    name, domains, lists, require_tls = key
+
     def build() -> EncodedVirtualHost:
         head: Any = route_components_pb2.VirtualHost(
             name=name,
@@ -214,7 +248,7 @@ def _encoded(
         )
         return EncodedVirtualHost(head, encoded_routes(sorted_routes(lists)))
 
-    return memo.get(("gateway virtual host", name, domains, lists, require_tls, settings), build)
+    return memo.get(("gateway virtual host", key, settings), build)
 
 
 def sorted_routes(lists: Iterable[RouteList]) -> list[bytes]:

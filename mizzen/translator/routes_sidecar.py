@@ -18,19 +18,11 @@ from envoy.config.route.v3 import route_components_pb2
 from mizzen.config.diagnostics import Origin
 from mizzen.mesh.hosts import is_wildcard
 from mizzen.mesh.service import Protocol, Service
+from mizzen.mesh.virtual_services import MESH, VirtualServiceRule
 from mizzen.translator.cluster_names import ALLOW_ANY_DYNAMIC_DNS_CLUSTER, PASSTHROUGH_CLUSTER
 from mizzen.translator.hash_policy import service_hash
 from mizzen.translator.memo import Memo
-from mizzen.translator.route import (
-    DefaultRoutes,
-    RouteContext,
-    RouteList,
-    RouteOrigin,
-    Source,
-    asks_for_source,
-    destination_hosts,
-    virtual_service_routes,
-)
+from mizzen.translator.route import DefaultRoutes, RouteList, RouteOrigin
 from mizzen.translator.route_action import Destinations, apply_timeout
 from mizzen.translator.route_encoding import (
     EncodedVirtualHost,
@@ -40,6 +32,7 @@ from mizzen.translator.route_encoding import (
     route_configuration_resource,
 )
 from mizzen.translator.route_settings import ByIdentity, RouteSettings, route_settings
+from mizzen.translator.rule_routes import Place, RuleRoutes, rule_routes
 from mizzen.translator.virtual_hosts import (
     ANY_PORT,
     DEFAULT_HTTP_PORT,
@@ -52,9 +45,8 @@ from mizzen.translator.virtual_hosts import (
 
 if TYPE_CHECKING:
     from mizzen.config.mesh_config import MeshConfig
-    from mizzen.mesh.destination_rules import DestinationRuleIndex, MergedDestinationRule
+    from mizzen.mesh.destination_rules import DestinationRuleIndex
     from mizzen.mesh.sidecar_scope import EgressListener, SidecarScope
-    from mizzen.mesh.virtual_services import VirtualServiceRule
     from mizzen.xds.resource import Resource
 
 HTTP_PROXY_ROUTES: Final = "http_proxy"
@@ -158,19 +150,9 @@ class _Carried:
 
     def __init__(self) -> None:
         self.state: _PortState | None = None
-        self.rules: dict[VirtualServiceRule, _RuleRoutes] = {}
+        self.rules: dict[VirtualServiceRule, RuleRoutes] = {}
         self.rule_index: DestinationRuleIndex | None = None
         self.domains: dict[tuple[Service, int], Domains] = {}
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _RuleRoutes:
-    """The routes of a VirtualService, with all that was looked up for them."""
-
-    hosts: tuple[str, ...]
-    destination_rules: tuple[MergedDestinationRule | None, ...]
-    services: tuple[Service | None, ...]
-    routes: RouteList
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -206,8 +188,9 @@ def _build_port_state(
     registry = _registry(listener, memo)
     services = listener.services if port == ANY_PORT else registry.by_port.get(port, ())
     rules = _relevant_rules(port, services, listener, memo)
-    known = registry.by_hostname if port == ANY_PORT else {}
-    held = {rule: _rule_routes(rule, port, known, scope, settings, carried, memo) for rule in rules}
+    known: Mapping[str, Service] = registry.by_hostname if port == ANY_PORT else {}
+    place = Place(port, MESH, False, known.get)
+    held = {rule: rule_routes(rule, place, scope, settings, carried.rules.get(rule), memo) for rule in rules}
     lists = [held[rule].routes for rule in rules]
     rule_hosts = tuple(rule.hosts for rule in rules)
     contributing = tuple(map(bool, lists))
@@ -273,38 +256,6 @@ def _relevant_rules(
     for hostname in named:
         positions.update(index.exact.get(hostname, ()))
     return tuple(rules[at] for at in sorted(positions))
-
-
-def _rule_routes(
-    rule: VirtualServiceRule,
-    port: int,
-    registry: Mapping[str, Service],
-    scope: SidecarScope,
-    settings: RouteSettings,
-    carried: _Carried,
-    memo: Memo,
-) -> _RuleRoutes:
-    """Return the routes of a VirtualService on a port: the carried ones, unless a DestinationRule or a
-    service that they were made with is another one now."""
-    held = carried.rules.get(rule)
-    hosts = held.hosts if held is not None else destination_hosts(rule)
-    rules = tuple(map(scope.destination_rule, hosts))
-    services = tuple(map(registry.get, hosts))
-    if held is not None and held.destination_rules == rules and held.services == services:
-        return held
-    profile = scope.profile
-    source = Source(profile.namespace, profile.labels) if asks_for_source(rule) else Source("", ())
-
-    def build() -> RouteList:
-        destinations = Destinations(
-            port,
-            {host: service for host, service in zip(hosts, services, strict=True) if service is not None},
-            {host: found for host, found in zip(hosts, rules, strict=True) if found is not None},
-        )
-        return virtual_service_routes(rule, RouteContext(destinations, settings, source))
-
-    routes = memo.get(("sidecar routes", rule, port, rules, services, source, settings), build)
-    return _RuleRoutes(hosts, rules, services, routes)
 
 
 def _encode(

@@ -97,7 +97,7 @@ virtual_services = st.builds(
     NAMESPACES,
     st.integers(0, 2),
     st.lists(st.sampled_from((*HOSTS, *WILDCARDS)), min_size=1, max_size=2, unique_by=str.lower),
-    st.sampled_from((["mesh"], ["mesh", "default/edge"])),
+    st.sampled_from((["mesh", "default/edge"], ["mesh"], ["default/edge"])),
     st.lists(st.tuples(matches, st.sampled_from(HOSTS)), min_size=1, max_size=2),
 )
 destination_rules = st.builds(
@@ -126,6 +126,15 @@ gateways = st.builds(
         },
     ),
     st.sampled_from((["*"], ["*.example.com", "a.default.svc.cluster.local"])),
+)
+EDGE = document(
+    "Gateway",
+    "default",
+    "edge",
+    {
+        "selector": {"app": "gateway"},
+        "servers": [{"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": ["*"]}],
+    },
 )
 documents = st.one_of(service_entries, virtual_services, destination_rules, gateways)
 changes = st.lists(
@@ -173,7 +182,7 @@ def assert_envoy_would_take(resource: Resource) -> None:
 def test_remembered_is_what_would_be_built_anew(first: list[dict[str, Any]], later: list[Any]) -> None:
     mesh_config = MeshConfig()
     memo = Memo()
-    held = typed(first)
+    held = typed([EDGE, *first])
     mesh = Mesh.build(held.values(), mesh_config)
     for updates, removals, sweep in [([], set(), False), *later]:
         updated = typed(updates)

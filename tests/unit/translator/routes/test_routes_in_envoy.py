@@ -92,8 +92,6 @@ spec:
     redirect: {uri: /to, authority: to.example.com, scheme: https, port: 8443, redirectCode: 307}
   - match: [{uri: {prefix: /prefix-redirect}}]
     redirect: {prefixRewrite: /p, redirectCode: 303}
-  - match: [{uri: {exact: /not-a-redirect}}]
-    redirect: {uri: /x, redirectCode: 304}
   - match: [{uri: {exact: /direct}}]
     directResponse: {status: 404, body: {bytes: aGVsbG8=}}
   - match: [{uri: {exact: /big}}]

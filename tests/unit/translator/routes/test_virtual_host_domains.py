@@ -115,6 +115,11 @@ def test_domains_are_compared_without_case() -> None:
     assert domains(found) == {"a.example.com:80": ("a.example.com", "a.example.com.")}
 
 
+def test_a_name_belongs_to_one_virtual_host() -> None:
+    found = plan(service("a.example.com"), service("a.example.com", addresses=("10.1.0.1",)))
+    assert [host.name for host in found.virtual_hosts] == ["a.example.com:80"]
+
+
 def test_a_short_name_gives_way_to_a_real_one() -> None:
     short = service("a.default")
     full = service("a.default.svc.cluster.local")

@@ -1,0 +1,92 @@
+"""The routes of VirtualServices, kept for as long as all that was looked up for them is the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mizzen.mesh.service import Service
+from mizzen.mesh.virtual_services import VirtualServiceRule
+from mizzen.translator.memo import Memo
+from mizzen.translator.route import (
+    RouteContext,
+    RouteList,
+    Source,
+    asks_for_source,
+    destination_hosts,
+    virtual_service_routes,
+)
+from mizzen.translator.route_action import Destinations
+from mizzen.translator.route_settings import RouteSettings
+
+if TYPE_CHECKING:
+    from mizzen.mesh.destination_rules import DestinationRuleIndex, MergedDestinationRule
+    from mizzen.mesh.sidecar_scope import SidecarScope
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Place:
+    """Where routes are for: the port and the gateway (`mesh` or `namespace/name`) that conditions mean, and
+    whether connections come over TLS. `find_service` gives the service of a hostname, if a destination
+    without a port may mean its only one."""
+
+    port: int
+    gateway: str
+    tls: bool
+    find_service: Callable[[str], Service | None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RuleRoutes:
+    """The routes of a VirtualService, with all that was looked up for them.
+
+    `hosts` are the destinations; `owners` the services that DestinationRules are chosen by, `services` those
+    whose port counts, `destination_rules` what was chosen out of `rule_index`.
+    """
+
+    hosts: tuple[str, ...]
+    owners: tuple[Service | None, ...]
+    services: tuple[Service | None, ...]
+    rule_index: DestinationRuleIndex
+    destination_rules: tuple[MergedDestinationRule | None, ...]
+    routes: RouteList
+
+
+def rule_routes(
+    rule: VirtualServiceRule,
+    place: Place,
+    scope: SidecarScope,
+    settings: RouteSettings,
+    held: RuleRoutes | None,
+    memo: Memo,
+) -> RuleRoutes:
+    """Return the routes of a VirtualService for the proxies of `scope`.
+
+    `held` is what was returned for the same rule, place, settings and profile in an earlier snapshot: it is
+    returned again unless a service or a DestinationRule that it was made with is another one now.
+    """
+    hosts = held.hosts if held is not None else destination_hosts(rule)
+    owners = tuple(map(scope.destination_service, hosts))
+    services = tuple(map(place.find_service, hosts))
+    index = scope.rule_index
+    if held is not None and held.rule_index is index and held.owners == owners and held.services == services:
+        return held
+    found = tuple(map(scope.destination_rule, hosts))
+    if held is not None and held.destination_rules == found and held.services == services:
+        return RuleRoutes(hosts, owners, services, index, found, held.routes)
+    profile = scope.profile
+    source = Source(profile.namespace, profile.labels) if asks_for_source(rule) else Source("", ())
+
+    def build() -> RouteList:
+        destinations = Destinations(
+            place.port,
+            {host: service for host, service in zip(hosts, services, strict=True) if service is not None},
+            {host: policy for host, policy in zip(hosts, found, strict=True) if policy is not None},
+        )
+        return virtual_service_routes(
+            rule, RouteContext(destinations, settings, source, place.gateway, place.tls)
+        )
+
+    key = ("routes of a VirtualService", rule, place.port, place.gateway, place.tls, found, services)
+    return RuleRoutes(hosts, owners, services, index, found, memo.get((*key, source, settings), build))
