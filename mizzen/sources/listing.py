@@ -72,6 +72,8 @@ def list_files(roots: Iterable[str]) -> Listing:
                 listing.problems[root] = _empty(root)
         else:
             _add(root, status, listing)
+            if Path(root).is_symlink():
+                listing.targets.add(os.path.realpath(root))
     return listing
 
 

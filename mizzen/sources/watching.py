@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import structlog
-from watchfiles._rust_notify import RustNotify
+from watchfiles._rust_notify import RustNotify, WatchfilesRustInternalError
 
 if TYPE_CHECKING:
     from mizzen.sources.files import Batch, FileSource
@@ -120,7 +120,7 @@ def _notify(places: Iterable[str]) -> RustNotify | None:
         return RustNotify([*places], False, False, 0, False, True)
     except FileNotFoundError:
         return None  # One vanished just now: look again soon, then try again.
-    except OSError as error:
+    except (OSError, WatchfilesRustInternalError) as error:
         _log.warning("folders cannot be watched, looking at intervals", reason=str(error))
         return None
 
@@ -135,6 +135,8 @@ def _relevant(
     """
     inside = set(source.listing.folders.values())
     roots = {_absolute(root): root for root in source.roots}
+    # What a link means may change by another link beside it, as Kubernetes' `..data` does.
+    inside |= {places[_folder(root)] for root in roots if _is_link(root) and _folder(root) in places}
     found: set[str] = set()
     for path in changed:
         if path in roots:
@@ -158,6 +160,10 @@ def _as_given(path: str, roots: Mapping[str, str]) -> str:
 def _absolute(path: str) -> str:
     # Not resolve(): what a symbolic link means may change.
     return os.path.abspath(path)  # noqa: PTH100
+
+
+def _is_link(path: str) -> bool:
+    return Path(path).is_symlink()
 
 
 def _folder(path: str) -> str:

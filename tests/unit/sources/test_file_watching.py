@@ -152,6 +152,25 @@ async def test_a_symbolic_link_for_the_folder_can_be_turned(tmp_path: Path) -> N
         await settle(watch, store, "b", "c")
 
 
+async def test_a_mounted_file_that_is_named_changes_by_one_link(folder: Folder) -> None:
+    Folder(folder.path / "..2026_1").write("a.yaml", "a")
+    Folder(folder.path / "..2026_2").write("a.yaml", "b")
+    (folder.path / "..data").symlink_to("..2026_1")
+    (folder.path / "a.yaml").symlink_to("..data/a.yaml")
+    source = FileSource([folder.path / "a.yaml"])
+    store = followed(source)
+    async with aclosing(source.watch(poll_seconds=NEVER)) as watch:
+        other = folder.write("other", "x")
+        (folder.path / "a.yaml").touch()
+        (folder.path / "..new").symlink_to("..2026_2")
+        (folder.path / "..new").replace(folder.path / "..data")
+        await settle(watch, store, "b")
+        other.unlink()
+        (folder.path / "..new").symlink_to("..2026_1")
+        (folder.path / "..new").replace(folder.path / "..data")
+        await settle(watch, store, "a")
+
+
 async def test_the_target_of_a_link_elsewhere_is_watched(folder: Folder, tmp_path: Path) -> None:
     target = Folder(tmp_path / "elsewhere").write("real", "a")
     (folder.path / "a.yaml").symlink_to(target)
