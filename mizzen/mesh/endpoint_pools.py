@@ -30,7 +30,8 @@ def pool_endpoints(
     and name. A Kubernetes Service whose endpoints are listed by EndpointSlices or Endpoints selects no pods.
     Ports of a DNS service are joined to the merged service's by number, those of others by name.
     """
-    found: dict[Endpoint, None] = {}
+    found: dict[str, list[Endpoint]] = {}
+    in_order: list[Endpoint] = []
     for declaration in declarations:
         own = list(declaration.endpoints)
         if declaration.service.from_kubernetes and listings:
@@ -39,10 +40,15 @@ def pool_endpoints(
             own += _selected(declaration, workloads_of, without_pods=bool(listings))
         if service.resolution in DNS_RESOLUTIONS:
             own = _joined_by_number(own, declaration.service, service)
-        found.update(dict.fromkeys(own))
+        for endpoint in own:
+            # Endpoints are compared only with those of their address: hashing each whole one costs more.
+            same_address = found.setdefault(endpoint.address, [])
+            if endpoint not in same_address:
+                same_address.append(endpoint)
+                in_order.append(endpoint)
     if service.resolution is Resolution.DNS_ROUND_ROBIN:
-        return _first_of_each_port(found)
-    return tuple(found)
+        return _first_of_each_port(in_order)
+    return tuple(in_order)
 
 
 def _selected(

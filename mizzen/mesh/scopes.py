@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
+from typing import Final, Generic, TypeVar
 
 from mizzen.mesh.destination_rules import DestinationRuleIndex
 from mizzen.mesh.profile import OutboundProfile
@@ -13,11 +14,37 @@ from mizzen.mesh.sidecars import SidecarConfig, SidecarIndex
 from mizzen.mesh.virtual_service_index import VirtualServiceIndex
 from mizzen.mesh.visible_services import VisibleServices
 
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
+
 _ViewKey = tuple[str, bool]
 _BaseKey = tuple[str, bool, SidecarConfig | None]
 
-_UNUSED_AFTER = 16
-"""A scope that was not asked for in so many snapshots is forgotten."""
+_GENERATION: Final = 16
+"""So many snapshots are one generation; what was not asked for in two is forgotten."""
+
+
+class _Carried(Generic[Key, Value]):
+    """Values of this snapshot, and those of earlier ones that may still hold."""
+
+    __slots__ = ("_earlier", "_older", "current")
+
+    def __init__(
+        self, earlier: dict[Key, Value] | None = None, older: dict[Key, Value] | None = None
+    ) -> None:
+        self.current: dict[Key, Value] = {}
+        self._earlier = earlier if earlier is not None else {}
+        self._older = older if older is not None else {}
+
+    def known(self, key: Key) -> Value | None:
+        """Return the value that an earlier snapshot had, or None."""
+        found = self._earlier.get(key)
+        return found if found is not None else self._older.get(key)
+
+    def following(self, *, new_generation: bool) -> _Carried[Key, Value]:
+        """Return what the next snapshot starts with."""
+        earlier = self._earlier | self.current if self.current else self._earlier
+        return _Carried({}, earlier) if new_generation else _Carried(earlier, self._older)
 
 
 class Scopes:
@@ -29,30 +56,22 @@ class Scopes:
 
     def __init__(self, settings: MeshSettings) -> None:
         self._settings = settings
-        self._views: dict[_ViewKey, VisibleServices] = {}
-        self._bases: dict[_BaseKey, ScopeBase] = {}
-        self._scopes: dict[OutboundProfile, SidecarScope] = {}
-        # Of earlier snapshots: the services with the hostnames that changed since, and the age of each.
-        self._old_views: dict[_ViewKey, tuple[VisibleServices, frozenset[str], int]] = {}
-        self._old_bases: dict[_BaseKey, tuple[ScopeBase, int]] = {}
-        self._old_scopes: dict[OutboundProfile, tuple[SidecarScope, int]] = {}
+        self._number = 0
+        # The hostnames of the services that changed in the last snapshots, the latest at the end.
+        self._changes: tuple[frozenset[str], ...] = ()
+        self._views: _Carried[_ViewKey, tuple[VisibleServices, int]] = _Carried()
+        self._bases: _Carried[_BaseKey, ScopeBase] = _Carried()
+        self._scopes: _Carried[OutboundProfile, SidecarScope] = _Carried()
 
     def after(self, changed_hosts: Iterable[str]) -> Scopes:
         """Return what the next snapshot starts with, in which services of some hostnames are different."""
         new = Scopes(self._settings)
-        changed = frozenset(changed_hosts)
-        for key, (view, pending, age) in self._old_views.items():
-            if age < _UNUSED_AFTER:
-                new._old_views[key] = (view, pending | changed if changed else pending, age + 1)
-        new._old_views.update((key, (view, changed, 0)) for key, view in self._views.items())
-        for base_key, (base, age) in self._old_bases.items():
-            if age < _UNUSED_AFTER:
-                new._old_bases[base_key] = (base, age + 1)
-        new._old_bases.update((key, (base, 0)) for key, base in self._bases.items())
-        for profile, (scope, age) in self._old_scopes.items():
-            if age < _UNUSED_AFTER:
-                new._old_scopes[profile] = (scope, age + 1)
-        new._old_scopes.update((profile, (scope, 0)) for profile, scope in self._scopes.items())
+        new._number = self._number + 1
+        new._changes = (*self._changes, frozenset(changed_hosts))[-2 * _GENERATION :]
+        new_generation = new._number % _GENERATION == 0
+        new._views = self._views.following(new_generation=new_generation)
+        new._bases = self._bases.following(new_generation=new_generation)
+        new._scopes = self._scopes.following(new_generation=new_generation)
         return new
 
     def scope(
@@ -64,16 +83,16 @@ class Scopes:
         sidecars: SidecarIndex,
     ) -> SidecarScope:
         """Return the scope of `profile` in the snapshot that the indexes are of."""
-        found = self._scopes.get(profile)
+        found = self._scopes.current.get(profile)
         if found is not None:
             return found
         sidecar = None if profile.is_router else sidecars.choose(profile.namespace, dict(profile.labels))
         base = self._base(profile, sidecar, registry, virtual_services)
-        old, _ = self._old_scopes.pop(profile, (None, 0))
-        if old is None or not old.is_current(base, registry.hosts, destination_rules):
-            old = SidecarScope(profile, base, registry.hosts, destination_rules, self._settings)
-        self._scopes[profile] = old
-        return old
+        scope = self._scopes.known(profile)
+        if scope is None or not scope.is_current(base, registry.hosts, destination_rules):
+            scope = SidecarScope(profile, base, registry.hosts, destination_rules, self._settings)
+        self._scopes.current[profile] = scope
+        return scope
 
     def _base(
         self,
@@ -83,9 +102,9 @@ class Scopes:
         virtual_services: VirtualServiceIndex,
     ) -> ScopeBase:
         key = (profile.namespace, profile.is_router, sidecar)
-        base = self._bases.get(key)
+        base = self._bases.current.get(key)
         if base is None:
-            known, _ = self._old_bases.pop(key, (None, 0))
+            known = self._bases.known(key)
             visible = self._view(profile.namespace, not profile.is_router, registry)
             if profile.is_router:
                 base = gateway_base(visible, virtual_services, known)
@@ -93,17 +112,20 @@ class Scopes:
                 base = sidecar_base(
                     profile.namespace, sidecar, visible, registry.hosts, virtual_services, known
                 )
-            self._bases[key] = base
+            self._bases.current[key] = base
         return base
 
     def _view(self, namespace: str, prefer_own: bool, registry: Registry) -> VisibleServices:
         key = (namespace, prefer_own)
-        view = self._views.get(key)
-        if view is None:
-            known = self._old_views.pop(key, None)
-            if known is None:
-                view = VisibleServices.build(registry.hosts, namespace, prefer_own=prefer_own)
-            else:
-                view = known[0].updated(registry.hosts, sorted(known[1]))
-            self._views[key] = view
+        found = self._views.current.get(key)
+        if found is not None:
+            return found[0]
+        known, number = self._views.known(key) or (None, 0)
+        missed = self._number - number
+        if known is None or missed > len(self._changes):
+            view = VisibleServices.build(registry.hosts, namespace, prefer_own=prefer_own)
+        else:
+            changed = frozenset[str]().union(*self._changes[len(self._changes) - missed :])
+            view = known.updated(registry.hosts, sorted(changed))
+        self._views.current[key] = (view, self._number)
         return view

@@ -165,7 +165,11 @@ class Mesh:
         """Remember what the last snapshot has computed, as far as it may still hold."""
         self._mentions = before._mentions
         self._scopes = before._scopes.after(hostname for _, hostname in delta.services)
-        self._previous_gateways = before._gateways or before._previous_gateways
+        if delta.gateways or delta.services:
+            # Only what was asked for lately: keys of documents and services that are gone would pile up.
+            self._previous_gateways = before._gateways or before._previous_gateways
+        else:
+            self._previous_gateways = before._previous_gateways | before._gateways
 
     @property
     def mesh_config(self) -> MeshConfig:

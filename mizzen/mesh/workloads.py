@@ -30,7 +30,8 @@ class Workload:
     """A thing that can stand behind services. `labels` are its own, `endpoint_labels` include its topology.
 
     `ports` maps service port names to numbers (WorkloadEntry.ports), `container_ports` the names of a pod's
-    own ports. `address` is empty for a pod that has none yet: it is no endpoint then.
+    own ports. `address` is empty for a pod that has none yet (it is no endpoint then), and a name or a unix
+    socket if not `has_ip_address`.
     """
 
     key: ConfigKey
@@ -48,16 +49,12 @@ class Workload:
     container_ports: Mapping[str, int] = field(default_factory=dict)
     node_name: str = ""
     health: HealthStatus = HealthStatus.HEALTHY
+    has_ip_address: bool = True
 
     @property
     def is_pod(self) -> bool:
         """Whether a Pod document describes it."""
         return self.key.kind == "Pod"
-
-    @property
-    def has_ip_address(self) -> bool:
-        """Whether the address is an IP, not a name or a unix socket."""
-        return is_ip_address(self.address)
 
     def order(self) -> tuple[str, str, str]:
         """Return the sort key of endpoints made of workloads: kind, namespace, name."""
@@ -112,6 +109,7 @@ def _workload(
         tls_mode=labels.get(TLS_MODE_LABEL) or ("istio" if account else "disabled"),
         origin=origin,
         ports=entry.ports,
+        has_ip_address=is_ip_address(entry.address),
     )
 
 
