@@ -33,6 +33,7 @@ class Group:
 
     Attributes:
         snapshot: what the owner set; None as long as it set nothing.
+        good: by type and name, what was last accepted of that which is in the snapshot.
         effective: the same with every quarantined resource replaced: this is what clients are brought to.
     """
 
@@ -42,7 +43,7 @@ class Group:
         self.effective: Snapshot | None = None
         self._quarantine: dict[tuple[str, str, str], Quarantined] = {}
         self._acceptable: WeakKeyDictionary[Collection, Collection | None] = WeakKeyDictionary()
-        self._good: dict[tuple[str, str], Resource] = {}
+        self.good: dict[tuple[str, str], Resource] = {}
         self._names: dict[frozenset[str], frozenset[str]] = {}
         if snapshot is not None:
             self.set(snapshot)
@@ -52,9 +53,9 @@ class Group:
         self.snapshot = snapshot
         self.effective = snapshot
         if (
-            len(self._good) > 2 * len(snapshot) + _SHARED_NAMES
+            len(self.good) > 2 * len(snapshot) + _SHARED_NAMES
         ):  # seldom, so that a change costs what it touches
-            self._good = {key: good for key, good in self._good.items() if snapshot.get(*key) is not None}
+            self.good = {key: good for key, good in self.good.items() if snapshot.get(*key) is not None}
         for entry in list(self._quarantine.values()):
             self._replace(entry)
 
@@ -68,7 +69,7 @@ class Group:
         wanted: list[Resource] = []
         gone = list(change.removed)
         for key in change.removed:
-            self._good.pop(key, None)
+            self.good.pop(key, None)
         for resource in change.changed:
             entry = self._quarantine.get((resource.type_url, resource.name, resource.version))
             if entry is None:
@@ -86,17 +87,17 @@ class Group:
             return  # the clients of a group accept the same, so this is usually so
         batch.accepted = True
         for resource in batch.resources:
-            self._good[resource.type_url, resource.name] = resource
+            self.good[resource.type_url, resource.name] = resource
         for name in batch.removed:
-            self._good.pop((batch.type_url, name), None)
+            self.good.pop((batch.type_url, name), None)
 
     def quarantine(self, resource: Resource, message: str) -> None:
         """Never send this version of this resource again; send the last one that was accepted, or nothing."""
         key = resource.type_url, resource.name
-        good = self._good.get(key)
+        good = self.good.get(key)
         if good is not None and (good.version == resource.version or self.is_quarantined(good)):
             good = None
-            del self._good[key]
+            del self.good[key]
         entry = Quarantined(resource, good, message)
         self._quarantine[(*key, resource.version)] = entry
         while len(self._quarantine) > _QUARANTINE_SIZE:

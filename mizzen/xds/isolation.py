@@ -7,8 +7,9 @@ half, or the rest. A response with n new resources of which one is bad takes abo
 responses; after these the bad one is known and all others are delivered.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+from mizzen.xds.resource import Resource
 from mizzen.xds.snapshot import Collection
 
 
@@ -46,10 +47,10 @@ class Isolation:
         if self._parts:
             del self._parts[0]
 
-    def allowed(self, target: Collection, accepted: Collection | None) -> Collection:
-        """The collection that may be tried now: `target`, with the names whose turn has not come as they
-        were.
+    def allowed(self, target: Collection, good: Mapping[tuple[str, str], Resource]) -> Collection:
+        """The collection that may be tried now: `target`, with the names whose turn has not come as in
+        `good`.
         """
         if len(self._parts) < 2:
             return target
-        return target.without(frozenset().union(*self._parts[1:]), accepted)
+        return target.without(frozenset().union(*self._parts[1:]), good)

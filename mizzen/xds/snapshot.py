@@ -166,16 +166,16 @@ class Collection(Mapping[str, Resource]):
             self._keep(wanted, found)
         return found
 
-    def without(self, names: frozenset[str], accepted: "Collection | None") -> "Collection":
-        """This collection with these names as they were in `accepted`; the same object for the same
+    def without(self, names: frozenset[str], good: Mapping[tuple[str, str], Resource]) -> "Collection":
+        """This collection with these names as in `good`, or without them; the same object for the same
         question.
         """
-        old = accepted.resources if accepted is not None else {}
-        stand_ins = frozenset(old[name] for name in names if name in old and name in self.resources)
-        key = (names, stand_ins)
+        members = [name for name in names if name in self.resources]
+        old = {name: good[self.type_url, name] for name in members if (self.type_url, name) in good}
+        key = (names, frozenset(old.values()))
         found = self._variants.get(key)
         if found is None:
-            found = self.updated(stand_ins, [name for name in names if name not in old])
+            found = self.updated(old.values(), [name for name in members if name not in old])
             self._keep(key, found)
         return found
 

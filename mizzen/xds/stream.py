@@ -283,7 +283,7 @@ class Stream:
         target = self.group.acceptable(target)
         if not channel.isolation:
             return target
-        return channel.isolation.allowed(target, channel.subscription.accepted)
+        return channel.isolation.allowed(target, self.group.good)
 
     def _patience(self, channel: Channel) -> float:
         if channel.type_url != CLUSTER:

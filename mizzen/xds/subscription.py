@@ -166,20 +166,12 @@ class Subscription:
         """
         self.sent = outstanding.before
         self.everything_owed |= outstanding.owed_all and self.wildcard
-        if self.full_state and not outstanding.owed:
-            return
-        said = {r.name for r in outstanding.batch.resources}.union(
-            outstanding.batch.removed, outstanding.owed
-        )
-        again = said - culprits | {name for name in culprits if name in self.names and not self._has(name)}
+        again = outstanding.news - culprits | (culprits & outstanding.owed)
         self.owed |= {name for name in again if self.wildcard or name in self.names}
 
     def given_up(self, outstanding: Outstanding) -> None:
         """The client refused a response, and there is nothing that could be sent in its place."""
         self.sent = outstanding.target
-
-    def _has(self, name: str) -> bool:
-        return self.accepted is not None and self.accepted.find(name) is not None
 
     # What the client is owed
 
