@@ -34,7 +34,7 @@ from mizzen.xds.resource import Resource
 _Cluster = cluster_pb2.Cluster
 
 _NEVER_SECONDS = 100 * 365 * 24 * 3600
-"""The workload's address never goes stale. (Istio says 292 years, all that its clock can hold; Envoy 1.40 takes
+"""The workload's address never goes stale. (Istio says 292 years, all that its clock can hold; Envoy takes
 that for out of range.)"""
 
 RuleFor = Callable[[Service], MergedDestinationRule | None]

@@ -22,7 +22,8 @@ from mizzen.translator.config_sources import aggregated_config_source
 from mizzen.translator.connection_settings import apply_connection_settings
 from mizzen.translator.destinations import Destination, Discovery, destinations, races_addresses
 from mizzen.translator.dns_resolution import apply_dns_settings, dns_cache_config
-from mizzen.translator.endpoints import cluster_load_assignment, endpoint_filters, policy_of, proxy_place
+from mizzen.translator.endpoint_selection import reach
+from mizzen.translator.endpoints import cluster_load_assignment, policy_of, proxy_place
 from mizzen.translator.load_balancing import apply_load_balancer
 from mizzen.translator.localities import apply_locality_settings
 from mizzen.translator.outlier_detection import http_error_matcher, outlier_detection
@@ -98,7 +99,7 @@ def outbound_clusters_key(
         profile.ip_family,
         (profile.tls_client_cert_chain, profile.tls_client_key, profile.tls_client_root_cert),
         proxy_place(service, rule, profile, mesh_config) if inline else None,
-        endpoint_filters(service, profile) if inline else None,
+        reach(service, profile, mesh_config) if inline else None,
     )
 
 

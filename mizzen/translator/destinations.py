@@ -52,6 +52,11 @@ class Destination:
     discovery: Discovery
 
     @property
+    def is_sni_dnat(self) -> bool:
+        """Whether an AUTO_PASSTHROUGH gateway reaches it, by the name in the client's SNI."""
+        return self.name.startswith("outbound_.")
+
+    @property
     def subset_name(self) -> str:
         """The subset's name, empty for the default cluster."""
         return "" if self.subset is None else self.subset.name

@@ -6,7 +6,6 @@ Sources: pilot/pkg/xds/endpoints of Istio; envoy.config.endpoint.v3 of Envoy.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
-from ipaddress import ip_address
 from typing import Any
 
 from envoy.config.core.v3 import health_check_pb2
@@ -14,10 +13,11 @@ from envoy.config.endpoint.v3 import endpoint_pb2
 
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.config.models import ClientTLSMode, ClientTLSSettings
-from mizzen.mesh.destination_rules import EffectiveTrafficPolicy, MergedDestinationRule
+from mizzen.mesh.destination_rules import MergedDestinationRule
 from mizzen.mesh.profile import OutboundProfile
 from mizzen.mesh.service import Endpoint, EndpointPool, HealthStatus, Service
 from mizzen.translator.destinations import Destination, Discovery, destinations
+from mizzen.translator.endpoint_selection import UNIX_SCHEME, reach, selected_endpoints
 from mizzen.translator.localities import (
     LocalityGroup,
     LocalityPolicy,
@@ -26,10 +26,6 @@ from mizzen.translator.localities import (
     locality_policy,
 )
 from mizzen.xds.resource import Resource
-
-_UNIX = "unix://"
-_DRAINING_LABEL = "istio.io/draining"
-_PERSISTENT_SESSION_LABEL = "istio.io/persistent-session"
 
 _CANONICAL_NAME = ("service.istio.io/canonical-name", "app.kubernetes.io/name", "app")
 _CANONICAL_REVISION = ("service.istio.io/canonical-revision", "app.kubernetes.io/version", "version")
@@ -84,14 +80,8 @@ def load_assignments_key(
         pool,
         profile.type,
         proxy_place(service, rule, profile, mesh_config),
-        endpoint_filters(service, profile),
+        reach(service, profile, mesh_config),
     )
-
-
-def endpoint_filters(service: Service, profile: OutboundProfile) -> Hashable:
-    """Return what of a proxy decides which endpoints it is given at all."""
-    node = profile.node_name if service.internal_traffic_policy_local else ""
-    return (profile.requested_network_view, node)
 
 
 def proxy_place(
@@ -116,7 +106,7 @@ def cluster_load_assignment(
     destination: Destination, pool: EndpointPool | None, profile: OutboundProfile, mesh_config: MeshConfig
 ) -> Any:
     """Return the endpoints of one cluster, by locality and priority; no groups if there are none."""
-    members = selected_endpoints(destination, pool, profile)
+    members = selected_endpoints(destination, pool, reach(destination.service, profile, mesh_config))
     message = endpoint_pb2.ClusterLoadAssignment(cluster_name=destination.name)
     if not members:
         return message
@@ -124,64 +114,6 @@ def cluster_load_assignment(
     for group in groups:
         _add_group(message.endpoints.add(), group, destination)
     return message
-
-
-def selected_endpoints(
-    destination: Destination, pool: EndpointPool | None, profile: OutboundProfile
-) -> list[Endpoint]:
-    """Return the endpoints of a destination: those that serve its port, take traffic and bear its labels.
-
-    An address that is a name is of use only to the clusters that resolve it. With sni_dnat names only those
-    that speak mTLS are kept: the gateway passes their connections on as they are. A service may ask for
-    endpoints on the client's node (internalTrafficPolicy), a proxy for those of some networks. Where one name
-    is resolved for the whole cluster (LOGICAL_DNS) the first counts, as Envoy takes no second.
-    """
-    if pool is None:
-        return []
-    service, port_name = destination.service, destination.port.name
-    labels: Mapping[str, str] = {} if destination.subset is None else destination.subset.labels
-    named = destination.discovery.is_inline
-    keep_unhealthy = not _min_health_percent(destination.policy)
-    keep_draining = _PERSISTENT_SESSION_LABEL in service.labels
-    only_mtls = destination.name.startswith("outbound_.")
-    node = profile.node_name if service.internal_traffic_policy_local else None
-    networks = profile.requested_network_view
-    found = [
-        endpoint
-        for endpoint in pool.endpoints
-        if endpoint.port_named(port_name) is not None
-        and _takes_traffic(endpoint, keep_unhealthy, keep_draining)
-        and endpoint.has_labels(labels)
-        and (named or _is_dialable(endpoint.address))
-        and (not only_mtls or endpoint.tls_mode == "istio")
-        and (node is None or endpoint.node_name == node)
-        and (not networks or not endpoint.network or endpoint.network in networks)
-    ]
-    return found[:1] if destination.discovery is Discovery.LOGICAL_DNS else found
-
-
-def _min_health_percent(policy: EffectiveTrafficPolicy) -> int:
-    return 0 if policy.outlier_detection is None else policy.outlier_detection.min_health_percent
-
-
-def _takes_traffic(endpoint: Endpoint, keep_unhealthy: bool, keep_draining: bool) -> bool:
-    """Unhealthy endpoints are sent, marked as such, unless a panic threshold would use them all the same."""
-    if not endpoint.address or endpoint.health is HealthStatus.TERMINATING:
-        return False
-    if endpoint.health is HealthStatus.UNHEALTHY:
-        return keep_unhealthy
-    draining = endpoint.health is HealthStatus.DRAINING or endpoint.has_labels({_DRAINING_LABEL: "true"})
-    return keep_draining or not draining
-
-
-def _is_dialable(address: str) -> bool:
-    if address.startswith(_UNIX):
-        return True
-    try:
-        ip_address(address)
-    except ValueError:
-        return False
-    return True
 
 
 def _add_group(message: Any, group: LocalityGroup, destination: Destination) -> None:
@@ -202,8 +134,8 @@ def _add_group(message: Any, group: LocalityGroup, destination: Destination) -> 
 
 def _add_endpoint(message: Any, endpoint: Endpoint, destination: Destination) -> None:
     address = message.endpoint.address
-    if endpoint.address.startswith(_UNIX):
-        address.pipe.path = endpoint.address.removeprefix(_UNIX)
+    if endpoint.address.startswith(UNIX_SCHEME):
+        address.pipe.path = endpoint.address.removeprefix(UNIX_SCHEME)
     else:
         socket = address.socket_address
         socket.address = endpoint.address

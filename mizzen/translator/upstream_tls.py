@@ -76,7 +76,7 @@ def upstream_tls(
     `mtls_mode` is what PeerAuthentication says for the service's namespace: with DISABLE there is no mutual
     TLS unasked. Clusters of AUTO_PASSTHROUGH gateways never add TLS to what they pass on.
     """
-    if destination.name.startswith("outbound_."):
+    if destination.is_sni_dnat:
         return None
     settings = destination.policy.tls
     if settings is not None:

@@ -163,6 +163,16 @@ def test_a_service_may_keep_to_the_clients_node_and_a_proxy_to_its_networks() ->
     assert addresses(local.seen_by(requested_network_view=("east",)).assignment()) == ["10.0.0.1", "10.0.0.4"]
 
 
+def test_a_mesh_may_keep_a_service_within_its_cluster() -> None:
+    pool = [endpoint("10.0.0.1", cluster_id="east"), endpoint("10.0.0.2", cluster_id="west")]
+    settings = "serviceSettings: [{settings: {clusterLocal: true}, hosts: ['*.example']}%s]"
+    local = Scene(endpoints=pool).meshed(settings % "").seen_by(cluster_id="east")
+    excepted = local.meshed(settings % ", {settings: {clusterLocal: false}, hosts: [reviews.example]}")
+
+    assert addresses(local.assignment()) == ["10.0.0.1"]
+    assert addresses(excepted.assignment()) == ["10.0.0.1", "10.0.0.2"]
+
+
 TLS_MODES = [
     ("", "istio", "istio"),
     ("", "disabled", None),
