@@ -63,9 +63,9 @@ class Source:
 class RouteContext:
     """All that the routes of one VirtualService depend on, besides itself.
 
-    `gateway` is `mesh` or `namespace/name`. `port` is the port that match conditions and redirects mean: the
-    listener's of a sidecar, the server's of a gateway. `tls`: the connection came over TLS. `http3_port` is
-    the port to advertise HTTP/3 on, 0 for none.
+    `gateway` is `mesh` or `namespace/name`. The destinations' `listen_port` is also the port that match
+    conditions and redirects mean: the listener's of a sidecar, the server's of a gateway. `tls`: the
+    connection came over TLS.
     """
 
     destinations: Destinations
@@ -73,7 +73,6 @@ class RouteContext:
     source: Source
     gateway: str = MESH
     tls: bool = False
-    http3_port: int = 0
 
     @property
     def port(self) -> int:
@@ -216,10 +215,6 @@ def _route(
         apply_route(out, route, context.destinations, context.settings, authority)
     out.decorator.operation = _operation(out, rule.config.name, context.port)
     _apply_filters(out, route)
-    if context.http3_port:
-        header = out.response_headers_to_add.add()
-        header.header.key = "alt-svc"
-        header.header.value = f'h3=":{context.http3_port}"; ma=86400'
     return out
 
 

@@ -86,13 +86,13 @@ def route_configuration_resource(
     return Resource(ROUTE, head.name, value, version.hexdigest(), origins)
 
 
-def route_configuration_head(name: str) -> Any:
+def route_configuration_head(name: str, *, ports_matter: bool = False) -> Any:
     """Return what every route configuration of the mesh has besides its virtual hosts.
 
-    Clusters are not checked, since a route may be there before its cluster; ports in Host headers are not
-    compared.
+    Clusters are not checked, since a route may be there before its cluster. A port in a Host header is not
+    compared, unless `ports_matter`: then the domains are there with and without it.
     """
-    head = route_pb2.RouteConfiguration(name=name, ignore_port_in_host_matching=True)
+    head = route_pb2.RouteConfiguration(name=name, ignore_port_in_host_matching=not ports_matter)
     head.validate_clusters.value = False
     head.max_direct_response_body_size_bytes.value = MAX_DIRECT_RESPONSE_BODY_BYTES
     return head

@@ -76,9 +76,10 @@ def sidecar_route_configuration(
     def build() -> Resource:
         # A VirtualService for every host is the catch-all itself, and Envoy takes only one.
         rest = () if "*" in state.plan.owners else (catch_all,)
-        return route_configuration_resource(
-            route_configuration_head(name), (*state.hosts, *rest), state.rule_origins()
-        )
+        # An HTTP proxy has all ports, told apart by nothing but the Host header. Istio has Envoy ignore the
+        # port there as well, so that requests for any port end up at port 80.
+        head = route_configuration_head(name, ports_matter=port == ANY_PORT)
+        return route_configuration_resource(head, (*state.hosts, *rest), state.rule_origins())
 
     return memo.get(("route configuration", name, ByIdentity(state), ByIdentity(catch_all)), build)
 

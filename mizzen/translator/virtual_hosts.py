@@ -230,10 +230,10 @@ def _without_duplicates(
         if name in taken_names:
             continue
         taken_names.add(name)
+        suffix = claim.port if listen_port == ANY_PORT else 0
         if claim.service is None:
-            domains = _stranger_domains(claim.host)
+            domains = _stranger_domains(claim.host, suffix)
         else:
-            suffix = claim.port if listen_port == ANY_PORT else 0
             found = cache.get((claim.service, suffix))
             if found is None:
                 found = cache[claim.service, suffix] = _service_domains(claim.service, suffix, names)
@@ -245,9 +245,9 @@ def _without_duplicates(
             yield PlannedVirtualHost(name, kept, claim.port, claim.service, claim.rule)
 
 
-def _stranger_domains(host: str) -> Domains:
-    domain = bracketed(host)
-    return Domains((domain,), (domain.lower(),), frozenset())
+def _stranger_domains(host: str, suffix: int) -> Domains:
+    domains = (bracketed(host), domain_name(host, suffix)) if suffix else (bracketed(host),)
+    return Domains(domains, tuple(domain.lower() for domain in domains), frozenset())
 
 
 def _service_domains(service: Service, suffix: int, names: NamesKnownAs) -> Domains:

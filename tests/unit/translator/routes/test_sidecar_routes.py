@@ -197,6 +197,7 @@ def test_the_http_proxy_has_all_ports(routed: MeshOf) -> None:
         "shop.example.com.:9000",
         "10.1.0.1:9000",
     ]
+    assert "ignore_port_in_host_matching" not in found
     assert by_name["shop.example.com:80"]["domains"][:2] == ["shop.example.com", "shop.example.com:80"]
     # The only port of the destination, since there is no port of a listener to mean.
     assert (

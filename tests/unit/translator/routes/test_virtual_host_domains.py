@@ -207,3 +207,14 @@ def test_an_http_proxy_tells_ports_apart_by_the_host_header() -> None:
         "a.example.com:80": ("a.example.com", "a.example.com:80", "a.example.com.", "a.example.com.:80"),
         "a.example.com:8080": ("a.example.com:8080", "a.example.com.:8080"),
     }
+
+
+def test_an_http_proxy_knows_hosts_that_are_no_services_with_their_ports() -> None:
+    found = plan(
+        service("a.org", 80, 81),
+        rules=(("a.org", "x.org"),),
+        port=ANY_PORT,
+        names=NamesKnownAs("", False, ""),
+    )
+    assert domains(found)["x.org:80"] == ("x.org", "x.org:80")
+    assert domains(found)["x.org:81"] == ("x.org:81",)
