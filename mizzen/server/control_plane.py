@@ -33,6 +33,10 @@ SLICE_SECONDS = 0.01
 """For so long the worker translates before what it has is handed over."""
 
 
+WOKEN_AT_ONCE = 4
+"""So many streams write their news before others are served: each may write some megabytes."""
+
+
 class Translating(Protocol):
     """What the control plane needs of `mizzen.translator.translation.Translation`."""
 
@@ -62,8 +66,14 @@ class LiveProxy:
     snapshot: xds.Snapshot | None = None
 
 
-Handed = Mapping[Hashable, Iterable[tuple[str, Iterable[str]]]]
-"""For each proxy's key the types that changed, each with the names of the changed resources."""
+class Following(Protocol):
+    """Follows one change to its end (`mizzen.server.convergence.Push`)."""
+
+    def handed(self, group: Hashable, changes: Iterable[tuple[str, Iterable[str]]]) -> None:
+        """The change was handed over for a proxy: the types that it touches, each with the changed names."""
+
+    def done(self) -> None:
+        """It was handed over for all."""
 
 
 class ControlPlane:
@@ -76,7 +86,7 @@ class ControlPlane:
         configuration: what the files say; it is used by the worker only.
         translate: makes the translation of a first mesh.
         metrics: where it counts.
-        pushed: told of every change once it is handed over: when it was seen, and to whom it went.
+        follow: told of every change before it is handed over, with the time at which it was seen.
         clock: seconds that only grow.
     """
 
@@ -85,14 +95,14 @@ class ControlPlane:
         configuration: Configuration,
         translate: Callable[[Mesh], Translating],
         metrics: Metrics,
+        follow: Callable[[float], Following],
         *,
-        pushed: Callable[[float, Handed], None] = lambda seen, handed: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._configuration = configuration
         self._translation = translate(configuration.mesh)
         self._metrics = metrics
-        self._pushed = pushed
+        self._follow = follow
         self._clock = clock
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mizzen-translate")
         self._live: dict[Hashable, LiveProxy] = {}
@@ -150,21 +160,26 @@ class ControlPlane:
 
     async def _push(self, seen: float) -> None:
         """Give every proxy its new snapshot, slice by slice, so that the loop serves streams in between."""
-        # A proxy whose first translation is under way gets it from a mesh that has the change already.
-        waiting = [key for key, live in self._live.items() if live.snapshot is not None]
-        handed: dict[Hashable, Iterable[tuple[str, Iterable[str]]]] = {}
         begun = self._clock()
-        while waiting:
-            done = await self._in_worker(self._translate, waiting)
-            for key, snapshot in done:
-                changes = self._hand_over(key, snapshot) if snapshot is not None else ()
-                if changes:
-                    handed[key] = changes
-            del waiting[: len(done)]
+        following = self._follow(seen)
+        try:
+            # A proxy whose first translation is under way gets it from a mesh that has the change already.
+            waiting = [key for key, live in self._live.items() if live.snapshot is not None]
+            woken = 0
+            while waiting:
+                done = await self._in_worker(self._translate, waiting)
+                for key, snapshot in done:
+                    if snapshot is not None and (changes := self._hand_over(key, snapshot)):
+                        following.handed(key, changes)
+                        woken += 1
+                        if woken % WOKEN_AT_ONCE == 0:
+                            await asyncio.sleep(0)
+                del waiting[: len(done)]
+        finally:
+            following.done()
         now = self._clock()
         self._metrics.translation_seconds.observe(now - begun)
         self._metrics.push_seconds.observe(now - seen)
-        self._pushed(seen, handed)
 
     def _hand_over(self, key: Hashable, snapshot: xds.Snapshot) -> list[tuple[str, Iterable[str]]]:
         """Give a proxy its snapshot if it differs from the last one; return what changed, by type."""

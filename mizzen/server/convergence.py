@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 
 from mizzen import xds
 
 _CHANGES_FOLLOWED = 1000
-
-
-@dataclass(slots=True)
-class _Change:
-    seen: float
-    handed_over: float
-    waiting: set[tuple[int, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +21,30 @@ class _Wish:
         return self.wildcard or not self.names.isdisjoint(resources)
 
 
+class Push:
+    """One change on its way: who has been handed it, and when, and has not answered yet."""
+
+    def __init__(self, convergence: Convergence, seen: float) -> None:
+        self.seen = seen
+        self.waiting: dict[tuple[int, str], float] = {}
+        self.handing_over = True
+        self.concerned = False
+        self._convergence = convergence
+
+    def handed(self, group: Hashable, changes: Iterable[tuple[str, Iterable[str]]]) -> None:
+        """The change was handed over for a group: the types that it touches, each with the changed names."""
+        now = self._convergence.now()
+        for type_url, names in changes:
+            for number in self._convergence.asking(group, type_url, names):
+                self.waiting[number, type_url] = now
+                self.concerned = True
+
+    def done(self) -> None:
+        """It was handed over for every group that it concerns."""
+        self.handing_over = False
+        self._convergence.settle()
+
+
 class Convergence:
     """Follows each change from being seen to the last answer, ACK or NACK, of a proxy that it concerns.
 
@@ -38,31 +55,30 @@ class Convergence:
     """
 
     def __init__(self, observe: Callable[[float], None], clock: Callable[[], float]) -> None:
+        self.now = clock
         self._observe = observe
-        self._clock = clock
         self._wishes: dict[Hashable, dict[int, dict[str, _Wish]]] = {}
-        self._changes: list[_Change] = []
+        self._pushes: list[Push] = []
 
     @property
     def unsettled(self) -> int:
         """The number of changes that some proxy has not answered yet."""
-        return len(self._changes)
+        return len(self._pushes)
 
-    def pushed(self, seen: float, handed: Mapping[Hashable, Iterable[tuple[str, Iterable[str]]]]) -> None:
-        """A change that was seen at the time `seen` has been handed over.
+    def begin(self, seen: float) -> Push:
+        """Follow a change that was seen at the time `seen` and is going to be handed over."""
+        push = Push(self, seen)
+        self._pushes.append(push)
+        del self._pushes[:-_CHANGES_FOLLOWED]
+        return push
 
-        `handed` says for each group which types changed, and the names of the changed resources.
-        """
-        waiting = {
-            (number, type_url)
-            for key, changes in handed.items()
-            for type_url, names in changes
-            for number, wishes in self._wishes.get(key, {}).items()
+    def asking(self, group: Hashable, type_url: str, names: Iterable[str]) -> list[int]:
+        """Return the numbers of the group's clients that ask for any of these names."""
+        return [
+            number
+            for number, wishes in self._wishes.get(group, {}).items()
             if (wish := wishes.get(type_url)) is not None and wish.meets(names)
-        }
-        if waiting:
-            self._changes.append(_Change(seen, self._clock(), waiting))
-            del self._changes[:-_CHANGES_FOLLOWED]
+        ]
 
     def on_event(self, event: xds.Event) -> None:
         """Take an event of the discovery server."""
@@ -72,23 +88,32 @@ class Convergence:
                 group.setdefault(client.number, {})[type_url] = _Wish(wildcard, names)
             case xds.Acked(client, type_url, waited=waited):
                 # The answer to what was sent before the change was handed over says nothing about the change.
-                self._answered(client.number, type_url, self._clock() - waited)
+                self._answered(client.number, type_url, self.now() - waited)
             case xds.Rejected(client, type_url):
-                self._answered(client.number, type_url, self._clock())
+                self._answered(client.number, type_url, self.now())
             case xds.Disconnected(client):
                 clients = self._wishes.get(client.group, {})
                 for type_url in clients.pop(client.number, {}):
-                    self._answered(client.number, type_url, self._clock())
+                    self._answered(client.number, type_url, self.now())
                 if not clients:
                     self._wishes.pop(client.group, None)
 
     def _answered(self, number: int, type_url: str, sent: float) -> None:
+        key = (number, type_url)
+        last = False
+        for push in self._pushes:
+            if push.waiting.get(key, sent + 1) <= sent:
+                del push.waiting[key]
+                last = last or not push.waiting
+        if last:
+            self.settle()
+
+    def settle(self) -> None:
+        """Count the changes that everybody has answered."""
         still = []
-        for change in self._changes:
-            if change.handed_over <= sent:
-                change.waiting.discard((number, type_url))
-            if change.waiting:
-                still.append(change)
-            else:
-                self._observe(self._clock() - change.seen)
-        self._changes = still
+        for push in self._pushes:
+            if push.waiting or push.handing_over:
+                still.append(push)
+            elif push.concerned:
+                self._observe(self.now() - push.seen)
+        self._pushes = still

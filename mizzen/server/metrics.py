@@ -49,7 +49,7 @@ class Metrics:
         )
         self.translation_seconds = Histogram(
             "mizzen_translation_seconds",
-            "Time that the worker spent on one change, parsing left out",
+            "From a change having been understood to its translations being handed over",
             buckets=_SECONDS,
             registry=own,
         )

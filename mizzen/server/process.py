@@ -35,6 +35,9 @@ from mizzen.translator.translate_result import TYPE_URLS, Resources
 from mizzen.translator.translation import Translation
 
 
+_WATCH_AGAIN_SECONDS = 1.0
+
+
 class StartError(Exception):
     """The server cannot start; the message says why, and what to do."""
 
@@ -85,7 +88,7 @@ class Process:
             Configuration(settings, domain=options.domain),
             Translation,
             metrics,
-            pushed=self._convergence.pushed,
+            self._convergence.begin,
         )
         self._events = ProxyEvents(metrics, self._convergence, self.control_plane.proxy_of)
         self.discovery = xds.Server(
@@ -132,8 +135,14 @@ class Process:
         self._log.info("stopped")
 
     async def _watch(self) -> None:
-        async for batch in watch_files(self._source):
-            await self.control_plane.take(batch)
+        while True:
+            try:
+                async for batch in watch_files(self._source):
+                    await self.control_plane.take(batch)
+            except Exception:
+                # What is served goes on being served; a change may be late.
+                self._log.exception("watching the files failed: a fault of Mizzen; it starts again")
+                await asyncio.sleep(_WATCH_AGAIN_SECONDS)
 
     async def _watch_settings(self) -> None:
         """Look at the file of `--mesh-config` whenever it is saved: it is none of the documents."""

@@ -55,18 +55,31 @@ class Sent:
         self.snapshots.append((group, sorted(snapshot.collection(CDS))))
 
 
+class Followed:
+    """What was said of one change."""
+
+    def __init__(self) -> None:
+        self.told: dict[Hashable, list[tuple[str, list[str]]]] = {}
+        self.ended = False
+
+    def handed(self, group: Hashable, changes: Iterable[tuple[str, Iterable[str]]]) -> None:
+        self.told[group] = [(type_url, list(names)) for type_url, names in changes]
+
+    def done(self) -> None:
+        self.ended = True
+
+
 class Running:
     def __init__(self) -> None:
         self.sent = Sent()
-        self.pushed: list[dict[Hashable, Iterable[tuple[str, Iterable[str]]]]] = []
+        self.followed: list[Followed] = []
         self.metrics = Metrics("test")
-        self.plane = ControlPlane(
-            Configuration(),
-            self._translate,
-            self.metrics,
-            pushed=lambda seen, handed: self.pushed.append(dict(handed)),
-        )
+        self.plane = ControlPlane(Configuration(), self._translate, self.metrics, self._follow)
         self.plane.serve_through(self.sent)
+
+    def _follow(self, seen: float) -> Followed:
+        self.followed.append(Followed())
+        return self.followed[-1]
 
     def _translate(self, mesh: Mesh) -> StandIn:
         self.translation = StandIn(mesh)
@@ -106,12 +119,9 @@ async def test_a_change_reaches_every_connected_proxy_once(running: Running) -> 
     await running.plane.take({"b.yaml": service("b")})
 
     assert running.sent.snapshots == [(key, ["a", "b"]) for key in keys]
-    told = [
-        {key: [(type_url, list(names)) for type_url, names in changes]}
-        for handed in running.pushed
-        for key, changes in handed.items()
-    ]
-    assert told == [{key: [(CDS, ["b"])]} for key in keys]
+    [followed] = running.followed
+    assert followed.told == {key: [(CDS, ["b"])] for key in keys}
+    assert followed.ended
 
 
 async def test_nothing_is_translated_or_sent_when_nothing_changed(running: Running) -> None:
@@ -139,12 +149,13 @@ async def test_an_invalid_version_leaves_the_valid_one_with_the_proxies_and_is_t
 
 async def test_the_loop_serves_streams_while_the_worker_translates(running: Running) -> None:
     loop_ran = threading.Event()
-    running.translation.before = lambda proxy: running.pushed.append({}) if loop_ran.wait(5) else None
+    in_time: list[bool] = []
+    running.translation.before = lambda proxy: in_time.append(loop_ran.wait(5))
     waiting = asyncio.create_task(running.connects("one"))
     await asyncio.sleep(0)
-    loop_ran.set()  # never reached if the translation ran on the loop
+    loop_ran.set()  # too late, if the translation ran on the loop
     await waiting
-    assert running.pushed == [{}]
+    assert in_time == [True]
 
 
 async def test_a_large_push_is_handed_over_in_slices(running: Running) -> None:

@@ -15,6 +15,12 @@ class Watched:
         event = xds.Subscribed(client, type_url, not names, frozenset(names))
         self.convergence.on_event(event)
 
+    def pushed(self, seen: float, handed: dict[str, list[tuple[str, list[str]]]]) -> None:
+        push = self.convergence.begin(seen)
+        for group, changes in handed.items():
+            push.handed(group, changes)
+        push.done()
+
     def acks(self, client: xds.Client, type_url: str, waited: float) -> None:
         self.convergence.on_event(xds.Acked(client, type_url, "v", "n", waited))
 
@@ -28,7 +34,7 @@ def test_a_change_ends_with_the_last_answer_of_those_who_asked_for_it() -> None:
     watched.subscribes(A, CDS)
     watched.subscribes(A, EDS, "x", "y")
     watched.subscribes(B, EDS, "y")
-    watched.convergence.pushed(99.5, {"group a": [(CDS, ["x"]), (EDS, ["x"])], "group b": [(EDS, ["x"])]})
+    watched.pushed(99.5, {"group a": [(CDS, ["x"]), (EDS, ["x"])], "group b": [(EDS, ["x"])]})
 
     watched.now = 101
     watched.acks(A, CDS, waited=0.5)
@@ -42,7 +48,7 @@ def test_a_change_ends_with_the_last_answer_of_those_who_asked_for_it() -> None:
 def test_the_answer_to_an_earlier_response_says_nothing_of_the_change() -> None:
     watched = Watched()
     watched.subscribes(A, CDS)
-    watched.convergence.pushed(100, {"group a": [(CDS, ["x"])]})
+    watched.pushed(100, {"group a": [(CDS, ["x"])]})
     watched.now = 101
     watched.acks(A, CDS, waited=3.0)
     assert watched.convergence.unsettled == 1
@@ -54,7 +60,7 @@ def test_a_rejection_is_an_answer_and_so_is_the_end_of_the_stream() -> None:
     watched = Watched()
     watched.subscribes(A, CDS)
     watched.subscribes(B, CDS)
-    watched.convergence.pushed(100, {"group a": [(CDS, ["x"])], "group b": [(CDS, ["x"])]})
+    watched.pushed(100, {"group a": [(CDS, ["x"])], "group b": [(CDS, ["x"])]})
     watched.now = 103
     watched.convergence.on_event(xds.Rejected(A, CDS, "v", "n", "no", ()))
     assert watched.seconds == []
@@ -66,7 +72,7 @@ def test_a_rejection_is_an_answer_and_so_is_the_end_of_the_stream() -> None:
 def test_a_change_that_concerns_nobody_is_not_counted() -> None:
     watched = Watched()
     watched.subscribes(A, EDS, "x")
-    watched.convergence.pushed(100, {"group a": [(EDS, ["z"]), (CDS, ["z"])], "group c": [(CDS, ["z"])]})
+    watched.pushed(100, {"group a": [(EDS, ["z"]), (CDS, ["z"])], "group c": [(CDS, ["z"])]})
     assert watched.convergence.unsettled == 0
 
 
@@ -74,5 +80,22 @@ def test_changes_that_are_never_answered_do_not_pile_up() -> None:
     watched = Watched()
     watched.subscribes(A, CDS)
     for _ in range(1100):
-        watched.convergence.pushed(100, {"group a": [(CDS, ["x"])]})
+        watched.pushed(100, {"group a": [(CDS, ["x"])]})
     assert watched.convergence.unsettled == 1000
+
+
+def test_an_answer_that_comes_while_the_change_is_still_handed_over_counts() -> None:
+    watched = Watched()
+    watched.subscribes(A, CDS)
+    watched.subscribes(B, CDS)
+    push = watched.convergence.begin(100)
+    push.handed("group a", [(CDS, ["x"])])
+    watched.now = 101
+    watched.acks(A, CDS, waited=0.5)
+    assert watched.seconds == [], "the others have not been handed it"
+    push.handed("group b", [(CDS, ["x"])])
+    push.done()
+    assert watched.seconds == []
+    watched.now = 102
+    watched.acks(B, CDS, waited=0.5)
+    assert watched.seconds == [2.0]
