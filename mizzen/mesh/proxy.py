@@ -132,11 +132,20 @@ class Proxy:
 
 
 def _as_mapping(node: Mapping[str, Any] | NodeMessage) -> Mapping[str, Any]:
-    if isinstance(node, Message):
-        return json_format.MessageToDict(node)
     if isinstance(node, Mapping):
         return node
-    raise NodeError("a node is a mapping or an envoy.config.core.v3.Node message")
+    if not isinstance(node, Message):
+        raise NodeError("a node is a mapping or an envoy.config.core.v3.Node message")
+    message: Any = node
+    # Field by field: Envoy lists hundreds of extensions, which are not read.
+    return {
+        "id": message.id,
+        "cluster": message.cluster,
+        "metadata": json_format.MessageToDict(message.metadata),
+        "locality": json_format.MessageToDict(message.locality),
+        "userAgentVersion": message.user_agent_version,
+        "userAgentBuildVersion": json_format.MessageToDict(message.user_agent_build_version),
+    }
 
 
 def _split_id(node_id: object) -> tuple[ProxyType, str, str, str]:

@@ -9,7 +9,7 @@ from mizzen.config import models
 from mizzen.config.document import Config, ConfigKey, FieldPath
 from mizzen.mesh.analysis.credentials import credential_problem, needs_client_ca, secret_name
 from mizzen.mesh.analysis.findings import Findings
-from mizzen.mesh.gateways import GatewayConfig, server_hosts
+from mizzen.mesh.gateways import GatewayConfig, merge_gateways, server_hosts
 from mizzen.mesh.hosts import HostIndex
 from mizzen.mesh.service import Protocol, Service
 from mizzen.mesh.snapshot import Mesh
@@ -23,6 +23,7 @@ def check_gateways(mesh: Mesh, findings: Findings) -> None:
     """Find what is wrong between Gateways and what they name."""
     gateways = sorted(mesh.configs("Gateway"), key=lambda one: (one.origin, one.key))
     _conflicting_hosts(gateways, findings)
+    _rejected_servers(mesh, gateways, findings)
     _credentials(mesh, gateways, findings)
     _service_ports(mesh, gateways, findings)
     _virtual_service_hosts(mesh, findings)
@@ -55,6 +56,13 @@ def _conflicting_hosts(gateways: list[GatewayConfig], findings: Findings) -> Non
                         f"host {host[1]} on port {server.port.number} is claimed by the Gateway at "
                         f"{owner.origin} for the same proxies too; keep it in one of them",
                     )
+
+
+def _rejected_servers(mesh: Mesh, gateways: list[GatewayConfig], findings: Findings) -> None:
+    """MZ0206: servers that cannot stand beside others of the same proxies, as if these served nothing else."""
+    for selector in dict.fromkeys(_selector(config) for config in gateways):
+        merged = merge_gateways(mesh.gateway_index.selecting(dict(selector)), ())
+        findings.diagnostics.extend(merged.rejected)
 
 
 def _credential_names(server: models.Server) -> Iterator[tuple[FieldPath, str]]:

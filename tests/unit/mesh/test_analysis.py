@@ -215,6 +215,15 @@ CASES: dict[str, tuple[str, str, str, str, str]] = {
         GATEWAY + "---" + other(GATEWAY, "second"),
         GATEWAY + "---" + other(GATEWAY, "second").replace("istio: gw", "istio: gw2"),
     ),
+    "servers cannot share a port": (
+        "MZ0206",
+        "spec.servers[0].port",
+        "port 80 is already a HTTP listener because of mesh.yaml",
+        GATEWAY
+        + "---"
+        + other(GATEWAY, "second").replace("protocol: HTTP", "protocol: TCP").replace("web", "b"),
+        GATEWAY + "---" + other(GATEWAY, "second").replace("web", "b"),
+    ),
     "gateway port without a service port": (
         "IST0162",
         "spec.servers[0].port.number",
