@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError
 from mizzen.config.codes import NOT_A_DOCUMENT, SCHEMA, SCHEMA_WARNING, SYNTAX, UNSERVED_MESH_FIELD
 from mizzen.config.diagnostics import Diagnostic, Origin, Severity
 from mizzen.config.document import Config
+from mizzen.config.mesh_config_rules import check_mesh_config
 from mizzen.config.models import (
     ClientTLSSettings,
     ConnectionPoolSettings,
@@ -298,7 +299,8 @@ def _typed(tree: Tree, file: str, path: tuple[str, ...]) -> tuple[MeshConfig | N
         for field in unknown
     )
     model, errors = schema_diagnostics(MeshConfig, _without(content, unknown), tree.lines.line_of, file, path)
-    found = (*remarks, *warnings, *errors)
+    rules = check_mesh_config(model, tree.lines.line_of, file, path) if model is not None else []
+    found = (*remarks, *warnings, *errors, *rules)
     return (None if any(each.severity is Severity.ERROR for each in found) else model), found
 
 

@@ -120,6 +120,26 @@ def test_unknown_fields_are_warnings_and_do_not_spoil_the_rest() -> None:
         ("accessLogFile: [x]\n", "accessLogFile: must be a string; not a list"),
         ("- a\n", "must be a mapping of MeshConfig's fields; not a list"),
         ("a: 'x\n", "mesh.yaml:2: "),
+        ("rootNamespace: A_b\n", "mesh.yaml:1: rootNamespace: "),
+        ("trustDomain: a..b\n", "mesh.yaml:1: trustDomain: "),
+        ("trustDomainAliases: [a, '']\n", "trustDomainAliases[1]: a trust domain is empty"),
+        ("defaultServiceExportTo: ['*', a]\n", "defaultServiceExportTo: "),
+        ("defaultVirtualServiceExportTo: ['~']\n", "defaultVirtualServiceExportTo[0]: "),
+        ("serviceSettings: [{hosts: ['a_b!']}]\n", "serviceSettings[0].hosts[0]: "),
+        ("proxyListenPort: 0\n", "proxyListenPort: 0 is no port"),
+        ("proxyHttpPort: 15001\n", "proxyHttpPort: 15001 is proxyListenPort too"),
+        ("dnsRefreshRate: 0s\n", "dnsRefreshRate: 0s is too short"),
+        ("protocolDetectionTimeout: -1s\n", "protocolDetectionTimeout: is negative"),
+        ("meshMTLS:\n  ecdhCurves: [P-256]\n", "mesh.yaml:2: meshMTLS.ecdhCurves: curves cannot be chosen"),
+        ("defaultHttpRetryPolicy: {attempts: -1}\n", "defaultHttpRetryPolicy.attempts: -1 is negative"),
+        (
+            "defaultTrafficPolicy:\n  outlierDetection:\n    interval: 0s\n",
+            "mesh.yaml:3: defaultTrafficPolicy.outlierDetection.interval: ",
+        ),
+        (
+            "localityLbSetting: {distribute: [{from: a, to: {b: 50}}]}\n",
+            "localityLbSetting.distribute[0].to: the shares sum to 50",
+        ),
         ("rootNamespace: a\nrootNamespace: b\n", "the key is there twice, first on line 1"),
         ("rootNamespace: a\n---\nrootNamespace: b\n", "mesh.yaml:3: a second document"),
     ],
@@ -128,6 +148,19 @@ def test_mistakes_are_errors(text: str, words: str) -> None:
     settings, diagnostics = parse_mesh_config(text, "mesh.yaml")
     assert settings is None
     assert any(words in str(each) for each in diagnostics)
+
+
+def test_questionable_settings_are_warnings() -> None:
+    settings, diagnostics = parse_mesh_config(
+        "tlsDefaults: {ecdhCurves: [P-256, P-1]}\n"
+        "defaultInboundHttpRetryPolicy: {attempts: 1, perTryTimeout: 1s}\n",
+        "mesh.yaml",
+    )
+    assert settings is not None
+    assert [(each.severity, each.origin.line, each.path) for each in diagnostics] == [
+        ("warning", 2, "defaultInboundHttpRetryPolicy.perTryTimeout"),
+        ("warning", 1, "tlsDefaults.ecdhCurves[1]"),
+    ]
 
 
 def test_bytes_that_are_no_text() -> None:
@@ -157,6 +190,9 @@ def test_the_config_map_gives_the_settings_and_lines_inside_its_text() -> None:
 
 
 def test_a_bad_config_map_is_refused() -> None:
+    text = config_map("|\n    rootNamespace: a\n\n    trustDomain: ''")
+    [document] = parse_documents(text, "cm.yaml").documents
+    assert str(to_config(document)[1][0]).startswith("cm.yaml:9: data.mesh.trustDomain: ")
     [document] = parse_documents(config_map("'connectTimeout: 5d'"), "cm.yaml").documents
     config, [diagnostic] = to_config(document)
     assert config is None

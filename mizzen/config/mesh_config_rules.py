@@ -1,0 +1,132 @@
+"""The rules of MeshConfig beyond the types of its fields, those of Istio's ValidateMeshConfig."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from mizzen.config.diagnostics import Diagnostic, Origin
+from mizzen.config.document import Config, FieldPath
+from mizzen.config.validation.connection_pool import check_connection_pool
+from mizzen.config.validation.durations import check_duration
+from mizzen.config.validation.export_to import check_export_to
+from mizzen.config.validation.hosts import dns_label_problem, wildcard_domain_problem
+from mizzen.config.validation.localities import check_locality_setting, check_zone_aware_setting
+from mizzen.config.validation.outlier_detection import check_outlier_detection
+from mizzen.config.validation.place import Place
+from mizzen.config.validation.retries import check_retries
+
+if TYPE_CHECKING:
+    from mizzen.config.mesh_config import MeshConfig
+
+_CURVES: Final = ("P-224", "P-256", "P-384", "P-521", "X25519", "X25519MLKEM768")
+
+
+class _Within:
+    """The lines of a text that stands under `prefix` of a document."""
+
+    def __init__(self, line_of: Callable[[FieldPath], int], prefix: FieldPath) -> None:
+        self._line_of = line_of
+        self._prefix = prefix
+
+    def line_of(self, path: Sequence[str | int]) -> int:
+        return self._line_of(tuple(path[len(self._prefix) :]))
+
+
+def check_mesh_config(
+    settings: MeshConfig, line_of: Callable[[FieldPath], int], file: str, prefix: FieldPath = ()
+) -> list[Diagnostic]:
+    """Return what is wrong with the settings. `line_of` gives lines of their paths, without `prefix`."""
+    lines = _Within(line_of, prefix)
+    origin = Origin(file, line_of(()))
+    place = Place(
+        Config("mesh/v1alpha1", "MeshConfig", settings.root_namespace, "", settings, origin, lines), prefix
+    )
+    _check_names(settings, place)
+    _check_ports_and_times(settings, place)
+    _check_traffic(settings, place)
+    _check_tls(settings, place)
+    return place.findings
+
+
+def _check_names(settings: MeshConfig, place: Place) -> None:
+    (place / "rootNamespace").check(dns_label_problem(settings.root_namespace, "name of a namespace"))
+    (place / "trustDomain").check(_trust_domain_problem(settings.trust_domain))
+    for index, alias in enumerate(settings.trust_domain_aliases):
+        (place / "trustDomainAliases" / index).check(_trust_domain_problem(alias))
+    check_export_to(settings.default_service_export_to, place / "defaultServiceExportTo", nobody_allowed=True)
+    check_export_to(settings.default_virtual_service_export_to, place / "defaultVirtualServiceExportTo")
+    check_export_to(settings.default_destination_rule_export_to, place / "defaultDestinationRuleExportTo")
+    for index, service in enumerate(settings.service_settings):
+        for number, host in enumerate(service.hosts):
+            here = place / "serviceSettings" / index / "hosts" / number
+            here.check(wildcard_domain_problem(host))
+
+
+def _trust_domain_problem(domain: str) -> str | None:
+    if not domain:
+        return "a trust domain is empty; write a name such as cluster.local"
+    for label in domain.split("."):
+        problem = dns_label_problem(label, "part of a trust domain")
+        if problem is not None:
+            return problem
+    return None
+
+
+def _check_ports_and_times(settings: MeshConfig, place: Place) -> None:
+    taken: dict[int, str] = {}
+    for field, port in (
+        ("proxyListenPort", settings.proxy_listen_port),
+        ("proxyInboundListenPort", settings.proxy_inbound_listen_port),
+        ("proxyHttpPort", settings.proxy_http_port),
+    ):
+        if not port:
+            if field != "proxyHttpPort":
+                (place / field).error("0 is no port; write 1 to 65535")
+        elif port in taken:
+            (place / field).error(f"{port} is {taken[port]} too; write a port of its own")
+        taken.setdefault(port, field)
+    if settings.protocol_detection_timeout < timedelta(0):
+        (place / "protocolDetectionTimeout").error("is negative; write 0s to wait for ever, or a time")
+    check_duration(settings.dns_refresh_rate, place / "dnsRefreshRate")
+    keepalive = settings.tcp_keepalive
+    if keepalive is not None:
+        check_duration(keepalive.time, place / "tcpKeepalive" / "time")
+        check_duration(keepalive.interval, place / "tcpKeepalive" / "interval")
+
+
+def _check_traffic(settings: MeshConfig, place: Place) -> None:
+    # In a whole mesh, DestinationRules may bring the outlier detection that localities need.
+    check_locality_setting(
+        settings.locality_lb_setting, place / "localityLbSetting", has_outlier_detection=True
+    )
+    if settings.zone_aware_lb_setting is not None:
+        here = place / "zoneAwareLbSetting"
+        check_zone_aware_setting(settings.zone_aware_lb_setting, here, has_outlier_detection=True)
+    policy = settings.default_traffic_policy
+    if policy is not None:
+        here = place / "defaultTrafficPolicy"
+        check_connection_pool(policy.connection_pool, here / "connectionPool")
+        check_outlier_detection(policy.outlier_detection, here / "outlierDetection")
+    if settings.default_http_retry_policy is not None:
+        check_retries(settings.default_http_retry_policy, place / "defaultHttpRetryPolicy")
+    inbound = settings.default_inbound_http_retry_policy
+    if inbound is not None:
+        here = place / "defaultInboundHttpRetryPolicy"
+        check_retries(inbound, here)
+        if inbound.per_try_timeout is not None:
+            (here / "perTryTimeout").warning("takes no effect on inbound calls; leave it out")
+
+
+def _check_tls(settings: MeshConfig, place: Place) -> None:
+    if settings.mesh_mtls is not None and settings.mesh_mtls.ecdh_curves:
+        (place / "meshMTLS" / "ecdhCurves").error(
+            "curves cannot be chosen for calls inside the mesh; leave them out"
+        )
+    if settings.tls_defaults is not None:
+        for index, curve in enumerate(settings.tls_defaults.ecdh_curves):
+            if curve not in _CURVES:
+                (place / "tlsDefaults" / "ecdhCurves" / index).warning(
+                    f'"{curve}" is no known curve; known are {", ".join(_CURVES)}'
+                )
