@@ -44,6 +44,7 @@ class Group:
         self._quarantine: dict[tuple[str, str, str], Quarantined] = {}
         self._acceptable: WeakKeyDictionary[Collection, Collection | None] = WeakKeyDictionary()
         self.good: dict[tuple[str, str], Resource] = {}
+        self._former: dict[tuple[str, str], Resource] = {}
         self._names: dict[frozenset[str], frozenset[str]] = {}
         if snapshot is not None:
             self.set(snapshot)
@@ -55,7 +56,8 @@ class Group:
         if (
             len(self.good) > 2 * len(snapshot) + _SHARED_NAMES
         ):  # seldom, so that a change costs what it touches
-            self.good = {key: good for key, good in self.good.items() if snapshot.get(*key) is not None}
+            for key in [key for key in self.good if snapshot.get(*key) is None]:
+                self._forget(key)
         for entry in list(self._quarantine.values()):
             self._replace(entry)
 
@@ -69,7 +71,7 @@ class Group:
         wanted: list[Resource] = []
         gone = list(change.removed)
         for key in change.removed:
-            self.good.pop(key, None)
+            self._forget(key)
         for resource in change.changed:
             entry = self._quarantine.get((resource.type_url, resource.name, resource.version))
             if entry is None:
@@ -87,17 +89,24 @@ class Group:
             return  # the clients of a group accept the same, so this is usually so
         batch.accepted = True
         for resource in batch.resources:
-            self.good[resource.type_url, resource.name] = resource
+            key = resource.type_url, resource.name
+            old = self.good.get(key)
+            if old is not None and old.version != resource.version:
+                self._former[key] = old
+            self.good[key] = resource
         for name in batch.removed:
-            self.good.pop((batch.type_url, name), None)
+            self._forget((batch.type_url, name))
 
     def quarantine(self, resource: Resource, message: str) -> None:
         """Never send this version of this resource again; send the last one that was accepted, or nothing."""
         key = resource.type_url, resource.name
-        good = self.good.get(key)
-        if good is not None and (good.version == resource.version or self.is_quarantined(good)):
-            good = None
-            del self.good[key]
+        # What another client has accepted meanwhile may be the very same: then the one before it is good.
+        known = (self.good.get(key), self._former.get(key))
+        others = [each for each in known if each is not None and each.version != resource.version]
+        good = next((each for each in others if not self.is_quarantined(each)), None)
+        self._forget(key)
+        if good is not None:
+            self.good[key] = good
         entry = Quarantined(resource, good, message)
         self._quarantine[(*key, resource.version)] = entry
         while len(self._quarantine) > _QUARANTINE_SIZE:
@@ -135,6 +144,10 @@ class Group:
             else:
                 gone.append(refused.name)
         return collection.updated(good, gone) if good or gone else None
+
+    def _forget(self, key: tuple[str, str]) -> None:
+        self.good.pop(key, None)
+        self._former.pop(key, None)
 
     def is_quarantined(self, resource: Resource) -> bool:
         """Whether this version was refused."""

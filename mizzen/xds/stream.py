@@ -135,6 +135,8 @@ class Stream:
         """
         if goal is not self.group.effective or channel.isolation or channel.subscription.owes:
             return False
+        if self.dialect.ttl:
+            return False  # its heartbeats were not counted while it was waiting
         if self._gate is not None and not self._gate.resting_on(goal):
             return False
         return channel.subscription.sent is goal.collection(channel.type_url)
