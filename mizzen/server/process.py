@@ -34,7 +34,6 @@ from mizzen.sources.watching import watch_files
 from mizzen.translator.translate_result import TYPE_URLS, Resources
 from mizzen.translator.translation import Translation
 
-
 _WATCH_AGAIN_SECONDS = 1.0
 
 
