@@ -13,7 +13,8 @@ from mizzen.demo.proxy_status import SERVICES, MeshStatus
 from mizzen.demo.topology import GATEWAY_NAME, Topology, Workload
 from mizzen.demo.traffic import Visitors
 
-BAR_WIDTH = 24
+BAR_WIDTH = 12
+"""With it the whole table fits 80 columns."""
 STATE_STYLES = {"ACKED": "green", "PENDING": "yellow", "REJECTED": "bold red", "STUCK": "bold magenta"}
 
 
@@ -50,8 +51,7 @@ def shop_table(topology: Topology, window: Window, status: MeshStatus | None) ->
     The bar is the share of a version among those of its service, over the last seconds.
     """
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for heading in ("WORKLOAD", "VERSION"):
-        table.add_column(heading, no_wrap=True)
+    table.add_column("WORKLOAD", no_wrap=True)
     for heading in ("REQUESTS", "/S"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("LAST 2 SECONDS", no_wrap=True)
@@ -60,20 +60,19 @@ def shop_table(topology: Topology, window: Window, status: MeshStatus | None) ->
     for workload in topology.workloads:
         total = window.total(workload.name)
         table.add_row(
-            workload.app,
-            workload.version,
+            f"{workload.app} {workload.version}",
             "?" if total is None else str(total),
             f"{window.rate(workload.name):.1f}",
             _share(workload, topology, window),
             *_states(workload.name, status),
         )
-    table.add_row("ingress", "", "", "", "", *_states(GATEWAY_NAME, status))
+    table.add_row("ingress", "", "", "", *_states(GATEWAY_NAME, status))
     return table
 
 
 def _share(workload: Workload, topology: Topology, window: Window) -> str:
     if not workload.in_mesh:
-        return "(outside the mesh)"
+        return "outside the mesh"
     versions = [other for other in topology.workloads if other.app == workload.app]
     everything = sum(window.rate(version.name) for version in versions)
     if len(versions) == 1 or not everything:

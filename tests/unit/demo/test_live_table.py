@@ -41,7 +41,7 @@ STATUS = {
 
 
 def _text(renderable: RenderableType) -> list[str]:
-    console = Console(width=120, file=io.StringIO())
+    console = Console(width=80, file=io.StringIO())
     with console.capture() as captured:
         console.print(renderable)
     return captured.get().splitlines()
@@ -75,7 +75,15 @@ def test_the_table_shows_what_each_proxy_accepted() -> None:
     rows = [line.split() for line in _text(shop_table(TOPOLOGY, Window(), parse_status(STATUS)))]
     assert next(row for row in rows if row[:2] == ["reviews", "v1"])[-4:] == ["ACKED", "-", "REJECTED", "-"]
     assert next(row for row in rows if row[0] == "details")[-4:] == ["PENDING", "-", "-", "-"]
-    assert next(row for row in rows if row[0] == "quotes")[-7:] == ["(outside", "the", "mesh)", "-", "-", "-", "-"]
+    assert next(row for row in rows if row[0] == "quotes")[-7:] == [
+        "outside",
+        "the",
+        "mesh",
+        "-",
+        "-",
+        "-",
+        "-",
+    ]
 
 
 def test_the_picture_tells_where_the_shop_is_and_what_is_wrong() -> None:
