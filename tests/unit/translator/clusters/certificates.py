@@ -30,7 +30,11 @@ def key_pem(key: Any, password: bytes | None = None) -> bytes:
     return encoded
 
 
-def certificate_pem(key: Any, host: str = "shop.example") -> bytes:
+def certificate_pem(key: Any, host: str = "shop.example", identity: str = "") -> bytes:
+    """A certificate that is its own root, for a host and perhaps a SPIFFE identity."""
+    names: list[x509.GeneralName] = [x509.DNSName(host)]
+    if identity:
+        names = [x509.UniformResourceIdentifier(identity)]
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)])
     now = datetime.now(UTC)
     certificate = (
@@ -41,7 +45,7 @@ def certificate_pem(key: Any, host: str = "shop.example") -> bytes:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=30))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )

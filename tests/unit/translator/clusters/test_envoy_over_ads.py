@@ -17,6 +17,7 @@ from cluster_scenes import Scene, endpoint, secret_document, service
 from cryptography import x509
 from envoy.config.listener.v3 import listener_pb2
 from envoy.extensions.filters.network.echo.v3 import echo_pb2
+from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
 
 from mizzen import xds
@@ -25,7 +26,7 @@ from mizzen.config.models import ServerTLSSettings
 from mizzen.demo.envoy_process import EnvoyProcess
 from mizzen.translator.bootstrap import bootstrap_json
 from mizzen.translator.clusters_static import static_clusters
-from mizzen.translator.downstream_tls import server_transport_socket
+from mizzen.translator.downstream_tls import inbound_transport_socket, server_transport_socket
 from mizzen.translator.memo import Memo
 from mizzen.translator.secret_references import secret_names
 from mizzen.translator.secrets import secrets
@@ -77,10 +78,11 @@ def tls_listener(port: int, folder: Path) -> Resource:
     return Resource.of(message)
 
 
-def mesh_secrets() -> list[Resource]:
+def mesh_secrets(identity: str = "") -> list[Resource]:
     """What a certificate authority would give to the workload."""
     key = make_key()
-    pair = {"tls.crt": certificate_pem(key), "tls.key": key_pem(key), "ca.crt": certificate_pem(key)}
+    certificate = certificate_pem(key, identity=identity)
+    pair = {"tls.crt": certificate, "tls.key": key_pem(key), "ca.crt": certificate}
     document = secret_document("own", pair)
     made = []
     for asked, name in (("kubernetes://own", "default"), ("kubernetes://own-cacert", "ROOTCA")):
@@ -161,3 +163,61 @@ async def test_everything_is_taken_and_new_files_are_noticed(delta: bool, tmp_pa
         async with asyncio.timeout(10):
             while await shown_host(port) != "new.example":
                 await asyncio.sleep(0.05)
+
+
+def forwarder(port: int, cluster: str) -> Resource:
+    message = listener_pb2.Listener(name=f"to {cluster}")
+    message.address.socket_address.address, message.address.socket_address.port_value = "127.0.0.1", port
+    proxy = tcp_proxy_pb2.TcpProxy(stat_prefix="x", cluster=cluster)
+    message.filter_chains.add().filters.add(name="tcp").typed_config.Pack(proxy)
+    return Resource.of(message)
+
+
+def echo(port: int, *, mutual: bool) -> Resource:
+    """A workload that says what it hears, behind mutual TLS or not."""
+    message = listener_pb2.Listener(name=f"echo {port}")
+    message.address.socket_address.address, message.address.socket_address.port_value = "127.0.0.1", port
+    chain = message.filter_chains.add()
+    if mutual:
+        chain.transport_socket.CopyFrom(inbound_transport_socket(MeshConfig(), is_http=False))
+    chain.filters.add(name="envoy.filters.network.echo").typed_config.Pack(echo_pb2.Echo())
+    return Resource.of(message)
+
+
+async def answer(port: int) -> bytes:
+    """What comes back; nothing if the connection is refused."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(b"ahoy")
+        async with asyncio.timeout(10):
+            return await reader.read(4)
+    except ConnectionResetError:
+        return b""
+    finally:
+        writer.close()
+
+
+@pytest.mark.envoy
+async def test_mutual_tls_is_spoken_where_it_is_understood_and_proves_who_speaks(tmp_path: Path) -> None:
+    workload, stranger = "spiffe://cluster.local/ns/default/sa/a", "spiffe://cluster.local/ns/default/sa/b"
+    secure, plain_text = free_port(), free_port()
+    cases = {
+        # A cluster's host -> its endpoint: port, what it is said to speak, who it is said to be.
+        "mutual.example": (secure, "istio", workload, b"ahoy"),
+        "plain.example": (plain_text, "disabled", workload, b"ahoy"),
+        "stranger.example": (secure, "istio", stranger, b""),
+    }
+    resources = [echo(secure, mutual=True), echo(plain_text, mutual=False), *mesh_secrets(workload)]
+    ports = {}
+    for host, (port, mode, identity, _) in cases.items():
+        own = service(protocol="TCP", hostname=host)
+        pool = [endpoint("127.0.0.1", port=port, tls_mode=mode, identity=identity)]
+        scene = Scene(own, pool).meshed("enableAutoMtls: true")
+        ports[host] = free_port()
+        resources += [*scene.resources(), *scene.raw_assignments()]
+        resources.append(forwarder(ports[host], f"outbound|80||{host}"))
+
+    async with envoy_of(resources, tmp_path, delta=True):
+        answers = {host: await answer(port) for host, port in ports.items()}
+
+    assert answers == {host: expected for host, (*_, expected) in cases.items()}
