@@ -40,11 +40,11 @@ _REQUIRE_TLS: Final = route_components_pb2.VirtualHost.ALL
 
 @dataclass(slots=True)
 class _Host:
-    """A virtual host while it is put together: the lists of routes that it gets, in order."""
+    """A virtual host while it is put together: the numbers of the lists of routes that it gets, in order."""
 
     name: str
     domain: str
-    lists: list[RouteList] = field(default_factory=list)
+    lists: list[int] = field(default_factory=list)
     require_tls: bool = False
 
 
@@ -79,20 +79,46 @@ class _Bound:
     routes: RuleRoutes
 
 
+_Shape = list[tuple[_ServerKey, tuple[tuple[tuple[str, ...], int], ...]]]
+"""For each server the hosts of its VirtualServices, with the number of the list of routes of each."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """A virtual host without its routes, of which it has the numbers of the lists."""
+
+    name: str
+    domains: tuple[str, ...]
+    lists: tuple[int, ...]
+    require_tls: bool
+
+
 class _Carried:
     """What a route configuration of one profile passes on to the next snapshot's."""
 
-    __slots__ = ("bound", "encoded", "made_of", "resource")
+    __slots__ = ("bound", "encoded", "lists", "planned", "resource", "shape")
 
     def __init__(self) -> None:
         self.bound: dict[_ServerKey, dict[VirtualServiceRule, _Bound]] = {}
-        self.encoded: dict[_VirtualHostKey, EncodedVirtualHost] = {}
-        self.made_of: list[object] = []
+        self.shape: _Shape | None = None
+        self.planned: list[_Planned] = []
+        self.lists: list[RouteList] = []
+        self.encoded: list[EncodedVirtualHost] = []
         self.resource: Resource | None = None
+
+    def known(self) -> dict[_VirtualHostKey, EncodedVirtualHost]:
+        """Return the encoded virtual hosts by all that they were made of."""
+        keys = (_key(planned, self.lists) for planned in self.planned)
+        return dict(zip(keys, self.encoded, strict=True))
 
 
 _VirtualHostKey = tuple[str, tuple[str, ...], tuple[RouteList, ...], bool]
 """Name, domains, routes, and whether TLS is required."""
+
+
+def _key(planned: _Planned, lists: Sequence[RouteList]) -> _VirtualHostKey:
+    routes = tuple(lists[number] for number in planned.lists)
+    return (planned.name, planned.domains, routes, planned.require_tls)
 
 
 def gateway_route_configuration(
@@ -114,24 +140,15 @@ def gateway_route_configuration(
     settings = route_settings(mesh_config, memo)
     carried = memo.get(("carried gateway routes", name, scope.profile, settings), _Carried)
     bound = _bound(servers, mesh, scope, settings, carried, memo)
-    # Rules and lists of routes are compared by identity, so this looks at each once.
-    made_of: list[object] = [
-        part
-        for key, rules in bound
-        for part in (key, *chain.from_iterable((rule, found.routes.routes) for rule, found in rules.items()))
-    ]
-    if carried.resource is not None and carried.made_of == made_of:
+    shape, lists = _shape(bound)
+    # Lists of routes are compared by identity, so this looks at each once.
+    if carried.resource is not None and carried.shape == shape and carried.lists == lists:
         return carried.resource
-    hosts = _hosts(bound)
-    keys = list(_virtual_hosts(hosts, bound[0][0].port))
-    carried.encoded = {key: carried.encoded.get(key) or _encoded(key, settings, memo) for key in keys}
-    lists = dict.fromkeys(routes for host in hosts for routes in host.lists)
+    _encode(carried, shape, lists, settings, memo)
+    places = chain.from_iterable(routes.places for routes in lists)
     carried.resource = route_configuration_resource(
-        route_configuration_head(name),
-        tuple(carried.encoded.values()),
-        tuple(chain.from_iterable(routes.places for routes in lists)),
+        route_configuration_head(name), carried.encoded, tuple(places)
     )
-    carried.made_of = made_of
     return carried.resource
 
 
@@ -143,9 +160,50 @@ def gateway_route_origins(
     Hosts that share a virtual host have an entry each.
     """
     bound = _bound(servers, mesh, scope, route_settings(mesh_config, memo), _Carried(), memo)
+    shape, lists = _shape(bound)
     return {
-        host.name: tuple(entry for routes in host.lists for entry in routes.origins) for host in _hosts(bound)
+        host.name: tuple(entry for number in host.lists for entry in lists[number].origins)
+        for host in _hosts(shape)
     }
+
+
+def _shape(
+    bound: Iterable[tuple[_ServerKey, dict[VirtualServiceRule, _Bound]]],
+) -> tuple[_Shape, list[RouteList]]:
+    """Return the hosts of VirtualServices that have routes, and the lists of routes in the order of their
+    numbers."""
+    numbers: dict[RouteList, int] = {}
+    shape = [
+        (
+            key,
+            tuple(
+                (found.hosts, numbers.setdefault(found.routes.routes, len(numbers)))
+                for found in rules.values()
+                if found.routes.routes.routes
+            ),
+        )
+        for key, rules in bound
+    ]
+    return shape, list(numbers)
+
+
+def _encode(
+    carried: _Carried, shape: _Shape, lists: list[RouteList], settings: RouteSettings, memo: Memo
+) -> None:
+    """Bring what is carried up to date, encoding the virtual hosts that changed."""
+    if carried.shape == shape:
+        pairs = enumerate(zip(lists, carried.lists, strict=True))
+        changed = {number for number, (new, old) in pairs if new is not old}
+        carried.encoded = [
+            host if changed.isdisjoint(planned.lists) else _encoded(_key(planned, lists), settings, memo)
+            for planned, host in zip(carried.planned, carried.encoded, strict=True)
+        ]
+    else:
+        known = carried.known()
+        carried.planned = list(_virtual_hosts(_hosts(shape), shape[0][0].port))
+        keys = [_key(planned, lists) for planned in carried.planned]
+        carried.encoded = [known.get(key) or _encoded(key, settings, memo) for key in keys]
+    carried.shape, carried.lists = shape, lists
 
 
 def _bound(
@@ -179,7 +237,7 @@ def _bound(
     return result
 
 
-def _hosts(bound: Iterable[tuple[_ServerKey, dict[VirtualServiceRule, _Bound]]]) -> list[_Host]:
+def _hosts(shape: _Shape) -> list[_Host]:
     """Return the hosts of the servers with their routes, in the order in which they were met."""
     hosts: dict[str, _Host] = {}
 
@@ -190,13 +248,11 @@ def _hosts(bound: Iterable[tuple[_ServerKey, dict[VirtualServiceRule, _Bound]]])
             host = hosts[domain] = _Host(domain_name(name, port), domain)
         return host
 
-    for key, rules in bound:
-        for found in rules.values():
-            if not found.routes.routes:
-                continue
-            for name in found.hosts:
+    for key, rules in shape:
+        for names, number in rules:
+            for name in names:
                 host = host_of(name, key.port)
-                host.lists.append(found.routes.routes)
+                host.lists.append(number)
                 host.require_tls = host.require_tls or key.https_redirect
         for _, name in key.hosts if key.https_redirect else ():
             host_of(name, key.port).require_tls = True
@@ -222,18 +278,18 @@ def intersection(left: Iterable[str], right: Sequence[str]) -> list[str]:
     return list(common)
 
 
-def _virtual_hosts(hosts: Sequence[_Host], port: int) -> Iterable[_VirtualHostKey]:
+def _virtual_hosts(hosts: Sequence[_Host], port: int) -> Iterable[_Planned]:
     """Return the virtual hosts, sorted by name. Hosts with the very same routes share one, under the name of
     the most specific of them."""
     if not hosts:
         # Without a virtual host Envoy answers 404 too; Istio says so by one without routes.
-        yield (f"blackhole:{port}", ("*",), (), False)
+        yield _Planned(f"blackhole:{port}", ("*",), (), False)
         return
-    shared: dict[tuple[tuple[RouteList, ...], bool], list[_Host]] = {}
+    shared: dict[tuple[tuple[int, ...], bool], list[_Host]] = {}
     for host in sorted(hosts, key=lambda host: specificity(host.domain)):
         shared.setdefault((tuple(host.lists), host.require_tls), []).append(host)
     for (lists, require_tls), group in sorted(shared.items(), key=lambda item: item[1][0].name):
-        yield (group[0].name, tuple(host.domain for host in group), lists, require_tls)
+        yield _Planned(group[0].name, tuple(host.domain for host in group), lists, require_tls)
 
 
 def _encoded(key: _VirtualHostKey, settings: RouteSettings, memo: Memo) -> EncodedVirtualHost:
