@@ -16,6 +16,7 @@ from mizzen.config.validation.place import Place
 
 _IN_ISTIO_TOO: Final = "Istio ignores it too"
 _NOT_IN_ENVOYS_MESSAGES: Final = "the Envoy API in use has no such setting"
+_NO_REGISTRATION: Final = "proxies do not register themselves yet; write a WorkloadEntry for each workload"
 _POLICIES: Final = ("spec.trafficPolicy", "spec.subsets[].trafficPolicy")
 
 UNSERVED: Final[Mapping[str, Mapping[str, str]]] = {
@@ -31,14 +32,16 @@ UNSERVED: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "ServiceEntry": {},
     "Sidecar": {
-        "spec.ingress[].tls.caCertCredentialName": "it is for gateways only, in Istio too",
+        "spec.ingress[].tls": "Istio serves it only if told to (ENABLE_TLS_ON_SIDECAR_INGRESS)",
     },
     "VirtualService": {
         "spec.tcp[].match[].sourceSubnet": _IN_ISTIO_TOO,
     },
     "WorkloadEntry": {},
     "WorkloadGroup": {
+        "spec.metadata": _NO_REGISTRATION,
         "spec.probe": "it is Istio's agent beside a proxy that probes, and plain Envoy has none",
+        "spec.template": _NO_REGISTRATION,
     },
 }
 """By kind: the path of a field (a leaf, or a message with all that is in it), and why it takes no effect."""
@@ -52,4 +55,5 @@ _UNSERVED: Final = {
 def check_unserved_fields(config: Config[Any], place: Place) -> None:
     """Warn, with the code MZ0001, of each field without effect that the spec at `place` gives."""
     for here, reason in _UNSERVED[config.kind].given_in(config.spec, place):
-        here.warning(f"{here.path[-1]} takes no effect: {reason}; leave it out", "MZ0001")
+        mend = "" if ";" in reason else "; leave it out"
+        here.warning(f"{here.path[-1]} takes no effect: {reason}{mend}", "MZ0001")

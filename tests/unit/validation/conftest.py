@@ -15,6 +15,13 @@ from mizzen.config.validation import VALIDATORS
 
 Validate = Callable[..., list[Diagnostic]]
 
+ALWAYS_UNSERVED = {
+    ("Sidecar", "spec.ingress[0].tls"),
+    ("WorkloadGroup", "spec.template"),
+    ("WorkloadGroup", "spec.metadata"),
+}
+"""What always gets a warning that it takes no effect, at which only test_unserved.py looks."""
+
 
 class DepthAsLine:
     """Lines of a document in which a field at depth n stands in line n."""
@@ -38,7 +45,8 @@ def validate() -> Validate:
             lines=DepthAsLine(),
             **metadata,
         )
-        return VALIDATORS[kind](config)
+        found = VALIDATORS[kind](config)
+        return [it for it in found if it.code != "MZ0001" or (kind, it.path) not in ALWAYS_UNSERVED]
 
     return ask
 

@@ -270,7 +270,6 @@ WARNINGS = [
         "http has no effect on a port of TCP",
         "IST0133",
     ),
-    (tls("caCertCredentialName: c"), tls(""), I + ".tls.caCertCredentialName", "takes no effect", "MZ0001"),
 ]
 
 
