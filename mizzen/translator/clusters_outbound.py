@@ -167,7 +167,7 @@ def _set_discovery(
     mesh_config: MeshConfig,
 ) -> bool:
     """Set the type and what belongs to it; return False if there is nothing to resolve."""
-    discovery = destination.discovery
+    service, discovery = destination.service, destination.discovery
     if discovery is Discovery.DYNAMIC_DNS:
         # Its configuration follows when TLS is settled; the type must be known before.
         cluster.cluster_type.name = discovery.value
@@ -177,15 +177,16 @@ def _set_discovery(
         cluster.eds_cluster_config.eds_config.CopyFrom(_EDS_CONFIG)
         cluster.eds_cluster_config.service_name = destination.name
     elif discovery is Discovery.ORIGINAL_DST:
-        port = destination.port
-        if isinstance(port.target_port, int) and port.target_port != port.number:
-            cluster.original_dst_lb_config.upstream_port_override.value = port.target_port
+        target = destination.port.target_port
+        # Of a headless Kubernetes Service the client dials the workload's port itself.
+        if isinstance(target, int) and target != destination.port.number and not service.from_kubernetes:
+            cluster.original_dst_lb_config.upstream_port_override.value = target
     else:
         assignment = cluster_load_assignment(destination, pool, profile, mesh_config)
         if not assignment.endpoints:
             return False
         cluster.load_assignment.CopyFrom(assignment)
-        race = races_addresses(destination.service)
+        race = races_addresses(service)
         apply_dns_settings(cluster, profile.ip_family, mesh_config.dns_refresh_rate, race=race)
     return True
 

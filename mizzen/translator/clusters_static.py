@@ -10,7 +10,6 @@ from typing import Any
 from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.core.v3 import address_pb2
 from envoy.extensions.clusters.dynamic_forward_proxy.v3 import cluster_pb2 as forward_proxy_pb2
-from envoy.extensions.common.dynamic_forward_proxy.v3 import dns_cache_pb2
 
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.config.models import ClientTLSMode, ClientTLSSettings
@@ -69,11 +68,6 @@ def inbound_source(ip_family: IPFamily) -> address_pb2.BindConfig:
     return address_pb2.BindConfig(source_address=source)
 
 
-def allow_any_dns_cache_config(ip_family: IPFamily = "V4_ONLY") -> dns_cache_pb2.DnsCacheConfig:
-    """Return the DNS cache that AllowAnyDynamicDNSCluster shares with the listeners' filter."""
-    return dns_cache_config(ALLOW_ANY_DNS_CACHE, ip_family)
-
-
 def _named(name: str, mesh_config: MeshConfig) -> Any:
     cluster = _Cluster(name=name, alt_stat_name=alt_stat_name(name))
     apply_connection_settings(cluster, None, mesh_config)
@@ -110,7 +104,7 @@ def _allow_any_dynamic_dns(profile: OutboundProfile, mesh_config: MeshConfig) ->
     apply_upstream_tls(cluster, tls, None, mesh_config, http2=False)
     verified = server_name is not None and server_name.auto_sni and server_name.auto_san_validation
     config = forward_proxy_pb2.ClusterConfig(
-        dns_cache_config=allow_any_dns_cache_config(profile.ip_family),
+        dns_cache_config=dns_cache_config(ALLOW_ANY_DNS_CACHE, profile.ip_family),
         allow_insecure_cluster_options=not verified,
     )
     cluster.cluster_type.CopyFrom(

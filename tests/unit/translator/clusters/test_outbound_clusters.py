@@ -148,6 +148,8 @@ def test_the_target_port_of_an_original_destination_overrides_the_port() -> None
     cluster = Scene(service("NONE", ports=ports)).cluster()
 
     assert cluster["original_dst_lb_config"] == {"upstream_port_override": 8080}
+    headless = Scene(service("NONE", ports=ports, from_kubernetes=True, headless=True)).cluster()
+    assert "original_dst_lb_config" not in headless
 
 
 def test_passthrough_balancing_dials_what_the_client_dialled() -> None:
