@@ -57,9 +57,8 @@ class Config(Generic[Spec]):
     """A typed and valid configuration: Istio's `config.Config`.
 
     Compared and hashed by identity: an unchanged document keeps its object over a reload, and everything
-    computed from it is remembered by that identity. Its place is no part of its value: `origin` and `lines`
-    follow the document when it moves within its file, so ask for them when they are shown, and put no line
-    into what is remembered.
+    computed from it is remembered by that identity. A document that only moved within its file has a new
+    object, as its lines changed, and keeps its `spec` object.
 
     `spec` is the typed `spec` of an Istio kind; for a Kubernetes kind it is the typed document without
     apiVersion, kind and metadata.

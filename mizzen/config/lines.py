@@ -37,6 +37,18 @@ class DocumentLines:
         """Return the lines of the value at `path` (or of its nearest ancestor) as a document of its own."""
         return DocumentLines(self._keys, self._lines, self._extents, self._find(path))
 
+    def same_as(self, other: DocumentLines) -> bool:
+        """Tell whether both give the same lines for the same fields."""
+        here, there = self._span(), other._span()
+        return (
+            self._extents[here] == other._extents[there]
+            and self._lines[here] == other._lines[there]
+            and self._keys[here] == other._keys[there]
+        )
+
+    def _span(self) -> slice:
+        return slice(self._root, self._root + self._extents[self._root])
+
     def _find(self, path: Sequence[str | int]) -> int:
         node = self._root
         for step in path:

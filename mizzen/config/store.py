@@ -11,6 +11,7 @@ from typing import Any
 from mizzen.config.codes import DUPLICATE_DOCUMENT
 from mizzen.config.diagnostics import Diagnostic, Origin, Severity
 from mizzen.config.document import Config, ConfigKey, Document
+from mizzen.config.lines import DocumentLines
 from mizzen.config.typed_documents import to_config
 from mizzen.config.yaml_documents import ParsedFile, RefusedDocument
 
@@ -73,8 +74,8 @@ class ConfigStore:
     * A broken file keeps in force everything that it had.
     * Of documents with the same key, that of the first file by name is in force, in a file the first by line,
       whatever came earlier in time; the others are errors.
-    * A document whose content did not change keeps its Config object, even if it moved within its file: then
-      its lines are corrected in place, as they are no part of its meaning.
+    * A document that did not change keeps its Config object. If only its lines did, it is an update that
+      keeps the typed spec, by which anything that shows no lines can tell that nothing changed.
 
     Pure: no IO. Owned by one task; `configs()` is a snapshot that later calls do not change.
     """
@@ -193,12 +194,7 @@ class ConfigStore:
     def _claim(self, document: Document, last: _Claim | None) -> _Claim:
         digest = _digest(document)
         if last is not None and last.config is not None and last.digest == digest:
-            # Unchanged, or a refused change taken back.
-            if not last.refused and not last.withheld:
-                return _moved(last, document)
-            _, diagnostics = to_config(document)
-            _put_at(last.config, document)
-            return _Claim(document.key, document.origin, last.config, digest, diagnostics)
+            return _unchanged(last, last.config, document)
         config, diagnostics = to_config(document)
         if config is not None:
             return _Claim(document.key, document.origin, config, digest, diagnostics)
@@ -265,13 +261,24 @@ def _digest(document: Document) -> bytes:
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
-def _moved(claim: _Claim, document: Document) -> _Claim:
-    """Return an unchanged claim at its new place in its file, its findings with it."""
-    assert claim.config is not None
-    # Findings carry lines, so those of a document that has any are found anew.
-    diagnostics = to_config(document)[1] if claim.diagnostics else ()
-    _put_at(claim.config, document)
-    return replace(claim, origin=document.origin, diagnostics=diagnostics)
+def _unchanged(last: _Claim, config: Config[Any], document: Document) -> _Claim:
+    """Return the claim of a document that says what it said when last valid.
+
+    Its object stays if its place does; at another place it is another one with the same spec, as lines are
+    handed on from it.
+    """
+    stays = config.origin == document.origin and _same_lines(config, document)
+    if not stays:
+        config = replace(config, origin=document.origin, lines=document.lines)
+    diagnostics = last.diagnostics
+    if last.refused or last.withheld or (diagnostics and not stays):
+        diagnostics = to_config(document)[1]
+    return _Claim(document.key, document.origin, config, last.digest, diagnostics)
+
+
+def _same_lines(config: Config[Any], document: Document) -> bool:
+    old, new = config.lines, document.lines
+    return isinstance(old, DocumentLines) and isinstance(new, DocumentLines) and old.same_as(new)
 
 
 def _refused(
@@ -281,16 +288,6 @@ def _refused(
     if last is None:
         return _Claim(key, origin, None, b"", diagnostics, refused=True)
     return _Claim(key, origin, last.config, last.digest, diagnostics, refused=True, inherited=last.inherited)
-
-
-def _put_at(config: Config[Any], document: Document) -> None:
-    """Correct the place of a configuration whose content did not change.
-
-    Its place is no part of its value, and what was computed from it must stay valid: so the one frozen object
-    is corrected and not replaced.
-    """
-    object.__setattr__(config, "origin", document.origin)
-    object.__setattr__(config, "lines", document.lines)
 
 
 def _duplicate(key: ConfigKey, origin: Origin, first: Origin) -> Diagnostic:

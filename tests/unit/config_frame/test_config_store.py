@@ -97,7 +97,7 @@ def test_a_broken_file_keeps_everything_it_had() -> None:
     assert set(files.store.refused()) == {key("x"), key("yy")}
     assert all(refusal.diagnostics for refusal in files.store.refused().values())
     assert len(files.messages()) == 1
-    assert names(files.write(a=sidecar("yy"))) == ([], ["x"])
+    assert names(files.write(a=sidecar("yy"))) == (["yy"], ["x"])  # it has moved up
 
 
 def test_a_broken_file_still_shows_what_else_is_wrong_in_it() -> None:
@@ -109,7 +109,7 @@ def test_a_broken_file_still_shows_what_else_is_wrong_in_it() -> None:
 def test_deleted_documents_and_files_are_removed() -> None:
     files = Files()
     files.write(a=sidecar("x") + sidecar("yy"), b=sidecar("z"))
-    assert names(files.write(a=sidecar("yy"))) == ([], ["x"])
+    assert names(files.write(a=sidecar("yy"))) == (["yy"], ["x"])  # it has moved up
     assert names(files.write(a="")) == ([], ["yy"])
     assert names(files.write(b=None, c=None)) == ([], ["z"])
     assert files.store.configs() == ()
@@ -154,7 +154,7 @@ def test_a_document_without_a_name_proves_no_removal() -> None:
     assert names(files.write(b=sidecar("x", "*/*"))) == (["x"], [])
     assert files.hosts("x") == "*/*"
     assert names(files.write(b=None)) == (["x"], [])
-    assert names(files.write(a=sidecar("yy", "*/*"))) == ([], ["x"])
+    assert names(files.write(a=sidecar("yy", "*/*"))) == (["yy"], ["x"])  # it has moved up
 
 
 def test_of_equal_keys_the_first_file_and_line_is_in_force() -> None:
@@ -180,16 +180,27 @@ def test_an_invalid_first_leaves_the_valid_second_in_force() -> None:
     assert str(files.store.refused()[key("x")].in_force) == "b:1"
 
 
-def test_an_unchanged_document_keeps_its_object_and_gets_its_new_lines() -> None:
+def test_an_unchanged_document_keeps_its_object() -> None:
     files = Files()
-    files.write(a=sidecar("x"))
+    files.write(a=sidecar("x") + sidecar("yy"), b=sidecar("z"))
+    before = {name: files.get(name) for name in ("x", "yy", "z")}
+    text = sidecar("x", "*/*").replace("name: x", "name:  'x'") + sidecar("yy").replace("---", "---  # end")
+    assert names(files.write(a=text)) == (["x"], [])
+    assert files.get("yy") is before["yy"]
+    assert files.get("z") is before["z"]
+
+
+def test_a_document_that_only_moved_has_new_lines_and_its_old_spec() -> None:
+    files = Files()
+    files.write(a=sidecar("w") + sidecar("x"))
     before = files.get("x")
-    text = "# a comment\n\n" + sidecar("x").replace("spec:", "# another\nspec:") + sidecar("new")
-    change = files.write(a=text)
-    assert names(change) == (["new"], [])
-    assert files.get("x") is before
-    assert str(before.origin) == "a:3"
-    assert before.origin_of("spec", "egress").line == 7
+    text = sidecar("w") + "# a comment\n\n" + sidecar("x").replace("spec:", "# another\nspec:") + sidecar("z")
+    assert names(files.write(a=text)) == (["x", "z"], [])
+    after = files.get("x")
+    assert after is not before
+    assert after.spec is before.spec
+    assert (str(after.origin), after.origin_of("spec", "egress").line) == ("a:8", 12)
+    assert (str(before.origin), before.origin_of("spec", "egress").line) == ("a:6", 9)
 
 
 def test_findings_move_with_their_document() -> None:
@@ -203,7 +214,7 @@ def test_findings_move_with_their_document() -> None:
     files.write(a=text)
     first = files.store.diagnostics()
     assert first
-    assert not files.write(a="\n\n\n" + text)
+    assert [config.name for config in files.write(a="\n\n\n" + text).updated] == ["v"]
     moved = files.store.diagnostics()
     assert [each.message for each in moved] == [each.message for each in first]
     assert [each.origin.line for each in moved] == [each.origin.line + 3 for each in first]

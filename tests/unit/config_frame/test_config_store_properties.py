@@ -113,7 +113,9 @@ def test_changes_add_up_and_nothing_is_lost_by_a_mistake(batches: list[dict[str,
                 and shows(files_before.get(file), key)
                 and shows(files_now.get(file), key)
             ):
-                assert before[key] is now[key]
+                assert before[key].spec is now[key].spec
+                moved = before[key].origin_of("spec") != now[key].origin_of("spec")
+                assert (before[key] is now[key]) is not moved
 
 
 def shows(content: Content, key: ConfigKey) -> bool:
