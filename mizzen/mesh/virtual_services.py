@@ -11,8 +11,11 @@ from mizzen.config.document import Config
 from mizzen.config.models import (
     Destination,
     HTTPMatchRequest,
+    HTTPMirrorPolicy,
     HTTPRoute,
+    HTTPRouteDestination,
     L4MatchAttributes,
+    RouteDestination,
     TCPRoute,
     TLSMatchAttributes,
     TLSRoute,
@@ -31,6 +34,8 @@ FindDelegate = Callable[[str, str], VirtualServiceConfig | None]
 """Finds a VirtualService by namespace and name."""
 
 Match = TypeVar("Match", HTTPMatchRequest, TLSMatchAttributes, L4MatchAttributes)
+Weighted = TypeVar("Weighted", HTTPRouteDestination, RouteDestination, HTTPMirrorPolicy)
+Route = TypeVar("Route", HTTPRoute, TLSRoute, TCPRoute)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -318,42 +323,38 @@ class _Resolver:
             for match in matches
         )
 
+    def weighted(self, destinations: tuple[Weighted, ...]) -> tuple[Weighted, ...]:
+        resolved = []
+        for one in destinations:
+            destination = self.destination(one.destination)
+            same = destination is one.destination
+            resolved.append(one if same else one.model_copy(update={"destination": destination}))
+        return tuple(resolved)
+
     def http(self, route: HTTPRoute) -> HTTPRoute:
-        changes: dict[str, object] = {
-            "route": tuple(
-                one.model_copy(update={"destination": self.destination(one.destination)})
-                for one in route.route
-            )
-        }
-        if route.match:
-            changes["match"] = self.matches(route.match)
-        if route.mirror is not None:
-            changes["mirror"] = self.destination(route.mirror)
-        if route.mirrors:
-            changes["mirrors"] = tuple(
-                one.model_copy(update={"destination": self.destination(one.destination)})
-                for one in route.mirrors
-            )
-        return route.model_copy(update=changes)
+        return _copied(
+            route,
+            match=self.matches(route.match),
+            route=self.weighted(route.route),
+            mirror=self.destination(route.mirror),
+            mirrors=self.weighted(route.mirrors),
+        )
 
     def tls(self, route: TLSRoute) -> TLSRoute:
-        return route.model_copy(
-            update={
-                "match": self.matches(route.match),
-                "route": tuple(
-                    one.model_copy(update={"destination": self.destination(one.destination)})
-                    for one in route.route
-                ),
-            }
-        )
+        return _copied(route, match=self.matches(route.match), route=self.weighted(route.route))
 
     def tcp(self, route: TCPRoute) -> TCPRoute:
-        return route.model_copy(
-            update={
-                "match": self.matches(route.match),
-                "route": tuple(
-                    one.model_copy(update={"destination": self.destination(one.destination)})
-                    for one in route.route
-                ),
-            }
-        )
+        return _copied(route, match=self.matches(route.match), route=self.weighted(route.route))
+
+
+def _copied(route: Route, **attributes: object) -> Route:
+    """Return `route` with those attributes; the very same if it has them already, as most rules do."""
+    if all(_alike(getattr(route, name), value) for name, value in attributes.items()):
+        return route
+    return route.model_copy(update=attributes)
+
+
+def _alike(left: object, right: object) -> bool:
+    if isinstance(left, tuple) and isinstance(right, tuple):
+        return len(left) == len(right) and all(one is other for one, other in zip(left, right, strict=True))
+    return left is right

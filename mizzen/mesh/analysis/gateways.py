@@ -59,7 +59,7 @@ def _conflicting_hosts(gateways: list[GatewayConfig], findings: Findings) -> Non
 
 
 def _rejected_servers(mesh: Mesh, gateways: list[GatewayConfig], findings: Findings) -> None:
-    """MZ0206: servers that cannot stand beside others of the same proxies, as if these served nothing else."""
+    """MZ0206: servers that cannot stand beside others of the same proxies."""
     for selector in dict.fromkeys(_selector(config) for config in gateways):
         merged = merge_gateways(mesh.gateway_index.selecting(dict(selector)), ())
         findings.diagnostics.extend(merged.rejected)
