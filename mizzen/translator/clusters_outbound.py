@@ -81,6 +81,8 @@ def outbound_clusters_key(
     pool: EndpointPool | None,
     profile: OutboundProfile,
     mesh_config: MeshConfig,
+    *,
+    sni_dnat: bool = False,
 ) -> Hashable:
     """Return everything that `outbound_clusters` reads, as a key for the memo of one mesh configuration.
 
@@ -92,6 +94,7 @@ def outbound_clusters_key(
         reads_pool = reads_pool or needs_identities(destination.policy.tls, service, mesh_config)
     return (
         "outbound_clusters",
+        sni_dnat,
         service,
         rule,
         pool if inline or reads_pool else None,

@@ -68,6 +68,8 @@ def load_assignments_key(
     pool: EndpointPool | None,
     profile: OutboundProfile,
     mesh_config: MeshConfig,
+    *,
+    sni_dnat: bool = False,
 ) -> Hashable:
     """Return everything that `load_assignments` reads, as a key for the memo of one mesh configuration.
 
@@ -75,6 +77,7 @@ def load_assignments_key(
     """
     return (
         "load_assignments",
+        sni_dnat,
         service,
         rule,
         pool,

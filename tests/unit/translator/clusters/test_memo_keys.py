@@ -115,6 +115,8 @@ def test_equal_keys_mean_equal_bytes(
         seen: dict[Any, list[str]] = {}
         for profile in (one, other, near):
             for pool in pools:
-                inputs = (scene.service, scene.rule, pool, profile, scene.mesh)
-                versions = [f"{each.name} {each.version}" for each in make(*inputs)]
-                assert seen.setdefault(key(*inputs), versions) == versions
+                for sni_dnat in (False, True):
+                    inputs = (scene.service, scene.rule, pool, profile, scene.mesh)
+                    made = make(*inputs, sni_dnat=sni_dnat)
+                    versions = [f"{each.name} {each.version}" for each in made]
+                    assert seen.setdefault(key(*inputs, sni_dnat=sni_dnat), versions) == versions
