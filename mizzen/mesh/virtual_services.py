@@ -347,11 +347,11 @@ class _Resolver:
         return _copied(route, match=self.matches(route.match), route=self.weighted(route.route))
 
 
-def _copied(route: Route, **attributes: object) -> Route:
-    """Return `route` with those attributes; the very same if it has them already, as most rules do."""
-    if all(_alike(getattr(route, name), value) for name, value in attributes.items()):
-        return route
-    return route.model_copy(update=attributes)
+def _copied(original: Route, /, **attributes: object) -> Route:
+    """Return the rule with those attributes; the very same if it has them already, as most rules do."""
+    if all(_alike(getattr(original, name), value) for name, value in attributes.items()):
+        return original
+    return original.model_copy(update=attributes)
 
 
 def _alike(left: object, right: object) -> bool:
