@@ -100,6 +100,12 @@ class RoutedMesh:
         return plain(self.gateway_resource(name, **labels))
 
 
+@pytest.fixture(name="read")
+def _read() -> Callable[[str], list[Any]]:
+    """Return what reads valid documents from YAML."""
+    return configs
+
+
 @pytest.fixture(name="routed")
 def _routed() -> Callable[..., RoutedMesh]:
     """Return what builds a mesh from YAML documents; keywords are fields of MeshConfig in YAML's names."""

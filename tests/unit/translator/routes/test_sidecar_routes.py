@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from mizzen.config import ConfigChange
+
 MeshOf = Callable[..., Any]
 
 TWO_SERVICES = """
@@ -256,6 +258,49 @@ spec:
     (own,) = routes(mesh.sidecar("shop.example.com:9000"), "shop.example.com:9000")
     assert own["route"]["hash_policy"] == [{"connection_properties": {"source_ip": True}}]
     assert own["route"]["retry_policy"]["retry_host_predicate"]
+
+
+RATINGS = """
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: ratings, namespace: NAMESPACE}
+spec:
+  hosts: [ratings.example.com]
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  resolution: STATIC
+"""
+
+RATINGS_RULE = """
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: ratings, namespace: NAMESPACE}
+spec:
+  host: ratings.example.com
+  trafficPolicy: {loadBalancer: {consistentHash: {httpHeaderName: x-NAMESPACE}}}
+"""
+
+
+def test_a_service_that_moves_to_another_namespace_brings_that_ones_destination_rule(
+    routed: MeshOf, read: Callable[[str], list[Any]]
+) -> None:
+    rules = "".join(RATINGS_RULE.replace("NAMESPACE", namespace) for namespace in ("blue", "green"))
+    route = SHOP_RULE.replace("host: cart", "host: ratings")
+    blue, green = (RATINGS.replace("NAMESPACE", namespace) for namespace in ("blue", "green"))
+    mesh = routed(blue + "---" + TWO_SERVICES + rules + route)
+
+    def hashed() -> list[str]:
+        found = mesh.sidecar("80")
+        return [
+            policy["header"]["header_name"]
+            for name in ("ratings.example.com:80", "shop.example.com:80")
+            for policy in routes(found, name)[-1]["route"]["hash_policy"]
+        ]
+
+    assert hashed() == ["x-blue", "x-blue"]
+    (moved,), (gone,) = read(green), read(blue)
+    mesh.mesh, _ = mesh.mesh.updated(ConfigChange((moved,), (gone.key,)))
+    assert hashed() == ["x-green", "x-green"]
 
 
 def test_each_resource_knows_the_lines_that_it_came_from(routed: MeshOf) -> None:
