@@ -99,7 +99,10 @@ def configure_logging(
         shared.append(structlog.processors.format_exc_info)
         renderer = structlog.processors.JSONRenderer()
     else:
-        renderer = structlog.dev.ConsoleRenderer(colors=output.isatty(), pad_event_to=0)
+        # Plain tracebacks: the pretty ones print local variables, private keys among them.
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=output.isatty(), pad_event_to=0, exception_formatter=structlog.dev.plain_traceback
+        )
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),

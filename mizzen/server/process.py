@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,6 +22,7 @@ from mizzen.server.admin import AdminServer
 from mizzen.server.configuration import Configuration
 from mizzen.server.control_plane import ControlPlane
 from mizzen.server.convergence import Convergence
+from mizzen.server.garbage import Garbage
 from mizzen.server.listening import ListenError, listen, other_server
 from mizzen.server.log_output import configure_logging
 from mizzen.server.mesh_config_file import MeshConfigFile
@@ -45,13 +46,13 @@ def run(options: ServeOptions) -> None:
     """Serve until SIGTERM or SIGINT. Raises StartError if an address or a certificate cannot be used."""
     metrics = Metrics(mizzen.__version__)
     configure_logging(options.log_format, options.log_level, on_lost=metrics.log_lines_lost.inc)
-    asyncio.run(serve(options, metrics))
+    asyncio.run(serve(options, metrics, settled=Garbage().settle))
 
 
-async def serve(options: ServeOptions, metrics: Metrics, stopping: asyncio.Event | None = None) -> None:
-    """Serve on the running loop until a signal comes or `stopping` is set."""
-    stopping = stopping or asyncio.Event()
-    process = Process(options, metrics)
+async def serve(options: ServeOptions, metrics: Metrics, settled: Callable[[], None]) -> None:
+    """Serve on the running loop until a signal comes; `settled` is called after every change."""
+    stopping = asyncio.Event()
+    process = Process(options, metrics, settled)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _on_signal, stopping)
@@ -73,9 +74,12 @@ def _on_signal(stopping: asyncio.Event) -> None:
 class Process:
     """One server: the parts, and what the admin address tells of them."""
 
-    def __init__(self, options: ServeOptions, metrics: Metrics) -> None:
+    def __init__(
+        self, options: ServeOptions, metrics: Metrics, settled: Callable[[], None] = lambda: None
+    ) -> None:
         self._options = options
         self._metrics = metrics
+        self._settled = settled
         self._log = structlog.get_logger("mizzen.server")
         self._started = time.time()
         self._grpc_addresses: list[str] = []
@@ -112,6 +116,7 @@ class Process:
                 first = await asyncio.to_thread(self._source.scan)
                 # A fault here ends the process: proxies that were served before must not lose all they have.
                 await self.control_plane.begin(first)
+                self._settled()
                 self._say_what_is_served()
                 self.discovery.attach(grpc_server)
                 await grpc_server.start()
@@ -138,6 +143,7 @@ class Process:
             try:
                 async for batch in watch_files(self._source):
                     await self.control_plane.take(batch)
+                    self._settled()
             except Exception:
                 # What is served goes on being served; a change may be late.
                 self._log.exception("watching the files failed: a fault of Mizzen; it starts again")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from mizzen.server.log_output import FirstOfItsKind, ResilientStream, configure_logging
+from mizzen.server.log_output import FirstOfItsKind, LogFormat, ResilientStream, configure_logging
 
 
 @pytest.fixture(autouse=True)
@@ -82,3 +82,19 @@ def test_the_same_complaint_of_another_peer_is_not_said_again() -> None:
     assert passes("ipv4:127.0.0.1:1", "Delta", "no id")
     assert not passes("ipv4:127.0.0.1:2", "Delta", "no id")
     assert passes("ipv4:127.0.0.1:3", "Delta", "another reason")
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_a_traceback_does_not_tell_what_variables_held(log_format: LogFormat) -> None:
+    stream = io.StringIO()
+    configure_logging(log_format, "info", stream=stream)
+
+    def fails(private_key: str) -> None:
+        raise RuntimeError(f"a fault with a key of {len(private_key)} letters")
+
+    try:
+        fails("-----BEGIN " + "PRIVATE KEY-----")
+    except RuntimeError:
+        structlog.get_logger("mizzen.server").exception("it failed")
+    assert "in fails" in stream.getvalue(), "where it happened is said"
+    assert "PRIVATE KEY" not in stream.getvalue()

@@ -1,0 +1,55 @@
+import gc
+import weakref
+from collections.abc import Iterator
+
+import pytest
+
+from mizzen.server.garbage import Garbage
+
+
+class Thing:
+    """Something that refers to itself."""
+
+    def __init__(self) -> None:
+        self.me = self
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def garbage(clock: Clock) -> Iterator[Garbage]:
+    made = Garbage(clock)
+    yield made
+    made.restore()
+
+
+def test_what_has_settled_is_passed_over(garbage: Garbage) -> None:
+    kept = [Thing() for _ in range(1000)]
+    assert not gc.isenabled(), "nothing is collected while starting"
+    garbage.settle()
+    assert gc.isenabled()
+    assert gc.get_freeze_count() > 1000
+    assert all(thing.me is thing for thing in kept)
+
+
+def test_what_refers_to_itself_goes_within_the_hour(garbage: Garbage, clock: Clock) -> None:
+    garbage.settle()
+    thing = Thing()
+    gone = weakref.ref(thing)
+    garbage.settle()
+    del thing
+    gc.collect()
+    assert gone() is not None, "it is passed over"
+    clock.now = 3601
+    garbage.settle()
+    assert gone() is None
