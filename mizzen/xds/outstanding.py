@@ -35,5 +35,5 @@ class Outstanding:
         if self.before is None or self.owed_all:
             return frozenset([r.name for r in self.batch.resources]) | frozenset(self.batch.removed)
         difference = self.target.since(self.before)
-        said = frozenset([r.name for r in self.batch.resources]) | difference.removed
+        said = {r.name for r in self.batch.resources}.union(self.batch.removed, difference.removed)
         return (difference.removed | difference.changed.keys() | self.owed) & said
