@@ -19,9 +19,11 @@ _HCM = "type.googleapis.com/envoy.extensions.filters.network.http_connection_man
 
 
 class DeltaClient:
-    """One stream: everything of CDS and LDS, then what those name of EDS and RDS; every response is accepted."""
+    """One stream: everything of CDS and LDS, then what those name of EDS and RDS; it accepts everything."""
 
-    def __init__(self, channel: grpc.aio.Channel, node: dict[str, Any], answered: Callable[[str], None]) -> None:
+    def __init__(
+        self, channel: grpc.aio.Channel, node: dict[str, Any], answered: Callable[[str], None]
+    ) -> None:
         self._call = channel.stream_stream(
             _METHOD,
             request_serializer=discovery_pb2.DeltaDiscoveryRequest.SerializeToString,
@@ -44,7 +46,9 @@ class DeltaClient:
                 discovery_pb2.DeltaDiscoveryRequest(type_url=response.type_url, response_nonce=response.nonce)
             )
             if response.type_url == type_urls.CLUSTER:
-                await self._subscribe(type_urls.ENDPOINT, {r.name for r in response.resources if "|" in r.name})
+                await self._subscribe(
+                    type_urls.ENDPOINT, {r.name for r in response.resources if "|" in r.name}
+                )
             elif response.type_url == type_urls.LISTENER:
                 names = {name for r in response.resources for name in _route_names(r.resource.value)}
                 await self._subscribe(type_urls.ROUTE, names)

@@ -1,4 +1,4 @@
-"""Meshes of any size to measure with: each service has a workload and a VirtualService, in a file of its own."""
+"""Meshes of any size to measure with: a service has a workload and a VirtualService, in one file."""
 
 from __future__ import annotations
 
@@ -38,7 +38,10 @@ def documents(number: int, *, per_port: int = SERVICES_PER_PORT) -> Documents:
             "apiVersion": NETWORKING,
             "kind": "WorkloadEntry",
             "metadata": metadata,
-            "spec": {"address": f"10.{200 + number // 62500}.{number // 250 % 250}.{number % 250 + 1}", "labels": {"app": name}},
+            "spec": {
+                "address": f"10.{200 + number // 62500}.{number // 250 % 250}.{number % 250 + 1}",
+                "labels": {"app": name},
+            },
         },
         {
             "apiVersion": NETWORKING,

@@ -49,9 +49,9 @@ class EnvoyFloor:
             # An empty nonce opens a type; more names than before are a new question.
             held = self._resources.get(request.type_url, {})
             names = [name for name in request.resource_names if name in held] or list(held)
-            if not request.response_nonce or request.type_url == type_urls.ENDPOINT:
-                if not request.response_nonce or waiting is None:
-                    await self._send(request.type_url, [held[name].value for name in names])
+            asks = not request.response_nonce or (request.type_url == type_urls.ENDPOINT and waiting is None)
+            if asks:
+                await self._send(request.type_url, [held[name].value for name in names])
 
     async def _send(self, type_url: str, values: list[bytes]) -> asyncio.Event:
         self._nonce += 1

@@ -1,13 +1,14 @@
 """(c) From a saved VirtualService, one of a thousand services, to the new route served by a real Envoy.
 
-Beside it, in the same run: a bare server that sends the same route configuration to the same Envoy binary, from
-its send to Envoy's ACK. What lies between is named step by step.
+Beside it, in the same run: a bare server that sends the same route configuration to the same Envoy binary,
+from its send to Envoy's ACK. What lies between is named step by step.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 import statistics
 import tempfile
@@ -107,15 +108,17 @@ async def _until_served(client: httpx.AsyncClient, address: str, body: str) -> N
 
 async def _mizzen(folder: Path, address: str, directory: Path) -> list[float]:
     found = []
-    async with serving(folder) as control_plane:
-        async with _envoy(address, control_plane.grpc, directory, delta=True) as client:
-            for number in range(ROUNDS + _WARM_UP):
-                began = time.perf_counter()
-                replace_file(folder / f"service-{_CHANGED}.yaml", _changed(number))
-                await _until_served(client, address, str(number))
-                if number >= _WARM_UP:
-                    found.append(time.perf_counter() - began)
-                await asyncio.sleep(0.2)  # an idle control plane, as between a person's edits
+    async with (
+        serving(folder) as control_plane,
+        _envoy(address, control_plane.grpc, directory, delta=True) as client,
+    ):
+        for number in range(ROUNDS + _WARM_UP):
+            began = time.perf_counter()
+            replace_file(folder / f"service-{_CHANGED}.yaml", _changed(number))
+            await _until_served(client, address, str(number))
+            if number >= _WARM_UP:
+                found.append(time.perf_counter() - began)
+            await asyncio.sleep(0.2)  # an idle control plane, as between a person's edits
     return found
 
 
@@ -149,7 +152,7 @@ class _Steps:
         times.append(time.perf_counter())
         for step, (before, after) in zip(
             ("read YAML", "validate", "update the mesh", "translate"),
-            zip(times, times[1:], strict=False),
+            itertools.pairwise(times),
             strict=True,
         ):
             self.seconds.setdefault(step, []).append(after - before)

