@@ -76,6 +76,29 @@ class Following(Protocol):
         """It was handed over for all."""
 
 
+@dataclass(frozen=True, slots=True)
+class _News:
+    """What a proxy is to be given; no snapshot: it has that already, or there was a fault."""
+
+    key: Hashable
+    snapshot: xds.Snapshot | None = None
+    changes: tuple[tuple[str, Iterable[str]], ...] = ()
+
+
+def _news(key: Hashable, old: xds.Snapshot, new: xds.Snapshot) -> _News:
+    """Compare two snapshots. The collections remember what differs, so the streams need not compare again."""
+    changes: list[tuple[str, Iterable[str]]] = []
+    same = True
+    for type_url in xds.type_urls.PUSH_ORDER:
+        was, now = old.collection(type_url), new.collection(type_url)
+        # Collections that are empty are never the same object in two snapshots.
+        if now is not was and (now or was):
+            same = False
+            if changed := now.since(was).changed:
+                changes.append((type_url, changed))
+    return _News(key) if same else _News(key, new, tuple(changes))
+
+
 class ControlPlane:
     """Keeps the connected proxies at what the configuration says.
 
@@ -162,18 +185,19 @@ class ControlPlane:
         """Give every proxy its new snapshot, slice by slice, so that the loop serves streams in between."""
         begun = self._clock()
         following = self._follow(seen)
+        woken = 0
         try:
             # A proxy whose first translation is under way gets it from a mesh that has the change already.
             waiting = [key for key, live in self._live.items() if live.snapshot is not None]
-            woken = 0
             while waiting:
                 done = await self._in_worker(self._translate, waiting)
-                for key, snapshot in done:
-                    if snapshot is not None and (changes := self._hand_over(key, snapshot)):
-                        following.handed(key, changes)
-                        woken += 1
-                        if woken % WOKEN_AT_ONCE == 0:
-                            await asyncio.sleep(0)
+                for news in done:
+                    if news.snapshot is None or not self._hand_over(news.key, news.snapshot):
+                        continue
+                    following.handed(news.key, news.changes)
+                    woken += 1
+                    if woken % WOKEN_AT_ONCE == 0:
+                        await asyncio.sleep(0)
                 del waiting[: len(done)]
         finally:
             following.done()
@@ -181,33 +205,24 @@ class ControlPlane:
         self._metrics.translation_seconds.observe(now - begun)
         self._metrics.push_seconds.observe(now - seen)
 
-    def _hand_over(self, key: Hashable, snapshot: xds.Snapshot) -> list[tuple[str, Iterable[str]]]:
-        """Give a proxy its snapshot if it differs from the last one; return what changed, by type."""
+    def _hand_over(self, key: Hashable, snapshot: xds.Snapshot) -> bool:
+        """Give a proxy its snapshot; return False if it has gone in the meantime."""
         live = self._live.get(key)
-        if live is None or live.snapshot is None or self._discovery is None:
-            return []
-        changes: list[tuple[str, Iterable[str]]] = []
-        same = True
-        for type_url in xds.type_urls.PUSH_ORDER:
-            old, new = live.snapshot.collection(type_url), snapshot.collection(type_url)
-            # Collections that are empty are never the same object in two snapshots.
-            if new is not old and (new or old):
-                same = False
-                if changed := new.since(old).changed:
-                    changes.append((type_url, changed))
-        if same:
-            return []
+        if live is None or self._discovery is None:
+            return False
         live.snapshot = snapshot
         self._discovery.set_snapshot(key, snapshot)
-        return changes
+        return True
 
-    def _translate(self, keys: Iterable[Hashable]) -> list[tuple[Hashable, xds.Snapshot | None]]:
-        """Translate for as many proxies as a slice of time allows; None stands for a fault."""
-        done: list[tuple[Hashable, xds.Snapshot | None]] = []
+    def _translate(self, keys: Iterable[Hashable]) -> list[_News]:
+        """Translate for as many proxies as a slice of time allows."""
+        done: list[_News] = []
         end = time.perf_counter() + SLICE_SECONDS
         for key in keys:
             live = self._live.get(key)
-            done.append((key, self._translate_one(live.proxy) if live is not None else None))
+            old = live.snapshot if live is not None else None
+            new = self._translate_one(live.proxy) if live is not None and old is not None else None
+            done.append(_news(key, old, new) if old is not None and new is not None else _News(key))
             if time.perf_counter() >= end:
                 break
         return done
