@@ -6,7 +6,7 @@ mesh/gateways.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -19,6 +19,7 @@ from mizzen.config.models import L4MatchAttributes, TLSMatchAttributes
 from mizzen.mesh.gateways import GatewayListener, GatewayServer, MergedGateway
 from mizzen.mesh.hosts import matches, subset_of
 from mizzen.mesh.proxy import Proxy
+from mizzen.mesh.service import Service
 from mizzen.mesh.sidecar_scope import SidecarScope
 from mizzen.mesh.snapshot import Mesh
 from mizzen.mesh.virtual_services import VirtualServiceRule
@@ -201,11 +202,7 @@ class GatewayListenerBuilder:
 
     def _auto_passthrough(self, server: GatewayServer, taken: set[str]) -> Iterator[_L4Chain]:
         """Mesh traffic from another network: the SNI itself names the cluster."""
-        for service in self._scope.services:
-            if service.mesh_external or not any(
-                subset_of(service.hostname, name) for _, name in server.hosts
-            ):
-                continue
+        for service in passed_through(self._scope.services, auto_passthrough_hosts((server,))):
             rule = self._scope.destination_rule(service)
             for target in destinations(
                 service, rule, self._scope.profile, self._mesh.mesh_config, sni_dnat=True
@@ -237,6 +234,20 @@ def _applies(found: Iterable[L4MatchAttributes | TLSMatchAttributes], server: Ga
         and (not match.gateways or server.gateway_name in match.gateways)
         for match in conditions
     )
+
+
+def auto_passthrough_hosts(servers: Iterable[GatewayServer]) -> tuple[str, ...]:
+    """Return the hosts of the servers that route mesh traffic by SNI alone."""
+    return tuple(
+        host for server in servers if _mode(server) == "AUTO_PASSTHROUGH" for _, host in server.hosts
+    )
+
+
+def passed_through(services: Iterable[Service], hosts: Sequence[str]) -> Iterator[Service]:
+    """Yield the services of the mesh that such servers with these hosts are for."""
+    for service in services:
+        if not service.mesh_external and any(subset_of(service.hostname, host) for host in hosts):
+            yield service
 
 
 def _number(server: GatewayServer) -> int:

@@ -316,10 +316,12 @@ def _differing_rules(before: SidecarScope, after: SidecarScope) -> tuple[Virtual
 
 def _updated(collection: Collection, changed: Iterable[Resource], removed: Iterable[str]) -> Collection:
     """Return `collection` with the changes, and the very same one if there were none."""
+    latest = {resource.name: resource for resource in changed}
     news = []
-    for resource in changed:
-        old = collection.resources.get(resource.name)
+    for name, resource in latest.items():
+        old = collection.resources.get(name)
         if old is None or old.version != resource.version:
             news.append(resource)
-    gone = [name for name in removed if name in collection.resources]
+    # A name may go with one service and come with another: one hostname in two namespaces.
+    gone = [name for name in removed if name in collection.resources and name not in latest]
     return collection.updated(news, gone) if news or gone else collection

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from mizzen.config.diagnostics import Diagnostic
@@ -11,7 +12,13 @@ from mizzen.mesh.proxy import Proxy
 from mizzen.mesh.sidecar_scope import SidecarScope
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.clusters_inbound import inbound_clusters
-from mizzen.translator.listeners_gateway import GatewayListenerBuilder
+from mizzen.translator.clusters_outbound import outbound_clusters, outbound_clusters_key
+from mizzen.translator.endpoints import load_assignments, load_assignments_key
+from mizzen.translator.listeners_gateway import (
+    GatewayListenerBuilder,
+    auto_passthrough_hosts,
+    passed_through,
+)
 from mizzen.translator.listeners_inbound import (
     VIRTUAL_INBOUND,
     bound_inbound_listener,
@@ -28,6 +35,7 @@ class OwnResources:
     """Resources of one workload; replicas that cannot be told apart share the object."""
 
     clusters: tuple[Resource, ...] = ()
+    endpoints: tuple[Resource, ...] = ()
     listeners: tuple[Resource, ...] = ()
     routes: tuple[Resource, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
@@ -59,7 +67,7 @@ def sidecar_resources(mesh: Mesh, proxy: Proxy, scope: SidecarScope, memo: Memo)
             message = virtual_inbound_listener(proxy, captured, mesh.mesh_config)
             origins = tuple(dict.fromkeys(origin for port in captured for origin in port.origins))
             listeners.append(Resource.of(message, name=VIRTUAL_INBOUND, origins=origins))
-        return OwnResources(clusters, tuple(listeners), diagnostics=diagnostics)
+        return OwnResources(clusters, listeners=tuple(listeners), diagnostics=diagnostics)
 
     return memo.get(key, build)
 
@@ -88,4 +96,25 @@ def gateway_resources(mesh: Mesh, proxy: Proxy, scope: SidecarScope, memo: Memo)
         gateway_route_configuration(name, servers, mesh, scope, mesh.mesh_config, memo)
         for name, servers in made.route_configurations.items()
     )
-    return OwnResources((), made.listeners, routes, (*merged.rejected, *made.diagnostics))
+    clusters, endpoints = _passed_through(mesh, merged, scope, memo)
+    diagnostics = (*merged.rejected, *made.diagnostics)
+    return OwnResources(clusters, endpoints, made.listeners, routes, diagnostics)
+
+
+def _passed_through(
+    mesh: Mesh, merged: MergedGateway, scope: SidecarScope, memo: Memo
+) -> tuple[tuple[Resource, ...], tuple[Resource, ...]]:
+    """Return the clusters that SNI names at AUTO_PASSTHROUGH servers, and their endpoints."""
+    hosts = tuple(auto_passthrough_hosts(merged.servers))
+    clusters: list[Resource] = []
+    endpoints: list[Resource] = []
+    for service in passed_through(scope.services, hosts) if hosts else ():
+        rule, pool = scope.destination_rule(service), mesh.endpoints(service)
+        inputs = (service, rule, pool, scope.profile, mesh.mesh_config)
+        clusters += memo.get(
+            outbound_clusters_key(*inputs, sni_dnat=True), partial(outbound_clusters, *inputs, sni_dnat=True)
+        )
+        endpoints += memo.get(
+            load_assignments_key(*inputs, sni_dnat=True), partial(load_assignments, *inputs, sni_dnat=True)
+        )
+    return tuple(clusters), tuple(endpoints)

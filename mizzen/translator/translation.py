@@ -136,7 +136,7 @@ class Translation:
     def _collections(self, outbound: OutboundResources, own: OwnResources) -> dict[str, Collection]:
         return {
             type_urls.CLUSTER: self._overlaid(outbound.clusters, own.clusters),
-            type_urls.ENDPOINT: outbound.endpoints,
+            type_urls.ENDPOINT: self._overlaid(outbound.endpoints, own.endpoints),
             type_urls.LISTENER: self._overlaid(outbound.listeners, own.listeners),
             type_urls.ROUTE: self._overlaid(outbound.routes, own.routes),
         }
