@@ -15,30 +15,28 @@ import asyncio
 import contextlib
 import json
 import socket
+import ssl
 import sys
+import textwrap
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
-import uvicorn
 import yaml
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from mizzen.demo.child_process import ChildProcess
 from mizzen.demo.envoy_process import EnvoyProcess, find_envoy
 from mizzen.demo.loopback import LoopbackNetwork, pick_network
+from mizzen.translator.bootstrap import bootstrap
+from tests.e2e.workloads import TcpWorkload, Workload
 
 SERVICE_PORT = 9080
 GATEWAY_PORT = 8080
 _DEADLINE = 20.0
 _POLL = 0.05
-Respond = Callable[[Request], Awaitable[Response]]
 
 
 async def eventually(check: Callable[[], Awaitable[bool]], what: str, seconds: float = _DEADLINE) -> None:
@@ -59,59 +57,6 @@ def free_port() -> int:
         return port
 
 
-class Workload:
-    """An HTTP server inside the test that says who it is and what it was asked."""
-
-    def __init__(self, name: str, labels: Mapping[str, str], address: str, port: int) -> None:
-        self.name = name
-        self.labels = dict(labels)
-        self.address = address
-        self.port = port
-        self.requests: list[dict[str, Any]] = []
-        self.respond: Respond | None = None
-        self._server: uvicorn.Server | None = None
-        self._task: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        application = Starlette(
-            routes=[Route("/{path:path}", self._answer, methods=["GET", "POST", "PUT", "DELETE", "OPTIONS"])]
-        )
-        settings = uvicorn.Config(
-            application, host=self.address, port=self.port, log_level="warning", lifespan="off"
-        )
-        self._server = uvicorn.Server(settings)
-        self._server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
-        # pytest ends with its own signals; uvicorn must not take them over.
-        self._server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
-        self._task = asyncio.create_task(self._server.serve())
-
-        async def started() -> bool:
-            assert self._server is not None
-            return self._server.started
-
-        await eventually(started, f"{self.name} listens")
-
-    async def _answer(self, request: Request) -> Response:
-        seen = {
-            "workload": self.name,
-            "version": self.labels.get("version", ""),
-            "method": request.method,
-            "path": request.url.path,
-            "query": request.url.query,
-            "headers": dict(request.headers),
-        }
-        self.requests.append(seen)
-        if self.respond is not None:
-            return await self.respond(request)
-        return JSONResponse(seen)
-
-    async def stop(self) -> None:
-        if self._server is not None and self._task is not None:
-            self._server.should_exit = True
-            self._server.force_exit = True
-            await self._task
-
-
 class Caller:
     """An Envoy and a way to send requests through it."""
 
@@ -125,7 +70,7 @@ class Caller:
     async def request(self, method: str, url: str, **arguments: Any) -> httpx.Response:
         """Send a request for `http://host/path` to the Envoy, with the Host header that the URL says."""
         parts = httpx.URL(url)
-        headers = {"host": parts.host, **arguments.pop("headers", {})}
+        headers = {"host": parts.netloc.decode(), **(arguments.pop("headers", None) or {})}
         target = parts.copy_with(scheme="http", host=self.address, port=self.port)
         return await self.http.request(method, target, headers=headers, **arguments)
 
@@ -170,6 +115,20 @@ class Caller:
         """Ask Envoy's admin interface."""
         return await self.http.get(f"http://{self.envoy.admin}{path}")
 
+    async def stat(self, pattern: str) -> int:
+        """Return the sum of Envoy's counters and gauges whose names match `pattern`."""
+        answer = await self.admin(f"/stats?filter={pattern}")
+        return sum(int(line.rpartition(": ")[2]) for line in answer.text.splitlines() if ": " in line)
+
+    async def warming(self) -> bool:
+        """Tell whether a listener or a cluster that it was given is not in use yet."""
+        return bool(await self.stat(r"^(cluster_manager\.warming_clusters|listener_manager\..*_warming)$"))
+
+    @property
+    def running(self) -> bool:
+        """Whether the Envoy has not ended."""
+        return self.envoy.child.returncode is None
+
     async def stop(self) -> None:
         await self.http.aclose()
         await self.envoy.stop()
@@ -178,8 +137,10 @@ class Caller:
 class LiveMesh:
     """The control plane with its folder of YAML, and everything that a test starts around it."""
 
-    def __init__(self, directory: Path, *, delta: bool = True) -> None:
+    def __init__(self, directory: Path, *, delta: bool = True, arguments: Iterable[str] = ()) -> None:
         self.directory = directory
+        self._arguments = tuple(arguments)
+        self._settlings = 0
         self.config = directory / "config"
         self.config.mkdir()
         self.delta = delta
@@ -188,7 +149,7 @@ class LiveMesh:
         self.grpc = f"127.0.0.1:{free_port()}"
         self.admin = f"127.0.0.1:{free_port()}"
         self.control_plane: ChildProcess | None = None
-        self.workloads: list[Workload] = []
+        self.workloads: list[Workload | TcpWorkload] = []
         self.callers: list[Caller] = []
         self.http = httpx.AsyncClient(timeout=10.0, trust_env=False)
 
@@ -214,6 +175,7 @@ class LiveMesh:
             [
                 *(sys.executable, "-m", "mizzen", "serve", "--config", str(self.config)),
                 *("--grpc-address", self.grpc, "--admin-address", self.admin),
+                *self._arguments,
             ],
             log=self.directory / "control-plane.log",
         )
@@ -243,11 +205,43 @@ class LiveMesh:
         """Put a file into the folder of YAML, whole at once, as a careful editor does."""
         if not isinstance(text, str):
             text = yaml.safe_dump_all(text if isinstance(text, list) else [text], sort_keys=False)
+        text = textwrap.dedent(text)
         path = self.config / file
         new = self.directory / f".{file}.new"
         new.write_text(text, encoding="utf-8")
         new.rename(path)
         return path
+
+    async def apply(self, file: str, text: str | Mapping[str, Any] | list[Mapping[str, Any]]) -> None:
+        """Put a file into the folder and wait until every proxy has done what it says."""
+        self.write(file, text)
+        await self.settled()
+        refused = (await self.status())["configuration"]["refused"]
+        assert not refused, refused
+
+    async def settled(self) -> None:
+        """Wait until every proxy has accepted, or rejected, all that the files say now."""
+        # A file that is written after all others: when it is read, so are they.
+        self._settlings = self._settlings % 9 + 1
+        spaces = [
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": f"settled-{number}"}}
+            for number in range(self._settlings)
+        ]
+        self.write("zz-settled.yaml", spaces)
+
+        async def settled() -> bool:
+            status = await self.status()
+            configuration = status["configuration"]
+            if configuration["documents"].get("Namespace") != self._settlings:
+                return False
+            if configuration["unanswered_changes"]:
+                return False
+            states = {held["state"] for proxy in status["proxies"] for held in proxy["types"].values()}
+            if not states <= {"ACKED", "REJECTED"}:
+                return False
+            return not any([await caller.warming() for caller in self.callers if caller.running])
+
+        await eventually(settled, "all proxies have what the files say")
 
     def remove(self, file: str) -> None:
         """Take a file out of the folder."""
@@ -257,12 +251,26 @@ class LiveMesh:
         """Return a loopback address that nothing of this mesh uses yet."""
         return self.network.address(next(self._numbers))
 
+    async def server(
+        self, name: str, labels: Mapping[str, str] | None = None, *, port: int = SERVICE_PORT, path: str = ""
+    ) -> Workload:
+        """Start an HTTP server that no YAML knows of yet."""
+        workload = Workload(name, labels or {}, "" if path else self.next_address(), port, path=path)
+        await workload.start()
+        self.workloads.append(workload)
+        return workload
+
+    async def tcp_server(self, name: str, port: int, context: ssl.SSLContext | None = None) -> TcpWorkload:
+        """Start a TCP server that no YAML knows of yet."""
+        workload = TcpWorkload(name, self.next_address(), port, context)
+        await workload.start()
+        self.workloads.append(workload)
+        return workload
+
     async def workload(self, app: str, *, port: int = SERVICE_PORT, **labels: str) -> Workload:
         """Start a workload, write its WorkloadEntry, and a Kubernetes Service for its app."""
         name = "-".join([app, *labels.values()])
-        workload = Workload(name, {"app": app, **labels}, self.next_address(), port)
-        await workload.start()
-        self.workloads.append(workload)
+        workload = await self.server(name, {"app": app, **labels}, port=port)
         service = {
             "apiVersion": "v1",
             "kind": "Service",
@@ -290,10 +298,18 @@ class LiveMesh:
         policy: str = "ALLOW_ANY",
         port: int = SERVICE_PORT,
         protocol: str = "HTTP",
+        hosts: Iterable[str] = ("*/*",),
+        more_ports: Mapping[int, str] | None = None,
+        locality: str = "",
     ) -> Caller:
-        """Start a sidecar without a workload, whose egress listener the test sends its requests to."""
+        """Start a sidecar without a workload, whose egress listener the test sends its requests to.
+
+        `more_ports` are further egress listeners on the same address, with their protocols. `policy` is what
+        happens to unknown hosts.
+        """
         address = self.next_address()
         labels = {"app": name, **(labels or {})}
+        ports = {port: protocol, **(more_ports or {})}
         sidecar = {
             "apiVersion": "networking.istio.io/v1",
             "kind": "Sidecar",
@@ -302,19 +318,33 @@ class LiveMesh:
                 "workloadSelector": {"labels": dict(labels)},
                 "egress": [
                     {
-                        "port": {"number": port, "protocol": protocol, "name": "egress"},
+                        "port": {"number": number, "protocol": kind, "name": f"egress-{number}"},
                         "bind": address,
                         "captureMode": "NONE",
-                        "hosts": ["*/*"],
+                        "hosts": list(hosts),
                     }
+                    for number, kind in ports.items()
                 ],
                 "outboundTrafficPolicy": {"mode": policy},
             },
         }
         self.write(f"sidecar-{name}.yaml", sidecar)
-        node_id = f"sidecar~{address}~{name}.default~default.svc.cluster.local"
-        metadata = {"NAMESPACE": "default", "LABELS": dict(labels), "INTERCEPTION_MODE": "NONE"}
-        return await self._envoy(name, node_id, metadata, address, port)
+        return await self.sidecar(name, address, labels, port, locality=locality)
+
+    async def sidecar(
+        self,
+        name: str,
+        address: str,
+        labels: Mapping[str, str],
+        port: int = SERVICE_PORT,
+        *,
+        namespace: str = "default",
+        locality: str = "",
+    ) -> Caller:
+        """Start the Envoy of a sidecar; the YAML must have a Sidecar with its listeners."""
+        node_id = f"sidecar~{address}~{name}.{namespace}~{namespace}.svc.cluster.local"
+        metadata = {"NAMESPACE": namespace, "LABELS": dict(labels), "INTERCEPTION_MODE": "NONE"}
+        return await self._envoy(name, node_id, metadata, address, port, locality)
 
     async def gateway(self, name: str = "ingress", *, port: int = GATEWAY_PORT, **labels: str) -> Caller:
         """Start a gateway; its labels are `istio: ingressgateway` and those given."""
@@ -324,16 +354,27 @@ class LiveMesh:
         return await self._envoy(name, node_id, metadata, address, port)
 
     async def _envoy(
-        self, name: str, node_id: str, metadata: dict[str, Any], address: str, port: int
+        self,
+        name: str,
+        node_id: str,
+        metadata: dict[str, Any],
+        address: str,
+        port: int,
+        locality: str = "",
     ) -> Caller:
-        from mizzen.translator.bootstrap import bootstrap
-
         admin_port = free_port()
+        places = dict(zip(("region", "zone", "sub_zone"), locality.split("/"), strict=False))
         configuration = bootstrap(
-            node={"id": node_id, "cluster": f"{name}.default", "metadata": metadata},
+            node={
+                "id": node_id,
+                "cluster": f"{name}.default",
+                "metadata": metadata,
+                **({"locality": places} if locality else {}),
+            },
             xds_address=self.grpc,
             admin_address=f"127.0.0.1:{admin_port}",
             delta=self.delta,
+            stats="full",
         )
         envoy = await EnvoyProcess.start(
             name,
