@@ -25,7 +25,7 @@ class Observed(Protocol):
     def metrics(self) -> bytes:
         """Return the metrics in Prometheus' text form."""
 
-    def status(self, proxy: str | None = None) -> Mapping[str, Any]:
+    async def status(self, proxy: str | None = None) -> Mapping[str, Any]:
         """Return the whole status as JSON values; or that of one proxy, with the names that it asks for."""
 
     async def resources(self, proxy: str) -> Mapping[str, Any] | None:
@@ -50,7 +50,7 @@ def application(server: Observed) -> Starlette:
         return Response(server.metrics(), media_type=CONTENT_TYPE_LATEST)
 
     async def status(request: Request) -> Response:
-        return JSONResponse(server.status(request.query_params.get("proxy")))
+        return JSONResponse(await server.status(request.query_params.get("proxy")))
 
     async def version(_: Request) -> Response:
         return JSONResponse(server.about())

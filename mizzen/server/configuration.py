@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,6 +30,10 @@ class ConfigurationView:
     def count(self, severity: Severity) -> int:
         """Return how many findings are of that severity."""
         return sum(finding.severity is severity for finding in self.findings)
+
+    def with_findings(self, more: Iterable[Diagnostic]) -> ConfigurationView:
+        """Return the same with further findings; none twice."""
+        return replace(self, findings=tuple(dict.fromkeys((*self.findings, *more))))
 
     def as_json(self) -> dict[str, Any]:
         """Return the part `configuration` of the status; notices (INFO) are left out."""

@@ -19,7 +19,7 @@ from typing import Any, Protocol, TypeVar
 import structlog
 
 from mizzen import xds
-from mizzen.config import ParsedFile
+from mizzen.config import Diagnostic, ParsedFile
 from mizzen.mesh.delta import MeshDelta
 from mizzen.mesh.proxy import NodeError, Proxy
 from mizzen.mesh.snapshot import Mesh
@@ -40,8 +40,11 @@ WOKEN_AT_ONCE = 4
 class Translating(Protocol):
     """What the control plane needs of `mizzen.translator.translation.Translation`."""
 
-    def snapshot(self, proxy: Proxy) -> xds.Snapshot:
-        """Return everything that `proxy` is sent now; what did not change is the same objects as before."""
+    def translate(self, proxy: Proxy) -> tuple[xds.Snapshot, tuple[Diagnostic, ...]]:
+        """Return everything that `proxy` is sent now, and what could not be served as it was written.
+
+        What did not change is the same objects as before.
+        """
 
     @property
     def profiles(self) -> int:
@@ -60,10 +63,14 @@ class Groups(Protocol):
 
 @dataclass(slots=True)
 class LiveProxy:
-    """A proxy that is connected, or was a moment ago; `snapshot` is what it was given last."""
+    """A proxy that is connected, or was a moment ago; `snapshot` is what it was given last.
+
+    `findings` say what could not be translated for it as it was written.
+    """
 
     proxy: Proxy
     snapshot: xds.Snapshot | None = None
+    findings: tuple[Diagnostic, ...] = ()
 
 
 class Following(Protocol):
@@ -81,11 +88,12 @@ class _News:
     """What a proxy is to be given; no snapshot: it has that already, or there was a fault."""
 
     key: Hashable
+    findings: tuple[Diagnostic, ...] | None = None
     snapshot: xds.Snapshot | None = None
     changes: tuple[tuple[str, Iterable[str]], ...] = ()
 
 
-def _news(key: Hashable, old: xds.Snapshot, new: xds.Snapshot) -> _News:
+def _news(key: Hashable, old: xds.Snapshot, new: xds.Snapshot, findings: tuple[Diagnostic, ...]) -> _News:
     """Compare two snapshots. The collections remember what differs, so the streams need not compare again."""
     changes: list[tuple[str, Iterable[str]]] = []
     same = True
@@ -96,7 +104,7 @@ def _news(key: Hashable, old: xds.Snapshot, new: xds.Snapshot) -> _News:
             same = False
             if changed := now.since(was).changed:
                 changes.append((type_url, changed))
-    return _News(key) if same else _News(key, new, tuple(changes))
+    return _News(key, findings) if same else _News(key, findings, new, tuple(changes))
 
 
 class ControlPlane:
@@ -132,7 +140,7 @@ class ControlPlane:
         self._discovery: Groups | None = None
         self._notices = Notices()
         self._log = structlog.get_logger("mizzen.server")
-        self.view: ConfigurationView = configuration.view()
+        self._configured = configuration.view()
 
     def serve_through(self, discovery: Groups) -> None:
         """Name the server that is given the snapshots."""
@@ -146,6 +154,13 @@ class ControlPlane:
         """Return the proxy that is known to the discovery server as this group."""
         live = self._live.get(key)
         return live.proxy if live is not None else None
+
+    @property
+    def view(self) -> ConfigurationView:
+        """How the configuration stands, with what was found while translating for the proxies of now."""
+        return self._configured.with_findings(
+            finding for live in self._live.values() for finding in live.findings
+        )
 
     async def _in_worker(self, function: Callable[..., Value], *arguments: Any) -> Value:
         return await asyncio.get_running_loop().run_in_executor(self._worker, function, *arguments)
@@ -192,7 +207,7 @@ class ControlPlane:
             while waiting:
                 done = await self._in_worker(self._translate, waiting)
                 for news in done:
-                    if news.snapshot is None or not self._hand_over(news.key, news.snapshot):
+                    if not self._hand_over(news):
                         continue
                     following.handed(news.key, news.changes)
                     woken += 1
@@ -205,13 +220,17 @@ class ControlPlane:
         self._metrics.translation_seconds.observe(now - begun)
         self._metrics.push_seconds.observe(now - seen)
 
-    def _hand_over(self, key: Hashable, snapshot: xds.Snapshot) -> bool:
-        """Give a proxy its snapshot; return False if it has gone in the meantime."""
-        live = self._live.get(key)
+    def _hand_over(self, news: _News) -> bool:
+        """Give a proxy its new snapshot; return False if it has none, or has gone in the meantime."""
+        live = self._live.get(news.key)
         if live is None or self._discovery is None:
             return False
-        live.snapshot = snapshot
-        self._discovery.set_snapshot(key, snapshot)
+        if news.findings is not None:
+            live.findings = news.findings
+        if news.snapshot is None:
+            return False
+        live.snapshot = news.snapshot
+        self._discovery.set_snapshot(news.key, news.snapshot)
         return True
 
     def _translate(self, keys: Iterable[Hashable]) -> list[_News]:
@@ -221,21 +240,21 @@ class ControlPlane:
         for key in keys:
             live = self._live.get(key)
             old = live.snapshot if live is not None else None
-            new = self._translate_one(live.proxy) if live is not None and old is not None else None
-            done.append(_news(key, old, new) if old is not None and new is not None else _News(key))
+            made = self._translate_one(live.proxy) if live is not None and old is not None else None
+            done.append(_news(key, old, *made) if old is not None and made is not None else _News(key))
             if time.perf_counter() >= end:
                 break
         return done
 
-    def _translate_one(self, proxy: Proxy) -> xds.Snapshot | None:
+    def _translate_one(self, proxy: Proxy) -> tuple[xds.Snapshot, tuple[Diagnostic, ...]] | None:
         """Translate for a proxy; on a fault once more from nothing: what is remembered may be at fault."""
         try:
-            return self._translation.snapshot(proxy)
+            return self._translation.translate(proxy)
         except Exception:
             self._count_fault(proxy)
         try:
             self._translation.update(self._configuration.mesh, MeshDelta(everything=True))
-            return self._translation.snapshot(proxy)
+            return self._translation.translate(proxy)
         except Exception:
             self._count_fault(proxy)
             return None
@@ -246,9 +265,13 @@ class ControlPlane:
 
     async def _look(self) -> None:
         """Find out how the configuration stands now, and say what is new about it."""
-        self.view = await self._in_worker(self._configuration.view)
-        self._notices.report(self.view.findings)
-        self._metrics.count_configuration(self.view)
+        self._configured = await self._in_worker(self._configuration.view)
+        self._tell()
+
+    def _tell(self) -> None:
+        view = self.view
+        self._notices.report(view.findings)
+        self._metrics.count_configuration(view)
         self._metrics.profiles.set(self._translation.profiles)
 
     # What the discovery server asks -------------------------------------------------------------------------
@@ -271,11 +294,13 @@ class ControlPlane:
     async def first_snapshot(self, key: Hashable, _: Any) -> xds.Snapshot:
         """Translate for a proxy that has come."""
         live = self._live[key]
-        snapshot = await self._in_worker(self._translate_one, live.proxy)
-        if snapshot is None:
+        made = await self._in_worker(self._translate_one, live.proxy)
+        if made is None:
             raise xds.NodeRefused("the control plane failed to translate for this proxy; its log says why")
-        live.snapshot = snapshot
-        return snapshot
+        live.snapshot, live.findings = made
+        if not self._notices.know(live.findings):
+            self._tell()
+        return live.snapshot
 
     def forget(self, key: Hashable) -> None:
         """A proxy has been gone for a while."""

@@ -18,6 +18,10 @@ class Notices:
         self._said: frozenset[Diagnostic] = frozenset()
         self._log = structlog.get_logger("mizzen.config")
 
+    def know(self, findings: Iterable[Diagnostic]) -> bool:
+        """Return whether all of these were said at the last report."""
+        return self._said.issuperset(findings)
+
     def report(self, current: Iterable[Diagnostic]) -> None:
         """Take all findings that hold now; log those that did not hold at the last call."""
         now = frozenset(current)

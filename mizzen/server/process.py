@@ -248,19 +248,28 @@ class Process:
             "admin_address": str(self._admin_address),
         }
 
-    def status(self, proxy: str | None = None) -> Mapping[str, Any]:
+    async def status(self, proxy: str | None = None) -> Mapping[str, Any]:
         """Return the whole status as JSON values; or that of one proxy, with the names that it asks for."""
-        configuration = self.control_plane.view.as_json()
-        configuration["paths"] = [str(path) for path in self._options.paths]
-        configuration["unanswered_changes"] = self._convergence.unsettled
-        return status.whole(
-            self.about(),
-            configuration,
-            [each for each in self.discovery.clients() if proxy in (None, each.node_id, self._name(each))],
-            self.discovery.snapshot,
-            self.control_plane.proxy_of,
-            with_names=proxy is not None,
-        )
+        view = self.control_plane.view
+        clients = self.discovery.clients()
+        if proxy is not None:
+            clients = [client for client in clients if proxy in (client.node_id, self._name(client))]
+
+        def build() -> Mapping[str, Any]:
+            configuration = view.as_json()
+            configuration["paths"] = [str(path) for path in self._options.paths]
+            configuration["unanswered_changes"] = self._convergence.unsettled
+            return status.whole(
+                self.about(),
+                configuration,
+                clients,
+                self.discovery.snapshot,
+                self.control_plane.proxy_of,
+                with_names=proxy is not None,
+            )
+
+        # A thousand proxies make megabytes of it, and the loop has streams to serve.
+        return await asyncio.to_thread(build)
 
     def proxies(self) -> list[str]:
         """Return the names of the connected proxies."""

@@ -106,6 +106,10 @@ class Translation:
         are the same objects."""
         return self._translate(proxy)[0]
 
+    def translate(self, proxy: Proxy) -> tuple[Snapshot, tuple[Diagnostic, ...]]:
+        """Return what `snapshot` returns, and what could not be served as it was written."""
+        return self._translate(proxy)
+
     def resources(self, proxy: Proxy) -> ProxyResources:
         """Return everything that `proxy` is to be sent now as a mapping, with what could not be served."""
         snapshot, diagnostics = self._translate(proxy)

@@ -16,7 +16,7 @@ class Server:
     def metrics(self) -> bytes:
         return b"mizzen_proxies 2\n"
 
-    def status(self, proxy: str | None = None) -> Mapping[str, Any]:
+    async def status(self, proxy: str | None = None) -> Mapping[str, Any]:
         return {"proxies": [proxy]}
 
     async def resources(self, proxy: str) -> Mapping[str, Any] | None:

@@ -9,7 +9,7 @@ from envoy.config.core.v3 import base_pb2
 from structlog.testing import capture_logs
 
 from mizzen import xds
-from mizzen.config import ParsedFile, parse_documents
+from mizzen.config import Diagnostic, Origin, ParsedFile, Severity, parse_documents
 from mizzen.mesh.delta import MeshDelta
 from mizzen.mesh.proxy import Proxy
 from mizzen.mesh.snapshot import Mesh
@@ -27,6 +27,7 @@ class StandIn:
         self.mesh = mesh
         self.profiles = 1
         self.asked = 0
+        self.findings: tuple[Diagnostic, ...] = ()
         self.updates: list[MeshDelta] = []
         self.before: Callable[[Proxy], None] = lambda proxy: None
         self._snapshot: xds.Snapshot | None = None
@@ -36,13 +37,13 @@ class StandIn:
         self.updates.append(delta)
         self._snapshot = None
 
-    def snapshot(self, proxy: Proxy) -> xds.Snapshot:
+    def translate(self, proxy: Proxy) -> tuple[xds.Snapshot, tuple[Diagnostic, ...]]:
         self.asked += 1
         self.before(proxy)
         if self._snapshot is None:
             names = [config.name for config in self.mesh.configs("Service")]
             self._snapshot = xds.Snapshot.of(xds.Resource(CDS, name, name.encode()) for name in names)
-        return self._snapshot
+        return self._snapshot, self.findings
 
 
 class Sent:
@@ -227,3 +228,22 @@ async def test_a_proxy_that_has_gone_is_not_translated_for(running: Running) -> 
     await running.plane.take({"a.yaml": service("a")})
     assert running.translation.asked == asked
     assert running.sent.snapshots == []
+
+
+async def test_what_cannot_be_translated_as_written_is_told_while_there_is_such_a_proxy(
+    running: Running,
+) -> None:
+    finding = Diagnostic(Severity.WARNING, "MZ0900", "has no effect here", Origin("a.yaml", 3))
+    with capture_logs() as lines:
+        running.translation.findings = (finding,)
+        key = await running.connects("one")
+        await running.connects("two")
+        await running.plane.take({"a.yaml": service("a")})
+    assert running.plane.view.findings == (finding,)
+    assert running.value("mizzen_config_warnings") == 1
+    assert [line["event"] for line in lines] == ["a.yaml:3: has no effect here"], "once, not for each proxy"
+
+    running.translation.findings = ()
+    await running.plane.take({"b.yaml": service("b")})
+    assert running.plane.view.findings == ()
+    running.plane.forget(key)
