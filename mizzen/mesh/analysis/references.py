@@ -118,13 +118,6 @@ class _SubsetCheck:
         host = used.destination.host
         if not subset or service is None:
             return
-        defining = [
-            namespace
-            for namespace in sorted(self._covering(host))
-            if _defines(
-                self._mesh.destination_rule_index.rules_for(namespace, host, service.namespace), subset
-            )
-        ]
         clients = {rule.config.namespace} | {
             namespace for namespace in self._covering(host) if is_visible(rule.seen_by, namespace)
         }
@@ -133,7 +126,7 @@ class _SubsetCheck:
             if _defines(rules, subset):
                 continue
             path = (*used.path, "subset")
-            if not defining and not rules:
+            if not rules and not self._is_defined(host, subset, service):
                 findings.error(
                     "IST0101",
                     used.config,
@@ -143,6 +136,14 @@ class _SubsetCheck:
                 return
             findings.error(*self._absent(used, path, client, rules))
             return
+
+    def _is_defined(self, host: str, subset: str, service: Service) -> bool:
+        """Return whether the clients of any namespace know the subset."""
+        index = self._mesh.destination_rule_index
+        return any(
+            _defines(index.rules_for(namespace, host, service.namespace), subset)
+            for namespace in self._covering(host)
+        )
 
     def _covering(self, host: str) -> set[str]:
         return {namespace for _, names in self._namespaces.covering(host) for namespace in names}
