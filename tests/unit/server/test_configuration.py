@@ -1,0 +1,128 @@
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from mizzen.config import ParsedFile, Severity, parse_documents
+from mizzen.mesh.snapshot import Mesh
+from mizzen.server.configuration import Configuration
+from mizzen.server.mesh_config_file import MeshConfigFile
+
+SERVICE = "apiVersion: v1\nkind: Service\nmetadata: {name: %s}\nspec: {ports: [{name: http, port: 80}]}\n"
+SETTINGS = """\
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: istio, namespace: istio-system}
+data:
+  mesh: |
+    %s
+"""
+
+
+def parsed(text: str, file: str = "a.yaml") -> ParsedFile:
+    return parse_documents(text.encode(), file)
+
+
+def hostnames(mesh: Mesh) -> set[str]:
+    return {f"{config.name}.{config.namespace}" for config in mesh.configs("Service")}
+
+
+def test_documents_are_counted_as_they_come_and_go() -> None:
+    configuration = Configuration()
+    configuration.apply({"a.yaml": parsed(SERVICE % "a"), "b.yaml": parsed(SERVICE % "b", "b.yaml")})
+    assert configuration.view().documents == {"Service": 2}
+    configuration.apply({"a.yaml": None})
+    assert configuration.view().documents == {"Service": 1}
+    configuration.apply({"b.yaml": None})
+    assert configuration.view().documents == {}
+
+
+def test_nothing_changed_is_said_so() -> None:
+    configuration = Configuration()
+    assert configuration.apply({"a.yaml": parsed(SERVICE % "a")}) is not None
+    mesh = configuration.mesh
+    assert configuration.apply({"a.yaml": parsed(SERVICE % "a" + "# a comment\n")}) is None
+    assert configuration.mesh is mesh
+
+
+def test_the_status_tells_of_the_refused_version_and_of_the_one_in_force() -> None:
+    configuration = Configuration()
+    configuration.apply({"a.yaml": parsed("\n" + SERVICE % "a")})
+    configuration.apply({"a.yaml": parsed((SERVICE % "a").replace("80", "many"))})
+    view = configuration.view()
+    [refused] = view.as_json()["refused"]
+    assert refused["document"] == "Service/default/a"
+    assert refused["in_force"] == "a.yaml:2"
+    [finding] = refused["findings"]
+    assert (finding["file"], finding["line"], finding["path"]) == ("a.yaml", 4, "spec.ports[0].port")
+    assert view.count(Severity.ERROR) == 1
+    assert hostnames(configuration.mesh) == {"a.default"}
+
+
+def test_the_settings_of_a_file_follow_the_file_and_an_invalid_version_changes_nothing(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "mesh.yaml"
+    file.write_text("rootNamespace: one\n")
+    configuration = Configuration(MeshConfigFile(file))
+    configuration.apply({"a.yaml": parsed(SERVICE % "a")})
+    assert configuration.mesh.mesh_config.root_namespace == "one"
+
+    file.write_text("rootNamespace: two\n")
+    delta = configuration.apply({})
+    assert delta is not None
+    assert delta.everything
+    assert configuration.mesh.mesh_config.root_namespace == "two"
+    assert hostnames(configuration.mesh) == {"a.default"}
+
+    for broken in ("rootNamespace: [3]\n", "{"):
+        file.write_text(broken)
+        assert configuration.apply({}) is None
+        assert configuration.mesh.mesh_config.root_namespace == "two"
+        assert str(file) in configuration.view().as_json()["findings"][0]["file"]
+    file.unlink()
+    assert configuration.apply({}) is None
+    assert configuration.view().count(Severity.ERROR) == 1
+
+
+def test_without_a_file_the_config_map_counts() -> None:
+    configuration = Configuration()
+    configuration.apply({"m.yaml": parsed(SETTINGS % "rootNamespace: mapped", "m.yaml")})
+    assert configuration.mesh.mesh_config.root_namespace == "mapped"
+    configuration.apply({"m.yaml": None})
+    assert configuration.mesh.mesh_config.root_namespace == "istio-system"
+
+
+def test_a_fault_in_updating_the_mesh_is_healed_by_building_it_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    configuration = Configuration()
+    configuration.apply({"a.yaml": parsed(SERVICE % "a")})
+
+    def fails(self: Mesh, *arguments: object) -> None:
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr(Mesh, "updated", fails)
+    with capture_logs() as lines:
+        delta = configuration.apply({"b.yaml": parsed(SERVICE % "b", "b.yaml")})
+    assert delta is not None
+    assert delta.everything
+    assert hostnames(configuration.mesh) == {"a.default", "b.default"}
+    assert [line["log_level"] for line in lines] == ["error"]
+
+
+def test_after_a_fault_that_building_anew_does_not_heal_the_next_change_catches_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    configuration = Configuration()
+    configuration.apply({"a.yaml": parsed(SERVICE % "a")})
+
+    def fails(*arguments: object, **named: object) -> None:
+        raise RuntimeError("a fault")
+
+    with monkeypatch.context() as broken, capture_logs():
+        broken.setattr(Mesh, "updated", fails)
+        broken.setattr(Mesh, "build", fails)
+        with pytest.raises(RuntimeError):
+            configuration.apply({"b.yaml": parsed(SERVICE % "b", "b.yaml")})
+    assert hostnames(configuration.mesh) == {"a.default"}
+    configuration.apply({"c.yaml": parsed(SERVICE % "c", "c.yaml")})
+    assert hostnames(configuration.mesh) == {"a.default", "b.default", "c.default"}
