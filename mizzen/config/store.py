@@ -66,6 +66,13 @@ class _File:
     claims: dict[ConfigKey, _Claim] = field(default_factory=dict)
     diagnostics: tuple[Diagnostic, ...] = ()
 
+    @property
+    def has_findings(self) -> bool:
+        """Whether there is anything to say about the file or a document in it."""
+        return bool(self.diagnostics) or any(
+            claim.diagnostics or claim.refused for claim in self.claims.values()
+        )
+
 
 class ConfigStore:
     """Keeps the configurations in force while files change, so that a bad input never hurts a good one.
@@ -84,6 +91,9 @@ class ConfigStore:
         self._files: dict[str, _File] = {}
         self._claimants: dict[ConfigKey, dict[str, _Claim]] = {}
         self._in_force: dict[ConfigKey, Config[Any]] = {}
+        # What there is to say is asked for after every change, and mostly there is nothing.
+        self._with_findings: dict[str, _File] = {}
+        self._contested: set[ConfigKey] = set()
         self._snapshot: tuple[Config[Any], ...] | None = None
 
     def apply(self, files: Mapping[str, ParsedFile | None]) -> ConfigChange:
@@ -97,6 +107,11 @@ class ConfigStore:
                 self._keep_all(name, parsed)
             else:
                 touched.update(self._replace(name, parsed))
+            file = self._files.get(name)
+            if file is not None and file.has_findings:
+                self._with_findings[name] = file
+            else:
+                self._with_findings.pop(name, None)
         return self._settle(touched)
 
     def configs(self) -> tuple[Config[Any], ...]:
@@ -118,7 +133,7 @@ class ConfigStore:
     def refused(self) -> Mapping[ConfigKey, Refusal]:
         """Return the documents that are not in force as they are written now, by their keys."""
         found: dict[ConfigKey, Refusal] = {}
-        for _, file in sorted(self._files.items()):
+        for _, file in sorted(self._with_findings.items()):
             for key, claim in file.claims.items():
                 if claim.refused and not claim.withheld and key not in found:
                     why = claim.diagnostics or file.diagnostics
@@ -130,14 +145,13 @@ class ConfigStore:
         return config.origin if config is not None else None
 
     def _findings(self) -> Iterator[Diagnostic]:
-        for file in self._files.values():
+        for file in self._with_findings.values():
             yield from file.diagnostics
             for claim in file.claims.values():
                 if not claim.withheld:
                     yield from claim.diagnostics
-        for key, claims in self._claimants.items():
-            if len(claims) > 1:
-                yield from self._conflicts(key, claims)
+        for key in self._contested:
+            yield from self._conflicts(key, self._claimants[key])
 
     def _conflicts(self, key: ConfigKey, claims: Mapping[str, _Claim]) -> Iterator[Diagnostic]:
         winner = _first(claims.values())
@@ -188,7 +202,10 @@ class ConfigStore:
         }
         self._unclaim(name, old.claims)
         for key, claim in claims.items():
-            self._claimants.setdefault(key, {})[name] = claim
+            claimants = self._claimants.setdefault(key, {})
+            claimants[name] = claim
+            if len(claimants) > 1:
+                self._contested.add(key)
         return touched
 
     def _claim(self, document: Document, last: _Claim | None) -> _Claim:
@@ -204,6 +221,8 @@ class ConfigStore:
         for key in claims:
             claimants = self._claimants[key]
             del claimants[name]
+            if len(claimants) < 2:
+                self._contested.discard(key)
             if not claimants:
                 del self._claimants[key]
         return set(claims)

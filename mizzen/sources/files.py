@@ -156,6 +156,8 @@ class FileSource:
         """Look at some known files alone; None if that does not tell all, so that one must look at all."""
         found = _Found()
         for name in {*names, *self._held}:
+            if self.listing.passes_over(name):
+                continue
             if name not in self.listing.files or name in self._problems:
                 return None
             try:

@@ -46,6 +46,19 @@ class Listing:
             for path, problem in self.problems.items()
         )
 
+    def passes_over(self, path: str) -> bool:
+        """Tell whether a path is none that the listing would have: not now, and not if it has just gone.
+
+        Editors write beside a file before they put the new one in its place. Names with two dots are not
+        among these: Kubernetes swaps such links under the files that it mounts.
+        """
+        name = os.path.basename(path)  # noqa: PTH119
+        if name.startswith("..") or (name.endswith(SUFFIXES) and not name.startswith((".", "#"))):
+            return False
+        if path in self.files or path in self.folders or path in self.problems or path in self.targets:
+            return False
+        return not Path(path).is_dir()
+
 
 def stamp_of(status: os.stat_result) -> Stamp:
     """Return the stamp of a file's status."""
