@@ -23,9 +23,7 @@ SOTW, DELTA = ADS + "StreamAggregatedResources", ADS + "DeltaAggregatedResources
 async def running(group_of=lambda node: "all", **options):
     server = xds.Server(group_of, **options)
     port = await server.start("127.0.0.1:0")
-    channel = grpc.aio.insecure_channel(
-        f"127.0.0.1:{port}", options=[("grpc.use_local_subchannel_pool", 1)]
-    )
+    channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=[("grpc.use_local_subchannel_pool", 1)])
     try:
         async with asyncio.timeout(20):
             yield server, channel
@@ -301,11 +299,14 @@ async def test_an_observer_that_fails_does_not_hurt_the_stream(caplog) -> None:
 
 
 async def test_an_address_in_use_is_an_os_error() -> None:
-    async with running() as (server, _):
-        port = await xds.Server(lambda node: 0).start("127.0.0.1:0")
+    first, second = xds.Server(lambda node: 0), xds.Server(lambda node: 0)
+    port = await first.start("127.0.0.1:0")
+    try:
         with pytest.raises(OSError, match=f"cannot listen on 127.0.0.1:{port}"):
-            await xds.Server(lambda node: 0).start(f"127.0.0.1:{port}")
-        assert server.groups == ()
+            await second.start(f"127.0.0.1:{port}")
+    finally:
+        await first.stop(0)
+        await second.stop(0)
 
 
 async def test_client_status_service_tells_what_was_accepted() -> None:

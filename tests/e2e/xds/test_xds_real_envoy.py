@@ -1,0 +1,221 @@
+"""The library against a real Envoy, both transports."""
+
+import asyncio
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+from envoy.config.listener.v3 import listener_pb2
+from xds_envoy import cluster, endpoints, envoy_on, free_port, lab, listener, routes, until
+
+from mizzen import xds
+from mizzen.xds.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE
+
+pytestmark = pytest.mark.envoy
+
+
+@pytest.fixture(params=[False, True], ids=["sotw", "delta"])
+def delta(request) -> bool:
+    return request.param
+
+
+def broken(good: xds.Resource) -> xds.Resource:
+    """The same listener with a second filter chain for the very same connections."""
+    message = listener_pb2.Listener.FromString(good.value)
+    message.filter_chains.add().CopyFrom(message.filter_chains[0])
+    return xds.Resource.of(message)
+
+
+async def test_requests_flow_and_nothing_is_sent_twice(tmp_path, delta) -> None:
+    port = free_port()
+    async with lab(tmp_path, listener("l", port, "r"), routes("r", "a"), cluster("a"), delta=delta) as found:
+        found.server.update("all", [endpoints("a", await found.upstream("one"))])
+        await found.settled()
+        assert await found.get(port) == (200, "one")
+        types = found.server.clients()[0].types
+        assert {t: types[t].responses for t in (CLUSTER, LISTENER, ROUTE)} == {
+            CLUSTER: 1,
+            LISTENER: 1,
+            ROUTE: 1,
+        }
+        assert found.seen(xds.Rejected) == []
+
+
+async def test_the_ack_of_a_changed_cluster_comes_at_once(tmp_path, delta) -> None:
+    """Its endpoints are sent again behind it; else Envoy would keep the ACK until its fetch times out, 20
+    s.
+    """
+    port = free_port()
+    async with lab(tmp_path, listener("l", port, "r"), routes("r", "a"), cluster("a"), delta=delta) as found:
+        found.server.update("all", [endpoints("a", await found.upstream("one"))])
+        await found.settled()
+        found.events.clear()
+        found.server.update("all", [cluster("a", connect_timeout="2s")])
+        await until(lambda: any(event.type_url == CLUSTER for event in found.seen(xds.Acked)), 5)
+
+
+async def test_a_changed_listener_needs_no_routes_again(tmp_path, delta) -> None:
+    port = free_port()
+    async with lab(tmp_path, listener("l", port, "r"), routes("r", "a"), cluster("a"), delta=delta) as found:
+        found.server.update("all", [endpoints("a", await found.upstream("one"))])
+        await found.settled()
+        found.events.clear()
+        found.server.update("all", [listener("l", port, "r", stat_prefix="other")])
+        await until(lambda: any(event.type_url == LISTENER for event in found.seen(xds.Acked)), 5)
+        assert await found.get(port) == (200, "one")
+
+
+@pytest.mark.parametrize("ordered", [True, False], ids=["ordered", "unordered"])
+async def test_no_request_is_lost_when_a_route_moves_to_a_new_cluster(tmp_path, delta, ordered) -> None:
+    port = free_port()
+    policy = xds.MakeBeforeBreak(grace=timedelta(seconds=0.3)) if ordered else xds.Unordered()
+    first = (listener("l", port, "r"), routes("r", "c0"), cluster("c0"))
+    async with lab(tmp_path, *first, delta=delta, policy=policy) as found:
+        up = await found.upstream("ok")
+        found.server.update("all", [endpoints("c0", up)])
+        await found.settled()
+        codes: list[int] = []
+        stop = asyncio.Event()
+
+        async def load() -> None:
+            async with httpx.AsyncClient(timeout=5) as client:
+                while not stop.is_set():
+                    codes.append((await client.get(f"http://127.0.0.1:{port}/")).status_code)
+
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(4):
+                tasks.create_task(load())
+            for number in range(1, 9):
+                name, old = f"c{number}", f"c{number - 1}"
+                found.server.update(
+                    "all",
+                    [cluster(name), endpoints(name, up), routes("r", name)],
+                    [(CLUSTER, old), (ENDPOINT, old)],
+                )
+                await asyncio.sleep(0.2)
+            if ordered:
+                await found.settled()
+            stop.set()
+        assert len(codes) > 100
+        if ordered:
+            assert set(codes) == {200}
+            clusters = (await found.http.get(f"{found.admin}/clusters")).text
+            await until(lambda: found.server.clients()[0].synced)
+            assert "c8::" in clusters
+        else:
+            assert 503 in codes, "the proof proves nothing: without the order nothing breaks either"
+
+
+async def test_a_refused_cluster_is_left_out_and_the_rest_works(tmp_path, delta) -> None:
+    port = free_port()
+    async with lab(tmp_path, listener("l", port, "r"), routes("r", "a"), cluster("a"), delta=delta) as found:
+        up = await found.upstream("one")
+        found.server.update("all", [endpoints("a", up)])
+        await found.settled()
+        found.server.update(
+            "all",
+            [
+                cluster("bad", connect_timeout="-1s"),  # Envoy's error does not say whose it is
+                *(cluster(f"good-{number}") for number in range(6)),
+                *(endpoints(f"good-{number}", up) for number in range(6)),
+                routes("r", "good-5"),
+            ],
+        )
+        await until(lambda: any(event.culprits for event in found.seen(xds.Rejected)))
+        blamed = [r.name for event in found.seen(xds.Rejected) for r in event.culprits]
+        assert blamed == ["bad"]
+        await until(lambda: found.server.clients()[0].synced)
+        assert await found.get(port) == (200, "one")
+        assert [entry.resource.name for entry in found.server.clients()[0].held] == ["bad"]
+        text = (await found.http.get(f"{found.admin}/clusters")).text
+        assert all(f"good-{number}::" in text for number in range(6))
+
+
+async def test_a_refused_listener_keeps_its_last_good_version(tmp_path, delta) -> None:
+    port = free_port()
+    async with lab(tmp_path, listener("l", port, "r"), routes("r", "a"), cluster("a"), delta=delta) as found:
+        found.server.update("all", [endpoints("a", await found.upstream("one"))])
+        await found.settled()
+        found.server.update("all", [broken(listener("l", port, "r"))])
+        await until(lambda: bool(found.seen(xds.Rejected)))
+        event = found.seen(xds.Rejected)[0]
+        assert [r.name for r in event.culprits] == ["l"]
+        await until(lambda: found.server.clients()[0].synced)
+        assert await found.get(port) == (200, "one")
+        assert len(found.seen(xds.Rejected)) == 1
+
+
+async def test_a_cluster_without_endpoints_does_not_hold_the_rest_for_ever(tmp_path, delta) -> None:
+    port = free_port()
+    policy = xds.MakeBeforeBreak(warm_timeout=timedelta(seconds=0.5), grace=timedelta(seconds=0.2))
+    first = (listener("l", port, "r"), routes("r", "a"), cluster("a"))
+    async with lab(tmp_path, *first, delta=delta, policy=policy) as found:
+        one, two = await found.upstream("one"), await found.upstream("two")
+        found.server.update("all", [endpoints("a", one)])
+        await found.settled()
+        found.server.update("all", [cluster("cold"), cluster("b"), endpoints("b", two), routes("r", "b")])
+        if delta:  # it is told that there are none, and does not wait
+            await until(lambda: found.server.clients()[0].synced, 5)
+            assert await found.get(port) == (200, "two")
+            return
+        await until(lambda: bool(found.seen(xds.Stuck)))
+        assert [r.name for r in found.seen(xds.Stuck)[0].culprits] == ["cold"]
+        assert found.server.clients()[0].types[CLUSTER].stuck == ("cold",)
+        await until(lambda: found.server.clients()[0].types[ROUTE].synced)
+        assert await found.get(port) == (200, "two")
+
+
+async def test_a_restarted_server_resends_nothing_to_a_delta_client(tmp_path) -> None:
+    port, admin = free_port(), free_port()
+
+    def resources(up: int) -> list[xds.Resource]:
+        return [listener("l", port, "r"), routes("r", "a"), cluster("a"), endpoints("a", up)]
+
+    up = free_port()
+    server = xds.Server(lambda node: "all")
+    server.set_snapshot("all", xds.Snapshot.of(resources(up)))
+    xds_port = await server.start("127.0.0.1:0")
+    async with envoy_on(xds_port, tmp_path, delta=True, admin=admin):
+        await until(lambda: bool(c := server.clients()) and ROUTE in c[0].types and c[0].synced)
+        await server.stop(0)
+        second = xds.Server(lambda node: "all")
+        second.set_snapshot("all", xds.Snapshot.of(resources(up)))
+        await second.start(f"127.0.0.1:{xds_port}")
+        try:
+            await until(lambda: bool(c := second.clients()) and ROUTE in c[0].types and c[0].synced)
+            assert sum(each.bytes_sent for each in second.clients()[0].types.values()) == 0
+            second.update("all", [endpoints("a", free_port())])
+            await until(lambda: second.clients()[0].types[ENDPOINT].responses == 1)
+        finally:
+            await second.stop(0)
+
+
+async def test_the_example_is_a_control_plane(tmp_path) -> None:
+    script = Path(__file__).parents[3] / "examples" / "xds_minimal.py"
+    xds_port, port = free_port(), free_port()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, script, str(xds_port), str(port), stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        assert b"xDS on port" in await process.stdout.readline()
+        async with (
+            envoy_on(xds_port, tmp_path, delta=False, admin=free_port()),
+            httpx.AsyncClient() as client,
+        ):
+            while b"Acked" not in await asyncio.wait_for(process.stdout.readline(), 20):
+                pass
+            while b"listener" not in await asyncio.wait_for(process.stdout.readline(), 20):
+                pass
+            async with asyncio.timeout(10):
+                while True:
+                    try:
+                        assert (await client.get(f"http://127.0.0.1:{port}/")).text == "Ahoy!\n"
+                        break
+                    except httpx.ConnectError:
+                        await asyncio.sleep(0.05)
+    finally:
+        process.kill()
+        await process.wait()
