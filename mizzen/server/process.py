@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -36,6 +37,7 @@ from mizzen.translator.translate_result import TYPE_URLS, Resources
 from mizzen.translator.translation import Translation
 
 _WATCH_AGAIN_SECONDS = 1.0
+_DRAIN_POLL_SECONDS = 0.02
 
 
 class StartError(Exception):
@@ -131,12 +133,22 @@ class Process:
                 for task in watching:
                     task.cancel()
                 await self.discovery.stop()
+                await self._drained()
                 await grpc_server.stop(self._options.drain_seconds)
                 admin.stop()
                 await serving
         finally:
             self.control_plane.close()
         self._log.info("stopped")
+
+    async def _drained(self) -> None:
+        """Wait until every stream has ended well: an Envoy counts a torn connection as a failure."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._options.drain_seconds):
+                while self.discovery.clients():
+                    await asyncio.sleep(_DRAIN_POLL_SECONDS)
+                # The last status is written after its stream has gone from the list.
+                await asyncio.sleep(_DRAIN_POLL_SECONDS)
 
     async def _watch(self) -> None:
         while True:
