@@ -101,7 +101,7 @@ class _Starter:
 
     async def program(self, workload: Workload) -> None:
         child = await ChildProcess.start(
-            f"{workload.name} (program)",
+            f"{workload.name}-program",
             [sys.executable, self.rules / "apps" / f"{workload.app}.py"],
             log=self.directory / f"{workload.name}-program.log",
             environment={
@@ -123,7 +123,7 @@ class _Starter:
     async def _proxy(self, name: str, node: dict[str, object], admin: str) -> None:
         bootstrap = bootstrap_json(node=node, xds_address=self.topology.xds_address, admin_address=admin)
         envoy = await EnvoyProcess.start(
-            f"{name} (envoy)", bootstrap, admin=admin, directory=self.directory, binary=self._envoy
+            f"{name}-envoy", bootstrap, admin=admin, directory=self.directory, binary=self._envoy
         )
         self.children.append(envoy.child)
         await envoy.wait_ready(self.client, PATIENCE_SECONDS)

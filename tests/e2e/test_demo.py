@@ -205,7 +205,7 @@ def test_a_program_that_ends_is_told_with_its_last_words(start: Callable[[], Dem
     demo = start()
     output, _ = demo.process.communicate(timeout=START_SECONDS)
     assert demo.process.returncode == 1
-    assert "ratings-v1 (program) ended by itself (exit code 1)" in output
+    assert "ratings-v1-program ended by itself (exit code 1)" in output
     assert "no ratings today" in output
     assert "Traceback" not in output
     assert _processes_of(shop.parent) == []
