@@ -284,6 +284,34 @@ async def test_no_configuration_is_served_as_an_empty_mesh_until_there_is_some(t
         await server.stop()
 
 
+async def test_the_mesh_configuration_is_read_again_when_it_is_saved(tmp_path: Path) -> None:
+    settings = tmp_path / "mesh.yaml"
+    settings.write_text("rootNamespace: istio-system\n", encoding="utf-8")
+    folder = tmp_path / "config"
+    folder.mkdir()
+    server, admin, _, _ = await _serve(tmp_path, "--config", str(folder), "--mesh-config", str(settings))
+    try:
+        async with httpx.AsyncClient(trust_env=False) as client:
+
+            async def findings() -> list[str]:
+                status = (await client.get(f"http://{admin}/status")).json()
+                return [each["file"] for each in status["configuration"]["findings"]]
+
+            async def named() -> bool:
+                return str(settings) in await findings()
+
+            async def well() -> bool:
+                return str(settings) not in await findings()
+
+            assert await well()
+            settings.write_text("outboundTrafficPolicy: {mode: SOMETIMES}\n", encoding="utf-8")
+            await eventually(named, "the invalid settings are told")
+            settings.write_text("outboundTrafficPolicy: {mode: REGISTRY_ONLY}\n", encoding="utf-8")
+            await eventually(well, "the mended settings are read")
+    finally:
+        await server.stop()
+
+
 async def test_a_log_that_cannot_be_written_does_not_keep_it_from_serving(tmp_path: Path) -> None:
     ports = free_port(), free_port()
     full = os.open("/dev/full", os.O_WRONLY)
