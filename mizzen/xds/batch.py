@@ -1,5 +1,6 @@
 """The content of a response, encoded once for all the clients that get it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mizzen.xds import wire
@@ -80,3 +81,8 @@ class Batch:
         if dialect.delta:
             pieces += [wire.string(wire.DELTA_REMOVED, name) for name in self.removed]
         return b"".join(pieces)
+
+
+def distinct(resources: Iterable[Resource | None]) -> tuple[Resource, ...]:
+    """Each once ("Duplicate Resource Names"): a name and its alias may both have been asked for."""
+    return tuple({r.name: r for r in resources if r is not None}.values())

@@ -183,8 +183,6 @@ class Stream:
         elif suspects:
             channel.isolation.refused(suspects)
             subscription.rejected(outstanding, blamed)
-        else:
-            subscription.given_up(outstanding)
         for name in blamed:
             self.group.quarantine(suspects[name], message)
         version = outstanding.batch.version

@@ -9,9 +9,9 @@ resource. `receive` takes what the client says, `due` says what to send it so th
 collection, `sent_out` records that this was sent.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
-from mizzen.xds.batch import Batch
+from mizzen.xds.batch import Batch, distinct
 from mizzen.xds.outstanding import Outstanding, Verdict
 from mizzen.xds.resource import Resource
 from mizzen.xds.snapshot import Collection, Difference
@@ -74,7 +74,8 @@ class Subscription:
     def receive(self, request: Request) -> tuple[Verdict, Outstanding | None]:
         """Take a request; return what it says of which response.
 
-        After a NACK the caller must say with `rejected` or `given_up` how to go on.
+        After a NACK the caller must say with `rejected` what was wrong, if anything can be tried in its
+        place.
         """
         first, self.started = not self.started, True
         verdict, outstanding = self._judge(request, first)
@@ -169,10 +170,6 @@ class Subscription:
         again = outstanding.news - culprits | (culprits & outstanding.owed)
         self.owed |= {name for name in again if self.wildcard or name in self.names}
 
-    def given_up(self, outstanding: Outstanding) -> None:
-        """The client refused a response, and there is nothing that could be sent in its place."""
-        self.sent = outstanding.target
-
     # What the client is owed
 
     @property
@@ -256,7 +253,7 @@ class Subscription:
         if not self.names and not self.owed:
             return None
         found = (target.find(name) or (fallback and fallback(self.type_url, name)) for name in self.names)
-        return Batch(self.type_url, target.version, _distinct(found))
+        return Batch(self.type_url, target.version, distinct(found))
 
     def _partial(
         self, target: Collection, difference: Difference | None, fallback: Fallback | None
@@ -287,7 +284,7 @@ class Subscription:
                 removed.append(name)  # "Knowing When a Requested Resource Does Not Exist"
             else:
                 found.append(resource)
-        resources = _distinct(found)
+        resources = distinct(found)
         names = tuple(dict.fromkeys(removed)) if self.delta else ()
         return Batch(self.type_url, target.version, resources, names) if resources or names else None
 
@@ -301,8 +298,3 @@ class Subscription:
             return True
         resource = target.resources.get(name) or (before and before.resources.get(name))
         return bool(resource and resource.aliases and not self.names.isdisjoint(resource.aliases))
-
-
-def _distinct(resources: Iterable[Resource | None]) -> tuple[Resource, ...]:
-    """Each once ("Duplicate Resource Names"): a name and its alias may both have been asked for."""
-    return tuple({r.name: r for r in resources if r is not None}.values())
