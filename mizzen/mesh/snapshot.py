@@ -235,10 +235,10 @@ class Mesh:
         return self.registry.instances(proxy)
 
     def workload_labels(self, proxy: Proxy) -> Mapping[str, str]:
-        """Return the labels that selectors are compared with: of the first instance, over STATIC_LABELS;
-        without an instance those of the node's metadata (Istio's Proxy.SetServiceTargets)."""
+        """Return the labels that selectors are compared with: those of the node's metadata, and over them
+        those of its first instance (docs/decisions/0006-labels-of-the-node-count.md)."""
         for instance in self.instances(proxy):
-            return {**proxy.static_labels, **dict(instance.endpoint.labels)}
+            return {**proxy.static_labels, **proxy.labels, **dict(instance.endpoint.labels)}
         return proxy.labels
 
     def gateways_for(self, proxy: Proxy) -> MergedGateway:
