@@ -59,7 +59,8 @@ class Group:
             for key in [key for key in self.good if snapshot.get(*key) is None]:
                 self._forget(key)
         for entry in list(self._quarantine.values()):
-            self._replace(entry)
+            if self._is_wanted(entry.resource):
+                self._replace(self._renew(entry.resource))
 
     def update(self, changed: Iterable[Resource] = (), removed: Iterable[tuple[str, str]] = ()) -> Change:
         """Change some resources, at the cost of these; return what really changed for the clients."""
@@ -73,11 +74,10 @@ class Group:
         for key in change.removed:
             self._forget(key)
         for resource in change.changed:
-            entry = self._quarantine.get((resource.type_url, resource.name, resource.version))
-            if entry is None:
+            if not self.is_quarantined(resource):
                 wanted.append(resource)
-            elif entry.stand_in is not None:
-                wanted.append(entry.stand_in)
+            elif (stand_in := self._renew(resource).stand_in) is not None:
+                wanted.append(stand_in)
             else:
                 gone.append((resource.type_url, resource.name))
         self.effective, change = (self.effective or Snapshot()).updated(wanted, gone)
@@ -144,6 +144,19 @@ class Group:
             else:
                 gone.append(refused.name)
         return collection.updated(good, gone) if good or gone else None
+
+    def _renew(self, refused: Resource) -> Quarantined:
+        """The entry of a refused resource that is wanted again; something newer may have been accepted
+        meanwhile.
+        """
+        key = refused.type_url, refused.name
+        entry = self._quarantine[(*key, refused.version)]
+        good = self.good.get(key)
+        if good is not None and good is not entry.stand_in and not self.is_quarantined(good):
+            entry = Quarantined(refused, good, entry.message)
+            self._quarantine[(*key, refused.version)] = entry
+            self._acceptable = WeakKeyDictionary()
+        return entry
 
     def _forget(self, key: tuple[str, str]) -> None:
         self.good.pop(key, None)

@@ -1,4 +1,6 @@
-"""The picture in the documentation is made from the table in the code, and the public names are all explained."""
+"""The picture in the documentation is made from the table in the code, and the public names are all
+explained.
+"""
 
 from pathlib import Path
 

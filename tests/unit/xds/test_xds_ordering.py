@@ -105,6 +105,16 @@ def test_a_cluster_that_comes_back_in_the_grace_time_is_never_removed(delta) -> 
     assert not [each for each in said if each.type_url == CLUSTER]
 
 
+def test_a_cluster_that_leaves_twice_is_kept_for_the_whole_time_again(delta) -> None:
+    driver = Settled(delta)
+    driver.follow(driver.change(cluster("b"), route("r", "b"), removed=((CLUSTER, "a"),)))
+    driver.wait(1.5)
+    driver.follow(driver.change(cluster("a"), route("r", "a")))
+    driver.follow(driver.change(route("r", "b"), removed=((CLUSTER, "a"),)))
+    assert driver.wait(1.0) == []
+    assert kinds(driver.wait(1.1)) == ["Cluster"]
+
+
 def test_nothing_is_kept_without_an_order(delta) -> None:
     driver = Settled(delta, Unordered())
     said = driver.change(cluster("b"), route("r", "b"), removed=((CLUSTER, "a"),))
@@ -198,10 +208,21 @@ class TestRejections:
         driver.follow(driver.change(removed=((CLUSTER, "bad"),)))
         assert all("bad 1" not in each.values for each in driver.change(cluster("bad")))
 
+    def test_when_it_returns_the_newest_good_version_stands_in(self, delta) -> None:
+        driver = Settled(delta)
+        said = driver.change(cluster("a", "bad"))
+        driver.say(CLUSTER, nonce=said[0].nonce, error="no")
+        driver.follow(driver.change(cluster("a", "3")))
+        assert driver.change(cluster("a", "bad")) == []
+        assert driver.group.effective is not None
+        assert driver.group.effective.collection(CLUSTER)["a"].value == b"a 3"
+        driver.group.set(driver.group.snapshot)
+        assert driver.group.effective.collection(CLUSTER)["a"].value == b"a 3"
+
     def test_a_nameless_refusal_is_searched_by_halves(self, delta) -> None:
         driver = Settled(delta)
         names = [f"c{number}" for number in range(16)]
-        said = driver.change(*(cluster(name, "bad" if name == "c11" else "1") for name in names))
+        said = driver.change(*(cluster(name, "bad" if name == "c9" else "1") for name in names))
         rounds = 0
         while said:
             each = said.pop(0)
@@ -209,15 +230,15 @@ class TestRejections:
                 said += driver.accept(each)
                 continue
             rounds += 1
-            bad = "c11 bad" in each.values
+            bad = "c9 bad" in each.values
             said += driver.say(
                 CLUSTER, nonce=each.nonce, error="Proto constraint validation failed" if bad else ""
             )
         assert rounds <= 2 * 4 + 2
-        assert [entry.resource.name for entry in driver.group.held] == ["c11"]
+        assert [entry.resource.name for entry in driver.group.held] == ["c9"]
         accepted = driver.stream.channels[CLUSTER].subscription.accepted
         assert accepted is not None
-        assert set(accepted) == {"a", *names} - {"c11"}
+        assert set(accepted) == {"a", *names} - {"c9"}
 
     def test_what_one_client_refuses_is_taken_back_from_the_others(self, delta) -> None:
         driver = Settled(delta)
@@ -290,5 +311,6 @@ def test_versions_follow_content_only() -> None:
     assert all(one == other for one, other in pairwise(versions))
     grown = Driver(cluster("a"))
     grown.group.update([cluster("c")])
-    grown.group.update([cluster("b")], [(CLUSTER, "c")])
+    grown.group.update([cluster("b", "another")], [(CLUSTER, "c")])
+    grown.group.update([cluster("b")])
     assert grown.say(CLUSTER)[0].version == versions[0]

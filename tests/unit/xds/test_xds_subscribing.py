@@ -26,6 +26,8 @@ class TestBothTransports:
     def test_a_star_is_the_wildcard(self, delta) -> None:
         driver = Driver(cluster("a"), cluster("b"), delta=delta)
         assert one(driver.say(CLUSTER, "*")).values == ["a 1", "b 1"]
+        subscription = driver.stream.channels[CLUSTER].subscription
+        assert (subscription.wildcard, subscription.names) == (True, frozenset())
 
     def test_an_empty_wildcard_is_answered(self, delta) -> None:
         """Envoy waits for the first clusters before it does anything else."""
