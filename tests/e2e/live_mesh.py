@@ -124,6 +124,12 @@ class Caller:
         """Tell whether a listener or a cluster that it was given is not in use yet."""
         return bool(await self.stat(r"^(cluster_manager\.warming_clusters|listener_manager\..*_warming)$"))
 
+    def at(self, port: int) -> Caller:
+        """Return a way to send requests to another port of the same Envoy."""
+        other = Caller(self.envoy, self.address, port, self.node_id)
+        other.http = self.http
+        return other
+
     @property
     def running(self) -> bool:
         """Whether the Envoy has not ended."""
@@ -221,18 +227,24 @@ class LiveMesh:
 
     async def settled(self) -> None:
         """Wait until every proxy has accepted, or rejected, all that the files say now."""
-        # A file that is written after all others: when it is read, so are they.
-        self._settlings = self._settlings % 9 + 1
+        # A file that is written after all others: when it is read, so are they. It loses the documents it
+        # had, as any other file may: what a file loses is believed a moment later than what it gains.
+        self._settlings += 1
+        expected = self._settlings % 9 + 1
         spaces = [
-            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": f"settled-{number}"}}
-            for number in range(self._settlings)
+            {
+                "apiVersion": "v1",
+                "kind": "Namespace",
+                "metadata": {"name": f"settled-{self._settlings}-{each}"},
+            }
+            for each in range(expected)
         ]
         self.write("zz-settled.yaml", spaces)
 
         async def settled() -> bool:
             status = await self.status()
             configuration = status["configuration"]
-            if configuration["documents"].get("Namespace") != self._settlings:
+            if configuration["documents"].get("Namespace") != expected:
                 return False
             if configuration["unanswered_changes"]:
                 return False

@@ -1,0 +1,101 @@
+"""Limits of connections and requests, and endpoints that are left out while they fail."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+import pytest
+import pytest_asyncio
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from tests.e2e.conftest import Rules
+from tests.e2e.live_mesh import Caller, LiveMesh
+
+pytestmark = [pytest.mark.envoy, pytest.mark.asyncio(loop_scope="module")]
+
+URL = "http://reviews:9080/"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def client(mesh: LiveMesh) -> Caller:
+    workload = await mesh.workload("reviews", version="v1")
+    workload.respond = _slow
+    return await mesh.client()
+
+
+async def _slow(request: Request) -> Response:
+    await asyncio.sleep(0.5)
+    return JSONResponse({})
+
+
+def limits(pool: str) -> str:
+    """Return a DestinationRule with this connection pool, and a route that never tries again."""
+    return f"""
+        apiVersion: networking.istio.io/v1
+        kind: DestinationRule
+        metadata: {{name: reviews}}
+        spec:
+          host: reviews
+          trafficPolicy:
+            connectionPool: {pool}
+        ---
+        apiVersion: networking.istio.io/v1
+        kind: VirtualService
+        metadata: {{name: reviews}}
+        spec:
+          hosts: [reviews]
+          http: [{{retries: {{attempts: 0}}, route: [{{destination: {{host: reviews}}}}]}}]
+    """
+
+
+async def at_once(client: Caller, number: int) -> Counter[int]:
+    """Send so many requests at the same time; count the answers by status."""
+    answers = await asyncio.gather(*(client.get(URL) for _ in range(number)))
+    for answer in answers:
+        if answer.status_code == 503:
+            assert "overflow" in answer.text
+            assert answer.headers["x-envoy-overloaded"] == "true"
+    return Counter(answer.status_code for answer in answers)
+
+
+async def test_without_limits_all_get_through(mesh: LiveMesh, client: Caller) -> None:
+    await mesh.settled()
+    assert await at_once(client, 10) == {200: 10}
+
+
+async def test_one_connection_and_one_that_waits(client: Caller, rules: Rules) -> None:
+    await rules(limits("{tcp: {maxConnections: 1}, http: {http1MaxPendingRequests: 1}}"))
+    before = await client.stat("outbound.9080..reviews.*upstream_rq_pending_overflow$")
+    assert await at_once(client, 10) == {200: 2, 503: 8}
+    assert await client.stat("outbound.9080..reviews.*upstream_rq_pending_overflow$") == before + 8
+
+
+async def test_requests_at_once_are_limited(client: Caller, rules: Rules) -> None:
+    await rules(limits("{http: {http2MaxRequests: 3}}"))
+    assert await at_once(client, 10) == {200: 3, 503: 7}
+
+
+async def test_a_limit_of_another_port_is_none(client: Caller, rules: Rules) -> None:
+    await rules("""
+        apiVersion: networking.istio.io/v1
+        kind: DestinationRule
+        metadata: {name: reviews}
+        spec:
+          host: reviews
+          trafficPolicy:
+            portLevelSettings:
+              - port: {number: 7777}
+                connectionPool: {http: {http2MaxRequests: 1}}
+    """)
+    assert await at_once(client, 5) == {200: 5}
+
+
+async def test_requests_of_one_connection_are_limited(client: Caller, rules: Rules, mesh: LiveMesh) -> None:
+    mesh.workloads[0].respond = None
+    await rules(limits("{http: {maxRequestsPerConnection: 1}}"))
+    before = await client.stat("outbound.9080..reviews.*upstream_cx_total$")
+    for _ in range(5):
+        assert (await client.get(URL)).status_code == 200
+    assert await client.stat("outbound.9080..reviews.*upstream_cx_total$") >= before + 5

@@ -1,0 +1,105 @@
+"""A copy of the traffic for another service, whose answers nobody waits for."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+import pytest_asyncio
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from tests.e2e.conftest import Rules
+from tests.e2e.live_mesh import Caller, LiveMesh, eventually
+from tests.e2e.workloads import Workload
+
+pytestmark = [pytest.mark.envoy, pytest.mark.asyncio(loop_scope="module")]
+
+URL = "http://reviews:9080/"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def client(mesh: LiveMesh) -> Caller:
+    await mesh.workload("reviews", version="v1")
+    await mesh.workload("reviews", version="v2")
+    mesh.write(
+        "subsets.yaml",
+        """
+        apiVersion: networking.istio.io/v1
+        kind: DestinationRule
+        metadata: {name: reviews}
+        spec:
+          host: reviews
+          subsets:
+            - {name: v1, labels: {version: v1}}
+            - {name: v2, labels: {version: v2}}
+        """,
+    )
+    return await mesh.client()
+
+
+@pytest.fixture
+def mirror(mesh: LiveMesh, client: Caller) -> Workload:
+    _, second = mesh.workloads
+    second.requests.clear()
+    return second
+
+
+def rule(settings: str) -> str:
+    """Return a VirtualService that sends to v1, with a mirror to v2."""
+    return f"""
+        apiVersion: networking.istio.io/v1
+        kind: VirtualService
+        metadata: {{name: reviews}}
+        spec:
+          hosts: [reviews]
+          http:
+            - route: [{{destination: {{host: reviews, subset: v1}}}}]
+              {settings}
+    """
+
+
+async def test_every_request_is_mirrored(client: Caller, rules: Rules, mirror: Workload) -> None:
+    await rules(rule("mirror: {host: reviews, subset: v2}"))
+    for number in range(20):
+        assert (await client.get(f"{URL}{number}")).json()["version"] == "v1"
+
+    async def mirrored() -> bool:
+        return {seen["path"] for seen in mirror.requests} == {f"/{number}" for number in range(20)}
+
+    await eventually(mirrored, "each request has come to the mirror")
+    assert mirror.requests[0]["headers"]["host"] == "reviews:9080", "without Envoy's suffix -shadow"
+
+
+async def test_a_share_of_the_requests_is_mirrored(client: Caller, rules: Rules, mirror: Workload) -> None:
+    await rules(rule("mirrors: [{destination: {host: reviews, subset: v2}, percentage: {value: 50}}]"))
+    for _ in range(200):
+        assert (await client.get(URL)).json()["version"] == "v1"
+
+    async def mirrored() -> bool:
+        return len(mirror.requests) >= 58
+
+    # 100 are expected with a standard deviation of 7: six of them are allowed.
+    await eventually(mirrored, "the mirror has its share")
+    assert len(mirror.requests) <= 142
+
+
+async def test_a_mirror_of_0_percent_is_none(client: Caller, rules: Rules, mirror: Workload) -> None:
+    await rules(rule("mirror: {host: reviews, subset: v2}\n              mirrorPercentage: {value: 0}"))
+    for _ in range(20):
+        await client.get(URL)
+    await client.get(URL, headers={"connection": "close"})
+    assert mirror.requests == []
+
+
+async def test_a_slow_or_failing_mirror_hurts_nobody(client: Caller, rules: Rules, mirror: Workload) -> None:
+    async def slow(request: Request) -> Response:
+        await asyncio.sleep(0.5)
+        return JSONResponse({}, status_code=500)
+
+    await rules(rule("mirror: {host: reviews, subset: v2}"))
+    mirror.respond = slow
+    for _ in range(5):
+        answer = await client.get(URL)
+        assert answer.status_code == 200
+        assert answer.elapsed.total_seconds() < 0.5
