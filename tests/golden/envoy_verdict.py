@@ -14,7 +14,7 @@ from mizzen.demo.envoy_process import find_envoy
 from mizzen.translator.bootstrap import bootstrap
 from mizzen.translator.translate_result import Resources
 
-_MANAGER = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+_Manager = http_connection_manager_pb2.HttpConnectionManager
 
 
 def envoy_verdict(resources: Resources, node: dict[str, Any], directory: Path) -> str:
@@ -51,9 +51,9 @@ def _plain(message: Any) -> dict[str, Any]:
 def _with_routes(listener: Any, routes: dict[str, Any]) -> Any:
     for chain in (*listener.filter_chains, listener.default_filter_chain):
         for network_filter in chain.filters:
-            if network_filter.typed_config.type_url != _MANAGER:
+            manager = _Manager()
+            if not network_filter.typed_config.Is(manager.DESCRIPTOR):
                 continue
-            manager = http_connection_manager_pb2.HttpConnectionManager()
             network_filter.typed_config.Unpack(manager)
             if manager.HasField("rds"):
                 manager.route_config.CopyFrom(routes[manager.rds.route_config_name])
