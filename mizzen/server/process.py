@@ -38,6 +38,7 @@ from mizzen.translator.translation import Translation
 
 _WATCH_AGAIN_SECONDS = 1.0
 _DRAIN_POLL_SECONDS = 0.02
+_LAST_WORDS_SECONDS = 0.1
 
 
 class StartError(Exception):
@@ -148,7 +149,7 @@ class Process:
                 while self.discovery.clients():
                     await asyncio.sleep(_DRAIN_POLL_SECONDS)
                 # The last status is written after its stream has gone from the list.
-                await asyncio.sleep(_DRAIN_POLL_SECONDS)
+                await asyncio.sleep(_LAST_WORDS_SECONDS)
 
     async def _watch(self) -> None:
         while True:
