@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import statistics
 import tempfile
+import time
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,29 +29,37 @@ _CHANGED = 7
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """Milliseconds of processor time of the control plane, and from the saved file to the last ACK."""
+
+    processor: float
+    elapsed: float
+
+
+@dataclass(frozen=True, slots=True)
 class ChangeCost:
-    """For one size of the mesh: milliseconds of processor time for a change."""
+    """For one size of the mesh: milliseconds for a change."""
 
     services: int
-    virtual_service: float
-    endpoint: float
+    virtual_service: Change
+    endpoint: Change
     resident_megabytes: float
 
 
-async def measure(services: int) -> ChangeCost:
-    """Run a mesh of so many services with a hundred clients and change it again and again."""
+async def measure(services: int, proxies: int = PROXIES) -> ChangeCost:
+    """Run a mesh of so many services with so many clients and change it again and again."""
     with tempfile.TemporaryDirectory(prefix="mizzen-bench-") as directory:
         folder = Path(directory)
         write(folder, services)
-        async with serving(folder) as control_plane, _clients(control_plane) as answers:
+        async with serving(folder) as control_plane, _clients(control_plane, proxies) as answers:
             await answers.quiet()
-            routes = await _changes(control_plane, folder, answers, type_urls.ROUTE)
-            endpoints = await _changes(control_plane, folder, answers, type_urls.ENDPOINT)
+            routes = await _changes(control_plane, folder, answers, type_urls.ROUTE, proxies)
+            endpoints = await _changes(control_plane, folder, answers, type_urls.ENDPOINT, proxies)
             return ChangeCost(services, routes, endpoints, control_plane.resident_bytes() / 1e6)
 
 
 @contextlib.asynccontextmanager
-async def _clients(control_plane: Serving):  # type: ignore[no-untyped-def]
+async def _clients(control_plane: Serving, proxies: int) -> AsyncIterator[Answers]:
     answers = Answers()
     channels = [
         grpc.aio.insecure_channel(
@@ -57,10 +68,10 @@ async def _clients(control_plane: Serving):  # type: ignore[no-untyped-def]
         )
         for _ in range(10)
     ]
-    clients = [DeltaClient(channels[n % 10], node(n), answers.add) for n in range(PROXIES)]
+    clients = [DeltaClient(channels[n % 10], node(n), answers.add) for n in range(proxies)]
     tasks = [asyncio.create_task(client.run()) for client in clients]
     try:
-        await answers.wait_for(type_urls.ROUTE, PROXIES)
+        await answers.wait_for(type_urls.ROUTE, proxies)
         yield answers
     finally:
         for task in tasks:
@@ -70,10 +81,13 @@ async def _clients(control_plane: Serving):  # type: ignore[no-untyped-def]
             await channel.close()
 
 
-async def _changes(control_plane: Serving, folder: Path, answers: Answers, type_url: str) -> float:
-    """Milliseconds of processor time for one change, the mean of many; each must reach every client, and
-    nothing else may be sent."""
+async def _changes(
+    control_plane: Serving, folder: Path, answers: Answers, type_url: str, proxies: int
+) -> Change:
+    """The cost of one change: the mean of many for the processor, the median for the time. Each must reach
+    every client, and nothing else may be sent."""
     answers.reset()
+    elapsed = []
     before = control_plane.processor_seconds()
     for number in range(1, CHANGES + 1):
         changed = documents(_CHANGED)
@@ -82,8 +96,10 @@ async def _changes(control_plane: Serving, folder: Path, answers: Answers, type_
         else:
             changed[2]["spec"]["http"][0]["match"][0]["uri"]["prefix"] = f"/canary-{CHANGES}"
             changed[1]["spec"]["weight"] = number + 1
+        began = time.perf_counter()
         replace_file(folder / f"service-{_CHANGED}.yaml", text(changed))
-        await answers.wait_for(type_url, PROXIES * number)
+        await answers.wait_for(type_url, proxies * number)
+        elapsed.append(time.perf_counter() - began)
     spent = control_plane.processor_seconds() - before
-    assert answers.total() == {type_url: PROXIES * CHANGES}, f"more was sent than changed: {answers.total()}"
-    return spent / CHANGES * 1000
+    assert answers.total() == {type_url: proxies * CHANGES}, f"more was sent than changed: {answers.total()}"
+    return Change(spent / CHANGES * 1000, statistics.median(elapsed) * 1000)
