@@ -96,7 +96,7 @@ def changes(sizes: int) -> list[Row]:
     rows.append(
         Row(
             "one VirtualService with 1,000 proxies: saved to the last ACK",
-            f"{crowd.virtual_service.elapsed:.0f} ms, processor time {crowd.virtual_service.processor:.0f} ms "
+            f"{crowd.virtual_service.elapsed:.0f} ms, processor {crowd.virtual_service.processor:.0f} ms "
             f"({crowd.resident_megabytes:.0f} MB resident)",
         )
     )
