@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 Respond = Callable[[Request], Awaitable[Response]]
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 _METHODS = ["GET", "POST", "PUT", "DELETE", "OPTIONS"]
 
 
@@ -78,7 +79,7 @@ class Workload:
 class TcpWorkload:
     """A TCP server that says its name in one line and then sends back every line that it gets.
 
-    With `certificate` it speaks TLS.
+    With `context` it speaks TLS. `serve` does something else instead, if given.
     """
 
     def __init__(self, name: str, address: str, port: int, context: ssl.SSLContext | None = None) -> None:
@@ -86,6 +87,7 @@ class TcpWorkload:
         self.address = address
         self.port = port
         self.connections = 0
+        self.serve: Serve = self._echo
         self._context = context
         self._server: asyncio.Server | None = None
 
@@ -95,11 +97,14 @@ class TcpWorkload:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         with contextlib.suppress(ConnectionError):
-            writer.write(f"{self.name}\n".encode())
-            while line := await reader.readline():
-                writer.write(line)
-                await writer.drain()
+            await self.serve(reader, writer)
         writer.close()
+
+    async def _echo(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(f"{self.name}\n".encode())
+        while line := await reader.readline():
+            writer.write(line)
+            await writer.drain()
 
     async def stop(self) -> None:
         if self._server is not None:
