@@ -100,10 +100,12 @@ class Adapter:
         return self._protos.RemoveResourceResponse(success=found is not None)
 
 
-async def start(adapter_address: str, xds_address: str) -> tuple[xds.Server, Any, int, int]:
-    """Start both servers; return them with their ports."""
+async def start(
+    adapter_address: str, xds_address: str, policy: xds.Policy | None = None
+) -> tuple[xds.Server, Any, int, int]:
+    """Start both servers, with the library's own policy if none is given; return them with their ports."""
     protos, services = load_protocol()
-    server = xds.Server(lambda node: node.id, policy=xds.Unordered())
+    server = xds.Server(lambda node: node.id, policy=policy)
     control = grpc.aio.server()
     services.add_AdapterServicer_to_server(Adapter(server, protos), control)
     port = control.add_insecure_port(adapter_address)
@@ -116,8 +118,10 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--adapter", default="127.0.0.1:17000")
     parser.add_argument("--xds", default="127.0.0.1:18000")
+    parser.add_argument("--unordered", action="store_true", help="send everything at once")
     options = parser.parse_args()
-    _, control, port, xds_port = await start(options.adapter, options.xds)
+    policy = xds.Unordered() if options.unordered else None
+    _, control, port, xds_port = await start(options.adapter, options.xds, policy)
     print(f"adapter on port {port}, xDS on port {xds_port}", flush=True)
     await control.wait_for_termination()
 
