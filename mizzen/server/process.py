@@ -39,6 +39,7 @@ from mizzen.translator.translation import Translation
 _WATCH_AGAIN_SECONDS = 1.0
 _DRAIN_POLL_SECONDS = 0.02
 _LAST_WORDS_SECONDS = 0.1
+_CLOSE_SECONDS = 0.5
 
 
 class StartError(Exception):
@@ -135,7 +136,8 @@ class Process:
                     task.cancel()
                 await self.discovery.stop()
                 await self._drained()
-                await grpc_server.stop(self._options.drain_seconds)
+                # The streams have ended by now; what gRPC may still wait for is of no use to anybody.
+                await grpc_server.stop(_CLOSE_SECONDS)
                 admin.stop()
                 await serving
         finally:
