@@ -5,6 +5,7 @@ server's process.
 """
 
 import asyncio
+import gc
 import resource
 import sys
 import time
@@ -76,6 +77,8 @@ async def serve(streams: int, pushes: int) -> None:
     await asyncio.to_thread(sys.stdin.readline)
     assert len(floor.contexts) == streams, f"{len(floor.contexts)} streams of {streams}"
     idle = rss_bytes() - empty
+    gc.collect()
+    gc.freeze()  # as `mizzen serve` does
     cpu = 0.0
     for number in range(pushes + WARM_UP):
         data = response(TYPE_URL, payload(number + 1), str(number + 1))

@@ -83,7 +83,8 @@ class Connection:
                 self.wake()
                 while (data := await self._context.read()) is not grpc.aio.EOF:
                     self._receive(self._parse(data))
-                    await self._write()
+                    if not self.stream.quiet:
+                        await self._write()
                 if self._writer is not None:
                     self._writer.cancel()
         finally:

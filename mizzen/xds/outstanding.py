@@ -18,7 +18,7 @@ class Verdict(Enum):
     STALE = auto()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outstanding:
     """A response that the client has neither accepted nor rejected, and what to go back to if it rejects."""
 

@@ -113,9 +113,9 @@ class Stream:
         quiet, self._quiet_goal = self._quiet_goal, None
         channel = self._channel(request.type_url)
         subscription = channel.subscription
-        before = (subscription.names, subscription.wildcard)
+        names, wildcard = subscription.names, subscription.wildcard
         verdict, outstanding = channel.receive(request, now)
-        if (subscription.names, subscription.wildcard) != before:
+        if subscription.wildcard is not wildcard or subscription.names is not names:
             self._names_changed(subscription)
         if outstanding is None:
             return
@@ -218,6 +218,11 @@ class Stream:
             self._quiet_goal = None
         return response
 
+    @property
+    def quiet(self) -> bool:
+        """Whether it is known without looking that nothing is due, deadlines aside."""
+        return self._quiet_goal is not None and self._quiet_goal is self.group.effective
+
     def _next_in_order(self, gate: Gate, goal: Snapshot, now: float) -> Response | None:
         gate.aim(goal, now, self._holds)
         clusters = self.channels.get(CLUSTER)
@@ -317,11 +322,15 @@ class Stream:
         return deadline if deadline < inf else None
 
     def _next_deadline(self) -> float:
-        times = [each.deadline for each in self._ranked if each.deadline is not None and not each.overdue]
-        times += [each.beat_at for each in self._ranked if each.beat_at is not None and not each.waiting]
+        earliest = inf
+        for channel in self._ranked:
+            if channel.deadline is not None and not channel.overdue:
+                earliest = min(earliest, channel.deadline)
+            if channel.beat_at is not None and not channel.waiting:
+                earliest = min(earliest, channel.beat_at)
         if self._gate is not None and self._gate.deadline is not None:
-            times.append(self._gate.deadline)
-        return min(times, default=inf)
+            earliest = min(earliest, self._gate.deadline)
+        return earliest
 
     def _look_at_the_clock(self, now: float) -> None:
         for channel in self._ranked:
