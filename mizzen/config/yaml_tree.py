@@ -25,7 +25,14 @@ MAX_DEPTH: Final = 100
 """Deeper than any Istio document (about 20); shallow enough for every recursive reader of the result."""
 
 MAX_ALIASED_NODES: Final = 100_000
-"""Fields that one document may gain through aliases."""
+"""Fields that one document may gain through aliases; long texts count as several."""
+
+_CHARACTERS_OF_A_NODE: Final = 64
+"""So many characters of text count as one more field where aliases expand, lest one long text, meant by many
+aliases, fill the memory of whoever writes the document down."""
+
+MAX_REMARKS: Final = 1000
+"""Fields of one document that are told of one by one; a document with more was never meant as one."""
 
 _TAG: Final = "tag:yaml.org,2002:"
 
@@ -165,9 +172,10 @@ class _Composer:
         line = self._line(event)
         self._add_node(line)
         value = self._scalar_value(event, line)
+        nodes = 1 + len(event.value) // _CHARACTERS_OF_A_NODE
         if event.anchor is not None:
-            self._anchors[event.anchor] = _Anchor(value, 1, 0)
-        self._put(value, 1, 0, line)
+            self._anchors[event.anchor] = _Anchor(value, nodes, 0)
+        self._put(value, nodes, 0, line)
 
     def _scalar_value(self, event: Any, line: int) -> Scalar:
         if event.implicit[0] and event.tag != "!":
@@ -226,6 +234,7 @@ class _Composer:
             )
         key = sys.intern(key)
         frame.key = key
+        frame.nodes += len(key) // _CHARACTERS_OF_A_NODE
         self._keys.append(key)
         self._lines.append(line)
         self._extents.append(1)
@@ -275,7 +284,8 @@ class _Composer:
         self._aliased += anchor.nodes
         if self._aliased > MAX_ALIASED_NODES:
             raise YamlError(
-                line, f"aliases expand to more than {MAX_ALIASED_NODES} fields; write fewer of them"
+                line,
+                f"aliases expand to more than {MAX_ALIASED_NODES} fields or long texts; write fewer",
             )
         if len(self._stack) + anchor.height > MAX_DEPTH:
             raise YamlError(line, f"nests deeper than {MAX_DEPTH} levels through the alias *{event.anchor}")
@@ -302,6 +312,10 @@ class _Composer:
             frame.key = None
 
     def _remark(self, line: int, message: str, *, fatal: bool = True, key: str | None = None) -> None:
+        if len(self._remarks) >= MAX_REMARKS:
+            raise YamlError(
+                line, f"more than {MAX_REMARKS} keys and values of this document are wrong; is it a mesh's?"
+            )
         path: list[str | int] = []
         for frame in self._stack:
             if isinstance(frame.container, list):
@@ -325,6 +339,9 @@ def _merge_sources(value: Any, line: int) -> list[dict[str, Any]]:
         raise YamlError(line, "`<<` merges mappings only; give it an alias of a mapping")
     return list(sources)
 
+
+_CONFLICT: Final = ("<<<<<<< ", "=======", ">>>>>>> ")
+"""What git leaves in a file that it cannot merge."""
 
 _STRAY: Final = "found character that cannot start any token"
 _HINTS: Final = {
@@ -350,6 +367,9 @@ def _syntax_error(error: yaml.MarkedYAMLError, text: str, first_line: int) -> Ya
         return YamlError(first_line, problem)
     rows = text.split("\n")
     row = rows[mark.line] if mark.line < len(rows) else ""
+    for line in (mark.line, mark.line - 1):
+        if 0 <= line < len(rows) and rows[line].startswith(_CONFLICT):
+            return YamlError(line + first_line, "a merge conflict is left here; resolve it")
     if problem.startswith(_STRAY) and "\t" in row[: len(row) - len(row.lstrip())]:
         return YamlError(
             mark.line + first_line, "a tab indents this line; indent by spaces, YAML knows no tabs"
