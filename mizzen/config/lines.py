@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
+from typing import Final
 
 
 class DocumentLines:
@@ -14,7 +15,7 @@ class DocumentLines:
     a `List` shares the arrays of the whole and starts at another `root`.
     """
 
-    __slots__ = ("_extents", "_keys", "_lines", "_root")
+    __slots__ = ("_children", "_extents", "_keys", "_lines", "_root")
 
     def __init__(
         self, keys: Sequence[str | None], lines: array[int], extents: array[int], root: int = 0
@@ -23,6 +24,7 @@ class DocumentLines:
         self._lines = lines
         self._extents = extents
         self._root = root
+        self._children: dict[int, dict[str | int, int]] = {}
 
     @classmethod
     def single(cls, line: int) -> DocumentLines:
@@ -35,7 +37,9 @@ class DocumentLines:
 
     def subtree(self, path: Sequence[str | int]) -> DocumentLines:
         """Return the lines of the value at `path` (or of its nearest ancestor) as a document of its own."""
-        return DocumentLines(self._keys, self._lines, self._extents, self._find(path))
+        part = DocumentLines(self._keys, self._lines, self._extents, self._find(path))
+        part._children = self._children
+        return part
 
     def same_as(self, other: DocumentLines) -> bool:
         """Tell whether both give the same lines for the same fields."""
@@ -59,6 +63,9 @@ class DocumentLines:
         return node
 
     def _child(self, node: int, step: str | int) -> int | None:
+        known = self._children.get(node)
+        if known is not None:
+            return known.get(step)
         end = node + self._extents[node]
         child = node + 1
         position = 0
@@ -68,4 +75,23 @@ class DocumentLines:
                 return child
             child += self._extents[child]
             position += 1
+            if position > _FEW:
+                return self._index(node).get(step)
         return None
+
+    def _index(self, node: int) -> dict[str | int, int]:
+        """Remember where the children of a big node are, lest asking for each cost the square of them."""
+        found: dict[str | int, int] = {}
+        child, end = node + 1, node + self._extents[node]
+        for position in range(self._extents[node]):
+            if child >= end:
+                break
+            key = self._keys[child]
+            found.setdefault(position if key is None else key, child)
+            child += self._extents[child]
+        self._children[node] = found
+        return found
+
+
+_FEW: Final = 50
+"""Children that are passed by to find one; beyond them an index is worth its memory."""

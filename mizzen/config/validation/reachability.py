@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import chain, islice
+from typing import Final
 
 from mizzen.config.models import (
     HTTPMatchRequest,
@@ -18,6 +20,9 @@ from mizzen.config.models import (
     VirtualService,
 )
 from mizzen.config.validation.place import Place
+
+_MOST_COMPARED: Final = 100
+"""Earlier matches that one is compared with: thousands under one prefix would cost their square."""
 
 
 def warn_of_unreachable(service: VirtualService, place: Place) -> None:
@@ -64,21 +69,25 @@ def _name(routes: Sequence[HTTPRoute | TLSRoute | TCPRoute], index: int) -> str:
 
 
 def _warn_of_covered_prefixes(routes: Sequence[HTTPRoute], place: Place) -> None:
-    earlier: list[tuple[int, HTTPMatchRequest]] = []
+    earlier: dict[str, list[tuple[int, HTTPMatchRequest]]] = {}
+    lengths: set[int] = set()
     for index, route in enumerate(routes):
         for number, match in enumerate(route.match):
             if match.uri is None or not match.uri.prefix:
                 continue
-            for owner, other in earlier:
+            path = match.uri.prefix
+            shorter = (earlier.get(path[:length], []) for length in sorted(lengths) if length < len(path))
+            for owner, other in islice(chain.from_iterable(shorter), _MOST_COMPARED):
                 if _covers(other, match):
                     prefix = other.uri.prefix if other.uri is not None else ""
                     (place / index / "match" / number).warning(
                         f'this match has no effect: the prefix "{prefix}" of {_name(routes, owner)} takes '
-                        f'all that starts with "{match.uri.prefix}"; move this match before it',
+                        f'all that starts with "{path}"; move this match before it',
                         "IST0131",
                     )
                     break
-            earlier.append((index, match))
+            earlier.setdefault(path, []).append((index, match))
+            lengths.add(len(path))
 
 
 def _covers(earlier: HTTPMatchRequest, later: HTTPMatchRequest) -> bool:

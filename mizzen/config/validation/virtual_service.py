@@ -10,7 +10,7 @@ from typing import Final
 
 from mizzen.config.document import Config
 from mizzen.config.models import L4MatchAttributes, TCPRoute, TLSMatchAttributes, TLSRoute, VirtualService
-from mizzen.config.models.host import is_subset_of, matches
+from mizzen.config.models.host import is_subset_of, is_wildcard, matches
 from mizzen.config.validation.addresses import ip_subnet_problem, is_ip_address
 from mizzen.config.validation.destinations import check_weighted
 from mizzen.config.validation.export_to import check_export_to
@@ -73,12 +73,18 @@ def _check_hosts(service: VirtualService, place: Place) -> None:
             valid = here.check(problem) and valid
     if not valid:
         return
+    seen: set[str] = set()
+    wildcards: list[str] = []
     for index, host in enumerate(service.hosts):
-        for earlier in service.hosts[:index]:
-            if matches(earlier, host):
-                reason = "is given twice" if earlier == host else f'and "{earlier}" cover the same hosts'
-                (place / index).error(f'"{host}" {reason}; leave one out')
-                break
+        # Exact hosts, of which there may be thousands, match none but themselves.
+        others = service.hosts[:index] if is_wildcard(host) else wildcards
+        earlier = host if host in seen else next((each for each in others if matches(each, host)), None)
+        if earlier is not None:
+            reason = "is given twice" if earlier == host else f'and "{earlier}" cover the same hosts'
+            (place / index).error(f'"{host}" {reason}; leave one out')
+        seen.add(host)
+        if is_wildcard(host):
+            wildcards.append(host)
 
 
 def _check_claims(service: VirtualService, place: Place) -> None:
