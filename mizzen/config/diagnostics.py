@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 
 class Severity(StrEnum):
@@ -43,3 +45,21 @@ class Diagnostic:
     def __str__(self) -> str:
         where = f"{self.origin}: {self.path}: " if self.path else f"{self.origin}: "
         return where + self.message
+
+
+MAX_FINDINGS: Final = 200
+"""What is told of one document, or of one file, one by one: nobody reads more, and a file of 10 MB holds a
+million mistakes."""
+
+
+def bounded(findings: Sequence[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """Return `findings`, of which those past MAX_FINDINGS are but counted, in one more finding.
+
+    An error among those stays an error.
+    """
+    if len(findings) <= MAX_FINDINGS:
+        return tuple(findings)
+    rest = findings[MAX_FINDINGS:]
+    worst = next((each for each in rest if each.severity is Severity.ERROR), rest[0])
+    message = f"{len(rest)} more findings like this are not shown; correct those before it first"
+    return (*findings[:MAX_FINDINGS], Diagnostic(worst.severity, worst.code, message, worst.origin))

@@ -24,8 +24,14 @@ def fields_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
     return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
+_LONGEST_NAME: Final = 100
+"""Longer names are compared with none: it costs the square of the length."""
+
+
 def nearest(name: str, known: Sequence[str]) -> str | None:
     """Return the one of `known` that `name` most likely means, None if none is near."""
+    if len(name) > _LONGEST_NAME:
+        return None
     folded = {each.replace("_", "").lower(): each for each in known}
     same = folded.get(name.replace("_", "").replace("-", "").lower())
     if same is not None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mizzen.config.codes import DUPLICATE_DOCUMENT
-from mizzen.config.diagnostics import Diagnostic, Origin, Severity
+from mizzen.config.diagnostics import Diagnostic, Origin, Severity, bounded
 from mizzen.config.document import Config, ConfigKey, Document
 from mizzen.config.lines import DocumentLines
 from mizzen.config.typed_documents import to_config
@@ -173,7 +173,7 @@ class ConfigStore:
             shown.extend(refused.diagnostics)
         for claim in file.claims.values():
             claim.diagnostics, claim.refused = (), True
-        file.diagnostics = tuple(shown)
+        file.diagnostics = bounded(shown)
 
     def _replace(self, name: str, parsed: ParsedFile) -> set[ConfigKey]:
         """Take over what a file says now; return the keys whose claims it touches."""
@@ -194,7 +194,7 @@ class ConfigStore:
             for key, claim in old.claims.items():
                 if key not in claims and claim.config is not None:
                     claims[key] = replace(claim, withheld=True)
-        self._files[name] = _File(claims, tuple(shown))
+        self._files[name] = _File(claims, bounded(shown))
         touched = {
             key
             for key in old.claims.keys() | claims.keys()

@@ -17,7 +17,7 @@ from mizzen.config.codes import (
     UNREADABLE,
     UNSERVED_KIND,
 )
-from mizzen.config.diagnostics import Diagnostic, Origin, Severity
+from mizzen.config.diagnostics import MAX_FINDINGS, Diagnostic, Origin, Severity, bounded
 from mizzen.config.document import ConfigKey, Document, FieldPath
 from mizzen.config.kinds import KINDS, UNSERVED, Kind
 from mizzen.config.lines import DocumentLines
@@ -87,11 +87,13 @@ def parse_documents(
         return text
     reader = _Reader(file, default_namespace)
     for chunk, first_line in _chunks(text):
+        if reader.broken and len(reader.diagnostics) > MAX_FINDINGS:
+            break  # Nothing of a broken file comes into force: what else is in it need not be known.
         reader.read(chunk, first_line)
     return ParsedFile(
         file,
         tuple(reader.documents),
-        tuple(reader.diagnostics),
+        bounded(reader.diagnostics),
         reader.broken,
         tuple(reader.refused),
         reader.unidentified,
