@@ -207,13 +207,18 @@ class Server:
                 room, connection = await self._admit(method, context)
                 if connection is not None:
                     await connection.run()
-            except* (wire.BadRequest, NodeRefused) as errors:
-                refusal = str(_first(errors))
-            except* asyncio.CancelledError:
+            except asyncio.CancelledError:
                 if connection is None or not connection.draining:
                     raise
                 # It was `drain`: the stream ends well, and the client connects again.
                 cast("asyncio.Task[Any]", asyncio.current_task()).uncancel()
+            except (wire.BadRequest, NodeRefused) as error:
+                refusal = str(error)
+            except BaseExceptionGroup as group:  # from the task group of the stream
+                expected, others = group.split(wire.BadRequest)
+                if expected is None or others is not None:
+                    raise
+                refusal = str(_first(expected))
             finally:
                 self._streams -= 1
                 self._dismiss(room, connection)

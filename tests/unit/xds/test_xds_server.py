@@ -1,6 +1,7 @@
 """The server over real gRPC, with hand-made clients."""
 
 import asyncio
+import gc
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -12,7 +13,9 @@ from envoy.service.status.v3 import csds_pb2
 from xds_driver import cluster, endpoint
 
 from mizzen import xds
+from mizzen.xds.connection import Connection
 from mizzen.xds.services import CLIENT_STATUS_SERVICE, METHODS
+from mizzen.xds.stream import Stream
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT
 
 ADS = "/envoy.service.discovery.v3.AggregatedDiscoveryService/"
@@ -337,6 +340,30 @@ async def test_client_status_service_tells_what_was_accepted() -> None:
         await stream.write(ask.SerializeToString())
         streamed = csds_pb2.ClientStatusResponse.FromString(await stream.read())
         assert not any(each.HasField("xds_config") for each in streamed.config[0].generic_xds_configs)
+
+
+async def test_streams_leave_nothing_behind() -> None:
+    """Also those that refuse what they get and those that break off."""
+    async with running() as (server, channel):
+        server.set_snapshot("all", xds.Snapshot.of([cluster("a"), cluster("b")]))
+
+        async def come_and_go(number: int) -> None:
+            call = channel.stream_stream(SOTW)()
+            await call.write(request())
+            said = await answer(call)
+            reply = discovery_pb2.DiscoveryRequest(type_url=CLUSTER, response_nonce=said.nonce)
+            if number % 2:
+                reply.error_detail.message = "no"
+            await call.write(reply.SerializeToString())
+            call.cancel()
+
+        for _ in range(5):
+            await asyncio.gather(*(come_and_go(number) for number in range(20)))
+        await until(lambda: not server.clients())
+        await asyncio.sleep(0)
+        gc.collect()
+        kinds = (Stream, Connection)
+        assert [each for each in gc.get_objects() if isinstance(each, kinds)] == []
 
 
 def test_no_value_is_shown_by_a_repr() -> None:
