@@ -57,6 +57,18 @@ def free_port() -> int:
         return port
 
 
+async def mizzen(*arguments: str) -> tuple[int, str, str]:
+    """Run a command of Mizzen; return its exit code, standard output and standard error."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "mizzen", *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()
+
+
 class Caller:
     """An Envoy and a way to send requests through it."""
 

@@ -28,7 +28,7 @@ async def test_allow_any_passes_it_on_to_where_it_was_going(mesh: LiveMesh) -> N
     await mesh.settled()
     assert (await client.get("http://reviews/")).status_code == 200
     assert (await client.get("http://unknown.example.com/")).status_code == 503
-    assert await client.stat("^cluster.PassthroughCluster.upstream_rq_503$") == 1
+    assert await client.stat("^cluster.PassthroughCluster;.upstream_cx_none_healthy$") == 1
 
 
 async def test_a_gateway_answers_404_to_an_unknown_host_and_to_an_unknown_path(mesh: LiveMesh) -> None:
