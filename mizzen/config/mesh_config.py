@@ -238,6 +238,16 @@ UNSERVED_FIELDS: Final[Mapping[str, str]] = {
             "sds",
         )
     },
+    "defaultConfig.proxyMetadata": "it is the environment of Istio's agent; use the node's metadata",
+    "defaultConfig.proxyHeaders.metadataExchangeHeaders": "plain Envoy exchanges no metadata of workloads",
+    "defaultConfig.connectionSettings.clusterPerConnectionBufferLimitBytes": "clusters keep Envoy's limit",
+    **dict.fromkeys(
+        (
+            "defaultConfig.connectionSettings.listenerConnectionLimit",
+            "defaultConfig.connectionSettings.globalDownstreamConnectionLimit",
+        ),
+        "limits of connections are part of a proxy's bootstrap",
+    ),
     **dict.fromkeys(
         ("defaultConfig.tracing", "defaultConfig.zipkinAddress", "defaultConfig.tracingServiceName"),
         "tracers are not served yet",

@@ -2,17 +2,23 @@
 
 Only the fields that change what a proxy is sent are typed
 (https://istio.io/latest/docs/reference/config/istio.mesh.v1alpha1/#ProxyConfig); the others configure the
-agent or the bootstrap, which Istio's injection reads and the control plane does not.
+agent or the bootstrap, which Istio's injection reads and the control plane does not. They are ignored here,
+at every depth, because an agent sends its whole configuration; those that are written in MeshConfig are named
+in warnings (mesh_config.py).
 """
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 from pydantic import ConfigDict
 
 from mizzen.config.models.base import IstioModel
 from mizzen.config.models.types import Bool, Duration, Int32, IstioEnum, UInt32
+
+
+class ProxyConfigModel(IstioModel):
+    """A message of ProxyConfig; fields that it does not have are ignored."""
+
+    model_config = ConfigDict(extra="ignore")
 
 
 class ForwardClientCertDetails(IstioEnum):
@@ -26,11 +32,11 @@ class ForwardClientCertDetails(IstioEnum):
     ALWAYS_FORWARD_ONLY = "ALWAYS_FORWARD_ONLY"
 
 
-class ProxyProtocolConfiguration(IstioModel):
+class ProxyProtocolConfiguration(ProxyConfigModel):
     """That connections begin with the PROXY protocol; the message has no fields."""
 
 
-class GatewayTopology(IstioModel):
+class GatewayTopology(ProxyConfigModel):
     """What stands before a gateway."""
 
     num_trusted_proxies: UInt32 = 0
@@ -38,26 +44,26 @@ class GatewayTopology(IstioModel):
     proxy_protocol: ProxyProtocolConfiguration | None = None
 
 
-class DisabledHeader(IstioModel):
+class DisabledHeader(ProxyConfigModel):
     """A header that can be turned off."""
 
     disabled: Bool | None = None
 
 
-class EnabledHeader(IstioModel):
+class EnabledHeader(ProxyConfigModel):
     """A header that can be turned on."""
 
     enabled: Bool | None = None
 
 
-class ServerHeader(IstioModel):
+class ServerHeader(ProxyConfigModel):
     """The header `server` of responses."""
 
     disabled: Bool | None = None
     value: str = ""
 
 
-class SetCurrentClientCertDetails(IstioModel):
+class SetCurrentClientCertDetails(ProxyConfigModel):
     """What of the client's certificate goes into x-forwarded-client-cert; None leaves Istio's default."""
 
     subject: Bool | None = None
@@ -67,20 +73,7 @@ class SetCurrentClientCertDetails(IstioModel):
     uri: Bool | None = None
 
 
-class MetadataExchangeMode(IstioEnum):
-    """Where proxies tell each other about their workloads by headers."""
-
-    UNDEFINED = "UNDEFINED"
-    IN_MESH = "IN_MESH"
-
-
-class MetadataExchangeHeaders(IstioModel):
-    """Headers by which proxies tell each other about their workloads."""
-
-    mode: MetadataExchangeMode = MetadataExchangeMode.UNDEFINED
-
-
-class ProxyHeaders(IstioModel):
+class ProxyHeaders(ProxyConfigModel):
     """Headers that a proxy adds to requests and responses."""
 
     forwarded_client_cert: ForwardClientCertDetails = ForwardClientCertDetails.UNDEFINED
@@ -89,7 +82,6 @@ class ProxyHeaders(IstioModel):
     server: ServerHeader | None = None
     attempt_count: DisabledHeader | None = None
     envoy_debug_headers: DisabledHeader | None = None
-    metadata_exchange_headers: MetadataExchangeHeaders | None = None
     preserve_http1_header_case: Bool | None = None
     x_forwarded_host: EnabledHeader | None = None
     x_forwarded_port: EnabledHeader | None = None
@@ -121,12 +113,11 @@ class PathWithEscapedSlashesAction(IstioEnum):
     UNESCAPE_AND_FORWARD = "UNESCAPE_AND_FORWARD"
 
 
-class ConnectionSettings(IstioModel):
+class ConnectionSettings(ProxyConfigModel):
     """Limits of a proxy's downstream connections; None leaves the profile's value."""
 
     profile: ConnectionProfile = ConnectionProfile.SIDECAR
     listener_per_connection_buffer_limit_bytes: Int32 | None = None
-    cluster_per_connection_buffer_limit_bytes: Int32 | None = None
     http_idle_timeout: Duration | None = None
     http_max_connection_duration: Duration | None = None
     http_drain_timeout: Duration | None = None
@@ -144,16 +135,11 @@ class ConnectionSettings(IstioModel):
     http_path_with_escaped_slashes_action: PathWithEscapedSlashesAction = (
         PathWithEscapedSlashesAction.UNSPECIFIED
     )
-    listener_connection_limit: Int32 | None = None
-    global_downstream_connection_limit: Int32 | None = None
 
 
-class ProxyConfig(IstioModel):
-    """The settings of one proxy that change what it is sent. Other fields are ignored, as istiod does."""
-
-    model_config = ConfigDict(extra="ignore")
+class ProxyConfig(ProxyConfigModel):
+    """The settings of one proxy that change what it is sent."""
 
     gateway_topology: GatewayTopology | None = None
     proxy_headers: ProxyHeaders | None = None
     connection_settings: ConnectionSettings | None = None
-    proxy_metadata: Mapping[str, str] = {}

@@ -32,10 +32,16 @@ from mizzen.mesh.service import Protocol
 from mizzen.translator.access_logs import access_logs
 from mizzen.translator.config_sources import aggregated_config_source, duration
 from mizzen.translator.dns_resolution import dns_cache_config
+from mizzen.translator.proxy_settings import (
+    apply_connection_settings,
+    apply_gateway_topology,
+    apply_proxy_headers,
+    connection_settings,
+    hides_debug_headers,
+)
 from mizzen.translator.typed_config import pack, typed
 
 NAME = "envoy.filters.network.http_connection_manager"
-_SERVER_NAME = "istio-envoy"
 _NO_TIMEOUT = timedelta(0)
 _TRACE_SAMPLING_PERCENT = 1.0
 _Manager = hcm.HttpConnectionManager
@@ -67,7 +73,7 @@ class HttpSettings:
     ip_family: IPFamily = "V4_ONLY"
 
 
-def http_filters(settings: HttpSettings) -> list[Any]:
+def http_filters(settings: HttpSettings, *, hide_debug_headers: bool = False) -> list[Any]:
     """Return the HTTP filters in Istio's order, router last."""
     filters = []
     if settings.protocol is Protocol.GRPC_WEB:
@@ -79,7 +85,8 @@ def http_filters(settings: HttpSettings) -> list[Any]:
     filters.append(typed(hcm.HttpFilter, "envoy.filters.http.fault", fault_pb2.HTTPFault()))
     filters.append(typed(hcm.HttpFilter, "envoy.filters.http.cors", cors_pb2.Cors()))
     filters.extend(_dynamic_forward_proxy(name, settings.ip_family) for name in settings.dns_caches)
-    filters.append(typed(hcm.HttpFilter, "envoy.filters.http.router", router_pb2.Router()))
+    router = router_pb2.Router(suppress_envoy_headers=hide_debug_headers)
+    filters.append(typed(hcm.HttpFilter, "envoy.filters.http.router", router))
     return filters
 
 
@@ -90,14 +97,17 @@ def _dynamic_forward_proxy(cache: str, family: IPFamily) -> Any:
 
 def http_connection_manager(settings: HttpSettings, mesh_config: MeshConfig) -> Any:
     """Return the network filter that holds the connection manager for `settings`."""
+    proxy_config = mesh_config.default_config
+    headers = proxy_config.proxy_headers
+    gateway = settings.role is Role.GATEWAY
     manager = _Manager(
         codec_type=_Manager.AUTO,
         stat_prefix=settings.stat_prefix,
-        http_filters=http_filters(settings),
+        http_filters=http_filters(settings, hide_debug_headers=hides_debug_headers(headers)),
         access_log=access_logs(mesh_config),
         stream_idle_timeout=duration(_NO_TIMEOUT),
         proxy_100_continue=True,
-        use_remote_address=wrappers_pb2.BoolValue(value=settings.role is Role.GATEWAY),
+        use_remote_address=wrappers_pb2.BoolValue(value=gateway),
         upgrade_configs=[_Manager.UpgradeConfig(upgrade_type="websocket")],
     )
     if settings.route_config is not None:
@@ -117,7 +127,10 @@ def http_connection_manager(settings: HttpSettings, mesh_config: MeshConfig) -> 
     _set_path_normalization(manager, mesh_config)
     _set_tracing(manager, mesh_config)
     _set_codec_options(manager, settings)
-    _set_identity_headers(manager, settings)
+    apply_proxy_headers(manager, headers, outbound=settings.role is Role.SIDECAR_OUTBOUND, gateway=gateway)
+    if gateway:
+        apply_gateway_topology(manager, proxy_config)
+    apply_connection_settings(manager, connection_settings(proxy_config, gateway=gateway))
     return typed(listener_components_pb2.Filter, NAME, manager)
 
 
@@ -148,24 +161,6 @@ def _set_codec_options(manager: Any, settings: HttpSettings) -> None:
         manager.http_protocol_options.allow_absolute_url.value = True
     if settings.role is Role.SIDECAR_INBOUND and settings.protocol.is_http2:
         manager.http2_protocol_options.CopyFrom(protocol_pb2.Http2ProtocolOptions())
-
-
-def _set_identity_headers(manager: Any, settings: HttpSettings) -> None:
-    """X-Forwarded-Client-Cert and Server: an inbound sidecar appends to what mesh peers sent, a gateway
-    trusts nothing that comes from outside."""
-    if settings.role is Role.SIDECAR_OUTBOUND:
-        return
-    manager.server_name = _SERVER_NAME
-    manager.server_header_transformation = _Manager.OVERWRITE
-    details = manager.set_current_client_cert_details
-    details.subject.value = True
-    details.uri = True
-    details.dns = True
-    if settings.role is Role.GATEWAY:
-        details.cert = True
-        manager.forward_client_cert_details = _Manager.SANITIZE_SET
-    else:
-        manager.forward_client_cert_details = _Manager.APPEND_FORWARD
 
 
 def plaintext_http_protocols(http10: bool) -> Sequence[str]:
