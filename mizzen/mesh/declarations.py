@@ -10,7 +10,7 @@ from typing import Any, Final
 from mizzen.config import kubernetes, models
 from mizzen.config.diagnostics import Diagnostic, Severity
 from mizzen.config.document import Config
-from mizzen.mesh.protocols import kubernetes_protocol, parse_protocol
+from mizzen.mesh.protocols import kubernetes_protocol
 from mizzen.mesh.service import Endpoint, Protocol, Resolution, Service, ServicePort
 from mizzen.mesh.settings import MeshSettings
 from mizzen.mesh.visibility import visible_to
@@ -82,7 +82,7 @@ def _declare_service_entry(config: Config[Any], settings: MeshSettings) -> tuple
     entry: models.ServiceEntry = config.spec
     resolution = Resolution(entry.resolution.value)
     ports = tuple(
-        ServicePort(port.name, port.number, parse_protocol(port.protocol), port.target_port or None)
+        ServicePort(port.name, port.number, Protocol.parse(port.protocol), port.target_port or None)
         for port in entry.ports
     )
     selector = entry.workload_selector.labels if entry.workload_selector is not None else None

@@ -8,8 +8,7 @@ from operator import attrgetter
 from typing import Final
 
 from mizzen.config import models
-from mizzen.mesh.hosts import HostIndex, subset_of
-from mizzen.mesh.protocols import parse_protocol
+from mizzen.mesh.hosts import HostIndex, is_subset_of
 from mizzen.mesh.service import Protocol, Service
 from mizzen.mesh.virtual_service_index import Rules, VirtualServiceIndex, precedence
 from mizzen.mesh.virtual_services import MESH, VirtualServiceRule
@@ -47,13 +46,13 @@ class EgressHosts:
 
     def excludes(self, namespace: str, host: str) -> bool:
         """Return whether `host` of `namespace` is left out."""
-        return any(place in (ANY, namespace) and subset_of(host, wide) for place, wide in self.excluded)
+        return any(place in (ANY, namespace) and is_subset_of(host, wide) for place, wide in self.excluded)
 
 
 def port_to_match(listener: models.IstioEgressListener) -> int:
     """Return the port that services must have to be imported; 0: any (also for an HTTP proxy's port)."""
     port = listener.port
-    if port is None or parse_protocol(port.protocol) is Protocol.HTTP_PROXY:
+    if port is None or Protocol.parse(port.protocol) is Protocol.HTTP_PROXY:
         return 0
     return port.number
 

@@ -10,7 +10,6 @@ from mizzen.config import models
 from mizzen.config.diagnostics import Diagnostic, Origin, Severity
 from mizzen.config.document import Config, ConfigKey
 from mizzen.mesh.persistent import Multimap
-from mizzen.mesh.protocols import parse_protocol
 from mizzen.mesh.registry import ServiceInstance
 from mizzen.mesh.service import Protocol
 from mizzen.mesh.settings import creation_order
@@ -43,7 +42,7 @@ class GatewayServer:
     @property
     def protocol(self) -> Protocol:
         """The protocol of the server's port."""
-        return parse_protocol(self.server.port.protocol if self.server.port is not None else "")
+        return Protocol.parse(self.server.port.protocol if self.server.port is not None else "")
 
     @property
     def is_passthrough(self) -> bool:
@@ -261,7 +260,7 @@ def route_name(config: GatewayConfig, server: models.Server, port: int) -> str:
     declared one (Istio's gatewayRDSRouteName).
     """
     assert server.port is not None
-    protocol = parse_protocol(server.port.protocol)
+    protocol = Protocol.parse(server.port.protocol)
     bind = f".{server.bind}" if server.bind else ""
     if protocol.is_http:
         return f"http.{port}{bind}"

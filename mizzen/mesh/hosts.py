@@ -11,33 +11,11 @@ from bisect import bisect_left, insort
 from collections.abc import Iterator, Mapping
 from typing import Generic, TypeVar
 
+from mizzen.config.models.host import is_subset_of as is_subset_of
+from mizzen.config.models.host import is_wildcard as is_wildcard
+from mizzen.config.models.host import matches as matches
+
 Value = TypeVar("Value", covariant=True)
-
-
-def is_wildcard(host: str) -> bool:
-    """Return whether `host` begins with `*`."""
-    return host.startswith("*")
-
-
-def matches(left: str, right: str) -> bool:
-    """Return whether some name is covered by both hosts; the order of the arguments does not matter."""
-    if is_wildcard(left):
-        if is_wildcard(right):
-            longer, shorter = (left, right) if len(left) >= len(right) else (right, left)
-            return longer.endswith(shorter[1:])
-        return right.endswith(left[1:])
-    if is_wildcard(right):
-        return left.endswith(right[1:])
-    return left == right
-
-
-def subset_of(narrow: str, wide: str) -> bool:
-    """Return whether every name covered by `narrow` is covered by `wide`."""
-    if not is_wildcard(wide):
-        return narrow == wide
-    if is_wildcard(narrow) and len(narrow) < len(wide):
-        return False
-    return narrow.removeprefix("*").endswith(wide[1:])
 
 
 def specificity(host: str) -> tuple[bool, int, str]:

@@ -6,8 +6,6 @@ from typing import Final
 
 from mizzen.mesh.service import Protocol
 
-_BY_NAME: Final = {protocol.value.lower(): protocol for protocol in Protocol if not protocol.is_auto}
-
 _WELL_KNOWN_TCP: Final = frozenset({25, 53, 3306, 27017})
 """SMTP, DNS, MySQL and MongoDB: their servers speak first, so nothing could be detected."""
 
@@ -16,11 +14,6 @@ _KUBERNETES_APP_PROTOCOLS: Final = {
     "kubernetes.io/ws": Protocol.HTTP,
     "kubernetes.io/wss": Protocol.HTTPS,
 }
-
-
-def parse_protocol(name: str) -> Protocol:
-    """Return the protocol that `name` says in any case; one that is unknown or empty is detected."""
-    return _BY_NAME.get(name.lower(), Protocol.UNSUPPORTED)
 
 
 def kubernetes_protocol(number: int, name: str, transport: str, app_protocol: str) -> Protocol:
@@ -35,7 +28,7 @@ def kubernetes_protocol(number: int, name: str, transport: str, app_protocol: st
     text = (app_protocol or name).lower()
     if text.startswith("grpc-web"):
         return Protocol.GRPC_WEB
-    protocol = parse_protocol(text.partition("-")[0])
+    protocol = Protocol.parse(text.partition("-")[0])
     if protocol.is_auto and number in _WELL_KNOWN_TCP:
         return Protocol.TCP
     return protocol

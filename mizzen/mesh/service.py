@@ -11,55 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from mizzen.config.diagnostics import Origin
-
-
-class Protocol(StrEnum):
-    """The protocol of a service port (Istio's pkg/config/protocol); UNSUPPORTED is detected on the wire."""
-
-    HTTP = "HTTP"
-    HTTP2 = "HTTP2"
-    GRPC = "GRPC"
-    GRPC_WEB = "GRPC-Web"
-    HTTP_PROXY = "HTTP_PROXY"
-    HTTPS = "HTTPS"
-    TLS = "TLS"
-    TCP = "TCP"
-    MONGO = "Mongo"
-    REDIS = "Redis"
-    MYSQL = "MySQL"
-    UDP = "UDP"
-    UNSUPPORTED = "UnsupportedProtocol"
-
-    @property
-    def is_http(self) -> bool:
-        """True for everything that an HTTP connection manager serves."""
-        return self in _HTTP
-
-    @property
-    def is_http2(self) -> bool:
-        """True where upstream connections speak HTTP/2."""
-        return self in _HTTP2
-
-    @property
-    def is_tcp(self) -> bool:
-        """True for opaque protocols, TLS among them."""
-        return self in _TCP
-
-    @property
-    def is_tls(self) -> bool:
-        """True where connections are routed by their SNI."""
-        return self in _TLS
-
-    @property
-    def is_auto(self) -> bool:
-        """True where the protocol is told from the first bytes."""
-        return self is Protocol.UNSUPPORTED
-
-
-_HTTP = frozenset({Protocol.HTTP, Protocol.HTTP2, Protocol.GRPC, Protocol.GRPC_WEB, Protocol.HTTP_PROXY})
-_HTTP2 = frozenset({Protocol.HTTP2, Protocol.GRPC, Protocol.GRPC_WEB})
-_TLS = frozenset({Protocol.HTTPS, Protocol.TLS})
-_TCP = _TLS | {Protocol.TCP, Protocol.MONGO, Protocol.REDIS, Protocol.MYSQL}
+from mizzen.config.models.protocol import Protocol as Protocol
 
 
 class Resolution(StrEnum):

@@ -19,7 +19,6 @@ from mizzen.config.mesh_config import InboundTrafficPolicyMode, MeshConfig
 from mizzen.config.models import ConnectionPoolSettings, IstioIngressListener, Sidecar
 from mizzen.mesh.destination_rules import MergedDestinationRule, effective_traffic_policy
 from mizzen.mesh.profile import IPFamily
-from mizzen.mesh.protocols import parse_protocol
 from mizzen.mesh.proxy import Proxy
 from mizzen.mesh.registry import ServiceInstance
 from mizzen.mesh.service import Protocol, Service
@@ -142,7 +141,7 @@ def _from_ingress(
             pool = _service_pool(instance, rule_for, mesh_config)
         found[port.number] = _Inbound(
             port=port.number,
-            protocol=parse_protocol(port.protocol),
+            protocol=Protocol.parse(port.protocol),
             services=services,
             service_port=port.number if instance is None else instance.port.number,
             service_port_name=port.name,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from mizzen.config.mesh_config import MeshConfig
-from mizzen.mesh.hosts import specificity, subset_of
+from mizzen.mesh.hosts import is_subset_of, specificity
 from mizzen.mesh.profile import OutboundProfile
 from mizzen.mesh.service import Endpoint, EndpointPool, HealthStatus, Service
 from mizzen.translator.destinations import Destination, Discovery
@@ -59,7 +59,7 @@ def _is_cluster_local(hostname: str, mesh_config: MeshConfig) -> bool:
         (specificity(host), settings.settings is not None and settings.settings.cluster_local)
         for settings in mesh_config.service_settings
         for host in settings.hosts
-        if subset_of(hostname, host)
+        if is_subset_of(hostname, host)
     ]
     return bool(named) and min(named)[1]
 

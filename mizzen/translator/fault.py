@@ -11,34 +11,12 @@ from envoy.extensions.filters.http.fault.v3 import fault_pb2
 from envoy.type.v3 import percent_pb2
 
 from mizzen.config.models.virtual_service import FaultAbort, FaultDelay, HTTPFaultInjection, Percent
+from mizzen.config.validation.faults import GRPC_STATUSES
 from mizzen.translator.config_sources import duration
 
 FAULT_FILTER: Final = "envoy.filters.http.fault"
 
-GRPC_STATUS: Final = {
-    name: code
-    for code, name in enumerate(
-        (
-            "OK",
-            "CANCELLED",
-            "UNKNOWN",
-            "INVALID_ARGUMENT",
-            "DEADLINE_EXCEEDED",
-            "NOT_FOUND",
-            "ALREADY_EXISTS",
-            "PERMISSION_DENIED",
-            "RESOURCE_EXHAUSTED",
-            "FAILED_PRECONDITION",
-            "ABORTED",
-            "OUT_OF_RANGE",
-            "UNIMPLEMENTED",
-            "INTERNAL",
-            "UNAVAILABLE",
-            "DATA_LOSS",
-            "UNAUTHENTICATED",
-        )
-    )
-}
+GRPC_STATUS: Final = {name: code for code, name in enumerate(GRPC_STATUSES)}
 """The numbers of gRPC's status codes."""
 
 

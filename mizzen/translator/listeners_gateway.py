@@ -17,7 +17,7 @@ from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
 from mizzen.config.diagnostics import Diagnostic, Origin, Severity
 from mizzen.config.models import L4MatchAttributes, TLSMatchAttributes
 from mizzen.mesh.gateways import GatewayListener, GatewayServer, MergedGateway
-from mizzen.mesh.hosts import matches, subset_of
+from mizzen.mesh.hosts import is_subset_of, matches
 from mizzen.mesh.proxy import Proxy
 from mizzen.mesh.service import Service
 from mizzen.mesh.sidecar_scope import SidecarScope
@@ -171,7 +171,7 @@ class GatewayListenerBuilder:
     def _passthrough(self, server: GatewayServer, taken: set[str]) -> Iterator[_L4Chain]:
         """TLS that is not terminated: one chain for each match of a TLS rule, by SNI."""
         for rule in self._rules(server):
-            if not any(subset_of(host, name) for host in rule.hosts for _, name in server.hosts):
+            if not any(is_subset_of(host, name) for host in rule.hosts for _, name in server.hosts):
                 continue
             for tls_rule in rule.tls:
                 for match in tls_rule.route.match:
@@ -246,7 +246,7 @@ def auto_passthrough_hosts(servers: Iterable[GatewayServer]) -> tuple[str, ...]:
 def passed_through(services: Iterable[Service], hosts: Sequence[str]) -> Iterator[Service]:
     """Yield the services of the mesh that such servers with these hosts are for."""
     for service in services:
-        if not service.mesh_external and any(subset_of(service.hostname, host) for host in hosts):
+        if not service.mesh_external and any(is_subset_of(service.hostname, host) for host in hosts):
             yield service
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from envoy.config.route.v3 import route_components_pb2
 
-from mizzen.mesh.hosts import specificity, subset_of
+from mizzen.mesh.hosts import is_subset_of, specificity
 from mizzen.mesh.virtual_services import VirtualServiceRule
 from mizzen.translator.memo import Memo
 from mizzen.translator.route import RouteList, RouteOrigin
@@ -271,9 +271,9 @@ def intersection(left: Iterable[str], right: Sequence[str]) -> list[str]:
         if host == "*":
             common.update(dict.fromkeys(right))
         elif host.startswith("*"):
-            common.update((other, None) for other in right if subset_of(other, host))
-            common.update((host, None) for other in wildcards if subset_of(host, other))
-        elif host in exact or any(subset_of(host, other) for other in wildcards):
+            common.update((other, None) for other in right if is_subset_of(other, host))
+            common.update((host, None) for other in wildcards if is_subset_of(host, other))
+        elif host in exact or any(is_subset_of(host, other) for other in wildcards):
             common[host] = None
     return list(common)
 

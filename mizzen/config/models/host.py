@@ -24,6 +24,8 @@ def matches(one: str, other: str) -> bool:
 
 def is_subset_of(one: str, other: str) -> bool:
     """Tell whether every name that `one` covers is covered by `other`."""
-    if is_wildcard(other):
-        return one.removeprefix("*").endswith(other[1:])
-    return one == other
+    if not is_wildcard(other):
+        return one == other
+    if is_wildcard(one) and len(one) < len(other):
+        return False
+    return one.removeprefix("*").endswith(other[1:])

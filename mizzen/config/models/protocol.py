@@ -56,7 +56,7 @@ class Protocol(StrEnum):
         return self in _TCP
 
     @property
-    def is_unsupported(self) -> bool:
+    def is_auto(self) -> bool:
         """Whether the protocol is not known, so that it is found out from the traffic."""
         return self is Protocol.UNSUPPORTED
 

@@ -75,7 +75,7 @@ def _check_bind(server: Server, place: Place) -> None:
 
 def _check_protocol_and_tls(server: Server, protocol: Protocol, place: Place) -> None:
     here = place / "tls"
-    if protocol.is_unsupported:
+    if protocol.is_auto:
         return
     if protocol.is_tls:
         if server.tls is None:

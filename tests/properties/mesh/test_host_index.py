@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mizzen.mesh.hosts import HostIndex, is_wildcard, matches, specificity, subset_of
+from mizzen.mesh.hosts import HostIndex, is_subset_of, is_wildcard, matches, specificity
 
 names = st.lists(st.sampled_from(("a", "b", "ab", "com")), min_size=1, max_size=4).map(".".join)
 hosts = st.one_of(names, names.map("*.{}".format), names.map("*{}".format), st.just("*"))
@@ -28,7 +28,7 @@ def test_index_equals_comparison(
                 known[name] = value
     assert dict(index.under("*")) == known
     assert dict(index.matching(host)) == {one: known[one] for one in known if matches(one, host)}
-    assert dict(index.under(host)) == {one: known[one] for one in known if subset_of(one, host)}
+    assert dict(index.under(host)) == {one: known[one] for one in known if is_subset_of(one, host)}
     covering = sorted((one for one in known if _covers(one, host)), key=specificity)
     assert [one for one, _ in index.covering(host)] == covering
     assert index.most_specific(host) == ((covering[0], known[covering[0]]) if covering else None)
@@ -42,5 +42,5 @@ def _covers(wide: str, host: str) -> bool:
 @given(hosts, hosts)
 def test_a_subset_matches(left: str, right: str) -> None:
     assert matches(left, right) == matches(right, left)
-    if subset_of(left, right):
+    if is_subset_of(left, right):
         assert matches(left, right)

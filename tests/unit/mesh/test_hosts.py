@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from mizzen.mesh.hosts import HostIndex, matches, resolve_short_name, specificity, subset_of
+from mizzen.mesh.hosts import HostIndex, is_subset_of, matches, resolve_short_name, specificity
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_matching_is_symmetric(left: str, right: str, expected: bool) -> None:
     ],
 )
 def test_subset(narrow: str, wide: str, expected: bool) -> None:
-    assert subset_of(narrow, wide) is expected
+    assert is_subset_of(narrow, wide) is expected
 
 
 def test_specific_hosts_sort_first() -> None:
