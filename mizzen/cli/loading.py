@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from mizzen.mesh.proxy import Proxy
     from mizzen.sources.loading import LoadedConfigs
 
+_LARGEST_NODE = 1024 * 1024
+"""Bytes of a node file; many times what an Envoy may say of itself to a server."""
+
 
 def load(paths: Sequence[Path], mesh_config: Path | None) -> LoadedConfigs:
     """Read `paths`; raise Failure naming the first that is not there. Invalid documents are diagnostics."""
@@ -42,7 +45,11 @@ def node_content(file: Path) -> Mapping[str, Any]:
     import yaml
 
     try:
-        content = yaml.safe_load(file.read_bytes())
+        with file.open("rb") as opened:
+            data = opened.read(_LARGEST_NODE + 1)
+        if len(data) > _LARGEST_NODE:
+            raise Failure(f"{file}: has more than {_LARGEST_NODE} bytes; give the node alone")
+        content = yaml.safe_load(data)
     except OSError as error:
         raise Failure(f"{file}: {error.strerror or error}", exit_code=2) from error
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:

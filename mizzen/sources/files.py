@@ -12,7 +12,7 @@ from typing import Final
 
 from mizzen.config import ConfigKey, ParsedFile, parse_documents
 from mizzen.config.yaml_documents import MAX_FILE_BYTES, too_big, unreadable_file
-from mizzen.sources.listing import Listing, Stamp, list_files, stamp_of
+from mizzen.sources.listing import Listing, Stamp, list_files, read_file, stamp_of, why_unreadable
 from mizzen.sources.watching import POLL_SECONDS, watch_files
 
 Batch = Mapping[str, ParsedFile | None]
@@ -181,15 +181,11 @@ class FileSource:
             problem = too_big(name, stamp.size, self._max_bytes)
         else:
             try:
-                with Path(name).open("rb") as file:
-                    data = file.read(self._max_bytes + 1)
+                data = read_file(name, self._max_bytes + 1)
             except FileNotFoundError:
                 return  # Removed since it was listed: the next look finds it gone.
             except OSError as error:
-                reason = (error.strerror or str(error)).lower()
-                problem = unreadable_file(
-                    name, f"cannot be read: {reason}; give this user the right to read it"
-                )
+                problem = unreadable_file(name, why_unreadable(error))
         if problem is not None:
             self.listing.problems[name] = problem
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterable
@@ -141,8 +142,37 @@ def _add(path: str, status: os.stat_result, listing: Listing) -> None:
 def _unreadable(path: str, error: OSError) -> ParsedFile:
     if isinstance(error, FileNotFoundError):
         return unreadable_file(path, "does not exist; what was read from it before stays in force")
+    return unreadable_file(path, why_unreadable(error))
+
+
+_CURES: Final = {
+    errno.EACCES: "give this user the right to read it",
+    errno.EPERM: "give this user the right to read it",
+    errno.ELOOP: "the link leads back to itself; correct or remove it",
+    errno.ENAMETOOLONG: "shorten its name",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    errno.EAGAIN: "it is no ordinary file; give one of YAML",
+}
+
+
+def why_unreadable(error: OSError) -> str:
+    """Say why a path cannot be read, and what would be right."""
     reason = (error.strerror or str(error)).lower()
-    return unreadable_file(path, f"cannot be read: {reason}; give this user the right to read it")
+    cure = _CURES.get(error.errno or 0, "what was read from it before stays in force")
+    return f"cannot be read: {reason}; {cure}"
+
+
+def read_file(path: str, limit: int) -> bytes:
+    """Read up to `limit` bytes of a file. A FIFO or device that took its place meanwhile does not block.
+
+    Raises:
+        OSError: it cannot be read, or has nothing to read now as no file has.
+    """
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY), "rb") as file:  # noqa: PTH123
+        data: bytes | None = file.read(limit)
+    if data is None:
+        raise BlockingIOError(errno.EAGAIN, "nothing to read")
+    return data
 
 
 def _empty(root: str) -> ParsedFile:

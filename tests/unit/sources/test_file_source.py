@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -92,7 +91,7 @@ def test_an_old_unchanged_file_is_not_read_again(folder: Folder, monkeypatch: py
     def no_reading(*_: object, **__: object) -> None:
         raise AssertionError("read again")
 
-    monkeypatch.setattr(Path, "open", no_reading)
+    monkeypatch.setattr("mizzen.sources.files.read_file", no_reading)
     assert source.scan() == {}
 
 
@@ -106,7 +105,7 @@ def test_a_file_that_is_too_big_is_not_read(folder: Folder, monkeypatch: pytest.
 
     source = folder.source()
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "open", no_reading)
+        patched.setattr("mizzen.sources.files.read_file", no_reading)
         [message] = folder.told(source.scan()).values()
     assert message == "has 209715200 bytes, more than the limit of 10485760; split it, or raise the limit"
     assert source.scan() == {}
@@ -122,7 +121,7 @@ def test_a_file_that_may_not_be_read(folder: Folder, monkeypatch: pytest.MonkeyP
         raise PermissionError(13, "Permission denied")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "open", refuse)
+        patched.setattr("mizzen.sources.files.read_file", refuse)
         batch = source.scan()
         assert source.scan() == {}
     assert folder.told(batch) == {
