@@ -11,12 +11,17 @@ from datetime import timedelta
 from typing import Protocol as Interface
 
 from mizzen.config.mesh_config import MeshConfig
-from mizzen.config.models import L4MatchAttributes, RouteDestination, TLSMatchAttributes
+from mizzen.config.models import Destination, L4MatchAttributes, RouteDestination, TLSMatchAttributes
 from mizzen.mesh.destination_rules import MergedDestinationRule, effective_traffic_policy
 from mizzen.mesh.profile import IPFamily
 from mizzen.mesh.service import Resolution, Service, ServicePort
 from mizzen.mesh.virtual_services import VirtualServiceRule
-from mizzen.translator.cluster_names import dns_cache_name, outbound_cluster_name
+from mizzen.translator.cluster_names import (
+    STAT_NAME_DELIMITER,
+    alt_stat_name,
+    dns_cache_name,
+    outbound_cluster_name,
+)
 from mizzen.translator.filter_chains import ANY_ADDRESSES, ChainMatch, TcpChain
 from mizzen.translator.tcp_proxy import TcpTarget
 
@@ -55,33 +60,61 @@ def routed_target(
     for route in routes:
         if route.destination is None or (len(routes) > 1 and not route.weight):
             continue
-        number = route.destination.port.number if route.destination.port else 0
-        port = destination_port(route.destination.host, number, destinations, listen_port)
+        port = _port_of(route.destination, destinations, listen_port)
         name = outbound_cluster_name(port, route.destination.subset, route.destination.host)
         clusters.append((name, route.weight))
+    stat_prefix = f"{rule.config.name}.{rule.config.namespace}"
     first = routes[0].destination
-    stat_prefix = clusters[0][0] if len(clusters) == 1 else f"{rule.config.name}.{rule.config.namespace}"
     if first is None:
         return TcpTarget(tuple(clusters), stat_prefix, idle_timeout)
-    number = first.port.number if first.port else 0
-    port = destination_port(first.host, number, destinations, listen_port)
+    port = _port_of(first, destinations, listen_port)
+    # Of several destinations the first one's rule counts, and no subset: there is one chain for all of them.
+    subset = first.subset if len(routes) == 1 else ""
+    if len(routes) == 1:
+        service = destinations.destination_service(first.host)
+        stat_prefix = stat_name(clusters[0][0], mesh_config, first.host, service, port, subset)
     return policy_target(
-        tuple(clusters), stat_prefix, destinations, first.host, port, first.subset, mesh_config, idle_timeout
+        tuple(clusters), stat_prefix, destinations, first.host, port, subset, mesh_config, idle_timeout
     )
+
+
+def _port_of(destination: Destination, destinations: Destinations, listen_port: int) -> int:
+    number = destination.port.number if destination.port else 0
+    return destination_port(destination.host, number, destinations, listen_port)
+
+
+def stat_name(
+    cluster: str, mesh_config: MeshConfig, hostname: str, service: Service | None, number: int, subset: str
+) -> str:
+    """Return the name under which connections to `cluster` are counted: its own, or what
+    MeshConfig.outboundClusterStatName makes of it."""
+    pattern = mesh_config.outbound_cluster_stat_name
+    if not pattern:
+        return cluster
+    port = service.port(number) if service is not None else None
+    name = alt_stat_name(
+        cluster,
+        pattern,
+        hostname=hostname,
+        port=number,
+        port_name=port.name if port is not None else "",
+        subset=subset,
+    )
+    return name.removesuffix(STAT_NAME_DELIMITER)
 
 
 def policy_target(
     clusters: tuple[tuple[str, int], ...],
     stat_prefix: str,
     destinations: Destinations,
-    hostname: str,
+    destination: Service | str,
     port: int,
     subset: str,
     mesh_config: MeshConfig,
     idle_timeout: timedelta | None,
 ) -> TcpTarget:
-    """Return the target with what the destination rule of `hostname` says of TCP connections."""
-    merged = destinations.destination_rule(hostname)
+    """Return the target with what the destination rule of `destination` says of TCP connections."""
+    merged = destinations.destination_rule(destination)
     policy = effective_traffic_policy(merged, port, subset, mesh_config)
     maximum = None
     if policy.connection_pool is not None and policy.connection_pool.tcp is not None:
@@ -168,8 +201,10 @@ class SidecarL4Routes:
                 for match in tls_rule.route.match:
                     if not match_applies(match, listen_port, self._namespace, self._labels):
                         continue
-                    # From here on this subnet also narrows later matches that name none: Istio's way.
-                    ranges = match.destination_subnets or ranges
+                    # From here on this subnet also narrows later matches that name none: Istio's way. On a
+                    # unix socket, port 0, there is no address to compare.
+                    if listen_port:
+                        ranges = match.destination_subnets or ranges
                     key = (tuple(sorted(match.sni_hosts)), tuple(sorted(ranges)))
                     if key in seen:
                         continue
@@ -178,7 +213,7 @@ class SidecarL4Routes:
                     chain_match = ChainMatch(server_names=match.sni_hosts, prefix_ranges=ranges)
                     chains.append(TcpChain(target, port.protocol, chain_match, (tls_rule.origin,)))
         if not chains:
-            by_name = bool(ranges) or bind in ANY_ADDRESSES or service.resolution is Resolution.DYNAMIC_DNS
+            by_name = bool(ranges) or bind in ANY_ADDRESSES or _dials_any_name(service)
             names = (service.hostname,) if by_name else ()
             chain_match = ChainMatch(server_names=names, prefix_ranges=ranges)
             chains.append(
@@ -206,7 +241,7 @@ class SidecarL4Routes:
                 for match in tcp_rule.route.match:
                     if not match_applies(match, listen_port, self._namespace, self._labels):
                         continue
-                    if not match.destination_subnets:
+                    if not match.destination_subnets or not listen_port:
                         chain_match = ChainMatch(prefix_ranges=ranges)
                         chains.append(TcpChain(target, port.protocol, chain_match, (tcp_rule.origin,)))
                         return tuple(chains)
@@ -219,21 +254,22 @@ class SidecarL4Routes:
         return tuple(chains)
 
     def _own_target(self, service: Service, port: ServicePort) -> TcpTarget:
-        name = outbound_cluster_name(port.number, "", service.hostname)
+        # A listener of a Sidecar may have another port than the service.
+        number = service.ports[0].number if len(service.ports) == 1 else port.number
+        name = outbound_cluster_name(number, "", service.hostname)
         target = policy_target(
             ((name, 1),),
-            name,
+            stat_name(name, self._mesh_config, service.hostname, service, number, ""),
             self._destinations,
-            service.hostname,
-            port.number,
+            service,
+            number,
             "",
             self._mesh_config,
             self._idle_timeout,
         )
-        if service.resolution is Resolution.DYNAMIC_DNS and port.protocol.is_tls:
-            target = replace(
-                target, dns_cache=(dns_cache_name(service.hostname), port.number, self._ip_family)
-            )
+        if _dials_any_name(service):
+            cache = dns_cache_name(service.hostname)
+            target = replace(target, dns_cache=(cache, port.number, self._ip_family))
         return target
 
     def _routed(
@@ -242,3 +278,8 @@ class SidecarL4Routes:
         return routed_target(
             routes, rule, self._destinations, listen_port, self._mesh_config, self._idle_timeout
         )
+
+
+def _dials_any_name(service: Service) -> bool:
+    """Return whether connections go to whatever host under the service's wildcard the SNI names."""
+    return service.resolution is Resolution.DYNAMIC_DNS and service.hostname.startswith("*")

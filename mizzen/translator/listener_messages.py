@@ -12,10 +12,17 @@ from google.protobuf import wrappers_pb2
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.profile import OutboundProfile
 from mizzen.translator.access_logs import listener_access_logs
+from mizzen.translator.cluster_names import ALLOW_ANY_DNS_CACHE
 from mizzen.translator.config_sources import duration
-from mizzen.translator.filter_chains import Chain, HttpChain
-from mizzen.translator.http_connection_manager import HttpSettings, Role, http_connection_manager
-from mizzen.translator.listener_filters import http_inspector, original_destination, tls_inspector
+from mizzen.translator.dynamic_dns import dynamic_dns_route_configuration
+from mizzen.translator.filter_chains import Chain, ChainMatch, HttpChain, TcpChain
+from mizzen.translator.http_connection_manager import (
+    HttpSettings,
+    Role,
+    http_connection_manager,
+    plaintext_http_protocols,
+)
+from mizzen.translator.listener_filters import http_inspector, tls_inspector
 from mizzen.translator.listeners_outbound import ListenerSpec, wildcard_address
 from mizzen.translator.tcp_proxy import TcpTarget, tcp_filters
 
@@ -23,6 +30,7 @@ _TRANSPORT_SOCKET_CONNECT_TIMEOUT = timedelta(seconds=15)
 _NO_TIMEOUT = timedelta(0)
 PASSTHROUGH_FILTER_CHAIN = "PassthroughFilterChain"
 VIRTUAL_OUTBOUND = "virtualOutbound"
+_CATCH_ALL = "virtualOutbound-catchall-tcp"
 
 
 def address(bind: str, port: int) -> Any:
@@ -52,8 +60,9 @@ def outbound_listener(
         set_accept_limit(listener)
     else:
         listener.bind_to_port.value = False
+    set_exact_balance(listener, profile.outbound_listener_exact_balance)
     detects_http = any(chain.match.application_protocols for chain in spec.chains)
-    if detects_http or any(chain.match.server_names for chain in spec.chains):
+    if any(_reads_sni(chain) for chain in spec.chains):
         listener.listener_filters.append(tls_inspector())
     timeout = _NO_TIMEOUT
     if detects_http:
@@ -82,6 +91,19 @@ def set_accept_limit(listener: Any) -> None:
     listener.max_connections_to_accept_per_socket_event.CopyFrom(wrappers_pb2.UInt32Value(value=1))
 
 
+def set_exact_balance(listener: Any, wanted: bool) -> None:
+    """Let the workers have the same number of connections each, if the node's metadata asks for it
+    (INBOUND_LISTENER_EXACT_BALANCE, OUTBOUND_LISTENER_EXACT_BALANCE)."""
+    if wanted:
+        listener.connection_balance_config.exact_balance.SetInParent()
+
+
+def _reads_sni(chain: Chain) -> bool:
+    return bool(chain.match.server_names) or (
+        isinstance(chain, TcpChain) and chain.target.dns_cache is not None
+    )
+
+
 def _filter_chain(chain: Chain, spec: ListenerSpec, profile: OutboundProfile, mesh_config: MeshConfig) -> Any:
     message = listener_components_pb2.FilterChain()
     message.transport_socket_connect_timeout.CopyFrom(duration(_TRANSPORT_SOCKET_CONNECT_TIMEOUT))
@@ -108,9 +130,12 @@ def virtual_outbound_listener(
     mesh_config: MeshConfig,
     unknown: TcpTarget,
     black_hole: TcpTarget,
+    *,
+    dynamic_dns: bool = False,
 ) -> Any:
     """Return the listener that captured connections arrive at, and that hands them to the listener of the
-    address they were made to; those that no listener is for go to `unknown`."""
+    address they were made to; those that no listener is for go to `unknown`. With `dynamic_dns` (the policy
+    ALLOW_ANY_DYNAMIC_DNS) HTTP among them goes to whatever host its requests name."""
     port = mesh_config.proxy_listen_port
     listener = listener_pb2.Listener(
         name=VIRTUAL_OUTBOUND,
@@ -122,10 +147,34 @@ def virtual_outbound_listener(
     set_accept_limit(listener)
     if profile.interception_mode == "TPROXY":
         listener.transparent.value = True
-        listener.listener_filters.append(original_destination())
     loop = listener.filter_chains.add(name="virtualOutbound-blackhole")
     loop.filter_chain_match.destination_port.value = port
     loop.filters.extend(tcp_filters(black_hole, mesh_config))
-    rest = listener.filter_chains.add(name="virtualOutbound-catchall-tcp")
+    if dynamic_dns:
+        listener.listener_filters.append(http_inspector())
+        listener.filter_chains.append(_dynamic_dns_chain(profile, mesh_config))
+    rest = listener.filter_chains.add(name=_CATCH_ALL)
     rest.filters.extend(tcp_filters(unknown, mesh_config))
     return listener
+
+
+def _dynamic_dns_chain(profile: OutboundProfile, mesh_config: MeshConfig) -> Any:
+    """HTTP to unknown addresses. The transport protocol is in the match, which Istio leaves out: Envoy would
+    put a TLS inspector before it, and TLS whose ALPN is http/1.1 would be taken for plaintext HTTP."""
+    settings = HttpSettings(
+        Role.SIDECAR_OUTBOUND,
+        stat_prefix=f"outbound_{VIRTUAL_OUTBOUND}_allow_any_dynamic_dns;",
+        route_config=dynamic_dns_route_configuration(mesh_config),
+        http10=profile.http10,
+        idle_timeout=profile.idle_timeout,
+        dns_caches=(ALLOW_ANY_DNS_CACHE,),
+        ip_family=profile.ip_family,
+    )
+    match = ChainMatch(
+        application_protocols=tuple(plaintext_http_protocols(profile.http10)), transport_protocol="raw_buffer"
+    )
+    return listener_components_pb2.FilterChain(
+        name=f"{_CATCH_ALL}-http",
+        filter_chain_match=match.message(),
+        filters=[http_connection_manager(settings, mesh_config)],
+    )

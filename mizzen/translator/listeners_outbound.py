@@ -65,6 +65,7 @@ class OutboundListeners:
 
     specs: dict[tuple[str, int], ListenerSpec] = field(default_factory=dict)
     diagnostics: list[Diagnostic] = field(default_factory=list)
+    skipped: set[tuple[str, int]] = field(default_factory=set)
     routed_by: dict[str, int] = field(default_factory=dict)
 
     def route_config_names(self) -> tuple[str, ...]:
@@ -135,8 +136,6 @@ class OutboundListenerBuilder:
         assert egress.port is not None
         port = ServicePort(egress.port.name, egress.port.number, parse_protocol(egress.port.protocol))
         bind, bind_to_port = self._forced_bind(egress)
-        if self._skipped(bind, bind_to_port, port.number):
-            return
         for service in egress.services:
             self._place(service, port, bind, bind_to_port)
 
@@ -147,7 +146,7 @@ class OutboundListenerBuilder:
         bind, bind_to_port = self._forced_bind(egress)
         for service in egress.services:
             for port in service.ports:
-                if port.protocol is Protocol.UDP or self._skipped(bind, bind_to_port, port.number):
+                if port.protocol is Protocol.UDP:
                     continue
                 if self._needs_listener_for_each_endpoint(service, port, bind):
                     self._place_endpoints(service, port, bind_to_port)
@@ -161,17 +160,27 @@ class OutboundListenerBuilder:
             bind = "::1" if self._wildcard == "::" else "127.0.0.1"
         return bind, bound or bind.startswith("unix://")
 
-    def _skipped(self, bind: str, bind_to_port: bool, number: int) -> bool:
+    def _cannot_bind(self, service: Service, address: str, number: int, bind_to_port: bool) -> bool:
+        """Return whether the proxy cannot listen there; the reason is told once for each port."""
         profile = self._profile
-        own = {
+        own = (
             self._mesh_config.proxy_listen_port,
             self._mesh_config.proxy_inbound_listen_port,
             profile.envoy_status_port,
             profile.envoy_prometheus_port,
-        }
-        if bind in ("", self._wildcard) and number in own:
-            return True
-        return bind_to_port and profile.unprivileged_pod and 0 < number < 1024
+        )
+        if address == self._wildcard and number in own:
+            reason = "the proxy itself listens there; give the service another port"
+        elif bind_to_port and profile.unprivileged_pod and 0 < number < 1024:
+            reason = "an unprivileged proxy cannot bind it; listen on a port from 1024 on"
+        else:
+            return False
+        if (reason, number) not in self._result.skipped:
+            self._result.skipped.add((reason, number))
+            self._warn(
+                "MZ0104", f"port {number} of {service.hostname} gets no listener: {reason}", service.origins
+            )
+        return True
 
     def _needs_listener_for_each_endpoint(self, service: Service, port: ServicePort, bind: str) -> bool:
         return (
@@ -182,19 +191,27 @@ class OutboundListenerBuilder:
         )
 
     def _place_endpoints(self, service: Service, port: ServicePort, bind_to_port: bool) -> None:
-        pool = self._endpoints(service)
-        addresses = [e.address for e in pool.endpoints if _is_ip(e.address)]
-        if not addresses and not service.from_kubernetes and service.selector is None:
+        """Give each endpoint a listener of its own, so that nothing but its address has to tell it.
+
+        Istio leaves out the proxy's own address. Proxies that share these listeners have many addresses, and
+        a listener that binds no port and that no connection is handed to does no harm: it stays.
+        """
+        serving = [e for e in self._endpoints(service) if e.port_named(port.name) is not None]
+        addresses = [endpoint.address for endpoint in serving if _is_ip(endpoint.address)]
+        if not serving and not service.from_kubernetes and service.selector is None:
             self._place(service, port, "", bind_to_port)
         for address in dict.fromkeys(addresses):
             self._place(service, port, address, bind_to_port)
 
     def _place(self, service: Service, port: ServicePort, bind: str, bind_to_port: bool) -> None:
         if port.protocol.is_http:
-            self._add_http(service, port, bind or self._wildcard, bind_to_port)
+            address = bind or self._wildcard
+            if not self._cannot_bind(service, address, port.number, bind_to_port):
+                self._add_http(service, port, address, bind_to_port)
             return
         for address, cidr in self._addresses(service, bind):
-            self._add_l4(service, port, address, cidr, bind_to_port)
+            if not self._cannot_bind(service, address, port.number, bind_to_port):
+                self._add_l4(service, port, address, cidr, bind_to_port)
 
     def _addresses(self, service: Service, bind: str) -> Iterator[tuple[str, str]]:
         """Yield (bind address, CIDR that narrows the chain) for a service that is not HTTP."""
@@ -202,10 +219,14 @@ class OutboundListenerBuilder:
             yield bind, ""
             return
         for address in listen_addresses(service, self._profile):
-            if "/" in address:
-                yield self._wildcard, address
-            else:
+            if "/" not in address:
                 yield address, ""
+                continue
+            network = ipaddress.ip_network(address, strict=False)
+            if network.num_addresses == 1:
+                yield str(network.network_address), ""
+            else:
+                yield self._wildcard, address
 
     def _add_http(self, service: Service, port: ServicePort, bind: str, bind_to_port: bool) -> None:
         key = (bind, port.number)
@@ -213,11 +234,13 @@ class OutboundListenerBuilder:
         if current is not None and current.locked:
             return
         caches = self._caches(service)
+        name = str(port.number) if port.number else bind
         if current is not None and not current.protocol.is_tcp:
-            if caches:
+            if not any(isinstance(c, HttpChain) and c.route_config_name == name for c in current.chains):
+                self._conflict(service, port, current, "it serves an older service alone")
+            elif caches:
                 self._result.specs[key] = current.with_dns_caches(caches)
             return
-        name = str(port.number) if port.number else bind
         match, protocol = ChainMatch(), port.protocol
         if bind == self._wildcard and port.protocol is not Protocol.HTTP_PROXY:
             match, protocol = self._detected_http(), Protocol.UNSUPPORTED
@@ -238,12 +261,12 @@ class OutboundListenerBuilder:
     ) -> None:
         key = (bind, port.number)
         current = self._result.specs.get(key)
-        if current is not None and (current.locked or (port.protocol.is_auto and current.protocol.is_auto)):
+        if current is not None and current.locked:
             return
         chains: tuple[Chain, ...] = self._l4.chains(
             service, port, port.number, bind, cidr, self._egress.virtual_services_for(service.hostname)
         )
-        if port.protocol.is_auto:
+        if port.protocol.is_auto and (current is None or not current.protocol.is_auto):
             shared = bind == self._wildcard
             name = str(port.number) if shared else f"{service.hostname}:{port.number}"
             self._result.routed_by.setdefault(name, self._position)
@@ -273,22 +296,24 @@ class OutboundListenerBuilder:
             return
         merged, dropped = merged_chains(current.chains, chains)
         if dropped:
-            self._conflict(service, port, current, "an older service takes the same connections")
+            reason = "an older service takes the same connections"
+            by_host = port.protocol.is_auto and current.bind == self._wildcard
+            self._conflict(service, port, current, f"{reason}, HTTP apart" if by_host else reason)
         key = (current.bind, current.port)
         self._result.specs[key] = replace(current, chains=merged, protocol=protocol)
 
     def _conflict(self, service: Service, port: ServicePort, current: ListenerSpec, reason: str) -> None:
-        origin = service.origins[0] if service.origins else Origin("")
         others = ", ".join(str(origin) for origin in current.origins[:3])
-        self._result.diagnostics.append(
-            Diagnostic(
-                Severity.WARNING,
-                "MZ0101",
-                f"port {port.number} ({port.protocol}) of {service.hostname} is not reachable on listener "
-                f"{current.name}: {reason} (see {others}); give the service an address or another port",
-                origin,
-            )
+        self._warn(
+            "MZ0101",
+            f"port {port.number} ({port.protocol}) of {service.hostname} is not reachable on listener "
+            f"{current.name}: {reason} (see {others}); give the service an address or another port",
+            service.origins,
         )
+
+    def _warn(self, code: str, message: str, origins: tuple[Origin, ...]) -> None:
+        origin = origins[0] if origins else Origin("")
+        self._result.diagnostics.append(Diagnostic(Severity.WARNING, code, message, origin))
 
     def _caches(self, service: Service) -> tuple[str, ...]:
         """Return the DNS caches that requests to `service` need; a port's listener has those of all."""

@@ -225,7 +225,10 @@ class OutboundResources:
         made = [self._listener(spec, unknown) for spec in self._listeners.specs.values()]
         if self.profile.interception_mode != "NONE":
             black_hole = plain_target(BLACK_HOLE_CLUSTER)
-            message = virtual_outbound_listener(self.profile, mesh_config, unknown, black_hole)
+            dynamic_dns = self._scope.outbound_traffic_policy == "ALLOW_ANY_DYNAMIC_DNS"
+            message = virtual_outbound_listener(
+                self.profile, mesh_config, unknown, black_hole, dynamic_dns=dynamic_dns
+            )
             made.append(Resource.of(message, name=VIRTUAL_OUTBOUND))
         names = {resource.name for resource in made}
         self.listeners = _updated(
