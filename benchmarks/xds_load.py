@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -122,8 +122,8 @@ class _Caller:
 
 
 @contextlib.asynccontextmanager
-async def _upstreams(each: int) -> AsyncIterator[dict[str, tuple[int, ...]]]:
-    """So many servers for each host, all of which answer with its name."""
+async def upstreams(*hosts: str, each: int = 1) -> AsyncIterator[dict[str, tuple[int, ...]]]:
+    """So many servers for each host, all of which answer with its name; gives their ports."""
     servers: list[asyncio.Server] = []
 
     async def start(host: str) -> int:
@@ -140,13 +140,14 @@ async def _upstreams(each: int) -> AsyncIterator[dict[str, tuple[int, ...]]]:
         return int(servers[-1].sockets[0].getsockname()[1])
 
     try:
-        yield {host: tuple([await start(host) for _ in range(each)]) for host in HOSTS}
+        yield {host: tuple([await start(host) for _ in range(each)]) for host in hosts}
     finally:
         for server in servers:
             server.close()
 
 
-def _free_ports(count: int) -> tuple[int, ...]:
+def free_ports(count: int) -> tuple[int, ...]:
+    """Ports of loopback that nobody uses."""
     with contextlib.ExitStack() as stack:
         probes = [stack.enter_context(socket.socket()) for _ in range(count)]
         for probe in probes:
@@ -164,8 +165,11 @@ async def measure(
     interval: float = 0.1,
     seed: int = 0,
     binary: Path | None = None,
+    until_failure: bool = False,
 ) -> Outcome:
     """Change the configuration each `interval` seconds under `rate` requests a second; count what fails.
+
+    With `until_failure` it ends with the first one.
 
     Raises:
         TimeoutError: Envoy did not come up.
@@ -180,16 +184,23 @@ async def measure(
 
     policy = policy if policy is not None else xds.MakeBeforeBreak(grace=timedelta(seconds=0.5))
     server = xds.Server(lambda node: "all", policy=policy, on_event=on_event)
-    ports = _free_ports(2)
-    async with _upstreams(3) as upstreams:
-        world = Restless(ports, upstreams, variant.source, seed)
+    ports = free_ports(2)
+    async with upstreams(*HOSTS, each=3) as servers:
+        world = Restless(ports, servers, variant.source, seed)
         server.set_snapshot("all", xds.Snapshot.of(world.resources()))
         xds_port = await server.start("127.0.0.1:0")
         try:
             with tempfile.TemporaryDirectory() as directory:
                 async with running_envoy(variant, xds_port, Path(directory), binary=binary):
                     await _settled(server)
-                    await _load(server, world, outcome, ports, seconds, rate, connections, interval)
+                    end = asyncio.get_running_loop().time() + seconds
+
+                    def over() -> bool:
+                        done = until_failure and bool(outcome.failures)
+                        return done or asyncio.get_running_loop().time() >= end
+
+                    callers = [_Caller(ports, outcome, number) for number in range(connections)]
+                    await _load(server, world, outcome, callers, connections / rate, interval, over)
         finally:
             await server.stop(0)
     outcome.kinds = world.counts
@@ -200,19 +211,16 @@ async def _load(
     server: xds.Server,
     world: Restless,
     outcome: Outcome,
-    ports: tuple[int, ...],
-    seconds: float,
-    rate: float,
-    connections: int,
+    callers: list[_Caller],
+    pause: float,
     interval: float,
+    over: Callable[[], bool],
 ) -> None:
-    loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
-        for number in range(connections):
-            tasks.create_task(_Caller(ports, outcome, number).run(connections / rate, stop))
-        end = loop.time() + seconds
-        while loop.time() < end:
+        for caller in callers:
+            tasks.create_task(caller.run(pause, stop))
+        while not over():
             world.change()
             server.set_snapshot("all", xds.Snapshot.of(world.resources()))
             outcome.changes += 1

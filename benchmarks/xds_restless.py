@@ -183,8 +183,12 @@ class Restless:
 
     def _listener(self, port: int) -> xds.Resource:
         rds = {"route_config_name": self._route_name(port), "config_source": self.source}
+        # So that a failed request tells why: "NC cluster_not_found".
+        reason = {"inline_string": "%RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS%"}
+        reply = {"body_format": {"text_format_source": reason}}
         manager = ParseDict(
-            {"stat_prefix": f"port-{port}", "rds": rds}, http_connection_manager_pb2.HttpConnectionManager()
+            {"stat_prefix": f"port-{port}", "rds": rds, "local_reply_config": reply},
+            http_connection_manager_pb2.HttpConnectionManager(),
         )
         if self._http_filter:
             header = {"append": {"header": {"key": "x-filtered", "value": "yes"}}}
