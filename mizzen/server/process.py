@@ -31,6 +31,7 @@ from mizzen.server.metrics import Metrics
 from mizzen.server.missing import missing
 from mizzen.server.options import ADMIN_ADDRESS, ServeOptions, TlsFiles
 from mizzen.server.proxy_events import ProxyEvents
+from mizzen.server.tls_files import TlsFileError, server_credentials
 from mizzen.sources.files import FileSource
 from mizzen.sources.watching import watch_files
 from mizzen.translator.translate_result import TYPE_URLS, Resources
@@ -309,16 +310,7 @@ def _readable(snapshot: xds.Snapshot) -> Mapping[str, Any]:
 
 
 def _credentials(files: TlsFiles) -> Any:
-    """Read the PEM files of the TLS address; raise StartError naming the one that cannot be used."""
-    contents = []
-    for path in (files.key, files.certificate, files.client_ca):
-        try:
-            contents.append(path.read_bytes() if path is not None else None)
-        except OSError as error:
-            raise StartError(f"{path}: cannot be read ({error.strerror})") from error
-    key, certificate, client_ca = contents
-    return grpc.ssl_server_credentials(
-        [(key, certificate)],
-        root_certificates=client_ca,
-        require_client_auth=client_ca is not None,
-    )
+    try:
+        return server_credentials(files)
+    except TlsFileError as error:
+        raise StartError(str(error)) from error
