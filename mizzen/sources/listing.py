@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,7 +71,8 @@ def list_files(roots: Iterable[str]) -> Listing:
     """Walk the paths `roots`: a file stands for itself, a folder for its files by SUFFIXES, at any depth.
 
     Entries whose name begins with a dot or `#` (hidden files, Kubernetes' `..data`, editors' copies) are left
-    out. Symbolic links are followed; a link to a folder above itself is not followed again.
+    out. Symbolic links are followed, but a link to a folder that is read anyway is not: links among a few
+    folders make more paths than there is time.
     """
     listing = Listing()
     for root in roots:
@@ -81,7 +83,7 @@ def list_files(roots: Iterable[str]) -> Listing:
             continue
         if stat.S_ISDIR(status.st_mode):
             before = len(listing.files) + len(listing.problems)
-            _walk(root, status, (), listing)
+            _walk(root, status, listing)
             if len(listing.files) + len(listing.problems) == before:
                 listing.problems[root] = _empty(root)
         else:
@@ -91,45 +93,54 @@ def list_files(roots: Iterable[str]) -> Listing:
     return listing
 
 
-def _walk(folder: str, status: os.stat_result, above: tuple[tuple[int, int], ...], listing: Listing) -> None:
-    identity = (status.st_dev, status.st_ino)
-    if identity in above or folder in listing.folders:
-        return
-    listing.folders[folder] = identity
-    try:
-        with os.scandir(folder) as scan:
-            entries = sorted(scan, key=lambda entry: entry.name)
-    except OSError as error:
-        listing.problems[folder] = _unreadable(folder, error)
-        return
-    for entry in entries:
-        if entry.name.startswith((".", "#")):
+def _walk(root: str, status: os.stat_result, listing: Listing) -> None:
+    """Read a folder and those in it, each once: first by its own path, then by links from elsewhere."""
+    walked: set[tuple[int, int]] = set()
+    folders, linked = deque([(root, status)]), deque[tuple[str, os.stat_result]]()
+    while folders or linked:
+        folder, status = (folders or linked).popleft()
+        identity = (status.st_dev, status.st_ino)
+        if identity in walked or folder in listing.folders:
             continue
-        _enter(entry, (*above, identity), listing)
+        walked.add(identity)
+        listing.folders[folder] = identity
+        try:
+            with os.scandir(folder) as scan:
+                entries = sorted(scan, key=lambda entry: entry.name)
+        except OSError as error:
+            listing.problems[folder] = _unreadable(folder, error)
+            continue
+        for entry in entries:
+            if entry.name.startswith((".", "#")):
+                continue
+            inner = _enter(entry, listing)
+            if inner is not None:
+                (linked if entry.is_symlink() else folders).append((entry.path, inner))
 
 
-def _enter(entry: os.DirEntry[str], above: tuple[tuple[int, int], ...], listing: Listing) -> None:
+def _enter(entry: os.DirEntry[str], listing: Listing) -> os.stat_result | None:
+    """List an entry of a folder; return its status if it is a folder itself."""
     wanted = entry.name.endswith(SUFFIXES)
     try:
         if not wanted and not entry.is_dir():
-            return
+            return None
         status = entry.stat()
     except FileNotFoundError:
         if wanted and entry.is_symlink():
             listing.problems[entry.path] = unreadable_file(
                 entry.path, "is a symbolic link to nothing; correct or remove it"
             )
-        return
+        return None
     except OSError as error:
         if wanted:
             listing.problems[entry.path] = _unreadable(entry.path, error)
-        return
+        return None
     if stat.S_ISDIR(status.st_mode):
-        _walk(entry.path, status, above, listing)
-    else:
-        _add(entry.path, status, listing)
-        if entry.is_symlink():
-            listing.targets.add(os.path.realpath(entry.path))
+        return status
+    _add(entry.path, status, listing)
+    if entry.is_symlink():
+        listing.targets.add(os.path.realpath(entry.path))
+    return None
 
 
 def _add(path: str, status: os.stat_result, listing: Listing) -> None:
