@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
 
+from mizzen.config.proxy_config import ProxyConfig
 from mizzen.mesh.proxy import InterceptionMode, Proxy, ProxyType
 from mizzen.mesh.service import Locality
 
@@ -48,6 +49,7 @@ class OutboundProfile:
     outbound_listener_exact_balance: bool = False
     credential: bool = False
     file_credential: bool = False
+    proxy_config: ProxyConfig | None = None
 
     @property
     def is_router(self) -> bool:
@@ -92,6 +94,7 @@ def outbound_profile(
         outbound_listener_exact_balance=metadata.outbound_listener_exact_balance,
         credential=metadata.credential,
         file_credential=metadata.file_credential,
+        proxy_config=metadata.proxy_config,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -10,8 +11,10 @@ from typing import Any, Literal, Protocol
 
 from google.protobuf import json_format
 from google.protobuf.message import Message
+from pydantic import ValidationError
 
 from mizzen.config.models.types import parse_duration
+from mizzen.config.proxy_config import ProxyConfig
 from mizzen.mesh.service import Locality
 
 ProxyType = Literal["sidecar", "router"]
@@ -34,7 +37,8 @@ class NodeMessage(Protocol):
 class NodeMetadata:
     """The keys of the node's metadata that change what a proxy is sent (Istio's model.NodeMetadata).
 
-    The numbers are ports; None: not given. `istio_version` is empty if it is not given.
+    The numbers are ports; None: not given. `istio_version` is empty if it is not given. `proxy_config` stands
+    in place of MeshConfig.defaultConfig for this proxy.
     """
 
     http_proxy_port: int | None = None
@@ -63,6 +67,7 @@ class NodeMetadata:
     credential: bool = False
     file_credential: bool = False
     generator: str = ""
+    proxy_config: ProxyConfig | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -277,7 +282,25 @@ def _metadata(metadata: Mapping[str, Any], node_id: str) -> NodeMetadata:
         credential=_flag(metadata, "credential"),
         file_credential=_flag(metadata, "file-credential"),
         generator=_text(metadata, "GENERATOR"),
+        proxy_config=_proxy_config(metadata, node_id),
     )
+
+
+def _proxy_config(metadata: Mapping[str, Any], node_id: str) -> ProxyConfig | None:
+    """Read PROXY_CONFIG, an object or its JSON text; fields that change nothing that is sent are ignored."""
+    given = metadata.get("PROXY_CONFIG")
+    if not given:
+        return None
+    try:
+        return ProxyConfig.model_validate(json.loads(given) if isinstance(given, str) else given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(step) for step in first["loc"])
+        raise NodeError(f'node "{node_id}": metadata PROXY_CONFIG: {where}: {first["msg"]}') from None
+    except ValueError:
+        raise NodeError(
+            f'node "{node_id}": metadata PROXY_CONFIG is no JSON; write an object of ProxyConfig'
+        ) from None
 
 
 def _envoy_version(fields: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ mesh/gateways.py.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -15,11 +15,12 @@ from envoy.config.core.v3 import base_pb2
 from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
 
 from mizzen.config.diagnostics import Diagnostic, Origin, Severity
+from mizzen.config.mesh_config import MeshConfig
 from mizzen.config.models import L4MatchAttributes, TLSMatchAttributes
 from mizzen.mesh.gateways import GatewayListener, GatewayServer, MergedGateway
 from mizzen.mesh.hosts import is_subset_of, matches
 from mizzen.mesh.proxy import Proxy
-from mizzen.mesh.service import Service
+from mizzen.mesh.service import Protocol, Service
 from mizzen.mesh.sidecar_scope import SidecarScope
 from mizzen.mesh.snapshot import Mesh
 from mizzen.mesh.virtual_services import VirtualServiceRule
@@ -30,11 +31,12 @@ from mizzen.translator.destinations import destinations
 from mizzen.translator.downstream_tls import gateway_transport_socket
 from mizzen.translator.filter_chains import ChainMatch
 from mizzen.translator.http_connection_manager import HttpSettings, Role, http_connection_manager
-from mizzen.translator.l4_routes import routed_target
-from mizzen.translator.listener_filters import tls_inspector
+from mizzen.translator.l4_routes import policy_target, routed_target, stat_name
+from mizzen.translator.listener_filters import proxy_protocol, tls_inspector
 from mizzen.translator.listener_messages import address, set_accept_limit
 from mizzen.translator.listeners_outbound import wildcard_address
-from mizzen.translator.tcp_proxy import TcpTarget, plain_target, tcp_filters
+from mizzen.translator.proxy_settings import apply_buffer_limit, connection_settings
+from mizzen.translator.tcp_proxy import TcpTarget, tcp_filters
 from mizzen.xds.resource import Resource
 
 _TRANSPORT_SOCKET_CONNECT_TIMEOUT = timedelta(seconds=15)
@@ -55,16 +57,21 @@ class _L4Chain:
     target: TcpTarget
     match: ChainMatch
     origin: Origin
+    protocol: Protocol
 
 
 class GatewayListenerBuilder:
-    """Builds the listeners of one gateway proxy."""
+    """Builds the listeners of one gateway proxy; `mesh_config` is the mesh's with the proxy's ProxyConfig."""
 
-    def __init__(self, merged: MergedGateway, mesh: Mesh, proxy: Proxy, scope: SidecarScope) -> None:
+    def __init__(
+        self, merged: MergedGateway, mesh: Mesh, proxy: Proxy, scope: SidecarScope, mesh_config: MeshConfig
+    ) -> None:
         self._merged = merged
         self._mesh = mesh
         self._proxy = proxy
         self._scope = scope
+        self._mesh_config = mesh_config
+        self._proxy_config = mesh_config.default_config
         self._result = GatewayListeners()
         self._diagnostics: list[Diagnostic] = []
 
@@ -72,6 +79,9 @@ class GatewayListenerBuilder:
         """Return what the gateway listens on. A listener that nothing would be served on is not made."""
         made = []
         for listener in self._merged.listeners:
+            if self._proxy.metadata.unprivileged_pod and listener.port < 1024:
+                self._privileged(listener)
+                continue
             message = self._listener(listener)
             if message is not None:
                 origins = tuple(dict.fromkeys(server.origin for server in listener.servers))
@@ -90,57 +100,91 @@ class GatewayListenerBuilder:
             name=name,
             address=address(bind, listener.port),
             traffic_direction=base_pb2.OUTBOUND,
-            access_log=listener_access_logs(self._mesh.mesh_config),
+            access_log=listener_access_logs(self._mesh_config),
             filter_chains=chains,
         )
-        message.listener_filters_timeout.seconds = 0
         set_accept_limit(message)
+        apply_buffer_limit(message, connection_settings(self._proxy_config, gateway=True))
+        topology = self._proxy_config.gateway_topology
+        if topology is not None and topology.proxy_protocol is not None:
+            message.listener_filters.append(proxy_protocol())
         if any(
             chain.filter_chain_match.server_names or chain.HasField("transport_socket") for chain in chains
         ):
             message.listener_filters.append(tls_inspector())
         return message
 
+    def _privileged(self, listener: GatewayListener) -> None:
+        server = listener.servers[0]
+        self._warn(
+            "MZ0104",
+            f"port {listener.port} of gateway {server.gateway_name} gets no listener: an unprivileged proxy "
+            "cannot bind it; listen on a port from 1024 on",
+            server.origin,
+        )
+
     def _chains(self, listener: GatewayListener, name: str) -> Iterator[Any]:
-        plain_http = tuple(s for s in listener.servers if s.is_http and not s.terminates_tls)
+        # An HTTP server with a tls block just redirects: it is not served with TLS, whatever the mode.
+        plain_http = tuple(server for server in listener.servers if server.protocol.is_http)
         if plain_http:
             route_name = plain_http[0].route_name
             self._result.route_configurations[route_name] = plain_http
-            yield self._http_chain(f"outbound_{name};", route_name)
+            yield self._http_chain(f"outbound_{name};", route_name, plain_http[0].protocol)
         taken: set[str] = set()
         for server in listener.servers:
+            if server.protocol.is_http:
+                continue
             if server.is_passthrough:
                 by_sni = self._auto_passthrough if _mode(server) == "AUTO_PASSTHROUGH" else self._passthrough
                 yield from self._l4_chains(by_sni(server, taken))
-            elif not server.is_http:
-                yield from self._terminated_tcp(server, listener)
-            elif server.terminates_tls:
-                yield self._https_chain(server, name)
+                continue
+            names = self._untaken(server.sni_hosts, taken, server.origin, server)
+            if server.server.tls is not None and not names:
+                continue
+            if server.is_http:
+                yield self._https_chain(server, name, names)
+            else:
+                yield from self._terminated_tcp(server, names)
 
-    def _http_chain(self, stat_prefix: str, route_name: str) -> Any:
+    def _untaken(
+        self, names: Iterable[str], taken: set[str], origin: Origin, server: GatewayServer
+    ) -> tuple[str, ...]:
+        """Return those of `names` that no earlier chain of the listener has, and take them: Envoy refuses a
+        listener with one name in two chains."""
+        free = []
+        for name in names:
+            if name in taken:
+                self._already_taken(name, origin, server)
+            else:
+                free.append(name)
+        taken.update(free)
+        return tuple(free)
+
+    def _http_chain(self, stat_prefix: str, route_name: str, protocol: Protocol) -> Any:
         settings = HttpSettings(
             Role.GATEWAY,
             stat_prefix=stat_prefix,
             route_config_name=route_name,
+            protocol=protocol,
             http10=self._proxy.metadata.http10,
             idle_timeout=self._proxy.metadata.idle_timeout,
         )
         chain = _chain()
-        chain.filters.append(http_connection_manager(settings, self._mesh.mesh_config))
+        chain.filters.append(http_connection_manager(settings, self._mesh_config))
         return chain
 
-    def _https_chain(self, server: GatewayServer, name: str) -> Any:
+    def _https_chain(self, server: GatewayServer, name: str, sni_hosts: tuple[str, ...]) -> Any:
         self._result.route_configurations[server.route_name] = (server,)
         stat_prefix = server.server.name or f"outbound_{name};"
-        chain = self._http_chain(stat_prefix, server.route_name)
-        match = ChainMatch(server_names=server.sni_hosts)
+        chain = self._http_chain(stat_prefix, server.route_name, server.protocol)
+        match = ChainMatch(server_names=sni_hosts)
         if not match.is_match_all:
             chain.filter_chain_match.CopyFrom(match.message())
         self._secure(chain, server, is_http=True)
         return chain
 
     def _secure(self, chain: Any, server: GatewayServer, *, is_http: bool) -> None:
-        socket = gateway_transport_socket(server.server, self._mesh.mesh_config, is_http=is_http)
+        socket = gateway_transport_socket(server.server, self._mesh_config, is_http=is_http)
         if socket is not None:
             chain.transport_socket.CopyFrom(socket)
 
@@ -149,80 +193,90 @@ class GatewayListenerBuilder:
             chain = _chain()
             if not each.match.is_match_all:
                 chain.filter_chain_match.CopyFrom(each.match.message())
-            chain.filters.extend(tcp_filters(each.target, self._mesh.mesh_config))
+            chain.filters.extend(tcp_filters(each.target, self._mesh_config, each.protocol))
             yield chain
 
-    def _terminated_tcp(self, server: GatewayServer, listener: GatewayListener) -> Iterator[Any]:
+    def _terminated_tcp(self, server: GatewayServer, sni_hosts: tuple[str, ...]) -> Iterator[Any]:
         """A TCP server, with or without TLS: the first TCP rule that is for it says where everything goes."""
         for rule in self._rules(server):
-            if not any(matches(host, name) for host in rule.hosts for _, name in server.hosts):
-                continue
             for tcp_rule in rule.tcp:
                 if not _applies(tcp_rule.route.match, server):
                     continue
-                target = self._target(tcp_rule.route.route, rule, listener.port)
-                names = server.sni_hosts if server.server.tls is not None else ()
-                chain = next(iter(self._l4_chains([_L4Chain(target, ChainMatch(names), tcp_rule.origin)])))
+                target = self._target(tcp_rule.route.route, rule, _number(server))
+                made = _L4Chain(target, ChainMatch(sni_hosts), tcp_rule.origin, server.protocol)
+                chain = next(iter(self._l4_chains([made])))
                 if server.server.tls is not None:
                     self._secure(chain, server, is_http=False)
                 yield chain
                 return
 
     def _passthrough(self, server: GatewayServer, taken: set[str]) -> Iterator[_L4Chain]:
-        """TLS that is not terminated: one chain for each match of a TLS rule, by SNI."""
+        """TLS that is not terminated: one chain for each match of a TLS rule, by SNI alone."""
         for rule in self._rules(server):
-            if not any(is_subset_of(host, name) for host in rule.hosts for _, name in server.hosts):
-                continue
             for tls_rule in rule.tls:
                 for match in tls_rule.route.match:
                     if not _applies((match,), server):
                         continue
-                    names = tuple(name for name in match.sni_hosts if name not in taken)
-                    for name in set(match.sni_hosts) & taken:
-                        self._already_taken(name, tls_rule.origin, server)
+                    names = self._untaken(dict.fromkeys(match.sni_hosts), taken, tls_rule.origin, server)
                     if not names:
                         continue
-                    taken.update(names)
-                    number = _number(server)
-                    target = self._target(tls_rule.route.route, rule, number)
-                    chain_match = ChainMatch(names, tuple(match.destination_subnets))
-                    yield _L4Chain(target, chain_match, tls_rule.origin)
+                    target = self._target(tls_rule.route.route, rule, _number(server))
+                    yield _L4Chain(target, ChainMatch(names), tls_rule.origin, server.protocol)
 
     def _already_taken(self, name: str, origin: Origin, server: GatewayServer) -> None:
-        number = _number(server)
-        self._diagnostics.append(
-            Diagnostic(
-                Severity.WARNING,
-                "MZ0103",
-                f"sniHosts {name} is routed already on port {number} of gateway {server.gateway_name}: the "
-                "older rule stays in force; remove one of the two",
-                origin,
-            )
+        self._warn(
+            "MZ0103",
+            f"host {name} is served already on port {_number(server)} of gateway {server.gateway_name}: what "
+            "is older stays in force; remove one of the two",
+            origin,
         )
+
+    def _warn(self, code: str, message: str, origin: Origin) -> None:
+        self._diagnostics.append(Diagnostic(Severity.WARNING, code, message, origin))
 
     def _auto_passthrough(self, server: GatewayServer, taken: set[str]) -> Iterator[_L4Chain]:
         """Mesh traffic from another network: the SNI itself names the cluster."""
         for service in passed_through(self._scope.services, auto_passthrough_hosts((server,))):
             rule = self._scope.destination_rule(service)
-            for target in destinations(
-                service, rule, self._scope.profile, self._mesh.mesh_config, sni_dnat=True
-            ):
+            for target in destinations(service, rule, self._scope.profile, self._mesh_config, sni_dnat=True):
                 name = sni_dnat_cluster_name(target.port.number, target.subset_name, service.hostname)
                 if name in taken:
                     continue
                 taken.add(name)
                 match = ChainMatch((name,), application_protocols=_MESH_PROTOCOLS)
-                yield _L4Chain(plain_target(name), match, server.origin)
+                passed_on = policy_target(
+                    ((name, 1),),
+                    stat_name(
+                        name,
+                        self._mesh_config,
+                        service.hostname,
+                        service,
+                        target.port.number,
+                        target.subset_name,
+                    ),
+                    self._scope,
+                    service,
+                    target.port.number,
+                    target.subset_name,
+                    self._mesh_config,
+                    self._proxy.metadata.idle_timeout,
+                )
+                # Of a tunnel the gateway at the other end knows.
+                yield _L4Chain(replace(passed_on, tunnel=None), match, server.origin, target.port.protocol)
 
     def _target(self, routes: Any, rule: VirtualServiceRule, port: int) -> TcpTarget:
         return routed_target(
-            routes, rule, self._scope, port, self._mesh.mesh_config, self._proxy.metadata.idle_timeout
+            routes, rule, self._scope, port, self._mesh_config, self._proxy.metadata.idle_timeout
         )
 
-    def _rules(self, server: GatewayServer) -> tuple[VirtualServiceRule, ...]:
-        rules = self._mesh.virtual_services_for_gateway(server.gateway_name, self._proxy.namespace)
-        allowed = {namespace for namespace, _ in server.hosts}
-        return tuple(rule for rule in rules if "" in allowed or rule.config.namespace in allowed)
+    def _rules(self, server: GatewayServer) -> Iterator[VirtualServiceRule]:
+        """Yield the virtual services of the gateway that are for the server: a host of the rule overlaps one
+        of the server's that allows the rule's namespace."""
+        for rule in self._mesh.virtual_services_for_gateway(server.gateway_name, self._proxy.namespace):
+            namespace = rule.config.namespace
+            allowed = [host for place, host in server.hosts if place in ("", namespace)]
+            if any(matches(host, name) for host in rule.hosts for name in allowed):
+                yield rule
 
 
 def _applies(found: Iterable[L4MatchAttributes | TLSMatchAttributes], server: GatewayServer) -> bool:

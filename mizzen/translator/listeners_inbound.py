@@ -27,6 +27,8 @@ from mizzen.translator.access_logs import listener_access_logs
 from mizzen.translator.cluster_names import (
     BLACK_HOLE_CLUSTER,
     INBOUND_PASSTHROUGH_CLUSTER,
+    STAT_NAME_DELIMITER,
+    alt_stat_name,
     inbound_cluster_name,
 )
 from mizzen.translator.config_sources import duration
@@ -37,7 +39,7 @@ from mizzen.translator.http_connection_manager import (
     http_connection_manager,
     plaintext_http_protocols,
 )
-from mizzen.translator.listener_messages import address, set_accept_limit
+from mizzen.translator.listener_messages import address, set_accept_limit, set_exact_balance
 from mizzen.translator.listeners_outbound import parse_protocol
 from mizzen.translator.routes_inbound import inbound_route_configuration
 from mizzen.translator.tcp_proxy import plain_target, tcp_filters
@@ -69,6 +71,7 @@ def inbound_ports(
     proxy: Proxy,
     instances: Sequence[ServiceInstance],
     sidecar: Config[Sidecar] | None,
+    mesh_config: MeshConfig,
 ) -> tuple[tuple[InboundPort, ...], tuple[Diagnostic, ...]]:
     """Return the ports that the workload of `proxy` is served on, by number, and what could not be.
 
@@ -76,63 +79,81 @@ def inbound_ports(
     the workload belongs to is one; the oldest service decides the protocol of a port that several share.
     Without capture nothing is served but what a Sidecar binds.
     """
+    metadata = proxy.metadata
+    own = {metadata.envoy_status_port, metadata.envoy_prometheus_port}
     if sidecar is not None and sidecar.spec.ingress:
-        return tuple(_ingress_ports(proxy, instances, sidecar)), ()
-    if proxy.interception_mode == "NONE":
+        wanted = tuple(_ingress_ports(proxy, instances, sidecar))
+    elif proxy.interception_mode == "NONE":
         return (), ()
-    wildcard = wildcard_bind(proxy)
+    else:
+        wanted = tuple(_service_ports(proxy, instances))
+        own |= {mesh_config.proxy_listen_port, mesh_config.proxy_inbound_listen_port}
     ports: dict[int, InboundPort] = {}
     diagnostics = []
-    for instance in instances:
-        port = instance.port
-        if port.protocol is Protocol.UDP:
-            continue
-        earlier = ports.get(instance.target_port)
-        if earlier is not None:
-            if earlier.protocol is not port.protocol:
-                diagnostics.append(_protocol_conflict(instance, earlier))
-            continue
-        ports[instance.target_port] = InboundPort(
-            wildcard,
-            instance.target_port,
-            port.protocol,
-            service=instance.service,
-            service_port=port,
-            origins=instance.service.origins,
-        )
+    for port in wanted:
+        earlier = ports.get(port.number)
+        if port.bind == wildcard_bind(proxy) and port.number in own:
+            diagnostics.append(_not_served(port, "the proxy itself listens there; choose another port"))
+        elif port.bind_to_port and metadata.unprivileged_pod and port.number < 1024:
+            reason = "an unprivileged proxy cannot bind it; choose a port from 1024 on"
+            diagnostics.append(_not_served(port, reason))
+        elif earlier is None:
+            ports[port.number] = port
+        elif earlier.protocol is not port.protocol:
+            diagnostics.append(_protocol_conflict(port, earlier))
     return tuple(ports[number] for number in sorted(ports)), tuple(diagnostics)
+
+
+def _service_ports(proxy: Proxy, instances: Sequence[ServiceInstance]) -> Iterable[InboundPort]:
+    for instance in instances:
+        if instance.port.protocol is not Protocol.UDP:
+            yield InboundPort(
+                wildcard_bind(proxy),
+                instance.target_port,
+                instance.port.protocol,
+                service=instance.service,
+                service_port=instance.port,
+                origins=instance.service.origins,
+            )
 
 
 def _ingress_ports(
     proxy: Proxy, instances: Sequence[ServiceInstance], sidecar: Config[Sidecar]
 ) -> Iterable[InboundPort]:
+    services = {instance.target_port: instance.service for instance in reversed(instances)}
     for index, ingress in enumerate(sidecar.spec.ingress):
         if ingress.port is None:
             continue
-        number = ingress.port.number
-        bound = ingress.capture_mode == "NONE" or proxy.interception_mode == "NONE"
+        protocol = parse_protocol(ingress.port.protocol)
+        bound = ingress.capture_mode == "NONE"
+        if ingress.capture_mode == "DEFAULT":
+            bound = proxy.interception_mode == "NONE"
         default_bind = proxy.ip_addresses[0] if proxy.interception_mode == "NONE" else wildcard_bind(proxy)
-        instance = next((each for each in instances if each.target_port == number), None)
         yield InboundPort(
             ingress.bind or default_bind,
-            number,
-            parse_protocol(ingress.port.protocol),
+            ingress.port.number,
+            protocol,
             bind_to_port=bound,
-            service=instance.service if instance else None,
-            service_port=instance.port if instance else None,
+            service=services.get(ingress.port.number),
+            service_port=ServicePort(ingress.port.name, ingress.port.number, protocol),
             origins=(sidecar.origin_of("spec", "ingress", index),),
         )
 
 
-def _protocol_conflict(instance: ServiceInstance, earlier: InboundPort) -> Diagnostic:
-    origin = instance.service.origins[0] if instance.service.origins else Origin("")
-    owner = earlier.service.hostname if earlier.service else "a Sidecar"
+def _not_served(port: InboundPort, reason: str) -> Diagnostic:
+    origin = port.origins[0] if port.origins else Origin("")
+    message = f"port {port.number} of the workload is not served: {reason}"
+    return Diagnostic(Severity.WARNING, "MZ0104", message, origin)
+
+
+def _protocol_conflict(port: InboundPort, earlier: InboundPort) -> Diagnostic:
+    origin = port.origins[0] if port.origins else Origin("")
+    owner, newcomer = (each.service.hostname if each.service else "a Sidecar" for each in (earlier, port))
     return Diagnostic(
         Severity.WARNING,
         "MZ0102",
-        f"port {instance.target_port} of the workload is {earlier.protocol} for {owner} and "
-        f"{instance.port.protocol} for {instance.service.hostname}: the older one, {owner}, decides; "
-        "give both services the same protocol",
+        f"port {port.number} of the workload is {earlier.protocol} for {owner} and {port.protocol} for "
+        f"{newcomer}: the older one, {owner}, decides; give both services the same protocol",
         origin,
     )
 
@@ -158,7 +179,8 @@ def virtual_inbound_listener(proxy: Proxy, ports: Sequence[InboundPort], mesh_co
     if proxy.interception_mode == "TPROXY":
         listener.transparent.value = True
         listener.listener_filters.append(listener_filters.original_source())
-    known = [port.number for port in ports if not port.protocol.is_auto]
+    set_exact_balance(listener, proxy.metadata.inbound_listener_exact_balance)
+    known = [number, *(port.number for port in ports if not port.protocol.is_auto)]
     inspector = listener_filters.http_inspector()
     listener.listener_filters.append(
         listener_filters.disabled_on_ports(inspector, known, default_disabled=False)
@@ -183,6 +205,7 @@ def bound_inbound_listener(proxy: Proxy, port: InboundPort, mesh_config: MeshCon
         access_log=listener_access_logs(mesh_config),
     )
     set_accept_limit(listener)
+    set_exact_balance(listener, proxy.metadata.inbound_listener_exact_balance)
     if port.protocol.is_auto:
         listener.listener_filters.append(listener_filters.http_inspector())
     _set_timeout(listener, mesh_config)
@@ -242,7 +265,7 @@ def _port_chains(proxy: Proxy, port: InboundPort, mesh_config: MeshConfig) -> li
         tcp = listener_components_pb2.FilterChain(name=port.name)
         match = ChainMatch(transport_protocol=_RAW_BUFFER, destination_port=port.number)
         tcp.filter_chain_match.CopyFrom(match.message())
-        tcp.filters.extend(_tcp(proxy, cluster, port.protocol, mesh_config))
+        tcp.filters.extend(_tcp(proxy, cluster, port.protocol, mesh_config, _stat_name(port, mesh_config)))
         chains.append(tcp)
     return chains
 
@@ -255,5 +278,24 @@ def _http_match(proxy: Proxy, number: int | None) -> ChainMatch:
     )
 
 
-def _tcp(proxy: Proxy, cluster: str, protocol: Protocol, mesh_config: MeshConfig) -> Sequence[Any]:
-    return tcp_filters(plain_target(cluster, proxy.metadata.idle_timeout), mesh_config, protocol)
+def _stat_name(port: InboundPort, mesh_config: MeshConfig) -> str:
+    """Return what MeshConfig.inboundClusterStatName makes of the port's cluster, empty for its own name."""
+    pattern = mesh_config.inbound_cluster_stat_name
+    if not pattern or port.service_port is None:
+        return ""
+    name = alt_stat_name(
+        "",
+        pattern,
+        hostname=port.service.hostname if port.service is not None else "",
+        port=port.service_port.number,
+        port_name=port.service_port.name,
+        target_port=port.number,
+    )
+    return name.removesuffix(STAT_NAME_DELIMITER)
+
+
+def _tcp(
+    proxy: Proxy, cluster: str, protocol: Protocol, mesh_config: MeshConfig, stat_name: str = ""
+) -> Sequence[Any]:
+    target = plain_target(cluster, proxy.metadata.idle_timeout, stat_prefix=stat_name)
+    return tcp_filters(target, mesh_config, protocol)

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mizzen.config.diagnostics import Diagnostic
+from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.delta import MeshDelta
 from mizzen.mesh.destination_rules import MergedDestinationRule
 from mizzen.mesh.hosts import matches, resolve_short_name
@@ -27,6 +28,7 @@ from mizzen.translator.l4_routes import destination_port
 from mizzen.translator.listener_messages import VIRTUAL_OUTBOUND, outbound_listener, virtual_outbound_listener
 from mizzen.translator.listeners_outbound import ListenerSpec, OutboundListenerBuilder, OutboundListeners
 from mizzen.translator.memo import Memo
+from mizzen.translator.proxy_settings import mesh_config_of_proxy
 from mizzen.translator.routes_sidecar import sidecar_route_configuration
 from mizzen.translator.secret_references import secret_names
 from mizzen.translator.tcp_proxy import TcpTarget, plain_target
@@ -80,6 +82,11 @@ class OutboundResources:
     def scope(self) -> SidecarScope:
         """What the profile sees of the mesh."""
         return self._scope
+
+    @property
+    def mesh_config(self) -> MeshConfig:
+        """The mesh's configuration, with the ProxyConfig that the proxies of the profile bring."""
+        return mesh_config_of_proxy(self._mesh.mesh_config, self.profile.proxy_config, self._memo)
 
     def update(self, mesh: Mesh, delta: MeshDelta) -> None:
         """Bring everything to `mesh`; `delta` says what is different since the last call."""
@@ -219,7 +226,7 @@ class OutboundResources:
         return bool(touched.destination_rules)
 
     def _update_listeners(self) -> None:
-        mesh_config = self._mesh.mesh_config
+        mesh_config = self.mesh_config
         self._listeners = OutboundListenerBuilder(self._scope, mesh_config, self._mesh.endpoints).build()
         unknown = self._unknown_target()
         made = [self._listener(spec, unknown) for spec in self._listeners.specs.values()]
@@ -237,7 +244,7 @@ class OutboundResources:
 
     def _listener(self, spec: ListenerSpec, unknown: TcpTarget) -> Resource:
         def build() -> Resource:
-            message = outbound_listener(spec, self.profile, self._mesh.mesh_config, unknown)
+            message = outbound_listener(spec, self.profile, self.mesh_config, unknown)
             return Resource.of(message, origins=spec.origins)
 
         return self._memo.get(("outbound listener", spec, unknown, self.profile), build)
@@ -290,7 +297,7 @@ class OutboundResources:
         return ports
 
     def _update_routes(self, names: Iterable[str]) -> None:
-        mesh_config = self._mesh.mesh_config
+        mesh_config = self.mesh_config
         egress = self._scope.egress_listeners
         made = [
             sidecar_route_configuration(

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from mizzen.config.diagnostics import Diagnostic
+from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.gateways import MergedGateway
 from mizzen.mesh.proxy import Proxy
 from mizzen.mesh.sidecar_scope import SidecarScope
@@ -26,6 +27,7 @@ from mizzen.translator.listeners_inbound import (
     virtual_inbound_listener,
 )
 from mizzen.translator.memo import Memo
+from mizzen.translator.route_settings import ByIdentity
 from mizzen.translator.routes_gateway import gateway_route_configuration
 from mizzen.xds.resource import Resource
 
@@ -41,8 +43,11 @@ class OwnResources:
     diagnostics: tuple[Diagnostic, ...] = ()
 
 
-def sidecar_resources(mesh: Mesh, proxy: Proxy, scope: SidecarScope, memo: Memo) -> OwnResources:
-    """Return the inbound listeners and clusters of a sidecar."""
+def sidecar_resources(
+    mesh: Mesh, proxy: Proxy, scope: SidecarScope, mesh_config: MeshConfig, memo: Memo
+) -> OwnResources:
+    """Return the inbound listeners and clusters of a sidecar; `mesh_config` is the mesh's with the proxy's
+    own ProxyConfig."""
     instances = mesh.instances(proxy)
     rules = tuple(scope.destination_rule(instance.service, inbound=True) for instance in instances)
     key = (
@@ -50,21 +55,22 @@ def sidecar_resources(mesh: Mesh, proxy: Proxy, scope: SidecarScope, memo: Memo)
         tuple((instance.service, instance.port, instance.target_port) for instance in instances),
         rules,
         scope.sidecar,
+        ByIdentity(mesh_config),
         _inbound_traits(proxy, scope),
     )
 
     def build() -> OwnResources:
         rule_of = {i.service: rule for i, rule in zip(instances, rules, strict=True)}
-        clusters = inbound_clusters(proxy, instances, scope.sidecar, rule_of.get, mesh.mesh_config)
-        ports, diagnostics = inbound_ports(proxy, instances, scope.sidecar)
+        clusters = inbound_clusters(proxy, instances, scope.sidecar, rule_of.get, mesh_config)
+        ports, diagnostics = inbound_ports(proxy, instances, scope.sidecar, mesh_config)
         listeners = [
-            Resource.of(bound_inbound_listener(proxy, port, mesh.mesh_config), origins=port.origins)
+            Resource.of(bound_inbound_listener(proxy, port, mesh_config), origins=port.origins)
             for port in ports
             if port.bind_to_port
         ]
         if proxy.interception_mode != "NONE":
             captured = [port for port in ports if not port.bind_to_port]
-            message = virtual_inbound_listener(proxy, captured, mesh.mesh_config)
+            message = virtual_inbound_listener(proxy, captured, mesh_config)
             origins = tuple(dict.fromkeys(origin for port in captured for origin in port.origins))
             listeners.append(Resource.of(message, name=VIRTUAL_INBOUND, origins=origins))
         return OwnResources(clusters, listeners=tuple(listeners), diagnostics=diagnostics)
@@ -85,15 +91,21 @@ def _inbound_traits(proxy: Proxy, scope: SidecarScope) -> tuple[Any, ...]:
         proxy.interception_mode,
         metadata.http10,
         metadata.idle_timeout,
+        metadata.unprivileged_pod,
+        (metadata.envoy_status_port, metadata.envoy_prometheus_port),
+        metadata.inbound_listener_exact_balance,
     )
 
 
-def gateway_resources(mesh: Mesh, proxy: Proxy, scope: SidecarScope, memo: Memo) -> OwnResources:
-    """Return the listeners and routes of a gateway."""
+def gateway_resources(
+    mesh: Mesh, proxy: Proxy, scope: SidecarScope, mesh_config: MeshConfig, memo: Memo
+) -> OwnResources:
+    """Return the listeners and routes of a gateway; `mesh_config` is the mesh's with the proxy's own
+    ProxyConfig."""
     merged: MergedGateway = mesh.gateways_for(proxy)
-    made = GatewayListenerBuilder(merged, mesh, proxy, scope).build()
+    made = GatewayListenerBuilder(merged, mesh, proxy, scope, mesh_config).build()
     routes = tuple(
-        gateway_route_configuration(name, servers, mesh, scope, mesh.mesh_config, memo)
+        gateway_route_configuration(name, servers, mesh, scope, mesh_config, memo)
         for name, servers in made.route_configurations.items()
     )
     clusters, endpoints = _passed_through(mesh, merged, scope, memo)

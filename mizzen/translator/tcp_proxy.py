@@ -41,9 +41,9 @@ class TcpTarget:
     dns_cache: tuple[str, int, IPFamily] | None = None
 
 
-def plain_target(cluster: str, idle_timeout: timedelta | None = None) -> TcpTarget:
-    """Return the target that is one cluster, counted under the cluster's name."""
-    return TcpTarget(((cluster, 1),), stat_prefix=cluster, idle_timeout=idle_timeout)
+def plain_target(cluster: str, idle_timeout: timedelta | None = None, *, stat_prefix: str = "") -> TcpTarget:
+    """Return the target that is one cluster, counted under the cluster's name unless another is given."""
+    return TcpTarget(((cluster, 1),), stat_prefix=stat_prefix or cluster, idle_timeout=idle_timeout)
 
 
 def tcp_filters(

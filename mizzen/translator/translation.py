@@ -128,9 +128,9 @@ class Translation:
     def _translate(self, proxy: Proxy) -> tuple[Snapshot, tuple[Diagnostic, ...]]:
         outbound = self._outbound(self._mesh.outbound_profile(proxy))
         if proxy.type == "router":
-            own = gateway_resources(self._mesh, proxy, outbound.scope, self._memo)
+            own = gateway_resources(self._mesh, proxy, outbound.scope, outbound.mesh_config, self._memo)
         else:
-            own = sidecar_resources(self._mesh, proxy, outbound.scope, self._memo)
+            own = sidecar_resources(self._mesh, proxy, outbound.scope, outbound.mesh_config, self._memo)
         collections = self._collections(outbound, own)
         secrets, problems = proxy_secrets(self._mesh, proxy, outbound, own, self._memo)
         if secrets:
