@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 from collections import deque
 from collections.abc import Iterable
@@ -17,6 +18,10 @@ from mizzen.config.yaml_documents import unreadable_file
 
 SUFFIXES: Final = (".yaml", ".yml", ".json")
 """What files of a folder end in. A file that is named itself may end in anything."""
+
+
+_UNSPEAKABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""In a name: what no log, terminal or JSON can show as it is."""
 
 
 class Stamp(NamedTuple):
@@ -113,9 +118,19 @@ def _walk(root: str, status: os.stat_result, listing: Listing) -> None:
         for entry in entries:
             if entry.name.startswith((".", "#")):
                 continue
+            if _UNSPEAKABLE.search(entry.name):
+                _refuse_name(entry, listing)
+                continue
             inner = _enter(entry, listing)
             if inner is not None:
                 (linked if entry.is_symlink() else folders).append((entry.path, inner))
+
+
+def _refuse_name(entry: os.DirEntry[str], listing: Listing) -> None:
+    if entry.name.endswith(SUFFIXES):
+        shown = entry.path.encode("unicode_escape").decode()
+        message = "has a name with control characters or bytes that are not UTF-8; rename it"
+        listing.problems[shown] = unreadable_file(shown, message)
 
 
 def _enter(entry: os.DirEntry[str], listing: Listing) -> os.stat_result | None:
