@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -47,6 +48,7 @@ def check_mesh_config(
     _check_ports_and_times(settings, place)
     _check_traffic(settings, place)
     _check_tls(settings, place)
+    _check_access_log(settings, place / "accessLogFormat")
     return place.findings
 
 
@@ -130,3 +132,17 @@ def _check_tls(settings: MeshConfig, place: Place) -> None:
                 (place / "tlsDefaults" / "ecdhCurves" / index).warning(
                     f'"{curve}" is no known curve; known are {", ".join(_CURVES)}'
                 )
+
+
+def _check_access_log(settings: MeshConfig, place: Place) -> None:
+    if settings.access_log_encoding != "JSON" or not settings.access_log_format:
+        return
+    try:
+        fields = json.loads(settings.access_log_format)
+    except ValueError:
+        fields = None
+    if not isinstance(fields, dict):
+        place.warning(
+            "is no JSON object, and accessLogEncoding is JSON, so the default fields are logged; write "
+            '{"name": "%COMMAND%"}'
+        )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 from envoy.config.accesslog.v3 import accesslog_pb2
-from envoy.config.core.v3 import substitution_format_string_pb2
+from envoy.config.core.v3 import extension_pb2, substitution_format_string_pb2
 from envoy.extensions.access_loggers.file.v3 import file_pb2
+from envoy.extensions.formatter.req_without_query.v3 import req_without_query_pb2
 
 from mizzen.config.mesh_config import MeshConfig
-from mizzen.translator.typed_config import pack
+from mizzen.translator.typed_config import pack, typed
 
 _TEXT_FORMAT = (
     '[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" %RESPONSE_CODE% '
@@ -22,7 +24,10 @@ _TEXT_FORMAT = (
     "%REQUESTED_SERVER_NAME% %ROUTE_NAME%\n"
 )
 
-_JSON_FORMAT = {
+_WITHOUT_QUERY: Final = "%REQ_WITHOUT_QUERY"
+"""A command that Envoy knows only with an extension."""
+
+_JSON_FORMAT: Final = {
     "start_time": "%START_TIME%",
     "route_name": "%ROUTE_NAME%",
     "method": "%REQ(:METHOD)%",
@@ -56,13 +61,28 @@ def access_logs(mesh_config: MeshConfig) -> tuple[Any, ...]:
         return ()
     log_format = substitution_format_string_pb2.SubstitutionFormatString()
     if mesh_config.access_log_encoding == "JSON":
-        fields = json.loads(mesh_config.access_log_format) if mesh_config.access_log_format else _JSON_FORMAT
+        fields = _json_fields(mesh_config.access_log_format)
         log_format.json_format.update(fields)
+        text = json.dumps(fields)
     else:
         text = mesh_config.access_log_format or _TEXT_FORMAT
         log_format.text_format_source.inline_string = text if text.endswith("\n") else text + "\n"
+    if _WITHOUT_QUERY in text:
+        formatter = req_without_query_pb2.ReqWithoutQuery()
+        log_format.formatters.append(
+            typed(extension_pb2.TypedExtensionConfig, "envoy.formatter.req_without_query", formatter)
+        )
     file_log = file_pb2.FileAccessLog(path=mesh_config.access_log_file, log_format=log_format)
     return (accesslog_pb2.AccessLog(name="envoy.access_loggers.file", typed_config=pack(file_log)),)
+
+
+def _json_fields(text: str) -> Mapping[str, Any]:
+    """Return the fields of a JSON log; a format that is no JSON object counts for nothing, as in Istio."""
+    try:
+        fields = json.loads(text) if text else None
+    except ValueError:
+        fields = None
+    return fields if isinstance(fields, dict) and fields else _JSON_FORMAT
 
 
 def listener_access_logs(mesh_config: MeshConfig) -> tuple[Any, ...]:
