@@ -162,7 +162,8 @@ class LiveMesh:
         self.config = directory / "config"
         self.config.mkdir()
         self.delta = delta
-        self.network: LoopbackNetwork = pick_network(range(1, 40), (SERVICE_PORT, GATEWAY_PORT))
+        self.network: LoopbackNetwork = pick_network(range(1, 41), (SERVICE_PORT, GATEWAY_PORT))
+        self.gateway_address = self.network.address(40)
         self._numbers: Iterator[int] = iter(range(2, 40))
         self.grpc = f"127.0.0.1:{free_port()}"
         self.admin = f"127.0.0.1:{free_port()}"
@@ -220,15 +221,32 @@ class LiveMesh:
         return (self.directory / "control-plane.log").read_text(encoding="utf-8")
 
     def write(self, file: str, text: str | Mapping[str, Any] | list[Mapping[str, Any]]) -> Path:
-        """Put a file into the folder of YAML, whole at once, as a careful editor does."""
+        """Put a file into the folder of YAML, whole at once, as a careful editor does.
+
+        A server of a Gateway that does not say where it listens gets the address of this mesh's gateway, as
+        several meshes on one machine would meet on the wildcard address.
+        """
         if not isinstance(text, str):
             text = yaml.safe_dump_all(text if isinstance(text, list) else [text], sort_keys=False)
         text = textwrap.dedent(text)
+        if "kind: Gateway" in text:
+            text = self._with_gateway_address(text)
         path = self.config / file
         new = self.directory / f".{file}.new"
         new.write_text(text, encoding="utf-8")
         new.rename(path)
         return path
+
+    def _with_gateway_address(self, text: str) -> str:
+        documents = list(yaml.safe_load_all(text))
+        for document in documents:
+            for server in document["spec"].get("servers", ()) if document["kind"] == "Gateway" else ():
+                server.setdefault("bind", self.gateway_address)
+        return yaml.safe_dump_all(documents, sort_keys=False)
+
+    def write_in_place(self, file: str, text: str) -> None:
+        """Write over a file, as a careless editor does: it is empty for a moment."""
+        (self.config / file).write_text(text, encoding="utf-8")
 
     async def apply(self, file: str, text: str | Mapping[str, Any] | list[Mapping[str, Any]]) -> None:
         """Put a file into the folder and wait until every proxy has done what it says."""
@@ -371,8 +389,8 @@ class LiveMesh:
         return await self._envoy(name, node_id, metadata, address, port, locality)
 
     async def gateway(self, name: str = "ingress", *, port: int = GATEWAY_PORT, **labels: str) -> Caller:
-        """Start a gateway; its labels are `istio: ingressgateway` and those given."""
-        address = self.next_address()
+        """Start the gateway; its labels are `istio: ingressgateway` and those given."""
+        address = self.gateway_address
         node_id = f"router~{address}~{name}.default~default.svc.cluster.local"
         metadata = {"NAMESPACE": "default", "LABELS": {"istio": "ingressgateway", **labels}}
         return await self._envoy(name, node_id, metadata, address, port)

@@ -56,8 +56,8 @@ async def mesh() -> AsyncIterator[CapturedMesh]:
 
 
 async def test_a_call_to_a_service_goes_through_both_envoys(mesh: CapturedMesh) -> None:
-    outbound = await mesh.client.stat("outbound.80..web.*upstream_rq_completed$")
-    inbound = await mesh.server.stat("inbound.9080...*upstream_rq_completed$")
+    outbound = await mesh.client.stat("outbound.80..web.*upstream_rq_total$")
+    inbound = await mesh.server.stat("inbound.9080...*upstream_rq_total$")
     answer = await mesh.client.get(WEB, 80, "/a", name="web")
     assert answer["status"] == 200
     seen = json.loads(answer["body"])
@@ -68,8 +68,8 @@ async def test_a_call_to_a_service_goes_through_both_envoys(mesh: CapturedMesh) 
     assert seen["headers"]["x-forwarded-proto"] == "http"
     assert "x-request-id" in seen["headers"]
     assert "x-envoy-upstream-service-time" in answer["headers"]
-    assert await mesh.client.stat("outbound.80..web.*upstream_rq_completed$") == outbound + 1
-    assert await mesh.server.stat("inbound.9080...*upstream_rq_completed$") == inbound + 1
+    assert await mesh.client.stat("outbound.80..web.*upstream_rq_total$") == outbound + 1
+    assert await mesh.server.stat("inbound.9080...*upstream_rq_total$") == inbound + 1
 
 
 @pytest.mark.parametrize("name", ["web.default.svc.cluster.local", "web.default", WEB, "web:80"])
@@ -118,11 +118,11 @@ async def test_what_nobody_knows_passes_through_both(mesh: CapturedMesh) -> None
 
 async def test_an_unknown_http_host_on_a_known_port_passes_through(mesh: CapturedMesh) -> None:
     """It goes where the client was going: not to the service of that port."""
-    before = await mesh.client.stat("^cluster.PassthroughCluster;.upstream_rq_completed$")
+    before = await mesh.client.stat("^cluster.PassthroughCluster;.upstream_rq_total$")
     await mesh.apply("http.yaml", _http_service_on_8080("10.96.0.99"))
     answer = await mesh.client.get(SERVER, 8080, name="elsewhere.example.com")
     assert json.loads(answer["body"])["headers"]["host"] == "elsewhere.example.com"
-    assert await mesh.client.stat("^cluster.PassthroughCluster;.upstream_rq_completed$") == before + 1
+    assert await mesh.client.stat("^cluster.PassthroughCluster;.upstream_rq_total$") == before + 1
 
 
 def _http_service_on_8080(address: str) -> str:
