@@ -69,7 +69,10 @@ async def _batches(
     interval = poll_seconds if notify is not None else min(poll_seconds, POLL_UNWATCHED_SECONDS)
     while True:
         timeout = source.GRACE / 2 if source.holding else interval
-        changed = await asyncio.to_thread(_wait, notify, timeout, stop)
+        try:
+            changed = await asyncio.to_thread(_wait, notify, timeout, stop)
+        except WatchfilesRustInternalError:
+            return  # A name that is not UTF-8; that watcher says nothing else from now on.
         only: frozenset[str] | None = None
         if changed is not None:
             only = _relevant(changed, source, places)
@@ -120,7 +123,7 @@ def _notify(places: Iterable[str]) -> RustNotify | None:
         return RustNotify([*places], False, False, 0, False, True)
     except FileNotFoundError:
         return None  # One vanished just now: look again soon, then try again.
-    except (OSError, WatchfilesRustInternalError) as error:
+    except (OSError, UnicodeEncodeError, WatchfilesRustInternalError) as error:
         _log.warning("folders cannot be watched, looking at intervals", reason=str(error))
         return None
 

@@ -1,0 +1,109 @@
+"""A control plane that runs as its users run it, to be broken."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def until(what: Callable[[], Any], seconds: float = 15.0) -> Any:
+    """Ask again until the answer is true; an assertion fails if it never is."""
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = what()
+        if answer:
+            return answer
+        assert time.monotonic() < deadline, "it never came about"
+        time.sleep(0.02)
+
+
+class Serving:
+    """A running `mizzen serve`."""
+
+    def __init__(self, folder: Path, *arguments: str, log: Path) -> None:
+        self.folder, self.log_file = folder, log
+        self.grpc, self.admin = free_port(), free_port()
+        with log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "mizzen", "serve", "--config", str(folder)),
+                    *("--grpc-address", f"127.0.0.1:{self.grpc}"),
+                    *("--admin-address", f"127.0.0.1:{self.admin}", *arguments),
+                ],
+                stdout=output,
+                stderr=output,
+            )
+        until(self.is_ready)
+
+    def is_ready(self) -> bool:
+        assert self.process.poll() is None, self.log()
+        return self.get("/ready")[0] == 200
+
+    def get(self, path: str) -> tuple[int, bytes]:
+        """Ask the admin address; a status of 0 means no answer."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}{path}", timeout=10) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read()
+        except OSError as error:
+            return 0, str(error).encode()
+
+    def configuration(self) -> dict[str, Any]:
+        code, body = self.get("/status")
+        assert code == 200, body
+        found: dict[str, Any] = json.loads(body)["configuration"]
+        return found
+
+    def findings(self) -> str:
+        return "\n".join(f"{each['file']}: {each['message']}" for each in self.configuration()["findings"])
+
+    def services(self) -> int:
+        return int(self.configuration()["documents"].get("Service", 0))
+
+    def log(self) -> str:
+        return self.log_file.read_text(encoding="utf-8", errors="replace")
+
+    def megabytes(self) -> int:
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")) // 1024
+
+    def stop(self, how: int = signal.SIGTERM) -> int:
+        with suppress(ProcessLookupError):
+            self.process.send_signal(how)
+        try:
+            return self.process.wait(15)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+
+
+SERVICE = "apiVersion: v1\nkind: Service\nmetadata: {name: %s}\nspec: {ports: [{name: http, port: 80}]}\n"
+
+
+def run(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run a command of Mizzen as a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "mizzen", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        **options,
+    )
