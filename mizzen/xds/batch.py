@@ -28,7 +28,7 @@ class Batch:
     to.
     """
 
-    __slots__ = ("_bodies", "_last", "accepted", "heartbeat", "removed", "resources", "type_url", "version")
+    __slots__ = ("_bodies", "_last", "heartbeat", "removed", "resources", "type_url", "version")
 
     def __init__(
         self,
@@ -44,7 +44,6 @@ class Batch:
         self.resources = resources
         self.removed = removed
         self.heartbeat = heartbeat
-        self.accepted = False
         self._bodies: dict[Dialect, bytes] = {}
         self._last: tuple[Dialect, str, bytes] | None = None
 

@@ -4,12 +4,12 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
-from mizzen.xds.batch import Batch
+from mizzen.xds.accepted import Accepted
+from mizzen.xds.names import NamePool
 from mizzen.xds.resource import Resource
 from mizzen.xds.snapshot import Change, Collection, Snapshot
 
 _QUARANTINE_SIZE = 1000
-_SHARED_NAMES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +33,19 @@ class Group:
 
     Attributes:
         snapshot: what the owner set; None as long as it set nothing.
-        good: by type and name, what was last accepted of that which is in the snapshot.
         effective: the same with every quarantined resource replaced: this is what clients are brought to.
     """
 
-    def __init__(self, key: Hashable, snapshot: Snapshot | None = None) -> None:
+    def __init__(
+        self, key: Hashable, snapshot: Snapshot | None = None, *, names: NamePool | None = None
+    ) -> None:
         self.key = key
         self.snapshot: Snapshot | None = None
         self.effective: Snapshot | None = None
         self._quarantine: dict[tuple[str, str, str], Quarantined] = {}
         self._acceptable: WeakKeyDictionary[Collection, Collection | None] = WeakKeyDictionary()
-        self.good: dict[tuple[str, str], Resource] = {}
-        self._former: dict[tuple[str, str], Resource] = {}
-        self._names: dict[frozenset[str], frozenset[str]] = {}
+        self._accepted: dict[str, Accepted] = {}
+        self._names = names if names is not None else NamePool()
         if snapshot is not None:
             self.set(snapshot)
 
@@ -53,11 +53,6 @@ class Group:
         """Put another snapshot in the place of the present one."""
         self.snapshot = snapshot
         self.effective = snapshot
-        if (
-            len(self.good) > 2 * len(snapshot) + _SHARED_NAMES
-        ):  # seldom, so that a change costs what it touches
-            for key in [key for key in self.good if snapshot.get(*key) is None]:
-                self._forget(key)
         for entry in list(self._quarantine.values()):
             if self._is_wanted(entry.resource):
                 self._replace(self._renew(entry.resource))
@@ -71,8 +66,6 @@ class Group:
             return change
         wanted: list[Resource] = []
         gone = list(change.removed)
-        for key in change.removed:
-            self._forget(key)
         for resource in change.changed:
             if not self.is_quarantined(resource):
                 wanted.append(resource)
@@ -83,32 +76,34 @@ class Group:
         self.effective, change = (self.effective or Snapshot()).updated(wanted, gone)
         return change
 
-    def accepted(self, batch: Batch) -> None:
-        """A client accepted this; it is what to go back to when a later version is refused."""
-        if batch.accepted:
-            return  # the clients of a group accept the same, so this is usually so
-        batch.accepted = True
-        for resource in batch.resources:
-            key = resource.type_url, resource.name
-            old = self.good.get(key)
-            if old is not None and old.version != resource.version:
-                self._former[key] = old
-            self.good[key] = resource
-        for name in batch.removed:
-            self._forget((batch.type_url, name))
+    def record(self, type_url: str) -> Accepted:
+        """What clients accepted of a type."""
+        found = self._accepted.get(type_url)
+        if found is None:
+            found = self._accepted[type_url] = Accepted()
+        return found
+
+    def accepted(
+        self, names: frozenset[str] | None, collection: Collection, before: Collection | None = None
+    ) -> None:
+        """A client that asks for these names, or for all, accepted this, and had accepted `before`; it is
+        what to go back to when a later version is refused.
+        """
+        self.record(collection.type_url).add(names, collection, before)
+
+    def good(self, type_url: str, name: str) -> Resource | None:
+        """The version of a resource that was last accepted and that no client refused."""
+        record = self._accepted.get(type_url)
+        if record is None:
+            return None
+        return next((each for each in record.versions(name) if not self.is_quarantined(each)), None)
 
     def quarantine(self, resource: Resource, message: str) -> None:
         """Never send this version of this resource again; send the last one that was accepted, or nothing."""
-        key = resource.type_url, resource.name
-        # What another client has accepted meanwhile may be the very same: then the one before it is good.
-        known = (self.good.get(key), self._former.get(key))
-        others = [each for each in known if each is not None and each.version != resource.version]
-        good = next((each for each in others if not self.is_quarantined(each)), None)
-        self._forget(key)
-        if good is not None:
-            self.good[key] = good
-        entry = Quarantined(resource, good, message)
-        self._quarantine[(*key, resource.version)] = entry
+        key = resource.type_url, resource.name, resource.version
+        self._quarantine[key] = Quarantined(resource, None, message)  # it cannot stand in for itself
+        entry = Quarantined(resource, self.good(resource.type_url, resource.name), message)
+        self._quarantine[key] = entry
         while len(self._quarantine) > _QUARANTINE_SIZE:
             self._quarantine.pop(next(iter(self._quarantine)))
         self._acceptable = WeakKeyDictionary()
@@ -149,18 +144,13 @@ class Group:
         """The entry of a refused resource that is wanted again; something newer may have been accepted
         meanwhile.
         """
-        key = refused.type_url, refused.name
-        entry = self._quarantine[(*key, refused.version)]
-        good = self.good.get(key)
-        if good is not None and good is not entry.stand_in and not self.is_quarantined(good):
-            entry = Quarantined(refused, good, entry.message)
-            self._quarantine[(*key, refused.version)] = entry
+        key = refused.type_url, refused.name, refused.version
+        entry = self._quarantine[key]
+        good = self.good(refused.type_url, refused.name)
+        if good is not None and good is not entry.stand_in:
+            entry = self._quarantine[key] = Quarantined(refused, good, entry.message)
             self._acceptable = WeakKeyDictionary()
         return entry
-
-    def _forget(self, key: tuple[str, str]) -> None:
-        self.good.pop(key, None)
-        self._former.pop(key, None)
 
     def is_quarantined(self, resource: Resource) -> bool:
         """Whether this version was refused."""
@@ -188,13 +178,7 @@ class Group:
         else:
             self.effective, _ = self.effective.updated((), [(entry.resource.type_url, entry.resource.name)])
 
-    def share(self, names: frozenset[str]) -> frozenset[str]:
-        """An equal set that another client holds already: the clients of a group ask for the same."""
-        if not names:
-            return names
-        found = self._names.get(names)
-        if found is None:
-            if len(self._names) >= _SHARED_NAMES:
-                self._names.pop(next(iter(self._names)))
-            found = self._names[names] = names
-        return found
+    def share(self, type_url: str, names: frozenset[str]) -> frozenset[str]:
+        """An equal set that another client holds already: like clients ask for the same."""
+        known = self.effective.collection(type_url).resources if self.effective is not None else {}
+        return self._names.share(names, known)

@@ -7,7 +7,7 @@ half, or the rest. A response with n new resources of which one is bad takes abo
 responses; after these the bad one is known and all others are delivered.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 
 from mizzen.xds.resource import Resource
 from mizzen.xds.snapshot import Collection
@@ -47,9 +47,9 @@ class Isolation:
         if self._parts:
             del self._parts[0]
 
-    def allowed(self, target: Collection, good: Mapping[tuple[str, str], Resource]) -> Collection:
-        """The collection that may be tried now: `target`, with the names whose turn has not come as in
-        `good`.
+    def allowed(self, target: Collection, good: Callable[[str], Resource | None]) -> Collection:
+        """The collection that may be tried now: `target`, with the names whose turn has not come as
+        `good` tells, or absent.
         """
         if len(self._parts) < 2:
             return target

@@ -20,7 +20,14 @@ class Verdict(Enum):
 
 @dataclass(slots=True)
 class Outstanding:
-    """A response that the client has neither accepted nor rejected, and what to go back to if it rejects."""
+    """A response that the client has neither accepted nor rejected, and what to go back to if it rejects.
+
+    Attributes:
+        target: what the response brings the client to.
+        before: what it was brought to before that, accepted or not.
+        asked: the names that it asked for when the response was made; None for all.
+        owed: names that were sent though they had not changed; `owed_all`: all were.
+    """
 
     nonce: str
     batch: Batch
@@ -28,6 +35,7 @@ class Outstanding:
     before: Collection | None
     owed: frozenset[str]
     owed_all: bool
+    asked: frozenset[str] | None
 
     @property
     def news(self) -> frozenset[str]:

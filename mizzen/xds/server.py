@@ -16,6 +16,7 @@ from mizzen.xds.connection import Connection
 from mizzen.xds.events import Client, Connected, Disconnected, Event
 from mizzen.xds.group import Group
 from mizzen.xds.limits import Limits
+from mizzen.xds.names import NamePool
 from mizzen.xds.ordering import MakeBeforeBreak, Policy
 from mizzen.xds.resource import Resource
 from mizzen.xds.services import CLIENT_STATUS_SERVICE, METHODS, Method
@@ -39,8 +40,8 @@ class NodeRefused(Exception):  # noqa: N818 - says what it does
 class _Room:
     """A group with the clients that are in it."""
 
-    def __init__(self, key: Hashable) -> None:
-        self.group = Group(key)
+    def __init__(self, key: Hashable, names: NamePool) -> None:
+        self.group = Group(key, names=names)
         self.connections: dict[int, Connection] = {}
         self.opening = asyncio.Lock()
         self.arriving = 0
@@ -88,6 +89,7 @@ class Server:
             (delta, ttl): Dialect(delta, ttl, identifier) for delta in (False, True) for ttl in (False, True)
         }
         self._rooms: dict[Hashable, _Room] = {}
+        self._names = NamePool()
         self._streams = 0
         self._numbers = 0
         self._stopping = False
@@ -308,7 +310,7 @@ class Server:
     def _room(self, key: Hashable) -> _Room:
         room = self._rooms.get(key)
         if room is None:
-            room = self._rooms[key] = _Room(key)
+            room = self._rooms[key] = _Room(key, self._names)
         return room
 
     async def _enter(self, node: wire.Node) -> _Room:

@@ -6,7 +6,7 @@ which is computed once and shared by all clients that stand at the same place. T
 what it touches.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
@@ -42,15 +42,16 @@ class Change:
 
 class Difference:
     """What leads from one collection to another; `batch` says it to a client that holds the first,
-    complete.
+    complete. `replaced` is what it holds instead, None for what is new to it.
     """
 
-    __slots__ = ("batch", "changed", "removed")
+    __slots__ = ("batch", "changed", "removed", "replaced")
 
-    def __init__(self, batch: Batch) -> None:
+    def __init__(self, batch: Batch, old: Mapping[str, Resource]) -> None:
         self.batch = batch
         self.changed = {resource.name: resource for resource in batch.resources}
         self.removed = frozenset(batch.removed)
+        self.replaced = {name: old.get(name) for name in (*self.changed, *batch.removed)}
 
     def __bool__(self) -> bool:
         return bool(self.changed or self.removed)
@@ -166,12 +167,12 @@ class Collection(Mapping[str, Resource]):
             self._keep(wanted, found)
         return found
 
-    def without(self, names: frozenset[str], good: Mapping[tuple[str, str], Resource]) -> "Collection":
-        """This collection with these names as in `good`, or without them; the same object for the same
+    def without(self, names: frozenset[str], good: Callable[[str], Resource | None]) -> "Collection":
+        """This collection with these names as `good` tells, or without them; the same object for the same
         question.
         """
         members = [name for name in names if name in self.resources]
-        old = {name: good[self.type_url, name] for name in members if (self.type_url, name) in good}
+        old = {name: each for name in members if (each := good(name)) is not None}
         key = (names, frozenset(old.values()))
         found = self._variants.get(key)
         if found is None:
@@ -188,7 +189,7 @@ class Collection(Mapping[str, Resource]):
         """What leads from `old` to this collection."""
         found = self._differences.get(old)
         if found is None:
-            found = Difference(self._compare(old))
+            found = Difference(self._compare(old), old.resources)
             self._differences[old] = found
         return found
 

@@ -11,6 +11,7 @@ A response is made when the transport is ready to send it, so it holds the newes
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from math import inf
 from typing import Final
 
@@ -113,7 +114,7 @@ class Stream:
         quiet, self._quiet_goal = self._quiet_goal, None
         channel = self._channel(request.type_url)
         subscription = channel.subscription
-        names, wildcard = subscription.names, subscription.wildcard
+        names, wildcard, before = subscription.names, subscription.wildcard, subscription.accepted
         verdict, outstanding = channel.receive(request, now)
         if subscription.wildcard is not wildcard or subscription.names is not names:
             self._names_changed(subscription)
@@ -121,7 +122,7 @@ class Stream:
             return
         if verdict is Verdict.ACK:
             batch, nonce = outstanding.batch, outstanding.nonce
-            self.group.accepted(batch)
+            self.group.accepted(outstanding.asked, outstanding.target, before)
             waited = now - channel.sent_at
             self._events.append(Acked(self.client, channel.type_url, batch.version, nonce, waited))
             if quiet is not None and self._stays_quiet(channel, quiet):
@@ -273,6 +274,8 @@ class Stream:
                 channel.isolation.accepted()  # nothing is left of that part: on to the next
                 batch = channel.due(self._allowed(channel, target), self.fallback, self.dialect, now)
             if batch is None:
+                if subscription.accepted is not None and subscription.accepted is subscription.sent:
+                    self.group.accepted(subscription.asked, subscription.accepted)
                 continue
             target = self._allowed(channel, target)
             if channel.type_url == CLUSTER and self._only_type is None:
@@ -288,7 +291,7 @@ class Stream:
         target = self.group.acceptable(target)
         if not channel.isolation:
             return target
-        return channel.isolation.allowed(target, self.group.good)
+        return channel.isolation.allowed(target, partial(self.group.good, target.type_url))
 
     def _patience(self, channel: Channel) -> float:
         if channel.type_url != CLUSTER:

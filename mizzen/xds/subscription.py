@@ -23,8 +23,8 @@ WILDCARD = "*"
 Fallback = Callable[[str, str], Resource | None]
 """(type URL, name) to the answer for a name that was asked for and does not exist; None for no answer."""
 
-Share = Callable[[frozenset[str]], frozenset[str]]
-"""An equal set that others hold already, if there is one."""
+Share = Callable[[str, frozenset[str]], frozenset[str]]
+"""Of a type URL and names: an equal set that others hold already, if there is one."""
 
 
 class Subscription:
@@ -50,7 +50,7 @@ class Subscription:
         "wildcard",
     )
 
-    def __init__(self, type_url: str, *, delta: bool, share: Share = lambda names: names) -> None:
+    def __init__(self, type_url: str, *, delta: bool, share: Share = lambda _, names: names) -> None:
         self.type_url = type_url
         self.delta = delta
         self.full_state = not delta and type_url in FULL_STATE
@@ -93,18 +93,12 @@ class Subscription:
         outstanding = self.outstanding
         if outstanding is not None and request.nonce == outstanding.nonce:
             self.outstanding = None
-            if request.error is not None:
-                return (
-                    Verdict.NACK,
-                    outstanding,
-                )  # "ACK and NACK semantics summary": error_detail and nothing else
+            if request.error is not None:  # "ACK and NACK semantics summary": this and nothing else
+                return Verdict.NACK, outstanding
             self.accepted = outstanding.target
             return Verdict.ACK, outstanding
         if request.nonce == self.nonce or (self.delta and not request.nonce):
-            return (
-                Verdict.NOTHING,
-                None,
-            )  # "Resource updates": new names at an answered response, or spontaneous
+            return Verdict.NOTHING, None  # "Resource updates": new names, at an answered response or not
         return Verdict.STALE, None
 
     def _replace_names(self, request: SotwRequest, first: bool) -> None:
@@ -125,9 +119,10 @@ class Subscription:
         if wanted != self.names:
             # Same section: what is newly asked for is sent, even if unchanged and even if sent before
             # unasked.
+            wanted = self._share(self.type_url, wanted)
             self.owed |= wanted - self.names
             self.owed &= wanted
-            self.names = self._share(wanted)
+            self.names = wanted
         self.everything_owed = wildcard and (self.everything_owed or not self.wildcard)
         self.wildcard = wildcard
 
@@ -142,7 +137,7 @@ class Subscription:
                 return
         if request.unsubscribe:
             gone = self.names.intersection(request.unsubscribe)
-            self.names = self._share(self.names - gone)
+            self.names = self._share(self.type_url, self.names - gone)
             self.owed -= gone
             if WILDCARD in request.unsubscribe:
                 self.wildcard = self.everything_owed = False
@@ -159,7 +154,7 @@ class Subscription:
             # "Subscribing to Resources": sent even if we believe that the client has them; it may have
             # forgotten.
             self.owed |= wanted
-            self.names = self._share(self.names | wanted)
+            self.names = self._share(self.type_url, self.names | wanted)
 
     def rejected(self, outstanding: Outstanding, culprits: frozenset[str]) -> None:
         """The client refused a response. The caller leads it to a collection without the culprits, and the
@@ -176,6 +171,11 @@ class Subscription:
     def owes(self) -> bool:
         """Whether something must be said although the client was brought to the newest state."""
         return bool(self.owed or self.voided or self.everything_owed)
+
+    @property
+    def asked(self) -> frozenset[str] | None:
+        """The names that are asked for; None for all."""
+        return None if self.wildcard else self.names
 
     def due(self, target: Collection, fallback: Fallback | None = None) -> Batch | None:
         """What brings the client to `target`; None if there is nothing to say ("When to send an update")."""
@@ -199,7 +199,7 @@ class Subscription:
     def sent_out(self, batch: Batch, target: Collection, nonce: str) -> None:
         """`batch` of `due(target)` was sent under this nonce."""
         self.outstanding = Outstanding(
-            nonce, batch, target, self.sent, frozenset(self.owed), self.everything_owed
+            nonce, batch, target, self.sent, frozenset(self.owed), self.everything_owed, self.asked
         )
         self.nonce = nonce
         self._arrive(target)

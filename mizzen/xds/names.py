@@ -1,0 +1,30 @@
+"""Names that many clients ask for, held once."""
+
+from collections.abc import Mapping
+from weakref import WeakValueDictionary
+
+from mizzen.xds.resource import Resource
+
+_NO_NAMES: frozenset[str] = frozenset()
+
+
+class NamePool:
+    """Equal sets of names become the same set, for as long as a client holds it.
+
+    Ten thousand names are a megabyte, and a hundred proxies ask for the same ones.
+    """
+
+    def __init__(self) -> None:
+        self._sets: WeakValueDictionary[int, frozenset[str]] = WeakValueDictionary()
+
+    def share(self, names: frozenset[str], known: Mapping[str, Resource]) -> frozenset[str]:
+        """The set that is held already, or this one, with the strings of `known` resources in the place of
+        equal ones."""
+        if not names:
+            return _NO_NAMES
+        found = self._sets.get(hash(names))
+        if found is not None and found == names:
+            return found
+        shared = frozenset(known[name].name if name in known else name for name in names)
+        self._sets[hash(names)] = shared
+        return shared
