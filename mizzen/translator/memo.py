@@ -23,6 +23,7 @@ class Memo:
     def __init__(self) -> None:
         self._current: dict[Hashable, Any] = {}
         self._previous: dict[Hashable, Any] = {}
+        self._swept_at = 0
         self.hits = 0
         self.misses = 0
 
@@ -45,8 +46,15 @@ class Memo:
         self._current[key] = value
         return value
 
+    @property
+    def built_since_sweep(self) -> int:
+        """How many values were built since the last sweep: what has been superseded is at most as much. A
+        sweep each time that this passes a bound keeps what is alive, for it is asked for in between."""
+        return self.misses - self._swept_at
+
     def sweep(self) -> int:
         """Forget what was not asked for since the last sweep; return how many entries went."""
+        self._swept_at = self.misses
         dropped = len(self._previous)
         self._previous, self._current = self._current, {}
         return dropped

@@ -30,8 +30,9 @@ _UNUSED_UPDATES = 32
 """A profile that nobody asked for during so many changes of the mesh is forgotten."""
 
 _MEMO_FLOOR = 50_000
-_MEMO_PER_SERVICE = 12
-"""Clusters, load assignments, virtual hosts of a few ports, and as much again of what has just changed."""
+_MEMO_PER_SERVICE = 4
+"""What a profile is built from: cluster, load assignment, routes, virtual host of each service. The memo is
+swept when as much again was built, so it holds at most three times what is alive."""
 
 
 @dataclass(slots=True)
@@ -98,7 +99,7 @@ class Translation:
             if overlay.unused > _UNUSED_UPDATES:
                 del self._overlays[key]
         services = sum(len(live.resources.scope.services) for live in self._live.values())
-        if len(self._memo) > _MEMO_FLOOR + _MEMO_PER_SERVICE * services:
+        if self._memo.built_since_sweep > _MEMO_FLOOR + _MEMO_PER_SERVICE * services:
             self._memo.sweep()
 
     def snapshot(self, proxy: Proxy) -> Snapshot:
