@@ -161,14 +161,12 @@ async def test_clients_that_never_read_cost_one_state_each(serving: Serving, fol
         for number in range(1, 8):
             names = [f"s{number}-{each}" for each in range(number, 101)]
             (folder / "many.yaml").write_text("---\n".join(SERVICE % name for name in names))
-            await asyncio.to_thread(until, lambda count=len(names) + 1: serving.services() == count)
+            until(lambda expected=101 - number + 1: serving.services() == expected)
         await assert_served(serving)
         assert serving.megabytes() < before + 150
 
 
-async def test_odd_things_in_the_folder_are_named_and_the_rest_is_served(
-    serving: Serving, folder: Path
-) -> None:
+def test_odd_things_in_the_folder_are_named_and_the_rest_is_served(serving: Serving, folder: Path) -> None:
     os.mkfifo(folder / "fifo.yaml")
     (folder / "nowhere.yaml").symlink_to("nothing")
     (folder / "self.yaml").symlink_to("self.yaml")
@@ -193,19 +191,19 @@ async def test_odd_things_in_the_folder_are_named_and_the_rest_is_served(
     assert "\x1b" not in serving.log()
     shown = run("status", "--admin", f"127.0.0.1:{serving.admin}")
     assert (shown.returncode, "fifo.yaml" in shown.stdout) == (0, True)
-    await assert_served(serving)
+    asyncio.run(assert_served(serving))
 
 
-async def test_a_folder_that_vanishes_and_comes_back(serving: Serving, folder: Path) -> None:
+def test_a_folder_that_vanishes_and_comes_back(serving: Serving, folder: Path) -> None:
     away = folder.with_name("away")
     folder.rename(away)
     until(lambda: "does not exist; what was read from it before stays in force" in serving.findings())
-    await assert_served(serving)
+    asyncio.run(assert_served(serving))
     away.rename(folder)
     until(lambda: not serving.findings())
     (folder / "b.yaml").write_text(SERVICE % "b")
     until(lambda: serving.services() == 2)
-    await assert_served(serving)
+    asyncio.run(assert_served(serving))
 
 
 async def test_a_file_that_grows_while_it_is_read(serving: Serving, folder: Path) -> None:
