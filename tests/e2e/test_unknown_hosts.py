@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import pytest
+import pytest_asyncio
 
-from tests.e2e.live_mesh import GATEWAY_PORT, LiveMesh
+from tests.e2e.live_mesh import GATEWAY_PORT, Caller, LiveMesh
 
 pytestmark = [pytest.mark.envoy, pytest.mark.asyncio(loop_scope="module")]
 
 
-async def test_registry_only_answers_502(mesh: LiveMesh) -> None:
+@pytest_asyncio.fixture(scope="module", loop_scope="module", autouse=True)
+async def reviews(mesh: LiveMesh) -> None:
     await mesh.workload("reviews", version="v1")
+
+
+async def test_registry_only_answers_502(mesh: LiveMesh) -> None:
     client = await mesh.client("strict", policy="REGISTRY_ONLY")
     await mesh.settled()
     assert (await client.get("http://reviews/")).status_code == 200
@@ -31,7 +36,14 @@ async def test_allow_any_passes_it_on_to_where_it_was_going(mesh: LiveMesh) -> N
     assert await client.stat("^cluster.PassthroughCluster;.upstream_cx_none_healthy$") == 1
 
 
-async def test_a_gateway_answers_404_to_an_unknown_host_and_to_an_unknown_path(mesh: LiveMesh) -> None:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def gateway(mesh: LiveMesh) -> Caller:
+    return await mesh.gateway()
+
+
+async def test_a_gateway_answers_404_to_an_unknown_host_and_to_an_unknown_path(
+    mesh: LiveMesh, gateway: Caller
+) -> None:
     mesh.write(
         "gateway.yaml",
         f"""
@@ -55,14 +67,13 @@ async def test_a_gateway_answers_404_to_an_unknown_host_and_to_an_unknown_path(m
               route: [{{destination: {{host: reviews}}}}]
         """,
     )
-    gateway = await mesh.gateway()
     await mesh.settled()
     assert (await gateway.get("http://shop.example.com/known")).status_code == 200
     assert (await gateway.get("http://shop.example.com/unknown")).status_code == 404
     assert (await gateway.get("http://unknown.example.com/known")).status_code == 404
 
 
-async def test_a_gateway_without_any_virtual_service_answers_404(mesh: LiveMesh) -> None:
+async def test_a_gateway_without_any_virtual_service_answers_404(mesh: LiveMesh, gateway: Caller) -> None:
     mesh.write(
         "bare.yaml",
         """
@@ -75,5 +86,4 @@ async def test_a_gateway_without_any_virtual_service_answers_404(mesh: LiveMesh)
         """,
     )
     await mesh.settled()
-    [gateway] = [caller for caller in mesh.callers if caller.port == GATEWAY_PORT]
     assert (await gateway.at(8081).get("http://any.example.com/")).status_code == 404
