@@ -236,7 +236,9 @@ class CapturedMesh:
             assert not configuration["refused"], configuration["refused"]
             states = {held["state"] for proxy in status["proxies"] for held in proxy["types"].values()}
             there = sum(configuration["documents"].values()) == expected
-            if not (there and not configuration["unanswered_changes"] and states == {"ACKED"}):
+            synced = all(proxy["synced"] for proxy in status["proxies"])
+            answered = synced or not configuration["unanswered_changes"]
+            if not (there and answered and states == {"ACKED"}):
                 return False
             warming = r"^(cluster_manager\.warming_clusters|listener_manager\..*_warming)$"
             return not any([await machine.stat(warming) for machine in (self.client, self.server)])

@@ -276,7 +276,9 @@ class LiveMesh:
             configuration = status["configuration"]
             if configuration["documents"].get("Namespace") != expected:
                 return False
-            if configuration["unanswered_changes"]:
+            # A change that turned out to need no message is not answered by anybody.
+            synced = all(proxy["synced"] for proxy in status["proxies"])
+            if configuration["unanswered_changes"] and not synced:
                 return False
             states = {held["state"] for proxy in status["proxies"] for held in proxy["types"].values()}
             if not states <= {"ACKED", "REJECTED"}:
