@@ -28,13 +28,11 @@ class Connection:
         "_neighbours",
         "_on_events",
         "_parse",
-        "_reader",
         "_tasks",
         "_timer",
         "_writer",
         "_writing",
         "connected_at",
-        "draining",
         "node",
         "stream",
     )
@@ -51,13 +49,11 @@ class Connection:
         self.stream = stream
         self.node = node
         self.connected_at = time.time()
-        self.draining = False
         self._context = context
         self._parse = parse
         self._on_events = on_events
         self._neighbours = neighbours
         self._loop = asyncio.get_running_loop()
-        self._reader: asyncio.Task[Any] | None = asyncio.current_task()
         self._tasks: asyncio.TaskGroup | None = None
         self._writer: asyncio.Task[None] | None = None
         self._writing = False
@@ -106,7 +102,12 @@ class Connection:
         if self._tasks is None or self._writing:
             return
         self._writing = True  # from now on, so that a second call does not start a second task
-        self._writer = self._tasks.create_task(self._write(mine=True))
+        writing = self._write(mine=True)
+        try:
+            self._writer = self._tasks.create_task(writing)
+        except RuntimeError:
+            # The client is just going. It must not hinder whoever wakes all streams.
+            writing.close()
 
     async def _write(self, *, mine: bool = False) -> None:
         if self._writing and not mine:
@@ -144,9 +145,3 @@ class Connection:
     def _tick(self) -> None:
         self._timer = None
         self.wake()
-
-    def drain(self) -> None:
-        """End the stream; the client will look for a server again."""
-        if not self.draining and self._reader is not None:
-            self.draining = True
-            self._reader.cancel()
