@@ -110,7 +110,7 @@ async def test_a_timeout(mesh: LiveMesh, client: Caller, rules: Rules) -> None:
     await rules(rule("timeout: 0.2s"))
     answer, _ = await ask(mesh, client, slow)
     assert answer.status_code == 504
-    assert 0.2 <= answer.elapsed.total_seconds() < 2
+    assert 0.15 <= answer.elapsed.total_seconds() < 2
 
 
 async def test_a_timeout_for_each_try(mesh: LiveMesh, client: Caller, rules: Rules) -> None:
@@ -126,4 +126,4 @@ async def test_a_timeout_for_each_try(mesh: LiveMesh, client: Caller, rules: Rul
     await rules(rule("retries: {attempts: 2, perTryTimeout: 0.2s, retryOn: gateway-error, backoff: 1ms}"))
     answer, attempts = await ask(mesh, client, slow_at_first)
     assert (answer.status_code, attempts) == (200, 2)
-    assert 0.2 <= answer.elapsed.total_seconds() < 2
+    assert 0.15 <= answer.elapsed.total_seconds() < 2
