@@ -3,7 +3,7 @@
 https://www.envoyproxy.io/docs/envoy/latest/api-v3/service/status/v3/csds.proto
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import grpc
@@ -14,12 +14,16 @@ from google.protobuf.message import DecodeError
 
 from mizzen.xds.channel import Channel
 from mizzen.xds.connection import Connection
+from mizzen.xds.group import Quarantined
 from mizzen.xds.resource import Resource
 from mizzen.xds.snapshot import Collection
 from mizzen.xds.type_urls import SECRET
 from mizzen.xds.wire import Node
 
 Connections = Callable[[], list[Connection]]
+
+Stoppable = Callable[[Callable[[Any], Awaitable[None]]], Callable[[Any, Any], Awaitable[None]]]
+"""Makes the handler of a stream one that ends when the server stops."""
 
 
 def essential_node(node: Node) -> bytes:
@@ -30,19 +34,19 @@ def essential_node(node: Node) -> bytes:
     return bytes(node.SerializeToString())
 
 
-def handlers(connections: Connections) -> dict[str, Any]:
+def handlers(connections: Connections, until_stopped: Stoppable) -> dict[str, Any]:
     """The methods of the service, for `grpc.method_handlers_generic_handler`."""
 
     async def fetch(data: bytes, context: Any) -> bytes:
         return await _answer(data, context, connections)
 
-    async def stream(requests: Any, context: Any) -> None:
+    async def stream(context: Any) -> None:
         while (data := await context.read()) is not grpc.aio.EOF:
             await context.write(await _answer(data, context, connections))
 
     return {
         "FetchClientStatus": grpc.unary_unary_rpc_method_handler(fetch),
-        "StreamClientStatus": grpc.stream_stream_rpc_method_handler(stream),
+        "StreamClientStatus": grpc.stream_stream_rpc_method_handler(until_stopped(stream)),
     }
 
 
@@ -56,8 +60,10 @@ async def _answer(data: bytes, context: Any, connections: Connections) -> bytes:
         node = base_pb2.Node.FromString(connection.node)
         if not request.node_matchers or any(_matches(matcher, node) for matcher in request.node_matchers):
             config = response.config.add(node=node)
+            held = connection.stream.group.held
             for channel in connection.stream.channels.values():
-                config.generic_xds_configs.extend(_configs(channel, not request.exclude_resource_contents))
+                configs = _configs(channel, held, contents=not request.exclude_resource_contents)
+                config.generic_xds_configs.extend(configs)
     return bytes(response.SerializeToString())
 
 
@@ -81,29 +87,45 @@ def _matches(matcher: Any, node: Node) -> bool:
     return False
 
 
-def _configs(channel: Channel, contents: bool) -> Iterator[Any]:
+def _configs(channel: Channel, held: tuple[Quarantined, ...], *, contents: bool) -> Iterator[Any]:
     subscription = channel.subscription
     collection = subscription.sent
     known: Collection | dict[str, Resource] = collection if collection is not None else {}
-    names = known.keys() if subscription.wildcard else subscription.names
+    refused = _refused(channel, held)
+    # What was refused and has no older version is not among what the client was sent.
+    names = known.keys() | refused.keys() if subscription.wildcard else subscription.names
     for name in sorted(names):
         resource = known.get(name)
         config = csds_pb2.ClientConfig.GenericXdsConfig(type_url=channel.type_url, name=name)
-        config.client_status = _status(channel, name, resource)
+        config.client_status = _status(channel, name, resource, refused)
         if resource is not None:
             config.version_info = resource.version
             if contents and channel.type_url != SECRET:
                 config.xds_config.CopyFrom(AnyMessage(type_url=resource.type_url, value=resource.value))
-        if channel.refusal is not None and name in channel.refusal.names:
-            config.error_state.details = channel.refusal.message
-            config.error_state.version_info = channel.refusal.version
+        if name in refused:
+            config.error_state.details, config.error_state.version_info = refused[name]
         yield config
 
 
-def _status(channel: Channel, name: str, resource: Resource | None) -> int:
+def _refused(channel: Channel, held: tuple[Quarantined, ...]) -> dict[str, tuple[str, str]]:
+    """By name, the client's words and the version that it refused; also what is held back since then."""
+    refused = {
+        each.resource.name: (each.message, each.resource.version)
+        for each in held
+        if each.resource.type_url == channel.type_url
+    }
+    if channel.refusal is not None:
+        for name in channel.refusal.names:
+            refused.setdefault(name, (channel.refusal.message, channel.refusal.version))
+    return refused
+
+
+def _status(
+    channel: Channel, name: str, resource: Resource | None, refused: dict[str, tuple[str, str]]
+) -> int:
     from envoy.admin.v3 import config_dump_shared_pb2 as shared
 
-    if channel.refusal is not None and name in channel.refusal.names:
+    if name in refused:
         return int(shared.ClientResourceStatus.NACKED)
     if resource is None:
         return int(shared.ClientResourceStatus.REQUESTED)

@@ -32,8 +32,14 @@ from mizzen.xds.type_urls import (
     VIRTUAL_HOST,
 )
 
-USERS: Final = frozenset({LISTENER, SCOPED_ROUTE, ROUTE, VIRTUAL_HOST, EXTENSION_CONFIG})
-"""Types that refer to clusters, and so wait for them."""
+USERS: Final = (EXTENSION_CONFIG, ROUTE, VIRTUAL_HOST, SCOPED_ROUTE, LISTENER)
+"""Types that refer to clusters, and so wait for them, in the order in which they are sent.
+
+What a listener refers to goes before it, if the client has asked for it already. As long as an old listener
+drains, Envoy keeps the routes that it used; a new listener that names them is in service at once, with routes
+as old as they are, and these may lead to clusters that have gone. Routes that the client does not know yet
+are asked for after the listener, and so come after it.
+"""
 
 RETAINED: Final = (CLUSTER, ENDPOINT, SECRET)
 """Types whose removal waits until nothing that the client uses can refer to them."""

@@ -159,7 +159,7 @@ class Stream:
             if type_url == CLUSTER and self._gate is not None:
                 self._gate.begin()
             self._suppliers = [each for each in self._ranked if each.type_url not in USERS]
-            self._users = [each for each in self._ranked if each.type_url in USERS]
+            self._users = [self.channels[each] for each in USERS if each in self.channels]
         return channel
 
     def _names_changed(self, subscription: Subscription) -> None:

@@ -314,3 +314,11 @@ def test_versions_follow_content_only() -> None:
     grown.group.update([cluster("b", "another")], [(CLUSTER, "c")])
     grown.group.update([cluster("b")])
     assert grown.say(CLUSTER)[0].version == versions[0]
+
+
+def test_routes_that_the_client_has_go_before_a_listener_that_names_them(delta) -> None:
+    """An old listener that drains keeps its routes alive; a new one must not start with what they were."""
+    driver = Settled(delta)
+    driver.follow(driver.change(listener("l", "uses another"), removed=((ROUTE, "r"),)))
+    said = driver.change(listener("l", "uses r again"), route("r", "newer"))
+    assert kinds(said) == ["RouteConfiguration", "Listener"]
