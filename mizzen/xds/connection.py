@@ -66,7 +66,22 @@ class Connection:
             BadRequest: the client broke the protocol.
         """
         self._receive(first)
+        await self._send_headers()
         await self._write()
+
+    async def _send_headers(self) -> None:
+        """Send the headers before the first response, which would bring them.
+
+        If that response were cancelled in flight, grpc.aio would not know that they are sent, would send them
+        again with the status, and fail: then the client never hears of the end. So this is not cancelled
+        half-way either.
+        """
+        sending = asyncio.ensure_future(self._context.send_initial_metadata(()))
+        try:
+            await asyncio.shield(sending)
+        except asyncio.CancelledError:
+            await sending
+            raise
 
     async def run(self) -> None:
         """Serve the stream until the client ends it.

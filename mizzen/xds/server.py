@@ -93,6 +93,7 @@ class Server:
         self._streams = 0
         self._numbers = 0
         self._stopping = False
+        self._handlers: set[asyncio.Task[Any]] = set()
         self._starts = asyncio.Semaphore(self._limits.concurrent_starts)
         self._grpc: Any = None
 
@@ -172,7 +173,7 @@ class Server:
         for method in METHODS:
             handler = grpc.stream_stream_rpc_method_handler(self._handler(method))
             services.setdefault(method.service, {})[method.name] = handler
-        services[CLIENT_STATUS_SERVICE] = csds.handlers(self._connections)
+        services[CLIENT_STATUS_SERVICE] = csds.handlers(self._connections, self._until_stopped)
         grpc_server.add_generic_rpc_handlers(
             tuple(grpc.method_handlers_generic_handler(name, methods) for name, methods in services.items())
         )
@@ -181,9 +182,10 @@ class Server:
         """Take no new streams, ask the clients of the open ones to go elsewhere, and close after `grace`
         seconds.
         """
-        self._stopping = True
-        for connection in self._connections():
-            connection.drain()
+        if not self._stopping:  # a second cancellation would reach gRPC while it says the status
+            self._stopping = True
+            for handler in self._handlers:
+                handler.cancel()
         if self._grpc is not None:
             await self._grpc.stop(grace)
         for room in self._rooms.values():
@@ -192,8 +194,32 @@ class Server:
 
     # Streams
 
-    def _handler(self, method: Method) -> Callable[[Any, Any], Awaitable[None]]:
+    def _until_stopped(
+        self, serve: Callable[[Any], Awaitable[None]]
+    ) -> Callable[[Any, Any], Awaitable[None]]:
+        """The handler of a stream, of which `stop` makes an end wherever it is: reading, writing, or waiting
+        for its group.
+
+        A handler that ends with its cancellation tells gRPC no status: the client would wait for one, and the
+        server for the client.
+        """
+
         async def handle(_requests: Any, context: Any) -> None:
+            task = cast("asyncio.Task[Any]", asyncio.current_task())
+            self._handlers.add(task)
+            try:
+                await serve(context)
+            except asyncio.CancelledError:
+                if not self._stopping:
+                    raise
+                task.uncancel()  # the stream ends well, and the client connects again
+            finally:
+                self._handlers.discard(task)
+
+        return handle
+
+    def _handler(self, method: Method) -> Callable[[Any, Any], Awaitable[None]]:
+        async def serve(context: Any) -> None:
             if self._stopping:
                 await context.abort(grpc.StatusCode.UNAVAILABLE, "the control plane is shutting down")
             if self._streams >= self._limits.max_streams:
@@ -209,11 +235,6 @@ class Server:
                 room, connection = await self._admit(method, context)
                 if connection is not None:
                     await connection.run()
-            except asyncio.CancelledError:
-                if connection is None or not connection.draining:
-                    raise
-                # It was `drain`: the stream ends well, and the client connects again.
-                cast("asyncio.Task[Any]", asyncio.current_task()).uncancel()
             except (wire.BadRequest, NodeRefused) as error:
                 refusal = str(error)
             except BaseExceptionGroup as group:  # from the task group of the stream
@@ -228,7 +249,7 @@ class Server:
                 log.warning("%s %s: refused: %s", context.peer(), method.name, refusal)
                 await context.abort(grpc.StatusCode.INVALID_ARGUMENT, refusal)
 
-        return handle
+        return self._until_stopped(serve)
 
     async def _admit(self, method: Method, context: Any) -> tuple[_Room | None, Connection | None]:
         """Read the first request, find the group, and answer; nothing of the first request is kept after
