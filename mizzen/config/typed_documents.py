@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeGuard, get_args
 
-from mizzen.config.codes import SCHEMA
+from pydantic import BaseModel
+
+from mizzen.config.codes import SCHEMA, SCHEMA_WARNING
 from mizzen.config.diagnostics import Diagnostic, Origin, Severity
 from mizzen.config.document import Config, Document, FieldPath
 from mizzen.config.kinds import KINDS, Kind
@@ -53,7 +55,10 @@ def _spec(kind: Kind, document: Document) -> tuple[Any, tuple[Diagnostic, ...]]:
     lines, file = document.lines, document.origin.file
     if not kind.has_spec:
         whole = {key: value for key, value in content.items() if key not in _TOP_LEVEL[:3]}
-        return schema_diagnostics(kind.model, whole, lines.line_of, file, secret=kind.name == "Secret")
+        spec, errors = schema_diagnostics(
+            kind.model, whole, lines.line_of, file, secret=kind.name == "Secret"
+        )
+        return spec, (*errors, *_misspelt(kind.model, whole, document, ()))
     strangers = tuple(
         _error(document, (name,), "is no known field" + _meant(name))
         for name in content
@@ -69,6 +74,34 @@ def _spec(kind: Kind, document: Document) -> tuple[Any, tuple[Diagnostic, ...]]:
         prefix,
     )
     return spec, strangers + errors
+
+
+def _misspelt(
+    model: type[BaseModel], written: Mapping[str, Any], document: Document, path: FieldPath
+) -> Iterator[Diagnostic]:
+    """Warn of fields of a Kubernetes object that differ from known ones only in capitals.
+
+    Its other unknown fields are silent: a mesh reads few of those that Kubernetes has.
+    """
+    known = {(field.alias or name).lower(): field for name, field in model.model_fields.items()}
+    spellings = {(field.alias or name) for name, field in model.model_fields.items()}
+    for name, value in written.items():
+        field = known.get(name.lower()) if isinstance(name, str) else None
+        if field is None:
+            continue
+        if name not in spellings:
+            where = Origin(document.origin.file, document.lines.line_of((*path, name)))
+            right = next(each for each in spellings if each.lower() == name.lower())
+            message = f"is not read; did you mean `{right}`?"
+            yield Diagnostic(Severity.WARNING, SCHEMA_WARNING, message, where, place((*path, name)))
+        elif isinstance(value, dict) and path == ():
+            inner = next((t for t in (field.annotation, *get_args(field.annotation)) if _is_model(t)), None)
+            if inner is not None:
+                yield from _misspelt(inner, value, document, (name,))
+
+
+def _is_model(annotation: object) -> TypeGuard[type[BaseModel]]:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def _meant(name: str) -> str:

@@ -208,6 +208,10 @@ class _Reader:
         if kind.endswith("List") and isinstance(content.get("items"), list):
             self._add_items(content["items"], lines, findings, remarks)
             return
+        if kind == "List" and content.get("items") is not None:
+            message = f"must be a list of documents; not {describe(content['items'])}"
+            self._unidentified(findings, message, lines, ("items",))
+            return
         self._add_object(content, lines, findings)
 
     def _add_items(

@@ -1,0 +1,47 @@
+"""Mistakes that would otherwise pass in silence."""
+
+from __future__ import annotations
+
+import pytest
+
+from mizzen.config import Severity, parse_documents, to_config
+
+
+def test_a_list_must_have_a_list_of_items() -> None:
+    parsed = parse_documents(b"apiVersion: v1\nkind: List\nitems: 5\n", "list.yaml")
+
+    [finding] = parsed.diagnostics
+    assert (finding.severity, str(finding.origin), finding.path) == (Severity.ERROR, "list.yaml:3", "items")
+    assert "must be a list of documents; not " in finding.message
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "right"),
+    [
+        ("kind: Secret\nmetadata: {name: a}\nstringdata: {a: b}\n", "stringdata", "stringData"),
+        (
+            "kind: Service\nmetadata: {name: a}\nspec: {clusterIp: 10.0.0.1, ports: [{port: 80}]}\n",
+            "spec.clusterIp",
+            "clusterIP",
+        ),
+    ],
+)
+def test_capitals_matter_in_kubernetes_objects(text: str, path: str, right: str) -> None:
+    parsed = parse_documents(b"apiVersion: v1\n" + text.encode(), "a.yaml")
+
+    config, findings = to_config(parsed.documents[0])
+
+    assert config is not None
+    [finding] = findings
+    assert (finding.severity, finding.path) == (Severity.WARNING, path)
+    assert right in finding.message
+
+
+def test_other_fields_of_kubernetes_are_silent() -> None:
+    text = b"apiVersion: v1\nkind: Service\nmetadata: {name: a}\n"
+    text += b"spec: {sessionAffinity: None, ports: [{port: 80}]}\n"
+
+    config, findings = to_config(parse_documents(text, "a.yaml").documents[0])
+
+    assert config is not None
+    assert findings == ()
