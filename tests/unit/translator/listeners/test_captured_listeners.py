@@ -1,0 +1,185 @@
+"""virtualOutbound and virtualInbound, and the inbound ports that a Sidecar binds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from listener_scenes import ADDRESS, HTTP_MATCH, Sent, document, sent, service
+
+RAW = {"transport_protocol": "raw_buffer"}
+
+
+def workload(port: int, protocol: str, *, host: str = "own.example", age: int = 0) -> dict[str, Any]:
+    return service(host, port, protocol, endpoints=(ADDRESS,), age=age)
+
+
+def inbound(found: Sent) -> list[tuple[Any, Any, Any]]:
+    """(name, match, target) of each chain of virtualInbound."""
+    names = [chain["name"] for chain in found.listeners["virtualInbound"]["filter_chains"]]
+    return [(name, *chain) for name, chain in zip(names, found.chains("virtualInbound"), strict=True)]
+
+
+def ingress(*listeners: dict[str, Any]) -> dict[str, Any]:
+    return document("Sidecar", "default", {"ingress": list(listeners), "egress": [{"hosts": ["*/*"]}]})
+
+
+def port(number: int, protocol: str) -> dict[str, Any]:
+    return {"number": number, "name": f"p-{number}", "protocol": protocol}
+
+
+def test_unknown_outbound_connections_pass_and_loops_end() -> None:
+    found = sent()
+    listener = found.listeners["virtualOutbound"]
+    assert listener["address"]["socket_address"] == {"address": "0.0.0.0", "port_value": 15001}
+    assert listener["use_original_dst"] is True
+    assert listener["max_connections_to_accept_per_socket_event"] == 1
+    assert [chain["name"] for chain in listener["filter_chains"]] == [
+        "virtualOutbound-blackhole",
+        "virtualOutbound-catchall-tcp",
+    ]
+    assert found.chains("virtualOutbound") == [
+        ({"destination_port": 15001}, "BlackHoleCluster"),
+        ({}, "PassthroughCluster"),
+    ]
+    assert found.filters("virtualOutbound") == []
+
+
+def test_registry_only_lets_nothing_unknown_out() -> None:
+    found = sent(mesh={"outboundTrafficPolicy": {"mode": "REGISTRY_ONLY"}})
+    assert found.chains("virtualOutbound")[-1] == ({}, "BlackHoleCluster")
+
+
+def test_dynamic_dns_sends_unknown_http_to_the_host_it_names() -> None:
+    found = sent(
+        service("a.example", 80, "HTTP"), mesh={"outboundTrafficPolicy": {"mode": "ALLOW_ANY_DYNAMIC_DNS"}}
+    )
+    assert found.filters("virtualOutbound") == ["http_inspector"]
+    assert found.chains("virtualOutbound") == [
+        ({"destination_port": 15001}, "BlackHoleCluster"),
+        (HTTP_MATCH, "inline allow_any_dynamic_dns"),
+        ({}, "PassthroughCluster"),
+    ]
+    manager = found.manager("virtualOutbound", 1)
+    (host,) = manager["route_config"]["virtual_hosts"]
+    assert host["domains"] == ["*"]
+    assert host["routes"][0]["route"]["cluster"] == "AllowAnyDynamicDNSCluster"
+    for each in (manager, found.manager("0.0.0.0_80")):
+        names = [one["name"] for one in each["http_filters"]]
+        assert names[-2:] == [
+            "envoy.filters.http.dynamic_forward_proxy.allow_any_dfp_dns_cache",
+            "envoy.filters.http.router",
+        ]
+
+
+def test_ports_of_the_mesh_configuration() -> None:
+    found = sent(mesh={"proxyListenPort": 16001, "proxyInboundListenPort": 16006})
+    assert found.listeners["virtualOutbound"]["address"]["socket_address"]["port_value"] == 16001
+    assert found.listeners["virtualInbound"]["address"]["socket_address"]["port_value"] == 16006
+    assert found.chains("virtualOutbound")[0][0] == {"destination_port": 16001}
+
+
+def test_tproxy_keeps_addresses() -> None:
+    found = sent(INTERCEPTION_MODE="TPROXY")
+    assert found.listeners["virtualOutbound"]["transparent"] is True
+    assert found.listeners["virtualInbound"]["transparent"] is True
+    assert found.filters("virtualInbound") == ["original_dst", "original_src", "http_inspector"]
+    source = found.listeners["virtualInbound"]["listener_filters"][1]["typed_config"]
+    assert source["mark"] == 1337
+    assert found.filters("virtualOutbound") == []
+
+
+def test_every_kind_of_inbound_port_has_its_chains() -> None:
+    found = sent(
+        workload(9000, "HTTP", host="a.example"),
+        workload(9001, "TCP", host="b.example"),
+        workload(9002, "", host="c.example"),
+    )
+    assert inbound(found) == [
+        ("virtualInbound-blackhole", {"destination_port": 15006}, "BlackHoleCluster"),
+        ("virtualInbound-catchall-http", HTTP_MATCH, "inline InboundPassthroughCluster"),
+        ("virtualInbound", RAW, "InboundPassthroughCluster"),
+        ("0.0.0.0_9000", {"destination_port": 9000, **RAW}, "inline inbound|9000||"),
+        ("0.0.0.0_9001", {"destination_port": 9001, **RAW}, "inbound|9001||"),
+        ("0.0.0.0_9002", {"destination_port": 9002, **HTTP_MATCH}, "inline inbound|9002||"),
+        ("0.0.0.0_9002", {"destination_port": 9002, **RAW}, "inbound|9002||"),
+    ]
+
+
+def test_nothing_is_inspected_on_ports_of_known_protocol() -> None:
+    found = sent(
+        workload(9000, "HTTP", host="a.example"),
+        workload(9001, "MySQL", host="b.example"),
+        workload(9002, "", host="c.example"),
+    )
+    assert found.filters("virtualInbound") == ["original_dst", "http_inspector"]
+    disabled = found.listeners["virtualInbound"]["listener_filters"][1]["filter_disabled"]
+    ports = [
+        (each["destination_port_range"]["start"], each["destination_port_range"]["end"])
+        for each in disabled["or_match"]["rules"]
+    ]
+    assert ports == [(9000, 9001), (9001, 9002), (15006, 15007)]
+
+
+def test_the_older_service_says_what_a_port_speaks() -> None:
+    found = sent(
+        workload(9000, "TCP", host="old.example", age=3), workload(9000, "HTTP", host="new.example", age=1)
+    )
+    assert inbound(found)[3:] == [("0.0.0.0_9000", {"destination_port": 9000, **RAW}, "inbound|9000||")]
+    assert ["MZ0102" in warning and "old.example" in warning for warning in found.warnings] == [True]
+
+
+def test_ports_of_the_proxy_itself_are_not_served() -> None:
+    found = sent(workload(15021, "HTTP"), ENVOY_STATUS_PORT=15021)
+    assert len(inbound(found)) == 3
+    assert any("MZ0104 port 15021 of the workload" in warning for warning in found.warnings)
+
+
+def test_a_sidecar_replaces_what_services_say() -> None:
+    found = sent(
+        workload(9000, "HTTP"), ingress({"port": port(9100, "TCP"), "defaultEndpoint": "127.0.0.1:80"})
+    )
+    assert [name for name, *_ in inbound(found)[3:]] == ["0.0.0.0_9100"]
+
+
+def test_ports_stand_in_order() -> None:
+    found = sent(
+        ingress(
+            {"port": port(9200, "TCP"), "defaultEndpoint": "127.0.0.1:80"},
+            {"port": port(9100, "HTTP"), "defaultEndpoint": "127.0.0.1:81"},
+        )
+    )
+    assert [name for name, *_ in inbound(found)[3:]] == ["0.0.0.0_9100", "0.0.0.0_9200"]
+
+
+def test_a_sidecar_binds_real_ports() -> None:
+    bound = {"port": port(9100, ""), "bind": "10.0.0.8", "captureMode": "NONE"}
+    captured = {"port": port(9200, "HTTP"), "defaultEndpoint": "127.0.0.1:80"}
+    found = sent(ingress({**bound, "defaultEndpoint": "127.0.0.1:81"}, captured))
+    assert found.chains("10.0.0.8_9100") == [
+        ({"destination_port": 9100, **HTTP_MATCH}, "inline inbound|9100||"),
+        ({"destination_port": 9100, **RAW}, "inbound|9100||"),
+    ]
+    assert found.filters("10.0.0.8_9100") == ["http_inspector"]
+    assert found.listeners["10.0.0.8_9100"]["traffic_direction"] == "INBOUND"
+    assert [name for name, *_ in inbound(found)[3:]] == ["0.0.0.0_9200"]
+
+
+def test_without_capture_just_a_sidecar_serves_inbound() -> None:
+    assert sent(workload(9000, "HTTP"), INTERCEPTION_MODE="NONE").listeners.keys() == {"127.0.0.1_9000"}
+    found = sent(
+        ingress({"port": port(9100, "HTTP"), "defaultEndpoint": "127.0.0.1:80"}), INTERCEPTION_MODE="NONE"
+    )
+    assert found.listeners.keys() == {f"{ADDRESS}_9100"}
+
+
+def test_an_unprivileged_proxy_binds_no_low_inbound_port() -> None:
+    low = ingress({"port": port(80, "HTTP"), "defaultEndpoint": "127.0.0.1:8080"})
+    found = sent(low, INTERCEPTION_MODE="NONE", UNPRIVILEGED_POD="true")
+    assert found.listeners == {}
+    assert "MZ0104 port 80 of the workload" in found.warnings[0]
+
+
+def test_inbound_tcp_is_counted_as_the_mesh_configuration_says() -> None:
+    named = sent(workload(9000, "TCP"), mesh={"inboundClusterStatName": "%SERVICE%_%TARGET_PORT%"})
+    assert named.tcp("virtualInbound", 3)["stat_prefix"] == "own.example_9000"
+    assert sent(workload(9000, "TCP")).tcp("virtualInbound", 3)["stat_prefix"] == "inbound|9000||"
