@@ -1,0 +1,159 @@
+"""What proxies share, what a change costs them, and what the memo keeps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+from listener_scenes import document, mesh_of, proxy, router, service
+
+from mizzen.config import ConfigStore, parse_documents
+from mizzen.config.mesh_config import MeshConfig
+from mizzen.mesh.delta import MeshDelta
+from mizzen.mesh.snapshot import Mesh
+from mizzen.translator import translation as module
+from mizzen.translator.memo import Memo
+from mizzen.translator.translation import Translation
+from mizzen.xds import type_urls
+
+TYPES = (type_urls.CLUSTER, type_urls.ENDPOINT, type_urls.LISTENER, type_urls.ROUTE)
+
+
+class Living:
+    """A mesh that changes, and its translation."""
+
+    def __init__(self, *documents: dict[str, Any]) -> None:
+        self._store = ConfigStore()
+        self._apply(documents)
+        self.mesh = Mesh.build(self._store.configs(), MeshConfig())
+        self.translation = Translation(self.mesh)
+
+    def _apply(self, documents: Any) -> Any:
+        text = yaml.safe_dump_all(documents).encode()
+        return self._store.apply({"mesh.yaml": parse_documents(text, "mesh.yaml")})
+
+    def change(self, *documents: dict[str, Any]) -> MeshDelta:
+        self.mesh, delta = self.mesh.updated(self._apply(documents))
+        self.translation.update(self.mesh, delta)
+        return delta
+
+    def collections(self, one: Any) -> list[Any]:
+        snapshot = self.translation.snapshot(one)
+        return [snapshot.collection(each) for each in TYPES]
+
+
+A = service("a.example", 8080, "HTTP", endpoints=("10.9.0.1",))
+A_MOVED = service("a.example", 8080, "HTTP", endpoints=("10.9.0.2",))
+OWN = service("own.example", 9000, "HTTP", endpoints=("10.0.0.7", "10.0.0.8"))
+
+
+def test_replicas_are_sent_the_very_same_collections() -> None:
+    living = Living(A, OWN)
+    one, other = proxy(address="10.0.0.7"), proxy(address="10.0.0.8")
+    assert all(x is y for x, y in zip(living.collections(one), living.collections(other), strict=True))
+    living.change(A_MOVED, OWN)
+    assert all(x is y for x, y in zip(living.collections(one), living.collections(other), strict=True))
+    assert living.translation.profiles == 1
+
+
+def test_workloads_differ_in_what_is_theirs_alone() -> None:
+    living = Living(A, OWN)
+    client, replica = proxy(address="10.0.0.99"), proxy(address="10.0.0.7")
+    clusters, endpoints, listeners, routes = (
+        (x, y) for x, y in zip(living.collections(client), living.collections(replica), strict=True)
+    )
+    assert endpoints[0] is endpoints[1]
+    assert routes[0] is routes[1]
+    assert clusters[1].resources.keys() - clusters[0].resources.keys() == {"inbound|9000||"}
+    assert listeners[0].resources["0.0.0.0_8080"] is listeners[1].resources["0.0.0.0_8080"]
+    assert living.translation.profiles == 1
+
+
+def test_labels_that_no_rule_mentions_make_no_difference() -> None:
+    living = Living(A)
+    living.collections(proxy(labels={"app": "x"}))
+    living.collections(proxy(labels={"app": "y"}))
+    assert living.translation.profiles == 1
+    mentioning = document(
+        "Sidecar", "s", {"workloadSelector": {"labels": {"app": "x"}}, "egress": [{"hosts": ["./*"]}]}
+    )
+    living.change(A, mentioning)
+    assert (
+        living.collections(proxy(labels={"app": "x"}))[0]
+        is not living.collections(proxy(labels={"app": "y"}))[0]
+    )
+
+
+def test_the_own_configuration_of_a_proxy_sets_it_apart() -> None:
+    living = Living(A)
+    living.collections(proxy())
+    living.collections(proxy(PROXY_CONFIG={"proxyHeaders": {"server": {"value": "x"}}}))
+    assert living.translation.profiles == 2
+
+
+def test_endpoints_that_move_leave_all_else_the_same_object() -> None:
+    living = Living(A, OWN)
+    before = living.collections(proxy())
+    living.change(A_MOVED, OWN)
+    after = living.collections(proxy())
+    assert [x is y for x, y in zip(before, after, strict=True)] == [True, False, True, True]
+
+
+def test_a_change_that_touches_nothing_of_a_proxy_changes_no_object() -> None:
+    living = Living(A)
+    before = living.collections(proxy())
+    hidden = document(
+        "VirtualService",
+        "v",
+        {
+            "hosts": ["a.example"],
+            "gateways": ["edge"],
+            "http": [{"route": [{"destination": {"host": "a.example"}}]}],
+        },
+    )
+    living.change(A, hidden)
+    assert all(x is y for x, y in zip(before, living.collections(proxy()), strict=True))
+
+
+def test_a_profile_that_nobody_asks_for_is_forgotten() -> None:
+    living = Living(A)
+    living.collections(router())
+    living.collections(proxy())
+    for number in range(module._UNUSED_UPDATES + 1):
+        living.change(A_MOVED if number % 2 else A, OWN if number % 3 else A_MOVED)
+        living.collections(proxy())
+    assert living.translation.profiles == 1
+
+
+def test_the_memo_forgets_what_two_sweeps_have_not_seen_asked_for() -> None:
+    memo = Memo()
+    assert [memo.get(key, lambda key=key: key * 2) for key in (1, 2)] == [2, 4]
+    assert memo.built_since_sweep == 2
+    memo.sweep()
+    assert memo.built_since_sweep == 0
+    memo.get(1, lambda: 0)
+    assert memo.sweep() == 1
+    assert memo.get(1, lambda: 0) == 2
+    assert memo.get(2, lambda: 0) == 0
+
+
+def test_the_memo_is_not_swept_again_before_something_was_built(monkeypatch: Any) -> None:
+    monkeypatch.setattr(module, "_MEMO_FLOOR", 0)
+    monkeypatch.setattr(module, "_MEMO_PER_SERVICE", 0)
+    sweeps: list[int] = []
+    sweep = Memo.sweep
+    monkeypatch.setattr(Memo, "sweep", lambda memo: sweeps.append(1) or sweep(memo))
+    living = Living(A, OWN)
+    living.collections(proxy())
+    for number in range(6):
+        living.change(A_MOVED if number % 2 else A, OWN)
+    # Six changes, and nobody asked for a snapshot in between: what the next one needs is still there.
+    assert len(sweeps) == 1
+    misses = living.translation._memo.misses
+    living.collections(proxy())
+    assert living.translation._memo.misses - misses <= 2
+
+
+def test_a_mesh_of_no_services() -> None:
+    snapshot = Translation(mesh_of([])).snapshot(proxy())
+    assert set(snapshot.collection(type_urls.LISTENER).resources) == {"virtualOutbound", "virtualInbound"}
