@@ -20,6 +20,7 @@ import structlog
 
 from mizzen import xds
 from mizzen.config import Diagnostic, ParsedFile
+from mizzen.mesh.analysis import analyze
 from mizzen.mesh.delta import MeshDelta
 from mizzen.mesh.proxy import NodeError, Proxy
 from mizzen.mesh.snapshot import Mesh
@@ -32,6 +33,12 @@ Value = TypeVar("Value")
 SLICE_SECONDS = 0.01
 """For so long the worker translates before what it has is handed over."""
 
+
+ANALYSED_DOCUMENTS = 5_000
+"""Up to so many documents, looking for what they lack of each other takes a tenth of a second or two."""
+
+SETTLED_SECONDS = 0.5
+"""A change has settled when no other came for so long."""
 
 WOKEN_AT_ONCE = 4
 """So many streams write their news before others are served: each may write some megabytes."""
@@ -141,6 +148,8 @@ class ControlPlane:
         self._notices = Notices()
         self._log = structlog.get_logger("mizzen.server")
         self._configured = configuration.view()
+        self._analysis: tuple[Diagnostic, ...] = ()
+        self._unanalysed = asyncio.Event()
 
     def serve_through(self, discovery: Groups) -> None:
         """Name the server that is given the snapshots."""
@@ -157,10 +166,10 @@ class ControlPlane:
 
     @property
     def view(self) -> ConfigurationView:
-        """How the configuration stands, with what was found while translating for the proxies of now."""
-        return self._configured.with_findings(
-            finding for live in self._live.values() for finding in live.findings
-        )
+        """How the configuration stands, with what was found while translating for the proxies of now, and
+        what its documents lack of each other."""
+        translated = (finding for live in self._live.values() for finding in live.findings)
+        return self._configured.with_findings((*self._analysis, *translated))
 
     async def _in_worker(self, function: Callable[..., Value], *arguments: Any) -> Value:
         return await asyncio.get_running_loop().run_in_executor(self._worker, function, *arguments)
@@ -176,6 +185,7 @@ class ControlPlane:
         seen = self._clock() if seen is None else seen
         try:
             if await self._in_worker(self._apply, files):
+                self._unanalysed.set()
                 await self._push(seen)
         except Exception:
             self._metrics.translation_failures.inc()
@@ -184,7 +194,8 @@ class ControlPlane:
 
     async def begin(self, files: Mapping[str, ParsedFile | None]) -> None:
         """Take all files, before any proxy has come. Unlike `take` this raises what goes wrong."""
-        await self._in_worker(self._apply, files)
+        if await self._in_worker(self._apply, files):
+            self._unanalysed.set()
         await self._look()
 
     def _apply(self, files: Mapping[str, ParsedFile | None]) -> bool:
@@ -267,6 +278,29 @@ class ControlPlane:
         """Find out how the configuration stands now, and say what is new about it."""
         self._configured = await self._in_worker(self._configuration.view)
         self._tell()
+
+    async def keep_analysed(self) -> None:
+        """Look, whenever a change has settled, for what documents name and do not find (`mizzen analyze`).
+
+        Never ends. A mesh of more documents than ANALYSED_DOCUMENTS is left to the command: the worker that
+        would look is the one that the next change waits for.
+        """
+        while True:
+            await self._unanalysed.wait()
+            self._unanalysed.clear()
+            await asyncio.sleep(SETTLED_SECONDS)
+            if self._unanalysed.is_set():
+                continue
+            try:
+                self._analysis = await self._in_worker(self._analyse)
+            except Exception:
+                self._log.exception("the mesh could not be analysed: a fault of Mizzen, please report it")
+            self._tell()
+
+    def _analyse(self) -> tuple[Diagnostic, ...]:
+        if sum(self._configured.documents.values()) > ANALYSED_DOCUMENTS:
+            return ()
+        return tuple(analyze(self._configuration.mesh))
 
     def _tell(self) -> None:
         view = self.view

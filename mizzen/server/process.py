@@ -127,7 +127,10 @@ class Process:
                 await grpc_server.start()
                 self.ready = True
                 self._log.info("ready", grpc=self._grpc_addresses, admin=str(self._admin_address))
-                watching = [tasks.create_task(self._watch())]
+                watching = [
+                    tasks.create_task(self._watch()),
+                    tasks.create_task(self.control_plane.keep_analysed()),
+                ]
                 if self._options.mesh_config is not None:
                     watching.append(tasks.create_task(self._watch_settings()))
                 await stopping.wait()
