@@ -8,6 +8,7 @@ what it touches.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from weakref import WeakKeyDictionary
 
 from mizzen.xds.batch import Batch
@@ -91,7 +92,7 @@ class Collection(Mapping[str, Resource]):
         self.version = f"{self._sum:024x}"
         self._place = object()
         self._history = history
-        self._differences: WeakKeyDictionary[Collection, Difference] = WeakKeyDictionary()
+        self._differences: WeakKeyDictionary[Collection, Difference] | None = None
         self._variants: dict[object, Collection] = {}
         self._everything: Batch | None = None
         self._aliases: dict[str, Resource] | None = None
@@ -187,6 +188,8 @@ class Collection(Mapping[str, Resource]):
 
     def since(self, old: "Collection") -> Difference:
         """What leads from `old` to this collection."""
+        if self._differences is None:  # many collections are never asked
+            self._differences = WeakKeyDictionary()
         found = self._differences.get(old)
         if found is None:
             found = Difference(self._compare(old), old.resources)
@@ -223,6 +226,12 @@ def _touched(new: Collection, old: Collection) -> set[str] | None:
     return None
 
 
+@lru_cache(maxsize=64)
+def _empty(type_url: str) -> Collection:
+    """What snapshots without a resource of the type have in common: nothing differs between them."""
+    return Collection(type_url, {})
+
+
 class Snapshot:
     """Everything that one group of clients is to be given; immutable."""
 
@@ -230,7 +239,7 @@ class Snapshot:
 
     def __init__(self, collections: Mapping[str, Collection] | None = None) -> None:
         self._collections = dict(collections or {})
-        self._passages: WeakKeyDictionary[Snapshot, Passage] = WeakKeyDictionary()
+        self._passages: WeakKeyDictionary[Snapshot, Passage] | None = None
 
     @classmethod
     def of(cls, resources: Iterable[Resource]) -> "Snapshot":
@@ -251,7 +260,7 @@ class Snapshot:
         """All resources of a type; the same empty collection each time for a type that has none."""
         found = self._collections.get(type_url)
         if found is None:
-            found = self._collections[type_url] = Collection(type_url, {})
+            found = self._collections[type_url] = _empty(type_url)
         return found
 
     def get(self, type_url: str, name: str) -> Resource | None:
@@ -264,16 +273,20 @@ class Snapshot:
 
         Always ask for the same types.
         """
+        moved = [each for each in type_urls if self.collection(each) is not old.collection(each)]
+        if not moved:
+            return (), ()
+        if self._passages is None:
+            self._passages = WeakKeyDictionary()
         found = self._passages.get(old)
         if found is None:
             departed: list[Resource] = []
             arrived: list[tuple[str, str]] = []
-            for type_url in type_urls:
-                before, after = old.collection(type_url), self.collection(type_url)
-                if before is not after:
-                    difference = after.since(before)
-                    departed += [before[name] for name in difference.removed]
-                    arrived += [(type_url, name) for name in difference.changed]
+            for type_url in moved:
+                before = old.collection(type_url)
+                difference = self.collection(type_url).since(before)
+                departed += [before[name] for name in difference.removed]
+                arrived += [(type_url, name) for name in difference.changed]
             found = self._passages[old] = (tuple(departed), tuple(arrived))
         return found
 
