@@ -14,6 +14,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 sys.path.insert(0, str(Path(__file__).parent))
 import adapter
 
+from mizzen import xds
 from mizzen.xds.type_urls import CLUSTER
 
 ADS = "/envoy.service.discovery.v3.AggregatedDiscoveryService/"
@@ -21,7 +22,7 @@ ADS = "/envoy.service.discovery.v3.AggregatedDiscoveryService/"
 
 @pytest.fixture
 async def lab():
-    server, control, port, xds_port = await adapter.start("127.0.0.1:0", "127.0.0.1:0")
+    server, control, port, xds_port = await adapter.start("127.0.0.1:0", "127.0.0.1:0", xds.Unordered())
     protos, services = adapter.load_protocol()
     async with (
         asyncio.timeout(20),
