@@ -70,6 +70,7 @@ class Collection(Mapping[str, Resource]):
         "_place",
         "_sum",
         "_variants",
+        "_versions",
         "_with_ttl",
         "resources",
         "type_url",
@@ -96,6 +97,7 @@ class Collection(Mapping[str, Resource]):
         self._variants: dict[object, Collection] = {}
         self._everything: Batch | None = None
         self._aliases: dict[str, Resource] | None = None
+        self._versions: dict[str, str] | None = None
         self._with_ttl: tuple[Resource, ...] | None = None
 
     def __getitem__(self, name: str) -> Resource:
@@ -124,6 +126,18 @@ class Collection(Mapping[str, Resource]):
                 self._aliases = {alias: r for r in self.resources.values() for alias in r.aliases}
             found = self._aliases.get(name)
         return found
+
+    def unlike(self, claimed: dict[str, str], names: set[str], *, everything: bool) -> set[str]:
+        """Those of `names` (with `everything` also all members and all that is claimed) of which a client
+        that claims to hold these versions does not hold what is here.
+        """
+        if self._versions is None:
+            self._versions = {name: resource.version for name, resource in self.resources.items()}
+        if claimed == self._versions and names <= claimed.keys():
+            return set()  # as mostly when all clients come back at once: found without a look at each name
+        wanted = names | claimed.keys() | self.resources.keys() if everything else names
+        found = ((name, self.find(name)) for name in wanted)
+        return {name for name, here in found if here is None or claimed.get(name) != here.version}
 
     @property
     def with_ttl(self) -> tuple[Resource, ...]:

@@ -225,15 +225,8 @@ class Subscription:
             # "Incremental xDS": initial_resource_versions; what is the same is not sent, what is gone is
             # said.
             claimed, self._claimed = self._claimed, {}
-            if self.everything_owed:
-                self.everything_owed = False
-                self.owed |= target.keys() | claimed.keys()
-            same = set()
-            for name in self.owed:
-                found = target.find(name)
-                if found is not None and claimed.get(name) == found.version:
-                    same.add(name)
-            self.owed -= same
+            everything, self.everything_owed = self.everything_owed, False
+            self.owed = target.unlike(claimed, self.owed, everything=everything)
             self.sent = target
             if not self.owed:
                 self.accepted = target
