@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from listener_scenes import HTTP_MATCH, document, sent, service
+from listener_scenes import HTTP_MATCH, document, rule, sent, service, to
 
 WEB = service("web.example", 8080, "HTTP", age=2)
 DB = service("db.example", 3306, "TCP", address="10.1.0.1", age=1)
@@ -159,6 +159,20 @@ def test_tcp_on_a_unix_socket_goes_to_the_only_port_of_the_service() -> None:
     assert found.chains("unix:///run/db.sock_0") == [({}, "outbound|3306||db.example")]
 
 
+def test_no_address_is_compared_on_a_unix_socket() -> None:
+    port = {"number": 0, "name": "tls", "protocol": "TLS"}
+    match = {"sniHosts": ["s.example"], "destinationSubnets": ["10.7.0.0/16"]}
+    found = sent(
+        service("s.example", 443, "TLS"),
+        rule("s.example", tls=[{"match": [match], "route": [to("s.example")]}]),
+        sidecar({"port": port, "bind": "unix:///run/s.sock", "hosts": ["*/*"]}),
+    )
+    assert found.chains("unix:///run/s.sock_0")[0] == (
+        {"server_names": ["s.example"]},
+        "outbound|443||s.example",
+    )
+
+
 def test_an_http_proxy_of_a_sidecar_serves_all_ports() -> None:
     port = {"number": 3128, "name": "proxy", "protocol": "HTTP_PROXY"}
     found = sent(WEB, service("b.example", 9090, "HTTP"), sidecar({"port": port, "hosts": ["*/*"]}))
@@ -184,6 +198,28 @@ def test_each_endpoint_of_a_service_without_address_has_its_listener() -> None:
     # The proxy's own address is no exception: proxies that share listeners have many.
     assert "10.0.0.7_7000" in sent(headless("10.0.0.7")).listeners
     assert set(sent(headless("host.example")).listeners) == OWN
+
+
+def test_just_the_endpoints_of_a_port_have_listeners_on_it() -> None:
+    ports = [{"name": "tcp-a", "port": 7000}, {"name": "tcp-b", "port": 7001}]
+    metadata = {"name": "h", "namespace": "default"}
+    found = sent(
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": metadata,
+            "spec": {"clusterIP": "None", "ports": ports},
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "Endpoints",
+            "metadata": metadata,
+            "subsets": [
+                {"addresses": [{"ip": f"10.2.0.{each['port'] - 6999}"}], "ports": [each]} for each in ports
+            ],
+        },
+    )
+    assert set(found.listeners) == OWN | {"10.2.0.1_7000", "10.2.0.2_7001"}
 
 
 def test_http_of_such_a_service_is_routed_by_host() -> None:

@@ -91,6 +91,19 @@ def test_the_own_configuration_of_a_proxy_sets_it_apart() -> None:
     assert living.translation.profiles == 2
 
 
+def test_replicas_with_a_configuration_of_their_own_are_served_by_it() -> None:
+    living = Living(OWN)
+    found = [
+        living.collections(each)[2].resources["virtualInbound"].version
+        for each in (
+            proxy(address="10.0.0.7"),
+            proxy(address="10.0.0.8", PROXY_CONFIG={"proxyHeaders": {"server": {"value": "x"}}}),
+            proxy(address="10.0.0.8"),
+        )
+    ]
+    assert found[0] == found[2] != found[1]
+
+
 def test_endpoints_that_move_leave_all_else_the_same_object() -> None:
     living = Living(A, OWN)
     before = living.collections(proxy())
