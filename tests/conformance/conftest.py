@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -60,6 +61,12 @@ class Target:
     async def remove(self, type_url: str, name: str, version: str) -> None:
         """One resource less."""
         assert (await self._control.RemoveResource(self._request(type_url, name, version))).success
+
+    async def heard(self, type_url: str, *names: str) -> None:
+        """Wait until the server knows that the only client asks for these names and no others."""
+        async with asyncio.timeout(10):
+            while self.server.clients()[0].types[type_url].names != set(names):
+                await asyncio.sleep(0.005)
 
     async def quiet(self) -> None:
         """Wait until nothing more is said; then no client was told anything in answer to its last ACK."""

@@ -114,14 +114,28 @@ async def test_who_asks_again_is_told_again(target, variant, type_url) -> None:
     await target.quiet()
     if variant.delta:
         await peer.unsubscribe(type_url, "B")
-        await peer.subscribe(type_url, "B")
     else:
         await peer.subscribe(type_url, "A")
-        await target.quiet()
-        await peer.subscribe(type_url, "A", "B")
+    await target.heard(type_url, "A")
+    await target.quiet()
+    told = len(peer.told)
+    await peer.subscribe(type_url, *(("B",) if variant.delta else ("A", "B")))
+    await peer.until(lambda: len(peer.told) > told)
     await target.quiet()
     assert "B" in peer.told[-1].names
-    assert len(peer.told) > 1
+    assert len(peer.told) == told + 1
+
+
+@cases(INCREMENTAL, EVERY)
+async def test_who_asks_for_what_it_has_is_told_again(target, variant, type_url) -> None:
+    """The same section: whatever the server believes that the client has."""
+    await target.serve((type_url,), "A,B")
+    peer = target.peer(variant, type_url)
+    await peer.subscribe(type_url, "A", "B")
+    await peer.until_held(type_url, {"A": "1", "B": "1"})
+    await peer.subscribe(type_url, "A")
+    await peer.until(lambda: len(peer.told) == 2)
+    assert peer.told[1].names == {"A"}
 
 
 @cases(INCREMENTAL, EVERY)
