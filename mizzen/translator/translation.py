@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.mesh.delta import MeshDelta
+from mizzen.mesh.gateways import MergedGateway
 from mizzen.mesh.profile import OutboundProfile
 from mizzen.mesh.proxy import Proxy
 from mizzen.mesh.snapshot import Mesh
@@ -68,6 +69,7 @@ class Translation:
         self._memo = Memo()
         self._live: dict[OutboundProfile, _Live] = {}
         self._overlays: dict[tuple[str, tuple[Resource, ...]], _Overlay] = {}
+        self._gateways: dict[tuple[OutboundProfile, MergedGateway], OwnResources] = {}
         self._no_secrets = Collection(type_urls.SECRET, {})
 
     @property
@@ -83,6 +85,7 @@ class Translation:
     def update(self, mesh: Mesh, delta: MeshDelta) -> None:
         """Go over to `mesh`, which differs from the last one by `delta`."""
         self._mesh = mesh
+        self._gateways.clear()
         if delta.everything:
             self._memo = Memo()
             self._live.clear()
@@ -129,7 +132,7 @@ class Translation:
     def _translate(self, proxy: Proxy) -> tuple[Snapshot, tuple[Diagnostic, ...]]:
         outbound = self._outbound(self._mesh.outbound_profile(proxy))
         if proxy.type == "router":
-            own = gateway_resources(self._mesh, proxy, outbound.scope, outbound.mesh_config, self._memo)
+            own = self._gateway(proxy, outbound)
         else:
             own = sidecar_resources(self._mesh, proxy, outbound.scope, outbound.mesh_config, self._memo)
         collections = self._collections(outbound, own)
@@ -137,6 +140,15 @@ class Translation:
         if secrets:
             collections[type_urls.SECRET] = self._overlaid(self._no_secrets, secrets)
         return Snapshot(collections), (*outbound.diagnostics, *own.diagnostics, *problems)
+
+    def _gateway(self, proxy: Proxy, outbound: OutboundResources) -> OwnResources:
+        """Return the gateway's own resources: built once for each mesh, for all replicas of a gateway."""
+        key = (outbound.profile, self._mesh.gateways_for(proxy))
+        found = self._gateways.get(key)
+        if found is None:
+            found = gateway_resources(self._mesh, proxy, outbound.scope, outbound.mesh_config, self._memo)
+            self._gateways[key] = found
+        return found
 
     def _collections(self, outbound: OutboundResources, own: OwnResources) -> dict[str, Collection]:
         return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import yaml
-from listener_scenes import document, mesh_of, proxy, router, service
+from listener_scenes import document, gateway, mesh_of, proxy, router, server, service
 
 from mizzen.config import ConfigStore, parse_documents
 from mizzen.config.mesh_config import MeshConfig
@@ -102,6 +102,21 @@ def test_replicas_with_a_configuration_of_their_own_are_served_by_it() -> None:
         )
     ]
     assert found[0] == found[2] != found[1]
+
+
+def test_replicas_of_a_gateway_share_what_is_built_once_for_each_mesh() -> None:
+    edge = gateway(server(80, "HTTP"), server(15443, "TLS", "*.example", tls={"mode": "AUTO_PASSTHROUGH"}))
+    inside = service("a.example", 8080, "HTTP", location="MESH_INTERNAL")
+    living = Living(inside, edge)
+    one, other = router(), proxy("router", "10.0.0.8", labels={"istio": "edge"})
+    built = living.collections(one)
+    misses = living.translation._memo.misses
+    assert all(x is y for x, y in zip(built, living.collections(other), strict=True))
+    assert living.translation._memo.misses == misses
+    living.change(service("b.example", 8080, "HTTP", location="MESH_INTERNAL"), edge)
+    chains = living.collections(one)[2].resources["0.0.0.0_15443"]
+    assert b"outbound_.8080_._.b.example" in chains.value
+    assert b"a.example" not in chains.value
 
 
 def test_endpoints_that_move_leave_all_else_the_same_object() -> None:
