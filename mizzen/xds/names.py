@@ -17,6 +17,9 @@ class NamePool:
     def __init__(self) -> None:
         self._sets: WeakValueDictionary[int, frozenset[str]] = WeakValueDictionary()
 
+    def __len__(self) -> int:
+        return len(self._sets)
+
     def share(self, names: frozenset[str], known: Mapping[str, Resource]) -> frozenset[str]:
         """The set that is held already, or this one, with the strings of `known` resources in the place of
         equal ones."""
