@@ -105,6 +105,7 @@ class OutboundListenerBuilder:
             self._profile.idle_timeout,
             self._profile.ip_family,
         )
+        self._http_places: set[tuple[str, int]] = set()
         self._common_caches: tuple[str, ...] = ()
         if scope.outbound_traffic_policy == "ALLOW_ANY_DYNAMIC_DNS":
             self._common_caches = (ALLOW_ANY_DNS_CACHE,)
@@ -146,12 +147,21 @@ class OutboundListenerBuilder:
         bind, bind_to_port = self._forced_bind(egress)
         for service in egress.services:
             for port in service.ports:
-                if port.protocol is Protocol.UDP:
+                if port.protocol is Protocol.UDP or self._is_served(service, port, bind):
                     continue
                 if self._needs_listener_for_each_endpoint(service, port, bind):
                     self._place_endpoints(service, port, bind_to_port)
                 else:
                     self._place(service, port, bind, bind_to_port)
+
+    def _is_served(self, service: Service, port: ServicePort, bind: str) -> bool:
+        """Return whether the listener of an earlier service serves this one as it is: most services of a mesh
+        are HTTP on a port that others have too, and are told apart by the routes alone."""
+        return (
+            port.protocol.is_http
+            and (bind or self._wildcard, port.number) in self._http_places
+            and service.resolution is not Resolution.DYNAMIC_DNS
+        )
 
     def _forced_bind(self, egress: EgressListener) -> tuple[str, bool]:
         bound = egress.capture_mode == "NONE" or self._profile.interception_mode == "NONE"
@@ -247,6 +257,7 @@ class OutboundListenerBuilder:
         chain = HttpChain(name, port.protocol, match, service.origins, caches)
         self._result.routed_by.setdefault(name, self._position)
         if current is None:
+            self._http_places.add(key)
             self._result.specs[key] = ListenerSpec(bind, port.number, bind_to_port, protocol, (chain,))
         else:
             self._merge(current, service, port, (chain,), Protocol.UNSUPPORTED)
@@ -273,6 +284,7 @@ class OutboundListenerBuilder:
             match = self._detected_http()
             chains += (HttpChain(name, Protocol.UNSUPPORTED, match, service.origins, self._caches(service)),)
         if current is None or (port.protocol.is_auto and current.protocol.is_http):
+            self._http_places.discard(key)
             self._result.specs[key] = ListenerSpec(bind, port.number, bind_to_port, port.protocol, chains)
         else:
             both_tcp = port.protocol.is_tcp and current.protocol.is_tcp
