@@ -8,7 +8,17 @@
 """
 
 from mizzen.xds import type_urls
-from mizzen.xds.events import Acked, Client, Connected, Disconnected, Event, Rejected, Stuck, Subscribed
+from mizzen.xds.events import (
+    Acked,
+    Client,
+    Connected,
+    Disconnected,
+    Event,
+    Mended,
+    Rejected,
+    Stuck,
+    Subscribed,
+)
 from mizzen.xds.group import Quarantined
 from mizzen.xds.limits import Limits
 from mizzen.xds.ordering import MakeBeforeBreak, Policy, Unordered
@@ -30,6 +40,7 @@ __all__ = [
     "Event",
     "Limits",
     "MakeBeforeBreak",
+    "Mended",
     "Node",
     "NodeRefused",
     "Policy",

@@ -97,4 +97,14 @@ class Stuck:
     culprits: tuple[Resource, ...]
 
 
-Event = Connected | Disconnected | Subscribed | Acked | Rejected | Stuck
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """What a client had refused is wanted no longer, and it holds what is: nothing is sent, so that no `Acked`
+    follows the `Rejected`.
+    """
+
+    client: Client
+    type_url: str
+
+
+Event = Connected | Disconnected | Subscribed | Acked | Rejected | Mended | Stuck

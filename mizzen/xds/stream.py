@@ -9,6 +9,7 @@ events come out.
 A response is made when the transport is ready to send it, so it holds the newest state, and nothing queues.
 """
 
+from bisect import insort
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +19,7 @@ from typing import Final
 from mizzen.xds import rejection
 from mizzen.xds.batch import Batch, Dialect
 from mizzen.xds.channel import Channel, Refusal
-from mizzen.xds.events import Acked, Client, Event, Rejected, Stuck, Subscribed
+from mizzen.xds.events import Acked, Client, Event, Mended, Rejected, Stuck, Subscribed
 from mizzen.xds.group import Group
 from mizzen.xds.ordering import USERS, Arrival, Gate, MakeBeforeBreak, Phase, Policy
 from mizzen.xds.outstanding import Outstanding, Verdict
@@ -155,7 +156,7 @@ class Stream:
                 raise BadRequest("more than 64 types on one stream")
             subscription = Subscription(type_url, delta=self.dialect.delta, share=self.group.share)
             channel = self.channels[type_url] = Channel(subscription)
-            self._ranked = sorted(self.channels.values(), key=lambda each: each.rank)
+            insort(self._ranked, channel, key=lambda each: each.rank)
             if type_url == CLUSTER and self._gate is not None:
                 self._gate.begin()
             self._suppliers = [each for each in self._ranked if each.type_url not in USERS]
@@ -268,6 +269,7 @@ class Stream:
             subscription = channel.subscription
             plain = not channel.isolation and channel.beat_at is None and not self.group.quarantined
             if plain and target is subscription.sent and not subscription.owes:
+                self._mend(channel)
                 continue  # as most often
             batch = channel.due(self._allowed(channel, target), self.fallback, self.dialect, now)
             while batch is None and channel.isolation:
@@ -276,6 +278,7 @@ class Stream:
             if batch is None:
                 if subscription.accepted is not None and subscription.accepted is subscription.sent:
                     self.group.accepted(subscription.asked, subscription.accepted)
+                self._mend(channel)
                 continue
             target = self._allowed(channel, target)
             if channel.type_url == CLUSTER and self._only_type is None:
@@ -286,6 +289,14 @@ class Stream:
             channel.sent(batch, target, nonce, len(data), now, self._patience(channel))
             return Response(channel.type_url, nonce, batch.version, batch.resources, batch.removed, data)
         return None
+
+    def _mend(self, channel: Channel) -> None:
+        """What was refused is wanted no longer, and the client holds what is: no ACK will say so."""
+        refused = channel.refusal is not None and not channel.isolation
+        if not refused or any(held.resource.type_url == channel.type_url for held in self.group.held):
+            return
+        channel.refusal = None
+        self._events.append(Mended(self.client, channel.type_url))
 
     def _allowed(self, channel: Channel, target: Collection) -> Collection:
         target = self.group.acceptable(target)

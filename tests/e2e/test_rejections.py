@@ -107,9 +107,6 @@ async def test_endpoints_and_clusters_change_on_while_a_route_is_rejected(
     await eventually(well, "nothing is rejected any more")
 
 
-@pytest.mark.xfail(
-    strict=False, reason="nothing has to be sent, so no ACK ends the rejection in the status: a known fault"
-)
 async def test_going_back_to_what_was_accepted_ends_the_rejection(mesh: LiveMesh, client: Caller) -> None:
     await mesh.apply("reviews.yaml", rule("reviews", "good"))
     mesh.write("reviews.yaml", rule("reviews", "%FILTER_STATE()%"))
