@@ -99,7 +99,7 @@ class Stuck:
 
 @dataclass(frozen=True, slots=True)
 class Mended:
-    """What a client had refused is wanted no longer, and it holds what is: nothing is sent, so that no `Acked`
+    """What a client had refused is wanted no longer, and it holds what is. Nothing is sent, so no `Acked`
     follows the `Rejected`.
     """
 
