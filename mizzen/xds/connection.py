@@ -91,7 +91,8 @@ class Connection:
         """
         try:
             async with asyncio.TaskGroup() as self._tasks:
-                self.wake()
+                if not self.stream.quiet:  # it may have changed since the first answer, but seldom has
+                    self.wake()
                 while (data := await self._context.read()) is not grpc.aio.EOF:
                     self._receive(self._parse(data))
                     if not self.stream.quiet:
