@@ -43,11 +43,16 @@ def load_protocol() -> tuple[Any, Any]:
 
 
 class Adapter:
-    """Keeps the state of each node and gives it to the server."""
+    """Keeps the state of each node and gives it to the server.
 
-    def __init__(self, server: xds.Server, protos: Any) -> None:
+    `pause` is how many seconds a change waits: the harness sends a request on its xDS stream and a change right
+    after it on another connection, and takes for granted that the request is read first.
+    """
+
+    def __init__(self, server: xds.Server, protos: Any, pause: float = 0.0) -> None:
         self._server = server
         self._protos = protos
+        self._pause = pause
         self._state: dict[str, dict[tuple[str, str], xds.Resource]] = {}
 
     def _serve(self, node: str, touched: set[str], version: str) -> None:
@@ -81,33 +86,35 @@ class Adapter:
         self._server.set_snapshot(request.node, xds.Snapshot())
         return self._protos.clearStateResponse(response=f"{request.node}: cleared")
 
-    def _put(self, request: Any) -> None:
+    async def _put(self, request: Any) -> None:
+        await asyncio.sleep(self._pause)
         resource = self._resource(request.typeUrl, request.resourceName, request.version)
         self._state[request.node][request.typeUrl, request.resourceName] = resource
         self._serve(request.node, {request.typeUrl}, request.version)
 
     async def UpdateResource(self, request: Any, _: Any) -> Any:
-        self._put(request)
+        await self._put(request)
         return self._protos.UpdateResourceResponse(success=True)
 
     async def AddResource(self, request: Any, _: Any) -> Any:
-        self._put(request)
+        await self._put(request)
         return self._protos.AddResourceResponse(success=True)
 
     async def RemoveResource(self, request: Any, _: Any) -> Any:
+        await asyncio.sleep(self._pause)
         found = self._state[request.node].pop((request.typeUrl, request.resourceName), None)
         self._serve(request.node, {request.typeUrl}, request.version)
         return self._protos.RemoveResourceResponse(success=found is not None)
 
 
 async def start(
-    adapter_address: str, xds_address: str, policy: xds.Policy | None = None
+    adapter_address: str, xds_address: str, policy: xds.Policy | None = None, *, pause: float = 0.0
 ) -> tuple[xds.Server, Any, int, int]:
     """Start both servers, with the library's own policy if none is given; return them with their ports."""
     protos, services = load_protocol()
     server = xds.Server(lambda node: node.id, policy=policy)
     control = grpc.aio.server()
-    services.add_AdapterServicer_to_server(Adapter(server, protos), control)
+    services.add_AdapterServicer_to_server(Adapter(server, protos, pause), control)
     port = control.add_insecure_port(adapter_address)
     await control.start()
     return server, control, port, await server.start(xds_address)
@@ -121,7 +128,7 @@ async def main() -> None:
     parser.add_argument("--unordered", action="store_true", help="send everything at once")
     options = parser.parse_args()
     policy = xds.Unordered() if options.unordered else None
-    _, control, port, xds_port = await start(options.adapter, options.xds, policy)
+    _, control, port, xds_port = await start(options.adapter, options.xds, policy, pause=0.2)
     print(f"adapter on port {port}, xDS on port {xds_port}", flush=True)
     await control.wait_for_termination()
 
