@@ -45,8 +45,8 @@ def load_protocol() -> tuple[Any, Any]:
 class Adapter:
     """Keeps the state of each node and gives it to the server.
 
-    `pause` is how many seconds a change waits: the harness sends a request on its xDS stream and a change right
-    after it on another connection, and takes for granted that the request is read first.
+    `pause` is how many seconds a change waits: the harness sends a request on its xDS stream and a change
+    right after it on another connection, and takes for granted that the request is read first.
     """
 
     def __init__(self, server: xds.Server, protos: Any, pause: float = 0.0) -> None:
