@@ -40,15 +40,16 @@ def snapshot() -> xds.Snapshot:
     )
 
 
-def requests() -> list[bytes]:
-    """The first requests of a client that holds all of it: the wildcard types, and the named ones by name."""
+def requests(client: int) -> list[bytes]:
+    """The first requests of a client that holds all of it: the wildcard types, and the named ones by name.
+    The very first has its node, so it is no other client's."""
     found: list[bytes] = []
     held = snapshot()
     for type_url in _HELD:
         collection = held.collection(type_url)
         request = discovery_pb2.DeltaDiscoveryRequest(type_url=type_url)
         if not found:
-            request.node.id = "bench"
+            request.node.id = f"bench-{client}"
         if type_url in (ENDPOINT, ROUTE):
             request.resource_names_subscribe.extend(collection)
         for name, each in collection.items():
@@ -123,14 +124,14 @@ async def _measure(kind: str, streams: int) -> tuple[float, int, int]:
             grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=[("grpc.use_local_subchannel_pool", 1)])
             for _ in range(_CHANNELS)
         ]
-        first = requests()
+        first = [requests(number) for number in range(streams)]
         for channel in channels:
             await channel.channel_ready()
         clients = []
         began = time.perf_counter()
         for number in range(streams):
             call = channels[number % _CHANNELS].stream_stream(f"/{SERVICE}/{METHOD}")()
-            clients.append(asyncio.ensure_future(_client(call, first)))
+            clients.append(asyncio.ensure_future(_client(call, first[number])))
         assert await asyncio.to_thread(process.stdout.readline) == "done\n"
         seconds = time.perf_counter() - began
         sent, synced = map(int, (await asyncio.to_thread(process.stdout.readline)).split())
