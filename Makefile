@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check bench golden format docs clean
+.PHONY: help demo test check bench golden format clean
 .DEFAULT_GOAL := help
 
 help: ## Say what can be made
