@@ -106,8 +106,7 @@ def _news(key: Hashable, old: xds.Snapshot, new: xds.Snapshot, findings: tuple[D
     same = True
     for type_url in xds.type_urls.PUSH_ORDER:
         was, now = old.collection(type_url), new.collection(type_url)
-        # Collections that are empty are never the same object in two snapshots.
-        if now is not was and (now or was):
+        if now is not was:
             same = False
             if changed := now.since(was).changed:
                 changes.append((type_url, changed))
