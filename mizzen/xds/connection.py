@@ -24,6 +24,7 @@ class Connection:
 
     __slots__ = (
         "_context",
+        "_greeted",
         "_loop",
         "_neighbours",
         "_on_events",
@@ -57,6 +58,7 @@ class Connection:
         self._tasks: asyncio.TaskGroup | None = None
         self._writer: asyncio.Task[None] | None = None
         self._writing = False
+        self._greeted = False
         self._timer: asyncio.TimerHandle | None = None
 
     async def begin(self, first: Request) -> None:
@@ -66,7 +68,6 @@ class Connection:
             BadRequest: the client broke the protocol.
         """
         self._receive(first)
-        await self._send_headers()
         await self._write()
 
     async def _send_headers(self) -> None:
@@ -74,8 +75,9 @@ class Connection:
 
         If that response were cancelled in flight, grpc.aio would not know that they are sent, would send them
         again with the status, and fail: then the client never hears of the end. So this is not cancelled
-        half-way either.
+        half-way either. A client that is owed nothing is sent no headers.
         """
+        self._greeted = True
         sending = asyncio.ensure_future(self._context.send_initial_metadata(()))
         try:
             await asyncio.shield(sending)
@@ -131,6 +133,8 @@ class Connection:
         self._writing = True
         try:
             while (response := self.stream.poll(self._loop.time())) is not None:
+                if not self._greeted:
+                    await self._send_headers()
                 await self._context.write(response.data)
         except (grpc.aio.BaseError, asyncio.InvalidStateError) as error:
             log.debug(

@@ -8,6 +8,7 @@ from mizzen.xds.accepted import Accepted
 from mizzen.xds.names import NamePool
 from mizzen.xds.resource import Resource
 from mizzen.xds.snapshot import Change, Collection, Snapshot
+from mizzen.xds.warming import Interrupted
 
 _QUARANTINE_SIZE = 1000
 
@@ -34,6 +35,7 @@ class Group:
     Attributes:
         snapshot: what the owner set; None as long as it set nothing.
         effective: the same with every quarantined resource replaced: this is what clients are brought to.
+        interrupted: what clients were waiting for when their streams ended.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Group:
         self.effective: Snapshot | None = None
         self._quarantine: dict[tuple[str, str, str], Quarantined] = {}
         self._acceptable: WeakKeyDictionary[Collection, Collection | None] = WeakKeyDictionary()
+        self.interrupted = Interrupted()
         self._accepted: dict[str, Accepted] = {}
         self._names = names if names is not None else NamePool()
         if snapshot is not None:

@@ -314,6 +314,7 @@ class Server:
         if room is None or connection is None:
             return
         del room.connections[connection.stream.client.number]
+        connection.stream.end()
         self._leave(room)
         self._tell([Disconnected(connection.stream.client)])
 

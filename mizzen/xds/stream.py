@@ -27,6 +27,7 @@ from mizzen.xds.resource import Resource
 from mizzen.xds.snapshot import Collection, Snapshot
 from mizzen.xds.subscription import Fallback, Subscription
 from mizzen.xds.type_urls import CLUSTER, short_name
+from mizzen.xds.warming import Warming
 from mizzen.xds.wire import BadRequest, Request
 
 _TTL_FEATURES: Final = ("xds.config.supports-resource-ttl", "xds.config.supports-resource-in-sotw")
@@ -89,10 +90,15 @@ class Stream:
         if isinstance(policy, MakeBeforeBreak) and only_type is None:
             self._gate = Gate(policy.grace)
         self._nonces = 0
+        self._warming = Warming()
         # Nothing is due while this is the goal, until then: most questions are asked for nothing.
         self._quiet_goal: Snapshot | None = None
         self._quiet_until = inf
         self._events: list[Event] = []
+        if dialect.delta and only_type is None:
+            for type_url, name in group.interrupted.take(client.node_id):
+                self._warming.expect((type_url, name), 0)
+                self._channel(type_url).subscription.voided.add(name)
 
     @property
     def phase(self) -> Phase:
@@ -103,6 +109,11 @@ class Stream:
         """What happened since this was last asked."""
         events, self._events = self._events, []
         return events
+
+    def end(self) -> None:
+        """The transport is closed: let the group remember what the client's next stream must send again."""
+        if self._warming:
+            self.group.interrupted.remember(self.client.node_id, self._warming.children)
 
     # In
 
@@ -124,12 +135,20 @@ class Stream:
         if verdict is Verdict.ACK:
             batch, nonce = outstanding.batch, outstanding.nonce
             self.group.accepted(outstanding.asked, outstanding.target, before)
+            if self._warming:
+                self._note_warmth(batch, int(nonce, 16))
             waited = now - channel.sent_at
             self._events.append(Acked(self.client, channel.type_url, batch.version, nonce, waited))
             if quiet is not None and self._stays_quiet(channel, quiet):
                 self._quiet_goal = quiet
         elif verdict is Verdict.NACK and request.error is not None:
             self._rejected(channel, outstanding, request.error.message, now)
+
+    def _note_warmth(self, batch: Batch, number: int) -> None:
+        if batch.type_url == CLUSTER:
+            self._warming.warm(number)
+        else:
+            self._warming.arrived(batch, number)
 
     def _stays_quiet(self, channel: Channel, goal: Snapshot) -> bool:
         """Whether an ACK was all that was missing: no need to look for what might be due, and that is most
@@ -281,9 +300,9 @@ class Stream:
                 self._mend(channel)
                 continue
             target = self._allowed(channel, target)
+            self._nonces += 1
             if channel.type_url == CLUSTER and self._only_type is None:
                 self._void_children(channel, batch, target)
-            self._nonces += 1
             nonce = format(self._nonces, "x")
             data = batch.encode(self.dialect, nonce)
             channel.sent(batch, target, nonce, len(data), now, self._patience(channel))
@@ -326,6 +345,8 @@ class Stream:
                 # clusters, and then claim to have the endpoints.
                 if self.dialect.delta or sent is not None or self._sent(type_url) is not None:
                     self._channel(type_url).subscription.voided.add(child)
+                    if self.dialect.delta and sent is not None:
+                        self._warming.expect((type_url, child), self._nonces)
 
     # The clock
 

@@ -145,6 +145,13 @@ async def until(condition: Any, seconds: float = 20) -> None:
             await asyncio.sleep(0.02)
 
 
+async def until_awaited(condition: Any, seconds: float = 20) -> None:
+    """The same for a condition that must be asked for."""
+    async with asyncio.timeout(seconds):
+        while not await condition():
+            await asyncio.sleep(0.05)
+
+
 @asynccontextmanager
 async def envoy_on(xds_port: int, tmp_path: Path, *, delta: bool, admin: int):
     config = tmp_path / f"envoy-{admin}.json"

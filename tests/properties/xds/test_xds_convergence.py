@@ -24,8 +24,9 @@ POLICY = MakeBeforeBreak(timedelta(10), timedelta(1), timedelta(10), grace=timed
 class Peer:
     """A client, its stream, and the two directions of the transport between them."""
 
-    def __init__(self, client: Client, group: Group, ordered: bool) -> None:
+    def __init__(self, client: Client, group: Group, ordered: bool, node_id: str) -> None:
         self.client = client
+        self.node_id = node_id
         self.group = group
         self.policy = POLICY if ordered else Unordered()
         self.to_client: deque[bytes] = deque()
@@ -34,8 +35,10 @@ class Peer:
 
     def connect(self) -> None:
         self.to_client.clear()
+        if hasattr(self, "stream"):
+            self.stream.end()
         self.stream = Stream(
-            ClientId(1, "model", "all"), self.group, DIALECTS[self.client.delta], self.policy
+            ClientId(1, self.node_id, "all"), self.group, DIALECTS[self.client.delta], self.policy
         )
         self.client.reconnect()
 
@@ -97,7 +100,7 @@ class Convergence(RuleBasedStateMachine):
             return multiple()
         client = Client(delta=delta, drops_all=drops_all, anonymous=anonymous)
         client.subscribe(CLUSTER, set())
-        peer = Peer(client, self.group, ordered)
+        peer = Peer(client, self.group, ordered, f"model-{len(self.everyone)}")
         self.everyone.append(peer)
         return peer
 
@@ -110,6 +113,16 @@ class Convergence(RuleBasedStateMachine):
     @rule(peer=peers, type_url=st.sampled_from(TYPES), names=st.sets(NAMES | st.just("*"), min_size=1))
     def unsubscribe(self, peer: Peer, type_url: str, names: set[str]) -> None:
         peer.client.unsubscribe(type_url, names)
+
+    @rule(peer=peers, name=NAMES, text=st.sampled_from("123"))
+    def lose_the_connection_while_a_cluster_warms(self, peer: Peer, name: str, text: str) -> None:
+        self.group.update([resource(CLUSTER, name, "0"), resource(ENDPOINT, name, "0")])
+        peer.client.subscribe(ENDPOINT, {name})
+        self.settle()
+        self.group.update([resource(CLUSTER, name, text)])
+        self._server_sends(peer)
+        self._client_reads(peer)
+        peer.connect()
 
     @rule(peer=peers)
     def lose_the_connection(self, peer: Peer) -> None:

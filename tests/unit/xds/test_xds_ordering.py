@@ -9,6 +9,7 @@ from xds_driver import POLICY, Driver, cluster, endpoint, route
 from mizzen.xds import Acked, Rejected, Resource, Stuck, Unordered
 from mizzen.xds.ordering import TABLE, Arrival, Phase
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE
+from mizzen.xds.warming import Interrupted
 
 
 def listener(name: str, text: str = "1") -> Resource:
@@ -70,6 +71,77 @@ def test_endpoints_in_flight_when_their_cluster_changes_are_sent_again(delta) ->
     assert kinds(driver.change(cluster("a", "2"))) == ["Cluster"]
     said = driver.accept(in_flight)
     assert (kinds(said), said[0].values) == (["ClusterLoadAssignment"], ["a 2"])
+
+
+class TestTheStreamBreaksWhileAClusterWarms:
+    """The client then claims to hold the new cluster and its endpoints, but these came before the cluster."""
+
+    def again(self, before: Driver) -> Driver:
+        before.stream.end()
+        return Driver(group=before.group, delta=True, policy=POLICY)
+
+    def return_with(self, driver: Driver, *held: Resource) -> list:
+        """The client comes back with these clusters, endpoints, a listener and a route."""
+        said = []
+        for type_url in (CLUSTER, ENDPOINT, LISTENER, ROUTE):
+            versions = {each.name: each.version for each in held if each.type_url == type_url}
+            names = tuple(versions) if type_url in (ENDPOINT, ROUTE) else ()
+            said += driver.say(type_url, *names, initial_versions=versions)
+        return said
+
+    HELD = (cluster("a", "2"), endpoint("a"), listener("l"), route("r", "a"))
+
+    def test_its_endpoints_are_sent_again(self) -> None:
+        driver = Settled(delta=True)
+        driver.change(cluster("a", "2"))  # and the endpoints behind it, which are lost
+        again = self.again(driver)
+        said = self.return_with(again, *self.HELD)
+        assert (kinds(said), said[0].values) == (["ClusterLoadAssignment"], ["a 1"])
+        again.ack(said[0])
+        assert self.return_with(self.again(again), *self.HELD) == []
+
+    def test_they_are_sent_until_one_arrives(self) -> None:
+        driver = Settled(delta=True)
+        driver.change(cluster("a", "2"))
+        again = self.again(driver)
+        assert len(self.return_with(again, *self.HELD)) == 1
+        again = self.again(again)
+        assert kinds(self.return_with(again, *self.HELD)) == ["ClusterLoadAssignment"]
+
+    def test_endpoints_that_were_in_flight_before_the_cluster_do_not_count(self) -> None:
+        driver = Settled(delta=True)
+        in_flight = driver.change(endpoint("a", "2"))[0]
+        driver.change(cluster("a", "2"))
+        driver.accept(in_flight)
+        held = (cluster("a", "2"), endpoint("a", "2"), *self.HELD[2:])
+        assert kinds(self.return_with(self.again(driver), *held)) == ["ClusterLoadAssignment"]
+
+    def test_what_the_client_accepted_is_not_sent(self) -> None:
+        driver = Settled(delta=True)
+        _, assignment = driver.change(cluster("a", "2"))
+        driver.accept(assignment)
+        assert self.return_with(self.again(driver), *self.HELD) == []
+
+    def test_nor_when_it_accepted_the_cluster(self) -> None:
+        driver = Settled(delta=True)
+        changed, _ = driver.change(cluster("a", "2"))
+        driver.accept(changed)
+        assert self.return_with(self.again(driver), *self.HELD) == []
+
+    def test_it_is_nobody_elses_concern(self) -> None:
+        driver = Settled(delta=True)
+        driver.change(cluster("a", "2"))
+        driver.stream.end()
+        other = Driver(group=driver.group, delta=True, policy=POLICY, node_id="other")
+        assert self.return_with(other, *self.HELD) == []
+
+    def test_so_many_are_remembered(self) -> None:
+        interrupted = Interrupted()
+        for number in range(10_001):
+            interrupted.remember(f"node-{number}", frozenset({(ENDPOINT, "a")}))
+        assert len(interrupted) == 10_000
+        assert not interrupted.take("node-0")
+        assert interrupted.take("node-1")
 
 
 def test_a_change_of_endpoints_or_routes_goes_at_once(delta) -> None:

@@ -54,13 +54,14 @@ class Driver:
         policy: Any = None,
         ttl: bool = False,
         group: Group | None = None,
+        node_id: str = "node",
         **options: Any,
     ) -> None:
         self.group = group or Group("all", Snapshot.of(resources))
         self.delta = delta
         self.now = 0.0
         self.stream = Stream(
-            Client(1, "node", "all"), self.group, Dialect(delta, ttl), policy or Unordered(), **options
+            Client(1, node_id, "all"), self.group, Dialect(delta, ttl), policy or Unordered(), **options
         )
         self.events: list[Event] = []
 
