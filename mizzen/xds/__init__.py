@@ -23,9 +23,10 @@ from mizzen.xds.group import Quarantined
 from mizzen.xds.limits import Limits
 from mizzen.xds.ordering import MakeBeforeBreak, Policy, Unordered
 from mizzen.xds.resource import Resource, content_version
-from mizzen.xds.server import NodeRefused, Server
+from mizzen.xds.server import GroupOf, NodeRefused, OnGroup, Server
 from mizzen.xds.snapshot import Change, Collection, Snapshot
 from mizzen.xds.status import ClientStatus, TypeStatus
+from mizzen.xds.subscription import Fallback
 from mizzen.xds.type_urls import short_name
 from mizzen.xds.wire import Node
 
@@ -38,11 +39,14 @@ __all__ = [
     "Connected",
     "Disconnected",
     "Event",
+    "Fallback",
+    "GroupOf",
     "Limits",
     "MakeBeforeBreak",
     "Mended",
     "Node",
     "NodeRefused",
+    "OnGroup",
     "Policy",
     "Quarantined",
     "Rejected",

@@ -28,7 +28,11 @@ from mizzen.xds.subscription import Fallback
 log = logging.getLogger("mizzen.xds")
 
 GroupOf = Callable[[wire.Node], Hashable | Awaitable[Hashable]]
+"""The node of a client to the group that it belongs to. May be a coroutine, and may raise `NodeRefused`."""
+
 OnGroup = Callable[[Hashable, wire.Node], Snapshot | Awaitable[Snapshot | None] | None]
+"""A group without a snapshot, and the node of its first client, to its snapshot; None if there is none yet.
+May be a coroutine, and may raise `NodeRefused`."""
 
 
 class NodeRefused(Exception):  # noqa: N818 - says what it does
