@@ -14,10 +14,10 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from mizzen.config.codes import NOT_A_DOCUMENT, SCHEMA, SCHEMA_WARNING, SYNTAX, UNSERVED_MESH_FIELD
-from mizzen.config.diagnostics import Diagnostic, Origin, Severity
-from mizzen.config.document import Config
-from mizzen.config.mesh_config_rules import check_mesh_config
+from mizzen.config.diagnostics import Diagnostic
+from mizzen.config.document import Config, FieldPath
+from mizzen.config.mesh_config_rules import check_mesh_config, check_networks
+from mizzen.config.mesh_networks import MeshNetworks
 from mizzen.config.models import (
     ClientTLSSettings,
     ConnectionPoolSettings,
@@ -30,10 +30,8 @@ from mizzen.config.models import (
 from mizzen.config.models.base import IstioModel
 from mizzen.config.models.types import Bool, Duration, Int32, IstioEnum
 from mizzen.config.proxy_config import ProxyConfig
-from mizzen.config.scalars import describe
-from mizzen.config.schema_errors import place, schema_diagnostics
-from mizzen.config.schema_fields import fields_of, nearest_field, unknown_fields
-from mizzen.config.yaml_tree import Tree, YamlError, trees
+from mizzen.config.schema_fields import fields_of, nearest_field
+from mizzen.config.settings_text import SettingsPlace, parse_settings
 
 
 class OutboundTrafficPolicyMode(IstioEnum):
@@ -182,6 +180,8 @@ class MeshConfig(IstioModel):
     outbound_cluster_stat_name: str = ""
     service_settings: tuple[ServiceSettings, ...] = ()
     default_config: ProxyConfig = ProxyConfig()
+    # Istio keeps it beside MeshConfig (docs/decisions/0007-networks-and-dual-stack.md).
+    mesh_networks: MeshNetworks = MeshNetworks()
 
 
 UNSERVED_FIELDS: Final[Mapping[str, str]] = {
@@ -238,7 +238,6 @@ UNSERVED_FIELDS: Final[Mapping[str, str]] = {
             "sds",
         )
     },
-    "defaultConfig.proxyMetadata": "it is the environment of Istio's agent; use the node's metadata",
     "defaultConfig.proxyHeaders.metadataExchangeHeaders": "plain Envoy exchanges no metadata of workloads",
     "defaultConfig.connectionSettings.clusterPerConnectionBufferLimitBytes": "clusters keep Envoy's limit",
     **dict.fromkeys(
@@ -255,6 +254,11 @@ UNSERVED_FIELDS: Final[Mapping[str, str]] = {
 }
 """Fields that Istio has and that take no effect here, with the reason, by their path."""
 
+_UNSERVED_ENVIRONMENT: Final = (
+    "defaultConfig.proxyMetadata.*",
+    "it is the environment of Istio's agent; use the node's metadata",
+)
+
 
 def parse_mesh_config(
     data: bytes | str, file: str, *, first_line: int = 1, path: tuple[str, ...] = ()
@@ -265,77 +269,19 @@ def parse_mesh_config(
     Returns the settings, or None if any of the diagnostics is an error. An empty text gives the defaults.
     As in istiod, fields that are not known are no errors; they are warnings here.
     """
-    try:
-        text = data if isinstance(data, str) else data.decode("utf-8-sig")
-        documents = list(trees(text, first_line))
-    except UnicodeDecodeError:
-        return None, (_error(SYNTAX, "is not UTF-8 text; save it as UTF-8", Origin(file)),)
-    except YamlError as error:
-        return None, (_error(SYNTAX, error.message, Origin(file, error.line)),)
-    documents = [tree for tree in documents if tree.value is not None]
-    if not documents:
-        return MeshConfig(), ()
-    if len(documents) > 1:
-        line = documents[1].lines.line_of(())
-        message = "a second document; a mesh has one MeshConfig, remove the others"
-        return None, (_error(NOT_A_DOCUMENT, message, Origin(file, line)),)
-    return _typed(documents[0], file, path)
-
-
-def _typed(tree: Tree, file: str, path: tuple[str, ...]) -> tuple[MeshConfig | None, tuple[Diagnostic, ...]]:
-    content = tree.value
-    if not isinstance(content, dict):
-        message = f"must be a mapping of MeshConfig's fields; not {describe(content)}"
-        return None, (_error(NOT_A_DOCUMENT, message, Origin(file, tree.lines.line_of(()))),)
-    remarks = tuple(
-        Diagnostic(
-            Severity.ERROR if remark.fatal else Severity.WARNING,
-            SCHEMA if remark.fatal else SCHEMA_WARNING,
-            remark.message,
-            Origin(file, remark.line),
-            place((*path, *remark.path)),
-        )
-        for remark in tree.remarks
+    return parse_settings(
+        MeshConfig, data, SettingsPlace(file, first_line, path), check_mesh_config, _unserved
     )
-    unknown = list(unknown_fields(MeshConfig, content))
-    warnings = tuple(
-        Diagnostic(
-            Severity.WARNING,
-            UNSERVED_MESH_FIELD,
-            _unserved(field),
-            Origin(file, tree.lines.line_of(field)),
-            place((*path, *field)),
-        )
-        for field in unknown
-    )
-    model, errors = schema_diagnostics(MeshConfig, _without(content, unknown), tree.lines.line_of, file, path)
-    rules = check_mesh_config(model, tree.lines.line_of, file, path) if model is not None else []
-    found = (*remarks, *warnings, *errors, *rules)
-    return (None if any(each.severity is Severity.ERROR for each in found) else model), found
 
 
-def _unserved(field: tuple[str | int, ...]) -> str:
+def _unserved(field: FieldPath) -> str:
     dotted = ".".join(str(step) for step in field)
-    for known, reason in UNSERVED_FIELDS.items():
+    if field[:2] == ("defaultConfig", "proxyMetadata"):
+        dotted = "defaultConfig.proxyMetadata.*"
+    for known, reason in (*UNSERVED_FIELDS.items(), _UNSERVED_ENVIRONMENT):
         if dotted == known:
             return f"takes no effect: {reason}; remove it to silence this warning"
     return "is no field of MeshConfig and takes no effect" + nearest_field(MeshConfig, field)
-
-
-def _without(content: Any, unknown: list[tuple[str | int, ...]]) -> Any:
-    """Return `content` without the fields at the paths `unknown`."""
-    for path in unknown:
-        content = _without_one(content, path)
-    return content
-
-
-def _without_one(content: Any, path: tuple[str | int, ...]) -> Any:
-    step, *rest = path
-    if isinstance(content, dict):
-        if not rest:
-            return {key: value for key, value in content.items() if key != step}
-        return {k: _without_one(v, tuple(rest)) if k == step else v for k, v in content.items()}
-    return [_without_one(v, tuple(rest)) if i == step else v for i, v in enumerate(content)]
 
 
 def looks_like_mesh_config(content: Mapping[str, Any]) -> bool:
@@ -345,25 +291,41 @@ def looks_like_mesh_config(content: Mapping[str, Any]) -> bool:
 
 
 def is_mesh_config_map(name: str, content: Mapping[str, Any]) -> bool:
-    """Tell whether a ConfigMap carries the mesh configuration: it is named `istio` and has `data.mesh`."""
+    """Tell whether a ConfigMap carries the mesh's settings: it is named `istio` and has `data.mesh` or
+    `data.meshNetworks`."""
     data = content.get("data")
-    return name == "istio" and isinstance(data, dict) and "mesh" in data
+    return name == "istio" and isinstance(data, dict) and not data.keys().isdisjoint(("mesh", "meshNetworks"))
 
 
 def mesh_config_of(config: Config[Any]) -> tuple[MeshConfig | None, tuple[Diagnostic, ...]]:
-    """Return the MeshConfig that the ConfigMap `config` carries, with its findings (parse_mesh_config)."""
-    line = config.origin_of("data", "mesh").line
-    text: str = config.spec.data.get("mesh", "")
-    # A text of several lines begins on the line after its key (`mesh: |`).
-    return parse_mesh_config(
-        text, config.origin.file, first_line=line + 1 if "\n" in text else line, path=("data", "mesh")
+    """Return the MeshConfig that the ConfigMap `config` carries, with its findings (parse_mesh_config).
+
+    `data.meshNetworks`, in which Istio keeps the networks, becomes the field `meshNetworks`.
+    """
+    settings, found = parse_settings(
+        MeshConfig, *_text_in(config, "mesh"), rules=check_mesh_config, unserved=_unserved
     )
+    if "meshNetworks" not in config.spec.data:
+        return settings, found
+    networks, more = parse_settings(
+        MeshNetworks, *_text_in(config, "meshNetworks"), rules=check_networks, unserved=_no_field_of_networks
+    )
+    if settings is None or networks is None:
+        return None, (*found, *more)
+    return settings.model_copy(update={"mesh_networks": networks}), (*found, *more)
+
+
+def _text_in(config: Config[Any], key: str) -> tuple[str, SettingsPlace]:
+    text: str = config.spec.data.get(key, "")
+    line = config.origin_of("data", key).line
+    # A text of several lines begins on the line after its key (`mesh: |`).
+    return text, SettingsPlace(config.origin.file, line + 1 if "\n" in text else line, ("data", key))
+
+
+def _no_field_of_networks(field: FieldPath) -> str:
+    return "is no field of MeshNetworks and takes no effect" + nearest_field(MeshNetworks, field)
 
 
 def validate_config_map(config: Config[Any]) -> list[Diagnostic]:
-    """Return what is wrong with the MeshConfig in the ConfigMap `istio`."""
+    """Return what is wrong with the settings in the ConfigMap `istio`."""
     return list(mesh_config_of(config)[1])
-
-
-def _error(code: str, message: str, origin: Origin) -> Diagnostic:
-    return Diagnostic(Severity.ERROR, code, message, origin)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from mizzen.config.diagnostics import Diagnostic, Origin
 from mizzen.config.document import Config, FieldPath
+from mizzen.config.mesh_networks import MeshNetworks
+from mizzen.config.mesh_networks_rules import check_mesh_networks
+from mizzen.config.validation.command_operators import command_problem
 from mizzen.config.validation.connection_pool import check_connection_pool
 from mizzen.config.validation.durations import check_duration
 from mizzen.config.validation.export_to import check_export_to
@@ -39,17 +42,30 @@ def check_mesh_config(
     settings: MeshConfig, line_of: Callable[[FieldPath], int], file: str, prefix: FieldPath = ()
 ) -> list[Diagnostic]:
     """Return what is wrong with the settings. `line_of` gives lines of their paths, without `prefix`."""
-    lines = _Within(line_of, prefix)
-    origin = Origin(file, line_of(()))
-    place = Place(
-        Config("mesh/v1alpha1", "MeshConfig", settings.root_namespace, "", settings, origin, lines), prefix
-    )
+    place = _place("MeshConfig", settings, line_of, file, prefix)
     _check_names(settings, place)
     _check_ports_and_times(settings, place)
     _check_traffic(settings, place)
     _check_tls(settings, place)
     _check_access_log(settings, place / "accessLogFormat")
+    check_mesh_networks(settings.mesh_networks, place / "meshNetworks")
     return place.findings
+
+
+def check_networks(
+    settings: MeshNetworks, line_of: Callable[[FieldPath], int], file: str, prefix: FieldPath = ()
+) -> list[Diagnostic]:
+    """Return what is wrong with MeshNetworks that stand by themselves; the rest as `check_mesh_config`."""
+    place = _place("MeshNetworks", settings, line_of, file, prefix)
+    check_mesh_networks(settings, place)
+    return place.findings
+
+
+def _place(
+    kind: str, settings: Any, line_of: Callable[[FieldPath], int], file: str, prefix: FieldPath
+) -> Place:
+    lines = _Within(line_of, prefix)
+    return Place(Config("mesh/v1alpha1", kind, "", "", settings, Origin(file, line_of(())), lines), prefix)
 
 
 def _check_names(settings: MeshConfig, place: Place) -> None:
@@ -135,14 +151,35 @@ def _check_tls(settings: MeshConfig, place: Place) -> None:
 
 
 def _check_access_log(settings: MeshConfig, place: Place) -> None:
-    if settings.access_log_encoding != "JSON" or not settings.access_log_format:
+    if settings.access_log_encoding != "JSON":
+        place.check(command_problem(settings.access_log_format, more=_ACCESS_LOG_COMMANDS))
+        return
+    if not settings.access_log_format:
         return
     try:
         fields = json.loads(settings.access_log_format)
     except ValueError:
         fields = None
-    if not isinstance(fields, dict):
+    if isinstance(fields, dict):
+        for text in _texts(fields):
+            place.check(command_problem(text, more=_ACCESS_LOG_COMMANDS))
+    else:
         place.warning(
             "is no JSON object, and accessLogEncoding is JSON, so the default fields are logged; write "
             '{"name": "%COMMAND%"}'
         )
+
+
+_ACCESS_LOG_COMMANDS: Final = {"REQ_WITHOUT_QUERY": "REQ"}
+"""Commands of an extension of Envoy that is named whenever they are used."""
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for each in value.values():
+            yield from _texts(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _texts(each)

@@ -9,7 +9,7 @@ in warnings (mesh_config.py).
 
 from __future__ import annotations
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 from mizzen.config.models.base import IstioModel
 from mizzen.config.models.types import Bool, Duration, Int32, IstioEnum, UInt32
@@ -137,9 +137,22 @@ class ConnectionSettings(ProxyConfigModel):
     )
 
 
+class ProxyMetadata(ProxyConfigModel):
+    """The environment of Istio's agent, as far as it changes what a proxy is sent."""
+
+    dual_stack: str = Field(default="", alias="ISTIO_DUAL_STACK")
+
+
 class ProxyConfig(ProxyConfigModel):
     """The settings of one proxy that change what it is sent."""
 
+    proxy_metadata: ProxyMetadata = ProxyMetadata()
     gateway_topology: GatewayTopology | None = None
     proxy_headers: ProxyHeaders | None = None
     connection_settings: ConnectionSettings | None = None
+
+    @property
+    def dual_stack(self) -> bool:
+        """Whether a proxy with IPv4 and IPv6 addresses is to use both (`proxyMetadata.ISTIO_DUAL_STACK`, as
+        https://istio.io/latest/docs/setup/additional-setup/dual-stack/ turns it on)."""
+        return self.proxy_metadata.dual_stack.lower() in ("true", "t", "1")

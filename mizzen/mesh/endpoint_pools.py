@@ -8,7 +8,7 @@ from typing import Any
 
 from mizzen.config.document import Config
 from mizzen.mesh.declarations import DNS_RESOLUTIONS, ServiceDeclaration
-from mizzen.mesh.kubernetes_endpoints import PodByAddress, listed_endpoints
+from mizzen.mesh.kubernetes_endpoints import NetworkOf, PodByAddress, listed_endpoints
 from mizzen.mesh.service import Endpoint, HealthStatus, Resolution, Service
 from mizzen.mesh.workloads import Workload
 
@@ -23,6 +23,7 @@ def pool_endpoints(
     workloads_of: WorkloadsOf,
     listings: Sequence[Config[Any]],
     pod_of: PodByAddress,
+    network_of: NetworkOf,
 ) -> tuple[Endpoint, ...]:
     """Return the endpoints of `service`, which `declarations` (in their order) made.
 
@@ -35,7 +36,7 @@ def pool_endpoints(
     for declaration in declarations:
         own = list(declaration.endpoints)
         if declaration.service.from_kubernetes and listings:
-            own += listed_endpoints(listings, declaration.served_ports, pod_of)
+            own += listed_endpoints(listings, declaration.served_ports, pod_of, network_of)
         if declaration.selector:
             own += _selected(declaration, workloads_of, without_pods=bool(listings))
         if service.resolution in DNS_RESOLUTIONS:

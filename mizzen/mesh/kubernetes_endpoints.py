@@ -9,12 +9,15 @@ from typing import Any, Final
 from mizzen.config import kubernetes
 from mizzen.config.document import Config
 from mizzen.mesh.service import Endpoint, HealthStatus, Locality, ServicePort
-from mizzen.mesh.workloads import ZONE_LABEL, Workload, endpoint_of
+from mizzen.mesh.workloads import NETWORK_LABEL, ZONE_LABEL, Workload, endpoint_of
 
 SERVICE_NAME_LABEL: Final = "kubernetes.io/service-name"
 
 PodByAddress = Callable[[str], Workload | None]
 """Finds the pod that has an address."""
+
+NetworkOf = Callable[[str], str]
+"""Finds the network that an address lies on, empty if that is unknown."""
 
 
 def service_name_of(config: Config[Any]) -> str:
@@ -36,12 +39,15 @@ def addresses_of(config: Config[Any]) -> Iterable[str]:
 
 
 def listed_endpoints(
-    configs: Iterable[Config[Any]], ports: tuple[ServicePort, ...], pod_of: PodByAddress
+    configs: Iterable[Config[Any]],
+    ports: tuple[ServicePort, ...],
+    pod_of: PodByAddress,
+    network_of: NetworkOf,
 ) -> list[Endpoint]:
     """Return the endpoints of a service with `ports`; EndpointSlices, if there are any, hide Endpoints.
 
     A listed port is that service port's whose name it has. Labels and identity are those of the pod at the
-    address, if it is known.
+    address, if it is known; of an address alone the network is told.
     """
     documents = sorted(configs, key=lambda config: (config.kind, config.namespace, config.name))
     slices = [config for config in documents if config.kind == "EndpointSlice"]
@@ -49,7 +55,15 @@ def listed_endpoints(
     for config in slices or documents:
         listed = _of_slice if config.kind == "EndpointSlice" else _of_endpoints
         found.extend(listed(config, ports, pod_of))
-    return found
+    return [_on_network(endpoint, network_of) for endpoint in found]
+
+
+def _on_network(endpoint: Endpoint, network_of: NetworkOf) -> Endpoint:
+    network = "" if endpoint.network else network_of(endpoint.address)
+    if not network:
+        return endpoint
+    labels = tuple(sorted({**dict(endpoint.labels), NETWORK_LABEL: network}.items()))
+    return replace(endpoint, network=network, labels=labels)
 
 
 def _of_slice(

@@ -280,6 +280,7 @@ class RegistryEdit:
             if service.from_kubernetes
             else (),
             pod_of=lambda address: self._pod_at(key[0], address),
+            network_of=self._settings.network_of,
         )
         if before is not None and before.endpoints == endpoints:
             return

@@ -23,6 +23,10 @@ class MeshSettings:
         """The namespace whose rules hold for the whole mesh."""
         return self.mesh_config.root_namespace
 
+    def network_of(self, address: str) -> str:
+        """Return the network in whose blocks (MeshNetworks, `fromCidr`) an address lies; empty for none."""
+        return self.mesh_config.mesh_networks.table.network_of(address)
+
     def spiffe_identity(self, namespace: str, service_account: str) -> str:
         """Return the SPIFFE id of a service account (`@` of a trust domain becomes `.`)."""
         trust_domain = self.mesh_config.trust_domain.replace("@", ".")

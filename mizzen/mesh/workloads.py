@@ -30,8 +30,8 @@ class Workload:
     """A thing that can stand behind services. `labels` are its own, `endpoint_labels` include its topology.
 
     `ports` maps service port names to numbers (WorkloadEntry.ports), `container_ports` the names of a pod's
-    own ports. `address` is empty for a pod that has none yet (it is no endpoint then), and a name or a unix
-    socket if not `has_ip_address`.
+    own ports. `address` is empty for a pod that has none yet (it is no endpoint then) and for a WorkloadEntry
+    that is known by its network alone; it is a name or a unix socket if not `has_ip_address`.
     """
 
     key: ConfigKey
@@ -94,7 +94,7 @@ def _workload(
     settings: MeshSettings,
 ) -> Workload:
     locality = _locality(entry.locality, labels)
-    network = entry.network or labels.get(NETWORK_LABEL, "")
+    network = entry.network or labels.get(NETWORK_LABEL) or settings.network_of(entry.address)
     account = entry.service_account
     return Workload(
         key=key,
@@ -109,7 +109,7 @@ def _workload(
         tls_mode=labels.get(TLS_MODE_LABEL) or ("istio" if account else "disabled"),
         origin=origin,
         ports=entry.ports,
-        has_ip_address=is_ip_address(entry.address),
+        has_ip_address=not entry.address or is_ip_address(entry.address),
     )
 
 
@@ -120,7 +120,7 @@ def workload_from_pod(config: Config[Any], settings: MeshSettings) -> Workload:
     labels = config.labels
     region_zone = "/".join(labels.get(key, "") for key in (REGION_LABEL, ZONE_LABEL, SUBZONE_LABEL))
     locality = _locality(region_zone.rstrip("/"), labels)
-    network = labels.get(NETWORK_LABEL, "")
+    network = labels.get(NETWORK_LABEL) or (settings.network_of(addresses[0]) if addresses else "")
     return Workload(
         key=config.key,
         address=addresses[0] if addresses else "",
@@ -183,12 +183,14 @@ def port_of(workload: Workload, port: ServicePort) -> int | None:
 
 
 def endpoint_of(workload: Workload, ports: tuple[ServicePort, ...], namespace: str) -> Endpoint | None:
-    """Return the endpoint that `workload` is of a service with `ports`, or None without an address."""
-    if not workload.address:
+    """Return the endpoint that `workload` is of a service with `ports`; None without an address, unless its
+    network was written down in its place."""
+    if not workload.address and (workload.is_pod or not workload.network):
         return None
     numbers = ((port.name, port_of(workload, port)) for port in ports)
     return Endpoint(
         address=workload.address,
+        addresses=workload.addresses if len(workload.addresses) > 1 else (),
         ports=tuple((name, number) for name, number in numbers if number is not None),
         labels=workload.endpoint_labels,
         locality=workload.locality,

@@ -26,6 +26,7 @@ from mizzen.translator.endpoint_selection import reach
 from mizzen.translator.endpoints import cluster_load_assignment, policy_of, proxy_place
 from mizzen.translator.load_balancing import apply_load_balancer
 from mizzen.translator.localities import apply_locality_settings
+from mizzen.translator.networks import seen_from
 from mizzen.translator.outlier_detection import http_error_matcher, outlier_detection
 from mizzen.translator.typed_config import typed
 from mizzen.translator.upstream_protocol import (
@@ -103,6 +104,7 @@ def outbound_clusters_key(
         (profile.tls_client_cert_chain, profile.tls_client_key, profile.tls_client_root_cert),
         proxy_place(service, rule, profile, mesh_config) if inline else None,
         reach(service, profile, mesh_config) if inline else None,
+        seen_from(profile, mesh_config) if inline else None,
     )
 
 

@@ -67,7 +67,8 @@ def _is_cluster_local(hostname: str, mesh_config: MeshConfig) -> bool:
 def selected_endpoints(destination: Destination, pool: EndpointPool | None, within: Reach) -> list[Endpoint]:
     """Return the endpoints of a destination: those that serve its port, take traffic and bear its labels.
 
-    An address that is a name is of use only to the clusters that resolve it. With sni_dnat names only those
+    One without an address is kept if its network is known, whose gateways may lead to it. An address that is
+    a name is of use only to the clusters that resolve it. With sni_dnat names only those
     that speak mTLS are kept: the gateway passes their connections on as they are. Where one name is resolved
     for the whole cluster (LOGICAL_DNS) the first counts, as Envoy takes no second.
     """
@@ -87,7 +88,7 @@ def selected_endpoints(destination: Destination, pool: EndpointPool | None, with
         if endpoint.port_named(port_name) is not None
         and _takes_traffic(endpoint, keep_unhealthy, keep_draining)
         and endpoint.has_labels(labels)
-        and (named or _is_dialable(endpoint.address))
+        and (named or _is_dialable(endpoint))
         and (not only_mtls or endpoint.tls_mode == "istio")
         and (anywhere or within.holds(endpoint))
     ]
@@ -96,7 +97,7 @@ def selected_endpoints(destination: Destination, pool: EndpointPool | None, with
 
 def _takes_traffic(endpoint: Endpoint, keep_unhealthy: bool, keep_draining: bool) -> bool:
     """Unhealthy endpoints are sent, marked as such, unless a panic threshold would use them all the same."""
-    if not endpoint.address or endpoint.health is HealthStatus.TERMINATING:
+    if endpoint.health is HealthStatus.TERMINATING:
         return False
     if endpoint.health is HealthStatus.UNHEALTHY:
         return keep_unhealthy
@@ -104,7 +105,10 @@ def _takes_traffic(endpoint: Endpoint, keep_unhealthy: bool, keep_draining: bool
     return keep_draining or not draining
 
 
-def _is_dialable(address: str) -> bool:
+def _is_dialable(endpoint: Endpoint) -> bool:
+    address = endpoint.address
+    if not address:
+        return bool(endpoint.network)
     if address.startswith(UNIX_SCHEME):
         return True
     try:

@@ -12,12 +12,12 @@ from envoy.config.core.v3 import health_check_pb2
 from envoy.config.endpoint.v3 import endpoint_pb2
 
 from mizzen.config.mesh_config import MeshConfig
-from mizzen.config.models import ClientTLSMode, ClientTLSSettings
 from mizzen.mesh.destination_rules import MergedDestinationRule
 from mizzen.mesh.profile import OutboundProfile
 from mizzen.mesh.service import Endpoint, EndpointPool, HealthStatus, Service
 from mizzen.translator.destinations import Destination, Discovery, destinations
 from mizzen.translator.endpoint_selection import UNIX_SCHEME, reach, selected_endpoints
+from mizzen.translator.endpoint_tls import tls_mode
 from mizzen.translator.localities import (
     LocalityGroup,
     LocalityPolicy,
@@ -25,6 +25,7 @@ from mizzen.translator.localities import (
     group_by_locality,
     locality_policy,
 )
+from mizzen.translator.networks import by_network_gateways, seen_from
 from mizzen.xds.resource import Resource
 
 _CANONICAL_NAME = ("service.istio.io/canonical-name", "app.kubernetes.io/name", "app")
@@ -84,6 +85,7 @@ def load_assignments_key(
         profile.type,
         proxy_place(service, rule, profile, mesh_config),
         reach(service, profile, mesh_config),
+        seen_from(profile, mesh_config),
     )
 
 
@@ -113,8 +115,8 @@ def cluster_load_assignment(
     message = endpoint_pb2.ClusterLoadAssignment(cluster_name=destination.name)
     if not members:
         return message
-    groups = arrange(group_by_locality(members), policy_of(destination, mesh_config), profile)
-    for group in groups:
+    reached = by_network_gateways(group_by_locality(members), destination, profile, mesh_config)
+    for group in arrange(reached, policy_of(destination, mesh_config), profile):
         _add_group(message.endpoints.add(), group, destination)
     return message
 
@@ -152,18 +154,6 @@ def _add_endpoint(message: Any, endpoint: Endpoint, destination: Destination) ->
     mode = tls_mode(endpoint, destination.policy.tls)
     if mode:
         metadata["envoy.transport_socket_match"].fields["tlsMode"].string_value = mode
-
-
-def tls_mode(endpoint: Endpoint, tls: ClientTLSSettings | None) -> str:
-    """Return the mode by which a cluster picks the endpoint's transport socket, empty for plain text.
-
-    A rule with TLS settings decides for all endpoints; without one the endpoint itself says what it speaks.
-    """
-    if tls is not None:
-        speaks = tls.mode == ClientTLSMode.ISTIO_MUTUAL and endpoint.tls_mode != "disabled"
-    else:
-        speaks = endpoint.tls_mode == "istio"
-    return endpoint.tls_mode if speaks else ""
 
 
 def workload_text(endpoint: Endpoint) -> str:

@@ -1,0 +1,140 @@
+"""MeshNetworks: which addresses of the mesh lie on which network, and the gateways that lead into each.
+
+Source: https://istio.io/latest/docs/reference/config/istio.mesh.v1alpha1/#MeshNetworks. It is the key
+`meshNetworks` of the ConfigMap `istio`, or the field of that name in the file of `--mesh-config`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar, Final
+
+from pydantic import Field
+
+from mizzen.config.models.base import IstioModel, OneofModel
+from mizzen.config.models.types import UInt32
+from mizzen.config.validation.addresses import is_ip_address
+
+_IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+_BITS: Final = {4: 32, 6: 128}
+
+
+class NetworkEndpoints(OneofModel):
+    """Endpoints of a network: those of a block of addresses, or (without effect here) of a registry."""
+
+    from_cidr: str | None = None
+    from_registry: str | None = None
+
+    oneofs: ClassVar = (frozenset({"from_cidr", "from_registry"}),)
+
+
+class IstioNetworkGateway(OneofModel):
+    """A gateway by which a network is reached from outside: an address, or (to no effect here) a Service."""
+
+    registry_service_name: str | None = None
+    address: str | None = None
+    port: UInt32 = 0
+    locality: str = ""
+
+    oneofs: ClassVar = (frozenset({"registry_service_name", "address"}),)
+
+
+class Network(IstioModel):
+    """One network: every endpoint in it reaches every other one directly."""
+
+    endpoints: tuple[NetworkEndpoints, ...] = ()
+    gateways: tuple[IstioNetworkGateway, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class NetworkGateway:
+    """One address of a gateway that leads into `network`."""
+
+    address: str
+    port: int
+    network: str
+
+    @property
+    def is_name(self) -> bool:
+        """Whether the address is a host name, which only clusters that resolve names can call."""
+        return not is_ip_address(self.address)
+
+
+class NetworkTable:
+    """What MeshNetworks comes to: gateways by network, and networks by address. Immutable.
+
+    Of two blocks that hold an address the wider one counts, as in Istio, and of two equal ones the first
+    network by name.
+    """
+
+    def __init__(self, networks: Mapping[str, Network]) -> None:
+        self._gateways: dict[str, tuple[NetworkGateway, ...]] = {}
+        self._blocks: dict[tuple[int, int], dict[int, str]] = {}
+        for name in sorted(networks):
+            found = {
+                NetworkGateway(gateway.address, gateway.port, name)
+                for gateway in networks[name].gateways
+                if gateway.address and gateway.port
+            }
+            if found:
+                self._gateways[name] = tuple(sorted(found))
+            for endpoints in networks[name].endpoints:
+                if endpoints.from_cidr:
+                    self._add_block(endpoints.from_cidr, name)
+        self._lengths = sorted(self._blocks)
+        self._dialled = {
+            name: dialled
+            for name, gateways in self._gateways.items()
+            if (dialled := tuple(gateway for gateway in gateways if not gateway.is_name))
+        }
+        self._scale = _scale(self._dialled)
+        self._scale_with_names = _scale(self._gateways)
+
+    def _add_block(self, text: str, network: str) -> None:
+        block = ipaddress.ip_network(text, strict=False)
+        blocks = self._blocks.setdefault((block.version, block.prefixlen), {})
+        blocks.setdefault(int(block.network_address) >> (_BITS[block.version] - block.prefixlen), network)
+
+    def gateways(self, *, names: bool = False) -> Mapping[str, tuple[NetworkGateway, ...]]:
+        """Return the gateways of each network that has any, sorted; those that are names if asked for."""
+        return self._gateways if names else self._dialled
+
+    def scale(self, *, names: bool = False) -> int:
+        """Return the least common multiple of how many gateways the networks have: multiplied by it, the
+        weight of any endpoint can be shared among any network's gateways without a remainder."""
+        return self._scale_with_names if names else self._scale
+
+    def network_of(self, address: str) -> str:
+        """Return the network of an IP address, empty if no block holds it; a host name is in none."""
+        if not self._lengths:
+            return ""
+        try:
+            parsed: _IPAddress = ipaddress.ip_address(address)
+        except ValueError:
+            return ""
+        number, bits = int(parsed), _BITS[parsed.version]
+        for version, length in self._lengths:
+            if version == parsed.version:
+                network = self._blocks[version, length].get(number >> (bits - length))
+                if network is not None:
+                    return network
+        return ""
+
+
+def _scale(gateways: Mapping[str, tuple[NetworkGateway, ...]]) -> int:
+    return math.lcm(*(len(each) for each in gateways.values()))
+
+
+class MeshNetworks(IstioModel):
+    """The networks of the mesh, by their names."""
+
+    networks: Mapping[str, Network] = Field(default_factory=dict)
+
+    @cached_property
+    def table(self) -> NetworkTable:
+        """The networks in a form in which they are quickly looked up. Needs valid addresses and blocks."""
+        return NetworkTable(self.networks)
