@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from mizzen.config.validation.command_operators import command_problem
+
 _TOKEN: Final = re.compile(r"[-!#$%&'*+.^_`|~A-Za-z0-9]+")
 _PROBE_NAME: Final = re.compile(r"[-A-Za-z0-9]+")
 _PSEUDO_HEADERS: Final = frozenset({":method", ":scheme", ":authority", ":path", ":status"})
@@ -89,56 +91,13 @@ def operation_name_problem(name: str, *, authority_allowed: bool) -> str | None:
 
 
 def header_value_problem(value: str) -> str | None:
-    """`value` must be text without control characters, with Envoy's commands well-formed.
+    """`value` must be text without control characters, with such commands as Envoy takes.
 
-    A command is %NAME% or %NAME(arguments)%; a percent sign itself is %%.
     https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_conn_man/headers#custom-request-response-headers
     """
     if _CONTROL.search(value):
         return "the value has a control character; write printable text"
     if len(value.encode()) > _LONGEST:
         return f"the value is too long; at most {_LONGEST} bytes are possible"
-    reason = _command_problem(value)
-    if reason is None:
-        return None
-    return (
-        f'"{value}" is not well-formed: {reason}; write %COMMAND%, %COMMAND(arguments)%, or %% for a percent'
-    )
-
-
-def _command_problem(value: str) -> str | None:
-    position = 0
-    while (start := value.find("%", position)) >= 0:
-        if value.startswith("%%", start):
-            position = start + 2
-            continue
-        end = _command_end(value, start + 1)
-        if isinstance(end, str):
-            return end
-        position = end
-    return None
-
-
-def _command_end(value: str, position: int) -> int | str:
-    """Return where the command ends whose name starts at `position`, or why it does not."""
-    close = value.find("%", position)
-    parenthesis = value.find("(", position)
-    if parenthesis < 0 or 0 <= close < parenthesis:
-        return close + 1 if close >= 0 else "a % is not closed"
-    end = _arguments_end(value, parenthesis + 1)
-    if isinstance(end, str):
-        return end
-    rest = value[end:].lstrip(" ")
-    if not rest.startswith("%"):
-        return "a command's arguments are not followed by %"
-    return len(value) - len(rest) + 1
-
-
-_LIST: Final = re.compile(r' *"(?:[^"\\]|\\.)*" *(?:, *"(?:[^"\\]|\\.)*" *)*\] *\)', re.DOTALL)
-_TEXT: Final = re.compile(r"(?:[^)\\]|\\.)*\)", re.DOTALL)
-
-
-def _arguments_end(value: str, position: int) -> int | str:
-    inside = position + len(value[position:]) - len(value[position:].lstrip(" "))
-    form = _LIST.match(value, inside + 1) if value.startswith("[", inside) else _TEXT.match(value, inside)
-    return form.end() if form else "a command's arguments are not closed"
+    problem = command_problem(value)
+    return f'"{value}" is not well-formed: {problem}' if problem else None

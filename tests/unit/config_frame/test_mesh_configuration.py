@@ -141,6 +141,11 @@ def test_unknown_fields_are_warnings_and_do_not_spoil_the_rest() -> None:
             "localityLbSetting: {distribute: [{from: a, to: {b: 50}}]}\n",
             "localityLbSetting.distribute[0].to: the shares sum to 50",
         ),
+        ("accessLogFormat: '%REQ%'\n", "mesh.yaml:1: accessLogFormat: %REQ% needs the name of a header"),
+        (
+            "accessLogEncoding: JSON\naccessLogFormat: '{\"a\": {\"b\": [\"%PROTOCOL(x)%\"]}}'\n",
+            "accessLogFormat: %PROTOCOL% takes no arguments",
+        ),
         ("rootNamespace: a\nrootNamespace: b\n", "the key is there twice, first on line 1"),
         ("rootNamespace: a\n---\nrootNamespace: b\n", "mesh.yaml:3: a second document"),
     ],

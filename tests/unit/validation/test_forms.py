@@ -122,44 +122,10 @@ def test_no_label_keys(key: str) -> None:
     assert label_key_problem(key) is not None
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        "",
-        "a b",
-        "100%%",
-        "%START_TIME%",
-        "a%REQ(x)%b%PROTOCOL%",
-        "%REQ(x:y?z):(a)%".replace(":(a)", ""),
-        '%UPSTREAM_METADATA(["a", "b"])%',
-        "%START_TIME(%Y-%m)%",
-        r"%REQ(a\)b)%",
-        "%REQ(x) %",
-        '%REQ( [ "a" ] ) %',
-    ],
-)
-def test_header_values(value: str) -> None:
-    assert header_value_problem(value) is None
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        "%",
-        "50%",
-        "a%b",
-        "%%%",
-        "%START_TIME%%",
-        "%REQ(x%",
-        "%REQ(x)",
-        "%REQ(x)y%",
-        '%M(["a)%',
-        "%M([a])%",
-        "\0",
-    ],
-)
-def test_no_header_values(value: str) -> None:
-    assert header_value_problem(value) is not None
+def test_control_characters_and_too_much_text_are_no_header_values() -> None:
+    assert header_value_problem("a\tb%PROTOCOL%") is None
+    assert header_value_problem("\0") is not None
+    assert header_value_problem("x" * 16385) is not None
 
 
 @given(st.text(st.characters(min_codepoint=0x20, exclude_characters="%\x7f", exclude_categories=["Cs"])))

@@ -301,7 +301,7 @@ ROUTES = [
         route("headers: {request: {set: {x: '50%'}}}"),
         route("headers: {request: {set: {x: '50%%'}}}"),
         H + ".headers.request.set.x",
-        "a % is not closed",
+        "the % at position 3 begins no command",
     ),
     (
         route(r'headers: {request: {set: {x: "a\nb"}}}'),
