@@ -11,7 +11,9 @@ from mizzen.config.proxy_config import ProxyConfig
 from mizzen.mesh.proxy import InterceptionMode, Proxy, ProxyType
 from mizzen.mesh.service import Locality
 
-IPFamily = Literal["V4_ONLY", "V6_ONLY", "ALL"]
+IPFamily = Literal["V4_ONLY", "V6_ONLY", "ALL", "DUAL_STACK"]
+"""Which addresses a proxy has: with ALL, of both families, it uses IPv4 where one has to be chosen; with
+DUAL_STACK, which has to be turned on, it uses both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +65,17 @@ class OutboundProfile:
 
 
 def outbound_profile(
-    proxy: Proxy, labels: tuple[tuple[str, str], ...], *, with_node_name: bool
+    proxy: Proxy, labels: tuple[tuple[str, str], ...], default_config: ProxyConfig, *, with_node_name: bool
 ) -> OutboundProfile:
-    """Return the profile of `proxy`; `labels` are those of its workload that rules mention."""
+    """Return the profile of `proxy`; `labels` are those of its workload that rules mention, and
+    `default_config` is the mesh's ProxyConfig, which holds unless the proxy brings its own."""
     metadata = proxy.metadata
     return OutboundProfile(
         type=proxy.type,
         namespace=proxy.namespace,
         dns_domain=proxy.dns_domain,
         labels=labels,
-        ip_family=_ip_family(proxy),
+        ip_family=ip_family(proxy, metadata.proxy_config or default_config),
         locality=proxy.locality,
         network=proxy.network,
         cluster_id=proxy.cluster_id,
@@ -98,9 +101,11 @@ def outbound_profile(
     )
 
 
-def _ip_family(proxy: Proxy) -> IPFamily:
+def ip_family(proxy: Proxy, proxy_config: ProxyConfig) -> IPFamily:
+    """Return which addresses `proxy` has, and whether it uses both families
+    (docs/decisions/0007-networks-and-dual-stack.md); `proxy_config` is the one in force for it."""
     if proxy.is_ipv4_only:
         return "V4_ONLY"
     if proxy.is_ipv6_only:
         return "V6_ONLY"
-    return "ALL"
+    return "DUAL_STACK" if proxy_config.dual_stack else "ALL"

@@ -112,9 +112,9 @@ class Endpoint:
     """One address behind a service, with the workload's port for each service port.
 
     `address` is an IP, a hostname (DNS services), `unix:///path`, or empty if only the `network` is known, by
-    whose gateways the endpoint is then called. `addresses` are all that the workload has, in its own order, if
-    they are several (a pod with IPv4 and IPv6). `ports` maps the *service port's name* to the port number to
-    dial (0 for a unix socket). `labels` include the topology labels. `identity` is the
+    whose gateways the endpoint is then called. `addresses` are all that the workload has, in its own order,
+    if they are several (a pod with IPv4 and IPv6). `ports` maps the *service port's name* to the port number
+    to dial (0 for a unix socket). `labels` include the topology labels. `identity` is the
     SPIFFE id or empty. `tls_mode` is "istio", "disabled" or what the label says. Compared by value.
     """
 

@@ -214,7 +214,12 @@ class Mesh:
             self.mesh_config,
         )
         mentioned = tuple(sorted((key, labels[key]) for key in keys if key in labels))
-        return outbound_profile(proxy, mentioned, with_node_name=bool(self.registry.node_aware))
+        return outbound_profile(
+            proxy,
+            mentioned,
+            self.mesh_config.default_config,
+            with_node_name=bool(self.registry.node_aware),
+        )
 
     def scope(self, profile: OutboundProfile) -> SidecarScope:
         """Return what proxies of that profile see. The same object as long as it holds the same."""

@@ -18,7 +18,7 @@ from mizzen.config.document import Config
 from mizzen.config.mesh_config import InboundTrafficPolicyMode, MeshConfig
 from mizzen.config.models import ConnectionPoolSettings, IstioIngressListener, Sidecar
 from mizzen.mesh.destination_rules import MergedDestinationRule, effective_traffic_policy
-from mizzen.mesh.profile import IPFamily
+from mizzen.mesh.profile import IPFamily, ip_family
 from mizzen.mesh.proxy import Proxy
 from mizzen.mesh.registry import ServiceInstance
 from mizzen.mesh.service import Protocol, Service
@@ -72,8 +72,8 @@ def inbound_clusters(
     if sidecar is not None and sidecar.spec.ingress:
         wanted = _from_ingress(proxy, instances, sidecar, rule_for, mesh_config)
     else:
-        wanted = _from_services(instances, sidecar, rule_for, mesh_config)
-    family = ip_family(proxy)
+        wanted = _from_services(proxy, instances, sidecar, rule_for, mesh_config)
+    family = ip_family(proxy, mesh_config.default_config)
     resources = [
         Resource.of(_cluster(inbound, family, mesh_config), origins=inbound.origins) for inbound in wanted
     ]
@@ -82,14 +82,8 @@ def inbound_clusters(
     return tuple(resources)
 
 
-def ip_family(proxy: Proxy) -> IPFamily:
-    """Return which addresses the proxy has."""
-    if proxy.is_ipv6_only:
-        return "V6_ONLY"
-    return "V4_ONLY" if proxy.is_ipv4_only else "ALL"
-
-
 def _from_services(
+    proxy: Proxy,
     instances: Sequence[ServiceInstance],
     sidecar: Config[Sidecar] | None,
     rule_for: RuleFor,
@@ -112,7 +106,7 @@ def _from_services(
                 services=services,
                 service_port=first.port.number,
                 service_port_name=first.port.name,
-                target=_socket("127.0.0.1", port) if localhost else None,
+                target=_socket("::1" if proxy.is_ipv6_only else "127.0.0.1", port) if localhost else None,
                 bind_source=not localhost,
                 pool=own or _service_pool(first, rule_for, mesh_config),
                 origins=_origins(services, sidecar),

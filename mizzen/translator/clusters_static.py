@@ -63,9 +63,16 @@ def inbound_passthrough_cluster(ip_family: IPFamily, mesh_config: MeshConfig) ->
 
 def inbound_source(ip_family: IPFamily) -> address_pb2.BindConfig:
     """Return the source address of calls to the proxy's own workload, by which iptables lets them through
-    instead of capturing them again."""
-    source = address_pb2.SocketAddress(address="::6" if ip_family == "V6_ONLY" else "127.0.0.6", port_value=0)
-    return address_pb2.BindConfig(source_address=source)
+    instead of capturing them again; with dual stack one of each family."""
+    ipv6 = address_pb2.SocketAddress(address="::6", port_value=0)
+    if ip_family == "V6_ONLY":
+        return address_pb2.BindConfig(source_address=ipv6)
+    source = address_pb2.BindConfig(
+        source_address=address_pb2.SocketAddress(address="127.0.0.6", port_value=0)
+    )
+    if ip_family == "DUAL_STACK":
+        source.extra_source_addresses.add().address.CopyFrom(ipv6)
+    return source
 
 
 def _named(name: str, mesh_config: MeshConfig) -> Any:

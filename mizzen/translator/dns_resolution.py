@@ -27,9 +27,9 @@ _RESOLVER = typed(
 
 
 def lookup_family(family: IPFamily, *, race: bool = False) -> Any:
-    """Return the addresses to ask for: those that a proxy of `family` can dial, IPv4 if it can dial both, and
-    all if they are to be raced."""
-    if race:
+    """Return the addresses to ask for: those that a proxy of `family` can dial, IPv4 if it can dial both and
+    dual stack is off, and all if they are to be raced."""
+    if race or family == "DUAL_STACK":
         return _Cluster.ALL
     return _Cluster.V6_ONLY if family == "V6_ONLY" else _Cluster.V4_ONLY
 

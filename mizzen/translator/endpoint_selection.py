@@ -5,8 +5,8 @@ Source: pilot/pkg/xds/endpoints/endpoint_builder.go of Istio.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
 from mizzen.config.mesh_config import MeshConfig
@@ -93,6 +93,20 @@ def selected_endpoints(destination: Destination, pool: EndpointPool | None, with
         and (anywhere or within.holds(endpoint))
     ]
     return found[:1] if destination.discovery is Discovery.LOGICAL_DNS else found
+
+
+def with_all_addresses(endpoints: Iterable[Endpoint]) -> list[Endpoint]:
+    """Return the endpoints as a proxy with dual stack gets them: a workload with several addresses is one
+    endpoint, at its first address, however many of them were listed (Kubernetes keeps EndpointSlices of each
+    family)."""
+    found: dict[object, Endpoint] = {}
+    for endpoint in endpoints:
+        if len(endpoint.addresses) > 1:
+            whole = replace(endpoint, address=endpoint.addresses[0])
+            found.setdefault((whole.addresses, whole.ports), whole)
+        else:
+            found[len(found)] = endpoint
+    return list(found.values())
 
 
 def _takes_traffic(endpoint: Endpoint, keep_unhealthy: bool, keep_draining: bool) -> bool:

@@ -16,7 +16,7 @@ from mizzen.mesh.destination_rules import MergedDestinationRule
 from mizzen.mesh.profile import OutboundProfile
 from mizzen.mesh.service import Endpoint, EndpointPool, HealthStatus, Service
 from mizzen.translator.destinations import Destination, Discovery, destinations
-from mizzen.translator.endpoint_selection import UNIX_SCHEME, reach, selected_endpoints
+from mizzen.translator.endpoint_selection import UNIX_SCHEME, reach, selected_endpoints, with_all_addresses
 from mizzen.translator.endpoint_tls import tls_mode
 from mizzen.translator.localities import (
     LocalityGroup,
@@ -86,6 +86,7 @@ def load_assignments_key(
         proxy_place(service, rule, profile, mesh_config),
         reach(service, profile, mesh_config),
         seen_from(profile, mesh_config),
+        profile.ip_family == "DUAL_STACK",
     )
 
 
@@ -115,13 +116,16 @@ def cluster_load_assignment(
     message = endpoint_pb2.ClusterLoadAssignment(cluster_name=destination.name)
     if not members:
         return message
+    dual_stack = profile.ip_family == "DUAL_STACK" and destination.discovery is Discovery.EDS
+    if dual_stack:
+        members = with_all_addresses(members)
     reached = by_network_gateways(group_by_locality(members), destination, profile, mesh_config)
     for group in arrange(reached, policy_of(destination, mesh_config), profile):
-        _add_group(message.endpoints.add(), group, destination)
+        _add_group(message.endpoints.add(), group, destination, dual_stack=dual_stack)
     return message
 
 
-def _add_group(message: Any, group: LocalityGroup, destination: Destination) -> None:
+def _add_group(message: Any, group: LocalityGroup, destination: Destination, *, dual_stack: bool) -> None:
     locality = message.locality
     locality.SetInParent()
     if group.locality.region:
@@ -135,6 +139,8 @@ def _add_group(message: Any, group: LocalityGroup, destination: Destination) -> 
         message.priority = group.priority
     for endpoint in group.endpoints:
         _add_endpoint(message.lb_endpoints.add(), endpoint, destination)
+        if dual_stack:
+            _add_addresses(message.lb_endpoints[-1].endpoint, endpoint)
 
 
 def _add_endpoint(message: Any, endpoint: Endpoint, destination: Destination) -> None:
@@ -154,6 +160,14 @@ def _add_endpoint(message: Any, endpoint: Endpoint, destination: Destination) ->
     mode = tls_mode(endpoint, destination.policy.tls)
     if mode:
         metadata["envoy.transport_socket_match"].fields["tlsMode"].string_value = mode
+
+
+def _add_addresses(message: Any, endpoint: Endpoint) -> None:
+    """Write the other addresses of the workload, which Envoy tries too (RFC 8305, Happy Eyeballs)."""
+    for other in endpoint.addresses[1:]:
+        socket = message.additional_addresses.add().address.socket_address
+        socket.address = other
+        socket.port_value = message.address.socket_address.port_value
 
 
 def workload_text(endpoint: Endpoint) -> str:

@@ -10,7 +10,7 @@ from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
 from google.protobuf import wrappers_pb2
 
 from mizzen.config.mesh_config import MeshConfig
-from mizzen.mesh.profile import OutboundProfile
+from mizzen.mesh.profile import IPFamily, OutboundProfile
 from mizzen.translator.access_logs import listener_access_logs
 from mizzen.translator.cluster_names import ALLOW_ANY_DNS_CACHE
 from mizzen.translator.config_sources import duration
@@ -42,6 +42,18 @@ def address(bind: str, port: int) -> Any:
     )
 
 
+_IPV6_BESIDE = {"0.0.0.0": "::", "127.0.0.1": "::1"}  # noqa: S104 - what Istio's listeners bind
+
+
+def listen_on_both_families(listener: Any, family: IPFamily) -> None:
+    """With dual stack, let a listener on the IPv4 wildcard or loopback address be on that of IPv6 too
+    (`additional_addresses`)."""
+    socket = listener.address.socket_address
+    beside = _IPV6_BESIDE.get(socket.address)
+    if family == "DUAL_STACK" and beside is not None:
+        listener.additional_addresses.add().address.CopyFrom(address(beside, socket.port_value))
+
+
 def outbound_listener(
     spec: ListenerSpec,
     profile: OutboundProfile,
@@ -56,6 +68,7 @@ def outbound_listener(
         continue_on_listener_filters_timeout=True,
         access_log=listener_access_logs(mesh_config),
     )
+    listen_on_both_families(listener, profile.ip_family)
     if spec.bind_to_port:
         set_accept_limit(listener)
     else:
@@ -144,6 +157,7 @@ def virtual_outbound_listener(
         use_original_dst=wrappers_pb2.BoolValue(value=True),
         access_log=listener_access_logs(mesh_config),
     )
+    listen_on_both_families(listener, profile.ip_family)
     set_accept_limit(listener)
     if profile.interception_mode == "TPROXY":
         listener.transparent.value = True

@@ -33,7 +33,7 @@ from mizzen.translator.filter_chains import ChainMatch
 from mizzen.translator.http_connection_manager import HttpSettings, Role, http_connection_manager
 from mizzen.translator.l4_routes import policy_target, routed_target, stat_name
 from mizzen.translator.listener_filters import proxy_protocol, tls_inspector
-from mizzen.translator.listener_messages import address, set_accept_limit
+from mizzen.translator.listener_messages import address, listen_on_both_families, set_accept_limit
 from mizzen.translator.listeners_outbound import wildcard_address
 from mizzen.translator.proxy_settings import apply_buffer_limit, connection_settings
 from mizzen.translator.tcp_proxy import TcpTarget, tcp_filters
@@ -103,6 +103,8 @@ class GatewayListenerBuilder:
             access_log=listener_access_logs(self._mesh_config),
             filter_chains=chains,
         )
+        if not listener.bind:
+            listen_on_both_families(message, self._scope.profile.ip_family)
         set_accept_limit(message)
         apply_buffer_limit(message, connection_settings(self._proxy_config, gateway=True))
         topology = self._proxy_config.gateway_topology

@@ -19,6 +19,7 @@ from mizzen.config.diagnostics import Diagnostic, Origin, Severity
 from mizzen.config.document import Config
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.config.models import Sidecar
+from mizzen.mesh.profile import ip_family
 from mizzen.mesh.proxy import Proxy
 from mizzen.mesh.registry import ServiceInstance
 from mizzen.mesh.service import Protocol, Service, ServicePort
@@ -39,7 +40,12 @@ from mizzen.translator.http_connection_manager import (
     http_connection_manager,
     plaintext_http_protocols,
 )
-from mizzen.translator.listener_messages import address, set_accept_limit, set_exact_balance
+from mizzen.translator.listener_messages import (
+    address,
+    listen_on_both_families,
+    set_accept_limit,
+    set_exact_balance,
+)
 from mizzen.translator.listeners_outbound import parse_protocol
 from mizzen.translator.routes_inbound import inbound_route_configuration
 from mizzen.translator.tcp_proxy import plain_target, tcp_filters
@@ -60,6 +66,7 @@ class InboundPort:
     service: Service | None = None
     service_port: ServicePort | None = None
     origins: tuple[Origin, ...] = ()
+    is_bind_given: bool = False
 
     @property
     def name(self) -> str:
@@ -137,6 +144,7 @@ def _ingress_ports(
             service=services.get(ingress.port.number),
             service_port=ServicePort(ingress.port.name, ingress.port.number, protocol),
             origins=(sidecar.origin_of("spec", "ingress", index),),
+            is_bind_given=bool(ingress.bind),
         )
 
 
@@ -174,6 +182,7 @@ def virtual_inbound_listener(proxy: Proxy, ports: Sequence[InboundPort], mesh_co
         continue_on_listener_filters_timeout=True,
         access_log=listener_access_logs(mesh_config),
     )
+    listen_on_both_families(listener, ip_family(proxy, mesh_config.default_config))
     set_accept_limit(listener)
     listener.listener_filters.append(listener_filters.original_destination())
     if proxy.interception_mode == "TPROXY":
@@ -204,6 +213,7 @@ def bound_inbound_listener(proxy: Proxy, port: InboundPort, mesh_config: MeshCon
         continue_on_listener_filters_timeout=True,
         access_log=listener_access_logs(mesh_config),
     )
+    _listen_on_other_addresses(listener, proxy, port, mesh_config)
     set_accept_limit(listener)
     set_exact_balance(listener, proxy.metadata.inbound_listener_exact_balance)
     if port.protocol.is_auto:
@@ -211,6 +221,20 @@ def bound_inbound_listener(proxy: Proxy, port: InboundPort, mesh_config: MeshCon
     _set_timeout(listener, mesh_config)
     listener.filter_chains.extend(_port_chains(proxy, port, mesh_config))
     return listener
+
+
+def _listen_on_other_addresses(
+    listener: Any, proxy: Proxy, port: InboundPort, mesh_config: MeshConfig
+) -> None:
+    """With dual stack, a listener whose address the Sidecar leaves open is on one of each family."""
+    family = ip_family(proxy, mesh_config.default_config)
+    if family != "DUAL_STACK" or port.is_bind_given:
+        return
+    if port.bind == wildcard_bind(proxy):
+        listen_on_both_families(listener, family)
+        return
+    others = (each for each in proxy.ip_addresses if (":" in each) != (":" in port.bind))
+    listener.additional_addresses.add().address.CopyFrom(address(next(others), port.number))
 
 
 def _set_timeout(listener: Any, mesh_config: MeshConfig) -> None:

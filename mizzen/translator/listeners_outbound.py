@@ -343,11 +343,11 @@ def listen_addresses(service: Service, profile: OutboundProfile) -> tuple[str, .
     if service.addresses:
         return service.addresses
     if profile.dns_capture and service.auto_allocated_addresses:
-        wanted = 6 if profile.ip_family == "V6_ONLY" else 4
+        wanted = {"V6_ONLY": (6,), "DUAL_STACK": (4, 6)}.get(profile.ip_family, (4,))
         fitting = tuple(
             address
             for address in service.auto_allocated_addresses
-            if ipaddress.ip_address(address).version == wanted
+            if ipaddress.ip_address(address).version in wanted
         )
         if fitting:
             return fitting

@@ -9,6 +9,7 @@ from typing import Any
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.gateways import MergedGateway
+from mizzen.mesh.profile import ip_family
 from mizzen.mesh.proxy import Proxy
 from mizzen.mesh.sidecar_scope import SidecarScope
 from mizzen.mesh.snapshot import Mesh
@@ -57,6 +58,7 @@ def sidecar_resources(
         scope.sidecar,
         ByIdentity(mesh_config),
         _inbound_traits(proxy, scope),
+        ip_family(proxy, mesh_config.default_config),
     )
 
     def build() -> OwnResources:
@@ -86,8 +88,6 @@ def _inbound_traits(proxy: Proxy, scope: SidecarScope) -> tuple[Any, ...]:
     metadata = proxy.metadata
     return (
         addresses,
-        proxy.is_ipv4_only,
-        proxy.is_ipv6_only,
         proxy.interception_mode,
         metadata.http10,
         metadata.idle_timeout,

@@ -272,7 +272,7 @@ def _addresses(service: Service, names: NamesKnownAs) -> list[str]:
     return [
         address
         for address in service.auto_allocated_addresses
-        if names.ip_family == "ALL" or (":" in address) == (names.ip_family == "V6_ONLY")
+        if names.ip_family in ("ALL", "DUAL_STACK") or (":" in address) == (names.ip_family == "V6_ONLY")
     ]
 
 
