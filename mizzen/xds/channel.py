@@ -73,13 +73,17 @@ class Channel:
     def receive(self, request: Request, now: float) -> tuple[Verdict, Outstanding | None]:
         """Take a request; see `Subscription.receive`."""
         verdict, outstanding = self.subscription.receive(request)
-        if verdict is Verdict.ACK and outstanding is not None:
+        if outstanding is None:
+            return verdict, None
+        late = self.subscription.outstanding is not None
+        if verdict is Verdict.ACK:
             self.accepted_at = now
             self.accepted_version = outstanding.batch.version
-            self.isolation.accepted()
+            if not late:
+                self.isolation.accepted()
             if not self.isolation:
                 self.refusal = None
-        if verdict in (Verdict.ACK, Verdict.NACK):
+        if not late:
             self.deadline = None
             self.overdue = False
             self.culprits = ()
@@ -104,7 +108,7 @@ class Channel:
 
     def _with_ttl(self, target: Collection) -> list[Resource]:
         subscription = self.subscription
-        return [r for r in target.with_ttl if subscription.wildcard or r.name in subscription.names]
+        return [r for r in target.with_ttl if subscription.asks_for(r)]
 
     def _heartbeat(self, target: Collection) -> Batch | None:
         """ "TTL": the same version without a body. LDS and CDS in state of the world send all, as always."""
@@ -122,7 +126,7 @@ class Channel:
         """A response of that many bytes was given to the transport; its answer is worth waiting for that
         long.
         """
-        self.subscription.sent_out(batch, target, nonce)
+        self.subscription.sent_out(batch, target, nonce, now)
         self.sent_at = now
         self.sent_version = batch.version
         self.deadline = now + timeout

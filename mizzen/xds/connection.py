@@ -1,9 +1,10 @@
 """One gRPC stream: reads requests into a `Stream`, writes what it says is due."""
 
 import asyncio
+import contextlib
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import grpc
@@ -13,6 +14,22 @@ from mizzen.xds.stream import Stream
 from mizzen.xds.wire import Request
 
 log = logging.getLogger("mizzen.xds")
+
+
+async def uncancelled(operation: Awaitable[None]) -> None:
+    """Let an operation come to its end before this task may be cancelled.
+
+    The first message of a stream brings the headers. If it were cancelled in flight, grpc.aio would not know
+    that they are sent, would send them again with the status, and fail: then the client never hears of the
+    end.
+    """
+    running = asyncio.ensure_future(operation)
+    try:
+        await asyncio.shield(running)
+    except asyncio.CancelledError:
+        with contextlib.suppress(grpc.aio.BaseError, asyncio.InvalidStateError):
+            await running
+        raise
 
 
 class Connection:
@@ -70,21 +87,6 @@ class Connection:
         self._receive(first)
         await self._write()
 
-    async def _send_headers(self) -> None:
-        """Send the headers before the first response, which would bring them.
-
-        If that response were cancelled in flight, grpc.aio would not know that they are sent, would send them
-        again with the status, and fail: then the client never hears of the end. So this is not cancelled
-        half-way either. A client that is owed nothing is sent no headers.
-        """
-        self._greeted = True
-        sending = asyncio.ensure_future(self._context.send_initial_metadata(()))
-        try:
-            await asyncio.shield(sending)
-        except asyncio.CancelledError:
-            await sending
-            raise
-
     async def run(self) -> None:
         """Serve the stream until the client ends it.
 
@@ -133,9 +135,11 @@ class Connection:
         self._writing = True
         try:
             while (response := self.stream.poll(self._loop.time())) is not None:
-                if not self._greeted:
-                    await self._send_headers()
-                await self._context.write(response.data)
+                if self._greeted:
+                    await self._context.write(response.data)
+                else:
+                    self._greeted = True  # a client that is owed nothing is sent no headers
+                    await uncancelled(self._context.write(response.data))
         except (grpc.aio.BaseError, asyncio.InvalidStateError) as error:
             log.debug(
                 "%s: the stream ended while a response was written: %s", self.stream.client.node_id, error

@@ -3,6 +3,7 @@
 https://www.envoyproxy.io/docs/envoy/latest/api-v3/service/status/v3/csds.proto
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
@@ -13,7 +14,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import DecodeError
 
 from mizzen.xds.channel import Channel
-from mizzen.xds.connection import Connection
+from mizzen.xds.connection import Connection, uncancelled
 from mizzen.xds.group import Quarantined
 from mizzen.xds.resource import Resource
 from mizzen.xds.snapshot import Collection
@@ -37,12 +38,17 @@ def essential_node(node: Node) -> bytes:
 def handlers(connections: Connections, until_stopped: Stoppable) -> dict[str, Any]:
     """The methods of the service, for `grpc.method_handlers_generic_handler`."""
 
+    one_at_a_time = asyncio.Lock()  # an answer may be as large as all that all clients hold
+
     async def fetch(data: bytes, context: Any) -> bytes:
-        return await _answer(data, context, connections)
+        async with one_at_a_time:
+            return await _answer(data, context, connections)
 
     async def stream(context: Any) -> None:
         while (data := await context.read()) is not grpc.aio.EOF:
-            await context.write(await _answer(data, context, connections))
+            async with one_at_a_time:
+                answer = await _answer(data, context, connections)
+            await uncancelled(context.write(answer))
 
     return {
         "FetchClientStatus": grpc.unary_unary_rpc_method_handler(fetch),
@@ -57,6 +63,7 @@ async def _answer(data: bytes, context: Any, connections: Connections) -> bytes:
         await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"cannot decode a ClientStatusRequest: {error}")
     response = csds_pb2.ClientStatusResponse()
     for connection in connections():
+        await asyncio.sleep(0)  # the streams of the clients go on meanwhile
         node = base_pb2.Node.FromString(connection.node)
         if not request.node_matchers or any(_matches(matcher, node) for matcher in request.node_matchers):
             config = response.config.add(node=node)
@@ -95,7 +102,7 @@ def _configs(channel: Channel, held: tuple[Quarantined, ...], *, contents: bool)
     # What was refused and has no older version is not among what the client was sent.
     names = known.keys() | refused.keys() if subscription.wildcard else subscription.names
     for name in sorted(names):
-        resource = known.get(name)
+        resource = collection.find(name) if collection is not None else None
         config = csds_pb2.ClientConfig.GenericXdsConfig(type_url=channel.type_url, name=name)
         config.client_status = _status(channel, name, resource, refused)
         if resource is not None:

@@ -10,7 +10,8 @@ from mizzen.xds.resource import Resource
 from mizzen.xds.snapshot import Change, Collection, Snapshot
 from mizzen.xds.warming import Interrupted
 
-_QUARANTINE_SIZE = 1000
+_QUARANTINE_SIZE = 10_000
+"""So many refused versions are remembered; the oldest is forgotten first, and is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class Group:
         self.effective: Snapshot | None = None
         self._quarantine: dict[tuple[str, str, str], Quarantined] = {}
         self._acceptable: WeakKeyDictionary[Collection, Collection | None] = WeakKeyDictionary()
+        self._held: tuple[Quarantined, ...] | None = None
         self.interrupted = Interrupted()
         self._accepted: dict[str, Accepted] = {}
         self._names = names if names is not None else NamePool()
@@ -56,13 +58,13 @@ class Group:
         """Put another snapshot in the place of the present one."""
         self.snapshot = snapshot
         self.effective = snapshot
-        for entry in list(self._quarantine.values()):
-            if self._is_wanted(entry.resource):
-                self._replace(self._renew(entry.resource))
+        self._held = None
+        self._replace([self._renew(entry.resource) for entry in self.held])
 
     def update(self, changed: Iterable[Resource] = (), removed: Iterable[tuple[str, str]] = ()) -> Change:
         """Change some resources, at the cost of these; return what really changed for the clients."""
         self.snapshot, change = (self.snapshot or Snapshot()).updated(changed, removed)
+        self._held = None
         if not change:
             if self.effective is None:
                 self.effective = self.snapshot
@@ -92,7 +94,8 @@ class Group:
         """A client that asks for these names, or for all, accepted this, and had accepted `before`; it is
         what to go back to when a later version is refused.
         """
-        self.record(collection.type_url).add(names, collection, before)
+        if collection.resources or collection.type_url in self._accepted:  # clients may ask for any type
+            self.record(collection.type_url).add(names, collection, before)
 
     def good(self, type_url: str, name: str) -> Resource | None:
         """The version of a resource that was last accepted and that no client refused."""
@@ -101,20 +104,26 @@ class Group:
             return None
         return next((each for each in record.versions(name) if not self.is_quarantined(each)), None)
 
-    def quarantine(self, resource: Resource, message: str) -> None:
-        """Never send this version of this resource again; send the last one that was accepted, or nothing."""
-        key = resource.type_url, resource.name, resource.version
-        self._quarantine[key] = Quarantined(resource, None, message)  # it cannot stand in for itself
-        entry = Quarantined(resource, self.good(resource.type_url, resource.name), message)
-        self._quarantine[key] = entry
+    def quarantine(self, resources: Iterable[Resource], message: str) -> None:
+        """Never send these versions of these resources again; send the last ones that were accepted, or
+        nothing.
+        """
+        refused = tuple(resources)
+        for resource in refused:  # all of them first: none can stand in for itself
+            key = resource.type_url, resource.name, resource.version
+            self._quarantine[key] = Quarantined(resource, None, message)
+        entries = [self._renew(resource) for resource in refused]
         while len(self._quarantine) > _QUARANTINE_SIZE:
             self._quarantine.pop(next(iter(self._quarantine)))
         self._acceptable = WeakKeyDictionary()
-        self._replace(entry)
-        for other in self.held:
-            # What one client accepted, another may refuse: then it cannot stand in for anything.
-            if other.stand_in is not None and self.is_quarantined(other.stand_in):
-                self.quarantine(other.resource, other.message)
+        self._held = None
+        # What one client accepted, another may refuse: then it cannot stand in for anything.
+        entries += [
+            self._renew(other.resource)
+            for other in self.held
+            if other.stand_in is not None and self.is_quarantined(other.stand_in)
+        ]
+        self._replace(entries)
 
     def acceptable(self, collection: Collection) -> Collection:
         """A collection without what was refused: clients may be on their way to a snapshot that was effective
@@ -150,9 +159,11 @@ class Group:
         key = refused.type_url, refused.name, refused.version
         entry = self._quarantine[key]
         good = self.good(refused.type_url, refused.name)
-        if good is not None and good is not entry.stand_in:
+        stale = entry.stand_in is not None and self.is_quarantined(entry.stand_in)
+        if stale or (good is not None and good is not entry.stand_in):
             entry = self._quarantine[key] = Quarantined(refused, good, entry.message)
             self._acceptable = WeakKeyDictionary()
+            self._held = None
         return entry
 
     def is_quarantined(self, resource: Resource) -> bool:
@@ -167,21 +178,27 @@ class Group:
     @property
     def held(self) -> tuple[Quarantined, ...]:
         """What the snapshot holds and clients are not sent because it was refused."""
-        return tuple(entry for entry in self._quarantine.values() if self._is_wanted(entry.resource))
+        if self._held is None:
+            found = self._quarantine.values()
+            self._held = tuple(entry for entry in found if self._is_wanted(entry.resource))
+        return self._held
 
     def _is_wanted(self, resource: Resource) -> bool:
         wanted = self.snapshot.get(resource.type_url, resource.name) if self.snapshot is not None else None
         return wanted is not None and wanted.version == resource.version
 
-    def _replace(self, entry: Quarantined) -> None:
-        if self.effective is None or not self._is_wanted(entry.resource):
+    def _replace(self, entries: Iterable[Quarantined]) -> None:
+        """Put the stand-ins in the place of what was refused, all at once."""
+        wanted = [entry for entry in entries if self._is_wanted(entry.resource)]
+        if self.effective is None or not wanted:
             return
-        if entry.stand_in is not None:
-            self.effective, _ = self.effective.updated([entry.stand_in])
-        else:
-            self.effective, _ = self.effective.updated((), [(entry.resource.type_url, entry.resource.name)])
+        good = [entry.stand_in for entry in wanted if entry.stand_in is not None]
+        gone = [(e.resource.type_url, e.resource.name) for e in wanted if e.stand_in is None]
+        self.effective, _ = self.effective.updated(good, gone)
 
-    def share(self, type_url: str, names: frozenset[str]) -> frozenset[str]:
-        """An equal set that another client holds already: like clients ask for the same."""
+    def share(self, type_url: str, names: frozenset[str], fresh: frozenset[str]) -> frozenset[str]:
+        """An equal set that another client holds already: like clients ask for the same. `fresh` are those
+        of the names that came just now.
+        """
         known = self.effective.collection(type_url).resources if self.effective is not None else {}
-        return self._names.share(names, known)
+        return self._names.share(names, known, fresh)

@@ -17,11 +17,15 @@ class Limits:
             may stay silent at the beginning.
         max_request_bytes: size of one request.
         max_node_bytes: size of the `Node` in it.
-        max_names: names that one stream may ask for.
+        max_node_id: characters of `Node.id`.
+        max_names: names that one stream may ask for, and resources of a type that it may claim to hold when
+            it begins.
         keepalive: how long a connection may be silent before it is asked for a sign of life.
         keepalive_timeout: how long the sign of life may take.
         max_connection_age: when a connection is asked to go and come back, give or take a tenth, so that
             clients spread again after one of several servers was away; None for never.
+        max_connection_age_grace: how long it may take to go; then the connection is closed. Without an end
+            nothing would come of the age, for Envoy keeps a stream as long as it lasts.
     """
 
     max_streams: int = 20_000
@@ -29,10 +33,12 @@ class Limits:
     start_timeout: timedelta = timedelta(seconds=5)
     max_request_bytes: int = 16 << 20
     max_node_bytes: int = 1 << 20
+    max_node_id: int = 1024
     max_names: int = 200_000
     keepalive: timedelta = timedelta(seconds=30)
     keepalive_timeout: timedelta = timedelta(seconds=20)
     max_connection_age: timedelta | None = None
+    max_connection_age_grace: timedelta = timedelta(seconds=10)
 
     def channel_options(self) -> list[tuple[str, int]]:
         """The same in gRPC's words (https://grpc.github.io/grpc/core/group__grpc__arg__keys.html)."""
@@ -42,13 +48,19 @@ class Limits:
             ("grpc.keepalive_time_ms", _milliseconds(self.keepalive)),
             ("grpc.keepalive_timeout_ms", _milliseconds(self.keepalive_timeout)),
             ("grpc.keepalive_permit_without_calls", 1),
+            ("grpc.http2.ping_timeout_ms", _milliseconds(self.keepalive_timeout)),
+            # gRPC asks only twice if nothing else is sent, and an idle stream is just what may be dead.
+            ("grpc.http2.max_pings_without_data", 0),
             ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
             ("grpc.http2.max_ping_strikes", 0),
             # Else a second server on the same port would share its connections in silence.
             ("grpc.so_reuseport", 0),
         ]
         if self.max_connection_age is not None:
-            options.append(("grpc.max_connection_age_ms", _milliseconds(self.max_connection_age)))
+            options += [
+                ("grpc.max_connection_age_ms", _milliseconds(self.max_connection_age)),
+                ("grpc.max_connection_age_grace_ms", _milliseconds(self.max_connection_age_grace)),
+            ]
         return options
 
 

@@ -20,14 +20,19 @@ class NamePool:
     def __len__(self) -> int:
         return len(self._sets)
 
-    def share(self, names: frozenset[str], known: Mapping[str, Resource]) -> frozenset[str]:
-        """The set that is held already, or this one, with the strings of `known` resources in the place of
-        equal ones."""
+    def share(
+        self, names: frozenset[str], known: Mapping[str, Resource], fresh: frozenset[str]
+    ) -> frozenset[str]:
+        """The set that is held already, or this one. The strings of `known` resources take the place of equal
+        ones among `fresh`, the names that came just now.
+        """
         if not names:
             return _NO_NAMES
         found = self._sets.get(hash(names))
         if found is not None and found == names:
             return found
-        shared = frozenset(known[name].name if name in known else name for name in names)
-        self._sets[hash(names)] = shared
-        return shared
+        if fresh:
+            own = frozenset(known[name].name if name in known else name for name in fresh)
+            names = own if fresh is names else (names - fresh) | own
+        self._sets[hash(names)] = names
+        return names

@@ -26,6 +26,7 @@ class Outstanding:
         target: what the response brings the client to.
         before: what it was brought to before that, accepted or not.
         asked: the names that it asked for when the response was made; None for all.
+        sent_at: when it was given to the transport.
         owed: names that were sent though they had not changed; `owed_all`: all were.
     """
 
@@ -36,6 +37,7 @@ class Outstanding:
     owed: frozenset[str]
     owed_all: bool
     asked: frozenset[str] | None
+    sent_at: float = 0.0
 
     @property
     def news(self) -> frozenset[str]:
@@ -44,4 +46,5 @@ class Outstanding:
             return frozenset([r.name for r in self.batch.resources]) | frozenset(self.batch.removed)
         difference = self.target.since(self.before)
         said = {r.name for r in self.batch.resources}.union(self.batch.removed, difference.removed)
-        return (difference.removed | difference.changed.keys() | self.owed) & said
+        asked_by_alias = {found.name for name in self.owed if (found := self.target.find(name)) is not None}
+        return (difference.removed | difference.changed.keys() | self.owed | asked_by_alias) & said

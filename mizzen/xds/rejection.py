@@ -7,13 +7,18 @@ The protocol has no field for it; clients write prose. The forms known here were
 * Envoy, a message that breaks a field's constraint: `Proto constraint validation failed (...)`, at times
   with the message in text form, where the name is a field.
 * gRPC: `xDS response validation errors: [resource index 0: NAME: reason; ...]`.
+
+Whatever a client writes costs little: the message is read once, and is not searched for each name.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 _LISTED = re.compile(r"Error adding/updating (?:cluster|listener)\(s\) (.*)", re.DOTALL)
-_INDEXED = "resource index "
+_NEXT_ITEM = re.compile(r", |\n")
+_INDEXED = re.compile(r"resource index \d+: ")
+_IN_TEXT_FORM = re.compile(r'name: "([^"]*)"')
+_QUOTE = re.compile("['\"`]")
 
 
 def culprits(message: str, candidates: Iterable[str]) -> frozenset[str]:
@@ -21,28 +26,27 @@ def culprits(message: str, candidates: Iterable[str]) -> frozenset[str]:
 
     A single candidate is to blame whatever the message says.
     """
-    names = list(candidates)
-    if len(names) == 1:
-        return frozenset(names)
+    names = frozenset(candidates)
+    if len(names) <= 1:
+        return names
     listed = _LISTED.search(message)
     if listed is not None:
-        found = [name for name in names if _heads_an_item(name, listed[1])]
-    elif _INDEXED in message:
-        found = [n for n in names if re.search(rf"resource index \d+: {re.escape(n)}: ", message)]
-    else:
-        found = _in_text_form(message, names) or [name for name in names if _quoted(name, message)]
-    return frozenset(found)
+        items = listed[1]
+        return frozenset(_heads(items, [0, *(each.end() for each in _NEXT_ITEM.finditer(items))], names))
+    indexed = [each.end() for each in _INDEXED.finditer(message)]
+    if indexed:
+        return frozenset(_heads(message, indexed, names))
+    return names.intersection(_IN_TEXT_FORM.findall(message)) or names.intersection(
+        _QUOTE.split(message)[1:-1]
+    )
 
 
-def _heads_an_item(name: str, items: str) -> bool:
-    """Whether `NAME: ` stands at the beginning, or after a comma or a new line."""
-    head = name + ": "
-    return items.startswith(head) or f", {head}" in items or f"\n{head}" in items
-
-
-def _in_text_form(message: str, names: list[str]) -> list[str]:
-    return [n for n in names if f'name: "{n}"' in message]
-
-
-def _quoted(name: str, message: str) -> bool:
-    return any(f"{mark}{name}{mark}" in message for mark in ("'", '"', "`"))
+def _heads(text: str, starts: Iterable[int], names: frozenset[str]) -> Iterator[str]:
+    """The names that stand at one of the starts, with `: ` behind them. They may hold that themselves."""
+    longest = max(map(len, names))
+    for start in starts:
+        end = text.find(": ", start, start + longest + 2)
+        while end != -1:
+            if text[start:end] in names:
+                yield text[start:end]
+            end = text.find(": ", end + 2, start + longest + 2)

@@ -69,7 +69,7 @@ class Resource:
         put(self, "type_url", type_url)
         put(self, "name", name)
         put(self, "value", value)
-        put(self, "version", version or content_version(value, ttl))
+        put(self, "version", version or content_version(value, ttl, aliases))
         put(self, "origins", origins)
         put(self, "ttl", ttl)
         put(self, "aliases", aliases)
@@ -102,6 +102,16 @@ class Resource:
             aliases=aliases,
             children=references.children(message),
         )
+
+    @classmethod
+    def unresolved(cls, type_url: str, name: str) -> "Resource":
+        """What tells an incremental client that there is no resource of this name, for types of which it
+        waits for one (`type_urls.UNRESOLVED`): a `Resource` with the name, as an alias too, and no body.
+        """
+        found = cls(type_url, name, b"", aliases=(name,))
+        body = wire.string(wire.RESOURCE_NAME, name) + wire.string(wire.RESOURCE_ALIASES, name)
+        found._fields["delta"] = wire.length_delimited(wire.RESPONSE_RESOURCES, body)
+        return found
 
     def __setattr__(self, attribute: str, value: object) -> None:
         raise AttributeError(f"a Resource cannot be changed: {attribute}")
@@ -159,11 +169,13 @@ class Resource:
         return b"".join(pieces)
 
 
-def content_version(value: bytes, ttl: timedelta | None = None) -> str:
+def content_version(value: bytes, ttl: timedelta | None = None, aliases: tuple[str, ...] = ()) -> str:
     """The version of some content: 24 hexadecimal digits. A changed TTL is a changed version, so that it
-    is sent.
+    is sent; so are changed aliases, for somebody may be waiting for the new one.
     """
     digest = blake2b(value, digest_size=12)
     if ttl is not None:
         digest.update(str(ttl).encode())
+    for alias in aliases:
+        digest.update(f"\0{alias}".encode())
     return digest.hexdigest()

@@ -95,6 +95,7 @@ class Server:
         self._rooms: dict[Hashable, _Room] = {}
         self._names = NamePool()
         self._streams = 0
+        self._full = False
         self._numbers = 0
         self._stopping = False
         self._handlers: set[asyncio.Task[Any]] = set()
@@ -227,10 +228,12 @@ class Server:
             if self._stopping:
                 await context.abort(grpc.StatusCode.UNAVAILABLE, "the control plane is shutting down")
             if self._streams >= self._limits.max_streams:
-                await context.abort(
-                    grpc.StatusCode.RESOURCE_EXHAUSTED,
-                    f"{self._streams} streams are open, the most that may be",
-                )
+                full = f"{self._streams} streams are open, the most that may be"
+                if not self._full:  # once, not for each that comes in vain
+                    self._full = True
+                    log.warning("%s: further ones are refused", full)
+                await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, full)
+            self._full = False
             self._streams += 1
             room: _Room | None = None
             connection: Connection | None = None
@@ -275,6 +278,9 @@ class Server:
         limit = self._limits.max_node_bytes
         if node.ByteSize() > limit:
             raise wire.BadRequest(f"a node of {node.ByteSize()} bytes; the limit is {limit}")
+        limit = self._limits.max_node_id
+        if len(node.id) > limit:
+            raise wire.BadRequest(f"a node id of {len(node.id)} characters; the limit is {limit}")
         await self._starts.acquire()
         places = [self._starts]
         # A client that is too slow to take its first answer may keep the place only so long.
@@ -367,7 +373,11 @@ class Server:
 
     def _leave(self, room: _Room) -> None:
         room.arriving -= 1
-        if room.arriving or not room.made_on_demand or self._stopping:
+        if room.arriving or self._stopping:
+            return
+        if not room.made_on_demand:
+            if room.group.snapshot is None and self._rooms.get(room.group.key) is room:
+                del self._rooms[room.group.key]  # clients may name groups that nobody ever gives a snapshot
             return
         loop = asyncio.get_running_loop()
         room.linger = loop.call_later(self._linger, self._forget, room)

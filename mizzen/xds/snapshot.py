@@ -8,11 +8,11 @@ what it touches.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from mizzen.xds.batch import Batch
 from mizzen.xds.resource import Resource
+from mizzen.xds.type_urls import PUSH_ORDER
 
 _HISTORY = 16
 """How many steps back a collection knows what changed. Clients that lag further are compared name by name,
@@ -137,7 +137,11 @@ class Collection(Mapping[str, Resource]):
             return set()  # as mostly when all clients come back at once: found without a look at each name
         wanted = names | claimed.keys() | self.resources.keys() if everything else names
         found = ((name, self.find(name)) for name in wanted)
-        return {name for name, here in found if here is None or claimed.get(name) != here.version}
+        return {
+            name
+            for name, here in found
+            if here is None or claimed.get(here.name, claimed.get(name)) != here.version
+        }
 
     @property
     def with_ttl(self) -> tuple[Resource, ...]:
@@ -240,10 +244,20 @@ def _touched(new: Collection, old: Collection) -> set[str] | None:
     return None
 
 
-@lru_cache(maxsize=64)
+_EMPTY = {type_url: Collection(type_url, {}) for type_url in PUSH_ORDER}
+"""What snapshots without a resource of the type have in common: nothing differs between them."""
+
+_OTHER_EMPTY: WeakValueDictionary[str, Collection] = WeakValueDictionary()
+"""The same for other types. Clients may ask for any; this lasts no longer than somebody holds it."""
+
+
 def _empty(type_url: str) -> Collection:
-    """What snapshots without a resource of the type have in common: nothing differs between them."""
-    return Collection(type_url, {})
+    found = _EMPTY.get(type_url)
+    if found is None:
+        found = _OTHER_EMPTY.get(type_url)
+    if found is None:
+        found = _OTHER_EMPTY[type_url] = Collection(type_url, {})
+    return found
 
 
 class Snapshot:
@@ -273,9 +287,7 @@ class Snapshot:
     def collection(self, type_url: str) -> Collection:
         """All resources of a type; the same empty collection each time for a type that has none."""
         found = self._collections.get(type_url)
-        if found is None:
-            found = self._collections[type_url] = _empty(type_url)
-        return found
+        return found if found is not None else _empty(type_url)
 
     def get(self, type_url: str, name: str) -> Resource | None:
         """One resource, or None."""

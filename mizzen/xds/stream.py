@@ -28,7 +28,10 @@ from mizzen.xds.snapshot import Collection, Snapshot
 from mizzen.xds.subscription import Fallback, Subscription
 from mizzen.xds.type_urls import CLUSTER, short_name
 from mizzen.xds.warming import Warming
-from mizzen.xds.wire import BadRequest, Request
+from mizzen.xds.wire import BadRequest, DeltaRequest, Request
+
+_MAX_TYPES = 64
+_MAX_TYPE_URL = 1000
 
 _TTL_FEATURES: Final = ("xds.config.supports-resource-ttl", "xds.config.supports-resource-in-sotw")
 
@@ -61,7 +64,7 @@ class Stream:
         policy: the order of what is sent; on a stream for one type there is none.
         only_type: the type of a stream that serves one type; None for the aggregated service.
         fallback: answers for names that do not exist.
-        max_names: how many names it may ask for, all types together.
+        max_names: how many names it may ask for, all types together, and claim to hold of one.
     """
 
     def __init__(
@@ -79,7 +82,7 @@ class Stream:
         self.group = group
         self.dialect = dialect
         self.policy = policy
-        self.fallback = fallback
+        self._fallback = fallback
         self.channels: dict[str, Channel] = {}
         self._ranked: list[Channel] = []
         self._suppliers: list[Channel] = []
@@ -96,9 +99,9 @@ class Stream:
         self._quiet_until = inf
         self._events: list[Event] = []
         if dialect.delta and only_type is None:
-            for type_url, name in group.interrupted.take(client.node_id):
-                self._warming.expect((type_url, name), 0)
-                self._channel(type_url).subscription.voided.add(name)
+            for child in group.interrupted.begin(client.node_id, self._warming):
+                self._warming.expect(child, 0)
+                self._channel(child[0]).subscription.voided.add(child[1])
 
     @property
     def phase(self) -> Phase:
@@ -112,8 +115,7 @@ class Stream:
 
     def end(self) -> None:
         """The transport is closed: let the group remember what the client's next stream must send again."""
-        if self._warming:
-            self.group.interrupted.remember(self.client.node_id, self._warming.children)
+        self.group.interrupted.end(self.client.node_id, self._warming)
 
     # In
 
@@ -123,6 +125,10 @@ class Stream:
         Raises:
             BadRequest: it breaks the protocol.
         """
+        if isinstance(request, DeltaRequest) and len(request.initial_versions) > self._max_names:
+            raise BadRequest(
+                f"{len(request.initial_versions)} initial_resource_versions; the limit is {self._max_names}"
+            )
         quiet, self._quiet_goal = self._quiet_goal, None
         channel = self._channel(request.type_url)
         subscription = channel.subscription
@@ -137,7 +143,7 @@ class Stream:
             self.group.accepted(outstanding.asked, outstanding.target, before)
             if self._warming:
                 self._note_warmth(batch, int(nonce, 16))
-            waited = now - channel.sent_at
+            waited = now - outstanding.sent_at
             self._events.append(Acked(self.client, channel.type_url, batch.version, nonce, waited))
             if quiet is not None and self._stays_quiet(channel, quiet):
                 self._quiet_goal = quiet
@@ -163,6 +169,8 @@ class Stream:
         return channel.subscription.sent is goal.collection(channel.type_url)
 
     def _channel(self, type_url: str) -> Channel:
+        if len(type_url) > _MAX_TYPE_URL:
+            raise BadRequest(f"a type_url of {len(type_url)} characters; the limit is {_MAX_TYPE_URL}")
         if self._only_type is not None:
             if type_url not in ("", self._only_type):
                 raise BadRequest(f"this service serves {short_name(self._only_type)}, not {type_url!r}")
@@ -171,8 +179,8 @@ class Stream:
         if channel is None:
             if not type_url:
                 raise BadRequest("a request to the aggregated service must name its type_url")
-            if len(self.channels) >= 64:
-                raise BadRequest("more than 64 types on one stream")
+            if len(self.channels) >= _MAX_TYPES:
+                raise BadRequest(f"more than {_MAX_TYPES} types on one stream")
             subscription = Subscription(type_url, delta=self.dialect.delta, share=self.group.share)
             channel = self.channels[type_url] = Channel(subscription)
             insort(self._ranked, channel, key=lambda each: each.rank)
@@ -183,7 +191,9 @@ class Stream:
         return channel
 
     def _names_changed(self, subscription: Subscription) -> None:
-        total = sum(len(each.subscription.names) for each in self._ranked)
+        # Names that were given up under the wildcard are owed an answer, and count until they have it.
+        each_has = ((each.subscription.names, each.subscription.owed) for each in self._ranked)
+        total = sum(max(len(names), len(owed)) for names, owed in each_has)
         if total > self._max_names:
             raise BadRequest(f"{total} names are asked for on one stream; the limit is {self._max_names}")
         self._events.append(
@@ -204,8 +214,8 @@ class Stream:
         elif suspects:
             channel.isolation.refused(suspects)
             subscription.rejected(outstanding, blamed)
-        for name in blamed:
-            self.group.quarantine(suspects[name], message)
+        if blamed:
+            self.group.quarantine([suspects[name] for name in blamed], message)
         version = outstanding.batch.version
         channel.refusal = Refusal(message, version, tuple(sorted(blamed or suspects)), now)
         self._events.append(
@@ -290,10 +300,10 @@ class Stream:
             if plain and target is subscription.sent and not subscription.owes:
                 self._mend(channel)
                 continue  # as most often
-            batch = channel.due(self._allowed(channel, target), self.fallback, self.dialect, now)
+            batch = channel.due(self._allowed(channel, target), self._substitute, self.dialect, now)
             while batch is None and channel.isolation:
                 channel.isolation.accepted()  # nothing is left of that part: on to the next
-                batch = channel.due(self._allowed(channel, target), self.fallback, self.dialect, now)
+                batch = channel.due(self._allowed(channel, target), self._substitute, self.dialect, now)
             if batch is None:
                 if subscription.accepted is not None and subscription.accepted is subscription.sent:
                     self.group.accepted(subscription.asked, subscription.accepted)
@@ -308,6 +318,11 @@ class Stream:
             channel.sent(batch, target, nonce, len(data), now, self._patience(channel))
             return Response(channel.type_url, nonce, batch.version, batch.resources, batch.removed, data)
         return None
+
+    def _substitute(self, type_url: str, name: str) -> Resource | None:
+        """The fallback's answer for a name that does not exist, unless it was refused."""
+        found = self._fallback(type_url, name) if self._fallback is not None else None
+        return found if found is None or not self.group.is_quarantined(found) else None
 
     def _mend(self, channel: Channel) -> None:
         """What was refused is wanted no longer, and the client holds what is: no ACK will say so."""
@@ -339,14 +354,16 @@ class Stream:
         else:
             changed = set(target.since(sent).changed) | channel.subscription.owed
         for name in changed:
-            resource = target.get(name)
-            for type_url, child in resource.children if resource is not None else ():
+            resource = target.find(name)
+            if resource is None or not channel.subscription.asks_for(resource):
+                continue
+            for child in resource.children:
                 # Also for a type that is not asked for yet: a reconnecting client may first speak of its
                 # clusters, and then claim to have the endpoints.
-                if self.dialect.delta or sent is not None or self._sent(type_url) is not None:
-                    self._channel(type_url).subscription.voided.add(child)
+                if self.dialect.delta or sent is not None or self._sent(child[0]) is not None:
+                    self._channel(child[0]).subscription.voided.add(child[1])
                     if self.dialect.delta and sent is not None:
-                        self._warming.expect((type_url, child), self._nonces)
+                        self._warming.expect(child, self._nonces)
 
     # The clock
 

@@ -15,7 +15,7 @@ from mizzen.xds.batch import Batch, distinct
 from mizzen.xds.outstanding import Outstanding, Verdict
 from mizzen.xds.resource import Resource
 from mizzen.xds.snapshot import Collection, Difference
-from mizzen.xds.type_urls import FULL_STATE
+from mizzen.xds.type_urls import FULL_STATE, UNRESOLVED
 from mizzen.xds.wire import DeltaRequest, Request, SotwRequest
 
 WILDCARD = "*"
@@ -23,8 +23,12 @@ WILDCARD = "*"
 Fallback = Callable[[str, str], Resource | None]
 """(type URL, name) to the answer for a name that was asked for and does not exist; None for no answer."""
 
-Share = Callable[[str, frozenset[str]], frozenset[str]]
-"""Of a type URL and names: an equal set that others hold already, if there is one."""
+Share = Callable[[str, frozenset[str], frozenset[str]], frozenset[str]]
+"""Of a type URL, names, and those of them that came just now: an equal set that others hold already, if there
+is one."""
+
+_SUPERSEDED = 4
+"""Responses that were not answered in time: so many may still be answered after later ones were sent."""
 
 
 class Subscription:
@@ -33,6 +37,7 @@ class Subscription:
     __slots__ = (
         "_claimed",
         "_claimed_version",
+        "_gone",
         "_share",
         "accepted",
         "delta",
@@ -45,12 +50,13 @@ class Subscription:
         "owed",
         "sent",
         "started",
+        "superseded",
         "type_url",
         "voided",
         "wildcard",
     )
 
-    def __init__(self, type_url: str, *, delta: bool, share: Share = lambda _, names: names) -> None:
+    def __init__(self, type_url: str, *, delta: bool, share: Share = lambda _, names, __: names) -> None:
         self.type_url = type_url
         self.delta = delta
         self.full_state = not delta and type_url in FULL_STATE
@@ -60,6 +66,7 @@ class Subscription:
         self.names: frozenset[str] = frozenset()
         self.nonce = ""
         self.outstanding: Outstanding | None = None
+        self.superseded: tuple[Outstanding, ...] = ()
         self.sent: Collection | None = None
         self.accepted: Collection | None = None
         self.owed: set[str] = set()
@@ -67,12 +74,14 @@ class Subscription:
         self.voided: set[str] = set()
         self._claimed: dict[str, str] = {}
         self._claimed_version = ""
+        self._gone: frozenset[str] = frozenset()
         self._share = share
 
     # What the client says
 
     def receive(self, request: Request) -> tuple[Verdict, Outstanding | None]:
-        """Take a request; return what it says of which response.
+        """Take a request; return what it says of which response. If another is still outstanding after that,
+        it came late: the server had gone on without it.
 
         After a NACK the caller must say with `rejected` what was wrong, if anything can be tried in its
         place.
@@ -81,7 +90,7 @@ class Subscription:
         verdict, outstanding = self._judge(request, first)
         if isinstance(request, DeltaRequest):
             self._change_names(request, first)
-        elif verdict is not Verdict.STALE:
+        elif first or request.nonce == self.nonce:
             # "Resource updates": a request with a stale nonce is not answered. Nothing is lost, for the
             # client repeats all its names when it gets to the newer response.
             self._replace_names(request, first)
@@ -90,9 +99,8 @@ class Subscription:
     def _judge(self, request: Request, first: bool) -> tuple[Verdict, Outstanding | None]:
         if first:
             return Verdict.NOTHING, None  # "Basic Protocol Overview": a nonce does not survive its stream
-        outstanding = self.outstanding
-        if outstanding is not None and request.nonce == outstanding.nonce:
-            self.outstanding = None
+        outstanding = self._answered(request.nonce)
+        if outstanding is not None:
             if request.error is not None:  # "ACK and NACK semantics summary": this and nothing else
                 return Verdict.NACK, outstanding
             self.accepted = outstanding.target
@@ -100,6 +108,21 @@ class Subscription:
         if request.nonce == self.nonce or (self.delta and not request.nonce):
             return Verdict.NOTHING, None  # "Resource updates": new names, at an answered response or not
         return Verdict.STALE, None
+
+    def _answered(self, nonce: str) -> Outstanding | None:
+        """The response with this nonce, if it waits for its answer. Those before it are not waited for any
+        longer: clients answer in order.
+        """
+        waiting = self.superseded
+        if self.outstanding is not None:
+            waiting = (*waiting, self.outstanding)
+        for place, each in enumerate(waiting):
+            if each.nonce == nonce:
+                self.superseded = self.superseded[place + 1 :]
+                if each is self.outstanding:
+                    self.outstanding = None
+                return each
+        return None
 
     def _replace_names(self, request: SotwRequest, first: bool) -> None:
         """State of the world: `resource_names` is the whole list ("Unsubscribing From Resources")."""
@@ -119,7 +142,7 @@ class Subscription:
         if wanted != self.names:
             # Same section: what is newly asked for is sent, even if unchanged and even if sent before
             # unasked.
-            wanted = self._share(self.type_url, wanted)
+            wanted = self._share(self.type_url, wanted, wanted)
             self.owed |= wanted - self.names
             self.owed &= wanted
             self.names = wanted
@@ -137,7 +160,7 @@ class Subscription:
                 return
         if request.unsubscribe:
             gone = self.names.intersection(request.unsubscribe)
-            self.names = self._share(self.type_url, self.names - gone)
+            self.names = self._share(self.type_url, self.names - gone, frozenset())
             self.owed -= gone
             if WILDCARD in request.unsubscribe:
                 self.wildcard = self.everything_owed = False
@@ -154,16 +177,17 @@ class Subscription:
             # "Subscribing to Resources": sent even if we believe that the client has them; it may have
             # forgotten.
             self.owed |= wanted
-            self.names = self._share(self.type_url, self.names | wanted)
+            self.names = self._share(self.type_url, self.names | wanted, wanted)
 
     def rejected(self, outstanding: Outstanding, culprits: frozenset[str]) -> None:
         """The client refused a response. The caller leads it to a collection without the culprits, and the
         rest is sent again: Envoy applies either all but the culprits or nothing, and does not say which.
         """
-        self.sent = outstanding.before
-        self.everything_owed |= outstanding.owed_all and self.wildcard
+        if self.outstanding is None:  # else a later response has gone on from there
+            self.sent = outstanding.before
+            self.everything_owed |= outstanding.owed_all and self.wildcard
         again = outstanding.news - culprits | (culprits & outstanding.owed)
-        self.owed |= {name for name in again if self.wildcard or name in self.names}
+        self.owed |= {name for name in again if self._wants(name, outstanding.target, outstanding.before)}
 
     # What the client is owed
 
@@ -176,6 +200,12 @@ class Subscription:
     def asked(self) -> frozenset[str] | None:
         """The names that are asked for; None for all."""
         return None if self.wildcard else self.names
+
+    def asks_for(self, resource: Resource) -> bool:
+        """Whether the client asks for this resource, by its name, by an alias or by the wildcard."""
+        if self.wildcard or resource.name in self.names:
+            return True
+        return bool(resource.aliases) and not self.names.isdisjoint(resource.aliases)
 
     def due(self, target: Collection, fallback: Fallback | None = None) -> Batch | None:
         """What brings the client to `target`; None if there is nothing to say ("When to send an update")."""
@@ -196,10 +226,12 @@ class Subscription:
             self._arrive(target)
         return batch
 
-    def sent_out(self, batch: Batch, target: Collection, nonce: str) -> None:
+    def sent_out(self, batch: Batch, target: Collection, nonce: str, now: float) -> None:
         """`batch` of `due(target)` was sent under this nonce."""
+        if self.outstanding is not None:
+            self.superseded = (*self.superseded[1 - _SUPERSEDED :], self.outstanding)
         self.outstanding = Outstanding(
-            nonce, batch, target, self.sent, frozenset(self.owed), self.everything_owed, self.asked
+            nonce, batch, target, self.sent, frozenset(self.owed), self.everything_owed, self.asked, now
         )
         self.nonce = nonce
         self._arrive(target)
@@ -211,6 +243,7 @@ class Subscription:
         if self.owed:
             self.owed = set()
         self.everything_owed = False
+        self._gone = frozenset()
 
     def _believe(self, target: Collection) -> None:
         """Use what a reconnecting client says that it has."""
@@ -227,6 +260,7 @@ class Subscription:
             claimed, self._claimed = self._claimed, {}
             everything, self.everything_owed = self.everything_owed, False
             self.owed = target.unlike(claimed, self.owed, everything=everything)
+            self._gone = frozenset(name for name in self.owed if name in claimed)
             self.sent = target
             if not self.owed:
                 self.accepted = target
@@ -245,7 +279,7 @@ class Subscription:
             return target.everything
         if not self.names and not self.owed:
             return None
-        found = (target.find(name) or (fallback and fallback(self.type_url, name)) for name in self.names)
+        found = (target.find(name) or self._substitute(name, fallback) for name in self.names)
         return Batch(self.type_url, target.version, distinct(found))
 
     def _partial(
@@ -266,13 +300,17 @@ class Subscription:
         if self.everything_owed:
             found += target.resources.values()
         elif difference is not None:
-            found += [r for name, r in difference.changed.items() if self._wants(name, target, None)]
+            found += [r for name, r in difference.changed.items() if self._wants(name, target)]
         if difference is not None:
-            removed += [name for name in difference.removed if self._wants(name, target, self.sent)]
+            removed += [
+                name
+                for name in difference.replaced
+                if self._wants(name, self.sent) and not (name in target and self._wants(name, target))
+            ]
         for name in self.owed:
             resource = target.find(name)
-            if resource is None and name in self.names and fallback is not None:
-                resource = fallback(self.type_url, name)
+            if resource is None and name in self.names and name not in removed:
+                resource = self._substitute(name, fallback)
             if resource is None:
                 removed.append(name)  # "Knowing When a Requested Resource Does Not Exist"
             else:
@@ -281,13 +319,21 @@ class Subscription:
         names = tuple(dict.fromkeys(removed)) if self.delta else ()
         return Batch(self.type_url, target.version, resources, names) if resources or names else None
 
+    def _substitute(self, name: str, fallback: Fallback | None) -> Resource | None:
+        """The answer for a name that does not exist and that the client does not hold; None for none."""
+        found = fallback(self.type_url, name) if fallback is not None else None
+        if found is None and self.delta and self.type_url in UNRESOLVED and name not in self._gone:
+            return Resource.unresolved(self.type_url, name)
+        return found
+
     def _covers(self, difference: Difference) -> bool:
         if self.wildcard:
             return True
         return self.names.issuperset(difference.changed) and self.names.issuperset(difference.removed)
 
-    def _wants(self, name: str, target: Collection, before: Collection | None) -> bool:
+    def _wants(self, name: str, *collections: Collection | None) -> bool:
+        """Whether the client asks for this name, or for an alias that it has in one of the collections."""
         if self.wildcard or name in self.names:
             return True
-        resource = target.resources.get(name) or (before and before.resources.get(name))
-        return bool(resource and resource.aliases and not self.names.isdisjoint(resource.aliases))
+        found = (each.resources.get(name) for each in collections if each is not None)
+        return any(self.asks_for(each) for each in found if each is not None)

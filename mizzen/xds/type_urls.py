@@ -1,7 +1,8 @@
 """The resource types of xDS, by the type URL under which they travel.
 
-The order of `PUSH_ORDER` and the set `FULL_STATE` are the two facts about types that the protocol itself
-knows; everything else treats a type URL as an opaque string, so that any further type can be served too.
+The order of `PUSH_ORDER` and the sets `FULL_STATE` and `UNRESOLVED` are the facts about types that the
+protocol itself knows; everything else treats a type URL as an opaque string, so that any further type can be
+served too.
 """
 
 from typing import Final
@@ -26,6 +27,13 @@ FULL_STATE: Final = frozenset({LISTENER, CLUSTER, SCOPED_ROUTE})
 
 The specification names Listener and Cluster. Envoy reads scoped routes the same way, and a full list is right
 under either reading.
+"""
+
+UNRESOLVED: Final = frozenset({VIRTUAL_HOST})
+"""Types of which an incremental server says that a name does not exist with a `Resource` of that name without
+a body, instead of `removed_resources`: Envoy holds back a request until its virtual host is spoken of
+("Subscribing to Resources" in
+https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_conn_man/vhds).
 """
 
 PUSH_ORDER: Final = (

@@ -6,13 +6,17 @@ cluster and the old load assignment: by its versions it is owed nothing, and the
 `initial_fetch_timeout`. So what was on its way is remembered for the node's next stream.
 """
 
+from weakref import WeakValueDictionary
+
 from mizzen.xds.batch import Batch
 
 Child = tuple[str, str]
 """(type URL, name)."""
 
-_NODES = 10_000
-"""So many broken streams of a group are remembered; the oldest is forgotten first."""
+_NOTHING: frozenset[Child] = frozenset()
+
+_CHILDREN = 100_000
+"""So many are remembered of the broken streams of a group; what the oldest left is forgotten first."""
 
 
 class Warming:
@@ -22,7 +26,7 @@ class Warming:
     warm it.
     """
 
-    __slots__ = ("_waiting",)
+    __slots__ = ("__weakref__", "_waiting")
 
     def __init__(self) -> None:
         self._waiting: dict[Child, int] = {}
@@ -52,22 +56,42 @@ class Warming:
 
 
 class Interrupted:
-    """What nodes of a group were waiting for when their streams ended."""
+    """What nodes of a group were waiting for when their streams ended, or will have been: a client whose
+    connection broke may be back before the server knows of the break.
+    """
 
-    __slots__ = ("_children",)
+    __slots__ = ("_children", "_open", "_size")
 
     def __init__(self) -> None:
         self._children: dict[str, frozenset[Child]] = {}
+        self._open: WeakValueDictionary[str, Warming] = WeakValueDictionary()
+        self._size = 0
 
     def __len__(self) -> int:
         return len(self._children)
 
-    def remember(self, node_id: str, children: frozenset[Child]) -> None:
-        """The stream of this node ended before these arrived."""
-        self._children[node_id] = children | self._children.pop(node_id, frozenset())
-        if len(self._children) > _NODES:
-            del self._children[next(iter(self._children))]
+    def begin(self, node_id: str, warming: Warming) -> frozenset[Child]:
+        """A stream of this node begins; return what it must be sent. What an ended stream left is not
+        remembered after that.
+        """
+        older = self._open.get(node_id)
+        self._open[node_id] = warming
+        found = self._forget(node_id) if self._children else _NOTHING
+        return found | older.children if older else found
 
-    def take(self, node_id: str) -> frozenset[Child]:
-        """What the next stream of this node must be sent; it is not remembered after that."""
-        return self._children.pop(node_id, frozenset()) if self._children else frozenset()
+    def end(self, node_id: str, warming: Warming) -> None:
+        """A stream of this node ended."""
+        if self._open.get(node_id) is warming:
+            del self._open[node_id]
+        if not warming:
+            return
+        children = warming.children | self._forget(node_id)
+        self._children[node_id] = children
+        self._size += len(children)
+        while self._size > _CHILDREN and len(self._children) > 1:
+            self._forget(next(iter(self._children)))
+
+    def _forget(self, node_id: str) -> frozenset[Child]:
+        found = self._children.pop(node_id, _NOTHING)
+        self._size -= len(found)
+        return found

@@ -63,10 +63,17 @@ class DeltaRequest:
 Request = SotwRequest | DeltaRequest
 
 
+_LONGEST_ERROR: Final = 32_768
+"""Characters that are kept of what a client says of a response."""
+
+
 def _error(message: Any) -> ErrorDetail | None:
     if not message.HasField("error_detail"):
         return None
-    return ErrorDetail(message.error_detail.code, message.error_detail.message)
+    text = message.error_detail.message
+    if len(text) > _LONGEST_ERROR:
+        text = f"{text[:_LONGEST_ERROR]}... ({len(text)} characters)"
+    return ErrorDetail(message.error_detail.code, text)
 
 
 def parse_sotw(data: bytes) -> SotwRequest:

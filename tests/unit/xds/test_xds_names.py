@@ -41,7 +41,7 @@ def test_names_without_a_resource_are_names_too() -> None:
 
 def test_a_set_that_nobody_asks_for_any_more_is_let_go() -> None:
     pool = NamePool()
-    held = pool.share(frozenset(fresh()), {})
+    held = pool.share(frozenset(fresh()), {}, frozenset())
     assert len(pool) == 1
     del held
     gc.collect()
@@ -50,7 +50,8 @@ def test_a_set_that_nobody_asks_for_any_more_is_let_go() -> None:
 
 def test_sets_that_only_look_alike_stay_apart() -> None:
     pool = NamePool()
-    one = pool.share(frozenset("ab"), {})
-    two = pool.share(frozenset("bc"), {})
+    one = pool.share(frozenset("ab"), {}, frozenset("a"))
+    two = pool.share(frozenset("bc"), {}, frozenset("bc"))
     assert (one, two) == (frozenset("ab"), frozenset("bc"))
-    assert pool.share(frozenset(), {}) is pool.share(frozenset(), {})
+    nothing: frozenset[str] = frozenset()
+    assert pool.share(nothing, {}, nothing) is pool.share(frozenset("a") - {"a"}, {}, nothing)

@@ -9,7 +9,7 @@ from xds_driver import POLICY, Driver, cluster, endpoint, route
 from mizzen.xds import Acked, Rejected, Resource, Stuck, Unordered
 from mizzen.xds.ordering import TABLE, Arrival, Phase
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE
-from mizzen.xds.warming import Interrupted
+from mizzen.xds.warming import Interrupted, Warming
 
 
 def listener(name: str, text: str = "1") -> Resource:
@@ -135,13 +135,34 @@ class TestTheStreamBreaksWhileAClusterWarms:
         other = Driver(group=driver.group, delta=True, policy=POLICY, node_id="other")
         assert self.return_with(other, *self.HELD) == []
 
+    def test_a_client_may_be_back_before_the_break_is_seen(self) -> None:
+        """A connection that breaks without a word is noticed by its keepalive, much later."""
+        driver = Settled(delta=True)
+        driver.change(cluster("a", "2"))
+        again = Driver(group=driver.group, delta=True, policy=POLICY)
+        said = self.return_with(again, *self.HELD)
+        assert (kinds(said), said[0].values) == (["ClusterLoadAssignment"], ["a 1"])
+
+    def test_a_break_that_is_seen_late_makes_no_difference_to_what_the_client_was_sent(self) -> None:
+        driver = Settled(delta=True)
+        driver.change(cluster("a", "2"))
+        again = Driver(group=driver.group, delta=True, policy=POLICY)
+        again.ack(self.return_with(again, *self.HELD)[0])
+        driver.stream.end()
+        assert again.listen() == []
+
     def test_so_many_are_remembered(self) -> None:
         interrupted = Interrupted()
-        for number in range(10_001):
-            interrupted.remember(f"node-{number}", frozenset({(ENDPOINT, "a")}))
-        assert len(interrupted) == 10_000
-        assert not interrupted.take("node-0")
-        assert interrupted.take("node-1")
+        for number in range(101):
+            warming = Warming()
+            for child in range(1000):
+                warming.expect((ENDPOINT, str(child)), 1)
+            interrupted.begin(f"node-{number}", warming)
+            interrupted.end(f"node-{number}", warming)
+        assert len(interrupted) == 100
+        assert not interrupted.begin("node-0", Warming())
+        assert len(interrupted.begin("node-1", Warming())) == 1000
+        assert len(interrupted) == 99
 
 
 def test_a_change_of_endpoints_or_routes_goes_at_once(delta) -> None:
