@@ -53,6 +53,8 @@ class Limits:
             ("grpc.http2.max_pings_without_data", 0),
             ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
             ("grpc.http2.max_ping_strikes", 0),
+            # Else gRPC asks an idle connection twice and then no more, and a dead one is never found out.
+            ("grpc.http2.max_pings_without_data", 0),
             # Else a second server on the same port would share its connections in silence.
             ("grpc.so_reuseport", 0),
         ]
