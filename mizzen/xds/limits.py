@@ -48,9 +48,8 @@ class Limits:
             ("grpc.keepalive_time_ms", _milliseconds(self.keepalive)),
             ("grpc.keepalive_timeout_ms", _milliseconds(self.keepalive_timeout)),
             ("grpc.keepalive_permit_without_calls", 1),
+            # The longer of the two would count, and this one is a minute if nobody says otherwise.
             ("grpc.http2.ping_timeout_ms", _milliseconds(self.keepalive_timeout)),
-            # gRPC asks only twice if nothing else is sent, and an idle stream is just what may be dead.
-            ("grpc.http2.max_pings_without_data", 0),
             ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
             ("grpc.http2.max_ping_strikes", 0),
             # Else gRPC asks an idle connection twice and then no more, and a dead one is never found out.
