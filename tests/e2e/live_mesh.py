@@ -49,10 +49,10 @@ async def eventually(check: Callable[[], Awaitable[bool]], what: str, seconds: f
         raise AssertionError(f"not within {seconds:g} s: {what}") from None
 
 
-def free_port() -> int:
-    """Return a port of 127.0.0.1 that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+def free_port(family: socket.AddressFamily = socket.AF_INET) -> int:
+    """Return a port of the loopback address, 127.0.0.1 or ::1, that is free now."""
+    with socket.socket(family) as probe:
+        probe.bind(("::1" if family is socket.AF_INET6 else "127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
 
@@ -345,6 +345,7 @@ class LiveMesh:
         hosts: Iterable[str] = ("*/*",),
         more_ports: Mapping[int, str] | None = None,
         locality: str = "",
+        metadata: Mapping[str, Any] | None = None,
     ) -> Caller:
         """Start a sidecar without a workload, whose egress listener the test sends its requests to.
 
@@ -373,7 +374,7 @@ class LiveMesh:
             },
         }
         self.write(f"sidecar-{name}.yaml", sidecar)
-        return await self.sidecar(name, address, labels, port, locality=locality)
+        return await self.sidecar(name, address, labels, port, locality=locality, metadata=metadata)
 
     async def sidecar(
         self,
@@ -384,18 +385,29 @@ class LiveMesh:
         *,
         namespace: str = "default",
         locality: str = "",
+        metadata: Mapping[str, Any] | None = None,
     ) -> Caller:
-        """Start the Envoy of a sidecar; the YAML must have a Sidecar with its listeners."""
+        """Start the Envoy of a sidecar; the YAML must have a Sidecar with its listeners. `metadata` is added
+        to that of its node."""
         node_id = f"sidecar~{address}~{name}.{namespace}~{namespace}.svc.cluster.local"
-        metadata = {"NAMESPACE": namespace, "LABELS": dict(labels), "INTERCEPTION_MODE": "NONE"}
-        return await self._envoy(name, node_id, metadata, address, port, locality)
+        own = {"NAMESPACE": namespace, "LABELS": dict(labels), "INTERCEPTION_MODE": "NONE"}
+        return await self._envoy(name, node_id, {**own, **(metadata or {})}, address, port, locality)
 
-    async def gateway(self, name: str = "ingress", *, port: int = GATEWAY_PORT, **labels: str) -> Caller:
-        """Start the gateway; its labels are `istio: ingressgateway` and those given."""
-        address = self.gateway_address
+    async def gateway(
+        self,
+        name: str = "ingress",
+        *,
+        port: int = GATEWAY_PORT,
+        address: str = "",
+        metadata: Mapping[str, Any] | None = None,
+        **labels: str,
+    ) -> Caller:
+        """Start the gateway; its labels are `istio: ingressgateway` and those given. `metadata` is added to
+        that of its node; `address` is where it is reached, if a Gateway binds another than the mesh's."""
+        address = address or self.gateway_address
         node_id = f"router~{address}~{name}.default~default.svc.cluster.local"
-        metadata = {"NAMESPACE": "default", "LABELS": {"istio": "ingressgateway", **labels}}
-        return await self._envoy(name, node_id, metadata, address, port)
+        own = {"NAMESPACE": "default", "LABELS": {"istio": "ingressgateway", **labels}}
+        return await self._envoy(name, node_id, {**own, **(metadata or {})}, address, port)
 
     async def _envoy(
         self,
