@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -82,21 +81,37 @@ def bootstrap(
 
     import yaml
 
-    from mizzen.mesh.proxy import NodeError
+    from mizzen.cli.described_node import check_control_plane, described_node
+    from mizzen.cli.loading import node_content
+    from mizzen.mesh.proxy import NodeError, Proxy
     from mizzen.translator.bootstrap import BootstrapError, XdsTls
     from mizzen.translator.bootstrap import bootstrap as make
 
     if node is not None and role is not None:
         raise Failure("give either sidecar or gateway with its flags, or --node FILE, not both", exit_code=2)
     if node is not None:
-        from mizzen.cli.loading import node_content
-
         described = node_content(node)
     else:
-        described = _node(role, name, namespace, ip or [], domain, _labels(label or []), interception_mode)
-        _add(described["metadata"], SERVICE_ACCOUNT=service_account, NETWORK=network, CLUSTER_ID=cluster_id)
-        if locality:
-            described["locality"] = _locality(locality)
+        if role is None:
+            raise Failure(
+                "say what the Envoy is: mizzen bootstrap sidecar|gateway, or --node FILE", exit_code=2
+            )
+        described = described_node(
+            "sidecar" if role is Role.SIDECAR else "router",
+            name=name,
+            namespace=namespace,
+            addresses=ip or [],
+            domain=domain,
+            labels=label or [],
+            locality=locality,
+            metadata={
+                "INTERCEPTION_MODE": interception_mode.value if role is Role.SIDECAR else "",
+                "SERVICE_ACCOUNT": service_account,
+                "NETWORK": network,
+                "CLUSTER_ID": cluster_id,
+            },
+        )
+    check_control_plane(xds_address)
     if (xds_cert or xds_key) and not (xds_ca and xds_cert and xds_key):
         raise Failure("--xds-cert and --xds-key belong together and need --xds-ca", exit_code=2)
     try:
@@ -110,55 +125,7 @@ def bootstrap(
         )
     except (NodeError, BootstrapError) as error:
         raise Failure(f"{node}: {error}" if node else str(error), exit_code=1 if node else 2) from error
+    for remark in Proxy.from_node(described).remarks:
+        typer.echo(f"warning: {f'{node}: ' if node else ''}{remark}", err=True)
     plain = json.loads(json.dumps(content))  # protobuf gives ordered dictionaries, which are not YAML's
     typer.echo(yaml.dump(plain, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True), nl=False)
-
-
-def _node(
-    role: Role | None,
-    name: str,
-    namespace: str,
-    addresses: Sequence[str],
-    domain: str,
-    labels: Mapping[str, str],
-    interception_mode: InterceptionMode,
-) -> dict[str, Any]:
-    if role is None:
-        raise Failure("say what the Envoy is: mizzen bootstrap sidecar|gateway, or --node FILE", exit_code=2)
-    if not name or not addresses:
-        raise Failure(
-            f"--name and --ip are needed, as in: mizzen bootstrap {role} --name reviews-v1 --ip 10.0.0.7",
-            exit_code=2,
-        )
-    kind = "sidecar" if role is Role.SIDECAR else "router"
-    metadata: dict[str, Any] = {"NAMESPACE": namespace, "LABELS": dict(labels)}
-    if len(addresses) > 1:
-        metadata["INSTANCE_IPS"] = ",".join(addresses)
-    if role is Role.SIDECAR:
-        metadata["INTERCEPTION_MODE"] = interception_mode.value
-    return {
-        "id": f"{kind}~{addresses[0]}~{name}.{namespace}~{namespace}.svc.{domain}",
-        "cluster": f"{labels.get('app', name)}.{namespace}",
-        "metadata": metadata,
-    }
-
-
-def _add(metadata: dict[str, Any], **values: str) -> None:
-    metadata.update({key: value for key, value in values.items() if value})
-
-
-def _labels(texts: Sequence[str]) -> dict[str, str]:
-    labels: dict[str, str] = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not key or not equals:
-            raise Failure(f"--label {text!r}: write KEY=VALUE, as app=reviews", exit_code=2)
-        labels[key] = value
-    return labels
-
-
-def _locality(text: str) -> dict[str, str]:
-    parts = text.split("/")
-    if len(parts) > 3:
-        raise Failure(f"--locality {text!r}: write REGION, REGION/ZONE or REGION/ZONE/SUBZONE", exit_code=2)
-    return dict(zip(("region", "zone", "sub_zone"), parts, strict=False))

@@ -109,7 +109,14 @@ def render(state: dict[str, Any], width: int) -> Group:
     """Return the status for people: the proxies, then what was rejected, then what is refused."""
     from rich.console import Group
 
-    from mizzen.cli.status_table import findings, headline, proxies, refused, rejections
+    from mizzen.cli.status_table import findings, headline, proxies, refused, rejections, remarks
 
-    parts = [headline(state), proxies(state, width), rejections(state), refused(state), findings(state)]
+    parts = [
+        headline(state),
+        proxies(state, width),
+        rejections(state),
+        remarks(state),
+        refused(state),
+        findings(state),
+    ]
     return Group(*(part for part in parts if part is not None))

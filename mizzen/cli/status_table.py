@@ -106,6 +106,17 @@ def _origin_of(resource: Mapping[str, Any]) -> Text:
     return line
 
 
+def remarks(state: Mapping[str, Any]) -> Group | None:
+    """What is wrong with the nodes of proxies that are served all the same."""
+    said = dict.fromkeys((proxy["id"], remark) for proxy in state["proxies"] for remark in proxy["remarks"])
+    if not said:
+        return None
+    lines: list[Any] = [Text("\nMISTAKES IN NODES", style="bold yellow")]
+    for name, remark in said:
+        lines.append(Padding(Text(f"{name}: ", style="bold").append(remark, style="not bold"), (0, 0, 0, 2)))
+    return Group(*lines)
+
+
 def refused(state: Mapping[str, Any]) -> Group | None:
     """The documents whose newest version is not in force, and why."""
     held = state["configuration"]["refused"]

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from mizzen.config.models.types import parse_duration
 from mizzen.config.proxy_config import ProxyConfig
+from mizzen.mesh.node_metadata import is_true, node_remarks
 from mizzen.mesh.service import Locality
 
 ProxyType = Literal["sidecar", "router"]
@@ -73,7 +74,8 @@ class NodeMetadata:
 @dataclass(frozen=True, slots=True, eq=False)
 class Proxy:
     """One proxy: a sidecar beside a workload, or a router at the edge. `id` is its name, conventionally
-    `pod.namespace`; `labels` are those of its own metadata (the workload's are `Mesh.workload_labels`)."""
+    `pod.namespace`; `labels` are those of its own metadata (the workload's are `Mesh.workload_labels`).
+    `remarks` say what is wrong with its node without stopping it."""
 
     type: ProxyType
     node_id: str
@@ -91,6 +93,7 @@ class Proxy:
     metadata: NodeMetadata = NodeMetadata()
     node_cluster: str = ""
     envoy_version: str = ""
+    remarks: tuple[str, ...] = ()
 
     @classmethod
     def from_node(cls, node: Mapping[str, Any] | NodeMessage) -> Proxy:
@@ -102,9 +105,10 @@ class Proxy:
         fields = _as_mapping(node)
         node_id = fields.get("id") or ""
         proxy_type, address, name, dns_domain = _split_id(node_id)
-        metadata = fields.get("metadata") or {}
-        if not isinstance(metadata, Mapping):
+        given = fields.get("metadata")
+        if given is not None and not isinstance(given, Mapping):
             raise NodeError(f'node "{node_id}": metadata is not a mapping; write keys and values')
+        metadata = given or {}
         labels = _string_map(metadata, "LABELS")
         return cls(
             type=proxy_type,
@@ -121,8 +125,9 @@ class Proxy:
             service_account=_text(metadata, "SERVICE_ACCOUNT"),
             interception_mode=_interception_mode(metadata, node_id),
             metadata=_metadata(metadata, node_id),
-            node_cluster=str(fields.get("cluster") or ""),
+            node_cluster=_text(fields, "cluster"),
             envoy_version=_envoy_version(fields),
+            remarks=node_remarks(fields),
         )
 
     @property
@@ -185,9 +190,14 @@ def _addresses(metadata: Mapping[str, Any], address: str, node_id: str) -> tuple
         ) from None
 
 
+def _mapping(fields: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = fields.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
 def _text(metadata: Mapping[str, Any], key: str) -> str:
     value = metadata.get(key)
-    if value is None:
+    if value is None or isinstance(value, Mapping | list | tuple):
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -197,7 +207,7 @@ def _text(metadata: Mapping[str, Any], key: str) -> str:
 
 
 def _flag(metadata: Mapping[str, Any], key: str) -> bool:
-    return _text(metadata, key).lower() in ("true", "1")
+    return is_true(_text(metadata, key))
 
 
 def _port(metadata: Mapping[str, Any], key: str, node_id: str) -> int | None:
@@ -212,21 +222,17 @@ def _port(metadata: Mapping[str, Any], key: str, node_id: str) -> int | None:
 
 
 def _string_map(metadata: Mapping[str, Any], key: str) -> Mapping[str, str]:
-    value = metadata.get(key)
-    if not isinstance(value, Mapping):
-        return {}
-    return {str(name): _text(value, name) for name in value}
+    value = _mapping(metadata, key)
+    return {str(name): _text(value, name) for name in value if not isinstance(value[name], Mapping | list)}
 
 
 def _locality(labels: Mapping[str, str], fields: Mapping[str, Any]) -> Locality:
     label = labels.get(LOCALITY_LABEL)
     if label:
         return Locality.parse(label.replace(".", "/") if "/" not in label else label)
-    given = fields.get("locality") or {}
+    given = _mapping(fields, "locality")
     return Locality(
-        str(given.get("region") or ""),
-        str(given.get("zone") or ""),
-        str(given.get("sub_zone") or given.get("subZone") or ""),
+        _text(given, "region"), _text(given, "zone"), _text(given, "sub_zone") or _text(given, "subZone")
     )
 
 
@@ -304,11 +310,10 @@ def _proxy_config(metadata: Mapping[str, Any], node_id: str) -> ProxyConfig | No
 
 
 def _envoy_version(fields: Mapping[str, Any]) -> str:
-    build = fields.get("userAgentBuildVersion") or fields.get("user_agent_build_version") or {}
-    version = build.get("version") or {}
-    major = version.get("majorNumber", version.get("major_number"))
-    if major is not None:
-        minor = version.get("minorNumber", version.get("minor_number", 0))
-        patch = version.get("patch", 0)
-        return f"{int(major)}.{int(minor)}.{int(patch)}"
-    return str(fields.get("userAgentVersion") or fields.get("user_agent_version") or "")
+    build = _mapping(fields, "userAgentBuildVersion") or _mapping(fields, "user_agent_build_version")
+    version = _mapping(build, "version")
+    major = _text(version, "majorNumber") or _text(version, "major_number")
+    if major:
+        minor = _text(version, "minorNumber") or _text(version, "minor_number") or "0"
+        return f"{major}.{minor}.{_text(version, 'patch') or '0'}"
+    return _text(fields, "userAgentVersion") or _text(fields, "user_agent_version")

@@ -68,6 +68,11 @@ class Metrics:
         self.streams_refused = Counter(
             "mizzen_streams_refused", "Discovery streams refused because of their node", registry=own
         )
+        self.node_remarks = Gauge(
+            "mizzen_node_remarks",
+            "Mistakes in the nodes of connected proxies that do not stop them",
+            registry=own,
+        )
         self.xds_acked = Counter(
             "mizzen_xds_acked", "Responses that a proxy accepted", ["type"], registry=own
         )

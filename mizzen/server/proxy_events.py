@@ -27,6 +27,7 @@ class ProxyEvents:
         self._proxy_of = proxy_of
         self._log = structlog.get_logger("mizzen.xds")
         self._types: dict[int, str] = {}
+        self._remarks: dict[int, int] = {}
         self._said: dict[tuple[str, str], None] = {}
 
     def take(self, event: xds.Event) -> None:
@@ -39,9 +40,12 @@ class ProxyEvents:
                 self._metrics.proxies.labels(self._types[client.number]).inc()
                 self._metrics.streams.inc()
                 self._log.info("proxy connected", proxy=self._name(client), peer=client.peer)
+                if proxy is not None and proxy.remarks:
+                    self._remark(client, proxy)
             case xds.Disconnected(client):
                 self._metrics.proxies.labels(self._types.pop(client.number, "unknown")).dec()
                 self._metrics.streams.dec()
+                self._metrics.node_remarks.dec(self._remarks.pop(client.number, 0))
                 self._log.info("proxy disconnected", proxy=self._name(client), peer=client.peer)
             case xds.Acked(_, type_url):
                 self._metrics.xds_acked.labels(xds.short_name(type_url)).inc()
@@ -49,6 +53,14 @@ class ProxyEvents:
                 self._rejected(event)
             case xds.Stuck():
                 self._stuck(event)
+
+    def _remark(self, client: xds.Client, proxy: Proxy) -> None:
+        """Say what is wrong with the node, once, however often its Envoy comes back."""
+        self._remarks[client.number] = len(proxy.remarks)
+        self._metrics.node_remarks.inc(len(proxy.remarks))
+        for remark in proxy.remarks:
+            if self._is_new(proxy.node_id, remark):
+                self._log.warning("the node of a proxy has a mistake", proxy=proxy.id, remark=remark)
 
     def _rejected(self, event: xds.Rejected) -> None:
         kind = xds.short_name(event.type_url)
@@ -76,10 +88,10 @@ class ProxyEvents:
             waiting_for=[resource.name for resource in event.culprits],
         )
 
-    def _is_new(self, kind: str, message: str) -> bool:
-        if (kind, message) in self._said:
+    def _is_new(self, subject: str, message: str) -> bool:
+        if (subject, message) in self._said:
             return False
-        self._said[kind, message] = None
+        self._said[subject, message] = None
         while len(self._said) > _MESSAGES_REMEMBERED:
             del self._said[next(iter(self._said))]
         return True

@@ -31,6 +31,7 @@ def proxy_status(
         "type": proxy.type if proxy is not None else "?",
         "namespace": proxy.namespace if proxy is not None else "",
         "envoy_version": proxy.envoy_version if proxy is not None else "",
+        "remarks": list(proxy.remarks) if proxy is not None else [],
         "peer": client.peer,
         "method": client.method.rpartition("/")[2],
         "connected": _moment(client.connected_at),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from types import UnionType
@@ -53,7 +53,7 @@ def _element(field: FieldInfo) -> tuple[str, Any, tuple[Any, ...]]:
     """Return how a field holds its values (single, optional, list, map), the type of one, and its marks."""
     annotation: Any = field.annotation
     origin = get_origin(annotation)
-    if origin is dict:
+    if origin in (dict, Mapping):
         return "map", *_without_marks(get_args(annotation)[1])
     if origin is tuple:
         return "list", *_without_marks(get_args(annotation)[0])

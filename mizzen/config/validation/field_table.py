@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from mizzen.config.mesh_config import UNSERVED_FIELDS, MeshConfig
 from mizzen.config.models import SPECS
 from mizzen.config.models.fields import LeafField, leaf_fields
 from mizzen.config.validation.unserved_fields import UNSERVED
@@ -43,8 +44,8 @@ Istio's validation is followed rule by rule, with these exceptions:
   a ring of more than 8388608 entries; percentages below 0 or above 100 in `warmup`, `retryBudget` and the
   deprecated `fault.delay.percent`; a negative `consecutiveErrors`, `ttl` or `warmupDurationSecs`; an `sni` of
   more than 255 bytes; `verifyCertificateSpki` and `verifyCertificateHash` of a wrong length; a command
-  (`%REQ(x-user)%`) in a header's value or in MeshConfig's `accessLogFormat` that Envoy does not know, or whose
-  arguments it does not take. Only the expressions of `%CEL(...)%` are left to Envoy.
+  (`%REQ(x-user)%`) in a header's value or in MeshConfig's `accessLogFormat` that Envoy 1.40 does not know, or
+  whose arguments it does not take. Only the expressions of `%CEL(...)%` are left to Envoy.
 * A warning here: a `redirectCode` that Envoy cannot give (300, 304 to 306 and those above 308), for which
   requests fail; a port 0 in `portLevelSettings`.
 * Allowed here: an IPv6 address among the hosts of a Gateway; `./name` among the gateways of a VirtualService.
@@ -55,14 +56,33 @@ This page is made from the models: `python -m mizzen.config.validation.field_tab
 """
 
 
+_MESH_CONFIG: Final = """\
+## MeshConfig
+
+The settings of the whole mesh, from the file of `--mesh-config` or from the ConfigMap `istio`; the defaults
+are istiod's, but for `enableAutoMtls` ([decisions/0003](decisions/0003-auto-mtls-off.md)). A field without
+effect is a warning (MZ0016). `defaultConfig` is Istio's ProxyConfig; a proxy may bring one of its own in the
+key `PROXY_CONFIG` of its node's metadata ([node.md](node.md)), which counts for it in place of
+`defaultConfig`.
+
+| field | type | remark |
+|---|---|---|"""
+
+
 def field_table() -> str:
     """Return the whole page, in Markdown."""
-    return "\n".join([_INTRODUCTION, *(_section(kind) for kind in SPECS)])
+    return "\n".join([_INTRODUCTION, *(_section(kind) for kind in SPECS), _mesh_config()])
 
 
 def _section(kind: str) -> str:
     rows = [f"| `{path}` | {kind_of_value} | {remark} |" for path, kind_of_value, remark in _rows(kind)]
     return "\n".join([f"## {kind}", "", "| field | type | remark |", "|---|---|---|", *rows, ""])
+
+
+def _mesh_config() -> str:
+    served = [f"| `{leaf.path[1:]}` | {_type(leaf)} |  |" for leaf in leaf_fields(MeshConfig, "")]
+    unserved = [f"| `{path}` |  | takes no effect: {reason} |" for path, reason in UNSERVED_FIELDS.items()]
+    return "\n".join([_MESH_CONFIG, *served, *unserved, ""])
 
 
 def _rows(kind: str) -> Iterator[tuple[str, str, str]]:

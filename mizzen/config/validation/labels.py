@@ -30,12 +30,19 @@ def label_key_problem(key: str) -> str | None:
     return None
 
 
+def label_value_problem(value: str) -> str | None:
+    """`value` must be empty, or begin and end with a letter or digit."""
+    if _VALUE.fullmatch(value):
+        return None
+    return f'"{value}" is not a label\'s value; write letters, digits and inner -, _ or .'
+
+
 def check_labels(labels: Mapping[str, str], place: Place) -> None:
     """Check labels: keys and values."""
     for key, value in labels.items():
         here = place / key
-        if here.check(label_key_problem(key)) and not _VALUE.fullmatch(value):
-            here.error(f'"{value}" is not a label\'s value; write letters, digits and inner -, _ or .')
+        if here.check(label_key_problem(key)):
+            here.check(label_value_problem(value))
 
 
 def check_selector(labels: Mapping[str, str], place: Place, field: str, whom: str) -> None:

@@ -1,7 +1,11 @@
+from pathlib import Path
+
 import pytest
 import yaml
 
 from tests.unit.cli.conftest import Command
+
+SIDECAR = ("sidecar", "--name", "a", "--ip", "10.0.0.1")
 
 
 def test_a_sidecar(mizzen: Command) -> None:
@@ -34,13 +38,62 @@ def test_a_gateway(mizzen: Command) -> None:
 
 
 @pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--name", "reviews_v1.a", "--domain", "example.com", "--label", "app.kubernetes.io/name=x"),
+        ("--label", "version=", "--xds-address", "[::1]:15010", "--network", "net/1"),
+        ("--xds-address", "control_plane:15010", "--locality", "eu-west-1/eu-west-1a"),
+        ("--xds-address", "unix:///run/mizzen.sock", "--ip", "127.0.0.5"),
+    ],
+)
+def test_what_is_unusual_and_possible(mizzen: Command, arguments: tuple[str, ...]) -> None:
+    ended = mizzen("bootstrap", *SIDECAR, *arguments)
+    assert (ended.code, ended.err) == (0, "")
+
+
+def test_mistakes_in_a_node_file_are_warnings(mizzen: Command, tmp_path: Path) -> None:
+    file = tmp_path / "node.yaml"
+    file.write_text("id: sidecar~10.0.0.7~a.b~b.svc.cluster.local\nmetadata: {LABELS: x}\n")
+    ended = mizzen("bootstrap", "--node", file)
+    assert ended.code == 0
+    assert ended.err.startswith(
+        f'warning: {file}: metadata LABELS is the text "x" and counts as absent; write'
+    )
+
+
+@pytest.mark.parametrize(
     ("arguments", "said"),
     [
         ((), "sidecar|gateway"),
         (("sidecar",), "--name and --ip are needed"),
         (("sidecar", "--name", "a", "--ip", "here"), "10.0.0.7"),
         (("sidecar", "--name", "a", "--ip", "10.0.0.1", "--label", "app"), "KEY=VALUE"),
-        (("sidecar", "--name", "a", "--ip", "10.0.0.1", "--xds-address", "x"), "host:port"),
+        ((*SIDECAR, "--xds-address", "x"), "HOST:PORT"),
+        ((*SIDECAR, "--xds-address", ":15010"), "can be listened on but not called"),
+        ((*SIDECAR, "--xds-address", "mizzen:0"), "can be listened on but not called"),
+        ((*SIDECAR, "--xds-address", "a b:15010"), "a b"),
+        ((*SIDECAR, "--xds-address", "unix://run"), "write unix:///run/mizzen.sock"),
+        ((*SIDECAR, "--admin-address", "localhost:15000"), "must begin with an IP address"),
+        (
+            ("sidecar", "--name", "a b", "--ip", "10.0.0.1"),
+            '--name: "a b" is no workload\'s name; write letters',
+        ),
+        (("sidecar", "--name", "a~b", "--ip", "10.0.0.1"), '--name: "a~b"'),
+        (("sidecar", "--name", "-a", "--ip", "10.0.0.1"), '--name: "-a"'),
+        (("sidecar", "--name", "a" * 254, "--ip", "10.0.0.1"), "--name: "),
+        ((*SIDECAR, "--namespace", "a.b"), '--namespace: "a.b" is not a valid name of a namespace'),
+        ((*SIDECAR, "--namespace", ""), "--namespace: "),
+        ((*SIDECAR, "--domain", "a b"), "--domain: "),
+        ((*SIDECAR, "--ip", "10.0.0.300"), '--ip: "10.0.0.300" is not an IP address'),
+        (("sidecar", "--name", "a", "--ip", "0.0.0.0"), '--ip: "0.0.0.0" is the address of no workload'),
+        (("sidecar", "--name", "a", "--ip", "fe80::1%eth0"), "--ip: "),
+        ((*SIDECAR, "--label", "a b=c"), '--label: "a b" is not a label\'s key'),
+        ((*SIDECAR, "--label", "a=b c"), '--label: "b c" is not a label\'s value'),
+        ((*SIDECAR, "--label", "a=b", "--label", "a=c"), '--label: "a" is given twice'),
+        ((*SIDECAR, "--service-account", "a b"), "--service-account: "),
+        ((*SIDECAR, "--network", "a,b"), '--network: "a,b" is no name'),
+        ((*SIDECAR, "--cluster-id", "a b"), '--cluster-id: "a b" is no name'),
+        ((*SIDECAR, "--locality", "a//b"), "REGION/ZONE/SUBZONE"),
         (("sidecar", "--name", "a", "--ip", "10.0.0.1", "--locality", "a/b/c/d"), "REGION"),
         (("sidecar", "--name", "a", "--ip", "10.0.0.1", "--xds-cert", "c"), "--xds-key"),
         (("sidecar", "--node", "n.json"), "not both"),

@@ -38,6 +38,7 @@ STATE: dict[str, Any] = {
             "id": "reviews-v1.default",
             "type": "sidecar",
             "envoy_version": "1.40.0",
+            "remarks": ["metadata LABELS is a list and counts as absent; write a mapping"],
             "connected_seconds": 61,
             "types": {
                 "CDS": type_status("ACKED"),
@@ -80,6 +81,9 @@ def test_the_table_and_what_is_wrong_with_it() -> None:
         "",
         "NOT ANSWERED",
         "  reviews-v1.default EDS: sent 12s ago, waiting for outbound|80||slow",
+        "",
+        "MISTAKES IN NODES",
+        "  reviews-v1.default: metadata LABELS is a list and counts as absent; write a mapping",
         "",
         "REFUSED DOCUMENTS",
         "  VirtualService/default/reviews   the version read from rules.yaml:4 stays in force",

@@ -100,3 +100,16 @@ def test_a_bootstrap_serves_as_node_file(mizzen: Command, folder: Path) -> None:
     (folder / "bootstrap.yaml").write_text(printed.out)
     ended = mizzen("translate", "--config", folder / "config", "--node", folder / "bootstrap.yaml")
     assert CLUSTER in ended.out
+
+
+def test_mistakes_in_the_node_are_warnings(mizzen: Command, folder: Path) -> None:
+    node = folder / "node.json"
+    node.write_text(json.dumps({**NODE, "metadata": {"LABELS": "x", "DNS_CAPTURE": "on"}}))
+    ended = mizzen("translate", "--config", folder / "config", "--node", node)
+    assert ended.code == 0
+    said = [line for line in ended.err.splitlines() if str(node) in line]
+    assert said == [
+        f'warning: {node}: metadata LABELS is the text "x" and counts as absent; write a mapping, such as '
+        "{app: reviews}",
+        f'warning: {node}: metadata DNS_CAPTURE, "on", is read as false; write "true" or "false"',
+    ]
