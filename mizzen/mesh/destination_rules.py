@@ -12,7 +12,7 @@ from mizzen.config.document import Config, ConfigKey
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.failover_labels import mentioned_labels
 from mizzen.mesh.hosts import HostIndex, resolve_short_name
-from mizzen.mesh.persistent import DictEdit, Multimap
+from mizzen.mesh.persistent import DictEdit, Lineage, Multimap
 from mizzen.mesh.settings import MeshSettings, creation_order
 from mizzen.mesh.visibility import PRIVATE, PUBLIC, is_visible, visible_to
 
@@ -151,7 +151,7 @@ _NO_RULES: Final = NamespaceRules()
 @dataclass(frozen=True, slots=True, eq=False)
 class DestinationRuleIndex:
     """All DestinationRules, by namespace and host; immutable. `labelled` has of those that look at a client's
-    labels who sees them and the keys."""
+    labels who sees them and the keys; `lineage` tells for which hosts there are others than before."""
 
     settings: MeshSettings
     by_host: Multimap[tuple[str, str], ConfigKey, Config[models.DestinationRule]] = field(
@@ -160,6 +160,7 @@ class DestinationRuleIndex:
     by_namespace: dict[str, NamespaceRules] = field(default_factory=dict)
     diagnostics: dict[tuple[str, str], tuple[Diagnostic, ...]] = field(default_factory=dict)
     labelled: dict[ConfigKey, tuple[frozenset[str], frozenset[str]]] = field(default_factory=dict)
+    lineage: Lineage = field(default_factory=Lineage)
 
     def updated(
         self,
@@ -203,7 +204,12 @@ class DestinationRuleIndex:
                 private=known.private.updated(changed.private),
             )
         return DestinationRuleIndex(
-            self.settings, by_host.finish(), by_namespace, diagnostics.finish(), labelled.finish()
+            self.settings,
+            by_host.finish(),
+            by_namespace,
+            diagnostics.finish(),
+            labelled.finish(),
+            self.lineage.following(frozenset(host for _, host in touched)),
         )
 
     def _key(self, config: Config[models.DestinationRule]) -> tuple[str, str]:

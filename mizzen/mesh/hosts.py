@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 from mizzen.config.models.host import is_subset_of as is_subset_of
 from mizzen.config.models.host import is_wildcard as is_wildcard
 from mizzen.config.models.host import matches as matches
+from mizzen.mesh.persistent import Lineage
 
 Value = TypeVar("Value", covariant=True)
 
@@ -46,11 +47,13 @@ class HostIndex(Generic[Value]):
     """Values by host, exact and wildcard, immutable. No lookup walks over the hosts.
 
     A wildcard lookup tries the distinct lengths of the wildcards that are there (a handful, 254 at most).
+    `lineage` tells which hosts changed since an earlier version of the index.
     """
 
-    __slots__ = ("_exact", "_lengths", "_lengths_longest_first", "_reversed", "_wildcard")
+    __slots__ = ("_exact", "_lengths", "_lengths_longest_first", "_reversed", "_wildcard", "lineage")
 
     def __init__(self, values: Mapping[str, Value] | None = None) -> None:
+        self.lineage = Lineage()
         self._exact: dict[str, Value] = {}
         self._wildcard: dict[str, Value] = {}
         self._lengths: dict[int, int] = {}
@@ -69,6 +72,7 @@ class HostIndex(Generic[Value]):
         if not changes:
             return self
         new: HostIndex[Value] = HostIndex()
+        new.lineage = self.lineage.following(frozenset(changes))
         touches_wildcards = any(is_wildcard(host) for host in changes)
         touches_exact = any(not is_wildcard(host) for host in changes)
         new._exact = dict(self._exact) if touches_exact else self._exact

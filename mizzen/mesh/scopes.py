@@ -90,7 +90,7 @@ class Scopes:
         base = self._base(profile, sidecar, registry, virtual_services)
         scope = self._scopes.known(profile)
         if scope is None or not scope.is_current(base, registry.hosts, destination_rules):
-            scope = SidecarScope(profile, base, registry.hosts, destination_rules, self._settings)
+            scope = SidecarScope(profile, base, registry.hosts, destination_rules, self._settings, scope)
         self._scopes.current[profile] = scope
         return scope
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Final
 
 from mizzen.config import models
 from mizzen.mesh.destination_rules import (
@@ -21,14 +22,15 @@ from mizzen.mesh.egress_imports import (
     import_virtual_services,
     port_to_match,
 )
-from mizzen.mesh.hosts import HostIndex
+from mizzen.mesh.hosts import HostIndex, is_wildcard
+from mizzen.mesh.persistent import Lineage
 from mizzen.mesh.profile import OutboundProfile
-from mizzen.mesh.service import Protocol, Service
+from mizzen.mesh.service import Service
 from mizzen.mesh.settings import MeshSettings
 from mizzen.mesh.sidecars import SidecarConfig
 from mizzen.mesh.virtual_service_index import Rules, VirtualServiceIndex, precedence
 from mizzen.mesh.virtual_services import MESH, VirtualServiceRule
-from mizzen.mesh.visible_services import VisibleServices
+from mizzen.mesh.visible_services import ServicesByPort, VisibleServices, services_by_port
 
 
 class EgressListener:
@@ -45,6 +47,7 @@ class EgressListener:
         virtual_services: Rules,
         namespace: str,
         index: VirtualServiceIndex,
+        by_port: ServicesByPort | None = None,
     ) -> None:
         self.port = listener.port if listener is not None else None
         self.bind = listener.bind if listener is not None else ""
@@ -53,6 +56,12 @@ class EgressListener:
         self.virtual_services = virtual_services
         self.namespace = namespace
         self._index = index
+        self._known_by_port = by_port
+
+    @cached_property
+    def by_port(self) -> ServicesByPort:
+        """The services that have a port, oldest first, by its number; UDP ports do not count."""
+        return services_by_port(self.services) if self._known_by_port is None else self._known_by_port
 
     @cached_property
     def _imported(self) -> frozenset[VirtualServiceRule]:
@@ -69,8 +78,17 @@ class EgressListener:
 
     def virtual_services_for(self, hostname: str) -> Rules:
         """Return all rules one of whose hosts covers `hostname`, in the order in which they are tried."""
+        return self.virtual_services_over((hostname,))
+
+    def virtual_services_over(self, hostnames: Iterable[str]) -> Rules:
+        """Return all rules one of whose hosts covers one of `hostnames`, in the order in which they are
+        tried."""
         found = {
-            rule for _, rules in self._index.covering(hostname) for rule in rules if rule in self._imported
+            rule
+            for hostname in hostnames
+            for _, rules in self._index.covering(hostname)
+            for rule in rules
+            if rule in self._imported
         }
         return tuple(sorted(found, key=lambda rule: precedence(rule, self.namespace)))
 
@@ -101,7 +119,7 @@ def gateway_base(visible: VisibleServices, index: VirtualServiceIndex, known: Sc
     """Return what gateways of a namespace see: all services exported to it, and no rule for sidecars."""
     if known is not None and known.services is visible.services:
         return known
-    listener = EgressListener(None, visible.services, (), visible.namespace, index)
+    listener = EgressListener(None, visible.services, (), visible.namespace, index, visible.by_port)
     return ScopeBase(visible.namespace, None, visible.services, visible.by_host, (listener,), ())
 
 
@@ -123,7 +141,7 @@ def sidecar_base(
         rules = index.for_gateway(MESH, namespace)
         if known is not None and known.services is visible.services and known.virtual_services == rules:
             return known
-        listener = EgressListener(None, visible.services, rules, namespace, index)
+        listener = EgressListener(None, visible.services, rules, namespace, index, visible.by_port)
         return ScopeBase(namespace, sidecar, visible.services, visible.by_host, (listener,), rules)
     trimmer = Trimmer(known.trims if known is not None else None)
     services: dict[str, Service] = {}
@@ -207,6 +225,26 @@ def _shared(
     return ScopeBase(namespace, sidecar, found, by_host, listeners, rules, trimmer.made)
 
 
+_Chosen = dict[tuple[str, str, bool], MergedDestinationRule | None]
+
+_ASKED_FOR: Final = 4
+"""So many DestinationRules for each service are remembered; beyond, services are among them that are gone."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScopeVersion:
+    """Where a scope stands among those of its profile. It is small: the scope and its mesh can go.
+
+    `imported` are the services that a Sidecar's egress listeners import, None where everything visible is;
+    `hosts` and `rules` say which services and DestinationRules there were.
+    """
+
+    sidecar: SidecarConfig | None
+    imported: tuple[Service, ...] | None
+    hosts: Lineage
+    rules: Lineage
+
+
 class SidecarScope:
     """What the proxies of one profile see of the mesh. Hashed by identity.
 
@@ -221,6 +259,7 @@ class SidecarScope:
         registry: HostIndex[tuple[Service, ...]],
         rules: DestinationRuleIndex,
         settings: MeshSettings,
+        before: SidecarScope | None = None,
     ) -> None:
         self.profile = profile
         self.base = base
@@ -236,7 +275,7 @@ class SidecarScope:
         self._registry = registry
         self._rules = rules
         self._labels = dict(profile.labels)
-        self._chosen: dict[tuple[str, str, bool], MergedDestinationRule | None] = {}
+        self._chosen = self._still_chosen(before) if before is not None else {}
 
     def service(self, hostname: str) -> Service | None:
         """Return the imported service of that hostname, or None."""
@@ -249,11 +288,6 @@ class SidecarScope:
         if service is not None:
             return service
         return best_service(self._registry.get(hostname) or (), self.profile.namespace)
-
-    @property
-    def rule_index(self) -> DestinationRuleIndex:
-        """All DestinationRules. While this is the same object, so is what holds for a given service."""
-        return self._rules
 
     def destination_rule(
         self, service: Service | str, *, inbound: bool = False
@@ -274,18 +308,48 @@ class SidecarScope:
             self._chosen[key] = rule_for_client(rules, client, None if inbound else self._labels)
         return self._chosen[key]
 
+    def _still_chosen(self, before: SidecarScope) -> _Chosen:
+        """Return the DestinationRules that an earlier scope of the profile found and that still hold."""
+        if before._rules is self._rules:
+            return before._chosen
+        changed = self._rules.lineage.since(before._rules.lineage)
+        if changed is None or any(map(is_wildcard, changed)):
+            return {}
+        if len(before._chosen) > _ASKED_FOR * len(self.services) + _ASKED_FOR:
+            return {}
+        return {key: rule for key, rule in before._chosen.items() if key[0] not in changed}
+
+    @property
+    def version(self) -> ScopeVersion:
+        """What to keep of this scope, so that a later one can tell what changed."""
+        imported = self.services if self.sidecar is not None and self.sidecar.spec.egress else None
+        return ScopeVersion(self.sidecar, imported, self._registry.lineage, self._rules.lineage)
+
+    def services_since(self, version: ScopeVersion) -> frozenset[str] | None:
+        """Return the hostnames whose service may be another than in an earlier scope of the profile; None if
+        it may be any."""
+        now = self.version
+        if now.sidecar is not version.sidecar or now.imported is not version.imported:
+            return None
+        return now.hosts.since(version.hosts)
+
+    def hosts_since(self, version: ScopeVersion) -> frozenset[str] | None:
+        """Return the hostnames whose service or DestinationRule may be another than in an earlier scope of
+        the profile; None if it may be any."""
+        services = self.services_since(version)
+        rules = self._rules.lineage.since(version.rules)
+        if services is None or rules is None or any(map(is_wildcard, rules)):
+            return None
+        return services | rules
+
     def services_on_port(self, number: int) -> tuple[Service, ...]:
         """Return the imported services that have that port (UDP does not count), in `services`' order."""
         return self._by_port.get(number, ())
 
     @cached_property
-    def _by_port(self) -> dict[int, tuple[Service, ...]]:
-        found: dict[int, dict[Service, None]] = {}
-        for service in self.services:
-            for port in service.ports:
-                if port.protocol is not Protocol.UDP:
-                    found.setdefault(port.number, {})[service] = None
-        return {number: tuple(services) for number, services in found.items()}
+    def _by_port(self) -> ServicesByPort:
+        first = self.egress_listeners[0]
+        return first.by_port if first.services is self.services else services_by_port(self.services)
 
     def egress_listener_for(self, port: int, bind: str = "") -> EgressListener | None:
         """Return the listener that serves a port (0: a unix socket, by `bind`): that with the port, else the

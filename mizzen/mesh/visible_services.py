@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from operator import attrgetter
 
 from mizzen.mesh.hosts import HostIndex
-from mizzen.mesh.service import Service
+from mizzen.mesh.service import Protocol, Service
 from mizzen.mesh.visibility import is_visible
+
+ServicesByPort = Mapping[int, tuple[Service, ...]]
+"""The services that have a port, oldest first, by its number."""
 
 _by_age = attrgetter("creation")
 
@@ -34,12 +37,14 @@ def pick_service(candidates: Iterable[Service], namespace: str, *, prefer_own: b
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VisibleServices:
-    """The services that a namespace sees, oldest first and by hostname. `prefer_own` as in `pick_service`."""
+    """The services that a namespace sees, oldest first, by hostname and by port. `prefer_own` as in
+    `pick_service`."""
 
     namespace: str
     prefer_own: bool
     services: tuple[Service, ...]
     by_host: Mapping[str, Service]
+    by_port: ServicesByPort
 
     @classmethod
     def build(
@@ -51,7 +56,8 @@ class VisibleServices:
             service = _pick_visible(candidates, namespace, prefer_own)
             if service is not None:
                 by_host[host] = service
-        return cls(namespace, prefer_own, tuple(sorted(by_host.values(), key=_by_age)), by_host)
+        services = tuple(sorted(by_host.values(), key=_by_age))
+        return cls(namespace, prefer_own, services, by_host, services_by_port(services))
 
     def updated(self, hosts: HostIndex[tuple[Service, ...]], changed: Iterable[str]) -> VisibleServices:
         """Pick again for the hosts that changed; the very same object if that makes no difference."""
@@ -73,14 +79,45 @@ class VisibleServices:
         for service in made:
             by_host[service.hostname] = service
         if len(gone) + len(made) > _FEW:
-            services = sorted(by_host.values(), key=_by_age)
+            services = tuple(sorted(by_host.values(), key=_by_age))
+            by_port: ServicesByPort = services_by_port(services)
         else:
-            services = list(self.services)
-            for service in gone:
-                del services[_position(services, service)]
-            for service in made:
-                insort(services, service, key=_by_age)
-        return VisibleServices(self.namespace, self.prefer_own, tuple(services), by_host)
+            services = _patched(self.services, gone, made)
+            by_port = self._patched_by_port(gone, made)
+        return VisibleServices(self.namespace, self.prefer_own, services, by_host, by_port)
+
+    def _patched_by_port(self, gone: Iterable[Service], made: Iterable[Service]) -> ServicesByPort:
+        removed, added = services_by_port(gone), services_by_port(made)
+        by_port = dict(self.by_port)
+        for number in removed.keys() | added.keys():
+            services = _patched(by_port.get(number, ()), removed.get(number, ()), added.get(number, ()))
+            if services:
+                by_port[number] = services
+            else:
+                del by_port[number]
+        return by_port
+
+
+def services_by_port(services: Iterable[Service]) -> dict[int, tuple[Service, ...]]:
+    """Return the services that have each port, in the order given; UDP ports do not count."""
+    found: dict[int, dict[Service, None]] = {}
+    for service in services:
+        for port in service.ports:
+            if port.protocol is not Protocol.UDP:
+                found.setdefault(port.number, {})[service] = None
+    return {number: tuple(members) for number, members in found.items()}
+
+
+def _patched(
+    services: tuple[Service, ...], gone: Iterable[Service], made: Iterable[Service]
+) -> tuple[Service, ...]:
+    """Return `services`, oldest first, without `gone` and with `made`."""
+    members = list(services)
+    for service in gone:
+        del members[_position(members, service)]
+    for service in made:
+        insort(members, service, key=_by_age)
+    return tuple(members)
 
 
 def _pick_visible(candidates: tuple[Service, ...], namespace: str, prefer_own: bool) -> Service | None:

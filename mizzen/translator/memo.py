@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 Value = TypeVar("Value")
 
@@ -17,12 +18,14 @@ class Memo:
     changed. What a function does not get as an argument it cannot read, so no dependency can be forgotten
     as long as everything that it gets is in the key.
 
-    Entries that were not asked for between two calls of `sweep` are dropped.
+    Entries that were not asked for between two calls of `sweep` are dropped. Sweeping counts entries, so what
+    is large (made of a whole mesh, or of many endpoints) belongs `beside` what it was made from.
     """
 
     def __init__(self) -> None:
         self._current: dict[Hashable, Any] = {}
         self._previous: dict[Hashable, Any] = {}
+        self._beside: WeakKeyDictionary[object, Memo] = WeakKeyDictionary()
         self._swept_at = 0
         self.hits = 0
         self.misses = 0
@@ -45,6 +48,16 @@ class Memo:
             value = build()
         self._current[key] = value
         return value
+
+    def beside(self, owner: object) -> Memo:
+        """Return the memo of what was built from `owner` among others: it goes when the owner does.
+
+        Neither its keys nor its values may hold the owner.
+        """
+        found = self._beside.get(owner)
+        if found is None:
+            found = self._beside[owner] = Memo()
+        return found
 
     @property
     def built_since_sweep(self) -> int:

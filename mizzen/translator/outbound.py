@@ -29,7 +29,7 @@ from mizzen.translator.listener_messages import VIRTUAL_OUTBOUND, outbound_liste
 from mizzen.translator.listeners_outbound import ListenerSpec, OutboundListenerBuilder, OutboundListeners
 from mizzen.translator.memo import Memo
 from mizzen.translator.proxy_settings import mesh_config_of_proxy
-from mizzen.translator.routes_sidecar import sidecar_route_configuration
+from mizzen.translator.routes_sidecar import CarriedRoutes, sidecar_route_configuration
 from mizzen.translator.secret_references import secret_names
 from mizzen.translator.tcp_proxy import TcpTarget, plain_target
 from mizzen.xds import type_urls
@@ -67,6 +67,7 @@ class OutboundResources:
         self._secrets_of: dict[str, tuple[str, ...]] = {}
         self.secret_names: frozenset[str] = frozenset()
         self._listeners = OutboundListeners()
+        self._carried = CarriedRoutes()
         self.clusters = Collection(type_urls.CLUSTER, {})
         self.endpoints = Collection(type_urls.ENDPOINT, {})
         self.listeners = Collection(type_urls.LISTENER, {})
@@ -301,12 +302,20 @@ class OutboundResources:
         egress = self._scope.egress_listeners
         made = [
             sidecar_route_configuration(
-                name, egress[self._listeners.routed_by[name]], self._scope, mesh_config, self._memo
+                name,
+                egress[self._listeners.routed_by[name]],
+                self._scope,
+                mesh_config,
+                self._memo,
+                self._carried,
             )
             for name in names
         ]
         wanted = set(self._listeners.route_config_names())
-        self.routes = _updated(self.routes, made, [name for name in self.routes if name not in wanted])
+        gone = [name for name in self.routes if name not in wanted]
+        if gone:
+            self._carried.forget(gone)
+        self.routes = _updated(self.routes, made, gone)
 
 
 def _route_port(name: str) -> int:

@@ -31,7 +31,7 @@ from mizzen.translator.virtual_hosts import domain_name
 if TYPE_CHECKING:
     from mizzen.config.mesh_config import MeshConfig
     from mizzen.mesh.gateways import GatewayServer
-    from mizzen.mesh.sidecar_scope import SidecarScope
+    from mizzen.mesh.sidecar_scope import ScopeVersion, SidecarScope
     from mizzen.mesh.snapshot import Mesh
     from mizzen.xds.resource import Resource
 
@@ -96,7 +96,7 @@ class _Planned:
 class _Carried:
     """What a route configuration of one profile passes on to the next snapshot's."""
 
-    __slots__ = ("bound", "encoded", "lists", "planned", "resource", "shape")
+    __slots__ = ("bound", "encoded", "lists", "planned", "resource", "shape", "version")
 
     def __init__(self) -> None:
         self.bound: dict[_ServerKey, dict[VirtualServiceRule, _Bound]] = {}
@@ -105,6 +105,7 @@ class _Carried:
         self.lists: list[RouteList] = []
         self.encoded: list[EncodedVirtualHost] = []
         self.resource: Resource | None = None
+        self.version: ScopeVersion | None = None
 
     def known(self) -> dict[_VirtualHostKey, EncodedVirtualHost]:
         """Return the encoded virtual hosts by all that they were made of."""
@@ -216,6 +217,7 @@ def _bound(
 ) -> list[tuple[_ServerKey, dict[VirtualServiceRule, _Bound]]]:
     """Return, for each server, the VirtualServices that have a host and a route in common with it."""
     result: list[tuple[_ServerKey, dict[VirtualServiceRule, _Bound]]] = []
+    changed = scope.hosts_since(carried.version) if carried.version is not None else None
     for server in servers:
         key = _ServerKey.of(server)
         before = carried.bound.get(key, {})
@@ -227,13 +229,13 @@ def _bound(
                 hosts = tuple(intersection(key.hosts_for(rule.config.namespace), rule.hosts))
                 if not hosts:
                     continue
-                held = _Bound(hosts, rule_routes(rule, place, scope, settings, None, memo))
+                held = _Bound(hosts, rule_routes(rule, place, scope, settings, None, None, memo))
             else:
-                routes = rule_routes(rule, place, scope, settings, held.routes, memo)
+                routes = rule_routes(rule, place, scope, settings, held.routes, changed, memo)
                 held = held if routes is held.routes else _Bound(held.hosts, routes)
             found[rule] = held
         result.append((key, found))
-    carried.bound = dict(result)
+    carried.bound, carried.version = dict(result), scope.version
     return result
 
 

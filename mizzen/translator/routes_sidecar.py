@@ -8,15 +8,15 @@ Source: Istio's pilot/pkg/networking/core/httproute.go.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
+from weakref import ref
 
 from envoy.config.route.v3 import route_components_pb2
 
 from mizzen.config.diagnostics import Origin
-from mizzen.mesh.hosts import is_wildcard
 from mizzen.mesh.service import Protocol, Service
 from mizzen.mesh.virtual_services import MESH, VirtualServiceRule
 from mizzen.translator.cluster_names import ALLOW_ANY_DYNAMIC_DNS_CLUSTER, PASSTHROUGH_CLUSTER
@@ -31,7 +31,7 @@ from mizzen.translator.route_encoding import (
     route_configuration_head,
     route_configuration_resource,
 )
-from mizzen.translator.route_settings import ByIdentity, RouteSettings, route_settings
+from mizzen.translator.route_settings import RouteSettings, route_settings
 from mizzen.translator.rule_routes import Place, RuleRoutes, rule_routes
 from mizzen.translator.virtual_hosts import (
     ANY_PORT,
@@ -45,8 +45,7 @@ from mizzen.translator.virtual_hosts import (
 
 if TYPE_CHECKING:
     from mizzen.config.mesh_config import MeshConfig
-    from mizzen.mesh.destination_rules import DestinationRuleIndex
-    from mizzen.mesh.sidecar_scope import EgressListener, SidecarScope
+    from mizzen.mesh.sidecar_scope import EgressListener, ScopeVersion, SidecarScope
     from mizzen.xds.resource import Resource
 
 HTTP_PROXY_ROUTES: Final = "http_proxy"
@@ -55,37 +54,48 @@ UNIX_PREFIX: Final = "unix://"
 
 
 def sidecar_route_configuration(
-    name: str, listener: EgressListener | None, scope: SidecarScope, mesh_config: MeshConfig, memo: Memo
+    name: str,
+    listener: EgressListener | None,
+    scope: SidecarScope,
+    mesh_config: MeshConfig,
+    memo: Memo,
+    carried: CarriedRoutes,
 ) -> Resource:
     """Return the route configuration `name` of the sidecars that share `scope`.
 
     `name` is a port (`80`), a detected service's `host:port`, `http_proxy`, or the `unix://` path of an
     egress listener; `listener` is the egress listener that serves it. A name that nothing is known of gets an
     empty configuration. The Resource's origins are the VirtualServices' rules that it was made from.
+    `carried` is the profile's own.
     """
     settings = route_settings(mesh_config, memo)
     parsed = _parse_name(name, listener)
     if parsed is None or listener is None:
         return memo.get(("empty route configuration", name), lambda: empty_route_configuration(name))
     hostname, port = parsed
-    state = _port_state(port, listener, scope, settings, memo)
+    state = _port_state(name, port, listener, scope, settings, memo, carried)
     if hostname:
         return _sniffed_route_configuration(name, hostname, state, settings, memo)
     catch_all = _catch_all(scope, settings, memo)
-
-    def build() -> Resource:
+    found = carried.made.get(name)
+    if found is None or found[0] is not state or found[1] is not catch_all:
         # A VirtualService for every host is the catch-all itself, and Envoy takes only one.
         rest = () if "*" in state.plan.owners else (catch_all,)
         # An HTTP proxy has all ports, told apart by nothing but the Host header. Istio has Envoy ignore the
         # port there as well, so that requests for any port end up at port 80.
         head = route_configuration_head(name, ports_matter=port == ANY_PORT)
-        return route_configuration_resource(head, (*state.hosts, *rest), state.rule_origins())
-
-    return memo.get(("route configuration", name, ByIdentity(state), ByIdentity(catch_all)), build)
+        made = route_configuration_resource(head, (*state.hosts, *rest), state.rule_origins())
+        found = carried.made[name] = (state, catch_all, made)
+    return found[2]
 
 
 def sidecar_route_origins(
-    name: str, listener: EgressListener | None, scope: SidecarScope, mesh_config: MeshConfig, memo: Memo
+    name: str,
+    listener: EgressListener | None,
+    scope: SidecarScope,
+    mesh_config: MeshConfig,
+    memo: Memo,
+    carried: CarriedRoutes,
 ) -> Mapping[str, tuple[RouteOrigin, ...]]:
     """Return, for each virtual host of the route configuration `name`, its routes' names and where they come
     from.
@@ -97,7 +107,7 @@ def sidecar_route_origins(
     if parsed is None or listener is None:
         return {}
     hostname, port = parsed
-    state = _port_state(port, listener, scope, route_settings(mesh_config, memo), memo)
+    state = _port_state(name, port, listener, scope, route_settings(mesh_config, memo), memo, carried)
     hosts = state.plan.virtual_hosts
     if hostname:
         at = state.plan.owners.get(hostname.lower())
@@ -143,155 +153,175 @@ class _PortState:
         return tuple(("default", origin) for origin in service.origins) if service is not None else ()
 
 
-class _Carried:
-    """What one port of one scope passes on to the next snapshot's, so that only what changed is built
-    again."""
+class _CarriedPort:
+    """What one port passes on to the next snapshot's, so that only what changed is built again.
 
-    __slots__ = ("domains", "rule_index", "rules", "state")
+    `version` is that of the scope of which `rules` and `state` are; `built_for` are the scope and the egress
+    listener that the state is of.
+    """
+
+    __slots__ = ("built_for", "domains", "plan", "plan_key", "rules", "state", "version")
 
     def __init__(self) -> None:
+        self.built_for: tuple[ref[SidecarScope], ref[EgressListener]] | None = None
         self.state: _PortState | None = None
+        self.version: ScopeVersion | None = None
         self.rules: dict[VirtualServiceRule, RuleRoutes] = {}
-        self.rule_index: DestinationRuleIndex | None = None
+        self.plan: VirtualHostPlan | None = None
+        self.plan_key: tuple[object, ...] = ()
         self.domains: dict[tuple[Service, int], Domains] = {}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Registry:
-    """The services of an egress listener, by port and by hostname."""
+class CarriedRoutes:
+    """What the route configurations of one profile pass on from snapshot to snapshot.
 
-    by_port: Mapping[int, tuple[Service, ...]]
-    by_hostname: Mapping[str, Service]
+    Whoever serves the profile owns it. It holds the last state of each port and the last configuration of
+    each name, and no scope: what a change has superseded goes at once.
+    """
 
+    def __init__(self) -> None:
+        self.made: dict[str, tuple[_PortState, EncodedVirtualHost, Resource]] = {}
+        self._ports: dict[tuple[int, str, RouteSettings], _CarriedPort] = {}
+        self._port_of: dict[str, tuple[int, str, RouteSettings]] = {}
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _RulesByHost:
-    """The VirtualServices of an egress listener by what their hosts say: positions in their order."""
+    def port(self, name: str, port: int, bind: str, settings: RouteSettings) -> _CarriedPort:
+        """Return what the port that the route configuration `name` is for has passed on."""
+        key = self._port_of[name] = (port, bind, settings)
+        found = self._ports.get(key)
+        if found is None:
+            found = self._ports[key] = _CarriedPort()
+        return found
 
-    exact: Mapping[str, tuple[int, ...]]
-    wildcard: tuple[int, ...]
+    def forget(self, names: Iterable[str]) -> None:
+        """Forget route configurations that are there no more, and the ports that none is left of."""
+        for name in names:
+            self.made.pop(name, None)
+            self._port_of.pop(name, None)
+        needed = set(self._port_of.values())
+        self._ports = {key: carried for key, carried in self._ports.items() if key in needed}
 
 
 def _port_state(
-    port: int, listener: EgressListener, scope: SidecarScope, settings: RouteSettings, memo: Memo
+    name: str,
+    port: int,
+    listener: EgressListener,
+    scope: SidecarScope,
+    settings: RouteSettings,
+    memo: Memo,
+    carried: CarriedRoutes,
 ) -> _PortState:
-    return memo.get(
-        ("virtual hosts", port, ByIdentity(listener), ByIdentity(scope), settings),
-        lambda: _build_port_state(port, listener, scope, settings, memo),
-    )
-
-
-def _build_port_state(
-    port: int, listener: EgressListener, scope: SidecarScope, settings: RouteSettings, memo: Memo
-) -> _PortState:
-    profile = scope.profile
-    carried = memo.get(("carried virtual hosts", port, listener.bind, profile, settings), _Carried)
-    registry = _registry(listener, memo)
-    services = listener.services if port == ANY_PORT else registry.by_port.get(port, ())
-    rules = _relevant_rules(port, services, listener, memo)
-    known: Mapping[str, Service] = registry.by_hostname if port == ANY_PORT else {}
-    place = Place(port, MESH, False, known.get)
-    held = {rule: rule_routes(rule, place, scope, settings, carried.rules.get(rule), memo) for rule in rules}
-    lists = [held[rule].routes for rule in rules]
-    rule_hosts = tuple(rule.hosts for rule in rules)
-    contributing = tuple(map(bool, lists))
-    names = NamesKnownAs.of(profile)
-    plan = memo.get(
-        ("virtual host plan", port, services, rule_hosts, contributing, names),
-        lambda: plan_virtual_hosts(port, services, rule_hosts, contributing, names, carried.domains),
-    )
-    state = _encode(plan, lists, scope, carried, settings, memo)
-    carried.state = state
-    carried.rules = held
-    if len(carried.domains) > 2 * len(plan.virtual_hosts):
-        # Services that are gone: what is still needed is soon worked out again.
-        carried.domains = {}
+    held = carried.port(name, port, listener.bind, settings)
+    if held.state is not None and held.built_for is not None:
+        of_scope, of_listener = held.built_for
+        if of_scope() is scope and of_listener() is listener:
+            return held.state
+    state = _build_port_state(port, listener, scope, settings, memo, held)
+    held.state, held.version, held.built_for = state, scope.version, (ref(scope), ref(listener))
     return state
 
 
-def _registry(listener: EgressListener, memo: Memo) -> _Registry:
-    services = listener.services
+def _build_port_state(
+    port: int,
+    listener: EgressListener,
+    scope: SidecarScope,
+    settings: RouteSettings,
+    memo: Memo,
+    carried: _CarriedPort,
+) -> _PortState:
+    changed = scope.hosts_since(carried.version) if carried.version is not None else None
+    services = listener.services if port == ANY_PORT else listener.by_port.get(port, ())
+    rules = _relevant_rules(port, services, listener)
+    known = listener.service if port == ANY_PORT else _no_service
+    place = Place(port, MESH, False, known)
+    before = carried.rules
+    carried.rules = {
+        rule: rule_routes(rule, place, scope, settings, before.get(rule), changed, memo) for rule in rules
+    }
+    lists = [held.routes for held in carried.rules.values()]
+    plan = _plan(port, services, rules, lists, listener, NamesKnownAs.of(scope.profile), memo, carried)
+    if len(carried.domains) > 2 * len(plan.virtual_hosts):
+        # Services that are gone: what is still needed is soon worked out again.
+        carried.domains = {}
+    return _encode(plan, lists, scope, changed, carried.state, settings, memo)
 
-    def build() -> _Registry:
-        by_port: dict[int, dict[Service, None]] = {}
-        for service in services:
-            for port in service.ports:
-                if port.protocol is not Protocol.UDP:
-                    by_port.setdefault(port.number, {})[service] = None
-        return _Registry(
-            {number: tuple(found) for number, found in by_port.items()},
-            {service.hostname: service for service in services},
+
+def _no_service(_: str) -> None:
+    """Sidecars take a destination without a port to mean the port that was asked for, not a service's only
+    one."""
+
+
+def _plan(
+    port: int,
+    services: tuple[Service, ...],
+    rules: Sequence[VirtualServiceRule],
+    lists: Sequence[RouteList],
+    listener: EgressListener,
+    names: NamesKnownAs,
+    memo: Memo,
+    carried: _CarriedPort,
+) -> VirtualHostPlan:
+    """Return the plan of a port: the carried one if it would be the same."""
+    rule_hosts = tuple(rule.hosts for rule in rules)
+    contributing = tuple(map(bool, lists))
+    key = (services, rule_hosts, contributing, names)
+    if carried.plan is None or carried.plan_key != key:
+        # Profiles that differ in nothing that counts here have it from each other.
+        carried.plan = memo.beside(listener).get(
+            (port, *key),
+            lambda: plan_virtual_hosts(port, services, rule_hosts, contributing, names, carried.domains),
         )
-
-    return memo.get(("registry of an egress listener", ByIdentity(services)), build)
+        carried.plan_key = key
+    return carried.plan
 
 
 def _relevant_rules(
-    port: int, services: Sequence[Service], listener: EgressListener, memo: Memo
-) -> tuple[VirtualServiceRule, ...]:
-    """Return the VirtualServices that may matter to a port, in their order.
+    port: int, services: Sequence[Service], listener: EgressListener
+) -> Sequence[VirtualServiceRule]:
+    """Return the VirtualServices that may matter to a port, in their order: those over a service there.
 
-    Those with a host that is a service there, and those with a wildcard. Port 80 also has the hosts that are
-    no services, so all VirtualServices matter to it.
+    Port 80 also has the hosts that are no services, so all VirtualServices matter to it. Where there are few
+    of them it is cheaper to take them all; those without a service make no difference.
     """
-    rules = listener.virtual_services
-    if port == DEFAULT_HTTP_PORT:
-        return tuple(rules)
-
-    def build() -> _RulesByHost:
-        exact: dict[str, list[int]] = {}
-        wildcard: dict[int, None] = {}
-        for at, rule in enumerate(rules):
-            for host in rule.hosts:
-                if is_wildcard(host):
-                    wildcard[at] = None
-                else:
-                    exact.setdefault(host, []).append(at)
-        return _RulesByHost({host: tuple(found) for host, found in exact.items()}, tuple(wildcard))
-
-    index = memo.get(("virtual services by host", ByIdentity(rules)), build)
-    # The walk goes over the shorter of the two sides.
-    hostnames = [service.hostname for service in services]
-    named = set(hostnames).intersection(index.exact) if len(index.exact) < len(hostnames) else hostnames
-    positions = set(index.wildcard)
-    for hostname in named:
-        positions.update(index.exact.get(hostname, ()))
-    return tuple(rules[at] for at in sorted(positions))
+    if port == DEFAULT_HTTP_PORT or len(listener.virtual_services) <= len(services):
+        return listener.virtual_services
+    return listener.virtual_services_over(service.hostname for service in services)
 
 
 def _encode(
     plan: VirtualHostPlan,
     lists: Sequence[RouteList],
     scope: SidecarScope,
-    carried: _Carried,
+    changed: frozenset[str] | None,
+    last: _PortState | None,
     settings: RouteSettings,
     memo: Memo,
 ) -> _PortState:
-    """Return the state of a plan with what of the carried state still holds; that state itself if all
-    does."""
-    last = carried.state
+    """Return the state of a plan with what of the last state still holds; that state itself if all does.
+
+    `changed` are the hosts whose DestinationRule may be another than in the last state, None for all.
+    """
     same_plan = last is not None and last.plan is plan
-    basis: list[object] = [None] * len(plan.virtual_hosts)
-    if last is not None and same_plan:
-        basis = list(last.basis)
-    changed: list[int] = []
-    if not (same_plan and carried.rule_index is scope.rule_index):
-        for at, planned in plan.routed_by_default:
-            rule = scope.destination_rule(planned.service) if planned.service is not None else None
-            if not same_plan or basis[at] is not rule:
-                basis[at] = rule
-                changed.append(at)
+    basis: list[object] = (
+        list(last.basis) if last is not None and same_plan else [None] * len(plan.virtual_hosts)
+    )
+    moved: list[int] = []
+    for at, planned in plan.routed_by_default:
+        if same_plan and changed is not None and planned.host not in changed:
+            continue
+        rule = scope.destination_rule(planned.service) if planned.service is not None else None
+        if not same_plan or basis[at] is not rule:
+            basis[at] = rule
+            moved.append(at)
     for at, planned in plan.routed_by_rule:
         routes = lists[planned.rule] if planned.rule is not None else None
         if not same_plan or basis[at] is not routes:
             basis[at] = routes
-            changed.append(at)
-    carried.rule_index = scope.rule_index
-    if last is not None and same_plan and not changed:
+            moved.append(at)
+    if last is not None and same_plan and not moved:
         return last
     hosts: list[Any] = list(last.hosts) if last is not None and same_plan else [None] * len(basis)
     encode = _encoder(settings, memo, last if not same_plan else None)
-    for at in changed:
+    for at in moved:
         hosts[at] = encode(plan.virtual_hosts[at], basis[at])
     return _PortState(plan, tuple(basis), tuple(hosts))
 

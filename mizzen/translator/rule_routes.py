@@ -21,7 +21,7 @@ from mizzen.translator.route_action import Destinations
 from mizzen.translator.route_settings import RouteSettings
 
 if TYPE_CHECKING:
-    from mizzen.mesh.destination_rules import DestinationRuleIndex, MergedDestinationRule
+    from mizzen.mesh.destination_rules import MergedDestinationRule
     from mizzen.mesh.sidecar_scope import SidecarScope
 
 
@@ -41,14 +41,11 @@ class Place:
 class RuleRoutes:
     """The routes of a VirtualService, with all that was looked up for them.
 
-    `hosts` are the destinations; `owners` the services that DestinationRules are chosen by, `services` those
-    whose port counts, `destination_rules` what was chosen out of `rule_index`.
+    `hosts` are the destinations; `services` are those whose port counts, `destination_rules` what was chosen.
     """
 
     hosts: tuple[str, ...]
-    owners: tuple[Service | None, ...]
     services: tuple[Service | None, ...]
-    rule_index: DestinationRuleIndex
     destination_rules: tuple[MergedDestinationRule | None, ...]
     routes: RouteList
 
@@ -59,22 +56,22 @@ def rule_routes(
     scope: SidecarScope,
     settings: RouteSettings,
     held: RuleRoutes | None,
+    changed: frozenset[str] | None,
     memo: Memo,
 ) -> RuleRoutes:
     """Return the routes of a VirtualService for the proxies of `scope`.
 
     `held` is what was returned for the same rule, place, settings and profile in an earlier snapshot: it is
-    returned again unless a service or a DestinationRule that it was made with is another one now.
+    returned again unless a service or a DestinationRule that it was made with is another one now. `changed`
+    are the hosts of those that may be (`SidecarScope.hosts_since`).
     """
-    hosts = held.hosts if held is not None else destination_hosts(rule)
-    owners = tuple(map(scope.destination_service, hosts))
-    services = tuple(map(place.find_service, hosts))
-    index = scope.rule_index
-    if held is not None and held.rule_index is index and held.owners == owners and held.services == services:
+    if held is not None and changed is not None and changed.isdisjoint(held.hosts):
         return held
+    hosts = held.hosts if held is not None else destination_hosts(rule)
+    services = tuple(map(place.find_service, hosts))
     found = tuple(map(scope.destination_rule, hosts))
     if held is not None and held.destination_rules == found and held.services == services:
-        return RuleRoutes(hosts, owners, services, index, found, held.routes)
+        return held
     profile = scope.profile
     source = Source(profile.namespace, profile.labels) if asks_for_source(rule) else Source("", ())
 
@@ -89,4 +86,4 @@ def rule_routes(
         )
 
     key = ("routes of a VirtualService", rule, place.port, place.gateway, place.tls, found, services)
-    return RuleRoutes(hosts, owners, services, index, found, memo.get((*key, source, settings), build))
+    return RuleRoutes(hosts, services, found, memo.get((*key, source, settings), build))

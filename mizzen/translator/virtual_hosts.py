@@ -52,6 +52,11 @@ class PlannedVirtualHost:
     service: Service | None
     rule: int | None
 
+    @property
+    def host(self) -> str:
+        """The hostname of the service, empty without one."""
+        return self.service.hostname if self.service is not None else ""
+
 
 @dataclass(eq=False)
 class VirtualHostPlan:

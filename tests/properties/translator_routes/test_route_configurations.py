@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from typing import Any
 
 import hypothesis.strategies as st
@@ -10,11 +11,12 @@ from envoy.config.route.v3 import route_pb2
 from hypothesis import HealthCheck, given, settings
 
 from mizzen.config import Config, ConfigChange, ConfigKey, MeshConfig, parse_documents, to_config
+from mizzen.mesh.profile import OutboundProfile
 from mizzen.mesh.proxy import Proxy
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.memo import Memo
 from mizzen.translator.routes_gateway import gateway_route_configuration
-from mizzen.translator.routes_sidecar import sidecar_route_configuration
+from mizzen.translator.routes_sidecar import CarriedRoutes, sidecar_route_configuration
 from mizzen.xds.resource import Resource
 
 HOSTS = (
@@ -151,7 +153,12 @@ def typed(found: list[dict[str, Any]]) -> dict[ConfigKey, Config[Any]]:
     return {config.key: config for config in configs if config is not None}
 
 
-def resources(mesh: Mesh, mesh_config: MeshConfig, memo: Memo) -> dict[tuple[int, str], Resource]:
+Carried = defaultdict[OutboundProfile, CarriedRoutes]
+
+
+def resources(
+    mesh: Mesh, mesh_config: MeshConfig, memo: Memo, carried: Carried
+) -> dict[tuple[int, str], Resource]:
     found: dict[tuple[int, str], Resource] = {}
     for at, proxy in enumerate(PROXIES):
         scope = mesh.scope(mesh.outbound_profile(proxy))
@@ -164,7 +171,9 @@ def resources(mesh: Mesh, mesh_config: MeshConfig, memo: Memo) -> dict[tuple[int
         for name in ROUTE_NAMES:
             number = name.rpartition(":")[2]
             listener = scope.egress_listener_for(int(number) if number.isdecimal() else 0)
-            found[at, name] = sidecar_route_configuration(name, listener, scope, mesh_config, memo)
+            found[at, name] = sidecar_route_configuration(
+                name, listener, scope, mesh_config, memo, carried[scope.profile]
+            )
     return found
 
 
@@ -181,7 +190,7 @@ def assert_envoy_would_take(resource: Resource) -> None:
 @given(st.lists(documents, max_size=8), changes)
 def test_remembered_is_what_would_be_built_anew(first: list[dict[str, Any]], later: list[Any]) -> None:
     mesh_config = MeshConfig()
-    memo = Memo()
+    memo, carried = Memo(), Carried(CarriedRoutes)
     held = typed([EDGE, *first])
     mesh = Mesh.build(held.values(), mesh_config)
     for updates, removals, sweep in [([], set(), False), *later]:
@@ -189,12 +198,12 @@ def test_remembered_is_what_would_be_built_anew(first: list[dict[str, Any]], lat
         gone = [key for at, key in enumerate(sorted(held)) if at in removals and key not in updated]
         held = {key: config for key, config in {**held, **updated}.items() if key not in gone}
         mesh, _ = mesh.updated(ConfigChange(tuple(updated.values()), tuple(gone)))
-        remembered = resources(mesh, mesh_config, memo)
-        anew = resources(Mesh.build(held.values(), mesh_config), mesh_config, Memo())
+        remembered = resources(mesh, mesh_config, memo, carried)
+        anew = resources(Mesh.build(held.values(), mesh_config), mesh_config, Memo(), Carried(CarriedRoutes))
         for key, resource in remembered.items():
             assert resource.value == anew[key].value, key
             assert resource.version == anew[key].version, key
             assert_envoy_would_take(resource)
-        assert resources(mesh, mesh_config, memo) == remembered
+        assert resources(mesh, mesh_config, memo, carried) == remembered
         if sweep:
             memo.sweep()

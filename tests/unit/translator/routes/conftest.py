@@ -19,11 +19,16 @@ from envoy.extensions.retry.priority.previous_priorities.v3 import (
 from google.protobuf.json_format import MessageToDict
 
 from mizzen.config import MeshConfig, parse_documents, to_config
+from mizzen.mesh.profile import OutboundProfile
 from mizzen.mesh.proxy import Proxy
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.memo import Memo
 from mizzen.translator.routes_gateway import gateway_route_configuration
-from mizzen.translator.routes_sidecar import sidecar_route_configuration, sidecar_route_origins
+from mizzen.translator.routes_sidecar import (
+    CarriedRoutes,
+    sidecar_route_configuration,
+    sidecar_route_origins,
+)
 from mizzen.xds.resource import Resource
 
 
@@ -53,6 +58,7 @@ class RoutedMesh:
     mesh: Mesh
     mesh_config: MeshConfig
     memo: Memo = field(default_factory=Memo)
+    carried: dict[OutboundProfile, CarriedRoutes] = field(default_factory=dict)
 
     def _proxy(self, kind: str, namespace: str, labels: dict[str, str], metadata: dict[str, Any]) -> Proxy:
         domain = f"{namespace}.svc.cluster.local"
@@ -73,7 +79,8 @@ class RoutedMesh:
         else:
             number = name.rpartition(":")[2]
             listener = scope.egress_listener_for(int(number) if number.isdecimal() else 0)
-        return (name, listener, scope, self.mesh_config, self.memo)
+        carried = self.carried.setdefault(scope.profile, CarriedRoutes())
+        return (name, listener, scope, self.mesh_config, self.memo, carried)
 
     def sidecar_resource(
         self,
