@@ -12,8 +12,10 @@ from collections.abc import Sequence
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.mesh.analysis.conflicts import find_conflicts
 from mizzen.mesh.analysis.destination_rules import check_destination_rules
+from mizzen.mesh.analysis.endpoints import check_endpoints
 from mizzen.mesh.analysis.findings import Findings
 from mizzen.mesh.analysis.gateways import check_gateways
+from mizzen.mesh.analysis.mutual_tls import check_mutual_tls
 from mizzen.mesh.analysis.references import check_references
 from mizzen.mesh.analysis.selectors import check_selectors
 from mizzen.mesh.proxy import Proxy
@@ -33,6 +35,8 @@ def analyze(mesh: Mesh, proxies: Sequence[Proxy] | None = None) -> list[Diagnost
     find_conflicts(mesh, findings)
     check_destination_rules(mesh, findings)
     check_gateways(mesh, findings)
+    check_endpoints(mesh, findings)
+    check_mutual_tls(mesh, findings)
     if proxies is not None:
         check_selectors(mesh, proxies, findings)
     found = dict.fromkeys((*mesh.diagnostics, *findings.diagnostics))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from mizzen.config import models
@@ -17,6 +17,7 @@ from mizzen.mesh.virtual_services import MESH
 from mizzen.mesh.workloads import Workload
 
 Selector = tuple[tuple[str, str], ...]
+WorkloadsByLabel = dict[tuple[str, str], list[Workload]]
 
 
 def check_gateways(mesh: Mesh, findings: Findings) -> None:
@@ -78,15 +79,24 @@ def _credential_names(server: models.Server) -> Iterator[tuple[FieldPath, str]]:
 def _credentials(mesh: Mesh, gateways: list[GatewayConfig], findings: Findings) -> None:
     """IST0101: no such Secret; IST0161: nothing usable in it; IST0138: one certificate in two Gateways."""
     users: dict[tuple[Selector, str, str], GatewayConfig] = {}
+    by_label = _workloads_by_label(mesh)
+    namespaces_of: dict[str, list[str]] = {}
+    for secret in mesh.configs("Secret"):
+        namespaces_of.setdefault(secret.name, []).append(secret.namespace)
     for config in gateways:
+        selected = {workload.key.namespace for workload in _selected(config, by_label)}
         for path, server in _servers(config):
             for field, written in _credential_names(server):
-                name = secret_name(written, config.namespace)
+                # Without a workload of the gateway nobody knows in which namespace its proxies will be.
+                of_name = namespaces_of.get(written.rpartition("/")[2], [])
+                namespace = _first(selected or {config.namespace, *of_name}, of_name, config.namespace)
+                name = secret_name(written, namespace)
                 if name is None:
                     continue
                 place = (*path, *field)
-                _check_credential(mesh, config, place, server, name, findings)
-                user = users.setdefault((_selector(config), config.namespace, name), config)
+                where = namespace if selected else ""
+                _check_credential(mesh, config, place, server, (namespace, name), where, findings)
+                user = users.setdefault((_selector(config), namespace, name), config)
                 if user is not config:
                     findings.warning(
                         "IST0138",
@@ -98,32 +108,61 @@ def _credentials(mesh: Mesh, gateways: list[GatewayConfig], findings: Findings) 
                     )
 
 
+def _first(possible: Collection[str], have: Collection[str], preferred: str) -> str:
+    """Return the namespace to look in: if possible one that has such a Secret, best the preferred one."""
+    fitting = [namespace for namespace in possible if namespace in have] or list(possible)
+    return preferred if preferred in fitting else min(fitting)
+
+
 def _check_credential(
-    mesh: Mesh, config: GatewayConfig, place: FieldPath, server: models.Server, name: str, findings: Findings
+    mesh: Mesh,
+    config: GatewayConfig,
+    place: FieldPath,
+    server: models.Server,
+    key: tuple[str, str],
+    namespace_of_proxies: str,
+    findings: Findings,
 ) -> None:
-    secret = mesh.secret(config.namespace, name)
+    namespace, name = key
+    secret = mesh.secret(namespace, name)
     if secret is None:
+        where = f"in namespace {namespace_of_proxies}, that" if namespace_of_proxies else "in the namespace"
         findings.error(
             "IST0101",
             config,
             place,
-            f"there is no Secret {config.namespace}/{name}; create it in the namespace of the Gateway",
+            f"there is no Secret {name}; create it {where} of the proxies that the Gateway selects",
         )
         return
-    authority = mesh.secret(config.namespace, f"{name}-cacert") if needs_client_ca(server) else None
+    authority = mesh.secret(namespace, f"{name}-cacert") if needs_client_ca(server) else None
     problem = credential_problem(secret, server, authority)
     if problem:
         findings.error("IST0161", config, place, f"Secret {name} ({secret.origin}) {problem}")
+
+
+def _workloads_by_label(mesh: Mesh) -> WorkloadsByLabel:
+    workloads: WorkloadsByLabel = {}
+    for workload in mesh.registry.workloads_by_key.values():
+        for label in workload.labels.items():
+            workloads.setdefault(label, []).append(workload)
+    return workloads
+
+
+def _selected(config: GatewayConfig, by_label: WorkloadsByLabel) -> Iterator[Workload]:
+    """Yield the workloads that a Gateway selects; none for a Gateway that selects whatever is a gateway."""
+    labels = config.spec.selector.items()
+    if not labels:
+        return
+    for workload in min((by_label.get(label, []) for label in labels), key=len):
+        if workload.labels.items() >= labels:
+            yield workload
 
 
 def _service_ports(mesh: Mesh, gateways: list[GatewayConfig], findings: Findings) -> None:
     """IST0162: a port that the Service in front of the gateway does not have."""
     if not gateways:
         return
-    workloads: dict[tuple[str, str], list[Workload]] = {}
-    for workload in mesh.registry.workloads_by_key.values():
-        for label in workload.labels.items():
-            workloads.setdefault(label, []).append(workload)
+    workloads = _workloads_by_label(mesh)
     for config in gateways:
         services = _services_before(mesh, config, workloads)
         if not services:
@@ -144,20 +183,14 @@ def _service_ports(mesh: Mesh, gateways: list[GatewayConfig], findings: Findings
                 )
 
 
-def _services_before(
-    mesh: Mesh, config: GatewayConfig, workloads: Mapping[tuple[str, str], list[Workload]]
-) -> list[Service]:
+def _services_before(mesh: Mesh, config: GatewayConfig, workloads: WorkloadsByLabel) -> list[Service]:
     """Return the Kubernetes Services whose endpoints are workloads that the Gateway selects."""
-    labels = config.spec.selector.items()
-    if not labels:
-        return []
     found: dict[Service, None] = {}
-    for workload in min((workloads.get(label, []) for label in labels), key=len):
-        if workload.labels.items() >= labels:
-            for key in mesh.registry.by_address.get(workload.address):
-                service = mesh.registry.services[key]
-                if service.from_kubernetes:
-                    found[service] = None
+    for workload in _selected(config, workloads):
+        for key in mesh.registry.by_address.get(workload.address):
+            service = mesh.registry.services[key]
+            if service.from_kubernetes:
+                found[service] = None
     return list(found)
 
 

@@ -20,7 +20,12 @@ SERVICE = """\
 apiVersion: v1
 kind: Service
 metadata: {name: reviews}
-spec: {ports: [{name: http, port: 9080}]}
+spec: {ports: [{name: http, port: 9080}], selector: {app: reviews}}
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: reviews}
+spec: {address: 10.0.0.1, labels: {app: reviews}}
 """
 
 
@@ -40,7 +45,7 @@ def test_what_is_right_is_silent(mizzen: Command, tmp_path: Path) -> None:
     (tmp_path / "service.yaml").write_text(SERVICE)
     ended = mizzen("analyze", tmp_path)
     assert (ended.code, ended.out) == (0, "")
-    assert ended.err == "2 documents in force: 0 errors, 0 warnings\n"
+    assert ended.err == "3 documents in force: 0 errors, 0 warnings\n"
 
 
 def test_findings_as_json(mizzen: Command, tmp_path: Path) -> None:

@@ -53,6 +53,18 @@ spec:
   - port: {number: 80, name: http, protocol: HTTP}
     hosts: [web.com]
 """
+TLS_GATEWAY = GATEWAY.replace("HTTP}", "HTTPS}") + "    tls: {mode: SIMPLE, credentialName: cert}\n"
+EDGE_VM = """
+---
+kind: WorkloadEntry
+metadata: {name: edge, namespace: edge}
+spec: {address: 10.0.0.8, labels: {istio: gw}}
+---
+"""
+CERTIFICATE = """
+kind: Secret
+metadata: {name: cert}
+"""
 SIDECAR = """
 kind: Sidecar
 metadata: {name: first}
@@ -80,6 +92,7 @@ metadata: {name: gw, labels: {istio: gw}}
 spec: {address: 10.0.0.9}
 ---
 """
+NAMED_PORT = GATEWAY_SERVICE.replace("targetPort: 8080", "targetPort: web").removesuffix("---\n")
 
 
 def other(text: str, name: str, namespace: str = "default") -> str:
@@ -263,8 +276,56 @@ CASES: dict[str, tuple[str, str, str, str, str]] = {
     "missing credential": (
         "IST0101",
         "spec.servers[0].tls.credentialName",
-        "there is no Secret default/cert",
-        GATEWAY.replace("HTTP}", "HTTPS}") + "    tls: {mode: SIMPLE, credentialName: cert}\n",
+        "there is no Secret cert; create it in the namespace of the proxies",
+        TLS_GATEWAY,
+        GATEWAY,
+    ),
+    "credential beside the Gateway and not beside its workload": (
+        "IST0101",
+        "spec.servers[0].tls.credentialName",
+        "there is no Secret cert; create it in namespace edge, that of the proxies",
+        TLS_GATEWAY + EDGE_VM + CERTIFICATE,
+        TLS_GATEWAY + EDGE_VM + CERTIFICATE.replace("{name: cert", "{name: cert, namespace: edge"),
+    ),
+    "service without endpoints": (
+        "MZ0212",
+        "spec",
+        "web.com has no endpoint, so calls to it fail (503); write its endpoints",
+        ENTRY.partition("  endpoints:")[0],
+        ENTRY.removesuffix("---\n"),
+    ),
+    "service whose workloads nobody wrote down": (
+        "MZ0212",
+        "spec.selector",
+        "write a WorkloadEntry (or Pod, EndpointSlice) in namespace default with the labels istio: gw for",
+        GATEWAY_SERVICE.partition("---")[0],
+        GATEWAY_SERVICE.removesuffix("---\n"),
+    ),
+    "port by a name that the endpoints do not know": (
+        "MZ0212",
+        "spec.ports",
+        "10.0.0.9 (mesh.yaml:6) does not say which number its port web has; write it there, as in ports: "
+        "{http: 8080}",
+        NAMED_PORT,
+        NAMED_PORT.replace("10.0.0.9}", "10.0.0.9, ports: {http: 8080}}"),
+    ),
+    "certificates of the mesh for clients": (
+        "MZ0213",
+        "spec.subsets[0].trafficPolicy.portLevelSettings[0].tls.mode",
+        "which are not issued yet",
+        ENTRY
+        + RULE.replace(
+            "version: v1}}",
+            "version: v1}, trafficPolicy: {portLevelSettings: "
+            "[{port: {number: 80}, tls: {mode: ISTIO_MUTUAL}}]}}",
+        ),
+        ENTRY + RULE + "  trafficPolicy: {tls: {mode: DISABLE}}\n",
+    ),
+    "certificates of the mesh for gateways": (
+        "MZ0213",
+        "spec.servers[0].tls.mode",
+        "which is not issued yet",
+        TLS_GATEWAY.replace("SIMPLE, credentialName: cert", "ISTIO_MUTUAL"),
         GATEWAY,
     ),
 }
@@ -279,8 +340,20 @@ def test_finding(mesh_of: MeshOf, case: str) -> None:
     assert found.origin.line > 1
     assert "; " in found.message
     assert not [
-        str(one) for one in analyze(mesh_of(right)) if one.severity is Severity.ERROR or one.code == code
+        str(one)
+        for one in analyze(mesh_of(right))
+        if one.code == code or (one.severity is Severity.ERROR and one.code != "IST0161")
     ]
+
+
+@pytest.mark.parametrize("namespace", ["default", "far"])
+def test_a_credential_may_be_beside_proxies_that_nobody_has_written_down(
+    mesh_of: MeshOf, namespace: str
+) -> None:
+    """Istio's own pages have the Gateway in one namespace, its proxies and its Secret in another."""
+    secret = CERTIFICATE.replace("{name: cert", f"{{name: cert, namespace: {namespace}")
+    found = analyze(mesh_of(TLS_GATEWAY + "---" + secret))
+    assert [one.code for one in found] == ["IST0161"], found
 
 
 def pem_pair() -> tuple[bytes, bytes]:
