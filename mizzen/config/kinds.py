@@ -21,20 +21,26 @@ Validate = Callable[[Config[Any]], list[Diagnostic]]
 NETWORKING: Final = "networking.istio.io"
 NETWORKING_VERSIONS: Final = ("v1alpha3", "v1beta1", "v1")
 
+_INSTEAD: Final = "write a Gateway and a VirtualService of networking.istio.io instead"
+_INGRESS: Final = f"Kubernetes' Ingress is not served; {_INSTEAD}"
+_GATEWAY_API: Final = f"the Kubernetes Gateway API is not served yet; {_INSTEAD}"
+
 UNSERVED: Final[Mapping[tuple[str, str], str]] = MappingProxyType(
     {
+        (
+            "security.istio.io",
+            "PeerAuthentication",
+        ): "mutual TLS is not served yet, and calls in plain text are not refused",
+        ("security.istio.io", "RequestAuthentication"): "tokens are not checked yet",
+        ("security.istio.io", "AuthorizationPolicy"): "it denies nothing: requests are not checked yet",
+        ("networking.istio.io", "EnvoyFilter"): "Envoy's configuration is not patched yet",
+        ("networking.istio.io", "ProxyConfig"): "settings of proxies are not read from it yet",
+        ("telemetry.istio.io", "Telemetry"): "logs, metrics and traces are not configured by it yet",
+        ("extensions.istio.io", "WasmPlugin"): "extensions are not loaded yet",
+        ("extensions.istio.io", "TrafficExtension"): "extensions are not loaded yet",
+        ("networking.k8s.io", "Ingress"): _INGRESS,
         **{
-            ("security.istio.io", kind): "security"
-            for kind in ("PeerAuthentication", "RequestAuthentication", "AuthorizationPolicy")
-        },
-        ("networking.istio.io", "EnvoyFilter"): "patches of Envoy's configuration",
-        ("networking.istio.io", "ProxyConfig"): "proxies' settings",
-        ("telemetry.istio.io", "Telemetry"): "telemetry",
-        ("extensions.istio.io", "WasmPlugin"): "extensions",
-        ("extensions.istio.io", "TrafficExtension"): "extensions",
-        ("networking.k8s.io", "Ingress"): "Kubernetes ingress",
-        **{
-            ("gateway.networking.k8s.io", kind): "the Kubernetes Gateway API"
+            ("gateway.networking.k8s.io", kind): _GATEWAY_API
             for kind in (
                 "Gateway",
                 "GatewayClass",
@@ -43,13 +49,13 @@ UNSERVED: Final[Mapping[tuple[str, str], str]] = MappingProxyType(
                 "TLSRoute",
                 "TCPRoute",
                 "UDPRoute",
+                "ReferenceGrant",
+                "BackendTLSPolicy",
             )
         },
-        ("gateway.networking.k8s.io", "ReferenceGrant"): "the Kubernetes Gateway API",
-        ("gateway.networking.k8s.io", "BackendTLSPolicy"): "the Kubernetes Gateway API",
     }
 )
-"""Group and kind of what istiod would act upon and Mizzen does not, with what the user loses."""
+"""Group and kind of what istiod would act upon and Mizzen does not, with what does not happen."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -311,7 +311,9 @@ class _Reader:
         reason = UNSERVED.get((group, kind))
         origin = Origin(self.file, lines.line_of(("kind",)))
         if reason is not None:
-            message = f"{kind} has no effect: {reason} is not served yet; remove it to silence this warning"
+            message = f"{kind} has no effect: {reason}"
+            if "; " not in reason:
+                message += "; remove it to silence this warning"
             self.diagnostics.append(Diagnostic(Severity.WARNING, UNSERVED_KIND, message, origin, "kind"))
             return
         istio = sorted({name for each, name in UNSERVED if each.endswith(".istio.io")} | _ISTIO_KINDS)

@@ -45,3 +45,17 @@ def test_other_fields_of_kubernetes_are_silent() -> None:
 
     assert config is not None
     assert findings == ()
+
+
+def test_what_an_unserved_policy_does_not_do_is_said() -> None:
+    """Who writes a policy believes himself safe."""
+    policy = "apiVersion: security.istio.io/v1\nkind: {}\nmetadata: {{name: a}}\nspec: {{}}\n"
+
+    def said(kind: str) -> str:
+        [finding] = parse_documents(policy.format(kind).encode(), "a.yaml").diagnostics
+        assert (finding.severity, str(finding.origin)) == (Severity.WARNING, "a.yaml:2")
+        return finding.message
+
+    assert "denies nothing: requests are not checked" in said("AuthorizationPolicy")
+    assert "tokens are not checked" in said("RequestAuthentication")
+    assert "calls in plain text are not refused" in said("PeerAuthentication")
