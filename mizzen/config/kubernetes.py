@@ -307,11 +307,14 @@ class Namespace(KubernetesModel):
 
 
 class ConfigMap(KubernetesModel):
-    """A ConfigMap (core v1), read only when it carries Istio's mesh configuration (`data.mesh`)."""
+    """A ConfigMap (core v1), read only when it carries settings of Istio's mesh (`data.mesh` and
+    `data.meshNetworks`)."""
 
     data: Mapping[Text, Text] = {}
 
     @field_validator("data", mode="before")
     @classmethod
     def _only_mesh(cls, data: Any) -> Any:
-        return {key: data[key] for key in ("mesh",) if key in data} if isinstance(data, dict) else data
+        if not isinstance(data, dict):
+            return data
+        return {key: data[key] for key in ("mesh", "meshNetworks") if key in data}

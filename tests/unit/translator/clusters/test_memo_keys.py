@@ -34,11 +34,16 @@ MESHES = [
     {"enableAutoMtls": True},
     {"serviceSettings": [{"settings": {"clusterLocal": True}, "hosts": ["*"]}]},
     {"zoneAwareLbSetting": {}},
+    {
+        "enableAutoMtls": True,
+        "meshNetworks": {"networks": {"west": {"gateways": [{"address": "192.0.2.1", "port": 15443}]}}},
+    },
 ]
 
 endpoints = st.builds(
     lambda address, place, version, mode, node, network, cluster, account: endpoint(
         address,
+        addresses=(address, "2001:db8::1") if address == "10.0.0.2" else (),
         locality=place,
         labels={"version": version},
         tls_mode=mode,
@@ -72,9 +77,9 @@ profiles = st.builds(
     namespace=st.sampled_from(["default", "other"]),
     dns_domain=st.just("default.svc.cluster.local"),
     labels=st.sampled_from([(), (("version", "v1"),)]),
-    ip_family=st.sampled_from(["V4_ONLY", "V6_ONLY"]),
+    ip_family=st.sampled_from(["V4_ONLY", "V6_ONLY", "ALL", "DUAL_STACK"]),
     locality=st.sampled_from(PLACES),
-    network=st.sampled_from(["", "west"]),
+    network=st.sampled_from(["", "west", "east"]),
     cluster_id=st.sampled_from(["", "c1"]),
     node_name=st.sampled_from(["", "n1"]),
     requested_network_view=st.sampled_from([(), ("west",)]),
