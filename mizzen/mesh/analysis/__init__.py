@@ -16,6 +16,7 @@ from mizzen.mesh.analysis.endpoints import check_endpoints
 from mizzen.mesh.analysis.findings import Findings
 from mizzen.mesh.analysis.gateways import check_gateways
 from mizzen.mesh.analysis.mutual_tls import check_mutual_tls
+from mizzen.mesh.analysis.networks import check_networks
 from mizzen.mesh.analysis.references import check_references
 from mizzen.mesh.analysis.selectors import check_selectors
 from mizzen.mesh.proxy import Proxy
@@ -37,6 +38,7 @@ def analyze(mesh: Mesh, proxies: Sequence[Proxy] | None = None) -> list[Diagnost
     check_gateways(mesh, findings)
     check_endpoints(mesh, findings)
     check_mutual_tls(mesh, findings)
+    check_networks(mesh, findings)
     if proxies is not None:
         check_selectors(mesh, proxies, findings)
     found = dict.fromkeys((*mesh.diagnostics, *findings.diagnostics))
