@@ -10,7 +10,7 @@ import grpc
 from envoy.config.route.v3 import route_pb2
 from envoy.service.discovery.v3 import discovery_pb2
 
-from benchmarks.xds_floor import PATH
+from benchmarks.xds_exchange import PATH
 from mizzen.translator.translation import ProxyResources
 from mizzen.xds import type_urls
 

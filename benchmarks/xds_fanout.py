@@ -18,18 +18,11 @@ from typing import Any
 import grpc
 from envoy.service.discovery.v3 import discovery_pb2
 
-from benchmarks.xds_floor import PATH, rss_bytes
+from benchmarks.xds_exchange import PATH, TYPE_URL, WARM_UP, payload, rss_bytes
 from mizzen import xds
 
-TYPE_URL = xds.type_urls.ENDPOINT
-WARM_UP = 5
 _CHANNELS = 20
 _ATTEMPTS = 3
-
-
-def payload(number: int) -> bytes:
-    """About as many bytes as a small load assignment has."""
-    return f"changed {number}".encode().ljust(300, b".")
 
 
 @dataclass

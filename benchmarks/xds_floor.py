@@ -6,7 +6,6 @@ server's process.
 
 import asyncio
 import gc
-import resource
 import sys
 import time
 from typing import Any
@@ -14,13 +13,7 @@ from typing import Any
 import grpc
 from envoy.service.discovery.v3 import discovery_pb2
 
-PATH = ("envoy.service.discovery.v3.AggregatedDiscoveryService", "StreamAggregatedResources")
-
-
-def rss_bytes() -> int:
-    """What this process holds in memory now."""
-    with open("/proc/self/statm") as file:  # noqa: PTH123
-        return int(file.read().split()[1]) * resource.getpagesize()
+from benchmarks.xds_exchange import PATH, TYPE_URL, WARM_UP, payload, rss_bytes
 
 
 class Floor:
@@ -64,8 +57,6 @@ def response(type_url: str, value: bytes, nonce: str) -> bytes:
 
 async def serve(streams: int, pushes: int) -> None:
     """Speak with the parent over stdin and stdout: the port, then `ready`, then the measurements."""
-    from benchmarks.xds_fanout import TYPE_URL, WARM_UP, payload
-
     floor = Floor(response(TYPE_URL, payload(0), "0"))
     server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
     handler = grpc.stream_stream_rpc_method_handler(floor.stream)

@@ -7,7 +7,8 @@ one; a `ConfigStore` keeps what is in force while files change. All of it is pur
 from mizzen.config.diagnostics import Diagnostic, Origin, Severity
 from mizzen.config.document import Config, ConfigKey, Document, FieldPath, Lines
 from mizzen.config.kinds import KINDS, Kind
-from mizzen.config.mesh_config import MeshConfig, mesh_config_of, parse_mesh_config
+from mizzen.config.mesh_config import MeshConfig
+from mizzen.config.mesh_config_text import mesh_config_of, parse_mesh_config
 from mizzen.config.proxy_config import ProxyConfig
 from mizzen.config.store import ConfigChange, ConfigStore, Refusal
 from mizzen.config.typed_documents import to_config

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from mizzen.config import kubernetes
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.document import Config
-from mizzen.config.mesh_config import validate_config_map
+from mizzen.config.mesh_config_text import validate_config_map
 from mizzen.config.models import SPECS
 from mizzen.config.validation import VALIDATORS
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from mizzen.config.diagnostics import Diagnostic, Origin
 from mizzen.config.document import Config, FieldPath
+from mizzen.config.mesh_config import MeshConfig
 from mizzen.config.mesh_networks import MeshNetworks
 from mizzen.config.mesh_networks_rules import check_mesh_networks
 from mizzen.config.validation.command_operators import command_problem
@@ -20,9 +21,6 @@ from mizzen.config.validation.localities import check_locality_setting, check_zo
 from mizzen.config.validation.outlier_detection import check_outlier_detection
 from mizzen.config.validation.place import Place
 from mizzen.config.validation.retries import check_retries
-
-if TYPE_CHECKING:
-    from mizzen.config.mesh_config import MeshConfig
 
 _CURVES: Final = ("P-224", "P-256", "P-384", "P-521", "X25519", "X25519MLKEM768")
 

@@ -21,7 +21,7 @@ from mizzen.config.diagnostics import MAX_FINDINGS, Diagnostic, Origin, Severity
 from mizzen.config.document import ConfigKey, Document, FieldPath
 from mizzen.config.kinds import KINDS, UNSERVED, Kind
 from mizzen.config.lines import DocumentLines
-from mizzen.config.mesh_config import is_mesh_config_map, looks_like_mesh_config
+from mizzen.config.mesh_config_text import is_mesh_config_map, looks_like_mesh_config
 from mizzen.config.names import namespace_error, object_name_error
 from mizzen.config.scalars import describe, shortened
 from mizzen.config.schema_errors import place

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -13,7 +13,6 @@ from typing import Final
 from mizzen.config import ConfigKey, ParsedFile, parse_documents
 from mizzen.config.yaml_documents import MAX_FILE_BYTES, too_big, unreadable_file
 from mizzen.sources.listing import Listing, Stamp, list_files, read_file, stamp_of, why_unreadable
-from mizzen.sources.watching import POLL_SECONDS, watch_files
 
 Batch = Mapping[str, ParsedFile | None]
 """Files that changed, by name; None for a file that is gone."""
@@ -106,10 +105,6 @@ class FileSource:
         for name in [name for name in self._held if name not in found.batch or name in ready]:
             del self._held[name]
         return self._hand_out(found, ready)
-
-    def watch(self, *, poll_seconds: float = POLL_SECONDS) -> AsyncGenerator[Batch, None]:
-        """Yield what changed, in batches that are never empty: see watch_files. Close it when done."""
-        return watch_files(self, poll_seconds=poll_seconds)
 
     @property
     def holding(self) -> frozenset[str]:

@@ -8,13 +8,12 @@ import threading
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import structlog
 from watchfiles._rust_notify import RustNotify, WatchfilesRustInternalError
 
-if TYPE_CHECKING:
-    from mizzen.sources.files import Batch, FileSource
+from mizzen.sources.files import Batch, FileSource
 
 QUIET_MS: Final = 5
 """A burst of changes is over when nothing happened for so long; one change alone waits no longer either."""
@@ -34,7 +33,7 @@ _log = structlog.get_logger(__name__)
 async def watch_files(
     source: FileSource, *, poll_seconds: float = POLL_SECONDS
 ) -> AsyncGenerator[Batch, None]:
-    """Yield what changed in the files of `source`, in batches that are never empty, until it is closed.
+    """Yield what changed in the files of `source`, in batches that are never empty, until closed (aclosing).
 
     Whatever changed since the source's last scan is in the first batch. Reading and parsing happen in a
     thread. Never ends by itself and raises nothing of the file system: paths that vanish are waited for.

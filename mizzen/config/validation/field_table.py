@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from mizzen.config.mesh_config import UNSERVED_FIELDS, MeshConfig
+from mizzen.config.mesh_config import MeshConfig
+from mizzen.config.mesh_config_text import UNSERVED_FIELDS
 from mizzen.config.models import SPECS
 from mizzen.config.models.fields import LeafField, leaf_fields
 from mizzen.config.validation.unserved_fields import UNSERVED

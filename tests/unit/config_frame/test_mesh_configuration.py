@@ -14,7 +14,8 @@ from mizzen.config import (
     parse_mesh_config,
     to_config,
 )
-from mizzen.config.mesh_config import UNSERVED_FIELDS, OutboundTrafficPolicyMode
+from mizzen.config.mesh_config import OutboundTrafficPolicyMode
+from mizzen.config.mesh_config_text import UNSERVED_FIELDS
 from mizzen.config.schema_fields import fields_of
 
 

@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from mizzen import xds
 from mizzen.cli.main import commands
-from mizzen.config.mesh_config import UNSERVED_FIELDS
+from mizzen.config.mesh_config_text import UNSERVED_FIELDS
 from mizzen.mesh.node_metadata import KEYS
 from mizzen.server.admin import application
 from mizzen.server.metrics import Metrics

@@ -12,7 +12,7 @@ import pytest
 from config_folder import Folder
 
 from mizzen.config import ConfigStore
-from mizzen.sources import Batch, FileSource
+from mizzen.sources import Batch, FileSource, watch_files
 
 PATIENCE = 20.0
 NEVER = 3600.0
@@ -40,7 +40,7 @@ async def test_changes_are_noticed_one_after_another(folder: Folder) -> None:
     folder.write("a.yaml", "a")
     source = folder.source()
     store = followed(source)
-    async with aclosing(source.watch(poll_seconds=NEVER)) as watch:
+    async with aclosing(watch_files(source, poll_seconds=NEVER)) as watch:
         folder.write("b.yaml", "b")
         await settle(watch, store, "a", "b")
         folder.write("a.yaml", "a", "a2")
@@ -61,7 +61,7 @@ async def test_a_thousand_files_are_a_few_batches(folder: Folder) -> None:
     source = folder.source()
     store = followed(source)
     names = [f"s{number}" for number in range(1000)]
-    async with aclosing(source.watch(poll_seconds=NEVER)) as watch:
+    async with aclosing(watch_files(source, poll_seconds=NEVER)) as watch:
         folder.write("b.yaml", "b")
         await settle(watch, store, "a", "b")
         for name in names:
@@ -75,7 +75,7 @@ async def test_an_editor_s_way_of_saving_removes_nothing(folder: Folder) -> None
     source = folder.source()
     store = followed(source)
     removed = []
-    async with aclosing(source.watch(poll_seconds=NEVER)) as watch:
+    async with aclosing(watch_files(source, poll_seconds=NEVER)) as watch:
         file.rename(folder.path / "a.yaml~")
         folder.write("a.yaml", "a", "b")
         for batch in await settle(watch, store, "a", "b"):
@@ -91,7 +91,7 @@ async def test_a_file_that_is_named_is_watched_through_its_folder(folder: Folder
     folder.write("other.yaml", "x")
     source = FileSource([file])
     store = followed(source)
-    async with aclosing(source.watch(poll_seconds=NEVER)) as watch:
+    async with aclosing(watch_files(source, poll_seconds=NEVER)) as watch:
         folder.write("other.yaml", "y1")
         new = folder.write("new", "a", "b")
         new.replace(file)
@@ -110,7 +110,7 @@ async def test_a_folder_that_vanishes_is_waited_for(folder: Folder) -> None:
     folder.write("a.yaml", "a")
     source = folder.source()
     store = followed(source)
-    async with aclosing(source.watch(poll_seconds=NEVER)) as watch:
+    async with aclosing(watch_files(source, poll_seconds=NEVER)) as watch:
         shutil.rmtree(folder.path)
         async with asyncio.timeout(PATIENCE):
             while not store.diagnostics():
@@ -128,7 +128,7 @@ async def test_a_folder_replaced_by_another_is_watched(folder: Folder) -> None:
     store = followed(source)
     other = Folder(folder.path.parent / "other")
     other.write("b.yaml", "b")
-    async with aclosing(source.watch(poll_seconds=NEVER)) as watch:
+    async with aclosing(watch_files(source, poll_seconds=NEVER)) as watch:
         folder.path.rename(folder.path.parent / "old")
         other.path.rename(folder.path)
         await settle(watch, store, "b")
@@ -144,7 +144,7 @@ async def test_a_symbolic_link_for_the_folder_can_be_turned(tmp_path: Path) -> N
     link.symlink_to("v1")
     source = FileSource([link])
     store = followed(source)
-    async with aclosing(source.watch(poll_seconds=NEVER)) as watch:
+    async with aclosing(watch_files(source, poll_seconds=NEVER)) as watch:
         (tmp_path / "next").symlink_to("v2")
         (tmp_path / "next").replace(link)
         await settle(watch, store, "b")
@@ -159,7 +159,7 @@ async def test_a_mounted_file_that_is_named_changes_by_one_link(folder: Folder) 
     (folder.path / "a.yaml").symlink_to("..data/a.yaml")
     source = FileSource([folder.path / "a.yaml"])
     store = followed(source)
-    async with aclosing(source.watch(poll_seconds=NEVER)) as watch:
+    async with aclosing(watch_files(source, poll_seconds=NEVER)) as watch:
         other = folder.write("other", "x")
         (folder.path / "a.yaml").touch()
         (folder.path / "..new").symlink_to("..2026_2")
@@ -176,7 +176,7 @@ async def test_the_target_of_a_link_elsewhere_is_watched(folder: Folder, tmp_pat
     (folder.path / "a.yaml").symlink_to(target)
     source = folder.source()
     store = followed(source)
-    async with aclosing(source.watch(poll_seconds=NEVER)) as watch:
+    async with aclosing(watch_files(source, poll_seconds=NEVER)) as watch:
         target.write_text(folder.document("a") + folder.document("b"))
         await settle(watch, store, "a", "b")
 
@@ -186,7 +186,7 @@ async def test_relative_paths_are_watched(folder: Folder, monkeypatch: pytest.Mo
     monkeypatch.chdir(folder.path.parent)
     source = FileSource(["mesh"])
     store = followed(source)
-    async with aclosing(source.watch(poll_seconds=NEVER)) as watch:
+    async with aclosing(watch_files(source, poll_seconds=NEVER)) as watch:
         folder.write("b.yaml", "b")
         [*_, batch] = await settle(watch, store, "a", "b")
         assert list(batch) == ["mesh/b.yaml"]
@@ -204,7 +204,7 @@ async def test_without_notices_one_looks_now_and_then(
     folder.write("a.yaml", "a")
     source = folder.source()
     store = followed(source)
-    async with aclosing(source.watch(poll_seconds=0.02)) as watch:
+    async with aclosing(watch_files(source, poll_seconds=0.02)) as watch:
         folder.write("b.yaml", "b")
         await settle(watch, store, "a", "b")
 
@@ -215,7 +215,7 @@ async def test_closing_ends_the_waiting_thread_at_once(folder: Folder) -> None:
     waiting = asyncio.Event()
 
     async def follow() -> None:
-        async for _ in source.watch(poll_seconds=NEVER):
+        async for _ in watch_files(source, poll_seconds=NEVER):
             waiting.set()
 
     async with asyncio.TaskGroup() as group:

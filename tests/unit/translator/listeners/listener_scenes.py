@@ -12,7 +12,7 @@ from google.protobuf import json_format
 import mizzen
 from mizzen.config import ConfigStore, parse_documents
 from mizzen.config.diagnostics import Severity
-from mizzen.config.mesh_config import parse_mesh_config
+from mizzen.config.mesh_config_text import parse_mesh_config
 from mizzen.mesh.snapshot import Mesh
 
 HTTP_MATCH = {"application_protocols": ["http/1.1", "h2c"], "transport_protocol": "raw_buffer"}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from listener_scenes import ADDRESS, gateway, router, sent, server, service
 
-from mizzen.config.mesh_config import parse_mesh_config
+from mizzen.config.mesh_config_text import parse_mesh_config
 from mizzen.mesh.proxy import NodeError
 
 DOCUMENTS = (
