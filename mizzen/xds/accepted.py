@@ -25,8 +25,8 @@ class Accepted:
 
     Attributes:
         states: what was asked for, and the collection that it was brought to; newest first.
-        steps: what was asked for, and the resources that the step replaced or took away, None for those that
-            it brought; newest first.
+        steps: what had been asked for before the step, and the resources that it replaced or took away, None
+            for those that it brought; newest first.
     """
 
     __slots__ = ("states", "steps")
@@ -35,14 +35,18 @@ class Accepted:
         self.states: tuple[tuple[Names, Collection], ...] = ()
         self.steps: tuple[tuple[Names, Mapping[str, Resource | None]], ...] = ()
 
-    def add(self, names: Names, collection: Collection, before: Collection | None) -> None:
-        """A client that asks for `names` accepted `collection`; it had `before`."""
+    def add(
+        self, names: Names, collection: Collection, before: Collection | None, names_before: Names
+    ) -> None:
+        """A client that asks for `names` accepted `collection`; it had `before`, when it asked for
+        `names_before`.
+        """
         if self.states and self.states[0][1] is collection and self.states[0][0] is names:
             return  # the clients of a group accept the same, so this is usually so
         if before is not None and before is not collection:
             replaced = collection.since(before).replaced
             if replaced and not any(replaced is each for _, each in self.steps):
-                self.steps = ((names, replaced), *self.steps[: _STEPS - 1])
+                self.steps = ((names_before, replaced), *self.steps[: _STEPS - 1])
         others = [state for state in self.states if not _includes(names, state[0])]
         self.states = ((names, collection), *others[: _STATES - 1])
 

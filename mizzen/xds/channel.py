@@ -79,8 +79,8 @@ class Channel:
         if verdict is Verdict.ACK:
             self.accepted_at = now
             self.accepted_version = outstanding.batch.version
-            if not late:
-                self.isolation.accepted()
+            if self.isolation and not late:
+                self.move_on()
             if not self.isolation:
                 self.refusal = None
         if not late:
@@ -88,6 +88,11 @@ class Channel:
             self.overdue = False
             self.culprits = ()
         return verdict, outstanding
+
+    def move_on(self) -> None:
+        """What was on trial is good, or nothing is left of it: what comes next in the search is sent."""
+        self.isolation.accepted()
+        self.subscription.owe(self.isolation.on_trial)
 
     def due(
         self, target: Collection, fallback: Fallback | None, dialect: Dialect, now: float

@@ -89,13 +89,17 @@ class Group:
         return found
 
     def accepted(
-        self, names: frozenset[str] | None, collection: Collection, before: Collection | None = None
+        self,
+        names: frozenset[str] | None,
+        collection: Collection,
+        before: Collection | None = None,
+        names_before: frozenset[str] | None = None,
     ) -> None:
-        """A client that asks for these names, or for all, accepted this, and had accepted `before`; it is
-        what to go back to when a later version is refused.
+        """A client that asks for these names, or for all, accepted this, and had accepted `before` when it
+        asked for `names_before`; it is what to go back to when a later version is refused.
         """
         if collection.resources or collection.type_url in self._accepted:  # clients may ask for any type
-            self.record(collection.type_url).add(names, collection, before)
+            self.record(collection.type_url).add(names, collection, before, names_before)
 
     def good(self, type_url: str, name: str) -> Resource | None:
         """The version of a resource that was last accepted and that no client refused."""

@@ -29,6 +29,11 @@ class Isolation:
         """The names whose turn it is; all others in a response are as the client accepted them before."""
         return self._parts[0] if self._parts else frozenset()
 
+    @property
+    def waiting(self) -> frozenset[str]:
+        """The names whose turn has not come."""
+        return frozenset().union(*self._parts[1:])
+
     def refused(self, suspects: Iterable[str]) -> None:
         """The client refused a response in which these, two or more, were new."""
         names = sorted(suspects)
@@ -51,6 +56,4 @@ class Isolation:
         """The collection that may be tried now: `target`, with the names whose turn has not come as
         `good` tells, or absent.
         """
-        if len(self._parts) < 2:
-            return target
-        return target.without(frozenset().union(*self._parts[1:]), good)
+        return target.without(self.waiting, good) if len(self._parts) > 1 else target

@@ -46,5 +46,11 @@ class Outstanding:
             return frozenset([r.name for r in self.batch.resources]) | frozenset(self.batch.removed)
         difference = self.target.since(self.before)
         said = {r.name for r in self.batch.resources}.union(self.batch.removed, difference.removed)
-        asked_by_alias = {found.name for name in self.owed if (found := self.target.find(name)) is not None}
-        return (difference.removed | difference.changed.keys() | self.owed | asked_by_alias) & said
+        owed = self.owed.union(self.owed_by_alias.values())
+        return (difference.removed | difference.changed.keys() | owed) & said
+
+    @property
+    def owed_by_alias(self) -> dict[str, str]:
+        """The aliases among the owed names, with the names of their resources."""
+        found = ((name, self.target.find(name)) for name in self.owed)
+        return {alias: each.name for alias, each in found if each is not None and each.name != alias}

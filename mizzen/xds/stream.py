@@ -132,7 +132,8 @@ class Stream:
         quiet, self._quiet_goal = self._quiet_goal, None
         channel = self._channel(request.type_url)
         subscription = channel.subscription
-        names, wildcard, before = subscription.names, subscription.wildcard, subscription.accepted
+        names, wildcard = subscription.names, subscription.wildcard
+        before, before_for = subscription.accepted, subscription.accepted_for
         verdict, outstanding = channel.receive(request, now)
         if subscription.wildcard is not wildcard or subscription.names is not names:
             self._names_changed(subscription)
@@ -140,7 +141,7 @@ class Stream:
             return
         if verdict is Verdict.ACK:
             batch, nonce = outstanding.batch, outstanding.nonce
-            self.group.accepted(outstanding.asked, outstanding.target, before)
+            self.group.accepted(outstanding.asked, outstanding.target, before, before_for)
             if self._warming:
                 self._note_warmth(batch, int(nonce, 16))
             waited = now - outstanding.sent_at
@@ -302,7 +303,7 @@ class Stream:
                 continue  # as most often
             batch = channel.due(self._allowed(channel, target), self._substitute, self.dialect, now)
             while batch is None and channel.isolation:
-                channel.isolation.accepted()  # nothing is left of that part: on to the next
+                channel.move_on()  # nothing is left of that part
                 batch = channel.due(self._allowed(channel, target), self._substitute, self.dialect, now)
             if batch is None:
                 if subscription.accepted is not None and subscription.accepted is subscription.sent:
@@ -320,8 +321,10 @@ class Stream:
         return None
 
     def _substitute(self, type_url: str, name: str) -> Resource | None:
-        """The fallback's answer for a name that does not exist, unless it was refused."""
-        found = self._fallback(type_url, name) if self._fallback is not None else None
+        """The fallback's answer for a name that does not exist, unless it was refused or may be to blame."""
+        if self._fallback is None or name in self.channels[type_url].isolation.waiting:
+            return None
+        found = self._fallback(type_url, name)
         return found if found is None or not self.group.is_quarantined(found) else None
 
     def _mend(self, channel: Channel) -> None:

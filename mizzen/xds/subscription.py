@@ -9,7 +9,7 @@ resource. `receive` takes what the client says, `due` says what to send it so th
 collection, `sent_out` records that this was sent.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from mizzen.xds.batch import Batch, distinct
 from mizzen.xds.outstanding import Outstanding, Verdict
@@ -40,6 +40,7 @@ class Subscription:
         "_gone",
         "_share",
         "accepted",
+        "accepted_for",
         "delta",
         "everything_owed",
         "full_state",
@@ -69,6 +70,7 @@ class Subscription:
         self.superseded: tuple[Outstanding, ...] = ()
         self.sent: Collection | None = None
         self.accepted: Collection | None = None
+        self.accepted_for: frozenset[str] | None = None
         self.owed: set[str] = set()
         self.everything_owed = False
         self.voided: set[str] = set()
@@ -103,7 +105,9 @@ class Subscription:
         if outstanding is not None:
             if request.error is not None:  # "ACK and NACK semantics summary": this and nothing else
                 return Verdict.NACK, outstanding
-            self.accepted = outstanding.target
+            self.accepted, self.accepted_for = outstanding.target, outstanding.asked
+            if self.outstanding is not None:
+                self.outstanding.before = outstanding.target
             return Verdict.ACK, outstanding
         if request.nonce == self.nonce or (self.delta and not request.nonce):
             return Verdict.NOTHING, None  # "Resource updates": new names, at an answered response or not
@@ -188,6 +192,11 @@ class Subscription:
             self.everything_owed |= outstanding.owed_all and self.wildcard
         again = outstanding.news - culprits | (culprits & outstanding.owed)
         self.owed |= {name for name in again if self._wants(name, outstanding.target, outstanding.before)}
+        self.owed |= self.names.intersection(outstanding.owed_by_alias)
+
+    def owe(self, names: frozenset[str]) -> None:
+        """Send these, as far as they are asked for, whether they changed or not."""
+        self.owed |= {name for name in names if self._wants(name, self.sent)}
 
     # What the client is owed
 
@@ -216,7 +225,7 @@ class Subscription:
         if self.voided:
             self.owed |= {name for name in self.voided if self.wildcard or name in self.names}
             self.voided = set()
-        if self.sent is target and not self.owed and not self.everything_owed:
+        if self.sent is target and not (self.owed or self.everything_owed or self._gone):
             return None
         difference = target.since(self.sent) if self.sent is not None else None
         batch = self._full(target, difference, fallback) if self.full_state else None
@@ -228,17 +237,22 @@ class Subscription:
 
     def sent_out(self, batch: Batch, target: Collection, nonce: str, now: float) -> None:
         """`batch` of `due(target)` was sent under this nonce."""
+        before = self.sent
         if self.outstanding is not None:
+            before = self.outstanding.before  # a NACK may as well mean what was in that response
             self.superseded = (*self.superseded[1 - _SUPERSEDED :], self.outstanding)
         self.outstanding = Outstanding(
-            nonce, batch, target, self.sent, frozenset(self.owed), self.everything_owed, self.asked, now
+            nonce, batch, target, before, frozenset(self.owed), self.everything_owed, self.asked, now
         )
         self.nonce = nonce
         self._arrive(target)
 
     def _arrive(self, target: Collection) -> None:
         if self.outstanding is None and self.sent is self.accepted:
-            self.accepted = target  # nothing differs for this client: it has accepted this too
+            self.accepted, self.accepted_for = (
+                target,
+                self.asked,
+            )  # nothing differs for this client: it has accepted this too
         self.sent = target
         if self.owed:
             self.owed = set()
@@ -253,6 +267,7 @@ class Subscription:
             if self.full_state and not self.named and self._claimed_version == target.version:
                 self.everything_owed = False
                 self.sent = self.accepted = target
+                self.accepted_for = self.asked
             self._claimed_version = ""
         if self._claimed:
             # "Incremental xDS": initial_resource_versions; what is the same is not sent, what is gone is
@@ -260,10 +275,13 @@ class Subscription:
             claimed, self._claimed = self._claimed, {}
             everything, self.everything_owed = self.everything_owed, False
             self.owed = target.unlike(claimed, self.owed, everything=everything)
-            self._gone = frozenset(name for name in self.owed if name in claimed)
+            if self.owed or not (self.wildcard or claimed.keys() <= self.names):
+                here = ((name, target.resources.get(name)) for name in claimed)
+                self._gone = frozenset(n for n, each in here if each is None or not self.asks_for(each))
+                self.owed -= self._gone
             self.sent = target
-            if not self.owed:
-                self.accepted = target
+            if not self.owed and not self._gone:
+                self.accepted, self.accepted_for = target, self.asked
 
     def _full(
         self, target: Collection, difference: Difference | None, fallback: Fallback | None
@@ -291,12 +309,12 @@ class Subscription:
             everything = target.everything
             # An empty answer to the wildcard tells an incremental client that there is nothing to wait for.
             return everything if everything.resources or self.delta else None
-        nothing_owed = not self.owed and not self.everything_owed
+        nothing_owed = not (self.owed or self.everything_owed or self._gone)
         if nothing_owed and difference is not None and self._covers(difference):
             batch = difference.batch
             return batch if batch.resources or (self.delta and batch.removed) else None
         found: list[Resource | None] = []
-        removed: list[str] = []
+        removed = list(self._gone)
         if self.everything_owed:
             found += target.resources.values()
         elif difference is not None:
@@ -309,20 +327,23 @@ class Subscription:
             ]
         for name in self.owed:
             resource = target.find(name)
-            if resource is None and name in self.names and name not in removed:
-                resource = self._substitute(name, fallback)
-            if resource is None:
+            if resource is None and name in self.names:
+                resource = self._substitute(name, fallback, removed)
+            if resource is None or not self.asks_for(resource):
                 removed.append(name)  # "Knowing When a Requested Resource Does Not Exist"
             else:
                 found.append(resource)
         resources = distinct(found)
-        names = tuple(dict.fromkeys(removed)) if self.delta else ()
+        spoken_of = {resource.name for resource in resources}
+        names = tuple(n for n in dict.fromkeys(removed) if n not in spoken_of) if self.delta else ()
         return Batch(self.type_url, target.version, resources, names) if resources or names else None
 
-    def _substitute(self, name: str, fallback: Fallback | None) -> Resource | None:
-        """The answer for a name that does not exist and that the client does not hold; None for none."""
+    def _substitute(
+        self, name: str, fallback: Fallback | None, removed: Sequence[str] = ()
+    ) -> Resource | None:
+        """The answer for a name that is asked for and does not exist; None for none."""
         found = fallback(self.type_url, name) if fallback is not None else None
-        if found is None and self.delta and self.type_url in UNRESOLVED and name not in self._gone:
+        if found is None and self.delta and self.type_url in UNRESOLVED and name not in removed:
             return Resource.unresolved(self.type_url, name)
         return found
 

@@ -8,14 +8,14 @@ from datetime import timedelta
 import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
-from xds_model_client import DIALECTS, TYPES, Client, is_bad, resource
+from xds_model_client import DIALECTS, TYPES, Client, fallback, is_bad, resource
 
 from mizzen.xds import Client as ClientId
 from mizzen.xds import MakeBeforeBreak, Snapshot, Unordered
 from mizzen.xds.events import Rejected
 from mizzen.xds.group import Group
 from mizzen.xds.stream import Stream
-from mizzen.xds.type_urls import CLUSTER, ENDPOINT, FULL_STATE
+from mizzen.xds.type_urls import CLUSTER, ENDPOINT, FULL_STATE, ROUTE
 
 NAMES = st.sampled_from(["a", "b", "c", "d"])
 POLICY = MakeBeforeBreak(timedelta(10), timedelta(1), timedelta(10), grace=timedelta(seconds=2))
@@ -38,7 +38,11 @@ class Peer:
         if hasattr(self, "stream"):
             self.stream.end()
         self.stream = Stream(
-            ClientId(1, self.node_id, "all"), self.group, DIALECTS[self.client.delta], self.policy
+            ClientId(1, self.node_id, "all"),
+            self.group,
+            DIALECTS[self.client.delta],
+            self.policy,
+            fallback=fallback,
         )
         self.client.reconnect()
 
@@ -82,7 +86,7 @@ class Convergence(RuleBasedStateMachine):
             )
         )
 
-    @rule(seconds=st.sampled_from([0.5, 3.0]))
+    @rule(seconds=st.sampled_from([0.5, 3.0, 1_000_000.0]))
     def wait(self, seconds: float) -> None:
         self.now += seconds
 
@@ -109,6 +113,15 @@ class Convergence(RuleBasedStateMachine):
         if not names and peer.client.types[type_url].asked:
             return
         peer.client.subscribe(type_url, names)
+
+    @rule(peer=peers, name=NAMES)
+    def subscribe_to_an_alias(self, peer: Peer, name: str) -> None:
+        if peer.client.delta:
+            peer.client.subscribe(ROUTE, {f"also-{name}"})
+
+    @rule(peer=peers, name=NAMES)
+    def unsubscribe_from_an_alias(self, peer: Peer, name: str) -> None:
+        peer.client.unsubscribe(ROUTE, {f"also-{name}"})
 
     @rule(peer=peers, type_url=st.sampled_from(TYPES), names=st.sets(NAMES | st.just("*"), min_size=1))
     def unsubscribe(self, peer: Peer, type_url: str, names: set[str]) -> None:
@@ -142,10 +155,7 @@ class Convergence(RuleBasedStateMachine):
             key = (each.type_url, each.name, each.version)
             assert key not in self.refused, "what was refused is sent again"
         subscription = peer.stream.channels[response.type_url].subscription
-        if not subscription.wildcard:
-            names = {r.name for r in response.resources}
-            # A name that was just unsubscribed under the wildcard is answered once more.
-            assert names <= subscription.names, "something is sent that was not asked for"
+        assert all(map(subscription.asks_for, response.resources)), "sent though it was not asked for"
         peer.to_client.append(response.data)
         peer.responses += 1
         return True
@@ -209,9 +219,13 @@ class Convergence(RuleBasedStateMachine):
             if not state.asked:
                 continue
             wanted = {r.name: r.value for r in self.group.effective if r.type_url == type_url}
-            if not state.wildcard:
-                wanted = {name: value for name, value in wanted.items() if name in state.names}
-            held = dict(state.held)
+            aliases = {r.name: frozenset(r.aliases) for r in self.group.effective if r.type_url == type_url}
+            wanted = {name: value for name, value in wanted.items() if state.wants(name, aliases[name])}
+            held = {
+                name: value
+                for name, value in state.held.items()
+                if name in wanted or not value.endswith(b"=fallback")
+            }
             if not peer.client.delta and type_url not in FULL_STATE:
                 held = {
                     name: value for name, value in held.items() if name in wanted
@@ -229,4 +243,4 @@ class Convergence(RuleBasedStateMachine):
 
 
 TestConvergence = Convergence.TestCase
-TestConvergence.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestConvergence.settings = settings(max_examples=250, stateful_step_count=50, deadline=None)

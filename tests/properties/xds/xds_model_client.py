@@ -14,6 +14,9 @@ from mizzen.xds.type_urls import CLUSTER, ENDPOINT, FULL_STATE, LISTENER, ROUTE
 from mizzen.xds.wire import DeltaRequest, ErrorDetail, Request, SotwRequest
 
 TYPES = (CLUSTER, ENDPOINT, LISTENER, ROUTE)
+ALIASED = ("1", "2", "5", "bad6")
+"""Texts of routes that have an alias."""
+
 DIALECTS = {delta: Dialect(delta, control_plane="model") for delta in (False, True)}
 
 
@@ -22,7 +25,14 @@ def resource(type_url: str, name: str, text: str) -> Resource:
     message.
     """
     children = ((ENDPOINT, name),) if type_url == CLUSTER else ()
-    return Resource(type_url, name, f"{name}={text}".encode(), children=children)
+    aliases = (f"also-{name}",) if type_url == ROUTE and text in ALIASED else ()
+    return Resource(type_url, name, f"{name}={text}".encode(), children=children, aliases=aliases)
+
+
+def fallback(type_url: str, name: str) -> Resource | None:
+    """An answer for some endpoints that do not exist; one of them is bad."""
+    texts = {"c": "fallback", "d": "bad fallback"}
+    return resource(type_url, name, texts[name]) if type_url == ENDPOINT and name in texts else None
 
 
 def is_bad(value: bytes) -> bool:
@@ -40,6 +50,10 @@ class TypeState:
     nonce: str = ""
     asked: bool = False
     nonces: set[str] = field(default_factory=set)
+    aliases: dict[str, frozenset[str]] = field(default_factory=dict)
+
+    def wants(self, name: str, aliases: frozenset[str]) -> bool:
+        return self.wildcard or name in self.names or not self.names.isdisjoint(aliases)
 
 
 class Client:
@@ -104,7 +118,7 @@ class Client:
             state.wildcard = True  # it cannot say otherwise
             return
         for name in list(state.held):
-            if name not in state.names and not state.wildcard:
+            if not state.wants(name, state.aliases.get(name, frozenset())):
                 self._forget(type_url, name)
         if self.delta:
             self.outbox.append(DeltaRequest(type_url, unsubscribe=tuple(sorted(names))))
@@ -127,6 +141,7 @@ class Client:
         if self.delta:
             message = discovery_pb2.DeltaDiscoveryResponse.FromString(data)
             news = {r.name: (r.resource.value, r.version) for r in message.resources}
+            aliases = {r.name: frozenset(r.aliases) for r in message.resources}
             assert len(news) == len(message.resources), "the same name twice"
             assert all(r.resource.type_url == message.type_url for r in message.resources)
             removed = set(message.removed_resources)
@@ -138,7 +153,7 @@ class Client:
             news = {r.value.partition(b"=")[0].decode(): (r.value, "") for r in message.resources}
             assert len(news) == len(message.resources), "the same name twice"
             version = message.version_info
-            removed = set()
+            removed, aliases = set(), {}
         assert message.control_plane.identifier == "model"
         state = self.types[message.type_url]
         assert message.nonce
@@ -147,6 +162,7 @@ class Client:
         state.nonce = message.nonce
         if not self.delta and message.type_url in FULL_STATE:
             removed = state.held.keys() - news.keys()
+        state.aliases |= aliases
         self._apply(message.type_url, news, removed, version)
 
     def _apply(
@@ -156,7 +172,7 @@ class Client:
         bad = sorted(name for name, (value, _) in news.items() if is_bad(value))
         if not (bad and self.drops_all):
             for name, (value, resource_version) in news.items():
-                if name in bad or not (state.wildcard or name in state.names):
+                if name in bad or not state.wants(name, state.aliases.get(name, frozenset())):
                     continue
                 if type_url == CLUSTER and state.held.get(name) != value:
                     self.warming.add(name)
