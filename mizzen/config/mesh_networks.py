@@ -20,6 +20,17 @@ from mizzen.config.models.types import UInt32
 from mizzen.config.validation.addresses import is_ip_address
 
 _IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+WITHOUT_EFFECT: Final[Mapping[str, str]] = {
+    "networks[].endpoints[].fromRegistry": "documents do not say what registry they are from",
+    "networks[].gateways[].registryServiceName": (
+        "nothing tells the addresses that a Service has outside its cluster"
+    ),
+    "networks[].gateways[].locality": (
+        "a gateway counts as being where the endpoints behind it are (so it does in Istio)"
+    ),
+}
+"""Fields that take no effect here, with the reason, by their path."""
+
 _BITS: Final = {4: 32, 6: 128}
 
 

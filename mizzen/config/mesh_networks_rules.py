@@ -5,7 +5,13 @@ from __future__ import annotations
 
 from mizzen.config.codes import UNSERVED_MESH_FIELD
 from mizzen.config.diagnostics import Severity
-from mizzen.config.mesh_networks import IstioNetworkGateway, MeshNetworks, Network, NetworkEndpoints
+from mizzen.config.mesh_networks import (
+    WITHOUT_EFFECT,
+    IstioNetworkGateway,
+    MeshNetworks,
+    Network,
+    NetworkEndpoints,
+)
 from mizzen.config.validation.addresses import ip_address_problem, ip_subnet_problem, is_ip_address
 from mizzen.config.validation.hosts import dns_label_problem, fqdn_problem
 from mizzen.config.validation.place import Place
@@ -34,11 +40,8 @@ def _check_endpoints(endpoints: NetworkEndpoints, place: Place) -> None:
     elif endpoints.from_registry is not None:
         here = place / "fromRegistry"
         if here.check(dns_label_problem(endpoints.from_registry, "name of a registry")):
-            here.warning(
-                "takes no effect: documents do not say what registry they are from; name the addresses by "
-                "fromCidr, or write `network` at each endpoint",
-                UNSERVED_MESH_FIELD,
-            )
+            cure = "name the addresses by fromCidr, or write `network` at each endpoint"
+            _without_effect(here, "networks[].endpoints[].fromRegistry", cure)
     else:
         place.error("names no endpoints; write fromCidr, such as 10.0.0.0/8")
 
@@ -56,20 +59,17 @@ def _check_gateway(gateway: IstioNetworkGateway, place: Place) -> None:
     elif gateway.registry_service_name is not None:
         here = place / "registryServiceName"
         if here.check(fqdn_problem(gateway.registry_service_name)):
-            here.warning(
-                "takes no effect: nothing tells the addresses that a Service has outside its cluster; write "
-                "`address` with the IP of the gateway",
-                UNSERVED_MESH_FIELD,
-            )
+            cure = "write `address` with the IP of the gateway"
+            _without_effect(here, "networks[].gateways[].registryServiceName", cure)
     else:
         place.error("names no gateway; write address, such as 192.0.2.10")
     (place / "port").check(port_number_problem(gateway.port))
     if gateway.locality:
-        (place / "locality").warning(
-            "takes no effect: a gateway counts as being where the endpoints behind it are (so it does in "
-            "Istio); leave it out",
-            UNSERVED_MESH_FIELD,
-        )
+        _without_effect(place / "locality", "networks[].gateways[].locality", "leave it out")
+
+
+def _without_effect(place: Place, field: str, cure: str) -> None:
+    place.warning(f"takes no effect: {WITHOUT_EFFECT[field]}; {cure}", UNSERVED_MESH_FIELD)
 
 
 def _check_reachable(network: Network, place: Place) -> None:

@@ -28,25 +28,34 @@ class LeafField:
     deprecated: str = ""
 
 
-def leaf_fields(model: type[IstioModel], path: str = "spec") -> Iterator[LeafField]:
-    """Yield every leaf field of `model`, in the order of definition, with paths that start with `path`."""
-    yield from _leaves(model, path, ())
+def leaf_fields(
+    model: type[IstioModel], path: str = "spec", *, into_maps: bool = False
+) -> Iterator[LeafField]:
+    """Yield every leaf field of `model`, in the order of definition, with paths that start with `path`.
+
+    A map of messages is one leaf, unless the fields of those are asked for by `into_maps`.
+    """
+    yield from _leaves(model, path, (), into_maps=into_maps)
 
 
-def _leaves(model: type[IstioModel], path: str, attributes: tuple[str, ...]) -> Iterator[LeafField]:
+def _leaves(
+    model: type[IstioModel], path: str, attributes: tuple[str, ...], *, into_maps: bool
+) -> Iterator[LeafField]:
     for attribute, field in model.model_fields.items():
         here = f"{path}.{field.alias or camel_case(attribute)}"
         steps = (*attributes, attribute)
         instead = next((mark.instead for mark in field.metadata if isinstance(mark, Deprecated)), "")
         in_oneof = any(attribute in members for members in model.oneofs)
         kind, element, marks = _element(field)
-        if kind == "map":
-            yield LeafField(here + "[]", steps, "map", instead)
-        elif isinstance(element, type) and issubclass(element, IstioModel):
-            yield from _leaves(element, here + ("[]" if kind == "list" else ""), steps)
+        inside = here + ("[]" if kind in ("list", "map") else "")
+        is_message = isinstance(element, type) and issubclass(element, IstioModel)
+        if kind == "map" and not (into_maps and is_message):
+            yield LeafField(inside, steps, "map", instead)
+        elif is_message:
+            yield from _leaves(element, inside, steps, into_maps=into_maps)
         else:
             name = _type_name(element, marks, wrapped=kind == "optional" and not in_oneof)
-            yield LeafField(here + ("[]" if kind == "list" else ""), steps, name, instead)
+            yield LeafField(inside, steps, name, instead)
 
 
 def _element(field: FieldInfo) -> tuple[str, Any, tuple[Any, ...]]:

@@ -10,6 +10,7 @@ from typing import Final
 
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.config.mesh_config_text import UNSERVED_FIELDS
+from mizzen.config.mesh_networks import WITHOUT_EFFECT
 from mizzen.config.models import SPECS
 from mizzen.config.models.fields import LeafField, leaf_fields
 from mizzen.config.validation.unserved_fields import UNSERVED
@@ -62,7 +63,8 @@ _MESH_CONFIG: Final = """\
 
 The settings of the whole mesh, from the file of `--mesh-config` or from the ConfigMap `istio`; the defaults
 are istiod's, but for `enableAutoMtls` ([decisions/0003](decisions/0003-auto-mtls-off.md)). A field without
-effect is a warning (MZ0016). `defaultConfig` is Istio's ProxyConfig; a proxy may bring one of its own in the
+effect is a warning (MZ0016). `meshNetworks` may stand in the ConfigMap's key `data.meshNetworks` as well, where
+Istio has it ([decisions/0007](decisions/0007-networks-and-dual-stack.md)). `defaultConfig` is Istio's ProxyConfig; a proxy may bring one of its own in the
 key `PROXY_CONFIG` of its node's metadata ([node.md](node.md)), which counts for it in place of
 `defaultConfig`.
 
@@ -81,9 +83,17 @@ def _section(kind: str) -> str:
 
 
 def _mesh_config() -> str:
-    served = [f"| `{leaf.path[1:]}` | {_type(leaf)} |  |" for leaf in leaf_fields(MeshConfig, "")]
+    served = [
+        f"| `{leaf.path[1:]}` | {_type(leaf)} | {_remark_on_network(leaf.path[1:])} |"
+        for leaf in leaf_fields(MeshConfig, "", into_maps=True)
+    ]
     unserved = [f"| `{path}` |  | takes no effect: {reason} |" for path, reason in UNSERVED_FIELDS.items()]
     return "\n".join([_MESH_CONFIG, *served, *unserved, ""])
+
+
+def _remark_on_network(path: str) -> str:
+    reason = WITHOUT_EFFECT.get(path.removeprefix("meshNetworks."))
+    return f"takes no effect: {reason}" if reason else ""
 
 
 def _rows(kind: str) -> Iterator[tuple[str, str, str]]:
