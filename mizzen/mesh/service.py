@@ -149,7 +149,7 @@ class Endpoint:
         return all(labels.get(key) == value for key, value in wanted.items())
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class EndpointPool:
     """The endpoints of one (namespace, hostname), in a deterministic order. Hashed by identity: an unchanged
     pool keeps its object, so that a change of endpoints costs only the services that it touches."""

@@ -73,9 +73,8 @@ def routed_target(
     if len(routes) == 1:
         service = destinations.destination_service(first.host)
         stat_prefix = stat_name(clusters[0][0], mesh_config, first.host, service, port, subset)
-    return policy_target(
-        tuple(clusters), stat_prefix, destinations, first.host, port, subset, mesh_config, idle_timeout
-    )
+    merged = destinations.destination_rule(first.host)
+    return policy_target(tuple(clusters), stat_prefix, merged, port, subset, mesh_config, idle_timeout)
 
 
 def _port_of(destination: Destination, destinations: Destinations, listen_port: int) -> int:
@@ -106,15 +105,13 @@ def stat_name(
 def policy_target(
     clusters: tuple[tuple[str, int], ...],
     stat_prefix: str,
-    destinations: Destinations,
-    destination: Service | str,
+    merged: MergedDestinationRule | None,
     port: int,
     subset: str,
     mesh_config: MeshConfig,
     idle_timeout: timedelta | None,
 ) -> TcpTarget:
-    """Return the target with what the destination rule of `destination` says of TCP connections."""
-    merged = destinations.destination_rule(destination)
+    """Return the target with what the destination rule in force says of TCP connections."""
     policy = effective_traffic_policy(merged, port, subset, mesh_config)
     maximum = None
     if policy.connection_pool is not None and policy.connection_pool.tcp is not None:
@@ -260,8 +257,7 @@ class SidecarL4Routes:
         target = policy_target(
             ((name, 1),),
             stat_name(name, self._mesh_config, service.hostname, service, number, ""),
-            self._destinations,
-            service,
+            self._destinations.destination_rule(service),
             number,
             "",
             self._mesh_config,

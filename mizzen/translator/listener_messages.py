@@ -54,6 +54,13 @@ def listen_on_both_families(listener: Any, family: IPFamily) -> None:
         listener.additional_addresses.add().address.CopyFrom(address(beside, socket.port_value))
 
 
+def gateway_filter_chain() -> Any:
+    """Return what every filter chain of a gateway has: strangers must end their TLS handshake in time."""
+    chain = listener_components_pb2.FilterChain()
+    chain.transport_socket_connect_timeout.CopyFrom(duration(_TRANSPORT_SOCKET_CONNECT_TIMEOUT))
+    return chain
+
+
 def outbound_listener(
     spec: ListenerSpec,
     profile: OutboundProfile,

@@ -6,41 +6,47 @@ mesh/gateways.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 from envoy.config.core.v3 import base_pb2
-from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
+from envoy.config.listener.v3 import listener_pb2
 
 from mizzen.config.diagnostics import Diagnostic, Origin, Severity
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.config.models import L4MatchAttributes, TLSMatchAttributes
 from mizzen.mesh.gateways import GatewayListener, GatewayServer, MergedGateway
-from mizzen.mesh.hosts import is_subset_of, matches
+from mizzen.mesh.hosts import matches
 from mizzen.mesh.proxy import Proxy
-from mizzen.mesh.service import Protocol, Service
+from mizzen.mesh.service import Protocol
 from mizzen.mesh.sidecar_scope import SidecarScope
 from mizzen.mesh.snapshot import Mesh
 from mizzen.mesh.virtual_services import VirtualServiceRule
 from mizzen.translator.access_logs import listener_access_logs
-from mizzen.translator.cluster_names import sni_dnat_cluster_name
-from mizzen.translator.config_sources import duration
-from mizzen.translator.destinations import destinations
+from mizzen.translator.auto_passthrough import (
+    PassedServices,
+    listener_resource,
+    passed_hosts,
+    untaken_chains,
+)
 from mizzen.translator.downstream_tls import gateway_transport_socket
 from mizzen.translator.filter_chains import ChainMatch
 from mizzen.translator.http_connection_manager import HttpSettings, Role, http_connection_manager
-from mizzen.translator.l4_routes import policy_target, routed_target, stat_name
+from mizzen.translator.l4_routes import routed_target
 from mizzen.translator.listener_filters import proxy_protocol, tls_inspector
-from mizzen.translator.listener_messages import address, listen_on_both_families, set_accept_limit
+from mizzen.translator.listener_messages import (
+    address,
+    gateway_filter_chain,
+    listen_on_both_families,
+    set_accept_limit,
+)
 from mizzen.translator.listeners_outbound import wildcard_address
+from mizzen.translator.memo import Memo
 from mizzen.translator.proxy_settings import apply_buffer_limit, connection_settings
+from mizzen.translator.route_settings import ByIdentity
 from mizzen.translator.tcp_proxy import TcpTarget, tcp_filters
 from mizzen.xds.resource import Resource
-
-_TRANSPORT_SOCKET_CONNECT_TIMEOUT = timedelta(seconds=15)
-_MESH_PROTOCOLS = ("istio-peer-exchange", "istio", "istio-http/1.0", "istio-http/1.1", "istio-h2")
 
 
 @dataclass(slots=True)
@@ -64,9 +70,18 @@ class GatewayListenerBuilder:
     """Builds the listeners of one gateway proxy; `mesh_config` is the mesh's with the proxy's ProxyConfig."""
 
     def __init__(
-        self, merged: MergedGateway, mesh: Mesh, proxy: Proxy, scope: SidecarScope, mesh_config: MeshConfig
+        self,
+        merged: MergedGateway,
+        mesh: Mesh,
+        proxy: Proxy,
+        scope: SidecarScope,
+        mesh_config: MeshConfig,
+        passed: PassedServices,
+        memo: Memo,
     ) -> None:
         self._merged = merged
+        self._passed = passed
+        self._memo = memo
         self._mesh = mesh
         self._proxy = proxy
         self._scope = scope
@@ -82,19 +97,27 @@ class GatewayListenerBuilder:
             if self._proxy.metadata.unprivileged_pod and listener.port < 1024:
                 self._privileged(listener)
                 continue
-            message = self._listener(listener)
-            if message is not None:
-                origins = tuple(dict.fromkeys(server.origin for server in listener.servers))
-                made.append(Resource.of(message, origins=origins))
+            resource = self._remembered(listener)
+            if resource is not None:
+                made.append(resource)
         self._result.listeners = tuple(made)
         self._result.diagnostics = tuple(self._diagnostics)
         return self._result
 
-    def _listener(self, listener: GatewayListener) -> Any:
+    def _remembered(self, listener: GatewayListener) -> Resource | None:
+        """Return the listener; one that does nothing but pass services on is kept as long as they are."""
+        if not self._passed.chains or any(not passed_hosts((server,)) for server in listener.servers):
+            return self._listener(listener)
+        key = ("listener that passes on", listener, self._scope.profile, ByIdentity(self._mesh_config))
+        return self._memo.beside(self._passed).get(key, lambda: self._listener(listener))
+
+    def _listener(self, listener: GatewayListener) -> Resource | None:
         bind = listener.bind or wildcard_address(self._scope.profile)
         name = f"{bind}_{listener.port}"
-        chains = list(self._chains(listener, name))
-        if not chains:
+        taken: set[str] = set()
+        chains = list(self._chains(listener, name, taken))
+        passed = tuple(untaken_chains(self._passed, passed_hosts(listener.servers), taken))
+        if not chains and not passed:
             return None
         message = listener_pb2.Listener(
             name=name,
@@ -110,11 +133,12 @@ class GatewayListenerBuilder:
         topology = self._proxy_config.gateway_topology
         if topology is not None and topology.proxy_protocol is not None:
             message.listener_filters.append(proxy_protocol())
-        if any(
+        if passed or any(
             chain.filter_chain_match.server_names or chain.HasField("transport_socket") for chain in chains
         ):
             message.listener_filters.append(tls_inspector())
-        return message
+        origins = tuple(dict.fromkeys(server.origin for server in listener.servers))
+        return listener_resource(message, passed, origins)
 
     def _privileged(self, listener: GatewayListener) -> None:
         server = listener.servers[0]
@@ -125,20 +149,20 @@ class GatewayListenerBuilder:
             server.origin,
         )
 
-    def _chains(self, listener: GatewayListener, name: str) -> Iterator[Any]:
+    def _chains(self, listener: GatewayListener, name: str, taken: set[str]) -> Iterator[Any]:
+        """Yield the chains of a listener but those of services that are passed on; take their names."""
         # An HTTP server with a tls block just redirects: it is not served with TLS, whatever the mode.
         plain_http = tuple(server for server in listener.servers if server.protocol.is_http)
         if plain_http:
             route_name = plain_http[0].route_name
             self._result.route_configurations[route_name] = plain_http
             yield self._http_chain(f"outbound_{name};", route_name, plain_http[0].protocol)
-        taken: set[str] = set()
         for server in listener.servers:
             if server.protocol.is_http:
                 continue
             if server.is_passthrough:
-                by_sni = self._auto_passthrough if _mode(server) == "AUTO_PASSTHROUGH" else self._passthrough
-                yield from self._l4_chains(by_sni(server, taken))
+                if not passed_hosts((server,)):
+                    yield from self._l4_chains(self._passthrough(server, taken))
                 continue
             names = self._untaken(server.sni_hosts, taken, server.origin, server)
             if server.server.tls is not None and not names:
@@ -171,7 +195,7 @@ class GatewayListenerBuilder:
             http10=self._proxy.metadata.http10,
             idle_timeout=self._proxy.metadata.idle_timeout,
         )
-        chain = _chain()
+        chain = gateway_filter_chain()
         chain.filters.append(http_connection_manager(settings, self._mesh_config))
         return chain
 
@@ -192,7 +216,7 @@ class GatewayListenerBuilder:
 
     def _l4_chains(self, chains: Iterable[_L4Chain]) -> Iterator[Any]:
         for each in chains:
-            chain = _chain()
+            chain = gateway_filter_chain()
             if not each.match.is_match_all:
                 chain.filter_chain_match.CopyFrom(each.match.message())
             chain.filters.extend(tcp_filters(each.target, self._mesh_config, each.protocol))
@@ -236,36 +260,6 @@ class GatewayListenerBuilder:
     def _warn(self, code: str, message: str, origin: Origin) -> None:
         self._diagnostics.append(Diagnostic(Severity.WARNING, code, message, origin))
 
-    def _auto_passthrough(self, server: GatewayServer, taken: set[str]) -> Iterator[_L4Chain]:
-        """Mesh traffic from another network: the SNI itself names the cluster."""
-        for service in passed_through(self._scope.services, auto_passthrough_hosts((server,))):
-            rule = self._scope.destination_rule(service)
-            for target in destinations(service, rule, self._scope.profile, self._mesh_config, sni_dnat=True):
-                name = sni_dnat_cluster_name(target.port.number, target.subset_name, service.hostname)
-                if name in taken:
-                    continue
-                taken.add(name)
-                match = ChainMatch((name,), application_protocols=_MESH_PROTOCOLS)
-                passed_on = policy_target(
-                    ((name, 1),),
-                    stat_name(
-                        name,
-                        self._mesh_config,
-                        service.hostname,
-                        service,
-                        target.port.number,
-                        target.subset_name,
-                    ),
-                    self._scope,
-                    service,
-                    target.port.number,
-                    target.subset_name,
-                    self._mesh_config,
-                    self._proxy.metadata.idle_timeout,
-                )
-                # Of a tunnel the gateway at the other end knows.
-                yield _L4Chain(replace(passed_on, tunnel=None), match, server.origin, target.port.protocol)
-
     def _target(self, routes: Any, rule: VirtualServiceRule, port: int) -> TcpTarget:
         return routed_target(
             routes, rule, self._scope, port, self._mesh_config, self._proxy.metadata.idle_timeout
@@ -292,29 +286,5 @@ def _applies(found: Iterable[L4MatchAttributes | TLSMatchAttributes], server: Ga
     )
 
 
-def auto_passthrough_hosts(servers: Iterable[GatewayServer]) -> tuple[str, ...]:
-    """Return the hosts of the servers that route mesh traffic by SNI alone."""
-    return tuple(
-        host for server in servers if _mode(server) == "AUTO_PASSTHROUGH" for _, host in server.hosts
-    )
-
-
-def passed_through(services: Iterable[Service], hosts: Sequence[str]) -> Iterator[Service]:
-    """Yield the services of the mesh that such servers with these hosts are for."""
-    for service in services:
-        if not service.mesh_external and any(is_subset_of(service.hostname, host) for host in hosts):
-            yield service
-
-
 def _number(server: GatewayServer) -> int:
     return server.server.port.number if server.server.port is not None else 0
-
-
-def _mode(server: GatewayServer) -> str:
-    return str(server.server.tls.mode) if server.server.tls is not None else ""
-
-
-def _chain() -> Any:
-    chain = listener_components_pb2.FilterChain()
-    chain.transport_socket_connect_timeout.CopyFrom(duration(_TRANSPORT_SOCKET_CONNECT_TIMEOUT))
-    return chain

@@ -61,12 +61,27 @@ class ListenerSpec:
 
 @dataclass(slots=True)
 class OutboundListeners:
-    """The listeners of one scope by (bind, port), and what had to yield to make them."""
+    """The listeners of one scope by (bind, port), and what had to yield to make them.
+
+    `http_owners` has, by port, the first of the HTTP services whose listener is for nothing else.
+    """
 
     specs: dict[tuple[str, int], ListenerSpec] = field(default_factory=dict)
     diagnostics: list[Diagnostic] = field(default_factory=list)
     skipped: set[tuple[str, int]] = field(default_factory=set)
     routed_by: dict[str, int] = field(default_factory=dict)
+    http_owners: dict[int, Service] = field(default_factory=dict)
+
+    def serve_already(self, service: Service) -> bool:
+        """Return whether the listeners would be the same with and without a service, because older ones
+        bring about all that its ports need."""
+        for port in service.ports:
+            if port.protocol is Protocol.UDP:
+                continue
+            owner = self.http_owners.get(port.number)
+            if owner is None or owner.creation >= service.creation or not port.protocol.is_http:
+                return False
+        return service.resolution is not Resolution.DYNAMIC_DNS
 
     def route_config_names(self) -> tuple[str, ...]:
         """Return the names of the route configurations that the listeners fetch; `routed_by` has for each the
@@ -105,7 +120,7 @@ class OutboundListenerBuilder:
             self._profile.idle_timeout,
             self._profile.ip_family,
         )
-        self._http_places: set[tuple[str, int]] = set()
+        self._http_places: dict[tuple[str, int], Service] = {}
         self._common_caches: tuple[str, ...] = ()
         if scope.outbound_traffic_policy == "ALLOW_ANY_DYNAMIC_DNS":
             self._common_caches = (ALLOW_ANY_DNS_CACHE,)
@@ -118,6 +133,7 @@ class OutboundListenerBuilder:
                 self._explicit(egress)
             else:
                 self._implicit(egress)
+        self._find_http_owners()
         proxy_port = self._profile.http_proxy_port or self._mesh_config.proxy_http_port
         if proxy_port:
             self._result.routed_by["http_proxy"] = len(self._scope.egress_listeners) - 1
@@ -131,6 +147,16 @@ class OutboundListenerBuilder:
                 allow_absolute_url=True,
             )
         return self._result
+
+    def _find_http_owners(self) -> None:
+        """Keep those HTTP services that others on their port add nothing to: where all ports are served
+        alike, and no chain had to be joined to theirs."""
+        alike = len(self._scope.egress_listeners) == 1 and self._scope.egress_listeners[0].port is None
+        self._result.http_owners = {
+            port: self._http_places[bind, port]
+            for (bind, port), spec in self._result.specs.items()
+            if alike and (bind, port) in self._http_places and len(spec.chains) == 1
+        }
 
     def _explicit(self, egress: EgressListener) -> None:
         """An egress listener with a port of its own: only its services, with the port's protocol."""
@@ -257,7 +283,7 @@ class OutboundListenerBuilder:
         chain = HttpChain(name, port.protocol, match, service.origins, caches)
         self._result.routed_by.setdefault(name, self._position)
         if current is None:
-            self._http_places.add(key)
+            self._http_places[key] = service
             self._result.specs[key] = ListenerSpec(bind, port.number, bind_to_port, protocol, (chain,))
         else:
             self._merge(current, service, port, (chain,), Protocol.UNSUPPORTED)
@@ -284,7 +310,7 @@ class OutboundListenerBuilder:
             match = self._detected_http()
             chains += (HttpChain(name, Protocol.UNSUPPORTED, match, service.origins, self._caches(service)),)
         if current is None or (port.protocol.is_auto and current.protocol.is_http):
-            self._http_places.discard(key)
+            self._http_places.pop(key, None)
             self._result.specs[key] = ListenerSpec(bind, port.number, bind_to_port, port.protocol, chains)
         else:
             both_tcp = port.protocol.is_tcp and current.protocol.is_tcp

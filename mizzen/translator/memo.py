@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -22,10 +22,13 @@ class Memo:
     is large (made of a whole mesh, or of many endpoints) belongs `beside` what it was made from.
     """
 
-    def __init__(self) -> None:
+    __slots__ = ("_beside", "_current", "_previous", "_swept_at", "_whole", "hits", "misses")
+
+    def __init__(self, whole: Memo | None = None) -> None:
         self._current: dict[Hashable, Any] = {}
         self._previous: dict[Hashable, Any] = {}
-        self._beside: WeakKeyDictionary[object, Memo] = WeakKeyDictionary()
+        self._beside: WeakKeyDictionary[object, Memo] | None = None
+        self._whole = whole
         self._swept_at = 0
         self.hits = 0
         self.misses = 0
@@ -45,6 +48,8 @@ class Memo:
             value = self._previous.pop(key)
         else:
             self.misses += 1
+            if self._whole is not None:
+                self._whole.misses += 1
             value = build()
         self._current[key] = value
         return value
@@ -54,9 +59,11 @@ class Memo:
 
         Neither its keys nor its values may hold the owner.
         """
+        if self._beside is None:
+            self._beside = WeakKeyDictionary()
         found = self._beside.get(owner)
         if found is None:
-            found = self._beside[owner] = Memo()
+            found = self._beside[owner] = Memo(self)
         return found
 
     @property
@@ -68,9 +75,15 @@ class Memo:
     def sweep(self) -> int:
         """Forget what was not asked for since the last sweep; return how many entries went."""
         self._swept_at = self.misses
+        return self._drop()
+
+    def _drop(self) -> int:
         dropped = len(self._previous)
         self._previous, self._current = self._current, {}
-        return dropped
+        return dropped + sum(memo._drop() for memo in self._parts())
+
+    def _parts(self) -> Collection[Memo]:
+        return tuple(self._beside.values()) if self._beside is not None else ()
 
     def __len__(self) -> int:
-        return len(self._current) + len(self._previous)
+        return len(self._current) + len(self._previous) + sum(map(len, self._parts()))

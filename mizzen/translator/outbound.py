@@ -7,19 +7,21 @@ touches, not the size of the mesh. That what results is the same as a build from
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.delta import MeshDelta
 from mizzen.mesh.destination_rules import MergedDestinationRule
-from mizzen.mesh.hosts import matches, resolve_short_name
+from mizzen.mesh.hosts import is_wildcard, matches, resolve_short_name
 from mizzen.mesh.profile import OutboundProfile
-from mizzen.mesh.service import Protocol, Resolution, Service
+from mizzen.mesh.service import EndpointPool, Protocol, Resolution, Service
 from mizzen.mesh.sidecar_scope import SidecarScope
 from mizzen.mesh.snapshot import Mesh
 from mizzen.mesh.virtual_services import VirtualServiceRule
+from mizzen.translator.auto_passthrough import NOTHING_PASSED, PassedChain, is_passed, passed_chains
 from mizzen.translator.cluster_names import BLACK_HOLE_CLUSTER, PASSTHROUGH_CLUSTER, outbound_cluster_name
 from mizzen.translator.clusters_outbound import outbound_clusters, outbound_clusters_key
 from mizzen.translator.clusters_static import static_clusters
@@ -29,6 +31,7 @@ from mizzen.translator.listener_messages import VIRTUAL_OUTBOUND, outbound_liste
 from mizzen.translator.listeners_outbound import ListenerSpec, OutboundListenerBuilder, OutboundListeners
 from mizzen.translator.memo import Memo
 from mizzen.translator.proxy_settings import mesh_config_of_proxy
+from mizzen.translator.route_settings import ByIdentity
 from mizzen.translator.routes_sidecar import CarriedRoutes, sidecar_route_configuration
 from mizzen.translator.secret_references import secret_names
 from mizzen.translator.tcp_proxy import TcpTarget, plain_target
@@ -53,10 +56,13 @@ class _Touched:
 
 
 class OutboundResources:
-    """The clusters, endpoints, listeners and routes of one profile."""
+    """The clusters, endpoints, listeners and routes of one profile. `hosts` are those for which a gateway
+    passes on traffic of the mesh by SNI (AUTO_PASSTHROUGH); `passed` has the chains of these services."""
 
-    def __init__(self, mesh: Mesh, profile: OutboundProfile, memo: Memo) -> None:
+    def __init__(self, mesh: Mesh, profile: OutboundProfile, hosts: tuple[str, ...], memo: Memo) -> None:
         self.profile = profile
+        self.passed = NOTHING_PASSED
+        self._hosts = hosts
         self._memo = memo
         self._mesh = mesh
         self._scope = mesh.scope(profile)
@@ -114,9 +120,7 @@ class OutboundResources:
     def _touched(self, before: SidecarScope, delta: MeshDelta) -> _Touched:
         services = set(delta.services)
         if before.services is not self._scope.services:
-            now = {service.key: service for service in self._scope.services}
-            services.update(key for key, service in now.items() if self._services.get(key) is not service)
-            services.update(key for key in self._services if key not in now)
+            services.update(self._moved_services(before))
         hosts = self._destination_rule_hosts(delta)
         destination_rules = frozenset(
             key
@@ -132,9 +136,20 @@ class OutboundResources:
             hosts | {key[1] for key in destination_rules},
             before=before,
             scope=before.sidecar is not self._scope.sidecar
-            or before.outbound_traffic_policy != self._scope.outbound_traffic_policy
-            or before.services is not self._scope.services,
+            or before.outbound_traffic_policy != self._scope.outbound_traffic_policy,
         )
+
+    def _moved_services(self, before: SidecarScope) -> Iterable[_ServiceKey]:
+        """Return the keys of services that are not the same in both scopes."""
+        hosts = self._scope.services_since(before.version)
+        if hosts is None:
+            now = {service.key: service for service in self._scope.services}
+            changed = [key for key, service in now.items() if self._services.get(key) is not service]
+            return (*changed, *(key for key in self._services if key not in now))
+        pairs = ((before.service(host), self._scope.service(host)) for host in hosts)
+        return [
+            service.key for pair in pairs if pair[0] is not pair[1] for service in pair if service is not None
+        ]
 
     def _destination_rule_hosts(self, delta: MeshDelta) -> frozenset[str]:
         return frozenset(
@@ -180,6 +195,8 @@ class OutboundResources:
             self._assignment_names[key] = tuple(resource.name for resource in made_assignments)
             gone_clusters.extend(set(old_clusters).difference(self._cluster_names[key]))
             gone_assignments.extend(set(old_assignments).difference(self._assignment_names[key]))
+        if self._hosts:
+            self._update_passed(services, in_scope)
         self._update_secret_names(clusters, gone_clusters)
         self.clusters = _updated(self.clusters, clusters, gone_clusters)
         self.endpoints = _updated(self.endpoints, assignments, gone_assignments)
@@ -210,21 +227,72 @@ class OutboundResources:
         pool = self._mesh.endpoints(service)
         self._services[service.key] = service
         self._rule_of[service.key] = rule
-        mesh_config = self._mesh.mesh_config
-        inputs = (service, rule, pool, self.profile, mesh_config)
-        clusters = self._memo.get(outbound_clusters_key(*inputs), lambda: outbound_clusters(*inputs))
-        assignments = self._memo.get(load_assignments_key(*inputs), lambda: load_assignments(*inputs))
+        clusters, assignments = self._made_of(service, rule, pool, sni_dnat=False)
+        if self._hosts and is_passed(service, self._hosts):
+            more_clusters, more_assignments = self._made_of(service, rule, pool, sni_dnat=True)
+            return clusters + more_clusters, assignments + more_assignments
         return clusters, assignments
 
+    def _made_of(
+        self, service: Service, rule: MergedDestinationRule | None, pool: EndpointPool, *, sni_dnat: bool
+    ) -> tuple[tuple[Resource, ...], tuple[Resource, ...]]:
+        inputs = (service, rule, pool, self.profile, self._mesh.mesh_config)
+        clusters = self._memo.get(
+            outbound_clusters_key(*inputs, sni_dnat=sni_dnat),
+            lambda: outbound_clusters(*inputs, sni_dnat=sni_dnat),
+        )
+        # Pools come and go quickly and may be large, so what is made of one goes with it.
+        memo = self._memo.beside(pool) if pool.endpoints else self._memo
+        without_pool = (service, rule, None, self.profile, self._mesh.mesh_config)
+        assignments = memo.get(
+            load_assignments_key(*without_pool, sni_dnat=sni_dnat),
+            lambda: load_assignments(*inputs, sni_dnat=sni_dnat),
+        )
+        return clusters, assignments
+
+    def _update_passed(self, keys: Iterable[_ServiceKey], in_scope: Mapping[_ServiceKey, Service]) -> None:
+        """Bring the filter chains of services that are passed on up to date."""
+        mesh_config = self.mesh_config
+        changes: dict[str, tuple[PassedChain, ...]] = {}
+        for key in keys:
+            service = in_scope.get(key)
+            if service is None or not is_passed(service, self._hosts):
+                # The hostname may have gone over to the service of another namespace.
+                changes.setdefault(key[1], ())
+                continue
+            rule = self._rule_of[key]
+            inputs = (service, rule, self.profile, mesh_config)
+            changes[key[1]] = self._memo.get(
+                ("chains that pass on", service, rule, self.profile.idle_timeout, ByIdentity(mesh_config)),
+                partial(passed_chains, *inputs),
+            )
+        self.passed = self.passed.updated(changes)
+
     def _listeners_differ(self, touched: _Touched) -> bool:
-        """Return whether anything that listeners are made of has changed: HTTP's routes are not among it."""
+        """Return whether anything that listeners are made of has changed: HTTP's routes are not among it, and
+        mostly a service that is called by HTTP adds nothing to the listener of its port."""
         if any(rule.tcp or rule.tls for rule in touched.rules):
             return True
         by_address = (self._services.get(key) for key in touched.endpoints)
         if any(s is not None and (s.resolution is Resolution.NONE or s.headless) for s in by_address):
             return True
         # A rule's limits on TCP connections stand in the chains of the services that it is for.
-        return bool(touched.destination_rules)
+        if any(_has_chains(self._services[key]) for key in touched.destination_rules):
+            return True
+        hosts = {hostname for _, hostname in touched.services}
+        pairs = ((touched.before.service(host), self._scope.service(host)) for host in hosts)
+        moved = (service for pair in pairs if pair[0] is not pair[1] for service in pair)
+        if any(service is not None and not self._listeners.serve_already(service) for service in moved):
+            return True
+        hosts |= touched.destination_hosts
+        if not hosts:
+            return False
+        # Chains name the ports of the services that TCP and TLS rules lead to, and have their rules' limits.
+        wild = any(map(is_wildcard, hosts))
+        return self._scope.egress_proxy is not None or any(
+            (rule.tcp or rule.tls) and (wild or not hosts.isdisjoint(rule.destination_hosts))
+            for rule in self._scope.virtual_services
+        )
 
     def _update_listeners(self) -> None:
         mesh_config = self.mesh_config
@@ -316,6 +384,11 @@ class OutboundResources:
         if gone:
             self._carried.forget(gone)
         self.routes = _updated(self.routes, made, gone)
+
+
+def _has_chains(service: Service) -> bool:
+    """Return whether listeners have filter chains that are for this service alone."""
+    return any(not port.protocol.is_http for port in service.ports if port.protocol is not Protocol.UDP)
 
 
 def _route_port(name: str) -> int:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from mizzen.config.diagnostics import Diagnostic
@@ -13,14 +13,9 @@ from mizzen.mesh.profile import ip_family
 from mizzen.mesh.proxy import Proxy
 from mizzen.mesh.sidecar_scope import SidecarScope
 from mizzen.mesh.snapshot import Mesh
+from mizzen.translator.auto_passthrough import PassedServices
 from mizzen.translator.clusters_inbound import inbound_clusters
-from mizzen.translator.clusters_outbound import outbound_clusters, outbound_clusters_key
-from mizzen.translator.endpoints import load_assignments, load_assignments_key
-from mizzen.translator.listeners_gateway import (
-    GatewayListenerBuilder,
-    auto_passthrough_hosts,
-    passed_through,
-)
+from mizzen.translator.listeners_gateway import GatewayListenerBuilder
 from mizzen.translator.listeners_inbound import (
     VIRTUAL_INBOUND,
     bound_inbound_listener,
@@ -30,18 +25,20 @@ from mizzen.translator.listeners_inbound import (
 from mizzen.translator.memo import Memo
 from mizzen.translator.route_settings import ByIdentity
 from mizzen.translator.routes_gateway import gateway_route_configuration
+from mizzen.translator.secret_references import secret_names
 from mizzen.xds.resource import Resource
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OwnResources:
-    """Resources of one workload; replicas that cannot be told apart share the object."""
+    """Resources of one workload, and the names of the secrets that they ask for; replicas that cannot be told
+    apart share the object."""
 
     clusters: tuple[Resource, ...] = ()
-    endpoints: tuple[Resource, ...] = ()
     listeners: tuple[Resource, ...] = ()
     routes: tuple[Resource, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
+    secret_names: frozenset[str] = frozenset()
 
 
 def sidecar_resources(
@@ -75,7 +72,8 @@ def sidecar_resources(
             message = virtual_inbound_listener(proxy, captured, mesh_config)
             origins = tuple(dict.fromkeys(origin for port in captured for origin in port.origins))
             listeners.append(Resource.of(message, name=VIRTUAL_INBOUND, origins=origins))
-        return OwnResources(clusters, listeners=tuple(listeners), diagnostics=diagnostics)
+        names = _secret_names((*listeners, *clusters))
+        return OwnResources(clusters, tuple(listeners), (), diagnostics, names)
 
     return memo.get(key, build)
 
@@ -98,35 +96,28 @@ def _inbound_traits(proxy: Proxy, scope: SidecarScope) -> tuple[Any, ...]:
 
 
 def gateway_resources(
-    mesh: Mesh, proxy: Proxy, scope: SidecarScope, mesh_config: MeshConfig, memo: Memo
+    mesh: Mesh,
+    proxy: Proxy,
+    scope: SidecarScope,
+    mesh_config: MeshConfig,
+    passed: PassedServices,
+    memo: Memo,
 ) -> OwnResources:
     """Return the listeners and routes of a gateway; `mesh_config` is the mesh's with the proxy's own
-    ProxyConfig."""
+    ProxyConfig, `passed` are the services that its AUTO_PASSTHROUGH servers pass on."""
     merged: MergedGateway = mesh.gateways_for(proxy)
-    made = GatewayListenerBuilder(merged, mesh, proxy, scope, mesh_config).build()
+    made = GatewayListenerBuilder(merged, mesh, proxy, scope, mesh_config, passed, memo).build()
     routes = tuple(
         gateway_route_configuration(name, servers, mesh, scope, mesh_config, memo)
         for name, servers in made.route_configurations.items()
     )
-    clusters, endpoints = _passed_through(mesh, merged, scope, memo)
-    diagnostics = (*merged.rejected, *made.diagnostics)
-    return OwnResources(clusters, endpoints, made.listeners, routes, diagnostics)
+    return OwnResources(
+        listeners=made.listeners,
+        routes=routes,
+        diagnostics=(*merged.rejected, *made.diagnostics),
+        secret_names=_secret_names(made.listeners),
+    )
 
 
-def _passed_through(
-    mesh: Mesh, merged: MergedGateway, scope: SidecarScope, memo: Memo
-) -> tuple[tuple[Resource, ...], tuple[Resource, ...]]:
-    """Return the clusters that SNI names at AUTO_PASSTHROUGH servers, and their endpoints."""
-    hosts = tuple(auto_passthrough_hosts(merged.servers))
-    clusters: list[Resource] = []
-    endpoints: list[Resource] = []
-    for service in passed_through(scope.services, hosts) if hosts else ():
-        rule, pool = scope.destination_rule(service), mesh.endpoints(service)
-        inputs = (service, rule, pool, scope.profile, mesh.mesh_config)
-        clusters += memo.get(
-            outbound_clusters_key(*inputs, sni_dnat=True), partial(outbound_clusters, *inputs, sni_dnat=True)
-        )
-        endpoints += memo.get(
-            load_assignments_key(*inputs, sni_dnat=True), partial(load_assignments, *inputs, sni_dnat=True)
-        )
-    return tuple(clusters), tuple(endpoints)
+def _secret_names(resources: Iterable[Resource]) -> frozenset[str]:
+    return frozenset(name for resource in resources for name in secret_names(resource))

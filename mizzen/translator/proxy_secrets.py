@@ -12,7 +12,6 @@ from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.memo import Memo
 from mizzen.translator.outbound import OutboundResources
 from mizzen.translator.own_resources import OwnResources
-from mizzen.translator.secret_references import secret_names
 from mizzen.translator.secrets import secrets
 from mizzen.xds.resource import Resource
 
@@ -21,14 +20,8 @@ def proxy_secrets(
     mesh: Mesh, proxy: Proxy, outbound: OutboundResources, own: OwnResources, memo: Memo
 ) -> tuple[tuple[Resource, ...], tuple[Diagnostic, ...]]:
     """Return the secrets that `proxy` asks for, and what is wrong with those that it does not get."""
-    names = set(outbound.secret_names)
-    for resource in (*own.listeners, *own.clusters):
-        names.update(_names(resource, memo))
+    names = outbound.secret_names | own.secret_names
     if not names:
         return (), ()
     namespace = proxy.namespace
     return secrets(sorted(names), lambda name: mesh.secret(namespace, name), memo, namespace=namespace)
-
-
-def _names(resource: Resource, memo: Memo) -> tuple[str, ...]:
-    return memo.get(("secret names", resource), lambda: secret_names(resource))

@@ -19,6 +19,7 @@ from mizzen.mesh.gateways import MergedGateway
 from mizzen.mesh.profile import OutboundProfile
 from mizzen.mesh.proxy import Proxy
 from mizzen.mesh.snapshot import Mesh
+from mizzen.translator.auto_passthrough import passed_hosts
 from mizzen.translator.memo import Memo
 from mizzen.translator.outbound import OutboundResources
 from mizzen.translator.own_resources import OwnResources, gateway_resources, sidecar_resources
@@ -36,12 +37,15 @@ _MEMO_PER_SERVICE = 4
 swept when as much again was built, so it holds at most three times what is alive."""
 
 
+_Kind = tuple[OutboundProfile, tuple[str, ...]]
+"""What outbound resources depend on: a profile, and for gateways the hosts that they pass on."""
+
+
 @dataclass(slots=True)
 class _Live:
     """The outbound resources of a profile, and the changes that they have not seen yet."""
 
     resources: OutboundResources
-    mesh: Mesh
     deltas: list[MeshDelta] = field(default_factory=list)
     unused: int = 0
 
@@ -67,9 +71,9 @@ class Translation:
     def __init__(self, mesh: Mesh) -> None:
         self._mesh = mesh
         self._memo = Memo()
-        self._live: dict[OutboundProfile, _Live] = {}
+        self._live: dict[_Kind, _Live] = {}
         self._overlays: dict[tuple[str, tuple[Resource, ...]], _Overlay] = {}
-        self._gateways: dict[tuple[OutboundProfile, MergedGateway], OwnResources] = {}
+        self._gateways: dict[tuple[_Kind, MergedGateway], OwnResources] = {}
         self._no_secrets = Collection(type_urls.SECRET, {})
 
     @property
@@ -85,16 +89,17 @@ class Translation:
     def update(self, mesh: Mesh, delta: MeshDelta) -> None:
         """Go over to `mesh`, which differs from the last one by `delta`."""
         self._mesh = mesh
-        self._gateways.clear()
+        if not delta.endpoints_only:
+            self._gateways.clear()
         if delta.everything:
             self._memo = Memo()
             self._live.clear()
             self._overlays.clear()
             return
-        for profile, live in list(self._live.items()):
+        for kind, live in list(self._live.items()):
             live.unused += 1
             if live.unused > _UNUSED_UPDATES:
-                del self._live[profile]
+                del self._live[kind]
             else:
                 live.deltas.append(delta)
         for key, overlay in list(self._overlays.items()):
@@ -130,10 +135,14 @@ class Translation:
         return resources
 
     def _translate(self, proxy: Proxy) -> tuple[Snapshot, tuple[Diagnostic, ...]]:
-        outbound = self._outbound(self._mesh.outbound_profile(proxy))
+        profile = self._mesh.outbound_profile(proxy)
         if proxy.type == "router":
-            own = self._gateway(proxy, outbound)
+            gateway = self._mesh.gateways_for(proxy)
+            kind = (profile, passed_hosts(gateway.servers))
+            outbound = self._outbound(kind)
+            own = self._gateway(proxy, kind, gateway, outbound)
         else:
+            outbound = self._outbound((profile, ()))
             own = sidecar_resources(self._mesh, proxy, outbound.scope, outbound.mesh_config, self._memo)
         collections = self._collections(outbound, own)
         secrets, problems = proxy_secrets(self._mesh, proxy, outbound, own, self._memo)
@@ -141,28 +150,30 @@ class Translation:
             collections[type_urls.SECRET] = self._overlaid(self._no_secrets, secrets)
         return Snapshot(collections), (*outbound.diagnostics, *own.diagnostics, *problems)
 
-    def _gateway(self, proxy: Proxy, outbound: OutboundResources) -> OwnResources:
+    def _gateway(
+        self, proxy: Proxy, kind: _Kind, gateway: MergedGateway, outbound: OutboundResources
+    ) -> OwnResources:
         """Return the gateway's own resources: built once for each mesh, for all replicas of a gateway."""
-        key = (outbound.profile, self._mesh.gateways_for(proxy))
+        key = (kind, gateway)
         found = self._gateways.get(key)
         if found is None:
-            found = gateway_resources(self._mesh, proxy, outbound.scope, outbound.mesh_config, self._memo)
-            self._gateways[key] = found
+            found = self._gateways[key] = gateway_resources(
+                self._mesh, proxy, outbound.scope, outbound.mesh_config, outbound.passed, self._memo
+            )
         return found
 
     def _collections(self, outbound: OutboundResources, own: OwnResources) -> dict[str, Collection]:
         return {
             type_urls.CLUSTER: self._overlaid(outbound.clusters, own.clusters),
-            type_urls.ENDPOINT: self._overlaid(outbound.endpoints, own.endpoints),
+            type_urls.ENDPOINT: outbound.endpoints,
             type_urls.LISTENER: self._overlaid(outbound.listeners, own.listeners),
             type_urls.ROUTE: self._overlaid(outbound.routes, own.routes),
         }
 
-    def _outbound(self, profile: OutboundProfile) -> OutboundResources:
-        live = self._live.get(profile)
+    def _outbound(self, kind: _Kind) -> OutboundResources:
+        live = self._live.get(kind)
         if live is None:
-            live = _Live(OutboundResources(self._mesh, profile, self._memo), self._mesh)
-            self._live[profile] = live
+            live = self._live[kind] = _Live(OutboundResources(self._mesh, *kind, self._memo))
         live.unused = 0
         if live.deltas:
             deltas, live.deltas = live.deltas, []

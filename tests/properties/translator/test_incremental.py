@@ -163,6 +163,15 @@ def gateways(draw: st.DrawFn) -> dict[str, Any]:
             "hosts": [draw(st.sampled_from(["*", "*.example.com", "reviews.shop.svc.cluster.local"]))],
         }
     ]
+    passed_on = draw(st.sampled_from([None, "*.local", "*.default.svc.cluster.local", "*"]))
+    if passed_on is not None:
+        servers.append(
+            {
+                "port": {"number": 15443, "name": "tls", "protocol": "TLS"},
+                "tls": {"mode": "AUTO_PASSTHROUGH"},
+                "hosts": [passed_on],
+            }
+        )
     spec = {"selector": {"istio": "ingressgateway"}, "servers": servers}
     return document("Gateway", NETWORKING, "default", "gateway", spec=spec)
 
@@ -214,7 +223,14 @@ STANDING = [
         "gateway",
         spec={
             "selector": {"istio": "ingressgateway"},
-            "servers": [{"port": {"number": 8080, "name": "http", "protocol": "HTTP"}, "hosts": ["*"]}],
+            "servers": [
+                {"port": {"number": 8080, "name": "http", "protocol": "HTTP"}, "hosts": ["*"]},
+                {
+                    "port": {"number": 15443, "name": "tls", "protocol": "TLS"},
+                    "tls": {"mode": "AUTO_PASSTHROUGH"},
+                    "hosts": ["*.local", "*.com"],
+                },
+            ],
         },
     ),
 ]
