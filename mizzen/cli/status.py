@@ -109,12 +109,21 @@ def render(state: dict[str, Any], width: int) -> Group:
     """Return the status for people: the proxies, then what was rejected, then what is refused."""
     from rich.console import Group
 
-    from mizzen.cli.status_table import findings, headline, proxies, refused, rejections, remarks
+    from mizzen.cli.status_table import (
+        findings,
+        headline,
+        proxies,
+        refused,
+        refused_proxies,
+        rejections,
+        remarks,
+    )
 
     parts = [
         headline(state),
         proxies(state, width),
         rejections(state),
+        refused_proxies(state),
         remarks(state),
         refused(state),
         findings(state),

@@ -107,13 +107,26 @@ def _origin_of(resource: Mapping[str, Any]) -> Text:
 
 
 def remarks(state: Mapping[str, Any]) -> Group | None:
-    """What is wrong with the nodes of proxies that are served all the same."""
+    """What is wrong with proxies that are served all the same."""
     said = dict.fromkeys((proxy["id"], remark) for proxy in state["proxies"] for remark in proxy["remarks"])
     if not said:
         return None
-    lines: list[Any] = [Text("\nMISTAKES IN NODES", style="bold yellow")]
+    lines: list[Any] = [Text("\nREMARKS ON PROXIES", style="bold yellow")]
     for name, remark in said:
         lines.append(Padding(Text(f"{name}: ", style="bold").append(remark, style="not bold"), (0, 0, 0, 2)))
+    return Group(*lines)
+
+
+def refused_proxies(state: Mapping[str, Any]) -> Group | None:
+    """The Envoys that came in the last minute and were sent away."""
+    held = state["refused_proxies"]
+    if not held:
+        return None
+    lines: list[Any] = [Text("\nREFUSED PROXIES", style="bold red")]
+    for each in held:
+        said = Text(each["reason"])
+        said.append(f"   {_count(each['times'], 'time')}, {_span(each['seconds_ago'])} ago", style="dim")
+        lines.append(Padding(said, (0, 0, 0, 2)))
     return Group(*lines)
 
 

@@ -11,7 +11,7 @@ import structlog
 
 from mizzen.config import ConfigKey, ConfigStore, Diagnostic, MeshConfig, ParsedFile, Severity
 from mizzen.config.store import Refusal
-from mizzen.mesh.delta import MeshDelta
+from mizzen.mesh.delta import ConfigChange, MeshDelta
 from mizzen.mesh.snapshot import Mesh
 from mizzen.server.findings import as_json
 from mizzen.server.mesh_config_file import MeshConfigFile
@@ -56,6 +56,10 @@ class ConfigurationView:
         }
 
 
+_NAMED_CHANGES = 10
+_ENDPOINT_KINDS = frozenset({"Endpoints", "EndpointSlice", "Pod", "WorkloadEntry"})
+
+
 class Configuration:
     """Owns the store of documents and the mesh made of them. Not for use by several threads at once."""
 
@@ -78,6 +82,8 @@ class Configuration:
         Returns what changed in the mesh, None if nothing did.
         """
         change = self._store.apply(files)
+        if self._changed is not None:
+            self._say(change)
         for config in change.updated:
             self._keys.setdefault(config.kind, set()).add(config.key)
         for key in change.removed:
@@ -94,6 +100,24 @@ class Configuration:
             self._log.exception("the mesh could not be updated: a fault of Mizzen; it is built anew")
             return self._rebuild(mesh_config)
         return delta
+
+    def _say(self, change: ConfigChange) -> None:
+        """Log what changes: whoever looks for the cause of an outage asks first what changed, and when."""
+        removed = list(change.removed)
+        updated = [config.key for config in change.updated]
+        added = [key for key in updated if key not in self._keys.get(key.kind, ())]
+        changed = [key for key in updated if key in self._keys.get(key.kind, ())]
+        named = {
+            what: [str(key) for key in sorted(keys)[:_NAMED_CHANGES]]
+            + ([f"and {len(keys) - _NAMED_CHANGES} more"] if len(keys) > _NAMED_CHANGES else [])
+            for what, keys in (("added", added), ("changed", changed), ("removed", removed))
+            if keys
+        }
+        if not named:
+            return
+        # Where something else writes down who runs where, that changes all day.
+        quiet = all(key.kind in _ENDPOINT_KINDS for key in (*updated, *removed))
+        (self._log.debug if quiet else self._log.info)("configuration changed", **named)
 
     def _rebuild(self, mesh_config: MeshConfig) -> MeshDelta:
         self._behind = True  # until it has succeeded

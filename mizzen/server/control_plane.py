@@ -27,6 +27,8 @@ from mizzen.mesh.snapshot import Mesh
 from mizzen.server.configuration import Configuration, ConfigurationView
 from mizzen.server.metrics import Metrics
 from mizzen.server.notices import Notices
+from mizzen.server.proxy_remarks import gateway_remarks
+from mizzen.server.refusals import Refusals
 
 Value = TypeVar("Value")
 
@@ -145,6 +147,7 @@ class ControlPlane:
         self._live: dict[Hashable, LiveProxy] = {}
         self._discovery: Groups | None = None
         self._notices = Notices()
+        self.refusals = Refusals(clock)
         self._log = structlog.get_logger("mizzen.server")
         self._configured = configuration.view()
         self._analysis: tuple[Diagnostic, ...] = ()
@@ -162,6 +165,11 @@ class ControlPlane:
         """Return the proxy that is known to the discovery server as this group."""
         live = self._live.get(key)
         return live.proxy if live is not None else None
+
+    def mesh_remarks(self, key: Hashable) -> tuple[str, ...]:
+        """Return what is wrong between a connected proxy and the mesh."""
+        proxy = self.proxy_of(key)
+        return gateway_remarks(self._configuration.mesh, proxy) if proxy is not None else ()
 
     @property
     def view(self) -> ConfigurationView:
@@ -319,6 +327,7 @@ class ControlPlane:
             proxy = Proxy.from_node(node)
         except NodeError as error:
             self._metrics.streams_refused.inc()
+            self.refusals.add(str(error))
             raise xds.NodeRefused(str(error)) from error
         key = (proxy.node_id, blake2b(repr(proxy).encode(), digest_size=8).hexdigest())
         self._live.setdefault(key, LiveProxy(proxy))
@@ -331,6 +340,8 @@ class ControlPlane:
         if made is None:
             raise xds.NodeRefused("the control plane failed to translate for this proxy; its log says why")
         live.snapshot, live.findings = made
+        for remark in self.mesh_remarks(key):
+            self._log.warning(remark, proxy=live.proxy.id)
         if not self._notices.know(live.findings):
             self._tell()
         return live.snapshot

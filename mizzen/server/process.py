@@ -87,6 +87,7 @@ class Process:
         self._settled = settled
         self._log = structlog.get_logger("mizzen.server")
         self._started = time.time()
+        self._started_by_steady_clock = time.monotonic()
         self._grpc_addresses: list[str] = []
         self._admin_address = options.admin_address
         self._source = FileSource(options.paths)
@@ -262,7 +263,7 @@ class Process:
             "pid": os.getpid(),
             "ready": self.ready,
             "started": datetime.fromtimestamp(self._started, UTC).isoformat(timespec="milliseconds"),
-            "uptime_seconds": round(time.time() - self._started, 3),
+            "uptime_seconds": round(time.monotonic() - self._started_by_steady_clock, 3),
             "grpc_addresses": self._grpc_addresses,
             "admin_address": str(self._admin_address),
         }
@@ -284,6 +285,8 @@ class Process:
                 clients,
                 self.discovery.snapshot,
                 self.control_plane.proxy_of,
+                mesh_remarks=self.control_plane.mesh_remarks,
+                refused_proxies=self.control_plane.refusals.as_json(),
                 with_names=proxy is not None,
             )
 

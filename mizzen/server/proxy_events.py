@@ -72,7 +72,7 @@ class ProxyEvents:
             "a proxy rejected what it was sent",
             proxy=self._name(event.client),
             type=kind,
-            message=event.message,
+            message=event.message.strip(),
             resources=[resource.name for resource in blamed[:10]],
             origins=sorted({str(origin) for resource in blamed for origin in resource.origins})[:10],
         )

@@ -9,6 +9,7 @@ from typing import Any
 
 from mizzen import xds
 from mizzen.mesh.proxy import Proxy
+from mizzen.server.proxy_remarks import same_node_remarks
 
 ProxyOf = Callable[[Hashable], Proxy | None]
 
@@ -19,11 +20,13 @@ def proxy_status(
     snapshot: xds.Snapshot | None,
     now: float,
     *,
+    remarks: Iterable[str] = (),
     with_names: bool = False,
 ) -> dict[str, Any]:
     """Return how one stream stands: the proxy, and for each type what was sent and what Envoy said of it.
 
-    The names that it asks for are counted; `with_names` lists them (an Envoy asks for thousands).
+    The names that it asks for are counted; `with_names` lists them (an Envoy asks for thousands). `remarks`
+    are told beside those on the proxy's own node.
     """
     return {
         "id": proxy.id if proxy is not None else client.node_id,
@@ -31,11 +34,11 @@ def proxy_status(
         "type": proxy.type if proxy is not None else "?",
         "namespace": proxy.namespace if proxy is not None else "",
         "envoy_version": proxy.envoy_version if proxy is not None else "",
-        "remarks": list(proxy.remarks) if proxy is not None else [],
+        "remarks": [*(proxy.remarks if proxy is not None else ()), *remarks],
         "peer": client.peer,
         "method": client.method.rpartition("/")[2],
         "connected": _moment(client.connected_at),
-        "connected_seconds": round(now - client.connected_at, 3),
+        "connected_seconds": _since(client.connected_at, now),
         "phase": client.phase,
         "synced": client.synced,
         "types": {
@@ -63,7 +66,7 @@ def _type_status(
         "sent": _moment(held.sent_at),
         "acked_version": held.accepted_version,
         "acked": _moment(held.accepted_at),
-        "pending_seconds": round(now - held.sent_at, 3) if held.pending else None,
+        "pending_seconds": _since(held.sent_at, now) if held.pending else None,
         "waiting_for": list(held.stuck),
         "error": held.error,
         "bytes_sent": held.bytes_sent,
@@ -105,6 +108,7 @@ def rejections(clients: Iterable[xds.ClientStatus], proxy_of: ProxyOf) -> list[d
         proxy = proxy_of(client.group)
         name = proxy.id if proxy is not None else client.node_id
         kind = xds.short_name(type_url)
+        message = message.strip()
         empty = {"proxy": name, "type": kind, "message": message, "resources": {}}
         return found.setdefault((name, kind, message), empty)
 
@@ -138,12 +142,22 @@ def whole(
     snapshot_of: Callable[[Any], xds.Snapshot | None],
     proxy_of: ProxyOf,
     *,
+    mesh_remarks: Callable[[Hashable], Iterable[str]],
+    refused_proxies: list[dict[str, Any]],
     with_names: bool = False,
 ) -> dict[str, Any]:
-    """Return the whole status: the server, its configuration, every proxy, every rejection."""
+    """Return the whole status: the server, its configuration, every proxy, every rejection, every refusal."""
     now = time.time()
+    twice = same_node_remarks(clients)
     proxies = [
-        proxy_status(client, proxy_of(client.group), snapshot_of(client.group), now, with_names=with_names)
+        proxy_status(
+            client,
+            proxy_of(client.group),
+            snapshot_of(client.group),
+            now,
+            remarks=(*mesh_remarks(client.group), *twice.get(client.node_id, ())),
+            with_names=with_names,
+        )
         for client in clients
     ]
     proxies.sort(key=lambda proxy: (proxy["id"], proxy["connected"]))
@@ -151,8 +165,14 @@ def whole(
         "server": dict(server),
         "configuration": dict(configuration),
         "proxies": proxies,
+        "refused_proxies": refused_proxies,
         "rejections": rejections(clients, proxy_of),
     }
+
+
+def _since(moment: float, now: float) -> float:
+    """Return the seconds since then; none if the machine's clock was set back in the meantime."""
+    return max(0.0, round(now - moment, 3))
 
 
 def _moment(seconds: float) -> str | None:

@@ -48,6 +48,9 @@ STATE: dict[str, Any] = {
             },
         }
     ],
+    "refused_proxies": [
+        {"reason": 'node id "x" has 1 part(s); four are needed', "times": 12, "seconds_ago": 2.5}
+    ],
     "rejections": [
         {
             "proxy": name,
@@ -82,7 +85,10 @@ def test_the_table_and_what_is_wrong_with_it() -> None:
         "NOT ANSWERED",
         "  reviews-v1.default EDS: sent 12s ago, waiting for outbound|80||slow",
         "",
-        "MISTAKES IN NODES",
+        "REFUSED PROXIES",
+        '  node id "x" has 1 part(s); four are needed   12 times, 2s ago',
+        "",
+        "REMARKS ON PROXIES",
         "  reviews-v1.default: metadata LABELS is a list and counts as absent; write a mapping",
         "",
         "REFUSED DOCUMENTS",
@@ -102,7 +108,8 @@ def test_a_narrow_terminal_loses_columns_and_not_states() -> None:
 
 def test_when_all_is_well_there_is_nothing_but_the_table() -> None:
     configuration = {**STATE["configuration"], "refused": [], "findings": []}
-    lines = shown({**STATE, "configuration": configuration, "proxies": [], "rejections": []})
+    nothing: dict[str, Any] = {"proxies": [], "rejections": [], "refused_proxies": []}
+    lines = shown({**STATE, "configuration": configuration, **nothing})
     assert lines == ["mizzen 1.2.3   up 1h01m   3 documents   0 proxies", "no proxy is connected"]
 
 

@@ -106,7 +106,7 @@ def test_a_fault_in_updating_the_mesh_is_healed_by_building_it_anew(monkeypatch:
     assert delta is not None
     assert delta.everything
     assert hostnames(configuration.mesh) == {"a.default", "b.default"}
-    assert [line["log_level"] for line in lines] == ["error"]
+    assert [line["log_level"] for line in lines] == ["info", "error"]
 
 
 def test_after_a_fault_that_building_anew_does_not_heal_the_next_change_catches_up(
@@ -126,3 +126,24 @@ def test_after_a_fault_that_building_anew_does_not_heal_the_next_change_catches_
     assert hostnames(configuration.mesh) == {"a.default"}
     configuration.apply({"c.yaml": parsed(SERVICE % "c", "c.yaml")})
     assert hostnames(configuration.mesh) == {"a.default", "b.default", "c.default"}
+
+
+def test_what_changes_is_logged_and_endpoints_are_not() -> None:
+    configuration = Configuration()
+    with capture_logs() as lines:
+        configuration.apply({"a.yaml": parsed(SERVICE % "a")})
+    assert lines == [], "the first reading is told by the process"
+    with capture_logs() as lines:
+        configuration.apply({"a.yaml": parsed(SERVICE.replace("80", "81") % "a" + "---\n" + SERVICE % "b")})
+        configuration.apply({"a.yaml": parsed(SERVICE % "b")})
+        configuration.apply({"b.yaml": parsed("---\n".join(SERVICE % f"s{number}" for number in range(12)))})
+        configuration.apply({"b.yaml": parsed("apiVersion: v1\nkind: Pod\nmetadata: {name: p}\n")})
+        configuration.apply({"c.yaml": parsed("apiVersion: v1\nkind: Pod\nmetadata: {name: q}\n", "c.yaml")})
+    first, second, third, _, pod = lines
+    assert (first["event"], first["log_level"]) == ("configuration changed", "info")
+    assert (first["added"], first["changed"]) == (["Service/default/b"], ["Service/default/a"])
+    assert second["removed"] == ["Service/default/a"]
+    assert "added" not in second
+    assert len(third["added"]) == 11
+    assert third["added"][-1] == "and 2 more"
+    assert (pod["added"], pod["log_level"]) == (["Pod/default/q"], "debug")

@@ -1,0 +1,67 @@
+"""A proxy that has accepted everything, and still does not do what its owner expects."""
+
+from __future__ import annotations
+
+from mizzen import xds
+from mizzen.config import parse_documents, to_config
+from mizzen.config.mesh_config import MeshConfig
+from mizzen.mesh.proxy import Proxy
+from mizzen.mesh.snapshot import Mesh
+from mizzen.server.proxy_remarks import gateway_remarks, same_node_remarks
+
+GATEWAY = """\
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: public}
+spec:
+  selector: {istio: ingressgateway}
+  servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}]
+"""
+
+
+def mesh(text: str) -> Mesh:
+    parsed = parse_documents(text.encode(), "mesh.yaml")
+    configs = [config for config, _ in map(to_config, parsed.documents) if config is not None]
+    return Mesh.build(configs, MeshConfig())
+
+
+def proxy(kind: str, **labels: str) -> Proxy:
+    node_id = f"{kind}~10.0.0.9~edge.default~default.svc.cluster.local"
+    return Proxy.from_node({"id": node_id, "metadata": {"LABELS": labels}})
+
+
+def test_a_gateway_whose_labels_no_gateway_selects() -> None:
+    (remark,) = gateway_remarks(mesh(GATEWAY), proxy("router", istio="ingresgateway"))
+    assert "listens nowhere; its labels are: istio=ingresgateway;" in remark
+    assert "istio=ingressgateway (mesh.yaml:5)" in remark
+
+
+def test_a_gateway_before_there_is_any() -> None:
+    (remark,) = gateway_remarks(mesh(""), proxy("router"))
+    assert "its labels are: none; there is no Gateway yet" in remark
+
+
+def test_what_is_selected_or_no_gateway_is_fine() -> None:
+    assert gateway_remarks(mesh(GATEWAY), proxy("router", istio="ingressgateway", app="x")) == ()
+    assert gateway_remarks(mesh(""), proxy("sidecar")) == ()
+
+
+def client(number: int, node_id: str, method: str) -> xds.ClientStatus:
+    return xds.ClientStatus(number, node_id, node_id, f"10.0.0.{number}:5", method, 0.0, "rest")
+
+
+def test_two_envoys_of_one_name() -> None:
+    aggregated = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
+    remarks = same_node_remarks(
+        [client(1, "a", aggregated), client(2, "a", aggregated), client(3, "b", aggregated)]
+    )
+    assert list(remarks) == ["a"]
+    (remark,) = remarks["a"]
+    assert remark.startswith("2 Envoys are connected under this node id, from 10.0.0.1:5, 10.0.0.2:5; ")
+
+
+def test_one_envoy_may_have_a_stream_for_each_type() -> None:
+    streams = [
+        client(number, "a", f"/envoy.service.{kind}/Delta{kind}") for number, kind in ((1, "C"), (2, "L"))
+    ]
+    assert same_node_remarks(streams) == {}
