@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+import statistics
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from mizzen.demo.checks.outcome import Door, Finding, brief, echo, ingress, sidecar
@@ -14,8 +16,12 @@ from mizzen.demo.shop import SHOP_HOST, Shop
 
 QUOTES_HOST = "quotes.example.com"
 LIVE_HOST = "live.example.com"
-LIVE_SECONDS = 3.0
-"""A change must be served this soon after its file was saved, on a busy machine too; a tenth is usual."""
+LIVE_SECONDS = 1.0
+"""A change is served this soon after its file was saved; a tenth is usual."""
+LIVE_MOVES = ("v3", "v2", "v1", "v3")
+"""Where the route is moved, one change after the other, once its host is there."""
+PATIENCE_SECONDS = 10.0
+"""A machine that is busy with something else may hold up one of several changes, but it comes."""
 
 
 async def whole_page(shop: Shop) -> Finding:
@@ -28,7 +34,7 @@ async def whole_page(shop: Shop) -> Finding:
         workload.name
         for workload in shop.topology.workloads
         if workload.name in {"details-v1", "reviews-v2", "ratings-v1", "quotes-v1"}
-        and await arrives(shop, workload.app_endpoint, marker, seconds=1.0)
+        and await arrives(shop, workload.app_endpoint, marker)
     ]
     expected = "200 with black stars; details-v1 reviews-v2 ratings-v1 quotes-v1 called"
     stars = "black stars" if "stars black" in page.text else "no black stars"
@@ -64,18 +70,30 @@ async def registry_only(shop: Shop) -> Finding:
 
 
 async def live_change(shop: Shop) -> Finding:
-    """A saved file is served at once, without one failed request."""
+    """Saved files are served at once, without one failed request."""
     file = shop.private_rules / "live-change.yaml"
     door = ingress(shop, LIVE_HOST)
     try:
+        # Before its host is there, requests for it find nothing.
         first = await _served(door, file, "v1", {404})
-        second = await _served(door, file, "v3", set())
+        moves = [await _served(door, file, version, set()) for version in LIVE_MOVES]
     finally:
         file.unlink(missing_ok=True)
-    expected = f"new host and moved route, each within {LIVE_SECONDS:g} s"
-    if first is None or second is None:
-        return Finding(expected, "not served, or a request failed", passed=False)
-    return Finding(expected, f"after {first:.2f} s and {second:.2f} s", max(first, second) <= LIVE_SECONDS)
+    return judge_live_changes([first, *moves])
+
+
+def judge_live_changes(served: Sequence[float | None]) -> Finding:
+    """Judge the seconds that changes took to be served; None: never, or a request failed.
+
+    The middle one of several says what is usual, whatever else the machine does at one moment.
+    """
+    expected = f"{len(served)} changes served, usually within {LIVE_SECONDS:g} s, and no request failed"
+    seconds = [each for each in served if each is not None]
+    if len(seconds) < len(served):
+        return Finding(expected, "one was not served, or a request failed", passed=False)
+    usual = statistics.median(seconds)
+    seen = f"{len(seconds)} served, usually after {usual:.2f} s, at most {max(seconds):.2f} s"
+    return Finding(expected, seen, usual <= LIVE_SECONDS)
 
 
 async def _served(door: Door, file: Path, version: str, allowed: set[int]) -> float | None:
@@ -83,7 +101,7 @@ async def _served(door: Door, file: Path, version: str, allowed: set[int]) -> fl
     partial.write_text(json.dumps(_live_virtual_service(version)), encoding="utf-8")
     partial.replace(file)
     saved = time.monotonic()
-    while time.monotonic() - saved < 2 * LIVE_SECONDS:
+    while time.monotonic() - saved < PATIENCE_SECONDS:
         response = await door.get("/echo")
         if response.status_code != 200 and response.status_code not in allowed:
             return None

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from mizzen.demo.checks import Check, Finding, perform, report, resilience, routing
-from mizzen.demo.checks.boundaries import no_route
+from mizzen.demo.checks.boundaries import judge_live_changes, no_route
 from mizzen.demo.checks.outcome import Door
 
 Answer = Callable[[httpx.Request], httpx.Response]
@@ -123,3 +123,12 @@ def test_durations_may_be_late_but_hardly_early() -> None:
 def test_the_bounds_of_a_split_are_a_few_standard_deviations() -> None:
     assert routing.tolerance(0.5, 400) == pytest.approx(45.0)
     assert routing.tolerance(0.1, 400) == pytest.approx(27.0)
+
+
+def test_changes_are_served_within_a_second_as_a_rule() -> None:
+    assert judge_live_changes([0.1, 0.2, 0.1, 4.0, 0.9]).passed
+    assert judge_live_changes([0.1, 0.2, 0.1, 4.0, 0.9]).seen == (
+        "5 served, usually after 0.20 s, at most 4.00 s"
+    )
+    assert not judge_live_changes([0.1, 1.2, 1.1, 1.3, 0.9]).passed
+    assert not judge_live_changes([0.1, None, 0.1, 0.1, 0.1]).passed
