@@ -1,0 +1,104 @@
+"""Answers that come after the server has gone on without them."""
+
+import pytest
+from xds_driver import Driver, cluster, endpoint
+
+from mizzen.xds import Acked, Rejected, Stuck
+from mizzen.xds.type_urls import CLUSTER, ENDPOINT
+
+
+@pytest.fixture(params=[False, True], ids=["sotw", "delta"])
+def delta(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
+def names_bad(name: str) -> str:
+    return f"Error adding/updating cluster(s) {name}: it is bad"
+
+
+class Late(Driver):
+    """Has clusters `a` and `b`, and did not answer for `bad` and `good` in time; then `later` was sent."""
+
+    def __init__(self, *, delta: bool) -> None:
+        super().__init__(cluster("a"), cluster("b"), delta=delta)
+        self.ack(self.say(CLUSTER)[0])
+        [self.first] = self.change(cluster("bad"), cluster("good"))
+        assert self.wait(11) == []
+        assert [type(event) for event in self.events].count(Stuck) == 1
+        [self.second] = self.change(cluster("later"))
+        self.events.clear()
+
+
+def test_a_late_rejection_is_told_and_what_came_with_it_is_sent_again(delta: bool) -> None:
+    driver = Late(delta=delta)
+    assert driver.say(CLUSTER, nonce=driver.first.nonce, error=names_bad("bad")) == []
+    rejected = next(event for event in driver.events if isinstance(event, Rejected))
+    assert [resource.name for resource in rejected.culprits] == ["bad"]
+    [again] = driver.ack(driver.second)
+    assert "good 1" in again.values
+    assert "bad 1" not in again.values
+    assert driver.ack(again) == []
+    assert [entry.resource.name for entry in driver.group.held] == ["bad"]
+
+
+def test_a_late_rejection_does_not_answer_for_the_later_response(delta: bool) -> None:
+    driver = Late(delta=delta)
+    driver.say(CLUSTER, nonce=driver.first.nonce, error=names_bad("bad"))
+    outstanding = driver.stream.channels[CLUSTER].subscription.outstanding
+    assert outstanding is not None
+    assert outstanding.nonce == driver.second.nonce
+    assert driver.stream.channels[CLUSTER].deadline is not None  # it is still waited for
+
+
+def test_a_late_acceptance_counts(delta: bool) -> None:
+    driver = Late(delta=delta)
+    driver.say(CLUSTER, nonce=driver.first.nonce)
+    acked = next(event for event in driver.events if isinstance(event, Acked))
+    assert (acked.version, acked.waited) == (driver.first.version, 11)
+    accepted = driver.stream.channels[CLUSTER].subscription.accepted
+    assert accepted is not None
+    assert set(accepted) == {"a", "b", "bad", "good"}
+
+
+def test_who_never_answered_may_mean_the_earlier_response() -> None:
+    """In state of the world the later response repeats what the earlier one brought."""
+    driver = Late(delta=False)
+    driver.say(CLUSTER, nonce=driver.second.nonce, error=names_bad("bad"))
+    rejected = next(event for event in driver.events if isinstance(event, Rejected))
+    assert [resource.name for resource in rejected.culprits] == ["bad"]
+
+
+def test_after_a_late_acceptance_only_the_later_response_can_be_meant(delta: bool) -> None:
+    driver = Late(delta=delta)
+    driver.say(CLUSTER, nonce=driver.first.nonce)
+    driver.say(CLUSTER, nonce=driver.second.nonce, error="it does not say whom it means")
+    rejected = next(event for event in driver.events if isinstance(event, Rejected))
+    assert [resource.name for resource in rejected.culprits] == ["later"]
+
+
+def test_an_answer_to_the_later_response_ends_the_wait_for_the_earlier(delta: bool) -> None:
+    driver = Late(delta=delta)
+    driver.ack(driver.second)
+    driver.events.clear()
+    driver.say(CLUSTER, nonce=driver.first.nonce, error=names_bad("bad"))
+    assert driver.events == []
+
+
+def test_names_of_a_late_answer_do_not_count_in_state_of_the_world() -> None:
+    """Resource updates: its nonce is stale, and the client repeats its names with the newer response."""
+    driver = Driver(endpoint("a"), endpoint("b"))
+    [first] = driver.say(ENDPOINT, "a")
+    driver.wait(11)
+    [second] = driver.change(endpoint("a", "2"))
+    assert driver.say(ENDPOINT, "b", nonce=first.nonce) == []
+    assert driver.stream.channels[ENDPOINT].subscription.names == {"a"}
+    assert driver.ack(second, "a", "b")[0].values == ["b 1"]
+
+
+def test_only_so_many_are_remembered(delta: bool) -> None:
+    driver = Driver(cluster("a"), delta=delta)
+    driver.say(CLUSTER)
+    for number in range(10):
+        driver.wait(11)
+        driver.change(cluster("a", str(number)))
+    assert len(driver.stream.channels[CLUSTER].subscription.superseded) == 4
