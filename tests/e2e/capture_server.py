@@ -7,6 +7,7 @@ that says its port in one line and then sends every line back.
 from __future__ import annotations
 
 import json
+import socket
 import socketserver
 import sys
 import threading
@@ -53,6 +54,8 @@ class LineServer(socketserver.ThreadingTCPServer):
 
 
 def main(address: str) -> None:
+    if ":" in address:
+        HttpServer.address_family = LineServer.address_family = socket.AF_INET6
     servers: list[socketserver.BaseServer] = [
         HttpServer((address, 9080), Http),
         HttpServer((address, 8080), Http),

@@ -190,6 +190,10 @@ class CapturedMesh:
         for machine, app in ((self.client, "client"), (self.server, "server")):
             await self._envoy(machine, app)
 
+    def metadata(self, machine: Machine) -> dict[str, Any]:
+        """Return what the node of the Envoy on `machine` says besides."""
+        return {}
+
     async def _envoy(self, machine: Machine, app: str) -> None:
         configuration = bootstrap(
             node={
@@ -199,6 +203,7 @@ class CapturedMesh:
                     "NAMESPACE": "default",
                     "LABELS": {"app": app},
                     "INTERCEPTION_MODE": "REDIRECT",
+                    **self.metadata(machine),
                 },
             },
             xds_address=f"{CLIENT}:{_GRPC}",
