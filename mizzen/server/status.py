@@ -55,8 +55,9 @@ def _type_status(
     client: xds.ClientStatus, held: xds.TypeStatus, snapshot: xds.Snapshot | None, now: float
 ) -> dict[str, Any]:
     resources = len(held.names)
-    if held.wildcard and snapshot is not None:
-        resources = len(snapshot.collection(held.type_url))
+    if snapshot is not None:
+        there = snapshot.collection(held.type_url)
+        resources = len(there) if held.wildcard else sum(name in there for name in held.names)
     return {
         "state": state_of(client, held),
         "type_url": held.type_url,

@@ -13,7 +13,14 @@ from tests.unit.cli.conftest import Command
 
 
 def type_status(state: str, **changes: Any) -> dict[str, Any]:
-    return {"state": state, "resources": 3, "waiting_for": [], "pending_seconds": None, **changes}
+    return {
+        "state": state,
+        "resources": 3,
+        "subscribed": "*",
+        "waiting_for": [],
+        "pending_seconds": None,
+        **changes,
+    }
 
 
 FINDING = {
@@ -111,6 +118,17 @@ def test_when_all_is_well_there_is_nothing_but_the_table() -> None:
     nothing: dict[str, Any] = {"proxies": [], "rejections": [], "refused_proxies": []}
     lines = shown({**STATE, "configuration": configuration, **nothing})
     assert lines == ["mizzen 1.2.3   up 1h01m   3 documents   0 proxies", "no proxy is connected"]
+
+
+def test_secrets_that_are_not_there_are_seen() -> None:
+    (proxy,) = STATE["proxies"]
+
+    def row(**changes: Any) -> str:
+        types = {**proxy["types"], "SDS": type_status("ACKED", **changes)}
+        return shown({**STATE, "proxies": [{**proxy, "types": types}]})[2]
+
+    assert "ACKED 1 of 2  1m01s" in row(resources=1, subscribed=2)
+    assert "ACKED 2  1m01s" in row(resources=2, subscribed=2)
 
 
 @contextmanager
