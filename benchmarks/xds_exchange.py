@@ -1,6 +1,9 @@
 """What the servers that are measured beside each other have in common."""
 
+import gc
 import resource
+import time
+from collections.abc import Awaitable, Callable
 
 from mizzen import xds
 
@@ -14,6 +17,24 @@ WARM_UP = 5
 def payload(number: int) -> bytes:
     """About as many bytes as a small load assignment has."""
     return f"changed {number}".encode().ljust(300, b".")
+
+
+async def make_changes(change: Callable[[int], Awaitable[float]], pushes: int, idle: int) -> None:
+    """Make changes, and print for the parent what each took and cost, and `idle`, the memory of the streams.
+
+    `change` returns the seconds until the last client has accepted it.
+    """
+    gc.collect()
+    gc.freeze()  # as `mizzen serve` does
+    cpu = 0.0
+    for number in range(pushes + WARM_UP):
+        before = time.process_time()
+        seconds = await change(number + 1)
+        if number >= WARM_UP:
+            cpu += time.process_time() - before
+            print(f"push {seconds}", flush=True)
+    print(f"cpu {cpu / pushes}", flush=True)
+    print(f"memory {idle}", flush=True)
 
 
 def rss_bytes() -> int:

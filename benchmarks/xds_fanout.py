@@ -7,7 +7,6 @@ accepted it.
 
 import asyncio
 import contextlib
-import gc
 import subprocess
 import sys
 import time
@@ -18,7 +17,7 @@ from typing import Any
 import grpc
 from envoy.service.discovery.v3 import discovery_pb2
 
-from benchmarks.xds_exchange import PATH, TYPE_URL, WARM_UP, payload, rss_bytes
+from benchmarks.xds_exchange import PATH, TYPE_URL, make_changes, payload, rss_bytes
 from mizzen import xds
 
 _CHANNELS = 20
@@ -54,22 +53,17 @@ async def serve(streams: int, pushes: int, held: int) -> None:
     print(port, flush=True)
     await asyncio.to_thread(sys.stdin.readline)
     idle = rss_bytes() - empty
-    gc.collect()
-    gc.freeze()  # as `mizzen serve` does
-    cpu = 0.0
-    for number in range(pushes + WARM_UP):
+
+    async def change(number: int) -> float:
+        nonlocal answers
         waiting.clear()
         answers = 0
-        before = time.process_time()
         began = time.perf_counter()
-        server.update("all", [xds.Resource(TYPE_URL, "changing", payload(number + 1))])
+        server.update("all", [xds.Resource(TYPE_URL, "changing", payload(number))])
         await waiting.wait()
-        seconds = time.perf_counter() - began
-        if number >= WARM_UP:
-            cpu += time.process_time() - before
-            print(f"push {seconds}", flush=True)
-    print(f"cpu {cpu / pushes}", flush=True)
-    print(f"memory {idle}", flush=True)
+        return time.perf_counter() - began
+
+    await make_changes(change, pushes, idle)
     await server.stop(0)
 
 

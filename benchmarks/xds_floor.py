@@ -5,7 +5,6 @@ server's process.
 """
 
 import asyncio
-import gc
 import sys
 import time
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import grpc
 from envoy.service.discovery.v3 import discovery_pb2
 
-from benchmarks.xds_exchange import PATH, TYPE_URL, WARM_UP, payload, rss_bytes
+from benchmarks.xds_exchange import PATH, TYPE_URL, WARM_UP, make_changes, payload, rss_bytes
 
 
 class Floor:
@@ -68,18 +67,8 @@ async def serve(streams: int, pushes: int) -> None:
     await asyncio.to_thread(sys.stdin.readline)
     assert len(floor.contexts) == streams, f"{len(floor.contexts)} streams of {streams}"
     idle = rss_bytes() - empty
-    gc.collect()
-    gc.freeze()  # as `mizzen serve` does
-    cpu = 0.0
-    for number in range(pushes + WARM_UP):
-        data = response(TYPE_URL, payload(number + 1), str(number + 1))
-        before = time.process_time()
-        seconds = await floor.push(data)
-        if number >= WARM_UP:
-            cpu += time.process_time() - before
-            print(f"push {seconds}", flush=True)
-    print(f"cpu {cpu / pushes}", flush=True)
-    print(f"memory {idle}", flush=True)
+    prepared = [response(TYPE_URL, payload(number), str(number)) for number in range(pushes + WARM_UP + 1)]
+    await make_changes(lambda number: floor.push(prepared[number]), pushes, idle)
     await server.stop(0)
 
 

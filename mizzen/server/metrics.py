@@ -16,78 +16,60 @@ class Metrics:
     """All metrics of one control plane, in a registry of their own, so that two can live in one process."""
 
     def __init__(self, version: str) -> None:
-        own = CollectorRegistry()
-        self.registry = own
-        self.build_info = Gauge(
-            "mizzen_build_info",
-            "Always 1; the labels say what runs",
-            ["version", "python"],
-            registry=own,
+        self.registry = CollectorRegistry()
+        gauge, counter, seconds = self._gauge, self._counter, self._seconds
+        self.build_info = gauge(
+            "mizzen_build_info", "Always 1; the labels say what runs", "version", "python"
         )
         self.build_info.labels(version, platform.python_version()).set(1)
-        self.documents = Gauge("mizzen_documents", "Documents in force", ["kind"], registry=own)
-        self.documents_refused = Gauge(
-            "mizzen_documents_refused",
-            "Documents whose newest version is not in force because it is invalid",
-            registry=own,
+        self.documents = gauge("mizzen_documents", "Documents in force", "kind")
+        self.documents_refused = gauge(
+            "mizzen_documents_refused", "Documents whose newest version is not in force because it is invalid"
         )
-        self.config_warnings = Gauge("mizzen_config_warnings", "Warnings on what is in force", registry=own)
-        self.config_changes = Counter(
-            "mizzen_config_changes", "Batches of changed documents taken over", registry=own
-        )
-        self.push_seconds = Histogram(
+        self.config_warnings = gauge("mizzen_config_warnings", "Warnings on what is in force")
+        self.config_changes = counter("mizzen_config_changes", "Batches of changed documents taken over")
+        self.push_seconds = seconds(
             "mizzen_push_seconds",
             "From a change being seen to its being handed to the streams of every proxy that it concerns",
-            buckets=_SECONDS,
-            registry=own,
         )
-        self.convergence_seconds = Histogram(
+        self.convergence_seconds = seconds(
             "mizzen_convergence_seconds",
             "From a change being seen to the last answer (ACK or NACK) of a proxy that it concerns",
-            buckets=_SECONDS,
-            registry=own,
         )
-        self.translation_seconds = Histogram(
+        self.translation_seconds = seconds(
             "mizzen_translation_seconds",
             "From a change having been understood to its translations being handed over",
-            buckets=_SECONDS,
-            registry=own,
         )
-        self.translation_failures = Counter(
+        self.translation_failures = counter(
             "mizzen_translation_failures",
             "Proxies that could not be translated for because of a fault of Mizzen's own",
-            registry=own,
         )
-        self.proxies = Gauge("mizzen_proxies", "Proxies connected", ["type"], registry=own)
-        self.profiles = Gauge(
-            "mizzen_proxy_profiles",
-            "Kinds of connected proxies that no rule can tell apart",
-            registry=own,
+        self.proxies = gauge("mizzen_proxies", "Proxies connected", "type")
+        self.profiles = gauge(
+            "mizzen_proxy_profiles", "Kinds of connected proxies that no rule can tell apart"
         )
-        self.streams = Gauge("mizzen_streams", "Discovery streams open", registry=own)
-        self.streams_refused = Counter(
-            "mizzen_streams_refused", "Discovery streams refused because of their node", registry=own
+        self.streams = gauge("mizzen_streams", "Discovery streams open")
+        self.streams_refused = counter(
+            "mizzen_streams_refused", "Discovery streams refused because of their node"
         )
-        self.node_remarks = Gauge(
-            "mizzen_node_remarks",
-            "Mistakes in the nodes of connected proxies that do not stop them",
-            registry=own,
+        self.node_remarks = gauge(
+            "mizzen_node_remarks", "Mistakes in the nodes of connected proxies that do not stop them"
         )
-        self.xds_acked = Counter(
-            "mizzen_xds_acked", "Responses that a proxy accepted", ["type"], registry=own
+        self.xds_acked = counter("mizzen_xds_acked", "Responses that a proxy accepted", "type")
+        self.xds_rejected = counter("mizzen_xds_rejected", "Responses that a proxy rejected", "type")
+        self.xds_stuck = counter(
+            "mizzen_xds_stuck", "Responses that a proxy left unanswered too long", "type"
         )
-        self.xds_rejected = Counter(
-            "mizzen_xds_rejected", "Responses that a proxy rejected", ["type"], registry=own
-        )
-        self.xds_stuck = Counter(
-            "mizzen_xds_stuck",
-            "Responses that a proxy left unanswered too long",
-            ["type"],
-            registry=own,
-        )
-        self.log_lines_lost = Counter(
-            "mizzen_log_lines_lost", "Log lines that could not be written", registry=own
-        )
+        self.log_lines_lost = counter("mizzen_log_lines_lost", "Log lines that could not be written")
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(name, text, labels, registry=self.registry)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(name, text, labels, registry=self.registry)
+
+    def _seconds(self, name: str, text: str) -> Histogram:
+        return Histogram(name, text, buckets=_SECONDS, registry=self.registry)
 
     def count_configuration(self, view: ConfigurationView) -> None:
         """Take over how the configuration stands."""

@@ -6,25 +6,12 @@ https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol.
 
 from __future__ import annotations
 
-from itertools import product
-
 import grpc
 import pytest
-from peer import ALL, INCREMENTAL, SOTW, TYPES, Variant
+from cases import EVERY, FULL, PARTIAL, cases
+from peer import ALL, INCREMENTAL, SOTW
 
 from mizzen.xds.type_urls import CLUSTER, ROUTE
-
-FULL = ("CDS", "LDS")
-PARTIAL = ("RDS", "EDS")
-EVERY = FULL + PARTIAL
-
-
-def cases(variants: tuple[Variant, ...], services: tuple[str, ...]) -> pytest.MarkDecorator:
-    found = [
-        pytest.param(variant, TYPES[service], id=f"{variant}-{service}")
-        for variant, service in product(variants, services)
-    ]
-    return pytest.mark.parametrize(("variant", "type_url"), found)
 
 
 @cases(ALL, FULL)

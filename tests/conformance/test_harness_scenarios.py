@@ -2,23 +2,9 @@
 
 from __future__ import annotations
 
-from itertools import product
-
 import pytest
-from peer import AGGREGATED, ALL, INCREMENTAL, SOTW, TYPES, Variant
-
-FULL = ("CDS", "LDS")
-PARTIAL = ("RDS", "EDS")
-EVERY = FULL + PARTIAL
-
-
-def cases(variants: tuple[Variant, ...], services: tuple[str, ...]) -> pytest.MarkDecorator:
-    found = [
-        pytest.param(variant, TYPES[service], id=f"{variant}-{service}")
-        for variant, service in product(variants, services)
-    ]
-    return pytest.mark.parametrize(("variant", "type_url"), found)
-
+from cases import EVERY, FULL, cases
+from peer import AGGREGATED, ALL, INCREMENTAL, SOTW, TYPES
 
 # Subscribing, state of the world
 

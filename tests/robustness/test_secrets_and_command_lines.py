@@ -3,41 +3,16 @@
 from __future__ import annotations
 
 import base64
-import datetime
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import yaml
 from breakable import SERVICE, Serving, run, until
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+
+from tests.self_signed import certificate_and_key
 
 NODE = "id: router~10.0.0.7~gw.default~default.svc.cluster.local\nmetadata: {LABELS: {istio: gw}}\n"
-
-
-def pair(days: int = 1) -> tuple[str, str]:
-    """Return a certificate and its key as PEM; it ended yesterday if `days` is -1."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "shop.example")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=5))
-        .not_valid_after(now + datetime.timedelta(days=days))
-        .sign(key, hashes.SHA256())
-    )
-    form = (serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    return (
-        certificate.public_bytes(serialization.Encoding.PEM).decode(),
-        key.private_bytes(serialization.Encoding.PEM, *form).decode(),
-    )
 
 
 def secret(name: str, certificate: str, key: str) -> str:
@@ -64,7 +39,7 @@ def keys(tmp_path: Path) -> tuple[Path, list[str]]:
     """A folder with a good, a mismatched, an expired and a garbage pair; and what must never be seen."""
     folder = tmp_path / "mesh"
     folder.mkdir()
-    good, other, expired = pair(), pair(), pair(-1)
+    good, other, expired = certificate_and_key(), certificate_and_key(), certificate_and_key(-1)
     garbage = "-----BEGIN PRIVATE KEY-----\nc2VjcmV0LW9mLXRoZS1zaG9w\n-----END PRIVATE KEY-----\n"
     pairs = {
         "good": good,
@@ -117,7 +92,7 @@ def test_no_key_is_shown_by_a_server(keys: tuple[Path, list[str]], tmp_path: Pat
 
 def test_files_of_the_tls_address_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "mesh.yaml").write_text(SERVICE % "good")
-    one, other = pair(), pair()
+    one, other = certificate_and_key(), certificate_and_key()
     files = {"one.crt": one[0], "one.key": one[1], "other.key": other[1], "words": "words"}
     for name, text in files.items():
         (tmp_path / name).write_text(text)

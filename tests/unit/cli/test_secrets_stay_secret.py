@@ -2,7 +2,7 @@ import base64
 import json
 from pathlib import Path
 
-from tests.unit.cli.certificates import certificate_and_key
+from tests.self_signed import certificate_and_key
 from tests.unit.cli.conftest import Command
 
 GATEWAY = """\

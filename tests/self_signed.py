@@ -1,3 +1,7 @@
+"""A certificate that signs itself, made on the spot."""
+
+from __future__ import annotations
+
 import datetime
 
 from cryptography import x509
@@ -6,8 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 
-def certificate_and_key() -> tuple[str, str]:
-    """Return a self-signed certificate and its private key as PEM."""
+def certificate_and_key(days: int = 1) -> tuple[str, str]:
+    """Return a self-signed certificate and its private key as PEM; it ended yesterday if `days` is -1."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "shop.example")])
     now = datetime.datetime.now(datetime.UTC)
@@ -17,8 +21,8 @@ def certificate_and_key() -> tuple[str, str]:
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(minutes=5))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(now - datetime.timedelta(days=5))
+        .not_valid_after(now + datetime.timedelta(days=days))
         .sign(key, hashes.SHA256())
     )
     private = key.private_bytes(
