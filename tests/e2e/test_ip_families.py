@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import httpx
@@ -48,7 +48,7 @@ def service_entry(name: str, port: int, **spec: Any) -> dict[str, Any]:
     }
 
 
-def pod_service(name: str, port: int, target: int, addresses: list[str]) -> list[dict[str, Any]]:
+def pod_service(name: str, port: int, target: int, addresses: list[str]) -> list[Mapping[str, Any]]:
     """A Kubernetes Service of one pod that has all these addresses."""
     return [
         {

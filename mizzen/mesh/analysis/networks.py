@@ -11,6 +11,7 @@ from mizzen.mesh.analysis.findings import Findings
 from mizzen.mesh.hosts import HostIndex, resolve_short_name
 from mizzen.mesh.service import Endpoint, Service
 from mizzen.mesh.snapshot import Mesh
+from mizzen.mesh.workloads import NETWORK_LABEL
 
 _CODE = "MZ0214"
 
@@ -21,6 +22,7 @@ def check_networks(mesh: Mesh, findings: Findings) -> None:
     """Find endpoints that are left out for clients of other networks (MZ0214): gateways pass on mutual TLS
     and nothing else, and an endpoint of which only the network is known needs a gateway that leads there."""
     gateways = mesh.mesh_config.mesh_networks.table.gateways()
+    _check_labelled_gateways(mesh, gateways, findings)
     mutual: HostIndex[bool] = _hosts_of_mutual_tls(mesh) if gateways else HostIndex()
     for key, pool in mesh.registry.pools.items():
         by_reason: dict[str, list[Endpoint]] = {}
@@ -31,6 +33,21 @@ def check_networks(mesh: Mesh, findings: Findings) -> None:
                     by_reason.setdefault(reason, []).append(endpoint)
         for reason, endpoints in by_reason.items():
             _add(findings, key[1], reason, endpoints)
+
+
+def _check_labelled_gateways(mesh: Mesh, gateways: _Gateways, findings: Findings) -> None:
+    """Under Istio this label on a Service makes its addresses outside the cluster the gateways of a network
+    (https://istio.io/latest/docs/reference/config/labels/#topology-network)."""
+    for service in mesh.configs("Service"):
+        network = service.labels.get(NETWORK_LABEL)
+        if network and network not in gateways:
+            findings.warning(
+                _CODE,
+                service,
+                ("metadata", "labels", NETWORK_LABEL),
+                "makes the Service no gateway of its network here, as nothing tells the addresses that it "
+                f"has outside its cluster; write meshNetworks.networks.{network}.gateways with its IP",
+            )
 
 
 def _problem(

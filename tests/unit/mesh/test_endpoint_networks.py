@@ -165,3 +165,22 @@ def test_endpoints_that_nothing_leads_to(mesh_of: MeshOf) -> None:
     mesh = mesh_of(SELECTED.replace("address: 10.2.0.1", "network: north"))
     (finding,) = [one for one in analyze(mesh) if one.code == "MZ0214"]
     assert "have no address, and no gateway leads to their network north" in finding.message
+
+
+@pytest.mark.parametrize(("network", "warned"), [("north", True), ("east", True), ("west", False)])
+def test_a_service_that_istio_takes_for_a_gateway(mesh_of: MeshOf, network: str, warned: bool) -> None:
+    mesh = mesh_of(
+        f"""
+kind: Service
+metadata:
+  name: eastwestgateway
+  labels: {{topology.istio.io/network: {network}}}
+spec: {{selector: {{app: gateway}}, ports: [{{name: tls, port: 15443}}]}}
+""",
+        mesh_networks=NETWORKS,
+    )
+    found = [one for one in analyze(mesh) if one.code == "MZ0214"]
+    assert len(found) == warned
+    for finding in found:
+        assert finding.origin.line == 5
+        assert f"meshNetworks.networks.{network}.gateways" in finding.message
