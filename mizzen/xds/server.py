@@ -18,6 +18,7 @@ from mizzen.xds.group import Group
 from mizzen.xds.limits import Limits
 from mizzen.xds.names import NamePool
 from mizzen.xds.ordering import MakeBeforeBreak, Policy
+from mizzen.xds.refusals import Refusals
 from mizzen.xds.resource import Resource
 from mizzen.xds.services import CLIENT_STATUS_SERVICE, METHODS, Method
 from mizzen.xds.snapshot import Change, Snapshot
@@ -96,6 +97,7 @@ class Server:
         self._names = NamePool()
         self._streams = 0
         self._full = False
+        self._refusals = Refusals()
         self._numbers = 0
         self._stopping = False
         self._handlers: set[asyncio.Task[Any]] = set()
@@ -253,7 +255,7 @@ class Server:
                 self._streams -= 1
                 self._dismiss(room, connection)
             if refusal:
-                log.warning("%s %s: refused: %s", context.peer(), method.name, refusal)
+                self._refusals.say(time.monotonic(), context.peer(), method.name, refusal)
                 await context.abort(grpc.StatusCode.INVALID_ARGUMENT, refusal)
 
         return self._until_stopped(serve)
