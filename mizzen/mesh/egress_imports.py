@@ -9,6 +9,7 @@ from typing import Final
 
 from mizzen.config import models
 from mizzen.mesh.hosts import HostIndex, is_subset_of
+from mizzen.mesh.registry import Registry
 from mizzen.mesh.service import Protocol, Service
 from mizzen.mesh.virtual_service_index import Rules, VirtualServiceIndex, precedence
 from mizzen.mesh.virtual_services import MESH, VirtualServiceRule
@@ -95,7 +96,7 @@ class Trimmer:
 
 def import_services(
     hosts: EgressHosts,
-    registry: HostIndex[tuple[Service, ...]],
+    registry: Registry,
     namespace: str,
     port: int,
     trimmer: Trimmer,
@@ -104,20 +105,27 @@ def import_services(
     to `port` unless it is 0 (Istio's IstioEgressListenerWrapper.selectServices)."""
     found: dict[str, dict[Service, Service]] = {}
     for place, wide in hosts.imported:
-        for host, services in registry.under(wide):
-            for service in services:
-                if place not in (ANY, service.namespace) or not is_visible(service.export_to, namespace):
-                    continue
-                if hosts.excludes(service.namespace, host):
-                    continue
-                trimmed = trimmer.only(service, (port,)) if port else service
-                if trimmed is not None:
-                    found.setdefault(host, {})[service] = trimmed
+        for host, service in _services_under(place, wide, registry):
+            if not is_visible(service.export_to, namespace) or hosts.excludes(service.namespace, host):
+                continue
+            trimmed = trimmer.only(service, (port,)) if port else service
+            if trimmed is not None:
+                found.setdefault(host, {})[service] = trimmed
     by_age = attrgetter("creation")
     chosen = [
         pick_service(sorted(candidates.values(), key=by_age), namespace) for candidates in found.values()
     ]
     return sorted((service for service in chosen if service is not None), key=by_age)
+
+
+def _services_under(place: str, wide: str, registry: Registry) -> Iterator[tuple[str, Service]]:
+    if place != ANY:
+        index = registry.by_namespace.get(place)
+        yield from index.under(wide) if index is not None else ()
+        return
+    for host, services in registry.hosts.under(wide):
+        for service in services:
+            yield host, service
 
 
 def import_virtual_services(hosts: EgressHosts, index: VirtualServiceIndex, namespace: str) -> Rules:
@@ -130,13 +138,10 @@ def import_virtual_services(hosts: EgressHosts, index: VirtualServiceIndex, name
         return index.for_gateway(MESH, namespace)
     found: dict[VirtualServiceRule, None] = {}
     for place, wide in hosts.imported:
-        for host, rules in index.mesh_hosts.matching(wide):
+        known = index.mesh_hosts if place == ANY else index.mesh_hosts_of.get(place)
+        for host, rules in known.matching(wide) if known is not None else ():
             for rule in rules:
-                if (
-                    place in (ANY, rule.config.namespace)
-                    and is_visible(rule.seen_by, namespace)
-                    and not hosts.excludes(rule.config.namespace, host)
-                ):
+                if is_visible(rule.seen_by, namespace) and not hosts.excludes(rule.config.namespace, host):
                     found[rule] = None
     return tuple(sorted(found, key=lambda rule: precedence(rule, namespace)))
 

@@ -67,6 +67,22 @@ class HostIndex(Generic[Value]):
                 self._lengths[len(host)] = self._lengths.get(len(host), 0) + 1
             self._lengths_longest_first = tuple(sorted(self._lengths, reverse=True))
 
+    @staticmethod
+    def patched(
+        indexes: dict[str, HostIndex[Value]], changes: Mapping[str, Mapping[str, Value | None]]
+    ) -> dict[str, HostIndex[Value]]:
+        """Return several indexes (one for each namespace, say) with `changes` to some of them; one that
+        becomes empty goes, and without changes they are the very same."""
+        if not changes:
+            return indexes
+        result = dict(indexes)
+        for name, hosts in changes.items():
+            index = result.pop(name, None) or HostIndex()
+            index = index.updated(hosts)
+            if len(index):
+                result[name] = index
+        return result
+
     def updated(self, changes: Mapping[str, Value | None]) -> HostIndex[Value]:
         """Return an index with the values of `changes` put in; None takes a host out."""
         if not changes:

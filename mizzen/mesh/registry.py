@@ -61,6 +61,7 @@ class Registry:
     services: dict[ServiceKey, Service] = field(default_factory=dict)
     pools: dict[ServiceKey, EndpointPool] = field(default_factory=dict)
     hosts: HostIndex[tuple[Service, ...]] = field(default_factory=HostIndex)
+    by_namespace: dict[str, HostIndex[Service]] = field(default_factory=dict)
     by_address: Multimap[str, ServiceKey, tuple[Endpoint, ...]] = field(default_factory=Multimap)
     allocation: AddressAllocation = field(default_factory=AddressAllocation)
     node_aware: dict[ServiceKey, None] = field(default_factory=dict)

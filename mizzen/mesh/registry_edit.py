@@ -17,7 +17,7 @@ from mizzen.mesh.declarations import (
     merge_declarations,
 )
 from mizzen.mesh.endpoint_pools import pool_endpoints
-from mizzen.mesh.hosts import is_wildcard
+from mizzen.mesh.hosts import HostIndex, is_wildcard
 from mizzen.mesh.kubernetes_endpoints import addresses_of, service_name_of
 from mizzen.mesh.persistent import DictEdit
 from mizzen.mesh.registry import LabelKey, Registry, ServiceKey
@@ -183,11 +183,18 @@ class RegistryEdit:
             services=self._services.finish(),
             pools=self._pools.finish(),
             hosts=hosts,
+            by_namespace=self._changed_namespaces(),
             by_address=self._by_address.finish(),
             allocation=allocation,
             node_aware=self._node_aware.finish(),
             diagnostics=self._diagnostics.finish(),
         )
+
+    def _changed_namespaces(self) -> dict[str, HostIndex[Service]]:
+        changes: dict[str, dict[str, Service | None]] = {}
+        for namespace, host in self.changed_services:
+            changes.setdefault(namespace, {})[host] = self._services.get((namespace, host))
+        return HostIndex.patched(self._base.by_namespace, changes)
 
     def _changed_hosts(self) -> dict[str, tuple[Service, ...] | None]:
         gone_or_new: dict[str, dict[str, Service]] = {}

@@ -6,6 +6,7 @@ from collections.abc import Hashable, Iterable
 from typing import Final, Generic, TypeVar
 
 from mizzen.mesh.destination_rules import DestinationRuleIndex
+from mizzen.mesh.persistent import Lineage
 from mizzen.mesh.profile import OutboundProfile
 from mizzen.mesh.registry import Registry
 from mizzen.mesh.settings import MeshSettings
@@ -60,7 +61,7 @@ class Scopes:
         # The hostnames of the services that changed in the last snapshots, the latest at the end.
         self._changes: tuple[frozenset[str], ...] = ()
         self._views: _Carried[_ViewKey, tuple[VisibleServices, int]] = _Carried()
-        self._bases: _Carried[_BaseKey, ScopeBase] = _Carried()
+        self._bases: _Carried[_BaseKey, tuple[ScopeBase, Lineage, Lineage]] = _Carried()
         self._scopes: _Carried[OutboundProfile, SidecarScope] = _Carried()
 
     def after(self, changed_hosts: Iterable[str]) -> Scopes:
@@ -102,17 +103,22 @@ class Scopes:
         virtual_services: VirtualServiceIndex,
     ) -> ScopeBase:
         key = (profile.namespace, profile.is_router, sidecar)
-        base = self._bases.current.get(key)
-        if base is None:
-            known = self._bases.known(key)
-            visible = self._view(profile.namespace, not profile.is_router, registry)
-            if profile.is_router:
-                base = gateway_base(visible, virtual_services, known)
-            else:
-                base = sidecar_base(
-                    profile.namespace, sidecar, visible, registry.hosts, virtual_services, known
-                )
-            self._bases.current[key] = base
+        found = self._bases.current.get(key)
+        if found is not None:
+            return found[0]
+        services, rules = registry.hosts.lineage, virtual_services.mesh_hosts.lineage
+        before = self._bases.known(key)
+        # Asked for even if it is not needed now, so that it is kept at hand.
+        visible = self._view(profile.namespace, not profile.is_router, registry)
+        if before is not None and before[1] is services and before[2] is rules:
+            base = before[0]
+        elif profile.is_router:
+            base = gateway_base(visible, virtual_services, before and before[0])
+        else:
+            base = sidecar_base(
+                profile.namespace, sidecar, visible, registry, virtual_services, before and before[0]
+            )
+        self._bases.current[key] = (base, services, rules)
         return base
 
     def _view(self, namespace: str, prefer_own: bool, registry: Registry) -> VisibleServices:

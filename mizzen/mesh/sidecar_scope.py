@@ -25,6 +25,7 @@ from mizzen.mesh.egress_imports import (
 from mizzen.mesh.hosts import HostIndex, is_wildcard
 from mizzen.mesh.persistent import Lineage
 from mizzen.mesh.profile import OutboundProfile
+from mizzen.mesh.registry import Registry
 from mizzen.mesh.service import Service
 from mizzen.mesh.settings import MeshSettings
 from mizzen.mesh.sidecars import SidecarConfig
@@ -127,7 +128,7 @@ def sidecar_base(
     namespace: str,
     sidecar: SidecarConfig | None,
     visible: VisibleServices,
-    registry: HostIndex[tuple[Service, ...]],
+    registry: Registry,
     index: VirtualServiceIndex,
     known: ScopeBase | None,
 ) -> ScopeBase:
@@ -150,7 +151,7 @@ def sidecar_base(
         before = known.egress_listeners[position] if known is not None else None
         listener = _listener(spec, namespace, visible, registry, index, trimmer, before)
         listeners.append(listener)
-        _collect(services, listener, spec, registry, trimmer)
+        _collect(services, listener, spec, registry.hosts, trimmer)
     return _shared(namespace, sidecar, services, tuple(listeners), trimmer, known)
 
 
@@ -158,7 +159,7 @@ def _listener(
     spec: models.IstioEgressListener,
     namespace: str,
     visible: VisibleServices,
-    registry: HostIndex[tuple[Service, ...]],
+    registry: Registry,
     index: VirtualServiceIndex,
     trimmer: Trimmer,
     known: EgressListener | None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from operator import attrgetter
 
@@ -27,6 +27,8 @@ GroupKey = tuple[str, int, str]
 
 _PRIVATE, _EXPORTED, _PUBLIC = range(3)
 
+_ALL = ""
+
 _by_age = attrgetter("order")
 
 
@@ -36,7 +38,7 @@ class VirtualServiceIndex:
 
     `groups` are Istio's: for each gateway name (or "mesh") what is private to a namespace, exported to it by
     name, and public, each oldest first. `labelled` are the rules that mention sourceLabels. `mesh_hosts`
-    finds rules for sidecars by their hosts.
+    finds rules for sidecars by their hosts, `mesh_hosts_of` those of one namespace.
     """
 
     settings: MeshSettings
@@ -46,6 +48,7 @@ class VirtualServiceIndex:
     groups: dict[GroupKey, Rules] = field(default_factory=dict)
     labelled: dict[ConfigKey, VirtualServiceRule] = field(default_factory=dict)
     mesh_hosts: HostIndex[Rules] = field(default_factory=HostIndex)
+    mesh_hosts_of: dict[str, HostIndex[Rules]] = field(default_factory=dict)
 
     def updated(
         self, changes: Iterable[tuple[VirtualServiceConfig | None, VirtualServiceConfig | None]]
@@ -98,7 +101,8 @@ class VirtualServiceIndex:
             users.finish(),
             _regrouped(self.groups, gone, made),
             labelled.finish(),
-            _rehosted(self.mesh_hosts, gone, made),
+            _rehosted({_ALL: self.mesh_hosts}, gone, made, lambda _: _ALL).get(_ALL, HostIndex()),
+            _rehosted(self.mesh_hosts_of, gone, made, lambda rule: rule.config.namespace),
         )
 
     def for_gateway(self, gateway: str, namespace: str) -> Rules:
@@ -177,24 +181,34 @@ def _position(members: list[VirtualServiceRule], rule: VirtualServiceRule) -> in
 
 
 def _rehosted(
-    index: HostIndex[Rules], gone: Iterable[VirtualServiceRule], made: Iterable[VirtualServiceRule]
-) -> HostIndex[Rules]:
-    hosts: dict[str, list[VirtualServiceRule]] = {}
+    indexes: dict[str, HostIndex[Rules]],
+    gone: Iterable[VirtualServiceRule],
+    made: Iterable[VirtualServiceRule],
+    index_of: Callable[[VirtualServiceRule], str],
+) -> dict[str, HostIndex[Rules]]:
+    """Return indexes of the rules for sidecars by host, each of those that `index_of` names it for."""
+    hosts: dict[str, dict[str, list[VirtualServiceRule]]] = {}
 
-    def members(host: str) -> list[VirtualServiceRule]:
-        if host not in hosts:
-            hosts[host] = list(index.get(host) or ())
-        return hosts[host]
+    def members(rule: VirtualServiceRule, host: str) -> list[VirtualServiceRule]:
+        name = index_of(rule)
+        changed = hosts.setdefault(name, {})
+        if host not in changed:
+            changed[host] = list(indexes[name].get(host) or () if name in indexes else ())
+        return changed[host]
 
     for rule in gone:
         if MESH in rule.gateways:
             for host in rule.hosts:
-                members(host).remove(rule)
+                members(rule, host).remove(rule)
     for rule in made:
         if MESH in rule.gateways:
             for host in rule.hosts:
-                insort(members(host), rule, key=_by_age)
-    return index.updated({host: tuple(rules) or None for host, rules in hosts.items()})
+                insort(members(rule, host), rule, key=_by_age)
+    changes = {
+        name: {host: tuple(rules) or None for host, rules in changed.items()}
+        for name, changed in hosts.items()
+    }
+    return HostIndex.patched(indexes, changes)
 
 
 def visible_rules(rules: Iterable[VirtualServiceRule], namespace: str) -> Iterator[VirtualServiceRule]:

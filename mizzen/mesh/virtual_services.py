@@ -76,7 +76,8 @@ class VirtualServiceRule:
     """A VirtualService that is no delegate, as it holds.
 
     `hosts` are full names, `gateways` "mesh" or "namespace/name". `destination_ports` has for each host that
-    is routed to the ports, 0 standing for one that is not given; `label_keys` the keys of sourceLabels.
+    is routed to the ports, 0 standing for one that is not given (None if that depends on who calls);
+    `label_keys` are the keys of sourceLabels.
     """
 
     config: VirtualServiceConfig
@@ -86,6 +87,7 @@ class VirtualServiceRule:
     tls: tuple[TlsRule, ...]
     tcp: tuple[TcpRule, ...]
     destination_hosts: frozenset[str]
+    destination_ports: Mapping[str, set[int]] | None
     seen_by: frozenset[str]
     order: Creation
     label_keys: frozenset[str]
@@ -97,16 +99,24 @@ class VirtualServiceRule:
 
         HTTP rules all of whose matches ask for another sourceNamespace do not count.
         """
-        found: dict[str, set[int]] = {}
-        for rule in self.http:
-            sources = [match.source_namespace for match in rule.route.match]
-            if any(sources) and source_namespace not in sources:
-                continue
-            for destination in http_destinations(rule.route):
-                _add(found, destination)
-        for destination in _l4_destinations((*self.tcp, *self.tls)):
+        if self.destination_ports is not None:
+            return self.destination_ports
+        return _destination_ports(self.http, (*self.tcp, *self.tls), source_namespace)
+
+
+def _destination_ports(
+    http: Iterable[HttpRule], l4: Iterable[TlsRule | TcpRule], source_namespace: str
+) -> Mapping[str, set[int]]:
+    found: dict[str, set[int]] = {}
+    for rule in http:
+        sources = [match.source_namespace for match in rule.route.match]
+        if any(sources) and source_namespace not in sources:
+            continue
+        for destination in http_destinations(rule.route):
             _add(found, destination)
-        return found
+    for destination in _l4_destinations(l4):
+        _add(found, destination)
+    return found
 
 
 def _add(found: dict[str, set[int]], destination: Destination) -> None:
@@ -189,6 +199,7 @@ def resolve_virtual_service(
         TcpRule(resolver.tcp(tcp_route), config.origin_of("spec", "tcp", index), config, index)
         for index, tcp_route in enumerate(spec.tcp)
     )
+    asks_who_calls = any(match.source_namespace for rule in http for match in rule.route.match)
     return VirtualServiceRule(
         config=config,
         hosts=tuple(dict.fromkeys(resolver.host(host) for host in spec.hosts)),
@@ -197,6 +208,7 @@ def resolve_virtual_service(
         tls=tls,
         tcp=tcp,
         destination_hosts=_destination_hosts(http, (*tls, *tcp)),
+        destination_ports=None if asks_who_calls else _destination_ports(http, (*tcp, *tls), ""),
         seen_by=visible_to(
             spec.export_to, settings.mesh_config.default_virtual_service_export_to, config.namespace
         ),
