@@ -6,13 +6,15 @@ write a Gateway could have any certificate sent to a proxy of his own.
 
 from __future__ import annotations
 
-from mizzen.config.diagnostics import Diagnostic
+from collections.abc import Collection, Iterator
+
+from mizzen.config.diagnostics import Diagnostic, Severity
 from mizzen.mesh.proxy import Proxy
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.memo import Memo
 from mizzen.translator.outbound import OutboundResources
 from mizzen.translator.own_resources import OwnResources
-from mizzen.translator.secrets import secrets
+from mizzen.translator.secrets import UNUSABLE_SECRET, own_secret_name, secrets
 from mizzen.xds.resource import Resource
 
 
@@ -24,4 +26,25 @@ def proxy_secrets(
     if not names:
         return (), ()
     namespace = proxy.namespace
-    return secrets(sorted(names), lambda name: mesh.secret(namespace, name), memo, namespace=namespace)
+    made, findings = secrets(
+        sorted(names), lambda name: mesh.secret(namespace, name), memo, namespace=namespace
+    )
+    unserved = (own_secret_name(name, namespace) for name in names.difference(one.name for one in made))
+    absent = {name for name in unserved if name is not None and mesh.secret(namespace, name) is None}
+    return made, (*findings, *_elsewhere(mesh, absent, namespace))
+
+
+def _elsewhere(mesh: Mesh, names: Collection[str], namespace: str) -> Iterator[Diagnostic]:
+    """Say which absent Secrets are in other namespaces; what is nowhere the analysis of the mesh says."""
+    if not names:
+        return
+    for config in mesh.configs("Secret"):
+        if config.name in names and config.namespace != namespace:
+            yield Diagnostic(
+                Severity.WARNING,
+                UNUSABLE_SECRET,
+                f"Secret {config.name} is asked for by proxies of namespace {namespace}, and a proxy gets "
+                f"only Secrets of its own namespace: connections that need it fail; move it to {namespace}",
+                config.origin_of("metadata", "namespace"),
+                "metadata.namespace",
+            )

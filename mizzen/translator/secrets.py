@@ -74,7 +74,7 @@ def secrets(
         if name.startswith((FILE_CERTIFICATE, FILE_ROOT)):
             made.append(memo.get(("secret of files", name), partial(_of_files, name)))
             continue
-        own_name = _own_name(name, namespace)
+        own_name = own_secret_name(name, namespace)
         config = None if own_name is None else _find(own_name, lookup)
         if config is not None:
             made.append(memo.get(("secret", name, config), partial(_of_document, name, config)))
@@ -89,7 +89,7 @@ def _of_document(name: str, config: Config[Secret]) -> Resource | Diagnostic:
         return _diagnostic(config, error)
 
 
-def _own_name(name: str, namespace: str) -> str | None:
+def own_secret_name(name: str, namespace: str) -> str | None:
     """Return the name of the Secret that `kubernetes://NAME` or `kubernetes://NAMESPACE/NAME` means here."""
     if not name.startswith(KUBERNETES):
         return None

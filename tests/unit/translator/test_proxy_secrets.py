@@ -1,0 +1,57 @@
+"""Which Secrets a gateway is given, and what is said of those that it is not."""
+
+from __future__ import annotations
+
+import pytest
+
+from mizzen import xds
+from mizzen.config import parse_documents, to_config
+from mizzen.config.diagnostics import Diagnostic
+from mizzen.config.mesh_config import MeshConfig
+from mizzen.mesh.proxy import Proxy
+from mizzen.mesh.snapshot import Mesh
+from mizzen.translator.translation import Translation
+
+GATEWAY = """\
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: public, namespace: default}
+spec:
+  selector: {istio: edge}
+  servers:
+  - port: {number: 443, name: https, protocol: HTTPS}
+    hosts: [a.example.com]
+    tls: {mode: SIMPLE, credentialName: certificate}
+---
+apiVersion: v1
+kind: Secret
+metadata:
+  name: certificate
+  namespace: NAMESPACE
+"""
+
+
+def findings(text: str) -> list[Diagnostic]:
+    configs = [config for config, _ in map(to_config, parse_documents(text.encode(), "mesh.yaml").documents)]
+    mesh = Mesh.build([config for config in configs if config is not None], MeshConfig())
+    node_id = "router~10.0.0.9~edge.istio-system~istio-system.svc.cluster.local"
+    proxy = Proxy.from_node({"id": node_id, "metadata": {"LABELS": {"istio": "edge"}}})
+    snapshot, found = Translation(mesh).translate(proxy)
+    assert not snapshot.collection(xds.type_urls.SECRET)
+    return list(found)
+
+
+@pytest.mark.parametrize("namespace", ["default", "other"])
+def test_a_secret_of_another_namespace_is_named(namespace: str) -> None:
+    """Beside its Gateway, say: it is the namespace of the gateway's proxies that counts."""
+    (found,) = findings(GATEWAY.replace("NAMESPACE", namespace))
+    assert (found.code, str(found.origin), found.path) == ("MZ0300", "mesh.yaml:15", "metadata.namespace")
+    assert "by proxies of namespace istio-system" in found.message
+    assert found.message.endswith("; move it to istio-system")
+
+
+def test_what_is_wrong_with_the_right_one_is_said_alone() -> None:
+    secret = GATEWAY.partition("---\n")[2]
+    text = GATEWAY.replace("NAMESPACE", "istio-system") + "---\n" + secret.replace("NAMESPACE", "default")
+    (found,) = findings(text)
+    assert str(found.origin) == "mesh.yaml:11"
