@@ -138,9 +138,11 @@ class ConnectionSettings(ProxyConfigModel):
 
 
 class ProxyMetadata(ProxyConfigModel):
-    """The environment of Istio's agent, as far as it changes what a proxy is sent."""
+    """The environment of Istio's agent, as far as it changes what a proxy is sent. (Istio has the switch of
+    HTTP/3 in the environment of istiod.)"""
 
     dual_stack: str = Field(default="", alias="ISTIO_DUAL_STACK")
+    quic_listeners: str = Field(default="", alias="PILOT_ENABLE_QUIC_LISTENERS")
 
 
 class ProxyConfig(ProxyConfigModel):
@@ -155,4 +157,13 @@ class ProxyConfig(ProxyConfigModel):
     def dual_stack(self) -> bool:
         """Whether a proxy with IPv4 and IPv6 addresses is to use both (`proxyMetadata.ISTIO_DUAL_STACK`, as
         https://istio.io/latest/docs/setup/additional-setup/dual-stack/ turns it on)."""
-        return self.proxy_metadata.dual_stack.lower() in ("true", "t", "1")
+        return _is_true(self.proxy_metadata.dual_stack)
+
+    @property
+    def quic_listeners(self) -> bool:
+        """Whether a gateway is to serve HTTP/3 (`proxyMetadata.PILOT_ENABLE_QUIC_LISTENERS`)."""
+        return _is_true(self.proxy_metadata.quic_listeners)
+
+
+def _is_true(text: str) -> bool:
+    return text.lower() in ("true", "t", "1")

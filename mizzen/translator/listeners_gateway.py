@@ -32,6 +32,7 @@ from mizzen.translator.auto_passthrough import (
 )
 from mizzen.translator.downstream_tls import gateway_transport_socket
 from mizzen.translator.filter_chains import ChainMatch
+from mizzen.translator.http3 import http3_listener
 from mizzen.translator.http_connection_manager import HttpSettings, Role, http_connection_manager
 from mizzen.translator.l4_routes import routed_target
 from mizzen.translator.listener_filters import proxy_protocol, tls_inspector
@@ -100,6 +101,9 @@ class GatewayListenerBuilder:
             resource = self._remembered(listener)
             if resource is not None:
                 made.append(resource)
+                beside = http3_listener(resource) if self._proxy_config.quic_listeners else None
+                if beside is not None:
+                    made.append(beside)
         self._result.listeners = tuple(made)
         self._result.diagnostics = tuple(self._diagnostics)
         return self._result

@@ -15,6 +15,7 @@ from mizzen.mesh.sidecar_scope import SidecarScope
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.auto_passthrough import PassedServices
 from mizzen.translator.clusters_inbound import inbound_clusters
+from mizzen.translator.http3 import announcing_http3
 from mizzen.translator.listeners_gateway import GatewayListenerBuilder
 from mizzen.translator.listeners_inbound import (
     VIRTUAL_INBOUND,
@@ -111,6 +112,9 @@ def gateway_resources(
         gateway_route_configuration(name, servers, mesh, scope, mesh_config, memo)
         for name, servers in made.route_configurations.items()
     )
+    if mesh_config.default_config.quic_listeners:
+        pairs = zip(routes, made.route_configurations.values(), strict=True)
+        routes = tuple(announcing_http3(each, servers, memo) for each, servers in pairs)
     return OwnResources(
         listeners=made.listeners,
         routes=routes,

@@ -203,7 +203,7 @@ def test_dual_stack_is_turned_on_as_istio_says() -> None:
         assert not found
         assert settings.default_config.dual_stack is expected
     settings, [error] = parse_mesh_config(
-        "defaultConfig: {proxyMetadata: {ISTIO_DUAL_STACK: true}}\n", "mesh.yaml"
+        "defaultConfig: {proxyMetadata: {PILOT_ENABLE_QUIC_LISTENERS: true}}\n", "mesh.yaml"
     )
     assert settings is None
     assert "must be a string" in error.message

@@ -13,7 +13,9 @@ import mizzen
 from mizzen.config import parse_mesh_config
 
 PAGE = (Path(__file__).parents[3] / "docs" / "networks.md").read_text(encoding="utf-8")
-NETWORKS, DOCUMENTS, NODES, DUAL_MESH, DUAL_NODE = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+NETWORKS, DOCUMENTS, NODES, DUAL_MESH, DUAL_NODE, HTTP3_MESH = re.findall(
+    r"```yaml\n(.*?)```", PAGE, re.DOTALL
+)
 
 
 def translated(
@@ -36,7 +38,7 @@ def addresses(resources: mizzen.Resources, cluster: str) -> set[str]:
 
 
 def test_the_settings_have_no_findings() -> None:
-    for text in (NETWORKS, DUAL_MESH):
+    for text in (NETWORKS, DUAL_MESH, HTTP3_MESH):
         settings, found = parse_mesh_config(text, "mesh-config.yaml")
         assert settings is not None
         assert not found
