@@ -12,7 +12,7 @@ from mizzen.config.document import Config, FieldPath
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.config.mesh_networks import MeshNetworks
 from mizzen.config.mesh_networks_rules import check_mesh_networks
-from mizzen.config.validation.command_operators import command_problem
+from mizzen.config.validation.command_operators import access_log_command_problem
 from mizzen.config.validation.connection_pool import check_connection_pool
 from mizzen.config.validation.durations import check_duration
 from mizzen.config.validation.export_to import check_export_to
@@ -150,7 +150,7 @@ def _check_tls(settings: MeshConfig, place: Place) -> None:
 
 def _check_access_log(settings: MeshConfig, place: Place) -> None:
     if settings.access_log_encoding != "JSON":
-        place.check(command_problem(settings.access_log_format, more=_ACCESS_LOG_COMMANDS))
+        place.check(access_log_command_problem(settings.access_log_format))
         return
     if not settings.access_log_format:
         return
@@ -160,16 +160,12 @@ def _check_access_log(settings: MeshConfig, place: Place) -> None:
         fields = None
     if isinstance(fields, dict):
         for text in _texts(fields):
-            place.check(command_problem(text, more=_ACCESS_LOG_COMMANDS))
+            place.check(access_log_command_problem(text))
     else:
         place.warning(
             "is no JSON object, and accessLogEncoding is JSON, so the default fields are logged; write "
             '{"name": "%COMMAND%"}'
         )
-
-
-_ACCESS_LOG_COMMANDS: Final = {"REQ_WITHOUT_QUERY": "REQ"}
-"""Commands of an extension of Envoy that is named whenever they are used."""
 
 
 def _texts(value: object) -> Iterator[str]:

@@ -33,14 +33,24 @@ class _Command:
     example: str
     length: bool = False
 
+    def problem(self, arguments: str, *, has_length: bool) -> Problem:
+        return self.check(arguments) or ("takes no length" if has_length and not self.length else None)
 
-def command_problem(text: str, *, more: Mapping[str, str] | None = None) -> str | None:
-    """Return what Envoy would not take of the command operators in `text`, and what would be right.
 
-    `more` names commands that are known besides Envoy's own, each with the one whose arguments it takes.
+def header_command_problem(value: str) -> str | None:
+    """Return what Envoy would not take of the commands in the value of a header, and what would be right.
+
     A percent sign itself is written `%%`. The expressions of `%CEL(...)%` are not read here.
     """
-    others = more or {}
+    return _problem(value, _IN_HEADERS)
+
+
+def access_log_command_problem(text: str) -> str | None:
+    """The same for a text of an access log, where Envoy knows other commands."""
+    return _problem(text, _IN_ACCESS_LOGS)
+
+
+def _problem(text: str, commands: Mapping[str, _Command]) -> str | None:
     position = 0
     while (position := text.find("%", position)) >= 0:
         if text.startswith("%%", position):
@@ -53,7 +63,7 @@ def command_problem(text: str, *, more: Mapping[str, str] | None = None) -> str 
                 "or %COMMAND(arguments):LENGTH%, or %% for a percent"
             )
         name, arguments, length = found[1], found[2] or "", found[3]
-        if problem := _command_problem(others.get(name, name), name, arguments, length is not None):
+        if problem := _command_problem(commands, name, arguments, has_length=length is not None):
             return problem
         position = found.end()
     return None
@@ -64,18 +74,16 @@ def _is_length(digits: str) -> bool:
     return len(number) <= len(str(_LONGEST)) and int(number) <= _LONGEST
 
 
-def _command_problem(known: str, name: str, arguments: str, has_length: bool) -> str | None:
-    command = _COMMANDS.get(known)
+def _command_problem(
+    commands: Mapping[str, _Command], name: str, arguments: str, *, has_length: bool
+) -> str | None:
+    command = commands.get(name)
     if command is None:
-        close = difflib.get_close_matches(name, _COMMANDS, n=1, cutoff=0.7)
+        close = difflib.get_close_matches(name, commands, n=1, cutoff=0.7)
         meant = f"did you mean %{close[0]}%?" if close else "write one of them, or %% for a percent"
-        return f"%{name}% is none of Envoy's commands; {meant}"
-    problem = command.check(arguments)
-    if problem is None and has_length and not command.length:
-        problem = "takes no length"
-    if problem is None:
-        return None
-    return f"%{name}% {problem}; write it as in {command.example.replace(known, name)}"
+        return f"%{name}% is none of Envoy's commands here; {meant}"
+    problem = command.problem(arguments, has_length=has_length)
+    return f"%{name}% {problem}; write it as in {command.example}" if problem else None
 
 
 def _nothing(arguments: str) -> Problem:
@@ -207,14 +215,12 @@ def _operator_problem(operator: Any, depth: int) -> Problem:
         return f'has for {name} a "param" that is no text'
     if not isinstance(length, int) or isinstance(length, bool) or not 0 < length < 2**63:
         return f'has for {name} a "max_length" that is no positive number'
-    command = _COMMANDS.get(name)
-    if command is None or name == "PER_REQUEST_STATE":
+    command = _EVERYWHERE.get(name)
+    if command is None:
         return f'has an operator "{name}", which is none of Envoy\'s commands'
     if name == "COALESCE":
         return _coalesce_within(argument, depth - 1)
-    problem = command.check(argument)
-    if problem is None and "max_length" in given and not command.length:
-        problem = "takes no length"
+    problem = command.problem(argument, has_length="max_length" in given)
     return f"has an operator {name} that {problem}" if problem else None
 
 
@@ -263,7 +269,7 @@ DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT
 UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT
 """
 
-_COMMANDS: Final[Mapping[str, _Command]] = {
+_EVERYWHERE: Final[Mapping[str, _Command]] = {
     **{name: _Command(_nothing, f"%{name}%") for name in _ALONE.split()},
     **{name: _Command(_header, f"%{name}(x-user)%", length=True) for name in _HEADERS.split()},
     **{name: _Command(_time_format, f"%{name}(%Y-%m-%d)%") for name in _TIMES.split()},
@@ -281,10 +287,18 @@ _COMMANDS: Final[Mapping[str, _Command]] = {
     "GRPC_STATUS": _Command(_grpc_status, "%GRPC_STATUS(NUMBER)%"),
     "FILTER_STATE": _Command(_filter_state, "%FILTER_STATE(key:PLAIN)%", length=True),
     "UPSTREAM_FILTER_STATE": _Command(_filter_state, "%UPSTREAM_FILTER_STATE(key:PLAIN)%", length=True),
-    "PER_REQUEST_STATE": _Command(_per_request_state, "%PER_REQUEST_STATE(key)%"),
     "COMMON_DURATION": _Command(_duration, "%COMMON_DURATION(DS_RX_BEG:US_TX_BEG:ms)%"),
     "CEL": _Command(_something, "%CEL(request.path)%", length=True),
     "COALESCE": _Command(
         _coalesce, '%COALESCE({"operators":["REQUESTED_SERVER_NAME","HOSTNAME"]})%', length=True
     ),
+}
+_IN_HEADERS: Final = {
+    **_EVERYWHERE,
+    "PER_REQUEST_STATE": _Command(_per_request_state, "%PER_REQUEST_STATE(key)%"),
+}
+_IN_ACCESS_LOGS: Final = {
+    **_EVERYWHERE,
+    # Of an extension that is named to Envoy whenever it is used.
+    "REQ_WITHOUT_QUERY": _Command(_header, "%REQ_WITHOUT_QUERY(:path)%", length=True),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from mizzen.config.validation.command_operators import command_problem
+from mizzen.config.validation.command_operators import header_command_problem
 
 _TOKEN: Final = re.compile(r"[-!#$%&'*+.^_`|~A-Za-z0-9]+")
 _PROBE_NAME: Final = re.compile(r"[-A-Za-z0-9]+")
@@ -99,5 +99,5 @@ def header_value_problem(value: str) -> str | None:
         return "the value has a control character; write printable text"
     if len(value.encode()) > _LONGEST:
         return f"the value is too long; at most {_LONGEST} bytes are possible"
-    problem = command_problem(value)
+    problem = header_command_problem(value)
     return f'"{value}" is not well-formed: {problem}' if problem else None

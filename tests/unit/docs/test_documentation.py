@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import shlex
 import textwrap
@@ -13,6 +14,7 @@ import pytest
 import typer
 from starlette.routing import Route
 
+import mizzen
 from mizzen import xds
 from mizzen.cli.main import commands
 from mizzen.config.mesh_config_text import UNSERVED_FIELDS
@@ -203,6 +205,21 @@ def test_python_runs_as_it_is_written(page: str, monkeypatch: pytest.MonkeyPatch
     assert fenced or indented
     for block in (*fenced, *map(textwrap.dedent, indented)):
         exec(compile(block, page, "exec"), {})
+
+
+def test_every_public_name() -> None:
+    page = text_of("python-api.md")
+    listed = {re.match(r"`mizzen\.(\w+)", cell)[1] for cell in first_cells(page) if cell.startswith("`")}  # type: ignore[index]
+    assert listed == {*mizzen.__all__}
+    for function in (mizzen.load, mizzen.translate):
+        parameters = inspect.signature(function).parameters.values()
+        starred = {inspect.Parameter.VAR_POSITIONAL: "*"}
+        written = ", ".join(
+            f"{starred.get(each.kind, '')}{each.name}"
+            + ("" if each.default is inspect.Parameter.empty else f"={each.default!r}")
+            for each in parameters
+        )
+        assert f"`mizzen.{function.__name__}({written})`" in page
 
 
 def test_decisions_are_numbered_once() -> None:

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mizzen.config.validation.command_operators import command_problem
+from mizzen.config.validation import command_operators
+from mizzen.config.validation.command_operators import access_log_command_problem, header_command_problem
 from mizzen.demo.envoy_process import find_envoy
 
 _REQUEST = '{"command":"REQ","param":"x"%s}'
@@ -120,18 +121,18 @@ REFUSED = [
 
 @pytest.mark.parametrize("value", TAKEN)
 def test_what_envoy_takes(value: str) -> None:
-    assert command_problem(value) is None
+    assert header_command_problem(value) is None
 
 
 @pytest.mark.parametrize("value", REFUSED)
 def test_what_envoy_refuses(value: str) -> None:
-    assert command_problem(value) is not None
+    assert header_command_problem(value) is not None
 
 
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        ("%HOSTNMAE%", "%HOSTNMAE% is none of Envoy's commands; did you mean %HOSTNAME%?"),
+        ("%HOSTNMAE%", "%HOSTNMAE% is none of Envoy's commands here; did you mean %HOSTNAME%?"),
         (
             "%FILTER_STATE()%",
             "%FILTER_STATE% needs the key of a filter state; write it as in %FILTER_STATE(key:PLAIN)%",
@@ -141,23 +142,24 @@ def test_what_envoy_refuses(value: str) -> None:
     ],
 )
 def test_it_is_said_what_would_be_right(value: str, words: str) -> None:
-    problem = command_problem(value)
+    problem = header_command_problem(value)
     assert problem is not None
     assert problem.startswith(words)
 
 
-def test_a_command_of_an_extension_is_known_where_it_is_named() -> None:
-    known = {"REQ_WITHOUT_QUERY": "REQ"}
-    assert command_problem("%REQ_WITHOUT_QUERY(:path):9%", more=known) is None
-    problem = command_problem("%REQ_WITHOUT_QUERY%", more=known)
-    assert problem == (
-        "%REQ_WITHOUT_QUERY% needs the name of a header; write it as in %REQ_WITHOUT_QUERY(x-user)%"
+def test_access_logs_know_other_commands() -> None:
+    assert access_log_command_problem("%REQ_WITHOUT_QUERY(:path):9%\n") is None
+    assert access_log_command_problem("%REQ_WITHOUT_QUERY%\n") == (
+        "%REQ_WITHOUT_QUERY% needs the name of a header; write it as in %REQ_WITHOUT_QUERY(:path)%"
     )
+    problem = access_log_command_problem("%PER_REQUEST_STATE(x)%")
+    assert problem is not None
+    assert problem.startswith("%PER_REQUEST_STATE% is none of Envoy's commands here")
 
 
 @given(st.text(alphabet='%()[]{}:,"?A_0 REQCOALSE', max_size=60))
 def test_nothing_that_is_typed_is_too_much(text: str) -> None:
-    command_problem(text)
+    header_command_problem(text)
 
 
 def _envoy_refuses(values: list[str], file: Path) -> bool:
@@ -188,5 +190,6 @@ def _envoy_refuses(values: list[str], file: Path) -> bool:
 @pytest.mark.envoy
 def test_a_real_envoy_agrees(tmp_path: Path) -> None:
     file = tmp_path / "envoy.json"
-    assert not _envoy_refuses([*TAKEN], file)
+    examples = [command.example for command in command_operators._IN_HEADERS.values()]
+    assert not _envoy_refuses([*TAKEN, *examples], file)
     assert [value for value in REFUSED if not _envoy_refuses([value], file)] == []
