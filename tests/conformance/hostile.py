@@ -54,16 +54,24 @@ def more(type_url: str, **fields: Any) -> bytes:
     return bytes(discovery_pb2.DeltaDiscoveryRequest(type_url=type_url, **fields).SerializeToString())
 
 
+async def read(call: Any) -> None:
+    """Whatever comes."""
+    while await call.read() is not grpc.aio.EOF:
+        pass
+
+
 async def names_come_and_go(channel: grpc.aio.Channel, over: asyncio.Event) -> int:
-    """100,000 names at a time, again and again."""
+    """100,000 names at a time, again and again; what is said to it, it reads and does not answer."""
     call = channel.stream_stream(SERVICE + "DeltaAggregatedResources")()
     sent = 0
     await call.write(first(ENDPOINT, resource_names_subscribe=["service-1"]).SerializeToString())
+    reading = asyncio.create_task(read(call))
     while not over.is_set():
         names = [f"{sent}-{n}" for n in range(100_000)]
         await call.write(more(ENDPOINT, resource_names_subscribe=names))
         await call.write(more(ENDPOINT, resource_names_unsubscribe=names))
         sent += 2
+    reading.cancel()
     call.cancel()
     return sent
 
