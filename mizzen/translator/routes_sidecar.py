@@ -37,6 +37,7 @@ from mizzen.translator.virtual_hosts import (
     ANY_PORT,
     DEFAULT_HTTP_PORT,
     Domains,
+    DomainsKey,
     NamesKnownAs,
     PlannedVirtualHost,
     VirtualHostPlan,
@@ -169,7 +170,7 @@ class _CarriedPort:
         self.rules: dict[VirtualServiceRule, RuleRoutes] = {}
         self.plan: VirtualHostPlan | None = None
         self.plan_key: tuple[object, ...] = ()
-        self.domains: dict[tuple[Service, int], Domains] = {}
+        self.domains: dict[DomainsKey, Domains] = {}
 
 
 class CarriedRoutes:

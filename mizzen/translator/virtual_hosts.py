@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mizzen.mesh.hosts import HostIndex, is_wildcard
 from mizzen.mesh.service import Service, ServicePort
@@ -90,13 +90,17 @@ def bracketed(host: str) -> str:
     return f"[{host}]" if host.count(":") > 1 and not host.startswith("[") else host
 
 
+DomainsKey = tuple[Service | str, int]
+"""A service, or a host that is none, and the port that its names are also there with (0: none)."""
+
+
 def plan_virtual_hosts(
     listen_port: int,
     services: Sequence[Service],
     rule_hosts: Sequence[tuple[str, ...]],
     contributing: Sequence[bool],
     names: NamesKnownAs,
-    known_domains: dict[tuple[Service, int], Domains] | None = None,
+    known_domains: dict[DomainsKey, Domains] | None = None,
 ) -> VirtualHostPlan:
     """Return the plan of the port `listen_port` (`ANY_PORT` for all ports).
 
@@ -122,8 +126,7 @@ def plan_virtual_hosts(
     return VirtualHostPlan(tuple(sorted(hosts, key=lambda host: host.name)))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Claim:
+class _Claim(NamedTuple):
     """A host that wants to be a virtual host."""
 
     host: str
@@ -153,6 +156,11 @@ def _claims(
     claims: list[_Claim] = []
     for at, hosts in enumerate(rule_hosts):
         if not contributing[at]:
+            continue
+        if not any_wildcard and by_hostname.keys().isdisjoint(hosts):
+            # As most VirtualServices on port 80 are in a mesh whose services have other ports.
+            if listen_port == DEFAULT_HTTP_PORT:
+                claims += [_Claim(host, DEFAULT_HTTP_PORT, None, at) for host in hosts]
             continue
         named = {host: by_hostname[host] for host in hosts if not is_wildcard(host) and host in by_hostname}
         owned = list(named.values())
@@ -225,7 +233,7 @@ def _without_duplicates(
     listen_port: int,
     known: set[str],
     names: NamesKnownAs,
-    cache: dict[tuple[Service, int], Domains],
+    cache: dict[DomainsKey, Domains],
 ) -> Iterable[PlannedVirtualHost]:
     """Give each name and each domain to the first that claims it; drop what is left without a domain."""
     taken: set[str] = set()
@@ -236,13 +244,14 @@ def _without_duplicates(
             continue
         taken_names.add(name)
         suffix = claim.port if listen_port == ANY_PORT else 0
-        if claim.service is None:
-            domains = _stranger_domains(claim.host, suffix)
-        else:
-            found = cache.get((claim.service, suffix))
-            if found is None:
-                found = cache[claim.service, suffix] = _service_domains(claim.service, suffix, names)
-            domains = found
+        key = (claim.host if claim.service is None else claim.service, suffix)
+        domains = cache.get(key)
+        if domains is None:
+            domains = cache[key] = (
+                _stranger_domains(claim.host, suffix)
+                if claim.service is None
+                else _service_domains(claim.service, suffix, names)
+            )
         kept = domains.without(taken, known)
         if listen_port == ANY_PORT and claim.port != DEFAULT_HTTP_PORT:
             kept = tuple(domain for domain in kept if ":" in domain)
