@@ -184,3 +184,12 @@ spec: {{selector: {{app: gateway}}, ports: [{{name: tls, port: 15443}}]}}
     for finding in found:
         assert finding.origin.line == 5
         assert f"meshNetworks.networks.{network}.gateways" in finding.message
+
+
+def test_automatic_mutual_tls_is_for_services_of_the_mesh(mesh_of: MeshOf) -> None:
+    text = SELECTED.replace("location: MESH_INTERNAL", "location: MESH_EXTERNAL").replace(
+        "{address: 10.2.0.1,", "{address: 10.2.0.1, serviceAccount: a,"
+    )
+    mesh = mesh_of(text, mesh_networks=NETWORKS, enable_auto_mtls=True)
+    (finding,) = [one for one in analyze(mesh) if one.code == "MZ0214"]
+    assert "are called in plain text" in finding.message

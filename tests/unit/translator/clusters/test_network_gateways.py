@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mizzen.mesh.service import Endpoint, HealthStatus, Locality, ServicePort
+from mizzen.translator.clusters_outbound import outbound_clusters_key
 from mizzen.translator.endpoints import load_assignments_key
 
 MUTUAL = "trafficPolicy: {tls: {mode: ISTIO_MUTUAL}}"
@@ -264,6 +265,14 @@ def test_what_depends_on_the_network_is_not_shared() -> None:
     plain_mesh = scene.meshed("{}").mesh
     keys = {load_assignments_key(*inputs, each.profile, plain_mesh) for each in (scene, seen(scene, "west"))}
     assert len(keys) == 1
+
+
+def test_names_in_a_cluster_depend_on_the_network_too() -> None:
+    scene = seen(Scene(service("DNS"), [on("west", "cart.example.com")]))
+    inputs = (scene.service, scene.rule, scene.pool)
+    sides = (scene, seen(scene, "west"))
+    assert len({str(each.cluster()["load_assignment"]) for each in sides}) == 2
+    assert len({outbound_clusters_key(*inputs, each.profile, scene.mesh) for each in sides}) == 2
 
 
 BOTH = ("10.0.0.1", "2001:db8::1")

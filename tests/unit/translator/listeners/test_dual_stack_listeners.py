@@ -9,6 +9,8 @@ from google.protobuf import json_format
 from listener_scenes import Sent, document, mesh_of, proxy, sent, service
 
 import mizzen
+from mizzen.translator.translation import Translation
+from mizzen.xds import type_urls
 
 ON = {"defaultConfig": {"proxyMetadata": {"ISTIO_DUAL_STACK": "true"}}}
 OWN = {"proxyMetadata": {"ISTIO_DUAL_STACK": "true"}}
@@ -138,3 +140,15 @@ def test_a_workload_with_ipv6_alone_is_called_at_its_loopback_address() -> None:
     (locality,) = clusters(mesh, "2001:db8::7")["inbound|8080||"]["load_assignment"]["endpoints"]
     (endpoint,) = locality["lb_endpoints"]
     assert endpoint["endpoint"]["address"]["socket_address"] == {"address": "::1", "port_value": 8080}
+
+
+def test_proxies_of_different_families_share_no_inbound_listener() -> None:
+    translation = Translation(mesh_of([WEB], ON))
+    inbound = [
+        translation.snapshot(proxy(INSTANCE_IPS=addresses))
+        .collection(type_urls.LISTENER)
+        .resources["virtualInbound"]
+        .version
+        for addresses in ("10.0.0.7", "2001:db8::7", BOTH)
+    ]
+    assert len(set(inbound)) == 3
