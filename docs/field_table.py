@@ -1,6 +1,6 @@
-"""The table of the fields that are read, as a page of the documentation (docs/fields.md).
+"""Writes fields.md, the table of the fields that are read, from the models.
 
-Written anew with: python -m mizzen.config.validation.field_table > docs/fields.md
+Written anew with: python docs/field_table.py > docs/fields.md
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ Istio's validation is followed rule by rule, with these exceptions:
 * A match is said to be without effect (IST0131) only if every request that fits it fits an earlier one too.
   Istio says so of more, some of which are reached.
 
-This page is made from the models: `python -m mizzen.config.validation.field_table > docs/fields.md`.
+This page is made from the models: `python docs/field_table.py > docs/fields.md`.
 """
 
 
