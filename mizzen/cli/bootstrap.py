@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -33,71 +34,73 @@ class InterceptionMode(StrEnum):
     NONE = "NONE"
 
 
+_Role = Annotated[Role | None, typer.Argument(help="What the Envoy is; or give --node.", show_default=False)]
+_Node = Annotated[
+    Path | None, typer.Option("--node", help="A whole Envoy Node, in place of the rest.", metavar="FILE")
+]
+_Name = Annotated[str, typer.Option("--name", help="The workload's name, such as reviews-v1.")]
+_Namespace = Annotated[str, typer.Option("--namespace", help="Its namespace.")]
+_Ip = Annotated[list[str] | None, typer.Option("--ip", help="Its address; may be repeated.", metavar="IP")]
+_Label = Annotated[
+    list[str] | None, typer.Option("--label", help="A label of the workload.", metavar="KEY=VALUE")
+]
+_ServiceAccount = Annotated[str, typer.Option("--service-account", help="Its service account.")]
+_InterceptionMode = Annotated[
+    InterceptionMode, typer.Option("--interception-mode", help="How connections are captured.")
+]
+_Network = Annotated[str, typer.Option("--network", help="The network that it is in.")]
+_ClusterId = Annotated[str, typer.Option("--cluster-id", help="The cluster that it is in.")]
+_Locality = Annotated[
+    str, typer.Option("--locality", help="Where it runs.", metavar="REGION[/ZONE[/SUBZONE]]")
+]
+_Domain = Annotated[str, typer.Option("--domain", help="The DNS domain of the mesh.")]
+_XdsAddress = Annotated[str, typer.Option("--xds-address", help="The control plane.", metavar="HOST:PORT")]
+_XdsCa = Annotated[
+    str, typer.Option("--xds-ca", help="Speak TLS to it, trusting these roots.", metavar="FILE")
+]
+_XdsCert = Annotated[str, typer.Option("--xds-cert", help="The certificate to show it.", metavar="FILE")]
+_XdsKey = Annotated[str, typer.Option("--xds-key", help="Its private key.", metavar="FILE")]
+_AdminAddress = Annotated[
+    str, typer.Option("--admin-address", help="The Envoy's own admin address.", metavar="HOST:PORT")
+]
+_Delta = Annotated[bool, typer.Option("--delta/--sotw", help="The variant of the protocol.")]
+_Stats = Annotated[Stats, typer.Option("--stats", help="How much the Envoy counts.")]
+
+
 def bootstrap(
-    role: Annotated[
-        Role | None, typer.Argument(help="What the Envoy is; or give --node.", show_default=False)
-    ] = None,
-    node: Annotated[
-        Path | None,
-        typer.Option("--node", help="A whole Envoy Node, in place of the rest.", metavar="FILE"),
-    ] = None,
-    name: Annotated[str, typer.Option("--name", help="The workload's name, such as reviews-v1.")] = "",
-    namespace: Annotated[str, typer.Option("--namespace", help="Its namespace.")] = "default",
-    ip: Annotated[
-        list[str] | None,
-        typer.Option("--ip", help="Its address; may be repeated.", metavar="IP"),
-    ] = None,
-    label: Annotated[
-        list[str] | None, typer.Option("--label", help="A label of the workload.", metavar="KEY=VALUE")
-    ] = None,
-    service_account: Annotated[str, typer.Option("--service-account", help="Its service account.")] = "",
-    interception_mode: Annotated[
-        InterceptionMode, typer.Option("--interception-mode", help="How connections are captured.")
-    ] = InterceptionMode.REDIRECT,
-    network: Annotated[str, typer.Option("--network", help="The network that it is in.")] = "",
-    cluster_id: Annotated[str, typer.Option("--cluster-id", help="The cluster that it is in.")] = "",
-    locality: Annotated[
-        str, typer.Option("--locality", help="Where it runs.", metavar="REGION[/ZONE[/SUBZONE]]")
-    ] = "",
-    domain: Annotated[str, typer.Option("--domain", help="The DNS domain of the mesh.")] = "cluster.local",
-    xds_address: Annotated[
-        str, typer.Option("--xds-address", help="The control plane.", metavar="HOST:PORT")
-    ] = "127.0.0.1:15010",
-    xds_ca: Annotated[
-        str, typer.Option("--xds-ca", help="Speak TLS to it, trusting these roots.", metavar="FILE")
-    ] = "",
-    xds_cert: Annotated[
-        str, typer.Option("--xds-cert", help="The certificate to show it.", metavar="FILE")
-    ] = "",
-    xds_key: Annotated[str, typer.Option("--xds-key", help="Its private key.", metavar="FILE")] = "",
-    admin_address: Annotated[
-        str, typer.Option("--admin-address", help="The Envoy's own admin address.", metavar="HOST:PORT")
-    ] = "127.0.0.1:15000",
-    delta: Annotated[bool, typer.Option("--delta/--sotw", help="The variant of the protocol.")] = True,
-    stats: Annotated[Stats, typer.Option("--stats", help="How much the Envoy counts.")] = Stats.LEAN,
+    role: _Role = None,
+    node: _Node = None,
+    name: _Name = "",
+    namespace: _Namespace = "default",
+    ip: _Ip = None,
+    label: _Label = None,
+    service_account: _ServiceAccount = "",
+    interception_mode: _InterceptionMode = InterceptionMode.REDIRECT,
+    network: _Network = "",
+    cluster_id: _ClusterId = "",
+    locality: _Locality = "",
+    domain: _Domain = "cluster.local",
+    xds_address: _XdsAddress = "127.0.0.1:15010",
+    xds_ca: _XdsCa = "",
+    xds_cert: _XdsCert = "",
+    xds_key: _XdsKey = "",
+    admin_address: _AdminAddress = "127.0.0.1:15000",
+    delta: _Delta = True,
+    stats: _Stats = Stats.LEAN,
 ) -> None:
     """Print the bootstrap of an Envoy as YAML; start it with `envoy -c FILE`."""
-    import json
-
-    import yaml
-
-    from mizzen.cli.described_node import check_control_plane, described_node
+    from mizzen.cli.described_node import described_node
     from mizzen.cli.loading import node_content
-    from mizzen.mesh.proxy import NodeError, Proxy
-    from mizzen.translator.bootstrap import BootstrapError, XdsTls
-    from mizzen.translator.bootstrap import bootstrap as make
 
     if node is not None and role is not None:
         raise Failure("give either sidecar or gateway with its flags, or --node FILE, not both", exit_code=2)
+    if (xds_cert or xds_key) and not (xds_ca and xds_cert and xds_key):
+        raise Failure("--xds-cert and --xds-key belong together and need --xds-ca", exit_code=2)
     if node is not None:
         described = node_content(node)
     else:
-        if role is None:
-            raise Failure(
-                "say what the Envoy is: mizzen bootstrap sidecar|gateway, or --node FILE", exit_code=2
-            )
         described = described_node(
-            "sidecar" if role is Role.SIDECAR else "router",
+            {Role.SIDECAR: "sidecar", Role.GATEWAY: "router", None: ""}[role],
             name=name,
             namespace=namespace,
             addresses=ip or [],
@@ -111,21 +114,47 @@ def bootstrap(
                 "CLUSTER_ID": cluster_id,
             },
         )
-    check_control_plane(xds_address)
-    if (xds_cert or xds_key) and not (xds_ca and xds_cert and xds_key):
-        raise Failure("--xds-cert and --xds-key belong together and need --xds-ca", exit_code=2)
+    control_plane = _ControlPlane(xds_address, xds_ca, xds_cert, xds_key, delta)
+    _print(described, str(node) if node else "", control_plane, admin_address, stats)
+
+
+class _ControlPlane(NamedTuple):
+    """Where and how the Envoy asks."""
+
+    address: str
+    ca: str
+    certificate: str
+    key: str
+    delta: bool
+
+
+def _print(
+    node: Mapping[str, Any], file: str, control_plane: _ControlPlane, admin_address: str, stats: Stats
+) -> None:
+    """Make the bootstrap and print it. `file` is where the node is from; empty: the command line."""
+    import json
+
+    import yaml
+
+    from mizzen.cli.described_node import check_control_plane
+    from mizzen.mesh.proxy import NodeError, Proxy
+    from mizzen.translator.bootstrap import BootstrapError, XdsTls
+    from mizzen.translator.bootstrap import bootstrap as make
+
+    address, ca, certificate, key, delta = control_plane
+    check_control_plane(address)
     try:
         content = make(
-            node=described,
-            xds_address=xds_address,
+            node=node,
+            xds_address=address,
             admin_address=admin_address,
             delta=delta,
             stats=stats.value,
-            xds_tls=XdsTls(xds_ca, xds_cert, xds_key) if xds_ca else None,
+            xds_tls=XdsTls(ca, certificate, key) if ca else None,
         )
     except (NodeError, BootstrapError) as error:
-        raise Failure(f"{node}: {error}" if node else str(error), exit_code=1 if node else 2) from error
-    for remark in Proxy.from_node(described).remarks:
-        typer.echo(f"warning: {f'{node}: ' if node else ''}{remark}", err=True)
+        raise Failure(f"{file}: {error}" if file else str(error), exit_code=1 if file else 2) from error
+    for remark in Proxy.from_node(node).remarks:
+        typer.echo(f"warning: {f'{file}: ' if file else ''}{remark}", err=True)
     plain = json.loads(json.dumps(content))  # protobuf gives ordered dictionaries, which are not YAML's
     typer.echo(yaml.dump(plain, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True), nl=False)

@@ -28,11 +28,13 @@ def described_node(
     locality: str,
     metadata: Mapping[str, str],
 ) -> dict[str, Any]:
-    """Return an Envoy Node in its JSON form. `kind` is sidecar or router; `labels` are KEY=VALUE.
+    """Return an Envoy Node in its JSON form.
 
-    Empty values of `metadata` are left out. Raises Failure for what no proxy can be: the control plane would
+    `kind` is sidecar or router, empty if neither was said; `labels` are KEY=VALUE. Empty values of `metadata` are left out. Raises Failure for what no proxy can be: the control plane would
     refuse it, or serve something else than was meant.
     """
+    if not kind:
+        raise Failure("say what the Envoy is: mizzen bootstrap sidecar|gateway, or --node FILE", exit_code=2)
     if not name or not addresses:
         raise Failure(
             "--name and --ip are needed, as in: mizzen bootstrap sidecar --name reviews-v1 --ip 10.0.0.7",
