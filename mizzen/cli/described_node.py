@@ -30,8 +30,9 @@ def described_node(
 ) -> dict[str, Any]:
     """Return an Envoy Node in its JSON form.
 
-    `kind` is sidecar or router, empty if neither was said; `labels` are KEY=VALUE. Empty values of `metadata` are left out. Raises Failure for what no proxy can be: the control plane would
-    refuse it, or serve something else than was meant.
+    `kind` is sidecar or router, empty if neither was said; `labels` are KEY=VALUE. Empty values of `metadata`
+    are left out. Raises Failure for what no proxy can be: the control plane would refuse it, or serve
+    something else than was meant.
     """
     if not kind:
         raise Failure("say what the Envoy is: mizzen bootstrap sidecar|gateway, or --node FILE", exit_code=2)

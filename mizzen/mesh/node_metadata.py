@@ -86,9 +86,10 @@ def is_true(text: str) -> bool:
 def node_remarks(node: Mapping[str, Any]) -> tuple[str, ...]:
     """Return what is wrong with a node and does not stop its proxy, each with what would be right.
 
-    `node` has the fields of Envoy's Node in its JSON form.
+    `node` has the fields of Envoy's Node in its JSON form. The order is the same every time, though that of
+    a message's keys is not.
     """
-    return tuple(_remarks(node))
+    return tuple(sorted(_remarks(node)))
 
 
 def _remarks(node: Mapping[str, Any]) -> Iterator[str]:

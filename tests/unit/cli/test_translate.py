@@ -109,7 +109,7 @@ def test_mistakes_in_the_node_are_warnings(mizzen: Command, folder: Path) -> Non
     assert ended.code == 0
     said = [line for line in ended.err.splitlines() if str(node) in line]
     assert said == [
+        f'warning: {node}: metadata DNS_CAPTURE, "on", is read as false; write "true" or "false"',
         f'warning: {node}: metadata LABELS is the text "x" and counts as absent; write a mapping, such as '
         "{app: reviews}",
-        f'warning: {node}: metadata DNS_CAPTURE, "on", is read as false; write "true" or "false"',
     ]
