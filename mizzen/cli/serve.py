@@ -60,6 +60,13 @@ def serve(
     domain: Annotated[
         str, typer.Option("--domain", help="The DNS domain of Kubernetes services.")
     ] = "cluster.local",
+    start_when_valid: Annotated[
+        bool,
+        typer.Option(
+            "--start-when-valid",
+            help="Let Envoys keep what they have until all files can be read and are valid.",
+        ),
+    ] = False,
     log_format: Annotated[
         LogFormat, typer.Option("--log-format", help="Form of log lines.")
     ] = LogFormat.TEXT,
@@ -84,6 +91,7 @@ def serve(
         tls_address=_address(tls_address, "--tls-address"),
         tls=TlsFiles(tls_cert, tls_key, tls_client_ca) if tls_cert and tls_key else None,
         domain=domain,
+        start_when_valid=start_when_valid,
         log_format=log_format.value,
         log_level=log_level.value,
     )

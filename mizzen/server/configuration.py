@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 
 from mizzen.config import ConfigKey, ConfigStore, Diagnostic, MeshConfig, ParsedFile, Severity
+from mizzen.config.codes import NOT_A_DOCUMENT, SYNTAX, UNREADABLE
 from mizzen.config.store import Refusal
 from mizzen.mesh.delta import ConfigChange, MeshDelta
 from mizzen.mesh.snapshot import Mesh
@@ -17,15 +18,21 @@ from mizzen.server.findings import as_json
 from mizzen.server.mesh_config_file import MeshConfigFile
 from mizzen.sources.loading import mesh_config_among
 
+_UNREAD = frozenset({UNREADABLE, SYNTAX, NOT_A_DOCUMENT})
+
 
 @dataclass(frozen=True, slots=True)
 class ConfigurationView:
-    """How the configuration stands, as a value that other threads may read."""
+    """How the configuration stands, as a value that other threads may read.
+
+    `is_whole`: all that the files hold is in force: each can be read, and nothing in them is refused.
+    """
 
     documents: Mapping[str, int]
     refused: tuple[Refusal, ...]
     findings: tuple[Diagnostic, ...]
     changed: datetime | None
+    is_whole: bool = True
 
     def count(self, severity: Severity) -> int:
         """Return how many findings are of that severity."""
@@ -136,11 +143,15 @@ class Configuration:
     def view(self) -> ConfigurationView:
         """Return how things stand, with the findings about documents and about the mesh that they make."""
         findings = [*self._store.diagnostics(), *self.mesh.diagnostics]
+        unread = any(one.code in _UNREAD for one in self._store.diagnostics())
+        misconfigured = False
         if self._file is not None:
             findings += self._file.findings
+            misconfigured = any(one.severity is Severity.ERROR for one in self._file.findings)
         return ConfigurationView(
             documents={kind: len(keys) for kind, keys in sorted(self._keys.items()) if keys},
             refused=tuple(self._store.refused().values()),
             findings=tuple(dict.fromkeys(findings)),
             changed=self._changed,
+            is_whole=not (self._store.refused() or unread or misconfigured),
         )

@@ -110,6 +110,7 @@ class Process:
         )
         self.control_plane.serve_through(self.discovery)
         self.ready = False
+        self._whole = asyncio.Event()
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Take the ports, read the configuration, serve, and drain when `stopping` is set."""
@@ -124,16 +125,13 @@ class Process:
                 await self.control_plane.begin(first)
                 self._settled()
                 self._say_what_is_served()
-                self.discovery.attach(grpc_server)
-                await grpc_server.start()
-                self.ready = True
-                self._log.info("ready", grpc=self._grpc_addresses, admin=str(self._admin_address))
                 watching = [
                     tasks.create_task(self._watch()),
                     tasks.create_task(self.control_plane.keep_analysed()),
                 ]
                 if self._options.mesh_config is not None:
                     watching.append(tasks.create_task(self._watch_settings()))
+                watching.append(tasks.create_task(self._serve(grpc_server)))
                 await stopping.wait()
                 self._log.info("stopping", proxies=len(self.discovery.clients()))
                 self.ready = False
@@ -148,6 +146,30 @@ class Process:
         finally:
             self.control_plane.close()
         self._log.info("stopped")
+
+    async def _serve(self, grpc_server: Any) -> None:
+        """Let the proxies in; with `start_when_valid` not before everything is in force.
+
+        After a start the last valid version of a refused document is not known any more: a proxy that comes
+        back would lose what it gave.
+        """
+        view = self.control_plane.view
+        if view.refused and not self._options.start_when_valid:
+            self._log.warning(
+                "documents are refused, and after a start no last valid version is known: Envoys that "
+                "come back lose what they gave; --start-when-valid waits until they are mended",
+                refused=len(view.refused),
+            )
+        if self._options.start_when_valid and not view.is_whole:
+            self._log.error(
+                "no proxy is served until all files can be read and are valid (--start-when-valid); Envoys "
+                "keep what they have"
+            )
+            await self._whole.wait()
+        self.discovery.attach(grpc_server)
+        await grpc_server.start()
+        self.ready = True
+        self._log.info("ready", grpc=self._grpc_addresses, admin=str(self._admin_address))
 
     async def _drained(self) -> None:
         """Wait until every stream has ended well: an Envoy counts a torn connection as a failure."""
@@ -164,6 +186,7 @@ class Process:
                 async for batch in watch_files(self._source):
                     await self.control_plane.take(batch)
                     self._settled()
+                    self._look_whether_whole()
             except Exception:
                 # What is served goes on being served; a change may be late.
                 self._log.exception("watching the files failed: a fault of Mizzen; it starts again")
@@ -174,6 +197,11 @@ class Process:
         assert self._options.mesh_config is not None
         async for _ in watch_files(FileSource([self._options.mesh_config])):
             await self.control_plane.take({})
+            self._look_whether_whole()
+
+    def _look_whether_whole(self) -> None:
+        if self.control_plane.view.is_whole:
+            self._whole.set()
 
     # Ports
 

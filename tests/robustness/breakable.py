@@ -34,9 +34,9 @@ def until(what: Callable[[], Any], seconds: float = 15.0) -> Any:
 
 
 class Serving:
-    """A running `mizzen serve`."""
+    """A running `mizzen serve`. `wait`: until it is ready, and not only until it answers."""
 
-    def __init__(self, folder: Path, *arguments: str, log: Path) -> None:
+    def __init__(self, folder: Path, *arguments: str, log: Path, wait: bool = True) -> None:
         self.folder, self.log_file = folder, log
         self.grpc, self.admin = free_port(), free_port()
         with log.open("ab") as output:
@@ -49,7 +49,7 @@ class Serving:
                 stdout=output,
                 stderr=output,
             )
-        until(self.is_ready)
+        until(self.is_ready if wait else lambda: self.get("/version")[0] == 200)
 
     def is_ready(self) -> bool:
         assert self.process.poll() is None, self.log()
@@ -72,7 +72,9 @@ class Serving:
         return found
 
     def findings(self) -> str:
-        return "\n".join(f"{each['file']}: {each['message']}" for each in self.configuration()["findings"])
+        """What is wrong, but that the services of these tests have no endpoints."""
+        found = [each for each in self.configuration()["findings"] if each["code"] != "MZ0212"]
+        return "\n".join(f"{each['file']}: {each['message']}" for each in found)
 
     def services(self) -> int:
         return int(self.configuration()["documents"].get("Service", 0))
