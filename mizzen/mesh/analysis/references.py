@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from mizzen.config.document import Config, ConfigKey, FieldPath
 from mizzen.config.models import Destination, VirtualService
@@ -15,6 +16,9 @@ from mizzen.mesh.service import Protocol, Service
 from mizzen.mesh.snapshot import Mesh
 from mizzen.mesh.virtual_services import MESH, VirtualServiceRule
 from mizzen.mesh.visibility import is_visible
+
+_RULES_IN_A_STEP: Final = 250
+"""So many VirtualServices are looked at in some milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +54,13 @@ def destinations_of(rule: VirtualServiceRule) -> Iterator[UsedDestination]:
                     yield UsedDestination(one.destination, l4_rule.config, path)
 
 
-def check_references(mesh: Mesh, findings: Findings) -> None:
-    """Find destinations and gateways that are not there (IST0101, IST0112, MZ0211, IST0140)."""
+def check_references(mesh: Mesh, findings: Findings) -> Iterator[None]:
+    """Find destinations and gateways that are not there (IST0101, IST0112, MZ0211, IST0140). Yields now and
+    then, so that it can be left for a while."""
     subsets = _SubsetCheck(mesh)
-    for rule in mesh.virtual_service_index.rules.values():
+    for number, rule in enumerate(mesh.virtual_service_index.rules.values()):
+        if number % _RULES_IN_A_STEP == 0:
+            yield
         for used in destinations_of(rule):
             if used.destination.host:
                 service = _check_host(mesh, rule, used, findings)

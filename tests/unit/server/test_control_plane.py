@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Hashable, Iterable
+from typing import Any
 
 import pytest
 from envoy.config.core.v3 import base_pb2
@@ -13,6 +14,7 @@ from mizzen.config import Diagnostic, Origin, ParsedFile, Severity, parse_docume
 from mizzen.mesh.delta import MeshDelta
 from mizzen.mesh.proxy import Proxy
 from mizzen.mesh.snapshot import Mesh
+from mizzen.server import control_plane
 from mizzen.server.configuration import Configuration
 from mizzen.server.control_plane import ControlPlane
 from mizzen.server.metrics import Metrics
@@ -247,3 +249,42 @@ async def test_what_cannot_be_translated_as_written_is_told_while_there_is_such_
     await running.plane.take({"b.yaml": service("b")})
     assert running.plane.view.findings == ()
     running.plane.forget(key)
+
+
+def lost(name: str) -> ParsedFile:
+    """A VirtualService whose destination is not there."""
+    text = f"""
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: {name}}}
+spec: {{hosts: [{name}.example], http: [{{route: [{{destination: {{host: {name}-is-missing.example}}}}]}}]}}
+"""
+    return parse_documents(text.encode(), f"{name}.yaml")
+
+
+async def test_what_documents_lack_is_found_slice_by_slice(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control_plane, "SETTLED_SECONDS", 0.0)
+    monkeypatch.setattr(control_plane, "SLICE_SECONDS", 1e-9)  # a step is a slice
+    slices: list[bool] = []
+    loop = asyncio.get_running_loop()
+    analyse_slice = ControlPlane._analyse_slice
+
+    def counted(steps: Any) -> Any:
+        done = analyse_slice(steps)
+        slices.append(done[0] is not None)
+        if len(slices) == 2:
+            # In the midst of the first analysis the mesh becomes another.
+            asyncio.run_coroutine_threadsafe(running.plane.take({"b.yaml": lost("b")}), loop)
+        return done
+
+    monkeypatch.setattr(ControlPlane, "_analyse_slice", staticmethod(counted))
+    await running.plane.begin({"a.yaml": lost("a")})
+    looking = asyncio.create_task(running.plane.keep_analysed())
+    async with asyncio.timeout(10):
+        while not any("b-is-missing" in finding.message for finding in running.plane.view.findings):
+            await asyncio.sleep(0.01)
+    looking.cancel()
+    assert any("a-is-missing" in finding.message for finding in running.plane.view.findings)
+    assert len(slices) > 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import yaml
@@ -10,10 +11,13 @@ from listener_scenes import document, gateway, mesh_of, proxy, router, server, s
 from mizzen.config import ConfigStore, parse_documents
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.delta import MeshDelta
+from mizzen.mesh.service import EndpointPool
+from mizzen.mesh.sidecar_scope import EgressListener, SidecarScope
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator import translation as module
 from mizzen.translator.memo import Memo
 from mizzen.translator.translation import Translation
+from mizzen.translator.virtual_hosts import VirtualHostPlan
 from mizzen.xds import type_urls
 
 TYPES = (type_urls.CLUSTER, type_urls.ENDPOINT, type_urls.LISTENER, type_urls.ROUTE)
@@ -185,3 +189,28 @@ def test_the_memo_is_not_swept_again_before_something_was_built(monkeypatch: Any
 def test_a_mesh_of_no_services() -> None:
     snapshot = Translation(mesh_of([])).snapshot(proxy())
     assert set(snapshot.collection(type_urls.LISTENER).resources) == {"virtualOutbound", "virtualInbound"}
+
+
+def alive(kind: type) -> int:
+    gc.collect()
+    return sum(isinstance(each, kind) for each in gc.get_objects())
+
+
+def test_what_many_changes_superseded_is_not_kept() -> None:
+    edge = gateway(server(80, "HTTP"), server(15443, "TLS", "*.example", tls={"mode": "AUTO_PASSTHROUGH"}))
+
+    def mesh(number: int) -> tuple[dict[str, Any], ...]:
+        moved = service("b.example", 8080, "HTTP", endpoints=(f"10.9.1.{number}",), location="MESH_INTERNAL")
+        other = service(f"c{number % 2}.example", 8080, "HTTP", location="MESH_INTERNAL")
+        route = [{"destination": {"host": "b.example"}}]
+        rule = {"hosts": ["b.example"], "http": [{"name": f"{number}", "route": route}]}
+        return (A, OWN, edge, moved, other, document("VirtualService", "v", rule))
+
+    before = {kind: alive(kind) for kind in (SidecarScope, EgressListener, VirtualHostPlan, EndpointPool)}
+    living = Living(*mesh(1))
+    for number in range(2, 122):
+        living.change(*mesh(number))
+        for one in (proxy(), router()):
+            living.collections(one)
+    for kind, count in before.items():
+        assert alive(kind) - count < 60, kind
