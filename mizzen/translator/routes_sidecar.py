@@ -81,7 +81,7 @@ def sidecar_route_configuration(
     found = carried.made.get(name)
     if found is None or found[0] is not state or found[1] is not catch_all:
         # A VirtualService for every host is the catch-all itself, and Envoy takes only one.
-        rest = () if "*" in state.plan.owners else (catch_all,)
+        rest = () if state.plan.takes_every_host else (catch_all,)
         # An HTTP proxy has all ports, told apart by nothing but the Host header. Istio has Envoy ignore the
         # port there as well, so that requests for any port end up at port 80.
         head = route_configuration_head(name, ports_matter=port == ANY_PORT)

@@ -75,6 +75,11 @@ class VirtualHostPlan:
         return tuple((at, host) for at, host in enumerate(self.virtual_hosts) if host.rule is not None)
 
     @cached_property
+    def takes_every_host(self) -> bool:
+        """Whether one of the virtual hosts is for all hosts that no other is for."""
+        return any("*" in host.domains for host in self.virtual_hosts)
+
+    @cached_property
     def owners(self) -> dict[str, int]:
         """The position of the virtual host that owns a domain, by the domain in lower case."""
         return {domain.lower(): at for at, host in enumerate(self.virtual_hosts) for domain in host.domains}
