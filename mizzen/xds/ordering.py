@@ -123,6 +123,9 @@ It arrives while warming if the clusters were refused, so that what takes their 
 What is not in the table cannot happen.
 """
 
+_LONGEST = 20
+"""So many grace times what went while a client was away may stay."""
+
 _Key = tuple[str, str]
 
 Holds = Callable[[Resource], Resource | None]
@@ -130,9 +133,26 @@ Holds = Callable[[Resource], Resource | None]
 
 
 class Gate:
-    """The order for one stream: which collection of each type it may be brought to now."""
+    """The order for one stream: which collection of each type it may be brought to now.
 
-    __slots__ = ("_goal", "_grace", "_leaving", "_offered", "_released", "_retained", "_warm", "phase")
+    Attributes:
+        phase: where the client stands.
+        departs_at: when what went while the client was away may be taken from it; None as long as it was not
+            brought to listeners and routes on this stream.
+    """
+
+    __slots__ = (
+        "_departs_latest",
+        "_goal",
+        "_grace",
+        "_leaving",
+        "_offered",
+        "_released",
+        "_retained",
+        "_warm",
+        "departs_at",
+        "phase",
+    )
 
     def __init__(self, grace: timedelta) -> None:
         self.phase = Phase.REST
@@ -143,6 +163,8 @@ class Gate:
         self._released: Snapshot | None = None
         self._retained: dict[_Key, Resource] = {}
         self._leaving: dict[_Key, float] = {}
+        self.departs_at: float | None = None
+        self._departs_latest = 0.0
 
     def begin(self) -> None:
         """The client asks for clusters for the first time: nothing that refers to them may be sent before
@@ -150,6 +172,14 @@ class Gate:
         """
         self.phase = Phase.REST
         self._offered = self._warm = self._released = None
+        self.departs_at = None
+
+    def answered(self, now: float) -> None:
+        """The client answered for listeners or routes: what went while it was away stays for a grace time
+        after that, though not for ever where they change all the time.
+        """
+        if self.departs_at is not None:
+            self.departs_at = min(now + self._grace, self._departs_latest)
 
     def aim(self, goal: Snapshot, now: float, holds: Holds) -> None:
         """Take note of the newest snapshot, and let go of what has been kept long enough.
@@ -193,6 +223,9 @@ class Gate:
     def _release(self, now: float) -> None:
         self._released = warm = self._warm
         assert warm is not None
+        if self.departs_at is None:
+            self.departs_at = now + self._grace
+            self._departs_latest = now + _LONGEST * self._grace
         for key in self._retained:
             # The routes that the client accepted may still be those of an older snapshot, which has the
             # cluster.

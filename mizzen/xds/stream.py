@@ -21,7 +21,7 @@ from mizzen.xds.batch import Batch, Dialect
 from mizzen.xds.channel import Channel, Refusal
 from mizzen.xds.events import Acked, Client, Event, Mended, Rejected, Stuck, Subscribed
 from mizzen.xds.group import Group
-from mizzen.xds.ordering import USERS, Arrival, Gate, MakeBeforeBreak, Phase, Policy
+from mizzen.xds.ordering import RETAINED, USERS, Arrival, Gate, MakeBeforeBreak, Phase, Policy
 from mizzen.xds.outstanding import Outstanding, Verdict
 from mizzen.xds.resource import Resource
 from mizzen.xds.snapshot import Collection, Snapshot
@@ -139,6 +139,8 @@ class Stream:
             self._names_changed(subscription)
         if outstanding is None:
             return
+        if self._gate is not None and channel.type_url in USERS:
+            self._gate.answered(now)
         if verdict is Verdict.ACK:
             batch, nonce = outstanding.batch, outstanding.nonce
             self.group.accepted(outstanding.asked, outstanding.target, before, before_for)
@@ -165,7 +167,7 @@ class Stream:
             return False
         if self.dialect.ttl:
             return False  # its heartbeats were not counted while it was waiting
-        if self._gate is not None and not self._gate.resting_on(goal):
+        if self._gate is not None and (self._departing or not self._gate.resting_on(goal)):
             return False
         return channel.subscription.sent is goal.collection(channel.type_url)
 
@@ -183,6 +185,7 @@ class Stream:
             if len(self.channels) >= _MAX_TYPES:
                 raise BadRequest(f"more than {_MAX_TYPES} types on one stream")
             subscription = Subscription(type_url, delta=self.dialect.delta, share=self.group.share)
+            subscription.keeps_departed = self._gate is not None and type_url in RETAINED
             channel = self.channels[type_url] = Channel(subscription)
             insort(self._ranked, channel, key=lambda each: each.rank)
             if type_url == CLUSTER and self._gate is not None:
@@ -257,6 +260,9 @@ class Stream:
 
     def _next_in_order(self, gate: Gate, goal: Snapshot, now: float) -> Response | None:
         gate.aim(goal, now, self._holds)
+        if gate.departs_at is not None and gate.departs_at <= now and self._users_settled:
+            for channel in self._departing:
+                channel.subscription.depart(goal.collection(channel.type_url))
         clusters = self.channels.get(CLUSTER)
         while True:
             if gate.changed and not (clusters is not None and clusters.waiting):
@@ -271,10 +277,18 @@ class Stream:
             response = self._next(now, self._users, gate.target)
             if response is not None:
                 return response
-            if gate.unreleased and not any(each.waiting for each in self._users):
+            if gate.unreleased and self._users_settled:
                 gate.arrive(Arrival.USERS_SETTLED, now)
             if not gate.changed or (clusters is not None and clusters.waiting):
                 return None
+
+    @property
+    def _users_settled(self) -> bool:
+        return not any(each.waiting for each in self._users)
+
+    @property
+    def _departing(self) -> list[Channel]:
+        return [each for each in self._suppliers if each.subscription.departed]
 
     def _holds(self, resource: Resource) -> Resource | None:
         """What it was sent under this name; or what a cluster in flight will make it ask for."""
@@ -383,8 +397,11 @@ class Stream:
                 earliest = min(earliest, channel.deadline)
             if channel.beat_at is not None and not channel.waiting:
                 earliest = min(earliest, channel.beat_at)
-        if self._gate is not None and self._gate.deadline is not None:
-            earliest = min(earliest, self._gate.deadline)
+        gate = self._gate
+        if gate is not None and gate.deadline is not None:
+            earliest = min(earliest, gate.deadline)
+        if gate is not None and gate.departs_at is not None and self._departing and self._users_settled:
+            earliest = min(earliest, gate.departs_at)
         return earliest
 
     def _look_at_the_clock(self, now: float) -> None:

@@ -42,8 +42,10 @@ class Subscription:
         "accepted",
         "accepted_for",
         "delta",
+        "departed",
         "everything_owed",
         "full_state",
+        "keeps_departed",
         "named",
         "names",
         "nonce",
@@ -77,6 +79,8 @@ class Subscription:
         self._claimed: dict[str, str] = {}
         self._claimed_version = ""
         self._gone: frozenset[str] = frozenset()
+        self.keeps_departed = False
+        self.departed: frozenset[str] = frozenset()
         self._share = share
 
     # What the client says
@@ -198,12 +202,17 @@ class Subscription:
         """Send these, as far as they are asked for, whether they changed or not."""
         self.owed |= {name for name in names if self._wants(name, self.sent)}
 
+    def depart(self, target: Collection) -> None:
+        """Nothing that the client uses needs what went while it was away: now it is told."""
+        self._gone = frozenset(name for name in self.departed if name not in target)
+        self.departed = frozenset()
+
     # What the client is owed
 
     @property
     def owes(self) -> bool:
         """Whether something must be said although the client was brought to the newest state."""
-        return bool(self.owed or self.voided or self.everything_owed)
+        return bool(self.owed or self.voided or self.everything_owed or self._gone)
 
     @property
     def asked(self) -> frozenset[str] | None:
@@ -279,6 +288,8 @@ class Subscription:
                 here = ((name, target.resources.get(name)) for name in claimed)
                 self._gone = frozenset(n for n, each in here if each is None or not self.asks_for(each))
                 self.owed -= self._gone
+                if self.keeps_departed:
+                    self.departed, self._gone = self._gone, frozenset()
             self.sent = target
             if not self.owed and not self._gone:
                 self.accepted, self.accepted_for = target, self.asked

@@ -11,6 +11,7 @@ import pytest
 from cases import EVERY, FULL, PARTIAL, cases
 from peer import ALL, INCREMENTAL, SOTW
 
+from mizzen.xds.ordering import RETAINED
 from mizzen.xds.type_urls import CLUSTER, ROUTE
 
 
@@ -153,6 +154,11 @@ async def test_a_reconnecting_client_is_sent_what_differs(target, variant, type_
     )
     await peer.until(lambda: bool(peer.told))
     await target.quiet()
+    if variant.aggregated and type_url in RETAINED:
+        # Make before break: it may use what went until it has listeners and routes without it.
+        await peer.until(lambda: len(peer.told) == 2)
+        assert [(told.names, told.removed) for told in peer.told] == [({"B"}, set()), (set(), {"D"})]
+        return
     assert [(told.names, told.removed) for told in peer.told] == [({"B"}, {"D"})]
 
 

@@ -87,7 +87,7 @@ steps = st.lists(
                 "texts": st.dictionaries(st.sampled_from(CLUSTERS), st.sampled_from("xyz")),
             }
         ),
-        st.sampled_from(["send", "send", "read", "read", "hear", "hear", "wait", "rest"]),
+        st.sampled_from(["send", "send", "read", "read", "hear", "hear", "wait", "rest", "break"]),
     ),
     max_size=60,
 )
@@ -97,6 +97,19 @@ def play(moves: list[object], *, delta: bool, policy: Policy) -> Envoy:
     group = Group("all", consistent({"r1": "a", "r2": "b"}, {}))
     client = Envoy(delta=delta)
     stream = Stream(ClientId(1, "model", "all"), group, DIALECTS[delta], policy)
+
+    def reconnect() -> None:
+        """State of the world cannot keep what the server does not have any more, so it is left out here."""
+        nonlocal stream
+        if delta:
+            stream.end()
+            wire.clear()
+            client.kept.clear()
+            client.reconnect()
+            stream = Stream(ClientId(1, "model", "all"), group, DIALECTS[delta], policy)
+            while hear():  # it says at once all that it asks for
+                pass
+
     wire: deque[bytes] = deque()
     now = 0.0
 
@@ -133,7 +146,7 @@ def play(moves: list[object], *, delta: bool, policy: Policy) -> Envoy:
         elif move == "wait":
             now += 1.0  # less than any timeout, so no wait is given up
         else:
-            {"send": send, "read": read, "hear": hear, "rest": rest}[str(move)]()
+            {"send": send, "read": read, "hear": hear, "rest": rest, "break": reconnect}[str(move)]()
     assert group.effective is not None
     for type_url in (CLUSTER, LISTENER, ROUTE):
         wanted = {r.name: r.value for r in group.effective if r.type_url == type_url}

@@ -165,6 +165,32 @@ class TestTheStreamBreaksWhileAClusterWarms:
         assert len(interrupted) == 99
 
 
+def test_what_went_while_a_client_was_away_stays_until_its_routes_are_gone() -> None:
+    """It comes back with a route to a cluster that the server does not have any more."""
+    driver = Driver(cluster("b"), endpoint("b"), listener("l"), route("r", "b"), delta=True, policy=POLICY)
+    old = {"a": cluster("a").version, "b": cluster("b").version}
+    assert driver.say(CLUSTER, initial_versions=old) == []
+    assert driver.say(LISTENER, initial_versions={"l": listener("l").version}) == []
+    [moved] = driver.say(ROUTE, "r", initial_versions={"r": route("r", "a").version})
+    assert moved.values == ["r b"]
+    assert driver.wait(5) == []  # the route is not accepted yet
+    assert driver.ack(moved) == []
+    assert driver.wait(1.9) == []
+    [gone] = driver.wait(0.2)
+    assert (gone.type_url, gone.values, gone.removed) == (CLUSTER, [], ["a"])
+    driver.ack(gone)
+    assert driver.wait(60) == []
+
+
+def test_what_went_and_is_back_in_time_is_never_removed() -> None:
+    driver = Driver(listener("l"), delta=True, policy=POLICY)
+    assert driver.say(CLUSTER, initial_versions={"a": cluster("a").version}) == []
+    for said in driver.change(cluster("a")):
+        assert (said.values, said.removed) == (["a 1"], [])
+        driver.ack(said)
+    assert driver.wait(60) == []
+
+
 def test_a_change_of_endpoints_or_routes_goes_at_once(delta) -> None:
     driver = Settled(delta)
     said = driver.change(endpoint("a", "2"))
