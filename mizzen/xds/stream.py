@@ -392,7 +392,10 @@ class Stream:
 
     def _next_deadline(self) -> float:
         earliest = inf
+        departing = False
         for channel in self._ranked:
+            if channel.subscription.departed:
+                departing = True
             if channel.deadline is not None and not channel.overdue:
                 earliest = min(earliest, channel.deadline)
             if channel.beat_at is not None and not channel.waiting:
@@ -400,7 +403,7 @@ class Stream:
         gate = self._gate
         if gate is not None and gate.deadline is not None:
             earliest = min(earliest, gate.deadline)
-        if gate is not None and gate.departs_at is not None and self._departing and self._users_settled:
+        if gate is not None and departing and gate.departs_at is not None and self._users_settled:
             earliest = min(earliest, gate.departs_at)
         return earliest
 
