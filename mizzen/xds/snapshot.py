@@ -127,7 +127,7 @@ class Collection(Mapping[str, Resource]):
             found = self._aliases.get(name)
         return found
 
-    def unlike(self, claimed: dict[str, str], names: set[str], *, everything: bool) -> set[str]:
+    def unlike(self, claimed: Mapping[str, str], names: set[str], *, everything: bool) -> set[str]:
         """Those of `names` (with `everything` also all members and all that is claimed) of which a client
         that claims to hold these versions does not hold what is here.
         """

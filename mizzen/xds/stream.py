@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from math import inf
+from operator import attrgetter
 from typing import Final
 
 from mizzen.xds import rejection
@@ -32,6 +33,13 @@ from mizzen.xds.wire import BadRequest, DeltaRequest, Request
 
 _MAX_TYPES = 64
 _MAX_TYPE_URL = 1000
+
+_RANK = attrgetter("rank")
+
+
+def _user_rank(channel: Channel) -> int:
+    return USERS.index(channel.type_url)
+
 
 _TTL_FEATURES: Final = ("xds.config.supports-resource-ttl", "xds.config.supports-resource-in-sotw")
 
@@ -138,6 +146,8 @@ class Stream:
         if subscription.wildcard is not wildcard or subscription.names is not names:
             self._names_changed(subscription)
         if outstanding is None:
+            if quiet is not None and channel.refusal is None and self._stays_quiet(channel, quiet):
+                self._quiet_goal = quiet
             return
         if self._gate is not None and channel.type_url in USERS:
             self._gate.answered(now)
@@ -160,16 +170,23 @@ class Stream:
             self._warming.arrived(batch, number)
 
     def _stays_quiet(self, channel: Channel, goal: Snapshot) -> bool:
-        """Whether an ACK was all that was missing: no need to look for what might be due, and that is most
-        ACKs.
+        """Whether there is no need to look for what might be due: that is so after most ACKs, and when one
+        comes back that holds everything.
         """
-        if goal is not self.group.effective or channel.isolation or channel.subscription.owes:
+        if goal is not self.group.effective or channel.isolation:
             return False
         if self.dialect.ttl:
             return False  # its heartbeats were not counted while it was waiting
-        if self._gate is not None and (self._departing or not self._gate.resting_on(goal)):
+        if self._gate is not None and not self._gate.resting_on(goal):
             return False
-        return channel.subscription.sent is goal.collection(channel.type_url)
+        subscription, target = channel.subscription, goal.collection(channel.type_url)
+        if subscription.sent is None and not self.group.quarantined:
+            subscription.believe(target)
+            if subscription.accepted is target:
+                self.group.accepted(subscription.asked, target)
+        if subscription.sent is not target or subscription.owes:
+            return False
+        return self._gate is None or not self._departing
 
     def _channel(self, type_url: str) -> Channel:
         if len(type_url) > _MAX_TYPE_URL:
@@ -187,17 +204,21 @@ class Stream:
             subscription = Subscription(type_url, delta=self.dialect.delta, share=self.group.share)
             subscription.keeps_departed = self._gate is not None and type_url in RETAINED
             channel = self.channels[type_url] = Channel(subscription)
-            insort(self._ranked, channel, key=lambda each: each.rank)
+            insort(self._ranked, channel, key=_RANK)
             if type_url == CLUSTER and self._gate is not None:
                 self._gate.begin()
-            self._suppliers = [each for each in self._ranked if each.type_url not in USERS]
-            self._users = [self.channels[each] for each in USERS if each in self.channels]
+            if type_url in USERS:
+                insort(self._users, channel, key=_user_rank)
+            else:
+                insort(self._suppliers, channel, key=_RANK)
         return channel
 
     def _names_changed(self, subscription: Subscription) -> None:
-        # Names that were given up under the wildcard are owed an answer, and count until they have it.
-        each_has = ((each.subscription.names, each.subscription.owed) for each in self._ranked)
-        total = sum(max(len(names), len(owed)) for names, owed in each_has)
+        total = 0
+        for each in self._ranked:
+            # Names that were given up under the wildcard are owed an answer, and count until they have it.
+            names, owed = each.subscription.names, each.subscription.owed
+            total += max(len(names), len(owed)) if owed else len(names)
         if total > self._max_names:
             raise BadRequest(f"{total} names are asked for on one stream; the limit is {self._max_names}")
         self._events.append(

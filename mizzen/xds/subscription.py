@@ -9,7 +9,8 @@ resource. `receive` takes what the client says, `due` says what to send it so th
 collection, `sent_out` records that this was sent.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 from mizzen.xds.batch import Batch, distinct
 from mizzen.xds.outstanding import Outstanding, Verdict
@@ -26,6 +27,8 @@ Fallback = Callable[[str, str], Resource | None]
 Share = Callable[[str, frozenset[str], frozenset[str]], frozenset[str]]
 """Of a type URL, names, and those of them that came just now: an equal set that others hold already, if there
 is one."""
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 _SUPERSEDED = 4
 """Responses that were not answered in time: so many may still be answered after later ones were sent."""
@@ -76,7 +79,7 @@ class Subscription:
         self.owed: set[str] = set()
         self.everything_owed = False
         self.voided: set[str] = set()
-        self._claimed: dict[str, str] = {}
+        self._claimed: Mapping[str, str] = _NOTHING
         self._claimed_version = ""
         self._gone: frozenset[str] = frozenset()
         self.keeps_departed = False
@@ -162,7 +165,7 @@ class Subscription:
         nonces).
         """
         if first:
-            self._claimed = dict(request.initial_versions)
+            self._claimed = request.initial_versions
             if not request.subscribe and not request.unsubscribe:
                 self.wildcard = self.everything_owed = True  # the legacy wildcard, as above
                 return
@@ -185,7 +188,8 @@ class Subscription:
             # "Subscribing to Resources": sent even if we believe that the client has them; it may have
             # forgotten.
             self.owed |= wanted
-            self.names = self._share(self.type_url, self.names | wanted, wanted)
+            names = self.names | wanted if self.names else wanted
+            self.names = self._share(self.type_url, names, wanted)
 
     def rejected(self, outstanding: Outstanding, culprits: frozenset[str]) -> None:
         """The client refused a response. The caller leads it to a collection without the culprits, and the
@@ -230,7 +234,7 @@ class Subscription:
         if not self.started:
             return None
         if self.sent is None:
-            self._believe(target)
+            self.believe(target)
         if self.voided:
             self.owed |= {name for name in self.voided if self.wildcard or name in self.names}
             self.voided = set()
@@ -268,8 +272,10 @@ class Subscription:
         self.everything_owed = False
         self._gone = frozenset()
 
-    def _believe(self, target: Collection) -> None:
-        """Use what a reconnecting client says that it has."""
+    def believe(self, target: Collection) -> None:
+        """Use what a reconnecting client said that it has, once: it is brought to `target` but for what it is
+        owed.
+        """
         if self._claimed_version:
             # "ACK/NACK and resource type instance version": only for LDS and CDS with nothing but the
             # wildcard.
@@ -281,7 +287,7 @@ class Subscription:
         if self._claimed:
             # "Incremental xDS": initial_resource_versions; what is the same is not sent, what is gone is
             # said.
-            claimed, self._claimed = self._claimed, {}
+            claimed, self._claimed = self._claimed, _NOTHING
             everything, self.everything_owed = self.everything_owed, False
             self.owed = target.unlike(claimed, self.owed, everything=everything)
             if self.owed or not (self.wildcard or claimed.keys() <= self.names):

@@ -7,9 +7,10 @@ length (https://protobuf.dev/programming-guides/encoding/).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 from envoy.service.discovery.v3 import discovery_pb2
 from google.protobuf.message import DecodeError
@@ -30,8 +31,7 @@ class ErrorDetail:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class SotwRequest:
+class SotwRequest(NamedTuple):
     """A `DiscoveryRequest`: what a client of the state-of-the-world variants says.
 
     `names` is the whole list of names that it is subscribed to now.
@@ -45,8 +45,7 @@ class SotwRequest:
     node: Node = None
 
 
-@dataclass(frozen=True, slots=True)
-class DeltaRequest:
+class DeltaRequest(NamedTuple):
     """A `DeltaDiscoveryRequest`: what a client of the incremental variants says, as a change to what it
     said before.
     """
@@ -54,7 +53,7 @@ class DeltaRequest:
     type_url: str
     subscribe: tuple[str, ...] = ()
     unsubscribe: tuple[str, ...] = ()
-    initial_versions: Mapping[str, str] = field(default_factory=dict)
+    initial_versions: Mapping[str, str] = MappingProxyType({})
     nonce: str = ""
     error: ErrorDetail | None = None
     node: Node = None

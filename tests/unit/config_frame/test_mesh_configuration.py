@@ -144,7 +144,7 @@ def test_unknown_fields_are_warnings_and_do_not_spoil_the_rest() -> None:
         ),
         ("accessLogFormat: '%REQ%'\n", "mesh.yaml:1: accessLogFormat: %REQ% needs the name of a header"),
         (
-            "accessLogEncoding: JSON\naccessLogFormat: '{\"a\": {\"b\": [\"%PROTOCOL(x)%\"]}}'\n",
+            'accessLogEncoding: JSON\naccessLogFormat: \'{"a": {"b": ["%PROTOCOL(x)%"]}}\'\n',
             "accessLogFormat: %PROTOCOL% takes no arguments",
         ),
         ("rootNamespace: a\nrootNamespace: b\n", "the key is there twice, first on line 1"),
