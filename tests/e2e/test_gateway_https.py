@@ -187,7 +187,7 @@ async def test_a_missing_secret_hurts_only_its_server(mesh: LiveMesh, shop: Shop
     code, out, _ = await mizzen("analyze", str(mesh.config))
     assert code == 1
     assert "rules.yaml:" in out
-    assert "there is no Secret default/missing" in out
+    assert "there is no Secret missing" in out
 
 
 async def test_tls_is_passed_through(mesh: LiveMesh, shop: Shop, rules: Rules) -> None:
