@@ -39,18 +39,14 @@ class OutboundProfile:
     idle_timeout: timedelta | None = None
     http10: bool = False
     dns_capture: bool = False
-    dns_auto_allocate: bool = False
     unprivileged_pod: bool = False
     envoy_status_port: int | None = None
     envoy_prometheus_port: int | None = None
-    istio_version: str = ""
     requested_network_view: tuple[str, ...] = ()
     tls_client_cert_chain: str = ""
     tls_client_key: str = ""
     tls_client_root_cert: str = ""
     outbound_listener_exact_balance: bool = False
-    credential: bool = False
-    file_credential: bool = False
     proxy_config: ProxyConfig | None = None
 
     @property
@@ -85,18 +81,14 @@ def outbound_profile(
         idle_timeout=metadata.idle_timeout,
         http10=metadata.http10,
         dns_capture=metadata.dns_capture,
-        dns_auto_allocate=metadata.dns_auto_allocate,
         unprivileged_pod=metadata.unprivileged_pod,
         envoy_status_port=metadata.envoy_status_port,
         envoy_prometheus_port=metadata.envoy_prometheus_port,
-        istio_version=metadata.istio_version,
         requested_network_view=metadata.requested_network_view,
         tls_client_cert_chain=metadata.tls_client_cert_chain,
         tls_client_key=metadata.tls_client_key,
         tls_client_root_cert=metadata.tls_client_root_cert,
         outbound_listener_exact_balance=metadata.outbound_listener_exact_balance,
-        credential=metadata.credential,
-        file_credential=metadata.file_credential,
         proxy_config=metadata.proxy_config,
     )
 
