@@ -12,6 +12,7 @@ import asyncio
 import os
 import platform
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -29,6 +30,18 @@ from benchmarks import (
 )
 
 _PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
+
+
+Cells = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A table of results."""
+
+    title: str
+    columns: Cells
+    rows: Sequence[Cells]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,18 +132,19 @@ def changes(sizes: int) -> list[Row]:
     return rows
 
 
-def translated(sizes: int) -> list[Row]:
+def translated(sizes: int) -> Result:
     """(g): each kind of change, for each kind of proxy."""
     measured = translated_changes.SIZES[: sizes - 1]
-    counts = " and ".join(f"{services:,}" for services in measured)
-    return [
-        Row(
-            f"{change}, {name}, {counts} services: document to snapshot",
-            " and ".join(f"{milliseconds:.1f} ms" for milliseconds in times),
-        )
-        for change, spent in translated_changes.compare(measured).items()
-        for name, times in spent.items()
-    ]
+    counts = " / ".join(f"{services:,}" for services in measured)
+    spent = translated_changes.compare(measured)
+    return Result(
+        f"one change, from its document to the snapshot of one proxy; ms with {counts} services",
+        ("change", *translated_changes.proxies()),
+        [
+            (change, *(" / ".join(f"{each:.1f}" for each in times) for times in by_proxy.values()))
+            for change, by_proxy in spent.items()
+        ],
+    )
 
 
 def machine() -> str:
@@ -148,29 +162,33 @@ def main() -> None:
     sizes = 2 if options.quick else 3
     console = Console()
     began = time.monotonic()
-    rows: list[Row] = []
+    results: list[Result] = []
     for title, measure in (
         ("the protocol beside a bare server", fan_out),
         ("from a saved file to a served route", saved_to_served),
         ("cold translation", lambda: translation(sizes)),
         ("the cost of a change", lambda: changes(sizes)),
-        ("each kind of change, for each kind of proxy", lambda: translated(sizes)),
     ):
         with console.status(f"measuring {title}..."):
-            found = measure()
-        table = Table(title=title, title_justify="left")
-        for column in ("what", "measured", "promised"):
-            table.add_column(column)
-        for row in found:
-            table.add_row(row.what, row.measured, row.promise)
-        console.print(table)
-        rows += found
+            rows = [(row.what, row.measured, row.promise) for row in measure()]
+        results.append(Result(title, ("what", "measured", "promised"), rows))
+        console.print(_table(results[-1]))
+    with console.status("measuring each kind of change, for each kind of proxy..."):
+        results.append(translated(sizes))
+    console.print(_table(results[-1]))
     console.print(f"{machine()}; {time.monotonic() - began:.0f} s")
     if options.write:
-        _PAGE.write_text(_page(rows), encoding="utf-8")
+        _PAGE.write_text(_page(results), encoding="utf-8")
 
 
-def _page(rows: list[Row]) -> str:
+def _table(result: Result) -> Table:
+    table = Table(*result.columns, title=result.title, title_justify="left")
+    for row in result.rows:
+        table.add_row(*row)
+    return table
+
+
+def _page(results: list[Result]) -> str:
     lines = [
         "# Benchmarks",
         "",
@@ -178,11 +196,16 @@ def _page(rows: list[Row]) -> str:
         "a ratio are measured in turns in one run. Read ratios and growth; milliseconds are of one machine:",
         "",
         machine(),
-        "",
-        "| what | measured | promised |",
-        "|---|---|---|",
-        *(f"| {row.what} | {row.measured} | {row.promise} |" for row in rows),
     ]
+    for result in results:
+        lines += [
+            "",
+            f"## {result.title[0].upper()}{result.title[1:]}",
+            "",
+            f"| {' | '.join(result.columns)} |",
+            "|" + "---|" * len(result.columns),
+            *(f"| {' | '.join(row)} |" for row in result.rows),
+        ]
     return "\n".join(lines) + "\n"
 
 
