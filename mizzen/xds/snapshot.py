@@ -299,20 +299,18 @@ class Snapshot:
 
         Always ask for the same types.
         """
-        moved = [each for each in type_urls if self.collection(each) is not old.collection(each)]
-        if not moved:
-            return (), ()
         if self._passages is None:
             self._passages = WeakKeyDictionary()
         found = self._passages.get(old)
         if found is None:
             departed: list[Resource] = []
             arrived: list[tuple[str, str]] = []
-            for type_url in moved:
-                before = old.collection(type_url)
-                difference = self.collection(type_url).since(before)
-                departed += [before[name] for name in difference.removed]
-                arrived += [(type_url, name) for name in difference.changed]
+            for type_url in type_urls:
+                here, before = self.collection(type_url), old.collection(type_url)
+                if here is not before:
+                    difference = here.since(before)
+                    departed += [before[name] for name in difference.removed]
+                    arrived += [(type_url, name) for name in difference.changed]
             found = self._passages[old] = (tuple(departed), tuple(arrived))
         return found
 

@@ -305,7 +305,10 @@ class Stream:
 
     @property
     def _users_settled(self) -> bool:
-        return not any(each.waiting for each in self._users)
+        for each in self._users:  # noqa: SIM110 - twice as fast as all(), and asked at each step
+            if each.waiting:
+                return False
+        return True
 
     @property
     def _departing(self) -> list[Channel]:
