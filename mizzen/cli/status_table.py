@@ -22,6 +22,11 @@ _FINDINGS_SHOWN = 20
 _WIDE = 110
 
 
+def _indented(text: Text, by: int) -> Padding:
+    """Return `text` so far from the left, and without blanks up to the right edge."""
+    return Padding(text, (0, 0, 0, by), expand=False)
+
+
 def headline(state: Mapping[str, Any]) -> Text:
     """One line: the server, its documents, its proxies."""
     server, configuration = state["server"], state["configuration"]
@@ -80,15 +85,15 @@ def rejections(state: Mapping[str, Any]) -> Group | None:
     for (kind, message), rejected in _alike(state["rejections"]).items():
         said = Text(f"{', '.join(each['proxy'] for each in rejected)} {kind}: ", style="bold")
         said.append(Text(message, style="not bold"))
-        lines.append(Padding(said, (0, 0, 0, 2)))
+        lines.append(_indented(said, 2))
         resources = {resource["name"]: resource for each in rejected for resource in each["resources"]}
-        lines += [Padding(_origin_of(resource), (0, 0, 0, 6)) for resource in resources.values()]
+        lines += [_indented(_origin_of(resource), 6) for resource in resources.values()]
     if stuck:
         lines.append(Text("\nNOT ANSWERED", style="bold magenta"))
     for proxy, service, held in stuck:
         waiting = f", waiting for {', '.join(held['waiting_for'])}" if held["waiting_for"] else ""
         sent = f"{proxy} {service}: sent {_span(held['pending_seconds'] or 0)} ago{waiting}"
-        lines.append(Padding(Text(sent), (0, 0, 0, 2)))
+        lines.append(_indented(Text(sent), 2))
     return Group(*lines)
 
 
@@ -116,7 +121,7 @@ def remarks(state: Mapping[str, Any]) -> Group | None:
         return None
     lines: list[Any] = [Text("\nREMARKS ON PROXIES", style="bold yellow")]
     for name, remark in said:
-        lines.append(Padding(Text(f"{name}: ", style="bold").append(remark, style="not bold"), (0, 0, 0, 2)))
+        lines.append(_indented(Text(f"{name}: ", style="bold").append(remark, style="not bold"), 2))
     return Group(*lines)
 
 
@@ -129,7 +134,7 @@ def refused_proxies(state: Mapping[str, Any]) -> Group | None:
     for each in held:
         said = Text(each["reason"])
         said.append(f"   {_count(each['times'], 'time')}, {_span(each['seconds_ago'])} ago", style="dim")
-        lines.append(Padding(said, (0, 0, 0, 2)))
+        lines.append(_indented(said, 2))
     return Group(*lines)
 
 
@@ -147,8 +152,8 @@ def refused(state: Mapping[str, Any]) -> Group | None:
             )
         else:
             title.append("   nothing of it is in force", style="dim not bold")
-        lines.append(Padding(title, (0, 0, 0, 2)))
-        lines += [Padding(_finding(finding), (0, 0, 0, 6)) for finding in document["findings"]]
+        lines.append(_indented(title, 2))
+        lines += [_indented(_finding(finding), 6) for finding in document["findings"]]
     return Group(*lines)
 
 
@@ -167,7 +172,7 @@ def findings(state: Mapping[str, Any]) -> Group | None:
     if not rest:
         return None
     lines: list[Any] = [Text("\nFINDINGS", style="bold yellow")]
-    lines += [Padding(text, (0, 0, 0, 2)) for text in rest[:_FINDINGS_SHOWN]]
+    lines += [_indented(text, 2) for text in rest[:_FINDINGS_SHOWN]]
     if len(rest) > _FINDINGS_SHOWN:
         lines.append(
             Text(f"  ... and {len(rest) - _FINDINGS_SHOWN} more (-o json has them all)", style="dim")
