@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from statistics import median
@@ -151,9 +152,34 @@ async def silent_streams(channel: grpc.aio.Channel, over: asyncio.Event) -> int:
     return len(calls)
 
 
+async def a_thousand_at_once(channel: grpc.aio.Channel, over: asyncio.Event) -> int:
+    """A thousand clients that hold nothing come in the same moment, as after an outage, and read late. Each
+    is owed 0.5 MB.
+    """
+    calls = [channel.stream_stream(SERVICE + "DeltaAggregatedResources")() for _ in range(1000)]
+    for call in calls:
+        await call.write(first(CLUSTER).SerializeToString())
+    await asyncio.sleep(1)
+    for call in calls:
+        response = discovery_pb2.DeltaDiscoveryResponse.FromString(await call.read())
+        assert len(response.resources) == 1000
+        await call.write(more(CLUSTER, response_nonce=response.nonce))
+    await over.wait()
+    for call in calls:
+        call.cancel()
+    return len(calls)
+
+
 ATTACKS: dict[str, Attack] = {
     each.__name__: each
-    for each in (names_come_and_go, small_requests, never_reads, come_and_go, silent_streams)
+    for each in (
+        names_come_and_go,
+        small_requests,
+        never_reads,
+        come_and_go,
+        silent_streams,
+        a_thousand_at_once,
+    )
 }
 
 
@@ -193,7 +219,20 @@ async def attack(name: str, target: str, seconds: float) -> None:
         print(await ATTACKS[name](channel, over))
 
 
-async def measure(name: str, seconds: float) -> str:
+@dataclass(frozen=True)
+class Damage:
+    """What an attack did. Memory is the server's, in megabytes; `delays` are the good client's, in
+    seconds.
+    """
+
+    requests: int
+    before: float
+    most: float
+    after: float
+    delays: list[float]
+
+
+async def measure(name: str, seconds: float) -> Damage:
     """One attack on a new server."""
     server = start("--serve")
     assert server.stdout is not None
@@ -217,8 +256,7 @@ async def measure(name: str, seconds: float) -> str:
                 await running
             assert attacker.stdout is not None
             sent = int(attacker.stdout.read())
-            sizes = f"{before:8.0f} {most:8.0f} {memory(server):8.0f}"
-            return f"{name:20s} {sent:9d} {sizes} {1000 * median(during):8.1f} {1000 * max(during):8.1f}"
+            return Damage(sent, before, most, memory(server), during)
     finally:
         for process in (attacker, server):
             if process is not None:
@@ -232,7 +270,10 @@ async def main(seconds: float) -> None:
         f"{'attack':20s} {'requests':>9s} {'MB':>8s} {'at most':>8s} {'after':>8s} {'ms':>8s} {'worst':>8s}"
     )
     for name in ATTACKS:
-        print(await measure(name, seconds), flush=True)
+        damage = await measure(name, seconds)
+        sizes = f"{damage.before:8.0f} {damage.most:8.0f} {damage.after:8.0f}"
+        waits = f"{1000 * median(damage.delays):8.1f} {1000 * max(damage.delays):8.1f}"
+        print(f"{name:20s} {damage.requests:9d} {sizes} {waits}", flush=True)
 
 
 if __name__ == "__main__":
