@@ -9,6 +9,7 @@ Source: Istio's pilot/pkg/networking/core/httproute.go.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
@@ -22,6 +23,7 @@ from mizzen.mesh.virtual_services import MESH, VirtualServiceRule
 from mizzen.translator.cluster_names import ALLOW_ANY_DYNAMIC_DNS_CLUSTER, PASSTHROUGH_CLUSTER
 from mizzen.translator.hash_policy import service_hash
 from mizzen.translator.memo import Memo
+from mizzen.translator.plan_following import FollowedPlan, common_ends, next_plan
 from mizzen.translator.route import DefaultRoutes, RouteList, RouteOrigin
 from mizzen.translator.route_action import Destinations, apply_timeout
 from mizzen.translator.route_encoding import (
@@ -39,9 +41,9 @@ from mizzen.translator.virtual_hosts import (
     Domains,
     DomainsKey,
     NamesKnownAs,
+    PlanInputs,
     PlannedVirtualHost,
     VirtualHostPlan,
-    plan_virtual_hosts,
 )
 
 if TYPE_CHECKING:
@@ -161,15 +163,14 @@ class _CarriedPort:
     listener that the state is of.
     """
 
-    __slots__ = ("built_for", "domains", "plan", "plan_key", "rules", "state", "version")
+    __slots__ = ("built_for", "domains", "plan", "rules", "state", "version")
 
     def __init__(self) -> None:
         self.built_for: tuple[ref[SidecarScope], ref[EgressListener]] | None = None
         self.state: _PortState | None = None
         self.version: ScopeVersion | None = None
         self.rules: dict[VirtualServiceRule, RuleRoutes] = {}
-        self.plan: VirtualHostPlan | None = None
-        self.plan_key: tuple[object, ...] = ()
+        self.plan: FollowedPlan | None = None
         self.domains: dict[DomainsKey, Domains] = {}
 
 
@@ -235,15 +236,25 @@ def _build_port_state(
     known = listener.service if port == ANY_PORT else _no_service
     place = Place(port, MESH, False, known)
     before = carried.rules
-    carried.rules = {
+    held = {
         rule: rule_routes(rule, place, scope, settings, before.get(rule), changed, memo) for rule in rules
     }
-    lists = [held.routes for held in carried.rules.values()]
-    plan = _plan(port, services, rules, lists, listener, NamesKnownAs.of(scope.profile), memo, carried)
+    moved = {rule for rule, found in held.items() if found is not before.get(rule)}
+    contributing = tuple([bool(found.routes) for found in held.values()])
+    inputs = PlanInputs(port, services, tuple(rules), contributing, NamesKnownAs.of(scope.profile))
+    plan = _plan(inputs, listener, memo, carried)
     if len(carried.domains) > 2 * len(plan.virtual_hosts):
         # Services that are gone: what is still needed is soon worked out again.
         carried.domains = {}
-    return _encode(plan, lists, scope, changed, carried.state, settings, memo)
+
+    def basis(planned: PlannedVirtualHost) -> object:
+        if planned.rule is not None:
+            return held[planned.rule].routes
+        return scope.destination_rule(planned.service) if planned.service is not None else None
+
+    state = _encode(plan, basis, moved, changed, carried.state, settings, memo)
+    carried.rules = held
+    return state
 
 
 def _no_service(_: str) -> None:
@@ -251,28 +262,14 @@ def _no_service(_: str) -> None:
     one."""
 
 
-def _plan(
-    port: int,
-    services: tuple[Service, ...],
-    rules: Sequence[VirtualServiceRule],
-    lists: Sequence[RouteList],
-    listener: EgressListener,
-    names: NamesKnownAs,
-    memo: Memo,
-    carried: _CarriedPort,
-) -> VirtualHostPlan:
+def _plan(inputs: PlanInputs, listener: EgressListener, memo: Memo, carried: _CarriedPort) -> VirtualHostPlan:
     """Return the plan of a port: the carried one if it would be the same."""
-    rule_hosts = tuple(rule.hosts for rule in rules)
-    contributing = tuple(map(bool, lists))
-    key = (services, rule_hosts, contributing, names)
-    if carried.plan is None or carried.plan_key != key:
+    before = carried.plan
+    if before is None or before.inputs != inputs:
         # Profiles that differ in nothing that counts here have it from each other.
-        carried.plan = memo.beside(listener).get(
-            (port, *key),
-            lambda: plan_virtual_hosts(port, services, rule_hosts, contributing, names, carried.domains),
-        )
-        carried.plan_key = key
-    return carried.plan
+        carried.plan = memo.beside(listener).get(inputs, lambda: next_plan(before, inputs, carried.domains))
+    assert carried.plan is not None
+    return carried.plan.plan
 
 
 def _relevant_rules(
@@ -290,8 +287,8 @@ def _relevant_rules(
 
 def _encode(
     plan: VirtualHostPlan,
-    lists: Sequence[RouteList],
-    scope: SidecarScope,
+    basis: Callable[[PlannedVirtualHost], object],
+    moved: AbstractSet[VirtualServiceRule],
     changed: frozenset[str] | None,
     last: _PortState | None,
     settings: RouteSettings,
@@ -299,64 +296,62 @@ def _encode(
 ) -> _PortState:
     """Return the state of a plan with what of the last state still holds; that state itself if all does.
 
-    `changed` are the hosts whose DestinationRule may be another than in the last state, None for all.
+    `basis` says what the routes of a virtual host come from. `moved` are the VirtualServices whose routes are
+    others than in the last state, `changed` the hosts whose DestinationRule may be, None for all.
     """
-    same_plan = last is not None and last.plan is plan
-    basis: list[object] = (
-        list(last.basis) if last is not None and same_plan else [None] * len(plan.virtual_hosts)
-    )
-    moved: list[int] = []
-    for at, planned in plan.routed_by_default:
-        if same_plan and changed is not None and planned.host not in changed:
-            continue
-        rule = scope.destination_rule(planned.service) if planned.service is not None else None
-        if not same_plan or basis[at] is not rule:
-            basis[at] = rule
-            moved.append(at)
-    for at, planned in plan.routed_by_rule:
-        routes = lists[planned.rule] if planned.rule is not None else None
-        if not same_plan or basis[at] is not routes:
-            basis[at] = routes
-            moved.append(at)
-    if last is not None and same_plan and not moved:
-        return last
-    hosts: list[Any] = list(last.hosts) if last is not None and same_plan else [None] * len(basis)
-    encode = _encoder(settings, memo, last if not same_plan else None)
-    for at in moved:
-        hosts[at] = encode(plan.virtual_hosts[at], basis[at])
-    return _PortState(plan, tuple(basis), tuple(hosts))
-
-
-def _encoder(
-    settings: RouteSettings, memo: Memo, last: _PortState | None
-) -> Callable[[PlannedVirtualHost, Any], EncodedVirtualHost]:
-    """Return what encodes virtual hosts, taking from `last`, a state with another plan, those that are the
-    same."""
-    before: dict[str, tuple[PlannedVirtualHost, object, EncodedVirtualHost]] = {}
-    if last is not None:
-        before = {
-            planned.name: (planned, basis, host)
-            for planned, basis, host in zip(last.plan.virtual_hosts, last.basis, last.hosts, strict=True)
-        }
-
-    def encode(planned: PlannedVirtualHost, basis: Any) -> EncodedVirtualHost:
-        found = before.get(planned.name)
-        if (
-            found is not None
-            and found[1] is basis
-            and found[0].domains == planned.domains
-            and found[0].service is planned.service
-            and (found[0].rule is None) == (planned.rule is None)
-        ):
-            return found[2]
-        return memo.get(
-            ("virtual host", planned.name, planned.domains, planned.rule is None, basis, settings),
-            lambda: EncodedVirtualHost(
-                _head(planned.name, planned.domains, settings), _routes(planned, basis, settings, memo)
-            ),
+    bases, hosts = _carried_over(plan, last)
+    stale = [
+        at
+        for at, (planned, host) in enumerate(zip(plan.virtual_hosts, hosts, strict=True))
+        if host is None
+        or (
+            planned.rule in moved
+            if planned.rule is not None
+            else changed is None or (planned.service is not None and planned.service.hostname in changed)
         )
+    ]
+    same = last is not None and last.plan is plan
+    for at in stale:
+        planned = plan.virtual_hosts[at]
+        found = basis(planned)
+        if hosts[at] is None or bases[at] is not found:
+            same = False
+            bases[at] = found
+            hosts[at] = _encoded(planned, found, settings, memo)
+    return last if last is not None and same else _PortState(plan, tuple(bases), tuple(hosts))
 
-    return encode
+
+def _carried_over(plan: VirtualHostPlan, last: _PortState | None) -> tuple[list[Any], list[Any]]:
+    """Return for each virtual host of the plan its basis in the last state and its bytes, None if it was not
+    there."""
+    now = plan.virtual_hosts
+    if last is None:
+        return [None] * len(now), [None] * len(now)
+    if last.plan is plan:
+        return list(last.basis), list(last.hosts)
+    before = last.plan.virtual_hosts
+    start, end = common_ends(before, now)
+    between = slice(start, len(before) - end)
+    known = dict(
+        zip(before[between], zip(last.basis[between], last.hosts[between], strict=True), strict=True)
+    )
+    found = [known.get(planned, (None, None)) for planned in now[start : len(now) - end]]
+    rest = between.stop
+    return (
+        [*last.basis[:start], *[basis for basis, _ in found], *last.basis[rest:]],
+        [*last.hosts[:start], *[host for _, host in found], *last.hosts[rest:]],
+    )
+
+
+def _encoded(
+    planned: PlannedVirtualHost, basis: object, settings: RouteSettings, memo: Memo
+) -> EncodedVirtualHost:
+    return memo.get(
+        ("virtual host", planned.name, planned.domains, planned.rule is None, basis, settings),
+        lambda: EncodedVirtualHost(
+            _head(planned.name, planned.domains, settings), _routes(planned, basis, settings, memo)
+        ),
+    )
 
 
 def _routes(planned: PlannedVirtualHost, basis: Any, settings: RouteSettings, memo: Memo) -> bytes:

@@ -6,9 +6,10 @@ the VirtualServices stay the same. Source: Istio's pilot/pkg/networking/core/htt
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import compress
 from typing import TYPE_CHECKING, NamedTuple
 
 from mizzen.mesh.hosts import HostIndex, is_wildcard
@@ -16,6 +17,7 @@ from mizzen.mesh.service import Service, ServicePort
 
 if TYPE_CHECKING:
     from mizzen.mesh.profile import OutboundProfile
+    from mizzen.mesh.virtual_services import VirtualServiceRule
 
 ANY_PORT = 0
 """The listen port of an HTTP proxy or a unix socket: requests name their port themselves."""
@@ -42,20 +44,15 @@ class NamesKnownAs:
 class PlannedVirtualHost:
     """A virtual host without its routes.
 
-    `rule` is the position of the VirtualService that it belongs to, None where a service is routed by
-    default. `service` is None for a host of a VirtualService that is no service.
+    `rule` is the VirtualService that it belongs to, None where a service is routed by default. `service` is
+    None for a host of a VirtualService that is no service.
     """
 
     name: str
     domains: tuple[str, ...]
     port: int
     service: Service | None
-    rule: int | None
-
-    @property
-    def host(self) -> str:
-        """The hostname of the service, empty without one."""
-        return self.service.hostname if self.service is not None else ""
+    rule: VirtualServiceRule | None
 
 
 @dataclass(eq=False)
@@ -63,16 +60,6 @@ class VirtualHostPlan:
     """The virtual hosts of one port, sorted by name; no domain belongs to two of them."""
 
     virtual_hosts: tuple[PlannedVirtualHost, ...]
-
-    @cached_property
-    def routed_by_default(self) -> tuple[tuple[int, PlannedVirtualHost], ...]:
-        """The virtual hosts without a VirtualService, each with its position."""
-        return tuple((at, host) for at, host in enumerate(self.virtual_hosts) if host.rule is None)
-
-    @cached_property
-    def routed_by_rule(self) -> tuple[tuple[int, PlannedVirtualHost], ...]:
-        """The virtual hosts of VirtualServices, each with its position."""
-        return tuple((at, host) for at, host in enumerate(self.virtual_hosts) if host.rule is not None)
 
     @cached_property
     def takes_every_host(self) -> bool:
@@ -99,107 +86,131 @@ DomainsKey = tuple[Service | str, int]
 """A service, or a host that is none, and the port that its names are also there with (0: none)."""
 
 
-def plan_virtual_hosts(
-    listen_port: int,
-    services: Sequence[Service],
-    rule_hosts: Sequence[tuple[str, ...]],
-    contributing: Sequence[bool],
-    names: NamesKnownAs,
-    known_domains: dict[DomainsKey, Domains] | None = None,
-) -> VirtualHostPlan:
-    """Return the plan of the port `listen_port` (`ANY_PORT` for all ports).
+@dataclass(frozen=True, slots=True)
+class PlanInputs:
+    """All that the plan of the port `listen_port` (`ANY_PORT` for all ports) depends on.
 
-    `services` are those that expose the port, in order of age; `rule_hosts` are the hosts of the
-    VirtualServices, in their order; those not `contributing` have no route on this port, but still keep a
-    wildcard from owning the services that they name more specifically. VirtualServices go first and win
-    duplicates.
+    `services` are those that expose the port, in order of age; `rules` are the VirtualServices, in their
+    order; those not `contributing` have no route on this port, but still keep a wildcard from owning the
+    services that they name more specifically.
     """
-    claims = _claims(listen_port, services, rule_hosts, contributing)
-    owned = {host.service.hostname for host in claims if host.service is not None}
-    claims += [
-        _Claim(service.hostname, port.number, service, None)
-        for service in services
-        if service.hostname not in owned
-        for port in _http_ports(service, listen_port)
-    ]
-    if listen_port == ANY_PORT:
-        # Only port 80 may be asked for without naming it, so it takes the names without a port.
-        claims.sort(key=lambda claim: (claim.rule is None, claim.port != DEFAULT_HTTP_PORT))
+
+    listen_port: int
+    services: tuple[Service, ...]
+    rules: tuple[VirtualServiceRule, ...]
+    contributing: tuple[bool, ...]
+    names: NamesKnownAs
+
+
+def plan_virtual_hosts(
+    inputs: PlanInputs, known_domains: dict[DomainsKey, Domains] | None = None
+) -> VirtualHostPlan:
+    """Return the plan of a port. VirtualServices go first and win duplicates.
+
+    `known_domains` are what was worked out for the same port and names before; what is missing is added.
+    """
+    claims = all_claims(inputs)
     known = {claim.service.hostname for claim in claims if claim.service is not None}
-    cache = {} if known_domains is None else known_domains
-    hosts = _without_duplicates(claims, listen_port, known, names, cache)
+    hosts = _without_duplicates(claims, inputs, known, {} if known_domains is None else known_domains)
     return VirtualHostPlan(tuple(sorted(hosts, key=lambda host: host.name)))
 
 
-class _Claim(NamedTuple):
+class Claim(NamedTuple):
     """A host that wants to be a virtual host."""
 
     host: str
     port: int
     service: Service | None
-    rule: int | None
+    rule: VirtualServiceRule | None
+
+    @property
+    def name(self) -> str:
+        """The name of the virtual host that it would be."""
+        return domain_name(self.host, self.port)
 
 
-def _http_ports(service: Service, listen_port: int) -> Iterable[ServicePort]:
+def http_ports(service: Service, listen_port: int) -> Iterable[ServicePort]:
+    """Yield the ports of a service that have virtual hosts on `listen_port`."""
     for port in service.ports:
         if listen_port in (ANY_PORT, port.number) and (port.protocol.is_http or port.protocol.is_auto):
             yield port
 
 
-def _claims(
-    listen_port: int,
-    services: Sequence[Service],
-    rule_hosts: Sequence[tuple[str, ...]],
-    contributing: Sequence[bool],
-) -> list[_Claim]:
-    """Return what the VirtualServices claim, in their order: first their hosts that are no services, then the
-    services that they name."""
+def all_claims(inputs: PlanInputs) -> list[Claim]:
+    """Return the claims of VirtualServices and then of the services that none of them owns, first come,
+    first served."""
+    listen_port, services = inputs.listen_port, inputs.services
     by_hostname = {service.hostname: service for service in services}
-    any_wildcard = any(is_wildcard(host) for hosts in rule_hosts for host in hosts)
-    by_wildcard = _services_by_wildcard(services, rule_hosts) if any_wildcard else {}
-    hostnames = HostIndex(by_hostname) if any_wildcard else HostIndex()
-    claims: list[_Claim] = []
-    for at, hosts in enumerate(rule_hosts):
-        if not contributing[at]:
-            continue
-        if not any_wildcard and by_hostname.keys().isdisjoint(hosts):
-            # As most VirtualServices on port 80 are in a mesh whose services have other ports.
-            if listen_port == DEFAULT_HTTP_PORT:
-                claims += [_Claim(host, DEFAULT_HTTP_PORT, None, at) for host in hosts]
-            continue
-        named = {host: by_hostname[host] for host in hosts if not is_wildcard(host) and host in by_hostname}
-        owned = list(named.values())
-        owned += [service for service in by_wildcard.get(at, ()) if service.hostname not in named]
-        ports: dict[int, list[Service]] = {}
-        for service in owned:
-            for port in _http_ports(service, listen_port):
-                ports.setdefault(port.number, []).append(service)
-        if not ports and listen_port == DEFAULT_HTTP_PORT:
-            # Istio: hosts outside of the registry exist on port 80, and nowhere else.
-            ports[DEFAULT_HTTP_PORT] = []
-        strangers = [
-            host
-            for host in hosts
-            if host not in named and not (is_wildcard(host) and any(hostnames.matching(host)))
-        ]
-        for number, found in ports.items():
-            claims += [_Claim(host, number, None, at) for host in strangers]
-            claims += [_Claim(service.hostname, number, service, at) for service in found]
+    any_wildcard = any(is_wildcard(host) for rule in inputs.rules for host in rule.hosts)
+    by_wildcard = _services_by_wildcard(inputs) if any_wildcard else {}
+    hostnames = HostIndex(by_hostname) if any_wildcard else None
+    claims: list[Claim] = []
+    for rule in compress(inputs.rules, inputs.contributing):
+        claims += rule_claims(rule, listen_port, by_hostname, by_wildcard.get(rule, ()), hostnames)
+    owned = {claim.service.hostname for claim in claims if claim.service is not None}
+    claims += [
+        Claim(service.hostname, port.number, service, None)
+        for service in services
+        if service.hostname not in owned
+        for port in http_ports(service, listen_port)
+    ]
+    if listen_port == ANY_PORT:
+        # Only port 80 may be asked for without naming it, so it takes the names without a port.
+        claims.sort(key=lambda claim: (claim.rule is None, claim.port != DEFAULT_HTTP_PORT))
     return claims
 
 
-def _services_by_wildcard(
-    services: Sequence[Service], rule_hosts: Sequence[tuple[str, ...]]
-) -> dict[int, list[Service]]:
+def rule_claims(
+    rule: VirtualServiceRule,
+    listen_port: int,
+    by_hostname: Mapping[str, Service],
+    by_wildcard: Sequence[Service] = (),
+    hostnames: HostIndex[Service] | None = None,
+) -> list[Claim]:
+    """Return what a VirtualService claims: first its hosts that are no services, then the services that it
+    names, then those that it owns by a wildcard, `by_wildcard`.
+
+    `hostnames` index the services if there are wildcards, which are no hosts of their own if they match one.
+    """
+    hosts = rule.hosts
+    if not by_wildcard and hostnames is None and by_hostname.keys().isdisjoint(hosts):
+        # As most VirtualServices on port 80 are in a mesh whose services have other ports.
+        if listen_port == DEFAULT_HTTP_PORT:
+            return [Claim(host, DEFAULT_HTTP_PORT, None, rule) for host in hosts]
+        return []
+    named = {host: by_hostname[host] for host in hosts if not is_wildcard(host) and host in by_hostname}
+    owned = list(named.values())
+    owned += [service for service in by_wildcard if service.hostname not in named]
+    ports: dict[int, list[Service]] = {}
+    for service in owned:
+        for port in http_ports(service, listen_port):
+            ports.setdefault(port.number, []).append(service)
+    if not ports and listen_port == DEFAULT_HTTP_PORT:
+        # Istio: hosts outside of the registry exist on port 80, and nowhere else.
+        ports[DEFAULT_HTTP_PORT] = []
+    strangers = [
+        host
+        for host in hosts
+        if host not in named
+        and not (hostnames is not None and is_wildcard(host) and any(hostnames.matching(host)))
+    ]
+    claims: list[Claim] = []
+    for number, found in ports.items():
+        claims += [Claim(host, number, None, rule) for host in strangers]
+        claims += [Claim(service.hostname, number, service, rule) for service in found]
+    return claims
+
+
+def _services_by_wildcard(inputs: PlanInputs) -> dict[VirtualServiceRule, list[Service]]:
     """Return the services that VirtualServices own by a wildcard. Each service belongs to the VirtualService
     with the most specific host, and of two with the same host to the first."""
-    first: dict[str, int] = {}
-    for at, hosts in enumerate(rule_hosts):
-        for host in hosts:
-            first.setdefault(host, at)
+    first: dict[str, VirtualServiceRule] = {}
+    for rule in inputs.rules:
+        for host in rule.hosts:
+            first.setdefault(host, rule)
     index = HostIndex(first)
-    found: dict[int, list[Service]] = {}
-    for service in services:
+    found: dict[VirtualServiceRule, list[Service]] = {}
+    for service in inputs.services:
         best = index.most_specific(service.hostname)
         if best is not None and is_wildcard(best[0]):
             found.setdefault(best[1], []).append(service)
@@ -234,34 +245,36 @@ class Domains:
 
 
 def _without_duplicates(
-    claims: Sequence[_Claim],
-    listen_port: int,
-    known: set[str],
-    names: NamesKnownAs,
-    cache: dict[DomainsKey, Domains],
+    claims: Sequence[Claim], inputs: PlanInputs, known: set[str], cache: dict[DomainsKey, Domains]
 ) -> Iterable[PlannedVirtualHost]:
     """Give each name and each domain to the first that claims it; drop what is left without a domain."""
+    any_port = inputs.listen_port == ANY_PORT
     taken: set[str] = set()
     taken_names: set[str] = set()
     for claim in claims:
-        name = domain_name(claim.host, claim.port)
+        name = claim.name
         if name in taken_names:
             continue
         taken_names.add(name)
-        suffix = claim.port if listen_port == ANY_PORT else 0
-        key = (claim.host if claim.service is None else claim.service, suffix)
-        domains = cache.get(key)
-        if domains is None:
-            domains = cache[key] = (
-                _stranger_domains(claim.host, suffix)
-                if claim.service is None
-                else _service_domains(claim.service, suffix, names)
-            )
-        kept = domains.without(taken, known)
-        if listen_port == ANY_PORT and claim.port != DEFAULT_HTTP_PORT:
+        kept = domains_of(claim, inputs, cache).without(taken, known)
+        if any_port and claim.port != DEFAULT_HTTP_PORT:
             kept = tuple(domain for domain in kept if ":" in domain)
         if kept:
             yield PlannedVirtualHost(name, kept, claim.port, claim.service, claim.rule)
+
+
+def domains_of(claim: Claim, inputs: PlanInputs, cache: dict[DomainsKey, Domains]) -> Domains:
+    """Return what a virtual host may be called; what `cache` does not have yet is added to it."""
+    suffix = claim.port if inputs.listen_port == ANY_PORT else 0
+    key = (claim.host if claim.service is None else claim.service, suffix)
+    domains = cache.get(key)
+    if domains is None:
+        domains = cache[key] = (
+            _stranger_domains(claim.host, suffix)
+            if claim.service is None
+            else _service_domains(claim.service, suffix, inputs.names)
+        )
+    return domains
 
 
 def _stranger_domains(host: str, suffix: int) -> Domains:

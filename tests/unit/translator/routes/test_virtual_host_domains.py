@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytest
 
 from mizzen.mesh.service import Protocol, Resolution, Service, ServicePort
 from mizzen.translator.virtual_hosts import (
     ANY_PORT,
     NamesKnownAs,
+    PlanInputs,
     VirtualHostPlan,
     alternative_names,
     plan_virtual_hosts,
@@ -27,12 +30,25 @@ def service(hostname: str, *ports: int, protocol: Protocol = Protocol.HTTP, **mo
     )
 
 
+@dataclass(frozen=True, eq=False)
+class Rule:
+    """All that a plan asks of a VirtualService."""
+
+    hosts: tuple[str, ...]
+
+
 def plan(
     *services: Service, rules: tuple[tuple[str, ...], ...] = (), port: int = 80, **more: object
 ) -> VirtualHostPlan:
     contributing = more.get("contributing", (True,) * len(rules))
     names = more.get("names", IN_DEFAULT)
-    return plan_virtual_hosts(port, services, rules, contributing, names)  # type: ignore[arg-type]
+    made = tuple(Rule(hosts) for hosts in rules)
+    return plan_virtual_hosts(PlanInputs(port, services, made, contributing, names))  # type: ignore[arg-type]
+
+
+def owners(found: VirtualHostPlan) -> dict[str, tuple[str, ...] | None]:
+    """The hosts of the VirtualService that each virtual host belongs to."""
+    return {host.name: None if host.rule is None else host.rule.hosts for host in found.virtual_hosts}
 
 
 def domains(found: VirtualHostPlan) -> dict[str, tuple[str, ...]]:
@@ -144,13 +160,16 @@ def test_a_virtual_service_owns_the_services_that_it_names() -> None:
         service("b.example.com"),
         rules=(("b.example.com",), ("b.example.com", "c.example.com")),
     )
-    owners = {host.name: host.rule for host in found.virtual_hosts}
-    assert owners == {"a.example.com:80": None, "b.example.com:80": 0, "c.example.com:80": 1}
+    assert owners(found) == {
+        "a.example.com:80": None,
+        "b.example.com:80": ("b.example.com",),
+        "c.example.com:80": ("b.example.com", "c.example.com"),
+    }
 
 
 def test_a_virtual_service_without_routes_here_owns_nothing() -> None:
     found = plan(service("a.example.com"), rules=(("a.example.com", "x.example.com"),), contributing=(False,))
-    assert {host.name: host.rule for host in found.virtual_hosts} == {"a.example.com:80": None}
+    assert owners(found) == {"a.example.com:80": None}
 
 
 @pytest.mark.parametrize(("port", "expected"), [(80, {"x.example.com:80": ("x.example.com",)}), (81, {})])
@@ -179,11 +198,10 @@ def test_a_service_belongs_to_the_most_specific_wildcard() -> None:
         service("other.com"),
         rules=(("*.example.com",), ("*.b.example.com",), ("exact.b.example.com",)),
     )
-    owners = {host.name: host.rule for host in found.virtual_hosts}
-    assert owners == {
-        "a.b.example.com:80": 1,
-        "a.example.com:80": 0,
-        "exact.b.example.com:80": 2,
+    assert owners(found) == {
+        "a.b.example.com:80": ("*.b.example.com",),
+        "a.example.com:80": ("*.example.com",),
+        "exact.b.example.com:80": ("exact.b.example.com",),
         "other.com:80": None,
     }
 
@@ -195,8 +213,9 @@ def test_a_wildcard_that_covers_no_service_is_a_host_of_port_80() -> None:
 
 
 def test_of_two_virtual_services_with_one_wildcard_the_first_counts() -> None:
-    found = plan(service("a.example.com"), rules=(("*.example.com",), ("*.example.com",)))
-    assert [host.rule for host in found.virtual_hosts] == [0]
+    rules = (("*.example.com", "first.org"), ("*.example.com", "second.org"))
+    found = plan(service("a.example.com"), rules=rules)
+    assert owners(found)["a.example.com:80"] == rules[0]
 
 
 def test_an_http_proxy_tells_ports_apart_by_the_host_header() -> None:
