@@ -252,7 +252,6 @@ class _Following:
         for claim in come:
             claims.add(claim, self._domains(claim))
         contested |= self._contested(names)
-        contested |= {service.hostname.lower() for service in (*self._services_gone, *self._services_come)}
         names.update(claim.name for folded in contested for claim in self.claims.by_domain.get(folded, ()))
         return VirtualHostPlan(_replaced(before.virtual_hosts, {name: self._planned(name) for name in names}))
 
@@ -260,7 +259,8 @@ class _Following:
         """Return the claims that may have changed as they were and as they are now.
 
         They are those of the rules that changed, of the rules that name a changed service or share a host
-        with such a rule, and of the services of those hosts.
+        with such a rule, and of the services of those hosts. A service that can have a virtual host always
+        claims its own name, so where one comes or goes, what is contested includes that name.
         """
         changed_rules = (*self._rules_gone, *self._rules_come, *self._toggled)
         hosts = {service.hostname for service in (*self._services_gone, *self._services_come)}
@@ -268,19 +268,18 @@ class _Following:
         held, claims = self._held, self.claims
         gone = [claim for rule in self._rules_gone for claim in claims.of_rule.pop(rule)]
         come: list[Claim] = []
-        owned: set[str] = set()
-        for rule, contributes in zip(self._inputs.rules, self._inputs.contributing, strict=True):
-            if hosts.isdisjoint(rule.hosts):
-                continue
+        rules = zip(self._inputs.rules, self._inputs.contributing, strict=True)
+        concerned = [not hosts.isdisjoint(rule.hosts) for rule in self._inputs.rules]
+        for rule, contributes in compress(rules, concerned):
             gone += held.of_rule.get(rule, ())
             made = rule_claims(rule, self._port, claims.services) if contributes else []
             claims.of_rule[rule] = made
             come += made
-            owned.update(claim.host for claim in made if claim.service is not None)
         for host in hosts:
             gone += held.by_default(host, self._port)
             service = claims.services.get(host)
-            if service is not None and host not in owned and any(http_ports(service, self._port)):
+            if service is not None and any(http_ports(service, self._port)):
+                # If a VirtualService owns it, this one comes behind that one's and so never has its name.
                 come.append(Claim(host, self._port, service, None))
         return gone, come
 

@@ -145,8 +145,8 @@ class _PortState:
 
     def rule_origins(self) -> tuple[Origin, ...]:
         """Return the places of all VirtualServices' rules."""
-        lists = dict.fromkeys(basis for basis in self.basis if isinstance(basis, RouteList))
-        return tuple(chain.from_iterable(routes.places for routes in lists))
+        lists = dict.fromkeys([basis for basis in self.basis if isinstance(basis, RouteList)])
+        return tuple(chain.from_iterable([routes.places for routes in lists]))
 
     def origins(self, at: int) -> tuple[RouteOrigin, ...]:
         """Return the names and places of the routes of the virtual host at a position."""
@@ -235,12 +235,8 @@ def _build_port_state(
     rules = _relevant_rules(port, services, listener)
     known = listener.service if port == ANY_PORT else _no_service
     place = Place(port, MESH, False, known)
-    before = carried.rules
-    held = {
-        rule: rule_routes(rule, place, scope, settings, before.get(rule), changed, memo) for rule in rules
-    }
-    moved = {rule for rule, found in held.items() if found is not before.get(rule)}
-    contributing = tuple([bool(found.routes) for found in held.values()])
+    held, moved = _rules_routes(rules, place, scope, settings, carried.rules, changed, memo)
+    contributing = tuple([bool(held[rule].routes.routes) for rule in rules])
     inputs = PlanInputs(port, services, tuple(rules), contributing, NamesKnownAs.of(scope.profile))
     plan = _plan(inputs, listener, memo, carried)
     if len(carried.domains) > 2 * len(plan.virtual_hosts):
@@ -255,6 +251,35 @@ def _build_port_state(
     state = _encode(plan, basis, moved, changed, carried.state, settings, memo)
     carried.rules = held
     return state
+
+
+def _rules_routes(
+    rules: Sequence[VirtualServiceRule],
+    place: Place,
+    scope: SidecarScope,
+    settings: RouteSettings,
+    before: Mapping[VirtualServiceRule, RuleRoutes],
+    changed: frozenset[str] | None,
+    memo: Memo,
+) -> tuple[dict[VirtualServiceRule, RuleRoutes], set[VirtualServiceRule]]:
+    """Return the routes of the VirtualServices, and those whose routes are not the ones of `before`."""
+    come = [rule for rule in rules if rule not in before]
+    held = dict(before)
+    if len(before) + len(come) > len(rules):
+        for gone in before.keys() - set(rules):
+            del held[gone]
+    stale = list(held)
+    if changed is not None:
+        stale = (
+            [rule for rule, found in held.items() if not changed.isdisjoint(found.hosts)] if changed else []
+        )
+    moved: set[VirtualServiceRule] = set()
+    for rule in (*come, *stale):
+        known = before.get(rule)
+        found = held[rule] = rule_routes(rule, place, scope, settings, known, changed, memo)
+        if found is not known:
+            moved.add(rule)
+    return held, moved
 
 
 def _no_service(_: str) -> None:

@@ -56,7 +56,7 @@ def service(
     *,
     port: int = 80,
     protocol: Protocol = Protocol.HTTP,
-    address: str = "",
+    addresses: tuple[str, ...] = (),
     headless: bool = False,
 ) -> Service:
     return Service(
@@ -65,7 +65,7 @@ def service(
         name=hostname,
         ports=(ServicePort("p", port, protocol), ServicePort("q", 9999, Protocol.HTTP)),
         resolution=Resolution.STATIC,
-        addresses=(address,) if address else (),
+        addresses=addresses,
         headless=headless,
         from_kubernetes=headless,
     )
@@ -93,7 +93,7 @@ services = st.builds(
     service,
     st.sampled_from(HOSTS),
     protocol=st.sampled_from((Protocol.HTTP, Protocol.HTTP, Protocol.UNSUPPORTED, Protocol.TCP)),
-    address=st.sampled_from(("", "10.1.0.1", "10.1.0.2", "2001:db8::1")),
+    addresses=st.lists(st.sampled_from(("10.1.0.1", "10.1.0.2", "2001:db8::1")), max_size=3).map(tuple),
     headless=st.booleans(),
 )
 rule_hosts = st.lists(st.sampled_from(HOSTS), min_size=1, max_size=3).map(tuple)
@@ -201,7 +201,7 @@ RULES = [(Rule((f"v{number}.example.com",)), True) for number in range(100)]
         (inputs(MANY, [*RULES[:-1], (RULES[-1][0], False)]), {"v99.example.com:80"}),
         # The second to have an address has all else that it had, so it is another virtual host than before.
         (
-            inputs([service("new.example.com", address="s3.example.com"), *MANY], RULES),
+            inputs([service("new.example.com", addresses=("s3.example.com",)), *MANY], RULES),
             {"new.example.com:80", "s3.example.com:80"},
         ),
     ],
@@ -233,6 +233,22 @@ def test_an_edit_that_leaves_the_hosts_plans_nothing(port: int, monkeypatch: pyt
     expected = said(plan_virtual_hosts(edited))
     monkeypatch.delattr(plan_following, "plan_virtual_hosts")
     assert said(next_plan(before, edited, {}).plan) == expected
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        # What may not be followed any more: a wildcard, one hostname twice, everything at once.
+        inputs(MANY, [*RULES, (Rule(("*.example.com",)), True)]),
+        inputs([*MANY, service("s7.example.com", addresses=("10.1.0.1",))], RULES),
+        inputs([*MANY, MANY[7]], RULES),
+        inputs(MANY, [*RULES, RULES[7]]),
+        inputs(MANY[50:], RULES[:50]),
+    ],
+)
+def test_what_cannot_be_followed_is_planned_from_nothing(changed: PlanInputs) -> None:
+    made = next_plan(settled(inputs(MANY, RULES)), changed, {})
+    assert said(made.plan) == said(plan_virtual_hosts(changed))
 
 
 def test_other_names_are_another_plan() -> None:
