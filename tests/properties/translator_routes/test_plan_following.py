@@ -93,7 +93,9 @@ services = st.builds(
     service,
     st.sampled_from(HOSTS),
     protocol=st.sampled_from((Protocol.HTTP, Protocol.HTTP, Protocol.UNSUPPORTED, Protocol.TCP)),
-    addresses=st.lists(st.sampled_from(("10.1.0.1", "10.1.0.2", "2001:db8::1")), max_size=3).map(tuple),
+    addresses=st.lists(
+        st.sampled_from(("10.1.0.1", "10.1.0.2", "2001:db8::1", "2001:DB8::1")), max_size=3
+    ).map(tuple),
     headless=st.booleans(),
 )
 rule_hosts = st.lists(st.sampled_from(HOSTS), min_size=1, max_size=3).map(tuple)
@@ -238,11 +240,11 @@ def test_an_edit_that_leaves_the_hosts_plans_nothing(port: int, monkeypatch: pyt
 @pytest.mark.parametrize(
     "changed",
     [
-        # What may not be followed any more: a wildcard, one hostname twice, everything at once.
+        # A wildcard, one hostname twice, one service or VirtualService twice, everything at once.
         inputs(MANY, [*RULES, (Rule(("*.example.com",)), True)]),
         inputs([*MANY, service("s7.example.com", addresses=("10.1.0.1",))], RULES),
         inputs([*MANY, MANY[7]], RULES),
-        inputs(MANY, [*RULES, RULES[7]]),
+        inputs(MANY, [*RULES, (Rule(("v7.example.com",)), True), RULES[7]]),
         inputs(MANY[50:], RULES[:50]),
     ],
 )
