@@ -1,8 +1,9 @@
 """The route configurations of a sidecar: one for each HTTP port, one for each detected service with an
 address of its own, and those of HTTP proxy ports and unix sockets.
 
-What a change costs: the virtual hosts that it touches are encoded anew; for each of the others a lookup shows
-that the DestinationRule they were made with is still the one in force, and their bytes are joined again.
+What a change costs: the virtual hosts that it touches are planned and encoded anew; the others keep their
+objects and bytes, since neither their VirtualService nor their service is among what changed, and are joined
+again.
 Source: Istio's pilot/pkg/networking/core/httproute.go.
 """
 
