@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -10,6 +9,7 @@ from typing import Any, Final
 from mizzen.config import kubernetes, models
 from mizzen.config.diagnostics import Origin
 from mizzen.config.document import Config, ConfigKey
+from mizzen.config.validation.addresses import is_ip_address
 from mizzen.mesh.proxy import LOCALITY_LABEL
 from mizzen.mesh.service import Endpoint, HealthStatus, Locality, ServicePort
 from mizzen.mesh.settings import MeshSettings
@@ -59,15 +59,6 @@ class Workload:
     def order(self) -> tuple[str, str, str]:
         """Return the sort key of endpoints made of workloads: kind, namespace, name."""
         return (self.key.kind, self.key.namespace, self.key.name)
-
-
-def is_ip_address(text: str) -> bool:
-    """Return whether `text` is an IPv4 or IPv6 address."""
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def workload_from_entry(config: Config[Any], settings: MeshSettings) -> Workload:
