@@ -34,7 +34,7 @@ from mizzen.xds.wire import BadRequest, DeltaRequest, Request
 _MAX_TYPES = 64
 _MAX_TYPE_URL = 1000
 
-_RANK = attrgetter("rank")
+_rank = attrgetter("rank")
 
 
 def _user_rank(channel: Channel) -> int:
@@ -146,8 +146,10 @@ class Stream:
         if subscription.wildcard is not wildcard or subscription.names is not names:
             self._names_changed(subscription)
         if outstanding is None:
-            if quiet is not None and channel.refusal is None and self._stays_quiet(channel, quiet):
-                self._quiet_goal = quiet
+            if quiet is not None and channel.refusal is None:
+                self._take_claims(channel, quiet)
+                if self._stays_quiet(channel, quiet):
+                    self._quiet_goal = quiet
             return
         if self._gate is not None and channel.type_url in USERS:
             self._gate.answered(now)
@@ -170,23 +172,31 @@ class Stream:
             self._warming.arrived(batch, number)
 
     def _stays_quiet(self, channel: Channel, goal: Snapshot) -> bool:
-        """Whether there is no need to look for what might be due: that is so after most ACKs, and when one
-        comes back that holds everything.
+        """Whether there is no need to look for what might be due. That is so after most ACKs, and when a
+        client comes back that holds everything.
         """
+        if not self._rests_on(channel, goal) or channel.subscription.owes:
+            return False
+        if self._gate is not None and self._departing:
+            return False
+        return channel.subscription.sent is goal.collection(channel.type_url)
+
+    def _take_claims(self, channel: Channel, goal: Snapshot) -> None:
+        """Believe what a returning client says that it holds of this type, if nothing else can be due."""
+        subscription = channel.subscription
+        if subscription.sent is None and self._rests_on(channel, goal) and not self.group.quarantined:
+            target = goal.collection(channel.type_url)
+            subscription.believe(target)
+            if subscription.accepted is target:
+                self.group.accepted(subscription.asked, target)
+
+    def _rests_on(self, channel: Channel, goal: Snapshot) -> bool:
+        """Whether this snapshot is what the client was brought to, or will be without a step in between."""
         if goal is not self.group.effective or channel.isolation:
             return False
         if self.dialect.ttl:
             return False  # its heartbeats were not counted while it was waiting
-        if self._gate is not None and not self._gate.resting_on(goal):
-            return False
-        subscription, target = channel.subscription, goal.collection(channel.type_url)
-        if subscription.sent is None and not self.group.quarantined:
-            subscription.believe(target)
-            if subscription.accepted is target:
-                self.group.accepted(subscription.asked, target)
-        if subscription.sent is not target or subscription.owes:
-            return False
-        return self._gate is None or not self._departing
+        return self._gate is None or self._gate.resting_on(goal)
 
     def _channel(self, type_url: str) -> Channel:
         if len(type_url) > _MAX_TYPE_URL:
@@ -204,13 +214,13 @@ class Stream:
             subscription = Subscription(type_url, delta=self.dialect.delta, share=self.group.share)
             subscription.keeps_departed = self._gate is not None and type_url in RETAINED
             channel = self.channels[type_url] = Channel(subscription)
-            insort(self._ranked, channel, key=_RANK)
+            insort(self._ranked, channel, key=_rank)
             if type_url == CLUSTER and self._gate is not None:
                 self._gate.begin()
             if type_url in USERS:
                 insort(self._users, channel, key=_user_rank)
             else:
-                insort(self._suppliers, channel, key=_RANK)
+                insort(self._suppliers, channel, key=_rank)
         return channel
 
     def _names_changed(self, subscription: Subscription) -> None:

@@ -262,10 +262,8 @@ class Subscription:
 
     def _arrive(self, target: Collection) -> None:
         if self.outstanding is None and self.sent is self.accepted:
-            self.accepted, self.accepted_for = (
-                target,
-                self.asked,
-            )  # nothing differs for this client: it has accepted this too
+            # Nothing differs for this client: it has accepted this too.
+            self.accepted, self.accepted_for = target, self.asked
         self.sent = target
         if self.owed:
             self.owed = set()
