@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: help demo test check bench golden format clean
+.PHONY: help demo test search check bench golden format clean
 .DEFAULT_GOAL := help
 
 help: ## Say what can be made
@@ -22,6 +22,9 @@ demo: $(STAMP) ## A whole mesh on this machine; Ctrl-C ends it
 
 test: $(STAMP) ## All tests, the real Envoy among them
 	$(BIN)/python -m pytest -n auto --dist worksteal
+
+search: $(STAMP) ## Test properties with examples that were never tried
+	$(BIN)/python -m pytest -n auto --dist worksteal --hypothesis-profile=search -m "not envoy and not docker and not root"
 
 check: $(STAMP) ## ruff, mypy and the rules of who may import whom
 	$(BIN)/ruff check .
