@@ -22,6 +22,22 @@ SECTIONS: Final = {
     "Types": ["short_name", "type_urls"],
 }  # fmt: skip
 
+INTERNAL: Final = {
+    "Resource": {"mark", "sotw_field", "delta_field", "heartbeat_field", "unresolved"},
+    "Snapshot": {"passage"},
+    "Collection": {
+        "__init__",
+        "everything",
+        "retaining",
+        "since",
+        "unlike",
+        "updated",
+        "with_ttl",
+        "without",
+    },
+}
+"""What one part of the library asks another: public to it, and of no use to who serves resources."""
+
 _INTRODUCTION: Final = """\
 # mizzen.xds: reference
 
@@ -65,6 +81,7 @@ def _member(member: griffe.Object) -> Iterator[str]:
 
 
 def _class(member: griffe.Class) -> Iterator[str]:
+    internal = INTERNAL.get(member.name, set())
     bases = ", ".join(map(str, member.bases))
     heading = f"class {member.name}({bases})" if bases else f"class {member.name}"
     if member.has_labels("dataclass"):
@@ -78,15 +95,21 @@ def _class(member: griffe.Class) -> Iterator[str]:
                 "```\n",
             ]
         )
-    elif (start := member.members.get("__init__")) and isinstance(start, griffe.Function):
+    elif (start := member.members.get("__init__")) and "__init__" not in internal:
+        assert isinstance(start, griffe.Function)
         yield f"```python\n{_signature(start, member.name)}\n```\n"
     yield from _text(member)
     for method in member.functions.values():
-        if _is_public(method):
+        if _is_public(method) and method.name not in internal:
             yield f"```python\n{_prefix(method)}{member.name}.{_signature(method)}\n```\n"
             yield from _text(method)
     for attribute in member.attributes.values():
-        if "property" in attribute.labels and _is_public(attribute) and attribute.docstring:
+        if (
+            "property" in attribute.labels
+            and _is_public(attribute)
+            and attribute.docstring
+            and attribute.name not in internal
+        ):
             text = _joined(attribute.docstring.value)
             yield f"`{member.name}.{attribute.name}: {attribute.annotation}`: {text}\n"
 
@@ -136,7 +159,7 @@ def _text(member: griffe.Object) -> Iterator[str]:
                 )
             case griffe.DocstringSectionRaises(value=raises):
                 yield (
-                    "\n".join(f"Raises `{each.annotation}`: {_joined(each.description)}" for each in raises)
+                    "\n".join(f"* raises `{each.annotation}`: {_joined(each.description)}" for each in raises)
                     + "\n"
                 )
             case _:

@@ -1,6 +1,6 @@
 """What a client may cost."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import timedelta
 
 
@@ -26,6 +26,10 @@ class Limits:
             clients spread again after one of several servers was away; None for never.
         max_connection_age_grace: how long it may take to go; then the connection is closed. Without an end
             nothing would come of the age, for Envoy keeps a stream as long as it lasts.
+
+    Raises:
+        TypeError: a time is not a `timedelta`, or a number not an int.
+        ValueError: one of them is not positive.
     """
 
     max_streams: int = 20_000
@@ -39,6 +43,19 @@ class Limits:
     keepalive_timeout: timedelta = timedelta(seconds=20)
     max_connection_age: timedelta | None = None
     max_connection_age_grace: timedelta = timedelta(seconds=10)
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(field.default, int):
+                if not isinstance(value, int):
+                    raise TypeError(f"{field.name} is a number, not {value!r}")
+            elif value is None and field.default is None:
+                continue
+            elif not isinstance(value, timedelta):
+                raise TypeError(f"{field.name} is a timedelta, not {value!r}")
+            if value <= type(value)():
+                raise ValueError(f"{field.name} must be positive, not {value}")
 
     def channel_options(self) -> list[tuple[str, int]]:
         """The same in gRPC's words (https://grpc.github.io/grpc/core/group__grpc__arg__keys.html)."""

@@ -9,6 +9,8 @@ from mizzen.xds.type_urls import RESOURCE
 
 _TYPE_PREFIX = "type.googleapis.com/"
 
+_put = object.__setattr__
+
 
 class Resource:
     """One resource of any type, immutable, compared by identity.
@@ -16,15 +18,22 @@ class Resource:
     Attributes:
         type_url: its type.
         name: its name, unique within the type.
-        value: the serialised message.
-        version: a hash of the content, the same in every process, so that a client that names the version it
-            holds after a reconnect can be believed ("Incremental xDS", initial_resource_versions).
+        value: the serialised message (bytes). It is not looked into: clients say if it is not of this type.
+        version: without one given, a hash of the content, the same in every process, so that a client that
+            names the version it holds after a reconnect can be believed ("Incremental xDS",
+            initial_resource_versions). One of your own must change whenever the content does.
         origins: whatever the owner wants to find again when a client rejects the resource (mizzen: file
             and line).
         ttl: how long a client may use the resource without hearing of it again ("TTL").
         aliases: other names under which clients may ask for it ("Resource names").
         children: (type, name) of the resources without which a client cannot warm this one, so that they
             are sent again when this one changes ("Resource warming"): a cluster's load assignment.
+            `Resource.of` finds them; whoever gives the bytes gives them too.
+
+    Raises:
+        TypeError: an argument is not of its type.
+        ValueError: the type URL has no "/", the name or an alias cannot be written as UTF-8, or the TTL is
+            not positive.
     """
 
     __slots__ = (
@@ -63,9 +72,20 @@ class Resource:
         aliases: tuple[str, ...] = (),
         children: tuple[tuple[str, str], ...] = (),
     ) -> None:
-        if ttl is not None and ttl <= timedelta(0):
-            raise ValueError(f"{name}: a TTL must be positive, not {ttl}")
-        put = object.__setattr__
+        if not (
+            type(name) is str
+            and name.isascii()
+            and type(value) is bytes
+            and type(type_url) is str
+            and "/" in type_url
+            and type(version) is str
+            and type(origins) is tuple
+            and not aliases
+            and ttl is None
+        ):
+            # Rarely, so that what tens of thousands of resources have in common costs one comparison each.
+            _check(type_url, name, value, version, origins, aliases, ttl)
+        put = _put
         put(self, "type_url", type_url)
         put(self, "name", name)
         put(self, "value", value)
@@ -87,14 +107,25 @@ class Resource:
         ttl: timedelta | None = None,
         aliases: tuple[str, ...] = (),
     ) -> "Resource":
-        """A resource from a protobuf message, serialised deterministically.
+        """A resource from a protobuf message, serialised deterministically. The message is free to be changed
+        afterwards.
 
         `name` defaults to the message's own: `cluster_name` of a ClusterLoadAssignment, `name` of the others.
+
+        Raises:
+            TypeError: it is not a message, or one that has no name of its own and none is given.
+            ValueError: its name is empty and none is given.
         """
-        if name is None:
-            name = str(getattr(message, "cluster_name", "") or message.name)
+        try:
+            type_url = _TYPE_PREFIX + message.DESCRIPTOR.full_name
+            if name is None:
+                name = str(getattr(message, "cluster_name", "") or message.name)
+                if not name:
+                    raise ValueError(f"a {message.DESCRIPTOR.name} with an empty name; clients ask by name")
+        except AttributeError:
+            raise _not_a_resource(message) from None
         return cls(
-            _TYPE_PREFIX + message.DESCRIPTOR.full_name,
+            type_url,
             name,
             message.SerializeToString(deterministic=True),
             origins=origins,
@@ -116,6 +147,11 @@ class Resource:
     def __setattr__(self, attribute: str, value: object) -> None:
         raise AttributeError(f"a Resource cannot be changed: {attribute}")
 
+    def __setstate__(self, state: tuple[None, dict[str, object]]) -> None:
+        # So that a resource can be made in another process, or be part of what is copied.
+        for attribute, value in state[1].items():
+            _put(self, attribute, value)
+
     def __repr__(self) -> str:
         # Never the value: it may be a private key.
         return f"<Resource {self.type_url.rpartition('.')[2]} {self.name!r} version {self.version}>"
@@ -125,7 +161,7 @@ class Resource:
         """A number for name and version; the marks of all members, added up, identify a set of resources."""
         if self._mark is None:
             digest = blake2b(f"{self.name}\0{self.version}".encode(), digest_size=12)
-            object.__setattr__(self, "_mark", int.from_bytes(digest.digest(), "big"))
+            _put(self, "_mark", int.from_bytes(digest.digest(), "big"))
         assert self._mark is not None
         return self._mark
 
@@ -179,3 +215,58 @@ def content_version(value: bytes, ttl: timedelta | None = None, aliases: tuple[s
     for alias in aliases:
         digest.update(f"\0{alias}".encode())
     return digest.hexdigest()
+
+
+def _check(
+    type_url: object,
+    name: object,
+    value: object,
+    version: object,
+    origins: object,
+    aliases: object,
+    ttl: object,
+) -> None:
+    """Raise what `Resource` says it raises; a wrong argument would else end the streams of its clients."""
+    who = f"the resource {name!r}"
+    if not isinstance(type_url, str):
+        raise TypeError(f"{who}: type_url is a str, such as type_urls.CLUSTER, not {_kind(type_url)}")
+    if "/" not in type_url:
+        raise ValueError(
+            f"{who}: {type_url!r} is not a type URL; one looks like "
+            '"type.googleapis.com/envoy.config.cluster.v3.Cluster"'
+        )
+    if not isinstance(value, bytes):
+        better = "Resource.of(message) serialises" if hasattr(value, "SerializeToString") else "encode it"
+        raise TypeError(f"{who}: value is the serialised message, bytes, not {_kind(value)}: {better}")
+    if not isinstance(version, str):
+        raise TypeError(f"{who}: version is a str, not {_kind(version)}")
+    for argument, given in ("origins", origins), ("aliases", aliases):
+        if not isinstance(given, tuple):
+            raise TypeError(f"{who}: {argument} is a tuple, not {_kind(given)}")
+    assert isinstance(aliases, tuple)
+    for each in (name, *aliases):
+        if not isinstance(each, str):
+            raise TypeError(f"{who}: a name is a str, not {_kind(each)}")
+        try:
+            each.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"{who}: {each!r} cannot be written as UTF-8: {error.reason}") from None
+    if ttl is not None:
+        if not isinstance(ttl, timedelta):
+            raise TypeError(f"{who}: ttl is a timedelta, not {_kind(ttl)}")
+        if ttl <= timedelta(0):
+            raise ValueError(f"{who}: a TTL must be positive, not {ttl}")
+
+
+def _not_a_resource(message: Any) -> TypeError:
+    if not hasattr(message, "DESCRIPTOR") or isinstance(message, type):
+        what = f"the class {message.__name__}" if isinstance(message, type) else _kind(message)
+        return TypeError(f"Resource.of takes a protobuf message, not {what}")
+    full_name = message.DESCRIPTOR.full_name
+    if full_name == "google.protobuf.Any":
+        return TypeError("Resource.of takes the message itself, not the Any around it")
+    return TypeError(f"a {full_name} has no name of its own: Resource.of(message, name=...)")
+
+
+def _kind(value: object) -> str:
+    return "None" if value is None else type(value).__name__

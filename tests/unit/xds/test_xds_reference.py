@@ -15,3 +15,6 @@ def test_the_page_is_current_and_whole() -> None:
     )
     listed = [name for names in page["SECTIONS"].values() for name in names]
     assert sorted(listed) == sorted(xds.__all__)
+    assert all(
+        hasattr(getattr(xds, kind), name) for kind, names in page["INTERNAL"].items() for name in names
+    )

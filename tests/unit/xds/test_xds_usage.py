@@ -1,0 +1,104 @@
+"""What somebody is told who uses the library in a way that it is not made for."""
+
+import copy
+import pickle
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.core.v3 import address_pb2
+from envoy.config.endpoint.v3 import endpoint_pb2
+from google.protobuf import any_pb2
+
+from mizzen import xds
+from mizzen.xds.type_urls import CLUSTER, ENDPOINT, VIRTUAL_HOST
+
+MESSAGE = cluster_pb2.Cluster(name="a")
+WRAPPED = any_pb2.Any()
+WRAPPED.Pack(MESSAGE)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "says"),
+    [
+        (lambda: xds.Resource(CLUSTER, "a", MESSAGE), TypeError, "Resource.of(message) serialises"),
+        (
+            lambda: xds.Resource(CLUSTER, "a", "text"),
+            TypeError,
+            "value is the serialised message, bytes, not str",
+        ),
+        (lambda: xds.Resource(CLUSTER, "a", bytearray()), TypeError, "not bytearray"),
+        (lambda: xds.Resource(CLUSTER, None, b""), TypeError, "a name is a str, not None"),
+        (lambda: xds.Resource(CLUSTER, b"a", b""), TypeError, "a name is a str, not bytes"),
+        (lambda: xds.Resource(CLUSTER, "\udcff", b""), ValueError, "cannot be written as UTF-8"),
+        (lambda: xds.Resource("CDS", "a", b""), ValueError, "'CDS' is not a type URL; one looks like"),
+        (lambda: xds.Resource(cluster_pb2.Cluster, "a", b""), TypeError, "type_url is a str"),
+        (lambda: xds.Resource(CLUSTER, "a", b"", 7), TypeError, "version is a str, not int"),
+        (lambda: xds.Resource(CLUSTER, "a", b"", origins="f:1"), TypeError, "origins is a tuple, not str"),
+        (lambda: xds.Resource(CLUSTER, "a", b"", aliases="abc"), TypeError, "aliases is a tuple, not str"),
+        (lambda: xds.Resource(CLUSTER, "a", b"", aliases=(b"b",)), TypeError, "a name is a str, not bytes"),
+        (lambda: xds.Resource(CLUSTER, "a", b"", ttl=5), TypeError, "ttl is a timedelta, not int"),
+        (lambda: xds.Resource(CLUSTER, "a", b"", ttl=timedelta(0)), ValueError, "a TTL must be positive"),
+        (lambda: xds.Resource.of({"name": "a"}), TypeError, "takes a protobuf message, not dict"),
+        (lambda: xds.Resource.of(None), TypeError, "takes a protobuf message, not None"),
+        (lambda: xds.Resource.of(cluster_pb2.Cluster), TypeError, "not the class Cluster"),
+        (lambda: xds.Resource.of(WRAPPED), TypeError, "not the Any around it"),
+        (lambda: xds.Resource.of(address_pb2.SocketAddress()), TypeError, "Resource.of(message, name=...)"),
+        (lambda: xds.Resource.of(cluster_pb2.Cluster()), ValueError, "a Cluster with an empty name"),
+        (lambda: xds.Limits(keepalive=5), TypeError, "keepalive is a timedelta, not 5"),
+        (lambda: xds.Limits(max_streams=1.5), TypeError, "max_streams is a number, not 1.5"),
+        (lambda: xds.Limits(max_streams=0), ValueError, "max_streams must be positive, not 0"),
+        (lambda: xds.Limits(keepalive=timedelta(0)), ValueError, "keepalive must be positive, not 0:00:00"),
+    ],
+)
+def test_a_wrong_argument_is_named(make: Callable[[], Any], error: type[Exception], says: str) -> None:
+    with pytest.raises(error) as raised:
+        make()
+    assert says in str(raised.value)
+
+
+def test_unusual_arguments_that_are_right() -> None:
+    class Name(str):
+        __slots__ = ()
+
+    assert xds.Resource(CLUSTER, Name("ä"), b"", aliases=("ö",)).delta_field()
+    assert (
+        xds.Resource(CLUSTER, "", b"").name == ""
+    )  # some types of some clients have one resource without a name
+    assert xds.Resource.of(address_pb2.SocketAddress(), name="x").type_url.endswith("SocketAddress")
+    assert xds.Resource.of(endpoint_pb2.ClusterLoadAssignment(cluster_name="a")).name == "a"
+    assert xds.Limits(max_connection_age=None).max_connection_age is None
+
+
+def test_a_resource_does_not_follow_its_message() -> None:
+    message = cluster_pb2.Cluster(name="a")
+    resource = xds.Resource.of(message)
+    message.name = "b"
+    assert cluster_pb2.Cluster.FromString(resource.value).name == resource.name == "a"
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda r: pickle.loads(pickle.dumps(r))])
+def test_a_resource_of_another_process(again: Callable[[xds.Resource], xds.Resource]) -> None:
+    """A pool of processes may build them; what is the same is not sent anew."""
+    made = xds.Resource(
+        ENDPOINT,
+        "a",
+        b"1",
+        origins=("f:1",),
+        ttl=timedelta(seconds=5),
+        aliases=("b",),
+        children=((CLUSTER, "c"),),
+    )
+    for resource in made, xds.Resource.unresolved(VIRTUAL_HOST, "v"):
+        copied = again(resource)
+        assert copied.delta_field(ttl=True) == resource.delta_field(ttl=True)
+        assert (copied.origins, copied.children, copied.mark) == (
+            resource.origins,
+            resource.children,
+            resource.mark,
+        )
+        assert not xds.Snapshot.of([resource]).updated([copied])[1]
+        with pytest.raises(AttributeError):
+            copied.name = "other"
