@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
+
+import pytest
 
 from mizzen.config import MeshConfig
 from mizzen.mesh.destination_rules import effective_traffic_policy
@@ -185,3 +188,73 @@ def test_layers_of_the_traffic_policy(mesh_of: MeshOf, scope_of: Callable[..., A
     assert layers(80, "s") == (2, True, "SIMPLE", False, True)
     assert layers(82, "s") == (None, False, "DISABLE", False, True)
     assert effective_traffic_policy(None, 80, "", default).connection_pool is not None
+
+
+@pytest.mark.parametrize(
+    ("block", "ours", "theirs"),
+    [
+        ("connectionPool", "{http: {maxRetries: 1}}", "{http: {maxRetries: 2}}"),
+        ("outlierDetection", "{maxEjectionPercent: 1}", "{maxEjectionPercent: 2}"),
+        ("loadBalancer", "{simple: RANDOM}", "{simple: ROUND_ROBIN}"),
+        ("tls", "{mode: SIMPLE}", "{mode: DISABLE}"),
+        (
+            "tunnel",
+            "{protocol: POST, targetHost: a.com, targetPort: 1}",
+            "{targetHost: b.com, targetPort: 1}",
+        ),
+        ("proxyProtocol", "{version: V1}", "{version: V2}"),
+        ("retryBudget", "{minRetryConcurrency: 1}", "{minRetryConcurrency: 2}"),
+    ],
+)
+def test_a_subset_overrides_each_block_by_its_own(
+    mesh_of: MeshOf, scope_of: Callable[..., Any], block: str, ours: str, theirs: str
+) -> None:
+    policy = f"""
+  trafficPolicy: {{{block}: {ours}}}
+  subsets:
+  - {{name: own, trafficPolicy: {{{block}: {theirs}}}}}
+  - name: other
+    trafficPolicy: {{{"tls" if block != "tls" else "loadBalancer"}: {{}}}}
+"""
+    text = rule("a", "web.shop.com", "shop", policy).replace("  subsets: [{name: a}]\n", "")
+    found = scope_of(mesh_of(SERVICES + text)).destination_rule("web.shop.com")
+    attribute = re.sub("([A-Z])", r"_\1", block).lower()
+
+    def block_of(policy: Any) -> Any:
+        return getattr(policy, attribute)
+
+    top = block_of(found.traffic_policy)
+    assert top is not None
+    assert block_of(effective_traffic_policy(found, 80, "", MeshConfig())) == top
+    assert block_of(effective_traffic_policy(found, 80, "other", MeshConfig())) == top
+    own = block_of(effective_traffic_policy(found, 80, "own", MeshConfig()))
+    assert own == block_of(found.subset("own").traffic_policy) != top
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "  trafficPolicy: {loadBalancer: {localityLbSetting: {failoverPriority: [rack]}}}",
+        "  trafficPolicy: {loadBalancer: {localityLbSetting: {failoverPriority: ['rack=r1']}}}",
+        "  trafficPolicy: {loadBalancer: {zoneAwareLbSetting: {failoverPriority: [rack]}}}",
+        "  trafficPolicy: {portLevelSettings: [{port: {number: 80},"
+        " loadBalancer: {localityLbSetting: {failoverPriority: [rack]}}}]}",
+        "  subsets: [{name: s, trafficPolicy:"
+        " {loadBalancer: {localityLbSetting: {failoverPriority: [rack]}}}}]",
+    ],
+)
+def test_labels_that_failover_compares_tell_clients_apart(
+    mesh_of: MeshOf, proxy_at: Callable[..., Any], changed: Callable[..., Any], spec: str
+) -> None:
+    text = rule("a", "web.shop.com", "shop", spec)
+    if "subsets" in spec:
+        text = text.replace("  subsets: [{name: a}]\n", "")
+    one, other = proxy_at(rack="r1", app="a"), proxy_at(rack="r2", app="a", address="10.9.9.8")
+    mesh = mesh_of(SERVICES + text)
+    assert mesh.outbound_profile(one).labels == (("rack", "r1"),)
+    assert mesh.outbound_profile(other).labels == (("rack", "r2"),)
+    # The same where the rule came later, and no more once it is gone.
+    later, _ = changed(mesh_of(SERVICES), text.removeprefix("\n---\n"))
+    assert later.outbound_profile(one).labels == (("rack", "r1"),)
+    gone, _ = changed(mesh, removed=(("DestinationRule", "shop", "a"),))
+    assert gone.outbound_profile(one) == gone.outbound_profile(other)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from mizzen.mesh.proxy import Proxy
 from mizzen.mesh.service import HealthStatus, Locality, Protocol, Resolution, Service
 from mizzen.mesh.snapshot import Mesh
 
@@ -386,3 +387,127 @@ spec:
     assert {key: one.auto_allocated_addresses for key, one in half.registry.services.items()} == addresses
     none, _ = changed(mesh, entry.format(number=7, resolution="NONE"))
     assert none.registry.services[("default", "e7.com")].auto_allocated_addresses == ()
+
+
+def test_a_selector_of_several_labels_picks_workloads_with_all_of_them(
+    mesh_of: MeshOf, changed: Callable[..., Any]
+) -> None:
+    vm = """
+---
+kind: WorkloadEntry
+metadata: {{name: {name}, labels: {labels}}}
+spec: {{address: {address}}}
+"""
+    mesh = mesh_of(
+        """
+kind: ServiceEntry
+metadata: {name: db}
+spec:
+  hosts: [db.com]
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  resolution: STATIC
+  workloadSelector: {labels: {app: db, tier: gold}}
+"""
+        + vm.format(name="both", labels="{app: db, tier: gold, more: x}", address="10.0.0.1")
+        + vm.format(name="one", labels="{app: db}", address="10.0.0.2")
+        + vm.format(name="other", labels="{tier: gold}", address="10.0.0.3")
+        + vm.format(name="wrong", labels="{app: db, tier: silver}", address="10.0.0.4")
+    )
+    assert addresses(mesh, "db.com") == ["10.0.0.1"]
+    now, _ = changed(mesh, vm.format(name="other", labels="{app: db, tier: gold}", address="10.0.0.3")[5:])
+    assert addresses(now, "db.com") == ["10.0.0.1", "10.0.0.3"]
+    less, _ = changed(now, vm.format(name="both", labels="{app: db}", address="10.0.0.1")[5:])
+    assert addresses(less, "db.com") == ["10.0.0.3"]
+
+
+def test_a_service_may_name_in_an_annotation_who_sees_it(
+    mesh_of: MeshOf, scope_of: Callable[..., Any]
+) -> None:
+    mesh = mesh_of("""
+kind: Service
+metadata: {name: web, namespace: shop, annotations: {networking.istio.io/exportTo: "one , ,two"}}
+spec: {ports: [{name: http, port: 80}]}
+""")
+    assert [bool(scope_of(mesh, name).services) for name in ("one", "two", "shop", "other")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+
+
+def test_a_block_of_addresses_may_be_written_by_one_of_them(mesh_of: MeshOf) -> None:
+    mesh = mesh_of("""
+kind: ServiceEntry
+metadata: {name: db}
+spec:
+  hosts: [db.com]
+  addresses: [10.1.2.3/8, 10.0.0.1, 10.0.0.1/32, "2001:db8::1/128"]
+  ports: [{number: 80, name: tcp, protocol: TCP}]
+  resolution: NONE
+""")
+    assert service_of(mesh, "db.com").addresses == ("10.1.2.3/8", "10.0.0.1", "2001:db8::1")
+
+
+def test_an_endpoint_has_the_labels_of_a_place_that_is_known(mesh_of: MeshOf) -> None:
+    mesh = mesh_of("""
+kind: ServiceEntry
+metadata: {name: db}
+spec:
+  hosts: [db.com]
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  resolution: STATIC
+  endpoints:
+  - {address: 10.0.0.1, labels: {app: db}}
+  - {address: 10.0.0.2, locality: r/z, network: west}
+  - {address: 10.0.0.3, locality: r/z/s, labels: {topology.kubernetes.io/zone: own}}
+""")
+    nowhere, somewhere, relabelled = mesh.endpoints(service_of(mesh, "db.com"))
+    assert nowhere.labels == (("app", "db"),)
+    assert dict(somewhere.labels) == {
+        "topology.kubernetes.io/region": "r",
+        "topology.kubernetes.io/zone": "z",
+        "topology.istio.io/network": "west",
+    }
+    assert dict(relabelled.labels) == {
+        "topology.kubernetes.io/region": "r",
+        "topology.kubernetes.io/zone": "z",
+        "topology.istio.io/subzone": "s",
+    }
+
+
+def test_what_a_pod_speaks_is_in_its_label(mesh_of: MeshOf) -> None:
+    pods = """
+---
+kind: Pod
+metadata: {name: in-mesh, namespace: shop, labels: {app: web, security.istio.io/tlsMode: istio}}
+status: {podIP: 10.0.0.5}
+"""
+    mesh = mesh_of(KUBERNETES + pods)
+    pool = mesh.endpoints(service_of(mesh, "web.shop.svc.cluster.local", "shop"))
+    assert {each.address: each.tls_mode for each in pool} == {
+        "10.0.0.1": "disabled",
+        "10.0.0.2": "disabled",
+        "10.0.0.5": "istio",
+    }
+    assert {each.address: each.weight for each in pool} == {"10.0.0.1": 1, "10.0.0.2": 1, "10.0.0.5": 1}
+
+
+@pytest.mark.parametrize(
+    ("annotations", "spec", "told"),
+    [
+        ("{}", "{ports: [{port: 80}]}", False),
+        ("{}", "{internalTrafficPolicy: Local, ports: [{port: 80}]}", True),
+        ("{}", "{trafficDistribution: PreferSameNode, ports: [{port: 80}]}", True),
+        ("{networking.istio.io/traffic-distribution: PreferSameNode}", "{ports: [{port: 80}]}", True),
+        ("{networking.istio.io/traffic-distribution: PreferClose}", "{ports: [{port: 80}]}", False),
+    ],
+)
+def test_a_clients_node_counts_while_a_service_asks_for_it(
+    mesh_of: MeshOf, changed: Callable[..., Any], annotations: str, spec: str, told: bool
+) -> None:
+    proxy = Proxy.from_node({"id": "sidecar~10.9.9.9~a.b~b.c", "metadata": {"NODE_NAME": "n1"}})
+    mesh = mesh_of(f"kind: Service\nmetadata: {{name: a, annotations: {annotations}}}\nspec: {spec}")
+    assert mesh.outbound_profile(proxy).node_name == ("n1" if told else "")
+    gone, _ = changed(mesh, removed=(("Service", "default", "a"),))
+    assert gone.outbound_profile(proxy).node_name == ""

@@ -265,3 +265,47 @@ spec:
     same, delta = changed(after, vm)
     assert delta.is_empty
     assert same.endpoints(scope.services[0]) is after.endpoints(scope.services[0]) or delta.endpoints
+
+
+def test_of_one_host_imported_from_several_namespaces_the_oldest_counts(
+    mesh_of: MeshOf, scope_of: Callable[..., Any]
+) -> None:
+    services = (entry("a.com", "one", year=2002), entry("a.com", "two", year=2001))
+    for hosts in ('["one/a.com", "two/a.com"]', '["two/a.com", "one/a.com"]', '["one/*", "*/*"]'):
+        both = mesh(mesh_of, *services, sidecar("s", f"  - hosts: {hosts}"))
+        assert found(scope_of(both)) == [("a.com", "two", [80])]
+    own = mesh(mesh_of, *services, sidecar("s", '  - hosts: ["two/a.com", "one/a.com"]', "one"))
+    assert found(scope_of(own, "one")) == [("a.com", "one", [80])]
+
+
+def test_imported_rules_are_in_the_order_in_which_the_namespace_sees_them(
+    mesh_of: MeshOf, scope_of: Callable[..., Any]
+) -> None:
+    document = """
+---
+kind: VirtualService
+metadata: {{name: {name}, namespace: {namespace}, creationTimestamp: "{year}-01-01T00:00:00Z"}}
+spec:
+  hosts: [a.com]
+  exportTo: {export_to}
+  http: [{{route: [{{destination: {{host: a.com}}}}]}}]
+"""
+    cases = [
+        ("public-new", "other", 2005, "['*']"),
+        ("public-old", "default", 2001, "[]"),
+        ("exported", "other", 2004, "[default]"),
+        ("private", "default", 2006, "['.']"),
+        ("hidden", "other", 2000, "['.']"),
+        ("excluded", "third", 2000, "[]"),
+    ]
+    rules = [
+        document.format(name=name, namespace=namespace, year=year, export_to=export_to)
+        for name, namespace, year, export_to in cases
+    ]
+    limited = mesh(mesh_of, *rules, sidecar("s", '  - hosts: ["other/*", "./*", "*/a.com", "~third/*"]'))
+    assert [rule.config.name for rule in scope_of(limited).virtual_services] == [
+        "private",
+        "exported",
+        "public-old",
+        "public-new",
+    ]

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from mizzen.config.models import HTTPMatchRequest
-from mizzen.mesh.delegates import merge_matches
+from mizzen.config.models import HTTPMatchRequest, HTTPRoute
+from mizzen.mesh.delegates import merge_matches, merge_route
 from mizzen.mesh.snapshot import Mesh
 from mizzen.mesh.virtual_services import VirtualServiceRule, resolve_gateway
 
@@ -179,6 +179,28 @@ def test_a_delegate_that_comes_changes_and_goes(mesh_of: MeshOf, changed: Callab
         ([{"headers": {"h": {"exact": "1"}}}], [{"headers": {"h": {"exact": "2"}}}], None),
         ([{"port": 1}, {"port": 2}], [{"name": "n"}], [{"port": 1, "name": "n"}, {"port": 2, "name": "n"}]),
         ([{"port": 1}], [{"name": "n"}, {"port": 2}], None),
+        ([{"name": "r"}], [{"name": "l"}], [{"name": "r-l"}]),
+        ([{"name": "r"}], [{"port": 1}], [{"name": "r", "port": 1}]),
+        ([{"scheme": {"exact": "http"}}], [{"scheme": {"exact": "https"}}], None),
+        ([{"method": {"exact": "GET"}}], [{"method": {"exact": "PUT"}}], None),
+        ([{"authority": {"exact": "a.com"}}], [{"authority": {"exact": "b.com"}}], None),
+        ([{"without_headers": {"h": {"exact": "1"}}}], [{"without_headers": {"h": {"exact": "2"}}}], None),
+        ([{"query_params": {"q": {"exact": "1"}}}], [{"query_params": {"q": {"exact": "2"}}}], None),
+        (
+            [{"headers": {"a": {"exact": "1"}, "b": {"prefix": "2"}}}],
+            [{"headers": {"b": {"exact": "22"}, "c": {"exact": "3"}}}],
+            [{"headers": {"a": {"exact": "1"}, "b": {"exact": "22"}, "c": {"exact": "3"}}}],
+        ),
+        (
+            [{"without_headers": {"a": {"exact": "1"}}}],
+            [{"without_headers": {"b": {"exact": "2"}}}],
+            [{"without_headers": {"a": {"exact": "1"}, "b": {"exact": "2"}}}],
+        ),
+        (
+            [{"query_params": {"a": {"exact": "1"}}}],
+            [{"query_params": {"b": {"exact": "2"}}}],
+            [{"query_params": {"a": {"exact": "1"}, "b": {"exact": "2"}}}],
+        ),
     ],
 )
 def test_merging_of_matches(
@@ -189,6 +211,69 @@ def test_merging_of_matches(
 
     merged = merge_matches(matches(root), matches(leaf))
     assert merged == (None if expected is None else matches(expected))
+
+
+@pytest.mark.parametrize(
+    ("attribute", "wide", "narrow"),
+    [
+        ("uri", {"prefix": "/a"}, {"exact": "/ab"}),
+        ("scheme", {"prefix": "http"}, {"exact": "https"}),
+        ("method", {"prefix": "P"}, {"exact": "PUT"}),
+        ("authority", {"prefix": "a"}, {"exact": "a.com"}),
+        ("gateways", ["a", "b"], ["a"]),
+        ("stat_prefix", "root", "leaf"),
+    ],
+)
+def test_a_match_has_what_the_leaf_says_else_what_the_root_says(
+    attribute: str, wide: Any, narrow: Any
+) -> None:
+    def merged(root: dict[str, Any], leaf: dict[str, Any]) -> Any:
+        (match,) = merge_matches((HTTPMatchRequest.of(**root),), (HTTPMatchRequest.of(**leaf),)) or (None,)
+        return match
+
+    assert merged({attribute: wide}, {attribute: narrow}) == HTTPMatchRequest.of(**{attribute: narrow})
+    assert merged({attribute: wide}, {}) == HTTPMatchRequest.of(**{attribute: wide})
+    assert merged({}, {attribute: narrow}) == HTTPMatchRequest.of(**{attribute: narrow})
+
+
+@pytest.mark.parametrize(
+    ("names", "merged"), [(("root", "leaf"), "root-leaf"), (("root", ""), "root"), (("", "leaf"), "leaf")]
+)
+def test_names_of_delegated_rules_are_joined_where_there_are_two(names: tuple[str, str], merged: str) -> None:
+    root, leaf = (HTTPRoute.of(name=name) for name in names)
+    found = merge_route(root, leaf)
+    assert found is not None
+    assert found.name == merged
+
+
+_INHERITED = {
+    "rewrite": ({"uri": "/r"}, {"uri": "/l"}),
+    "direct_response": ({"status": 200}, {"status": 404}),
+    "timeout": ("1s", "2s"),
+    "retries": ({"attempts": 1}, {"attempts": 2}),
+    "fault": ({"abort": {"http_status": 500}}, {"abort": {"http_status": 503}}),
+    "mirror": ({"host": "r"}, {"host": "l"}),
+    "mirror_percent": (1, 2),
+    "mirror_percentage": ({"value": 1.0}, {"value": 2.0}),
+    "mirrors": ([{"destination": {"host": "r"}}], [{"destination": {"host": "l"}}]),
+    "cors_policy": ({"allow_methods": ["GET"]}, {"allow_methods": ["PUT"]}),
+    "headers": ({"request": {"remove": ["r"]}}, {"request": {"remove": ["l"]}}),
+}
+
+
+@pytest.mark.parametrize("attribute", _INHERITED)
+def test_a_delegate_has_what_it_says_whole_else_what_its_root_says(attribute: str) -> None:
+    root_says, leaf_says = _INHERITED[attribute]
+    root, leaf = (HTTPRoute.of(**{attribute: said}) for said in (root_says, leaf_says))
+    own, inherited = merge_route(root, leaf), merge_route(root, HTTPRoute())
+    assert getattr(own, attribute) == getattr(leaf, attribute)
+    assert getattr(inherited, attribute) == getattr(root, attribute)
+
+
+def test_a_redirect_is_not_inherited() -> None:
+    merged = merge_route(HTTPRoute.of(redirect={"uri": "/r"}), HTTPRoute())
+    assert merged is not None
+    assert merged.redirect is None
 
 
 def test_destinations_of_other_namespaces_do_not_count(mesh_of: MeshOf) -> None:
