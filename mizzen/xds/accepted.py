@@ -45,7 +45,8 @@ class Accepted:
             return  # the clients of a group accept the same, so this is usually so
         if before is not None and before is not collection:
             replaced = collection.since(before).replaced
-            if replaced and not any(replaced is each for _, each in self.steps):
+            known = any(replaced is each and _includes(asked, names_before) for asked, each in self.steps)
+            if replaced and not known:
                 self.steps = ((names_before, replaced), *self.steps[: _STEPS - 1])
         others = [state for state in self.states if not _includes(names, state[0])]
         self.states = ((names, collection), *others[: _STATES - 1])

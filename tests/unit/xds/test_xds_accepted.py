@@ -4,6 +4,7 @@ import pytest
 from xds_driver import Driver, cluster, endpoint
 
 from mizzen.xds import Resource, Snapshot
+from mizzen.xds.accepted import Accepted
 from mizzen.xds.group import Group
 from mizzen.xds.snapshot import Collection
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT
@@ -128,3 +129,108 @@ def test_acks_and_changes_of_many_groups_share_what_they_remember() -> None:
     assert first.states[0][1] is second.states[0][1] is states[-1]
     assert [id(former) for _, former in first.steps] == [id(former) for _, former in second.steps]
     assert len(first.steps) < 40
+
+
+class TestTheRecord:
+    """Of one type in one group, without its clients."""
+
+    @staticmethod
+    def versions(record: Accepted, name: str) -> list[str]:
+        return [each.value.decode().partition(" ")[2] for each in record.versions(name)]
+
+    @staticmethod
+    def history(length: int) -> list[Collection]:
+        """A resource that changes each time, beside one that never does."""
+        states = [clusters(cluster("a", "0"), cluster("b", "0"))]
+        for number in range(1, length):
+            states.append(states[-1].updated([cluster("a", str(number))], ()))
+        return states
+
+    def test_the_newest_comes_first_and_the_way_back_has_an_end(self) -> None:
+        record = Accepted()
+        before = None
+        for state in self.history(30):
+            record.add(None, state, before, None)
+            before = state
+        assert self.versions(record, "a") == [str(number) for number in range(29, 12, -1)]
+        assert self.versions(record, "b") == ["0"]
+
+    def test_each_client_of_a_group_adds_what_it_asks_for(self) -> None:
+        record = Accepted()
+        [state] = self.history(1)
+        for names in (frozenset("a"), frozenset("b")):
+            record.add(names, state, None, None)
+        assert self.versions(record, "a") == self.versions(record, "b") == ["0"]
+
+    def test_and_the_step_that_it_took(self) -> None:
+        """Both took the same one, and each had what it had asked for."""
+        record = Accepted()
+        old = clusters(cluster("a"), cluster("b"))
+        new = old.updated([cluster("a", "2"), cluster("b", "2")], ())
+        for names in (frozenset("a"), frozenset("b")):
+            record.add(names, old, None, None)
+        for names in (frozenset("a"), frozenset("b")):
+            record.add(names, new, old, names)
+        assert self.versions(record, "a") == self.versions(record, "b") == ["2", "1"]
+
+    def test_a_step_is_kept_once_for_all_that_asked_for_the_same_or_less(self) -> None:
+        record = Accepted()
+        old, new = self.history(2)
+        for names in (frozenset("ab"), frozenset("ab"), frozenset("a")):
+            record.add(names, new, old, names)
+        assert len(record.steps) == 1
+        record.add(None, new, old, None)
+        assert len(record.steps) == 2
+
+    def test_nothing_that_changed_is_no_step(self) -> None:
+        record = Accepted()
+        old = clusters(cluster("a"))
+        record.add(None, old, None, None)
+        for state in (old, clusters(cluster("a"))):
+            record.add(None, state, old, None)
+        assert record.steps == ()
+
+    def test_four_clients_that_ask_for_different_names_are_remembered(self) -> None:
+        record = Accepted()
+        state = clusters(*(cluster(name) for name in "abcdef"))
+        for name in "abcdef":
+            record.add(frozenset(name), state, None, None)
+        assert [bool(self.versions(record, name)) for name in "abcdef"] == [False] * 2 + [True] * 4
+
+    def test_who_comes_often_does_not_drive_out_the_others(self) -> None:
+        record = Accepted()
+        states = self.history(10)
+        record.add(frozenset("b"), states[0], None, None)
+        for state in states:
+            record.add(frozenset("a"), state, None, None)
+        assert self.versions(record, "b") == ["0"]
+        record.add(frozenset("abc"), states[-1], None, None)
+        record.add(None, states[-1], None, None)
+        assert [names for names, _ in record.states] == [None]
+
+    def test_what_a_client_was_told_is_gone_counts_before_what_others_had(self) -> None:
+        record = Accepted()
+        old = clusters(cluster("a"), cluster("b"))
+        record.add(frozenset("a"), old, None, None)
+        record.add(frozenset("ab"), old.updated((), ["a"]), None, None)
+        assert self.versions(record, "a") == []
+
+    def test_nor_is_anything_found_before_a_resource_came(self) -> None:
+        record = Accepted()
+        states = [clusters(cluster("a", "old"))]
+        states.append(states[-1].updated((), ["a"]))
+        states.append(states[-1].updated([cluster("a", "new")], ()))
+        before = None
+        for state in states:
+            record.add(None, state, before, None)
+            before = state
+        assert self.versions(record, "a") == ["new"]
+
+    def test_an_alias_is_a_name_too(self) -> None:
+        old, new = (Resource(CLUSTER, "a", text, aliases=("x",)) for text in (b"a 1", b"a 2"))
+        record = Accepted()
+        first = clusters(old, cluster("b"))
+        record.add(frozenset("x"), first, None, None)
+        record.add(frozenset("x"), first.updated([new], ()), first, frozenset("x"))
+        assert self.versions(record, "a") == ["2", "1"]
+        assert self.versions(record, "b") == []
