@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 _LISTED = re.compile(r"Error adding/updating (?:cluster|listener)\(s\) (.*)", re.DOTALL)
 _NEXT_ITEM = re.compile(r", |\n")
 _INDEXED = re.compile(r"resource index \d+: ")
-_IN_TEXT_FORM = re.compile(r'name: "([^"]*)"')
+_IN_TEXT_FORM = re.compile(r'\b(?:cluster_)?name: "([^"]*)"')
 _QUOTE = re.compile("['\"`]")
 
 

@@ -102,13 +102,22 @@ class TestRejections:
                 {"a", "b"},
             ),
             ('Proto constraint validation failed: [name: "a" x: 1]', {"a"}),
+            ('Proto constraint validation failed: [name: "a" service_name: "b"]', {"a"}),
+            ('Proto constraint validation failed: [cluster_name: "a" hostname: "b"]', {"a"}),
             ("it isn't right: 'b' is bad", {"b"}),
+            ("'b' and `a` are bad", {"a", "b"}),
+            ("a' is not quoted", set()),
+            ("nor is 'a", set()),
             ("a is bad", set()),
             ("", set()),
         ],
     )
     def test_who_is_meant(self, message: str, blamed: set[str]) -> None:
         assert culprits(message, ["a", "b", "outbound|80||a.b", "with: colon"]) == blamed
+
+    def test_the_longest_name_of_all_may_hold_what_ends_a_name(self) -> None:
+        message = "Error adding/updating cluster(s) b: x, with: more: colons: it is bad"
+        assert culprits(message, ["b", "with: more: colons"]) == {"b", "with: more: colons"}
 
 
 async def test_groups_that_nobody_serves_are_forgotten_with_their_clients() -> None:
