@@ -102,3 +102,39 @@ def test_only_so_many_are_remembered(delta: bool) -> None:
         driver.wait(11)
         driver.change(cluster("a", str(number)))
     assert len(driver.stream.channels[CLUSTER].subscription.superseded) == 4
+
+
+class TestWhatARejectionMakesOwed:
+    """Envoy applies either all but the culprits or nothing, and does not say which."""
+
+    def test_what_went_is_said_again(self) -> None:
+        driver = Driver(endpoint("a"), delta=True)
+        [said] = driver.say(ENDPOINT, "a", "nobody")
+        assert said.removed == ["nobody"]
+        [again] = driver.say(ENDPOINT, nonce=said.nonce, error="a: it is bad")
+        assert (again.values, again.removed) == ([], ["a", "nobody"])
+
+    def test_what_went_is_said_again_though_the_rejection_comes_late(self) -> None:
+        driver = Driver(cluster("a"), cluster("b"), delta=True)
+        driver.ack(driver.say(CLUSTER)[0])
+        [first] = driver.change(cluster("bad"), cluster("good"), removed=((CLUSTER, "b"),))
+        assert first.removed == ["b"]
+        driver.wait(11)
+        [second] = driver.change(cluster("later"))
+        assert (second.values, second.removed) == (["later 1"], [])
+        driver.say(CLUSTER, nonce=first.nonce, error=names_bad("bad"))
+        [again] = driver.ack(second)
+        assert (again.values, again.removed) == (["good 1"], ["b", "bad"])
+
+    def test_all_may_be_meant_where_all_was_sent_though_nothing_changed(self, delta: bool) -> None:
+        driver = Driver(cluster("a"), cluster("b"), delta=delta)
+        said = driver.say(CLUSTER)[0]
+        driver.ack(said)
+        [said] = driver.say(CLUSTER, "*", "a", nonce=said.nonce)
+        if not delta:
+            driver.ack(said, "a")
+            [said] = driver.say(CLUSTER, "*", nonce=said.nonce)
+        [again] = driver.say(CLUSTER, *() if delta else ("*",), nonce=said.nonce, error=names_bad("a"))
+        [rejected] = [event for event in driver.events if isinstance(event, Rejected)]
+        assert [resource.name for resource in rejected.culprits] == ["a"]
+        assert (again.values, again.removed) == (["b 1"], ["a"] if delta else [])

@@ -55,3 +55,33 @@ def test_sets_that_only_look_alike_stay_apart() -> None:
     assert (one, two) == (frozenset("ab"), frozenset("bc"))
     nothing: frozenset[str] = frozenset()
     assert pool.share(nothing, {}, nothing) is pool.share(frozenset("a") - {"a"}, {}, nothing)
+
+
+def test_names_that_come_one_by_one_are_those_of_the_resources_too() -> None:
+    resources = {name: endpoint(name) for name in NAMES}
+    driver = Driver(*resources.values(), delta=True)
+    for name in fresh():
+        driver.say(ENDPOINT, name)
+    names = driver.stream.channels[ENDPOINT].subscription.names
+    assert {id(name) for name in names} == {id(resource.name) for resource in resources.values()}
+
+
+def test_fresh_strings_give_way_among_others_that_are_held() -> None:
+    known = {"name-1": endpoint("name-1")}
+    own, other, new = known["name-1"].name, "name-2", fresh()[1]
+    assert new == own
+    assert new is not own
+    shared = NamePool().share(frozenset([other, new]), known, frozenset([new]))
+    assert {id(name) for name in shared} == {id(own), id(other)}
+
+
+def test_other_sets_with_the_same_hash_stay_apart() -> None:
+    class Name(str):
+        def __hash__(self) -> int:
+            return 1
+
+    pool = NamePool()
+    one, two = frozenset([Name("a")]), frozenset([Name("b")])
+    assert hash(one) == hash(two)
+    held = pool.share(one, {}, one)
+    assert [*held, *pool.share(two, {}, two)] == ["a", "b"]

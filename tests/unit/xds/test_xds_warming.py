@@ -1,0 +1,151 @@
+"""What clusters wait for, and what is remembered of it when a stream ends."""
+
+import pytest
+from xds_driver import POLICY, Driver, cluster, endpoint
+
+from mizzen.xds import Resource, warming
+from mizzen.xds.batch import Batch
+from mizzen.xds.type_urls import CLUSTER, ENDPOINT, SECRET
+from mizzen.xds.warming import Interrupted, Warming
+
+
+def child(name: str) -> tuple[str, str]:
+    return ENDPOINT, name
+
+
+def waiting(*names: str, since: int = 1) -> Warming:
+    result = Warming()
+    for name in names:
+        result.expect(child(name), since)
+    return result
+
+
+def arrival(*names: str, removed: tuple[str, ...] = (), type_url: str = ENDPOINT) -> Batch:
+    return Batch(type_url, "1", tuple(Resource(type_url, name, b"") for name in names), removed)
+
+
+class TestOneStream:
+    def test_all_that_arrives_in_one_response_has_arrived(self) -> None:
+        clusters = waiting("a", "b", "c")
+        clusters.arrived(arrival("a", "b"), 2)
+        assert clusters.children == {child("c")}
+        clusters.arrived(arrival("c"), 2)
+        assert not clusters
+
+    def test_what_does_not_exist_is_not_waited_for(self) -> None:
+        clusters = waiting("a", "b", "c")
+        clusters.arrived(arrival("a", removed=("b", "x")), 2)
+        assert clusters.children == {child("c")}
+
+    @pytest.mark.parametrize("number", [1, 2])
+    def test_what_was_sent_before_the_cluster_does_not_warm_it(self, number: int) -> None:
+        clusters = waiting("a", since=2)
+        clusters.arrived(arrival("a"), number)
+        assert clusters.children == {child("a")}
+
+    def test_a_name_of_another_type_is_another_thing(self) -> None:
+        clusters = waiting("a")
+        clusters.arrived(arrival("a", type_url=SECRET), 2)
+        assert clusters.children == {child("a")}
+
+    def test_an_accepted_response_is_of_its_clusters_and_those_before(self) -> None:
+        clusters = waiting("a", since=2)
+        clusters.expect(child("b"), 3)
+        clusters.expect(child("c"), 4)
+        clusters.warm(3)
+        assert clusters.children == {child("c")}
+
+    def test_a_cluster_that_changes_again_waits_again(self) -> None:
+        clusters = waiting("a", since=2)
+        clusters.expect(child("a"), 4)
+        clusters.arrived(arrival("a"), 3)
+        assert clusters.children == {child("a")}
+
+
+class TestStreamsThatEnd:
+    def test_a_stream_that_waits_for_nothing_leaves_nothing(self) -> None:
+        interrupted = Interrupted()
+        for number in range(10):
+            stream = Warming()
+            assert interrupted.begin(str(number), stream) == frozenset()
+            interrupted.end(str(number), stream)
+        assert len(interrupted) == 0
+
+    def test_what_several_of_a_node_left_is_remembered_together(self) -> None:
+        interrupted = Interrupted()
+        for name in "ab":
+            interrupted.end("node", waiting(name))
+        assert interrupted.begin("node", Warming()) == {child("a"), child("b")}
+        assert len(interrupted) == 0
+
+    def test_it_is_remembered_together_with_what_an_open_one_waits_for(self) -> None:
+        interrupted = Interrupted()
+        still_open = waiting("b")
+        interrupted.begin("node", still_open)
+        interrupted.end("node", waiting("a"))
+        assert interrupted.begin("node", Warming()) == {child("a"), child("b")}
+
+    def test_an_older_stream_that_ends_later_does_not_hide_the_open_one(self) -> None:
+        interrupted = Interrupted()
+        older, newer = Warming(), waiting("a")
+        interrupted.begin("node", older)
+        interrupted.begin("node", newer)
+        interrupted.end("node", older)
+        assert interrupted.begin("node", Warming()) == {child("a")}
+
+    def test_a_stream_that_has_ended_is_not_asked_what_it_waits_for(self) -> None:
+        interrupted = Interrupted()
+        ended = Warming()
+        interrupted.begin("node", ended)
+        interrupted.end("node", ended)
+        ended.expect(child("a"), 1)
+        assert interrupted.begin("node", Warming()) == frozenset()
+
+
+class TestHowMuchIsRemembered:
+    @pytest.fixture(autouse=True)
+    def three(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(warming, "_CHILDREN", 3)
+
+    def test_the_oldest_is_forgotten_first(self) -> None:
+        interrupted = Interrupted()
+        for node in ("1", "2", "3"):
+            interrupted.end(node, waiting("a"))
+        assert len(interrupted) == 3
+        interrupted.end("4", waiting("a", "b"))
+        assert not interrupted.begin("1", Warming())
+        assert not interrupted.begin("2", Warming())
+        assert interrupted.begin("3", Warming())
+        assert interrupted.begin("4", Warming())
+
+    def test_one_node_alone_may_wait_for_more(self) -> None:
+        interrupted = Interrupted()
+        interrupted.end("1", waiting("a"))
+        interrupted.end("2", waiting(*"abcd"))
+        assert not interrupted.begin("1", Warming())
+        assert len(interrupted.begin("2", Warming())) == 4
+
+    def test_what_was_fetched_makes_room(self) -> None:
+        interrupted = Interrupted()
+        for _ in range(3):
+            interrupted.end("1", waiting(*"abc"))
+            interrupted.begin("1", Warming())
+        interrupted.end("2", waiting(*"abc"))
+        assert len(interrupted.begin("2", Warming())) == 3
+        interrupted.end("3", waiting("a"))
+        interrupted.end("4", waiting(*"ab"))
+        assert len(interrupted) == 2
+
+
+def test_several_changed_clusters_are_warm_when_all_their_endpoints_are_there() -> None:
+    names = ("a", "b", "c")
+    driver = Driver(
+        *(cluster(name) for name in names), *(endpoint(name) for name in names), delta=True, policy=POLICY
+    )
+    driver.ack(driver.say(CLUSTER)[0])
+    driver.ack(driver.say(ENDPOINT, *names)[0])
+    _, assignments = driver.change(*(cluster(name, "2") for name in names))
+    assert assignments.values == ["a 1", "b 1", "c 1"]
+    driver.ack(assignments)
+    driver.stream.end()
+    assert len(driver.group.interrupted) == 0
