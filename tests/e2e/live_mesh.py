@@ -14,12 +14,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import socket
 import ssl
 import sys
 import textwrap
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -31,15 +30,17 @@ from mizzen.demo.child_process import ChildProcess
 from mizzen.demo.envoy_process import EnvoyProcess, find_envoy
 from mizzen.demo.loopback import LoopbackNetwork, pick_network
 from mizzen.translator.bootstrap import bootstrap
+from tests import ports
 from tests.e2e.workloads import TcpWorkload, Workload
 
 SERVICE_PORT = 9080
 GATEWAY_PORT = 8080
-_DEADLINE = 20.0
+DEADLINE = 60.0
+"""For what hangs: nothing that works takes so long, on the busiest machine."""
 _POLL = 0.05
 
 
-async def eventually(check: Callable[[], Awaitable[bool]], what: str, seconds: float = _DEADLINE) -> None:
+async def eventually(check: Callable[[], Awaitable[bool]], what: str, seconds: float = DEADLINE) -> None:
     """Wait until `check` holds; fail with `what` if it does not in time."""
     try:
         async with asyncio.timeout(seconds):
@@ -49,12 +50,13 @@ async def eventually(check: Callable[[], Awaitable[bool]], what: str, seconds: f
         raise AssertionError(f"not within {seconds:g} s: {what}") from None
 
 
-def free_port(family: socket.AddressFamily = socket.AF_INET) -> int:
-    """Return a port of the loopback address, 127.0.0.1 or ::1, that is free now."""
-    with socket.socket(family) as probe:
-        probe.bind(("::1" if family is socket.AF_INET6 else "127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def own_network(hosts: Iterable[int], numbers: Sequence[int]) -> LoopbackNetwork:
+    """Return a loopback network where these ports are free on these hosts, and that no other test gets."""
+    hosts = tuple(hosts)
+    while True:
+        network = pick_network(hosts, numbers)
+        if ports.hold(f"network-{network.prefix}"):
+            return network
 
 
 async def mizzen(*arguments: str) -> tuple[int, str, str]:
@@ -64,7 +66,7 @@ async def mizzen(*arguments: str) -> tuple[int, str, str]:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    out, err = await asyncio.wait_for(process.communicate(), 60)
+    out, err = await asyncio.wait_for(process.communicate(), DEADLINE)
     assert process.returncode is not None
     return process.returncode, out.decode(), err.decode()
 
@@ -77,7 +79,7 @@ class Caller:
         self.address = address
         self.port = port
         self.node_id = node_id
-        self.http = httpx.AsyncClient(timeout=10.0, trust_env=False)
+        self.http = httpx.AsyncClient(timeout=DEADLINE, trust_env=False)
 
     async def request(self, method: str, url: str, **arguments: Any) -> httpx.Response:
         """Send a request for `http://host/path` to the Envoy, with the Host header that the URL says."""
@@ -162,15 +164,15 @@ class LiveMesh:
         self.config = directory / "config"
         self.config.mkdir()
         self.delta = delta
-        self.network: LoopbackNetwork = pick_network(range(1, 41), (SERVICE_PORT, GATEWAY_PORT))
+        self.network: LoopbackNetwork = own_network(range(1, 41), (SERVICE_PORT, GATEWAY_PORT))
         self.gateway_address = self.network.address(40)
         self._numbers: Iterator[int] = iter(range(2, 40))
-        self.grpc = f"127.0.0.1:{free_port()}"
-        self.admin = f"127.0.0.1:{free_port()}"
+        self.grpc = f"127.0.0.1:{ports.free_port()}"
+        self.admin = f"127.0.0.1:{ports.free_port()}"
         self.control_plane: ChildProcess | None = None
         self.workloads: list[Workload | TcpWorkload] = []
         self.callers: list[Caller] = []
-        self.http = httpx.AsyncClient(timeout=10.0, trust_env=False)
+        self.http = httpx.AsyncClient(timeout=DEADLINE, trust_env=False)
 
     async def __aenter__(self) -> Self:
         await self.start_control_plane()
@@ -280,6 +282,11 @@ class LiveMesh:
             synced = all(proxy["synced"] for proxy in status["proxies"])
             if configuration["unanswered_changes"] and not synced:
                 return False
+            known = {
+                proxy["node_id"] for proxy in status["proxies"] if {"CDS", "LDS"} <= proxy["types"].keys()
+            }
+            if not known >= {caller.node_id for caller in self.callers if caller.running}:
+                return False
             states = {held["state"] for proxy in status["proxies"] for held in proxy["types"].values()}
             if not states <= {"ACKED", "REJECTED"}:
                 return False
@@ -354,7 +361,7 @@ class LiveMesh:
         """
         address = self.next_address()
         labels = {"app": name, **(labels or {})}
-        ports = {port: protocol, **(more_ports or {})}
+        listening = {port: protocol, **(more_ports or {})}
         sidecar = {
             "apiVersion": "networking.istio.io/v1",
             "kind": "Sidecar",
@@ -368,13 +375,16 @@ class LiveMesh:
                         "captureMode": "NONE",
                         "hosts": list(hosts),
                     }
-                    for number, kind in ports.items()
+                    for number, kind in listening.items()
                 ],
                 "outboundTrafficPolicy": {"mode": policy},
             },
         }
         self.write(f"sidecar-{name}.yaml", sidecar)
-        return await self.sidecar(name, address, labels, port, locality=locality, metadata=metadata)
+        caller = await self.sidecar(name, address, labels, port, locality=locality, metadata=metadata)
+        # An Envoy is ready with what it was sent first, which may be older than the files.
+        await self.settled()
+        return caller
 
     async def sidecar(
         self,
@@ -418,7 +428,7 @@ class LiveMesh:
         port: int,
         locality: str = "",
     ) -> Caller:
-        admin_port = free_port()
+        admin_port = ports.free_port()
         places = dict(zip(("region", "zone", "sub_zone"), locality.split("/"), strict=False))
         configuration = bootstrap(
             node={
@@ -441,5 +451,5 @@ class LiveMesh:
         )
         caller = Caller(envoy, address, port, node_id)
         self.callers.append(caller)
-        await envoy.wait_ready(caller.http)
+        await envoy.wait_ready(caller.http, DEADLINE)
         return caller

@@ -64,7 +64,11 @@ async def test_an_abort_with_a_grpc_status(client: Caller, rules: Rules) -> None
 
 async def test_a_delay(client: Caller, rules: Rules) -> None:
     await rules(rule("{delay: {fixedDelay: 0.4s, percentage: {value: 100}}}"))
+    delays = r"^http\..*\.fault\.delays_injected$"
+    before = await client.stat(delays)
+    assert (await client.get(URL)).status_code == 200
+    assert await client.stat(delays) == before
     answer = await client.get(URL, headers=TESTER)
     assert answer.status_code == 200
     assert answer.elapsed.total_seconds() >= 0.35
-    assert (await client.get(URL)).elapsed.total_seconds() < 0.35
+    assert await client.stat(delays) == before + 1

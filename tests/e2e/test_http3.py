@@ -16,7 +16,8 @@ import pytest_asyncio
 
 from mizzen.demo.envoy_process import EnvoyProcess, find_envoy
 from tests.e2e.certificates import Authority, secret
-from tests.e2e.live_mesh import Caller, LiveMesh, eventually, free_port
+from tests.e2e.live_mesh import Caller, LiveMesh, eventually
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.envoy, pytest.mark.asyncio(loop_scope="module")]
 

@@ -11,8 +11,9 @@ import pytest
 import pytest_asyncio
 
 from mizzen.demo.loopback import is_free
-from tests.e2e.live_mesh import Caller, LiveMesh, eventually, free_port
+from tests.e2e.live_mesh import Caller, LiveMesh, eventually
 from tests.e2e.workloads import Workload
+from tests.ports import free_port
 
 
 def _has_ipv6() -> bool:

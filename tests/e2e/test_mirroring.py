@@ -16,6 +16,7 @@ from tests.e2e.workloads import Workload
 pytestmark = [pytest.mark.envoy, pytest.mark.asyncio(loop_scope="module")]
 
 URL = "http://reviews:9080/"
+MIRROR = r"^cluster\.outbound\|9080\|v2\|reviews\..*upstream_rq"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -38,9 +39,22 @@ async def client(mesh: LiveMesh) -> Caller:
     return await mesh.client()
 
 
-@pytest.fixture
-def mirror(mesh: LiveMesh, client: Caller) -> Workload:
+async def sent(client: Caller) -> int:
+    """Return how many requests the client's Envoy has sent to the mirror, all of them answered by now."""
+
+    async def answered() -> bool:
+        return await client.stat(f"{MIRROR}_active$") == 0
+
+    await eventually(answered, "the mirror has answered all that it was sent")
+    return await client.stat(f"{MIRROR}_total$")
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def mirror(mesh: LiveMesh, client: Caller) -> Workload:
+    """The workload that is the mirror; what it was sent before has come and is forgotten."""
     _, second = mesh.workloads
+    second.respond = None
+    await sent(client)
     second.requests.clear()
     return second
 
@@ -73,33 +87,41 @@ async def test_every_request_is_mirrored(client: Caller, rules: Rules, mirror: W
 
 async def test_a_share_of_the_requests_is_mirrored(client: Caller, rules: Rules, mirror: Workload) -> None:
     await rules(rule("mirrors: [{destination: {host: reviews, subset: v2}, percentage: {value: 50}}]"))
+    before = await sent(client)
     for _ in range(200):
         assert (await client.get(URL)).json()["version"] == "v1"
-
-    async def mirrored() -> bool:
-        return len(mirror.requests) >= 58
-
     # 100 are expected with a standard deviation of 7: six of them are allowed.
-    await eventually(mirrored, "the mirror has its share")
-    assert len(mirror.requests) <= 142
+    mirrored = await sent(client) - before
+    assert 58 <= mirrored <= 142
+    assert len(mirror.requests) == mirrored
 
 
 async def test_a_mirror_of_0_percent_is_none(client: Caller, rules: Rules, mirror: Workload) -> None:
     await rules(rule("mirror: {host: reviews, subset: v2}\n              mirrorPercentage: {value: 0}"))
+    before = await sent(client)
     for _ in range(20):
-        await client.get(URL)
-    await client.get(URL, headers={"connection": "close"})
+        assert (await client.get(URL)).status_code == 200
+    assert await sent(client) == before
     assert mirror.requests == []
 
 
 async def test_a_slow_or_failing_mirror_hurts_nobody(client: Caller, rules: Rules, mirror: Workload) -> None:
+    released = asyncio.Event()
+
     async def slow(request: Request) -> Response:
-        await asyncio.sleep(0.5)
+        await released.wait()
         return JSONResponse({}, status_code=500)
+
+    async def mirrored() -> bool:
+        return len(mirror.requests) == 5
 
     await rules(rule("mirror: {host: reviews, subset: v2}"))
     mirror.respond = slow
-    for _ in range(5):
-        answer = await client.get(URL)
-        assert answer.status_code == 200
-        assert answer.elapsed.total_seconds() < 0.5
+    try:
+        for _ in range(5):
+            assert (await client.get(URL)).status_code == 200
+        await eventually(mirrored, "each request has come to the mirror, and none is answered")
+    finally:
+        released.set()
+    await sent(client)
+    assert (await client.get(URL)).status_code == 200

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from live_mesh import eventually, free_port
 
 from mizzen.demo.child_process import ChildProcess
 from mizzen.demo.envoy_process import find_envoy
+from tests.e2e.live_mesh import eventually
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -19,7 +19,8 @@ import pytest
 from envoy.service.discovery.v3 import discovery_pb2
 
 from mizzen.demo.child_process import ChildProcess
-from tests.e2e.live_mesh import GATEWAY_PORT, SERVICE_PORT, LiveMesh, eventually, free_port
+from tests.e2e.live_mesh import GATEWAY_PORT, SERVICE_PORT, LiveMesh, eventually
+from tests.ports import free_port
 
 ADS = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
 CDS = "type.googleapis.com/envoy.config.cluster.v3.Cluster"

@@ -6,8 +6,9 @@ import pytest
 import pytest_asyncio
 
 from tests.e2e.conftest import Rules
-from tests.e2e.live_mesh import Caller, LiveMesh, free_port
+from tests.e2e.live_mesh import Caller, LiveMesh
 from tests.e2e.workloads import Workload
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.envoy, pytest.mark.asyncio(loop_scope="module")]
 

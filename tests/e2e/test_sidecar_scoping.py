@@ -7,8 +7,9 @@ import pytest
 import pytest_asyncio
 
 from tests.e2e.conftest import Rules
-from tests.e2e.live_mesh import SERVICE_PORT, Caller, LiveMesh, free_port
+from tests.e2e.live_mesh import SERVICE_PORT, Caller, LiveMesh
 from tests.e2e.workloads import TcpWorkload, Workload, greeting
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.envoy, pytest.mark.asyncio(loop_scope="module")]
 
