@@ -35,7 +35,7 @@ _GRPC, _ADMIN, _ENVOY_ADMIN = 15010, 15014, 15000
 _ASK = """
 import http.client, json, sys
 host, port, path, name = sys.argv[1:]
-connection = http.client.HTTPConnection(host, int(port), timeout=10)
+connection = http.client.HTTPConnection(host, int(port), timeout=60)
 try:
     connection.request("GET", path, headers={"Host": name or host})
     answer = connection.getresponse()
@@ -47,7 +47,7 @@ except (OSError, http.client.HTTPException) as error:
 _SAY = """
 import socket, sys
 try:
-    with socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=10) as connection:
+    with socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=60) as connection:
         connection.sendall(b"hello\\n")
         lines = connection.makefile()
         print(lines.readline().strip(), lines.readline().strip())
@@ -92,7 +92,7 @@ class Machine:
         process = await asyncio.create_subprocess_exec(
             *self.command(*command), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
         )
-        out, error = await asyncio.wait_for(process.communicate(), 30)
+        out, error = await asyncio.wait_for(process.communicate(), 120)
         assert process.returncode == 0, f"{command}: {error.decode()}"
         return out.decode()
 

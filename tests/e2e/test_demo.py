@@ -18,12 +18,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from mizzen.demo.loopback import is_free, pick_port
+from mizzen.demo.loopback import is_free
 from mizzen.demo.options import examples_directory
+from tests.ports import free_port
 
 pytestmark = pytest.mark.envoy
 
-START_SECONDS = 90.0
+START_SECONDS = 300.0
+"""For what hangs: a tenth of it is usual."""
 
 
 @pytest.fixture
@@ -35,7 +37,7 @@ def shop(tmp_path: Path) -> Path:
 @pytest.fixture
 def port() -> int:
     """A port for the ingress."""
-    return pick_port("127.0.0.1", 8080 + os.getpid() % 10000, strict=False)
+    return free_port()
 
 
 class Demo:
@@ -68,7 +70,7 @@ class Demo:
     def end(self, number: signal.Signals) -> int:
         """Send a signal and return the exit code."""
         self.process.send_signal(number)
-        self.process.communicate(timeout=20)
+        self.process.communicate(timeout=120)
         return self.process.returncode
 
     def close(self) -> None:
@@ -106,7 +108,7 @@ def _processes_of(directory: Path) -> list[str]:
     return found
 
 
-def _are_gone(directory: Path, seconds: float = 10.0) -> list[str]:
+def _are_gone(directory: Path, seconds: float = 60.0) -> list[str]:
     """Wait until no process names the directory; return those that still do."""
     deadline = time.monotonic() + seconds
     while (left := _processes_of(directory)) and time.monotonic() < deadline:
@@ -115,7 +117,7 @@ def _are_gone(directory: Path, seconds: float = 10.0) -> list[str]:
 
 
 def _versions(url: str, requests: int) -> Counter[str]:
-    with httpx.Client(trust_env=False) as client:
+    with httpx.Client(trust_env=False, timeout=60) as client:
         answers = (client.get(f"{url}/api/v1/products/0/reviews") for _ in range(requests))
         return Counter(str(answer.json().get("version", answer.status_code)) for answer in answers)
 
@@ -143,7 +145,7 @@ def test_an_edited_yaml_shifts_the_traffic_and_ctrl_c_ends_everything(
 ) -> None:
     demo = start()
     demo.wait_for("the shop answers")
-    assert len(_versions(demo.url, 60)) == 3
+    assert len(_versions(demo.url, 120)) == 3
 
     rules = shop / "virtual-services.yaml"
     text = rules.read_text(encoding="utf-8")
@@ -151,7 +153,7 @@ def test_an_edited_yaml_shifts_the_traffic_and_ctrl_c_ends_everything(
         assert f"weight: {old}\n" in text
         text = text.replace(f"weight: {old}\n", f"weight: {new}\n")
     rules.write_text(text, encoding="utf-8")
-    deadline = time.monotonic() + 10.0
+    deadline = time.monotonic() + 60.0
     while (seen := _versions(demo.url, 20)) != {"v3": 20} and time.monotonic() < deadline:
         assert set(seen) <= {"v1", "v2", "v3"}  # no request fails meanwhile
     assert seen == {"v3": 20}

@@ -16,7 +16,7 @@ import pytest_asyncio
 
 from mizzen.demo.envoy_process import EnvoyProcess, find_envoy
 from tests.e2e.certificates import Authority, secret
-from tests.e2e.live_mesh import Caller, LiveMesh, eventually
+from tests.e2e.live_mesh import DEADLINE, Caller, LiveMesh, eventually
 from tests.ports import free_port
 
 pytestmark = [pytest.mark.envoy, pytest.mark.asyncio(loop_scope="module")]
@@ -126,12 +126,12 @@ class Shop:
     authority: Authority
 
     async def by_http3(self, path: str) -> httpx.Response:
-        async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
             return await client.get(f"http://{self.client}{path}", headers={"host": HOST})
 
     async def by_tls(self, path: str) -> httpx.Response:
         context = self.authority.client_context()
-        async with httpx.AsyncClient(verify=context, trust_env=False, timeout=10) as client:
+        async with httpx.AsyncClient(verify=context, trust_env=False, timeout=60) as client:
             return await client.get(
                 f"https://{self.gateway.address}:{PORT}{path}",
                 headers={"host": HOST},
@@ -156,9 +156,11 @@ async def shop(mesh: LiveMesh) -> AsyncIterator[Shop]:
         directory=mesh.directory,
         binary=find_envoy(),
     )
-    await envoy.wait_ready(caller.http)
-    yield Shop(caller, f"127.0.0.1:{port}", authority)
-    await envoy.stop()
+    try:
+        await envoy.wait_ready(caller.http, DEADLINE)
+        yield Shop(caller, f"127.0.0.1:{port}", authority)
+    finally:
+        await envoy.stop()
 
 
 async def test_a_gateway_is_called_by_http3(mesh: LiveMesh, shop: Shop) -> None:

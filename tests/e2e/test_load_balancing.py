@@ -125,7 +125,7 @@ async def test_the_nearest_locality_is_called_and_the_next_when_it_fails(
           host: spread.test
           trafficPolicy:
             outlierDetection:
-              {{consecutive5xxErrors: 1, interval: 0.1s, baseEjectionTime: 60s, maxEjectionPercent: 100}}
+              {{consecutive5xxErrors: 1, interval: 0.1s, baseEjectionTime: 600s, maxEjectionPercent: 100}}
         ---
         apiVersion: networking.istio.io/v1
         kind: ServiceEntry
@@ -180,7 +180,8 @@ async def test_shares_of_localities(mesh: LiveMesh, client: Caller, rules: Rules
     """)
     counts = await client.count("http://shared.test/", 200, lambda answer: answer.json()["version"])
     assert set(counts) == {"v1", "v2"}
-    assert 30 <= counts["v2"] <= 90
+    # 60 are expected; if the dice were thrown each time, with a standard deviation of 6.5: six are allowed.
+    assert 21 <= counts["v2"] <= 99
 
 
 async def unwell(request: Request) -> Response:

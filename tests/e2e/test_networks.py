@@ -172,7 +172,7 @@ async def test_the_other_network_is_called_by_its_gateways(world: World) -> None
     # Doubled, so that the two gateways can share the one workload behind them.
     await world.calls({world.east.address: 2, first.address: 1, second.address: 1})
     before = [await gateway.stat(f"{SNI_CLUSTER}.*upstream_cx_total$") for gateway in world.gateways]
-    answers = await world.answers()
+    answers = await world.answers(160)
     assert set(answers) == {"east", "west"}
     passed = [await gateway.stat(f"{SNI_CLUSTER}.*upstream_cx_total$") for gateway in world.gateways]
     through = [now - then for now, then in zip(passed, before, strict=True)]
@@ -202,7 +202,8 @@ async def test_several_workloads_behind_one_gateway_weigh_what_they_do_together(
     other = await world.mesh.tcp_server("west too", PORT, world.context)
     world.mesh.write("cart.yaml", [service(east=world.east, west=world.west, west_too=other), MUTUAL])
     await world.calls({world.east.address: 1, first.address: 2})
-    answers = await world.answers(60)
+    await world.mesh.settled()  # the gateway must know of it as well
+    answers = await world.answers(80)
     assert set(answers) == {"east", "west", "west too"}
     world.mesh.write("cart.yaml", [service(east=world.east, west=world.west), MUTUAL])
     await world.calls({world.east.address: 1, first.address: 1})

@@ -12,7 +12,7 @@ import pytest
 
 from mizzen.demo.child_process import ChildProcess
 from mizzen.demo.envoy_process import find_envoy
-from tests.e2e.live_mesh import eventually
+from tests.e2e.live_mesh import DEADLINE, eventually
 from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -84,7 +84,7 @@ async def test_a_service_of_ones_own(tmp_path: Path) -> None:
             "1",
         ]
         children.append(await ChildProcess.start("envoy", command, log=tmp_path / "envoy.log"))
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=DEADLINE) as client:
 
             async def answers(path: str, status_code: int) -> bool:
                 try:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 
 import pytest
 import pytest_asyncio
 import yaml
 
+from mizzen.sources import FileSource
 from tests.e2e.conftest import Rules
 from tests.e2e.live_mesh import Caller, LiveMesh, eventually, mizzen
 
@@ -45,7 +47,12 @@ def answering(status: int, name: str = "reviews") -> str:
 
 
 async def sent(mesh: LiveMesh) -> dict[str, int]:
-    """Return how many responses of each type the proxies have been sent."""
+    """Return how many responses of each type the proxies have been sent, when all has been."""
+
+    async def synced() -> bool:
+        return all(proxy["synced"] for proxy in (await mesh.status())["proxies"])
+
+    await eventually(synced, "every proxy has all, and what it needs no longer is gone")
     counts: dict[str, int] = {}
     for proxy in (await mesh.status())["proxies"]:
         for kind, held in proxy["types"].items():
@@ -137,9 +144,23 @@ async def test_a_half_written_file_does_no_harm(mesh: LiveMesh, client: Caller) 
     """Some editors write in place: what is read in the middle of that must not count."""
     await mesh.apply("written.yaml", answering(209))
     text = answering(209)
-    for length in range(0, len(text), 20):
-        mesh.write_in_place("written.yaml", text[:length])
-        assert (await client.get(URL)).status_code == 209
+    for _ in range(20):
+        begun = time.monotonic()
+        mesh.write_in_place("written.yaml", "")
+        while_empty = await client.get(URL)
+        statuses = set()
+        for length in range(20, len(text), 20):
+            mesh.write_in_place("written.yaml", text[:length])
+            if length == 20:
+                empty_for = time.monotonic() - begun
+            statuses.add((await client.get(URL)).status_code)
+        if empty_for < FileSource.GRACE:
+            assert statuses | {while_empty.status_code} == {209}
+            break
+        # This machine stood still for longer than any editor leaves a file empty: once more.
+        await mesh.apply("written.yaml", text)
+    else:
+        pytest.skip("this machine is too slow to write like an editor")
     mesh.write_in_place("written.yaml", answering(210))
     await client.eventually(URL, lambda answer: answer.status_code == 210)
     mesh.remove("written.yaml")

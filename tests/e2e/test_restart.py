@@ -76,6 +76,12 @@ async def test_a_change_made_while_it_was_away_is_told_alone(tmp_path: Path) -> 
         mesh.write("rules.yaml", answering(203))
         await mesh.start_control_plane()
         await client.eventually(URL + "rule", lambda answer: answer.status_code == 203)
+
+        async def back() -> bool:
+            [proxy] = (await mesh.status())["proxies"]
+            return len(proxy["types"]) == 4 and bool(proxy["synced"])
+
+        await eventually(back, "the proxy has asked for all that it had")
         [proxy] = (await mesh.status())["proxies"]
         responses = {kind: held["responses"] for kind, held in proxy["types"].items()}
         assert responses == {"CDS": 0, "EDS": 0, "LDS": 0, "RDS": 1}

@@ -19,7 +19,7 @@ import pytest
 from envoy.service.discovery.v3 import discovery_pb2
 
 from mizzen.demo.child_process import ChildProcess
-from tests.e2e.live_mesh import GATEWAY_PORT, SERVICE_PORT, LiveMesh, eventually
+from tests.e2e.live_mesh import DEADLINE, GATEWAY_PORT, SERVICE_PORT, LiveMesh, eventually
 from tests.ports import free_port
 
 ADS = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
@@ -53,7 +53,7 @@ async def mizzen(*arguments: str) -> tuple[int, str, str]:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    out, err = await asyncio.wait_for(process.communicate(), 30)
+    out, err = await asyncio.wait_for(process.communicate(), DEADLINE)
     assert process.returncode is not None
     return process.returncode, out.decode(), err.decode()
 
@@ -74,7 +74,7 @@ async def first_answer(
         request = discovery_pb2.DeltaDiscoveryRequest(type_url=CDS)
         request.node.id = node_id
         await stream.write(request)
-        return await asyncio.wait_for(stream.read(), 10)
+        return await asyncio.wait_for(stream.read(), DEADLINE)
 
 
 @pytest.mark.envoy
@@ -149,7 +149,12 @@ async def test_calls_go_on_while_a_document_is_invalid_and_follow_it_when_mended
     mended = {"hosts": ["reviews"], "http": [{"directResponse": {"status": 200}}]}
     mesh.write("rules.yaml", {**rules, "spec": mended})
     await caller.eventually("http://reviews:9080/", lambda answer: answer.status_code == 200)
-    assert (await mesh.status())["configuration"]["refused"] == []
+
+    async def mended_in_the_status() -> bool:
+        return (await mesh.status())["configuration"]["refused"] == []
+
+    # Proxies come first, then the status.
+    await eventually(mended_in_the_status, "no document is refused any more")
 
 
 @pytest.mark.envoy
@@ -226,7 +231,7 @@ async def test_garbage_on_the_port_hurts_nobody(mesh: LiveMesh) -> None:
     with contextlib.suppress(ConnectionError):
         writer.write(os.urandom(4096))
         await writer.drain()
-        await asyncio.wait_for(reader.read(), 10)
+        await asyncio.wait_for(reader.read(), DEADLINE)
     writer.close()
     async with grpc.aio.insecure_channel(mesh.grpc) as channel:
         stream = channel.stream_stream(ADS)()
@@ -274,7 +279,7 @@ async def test_no_configuration_is_served_as_an_empty_mesh_until_there_is_some(t
         assert str(folder) in log.read_text(encoding="utf-8")
         folder.mkdir()
         (folder / "a.yaml").write_text(json.dumps(GATEWAY), encoding="utf-8")
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=DEADLINE) as client:
 
             async def there() -> bool:
                 status = (await client.get(f"http://{admin}/status")).json()
@@ -292,7 +297,7 @@ async def test_the_mesh_configuration_is_read_again_when_it_is_saved(tmp_path: P
     folder.mkdir()
     server, admin, _, _ = await _serve(tmp_path, "--config", str(folder), "--mesh-config", str(settings))
     try:
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=DEADLINE) as client:
 
             async def findings() -> list[str]:
                 status = (await client.get(f"http://{admin}/status")).json()
@@ -324,7 +329,7 @@ async def test_a_log_that_cannot_be_written_does_not_keep_it_from_serving(tmp_pa
     )
     os.close(full)
     try:
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=DEADLINE) as client:
 
             async def ready() -> bool:
                 assert process.returncode is None
@@ -340,7 +345,7 @@ async def test_a_log_that_cannot_be_written_does_not_keep_it_from_serving(tmp_pa
             assert int(lost[1]) > 0
     finally:
         process.terminate()
-        await asyncio.wait_for(process.wait(), 15)
+        await asyncio.wait_for(process.wait(), DEADLINE)
 
 
 async def test_it_drains_and_ends_well_when_told_to(tmp_path: Path) -> None:
@@ -355,10 +360,10 @@ async def test_it_drains_and_ends_well_when_told_to(tmp_path: Path) -> None:
         request.node.id = NODE
         await stream.write(request)
         assert (await stream.read()).resources
-        stopping = asyncio.create_task(server.stop())
+        stopping = asyncio.create_task(server.stop(grace=DEADLINE))
         # On a busy machine the connection may go before the stream's last word is read.
         with contextlib.suppress(grpc.aio.AioRpcError):
-            while await asyncio.wait_for(stream.read(), 10) is not grpc.aio.EOF:
+            while await asyncio.wait_for(stream.read(), DEADLINE) is not grpc.aio.EOF:
                 pass
         assert await stream.code() in (grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE)
         await stopping
@@ -454,7 +459,7 @@ async def _serve(directory: Path, *arguments: str) -> tuple[ChildProcess, str, l
             ],
             log=log,
         )
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=DEADLINE) as client:
 
             async def settled(
                 server: ChildProcess = server, admin: str = admin, client: Any = client

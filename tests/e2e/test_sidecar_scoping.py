@@ -160,7 +160,7 @@ async def test_an_egress_listener_may_be_a_unix_socket(mesh: LiveMesh) -> None:
     )
     await mesh.sidecar("by-socket", mesh.next_address(), {"app": "by-socket"})
     await mesh.settled()
-    async with httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(uds=str(path))) as client:
+    async with httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(uds=str(path)), timeout=60) as client:
         answer = await client.get("http://reviews.default:9080/")
         assert answer.json()["workload"] == "reviews-v1"
         assert (await client.get("http://unknown:9080/")).status_code == 502

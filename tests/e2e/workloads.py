@@ -116,7 +116,7 @@ async def greeting(
 ) -> str:
     """Connect, and return the name that a TcpWorkload gives; "" if the connection is refused or closed."""
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             reader, writer = await asyncio.open_connection(
                 address, port, ssl=context, server_hostname=server_name
             )
@@ -124,7 +124,7 @@ async def greeting(
         return ""
     try:
         writer.write(b"hello\n")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             name = (await reader.readline()).decode().strip()
             if name:
                 assert await reader.readline() == b"hello\n"

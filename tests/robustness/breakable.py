@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,14 +14,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from tests.ports import free_port
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+DEADLINE = 60.0
+"""For what hangs: nothing that works takes so long, on the busiest machine."""
 
 
-def until(what: Callable[[], Any], seconds: float = 15.0) -> Any:
+def until(what: Callable[[], Any], seconds: float = DEADLINE) -> Any:
     """Ask again until the answer is true; an assertion fails if it never is."""
     deadline = time.monotonic() + seconds
     while True:
@@ -58,7 +56,7 @@ class Serving:
     def get(self, path: str) -> tuple[int, bytes]:
         """Ask the admin address; a status of 0 means no answer."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}{path}", timeout=10) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}{path}", timeout=DEADLINE) as answer:
                 return answer.status, answer.read()
         except urllib.error.HTTPError as error:
             return error.code, error.read()
@@ -90,7 +88,7 @@ class Serving:
         with suppress(ProcessLookupError):
             self.process.send_signal(how)
         try:
-            return self.process.wait(15)
+            return self.process.wait(DEADLINE)
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise
@@ -105,7 +103,7 @@ def run(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-m", "mizzen", *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=4 * DEADLINE,
         check=False,
         **options,
     )

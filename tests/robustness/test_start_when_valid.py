@@ -45,8 +45,10 @@ def test_nobody_is_served_until_all_is_valid(tmp_path: Path, breaks: Callable[[P
 
 def test_it_can_be_stopped_while_it_waits(tmp_path: Path) -> None:
     serving = Serving(tmp_path / "absent.yaml", "--start-when-valid", log=tmp_path / "log", wait=False)
-    until(lambda: "no proxy is served until" in serving.log())
-    assert serving.stop() == 0
+    try:
+        until(lambda: "no proxy is served until" in serving.log())
+    finally:
+        assert serving.stop() == 0
     assert "Traceback" not in serving.log()
 
 
