@@ -257,8 +257,9 @@ class OutboundResources:
         for key in keys:
             service = in_scope.get(key)
             if service is None or not is_passed(service, self._hosts):
-                # The hostname may have gone over to the service of another namespace.
-                changes.setdefault(key[1], ())
+                # The hostname may be that of a service of another namespace, which has its chains or gets them.
+                if service is not None or self._scope.service(key[1]) is None:
+                    changes.setdefault(key[1], ())
                 continue
             rule = self._rule_of[key]
             inputs = (service, rule, self.profile, mesh_config)
