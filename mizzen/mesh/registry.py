@@ -86,10 +86,6 @@ class Registry:
         found.sort(key=lambda instance: (instance.service.creation[0], instance.service.hostname))
         return tuple(found)
 
-    def selecting(self, namespace: str, labels: Iterable[tuple[str, str]]) -> Iterable[ServiceKey]:
-        """Return the services one of whose selector's labels is among `labels` (the others may differ)."""
-        return {key for label in labels for key in self.selectors.get((namespace, *label))}
-
 
 def _instances(service: Service, endpoints: tuple[Endpoint, ...]) -> Iterable[ServiceInstance]:
     for endpoint in endpoints:
