@@ -257,7 +257,7 @@ class OutboundResources:
         for key in keys:
             service = in_scope.get(key)
             if service is None or not is_passed(service, self._hosts):
-                # The hostname may be that of a service of another namespace, which has its chains or gets them.
+                # The hostname may be that of another namespace's service, which has its chains or gets them.
                 if service is not None or self._scope.service(key[1]) is None:
                     changes.setdefault(key[1], ())
                 continue
