@@ -117,6 +117,32 @@ def test_rules_exported_differently_are_not_merged(mesh_of: MeshOf, scope_of: Ca
     assert names(mesh, scope_of, "default") == ["b"]
 
 
+def test_a_rule_that_is_exported_to_more_joins_an_older_one(
+    mesh_of: MeshOf, scope_of: Callable[..., Any]
+) -> None:
+    mesh = mesh_of(
+        SERVICES
+        + rule("a", "web.shop.com", "shop", "  exportTo: [x]", 2001)
+        + rule("b", "web.shop.com", "shop", "  exportTo: [x, default]", 2002)
+    )
+    assert names(mesh, scope_of, "x") == ["a", "b"]
+    less = mesh_of(
+        SERVICES
+        + rule("a", "web.shop.com", "shop", "  exportTo: [x, default]", 2001)
+        + rule("b", "web.shop.com", "shop", "  exportTo: [x]", 2002)
+        + rule("c", "web.shop.com", "shop", "", 2003)
+    )
+    assert names(less, scope_of, "default") == ["c"]
+
+
+def test_a_warning_goes_with_its_cause(mesh_of: MeshOf, changed: Callable[..., Any]) -> None:
+    twice = rule("b", "web.shop.com", "shop", "", 2002).replace("{name: b}]", "{name: a}]")
+    mesh = mesh_of(SERVICES + rule("a", "web.shop.com", "shop", "", 2001) + twice)
+    assert [found.code for found in mesh.diagnostics] == ["MZ0202"]
+    mended, _ = changed(mesh, twice.removeprefix("\n---\n").replace("{name: a}]", "{name: c}]"))
+    assert mended.diagnostics == ()
+
+
 def test_workload_selector(mesh_of: MeshOf, scope_of: Callable[..., Any]) -> None:
     mesh = mesh_of(
         SERVICES
@@ -152,6 +178,10 @@ POLICY = """
     portLevelSettings:
     - port: {number: 81}
       loadBalancer: {simple: RANDOM}
+    - port: {number: 83}
+      connectionPool: {tcp: {maxConnections: 3}}
+      outlierDetection: {consecutive5xxErrors: 3}
+      tls: {mode: ISTIO_MUTUAL}
   subsets:
   - name: s
     trafficPolicy:
@@ -159,6 +189,10 @@ POLICY = """
       portLevelSettings:
       - port: {number: 82}
         tls: {mode: DISABLE}
+      - port: {number: 84}
+        connectionPool: {tcp: {maxConnections: 4}}
+        outlierDetection: {consecutive5xxErrors: 4}
+        loadBalancer: {simple: RANDOM}
 """
 
 
@@ -186,6 +220,8 @@ def test_layers_of_the_traffic_policy(mesh_of: MeshOf, scope_of: Callable[..., A
     assert layers(81, "") == (None, False, None, True, False)
     assert layers(81, "", default) == (9, True, None, True, False)
     assert layers(80, "s") == (2, True, "SIMPLE", False, True)
+    assert layers(83, "") == (3, True, "ISTIO_MUTUAL", False, False)
+    assert layers(84, "s") == (4, True, None, True, True)
     assert layers(82, "s") == (None, False, "DISABLE", False, True)
     assert effective_traffic_policy(None, 80, "", default).connection_pool is not None
 

@@ -46,6 +46,26 @@ def test_reads_a_mapping_and_a_message_alike() -> None:
         assert proxy.metadata.envoy_status_port == 15021
 
 
+def test_the_version_of_envoy_is_the_builds_else_the_agents() -> None:
+    message = base_pb2.Node(id=ID)
+    assert Proxy.from_node(message).envoy_version == ""
+    version = message.user_agent_build_version.version
+    version.major_number, version.minor_number, version.patch = 1, 36, 2
+    assert Proxy.from_node(message).envoy_version == "1.36.2"
+    version.minor_number = version.patch = 0
+    assert Proxy.from_node(message).envoy_version == "1.0.0"
+    fields = {"id": ID, "user_agent_build_version": {"version": {"major_number": 1, "minor_number": 40}}}
+    assert Proxy.from_node(fields).envoy_version == "1.40.0"
+    assert Proxy.from_node({"id": ID, "userAgentVersion": "1.2.3"}).envoy_version == "1.2.3"
+
+
+def test_text_may_be_written_as_a_number_or_a_flag() -> None:
+    metadata = {"LABELS": {"a": True, "b": False, "c": 3.0, "d": 2.5, "e": {}}, "NETWORK": 7.0}
+    proxy = Proxy.from_node({"id": ID, "metadata": metadata})
+    assert proxy.labels == {"a": "true", "b": "false", "c": "3", "d": "2.5"}
+    assert proxy.network == "7"
+
+
 def test_namespace_comes_from_the_domain_and_locality_from_a_label() -> None:
     proxy = Proxy.from_node({"id": ID, "metadata": {"LABELS": {"istio-locality": "r.z.s"}}})
     assert proxy.namespace == "shop"

@@ -511,3 +511,156 @@ def test_a_clients_node_counts_while_a_service_asks_for_it(
     assert mesh.outbound_profile(proxy).node_name == ("n1" if told else "")
     gone, _ = changed(mesh, removed=(("Service", "default", "a"),))
     assert gone.outbound_profile(proxy).node_name == ""
+
+
+TWO = """
+kind: ServiceEntry
+metadata: {{name: {name}, creationTimestamp: "{year}-01-01T00:00:00Z", labels: {labels}}}
+spec:
+  hosts: [a.com]
+  ports: {ports}
+  resolution: {resolution}
+  exportTo: {export_to}
+{more}
+"""
+FIRST_PORTS = "[{number: 80, name: http, protocol: HTTP}]"
+SECOND_PORTS = "[{number: 80, name: other, protocol: TCP}, {number: 81, name: more, protocol: TCP}]"
+
+
+def declared(name: str, ports: str, year: int = 2000, **changes: str) -> str:
+    values = {"labels": "{}", "resolution": "STATIC", "export_to": "[]", "more": "", **changes}
+    return TWO.format(name=name, ports=ports, year=year, **values)
+
+
+@pytest.mark.parametrize(
+    ("changes", "difference"),
+    [
+        ({}, ""),
+        ({"labels": "{team: b}"}, "labels"),
+        ({"resolution": "DNS"}, "resolution"),
+        ({"export_to": "['.']"}, "exportTo"),
+        ({"more": "  workloadSelector: {labels: {app: a}}"}, "workloadSelector"),
+    ],
+)
+def test_entries_of_one_host_are_one_service_where_they_agree(
+    mesh_of: MeshOf, changed: Callable[..., Any], changes: dict[str, str], difference: str
+) -> None:
+    third = "[{number: 82, name: third, protocol: TCP}]"
+    mesh = mesh_of(
+        "---".join(
+            [
+                declared("c", third, 2003),
+                declared("b", SECOND_PORTS, 2002, **changes),
+                declared("a", FIRST_PORTS, 2001),
+            ]
+        )
+    )
+    ports = {port.number: port.name for port in service_of(mesh, "a.com").ports}
+    if not difference:
+        assert ports == {80: "http", 81: "more", 82: "third"}
+        assert [str(origin) for origin in service_of(mesh, "a.com").origins] == [
+            "mesh.yaml:19",
+            "mesh.yaml:10",
+            "mesh.yaml:1",
+        ]
+        assert mesh.diagnostics == ()
+        return
+    assert ports == {80: "http", 82: "third"}
+    (found,) = mesh.diagnostics
+    assert (found.code, found.path) == ("MZ0201", "spec.ports")
+    assert f"port 81 of this one is ignored; give both the same {difference}" in found.message
+    mended, _ = changed(mesh, declared("b", SECOND_PORTS, 2002))
+    assert mended.diagnostics == ()
+    gone, _ = changed(mesh, removed=tuple(("ServiceEntry", "default", name) for name in "abc"))
+    assert gone.diagnostics == ()
+
+
+def test_what_is_gone_leaves_nothing_in_the_indexes(mesh_of: MeshOf, changed: Callable[..., Any]) -> None:
+    mesh = mesh_of(KUBERNETES)
+    slices = """
+kind: EndpointSlice
+metadata: {name: web-x, namespace: shop, labels: {kubernetes.io/service-name: web}}
+addressType: IPv4
+endpoints: [{addresses: [10.0.0.1]}]
+ports: [{name: http-main, port: 7070}]
+"""
+    mesh, _ = changed(mesh, slices)
+    gone, _ = changed(
+        mesh,
+        removed=(
+            ("Service", "shop", "web"),
+            ("Pod", "shop", "web-1"),
+            ("WorkloadEntry", "shop", "vm"),
+            ("EndpointSlice", "shop", "web-x"),
+        ),
+    )
+    registry = gone.registry
+    service = ("shop", "web.shop.svc.cluster.local")
+    assert not any((registry.services, registry.pools, registry.workloads_by_key, registry.diagnostics))
+    assert not registry.selectors.get(("shop", "app", "web"))
+    assert not registry.declarations.get(service)
+    assert not registry.workloads.get(("shop", "app", "web"))
+    assert not registry.pods.get("10.0.0.1")
+    assert not registry.listed.get("10.0.0.1")
+    assert not registry.listings.get(("shop", "web"))
+    assert not registry.by_address.get("10.0.0.1")
+    assert registry.hosts.get(service[1]) is None
+
+
+def test_an_address_is_allocated_to_what_has_none(mesh_of: MeshOf) -> None:
+    entry = """
+kind: ServiceEntry
+metadata: {{name: "{name}"}}
+spec:
+  hosts: ["{host}"]
+  addresses: {addresses}
+  ports: [{{number: 80, name: http, protocol: HTTP}}]
+  resolution: {resolution}
+"""
+    cases = {
+        "plain.com": ("[]", "STATIC", True),
+        "own.com": ("[10.1.1.1]", "STATIC", False),
+        "none.com": ("[]", "NONE", False),
+        "*.wild.com": ("[]", "DYNAMIC_DNS", False),
+    }
+    mesh = mesh_of(
+        "---".join(
+            entry.format(name=f"e{number}", host=host, addresses=addresses, resolution=resolution)
+            for number, (host, (addresses, resolution, _)) in enumerate(cases.items())
+        )
+    )
+    found = {host: bool(service_of(mesh, host).auto_allocated_addresses) for host in cases}
+    assert found == {host: allocated for host, (_, _, allocated) in cases.items()}
+
+
+def test_a_port_of_a_slice_without_a_number_is_not_served(mesh_of: MeshOf) -> None:
+    mesh = mesh_of(
+        KUBERNETES
+        + """
+---
+kind: EndpointSlice
+metadata: {name: web-x, namespace: shop, labels: {kubernetes.io/service-name: web}}
+addressType: IPv4
+endpoints: [{addresses: [10.0.0.9]}]
+ports: [{name: http-main}, {name: api, port: 6060}]
+"""
+    )
+    pool = mesh.endpoints(service_of(mesh, "web.shop.svc.cluster.local", "shop"))
+    assert pool.endpoints[0].ports == (("api", 6060),)
+
+
+def test_an_external_name_counts_for_that_type_alone(mesh_of: MeshOf) -> None:
+    mesh = mesh_of("""
+kind: Service
+metadata: {name: a}
+spec: {type: ClusterIP, externalName: x.com, ports: [{name: web, port: 80, appProtocol: grpc-web}]}
+""")
+    service = service_of(mesh, "a.default.svc.cluster.local")
+    assert (service.resolution, service.mesh_external) == (Resolution.STATIC, False)
+    assert service.ports[0].protocol is Protocol.GRPC_WEB
+
+
+def test_a_target_by_name_may_be_a_port_of_a_workload_entry(mesh_of: MeshOf) -> None:
+    mesh = mesh_of(KUBERNETES.replace("ports: {http-main: 9090}", "ports: {main: 9191}"))
+    pool = mesh.endpoints(service_of(mesh, "web.shop.svc.cluster.local", "shop"))
+    assert {one.address: one.port_named("http-main") for one in pool} == {"10.0.0.1": 8080, "10.0.0.2": 9191}

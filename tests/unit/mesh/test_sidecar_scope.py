@@ -309,3 +309,52 @@ spec:
         "public-old",
         "public-new",
     ]
+
+
+def test_a_sidecar_selects_by_all_of_its_labels(mesh_of: MeshOf, scope_of: Callable[..., Any]) -> None:
+    picky = mesh(
+        mesh_of, sidecar("s", '  - hosts: ["~/*"]', more="  workloadSelector: {labels: {app: x, tier: one}}")
+    )
+    assert scope_of(picky, app="x", tier="one", more="z").sidecar is not None
+    assert scope_of(picky, app="x").sidecar is None
+    assert scope_of(picky, app="x", tier="other").sidecar is None
+
+
+def test_destinations_of_every_kind_of_route_are_imported(
+    mesh_of: MeshOf, scope_of: Callable[..., Any]
+) -> None:
+    rule = """
+---
+kind: VirtualService
+metadata: {name: r}
+spec:
+  hosts: [a.com]
+  http: [{route: [{destination: {host: http.com}}], mirror: {host: mirror.com}}]
+  tls: [{match: [{sniHosts: [a.com]}], route: [{destination: {host: tls.com}}]}]
+  tcp: [{route: [{destination: {host: tcp.com}}]}]
+"""
+    hosts = ("http.com", "mirror.com", "tls.com", "tcp.com", "other.com")
+    scope = scope_of(
+        mesh(
+            mesh_of,
+            entry("a.com"),
+            *(entry(host, "far") for host in hosts),
+            rule,
+            sidecar("s", '  - hosts: ["./*"]'),
+        )
+    )
+    assert {service.hostname for service in scope.services} == {
+        "a.com",
+        "http.com",
+        "mirror.com",
+        "tls.com",
+        "tcp.com",
+    }
+
+
+def test_udp_is_on_no_port_and_grpc_web_is(mesh_of: MeshOf, scope_of: Callable[..., Any]) -> None:
+    text = entry("a.com", ports="80 81").replace("number: 81, name: http-81, protocol: HTTP", "{udp}")
+    text = text.replace("{udp}", "number: 81, name: u, protocol: UDP")
+    web = entry("b.com", ports="82").replace("protocol: HTTP", "protocol: GRPC-WEB")
+    scope = scope_of(mesh(mesh_of, text, web))
+    assert [len(scope.services_on_port(number)) for number in (80, 81, 82)] == [1, 0, 1]
