@@ -176,7 +176,7 @@ async def open_shop(options: DemoOptions, progress: Progress) -> AsyncIterator[S
     keep = False
     try:
         async with AsyncExitStack() as stack:
-            client = await stack.enter_async_context(httpx.AsyncClient(timeout=10.0, trust_env=False))
+            client = await stack.enter_async_context(httpx.AsyncClient(timeout=30.0, trust_env=False))
             yield await _start(_Starter(topology, directory, rules, envoy, client, stack), progress)
     except Exception as error:
         keep = True

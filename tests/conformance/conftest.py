@@ -64,7 +64,7 @@ class Target:
 
     async def heard(self, type_url: str, *names: str) -> None:
         """Wait until the server knows that the only client asks for these names and no others."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while self.server.clients()[0].types[type_url].names != set(names):
                 await asyncio.sleep(0.005)
 

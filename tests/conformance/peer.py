@@ -157,7 +157,7 @@ class Peer:
         """Names of a type with their versions."""
         return {name: version for (url, name), version in self.holds.items() if url == type_url}
 
-    async def until(self, condition: Callable[[], bool], seconds: float = 10) -> None:
+    async def until(self, condition: Callable[[], bool], seconds: float = 60) -> None:
         """Wait for a response that makes it true."""
         async with asyncio.timeout(seconds):
             while not condition():
@@ -173,7 +173,7 @@ class Peer:
 
     async def ended(self) -> None:
         """Wait for the end of the stream; raises what ended it."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await asyncio.shield(self._reader)
 
     def close(self) -> None:
@@ -184,7 +184,7 @@ class Peer:
 
 async def quiet(server: xds.Server, *peers: Peer) -> None:
     """Wait until the server has every answer and nothing more to say; what it says needlessly it has said."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             before = [(len(peer.told), peer.requests) for peer in peers]
             clients = server.clients()

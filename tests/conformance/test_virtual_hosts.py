@@ -18,10 +18,11 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 from google.protobuf.json_format import ParseDict
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "e2e" / "xds"))
-from xds_envoy import ADS, Lab, address, cluster, endpoints, free_port, lab
+from xds_envoy import ADS, Lab, address, cluster, endpoints, lab
 
 from mizzen import xds
 from mizzen.xds.type_urls import VIRTUAL_HOST
+from tests.ports import free_port
 
 pytestmark = pytest.mark.envoy
 
@@ -50,7 +51,7 @@ def host(name: str, domain: str, to: str) -> xds.Resource:
 
 
 async def status(found: Lab, port: int, domain: str) -> int:
-    """What a request to this host gets; httpx gives up after five seconds."""
+    """What a request to this host gets; httpx gives up after a minute."""
     answer = await found.http.get(f"http://127.0.0.1:{port}/", headers={"host": domain})
     return answer.status_code
 

@@ -25,7 +25,7 @@ async def lab():
     server, control, port, xds_port = await adapter.start("127.0.0.1:0", "127.0.0.1:0", xds.Unordered())
     protos, services = adapter.load_protocol()
     async with (
-        asyncio.timeout(20),
+        asyncio.timeout(60),
         grpc.aio.insecure_channel(f"127.0.0.1:{port}") as one,
         grpc.aio.insecure_channel(f"127.0.0.1:{xds_port}") as other,
     ):

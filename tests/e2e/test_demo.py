@@ -132,7 +132,7 @@ def test_the_check_sees_every_feature(shop: Path, port: int) -> None:
     )
     assert finished.returncode == 0, finished.stdout + finished.stderr
     assert re.search(r"^(\d+) of \1 as expected$", finished.stdout, re.MULTILINE)
-    assert re.search(r"5 served, usually after 0\.\d+ s", finished.stdout)
+    assert re.search(r"5 served, usually after \d+\.\d+ s", finished.stdout)
     for tried in ("weighted split", "mirroring", "REGISTRY_ONLY", "ServiceEntry", "fault delay", "retries"):
         assert tried in finished.stdout
     assert _processes_of(shop.parent) == []

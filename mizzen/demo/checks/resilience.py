@@ -11,7 +11,7 @@ ABORTED_SHARE = 0.25
 ABORT_REQUESTS = 200
 DELAY_SECONDS = 0.6
 TIMEOUT_SECONDS = 0.5
-LATE_SECONDS = 1.4
+LATE_SECONDS = 9.4
 """How much longer than the mesh was told a busy machine may take."""
 EARLY_SECONDS = 0.02
 """Envoy counts from when its event loop woke up, which is a little before it saw the request."""

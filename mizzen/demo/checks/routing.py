@@ -16,8 +16,8 @@ SPLIT = {"v1": 60, "v2": 30, "v3": 10}
 SPLIT_REQUESTS = 400
 AT_ONCE = 8
 
-STANDARD_DEVIATIONS = 4.5
-"""A right split fails this bound once in some 100,000 runs."""
+STANDARD_DEVIATIONS = 6.0
+"""A right split fails this bound once in some hundred million runs."""
 
 
 def tolerance(share: float, requests: int) -> float:
@@ -125,7 +125,7 @@ async def mirroring(shop: Shop, door: Door) -> Finding:
     )
 
 
-async def arrives(shop: Shop, endpoint: str, marker: str, seconds: float = 5.0) -> bool:
+async def arrives(shop: Shop, endpoint: str, marker: str, seconds: float = 30.0) -> bool:
     """Tell whether a request with this marker arrives at a program in time."""
     deadline = time.monotonic() + seconds
     while marker not in (await shop.client.get(f"http://{endpoint}/markers")).json():

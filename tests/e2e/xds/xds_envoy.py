@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 import subprocess
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -20,17 +19,14 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 from google.protobuf.json_format import ParseDict
 
 from mizzen import xds
+from tests.ports import free_port
 
 BINARY = next(
     Path(folder, "_bin", "envoy") for folder in envoy.__path__ if Path(folder, "_bin", "envoy").exists()
 )
 ADS = {"ads": {}, "resource_api_version": "V3"}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+DEADLINE = 60.0
+"""For what hangs: nothing that works takes so long, on the busiest machine."""
 
 
 def address(port: int) -> dict[str, Any]:
@@ -38,7 +34,7 @@ def address(port: int) -> dict[str, Any]:
 
 
 def cluster(name: str, *, connect_timeout: str = "1s", **fields: Any) -> xds.Resource:
-    eds = {"eds_config": ADS | {"initial_fetch_timeout": "20s"}}
+    eds = {"eds_config": ADS | {"initial_fetch_timeout": "600s"}}
     body = {"name": name, "type": "EDS", "connect_timeout": connect_timeout, "eds_cluster_config": eds}
     return xds.Resource.of(ParseDict(body | fields, cluster_pb2.Cluster()))
 
@@ -104,7 +100,7 @@ class Lab:
         self.server = server
         self.events = events
         self.port = port
-        self.http = httpx.AsyncClient(timeout=5)
+        self.http = httpx.AsyncClient(timeout=DEADLINE, trust_env=False)
         self.admin = f"http://127.0.0.1:{admin}"
         self.upstreams: list[asyncio.Server] = []
 
@@ -133,19 +129,23 @@ class Lab:
             clients = self.server.clients()
             return bool(clients) and clients[-1].synced and xds.type_urls.ROUTE in clients[-1].types
 
-        await until(is_settled)
+        try:
+            await until(is_settled)
+        except TimeoutError:
+            words = [f"{status}" for status in self.server.clients()] + [f"{each}" for each in self.events]
+            raise AssertionError("Envoy has not accepted everything:\n" + "\n".join(words)) from None
 
     def seen(self, kind: type) -> list[Any]:
         return [event for event in self.events if isinstance(event, kind)]
 
 
-async def until(condition: Any, seconds: float = 20) -> None:
+async def until(condition: Any, seconds: float = DEADLINE) -> None:
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.02)
 
 
-async def until_awaited(condition: Any, seconds: float = 20) -> None:
+async def until_awaited(condition: Any, seconds: float = DEADLINE) -> None:
     """The same for a condition that must be asked for."""
     async with asyncio.timeout(seconds):
         while not await condition():

@@ -21,10 +21,11 @@ from envoy.extensions.transport_sockets.tls.v3 import secret_pb2, tls_pb2
 from google.protobuf.json_format import ParseDict
 
 from benchmarks.xds_envoy import Variant, running_envoy, socket_address
-from benchmarks.xds_load import free_ports, upstreams
+from benchmarks.xds_load import upstreams
 from mizzen import xds
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
 from tests.e2e.certificates import Authority, Certificate
+from tests.ports import free_port
 
 pytestmark = pytest.mark.envoy
 
@@ -76,7 +77,7 @@ def secret(certificate: Certificate) -> xds.Resource:
     return xds.Resource.of(message)
 
 
-async def eventually(question: Callable[[], Awaitable[object]], answer: object, seconds: float = 20) -> None:
+async def eventually(question: Callable[[], Awaitable[object]], answer: object, seconds: float = 60) -> None:
     """Ask until the answer comes; connections may be refused meanwhile."""
     found: object = None
     try:
@@ -144,7 +145,7 @@ async def scene(request, envoy: Path | None, tmp_path: Path) -> AsyncIterator[Sc
     events: list[xds.Event] = []
     policy = xds.MakeBeforeBreak(grace=timedelta(seconds=0.2))
     server = xds.Server(lambda node: "all", on_event=events.append, policy=policy)
-    port = free_ports(1)[0]
+    port = free_port()
     async with upstreams("one", "two") as found:
         ports = {name: numbers[0] for name, numbers in found.items()}
         start = [

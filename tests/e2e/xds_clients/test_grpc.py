@@ -37,7 +37,7 @@ import grpc
 call = grpc.insecure_channel("xds:///" + sys.argv[1]).unary_unary("/test.Names/Tell")
 for line in sys.stdin:
     try:
-        names = [call(b"", timeout=20, wait_for_ready=True).decode() for _ in range(int(line))]
+        names = [call(b"", timeout=60, wait_for_ready=True).decode() for _ in range(int(line))]
         print(",".join(names), flush=True)
     except grpc.RpcError as error:
         print(f"{error.code().name}: {error.details()}", flush=True)
@@ -105,13 +105,13 @@ class Caller:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(f"{times}\n".encode())
-        line = await asyncio.wait_for(self._process.stdout.readline(), 30)
+        line = await asyncio.wait_for(self._process.stdout.readline(), 120)
         return Counter(line.decode().strip().split(","))
 
     async def ask_until(self, name: str) -> Counter[str]:
         """Call one by one until `name` answers; all answers."""
         answers: Counter[str] = Counter()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while name not in answers:
                 answers += await self.ask(1)
         return answers
@@ -160,7 +160,7 @@ async def test_calls_are_split_by_weight_and_follow_changes(scene) -> None:
     server, caller, ports, events = scene
     answers = await caller.ask(400)
     assert answers.keys() == {"one", "two"}
-    assert 240 <= answers["one"] <= 350, f"300 of 400 were expected, five deviations are 43: {answers}"
+    assert 248 <= answers["one"] <= 352, f"300 of 400 were expected, six deviations are 52: {answers}"
     types = server.clients()[0].types
     assert {each: types[each].names for each in (LISTENER, ROUTE, CLUSTER, ENDPOINT)} == {
         LISTENER: {TARGET},
@@ -171,7 +171,7 @@ async def test_calls_are_split_by_weight_and_follow_changes(scene) -> None:
     server.update("proxyless", [endpoints("a", ports["three"])])
     answers = await caller.ask_until("three")
     assert answers.keys() <= {"one", "two", "three"}
-    answers = await caller.ask(50)
+    answers = await caller.ask(100)  # all without "two": once in 10^12 times
     assert answers.keys() == {"two", "three"}
     server.update("proxyless", [routes(c=1), cluster("c"), endpoints("c", ports["one"])])
     answers = await caller.ask_until("one")
@@ -183,7 +183,7 @@ async def test_calls_are_split_by_weight_and_follow_changes(scene) -> None:
 async def test_what_grpc_refuses_is_told_and_kept_away_from_it(scene) -> None:
     """gRFC A28: a route without a path specifier is invalid; the client keeps the routes that it has."""
     server, caller, _, events = scene
-    assert (await caller.ask(20)).keys() == {"one", "two"}
+    assert (await caller.ask(100)).keys() == {"one", "two"}
     bad = ParseDict(
         {
             "name": "r",
@@ -194,12 +194,12 @@ async def test_what_grpc_refuses_is_told_and_kept_away_from_it(scene) -> None:
         route_pb2.RouteConfiguration(),
     )
     server.update("proxyless", [xds.Resource.of(bad, origins=("routes.yaml:3",))])
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while not (refused := [event for event in events if isinstance(event, xds.Rejected)]):
             await asyncio.sleep(0.02)
     assert [resource.origins for resource in refused[0].culprits] == [("routes.yaml:3",)]
-    assert (await caller.ask(40)).keys() == {"one", "two"}
+    assert (await caller.ask(100)).keys() == {"one", "two"}
     server.update("proxyless", [routes(b=1)])
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while await caller.ask(5) != Counter(two=5):
             await asyncio.sleep(0.02)

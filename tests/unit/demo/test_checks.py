@@ -115,20 +115,20 @@ async def test_a_check_that_cannot_be_made_has_failed() -> None:
 
 def test_durations_may_be_late_but_hardly_early() -> None:
     assert resilience.took(0.6, 0.6)
-    assert resilience.took(1.9, 0.6)
+    assert resilience.took(9.9, 0.6)
     assert not resilience.took(0.5, 0.6)
-    assert not resilience.took(2.1, 0.6)
+    assert not resilience.took(10.1, 0.6)
 
 
 def test_the_bounds_of_a_split_are_a_few_standard_deviations() -> None:
-    assert routing.tolerance(0.5, 400) == pytest.approx(45.0)
-    assert routing.tolerance(0.1, 400) == pytest.approx(27.0)
+    assert routing.tolerance(0.5, 400) == pytest.approx(60.0)
+    assert routing.tolerance(0.1, 400) == pytest.approx(36.0)
 
 
-def test_changes_are_served_within_a_second_as_a_rule() -> None:
+def test_changes_are_served_soon_as_a_rule() -> None:
     assert judge_live_changes([0.1, 0.2, 0.1, 4.0, 0.9]).passed
     assert judge_live_changes([0.1, 0.2, 0.1, 4.0, 0.9]).seen == (
         "5 served, usually after 0.20 s, at most 4.00 s"
     )
-    assert not judge_live_changes([0.1, 1.2, 1.1, 1.3, 0.9]).passed
+    assert not judge_live_changes([0.1, 5.2, 5.1, 5.3, 0.9]).passed
     assert not judge_live_changes([0.1, None, 0.1, 0.1, 0.1]).passed

@@ -25,13 +25,13 @@ def _ends(pid: int) -> bool:
     except ProcessLookupError:
         return True
     try:
-        return bool(select.select([descriptor], [], [], 5.0)[0])
+        return bool(select.select([descriptor], [], [], 60.0)[0])
     finally:
         os.close(descriptor)
 
 
 async def _first_words(child: ChildProcess) -> str:
-    deadline = time.monotonic() + 5.0
+    deadline = time.monotonic() + 60.0
     while time.monotonic() < deadline:
         if words := child.last_words().strip():
             return words
@@ -42,7 +42,7 @@ async def _first_words(child: ChildProcess) -> str:
 async def test_a_child_is_stopped(tmp_path: Path) -> None:
     child = await ChildProcess.start("sleeper", ["sleep", "60"], log=tmp_path / "log")
     assert child.returncode is None
-    await child.stop()
+    await child.stop(grace=60)
     assert child.returncode == -signal.SIGTERM
     await child.stop()  # a second time does no harm
 

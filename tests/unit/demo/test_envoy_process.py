@@ -10,7 +10,8 @@ import pytest
 
 from mizzen.demo import DemoError
 from mizzen.demo.envoy_process import EnvoyProcess, find_envoy
-from mizzen.demo.loopback import is_free, pick_port
+from mizzen.demo.loopback import is_free
+from tests.ports import free_port
 
 
 def _bootstrap(admin: str) -> str:
@@ -38,12 +39,12 @@ def test_a_chosen_binary_that_cannot_be_run_is_an_error(monkeypatch: pytest.Monk
 
 @pytest.mark.envoy
 async def test_an_envoy_becomes_ready_and_leaves_nothing_listening(tmp_path: Path) -> None:
-    port = pick_port("127.0.0.1", 15000, strict=False)
+    port = free_port()
     admin = f"127.0.0.1:{port}"
     envoy = await EnvoyProcess.start("lonely", _bootstrap(admin), admin=admin, directory=tmp_path)
     try:
         async with httpx.AsyncClient(trust_env=False) as client:
-            await envoy.wait_ready(client)
+            await envoy.wait_ready(client, 60)
             assert (await client.get(f"http://{admin}/ready")).text.strip() == "LIVE"
     finally:
         await envoy.stop()
@@ -62,7 +63,7 @@ async def test_an_envoy_that_refuses_its_bootstrap_is_quoted(tmp_path: Path) -> 
 
 @pytest.mark.envoy
 async def test_an_envoy_that_is_not_ready_in_time_is_told(tmp_path: Path) -> None:
-    port = pick_port("127.0.0.1", 15000, strict=False)
+    port = free_port()
     admin = f"127.0.0.1:{port}"
     bootstrap = json.loads(_bootstrap(admin))
     # Without a control plane to answer, listeners are waited for.

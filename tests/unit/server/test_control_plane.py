@@ -153,7 +153,7 @@ async def test_an_invalid_version_leaves_the_valid_one_with_the_proxies_and_is_t
 async def test_the_loop_serves_streams_while_the_worker_translates(running: Running) -> None:
     loop_ran = threading.Event()
     in_time: list[bool] = []
-    running.translation.before = lambda proxy: in_time.append(loop_ran.wait(5))
+    running.translation.before = lambda proxy: in_time.append(loop_ran.wait(60))
     waiting = asyncio.create_task(running.connects("one"))
     await asyncio.sleep(0)
     loop_ran.set()  # too late, if the translation ran on the loop
@@ -282,7 +282,7 @@ async def test_what_documents_lack_is_found_slice_by_slice(
     monkeypatch.setattr(ControlPlane, "_analyse_slice", staticmethod(counted))
     await running.plane.begin({"a.yaml": lost("a")})
     looking = asyncio.create_task(running.plane.keep_analysed())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not any("b-is-missing" in finding.message for finding in running.plane.view.findings):
             await asyncio.sleep(0.01)
     looking.cancel()

@@ -14,7 +14,7 @@ from config_folder import Folder
 from mizzen.config import ConfigStore
 from mizzen.sources import Batch, FileSource, watch_files
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 NEVER = 3600.0
 """No look without a notice: what is seen in these tests was noticed."""
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from contextlib import suppress
 from datetime import timedelta
 
 import grpc
@@ -129,7 +130,7 @@ async def test_groups_that_nobody_serves_are_forgotten_with_their_clients() -> N
             await until(lambda name=name: name in server.groups)
             call.cancel()
         await until(lambda: not server.clients())
-        assert server.groups == ("known",)
+        await until(lambda: server.groups == ("known",))
 
 
 async def test_a_node_id_without_end() -> None:
@@ -163,13 +164,19 @@ async def test_a_connection_that_is_too_old_is_closed_and_the_client_comes_back(
     )
     async with running(limits=limits, on_event=events.append) as (server, channel):
         server.set_snapshot("all", xds.Snapshot.of([cluster("a")]))
-        for _ in range(2):
+        served = 0
+        while served < 2:
             call = channel.stream_stream(SOTW)()
-            await call.write(request())
-            assert len((await answer(call)).resources) == 1
-            assert await status_of(call) == (grpc.StatusCode.UNAVAILABLE, "max connection age")
+            with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+                await call.write(request())
+                if (data := await call.read()) is not grpc.aio.EOF:
+                    assert len(discovery_pb2.DiscoveryResponse.FromString(data).resources) == 1
+                    served += 1
+            # A machine that stands still may let the connection grow old before it is used.
+            assert await call.code() is grpc.StatusCode.UNAVAILABLE
+        assert await call.details() == "max connection age"
         await until(lambda: not server.clients())
-    assert sum(isinstance(event, xds.Disconnected) for event in events) == 2
+    assert sum(isinstance(event, xds.Disconnected) for event in events) >= 2
 
 
 async def test_a_client_that_closes_its_half_has_its_answer() -> None:
@@ -210,6 +217,7 @@ async def test_a_client_that_only_writes_is_not_read_any_longer() -> None:
                 await bad.write(first.SerializeToString())
 
         flooding = asyncio.create_task(flood())
+        await until(lambda: any(each.types[ENDPOINT].responses for each in server.clients() if each.types))
         await good.write(request(ENDPOINT, resource_names=["b"]))
         for number in range(20):
             response = await answer(good)
