@@ -1,6 +1,6 @@
 """A control plane of one's own: one listener that answers everything by itself.
 
-python examples/xds_minimal.py 18000
+python examples/xds_minimal.py 18000 8000
 envoy -c examples/xds_minimal_envoy.yaml
 """
 
