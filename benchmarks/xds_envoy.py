@@ -91,7 +91,7 @@ async def running_envoy(
         process = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: ASYNC220 - it only starts it
     try:
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while not address.exists() or not (found := address.read_text(encoding="utf-8").strip()):
                     assert process.poll() is None, log_file.read_text(encoding="utf-8")[-2000:]
                     await asyncio.sleep(0.02)

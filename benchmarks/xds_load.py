@@ -94,7 +94,7 @@ class _Caller:
     async def _ask(self, port: int, host: str) -> None:
         began = time.perf_counter()
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 status, body = await self._exchange(port, host)
             failure = "" if (status, body) == (200, host) else f"{status} {body}"
         except (OSError, asyncio.IncompleteReadError, TimeoutError) as error:
@@ -166,10 +166,13 @@ async def measure(
     seed: int = 0,
     binary: Path | None = None,
     until_failure: bool = False,
+    enough: Callable[[Outcome], bool] = lambda outcome: True,
+    ports: tuple[int, ...] = (),
 ) -> Outcome:
     """Change the configuration each `interval` seconds under `rate` requests a second; count what fails.
 
-    With `until_failure` it ends with the first one.
+    With `until_failure` it ends with the first one; else after `seconds`, and not before `enough` is true: a
+    slow machine takes longer. Envoy listens on the two `ports`, or on any.
 
     Raises:
         TimeoutError: Envoy did not come up.
@@ -184,9 +187,10 @@ async def measure(
 
     policy = policy if policy is not None else xds.MakeBeforeBreak(grace=timedelta(seconds=0.5))
     server = xds.Server(lambda node: "all", policy=policy, on_event=on_event)
-    ports = free_ports(2)
+    ports = ports or free_ports(2)
     async with upstreams(*HOSTS, each=3) as servers:
         world = Restless(ports, servers, variant.source, seed)
+        outcome.kinds = world.counts
         server.set_snapshot("all", xds.Snapshot.of(world.resources()))
         xds_port = await server.start("127.0.0.1:0")
         try:
@@ -197,13 +201,13 @@ async def measure(
 
                     def over() -> bool:
                         done = until_failure and bool(outcome.failures)
-                        return done or asyncio.get_running_loop().time() >= end
+                        late = asyncio.get_running_loop().time() >= end
+                        return done or (late and (until_failure or enough(outcome)))
 
                     callers = [_Caller(ports, outcome, number) for number in range(connections)]
                     await _load(server, world, outcome, callers, connections / rate, interval, over)
         finally:
             await server.stop(0)
-    outcome.kinds = world.counts
     return outcome
 
 
@@ -231,7 +235,7 @@ async def _load(
         stop.set()
 
 
-async def _settled(server: xds.Server, seconds: float = 20) -> None:
+async def _settled(server: xds.Server, seconds: float = 60) -> None:
     """Wait until Envoy has accepted everything and what is no longer used has gone."""
     needed = {xds.type_urls.CLUSTER, xds.type_urls.ENDPOINT, xds.type_urls.LISTENER, xds.type_urls.ROUTE}
     async with asyncio.timeout(seconds):

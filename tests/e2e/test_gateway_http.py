@@ -178,7 +178,7 @@ async def test_websockets_pass(mesh: LiveMesh, gateway: Caller, rules: Rules) ->
         b"GET / HTTP/1.1\r\nhost: ws.example.com\r\nconnection: Upgrade\r\nupgrade: websocket\r\n"
         b"sec-websocket-version: 13\r\nsec-websocket-key: bWl6emVuIG1penplbiBtaQ==\r\n\r\n"
     )
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert b"101 Switching" in await reader.readuntil(b"\r\n\r\n")
         writer.write(b"hello")
         assert await reader.readexactly(5) == b"hello"

@@ -43,7 +43,7 @@ class Shop:
     ) -> httpx.Response:
         """Send an HTTPS request for `host`, on a connection of its own."""
         context = context or self.authority.client_context()
-        async with httpx.AsyncClient(verify=context, trust_env=False, timeout=10) as client:
+        async with httpx.AsyncClient(verify=context, trust_env=False, timeout=60) as client:
             return await client.get(
                 f"https://{self.gateway.address}:{PORT}/",
                 headers={"host": authority or host},
@@ -132,7 +132,7 @@ async def test_a_new_certificate_needs_no_new_connection(mesh: LiveMesh, shop: S
     mesh.write("secret.yaml", secret("rotated", first))
     await rules(gateway(server("https", "shop.example.com", "{mode: SIMPLE, credentialName: rotated}")))
     context = shop.authority.client_context()
-    async with httpx.AsyncClient(verify=context, trust_env=False, timeout=10) as client:
+    async with httpx.AsyncClient(verify=context, trust_env=False, timeout=60) as client:
         url = f"https://{shop.gateway.address}:{PORT}/"
         arguments = {"headers": {"host": "shop.example.com"}}
         sni = {"sni_hostname": "shop.example.com"}
