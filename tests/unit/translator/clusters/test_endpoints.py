@@ -377,3 +377,73 @@ def test_nobody_is_lost_and_priorities_start_at_zero(drawn: list[tuple[str, int,
         assert sum(group["load_balancing_weight"] for group in made.get("endpoints", ())) == sum(
             each.weight for each in pool
         )
+
+
+def test_labels_weigh_more_than_any_place() -> None:
+    pool = [
+        endpoint("10.0.0.1", locality=NEAR, labels={"version": "v1"}),
+        endpoint("10.0.0.2", locality=PLACES["10.0.0.4"], labels={"version": "v1"}),
+        endpoint("10.0.0.3", locality=PLACES["10.0.0.5"], labels={"version": "v1"}),
+        endpoint("10.0.0.4", locality=NEAR, labels={"version": "v2"}),
+        endpoint("10.0.0.5", locality=PLACES["10.0.0.5"], labels={"version": "v2"}),
+    ]
+    scene = (
+        Scene(endpoints=pool)
+        .seen_by(locality=NEAR, labels=(("version", "v1"),))
+        .ruled(locality("{failoverPriority: [version], failover: [{from: eu, to: us}]}"))
+    )
+
+    assert priorities(scene.assignment()) == {
+        "10.0.0.1": 0,
+        "10.0.0.2": 1,
+        "10.0.0.3": 2,
+        "10.0.0.4": 3,
+        "10.0.0.5": 4,
+    }
+
+
+def test_distribute_may_be_for_clients_and_endpoints_of_any_place() -> None:
+    def distributed(source: str, to: str) -> list[str]:
+        entry = f"{{from: '{source}', to: {{'{to}': 100}}}}"
+        scene = around_the_world().ruled(
+            f"trafficPolicy: {{loadBalancer: {{localityLbSetting: {{distribute: [{entry}]}}}}}}"
+        )
+        return sorted(addresses(scene.assignment()))
+
+    assert distributed("*", "*") == sorted(PLACES)
+    assert distributed("*", "us/*") == ["10.0.0.4"]
+    assert distributed("eu/*", "eu/eu-1/*") == ["10.0.0.1", "10.0.0.2"]
+    assert distributed("eu/eu-1/a", "*/*/c") == ["10.0.0.3"]
+    # A place that the client is not at leaves all as it is.
+    assert distributed("us/*", "asia/*") == sorted(PLACES)
+
+
+def test_under_mutual_tls_of_the_rule_an_endpoint_may_still_say_that_it_speaks_none() -> None:
+    pool = [endpoint("10.0.0.1", tls_mode="istio"), endpoint("10.0.0.2", tls_mode="disabled")]
+    scene = Scene(endpoints=pool).ruled("trafficPolicy: {tls: {mode: ISTIO_MUTUAL}}")
+
+    (group,) = scene.assignment()["endpoints"]
+
+    found = [
+        each.get("metadata", {}).get("filter_metadata", {}).get("envoy.transport_socket_match")
+        for each in group["lb_endpoints"]
+    ]
+    assert found == [{"tlsMode": "istio"}, None]
+
+
+@pytest.mark.parametrize(
+    ("hosts", "local"),
+    [
+        (["other.example"], False),
+        (["*.example"], True),
+        (["reviews.example"], True),
+    ],
+)
+def test_services_that_no_setting_names_are_not_kept_within_a_cluster(hosts: list[str], local: bool) -> None:
+    pool = [endpoint("10.0.0.1", cluster_id="c1"), endpoint("10.0.0.2", cluster_id="c2")]
+    settings = [{"settings": {"clusterLocal": True}, "hosts": hosts}]
+    scene = Scene(endpoints=pool).meshed(yaml.safe_dump({"serviceSettings": settings}))
+
+    found = addresses(scene.seen_by(cluster_id="c1").assignment())
+
+    assert found == (["10.0.0.1"] if local else ["10.0.0.1", "10.0.0.2"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import yaml
@@ -215,6 +216,10 @@ POLICIES = [
      "least_request_lb_config: {slow_start_config: {slow_start_window: 10s,"
      " min_weight_percent: {value: 10.0},"
      " aggression: {default_value: 1.0, runtime_key: '('}}}"),
+    ("loadBalancer: {simple: ROUND_ROBIN, warmup: {duration: 10s, aggression: 2, minimumPercent: 5}}",
+     "round_robin_lb_config: {slow_start_config: {slow_start_window: 10s,"
+     " min_weight_percent: {value: 5.0},"
+     " aggression: {default_value: 2.0, runtime_key: '('}}}"),
     # outliers
     ("outlierDetection: {}",
      "{outlier_detection: {enforcing_success_rate: 0}, common_lb_config: {healthy_panic_threshold: {}}}"),
@@ -313,6 +318,11 @@ PROTOCOLS = [
     ("HTTP2", "{maxConcurrentStreams: 9, http2KeepAlive: {interval: 5s, timeout: 1s}}", "",
      {"explicit_http_config": {"http2_protocol_options": {
          "max_concurrent_streams": 9, "connection_keepalive": {"interval": "5s", "timeout": "1s"}}}}),
+    ("HTTP2", "{maxConcurrentStreams: 9}", "",
+     {"explicit_http_config": {"http2_protocol_options": {"max_concurrent_streams": 9}}}),
+    ("HTTP2", "{http2KeepAlive: {interval: 5s, timeout: 1s}}", "",
+     {"explicit_http_config": {"http2_protocol_options": {
+         "connection_keepalive": {"interval": "5s", "timeout": "1s"}}}}),
     ("HTTP", "{maxRequestsPerConnection: 1}", "",
      HTTP1 | {"common_http_protocol_options": {"max_requests_per_connection": 1}}),
 ]  # fmt: skip
@@ -375,3 +385,38 @@ def test_the_same_input_gives_the_same_bytes() -> None:
     versions = [[each.version for each in Scene().ruled(spec).resources()] for _ in range(2)]
 
     assert versions[0] == versions[1]
+
+
+@pytest.mark.parametrize(
+    ("target", "name"), [(8080, "8080;"), (None, "80;"), ("web", "80;")], ids=["number", "none", "by name"]
+)
+def test_statistics_may_be_named_by_the_target_port(target: int | str | None, name: str) -> None:
+    ports = (ServicePort("http", 80, Protocol.HTTP, target),)
+    scene = Scene(service(ports=ports)).meshed('outboundClusterStatName: "%TARGET_PORT%"')
+
+    assert scene.cluster()["alt_stat_name"] == name
+
+
+def test_limits_of_one_and_of_zero() -> None:
+    def threshold(number: int) -> dict[str, Any]:
+        pool = (
+            f"{{tcp: {{maxConnections: {number}}}, http: {{http1MaxPendingRequests: {number},"
+            f" http2MaxRequests: {number}, maxRetries: {number}}}}}"
+        )
+        (found,) = (
+            Scene()
+            .ruled(f"trafficPolicy: {{connectionPool: {pool}}}")
+            .cluster()["circuit_breakers"]["thresholds"]
+        )
+        return found
+
+    names = ("max_connections", "max_pending_requests", "max_requests", "max_retries")
+    assert [threshold(1)[name] for name in names] == [1] * 4
+    assert [threshold(0)[name] for name in names] == [4294967295] * 4
+    # A pool of one kind leaves the limits of the other.
+    (pending,) = (
+        Scene()
+        .ruled("trafficPolicy: {connectionPool: {http: {http1MaxPendingRequests: 5}}}")
+        .cluster()["circuit_breakers"]["thresholds"]
+    )
+    assert [pending[name] for name in names] == [4294967295, 5, 4294967295, 4294967295]

@@ -6,6 +6,8 @@ from typing import Any
 
 from listener_scenes import ADDRESS, HTTP_MATCH, Sent, document, sent, service
 
+import mizzen
+
 RAW = {"transport_protocol": "raw_buffer"}
 
 
@@ -183,3 +185,67 @@ def test_inbound_tcp_is_counted_as_the_mesh_configuration_says() -> None:
     named = sent(workload(9000, "TCP"), mesh={"inboundClusterStatName": "%SERVICE%_%TARGET_PORT%"})
     assert named.tcp("virtualInbound", 3)["stat_prefix"] == "own.example_9000"
     assert sent(workload(9000, "TCP")).tcp("virtualInbound", 3)["stat_prefix"] == "inbound|9000||"
+
+
+def test_ports_of_the_proxy_itself_are_not_the_workloads() -> None:
+    found = sent(
+        workload(15006, "TCP"),
+        workload(15001, "TCP", host="b.example"),
+        workload(15021, "HTTP", host="c.example"),
+        workload(15090, "HTTP", host="d.example"),
+        workload(80, "HTTP", host="e.example"),
+        ENVOY_STATUS_PORT="15021",
+        ENVOY_PROMETHEUS_PORT="15090",
+        UNPRIVILEGED_POD="true",
+    )
+    # A port that is captured is not bound, so it may be below 1024.
+    assert [name for name, _, _ in inbound(found) if name.startswith("0.0.0.0_")] == ["0.0.0.0_80"]
+    assert sum("MZ" in warning and "the proxy itself listens" in warning for warning in found.warnings) >= 4
+
+
+def test_where_a_sidecars_own_port_leads_on_both_families() -> None:
+    def target(endpoint: str) -> Any:
+        found = sent(
+            ingress({"port": port(7000, "HTTP"), "defaultEndpoint": endpoint}),
+            INSTANCE_IPS=f"{ADDRESS},fd00::7",
+        )
+        resources = mizzen.translate(found.mesh, found.proxy)
+        (cluster,) = [each for each in resources.clusters if each.name == "inbound|7000||"]
+        (group,) = cluster.load_assignment.endpoints
+        return group.lb_endpoints[0].endpoint.address.socket_address.address
+
+    assert target("0.0.0.0:8000") == ADDRESS
+    assert target("[::]:8000") == "fd00::7"
+    assert target("127.0.0.1:8000") == "127.0.0.1"
+    assert target("[::1]:8000") == "::1"
+
+
+def test_inbound_statistics_may_be_named_by_the_service() -> None:
+    own = service("own.example", 80, "HTTP", resolution="NONE", endpoints=())
+    own["spec"] |= {"resolution": "STATIC", "workloadSelector": {"labels": {"app": "own"}}}
+    del own["spec"]["endpoints"]
+    found = sent(
+        own,
+        document(
+            "WorkloadEntry", "own", {"address": ADDRESS, "labels": {"app": "own"}, "ports": {"p": 8080}}
+        ),
+        ingress({"port": port(8080, "HTTP"), "defaultEndpoint": "127.0.0.1:8080"}),
+        mesh={"inboundClusterStatName": "%SERVICE_FQDN%_%SERVICE_PORT%_%TARGET_PORT%"},
+    )
+    clusters = {each.name: each for each in mizzen.translate(found.mesh, found.proxy).clusters}
+    assert clusters["inbound|8080||"].alt_stat_name == "own.example_80_8080;"
+
+
+def test_an_inbound_route_names_the_port_of_its_service_or_its_own() -> None:
+    def operation(*documents: Any) -> Any:
+        found = sent(*documents)
+        for chain in found.listeners["virtualInbound"]["filter_chains"]:
+            if chain["name"].startswith("0.0.0.0_"):
+                config = chain["filters"][-1]["typed_config"]["route_config"]
+                (host,) = config["virtual_hosts"]
+                return host["name"], host["routes"][0]["decorator"]["operation"]
+        raise AssertionError
+
+    assert operation(workload(80, "HTTP")) == ("inbound|http|80", "own.example:80/*")
+    alone = ingress({"port": port(7000, "HTTP"), "defaultEndpoint": "127.0.0.1:7000"})
+    assert operation(alone) == ("inbound|http|7000", ":7000/*")

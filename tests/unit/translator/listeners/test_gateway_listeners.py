@@ -7,12 +7,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from listener_scenes import document, gateway, proxy, router, rule, sent, server, service, to
 
 import mizzen
+from mizzen.config import ConfigStore, parse_documents
+from mizzen.mesh.snapshot import Mesh
 
 SIMPLE = {"mode": "SIMPLE", "credentialName": "cert"}
 PASSTHROUGH = {"mode": "PASSTHROUGH"}
@@ -284,3 +287,86 @@ def test_secrets_are_those_that_the_servers_name() -> None:
     sent_secrets = mizzen.translate(found.mesh, found.proxy).secrets
     assert [secret.name for secret in sent_secrets] == ["kubernetes://cert"]
     assert mizzen.translate(found.mesh, proxy()).secrets == []
+
+
+def test_one_chain_that_looks_at_tls_is_enough_for_the_inspector() -> None:
+    found = edge(
+        SECURE,
+        DB,
+        gateway(server(443, "TLS", "*", tls=PASSTHROUGH)),
+        rule(
+            "*",
+            gateways=[EDGE],
+            tls=[sni("a.example"), sni("*", to_host="db.example")],
+        ),
+    )
+    assert [match.get("server_names") for match, _ in found.chains("0.0.0.0_443")] == [["a.example"], None]
+    assert found.filters("0.0.0.0_443") == ["tls_inspector"]
+
+
+def test_servers_that_differ_only_in_their_address_have_routes_each() -> None:
+    found = edge(
+        service("a.example", 80, "HTTP"),
+        gateway(
+            server(80, "HTTP", "a.example", name="one", bind="10.0.0.1"),
+            server(80, "HTTP", "a.example", name="two", bind="10.0.0.2"),
+            server(80, "HTTP", "a.example", name="three"),
+        ),
+        rule("a.example", gateways=[EDGE], http=[{"route": [to("a.example")]}]),
+    )
+    assert sorted(found.routes) == ["http.80", "http.80.10.0.0.1", "http.80.10.0.0.2"]
+    assert found.chains("10.0.0.2_80") == [({}, "routes http.80.10.0.0.2")]
+
+
+def test_a_listener_knows_the_lines_of_its_servers() -> None:
+    found = edge(gateway(server(80, "HTTP", "a.example"), server(80, "HTTP", "b.example", name="b")))
+    (listener,) = found.mesh.gateways_for(found.proxy).listeners
+    assert [str(each.origin) for each in listener.servers] == ["mesh.yaml:11", "mesh.yaml:17"]
+
+
+def test_a_destination_of_a_tcp_rule_without_a_port() -> None:
+    def cluster(host: str) -> Any:
+        two = {"ports": [{"number": 1, "name": "a"}, {"number": 2, "name": "b"}]}
+        found = edge(
+            service("one.example", 7, "TCP"),
+            service("two.example", 7, "TCP", **two),
+            gateway(server(5432, "TCP")),
+            rule("*", gateways=[EDGE], tcp=[{"route": [to(host)]}]),
+        )
+        ((_, target),) = found.chains("0.0.0.0_5432")
+        return target
+
+    assert cluster("one.example") == "outbound|7||one.example"
+    # With several ports, and of a host that nobody knows, it is the port that is listened on.
+    assert cluster("two.example") == "outbound|5432||two.example"
+    assert cluster("unknown.example") == "outbound|5432||unknown.example"
+
+
+def test_a_gateways_port_follows_a_change_of_its_own_service() -> None:
+    def kubernetes(**labels: str) -> dict[str, Any]:
+        ports = [{"name": "http", "port": 80, "targetPort": 8080}]
+        return {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": "edge", "namespace": "default", "labels": labels},
+            "spec": {"selector": {"istio": "edge"}, "ports": ports},
+        }
+
+    pod = document("WorkloadEntry", "edge", {"address": "10.0.0.7", "labels": {"istio": "edge"}})
+    standing = (pod, gateway(server(80, "HTTP", "a.example")))
+    plain = kubernetes()
+    marked = kubernetes(**{"experimental.istio.io/disable-gateway-port-translation": "true"})
+    found = edge(plain, *standing)
+    assert found.listeners.keys() == {"0.0.0.0_8080"}
+    assert edge(marked, *standing).listeners.keys() == {"0.0.0.0_80"}
+    store = ConfigStore()
+
+    def change(service: Any) -> Any:
+        text = yaml.safe_dump_all([service, *standing]).encode()
+        return store.apply({"mesh.yaml": parse_documents(text, "mesh.yaml")})
+
+    change(plain)
+    mesh = Mesh.build(store.configs())
+    assert [each.port for each in mesh.gateways_for(found.proxy).listeners] == [8080]
+    later, _ = mesh.updated(change(marked))
+    assert [each.port for each in later.gateways_for(found.proxy).listeners] == [80]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from listener_scenes import HTTP_MATCH, document, sent, service
+from listener_scenes import HTTP_MATCH, document, rule, sent, service, to
 
 ANY = "0.0.0.0_8000"
 LOCAL = "127.0.0.1_8000"
@@ -159,3 +159,39 @@ def test_an_egress_proxy_takes_the_rest() -> None:
 def test_udp_gets_no_listener() -> None:
     found = sent(service("a.example", 8000, "UDP"))
     assert set(found.listeners) == {"virtualOutbound", "virtualInbound"}
+
+
+def test_tcp_services_that_are_told_apart_leave_room_for_a_detected_one() -> None:
+    found = sent(
+        service("a.example", 8000, "TCP", address="10.1.0.0/16", resolution="NONE", endpoints=(), age=3),
+        service("b.example", 8000, "TCP", address="10.2.0.0/16", resolution="NONE", endpoints=(), age=2),
+        service("c.example", 8000, "", age=1),
+    )
+    block = {"address_prefix": "10.1.0.0", "prefix_len": 16}
+    other = {"address_prefix": "10.2.0.0", "prefix_len": 16}
+    assert found.chains(ANY) == [
+        ({"prefix_ranges": [block]}, "outbound|8000||a.example"),
+        ({"prefix_ranges": [other]}, "outbound|8000||b.example"),
+        (HTTP_MATCH, "routes 8000"),
+        (ELSE, "outbound|8000||c.example"),
+    ]
+    assert found.warnings == ()
+
+
+def test_a_subnet_may_be_written_by_one_of_its_addresses() -> None:
+    found = sent(
+        service("a.example", 8000, "TCP"),
+        rule(
+            "a.example",
+            tcp=[{"match": [{"destinationSubnets": ["10.1.2.3/8"]}], "route": [to("b.example", port=1)]}],
+        ),
+    )
+    match, target = found.chains(ANY)[0]
+    assert match == {"prefix_ranges": [{"address_prefix": "10.0.0.0", "prefix_len": 8}]}
+    assert target == "outbound|1||b.example"
+
+
+@pytest.mark.parametrize(("second", "apart"), [("TCP", False), ("", True)])
+def test_a_warning_says_whether_http_is_reachable_all_the_same(second: str, apart: bool) -> None:
+    (warning,) = pair("TCP", second).warnings
+    assert ("takes the same connections, HTTP apart" in warning) is apart

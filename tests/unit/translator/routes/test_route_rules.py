@@ -354,6 +354,16 @@ ACTIONS = [
         "redirect: {scheme_redirect: https, port_redirect: null}",
     ),
     (
+        "a redirect leaves out port 80 of HTTP, which is the scheme without TLS",
+        "redirect: {uri: /new, port: 80}",
+        "redirect: {path_redirect: /new, port_redirect: null}",
+    ),
+    (
+        "a redirect keeps a port that no scheme means",
+        "redirect: {uri: /new, port: 81}",
+        "redirect: {path_redirect: /new, port_redirect: 81}",
+    ),
+    (
         "a redirect keeps the port of another scheme",
         "redirect: {scheme: https, port: 80, redirectCode: 302}",
         "redirect: {scheme_redirect: https, port_redirect: 80, response_code: FOUND}",

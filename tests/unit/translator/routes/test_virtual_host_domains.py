@@ -237,3 +237,22 @@ def test_an_http_proxy_knows_hosts_that_are_no_services_with_their_ports() -> No
     )
     assert domains(found)["x.org:80"] == ("x.org", "x.org:80")
     assert domains(found)["x.org:81"] == ("x.org:81",)
+
+
+def test_an_http_proxy_gives_port_80_the_names_whatever_is_older_and_rules_go_first() -> None:
+    older, web = service("a.example.com", 8080), service("A.example.com", 80)
+    found = plan(older, web, port=ANY_PORT, names=NamesKnownAs("", False, ""))
+    assert domains(found) == {
+        "A.example.com:80": ("A.example.com", "A.example.com:80", "A.example.com.", "A.example.com.:80"),
+        "a.example.com:8080": ("a.example.com:8080", "a.example.com.:8080"),
+    }
+    ruled = plan(
+        service("b.org", 80),
+        service("x.org", 81),
+        rules=(("x.org", "B.org"),),
+        port=ANY_PORT,
+        names=NamesKnownAs("", False, ""),
+    )
+    # Rules go first on each port, so a host of theirs may keep a service from a name with its port.
+    assert owners(ruled)["x.org:81"] == owners(ruled)["B.org:81"] == ("x.org", "B.org")
+    assert owners(ruled)["b.org:80"] is None
