@@ -275,9 +275,12 @@ class Snapshot:
 
         Raises:
             ValueError: two of them have the same type and name.
+            TypeError: one is not a `Resource`.
         """
         by_type: dict[str, dict[str, Resource]] = {}
         for resource in resources:
+            if not isinstance(resource, Resource):
+                raise _not_a_resource(resource)
             members = by_type.setdefault(resource.type_url, {})
             if resource.name in members:
                 raise ValueError(f"two resources of type {resource.type_url} have the name {resource.name!r}")
@@ -331,16 +334,23 @@ class Snapshot:
 
         Resources that are there already with the same version, and names that are not there, are passed
         over; the `Change` says what is left. A name that is both changed and removed stays, changed.
+
+        Raises:
+            TypeError: one of `changed` is not a `Resource`, or one of `removed` not a pair.
+            ValueError: one of `removed` does not begin with a type URL.
         """
-        latest = {(resource.type_url, resource.name): resource for resource in changed}
+        latest: dict[tuple[str, str], Resource] = {}
+        for resource in changed:
+            if not isinstance(resource, Resource):
+                raise _not_a_resource(resource)
+            latest[resource.type_url, resource.name] = resource
         news = []
         for key, resource in latest.items():
             was = self.get(*key)
             if was is None or was.version != resource.version:
                 news.append(resource)
-        gone = tuple(
-            dict.fromkeys(key for key in removed if key not in latest and self.get(*key) is not None)
-        )
+        keys = dict.fromkeys(map(_checked, removed))
+        gone = tuple(key for key in keys if key not in latest and self.get(*key) is not None)
         change = Change(tuple(news), gone)
         if not change:
             return self, change
@@ -351,3 +361,17 @@ class Snapshot:
                 [name for gone_type, name in gone if gone_type == type_url],
             )
         return Snapshot(collections), change
+
+
+def _not_a_resource(found: object) -> TypeError:
+    better = ": give Resource.of(message)" if hasattr(found, "SerializeToString") else ""
+    return TypeError(f"a snapshot is made of Resources, not of {type(found).__name__}{better}")
+
+
+def _checked(key: tuple[str, str]) -> tuple[str, str]:
+    """The key, if it is one: another would be passed over in silence."""
+    if not isinstance(key, tuple) or len(key) != 2:
+        raise TypeError(f"what is removed is told as (type URL, name), not as {key!r}")
+    if "/" not in key[0]:
+        raise ValueError(f"{key[0]!r} is not a type URL, such as type_urls.CLUSTER")
+    return key

@@ -16,6 +16,7 @@ from mizzen import xds
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT, VIRTUAL_HOST
 
 MESSAGE = cluster_pb2.Cluster(name="a")
+A = xds.Resource.of(MESSAGE)
 WRAPPED = any_pb2.Any()
 WRAPPED.Pack(MESSAGE)
 
@@ -47,6 +48,16 @@ WRAPPED.Pack(MESSAGE)
         (lambda: xds.Resource.of(WRAPPED), TypeError, "not the Any around it"),
         (lambda: xds.Resource.of(address_pb2.SocketAddress()), TypeError, "Resource.of(message, name=...)"),
         (lambda: xds.Resource.of(cluster_pb2.Cluster()), ValueError, "a Cluster with an empty name"),
+        (lambda: xds.Snapshot.of([MESSAGE]), TypeError, "not of Cluster: give Resource.of(message)"),
+        (lambda: xds.Snapshot.of("ab"), TypeError, "a snapshot is made of Resources, not of str"),
+        (lambda: xds.Snapshot().updated([MESSAGE]), TypeError, "not of Cluster: give Resource.of(message)"),
+        (
+            lambda: xds.Snapshot().updated(removed=[A]),
+            TypeError,
+            "(type URL, name), not as <Resource Cluster 'a'",
+        ),
+        (lambda: xds.Snapshot().updated(removed=(CLUSTER, "a")), TypeError, "not as 'type.googleapis.com/"),
+        (lambda: xds.Snapshot().updated(removed=[("CDS", "a")]), ValueError, "'CDS' is not a type URL"),
         (lambda: xds.Limits(keepalive=5), TypeError, "keepalive is a timedelta, not 5"),
         (lambda: xds.Limits(max_streams=1.5), TypeError, "max_streams is a number, not 1.5"),
         (lambda: xds.Limits(max_streams=0), ValueError, "max_streams must be positive, not 0"),
