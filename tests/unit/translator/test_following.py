@@ -61,6 +61,21 @@ STANDING = [
     entry("dns.example", 80, "HTTP", resolution="DNS", endpoints=[*at("d1.example", **EU_V1)]),
     entry("*.wild.example", 80, "HTTP", resolution="DYNAMIC_DNS", location="MESH_EXTERNAL"),
     entry("far.example", 80, "HTTP", namespace="shop", endpoints=at("10.0.6.1")),
+    entry("lonely.example", 8124, "HTTP", endpoints=at("10.0.7.1")),
+    document(
+        "ServiceEntry",
+        "mixed",
+        {
+            "hosts": ["mixed.example"],
+            "resolution": "STATIC",
+            "location": "MESH_INTERNAL",
+            "ports": [
+                {"number": 80, "name": "http", "protocol": "HTTP"},
+                {"number": 8125, "name": "tcp", "protocol": "TCP"},
+            ],
+            "endpoints": at("10.0.8.1"),
+        },
+    ),
     document(
         "Service",
         "kube",
@@ -103,6 +118,24 @@ STANDING = [
         "shop",
         {"egress": [{"hosts": ["./*", "default/web.example"]}]},
         namespace="shop",
+    ),
+    *(
+        document(
+            "Sidecar",
+            "out",
+            {
+                "egress": [
+                    {"port": {"number": 80, "name": "h", "protocol": "HTTP"}, "hosts": ["*/*"]},
+                    {"hosts": ["*/*"]},
+                ],
+                "outboundTrafficPolicy": {
+                    "mode": "ALLOW_ANY",
+                    "egressProxy": {"host": proxy, "port": {"number": 80}},
+                },
+            },
+            namespace=namespace,
+        )
+        for namespace, proxy in (("one", "web.example"), ("two", "api.example"))
     ),
     document(
         "Gateway",
@@ -156,6 +189,8 @@ PROXIES = [
     node(address="10.0.1.1"),
     node(address="10.0.2.1"),
     node(namespace="shop"),
+    node(namespace="one"),
+    node(namespace="two"),
     node(locality=EU),
     node(locality=US),
     node(locality=US, NETWORK="east"),
@@ -187,7 +222,7 @@ PROXIES = [
 ]
 """Proxies that differ in one thing each."""
 
-FOLLOWING = [PROXIES[0], PROXIES[2], PROXIES[5], PROXIES[6], PROXIES[16], PROXIES[19], PROXIES[26]]
+FOLLOWING = [PROXIES[number] for number in (0, 2, 5, 6, 7, 18, 21, 28)]
 """Those that see different parts of a change."""
 
 
@@ -262,6 +297,10 @@ CHANGES: dict[str, list[Any]] = {
     "a service comes": [entry("new.example", 80, "HTTP", endpoints=at("10.0.9.1"))],
     "a service on a new port comes": [entry("new.example", 8123, "HTTP", endpoints=at("10.0.9.1"))],
     "a service goes": [without("ServiceEntry", "web.example")],
+    "the only HTTP service of a port goes": [without("ServiceEntry", "lonely.example")],
+    "the only HTTP service of a port has another port": [
+        entry("lonely.example", 8126, "HTTP", endpoints=at("10.0.7.1"))
+    ],
     "the last of a port goes": [without("ServiceEntry", "secure.example")],
     "a service of the Sidecar's namespace comes": [entry("new.example", 80, "HTTP", namespace="shop")],
     "a service of two namespaces": [entry("web.example", 80, "HTTP2", namespace="shop", endpoints=[])],
@@ -331,6 +370,21 @@ CHANGES: dict[str, list[Any]] = {
             },
         )
     ],
+    "a destination rule of two protocols": [
+        document(
+            "DestinationRule",
+            "mixed",
+            {"host": "mixed.example", "trafficPolicy": {"connectionPool": {"tcp": {"idleTimeout": "8s"}}}},
+        )
+    ],
+    "a destination rule of what a rule leads to": [
+        changed("VirtualService", "db", tcp=[{"route": to("mixed.example", port={"number": 8125})}]),
+        document(
+            "DestinationRule",
+            "mixed",
+            {"host": "mixed.example", "trafficPolicy": {"connectionPool": {"tcp": {"idleTimeout": "8s"}}}},
+        ),
+    ],
     "a destination rule of TCP": [
         document(
             "DestinationRule",
@@ -342,7 +396,12 @@ CHANGES: dict[str, list[Any]] = {
         document(
             "DestinationRule",
             "wide",
-            {"host": "*.example", "trafficPolicy": {"connectionPool": {"http": {"maxRetries": 3}}}},
+            {
+                "host": "*.example",
+                "trafficPolicy": {
+                    "connectionPool": {"http": {"maxRetries": 3}, "tcp": {"idleTimeout": "7s"}}
+                },
+            },
         )
     ],
     "a destination rule of the root namespace": [
@@ -389,6 +448,20 @@ CHANGES: dict[str, list[Any]] = {
                 ]
             },
             namespace="shop",
+        )
+    ],
+    "a Sidecar has another egress proxy": [
+        document(
+            "Sidecar",
+            "out",
+            {
+                "egress": [{"hosts": ["*/*"]}],
+                "outboundTrafficPolicy": {
+                    "mode": "ALLOW_ANY",
+                    "egressProxy": {"host": "far.example", "port": {"number": 80}},
+                },
+            },
+            namespace="one",
         )
     ],
     "a Sidecar blocks what is unknown": [
