@@ -70,6 +70,11 @@ kind: Sidecar
 metadata: {name: first}
 spec: {egress: [{hosts: ["*/*"]}]}
 """
+TCP_ROUTES = """\
+  tcp:
+  - {match: [{port: 1}], route: [{destination: {host: web.com}}]}
+  - route: [{destination: {host: OTHER}}]
+"""
 TO_SUBSET = ROUTE.replace("{host: web.com}", "{host: web.com, subset: v1}")
 TCP = ENTRY.replace("  addresses: [10.1.1.1]\n", "").replace(
     "name: http, protocol: HTTP", "name: tcp, protocol: TCP"
@@ -123,6 +128,31 @@ CASES: dict[str, tuple[str, str, str, str, str]] = {
         "host gone.com",
         ENTRY + ROUTE + "    mirror: {host: gone.com}\n",
         ENTRY + ROUTE + "    mirror: {host: web.com}\n",
+    ),
+    "unknown among several mirrors": (
+        "IST0101",
+        "spec.http[0].mirrors[1].destination.host",
+        "host gone.com",
+        ENTRY + ROUTE + "    mirrors: [{destination: {host: web.com}}, {destination: {host: gone.com}}]\n",
+        ENTRY + ROUTE + "    mirrors: [{destination: {host: web.com}}]\n",
+    ),
+    "unknown host of a TCP route": (
+        "IST0101",
+        "spec.tcp[1].route[0].destination.host",
+        "host gone.com",
+        ENTRY + ROUTE + TCP_ROUTES.replace("OTHER", "gone.com"),
+        ENTRY + ROUTE + TCP_ROUTES.replace("OTHER", "web.com"),
+    ),
+    "unknown host of a TLS route": (
+        "IST0101",
+        "spec.tls[0].route[0].destination.host",
+        "host gone.com",
+        ENTRY
+        + ROUTE
+        + "  tls: [{match: [{sniHosts: [web.com]}], route: [{destination: {host: gone.com}}]}]\n",
+        ENTRY
+        + ROUTE
+        + "  tls: [{match: [{sniHosts: [web.com]}], route: [{destination: {host: web.com}}]}]\n",
     ),
     "unknown port": (
         "IST0101",

@@ -8,6 +8,7 @@ import pytest
 from mizzen.mesh.proxy import Proxy
 from mizzen.mesh.service import HealthStatus, Locality, Protocol, Resolution, Service
 from mizzen.mesh.snapshot import Mesh
+from mizzen.translator.destinations import races_addresses
 
 MeshOf = Callable[..., Mesh]
 
@@ -664,3 +665,113 @@ def test_a_target_by_name_may_be_a_port_of_a_workload_entry(mesh_of: MeshOf) -> 
     mesh = mesh_of(KUBERNETES.replace("ports: {http-main: 9090}", "ports: {main: 9191}"))
     pool = mesh.endpoints(service_of(mesh, "web.shop.svc.cluster.local", "shop"))
     assert {one.address: one.port_named("http-main") for one in pool} == {"10.0.0.1": 8080, "10.0.0.2": 9191}
+
+
+def test_annotations_are_the_services_too(mesh_of: MeshOf) -> None:
+    mesh = mesh_of("""
+kind: ServiceEntry
+metadata: {name: a, annotations: {istio.io/connect-strategy: RACE_FIRST_TCP_CONNECT}}
+spec:
+  hosts: [a.com]
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  resolution: DNS
+---
+kind: Service
+metadata: {name: b, annotations: {mine: "1"}, labels: {team: x}}
+spec: {ports: [{name: http, port: 80}]}
+""")
+    assert races_addresses(service_of(mesh, "a.com"))
+    service = service_of(mesh, "b.default.svc.cluster.local")
+    assert (dict(service.annotations), dict(service.labels)) == ({"mine": "1"}, {"team": "x"})
+
+
+def test_each_workload_of_a_shared_address_is_an_endpoint_once(mesh_of: MeshOf) -> None:
+    mesh = mesh_of("""
+kind: ServiceEntry
+metadata: {name: a}
+spec:
+  hosts: [a.com]
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  resolution: STATIC
+  endpoints:
+  - {address: 10.0.0.1, ports: {http: 1}}
+  - {address: 10.0.0.1, ports: {http: 2}}
+  - {address: 10.0.0.2, ports: {http: 1}}
+  - {address: 10.0.0.1, ports: {http: 3}}
+""")
+    pool = mesh.endpoints(service_of(mesh, "a.com"))
+    assert [(one.address, one.port_named("http")) for one in pool] == [
+        ("10.0.0.1", 1),
+        ("10.0.0.1", 2),
+        ("10.0.0.2", 1),
+        ("10.0.0.1", 3),
+    ]
+
+
+def test_a_zone_of_a_pod_goes_before_that_of_a_slice(mesh_of: MeshOf) -> None:
+    text = KUBERNETES.replace(
+        "labels: {app: web, version: v1}", "labels: {app: web, topology.kubernetes.io/zone: own}"
+    )
+    listing = """
+---
+kind: EndpointSlice
+metadata: {name: web-x, namespace: shop, labels: {kubernetes.io/service-name: web}}
+addressType: IPv4
+endpoints: [{addresses: [10.0.0.1], zone: listed}]
+ports: [{name: http-main, port: 7070}]
+"""
+    host = "web.shop.svc.cluster.local"
+    for pods, zone in ((text, "own"), (KUBERNETES, "listed")):
+        mesh = mesh_of(pods + listing)
+        assert mesh.endpoints(service_of(mesh, host, "shop")).endpoints[0].locality.zone == zone
+
+
+def test_a_change_of_one_of_two_selecting_entries_leaves_the_other_in_place(
+    mesh_of: MeshOf, changed: Callable[..., Any]
+) -> None:
+    def selecting(name: str, app: str) -> str:
+        return declared(name, FIRST_PORTS, more=f"  workloadSelector: {{labels: {{app: {app}}}}}")
+
+    def vm(name: str, app: str, address: str) -> str:
+        return f"""
+kind: WorkloadEntry
+metadata: {{name: {name}, labels: {{app: {app}}}}}
+spec: {{address: {address}}}
+"""
+
+    mesh = mesh_of(
+        "---".join(
+            [selecting("a", "x"), selecting("b", "z"), vm("one", "x", "10.0.0.1"), vm("two", "z", "10.0.0.2")]
+        )
+    )
+    assert sorted(addresses(mesh, "a.com")) == ["10.0.0.1", "10.0.0.2"]
+    mesh, _ = changed(mesh, removed=(("ServiceEntry", "default", "b"),))
+    assert addresses(mesh, "a.com") == ["10.0.0.1"]
+    mesh, delta = changed(mesh, vm("three", "x", "10.0.0.3"))
+    assert delta.endpoints == {("default", "a.com")}
+    assert addresses(mesh, "a.com") == ["10.0.0.1", "10.0.0.3"]
+    mesh, delta = changed(mesh, vm("four", "z", "10.0.0.4"))
+    assert not delta.endpoints
+
+
+def test_many_changes_at_once_leave_the_services_in_order_of_age(
+    mesh_of: MeshOf, scope_of: Callable[..., Any], changed: Callable[..., Any]
+) -> None:
+    def entry(number: int) -> str:
+        return f"""
+kind: ServiceEntry
+metadata: {{name: e{number}, creationTimestamp: "{2300 - number}-01-01T00:00:00Z"}}
+spec:
+  hosts: [e{number}.com]
+  ports: [{{number: {80 + number % 2}, name: http, protocol: HTTP}}]
+  resolution: STATIC
+"""
+
+    mesh = mesh_of(entry(150))
+    scope_of(mesh)
+    many, _ = changed(mesh, "---".join(entry(number) for number in range(300) if number != 150))
+    scope = scope_of(many)
+    assert [one.hostname for one in scope.services] == [f"e{number}.com" for number in reversed(range(300))]
+    assert [one.hostname for one in scope.services_on_port(80)] == [
+        f"e{number}.com" for number in reversed(range(0, 300, 2))
+    ]

@@ -180,3 +180,11 @@ def test_the_meshs_words_on_mutual_tls() -> None:
 
     assert parameters["tls_minimum_protocol_version"] == "TLSv1_3"
     assert parameters["cipher_suites"] == ["A"]
+
+    only_curves = MeshConfig.model_validate({"meshMTLS": {"ecdhCurves": ["P-256"]}})
+    parameters = plain(inbound_transport_socket(only_curves, is_http=True))["common_tls_context"][
+        "tls_params"
+    ]
+    assert parameters["tls_minimum_protocol_version"] == "TLSv1_2"
+    assert parameters["ecdh_curves"] == ["P-256"]
+    assert len(parameters["cipher_suites"]) == 6

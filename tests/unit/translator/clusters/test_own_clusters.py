@@ -67,6 +67,13 @@ def test_unknown_names_may_be_resolved(tls: str) -> None:
     assert config.get("allow_insecure_cluster_options", False) == (tls != ", tls: {mode: SIMPLE}")
 
 
+@pytest.mark.parametrize("mode", ["DISABLE", "ISTIO_MUTUAL"])
+def test_unknown_names_are_never_called_as_the_mesh_is(mode: str) -> None:
+    made = statics(f"outboundTrafficPolicy: {{mode: ALLOW_ANY_DYNAMIC_DNS, tls: {{mode: {mode}}}}}")
+
+    assert "transport_socket" not in made["AllowAnyDynamicDNSCluster"]
+
+
 def instance(number: int, protocol: str = "HTTP", target: int = 8080, **more: Any) -> ServiceInstance:
     port = ServicePort(f"port-{number}", number, Protocol(protocol), target)
     return ServiceInstance(service(ports=(port,), **more), port, target, endpoint("10.0.0.7"))

@@ -9,8 +9,10 @@ import yaml
 from cluster_scenes import Scene, contains, endpoint, service
 from envoy.config.cluster.v3 import cluster_pb2
 
+from mizzen.config.mesh_config import MeshConfig
 from mizzen.translator.clusters_outbound import outbound_clusters_key
 from mizzen.translator.secret_references import secret_names
+from mizzen.translator.upstream_tls import service_identities
 
 OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 ADS = {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "15s"}
@@ -266,3 +268,16 @@ def test_no_name_of_a_listed_type_is_forgotten() -> None:
     cluster = cluster_pb2.Cluster.FromString(ruled("{mode: SIMPLE}").resources()[0].value)
 
     assert cluster.transport_socket.typed_config.type_url.endswith(".UpstreamTlsContext")
+
+
+def test_aliases_are_for_identities_of_the_trust_domain_alone() -> None:
+    names = (
+        "spiffe://cluster.local/ns/a/sa/b",
+        "spiffe://foreign.example/ns/a/sa/b",
+        "other://cluster.local/a",
+        "a.example",
+    )
+    own = service(subject_alt_names=names)
+    settings = MeshConfig.model_validate({"trustDomainAliases": ["old.example"]})
+
+    assert set(service_identities(own, None, settings)) == {*names, "spiffe://old.example/ns/a/sa/b"}

@@ -103,6 +103,22 @@ def test_the_server_header() -> None:
     found = configured(proxyHeaders={"server": {"disabled": True}})
     assert each(found, "server_name") == [None] * 3
     assert each(found, "server_header_transformation") == ["PASS_THROUGH"] * 3
+    for unsaid in ({}, {"disabled": False}):
+        found = configured(proxyHeaders={"server": unsaid})
+        assert each(found, "server_name") == [None, "istio-envoy", "istio-envoy"]
+        assert each(found, "server_header_transformation") == [None] * 3
+
+
+def test_the_names_of_inbound_calls_answers_are_istios() -> None:
+    manager = sent(*DOCUMENTS, mesh={"defaultConfig": {"proxyHeaders": {"server": {"disabled": True}}}})
+    chains = manager.listeners["virtualInbound"]["filter_chains"]
+    found = [
+        chain["filters"][-1]["typed_config"].get("server_header_transformation")
+        for chain in chains
+        if chain["filters"][-1]["typed_config"]["@type"].endswith(".HttpConnectionManager")
+    ]
+    assert found
+    assert set(found) == {"PASS_THROUGH"}
 
 
 def test_headers_that_are_turned_off_and_on() -> None:

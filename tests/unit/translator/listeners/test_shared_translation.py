@@ -214,3 +214,52 @@ def test_what_many_changes_superseded_is_not_kept() -> None:
             living.collections(one)
     for kind, count in before.items():
         assert alive(kind) - count < 60, kind
+
+
+def test_each_collection_says_of_which_type_it_is() -> None:
+    edge = gateway(
+        server(443, "HTTPS", tls={"mode": "SIMPLE", "serverCertificate": "/c", "privateKey": "/k"})
+    )
+    translation = Living(A, edge).translation
+    for one in (proxy(), proxy(INTERCEPTION_MODE="NONE"), router()):
+        snapshot = translation.snapshot(one)
+        for type_url in (*TYPES, type_urls.SECRET):
+            collection = snapshot.collection(type_url)
+            assert collection.type_url == type_url
+            assert all(each.type_url == type_url for each in collection.resources.values())
+
+
+def test_secrets_go_with_the_clusters_that_name_them() -> None:
+    def ruled(mode: str) -> dict[str, Any]:
+        tls = {"mode": mode} | ({"caCertificates": "/ca"} if mode == "SIMPLE" else {})
+        spec = {"host": "a.example", "trafficPolicy": {"tls": tls}}
+        return document("DestinationRule", "d", spec)
+
+    living = Living(A, ruled("SIMPLE"))
+
+    def secrets() -> set[str]:
+        return set(living.translation.snapshot(proxy()).collection(type_urls.SECRET).resources)
+
+    assert secrets() == {"file-root:/ca"}
+    living.change(A, ruled("DISABLE"))
+    assert secrets() == set()
+    living.change(A, ruled("SIMPLE"))
+    assert secrets() == {"file-root:/ca"}
+    living.change(ruled("SIMPLE"))
+    assert secrets() == set()
+
+
+def test_https_beside_what_is_passed_on_keeps_its_routes() -> None:
+    """The listener of passed services is kept as long as they are; one with a server besides is made anew."""
+    tls = {"mode": "SIMPLE", "serverCertificate": "/c", "privateKey": "/k"}
+    edge = gateway(
+        server(15443, "TLS", "*.example", tls={"mode": "AUTO_PASSTHROUGH"}),
+        server(15443, "HTTPS", "web.test", name="https", tls=tls),
+    )
+    inside = service("a.example", 8080, "HTTP", location="MESH_INTERNAL")
+    unrelated = service("far.test", 9, "TCP")
+    living = Living(inside, edge)
+    names = {"https.15443.https.edge.default"}
+    assert living.collections(router())[3].resources.keys() == names
+    living.change(inside, edge, unrelated)
+    assert living.collections(router())[3].resources.keys() == names

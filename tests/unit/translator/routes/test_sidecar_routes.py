@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from google.protobuf import wrappers_pb2
 
 from mizzen.config import ConfigChange
+from mizzen.translator.route_encoding import length_delimited
 
 MeshOf = Callable[..., Any]
 
@@ -333,3 +335,24 @@ def test_the_same_question_has_the_same_answer_object(routed: MeshOf) -> None:
     mesh = routed(TWO_SERVICES + SHOP_RULE)
     for name in ("80", "shop.example.com:9000", "http_proxy", "unknown"):
         assert mesh.sidecar_resource(name) is mesh.sidecar_resource(name)
+
+
+def test_attempts_are_counted_unless_that_is_switched_off(routed: MeshOf) -> None:
+    def counted(proxy_headers: dict[str, Any]) -> bool:
+        mesh = routed(TWO_SERVICES, defaultConfig={"proxyHeaders": proxy_headers})
+        (host,) = [
+            host for host in mesh.sidecar("80")["virtual_hosts"] if host["name"] == "cart.example.com:80"
+        ]
+        return bool(host.get("include_request_attempt_count", False))
+
+    assert counted({})
+    assert counted({"attemptCount": {}})
+    assert counted({"attemptCount": {"disabled": False}})
+    assert not counted({"attemptCount": {"disabled": True}})
+
+
+@pytest.mark.parametrize("size", [0, 1, 127, 128, 4095, 4096, 4097, 16384, 70000])
+def test_lengths_are_encoded_as_protobuf_does(size: int) -> None:
+    body = b"x" * size
+    whole = wrappers_pb2.BytesValue(value=body).SerializeToString()
+    assert length_delimited(1, body[: size // 2], body[size // 2 :]) == (whole or b"\n\x00")
