@@ -135,6 +135,17 @@ def test_a_rule_that_is_exported_to_more_joins_an_older_one(
     assert names(less, scope_of, "default") == ["c"]
 
 
+def test_warnings_of_several_namespaces_stand_beside_each_other(mesh_of: MeshOf) -> None:
+    twice = [
+        rule(name, "web.shop.com", namespace, "", 2001).replace(f"{{name: {name}}}]", "{name: a}]")
+        for namespace in ("shop", "other")
+        for name in ("a", "b")
+    ]
+    found = mesh_of(SERVICES + "".join(twice)).diagnostics
+    assert [one.code for one in found] == ["MZ0202", "MZ0202"]
+    assert len({one.origin.line for one in found}) == 2
+
+
 def test_a_warning_goes_with_its_cause(mesh_of: MeshOf, changed: Callable[..., Any]) -> None:
     twice = rule("b", "web.shop.com", "shop", "", 2002).replace("{name: b}]", "{name: a}]")
     mesh = mesh_of(SERVICES + rule("a", "web.shop.com", "shop", "", 2001) + twice)

@@ -775,3 +775,21 @@ spec:
     assert [one.hostname for one in scope.services_on_port(80)] == [
         f"e{number}.com" for number in reversed(range(0, 300, 2))
     ]
+
+
+def test_endpoints_that_are_not_ready_are_unhealthy(mesh_of: MeshOf) -> None:
+    mesh = mesh_of(
+        KUBERNETES
+        + """
+---
+kind: Endpoints
+metadata: {name: web, namespace: shop}
+subsets:
+- {addresses: [{ip: 10.0.0.8}], notReadyAddresses: [{ip: 10.0.0.9}], ports: [{name: api, port: 6060}]}
+"""
+    )
+    pool = mesh.endpoints(service_of(mesh, "web.shop.svc.cluster.local", "shop"))
+    assert [(one.address, one.health) for one in pool][:2] == [
+        ("10.0.0.8", HealthStatus.HEALTHY),
+        ("10.0.0.9", HealthStatus.UNHEALTHY),
+    ]

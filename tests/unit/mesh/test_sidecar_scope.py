@@ -109,6 +109,9 @@ def test_imports_by_namespace_and_host(mesh_of: MeshOf, scope_of: Callable[..., 
     assert imported('["./*", "two/c.org"]') == {"d.com", "c.org"}
     assert imported('["*/*.com"]') == {"a.com", "b.com", "d.com", "*.wild.com"}
     assert imported('["*/*", "~one/*"]') == {"c.org", "d.com", "*.wild.com"}
+    assert imported('["*/*", "~/c.org", "~/*.com"]') == set()
+    assert imported('["*/*", "~/c.org"]') == {"a.com", "b.com", "d.com", "*.wild.com"}
+    assert imported('["*/*", "~./*"]') == {"a.com", "b.com", "c.org", "*.wild.com"}
     assert imported('["*/*.wild.com"]') == {"*.wild.com"}
     # An exact host does not import a wildcard over it.
     assert imported('["*/x.wild.com"]') == set()

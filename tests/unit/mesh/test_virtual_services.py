@@ -168,6 +168,9 @@ def test_a_delegate_that_comes_changes_and_goes(mesh_of: MeshOf, changed: Callab
         ([{"uri": {"prefix": "/a"}}], [{"uri": {"exact": "/b"}}], None),
         ([{"ignore_uri_case": True}], [{"port": 1}], None),
         ([{"source_namespace": "a"}], [{"port": 1}], None),
+        ([{"source_namespace": "a"}], [{"source_namespace": "b"}], None),
+        ([{"source_namespace": "a"}], [{"source_namespace": "a"}], [{"source_namespace": "a"}]),
+        ([{"port": 1}], [{"source_namespace": "a"}], [{"port": 1, "source_namespace": "a"}]),
         ([{"source_labels": {"a": "1"}}], [{"source_labels": {"a": "2"}}], None),
         (
             [{"source_labels": {"a": "1"}}],
@@ -292,3 +295,20 @@ spec:
     rule = rule_named(mesh, "a")
     assert rule.destinations("x") == {"x.com": {0}, "all.com": {80, 0}}
     assert rule.destinations("other") == {"all.com": {80, 0}}
+
+
+def test_destinations_of_clients_of_a_namespace_are_those_of_every_kind_of_route(mesh_of: MeshOf) -> None:
+    mesh = mesh_of("""
+kind: VirtualService
+metadata: {name: a}
+spec:
+  hosts: [a.com]
+  http:
+  - match: [{sourceNamespace: x}]
+    route: [{destination: {host: x.com}}]
+  tls: [{match: [{sniHosts: [a.com]}], route: [{destination: {host: tls.com}}]}]
+  tcp: [{route: [{destination: {host: tcp.com}}]}]
+""")
+    rule = rule_named(mesh, "a")
+    assert set(rule.destinations("x")) == {"x.com", "tls.com", "tcp.com"}
+    assert set(rule.destinations("other")) == {"tls.com", "tcp.com"}

@@ -387,6 +387,12 @@ def test_the_same_input_gives_the_same_bytes() -> None:
     assert versions[0] == versions[1]
 
 
+def test_random_balancing_warms_nothing_up() -> None:
+    for warmup in ("warmupDurationSecs: 10s", "warmup: {duration: 10s}"):
+        cluster = Scene().ruled(f"trafficPolicy: {{loadBalancer: {{simple: RANDOM, {warmup}}}}}").cluster()
+        assert not [name for name in cluster if name.endswith("_lb_config") and name != "common_lb_config"]
+
+
 @pytest.mark.parametrize(
     ("target", "name"), [(8080, "8080;"), (None, "80;"), ("web", "80;")], ids=["number", "none", "by name"]
 )

@@ -370,3 +370,19 @@ def test_a_gateways_port_follows_a_change_of_its_own_service() -> None:
     assert [each.port for each in mesh.gateways_for(found.proxy).listeners] == [8080]
     later, _ = mesh.updated(change(marked))
     assert [each.port for each in later.gateways_for(found.proxy).listeners] == [80]
+
+
+def test_a_tcp_rule_is_for_a_server_that_one_of_its_conditions_names() -> None:
+    def targets(*conditions: dict[str, Any]) -> Any:
+        found = edge(
+            DB,
+            gateway(server(5432, "TCP")),
+            rule(
+                "*", gateways=[EDGE, "other"], tcp=[{"match": list(conditions), "route": [to("db.example")]}]
+            ),
+        )
+        return "0.0.0.0_5432" in found.listeners
+
+    assert targets({"port": 1}, {"port": 5432})
+    assert targets({"gateways": ["other"]}, {"gateways": ["edge"], "port": 5432})
+    assert not targets({"port": 1}, {"gateways": ["other"], "port": 5432})

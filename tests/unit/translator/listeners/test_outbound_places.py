@@ -238,3 +238,34 @@ def test_allocated_addresses_count_for_proxies_that_capture_dns() -> None:
     found = sent(named, DNS_CAPTURE="true", DNS_AUTO_ALLOCATE="true")
     (address,) = [name for name in found.listeners if name.endswith("_6379")]
     assert address.startswith("240.240.")
+
+
+def test_a_service_without_endpoints_is_on_every_address_unless_it_is_known_by_them() -> None:
+    declared = service("a.example", 9999, "TCP", resolution="NONE", endpoints=())
+    del declared["spec"]["endpoints"]
+    headless = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "b", "namespace": "default"},
+        "spec": {"clusterIP": "None", "ports": [{"name": "tcp", "port": 9998}]},
+    }
+    found = sent(declared, headless)
+    assert "0.0.0.0_9999" in found.listeners
+    assert not [name for name in found.listeners if name.endswith("_9998")]
+
+
+def test_an_unprivileged_proxy_may_listen_on_a_socket() -> None:
+    found = sent(
+        service("a.example", 8080, "HTTP"),
+        sidecar(
+            {
+                "bind": "unix:///run/a.sock",
+                "port": {"number": 0, "name": "u", "protocol": "HTTP"},
+                "hosts": ["*/a.example"],
+            },
+            {"hosts": ["*/*"]},
+        ),
+        UNPRIVILEGED_POD="true",
+    )
+    assert "unix:///run/a.sock_0" in found.listeners
+    assert found.warnings == ()
