@@ -8,7 +8,7 @@ from envoy.service.discovery.v3 import discovery_pb2
 
 from mizzen.xds import Client, MakeBeforeBreak, Resource, Snapshot, Unordered
 from mizzen.xds.batch import Dialect
-from mizzen.xds.events import Event
+from mizzen.xds.events import Event, Mended
 from mizzen.xds.group import Group
 from mizzen.xds.stream import Stream
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT, ROUTE
@@ -83,15 +83,31 @@ class Driver:
         return self.listen()
 
     def wait(self, seconds: float) -> list[Said]:
+        quiet, deadline, events = self.stream.quiet, self.stream.deadline, len(self.events)
         self.now += seconds
-        return self.listen()
+        said = self.listen()
+        if quiet and (said or len(self.events) > events):
+            assert deadline is not None, "nobody would have asked"
+            assert deadline <= self.now, "nobody would have asked so early"
+        return said
 
     def listen(self) -> list[Said]:
         said = []
         while (response := self.stream.poll(self.now)) is not None:
             said.append(self._decode(response.data))
         self.events += self.stream.events()
+        self.look_again()
         return said
+
+    def look_again(self) -> None:
+        """What is known without looking is so, and there is no need to ask again at once."""
+        self.stream._quiet_goal = None
+        assert self.stream.poll(self.now) is None, "something is due, and the stream does not say so"
+        late = self.stream.events()
+        assert all(isinstance(event, Mended) for event in late)
+        self.events += late
+        deadline = self.stream.deadline
+        assert deadline is None or deadline > self.now
 
     def _decode(self, data: bytes) -> Said:
         if self.delta:
