@@ -255,14 +255,11 @@ class OutboundListenerBuilder:
             yield bind, ""
             return
         for address in listen_addresses(service, self._profile):
-            if "/" not in address:
-                yield address, ""
-                continue
-            network = ipaddress.ip_network(address, strict=False)
-            if network.num_addresses == 1:
-                yield str(network.network_address), ""
-            else:
+            # The registry writes a range of one address as that address.
+            if "/" in address:
                 yield self._wildcard, address
+            else:
+                yield address, ""
 
     def _add_http(self, service: Service, port: ServicePort, bind: str, bind_to_port: bool) -> None:
         key = (bind, port.number)

@@ -39,10 +39,8 @@ def route_match(match: HTTPMatchRequest | None) -> Any:
 def is_catch_all(match: Any) -> bool:
     """Return whether a RouteMatch takes every request, so that no route behind it is ever reached."""
     path = match.WhichOneof("path_specifier")
-    everything = (
-        (path == "prefix" and match.prefix == "/")
-        or (path == "path_separated_prefix" and match.path_separated_prefix == "/")
-        or (path == "safe_regex" and match.safe_regex.regex == ".*")
+    everything = (path == "prefix" and match.prefix == "/") or (
+        path == "safe_regex" and match.safe_regex.regex == ".*"
     )
     return everything and not (match.headers or match.query_parameters or match.dynamic_metadata)
 
