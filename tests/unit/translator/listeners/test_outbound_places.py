@@ -269,3 +269,21 @@ def test_an_unprivileged_proxy_may_listen_on_a_socket() -> None:
     )
     assert "unix:///run/a.sock_0" in found.listeners
     assert found.warnings == ()
+
+
+def test_names_of_several_forward_proxies_are_resolved_beside_a_tcp_service() -> None:
+    def dynamic(host: str, age: int) -> dict[str, Any]:
+        made = service(host, 8080, "HTTP", resolution="DYNAMIC_DNS", endpoints=(), age=age)
+        del made["spec"]["endpoints"]
+        return made
+
+    found = sent(
+        service("a.example", 8080, "TCP", age=3), dynamic("*.one.example", 2), dynamic("*.two.example", 1)
+    )
+    caches = [
+        each["typed_config"]["dns_cache_config"]["name"]
+        for each in found.manager("0.0.0.0_8080")["http_filters"]
+        if "dynamic_forward_proxy" in each["name"]
+    ]
+    assert caches == ["*.one.example_dfp_dns_cache", "*.two.example_dfp_dns_cache"]
+    assert found.chains("0.0.0.0_8080")[-1] == ({"otherwise": True}, "outbound|8080||a.example")
