@@ -117,7 +117,7 @@ def test_systemd_takes_the_units(tmp_path: Path, unit: str) -> None:
         ["systemd-analyze", "verify", str(tmp_path / unit)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
         env={**os.environ, "SYSTEMD_LOG_LEVEL": "warning"},
     )

@@ -37,7 +37,7 @@ def envoy_verdict(resources: Resources, node: dict[str, Any], directory: Path) -
         [find_envoy(), "--mode", "validate", "-c", path, "--log-level", "error"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     return "" if done.returncode == 0 else done.stdout + done.stderr

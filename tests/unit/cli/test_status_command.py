@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from mizzen.cli.status import render
+from tests.ports import free_port
 from tests.unit.cli.conftest import Command
 
 
@@ -145,9 +146,11 @@ def answering(status: int, body: str) -> Iterator[str]:
     with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield f"127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_what_the_server_says_is_printed_as_it_is(mizzen: Command) -> None:
@@ -175,8 +178,7 @@ def test_a_script_can_fail_on_what_is_rejected(
 
 
 def test_no_server(mizzen: Command) -> None:
-    with answering(200, "") as address:
-        pass
+    address = f"127.0.0.1:{free_port()}"
     ended = mizzen("status", "--admin", address)
     assert ended.code == 1
     assert ended.err.startswith(f"mizzen: no server answers at {address} ")

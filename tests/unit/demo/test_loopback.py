@@ -9,12 +9,13 @@ import pytest
 
 from mizzen.demo import DemoError
 from mizzen.demo.loopback import LoopbackNetwork, is_free, pick_network, pick_port
+from tests.ports import free_port
 
 
 @pytest.fixture
 def taken_everywhere() -> Iterator[int]:
     """A port on which somebody listens on every address."""
-    with socket.create_server(("0.0.0.0", 0)) as server:
+    with socket.create_server(("0.0.0.0", free_port())) as server:
         yield server.getsockname()[1]
 
 
@@ -24,14 +25,14 @@ def test_a_wildcard_listener_takes_the_port_on_every_loopback_address(taken_ever
 
 
 def test_a_listener_on_one_address_leaves_the_others_free() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
+    with socket.create_server(("127.0.0.1", free_port())) as server:
         port = server.getsockname()[1]
         assert not is_free("127.0.0.1", port)
         assert is_free("127.99.7.3", port)
 
 
 def test_connections_that_wait_for_their_end_do_not_take_a_port() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
+    with socket.create_server(("127.0.0.1", free_port())) as server:
         port = server.getsockname()[1]
         client = socket.create_connection(("127.0.0.1", port))
         accepted, _ = server.accept()

@@ -182,7 +182,7 @@ def test_a_real_envoy_takes_it_without_a_warning(arguments: dict[str, Any], tmp_
         [find_envoy(), "--mode", "validate", "-c", file, "-l", "warning"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
 

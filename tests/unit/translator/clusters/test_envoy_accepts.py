@@ -219,7 +219,7 @@ def test_a_real_envoy_takes_them_all(tmp_path: Path) -> None:
         [find_envoy(), "--mode", "validate", "-c", file, "-l", "error"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
 

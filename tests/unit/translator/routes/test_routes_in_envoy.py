@@ -170,7 +170,7 @@ def test_a_real_envoy_takes_all_of_it(routed: Callable[..., Any], tmp_path: Path
         [binary, "--mode", "validate", "-c", file, "--log-level", "warning"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-4000:]
