@@ -793,3 +793,41 @@ subsets:
         ("10.0.0.8", HealthStatus.HEALTHY),
         ("10.0.0.9", HealthStatus.UNHEALTHY),
     ]
+
+
+COLLIDING = ("a3182.example.com", "a8473.example.com")
+"""In the namespace default both hash to the slot 8763."""
+
+
+@pytest.mark.parametrize("older", COLLIDING)
+def test_of_two_hosts_that_hash_alike_the_older_has_the_address(
+    mesh_of: MeshOf, changed: Callable[..., Any], older: str
+) -> None:
+    def entry(host: str, year: int) -> str:
+        return f"""
+kind: ServiceEntry
+metadata: {{name: {host}, creationTimestamp: "{year}-01-01T00:00:00Z"}}
+spec:
+  hosts: [{host}]
+  ports: [{{number: 80, name: http, protocol: HTTP}}]
+  resolution: STATIC
+"""
+
+    def allocated(mesh: Mesh, host: str) -> tuple[str, ...]:
+        return service_of(mesh, host).auto_allocated_addresses
+
+    (younger,) = set(COLLIDING) - {older}
+    alone = allocated(mesh_of(entry(younger, 2002)), younger)
+    assert alone == allocated(mesh_of(entry(older, 2001)), older)
+    for text in (
+        entry(older, 2001) + "---" + entry(younger, 2002),
+        entry(younger, 2002) + "---" + entry(older, 2001),
+    ):
+        both = mesh_of(text)
+        assert allocated(both, older) == alone
+        assert allocated(both, younger) not in (alone, ())
+    # A younger one that was there first gives way, and has it again when the older one goes.
+    both, _ = changed(mesh_of(entry(younger, 2002)), entry(older, 2001))
+    assert allocated(both, older) == alone != allocated(both, younger)
+    again, _ = changed(both, removed=(("ServiceEntry", "default", older),))
+    assert allocated(again, younger) == alone
