@@ -55,17 +55,20 @@ class _Room:
 
 
 class Server:
-    """An xDS server for any resources. Not thread-safe: call it from the event loop in which it runs.
+    """An xDS server for any resources. Not thread-safe: call it from the event loop in which it runs, from
+    another thread with `loop.call_soon_threadsafe(server.update, ...)`.
 
     Args:
         group_of: the group of a node. Clients of a group are given the same snapshot.
-        on_event: is told all that happens; see `events`.
+        on_event: is told all that happens, one `Event` a call. It is not awaited, may call the server, and
+            what it raises is logged.
         policy: the order of what is sent on aggregated streams.
         limits: what clients may cost.
         fallback: the answer for a name that a client asks for and that does not exist, if it has none.
         on_group: is asked for the snapshot of a group that has none when its first client comes.
         on_group_empty: is told when a group that was made by `on_group` has had no client for `linger`;
             the group is then forgotten.
+        linger: how long a group that was made by `on_group` is kept without clients.
         identifier: what clients see as the `control_plane` of each response.
     """
 
@@ -107,7 +110,11 @@ class Server:
     # Snapshots
 
     def set_snapshot(self, group: Hashable, snapshot: Snapshot) -> None:
-        """Give a group another snapshot. What did not change is not sent, whoever made the snapshots."""
+        """Give a group another snapshot. What did not change is not sent, whoever made the snapshots.
+
+        The group may have no clients yet, and the server may not have been started. An empty snapshot takes
+        everything from its clients.
+        """
         room = self._room(group)
         room.group.set(snapshot)
         for connection in room.connections.values():
@@ -116,8 +123,12 @@ class Server:
     def update(
         self, group: Hashable, changed: Iterable[Resource] = (), removed: Iterable[tuple[str, str]] = ()
     ) -> Change:
-        """Change some resources of a group, at the cost of these; return what really changed for the
-        clients.
+        """Change some resources of a group, and take away those with these (type URL, name), at the cost of
+        these; return what really changed for the clients. A group without a snapshot is given one.
+
+        Raises:
+            TypeError: one of `changed` is not a `Resource`, or one of `removed` not a pair.
+            ValueError: one of `removed` does not begin with a type URL.
         """
         room = self._room(group)
         change = room.group.update(changed, removed)
@@ -129,12 +140,12 @@ class Server:
         return change
 
     def snapshot(self, group: Hashable) -> Snapshot | None:
-        """The snapshot that a group was given."""
+        """The snapshot that a group was given; None if it was given none."""
         room = self._rooms.get(group)
         return room.group.snapshot if room is not None else None
 
     def drop(self, group: Hashable) -> None:
-        """Forget the snapshot of a group that has no clients."""
+        """Forget the snapshot of a group that has no clients; of one that has, nothing is forgotten."""
         room = self._rooms.get(group)
         if room is not None and not room.connections and not room.arriving:
             del self._rooms[group]
@@ -156,7 +167,11 @@ class Server:
     # Life
 
     async def start(self, address: str, credentials: grpc.ServerCredentials | None = None) -> int:
-        """Listen on `address`; return the port (that of "127.0.0.1:0" is chosen by the system).
+        """Listen on `address`; return the port (that of "127.0.0.1:0" is chosen by the system). Once: for
+        several addresses `attach` the services to a gRPC server of your own.
+
+        An address is `host:port`, `[host]:port` for IPv6, or `unix:path`; without a port gRPC takes 443. With
+        `grpc.ssl_server_credentials(...)` it is TLS.
 
         Raises:
             OSError: the address cannot be bound.
@@ -175,7 +190,9 @@ class Server:
         return int(port)
 
     def attach(self, grpc_server: Any) -> None:
-        """Add the services to a `grpc.aio.Server` that someone else starts (see `Limits.channel_options`)."""
+        """Add the services to a `grpc.aio.Server` that someone else starts (see `Limits.channel_options`),
+        and stops after `stop` has ended the streams.
+        """
         services: dict[str, dict[str, Any]] = {}
         for method in METHODS:
             handler = grpc.stream_stream_rpc_method_handler(self._handler(method))
@@ -186,8 +203,9 @@ class Server:
         )
 
     async def stop(self, grace: float = 1.0) -> None:
-        """Take no new streams, ask the clients of the open ones to go elsewhere, and close after `grace`
-        seconds.
+        """End every stream with the status OK, so that clients keep what they have and go elsewhere, and
+        close the port. Clients that do not read are waited for, `grace` seconds long; with 0 not even the
+        status is sure to arrive. It is not started again.
         """
         if not self._stopping:  # a second cancellation would reach gRPC while it says the status
             self._stopping = True

@@ -1,15 +1,20 @@
 """What somebody is told who uses the library in a way that it is not made for."""
 
+import asyncio
 import copy
 import pickle
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.core.v3 import address_pb2
 from envoy.config.endpoint.v3 import endpoint_pb2
+from envoy.service.discovery.v3 import discovery_pb2
 from google.protobuf import any_pb2
 
 from mizzen import xds
@@ -113,3 +118,130 @@ def test_a_resource_of_another_process(again: Callable[[xds.Resource], xds.Resou
         assert not xds.Snapshot.of([resource]).updated([copied])[1]
         with pytest.raises(AttributeError):
             copied.name = "other"
+
+
+class Web:
+    """A server with one cluster, and a client that asks it for all clusters."""
+
+    def __init__(self, **options: Any) -> None:
+        self.events: list[xds.Event] = []
+        self.server = xds.Server(lambda node: "all", **({"on_event": self.events.append} | options))
+        self.server.set_snapshot("all", xds.Snapshot.of([A]))
+
+    @asynccontextmanager
+    async def asked(self, address: str = "127.0.0.1:0") -> AsyncIterator["Web"]:
+        port = await self.server.start(address)
+        target = address if address.startswith("unix:") else f"127.0.0.1:{port}"
+        try:
+            async with grpc.aio.insecure_channel(target) as channel:
+                method = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
+                self.call = channel.stream_stream(method)()
+                await self.call.write(
+                    discovery_pb2.DeltaDiscoveryRequest(
+                        node={"id": "n"}, type_url=CLUSTER
+                    ).SerializeToString()
+                )
+                yield self
+        finally:
+            await self.server.stop(0)
+
+    async def given(self) -> tuple[list[str], list[str]]:
+        """What a response brings and what it takes away; it is accepted."""
+        async with asyncio.timeout(20):
+            response = discovery_pb2.DeltaDiscoveryResponse.FromString(await self.call.read())
+        answer = discovery_pb2.DeltaDiscoveryRequest(type_url=CLUSTER, response_nonce=response.nonce)
+        await self.call.write(answer.SerializeToString())
+        return [each.name for each in response.resources], list(response.removed_resources)
+
+
+def named(name: str) -> xds.Resource:
+    return xds.Resource.of(cluster_pb2.Cluster(name=name))
+
+
+async def test_a_change_from_another_thread() -> None:
+    async with Web().asked() as web:
+        assert await web.given() == (["a"], [])
+        loop = asyncio.get_running_loop()
+        await asyncio.to_thread(loop.call_soon_threadsafe, web.server.update, "all", [named("b")])
+        assert await web.given() == (["b"], [])
+
+
+async def test_an_empty_snapshot_takes_everything_and_drop_does_not() -> None:
+    async with Web(policy=xds.Unordered()).asked() as web:
+        assert await web.given() == (["a"], [])
+        web.server.drop("all")
+        assert web.server.snapshot("all") is not None
+        web.server.set_snapshot("all", xds.Snapshot())
+        assert await web.given() == ([], ["a"])
+
+
+async def test_a_callback_may_call_the_server() -> None:
+    def also_b(event: xds.Event) -> None:
+        if isinstance(event, xds.Acked):
+            web.server.update("all", [named("b")])
+
+    web = Web(on_event=also_b)
+    async with web.asked():
+        assert await web.given() == (["a"], [])
+        assert await web.given() == (["b"], [])
+
+
+async def test_a_callback_that_raises(caplog: pytest.LogCaptureFixture) -> None:
+    def fails(event: xds.Event) -> None:
+        raise KeyError("oops")
+
+    async with Web(on_event=fails).asked() as web:
+        assert await web.given() == (["a"], [])
+        web.server.update("all", [named("b")])
+        assert await web.given() == (["b"], [])
+    assert "on_event failed for Connected" in caplog.text
+
+
+async def test_a_group_that_has_no_snapshot_yet() -> None:
+    server = xds.Server(lambda node: "all")
+    assert (server.snapshot("all"), server.groups, server.clients()) == (None, (), [])
+    assert server.update("all", [A]).changed == (A,)
+    assert server.snapshot("all") is not None
+    assert server.groups == ("all",)
+
+
+async def test_a_unix_socket(tmp_path: Path) -> None:
+    async with Web().asked(f"unix:{tmp_path / 'xds'}") as web:
+        assert await web.given() == (["a"], [])
+
+
+async def test_stopping_twice_and_before_the_start() -> None:
+    server = xds.Server(lambda node: "all")
+    await server.stop()
+    await server.stop()
+    async with Web().asked() as web:
+        assert await web.given() == (["a"], [])
+        await web.server.stop()
+        assert await web.call.code() is grpc.StatusCode.OK
+
+
+async def test_an_address_that_is_taken_and_then_another() -> None:
+    first, second = xds.Server(lambda node: "all"), xds.Server(lambda node: "all")
+    try:
+        port = await first.start("127.0.0.1:0")
+        with pytest.raises(OSError, match=f"cannot listen on 127.0.0.1:{port}"):
+            await second.start(f"127.0.0.1:{port}")
+        assert await second.start("127.0.0.1:0") != port
+    finally:
+        await first.stop(0)
+        await second.stop(0)
+
+
+async def test_what_is_held_back_does_not_count_for_synced() -> None:
+    async with Web(policy=xds.Unordered()).asked() as web:
+        assert await web.given() == (["a"], [])
+        web.server.update("all", [named("b")])
+        async with asyncio.timeout(20):
+            response = discovery_pb2.DeltaDiscoveryResponse.FromString(await web.call.read())
+            refusal = discovery_pb2.DeltaDiscoveryRequest(type_url=CLUSTER, response_nonce=response.nonce)
+            refusal.error_detail.message = "no"
+            await web.call.write(refusal.SerializeToString())
+            while not (web.server.clients()[0].held and web.server.clients()[0].synced):
+                await asyncio.sleep(0.01)
+    (held,) = [event for event in web.events if isinstance(event, xds.Rejected)]
+    assert [each.name for each in held.culprits] == ["b"]
