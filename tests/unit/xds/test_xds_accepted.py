@@ -211,9 +211,17 @@ class TestTheRecord:
     def test_what_a_client_was_told_is_gone_counts_before_what_others_had(self) -> None:
         record = Accepted()
         old = clusters(cluster("a"), cluster("b"))
-        record.add(frozenset("a"), old, None, None)
+        record.add(frozenset("ac"), old, None, None)
+        assert self.versions(record, "a") == ["1"]
         record.add(frozenset("ab"), old.updated((), ["a"]), None, None)
         assert self.versions(record, "a") == []
+
+    def test_who_comes_again_is_the_newest(self) -> None:
+        record = Accepted()
+        state = clusters(*(cluster(name) for name in "abcde"))
+        for name in "abcdae":
+            record.add(frozenset(name), state, None, None)
+        assert [bool(self.versions(record, name)) for name in "abcde"] == [True, False, True, True, True]
 
     def test_nor_is_anything_found_before_a_resource_came(self) -> None:
         record = Accepted()
