@@ -4,6 +4,7 @@ change what it would be sent had the mesh always been so."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import pytest
@@ -226,10 +227,16 @@ FOLLOWING = [PROXIES[number] for number in (0, 2, 5, 6, 7, 18, 21, 28)]
 """Those that see different parts of a change."""
 
 
-def store_of(documents: list[Any]) -> ConfigStore:
+def standing_store() -> ConfigStore:
     store = ConfigStore()
-    store.apply({f"{name}.yaml": content for name, content in files(documents).items()})
+    store.apply({f"{name}.yaml": content for name, content in standing_files().items()})
+    assert not store.diagnostics(), [str(each) for each in store.diagnostics()]
     return store
+
+
+@cache
+def standing_files() -> dict[str, Any]:
+    return files(STANDING)
 
 
 def files(documents: list[Any]) -> dict[str, Any]:
@@ -254,7 +261,7 @@ def alone(mesh: Mesh, proxy: mizzen.Proxy) -> Mapping[str, Mapping[str, str]]:
 
 @pytest.mark.parametrize("again", [False, True], ids=["in order", "in reverse"])
 def test_each_proxy_is_sent_what_it_would_be_sent_alone(again: bool) -> None:
-    mesh = Mesh.build(store_of(STANDING).configs(), MeshConfig.model_validate(MESH_CONFIG))
+    mesh = Mesh.build(standing_store().configs(), MeshConfig.model_validate(MESH_CONFIG))
     shared = Translation(mesh)
     order = list(reversed(PROXIES)) if again else PROXIES
     found = [versions(shared, proxy) for proxy in order]
@@ -522,7 +529,7 @@ CHANGES: dict[str, list[Any]] = {
 @pytest.mark.parametrize("change", CHANGES)
 def test_after_a_change_it_is_as_if_it_had_always_been_so(change: str) -> None:
     mesh_config = MeshConfig.model_validate(MESH_CONFIG)
-    store = store_of(STANDING)
+    store = standing_store()
     mesh = Mesh.build(store.configs(), mesh_config)
     translation = Translation(mesh)
     before = [versions(translation, proxy) for proxy in FOLLOWING]
@@ -539,7 +546,7 @@ def test_after_a_change_it_is_as_if_it_had_always_been_so(change: str) -> None:
     assert after == [versions(fresh, proxy) for proxy in FOLLOWING]
     assert after != before
     # And back, with nobody asking in between.
-    standing = {f"{name}.yaml": parsed for name, parsed in files(STANDING).items()}
+    standing = {f"{name}.yaml": parsed for name, parsed in standing_files().items()}
     mesh, delta = mesh.updated(store.apply(standing | {file: None for file in edit if file not in standing}))
     translation.update(mesh, delta)
     assert [versions(translation, proxy) for proxy in FOLLOWING] == before
