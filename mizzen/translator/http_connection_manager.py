@@ -135,9 +135,7 @@ def http_connection_manager(settings: HttpSettings, mesh_config: MeshConfig) -> 
 
 
 def _set_path_normalization(manager: Any, mesh_config: MeshConfig) -> None:
-    normalization = (
-        str(mesh_config.path_normalization.normalization) if mesh_config.path_normalization else "DEFAULT"
-    )
+    normalization = str(mesh_config.path_normalization.normalization)
     manager.path_with_escaped_slashes_action = _Manager.KEEP_UNCHANGED
     manager.normalize_path.value = normalization != "NONE"
     if normalization in ("MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES"):

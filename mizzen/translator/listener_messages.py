@@ -87,7 +87,7 @@ def outbound_listener(
     timeout = _NO_TIMEOUT
     if detects_http:
         listener.listener_filters.append(http_inspector())
-        timeout = mesh_config.protocol_detection_timeout or _NO_TIMEOUT
+        timeout = mesh_config.protocol_detection_timeout
     listener.listener_filters_timeout.CopyFrom(duration(timeout))
     for chain in spec.chains:
         message = _filter_chain(chain, spec, profile, mesh_config)

@@ -238,11 +238,7 @@ def _listen_on_other_addresses(
 
 
 def _set_timeout(listener: Any, mesh_config: MeshConfig) -> None:
-    timeout = mesh_config.protocol_detection_timeout
-    if timeout is not None:
-        listener.listener_filters_timeout.CopyFrom(duration(timeout))
-    else:
-        listener.listener_filters_timeout.seconds = 0
+    listener.listener_filters_timeout.CopyFrom(duration(mesh_config.protocol_detection_timeout))
 
 
 def _passthrough_chains(proxy: Proxy, mesh_config: MeshConfig) -> list[Any]:

@@ -425,11 +425,25 @@ def test_credentials(mesh_of: MeshOf) -> None:
     assert problems(tls_crt=certificate, tls_key=key) == []
     assert problems(cert=certificate, key=key) == []
     assert "has no certificate and key" in problems(tls_crt=certificate)[0]
+    assert "has no certificate and key" in problems(tls_key=key)[0]
     assert "is not the certificate's" in problems(tls_crt=certificate, tls_key=foreign)[0]
     assert "certificate that is not in PEM form" in problems(tls_crt=b"x", tls_key=key)[0]
     assert "private key that is not in PEM form" in problems(tls_crt=certificate, tls_key=b"x")[0]
     assert "has no CA" in problems("MUTUAL", tls_crt=certificate, tls_key=key)[0]
     assert problems("MUTUAL", tls_crt=certificate, tls_key=key, ca_crt=certificate) == []
+
+
+def test_a_rule_below_a_wildcard_service_is_for_a_known_host(mesh_of: MeshOf) -> None:
+    wide = ENTRY.replace("hosts: [web.com]", "hosts: ['*.com']").replace("STATIC", "NONE")
+    wide = wide.replace("  endpoints: [{address: 10.0.0.1, labels: {version: v1}}]\n", "")
+    assert not [one for one in analyze(mesh_of(wide + RULE)) if one.code in ("IST0174", "IST0173")]
+
+
+def test_a_gateway_may_serve_a_host_for_several_namespaces(mesh_of: MeshOf) -> None:
+    bound = ROUTE.replace("  http:", "  gateways: [gw]\n  http:")
+    for hosts in ("[default/web.com, far/web.com]", "[far/web.com, default/web.com]"):
+        mesh = mesh_of(ENTRY + bound + "---" + GATEWAY.replace("[web.com]", hosts))
+        assert not [one for one in analyze(mesh) if one.code == "IST0132"]
 
 
 def test_one_certificate_in_two_gateways(mesh_of: MeshOf) -> None:

@@ -249,3 +249,13 @@ def test_an_inbound_route_names_the_port_of_its_service_or_its_own() -> None:
     assert operation(workload(80, "HTTP")) == ("inbound|http|80", "own.example:80/*")
     alone = ingress({"port": port(7000, "HTTP"), "defaultEndpoint": "127.0.0.1:7000"})
     assert operation(alone) == ("inbound|http|7000", ":7000/*")
+
+
+def test_a_sidecar_may_bind_a_port_of_the_proxy_itself_at_another_address() -> None:
+    local = {"port": port(15021, "HTTP"), "defaultEndpoint": "127.0.0.1:8000", "captureMode": "NONE"}
+    found = sent(ingress(local | {"bind": "127.0.0.9"}), ENVOY_STATUS_PORT="15021")
+    assert "127.0.0.9_15021" in found.listeners
+    assert found.warnings == ()
+    found = sent(ingress(local), ENVOY_STATUS_PORT="15021")
+    assert "0.0.0.0_15021" not in found.listeners
+    assert "MZ0104 port 15021" in found.warnings[0]
