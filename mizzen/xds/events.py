@@ -8,7 +8,7 @@ from mizzen.xds.resource import Resource
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """One stream of one client.
+    """One stream of one client; the same value in all its events.
 
     Attributes:
         number: counts the streams of this server.
@@ -53,7 +53,10 @@ class Subscribed:
 
 @dataclass(frozen=True, slots=True)
 class Acked:
-    """A client accepted a response `waited` seconds after it was given to the transport."""
+    """A client accepted a response `waited` seconds after it was given to the transport.
+
+    `version` is that of all that it has of the type now, the `Collection.version` of what it was given.
+    """
 
     client: Client
     type_url: str

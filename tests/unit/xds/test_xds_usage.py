@@ -245,3 +245,23 @@ async def test_what_is_held_back_does_not_count_for_synced() -> None:
                 await asyncio.sleep(0.01)
     (held,) = [event for event in web.events if isinstance(event, xds.Rejected)]
     assert [each.name for each in held.culprits] == ["b"]
+
+
+async def test_a_client_is_not_synced_from_the_moment_of_a_change_until_its_ack() -> None:
+    async with Web(policy=xds.Unordered()).asked() as web:
+        assert await web.given() == (["a"], [])
+        await synced(web)
+        web.server.update("all", [named("b")])
+        assert not web.server.clients()[0].synced
+        assert await web.given() == (["b"], [])
+        await synced(web)
+        accepted = [event for event in web.events if isinstance(event, xds.Acked)]
+        whole = web.server.snapshot("all").collection(CLUSTER).version  # type: ignore[union-attr]
+        assert accepted[-1].version == web.server.clients()[0].types[CLUSTER].accepted_version == whole
+        assert len({event.client for event in web.events}) == 1
+
+
+async def synced(web: Web) -> None:
+    async with asyncio.timeout(20):
+        while not web.server.clients()[0].synced:
+            await asyncio.sleep(0.01)
