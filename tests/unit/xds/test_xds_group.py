@@ -79,11 +79,11 @@ class TestUpdates:
 
 class TestQuarantine:
     def test_it_is_of_one_version_of_one_type(self) -> None:
-        one = Group("all", Snapshot.of([cluster("a"), endpoint("a")]))
+        one = Group("all", Snapshot.of([cluster("a"), endpoint("a", "endpoints")]))
         assert not one.quarantined
         one.quarantine([cluster("a", "bad")], "no")
         assert one.quarantined is True
-        assert given(one) == {"a 1"}
+        assert given(one) == {"a 1", "a endpoints"}
         assert one.held == ()
         assert one.is_quarantined(cluster("a", "bad"))
         assert not one.is_quarantined(cluster("a"))
@@ -105,6 +105,15 @@ class TestQuarantine:
         one.quarantine([cluster("a", "bad")], "no")
         accept(one, cluster("a", "2"))
         one.update([cluster("a", "bad")])
+        assert given(one) == {"a 2"}
+        assert [entry.stand_in.value for entry in one.held if entry.stand_in] == [b"a 2"]
+
+    def test_also_when_it_returns_in_a_whole_new_snapshot(self) -> None:
+        one = Group("all", Snapshot.of([]))
+        accept(one, cluster("a", "1"), cluster("a", "bad"))
+        one.quarantine([cluster("a", "bad")], "no")
+        accept(one, cluster("a", "2"))
+        one.set(Snapshot.of([cluster("a", "bad")]))
         assert given(one) == {"a 2"}
         assert [entry.stand_in.value for entry in one.held if entry.stand_in] == [b"a 2"]
 
@@ -164,9 +173,11 @@ class TestClientsOnTheirWay:
         assert {each.value for each in one.acceptable(old).values()} == {b"a 2", b"b 1"}
         one.quarantine([cluster("a", "2")], "no")
         assert {each.value for each in one.acceptable(old).values()} == {b"a 1", b"b 1"}
-        accept(one, cluster("a", "4"))
-        one.update([cluster("a", "3")])
-        assert {each.value for each in one.acceptable(old).values()} == {b"a 4", b"b 1"}
+        one.quarantine([cluster("b")], "no")
+        assert {each.value for each in one.acceptable(old).values()} == {b"a 1"}
+        accept(one, cluster("a", "4"), cluster("b", "2"))
+        one.update([cluster("a", "3"), cluster("b")])
+        assert {each.value for each in one.acceptable(old).values()} == {b"a 4", b"b 2"}
 
     def test_routes_that_wait_for_clusters_while_another_client_refuses_them(self, delta: bool) -> None:
         slow = Driver(cluster("a"), endpoint("a"), route("r", "a"), delta=delta, policy=POLICY)
