@@ -62,6 +62,12 @@ STANDING = [
     entry("dns.example", 80, "HTTP", resolution="DNS", endpoints=[*at("d1.example", **EU_V1)]),
     entry("*.wild.example", 80, "HTTP", resolution="DYNAMIC_DNS", location="MESH_EXTERNAL"),
     entry("far.example", 80, "HTTP", namespace="shop", endpoints=at("10.0.6.1")),
+    entry("twice.example", 80, "HTTP", endpoints=at("10.0.10.1")),
+    entry("twice.example", 80, "HTTP2", namespace="shop", endpoints=at("10.0.10.2")),
+    entry("twice-tcp.example", 8127, "TCP", addresses=["10.1.0.27"], endpoints=at("10.0.11.1")),
+    entry(
+        "twice-tcp.example", 8127, "TCP", namespace="shop", addresses=["10.1.0.28"], endpoints=at("10.0.11.2")
+    ),
     entry("lonely.example", 8124, "HTTP", endpoints=at("10.0.7.1")),
     document(
         "ServiceEntry",
@@ -315,6 +321,52 @@ CHANGES: dict[str, list[Any]] = {
         without("ServiceEntry", "far.example", "shop"),
         entry("far.example", 80, "HTTP", endpoints=at("10.0.6.1")),
     ],
+    **{
+        f"of {host} in two namespaces {what}": change
+        for host, number, protocol in (("twice.example", 80, "HTTP"), ("twice-tcp.example", 8127, "TCP"))
+        for what, change in {
+            "that of the first has other endpoints": [
+                changed("ServiceEntry", host, endpoints=at("10.0.12.1"))
+            ],
+            "that of the second has other endpoints": [
+                changed("ServiceEntry", host, "shop", endpoints=at("10.0.12.1"))
+            ],
+            "that of the first has other names": [changed("ServiceEntry", host, subjectAltNames=["x"])],
+            "that of the second has other names": [
+                changed("ServiceEntry", host, "shop", subjectAltNames=["x"])
+            ],
+            "that of the second has another port": [
+                entry(host, 8128, protocol, namespace="shop", endpoints=at("10.0.12.1"))
+            ],
+            "that of the first goes": [without("ServiceEntry", host)],
+            "that of the second goes": [without("ServiceEntry", host, "shop")],
+            "that of the first is hidden": [changed("ServiceEntry", host, exportTo=["one"])],
+            "that of the second is the older": [
+                {
+                    **changed("ServiceEntry", host, "shop"),
+                    "metadata": {
+                        "name": host,
+                        "namespace": "shop",
+                        "creationTimestamp": "1969-01-01T00:00:00Z",
+                    },
+                }
+            ],
+            "both go": [without("ServiceEntry", host), without("ServiceEntry", host, "shop")],
+            "a rule of the second comes": [
+                document(
+                    "DestinationRule",
+                    "twice",
+                    {
+                        "host": host,
+                        "trafficPolicy": {
+                            "connectionPool": {"tcp": {"idleTimeout": "6s", "maxConnections": 6}}
+                        },
+                    },
+                    namespace="shop",
+                )
+            ],
+        }.items()
+    },
     "of two namespaces the shown one goes": [
         without("ServiceEntry", "web.example"),
         entry("web.example", 80, "HTTP2", namespace="shop", endpoints=at("10.0.1.3")),
