@@ -3,7 +3,7 @@
 import pytest
 from xds_driver import Driver, Said, cluster, endpoint
 
-from mizzen.xds import Rejected, Resource
+from mizzen.xds import Mended, Rejected, Resource
 from mizzen.xds.isolation import Isolation
 from mizzen.xds.snapshot import Collection
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT
@@ -195,3 +195,38 @@ def test_a_refused_version_of_two_types_is_each_types_own(delta: bool) -> None:
     assert driver.blamed == {"a"}
     assert driver.holds(ENDPOINT) >= {"a fine"}
     assert isinstance(driver.group.held[0].resource, Resource)
+
+
+def test_the_other_half_of_fallbacks_comes_too() -> None:
+    """They are no resources of the group, so no difference between two states says that they are owed."""
+    names = ("a", "b", "c", "d")
+    driver = Picky(
+        delta=True,
+        fallback=lambda type_url, name: Resource(
+            type_url, name, f"{name} {'bad' if name == 'a' else 'good'}".encode()
+        ),
+    )
+    held: set[str] = set()
+    said = driver.say(ENDPOINT, *names)
+    while said:
+        each = said.pop(0)
+        bad = "a bad" in each.values
+        held |= set() if bad else set(each.values)
+        error = NAMELESS if bad else ""
+        said += driver.say(ENDPOINT, nonce=each.nonce, error=error)
+    assert driver.blamed == {"a"}
+    assert held == {"b good", "c good", "d good"}
+
+
+def test_an_acceptance_ends_a_refusal_though_the_refused_one_is_still_wanted(delta: bool) -> None:
+    """What is shown is the last answer; what is held back is shown beside it."""
+    driver = Picky(cluster("a"), delta=delta)
+    driver.answer(driver.say(CLUSTER))
+    [said] = driver.change(cluster("bad"), cluster("good"))
+    [rest] = driver.say(CLUSTER, nonce=said.nonce, error="Error adding/updating cluster(s) bad: it is bad")
+    channel = driver.stream.channels[CLUSTER]
+    assert channel.refusal is not None
+    driver.ack(rest)
+    assert channel.refusal is None
+    assert [entry.resource.name for entry in driver.group.held] == ["bad"]
+    assert not any(isinstance(event, Mended) for event in driver.events)

@@ -104,6 +104,28 @@ def test_only_so_many_are_remembered(delta: bool) -> None:
     assert len(driver.stream.channels[CLUSTER].subscription.superseded) == 4
 
 
+def test_those_before_the_one_that_is_answered_are_not_waited_for_and_those_behind_it_are(
+    delta: bool,
+) -> None:
+    """Clients answer in order."""
+    driver = Driver(cluster("a"), delta=delta)
+    responses = driver.say(CLUSTER)
+    for number in range(4):
+        driver.wait(11)
+        responses += driver.change(cluster(f"new-{number}"))
+    subscription = driver.stream.channels[CLUSTER].subscription
+    driver.ack(responses[2])
+    assert [each.nonce for each in subscription.superseded] == [responses[3].nonce]
+    assert set(subscription.accepted or ()) == {"a", "new-0", "new-1"}
+    driver.events.clear()
+    for answered in responses[:3]:
+        driver.say(CLUSTER, nonce=answered.nonce, error=names_bad("a"))
+    assert driver.events == []
+    driver.ack(responses[3])
+    assert subscription.superseded == ()
+    assert subscription.outstanding is not None
+
+
 class TestWhatARejectionMakesOwed:
     """Envoy applies either all but the culprits or nothing, and does not say which."""
 

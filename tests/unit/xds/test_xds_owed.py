@@ -218,3 +218,19 @@ class TestIncrementalChanges:
         driver.ack(one(driver.say(ROUTE, "a", "b")))
         said = one(driver.change(route("a", "2"), removed=((ROUTE, "b"),)))
         assert (said.values, said.removed) == (["a 2"], ["b"])
+
+    def test_a_virtual_host_is_not_spoken_of_in_state_of_the_world(self) -> None:
+        """The service has no such method; a type of which nothing exists is not answered."""
+        assert Driver().say(VIRTUAL_HOST, "routes/x") == []
+
+    @pytest.mark.parametrize(("names", "others"), [((), ()), (("a", "b"), ("a", "b", "c")), ((), ("a", "b"))])
+    def test_a_change_is_encoded_once_for_all_that_ask_for_what_it_touches(self, names, others) -> None:
+        group = Group("all", Snapshot.of([endpoint("a"), endpoint("b"), endpoint("c")]))
+        drivers = [Driver(delta=True, group=group) for _ in range(2)]
+        drivers[1].stream.dialect = drivers[0].stream.dialect
+        for driver, asked in zip(drivers, (names, others), strict=True):
+            driver.ack(one(driver.say(ENDPOINT, *asked)))
+        group.update([endpoint("a", "2")], [(ENDPOINT, "b")])
+        responses = [driver.stream.poll(0.0) for driver in drivers]
+        assert responses[0].removed == ("b",)
+        assert responses[0].data is responses[1].data
