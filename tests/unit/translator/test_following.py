@@ -68,6 +68,8 @@ STANDING = [
     entry(
         "twice-tcp.example", 8127, "TCP", namespace="shop", addresses=["10.1.0.28"], endpoints=at("10.0.11.2")
     ),
+    entry("own.example", 8130, "HTTP", exportTo=["."], endpoints=at("10.0.13.1")),
+    entry("own.example", 8131, "HTTP", namespace="shop", exportTo=["."], endpoints=at("10.0.13.2")),
     entry("lonely.example", 8124, "HTTP", endpoints=at("10.0.7.1")),
     document(
         "ServiceEntry",
@@ -96,6 +98,7 @@ STANDING = [
         gateways=["mesh", "edge"],
         http=[
             {"match": [{"uri": {"prefix": "/x"}}], "delegate": {"name": "leaf", "namespace": "shop"}},
+            {"match": [{"uri": {"prefix": "/own"}}], "route": to("own.example")},
             {"match": [{"sourceLabels": {"app": "client"}}], "route": to("web.example")},
             {"route": to("api.example")},
         ],

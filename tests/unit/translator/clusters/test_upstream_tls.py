@@ -273,7 +273,7 @@ def test_no_name_of_a_listed_type_is_forgotten() -> None:
 def test_aliases_are_for_identities_of_the_trust_domain_alone() -> None:
     names = (
         "spiffe://cluster.local/ns/a/sa/b",
-        "spiffe://foreign.example/ns/a/sa/b",
+        "spiffe://foreign.example/ns/a/sa/c",
         "other://cluster.local/a",
         "a.example",
     )

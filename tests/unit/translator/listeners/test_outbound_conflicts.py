@@ -191,6 +191,24 @@ def test_a_subnet_may_be_written_by_one_of_its_addresses() -> None:
     assert target == "outbound|1||b.example"
 
 
+def test_subnets_are_the_same_however_they_are_written() -> None:
+    def subnet(host: str, text: str, age: int) -> list[dict[str, Any]]:
+        match = [{"destinationSubnets": [text]}]
+        return [
+            service(host, 8000, "TCP", age=age),
+            rule(host, age=age, tcp=[{"match": match, "route": [to(host)]}]),
+        ]
+
+    same = sent(*subnet("a.example", "10.1.2.3/8", 2), *subnet("b.example", "10.0.0.0/8", 1))
+    assert [target for _, target in same.chains(ANY)] == ["outbound|8000||a.example"] * 2
+    assert len(same.warnings) == 1
+    other = sent(*subnet("a.example", "10.1.2.3/8", 2), *subnet("b.example", "11.0.0.1/8", 1))
+    assert {target for _, target in other.chains(ANY)} == {
+        "outbound|8000||a.example",
+        "outbound|8000||b.example",
+    }
+
+
 @pytest.mark.parametrize(("second", "apart"), [("TCP", False), ("", True)])
 def test_a_warning_says_whether_http_is_reachable_all_the_same(second: str, apart: bool) -> None:
     (warning,) = pair("TCP", second).warnings

@@ -335,6 +335,19 @@ ACTIONS = [
         """,
     ),
     (
+        "cors, with origins as they were written once",
+        """
+        route: [{destination: {host: reviews.example.com}}]
+        corsPolicy: {allowOrigin: ['https://a.com', 'https://b.com']}
+        """,
+        """
+        typed_per_filter_config:
+          envoy.filters.http.cors:
+            allow_origin_string_match: [{exact: 'https://a.com'}, {exact: 'https://b.com'}]
+            forward_not_matching_preflights: true
+        """,
+    ),
+    (
         "redirect",
         "redirect: {uri: /new, authority: new.example.com, scheme: https, redirectCode: 308}",
         """
