@@ -230,3 +230,16 @@ def test_an_acceptance_ends_a_refusal_though_the_refused_one_is_still_wanted(del
     assert channel.refusal is None
     assert [entry.resource.name for entry in driver.group.held] == ["bad"]
     assert not any(isinstance(event, Mended) for event in driver.events)
+
+
+def test_a_part_that_went_before_its_turn_ends_the_search(delta: bool) -> None:
+    driver = Picky(cluster("a"), delta=delta)
+    driver.answer(driver.say(CLUSTER))
+    [said] = driver.change(cluster("b"), cluster("c"))
+    [trial] = driver.say(CLUSTER, nonce=said.nonce, error=NAMELESS)
+    driver.group.update((), [(CLUSTER, "c")])
+    driver.answer(driver.ack(trial))
+    channel = driver.stream.channels[CLUSTER]
+    assert not channel.isolation
+    assert channel.refusal is None
+    assert driver.holds(CLUSTER) == {"a 1", "b 1"}

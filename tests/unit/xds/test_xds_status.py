@@ -124,6 +124,21 @@ class TestOfAType:
         assert driver.change(endpoint("b", "2")) == []
         assert status(driver).synced
 
+    def test_a_change_puts_it_behind_before_it_is_sent(self, delta: bool) -> None:
+        driver = Driver(cluster("a"), delta=delta)
+        driver.ack(one(driver.say(CLUSTER)))
+        driver.group.update([cluster("a", "2")])
+        assert status(driver).types[CLUSTER].pending is False
+        assert not status(driver).synced
+
+    def test_what_is_sent_again_must_be_accepted_again(self) -> None:
+        driver = Driver(cluster("a"), delta=True)
+        driver.ack(one(driver.say(CLUSTER)))
+        said = one(driver.say(CLUSTER, "*"))
+        assert not status(driver).synced
+        driver.ack(said)
+        assert status(driver).synced
+
 
 class TestOfAStream:
     def test_who_it_is(self) -> None:

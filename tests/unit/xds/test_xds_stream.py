@@ -45,6 +45,12 @@ class TestClustersAndWhatTheyWaitFor:
         said = one(driver.say(ENDPOINT, "a"))
         assert driver.ack(said, "a") == []
 
+    def test_what_it_claims_to_have_is_sent_if_its_clusters_are_new_to_it(self) -> None:
+        driver = Driver(cluster("a"), endpoint("a"), delta=True)
+        driver.say(CLUSTER)
+        said = one(driver.say(ENDPOINT, "a", initial_versions={"a": endpoint("a").version}))
+        assert said.values == ["a 1"]
+
     def test_clusters_that_others_ask_for_bring_nothing(self, delta: bool) -> None:
         driver = Driver(*(make(name) for make in (cluster, endpoint) for name in "ab"), delta=delta)
         driver.ack(one(driver.say(CLUSTER, "a")), *() if delta else ("a",))
@@ -116,6 +122,15 @@ class TestStreamsThatBreak:
         """It will not claim to hold endpoints."""
         driver = Driver(cluster("a"), endpoint("a"), delta=True)
         driver.say(CLUSTER)
+        driver.stream.end()
+        assert len(driver.group.interrupted) == 0
+
+    def test_a_client_that_claims_nothing_needs_nothing(self) -> None:
+        """State of the world: all that it asks for is sent anew."""
+        driver = Driver(cluster("a"), endpoint("a"))
+        driver.ack(one(driver.say(CLUSTER)))
+        driver.ack(one(driver.say(ENDPOINT, "a")), "a")
+        assert len(driver.change(cluster("a", "2"))) == 2
         driver.stream.end()
         assert len(driver.group.interrupted) == 0
 
@@ -262,3 +277,57 @@ def test_a_change_of_one_type_leaves_none_of_another_unsaid(delta: bool) -> None
     assert driver.stream.poll(driver.now) is not None
     driver.group.update([route("r", "2")])
     assert kinds(driver.listen()) == ["RouteConfiguration"]
+
+
+class TestWhatIsKeptForAClient:
+    def test_only_what_listeners_and_routes_may_use_is_kept_for_a_client_that_was_away(self) -> None:
+        driver = Driver(policy=POLICY, delta=True)
+        assert one(driver.say(LISTENER, initial_versions={"gone": "1"})).removed == ["gone"]
+
+    def test_clusters_and_endpoints_that_went_while_it_was_away_go_together(self) -> None:
+        driver = Driver(listener("l"), policy=POLICY, delta=True)
+        assert driver.say(CLUSTER, initial_versions={"a": "1"}) == []
+        assert driver.say(ENDPOINT, "a", initial_versions={"a": "1"}) == []
+        driver.ack(one(driver.say(LISTENER)))
+        said = driver.wait(2)
+        assert [(each.type_url, each.removed) for each in said] == [(CLUSTER, ["a"]), (ENDPOINT, ["a"])]
+
+    def test_listeners_and_routes_must_both_be_accepted(self, delta: bool) -> None:
+        driver = Settled(delta)
+        said = driver.change(listener("l", "2"), route("r", "2"), removed=((CLUSTER, "a"),))
+        assert kinds(said) == ["RouteConfiguration", "Listener"]
+        assert driver.accept(said[0]) == []
+        assert driver.wait(5) == []
+        assert driver.accept(said[1]) == []
+        assert driver.wait(1.9) == []
+        assert kinds(driver.wait(0.1)) == ["Cluster"]
+
+    def test_what_a_cluster_on_its_way_will_make_it_ask_for(self, delta: bool) -> None:
+        driver = Driver(cluster("a"), Resource(SECRET, "s", b"s 1"), delta=delta, policy=POLICY)
+        driver.say(CLUSTER)
+        assert driver.change(removed=((SECRET, "s"),)) == []
+        assert one(driver.say(SECRET, "s")).values == ["s 1"]
+
+    def test_not_what_no_cluster_of_its_can_need(self) -> None:
+        driver = Driver(listener("l"), Resource(SECRET, "s", b"s 1"), delta=True, policy=POLICY)
+        driver.say(LISTENER)
+        assert driver.change(removed=((SECRET, "s"),)) == []
+        assert one(driver.say(SECRET, "s")).removed == ["s"]
+
+    def test_not_a_cluster_that_came_and_went_before_it_was_sent(self, delta: bool) -> None:
+        driver = Driver(cluster("a"), delta=delta, policy=POLICY)
+        said = one(driver.say(CLUSTER))
+        assert driver.change(cluster("b")) == []
+        assert driver.change(removed=((CLUSTER, "b"),)) == []
+        assert driver.ack(said) == []
+        assert driver.wait(60) == []
+
+
+@pytest.mark.parametrize("policy", [POLICY, None])
+def test_what_a_client_comes_back_with_is_what_it_can_go_back_to(policy) -> None:
+    driver = Driver(cluster("a"), endpoint("a"), delta=True, policy=policy)
+    assert driver.say(CLUSTER, initial_versions={"a": cluster("a").version}) == []
+    assert driver.say(ENDPOINT, "a", initial_versions={"a": endpoint("a").version}) == []
+    said = one(driver.change(endpoint("a", "bad")))
+    assert driver.say(ENDPOINT, nonce=said.nonce, error="it is bad") == []
+    assert [entry.stand_in.value for entry in driver.group.held if entry.stand_in] == [b"a 1"]
