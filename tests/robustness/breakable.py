@@ -47,7 +47,12 @@ class Serving:
                 stdout=output,
                 stderr=output,
             )
-        until(self.is_ready if wait else lambda: self.get("/version")[0] == 200)
+        try:
+            until(self.is_ready if wait else lambda: self.get("/version")[0] == 200)
+        except BaseException:
+            self.process.kill()
+            self.process.wait()
+            raise
 
     def is_ready(self) -> bool:
         assert self.process.poll() is None, self.log()
