@@ -267,9 +267,7 @@ def _port_chains(proxy: Proxy, port: InboundPort, mesh_config: MeshConfig) -> li
         settings = HttpSettings(
             Role.SIDECAR_INBOUND,
             stat_prefix=f"inbound_{port.name};",
-            route_config=inbound_route_configuration(
-                port.service, port.service_port, cluster, mesh_config, number=port.number
-            ),
+            route_config=inbound_route_configuration(port.service, port.service_port, cluster, mesh_config),
             protocol=port.protocol,
             http10=proxy.metadata.http10,
             idle_timeout=proxy.metadata.idle_timeout,

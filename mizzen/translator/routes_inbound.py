@@ -25,16 +25,14 @@ def inbound_route_configuration(
     port: ServicePort | None,
     cluster_name: str,
     mesh_config: MeshConfig,
-    *,
-    number: int = 0,
 ) -> Any:
     """Return the RouteConfiguration of one port of the workload, to be put into its listener.
 
-    `number` stands for the port where it is no service's (a Sidecar's own, or any: 0). Timeouts are the
-    client's: none is set here, and the `grpc-timeout` header counts as the client sent it.
+    No port: any. Timeouts are the client's: none is set here, and the `grpc-timeout` header counts as the
+    client sent it.
     """
     route = route_components_pb2.Route(name=DEFAULT_ROUTE_NAME, match=route_match(None))
-    number = port.number if port is not None else number
+    number = port.number if port is not None else 0
     route.decorator.operation = f"{service.hostname if service is not None else ''}:{number}/*"
     never = duration(timedelta(0))
     action = route.route

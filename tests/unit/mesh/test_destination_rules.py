@@ -135,6 +135,20 @@ def test_a_rule_that_is_exported_to_more_joins_an_older_one(
     assert names(less, scope_of, "default") == ["c"]
 
 
+def test_rules_of_one_selector_are_merged_whoever_they_name(
+    mesh_of: MeshOf, scope_of: Callable[..., Any]
+) -> None:
+    picky = "  workloadSelector: {matchLabels: {app: a}}"
+    mesh = mesh_of(
+        SERVICES
+        + rule("a", "web.shop.com", "shop", picky, 2001)
+        + rule("b", "web.shop.com", "shop", picky + "\n  exportTo: ['.']", 2002)
+        + rule("c", "web.shop.com", "shop", picky.replace("app: a", "app: c"), 2003)
+    )
+    assert names(mesh, scope_of, "shop", app="a") == ["a", "b"]
+    assert names(mesh, scope_of, "shop", app="c") == ["c"]
+
+
 def test_warnings_of_several_namespaces_stand_beside_each_other(mesh_of: MeshOf) -> None:
     twice = [
         rule(name, "web.shop.com", namespace, "", 2001).replace(f"{{name: {name}}}]", "{name: a}]")

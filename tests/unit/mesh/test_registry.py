@@ -708,6 +708,17 @@ spec:
     ]
 
 
+def test_a_workload_that_two_entries_of_a_host_select_is_one_endpoint(mesh_of: MeshOf) -> None:
+    more = "  workloadSelector: {labels: {app: x}}"
+    vm = """
+kind: WorkloadEntry
+metadata: {name: vm, labels: {app: x}}
+spec: {address: 10.0.0.1}
+"""
+    both = [declared(name, FIRST_PORTS, more=more) for name in "ab"]
+    assert addresses(mesh_of("---".join([*both, vm])), "a.com") == ["10.0.0.1"]
+
+
 def test_a_zone_of_a_pod_goes_before_that_of_a_slice(mesh_of: MeshOf) -> None:
     text = KUBERNETES.replace(
         "labels: {app: web, version: v1}", "labels: {app: web, topology.kubernetes.io/zone: own}"
@@ -752,6 +763,13 @@ spec: {{address: {address}}}
     assert addresses(mesh, "a.com") == ["10.0.0.1", "10.0.0.3"]
     mesh, delta = changed(mesh, vm("four", "z", "10.0.0.4"))
     assert not delta.endpoints
+    # The same where the one that goes asked for a label of the other's.
+    narrow = selecting("b", "x").replace("{app: x}", "{app: x, tier: one}")
+    mesh, _ = changed(mesh, narrow)
+    mesh, _ = changed(mesh, removed=(("ServiceEntry", "default", "b"),))
+    mesh, delta = changed(mesh, vm("five", "x", "10.0.0.5"))
+    assert delta.endpoints == {("default", "a.com")}
+    assert "10.0.0.5" in addresses(mesh, "a.com")
 
 
 def test_many_changes_at_once_leave_the_services_in_order_of_age(
@@ -831,3 +849,23 @@ spec:
     assert allocated(both, older) == alone != allocated(both, younger)
     again, _ = changed(both, removed=(("ServiceEntry", "default", older),))
     assert allocated(again, younger) == alone
+
+
+def test_an_endpoint_serves_no_udp(mesh_of: MeshOf) -> None:
+    mesh = mesh_of("""
+kind: ServiceEntry
+metadata: {name: a}
+spec:
+  hosts: [a.com]
+  ports:
+  - {number: 80, name: http, protocol: HTTP}
+  - {number: 53, name: dns, protocol: UDP}
+  resolution: STATIC
+  workloadSelector: {labels: {app: a}}
+---
+kind: WorkloadEntry
+metadata: {name: one}
+spec: {address: 10.0.0.9, labels: {app: a}}
+""")
+    (endpoint,) = mesh.endpoints(service_of(mesh, "a.com"))
+    assert endpoint.ports == (("http", 80),)
