@@ -12,7 +12,7 @@ import gc
 import time
 from collections.abc import Callable
 
-_THRESHOLDS = (20_000, 20, 50)
+_THRESHOLDS = (100_000, 20, 50)
 """The young generations are collected this often; the defaults are meant for much smaller programs."""
 
 _FULL_SECONDS = 3600.0

@@ -10,10 +10,14 @@ from typing import Any
 import grpc
 
 from mizzen.xds.events import Event
-from mizzen.xds.stream import Stream
+from mizzen.xds.stream import Response, Stream
 from mizzen.xds.wire import Request
 
 log = logging.getLogger("mizzen.xds")
+
+
+async def _fail(error: Exception) -> None:
+    raise error
 
 
 async def uncancelled(operation: Awaitable[None]) -> None:
@@ -85,7 +89,7 @@ class Connection:
             BadRequest: the client broke the protocol.
         """
         self._receive(first)
-        await self._write()
+        await self._answer()
 
     async def run(self) -> None:
         """Serve the stream until the client ends it.
@@ -100,7 +104,7 @@ class Connection:
                 while (data := await self._context.read()) is not grpc.aio.EOF:
                     self._receive(self._parse(data))
                     if not self.stream.quiet:
-                        await self._write()
+                        await self._answer()
                 if self._writer is not None:
                     self._writer.cancel()
         finally:
@@ -117,37 +121,61 @@ class Connection:
                 if each is not self:
                     each.wake()  # something was refused, and is taken back from all
 
-    def wake(self) -> None:
-        """Send what has become due; returns at once."""
-        if self._tasks is None or self._writing:
-            return
-        self._writing = True  # from now on, so that a second call does not start a second task
-        writing = self._write(mine=True)
-        try:
-            self._writer = self._tasks.create_task(writing)
-        except RuntimeError:
-            # The client is just going. It must not hinder whoever wakes all streams.
-            writing.close()
+    def wake(self, now: float | None = None) -> None:
+        """Send what has become due; returns at once. `now` is the loop's time, if it is at hand.
 
-    async def _write(self, *, mine: bool = False) -> None:
-        if self._writing and not mine:
+        A task is started only if there is something to send. When all clients of a group are woken, their
+        responses are made before the first is written: written right behind each other, those that share
+        a connection share its packets.
+        """
+        if self._tasks is None or self._writing:
             return  # whoever is writing asks again before it ends
+        try:
+            response = self.stream.poll(self._loop.time() if now is None else now)
+        except Exception as error:  # must not hinder whoever wakes all streams
+            sending = _fail(error)
+        else:
+            if response is None:
+                self._rest()
+                return
+            sending = self._send(response)
         self._writing = True
         try:
-            while (response := self.stream.poll(self._loop.time())) is not None:
+            self._writer = self._tasks.create_task(sending)
+        except RuntimeError:
+            sending.close()  # the client is just going
+
+    async def _answer(self) -> None:
+        if self._writing:
+            return
+        response = self.stream.poll(self._loop.time())
+        if response is None:
+            self._rest()
+            return
+        self._writing = True
+        await self._send(response)
+
+    async def _send(self, response: Response | None) -> None:
+        """Write this, and what becomes due in the meantime."""
+        try:
+            while response is not None:
                 if self._greeted:
                     await self._context.write(response.data)
                 else:
                     self._greeted = True  # a client that is owed nothing is sent no headers
                     await uncancelled(self._context.write(response.data))
+                response = None if self.stream.quiet else self.stream.poll(self._loop.time())
         except (grpc.aio.BaseError, asyncio.InvalidStateError) as error:
             log.debug(
                 "%s: the stream ended while a response was written: %s", self.stream.client.node_id, error
             )
         finally:
             self._writing = False
-            if mine:
-                self._writer = None
+            self._writer = None
+        self._rest()
+
+    def _rest(self) -> None:
+        """Nothing is due now."""
         self._tell()
         self._set_timer()
 

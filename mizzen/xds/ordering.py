@@ -44,6 +44,9 @@ are asked for after the listener, and so come after it.
 RETAINED: Final = (CLUSTER, ENDPOINT, SECRET)
 """Types whose removal waits until nothing that the client uses can refer to them."""
 
+_ORDERED: Final = frozenset({CLUSTER, *USERS})
+"""Types with an order between them. A change that touches none of them, as of endpoints, passes at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class MakeBeforeBreak:
@@ -187,24 +190,26 @@ class Gate:
         `holds` tells what of a removed resource must be kept for the client.
         """
         if goal is not self._goal:
-            if self._goal is not None:
-                self._retain(self._goal, goal, holds)
-            self._goal = goal
+            old, self._goal = self._goal, goal
+            if old is not None:
+                self._change(old, goal, holds)
         if self._leaving:
             for key in [key for key, due in self._leaving.items() if due <= now]:
                 del self._leaving[key]
                 self._retained.pop(key, None)
 
-    def _retain(self, old: Snapshot, new: Snapshot, holds: Holds) -> None:
-        departed, arrived = new.passage(old, RETAINED)
-        for resource in departed:
+    def _change(self, old: Snapshot, new: Snapshot, holds: Holds) -> None:
+        passage = new.passage(old, RETAINED)
+        for resource in passage.departed:
             held = holds(resource)
             if held is not None:
                 self._retained[held.type_url, held.name] = held
         if self._retained:
-            for key in arrived:
+            for key in passage.arrived:
                 self._retained.pop(key, None)
                 self._leaving.pop(key, None)
+        elif self._released is old and self.phase is Phase.REST and passage.types.isdisjoint(_ORDERED):
+            self._offered = self._warm = self._released = new
 
     def arrive(self, arrival: Arrival, now: float) -> bool:
         """Move on if the table says so; return whether it did."""

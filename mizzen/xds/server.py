@@ -3,9 +3,10 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Hashable, Iterable
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator
 from datetime import timedelta
 from inspect import isawaitable
+from itertools import chain, islice
 from typing import Any, cast
 
 import grpc
@@ -36,6 +37,10 @@ OnGroup = Callable[[Hashable, wire.Node], Snapshot | Awaitable[Snapshot | None] 
 May be a coroutine, and may raise `NodeRefused`."""
 
 
+_AT_ONCE = 1_000
+"""So many clients are woken before the event loop comes to anything else."""
+
+
 class NodeRefused(Exception):  # noqa: N818 - says what it does
     """Raised by `group_of` or `on_group`: this node is not served. The client sees INVALID_ARGUMENT and
     the text.
@@ -52,6 +57,40 @@ class _Room:
         self.arriving = 0
         self.made_on_demand = False
         self.linger: asyncio.TimerHandle | None = None
+        self._touched: set[str] | None = set()
+        self._waking = False
+
+    def changed(self, type_urls: Iterable[str] | None) -> None:
+        """Some types of the snapshot, or all, have changed: wake the clients that ask for them, after this
+        turn of the event loop. So changes that are made together go together.
+        """
+        if not self.connections:
+            return
+        if type_urls is None:
+            self._touched = None
+        elif self._touched is not None:
+            self._touched.update(type_urls)
+        if not self._waking:
+            self._waking = True
+            asyncio.get_running_loop().call_soon(self._wake)
+
+    def _wake(self) -> None:
+        touched, self._touched = self._touched, set()
+        self._waking = False
+        concerned = (
+            connection
+            for connection in list(self.connections.values())
+            if touched is None or not touched.isdisjoint(connection.stream.channels)
+        )
+        self._wake_some(concerned)
+
+    def _wake_some(self, connections: Iterator[Connection]) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for connection in islice(connections, _AT_ONCE):
+            connection.wake(now)
+        if (following := next(connections, None)) is not None:
+            loop.call_soon(self._wake_some, chain((following,), connections))
 
 
 class Server:
@@ -96,6 +135,7 @@ class Server:
         self._dialects = {
             (delta, ttl): Dialect(delta, ttl, identifier) for delta in (False, True) for ttl in (False, True)
         }
+        self._readers = {False: wire.Reader(wire.parse_sotw), True: wire.Reader(wire.parse_delta)}
         self._rooms: dict[Hashable, _Room] = {}
         self._names = NamePool()
         self._streams = 0
@@ -117,8 +157,7 @@ class Server:
         """
         room = self._room(group)
         room.group.set(snapshot)
-        for connection in room.connections.values():
-            connection.wake()
+        room.changed(None)
 
     def update(
         self, group: Hashable, changed: Iterable[Resource] = (), removed: Iterable[tuple[str, str]] = ()
@@ -133,10 +172,7 @@ class Server:
         room = self._room(group)
         change = room.group.update(changed, removed)
         if change:
-            touched = change.type_urls
-            for connection in room.connections.values():
-                if not touched.isdisjoint(connection.stream.channels):
-                    connection.wake()
+            room.changed(change.type_urls)
         return change
 
     def snapshot(self, group: Hashable) -> Snapshot | None:
@@ -290,8 +326,8 @@ class Server:
             raise wire.BadRequest(f"no request within {timeout:g} s of the beginning of the stream") from None
         if data is grpc.aio.EOF:
             return None, None
-        parse: Callable[[bytes], wire.Request] = wire.parse_delta if method.delta else wire.parse_sotw
-        request = parse(data)
+        read = self._readers[method.delta]
+        request = read(data)
         node = request.node
         if node is None:
             raise wire.BadRequest("the first request of a stream must have a node")
@@ -310,7 +346,7 @@ class Server:
             try:
                 stream = self._stream(method, context, room, node)
                 essential = csds.essential_node(node)
-                connection = Connection(context, stream, parse, self._tell, room.connections, essential)
+                connection = Connection(context, stream, read, self._tell, room.connections, essential)
             except BaseException:
                 self._leave(room)
                 raise

@@ -8,7 +8,8 @@ what it touches.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary, WeakValueDictionary
+from typing import NamedTuple
+from weakref import ReferenceType, WeakKeyDictionary, WeakValueDictionary, ref
 
 from mizzen.xds.batch import Batch
 from mizzen.xds.resource import Resource
@@ -21,8 +22,19 @@ once.
 
 _MODULUS = 1 << 96
 
-Passage = tuple[tuple[Resource, ...], tuple[tuple[str, str], ...]]
-"""What went, and the keys of what came or changed."""
+
+class Passage(NamedTuple):
+    """What differs between two snapshots.
+
+    Attributes:
+        types: the types that it touches.
+        departed: what went, of the types that were asked for.
+        arrived: the keys of what came or changed, of the same types.
+    """
+
+    types: frozenset[str]
+    departed: tuple[Resource, ...]
+    arrived: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +79,7 @@ class Collection(Mapping[str, Resource]):
         "_differences",
         "_everything",
         "_history",
+        "_latest",
         "_place",
         "_sum",
         "_variants",
@@ -94,6 +107,7 @@ class Collection(Mapping[str, Resource]):
         self._place = object()
         self._history = history
         self._differences: WeakKeyDictionary[Collection, Difference] | None = None
+        self._latest: tuple[ReferenceType[Collection], Difference] | None = None
         self._variants: dict[object, Collection] = {}
         self._everything: Batch | None = None
         self._aliases: dict[str, Resource] | None = None
@@ -206,12 +220,16 @@ class Collection(Mapping[str, Resource]):
 
     def since(self, old: "Collection") -> Difference:
         """What leads from `old` to this collection."""
+        latest = self._latest
+        if latest is not None and latest[0]() is old:
+            return latest[1]  # one client after the other stands where the last one stood
         if self._differences is None:  # many collections are never asked
             self._differences = WeakKeyDictionary()
         found = self._differences.get(old)
         if found is None:
             found = Difference(self._compare(old), old.resources)
             self._differences[old] = found
+        self._latest = (ref(old), found)
         return found
 
     def _compare(self, old: "Collection") -> Batch:
@@ -263,11 +281,12 @@ def _empty(type_url: str) -> Collection:
 class Snapshot:
     """Everything that one group of clients is to be given; immutable."""
 
-    __slots__ = ("__weakref__", "_collections", "_passages")
+    __slots__ = ("__weakref__", "_collections", "_latest", "_passages")
 
     def __init__(self, collections: Mapping[str, Collection] | None = None) -> None:
         self._collections = dict(collections or {})
         self._passages: WeakKeyDictionary[Snapshot, Passage] | None = None
+        self._latest: tuple[ReferenceType[Snapshot], Passage] | None = None
 
     @classmethod
     def of(cls, resources: Iterable[Resource]) -> "Snapshot":
@@ -297,24 +316,29 @@ class Snapshot:
         return self.collection(type_url).resources.get(name)
 
     def passage(self, old: "Snapshot", type_urls: Iterable[str]) -> Passage:
-        """What went since `old`, and the keys of what came or changed, of these types; found once for all
-        clients.
+        """What differs since `old`, in detail for these types; found once for all clients.
 
         Always ask for the same types.
         """
+        latest = self._latest
+        if latest is not None and latest[0]() is old:
+            return latest[1]
         if self._passages is None:
             self._passages = WeakKeyDictionary()
         found = self._passages.get(old)
         if found is None:
+            all_types = self._collections.keys() | old._collections.keys()
+            types = frozenset(each for each in all_types if self.collection(each) is not old.collection(each))
             departed: list[Resource] = []
             arrived: list[tuple[str, str]] = []
             for type_url in type_urls:
-                here, before = self.collection(type_url), old.collection(type_url)
-                if here is not before:
-                    difference = here.since(before)
+                if type_url in types:
+                    before = old.collection(type_url)
+                    difference = self.collection(type_url).since(before)
                     departed += [before[name] for name in difference.removed]
                     arrived += [(type_url, name) for name in difference.changed]
-            found = self._passages[old] = (tuple(departed), tuple(arrived))
+            found = self._passages[old] = Passage(types, tuple(departed), tuple(arrived))
+        self._latest = (ref(old), found)
         return found
 
     def __iter__(self) -> Iterator[Resource]:

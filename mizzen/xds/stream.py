@@ -11,11 +11,10 @@ A response is made when the transport is ready to send it, so it holds the newes
 
 from bisect import insort
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from math import inf
 from operator import attrgetter
-from typing import Final
+from typing import Final, NamedTuple
 
 from mizzen.xds import rejection
 from mizzen.xds.batch import Batch, Dialect
@@ -44,8 +43,7 @@ def _user_rank(channel: Channel) -> int:
 _TTL_FEATURES: Final = ("xds.config.supports-resource-ttl", "xds.config.supports-resource-in-sotw")
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(NamedTuple):
     """What to send: the encoded message, and what it is for whoever looks on."""
 
     type_url: str
@@ -177,8 +175,10 @@ class Stream:
         """
         if not self._rests_on(channel, goal) or channel.subscription.owes:
             return False
-        if self._gate is not None and self._departing:
-            return False
+        if self._gate is not None:
+            for each in self._suppliers:
+                if each.subscription.departed:
+                    return False
         return channel.subscription.sent is goal.collection(channel.type_url)
 
     def _take_claims(self, channel: Channel, goal: Snapshot) -> None:
@@ -272,17 +272,23 @@ class Stream:
         goal = self.group.effective
         if goal is None or (goal is self._quiet_goal and now < self._quiet_until):
             return None
+        rested = self._quiet_goal if now < self._quiet_until else None
         self._look_at_the_clock(now)
         if self._gate is None:
             response = self._next(now, self._ranked, goal.collection)
         else:
             response = self._next_in_order(self._gate, goal, now)
-        if response is None:
+        if response is None or (rested is not None and self._is_all(response, rested, goal)):
             self._quiet_goal = goal
             self._quiet_until = self._next_deadline()
         else:
             self._quiet_goal = None
         return response
+
+    def _is_all(self, response: Response, rested: Snapshot, goal: Snapshot) -> bool:
+        """Whether nothing else is due to a client that was owed nothing before this change."""
+        touched = goal.passage(rested, RETAINED).types
+        return len(touched) == 1 and response.type_url in touched and response.type_url != CLUSTER
 
     @property
     def quiet(self) -> bool:
@@ -292,8 +298,9 @@ class Stream:
     def _next_in_order(self, gate: Gate, goal: Snapshot, now: float) -> Response | None:
         gate.aim(goal, now, self._holds)
         if gate.departs_at is not None and gate.departs_at <= now and self._users_settled:
-            for channel in self._departing:
-                channel.subscription.depart(goal.collection(channel.type_url))
+            for channel in self._suppliers:
+                if channel.subscription.departed:
+                    channel.subscription.depart(goal.collection(channel.type_url))
         clusters = self.channels.get(CLUSTER)
         while True:
             if gate.changed and not (clusters is not None and clusters.waiting):
@@ -320,10 +327,6 @@ class Stream:
                 return False
         return True
 
-    @property
-    def _departing(self) -> list[Channel]:
-        return [each for each in self._suppliers if each.subscription.departed]
-
     def _holds(self, resource: Resource) -> Resource | None:
         """What it was sent under this name; or what a cluster in flight will make it ask for."""
         sent = self._sent(resource.type_url)
@@ -345,28 +348,31 @@ class Stream:
             if target is None:
                 continue
             subscription = channel.subscription
-            plain = not channel.isolation and channel.beat_at is None and not self.group.quarantined
-            if plain and target is subscription.sent and not subscription.owes:
+            if target is subscription.sent and not subscription.owes and self._is_plain(channel):
                 self._mend(channel)
                 continue  # as most often
-            batch = channel.due(self._allowed(channel, target), self._substitute, self.dialect, now)
+            allowed = self._allowed(channel, target)
+            batch = channel.due(allowed, self._substitute, self.dialect, now)
             while batch is None and channel.isolation:
                 channel.move_on()  # nothing is left of that part
-                batch = channel.due(self._allowed(channel, target), self._substitute, self.dialect, now)
+                allowed = self._allowed(channel, target)
+                batch = channel.due(allowed, self._substitute, self.dialect, now)
             if batch is None:
                 if subscription.accepted is not None and subscription.accepted is subscription.sent:
                     self.group.accepted(subscription.asked, subscription.accepted)
                 self._mend(channel)
                 continue
-            target = self._allowed(channel, target)
             self._nonces += 1
             if channel.type_url == CLUSTER and self._only_type is None:
-                self._void_children(channel, batch, target)
+                self._void_children(channel, batch, allowed)
             nonce = format(self._nonces, "x")
             data = batch.encode(self.dialect, nonce)
-            channel.sent(batch, target, nonce, len(data), now, self._patience(channel))
+            channel.sent(batch, allowed, nonce, len(data), now, self._patience(channel))
             return Response(channel.type_url, nonce, batch.version, batch.resources, batch.removed, data)
         return None
+
+    def _is_plain(self, channel: Channel) -> bool:
+        return not channel.isolation and channel.beat_at is None and not self.group.quarantined
 
     def _substitute(self, type_url: str, name: str) -> Resource | None:
         """The fallback's answer for a name that does not exist, unless it was refused or may be to blame."""

@@ -6,7 +6,7 @@ fields of a message may be written one behind the other, and a sub-message is it
 length (https://protobuf.dev/programming-guides/encoding/).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from types import MappingProxyType
@@ -114,6 +114,38 @@ def parse_delta(data: bytes) -> DeltaRequest:
         _error(message),
         message.node if message.HasField("node") else None,
     )
+
+
+_REMEMBERED: Final = 16
+_LONGEST_REMEMBERED: Final = 65_536
+"""Bytes of a request that is remembered."""
+
+
+class Reader:
+    """Reads requests with `parse`, and remembers the last ones.
+
+    Clients that hold the same say the same, byte for byte: when they accept a response that all were sent,
+    and when they all come back.
+    """
+
+    def __init__(self, parse: Callable[[bytes], Request]) -> None:
+        self._parse = parse
+        self._recent: dict[bytes, Request] = {}
+
+    def __call__(self, data: bytes) -> Request:
+        """The request.
+
+        Raises:
+            BadRequest: the bytes are not one.
+        """
+        found = self._recent.get(data)
+        if found is None:
+            found = self._parse(data)
+            if found.node is None and len(data) <= _LONGEST_REMEMBERED:
+                if len(self._recent) >= _REMEMBERED:
+                    del self._recent[next(iter(self._recent))]
+                self._recent[data] = found
+        return found
 
 
 def varint(number: int) -> bytes:
