@@ -17,6 +17,8 @@ from mizzen.config.store import ConfigStore
 
 ROUTE = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v}\nspec:\n"
 MEGABYTE = 1024 * 1024
+BOUND = 30.0
+"""Seconds of a processor, for a slow and busy one: the worst of these takes one."""
 
 
 def words(text: str | bytes) -> str:
@@ -25,7 +27,7 @@ def words(text: str | bytes) -> str:
     store = ConfigStore()
     data = text.encode() if isinstance(text, str) else text
     store.apply({"x.yaml": parse_documents(data, "x.yaml")})
-    assert time.process_time() - begun < 10
+    assert time.process_time() - begun < BOUND
     found = store.diagnostics()
     assert len(found) <= MAX_FINDINGS + 1
     return "\n".join(map(str, found))
