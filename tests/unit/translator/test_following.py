@@ -447,6 +447,14 @@ CHANGES: dict[str, list[Any]] = {
             {"host": "mixed.example", "trafficPolicy": {"connectionPool": {"tcp": {"idleTimeout": "8s"}}}},
         ),
     ],
+    "destination rules of an HTTP and of another service": [
+        document(
+            "DestinationRule",
+            name,
+            {"host": host, "trafficPolicy": {"connectionPool": {"tcp": {"idleTimeout": "5s"}}}},
+        )
+        for name, host in (("lonely", "lonely.example"), ("any", "any.example"))
+    ],
     "a destination rule of TCP": [
         document(
             "DestinationRule",
