@@ -33,6 +33,7 @@ def test_reads_a_mapping_and_a_message_alike() -> None:
     message.locality.region, message.locality.zone, message.locality.sub_zone = "r", "z", "s"
     for proxy in (Proxy.from_node(fields), Proxy.from_node(message)):
         assert (proxy.type, proxy.id, proxy.namespace) == ("sidecar", "reviews-v1.shop", "shop")
+        assert (proxy.node_id, proxy.node_cluster) == (ID, "reviews")
         assert proxy.ip_addresses == ("10.0.0.7", "fd00::7")
         assert not proxy.is_ipv4_only
         assert not proxy.is_ipv6_only

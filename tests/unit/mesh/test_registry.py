@@ -869,3 +869,60 @@ spec: {address: 10.0.0.9, labels: {app: a}}
 """)
     (endpoint,) = mesh.endpoints(service_of(mesh, "a.com"))
     assert endpoint.ports == (("http", 80),)
+
+
+def test_a_pod_that_is_listed_by_its_address_alone_brings_its_labels(
+    mesh_of: MeshOf, changed: Callable[..., Any]
+) -> None:
+    def pod(labels: str) -> str:
+        return f"""
+kind: Pod
+metadata: {{name: pod, namespace: shop, labels: {labels}}}
+spec: {{serviceAccountName: one}}
+status: {{podIP: 10.0.0.1}}
+"""
+
+    mesh = mesh_of("""
+kind: Service
+metadata: {name: web, namespace: shop}
+spec: {ports: [{name: http, port: 80}]}
+---
+kind: Endpoints
+metadata: {name: web, namespace: shop}
+subsets: [{addresses: [{ip: 10.0.0.1}], ports: [{name: http, port: 8080}]}]
+""")
+
+    def endpoint(mesh: Mesh) -> tuple[dict[str, str], str]:
+        (found,) = mesh.endpoints(service_of(mesh, "web.shop.svc.cluster.local", "shop"))
+        return dict(found.labels), found.identity
+
+    identity = "spiffe://cluster.local/ns/shop/sa/one"
+    assert endpoint(mesh) == ({}, "")
+    mesh, delta = changed(mesh, pod("{version: v1}"))
+    assert delta.endpoints_only
+    assert endpoint(mesh) == ({"version": "v1"}, identity)
+    mesh, _ = changed(mesh, pod("{version: v2}"))
+    assert endpoint(mesh) == ({"version": "v2"}, identity)
+    mesh, _ = changed(mesh, removed=(("Pod", "shop", "pod"),))
+    assert endpoint(mesh) == ({}, "")
+
+
+def test_a_second_name_serves_the_ports_that_the_first_does_not(mesh_of: MeshOf) -> None:
+    second = "[{number: 80, name: http, protocol: HTTP}, {number: 81, name: more, protocol: HTTP}]"
+    mesh = mesh_of(
+        "---".join(
+            declared(
+                name,
+                ports,
+                year,
+                resolution="DNS_ROUND_ROBIN",
+                more=f"  endpoints: [{{address: {name}.com}}]",
+            )
+            for name, ports, year in (("a", FIRST_PORTS, 2001), ("b", second, 2002))
+        )
+    )
+    pool = mesh.endpoints(service_of(mesh, "a.com"))
+    assert [(one.address, one.ports) for one in pool] == [
+        ("a.com", (("http", 80),)),
+        ("b.com", (("more", 81),)),
+    ]

@@ -148,6 +148,12 @@ STANDING = [
         for namespace, proxy in (("one", "web.example"), ("two", "api.example"))
     ),
     document(
+        "Sidecar",
+        "closed",
+        {"egress": [{"hosts": ["*/*"]}], "outboundTrafficPolicy": {"mode": "REGISTRY_ONLY"}},
+        namespace="closed",
+    ),
+    document(
         "Gateway",
         "edge",
         {
@@ -201,6 +207,7 @@ PROXIES = [
     node(namespace="shop"),
     node(namespace="one"),
     node(namespace="two"),
+    node("sidecar", "closed"),
     node(locality=EU),
     node(locality=US),
     node(locality=US, NETWORK="east"),
@@ -232,7 +239,7 @@ PROXIES = [
 ]
 """Proxies that differ in one thing each."""
 
-FOLLOWING = [PROXIES[number] for number in (0, 2, 5, 6, 7, 18, 21, 28)]
+FOLLOWING = [PROXIES[number] for number in (0, 2, 5, 6, 7, 19, 22, 29)]
 """Those that see different parts of a change."""
 
 

@@ -167,6 +167,8 @@ def test_gateways_that_are_names_serve_clusters_that_resolve_names() -> None:
 def test_a_name_resolved_for_the_whole_cluster_has_one_gateway() -> None:
     scene = seen(Scene(service("DNS_ROUND_ROBIN"), [on("west", "cart.example.com")]))
     assert weights(scene.cluster()["load_assignment"]) == {"192.0.2.21:15443": 1}
+    unreachable = seen(Scene(service("DNS_ROUND_ROBIN"), [on("west", "cart.example.com")]), rule="")
+    assert unreachable.clusters() == {}
 
 
 def test_each_locality_has_the_gateways_of_what_is_in_it() -> None:

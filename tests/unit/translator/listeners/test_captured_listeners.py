@@ -259,3 +259,12 @@ def test_a_sidecar_may_bind_a_port_of_the_proxy_itself_at_another_address() -> N
     found = sent(ingress(local), ENVOY_STATUS_PORT="15021")
     assert "0.0.0.0_15021" not in found.listeners
     assert "MZ0104 port 15021" in found.warnings[0]
+
+
+def test_services_that_share_a_port_are_warned_of_where_they_disagree() -> None:
+    def warnings(second: str) -> list[str]:
+        found = sent(workload(80, "HTTP", age=2), workload(80, second, host="b.example", age=1))
+        return [warning.split()[0] for warning in found.warnings if warning.startswith("MZ0102")]
+
+    assert warnings("HTTP") == []
+    assert warnings("HTTP2") == ["MZ0102"]

@@ -361,11 +361,14 @@ def test_a_gateways_port_follows_a_change_of_its_own_service() -> None:
     assert edge(marked, *standing).listeners.keys() == {"0.0.0.0_80"}
     store = ConfigStore()
 
-    def change(service: Any) -> Any:
-        text = yaml.safe_dump_all([service, *standing]).encode()
-        return store.apply({"mesh.yaml": parse_documents(text, "mesh.yaml")})
+    def change(service: Any, *others: Any) -> Any:
+        files = {}
+        for number, each in enumerate((service, *others)):
+            name = f"{number}.yaml"
+            files[name] = parse_documents(yaml.safe_dump(each).encode(), name)
+        return store.apply(files)
 
-    change(plain)
+    change(plain, *standing)
     mesh = Mesh.build(store.configs())
     assert [each.port for each in mesh.gateways_for(found.proxy).listeners] == [8080]
     later, _ = mesh.updated(change(marked))
