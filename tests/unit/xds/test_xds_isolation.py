@@ -243,3 +243,13 @@ def test_a_part_that_went_before_its_turn_ends_the_search(delta: bool) -> None:
     assert not channel.isolation
     assert channel.refusal is None
     assert driver.holds(CLUSTER) == {"a 1", "b 1"}
+
+
+def test_what_is_given_up_before_its_turn_is_not_spoken_of() -> None:
+    names = ("e0", "e1", "e2", "e3")
+    driver = Picky(*(endpoint(name) for name in names), delta=True)
+    [said] = driver.say(ENDPOINT, *names)
+    [trial] = driver.say(ENDPOINT, nonce=said.nonce, error=NAMELESS)
+    assert (trial.values, trial.removed) == (["e0 1", "e1 1"], ["e2", "e3"])
+    [rest] = driver.say(ENDPOINT, nonce=trial.nonce, unsubscribe=("e3",))
+    assert (rest.values, rest.removed) == (["e2 1"], [])

@@ -14,6 +14,7 @@ from test_xds_server import SOTW, answer, request, running, status_of, until
 from xds_driver import cluster
 
 from mizzen import xds
+from mizzen.xds.type_urls import CLUSTER
 
 
 async def served(channel: Any) -> Any:
@@ -117,3 +118,59 @@ async def test_with_credentials_it_is_tls() -> None:
             assert [each.value for each in response.resources] == [b"a 1"]
     finally:
         await server.stop(0)
+
+
+async def test_a_stream_that_says_nothing_and_ends_well() -> None:
+    async with running() as (server, channel):
+        call = channel.stream_stream(SOTW)()
+        await call.done_writing()
+        assert await call.read() is grpc.aio.EOF
+        assert await call.code() is grpc.StatusCode.OK
+        await until(lambda: not server._handlers)
+
+
+async def test_nodes_as_large_as_they_may_be() -> None:
+    async with running(limits=xds.Limits(max_node_bytes=100, max_node_id=60)) as (server, channel):
+        server.set_snapshot("all", xds.Snapshot.of([cluster("a")]))
+        # 62 bytes for the id, 38 for the cluster, each with a key and a length.
+        for node_id, group, reason in (
+            ("x" * 60, "y" * 36, ""),
+            ("x" * 60, "y" * 37, "a node of 101 bytes; the limit is 100"),
+            ("x" * 61, "", "a node id of 61 characters; the limit is 60"),
+        ):
+            message = discovery_pb2.DiscoveryRequest(type_url=CLUSTER)
+            message.node.id, message.node.cluster = node_id, group
+            call = channel.stream_stream(SOTW)()
+            await call.write(message.SerializeToString())
+            if reason:
+                assert await status_of(call) == (grpc.StatusCode.INVALID_ARGUMENT, reason)
+            else:
+                assert len((await answer(call)).resources) == 1
+
+
+async def test_who_is_refused_is_logged_with_the_reason(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING, "mizzen.xds")
+    async with running() as (_, channel):
+        call = channel.stream_stream(SOTW)()
+        await call.write(request(node=None))
+        await call.code()
+    [line] = [each for each in caplog.messages if "refused" in each]
+    assert line.startswith("ipv4:127.0.0.1:")
+    assert line.endswith(
+        " StreamAggregatedResources: refused: the first request of a stream must have a node"
+    )
+
+
+async def test_a_client_that_breaks_the_protocol_at_once_does_not_keep_its_group() -> None:
+    forgotten: list[object] = []
+    async with running(
+        lambda node: node.id,
+        on_group=lambda key, node: xds.Snapshot.of([cluster("a")]),
+        on_group_empty=forgotten.append,
+        linger=datetime.timedelta(milliseconds=1),
+    ) as (server, channel):
+        call = channel.stream_stream(SOTW)()
+        await call.write(request("", node="me"))
+        assert (await call.code()) is grpc.StatusCode.INVALID_ARGUMENT
+        await until(lambda: forgotten == ["me"])
+        assert server.groups == ()
