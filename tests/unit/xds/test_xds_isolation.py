@@ -253,3 +253,19 @@ def test_what_is_given_up_before_its_turn_is_not_spoken_of() -> None:
     assert (trial.values, trial.removed) == (["e0 1", "e1 1"], ["e2", "e3"])
     [rest] = driver.say(ENDPOINT, nonce=trial.nonce, unsubscribe=("e3",))
     assert (rest.values, rest.removed) == (["e2 1"], [])
+
+
+def test_the_same_where_nothing_can_be_said_of_what_went(delta: bool) -> None:
+    """State of the world: no response, and so no answer, ends the search."""
+    names = ("a", "b", "c")
+    driver = Picky(endpoint("a"), delta=delta)
+    driver.answer(driver.say(ENDPOINT, *names), *names)
+    [said] = driver.change(endpoint("b"), endpoint("c"))
+    asked = () if delta else names
+    [trial] = driver.say(ENDPOINT, *asked, nonce=said.nonce, error=NAMELESS)
+    driver.group.update((), [(ENDPOINT, "c")])
+    driver.answer(driver.ack(trial, *asked), *names)
+    channel = driver.stream.channels[ENDPOINT]
+    assert not channel.isolation
+    assert channel.refusal is None
+    assert driver.holds(ENDPOINT) == {"a 1", "b 1"}

@@ -331,3 +331,37 @@ def test_what_a_client_comes_back_with_is_what_it_can_go_back_to(policy) -> None
     said = one(driver.change(endpoint("a", "bad")))
     assert driver.say(ENDPOINT, nonce=said.nonce, error="it is bad") == []
     assert [entry.stand_in.value for entry in driver.group.held if entry.stand_in] == [b"a 1"]
+
+
+class TestWhatNeedsNoLook:
+    """Most requests are answers after which nothing is due: that is known without a look at everything."""
+
+    @pytest.mark.parametrize("policy", [POLICY, None])
+    def test_an_acceptance_of_the_newest_state(self, delta: bool, policy) -> None:
+        driver = Settled(delta, policy)
+        [said] = driver.change(endpoint("a", "2"))
+        if delta:
+            request = wire.DeltaRequest(ENDPOINT, nonce=said.nonce)
+        else:
+            request = wire.SotwRequest(ENDPOINT, ("a",), nonce=said.nonce)
+        driver.stream.receive(request, driver.now)
+        assert driver.stream.quiet is True
+        assert driver.listen() == []
+
+    @pytest.mark.parametrize("policy", [POLICY, None])
+    def test_a_client_that_comes_back_with_everything(self, policy) -> None:
+        driver = Driver(cluster("a"), endpoint("a"), route("r"), delta=True, policy=policy)
+        for resource in (cluster("a"), endpoint("a"), route("r")):
+            held = {resource.name: resource.version}
+            request = wire.DeltaRequest(resource.type_url, (resource.name,), initial_versions=held)
+            driver.stream.receive(request, driver.now)
+            assert driver.stream.quiet is (resource.type_url != CLUSTER)  # which is the first
+            assert driver.listen() == []
+            assert driver.stream.channels[resource.type_url].subscription.accepted is not None
+
+    def test_not_an_acceptance_of_what_is_no_longer_the_newest(self, delta: bool) -> None:
+        driver = Settled(delta)
+        [said] = driver.change(endpoint("a", "2"))
+        driver.group.update([endpoint("a", "3")])
+        assert driver.stream.quiet is False
+        assert one(driver.accept(said)).values == ["a 3"]
