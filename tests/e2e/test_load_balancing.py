@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -23,6 +24,14 @@ async def client(mesh: LiveMesh) -> Caller:
     for version in ("v1", "v2", "v3"):
         await mesh.workload("reviews", version=version)
     return await mesh.client(locality="eu/eu-1/a")
+
+
+@pytest.fixture(autouse=True)
+def well(mesh: LiveMesh) -> Iterator[None]:
+    """Who failed in a test is well again after it."""
+    yield
+    for workload in mesh.workloads:
+        workload.respond = None
 
 
 def policy(load_balancer: str, more: str = "") -> str:
@@ -153,8 +162,6 @@ async def test_the_nearest_locality_is_called_and_the_next_when_it_fails(
 
 async def test_shares_of_localities(mesh: LiveMesh, client: Caller, rules: Rules) -> None:
     one, two, three = mesh.workloads[:3]
-    for workload in (one, two, three):
-        workload.respond = None
     await rules(f"""
         apiVersion: networking.istio.io/v1
         kind: DestinationRule

@@ -46,7 +46,8 @@ spec:
 
 
 async def rejected(mesh: LiveMesh) -> bool:
-    return bool((await mesh.status())["rejections"])
+    """Tell whether a route is rejected."""
+    return any(each["type"] == "RDS" for each in (await mesh.status())["rejections"])
 
 
 async def test_a_rejected_route_keeps_its_last_version_until_it_is_mended(

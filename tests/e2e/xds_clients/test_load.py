@@ -22,7 +22,14 @@ def enough(outcome: Outcome) -> bool:
 @pytest.mark.parametrize("delta", [False, True], ids=["sotw", "delta"])
 async def test_no_request_is_lost(envoy: Path | None, delta: bool) -> None:
     outcome = await measure(
-        Variant(delta), seconds=8, rate=300, interval=0.07, binary=envoy, enough=enough, ports=free_ports(2)
+        Variant(delta),
+        policy=xds.MakeBeforeBreak(),
+        seconds=8,
+        rate=300,
+        interval=0.07,
+        binary=envoy,
+        enough=enough,
+        ports=free_ports(2),
     )
     assert not outcome.failures, str(outcome)
     assert outcome.settled, str(outcome)
