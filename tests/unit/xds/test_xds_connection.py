@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import grpc
+import pytest
 from envoy.service.discovery.v3 import discovery_pb2
 from xds_driver import POLICY, cluster
 
@@ -208,6 +209,28 @@ async def test_who_goes_while_it_is_written_to_is_let_go() -> None:
             await asyncio.sleep(0)
         assert wire.responses.empty()
         assert values(first) == [b"a 1"]
+
+
+async def test_a_stream_that_fails_does_not_hinder_those_that_are_woken_after_it() -> None:
+    """A callback of the owner may raise; that ends the stream for which it was asked."""
+    peers = Peers()
+    connection = peers.connection(Wire())
+    await connection.begin(SotwRequest(CLUSTER))
+    failing = asyncio.ensure_future(connection.run())
+    async with peers.connected() as wire:
+        await wire.accept()
+        while not any(isinstance(event, Acked) for event in peers.events):
+            await asyncio.sleep(0)
+
+        def fail(now: float) -> None:
+            raise LookupError("by the owner")
+
+        connection.stream.poll = fail  # type: ignore[method-assign,assignment]
+        peers.change("2")
+        assert values(await wire.answer()) == [b"a 2"]
+        with pytest.raises(ExceptionGroup) as caught:
+            await failing
+        assert caught.group_contains(LookupError, match="by the owner")
 
 
 async def test_a_write_that_fails_ends_nothing_but_itself() -> None:
