@@ -137,6 +137,8 @@ class Workload:
             log_level="warning",
             access_log=False,
             timeout_graceful_shutdown=1,
+            # Longer than a sidecar keeps an idle connection: it must not use one that is just being closed.
+            timeout_keep_alive=7200,
         )
 
     async def _health(self, request: Request) -> Response:
