@@ -111,6 +111,26 @@ class TestWhatNeverWaits:
         assert said.values == ["a 2"]
 
 
+class TestTheFirstClusters:
+    def test_routes_wait_for_them_though_other_things_changed_meanwhile(self, delta: bool) -> None:
+        """A change of endpoints alone passes at once, but not before there were clusters."""
+        driver = Driver(listener("l"), cluster("a"), endpoint("a"), route("r"), delta=delta, policy=POLICY)
+        driver.ack(driver.say(LISTENER)[0])
+        driver.group.update([endpoint("a", "2")])
+        [clusters] = driver.say(CLUSTER)
+        assert driver.say(ROUTE, "r") == []
+        [routes] = driver.ack(clusters)
+        assert routes.values == ["r 1"]
+
+    def test_a_change_of_endpoints_while_they_are_on_their_way(self, delta: bool) -> None:
+        driver = Driver(cluster("a"), endpoint("a"), route("r"), delta=delta, policy=POLICY)
+        [clusters] = driver.say(CLUSTER)
+        assert driver.change(endpoint("a", "2")) == []
+        assert driver.say(ROUTE, "r") == []
+        [routes] = driver.ack(clusters)
+        assert routes.values == ["r 1"]
+
+
 class TestWhatWentWhileAClientWasAway:
     HELD = {"a": cluster("a").version}  # noqa: RUF012 - never changed
 
