@@ -189,3 +189,24 @@ spec:
     )
     names = [rule.config.name for rule in mesh.virtual_services_for_gateway("default/gw", "default")]
     assert names == ["own", "far"]
+
+
+def test_only_servers_whose_requests_are_routed_have_route_configurations(
+    mesh_of: MeshOf, proxy_at: Callable[..., Any]
+) -> None:
+    cases = {
+        "http.80": server(80, "HTTP", "[a.com]"),
+        "http.81.10.0.0.1": server(81, "GRPC", "[a.com]", bind="10.0.0.1"),
+        "https.443.p.one.default": server(443, "HTTPS", "[a.com]", tls=SIMPLE),
+        "https.444.p.one.default.10.0.0.1": server(444, "HTTPS", "[a.com]", tls=SIMPLE, bind="10.0.0.1"),
+        "": server(445, "HTTPS", "[a.com]", tls="{mode: PASSTHROUGH}"),
+    }
+    others = [
+        server(446, "HTTPS", "[a.com]", tls="{mode: AUTO_PASSTHROUGH}"),
+        server(447, "TLS", "[a.com]", tls=SIMPLE),
+        server(448, "TCP", "[a.com]"),
+    ]
+    for name, text in [*cases.items(), *(("", text) for text in others)]:
+        found = merged(mesh_of, proxy_at, gateway("one", text))
+        assert [one.route_name for one in found.servers] == [name]
+        assert len(found.servers_of_route(name)) == bool(name)
