@@ -361,3 +361,18 @@ def test_udp_is_on_no_port_and_grpc_web_is(mesh_of: MeshOf, scope_of: Callable[.
     web = entry("b.com", ports="82").replace("protocol: HTTP", "protocol: GRPC-WEB")
     scope = scope_of(mesh(mesh_of, text, web))
     assert [len(scope.services_on_port(number)) for number in (80, 81, 82)] == [1, 0, 1]
+
+
+def test_sockets_are_told_apart_by_their_paths(mesh_of: MeshOf, scope_of: Callable[..., Any]) -> None:
+    egress = "\n".join(
+        f"  - port: {{number: 0, name: u, protocol: HTTP}}\n    bind: unix:///{name}\n"
+        f"    hosts: ['*/{name}.com']"
+        for name in ("a", "b")
+    )
+    scope = scope_of(
+        mesh(mesh_of, entry("a.com"), entry("b.com"), sidecar("s", egress + "\n  - hosts: ['*/*']"))
+    )
+    first, second, rest = scope.egress_listeners
+    assert scope.egress_listener_for(0, "unix:///a") is first
+    assert scope.egress_listener_for(0, "unix:///b") is second
+    assert scope.egress_listener_for(0, "unix:///c") is rest

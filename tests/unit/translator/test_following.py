@@ -91,6 +91,12 @@ STANDING = [
         {"clusterIP": "10.1.1.1", "selector": {"app": "kube"}, "ports": [{"name": "http", "port": 80}]},
         namespace="shop",
     ),
+    document(
+        "Service",
+        "heads",
+        {"clusterIP": "None", "selector": {"app": "heads"}, "ports": [{"name": "tcp", "port": 8132}]},
+    ),
+    document("WorkloadEntry", "heads-1", {"address": "10.0.14.1", "labels": {"app": "heads"}}),
     rule("web", ["web.example"], http=[{"route": to("web.example", subset="v1"), "timeout": "3s"}]),
     rule(
         "root",
@@ -312,6 +318,12 @@ CHANGES: dict[str, list[Any]] = {
     ],
     "a workload comes": [
         document("WorkloadEntry", "api-2", {"address": "10.0.2.2", "labels": {"app": "api"}})
+    ],
+    "a workload of a headless service comes": [
+        document("WorkloadEntry", "heads-2", {"address": "10.0.14.2", "labels": {"app": "heads"}})
+    ],
+    "a workload of a headless service moves": [
+        document("WorkloadEntry", "heads-1", {"address": "10.0.14.3", "labels": {"app": "heads"}})
     ],
     "a workload goes": [without("WorkloadEntry", "api-1")],
     "a workload is another's": [

@@ -245,3 +245,23 @@ def test_where_an_inbound_cluster_comes_from() -> None:
     first, _ = inbound_clusters(proxy, [replace(found, service=own)], None, lambda _: None, MeshConfig())
 
     assert [str(origin) for origin in first.origins] == ["a.yaml:1", "b.yaml:2"]
+
+
+@pytest.mark.parametrize(
+    ("listener", "own", "expected"),
+    [("", "", 5), ("", "{tcp: {maxConnections: 6}}", 6), ("{tcp: {maxConnections: 7}}", "{}", 7)],
+)
+def test_whose_connection_pool_a_sidecars_own_port_has(listener: str, own: str, expected: int) -> None:
+    made = inbound(
+        instance(80),
+        sidecar=(
+            "ingress: [{port: {number: 8080, name: a, protocol: HTTP}, defaultEndpoint: '127.0.0.1:1'"
+            + (f", connectionPool: {listener}" if listener else "")
+            + "}]\n"
+            + (f"inboundConnectionPool: {own}\n" if own else "")
+        ),
+        rule="trafficPolicy: {connectionPool: {tcp: {maxConnections: 5}}}",
+    )
+
+    (threshold,) = made["inbound|8080||"]["circuit_breakers"]["thresholds"]
+    assert threshold["max_connections"] == expected

@@ -389,3 +389,22 @@ def test_a_tcp_rule_is_for_a_server_that_one_of_its_conditions_names() -> None:
     assert targets({"port": 1}, {"port": 5432})
     assert targets({"gateways": ["other"]}, {"gateways": ["edge"], "port": 5432})
     assert not targets({"port": 1}, {"gateways": ["other"], "port": 5432})
+
+
+def test_tls_that_passes_through_is_routed_by_the_conditions_for_the_server() -> None:
+    found = edge(
+        SECURE,
+        gateway(server(443, "TLS", "*.example", tls=PASSTHROUGH)),
+        rule(
+            "*.example",
+            gateways=[EDGE, "other"],
+            tls=[
+                sni("a.example", port=444),
+                sni("b.example", port=443),
+                sni("c.example", gateways=["other"]),
+                sni("d.example", gateways=["edge"]),
+            ],
+        ),
+    )
+    names = [match["server_names"] for match, _ in found.chains("0.0.0.0_443")]
+    assert names == [["b.example"], ["d.example"]]

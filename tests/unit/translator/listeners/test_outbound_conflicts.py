@@ -213,3 +213,13 @@ def test_subnets_are_the_same_however_they_are_written() -> None:
 def test_a_warning_says_whether_http_is_reachable_all_the_same(second: str, apart: bool) -> None:
     (warning,) = pair("TCP", second).warnings
     assert ("takes the same connections, HTTP apart" in warning) is apart
+
+
+def test_http_has_its_routes_where_tcp_and_a_detected_service_are_already() -> None:
+    found = sent(
+        service("a.example", 8000, "TCP", age=3),
+        service("b.example", 8000, "", age=2),
+        service("c.example", 8000, "HTTP", age=1),
+    )
+    assert found.chains(ANY) == [(HTTP_MATCH, "routes 8000"), (ELSE, "outbound|8000||a.example")]
+    assert [warning.split()[5] for warning in found.warnings] == ["b.example"]
