@@ -426,3 +426,20 @@ def test_limits_of_one_and_of_zero() -> None:
         .cluster()["circuit_breakers"]["thresholds"]
     )
     assert [pending[name] for name in names] == [4294967295, 5, 4294967295, 4294967295]
+
+
+@pytest.mark.parametrize(
+    ("tls", "insecure"),
+    [
+        ("{mode: SIMPLE}", False),
+        ("{mode: SIMPLE, subjectAltNames: [a.example]}", True),
+        ("{mode: SIMPLE, sni: a.example}", True),
+        ("{mode: DISABLE}", True),
+    ],
+)
+def test_a_forward_proxy_says_whether_the_clients_choice_of_host_is_checked(tls: str, insecure: bool) -> None:
+    scene = Scene(service("DYNAMIC_DNS", hostname="*.wild.example")).ruled(f"trafficPolicy: {{tls: {tls}}}")
+
+    config = scene.cluster()["cluster_type"]["typed_config"]
+
+    assert config.get("allow_insecure_cluster_options", False) is insecure
