@@ -8,6 +8,7 @@
 """
 
 from mizzen.xds import type_urls
+from mizzen.xds.callbacks import GroupOf, NodeRefused, OnGroup
 from mizzen.xds.events import (
     Acked,
     Client,
@@ -23,7 +24,7 @@ from mizzen.xds.group import Quarantined
 from mizzen.xds.limits import Limits
 from mizzen.xds.ordering import MakeBeforeBreak, Policy, Unordered
 from mizzen.xds.resource import Resource, content_version
-from mizzen.xds.server import GroupOf, NodeRefused, OnGroup, Server
+from mizzen.xds.server import Server
 from mizzen.xds.snapshot import Change, Collection, Snapshot
 from mizzen.xds.status import ClientStatus, TypeStatus
 from mizzen.xds.subscription import Fallback

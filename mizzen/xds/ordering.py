@@ -13,7 +13,7 @@ settled.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from enum import Enum
 from types import MappingProxyType
@@ -58,6 +58,10 @@ class MakeBeforeBreak:
             that never warms withholds all ACKs, and later changes should not wait the whole time again.
         answer_timeout: how long to wait for the answer to any other response.
         grace: how long unused clusters stay after the client has accepted what no longer uses them.
+
+    Raises:
+        TypeError: a time is not a `timedelta`.
+        ValueError: one of them is negative.
     """
 
     warm_timeout: timedelta = timedelta(seconds=10)
@@ -65,17 +69,37 @@ class MakeBeforeBreak:
     answer_timeout: timedelta = timedelta(seconds=10)
     grace: timedelta = timedelta(seconds=2)
 
+    def __post_init__(self) -> None:
+        _check_times(self)
+
 
 @dataclass(frozen=True, slots=True)
 class Unordered:
-    """The policy that sends everything at once; one response of each type is in flight at a time."""
+    """The policy that sends everything at once; one response of each type is in flight at a time.
+
+    Raises:
+        TypeError: a time is not a `timedelta`.
+        ValueError: one of them is negative.
+    """
 
     warm_timeout: timedelta = timedelta(seconds=10)
     stuck_timeout: timedelta = timedelta(seconds=1)
     answer_timeout: timedelta = timedelta(seconds=10)
 
+    def __post_init__(self) -> None:
+        _check_times(self)
+
 
 Policy = MakeBeforeBreak | Unordered
+
+
+def _check_times(policy: Policy) -> None:
+    for field in fields(policy):
+        value = getattr(policy, field.name)
+        if not isinstance(value, timedelta):
+            raise TypeError(f"{field.name} is a timedelta, not {value!r}")
+        if value < timedelta():
+            raise ValueError(f"{field.name} must not be negative: {value}")
 
 
 class Phase(Enum):

@@ -3,24 +3,23 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Hashable, Iterable
 from datetime import timedelta
-from inspect import isawaitable
-from itertools import chain, islice
 from typing import Any, cast
 
 import grpc
 
 from mizzen.xds import csds, wire
 from mizzen.xds.batch import Dialect
+from mizzen.xds.callbacks import CallbackError, GroupOf, NodeRefused, OnGroup, called, guarded
 from mizzen.xds.connection import Connection
 from mizzen.xds.events import Client, Connected, Disconnected, Event
-from mizzen.xds.group import Group
 from mizzen.xds.limits import Limits
 from mizzen.xds.names import NamePool
 from mizzen.xds.ordering import MakeBeforeBreak, Policy
 from mizzen.xds.refusals import Refusals
 from mizzen.xds.resource import Resource
+from mizzen.xds.room import Room
 from mizzen.xds.services import CLIENT_STATUS_SERVICE, METHODS, Method
 from mizzen.xds.snapshot import Change, Snapshot
 from mizzen.xds.status import ClientStatus, describe
@@ -28,69 +27,6 @@ from mizzen.xds.stream import Stream, supports_ttl
 from mizzen.xds.subscription import Fallback
 
 log = logging.getLogger("mizzen.xds")
-
-GroupOf = Callable[[wire.Node], Hashable | Awaitable[Hashable]]
-"""The node of a client to the group that it belongs to. May be a coroutine, and may raise `NodeRefused`."""
-
-OnGroup = Callable[[Hashable, wire.Node], Snapshot | Awaitable[Snapshot | None] | None]
-"""A group without a snapshot, and the node of its first client, to its snapshot; None if there is none yet.
-May be a coroutine, and may raise `NodeRefused`."""
-
-
-_AT_ONCE = 1_000
-"""So many clients are woken before the event loop comes to anything else."""
-
-
-class NodeRefused(Exception):  # noqa: N818 - says what it does
-    """Raised by `group_of` or `on_group`: this node is not served. The client sees INVALID_ARGUMENT and
-    the text.
-    """
-
-
-class _Room:
-    """A group with the clients that are in it."""
-
-    def __init__(self, key: Hashable, names: NamePool) -> None:
-        self.group = Group(key, names=names)
-        self.connections: dict[int, Connection] = {}
-        self.opening = asyncio.Lock()
-        self.arriving = 0
-        self.made_on_demand = False
-        self.linger: asyncio.TimerHandle | None = None
-        self._touched: set[str] | None = set()
-        self._waking = False
-
-    def changed(self, type_urls: Iterable[str] | None) -> None:
-        """Some types of the snapshot, or all, have changed: wake the clients that ask for them, after this
-        turn of the event loop. So changes that are made together go together.
-        """
-        if not self.connections:
-            return
-        if type_urls is None:
-            self._touched = None
-        elif self._touched is not None:
-            self._touched.update(type_urls)
-        if not self._waking:
-            self._waking = True
-            asyncio.get_running_loop().call_soon(self._wake)
-
-    def _wake(self) -> None:
-        touched, self._touched = self._touched, set()
-        self._waking = False
-        concerned = (
-            connection
-            for connection in list(self.connections.values())
-            if touched is None or not touched.isdisjoint(connection.stream.channels)
-        )
-        self._wake_some(concerned)
-
-    def _wake_some(self, connections: Iterator[Connection]) -> None:
-        loop = asyncio.get_running_loop()
-        now = loop.time()
-        for connection in islice(connections, _AT_ONCE):
-            connection.wake(now)
-        if (following := next(connections, None)) is not None:
-            loop.call_soon(self._wake_some, chain((following,), connections))
 
 
 class Server:
@@ -128,7 +64,7 @@ class Server:
         self._on_event = on_event
         self._policy = policy if policy is not None else MakeBeforeBreak()
         self._limits = limits if limits is not None else Limits()
-        self._fallback = fallback
+        self._fallback = guarded(fallback) if fallback is not None else None
         self._on_group = on_group
         self._on_group_empty = on_group_empty
         self._linger = linger.total_seconds()
@@ -136,13 +72,14 @@ class Server:
             (delta, ttl): Dialect(delta, ttl, identifier) for delta in (False, True) for ttl in (False, True)
         }
         self._readers = {False: wire.Reader(wire.parse_sotw), True: wire.Reader(wire.parse_delta)}
-        self._rooms: dict[Hashable, _Room] = {}
+        self._rooms: dict[Hashable, Room] = {}
         self._names = NamePool()
         self._streams = 0
         self._full = False
         self._refusals = Refusals()
         self._numbers = 0
         self._stopping = False
+        self._started = False
         self._handlers: set[asyncio.Task[Any]] = set()
         self._starts = asyncio.Semaphore(self._limits.concurrent_starts)
         self._grpc: Any = None
@@ -154,8 +91,16 @@ class Server:
 
         The group may have no clients yet, and the server may not have been started. An empty snapshot takes
         everything from its clients.
+
+        Raises:
+            TypeError: it is not a `Snapshot`.
         """
+        if not isinstance(snapshot, Snapshot):  # it would end the streams of all its clients
+            raise TypeError(
+                f"a group is given a Snapshot, such as Snapshot.of(resources), not {snapshot!r:.100}"
+            )
         room = self._room(group)
+        room.must_be_called_in_the_loop()
         room.group.set(snapshot)
         room.changed(None)
 
@@ -170,6 +115,7 @@ class Server:
             ValueError: one of `removed` does not begin with a type URL.
         """
         room = self._room(group)
+        room.must_be_called_in_the_loop()
         change = room.group.update(changed, removed)
         if change:
             room.changed(change.type_urls)
@@ -210,8 +156,15 @@ class Server:
         `grpc.ssl_server_credentials(...)` it is TLS.
 
         Raises:
-            OSError: the address cannot be bound.
+            OSError: the address cannot be bound; another may be tried.
+            RuntimeError: the server listens already, or was stopped.
         """
+        if self._stopping:  # gRPC's server would bring the process down
+            raise RuntimeError("a stopped server is not started again: make another")
+        if self._started:  # gRPC would give a port that nobody serves
+            raise RuntimeError(
+                "the server listens already; attach it to a grpc.aio.Server for several addresses"
+            )
         if self._grpc is None:
             self._grpc = grpc.aio.server(options=self._limits.channel_options())
             self.attach(self._grpc)
@@ -222,6 +175,7 @@ class Server:
                 port = self._grpc.add_secure_port(address, credentials)
         except RuntimeError as error:
             raise OSError(f"cannot listen on {address}: {error}") from None
+        self._started = True
         await self._grpc.start()
         return int(port)
 
@@ -291,30 +245,36 @@ class Server:
                 await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, full)
             self._full = False
             self._streams += 1
-            room: _Room | None = None
+            room: Room | None = None
             connection: Connection | None = None
-            refusal = ""
+            refusal = failure = ""
             try:
                 room, connection = await self._admit(method, context)
                 if connection is not None:
                     await connection.run()
             except (wire.BadRequest, NodeRefused) as error:
                 refusal = str(error)
-            except BaseExceptionGroup as group:  # from the task group of the stream
-                expected, others = group.split(wire.BadRequest)
-                if expected is None or others is not None:
-                    raise
-                refusal = str(_first(expected))
+            except CallbackError as error:
+                failure = str(error)
+            except ExceptionGroup as group:  # from the task group of the stream
+                refused, failed = group.split(wire.BadRequest)
+                if refused is not None:
+                    refusal = str(_first(refused))
+                if failed is not None:
+                    log.error("a stream failed", exc_info=failed)
+                    failure = "the stream failed"
             finally:
                 self._streams -= 1
                 self._dismiss(room, connection)
+            if failure:  # the log says why; the client may be anybody
+                await context.abort(grpc.StatusCode.INTERNAL, failure)
             if refusal:
                 self._refusals.say(time.monotonic(), context.peer(), method.name, refusal)
                 await context.abort(grpc.StatusCode.INVALID_ARGUMENT, refusal)
 
         return self._until_stopped(serve)
 
-    async def _admit(self, method: Method, context: Any) -> tuple[_Room | None, Connection | None]:
+    async def _admit(self, method: Method, context: Any) -> tuple[Room | None, Connection | None]:
         """Read the first request, find the group, and answer; nothing of the first request is kept after
         that.
         """
@@ -362,7 +322,7 @@ class Server:
             _release(places)
         return room, connection
 
-    def _stream(self, method: Method, context: Any, room: _Room, node: wire.Node) -> Stream:
+    def _stream(self, method: Method, context: Any, room: Room, node: wire.Node) -> Stream:
         self._numbers += 1
         client = Client(self._numbers, node.id, room.group.key, context.peer(), method.path, method.delta)
         ttl = supports_ttl(tuple(node.client_features), delta=method.delta)
@@ -376,7 +336,7 @@ class Server:
             max_names=self._limits.max_names,
         )
 
-    def _dismiss(self, room: _Room | None, connection: Connection | None) -> None:
+    def _dismiss(self, room: Room | None, connection: Connection | None) -> None:
         if room is None or connection is None:
             return
         del room.connections[connection.stream.client.number]
@@ -395,17 +355,19 @@ class Server:
 
     # Groups
 
-    def _room(self, key: Hashable) -> _Room:
+    def _room(self, key: Hashable) -> Room:
         room = self._rooms.get(key)
         if room is None:
-            room = self._rooms[key] = _Room(key, self._names)
+            room = self._rooms[key] = Room(key, self._names)
         return room
 
-    async def _enter(self, node: wire.Node) -> _Room:
-        key = self._group_of(node)
-        if isawaitable(key):
-            key = await key
-        room = self._room(key)
+    async def _enter(self, node: wire.Node) -> Room:
+        key = await called("group_of", self._group_of, node)
+        try:
+            room = self._room(key)
+        except TypeError:
+            log.error("group_of gave %s, which is not hashable", type(key).__name__)
+            raise CallbackError("group_of failed") from None
         room.arriving += 1
         if room.linger is not None:
             room.linger.cancel()
@@ -417,17 +379,22 @@ class Server:
                 ):  # so that it is asked once, though many clients of a group come together
                     if room.group.snapshot is None:
                         room.made_on_demand = True
-                        snapshot = self._on_group(key, node)
-                        if isawaitable(snapshot):
-                            snapshot = await snapshot
+                        snapshot = await called("on_group", self._on_group, key, node)
                         if snapshot is not None and room.group.snapshot is None:
-                            self.set_snapshot(key, snapshot)
+                            self._set_what_was_given(key, snapshot)
             except BaseException:
                 self._leave(room)
                 raise
         return room
 
-    def _leave(self, room: _Room) -> None:
+    def _set_what_was_given(self, key: Hashable, snapshot: Snapshot) -> None:
+        try:
+            self.set_snapshot(key, snapshot)
+        except TypeError:
+            log.exception("on_group failed")
+            raise CallbackError("on_group failed") from None
+
+    def _leave(self, room: Room) -> None:
         room.arriving -= 1
         if room.arriving or self._stopping:
             return
@@ -438,7 +405,7 @@ class Server:
         loop = asyncio.get_running_loop()
         room.linger = loop.call_later(self._linger, self._forget, room)
 
-    def _forget(self, room: _Room) -> None:
+    def _forget(self, room: Room) -> None:
         if room.arriving or self._rooms.get(room.group.key) is not room:
             return
         del self._rooms[room.group.key]

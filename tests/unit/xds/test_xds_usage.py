@@ -265,3 +265,126 @@ async def synced(web: Web) -> None:
     async with asyncio.timeout(20):
         while not web.server.clients()[0].synced:
             await asyncio.sleep(0.01)
+
+
+async def test_a_server_is_started_once() -> None:
+    server = xds.Server(lambda node: "all")
+    try:
+        await server.start("127.0.0.1:0")
+        with pytest.raises(RuntimeError, match="listens already"):
+            await server.start("127.0.0.1:0")
+    finally:
+        await server.stop(0)
+    with pytest.raises(RuntimeError, match="not started again"):
+        await server.start("127.0.0.1:0")
+
+
+@pytest.mark.parametrize("wrong", [None, [A], {CLUSTER: [A]}])
+def test_a_snapshot_of_another_type_changes_nothing(wrong: Any) -> None:
+    web = Web()
+    before = web.server.snapshot("all")
+    with pytest.raises(TypeError, match="a group is given a Snapshot"):
+        web.server.set_snapshot("all", wrong)
+    assert web.server.snapshot("all") is before
+
+
+async def _fails(*_: object) -> Any:
+    raise KeyError("postgres://mizzen:secret@db")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"group_of": _fails}, "group_of failed"),
+        ({"group_of": lambda node: ["all"]}, "group_of failed"),
+        ({"group_of": lambda node: node.id, "on_group": _fails}, "on_group failed"),
+    ],
+)
+async def test_a_client_is_not_told_why_a_callback_failed(
+    options: dict[str, Any], says: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = xds.Server(**options)
+    port = await server.start("127.0.0.1:0")
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            call = channel.stream_stream(
+                "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
+            )()
+            await call.write(
+                discovery_pb2.DeltaDiscoveryRequest(node={"id": "n"}, type_url=CLUSTER).SerializeToString()
+            )
+            assert await call.code() is grpc.StatusCode.INTERNAL
+            assert await call.details() == says
+        assert says.split()[0] in caplog.text
+        assert server.groups == () or options["group_of"] is not _fails
+    finally:
+        await server.stop(0)
+
+
+@pytest.mark.parametrize("wrong", [KeyError("secret"), "not a resource", xds.Resource(ENDPOINT, "b", b"")])
+async def test_a_fallback_that_fails_is_no_answer(wrong: Any, caplog: pytest.LogCaptureFixture) -> None:
+    def fallback(type_url: str, name: str) -> Any:
+        if isinstance(wrong, Exception):
+            raise wrong
+        return wrong
+
+    async with Web(fallback=fallback).asked() as web:
+        await web.call.write(
+            discovery_pb2.DeltaDiscoveryRequest(
+                type_url=CLUSTER, resource_names_subscribe=["b"]
+            ).SerializeToString()
+        )
+        assert await web.given() == (["a"], [])
+        assert await web.given() == ([], ["b"])  # said not to exist
+    assert "fallback" in caplog.text
+
+
+async def test_a_stream_that_fails_says_nothing_of_why(caplog: pytest.LogCaptureFixture) -> None:
+    async with Web().asked() as web:
+        assert await web.given() == (["a"], [])
+        [room] = web.server._rooms.values()
+        [connection] = room.connections.values()
+
+        def fail(now: float) -> Any:
+            raise KeyError("postgres://mizzen:secret@db")
+
+        connection.stream.poll = fail  # type: ignore[method-assign]
+        web.server.update("all", [xds.Resource(CLUSTER, "b", b"")])
+        assert await web.call.code() is grpc.StatusCode.INTERNAL
+        assert await web.call.details() == "the stream failed"
+    assert "postgres://" in caplog.text
+
+
+async def test_changes_that_are_made_together_go_together() -> None:
+    async with Web().asked() as web:
+        assert await web.given() == (["a"], [])
+        await web.call.write(
+            discovery_pb2.DeltaDiscoveryRequest(type_url=CLUSTER, response_nonce="1").SerializeToString()
+        )
+        await synced(web)
+        for name in "bcd":
+            web.server.update("all", [xds.Resource(CLUSTER, name, b"")])
+        names, removed = await web.given()
+        assert (sorted(names), removed) == (["b", "c", "d"], [])
+
+
+async def test_a_change_from_another_thread_is_refused_and_not_made() -> None:
+    async with Web().asked() as web:
+        assert await web.given() == (["a"], [])
+        before = web.server.snapshot("all")
+        for change in (
+            lambda: web.server.update("all", [xds.Resource(CLUSTER, "b", b"")]),
+            lambda: web.server.set_snapshot("all", xds.Snapshot()),
+        ):
+            with pytest.raises(RuntimeError, match="call_soon_threadsafe"):
+                await asyncio.to_thread(change)
+        assert web.server.snapshot("all") is before
+
+
+@pytest.mark.parametrize("policy", [xds.MakeBeforeBreak, xds.Unordered])
+def test_the_times_of_a_policy_are_checked(policy: Any) -> None:
+    with pytest.raises(TypeError, match="warm_timeout is a timedelta, not 5"):
+        policy(warm_timeout=5)
+    with pytest.raises(ValueError, match="answer_timeout must not be negative"):
+        policy(answer_timeout=timedelta(seconds=-1))
+    assert policy(warm_timeout=timedelta()).warm_timeout == timedelta()
