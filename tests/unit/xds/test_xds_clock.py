@@ -173,6 +173,19 @@ class TestTheOrderOfAChange:
         said = driver.wait(10)
         assert [each.values for each in said if each.type_url == ROUTE] == [["r b"]]
 
+    def test_nor_does_one_that_itself_goes_at_once(self, delta) -> None:
+        driver = Settled(delta)
+        assert kinds(driver.change(cluster("b"), route("r", "b"))) == ["Cluster"]
+        driver.group.update([endpoint("a", "2")])
+        assert kinds(driver.wait(10)) == ["ClusterLoadAssignment", "RouteConfiguration"]
+
+    def test_nor_is_a_heartbeat_forgotten(self) -> None:
+        driver = Driver(Resource(ROUTE, "r", b"r 1", ttl=TTL), endpoint("a"), delta=True, ttl=True)
+        driver.ack(one(driver.say(ROUTE, "r")))
+        driver.ack(one(driver.say(ENDPOINT, "a")))
+        driver.group.update([endpoint("a", "2")])
+        assert kinds(driver.wait(4)) == ["ClusterLoadAssignment", "RouteConfiguration"]
+
     def test_what_takes_the_place_of_refused_clusters_goes_before_the_routes(self, delta) -> None:
         driver = Settled(delta)
         [said] = driver.change(cluster("bad"), cluster("good"), route("r", "good"))
