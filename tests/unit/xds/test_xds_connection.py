@@ -8,14 +8,14 @@ from datetime import timedelta
 import grpc
 import pytest
 from envoy.service.discovery.v3 import discovery_pb2
-from xds_driver import POLICY, cluster
+from xds_driver import POLICY, cluster, endpoint, route
 
 from mizzen.xds import Acked, Client, Event, Rejected, Snapshot, Stuck, Unordered
 from mizzen.xds.batch import Dialect
 from mizzen.xds.connection import Connection
 from mizzen.xds.group import Group
 from mizzen.xds.stream import Stream
-from mizzen.xds.type_urls import CLUSTER
+from mizzen.xds.type_urls import CLUSTER, ENDPOINT, ROUTE
 from mizzen.xds.wire import ErrorDetail, SotwRequest, parse_sotw
 
 
@@ -40,8 +40,8 @@ class Wire:
         self.writing -= 1
         self.responses.put_nowait(discovery_pb2.DiscoveryResponse.FromString(data))
 
-    def say(self, nonce: str = "", error: str = "") -> None:
-        message = discovery_pb2.DiscoveryRequest(type_url=CLUSTER, response_nonce=nonce)
+    def say(self, nonce: str = "", error: str = "", type_url: str = CLUSTER) -> None:
+        message = discovery_pb2.DiscoveryRequest(type_url=type_url, response_nonce=nonce)
         if error:
             message.error_detail.message = error
         self.requests.put_nowait(message.SerializeToString())
@@ -51,7 +51,7 @@ class Wire:
 
     async def accept(self) -> discovery_pb2.DiscoveryResponse:
         response = await self.answer()
-        self.say(response.nonce)
+        self.say(response.nonce, type_url=response.type_url)
         return response
 
 
@@ -138,6 +138,59 @@ async def test_there_is_never_more_than_one_writer() -> None:
         second = await wire.accept()
         assert values(second) == [b"a 2"]
         assert values(await wire.answer()) == [b"a 3"]
+
+
+async def test_other_types_do_not_bring_a_second_writer_either() -> None:
+    peers = Peers(Unordered())
+    peers.group.update([endpoint("a"), route("r")])
+    async with peers.connected() as wire:
+        await wire.accept()
+        wire.say(type_url=ENDPOINT)
+        await wire.accept()
+        while sum(isinstance(event, Acked) for event in peers.events) < 2:
+            await asyncio.sleep(0)
+        wire.ready.clear()
+        peers.change("2")
+        while not wire.writing:
+            await asyncio.sleep(0)
+        peers.group.update([endpoint("a", "2")])
+        peers.connections[0].wake()
+        wire.say(type_url=ROUTE)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        wire.ready.set()
+        sent = [values(await wire.answer()) for _ in range(3)]
+        assert sent == [[b"a 2"], [b"a 2"], [b"r 1"]]
+
+
+async def test_who_goes_does_not_wait_for_what_is_being_written() -> None:
+    peers = Peers()
+    wire = Wire()
+    connection = peers.connection(wire)
+    await connection.begin(SotwRequest(CLUSTER))
+    running = asyncio.ensure_future(connection.run())
+    await wire.accept()
+    while not any(isinstance(event, Acked) for event in peers.events):
+        await asyncio.sleep(0)
+    wire.ready.clear()
+    peers.change("2")
+    while not wire.writing:
+        await asyncio.sleep(0)
+    wire.requests.put_nowait(grpc.aio.EOF)
+    await asyncio.wait_for(running, 30)
+    assert wire.responses.empty()
+
+
+async def test_the_clock_is_set_to_what_comes_first() -> None:
+    day, short = timedelta(days=1), timedelta(milliseconds=20)
+    peers = Peers(Unordered(warm_timeout=day, stuck_timeout=day, answer_timeout=short))
+    peers.group.update([endpoint("a")])
+    async with asyncio.timeout(30), peers.connected() as wire:
+        await wire.answer()  # which may take a day
+        wire.say(type_url=ENDPOINT)
+        await wire.answer()
+        while not any(isinstance(event, Stuck) for event in peers.events):
+            await asyncio.sleep(0.005)
 
 
 async def test_what_one_client_refuses_is_taken_back_from_all_others() -> None:
