@@ -163,6 +163,24 @@ async def test_other_types_do_not_bring_a_second_writer_either() -> None:
         assert sent == [[b"a 2"], [b"a 2"], [b"r 1"]]
 
 
+async def test_nor_does_a_change_while_a_request_is_answered() -> None:
+    peers = Peers(Unordered())
+    peers.group.update([route("r")])
+    async with peers.connected() as wire:
+        await wire.accept()
+        while not any(isinstance(event, Acked) for event in peers.events):
+            await asyncio.sleep(0)
+        wire.ready.clear()
+        wire.say(type_url=ROUTE)
+        while not wire.writing:
+            await asyncio.sleep(0)
+        peers.change("2")
+        for _ in range(5):
+            await asyncio.sleep(0)
+        wire.ready.set()
+        assert [values(await wire.answer()) for _ in range(2)] == [[b"r 1"], [b"a 2"]]
+
+
 async def test_who_goes_does_not_wait_for_what_is_being_written() -> None:
     peers = Peers()
     wire = Wire()
