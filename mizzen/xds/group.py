@@ -79,6 +79,9 @@ class Group:
             else:
                 gone.append((resource.type_url, resource.name))
         self.effective, change = (self.effective or Snapshot()).updated(wanted, gone)
+        if not change and self._quarantine:
+            # What was refused may be wanted no longer: streams see another snapshot, and look.
+            self.set(self.snapshot)
         return change
 
     def record(self, type_url: str) -> Accepted:

@@ -235,11 +235,11 @@ class Gate:
         elif self._released is old and self.phase is Phase.REST and passage.types.isdisjoint(_ORDERED):
             self._offered = self._warm = self._released = new
 
-    def arrive(self, arrival: Arrival, now: float) -> bool:
-        """Move on if the table says so; return whether it did."""
+    def arrive(self, arrival: Arrival, now: float) -> None:
+        """Move on if the table says so."""
         row = TABLE.get((self.phase, arrival))
         if row is None:
-            return False
+            return
         step, self.phase = row
         if step is Step.OFFER:
             self._offered = self._goal
@@ -247,7 +247,6 @@ class Gate:
             self._warm = self._offered
         elif step is Step.RELEASE:
             self._release(now)
-        return True
 
     def _release(self, now: float) -> None:
         self._released = warm = self._warm

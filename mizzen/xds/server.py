@@ -119,6 +119,8 @@ class Server:
         change = room.group.update(changed, removed)
         if change:
             room.changed(change.type_urls)
+        elif room.group.quarantined:
+            room.changed(None)  # nothing is to be sent, but what was refused may be wanted no longer
         return change
 
     def snapshot(self, group: Hashable) -> Snapshot | None:

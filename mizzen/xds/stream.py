@@ -241,11 +241,15 @@ class Stream:
         suspects = {r.name: r for r in outstanding.batch.resources if r.name in news}
         on_trial = channel.isolation.on_trial
         if not on_trial.isdisjoint(suspects):
-            suspects = {name: suspect for name, suspect in suspects.items() if name in on_trial}
+            # What changed while the search goes on may be to blame as well. What waits is as it was accepted.
+            good = partial(self.group.good, channel.type_url)
+            suspects = {n: each for n, each in suspects.items() if n in on_trial or good(n) is not each}
         blamed = rejection.culprits(message, suspects)
         if blamed:
             channel.isolation.found(blamed)
             subscription.rejected(outstanding, blamed)
+            # No difference between two states says that a fallback is owed.
+            subscription.owe(channel.isolation.on_trial)
         elif suspects:
             channel.isolation.refused(suspects)
             subscription.rejected(outstanding, blamed)
@@ -302,23 +306,19 @@ class Stream:
                 if channel.subscription.departed:
                     channel.subscription.depart(goal.collection(channel.type_url))
         clusters = self.channels.get(CLUSTER)
-        while True:
-            if gate.changed and not (clusters is not None and clusters.waiting):
-                if clusters is None or clusters.settled:
-                    gate.arrive(Arrival.CLUSTERS_SETTLED, now)
-                gate.arrive(Arrival.CHANGED, now)
-            response = self._next(now, self._suppliers, gate.target)
-            if response is not None:
-                return response
-            if gate.phase is Phase.WARMING and not (clusters is not None and clusters.waiting):
+        if gate.changed and not (clusters is not None and clusters.waiting):
+            if clusters is None or clusters.settled:
                 gate.arrive(Arrival.CLUSTERS_SETTLED, now)
-            response = self._next(now, self._users, gate.target)
-            if response is not None:
-                return response
-            if gate.unreleased and self._users_settled:
-                gate.arrive(Arrival.USERS_SETTLED, now)
-            if not gate.changed or (clusters is not None and clusters.waiting):
-                return None
+            gate.arrive(Arrival.CHANGED, now)
+        response = self._next(now, self._suppliers, gate.target)
+        if response is not None:
+            return response
+        if gate.phase is Phase.WARMING and not (clusters is not None and clusters.waiting):
+            gate.arrive(Arrival.CLUSTERS_SETTLED, now)
+        response = self._next(now, self._users, gate.target)
+        if response is None and gate.unreleased and self._users_settled:
+            gate.arrive(Arrival.USERS_SETTLED, now)
+        return response
 
     @property
     def _users_settled(self) -> bool:

@@ -180,7 +180,6 @@ class Subscription:
                 # covers the name, so it is told, in `resources` or in `removed_resources`.
                 self.owed |= gone
         if request.subscribe:
-            self.named = True
             wanted = frozenset(request.subscribe)
             if WILDCARD in wanted:
                 self.wildcard = self.everything_owed = True

@@ -72,6 +72,21 @@ class Convergence(RuleBasedStateMachine):
         news = [resource(type_url, other, text) for other in others - {name}]
         self.group.update([*news, resource(type_url, name, f"bad{text}")])
 
+    @rule(
+        type_url=st.sampled_from(TYPES),
+        names=st.permutations(["a", "b", "c", "d"]),
+        text=st.sampled_from("56"),
+    )
+    def change_badly_while_a_search_goes_on(self, type_url: str, names: list[str], text: str) -> None:
+        """The first is bad, and so is the last, which comes when the search for the first has begun."""
+        first, *others, last = names
+        news = [resource(type_url, other, text) for other in others]
+        self.group.update([*news, resource(type_url, first, f"bad{text}")])
+        for peer in self.everyone:
+            for step in (self._server_sends, self._client_reads, self._server_reads):
+                step(peer)
+        self.group.update([resource(type_url, last, f"bad{text}")])
+
     @rule(type_url=st.sampled_from(TYPES), names=st.sets(NAMES, min_size=1))
     def remove(self, type_url: str, names: set[str]) -> None:
         self.group.update((), [(type_url, name) for name in names])

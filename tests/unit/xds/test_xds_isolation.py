@@ -197,11 +197,11 @@ def test_a_refused_version_of_two_types_is_each_types_own(delta: bool) -> None:
     assert isinstance(driver.group.held[0].resource, Resource)
 
 
-def test_the_other_half_of_fallbacks_comes_too() -> None:
+def test_the_other_half_of_fallbacks_comes_too(delta: bool) -> None:
     """They are no resources of the group, so no difference between two states says that they are owed."""
     names = ("a", "b", "c", "d")
     driver = Picky(
-        delta=True,
+        delta=delta,
         fallback=lambda type_url, name: Resource(
             type_url, name, f"{name} {'bad' if name == 'a' else 'good'}".encode()
         ),
@@ -213,7 +213,7 @@ def test_the_other_half_of_fallbacks_comes_too() -> None:
         bad = "a bad" in each.values
         held |= set() if bad else set(each.values)
         error = NAMELESS if bad else ""
-        said += driver.say(ENDPOINT, nonce=each.nonce, error=error)
+        said += driver.say(ENDPOINT, *() if delta else names, nonce=each.nonce, error=error)
     assert driver.blamed == {"a"}
     assert held == {"b good", "c good", "d good"}
 
@@ -269,3 +269,15 @@ def test_the_same_where_nothing_can_be_said_of_what_went(delta: bool) -> None:
     assert not channel.isolation
     assert channel.refusal is None
     assert driver.holds(ENDPOINT) == {"a 1", "b 1"}
+
+
+@pytest.mark.parametrize("quality", ["bad", "good"])
+def test_what_changes_while_the_search_goes_on_may_be_to_blame_as_well(delta: bool, quality: str) -> None:
+    """Else whoever is on trial alone would be blamed for it."""
+    driver = Picky(cluster("a"), delta=delta)
+    driver.answer(driver.say(CLUSTER))
+    [said] = driver.change(cluster("b"), cluster("c", "bad"))
+    driver.group.update([cluster("z", quality)])
+    driver.answer(driver.say(CLUSTER, nonce=said.nonce, error=NAMELESS))
+    assert driver.blamed == {"c"} | ({"z"} if quality == "bad" else set())
+    assert driver.holds(CLUSTER) == {"a 1", "b 1"} | ({"z good"} if quality == "good" else set())

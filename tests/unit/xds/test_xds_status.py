@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 import pytest
+from test_xds_server import SOTW, answer, request, running, until
 from xds_driver import POLICY, Driver, cluster, endpoint, route
 
-from mizzen.xds import Mended, Rejected, Snapshot, Subscribed
+from mizzen.xds import Acked, Event, Mended, Rejected, Snapshot, Subscribed
 from mizzen.xds.group import Group
 from mizzen.xds.status import ClientStatus, TypeStatus, describe
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE
@@ -206,6 +207,30 @@ class TestEvents:
         driver.group.set(Snapshot.of([cluster("a"), cluster("b")]))
         driver.listen()
         assert sum(isinstance(event, Mended) for event in driver.events) == 1
+
+    def test_it_is_so_when_the_owner_takes_it_back(self, delta: bool) -> None:
+        """The clients have what is wanted, so nothing changes for them."""
+        driver = self.refused(delta)
+        assert driver.change(cluster("a")) == []
+        assert sum(isinstance(event, Mended) for event in driver.events) == 1
+        assert status(driver).types[CLUSTER].error is None
+
+    async def test_the_server_tells_it_though_nothing_is_sent(self) -> None:
+        events: list[Event] = []
+        async with running(on_event=events.append) as (server, channel):
+            server.set_snapshot("all", Snapshot.of([cluster("a")]))
+            call = channel.stream_stream(SOTW)()
+            await call.write(request())
+            response = await answer(call)
+            await call.write(request(response_nonce=response.nonce))
+            await until(lambda: any(isinstance(event, Acked) for event in events))
+            server.update("all", [cluster("b")])
+            response = await answer(call)
+            error = {"code": 13, "message": "it is bad"}
+            await call.write(request(response_nonce=response.nonce, error_detail=error))
+            await until(lambda: any(isinstance(event, Rejected) for event in events))
+            assert not server.update("all", removed=[(CLUSTER, "b")])
+            await until(lambda: any(isinstance(event, Mended) for event in events))
 
     def test_nothing_is_mended_as_long_as_it_is_wanted(self, delta: bool) -> None:
         driver = self.refused(delta)

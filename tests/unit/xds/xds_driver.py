@@ -8,7 +8,7 @@ from envoy.service.discovery.v3 import discovery_pb2
 
 from mizzen.xds import Client, MakeBeforeBreak, Resource, Snapshot, Unordered
 from mizzen.xds.batch import Dialect
-from mizzen.xds.events import Event, Mended
+from mizzen.xds.events import Event
 from mizzen.xds.group import Group
 from mizzen.xds.stream import Stream
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT, ROUTE
@@ -103,9 +103,7 @@ class Driver:
         """What is known without looking is so, and there is no need to ask again at once."""
         self.stream._quiet_goal = None
         assert self.stream.poll(self.now) is None, "something is due, and the stream does not say so"
-        late = self.stream.events()
-        assert all(isinstance(event, Mended) for event in late)
-        self.events += late
+        assert self.stream.events() == []
         deadline = self.stream.deadline
         assert deadline is None or deadline > self.now
 
