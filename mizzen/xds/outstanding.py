@@ -28,6 +28,7 @@ class Outstanding:
         asked: the names that it asked for when the response was made; None for all.
         sent_at: when it was given to the transport.
         owed: names that were sent though they had not changed; `owed_all`: all were.
+        gone: names that a client came back with, and that the response says are no more.
     """
 
     nonce: str
@@ -37,6 +38,7 @@ class Outstanding:
     owed: frozenset[str]
     owed_all: bool
     asked: frozenset[str] | None
+    gone: frozenset[str] = frozenset()
     sent_at: float = 0.0
 
     @property

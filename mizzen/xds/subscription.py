@@ -200,6 +200,10 @@ class Subscription:
         again = outstanding.news - culprits | (culprits & outstanding.owed)
         self.owed |= {name for name in again if self._wants(name, outstanding.target, outstanding.before)}
         self.owed |= self.names.intersection(outstanding.owed_by_alias)
+        if outstanding.gone:
+            here = self.sent.resources if self.sent is not None else {}
+            back = (here.get(name) for name in outstanding.gone)
+            self._gone |= outstanding.gone - {r.name for r in back if r is not None and self.asks_for(r)}
 
     def owe(self, names: frozenset[str]) -> None:
         """Send these, as far as they are asked for, whether they changed or not."""
@@ -254,7 +258,15 @@ class Subscription:
             before = self.outstanding.before  # a NACK may as well mean what was in that response
             self.superseded = (*self.superseded[1 - _SUPERSEDED :], self.outstanding)
         self.outstanding = Outstanding(
-            nonce, batch, target, before, frozenset(self.owed), self.everything_owed, self.asked, now
+            nonce,
+            batch,
+            target,
+            before,
+            frozenset(self.owed),
+            self.everything_owed,
+            self.asked,
+            self._gone,
+            now,
         )
         self.nonce = nonce
         self._arrive(target)

@@ -148,6 +148,35 @@ class TestWhatARejectionMakesOwed:
         [again] = driver.ack(second)
         assert (again.values, again.removed) == (["good 1"], ["b", "bad"])
 
+    @pytest.mark.parametrize("times", [1, 2])
+    def test_what_went_while_the_client_was_away_is_said_again(self, times: int) -> None:
+        """A client that drops a response whole has not heard of it."""
+        driver = Driver(cluster("bad"), cluster("worse"), cluster("good"), delta=True)
+        held = {"gone": "1", "good": cluster("good").version}
+        [said] = driver.say(CLUSTER, initial_versions=held)
+        assert said.removed == ["gone"]
+        for name in ("bad", "worse")[:times]:
+            [said] = driver.say(CLUSTER, nonce=said.nonce, error=names_bad(name))
+            assert "gone" in said.removed
+        assert driver.ack(said) == []
+
+    def test_what_a_client_does_not_ask_for_is_taken_from_it_again(self) -> None:
+        driver = Driver(endpoint("bad"), endpoint("b"), delta=True)
+        [said] = driver.say(ENDPOINT, "bad", initial_versions={"b": endpoint("b").version})
+        assert (said.values, said.removed) == (["bad 1"], ["b"])
+        [again] = driver.say(ENDPOINT, nonce=said.nonce, error="bad: it is bad")
+        assert sorted(again.removed) == ["b", "bad"]
+
+    def test_what_came_back_meanwhile_is_not_taken_again(self) -> None:
+        driver = Driver(cluster("bad"), delta=True)
+        [first] = driver.say(CLUSTER, initial_versions={"gone": "1"})
+        driver.wait(11)
+        [second] = driver.change(cluster("gone"))
+        assert (second.values, second.removed) == (["gone 1"], [])
+        driver.say(CLUSTER, nonce=first.nonce, error=names_bad("bad"))
+        [again] = driver.ack(second)
+        assert (again.values, again.removed) == ([], ["bad"])
+
     def test_all_may_be_meant_where_all_was_sent_though_nothing_changed(self, delta: bool) -> None:
         driver = Driver(cluster("a"), cluster("b"), delta=delta)
         said = driver.say(CLUSTER)[0]
