@@ -25,9 +25,11 @@ class Room:
         self._touched: set[str] | None = set()
         self._waking = False
 
-    def must_be_called_in_the_loop(self) -> None:
-        """Raises:
-        RuntimeError: there are clients, and this is not the thread of their event loop.
+    def check_thread(self) -> None:
+        """Make sure that a change comes from where the clients are served.
+
+        Raises:
+            RuntimeError: there are clients, and this thread runs no event loop.
         """
         if self.connections:
             try:

@@ -93,6 +93,7 @@ class Server:
         everything from its clients.
 
         Raises:
+            RuntimeError: the group has clients, and this is not a thread of an event loop.
             TypeError: it is not a `Snapshot`.
         """
         if not isinstance(snapshot, Snapshot):  # it would end the streams of all its clients
@@ -100,7 +101,7 @@ class Server:
                 f"a group is given a Snapshot, such as Snapshot.of(resources), not {snapshot!r:.100}"
             )
         room = self._room(group)
-        room.must_be_called_in_the_loop()
+        room.check_thread()
         room.group.set(snapshot)
         room.changed(None)
 
@@ -108,14 +109,16 @@ class Server:
         self, group: Hashable, changed: Iterable[Resource] = (), removed: Iterable[tuple[str, str]] = ()
     ) -> Change:
         """Change some resources of a group, and take away those with these (type URL, name), at the cost of
-        these; return what really changed for the clients. A group without a snapshot is given one.
+        these; return what really changed for the clients. A group without a snapshot is given one. What is
+        changed in one turn of the event loop is sent together.
 
         Raises:
+            RuntimeError: the group has clients, and this is not a thread of an event loop.
             TypeError: one of `changed` is not a `Resource`, or one of `removed` not a pair.
             ValueError: one of `removed` does not begin with a type URL.
         """
         room = self._room(group)
-        room.must_be_called_in_the_loop()
+        room.check_thread()
         change = room.group.update(changed, removed)
         if change:
             room.changed(change.type_urls)
