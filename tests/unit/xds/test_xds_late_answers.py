@@ -160,6 +160,17 @@ class TestWhatARejectionMakesOwed:
             assert "gone" in said.removed
         assert driver.ack(said) == []
 
+    def test_what_came_while_the_very_first_response_was_refused(self, delta: bool) -> None:
+        """There is no earlier state to which it would be a difference."""
+        driver = Driver(endpoint("bad"), delta=delta)
+        [first] = driver.say(ENDPOINT, "bad", "late")
+        assert first.values == ["bad 1"]
+        assert driver.change(endpoint("late")) == []
+        names = () if delta else ("bad", "late")
+        [again] = driver.say(ENDPOINT, *names, nonce=first.nonce, error=names_bad("bad"))
+        assert again.values == ["late 1"]
+        assert driver.ack(again, *names) == []
+
     def test_what_a_client_does_not_ask_for_is_taken_from_it_again(self) -> None:
         driver = Driver(endpoint("bad"), endpoint("b"), delta=True)
         [said] = driver.say(ENDPOINT, "bad", initial_versions={"b": endpoint("b").version})
