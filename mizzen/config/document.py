@@ -36,15 +36,17 @@ class ConfigKey:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Document:
-    """One YAML document of a supported kind, not yet typed. `content` is what the YAML says, whole."""
+    """One YAML document of a supported kind, not yet typed. `content` is what the YAML says, whole;
+    it is in no repr, as the document may be a Secret.
+    """
 
     api_version: str
     kind: str
     namespace: str
     name: str
-    content: Mapping[str, Any]
+    content: Mapping[str, Any] = field(repr=False)
     origin: Origin
-    lines: Lines
+    lines: Lines = field(repr=False)
 
     @property
     def key(self) -> ConfigKey:

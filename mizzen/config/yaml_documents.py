@@ -188,9 +188,9 @@ class _Reader:
             return
         findings = [_finding(remark, self.file) for remark in remarks]
         if not isinstance(content, dict):
-            message = (
-                f"a document must be a mapping with apiVersion, kind and metadata; not {describe(content)}"
-            )
+            # Without a text itself: it may be a key or a password in a file that is no document.
+            given = "a text" if isinstance(content, str) else describe(content)
+            message = f"a document must be a mapping with apiVersion, kind and metadata; not {given}"
             self._unidentified(findings, message, lines)
             return
         for name, right in _STATED.items():

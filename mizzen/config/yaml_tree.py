@@ -196,9 +196,10 @@ class _Composer:
         names = {"null": type(None), "bool": bool, "int": int, "float": (int, float)}
         wanted = names.get((tag or "").removeprefix(_TAG))
         if wanted is None:
-            raise YamlError(line, f"the tag {_short(tag)} is not known; remove it, or quote the value")
+            # Without the tag: it may be a password that begins with !, as the document may be a Secret.
+            raise YamlError(line, "a tag here is not known; remove it, or quote a value that begins with !")
         if not isinstance(value, wanted):  # type: ignore[arg-type]
-            raise YamlError(line, f'"{text}" is not what its tag {_short(tag)} says; correct either')
+            raise YamlError(line, f"the value is not what its tag {_short(tag)} says; correct either")
         return float(value) if tag == _TAG + "float" and isinstance(value, int) else value
 
     def _key(self, event: Any) -> None:
@@ -274,12 +275,11 @@ class _Composer:
         line = self._line(event)
         anchor = self._anchors.get(event.anchor)
         if self._expects_key():
-            raise YamlError(line, f"the alias *{event.anchor} stands where a key must be; write the key")
+            raise YamlError(line, "an alias stands where a key must be; write the key")
         if anchor is None:
+            # Without the name: it may be a password that begins with *, as the document may be a Secret.
             raise YamlError(
-                line,
-                f"the alias *{event.anchor} names no finished anchor &{event.anchor} above it; quote a value "
-                "that begins with *",
+                line, "an alias here names no finished anchor above it; quote a value that begins with *"
             )
         self._aliased += anchor.nodes
         if self._aliased > MAX_ALIASED_NODES:

@@ -39,7 +39,7 @@ def readable(message: Message, *, show_secrets: bool = False) -> dict[str, Any]:
 def _redact(message: Message, *, secret: bool = False) -> None:
     """Overwrite, in place, every string and every bytes of a sensitive field at any depth."""
     if isinstance(message, AnyMessage):
-        _redact_any(message)
+        _redact_any(message, secret)
         return
     for field, value in message.ListFields():
         hidden = secret or bool(field.GetOptions().Extensions[sensitive_pb2.sensitive])
@@ -56,7 +56,7 @@ def _redact(message: Message, *, secret: bool = False) -> None:
             _redact_scalar(message, field)
 
 
-def _redact_any(wrapped: AnyMessage) -> None:
+def _redact_any(wrapped: AnyMessage, secret: bool) -> None:
     try:
         descriptor = _pool_of(wrapped).FindMessageTypeByName(wrapped.TypeName())
     except KeyError:
@@ -64,7 +64,7 @@ def _redact_any(wrapped: AnyMessage) -> None:
     inner = GetMessageClass(descriptor)()
     wrapped.Unpack(inner)
     before = inner.SerializeToString(deterministic=True)
-    _redact(inner)
+    _redact(inner, secret=secret)
     after = inner.SerializeToString(deterministic=True)
     if after != before:
         wrapped.value = after

@@ -128,7 +128,7 @@ def test_directives_and_document_ends() -> None:
     ("text", "words"),
     [
         ("- 1\n", "mesh.yaml:1: a document must be a mapping with apiVersion, kind and metadata; not a list"),
-        ("hello\n", 'not "hello"'),
+        ("hello\n", "not a text"),
         ("kind: Sidecar\n", "mesh.yaml:1: apiVersion: is missing; write for example"),
         ("apiVersion: v1\n", "mesh.yaml:1: kind: is missing"),
         ("services: {web: {}}\n", "or keep files that are no documents of a mesh elsewhere"),

@@ -198,6 +198,48 @@ def test_mistakes_in_secrets_show_no_value(content: str, path: str) -> None:
     assert "12345" not in diagnostic
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "stringData: {p: *swordfish}",
+        "stringData: {p: !swordfish x}",
+        "stringData: {p: !!swordfish x}",
+        "stringData: {p: !!int swordfish}",
+        "stringData: {p: 'swordfish}",
+        "stringData: {p: @swordfish}",
+        "stringData: {*swordfish : a}",
+        'stringData: {p: "swordfish\\o"}',
+        "stringData:\n  p: swordfish: b",
+        "stringData: {p: !!binary swordfish}",
+        "stringData: {<<: swordfish}",
+        "metadata: {name: s}\nstringData: {p: swordfish}",
+    ],
+)
+def test_a_secret_that_is_no_yaml_shows_no_value_either(content: str) -> None:
+    text = f"apiVersion: v1\nkind: Secret\nmetadata: {{name: s}}\n{content}\n"
+    parsed = parse_documents(text.encode(), "k.yaml")
+    findings = [str(finding) for each in parsed.refused for finding in each.diagnostics]
+    findings += [str(finding) for finding in parsed.diagnostics]
+    assert findings
+    assert findings[0].startswith("k.yaml:")
+    assert "swordfish" not in f"{findings} {parsed!r}"
+
+
+def test_the_raw_document_of_a_secret_is_in_no_repr() -> None:
+    text = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {p: swordfish}\n"
+    parsed = parse_documents(text.encode(), "k.yaml")
+    assert [document.key.name for document in parsed.documents] == ["s"]
+    assert "swordfish" not in repr(parsed)
+
+
+@pytest.mark.parametrize("text", ["swordfish", "-----BEGIN PRIVATE KEY-----\nswordfish\n-----END-----\n"])
+def test_a_file_that_is_a_key_or_a_password_is_not_quoted(text: str) -> None:
+    [finding] = parse_documents(text.encode(), "k.yaml").diagnostics
+    assert str(finding) == (
+        "k.yaml:1: a document must be a mapping with apiVersion, kind and metadata; not a text"
+    )
+
+
 def test_namespaces_have_no_namespace() -> None:
     config, _ = typed("apiVersion: v1\nkind: Namespace\nmetadata: {name: shop, labels: {tier: a}}\n")
     assert config is not None

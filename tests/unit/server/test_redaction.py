@@ -1,5 +1,7 @@
+from envoy.config.core.v3 import base_pb2
 from envoy.config.listener.v3 import listener_pb2
-from envoy.extensions.transport_sockets.tls.v3 import secret_pb2, tls_pb2
+from envoy.extensions.filters.http.ext_authz.v3 import ext_authz_pb2
+from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2, tls_pb2
 
 from mizzen.translator.redaction import readable
 
@@ -64,3 +66,39 @@ def test_keys_have_one_order() -> None:
     shown = readable(listener)
     assert list(shown) == ["name", "metadata", "stat_prefix"]
     assert list(shown["metadata"]["filter_metadata"]["istio"]) == ["name", "alpha", "zeta"]
+
+
+def test_every_one_of_several_secrets_is_left_out() -> None:
+    message = common_pb2.TlsSessionTicketKeys()
+    for text in ("first", "second", "third"):
+        message.keys.add().inline_string = text
+    message.keys.add().inline_bytes = b"fourth"
+    assert readable(message)["keys"] == [{"inline_string": "[redacted]"}] * 3 + [
+        {"inline_bytes": "[redacted]"}
+    ]
+
+
+def test_an_any_that_is_secret_itself_is_so_as_a_whole() -> None:
+    certificate = common_pb2.TlsCertificate()
+    provider = certificate.private_key_provider
+    provider.provider_name = "cryptomb"
+    provider.typed_config.Pack(
+        base_pb2.DataSource(inline_string="hunter2")  # no field of its own says that it is secret
+    )
+    assert readable(certificate)["private_key_provider"] == {
+        "provider_name": "cryptomb",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.config.core.v3.DataSource",
+            "inline_string": "[redacted]",
+        },
+    }
+
+
+def test_a_map_that_is_secret_shows_its_keys_only() -> None:
+    settings = ext_authz_pb2.CheckSettings(context_extensions={"token": "hunter2", "user": "alice"})
+    assert readable(settings) == {"context_extensions": {"token": "[redacted]", "user": "[redacted]"}}
+
+
+def test_bytes_that_are_no_secret_stay_in_base64() -> None:
+    source = base_pb2.DataSource(inline_bytes=b"hello")
+    assert readable(source) == {"inline_bytes": "aGVsbG8="}
