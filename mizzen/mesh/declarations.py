@@ -115,7 +115,7 @@ def _declare_service_entry(config: Config[Any], settings: MeshSettings) -> tuple
             ),
             subject_alt_names=entry.subject_alt_names,
             traffic_distribution=config.annotations.get(TRAFFIC_DISTRIBUTION_ANNOTATION, ""),
-            creation=(created, host, config.namespace),
+            creation=(created, host, config.namespace, host),
             origins=(config.origin,),
         )
         own = endpoints
@@ -165,8 +165,9 @@ def _declare_kubernetes_service(config: Config[Any], settings: MeshSettings) -> 
     annotation = config.annotations.get(EXPORT_TO_ANNOTATION, "")
     export_to = [entry.strip() for entry in annotation.split(",") if entry.strip()]
     created = config.creation_timestamp.timestamp() if config.creation_timestamp is not None else 0.0
+    hostname = kubernetes_hostname(config, settings)
     service = Service(
-        hostname=kubernetes_hostname(config, settings),
+        hostname=hostname,
         namespace=config.namespace,
         name=config.name,
         ports=ports,
@@ -182,7 +183,8 @@ def _declare_kubernetes_service(config: Config[Any], settings: MeshSettings) -> 
         traffic_distribution=spec.traffic_distribution
         or config.annotations.get(TRAFFIC_DISTRIBUTION_ANNOTATION, ""),
         internal_traffic_policy_local=spec.internal_traffic_policy == "Local",
-        creation=(created, config.name, config.namespace),
+        # A ServiceEntry of the namespace may have the bare name for its host.
+        creation=(created, config.name, config.namespace, hostname),
         origins=(config.origin,),
     )
     endpoints: tuple[Endpoint, ...] = ()

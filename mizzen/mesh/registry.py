@@ -83,7 +83,7 @@ class Registry:
                     continue
                 service = self.services[key]
                 found.extend(_instances(service, endpoints))
-        found.sort(key=lambda instance: (instance.service.creation[0], instance.service.hostname))
+        found.sort(key=lambda instance: (instance.service.creation[0], *reversed(instance.service.key)))
         return tuple(found)
 
 

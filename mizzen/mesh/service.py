@@ -60,7 +60,8 @@ class Service:
 
     `addresses` are its virtual IPs or CIDRs, empty for none (Istio's 0.0.0.0); `auto_allocated_addresses` are
     those allocated to a service that has none, used only by proxies that capture DNS. `subject_alt_names` are
-    those of ServiceEntry.subjectAltNames. `creation` orders services as Istio does, oldest first.
+    those of ServiceEntry.subjectAltNames. `creation` orders services as Istio does, oldest first; no
+    two that a proxy sees have the same.
     `from_kubernetes` services are named by `name`, others by their hostname. `endpoints_from_host`: a DNS
     service without endpoints or selector resolves its own hostname.
     """
@@ -82,7 +83,7 @@ class Service:
     subject_alt_names: tuple[str, ...] = ()
     traffic_distribution: str = ""
     internal_traffic_policy_local: bool = False
-    creation: tuple[float, str, str] = (0.0, "", "")
+    creation: tuple[float, str, str, str] = (0.0, "", "", "")
     origins: tuple[Origin, ...] = ()
 
     @property

@@ -1,0 +1,106 @@
+"""Several changes one after the other: what is sent then is what a start from nothing sends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+import mizzen
+from mizzen.config import ConfigStore, parse_documents
+from mizzen.config.mesh_config import MeshConfig
+from mizzen.mesh.snapshot import Mesh
+from mizzen.translator.translation import Translation
+
+HTTP = {"name": "http", "number": 80, "protocol": "HTTP"}
+TCP = {"name": "tcp", "number": 3306, "protocol": "TCP"}
+
+
+def document(kind: str, name: str, spec: Any, *, namespace: str = "default", **metadata: Any) -> Any:
+    version = "v1" if kind in ("Service", "Pod", "Secret") else "networking.istio.io/v1"
+    metadata = {"name": name, "namespace": namespace, **metadata}
+    return {"apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec}
+
+
+def entry(host: str, port: Any = HTTP, *, namespace: str = "default", **spec: Any) -> Any:
+    spec = {"hosts": [host], "ports": [port], "resolution": "STATIC", "location": "MESH_INTERNAL", **spec}
+    return document("ServiceEntry", host.replace("*", "any"), spec, namespace=namespace)
+
+
+def hashing(host: str, header: str) -> Any:
+    policy = {"loadBalancer": {"consistentHash": {"httpHeaderName": header}}}
+    return document("DestinationRule", "hashing", {"host": host, "trafficPolicy": policy})
+
+
+def leading(host: str, to: str) -> Any:
+    return document(
+        "VirtualService", "leading", {"hosts": [host], "http": [{"route": [{"destination": {"host": to}}]}]}
+    )
+
+
+KUBERNETES_TCP = document("Service", "a", {"ports": [{"name": "tcp", "port": 3306}]})
+
+STEPS: dict[str, list[dict[str, Any]]] = {
+    "a wildcard's rule for a destination that is no service": [
+        {"service": entry("x.org"), "routes": leading("x.org", "missing.example")},
+        {"rule": hashing("*.example", "one")},
+        {"rule": hashing("*.example", "two")},
+        {"rule": None},
+    ],
+    "a bare name that a Service has too comes first": [
+        {"entry": entry("a", TCP)},
+        {"service": KUBERNETES_TCP},
+        {"entry": None},
+        {"entry": entry("a", TCP)},
+    ],
+    "a bare name that a Service has too comes second": [
+        {"service": KUBERNETES_TCP},
+        {"entry": entry("a", TCP)},
+        {"service": None},
+        {"service": KUBERNETES_TCP},
+    ],
+}
+
+
+def node(kind: str, namespace: str = "default", address: str = "10.9.9.9", **metadata: Any) -> mizzen.Proxy:
+    labels = {"istio": "edge"} if kind == "router" else {"app": "client"}
+    return mizzen.Proxy.from_node(
+        {
+            "id": f"{kind}~{address}~w.{namespace}~{namespace}.svc.cluster.local",
+            "metadata": {"NAMESPACE": namespace, "LABELS": labels, **metadata},
+        }
+    )
+
+
+PROXIES = [
+    node("sidecar"),
+    node("sidecar", "shop", INTERCEPTION_MODE="NONE", DNS_CAPTURE="true"),
+    node("router"),
+    node("router", "shop", "10.0.0.1", NETWORK="west"),
+]
+
+
+def sent(translation: Translation, proxy: mizzen.Proxy) -> Any:
+    resources = translation.resources(proxy)
+    versions = {kind: {name: r.version for name, r in held.items()} for kind, held in resources.items()}
+    return versions, sorted(map(str, resources.diagnostics))
+
+
+@pytest.mark.parametrize("steps", STEPS.values(), ids=STEPS)
+def test_after_each_step_all_is_as_if_it_had_always_been_so(steps: list[dict[str, Any]]) -> None:
+    store = ConfigStore()
+    mesh = Mesh.build((), MeshConfig())
+    translation = Translation(mesh)
+    for number, files in enumerate(steps):
+        change = store.apply(
+            {
+                name: parse_documents(yaml.safe_dump(content).encode(), name) if content is not None else None
+                for name, content in files.items()
+            }
+        )
+        mesh, delta = mesh.updated(change)
+        translation.update(mesh, delta)
+        anew = Translation(Mesh.build(store.configs(), MeshConfig()))
+        for proxy in PROXIES:
+            assert sent(translation, proxy) == sent(anew, proxy), (number, proxy.node_id)
