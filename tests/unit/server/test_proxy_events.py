@@ -5,15 +5,19 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import pytest
 from structlog.testing import capture_logs
 
 from mizzen import xds
+from mizzen.config import Origin
 from mizzen.mesh.proxy import Proxy
+from mizzen.server import proxy_events
 from mizzen.server.convergence import Convergence
 from mizzen.server.metrics import Metrics
 from mizzen.server.proxy_events import ProxyEvents
 from mizzen.server.status import proxy_status
 
+CDS = xds.type_urls.CLUSTER
 ID = "sidecar~10.0.0.7~reviews-v1.default~default.svc.cluster.local"
 PROXY = Proxy.from_node({"id": ID, "metadata": {"LABELS": "x", "DNS_CAPTURE": "on"}})
 
@@ -45,3 +49,100 @@ def test_the_status_has_them() -> None:
     client = xds.ClientStatus(1, ID, "group", "ipv4:127.0.0.1:5", "/a/b", 0.0, "rest")
     assert proxy_status(client, PROXY, None, 0.0)["remarks"] == [*PROXY.remarks]
     assert proxy_status(client, None, None, 0.0)["remarks"] == []
+
+
+def followed() -> tuple[Metrics, ProxyEvents]:
+    metrics = Metrics("0")
+    return metrics, ProxyEvents(metrics, Convergence(lambda _: None, time.monotonic), {"group": PROXY}.get)
+
+
+def test_who_comes_and_goes_is_counted_by_type_and_logged_with_its_address() -> None:
+    metrics, events = followed()
+    known = xds.Client(1, ID, "group", "ipv4:10.0.0.7:5")
+    unknown = xds.Client(2, "x", "gone", "ipv4:10.0.0.8:5")
+
+    def counts() -> tuple[float | None, ...]:
+        value = metrics.registry.get_sample_value
+        return (
+            value("mizzen_proxies", {"type": "sidecar"}),
+            value("mizzen_proxies", {"type": "unknown"}),
+            value("mizzen_streams"),
+        )
+
+    with capture_logs() as logged:
+        events.take(xds.Connected(known))
+        events.take(xds.Connected(unknown))
+        assert counts() == (1, 1, 2)
+        events.take(xds.Disconnected(known))
+        events.take(xds.Disconnected(unknown))
+    assert counts() == (0, 0, 0)
+    infos = [(each["event"], each["proxy"], each["peer"]) for each in logged if each["log_level"] == "info"]
+    assert infos == [
+        ("proxy connected", "reviews-v1.default", "ipv4:10.0.0.7:5"),
+        ("proxy connected", "x", "ipv4:10.0.0.8:5"),
+        ("proxy disconnected", "reviews-v1.default", "ipv4:10.0.0.7:5"),
+        ("proxy disconnected", "x", "ipv4:10.0.0.8:5"),
+    ]
+
+
+def resources(count: int, file: str = "a.yaml") -> tuple[xds.Resource, ...]:
+    return tuple(
+        xds.Resource(CDS, f"c{number:02}", b"swordfish", origins=(Origin(file, 1 + number % 3),))
+        for number in range(count)
+    )
+
+
+def test_a_rejection_is_counted_each_time_and_logged_once_with_its_lines() -> None:
+    metrics, events = followed()
+    client = xds.Client(1, ID, "group")
+    with capture_logs() as logged:
+        for _ in range(3):
+            events.take(xds.Rejected(client, CDS, "v", "n", " no such cipher\n", resources(2), resources(9)))
+        events.take(xds.Rejected(client, CDS, "v", "n", "another", (), resources(12)))
+        events.take(xds.Rejected(client, xds.type_urls.LISTENER, "v", "n", "another", ()))
+        events.take(xds.Acked(client, CDS, "v", "n", 0.1))
+    value = metrics.registry.get_sample_value
+    assert value("mizzen_xds_rejected_total", {"type": "CDS"}) == 4
+    assert value("mizzen_xds_rejected_total", {"type": "LDS"}) == 1
+    assert value("mizzen_xds_acked_total", {"type": "CDS"}) == 1
+    first, second, third = logged
+    assert first == {
+        "event": "a proxy rejected what it was sent",
+        "log_level": "error",
+        "proxy": "reviews-v1.default",
+        "type": "CDS",
+        "message": "no such cipher",
+        "resources": ["c00", "c01"],
+        "origins": ["a.yaml:1", "a.yaml:2"],
+    }
+    assert second["resources"] == [f"c{number:02}" for number in range(10)], "suspects, cut short"
+    assert second["origins"] == ["a.yaml:1", "a.yaml:2", "a.yaml:3"]
+    assert (third["type"], third["resources"]) == ("LDS", [])
+    assert "swordfish" not in str(logged)
+
+
+def test_who_does_not_answer_is_counted_and_said_with_what_he_waits_for() -> None:
+    metrics, events = followed()
+    with capture_logs() as logged:
+        events.take(xds.Stuck(xds.Client(1, ID, "group"), CDS, "v", "n", 15.04, resources(1)))
+    assert metrics.registry.get_sample_value("mizzen_xds_stuck_total", {"type": "CDS"}) == 1
+    assert logged == [
+        {
+            "event": "a proxy does not answer; the server goes on without the answer",
+            "log_level": "warning",
+            "proxy": "reviews-v1.default",
+            "type": "CDS",
+            "waited": 15.0,
+            "waiting_for": ["c00"],
+        }
+    ]
+
+
+def test_the_messages_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proxy_events, "_MESSAGES_REMEMBERED", 2)
+    _, events = followed()
+    client = xds.Client(1, ID, "group")
+    with capture_logs() as logged:
+        for message in ("one", "two", "two", "three", "two", "one"):
+            events.take(xds.Rejected(client, CDS, "v", "n", message, ()))
+    assert [each["message"] for each in logged] == ["one", "two", "three", "one"]
