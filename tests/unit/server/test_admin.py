@@ -42,7 +42,8 @@ async def client(server: Server) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def test_it_is_ready_when_proxies_are_served(server: Server, client: httpx.AsyncClient) -> None:
-    assert (await client.get("/ready")).status_code == 503
+    starting = await client.get("/ready")
+    assert (starting.status_code, starting.text) == (503, "starting: the configuration is being read\n")
     server.ready = True
     assert (await client.get("/ready")).status_code == 200
 
@@ -62,7 +63,19 @@ async def test_resources_are_those_of_a_proxy_that_is_there(client: httpx.AsyncC
     assert (await client.get("/debug/resources?proxy=a.default")).json() == {"clusters": []}
     absent = await client.get("/debug/resources?proxy=b")
     assert (absent.status_code, absent.text) == (404, "no proxy 'b' is connected; connected: a.default\n")
-    assert (await client.get("/debug/resources")).status_code == 400
+    unnamed = await client.get("/debug/resources")
+    assert unnamed.status_code == 400
+    assert unnamed.text == "name a proxy: /debug/resources?proxy=ID; connected: a.default\n"
+
+
+async def test_where_no_proxy_is_connected_that_is_said(
+    server: Server, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "proxies", lambda: [])
+    answer = await client.get("/debug/resources?proxy=b")
+    assert answer.text == "no proxy 'b' is connected; connected: none is connected\n"
+    monkeypatch.setattr(server, "proxies", lambda: ["a", "b"])
+    assert (await client.get("/debug/resources")).text.endswith("; connected: a, b\n")
 
 
 async def test_the_index_names_what_there_is(client: httpx.AsyncClient) -> None:

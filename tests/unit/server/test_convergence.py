@@ -99,3 +99,55 @@ def test_an_answer_that_comes_while_the_change_is_still_handed_over_counts() -> 
     watched.now = 102
     watched.acks(B, CDS, waited=0.5)
     assert watched.seconds == [2.0]
+
+
+def test_all_clients_of_a_group_are_waited_for() -> None:
+    watched = Watched()
+    second = xds.Client(2, "a", "group a")
+    watched.subscribes(A, CDS)
+    watched.subscribes(second, CDS)
+    watched.pushed(100, {"group a": [(CDS, ["x"])]})
+    watched.now = 101
+    watched.acks(A, CDS, waited=0.5)
+    assert watched.seconds == []
+    watched.acks(second, CDS, waited=0.5)
+    assert watched.seconds == [1.0]
+
+
+def test_one_answer_is_that_to_all_changes_before_it() -> None:
+    watched = Watched()
+    watched.subscribes(A, CDS)
+    for seen in (98.0, 99.0):
+        watched.pushed(seen, {"group a": [(CDS, ["x"])]})
+    watched.now = 101
+    watched.acks(A, CDS, waited=1.0)  # what was sent at the very moment of the change may hold it
+    assert watched.seconds == [3.0, 2.0]
+    assert watched.convergence.unsettled == 0
+
+
+def test_an_answer_at_the_beginning_of_the_clock_to_what_was_not_sent_ends_nothing() -> None:
+    watched = Watched()
+    watched.now = 0.25
+    watched.subscribes(A, CDS)
+    watched.subscribes(A, EDS)
+    watched.pushed(0.0, {"group a": [(CDS, ["x"])]})
+    watched.acks(A, EDS, waited=0.0)
+    assert watched.convergence.unsettled == 1
+
+
+def test_what_is_mended_is_answered() -> None:
+    watched = Watched()
+    watched.subscribes(A, CDS)
+    watched.pushed(100, {"group a": [(CDS, ["x"])]})
+    watched.now = 103
+    watched.convergence.on_event(xds.Mended(A, CDS))
+    assert watched.seconds == [3.0]
+
+
+def test_who_has_gone_is_asked_no_more() -> None:
+    watched = Watched()
+    watched.subscribes(A, CDS)
+    watched.convergence.on_event(xds.Disconnected(A))
+    watched.pushed(100, {"group a": [(CDS, ["x"])]})
+    assert watched.convergence.unsettled == 0
+    watched.convergence.on_event(xds.Disconnected(B))  # that never subscribed

@@ -53,3 +53,29 @@ def test_what_refers_to_itself_goes_within_the_hour(garbage: Garbage, clock: Clo
     clock.now = 3601
     garbage.settle()
     assert gone() is None
+
+
+def test_everything_is_looked_at_once_an_hour_only(garbage: Garbage, clock: Clock) -> None:
+    garbage.settle()
+    for now, expected in ((3599, False), (3600, True), (3601, False), (7199, False), (7200, True)):
+        thing = Thing()
+        gone = weakref.ref(thing)
+        gc.freeze()
+        del thing
+        clock.now = now
+        garbage.settle()
+        assert (gone() is None) is expected, now
+        if not expected:
+            gc.unfreeze()
+
+
+def test_the_collector_works_less_while_serving_and_as_before_afterwards(clock: Clock) -> None:
+    before = gc.get_threshold()
+    garbage = Garbage(clock)
+    garbage.settle()
+    assert gc.get_threshold()[0] > before[0]
+    gc.disable()
+    garbage.restore()
+    assert gc.get_threshold() == before
+    assert gc.isenabled()
+    assert gc.get_freeze_count() == 0

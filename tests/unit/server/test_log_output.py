@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import structlog
 
+from mizzen.server import log_output
 from mizzen.server.log_output import FirstOfItsKind, LogFormat, ResilientStream, configure_logging
 
 
@@ -99,3 +100,54 @@ def test_a_traceback_does_not_tell_what_variables_held(log_format: LogFormat) ->
         structlog.get_logger("mizzen.server").exception("it failed")
     assert "in fails" in stream.getvalue(), "where it happened is said"
     assert held not in stream.getvalue()
+
+
+def test_a_complaint_is_told_apart_by_its_kind_and_those_remembered_are_bounded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(log_output, "_COMPLAINTS_REMEMBERED", 2)
+    once = FirstOfItsKind()
+
+    def passes(message: str, *arguments: str) -> bool:
+        return once.filter(logging.LogRecord("mizzen.xds", logging.WARNING, "", 0, message, arguments, None))
+
+    assert passes("%s refused: %s", "peer", "no id")
+    assert passes("%s ended: %s", "peer", "no id")
+    assert not passes("%s refused: %s", "peer", "no id")
+    assert passes("plain")
+    assert passes("%s refused: %s", "peer", "no id"), "forgotten: the memory is bounded"
+    assert not passes("plain")
+
+
+def test_complaints_about_clients_go_through_that_filter() -> None:
+    stream = io.StringIO()
+    configure_logging("text", "info", stream=stream)
+    for port in range(3):
+        logging.getLogger("mizzen.xds").warning("%s refused: %s", port, "no id")
+    logging.getLogger("asyncio").info("not worth it")
+    logging.getLogger("asyncio").warning("slow")
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 2
+    assert "0 refused: no id" in lines[0]
+    assert "slow" in lines[1]
+
+
+def test_without_standard_error_nothing_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr", None)
+    configure_logging()
+    structlog.get_logger("mizzen.server").warning("said to nobody")
+
+
+def test_standard_error_is_the_default(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging()
+    structlog.get_logger("mizzen.server").warning("said to all", proxy="a")
+    written = capsys.readouterr()
+    assert "said to all" in written.err
+    assert written.out == ""
+
+
+def test_whether_a_person_reads_along_is_known_of_a_closed_stream_too() -> None:
+    closed = io.StringIO()
+    assert not ResilientStream(closed, lambda: None).isatty()
+    closed.close()
+    assert not ResilientStream(closed, lambda: None).isatty()

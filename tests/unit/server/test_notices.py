@@ -31,3 +31,40 @@ def test_a_flood_is_cut_short_and_says_so() -> None:
         Notices().report([finding("bad", line=number) for number in range(1, 1001)])
     assert len(lines) == 51
     assert lines[-1]["more"] == 950
+
+
+def test_a_finding_has_its_code_and_what_is_resolved_its_numbers() -> None:
+    with capture_logs() as lines:
+        notices = Notices()
+        notices.report([finding("one"), finding("two"), finding("i", Severity.INFO)])
+        notices.report([finding("two")])
+        notices.report([finding("three")])
+    assert [(line["log_level"], line.get("code")) for line in lines[:3]] == [
+        ("error", "IST0106"),
+        ("error", "IST0106"),
+        ("info", "IST0106"),
+    ]
+    resolved = {"event": "findings are resolved", "log_level": "info", "resolved": 2, "remaining": 1}
+    assert lines[3] == resolved
+    assert [line["event"] for line in lines[4:]] == ["a.yaml:3: spec.http[0]: three"], "in place of another"
+
+
+def test_what_is_known_is_what_was_said_last() -> None:
+    notices = Notices()
+    assert notices.know([])
+    assert not notices.know([finding("a")])
+    with capture_logs():
+        notices.report([finding("a"), finding("b")])
+    assert notices.know([finding("b")]) is True
+    assert notices.know([finding("b"), finding("c")]) is False
+
+
+def test_fifty_lines_are_no_flood() -> None:
+    with capture_logs() as lines:
+        Notices().report([finding("bad", line=number) for number in range(1, 51)])
+    assert len(lines) == 50
+    assert "more" not in lines[-1]
+    with capture_logs() as lines:
+        Notices().report([finding("bad", line=number) for number in range(1, 52)])
+    assert (len(lines), lines[-1]["log_level"], lines[-1]["more"]) == (51, "warning", 1)
+    assert "mizzen status" in lines[-1]["event"]

@@ -24,3 +24,15 @@ def test_what_is_remembered_is_bounded() -> None:
     held = refusals.as_json()
     assert len(held) == 100
     assert held[-1]["reason"] == "bad id 999"
+
+
+def test_the_last_second_of_the_minute_counts_and_times_are_rounded() -> None:
+    now = 0.0
+    refusals = Refusals(lambda: now)
+    refusals.add("bad id")
+    now = 60.0
+    assert [each["seconds_ago"] for each in refusals.as_json()] == [60.0]
+    now = 60.001
+    assert refusals.as_json() == []
+    now = 1.23456
+    assert [each["seconds_ago"] for each in refusals.as_json()] == [1.235]
