@@ -1,3 +1,4 @@
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -147,3 +148,72 @@ def test_what_changes_is_logged_and_endpoints_are_not() -> None:
     assert len(third["added"]) == 11
     assert third["added"][-1] == "and 2 more"
     assert (pod["added"], pod["log_level"]) == (["Pod/default/q"], "debug")
+
+
+def test_the_status_says_since_when_and_leaves_out_notices() -> None:
+    configuration = Configuration()
+    assert configuration.view().as_json() == {
+        "documents": {},
+        "changed": None,
+        "errors": 0,
+        "warnings": 0,
+        "refused": [],
+        "findings": [],
+    }
+    before = datetime.now(UTC)
+    skipped = "apiVersion: v1\nkind: Event\nmetadata: {name: e}\n"
+    warned = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nSpec: {}\n"
+    refused = (SERVICE % "b").replace("80", "many")
+    configuration.apply({"a.yaml": parsed("---\n".join((SERVICE % "a", skipped, warned, refused)))})
+    told = configuration.view().as_json()
+    assert before <= datetime.fromisoformat(told["changed"]) <= datetime.now(UTC)
+    assert list(told["documents"].items()) == [("Pod", 1), ("Service", 1)]
+    assert (told["errors"], told["warnings"]) == (1, 1)
+    assert [each["in_force"] for each in told["refused"]] == [None]
+    assert {each["severity"] for each in told["findings"]} == {"error", "warning"}
+    assert any(each.severity is Severity.INFO for each in configuration.view().findings)
+
+
+def test_it_is_whole_when_nothing_is_refused_unread_or_misconfigured(tmp_path: Path) -> None:
+    file = tmp_path / "mesh.yaml"
+    file.write_text("rootNamespace: one\n")
+    configuration = Configuration(MeshConfigFile(file))
+    assert configuration.view().is_whole
+
+    configuration.apply({"a.yaml": parsed((SERVICE % "a").replace("80", "many"))})
+    assert not configuration.view().is_whole, "a document is refused"
+    configuration.apply({"a.yaml": parsed("{")})
+    assert not configuration.view().is_whole, "a file cannot be read"
+    configuration.apply({"a.yaml": parsed("no document")})
+    assert not configuration.view().is_whole, "who knows what it should be"
+    configuration.apply({"a.yaml": parsed("apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nSpec: {}\n")})
+    assert configuration.view().is_whole, "a warning is no error"
+
+    file.write_text("rootNamespace: [1]\n")
+    configuration.apply({})
+    assert not configuration.view().is_whole, "the settings are refused"
+    file.write_text("unknownField: 1\n")
+    configuration.apply({})
+    errors = configuration.view().count(Severity.ERROR)
+    assert configuration.view().is_whole is (errors == 0)
+
+
+def test_the_mesh_has_the_domain_it_was_given_before_and_after_a_change() -> None:
+    configuration = Configuration(domain="mesh.test")
+    assert configuration.mesh.settings.domain == "mesh.test"
+    configuration.apply({"a.yaml": parsed(SETTINGS % "rootNamespace: one")})
+    assert configuration.mesh.settings.domain == "mesh.test"
+
+
+def test_ten_changes_are_all_named_and_removed_endpoints_are_quiet() -> None:
+    configuration = Configuration()
+    pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\n"
+    configuration.apply({"p.yaml": parsed(pod, "p.yaml")})
+    with capture_logs() as lines:
+        configuration.apply({"b.yaml": parsed("---\n".join(SERVICE % f"s{number}" for number in range(10)))})
+        configuration.apply({"p.yaml": None})
+        configuration.apply({"b.yaml": None, "p.yaml": parsed(pod, "p.yaml")})
+    first, second, third = lines
+    assert first["added"] == [f"Service/default/s{number}" for number in range(10)]
+    assert (second["removed"], second["log_level"]) == (["Pod/default/p"], "debug")
+    assert (len(third["removed"]), third["log_level"]) == (10, "info")

@@ -288,3 +288,228 @@ async def test_what_documents_lack_is_found_slice_by_slice(
     looking.cancel()
     assert any("a-is-missing" in finding.message for finding in running.plane.view.findings)
     assert len(slices) > 2
+
+
+async def test_a_change_that_concerns_no_resource_of_a_proxy_sends_it_nothing(running: Running) -> None:
+    await running.plane.begin({"a.yaml": service("a")})
+    await running.connects("one")
+    snapshot = xds.Snapshot.of([xds.Resource(CDS, "a", b"a")])
+    running.translation.translate = lambda proxy: (snapshot, ())  # type: ignore[method-assign]
+    await running.plane.take({"b.yaml": service("b")})
+    sent = len(running.sent.snapshots)
+    await running.plane.take({"c.yaml": service("c")})
+    assert len(running.sent.snapshots) == sent, "the same snapshot is not handed over again"
+    assert running.followed[-1].told == {}
+    assert running.followed[-1].ended
+
+
+async def test_every_type_that_changes_is_followed_and_removals_alone_are_not(running: Running) -> None:
+    eds = xds.type_urls.ENDPOINT
+    states = [
+        [(CDS, "a", b"1"), (eds, "a", b"1"), (eds, "b", b"1")],
+        [(CDS, "a", b"1"), (eds, "a", b"2"), (eds, "b", b"1")],
+        [(CDS, "a", b"2"), (eds, "a", b"3"), (eds, "b", b"1")],
+        [(CDS, "a", b"2"), (eds, "a", b"3")],
+    ]
+    snapshot = xds.Snapshot()
+
+    def translate(_: Proxy) -> tuple[xds.Snapshot, tuple[Diagnostic, ...]]:
+        return snapshot, ()
+
+    running.translation.translate = translate  # type: ignore[method-assign]
+    for number, state in enumerate(states):
+        wanted = [xds.Resource(*each) for each in state]
+        there = {(each.type_url, each.name) for each in wanted}
+        gone = [(each.type_url, each.name) for each in snapshot if (each.type_url, each.name) not in there]
+        snapshot, _ = snapshot.updated(wanted, gone)
+        if number == 0:
+            key = await running.connects("one")
+        else:
+            await running.plane.take({f"{number}.yaml": service(f"s{number}")})
+    assert [followed.told[key] for followed in running.followed] == [
+        [(eds, ["a"])],
+        [(CDS, ["a"]), (eds, ["a"])],
+        [],
+    ]
+    assert len(running.sent.snapshots) == 3, "a removal is handed over too"
+
+
+async def test_a_change_is_measured_from_when_it_was_seen(running: Running) -> None:
+    now = [100.0]
+    running.plane._clock = lambda: now[0]
+
+    def translating(_: Proxy) -> None:
+        now[0] = 103.0
+
+    await running.connects("one")
+    running.translation.before = translating
+    await running.plane.take({"a.yaml": service("a")}, seen=98.0)
+    assert running.value("mizzen_push_seconds_sum") == 5.0
+    assert running.value("mizzen_translation_seconds_sum") == 3.0
+    assert running.value("mizzen_config_changes_total") == 1
+    await running.plane.take({"a.yaml": service("a")})
+    assert running.value("mizzen_config_changes_total") == 1, "nothing changed"
+    await running.plane.take({"b.yaml": service("b")})
+    assert running.value("mizzen_push_seconds_sum") == 5.0, "seen now"
+    assert running.value("mizzen_proxy_profiles") == 1
+
+
+async def test_a_fault_in_taking_a_change_leaves_everything_as_it_is_and_is_counted(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await running.plane.begin({"a.yaml": service("a")})
+    key = await running.connects("one")
+
+    def fails(*_: Any) -> None:
+        raise RuntimeError("a fault")
+
+    with monkeypatch.context() as broken, capture_logs() as lines:
+        broken.setattr(running.translation, "update", fails)
+        await running.plane.take({"b.yaml": service("b")})
+    assert running.sent.snapshots == []
+    assert running.value("mizzen_translation_failures_total") == 1
+    assert [line["event"] for line in lines if line["log_level"] == "error"] == [
+        "a change could not be taken over: a fault of Mizzen, please report it"
+    ]
+    await running.plane.take({"c.yaml": service("c")})
+    assert running.sent.snapshots == [(key, ["a", "b", "c"])]
+
+
+async def test_at_the_start_a_fault_is_raised(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any) -> None:
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr(running.translation, "update", fails)
+    with pytest.raises(RuntimeError, match="a fault"):
+        await running.plane.begin({"a.yaml": service("a")})
+
+
+async def test_who_cannot_be_translated_for_at_first_is_refused_without_the_reason(running: Running) -> None:
+    def fail(_: Proxy) -> None:
+        raise RuntimeError("swordfish")
+
+    running.translation.before = fail
+    with capture_logs(), pytest.raises(xds.NodeRefused) as refused:
+        await running.connects("one")
+    assert str(refused.value) == "the control plane failed to translate for this proxy; its log says why"
+    assert running.value("mizzen_translation_failures_total") == 2
+
+
+async def test_who_goes_while_his_translation_is_made_is_handed_nothing(running: Running) -> None:
+    key = await running.connects("one")
+    other = await running.connects("two")
+    first = running.plane.proxy_of(key)
+
+    def goes(proxy: Proxy) -> None:
+        if proxy is first:
+            running.plane.forget(key)
+
+    running.translation.before = goes
+    await running.plane.take({"a.yaml": service("a")})
+    assert running.sent.snapshots == [(other, ["a"])]
+    assert list(running.followed[-1].told) == [other]
+    assert running.plane.proxy_of(key) is None
+    assert running.plane.mesh_remarks(key) == ()
+
+
+async def test_streams_are_served_between_the_hand_overs_of_a_large_push(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control_plane, "SLICE_SECONDS", 60.0)  # one slice
+    for number in range(10):
+        await running.connects(f"p{number}")
+    seen: list[int] = []
+
+    async def serving() -> None:
+        while len(running.sent.snapshots) < 10:
+            if running.sent.snapshots:
+                seen.append(len(running.sent.snapshots))
+            await asyncio.sleep(0)
+
+    served = asyncio.create_task(serving())
+    await running.plane.take({"a.yaml": service("a")})
+    await served
+    assert seen[:2] == [4, 8]
+
+
+async def test_a_gateway_that_nothing_selects_is_said_when_it_comes(running: Running) -> None:
+    node = base_pb2.Node(id="router~10.0.0.9~edge.default~default.svc.cluster.local")
+    key = running.plane.group_of(node)
+    with capture_logs() as lines:
+        snapshot = await running.plane.first_snapshot(key, node)
+    assert isinstance(snapshot, xds.Snapshot)
+    [remark] = running.plane.mesh_remarks(key)
+    assert [(line["event"], line["log_level"], line["proxy"]) for line in lines] == [
+        (remark, "warning", "edge.default")
+    ]
+
+
+async def test_who_is_refused_is_remembered_with_what_he_was_told(running: Running) -> None:
+    with pytest.raises(xds.NodeRefused) as refused:
+        running.plane.group_of(base_pb2.Node(id="test-id"))
+    assert [each["reason"] for each in running.plane.refusals.as_json()] == [str(refused.value)]
+
+
+async def test_a_burst_of_changes_is_analysed_once_it_has_settled(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While changes come the worker is theirs; what is found is told as a finding."""
+    rests: list[float] = []
+    settling = asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        rests.append(seconds)
+        if len(rests) == 1:
+            await running.plane.take({"b.yaml": lost("b")})  # before the first has settled
+        if len(rests) == 3:
+            settling.set()
+            await asyncio.Event().wait()
+
+    analysed: list[int] = []
+
+    async def analyse(self: ControlPlane) -> float:
+        analysed.append(len(rests))
+        self._analysis = (Diagnostic(Severity.WARNING, "IST0101", "lacks", Origin("a.yaml", 1)),)
+        return 0.5
+
+    monkeypatch.setattr(ControlPlane, "_analyse", analyse)
+    await running.plane.begin({"a.yaml": lost("a")})
+    monkeypatch.setattr("mizzen.server.control_plane.asyncio.sleep", sleep)
+    with capture_logs() as lines:
+        looking = asyncio.create_task(running.plane.keep_analysed())
+        async with asyncio.timeout(60):
+            await settling.wait()
+        looking.cancel()
+    assert rests == [0.5, 0.5, 10.0], "it settles twice, and rests twenty times as long as it took"
+    assert analysed == [2]
+    assert "a.yaml:1: lacks" in [line["event"] for line in lines]
+    assert running.value("mizzen_config_warnings") >= 1
+
+
+async def test_a_fault_in_the_analysis_is_logged_and_it_goes_on(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control_plane, "SETTLED_SECONDS", 0.0)
+    calls: list[None] = []
+    again = asyncio.Event()
+
+    async def analyse(self: ControlPlane) -> float:
+        calls.append(None)
+        if len(calls) == 1:
+            raise RuntimeError("a fault")
+        again.set()
+        return 0.0
+
+    monkeypatch.setattr(ControlPlane, "_analyse", analyse)
+    await running.plane.begin({"a.yaml": lost("a")})
+    with capture_logs() as lines:
+        looking = asyncio.create_task(running.plane.keep_analysed())
+        async with asyncio.timeout(60):
+            while not calls:
+                await asyncio.sleep(0.001)
+            await running.plane.take({"b.yaml": lost("b")})
+            await again.wait()
+        looking.cancel()
+    assert "the mesh could not be analysed: a fault of Mizzen, please report it" in [
+        line["event"] for line in lines
+    ]

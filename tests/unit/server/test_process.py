@@ -1,0 +1,266 @@
+"""One server in this process, from its first port to its end; what it tells, and what it never tells."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import grpc
+import httpx
+import pytest
+from envoy.service.discovery.v3 import discovery_pb2
+from structlog.testing import capture_logs
+
+import mizzen
+from mizzen import xds
+from mizzen.server.address import Address
+from mizzen.server.metrics import Metrics
+from mizzen.server.options import ServeOptions, TlsFiles
+from mizzen.server.process import Process, StartError
+from tests.self_signed import certificate_and_key
+
+FREE = Address("127.0.0.1", 0)
+NODE_ID = "router~10.0.0.7~ingress.edge~edge.svc.cluster.local"
+SOTW = "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources"
+SERVICE = "apiVersion: v1\nkind: Service\nmetadata: {name: %s}\nspec: {ports: [{name: http, port: %s}]}\n"
+GATEWAY = """\
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: shop, namespace: edge}
+spec:
+  selector: {istio: ingressgateway}
+  servers:
+  - port: {number: 443, name: https, protocol: HTTPS}
+    hosts: ["*"]
+    tls: {mode: SIMPLE, credentialName: shop}
+"""
+
+
+def options(path: Path, **changes: Any) -> ServeOptions:
+    return replace(ServeOptions((path,), grpc_address=FREE, admin_address=FREE, tls_address=FREE), **changes)
+
+
+class Running:
+    """A server that runs on this loop."""
+
+    def __init__(self, chosen: ServeOptions) -> None:
+        self.stopping = asyncio.Event()
+        self.process = Process(chosen, Metrics("test"))
+
+    async def get(self, path: str) -> httpx.Response:
+        async with httpx.AsyncClient() as client:
+            return await client.get(f"http://{self.process.about()['admin_address']}{path}")
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(60):
+            while not condition():
+                await asyncio.sleep(0.002)
+
+    @asynccontextmanager
+    async def stream(self, type_url: str) -> AsyncIterator[discovery_pb2.DiscoveryResponse]:
+        """What a gateway is sent of a type, while it stays connected."""
+        async with grpc.aio.insecure_channel(self.process.about()["grpc_addresses"][0]) as channel:
+            call = channel.stream_stream(SOTW)()
+            request = discovery_pb2.DiscoveryRequest(type_url=type_url)
+            request.node.id = NODE_ID
+            request.node.metadata.update({"NAMESPACE": "edge", "LABELS": {"istio": "ingressgateway"}})
+            await call.write(request.SerializeToString())
+            yield discovery_pb2.DiscoveryResponse.FromString(await asyncio.wait_for(call.read(), 60))
+
+
+@asynccontextmanager
+async def served(chosen: ServeOptions, *, wait: bool = True) -> AsyncIterator[Running]:
+    running = Running(chosen)
+    task = asyncio.create_task(running.process.run(running.stopping))
+    try:
+        if wait:
+            await running.until(lambda: running.process.ready or task.done())
+        yield running
+    finally:
+        running.stopping.set()
+        await asyncio.wait_for(task, 60)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> tuple[Path, str]:
+    """A folder with a gateway and its certificate, and the private key."""
+    certificate, key = certificate_and_key()
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "shop", "namespace": "edge"},
+        "type": "kubernetes.io/tls",
+        "stringData": {"tls.crt": certificate, "tls.key": key},
+    }
+    path = tmp_path / "mesh"
+    path.mkdir()
+    (path / "secret.json").write_text(json.dumps(secret))
+    (path / "gateway.yaml").write_text(GATEWAY)
+    return path, key
+
+
+async def test_the_admin_address_tells_everything_but_the_keys(folder: tuple[Path, str]) -> None:
+    path, key = folder
+    with capture_logs() as lines:
+        async with served(options(path)) as running:
+            async with running.stream(xds.type_urls.LISTENER) as sent:
+                assert [xds.short_name(each.type_url) for each in sent.resources] == ["LDS"]
+                resources = await running.get("/debug/resources?proxy=ingress.edge")
+                assert resources.json() == (await running.get(f"/debug/resources?proxy={NODE_ID}")).json()
+                status = (await running.get("/status")).json()
+                one = (await running.get("/status?proxy=ingress.edge")).json()
+                none = (await running.get("/status?proxy=other")).json()
+                absent = await running.get("/debug/resources?proxy=other")
+                about = (await running.get("/version")).json()
+            metrics = await running.get("/metrics")
+            assert (await running.get("/ready")).text == "ready\n"
+        assert not running.process.ready
+    [secret] = [each for each in resources.json()["secrets"] if "tls_certificate" in each]
+    assert secret["tls_certificate"]["private_key"] == {"inline_bytes": "[redacted]"}
+    assert set(resources.json()) == {"clusters", "endpoints", "listeners", "routes", "secrets"}
+    seen = f"{resources.text}{status}{one}{about}{metrics.text}{lines}"
+    for line in key.splitlines()[1:-1]:
+        assert line not in seen
+        assert base64.b64encode(line.encode()).decode()[:40] not in seen
+    [proxy] = status["proxies"]
+    assert (proxy["id"], proxy["node_id"], proxy["type"]) == ("ingress.edge", NODE_ID, "router")
+    assert "names" not in proxy["types"]["LDS"]
+    assert one["proxies"][0]["types"]["LDS"]["names"] == []
+    assert none["proxies"] == []
+    assert absent.text == "no proxy 'other' is connected; connected: ingress.edge\n"
+    assert status["configuration"]["paths"] == [str(path)]
+    assert status["configuration"]["documents"] == {"Gateway": 1, "Secret": 1}
+    assert (about["name"], about["version"], about["pid"]) == ("mizzen", mizzen.__version__, os.getpid())
+    assert about["ready"] is True
+    events = [line["event"] for line in lines]
+    assert events[0] == "configuration read"
+    assert "ready" in events
+    assert events[-1] == "stopped"
+
+
+async def test_a_saved_file_is_served_and_a_bad_one_changes_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text(SERVICE % ("a", 80))
+    async with served(options(tmp_path)) as running:
+        view = running.process.control_plane
+        (tmp_path / "b.yaml").write_text(SERVICE % ("b", 80))
+        await running.until(lambda: view.view.documents == {"Service": 2})
+        file.write_text(SERVICE % ("a", "many"))
+        await running.until(lambda: bool(view.view.refused))
+        status = (await running.get("/status")).json()
+    assert status["configuration"]["documents"] == {"Service": 2}
+    [refused] = status["configuration"]["refused"]
+    assert (refused["document"], refused["in_force"]) == ("Service/default/a", f"{file}:1")
+
+
+async def test_nobody_is_let_in_before_all_is_valid_if_that_is_wanted(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(SERVICE % ("a", "many"))
+    with capture_logs() as lines:
+        async with served(options(tmp_path, start_when_valid=True), wait=False) as running:
+            await running.until(lambda: any("no proxy is served" in line["event"] for line in lines))
+            assert not running.process.ready
+            assert (await running.get("/ready")).status_code == 503
+            (tmp_path / "a.yaml").write_text(SERVICE % ("a", 80))
+            await running.until(lambda: running.process.ready)
+
+
+async def test_else_it_is_said_what_a_start_with_refused_documents_means(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(SERVICE % ("a", "many"))
+    with capture_logs() as lines:
+        async with served(options(tmp_path)):
+            pass
+    [said] = [line for line in lines if "--start-when-valid" in line["event"]]
+    assert (said["log_level"], said["refused"]) == ("warning", 1)
+    assert any(line["event"].startswith("no configuration is in force") for line in lines)
+
+
+async def test_the_settings_are_read_again_when_they_are_saved(tmp_path: Path) -> None:
+    (tmp_path / "mesh").mkdir()
+    (tmp_path / "mesh" / "a.yaml").write_text(SERVICE % ("a", 80))
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("rootNamespace: one\n")
+    async with served(options(tmp_path / "mesh", mesh_config=settings)) as running:
+        view = running.process.control_plane
+        assert view.view.is_whole
+        settings.write_text("rootNamespace: [1]\n")
+        await running.until(lambda: not view.view.is_whole)
+        settings.write_text("rootNamespace: two\n")
+        await running.until(lambda: view.view.is_whole)
+
+
+OPEN = Address("0.0.0.0", 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, []),
+        ({"grpc_address": OPEN}, ["this address is sent the whole mesh in plain text, private keys of"]),
+        (
+            {"admin_address": OPEN},
+            ["the admin address can read the status and the configuration of the mesh"],
+        ),
+        ({"tls_address": OPEN}, []),
+    ],
+)
+async def test_who_listens_for_everybody_is_warned(
+    tmp_path: Path, changes: dict[str, Address], said: list[str]
+) -> None:
+    assert await _warnings(options(tmp_path, **changes)) == said
+
+
+async def test_a_tls_address_for_everybody_needs_an_authority(tmp_path: Path) -> None:
+    certificate, key = certificate_and_key()
+    files = TlsFiles(tmp_path / "tls.crt", tmp_path / "tls.key")
+    files.certificate.write_text(certificate)
+    files.key.write_text(key)
+    chosen = options(tmp_path, tls=files, tls_address=OPEN)
+    assert await _warnings(chosen) == ["it is sent the whole mesh; use --tls-client-ca"]
+    assert await _warnings(replace(chosen, tls_address=FREE)) == []
+    demanding = replace(files, client_ca=files.certificate)
+    assert await _warnings(replace(chosen, tls=demanding)) == []
+
+
+async def _warnings(chosen: ServeOptions) -> list[str]:
+    """Start and stop; return the end of each warning that says who may reach it."""
+    with capture_logs() as lines:
+        async with served(chosen) as running:
+            assert len(running.process.about()["grpc_addresses"]) == 1 + (chosen.tls is not None)
+    warned = [line for line in lines if line["log_level"] == "warning" and "ANYONE" in line["event"]]
+    assert all(line["address"].startswith("0.0.0.0:") for line in warned)
+    return [line["event"].partition("who reaches ")[2].partition(" gateways")[0] for line in warned]
+
+
+@pytest.mark.parametrize("option", ["grpc", "tls", "admin"])
+async def test_a_port_that_is_taken_is_named_with_who_has_it(tmp_path: Path, option: str) -> None:
+    certificate, key = certificate_and_key()
+    files = TlsFiles(tmp_path / "tls.crt", tmp_path / "tls.key")
+    files.certificate.write_text(certificate)
+    files.key.write_text(key)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = Address("127.0.0.1", taken.getsockname()[1])
+        process = Process(options(tmp_path, tls=files, **{f"{option}_address": address}), Metrics("test"))
+        # It asks whether it is a Mizzen that has the port; this one never answers.
+        with pytest.raises(StartError) as refused, capture_logs():
+            await process.run(asyncio.Event())
+    assert str(refused.value) == (
+        f"--{option}-address {address}: something else listens on this port already"
+    )
+
+
+def test_only_this_machine_is_let_in_unless_told_otherwise() -> None:
+    chosen = ServeOptions(())
+    addresses = (chosen.grpc_address, chosen.tls_address, chosen.admin_address)
+    assert [address.port for address in addresses] == [15010, 15012, 15014]
+    assert all(address.is_loopback for address in addresses)
+    assert chosen.tls is None
