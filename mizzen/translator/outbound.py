@@ -32,9 +32,10 @@ from mizzen.translator.listeners_outbound import ListenerSpec, OutboundListenerB
 from mizzen.translator.memo import Memo
 from mizzen.translator.proxy_settings import mesh_config_of_proxy
 from mizzen.translator.route_settings import ByIdentity
-from mizzen.translator.routes_sidecar import CarriedRoutes, sidecar_route_configuration
+from mizzen.translator.routes_sidecar import CarriedRoutes, port_routed, sidecar_route_configuration
 from mizzen.translator.secret_references import secret_names
 from mizzen.translator.tcp_proxy import TcpTarget, plain_target
+from mizzen.translator.virtual_hosts import ANY_PORT
 from mizzen.xds import type_urls
 from mizzen.xds.resource import Resource
 from mizzen.xds.snapshot import Collection
@@ -338,11 +339,16 @@ class OutboundResources:
         if before.outbound_traffic_policy != self._scope.outbound_traffic_policy:
             return names
         ports = self._ports_of(touched)
-        return [name for name in names if name not in self.routes or _route_port(name) in ports]
+        egress, routed_by = self._scope.egress_listeners, self._listeners.routed_by
+        return [
+            name
+            for name in names
+            if name not in self.routes or port_routed(name, egress[routed_by[name]]) in ports
+        ]
 
     def _ports_of(self, touched: _Touched) -> set[int]:
-        """Return the ports on which the touched services and the hosts of the touched rules are called; 0
-        stands for configurations that hold every port, and 80 is where unknown hosts are."""
+        """Return the ports on which the touched services and the hosts of the touched rules are called;
+        ANY_PORT stands for configurations that hold every port, and 80 is where unknown hosts are."""
         hosts = {hostname for _, hostname in touched.services} | touched.destination_hosts
         rules = set(touched.rules)
         if hosts:
@@ -356,7 +362,7 @@ class OutboundResources:
             )
         if not rules and not hosts:
             return set()
-        ports = {0}
+        ports = {ANY_PORT}
         for key in touched.services | touched.destination_rules:
             for service in (touched.before.service(key[1]), self._scope.service(key[1])):
                 if service is not None:
@@ -397,12 +403,6 @@ class OutboundResources:
 def _has_chains(service: Service) -> bool:
     """Return whether listeners have filter chains that are for this service alone."""
     return any(not port.protocol.is_http for port in service.ports if port.protocol is not Protocol.UDP)
-
-
-def _route_port(name: str) -> int:
-    """Return the port of a route configuration's name, 0 for those that serve every port."""
-    number = name.rpartition(":")[2]
-    return int(number) if number.isdecimal() else 0
 
 
 def _differing_rules(before: SidecarScope, after: SidecarScope) -> tuple[VirtualServiceRule, ...]:

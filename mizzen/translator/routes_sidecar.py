@@ -119,6 +119,13 @@ def sidecar_route_origins(
     return {host.name: state.origins(at) for at, host in enumerate(hosts)}
 
 
+def port_routed(name: str, listener: EgressListener) -> int:
+    """Return the port that the route configuration `name` of an egress listener is for; ANY_PORT if it holds
+    all ports."""
+    parsed = _parse_name(name, listener)
+    return parsed[1] if parsed is not None else ANY_PORT
+
+
 def _parse_name(name: str, listener: EgressListener | None) -> tuple[str, int] | None:
     """Return the detected service's hostname, or "", and the port."""
     if name.startswith(UNIX_PREFIX) or name == HTTP_PROXY_ROUTES:

@@ -41,7 +41,23 @@ def leading(host: str, to: str) -> Any:
 
 KUBERNETES_TCP = document("Service", "a", {"ports": [{"name": "tcp", "port": 3306}]})
 
+FORWARD_PROXY = document(
+    "Sidecar",
+    "proxy",
+    {
+        "egress": [
+            {"port": {"number": 6000, "name": "proxy", "protocol": "HTTP_PROXY"}, "hosts": ["*/*"]},
+        ]
+    },
+)
+
 STEPS: dict[str, list[dict[str, Any]]] = {
+    "an egress listener that is an HTTP proxy has the routes of all ports": [
+        {"service": entry("x.org"), "sidecar": FORWARD_PROXY},
+        {"routes": leading("x.org", "missing.example")},
+        {"service": entry("x.org", {"name": "http", "number": 9080, "protocol": "HTTP"})},
+        {"routes": None},
+    ],
     "a wildcard's rule for a destination that is no service": [
         {"service": entry("x.org"), "routes": leading("x.org", "missing.example")},
         {"rule": hashing("*.example", "one")},
