@@ -114,11 +114,16 @@ class FileSource:
     def _is_loss(self, name: str, parsed: ParsedFile | None, elsewhere: frozenset[ConfigKey]) -> bool:
         before = self._seen.get(name)
         if before is None:
-            return parsed is not None and parsed.broken and name in self.listing.files
+            if parsed is not None and parsed.broken:
+                return name in self.listing.files
+            return name in self.listing.problems and self._has_given_files(name)  # a folder is empty now
         if parsed is not None and parsed.broken:
             return True
         there = _keys(parsed) if parsed is not None else frozenset()
         return not before.keys <= there | elsewhere
+
+    def _has_given_files(self, folder: str) -> bool:
+        return any(file.startswith(folder.rstrip("/") + "/") for file in self._seen)
 
     def _has_lasted(self, name: str, now: float) -> bool:
         state = self.listing.files.get(name)

@@ -1,0 +1,219 @@
+"""When a loss is believed, and that what is mended is handed out once."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from config_folder import Folder
+
+from mizzen.sources import FileSource
+
+GRACE = FileSource.GRACE
+BROKEN = "kind: [\n"
+
+
+def test_a_loss_is_believed_when_it_has_lasted_for_the_grace(folder: Folder) -> None:
+    file = folder.write("a.yaml", "a")
+    source = folder.source()
+    source.scan()
+    file.unlink()
+    assert source.settled_scan(0.0) == {}, "nor is it said that the folder is empty"
+    assert source.holding == {str(file), str(folder.path)}
+    assert source.settled_scan(GRACE * 0.99) == {}
+    assert folder.told(source.settled_scan(GRACE)) == {
+        "a.yaml": None,
+        ".": "has no files ending in .yaml, .yml, .json; is this the right folder?",
+    }
+    assert source.holding == frozenset()
+
+
+def test_a_loss_that_is_made_good_is_forgotten(folder: Folder) -> None:
+    file = folder.write("a.yaml", "a")
+    source = folder.source()
+    source.scan()
+    for begun in (0.0, 10.0):
+        file.unlink()
+        assert source.settled_scan(begun) == {}, "it begins anew each time"
+        folder.write("a.yaml", "a")
+        assert source.settled_scan(begun + 1) == {}
+        assert source.holding == frozenset()
+
+
+def test_a_scan_believes_everything_at_once(folder: Folder) -> None:
+    file = folder.write("a.yaml", "a")
+    source = folder.source()
+    source.scan()
+    file.unlink()
+    source.settled_scan(0.0)
+    assert set(folder.told(source.scan())) == {"a.yaml", "."}
+    assert source.holding == frozenset()
+
+
+def test_several_files_that_go_are_all_told(folder: Folder) -> None:
+    files = [folder.write(f"{name}.yaml", name) for name in "abc"]
+    source = folder.source()
+    source.scan()
+    for file in files[:2]:
+        file.unlink()
+    assert folder.told(source.scan()) == {"a.yaml": None, "b.yaml": None}
+    assert source.scan() == {}
+
+
+def test_a_new_file_that_is_half_written_is_held_back(folder: Folder) -> None:
+    source = folder.source()
+    source.scan()
+    file = folder.write("a.yaml")
+    file.write_text(BROKEN)
+    assert set(source.settled_scan(0.0)) == {str(folder.path)}, "the folder is empty no more"
+    assert source.holding == {str(file)}
+    folder.write("a.yaml", "a")
+    assert folder.told(source.settled_scan(0.01)) == {"a.yaml": ["a"]}
+
+
+def test_what_never_was_a_file_is_told_at_once(folder: Folder) -> None:
+    folder.write("a.yaml", "a")
+    source = folder.source()
+    source.scan()
+    os.mkfifo(folder.path / "b.yaml")
+    assert set(source.settled_scan(0.0)) == {str(folder.path / "b.yaml")}
+
+
+def test_a_refused_document_can_be_lost_too(folder: Folder) -> None:
+    file = folder.path / "a.yaml"
+    twice = "spec: {}\nspec: {}\n"
+    file.write_text(f"{folder.document('a')}apiVersion: v1\nkind: Service\nmetadata: {{name: b}}\n{twice}")
+    source = folder.source()
+    [parsed] = source.scan().values()
+    assert parsed is not None
+    assert [refused.key.name for refused in parsed.refused] == ["b"]
+    folder.write("a.yaml", "a")
+    assert source.settled_scan(0.0) == {}
+    assert folder.told(source.settled_scan(GRACE)) == {"a.yaml": ["a"]}
+
+
+def test_what_a_broken_file_held_before_and_what_it_shows_can_both_be_lost(folder: Folder) -> None:
+    file = folder.write("a.yaml", "old")
+    source = folder.source()
+    source.scan()
+    for lost in ("old", "shown"):
+        file.write_text(folder.document("shown") + folder.document("kept") + BROKEN)
+        [parsed] = source.scan().values()
+        assert parsed is not None
+        assert parsed.broken
+        there = {"old", "shown", "kept"} - {lost}
+        folder.write("a.yaml", *sorted(there))
+        assert source.settled_scan(0.0) == {}, f"{lost} is lost"
+        assert folder.told(source.settled_scan(GRACE)) == {"a.yaml": sorted(there)}
+        folder.write("a.yaml", "old")
+        source.scan()
+
+
+def test_a_document_that_moved_to_another_file_is_no_loss(folder: Folder) -> None:
+    folder.write("a.yaml", "a", "b")
+    source = folder.source()
+    source.scan()
+    folder.write("a.yaml", "a")
+    folder.write("b.yaml", "b")
+    assert folder.told(source.settled_scan(0.0)) == {"a.yaml": ["a"], "b.yaml": ["b"]}
+
+
+def test_a_problem_that_stays_is_told_once(folder: Folder) -> None:
+    folder.write("a.yaml", "a")
+    os.mkfifo(folder.path / "b.yaml")
+    source = FileSource([folder.path, folder.path / "gone.yaml"])
+    assert len(source.scan()) == 3
+    assert source.scan() == {}
+
+
+def test_problems_that_are_mended_are_told_once(folder: Folder) -> None:
+    roots = [folder.path / "one", folder.path / "two"]
+    source = FileSource(roots)
+    assert set(source.scan()) == {str(root) for root in roots}
+    for root in roots:
+        folder.write(f"{root.name}/a.yaml", root.name)
+    assert folder.told(source.scan()) == {
+        "one": None,
+        "two": None,
+        "one/a.yaml": ["one"],
+        "two/a.yaml": ["two"],
+    }
+    assert source.scan() == {}
+
+
+def test_a_file_that_is_small_again_is_told_once_and_has_the_limit_named(folder: Folder) -> None:
+    source = folder.source(max_bytes=200)
+    file = folder.write("a.yaml", "a", "b")
+    size = file.stat().st_size
+    assert folder.told(source.scan()) == {
+        "a.yaml": f"has {size} bytes, more than the limit of 200; split it, or raise the limit"
+    }
+    folder.write("a.yaml", "a")
+    assert folder.told(source.scan()) == {"a.yaml": ["a"]}
+    assert source.scan() == {}
+
+
+def test_a_file_that_grows_while_it_is_read_is_too_big_as_well(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.write("a.yaml", "a")
+    monkeypatch.setattr("mizzen.sources.files.read_file", lambda _, limit: (b"#" * 1000)[:limit])
+    [parsed] = folder.source(max_bytes=200).scan().values()
+    assert parsed is not None
+    assert "more than the limit of 200" in parsed.diagnostics[0].message
+
+
+def test_a_file_that_was_written_again_and_then_changed_within_the_clock_s_grain(folder: Folder) -> None:
+    file = folder.write("a.yaml", "one")
+    source = folder.source()
+    source.scan()
+    folder.write("a.yaml", "one")
+    before = file.stat()
+    assert source.scan() == {}
+    file.write_text(file.read_text().replace("one", "two"))
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert folder.told(source.scan()) == {"a.yaml": ["two"]}
+
+
+def only(source: FileSource, file: Path, now: float) -> set[str]:
+    return set(source.settled_scan(now, only=[str(file)]))
+
+
+def test_a_look_at_one_file_sees_what_a_look_at_all_would(folder: Folder) -> None:
+    file = folder.write("a.yaml", "a")
+    source = folder.source(max_bytes=200)
+    source.scan()
+    new = folder.write("new.yaml", "new")
+    assert only(source, new, 0.0) == {str(new)}, "a file that was not known"
+    folder.write("a.yaml", "a", "b")
+    assert only(source, file, 1.0) == set()
+    assert only(source, file, 1.0 + GRACE) == {str(file)}, "too big now"
+    folder.write("a.yaml", "a")
+    assert only(source, file, 2.0) == {str(file)}, "and not any more"
+    file.unlink()
+    assert only(source, file, 3.0) == set()
+    assert only(source, file, 3.0 + GRACE) == {str(file)}
+    beside = folder.write(".a.yaml.swp")
+    assert only(source, beside, 4.0) == set()
+
+
+def test_a_loss_that_still_changes_is_waited_for_longer_and_not_for_ever(folder: Folder) -> None:
+    file = folder.write("a.yaml", "a")
+    source = folder.source()
+    source.scan()
+    now, turns = 0.0, 0
+    while not only(source, file, now):
+        file.write_text(BROKEN + "#" * turns)
+        now, turns = now + GRACE * 0.9, turns + 1
+        assert turns < 100
+    assert FileSource.LONGEST <= now - GRACE * 0.9 <= FileSource.LONGEST + 2 * GRACE
+
+
+def test_what_goes_from_one_folder_is_seen_while_another_is_not_there(folder: Folder) -> None:
+    gone = folder.write("mesh-two/a.yaml", "a")
+    source = FileSource([folder.path / "mesh", folder.path / "mesh-two"])
+    source.scan()
+    folder.write("mesh-two/b.yaml", "b")
+    gone.unlink()
+    assert folder.told(source.scan()) == {"mesh-two/a.yaml": None, "mesh-two/b.yaml": ["b"]}
