@@ -71,3 +71,32 @@ def test_a_rule_for_a_host_that_nobody_knows_is_found(mizzen: Command, tmp_path:
     ended = mizzen("analyze", file)
     assert ended.code == 1
     assert "IST0101" in ended.out
+
+
+def test_findings_are_in_the_order_of_the_files_and_counted(mizzen: Command, tmp_path: Path) -> None:
+    for name in "cab":
+        (tmp_path / f"{name}.yaml").write_text(
+            f"apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}}}\nSpec: {{}}\nStatus: {{}}\n"
+        )
+    (tmp_path / "d.yaml").write_text("apiVersion: v1\nkind: Event\nmetadata: {name: d}\n")
+    ended = mizzen("analyze", tmp_path)
+    assert ended.code == 0, "warnings alone are no failure"
+    places = [line.split(": ")[0].removeprefix(f"{tmp_path}/") for line in ended.out.splitlines()]
+    assert places == [f"{name}.yaml:{line}" for name in "abc" for line in (4, 5)]
+    assert ended.err == "3 documents in force: 0 errors, 6 warnings\n"
+    with_notices = mizzen("analyze", tmp_path, "--notices")
+    assert "d.yaml:2: info" in with_notices.out
+    assert with_notices.err == ended.err
+
+
+def test_one_is_one_and_two_are_several(mizzen: Command, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nSpec: {}\n")
+    assert mizzen("analyze", tmp_path).err == "1 document in force: 0 errors, 1 warning\n"
+
+
+def test_what_is_said_of_a_file_of_another_alphabet_can_be_read(mizzen: Command, tmp_path: Path) -> None:
+    file = tmp_path / "größe.yaml"
+    file.write_text("kind: x\n")
+    [finding] = json.loads(mizzen("analyze", file, "-o", "json").out)
+    assert finding["file"] == str(file)
+    assert "größe" in mizzen("analyze", file, "-o", "json").out

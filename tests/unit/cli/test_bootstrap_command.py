@@ -105,3 +105,51 @@ def test_mistakes_are_one_clear_line(mizzen: Command, arguments: tuple[str, ...]
     assert said in ended.err
     assert ended.err.count("\n") == 1
     assert ended.out == ""
+
+
+def test_tls_to_the_control_plane_has_the_roots_and_the_own_certificate(mizzen: Command) -> None:
+    plain = mizzen("bootstrap", *SIDECAR)
+    assert "/pki/" not in plain.out
+    trusting = mizzen("bootstrap", *SIDECAR, "--xds-ca", "/pki/ca.crt")
+    assert "/pki/ca.crt" in trusting.out
+    assert "UpstreamTlsContext" in trusting.out
+    shown = mizzen(
+        *("bootstrap", *SIDECAR, "--xds-ca", "/pki/ca.crt"),
+        *("--xds-cert", "/pki/own.crt", "--xds-key", "/pki/own.key"),
+    )
+    for path in ("/pki/ca.crt", "/pki/own.crt", "/pki/own.key"):
+        assert path in shown.out
+
+
+def test_how_much_is_counted_can_be_chosen(mizzen: Command) -> None:
+    lean, full = mizzen("bootstrap", *SIDECAR), mizzen("bootstrap", *SIDECAR, "--stats", "full")
+    assert "stats_matcher" in lean.out
+    assert "stats_matcher" not in full.out
+
+
+def test_a_gateway_intercepts_nothing_and_a_place_may_have_three_parts(mizzen: Command) -> None:
+    ended = mizzen("bootstrap", "gateway", "--name", "in", "--ip", "10.0.0.1", "--locality", "eu/a/r7")
+    node = yaml.safe_load(ended.out)["node"]
+    assert "INTERCEPTION_MODE" not in node["metadata"]
+    assert node["cluster"] == "in.default", "without a label app it is called by its name"
+    assert node["locality"] == {"region": "eu", "zone": "a", "sub_zone": "r7"}
+    assert mizzen("bootstrap", *SIDECAR).out.count("INTERCEPTION_MODE: REDIRECT") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("sidecar", "--ip", "10.0.0.1"), "--name and --ip are needed"),
+        (("sidecar", "--name", "a"), "--name and --ip are needed"),
+        (("sidecar", "--name", "a", "--ip", "224.0.0.1"), '--ip: "224.0.0.1" is the address of no workload'),
+        (("sidecar", "--name", "a", "--ip", "fe80::1%eth0"), "is the address of no workload"),
+        ((*SIDECAR, "--locality", "eu/a,b"), '--locality: "a,b" is no name'),
+        ((*SIDECAR, "--xds-address", "a..b:1"), "--xds-address: "),
+    ],
+)
+def test_what_no_proxy_can_be_is_named_with_its_option(
+    mizzen: Command, arguments: tuple[str, ...], said: str
+) -> None:
+    ended = mizzen("bootstrap", *arguments)
+    assert (ended.code, ended.out) == (2, "")
+    assert said in ended.err

@@ -144,7 +144,7 @@ def answering(status: int, body: str) -> Iterator[str]:
             pass
 
     with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:
             yield f"127.0.0.1:{server.server_port}"
@@ -191,3 +191,25 @@ def test_a_server_that_is_something_else(mizzen: Command, status: int, body: str
         ended = mizzen("status", "--admin", address)
     assert ended.code == 1
     assert f"what answers at {address} is not a Mizzen server" in ended.err
+
+
+def test_an_error_of_the_server_is_no_status(mizzen: Command) -> None:
+    with answering(500, json.dumps(STATE)) as address:
+        ended = mizzen("status", "--admin", address)
+    assert ended.code == 1
+    assert "(HTTP 500)" in ended.err
+
+
+def test_no_proxy_of_the_environment_hears_of_it(mizzen: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with answering(200, json.dumps(STATE)) as address:
+        assert mizzen("status", "--admin", f"http://{address}/").code == 0
+
+
+def test_a_server_that_listens_on_every_interface_is_asked_on_this_machine(mizzen: Command) -> None:
+    with answering(200, json.dumps(STATE)) as address:
+        port = address.rpartition(":")[2]
+        assert mizzen("status", "--admin", f":{port}").code == 0

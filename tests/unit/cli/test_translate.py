@@ -113,3 +113,14 @@ def test_mistakes_in_the_node_are_warnings(mizzen: Command, folder: Path) -> Non
         f'warning: {node}: metadata LABELS is the text "x" and counts as absent; write a mapping, such as '
         "{app: reviews}",
     ]
+
+
+def test_a_node_file_has_a_limit(mizzen: Command, folder: Path) -> None:
+    node = folder.parent / "limit.yaml"
+    text = "id: sidecar~10.0.0.7~a.b~b.svc.cluster.local\n"
+    node.write_text(text + "#" * (1024 * 1024 - len(text)))
+    assert "has more than" not in mizzen("translate", "--config", folder, "--node", node).err
+    node.write_text(text + "#" * (1024 * 1024 - len(text) + 1))
+    ended = mizzen("translate", "--config", folder, "--node", node)
+    assert ended.code == 1
+    assert ended.err == f"mizzen: {node}: has more than 1048576 bytes; give the node alone\n"
