@@ -157,6 +157,32 @@ status:
     assert (done.status.addresses, done.status.ready) == ((), False)
 
 
+@pytest.mark.parametrize(
+    ("status", "ready"),
+    [
+        ("conditions: [{type: Ready, status: 'True'}]", True),
+        ("conditions: [{type: Ready, status: 'False'}]", False),
+        ("conditions: [{type: Ready, status: Unknown}]", False),
+        ("conditions: [{type: Initialized, status: 'False'}, {type: Ready, status: 'True'}]", True),
+        ("conditions: [{type: Initialized, status: 'False'}]", True),
+        ("phase: Failed, conditions: [{type: Ready, status: 'True'}]", False),
+    ],
+)
+def test_a_pod_is_ready_as_its_condition_says(status: str, ready: bool) -> None:
+    text = f"apiVersion: v1\nkind: Pod\nmetadata: {{name: p}}\nstatus: {{{status}}}\n"
+    assert valid(text).status.ready is ready
+
+
+@pytest.mark.parametrize("port", ["''", "65536", "-1", "true", "[1]", "1.5"])
+def test_what_is_no_target_port(port: str) -> None:
+    config, [diagnostic] = typed(
+        "apiVersion: v1\nkind: Service\nmetadata: {name: a}\n"
+        f"spec: {{ports: [{{port: 80, targetPort: {port}}}]}}\n"
+    )
+    assert config is None
+    assert "spec.ports[0].targetPort: must be the number or the name of a port of the pods" in diagnostic
+
+
 def test_secrets_are_decoded_and_never_shown() -> None:
     config, diagnostics = typed(
         """

@@ -115,6 +115,7 @@ def test_unknown_fields_are_warnings_and_do_not_spoil_the_rest() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        ("connectTimeout: 999us\n", "mesh.yaml:1: connectTimeout: is out of range; give 1ms to 1h"),
         ("connectTimeout: 2h\n", "mesh.yaml:1: connectTimeout: is out of range; give 1ms to 1h"),
         ("connectTimeout: soon\n", '"soon" is not a duration'),
         ("proxyListenPort: 70000\n", "must be at most 65535"),
@@ -130,6 +131,9 @@ def test_unknown_fields_are_warnings_and_do_not_spoil_the_rest() -> None:
         ("serviceSettings: [{hosts: ['a_b!']}]\n", "serviceSettings[0].hosts[0]: "),
         ("proxyListenPort: 0\n", "proxyListenPort: 0 is no port"),
         ("proxyHttpPort: 15001\n", "proxyHttpPort: 15001 is proxyListenPort too"),
+        ("tcpKeepalive: {interval: 0s}\n", "tcpKeepalive.interval: 0s is too short"),
+        ("tcpKeepalive: {time: 0s}\n", "tcpKeepalive.time: 0s is too short"),
+        ("defaultInboundHttpRetryPolicy: {attempts: -1}\n", "defaultInboundHttpRetryPolicy.attempts: -1 is"),
         ("dnsRefreshRate: 0s\n", "dnsRefreshRate: 0s is too short"),
         ("protocolDetectionTimeout: -1s\n", "protocolDetectionTimeout: is negative"),
         ("meshMTLS:\n  ecdhCurves: [P-256]\n", "mesh.yaml:2: meshMTLS.ecdhCurves: curves cannot be chosen"),
@@ -155,6 +159,35 @@ def test_mistakes_are_errors(text: str, words: str) -> None:
     settings, diagnostics = parse_mesh_config(text, "mesh.yaml")
     assert settings is None
     assert any(words in str(each) for each in diagnostics)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "connectTimeout: 1ms\n",
+        "connectTimeout: 1h\n",
+        "defaultServiceExportTo: ['~']\n",
+        "proxyHttpPort: 0\n",
+        "accessLogEncoding: JSON\naccessLogFormat: ''\n",
+        'accessLogEncoding: JSON\naccessLogFormat: \'{"a": {"b": ["%PROTOCOL%", 1, null]}}\'\n',
+    ],
+)
+def test_the_ends_of_what_is_possible(text: str) -> None:
+    settings, diagnostics = parse_mesh_config(text, "mesh.yaml")
+    assert settings is not None
+    assert diagnostics == ()
+
+
+@pytest.mark.parametrize("text", ["'[1]'", "'\"%PROTOCOL%\"'", "'%PROTOCOL% %REQ%'", "'{'"])
+def test_a_log_format_that_is_no_json_object_is_said_to_be_passed_over(text: str) -> None:
+    settings, diagnostics = parse_mesh_config(
+        f"accessLogEncoding: JSON\naccessLogFormat: {text}\n", "mesh.yaml"
+    )
+    assert settings is not None
+    [warning] = map(str, diagnostics)
+    assert warning.startswith(
+        "mesh.yaml:2: accessLogFormat: is no JSON object, and accessLogEncoding is JSON"
+    )
 
 
 def test_questionable_settings_are_warnings() -> None:

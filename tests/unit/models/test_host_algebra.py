@@ -27,6 +27,8 @@ HOSTS = st.from_regex(r"(\*\.?)?([ab]\.){0,2}[ab]?", fullmatch=True)
         ("*.com", "*.a.com", True, False),
         ("*.a.com", "*.b.com", False, False),
         ("*", "*", True, True),
+        ("*", "*.com", True, False),
+        ("*", "*c", True, False),
     ],
 )
 def test_hosts(one: str, other: str, match: bool, subset: bool) -> None:
