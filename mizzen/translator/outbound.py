@@ -71,6 +71,7 @@ class OutboundResources:
         self._rule_of: dict[_ServiceKey, MergedDestinationRule | None] = {}
         self._cluster_names: dict[_ServiceKey, tuple[str, ...]] = {}
         self._assignment_names: dict[_ServiceKey, tuple[str, ...]] = {}
+        self._static_names: frozenset[str] = frozenset()
         self._secrets_of: dict[str, tuple[str, ...]] = {}
         self.secret_names: frozenset[str] = frozenset()
         self._listeners = OutboundListeners()
@@ -105,18 +106,26 @@ class OutboundResources:
         self._update_clusters(touched.services | touched.destination_rules, touched.endpoints)
         if self.profile.is_router:
             return
+        if before.outbound_traffic_policy != self._scope.outbound_traffic_policy:
+            self._update_static_clusters()
         if touched.scope or self._listeners_differ(touched):
             self._update_listeners()
         self._update_routes(self._route_names(before, touched))
 
     def _build(self) -> None:
-        policy = self._scope.outbound_traffic_policy
-        static = static_clusters(self.profile, self._mesh.mesh_config, policy)
-        self.clusters = self.clusters.updated(static, ())
+        self._update_static_clusters()
         self._update_clusters(frozenset(service.key for service in self._scope.services), frozenset())
         if not self.profile.is_router:
             self._update_listeners()
             self._update_routes(self._listeners.route_config_names())
+
+    def _update_static_clusters(self) -> None:
+        policy = self._scope.outbound_traffic_policy
+        made = static_clusters(self.profile, self._mesh.mesh_config, policy)
+        gone = self._static_names.difference(cluster.name for cluster in made)
+        self._static_names = frozenset(cluster.name for cluster in made)
+        self._update_secret_names(made, gone)
+        self.clusters = _updated(self.clusters, made, gone)
 
     def _touched(self, before: SidecarScope, delta: MeshDelta) -> _Touched:
         services = set(delta.services)

@@ -12,6 +12,7 @@ from mizzen.config import ConfigStore, parse_documents
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.translation import Translation
+from mizzen.xds import type_urls
 
 HTTP = {"name": "http", "number": 80, "protocol": "HTTP"}
 TCP = {"name": "tcp", "number": 3306, "protocol": "TCP"}
@@ -51,7 +52,16 @@ FORWARD_PROXY = document(
     },
 )
 
+CLOSED = document(
+    "Sidecar", "closed", {"egress": [{"hosts": ["*/*"]}], "outboundTrafficPolicy": {"mode": "REGISTRY_ONLY"}}
+)
+
 STEPS: dict[str, list[dict[str, Any]]] = {
+    "a Sidecar has another policy for unknown hosts than the mesh": [
+        {"sidecar": CLOSED},
+        {"sidecar": None},
+        {"sidecar": CLOSED},
+    ],
     "an egress listener that is an HTTP proxy has the routes of all ports": [
         {"service": entry("x.org"), "sidecar": FORWARD_PROXY},
         {"routes": leading("x.org", "missing.example")},
@@ -103,10 +113,26 @@ def sent(translation: Translation, proxy: mizzen.Proxy) -> Any:
     return versions, sorted(map(str, resources.diagnostics))
 
 
+MESH_CONFIGS = [
+    MeshConfig(),
+    MeshConfig.model_validate(
+        {
+            "outboundTrafficPolicy": {
+                "mode": "ALLOW_ANY_DYNAMIC_DNS",
+                "tls": {"mode": "SIMPLE", "caCertificates": "/ca.pem"},
+            }
+        }
+    ),
+]
+
+
+@pytest.mark.parametrize("mesh_config", MESH_CONFIGS, ids=["plain", "all names are looked up"])
 @pytest.mark.parametrize("steps", STEPS.values(), ids=STEPS)
-def test_after_each_step_all_is_as_if_it_had_always_been_so(steps: list[dict[str, Any]]) -> None:
+def test_after_each_step_all_is_as_if_it_had_always_been_so(
+    steps: list[dict[str, Any]], mesh_config: MeshConfig
+) -> None:
     store = ConfigStore()
-    mesh = Mesh.build((), MeshConfig())
+    mesh = Mesh.build((), mesh_config)
     translation = Translation(mesh)
     for number, files in enumerate(steps):
         change = store.apply(
@@ -117,6 +143,12 @@ def test_after_each_step_all_is_as_if_it_had_always_been_so(steps: list[dict[str
         )
         mesh, delta = mesh.updated(change)
         translation.update(mesh, delta)
-        anew = Translation(Mesh.build(store.configs(), MeshConfig()))
+        anew = Translation(Mesh.build(store.configs(), mesh_config))
         for proxy in PROXIES:
             assert sent(translation, proxy) == sent(anew, proxy), (number, proxy.node_id)
+
+
+def test_the_cluster_of_names_that_are_looked_up_has_its_roots() -> None:
+    translation = Translation(Mesh.build((), MESH_CONFIGS[1]))
+    (secret,) = translation.resources(PROXIES[0])[type_urls.SECRET]
+    assert secret == "file-root:/ca.pem"
