@@ -226,3 +226,58 @@ def test_diagnostics_are_ordered_by_place() -> None:
     origins = [each.origin for each in files.store.diagnostics()]
     assert origins == sorted(origins)
     assert {origin.file for origin in origins} == {"a", "b"}
+
+
+BROKEN = "kind: [\n"
+REFUSED = "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: %s}\nspec: {}\nspec: {}\n---\n"
+
+
+def test_what_is_refused_in_several_files_is_all_told() -> None:
+    files = Files()
+    files.write(a=sidecar("x") + sidecar("yy"), b=sidecar("z"))
+    files.write(a=sidecar("x", "no") + sidecar("yy", "no"), b=sidecar("z", "no"), c=sidecar("new", "no"))
+    told = {found.key.name: str(found.in_force) for found in files.store.refused().values()}
+    assert told == {"x": "a:1", "yy": "a:6", "z": "b:1", "new": "None"}
+    assert all(found.diagnostics for found in files.store.refused().values())
+
+
+def test_a_broken_file_refuses_all_that_it_had_and_says_why_once() -> None:
+    files = Files()
+    files.write(a=sidecar("x") + sidecar("yy"))
+    files.write(a=sidecar("x") + sidecar("yy") + BROKEN)
+    refused = files.store.refused()
+    assert {found.key.name for found in refused.values()} == {"x", "yy"}
+    assert len(files.messages()) == 1
+    for found in refused.values():
+        assert [str(why) for why in found.diagnostics] == files.messages(), "the reason is that of the file"
+    files.write(a=sidecar("x") + sidecar("yy"))
+    assert files.store.refused() == {}
+    assert files.messages() == []
+
+
+def test_a_broken_file_shows_its_refused_documents_too() -> None:
+    files = Files()
+    files.write(a=REFUSED % "x" + BROKEN)
+    assert any("the key is there twice" in message for message in files.messages())
+    assert len(files.messages()) == 2
+
+
+def test_of_a_refused_and_a_valid_document_of_one_key_the_first_counts() -> None:
+    files = Files()
+    files.write(a=REFUSED % "x" + sidecar("x"))
+    assert files.store.get(key("x")) is None
+    assert [message.partition(";")[0].split(": ", 1)[1] for message in files.messages()][-1].startswith(
+        "Sidecar/default/x is written twice, first at a:1"
+    )
+    files.write(a=sidecar("x") + REFUSED % "x")
+    assert files.get("x").origin.line == 1
+
+
+def test_all_documents_stay_when_one_does_not_say_what_it_is() -> None:
+    files = Files()
+    files.write(a=sidecar("x") + sidecar("yy") + sidecar("z"))
+    change = files.write(a=sidecar("x") + "kind: Sidecar\n---\n")
+    assert names(change) == ([], [])
+    assert [config.name for config in files.store.configs()] == ["x", "yy", "z"]
+    change = files.write(a=sidecar("x"))
+    assert names(change) == ([], ["yy", "z"])

@@ -213,3 +213,42 @@ def test_diagnostics_read_as_file_line_path_message() -> None:
     assert text.split(": ", 2)[:2] == ["mesh.yaml:3", "metadata.labels.x"]
     assert isinstance(to_config(parse_documents(virtual_service(ROUTE).encode(), "f").documents[0])[1], tuple)
     assert Diagnostic.__hash__ is not None
+
+
+@pytest.mark.parametrize(
+    ("metadata", "said"),
+    [
+        ("labels: {app: 'a b'}", 'metadata.labels.app: "a b" is no value of a label'),
+        ("labels: {'a b': x}", 'metadata.labels.a b: "a b" is no key of a label'),
+        ("labels: {app: 1}", 'metadata.labels.app: must be a string; not the integer 1; quote it: "1"'),
+        (
+            "labels: {app: yes}",
+            'metadata.labels.app: must be a string; not the boolean true; quote it: "true"',
+        ),
+        ("labels: {app: [x]}", "metadata.labels.app: must be a string; not a list"),
+        ("labels: x", 'metadata.labels: must be a mapping of strings; not "x"'),
+        ("annotations: {'a b': x}", 'metadata.annotations.a b: "a b" is no key of a label'),
+        (
+            "creationTimestamp: soon",
+            "metadata.creationTimestamp: must be a time such as 2026-01-31T12:00:00Z",
+        ),
+        ("creationTimestamp: 5", "metadata.creationTimestamp: must be a time such as 2026-01-31T12:00:00Z"),
+    ],
+)
+def test_mistakes_in_the_metadata(metadata: str, said: str) -> None:
+    config, [diagnostic] = typed(virtual_service(ROUTE, f"{{name: reviews, {metadata}}}"))
+    assert config is None
+    assert diagnostic.startswith(f"mesh.yaml:3: {said}")
+
+
+def test_annotations_are_any_text_and_times_without_a_zone_are_utc() -> None:
+    config, diagnostics = typed(
+        virtual_service(
+            ROUTE,
+            "{name: reviews, annotations: {note: 'a b', none: }, creationTimestamp: '2026-01-31T12:00:00'}",
+        )
+    )
+    assert diagnostics == []
+    assert config is not None
+    assert config.annotations == {"note": "a b", "none": ""}
+    assert config.creation_timestamp == datetime(2026, 1, 31, 12, tzinfo=UTC)
