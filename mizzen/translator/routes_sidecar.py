@@ -191,12 +191,13 @@ class CarriedRoutes:
 
     def __init__(self) -> None:
         self.made: dict[str, tuple[_PortState, EncodedVirtualHost, Resource]] = {}
-        self._ports: dict[tuple[int, str, RouteSettings], _CarriedPort] = {}
-        self._port_of: dict[str, tuple[int, str, RouteSettings]] = {}
+        self._ports: dict[tuple[int, int, RouteSettings], _CarriedPort] = {}
+        self._port_of: dict[str, tuple[int, int, RouteSettings]] = {}
 
-    def port(self, name: str, port: int, bind: str, settings: RouteSettings) -> _CarriedPort:
-        """Return what the port that the route configuration `name` is for has passed on."""
-        key = self._port_of[name] = (port, bind, settings)
+    def port(self, name: str, port: int, position: int, settings: RouteSettings) -> _CarriedPort:
+        """Return what the port that the route configuration `name` is for has passed on. Each egress
+        listener, told by its position, has its own: two HTTP proxies are for one port but other services."""
+        key = self._port_of[name] = (port, position, settings)
         found = self._ports.get(key)
         if found is None:
             found = self._ports[key] = _CarriedPort()
@@ -220,7 +221,7 @@ def _port_state(
     memo: Memo,
     carried: CarriedRoutes,
 ) -> _PortState:
-    held = carried.port(name, port, listener.bind, settings)
+    held = carried.port(name, port, scope.egress_listeners.index(listener), settings)
     if held.state is not None and held.built_for is not None:
         of_scope, of_listener = held.built_for
         if of_scope() is scope and of_listener() is listener:

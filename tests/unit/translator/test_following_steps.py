@@ -152,3 +152,28 @@ def test_the_cluster_of_names_that_are_looked_up_has_its_roots() -> None:
     translation = Translation(Mesh.build((), MESH_CONFIGS[1]))
     (secret,) = translation.resources(PROXIES[0])[type_urls.SECRET]
     assert secret == "file-root:/ca.pem"
+
+
+def test_egress_listeners_that_are_http_proxies_keep_their_routes_apart() -> None:
+    def listener(number: int, host: str) -> Any:
+        port = {"number": number, "name": f"proxy-{number}", "protocol": "HTTP_PROXY"}
+        return {"port": port, "hosts": [f"*/{host}"]}
+
+    def routes_with(*listeners: Any) -> Any:
+        service = entry("y.example", {"name": "http", "number": 9080, "protocol": "HTTP"})
+        routes = leading("x.example", "y.example")
+        routes["spec"]["hosts"].append("y.example")
+        contents = [
+            entry("x.example"),
+            service,
+            routes,
+            document("Sidecar", "s", {"egress": list(listeners)}),
+        ]
+        store = ConfigStore()
+        store.apply({"all": parse_documents(yaml.safe_dump_all(contents).encode(), "all")})
+        assert not store.diagnostics()
+        made = Translation(Mesh.build(store.configs(), MeshConfig())).resources(PROXIES[0])[type_urls.ROUTE]
+        return {name: resource.version for name, resource in made.items()}
+
+    first, second = listener(6000, "x.example"), listener(6001, "y.example")
+    assert routes_with(first, second) == routes_with(first) | routes_with(second)
