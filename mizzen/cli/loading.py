@@ -42,19 +42,23 @@ def load_node(file: Path) -> Proxy:
 
 def node_content(file: Path) -> Mapping[str, Any]:
     """Read the mapping that a node file holds; raise Failure if it cannot be read or is not a mapping."""
-    import yaml
+    from mizzen.config.yaml_tree import YamlError, trees
 
     try:
         with file.open("rb") as opened:
             data = opened.read(_LARGEST_NODE + 1)
         if len(data) > _LARGEST_NODE:
             raise Failure(f"{file}: has more than {_LARGEST_NODE} bytes; give the node alone")
-        content = yaml.safe_load(data)
+        # Its errors quote no value: a whole bootstrap may hold a private key.
+        content = next((tree.value for tree in trees(data.decode("utf-8-sig"))), None)
     except OSError as error:
         raise Failure(f"{file}: {error.strerror or error}", exit_code=2) from error
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        problem = " ".join(str(error).split())
-        raise Failure(f"{file}: this is neither YAML nor JSON: {problem}") from error
+    except YamlError as error:
+        raise Failure(
+            f"{file}: this is neither YAML nor JSON: on line {error.line}, {error.message}"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise Failure(f"{file}: this is neither YAML nor JSON: it is not UTF-8; save it as UTF-8") from error
     if isinstance(content, dict) and isinstance(content.get("node"), dict):
         content = content["node"]
     if not isinstance(content, dict):

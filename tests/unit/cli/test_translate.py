@@ -124,3 +124,32 @@ def test_a_node_file_has_a_limit(mizzen: Command, folder: Path) -> None:
     ended = mizzen("translate", "--config", folder, "--node", node)
     assert ended.code == 1
     assert ended.err == f"mizzen: {node}: has more than 1048576 bytes; give the node alone\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('id: x\nkey: "swordfish\n', 3),
+        ("id: x\nkey: *swordfish\n", 2),
+        ("id: x\nkey: swordfish: b\n", 2),
+        ("id: x\nkey: !swordfish b\n", 2),
+    ],
+)
+def test_a_bootstrap_that_is_no_yaml_shows_nothing_of_its_keys(
+    mizzen: Command, folder: Path, text: str, line: int
+) -> None:
+    node = folder.parent / "bootstrap.yaml"
+    node.write_text(text)
+    ended = mizzen("translate", "--config", folder, "--node", node)
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.startswith(f"mizzen: {node}: this is neither YAML nor JSON: on line {line}, ")
+    assert "swordfish" not in ended.err
+    assert ended.err.count("\n") == 1
+
+
+def test_a_node_file_that_is_no_text(mizzen: Command, folder: Path) -> None:
+    node = folder.parent / "latin.yaml"
+    node.write_bytes(b"id: \xe9\n")
+    ended = mizzen("translate", "--config", folder, "--node", node)
+    assert ended.code == 1
+    assert ended.err == f"mizzen: {node}: this is neither YAML nor JSON: it is not UTF-8; save it as UTF-8\n"
