@@ -253,3 +253,48 @@ def test_pieces_in_any_order_never_raise_and_lines_lie_in_the_file(pieces: list[
 @given(st.binary(max_size=200))
 def test_any_bytes_never_raise(data: bytes) -> None:
     parsed(data)
+
+
+def test_the_line_of_a_byte_that_is_no_utf_8_is_counted_from_the_first() -> None:
+    assert only(parsed(b"\xff")).startswith("error: mesh.yaml:1: the byte 0xff is not UTF-8")
+    assert only(parsed(b"a: 1\n\n b: \xe9\n")).startswith("error: mesh.yaml:3: the byte 0xe9")
+
+
+@pytest.mark.parametrize("form", ["%s", "[%s]"])
+def test_characters_beyond_the_first_plane_in_json(form: str) -> None:
+    metadata = '{"name": "a", "labels": {"x": "\\ud83d\\ude00"}}'
+    item = f'{{"apiVersion": "v1", "kind": "Namespace", "metadata": {metadata}}}'
+    text = form % item
+    if form != "%s":
+        text = f'{{"apiVersion": "v1", "kind": "List", "items": {text}}}'
+    [document] = parsed(text).documents
+    assert document.content["metadata"]["labels"] == {"x": "\U0001f600"}
+
+
+def test_a_text_with_directives_is_read_as_a_whole() -> None:
+    found = parsed("%YAML 1.1\n---\n" + NAMESPACE % "a" + "...\n%YAML 1.1\n---\n" + NAMESPACE % "b")
+    assert names(found) == ["Namespace//a", "Namespace//b"]
+    assert found.diagnostics == ()
+    assert [document.origin.line for document in found.documents] == [3, 9]
+
+
+def test_a_mistake_in_one_item_of_a_list_is_that_item_s_alone() -> None:
+    def item(name: str, more: str = "") -> str:
+        return f"- apiVersion: v1\n  kind: Namespace\n  metadata: {{name: {name}{more}}}\n"
+
+    found = parsed("apiVersion: v1\nkind: List\nitems:\n" + item("a") + item("b", ", name: c") + item("d"))
+    assert names(found) == ["Namespace//a", "Namespace//d"]
+    [refused] = found.refused
+    assert [str(each).split(": ")[0] for each in refused.diagnostics] == ["mesh.yaml:9"]
+    assert (found.diagnostics, found.unidentified) == ((), False)
+
+
+def test_a_mistake_beside_the_items_leaves_unknown_what_the_list_is() -> None:
+    item = "- {apiVersion: v1, kind: Namespace, metadata: {name: a}}\n"
+    found = parsed("apiVersion: v1\nkind: List\nkind: List\nitems:\n" + item)
+    assert names(found) == ["Namespace//a"]
+    assert found.unidentified
+    assert "the key is there twice" in only(found)
+    found = parsed("apiVersion: v1\nkind: List\nyes: 1\nitems:\n" + item)
+    assert not found.unidentified, "a warning leaves it known"
+    assert only(found).startswith("warning: ")
