@@ -1,0 +1,126 @@
+"""However files change, a translation that follows them ends where one that starts from nothing ends."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import hypothesis.strategies as st
+from changing_meshes import FILES, MESH_CONFIGS, PROXIES, meeting_documents
+from drawn_world import NETWORKING, document
+from hypothesis import given, settings
+
+import mizzen
+from mizzen.config import ConfigStore, parse_documents
+from mizzen.config.mesh_config import MeshConfig
+from mizzen.mesh.snapshot import Mesh
+from mizzen.translator.translation import Translation
+
+Contents = dict[str, list[dict[str, Any]] | None]
+"""What files hold, None for one that goes."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Changes that come at once. `unrelated` changes come before, one by one; `silent` are the proxies that
+    nobody asks for after the batch, by their places."""
+
+    files: Contents
+    mesh_config: MeshConfig | None = None
+    silent: set[int] = field(default_factory=set)
+    unrelated: int = 0
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[Batch]:
+    """What the files hold at first, and how they change."""
+    documents = draw(meeting_documents())
+    some = st.lists(documents, min_size=1, max_size=2)
+    first = Batch(
+        draw(st.fixed_dictionaries(dict.fromkeys(FILES, some))), draw(st.sampled_from(MESH_CONFIGS))
+    )
+    batches = st.builds(
+        Batch,
+        st.dictionaries(
+            st.sampled_from(FILES),
+            st.one_of(st.none(), st.lists(documents, max_size=3), some),
+            min_size=1,
+            max_size=3,
+        ),
+        st.sampled_from((None,) * 12 + MESH_CONFIGS),
+        st.sets(st.integers(0, 2)),
+        # So many that what is carried from snapshot to snapshot is forgotten.
+        st.sampled_from((0,) * 20 + (15, 17, 35, 70)),
+    )
+    return [first, *draw(st.lists(batches, min_size=2, max_size=9))]
+
+
+def unrelated(number: int) -> Contents:
+    """A file whose documents are others each time."""
+    service = {
+        "hosts": ["unrelated.test"],
+        "ports": [{"name": "http", "number": 80, "protocol": "HTTP"}],
+        "resolution": "STATIC",
+        "subjectAltNames": [str(number)],
+        "endpoints": [{"address": "10.7.0.1"}] * (number % 2),
+    }
+    policy = {"connectionPool": {"tcp": {"maxConnections": number + 1}}}
+    rule = {"host": "unrelated.test", "trafficPolicy": policy}
+    return {
+        "unrelated.yaml": [
+            document("ServiceEntry", NETWORKING, "default", "unrelated", spec=service),
+            document("DestinationRule", NETWORKING, "default", "unrelated", spec=rule),
+        ]
+    }
+
+
+class Follower:
+    """The mesh and its translation as they follow what the files say."""
+
+    def __init__(self) -> None:
+        self.store = ConfigStore()
+        self.mesh_config = MeshConfig()
+        self.mesh = Mesh.build((), self.mesh_config)
+        self.translation = Translation(self.mesh)
+
+    def change(self, files: Contents, mesh_config: MeshConfig | None = None) -> None:
+        self.mesh_config = mesh_config or self.mesh_config
+        change = self.store.apply({name: parsed(name, documents) for name, documents in files.items()})
+        self.mesh, delta = self.mesh.updated(change, mesh_config)
+        self.translation.update(self.mesh, delta)
+
+
+def parsed(name: str, documents: list[dict[str, Any]] | None) -> Any:
+    if documents is None:
+        return None
+    return parse_documents("\n---\n".join(map(json.dumps, documents)).encode(), name)
+
+
+def sent(translation: Translation, proxy: mizzen.Proxy) -> Any:
+    """What a proxy is sent, by version, and what could not be served."""
+    resources = translation.resources(proxy)
+    versions = {
+        kind: {name: r.version for name, r in sorted(held.items())} for kind, held in resources.items()
+    }
+    return versions, sorted(map(str, resources.diagnostics))
+
+
+@settings(max_examples=60)
+@given(histories(), st.lists(st.sampled_from(PROXIES), min_size=3, max_size=3, unique=True))
+def test_following_files_ends_where_a_new_build_ends(
+    batches: list[Batch], proxies: list[mizzen.Proxy]
+) -> None:
+    follower = Follower()
+    for number, batch in enumerate(batches):
+        for step in range(batch.unrelated):
+            follower.change(unrelated(step))
+            # One proxy keeps up; the others fall behind by all of it.
+            follower.translation.snapshot(proxies[0])
+        follower.change(batch.files, batch.mesh_config)
+        mesh = Mesh.build(follower.store.configs(), follower.mesh_config)
+        anew = Translation(mesh)
+        assert follower.mesh.diagnostics == mesh.diagnostics
+        for place, proxy in enumerate(proxies):
+            if place not in batch.silent or number == len(batches) - 1:
+                assert sent(follower.translation, proxy) == sent(anew, proxy)
