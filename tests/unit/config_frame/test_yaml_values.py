@@ -228,3 +228,55 @@ def test_any_text_gives_values_or_a_yaml_error(text: str) -> None:
     except YamlError as error:
         lines.append(error.line)
     assert all(1 <= line <= text.count("\n") + 2 for line in lines)
+
+
+@pytest.mark.parametrize("first", [1, 11])
+@pytest.mark.parametrize("above", ["", "a: 1\n", "a:\n  b: 1\n"])
+def test_a_merge_conflict_is_named_at_its_line(above: str, first: int) -> None:
+    text = f"{above}<<<<<<< HEAD\nb: 1\n=======\nb: 2\n>>>>>>> theirs\n"
+    with pytest.raises(YamlError, match="a merge conflict is left here; resolve it") as caught:
+        list(trees(text, first))
+    rows = text.splitlines()
+    assert rows[caught.value.line - first].startswith(("<<<<<<<", "=======", ">>>>>>>"))
+
+
+def test_where_a_mistake_began_is_said_if_that_is_another_line() -> None:
+    assert (
+        "on line" not in fails("a: {b: 1, c\n").message.partition(";")[0] or fails("a: {b: 1, c\n").line != 1
+    )
+    apart = fails("a: 'x\nb: 1\nc: 2\n")
+    assert "on line 1" in apart.message
+    together = fails('a: "\\q"\n')
+    assert "on line" not in together.message
+    assert together.line == 1
+
+
+def test_a_tab_is_blamed_only_where_it_indents() -> None:
+    assert "a tab indents" in fails("a:\n\t- 1\n").message
+    assert "a tab" not in fails("a: @x\t\n").message
+
+
+@pytest.mark.parametrize("more", ["", "c: {d: 1, e: [1, {f: 1}]}\n"])
+def test_the_first_line_of_a_key_that_is_there_twice(more: str) -> None:
+    [tree] = trees(f"b: {{a: 1}}\n{more}a: 1\nz: 1\na: 2\n")
+    [remark] = tree.remarks
+    first = 2 + bool(more)
+    assert (remark.line, remark.path) == (first + 2, ("a",))
+    assert f"first on line {first};" in remark.message
+
+
+def test_a_number_that_json_lacks_is_named() -> None:
+    [tree] = trees("a: [1, .nan]\n")
+    [remark] = tree.remarks
+    assert (remark.path, remark.fatal) == (("a", 1), True)
+    assert remark.message == ".nan is no number that JSON has; give a finite number"
+
+
+def test_long_keys_and_texts_count_when_aliases_expand() -> None:
+    for holder in ("{%s: 1}", "%s"):
+        text = f"a: &a {holder % ('k' * 900)}\nb: [{', '.join(['*a'] * 9)}]\n"
+        assert one(text).value is not None
+        many = f"a: &a {holder % ('k' * 900)}\nb: [{', '.join(['*a'] * (MAX_ALIASED_NODES // 4))}]\n"
+        assert str(MAX_ALIASED_NODES) in fails(many).message
+        short = f"a: &a {holder % 'k'}\nb: [{', '.join(['*a'] * (MAX_ALIASED_NODES // 4))}]\n"
+        assert one(short).value is not None
