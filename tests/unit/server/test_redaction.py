@@ -102,3 +102,39 @@ def test_a_map_that_is_secret_shows_its_keys_only() -> None:
 def test_bytes_that_are_no_secret_stay_in_base64() -> None:
     source = base_pb2.DataSource(inline_bytes=b"hello")
     assert readable(source) == {"inline_bytes": "aGVsbG8="}
+
+
+def test_of_what_is_secret_as_a_whole_every_text_is_left_out_and_no_number() -> None:
+    node = base_pb2.Node(id="hunter2", client_features=["one", "two"])
+    node.dynamic_parameters["type"].params["token"] = "hunter3"
+    node.user_agent_build_version.version.major_number = 7
+    certificate = common_pb2.TlsCertificate()
+    certificate.private_key_provider.typed_config.Pack(node)
+    assert readable(certificate)["private_key_provider"]["typed_config"] == {
+        "@type": "type.googleapis.com/envoy.config.core.v3.Node",
+        "id": "[redacted]",
+        "client_features": ["[redacted]", "[redacted]"],
+        "dynamic_parameters": {"type": {"params": {"token": "[redacted]"}}},
+        "user_agent_build_version": {"version": {"major_number": 7}},
+    }
+
+
+def test_what_is_no_secret_is_shown_whole() -> None:
+    node = base_pb2.Node(id="a", client_features=["one", "two"])
+    node.dynamic_parameters["type"].params["key"] = "value"
+    assert readable(node) == {
+        "id": "a",
+        "client_features": ["one", "two"],
+        "dynamic_parameters": {"type": {"params": {"key": "value"}}},
+    }
+
+
+def test_items_of_lists_have_that_order_too() -> None:
+    listener = listener_pb2.Listener()
+    chain = listener.filter_chains.add(name="a")
+    chain.filter_chain_match.destination_port.value = 1
+    chain.filters.add(name="f").typed_config.Pack(base_pb2.DataSource(inline_string="x"))
+    [shown] = readable(listener)["filter_chains"]
+    assert list(shown) == ["name", "filter_chain_match", "filters"]
+    assert list(shown["filters"][0]) == ["name", "typed_config"]
+    assert list(shown["filters"][0]["typed_config"]) == ["@type", "inline_string"]
