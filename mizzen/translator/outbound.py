@@ -18,7 +18,7 @@ from mizzen.mesh.destination_rules import MergedDestinationRule
 from mizzen.mesh.hosts import is_wildcard, matches, resolve_short_name
 from mizzen.mesh.profile import OutboundProfile
 from mizzen.mesh.service import EndpointPool, Protocol, Resolution, Service
-from mizzen.mesh.sidecar_scope import SidecarScope
+from mizzen.mesh.sidecar_scope import EgressListener, SidecarScope
 from mizzen.mesh.snapshot import Mesh
 from mizzen.mesh.virtual_services import VirtualServiceRule
 from mizzen.translator.auto_passthrough import NOTHING_PASSED, PassedChain, is_passed, passed_chains
@@ -28,7 +28,12 @@ from mizzen.translator.clusters_static import static_clusters
 from mizzen.translator.endpoints import load_assignments, load_assignments_key
 from mizzen.translator.l4_routes import destination_port
 from mizzen.translator.listener_messages import VIRTUAL_OUTBOUND, outbound_listener, virtual_outbound_listener
-from mizzen.translator.listeners_outbound import ListenerSpec, OutboundListenerBuilder, OutboundListeners
+from mizzen.translator.listeners_outbound import (
+    ListenerSpec,
+    OutboundListenerBuilder,
+    OutboundListeners,
+    parse_protocol,
+)
 from mizzen.translator.memo import Memo
 from mizzen.translator.proxy_settings import mesh_config_of_proxy
 from mizzen.translator.route_settings import ByIdentity
@@ -288,7 +293,10 @@ class OutboundResources:
         if any(s is not None and (s.resolution is Resolution.NONE or s.headless) for s in by_address):
             return True
         # A rule's limits on TCP connections stand in the chains of the services that it is for.
-        if any(_has_chains(self._services[key]) for key in touched.destination_rules):
+        if touched.destination_rules and (
+            any(_has_chains(self._services[key]) for key in touched.destination_rules)
+            or any(map(_is_for_connections, self._scope.egress_listeners))
+        ):
             return True
         hosts = {hostname for _, hostname in touched.services}
         pairs = ((touched.before.service(host), self._scope.service(host)) for host in hosts)
@@ -412,6 +420,11 @@ class OutboundResources:
 def _has_chains(service: Service) -> bool:
     """Return whether listeners have filter chains that are for this service alone."""
     return any(not port.protocol.is_http for port in service.ports if port.protocol is not Protocol.UDP)
+
+
+def _is_for_connections(egress: EgressListener) -> bool:
+    """Return whether a Sidecar says that what it imports here is called by TCP or TLS, HTTP services too."""
+    return egress.port is not None and not parse_protocol(egress.port.protocol).is_http
 
 
 def _differing_rules(before: SidecarScope, after: SidecarScope) -> tuple[VirtualServiceRule, ...]:

@@ -191,11 +191,14 @@ def gateways(draw: st.DrawFn, world: World) -> dict[str, Any]:
 @st.composite
 def sidecars(draw: st.DrawFn, world: World) -> dict[str, Any]:
     egress: list[dict[str, Any]] = []
-    numbers = draw(st.lists(st.sampled_from(EGRESS_PORTS), max_size=2, unique=True))
+    numbers = draw(st.lists(st.sampled_from(EGRESS_PORTS), max_size=2, unique_by=lambda each: each[0]))
     for number, protocol in numbers:
         port = {"number": number, "name": f"p{number}", "protocol": protocol}
         egress.append({"port": port, "hosts": [draw(world.entries)]})
-        some(draw, "bind", st.just("127.0.0.2"), egress[-1])
+        if number == 0:
+            egress[-1]["bind"] = "unix:///var/run/proxy"
+        else:
+            some(draw, "bind", st.just("127.0.0.2"), egress[-1])
     if not egress or draw(st.booleans()):
         egress.append({"hosts": draw(st.lists(world.entries, min_size=1, max_size=3, unique=True))})
         some(draw, "captureMode", st.sampled_from(("NONE", "IPTABLES")), egress[-1]) if draw(

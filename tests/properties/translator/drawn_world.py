@@ -125,9 +125,12 @@ POLICIES: tuple[dict[str, Any], ...] = (
 
 
 EGRESS_PORTS = (
+    (0, "HTTP"),
     (80, "HTTP"),
+    (80, "TCP"),
     (3306, "TCP"),
     (443, "TLS"),
+    (9080, "TLS"),
     (6000, "HTTP_PROXY"),
     (6001, "HTTP_PROXY"),
     (9080, "HTTP"),

@@ -34,6 +34,11 @@ def hashing(host: str, header: str) -> Any:
     return document("DestinationRule", "hashing", {"host": host, "trafficPolicy": policy})
 
 
+def idle(timeout: str) -> Any:
+    policy = {"connectionPool": {"tcp": {"idleTimeout": timeout}}}
+    return document("DestinationRule", "idle", {"host": "x.example", "trafficPolicy": policy})
+
+
 def leading(host: str, to: str) -> Any:
     return document(
         "VirtualService", "leading", {"hosts": [host], "http": [{"route": [{"destination": {"host": to}}]}]}
@@ -57,6 +62,26 @@ CLOSED = document(
 )
 
 STEPS: dict[str, list[dict[str, Any]]] = {
+    **{
+        f"an egress listener of {protocol} has the limits of an HTTP service": [
+            {
+                "service": entry("x.example"),
+                "sidecar": document(
+                    "Sidecar",
+                    "connections",
+                    {
+                        "egress": [
+                            {"port": {"number": 80, "name": "p", "protocol": protocol}, "hosts": ["*/*"]}
+                        ]
+                    },
+                ),
+            },
+            {"rule": idle("5s")},
+            {"rule": idle("7s")},
+            {"rule": None},
+        ]
+        for protocol in ("TCP", "TLS")
+    },
     "a Sidecar has another policy for unknown hosts than the mesh": [
         {"sidecar": CLOSED},
         {"sidecar": None},
