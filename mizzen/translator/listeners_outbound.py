@@ -75,6 +75,9 @@ class OutboundListeners:
     def serve_already(self, service: Service) -> bool:
         """Return whether the listeners would be the same with and without a service, because older ones
         bring about all that its ports need."""
+        if not self.http_owners:
+            # A listener of a Sidecar's own port may be for services whatever ports they have, even none.
+            return False
         for port in service.ports:
             if port.protocol is Protocol.UDP:
                 continue

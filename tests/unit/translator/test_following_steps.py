@@ -87,6 +87,14 @@ STEPS: dict[str, list[dict[str, Any]]] = {
         {"sidecar": None},
         {"sidecar": CLOSED},
     ],
+    "an egress listener that is an HTTP proxy goes with its last service, which has UDP ports alone": [
+        {
+            "service": entry("x.example", {"name": "dns", "number": 53, "protocol": "UDP"}),
+            "sidecar": FORWARD_PROXY,
+        },
+        {"service": None},
+        {"service": entry("x.example", {"name": "dns", "number": 53, "protocol": "UDP"})},
+    ],
     "an egress listener that is an HTTP proxy has the routes of all ports": [
         {"service": entry("x.org"), "sidecar": FORWARD_PROXY},
         {"routes": leading("x.org", "missing.example")},
