@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from typing import Any
+from unittest.mock import patch
 
 import hypothesis.strategies as st
 from changing_meshes import FILES, MESH_CONFIGS, PROXIES, meeting_documents
@@ -15,6 +16,7 @@ import mizzen
 from mizzen.config import ConfigStore, parse_documents
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.snapshot import Mesh
+from mizzen.translator import translation
 from mizzen.translator.translation import Translation
 
 Contents = dict[str, list[dict[str, Any]] | None]
@@ -97,9 +99,9 @@ def parsed(name: str, documents: list[dict[str, Any]] | None) -> Any:
     return parse_documents("\n---\n".join(map(json.dumps, documents)).encode(), name)
 
 
-def sent(translation: Translation, proxy: mizzen.Proxy) -> Any:
+def sent(of: Translation, proxy: mizzen.Proxy) -> Any:
     """What a proxy is sent, by version, and what could not be served."""
-    resources = translation.resources(proxy)
+    resources = of.resources(proxy)
     versions = {
         kind: {name: r.version for name, r in sorted(held.items())} for kind, held in resources.items()
     }
@@ -107,10 +109,20 @@ def sent(translation: Translation, proxy: mizzen.Proxy) -> Any:
 
 
 @settings(max_examples=60)
-@given(histories(), st.lists(st.sampled_from(PROXIES), min_size=3, max_size=3, unique=True))
+@given(
+    histories(),
+    st.lists(st.sampled_from(PROXIES), min_size=3, max_size=3, unique=True),
+    st.sampled_from((50_000, 0)),
+)
 def test_following_files_ends_where_a_new_build_ends(
-    batches: list[Batch], proxies: list[mizzen.Proxy]
+    batches: list[Batch], proxies: list[mizzen.Proxy], memo_floor: int
 ) -> None:
+    # With a memo as small as that, what was built is forgotten again and again.
+    with patch.multiple(translation, _MEMO_FLOOR=memo_floor, _MEMO_PER_SERVICE=4 if memo_floor else 0):
+        follow(batches, proxies)
+
+
+def follow(batches: list[Batch], proxies: list[mizzen.Proxy]) -> None:
     follower = Follower()
     for number, batch in enumerate(batches):
         for step in range(batch.unrelated):
