@@ -79,7 +79,7 @@ class Channel:
         if verdict is Verdict.ACK:
             self.accepted_at = now
             self.accepted_version = outstanding.batch.version
-            if self.isolation and not late:
+            if self.isolation and not late and outstanding.on_trial == self.isolation.on_trial:
                 self.move_on()
             if not self.isolation:
                 self.refusal = None
@@ -131,7 +131,7 @@ class Channel:
         """A response of that many bytes was given to the transport; its answer is worth waiting for that
         long.
         """
-        self.subscription.sent_out(batch, target, nonce, now)
+        self.subscription.sent_out(batch, target, nonce, now, self.isolation.on_trial)
         self.sent_at = now
         self.sent_version = batch.version
         self.deadline = now + timeout

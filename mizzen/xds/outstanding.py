@@ -29,6 +29,8 @@ class Outstanding:
         sent_at: when it was given to the transport.
         owed: names that were sent though they had not changed; `owed_all`: all were.
         gone: names that a client came back with, and that the response says are no more.
+        refused: names in an earlier response that was refused when this one was on its way.
+        on_trial: the names of which its answer tells whether they are good, while a bad one is looked for.
     """
 
     nonce: str
@@ -40,14 +42,29 @@ class Outstanding:
     asked: frozenset[str] | None
     gone: frozenset[str] = frozenset()
     sent_at: float = 0.0
+    on_trial: frozenset[str] = frozenset()
+    refused: frozenset[str] = frozenset()
+
+    @property
+    def held(self) -> Collection:
+        """What the client holds when it accepts this."""
+        if not self.refused:
+            return self.target
+        before = self.before.resources if self.before is not None else {}
+        return self.target.without(self.refused, before.get)
+
+    @property
+    def spoken_of(self) -> frozenset[str]:
+        """The names in the response."""
+        return frozenset([r.name for r in self.batch.resources]).union(self.batch.removed)
 
     @property
     def news(self) -> frozenset[str]:
         """The names of which the response says something new: among them are those that a NACK can mean."""
         if self.before is None or self.owed_all:
-            return frozenset([r.name for r in self.batch.resources]) | frozenset(self.batch.removed)
+            return self.spoken_of
         difference = self.target.since(self.before)
-        said = {r.name for r in self.batch.resources}.union(self.batch.removed, difference.removed)
+        said = self.spoken_of | difference.removed
         owed = self.owed.union(self.owed_by_alias.values())
         return (difference.removed | difference.changed.keys() | owed) & said
 

@@ -153,7 +153,7 @@ class Stream:
             self._gate.answered(now)
         if verdict is Verdict.ACK:
             batch, nonce = outstanding.batch, outstanding.nonce
-            self.group.accepted(outstanding.asked, outstanding.target, before, before_for)
+            self.group.accepted(outstanding.asked, outstanding.held, before, before_for)
             if self._warming:
                 self._note_warmth(batch, int(nonce, 16))
             waited = now - outstanding.sent_at

@@ -110,11 +110,14 @@ class Subscription:
             return Verdict.NOTHING, None  # "Basic Protocol Overview": a nonce does not survive its stream
         outstanding = self._answered(request.nonce)
         if outstanding is not None:
+            later = self.superseded if self.outstanding is None else (*self.superseded, self.outstanding)
             if request.error is not None:  # "ACK and NACK semantics summary": this and nothing else
+                for each in later:
+                    each.refused |= outstanding.news - each.spoken_of
                 return Verdict.NACK, outstanding
-            self.accepted, self.accepted_for = outstanding.target, outstanding.asked
-            if self.outstanding is not None:
-                self.outstanding.before = outstanding.target
+            self.accepted, self.accepted_for = outstanding.held, outstanding.asked
+            for each in later:
+                each.before = self.accepted
             return Verdict.ACK, outstanding
         if request.nonce == self.nonce or (self.delta and not request.nonce):
             return Verdict.NOTHING, None  # "Resource updates": new names, at an answered response or not
@@ -253,22 +256,22 @@ class Subscription:
             self._arrive(target)
         return batch
 
-    def sent_out(self, batch: Batch, target: Collection, nonce: str, now: float) -> None:
-        """`batch` of `due(target)` was sent under this nonce."""
+    def sent_out(
+        self,
+        batch: Batch,
+        target: Collection,
+        nonce: str,
+        now: float,
+        on_trial: frozenset[str] = frozenset(),
+    ) -> None:
+        """`batch` of `due(target)` was sent under this nonce; `on_trial` as in `Outstanding`."""
         before = self.sent
         if self.outstanding is not None:
             before = self.outstanding.before  # a NACK may as well mean what was in that response
             self.superseded = (*self.superseded[1 - _SUPERSEDED :], self.outstanding)
+        asked, owed, gone = self.asked, frozenset(self.owed), self._gone
         self.outstanding = Outstanding(
-            nonce,
-            batch,
-            target,
-            before,
-            frozenset(self.owed),
-            self.everything_owed,
-            self.asked,
-            self._gone,
-            now,
+            nonce, batch, target, before, owed, self.everything_owed, asked, gone, now, on_trial
         )
         self.nonce = nonce
         self._arrive(target)

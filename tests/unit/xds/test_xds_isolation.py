@@ -281,3 +281,22 @@ def test_what_changes_while_the_search_goes_on_may_be_to_blame_as_well(delta: bo
     driver.answer(driver.say(CLUSTER, nonce=said.nonce, error=NAMELESS))
     assert driver.blamed == {"c"} | ({"z"} if quality == "bad" else set())
     assert driver.holds(CLUSTER) == {"a 1", "b 1"} | ({"z good"} if quality == "good" else set())
+
+
+@pytest.mark.parametrize("bad", "bc")
+def test_what_was_accepted_before_the_search_began_says_nothing_of_who_is_on_trial(
+    delta: bool, bad: str
+) -> None:
+    """The refusal came late, when another response was in flight already: it brought nothing of the first."""
+    driver = Picky(*(endpoint(name, "bad" if name == bad else "1") for name in "bc"), delta=delta)
+    [first] = driver.say(ENDPOINT)
+    assert driver.wait(11) == []
+    [second] = driver.change(endpoint("z"))
+    assert second.values == ["z 1"]
+    assert driver.say(ENDPOINT, nonce=first.nonce, error=NAMELESS) == []
+    trial = driver.ack(second)
+    assert driver.holds(ENDPOINT) == {"z 1"}
+    assert [said.values for said in trial] == [["b bad" if bad == "b" else "b 1"]]
+    driver.answer(trial)
+    assert driver.blamed == {bad}
+    assert driver.holds(ENDPOINT) == {"b 1", "c 1", "z 1"} - {f"{bad} 1"}
