@@ -513,3 +513,23 @@ async def test_a_fault_in_the_analysis_is_logged_and_it_goes_on(
     assert "the mesh could not be analysed: a fault of Mizzen, please report it" in [
         line["event"] for line in lines
     ]
+
+
+async def test_everything_that_costs_time_is_done_by_one_thread_in_turn(running: Running) -> None:
+    """Nothing in the configuration, the mesh or the translation has a lock."""
+    threads: set[int] = set()
+    busy: list[None] = []
+    overlaps: list[int] = []
+
+    def working(_: Proxy) -> None:
+        threads.add(threading.get_ident())
+        busy.append(None)
+        overlaps.append(len(busy))
+        threading.Event().wait(0.005)
+        busy.pop()
+
+    running.translation.before = working
+    await asyncio.gather(*(running.connects(f"p{number}") for number in range(8)))
+    assert overlaps == [1] * 8
+    assert len(threads) == 1
+    assert threads != {threading.get_ident()}
