@@ -369,14 +369,13 @@ class OutboundResources:
         hosts = {hostname for _, hostname in touched.services} | touched.destination_hosts
         rules = set(touched.rules)
         if hosts:
+            everything = self._scope.virtual_services
+            rules.update(rule for rule in everything if not hosts.isdisjoint(rule.destination_hosts))
             # A destination that is no service's host has the DestinationRule of a wildcard, too.
-            wide = [host for host in touched.destination_hosts if is_wildcard(host)]
-            rules.update(
-                rule
-                for rule in self._scope.virtual_services
-                if not hosts.isdisjoint(rule.destination_hosts)
-                or any(matches(host, name) for host in wide for name in rule.destination_hosts)
-            )
+            for host in filter(is_wildcard, touched.destination_hosts):
+                rules.update(
+                    rule for rule in everything if any(matches(host, name) for name in rule.destination_hosts)
+                )
         if not rules and not hosts:
             return set()
         ports = {ANY_PORT}
