@@ -27,7 +27,7 @@ from mizzen.xds.resource import Resource
 from mizzen.xds.snapshot import Collection, Snapshot
 from mizzen.xds.subscription import Fallback, Subscription
 from mizzen.xds.type_urls import CLUSTER, short_name
-from mizzen.xds.warming import Warming
+from mizzen.xds.warming import Child, Warming
 from mizzen.xds.wire import BadRequest, DeltaRequest, Request
 
 _MAX_TYPES = 64
@@ -165,9 +165,14 @@ class Stream:
 
     def _note_warmth(self, batch: Batch, number: int) -> None:
         if batch.type_url == CLUSTER:
-            self._warming.warm(number)
+            self._warming.warm(number, self._on_their_way())
         else:
             self._warming.arrived(batch, number)
+
+    def _on_their_way(self) -> set[Child]:
+        """What the client will be sent, or may still refuse: its clusters have not had it."""
+        started = (each for each in self._ranked if each.subscription.started)
+        return {(each.type_url, name) for each in started for name in each.subscription.on_its_way}
 
     def _stays_quiet(self, channel: Channel, goal: Snapshot) -> bool:
         """Whether there is no need to look for what might be due. That is so after most ACKs, and when a

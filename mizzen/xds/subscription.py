@@ -9,7 +9,7 @@ resource. `receive` takes what the client says, `due` says what to send it so th
 collection, `sent_out` records that this was sent.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from types import MappingProxyType
 
 from mizzen.xds.batch import Batch, distinct
@@ -225,6 +225,12 @@ class Subscription:
     def owes(self) -> bool:
         """Whether something must be said although the client was brought to the newest state."""
         return bool(self.owed or self.voided or self.everything_owed or self._gone)
+
+    @property
+    def on_its_way(self) -> Set[str]:
+        """The names that are owed whether they changed or not, and those in the response in flight."""
+        in_flight = self.outstanding.spoken_of if self.outstanding is not None else frozenset()
+        return self.voided | self.owed | in_flight
 
     @property
     def asked(self) -> frozenset[str] | None:

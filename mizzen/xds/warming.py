@@ -6,6 +6,7 @@ cluster and the old load assignment: by its versions it is owed nothing, and the
 `initial_fetch_timeout`. So what was on its way is remembered for the node's next stream.
 """
 
+from collections.abc import Set
 from weakref import WeakValueDictionary
 
 from mizzen.xds.batch import Batch
@@ -50,9 +51,12 @@ class Warming:
             if self._waiting.get(child, number) < number:
                 del self._waiting[child]
 
-    def warm(self, number: int) -> None:
-        """The client accepted the clusters of response `number`, which it does when they are warm."""
-        self._waiting = {child: since for child, since in self._waiting.items() if since > number}
+    def warm(self, number: int, on_their_way: Set[Child] = _NOTHING) -> None:
+        """The client accepted the clusters of response `number`, which it does when they are warm, or at once
+        if it is an old one: what is still on its way is waited for.
+        """
+        waiting = self._waiting.items()
+        self._waiting = {child: since for child, since in waiting if since > number or child in on_their_way}
 
 
 class Interrupted:

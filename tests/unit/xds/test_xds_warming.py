@@ -7,6 +7,7 @@ from mizzen.xds import Resource, warming
 from mizzen.xds.batch import Batch
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT, SECRET
 from mizzen.xds.warming import Interrupted, Warming
+from mizzen.xds.wire import DeltaRequest, ErrorDetail
 
 
 def child(name: str) -> tuple[str, str]:
@@ -52,8 +53,9 @@ class TestOneStream:
         clusters = waiting("a", since=2)
         clusters.expect(child("b"), 3)
         clusters.expect(child("c"), 4)
-        clusters.warm(3)
-        assert clusters.children == {child("c")}
+        clusters.expect(child("d"), 3)
+        clusters.warm(3, {child("d"), child("x")})
+        assert clusters.children == {child("c"), child("d")}
 
     def test_a_cluster_that_changes_again_waits_again(self) -> None:
         clusters = waiting("a", since=2)
@@ -149,3 +151,21 @@ def test_several_changed_clusters_are_warm_when_all_their_endpoints_are_there() 
     driver.ack(assignments)
     driver.stream.end()
     assert len(driver.group.interrupted) == 0
+
+
+def test_a_client_that_accepts_clusters_before_they_are_warm_is_sent_what_they_wait_for() -> None:
+    """Old Envoys did; here its endpoints were refused when the stream broke, and what it had is wanted."""
+    driver = Driver(cluster("a"), endpoint("a"), delta=True, policy=POLICY)
+    driver.ack(driver.say(CLUSTER)[0])
+    driver.ack(driver.say(ENDPOINT, "a")[0])
+    driver.group.update([cluster("a", "2"), endpoint("a", "bad")])
+    clusters, assignments = driver.listen()
+    assert driver.ack(clusters) == []
+    driver.stream.receive(
+        DeltaRequest(ENDPOINT, nonce=assignments.nonce, error=ErrorDetail(13, "a: it is bad")), driver.now
+    )
+    driver.stream.end()
+    again = Driver(group=driver.group, delta=True, policy=POLICY)
+    assert again.say(CLUSTER, initial_versions={"a": cluster("a", "2").version}) == []
+    [said] = again.say(ENDPOINT, "a", initial_versions={"a": endpoint("a").version})
+    assert said.values == ["a 1"]
