@@ -8,7 +8,6 @@ what it touches.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 from weakref import ReferenceType, WeakKeyDictionary, WeakValueDictionary, ref
 
 from mizzen.xds.batch import Batch
@@ -23,7 +22,8 @@ once.
 _MODULUS = 1 << 96
 
 
-class Passage(NamedTuple):
+@dataclass(frozen=True, slots=True, weakref_slot=True)
+class Passage:
     """What differs between two snapshots.
 
     Attributes:
@@ -58,7 +58,7 @@ class Difference:
     complete. `replaced` is what it holds instead, None for what is new to it.
     """
 
-    __slots__ = ("batch", "changed", "removed", "replaced")
+    __slots__ = ("__weakref__", "batch", "changed", "removed", "replaced")
 
     def __init__(self, batch: Batch, old: Mapping[str, Resource]) -> None:
         self.batch = batch
@@ -107,7 +107,7 @@ class Collection(Mapping[str, Resource]):
         self._place = object()
         self._history = history
         self._differences: WeakKeyDictionary[Collection, Difference] | None = None
-        self._latest: tuple[ReferenceType[Collection], Difference] | None = None
+        self._latest: tuple[ReferenceType[Collection], ReferenceType[Difference]] | None = None
         self._variants: dict[object, Collection] = {}
         self._everything: Batch | None = None
         self._aliases: dict[str, Resource] | None = None
@@ -220,16 +220,16 @@ class Collection(Mapping[str, Resource]):
 
     def since(self, old: "Collection") -> Difference:
         """What leads from `old` to this collection."""
-        latest = self._latest
-        if latest is not None and latest[0]() is old:
-            return latest[1]  # one client after the other stands where the last one stood
+        latest = self._latest  # one client after the other stands where the last one stood
+        if latest is not None and latest[0]() is old and (found := latest[1]()) is not None:
+            return found
         if self._differences is None:  # many collections are never asked
             self._differences = WeakKeyDictionary()
         found = self._differences.get(old)
         if found is None:
             found = Difference(self._compare(old), old.resources)
             self._differences[old] = found
-        self._latest = (ref(old), found)
+        self._latest = (ref(old), ref(found))  # weak: the encoded response goes with the last who needs it
         return found
 
     def _compare(self, old: "Collection") -> Batch:
@@ -286,7 +286,7 @@ class Snapshot:
     def __init__(self, collections: Mapping[str, Collection] | None = None) -> None:
         self._collections = dict(collections or {})
         self._passages: WeakKeyDictionary[Snapshot, Passage] | None = None
-        self._latest: tuple[ReferenceType[Snapshot], Passage] | None = None
+        self._latest: tuple[ReferenceType[Snapshot], ReferenceType[Passage]] | None = None
 
     @classmethod
     def of(cls, resources: Iterable[Resource]) -> "Snapshot":
@@ -321,8 +321,8 @@ class Snapshot:
         Always ask for the same types.
         """
         latest = self._latest
-        if latest is not None and latest[0]() is old:
-            return latest[1]
+        if latest is not None and latest[0]() is old and (found := latest[1]()) is not None:
+            return found
         if self._passages is None:
             self._passages = WeakKeyDictionary()
         found = self._passages.get(old)
@@ -338,7 +338,7 @@ class Snapshot:
                     departed += [before[name] for name in difference.removed]
                     arrived += [(type_url, name) for name in difference.changed]
             found = self._passages[old] = Passage(types, tuple(departed), tuple(arrived))
-        self._latest = (ref(old), found)
+        self._latest = (ref(old), ref(found))
         return found
 
     def __iter__(self) -> Iterator[Resource]:
