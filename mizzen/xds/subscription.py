@@ -202,6 +202,7 @@ class Subscription:
             self.everything_owed |= outstanding.owed_all and self.wildcard
             if self.sent is None:  # no difference will say that a name came meanwhile
                 self.owed |= self.names
+                self.everything_owed |= self.wildcard
         again = outstanding.news - culprits | (culprits & outstanding.owed)
         self.owed |= {name for name in again if self._wants(name, outstanding.target, outstanding.before)}
         self.owed |= self.names.intersection(outstanding.owed_by_alias)

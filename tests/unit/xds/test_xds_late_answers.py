@@ -171,6 +171,16 @@ class TestWhatARejectionMakesOwed:
         assert again.values == ["late 1"]
         assert driver.ack(again, *names) == []
 
+    def test_the_same_for_the_wildcard_when_two_responses_are_refused(self, delta: bool) -> None:
+        driver = Driver(endpoint("a"), delta=delta)
+        [first] = driver.say(ENDPOINT)
+        driver.wait(11)
+        [second] = driver.change(endpoint("b"))
+        assert driver.change(endpoint("late")) == []
+        driver.say(ENDPOINT, nonce=first.nonce, error=names_bad("a"))
+        [again] = driver.say(ENDPOINT, nonce=second.nonce, error=names_bad("b"))
+        assert again.values == ["late 1"]
+
     def test_what_a_client_does_not_ask_for_is_taken_from_it_again(self) -> None:
         driver = Driver(endpoint("bad"), endpoint("b"), delta=True)
         [said] = driver.say(ENDPOINT, "bad", initial_versions={"b": endpoint("b").version})
