@@ -1,20 +1,20 @@
-# Everything runs in .venv, which is made when first needed and again when pyproject.toml changes.
+# Everything runs in .venv, which is made from requirements/ when first needed, and again when they change.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+NEWEST := .venv-newest
+SEARCH_SECONDS ?= 120
 
-.PHONY: help demo test search check bench golden format clean
+.PHONY: help demo test search check bench golden format lock newest clean
 .DEFAULT_GOAL := help
 
 help: ## Say what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-$(STAMP): pyproject.toml
-	@echo "Making the environment in $(VENV) (once; a minute or two)..."
+$(STAMP): pyproject.toml requirements/development.txt
 	@$(PYTHON) -c 'import sys; sys.exit("mizzen needs Python 3.11 or later, and %s is %s: say PYTHON=python3.11 make ..." % (sys.executable, sys.version.split()[0]) if sys.version_info < (3, 11) else 0)'
-	@$(PYTHON) -m venv $(VENV) || { echo "Debian keeps venv in a package of its own: apt install python3-venv" >&2; exit 1; }
-	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable '.[dev]'
+	@sh requirements/install.sh $(PYTHON) $(VENV)
 	@touch $@
 
 demo: $(STAMP) ## A whole mesh on this machine; Ctrl-C ends it
@@ -23,8 +23,9 @@ demo: $(STAMP) ## A whole mesh on this machine; Ctrl-C ends it
 test: $(STAMP) ## All tests, the real Envoy among them
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
-search: $(STAMP) ## Test properties with examples that were never tried
-	$(BIN)/python -m pytest -n auto --dist worksteal --hypothesis-profile=search -m "not envoy and not docker and not root"
+search: $(STAMP) ## Test properties with new examples, for SEARCH_SECONDS (120)
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "hypothesis or search" \
+		--hypothesis-profile=search --search-seconds=$(SEARCH_SECONDS)
 
 check: $(STAMP) ## ruff, mypy and the rules of who may import whom
 	$(BIN)/ruff check .
@@ -42,5 +43,15 @@ format: $(STAMP) ## Put the code into its form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+lock: $(STAMP) ## Lock the newest versions of all dependencies
+	@sh requirements/lock.sh $(BIN)/uv
+
+newest: ## The tests with the newest version of everything, whatever is locked
+	@$(PYTHON) -m venv --clear $(NEWEST)
+	@$(NEWEST)/bin/python -m pip install --disable-pip-version-check --quiet --editable '.[dev]'
+	$(NEWEST)/bin/python -m pip freeze --exclude-editable | diff --suppress-common-lines requirements/development.txt - | grep '^>' | grep -v hash || true
+	$(NEWEST)/bin/mypy
+	$(NEWEST)/bin/python -m pytest -n auto --dist worksteal
+
 clean: ## Remove what make made
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(NEWEST) .pytest_cache .mypy_cache .ruff_cache

@@ -16,7 +16,7 @@ import pytest
 
 from mizzen.demo.loopback import pick_port
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.optional("needs a Docker Engine")]
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("docker-compose.yml", "Dockerfile", ".dockerignore", "pyproject.toml", "README.md", "LICENSE")
@@ -96,7 +96,7 @@ def project(tmp_path: Path) -> Iterator[Project]:
     directory = tmp_path
     for part in PARTS:
         shutil.copy(ROOT / part, directory / part)
-    for part in ("mizzen", "examples"):
+    for part in ("mizzen", "examples", "requirements"):
         shutil.copytree(ROOT / part, directory / part, ignore=shutil.ignore_patterns("__pycache__"))
     port = pick_port("127.0.0.1", 18080, strict=False)
     (directory / ".env").write_text(

@@ -28,6 +28,7 @@ def _has_ipv6() -> bool:
 pytestmark = [
     pytest.mark.envoy,
     pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.optional("needs IPv6"),
     pytest.mark.skipif(not _has_ipv6(), reason="this machine has no IPv6 loopback address"),
 ]
 

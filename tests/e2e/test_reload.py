@@ -141,6 +141,7 @@ async def test_an_invalid_version_is_refused_and_the_last_good_one_goes_on(
     mesh.remove("edited.yaml")
 
 
+@pytest.mark.optional("needs a machine that does not stand still for as long as no editor does")
 async def test_a_half_written_file_does_no_harm(mesh: LiveMesh, client: Caller) -> None:
     """Some editors write in place: what is read in the middle of that must not count."""
     await mesh.apply("written.yaml", answering(209))
