@@ -64,7 +64,8 @@ class GatewayServer:
 @dataclass(frozen=True, slots=True, eq=False)
 class GatewayListener:
     """One listener of a gateway. `bind` empty: all addresses. Servers of an HTTP listener share its routes;
-    those of a TLS listener are told apart by SNI; a TCP listener has one."""
+    those of a TLS listener are told apart by SNI, beside HTTP servers or one TCP server for what is not TLS; a
+    TCP listener has one."""
 
     port: int
     bind: str
@@ -154,8 +155,8 @@ def merge_gateways(gateways: Iterable[GatewayConfig], instances: Sequence[Servic
     """Merge the servers of `gateways`, oldest first, for a proxy that serves `instances`.
 
     A server that cannot stand beside an earlier one on its port and bind address is left out with a warning
-    (Istio's mergeGateways): a plain server beside anything, unless both are HTTP; a TLS server one of whose
-    hosts an earlier TLS server has.
+    (Istio's mergeGateways): any server after a plain one, unless both are HTTP; a TLS server one of whose
+    hosts an earlier TLS server has. A plain server after TLS servers takes what is not TLS.
     """
     merging = _Merging()
     for config in gateways:
@@ -173,6 +174,7 @@ class _Merging:
     def __init__(self) -> None:
         self.listeners: dict[tuple[int, str], tuple[ProtocolClass, list[GatewayServer]]] = {}
         self.rejected: list[Diagnostic] = []
+        self._plain: dict[tuple[int, str], GatewayServer] = {}
         self._tls_hosts: dict[tuple[int, str, str], GatewayServer] = {}
         self._route_names: dict[str, GatewayServer] = {}
 
@@ -183,16 +185,19 @@ class _Merging:
             return
         protocol_class = _protocol_class(server)
         existing = self.listeners.get(place)
-        if existing is None:
-            self.listeners[place] = (protocol_class, [server])
-        elif existing[0] != protocol_class or protocol_class == "TCP":
+        plain = self._plain.get(place)
+        if plain is not None and not (plain.protocol.is_http and server.protocol.is_http):
             self._reject(
                 server,
-                f"port {port} is already a {existing[0]} listener because of {existing[1][0].origin}, and a "
+                f"port {port} is already a {_protocol_class(plain)} listener because of {plain.origin}, and a "
                 f"{protocol_class} server cannot share it; give one of them another port or bind address",
                 "port",
             )
             return
+        if protocol_class != "TLS":
+            self._plain.setdefault(place, server)
+        if existing is None:
+            self.listeners[place] = (protocol_class, [server])
         elif protocol_class == "TLS" and server.route_name in self._route_names:
             self._reject(
                 server,

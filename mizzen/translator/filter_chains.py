@@ -98,15 +98,23 @@ def merged_chains(
     existing: Sequence[Chain], incoming: Iterable[Chain]
 ) -> tuple[tuple[Chain, ...], tuple[Chain, ...]]:
     """Return the chains of both, and those of `incoming` that had to be left out because an earlier chain
-    already takes the same connections."""
+    takes the same connections elsewhere. A chain that leads where the earlier one does is not needed twice:
+    each host of a VirtualService brings the same ones."""
     merged = list(existing)
     dropped = []
     for chain in incoming:
-        if any(other.match.same_connections(chain.match) for other in merged):
-            dropped.append(chain)
-        else:
+        earlier = next((other for other in merged if other.match.same_connections(chain.match)), None)
+        if earlier is None:
             merged.append(chain)
+        elif not _same_end(earlier, chain):
+            dropped.append(chain)
     return tuple(merged), tuple(dropped)
+
+
+def _same_end(one: Chain, other: Chain) -> bool:
+    if isinstance(one, TcpChain):
+        return isinstance(other, TcpChain) and one.target == other.target
+    return isinstance(other, HttpChain) and one.route_config_name == other.route_config_name
 
 
 def cidr_range(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> Any:

@@ -22,7 +22,7 @@ from mizzen.translator.cluster_names import (
     dns_cache_name,
     outbound_cluster_name,
 )
-from mizzen.translator.filter_chains import ANY_ADDRESSES, ChainMatch, TcpChain
+from mizzen.translator.filter_chains import ChainMatch, TcpChain
 from mizzen.translator.tcp_proxy import TcpTarget
 
 
@@ -171,15 +171,17 @@ class SidecarL4Routes:
         service: Service,
         port: ServicePort,
         listen_port: int,
-        bind: str,
         cidr: str,
         rules: Iterable[VirtualServiceRule],
+        *,
+        by_name: bool,
     ) -> tuple[TcpChain, ...]:
-        """Return the chains of `service`'s `port` on a listener at `bind`; `cidr` narrows them if the
-        service's address is a range; `rules` are the virtual services of the host, in their order."""
+        """Return the chains of `service`'s `port` on a listener. `cidr` narrows them if the service's address
+        is a range; `rules` are the virtual services of the host, in their order. `by_name`: TLS is known by
+        its SNI alone."""
         ranges = (cidr,) if cidr else ()
         if port.protocol.is_tls:
-            return self._tls_chains(service, port, listen_port, bind, ranges, rules)
+            return self._tls_chains(service, port, listen_port, ranges, rules, by_name=by_name)
         return self._tcp_chains(service, port, listen_port, ranges, rules)
 
     def _tls_chains(
@@ -187,9 +189,10 @@ class SidecarL4Routes:
         service: Service,
         port: ServicePort,
         listen_port: int,
-        bind: str,
         ranges: tuple[str, ...],
         rules: Iterable[VirtualServiceRule],
+        *,
+        by_name: bool,
     ) -> tuple[TcpChain, ...]:
         chains: list[TcpChain] = []
         seen: set[tuple[tuple[str, ...], tuple[str, ...]]] = set()
@@ -210,8 +213,7 @@ class SidecarL4Routes:
                     chain_match = ChainMatch(server_names=match.sni_hosts, prefix_ranges=ranges)
                     chains.append(TcpChain(target, port.protocol, chain_match, (tls_rule.origin,)))
         if not chains:
-            by_name = bool(ranges) or bind in ANY_ADDRESSES or _dials_any_name(service)
-            names = (service.hostname,) if by_name else ()
+            names = (service.hostname,) if by_name or _dials_any_name(service) else ()
             chain_match = ChainMatch(server_names=names, prefix_ranges=ranges)
             chains.append(
                 TcpChain(self._own_target(service, port), port.protocol, chain_match, service.origins)

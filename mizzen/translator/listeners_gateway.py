@@ -137,9 +137,8 @@ class GatewayListenerBuilder:
         topology = self._proxy_config.gateway_topology
         if topology is not None and topology.proxy_protocol is not None:
             message.listener_filters.append(proxy_protocol())
-        if passed or any(
-            chain.filter_chain_match.server_names or chain.HasField("transport_socket") for chain in chains
-        ):
+        # Also where every name is taken: access logs ask for it (REQUESTED_SERVER_NAME).
+        if passed or taken or any(chain.HasField("transport_socket") for chain in chains):
             message.listener_filters.append(tls_inspector())
         origins = tuple(dict.fromkeys(server.origin for server in listener.servers))
         return listener_resource(message, passed, origins)

@@ -16,7 +16,7 @@ from mizzen.mesh.profile import OutboundProfile
 from mizzen.mesh.service import EndpointPool, Protocol, Resolution, Service, ServicePort
 from mizzen.mesh.sidecar_scope import EgressListener, SidecarScope
 from mizzen.translator.cluster_names import ALLOW_ANY_DNS_CACHE, dns_cache_name
-from mizzen.translator.filter_chains import Chain, ChainMatch, HttpChain, merged_chains
+from mizzen.translator.filter_chains import ANY_ADDRESSES, Chain, ChainMatch, HttpChain, merged_chains
 from mizzen.translator.http_connection_manager import plaintext_http_protocols
 from mizzen.translator.l4_routes import SidecarL4Routes
 
@@ -248,21 +248,24 @@ class OutboundListenerBuilder:
             if not self._cannot_bind(service, address, port.number, bind_to_port):
                 self._add_http(service, port, address, bind_to_port)
             return
-        for address, cidr in self._addresses(service, bind):
+        for address, cidr, by_name in self._addresses(service, bind):
             if not self._cannot_bind(service, address, port.number, bind_to_port):
-                self._add_l4(service, port, address, cidr, bind_to_port)
+                self._add_l4(service, port, address, cidr, bind_to_port, by_name=by_name)
 
-    def _addresses(self, service: Service, bind: str) -> Iterator[tuple[str, str]]:
-        """Yield (bind address, CIDR that narrows the chain) for a service that is not HTTP."""
+    def _addresses(self, service: Service, bind: str) -> Iterator[tuple[str, str, bool]]:
+        """Yield (bind address, CIDR that narrows the chain, whether TLS is known by its SNI alone) for a
+        service that is not HTTP. On a `bind` that the user or the mode asks for, a range is not compared."""
+        addresses = listen_addresses(service, self._profile)
         if bind:
-            yield bind, ""
+            for in_range in dict.fromkeys("/" in address for address in addresses):
+                yield bind, "", in_range or bind in ANY_ADDRESSES
             return
-        for address in listen_addresses(service, self._profile):
+        for address in addresses:
             # The registry writes a range of one address as that address.
             if "/" in address:
-                yield self._wildcard, address
+                yield self._wildcard, address, True
             else:
-                yield address, ""
+                yield address, "", address in ANY_ADDRESSES
 
     def _add_http(self, service: Service, port: ServicePort, bind: str, bind_to_port: bool) -> None:
         key = (bind, port.number)
@@ -295,15 +298,20 @@ class OutboundListenerBuilder:
         bind: str,
         cidr: str,
         bind_to_port: bool,
+        *,
+        by_name: bool,
     ) -> None:
         key = (bind, port.number)
         current = self._result.specs.get(key)
         if current is not None and current.locked:
             return
-        chains: tuple[Chain, ...] = self._l4.chains(
-            service, port, port.number, bind, cidr, self._egress.virtual_services_for(service.hostname)
-        )
-        if port.protocol.is_auto and (current is None or not current.protocol.is_auto):
+        if port.protocol.is_auto and current is not None and current.protocol.is_auto:
+            # As in Istio, nothing is added: what HTTP's routes cannot tell apart goes to the older service.
+            self._taken(service, port, current)
+            return
+        rules = self._egress.virtual_services_for(service.hostname)
+        chains: tuple[Chain, ...] = self._l4.chains(service, port, port.number, cidr, rules, by_name=by_name)
+        if port.protocol.is_auto:
             shared = bind == self._wildcard
             name = str(port.number) if shared else f"{service.hostname}:{port.number}"
             self._result.routed_by.setdefault(name, self._position)
@@ -334,11 +342,14 @@ class OutboundListenerBuilder:
             return
         merged, dropped = merged_chains(current.chains, chains)
         if dropped:
-            reason = "an older service takes the same connections"
-            by_host = port.protocol.is_auto and current.bind == self._wildcard
-            self._conflict(service, port, current, f"{reason}, HTTP apart" if by_host else reason)
+            self._taken(service, port, current)
         key = (current.bind, current.port)
         self._result.specs[key] = replace(current, chains=merged, protocol=protocol)
+
+    def _taken(self, service: Service, port: ServicePort, current: ListenerSpec) -> None:
+        reason = "an older service takes the same connections"
+        by_host = port.protocol.is_auto and current.bind == self._wildcard
+        self._conflict(service, port, current, f"{reason}, HTTP apart" if by_host else reason)
 
     def _conflict(self, service: Service, port: ServicePort, current: ListenerSpec, reason: str) -> None:
         others = ", ".join(str(origin) for origin in current.origins[:3])

@@ -10,7 +10,8 @@ from mizzen.config.validation.place import Place
 
 def check_export_to(export_to: Sequence[str], place: Place, *, nobody_allowed: bool = False) -> None:
     """Check `exportTo` at `place`: namespaces, `.`, `*`; `~` (nobody) where `nobody_allowed`."""
-    own = place.config.namespace
+    # MeshConfig stands in no namespace: there "." is the namespace of whatever the default is for.
+    own = place.config.namespace or "."
     seen: dict[str, str] = {}
     for index, entry in enumerate(export_to):
         here = place / index
@@ -20,7 +21,7 @@ def check_export_to(export_to: Sequence[str], place: Place, *, nobody_allowed: b
             here.error(f'"{entry}" is given twice{also}; keep one of them')
         elif entry == "~" and not nobody_allowed:
             here.error('"~" is for services only; write a namespace, "." for this one or "*" for all')
-        elif namespace not in ("*", "~") and not is_dns_label(namespace):
+        elif namespace not in (".", "*", "~") and not is_dns_label(namespace):
             here.error(f'"{entry}" is not a namespace; write one, "." for this one or "*" for all')
         seen.setdefault(namespace, entry)
     for alone, meaning in (("*", "everybody"), ("~", "nobody")):

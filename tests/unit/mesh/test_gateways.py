@@ -99,14 +99,17 @@ def test_protocols_that_cannot_share_a_port(mesh_of: MeshOf, proxy_at: Callable[
         gateway("tcp-second", server(90, "TCP", '["b.com"]'), year=2005),
         gateway("tls-first", server(443, "TLS", '["a.com"]', tls=SIMPLE), year=2006),
         gateway("plain-second", server(443, "HTTP", '["z.com"]'), year=2007),
+        gateway("plain-third", server(443, "HTTP", '["y.com"]'), year=2008),
+        gateway("tls-late", server(443, "TLS", '["b.com"]', tls=SIMPLE), year=2009),
+        gateway("tcp-late", server(443, "TCP", '["c.com"]'), year=2010),
     )
     assert shape(found) == [
         (80, "", "HTTP", ["http"]),
         (80, "10.0.0.1", "TCP", ["elsewhere"]),
         (90, "", "TCP", ["tcp-first"]),
-        (443, "", "TLS", ["tls-first"]),
+        (443, "", "TLS", ["tls-first", "plain-second", "plain-third"]),
     ]
-    assert len(found.rejected) == 3
+    assert len(found.rejected) == 4
     assert all(one.code == "MZ0206" for one in found.rejected)
 
 

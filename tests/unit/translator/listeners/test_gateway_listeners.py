@@ -220,15 +220,39 @@ def test_one_name_in_two_namespaces_is_one_name_to_a_client() -> None:
     assert any("MZ0103" in warning for warning in found.warnings)
 
 
-def test_a_plain_server_beside_tls_is_refused_and_named() -> None:
+def test_a_plain_server_after_tls_takes_what_is_not_tls() -> None:
     found = edge(
         gateway(server(443, "HTTPS", "a.example", tls=SIMPLE), name="first", age=2),
         gateway(server(443, "HTTP", "b.example"), name="second"),
     )
-    assert [target for _, target in found.chains("0.0.0.0_443")] == [
-        "routes https.443.https-443.first.default"
+    assert found.chains("0.0.0.0_443") == [
+        ({}, "routes http.443"),
+        ({"server_names": ["a.example"]}, "routes https.443.https-443.first.default"),
     ]
+    assert found.warnings == ()
+
+
+def test_tls_after_a_plain_server_is_refused_and_named() -> None:
+    found = edge(
+        gateway(server(443, "HTTP", "b.example"), name="first", age=2),
+        gateway(server(443, "HTTPS", "a.example", tls=SIMPLE), name="second"),
+    )
+    assert found.chains("0.0.0.0_443") == [({}, "routes http.443")]
     assert "MZ0206" in found.warnings[0]
+
+
+def test_names_of_connections_are_read_where_every_name_is_passed_on() -> None:
+    found = edge(
+        gateway(server(443, "TLS", "*", tls={"mode": "PASSTHROUGH"})),
+        service("a.example", 443, "TLS"),
+        rule(
+            "*",
+            gateways=["edge"],
+            tls=[{"match": [{"port": 443, "sniHosts": ["*"]}], "route": [to("a.example", port=443)]}],
+        ),
+    )
+    assert found.chains("0.0.0.0_443") == [({}, "outbound|443||a.example")]
+    assert found.filters("0.0.0.0_443") == ["tls_inspector"]
 
 
 def test_mesh_traffic_from_elsewhere_is_passed_to_the_cluster_it_names() -> None:

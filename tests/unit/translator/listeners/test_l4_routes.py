@@ -43,6 +43,36 @@ def test_a_range_narrows_by_sni_too() -> None:
     assert sent(ranged).chains("0.0.0.0_443")[0] == (match, "outbound|443||r.example")
 
 
+def test_without_capture_ranges_are_told_apart_by_sni_alone() -> None:
+    found = sent(
+        service("r.example", 443, "TLS", address="10.3.0.0/16", resolution="NONE", age=3),
+        service("s.example", 443, "TLS", address="10.4.0.0/16", resolution="NONE", age=2),
+        service("t.example", 443, "TLS", address="10.1.0.9", age=1),
+        INTERCEPTION_MODE="NONE",
+    )
+    assert found.chains("127.0.0.1_443") == [
+        ({"server_names": ["r.example"]}, "outbound|443||r.example"),
+        ({"server_names": ["s.example"]}, "outbound|443||s.example"),
+        (ELSE, "outbound|443||t.example"),
+    ]
+    assert found.warnings == ()
+
+
+def test_a_rule_of_several_hosts_is_in_nobodys_way() -> None:
+    rule_of_two = document(
+        "VirtualService",
+        "two",
+        {"hosts": ["a.example", "b.example"], "tls": [tls("a.example"), tls("b.example")]},
+    )
+    found = sent(service("a.example", 443, "TLS"), service("b.example", 443, "TLS"), OTHER, rule_of_two)
+    assert [match.get("server_names") for match, _ in found.chains("0.0.0.0_443")] == [
+        ["a.example"],
+        ["b.example"],
+        None,
+    ]
+    assert found.warnings == ()
+
+
 def test_each_match_of_a_tls_rule_is_a_chain() -> None:
     found = sent(TLS, OTHER, rule("*.example", tls=[tls("a.s.example", "b.s.example"), tls("c.s.example")]))
     assert found.chains("0.0.0.0_443") == [

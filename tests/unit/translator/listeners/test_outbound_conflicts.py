@@ -26,7 +26,7 @@ OLD_TCP, NEW_TCP = "outbound|8000||old.example", "outbound|8000||new.example"
     [
         ("HTTP", "HTTP", [(HTTP_MATCH, "routes 8000"), (ELSE, "PassthroughCluster")], 0),
         ("HTTP", "TCP", [(HTTP_MATCH, "routes 8000"), (ELSE, NEW_TCP)], 0),
-        ("HTTP", "", [(HTTP_MATCH, "routes 8000"), (ELSE, NEW_TCP)], 0),
+        ("HTTP", "", [(HTTP_MATCH, "routes 8000"), (ELSE, "PassthroughCluster")], 1),
         ("TCP", "HTTP", [(HTTP_MATCH, "routes 8000"), (ELSE, OLD_TCP)], 0),
         ("TCP", "TCP", [({}, OLD_TCP)], 1),
         ("TCP", "", [(HTTP_MATCH, "routes 8000"), (ELSE, OLD_TCP)], 1),
@@ -122,6 +122,15 @@ def test_ranges_share_the_wildcard_listener() -> None:
         ({"prefix_ranges": [{"address_prefix": "10.2.0.0", "prefix_len": 16}]}, "outbound|8000||b.example"),
         (ELSE, "PassthroughCluster"),
     ]
+
+
+def test_a_range_beside_an_older_http_service_is_called_by_http_alone() -> None:
+    found = sent(
+        service("old.example", 8000, "HTTP", age=2),
+        service("new.example", 8000, "", address="10.1.0.0/24", resolution="NONE"),
+    )
+    assert found.chains(ANY) == [(HTTP_MATCH, "routes 8000"), (ELSE, "PassthroughCluster")]
+    assert "HTTP apart" in found.warnings[0]
 
 
 def test_a_range_of_one_address_is_an_address() -> None:
