@@ -64,8 +64,8 @@ class GatewayServer:
 @dataclass(frozen=True, slots=True, eq=False)
 class GatewayListener:
     """One listener of a gateway. `bind` empty: all addresses. Servers of an HTTP listener share its routes;
-    those of a TLS listener are told apart by SNI, beside HTTP servers or one TCP server for what is not TLS; a
-    TCP listener has one."""
+    those of a TLS listener are told apart by SNI, and plain ones after them take what is not TLS; a TCP
+    listener has one."""
 
     port: int
     bind: str
@@ -189,8 +189,8 @@ class _Merging:
         if plain is not None and not (plain.protocol.is_http and server.protocol.is_http):
             self._reject(
                 server,
-                f"port {port} is already a {_protocol_class(plain)} listener because of {plain.origin}, and a "
-                f"{protocol_class} server cannot share it; give one of them another port or bind address",
+                f"port {port} is already a {_protocol_class(plain)} listener because of {plain.origin}, and "
+                f"a {protocol_class} server cannot share it; give one of them another port or bind address",
                 "port",
             )
             return
