@@ -24,6 +24,7 @@ from mizzen.config.models import (
     ZoneAwareLoadBalancerSetting,
 )
 from mizzen.config.models.base import IstioModel
+from mizzen.config.models.host import HostName
 from mizzen.config.models.types import Bool, Duration, Int32, IstioEnum
 from mizzen.config.proxy_config import ProxyConfig
 
@@ -121,7 +122,7 @@ class ServiceSettings(IstioModel):
     """Settings of the services that `hosts` name."""
 
     settings: ServiceLocality | None = None
-    hosts: tuple[str, ...] = ()
+    hosts: tuple[HostName, ...] = ()
 
 
 def _up_to_an_hour(value: timedelta) -> timedelta:

@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from mizzen.config.models.base import IstioModel, OneofModel
+from mizzen.config.models.host import HostName
 from mizzen.config.models.ports import PortSelector
 from mizzen.config.models.selector import TypeWorkloadSelector
 from mizzen.config.models.types import (
@@ -290,7 +291,7 @@ class Subset(IstioModel):
 class DestinationRule(IstioModel):
     """The policy and the subsets of `host`."""
 
-    host: str = ""
+    host: HostName = ""
     traffic_policy: TrafficPolicy | None = None
     subsets: tuple[Subset, ...] = ()
     export_to: tuple[str, ...] = ()

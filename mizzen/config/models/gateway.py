@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import Field
 
 from mizzen.config.models.base import IstioModel
+from mizzen.config.models.host import NamespacedHost
 from mizzen.config.models.types import Bool, Deprecated, IstioEnum, UInt32
 
 
@@ -78,7 +79,7 @@ class Server(IstioModel):
 
     port: Port | None = None
     bind: str = ""
-    hosts: tuple[str, ...] = ()
+    hosts: tuple[NamespacedHost, ...] = ()
     tls: ServerTLSSettings | None = None
     default_endpoint: str = ""
     name: str = ""

@@ -1,9 +1,27 @@
 """The algebra of host names: exact ones, and wildcards that start with `*`.
 
 A wildcard is for every name that ends with what follows its `*`: `*.a.com` for `b.a.com`, not for `a.com`.
+Names of hosts mean the same in capitals and in small letters (RFC 4343). The models write them in small ones,
+so that nothing behind the models has to think of case.
 """
 
 from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+
+def _namespaced(text: str) -> str:
+    namespace, slash, host = text.rpartition("/")
+    return namespace + slash + host.lower()
+
+
+HostName = Annotated[str, AfterValidator(str.lower)]
+"""The name of a host, in small letters."""
+
+NamespacedHost = Annotated[str, AfterValidator(_namespaced)]
+"""`namespace/host` or a host alone; the host is in small letters."""
 
 
 def is_wildcard(host: str) -> bool:

@@ -6,6 +6,7 @@ https://istio.io/latest/docs/reference/config/networking/service-entry/
 from __future__ import annotations
 
 from mizzen.config.models.base import IstioModel
+from mizzen.config.models.host import HostName
 from mizzen.config.models.selector import WorkloadSelector
 from mizzen.config.models.types import IstioEnum, UInt32
 from mizzen.config.models.workload import WorkloadEntry
@@ -40,7 +41,7 @@ class ServicePort(IstioModel):
 class ServiceEntry(IstioModel):
     """One or more services, by host, and where they are served."""
 
-    hosts: tuple[str, ...] = ()
+    hosts: tuple[HostName, ...] = ()
     addresses: tuple[str, ...] = ()
     ports: tuple[ServicePort, ...] = ()
     location: Location = Location.MESH_EXTERNAL

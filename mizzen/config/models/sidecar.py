@@ -10,6 +10,7 @@ from typing import Annotated
 from mizzen.config.models.base import IstioModel
 from mizzen.config.models.destination_rule import ConnectionPoolSettings
 from mizzen.config.models.gateway import ServerTLSSettings
+from mizzen.config.models.host import NamespacedHost
 from mizzen.config.models.selector import WorkloadSelector
 from mizzen.config.models.types import Deprecated, IstioEnum, UInt32
 from mizzen.config.models.virtual_service import Destination
@@ -49,7 +50,7 @@ class IstioEgressListener(IstioModel):
     port: SidecarPort | None = None
     bind: str = ""
     capture_mode: CaptureMode = CaptureMode.DEFAULT
-    hosts: tuple[str, ...] = ()
+    hosts: tuple[NamespacedHost, ...] = ()
 
 
 class OutboundTrafficPolicyMode(IstioEnum):

@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from mizzen.config.models.base import IstioModel, OneofModel
+from mizzen.config.models.host import HostName
 from mizzen.config.models.ports import PortSelector
 from mizzen.config.models.types import (
     Bool,
@@ -42,7 +43,7 @@ class Percent(IstioModel):
 class Destination(IstioModel):
     """A service, a subset of it, and its port."""
 
-    host: str = ""
+    host: HostName = ""
     subset: str = ""
     port: PortSelector | None = None
 
@@ -247,7 +248,7 @@ class RouteDestination(IstioModel):
 class TLSMatchAttributes(IstioModel):
     """Conditions on a TLS connection that is not terminated; all must hold."""
 
-    sni_hosts: tuple[str, ...] = ()
+    sni_hosts: tuple[HostName, ...] = ()
     destination_subnets: tuple[str, ...] = ()
     port: UInt32 = 0
     source_labels: dict[str, str] = Field(default_factory=dict)
@@ -283,7 +284,7 @@ class TCPRoute(IstioModel):
 class VirtualService(IstioModel):
     """The rules of routing of `hosts`, in the order in which they are tried. No hosts: a delegate."""
 
-    hosts: tuple[str, ...] = ()
+    hosts: tuple[HostName, ...] = ()
     gateways: tuple[str, ...] = ()
     http: tuple[HTTPRoute, ...] = ()
     tls: tuple[TLSRoute, ...] = ()
