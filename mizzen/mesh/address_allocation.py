@@ -38,21 +38,26 @@ class AddressAllocation:
 
     @classmethod
     def of(cls, keys: Iterable[ServiceKey], previous: AddressAllocation) -> AddressAllocation:
-        """Allocate to `keys`, oldest first. Keys beyond the 65,023 that there is room for get nothing."""
+        """Allocate to `keys`, oldest first. Keys beyond the 65,023 that there is room for get nothing.
+
+        A key that stands there several times, because several services claim an address for it, takes a slot
+        for each and gets the address of the lowest.
+        """
+        keys = list(keys)
         known = previous.hashes
         hashes = {key: known[key] if key in known else fnv1a(f"{key[0]}/{key[1]}") for key in keys}
         slots: dict[int, ServiceKey] = {}
-        for key, value in hashes.items():
+        for key in keys:
             if len(slots) >= _SLOTS - 1:
                 break
-            slots[_free_slot(value, slots)] = key
+            slots[_free_slot(hashes[key], slots)] = key
         numbers: dict[ServiceKey, int] = {}
         skipped = 1
         for slot in sorted(slots):
             # No address ends in 0; a number that is skipped moves all that follow, as in Istio.
             if (slot + skipped) % 255 == 0:
                 skipped += 1
-            numbers[slots[slot]] = slot + skipped
+            numbers.setdefault(slots[slot], slot + skipped)
         return cls(numbers, hashes)
 
     def addresses(self, key: ServiceKey) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from mizzen.config import kubernetes, models
@@ -13,6 +13,7 @@ from mizzen.config.document import Config
 from mizzen.mesh.protocols import kubernetes_protocol
 from mizzen.mesh.service import Endpoint, Protocol, Resolution, Service, ServicePort
 from mizzen.mesh.settings import MeshSettings
+from mizzen.mesh.shared_hosts import difference, join
 from mizzen.mesh.visibility import visible_to
 from mizzen.mesh.workloads import Workload, endpoint_of, workload_from_inline
 
@@ -149,7 +150,7 @@ def _declare_kubernetes_service(config: Config[Any], settings: MeshSettings) -> 
     spec = config.spec.spec
     external = spec.external_name if spec.type == "ExternalName" else ""
     if external:
-        resolution = Resolution.DNS
+        resolution = Resolution.ALIAS
     else:
         resolution = Resolution.NONE if spec.headless else Resolution.STATIC
     ports = tuple(
@@ -186,12 +187,9 @@ def _declare_kubernetes_service(config: Config[Any], settings: MeshSettings) -> 
         # A ServiceEntry of the namespace may have the bare name for its host.
         creation=(created, config.name, config.namespace, hostname),
         origins=(config.origin,),
+        alias_of=external.rstrip(".").lower(),
     )
-    endpoints: tuple[Endpoint, ...] = ()
-    if external:
-        served = tuple(port for port in ports if port.protocol is not Protocol.UDP)
-        endpoints = (_host_endpoint(external.rstrip("."), served, config),)
-    return ServiceDeclaration(config, service, endpoints, None if external else service.selector)
+    return ServiceDeclaration(config, service, (), None if external else service.selector)
 
 
 def _cluster_addresses(spec: kubernetes.ServiceSpec) -> tuple[str, ...]:
@@ -202,48 +200,18 @@ def _cluster_addresses(spec: kubernetes.ServiceSpec) -> tuple[str, ...]:
 def merge_declarations(
     declarations: Sequence[ServiceDeclaration],
 ) -> tuple[Service, tuple[Diagnostic, ...]]:
-    """Return the one service that declarations of one host in one namespace make, and what was ignored.
-
-    `declarations` are in their `order`: the first owns the host. Ports of a later one are added if both are
-    of one registry and agree on resolution, labels, selector and exportTo (Istio's appendSidecarServices).
-    """
-    owner = declarations[0].service
-    if len(declarations) == 1:
-        return owner, ()
-    ports = list(owner.ports)
-    numbers = {port.number for port in ports}
-    origins = list(owner.origins)
+    """Return the one service that declarations of one host in one namespace make, and what was ignored:
+    ports that no cluster is made for. `declarations` are in their `order`."""
+    service = join([declaration.service for declaration in declarations])
+    if service.shared is None:
+        return service, ()
     ignored: list[Diagnostic] = []
-    for declaration in declarations[1:]:
-        service = declaration.service
-        new_ports = [port for port in service.ports if port.number not in numbers]
-        if not new_ports:
-            continue
-        difference = _difference(owner, service)
-        if difference:
-            ignored.append(_ignored_ports(declaration, owner, new_ports, difference))
-            continue
-        ports.extend(new_ports)
-        numbers.update(port.number for port in new_ports)
-        origins.extend(service.origins)
-    if len(ports) == len(owner.ports):
-        return owner, tuple(ignored)
-    return replace(owner, ports=tuple(ports), origins=tuple(origins)), tuple(ignored)
-
-
-def _difference(owner: Service, other: Service) -> str:
-    """Return the name of the first thing that keeps two services from being merged; empty if nothing."""
-    if owner.from_kubernetes != other.from_kubernetes:
-        return "kind"
-    if owner.resolution is not other.resolution:
-        return "resolution"
-    if owner.labels != other.labels:
-        return "labels"
-    if owner.selector != other.selector:
-        return "workloadSelector"
-    if owner.export_to != other.export_to:
-        return "exportTo"
-    return ""
+    for declaration in declarations:
+        ports = [port for port in declaration.served_ports if service.port(port.number) is None]
+        if ports:
+            reason = difference(service, declaration.service)
+            ignored.append(_ignored_ports(declaration, service, ports, reason))
+    return service, tuple(ignored)
 
 
 def _ignored_ports(

@@ -11,6 +11,7 @@ from mizzen.config import models
 from mizzen.mesh.hosts import HostIndex, is_subset_of
 from mizzen.mesh.registry import Registry
 from mizzen.mesh.service import Protocol, Service
+from mizzen.mesh.shared_hosts import difference, join, seen_from
 from mizzen.mesh.virtual_service_index import Rules, VirtualServiceIndex, precedence
 from mizzen.mesh.virtual_services import MESH, VirtualServiceRule
 from mizzen.mesh.visibility import is_visible
@@ -45,6 +46,16 @@ class EgressHosts:
         """Whether all that is visible is imported."""
         return (ANY, ANY) in self.imported and not self.excluded
 
+    def aliases(self, service: Service) -> tuple[str, ...]:
+        """Return the aliases of a service that are imported: by the entries of its namespace if they import
+        the service itself, else by those of all namespaces."""
+        if not service.aliases or self.is_everything:
+            return service.aliases
+        own = [wide for place, wide in self.imported if place == service.namespace]
+        if not any(is_subset_of(service.hostname, wide) for wide in own):
+            own = [wide for place, wide in self.imported if place == ANY]
+        return tuple(alias for alias in service.aliases if any(is_subset_of(alias, wide) for wide in own))
+
     def excludes(self, namespace: str, host: str) -> bool:
         """Return whether `host` of `namespace` is left out."""
         return any(place in (ANY, namespace) and is_subset_of(host, wide) for place, wide in self.excluded)
@@ -71,6 +82,9 @@ class Trimmer:
     def only(self, service: Service, numbers: Iterable[int]) -> Service | None:
         """Return the service with only those of its ports; None if it has none of them."""
         wanted = frozenset(numbers)
+        return self._changed(service, lambda one: self._only(one, wanted))
+
+    def _only(self, service: Service, wanted: frozenset[int]) -> Service | None:
         ports = tuple(port for port in service.ports if port.number in wanted)
         if len(ports) == len(service.ports):
             return service
@@ -78,11 +92,30 @@ class Trimmer:
             return None
         return self._remembered((service, ports), lambda: replace(service, ports=ports))
 
+    def known_as(self, service: Service, aliases: tuple[str, ...]) -> Service:
+        """Return the service with only those of its aliases."""
+        if service.aliases == aliases:
+            return service
+
+        def renamed(one: Service) -> Service:
+            return self._remembered((one, "known as", aliases), lambda: replace(one, aliases=aliases))
+
+        return self._changed(service, renamed) or service
+
+    def _changed(self, service: Service, change: Callable[[Service], Service | None]) -> Service | None:
+        """Return what the declared services make together after a change of each; None: it is gone."""
+        if service.shared is None:
+            return change(service)
+        left = tuple(one for each in service.declared if (one := change(each)) is not None)
+        if left == service.declared or not left:
+            return service if left else None
+        return self._remembered((service, left), lambda: join(left))
+
     def merged(self, service: Service, other: Service) -> Service:
-        """Return `service` with the ports of `other` that it lacks."""
+        """Return `service` with the ports of `other` that it lacks, if the two agree in all else."""
         numbers = {port.number for port in service.ports}
         new = tuple(port for port in other.ports if port.number not in numbers)
-        if not new:
+        if not new or difference(service, other):
             return service
         return self._remembered((service, new, other), lambda: replace(service, ports=service.ports + new))
 
@@ -101,21 +134,23 @@ def import_services(
     port: int,
     trimmer: Trimmer,
 ) -> list[Service]:
-    """Return the services that the listener imports, oldest first, one namespace's for each hostname, trimmed
-    to `port` unless it is 0 (Istio's IstioEgressListenerWrapper.selectServices)."""
+    """Return the services that the listener imports, by `Service.precedence`, one namespace's for each
+    hostname, trimmed to `port` unless it is 0, with those aliases that are imported too (Istio's
+    IstioEgressListenerWrapper.selectServices)."""
     found: dict[str, dict[Service, Service]] = {}
     for place, wide in hosts.imported:
         for host, service in _services_under(place, wide, registry):
-            if not is_visible(service.export_to, namespace) or hosts.excludes(service.namespace, host):
+            seen = seen_from(service, namespace)
+            if seen is None or hosts.excludes(service.namespace, host):
                 continue
-            trimmed = trimmer.only(service, (port,)) if port else service
+            trimmed = trimmer.only(seen, (port,)) if port else seen
             if trimmed is not None:
-                found.setdefault(host, {})[service] = trimmed
-    by_age = attrgetter("creation")
+                found.setdefault(host, {})[service] = trimmer.known_as(trimmed, hosts.aliases(trimmed))
+    in_order = attrgetter("precedence")
     chosen = [
-        pick_service(sorted(candidates.values(), key=by_age), namespace) for candidates in found.values()
+        pick_service(sorted(candidates.values(), key=in_order), namespace) for candidates in found.values()
     ]
-    return sorted((service for service in chosen if service is not None), key=by_age)
+    return sorted((service for service in chosen if service is not None), key=in_order)
 
 
 def _services_under(place: str, wide: str, registry: Registry) -> Iterator[tuple[str, Service]]:
@@ -149,7 +184,7 @@ def import_virtual_services(hosts: EgressHosts, index: VirtualServiceIndex, name
 def destination_services(
     rules: Iterable[VirtualServiceRule], registry: HostIndex[tuple[Service, ...]], namespace: str
 ) -> Iterator[tuple[Service, set[int]]]:
-    """Yield the services that imported rules route to, with the ports (0: any).
+    """Yield the services that imported rules route to, with the ports (0: any); for an alias its service.
 
     Of several namespaces' the own comes first, then a Kubernetes Service, then the oldest (Istio's
     SidecarScope.collectImportedServices).
@@ -157,15 +192,17 @@ def destination_services(
     for rule in rules:
         for host, ports in rule.destinations(namespace).items():
             service = best_service(registry.get(host) or (), namespace)
+            if service is not None and service.is_alias:
+                service = best_service(registry.get(service.alias_of) or (), namespace)
             if service is not None:
                 yield service, ports
 
 
 def best_service(candidates: Iterable[Service], namespace: str) -> Service | None:
     """Return the service that a destination's host means for `namespace`: its own, else the best it sees."""
-    visible = (
-        service
-        for service in candidates
-        if service.namespace == namespace or is_visible(service.export_to, namespace)
-    )
-    return pick_service(visible, namespace)
+    seen: list[Service] = []
+    for service in candidates:
+        part = seen_from(service, namespace)
+        if part is not None or service.namespace == namespace:
+            seen.append(part or service)
+    return pick_service(seen, namespace)

@@ -9,6 +9,7 @@ from typing import Any, Final
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.document import Config, ConfigKey
 from mizzen.mesh.address_allocation import AddressAllocation
+from mizzen.mesh.aliases import Aliases
 from mizzen.mesh.declarations import ServiceDeclaration
 from mizzen.mesh.hosts import HostIndex
 from mizzen.mesh.persistent import Multimap
@@ -64,6 +65,7 @@ class Registry:
     by_namespace: dict[str, HostIndex[Service]] = field(default_factory=dict)
     by_address: Multimap[str, ServiceKey, tuple[Endpoint, ...]] = field(default_factory=Multimap)
     allocation: AddressAllocation = field(default_factory=AddressAllocation)
+    aliases: Aliases = field(default_factory=Aliases)
     node_aware: dict[ServiceKey, None] = field(default_factory=dict)
     diagnostics: dict[ServiceKey, tuple[Diagnostic, ...]] = field(default_factory=dict)
 
@@ -88,8 +90,11 @@ class Registry:
 
 
 def _instances(service: Service, endpoints: tuple[Endpoint, ...]) -> Iterable[ServiceInstance]:
+    # A document may have ports of the host that its clients have no cluster for.
+    every = (*service.ports, *(port for one in service.declared for port in one.ports))
+    ports = tuple({port.number: port for port in reversed(every)}.values())[::-1]
     for endpoint in endpoints:
-        for port in service.ports:
+        for port in ports if service.shared is not None else service.ports:
             target = endpoint.port_named(port.name)
             if target is not None and port.protocol is not Protocol.UDP:
                 yield ServiceInstance(service, port, target, endpoint)

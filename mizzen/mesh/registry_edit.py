@@ -10,6 +10,7 @@ from typing import Any, Final
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.document import Config, ConfigKey
 from mizzen.mesh.address_allocation import AddressAllocation
+from mizzen.mesh.aliases import Aliases
 from mizzen.mesh.declarations import (
     ServiceDeclaration,
     declare_services,
@@ -22,16 +23,21 @@ from mizzen.mesh.kubernetes_endpoints import addresses_of, service_name_of
 from mizzen.mesh.persistent import DictEdit
 from mizzen.mesh.registry import LabelKey, Registry, ServiceKey
 from mizzen.mesh.service import Endpoint, EndpointPool, Resolution, Service
+from mizzen.mesh.shared_hosts import join
 from mizzen.mesh.workloads import Workload, workload_from_entry, workload_from_pod
 
-_values: Final = attrgetter(*(field.name for field in fields(Service)))
+_values: Final = attrgetter(*(field.name for field in fields(Service) if field.name != "shared"))
 
 
 def _same(left: Service | None, right: Service | None) -> bool:
-    """Return whether two services agree in every field."""
+    """Return whether two services agree in every field, and so do the services that they are joined from."""
     if left is None or right is None:
         return left is right
-    return bool(_values(left) == _values(right))
+    if _values(left) != _values(right):
+        return False
+    if left.shared is None and right.shared is None:
+        return True
+    return len(left.declared) == len(right.declared) and all(map(_same, left.declared, right.declared))
 
 
 class RegistryEdit:
@@ -159,17 +165,24 @@ class RegistryEdit:
         """Return the registry after the changes; the very same object if there were none."""
         merged = {key: self._merge(key) for key in self._dirty_services}
         allocation = self._allocate(merged)
+        aliases = self._resolve_aliases(merged)
         for key in merged:
-            self._replace_service(key, merged[key], allocation)
+            self._replace_service(key, merged[key], allocation, aliases)
+        for host in (
+            sorted(aliases.differing(self._base.aliases)) if aliases is not self._base.aliases else ()
+        ):
+            for service in self._base.hosts.get(host) or ():
+                if service.key not in merged:
+                    self._replace_service(service.key, self._services.get(service.key), allocation, aliases)
         if allocation is not self._base.allocation:
             for key, number in allocation.numbers.items():
                 if key not in merged and self._base.allocation.numbers.get(key) != number:
-                    self._replace_service(key, self._services.get(key), allocation)
+                    self._replace_service(key, self._services.get(key), allocation, aliases)
         for key in self._dirty_services | self._dirty_pools:
             self._replace_pool(key)
-        return self._finished(allocation)
+        return self._finished(allocation, aliases)
 
-    def _finished(self, allocation: AddressAllocation) -> Registry:
+    def _finished(self, allocation: AddressAllocation, aliases: Aliases) -> Registry:
         hosts = self._base.hosts.updated(self._changed_hosts())
         return Registry(
             settings=self._settings,
@@ -186,6 +199,7 @@ class RegistryEdit:
             by_namespace=self._changed_namespaces(),
             by_address=self._by_address.finish(),
             allocation=allocation,
+            aliases=aliases,
             node_aware=self._node_aware.finish(),
             diagnostics=self._diagnostics.finish(),
         )
@@ -228,36 +242,30 @@ class RegistryEdit:
         return service
 
     def _allocate(self, merged: Mapping[ServiceKey, Service | None]) -> AddressAllocation:
-        """Allocate again if some service got or lost its claim to an address, or its age changed."""
+        """Allocate again if some host got or lost a claim to an address, or the age of one changed."""
         base = self._base
-        claims = {key: service is not None and _wants_address(service) for key, service in merged.items()}
-        changed = False
-        for key, claims_now in claims.items():
-            before = base.services.get(key)
-            now = merged[key]
-            claimed = before is not None and _wants_address(before)
-            if claimed != claims_now or (
-                claims_now and before is not None and now is not None and before.creation != now.creation
-            ):
-                changed = True
-        if not changed:
+        if all(_claims(base.services.get(key)) == _claims(service) for key, service in merged.items()):
             return base.allocation
-        claimants: list[Service] = [
-            service
-            for key, service in base.services.items()
-            if key not in claims and key in base.allocation.hashes
-        ]
-        claimants += [service for key, service in merged.items() if service is not None and claims[key]]
-        claimants.sort(key=attrgetter("creation"))
-        return AddressAllocation.of([service.key for service in claimants], base.allocation)
+        kept = [base.services[key] for key in base.allocation.hashes if key not in merged]
+        claimants = (*kept, *merged.values())
+        claims = sorted(claim for service in claimants for claim in _claims(service))
+        return AddressAllocation.of([key for _, key in claims], base.allocation)
+
+    def _resolve_aliases(self, merged: Mapping[ServiceKey, Service | None]) -> Aliases:
+        base = self._base.aliases
+        given = dict(base.given)
+        for key, service in merged.items():
+            if service is not None and service.is_alias:
+                given[key[1]] = (key[0], service.alias_of)
+            elif given.get(key[1], ("",))[0] == key[0]:
+                del given[key[1]]
+        return base if given == base.given else Aliases.resolve(given)
 
     def _replace_service(
-        self, key: ServiceKey, service: Service | None, allocation: AddressAllocation
+        self, key: ServiceKey, service: Service | None, allocation: AddressAllocation, aliases: Aliases
     ) -> None:
         if service is not None:
-            addresses = allocation.addresses(key)
-            if addresses != service.auto_allocated_addresses:
-                service = replace(service, auto_allocated_addresses=addresses)
+            service = _completed(service, allocation, aliases)
         before = self._services.get(key)
         if _same(before, service):
             return
@@ -329,11 +337,38 @@ def _by_address(pool: EndpointPool | None) -> dict[str, tuple[Endpoint, ...]]:
     return found
 
 
+def _claims(service: Service | None) -> list[tuple[tuple[float, str, str, str], ServiceKey]]:
+    """Return a claim, with its age, for each declared service that an address is allocated to."""
+    declared = service.declared if service is not None else ()
+    return [(one.creation, one.key) for one in declared if _wants_address(one)]
+
+
+def _completed(service: Service, allocation: AddressAllocation, aliases: Aliases) -> Service:
+    """Return the service with what it has from others: allocated addresses, and the names it is known by."""
+    declared = [_completed_one(one, allocation, aliases) for one in service.declared]
+    if all(one is before for one, before in zip(declared, service.declared, strict=True)):
+        return service
+    return join(declared)
+
+
+def _completed_one(service: Service, allocation: AddressAllocation, aliases: Aliases) -> Service:
+    addresses = allocation.addresses(service.key) if _wants_address(service) else ()
+    names = () if service.is_alias else aliases.of.get(service.hostname, ())
+    alias_of = aliases.targets.get(service.hostname, "") if service.is_alias else ""
+    if (addresses, names, alias_of) == (
+        service.auto_allocated_addresses,
+        service.aliases,
+        service.alias_of,
+    ):
+        return service
+    return replace(service, auto_allocated_addresses=addresses, aliases=names, alias_of=alias_of)
+
+
 def _wants_address(service: Service) -> bool:
     """Return whether the service is one that an address is allocated to: named, balanced, without a VIP."""
     return (
         not service.addresses
-        and service.resolution is not Resolution.NONE
+        and service.resolution not in (Resolution.NONE, Resolution.ALIAS)
         and not is_wildcard(service.hostname)
         and not (service.from_kubernetes and service.mesh_external)
     )

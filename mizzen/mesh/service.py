@@ -12,16 +12,21 @@ from enum import StrEnum
 
 from mizzen.config.diagnostics import Origin
 from mizzen.config.models.protocol import Protocol as Protocol
+from mizzen.mesh.visibility import PUBLIC
 
 
 class Resolution(StrEnum):
-    """How the endpoints of a service are found (ServiceEntry.resolution); a Kubernetes Service is STATIC."""
+    """How the endpoints of a service are found (ServiceEntry.resolution); a Kubernetes Service is STATIC.
+
+    ALIAS is a Service of type ExternalName: it has no endpoints, but stands for another host's service.
+    """
 
     NONE = "NONE"
     STATIC = "STATIC"
     DNS = "DNS"
     DNS_ROUND_ROBIN = "DNS_ROUND_ROBIN"
     DYNAMIC_DNS = "DYNAMIC_DNS"
+    ALIAS = "ALIAS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,18 @@ class ServicePort:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class SharedHost:
+    """The services that several documents of one namespace declare for one hostname, in their order.
+
+    `seen` remembers what those make together that some namespace sees; it saves time, and keeps them the same
+    objects.
+    """
+
+    services: tuple[Service, ...]
+    seen: dict[tuple[Service, ...], Service] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Service:
     """A service of the registry: one for each (namespace, hostname).
 
@@ -62,8 +79,10 @@ class Service:
     those allocated to a service that has none, used only by proxies that capture DNS. `subject_alt_names` are
     those of ServiceEntry.subjectAltNames. `creation` orders services as Istio does, oldest first; no
     two that a proxy sees have the same.
-    `from_kubernetes` services are named by `name`, others by their hostname. `endpoints_from_host`: a DNS
-    service without endpoints or selector resolves its own hostname.
+    `from_kubernetes` services are named by `name`, others by their hostname.
+    `aliases` are the hostnames of the ExternalName Services that stand for this one; in such a Service,
+    `alias_of` is the hostname that it stands for in the end.
+    `shared` has the single services, if several documents declare the host (mesh/shared_hosts.py).
     """
 
     hostname: str
@@ -85,6 +104,34 @@ class Service:
     internal_traffic_policy_local: bool = False
     creation: tuple[float, str, str, str] = (0.0, "", "", "")
     origins: tuple[Origin, ...] = ()
+    aliases: tuple[str, ...] = ()
+    alias_of: str = ""
+    shared: SharedHost | None = None
+
+    @property
+    def is_alias(self) -> bool:
+        """Whether it is no service of its own but another name of one."""
+        return self.resolution is Resolution.ALIAS
+
+    @property
+    def declared(self) -> tuple[Service, ...]:
+        """The services that documents declare for the host, each with its own addresses and ports."""
+        return (self,) if self.shared is None else self.shared.services
+
+    @property
+    def precedence(self) -> tuple[bool, tuple[float, str, str, str]]:
+        """The sort key of the services that a namespace sees: those exported to it by name come first, each
+        group oldest first (Istio's servicesExportedToNamespace)."""
+        return (PUBLIC in self.export_to, self.creation)
+
+    def called_by_http(self, number: int) -> Service:
+        """Return which of the declared services says how HTTP on a port is called: the last with that port,
+        as in Istio."""
+        if self.shared is None:
+            return self
+        found = [(port, one) for one in self.shared.services if (port := one.port(number)) is not None]
+        http = [one for port, one in found if port.protocol.is_http or port.protocol.is_auto]
+        return (http or [one for _, one in found] or [self])[-1]
 
     @property
     def key(self) -> tuple[str, str]:

@@ -105,7 +105,9 @@ class EgressListener:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScopeBase:
-    """What all proxies of one namespace with one Sidecar resource see; scopes of their profiles share it."""
+    """What all proxies of one namespace with one Sidecar resource see; scopes of their profiles share it.
+
+    `only_routed` are the services that just rules lead to, where no egress listener is declared."""
 
     namespace: str
     sidecar: SidecarConfig | None
@@ -114,6 +116,7 @@ class ScopeBase:
     egress_listeners: tuple[EgressListener, ...]
     virtual_services: Rules
     trims: dict[tuple[object, ...], Service] = field(default_factory=dict)
+    only_routed: tuple[Service, ...] = ()
 
 
 def gateway_base(visible: VisibleServices, index: VirtualServiceIndex, known: ScopeBase | None) -> ScopeBase:
@@ -139,11 +142,7 @@ def sidecar_base(
     """
     egress = sidecar.spec.egress if sidecar is not None else ()
     if not egress:
-        rules = index.for_gateway(MESH, namespace)
-        if known is not None and known.services is visible.services and known.virtual_services == rules:
-            return known
-        listener = EgressListener(None, visible.services, rules, namespace, index, visible.by_port)
-        return ScopeBase(namespace, sidecar, visible.services, visible.by_host, (listener,), rules)
+        return _whole_base(namespace, sidecar, visible, index, known)
     trimmer = Trimmer(known.trims if known is not None else None)
     services: dict[str, Service] = {}
     listeners: list[EgressListener] = []
@@ -153,6 +152,49 @@ def sidecar_base(
         listeners.append(listener)
         _collect(services, listener, spec, registry.hosts, trimmer)
     return _shared(namespace, sidecar, services, tuple(listeners), trimmer, known)
+
+
+def _whole_base(
+    namespace: str,
+    sidecar: SidecarConfig | None,
+    visible: VisibleServices,
+    index: VirtualServiceIndex,
+    known: ScopeBase | None,
+) -> ScopeBase:
+    """Return what sidecars see for which no egress listener is declared: everything that is visible, and the
+    hidden services of their own namespace that rules route to."""
+    rules = index.for_gateway(MESH, namespace)
+    trimmer = Trimmer(known.trims if known is not None else None)
+    routed = _routed_hidden(visible, rules, trimmer)
+    same = (
+        known is not None
+        and known.egress_listeners[0].services is visible.services
+        and known.virtual_services == rules
+        and known.only_routed == routed
+    )
+    if known is not None and same:
+        return known
+    listener = EgressListener(None, visible.services, rules, namespace, index, visible.by_port)
+    if not routed:
+        return ScopeBase(namespace, sidecar, visible.services, visible.by_host, (listener,), rules)
+    services = (*visible.services, *routed)
+    by_host = {**visible.by_host, **{service.hostname: service for service in routed}}
+    return ScopeBase(namespace, sidecar, services, by_host, (listener,), rules, trimmer.made, routed)
+
+
+def _routed_hidden(visible: VisibleServices, rules: Rules, trimmer: Trimmer) -> tuple[Service, ...]:
+    if visible.hidden.keys() <= visible.by_host.keys():
+        return ()
+    found: dict[str, Service] = {}
+    for rule in rules:
+        for host, ports in rule.destinations(visible.namespace).items():
+            service = visible.hidden.get(host)
+            if service is None or host in visible.by_host or service.is_alias:
+                continue
+            only = service if 0 in ports else trimmer.only(service, ports)
+            if only is not None:
+                found[host] = trimmer.merged(found[host], only) if host in found else only
+    return tuple(found.values())
 
 
 def _listener(
@@ -236,7 +278,7 @@ _ASKED_FOR: Final = 4
 class ScopeVersion:
     """Where a scope stands among those of its profile. It is small: the scope and its mesh can go.
 
-    `imported` are the services that a Sidecar's egress listeners import, None where everything visible is;
+    `imported` are the services of the scope, None where they are just what the namespace sees;
     `hosts` and `rules` say which services and DestinationRules there were.
     """
 
@@ -290,6 +332,11 @@ class SidecarScope:
             return service
         return best_service(self._registry.get(hostname) or (), self.profile.namespace)
 
+    def destination_host(self, hostname: str) -> str:
+        """Return the host whose clusters a destination means: for an alias, the host that it stands for."""
+        service = self.destination_service(hostname)
+        return service.alias_of if service is not None and service.is_alias else hostname
+
     def destination_rule(
         self, service: Service | str, *, inbound: bool = False
     ) -> MergedDestinationRule | None:
@@ -298,6 +345,7 @@ class SidecarScope:
         `inbound`: for the workload's own ports, where rules with a workloadSelector do not count.
         """
         if isinstance(service, str):
+            service = self.destination_host(service)
             found = self.destination_service(service)
             host, namespace = service, found.namespace if found is not None else ""
         else:
@@ -323,7 +371,8 @@ class SidecarScope:
     @property
     def version(self) -> ScopeVersion:
         """What to keep of this scope, so that a later one can tell what changed."""
-        imported = self.services if self.sidecar is not None and self.sidecar.spec.egress else None
+        trimmed = self.sidecar is not None and self.sidecar.spec.egress
+        imported = self.services if trimmed or self.base.only_routed else None
         return ScopeVersion(self.sidecar, imported, self._registry.lineage, self._rules.lineage)
 
     def services_since(self, version: ScopeVersion) -> frozenset[str] | None:

@@ -73,8 +73,10 @@ def destinations(
     """Yield the clusters of `service`: for each port but UDP the default one, then one for each subset.
 
     `sni_dnat` names them as an AUTO_PASSTHROUGH gateway does. Of a port number that occurs twice the
-    first counts.
+    first counts. An alias has none: its clients are sent to the clusters of the service that it stands for.
     """
+    if service.is_alias:
+        return
     name_of = sni_dnat_cluster_name if sni_dnat else outbound_cluster_name
     subsets: tuple[Subset | None, ...] = (None, *rule.subsets) if rule is not None else (None,)
     numbers: set[int] = set()

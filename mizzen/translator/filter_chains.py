@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 from envoy.config.core.v3 import address_pb2
 from envoy.config.listener.v3 import listener_components_pb2
@@ -19,6 +19,16 @@ from mizzen.mesh.service import Protocol
 from mizzen.translator.tcp_proxy import TcpTarget
 
 ANY_ADDRESSES = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, not bound to
+
+
+class Connections(NamedTuple):
+    """Connections with one server name that a chain takes. No two chains of a listener may take the same."""
+
+    server_name: str
+    networks: frozenset[str]
+    application_protocols: tuple[str, ...]
+    transport_protocol: str
+    destination_port: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +52,13 @@ class ChainMatch:
             and self.destination_port is None
         )
 
-    def same_connections(self, other: ChainMatch) -> bool:
-        """Return whether both say the same: order, `*` and the host bits of a CIDR do not count."""
-        return (
-            self.transport_protocol == other.transport_protocol
-            and self.application_protocols == other.application_protocols
-            and self.destination_port == other.destination_port
-            and _without_any(self.server_names) == _without_any(other.server_names)
-            and _networks(self.prefix_ranges) == _networks(other.prefix_ranges)
-        )
+    def connections(self) -> list[Connections]:
+        """Return what the chain takes, for each of its server names (empty: any). Order, `*` and the host
+        bits of a CIDR make no difference."""
+        names = () if "*" in self.server_names else dict.fromkeys(self.server_names)
+        ranges = _networks(self.prefix_ranges) if self.prefix_ranges else frozenset()
+        rest = (ranges, self.application_protocols, self.transport_protocol, self.destination_port)
+        return [Connections(name, *rest) for name in names or ("",)]
 
     def message(self) -> Any:
         """Return Envoy's FilterChainMatch."""
@@ -97,17 +105,25 @@ Chain = HttpChain | TcpChain
 def merged_chains(
     existing: Sequence[Chain], incoming: Iterable[Chain]
 ) -> tuple[tuple[Chain, ...], tuple[Chain, ...]]:
-    """Return the chains of both, and those of `incoming` that had to be left out because an earlier chain
-    takes the same connections elsewhere. A chain that leads where the earlier one does is not needed twice:
-    each host of a VirtualService brings the same ones."""
+    """Return the chains of both, and those of `incoming` that had to be left out, or lost some of their
+    server names, because an earlier chain takes these connections elsewhere. A chain that leads where the
+    earlier one does is not needed twice: each host of a VirtualService brings the same ones."""
     merged = list(existing)
+    owners = {key: chain for chain in reversed(merged) for key in chain.match.connections()}
     dropped = []
     for chain in incoming:
-        earlier = next((other for other in merged if other.match.same_connections(chain.match)), None)
-        if earlier is None:
-            merged.append(chain)
-        elif not _same_end(earlier, chain):
+        earlier = [owners[key] for key in chain.match.connections() if key in owners]
+        if any(not _same_end(one, chain) for one in earlier):
             dropped.append(chain)
+        left = chain
+        if earlier:
+            # Envoy refuses a listener with one name in two chains that are alike in all else.
+            names = [key.server_name for key in chain.match.connections() if key not in owners]
+            if not names:
+                continue
+            left = replace(chain, match=replace(chain.match, server_names=tuple(names)))
+        merged.append(left)
+        owners.update((key, left) for key in left.match.connections())
     return tuple(merged), tuple(dropped)
 
 
@@ -122,10 +138,6 @@ def cidr_range(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> Any:
     prefix = address_pb2.CidrRange(address_prefix=str(network.network_address))
     prefix.prefix_len.value = network.prefixlen
     return prefix
-
-
-def _without_any(names: Iterable[str]) -> frozenset[str]:
-    return frozenset(name for name in names if name != "*")
 
 
 def _networks(ranges: Iterable[str]) -> frozenset[str]:

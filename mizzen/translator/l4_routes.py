@@ -13,7 +13,7 @@ from typing import Protocol as Interface
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.config.models import Destination, L4MatchAttributes, RouteDestination, TLSMatchAttributes
 from mizzen.mesh.destination_rules import MergedDestinationRule, effective_traffic_policy
-from mizzen.mesh.profile import IPFamily
+from mizzen.mesh.profile import OutboundProfile
 from mizzen.mesh.service import Resolution, Service, ServicePort
 from mizzen.mesh.virtual_services import VirtualServiceRule
 from mizzen.translator.cluster_names import (
@@ -24,6 +24,7 @@ from mizzen.translator.cluster_names import (
 )
 from mizzen.translator.filter_chains import ChainMatch, TcpChain
 from mizzen.translator.tcp_proxy import TcpTarget
+from mizzen.translator.virtual_hosts import alternative_names
 
 
 class Destinations(Interface):
@@ -31,6 +32,9 @@ class Destinations(Interface):
 
     def destination_service(self, hostname: str) -> Service | None:
         """Return the service that a destination's host names."""
+
+    def destination_host(self, hostname: str) -> str:
+        """Return the host whose clusters a destination's host means, which may be an alias."""
 
     def destination_rule(self, service: Service | str) -> MergedDestinationRule | None:
         """Return the destination rule in force for a service or hostname."""
@@ -61,8 +65,8 @@ def routed_target(
         if route.destination is None or (len(routes) > 1 and not route.weight):
             continue
         port = _port_of(route.destination, destinations, listen_port)
-        name = outbound_cluster_name(port, route.destination.subset, route.destination.host)
-        clusters.append((name, route.weight))
+        host = destinations.destination_host(route.destination.host)
+        clusters.append((outbound_cluster_name(port, route.destination.subset, host), route.weight))
     stat_prefix = f"{rule.config.name}.{rule.config.namespace}"
     first = routes[0].destination
     if first is None:
@@ -71,8 +75,9 @@ def routed_target(
     # Of several destinations the first one's rule counts, and no subset: there is one chain for all of them.
     subset = first.subset if len(routes) == 1 else ""
     if len(routes) == 1:
-        service = destinations.destination_service(first.host)
-        stat_prefix = stat_name(clusters[0][0], mesh_config, first.host, service, port, subset)
+        host = destinations.destination_host(first.host)
+        service = destinations.destination_service(host)
+        stat_prefix = stat_name(clusters[0][0], mesh_config, host, service, port, subset)
     merged = destinations.destination_rule(first.host)
     return policy_target(tuple(clusters), stat_prefix, merged, port, subset, mesh_config, idle_timeout)
 
@@ -153,18 +158,15 @@ class SidecarL4Routes:
     def __init__(
         self,
         destinations: Destinations,
-        namespace: str,
-        labels: Mapping[str, str],
         mesh_config: MeshConfig,
-        idle_timeout: timedelta | None,
-        ip_family: IPFamily,
+        profile: OutboundProfile,
     ) -> None:
         self._destinations = destinations
-        self._ip_family = ip_family
-        self._namespace = namespace
-        self._labels = labels
+        self._profile = profile
+        self._namespace = profile.namespace
+        self._labels = dict(profile.labels)
         self._mesh_config = mesh_config
-        self._idle_timeout = idle_timeout
+        self._idle_timeout = profile.idle_timeout
 
     def chains(
         self,
@@ -213,12 +215,19 @@ class SidecarL4Routes:
                     chain_match = ChainMatch(server_names=match.sni_hosts, prefix_ranges=ranges)
                     chains.append(TcpChain(target, port.protocol, chain_match, (tls_rule.origin,)))
         if not chains:
-            names = (service.hostname,) if by_name or _dials_any_name(service) else ()
+            names = self._server_names(service) if by_name or _dials_any_name(service) else ()
             chain_match = ChainMatch(server_names=names, prefix_ranges=ranges)
             chains.append(
                 TcpChain(self._own_target(service, port), port.protocol, chain_match, service.origins)
             )
         return tuple(chains)
+
+    def _server_names(self, service: Service) -> tuple[str, ...]:
+        """Return the names that a client of the service asks for; of an alias, its short forms as well."""
+        names = [service.hostname]
+        for alias in service.aliases:
+            names += [alias, *alternative_names(alias, self._profile.dns_domain)]
+        return tuple(names)
 
     def _tcp_chains(
         self,
@@ -267,7 +276,7 @@ class SidecarL4Routes:
         )
         if _dials_any_name(service):
             cache = dns_cache_name(service.hostname)
-            target = replace(target, dns_cache=(cache, port.number, self._ip_family))
+            target = replace(target, dns_cache=(cache, port.number, self._profile.ip_family))
         return target
 
     def _routed(

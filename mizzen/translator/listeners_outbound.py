@@ -7,7 +7,7 @@ Source: Istio's pilot/pkg/networking/core/listener.go (which services share a po
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from mizzen.config.diagnostics import Diagnostic, Origin, Severity
@@ -78,11 +78,13 @@ class OutboundListeners:
         if not self.http_owners:
             # A listener of a Sidecar's own port may be for services whatever ports they have, even none.
             return False
+        if service.is_alias or service.shared is not None:
+            return service.is_alias
         for port in service.ports:
             if port.protocol is Protocol.UDP:
                 continue
             owner = self.http_owners.get(port.number)
-            if owner is None or owner.creation >= service.creation or not port.protocol.is_http:
+            if owner is None or owner.precedence >= service.precedence or not port.protocol.is_http:
                 return False
         return service.resolution is not Resolution.DYNAMIC_DNS
 
@@ -115,14 +117,7 @@ class OutboundListenerBuilder:
         self._http_protocols = tuple(plaintext_http_protocols(self._profile.http10))
         self._result = OutboundListeners()
         self._position, self._egress = 0, scope.egress_listeners[0]
-        self._l4 = SidecarL4Routes(
-            scope,
-            self._profile.namespace,
-            dict(self._profile.labels),
-            mesh_config,
-            self._profile.idle_timeout,
-            self._profile.ip_family,
-        )
+        self._l4 = SidecarL4Routes(scope, mesh_config, self._profile)
         self._http_places: dict[tuple[str, int], Service] = {}
         self._common_caches: tuple[str, ...] = ()
         if scope.outbound_traffic_policy == "ALLOW_ANY_DYNAMIC_DNS":
@@ -166,7 +161,7 @@ class OutboundListenerBuilder:
         assert egress.port is not None
         port = ServicePort(egress.port.name, egress.port.number, parse_protocol(egress.port.protocol))
         bind, bind_to_port = self._forced_bind(egress)
-        for service in egress.services:
+        for service, _ in _declared_ports(egress.services):
             self._place(service, port, bind, bind_to_port)
 
     def _implicit(self, egress: EgressListener) -> None:
@@ -174,8 +169,8 @@ class OutboundListenerBuilder:
         for key, spec in self._result.specs.items():
             self._result.specs[key] = replace(spec, locked=True)
         bind, bind_to_port = self._forced_bind(egress)
-        for service in egress.services:
-            for port in service.ports:
+        for service, ports in _declared_ports(egress.services):
+            for port in ports:
                 if port.protocol is Protocol.UDP or self._is_served(service, port, bind):
                     continue
                 if self._needs_listener_for_each_endpoint(service, port, bind):
@@ -284,12 +279,18 @@ class OutboundListenerBuilder:
         if bind == self._wildcard and port.protocol is not Protocol.HTTP_PROXY:
             match, protocol = self._detected_http(), Protocol.UNSUPPORTED
         chain = HttpChain(name, port.protocol, match, service.origins, caches)
-        self._result.routed_by.setdefault(name, self._position)
+        self._result.routed_by.setdefault(name, self._router(port.number, bind))
         if current is None:
             self._http_places[key] = service
             self._result.specs[key] = ListenerSpec(bind, port.number, bind_to_port, protocol, (chain,))
         else:
             self._merge(current, service, port, (chain,), Protocol.UNSUPPORTED)
+
+    def _router(self, number: int, bind: str) -> int:
+        """Return the position of the egress listener whose services and rules the routes of a port have: as
+        in Istio the first one with that port, even if it imports nothing."""
+        router = self._scope.egress_listener_for(number, bind)
+        return self._position if router is None else self._scope.egress_listeners.index(router)
 
     def _add_l4(
         self,
@@ -314,11 +315,13 @@ class OutboundListenerBuilder:
         if port.protocol.is_auto:
             shared = bind == self._wildcard
             name = str(port.number) if shared else f"{service.hostname}:{port.number}"
-            self._result.routed_by.setdefault(name, self._position)
+            position = self._router(port.number, bind) if shared else self._position
+            self._result.routed_by.setdefault(name, position)
             match = self._detected_http()
             chains += (HttpChain(name, Protocol.UNSUPPORTED, match, service.origins, self._caches(service)),)
         if current is None or (port.protocol.is_auto and current.protocol.is_http):
             self._http_places.pop(key, None)
+            chains, _ = merged_chains((), chains)
             self._result.specs[key] = ListenerSpec(bind, port.number, bind_to_port, port.protocol, chains)
         else:
             both_tcp = port.protocol.is_tcp and current.protocol.is_tcp
@@ -372,6 +375,19 @@ class OutboundListenerBuilder:
 
     def _detected_http(self) -> ChainMatch:
         return ChainMatch(application_protocols=self._http_protocols, transport_protocol=_RAW_BUFFER)
+
+
+def _declared_ports(services: Iterable[Service]) -> list[tuple[Service, tuple[ServicePort, ...]]]:
+    """Return the services, in order, with their ports. Each document that declares a host has its own place
+    in the order, and its own addresses; ports that no cluster is made for are left out. Aliases have none."""
+    found = [
+        (one, tuple(port for port in one.ports if service.shared is None or service.port(port.number)))
+        for service in services
+        if not service.is_alias
+        for one in service.declared
+    ]
+    found.sort(key=lambda pair: pair[0].precedence)
+    return found
 
 
 def listen_addresses(service: Service, profile: OutboundProfile) -> tuple[str, ...]:

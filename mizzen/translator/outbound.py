@@ -303,7 +303,7 @@ class OutboundResources:
         moved = (service for pair in pairs if pair[0] is not pair[1] for service in pair)
         if any(service is not None and not self._listeners.serve_already(service) for service in moved):
             return True
-        hosts |= touched.destination_hosts
+        hosts = self._with_aliases(hosts | touched.destination_hosts)
         if not hosts:
             return False
         # Chains name the ports of the services that TCP and TLS rules lead to, and have their rules' limits.
@@ -345,7 +345,8 @@ class OutboundResources:
         if proxy is not None:
             number = proxy.port.number if proxy.port else 0
             port = destination_port(proxy.host, number, self._scope, 0)
-            return plain_target(outbound_cluster_name(port, proxy.subset, proxy.host))
+            host = self._scope.destination_host(proxy.host)
+            return plain_target(outbound_cluster_name(port, proxy.subset, host))
         return plain_target(PASSTHROUGH_CLUSTER, self.profile.idle_timeout)
 
     def _route_names(self, before: SidecarScope, touched: _Touched) -> Iterable[str]:
@@ -354,6 +355,11 @@ class OutboundResources:
         if before.sidecar is not self._scope.sidecar:
             return names
         if before.outbound_traffic_policy != self._scope.outbound_traffic_policy:
+            return names
+        proxy = self._scope.egress_proxy
+        if proxy is not None and before.destination_host(proxy.host) != self._scope.destination_host(
+            proxy.host
+        ):
             return names
         ports = self._ports_of(touched)
         egress, routed_by = self._scope.egress_listeners, self._listeners.routed_by
@@ -366,7 +372,7 @@ class OutboundResources:
     def _ports_of(self, touched: _Touched) -> set[int]:
         """Return the ports on which the touched services and the hosts of the touched rules are called;
         ANY_PORT stands for configurations that hold every port, and 80 is where unknown hosts are."""
-        hosts = {hostname for _, hostname in touched.services} | touched.destination_hosts
+        hosts = self._with_aliases({hostname for _, hostname in touched.services} | touched.destination_hosts)
         rules = set(touched.rules)
         if hosts:
             everything = self._scope.virtual_services
@@ -374,7 +380,11 @@ class OutboundResources:
             # A destination that is no service's host has the DestinationRule of a wildcard, too.
             for host in filter(is_wildcard, touched.destination_hosts):
                 rules.update(
-                    rule for rule in everything if any(matches(host, name) for name in rule.destination_hosts)
+                    rule
+                    for rule in everything
+                    if any(
+                        matches(host, self._scope.destination_host(name)) for name in rule.destination_hosts
+                    )
                 )
         if not rules and not hosts:
             return set()
@@ -394,6 +404,11 @@ class OutboundResources:
                 for service in services:
                     ports.update(p.number for p in service.ports if p.protocol is not Protocol.UDP)
         return ports
+
+    def _with_aliases(self, hosts: set[str]) -> set[str]:
+        """Return the hosts and their aliases: who names an alias is led to the host."""
+        of = self._mesh.registry.aliases.of
+        return hosts.union(*(of[host] for host in hosts & of.keys())) if of else hosts
 
     def _update_routes(self, names: Iterable[str]) -> None:
         mesh_config = self.mesh_config

@@ -278,7 +278,7 @@ class _Following:
         for host in hosts:
             gone += held.by_default(host, self._port)
             service = claims.services.get(host)
-            if service is not None and any(http_ports(service, self._port)):
+            if service is not None and not service.is_alias and any(http_ports(service, self._port)):
                 # If a VirtualService owns it, this one comes behind that one's and so never has its name.
                 come.append(Claim(host, self._port, service, None))
         return gone, come
@@ -334,7 +334,7 @@ class _Following:
         if domain not in offered.derived:
             return False
         service = self.claims.services.get(domain)
-        return service is not None and any(http_ports(service, self._port))
+        return service is not None and not service.is_alias and any(http_ports(service, self._port))
 
 
 def _stays_unique(known: Mapping[Item, object], gone: Sequence[Item], come: Sequence[Item]) -> bool:

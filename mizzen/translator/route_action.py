@@ -53,12 +53,14 @@ class Destinations:
     """Where routes lead: all that a destination's host may be looked up in.
 
     `services` are those whose only port a destination without a port means; any other destination means the
-    listener's port. `rules` are the merged DestinationRules of the destinations' hosts.
+    listener's port. `rules` are the merged DestinationRules of the destinations' hosts; `aliases` has, for a
+    host that is an alias, the host that it stands for.
     """
 
     listen_port: int
     services: Mapping[str, Service] = field(default_factory=dict)
     rules: Mapping[str, MergedDestinationRule] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
 
     def cluster(self, destination: Destination) -> str:
         """Return the name of the cluster, whether or not there is one."""
@@ -70,7 +72,8 @@ class Destinations:
             service = self.services.get(destination.host)
             single = service is not None and len(service.ports) == 1
             port = service.ports[0].number if service is not None and single else self.listen_port
-        return outbound_cluster_name(port, destination.subset, destination.host)
+        host = self.aliases.get(destination.host, destination.host)
+        return outbound_cluster_name(port, destination.subset, host)
 
     def hash_policy(self, destination: Destination) -> Any | None:
         """Return Envoy's HashPolicy for the destination, or None."""

@@ -430,6 +430,7 @@ def _catch_all(scope: SidecarScope, settings: RouteSettings, memo: Memo) -> Enco
     """Return the virtual host for the hosts that nobody declared (MeshConfig.outboundTrafficPolicy)."""
     policy = scope.outbound_traffic_policy
     egress_proxy = scope.egress_proxy if policy == "ALLOW_ANY" else None
+    target = scope.destination_host(egress_proxy.host) if egress_proxy is not None else ""
 
     def build() -> EncodedVirtualHost:
         name = {"ALLOW_ANY": "allow_any", "REGISTRY_ONLY": "block_all"}.get(policy, "allow_any_dynamic_dns")
@@ -440,7 +441,9 @@ def _catch_all(scope: SidecarScope, settings: RouteSettings, memo: Memo) -> Enco
             route.direct_response.status = 502
             return EncodedVirtualHost(host, b"")
         if egress_proxy is not None:
-            route.route.cluster = Destinations(ANY_PORT).cluster(egress_proxy)
+            route.route.cluster = Destinations(ANY_PORT, aliases={egress_proxy.host: target}).cluster(
+                egress_proxy
+            )
         elif policy == "ALLOW_ANY":
             route.route.cluster = PASSTHROUGH_CLUSTER
         else:
@@ -448,4 +451,4 @@ def _catch_all(scope: SidecarScope, settings: RouteSettings, memo: Memo) -> Enco
         apply_timeout(route.route, None)
         return EncodedVirtualHost(host, b"")
 
-    return memo.get(("catch-all virtual host", policy, egress_proxy, settings), build)
+    return memo.get(("catch-all virtual host", policy, egress_proxy, target, settings), build)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -41,10 +41,12 @@ class Place:
 class RuleRoutes:
     """The routes of a VirtualService, with all that was looked up for them.
 
-    `hosts` are the destinations; `services` are those whose port counts, `destination_rules` what was chosen.
+    `hosts` are all that were looked up: the destinations, and the hosts that they mean (`targets`, which
+    differ for aliases). `services` are those whose port counts, `destination_rules` what was chosen.
     """
 
-    hosts: tuple[str, ...]
+    hosts: frozenset[str]
+    targets: Mapping[str, str]
     services: tuple[Service | None, ...]
     destination_rules: tuple[MergedDestinationRule | None, ...]
     routes: RouteList
@@ -67,10 +69,15 @@ def rule_routes(
     """
     if held is not None and changed is not None and changed.isdisjoint(held.hosts):
         return held
-    hosts = held.hosts if held is not None else destination_hosts(rule)
+    hosts = tuple(held.targets) if held is not None else destination_hosts(rule)
+    targets = {host: scope.destination_host(host) for host in hosts}
     services = tuple(map(place.find_service, hosts))
     found = tuple(map(scope.destination_rule, hosts))
-    if held is not None and held.destination_rules == found and held.services == services:
+    if held is not None and (held.destination_rules, held.services, held.targets) == (
+        found,
+        services,
+        targets,
+    ):
         return held
     profile = scope.profile
     source = Source(profile.namespace, profile.labels) if asks_for_source(rule) else Source("", ())
@@ -80,10 +87,13 @@ def rule_routes(
             place.port,
             {host: service for host, service in zip(hosts, services, strict=True) if service is not None},
             {host: policy for host, policy in zip(hosts, found, strict=True) if policy is not None},
+            {host: target for host, target in targets.items() if target != host},
         )
         return virtual_service_routes(
             rule, RouteContext(destinations, settings, source, place.gateway, place.tls)
         )
 
-    key = ("routes of a VirtualService", rule, place.port, place.gateway, place.tls, found, services)
-    return RuleRoutes(hosts, services, found, memo.get((*key, source, settings), build))
+    means = tuple(targets.values())
+    key = ("routes of a VirtualService", rule, place.port, place.gateway, place.tls, found, services, means)
+    routes = memo.get((*key, source, settings), build)
+    return RuleRoutes(frozenset((*hosts, *means)), targets, services, found, routes)

@@ -110,7 +110,9 @@ def plan_virtual_hosts(
     `known_domains` are what was worked out for the same port and names before; what is missing is added.
     """
     claims = all_claims(inputs)
-    known = {claim.service.hostname for claim in claims if claim.service is not None}
+    known = {
+        claim.service.hostname for claim in claims if claim.service is not None and not claim.service.is_alias
+    }
     hosts = _without_duplicates(claims, inputs, known, {} if known_domains is None else known_domains)
     return VirtualHostPlan(tuple(sorted(hosts, key=lambda host: host.name)))
 
@@ -151,7 +153,7 @@ def all_claims(inputs: PlanInputs) -> list[Claim]:
     claims += [
         Claim(service.hostname, port.number, service, None)
         for service in services
-        if service.hostname not in owned
+        if service.hostname not in owned and not service.is_alias
         for port in http_ports(service, listen_port)
     ]
     if listen_port == ANY_PORT:
@@ -283,9 +285,14 @@ def _stranger_domains(host: str, suffix: int) -> Domains:
 
 
 def _service_domains(service: Service, suffix: int, names: NamesKnownAs) -> Domains:
-    """Return what a service may be called, with each name also with the port `suffix`, unless that is 0."""
-    derived = alternative_names(service.hostname, names.dns_domain)
-    domains = [bracketed(service.hostname), *derived]
+    """Return what a service may be called, by its own name or by an alias, with each name also with the port
+    `suffix`, unless that is 0."""
+    domains: list[str] = []
+    derived: list[str] = []
+    for hostname in (service.hostname, *service.aliases):
+        short = alternative_names(hostname, names.dns_domain)
+        domains += [bracketed(hostname), *short]
+        derived += short
     if service.headless and service.from_kubernetes:
         # The pods of a headless service have names below it.
         domains += [f"*.{name}" for name in domains]

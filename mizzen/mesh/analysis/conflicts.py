@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from mizzen.config.document import Config
 from mizzen.mesh.analysis.findings import Findings, seen_together
@@ -13,6 +13,9 @@ from mizzen.mesh.service import Protocol, Resolution, Service
 from mizzen.mesh.sidecars import selector_of
 from mizzen.mesh.snapshot import Mesh
 from mizzen.mesh.workloads import Workload
+
+_ELSEWHERE: Final = frozenset({Resolution.NONE, Resolution.ALIAS})
+"""Connections to these go where they are addressed to, or by the listeners of another service."""
 
 
 def find_conflicts(mesh: Mesh, findings: Findings) -> None:
@@ -102,7 +105,7 @@ def _tcp_ports(mesh: Mesh, findings: Findings) -> None:
     """MZ0210: TCP services that nothing tells apart on the wire."""
     by_port: dict[int, list[Service]] = {}
     for service in mesh.registry.services.values():
-        if service.addresses or service.headless or service.resolution is Resolution.NONE:
+        if service.addresses or service.headless or service.resolution in _ELSEWHERE:
             continue
         for port in service.ports:
             # TLS is told apart by SNI, and HTTP by Host.

@@ -8,22 +8,31 @@ from mizzen.mesh.analysis.findings import Findings
 from mizzen.mesh.destination_rules import exported_to
 from mizzen.mesh.hosts import is_wildcard
 from mizzen.mesh.service import Resolution, Service
+from mizzen.mesh.shared_hosts import seen_from
 from mizzen.mesh.snapshot import Mesh
-from mizzen.mesh.visibility import is_visible
 
 
 def check_destination_rules(mesh: Mesh, findings: Findings) -> None:
     """Find rules for no known service (IST0174), and subsets without an endpoint (IST0173)."""
     index = mesh.destination_rule_index
     for namespace, host in index.by_host:
-        services = [
+        seen = [
             service
             for _, found in mesh.registry.hosts.under(host)
-            for service in found
-            if is_visible(service.export_to, namespace)
+            for one in found
+            if (service := seen_from(one, namespace)) is not None
         ]
+        services = [service for service in seen if not service.is_alias]
         for config in index.by_host.get((namespace, host)).values():
-            if not services:
+            if seen and not services:
+                findings.warning(
+                    "IST0174",
+                    config,
+                    ("spec", "host"),
+                    f"host {host} stands for {seen[0].alias_of}, whose own rules hold, so the rule applies "
+                    f"to nothing; write {seen[0].alias_of}",
+                )
+            elif not services:
                 covered = any(True for _ in mesh.registry.hosts.covering(host))
                 if not covered:
                     findings.warning(

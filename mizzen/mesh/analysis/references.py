@@ -77,6 +77,8 @@ def _check_host(
     namespace = rule.config.namespace
     hosts = mesh.registry.hosts
     service = best_service(hosts.get(host) or (), namespace)
+    if service is not None and service.is_alias:
+        return _check_alias(mesh, service, used, findings, namespace)
     if service is None:
         covered = any(best_service(services, namespace) for _, services in hosts.covering(host))
         if not covered:
@@ -108,6 +110,29 @@ def _check_host(
     return service
 
 
+def _check_alias(
+    mesh: Mesh, alias: Service, used: UsedDestination, findings: Findings, namespace: str
+) -> Service | None:
+    """Return the service that an ExternalName Service stands for. Calls to it may name any of its ports."""
+    target = alias.alias_of
+    hosts = mesh.registry.hosts
+    service = best_service(hosts.get(target) or (), namespace)
+    known = service is not None and not service.is_alias
+    if known:
+        return service
+    if not any(
+        best_service(services, namespace) for name, services in hosts.covering(target) if name != target
+    ):
+        findings.error(
+            "IST0101",
+            used.config,
+            (*used.path, "host"),
+            f"host {alias.hostname} stands for {target} ({alias.origins[0]}), which is no known service; "
+            f"declare {target} with a ServiceEntry",
+        )
+    return None
+
+
 class _SubsetCheck:
     """Looks whether a subset is defined by the DestinationRule that the clients of a rule get."""
 
@@ -122,9 +147,9 @@ class _SubsetCheck:
         self, rule: VirtualServiceRule, used: UsedDestination, service: Service | None, findings: Findings
     ) -> None:
         subset = used.destination.subset
-        host = used.destination.host
         if not subset or service is None:
             return
+        host = service.hostname
         clients = {rule.config.namespace} | {
             namespace for namespace in self._covering(host) if is_visible(rule.seen_by, namespace)
         }
@@ -141,7 +166,7 @@ class _SubsetCheck:
                     f"no DestinationRule for {host} defines subset {subset}; add one, or drop the subset",
                 )
                 return
-            findings.error(*self._absent(used, path, client, rules))
+            findings.error(*self._absent(host, used, path, client, rules))
             return
 
     def _is_defined(self, host: str, subset: str, service: Service) -> bool:
@@ -156,9 +181,9 @@ class _SubsetCheck:
         return {namespace for _, names in self._namespaces.covering(host) for namespace in names}
 
     def _absent(
-        self, used: UsedDestination, path: FieldPath, client: str, rules: MergedRules
+        self, host: str, used: UsedDestination, path: FieldPath, client: str, rules: MergedRules
     ) -> tuple[str, Config[VirtualService], FieldPath, str]:
-        host, subset = used.destination.host, used.destination.subset
+        subset = used.destination.subset
         if not rules:
             message = (
                 f"clients in namespace {client} see no DestinationRule for {host}, so subset {subset} is "

@@ -41,12 +41,16 @@ def ports(draw: st.DrawFn, world: World, *, entry: bool) -> list[dict[str, Any]]
     return made
 
 
+STOOD_FOR = ("x.example", "out.example", "a.default.svc.cluster.local", "b.shop.svc.cluster.local")
+"""The hosts that ExternalName Services stand for, other such Services among them."""
+
+
 @st.composite
 def services(draw: st.DrawFn, world: World) -> dict[str, Any]:
     spec: dict[str, Any] = {"ports": draw(ports(world, entry=False))}
     kind = draw(st.sampled_from(("plain", "plain", "headless", "external", "addressed")))
     if kind == "external":
-        spec |= {"type": "ExternalName", "externalName": draw(st.sampled_from(("x.example", "out.example")))}
+        spec |= {"type": "ExternalName", "externalName": draw(st.sampled_from(STOOD_FOR))}
     else:
         some(draw, "selector", st.sampled_from(({"app": "a"}, {"app": "b"}, {"istio": "gw"}, {})), spec)
         some(draw, "publishNotReadyAddresses", st.booleans(), spec)

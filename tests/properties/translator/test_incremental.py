@@ -88,14 +88,39 @@ def service_entries(draw: st.DrawFn) -> dict[str, Any]:
         resolution = "NONE"
     spec: dict[str, Any] = {
         "hosts": [host],
-        "ports": [{"name": "p", "number": draw(st.sampled_from([80, 443])), "protocol": "HTTP"}],
+        "ports": [
+            {
+                "name": "p",
+                "number": draw(st.sampled_from([80, 443])),
+                "protocol": draw(st.sampled_from(["HTTP", "HTTP", "TLS", "TCP"])),
+            }
+        ],
         "resolution": resolution,
         "location": "MESH_EXTERNAL",
         "exportTo": [draw(st.sampled_from([".", "*"]))],
     }
     if resolution == "STATIC":
         spec["endpoints"] = [{"address": draw(st.sampled_from(["10.2.0.1", "10.2.0.2"]))}]
-    return document("ServiceEntry", NETWORKING, draw(st.sampled_from(NAMESPACES)), "external", spec=spec)
+    if draw(st.booleans()):
+        spec["addresses"] = [draw(st.sampled_from(["10.4.0.1", "10.4.0.2", "10.5.0.0/24"]))]
+    namespace, name = draw(st.sampled_from(NAMESPACES)), draw(st.sampled_from(["external", "more"]))
+    return document("ServiceEntry", NETWORKING, namespace, name, spec=spec)
+
+
+@st.composite
+def external_names(draw: st.DrawFn) -> dict[str, Any]:
+    targets = ["api.example.com", "reviews.default.svc.cluster.local", "ratings.shop.svc.cluster.local"]
+    return document(
+        "Service",
+        "v1",
+        draw(st.sampled_from(NAMESPACES)),
+        draw(st.sampled_from(["alias", "ratings"])),
+        spec={
+            "type": "ExternalName",
+            "externalName": draw(st.sampled_from(targets)),
+            "ports": draw(st.sampled_from([[], [{"name": "http", "port": 80}]])),
+        },
+    )
 
 
 @st.composite
@@ -130,11 +155,13 @@ def destination_rules(draw: st.DrawFn) -> dict[str, Any]:
 def virtual_services(draw: st.DrawFn) -> dict[str, Any]:
     host = draw(
         st.sampled_from(
-            ["frontend", "reviews", "db", "api.example.com", "*.example.com", "unknown.example.org"]
+            ["frontend", "reviews", "db", "alias", "api.example.com", "*.example.com", "unknown.example.org"]
         )
     )
     to = {
-        "destination": {"host": draw(st.sampled_from(["reviews", "frontend", "api.example.com", "missing"]))}
+        "destination": {
+            "host": draw(st.sampled_from(["reviews", "frontend", "api.example.com", "alias", "missing"]))
+        }
     }
     if draw(st.booleans()):
         to["destination"]["subset"] = "v1"
@@ -240,6 +267,7 @@ documents = st.one_of(
     services(),
     workload_entries(),
     service_entries(),
+    external_names(),
     destination_rules(),
     virtual_services(),
     gateways(),

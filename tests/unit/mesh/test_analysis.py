@@ -65,6 +65,12 @@ CERTIFICATE = """
 kind: Secret
 metadata: {name: cert}
 """
+ALIAS = """
+kind: Service
+metadata: {name: web}
+spec: {type: ExternalName, externalName: TARGET}
+---
+"""
 SIDECAR = """
 kind: Sidecar
 metadata: {name: first}
@@ -121,6 +127,33 @@ CASES: dict[str, tuple[str, str, str, str, str]] = {
         "is not exported to namespace default",
         other(ENTRY, "web", "far").replace("  hosts:", "  exportTo: ['.']\n  hosts:") + ROUTE,
         other(ENTRY, "web", "far") + ROUTE,
+    ),
+    "alias of an unknown host": (
+        "IST0101",
+        "spec.http[0].route[0].destination.host",
+        "host web.default.svc.cluster.local stands for gone.com (mesh.yaml:11), which is no known service",
+        ENTRY + ALIAS.replace("TARGET", "gone.com") + ROUTE.replace("{host: web.com}", "{host: web}"),
+        ENTRY
+        + ALIAS.replace("TARGET", "web.com")
+        + ROUTE.replace("{host: web.com}", "{host: web, port: {number: 80}}"),
+    ),
+    "unknown subset behind an alias": (
+        "IST0101",
+        "spec.http[0].route[0].destination.subset",
+        "no DestinationRule for web.com defines subset v1",
+        ENTRY + ALIAS.replace("TARGET", "web.com") + TO_SUBSET.replace("{host: web.com", "{host: web"),
+        ENTRY
+        + ALIAS.replace("TARGET", "web.com")
+        + TO_SUBSET.replace("{host: web.com", "{host: web")
+        + "---\n"
+        + RULE,
+    ),
+    "rule for an alias": (
+        "IST0174",
+        "spec.host",
+        "host web.default.svc.cluster.local stands for web.com, whose own rules hold",
+        ENTRY + ALIAS.replace("TARGET", "web.com") + RULE.replace("host: web.com", "host: web"),
+        ENTRY + ALIAS.replace("TARGET", "web.com") + RULE,
     ),
     "unknown mirror": (
         "IST0101",

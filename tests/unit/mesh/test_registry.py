@@ -97,7 +97,7 @@ spec:
     ("spec", "resolution", "headless", "external"),
     [
         ("{clusterIP: None, ports: [{port: 80}]}", Resolution.NONE, True, False),
-        ("{type: ExternalName, externalName: x.com, ports: [{port: 80}]}", Resolution.DNS, False, True),
+        ("{type: ExternalName, externalName: X.com., ports: [{port: 80}]}", Resolution.ALIAS, False, True),
     ],
 )
 def test_kubernetes_services_of_other_types(
@@ -106,7 +106,7 @@ def test_kubernetes_services_of_other_types(
     mesh = mesh_of(f"kind: Service\nmetadata: {{name: a}}\nspec: {spec}")
     service = service_of(mesh, "a.default.svc.cluster.local")
     assert (service.resolution, service.headless, service.mesh_external) == (resolution, headless, external)
-    assert addresses(mesh, service.hostname) == (["x.com"] if external else [])
+    assert (service.alias_of, addresses(mesh, service.hostname)) == ("x.com" if external else "", [])
 
 
 def test_kubernetes_owns_a_host_that_an_entry_claims_too(mesh_of: MeshOf) -> None:
@@ -178,11 +178,12 @@ spec:
         return [service.hostname for service in scope_of(mesh, namespace).services]
 
     mesh = mesh_of(text)
-    assert seen(mesh, "default") == ["e0.com", "e1.com", "e2.com"]
-    assert seen(mesh, "other") == ["e0.com", "e1.com", "e3.com"]
+    # What is exported to a namespace by name comes before what everybody sees.
+    assert seen(mesh, "default") == ["e2.com", "e0.com", "e1.com"]
+    assert seen(mesh, "other") == ["e3.com", "e0.com", "e1.com"]
     private = mesh_of(text, default_service_export_to=["."])
-    assert seen(private, "default") == ["e0.com", "e1.com", "e2.com"]
-    assert seen(private, "other") == ["e1.com", "e3.com"]
+    assert seen(private, "default") == ["e0.com", "e2.com", "e1.com"]
+    assert seen(private, "other") == ["e3.com", "e1.com"]
 
 
 def test_allocated_addresses_do_not_depend_on_the_order_of_documents(
@@ -246,7 +247,6 @@ SECOND_PORTS = "[{number: 80, name: other, protocol: TCP}, {number: 81, name: mo
         ({}, ""),
         ({"labels": "{team: b}"}, "labels"),
         ({"resolution": "DNS"}, "resolution"),
-        ({"export_to": "['.']"}, "exportTo"),
         ({"more": "  workloadSelector: {labels: {app: a}}"}, "workloadSelector"),
     ],
 )
