@@ -177,3 +177,60 @@ spec:
     blocked = await mesh.client.stat("^cluster.BlackHoleCluster;.upstream_cx_none_healthy$")
     assert await mesh.client.say(SERVER, 7777) == ""
     assert await mesh.client.stat("^cluster.BlackHoleCluster;.upstream_cx_none_healthy$") == blocked + 1
+
+
+async def test_an_external_name_is_another_name_of_the_service(mesh: CapturedMesh) -> None:
+    await mesh.apply(
+        "alias.yaml",
+        """
+apiVersion: v1
+kind: Service
+metadata: {name: front, namespace: default}
+spec: {type: ExternalName, externalName: web.default.svc.cluster.local}
+""",
+    )
+    before = await mesh.client.stat("outbound.80..web.*upstream_rq_total$")
+    assert (await mesh.client.get(WEB, 80, name="front.default.svc.cluster.local"))["status"] == 200
+    assert await mesh.client.stat("outbound.80..web.*upstream_rq_total$") == before + 1
+
+
+async def test_two_documents_of_a_host_are_called_at_both_addresses(mesh: CapturedMesh) -> None:
+    def entry(name: str, address: str) -> str:
+        return f"""
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: {name}}}
+spec:
+  hosts: [twice.test]
+  addresses: [{address}]
+  ports: [{{number: 3306, name: tcp, protocol: TCP}}]
+  resolution: STATIC
+  endpoints: [{{address: {SERVER}}}]
+"""
+
+    addresses = ("10.96.0.31", "10.96.0.32")
+    await mesh.apply("twice.yaml", "---".join(entry(f"twice-{each[-1]}", each) for each in addresses))
+    before = await mesh.client.stat("outbound.3306..twice.*upstream_cx_total$")
+    for address in addresses:
+        assert await mesh.client.say(address, 3306) == "3306 hello"
+    assert await mesh.client.stat("outbound.3306..twice.*upstream_cx_total$") == before + 2
+
+
+async def test_a_host_with_two_resolutions_goes_where_the_older_one_says(mesh: CapturedMesh) -> None:
+    def entry(name: str, year: int, resolution: str) -> str:
+        return f"""
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: {name}, creationTimestamp: "{year}-01-01T00:00:00Z"}}
+spec:
+  hosts: [contested.test]
+  ports: [{{number: 7777, name: tcp, protocol: TCP}}]
+  resolution: {resolution}
+"""
+
+    await mesh.apply(
+        "contested.yaml", "---".join([entry("older", 2001, "NONE"), entry("younger", 2002, "DNS")])
+    )
+    before = await mesh.client.stat("outbound.7777..contested.*upstream_cx_total$")
+    assert await mesh.client.say(SERVER, 7777) == "7777 hello"
+    assert await mesh.client.stat("outbound.7777..contested.*upstream_cx_total$") == before + 1
