@@ -306,12 +306,14 @@ class OutboundListenerBuilder:
         current = self._result.specs.get(key)
         if current is not None and current.locked:
             return
-        if port.protocol.is_auto and current is not None and current.protocol.is_auto:
-            # As in Istio, nothing is added: what HTTP's routes cannot tell apart goes to the older service.
-            self._taken(service, port, current)
-            return
         rules = self._egress.virtual_services_for(service.hostname)
         chains: tuple[Chain, ...] = self._l4.chains(service, port, port.number, cidr, rules, by_name=by_name)
+        if port.protocol.is_auto and current is not None and current.protocol.is_auto:
+            # As in Istio, nothing is added: what HTTP's routes cannot tell apart goes to the older service.
+            merged, dropped = merged_chains(current.chains, chains)
+            if dropped or len(merged) > len(current.chains):
+                self._taken(service, port, current)
+            return
         if port.protocol.is_auto:
             shared = bind == self._wildcard
             name = str(port.number) if shared else f"{service.hostname}:{port.number}"

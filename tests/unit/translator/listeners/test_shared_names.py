@@ -227,6 +227,15 @@ def test_a_host_of_two_protocols_is_called_by_both() -> None:
     assert found.warnings == ()
 
 
+def test_documents_of_a_host_are_not_in_each_others_way() -> None:
+    found = sent(*twice("a.example", {"port": 8000, "protocol": ""}, {"port": 8000, "protocol": ""}))
+    assert found.chains("0.0.0.0_8000") == [
+        (HTTP_MATCH, "routes 8000"),
+        (ELSE, "outbound|8000||a.example"),
+    ]
+    assert found.warnings == ()
+
+
 def test_no_listener_leads_to_a_port_without_cluster() -> None:
     found = sent(
         *twice(
