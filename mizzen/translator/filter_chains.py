@@ -7,7 +7,7 @@ can share a port is a question about the values (Istio: pilot/pkg/networking/cor
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -102,29 +102,50 @@ class TcpChain:
 Chain = HttpChain | TcpChain
 
 
-def merged_chains(
-    existing: Sequence[Chain], incoming: Iterable[Chain]
-) -> tuple[tuple[Chain, ...], tuple[Chain, ...]]:
-    """Return the chains of both, and those of `incoming` that had to be left out, or lost some of their
-    server names, because an earlier chain takes these connections elsewhere. A chain that leads where the
-    earlier one does is not needed twice: each host of a VirtualService brings the same ones."""
-    merged = list(existing)
-    owners = {key: chain for chain in reversed(merged) for key in chain.match.connections()}
-    dropped = []
-    for chain in incoming:
-        earlier = [owners[key] for key in chain.match.connections() if key in owners]
-        if any(not _same_end(one, chain) for one in earlier):
-            dropped.append(chain)
-        left = chain
-        if earlier:
-            # Envoy refuses a listener with one name in two chains that are alike in all else.
-            names = [key.server_name for key in chain.match.connections() if key not in owners]
-            if not names:
-                continue
-            left = replace(chain, match=replace(chain.match, server_names=tuple(names)))
-        merged.append(left)
-        owners.update((key, left) for key in left.match.connections())
-    return tuple(merged), tuple(dropped)
+@dataclass(frozen=True, slots=True)
+class ListenerChains:
+    """The chains of a listener, to which more are joined.
+
+    `owners` finds them by what they take. It grows with every chain, so each is good for one successor.
+    """
+
+    chains: tuple[Chain, ...]
+    owners: dict[Connections, Chain]
+
+    @classmethod
+    def of(cls, chains: Iterable[Chain]) -> tuple[ListenerChains, tuple[Chain, ...]]:
+        """Return chains that may clash with each other joined one by one; see `joined`."""
+        return cls((), {}).joined(chains)
+
+    def joined(self, incoming: Iterable[Chain]) -> tuple[ListenerChains, tuple[Chain, ...]]:
+        """Return the chains of both, and those of `incoming` that had to be left out, or lost some of their
+        server names, because an earlier chain takes these connections elsewhere. A chain that leads where
+        the earlier one does is not needed twice: each host of a VirtualService brings the same ones."""
+        merged: list[Chain] = []
+        dropped = []
+        for chain in incoming:
+            keys = chain.match.connections()
+            earlier = [self.owners[key] for key in keys if key in self.owners]
+            if any(not _same_end(one, chain) for one in earlier):
+                dropped.append(chain)
+            left = chain
+            if earlier:
+                # Envoy refuses a listener with one name in two chains that are alike in all else.
+                keys = [key for key in keys if key not in self.owners]
+                names = tuple(key.server_name for key in keys)
+                left = replace(chain, match=replace(chain.match, server_names=names))
+            if keys:
+                merged.append(left)
+                self.owners.update(dict.fromkeys(keys, left))
+        return ListenerChains((*self.chains, *merged), self.owners), tuple(dropped)
+
+    def have_all_of(self, chains: Iterable[Chain]) -> bool:
+        """Return whether the connections that `chains` take end where they lead already."""
+        return all(
+            key in self.owners and _same_end(self.owners[key], chain)
+            for chain in chains
+            for key in chain.match.connections()
+        )
 
 
 def _same_end(one: Chain, other: Chain) -> bool:

@@ -16,7 +16,7 @@ from mizzen.mesh.profile import OutboundProfile
 from mizzen.mesh.service import EndpointPool, Protocol, Resolution, Service, ServicePort
 from mizzen.mesh.sidecar_scope import EgressListener, SidecarScope
 from mizzen.translator.cluster_names import ALLOW_ANY_DNS_CACHE, dns_cache_name
-from mizzen.translator.filter_chains import ANY_ADDRESSES, Chain, ChainMatch, HttpChain, merged_chains
+from mizzen.translator.filter_chains import ANY_ADDRESSES, Chain, ChainMatch, HttpChain, ListenerChains
 from mizzen.translator.http_connection_manager import plaintext_http_protocols
 from mizzen.translator.l4_routes import SidecarL4Routes
 
@@ -118,6 +118,7 @@ class OutboundListenerBuilder:
         self._result = OutboundListeners()
         self._position, self._egress = 0, scope.egress_listeners[0]
         self._l4 = SidecarL4Routes(scope, mesh_config, self._profile)
+        self._joined: dict[tuple[str, int], ListenerChains] = {}
         self._http_places: dict[tuple[str, int], Service] = {}
         self._common_caches: tuple[str, ...] = ()
         if scope.outbound_traffic_policy == "ALLOW_ANY_DYNAMIC_DNS":
@@ -310,8 +311,7 @@ class OutboundListenerBuilder:
         chains: tuple[Chain, ...] = self._l4.chains(service, port, port.number, cidr, rules, by_name=by_name)
         if port.protocol.is_auto and current is not None and current.protocol.is_auto:
             # As in Istio, nothing is added: what HTTP's routes cannot tell apart goes to the older service.
-            merged, dropped = merged_chains(current.chains, chains)
-            if dropped or len(merged) > len(current.chains):
+            if not self._chains_of(current).have_all_of(chains):
                 self._taken(service, port, current)
             return
         if port.protocol.is_auto:
@@ -323,7 +323,7 @@ class OutboundListenerBuilder:
             chains += (HttpChain(name, Protocol.UNSUPPORTED, match, service.origins, self._caches(service)),)
         if current is None or (port.protocol.is_auto and current.protocol.is_http):
             self._http_places.pop(key, None)
-            chains, _ = merged_chains((), chains)
+            chains = ListenerChains.of(chains)[0].chains
             self._result.specs[key] = ListenerSpec(bind, port.number, bind_to_port, port.protocol, chains)
         else:
             both_tcp = port.protocol.is_tcp and current.protocol.is_tcp
@@ -345,11 +345,19 @@ class OutboundListenerBuilder:
                 service, port, current, f"{current.protocol} shares its port with no other protocol"
             )
             return
-        merged, dropped = merged_chains(current.chains, chains)
+        joined, dropped = self._chains_of(current).joined(chains)
         if dropped:
             self._taken(service, port, current)
         key = (current.bind, current.port)
-        self._result.specs[key] = replace(current, chains=merged, protocol=protocol)
+        self._joined[key] = joined
+        self._result.specs[key] = replace(current, chains=joined.chains, protocol=protocol)
+
+    def _chains_of(self, current: ListenerSpec) -> ListenerChains:
+        """Return the chains of a listener, ready to be joined by others."""
+        known = self._joined.get((current.bind, current.port))
+        if known is None or known.chains is not current.chains:
+            known, _ = ListenerChains.of(current.chains)
+        return known
 
     def _taken(self, service: Service, port: ServicePort, current: ListenerSpec) -> None:
         reason = "an older service takes the same connections"
