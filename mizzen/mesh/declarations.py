@@ -142,7 +142,7 @@ def _virtual_addresses(addresses: tuple[str, ...]) -> tuple[str, ...]:
             network = ipaddress.ip_network(text, strict=False)
         except ValueError:
             continue
-        kept[str(network.network_address) if network.num_addresses == 1 else text] = None
+        kept[str(network.network_address) if network.num_addresses == 1 else text.lower()] = None
     return tuple(kept)
 
 
@@ -194,7 +194,7 @@ def _declare_kubernetes_service(config: Config[Any], settings: MeshSettings) -> 
 
 def _cluster_addresses(spec: kubernetes.ServiceSpec) -> tuple[str, ...]:
     given = spec.cluster_ips or ((spec.cluster_ip,) if spec.cluster_ip else ())
-    return tuple(address for address in given if address != "None")
+    return tuple(address.lower() for address in given if address != "None")
 
 
 def merge_declarations(

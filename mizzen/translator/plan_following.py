@@ -79,15 +79,15 @@ class Claims:
         if among is not None and claim in among:
             return
         self.by_name[name] = alone if among is None else (*among, claim)
-        for folded in dict.fromkeys(domains.folded):
-            among = self.by_domain.get(folded)
-            self.by_domain[folded] = alone if among is None else (*among, claim)
+        for domain in dict.fromkeys(domains.domains):
+            among = self.by_domain.get(domain)
+            self.by_domain[domain] = alone if among is None else (*among, claim)
 
     def remove(self, claim: Claim, domains: Domains) -> None:
         """Take a claim to `domains` out, if it is there."""
         _take_out(self.by_name, claim.name, claim)
-        for folded in domains.folded:
-            _take_out(self.by_domain, folded, claim)
+        for domain in domains.domains:
+            _take_out(self.by_domain, domain, claim)
 
     def by_default(self, hostname: str, port: int) -> list[Claim]:
         """Return the claim of a service that no VirtualService owns, if there is one."""
@@ -252,7 +252,7 @@ class _Following:
         for claim in come:
             claims.add(claim, self._domains(claim))
         contested |= self._contested(names)
-        names.update(claim.name for folded in contested for claim in self.claims.by_domain.get(folded, ()))
+        names.update(claim.name for domain in contested for claim in self.claims.by_domain.get(domain, ()))
         return VirtualHostPlan(_replaced(before.virtual_hosts, {name: self._planned(name) for name in names}))
 
     def _changed_claims(self) -> tuple[list[Claim], list[Claim]]:
@@ -286,10 +286,10 @@ class _Following:
     def _contested(self, names: Iterable[str]) -> set[str]:
         """Return the domains that the claims to `names` are about."""
         return {
-            folded
+            domain
             for name in names
             for claim in self.claims.by_name.get(name, ())
-            for folded in self._domains(claim).folded
+            for domain in self._domains(claim).domains
         }
 
     def _domains(self, claim: Claim) -> Domains:
@@ -301,33 +301,31 @@ class _Following:
         if claim is None:
             return None
         offered = self._domains(claim)
-        kept: dict[str, str] = {}
-        for domain, folded in zip(offered.domains, offered.folded, strict=True):
-            if folded not in kept and not self._gives_way(domain, offered) and self._owner(folded) == claim:
-                kept[folded] = domain
+        kept = tuple(
+            domain
+            for domain in dict.fromkeys(offered.domains)
+            if not self._gives_way(domain, offered) and self._owner(domain) == claim
+        )
         if not kept:
             return None
-        return PlannedVirtualHost(name, tuple(kept.values()), claim.port, claim.service, claim.rule)
+        return PlannedVirtualHost(name, kept, claim.port, claim.service, claim.rule)
 
-    def _owner(self, folded: str) -> Claim | None:
+    def _owner(self, domain: str) -> Claim | None:
         """Return the first of the claims that have their names and want the domain."""
-        among = self.claims.by_domain.get(folded, ())
+        among = self.claims.by_domain.get(domain, ())
         if len(among) == 1:
             return among[0]
-        if folded not in self._owners:
-            wanting = [claim for claim in among if self._has_name(claim) and self._wants(claim, folded)]
-            self._owners[folded] = self._order.first(wanting)
-        return self._owners[folded]
+        if domain not in self._owners:
+            wanting = [claim for claim in among if self._has_name(claim) and self._wants(claim, domain)]
+            self._owners[domain] = self._order.first(wanting)
+        return self._owners[domain]
 
     def _has_name(self, claim: Claim) -> bool:
         return self._order.first(self.claims.by_name[claim.name]) == claim
 
     def _wants(self, claim: Claim, wanted: str) -> bool:
         offered = self._domains(claim)
-        return any(
-            folded == wanted and not self._gives_way(domain, offered)
-            for domain, folded in zip(offered.domains, offered.folded, strict=True)
-        )
+        return wanted in offered.domains and not self._gives_way(wanted, offered)
 
     def _gives_way(self, domain: str, offered: Domains) -> bool:
         """Whether a domain is derived, and the real name of a service with virtual hosts."""

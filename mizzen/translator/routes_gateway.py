@@ -244,10 +244,9 @@ def _hosts(shape: _Shape) -> list[_Host]:
     hosts: dict[str, _Host] = {}
 
     def host_of(name: str, port: int) -> _Host:
-        domain = name.lower()
-        host = hosts.get(domain)
+        host = hosts.get(name)
         if host is None:
-            host = hosts[domain] = _Host(domain_name(name, port), domain)
+            host = hosts[name] = _Host(domain_name(name, port), name)
         return host
 
     for key, rules in shape:

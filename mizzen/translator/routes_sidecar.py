@@ -114,7 +114,7 @@ def sidecar_route_origins(
     state = _port_state(name, port, listener, scope, route_settings(mesh_config, memo), memo, carried)
     hosts = state.plan.virtual_hosts
     if hostname:
-        at = state.plan.owners.get(hostname.lower())
+        at = state.plan.owners.get(hostname)
         return {} if at is None else {hosts[at].name: state.origins(at)}
     return {host.name: state.origins(at) for at, host in enumerate(hosts)}
 
@@ -408,7 +408,7 @@ def _sniffed_route_configuration(
 ) -> Resource:
     """Return the configuration of one service on its own address: whatever the Host header says, it is
     meant."""
-    at = state.plan.owners.get(hostname.lower())
+    at = state.plan.owners.get(hostname)
     if at is None:
         return memo.get(
             ("route configuration", name, None),

@@ -68,8 +68,8 @@ class VirtualHostPlan:
 
     @cached_property
     def owners(self) -> dict[str, int]:
-        """The position of the virtual host that owns a domain, by the domain in lower case."""
-        return {domain.lower(): at for at, host in enumerate(self.virtual_hosts) for domain in host.domains}
+        """The position of the virtual host that owns a domain, by the domain."""
+        return {domain: at for at, host in enumerate(self.virtual_hosts) for domain in host.domains}
 
 
 def domain_name(host: str, port: int) -> str:
@@ -221,27 +221,25 @@ def _services_by_wildcard(inputs: PlanInputs) -> dict[VirtualServiceRule, list[S
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Domains:
-    """What a virtual host may be called. `folded` are the domains in lower case, in which they are compared;
-    `derived` are those made from another name."""
+    """What a virtual host may be called. `derived` are the domains that are made from another name."""
 
     domains: tuple[str, ...]
-    folded: tuple[str, ...]
     derived: frozenset[str]
 
     def without(self, taken: set[str], known: set[str]) -> tuple[str, ...]:
         """Return the domains that nobody has `taken`, less the derived ones that are real names of services
         (`known`); what is returned is taken afterwards."""
-        if taken.isdisjoint(self.folded) and known.isdisjoint(self.derived):
+        if taken.isdisjoint(self.domains) and known.isdisjoint(self.derived):
             before = len(taken)
-            taken.update(self.folded)
-            if len(taken) == before + len(self.folded):
+            taken.update(self.domains)
+            if len(taken) == before + len(self.domains):
                 return self.domains
-            taken.difference_update(self.folded)
+            taken.difference_update(self.domains)
         kept = []
-        for domain, folded in zip(self.domains, self.folded, strict=True):
-            if folded in taken or (domain in self.derived and domain in known):
+        for domain in self.domains:
+            if domain in taken or (domain in self.derived and domain in known):
                 continue
-            taken.add(folded)
+            taken.add(domain)
             kept.append(domain)
         return tuple(kept)
 
@@ -281,7 +279,7 @@ def domains_of(claim: Claim, inputs: PlanInputs, cache: dict[DomainsKey, Domains
 
 def _stranger_domains(host: str, suffix: int) -> Domains:
     domains = (bracketed(host), domain_name(host, suffix)) if suffix else (bracketed(host),)
-    return Domains(domains, tuple(domain.lower() for domain in domains), frozenset())
+    return Domains(domains, frozenset())
 
 
 def _service_domains(service: Service, suffix: int, names: NamesKnownAs) -> Domains:
@@ -300,7 +298,7 @@ def _service_domains(service: Service, suffix: int, names: NamesKnownAs) -> Doma
     if suffix:
         domains = [text for name in domains for text in (name, f"{name}:{suffix}")]
         derived = [text for name in derived for text in (name, f"{name}:{suffix}")]
-    return Domains(tuple(domains), tuple(domain.lower() for domain in domains), frozenset(derived))
+    return Domains(tuple(domains), frozenset(derived))
 
 
 def _addresses(service: Service, names: NamesKnownAs) -> list[str]:

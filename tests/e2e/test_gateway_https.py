@@ -93,6 +93,19 @@ async def test_a_certificate_from_a_secret(mesh: LiveMesh, shop: Shop, rules: Ru
     assert (await shop.certificate("shop.example.com")).serial_number == issued.serial
 
 
+async def test_a_plain_server_after_tls_takes_what_is_not_tls(
+    mesh: LiveMesh, shop: Shop, rules: Rules
+) -> None:
+    mesh.write("secret.yaml", secret("shop-cert", shop.authority.issue("shop.example.com")))
+    plain = f"{{port: {{number: {PORT}, name: http, protocol: HTTP}}, hosts: [shop.example.com]}}"
+    await rules(
+        gateway(server("https", "shop.example.com", "{mode: SIMPLE, credentialName: shop-cert}"), plain)
+    )
+    assert (await shop.get("shop.example.com")).json()["headers"]["x-forwarded-proto"] == "https"
+    answer = await shop.gateway.at(PORT).get("http://shop.example.com/")
+    assert answer.json()["headers"]["x-forwarded-proto"] == "http"
+
+
 async def test_a_certificate_from_files(tmp_path: Path, mesh: LiveMesh, shop: Shop, rules: Rules) -> None:
     issued = shop.authority.issue("files.example.com")
     certificate, key = issued.write(tmp_path, "files")

@@ -126,11 +126,6 @@ def test_the_first_to_claim_a_domain_keeps_it() -> None:
     assert domains(found)["b.example.com:80"] == ("b.example.com", "b.example.com.", "10.1.0.2")
 
 
-def test_domains_are_compared_without_case() -> None:
-    found = plan(service("a.example.com"), service("A.example.com"))
-    assert domains(found) == {"a.example.com:80": ("a.example.com", "a.example.com.")}
-
-
 def test_a_name_belongs_to_one_virtual_host() -> None:
     found = plan(service("a.example.com"), service("a.example.com", addresses=("10.1.0.1",)))
     assert [host.name for host in found.virtual_hosts] == ["a.example.com:80"]
