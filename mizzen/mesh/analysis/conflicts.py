@@ -104,7 +104,7 @@ def _protocols(registry: Registry, findings: Findings) -> None:
 def _tcp_ports(mesh: Mesh, findings: Findings) -> None:
     """MZ0210: TCP services that nothing tells apart on the wire."""
     by_port: dict[int, list[Service]] = {}
-    for service in mesh.registry.services.values():
+    for service in (one for host in mesh.registry.services.values() for one in host.declared):
         if service.addresses or service.headless or service.resolution in _ELSEWHERE:
             continue
         for port in service.ports:
@@ -112,17 +112,16 @@ def _tcp_ports(mesh: Mesh, findings: Findings) -> None:
             if port.protocol.is_tcp and not port.protocol.is_tls and port.protocol is not Protocol.UDP:
                 by_port.setdefault(port.number, []).append(service)
     for number, services in by_port.items():
-        services.sort(key=lambda one: one.creation)
+        services.sort(key=lambda one: one.precedence)
         for service, earlier in seen_together(services, lambda one: one.export_to):
             if service.hostname == earlier.hostname:
                 continue
-            for declaration in mesh.registry.declarations.get(service.key).values():
-                findings.warning(
-                    "MZ0210",
-                    declaration.config,
-                    ("spec", "ports"),
-                    f"TCP port {number} of {service.hostname} cannot be told from that of {earlier.hostname} "
-                    f"({earlier.origins[0]}), which gets all its connections unless clients capture DNS; "
-                    "give each an address, or another port",
-                )
-                break
+            written = mesh.registry.declarations.get(service.key).values()
+            findings.warning(
+                "MZ0210",
+                next(one.config for one in written if one.config.origin in service.origins),
+                ("spec", "ports"),
+                f"TCP port {number} of {service.hostname} cannot be told from that of {earlier.hostname} "
+                f"({earlier.origins[0]}), which gets all its connections unless clients capture DNS; "
+                "give each an address, or another port",
+            )

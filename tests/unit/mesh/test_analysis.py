@@ -336,6 +336,17 @@ CASES: dict[str, tuple[str, str, str, str, str]] = {
         TCP + other(TCP, "zoo").replace("web.com", "zoo.com").removesuffix("---\n"),
         ADDRESSED_TCP + other(TCP, "zoo").replace("web.com", "zoo.com").removesuffix("---\n"),
     ),
+    "one document of several collides": (
+        "MZ0210",
+        "spec.ports",
+        "TCP port 80 of zoo.com cannot be told from that of web.com",
+        TCP
+        + other(ADDRESSED_TCP, "addressed").replace("web.com", "zoo.com")
+        + other(TCP, "zoo").replace("web.com", "zoo.com").removesuffix("---\n"),
+        TCP
+        + other(ADDRESSED_TCP, "addressed").replace("web.com", "zoo.com")
+        + other(ADDRESSED_TCP, "zoo").replace("web.com", "zoo.com").removesuffix("---\n"),
+    ),
     "missing credential": (
         "IST0101",
         "spec.servers[0].tls.credentialName",
