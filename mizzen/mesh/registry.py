@@ -90,11 +90,15 @@ class Registry:
 
 
 def _instances(service: Service, endpoints: tuple[Endpoint, ...]) -> Iterable[ServiceInstance]:
-    # A document may have ports of the host that its clients have no cluster for.
-    every = (*service.ports, *(port for one in service.declared for port in one.ports))
-    ports = tuple({port.number: port for port in reversed(every)}.values())[::-1]
+    ports = service.ports if service.shared is None else _ports_of_all(service)
     for endpoint in endpoints:
-        for port in ports if service.shared is not None else service.ports:
+        for port in ports:
             target = endpoint.port_named(port.name)
             if target is not None and port.protocol is not Protocol.UDP:
                 yield ServiceInstance(service, port, target, endpoint)
+
+
+def _ports_of_all(service: Service) -> tuple[ServicePort, ...]:
+    """Return the ports that any of the documents of a host declares: a workload serves those of its own."""
+    every = (*service.ports, *(port for one in service.declared for port in one.ports))
+    return tuple({(port.name, port.number): port for port in reversed(every)}.values())[::-1]

@@ -129,3 +129,18 @@ def test_the_last_document_with_a_port_says_how_http_is_called_there(mesh_of: Me
     )
     (found,) = scope_of(mesh).services_on_port(80)
     assert found.addresses == ("10.1.0.2",)
+
+
+def test_a_workload_serves_the_ports_of_its_own_document(mesh_of: MeshOf, proxy_at: Any) -> None:
+    served = """
+  workloadSelector: {labels: {app: b}}
+"""
+    workload = """
+kind: WorkloadEntry
+metadata: {name: b}
+spec: {address: 10.0.0.1, labels: {app: b}}
+"""
+    younger = entry("b", 81, 2002).rstrip() + served
+    mesh = mesh_of("---".join([entry("a", 80, 2001), younger, workload]))
+    found = [(one.port.number, one.target_port) for one in mesh.instances(proxy_at(address="10.0.0.1"))]
+    assert found == [(81, 81)]
