@@ -78,7 +78,7 @@ class Service:
     `addresses` are its virtual IPs or CIDRs, empty for none (Istio's 0.0.0.0); `auto_allocated_addresses` are
     those allocated to a service that has none, used only by proxies that capture DNS. `subject_alt_names` are
     those of ServiceEntry.subjectAltNames. `creation` orders services as Istio does, oldest first; no
-    two that a proxy sees have the same.
+    two hosts that a proxy sees have the same.
     `from_kubernetes` services are named by `name`, others by their hostname.
     `aliases` are the hostnames of the ExternalName Services that stand for this one; in such a Service,
     `alias_of` is the hostname that it stands for in the end.

@@ -183,13 +183,19 @@ def _whole_base(
 
 
 def _routed_hidden(visible: VisibleServices, rules: Rules, trimmer: Trimmer) -> tuple[Service, ...]:
-    if visible.hidden.keys() <= visible.by_host.keys():
-        return ()
+    hidden = {
+        host: service
+        for host, service in visible.hidden.items()
+        if host not in visible.by_host and not service.is_alias
+    }
     found: dict[str, Service] = {}
-    for rule in rules:
+    for rule in rules if hidden else ():
+        # Of ten thousand rules hardly one leads there.
+        if hidden.keys().isdisjoint(rule.destination_hosts):
+            continue
         for host, ports in rule.destinations(visible.namespace).items():
-            service = visible.hidden.get(host)
-            if service is None or host in visible.by_host or service.is_alias:
+            service = hidden.get(host)
+            if service is None:
                 continue
             only = service if 0 in ports else trimmer.only(service, ports)
             if only is not None:
