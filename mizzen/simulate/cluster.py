@@ -1,0 +1,116 @@
+"""A cluster and its endpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.core.v3 import health_check_pb2
+
+from mizzen.simulate.connection import Connection
+from mizzen.simulate.typed_config import type_name
+from mizzen.simulate.verdict import ClusterStep, Endpoint, Failure, Locality
+
+_Cluster: Final = cluster_pb2.Cluster
+_USABLE: Final = frozenset({"UNKNOWN", "HEALTHY", "DEGRADED"})
+_ORIGINAL_DESTINATION: Final = "ORIGINAL_DST"
+_DYNAMIC_FORWARD_PROXY: Final = "envoy.clusters.dynamic_forward_proxy"
+_PANIC_THRESHOLD: Final = 50.0
+
+
+class Clusters:
+    """The clusters of a proxy by name, each compiled when it is first used."""
+
+    __slots__ = ("_clusters", "_endpoints", "_steps")
+
+    def __init__(self, clusters: Iterable[Any], endpoints: Iterable[Any]) -> None:
+        self._clusters: Mapping[str, Any] = {message.name: message for message in clusters}
+        self._endpoints: Mapping[str, Any] = {message.cluster_name: message for message in endpoints}
+        self._steps: dict[str, ClusterStep] = {}
+
+    def step(self, name: str, connection: Connection, authority: str) -> ClusterStep:
+        """Return the cluster; its `failure` says why it cannot take the call.
+
+        The endpoint of some clusters is made from the call: its original destination, or the authority.
+        """
+        found = self._steps.get(name)
+        if found is None:
+            found = self._steps[name] = self._compile(name)
+        if found.discovery_type == _ORIGINAL_DESTINATION:
+            place = (connection.address, connection.port) if connection.restored else None
+            return _with_endpoint(found, place)
+        if found.discovery_type == _DYNAMIC_FORWARD_PROXY:
+            return _with_endpoint(found, (authority, 0) if authority else None)
+        return found
+
+    def _compile(self, name: str) -> ClusterStep:
+        message = self._clusters.get(name)
+        if message is None:
+            return ClusterStep(name, "", "", (), originates_tls=False, failure=Failure.NO_CLUSTER)
+        if message.HasField("cluster_type"):
+            discovery = str(message.cluster_type.name)
+        else:
+            discovery = _Cluster.DiscoveryType.Name(message.type)
+        assignment = message.load_assignment
+        if discovery == "EDS":
+            assignment = self._endpoints.get(message.eds_cluster_config.service_name or name, assignment)
+        localities = tuple(
+            sorted(map(_locality, assignment.endpoints), key=lambda locality: locality.priority)
+        )
+        return ClusterStep(
+            name=name,
+            discovery_type=discovery,
+            load_balancing=_Cluster.LbPolicy.Name(message.lb_policy),
+            localities=localities,
+            originates_tls="Tls" in type_name(message.transport_socket.typed_config)
+            or bool(message.transport_socket_matches),
+            failure=None if _takes_calls(message, localities) else Failure.NO_ENDPOINT,
+        )
+
+
+def _takes_calls(message: Any, localities: Iterable[Locality]) -> bool:
+    """Return whether some endpoint is healthy, or Envoy panics and takes all for healthy."""
+    healths = {endpoint.health for locality in localities for endpoint in locality.endpoints}
+    common = message.common_lb_config
+    threshold = _PANIC_THRESHOLD
+    if common.HasField("healthy_panic_threshold"):
+        threshold = common.healthy_panic_threshold.value
+    return bool(healths & _USABLE) or bool(healths and threshold)
+
+
+def _with_endpoint(step: ClusterStep, place: tuple[str, int] | None) -> ClusterStep:
+    if place is None:
+        return replace(step, failure=Failure.NO_ENDPOINT)
+    endpoint = Endpoint(place[0], place[1], 1, "UNKNOWN")
+    return replace(step, localities=(Locality(0, "", "", "", 1, (endpoint,)),), failure=None)
+
+
+def _locality(message: Any) -> Locality:
+    place = message.locality
+    return Locality(
+        priority=message.priority,
+        region=str(place.region),
+        zone=str(place.zone),
+        sub_zone=str(place.sub_zone),
+        weight=message.load_balancing_weight.value,
+        endpoints=tuple(map(_endpoint, message.lb_endpoints)),
+    )
+
+
+def _endpoint(message: Any) -> Endpoint:
+    address = message.endpoint.address
+    if address.HasField("pipe"):
+        place, port = str(address.pipe.path), 0
+    elif address.HasField("envoy_internal_address"):
+        place, port = str(address.envoy_internal_address.server_listener_name), 0
+    else:
+        place, port = str(address.socket_address.address), int(address.socket_address.port_value)
+    weight = message.load_balancing_weight
+    return Endpoint(
+        address=place,
+        port=port,
+        weight=weight.value if message.HasField("load_balancing_weight") else 1,
+        health=health_check_pb2.HealthStatus.Name(message.health_status),
+    )

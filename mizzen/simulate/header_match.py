@@ -1,0 +1,96 @@
+"""Conditions on headers and query parameters.
+
+Source: https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/route/v3/route_components.proto
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+from mizzen.simulate.request import Request
+from mizzen.simulate.string_match import described, regex_test, string_test, text_test
+
+RequestTest = Callable[[Request], bool]
+_INTEGER: Final = re.compile(r"\s*[-+]?[0-9]+\s*")
+_OLD_KINDS: Final = {
+    "exact_match": "exact",
+    "prefix_match": "prefix",
+    "suffix_match": "suffix",
+    "contains_match": "contains",
+}
+
+
+def header_test(matcher: Any) -> RequestTest:
+    """Return a function that says whether a request fulfils a HeaderMatcher.
+
+    A condition on the value of a header that is missing fails, inverted or not, unless the matcher treats a
+    missing header as empty.
+    """
+    name = matcher.name.lower()
+    invert = bool(matcher.invert_match)
+    kind = matcher.WhichOneof("header_match_specifier")
+    if kind in (None, "present_match"):
+        wanted = bool(kind is None or matcher.present_match) != invert
+        if matcher.treat_missing_header_as_empty:
+            return lambda request: wanted
+        return lambda request: (request.header(name) is not None) == wanted
+    test = _value_test(matcher, kind)
+    missing = matcher.treat_missing_header_as_empty and test("") != invert
+
+    def holds(request: Request) -> bool:
+        value = request.header(name)
+        if value is None:
+            return missing
+        return test(value) != invert
+
+    return holds
+
+
+def header_condition(matcher: Any) -> tuple[str, str]:
+    """Return the name of the condition, and in words what it asks for."""
+    kind = matcher.WhichOneof("header_match_specifier")
+    if kind in (None, "present_match"):
+        wanted = "present" if kind is None or matcher.present_match else "absent"
+    elif kind == "string_match":
+        wanted = described(matcher.string_match)
+    elif kind == "range_match":
+        wanted = f"{matcher.range_match.start} to below {matcher.range_match.end}"
+    elif kind == "safe_regex_match":
+        wanted = f"regex {matcher.safe_regex_match.regex}"
+    else:
+        wanted = f"{_OLD_KINDS[kind]} {getattr(matcher, kind)}"
+    return f"header {matcher.name}", f"not {wanted}" if matcher.invert_match else wanted
+
+
+def query_test(matcher: Any) -> RequestTest:
+    """Return a function that says whether a request fulfils a QueryParameterMatcher."""
+    name = matcher.name
+    if matcher.WhichOneof("query_parameter_match_specifier") != "string_match":
+        present = matcher.present_match or not matcher.HasField("present_match")
+        return lambda request: (name in request.query) == present
+    test = string_test(matcher.string_match)
+
+    def holds(request: Request) -> bool:
+        value = request.query.get(name)
+        return value is not None and test(value)
+
+    return holds
+
+
+def query_condition(matcher: Any) -> tuple[str, str]:
+    """Return the name of the condition, and in words what it asks for."""
+    has_text = matcher.WhichOneof("query_parameter_match_specifier") == "string_match"
+    return f"query parameter {matcher.name}", described(matcher.string_match) if has_text else "present"
+
+
+def _value_test(matcher: Any, kind: str) -> Callable[[str], bool]:
+    if kind == "string_match":
+        return string_test(matcher.string_match)
+    if kind == "safe_regex_match":
+        return regex_test(matcher.safe_regex_match.regex)
+    if kind == "range_match":
+        start, end = matcher.range_match.start, matcher.range_match.end
+        return lambda value: _INTEGER.fullmatch(value) is not None and start <= int(value) < end
+    return text_test(_OLD_KINDS[kind], getattr(matcher, kind))

@@ -1,0 +1,114 @@
+"""What an HTTP connection manager does with a request before it looks for a route."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from mizzen.simulate import cors, fault
+from mizzen.simulate.call import Call, Protocol
+from mizzen.simulate.path_normalization import (
+    has_escaped_slash,
+    is_valid,
+    normalized,
+    slashes_merged,
+    slashes_unescaped,
+)
+from mizzen.simulate.request import Request
+from mizzen.simulate.typed_config import type_name
+from mizzen.simulate.verdict import Failure, FilterStep
+from mizzen.simulate.virtual_host import RouteConfiguration, without_port
+
+_ROUTER: Final = "envoy.extensions.filters.http.router.v3.Router"
+_JUDGED: Final = frozenset(
+    {
+        _ROUTER,
+        fault.TYPE,
+        cors.TYPE,
+        "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig",
+        "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb",
+        "envoy.extensions.filters.http.dynamic_forward_proxy.v3.FilterConfig",
+    }
+)
+"""Filters whose effect on a call the simulator knows, or that have none."""
+_REJECT, _UNESCAPE_AND_REDIRECT, _UNESCAPE_AND_FORWARD = 2, 3, 4
+
+
+class HttpConnectionManager:
+    """A compiled connection manager. `route_configuration` is its own; without one it asks for the one named
+    `route_configuration_name`."""
+
+    __slots__ = (
+        "_escaped_slashes",
+        "_http10",
+        "_merge_slashes",
+        "_message",
+        "_normalize",
+        "_strip_any_port",
+        "_strip_port",
+        "_trusts_scheme",
+        "answers_preflights",
+        "filters",
+        "injects_faults",
+        "route_configuration",
+        "route_configuration_name",
+    )
+
+    def __init__(self, message: Any) -> None:
+        self._message = message
+        self.route_configuration: RouteConfiguration | None = None
+        if message.HasField("route_config"):
+            self.route_configuration = RouteConfiguration(message.route_config)
+            self.route_configuration_name = str(message.route_config.name)
+        else:
+            self.route_configuration_name = str(message.rds.route_config_name)
+        self.filters = tuple(
+            FilterStep(str(each.name), kind, kind in _JUDGED)
+            for each in message.http_filters
+            if (kind := type_name(each.typed_config)) is not None and not each.disabled
+        )
+        kinds = {each.type for each in self.filters}
+        self.injects_faults = fault.TYPE in kinds
+        self.answers_preflights = cors.TYPE in kinds
+        self._trusts_scheme = not message.use_remote_address.value or message.xff_num_trusted_hops > 0
+        self._normalize = message.normalize_path.value
+        self._merge_slashes = message.merge_slashes
+        self._escaped_slashes = message.path_with_escaped_slashes_action
+        self._http10 = message.http_protocol_options.accept_http_10
+        self._strip_port = message.strip_matching_host_port
+        self._strip_any_port = message.WhichOneof("strip_port_mode") == "strip_any_host_port"
+
+    def request(self, call: Call, port: int, *, encrypted: bool) -> Request | Failure:
+        """Return the request as it is routed, or why it is not; `encrypted`: it came over TLS."""
+        if call.protocol is Protocol.HTTP10 and not self._http10:
+            return Failure.UNSUPPORTED_VERSION
+        authority, target = call.authority, call.path
+        scheme = "https" if encrypted else "http"
+        if target[:1] != "/" and "://" in target:
+            # The form of a request to a proxy: the URL goes before the Host header.
+            _, _, rest = target.partition("://")
+            authority, slash, path = rest.partition("/")
+            target = f"{slash or '/'}{path}"
+        if not authority or not is_valid(target):
+            return Failure.BAD_REQUEST
+        if self._strip_any_port or (self._strip_port and authority.endswith(f":{port}")):
+            authority = without_port(authority)
+        if self._trusts_scheme:
+            for name, value in call.headers:
+                if name.lower() == "x-forwarded-proto" and value.lower() in ("http", "https"):
+                    scheme = value.lower()
+        normalized_target = self._normalized(target) if call.method != "CONNECT" else target
+        if normalized_target is None:
+            return Failure.BAD_REQUEST
+        return Request(call, authority, normalized_target, scheme)
+
+    def _normalized(self, target: str) -> str | None:
+        path, question, query = target.partition("?")
+        if self._escaped_slashes >= _REJECT and has_escaped_slash(path):
+            if self._escaped_slashes == _REJECT:
+                return None
+            path = slashes_unescaped(path)
+        if self._normalize:
+            path = normalized(path)
+        if self._merge_slashes:
+            path = slashes_merged(path)
+        return f"{path}{question}{query}"

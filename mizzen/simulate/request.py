@@ -1,0 +1,68 @@
+"""A request as a connection manager sees it when it looks for a route."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from mizzen.simulate.call import Call
+
+_NO_METADATA: Final[Mapping[str, Mapping[str, Any]]] = {}
+
+
+class Request:
+    """Method, path, authority, scheme and headers of a request.
+
+    `target` is the path with the query, `path` without. Several headers of one name are one, joined by
+    commas.
+    """
+
+    __slots__ = ("_query", "authority", "dynamic_metadata", "headers", "method", "path", "scheme", "target")
+
+    def __init__(self, call: Call, authority: str, target: str, scheme: str) -> None:
+        self.method = call.method
+        self.authority = authority
+        self.target = target
+        question = target.find("?")
+        self.path = target if question < 0 else target[:question]
+        self.scheme = scheme
+        self.dynamic_metadata = call.dynamic_metadata or _NO_METADATA
+        self._query: dict[str, str] | None = None
+        headers: dict[str, str] = {}
+        for name, value in call.headers:
+            lower = name.lower()
+            if lower in headers:
+                headers[lower] = f"{headers[lower]},{value}"
+            else:
+                headers[lower] = value
+        self.headers = headers
+
+    def header(self, name: str) -> str | None:
+        """Return the value of a header or pseudo header, None if the request has none."""
+        if name[:1] == ":":
+            if name == ":method":
+                return self.method
+            if name == ":path":
+                return self.target
+            if name == ":scheme":
+                return self.scheme
+            return self.authority if name == ":authority" else None
+        # Envoy keeps the Host header as `:authority`.
+        return self.authority if name == "host" else self.headers.get(name)
+
+    @property
+    def is_grpc(self) -> bool:
+        """Whether the content type is that of gRPC."""
+        content_type = self.headers.get("content-type", "")
+        return content_type == "application/grpc" or content_type.startswith("application/grpc+")
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """The first value of each query parameter, as it was sent."""
+        if self._query is None:
+            self._query = {}
+            _, question, query = self.target.partition("?")
+            for pair in query.split("&") if question else ():
+                name, _, value = pair.partition("=")
+                self._query.setdefault(name, value)
+        return self._query

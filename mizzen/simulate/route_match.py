@@ -1,0 +1,111 @@
+"""Conditions of a route on a request.
+
+Source: https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/route/v3/route_components.proto, RouteMatch
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from mizzen.simulate.header_match import (
+    RequestTest,
+    header_condition,
+    header_test,
+    query_condition,
+    query_test,
+)
+from mizzen.simulate.metadata_match import metadata_condition, metadata_test
+from mizzen.simulate.request import Request
+from mizzen.simulate.string_match import regex_test
+
+_DENOMINATORS: Final = (100, 10_000, 1_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition: its name, what it asks for, what a request has there, and the test."""
+
+    name: str
+    wanted: str
+    found: Callable[[Request], str]
+    holds: RequestTest
+
+
+def route_conditions(match: Any) -> tuple[Condition, ...]:
+    """Return the conditions of a RouteMatch that a request alone decides, the path first."""
+    conditions = [_path_condition(match)]
+    if match.HasField("grpc"):
+        conditions.append(Condition("gRPC", "a gRPC request", _content_type, _is_grpc))
+    for header in match.headers:
+        name, wanted = header_condition(header)
+        conditions.append(Condition(name, wanted, _header(header.name), header_test(header)))
+    for parameter in match.query_parameters:
+        name, wanted = query_condition(parameter)
+        conditions.append(Condition(name, wanted, _parameter(parameter.name), query_test(parameter)))
+    for metadata in match.dynamic_metadata:
+        name, wanted = metadata_condition(metadata)
+        conditions.append(Condition(name, wanted, lambda request: "something else", metadata_test(metadata)))
+    return tuple(conditions)
+
+
+def undecided_conditions(match: Any) -> tuple[str, ...]:
+    """Return in words the conditions of a RouteMatch that a request alone does not decide."""
+    undecided = []
+    if match.HasField("runtime_fraction"):
+        fraction = match.runtime_fraction.default_value
+        percent = 100 * fraction.numerator / _DENOMINATORS[fraction.denominator]
+        if percent < 100 or match.runtime_fraction.runtime_key:
+            undecided.append(f"a random {percent:g} % of requests")
+    if match.HasField("tls_context"):
+        undecided.append("the client's certificate")
+    if match.filter_state:
+        undecided.append("the state of filters")
+    return tuple(undecided)
+
+
+def _path_condition(match: Any) -> Condition:
+    kind = match.WhichOneof("path_specifier")
+    ignore_case = match.HasField("case_sensitive") and not match.case_sensitive.value
+    if kind == "safe_regex":
+        test = regex_test(match.safe_regex.regex)
+        return _path("path regex", match.safe_regex.regex, lambda request: test(request.path))
+    if kind == "connect_matcher":
+        return _path("method", "CONNECT", lambda request: request.method == "CONNECT")
+    if kind not in ("prefix", "path", "path_separated_prefix"):
+        return _path(str(kind), "what the simulator does not know", lambda request: False)
+    wanted = getattr(match, kind)
+    folded = wanted.lower() if ignore_case else wanted
+
+    def path(request: Request) -> str:
+        return request.path.lower() if ignore_case else request.path
+
+    if kind == "prefix":
+        if wanted == "/" or not wanted:
+            return _path("path prefix", wanted, lambda request: request.path.startswith(wanted))
+        return _path("path prefix", wanted, lambda request: path(request).startswith(folded))
+    if kind == "path":
+        return _path("path", wanted, lambda request: path(request) == folded)
+    below = f"{folded}/"
+    return _path("path prefix", below, lambda request: f"{path(request)}/".startswith(below))
+
+
+def _path(name: str, wanted: str, test: RequestTest) -> Condition:
+    return Condition(name, wanted, lambda request: request.path, test)
+
+
+def _header(name: str) -> Callable[[Request], str]:
+    return lambda request: request.header(name.lower()) or "none"
+
+
+def _parameter(name: str) -> Callable[[Request], str]:
+    return lambda request: request.query.get(name, "none")
+
+
+def _content_type(request: Request) -> str:
+    return request.headers.get("content-type", "no content type")
+
+
+def _is_grpc(request: Request) -> bool:
+    return request.is_grpc

@@ -1,0 +1,271 @@
+"""The verdict on a call: where it goes, by which steps, and what lost at each step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from mizzen.simulate.call import Call
+
+
+class Outcome(StrEnum):
+    """What becomes of the call."""
+
+    FORWARDED = "forwarded"
+    ANSWERED = "answered"
+    """The proxy answers by itself: a redirect, a direct response, an injected fault, a CORS preflight."""
+    FAILED = "failed"
+    """The proxy closes the connection or answers with an error; `Verdict.failure` says why."""
+    UNKNOWN = "unknown"
+    """A filter decides that the simulator does not know; `Verdict.unjudged` names it."""
+
+
+class Failure(StrEnum):
+    """Why a call fails. The text ends the sentence "the call fails, since ..."."""
+
+    NO_LISTENER = "no listener has this address and port"
+    NO_FILTER_CHAIN = "no filter chain of the listener matches the connection"
+    DUPLICATE_FILTER_CHAIN = "two filter chains have the same match, and Envoy refuses the listener"
+    TLS_EXPECTED = "the filter chain terminates TLS, and the client does not speak TLS"
+    CLIENT_CERTIFICATE_REQUIRED = "the filter chain requires a client certificate"
+    NOT_HTTP = "the filter chain reads HTTP, and the connection carries something else"
+    NO_FILTER = "the filter chain has no filter that takes the connection"
+    BAD_REQUEST = "Envoy refuses the request as malformed"
+    UNSUPPORTED_VERSION = "the connection manager does not accept this version of HTTP"
+    NO_ROUTE_CONFIGURATION = "the route configuration does not exist"
+    NO_VIRTUAL_HOST = "no virtual host has this domain"
+    NO_ROUTE = "no route of the virtual host matches the request"
+    NO_CLUSTER = "the cluster does not exist"
+    NO_ENDPOINT = "the cluster has no endpoint"
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerUp:
+    """What would have been next at a step, and the first condition in which it lost."""
+
+    name: str
+    condition: str
+    """The condition, such as `destination port` or `header x-user`."""
+    wanted: str
+    """What the condition asks for."""
+    found: str
+    """What the call has."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerStep:
+    """The listener, and what its listener filters found out."""
+
+    name: str
+    accepted_by: str
+    """The listener that accepted the connection and handed it on; the same name if none did."""
+    listener_filters: tuple[str, ...]
+    """The filters that ran, by name."""
+    transport_protocol: str
+    server_name: str
+    application_protocols: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FilterStep:
+    """One network or HTTP filter that sees the call."""
+
+    name: str
+    type: str
+    """The type of its configuration, such as `envoy.extensions.filters.http.rbac.v3.RBAC`."""
+    judged: bool
+    """False if the filter may stop or change the call and the simulator does not know."""
+
+
+@dataclass(frozen=True, slots=True)
+class FilterChainStep:
+    """The filter chain and its network filters."""
+
+    name: str
+    is_default: bool
+    filters: tuple[FilterStep, ...]
+    terminates_tls: bool
+    requires_client_certificate: bool
+    certificates: tuple[str, ...]
+    """Names of the secrets with the certificates that the proxy shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualHostStep:
+    """The virtual host and the one of its domains that matched."""
+
+    name: str
+    domain: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderChange:
+    """A header that the proxy sets, adds or removes."""
+
+    operation: str
+    """`remove`, or the append action of Envoy's HeaderValueOption."""
+    name: str
+    value: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """When and how often the proxy tries again."""
+
+    retry_on: str
+    number: int
+    per_try_timeout: float | None
+    status_codes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What the fault filter injects."""
+
+    abort_status: int = 0
+    abort_percent: float = 0.0
+    delay: float = 0.0
+    delay_percent: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """A cluster that gets a copy of the request."""
+
+    cluster: str
+    percent: float
+
+
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """A route before the chosen one that takes some of such requests, and on what that depends."""
+
+    route: str
+    condition: str
+
+
+@dataclass(frozen=True, slots=True)
+class RouteStep:
+    """The route and what it does to every request. Times are seconds; None is no limit."""
+
+    name: str
+    index: int
+    config: str
+    """The path of the configuration that the route was made from, empty if it does not say."""
+    action: str
+    """`route`, `redirect`, `direct_response`, or another action of Envoy's Route."""
+    timeout: float | None
+    idle_timeout: float | None
+    retries: Retries | None
+    fault: Fault | None
+    mirrors: tuple[Mirror, ...]
+    request_headers: tuple[HeaderChange, ...]
+    response_headers: tuple[HeaderChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One endpoint of a cluster."""
+
+    address: str
+    port: int
+    weight: int
+    health: str
+
+
+@dataclass(frozen=True, slots=True)
+class Locality:
+    """The endpoints of one priority in one locality."""
+
+    priority: int
+    region: str
+    zone: str
+    sub_zone: str
+    weight: int
+    endpoints: tuple[Endpoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterStep:
+    """A cluster with its endpoints, in the order of their priorities."""
+
+    name: str
+    discovery_type: str
+    load_balancing: str
+    localities: tuple[Locality, ...]
+    originates_tls: bool
+    failure: Failure | None = None
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """All endpoints, in the order of their priorities."""
+        return tuple(endpoint for locality in self.localities for endpoint in locality.endpoints)
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """A cluster and the share of such calls that it gets: all shares make 1."""
+
+    cluster: ClusterStep
+    share: float
+    request_headers: tuple[HeaderChange, ...] = ()
+    response_headers: tuple[HeaderChange, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """What the proxy changes of the request line before it sends the request on."""
+
+    authority: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunnersUp:
+    """What lost at each step; None where nothing else came near."""
+
+    listener: RunnerUp | None = None
+    filter_chain: RunnerUp | None = None
+    virtual_host: RunnerUp | None = None
+    route: RunnerUp | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Where a call goes. A step that was not reached is None.
+
+    `status` is the HTTP status that the proxy itself answers with; None if an endpoint answers, or if the
+    connection is closed without an answer. To a gRPC request the proxy answers with 200 and `grpc_status`.
+    """
+
+    call: Call
+    outcome: Outcome
+    failure: Failure | None = None
+    status: int | None = None
+    grpc_status: int | None = None
+    listener: ListenerStep | None = None
+    filter_chain: FilterChainStep | None = None
+    route_configuration: str = ""
+    http_filters: tuple[FilterStep, ...] = ()
+    virtual_host: VirtualHostStep | None = None
+    route: RouteStep | None = None
+    chances: tuple[Chance, ...] = ()
+    destinations: tuple[Destination, ...] = ()
+    answered_by: str = ""
+    """`redirect`, `require_tls`, `direct_response`, `fault` or `cors`."""
+    location: str = ""
+    """Where a redirect leads."""
+    upstream: Upstream | None = None
+    runners_up: RunnersUp | None = None
+    """None unless the verdict was asked for with them."""
+
+    @property
+    def cluster(self) -> str:
+        """The cluster, if all such calls go to the same one; else empty."""
+        return self.destinations[0].cluster.name if len(self.destinations) == 1 else ""
+
+    @property
+    def unjudged(self) -> tuple[str, ...]:
+        """Names of the filters that may stop or change the call in a way that the simulator does not know."""
+        network = self.filter_chain.filters if self.filter_chain is not None else ()
+        return tuple(each.name for each in (*network, *self.http_filters) if not each.judged)

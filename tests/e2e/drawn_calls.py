@@ -1,0 +1,467 @@
+"""Drawn meshes and calls on one proxy of them: the same for the same seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from mizzen.simulate import Call, Capture, ClientTls, Protocol
+from tests.self_signed import certificate_and_key
+
+_CALLS = 150
+_PATHS = (
+    "/",
+    "/shop",
+    "/shop/",
+    "/shop/cart",
+    "/Shop/Cart",
+    "/api/v1/items",
+    "/api/v2",
+    "/a/../shop",
+    "/./api/v1",
+    "//shop",
+    "/shop%2Fcart",
+    "/api/v1/items/7",
+    "/shopping",
+    "/caf%C3%A9",
+    "/static/%7Ejoe/x.css",
+    "/a/%2e%2e/api/v2",
+)
+_QUERIES = ("", "", "", "?page=1", "?page=2&sort=up", "?sort=", "?debug", "?page=1&page=2")
+_HEADERS = (
+    ("x-user", "jason"),
+    ("x-user", "anna"),
+    ("x-user", ""),
+    ("x-version", "canary"),
+    ("x-version", "canary-2"),
+    ("X-Tag", "a"),
+    ("x-tag", "b"),
+    ("cookie", "session=1; beta=yes"),
+    ("content-type", "application/grpc"),
+    ("x-forwarded-proto", "https"),
+    ("origin", "https://shop.example"),
+    ("access-control-request-method", "PUT"),
+)
+_METHODS = ("GET", "GET", "GET", "POST", "OPTIONS", "DELETE")
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Documents of a mesh, the node of a proxy in it, and calls on that proxy."""
+
+    documents: list[dict[str, Any]]
+    node: dict[str, Any]
+    calls: list[Call]
+
+
+def gateway(seed: int) -> Drawn:
+    """Draw a gateway with plain HTTP, HTTPS, passthrough and TCP servers."""
+    random = Random(f"gateway {seed}")
+    hosts = ["shop.example", "*.shop.example", "api.example", "*.example", "secure.example"]
+    certificate, key = certificate_and_key()
+    documents = [
+        _document(
+            "Secret",
+            "shop",
+            "v1",
+            type="kubernetes.io/tls",
+            stringData={"tls.crt": certificate, "tls.key": key},
+        ),
+        _document(
+            "Gateway",
+            "edge",
+            spec={
+                "selector": {"istio": "edge"},
+                "servers": [
+                    _server(80, "HTTP", hosts[:4]),
+                    _server(80, "HTTP", ["secure.example"], name="secure", tls={"httpsRedirect": True}),
+                    _server(
+                        443,
+                        "HTTPS",
+                        ["shop.example", "*.shop.example"],
+                        tls={"mode": "SIMPLE", "credentialName": "shop"},
+                    ),
+                    _server(
+                        443,
+                        "HTTPS",
+                        ["api.example"],
+                        name="api",
+                        tls={"mode": "SIMPLE", "credentialName": "shop"},
+                    ),
+                    _server(
+                        443, "TLS", ["db.example", "*.db.example"], name="db", tls={"mode": "PASSTHROUGH"}
+                    ),
+                    _server(9000, "TCP", ["*"]),
+                ],
+            },
+        ),
+        *_services(random),
+        _document(
+            "VirtualService",
+            "db",
+            spec={
+                "hosts": ["db.example", "*.db.example"],
+                "gateways": ["edge"],
+                "tls": [
+                    {"match": [{"port": 443, "sniHosts": ["db.example"]}], "route": [_to("orders", 80)]},
+                    {"match": [{"port": 443, "sniHosts": ["*.db.example"]}], "route": [_to("reviews", 80)]},
+                ],
+            },
+        ),
+        _document(
+            "VirtualService",
+            "tcp",
+            spec={
+                "hosts": ["*"],
+                "gateways": ["edge"],
+                "tcp": [{"match": [{"port": 9000}], "route": [_to("orders", 80)]}],
+            },
+        ),
+    ]
+    for index, names in enumerate((["shop.example"], ["*.shop.example", "api.example"], ["*.example"])):
+        documents.append(
+            _document(
+                "VirtualService",
+                f"rules-{index}",
+                spec={
+                    "hosts": names,
+                    "gateways": ["edge"],
+                    "http": _rules(random),
+                },
+            )
+        )
+    node = {
+        "id": "router~10.0.0.99~edge-1.default~default.svc.cluster.local",
+        "metadata": {"NAMESPACE": "default", "LABELS": {"istio": "edge"}},
+    }
+    authorities = (
+        "shop.example",
+        "SHOP.example",
+        "www.shop.example",
+        "a.b.shop.example",
+        "api.example",
+        "x.example",
+        "secure.example",
+        "shop.example:80",
+        "nobody.test",
+        "api.example:8080",
+        ".shop.example",
+    )
+    calls = []
+    for _ in range(_CALLS):
+        port = random.choice((80, 80, 80, 443, 443, 9000))
+        tls = None
+        if port == 443 and random.random() < 0.9:
+            name = random.choice(
+                (
+                    "shop.example",
+                    "www.shop.example",
+                    "API.example",
+                    "db.example",
+                    "x.db.example",
+                    "nobody.test",
+                    "",
+                )
+            )
+            tls = ClientTls(name, ("http/1.1",) if random.random() < 0.5 else ())
+        calls.append(_call(random, port, "127.0.0.1", Capture.NONE, authorities, tls))
+    return Drawn(documents, node, calls)
+
+
+def sidecar(seed: int) -> Drawn:
+    """Draw a captured sidecar with HTTP, TCP, TLS and undeclared ports."""
+    random = Random(f"sidecar {seed}")
+    documents = [
+        *_services(random),
+        _document(
+            "ServiceEntry",
+            "outside",
+            spec={
+                "hosts": ["www.outside.example", "*.wild.example"],
+                "location": "MESH_EXTERNAL",
+                "resolution": "NONE",
+                "ports": [
+                    {"number": 80, "name": "http", "protocol": "HTTP"},
+                    {"number": 443, "name": "tls", "protocol": "TLS"},
+                ],
+            },
+        ),
+        _document(
+            "ServiceEntry",
+            "database",
+            spec={
+                "hosts": ["db.outside.example"],
+                "addresses": ["10.8.0.0/16"],
+                "resolution": "STATIC",
+                "ports": [
+                    {"number": 5432, "name": "tcp", "protocol": "TCP"},
+                    {"number": 80, "name": "http", "protocol": "HTTP"},
+                ],
+                "endpoints": [{"address": "10.9.0.9"}],
+            },
+        ),
+        _document(
+            "ServiceEntry",
+            "replica",
+            spec={
+                "hosts": ["replica.outside.example"],
+                "addresses": ["10.8.7.0/24"],
+                "resolution": "STATIC",
+                "ports": [{"number": 5432, "name": "tcp", "protocol": "TCP"}],
+                "endpoints": [{"address": "10.9.0.8"}],
+            },
+        ),
+    ]
+    documents.extend(
+        _document("VirtualService", name, spec={"hosts": [name], "http": _rules(random)})
+        for name in ("orders", "reviews")
+    )
+    if random.random() < 0.5:
+        documents.append(
+            _document("VirtualService", "wild", spec={"hosts": ["*.wild.example"], "http": _rules(random)})
+        )
+    node = {
+        "id": "sidecar~10.0.0.7~orders-1.default~default.svc.cluster.local",
+        "metadata": {"NAMESPACE": "default", "LABELS": {"app": "orders", "version": "v1"}},
+    }
+    authorities = (
+        "orders",
+        "orders:80",
+        "orders.default",
+        "reviews.default.svc.cluster.local",
+        "Reviews",
+        "10.1.0.1",
+        "www.outside.example",
+        "a.wild.example",
+        "wild.example",
+        "nobody.test",
+        "db.outside.example",
+        "reviews:9080",
+        "10.1.0.2:80",
+    )
+    addresses = ("10.1.0.1", "10.1.0.2", "10.1.0.3", "10.8.1.1", "10.8.7.1", "192.0.2.80")
+    names = ("www.outside.example", "A.wild.example", "wild.example", "nobody.test", "")
+    calls = []
+    for _ in range(_CALLS):
+        tls = None
+        if random.random() < 0.25:
+            tls = ClientTls(random.choice(names), ("http/1.1",) if random.random() < 0.5 else ())
+        if random.random() < 0.2:
+            port = random.choice((8080, 9090, 7777, 15006, 7000))
+            calls.append(_call(random, port, "10.0.0.7", Capture.INBOUND, authorities, tls))
+        else:
+            port = random.choice((80, 80, 80, 9080, 443, 5432, 9000, 7000, 15001))
+            calls.append(_call(random, port, random.choice(addresses), Capture.OUTBOUND, authorities, tls))
+    return Drawn(documents, node, calls)
+
+
+def _services(random: Random) -> list[dict[str, Any]]:
+    documents = []
+    named = {"orders": "10.1.0.1", "reviews": "10.1.0.2", "queue": "10.1.0.3"}
+    for name, address in named.items():
+        documents.append(
+            _document(
+                "Service",
+                name,
+                "v1",
+                spec={
+                    "selector": {"app": name},
+                    "clusterIP": address,
+                    "ports": [
+                        {"name": "http" if name != "queue" else "tcp", "port": 80, "targetPort": 8080},
+                        {"name": "unknown", "port": 7000},
+                        {"name": "tcp-queue", "port": 9000, "targetPort": 9090},
+                        *(
+                            [{"name": "http-other", "port": 9080, "targetPort": 8080}]
+                            if name == "reviews"
+                            else ()
+                        ),
+                    ],
+                },
+            )
+        )
+        if name != "queue":
+            documents.append(
+                _document(
+                    "DestinationRule",
+                    name,
+                    spec={
+                        "host": name,
+                        "subsets": [{"name": each, "labels": {"version": each}} for each in ("v1", "v2")],
+                    },
+                )
+            )
+    for name, address, version in (
+        ("orders", "10.0.0.7", "v1"),
+        ("orders", "10.0.0.8", "v2"),
+        ("reviews", "10.0.0.9", "v1"),
+    ):
+        documents.append(
+            _document(
+                "WorkloadEntry",
+                f"{name}-{version}",
+                spec={
+                    "address": address,
+                    "labels": {"app": name, "version": version},
+                },
+            )
+        )
+    random.shuffle(documents)
+    return documents
+
+
+def _rules(random: Random) -> list[dict[str, Any]]:
+    rules = []
+    for index in range(random.randint(2, 5)):
+        rule: dict[str, Any] = {"name": f"rule-{index}"}
+        rule["match"] = [_match(random) for _ in range(random.randint(1, 2))]
+        # At least one rule of each host is answered by the proxy itself.
+        kind = random.randrange(2) if index == 0 else random.randrange(9)
+        rules.append({**rule, **_action(random, kind)})
+    if random.random() < 0.6:
+        rules.append({"name": "rest", **_action(random, random.randrange(9))})
+    return rules
+
+
+def _match(random: Random) -> dict[str, Any]:
+    match: dict[str, Any] = {}
+    if random.random() < 0.6:
+        match["uri"] = random.choice(
+            (
+                {"prefix": "/shop"},
+                {"prefix": "/shop/"},
+                {"exact": "/shop"},
+                {"exact": "/api/v2"},
+                {"prefix": "/api"},
+                {"regex": "/api/v[0-9]+(/.*)?"},
+                {"regex": "/shop.*"},
+                {"exact": "/"},
+                {"prefix": "/static/~joe"},
+            )
+        )
+        if random.random() < 0.3:
+            match["ignoreUriCase"] = True
+    if random.random() < 0.35:
+        name, condition = random.choice(
+            (
+                ("x-user", {"exact": "jason"}),
+                ("x-user", {"regex": ".+"}),
+                ("x-version", {"prefix": "canary"}),
+                ("cookie", {"regex": ".*beta=yes.*"}),
+                ("x-user", {"regex": "a.*"}),
+                ("x-tag", {"exact": "a,b"}),
+                ("x-user", {}),
+            )
+        )
+        match[random.choice(("headers", "headers", "withoutHeaders"))] = {name: condition}
+    if random.random() < 0.25:
+        match["queryParams"] = random.choice(
+            (
+                {"page": {"exact": "1"}},
+                {"sort": {"regex": ".*"}},
+                {"debug": {"exact": ""}},
+                {"page": {"prefix": "2"}},
+            )
+        )
+    if random.random() < 0.2:
+        match["method"] = {"exact": random.choice(("GET", "POST"))}
+    if random.random() < 0.15:
+        match["authority"] = random.choice(
+            ({"prefix": "shop"}, {"regex": ".*example.*"}, {"exact": "reviews"})
+        )
+    if random.random() < 0.15:
+        match["scheme"] = {"exact": random.choice(("http", "https"))}
+    return match or {"uri": {"prefix": "/shop"}}
+
+
+def _action(random: Random, kind: int) -> dict[str, Any]:
+    if kind == 0:
+        return {
+            "redirect": random.choice(
+                (
+                    {"uri": "/moved"},
+                    {"authority": "new.example", "redirectCode": 302},
+                    {"scheme": "https"},
+                    {"uri": "/x?y=1"},
+                    {"port": 8443, "redirectCode": 307},
+                    {"scheme": "https", "port": 443},
+                    {"derivePort": "FROM_REQUEST_PORT", "authority": "new.example"},
+                )
+            )
+        }
+    if kind == 1:
+        return {"directResponse": {"status": random.choice((200, 404, 418)), "body": {"string": "direct"}}}
+    route = random.choice(
+        (
+            [_to("orders", 80, "v1")],
+            [_to("orders", 80, "v2")],
+            [_to("reviews", 80, "v1")],
+            [_to("orders", 80)],
+            [_to("reviews", 80, "v2")],
+            [_to("missing", 80)],
+            [_to("orders", 80, "none")],
+            [{**_to("orders", 80, "v1"), "weight": 60}, {**_to("orders", 80, "v2"), "weight": 40}],
+            [{**_to("orders", 80, "v1"), "weight": 0}, {**_to("reviews", 80, "v1"), "weight": 100}],
+        )
+    )
+    action: dict[str, Any] = {"route": route}
+    if kind == 2:
+        action["rewrite"] = random.choice(
+            (
+                {"uri": "/rewritten"},
+                {"uri": "/"},
+                {"authority": "inside.example"},
+                {"uri": "/both/", "authority": "inside.example"},
+                {"uriRegexRewrite": {"match": "^/([a-z]+)(.*)$", "rewrite": r"/\2/\1"}},
+            )
+        )
+    elif kind == 3:
+        action["fault"] = {
+            "abort": {"httpStatus": 503 if random.random() < 0.5 else 429, "percentage": {"value": 100}}
+        }
+    elif kind == 4:
+        action["corsPolicy"] = {"allowOrigins": [{"exact": "https://shop.example"}], "allowMethods": ["PUT"]}
+    elif kind == 5:
+        action["headers"] = {"request": {"set": {"x-added": "1"}, "remove": ["x-user"]}}
+    return action
+
+
+def _call(
+    random: Random,
+    port: int,
+    address: str,
+    capture: Capture,
+    authorities: tuple[str, ...],
+    tls: ClientTls | None,
+) -> Call:
+    return Call(
+        port=port,
+        address=address,
+        capture=capture,
+        protocol=Protocol.TCP if random.random() < 0.1 else Protocol.HTTP1,
+        tls=tls,
+        method=random.choice(_METHODS),
+        authority=random.choice(authorities),
+        path=random.choice(_PATHS) + random.choice(_QUERIES),
+        headers=tuple(random.sample(_HEADERS, random.randint(0, 3))),
+    )
+
+
+def _to(host: str, port: int, subset: str = "") -> dict[str, Any]:
+    destination: dict[str, Any] = {"host": host, "port": {"number": port}}
+    if subset:
+        destination["subset"] = subset
+    return {"destination": destination}
+
+
+def _server(number: int, protocol: str, hosts: list[str], *, name: str = "", **more: Any) -> dict[str, Any]:
+    return {
+        "port": {"number": number, "name": name or f"{protocol.lower()}-{number}", "protocol": protocol},
+        "hosts": hosts,
+        **more,
+    }
+
+
+def _document(kind: str, name: str, version: str = "networking.istio.io/v1", **fields: Any) -> dict[str, Any]:
+    return {"apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": "default"}, **fields}

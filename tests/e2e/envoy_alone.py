@@ -1,0 +1,243 @@
+"""One real Envoy with the resources of a proxy and nothing else, for calls that are also simulated.
+
+Nothing is captured here: the PROXY protocol says the original destination in place of iptables, and every
+cluster with endpoints leads to one server inside the test. What Envoy chose is read from its access logs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import ssl
+import struct
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+from envoy.config.accesslog.v3 import accesslog_pb2
+from envoy.config.bootstrap.v3 import bootstrap_pb2
+from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
+from envoy.extensions.access_loggers.file.v3 import file_pb2
+from envoy.extensions.filters.listener.proxy_protocol.v3 import proxy_protocol_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
+from envoy.extensions.transport_sockets.tls.v3 import tls_pb2
+from google.protobuf import json_format
+
+import mizzen
+from mizzen.demo.envoy_process import EnvoyProcess
+from mizzen.simulate import Call, Capture
+from tests import ports
+
+_Manager = http_connection_manager_pb2.HttpConnectionManager
+_SECONDS = 30.0
+_PROXY_SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
+_FIELDS = {
+    "call": "%REQ(X-CALL)%",
+    "source_port": "%DOWNSTREAM_REMOTE_PORT%",
+    "chain": "%FILTER_CHAIN_NAME%",
+    "route": "%ROUTE_NAME%",
+    "cluster": "%UPSTREAM_CLUSTER_RAW%",
+    "status": "%RESPONSE_CODE%",
+    "details": "%RESPONSE_CODE_DETAILS%",
+}
+
+
+@dataclass
+class Answer:
+    """What the client was answered; `status` is None if the connection was closed without an answer.
+
+    `source_port` is where Envoy saw the connection come from.
+    """
+
+    source_port: int = 0
+    status: int | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+class EnvoyAlone:
+    """A running Envoy. Captured calls enter at the listeners that iptables would redirect to."""
+
+    def __init__(self, process: EnvoyProcess, places: dict[tuple[str, int], int], log: Path) -> None:
+        self._process = process
+        self._places = places
+        self._log = log
+
+    @classmethod
+    async def start(cls, resources: mizzen.Resources, upstream: int, directory: Path) -> Self:
+        """Start an Envoy with these resources; what it forwards goes to 127.0.0.1 and the port
+        `upstream`."""
+        admin = ports.free_port()
+        log = directory / "calls.log"
+        message = bootstrap_pb2.Bootstrap()
+        message.node.id = message.node.cluster = "alone"
+        message.admin.address.socket_address.address = "127.0.0.1"
+        message.admin.address.socket_address.port_value = admin
+        routes = {route.name: route for route in resources.routes}
+        assigned = {each.cluster_name for each in resources.endpoints if _has_endpoints(each)}
+        places: dict[tuple[str, int], int] = {}
+        for listener in resources.listeners:
+            message.static_resources.listeners.append(_alone(listener, routes, log, places))
+        for cluster in resources.clusters:
+            message.static_resources.clusters.append(_cluster(cluster, assigned, upstream))
+        message.static_resources.secrets.extend(resources.secrets)
+        text = json_format.MessageToJson(message, preserving_proto_field_name=True)
+        address = f"127.0.0.1:{admin}"
+        process = await EnvoyProcess.start("alone", text, admin=address, directory=directory)
+        async with httpx.AsyncClient(trust_env=False) as client:
+            await process.wait_ready(client)
+        return cls(process, places, log)
+
+    async def stop(self) -> None:
+        await self._process.stop()
+
+    async def logged(self) -> list[dict[str, Any]]:
+        """Return everything that Envoy has logged, one entry for each request and for each connection."""
+        async with httpx.AsyncClient(trust_env=False) as client:
+            # Envoy writes what it has before it opens the file anew.
+            (await client.post(f"http://{self._process.admin}/reopen_logs")).raise_for_status()
+        text = self._log.read_text(encoding="utf-8") if self._log.exists() else ""
+        whole = text[: text.rfind("\n") + 1]
+        return [json.loads(line) for line in whole.splitlines()]
+
+    def call(self, call: Call, number: int) -> Answer:
+        """Make the call. A request has the number in its header `x-call`; a captured connection has it as its
+        source port."""
+        key = call.capture.value if call.capture is not Capture.NONE else "none"
+        port = self._places[(key, call.port if key == "none" else 0)]
+        with socket.create_connection(("127.0.0.1", port), timeout=_SECONDS) as plain:
+            answer = Answer(plain.getsockname()[1])
+            if call.capture is not Capture.NONE:
+                plain.sendall(_proxy_header(call, number))
+                answer.source_port = number
+            with contextlib.suppress(ConnectionError, ssl.SSLError):
+                connection = _over_tls(plain, call) if call.tls is not None else plain
+                with connection:
+                    connection.sendall(_bytes_of(call, number))
+                    _read(connection, answer)
+            return answer
+
+
+def _over_tls(plain: socket.socket, call: Call) -> ssl.SSLSocket:
+    assert call.tls is not None
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    if call.tls.application_protocols:
+        context.set_alpn_protocols(list(call.tls.application_protocols))
+    return context.wrap_socket(plain, server_hostname=call.tls.server_name or None)
+
+
+def _bytes_of(call: Call, number: int) -> bytes:
+    if not call.protocol.is_http:
+        return b"\x03no-http\r\n"
+    headers = "".join(f"{name}: {value}\r\n" for name, value in call.headers)
+    return (
+        f"{call.method} {call.path} HTTP/1.1\r\nhost: {call.authority}\r\nx-call: {number}\r\n"
+        f"connection: close\r\n{headers}\r\n"
+    ).encode()
+
+
+def _read(connection: socket.socket, answer: Answer) -> None:
+    connection.settimeout(_SECONDS)
+    received = b""
+    while piece := connection.recv(65536):
+        received += piece
+    head, _, answer.body = received.partition(b"\r\n\r\n")
+    status, *lines = head.decode("latin-1").split("\r\n")
+    if status.startswith("HTTP/"):
+        answer.status = int(status.split(" ")[1])
+        answer.headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+
+
+def _proxy_header(call: Call, number: int) -> bytes:
+    """Return the header of the PROXY protocol, version 2, for TCP."""
+    destination = ip_address(call.address)
+    source = ip_address(call.source_address)
+    family = 0x11 if destination.version == 4 else 0x21
+    body = source.packed + destination.packed + struct.pack("!HH", number, call.port)
+    return _PROXY_SIGNATURE + struct.pack("!BBH", 0x21, family, len(body)) + body
+
+
+def _has_endpoints(assignment: Any) -> bool:
+    return any(locality.lb_endpoints for locality in assignment.endpoints)
+
+
+def _cluster(cluster: Any, assigned: set[str], upstream: int) -> cluster_pb2.Cluster:
+    made = cluster_pb2.Cluster(name=cluster.name, type=cluster_pb2.Cluster.STATIC)
+    made.connect_timeout.seconds = 5
+    made.load_assignment.cluster_name = cluster.name
+    generated = cluster.type == cluster_pb2.Cluster.ORIGINAL_DST or cluster.HasField("cluster_type")
+    name = cluster.eds_cluster_config.service_name or cluster.name
+    if generated or name in assigned or _has_endpoints(cluster.load_assignment):
+        endpoint = made.load_assignment.endpoints.add().lb_endpoints.add().endpoint
+        endpoint.address.socket_address.address = "127.0.0.1"
+        endpoint.address.socket_address.port_value = upstream
+    return made
+
+
+def _alone(
+    listener: Any, routes: dict[str, Any], log: Path, places: dict[tuple[str, int], int]
+) -> listener_pb2.Listener:
+    made = listener_pb2.Listener()
+    made.CopyFrom(listener)
+    del made.access_log[:]
+    made.access_log.append(_access_log(log, made.name, "connection"))
+    for chain in (
+        *made.filter_chains,
+        *([made.default_filter_chain] if made.HasField("default_filter_chain") else []),
+    ):
+        _without_control_plane(chain, routes, log, made.name)
+    if made.bind_to_port.value or not made.HasField("bind_to_port"):
+        _rebind(made, places)
+    return made
+
+
+def _rebind(listener: Any, places: dict[tuple[str, int], int]) -> None:
+    """Let the listener listen on a free port; if it restores destinations, the PROXY protocol says them."""
+    socket_address = listener.address.socket_address
+    port = ports.free_port()
+    kinds = [each for each in listener.listener_filters if each.name == "envoy.filters.listener.original_dst"]
+    if listener.use_original_dst.value or kinds:
+        others = [each for each in listener.listener_filters if each not in kinds]
+        del listener.listener_filters[:]
+        first = listener_components_pb2.ListenerFilter(name="envoy.filters.listener.proxy_protocol")
+        first.typed_config.Pack(proxy_protocol_pb2.ProxyProtocol())
+        listener.listener_filters.extend([first, *others])
+        places[("outbound" if listener.traffic_direction == 2 else "inbound", 0)] = port
+    else:
+        places[("none", socket_address.port_value)] = port
+    socket_address.address = "127.0.0.1"
+    socket_address.port_value = port
+    del listener.additional_addresses[:]
+
+
+def _without_control_plane(chain: Any, routes: dict[str, Any], log: Path, listener: str) -> None:
+    tls = tls_pb2.DownstreamTlsContext()
+    if chain.transport_socket.typed_config.Unpack(tls):
+        for secret in tls.common_tls_context.tls_certificate_sds_secret_configs:
+            secret.ClearField("sds_config")
+        chain.transport_socket.typed_config.Pack(tls)
+    for each in chain.filters:
+        manager = _Manager()
+        if each.typed_config.Unpack(manager):
+            if manager.HasField("rds"):
+                manager.route_config.CopyFrom(routes[manager.rds.route_config_name])
+                manager.route_config.validate_clusters.value = False
+            del manager.access_log[:]
+            manager.access_log.append(_access_log(log, listener, "request"))
+            each.typed_config.Pack(manager)
+
+
+def _access_log(path: Path, listener: str, kind: str) -> accesslog_pb2.AccessLog:
+    file = file_pb2.FileAccessLog(path=str(path))
+    fields = file.log_format.json_format.fields
+    for name, value in {**_FIELDS, "listener": listener, "kind": kind}.items():
+        fields[name].string_value = value
+    made = accesslog_pb2.AccessLog(name="envoy.access_loggers.file")
+    made.typed_config.Pack(file)
+    return made

@@ -1,0 +1,145 @@
+"""The simulator and a real Envoy do the same with the same calls: listener, chain, route, cluster, status."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+import mizzen
+from mizzen.simulate import Call, Failure, Outcome, Simulator, Verdict
+from tests import ports
+from tests.e2e.drawn_calls import Drawn, gateway, sidecar
+from tests.e2e.envoy_alone import Answer, EnvoyAlone
+from tests.e2e.live_mesh import eventually
+from tests.e2e.workloads import Workload
+
+pytestmark = pytest.mark.envoy
+
+_FIRST = 1000
+"""Calls are numbered from here; the numbers are source ports too."""
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_a_gateway_does_what_the_simulator_says(seed: int, tmp_path: Path) -> None:
+    await _compare(gateway(seed), tmp_path)
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_a_captured_sidecar_does_what_the_simulator_says(seed: int, tmp_path: Path) -> None:
+    await _compare(sidecar(seed), tmp_path)
+
+
+async def _compare(drawn: Drawn, directory: Path) -> None:
+    (directory / "mesh").mkdir()
+    text = yaml.safe_dump_all(drawn.documents, sort_keys=False)
+    (directory / "mesh" / "mesh.yaml").write_text(text, encoding="utf-8")
+    mesh = mizzen.load(directory / "mesh")
+    resources = mizzen.translate(mesh, mizzen.Proxy.from_node(drawn.node))
+    simulator = Simulator(resources)
+    workload = Workload("upstream", {}, "127.0.0.1", ports.free_port())
+    workload.respond = _asked
+    await workload.start()
+    try:
+        envoy = await EnvoyAlone.start(resources, workload.port, directory)
+        try:
+            answers, entries = await _make(envoy, drawn.calls)
+        finally:
+            await envoy.stop()
+    finally:
+        await workload.stop()
+    verdicts = [simulator.verdict(call) for call in drawn.calls]
+    wrong = []
+    for number, (verdict, answer) in enumerate(zip(verdicts, answers, strict=True), _FIRST):
+        said = _said(verdict)
+        seen = _seen(verdict, answer, entries[str(number)])
+        if said != seen:
+            wrong.append(f"{verdict.call}\n  simulator: {said}\n  Envoy:     {seen} {entries[str(number)]}")
+    assert not wrong, f"{len(wrong)} of {len(verdicts)} calls:\n" + "\n".join(wrong)
+    outcomes = {verdict.outcome for verdict in verdicts}
+    assert {Outcome.FORWARDED, Outcome.ANSWERED, Outcome.FAILED} <= outcomes, "these calls prove too little"
+
+
+async def _make(envoy: EnvoyAlone, calls: Iterable[Call]) -> tuple[list[Answer], dict[str, dict[str, Any]]]:
+    """Make all calls; return the answers, and by number what Envoy logged: of the request, else of the
+    connection."""
+    loop = asyncio.get_running_loop()
+    with ThreadPoolExecutor(32) as pool:
+        made = [
+            loop.run_in_executor(pool, envoy.call, call, number) for number, call in enumerate(calls, _FIRST)
+        ]
+        answers = await asyncio.gather(*made)
+    numbers = {str(answer.source_port): str(number) for number, answer in enumerate(answers, _FIRST)}
+    entries: dict[str, dict[str, Any]] = {}
+
+    async def all_logged() -> bool:
+        for entry in await envoy.logged():
+            if entry["kind"] == "request" and entry["call"]:
+                entries[entry["call"]] = entry
+            elif entry["kind"] == "connection":
+                entries.setdefault(numbers.get(str(entry["source_port"]), ""), entry)
+        return entries.keys() >= set(numbers.values())
+
+    await eventually(all_logged, "Envoy has logged every call", seconds=30)
+    return answers, entries
+
+
+async def _asked(request: Request) -> Response:
+    """Answer with the request line as it came."""
+    target = request.scope["raw_path"] + (b"?" if request.scope["query_string"] else b"")
+    target += request.scope["query_string"]
+    return JSONResponse({"authority": request.headers["host"], "target": target.decode()})
+
+
+def _said(verdict: Verdict) -> dict[str, Any]:
+    """Return what can be seen from outside of a verdict."""
+    http = verdict.route_configuration != "" and verdict.failure is not Failure.NOT_HTTP
+    forwarded = verdict.outcome is Outcome.FORWARDED
+    said: dict[str, Any] = {
+        "listener": verdict.listener.name if verdict.listener else None,
+        "chain": verdict.filter_chain.name if verdict.filter_chain else "",
+        "clusters": {each.cluster.name for each in verdict.destinations},
+    }
+    if http:
+        said |= {
+            "status": 200 if forwarded else verdict.status,
+            "route": verdict.route.name if verdict.route else "",
+            "location": verdict.location,
+            "upstream": (verdict.upstream.authority, verdict.upstream.path)
+            if forwarded and verdict.upstream
+            else None,
+        }
+    return said
+
+
+def _seen(verdict: Verdict, answer: Answer, entry: dict[str, Any]) -> dict[str, Any]:
+    """Return the same of what Envoy did."""
+    said = _said(verdict)
+    clusters = said["clusters"]
+    chosen = {entry["cluster"]} - {None}
+    # One of several was chosen. Answers of Envoy's own may be logged with the cluster of their route.
+    if not (chosen and chosen <= clusters) and (chosen or verdict.outcome is Outcome.FORWARDED):
+        clusters = chosen if verdict.outcome is not Outcome.ANSWERED else clusters
+    seen: dict[str, Any] = {
+        "listener": entry["listener"],
+        "chain": entry["chain"] or "",
+        "clusters": clusters,
+    }
+    if "status" in said:
+        forwarded = answer.headers.get("content-type") == "application/json" and answer.status == 200
+        body = json.loads(answer.body) if forwarded else {}
+        seen |= {
+            "status": answer.status,
+            "route": entry["route"] or "",
+            "location": answer.headers.get("location", ""),
+            "upstream": (body["authority"], body["target"]) if forwarded else None,
+        }
+    return seen
