@@ -198,7 +198,6 @@ class _Run:
         assert self.chain is not None
         terminates = self.chain.filters.step.terminates_tls
         self.reached["http_filters"] = manager.filters
-        self.reached["route_configuration"] = manager.route_configuration_name
         if not call.protocol.is_http or (call.tls is not None and not terminates):
             self._fail(Failure.NOT_HTTP)
             return
@@ -207,6 +206,7 @@ class _Run:
             self._fail(request)
             return
         self.request = request
+        self.reached["route_configuration"] = manager.route_configuration_name
         self.configuration = manager.route_configuration or self.simulator.route_configuration(
             manager.route_configuration_name
         )

@@ -37,7 +37,7 @@ _SECONDS = 30.0
 _PROXY_SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 _FIELDS = {
     "call": "%REQ(X-CALL)%",
-    "source_port": "%DOWNSTREAM_REMOTE_PORT%",
+    "source": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
     "chain": "%FILTER_CHAIN_NAME%",
     "route": "%ROUTE_NAME%",
     "cluster": "%UPSTREAM_CLUSTER_RAW%",
@@ -48,12 +48,8 @@ _FIELDS = {
 
 @dataclass
 class Answer:
-    """What the client was answered; `status` is None if the connection was closed without an answer.
+    """What the client was answered; `status` is None if the connection was closed without an answer."""
 
-    `source_port` is where Envoy saw the connection come from.
-    """
-
-    source_port: int = 0
     status: int | None = None
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
@@ -105,21 +101,26 @@ class EnvoyAlone:
         return [json.loads(line) for line in whole.splitlines()]
 
     def call(self, call: Call, number: int) -> Answer:
-        """Make the call. A request has the number in its header `x-call`; a captured connection has it as its
-        source port."""
+        """Make the call. A request has the number in `x-call`, a connection in its source address."""
         key = call.capture.value if call.capture is not Capture.NONE else "none"
         port = self._places[(key, call.port if key == "none" else 0)]
-        with socket.create_connection(("127.0.0.1", port), timeout=_SECONDS) as plain:
-            answer = Answer(plain.getsockname()[1])
+        answer = Answer()
+        with socket.create_connection(
+            ("127.0.0.1", port), timeout=_SECONDS, source_address=(source_of(number), 0)
+        ) as plain:
             if call.capture is not Capture.NONE:
                 plain.sendall(_proxy_header(call, number))
-                answer.source_port = number
             with contextlib.suppress(ConnectionError, ssl.SSLError):
                 connection = _over_tls(plain, call) if call.tls is not None else plain
                 with connection:
                     connection.sendall(_bytes_of(call, number))
                     _read(connection, answer)
             return answer
+
+
+def source_of(number: int) -> str:
+    """Return the address that the call of this number comes from."""
+    return f"127.1.{number >> 8}.{number & 255}"
 
 
 def _over_tls(plain: socket.socket, call: Call) -> ssl.SSLSocket:
@@ -157,9 +158,11 @@ def _read(connection: socket.socket, answer: Answer) -> None:
 def _proxy_header(call: Call, number: int) -> bytes:
     """Return the header of the PROXY protocol, version 2, for TCP."""
     destination = ip_address(call.address)
-    source = ip_address(call.source_address)
+    source = ip_address(source_of(number))
+    if destination.version == 6:
+        source = ip_address(f"::ffff:{source}")
     family = 0x11 if destination.version == 4 else 0x21
-    body = source.packed + destination.packed + struct.pack("!HH", number, call.port)
+    body = source.packed + destination.packed + struct.pack("!HH", call.source_port, call.port)
     return _PROXY_SIGNATURE + struct.pack("!BBH", 0x21, family, len(body)) + body
 
 

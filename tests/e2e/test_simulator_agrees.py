@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,14 @@ import mizzen
 from mizzen.simulate import Call, Failure, Outcome, Simulator, Verdict
 from tests import ports
 from tests.e2e.drawn_calls import Drawn, gateway, sidecar
-from tests.e2e.envoy_alone import Answer, EnvoyAlone
+from tests.e2e.envoy_alone import Answer, EnvoyAlone, source_of
 from tests.e2e.live_mesh import eventually
 from tests.e2e.workloads import Workload
 
 pytestmark = pytest.mark.envoy
 
 _FIRST = 1000
-"""Calls are numbered from here; the numbers are source ports too."""
+"""Calls are numbered from here."""
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -68,7 +68,7 @@ async def _compare(drawn: Drawn, directory: Path) -> None:
     assert {Outcome.FORWARDED, Outcome.ANSWERED, Outcome.FAILED} <= outcomes, "these calls prove too little"
 
 
-async def _make(envoy: EnvoyAlone, calls: Iterable[Call]) -> tuple[list[Answer], dict[str, dict[str, Any]]]:
+async def _make(envoy: EnvoyAlone, calls: Sequence[Call]) -> tuple[list[Answer], dict[str, dict[str, Any]]]:
     """Make all calls; return the answers, and by number what Envoy logged: of the request, else of the
     connection."""
     loop = asyncio.get_running_loop()
@@ -77,7 +77,7 @@ async def _make(envoy: EnvoyAlone, calls: Iterable[Call]) -> tuple[list[Answer],
             loop.run_in_executor(pool, envoy.call, call, number) for number, call in enumerate(calls, _FIRST)
         ]
         answers = await asyncio.gather(*made)
-    numbers = {str(answer.source_port): str(number) for number, answer in enumerate(answers, _FIRST)}
+    numbers = {source_of(number): str(number) for number in range(_FIRST, _FIRST + len(calls))}
     entries: dict[str, dict[str, Any]] = {}
 
     async def all_logged() -> bool:
@@ -85,7 +85,7 @@ async def _make(envoy: EnvoyAlone, calls: Iterable[Call]) -> tuple[list[Answer],
             if entry["kind"] == "request" and entry["call"]:
                 entries[entry["call"]] = entry
             elif entry["kind"] == "connection":
-                entries.setdefault(numbers.get(str(entry["source_port"]), ""), entry)
+                entries.setdefault(numbers[entry["source"]], entry)
         return entries.keys() >= set(numbers.values())
 
     await eventually(all_logged, "Envoy has logged every call", seconds=30)
@@ -101,7 +101,7 @@ async def _asked(request: Request) -> Response:
 
 def _said(verdict: Verdict) -> dict[str, Any]:
     """Return what can be seen from outside of a verdict."""
-    http = verdict.route_configuration != "" and verdict.failure is not Failure.NOT_HTTP
+    http = verdict.route_configuration != "" or verdict.failure is Failure.BAD_REQUEST
     forwarded = verdict.outcome is Outcome.FORWARDED
     said: dict[str, Any] = {
         "listener": verdict.listener.name if verdict.listener else None,

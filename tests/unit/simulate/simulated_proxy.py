@@ -10,24 +10,35 @@ from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.config.listener.v3 import listener_pb2
 from envoy.config.route.v3 import route_pb2
+from envoy.extensions.filters.http.cors.v3 import cors_pb2
+from envoy.extensions.filters.http.fault.v3 import fault_pb2
 from envoy.extensions.filters.http.rbac.v3 import rbac_pb2
+from envoy.extensions.filters.http.router.v3 import router_pb2
+from envoy.extensions.filters.listener.http_inspector.v3 import http_inspector_pb2
+from envoy.extensions.filters.listener.original_dst.v3 import original_dst_pb2
+from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
+from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
+from envoy.extensions.transport_sockets.tls.v3 import tls_pb2
 from google.protobuf import json_format
 
 from mizzen.simulate import Call, Simulator
 
 _TYPES = {
-    "hcm": "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
-    "tcp": "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
-    "router": "envoy.extensions.filters.http.router.v3.Router",
-    "fault": "envoy.extensions.filters.http.fault.v3.HTTPFault",
-    "cors": "envoy.extensions.filters.http.cors.v3.Cors",
-    "cors_policy": "envoy.extensions.filters.http.cors.v3.CorsPolicy",
-    "rbac": rbac_pb2.RBAC.DESCRIPTOR.full_name,
-    "tls": "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
-    "upstream_tls": "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
-    "tls_inspector": "envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector",
-    "http_inspector": "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector",
-    "original_dst": "envoy.extensions.filters.listener.original_dst.v3.OriginalDst",
+    name: message.DESCRIPTOR.full_name
+    for name, message in {
+        "hcm": http_connection_manager_pb2.HttpConnectionManager,
+        "tcp": tcp_proxy_pb2.TcpProxy,
+        "router": router_pb2.Router,
+        "fault": fault_pb2.HTTPFault,
+        "cors": cors_pb2.Cors,
+        "cors_policy": cors_pb2.CorsPolicy,
+        "rbac": rbac_pb2.RBAC,
+        "upstream_tls": tls_pb2.UpstreamTlsContext,
+        "tls_inspector": tls_inspector_pb2.TlsInspector,
+        "http_inspector": http_inspector_pb2.HttpInspector,
+        "original_dst": original_dst_pb2.OriginalDst,
+    }.items()
 }
 
 
