@@ -60,11 +60,11 @@ def serve(
     domain: Annotated[
         str, typer.Option("--domain", help="The DNS domain of Kubernetes services.")
     ] = "cluster.local",
-    start_when_valid: Annotated[
+    start_anyway: Annotated[
         bool,
         typer.Option(
-            "--start-when-valid",
-            help="Let Envoys keep what they have until all files can be read and are valid.",
+            "--start-anyway",
+            help="Serve what is valid at once, though Envoys lose what the rest gave them.",
         ),
     ] = False,
     log_format: Annotated[
@@ -74,7 +74,8 @@ def serve(
 ) -> None:
     """Serve a configuration to Envoys, and push what changes as soon as a file is saved.
 
-    What is invalid is refused and named; everything else is served. Ends on SIGTERM or SIGINT.
+    No Envoy is served before all files can be read and are valid; after that, what becomes invalid is refused
+    and named, and its last valid version stays in force. Ends on SIGTERM or SIGINT.
     """
     from mizzen.server.options import ServeOptions, TlsFiles
     from mizzen.server.process import StartError, run
@@ -91,7 +92,7 @@ def serve(
         tls_address=_address(tls_address, "--tls-address"),
         tls=TlsFiles(tls_cert, tls_key, tls_client_ca) if tls_cert and tls_key else None,
         domain=domain,
-        start_when_valid=start_when_valid,
+        start_anyway=start_anyway,
         log_format=log_format.value,
         log_level=log_level.value,
     )

@@ -117,10 +117,12 @@ def render(state: dict[str, Any], width: int) -> Group:
         refused_proxies,
         rejections,
         remarks,
+        waiting,
     )
 
     parts = [
         headline(state),
+        waiting(state),
         proxies(state, width),
         rejections(state),
         refused_proxies(state),

@@ -34,11 +34,23 @@ def headline(state: Mapping[str, Any]) -> Text:
     line = Text()
     line.append(f"mizzen {server['version']}", style="bold")
     line.append(f"   up {_span(server['uptime_seconds'])}")
-    line.append(f"   {_count(documents, 'document')}")
+    line.append(f"   {_count(documents, 'document')} in force")
     line.append(f"   {_count(len(state['proxies']), 'proxy', 'proxies')}")
     if not server["ready"]:
-        line.append("   starting", style="yellow")
+        line.append("   waiting" if server.get("waiting_for") else "   starting", style="yellow")
     return line
+
+
+def waiting(state: Mapping[str, Any]) -> Group | None:
+    """What keeps proxies out after the start."""
+    held = state["server"].get("waiting_for")
+    if not held:
+        return None
+    lines: list[Any] = [
+        Text("\nNO PROXY IS SERVED YET (Envoys keep what they have), WAITING FOR", style="bold red")
+    ]
+    lines += [_indented(Text(each), 2) for each in held]
+    return Group(*lines)
 
 
 def proxies(state: Mapping[str, Any], width: int) -> Table | Text:

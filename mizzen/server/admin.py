@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import uvicorn
@@ -21,6 +21,10 @@ class Observed(Protocol):
     @property
     def ready(self) -> bool:
         """Whether proxies are served."""
+
+    @property
+    def waiting_for(self) -> Sequence[str]:
+        """What keeps proxies out after the start, a line for each reason."""
 
     def metrics(self) -> bytes:
         """Return the metrics in Prometheus' text form."""
@@ -44,7 +48,10 @@ def application(server: Observed) -> Starlette:
     async def ready(_: Request) -> Response:
         if server.ready:
             return PlainTextResponse("ready\n")
-        return PlainTextResponse("starting: the configuration is being read\n", status_code=503)
+        said = "starting: the configuration is being read\n"
+        if server.waiting_for:
+            said = "".join(f"{each}\n" for each in ("waiting for", *server.waiting_for))
+        return PlainTextResponse(said, status_code=503)
 
     async def metrics(_: Request) -> Response:
         return Response(server.metrics(), media_type=CONTENT_TYPE_LATEST)

@@ -25,14 +25,20 @@ _UNREAD = frozenset({UNREADABLE, SYNTAX, NOT_A_DOCUMENT})
 class ConfigurationView:
     """How the configuration stands, as a value that other threads may read.
 
-    `is_whole`: all that the files hold is in force: each can be read, and nothing in them is refused.
+    `hindrances` are what keeps a start back: files that cannot be read, documents that are refused, a folder
+    without files, settings that are invalid.
     """
 
     documents: Mapping[str, int]
     refused: tuple[Refusal, ...]
     findings: tuple[Diagnostic, ...]
     changed: datetime | None
-    is_whole: bool = True
+    hindrances: tuple[Diagnostic, ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """True if all that the files hold is in force: each can be read, and nothing in them is refused."""
+        return not self.hindrances
 
     def count(self, severity: Severity) -> int:
         """Return how many findings are of that severity."""
@@ -143,15 +149,16 @@ class Configuration:
     def view(self) -> ConfigurationView:
         """Return how things stand, with the findings about documents and about the mesh that they make."""
         findings = [*self._store.diagnostics(), *self.mesh.diagnostics]
-        unread = any(one.code in _UNREAD for one in self._store.diagnostics())
-        misconfigured = False
+        refused = tuple(self._store.refused().values())
+        hindrances = [one for one in self._store.diagnostics() if one.code in _UNREAD]
+        hindrances += (one for each in refused for one in each.diagnostics if one.severity is Severity.ERROR)
         if self._file is not None:
             findings += self._file.findings
-            misconfigured = any(one.severity is Severity.ERROR for one in self._file.findings)
+            hindrances += (one for one in self._file.findings if one.severity is Severity.ERROR)
         return ConfigurationView(
             documents={kind: len(keys) for kind, keys in sorted(self._keys.items()) if keys},
-            refused=tuple(self._store.refused().values()),
+            refused=refused,
             findings=tuple(dict.fromkeys(findings)),
             changed=self._changed,
-            is_whole=not (self._store.refused() or unread or misconfigured),
+            hindrances=tuple(dict.fromkeys(hindrances)),
         )

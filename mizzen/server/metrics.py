@@ -26,6 +26,9 @@ class Metrics:
         self.documents_refused = gauge(
             "mizzen_documents_refused", "Documents whose newest version is not in force because it is invalid"
         )
+        self.start_waits_for = gauge(
+            "mizzen_start_waits_for", "Reasons why no proxy is served yet after the start"
+        )
         self.config_warnings = gauge("mizzen_config_warnings", "Warnings on what is in force")
         self.config_changes = counter("mizzen_config_changes", "Batches of changed documents taken over")
         self.push_seconds = seconds(

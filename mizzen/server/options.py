@@ -33,7 +33,7 @@ class ServeOptions:
     tls_address: Address = TLS_ADDRESS
     tls: TlsFiles | None = None
     domain: str = "cluster.local"
-    start_when_valid: bool = False
+    start_anyway: bool = False
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     drain_seconds: float = 5.0

@@ -31,8 +31,9 @@ from mizzen.server.metrics import Metrics
 from mizzen.server.missing import missing
 from mizzen.server.options import ADMIN_ADDRESS, ServeOptions, TlsFiles
 from mizzen.server.proxy_events import ProxyEvents
+from mizzen.server.start import waits_for, without_empty_files
 from mizzen.server.tls_files import TlsFileError, server_credentials
-from mizzen.sources.files import FileSource
+from mizzen.sources.files import Batch, FileSource
 from mizzen.sources.watching import watch_files
 from mizzen.translator.translate_result import TYPE_URLS, Resources
 from mizzen.translator.translation import Translation
@@ -110,7 +111,8 @@ class Process:
         )
         self.control_plane.serve_through(self.discovery)
         self.ready = False
-        self._whole = asyncio.Event()
+        self.waiting_for: tuple[str, ...] = ()
+        self._may_start = asyncio.Event()
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Take the ports, read the configuration, serve, and drain when `stopping` is set."""
@@ -120,9 +122,8 @@ class Process:
         try:
             async with asyncio.TaskGroup() as tasks:
                 serving = tasks.create_task(admin.run())
-                first = await asyncio.to_thread(self._source.scan)
                 # A fault here ends the process: proxies that were served before must not lose all they have.
-                await self.control_plane.begin(first)
+                await self.control_plane.begin(await asyncio.to_thread(self._read))
                 self._settled()
                 self._say_what_is_served()
                 watching = [
@@ -148,24 +149,22 @@ class Process:
         self._log.info("stopped")
 
     async def _serve(self, grpc_server: Any) -> None:
-        """Let the proxies in; with `start_when_valid` not before everything is in force.
-
-        After a start the last valid version of a refused document is not known any more: a proxy that comes
-        back would lose what it gave.
-        """
-        view = self.control_plane.view
-        if view.refused and not self._options.start_when_valid:
+        """Let the proxies in, not before the configuration is whole (`mizzen.server.start`)."""
+        self._look_whether_whole()
+        if self.waiting_for and self._options.start_anyway:
             self._log.warning(
-                "documents are refused, and after a start no last valid version is known: Envoys that "
-                "come back lose what they gave; --start-when-valid waits until they are mended",
-                refused=len(view.refused),
+                "started anyway: Envoys that come back lose what is not in force now",
+                not_in_force=self.waiting_for,
             )
-        if self._options.start_when_valid and not view.is_whole:
+        elif self.waiting_for:
             self._log.error(
-                "no proxy is served until all files can be read and are valid (--start-when-valid); Envoys "
-                "keep what they have"
+                "no proxy is served until all files can be read and are valid, so that Envoys keep what they "
+                "have; --start-anyway serves the rest at once",
+                waiting_for=self.waiting_for,
             )
-            await self._whole.wait()
+            await self._may_start.wait()
+        self.waiting_for = ()
+        self._metrics.start_waits_for.set(0)
         self.discovery.attach(grpc_server)
         await grpc_server.start()
         self.ready = True
@@ -199,9 +198,19 @@ class Process:
             await self.control_plane.take({})
             self._look_whether_whole()
 
+    def _read(self) -> Batch:
+        files = self._source.scan()
+        return without_empty_files(
+            files, {name: stamp.size for name, stamp in self._source.listing.files.items()}
+        )
+
     def _look_whether_whole(self) -> None:
-        if self.control_plane.view.is_whole:
-            self._whole.set()
+        if self.ready or self._may_start.is_set():
+            return
+        self.waiting_for = waits_for(self.control_plane.view, self._options.paths)
+        self._metrics.start_waits_for.set(len(self.waiting_for))
+        if not self.waiting_for:
+            self._may_start.set()
 
     # Ports
 
@@ -272,7 +281,7 @@ class Process:
         paths = [str(path) for path in self._options.paths]
         if documents:
             self._log.info("configuration read", documents=sum(documents.values()), paths=paths)
-        else:
+        elif self._options.start_anyway:
             self._log.warning(
                 "no configuration is in force: an empty mesh is served until there is some", paths=paths
             )
@@ -290,6 +299,7 @@ class Process:
             "version": mizzen.__version__,
             "pid": os.getpid(),
             "ready": self.ready,
+            "waiting_for": list(self.waiting_for),
             "started": datetime.fromtimestamp(self._started, UTC).isoformat(timespec="milliseconds"),
             "uptime_seconds": round(time.monotonic() - self._started_by_steady_clock, 3),
             "grpc_addresses": self._grpc_addresses,

@@ -173,7 +173,7 @@ class CapturedMesh:
     async def _start(self) -> None:
         await self._child("server", self.server, sys.executable, _SERVER_PROGRAM, SERVER)
         await self._child(
-            *("control-plane", self.client, sys.executable, "-m", "mizzen", "serve"),
+            *("control-plane", self.client, sys.executable, "-m", "mizzen", "serve", "--start-anyway"),
             *("--config", self.config, "--grpc-address", f"{CLIENT}:{_GRPC}"),
             *("--admin-address", f"127.0.0.1:{_ADMIN}"),
         )

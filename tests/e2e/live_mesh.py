@@ -195,7 +195,7 @@ class LiveMesh:
             "control-plane",
             [
                 *(sys.executable, "-m", "mizzen", "serve", "--config", str(self.config)),
-                *("--grpc-address", self.grpc, "--admin-address", self.admin),
+                *("--grpc-address", self.grpc, "--admin-address", self.admin, "--start-anyway"),
                 *self._arguments,
             ],
             log=self.directory / "control-plane.log",

@@ -269,7 +269,9 @@ async def test_a_second_server_on_the_same_port_says_who_is_there(mesh: LiveMesh
     assert f"--grpc-address {taken}: something else listens on this port already" in err
 
 
-async def test_no_configuration_is_served_as_an_empty_mesh_until_there_is_some(tmp_path: Path) -> None:
+async def test_started_anyway_no_configuration_is_served_as_an_empty_mesh_until_there_is_some(
+    tmp_path: Path,
+) -> None:
     folder = tmp_path / "not-yet"
     server, admin, [grpc_address], log = await _serve(tmp_path, "--config", str(folder))
     try:
@@ -322,7 +324,7 @@ async def test_a_log_that_cannot_be_written_does_not_keep_it_from_serving(tmp_pa
     ports = free_port(), free_port()
     full = os.open("/dev/full", os.O_WRONLY)
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "mizzen", "serve", "--config", str(tmp_path)),
+        *(sys.executable, "-m", "mizzen", "serve", "--start-anyway", "--config", str(tmp_path)),
         *("--grpc-address", f"127.0.0.1:{ports[0]}", "--admin-address", f"127.0.0.1:{ports[1]}"),
         stdout=full,
         stderr=full,
@@ -454,7 +456,7 @@ async def _serve(directory: Path, *arguments: str) -> tuple[ChildProcess, str, l
         server = await ChildProcess.start(
             "serve",
             [
-                *(sys.executable, "-m", "mizzen", "serve", *arguments),
+                *(sys.executable, "-m", "mizzen", "serve", "--start-anyway", *arguments),
                 *("--grpc-address", "127.0.0.1:0", "--admin-address", admin),
             ],
             log=log,

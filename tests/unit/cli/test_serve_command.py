@@ -31,14 +31,14 @@ def test_unless_told_otherwise_it_listens_on_this_machine_alone(
     assert options.admin_address.is_loopback
     assert options.tls_address.is_loopback
     assert options.tls is None
-    assert not options.start_when_valid
+    assert not options.start_anyway
 
 
 def test_every_option_is_handed_on(mizzen: Command, started: list[ServeOptions]) -> None:
     ended = mizzen(
         *("serve", "--config", "a", "--config", "b", "c", "--mesh-config", "m", "--domain", "mesh.test"),
         *("--grpc-address", ":1", "--admin-address", "[::1]:2", "--tls-address", "10.0.0.1:3"),
-        *("--tls-cert", "crt", "--tls-key", "key", "--tls-client-ca", "ca", "--start-when-valid"),
+        *("--tls-cert", "crt", "--tls-key", "key", "--tls-client-ca", "ca", "--start-anyway"),
         *("--log-format", "json", "--log-level", "debug"),
     )
     assert ended.code == 0, ended.err
@@ -51,7 +51,7 @@ def test_every_option_is_handed_on(mizzen: Command, started: list[ServeOptions])
             tls_address=Address("10.0.0.1", 3),
             tls=TlsFiles(Path("crt"), Path("key"), Path("ca")),
             domain="mesh.test",
-            start_when_valid=True,
+            start_anyway=True,
             log_format="json",
             log_level="debug",
         )

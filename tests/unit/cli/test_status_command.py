@@ -82,7 +82,7 @@ def shown(state: dict[str, Any], width: int = 160) -> list[str]:
 
 def test_the_table_and_what_is_wrong_with_it() -> None:
     assert shown(STATE) == [
-        "mizzen 1.2.3   up 1h01m   3 documents   1 proxy",
+        "mizzen 1.2.3   up 1h01m   3 documents in force   1 proxy",
         "PROXY               TYPE     ENVOY   CDS      EDS    LDS       RDS      SDS  CONNECTED",
         "reviews-v1.default  sidecar  1.40.0  ACKED 3  STUCK  REJECTED  PENDING  -    1m01s",
         "",
@@ -118,7 +118,7 @@ def test_when_all_is_well_there_is_nothing_but_the_table() -> None:
     configuration = {**STATE["configuration"], "refused": [], "findings": []}
     nothing: dict[str, Any] = {"proxies": [], "rejections": [], "refused_proxies": []}
     lines = shown({**STATE, "configuration": configuration, **nothing})
-    assert lines == ["mizzen 1.2.3   up 1h01m   3 documents   0 proxies", "no proxy is connected"]
+    assert lines == ["mizzen 1.2.3   up 1h01m   3 documents in force   0 proxies", "no proxy is connected"]
 
 
 def test_secrets_that_are_not_there_are_seen() -> None:

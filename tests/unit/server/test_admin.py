@@ -12,6 +12,7 @@ class Server:
 
     def __init__(self) -> None:
         self.ready = False
+        self.waiting_for: tuple[str, ...] = ()
 
     def metrics(self) -> bytes:
         return b"mizzen_proxies 2\n"
@@ -44,6 +45,9 @@ async def client(server: Server) -> AsyncIterator[httpx.AsyncClient]:
 async def test_it_is_ready_when_proxies_are_served(server: Server, client: httpx.AsyncClient) -> None:
     starting = await client.get("/ready")
     assert (starting.status_code, starting.text) == (503, "starting: the configuration is being read\n")
+    server.waiting_for = ("a.yaml:3: is wrong", "b.yaml: is empty")
+    waiting = await client.get("/ready")
+    assert (waiting.status_code, waiting.text) == (503, "waiting for\na.yaml:3: is wrong\nb.yaml: is empty\n")
     server.ready = True
     assert (await client.get("/ready")).status_code == 200
 

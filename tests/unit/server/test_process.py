@@ -161,24 +161,80 @@ async def test_a_saved_file_is_served_and_a_bad_one_changes_nothing(tmp_path: Pa
     assert (refused["document"], refused["in_force"]) == ("Service/default/a", f"{file}:1")
 
 
-async def test_nobody_is_let_in_before_all_is_valid_if_that_is_wanted(tmp_path: Path) -> None:
-    (tmp_path / "a.yaml").write_text(SERVICE % ("a", "many"))
+def broken(folder: Path) -> None:
+    (folder / "a.yaml").write_text(SERVICE % ("a", "many"))
+
+
+def half_written(folder: Path) -> None:
+    (folder / "a.yaml").write_text("kind: [\n")
+
+
+def begun(folder: Path) -> None:
+    (folder / "b.yaml").write_text(SERVICE % ("b", 80))
+    (folder / "a.yaml").write_text("")
+
+
+def only_comments(folder: Path) -> None:
+    (folder / "a.yaml").write_text("# soon\n")
+
+
+def empty(folder: Path) -> None:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("breaks", "reason"),
+    [
+        (broken, "a.yaml:4: spec.ports[0].port: "),
+        (half_written, "a.yaml:"),
+        (begun, "a.yaml: is empty, as if somebody had begun to write it"),
+        (only_comments, "mesh: no document is there"),
+        (empty, "mesh: has no files"),
+    ],
+)
+async def test_nobody_is_let_in_before_all_is_valid(
+    tmp_path: Path, breaks: Callable[[Path], None], reason: str
+) -> None:
+    folder = tmp_path / "mesh"
+    folder.mkdir()
+    breaks(folder)
     with capture_logs() as lines:
-        async with served(options(tmp_path, start_when_valid=True), wait=False) as running:
-            await running.until(lambda: any("no proxy is served" in line["event"] for line in lines))
+        async with served(options(folder), wait=False) as running:
+            await running.until(lambda: bool(running.process.waiting_for))
             assert not running.process.ready
-            assert (await running.get("/ready")).status_code == 503
-            (tmp_path / "a.yaml").write_text(SERVICE % ("a", 80))
+            answer = await running.get("/ready")
+            assert (answer.status_code, answer.text.splitlines()[0]) == (503, "waiting for")
+            assert reason in answer.text
+            [told] = (await running.get("/status")).json()["server"]["waiting_for"]
+            assert reason in told
+            assert "mizzen_start_waits_for 1.0" in (await running.get("/metrics")).text
+            (folder / "a.yaml").write_text(SERVICE % ("a", 80))
             await running.until(lambda: running.process.ready)
+            assert (await running.get("/version")).json()["waiting_for"] == []
+            assert "mizzen_start_waits_for 0.0" in (await running.get("/metrics")).text
+    [said] = [line for line in lines if "no proxy is served until" in line["event"]]
+    assert said["log_level"] == "error"
+    assert reason in said["waiting_for"][0]
 
 
-async def test_else_it_is_said_what_a_start_with_refused_documents_means(tmp_path: Path) -> None:
+async def test_a_folder_that_is_not_there_is_waited_for(tmp_path: Path) -> None:
+    folder = tmp_path / "mesh"
+    async with served(options(folder), wait=False) as running:
+        await running.until(lambda: bool(running.process.waiting_for))
+        assert (await running.get("/ready")).text.splitlines()[1].startswith(f"{folder}: does not exist")
+        folder.mkdir()
+        (folder / "a.yaml").write_text(SERVICE % ("a", 80))
+        await running.until(lambda: running.process.ready)
+
+
+async def test_the_rest_is_served_at_once_if_that_is_wanted(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(SERVICE % ("a", "many"))
     with capture_logs() as lines:
-        async with served(options(tmp_path)):
-            pass
-    [said] = [line for line in lines if "--start-when-valid" in line["event"]]
-    assert (said["log_level"], said["refused"]) == ("warning", 1)
+        async with served(options(tmp_path, start_anyway=True)) as running:
+            assert (await running.get("/ready")).status_code == 200
+    [said] = [line for line in lines if "started anyway" in line["event"]]
+    assert said["log_level"] == "warning"
+    assert len(said["not_in_force"]) == 1
     assert any(line["event"].startswith("no configuration is in force") for line in lines)
 
 
@@ -214,7 +270,7 @@ OPEN = Address("0.0.0.0", 0)
 async def test_who_listens_for_everybody_is_warned(
     tmp_path: Path, changes: dict[str, Address], said: list[str]
 ) -> None:
-    assert await _warnings(options(tmp_path, **changes)) == said
+    assert await _warnings(options(tmp_path, start_anyway=True, **changes)) == said
 
 
 async def test_a_tls_address_for_everybody_needs_an_authority(tmp_path: Path) -> None:
@@ -222,7 +278,7 @@ async def test_a_tls_address_for_everybody_needs_an_authority(tmp_path: Path) ->
     files = TlsFiles(tmp_path / "tls.crt", tmp_path / "tls.key")
     files.certificate.write_text(certificate)
     files.key.write_text(key)
-    chosen = options(tmp_path, tls=files, tls_address=OPEN)
+    chosen = options(tmp_path, tls=files, tls_address=OPEN, start_anyway=True)
     assert await _warnings(chosen) == ["it is sent the whole mesh; use --tls-client-ca"]
     assert await _warnings(replace(chosen, tls_address=FREE)) == []
     demanding = replace(files, client_ca=files.certificate)

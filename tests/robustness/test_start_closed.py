@@ -28,13 +28,13 @@ def test_nobody_is_served_until_all_is_valid(tmp_path: Path, breaks: Callable[[P
     folder.mkdir()
     (folder / "a.yaml").write_text(SERVICE % "a")
     breaks(folder)
-    serving = Serving(folder, "--start-when-valid", log=tmp_path / "log", wait=False)
+    serving = Serving(folder, log=tmp_path / "log", wait=False)
     try:
         until(lambda: "no proxy is served until" in serving.log())
         assert serving.get("/ready")[0] == 503
         shown = run("status", "--admin", f"127.0.0.1:{serving.admin}")
         assert shown.returncode == 0
-        assert "starting" in shown.stdout
+        assert "WAITING FOR" in shown.stdout
         assert str(folder) in shown.stdout, "what is wrong is said, with its file"
         assert "event=ready" not in serving.log()
         (folder / "b.yaml").write_text(SERVICE % "b")
@@ -44,7 +44,7 @@ def test_nobody_is_served_until_all_is_valid(tmp_path: Path, breaks: Callable[[P
 
 
 def test_it_can_be_stopped_while_it_waits(tmp_path: Path) -> None:
-    serving = Serving(tmp_path / "absent.yaml", "--start-when-valid", log=tmp_path / "log", wait=False)
+    serving = Serving(tmp_path / "absent.yaml", log=tmp_path / "log", wait=False)
     try:
         until(lambda: "no proxy is served until" in serving.log())
     finally:
@@ -56,6 +56,6 @@ def test_what_is_valid_is_served_at_once(tmp_path: Path) -> None:
     folder = tmp_path / "mesh"
     folder.mkdir()
     (folder / "a.yaml").write_text(SERVICE % "a")
-    serving = Serving(folder, "--start-when-valid", log=tmp_path / "log")
+    serving = Serving(folder, log=tmp_path / "log")
     assert serving.stop() == 0
     assert "no proxy is served" not in serving.log()

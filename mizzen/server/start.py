@@ -1,0 +1,46 @@
+"""Whether proxies are let in after a start, and what is waited for until then.
+
+An Envoy that comes back to a control plane which knows less than the last one is told to remove the rest. So
+nobody is let in before the configuration is whole: Envoys keep what they have for as long as they are served
+nothing. istiod does the same, as it ends when it cannot read its configuration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from mizzen.config import ParsedFile
+from mizzen.config.yaml_documents import unreadable_file
+from mizzen.server.configuration import ConfigurationView
+
+SHOWN = 20
+"""So many reasons are shown; a folder that is of no use may have thousands."""
+
+
+def waits_for(view: ConfigurationView, paths: Iterable[Path]) -> tuple[str, ...]:
+    """Return what keeps proxies out after a start, a line for each; nothing if they may come in."""
+    found = [str(each) for each in view.hindrances]
+    if not found and not any(view.documents.values()):
+        found.append(
+            f"{', '.join(map(str, paths))}: no document is there; write some, or start with --start-anyway"
+        )
+    if len(found) > SHOWN:
+        return (*found[:SHOWN], f"and {len(found) - SHOWN} more")
+    return tuple(found)
+
+
+def without_empty_files(
+    files: Mapping[str, ParsedFile | None], sizes: Mapping[str, int]
+) -> dict[str, ParsedFile | None]:
+    """Return the files that a start read; those without a single byte count as not written yet.
+
+    While a server runs, an empty file means that its documents are gone. At a start it is more often a file
+    that somebody had begun to write.
+    """
+    return {
+        name: unreadable_file(name, "is empty, as if somebody had begun to write it; write or remove it")
+        if parsed is not None and sizes.get(name) == 0
+        else parsed
+        for name, parsed in files.items()
+    }
