@@ -30,6 +30,12 @@ _JUDGED: Final = frozenset(
     }
 )
 """Filters whose effect on a call the simulator knows, or that have none."""
+_AUTO, _HTTP1, _HTTP2, _HTTP3 = range(4)
+_CODECS: Final = {
+    _HTTP1: (Protocol.HTTP10, Protocol.HTTP1),
+    _HTTP2: (Protocol.HTTP2,),
+    _HTTP3: (Protocol.HTTP3,),
+}
 _REJECT, _UNESCAPE_AND_REDIRECT, _UNESCAPE_AND_FORWARD = 2, 3, 4
 
 
@@ -38,6 +44,7 @@ class HttpConnectionManager:
     `route_configuration_name`."""
 
     __slots__ = (
+        "_codec",
         "_escaped_slashes",
         "_http10",
         "_merge_slashes",
@@ -70,6 +77,7 @@ class HttpConnectionManager:
         self.injects_faults = fault.TYPE in kinds
         self.answers_preflights = cors.TYPE in kinds
         self._trusts_scheme = not message.use_remote_address.value or message.xff_num_trusted_hops > 0
+        self._codec = message.codec_type
         self._normalize = message.normalize_path.value
         self._merge_slashes = message.merge_slashes
         self._escaped_slashes = message.path_with_escaped_slashes_action
@@ -77,15 +85,26 @@ class HttpConnectionManager:
         self._strip_port = message.strip_matching_host_port
         self._strip_any_port = message.WhichOneof("strip_port_mode") == "strip_any_host_port"
 
+    def reads(self, protocol: Protocol, negotiated: str) -> bool:
+        """Return whether the codec reads what the client speaks. `negotiated` is the result of ALPN; without
+        one, the codec goes by the first bytes."""
+        codec = self._codec
+        if codec == _AUTO and negotiated:
+            codec = _HTTP2 if negotiated == "h2" else _HTTP1
+        if codec == _AUTO:
+            return protocol.is_http
+        return protocol in _CODECS[codec]
+
     def request(self, call: Call, port: int, *, encrypted: bool) -> Request | Failure:
         """Return the request as it is routed, or why it is not; `encrypted`: it came over TLS."""
         if call.protocol is Protocol.HTTP10 and not self._http10:
             return Failure.UNSUPPORTED_VERSION
         authority, target = call.authority, call.path
-        scheme = "https" if encrypted else "http"
+        forwarded_scheme = "https" if encrypted else "http"
+        scheme = "" if call.protocol in _CODECS[_HTTP1] else forwarded_scheme
         if target[:1] != "/" and "://" in target:
             # The form of a request to a proxy: the URL goes before the Host header.
-            _, _, rest = target.partition("://")
+            scheme, _, rest = target.partition("://")
             authority, slash, path = rest.partition("/")
             target = f"{slash or '/'}{path}"
         if not authority or not is_valid(target):
@@ -95,11 +114,11 @@ class HttpConnectionManager:
         if self._trusts_scheme:
             for name, value in call.headers:
                 if name.lower() == "x-forwarded-proto" and value.lower() in ("http", "https"):
-                    scheme = value.lower()
+                    forwarded_scheme = value.lower()
         normalized_target = self._normalized(target) if call.method != "CONNECT" else target
         if normalized_target is None:
             return Failure.BAD_REQUEST
-        return Request(call, authority, normalized_target, scheme)
+        return Request(call, authority, normalized_target, forwarded_scheme, scheme)
 
     def _normalized(self, target: str) -> str | None:
         path, question, query = target.partition("?")

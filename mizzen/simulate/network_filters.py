@@ -9,6 +9,7 @@ from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 from envoy.extensions.transport_sockets.quic.v3 import quic_transport_pb2
 from envoy.extensions.transport_sockets.tls.v3 import tls_pb2
 
+from mizzen.simulate.call import ClientTls
 from mizzen.simulate.http_connection_manager import HttpConnectionManager
 from mizzen.simulate.shares import shares
 from mizzen.simulate.typed_config import type_name, unpacked
@@ -24,7 +25,7 @@ class ChainFilters:
     with their shares) is set where the simulator knows the filter that takes the connection.
     """
 
-    __slots__ = ("manager", "sni_cluster", "step", "tcp", "terminal")
+    __slots__ = ("_application_protocols", "manager", "sni_cluster", "step", "tcp", "terminal")
 
     def __init__(self, chain: Any, *, is_default: bool) -> None:
         self.manager: HttpConnectionManager | None = None
@@ -33,6 +34,9 @@ class ChainFilters:
         self.terminal = False
         steps = tuple(self._compile(each) for each in chain.filters)
         context = _tls_context(chain)
+        self._application_protocols: tuple[str, ...] = (
+            tuple(context.common_tls_context.alpn_protocols) if context is not None else ()
+        )
         self.step = FilterChainStep(
             name=str(chain.name),
             is_default=is_default,
@@ -41,6 +45,10 @@ class ChainFilters:
             requires_client_certificate=context is not None and context.require_client_certificate.value,
             certificates=_certificates(context),
         )
+
+    def negotiated(self, tls: ClientTls) -> str:
+        """Return what server and client agree on by ALPN, by the server's preference; empty for nothing."""
+        return next((each for each in self._application_protocols if each in tls.application_protocols), "")
 
     def _compile(self, network_filter: Any) -> FilterStep:
         packed = network_filter.typed_config

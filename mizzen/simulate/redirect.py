@@ -26,12 +26,12 @@ class Redirect:
         self._rewrite: PathRewrite | None = rewrite_of(action, match)
         self.status = STATUS[action.response_code]
 
-    def location(self, request: Request, forwarded_scheme: str) -> str:
-        """Return the Location header. `forwarded_scheme` is what X-Forwarded-Proto says."""
+    def location(self, request: Request) -> str:
+        """Return the Location header."""
         action = self._action
         scheme = action.scheme_redirect or ("https" if action.https_redirect else request.scheme)
         port = f":{action.port_redirect}" if action.port_redirect else ""
-        host = action.host_redirect or _host(request.authority, scheme, port, forwarded_scheme)
+        host = action.host_redirect or _host(request, scheme, port)
         return f"{scheme}://{host}{port}{self._path(request)}"
 
     def _path(self, request: Request) -> str:
@@ -43,10 +43,10 @@ class Redirect:
         return f"{path}{query}"
 
 
-def _host(authority: str, scheme: str, port: str, forwarded_scheme: str) -> str:
+def _host(request: Request, scheme: str, port: str) -> str:
     """Return the request's host without its port, if another port or scheme makes that one wrong."""
-    host, colon, number = authority.rpartition(":")
+    host, colon, number = request.authority.rpartition(":")
     if not colon or "]" in number:
-        return authority
-    default = _PORTS.get(forwarded_scheme) == f":{number}"
-    return host if port or (scheme != forwarded_scheme and default) else authority
+        return request.authority
+    default = _PORTS.get(request.forwarded_scheme) == f":{number}"
+    return host if port or (scheme != request.forwarded_scheme and default) else request.authority

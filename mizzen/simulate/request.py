@@ -13,19 +13,33 @@ _NO_METADATA: Final[Mapping[str, Mapping[str, Any]]] = {}
 class Request:
     """Method, path, authority, scheme and headers of a request.
 
-    `target` is the path with the query, `path` without. Several headers of one name are one, joined by
-    commas.
+    `target` is the path with the query, `path` without. `forwarded_scheme` is X-Forwarded-Proto as the
+    connection manager leaves it; `scheme` is `:scheme`, the same unless the client says it. Several headers
+    of one name are one, joined by commas.
     """
 
-    __slots__ = ("_query", "authority", "dynamic_metadata", "headers", "method", "path", "scheme", "target")
+    __slots__ = (
+        "_query",
+        "authority",
+        "dynamic_metadata",
+        "forwarded_scheme",
+        "headers",
+        "method",
+        "path",
+        "scheme",
+        "target",
+    )
 
-    def __init__(self, call: Call, authority: str, target: str, scheme: str) -> None:
+    def __init__(
+        self, call: Call, authority: str, target: str, forwarded_scheme: str, scheme: str = ""
+    ) -> None:
         self.method = call.method
         self.authority = authority
         self.target = target
         question = target.find("?")
         self.path = target if question < 0 else target[:question]
-        self.scheme = scheme
+        self.forwarded_scheme = forwarded_scheme
+        self.scheme = scheme or forwarded_scheme
         self.dynamic_metadata = call.dynamic_metadata or _NO_METADATA
         self._query: dict[str, str] | None = None
         headers: dict[str, str] = {}

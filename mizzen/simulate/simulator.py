@@ -198,7 +198,8 @@ class _Run:
         assert self.chain is not None
         terminates = self.chain.filters.step.terminates_tls
         self.reached["http_filters"] = manager.filters
-        if not call.protocol.is_http or (call.tls is not None and not terminates):
+        negotiated = self.chain.filters.negotiated(call.tls) if call.tls is not None else ""
+        if not manager.reads(call.protocol, negotiated) or (call.tls is not None and not terminates):
             self._fail(Failure.NOT_HTTP)
             return
         request = manager.request(call, made.port, encrypted=terminates)
@@ -218,7 +219,7 @@ class _Run:
             self._fail(Failure.NO_VIRTUAL_HOST)
             return
         self.host, self.reached["virtual_host"] = found
-        if self.host.requires_tls and request.scheme != "https":
+        if self.host.requires_tls and request.forwarded_scheme != "https":
             self._answer("require_tls", _MOVED_PERMANENTLY)
             self.reached["location"] = f"https://{request.authority}{request.target}"
             return
@@ -239,7 +240,7 @@ class _Run:
             self._answer("cors", _OK)
         elif route.redirect is not None:
             self._answer("redirect", route.redirect.status)
-            self.reached["location"] = route.redirect.location(request, request.scheme)
+            self.reached["location"] = route.redirect.location(request)
         elif route.direct_status:
             self._answer("direct_response", route.direct_status)
         elif route.step.action == "route":

@@ -28,7 +28,7 @@ class Failure(StrEnum):
     DUPLICATE_FILTER_CHAIN = "two filter chains have the same match, and Envoy refuses the listener"
     TLS_EXPECTED = "the filter chain terminates TLS, and the client does not speak TLS"
     CLIENT_CERTIFICATE_REQUIRED = "the filter chain requires a client certificate"
-    NOT_HTTP = "the filter chain reads HTTP, and the connection carries something else"
+    NOT_HTTP = "the filter chain reads HTTP, and the connection carries another version of it or no HTTP"
     NO_FILTER = "the filter chain has no filter that takes the connection"
     BAD_REQUEST = "Envoy refuses the request as malformed"
     UNSUPPORTED_VERSION = "the connection manager does not accept this version of HTTP"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -43,6 +44,7 @@ _HEADERS = (
     ("origin", "https://shop.example"),
     ("access-control-request-method", "PUT"),
 )
+_PROTOCOLS = (*[Protocol.HTTP1] * 6, Protocol.HTTP2, Protocol.HTTP2, Protocol.HTTP10, Protocol.TCP)
 _METHODS = ("GET", "GET", "GET", "POST", "OPTIONS", "DELETE")
 
 
@@ -256,6 +258,40 @@ def sidecar(seed: int) -> Drawn:
     return Drawn(documents, node, calls)
 
 
+def uncaptured(seed: int) -> Drawn:
+    """Draw a sidecar that listens where clients connect to it."""
+    drawn = sidecar(seed)
+    random = Random(f"uncaptured {seed}")
+    node = {**drawn.node, "metadata": {**drawn.node["metadata"], "INTERCEPTION_MODE": "NONE"}}
+    listeners = [
+        _listener(80, "HTTP", bind="127.0.0.1", hosts=["*/*"]),
+        _listener(3128, "HTTP_PROXY", bind="127.0.0.1", hosts=["*/*"]),
+        _listener(9000, "TCP", bind="127.0.0.1", hosts=["./queue.default.svc.cluster.local"]),
+    ]
+    spec = {
+        "workloadSelector": {"labels": {"app": "orders"}},
+        "egress": listeners,
+        "ingress": [_listener(8080, "HTTP", bind="127.0.0.1", defaultEndpoint="127.0.0.1:8081")],
+    }
+    calls = [
+        dataclasses.replace(
+            call,
+            capture=Capture.NONE,
+            address="127.0.0.1",
+            port=(port := random.choice((80, 80, 80, 3128, 9000, 8080, 81))),
+            path=f"http://{call.authority}{call.path}" if port == 3128 else call.path,
+            protocol=Protocol.HTTP1 if port == 3128 else call.protocol,
+        )
+        for call in drawn.calls
+    ]
+    return Drawn([*drawn.documents, _document("Sidecar", "own", spec=spec)], node, calls)
+
+
+def _listener(number: int, protocol: str, **more: Any) -> dict[str, Any]:
+    port = {"number": number, "name": f"{protocol.lower().replace('_', '-')}-{number}", "protocol": protocol}
+    return {"port": port, "captureMode": "NONE", **more}
+
+
 def _services(random: Random) -> list[dict[str, Any]]:
     documents = []
     named = {"orders": "10.1.0.1", "reviews": "10.1.0.2", "queue": "10.1.0.3"}
@@ -423,7 +459,9 @@ def _action(random: Random, kind: int) -> dict[str, Any]:
     elif kind == 4:
         action["corsPolicy"] = {"allowOrigins": [{"exact": "https://shop.example"}], "allowMethods": ["PUT"]}
     elif kind == 5:
-        action["headers"] = {"request": {"set": {"x-added": "1"}, "remove": ["x-user"]}}
+        action["headers"] = {
+            "request": {"set": {"x-version": "stable"}, "add": {"x-tag": "c"}, "remove": ["x-user"]},
+        }
     return action
 
 
@@ -439,7 +477,7 @@ def _call(
         port=port,
         address=address,
         capture=capture,
-        protocol=Protocol.TCP if random.random() < 0.1 else Protocol.HTTP1,
+        protocol=random.choice(_PROTOCOLS),
         tls=tls,
         method=random.choice(_METHODS),
         authority=random.choice(authorities),

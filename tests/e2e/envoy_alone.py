@@ -11,7 +11,6 @@ import json
 import socket
 import ssl
 import struct
-from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Self
@@ -31,6 +30,7 @@ import mizzen
 from mizzen.demo.envoy_process import EnvoyProcess
 from mizzen.simulate import Call, Capture
 from tests import ports
+from tests.e2e.raw_requests import Answer, read, request
 
 _Manager = http_connection_manager_pb2.HttpConnectionManager
 _SECONDS = 30.0
@@ -43,16 +43,10 @@ _FIELDS = {
     "cluster": "%UPSTREAM_CLUSTER_RAW%",
     "status": "%RESPONSE_CODE%",
     "details": "%RESPONSE_CODE_DETAILS%",
+    "location": "%RESP(LOCATION)%",
+    "authority": "%REQ(:AUTHORITY)%",
+    "target": "%REQ(:PATH)%",
 }
-
-
-@dataclass
-class Answer:
-    """What the client was answered; `status` is None if the connection was closed without an answer."""
-
-    status: int | None = None
-    headers: dict[str, str] = field(default_factory=dict)
-    body: bytes = b""
 
 
 class EnvoyAlone:
@@ -78,8 +72,10 @@ class EnvoyAlone:
         places: dict[tuple[str, int], int] = {}
         for listener in resources.listeners:
             message.static_resources.listeners.append(_alone(listener, routes, log, places))
+        restores = ("outbound", 0) in places or ("inbound", 0) in places
         for cluster in resources.clusters:
-            message.static_resources.clusters.append(_cluster(cluster, assigned, upstream))
+            made = _cluster(cluster, assigned, upstream, restores=restores)
+            message.static_resources.clusters.append(made)
         message.static_resources.secrets.extend(resources.secrets)
         text = json_format.MessageToJson(message, preserving_proto_field_name=True)
         address = f"127.0.0.1:{admin}"
@@ -100,10 +96,18 @@ class EnvoyAlone:
         whole = text[: text.rfind("\n") + 1]
         return [json.loads(line) for line in whole.splitlines()]
 
+    def listens(self, call: Call) -> bool:
+        """Whether there is a socket that takes the call."""
+        return self._port(call) != 0
+
+    def _port(self, call: Call) -> int:
+        if call.capture is not Capture.NONE:
+            return self._places[(call.capture.value, 0)]
+        return self._places.get((call.address, call.port)) or self._places.get(("0.0.0.0", call.port), 0)
+
     def call(self, call: Call, number: int) -> Answer:
         """Make the call. A request has the number in `x-call`, a connection in its source address."""
-        key = call.capture.value if call.capture is not Capture.NONE else "none"
-        port = self._places[(key, call.port if key == "none" else 0)]
+        port = self._port(call)
         answer = Answer()
         with socket.create_connection(
             ("127.0.0.1", port), timeout=_SECONDS, source_address=(source_of(number), 0)
@@ -113,8 +117,9 @@ class EnvoyAlone:
             with contextlib.suppress(ConnectionError, ssl.SSLError):
                 connection = _over_tls(plain, call) if call.tls is not None else plain
                 with connection:
-                    connection.sendall(_bytes_of(call, number))
-                    _read(connection, answer)
+                    connection.settimeout(_SECONDS)
+                    connection.sendall(request(call, number))
+                    read(connection, call, answer)
             return answer
 
 
@@ -133,28 +138,6 @@ def _over_tls(plain: socket.socket, call: Call) -> ssl.SSLSocket:
     return context.wrap_socket(plain, server_hostname=call.tls.server_name or None)
 
 
-def _bytes_of(call: Call, number: int) -> bytes:
-    if not call.protocol.is_http:
-        return b"\x03no-http\r\n"
-    headers = "".join(f"{name}: {value}\r\n" for name, value in call.headers)
-    return (
-        f"{call.method} {call.path} HTTP/1.1\r\nhost: {call.authority}\r\nx-call: {number}\r\n"
-        f"connection: close\r\n{headers}\r\n"
-    ).encode()
-
-
-def _read(connection: socket.socket, answer: Answer) -> None:
-    connection.settimeout(_SECONDS)
-    received = b""
-    while piece := connection.recv(65536):
-        received += piece
-    head, _, answer.body = received.partition(b"\r\n\r\n")
-    status, *lines = head.decode("latin-1").split("\r\n")
-    if status.startswith("HTTP/"):
-        answer.status = int(status.split(" ")[1])
-        answer.headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
-
-
 def _proxy_header(call: Call, number: int) -> bytes:
     """Return the header of the PROXY protocol, version 2, for TCP."""
     destination = ip_address(call.address)
@@ -170,11 +153,14 @@ def _has_endpoints(assignment: Any) -> bool:
     return any(locality.lb_endpoints for locality in assignment.endpoints)
 
 
-def _cluster(cluster: Any, assigned: set[str], upstream: int) -> cluster_pb2.Cluster:
+def _cluster(cluster: Any, assigned: set[str], upstream: int, *, restores: bool) -> cluster_pb2.Cluster:
+    """Return a cluster that leads to the test, if it would lead anywhere: an original destination is known
+    where a listener `restores` it."""
     made = cluster_pb2.Cluster(name=cluster.name, type=cluster_pb2.Cluster.STATIC)
     made.connect_timeout.seconds = 5
     made.load_assignment.cluster_name = cluster.name
-    generated = cluster.type == cluster_pb2.Cluster.ORIGINAL_DST or cluster.HasField("cluster_type")
+    original = cluster.type == cluster_pb2.Cluster.ORIGINAL_DST and not cluster.HasField("cluster_type")
+    generated = restores if original else cluster.HasField("cluster_type")
     name = cluster.eds_cluster_config.service_name or cluster.name
     if generated or name in assigned or _has_endpoints(cluster.load_assignment):
         endpoint = made.load_assignment.endpoints.add().lb_endpoints.add().endpoint
@@ -213,7 +199,10 @@ def _rebind(listener: Any, places: dict[tuple[str, int], int]) -> None:
         listener.listener_filters.extend([first, *others])
         places[("outbound" if listener.traffic_direction == 2 else "inbound", 0)] = port
     else:
-        places[("none", socket_address.port_value)] = port
+        places[(socket_address.address, socket_address.port_value)] = port
+        for chain in listener.filter_chains:
+            if chain.filter_chain_match.destination_port.value == socket_address.port_value:
+                chain.filter_chain_match.destination_port.value = port
     socket_address.address = "127.0.0.1"
     socket_address.port_value = port
     del listener.additional_addresses[:]

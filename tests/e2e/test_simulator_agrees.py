@@ -15,11 +15,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 import mizzen
-from mizzen.simulate import Call, Failure, Outcome, Simulator, Verdict
+from mizzen.simulate import Call, Failure, Outcome, Protocol, Simulator, Verdict
 from tests import ports
-from tests.e2e.drawn_calls import Drawn, gateway, sidecar
-from tests.e2e.envoy_alone import Answer, EnvoyAlone, source_of
+from tests.e2e.drawn_calls import Drawn, gateway, sidecar, uncaptured
+from tests.e2e.envoy_alone import EnvoyAlone, source_of
 from tests.e2e.live_mesh import eventually
+from tests.e2e.raw_requests import Answer
 from tests.e2e.workloads import Workload
 
 pytestmark = pytest.mark.envoy
@@ -38,6 +39,11 @@ async def test_a_captured_sidecar_does_what_the_simulator_says(seed: int, tmp_pa
     await _compare(sidecar(seed), tmp_path)
 
 
+@pytest.mark.parametrize("seed", range(2))
+async def test_a_sidecar_without_capture_does_what_the_simulator_says(seed: int, tmp_path: Path) -> None:
+    await _compare(uncaptured(seed), tmp_path)
+
+
 async def _compare(drawn: Drawn, directory: Path) -> None:
     (directory / "mesh").mkdir()
     text = yaml.safe_dump_all(drawn.documents, sort_keys=False)
@@ -51,12 +57,15 @@ async def _compare(drawn: Drawn, directory: Path) -> None:
     try:
         envoy = await EnvoyAlone.start(resources, workload.port, directory)
         try:
-            answers, entries = await _make(envoy, drawn.calls)
+            calls = [call for call in drawn.calls if envoy.listens(call)]
+            answers, entries = await _make(envoy, calls)
+            unheard = {simulator.verdict(call).failure for call in drawn.calls if not envoy.listens(call)}
+            assert unheard <= {Failure.NO_LISTENER}
         finally:
             await envoy.stop()
     finally:
         await workload.stop()
-    verdicts = [simulator.verdict(call) for call in drawn.calls]
+    verdicts = [simulator.verdict(call) for call in calls]
     wrong = []
     for number, (verdict, answer) in enumerate(zip(verdicts, answers, strict=True), _FIRST):
         said = _said(verdict)
@@ -96,7 +105,8 @@ async def _asked(request: Request) -> Response:
     """Answer with the request line as it came."""
     target = request.scope["raw_path"] + (b"?" if request.scope["query_string"] else b"")
     target += request.scope["query_string"]
-    return JSONResponse({"authority": request.headers["host"], "target": target.decode()})
+    headers = {name: ",".join(request.headers.getlist(name)) for name in request.headers}
+    return JSONResponse({"authority": headers["host"], "target": target.decode(), "headers": headers})
 
 
 def _said(verdict: Verdict) -> dict[str, Any]:
@@ -113,7 +123,7 @@ def _said(verdict: Verdict) -> dict[str, Any]:
             "status": 200 if forwarded else verdict.status,
             "route": verdict.route.name if verdict.route else "",
             "location": verdict.location,
-            "upstream": (verdict.upstream.authority, verdict.upstream.path)
+            "upstream": (verdict.upstream.authority, verdict.upstream.path, _changed_headers(verdict))
             if forwarded and verdict.upstream
             else None,
         }
@@ -134,12 +144,47 @@ def _seen(verdict: Verdict, answer: Answer, entry: dict[str, Any]) -> dict[str, 
         "clusters": clusters,
     }
     if "status" in said:
-        forwarded = answer.headers.get("content-type") == "application/json" and answer.status == 200
-        body = json.loads(answer.body) if forwarded else {}
-        seen |= {
-            "status": answer.status,
-            "route": entry["route"] or "",
-            "location": answer.headers.get("location", ""),
-            "upstream": (body["authority"], body["target"]) if forwarded else None,
-        }
+        http2 = verdict.call.protocol is Protocol.HTTP2
+        seen |= _logged(verdict, entry) if http2 else _answered(answer, entry)
+        if said["upstream"] is not None and seen["upstream"] is not None:
+            authority, target, headers = seen["upstream"]
+            seen["upstream"] = (authority, target, {name: headers.get(name) for name in said["upstream"][2]})
     return seen
+
+
+def _answered(answer: Answer, entry: dict[str, Any]) -> dict[str, Any]:
+    """Return what the client and the server behind Envoy saw of a request."""
+    forwarded = answer.headers.get("content-type") == "application/json" and answer.status == 200
+    body = json.loads(answer.body) if forwarded else {}
+    return {
+        "status": answer.status,
+        "route": entry["route"] or "",
+        "location": answer.headers.get("location", ""),
+        "upstream": (body["authority"], body["target"], body["headers"]) if forwarded else None,
+    }
+
+
+def _logged(verdict: Verdict, entry: dict[str, Any]) -> dict[str, Any]:
+    """Return what Envoy logged of a request, where the client cannot read the answer."""
+    headers = _said(verdict)["upstream"]
+    return {
+        "status": entry["status"],
+        "route": entry["route"] or "",
+        "location": entry["location"] or "",
+        "upstream": (entry["authority"], entry["target"], headers[2]) if headers is not None else None,
+    }
+
+
+def _changed_headers(verdict: Verdict) -> dict[str, str | None]:
+    """Return the headers that the verdict says are changed, as they are sent on; None for those removed."""
+    assert verdict.route is not None
+    changed: dict[str, str | None] = {}
+    sent = [(name.lower(), value) for name, value in verdict.call.headers]
+    for change in verdict.route.request_headers:
+        name = change.name.lower()
+        before = changed.get(name, ",".join(value for other, value in sent if other == name) or None)
+        appended = change.operation == "append_if_exists_or_add" and before is not None
+        changed[name] = f"{before},{change.value}" if appended else change.value
+        if change.operation == "remove":
+            changed[name] = None
+    return changed

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import mizzen
-from mizzen.simulate import Call, Capture, ClientTls, Protocol, Simulator
+from mizzen.simulate import Call, Capture, ClientTls, Failure, Protocol, Simulator
 
 _MESH = """
 apiVersion: v1
@@ -119,3 +119,49 @@ def test_a_verdict_says_what_nearly_took_the_call(simulator: Simulator) -> None:
 def test_the_same_simulator_answers_alike_again(simulator: Simulator) -> None:
     call = Call(80, "10.1.0.1", Capture.OUTBOUND, authority="reviews")
     assert simulator.verdict(call) == simulator.verdict(call)
+
+
+_GATEWAY = """
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: edge, namespace: shop}
+spec:
+  selector: {istio: edge}
+  servers:
+    - port: {number: 443, name: https, protocol: HTTPS}
+      hosts: [a.example]
+      tls: {mode: SIMPLE, credentialName: a}
+    - port: {number: 443, name: mutual, protocol: HTTPS}
+      hosts: [b.example]
+      tls: {mode: MUTUAL, credentialName: b}
+"""
+
+
+@pytest.fixture(name="gateway", scope="module")
+def _gateway(tmp_path_factory: pytest.TempPathFactory) -> Simulator:
+    folder = tmp_path_factory.mktemp("gateway")
+    (folder / "mesh.yaml").write_text(_GATEWAY, encoding="utf-8")
+    node = {
+        "id": "router~10.0.0.9~edge.shop~shop.svc.cluster.local",
+        "metadata": {"LABELS": {"istio": "edge"}},
+    }
+    return Simulator(mizzen.translate(mizzen.load(folder), mizzen.Proxy.from_node(node)))
+
+
+@pytest.mark.parametrize(
+    ("protocol", "tls", "failure"),
+    [
+        (Protocol.HTTP1, None, Failure.NO_FILTER_CHAIN),
+        (Protocol.HTTP1, ClientTls("c.example"), Failure.NO_FILTER_CHAIN),
+        (Protocol.HTTP1, ClientTls("b.example"), Failure.CLIENT_CERTIFICATE_REQUIRED),
+        (Protocol.HTTP1, ClientTls("b.example", certificate=True), Failure.NO_ROUTE),
+        (Protocol.HTTP1, ClientTls("a.example", ("http/1.1",)), Failure.NO_ROUTE),
+        (Protocol.HTTP2, ClientTls("a.example", ("http/1.1",)), Failure.NOT_HTTP),
+        (Protocol.HTTP1, ClientTls("a.example", ("http/1.1", "h2")), Failure.NOT_HTTP),
+    ],
+)
+def test_a_gateway_tells_why_tls_fails(
+    gateway: Simulator, protocol: Protocol, tls: ClientTls | None, failure: Failure
+) -> None:
+    verdict = gateway.verdict(Call(443, protocol=protocol, tls=tls, authority="nobody.example"))
+    assert verdict.failure is failure

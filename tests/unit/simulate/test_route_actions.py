@@ -193,3 +193,32 @@ def test_http_1_0_is_refused_unless_it_is_accepted() -> None:
 
 def test_what_is_not_http_is_a_bad_request() -> None:
     assert _route("route: {cluster: c}").verdict(Call(80, protocol=Protocol.TCP)).failure is Failure.NOT_HTTP
+
+
+@pytest.mark.parametrize(
+    ("protocol", "path", "location"),
+    [
+        (Protocol.HTTP1, "/shop", "https://new.example/shop"),
+        (Protocol.HTTP2, "/shop", "http://new.example/shop"),
+        (Protocol.HTTP1, "http://shop.example/shop", "http://new.example/shop"),
+    ],
+)
+def test_the_scheme_is_what_the_client_says_and_else_what_was_forwarded(
+    protocol: Protocol, path: str, location: str
+) -> None:
+    call = get(path, protocol=protocol, headers={"x-forwarded-proto": "https"})
+    assert _route("redirect: {host_redirect: new.example}").verdict(call).location == location
+
+
+@pytest.mark.parametrize(
+    ("codec", "protocol", "failure"),
+    [
+        ("AUTO", Protocol.HTTP2, Failure.NO_CLUSTER),
+        ("HTTP1", Protocol.HTTP2, Failure.NOT_HTTP),
+        ("HTTP2", Protocol.HTTP2, Failure.NO_CLUSTER),
+        ("HTTP2", Protocol.HTTP1, Failure.NOT_HTTP),
+    ],
+)
+def test_a_codec_reads_its_version_of_http(codec: str, protocol: Protocol, failure: Failure) -> None:
+    simulator = _route("route: {cluster: c}", manager=f"{{codec_type: {codec}}}")
+    assert simulator.verdict(get("/shop", protocol=protocol)).failure is failure
