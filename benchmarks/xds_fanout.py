@@ -45,7 +45,7 @@ async def serve(streams: int, pushes: int, held: int) -> None:
             if answers == streams:
                 waiting.set()
 
-    server = xds.Server(lambda node: "all", on_event=on_event)
+    server = xds.Server(lambda node, peer: "all", on_event=on_event)
     names = ["changing", *(f"resource-{number}" for number in range(held - 1))]
     server.set_snapshot("all", xds.Snapshot.of(xds.Resource(TYPE_URL, name, payload(0)) for name in names))
     port = await server.start("127.0.0.1:0")

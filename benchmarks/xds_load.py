@@ -186,7 +186,7 @@ async def measure(
             outcome.stuck += [f"{xds.short_name(event.type_url)} {r.name}" for r in event.culprits]
 
     policy = policy if policy is not None else xds.MakeBeforeBreak(grace=timedelta(seconds=0.5))
-    server = xds.Server(lambda node: "all", policy=policy, on_event=on_event)
+    server = xds.Server(lambda node, peer: "all", policy=policy, on_event=on_event)
     ports = ports or free_ports(2)
     async with upstreams(*HOSTS, each=3) as servers:
         world = Restless(ports, servers, variant.source, seed)

@@ -70,7 +70,7 @@ async def serve_mizzen(streams: int) -> None:
         if told == streams:
             done.set()
 
-    server = xds.Server(lambda node: "all", on_event=on_event)
+    server = xds.Server(lambda node, peer: "all", on_event=on_event)
     server.set_snapshot("all", snapshot())
     Garbage().settle()
     print(await server.start("127.0.0.1:0"), flush=True)

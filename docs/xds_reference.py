@@ -12,7 +12,9 @@ from typing import Final
 import griffe
 
 SECTIONS: Final = {
-    "The server": ["Server", "Limits", "GroupOf", "OnGroup", "Fallback", "NodeRefused", "Node"],
+    "The server": [
+        "Server", "Limits", "GroupOf", "OnGroup", "Fallback", "NodeRefused", "PeerRefused", "Node", "Peer",
+    ],
     "What is served": ["Resource", "Snapshot", "Collection", "Change", "content_version"],
     "The order of a change": ["Policy", "MakeBeforeBreak", "Unordered"],
     "Events": [

@@ -29,7 +29,7 @@ def listener(port: int, text: str) -> listener_pb2.Listener:
 
 async def main(port: int, listener_port: int) -> None:
     """Serve the listener to every Envoy that comes, and say what each makes of it."""
-    server = xds.Server(group_of=lambda node: "all", on_event=print)
+    server = xds.Server(group_of=lambda node, peer: "all", on_event=print)
     server.set_snapshot("all", xds.Snapshot.of([xds.Resource.of(listener(listener_port, "Ahoy!\n"))]))
     print("xDS on port", await server.start(f"127.0.0.1:{port}"), flush=True)
     await asyncio.Event().wait()

@@ -67,6 +67,17 @@ def serve(
             help="Serve what is valid at once, though Envoys lose what the rest gave them.",
         ),
     ] = False,
+    secrets_to_anyone: Annotated[
+        bool,
+        typer.Option(
+            "--secrets-to-anyone",
+            help="Send Secrets to proxies without certificates, on addresses that are not loopback too.",
+        ),
+    ] = False,
+    admin_host: Annotated[
+        list[str] | None,
+        typer.Option("--admin-host", help="A further name of the admin address.", metavar="NAME"),
+    ] = None,
     log_format: Annotated[
         LogFormat, typer.Option("--log-format", help="Form of log lines.")
     ] = LogFormat.TEXT,
@@ -93,6 +104,8 @@ def serve(
         tls=TlsFiles(tls_cert, tls_key, tls_client_ca) if tls_cert and tls_key else None,
         domain=domain,
         start_anyway=start_anyway,
+        secrets_to_anyone=secrets_to_anyone,
+        admin_hosts=tuple(admin_host or ()),
         log_format=log_format.value,
         log_level=log_level.value,
     )

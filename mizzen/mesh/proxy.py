@@ -75,7 +75,8 @@ class NodeMetadata:
 class Proxy:
     """One proxy: a sidecar beside a workload, or a router at the edge. `id` is its name, conventionally
     `pod.namespace`; `labels` are those of its own metadata (the workload's are `Mesh.workload_labels`).
-    `remarks` say what is wrong with its node without stopping it."""
+    `remarks` say what is wrong with its node without stopping it. `is_unproven`: anybody could say the
+    same, so it is sent no Secret."""
 
     type: ProxyType
     node_id: str
@@ -94,6 +95,7 @@ class Proxy:
     node_cluster: str = ""
     envoy_version: str = ""
     remarks: tuple[str, ...] = ()
+    is_unproven: bool = False
 
     @classmethod
     def from_node(cls, node: Mapping[str, Any] | NodeMessage) -> Proxy:

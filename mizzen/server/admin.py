@@ -10,9 +10,12 @@ from typing import Any, Protocol
 import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+
+from mizzen.server.admin_hosts import Hosts, KnownHosts
 
 
 class Observed(Protocol):
@@ -42,8 +45,8 @@ class Observed(Protocol):
         """Return what runs here: name, version, process id, addresses."""
 
 
-def application(server: Observed) -> Starlette:
-    """Return the ASGI application of the admin address."""
+def application(server: Observed, hosts: Hosts) -> Starlette:
+    """Return the ASGI application of the admin address, which is asked under `hosts`."""
 
     async def ready(_: Request) -> Response:
         if server.ready:
@@ -82,7 +85,8 @@ def application(server: Observed) -> Starlette:
             Route("/status", status),
             Route("/version", version),
             Route("/debug/resources", resources),
-        ]
+        ],
+        middleware=[Middleware(KnownHosts, hosts=hosts)],
     )
 
 
@@ -97,9 +101,9 @@ class _Server(uvicorn.Server):
 class AdminServer:
     """Serves `application` on a socket that is bound already, on the running event loop."""
 
-    def __init__(self, server: Observed, listening: socket.socket) -> None:
+    def __init__(self, server: Observed, listening: socket.socket, hosts: Hosts) -> None:
         config = uvicorn.Config(
-            application(server),
+            application(server, hosts),
             log_config=None,
             access_log=False,
             lifespan="off",

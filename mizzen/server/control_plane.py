@@ -25,6 +25,7 @@ from mizzen.mesh.delta import MeshDelta
 from mizzen.mesh.proxy import NodeError, Proxy
 from mizzen.mesh.snapshot import Mesh
 from mizzen.server.configuration import Configuration, ConfigurationView
+from mizzen.server.identity import IdentityError, check_identity, with_proof
 from mizzen.server.metrics import Metrics
 from mizzen.server.notices import Notices
 from mizzen.server.proxy_remarks import gateway_remarks
@@ -127,6 +128,7 @@ class ControlPlane:
         translate: makes the translation of a first mesh.
         metrics: where it counts.
         follow: told of every change before it is handed over, with the time at which it was seen.
+        gives_secrets: whether a peer that proves by no certificate who it is may have Secrets.
         clock: seconds that only grow.
     """
 
@@ -137,12 +139,14 @@ class ControlPlane:
         metrics: Metrics,
         follow: Callable[[float], Following],
         *,
+        gives_secrets: Callable[[xds.Peer], bool] = lambda peer: True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._configuration = configuration
         self._translation = translate(configuration.mesh)
         self._metrics = metrics
         self._follow = follow
+        self._gives_secrets = gives_secrets
         self._clock = clock
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mizzen-translate")
         self._live: dict[Hashable, LiveProxy] = {}
@@ -341,11 +345,12 @@ class ControlPlane:
 
     # What the discovery server asks -------------------------------------------------------------------------
 
-    def group_of(self, node: Any) -> Hashable:
+    def group_of(self, node: Any, peer: xds.Peer) -> Hashable:
         """Return the key of the proxy that an `envoy.config.core.v3.Node` describes.
 
         Two Envoys that give the same id and differ in what they say of themselves have different keys. Raises
-        xds.NodeRefused with words for whoever wrote the node, if it describes no proxy.
+        xds.NodeRefused with words for whoever wrote the node, if it describes no proxy, and xds.PeerRefused
+        if the peer's certificate is for another.
         """
         try:
             proxy = Proxy.from_node(node)
@@ -353,6 +358,14 @@ class ControlPlane:
             self._metrics.streams_refused.inc()
             self.refusals.add(str(error))
             raise xds.NodeRefused(str(error)) from error
+        settings = self._configuration.mesh.mesh_config
+        try:
+            check_identity(proxy, peer, (settings.trust_domain, *settings.trust_domain_aliases))
+        except IdentityError as error:
+            self._metrics.identities_refused.inc()
+            self.refusals.add(str(error))
+            raise xds.PeerRefused(str(error)) from error
+        proxy = with_proof(proxy, peer, anyone=self._gives_secrets(peer))
         key = (proxy.node_id, blake2b(repr(proxy).encode(), digest_size=8).hexdigest())
         self._live.setdefault(key, LiveProxy(proxy))
         return key

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from mizzen.config.diagnostics import Severity
 from mizzen.server.configuration import ConfigurationView
+from mizzen.translator.secrets import WITHHELD_SECRET
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
@@ -55,6 +56,14 @@ class Metrics:
         self.streams_refused = counter(
             "mizzen_streams_refused", "Discovery streams refused because of their node"
         )
+        self.identities_refused = counter(
+            "mizzen_identities_refused",
+            "Discovery streams refused because the certificate is not that of the node",
+        )
+        self.secrets_withheld = gauge(
+            "mizzen_secrets_withheld",
+            "Secrets that connected proxies ask for and are not sent, as nothing proves who they are",
+        )
         self.node_remarks = gauge(
             "mizzen_node_remarks", "Mistakes in the nodes of connected proxies that do not stop them"
         )
@@ -80,6 +89,7 @@ class Metrics:
         for kind, number in view.documents.items():
             self.documents.labels(kind).set(number)
         self.documents_refused.set(len(view.refused))
+        self.secrets_withheld.set(sum(each.code == WITHHELD_SECRET for each in view.findings))
         self.config_warnings.set(view.count(Severity.WARNING))
 
     def render(self) -> bytes:

@@ -34,6 +34,8 @@ class ServeOptions:
     tls: TlsFiles | None = None
     domain: str = "cluster.local"
     start_anyway: bool = False
+    secrets_to_anyone: bool = False
+    admin_hosts: tuple[str, ...] = ()
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     drain_seconds: float = 5.0

@@ -20,6 +20,7 @@ from mizzen import xds
 from mizzen.server import status
 from mizzen.server.address import Address
 from mizzen.server.admin import AdminServer
+from mizzen.server.admin_hosts import Hosts
 from mizzen.server.configuration import Configuration
 from mizzen.server.control_plane import ControlPlane
 from mizzen.server.convergence import Convergence
@@ -99,6 +100,7 @@ class Process:
             Translation,
             metrics,
             self._convergence.begin,
+            gives_secrets=self._gives_secrets,
         )
         self._events = ProxyEvents(metrics, self._convergence, self.control_plane.proxy_of)
         self.discovery = xds.Server(
@@ -229,7 +231,7 @@ class Process:
         except BaseException:
             admin_socket.close()
             raise
-        return AdminServer(self, admin_socket)
+        return AdminServer(self, admin_socket, Hosts(options.admin_address, options.admin_hosts))
 
     def _add_port(self, grpc_server: Any, address: Address, option: str, credentials: Any) -> None:
         if address.port:
@@ -256,12 +258,18 @@ class Process:
             return f": a Mizzen {about['version']} serves there (process {about['pid']})"
         return ""
 
+    def _gives_secrets(self, peer: xds.Peer) -> bool:
+        """Whether a peer without a certificate may have Secrets: who is on this machine, or as chosen."""
+        address = self._options.tls_address if peer.tls else self._options.grpc_address
+        return address.is_loopback or self._options.secrets_to_anyone
+
     def _warn_of_open_addresses(self) -> None:
         options = self._options
+        keys = ", private keys of gateways included" if options.secrets_to_anyone else ""
         if not options.grpc_address.is_loopback:
             self._log.warning(
-                "ANYONE who reaches this address is sent the whole mesh in plain text, private keys of "
-                "gateways included; keep it within a trusted network, or use --tls-cert with --tls-client-ca",
+                f"ANYONE who reaches this address is sent the whole mesh in plain text{keys}; keep it within "
+                "a trusted network, or use --tls-cert with --tls-client-ca",
                 address=str(options.grpc_address),
             )
         if not options.admin_address.is_loopback:
@@ -272,7 +280,7 @@ class Process:
         if options.tls is not None and options.tls.client_ca is None and not options.tls_address.is_loopback:
             self._log.warning(
                 "the TLS address asks for no client certificate: ANYONE who reaches it is sent the whole "
-                "mesh; use --tls-client-ca",
+                f"mesh{keys}; use --tls-client-ca",
                 address=str(options.tls_address),
             )
 

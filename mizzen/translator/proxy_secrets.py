@@ -14,7 +14,7 @@ from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.memo import Memo
 from mizzen.translator.outbound import OutboundResources
 from mizzen.translator.own_resources import OwnResources
-from mizzen.translator.secrets import UNUSABLE_SECRET, own_secret_name, secrets
+from mizzen.translator.secrets import UNUSABLE_SECRET, WITHHELD_SECRET, own_secret_name, secrets
 from mizzen.xds.resource import Resource
 
 
@@ -26,12 +26,31 @@ def proxy_secrets(
     if not names:
         return (), ()
     namespace = proxy.namespace
+    withheld: tuple[Diagnostic, ...] = ()
+    if proxy.is_unproven:
+        withheld = tuple(_withheld(mesh, names, namespace))
+        names = frozenset(name for name in names if own_secret_name(name, namespace) is None)
     made, findings = secrets(
         sorted(names), lambda name: mesh.secret(namespace, name), memo, namespace=namespace
     )
     unserved = (own_secret_name(name, namespace) for name in names.difference(one.name for one in made))
     absent = {name for name in unserved if name is not None and mesh.secret(namespace, name) is None}
-    return made, (*findings, *_elsewhere(mesh, absent, namespace))
+    return made, (*withheld, *findings, *_elsewhere(mesh, absent, namespace))
+
+
+def _withheld(mesh: Mesh, names: Collection[str], namespace: str) -> Iterator[Diagnostic]:
+    """Say which Secrets a proxy asks for and is not sent, as anybody could have asked in its place."""
+    for name in sorted({own_secret_name(name, namespace) for name in names} - {None}, key=str):
+        config = mesh.secret(namespace, str(name))
+        if config is not None:
+            yield Diagnostic(
+                Severity.WARNING,
+                WITHHELD_SECRET,
+                f"Secret {namespace}/{name} is not sent to proxies that prove by no certificate who they "
+                "are; let them connect to --tls-address, with --tls-client-ca, or start the server with "
+                "--secrets-to-anyone",
+                config.origin,
+            )
 
 
 def _elsewhere(mesh: Mesh, names: Collection[str], namespace: str) -> Iterator[Diagnostic]:

@@ -41,6 +41,9 @@ SYSTEM_ROOTS_FILE = "/etc/ssl/certs/ca-certificates.crt"
 UNUSABLE_SECRET = "MZ0300"  # noqa: S105 - the code of a finding
 """A Secret that is asked for and that no proxy could use."""
 
+WITHHELD_SECRET = "MZ0301"  # noqa: S105 - the code of a finding
+"""A Secret that proxies ask for who prove by nothing who they are."""
+
 _Lookup = Callable[[str], Config[Secret] | None]
 
 _CERTIFICATE_KEYS = (("cert", "key"), ("tls.crt", "tls.key"))

@@ -1,6 +1,6 @@
 """An xDS server library: serves any Envoy resources to any xDS client, and knows nothing of Istio.
 
-    server = xds.Server(group_of=lambda node: node.cluster)
+    server = xds.Server(group_of=lambda node, peer: node.cluster)
     server.set_snapshot("web", xds.Snapshot.of([xds.Resource.of(cluster), xds.Resource.of(listener)]))
     await server.start("127.0.0.1:18000")
 
@@ -8,7 +8,7 @@
 """
 
 from mizzen.xds import type_urls
-from mizzen.xds.callbacks import GroupOf, NodeRefused, OnGroup
+from mizzen.xds.callbacks import GroupOf, NodeRefused, OnGroup, PeerRefused
 from mizzen.xds.events import (
     Acked,
     Client,
@@ -23,6 +23,7 @@ from mizzen.xds.events import (
 from mizzen.xds.group import Quarantined
 from mizzen.xds.limits import Limits
 from mizzen.xds.ordering import MakeBeforeBreak, Policy, Unordered
+from mizzen.xds.peer import Peer
 from mizzen.xds.resource import Resource, content_version
 from mizzen.xds.server import Server
 from mizzen.xds.snapshot import Change, Collection, Snapshot
@@ -48,6 +49,8 @@ __all__ = [
     "Node",
     "NodeRefused",
     "OnGroup",
+    "Peer",
+    "PeerRefused",
     "Policy",
     "Quarantined",
     "Rejected",

@@ -6,14 +6,16 @@ from inspect import isawaitable
 from typing import Any
 
 from mizzen.xds import wire
+from mizzen.xds.peer import Peer
 from mizzen.xds.resource import Resource
 from mizzen.xds.snapshot import Snapshot
 from mizzen.xds.subscription import Fallback
 
 log = logging.getLogger("mizzen.xds")
 
-GroupOf = Callable[[wire.Node], Hashable | Awaitable[Hashable]]
-"""The node of a client to the group that it belongs to. May be a coroutine, and may raise `NodeRefused`."""
+GroupOf = Callable[[wire.Node, Peer], Hashable | Awaitable[Hashable]]
+"""The node of a client, and who sent it as the transport knows it, to the group that the client belongs to.
+May be a coroutine, and may raise `NodeRefused` or `PeerRefused`."""
 
 OnGroup = Callable[[Hashable, wire.Node], Snapshot | Awaitable[Snapshot | None] | None]
 """A group without a snapshot, and the node of its first client, to its snapshot; None if there is none yet.
@@ -23,6 +25,12 @@ May be a coroutine, and may raise `NodeRefused`."""
 class NodeRefused(Exception):  # noqa: N818 - says what it does
     """Raised by `group_of` or `on_group`: this node is not served. The client sees INVALID_ARGUMENT and
     the text.
+    """
+
+
+class PeerRefused(NodeRefused):
+    """Raised by `group_of`: this peer may not be the node that it claims to be. The client sees
+    PERMISSION_DENIED and the text.
     """
 
 

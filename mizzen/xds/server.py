@@ -11,12 +11,13 @@ import grpc
 
 from mizzen.xds import csds, wire
 from mizzen.xds.batch import Dialect
-from mizzen.xds.callbacks import CallbackError, GroupOf, NodeRefused, OnGroup, called, guarded
+from mizzen.xds.callbacks import CallbackError, GroupOf, NodeRefused, OnGroup, PeerRefused, called, guarded
 from mizzen.xds.connection import Connection
 from mizzen.xds.events import Client, Connected, Disconnected, Event
 from mizzen.xds.limits import Limits
 from mizzen.xds.names import NamePool
 from mizzen.xds.ordering import MakeBeforeBreak, Policy
+from mizzen.xds.peer import Peer, peer_of
 from mizzen.xds.refusals import Refusals
 from mizzen.xds.resource import Resource
 from mizzen.xds.room import Room
@@ -34,7 +35,8 @@ class Server:
     another thread with `loop.call_soon_threadsafe(server.update, ...)`.
 
     Args:
-        group_of: the group of a node. Clients of a group are given the same snapshot.
+        group_of: the group of a node and of the `Peer` that sent it. Clients of a group are given the same
+            snapshot.
         on_event: is told all that happens, one `Event` a call. It is not awaited, may call the server, and
             what it raises is logged.
         policy: the order of what is sent on aggregated streams.
@@ -253,10 +255,13 @@ class Server:
             room: Room | None = None
             connection: Connection | None = None
             refusal = failure = ""
+            code = grpc.StatusCode.INVALID_ARGUMENT
             try:
                 room, connection = await self._admit(method, context)
                 if connection is not None:
                     await connection.run()
+            except PeerRefused as error:
+                refusal, code = str(error), grpc.StatusCode.PERMISSION_DENIED
             except (wire.BadRequest, NodeRefused) as error:
                 refusal = str(error)
             except CallbackError as error:
@@ -275,7 +280,7 @@ class Server:
                 await context.abort(grpc.StatusCode.INTERNAL, failure)
             if refusal:
                 self._refusals.say(time.monotonic(), context.peer(), method.name, refusal)
-                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, refusal)
+                await context.abort(code, refusal)
 
         return self._until_stopped(serve)
 
@@ -307,7 +312,7 @@ class Server:
         # A client that is too slow to take its first answer may keep the place only so long.
         timer = asyncio.get_running_loop().call_later(timeout, _release, places)
         try:
-            room = await self._enter(node)
+            room = await self._enter(node, peer_of(context))
             try:
                 stream = self._stream(method, context, room, node)
                 essential = csds.essential_node(node)
@@ -366,8 +371,8 @@ class Server:
             room = self._rooms[key] = Room(key, self._names)
         return room
 
-    async def _enter(self, node: wire.Node) -> Room:
-        key = await called("group_of", self._group_of, node)
+    async def _enter(self, node: wire.Node, peer: Peer) -> Room:
+        key = await called("group_of", self._group_of, node, peer)
         try:
             room = self._room(key)
         except TypeError:

@@ -112,7 +112,7 @@ async def start(
 ) -> tuple[xds.Server, Any, int, int]:
     """Start both servers, with the library's own policy if none is given; return them with their ports."""
     protos, services = load_protocol()
-    server = xds.Server(lambda node: node.id, policy=policy)
+    server = xds.Server(lambda node, peer: node.id, policy=policy)
     control = grpc.aio.server()
     services.add_AdapterServicer_to_server(Adapter(server, protos, pause), control)
     port = control.add_insecure_port(adapter_address)

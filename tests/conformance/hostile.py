@@ -33,7 +33,7 @@ _numbers = count()
 
 async def serve() -> None:
     """The server: says its port, then changes one endpoint every 20 ms."""
-    server = xds.Server(lambda node: node.cluster or "all")
+    server = xds.Server(lambda node, peer: node.cluster or "all")
     names = [xds.Resource(ENDPOINT, f"service-{n}", b"x" * 200) for n in range(1000)]
     clusters = [xds.Resource(CLUSTER, f"service-{n}", b"x" * 500) for n in range(1000)]
     server.set_snapshot("all", xds.Snapshot.of(names + clusters))

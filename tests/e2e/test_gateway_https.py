@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 from cryptography import x509
 
-from tests.e2e.certificates import Authority, Certificate, secret
+from tests.authority import Authority, Certificate, secret
 from tests.e2e.conftest import Rules
 from tests.e2e.live_mesh import Caller, LiveMesh, eventually, mizzen
 from tests.e2e.workloads import greeting

@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 
 from mizzen.demo.envoy_process import EnvoyProcess, find_envoy
-from tests.e2e.certificates import Authority, secret
+from tests.authority import Authority, secret
 from tests.e2e.live_mesh import DEADLINE, Caller, LiveMesh, eventually
 from tests.ports import free_port
 

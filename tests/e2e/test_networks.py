@@ -17,7 +17,7 @@ import pytest
 import pytest_asyncio
 import yaml
 
-from tests.e2e.certificates import Authority
+from tests.authority import Authority
 from tests.e2e.live_mesh import Caller, LiveMesh, eventually
 from tests.e2e.workloads import TcpWorkload, greeting
 

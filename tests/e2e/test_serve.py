@@ -438,7 +438,12 @@ class _Authority:
             .add_extension(x509.BasicConstraints(ca=address is None, path_length=None), critical=True)
         )
         if address is not None:
-            names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
+            names = x509.SubjectAlternativeName(
+                [
+                    x509.IPAddress(ipaddress.ip_address(address)),
+                    x509.UniformResourceIdentifier("spiffe://cluster.local/ns/default/sa/client"),
+                ]
+            )
             builder = builder.add_extension(names, critical=False)
         return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 

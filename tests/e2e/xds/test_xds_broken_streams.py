@@ -57,7 +57,7 @@ async def test_a_cluster_warms_though_the_stream_broke_before_its_endpoints(
     breaks = Breaks()
     events: list[xds.Event] = []
     server = xds.Server(
-        lambda node: "all",
+        lambda node, peer: "all",
         on_event=events.append,
         policy=xds.MakeBeforeBreak(warm_timeout=timedelta(minutes=10), stuck_timeout=timedelta(minutes=10)),
     )

@@ -81,7 +81,7 @@ async def greeter(name: str) -> tuple[grpc.aio.Server, int]:
 async def test_a_proxyless_client_finds_its_server_and_follows_a_change(tmp_path, anew) -> None:
     (one, first), (two, second) = await greeter("one"), await greeter("two")
     events: list[xds.Event] = []
-    server = xds.Server(lambda node: "all", on_event=events.append)
+    server = xds.Server(lambda node, peer: "all", on_event=events.append)
     start = [listener(), routes("a"), cluster("a"), endpoints("a", first)]
     server.set_snapshot("all", xds.Snapshot.of(start))
     port = await server.start("127.0.0.1:0")

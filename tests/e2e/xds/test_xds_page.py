@@ -197,7 +197,7 @@ async def test_a_snapshot_for_each_node_with_client_certificates(page, tmp_path)
             )
             assert {group: len(server.snapshot(group)) for group in ("a", "b")} == {"a": 2, "b": 2}
             assert server.snapshot("b").get(xds.type_urls.CLUSTER, "for-b")
-            await until(lambda: "the certificate is for ['thief'], not for a" in thief.read_text())
+            await until(lambda: "the certificate is for ('thief',), not for a" in thief.read_text())
             await until(lambda: "no proxy is called c" in unknown.read_text())
     finally:
         await server.stop(0)
@@ -218,7 +218,7 @@ async def test_certificates_runtime_and_extensions(page, tmp_path, api) -> None:
     first, second = authority.issue("first"), authority.issue("second")
     fault = fault_pb2.HTTPFault()
     fault.abort.http_status, fault.abort.percentage.numerator = 418, 100
-    server = xds.Server(group_of=lambda node: "web")
+    server = xds.Server(group_of=lambda node, peer: "web")
     server.set_snapshot(
         "web",
         xds.Snapshot.of(
@@ -293,7 +293,7 @@ async def test_a_grpc_client_without_a_proxy(page, tmp_path) -> None:
     greeter.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Greeter", handlers),))
     port = greeter.add_insecure_port("127.0.0.1:0")
     await greeter.start()
-    server = xds.Server(group_of=lambda node: "all")
+    server = xds.Server(group_of=lambda node, peer: "all")
     server.set_snapshot("all", page.greeter(f"127.0.0.1:{port}"))
     file = tmp_path / "bootstrap.json"
     file.write_text(json.dumps(page.grpc_bootstrap(await server.start("127.0.0.1:0"))))
@@ -308,7 +308,7 @@ async def test_a_grpc_client_without_a_proxy(page, tmp_path) -> None:
 
 
 async def test_metrics_and_status(page, tmp_path) -> None:
-    server = xds.Server(group_of=lambda node: "all", on_event=page.count)
+    server = xds.Server(group_of=lambda node, peer: "all", on_event=page.count)
     server.set_snapshot("all", xds.Snapshot.of([page.listener("main", "127.0.0.1:0", "none")]))
 
     def value(name: str, **labels: str) -> float:

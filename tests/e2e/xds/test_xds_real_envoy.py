@@ -190,13 +190,13 @@ async def test_a_restarted_server_resends_nothing_to_a_delta_client(tmp_path) ->
         return [listener("l", port, "r"), routes("r", "a"), cluster("a"), endpoints("a", up)]
 
     up = free_port()
-    server = xds.Server(lambda node: "all")
+    server = xds.Server(lambda node, peer: "all")
     server.set_snapshot("all", xds.Snapshot.of(resources(up)))
     await server.start(f"127.0.0.1:{xds_port}")
     async with envoy_on(xds_port, tmp_path, delta=True, admin=admin):
         await until(lambda: bool(c := server.clients()) and ROUTE in c[0].types and c[0].synced)
         await server.stop(0)
-        second = xds.Server(lambda node: "all")
+        second = xds.Server(lambda node, peer: "all")
         second.set_snapshot("all", xds.Snapshot.of(resources(up)))
         await second.start(f"127.0.0.1:{xds_port}")
         try:

@@ -173,7 +173,7 @@ async def envoy_on(xds_port: int, tmp_path: Path, *, delta: bool, admin: int):
 async def lab(tmp_path: Path, *resources: xds.Resource, delta: bool, policy: xds.Policy | None = None):
     events: list[xds.Event] = []
     policy = policy or xds.MakeBeforeBreak(grace=timedelta(seconds=0.5))
-    server = xds.Server(lambda node: "all", on_event=events.append, policy=policy)
+    server = xds.Server(lambda node, peer: "all", on_event=events.append, policy=policy)
     server.set_snapshot("all", xds.Snapshot.of(resources))
     port = await server.start("127.0.0.1:0")
     admin = free_port()

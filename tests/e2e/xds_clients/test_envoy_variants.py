@@ -24,7 +24,7 @@ from benchmarks.xds_envoy import Variant, running_envoy, socket_address
 from benchmarks.xds_load import upstreams
 from mizzen import xds
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
-from tests.e2e.certificates import Authority, Certificate
+from tests.authority import Authority, Certificate
 from tests.ports import free_port
 
 pytestmark = pytest.mark.envoy

@@ -19,7 +19,9 @@ from mizzen import xds
 from mizzen.cli.main import commands
 from mizzen.config.mesh_config_text import UNSERVED_FIELDS
 from mizzen.mesh.node_metadata import KEYS
+from mizzen.server.address import Address
 from mizzen.server.admin import application
+from mizzen.server.admin_hosts import Hosts
 from mizzen.server.metrics import Metrics
 from mizzen.server.status import proxy_status
 
@@ -80,7 +82,7 @@ def test_every_admin_path() -> None:
     class Nothing:
         ready = True
 
-    routes = application(Nothing()).routes  # type: ignore[arg-type]
+    routes = application(Nothing(), Hosts(Address("127.0.0.1", 0))).routes  # type: ignore[arg-type]
     paths = {route.path for route in routes if isinstance(route, Route)}
     documented = {
         path.removeprefix("GET ").partition("?")[0]

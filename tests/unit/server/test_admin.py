@@ -4,7 +4,9 @@ from typing import Any
 import httpx
 import pytest
 
+from mizzen.server.address import Address
 from mizzen.server.admin import application
+from mizzen.server.admin_hosts import Hosts
 
 
 class Server:
@@ -37,8 +39,8 @@ def server() -> Server:
 
 @pytest.fixture
 async def client(server: Server) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(app=application(server))
-    async with httpx.AsyncClient(transport=transport, base_url="http://admin") as asking:
+    transport = httpx.ASGITransport(app=application(server, Hosts(Address("127.0.0.1", 15014))))
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as asking:
         yield asking
 
 

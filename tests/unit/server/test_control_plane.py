@@ -90,7 +90,7 @@ class Running:
 
     async def connects(self, name: str) -> Hashable:
         node = base_pb2.Node(id=f"sidecar~10.0.0.7~{name}.default~default.svc.cluster.local")
-        key = self.plane.group_of(node)
+        key = self.plane.group_of(node, xds.Peer())
         await self.plane.first_snapshot(key, node)
         return key
 
@@ -210,7 +210,7 @@ async def test_a_fault_that_stays_hurts_only_its_proxy(running: Running) -> None
 
 async def test_a_node_that_is_no_proxy_is_refused_with_words_that_help(running: Running) -> None:
     with pytest.raises(xds.NodeRefused, match=r"sidecar~10\.0\.0\.7~reviews"):
-        running.plane.group_of(base_pb2.Node(id="test-id"))
+        running.plane.group_of(base_pb2.Node(id="test-id"), xds.Peer())
     assert running.value("mizzen_streams_refused_total") == 1
 
 
@@ -219,8 +219,8 @@ async def test_two_proxies_of_one_id_that_differ_are_kept_apart(running: Running
     other = base_pb2.Node()
     other.CopyFrom(node)
     other.metadata.update({"LABELS": {"version": "v2"}})
-    assert running.plane.group_of(node) != running.plane.group_of(other)
-    assert running.plane.group_of(node) == running.plane.group_of(node)
+    assert running.plane.group_of(node, xds.Peer()) != running.plane.group_of(other, xds.Peer())
+    assert running.plane.group_of(node, xds.Peer()) == running.plane.group_of(node, xds.Peer())
 
 
 async def test_a_proxy_that_has_gone_is_not_translated_for(running: Running) -> None:
@@ -434,7 +434,7 @@ async def test_streams_are_served_between_the_hand_overs_of_a_large_push(
 
 async def test_a_gateway_that_nothing_selects_is_said_when_it_comes(running: Running) -> None:
     node = base_pb2.Node(id="router~10.0.0.9~edge.default~default.svc.cluster.local")
-    key = running.plane.group_of(node)
+    key = running.plane.group_of(node, xds.Peer())
     with capture_logs() as lines:
         snapshot = await running.plane.first_snapshot(key, node)
     assert isinstance(snapshot, xds.Snapshot)
@@ -446,7 +446,7 @@ async def test_a_gateway_that_nothing_selects_is_said_when_it_comes(running: Run
 
 async def test_who_is_refused_is_remembered_with_what_he_was_told(running: Running) -> None:
     with pytest.raises(xds.NodeRefused) as refused:
-        running.plane.group_of(base_pb2.Node(id="test-id"))
+        running.plane.group_of(base_pb2.Node(id="test-id"), xds.Peer())
     assert [each["reason"] for each in running.plane.refusals.as_json()] == [str(refused.value)]
 
 

@@ -68,7 +68,7 @@ async def wired(keepalive_timeout: timedelta) -> AsyncIterator[tuple[xds.Server,
     """A server that asks once a second for a sign of life, and a client that has its first response."""
     events: list[xds.Event] = []
     limits = xds.Limits(keepalive=SECOND, keepalive_timeout=keepalive_timeout)
-    server = xds.Server(lambda node: "all", on_event=events.append, limits=limits)
+    server = xds.Server(lambda node, peer: "all", on_event=events.append, limits=limits)
     server.set_snapshot("all", xds.Snapshot.of([cluster("a")]))
     port = await server.start("127.0.0.1:0")
     try:

@@ -122,7 +122,7 @@ class TestRejections:
 
 
 async def test_groups_that_nobody_serves_are_forgotten_with_their_clients() -> None:
-    async with running(lambda node: node.id) as (server, channel):
+    async with running(lambda node, peer: node.id) as (server, channel):
         server.set_snapshot("known", xds.Snapshot.of([cluster("a")]))
         for name in ("known", "x", "y"):
             call = channel.stream_stream(SOTW)()

@@ -26,7 +26,7 @@ SOTW, DELTA = ADS + "StreamAggregatedResources", ADS + "DeltaAggregatedResources
 
 
 @asynccontextmanager
-async def running(group_of=lambda node: "all", **options):
+async def running(group_of=lambda node, peer: "all", **options):
     server = xds.Server(group_of, **options)
     port = await server.start("127.0.0.1:0")
     channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=[("grpc.use_local_subchannel_pool", 1)])
@@ -97,7 +97,7 @@ async def test_changes_reach_an_open_stream_and_its_status_follows() -> None:
 
 
 async def test_groups_see_their_own() -> None:
-    async with running(lambda node: node.id) as (server, channel):
+    async with running(lambda node, peer: node.id) as (server, channel):
         for name in ("x", "y"):
             server.set_snapshot(name, xds.Snapshot.of([cluster(name)]))
         for name in ("x", "y"):
@@ -151,7 +151,7 @@ async def test_a_group_survives_a_short_absence() -> None:
 
 
 async def test_an_asynchronous_group_of_may_refuse_a_node() -> None:
-    async def group_of(node):
+    async def group_of(node, peer):
         raise xds.NodeRefused(f"{node.id}: the id of a node must be like sidecar~IP~NAME~DOMAIN")
 
     async with running(group_of) as (_, channel):
@@ -237,7 +237,7 @@ async def test_many_clients_that_come_together_are_admitted_in_turns() -> None:
         return xds.Snapshot.of([cluster("a")])
 
     limits = xds.Limits(concurrent_starts=3)
-    async with running(lambda node: node.id, on_group=on_group, limits=limits) as (_, channel):
+    async with running(lambda node, peer: node.id, on_group=on_group, limits=limits) as (_, channel):
         calls = [channel.stream_stream(SOTW)() for _ in range(20)]
         for number, call in enumerate(calls):
             await call.write(request(node=str(number)))
@@ -310,7 +310,7 @@ async def test_an_observer_that_fails_does_not_hurt_the_stream(caplog) -> None:
 
 
 async def test_an_address_in_use_is_an_os_error() -> None:
-    first, second = xds.Server(lambda node: 0), xds.Server(lambda node: 0)
+    first, second = xds.Server(lambda node, peer: 0), xds.Server(lambda node, peer: 0)
     port = await first.start("127.0.0.1:0")
     try:
         with pytest.raises(OSError, match=f"cannot listen on 127.0.0.1:{port}"):

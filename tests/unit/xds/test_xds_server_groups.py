@@ -16,7 +16,7 @@ from mizzen.xds.type_urls import CLUSTER, ENDPOINT, ROUTE
 TTL_FEATURES = ["xds.config.supports-resource-ttl", "xds.config.supports-resource-in-sotw"]
 
 
-def by_cluster(node: Any) -> str:
+def by_cluster(node: Any, peer: xds.Peer) -> str:
     return str(node.cluster)
 
 

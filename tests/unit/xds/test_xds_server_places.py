@@ -82,10 +82,10 @@ async def test_the_numbers_of_streams_are_never_used_again() -> None:
 
 
 async def test_an_address_is_free_when_its_server_has_stopped() -> None:
-    first = xds.Server(lambda node: "all")
+    first = xds.Server(lambda node, peer: "all")
     port = await first.start("127.0.0.1:0")
     await first.stop(0)
-    second = xds.Server(lambda node: "all")
+    second = xds.Server(lambda node, peer: "all")
     assert await second.start(f"127.0.0.1:{port}") == port
     await second.stop(0)
 
@@ -105,7 +105,7 @@ async def test_with_credentials_it_is_tls() -> None:
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    server = xds.Server(lambda node: "all")
+    server = xds.Server(lambda node, peer: "all")
     server.set_snapshot("all", xds.Snapshot.of([cluster("a")]))
     port = await server.start("127.0.0.1:0", grpc.ssl_server_credentials([(private, chain)]))
     options = [("grpc.ssl_target_name_override", "localhost")]
@@ -164,7 +164,7 @@ async def test_who_is_refused_is_logged_with_the_reason(caplog: pytest.LogCaptur
 async def test_a_client_that_breaks_the_protocol_at_once_does_not_keep_its_group() -> None:
     forgotten: list[object] = []
     async with running(
-        lambda node: node.id,
+        lambda node, peer: node.id,
         on_group=lambda key, node: xds.Snapshot.of([cluster("a")]),
         on_group_empty=forgotten.append,
         linger=datetime.timedelta(milliseconds=1),

@@ -171,7 +171,7 @@ def test_what_a_client_was_never_sent_is_not_what_it_goes_back_to() -> None:
 
 async def test_only_the_first_node_of_a_stream_counts() -> None:
     """Basic Protocol Overview: "It is sufficient to only check the first message"."""
-    async with running(lambda node: node.cluster) as (server, channel):
+    async with running(lambda node, peer: node.cluster) as (server, channel):
         server.set_snapshot("", xds.Snapshot.of([cluster("a"), endpoint("a")]))
         call = channel.stream_stream(SOTW)()
         await call.write(request(node="node-1"))

@@ -125,7 +125,7 @@ class Web:
 
     def __init__(self, **options: Any) -> None:
         self.events: list[xds.Event] = []
-        self.server = xds.Server(lambda node: "all", **({"on_event": self.events.append} | options))
+        self.server = xds.Server(lambda node, peer: "all", **({"on_event": self.events.append} | options))
         self.server.set_snapshot("all", xds.Snapshot.of([A]))
 
     @asynccontextmanager
@@ -198,7 +198,7 @@ async def test_a_callback_that_raises(caplog: pytest.LogCaptureFixture) -> None:
 
 
 async def test_a_group_that_has_no_snapshot_yet() -> None:
-    server = xds.Server(lambda node: "all")
+    server = xds.Server(lambda node, peer: "all")
     assert (server.snapshot("all"), server.groups, server.clients()) == (None, (), [])
     assert server.update("all", [A]).changed == (A,)
     assert server.snapshot("all") is not None
@@ -211,7 +211,7 @@ async def test_a_unix_socket(tmp_path: Path) -> None:
 
 
 async def test_stopping_twice_and_before_the_start() -> None:
-    server = xds.Server(lambda node: "all")
+    server = xds.Server(lambda node, peer: "all")
     await server.stop()
     await server.stop()
     async with Web().asked() as web:
@@ -221,7 +221,7 @@ async def test_stopping_twice_and_before_the_start() -> None:
 
 
 async def test_an_address_that_is_taken_and_then_another() -> None:
-    first, second = xds.Server(lambda node: "all"), xds.Server(lambda node: "all")
+    first, second = xds.Server(lambda node, peer: "all"), xds.Server(lambda node, peer: "all")
     try:
         port = await first.start("127.0.0.1:0")
         with pytest.raises(OSError, match=f"cannot listen on 127.0.0.1:{port}"):
@@ -268,7 +268,7 @@ async def synced(web: Web) -> None:
 
 
 async def test_a_server_is_started_once() -> None:
-    server = xds.Server(lambda node: "all")
+    server = xds.Server(lambda node, peer: "all")
     try:
         await server.start("127.0.0.1:0")
         with pytest.raises(RuntimeError, match="listens already"):
@@ -296,8 +296,8 @@ async def _fails(*_: object) -> Any:
     ("options", "says"),
     [
         ({"group_of": _fails}, "group_of failed"),
-        ({"group_of": lambda node: ["all"]}, "group_of failed"),
-        ({"group_of": lambda node: node.id, "on_group": _fails}, "on_group failed"),
+        ({"group_of": lambda node, peer: ["all"]}, "group_of failed"),
+        ({"group_of": lambda node, peer: node.id, "on_group": _fails}, "on_group failed"),
     ],
 )
 async def test_a_client_is_not_told_why_a_callback_failed(

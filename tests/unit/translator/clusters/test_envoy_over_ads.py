@@ -110,7 +110,7 @@ async def envoy_of(
 ) -> AsyncIterator[tuple[str, list[xds.Event]]]:
     """A control plane that serves `resources`, and an Envoy that is ready: its admin address, the events."""
     events: list[xds.Event] = []
-    server = xds.Server(group_of=lambda _: "all", on_event=events.append)
+    server = xds.Server(group_of=lambda _, __: "all", on_event=events.append)
     server.set_snapshot("all", xds.Snapshot.of(resources))
     port = await server.start("127.0.0.1:0")
     admin = f"127.0.0.1:{free_port()}"

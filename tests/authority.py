@@ -44,20 +44,22 @@ class Authority:
             serialization.Encoding.PEM
         )
 
-    def issue(self, *hosts: str) -> Certificate:
-        """Return a new certificate for these host names."""
+    def issue(self, *hosts: str, uris: tuple[str, ...] = ()) -> Certificate:
+        """Return a new certificate for these host names and URIs."""
         key = ec.generate_private_key(ec.SECP256R1())
         pem = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        signed = self._sign(hosts[0], key.public_key(), hosts)
+        signed = self._sign(hosts[0], key.public_key(), hosts, uris)
         return Certificate(signed.public_bytes(serialization.Encoding.PEM), pem)
 
     def client_context(self) -> ssl.SSLContext:
         """Return the settings of a TLS client that trusts this authority alone."""
         return ssl.create_default_context(cadata=self.certificate.decode())
 
-    def _sign(self, name: str, public_key: Any, hosts: tuple[str, ...]) -> x509.Certificate:
+    def _sign(
+        self, name: str, public_key: Any, hosts: tuple[str, ...], uris: tuple[str, ...] = ()
+    ) -> x509.Certificate:
         now = datetime.datetime.now(datetime.UTC)
         builder = (
             x509.CertificateBuilder()
@@ -70,7 +72,9 @@ class Authority:
             .add_extension(x509.BasicConstraints(ca=not hosts, path_length=None), critical=True)
         )
         if hosts:
-            names = x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts])
+            names = x509.SubjectAlternativeName(
+                [*map(x509.DNSName, hosts), *map(x509.UniformResourceIdentifier, uris)]
+            )
             builder = builder.add_extension(names, critical=False)
         return builder.sign(self._key, hashes.SHA256())
 

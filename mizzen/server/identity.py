@@ -1,0 +1,55 @@
+"""Whether a node may be who it says, and whether it is given private keys (docs/decisions/0047)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
+
+from mizzen import xds
+from mizzen.mesh.proxy import Proxy
+
+_SPIFFE: Final = re.compile(r"spiffe://(?P<domain>[^/]+)/ns/(?P<namespace>[^/]+)/sa/(?P<account>[^/]+)")
+"""Istio's form of a SPIFFE ID (pkg/spiffe)."""
+
+
+class IdentityError(Exception):
+    """A certificate is not that of the node; the text says which it is and which it would have to be."""
+
+
+def check_identity(proxy: Proxy, peer: xds.Peer, trust_domains: Iterable[str]) -> None:
+    """Compare what a node says of itself with the certificate that its Envoy showed, if it showed one.
+
+    The namespace must be that of the SPIFFE ID, and so must the service account if the node names one
+    (Istio: pilot/pkg/xds/ads.go, PILOT_ENABLE_XDS_IDENTITY_CHECK). The trust domain must be one of the mesh.
+
+    Raises IdentityError if they differ, or if the certificate has no such ID.
+    """
+    if not peer.certified:
+        return
+    domains = {domain.replace("@", ".") for domain in trust_domains}
+    found = [_SPIFFE.fullmatch(uri) for uri in peer.uris]
+    for identity in found:
+        if (
+            identity is not None
+            and identity["domain"] in domains
+            and identity["namespace"] == proxy.namespace
+            and proxy.service_account in ("", identity["account"])
+        ):
+            return
+    wanted = f"spiffe://{min(domains)}/ns/{proxy.namespace}/sa/{proxy.service_account or 'SERVICE_ACCOUNT'}"
+    shown = ", ".join(peer.uris) or "none"
+    raise IdentityError(
+        f"{proxy.id} of namespace {proxy.namespace!r} must show a certificate for {wanted}; the SPIFFE ID of "
+        f"the one that it shows is: {shown}"
+    )
+
+
+def with_proof(proxy: Proxy, peer: xds.Peer, *, anyone: bool) -> Proxy:
+    """Return the proxy, marked if nothing proves who it is, so that it is sent no Secret.
+
+    `anyone`: everybody who reaches this server may have its Secrets, as only this machine does, or as the
+    user chose.
+    """
+    return proxy if anyone or peer.certified else replace(proxy, is_unproven=True)
