@@ -98,7 +98,7 @@ def _chain(
     name, service, number = destination.name, destination.service, destination.port.number
     subset = destination.subset_name
     stat = stat_name(name, mesh_config, service.hostname, service, number, subset)
-    target = policy_target(((name, 1),), stat, rule, number, subset, mesh_config, idle_timeout)
+    target = policy_target(((name, 1),), stat, rule, subset, idle_timeout)
     # Of a tunnel the gateway at the other end knows.
     return PassedChain(
         name, _message(name, replace(target, tunnel=None), destination.port.protocol, mesh_config)

@@ -16,8 +16,12 @@ from envoy.config.core.v3 import address_pb2
 from mizzen.config.diagnostics import Origin
 from mizzen.config.document import Config
 from mizzen.config.mesh_config import InboundTrafficPolicyMode, MeshConfig
-from mizzen.config.models import ConnectionPoolSettings, IstioIngressListener, Sidecar
-from mizzen.mesh.destination_rules import MergedDestinationRule, effective_traffic_policy
+from mizzen.config.models import ConnectionPoolSettings, IstioIngressListener, RetryBudget, Sidecar
+from mizzen.mesh.destination_rules import (
+    EffectiveTrafficPolicy,
+    MergedDestinationRule,
+    effective_traffic_policy,
+)
 from mizzen.mesh.profile import IPFamily, ip_family
 from mizzen.mesh.proxy import Proxy
 from mizzen.mesh.registry import ServiceInstance
@@ -27,7 +31,13 @@ from mizzen.translator.cluster_names import alt_stat_name, inbound_cluster_name
 from mizzen.translator.clusters_outbound import add_service
 from mizzen.translator.clusters_static import inbound_passthrough_cluster, inbound_source
 from mizzen.translator.connection_settings import apply_connection_settings
-from mizzen.translator.upstream_protocol import HTTP_PROTOCOL_OPTIONS, http_protocol_options, http_version
+from mizzen.translator.proxy_settings import preserves_header_case
+from mizzen.translator.upstream_protocol import (
+    HTTP_PROTOCOL_OPTIONS,
+    http_protocol_options,
+    http_version,
+    keeps_case,
+)
 from mizzen.xds.resource import Resource
 
 _Cluster = cluster_pb2.Cluster
@@ -35,6 +45,8 @@ _Cluster = cluster_pb2.Cluster
 _NEVER_SECONDS = 100 * 365 * 24 * 3600
 """The workload's address never goes stale. (Istio says 292 years, all that its clock can hold; Envoy takes
 that for out of range.)"""
+
+_LOOPBACK = ("127.0.0.1", "::1")
 
 RuleFor = Callable[[Service], MergedDestinationRule | None]
 
@@ -51,6 +63,7 @@ class _Inbound:
     target: address_pb2.Address | None
     bind_source: bool
     pool: ConnectionPoolSettings | None
+    retry_budget: RetryBudget | None
     origins: tuple[Origin, ...]
 
 
@@ -99,6 +112,7 @@ def _from_services(
         first = sharing[0]
         services = tuple(each.service for each in sharing if each.port.number == first.port.number)
         own = None if sidecar is None else sidecar.spec.inbound_connection_pool
+        policy = _service_policy(first.service, first.port.number, rule_for, mesh_config)
         found.append(
             _Inbound(
                 port=port,
@@ -108,7 +122,8 @@ def _from_services(
                 service_port_name=first.port.name,
                 target=_socket("::1" if proxy.is_ipv6_only else "127.0.0.1", port) if localhost else None,
                 bind_source=not localhost,
-                pool=own or _service_pool(first, rule_for, mesh_config),
+                pool=own or policy.connection_pool,
+                retry_budget=policy.retry_budget,
                 origins=_origins(services, sidecar),
             )
         )
@@ -130,9 +145,9 @@ def _from_ingress(
         instance = next((each for each in instances if each.target_port == port.number), None)
         services = () if instance is None else (instance.service,)
         target, bind_source = _default_endpoint(listener, proxy)
-        pool = listener.connection_pool or sidecar.spec.inbound_connection_pool
-        if pool is None and instance is not None:
-            pool = _service_pool(instance, rule_for, mesh_config)
+        own = listener.connection_pool or sidecar.spec.inbound_connection_pool
+        service = None if instance is None else instance.service
+        policy = _service_policy(service, port.number, rule_for, mesh_config)
         found[port.number] = _Inbound(
             port=port.number,
             protocol=Protocol.parse(port.protocol),
@@ -141,7 +156,8 @@ def _from_ingress(
             service_port_name=port.name,
             target=target,
             bind_source=bind_source,
-            pool=pool,
+            pool=own or policy.connection_pool,
+            retry_budget=policy.retry_budget,
             origins=_origins(services, sidecar),
         )
     return list(found.values())
@@ -152,21 +168,23 @@ def _origins(services: Sequence[Service], sidecar: Config[Sidecar] | None) -> tu
     return origins if sidecar is None else (*origins, sidecar.origin)
 
 
-def _service_pool(
-    instance: ServiceInstance, rule_for: RuleFor, mesh_config: MeshConfig
-) -> ConnectionPoolSettings | None:
-    """Return the pool of the service's rule; one that selects workloads speaks of clients, not of servers."""
-    rule = rule_for(instance.service)
+def _service_policy(
+    service: Service | None, port: int, rule_for: RuleFor, mesh_config: MeshConfig
+) -> EffectiveTrafficPolicy:
+    """Return what the service's rule says for `port`, and the mesh's defaults; a rule that selects workloads
+    speaks of clients, not of servers."""
+    rule = None if service is None else rule_for(service)
     if rule is not None and rule.workload_selector is not None:
         rule = None
-    return effective_traffic_policy(rule, instance.port.number, "", mesh_config).connection_pool
+    return effective_traffic_policy(rule, port, "", mesh_config)
 
 
 def _default_endpoint(
     listener: IstioIngressListener, proxy: Proxy
 ) -> tuple[address_pb2.Address | None, bool]:
     """Return where Sidecar.ingress.defaultEndpoint sends calls (None: where the client dialled), and whether
-    they come from the source address that iptables knows. 0.0.0.0 means the proxy's own address."""
+    they come from the source address that iptables knows. 0.0.0.0 means the proxy's own address, and loopback
+    if it has none of that family."""
     text = listener.default_endpoint
     if not text:
         return None, True
@@ -174,11 +192,18 @@ def _default_endpoint(
         return address_pb2.Address(pipe=address_pb2.Pipe(path=text.removeprefix("unix://"))), False
     host, _, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
+    wants_ipv6 = ":" in host
     if host in ("0.0.0.0", "::"):  # noqa: S104 - Istio's word for the proxy's own address; nothing binds to it
-        wants_ipv6 = host == "::"
         own = next((each for each in proxy.ip_addresses if (":" in each) == wants_ipv6), None)
-        return _socket(own or proxy.ip_addresses[0], int(port)), True
-    return _socket(host, int(port)), host not in ("127.0.0.1", "::1")
+        if own is not None:
+            return _socket(own, int(port)), own not in _LOOPBACK
+        return _socket(_LOOPBACK[wants_ipv6], int(port)), False
+    if host in _LOOPBACK:
+        # A workload listens on the loopback of a family that it has.
+        if proxy.is_ipv6_only or proxy.is_ipv4_only:
+            wants_ipv6 = proxy.is_ipv6_only
+        return _socket(_LOOPBACK[wants_ipv6], int(port)), False
+    return _socket(host, int(port)), True
 
 
 def _socket(address: str, port: int) -> address_pb2.Address:
@@ -199,10 +224,11 @@ def _cluster(inbound: _Inbound, family: IPFamily, mesh_config: MeshConfig) -> An
         endpoint.address.CopyFrom(inbound.target)
     if inbound.bind_source:
         cluster.upstream_bind_config.CopyFrom(inbound_source(family))
-    apply_circuit_breakers(cluster, inbound.pool)
+    apply_circuit_breakers(cluster, inbound.pool, inbound.retry_budget)
     apply_connection_settings(cluster, inbound.pool, mesh_config)
+    preserve_case = preserves_header_case(mesh_config.default_config) and keeps_case(inbound.protocol)
     version = http_version(inbound.protocol, inbound.pool, mesh_config, gateway=False, upgrades=False)
-    options = http_protocol_options(version, inbound.pool)
+    options = http_protocol_options(version, inbound.pool, preserve_case=preserve_case)
     if options is not None:
         cluster.typed_extension_protocol_options[HTTP_PROTOCOL_OPTIONS].CopyFrom(options)
     if inbound.services:

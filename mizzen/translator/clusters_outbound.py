@@ -15,7 +15,7 @@ from mizzen.config.mesh_config import MeshConfig
 from mizzen.config.models import ClientTLSMode
 from mizzen.mesh.destination_rules import MergedDestinationRule
 from mizzen.mesh.profile import OutboundProfile
-from mizzen.mesh.service import EndpointPool, Service
+from mizzen.mesh.service import EndpointPool, Resolution, Service
 from mizzen.translator.circuit_breakers import apply_circuit_breakers
 from mizzen.translator.cluster_names import alt_stat_name, dns_cache_name
 from mizzen.translator.config_sources import aggregated_config_source
@@ -28,12 +28,14 @@ from mizzen.translator.load_balancing import apply_load_balancer
 from mizzen.translator.localities import apply_locality_settings
 from mizzen.translator.networks import seen_from
 from mizzen.translator.outlier_detection import http_error_matcher, outlier_detection
+from mizzen.translator.proxy_settings import preserves_header_case
 from mizzen.translator.typed_config import typed
 from mizzen.translator.upstream_protocol import (
     HTTP_PROTOCOL_OPTIONS,
     HttpVersion,
     http_protocol_options,
     http_version,
+    keeps_case,
 )
 from mizzen.translator.upstream_tls import UpstreamTls, apply_upstream_tls, needs_identities, upstream_tls
 from mizzen.xds.resource import Resource
@@ -101,6 +103,7 @@ def outbound_clusters_key(
         pool if inline or reads_pool else None,
         profile.type,
         profile.ip_family,
+        _preserves_case(profile, mesh_config),
         (profile.tls_client_cert_chain, profile.tls_client_key, profile.tls_client_root_cert),
         proxy_place(service, rule, profile, mesh_config) if inline else None,
         reach(service, profile, mesh_config) if inline else None,
@@ -133,14 +136,21 @@ def _cluster(
     apply_load_balancer(cluster, policy.load_balancer)
     apply_locality_settings(cluster, policy_of(destination, mesh_config))
     tls = upstream_tls(destination, rule, pool, profile, mesh_config, mtls_mode)
+    protocol = destination.port.protocol
+    preserve_case = _preserves_case(profile, mesh_config)
     version = http_version(
-        destination.port.protocol, pool_settings, mesh_config, gateway=profile.type == "router"
+        protocol,
+        pool_settings,
+        mesh_config,
+        gateway=profile.type == "router",
+        preserve_case=preserve_case,
     )
     options = http_protocol_options(
         version,
         pool_settings,
         None if tls is None else tls.server_name,
         http_error_matcher(policy.outlier_detection),
+        preserve_case=preserve_case and keeps_case(protocol),
     )
     if options is not None:
         cluster.typed_extension_protocol_options[HTTP_PROTOCOL_OPTIONS].CopyFrom(options)
@@ -149,6 +159,10 @@ def _cluster(
         _set_forward_proxy(cluster, destination, profile, tls)
     _set_metadata(cluster, destination, rule)
     return cluster
+
+
+def _preserves_case(profile: OutboundProfile, mesh_config: MeshConfig) -> bool:
+    return preserves_header_case(profile.proxy_config or mesh_config.default_config)
 
 
 def _stat_name(destination: Destination, mesh_config: MeshConfig) -> str:
@@ -183,8 +197,9 @@ def _set_discovery(
         cluster.eds_cluster_config.service_name = destination.name
     elif discovery is Discovery.ORIGINAL_DST:
         target = destination.port.target_port
-        # Of a headless Kubernetes Service the client dials the workload's port itself.
-        if isinstance(target, int) and target != destination.port.number and not service.from_kubernetes:
+        # With PASSTHROUGH, and of a headless Kubernetes Service, the client dials the workload's port itself.
+        dials_own_port = service.from_kubernetes or service.resolution is not Resolution.NONE
+        if isinstance(target, int) and target != destination.port.number and not dials_own_port:
             cluster.original_dst_lb_config.upstream_port_override.value = target
     else:
         assignment = cluster_load_assignment(destination, pool, profile, mesh_config)

@@ -25,6 +25,7 @@ from mizzen.translator.cluster_names import (
 )
 from mizzen.translator.connection_settings import apply_connection_settings
 from mizzen.translator.dns_resolution import dns_cache_config
+from mizzen.translator.proxy_settings import preserves_header_case
 from mizzen.translator.typed_config import typed
 from mizzen.translator.upstream_protocol import (
     HTTP_PROTOCOL_OPTIONS,
@@ -47,16 +48,18 @@ def static_clusters(
     AllowAnyDynamicDNSCluster too. `outbound_traffic_policy` is the proxy's, if it is not the mesh's."""
     clusters = [_black_hole(mesh_config)]
     if profile.type != "router":
-        clusters.append(_passthrough(PASSTHROUGH_CLUSTER, mesh_config))
+        preserve_case = preserves_header_case(profile.proxy_config or mesh_config.default_config)
+        clusters.append(_passthrough(PASSTHROUGH_CLUSTER, mesh_config, preserve_case=preserve_case))
         policy = outbound_traffic_policy or mesh_config.outbound_traffic_policy.mode
         if policy == ALLOW_ANY_DYNAMIC_DNS:
-            clusters.append(_allow_any_dynamic_dns(profile, mesh_config))
+            clusters.append(_allow_any_dynamic_dns(profile, mesh_config, preserve_case=preserve_case))
     return tuple(Resource.of(cluster) for cluster in clusters)
 
 
 def inbound_passthrough_cluster(ip_family: IPFamily, mesh_config: MeshConfig) -> Resource:
     """Return InboundPassthroughCluster: for captured calls to ports of the workload that no service has."""
-    cluster = _passthrough(INBOUND_PASSTHROUGH_CLUSTER, mesh_config)
+    preserve_case = preserves_header_case(mesh_config.default_config)
+    cluster = _passthrough(INBOUND_PASSTHROUGH_CLUSTER, mesh_config, preserve_case=preserve_case)
     cluster.upstream_bind_config.CopyFrom(inbound_source(ip_family))
     return Resource.of(cluster)
 
@@ -88,16 +91,18 @@ def _black_hole(mesh_config: MeshConfig) -> Any:
     return cluster
 
 
-def _passthrough(name: str, mesh_config: MeshConfig) -> Any:
+def _passthrough(name: str, mesh_config: MeshConfig, *, preserve_case: bool) -> Any:
     cluster = _named(name, mesh_config)
     cluster.type = _Cluster.ORIGINAL_DST
     cluster.lb_policy = _Cluster.CLUSTER_PROVIDED
     apply_circuit_breakers(cluster, None)
-    cluster.typed_extension_protocol_options[HTTP_PROTOCOL_OPTIONS].CopyFrom(passthrough_options())
+    cluster.typed_extension_protocol_options[HTTP_PROTOCOL_OPTIONS].CopyFrom(
+        passthrough_options(preserve_case=preserve_case)
+    )
     return cluster
 
 
-def _allow_any_dynamic_dns(profile: OutboundProfile, mesh_config: MeshConfig) -> Any:
+def _allow_any_dynamic_dns(profile: OutboundProfile, mesh_config: MeshConfig, *, preserve_case: bool) -> Any:
     cluster = _named(ALLOW_ANY_DYNAMIC_DNS_CLUSTER, mesh_config)
     cluster.lb_policy = _Cluster.CLUSTER_PROVIDED
     apply_circuit_breakers(cluster, None)
@@ -106,7 +111,7 @@ def _allow_any_dynamic_dns(profile: OutboundProfile, mesh_config: MeshConfig) ->
     if settings is not None and settings.mode in (ClientTLSMode.SIMPLE, ClientTLSMode.MUTUAL):
         tls = plain_settings_tls(settings)
     server_name = None if tls is None else tls.server_name
-    options = http_protocol_options(HttpVersion.CLIENTS, None, server_name)
+    options = http_protocol_options(HttpVersion.CLIENTS, None, server_name, preserve_case=preserve_case)
     cluster.typed_extension_protocol_options[HTTP_PROTOCOL_OPTIONS].CopyFrom(options)
     apply_upstream_tls(cluster, tls, None, mesh_config, http2=False)
     verified = server_name is not None and server_name.auto_sni and server_name.auto_san_validation

@@ -12,7 +12,7 @@ from typing import Protocol as Interface
 
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.config.models import Destination, L4MatchAttributes, RouteDestination, TLSMatchAttributes
-from mizzen.mesh.destination_rules import MergedDestinationRule, effective_traffic_policy
+from mizzen.mesh.destination_rules import MergedDestinationRule
 from mizzen.mesh.profile import OutboundProfile
 from mizzen.mesh.service import Resolution, Service, ServicePort
 from mizzen.mesh.virtual_services import VirtualServiceRule
@@ -79,7 +79,7 @@ def routed_target(
         service = destinations.destination_service(host)
         stat_prefix = stat_name(clusters[0][0], mesh_config, host, service, port, subset)
     merged = destinations.destination_rule(first.host)
-    return policy_target(tuple(clusters), stat_prefix, merged, port, subset, mesh_config, idle_timeout)
+    return policy_target(tuple(clusters), stat_prefix, merged, subset, idle_timeout)
 
 
 def _port_of(destination: Destination, destinations: Destinations, listen_port: int) -> int:
@@ -111,27 +111,33 @@ def policy_target(
     clusters: tuple[tuple[str, int], ...],
     stat_prefix: str,
     merged: MergedDestinationRule | None,
-    port: int,
     subset: str,
-    mesh_config: MeshConfig,
     idle_timeout: timedelta | None,
 ) -> TcpTarget:
-    """Return the target with what the destination rule in force says of TCP connections."""
-    policy = effective_traffic_policy(merged, port, subset, mesh_config)
+    """Return the target with what the destination rule in force says of TCP connections.
+
+    Timeouts are those of the rule's own trafficPolicy, and whether the source address is hashed too unless
+    the subset has a load balancer; portLevelSettings and the mesh's default do not count. A subset has only
+    its own tunnel (Istio's networkfilter.go and tunnelingconfig).
+    """
+    policy = merged.traffic_policy if merged is not None else None
+    own = merged.subset(subset) if merged is not None and subset else None
+    of_subset = own.traffic_policy if own is not None else None
     maximum = None
-    if policy.connection_pool is not None and policy.connection_pool.tcp is not None:
+    if policy is not None and policy.connection_pool is not None and policy.connection_pool.tcp is not None:
         tcp = policy.connection_pool.tcp
         idle_timeout = tcp.idle_timeout if tcp.idle_timeout is not None else idle_timeout
         maximum = tcp.max_connection_duration
-    hash_source_ip = False
-    if policy.load_balancer is not None and policy.load_balancer.consistent_hash is not None:
-        hash_source_ip = bool(policy.load_balancer.consistent_hash.use_source_ip)
+    balancer = policy.load_balancer if policy is not None else None
+    if of_subset is not None and of_subset.load_balancer is not None:
+        balancer = of_subset.load_balancer
+    hashing = balancer.consistent_hash if balancer is not None else None
+    tunnelling = of_subset if subset else policy
     tunnel = None
-    if policy.tunnel is not None:
-        tunnel = (
-            f"{policy.tunnel.target_host}:{policy.tunnel.target_port}",
-            policy.tunnel.protocol == "POST",
-        )
+    if tunnelling is not None and tunnelling.tunnel is not None:
+        settings = tunnelling.tunnel
+        tunnel = (f"{settings.target_host}:{settings.target_port}", settings.protocol == "POST")
+    hash_source_ip = hashing is not None and bool(hashing.use_source_ip)
     return TcpTarget(clusters, stat_prefix, idle_timeout, maximum, hash_source_ip, tunnel)
 
 
@@ -269,9 +275,7 @@ class SidecarL4Routes:
             ((name, 1),),
             stat_name(name, self._mesh_config, service.hostname, service, number, ""),
             self._destinations.destination_rule(service),
-            number,
             "",
-            self._mesh_config,
             self._idle_timeout,
         )
         if _dials_any_name(service):

@@ -83,9 +83,20 @@ def apply_proxy_headers(manager: Any, headers: ProxyHeaders | None, *, outbound:
     if headers.x_forwarded_port is not None and headers.x_forwarded_port.enabled:
         manager.append_x_forwarded_port = True
     if headers.preserve_http1_header_case:
-        formatter = manager.http_protocol_options.header_key_format.stateful_formatter
-        formatter.name = "preserve_case"
-        formatter.typed_config.CopyFrom(pack(preserve_case_pb2.PreserveCaseFormatterConfig()))
+        preserve_header_case(manager.http_protocol_options)
+
+
+def preserves_header_case(proxy_config: ProxyConfig) -> bool:
+    """Return whether headers of HTTP/1.1 keep the case in which they came, towards clients and endpoints."""
+    headers = proxy_config.proxy_headers
+    return headers is not None and bool(headers.preserve_http1_header_case)
+
+
+def preserve_header_case(options: protocol_pb2.Http1ProtocolOptions) -> None:
+    """Let `options` keep the case of headers, which Envoy writes in lower case otherwise."""
+    formatter = options.header_key_format.stateful_formatter
+    formatter.name = "preserve_case"
+    formatter.typed_config.CopyFrom(pack(preserve_case_pb2.PreserveCaseFormatterConfig()))
 
 
 def hides_debug_headers(headers: ProxyHeaders | None) -> bool:

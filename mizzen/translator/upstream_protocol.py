@@ -19,6 +19,7 @@ from mizzen.config.mesh_config import MeshConfig, MeshH2UpgradePolicy
 from mizzen.config.models import ConnectionPoolSettings, H2UpgradePolicy
 from mizzen.mesh.service import Protocol
 from mizzen.translator.config_sources import duration
+from mizzen.translator.proxy_settings import preserve_header_case
 from mizzen.translator.typed_config import pack
 
 _Options = http_protocol_options_pb2.HttpProtocolOptions
@@ -42,26 +43,36 @@ def http_version(
     *,
     gateway: bool,
     upgrades: bool = True,
+    preserve_case: bool = False,
 ) -> HttpVersion:
     """Return what a cluster for a port of `protocol` speaks.
 
-    A rule's h2UpgradePolicy holds for any port, the mesh's only for HTTP ports. Where the protocol is
-    detected on the wire, sidecars follow the client; gateways, which detect nothing, speak HTTP/1.1. Inbound
-    clusters know no `upgrades`: the workload is spoken to as its service says.
+    Where the protocol is detected on the wire, sidecars follow the client, whatever h2UpgradePolicy says;
+    gateways, which detect nothing, speak HTTP/1.1. Elsewhere a rule's h2UpgradePolicy holds for any port, the
+    mesh's only for HTTP ports. Headers whose case is kept (`preserve_case`) stay in HTTP/1.1, as HTTP/2 has
+    none. Inbound clusters know no `upgrades`: the workload is spoken to as its service says.
     """
     http = None if pool is None else pool.http
     if http is not None and http.use_client_protocol:
         return HttpVersion.CLIENTS
     if protocol.is_http2:
         return HttpVersion.HTTP2
+    if protocol.is_auto and not gateway:
+        return HttpVersion.CLIENTS
+    if preserve_case and keeps_case(protocol):
+        return HttpVersion.ENVOY_DEFAULT
     policy = H2UpgradePolicy.DEFAULT if http is None else http.h2_upgrade_policy
     if policy == H2UpgradePolicy.DEFAULT:
         upgrade = protocol.is_http and mesh_config.h2_upgrade_policy == MeshH2UpgradePolicy.UPGRADE
     else:
         upgrade = policy == H2UpgradePolicy.UPGRADE
-    if upgrade and upgrades:
-        return HttpVersion.HTTP2
-    return HttpVersion.CLIENTS if protocol.is_auto and not gateway else HttpVersion.ENVOY_DEFAULT
+    return HttpVersion.HTTP2 if upgrade and upgrades else HttpVersion.ENVOY_DEFAULT
+
+
+def keeps_case(protocol: Protocol) -> bool:
+    """Return whether clusters for ports of `protocol` may speak HTTP/1.1, whose headers can keep their case
+    (ProxyConfig.proxyHeaders.preserveHttp1HeaderCase)."""
+    return protocol.is_auto or (protocol.is_http and not protocol.is_http2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +88,11 @@ def http_protocol_options(
     pool: ConnectionPoolSettings | None = None,
     server_name: ServerName | None = None,
     error_matcher: matcher_pb2.MatchPredicate | None = None,
+    *,
+    preserve_case: bool = False,
 ) -> any_pb2.Any | None:
-    """Return the packed options, or None where Envoy's defaults say the same."""
+    """Return the packed options, or None where Envoy's defaults say the same. With `preserve_case` HTTP/1.1
+    headers keep the case in which they came."""
     common = None if pool is None else _connection_options(pool)
     if (
         common is None
@@ -86,9 +100,9 @@ def http_protocol_options(
         and error_matcher is None
         and not (version is HttpVersion.HTTP2 and _has_http2_settings(pool))
     ):
-        return _PLAIN[version]
+        return _PLAIN[version, preserve_case]
     options = _Options()
-    options.CopyFrom(_FORMS[version])
+    options.CopyFrom(_FORMS[version, preserve_case])
     if version is HttpVersion.HTTP2 and pool is not None:
         _set_http2(options.explicit_http_config.http2_protocol_options, pool)
     if common is not None:
@@ -101,10 +115,10 @@ def http_protocol_options(
     return pack(options)
 
 
-def passthrough_options() -> any_pb2.Any:
+def passthrough_options(*, preserve_case: bool = False) -> any_pb2.Any:
     """Return the options of the clusters that dial the original destination: the client's version, and idle
     connections closed after five minutes, so that they do not outlive what they were opened for."""
-    return _PASSTHROUGH
+    return _PASSTHROUGH[preserve_case]
 
 
 def _connection_options(pool: ConnectionPoolSettings) -> Any:
@@ -141,8 +155,10 @@ def _set_http2(options: Any, pool: ConnectionPoolSettings) -> None:
             options.connection_keepalive.timeout.CopyFrom(duration(keep_alive.timeout))
 
 
-def _form(version: HttpVersion) -> Any:
+def _form(version: HttpVersion, *, preserve_case: bool) -> Any:
     http1, http2 = protocol_pb2.Http1ProtocolOptions(), protocol_pb2.Http2ProtocolOptions()
+    if preserve_case:
+        preserve_header_case(http1)
     if version is HttpVersion.CLIENTS:
         return _Options(
             use_downstream_protocol_config=_Options.UseDownstreamHttpConfig(
@@ -154,18 +170,22 @@ def _form(version: HttpVersion) -> Any:
     return _Options(explicit_http_config=_Options.ExplicitHttpConfig(http_protocol_options=http1))
 
 
-_FORMS = {version: _form(version) for version in HttpVersion}
+_FORMS = {
+    (version, preserve_case): _form(version, preserve_case=preserve_case)
+    for version in HttpVersion
+    for preserve_case in (False, True)
+}
 
 _PLAIN = {
-    version: None if version is HttpVersion.ENVOY_DEFAULT else pack(form) for version, form in _FORMS.items()
+    key: None if key == (HttpVersion.ENVOY_DEFAULT, False) else pack(form) for key, form in _FORMS.items()
 }
 
 
-def _passthrough() -> any_pb2.Any:
+def _passthrough(*, preserve_case: bool) -> any_pb2.Any:
     options = _Options()
-    options.CopyFrom(_FORMS[HttpVersion.CLIENTS])
+    options.CopyFrom(_FORMS[HttpVersion.CLIENTS, preserve_case])
     options.common_http_protocol_options.idle_timeout.seconds = 300
     return pack(options)
 
 
-_PASSTHROUGH = _passthrough()
+_PASSTHROUGH = {preserve_case: _passthrough(preserve_case=preserve_case) for preserve_case in (False, True)}

@@ -266,10 +266,10 @@ def apply_upstream_tls(
 def _tls_socket(tls: UpstreamTls, mesh_config: MeshConfig, *, http2: bool) -> base_pb2.TransportSocket:
     context = tls_pb2.UpstreamTlsContext(sni=tls.sni)
     shared = context.common_tls_context
-    shared.SetInParent()
+    # Unasked, Envoy as a client offers no TLS 1.3.
+    shared.tls_params.tls_minimum_protocol_version = common_pb2.TlsParameters.TLSv1_2
+    shared.tls_params.tls_maximum_protocol_version = common_pb2.TlsParameters.TLSv1_3
     if tls.mode == ClientTLSMode.ISTIO_MUTUAL:
-        shared.tls_params.tls_minimum_protocol_version = common_pb2.TlsParameters.TLSv1_2
-        shared.tls_params.tls_maximum_protocol_version = common_pb2.TlsParameters.TLSv1_3
         shared.alpn_protocols.append(MESH_ALPN)
     elif mesh_config.tls_defaults is not None:
         _set_defaults(shared, mesh_config)

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from cluster_scenes import HOST, Scene, contains, endpoint, service
 
+from mizzen.config.proxy_config import ProxyConfig
 from mizzen.mesh.service import Protocol, ServicePort
 
 
@@ -309,6 +310,7 @@ PROTOCOLS = [
     ("UnsupportedProtocol", "", "", DOWNSTREAM),
     ("HTTP", "{h2UpgradePolicy: UPGRADE}", "", HTTP2),
     ("TCP", "{h2UpgradePolicy: UPGRADE}", "", HTTP2),
+    ("UnsupportedProtocol", "{h2UpgradePolicy: UPGRADE}", "", DOWNSTREAM),
     ("HTTP", "", "UPGRADE", HTTP2),
     ("TCP", "", "UPGRADE", None),
     ("HTTP", "{h2UpgradePolicy: DO_NOT_UPGRADE}", "UPGRADE", None),
@@ -344,6 +346,65 @@ def test_the_http_version_towards_the_endpoints(
         assert options is None
     else:
         assert {key: value for key, value in options.items() if key != "@type"} == expected
+
+
+PRESERVED = {
+    "header_key_format": {
+        "stateful_formatter": {
+            "name": "preserve_case",
+            "typed_config": {
+                "@type": "type.googleapis.com/"
+                "envoy.extensions.http.header_formatters.preserve_case.v3.PreserveCaseFormatterConfig"
+            },
+        }
+    }
+}
+PRESERVE = "proxyHeaders: {preserveHttp1HeaderCase: true}"
+KEEPS_CASE = {"explicit_http_config": {"http_protocol_options": PRESERVED}}
+CLIENTS_KEEPS_CASE = {
+    "use_downstream_protocol_config": {"http_protocol_options": PRESERVED, "http2_protocol_options": {}}
+}
+
+CASES = [
+    ("HTTP", "sidecar", "", KEEPS_CASE),
+    ("HTTP", "router", "", KEEPS_CASE),
+    ("HTTP", "sidecar", "{useClientProtocol: true}", CLIENTS_KEEPS_CASE),
+    # Upgraded, the case would be lost.
+    ("HTTP", "sidecar", "{h2UpgradePolicy: UPGRADE}", KEEPS_CASE),
+    ("UnsupportedProtocol", "sidecar", "", CLIENTS_KEEPS_CASE),
+    ("UnsupportedProtocol", "router", "{h2UpgradePolicy: UPGRADE}", KEEPS_CASE),
+    ("HTTP2", "sidecar", "", HTTP2),
+    ("HTTP2", "sidecar", "{useClientProtocol: true}", DOWNSTREAM),
+    ("TCP", "sidecar", "{h2UpgradePolicy: UPGRADE}", HTTP2),
+    ("TCP", "sidecar", "", None),
+]
+
+
+@pytest.mark.parametrize(("protocol", "kind", "http", "expected"), CASES)
+@pytest.mark.parametrize("own", [False, True])
+def test_the_case_of_headers_is_kept_towards_endpoints_too(
+    protocol: str, kind: str, http: str, expected: object, own: bool
+) -> None:
+    scene = Scene(service(protocol=protocol)).seen_by(type=kind)
+    if own:
+        scene = scene.seen_by(type=kind, proxy_config=ProxyConfig.model_validate(yaml.safe_load(PRESERVE)))
+    else:
+        scene = scene.meshed(f"defaultConfig: {{{PRESERVE}}}")
+    if http:
+        scene = scene.ruled(f"trafficPolicy: {{connectionPool: {{http: {http}}}}}")
+
+    options = scene.cluster().get("typed_extension_protocol_options", {}).get(OPTIONS)
+
+    kept = None if options is None else {key: value for key, value in options.items() if key != "@type"}
+    assert kept == expected
+
+
+def test_passthrough_dials_the_port_that_the_client_dialled() -> None:
+    port = ServicePort("http", 80, Protocol.HTTP, target_port=8080)
+    chosen = Scene(service(ports=(port,))).ruled("trafficPolicy: {loadBalancer: {simple: PASSTHROUGH}}")
+
+    assert chosen.cluster()["type"] == "ORIGINAL_DST"
+    assert "original_dst_lb_config" not in chosen.cluster()
 
 
 def test_gateways_do_not_follow_the_clients_version() -> None:

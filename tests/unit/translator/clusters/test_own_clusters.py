@@ -190,7 +190,8 @@ def test_a_rule_upgrades_clients_not_servers() -> None:
 
 ENDPOINTS = [
     ("127.0.0.1:9000", {"socket_address": {"address": "127.0.0.1", "port_value": 9000}}, False),
-    ("'[::1]:9000'", {"socket_address": {"address": "::1", "port_value": 9000}}, False),
+    ("'[::1]:9000'", {"socket_address": {"address": "127.0.0.1", "port_value": 9000}}, False),
+    ("'[::]:9000'", {"socket_address": {"address": "::1", "port_value": 9000}}, False),
     ("0.0.0.0:9000", {"socket_address": {"address": "10.0.0.7", "port_value": 9000}}, True),
     ("unix:///run/app.sock", {"pipe": {"path": "/run/app.sock"}}, False),
 ]
@@ -207,6 +208,26 @@ def test_a_sidecar_says_where_the_workload_listens(text: str, address: Any, boun
     assert group["lb_endpoints"][0]["endpoint"]["address"] == address
     assert ("upstream_bind_config" in cluster["inbound|8080||"]) == bound
     assert "typed_extension_protocol_options" in cluster["inbound|8080||"]
+
+
+def test_an_ipv6_workload_is_not_called_at_an_ipv4_loopback() -> None:
+    sidecar = "ingress: [{port: {number: 8080, protocol: HTTP, name: x}, defaultEndpoint: 127.0.0.1:9000}]"
+
+    cluster = inbound(instance(80), sidecar=sidecar, ip="2001:db8::7")["inbound|8080||"]
+
+    (group,) = cluster["load_assignment"]["endpoints"]
+    assert group["lb_endpoints"][0]["endpoint"]["address"]["socket_address"]["address"] == "::1"
+
+
+def test_a_retry_budget_holds_at_the_server_too() -> None:
+    rule = "trafficPolicy: {retryBudget: {percent: 33, minRetryConcurrency: 4}}"
+
+    cluster = inbound(instance(80), rule=rule)["inbound|8080||"]
+
+    assert cluster["circuit_breakers"]["thresholds"][0]["retry_budget"] == {
+        "budget_percent": {"value": 33.0},
+        "min_retry_concurrency": 4,
+    }
 
 
 def test_an_ingress_without_an_endpoint_goes_where_the_client_dialled() -> None:

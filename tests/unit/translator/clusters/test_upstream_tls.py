@@ -15,6 +15,7 @@ from mizzen.translator.secret_references import secret_names
 from mizzen.translator.upstream_tls import service_identities
 
 OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+UP_TO_TLS_1_3 = {"tls_minimum_protocol_version": "TLSv1_2", "tls_maximum_protocol_version": "TLSv1_3"}
 ADS = {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "15s"}
 ID_A, ID_B = "spiffe://cluster.local/ns/default/sa/a", "spiffe://cluster.local/ns/default/sa/b"
 
@@ -48,10 +49,11 @@ def test_simple_takes_the_name_from_the_request_and_checks_it() -> None:
     scene = ruled("{mode: SIMPLE}")
 
     assert context(scene)["common_tls_context"] == {
+        "tls_params": UP_TO_TLS_1_3,
         "combined_validation_context": {
             "default_validation_context": {},
             "validation_context_sds_secret_config": sds("file-root:system"),
-        }
+        },
     }
     names = scene.cluster()["typed_extension_protocol_options"][OPTIONS]["upstream_http_protocol_options"]
     assert names == {"auto_sni": True, "auto_san_validation": True}
@@ -87,7 +89,10 @@ def test_the_services_own_names_are_expected_too() -> None:
 def test_verification_can_be_skipped() -> None:
     scene = ruled("{mode: SIMPLE, insecureSkipVerify: true, subjectAltNames: [b.example]}")
 
-    assert context(scene)["common_tls_context"] == {"validation_context": {}}
+    assert context(scene)["common_tls_context"] == {
+        "tls_params": UP_TO_TLS_1_3,
+        "validation_context": {},
+    }
     names = scene.cluster()["typed_extension_protocol_options"][OPTIONS]["upstream_http_protocol_options"]
     assert names == {"auto_sni": True}
 
@@ -133,7 +138,7 @@ def test_the_meshs_ciphers_hold_for_clients_and_its_lowest_version_does_not() ->
         "tlsDefaults: {minProtocolVersion: TLSV1_3, cipherSuites: [A], ecdhCurves: [P-256]}"
     )
 
-    assert context(ruled("{mode: SIMPLE}", mesh))["common_tls_context"]["tls_params"] == {
+    assert context(ruled("{mode: SIMPLE}", mesh))["common_tls_context"]["tls_params"] == UP_TO_TLS_1_3 | {
         "cipher_suites": ["A"],
         "ecdh_curves": ["P-256"],
     }

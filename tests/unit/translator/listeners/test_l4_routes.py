@@ -198,6 +198,51 @@ def test_limits_of_the_destination_rule() -> None:
     assert "idle_timeout" not in sent(TCP).tcp(TCP_NAME)
 
 
+def test_limits_of_connections_are_those_of_the_rule_not_of_a_port() -> None:
+    port = {
+        "port": {"number": 9000},
+        "connectionPool": {"tcp": {"idleTimeout": "3s", "maxConnectionDuration": "9s"}},
+        "loadBalancer": {"consistentHash": {"useSourceIp": True}},
+    }
+    whole = {"connectionPool": {"tcp": {"idleTimeout": "8s"}}}
+
+    of_port = sent(TCP, policy("t.example", portLevelSettings=[port])).tcp(TCP_NAME)
+    both = sent(TCP, policy("t.example", **whole, portLevelSettings=[port])).tcp(TCP_NAME)
+
+    for field in ("idle_timeout", "max_downstream_connection_duration", "hash_policy"):
+        assert field not in of_port
+    assert both["idle_timeout"] == "8s"
+    assert "max_downstream_connection_duration" not in both
+
+
+def test_a_subset_has_only_its_load_balancer_and_its_tunnel() -> None:
+    hashing = {"consistentHash": {"useSourceIp": True}}
+    subset = {
+        "connectionPool": {"tcp": {"idleTimeout": "3s"}},
+        "loadBalancer": {"simple": "RANDOM"},
+        "tunnel": {"targetHost": "far.example", "targetPort": 80},
+    }
+    rules = document(
+        "DestinationRule",
+        "subsets",
+        {
+            "host": "t.example",
+            "trafficPolicy": {"connectionPool": {"tcp": {"idleTimeout": "8s"}}, "loadBalancer": hashing},
+            "subsets": [{"name": "v1", "trafficPolicy": subset}, {"name": "v2"}],
+        },
+    )
+    made = {}
+    for name in ("v1", "v2"):
+        route = {"destination": {"host": "t.example", "subset": name}}
+        made[name] = sent(TCP, rules, rule("t.example", tcp=[{"route": [route]}])).tcp(TCP_NAME)
+
+    assert made["v1"]["idle_timeout"] == made["v2"]["idle_timeout"] == "8s"
+    assert "hash_policy" not in made["v1"]
+    assert made["v2"]["hash_policy"] == [{"source_ip": {}}]
+    assert made["v1"]["tunneling_config"]["hostname"] == "far.example:80"
+    assert "tunneling_config" not in made["v2"]
+
+
 def test_hashing_by_source_address_and_a_subset_that_overrides_it() -> None:
     by_source = {"loadBalancer": {"consistentHash": {"useSourceIp": True}}}
     subsets = [{"name": "v1"}, {"name": "v2", "trafficPolicy": {"loadBalancer": {"simple": "RANDOM"}}}]
