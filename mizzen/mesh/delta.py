@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -28,7 +28,8 @@ class ConfigChange(Protocol):
 @dataclass(frozen=True, slots=True)
 class MeshDelta:
     """What changed. `services` and `endpoints` name what is not the same object as before; the others hold
-    the changed documents. `everything`: the mesh configuration changed, so nothing can be taken over."""
+    the changed documents, `documents` those of every kind. `everything`: the mesh configuration changed, so
+    nothing can be taken over."""
 
     services: frozenset[ServiceKey] = frozenset()
     endpoints: frozenset[ServiceKey] = frozenset()
@@ -38,6 +39,24 @@ class MeshDelta:
     gateways: tuple[Change, ...] = ()
     secrets: tuple[Change, ...] = ()
     everything: bool = False
+    documents: tuple[Change, ...] = ()
+
+    @classmethod
+    def joined(cls, deltas: Sequence[MeshDelta]) -> MeshDelta:
+        """Return what changed from before the first of `deltas` to after the last."""
+        if len(deltas) == 1:
+            return deltas[0]
+        return cls(
+            services=frozenset().union(*(delta.services for delta in deltas)),
+            endpoints=frozenset().union(*(delta.endpoints for delta in deltas)),
+            virtual_services=tuple(change for delta in deltas for change in delta.virtual_services),
+            destination_rules=tuple(change for delta in deltas for change in delta.destination_rules),
+            sidecars=tuple(change for delta in deltas for change in delta.sidecars),
+            gateways=tuple(change for delta in deltas for change in delta.gateways),
+            secrets=tuple(change for delta in deltas for change in delta.secrets),
+            everything=any(delta.everything for delta in deltas),
+            documents=tuple(change for delta in deltas for change in delta.documents),
+        )
 
     @property
     def endpoints_only(self) -> bool:

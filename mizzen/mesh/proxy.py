@@ -71,7 +71,7 @@ class NodeMetadata:
     proxy_config: ProxyConfig | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Proxy:
     """One proxy: a sidecar beside a workload, or a router at the edge. `id` is its name, conventionally
     `pod.namespace`; `labels` are those of its own metadata (the workload's are `Mesh.workload_labels`).

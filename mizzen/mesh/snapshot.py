@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from itertools import chain
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.document import Config, ConfigKey
@@ -24,6 +24,8 @@ from mizzen.mesh.settings import MeshSettings
 from mizzen.mesh.sidecar_scope import SidecarScope
 from mizzen.mesh.sidecars import SidecarIndex
 from mizzen.mesh.virtual_service_index import Rules, VirtualServiceIndex
+
+Key = TypeVar("Key")
 
 _NO_CONFIGS: Final[Mapping[ConfigKey, Config[Any]]] = {}
 
@@ -71,7 +73,12 @@ class Mesh:
         `domain` is what short names end in after `.svc.` (istiod's `--domain`).
         """
         settings = MeshSettings(mesh_config if mesh_config is not None else MeshConfig(), domain)
-        empty = cls(
+        latest = {config.key: config for config in configs}
+        return cls._empty(settings)._changed([(None, config) for config in latest.values()])[0]
+
+    @classmethod
+    def _empty(cls, settings: MeshSettings) -> Mesh:
+        return cls(
             settings,
             {},
             Registry(settings),
@@ -80,8 +87,10 @@ class Mesh:
             SidecarIndex(settings),
             GatewayIndex(),
         )
-        latest = {config.key: config for config in configs}
-        return empty._changed([(None, config) for config in latest.values()])[0]
+
+    def without_documents(self) -> Mesh:
+        """Return a mesh with the same settings and no documents."""
+        return self._empty(self.settings)
 
     def updated(self, change: ConfigChange, mesh_config: MeshConfig | None = None) -> tuple[Mesh, MeshDelta]:
         """Return the mesh after `change`, and what became different.
@@ -101,6 +110,29 @@ class Mesh:
             return mesh, MeshDelta(everything=True)
         return self._changed(changes)
 
+    def since(self, other: Mesh) -> MeshDelta:
+        """Return what is different from `other`, a snapshot with the same settings that need not be an
+        earlier one. It looks at everything, so it is for rare occasions."""
+        if self.settings is not other.settings:
+            return MeshDelta(everything=True)
+        services, pools = self.registry.services, self.registry.pools
+        documents = [
+            change
+            for kind in self._configs.keys() | other._configs.keys()
+            for change in _differing(other._configs.get(kind, {}), self._configs.get(kind, {}))
+        ]
+        by_kind = _by_kind(documents)
+        return MeshDelta(
+            services=frozenset(_differing_keys(other.registry.services, services)),
+            endpoints=frozenset(_differing_keys(other.registry.pools, pools)),
+            virtual_services=tuple(by_kind.get("VirtualService", ())),
+            destination_rules=tuple(by_kind.get("DestinationRule", ())),
+            sidecars=tuple(by_kind.get("Sidecar", ())),
+            gateways=tuple(by_kind.get("Gateway", ())),
+            secrets=tuple(by_kind.get("Secret", ())),
+            documents=tuple(documents),
+        )
+
     def _pairs(self, change: ConfigChange) -> Iterable[Change]:
         pairs: dict[ConfigKey, Change] = {}
         for key in change.removed:
@@ -116,11 +148,7 @@ class Mesh:
         return pairs.values()
 
     def _changed(self, changes: list[Change]) -> tuple[Mesh, MeshDelta]:
-        by_kind: dict[str, list[Change]] = {}
-        for old, new in changes:
-            config = new if new is not None else old
-            assert config is not None
-            by_kind.setdefault(config.kind, []).append((old, new))
+        by_kind = _by_kind(changes)
         if not by_kind:
             return self, MeshDelta()
         registry_edit = RegistryEdit(self.registry)
@@ -145,6 +173,7 @@ class Mesh:
             sidecars=tuple(by_kind.get("Sidecar", ())),
             gateways=tuple(by_kind.get("Gateway", ())),
             secrets=tuple(by_kind.get("Secret", ())),
+            documents=tuple(changes),
         )
         mesh._take_over(self, delta)
         return mesh, delta
@@ -262,3 +291,24 @@ class Mesh:
         """Return the rules bound to a Gateway ("namespace/name") that a proxy's namespace sees: private ones,
         exported ones, public ones, each group oldest first."""
         return self.virtual_service_index.for_gateway(gateway_name, proxy_namespace)
+
+
+def _by_kind(changes: Iterable[Change]) -> dict[str, list[Change]]:
+    by_kind: dict[str, list[Change]] = {}
+    for old, new in changes:
+        config = new if new is not None else old
+        assert config is not None
+        by_kind.setdefault(config.kind, []).append((old, new))
+    return by_kind
+
+
+def _differing_keys(before: Mapping[Key, object], after: Mapping[Key, object]) -> Iterable[Key]:
+    """Return the keys under which the two have not the same object."""
+    yield from (key for key, value in after.items() if before.get(key) is not value)
+    yield from (key for key in before if key not in after)
+
+
+def _differing(
+    before: Mapping[ConfigKey, Config[Any]], after: Mapping[ConfigKey, Config[Any]]
+) -> Iterable[Change]:
+    return [(before.get(key), after.get(key)) for key in _differing_keys(before, after)]

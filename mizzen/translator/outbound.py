@@ -8,8 +8,10 @@ touches, not the size of the mesh. That what results is the same as a build from
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.mesh_config import MeshConfig
@@ -40,6 +42,7 @@ from mizzen.translator.route_settings import ByIdentity
 from mizzen.translator.routes_sidecar import CarriedRoutes, port_routed, sidecar_route_configuration
 from mizzen.translator.secret_references import secret_names
 from mizzen.translator.tcp_proxy import TcpTarget, plain_target
+from mizzen.translator.undo import Undo
 from mizzen.translator.virtual_hosts import ANY_PORT
 from mizzen.xds import type_urls
 from mizzen.xds.resource import Resource
@@ -93,6 +96,11 @@ class OutboundResources:
         return tuple(self._listeners.diagnostics)
 
     @property
+    def mesh(self) -> Mesh:
+        """The mesh that they are up to date with."""
+        return self._mesh
+
+    @property
     def scope(self) -> SidecarScope:
         """What the profile sees of the mesh."""
         return self._scope
@@ -103,11 +111,21 @@ class OutboundResources:
         return mesh_config_of_proxy(self._mesh.mesh_config, self.profile.proxy_config, self._memo)
 
     def update(self, mesh: Mesh, delta: MeshDelta) -> None:
-        """Bring everything to `mesh`; `delta` says what is different since the last call."""
+        """Bring everything to `mesh`; `delta` says what is different since the last call. An exception leaves
+        everything as it was before."""
+        undo = Undo(self, _REPLACED, _BY_SERVICE)
+        try:
+            self._update(mesh, delta, undo)
+        except Exception:
+            undo.restore()
+            raise
+
+    def _update(self, mesh: Mesh, delta: MeshDelta, undo: Undo) -> None:
         before = self._scope
         self._mesh = mesh
         self._scope = mesh.scope(self.profile)
         touched = self._touched(before, delta)
+        undo.note(touched.services | touched.destination_rules | touched.endpoints)
         self._update_clusters(touched.services | touched.destination_rules, touched.endpoints)
         if self.profile.is_router:
             return
@@ -116,6 +134,15 @@ class OutboundResources:
         if touched.scope or self._listeners_differ(touched):
             self._update_listeners()
         self._update_routes(self._route_names(before, touched))
+
+    def copy(self) -> OutboundResources:
+        """Return the same resources, to be updated by themselves."""
+        made: OutboundResources = copy(self)
+        for name in _BY_SERVICE:
+            setattr(made, name, dict(getattr(self, name)))
+        made._secrets_of = dict(self._secrets_of)
+        made._carried = self._carried.copy()
+        return made
 
     def _build(self) -> None:
         self._update_static_clusters()
@@ -217,7 +244,7 @@ class OutboundResources:
         self.endpoints = _updated(self.endpoints, assignments, gone_assignments)
 
     def _update_secret_names(self, clusters: Iterable[Resource], gone: Iterable[str]) -> None:
-        before = dict(self._secrets_of)
+        before, self._secrets_of = self._secrets_of, dict(self._secrets_of)
         for name in gone:
             self._secrets_of.pop(name, None)
         for cluster in clusters:
@@ -429,6 +456,25 @@ class OutboundResources:
         if gone:
             self._carried.forget(gone)
         self.routes = _updated(self.routes, made, gone)
+
+
+_BY_SERVICE: Final = ("_services", "_rule_of", "_cluster_names", "_assignment_names")
+"""What an update changes in place, for the services that it touches."""
+
+_REPLACED: Final = (
+    "passed",
+    "_mesh",
+    "_scope",
+    "_static_names",
+    "_secrets_of",
+    "secret_names",
+    "_listeners",
+    "clusters",
+    "endpoints",
+    "listeners",
+    "routes",
+)
+"""What an update replaces. `_carried` may stay as it is: it knows which scope it is of."""
 
 
 def _has_chains(service: Service) -> bool:

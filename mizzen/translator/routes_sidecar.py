@@ -181,6 +181,13 @@ class _CarriedPort:
         self.plan: FollowedPlan | None = None
         self.domains: dict[DomainsKey, Domains] = {}
 
+    def copy(self) -> _CarriedPort:
+        """Return the same, to be passed on by itself; what domains are worked out may be shared."""
+        made = _CarriedPort()
+        made.built_for, made.state, made.version = self.built_for, self.state, self.version
+        made.rules, made.plan, made.domains = self.rules, self.plan, self.domains
+        return made
+
 
 class CarriedRoutes:
     """What the route configurations of one profile pass on from snapshot to snapshot.
@@ -193,6 +200,14 @@ class CarriedRoutes:
         self.made: dict[str, tuple[_PortState, EncodedVirtualHost, Resource]] = {}
         self._ports: dict[tuple[int, int, RouteSettings], _CarriedPort] = {}
         self._port_of: dict[str, tuple[int, int, RouteSettings]] = {}
+
+    def copy(self) -> CarriedRoutes:
+        """Return the same, to be passed on by itself."""
+        made = CarriedRoutes()
+        made.made = dict(self.made)
+        made._ports = {key: carried.copy() for key, carried in self._ports.items()}
+        made._port_of = dict(self._port_of)
+        return made
 
     def port(self, name: str, port: int, position: int, settings: RouteSettings) -> _CarriedPort:
         """Return what the port that the route configuration `name` is for has passed on. Each egress

@@ -10,7 +10,7 @@ No IO, no clock, no tasks: whoever owns it decides when to ask.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mizzen.config.diagnostics import Diagnostic
@@ -66,11 +66,18 @@ class ProxyResources(dict[str, Mapping[str, Resource]]):
 
 
 class Translation:
-    """What each proxy is sent, kept up to date with a mesh."""
+    """What each proxy is sent, kept up to date with a mesh.
 
-    def __init__(self, mesh: Mesh) -> None:
+    A fault (an exception while translating for a proxy) is raised, and leaves everything as it was before;
+    `ContainedTranslation` finds the document that it comes from. `memo` is shared with the translation that
+    this one goes along with, which then sweeps it.
+    """
+
+    def __init__(self, mesh: Mesh, memo: Memo | None = None) -> None:
         self._mesh = mesh
-        self._memo = Memo()
+        self._memo = memo if memo is not None else Memo()
+        self._sweeps = memo is None
+        self._failed: dict[_Kind, Exception] = {}
         self._live: dict[_Kind, _Live] = {}
         self._overlays: dict[tuple[str, tuple[Resource, ...]], _Overlay] = {}
         self._gateways: dict[tuple[_Kind, MergedGateway], OwnResources] = {}
@@ -89,10 +96,12 @@ class Translation:
     def update(self, mesh: Mesh, delta: MeshDelta) -> None:
         """Go over to `mesh`, which differs from the last one by `delta`."""
         self._mesh = mesh
+        self._failed.clear()
         if not delta.endpoints_only:
             self._gateways.clear()
         if delta.everything:
-            self._memo = Memo()
+            if self._sweeps:
+                self._memo = Memo()
             self._live.clear()
             self._overlays.clear()
             return
@@ -106,9 +115,41 @@ class Translation:
             overlay.unused += 1
             if overlay.unused > _UNUSED_UPDATES:
                 del self._overlays[key]
+        if not self._sweeps:
+            return
         services = sum(len(live.resources.scope.services) for live in self._live.values())
         if self._memo.built_since_sweep > _MEMO_FLOOR + _MEMO_PER_SERVICE * services:
             self._memo.sweep()
+
+    def beside(self, mesh: Mesh) -> Translation:
+        """Return a translation of another mesh, which shares what is remembered of unchanged parts."""
+        return Translation(mesh, self._memo)
+
+    def fork(self, proxy: Proxy) -> Translation:
+        """Return a translation of the same mesh that has what is known for `proxy` and changes by itself."""
+        forked = self.beside(self._mesh)
+        forked.take_over(proxy, self)
+        return forked
+
+    def take_over(self, proxy: Proxy, other: Translation) -> None:
+        """Go on from what `other`, whose mesh may be a different one, has for `proxy`; it costs less than to
+        build that from nothing. Nothing happens if there is something to go on from already."""
+        kind = self._kind(proxy)
+        known = other._live.get(kind)
+        if known is None or kind in self._live:
+            return
+        deltas = list(known.deltas)
+        if other._mesh is not self._mesh:
+            deltas = [self._mesh.since(known.resources.mesh)]
+        if not any(delta.everything for delta in deltas):
+            self._live[kind] = _Live(known.resources.copy(), deltas)
+
+    def rebuild(self, proxy: Proxy) -> None:
+        """Forget what is known for `proxy`: it is built from nothing the next time."""
+        kind = self._kind(proxy)
+        self._live.pop(kind, None)
+        self._failed.pop(kind, None)
+        self._gateways.clear()
 
     def snapshot(self, proxy: Proxy) -> Snapshot:
         """Return everything that `proxy` is to be sent now. Collections that are equal for several proxies
@@ -135,20 +176,23 @@ class Translation:
         return resources
 
     def _translate(self, proxy: Proxy) -> tuple[Snapshot, tuple[Diagnostic, ...]]:
-        profile = self._mesh.outbound_profile(proxy)
+        kind = self._kind(proxy)
+        outbound = self._outbound(kind)
         if proxy.type == "router":
-            gateway = self._mesh.gateways_for(proxy)
-            kind = (profile, passed_hosts(gateway.servers))
-            outbound = self._outbound(kind)
-            own = self._gateway(proxy, kind, gateway, outbound)
+            own = self._gateway(proxy, kind, self._mesh.gateways_for(proxy), outbound)
         else:
-            outbound = self._outbound((profile, ()))
             own = sidecar_resources(self._mesh, proxy, outbound.scope, outbound.mesh_config, self._memo)
         collections = self._collections(outbound, own)
         secrets, problems = proxy_secrets(self._mesh, proxy, outbound, own, self._memo)
         if secrets:
             collections[type_urls.SECRET] = self._overlaid(self._no_secrets, secrets)
         return Snapshot(collections), (*outbound.diagnostics, *own.diagnostics, *problems)
+
+    def _kind(self, proxy: Proxy) -> _Kind:
+        profile = self._mesh.outbound_profile(proxy)
+        if proxy.type != "router":
+            return profile, ()
+        return profile, passed_hosts(self._mesh.gateways_for(proxy).servers)
 
     def _gateway(
         self, proxy: Proxy, kind: _Kind, gateway: MergedGateway, outbound: OutboundResources
@@ -171,13 +215,19 @@ class Translation:
         }
 
     def _outbound(self, kind: _Kind) -> OutboundResources:
+        if kind in self._failed:
+            raise RuntimeError("the same as for another proxy of the kind") from self._failed[kind]
         live = self._live.get(kind)
-        if live is None:
-            live = self._live[kind] = _Live(OutboundResources(self._mesh, *kind, self._memo))
+        try:
+            if live is None:
+                live = self._live[kind] = _Live(OutboundResources(self._mesh, *kind, self._memo))
+            elif live.deltas:
+                live.resources.update(self._mesh, MeshDelta.joined(live.deltas))
+        except Exception as error:
+            self._failed[kind] = error.with_traceback(None)
+            raise
+        live.deltas.clear()
         live.unused = 0
-        if live.deltas:
-            deltas, live.deltas = live.deltas, []
-            live.resources.update(self._mesh, _merged(deltas))
         return live.resources
 
     def _overlaid(self, base: Collection, own: tuple[Resource, ...]) -> Collection:
@@ -199,18 +249,3 @@ class Translation:
             overlay.base = base
         overlay.unused = 0
         return overlay.overlaid
-
-
-def _merged(deltas: Sequence[MeshDelta]) -> MeshDelta:
-    """Return what changed from before the first delta to after the last."""
-    if len(deltas) == 1:
-        return deltas[0]
-    return MeshDelta(
-        services=frozenset().union(*(delta.services for delta in deltas)),
-        endpoints=frozenset().union(*(delta.endpoints for delta in deltas)),
-        virtual_services=tuple(change for delta in deltas for change in delta.virtual_services),
-        destination_rules=tuple(change for delta in deltas for change in delta.destination_rules),
-        sidecars=tuple(change for delta in deltas for change in delta.sidecars),
-        gateways=tuple(change for delta in deltas for change in delta.gateways),
-        secrets=tuple(change for delta in deltas for change in delta.secrets),
-    )

@@ -1,0 +1,268 @@
+"""Translation in which one document never stops the others.
+
+    translation = ContainedTranslation(mesh)
+    snapshot, diagnostics = translation.translate(proxy)
+    translation.withheld                          # the documents that could not be translated
+
+If translating for a proxy fails, the document that it comes from is found by trying
+(mesh/fault_search.py). The proxy is then served from a variant of the mesh in which this document stands at its last version that could
+be translated, or is left out. So the proxy gets exactly what a build without that version gives, and follows
+all other changes. Proxies for which the document can be translated do not notice anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+from weakref import WeakKeyDictionary
+
+from mizzen.config.diagnostics import Diagnostic
+from mizzen.config.document import ConfigKey
+from mizzen.mesh.delta import Change, MeshDelta
+from mizzen.mesh.fault_search import Changed, TooManyFaultsError, Withheld, undone, without_faults
+from mizzen.mesh.proxy import Proxy
+from mizzen.mesh.snapshot import Mesh
+from mizzen.translator.translation import Translation
+from mizzen.xds.snapshot import Snapshot
+
+Translated = tuple[Snapshot, tuple[Diagnostic, ...]]
+
+MOST_VARIANTS: Final = 16
+"""Variants of the mesh at a time; each costs every change again. A proxy that needs one more is at fault."""
+
+_ORDER: Final = (
+    "Service",
+    "ServiceEntry",
+    "WorkloadEntry",
+    "Pod",
+    "Endpoints",
+    "EndpointSlice",
+    "Secret",
+    "Gateway",
+    "Sidecar",
+    "DestinationRule",
+    "VirtualService",
+)
+"""The order in which documents are tried: of two that do not go together the one that says more is found."""
+
+
+class ProxyFaultError(Exception):
+    """Nothing can be translated for this proxy, and no single document is the cause."""
+
+
+@dataclass(slots=True, eq=False)
+class _Variant:
+    """The mesh with some documents withheld. `last` are the changes that led to its mesh of now; `retries`:
+    the withheld documents may be translatable by now, so proxies try the whole mesh again."""
+
+    translation: Translation
+    withheld: dict[ConfigKey, Withheld]
+    last: Sequence[Change] = ()
+    retries: bool = False
+
+    def update(self, whole: Translation, delta: MeshDelta) -> None:
+        """Follow a change of the whole mesh. A new version of a withheld document is taken over as if it were
+        translatable; if it is not, it will be found again."""
+        mesh, before = whole.mesh, self.translation.mesh
+        for key, one in list(self.withheld.items()):
+            if mesh.config(key) is not one.wanted:
+                del self.withheld[key]
+        if delta.everything:
+            kept = [(one.wanted, one.in_force) for one in self.withheld.values()]
+            self.translation = whole.beside(mesh.updated(Changed(kept))[0])
+            self.last = ()
+        else:
+            pairs = [(before.config(_key(change)), change[1]) for change in delta.documents]
+            after, own = before.updated(Changed(pairs))
+            self.translation.update(after, own)
+            self.last = own.documents
+        self.retries = not delta.endpoints_only or not self.withheld
+
+
+@dataclass(slots=True)
+class _Trial:
+    """A translation that is tried for one proxy."""
+
+    translation: Translation
+    proxy: Proxy
+
+    def with_changes(self, pairs: Sequence[Change]) -> _Trial:
+        """Return the trial with the changes; raise what goes wrong, which leaves this one as it was."""
+        trial = self.translation.fork(self.proxy)
+        mesh, delta = trial.mesh.updated(Changed(pairs))
+        trial.update(mesh, delta)
+        trial.translate(self.proxy)
+        return _Trial(trial, self.proxy)
+
+
+class ContainedTranslation:
+    """What each proxy is sent, kept up to date with a mesh; `Translation` is the same without variants."""
+
+    def __init__(self, mesh: Mesh) -> None:
+        self._whole = Translation(mesh)
+        self._last: Sequence[Change] = ()
+        self._variants: list[_Variant] = []
+        self._variant_of: WeakKeyDictionary[Proxy, _Variant] = WeakKeyDictionary()
+        self._without_cause: WeakKeyDictionary[Proxy, str] = WeakKeyDictionary()
+
+    @property
+    def mesh(self) -> Mesh:
+        """The mesh that is to be translated, with all of its documents."""
+        return self._whole.mesh
+
+    @property
+    def profiles(self) -> int:
+        """How many kinds of proxies there are that no rule can tell apart."""
+        return self._whole.profiles + sum(each.translation.profiles for each in self._used())
+
+    @property
+    def withheld(self) -> tuple[Withheld, ...]:
+        """The documents that some proxy is not served, or at an earlier version, ordered by key."""
+        found = {one.key: one for variant in self._used() for one in variant.withheld.values()}
+        return tuple(found[key] for key in sorted(found))
+
+    def update(self, mesh: Mesh, delta: MeshDelta) -> None:
+        """Go over to `mesh`, which differs from the last one by `delta`."""
+        self._whole.update(mesh, delta)
+        self._last = delta.documents
+        self._variants = self._used()
+        for variant in list(self._variants):
+            try:
+                variant.update(self._whole, delta)
+            except Exception:
+                # Its proxies come back to the whole mesh, and what is wrong there is looked for again.
+                self._variants.remove(variant)
+                self._leave(variant)
+
+    def translate(self, proxy: Proxy) -> Translated:
+        """Return everything that `proxy` is sent now, and what could not be served as it was written.
+
+        Raises ProxyFaultError if nothing can be translated for it.
+        """
+        variant = self._variant_of.get(proxy)
+        if variant is not None and variant.retries:
+            made = self._home(proxy, variant)
+            if made is not None:
+                return made
+        current = variant.translation if variant is not None else self._whole
+        try:
+            made = current.translate(proxy)
+        except Exception as error:
+            made = self._contained(proxy, variant, error)
+        self._without_cause.pop(proxy, None)
+        return made
+
+    def snapshot(self, proxy: Proxy) -> Snapshot:
+        """Return everything that `proxy` is sent now. Raises ProxyFaultError."""
+        return self.translate(proxy)[0]
+
+    def _home(self, proxy: Proxy, variant: _Variant) -> Translated | None:
+        """Translate the whole mesh for a proxy that was served from a variant; None if that still fails."""
+        try:
+            self._whole.take_over(proxy, variant.translation)
+            made = self._whole.translate(proxy)
+        except Exception:
+            variant.retries = False
+            return None
+        self._variant_of.pop(proxy, None)
+        return made
+
+    def _contained(self, proxy: Proxy, variant: _Variant | None, error: Exception) -> Translated:
+        """Translate for a proxy what can be translated, after it failed with `error`."""
+        current = variant.translation if variant is not None else self._whole
+        if proxy in self._without_cause:
+            # It failed before as well, and no document was the cause: that costs one attempt for each change.
+            raise ProxyFaultError(self._without_cause[proxy]) from error
+        for known in reversed(self._used()):
+            if known is not variant:
+                try:
+                    known.translation.take_over(proxy, current)
+                    made = known.translation.translate(proxy)
+                except Exception:  # noqa: S112 - the next one is tried
+                    continue
+                self._variant_of[proxy] = known
+                return made
+        rebuilt = self._rebuilt(proxy, current)
+        if rebuilt is not None:
+            return rebuilt
+        found = self._search(proxy, variant) if len(self._used()) < MOST_VARIANTS else None
+        if found is None:
+            self._variant_of.pop(proxy, None)
+            words = " ".join(str(error).split())[:200]
+            self._without_cause[proxy] = f"{type(error).__name__}: {words}"
+            raise ProxyFaultError(self._without_cause[proxy]) from error
+        self._variants.append(found)
+        self._variant_of[proxy] = found
+        return found.translation.translate(proxy)
+
+    @staticmethod
+    def _rebuilt(proxy: Proxy, current: Translation) -> Translated | None:
+        """Translate from nothing: it may be what was remembered that is at fault, and no document."""
+        alone = current.beside(current.mesh)
+        try:
+            made = alone.translate(proxy)
+        except Exception:
+            return None
+        current.rebuild(proxy)
+        current.take_over(proxy, alone)
+        return made
+
+    def _search(self, proxy: Proxy, variant: _Variant | None) -> _Variant | None:
+        """Return a variant of the mesh that can be translated for `proxy`: first the last changes are looked
+        through, then all documents. None if there is none."""
+        current = variant.translation if variant is not None else self._whole
+        last = variant.last if variant is not None else self._last
+        withheld = variant.withheld if variant is not None else {}
+        for start, changes in (self._before(proxy, current, last), self._nothing(proxy, current)):
+            if start is None:
+                continue
+            try:
+                trial, faults = without_faults(start, changes, _Trial.with_changes)
+            except TooManyFaultsError:
+                continue
+            return _Variant(trial.translation, {**withheld, **{one.key: one for one in faults}})
+        return None
+
+    @staticmethod
+    def _before(
+        proxy: Proxy, current: Translation, last: Sequence[Change]
+    ) -> tuple[_Trial | None, Sequence[Change]]:
+        """Return a trial without the last changes, None if that fails too, and these changes."""
+        if not last:
+            return None, ()
+        try:
+            return _Trial(current.fork(proxy), proxy).with_changes(undone(last).pairs), _sorted(last)
+        except Exception:
+            return None, ()
+
+    @staticmethod
+    def _nothing(proxy: Proxy, current: Translation) -> tuple[_Trial | None, Sequence[Change]]:
+        """Return a trial without any document, None if that fails too, and all documents."""
+        mesh, empty = current.mesh, current.mesh.without_documents()
+        try:
+            trial = current.beside(empty)
+            trial.translate(proxy)
+        except Exception:
+            return None, ()
+        return _Trial(trial, proxy), _sorted(mesh.since(empty).documents)
+
+    def _used(self) -> list[_Variant]:
+        """Return the variants that some proxy is served from."""
+        used = set(map(id, self._variant_of.values()))
+        return [variant for variant in self._variants if id(variant) in used]
+
+    def _leave(self, variant: _Variant) -> None:
+        for proxy in [each for each, its in self._variant_of.items() if its is variant]:
+            del self._variant_of[proxy]
+
+
+def _key(change: Change) -> ConfigKey:
+    config = change[1] if change[1] is not None else change[0]
+    assert config is not None
+    return config.key
+
+
+def _sorted(changes: Iterable[Change]) -> Sequence[Change]:
+    rank: Mapping[str, int] = {kind: at for at, kind in enumerate(_ORDER)}
+    return sorted(changes, key=lambda change: (rank.get(_key(change).kind, -1), _key(change)))
