@@ -30,12 +30,19 @@ def analyze(
     """Check files: `file:line: error|warning CODE message`, a finding a line; exit 1 on an error."""
     from mizzen.cli.loading import load
     from mizzen.config.diagnostics import Severity
+    from mizzen.config.store import ConfigChange
     from mizzen.mesh.analysis import analyze as analyze_mesh
+    from mizzen.mesh.fault_search import updated_without_faults
     from mizzen.mesh.snapshot import Mesh
+    from mizzen.translator.untranslatable import untranslatable
 
     loaded = load(paths, mesh_config)
-    mesh = Mesh.build(loaded.configs, loaded.mesh_config)
+    mesh, _, faults = updated_without_faults(
+        Mesh.build((), loaded.mesh_config), ConfigChange(tuple(loaded.configs))
+    )
+    faults += untranslatable(mesh)
     found = {*loaded.diagnostics, *mesh.diagnostics, *analyze_mesh(mesh)}
+    found.update(fault.diagnostic for fault in faults)
     shown = [finding for finding in found if notices or finding.severity is not Severity.INFO]
     shown.sort(key=lambda finding: (finding.origin, finding.path, finding.code, finding.message))
     if output is Output.JSON:

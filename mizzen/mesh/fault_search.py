@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from traceback import format_tb
 from typing import Any, Final, TypeVar
 
 from mizzen.config.diagnostics import Diagnostic, Severity
@@ -25,6 +26,7 @@ MOST_FAULTS: Final = 256
 """Faults that one search looks for; each costs as many trials as the changes can be halved."""
 
 _LONGEST_REASON: Final = 200
+_SHOWN_FRAMES: Final = 8
 
 
 class TooManyFaultsError(Exception):
@@ -34,12 +36,14 @@ class TooManyFaultsError(Exception):
 @dataclass(frozen=True, slots=True)
 class Withheld:
     """A document of which Mizzen fails to make something. `wanted` is its version in the files, None if it is
-    gone from them; `in_force` is the version that takes effect instead, None if there is none."""
+    gone from them; `in_force` is the version that takes effect instead, None if there is none. `traceback`
+    says where Mizzen fails."""
 
     key: ConfigKey
     wanted: Config[Any] | None
     in_force: Config[Any] | None
-    error: Exception = field(compare=False, repr=False)
+    reason: str
+    traceback: str = field(default="", compare=False, repr=False)
 
     @classmethod
     def of(cls, change: Change, error: Exception) -> Withheld:
@@ -47,7 +51,9 @@ class Withheld:
         old, new = change
         config = new if new is not None else old
         assert config is not None
-        return cls(config.key, new, old, error)
+        # The exception itself would keep in memory all that its frames hold.
+        where = "".join(format_tb(error.__traceback__)[-_SHOWN_FRAMES:])
+        return cls(config.key, new, old, _reason(config.key, error), where)
 
     @property
     def diagnostic(self) -> Diagnostic:
@@ -62,8 +68,8 @@ class Withheld:
         return Diagnostic(
             Severity.ERROR,
             UNTRANSLATABLE,
-            f"{self.key} cannot be translated: {_reason(self.key, self.error)}; {kept} and everything else takes "
-            "effect; change what is unusual in it, and report it as a fault of Mizzen",
+            f"{self.key} cannot be translated: {self.reason}; {kept} and everything else "
+            "takes effect; change what is unusual in it, and report it as a fault of Mizzen",
             config.origin,
         )
 

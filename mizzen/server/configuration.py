@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -11,8 +12,9 @@ import structlog
 
 from mizzen.config import ConfigKey, ConfigStore, Diagnostic, MeshConfig, ParsedFile, Severity
 from mizzen.config.codes import NOT_A_DOCUMENT, SYNTAX, UNREADABLE
-from mizzen.config.store import Refusal
-from mizzen.mesh.delta import ConfigChange, MeshDelta
+from mizzen.config.store import ConfigChange, Refusal
+from mizzen.mesh.delta import MeshDelta
+from mizzen.mesh.fault_search import Changed, Withheld, updated_without_faults
 from mizzen.mesh.snapshot import Mesh
 from mizzen.server.findings import as_json
 from mizzen.server.mesh_config_file import MeshConfigFile
@@ -47,6 +49,21 @@ class ConfigurationView:
     def with_findings(self, more: Iterable[Diagnostic]) -> ConfigurationView:
         """Return the same with further findings; none twice."""
         return replace(self, findings=tuple(dict.fromkeys((*self.findings, *more))))
+
+    def with_withheld(self, withheld: Iterable[Withheld]) -> ConfigurationView:
+        """Return the same with documents that cannot be translated, as refused."""
+        more = {
+            one.key: Refusal(
+                one.key,
+                one.diagnostic.origin,
+                (one.diagnostic,),
+                one.in_force.origin if one.in_force is not None else None,
+            )
+            for one in withheld
+        }
+        findings = [finding for refusal in more.values() for finding in refusal.diagnostics]
+        refused = (*(one for one in self.refused if one.key not in more), *more.values())
+        return replace(self.with_findings(findings), refused=refused)
 
     def as_json(self) -> dict[str, Any]:
         """Return the part `configuration` of the status; notices (INFO) are left out."""
@@ -88,6 +105,8 @@ class Configuration:
         self._behind = False
         self._log = structlog.get_logger("mizzen.config")
         self.mesh = Mesh.build((), self._mesh_config, domain=domain)
+        self.withheld: dict[ConfigKey, Withheld] = {}
+        """The documents that the mesh cannot be made of."""
 
     def apply(self, files: Mapping[str, ParsedFile | None]) -> MeshDelta | None:
         """Take a batch of changed files (None: gone), and the file of `--mesh-config` as it is now.
@@ -108,11 +127,39 @@ class Configuration:
         if mesh_config != self._mesh_config or self._behind:
             return self._rebuild(mesh_config)
         try:
-            self.mesh, delta = self.mesh.updated(change)
+            return self._update(self._with_withheld(change))
         except Exception:
             self._log.exception("the mesh could not be updated: a fault of Mizzen; it is built anew")
             return self._rebuild(mesh_config)
+
+    def _update(self, change: ConfigChange) -> MeshDelta:
+        """Change the mesh. A document that it cannot be made of is withheld, all others take effect."""
+        mesh, delta, faults = updated_without_faults(self.mesh, change)
+        if any(fault.key not in self.withheld for fault in faults):
+            with suppress(Exception):
+                # If a mesh can be built of all documents, the fault was in following the change.
+                mesh = Mesh.build(self._store.configs(), self._mesh_config, domain=self._domain)
+                self._log.error("the mesh could not be updated: a fault of Mizzen; it is built anew")
+                delta, faults = MeshDelta(everything=True), ()
+        self.mesh = mesh
+        for fault in faults:
+            if fault.key not in self.withheld:
+                self._log.error(
+                    "the mesh cannot be made of a document: a fault of Mizzen, please report it",
+                    document=str(fault.key),
+                    traceback=fault.traceback,
+                )
+        self.withheld = {one.key: one for one in faults}
         return delta
+
+    def _with_withheld(self, change: ConfigChange) -> ConfigChange:
+        """Return the change, with the documents that are withheld so far: they may be good by now."""
+        if not self.withheld:
+            return change
+        changed = {*change.removed, *(config.key for config in change.updated)}
+        again = [(self.mesh.config(key), self._store.get(key)) for key in self.withheld if key not in changed]
+        retried = Changed([pair for pair in again if pair[0] is not pair[1]])
+        return ConfigChange((*change.updated, *retried.updated), (*change.removed, *retried.removed))
 
     def _say(self, change: ConfigChange) -> None:
         """Log what changes: whoever looks for the cause of an outage asks first what changed, and when."""
@@ -134,10 +181,24 @@ class Configuration:
 
     def _rebuild(self, mesh_config: MeshConfig) -> MeshDelta:
         self._behind = True  # until it has succeeded
-        self.mesh = Mesh.build(self._store.configs(), mesh_config, domain=self._domain)
-        self._mesh_config = mesh_config
+        before, self._mesh_config = self.mesh, mesh_config
+        self.withheld = {}
+        try:
+            self.mesh = Mesh.build(self._store.configs(), mesh_config, domain=self._domain)
+        except Exception:
+            self.mesh = Mesh.build((), mesh_config, domain=self._domain)
+            self._update(ConfigChange(self._store.configs(), ()))
+            self._stand_in(before)
         self._behind = False
         return MeshDelta(everything=True)
+
+    def _stand_in(self, before: Mesh) -> None:
+        """Let documents that are withheld stand at the versions that the mesh had before."""
+        for key, one in self.withheld.items():
+            last = before.config(key)
+            if last is not None and last is not one.wanted:
+                self.mesh = updated_without_faults(self.mesh, ConfigChange((last,), ()))[0]
+                self.withheld[key] = replace(one, in_force=self.mesh.config(key))
 
     def _find_mesh_config(self) -> MeshConfig:
         """Return the settings of `--mesh-config`; without it those of the ConfigMap `istio`, if any."""
@@ -155,10 +216,11 @@ class Configuration:
         if self._file is not None:
             findings += self._file.findings
             hindrances += (one for one in self._file.findings if one.severity is Severity.ERROR)
-        return ConfigurationView(
+        view = ConfigurationView(
             documents={kind: len(keys) for kind, keys in sorted(self._keys.items()) if keys},
             refused=refused,
             findings=tuple(dict.fromkeys(findings)),
             changed=self._changed,
             hindrances=tuple(dict.fromkeys(hindrances)),
         )
+        return view.with_withheld(self.withheld.values())

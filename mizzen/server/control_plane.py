@@ -22,6 +22,7 @@ from mizzen import xds
 from mizzen.config import Diagnostic, ParsedFile
 from mizzen.mesh.analysis import analysis_steps
 from mizzen.mesh.delta import MeshDelta
+from mizzen.mesh.fault_search import Withheld
 from mizzen.mesh.proxy import NodeError, Proxy
 from mizzen.mesh.snapshot import Mesh
 from mizzen.server.configuration import Configuration, ConfigurationView
@@ -61,6 +62,10 @@ class Translating(Protocol):
     def profiles(self) -> int:
         """How many kinds of proxies there are that no rule can tell apart."""
 
+    @property
+    def withheld(self) -> tuple[Withheld, ...]:
+        """The documents that cannot be translated for some proxy."""
+
     def update(self, mesh: Mesh, delta: MeshDelta) -> None:
         """Go over to another snapshot of the mesh."""
 
@@ -76,12 +81,13 @@ class Groups(Protocol):
 class LiveProxy:
     """A proxy that is connected, or was a moment ago; `snapshot` is what it was given last.
 
-    `findings` say what could not be translated for it as it was written.
+    `findings` say what could not be translated for it as it was written; `fault` is why nothing can be.
     """
 
     proxy: Proxy
     snapshot: xds.Snapshot | None = None
     findings: tuple[Diagnostic, ...] = ()
+    fault: str = ""
 
 
 class Following(Protocol):
@@ -156,6 +162,7 @@ class ControlPlane:
         self._log = structlog.get_logger("mizzen.server")
         self._configured = configuration.view()
         self._analysis: tuple[Diagnostic, ...] = ()
+        self._withheld: tuple[Withheld, ...] = ()
         self._unanalysed = asyncio.Event()
 
     def serve_through(self, discovery: Groups) -> None:
@@ -174,14 +181,27 @@ class ControlPlane:
     def mesh_remarks(self, key: Hashable) -> tuple[str, ...]:
         """Return what is wrong between a connected proxy and the mesh."""
         proxy = self.proxy_of(key)
-        return gateway_remarks(self._configuration.mesh, proxy) if proxy is not None else ()
+        if proxy is None:
+            return ()
+        fault = self.fault_of(key)
+        return (*((fault,) if fault else ()), *gateway_remarks(self._configuration.mesh, proxy))
+
+    def fault_of(self, key: Hashable) -> str:
+        """Return why a connected proxy gets no changes any more; empty if it gets them."""
+        live = self._live.get(key)
+        if live is None or not live.fault:
+            return ""
+        return (
+            f"its translation fails ({live.fault}), so it keeps what it had; report this as a fault of Mizzen"
+        )
 
     @property
     def view(self) -> ConfigurationView:
         """How the configuration stands, with what was found while translating for the proxies of now, and
         what its documents lack of each other."""
         translated = (finding for live in self._live.values() for finding in live.findings)
-        return self._configured.with_findings((*self._analysis, *translated))
+        view = self._configured.with_findings((*self._analysis, *translated))
+        return view.with_withheld(self._withheld)
 
     async def _in_worker(self, function: Callable[..., Value], *arguments: Any) -> Value:
         return await asyncio.get_running_loop().run_in_executor(self._worker, function, *arguments)
@@ -263,28 +283,46 @@ class ControlPlane:
         for key in keys:
             live = self._live.get(key)
             old = live.snapshot if live is not None else None
-            made = self._translate_one(live.proxy) if live is not None and old is not None else None
+            made = self._translate_one(live) if live is not None and old is not None else None
             done.append(_news(key, old, *made) if old is not None and made is not None else _News(key))
             if time.perf_counter() >= end:
                 break
+        self._note_withheld()
         return done
 
-    def _translate_one(self, proxy: Proxy) -> tuple[xds.Snapshot, tuple[Diagnostic, ...]] | None:
-        """Translate for a proxy; on a fault once more from nothing: what is remembered may be at fault."""
+    def _translate_one(self, live: LiveProxy) -> tuple[xds.Snapshot, tuple[Diagnostic, ...]] | None:
+        """Translate for a proxy; None if nothing can be translated for it, which concerns no other proxy."""
         try:
-            return self._translation.translate(proxy)
-        except Exception:
-            self._count_fault(proxy)
-        try:
-            self._translation.update(self._configuration.mesh, MeshDelta(everything=True))
-            return self._translation.translate(proxy)
-        except Exception:
-            self._count_fault(proxy)
+            made = self._translation.translate(live.proxy)
+        except Exception as error:
+            self._metrics.translation_failures.inc()
+            fault = str(error) or type(error).__name__
+            if fault != live.fault:
+                self._log.exception(
+                    "no translation for a proxy: a fault of Mizzen, please report it", proxy=live.proxy.id
+                )
+            live.fault = fault
             return None
+        live.fault = ""
+        return made
 
-    def _count_fault(self, proxy: Proxy) -> None:
-        self._metrics.translation_failures.inc()
-        self._log.exception("no translation for a proxy: a fault of Mizzen, please report it", proxy=proxy.id)
+    def _translate_first(self, live: LiveProxy) -> tuple[xds.Snapshot, tuple[Diagnostic, ...]] | None:
+        made = self._translate_one(live)
+        self._note_withheld()
+        return made
+
+    def _note_withheld(self) -> None:
+        """Say which documents are newly found to be untranslatable, with where Mizzen fails at them."""
+        before = {(one.key, one.wanted) for one in self._withheld}
+        self._withheld = self._translation.withheld
+        for one in self._withheld:
+            if (one.key, one.wanted) not in before:
+                self._metrics.translation_failures.inc()
+                self._log.error(
+                    "a document cannot be translated: a fault of Mizzen, please report it",
+                    document=str(one.key),
+                    traceback=one.traceback,
+                )
 
     async def _look(self) -> None:
         """Find out how the configuration stands now, and say what is new about it."""
@@ -373,13 +411,14 @@ class ControlPlane:
     async def first_snapshot(self, key: Hashable, _: Any) -> xds.Snapshot:
         """Translate for a proxy that has come."""
         live = self._live[key]
-        made = await self._in_worker(self._translate_one, live.proxy)
+        made = await self._in_worker(self._translate_first, live)
         if made is None:
             raise xds.NodeRefused("the control plane failed to translate for this proxy; its log says why")
         live.snapshot, live.findings = made
+        told = [one.diagnostic for one in self._withheld]
         for remark in self.mesh_remarks(key):
             self._log.warning(remark, proxy=live.proxy.id)
-        if not self._notices.know(live.findings):
+        if not self._notices.know((*live.findings, *told)):
             self._tell()
         return live.snapshot
 

@@ -36,8 +36,8 @@ from mizzen.server.start import waits_for, without_empty_files
 from mizzen.server.tls_files import TlsFileError, server_credentials
 from mizzen.sources.files import Batch, FileSource
 from mizzen.sources.watching import watch_files
+from mizzen.translator.contained import ContainedTranslation
 from mizzen.translator.translate_result import TYPE_URLS, Resources
-from mizzen.translator.translation import Translation
 
 _WATCH_AGAIN_SECONDS = 1.0
 _DRAIN_POLL_SECONDS = 0.02
@@ -97,7 +97,7 @@ class Process:
         self._convergence = Convergence(metrics.convergence_seconds.observe, time.monotonic)
         self.control_plane = ControlPlane(
             Configuration(settings, domain=options.domain),
-            Translation,
+            ContainedTranslation,
             metrics,
             self._convergence.begin,
             gives_secrets=self._gives_secrets,
@@ -332,6 +332,7 @@ class Process:
                 self.discovery.snapshot,
                 self.control_plane.proxy_of,
                 mesh_remarks=self.control_plane.mesh_remarks,
+                fault_of=self.control_plane.fault_of,
                 refused_proxies=self.control_plane.refusals.as_json(),
                 with_names=proxy is not None,
             )

@@ -126,6 +126,19 @@ def rejections(clients: Iterable[xds.ClientStatus], proxy_of: ProxyOf) -> list[d
     return [{**each, "resources": list(each["resources"].values())} for each in found.values()]
 
 
+def _faults(
+    clients: Iterable[xds.ClientStatus], proxy_of: ProxyOf, fault_of: Callable[[Hashable], str]
+) -> list[dict[str, Any]]:
+    """Return the proxies for which nothing can be translated, as if they had rejected it."""
+    found: dict[str, dict[str, Any]] = {}
+    for client in clients:
+        proxy, fault = proxy_of(client.group), fault_of(client.group)
+        if fault:
+            name = proxy.id if proxy is not None else client.node_id
+            found[name] = {"proxy": name, "type": "translation", "message": fault, "resources": []}
+    return list(found.values())
+
+
 def _refused_resource(entry: xds.Quarantined) -> dict[str, Any]:
     kept = "its last accepted version stays in force" if entry.stand_in else "it is left out"
     return {
@@ -145,6 +158,7 @@ def whole(
     *,
     mesh_remarks: Callable[[Hashable], Iterable[str]],
     refused_proxies: list[dict[str, Any]],
+    fault_of: Callable[[Hashable], str] = lambda _: "",
     with_names: bool = False,
 ) -> dict[str, Any]:
     """Return the whole status: the server, its configuration, every proxy, every rejection, every refusal."""
@@ -167,7 +181,7 @@ def whole(
         "configuration": dict(configuration),
         "proxies": proxies,
         "refused_proxies": refused_proxies,
-        "rejections": rejections(clients, proxy_of),
+        "rejections": [*rejections(clients, proxy_of), *_faults(clients, proxy_of, fault_of)],
     }
 
 

@@ -5,9 +5,10 @@
     translation.withheld                          # the documents that could not be translated
 
 If translating for a proxy fails, the document that it comes from is found by trying
-(mesh/fault_search.py). The proxy is then served from a variant of the mesh in which this document stands at its last version that could
-be translated, or is left out. So the proxy gets exactly what a build without that version gives, and follows
-all other changes. Proxies for which the document can be translated do not notice anything.
+(mesh/fault_search.py). The proxy is then served from a variant of the mesh, in which this document stands at
+its last version that could be translated, or is left out. So the proxy gets exactly what a build without that
+version gives, and follows all other changes. Proxies for which the document can be translated do not notice
+anything.
 """
 
 from __future__ import annotations
@@ -121,6 +122,11 @@ class ContainedTranslation:
         """The documents that some proxy is not served, or at an earlier version, ordered by key."""
         found = {one.key: one for variant in self._used() for one in variant.withheld.values()}
         return tuple(found[key] for key in sorted(found))
+
+    def withheld_from(self, proxy: Proxy) -> tuple[Withheld, ...]:
+        """Return the documents that `proxy` is not served, or at an earlier version."""
+        variant = self._variant_of.get(proxy)
+        return tuple(variant.withheld.values()) if variant is not None else ()
 
     def update(self, mesh: Mesh, delta: MeshDelta) -> None:
         """Go over to `mesh`, which differs from the last one by `delta`."""

@@ -20,7 +20,7 @@ from mizzen.mesh.destination_rules import MergedDestinationRule
 from mizzen.mesh.hosts import is_wildcard, matches, resolve_short_name
 from mizzen.mesh.profile import OutboundProfile
 from mizzen.mesh.service import EndpointPool, Protocol, Resolution, Service
-from mizzen.mesh.sidecar_scope import EgressListener, SidecarScope
+from mizzen.mesh.sidecar_scope import EgressListener, SidecarScope, differing_rules
 from mizzen.mesh.snapshot import Mesh
 from mizzen.mesh.virtual_services import VirtualServiceRule
 from mizzen.translator.auto_passthrough import NOTHING_PASSED, PassedChain, is_passed, passed_chains
@@ -137,7 +137,7 @@ class OutboundResources:
 
     def copy(self) -> OutboundResources:
         """Return the same resources, to be updated by themselves."""
-        made: OutboundResources = copy(self)
+        made = copy(self)
         for name in _BY_SERVICE:
             setattr(made, name, dict(getattr(self, name)))
         made._secrets_of = dict(self._secrets_of)
@@ -172,7 +172,7 @@ class OutboundResources:
         )
         return _Touched(
             frozenset(services),
-            _differing_rules(before, self._scope),
+            differing_rules(before, self._scope),
             delta.endpoints,
             destination_rules,
             hosts | {key[1] for key in destination_rules},
@@ -460,7 +460,6 @@ class OutboundResources:
 
 _BY_SERVICE: Final = ("_services", "_rule_of", "_cluster_names", "_assignment_names")
 """What an update changes in place, for the services that it touches."""
-
 _REPLACED: Final = (
     "passed",
     "_mesh",
@@ -469,10 +468,7 @@ _REPLACED: Final = (
     "_secrets_of",
     "secret_names",
     "_listeners",
-    "clusters",
-    "endpoints",
-    "listeners",
-    "routes",
+    *("clusters", "endpoints", "listeners", "routes"),
 )
 """What an update replaces. `_carried` may stay as it is: it knows which scope it is of."""
 
@@ -485,23 +481,6 @@ def _has_chains(service: Service) -> bool:
 def _is_for_connections(egress: EgressListener) -> bool:
     """Return whether a Sidecar says that what it imports here is called by TCP or TLS, HTTP services too."""
     return egress.port is not None and not parse_protocol(egress.port.protocol).is_http
-
-
-def _differing_rules(before: SidecarScope, after: SidecarScope) -> tuple[VirtualServiceRule, ...]:
-    """Return the virtual services that one scope has and the other has not."""
-    if before is after:
-        return ()
-    old = [rule for egress in before.egress_listeners for rule in egress.virtual_services]
-    new = [rule for egress in after.egress_listeners for rule in egress.virtual_services]
-    # Of ten thousand rules one is another: looking from both ends for it is cheaper than making sets.
-    start = next((i for i, pair in enumerate(zip(old, new, strict=False)) if pair[0] is not pair[1]), None)
-    if start is None:
-        start = min(len(old), len(new))
-    old, new = old[start:], new[start:]
-    while old and new and old[-1] is new[-1]:
-        old.pop()
-        new.pop()
-    return tuple(set(old) ^ set(new))
 
 
 def _updated(collection: Collection, changed: Iterable[Resource], removed: Iterable[str]) -> Collection:

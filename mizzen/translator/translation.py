@@ -77,7 +77,7 @@ class Translation:
         self._mesh = mesh
         self._memo = memo if memo is not None else Memo()
         self._sweeps = memo is None
-        self._failed: dict[_Kind, Exception] = {}
+        self._failed: dict[_Kind, str] = {}
         self._live: dict[_Kind, _Live] = {}
         self._overlays: dict[tuple[str, tuple[Resource, ...]], _Overlay] = {}
         self._gateways: dict[tuple[_Kind, MergedGateway], OwnResources] = {}
@@ -216,7 +216,7 @@ class Translation:
 
     def _outbound(self, kind: _Kind) -> OutboundResources:
         if kind in self._failed:
-            raise RuntimeError("the same as for another proxy of the kind") from self._failed[kind]
+            raise RuntimeError(self._failed[kind])
         live = self._live.get(kind)
         try:
             if live is None:
@@ -224,7 +224,8 @@ class Translation:
             elif live.deltas:
                 live.resources.update(self._mesh, MeshDelta.joined(live.deltas))
         except Exception as error:
-            self._failed[kind] = error.with_traceback(None)
+            # For the next proxies of the kind. The exception itself would keep a superseded mesh in memory.
+            self._failed[kind] = f"{type(error).__name__}: {error}"
             raise
         live.deltas.clear()
         live.unused = 0

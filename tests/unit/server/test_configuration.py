@@ -1,10 +1,12 @@
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
 from mizzen.config import ParsedFile, Severity, parse_documents
+from mizzen.mesh import registry_edit
 from mizzen.mesh.snapshot import Mesh
 from mizzen.server.configuration import Configuration
 from mizzen.server.mesh_config_file import MeshConfigFile
@@ -110,23 +112,36 @@ def test_a_fault_in_updating_the_mesh_is_healed_by_building_it_anew(monkeypatch:
     assert [line["log_level"] for line in lines] == ["info", "error"]
 
 
-def test_after_a_fault_that_building_anew_does_not_heal_the_next_change_catches_up(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_document_that_the_mesh_cannot_be_made_of_stops_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     configuration = Configuration()
-    configuration.apply({"a.yaml": parsed(SERVICE % "a")})
+    configuration.apply({"a.yaml": parsed(SERVICE % "a"), "b.yaml": parsed(SERVICE % "b", "b.yaml")})
+    declare = registry_edit.declare_services
 
-    def fails(*arguments: object, **named: object) -> None:
-        raise RuntimeError("a fault")
+    def fails(config: Any, settings: Any) -> Any:
+        if config.name == "b" and config.spec.ports[0].port == 81:
+            raise RuntimeError("a fault")
+        return declare(config, settings)
 
-    with monkeypatch.context() as broken, capture_logs():
-        broken.setattr(Mesh, "updated", fails)
-        broken.setattr(Mesh, "build", fails)
-        with pytest.raises(RuntimeError):
-            configuration.apply({"b.yaml": parsed(SERVICE % "b", "b.yaml")})
-    assert hostnames(configuration.mesh) == {"a.default"}
-    configuration.apply({"c.yaml": parsed(SERVICE % "c", "c.yaml")})
-    assert hostnames(configuration.mesh) == {"a.default", "b.default", "c.default"}
+    changed = (SERVICE % "b").replace("port: 80", "port: 81")
+    assert changed != SERVICE % "b"
+    with monkeypatch.context() as broken, capture_logs() as lines:
+        broken.setattr(registry_edit, "declare_services", fails)
+        configuration.apply({"b.yaml": parsed(changed, "b.yaml"), "c.yaml": parsed(SERVICE % "c", "c.yaml")})
+        assert [line["log_level"] for line in lines] == ["info", "error"]
+        assert hostnames(configuration.mesh) == {"a.default", "b.default", "c.default"}
+        view = configuration.view()
+        (refusal,) = view.refused
+        assert (str(refusal.key), str(refusal.origin)) == ("Service/default/b", "b.yaml:1")
+        assert str(refusal.in_force) == "b.yaml:1", "its last version stays in force"
+        assert "a fault" in refusal.diagnostics[0].message
+        assert refusal.diagnostics[0] in view.findings
+        configuration.apply({"d.yaml": parsed(SERVICE % "d", "d.yaml")})
+        assert "d.default" in hostnames(configuration.mesh)
+        assert len(configuration.view().refused) == 1
+    configuration.apply({"e.yaml": parsed(SERVICE % "e", "e.yaml")})
+    assert configuration.view().refused == (), "it is tried again with the next change"
+    service = configuration.mesh.registry.services["default", "b.default.svc.cluster.local"]
+    assert [port.number for port in service.ports] == [81]
 
 
 def test_what_changes_is_logged_and_endpoints_are_not() -> None:

@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from mizzen import xds
 from mizzen.config import Diagnostic, Origin, ParsedFile, Severity, parse_documents
 from mizzen.mesh.delta import MeshDelta
+from mizzen.mesh.fault_search import Withheld
 from mizzen.mesh.proxy import Proxy
 from mizzen.mesh.snapshot import Mesh
 from mizzen.server import control_plane
@@ -30,6 +31,7 @@ class StandIn:
         self.profiles = 1
         self.asked = 0
         self.findings: tuple[Diagnostic, ...] = ()
+        self.withheld: tuple[Withheld, ...] = ()
         self.updates: list[MeshDelta] = []
         self.before: Callable[[Proxy], None] = lambda proxy: None
         self._snapshot: xds.Snapshot | None = None
@@ -178,25 +180,32 @@ async def test_a_large_push_is_handed_over_in_slices(running: Running) -> None:
     assert len(running.sent.snapshots) == 3
 
 
-async def test_a_fault_in_the_translation_is_healed_by_translating_anew(running: Running) -> None:
-    await running.connects("one")
-    faults = [RuntimeError("remembered something wrong")]
+async def test_a_document_that_cannot_be_translated_is_blamed(running: Running) -> None:
+    key = await running.connects("one")
+    blamed: list[Withheld] = []
 
-    def fail_once(proxy: Proxy) -> None:
-        if faults:
-            raise faults.pop()
+    def withhold(_: Proxy) -> None:
+        config = next(iter(running.translation.mesh.configs("Service")))
+        running.translation.withheld = (Withheld(config.key, config, None, "ValueError: too large"),)
+        blamed.extend(running.translation.withheld)
 
-    running.translation.before = fail_once
+    running.translation.before = withhold
     with capture_logs() as lines:
         await running.plane.take({"a.yaml": service("a")})
-    assert [names for _, names in running.sent.snapshots] == [["a"]]
-    assert running.translation.updates[-1].everything
+    assert [names for _, names in running.sent.snapshots] == [["a"]], "the proxy is served"
+    view = running.plane.view
+    assert [str(refusal.key) for refusal in view.refused] == ["Service/default/a"]
+    assert view.refused[0].diagnostics[0] in view.findings
+    assert view.as_json()["refused"][0]["findings"][0]["file"] == "a.yaml"
     assert running.value("mizzen_translation_failures_total") == 1
-    assert [line["log_level"] for line in lines] == ["error"]
+    assert running.value("mizzen_documents_refused") == 1
+    assert sum(str(blamed[0].diagnostic) == line["event"] for line in lines) == 1
+    assert running.plane.fault_of(key) == ""
 
 
 async def test_a_fault_that_stays_hurts_only_its_proxy(running: Running) -> None:
-    bad = running.plane.proxy_of(await running.connects("bad"))
+    bad_key = await running.connects("bad")
+    bad = running.plane.proxy_of(bad_key)
     good = await running.connects("good")
 
     def fail(proxy: Proxy) -> None:
@@ -204,8 +213,16 @@ async def test_a_fault_that_stays_hurts_only_its_proxy(running: Running) -> None
             raise RuntimeError("a fault")
 
     running.translation.before = fail
-    await running.plane.take({"a.yaml": service("a")})
-    assert running.sent.snapshots == [(good, ["a"])]
+    with capture_logs() as lines:
+        await running.plane.take({"a.yaml": service("a")})
+        await running.plane.take({"b.yaml": service("b")})
+    assert running.sent.snapshots == [(good, ["a"]), (good, ["a", "b"])]
+    assert not any(delta.everything for delta in running.translation.updates), "nobody starts anew"
+    assert running.translation.asked == 6, "and it is tried once for each change"
+    assert sum(line["log_level"] == "error" for line in lines) == 1, "which is logged once"
+    assert "a fault" in running.plane.fault_of(bad_key)
+    assert running.plane.fault_of(good) == ""
+    assert running.plane.fault_of(bad_key) in running.plane.mesh_remarks(bad_key)
 
 
 async def test_a_node_that_is_no_proxy_is_refused_with_words_that_help(running: Running) -> None:
@@ -392,7 +409,7 @@ async def test_who_cannot_be_translated_for_at_first_is_refused_without_the_reas
     with capture_logs(), pytest.raises(xds.NodeRefused) as refused:
         await running.connects("one")
     assert str(refused.value) == "the control plane failed to translate for this proxy; its log says why"
-    assert running.value("mizzen_translation_failures_total") == 2
+    assert running.value("mizzen_translation_failures_total") == 1
 
 
 async def test_who_goes_while_his_translation_is_made_is_handed_nothing(running: Running) -> None:

@@ -1,0 +1,65 @@
+"""Which documents of a mesh cannot be translated: what `mizzen analyze` finds before anyone serves them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from mizzen.mesh.fault_search import Withheld
+from mizzen.mesh.proxy import Proxy
+from mizzen.mesh.snapshot import Mesh
+from mizzen.translator.contained import ContainedTranslation
+
+MOST_PROXIES: Final = 50
+"""Sidecars and gateways of each kind that are translated for; more would take long in a large mesh."""
+
+
+def untranslatable(mesh: Mesh) -> tuple[Withheld, ...]:
+    """Translate `mesh` for sidecars and gateways made up for it; return the documents at which that fails."""
+    translation = ContainedTranslation(mesh)
+    # Held until the end: what is withheld is known for as long as its proxies are there.
+    proxies = [*_sidecars(mesh), *_gateways(mesh)]
+    for proxy in proxies:
+        translation.translate(proxy)
+    return translation.withheld
+
+
+def _sidecars(mesh: Mesh) -> Iterator[Proxy]:
+    """Yield one sidecar for each namespace, which serves every service there that has an endpoint."""
+    addresses: dict[str, dict[str, None]] = {"default": {}}
+    for (namespace, _), pool in sorted(mesh.registry.pools.items()):
+        found = addresses.setdefault(namespace, {})
+        found.update(
+            (endpoint.address, None) for endpoint in pool.endpoints[:1] if ":" not in endpoint.address
+        )
+    for config in (
+        *mesh.configs("Sidecar"),
+        *mesh.configs("DestinationRule"),
+        *mesh.configs("VirtualService"),
+    ):
+        addresses.setdefault(config.namespace, {})
+    for namespace, serving in list(addresses.items())[:MOST_PROXIES]:
+        yield _proxy("sidecar", namespace, {}, [address for address in serving if "/" not in address])
+
+
+def _gateways(mesh: Mesh) -> Iterator[Proxy]:
+    """Yield one gateway for each selector of a Gateway, in the namespace of the Gateway."""
+    found: dict[tuple[str, tuple[tuple[str, str], ...]], None] = {("default", ()): None}
+    for config in sorted(mesh.configs("Gateway"), key=lambda config: config.key):
+        found[config.namespace, tuple(sorted(config.spec.selector.items()))] = None
+    for namespace, labels in list(found)[:MOST_PROXIES]:
+        yield _proxy("router", namespace, dict(labels), [])
+
+
+def _proxy(kind: str, namespace: str, labels: dict[str, str], addresses: list[str]) -> Proxy:
+    own = "192.0.2.1"  # a documentation address: nobody's
+    return Proxy.from_node(
+        {
+            "id": f"{kind}~{own}~analysis.{namespace}~{namespace}.svc.cluster.local",
+            "metadata": {
+                "NAMESPACE": namespace,
+                "LABELS": labels,
+                "INSTANCE_IPS": ",".join([own, *addresses]),
+            },
+        }
+    )

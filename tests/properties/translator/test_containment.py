@@ -1,0 +1,206 @@
+"""A document at which translation fails stops nothing else: with a builder that raises for one document,
+every proxy gets what a mesh without that document gives, and follows all other changes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+import mizzen
+from mizzen.config import ConfigStore, parse_documents
+from mizzen.config.mesh_config import MeshConfig
+from mizzen.mesh.snapshot import Mesh
+from mizzen.translator import (
+    listeners_gateway,
+    outbound,
+    own_resources,
+    routes_sidecar,
+)
+from mizzen.translator.contained import ContainedTranslation
+from mizzen.translator.translation import Translation
+from mizzen.xds.snapshot import Snapshot
+from tests.properties.translator.test_incremental import (
+    NETWORKING,
+    PROXIES,
+    STANDING,
+    document,
+    edits,
+)
+
+MARK = "broken"
+"""A document with this label is one at which the builder of the case raises."""
+
+
+class Broken(Exception):
+    """What the builder raises."""
+
+
+def broken(content: dict[str, Any]) -> dict[str, Any]:
+    metadata = content["metadata"] | {"labels": {MARK: "true"}}
+    return content | {"metadata": metadata}
+
+
+def parsed(content: dict[str, Any], file: str) -> Any:
+    found = parse_documents(json.dumps(content).encode(), file)
+    assert not found.diagnostics, found.diagnostics
+    return found
+
+
+def versions(snapshot: Snapshot) -> Mapping[str, Mapping[str, str]]:
+    from mizzen.xds import type_urls
+
+    return {
+        type_url: {name: one.version for name, one in sorted(snapshot.collection(type_url).resources.items())}
+        for type_url in type_urls.PUSH_ORDER
+    }
+
+
+def raising_for(function: Callable[..., Any], is_marked: Callable[..., bool]) -> Callable[..., Any]:
+    def build(*arguments: Any, **named: Any) -> Any:
+        if is_marked(*arguments, **named):
+            raise Broken("this document cannot be built")
+        return function(*arguments, **named)
+
+    return build
+
+
+def _origin_marked(origins: Any) -> bool:
+    return any("broken" in origin.file for origin in origins)
+
+
+CASES: dict[str, tuple[Any, str, Callable[..., bool]]] = {
+    # The builder that raises, and the documents for which it does, told by their file.
+    "service": (outbound, "outbound_clusters", lambda service, *_, **__: _origin_marked(service.origins)),
+    "endpoints": (outbound, "load_assignments", lambda service, *_, **__: _origin_marked(service.origins)),
+    "route": (routes_sidecar, "rule_routes", lambda rule, *_, **__: "broken" in rule.config.origin.file),
+    "listener": (outbound, "outbound_listener", lambda spec, *_, **__: _origin_marked(spec.origins)),
+    "inbound": (
+        own_resources,
+        "inbound_ports",
+        lambda proxy, instances, sidecar, _: (
+            any(_origin_marked(one.service.origins) for one in instances)
+            or (sidecar is not None and "broken" in sidecar.origin.file)
+        ),
+    ),
+    "gateway": (
+        listeners_gateway,
+        "listener_resource",
+        lambda message, passed, origins: _origin_marked(origins),
+    ),
+}
+
+
+class World:
+    """The files, the mesh that they make, and its contained translation."""
+
+    def __init__(self) -> None:
+        self.store = ConfigStore()
+        self.store.apply(
+            {f"{number}.yaml": parsed(content, f"{number}.yaml") for number, content in enumerate(STANDING)}
+        )
+        self.mesh = Mesh.build(self.store.configs(), MeshConfig())
+        self.translation = ContainedTranslation(self.mesh)
+
+    def write(self, files: Mapping[str, dict[str, Any] | None]) -> None:
+        change = self.store.apply(
+            {file: parsed(content, file) if content is not None else None for file, content in files.items()}
+        )
+        self.mesh, delta = self.mesh.updated(change)
+        self.translation.update(self.mesh, delta)
+
+    def expected(self, proxy: mizzen.Proxy) -> Mapping[str, Mapping[str, str]]:
+        """What the proxy gets from a mesh in which the withheld documents stand at their stand-ins."""
+        instead = {one.key: one.in_force for one in self.translation.withheld_from(proxy)}
+        configs = [config for config in self.store.configs() if config.key not in instead]
+        configs += [config for config in instead.values() if config is not None]
+        return versions(Translation(Mesh.build(configs, MeshConfig())).snapshot(proxy))
+
+
+BAD: dict[str, dict[str, Any]] = {
+    "service": document(
+        "Service",
+        "v1",
+        "default",
+        "bad",
+        spec={
+            "clusterIP": "10.1.9.9",
+            "ports": [{"name": "tcp", "port": 7000}, {"name": "http", "port": 80}],
+        },
+    ),
+    "route": document(
+        "VirtualService",
+        NETWORKING,
+        "default",
+        "bad",
+        spec={"hosts": ["frontend"], "http": [{"route": [{"destination": {"host": "reviews"}}]}]},
+    ),
+    "inbound": document(
+        "Service",
+        "v1",
+        "default",
+        "bad",
+        spec={"selector": {"app": "reviews"}, "ports": [{"name": "http", "port": 80}]},
+    ),
+    "gateway": document(
+        "Gateway",
+        NETWORKING,
+        "default",
+        "bad",
+        spec={
+            "selector": {"istio": "ingressgateway"},
+            "servers": [{"port": {"number": 9999, "name": "http", "protocol": "HTTP"}, "hosts": ["*"]}],
+        },
+    ),
+}
+BAD["endpoints"] = BAD["listener"] = BAD["service"]
+WORKLOAD = document(
+    "WorkloadEntry",
+    NETWORKING,
+    "default",
+    "standing",
+    spec={"address": "10.0.0.1", "labels": {"app": "reviews"}},
+)
+
+
+@pytest.mark.parametrize("case", CASES)
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@given(batches=edits, ever_good=st.booleans())
+def test_everything_but_the_broken_document_follows_changes(
+    case: str, batches: list[list[tuple[dict[str, Any], bool]]], ever_good: bool
+) -> None:
+    module, name, is_marked = CASES[case]
+    bad = BAD[case]
+    with pytest.MonkeyPatch.context() as patch:
+        world = World()
+        world.write({"workload.yaml": WORKLOAD})
+        if ever_good:
+            world.write({"good.yaml": bad})
+        for proxy in PROXIES:
+            world.translation.translate(proxy)
+        patch.setattr(module, name, raising_for(getattr(module, name), is_marked))
+        changed = bad | {"metadata": bad["metadata"] | {"annotations": {"version": "2"}}}
+        world.write({"good.yaml": None, "broken.yaml": changed})
+        for proxy in PROXIES:
+            assert versions(world.translation.snapshot(proxy)) == world.expected(proxy)
+        assert [str(one.key) for one in world.translation.withheld] == [f"{bad['kind']}/default/bad"]
+        assert world.translation.withheld[0].diagnostic.origin.file == "broken.yaml"
+        assert (world.translation.withheld[0].in_force is not None) is ever_good
+        for batch in batches:
+            files: dict[str, dict[str, Any] | None] = {}
+            for content, deleted in batch:
+                metadata = content["metadata"]
+                file = f"a-{content['kind']}-{metadata['namespace']}-{metadata['name']}.yaml"
+                files[file] = None if deleted else content
+            world.write(files)
+            for proxy in PROXIES:
+                assert versions(world.translation.snapshot(proxy)) == world.expected(proxy)
+        patch.undo()
+        world.write({"broken.yaml": None})
+        for proxy in PROXIES:
+            assert versions(world.translation.snapshot(proxy)) == world.expected(proxy)
+        assert world.translation.withheld == ()

@@ -1,0 +1,187 @@
+"""Containing what cannot be translated: whom it concerns, what it costs the others, and when it ends."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from mizzen.config import ConfigStore, parse_documents
+from mizzen.mesh.proxy import Proxy
+from mizzen.mesh.snapshot import Mesh
+from mizzen.translator import outbound
+from mizzen.translator.contained import ContainedTranslation, ProxyFaultError
+from mizzen.translator.untranslatable import untranslatable
+from mizzen.xds import type_urls
+
+
+def service(name: str, port: int = 80) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {"ports": [{"name": "http", "port": port}]},
+    }
+
+
+def sidecar(namespace: str) -> Proxy:
+    return Proxy.from_node(
+        {
+            "id": f"sidecar~10.0.0.1~a.{namespace}~{namespace}.svc.cluster.local",
+            "metadata": {"NAMESPACE": namespace, "TLS_CLIENT_KEY": namespace},
+        }
+    )
+
+
+class World:
+    def __init__(self, **documents: dict[str, Any]) -> None:
+        self.store = ConfigStore()
+        self.store.apply({f"{name}.yaml": self._parsed(name, one) for name, one in documents.items()})
+        self.mesh = Mesh.build(self.store.configs())
+        self.translation = ContainedTranslation(self.mesh)
+
+    @staticmethod
+    def _parsed(name: str, content: dict[str, Any]) -> Any:
+        return parse_documents(json.dumps(content).encode(), f"{name}.yaml")
+
+    def write(self, **documents: dict[str, Any] | None) -> None:
+        change = self.store.apply(
+            {
+                f"{name}.yaml": self._parsed(name, one) if one is not None else None
+                for name, one in documents.items()
+            }
+        )
+        self.mesh, delta = self.mesh.updated(change)
+        self.translation.update(self.mesh, delta)
+
+    def clusters(self, proxy: Proxy) -> set[str]:
+        found = self.translation.snapshot(proxy).collection(type_urls.CLUSTER).resources
+        return {name.split("|")[3].split(".")[0] + ":" + name.split("|")[1] for name in found if "|" in name}
+
+
+@pytest.fixture
+def fails(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[..., bool]], list[str]]:
+    """Lets the builder of clusters raise for some services and profiles; returns what it was asked for."""
+
+    def patch(is_bad: Callable[..., bool]) -> list[str]:
+        asked: list[str] = []
+        build = outbound.outbound_clusters
+
+        def raising(service: Any, rule: Any, pool: Any, profile: Any, *rest: Any, **named: Any) -> Any:
+            asked.append(service.hostname.split(".")[0])
+            if is_bad(service, profile):
+                raise ValueError("out of range")
+            return build(service, rule, pool, profile, *rest, **named)
+
+        monkeypatch.setattr(outbound, "outbound_clusters", raising)
+        return asked
+
+    return patch
+
+
+def is_bad(service: Any, _: Any) -> bool:
+    return bool(service.ports[0].number == 666)
+
+
+def test_the_last_good_version_stays_until_there_is_a_better_one(fails: Any) -> None:
+    fails(is_bad)
+    world, proxy = World(a=service("a"), b=service("b")), sidecar("default")
+    assert world.clusters(proxy) == {"a:80", "b:80"}
+    world.write(b=service("b", 666), c=service("c"))
+    assert world.clusters(proxy) == {"a:80", "b:80", "c:80"}
+    (withheld,) = world.translation.withheld
+    assert str(withheld.diagnostic).startswith(
+        "b.yaml:1: Service/default/b cannot be translated: ValueError: out of range; its version of b.yaml:1 "
+        "stays in force"
+    )
+    world.write(b=service("b", 81))
+    assert world.clusters(proxy) == {"a:80", "b:81", "c:80"}
+    assert world.translation.withheld == ()
+    world.write(b=None)
+    assert world.clusters(proxy) == {"a:80", "c:80"}
+
+
+def test_what_was_never_good_is_left_out_also_of_a_start_with_many_documents(fails: Any) -> None:
+    fails(is_bad)
+    many = {f"s{number}": service(f"s{number}", 666 if number % 40 == 7 else 80) for number in range(200)}
+    world, proxy = World(**many), sidecar("default")
+    bad = {f"s{number}" for number in (7, 47, 87, 127, 167)}
+    assert world.clusters(proxy) == {f"{name}:80" for name in many.keys() - bad}
+    assert {one.key.name for one in world.translation.withheld} == bad
+
+
+def test_whom_a_document_can_be_translated_for_gets_it(fails: Any) -> None:
+    fails(lambda service, profile: is_bad(service, profile) and profile.tls_client_key == "odd")
+    world, odd, other = World(a=service("a"), b=service("b")), sidecar("odd"), sidecar("default")
+    for proxy in (odd, other):
+        world.clusters(proxy)
+    world.write(b=service("b", 666))
+    assert world.clusters(other) == {"a:80", "b:666"}
+    assert world.clusters(odd) == {"a:80", "b:80"}
+    world.write(d=service("d"))
+    assert world.clusters(other) == {"a:80", "b:666", "d:80"}
+    assert world.clusters(odd) == {"a:80", "b:80", "d:80"}
+
+
+def test_a_fault_of_many_namespaces_is_searched_for_once(fails: Any) -> None:
+    fails(is_bad)
+    world = World(a=service("a"), b=service("b"))
+    proxies = [sidecar(f"n{number}") for number in range(20)]
+    for proxy in proxies:
+        world.clusters(proxy)
+    world.write(b=service("b", 666))
+    for proxy in proxies:
+        assert world.clusters(proxy) == {"a:80", "b:80"}
+    assert len(world.translation._used()) == 1
+
+
+def test_a_proxy_that_no_document_explains_is_at_fault_itself_and_costs_one_attempt(fails: Any) -> None:
+    asked = fails(lambda service, profile: profile.namespace == "odd")
+    many = {f"s{number}": service(f"s{number}") for number in range(300)}
+    world, odd, other = World(**many), sidecar("odd"), sidecar("default")
+    with pytest.raises(ProxyFaultError, match="out of range"):
+        world.translation.translate(odd)
+    assert world.translation.withheld == ()
+    world.clusters(other)
+    asked.clear()
+    world.write(a=service("a"))
+    with pytest.raises(ProxyFaultError):
+        world.translation.translate(odd)
+    assert len(asked) == 1
+    asked.clear()
+    assert len(world.clusters(other)) == 301
+    assert asked == ["a"], "the others follow the change alone"
+
+
+def test_while_a_document_is_withheld_a_change_costs_what_it_touches(fails: Any) -> None:
+    asked = fails(is_bad)
+    many = {f"s{number}": service(f"s{number}") for number in range(100)}
+    world, proxy = World(**many), sidecar("default")
+    world.clusters(proxy)
+    world.write(s5=service("s5", 666))
+    world.clusters(proxy)
+    asked.clear()
+    world.write(s6=service("s6", 81))
+    assert "s6:81" in world.clusters(proxy)
+    assert sorted(asked) in (["s5", "s6", "s6"], ["s5", "s6"])
+
+
+def test_a_fault_of_following_a_change_blames_no_document(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, proxy = World(a=service("a")), sidecar("default")
+    world.clusters(proxy)
+
+    def fails(*_: Any) -> None:
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr(outbound.OutboundResources, "_touched", fails)
+    world.write(b=service("b"))
+    assert world.clusters(proxy) == {"a:80", "b:80"}
+    assert world.translation.withheld == ()
+
+
+def test_documents_are_tried_before_anyone_serves_them(fails: Any) -> None:
+    fails(is_bad)
+    found = untranslatable(World(a=service("a"), b=service("b", 666)).mesh)
+    assert [str(one.key) for one in found] == ["Service/default/b"]
