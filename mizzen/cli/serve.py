@@ -60,6 +60,12 @@ def serve(
     domain: Annotated[
         str, typer.Option("--domain", help="The DNS domain of Kubernetes services.")
     ] = "cluster.local",
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            "--state", help="Keep the last valid version of every document in this folder.", metavar="DIR"
+        ),
+    ] = None,
     start_anyway: Annotated[
         bool,
         typer.Option(
@@ -104,6 +110,7 @@ def serve(
         tls=TlsFiles(tls_cert, tls_key, tls_client_ca) if tls_cert and tls_key else None,
         domain=domain,
         start_anyway=start_anyway,
+        state=state,
         secrets_to_anyone=secrets_to_anyone,
         admin_hosts=tuple(admin_host or ()),
         log_format=log_format.value,

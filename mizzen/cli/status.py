@@ -117,6 +117,7 @@ def render(state: dict[str, Any], width: int) -> Group:
         refused_proxies,
         rejections,
         remarks,
+        restored,
         waiting,
     )
 
@@ -128,6 +129,7 @@ def render(state: dict[str, Any], width: int) -> Group:
         refused_proxies(state),
         remarks(state),
         refused(state),
+        restored(state),
         findings(state),
     ]
     return Group(*(part for part in parts if part is not None))

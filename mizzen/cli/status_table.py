@@ -158,7 +158,13 @@ def refused(state: Mapping[str, Any]) -> Group | None:
     lines: list[Any] = [Text("\nREFUSED DOCUMENTS", style="bold red")]
     for document in held:
         title = Text(document["document"], style="bold")
-        if document["in_force"]:
+        if document.get("restored"):
+            title.append(
+                f"   in force: the version of {document['restored']} from the state directory, since the "
+                "file's is refused",
+                style="bold magenta",
+            )
+        elif document["in_force"]:
             title.append(
                 f"   the version read from {document['in_force']} stays in force", style="dim not bold"
             )
@@ -166,6 +172,31 @@ def refused(state: Mapping[str, Any]) -> Group | None:
             title.append("   nothing of it is in force", style="dim not bold")
         lines.append(_indented(title, 2))
         lines += [_indented(_finding(finding), 6) for finding in document["findings"]]
+    return Group(*lines)
+
+
+def restored(state: Mapping[str, Any]) -> Group | None:
+    """What is in force from the state directory, if none of the refused documents says so; its faults."""
+    told = {document["document"] for document in state["configuration"]["refused"]}
+    held = [each for each in state["configuration"].get("restored", ()) if each["document"] not in told]
+    error = state["server"].get("state_error")
+    if not held and not error:
+        return None
+    lines: list[Any] = [Text("\nSTATE DIRECTORY", style="bold magenta")]
+    if error:
+        lines.append(_indented(Text(error), 2))
+    for each in held[:_FINDINGS_SHOWN]:
+        said = Text(each["document"], style="bold")
+        said.append(
+            f"   in force: the version of {each['since']} from the state directory, since {each['origin']} "
+            "cannot be read now",
+            style="not bold",
+        )
+        lines.append(_indented(said, 2))
+    if len(held) > _FINDINGS_SHOWN:
+        lines.append(
+            Text(f"  ... and {len(held) - _FINDINGS_SHOWN} more (-o json has them all)", style="dim")
+        )
     return Group(*lines)
 
 

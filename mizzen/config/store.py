@@ -40,6 +40,19 @@ class Refusal:
     in_force: Origin | None
 
 
+@dataclass(frozen=True, slots=True)
+class Valid:
+    """The last valid version of a document of a file, with the digest of what it says.
+
+    `origin` is where that version was written. `current`: it is what the file says now.
+    """
+
+    key: ConfigKey
+    digest: bytes
+    origin: Origin
+    current: bool
+
+
 @dataclass(slots=True)
 class _Claim:
     """A file's claim on a key: what its document says now, and its last valid version.
@@ -91,6 +104,7 @@ class ConfigStore:
         self._files: dict[str, _File] = {}
         self._claimants: dict[ConfigKey, dict[str, _Claim]] = {}
         self._in_force: dict[ConfigKey, Config[Any]] = {}
+        self._digests: dict[ConfigKey, bytes] = {}
         # What there is to say is asked for after every change, and mostly there is nothing.
         self._with_findings: dict[str, _File] = {}
         self._contested: set[ConfigKey] = set()
@@ -123,6 +137,15 @@ class ConfigStore:
     def get(self, key: ConfigKey) -> Config[Any] | None:
         """Return the configuration in force under a key."""
         return self._in_force.get(key)
+
+    def valid(self, file: str) -> tuple[Valid, ...]:
+        """Return the last valid versions of a file's documents; nothing if there is no such file."""
+        held = self._files.get(file, _File())
+        return tuple(
+            Valid(claim.key, claim.digest, claim.config.origin, not (claim.refused or claim.withheld))
+            for claim in held.claims.values()
+            if claim.config is not None
+        )
 
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """Return all current findings, ordered by file, line and path."""
@@ -238,13 +261,15 @@ class ConfigStore:
             if winner is None and claims and before is not None:
                 # Moved to another file and invalid there: its last valid version is now that file's.
                 heir = min(claims.values(), key=lambda claim: claim.origin)
-                heir.config, heir.inherited = before, True
+                heir.config, heir.inherited, heir.digest = before, True, self._digests[key]
                 continue
             after = winner.config if winner is not None else None
+            if winner is not None:
+                self._digests[key] = winner.digest
             if after is before:
                 continue
             if after is None:
-                del self._in_force[key]
+                del self._in_force[key], self._digests[key]
                 removed.append(key)
             else:
                 self._in_force[key] = after

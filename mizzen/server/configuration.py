@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 
-from mizzen.config import ConfigKey, ConfigStore, Diagnostic, MeshConfig, ParsedFile, Severity
+from mizzen.config import (
+    ConfigKey,
+    ConfigStore,
+    Diagnostic,
+    Document,
+    MeshConfig,
+    ParsedFile,
+    Severity,
+)
 from mizzen.config.codes import NOT_A_DOCUMENT, SYNTAX, UNREADABLE
 from mizzen.config.store import ConfigChange, Refusal
 from mizzen.mesh.delta import MeshDelta
 from mizzen.mesh.fault_search import Changed, Withheld, updated_without_faults
 from mizzen.mesh.snapshot import Mesh
 from mizzen.server.findings import as_json
+from mizzen.server.former import FormerDocument, FormerDocuments, KeptDocument, still_in_force
 from mizzen.server.mesh_config_file import MeshConfigFile
 from mizzen.sources.loading import mesh_config_among
 
@@ -36,6 +45,7 @@ class ConfigurationView:
     findings: tuple[Diagnostic, ...]
     changed: datetime | None
     hindrances: tuple[Diagnostic, ...] = ()
+    restored: Mapping[ConfigKey, FormerDocument] = field(default_factory=dict)
 
     @property
     def is_whole(self) -> bool:
@@ -76,14 +86,24 @@ class ConfigurationView:
                 {
                     "document": str(refused.key),
                     "in_force": str(refused.in_force) if refused.in_force else None,
+                    "restored": _since(self.restored.get(refused.key)),
                     "findings": [as_json(finding) for finding in refused.diagnostics],
                 }
                 for refused in self.refused
+            ],
+            "restored": [
+                {"document": str(key), "origin": str(one.document.origin), "since": _since(one)}
+                for key, one in sorted(self.restored.items())
             ],
             "findings": [
                 as_json(finding) for finding in self.findings if finding.severity is not Severity.INFO
             ],
         }
+
+
+def _since(former: FormerDocument | None) -> str | None:
+    """Return when a restored document came into force first."""
+    return datetime.fromtimestamp(former.since, UTC).isoformat(timespec="seconds") if former else None
 
 
 _NAMED_CHANGES = 10
@@ -103,6 +123,8 @@ class Configuration:
         self._changed: datetime | None = None
         self._domain = domain
         self._behind = False
+        self._former = FormerDocuments()
+        self._restored: dict[ConfigKey, FormerDocument] = {}
         self._log = structlog.get_logger("mizzen.config")
         self.mesh = Mesh.build((), self._mesh_config, domain=domain)
         self.withheld: dict[ConfigKey, Withheld] = {}
@@ -161,6 +183,34 @@ class Configuration:
         retried = Changed([pair for pair in again if pair[0] is not pair[1]])
         return ConfigChange((*change.updated, *retried.updated), (*change.removed, *retried.removed))
 
+    def begin(self, files: Mapping[str, ParsedFile | None], former: FormerDocuments) -> MeshDelta | None:
+        """Take all files at the start. What they refuse or cannot tell is in force as a former server had it.
+
+        Returns what changed in the mesh, None if nothing did.
+        """
+        if not former:
+            return self.apply(files)
+        self._former = former
+        self._store.apply(files)
+        self._restored = former.restore(self._store, files)
+        for config in self._store.configs():
+            self._keys.setdefault(config.kind, set()).add(config.key)
+        self._changed = datetime.now(UTC)
+        return self._rebuild(self._find_mesh_config())
+
+    def kept(self, files: Mapping[str, ParsedFile | None]) -> dict[str, tuple[KeptDocument, ...]]:
+        """Return the last valid versions of the documents of `files`, which were applied before."""
+        found: dict[str, tuple[KeptDocument, ...]] = {}
+        for name, parsed in files.items():
+            written: dict[ConfigKey, Document] = {}
+            for document in parsed.documents if parsed is not None else ():
+                written.setdefault(document.key, document)
+            found[name] = tuple(
+                KeptDocument(one.key, one.digest, one.origin, written.get(one.key) if one.current else None)
+                for one in self._store.valid(name)
+            )
+        return found
+
     def _say(self, change: ConfigChange) -> None:
         """Log what changes: whoever looks for the cause of an outage asks first what changed, and when."""
         removed = list(change.removed)
@@ -211,8 +261,13 @@ class Configuration:
         """Return how things stand, with the findings about documents and about the mesh that they make."""
         findings = [*self._store.diagnostics(), *self.mesh.diagnostics]
         refused = tuple(self._store.refused().values())
-        hindrances = [one for one in self._store.diagnostics() if one.code in _UNREAD]
-        hindrances += (one for each in refused for one in each.diagnostics if one.severity is Severity.ERROR)
+        hindrances = [
+            one for one in self._store.diagnostics() if one.code in _UNREAD and not self._is_covered(one)
+        ]
+        if not self._former:  # else nobody was ever given what has no former version
+            hindrances += (
+                one for each in refused for one in each.diagnostics if one.severity is Severity.ERROR
+            )
         if self._file is not None:
             findings += self._file.findings
             hindrances += (one for one in self._file.findings if one.severity is Severity.ERROR)
@@ -222,5 +277,10 @@ class Configuration:
             findings=tuple(dict.fromkeys(findings)),
             changed=self._changed,
             hindrances=tuple(dict.fromkeys(hindrances)),
+            restored=still_in_force(self._store, self._restored),
         )
         return view.with_withheld(self.withheld.values())
+
+    def _is_covered(self, finding: Diagnostic) -> bool:
+        """Whether an earlier server's documents stand in for a file that cannot be believed."""
+        return finding.severity is Severity.ERROR and self._former.covers(finding.origin.file)

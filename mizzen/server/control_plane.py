@@ -26,6 +26,7 @@ from mizzen.mesh.fault_search import Withheld
 from mizzen.mesh.proxy import NodeError, Proxy
 from mizzen.mesh.snapshot import Mesh
 from mizzen.server.configuration import Configuration, ConfigurationView
+from mizzen.server.former import FormerDocuments, KeptDocument
 from mizzen.server.identity import IdentityError, check_identity, with_proof
 from mizzen.server.metrics import Metrics
 from mizzen.server.notices import Notices
@@ -154,6 +155,9 @@ class ControlPlane:
         self._follow = follow
         self._gives_secrets = gives_secrets
         self._clock = clock
+        self._keep: Callable[[Mapping[str, tuple[KeptDocument, ...]]], None] | None = None
+        self._unkept: dict[str, ParsedFile | None] = {}
+        self._keeping = False
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mizzen-translate")
         self._live: dict[Hashable, LiveProxy] = {}
         self._discovery: Groups | None = None
@@ -223,16 +227,44 @@ class ControlPlane:
             self._metrics.translation_failures.inc()
             self._log.exception("a change could not be taken over: a fault of Mizzen, please report it")
         await self._look()
+        await self._keep_files(files)
 
-    async def begin(self, files: Mapping[str, ParsedFile | None]) -> None:
-        """Take all files, before any proxy has come. Unlike `take` this raises what goes wrong."""
-        if await self._in_worker(self._apply, files):
+    async def begin(
+        self,
+        files: Mapping[str, ParsedFile | None],
+        former: FormerDocuments | None = None,
+        keep: Callable[[Mapping[str, tuple[KeptDocument, ...]]], None] | None = None,
+    ) -> None:
+        """Take all files, before any proxy has come. Unlike `take` this raises what goes wrong.
+
+        `former` stands in for what the files cannot tell. `keep` is told what they have in force, from
+        `keep_from_now` on.
+        """
+        self._keep = keep
+        delta = await self._in_worker(self._configuration.begin, files, former or FormerDocuments())
+        if await self._in_worker(self._take_over, delta):
             self._unanalysed.set()
         await self._look()
+        await self._keep_files(files)
+
+    async def keep_from_now(self) -> None:
+        """Let what is in force be kept: proxies are let in, and what they lack now they have lost."""
+        self._keeping = True
+        await self._keep_files({})
+
+    async def _keep_files(self, files: Mapping[str, ParsedFile | None]) -> None:
+        if self._keep is None:
+            return
+        self._unkept.update(files)
+        if self._keeping and self._unkept:
+            self._unkept, unkept = {}, self._unkept
+            self._keep(await self._in_worker(self._configuration.kept, unkept))
 
     def _apply(self, files: Mapping[str, ParsedFile | None]) -> bool:
         """Return whether anything may have changed for a proxy."""
-        delta = self._configuration.apply(files)
+        return self._take_over(self._configuration.apply(files))
+
+    def _take_over(self, delta: MeshDelta | None) -> bool:
         if delta is None or delta.is_empty:
             return False
         self._metrics.config_changes.inc()

@@ -27,6 +27,13 @@ class Metrics:
         self.documents_refused = gauge(
             "mizzen_documents_refused", "Documents whose newest version is not in force because it is invalid"
         )
+        self.documents_restored = gauge(
+            "mizzen_documents_restored",
+            "Documents in force as the state directory has them, as their files cannot be believed",
+        )
+        self.state_failures = counter(
+            "mizzen_state_failures", "Times that the state directory could not be read or written"
+        )
         self.start_waits_for = gauge(
             "mizzen_start_waits_for", "Reasons why no proxy is served yet after the start"
         )
@@ -88,6 +95,7 @@ class Metrics:
         self.documents.clear()
         for kind, number in view.documents.items():
             self.documents.labels(kind).set(number)
+        self.documents_restored.set(len(view.restored))
         self.documents_refused.set(len(view.refused))
         self.secrets_withheld.set(sum(each.code == WITHHELD_SECRET for each in view.findings))
         self.config_warnings.set(view.count(Severity.WARNING))

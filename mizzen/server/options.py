@@ -34,6 +34,7 @@ class ServeOptions:
     tls: TlsFiles | None = None
     domain: str = "cluster.local"
     start_anyway: bool = False
+    state: Path | None = None
     secrets_to_anyone: bool = False
     admin_hosts: tuple[str, ...] = ()
     log_format: Literal["text", "json"] = "text"

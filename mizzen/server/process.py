@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -24,6 +25,7 @@ from mizzen.server.admin_hosts import Hosts
 from mizzen.server.configuration import Configuration
 from mizzen.server.control_plane import ControlPlane
 from mizzen.server.convergence import Convergence
+from mizzen.server.former import FormerDocuments
 from mizzen.server.garbage import Garbage
 from mizzen.server.listening import ListenError, listen, other_server
 from mizzen.server.log_output import configure_logging
@@ -33,6 +35,7 @@ from mizzen.server.missing import missing
 from mizzen.server.options import ADMIN_ADDRESS, ServeOptions, TlsFiles
 from mizzen.server.proxy_events import ProxyEvents
 from mizzen.server.start import waits_for, without_empty_files
+from mizzen.server.state import State, StateError
 from mizzen.server.tls_files import TlsFileError, server_credentials
 from mizzen.sources.files import Batch, FileSource
 from mizzen.sources.watching import watch_files
@@ -43,6 +46,7 @@ _WATCH_AGAIN_SECONDS = 1.0
 _DRAIN_POLL_SECONDS = 0.02
 _LAST_WORDS_SECONDS = 0.1
 _CLOSE_SECONDS = 0.5
+_NAMED = 10
 
 
 class StartError(Exception):
@@ -114,18 +118,31 @@ class Process:
         self.control_plane.serve_through(self.discovery)
         self.ready = False
         self.waiting_for: tuple[str, ...] = ()
+        self._state: State | None = None
         self._may_start = asyncio.Event()
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Take the ports, read the configuration, serve, and drain when `stopping` is set."""
         grpc_server = grpc.aio.server(options=xds.Limits().channel_options())
-        admin = self._take_ports(grpc_server)
+        if self._options.state is not None:
+            self._state = self._open_state(self._options.state)
+        try:
+            admin = self._take_ports(grpc_server)
+        except BaseException:
+            if self._state is not None:
+                self._state.close()
+            raise
         self._warn_of_open_addresses()
         try:
             async with asyncio.TaskGroup() as tasks:
                 serving = tasks.create_task(admin.run())
                 # A fault here ends the process: proxies that were served before must not lose all they have.
-                await self.control_plane.begin(await asyncio.to_thread(self._read))
+                former = FormerDocuments()
+                if self._state is not None:
+                    former = await asyncio.to_thread(self._state.read)
+                files = await asyncio.to_thread(self._read, former)
+                await self.control_plane.begin(files, former, self._state.keep if self._state else None)
+                self._say_what_is_restored()
                 self._settled()
                 self._say_what_is_served()
                 watching = [
@@ -148,6 +165,8 @@ class Process:
                 await serving
         finally:
             self.control_plane.close()
+            if self._state is not None:
+                await asyncio.to_thread(self._state.close)
         self._log.info("stopped")
 
     async def _serve(self, grpc_server: Any) -> None:
@@ -165,6 +184,7 @@ class Process:
                 waiting_for=self.waiting_for,
             )
             await self._may_start.wait()
+        await self.control_plane.keep_from_now()
         self.waiting_for = ()
         self._metrics.start_waits_for.set(0)
         self.discovery.attach(grpc_server)
@@ -200,7 +220,8 @@ class Process:
             await self.control_plane.take({})
             self._look_whether_whole()
 
-    def _read(self) -> Batch:
+    def _read(self, former: FormerDocuments) -> Batch:
+        self._source.remember(former.keys)
         files = self._source.scan()
         return without_empty_files(
             files, {name: stamp.size for name, stamp in self._source.listing.files.items()}
@@ -213,6 +234,26 @@ class Process:
         self._metrics.start_waits_for.set(len(self.waiting_for))
         if not self.waiting_for:
             self._may_start.set()
+
+    def _open_state(self, directory: Path) -> State:
+        try:
+            return State(directory, self._metrics.state_failures.inc)
+        except StateError as error:
+            raise StartError(str(error)) from error
+
+    def _say_what_is_restored(self) -> None:
+        restored = sorted(self.control_plane.view.restored.items())
+        if not restored:
+            return
+        named = [
+            f"{key} of {datetime.fromtimestamp(one.since, UTC):%Y-%m-%d %H:%M:%S} UTC ({one.document.origin})"
+            for key, one in restored[:_NAMED]
+        ]
+        more = [f"and {len(restored) - _NAMED} more"] if len(restored) > _NAMED else []
+        self._log.error(
+            "in force are versions from the state directory, since the files' are refused or cannot be read",
+            documents=[*named, *more],
+        )
 
     # Ports
 
@@ -308,6 +349,8 @@ class Process:
             "pid": os.getpid(),
             "ready": self.ready,
             "waiting_for": list(self.waiting_for),
+            "state": str(self._state.directory) if self._state else None,
+            "state_error": self._state.error if self._state else "",
             "started": datetime.fromtimestamp(self._started, UTC).isoformat(timespec="milliseconds"),
             "uptime_seconds": round(time.monotonic() - self._started_by_steady_clock, 3),
             "grpc_addresses": self._grpc_addresses,

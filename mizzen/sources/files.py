@@ -80,6 +80,12 @@ class FileSource:
         self._problems: dict[str, ParsedFile] = {}
         self._held: dict[str, Held] = {}
 
+    def remember(self, files: Mapping[str, frozenset[ConfigKey]]) -> None:
+        """Count files as handed out by an earlier process, with these documents: the next scan says which of
+        them are gone, and hands out the others."""
+        for name, keys in files.items():
+            self._seen.setdefault(name, _Seen(None, b"", keys))
+
     def scan(self) -> Batch:
         """Look at all files; return those that changed since the last scan, at first all of them."""
         self._held.clear()

@@ -1,8 +1,12 @@
-"""A server that is started while a file is broken: proxies keep what they have."""
+"""A server that is started while a file is broken, also after kill -9: proxies keep what they have."""
 
 from __future__ import annotations
 
+import json
+import signal
+import sqlite3
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -59,3 +63,44 @@ def test_what_is_valid_is_served_at_once(tmp_path: Path) -> None:
     serving = Serving(folder, log=tmp_path / "log")
     assert serving.stop() == 0
     assert "no proxy is served" not in serving.log()
+
+
+def kept(state: Path) -> int:
+    """Return how many documents the state directory has."""
+    database = sqlite3.connect(state / "documents.sqlite3")
+    try:
+        return int(database.execute("SELECT count(*) FROM in_force").fetchone()[0])
+    finally:
+        database.close()
+
+
+def has_all(serving: Serving, state: Path) -> bool:
+    return serving.services() == 30 and kept(state) == 30
+
+
+def test_what_was_in_force_is_so_again_though_the_server_was_killed_in_between(tmp_path: Path) -> None:
+    folder, state = tmp_path / "mesh", tmp_path / "state"
+    folder.mkdir()
+    for round_ in range(4):
+        serving = Serving(folder, "--state", str(state), log=tmp_path / "log", wait=bool(round_))
+        try:
+            assert round_ == 0 or serving.services() == 30
+            for number in range(30):
+                port = str(1000 * (round_ + 1) + number)
+                text = (SERVICE % f"s{number}").replace("port: 80", f"port: {port}")
+                (folder / f"{number}.yaml").write_text(text)
+            until(partial(has_all, serving, state))
+        finally:
+            serving.stop(signal.SIGKILL)
+        for number in range(30):
+            (folder / f"{number}.yaml").write_text("kind: [\n")
+    serving = Serving(folder, "--state", str(state), log=tmp_path / "log")
+    try:
+        assert len(serving.configuration()["restored"]) == 30
+        shown = run("status", "--admin", f"127.0.0.1:{serving.admin}")
+        assert "from the state directory" in shown.stdout
+        assert json.loads(serving.get("/status")[1])["server"]["state_error"] == ""
+    finally:
+        assert serving.stop() == 0
+    assert "corrupt" not in serving.log()
+    assert "Traceback" not in serving.log()

@@ -39,6 +39,7 @@ def test_every_option_is_handed_on(mizzen: Command, started: list[ServeOptions])
         *("serve", "--config", "a", "--config", "b", "c", "--mesh-config", "m", "--domain", "mesh.test"),
         *("--grpc-address", ":1", "--admin-address", "[::1]:2", "--tls-address", "10.0.0.1:3"),
         *("--tls-cert", "crt", "--tls-key", "key", "--tls-client-ca", "ca", "--start-anyway"),
+        *("--state", "s", "--secrets-to-anyone", "--admin-host", "n"),
         *("--log-format", "json", "--log-level", "debug"),
     )
     assert ended.code == 0, ended.err
@@ -52,6 +53,9 @@ def test_every_option_is_handed_on(mizzen: Command, started: list[ServeOptions])
             tls=TlsFiles(Path("crt"), Path("key"), Path("ca")),
             domain="mesh.test",
             start_anyway=True,
+            state=Path("s"),
+            secrets_to_anyone=True,
+            admin_hosts=("n",),
             log_format="json",
             log_level="debug",
         )

@@ -173,6 +173,7 @@ def test_the_status_says_since_when_and_leaves_out_notices() -> None:
         "errors": 0,
         "warnings": 0,
         "refused": [],
+        "restored": [],
         "findings": [],
     }
     before = datetime.now(UTC)

@@ -239,6 +239,62 @@ async def test_the_rest_is_served_at_once_if_that_is_wanted(tmp_path: Path) -> N
     assert any(line["event"].startswith("no configuration is in force") for line in lines)
 
 
+async def test_what_was_in_force_is_in_force_again_after_a_restart(tmp_path: Path) -> None:
+    folder = tmp_path / "mesh"
+    folder.mkdir()
+    (folder / "a.yaml").write_text(SERVICE % ("a", 80))
+    (folder / "b.yaml").write_text(SERVICE % ("b", 80))
+    chosen = options(folder, state=tmp_path / "state")
+    async with served(chosen) as running:
+        (folder / "c.yaml").write_text(SERVICE % ("c", 80))
+        await running.until(lambda: running.process.control_plane.view.documents == {"Service": 3})
+    (folder / "a.yaml").write_text(SERVICE % ("a", "many"))
+    (folder / "b.yaml").write_text("")
+    (folder / "c.yaml").write_text("kind: [")
+    with capture_logs() as lines:
+        async with served(chosen) as running:
+            status = (await running.get("/status")).json()
+            metrics = (await running.get("/metrics")).text
+            (folder / "a.yaml").write_text(SERVICE % ("a", 81))
+            view = running.process.control_plane
+            await running.until(lambda: len(view.view.restored) == 2)
+    assert status["server"]["state"] == str(tmp_path / "state")
+    assert status["configuration"]["documents"] == {"Service": 3}
+    told = {each["document"]: each for each in status["configuration"]["restored"]}
+    assert list(told) == ["Service/default/a", "Service/default/b", "Service/default/c"]
+    assert told["Service/default/a"]["origin"] == f"{folder}/a.yaml:1"
+    refused = {each["document"]: each for each in status["configuration"]["refused"]}
+    assert refused["Service/default/a"]["restored"] == told["Service/default/a"]["since"]
+    assert "mizzen_documents_restored 3.0" in metrics
+    [said] = [line for line in lines if "from the state directory" in line["event"]]
+    assert said["log_level"] == "error"
+    assert len(said["documents"]) == 3
+
+
+async def test_a_start_without_all_that_the_state_has_is_waited_for(tmp_path: Path) -> None:
+    folder = tmp_path / "mesh"
+    folder.mkdir()
+    (folder / "a.yaml").write_text(SERVICE % ("a", 80))
+    chosen = options(folder, state=tmp_path / "state")
+    async with served(chosen):
+        pass
+    (folder / "a.yaml").rename(tmp_path / "a.yaml")
+    for _ in range(2):  # what is waited for takes nothing from the state
+        async with served(chosen, wait=False) as running:
+            await running.until(lambda: bool(running.process.waiting_for))
+            assert not running.process.ready
+    folder.rmdir()
+    async with served(chosen) as running:
+        assert running.process.control_plane.view.documents == {"Service": 1}
+
+
+async def test_a_state_directory_of_others_stops_the_start(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir(mode=0o755)
+    process = Process(options(tmp_path, state=tmp_path / "state"), Metrics("test"))
+    with pytest.raises(StartError, match="others may read"):
+        await process.run(asyncio.Event())
+
+
 async def test_the_settings_are_read_again_when_they_are_saved(tmp_path: Path) -> None:
     (tmp_path / "mesh").mkdir()
     (tmp_path / "mesh" / "a.yaml").write_text(SERVICE % ("a", 80))

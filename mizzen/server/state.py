@@ -1,0 +1,249 @@
+"""The last valid version of every document, on disk, so that a restart knows what was in force.
+
+Documents are stored by the digest of their content, and apart from them which of them each file has. So older
+versions can be kept beside the present ones (docs/decisions/0048). Everything is written in transactions of
+SQLite, by one thread of its own: a server that is killed leaves the state of a moment before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+
+from mizzen.config import ConfigKey, Document, Origin
+from mizzen.config.lines import DocumentLines
+from mizzen.server.former import FormerDocument, FormerDocuments, KeptDocument
+
+_FILE: Final = "documents.sqlite3"
+_VERSION: Final = 1
+_SCHEMA: Final = """
+CREATE TABLE document (
+    digest BLOB PRIMARY KEY, api_version TEXT NOT NULL, content TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE in_force (
+    file TEXT NOT NULL, kind TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
+    digest BLOB NOT NULL, written_in TEXT NOT NULL, line INTEGER NOT NULL, since REAL NOT NULL,
+    PRIMARY KEY (file, kind, namespace, name)
+) WITHOUT ROWID;
+"""
+
+Files = Mapping[str, tuple[KeptDocument, ...]]
+
+
+class StateError(Exception):
+    """The state directory cannot be used; the message says why, and what would be right."""
+
+
+class State:
+    """The state directory of one server. Raises StateError if it cannot be used, is open to others or taken.
+
+    A database that cannot be read is moved aside: `error` says so, and the state begins anew.
+    """
+
+    def __init__(self, directory: Path, on_failure: Callable[[], None] = lambda: None) -> None:
+        self.directory = directory
+        self.error = ""
+        self._on_failure = on_failure
+        self._log = structlog.get_logger("mizzen.state")
+        self._path = directory / _FILE
+        self._lock = _take(directory)
+        self._database: sqlite3.Connection | None = None
+        self._rows: dict[tuple[str, ConfigKey], tuple[bytes, float]] = {}
+        self._digests: set[bytes] = set()
+        self._pending: dict[str, tuple[KeptDocument, ...]] = {}
+        self._left: Files = {}
+        self._guard = threading.Lock()
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mizzen-state")
+
+    def read(self) -> FormerDocuments:
+        """Return the documents that were in force when the last server ended. Before anything is written."""
+        try:
+            return self._load()
+        except (sqlite3.DatabaseError, ValueError, TypeError) as error:
+            self._move_aside(error)
+        try:
+            return self._load()
+        except (sqlite3.DatabaseError, ValueError) as error:
+            self._failed(error)
+            return FormerDocuments()
+
+    def keep(self, files: Files) -> None:
+        """Write what these files have in force now; returns at once. Nothing of a file: it is gone."""
+        with self._guard:
+            idle = not self._pending
+            self._pending.update(files)
+        if idle and files:
+            self._writer.submit(self._write)
+
+    def close(self) -> None:
+        """Write what is still to be written, and give the directory free."""
+        self._writer.shutdown(wait=True)
+        if self._database is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._database.close()
+        os.close(self._lock)
+
+    def _load(self) -> FormerDocuments:
+        database = self._open()
+        found: list[FormerDocument] = []
+        texts: dict[bytes, tuple[str, str]] = {
+            digest: (api_version, content)
+            for digest, api_version, content in database.execute("SELECT * FROM document")
+        }
+        self._digests = set(texts)
+        self._rows = {}
+        for file, kind, namespace, name, digest, written_in, line, since in database.execute(
+            "SELECT * FROM in_force"
+        ):
+            key = ConfigKey(kind, namespace, name)
+            if digest not in texts:
+                raise ValueError(f"it lacks the content of {key}")
+            self._rows[file, key] = (digest, since)
+            found.append(
+                FormerDocument(file, _document(key, *texts[digest], Origin(written_in, line)), since)
+            )
+        return FormerDocuments(found)
+
+    def _open(self) -> sqlite3.Connection:
+        if self._database is not None:
+            return self._database
+        # SQLite gives its journal the rights of the database, which it would make readable for others.
+        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        database = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+        try:
+            database.execute("PRAGMA journal_mode = WAL")
+            database.execute("PRAGMA synchronous = FULL")
+            [[version]] = database.execute("PRAGMA user_version")
+            if version == 0:
+                database.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
+            else:
+                _check(database, version)
+        except BaseException:
+            database.close()
+            raise
+        self._database = database
+        return database
+
+    def _move_aside(self, error: Exception) -> None:
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+        self._rows, self._digests = {}, set()
+        aside = self._path.with_name(f"{_FILE}.corrupt-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
+        self.error = f"{self._path} could not be read ({error}); it was moved to {aside}, and is made anew"
+        self._on_failure()
+        self._log.error(self.error)
+        for suffix in ("", "-wal", "-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                self._path.with_name(_FILE + suffix).rename(aside.with_name(aside.name + suffix))
+
+    def _write(self) -> None:
+        with self._guard:
+            files, self._pending = self._pending, {}
+        try:
+            self._store(files)
+        except Exception as error:
+            self._left = {**self._left, **files}  # the next change tries again
+            self._failed(error)
+        else:
+            self.error = ""
+
+    def _store(self, files: Files) -> None:
+        files = {**self._left, **files}
+        database = self._open()
+        rows, digests = dict(self._rows), set(self._digests)
+        changed: list[tuple[Any, ...]] = []
+        contents: list[tuple[bytes, str, str]] = []
+        now = time.time()
+        held = {(name, one.key): one for name, kept in files.items() for one in kept}
+        for (name, key), one in held.items():
+            if one.digest not in digests:
+                if one.document is None:
+                    continue  # its content is not known, as an earlier write failed
+                contents.append((one.digest, one.document.api_version, json.dumps(one.document.content)))
+                digests.add(one.digest)
+            before = rows.get((name, key))
+            since = before[1] if before is not None and before[0] == one.digest else now
+            rows[name, key] = (one.digest, since)
+            place = (one.origin.file, one.origin.line)
+            changed.append((name, key.kind, key.namespace, key.name, one.digest, *place, since))
+        gone = [(name, key) for name, key in rows if name in files and (name, key) not in held]
+        for each in gone:
+            del rows[each]
+        unused = digests - {digest for digest, _ in rows.values()}
+        database.execute("BEGIN IMMEDIATE")
+        try:
+            database.executemany("INSERT INTO document VALUES (?, ?, ?)", contents)
+            database.executemany("INSERT OR REPLACE INTO in_force VALUES (?, ?, ?, ?, ?, ?, ?, ?)", changed)
+            database.executemany(
+                "DELETE FROM in_force WHERE file = ? AND kind = ? AND namespace = ? AND name = ?",
+                ((name, key.kind, key.namespace, key.name) for name, key in gone),
+            )
+            database.executemany("DELETE FROM document WHERE digest = ?", ((each,) for each in unused))
+            database.execute("COMMIT")
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):
+                database.execute("ROLLBACK")
+            raise
+        self._rows, self._digests, self._left = rows, digests - unused, {}
+
+    def _failed(self, error: Exception) -> None:
+        said = f"{self._path} cannot be written ({error}); after a restart an older state would be known"
+        if said != self.error:
+            self._log.error(said)
+        self.error = said
+        self._on_failure()
+
+
+def _check(database: sqlite3.Connection, version: int) -> None:
+    """Raise ValueError if a database is not what this version of Mizzen writes."""
+    if version != _VERSION:
+        raise ValueError(f"it has the version {version} of another Mizzen; this one writes {_VERSION}")
+    [[found]] = database.execute("PRAGMA quick_check(1)").fetchall()
+    if found != "ok":
+        raise ValueError(str(found))
+
+
+def _document(key: ConfigKey, api_version: str, content: str, origin: Origin) -> Document:
+    lines = DocumentLines.single(origin.line)
+    return Document(api_version, key.kind, key.namespace, key.name, json.loads(content), origin, lines)
+
+
+def _take(directory: Path) -> int:
+    """Make the directory if need be, and hold it for this process; return the lock."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for path in (directory, *_there(directory / f"{_FILE}{suffix}" for suffix in ("", "-wal", "-shm"))):
+            mode = path.stat().st_mode & 0o777
+            if mode & 0o077:
+                right = "700" if path == directory else "600"
+                hint = f", or name a folder in it, which is then made for this alone: {directory / 'mizzen'}"
+                raise StateError(
+                    f"--state {directory}: others may read {path} (mode {mode:o}), and the state holds "
+                    f"private keys; chmod {right} {path}{hint if path == directory else ''}"
+                )
+        lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise StateError(f"--state {directory}: {reason}; give a folder that this user may write") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock)
+        raise StateError(f"--state {directory}: another server uses it; give each its own") from error
+    return lock
+
+
+def _there(paths: Iterable[Path]) -> list[Path]:
+    return [path for path in paths if path.exists()]
