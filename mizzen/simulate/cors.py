@@ -33,8 +33,8 @@ class Cors:
         """Return whether the request is a preflight that the filter answers."""
         if not (self._enabled and request.method == "OPTIONS"):
             return False
-        origin = request.headers.get("origin", "")
-        if not origin or not request.headers.get("access-control-request-method"):
+        origin = request.header("origin")
+        if not origin or not request.header("access-control-request-method"):
             return False
         return not self._forwards_others or any(test(origin) for test in self._origins)
 

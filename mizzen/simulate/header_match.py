@@ -25,8 +25,8 @@ _OLD_KINDS: Final = {
 def header_test(matcher: Any) -> RequestTest:
     """Return a function that says whether a request fulfils a HeaderMatcher.
 
-    A condition on the value of a header that is missing fails, inverted or not, unless the matcher treats a
-    missing header as empty.
+    Of several headers with one name, one must have the value; inverted, none may. A condition on the value
+    of a header that is missing fails, inverted or not, unless the matcher treats a missing header as empty.
     """
     name = matcher.name.lower()
     invert = bool(matcher.invert_match)
@@ -35,15 +35,17 @@ def header_test(matcher: Any) -> RequestTest:
         wanted = bool(kind is None or matcher.present_match) != invert
         if matcher.treat_missing_header_as_empty:
             return lambda request: wanted
-        return lambda request: (request.header(name) is not None) == wanted
+        return lambda request: bool(request.values(name)) == wanted
     test = _value_test(matcher, kind)
     missing = matcher.treat_missing_header_as_empty and test("") != invert
 
     def holds(request: Request) -> bool:
-        value = request.header(name)
-        if value is None:
+        values = request.values(name)
+        if not values:
             return missing
-        return test(value) != invert
+        if len(values) == 1:
+            return test(values[0]) != invert
+        return any(map(test, values)) != invert
 
     return holds
 

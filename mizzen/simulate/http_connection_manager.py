@@ -116,15 +116,15 @@ class HttpConnectionManager:
                 if name.lower() == "x-forwarded-proto" and value.lower() in ("http", "https"):
                     forwarded_scheme = value.lower()
         normalized_target = self._normalized(target) if call.method != "CONNECT" else target
-        if normalized_target is None:
-            return Failure.BAD_REQUEST
         return Request(call, authority, normalized_target, forwarded_scheme, scheme)
 
-    def _normalized(self, target: str) -> str | None:
+    def refuses(self, request: Request) -> bool:
+        """Return whether the path has escaped slashes that are not allowed."""
+        return self._escaped_slashes == _REJECT and has_escaped_slash(request.path)
+
+    def _normalized(self, target: str) -> str:
         path, question, query = target.partition("?")
-        if self._escaped_slashes >= _REJECT and has_escaped_slash(path):
-            if self._escaped_slashes == _REJECT:
-                return None
+        if self._escaped_slashes > _REJECT:
             path = slashes_unescaped(path)
         if self._normalize:
             path = normalized(path)

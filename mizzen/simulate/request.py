@@ -14,8 +14,8 @@ class Request:
     """Method, path, authority, scheme and headers of a request.
 
     `target` is the path with the query, `path` without. `forwarded_scheme` is X-Forwarded-Proto as the
-    connection manager leaves it; `scheme` is `:scheme`, the same unless the client says it. Several headers
-    of one name are one, joined by commas.
+    connection manager leaves it; `scheme` is `:scheme`, the same unless the client says it. `headers`
+    has all values of each name.
     """
 
     __slots__ = (
@@ -42,32 +42,32 @@ class Request:
         self.scheme = scheme or forwarded_scheme
         self.dynamic_metadata = call.dynamic_metadata or _NO_METADATA
         self._query: dict[str, str] | None = None
-        headers: dict[str, str] = {}
+        self.headers: dict[str, tuple[str, ...]] = {}
         for name, value in call.headers:
             lower = name.lower()
-            if lower in headers:
-                headers[lower] = f"{headers[lower]},{value}"
-            else:
-                headers[lower] = value
-        self.headers = headers
+            self.headers[lower] = (*self.headers.get(lower, ()), value.strip())
 
-    def header(self, name: str) -> str | None:
-        """Return the value of a header or pseudo header, None if the request has none."""
+    def values(self, name: str) -> tuple[str, ...]:
+        """Return the values of a header, or of a part of the request line such as `:path`."""
         if name[:1] == ":":
             if name == ":method":
-                return self.method
+                return (self.method,)
             if name == ":path":
-                return self.target
+                return (self.target,)
             if name == ":scheme":
-                return self.scheme
-            return self.authority if name == ":authority" else None
+                return (self.scheme,)
+            return (self.authority,) if name == ":authority" else ()
         # Envoy keeps the Host header as `:authority`.
-        return self.authority if name == "host" else self.headers.get(name)
+        return (self.authority,) if name == "host" else self.headers.get(name, ())
+
+    def header(self, name: str) -> str:
+        """Return the first value of a header, empty if there is none."""
+        return next(iter(self.values(name)), "")
 
     @property
     def is_grpc(self) -> bool:
         """Whether the content type is that of gRPC."""
-        content_type = self.headers.get("content-type", "")
+        content_type = self.header("content-type")
         return content_type == "application/grpc" or content_type.startswith("application/grpc+")
 
     @property

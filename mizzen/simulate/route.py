@@ -75,7 +75,7 @@ class Route:
     def clusters(self, request: Request) -> tuple[WeightedCluster, ...]:
         """Return the clusters of the request with their shares."""
         if self._cluster_header:
-            return ((request.header(self._cluster_header) or "", 1.0, (), ()),)
+            return ((request.header(self._cluster_header), 1.0, (), ()),)
         return self._clusters
 
     def upstream(self, request: Request) -> Upstream:

@@ -96,7 +96,7 @@ def _path(name: str, wanted: str, test: RequestTest) -> Condition:
 
 
 def _header(name: str) -> Callable[[Request], str]:
-    return lambda request: request.header(name.lower()) or "none"
+    return lambda request: ", ".join(request.values(name.lower())) or "none"
 
 
 def _parameter(name: str) -> Callable[[Request], str]:
@@ -104,7 +104,7 @@ def _parameter(name: str) -> Callable[[Request], str]:
 
 
 def _content_type(request: Request) -> str:
-    return request.headers.get("content-type", "no content type")
+    return request.header("content-type") or "no content type"
 
 
 def _is_grpc(request: Request) -> bool:

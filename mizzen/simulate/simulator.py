@@ -26,6 +26,7 @@ from mizzen.simulate.virtual_host import RouteConfiguration, VirtualHost
 
 _STATUS: Final = {
     Failure.BAD_REQUEST: 400,
+    Failure.PATH_REFUSED: 400,
     Failure.NOT_HTTP: 400,
     Failure.UNSUPPORTED_VERSION: 426,
     Failure.NO_ROUTE_CONFIGURATION: 404,
@@ -207,6 +208,9 @@ class _Run:
             self._fail(request)
             return
         self.request = request
+        if manager.refuses(request):
+            self._fail(Failure.PATH_REFUSED)
+            return
         self.reached["route_configuration"] = manager.route_configuration_name
         self.configuration = manager.route_configuration or self.simulator.route_configuration(
             manager.route_configuration_name

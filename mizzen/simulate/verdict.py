@@ -31,6 +31,7 @@ class Failure(StrEnum):
     NOT_HTTP = "the filter chain reads HTTP, and the connection carries another version of it or no HTTP"
     NO_FILTER = "the filter chain has no filter that takes the connection"
     BAD_REQUEST = "Envoy refuses the request as malformed"
+    PATH_REFUSED = "the connection manager refuses paths with escaped slashes"
     UNSUPPORTED_VERSION = "the connection manager does not accept this version of HTTP"
     NO_ROUTE_CONFIGURATION = "the route configuration does not exist"
     NO_VIRTUAL_HOST = "no virtual host has this domain"

@@ -37,6 +37,7 @@ _SECONDS = 30.0
 _PROXY_SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 _FIELDS = {
     "call": "%REQ(X-CALL)%",
+    "source_port": "%DOWNSTREAM_REMOTE_PORT%",
     "source": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
     "chain": "%FILTER_CHAIN_NAME%",
     "route": "%ROUTE_NAME%",
@@ -106,7 +107,8 @@ class EnvoyAlone:
         return self._places.get((call.address, call.port)) or self._places.get(("0.0.0.0", call.port), 0)
 
     def call(self, call: Call, number: int) -> Answer:
-        """Make the call. A request has the number in `x-call`, a connection in its source address."""
+        """Make the call. A request has the number in `x-call`; a captured connection has it as its source
+        port, and the others come from `source_of(number)`."""
         port = self._port(call)
         answer = Answer()
         with socket.create_connection(
@@ -124,7 +126,7 @@ class EnvoyAlone:
 
 
 def source_of(number: int) -> str:
-    """Return the address that the call of this number comes from."""
+    """Return the address that a call which is not captured comes from."""
     return f"127.1.{number >> 8}.{number & 255}"
 
 
@@ -141,11 +143,11 @@ def _over_tls(plain: socket.socket, call: Call) -> ssl.SSLSocket:
 def _proxy_header(call: Call, number: int) -> bytes:
     """Return the header of the PROXY protocol, version 2, for TCP."""
     destination = ip_address(call.address)
-    source = ip_address(source_of(number))
-    if destination.version == 6:
-        source = ip_address(f"::ffff:{source}")
+    source = ip_address(call.source_address)
+    if source.version != destination.version:
+        source = ip_address("fd00::9" if destination.version == 6 else "192.0.2.1")
     family = 0x11 if destination.version == 4 else 0x21
-    body = source.packed + destination.packed + struct.pack("!HH", call.source_port, call.port)
+    body = source.packed + destination.packed + struct.pack("!HH", number, call.port)
     return _PROXY_SIGNATURE + struct.pack("!BBH", 0x21, family, len(body)) + body
 
 

@@ -46,13 +46,20 @@ def read(connection: socket.socket, call: Call, answer: Answer) -> None:
         _read_http2(connection)
         return
     received = b""
-    while piece := connection.recv(65536):
+    while not _is_whole(answer) and (piece := connection.recv(65536)):
         received += piece
-    head, _, answer.body = received.partition(b"\r\n\r\n")
-    status, *lines = head.decode("latin-1").split("\r\n")
-    if status.startswith("HTTP/"):
-        answer.status = int(status.split(" ")[1])
-        answer.headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+        head, whole, answer.body = received.partition(b"\r\n\r\n")
+        status, *lines = head.decode("latin-1").split("\r\n")
+        if whole and status.startswith("HTTP/"):
+            answer.status = int(status.split(" ")[1])
+            pairs = (line.partition(": ") for line in lines)
+            answer.headers = {name.lower(): value for name, _, value in pairs}
+
+
+def _is_whole(answer: Answer) -> bool:
+    """Whether all of the body is there: Envoy keeps the connection for another second."""
+    length = answer.headers.get("content-length")
+    return length is not None and len(answer.body) >= int(length)
 
 
 def _http2(call: Call, number: int) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,9 +16,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 import mizzen
-from mizzen.simulate import Call, Failure, Outcome, Protocol, Simulator, Verdict
+from mizzen.simulate import Call, Capture, Failure, Outcome, Protocol, Simulator, Verdict
 from tests import ports
 from tests.e2e.drawn_calls import Drawn, gateway, sidecar, uncaptured
+from tests.e2e.drawn_messages import filter_chains, routes
 from tests.e2e.envoy_alone import EnvoyAlone, source_of
 from tests.e2e.live_mesh import eventually
 from tests.e2e.raw_requests import Answer
@@ -25,6 +27,7 @@ from tests.e2e.workloads import Workload
 
 pytestmark = pytest.mark.envoy
 
+_REFUSED = (Failure.BAD_REQUEST, Failure.PATH_REFUSED)
 _FIRST = 1000
 """Calls are numbered from here."""
 
@@ -44,12 +47,28 @@ async def test_a_sidecar_without_capture_does_what_the_simulator_says(seed: int,
     await _compare(uncaptured(seed), tmp_path)
 
 
+@pytest.mark.parametrize("seed", range(3))
+async def test_filter_chains_of_every_kind_are_chosen_alike(seed: int, tmp_path: Path) -> None:
+    await _agree(*filter_chains(seed), tmp_path)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_routes_of_every_kind_are_chosen_alike(seed: int, tmp_path: Path) -> None:
+    await _agree(*routes(seed), tmp_path)
+
+
 async def _compare(drawn: Drawn, directory: Path) -> None:
     (directory / "mesh").mkdir()
     text = yaml.safe_dump_all(drawn.documents, sort_keys=False)
     (directory / "mesh" / "mesh.yaml").write_text(text, encoding="utf-8")
     mesh = mizzen.load(directory / "mesh")
     resources = mizzen.translate(mesh, mizzen.Proxy.from_node(drawn.node))
+    outcomes = await _agree(resources, drawn.calls, directory)
+    assert {Outcome.FORWARDED, Outcome.ANSWERED, Outcome.FAILED} <= outcomes, "these calls prove too little"
+
+
+async def _agree(resources: Any, calls: Sequence[Call], directory: Path) -> set[Outcome]:
+    """Make the calls on an Envoy, compare what it does with the verdicts, and return their outcomes."""
     simulator = Simulator(resources)
     workload = Workload("upstream", {}, "127.0.0.1", ports.free_port())
     workload.respond = _asked
@@ -57,15 +76,18 @@ async def _compare(drawn: Drawn, directory: Path) -> None:
     try:
         envoy = await EnvoyAlone.start(resources, workload.port, directory)
         try:
-            calls = [call for call in drawn.calls if envoy.listens(call)]
-            answers, entries = await _make(envoy, calls)
-            unheard = {simulator.verdict(call).failure for call in drawn.calls if not envoy.listens(call)}
+            unheard = {simulator.verdict(call).failure for call in calls if not envoy.listens(call)}
             assert unheard <= {Failure.NO_LISTENER}
+            calls = [call for call in calls if envoy.listens(call)]
+            answers, entries = await _make(envoy, calls)
         finally:
             await envoy.stop()
     finally:
         await workload.stop()
-    verdicts = [simulator.verdict(call) for call in calls]
+    verdicts = [
+        simulator.verdict(dataclasses.replace(call, source_port=number))
+        for number, call in enumerate(calls, _FIRST)
+    ]
     wrong = []
     for number, (verdict, answer) in enumerate(zip(verdicts, answers, strict=True), _FIRST):
         said = _said(verdict)
@@ -73,8 +95,7 @@ async def _compare(drawn: Drawn, directory: Path) -> None:
         if said != seen:
             wrong.append(f"{verdict.call}\n  simulator: {said}\n  Envoy:     {seen} {entries[str(number)]}")
     assert not wrong, f"{len(wrong)} of {len(verdicts)} calls:\n" + "\n".join(wrong)
-    outcomes = {verdict.outcome for verdict in verdicts}
-    assert {Outcome.FORWARDED, Outcome.ANSWERED, Outcome.FAILED} <= outcomes, "these calls prove too little"
+    return {verdict.outcome for verdict in verdicts}
 
 
 async def _make(envoy: EnvoyAlone, calls: Sequence[Call]) -> tuple[list[Answer], dict[str, dict[str, Any]]]:
@@ -86,7 +107,10 @@ async def _make(envoy: EnvoyAlone, calls: Sequence[Call]) -> tuple[list[Answer],
             loop.run_in_executor(pool, envoy.call, call, number) for number, call in enumerate(calls, _FIRST)
         ]
         answers = await asyncio.gather(*made)
-    numbers = {source_of(number): str(number) for number in range(_FIRST, _FIRST + len(calls))}
+    numbers: dict[str | int, str] = {
+        number if call.capture is not Capture.NONE else source_of(number): str(number)
+        for number, call in enumerate(calls, _FIRST)
+    }
     entries: dict[str, dict[str, Any]] = {}
 
     async def all_logged() -> bool:
@@ -94,7 +118,8 @@ async def _make(envoy: EnvoyAlone, calls: Sequence[Call]) -> tuple[list[Answer],
             if entry["kind"] == "request" and entry["call"]:
                 entries[entry["call"]] = entry
             elif entry["kind"] == "connection":
-                entries.setdefault(numbers[entry["source"]], entry)
+                found = numbers.get(entry["source_port"]) or numbers[entry["source"]]
+                entries.setdefault(found, entry)
         return entries.keys() >= set(numbers.values())
 
     await eventually(all_logged, "Envoy has logged every call", seconds=30)
@@ -111,7 +136,7 @@ async def _asked(request: Request) -> Response:
 
 def _said(verdict: Verdict) -> dict[str, Any]:
     """Return what can be seen from outside of a verdict."""
-    http = verdict.route_configuration != "" or verdict.failure is Failure.BAD_REQUEST
+    http = verdict.route_configuration != "" or verdict.failure in _REFUSED
     forwarded = verdict.outcome is Outcome.FORWARDED
     said: dict[str, Any] = {
         "listener": verdict.listener.name if verdict.listener else None,
@@ -146,6 +171,9 @@ def _seen(verdict: Verdict, answer: Answer, entry: dict[str, Any]) -> dict[str, 
     if "status" in said:
         http2 = verdict.call.protocol is Protocol.HTTP2
         seen |= _logged(verdict, entry) if http2 else _answered(answer, entry)
+        if verdict.failure in _REFUSED:
+            # Envoy logs a route that the answer has nothing to do with.
+            seen["route"] = ""
         if said["upstream"] is not None and seen["upstream"] is not None:
             authority, target, headers = seen["upstream"]
             seen["upstream"] = (authority, target, {name: headers.get(name) for name in said["upstream"][2]})

@@ -85,9 +85,19 @@ def test_headers(header: str, sent: dict[str, str], takes: bool) -> None:
     assert _takes(f"{{prefix: /, headers: [{{name: X-Test, {header}}}]}}", get(headers=sent)) is takes
 
 
-def test_several_headers_of_one_name_are_joined() -> None:
+@pytest.mark.parametrize(
+    ("condition", "takes"),
+    [
+        ("string_match: {exact: a}", True),
+        ("string_match: {exact: b}", True),
+        ("string_match: {exact: 'a,b'}", False),
+        ("string_match: {exact: a}, invert_match: true", False),
+        ("string_match: {exact: c}, invert_match: true", True),
+    ],
+)
+def test_one_of_several_headers_of_one_name_must_match(condition: str, takes: bool) -> None:
     call = Call(80, authority="a", headers=(("x-test", "a"), ("X-Test", "b")))
-    assert _takes("{prefix: /, headers: [{name: x-test, string_match: {exact: 'a,b'}}]}", call)
+    assert _takes(f"{{prefix: /, headers: [{{name: x-test, {condition}}}]}}", call) is takes
 
 
 @pytest.mark.parametrize(
