@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from rich.console import Group, RenderableType
 
 
+_PIPED_WIDTH = 1000
+"""In columns: wider than any line of the status that somebody would read."""
+
+
 class Output(StrEnum):
     """The form of the status."""
 
@@ -48,9 +52,11 @@ def status(
 
         from rich.console import Console
 
-        # What is piped to a file or a program is not broken into the lines of a terminal that is not there.
-        console = Console(width=None if sys.stdout.isatty() else 200)
-        console.print(render(state, console.width))
+        if sys.stdout.isatty():
+            console = Console()
+            console.print(render(state, console.width))
+        else:
+            typer.echo(plain(state), nl=False)
     if fail_on_rejected and (state["rejections"] or state["configuration"]["refused"]):
         raise typer.Exit(1)
 
@@ -87,6 +93,18 @@ def fetch(address: str) -> dict[str, Any]:
     return state
 
 
+def plain(state: dict[str, Any]) -> str:
+    """Return the status for a file or a program: no line broken for a terminal, no blanks at its end."""
+    import io
+
+    from rich.console import Console
+
+    console = Console(file=io.StringIO(), width=_PIPED_WIDTH, color_system=None)
+    with console.capture() as captured:
+        console.print(render(state, console.width), soft_wrap=False)
+    return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+
+
 def _watch(address: str) -> None:
     import time
 
@@ -112,6 +130,7 @@ def render(state: dict[str, Any], width: int) -> Group:
     from mizzen.cli.status_table import (
         findings,
         headline,
+        missing_secrets,
         proxies,
         refused,
         refused_proxies,
@@ -127,6 +146,7 @@ def render(state: dict[str, Any], width: int) -> Group:
         proxies(state, width),
         rejections(state),
         refused_proxies(state),
+        missing_secrets(state),
         remarks(state),
         refused(state),
         restored(state),

@@ -126,6 +126,28 @@ def _origin_of(resource: Mapping[str, Any]) -> Text:
     return line
 
 
+def missing_secrets(state: Mapping[str, Any]) -> Group | None:
+    """The secrets that proxies ask for and are not sent, by name."""
+    waiting = dict.fromkeys(
+        (proxy["id"], name)
+        for proxy in state["proxies"]
+        for name in proxy["types"].get("SDS", {}).get("missing", ())
+    )
+    if not waiting:
+        return None
+    lines: list[Any] = [
+        Text("\nSECRETS THAT ARE NOT THERE (connections that need them fail)", style="bold yellow")
+    ]
+    lines += [
+        _indented(Text(f"{proxy}: ", style="bold").append(name, style="not bold"), 2)
+        for proxy, name in list(waiting)[:_FINDINGS_SHOWN]
+    ]
+    if len(waiting) > _FINDINGS_SHOWN:
+        more = len(waiting) - _FINDINGS_SHOWN
+        lines.append(Text(f"  ... and {more} more (-o json has them all)", style="dim"))
+    return Group(*lines)
+
+
 def remarks(state: Mapping[str, Any]) -> Group | None:
     """What is wrong with proxies that are served all the same."""
     said = dict.fromkeys((proxy["id"], remark) for proxy in state["proxies"] for remark in proxy["remarks"])

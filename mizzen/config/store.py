@@ -147,6 +147,14 @@ class ConfigStore:
             if claim.config is not None
         )
 
+    def holds(self, path: str) -> bool:
+        """Tell whether valid documents of that file, or of files in that folder, are known."""
+        folder = path.rstrip("/") + "/"
+        return any(
+            (name == path or name.startswith(folder)) and any(claim.config for claim in file.claims.values())
+            for name, file in self._files.items()
+        )
+
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """Return all current findings, ordered by file, line and path."""
         found = list(self._findings())

@@ -259,7 +259,7 @@ class Configuration:
 
     def view(self) -> ConfigurationView:
         """Return how things stand, with the findings about documents and about the mesh that they make."""
-        findings = [*self._store.diagnostics(), *self.mesh.diagnostics]
+        findings = [*map(self._with_what_stays, self._store.diagnostics()), *self.mesh.diagnostics]
         refused = tuple(self._store.refused().values())
         hindrances = [
             one for one in self._store.diagnostics() if one.code in _UNREAD and not self._is_covered(one)
@@ -280,6 +280,14 @@ class Configuration:
             restored=still_in_force(self._store, self._restored),
         )
         return view.with_withheld(self.withheld.values())
+
+    def _with_what_stays(self, finding: Diagnostic) -> Diagnostic:
+        """Say of a path that cannot be read whether anything of it is in force."""
+        if finding.code != UNREADABLE or finding.severity is not Severity.ERROR:
+            return finding
+        if not self._store.holds(finding.origin.file):
+            return finding
+        return replace(finding, message=f"{finding.message}; what was read from it before stays in force")
 
     def _is_covered(self, finding: Diagnostic) -> bool:
         """Whether an earlier server's documents stand in for a file that cannot be believed."""

@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mizzen import xds
+from mizzen.config import Origin
 from mizzen.mesh.proxy import Proxy
+from mizzen.server.origins import origins_of
 from mizzen.server.proxy_remarks import same_node_remarks
 
 ProxyOf = Callable[[Hashable], Proxy | None]
@@ -69,10 +71,19 @@ def _type_status(
         "acked": _moment(held.accepted_at),
         "pending_seconds": _since(held.sent_at, now) if held.pending else None,
         "waiting_for": list(held.stuck),
+        "missing": _missing(held, snapshot),
         "error": held.error,
         "bytes_sent": held.bytes_sent,
         "responses": held.responses,
     }
+
+
+def _missing(held: xds.TypeStatus, snapshot: xds.Snapshot | None) -> list[str]:
+    """Return the secrets that are asked for and are not there: what uses them refuses its connections."""
+    if held.type_url != xds.type_urls.SECRET or snapshot is None:
+        return []
+    there = snapshot.collection(held.type_url)
+    return sorted(name for name in held.names if name not in there)
 
 
 def state_of(client: xds.ClientStatus, held: xds.TypeStatus) -> str:
@@ -98,7 +109,11 @@ def state_of(client: xds.ClientStatus, held: xds.TypeStatus) -> str:
     return "ACKED" if held.synced or client.phase == "rest" else "PENDING"
 
 
-def rejections(clients: Iterable[xds.ClientStatus], proxy_of: ProxyOf) -> list[dict[str, Any]]:
+def rejections(
+    clients: Iterable[xds.ClientStatus],
+    proxy_of: ProxyOf,
+    snapshot_of: Callable[[Any], xds.Snapshot | None] = lambda group: None,
+) -> list[dict[str, Any]]:
     """Return what Envoys refuse now: their words, the resources that they mean, and where these come from.
 
     One entry for each proxy, type and message.
@@ -117,7 +132,9 @@ def rejections(clients: Iterable[xds.ClientStatus], proxy_of: ProxyOf) -> list[d
         for entry in client.held:
             if entry.resource.type_url in client.types:
                 entries = told(client, entry.resource.type_url, entry.message)["resources"]
-                entries[entry.resource.name] = _refused_resource(entry)
+                entries[entry.resource.name] = _refused_resource(
+                    entry, origins_of(entry.resource, snapshot_of(client.group))
+                )
         for held in client.types.values():
             if held.error is not None:
                 entries = told(client, held.type_url, held.error)["resources"]
@@ -139,12 +156,12 @@ def _faults(
     return list(found.values())
 
 
-def _refused_resource(entry: xds.Quarantined) -> dict[str, Any]:
+def _refused_resource(entry: xds.Quarantined, origins: Iterable[Origin]) -> dict[str, Any]:
     kept = "its last accepted version stays in force" if entry.stand_in else "it is left out"
     return {
         "name": entry.resource.name,
         "version": entry.resource.version,
-        "origins": [str(origin) for origin in entry.resource.origins],
+        "origins": [str(origin) for origin in origins],
         "in_force": kept,
     }
 
@@ -181,7 +198,7 @@ def whole(
         "configuration": dict(configuration),
         "proxies": proxies,
         "refused_proxies": refused_proxies,
-        "rejections": [*rejections(clients, proxy_of), *_faults(clients, proxy_of, fault_of)],
+        "rejections": [*rejections(clients, proxy_of, snapshot_of), *_faults(clients, proxy_of, fault_of)],
     }
 
 

@@ -167,7 +167,7 @@ def _add(path: str, status: os.stat_result, listing: Listing) -> None:
 
 def _unreadable(path: str, error: OSError) -> ParsedFile:
     if isinstance(error, FileNotFoundError):
-        return unreadable_file(path, "does not exist; what was read from it before stays in force")
+        return unreadable_file(path, "does not exist; put it there or correct the path")
     return unreadable_file(path, why_unreadable(error))
 
 
@@ -184,7 +184,7 @@ _CURES: Final = {
 def why_unreadable(error: OSError) -> str:
     """Say why a path cannot be read, and what would be right."""
     reason = (error.strerror or str(error)).lower()
-    cure = _CURES.get(error.errno or 0, "what was read from it before stays in force")
+    cure = _CURES.get(error.errno or 0, "make it readable")
     return f"cannot be read: {reason}; {cure}"
 
 

@@ -210,7 +210,8 @@ def test_odd_things_in_the_folder_are_named_and_the_rest_is_served(serving: Serv
 def test_a_folder_that_vanishes_and_comes_back(serving: Serving, folder: Path) -> None:
     away = folder.with_name("away")
     folder.rename(away)
-    until(lambda: "does not exist; what was read from it before stays in force" in serving.findings())
+    said = "does not exist; put it there or correct the path; what was read from it before stays in force"
+    until(lambda: said in serving.findings())
     asyncio.run(assert_served(serving))
     away.rename(folder)
     until(lambda: not serving.findings())

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from mizzen.cli.status import render
+from mizzen.cli.status import plain, render
 from tests.ports import free_port
 from tests.unit.cli.conftest import Command
 
@@ -213,3 +213,49 @@ def test_a_server_that_listens_on_every_interface_is_asked_on_this_machine(mizze
     with answering(200, json.dumps(STATE)) as address:
         port = address.rpartition(":")[2]
         assert mizzen("status", "--admin", f":{port}").code == 0
+
+
+def test_what_is_waited_for_and_what_the_state_directory_gave_is_said() -> None:
+    [refused] = STATE["configuration"]["refused"]
+    since = "2026-01-31T12:00:00+00:00"
+    restored = [
+        {"document": "Service/default/a", "origin": "a.yaml:1", "since": since},
+        {"document": refused["document"], "origin": "rules.yaml:4", "since": since},
+    ]
+    configuration = {
+        **STATE["configuration"],
+        "refused": [{**refused, "restored": since}],
+        "restored": restored,
+    }
+    server = {**STATE["server"], "ready": False, "waiting_for": ["a.yaml:3: is wrong"]}
+    lines = shown(
+        {**STATE, "server": {**server, "state_error": "it is full"}, "configuration": configuration}
+    )
+    assert lines[0].endswith("   waiting")
+    place = lines.index("NO PROXY IS SERVED YET (Envoys keep what they have), WAITING FOR")
+    assert lines[place + 1] == "  a.yaml:3: is wrong"
+    said = f"in force: the version of {since} from the state directory, since"
+    assert f"  {refused['document']}   {said} the file's is refused" in lines
+    assert not any("stays in force" in line for line in lines)
+    place = lines.index("STATE DIRECTORY")
+    assert lines[place + 1 : place + 3] == [
+        "  it is full",
+        f"  Service/default/a   {said} a.yaml:1 cannot be read now",
+    ]
+
+
+def test_secrets_that_are_waited_for_are_named() -> None:
+    (proxy,) = STATE["proxies"]
+    sds = type_status("ACKED", subscribed=2, resources=1, missing=["kubernetes://shop"])
+    lines = shown({**STATE, "proxies": [{**proxy, "types": {"SDS": sds}}]})
+    place = lines.index("SECRETS THAT ARE NOT THERE (connections that need them fail)")
+    assert lines[place + 1] == "  reviews-v1.default: kubernetes://shop"
+
+
+def test_what_is_piped_has_no_blanks_at_the_end_of_a_line_and_no_line_is_broken() -> None:
+    (rejection, *_) = STATE["rejections"]
+    words = "cannot bind " * 50
+    text = plain({**STATE, "rejections": [{**rejection, "message": words.strip()}]})
+    assert words.strip() in text
+    assert not any(line.endswith(" ") for line in text.splitlines())
+    assert text.endswith("is odd\n")

@@ -6,6 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from mizzen.config import ParsedFile, Severity, parse_documents
+from mizzen.config.yaml_documents import unreadable_file
 from mizzen.mesh import registry_edit
 from mizzen.mesh.snapshot import Mesh
 from mizzen.server.configuration import Configuration
@@ -233,3 +234,15 @@ def test_ten_changes_are_all_named_and_removed_endpoints_are_quiet() -> None:
     assert first["added"] == [f"Service/default/s{number}" for number in range(10)]
     assert (second["removed"], second["log_level"]) == (["Pod/default/p"], "debug")
     assert (len(third["removed"]), third["log_level"]) == (10, "info")
+
+
+def test_what_stays_in_force_of_a_path_is_said_only_if_something_does() -> None:
+    configuration = Configuration()
+    gone = unreadable_file("mesh", "does not exist")
+    configuration.apply({"mesh": gone})
+    assert [each.message for each in configuration.view().findings] == ["does not exist"]
+    text = b"apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n"
+    configuration.apply({"mesh": None, "mesh/a.yaml": parse_documents(text, "mesh/a.yaml")})
+    configuration.apply({"mesh": gone})
+    [said] = configuration.view().findings
+    assert said.message == "does not exist; what was read from it before stays in force"

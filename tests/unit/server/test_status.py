@@ -121,6 +121,7 @@ def test_what_is_said_of_a_proxy() -> None:
         "acked": "1970-01-01T00:16:39.500+00:00",
         "pending_seconds": None,
         "waiting_for": [],
+        "missing": [],
         "error": None,
         "bytes_sent": 512,
         "responses": 2,
@@ -213,3 +214,22 @@ def test_the_whole_is_sorted_and_has_every_remark() -> None:
     assert (mesh, twice[:38]) == ("in group", "2 Envoys are connected under this node")
     assert (told["server"], told["configuration"]) == ({"name": "mizzen"}, {"documents": {}})
     assert (told["refused_proxies"], told["rejections"]) == ([{"reason": "bad id"}], [])
+
+
+def test_the_secrets_that_are_not_there_are_named() -> None:
+    sds = xds.type_urls.SECRET
+    asked = client(held(sds, names=frozenset({"b", "a", "there"})))
+    snapshot = xds.Snapshot.of([resource("there", type_url=sds)])
+    assert proxy_status(asked, PROXY, snapshot, 0.0)["types"]["SDS"]["missing"] == ["a", "b"]
+
+
+def test_a_certificate_in_files_comes_from_where_it_is_named() -> None:
+    secret = resource("file-cert:/a~/b", type_url=xds.type_urls.SECRET)
+    naming = xds.Resource(
+        xds.type_urls.LISTENER, "https", b"x file-cert:/a~/b y", origins=(Origin("gateway.yaml", 7),)
+    )
+    other = xds.Resource(xds.type_urls.LISTENER, "http", b"z", origins=(Origin("other.yaml", 1),))
+    asked = client(held(xds.type_urls.SECRET), held=(Quarantined(secret, None, "no such file"),))
+    snapshot = xds.Snapshot.of([secret, naming, other])
+    [told] = rejections([asked], {}.get, {"group": snapshot}.get)
+    assert told["resources"][0]["origins"] == ["gateway.yaml:7"]

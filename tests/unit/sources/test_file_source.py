@@ -155,7 +155,7 @@ def test_a_folder_that_may_not_be_read_keeps_its_files(
 def test_a_path_that_is_not_there_says_so_and_comes_to_be(folder: Folder) -> None:
     source = FileSource([folder.path / "later"])
     [message] = folder.told(source.scan()).values()
-    assert message == "does not exist; what was read from it before stays in force"
+    assert message == "does not exist; put it there or correct the path"
     folder.write("later/a.yaml", "a")
     assert folder.told(source.scan()) == {"later": None, "later/a.yaml": ["a"]}
 
@@ -169,7 +169,7 @@ def test_a_folder_that_vanishes_keeps_what_it_had_in_force(folder: Folder) -> No
     assert not store.apply(source.scan())
     assert len(store.configs()) == 2
     assert [str(each).split(": ")[1] for each in store.diagnostics()] == [
-        "does not exist; what was read from it before stays in force"
+        "does not exist; put it there or correct the path"
     ]
     folder.write("a.yaml", "a")
     change = store.apply(source.scan())

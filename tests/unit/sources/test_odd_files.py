@@ -104,9 +104,7 @@ def test_no_more_of_a_file_is_read_than_is_wanted(tmp_path: Path) -> None:
 
 
 def test_an_error_without_words_is_said_as_it_is() -> None:
-    assert (
-        why_unreadable(OSError("Odd")) == "cannot be read: odd; what was read from it before stays in force"
-    )
+    assert why_unreadable(OSError("Odd")) == "cannot be read: odd; make it readable"
 
 
 def test_settings_that_are_too_big_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
