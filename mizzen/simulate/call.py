@@ -59,6 +59,8 @@ class Call:
     capture: Capture = Capture.NONE
     protocol: Protocol = Protocol.HTTP1
     tls: ClientTls | None = None
+    client_speaks_first: bool = True
+    """False for protocols such as MySQL's, in which the client waits for the server."""
     source_address: str = "192.0.2.1"
     source_port: int = 50000
     method: str = "GET"

@@ -21,3 +21,5 @@ class Connection:
     server_name: str = ""
     transport_protocol: str = ""
     application_protocols: tuple[str, ...] = ()
+    waits: bool = False
+    """Whether a listener filter waits for a client that itself waits."""

@@ -20,6 +20,7 @@ from mizzen.simulate.prefixes import canonical, parsed
 from mizzen.simulate.verdict import RunnerUp
 
 _UDP = 1
+_LISTENER_FILTERS_TIMEOUT = 15.0
 _INBOUND, _OUTBOUND = 1, 2
 _WILDCARDS = {4: "0.0.0.0", 6: "::"}  # noqa: S104 (addresses to look for)
 _LOOPBACK = {4: "127.0.0.1", 6: "::1"}
@@ -42,6 +43,15 @@ class Listener:
         self.places = [place for address in addresses for place in _places(address)]
         self._chains: FilterChains | None = None
         self._filters: tuple[listener_filters.ListenerFilter, ...] | None = None
+
+    @property
+    def gives_up_waiting(self) -> bool:
+        """Whether a connection goes on when a listener filter has waited for too long."""
+        message = self.message
+        no_limit = message.HasField("listener_filters_timeout") and not seconds(
+            message.listener_filters_timeout
+        )
+        return bool(message.continue_on_listener_filters_timeout and not no_limit)
 
     @property
     def chains(self) -> FilterChains:

@@ -65,6 +65,8 @@ def run(filters: Iterable[ListenerFilter], connection: Connection) -> tuple[str,
             connection.address = call.address
             connection.port = call.port
             connection.restored = True
+        elif kind and call.tls is None and not call.client_speaks_first:
+            connection.waits = True
         elif kind == _TLS_INSPECTOR and call.tls is not None:
             connection.transport_protocol = "tls"
             connection.server_name = call.tls.server_name.lower()

@@ -179,8 +179,11 @@ class _Run:
         made = self.connection = connection(self.call, accepting)
         ran = listener_filters.run(accepting.filters, made)
         listener = listeners.hands_on(accepting, made)
+        waits = made.waits and not accepting.gives_up_waiting
         if listener is not accepting:
+            made.waits = False
             ran += listener_filters.run(listener.filters, made)
+            waits = waits or (made.waits and not listener.gives_up_waiting)
         if not made.transport_protocol:
             made.transport_protocol = "raw_buffer"
         self.listener = listener
@@ -192,6 +195,9 @@ class _Run:
             made.server_name,
             made.application_protocols,
         )
+        if waits:
+            self._fail(Failure.LISTENER_FILTER_WAITS)
+            return None
         return listener, made
 
     def _http(self, manager: HttpConnectionManager, made: Connection) -> None:
@@ -200,7 +206,8 @@ class _Run:
         terminates = self.chain.filters.step.terminates_tls
         self.reached["http_filters"] = manager.filters
         negotiated = self.chain.filters.negotiated(call.tls) if call.tls is not None else ""
-        if not manager.reads(call.protocol, negotiated) or (call.tls is not None and not terminates):
+        wrong = not manager.reads(call.protocol, negotiated) or not call.client_speaks_first
+        if wrong or (call.tls is not None and not terminates):
             self._fail(Failure.NOT_HTTP)
             return
         request = manager.request(call, made.port, encrypted=terminates)

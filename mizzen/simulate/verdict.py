@@ -24,6 +24,7 @@ class Failure(StrEnum):
     """Why a call fails. The text ends the sentence "the call fails, since ..."."""
 
     NO_LISTENER = "no listener has this address and port"
+    LISTENER_FILTER_WAITS = "a listener filter waits for the client, and the client waits for the server"
     NO_FILTER_CHAIN = "no filter chain of the listener matches the connection"
     DUPLICATE_FILTER_CHAIN = "two filter chains have the same match, and Envoy refuses the listener"
     TLS_EXPECTED = "the filter chain terminates TLS, and the client does not speak TLS"

@@ -190,3 +190,29 @@ def test_the_runner_up_says_where_it_lost(call: Call, name: str, condition: str,
         assert (lost.name, lost.condition, lost.found) == ("shop", "server name", "none known")
     else:
         assert (lost.name, lost.condition, lost.found) == (name, condition, found)
+
+
+@pytest.mark.parametrize(
+    ("more", "failure"),
+    [
+        ({}, Failure.LISTENER_FILTER_WAITS),
+        ({"continue_on_listener_filters_timeout": True}, None),
+        (
+            {"continue_on_listener_filters_timeout": True, "listener_filters_timeout": "0s"},
+            Failure.LISTENER_FILTER_WAITS,
+        ),
+    ],
+)
+def test_an_inspector_waits_for_a_client_that_waits(more: dict[str, object], failure: Failure | None) -> None:
+    chain = {"filters": [typed("tcp", "tcp", stat_prefix="t", cluster="c")]}
+    listener = {
+        "name": "listener",
+        "address": {"socket_address": {"address": "0.0.0.0", "port_value": 80}},
+        "listener_filters": _INSPECTORS,
+        "filter_chains": [chain],
+        **more,
+    }
+    simulator = Simulator(configuration(listeners=yaml.safe_dump([listener])))
+    verdict = simulator.verdict(_call(client_speaks_first=False))
+    assert verdict.failure is (failure or Failure.NO_CLUSTER)
+    assert simulator.verdict(_call()).failure is Failure.NO_CLUSTER
