@@ -17,6 +17,7 @@ from mizzen.simulate.call import Call, Capture, Protocol
 from mizzen.simulate.connection import Connection
 from mizzen.simulate.filter_chain import FilterChains
 from mizzen.simulate.prefixes import canonical, parsed
+from mizzen.simulate.seconds import limit
 from mizzen.simulate.verdict import RunnerUp
 
 _UDP = 1
@@ -47,11 +48,8 @@ class Listener:
     @property
     def gives_up_waiting(self) -> bool:
         """Whether a connection goes on when a listener filter has waited for too long."""
-        message = self.message
-        no_limit = message.HasField("listener_filters_timeout") and not seconds(
-            message.listener_filters_timeout
-        )
-        return bool(message.continue_on_listener_filters_timeout and not no_limit)
+        limited = limit(self.message, "listener_filters_timeout", _LISTENER_FILTERS_TIMEOUT) is not None
+        return bool(self.message.continue_on_listener_filters_timeout and limited)
 
     @property
     def chains(self) -> FilterChains:
