@@ -36,6 +36,7 @@ CREATE TABLE in_force (
     digest BLOB NOT NULL, written_in TEXT NOT NULL, line INTEGER NOT NULL, since REAL NOT NULL,
     PRIMARY KEY (file, kind, namespace, name)
 ) WITHOUT ROWID;
+CREATE INDEX in_force_digest ON in_force (digest);
 """
 
 Files = Mapping[str, tuple[KeptDocument, ...]]
@@ -59,7 +60,7 @@ class State:
         self._path = directory / _FILE
         self._lock = _take(directory)
         self._database: sqlite3.Connection | None = None
-        self._rows: dict[tuple[str, ConfigKey], tuple[bytes, float]] = {}
+        self._rows: dict[str, dict[ConfigKey, tuple[bytes, float]]] = {}
         self._digests: set[bytes] = set()
         self._pending: dict[str, tuple[KeptDocument, ...]] = {}
         self._left: Files = {}
@@ -109,7 +110,7 @@ class State:
             key = ConfigKey(kind, namespace, name)
             if digest not in texts:
                 raise ValueError(f"it lacks the content of {key}")
-            self._rows[file, key] = (digest, since)
+            self._rows.setdefault(file, {})[key] = (digest, since)
             found.append(
                 FormerDocument(file, _document(key, *texts[digest], Origin(written_in, line)), since)
             )
@@ -124,6 +125,7 @@ class State:
         try:
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("PRAGMA synchronous = FULL")
+            database.execute("PRAGMA secure_delete = ON")  # a key that was replaced is overwritten
             [[version]] = database.execute("PRAGMA user_version")
             if version == 0:
                 database.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
@@ -160,43 +162,54 @@ class State:
             self.error = ""
 
     def _store(self, files: Files) -> None:
+        """Write what is other than before, at the cost of these files alone."""
         files = {**self._left, **files}
         database = self._open()
-        rows, digests = dict(self._rows), set(self._digests)
+        contents: dict[bytes, tuple[bytes, str, str]] = {}
         changed: list[tuple[Any, ...]] = []
-        contents: list[tuple[bytes, str, str]] = []
+        gone: list[tuple[str, str, str, str]] = []
+        superseded: set[bytes] = set()
+        rows: dict[str, dict[ConfigKey, tuple[bytes, float]]] = {}
         now = time.time()
-        held = {(name, one.key): one for name, kept in files.items() for one in kept}
-        for (name, key), one in held.items():
-            if one.digest not in digests:
-                if one.document is None:
-                    continue  # its content is not known, as an earlier write failed
-                contents.append((one.digest, one.document.api_version, json.dumps(one.document.content)))
-                digests.add(one.digest)
-            before = rows.get((name, key))
-            since = before[1] if before is not None and before[0] == one.digest else now
-            rows[name, key] = (one.digest, since)
-            place = (one.origin.file, one.origin.line)
-            changed.append((name, key.kind, key.namespace, key.name, one.digest, *place, since))
-        gone = [(name, key) for name, key in rows if name in files and (name, key) not in held]
-        for each in gone:
-            del rows[each]
-        unused = digests - {digest for digest, _ in rows.values()}
+        for name, kept in files.items():
+            before = self._rows.get(name, {})
+            rows[name] = {}
+            for one in kept:
+                if one.digest not in self._digests and one.digest not in contents:
+                    if one.document is None:
+                        continue  # its content was never told, as it was in force before all was kept
+                    text = json.dumps(one.document.content)
+                    contents[one.digest] = (one.digest, one.document.api_version, text)
+                digest, since = before.get(one.key, (b"", now))
+                if digest != one.digest:
+                    superseded.add(digest)
+                    since = now
+                rows[name][one.key] = (one.digest, since)
+                place = (one.origin.file, one.origin.line)
+                changed.append(
+                    (name, one.key.kind, one.key.namespace, one.key.name, one.digest, *place, since)
+                )
+            for key in before.keys() - rows[name].keys():
+                superseded.add(before[key][0])
+                gone.append((name, key.kind, key.namespace, key.name))
         database.execute("BEGIN IMMEDIATE")
         try:
-            database.executemany("INSERT INTO document VALUES (?, ?, ?)", contents)
+            database.executemany("INSERT INTO document VALUES (?, ?, ?)", contents.values())
             database.executemany("INSERT OR REPLACE INTO in_force VALUES (?, ?, ?, ?, ?, ?, ?, ?)", changed)
             database.executemany(
-                "DELETE FROM in_force WHERE file = ? AND kind = ? AND namespace = ? AND name = ?",
-                ((name, key.kind, key.namespace, key.name) for name, key in gone),
+                "DELETE FROM in_force WHERE file = ? AND kind = ? AND namespace = ? AND name = ?", gone
             )
+            unused = {each for each in superseded if not _is_used(database, each)}
             database.executemany("DELETE FROM document WHERE digest = ?", ((each,) for each in unused))
             database.execute("COMMIT")
         except BaseException:
             with contextlib.suppress(sqlite3.Error):
                 database.execute("ROLLBACK")
             raise
-        self._rows, self._digests, self._left = rows, digests - unused, {}
+        self._rows.update(rows)
+        self._digests.update(contents)
+        self._digests -= unused
+        self._left = {}
 
     def _failed(self, error: Exception) -> None:
         said = f"{self._path} cannot be written ({error}); after a restart an older state would be known"
@@ -204,6 +217,11 @@ class State:
             self._log.error(said)
         self.error = said
         self._on_failure()
+
+
+def _is_used(database: sqlite3.Connection, digest: bytes) -> bool:
+    found = database.execute("SELECT 1 FROM in_force WHERE digest = ? LIMIT 1", (digest,)).fetchone()
+    return found is not None
 
 
 def _check(database: sqlite3.Connection, version: int) -> None:

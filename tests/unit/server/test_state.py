@@ -115,6 +115,28 @@ def _all(former: FormerDocuments) -> list:  # type: ignore[type-arg]
     return [one for held in former._by_file.values() for one in held]
 
 
+def contents(directory: Path) -> list[str]:
+    database = sqlite3.connect(directory / "documents.sqlite3")
+    try:
+        return sorted(content for (content,) in database.execute("SELECT content FROM document"))
+    finally:
+        database.close()
+
+
+def test_a_content_goes_with_the_last_file_that_has_it(tmp_path: Path) -> None:
+    both: Files = {"a.yaml": file("a.yaml", a=1234), "b.yaml": file("b.yaml", a=1234)}
+    run(tmp_path / "s", both)
+    assert len(contents(tmp_path / "s")) == 1
+    run(tmp_path / "s", both, {"a.yaml": None})
+    assert len(contents(tmp_path / "s")) == 1
+    run(tmp_path / "s", {"b.yaml": file("b.yaml", a=5678)})
+    [left] = contents(tmp_path / "s")
+    assert "5678" in left
+    assert ports(run(tmp_path / "s", {"b.yaml": unreadable_file("b.yaml", "is gone")})) == {"a": 5678}
+    stored = b"".join(each.read_bytes() for each in (tmp_path / "s").iterdir())
+    assert b"1234" not in stored, "what was replaced, perhaps a key, is overwritten"
+
+
 def test_nobody_else_reads_it(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
