@@ -74,10 +74,11 @@ def _of_both_families(resources: mizzen.Resources) -> mizzen.Resources:
     return resources
 
 
-def _call(given: dict[str, Any], proxy_type: str) -> Call:
+def _call(given: dict[str, Any], node: dict[str, Any]) -> Call:
+    captured = not node["id"].startswith("router~") and node["metadata"].get("INTERCEPTION_MODE") != "NONE"
     mode = given.get("call_mode", "")
     capture = Capture.INBOUND if mode == "inbound" else Capture.OUTBOUND
-    if mode == "gateway" or (proxy_type == "router" and not mode):
+    if mode == "gateway" or (mode != "inbound" and not captured):
         capture = Capture.NONE
     headers = {name.lower(): values for name, values in (given.get("headers") or {}).items()}
     host = given.get("host_header") or (headers.pop("host", None) or [_NO_HOST])[0]
@@ -172,7 +173,7 @@ def test_a_case_of_istio_is_answered_as_istio_answers_it(path: Path, tmp_path: P
     simulator = Simulator(resources)
     named_routes = {str(route.name) for route in resources.routes}
     for each in case["calls"]:
-        call = _call(each["call"], case["node"]["id"].partition("~")[0])
+        call = _call(each["call"], case["node"])
         answer = _answer(simulator.verdict(call), each["call"], named_routes)
         expected = {
             name: value
