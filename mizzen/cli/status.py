@@ -84,6 +84,8 @@ def fetch(address: str) -> dict[str, Any]:
         raise Failure(f"the server at {address} did not answer within 10 s") from error
     except httpx.HTTPError as error:
         raise Failure(f"no server answers at {address} ({error}); {hint}") from error
+    if answer.status_code == 421:  # it is one, which does not know itself under this name
+        raise Failure(f"{address}: {answer.text.strip()}")
     try:
         state = answer.json()
     except ValueError:
