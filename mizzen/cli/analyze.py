@@ -20,7 +20,7 @@ class Output(StrEnum):
 
 
 def analyze(
-    paths: Annotated[list[Path], typer.Argument(help="Files and folders of YAML.", metavar="PATH...")],
+    paths: Annotated[list[Path], typer.Argument(help="Files and folders of YAML.", metavar="PATH")],
     mesh_config: Annotated[
         Path | None, typer.Option("--mesh-config", help="A file with Istio's MeshConfig.", metavar="FILE")
     ] = None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Annotated
 
 import typer
 
@@ -12,26 +13,81 @@ from mizzen.cli.failure import Failure
 
 commands = typer.Typer(
     name="mizzen",
-    help="A control plane for plain Envoy that speaks Istio's configuration, without Kubernetes.",
     no_args_is_help=True,
-    add_completion=False,
+    # Help is plain text: as rich's markup, `[redacted]` and other words in brackets would vanish.
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-commands.command("demo")(demo.demo)
-commands.command("serve")(serve.serve)
-commands.command("status")(status.status)
-commands.command("translate")(translate.translate)
-commands.command("analyze")(analyze.analyze)
-commands.command("bootstrap")(bootstrap.bootstrap)
 
 
-@commands.command()
+def _examples(*lines: str) -> str:
+    """Return the end of a help text. The mark at its head keeps its lines from being joined."""
+    return "\n".join(("\b", "Examples:", *(f"  {line}" for line in lines)))
+
+
+commands.command(
+    "demo",
+    short_help="Run a whole mesh on this machine.",
+    epilog=_examples("mizzen demo", "mizzen demo --check"),
+)(demo.demo)
+commands.command(
+    "serve",
+    short_help="Serve a configuration to Envoys.",
+    epilog=_examples(
+        "mizzen serve --config examples/first-service",
+        "mizzen serve --config mesh/ --state /var/lib/mizzen --log-format json",
+    ),
+)(serve.serve)
+commands.command(
+    "status",
+    short_help="Show how the proxies stand.",
+    epilog=_examples("mizzen status", "mizzen status --fail-on-rejected -o json"),
+)(status.status)
+commands.command(
+    "translate",
+    short_help="Print what one proxy would be sent.",
+    epilog=_examples("mizzen translate --config mesh/ --node node.yaml --type listeners -o yaml"),
+)(translate.translate)
+commands.command(
+    "analyze",
+    short_help="Check files before anyone serves them.",
+    epilog=_examples("mizzen analyze mesh/", "mizzen analyze mesh/ -o json"),
+)(analyze.analyze)
+commands.command(
+    "bootstrap",
+    short_help="Print what an Envoy is started with.",
+    epilog=_examples(
+        "mizzen bootstrap sidecar --name reviews-v1 --ip 10.0.0.7 --label app=reviews > envoy.yaml",
+        "mizzen bootstrap --node node.yaml > envoy.yaml",
+    ),
+)(bootstrap.bootstrap)
+
+
+@commands.command(epilog=_examples("mizzen version"))
 def version() -> None:
     """Print the version of Mizzen."""
     import mizzen
 
     typer.echo(f"mizzen {mizzen.__version__}")
+
+
+def _version_and_exit(wanted: bool) -> None:
+    if wanted:
+        version()
+        raise typer.Exit
+
+
+@commands.callback()
+def options(
+    _: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version of Mizzen.", callback=_version_and_exit, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """A control plane for plain Envoy that speaks Istio's configuration, without Kubernetes."""
 
 
 def app() -> None:

@@ -34,7 +34,7 @@ def translate(
     node: Annotated[
         Path, typer.Option("--node", help="The proxy: an Envoy Node as YAML or JSON.", metavar="FILE")
     ],
-    more: Annotated[list[Path] | None, typer.Argument(hidden=True)] = None,
+    more: Annotated[list[Path] | None, typer.Argument(hidden=True, metavar="PATH")] = None,
     mesh_config: Annotated[
         Path | None, typer.Option("--mesh-config", help="A file with Istio's MeshConfig.", metavar="FILE")
     ] = None,

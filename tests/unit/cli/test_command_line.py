@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,33 @@ def test_every_command_has_help(mizzen: Command, command: str) -> None:
 
 def test_the_version(mizzen: Command) -> None:
     assert mizzen("version").out == f"mizzen {package.__version__}\n"
+
+
+def test_the_version_as_an_option(mizzen: Command) -> None:
+    assert mizzen("--version").out == f"mizzen {package.__version__}\n"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_an_example_and_says_bool_of_no_flag(mizzen: Command, command: str) -> None:
+    shown = mizzen(command, "--help").out
+    assert f"\n    mizzen {command}" in shown
+    assert "bool" not in shown.lower()
+
+
+def test_help_keeps_words_in_brackets(mizzen: Command) -> None:
+    assert "[redacted]" in mizzen("translate", "--help").out
+    assert "REGION[/ZONE[/SUBZONE]]" in mizzen("bootstrap", "--help").out
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_can_complete_commands(shell: str) -> None:
+    run = [sys.executable, "-c", "from mizzen.cli.main import commands; commands(prog_name='mizzen')"]
+    shells = {"COMP_WORDS": "mizzen ana", "COMP_CWORD": "1", "_TYPER_COMPLETE_ARGS": "mizzen ana"}
+    asked = {**os.environ, **shells, "_MIZZEN_COMPLETE": f"complete_{shell}"}
+    asked["_TYPER_COMPLETE_FISH_ACTION"] = "get-args"
+    done = subprocess.run(run, env=asked, capture_output=True, text=True, check=False)
+    assert "analyze" in done.stdout
+    assert "bootstrap" not in done.stdout
 
 
 def test_help_loads_nothing_that_is_slow() -> None:
