@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,7 +21,9 @@ class Output(StrEnum):
 
 
 def analyze(
-    paths: Annotated[list[Path], typer.Argument(help="Files and folders of YAML.", metavar="PATH")],
+    paths: Annotated[
+        list[Path], typer.Argument(help="Files and folders of YAML; - is standard input.", metavar="PATH")
+    ],
     mesh_config: Annotated[
         Path | None, typer.Option("--mesh-config", help="A file with Istio's MeshConfig.", metavar="FILE")
     ] = None,
@@ -28,7 +31,7 @@ def analyze(
     notices: Annotated[bool, typer.Option("--notices", help="Say also what is only worth knowing.")] = False,
 ) -> None:
     """Check files: `file:line: error|warning CODE message`, a finding a line; exit 1 on an error."""
-    from mizzen.cli.loading import load
+    from mizzen.cli.loading import STANDARD_INPUT, load, standard_input
     from mizzen.config.diagnostics import Severity
     from mizzen.config.store import ConfigChange
     from mizzen.mesh.analysis import analyze as analyze_mesh
@@ -36,7 +39,9 @@ def analyze(
     from mizzen.mesh.snapshot import Mesh
     from mizzen.translator.untranslatable import untranslatable
 
-    loaded = load(paths, mesh_config)
+    files = [path for path in paths if str(path) != "-"]
+    given = {STANDARD_INPUT: standard_input()} if len(files) < len(paths) else {}
+    loaded = load(files, mesh_config, given)
     mesh, _, faults = updated_without_faults(
         Mesh.build((), loaded.mesh_config), ConfigChange(tuple(loaded.configs))
     )
@@ -47,13 +52,19 @@ def analyze(
     shown.sort(key=lambda finding: (finding.origin, finding.path, finding.code, finding.message))
     if output is Output.JSON:
         _print_json(shown)
+    elif sys.stdout.isatty():
+        from rich.console import Console
+
+        from mizzen.cli.finding_lines import print_findings
+
+        print_findings(shown, given, Console())
     else:
         for finding in shown:
             typer.echo(_line(finding))
     errors = sum(finding.severity is Severity.ERROR for finding in shown)
     warnings = sum(finding.severity is Severity.WARNING for finding in shown)
     typer.echo(
-        f"{_count(len(loaded.configs), 'document')} in force: {_count(errors, 'error')}, "
+        f"{_count(loaded.documents, 'document')} checked: {_count(errors, 'error')}, "
         f"{_count(warnings, 'warning')}",
         err=True,
     )

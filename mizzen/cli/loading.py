@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,14 +17,30 @@ _LARGEST_NODE = 1024 * 1024
 """Bytes of a node file; many times what an Envoy may say of itself to a server."""
 
 
-def load(paths: Sequence[Path], mesh_config: Path | None) -> LoadedConfigs:
-    """Read `paths`; raise Failure naming the first that is not there. Invalid documents are diagnostics."""
+STANDARD_INPUT = "<stdin>"
+"""The name of standard input in findings; on the command line it is `-`."""
+
+
+def load(
+    paths: Sequence[Path], mesh_config: Path | None, given: Mapping[str, bytes] | None = None
+) -> LoadedConfigs:
+    """Read `paths`, and `given` (texts by name); raise Failure naming the first path that is not there.
+
+    Invalid documents are diagnostics.
+    """
     from mizzen.sources.loading import load_configs
 
     for path in (*paths, *([mesh_config] if mesh_config else [])):
         if not path.exists():
             raise Failure(f"{path}: there is no such file or folder", exit_code=2)
-    return load_configs(paths, mesh_config=mesh_config)
+    return load_configs(paths, mesh_config=mesh_config, given=given)
+
+
+def standard_input() -> bytes:
+    """Read standard input: at most one byte more than a file may have, which the reader of YAML refuses."""
+    from mizzen.config.yaml_documents import MAX_FILE_BYTES
+
+    return sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
 
 
 def load_node(file: Path) -> Proxy:

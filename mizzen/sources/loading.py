@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,17 +19,21 @@ from mizzen.config import (
     parse_mesh_config,
 )
 from mizzen.config.codes import UNREADABLE
-from mizzen.config.yaml_documents import MAX_FILE_BYTES
+from mizzen.config.yaml_documents import MAX_FILE_BYTES, parse_documents
 from mizzen.sources.files import FileSource
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedConfigs:
-    """What files hold: the valid configurations, the settings of the mesh, and everything that was found."""
+    """What files hold: the valid configurations, the settings of the mesh, and everything that was found.
+
+    `documents` counts those of kinds that a mesh reads, valid or not.
+    """
 
     configs: tuple[Config[Any], ...]
     mesh_config: MeshConfig
     diagnostics: tuple[Diagnostic, ...]
+    documents: int = 0
 
     @property
     def errors(self) -> tuple[Diagnostic, ...]:
@@ -43,22 +47,28 @@ def load_configs(
     mesh_config: str | os.PathLike[str] | None = None,
     default_namespace: str = "default",
     max_bytes: int = MAX_FILE_BYTES,
+    given: Mapping[str, bytes] | None = None,
 ) -> LoadedConfigs:
     """Read files and folders; return what is valid in them and all findings. Raises nothing for user errors.
 
     `mesh_config` is a file with the mesh's settings; without it the ConfigMap `istio` among the documents is
-    taken (that of the root namespace it names itself, `istio-system` first), else Istio's defaults.
+    taken (that of the root namespace it names itself, `istio-system` first), else Istio's defaults. `given`
+    is text that is in no file, by the name under which findings show it.
     """
     source = FileSource(paths, default_namespace=default_namespace, max_bytes=max_bytes)
     store = ConfigStore()
-    store.apply(source.scan())
+    batch = dict(source.scan())
+    for name, data in (given or {}).items():
+        batch[name] = parse_documents(data, name, default_namespace=default_namespace, max_bytes=max_bytes)
+    store.apply(batch)
+    documents = sum(len(each.documents) + len(each.refused) for each in batch.values() if each is not None)
     configs = store.configs()
     found: tuple[Diagnostic, ...] = ()
     if mesh_config is not None:
         settings, found = read_mesh_config(mesh_config)
     else:
         settings = mesh_config_among(configs)
-    return LoadedConfigs(configs, settings or MeshConfig(), (*found, *store.diagnostics()))
+    return LoadedConfigs(configs, settings or MeshConfig(), (*found, *store.diagnostics()), documents)
 
 
 def read_mesh_config(path: str | os.PathLike[str]) -> tuple[MeshConfig | None, tuple[Diagnostic, ...]]:

@@ -116,7 +116,7 @@ def test_links_among_folders_are_no_maze(tmp_path: Path) -> None:
     assert all("MZ0212" in line for line in ended.stdout.splitlines()), (
         "services without endpoints, that is all"
     )
-    assert "9 documents in force" in ended.stderr
+    assert "9 documents checked" in ended.stderr
 
 
 def test_folders_deeper_than_any_stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,13 @@
+import io
 import json
+import sys
 from pathlib import Path
 
+import pytest
+from rich.console import Console
+
+from mizzen.cli.finding_lines import print_findings
+from mizzen.cli.loading import load
 from tests.unit.cli.conftest import Command
 
 VIRTUAL_SERVICE = """\
@@ -45,7 +52,7 @@ def test_what_is_right_is_silent(mizzen: Command, tmp_path: Path) -> None:
     (tmp_path / "service.yaml").write_text(SERVICE)
     ended = mizzen("analyze", tmp_path)
     assert (ended.code, ended.out) == (0, "")
-    assert ended.err == "3 documents in force: 0 errors, 0 warnings\n"
+    assert ended.err == "3 documents checked: 0 errors, 0 warnings\n"
 
 
 def test_findings_as_json(mizzen: Command, tmp_path: Path) -> None:
@@ -83,7 +90,7 @@ def test_findings_are_in_the_order_of_the_files_and_counted(mizzen: Command, tmp
     assert ended.code == 0, "warnings alone are no failure"
     places = [line.split(": ")[0].removeprefix(f"{tmp_path}/") for line in ended.out.splitlines()]
     assert places == [f"{name}.yaml:{line}" for name in "abc" for line in (4, 5)]
-    assert ended.err == "3 documents in force: 0 errors, 6 warnings\n"
+    assert ended.err == "3 documents checked: 0 errors, 6 warnings\n"
     with_notices = mizzen("analyze", tmp_path, "--notices")
     assert "d.yaml:2: info" in with_notices.out
     assert with_notices.err == ended.err
@@ -91,7 +98,7 @@ def test_findings_are_in_the_order_of_the_files_and_counted(mizzen: Command, tmp
 
 def test_one_is_one_and_two_are_several(mizzen: Command, tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text("apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nSpec: {}\n")
-    assert mizzen("analyze", tmp_path).err == "1 document in force: 0 errors, 1 warning\n"
+    assert mizzen("analyze", tmp_path).err == "1 document checked: 0 errors, 1 warning\n"
 
 
 def test_what_is_said_of_a_file_of_another_alphabet_can_be_read(mizzen: Command, tmp_path: Path) -> None:
@@ -100,3 +107,39 @@ def test_what_is_said_of_a_file_of_another_alphabet_can_be_read(mizzen: Command,
     [finding] = json.loads(mizzen("analyze", file, "-o", "json").out)
     assert finding["file"] == str(file)
     assert "größe" in mizzen("analyze", file, "-o", "json").out
+
+
+def test_a_hyphen_is_standard_input(mizzen: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(VIRTUAL_SERVICE.encode())))
+    ended = mizzen("analyze", "-")
+    assert ended.code == 1
+    assert "<stdin>:11: error IST0106 spec.http[0].route[0].weihgt: " in ended.out
+    assert ended.err == "1 document checked: 1 error, 0 warnings\n"
+
+
+def at_a_terminal(file: Path) -> str:
+    """Return what a person would see of the findings about a file, without colours."""
+    written = io.StringIO()
+    print_findings(load([file], None).diagnostics, {}, Console(file=written, width=80))
+    return written.getvalue()
+
+
+def test_a_terminal_shows_the_line_with_a_mark_and_the_document(tmp_path: Path) -> None:
+    file = tmp_path / "rules.yaml"
+    file.write_text(SERVICE + "---\n" + VIRTUAL_SERVICE)
+    first, document, line, mark = at_a_terminal(file).splitlines()
+    assert first.startswith(f"{file}:21: error IST0106 spec.http[0].route[0].weihgt: ")
+    assert document == "  in VirtualService/default/reviews"
+    assert line == "  21 |       weihgt: 100"
+    assert mark == " " * line.index("weihgt") + "^" * len("weihgt")
+
+
+def test_a_terminal_shows_no_line_of_a_secret(tmp_path: Path) -> None:
+    file = tmp_path / "secret.yaml"
+    file.write_text(
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\nstringData: [hush-hush]\n"
+        "---\napiVersion: v1\nkind: Secret\nmetadata: {name: b\nstringData: {x: hush-hush}\n"
+    )
+    shown = at_a_terminal(file)
+    assert "in Secret/default/a" in shown
+    assert "hush-hush" not in shown

@@ -1,0 +1,93 @@
+"""Findings for a person at a terminal: in colour, with the line of YAML and the name of its document."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.text import Text
+
+from mizzen.config.document import ConfigKey
+from mizzen.config.yaml_documents import parse_documents
+
+if TYPE_CHECKING:
+    from mizzen.config.diagnostics import Diagnostic
+
+_COLOURS = {"error": "bold red", "warning": "bold yellow", "info": "bold blue"}
+
+
+class _Source:
+    """The lines of a file, and its documents by their first line."""
+
+    def __init__(self, file: str, data: bytes) -> None:
+        parsed = parse_documents(data, file)
+        found = [(each.origin.line, each.key) for each in parsed.documents]
+        found += [(each.origin.line, each.key) for each in parsed.refused]
+        self._documents: list[tuple[int, ConfigKey]] = sorted(found)
+        self._lines = data.decode("utf-8-sig", errors="replace").splitlines()
+
+    def document(self, line: int) -> ConfigKey | None:
+        """Return the key of the document that a line belongs to, None if that is not known."""
+        return next((key for first, key in reversed(self._documents) if first <= line), None)
+
+    def line(self, number: int) -> str:
+        """Return a line, in which nothing can steer a terminal; empty if there is none such."""
+        if not 1 <= number <= len(self._lines):
+            return ""
+        return "".join(letter if letter.isprintable() else " " for letter in self._lines[number - 1])
+
+
+def print_findings(findings: Sequence[Diagnostic], given: Mapping[str, bytes], console: Console) -> None:
+    """Print findings; `given` has the content of what is no file, by the name that the findings use.
+
+    No line is quoted from a Secret, nor from what may be one because nobody can read it.
+    """
+    sources: dict[str, _Source | None] = {}
+    for finding in findings:
+        file = finding.origin.file
+        if file not in sources:
+            sources[file] = _read(file, given)
+        source = sources[file]
+        console.print(_finding(finding, source), soft_wrap=True, highlight=False)
+
+
+def _read(file: str, given: Mapping[str, bytes]) -> _Source | None:
+    try:
+        return _Source(file, given[file] if file in given else Path(file).read_bytes())
+    except OSError:
+        return None
+
+
+def _finding(finding: Diagnostic, source: _Source | None) -> Text:
+    colour = _COLOURS[finding.severity.value]
+    text = Text.assemble(
+        (f"{finding.origin}: ", "bold"),
+        (f"{finding.severity} {finding.code} ", colour),
+        f"{finding.path}: " if finding.path else "",
+        finding.message,
+    )
+    number = finding.origin.line
+    key = source.document(number) if source is not None else None
+    if source is None or key is None:
+        return text
+    text.append(f"\n  in {key}", style="dim")
+    line = source.line(number) if key.kind != "Secret" else ""
+    if line:
+        start, length = _place(line, finding.path)
+        margin = f"  {number} | "
+        text.append(f"\n{margin}{line}\n{' ' * (len(margin) + start)}")
+        text.append("^" * length, style=colour)
+    return text
+
+
+def _place(line: str, path: str) -> tuple[int, int]:
+    """Return where in a line the last field of `path` stands, and its length; else what the line holds."""
+    names = re.findall(r"[^.\[\]]+", path)
+    name = next((each for each in reversed(names) if not each.isdigit()), "")
+    found = re.search(rf"(?<![\w-]){re.escape(name)}(?=[\"']?\s*:)", line) if name else None
+    if found is None:
+        found = re.search(r"(?<=- )\S.*|[^\s-].*|\S.*", line)
+    return (found.start(), len(found[0].rstrip())) if found is not None else (0, 1)
