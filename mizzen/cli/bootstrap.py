@@ -11,6 +11,8 @@ import typer
 
 from mizzen.cli.failure import Failure
 
+DEFAULT_ADMIN_ADDRESS = "127.0.0.1:15000"
+
 
 class Role(StrEnum):
     """What the Envoy is: beside a workload, or at the edge."""
@@ -63,6 +65,17 @@ _XdsKey = Annotated[str, typer.Option("--xds-key", help="Its private key.", meta
 _AdminAddress = Annotated[
     str, typer.Option("--admin-address", help="The Envoy's own admin address.", metavar="HOST:PORT")
 ]
+_AdminPort = Annotated[
+    int | None,
+    typer.Option(
+        "--admin-port",
+        help="Its port alone, on 127.0.0.1.",
+        min=1,
+        max=65535,
+        show_default=False,
+        metavar="PORT",
+    ),
+]
 _Delta = Annotated[bool, typer.Option("--delta/--sotw", help="The variant of the protocol.")]
 _Stats = Annotated[Stats, typer.Option("--stats", help="How much the Envoy counts.")]
 
@@ -84,11 +97,42 @@ def bootstrap(
     xds_ca: _XdsCa = "",
     xds_cert: _XdsCert = "",
     xds_key: _XdsKey = "",
-    admin_address: _AdminAddress = "127.0.0.1:15000",
+    admin_address: _AdminAddress = DEFAULT_ADMIN_ADDRESS,
+    admin_port: _AdminPort = None,
     delta: _Delta = True,
     stats: _Stats = Stats.LEAN,
 ) -> None:
-    """Print the bootstrap of an Envoy as YAML; start it with `envoy -c FILE`."""
+    """Print the bootstrap of an Envoy as YAML; start it with `envoy -c FILE --disable-hot-restart`."""
+    typer.echo(bootstrap_yaml(**locals()), nl=False)
+
+
+def bootstrap_yaml(
+    *,
+    role: Role | None,
+    node: Path | None,
+    name: str,
+    namespace: str,
+    ip: list[str] | None,
+    label: list[str] | None,
+    service_account: str,
+    interception_mode: InterceptionMode,
+    network: str,
+    cluster_id: str,
+    locality: str,
+    domain: str,
+    xds_address: str,
+    xds_ca: str,
+    xds_cert: str,
+    xds_key: str,
+    admin_address: str,
+    admin_port: int | None,
+    delta: bool,
+    stats: Stats,
+) -> str:
+    """Return the bootstrap that the command's options describe, as YAML.
+
+    Remarks about the node go to standard error. Raises Failure for options from which none can be made.
+    """
     from mizzen.cli.described_node import described_node
     from mizzen.cli.loading import node_content
 
@@ -115,7 +159,11 @@ def bootstrap(
             },
         )
     control_plane = _ControlPlane(xds_address, xds_ca, xds_cert, xds_key, delta)
-    _print(described, str(node) if node else "", control_plane, admin_address, stats)
+    if admin_port:
+        if admin_address != DEFAULT_ADMIN_ADDRESS:
+            raise Failure("give --admin-address or --admin-port, not both", exit_code=2)
+        admin_address = f"127.0.0.1:{admin_port}"
+    return _yaml(described, str(node) if node else "", control_plane, admin_address, stats)
 
 
 class _ControlPlane(NamedTuple):
@@ -128,10 +176,10 @@ class _ControlPlane(NamedTuple):
     delta: bool
 
 
-def _print(
+def _yaml(
     node: Mapping[str, Any], file: str, control_plane: _ControlPlane, admin_address: str, stats: Stats
-) -> None:
-    """Make the bootstrap and print it. `file` is where the node is from; empty: the command line."""
+) -> str:
+    """Make the bootstrap. `file` is where the node is from; empty: the command line."""
     import json
 
     import yaml
@@ -157,4 +205,5 @@ def _print(
     for remark in Proxy.from_node(node).remarks:
         typer.echo(f"warning: {f'{file}: ' if file else ''}{remark}", err=True)
     plain = json.loads(json.dumps(content))  # protobuf gives ordered dictionaries, which are not YAML's
-    typer.echo(yaml.dump(plain, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True), nl=False)
+    text: str = yaml.dump(plain, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
+    return text

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mizzen.cli import analyze, bootstrap, demo, serve, status, translate
+from mizzen.cli import analyze, bootstrap, demo, run, serve, status, translate
 from mizzen.cli.failure import Failure
 
 commands = typer.Typer(
@@ -62,6 +62,11 @@ commands.command(
         "mizzen bootstrap --node node.yaml > envoy.yaml",
     ),
 )(bootstrap.bootstrap)
+commands.command(
+    "run",
+    short_help="Start an Envoy in one step.",
+    epilog=_examples("mizzen run gateway --name ingress --ip 127.0.0.1 --label istio=ingressgateway"),
+)(run.run)
 
 
 @commands.command(epilog=_examples("mizzen version"))

@@ -40,6 +40,22 @@ def find_envoy() -> Path:
     )
 
 
+def envoy_command(binary: Path, configuration: Path) -> list[str | Path]:
+    """Return the command of an Envoy that lives beside others and whose log holds only what matters."""
+    return [
+        binary,
+        "--config-path",
+        configuration,
+        # No hot restart: no shared memory, and no base id that two Envoys could both claim.
+        "--disable-hot-restart",
+        "--log-level",
+        "warning",
+        # As Istio does: fields of the API that are deprecated are no news for whoever reads this log.
+        "--component-log-level",
+        "misc:error",
+    ]
+
+
 class EnvoyProcess:
     """One running Envoy and the address of its admin interface, `host:port`."""
 
@@ -68,20 +84,7 @@ class EnvoyProcess:
         configuration.chmod(0o600)
         child = await ChildProcess.start(
             name,
-            [
-                binary or find_envoy(),
-                "--config-path",
-                configuration,
-                # No hot restart: no shared memory, and no base id that two Envoys could both claim.
-                "--disable-hot-restart",
-                "--concurrency",
-                str(concurrency),
-                "--log-level",
-                "warning",
-                # As Istio does: fields of the API that are deprecated are no news for whoever reads this log.
-                "--component-log-level",
-                "misc:error",
-            ],
+            [*envoy_command(binary or find_envoy(), configuration), "--concurrency", str(concurrency)],
             log=directory / f"{name}.log",
         )
         return cls(child, admin)

@@ -136,6 +136,10 @@ def _xds_cluster(xds_address: str, tls: XdsTls | None) -> cluster_pb2.Cluster:
     cluster = cluster_pb2.Cluster(
         name=XDS_CLUSTER, type=cluster_pb2.Cluster.STRICT_DNS if named else cluster_pb2.Cluster.STATIC
     )
+    if named:
+        # Envoy's own choice takes only the IPv6 addresses of a name that has both, such as localhost,
+        # though a control plane often listens on IPv4 alone. With ALL the two are tried in turn.
+        cluster.dns_lookup_family = cluster_pb2.Cluster.ALL
     cluster.connect_timeout.seconds = 2
     assignment = cluster.load_assignment
     assignment.cluster_name = XDS_CLUSTER

@@ -11,7 +11,6 @@ import httpx
 import pytest
 
 from mizzen.demo.child_process import ChildProcess
-from mizzen.demo.envoy_process import find_envoy
 from tests.e2e.live_mesh import DEADLINE, eventually
 from tests.ports import free_port
 
@@ -38,7 +37,7 @@ async def output_of(*command: str) -> str:
 async def test_a_service_of_ones_own(tmp_path: Path) -> None:
     typed = commands()
     mizzen = [line.split()[1:] for line in typed if line.startswith("mizzen ")]
-    serve, bootstrap, status, analyze = mizzen
+    serve, gateway, status, analyze = mizzen
     ports = {"8000": free_port(), "8081": free_port()}
     config = tmp_path / "mesh"
     config.mkdir()
@@ -49,8 +48,6 @@ async def test_a_service_of_ones_own(tmp_path: Path) -> None:
     (config / "mesh.yaml").write_text(mesh, encoding="utf-8")
     grpc, admin, envoy_admin = (f"127.0.0.1:{free_port()}" for _ in range(3))
     here = {"examples/first-service": str(config)}
-    bootstrap = bootstrap[: bootstrap.index(">")]
-    assert re.fullmatch(r"envoy -c gateway\.yaml", typed[typed.index("mizzen " + " ".join(serve)) + 2])
     children = []
     try:
         for name, command in (
@@ -71,19 +68,10 @@ async def test_a_service_of_ones_own(tmp_path: Path) -> None:
             children.append(
                 await ChildProcess.start(name, [sys.executable, *command], log=tmp_path / f"{name}.log")
             )
-        written = await output_of(
-            sys.executable, "-m", "mizzen", *bootstrap, "--xds-address", grpc, "--admin-address", envoy_admin
+        command = ["-m", "mizzen", *gateway, "--xds-address", grpc, "--admin-address", envoy_admin]
+        children.append(
+            await ChildProcess.start("gateway", [sys.executable, *command], log=tmp_path / "gateway.log")
         )
-        (tmp_path / "gateway.yaml").write_text(written, encoding="utf-8")
-        command = [
-            find_envoy(),
-            "-c",
-            tmp_path / "gateway.yaml",
-            "--disable-hot-restart",
-            "--concurrency",
-            "1",
-        ]
-        children.append(await ChildProcess.start("envoy", command, log=tmp_path / "envoy.log"))
         async with httpx.AsyncClient(trust_env=False, timeout=DEADLINE) as client:
 
             async def answers(path: str, status_code: int) -> bool:

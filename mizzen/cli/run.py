@@ -1,0 +1,73 @@
+"""`mizzen run`: an Envoy in one step, beside others."""
+
+from __future__ import annotations
+
+import functools
+import signal
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from mizzen.cli.bootstrap import DEFAULT_ADMIN_ADDRESS, bootstrap, bootstrap_yaml
+from mizzen.cli.failure import Failure
+
+HANDED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
+"""SIGUSR1 makes an Envoy open its access logs anew."""
+
+
+@functools.wraps(bootstrap, assigned=("__annotations__",))  # the options are the same
+def run(**options: Any) -> None:
+    """Write the bootstrap of an Envoy and start it, beside others; it ends with the Envoy's exit code."""
+    from mizzen.demo import DemoError
+    from mizzen.demo.envoy_process import envoy_command, find_envoy
+    from mizzen.demo.loopback import pick_port
+
+    if not options["admin_port"] and options["admin_address"] == DEFAULT_ADMIN_ADDRESS:
+        host, _, port = DEFAULT_ADMIN_ADDRESS.rpartition(":")
+        options["admin_port"] = pick_port(host, int(port), strict=False)
+    text = bootstrap_yaml(**options)
+    try:
+        binary = find_envoy()
+    except DemoError as error:
+        raise Failure(str(error)) from error
+    if options["admin_port"]:
+        admin = f"127.0.0.1:{options['admin_port']}"
+    else:
+        admin = options["admin_address"]
+    # Only its owner may enter a folder that `tempfile` made.
+    with tempfile.TemporaryDirectory(prefix="mizzen-run-") as directory:
+        file = Path(directory) / "bootstrap.yaml"
+        file.touch(mode=0o600)
+        file.write_text(text, encoding="utf-8")
+        typer.echo(f"Envoy {binary}, its admin interface at {admin}", err=True)
+        code = _run(envoy_command(binary, file))
+    raise typer.Exit(code)
+
+
+def _run(command: Sequence[str | Path]) -> int:
+    """Run `command` until it ends, hand our signals on to it, and return its exit code as a shell would."""
+    # No signal may come between the start of the child and the handlers that know it.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, HANDED_ON)
+    try:
+        # In a process group of its own a Ctrl-C reaches it once, from here.
+        child = subprocess.Popen(
+            command,
+            process_group=0,
+            preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_SETMASK, before),
+        )
+        handlers = {
+            number: signal.signal(number, lambda received, _: child.send_signal(received))
+            for number in HANDED_ON
+        }
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    try:
+        code = child.wait()
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    return code if code >= 0 else 128 - code

@@ -1,0 +1,103 @@
+"""`mizzen run`: real Envoys that live beside each other, started and ended as a user does."""
+
+from __future__ import annotations
+
+import signal
+import stat
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from mizzen.demo.child_process import ChildProcess
+from tests.e2e.live_mesh import DEADLINE, eventually
+from tests.ports import free_port
+
+pytestmark = pytest.mark.envoy
+
+MESH = Path(__file__).parents[2] / "examples/first-service"
+
+
+def _folders(directory: Path) -> list[Path]:
+    return sorted(directory.glob("mizzen-run-*"))
+
+
+async def _mizzen(name: str, directory: Path, *arguments: str) -> ChildProcess:
+    return await ChildProcess.start(
+        name,
+        [sys.executable, "-m", "mizzen", *arguments],
+        log=directory / f"{name}.log",
+        environment={"TMPDIR": str(directory)},
+    )
+
+
+async def _gateway(name: str, directory: Path, *arguments: str) -> ChildProcess:
+    return await _mizzen(name, directory, "run", "gateway", "--name", name, "--ip", "127.0.0.1", *arguments)
+
+
+async def test_two_envoys_beside_each_other(tmp_path: Path) -> None:
+    grpc, admin = free_port(), free_port()
+    envoys = {"a": free_port(), "b": free_port()}
+    children = []
+    try:
+        children.append(
+            await _mizzen(
+                *("server", tmp_path, "serve", "--config", str(MESH)),
+                *("--grpc-address", f"127.0.0.1:{grpc}", "--admin-address", f"127.0.0.1:{admin}"),
+            )
+        )
+        for name, port in envoys.items():
+            children.append(
+                await _gateway(
+                    *(name, tmp_path, "--admin-port", str(port)),
+                    # The name has an IPv6 address on most machines, and nobody answers there.
+                    *("--xds-address", f"localhost:{grpc}"),
+                )
+            )
+        async with httpx.AsyncClient(trust_env=False, timeout=DEADLINE) as client:
+            for name, port in envoys.items():
+
+                async def ready(port: int = port) -> bool:
+                    try:
+                        return (await client.get(f"http://127.0.0.1:{port}/ready")).is_success
+                    except httpx.TransportError:
+                        return False
+
+                await eventually(ready, f"the Envoy {name} is ready")
+        folders = _folders(tmp_path)
+        assert len(folders) == 2
+        for folder in folders:
+            assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+            assert stat.S_IMODE((folder / "bootstrap.yaml").stat().st_mode) == 0o600
+        for name, port in envoys.items():
+            assert f"its admin interface at 127.0.0.1:{port}" in (tmp_path / f"{name}.log").read_text()
+        await children[1].stop()  # by SIGTERM
+        assert children[1].returncode == 0
+        assert len(_folders(tmp_path)) == 1
+    finally:
+        for child in reversed(children):
+            await child.stop()
+
+
+@pytest.mark.parametrize(("end", "code"), [("exit 7", 7), (f"kill -{int(signal.SIGKILL)} $$", 137)])
+async def test_the_exit_code_is_handed_on(tmp_path: Path, end: str, code: int) -> None:
+    binary = tmp_path / "envoy"
+    binary.write_text(f"#!/bin/sh\n{end}\n")
+    binary.chmod(0o700)
+    child = await ChildProcess.start(
+        "run",
+        [sys.executable, "-m", "mizzen", "run", "gateway", "--name", "a", "--ip", "127.0.0.1"],
+        log=tmp_path / "run.log",
+        environment={"MIZZEN_ENVOY": str(binary), "TMPDIR": str(tmp_path)},
+    )
+    try:
+
+        async def ended() -> bool:
+            return child.returncode is not None
+
+        await eventually(ended, "it ends")
+        assert child.returncode == code, (tmp_path / "run.log").read_text()
+        assert not _folders(tmp_path)
+    finally:
+        await child.stop()
