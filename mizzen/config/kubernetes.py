@@ -25,6 +25,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from mizzen.config.models.base import IstioModel
+from mizzen.config.validation.addresses import ip_address_problem
 
 PortNumber = Annotated[int, Strict(), Field(ge=1, le=65535)]
 Text = Annotated[str, Strict()]
@@ -35,6 +36,23 @@ class KubernetesModel(IstioModel):
     """A part of a Kubernetes object: immutable; fields that a mesh does not read are ignored."""
 
     model_config = ConfigDict(extra="ignore")
+
+
+def _ip_address(value: str) -> str:
+    problem = ip_address_problem(value) if value else None
+    if problem is not None:
+        raise PydanticCustomError("ip_address", "{problem}", {"problem": problem})
+    return value
+
+
+def _cluster_ip(value: str) -> str:
+    return value if value == "None" else _ip_address(value)
+
+
+Address = Annotated[Text, AfterValidator(_ip_address)]
+"""An IP address, or "" for none."""
+ClusterAddress = Annotated[Text, AfterValidator(_cluster_ip)]
+"""An IP address, "" for none yet, or "None" for a headless service."""
 
 
 def _protocol(value: str) -> str:
@@ -72,10 +90,10 @@ class ServiceSpec(KubernetesModel):
     ports: tuple[ServicePort, ...] = ()
     selector: Mapping[Text, Text] = {}
     type: Text = "ClusterIP"
-    cluster_ip: Text = Field(default="", alias="clusterIP")
-    cluster_ips: tuple[Text, ...] = Field(default=(), alias="clusterIPs")
+    cluster_ip: ClusterAddress = Field(default="", alias="clusterIP")
+    cluster_ips: tuple[ClusterAddress, ...] = Field(default=(), alias="clusterIPs")
     external_name: Text = ""
-    external_ips: tuple[Text, ...] = Field(default=(), alias="externalIPs")
+    external_ips: tuple[Address, ...] = Field(default=(), alias="externalIPs")
     session_affinity: Text = "None"
     internal_traffic_policy: Text = "Cluster"
     traffic_distribution: Text = ""
@@ -101,7 +119,7 @@ class ServiceSpec(KubernetesModel):
 class LoadBalancerIngress(KubernetesModel):
     """An address at which a service of type LoadBalancer is reached."""
 
-    ip: Text = ""
+    ip: Address = ""
     hostname: Text = ""
 
 
@@ -135,7 +153,7 @@ class ObjectReference(KubernetesModel):
 class EndpointAddress(KubernetesModel):
     """An address of an Endpoints subset."""
 
-    ip: Text
+    ip: Address
     hostname: Text = ""
     node_name: Text = ""
     target_ref: ObjectReference | None = None
@@ -199,6 +217,14 @@ class EndpointSlice(KubernetesModel):
     endpoints: tuple[Endpoint, ...] = ()
     ports: tuple[EndpointSlicePort, ...] = ()
 
+    @model_validator(mode="after")
+    def _addresses_are_of_the_type(self) -> Self:
+        if self.address_type != "FQDN":
+            for endpoint in self.endpoints:
+                for address in endpoint.addresses:
+                    _ip_address(address)
+        return self
+
 
 class ContainerPort(KubernetesModel):
     """A port that a container says it opens; a Service may name it."""
@@ -230,7 +256,7 @@ class PodSpec(KubernetesModel):
 class PodIP(KubernetesModel):
     """One address of a pod."""
 
-    ip: Text
+    ip: Address
 
 
 class PodCondition(KubernetesModel):
@@ -244,9 +270,9 @@ class PodStatus(KubernetesModel):
     """What became of a pod."""
 
     phase: Text = ""
-    pod_ip: Text = Field(default="", alias="podIP")
+    pod_ip: Address = Field(default="", alias="podIP")
     pod_ips: tuple[PodIP, ...] = Field(default=(), alias="podIPs")
-    host_ip: Text = Field(default="", alias="hostIP")
+    host_ip: Address = Field(default="", alias="hostIP")
     conditions: tuple[PodCondition, ...] = ()
 
     @property

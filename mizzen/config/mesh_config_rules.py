@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any
 
 from mizzen.config.diagnostics import Diagnostic, Origin
 from mizzen.config.document import Config, FieldPath
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.config.mesh_networks import MeshNetworks
 from mizzen.config.mesh_networks_rules import check_mesh_networks
+from mizzen.config.tls_parameters import ignored_cipher_suites, ignored_curves
+from mizzen.config.validation.addresses import file_path_problem
 from mizzen.config.validation.command_operators import access_log_command_problem
 from mizzen.config.validation.connection_pool import check_connection_pool
 from mizzen.config.validation.durations import check_duration
@@ -21,8 +23,6 @@ from mizzen.config.validation.localities import check_locality_setting, check_zo
 from mizzen.config.validation.outlier_detection import check_outlier_detection
 from mizzen.config.validation.place import Place
 from mizzen.config.validation.retries import check_retries
-
-_CURVES: Final = ("P-224", "P-256", "P-384", "P-521", "X25519", "X25519MLKEM768")
 
 
 class _Within:
@@ -45,6 +45,7 @@ def check_mesh_config(
     _check_ports_and_times(settings, place)
     _check_traffic(settings, place)
     _check_tls(settings, place)
+    (place / "accessLogFile").check(file_path_problem(settings.access_log_file))
     _check_access_log(settings, place / "accessLogFormat")
     check_mesh_networks(settings.mesh_networks, place / "meshNetworks")
     return place.findings
@@ -140,12 +141,13 @@ def _check_tls(settings: MeshConfig, place: Place) -> None:
         (place / "meshMTLS" / "ecdhCurves").error(
             "curves cannot be chosen for calls inside the mesh; leave them out"
         )
-    if settings.tls_defaults is not None:
-        for index, curve in enumerate(settings.tls_defaults.ecdh_curves):
-            if curve not in _CURVES:
-                (place / "tlsDefaults" / "ecdhCurves" / index).warning(
-                    f'"{curve}" is no known curve; known are {", ".join(_CURVES)}'
-                )
+    for field, tls in (("meshMTLS", settings.mesh_mtls), ("tlsDefaults", settings.tls_defaults)):
+        if tls is None:
+            continue
+        for index, reason in ignored_cipher_suites(tls.cipher_suites):
+            (place / field / "cipherSuites" / index).warning(reason)
+        for index, reason in ignored_curves(tls.ecdh_curves):
+            (place / field / "ecdhCurves" / index).warning(reason)
 
 
 def _check_access_log(settings: MeshConfig, place: Place) -> None:

@@ -15,6 +15,7 @@ from envoy.type.matcher.v3 import string_pb2
 
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.config.models import Server, ServerTLSMode, ServerTLSSettings
+from mizzen.config.tls_parameters import effective_cipher_suites, effective_curves
 from mizzen.translator.secret_names import (
     TRUST_BUNDLE,
     WORKLOAD_CERTIFICATE,
@@ -114,10 +115,10 @@ def _set_mesh_parameters(parameters: Any, mesh_config: MeshConfig) -> None:
     only_newest = mesh is not None and mesh.min_protocol_version == "TLSV1_3"
     parameters.tls_minimum_protocol_version = _Parameters.TLSv1_3 if only_newest else _Parameters.TLSv1_2
     parameters.tls_maximum_protocol_version = _Parameters.TLSv1_3
-    ciphers = mesh.cipher_suites if mesh is not None else ()
+    ciphers = effective_cipher_suites(mesh.cipher_suites) if mesh is not None else ()
     parameters.cipher_suites.extend(ciphers or _MESH_CIPHERS)
     if mesh is not None:
-        parameters.ecdh_curves.extend(mesh.ecdh_curves)
+        parameters.ecdh_curves.extend(effective_curves(mesh.ecdh_curves))
 
 
 def _certificates(settings: ServerTLSSettings) -> Iterable[str]:
@@ -170,14 +171,14 @@ def _set_parameters(shared: Any, settings: ServerTLSSettings, mesh_config: MeshC
     defaults = mesh_config.tls_defaults
     if defaults is not None:
         parameters.tls_minimum_protocol_version = _VERSIONS[defaults.min_protocol_version]
-        parameters.cipher_suites.extend(defaults.cipher_suites)
-        parameters.ecdh_curves.extend(defaults.ecdh_curves)
+        parameters.cipher_suites.extend(effective_cipher_suites(defaults.cipher_suites))
+        parameters.ecdh_curves.extend(effective_curves(defaults.ecdh_curves))
     if settings.min_protocol_version != "TLS_AUTO":
         parameters.tls_minimum_protocol_version = _VERSIONS[settings.min_protocol_version]
     if settings.max_protocol_version != "TLS_AUTO":
         parameters.tls_maximum_protocol_version = _VERSIONS[settings.max_protocol_version]
     if settings.cipher_suites:
         del parameters.cipher_suites[:]
-        parameters.cipher_suites.extend(settings.cipher_suites)
+        parameters.cipher_suites.extend(effective_cipher_suites(settings.cipher_suites))
     if parameters.ByteSize():
         shared.tls_params.CopyFrom(parameters)

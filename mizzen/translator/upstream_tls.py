@@ -20,6 +20,7 @@ from google.protobuf import struct_pb2
 
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.config.models import ClientTLSMode, ClientTLSSettings, ProxyProtocol, ProxyProtocolVersion
+from mizzen.config.tls_parameters import effective_cipher_suites, effective_curves
 from mizzen.mesh.destination_rules import MergedDestinationRule
 from mizzen.mesh.profile import OutboundProfile
 from mizzen.mesh.service import EndpointPool, Service
@@ -292,10 +293,13 @@ def _tls_socket(tls: UpstreamTls, mesh_config: MeshConfig, *, http2: bool) -> ba
 def _set_defaults(shared: Any, mesh_config: MeshConfig) -> None:
     """The mesh's ciphers and curves hold for clients too; its lowest version only for servers."""
     defaults = mesh_config.tls_defaults
-    if defaults is None or not (defaults.cipher_suites or defaults.ecdh_curves):
+    if defaults is None:
         return
-    shared.tls_params.cipher_suites.extend(defaults.cipher_suites)
-    shared.tls_params.ecdh_curves.extend(defaults.ecdh_curves)
+    suites = effective_cipher_suites(defaults.cipher_suites)
+    curves = effective_curves(defaults.ecdh_curves)
+    if suites or curves:
+        shared.tls_params.cipher_suites.extend(suites)
+        shared.tls_params.ecdh_curves.extend(curves)
 
 
 def add_subject_alt_names(validation: Any, names: Iterable[str]) -> None:

@@ -113,14 +113,16 @@ _UNIT_MICROSECONDS: Final = {
     "μs": Decimal(1),
     "ns": Decimal("0.001"),
 }
-_LONGEST_MICROSECONDS: Final = Decimal(2**63 - 1) / 1000
+_LONGEST_HOURS: Final = 1_193_046
+"""136 years: what Envoy takes in every field, also where it counts seconds in 32 bits."""
+_LONGEST_MICROSECONDS: Final = _LONGEST_HOURS * _UNIT_MICROSECONDS["h"]
 
 
 def parse_duration(text: str) -> timedelta:
     """Return the duration that `text` says in Go's notation: "5s", "1m30s", "1.5s", "100ms", "2h".
 
-    Raises ValueError, with what would be right, for anything else, for more than 292 years (Go's limit), and
-    for parts of a microsecond (which would be lost).
+    Raises ValueError, with what would be right, for anything else, for more than 136 years (what
+    Envoy takes), and for parts of a microsecond (which would be lost).
     """
     if text in ("0", "+0", "-0"):
         return timedelta(0)
@@ -134,7 +136,7 @@ def parse_duration(text: str) -> timedelta:
         start=Decimal(0),
     )
     if microseconds > _LONGEST_MICROSECONDS:
-        raise ValueError(f'"{text}" is too long a duration; at most 2562047h is possible')
+        raise ValueError(f'"{text}" is too long a duration; at most {_LONGEST_HOURS}h is possible')
     if microseconds != microseconds.to_integral_value():
         raise ValueError(f'"{text}" is too fine a duration; whole milliseconds are possible')
     return timedelta(microseconds=int(-microseconds if whole[1] == "-" else microseconds))

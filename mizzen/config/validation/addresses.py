@@ -1,4 +1,4 @@
-"""Addresses: of IP, in CIDR notation, and of Unix domain sockets."""
+"""Addresses: of IP, in CIDR notation, of Unix domain sockets, and paths of files."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ import re
 from typing import Final
 
 UNIX_PREFIX: Final = "unix://"
+_LONGEST_SOCKET: Final = 107
+"""Bytes of a socket's path: Linux has room for 108, the last of which is zero (man 7 unix)."""
+_LONGEST_PATH: Final = 4095
+_LONGEST_NAME: Final = 255
 _PREFIX_LENGTH: Final = re.compile(r"0|[1-9][0-9]{0,2}")
 
 
@@ -38,9 +42,27 @@ def ip_subnet_problem(text: str) -> str | None:
     return f'"{text}" is not a CIDR block; write one such as 10.0.0.0/8'
 
 
+def file_path_problem(path: str) -> str | None:
+    """`path` of a file, or "", must be one that Linux can open (man 7 path_resolution)."""
+    if "\0" in path:
+        return "the path has a NUL character; leave it out"
+    if len(path.encode()) > _LONGEST_PATH or any(
+        len(part.encode()) > _LONGEST_NAME for part in path.split("/")
+    ):
+        return (
+            f"the path is too long; at most {_LONGEST_PATH} bytes are possible, "
+            f"{_LONGEST_NAME} between two slashes"
+        )
+    return None
+
+
 def unix_address_problem(address: str) -> str | None:
     """`address`, a unix:// one, must name a socket: an absolute path, or @ and an abstract name."""
     path = address.removeprefix(UNIX_PREFIX)
+    if len(path.encode()) > _LONGEST_SOCKET:
+        return f"the path of the socket is too long; at most {_LONGEST_SOCKET} bytes are possible"
+    if "\0" in path:
+        return "the path of the socket has a NUL character; leave it out"
     if path.startswith("@") or (path.startswith("/") and not path.endswith("/")):
         return None
     return (

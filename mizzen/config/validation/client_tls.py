@@ -21,6 +21,8 @@ def check_client_tls(tls: ClientTLSSettings | None, place: Place) -> None:
         _check_config_map(tls.credential_name.removeprefix(_CONFIG_MAP), place / "credentialName")
     if len(tls.sni.encode()) > _LONGEST_SNI:
         (place / "sni").error(f"the name is too long; at most {_LONGEST_SNI} bytes are possible")
+    elif not tls.sni.isprintable():
+        (place / "sni").error("the name has a control character; write the DNS name of the server")
     if tls.insecure_skip_verify:
         _check_unverified(tls, place)
     if tls.credential_name and tls.mode in (ClientTLSMode.SIMPLE, ClientTLSMode.MUTUAL):

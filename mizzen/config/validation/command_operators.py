@@ -15,6 +15,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from mizzen.config.validation.cel import cel_problem
+
 _OPERATOR: Final = re.compile(r"%([A-Z0-9_]+)(?:\((.*?)\))?(?::([0-9]+))?%", re.DOTALL)
 _HEADER: Final = re.compile(r"|:?[-!#$%&'*+.^_`|~A-Za-z0-9]+")
 _NEW_LINE: Final = re.compile(r"%[-_0^#]*[1-9]*[EO]?n|\n")
@@ -40,7 +42,7 @@ class _Command:
 def header_command_problem(value: str) -> str | None:
     """Return what Envoy would not take of the commands in the value of a header, and what would be right.
 
-    A percent sign itself is written `%%`. The expressions of `%CEL(...)%` are not read here.
+    A percent sign itself is written `%%`.
     """
     return _problem(value, _IN_HEADERS)
 
@@ -96,6 +98,10 @@ def _anything(_: str) -> Problem:
 
 def _something(arguments: str) -> Problem:
     return None if arguments else "needs an argument"
+
+
+def _expression(arguments: str) -> Problem:
+    return cel_problem(arguments) if arguments else "needs an expression"
 
 
 def _header(arguments: str) -> Problem:
@@ -288,7 +294,7 @@ _EVERYWHERE: Final[Mapping[str, _Command]] = {
     "FILTER_STATE": _Command(_filter_state, "%FILTER_STATE(key:PLAIN)%", length=True),
     "UPSTREAM_FILTER_STATE": _Command(_filter_state, "%UPSTREAM_FILTER_STATE(key:PLAIN)%", length=True),
     "COMMON_DURATION": _Command(_duration, "%COMMON_DURATION(DS_RX_BEG:US_TX_BEG:ms)%"),
-    "CEL": _Command(_something, "%CEL(request.path)%", length=True),
+    "CEL": _Command(_expression, "%CEL(request.path)%", length=True),
     "COALESCE": _Command(
         _coalesce, '%COALESCE({"operators":["REQUESTED_SERVER_NAME","HOSTNAME"]})%', length=True
     ),

@@ -49,7 +49,7 @@ def hashed_name_problem(name: str) -> str | None:
     """`name` must be of a header or query parameter to hash: Envoy refuses all routes for an empty one."""
     if not name:
         return "the name is empty; write one"
-    return line_break_problem(name)
+    return header_text_problem(name)
 
 
 def cors_name_problem(name: str) -> str | None:
@@ -71,6 +71,13 @@ def line_break_problem(text: str) -> str | None:
     if _BREAK.search(text):
         return "the text has a line break or a NUL character; write it on one line (in YAML without | or >)"
     return None
+
+
+def header_text_problem(text: str) -> str | None:
+    """`text` becomes a part of a header that Envoy makes: on one line, and not too long."""
+    if len(text.encode()) > _LONGEST:
+        return f"the text is too long; at most {_LONGEST} bytes are possible"
+    return line_break_problem(text)
 
 
 def operation_name_problem(name: str, *, authority_allowed: bool) -> str | None:

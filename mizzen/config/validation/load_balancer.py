@@ -14,7 +14,7 @@ from mizzen.config.models import (
     WarmupConfiguration,
 )
 from mizzen.config.validation.durations import check_duration, duration_text
-from mizzen.config.validation.header_forms import hashed_name_problem
+from mizzen.config.validation.header_forms import hashed_name_problem, header_text_problem
 from mizzen.config.validation.localities import check_locality_setting, check_zone_aware_setting
 from mizzen.config.validation.percentages import check_share
 from mizzen.config.validation.place import Place
@@ -76,6 +76,8 @@ def _check_ring_size(size: int, place: Place) -> None:
 def _check_cookie(cookie: HTTPCookie, place: Place) -> None:
     if not cookie.name:
         (place / "name").error("the cookie has no name; write one")
+    for field, text in (("name", cookie.name), ("path", cookie.path)):
+        (place / field).check(header_text_problem(text))
     if cookie.ttl is not None and cookie.ttl < timedelta(0):
         (place / "ttl").error(
             f"{duration_text(cookie.ttl)} is negative; write 0s for a cookie of the session, or more"
@@ -88,6 +90,8 @@ def _check_cookie(cookie: HTTPCookie, place: Place) -> None:
         elif attribute.name in names:
             here.error(f'"{attribute.name}" is given twice; leave one out')
         names.add(attribute.name)
+        for field, text in (("name", attribute.name), ("value", attribute.value)):
+            (place / "attributes" / index / field).check(header_text_problem(text))
 
 
 def _check_maglev(maglev: MagLev, place: Place) -> None:
@@ -100,9 +104,9 @@ def _check_maglev(maglev: MagLev, place: Place) -> None:
 
 
 def is_prime(number: int) -> bool:
-    """Tell whether `number` is prime as Envoy sees it (1 too)."""
+    """Tell whether `number` is prime. Envoy takes 1 for a prime too, and divides by zero."""
     if number < 4:
-        return number > 0
+        return number > 1
     return number % 2 == 1 and all(number % factor for factor in range(3, isqrt(number) + 1, 2))
 
 

@@ -6,27 +6,9 @@ from typing import Final
 
 from mizzen.config.models import ServerTLSMode, ServerTLSSettings, TLSProtocol
 from mizzen.config.models.base import camel_case
+from mizzen.config.tls_parameters import ignored_cipher_suites
 from mizzen.config.validation.place import Place
 
-_CIPHER_SUITES: Final = frozenset(
-    {
-        "ECDHE-ECDSA-AES128-GCM-SHA256",
-        "ECDHE-RSA-AES128-GCM-SHA256",
-        "ECDHE-ECDSA-AES256-GCM-SHA384",
-        "ECDHE-RSA-AES256-GCM-SHA384",
-        "ECDHE-ECDSA-CHACHA20-POLY1305",
-        "ECDHE-RSA-CHACHA20-POLY1305",
-        "ECDHE-ECDSA-AES128-SHA",
-        "ECDHE-RSA-AES128-SHA",
-        "ECDHE-ECDSA-AES256-SHA",
-        "ECDHE-RSA-AES256-SHA",
-        "AES128-GCM-SHA256",
-        "AES256-GCM-SHA384",
-        "AES128-SHA",
-        "AES256-SHA",
-        "DES-CBC3-SHA",
-    }
-)
 _CERTIFICATE_FIELDS: Final = (
     "server_certificate",
     "private_key",
@@ -37,11 +19,6 @@ _CERTIFICATE_FIELDS: Final = (
 )
 _PASSING_THROUGH: Final = frozenset({ServerTLSMode.PASSTHROUGH, ServerTLSMode.AUTO_PASSTHROUGH})
 _VERIFYING_CLIENTS: Final = frozenset({ServerTLSMode.MUTUAL, ServerTLSMode.OPTIONAL_MUTUAL})
-
-
-def is_cipher_suite(text: str) -> bool:
-    """Tell whether Envoy's BoringSSL knows the suite; expressions with operators are taken as they are."""
-    return text in ("", "ALL") or not text[0].isalnum() or text in _CIPHER_SUITES
 
 
 def check_server_tls(tls: ServerTLSSettings, place: Place) -> None:
@@ -71,16 +48,8 @@ def _check_cipher_suites(tls: ServerTLSSettings, place: Place) -> None:
         (place / "minProtocolVersion").warning(
             f"{tls.min_protocol_version} has just cipher suites that are off by default; write cipherSuites"
         )
-    seen: set[str] = set()
-    for index, suite in enumerate(tls.cipher_suites):
-        here = place / "cipherSuites" / index
-        if not is_cipher_suite(suite):
-            here.warning(
-                f'"{suite}" is not a known cipher suite and is ignored; write one of OpenSSL\'s names'
-            )
-        elif suite in seen:
-            here.warning(f'"{suite}" is given twice; leave one out')
-        seen.add(suite)
+    for index, reason in ignored_cipher_suites(tls.cipher_suites):
+        (place / "cipherSuites" / index).warning(reason)
 
 
 def _check_pins(tls: ServerTLSSettings, place: Place) -> None:

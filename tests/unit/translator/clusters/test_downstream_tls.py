@@ -114,12 +114,12 @@ def test_what_is_asked_of_clients() -> None:
 
 VERSIONS = [
     ("{}", "{}", None),
-    ("{}", "tlsDefaults: {minProtocolVersion: TLSV1_3, cipherSuites: [A], ecdhCurves: [P-256]}",
-     {"tls_minimum_protocol_version": "TLSv1_3", "cipher_suites": ["A"], "ecdh_curves": ["P-256"]}),
-    ("{minProtocolVersion: TLSV1_2, maxProtocolVersion: TLSV1_3, cipherSuites: [B]}",
-     "tlsDefaults: {minProtocolVersion: TLSV1_3, cipherSuites: [A]}",
+    ("{}", "tlsDefaults: {minProtocolVersion: TLSV1_3, cipherSuites: [AES128-SHA], ecdhCurves: [P-256]}",
+     {"tls_minimum_protocol_version": "TLSv1_3", "cipher_suites": ["AES128-SHA"], "ecdh_curves": ["P-256"]}),
+    ("{minProtocolVersion: TLSV1_2, maxProtocolVersion: TLSV1_3, cipherSuites: [AES256-SHA]}",
+     "tlsDefaults: {minProtocolVersion: TLSV1_3, cipherSuites: [AES128-SHA]}",
      {"tls_minimum_protocol_version": "TLSv1_2", "tls_maximum_protocol_version": "TLSv1_3",
-      "cipher_suites": ["B"]}),
+      "cipher_suites": ["AES256-SHA"]}),
 ]  # fmt: skip
 
 
@@ -174,12 +174,14 @@ def test_a_workload_takes_identities_of_its_trust_domains() -> None:
 
 
 def test_the_meshs_words_on_mutual_tls() -> None:
-    mesh = MeshConfig.model_validate({"meshMTLS": {"minProtocolVersion": "TLSV1_3", "cipherSuites": ["A"]}})
+    mesh = MeshConfig.model_validate(
+        {"meshMTLS": {"minProtocolVersion": "TLSV1_3", "cipherSuites": ["AES128-SHA"]}}
+    )
 
     parameters = plain(inbound_transport_socket(mesh, is_http=True))["common_tls_context"]["tls_params"]
 
     assert parameters["tls_minimum_protocol_version"] == "TLSv1_3"
-    assert parameters["cipher_suites"] == ["A"]
+    assert parameters["cipher_suites"] == ["AES128-SHA"]
 
     only_curves = MeshConfig.model_validate({"meshMTLS": {"ecdhCurves": ["P-256"]}})
     parameters = plain(inbound_transport_socket(only_curves, is_http=True))["common_tls_context"][

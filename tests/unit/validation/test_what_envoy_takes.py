@@ -1,0 +1,141 @@
+"""What Envoy would refuse, or could not bear, is refused at its line before it is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from mizzen.config.diagnostics import Diagnostic, Origin
+from mizzen.config.document import Document
+from mizzen.config.mesh_config import MeshConfig
+from mizzen.config.mesh_config_rules import check_mesh_config
+from mizzen.config.typed_documents import to_config
+from mizzen.config.validation.cel import cel_problem
+from mizzen.config.validation.load_balancer import is_prime
+
+Validate = Callable[..., list[Diagnostic]]
+
+HASH = "host: a, trafficPolicy: {loadBalancer: {consistentHash: {%s}}}"
+ATTRIBUTE = HASH % "httpCookie: {name: a, attributes: [{name: %s, value: %s}]}"
+LONG = "a" * 20_000
+
+
+class NoLines:
+    def line_of(self, path: Any) -> int:
+        return 1
+
+
+@pytest.mark.parametrize(
+    ("spec", "path"),
+    [
+        (ATTRIBUTE % ('"a\\nb"', "b"), "attributes[0].name"),
+        (ATTRIBUTE % ("a", '"b\\0"'), "attributes[0].value"),
+        (ATTRIBUTE % ("a", LONG), "attributes[0].value"),
+        (HASH % 'httpCookie: {name: "a\\r"}', "httpCookie.name"),
+        (HASH % 'httpCookie: {name: a, path: "/\\n"}', "httpCookie.path"),
+        (HASH % f"httpHeaderName: {LONG}", "httpHeaderName"),
+        (HASH % "httpHeaderName: x, maglev: {tableSize: 1}", "maglev.tableSize"),
+        ('host: a, trafficPolicy: {tls: {mode: SIMPLE, caCertificates: /c, sni: "a\\0b"}}', "tls.sni"),
+    ],
+)
+def test_a_destination_rule_that_envoy_refuses(validate: Validate, spec: str, path: str) -> None:
+    (finding,) = validate("DestinationRule", f"{{{spec}}}")
+
+    assert (finding.severity, finding.path.endswith(path)) == ("error", True)
+
+
+def test_a_header_with_an_expression_that_envoy_refuses(validate: Validate) -> None:
+    spec = "{hosts: [a], http: [{route: [{destination: {host: a}}], headers: {request: {%s: {x: '%s'}}}}]}"
+
+    for field in ("set", "add"):
+        (finding,) = validate("VirtualService", spec % (field, "%CEL(1+)%"))
+        assert finding.path == f"spec.http[0].headers.request.{field}.x"
+        assert not validate("VirtualService", spec % (field, "%CEL(request.path)%"))
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["request.path", "request.headers['x-a']", "a.size() > 1 ? b : 'c'", "!a && (b || -c)", "size(a[0]) + 2"],
+)
+def test_expressions_that_envoy_takes(expression: str) -> None:
+    assert cel_problem(expression) is None
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "1+",
+        "(a",
+        "a b",
+        "a.in",
+        "if",
+        "#",
+        "unknown(a)",
+        "a.unknown()",
+        "a.contains()",
+        "(" * 30 + "a" + ")" * 30,
+    ],
+)
+def test_expressions_that_envoy_refuses(expression: str) -> None:
+    assert cel_problem(expression)
+
+
+def test_one_is_not_prime_since_envoy_divides_by_the_size_less_one() -> None:
+    assert not is_prime(1)
+
+
+def test_a_socket_whose_path_the_system_does_not_take(validate: Validate) -> None:
+    assert not validate("WorkloadEntry", f"{{address: 'unix:///{'a' * 106}'}}")
+    (finding,) = validate("WorkloadEntry", f"{{address: 'unix:///{'a' * 107}'}}")
+    assert "107 bytes" in finding.message
+    assert validate("WorkloadEntry", f"{{address: 'unix://@{'a' * 107}'}}")
+
+
+@pytest.mark.parametrize("path", [LONG, "/var/" + "a" * 256, "/a" * 2100, "/a\0b"])
+def test_an_access_log_that_cannot_be_opened(path: str) -> None:
+    (finding,) = check_mesh_config(
+        MeshConfig.model_validate({"accessLogFile": path}), lambda _: 1, "mesh.yaml"
+    )
+    assert finding.path == "accessLogFile"
+
+
+@pytest.mark.parametrize(
+    ("kind", "version", "content"),
+    [
+        ("Service", "v1", {"spec": {"clusterIP": "10.96.0.10/33", "ports": [{"port": 7000}]}}),
+        ("Service", "v1", {"spec": {"clusterIPs": ["10.96.0.256"]}}),
+        ("Service", "v1", {"spec": {}, "status": {"loadBalancer": {"ingress": [{"ip": "x"}]}}}),
+        ("Endpoints", "v1", {"subsets": [{"addresses": [{"ip": "10.0.0"}]}]}),
+        (
+            "EndpointSlice",
+            "discovery.k8s.io/v1",
+            {"addressType": "IPv4", "endpoints": [{"addresses": ["x"]}]},
+        ),
+        ("Pod", "v1", {"status": {"podIP": "10.0.0.300"}}),
+        ("Pod", "v1", {"status": {"podIPs": [{"ip": "10.0.0.300"}]}}),
+    ],
+)
+def test_an_address_that_is_none(kind: str, version: str, content: dict[str, Any]) -> None:
+    whole = {"apiVersion": version, "kind": kind, "metadata": {"name": "a"}, **content}
+
+    config, found = to_config(
+        Document(version, kind, "default", "a", whole, Origin("mesh.yaml", 1), NoLines())
+    )
+
+    assert config is None
+    assert "is not an IP address" in found[0].message
+
+
+def test_suites_and_curves_that_are_not_sent_are_named() -> None:
+    tls = {"cipherSuites": ["FOO", "AES128-SHA", "AES128-SHA"], "ecdhCurves": ["P-224", "P-256", "P-256"]}
+
+    found = check_mesh_config(MeshConfig.model_validate({"tlsDefaults": tls}), lambda _: 1, "mesh.yaml")
+
+    assert [each.path for each in found] == [
+        "tlsDefaults.cipherSuites[0]",
+        "tlsDefaults.cipherSuites[2]",
+        "tlsDefaults.ecdhCurves[0]",
+        "tlsDefaults.ecdhCurves[2]",
+    ]
