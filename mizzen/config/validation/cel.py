@@ -1,7 +1,8 @@
 """Whether Envoy takes an expression of the Common Expression Language, as in `%CEL(request.path)%`.
 
 Envoy refuses all routes for an expression that it cannot read, or that calls an unknown function. This
-reads the grammar and the standard functions that Envoy offers; macros and lists of values are not read:
+reads the grammar and the standard functions that Envoy offers. What it does not read passes, as it may be
+right: maps and escapes in texts, for example.
 https://github.com/google/cel-spec/blob/master/doc/langdef.md
 """
 
@@ -23,8 +24,15 @@ _RESERVED: Final = frozenset(
     {"as", "break", "const", "continue", "else", "for", "function", "if", "import", "in", "let", "loop"}
     | {"package", "namespace", "return", "var", "void", "while"}
 )
+_UNREAD: Final = re.compile(r"""[{}\\]|\"{3}|'{3}|\b[rRbB]{1,2}["']|\b0[xX]|[0-9][eE]|(?<![0-9])\.[0-9]""")
 _FUNCTIONS: Final = {"size": 1}
 _METHODS: Final = {"size": 0, "contains": 1, "startsWith": 1, "endsWith": 1}
+_OF_ANY_COUNT: Final = frozenset(
+    {"has", "int", "uint", "double", "bytes", "bool", "type", "dyn", "timestamp", "duration", "matches"}
+    | {"getFullYear", "getMonth", "getDate", "getDayOfMonth", "getDayOfWeek", "getDayOfYear"}
+    | {"getHours", "getMinutes", "getSeconds", "getMilliseconds"}
+)
+"""Functions whose arguments are not judged here."""
 _DEEPEST: Final = 20
 
 
@@ -34,6 +42,8 @@ class _WrongError(Exception):
 
 def cel_problem(expression: str) -> str | None:
     """Return what is wrong with an expression, beginning with a verb; None if Envoy takes it."""
+    if _UNREAD.search(expression):
+        return None
     try:
         _Reader(_tokens(expression)).whole()
     except _WrongError as wrong:
@@ -106,8 +116,8 @@ class _Reader:
             self._level(number + 1)
 
     def _unary(self) -> None:
-        if not self._take("!"):
-            self._take("-")
+        while self._take("!", "-"):
+            pass
         self._primary()
         while True:
             if self._take("["):
@@ -128,10 +138,21 @@ class _Reader:
             name = self._name()
             if self._take("("):
                 self._arguments(name, _FUNCTIONS)
+        elif self._take("["):
+            self._list()
+        elif self._take("."):
+            self._primary()
         else:
             self._demand("(")
             self._expression()
             self._demand(")")
+
+    def _list(self) -> None:
+        while not self._take("]"):
+            self._expression()
+            if not self._take(","):
+                self._demand("]")
+                return
 
     def _name(self) -> str:
         if self._at >= len(self._tokens) or self._tokens[self._at][0] != "name":
@@ -151,5 +172,5 @@ class _Reader:
                 self._expression()
                 count += 1
             self._demand(")")
-        if known.get(name) != count:
+        if name not in _OF_ANY_COUNT and known.get(name) != count:
             raise _WrongError(f"calls {name} with {count} arguments, which Envoy does not offer")

@@ -57,7 +57,29 @@ def test_a_header_with_an_expression_that_envoy_refuses(validate: Validate) -> N
 
 @pytest.mark.parametrize(
     "expression",
-    ["request.path", "request.headers['x-a']", "a.size() > 1 ? b : 'c'", "!a && (b || -c)", "size(a[0]) + 2"],
+    [
+        "request.path",
+        "request.headers['x-a']",
+        "a.size() > 1 ? b : 'c'",
+        "!a && (b || -c)",
+        "size(a[0]) + 2",
+        "has(a.b)",
+        "a in ['/a', \"b\"]",
+        "[1, 2,]",
+        "{'a': 1}",
+        "int('1')",
+        "a.matches('b')",
+        "r'a'",
+        "'a\\\\n'",
+        "type(1)",
+        "0x1f",
+        "b'x'",
+        ".a.b",
+        "!!a",
+        "--1",
+        "'''a'''",
+        "timestamp('a')",
+    ],
 )
 def test_expressions_that_envoy_takes(expression: str) -> None:
     assert cel_problem(expression) is None
@@ -75,6 +97,9 @@ def test_expressions_that_envoy_takes(expression: str) -> None:
         "unknown(a)",
         "a.unknown()",
         "a.contains()",
+        "[1].exists(x, x > 0)",
+        "[1",
+        "[,]",
         "(" * 30 + "a" + ")" * 30,
     ],
 )
