@@ -6,6 +6,7 @@ import platform
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from mizzen.config.codes import UNREADABLE
 from mizzen.config.diagnostics import Severity
 from mizzen.server.configuration import ConfigurationView
 from mizzen.translator.secrets import WITHHELD_SECRET
@@ -36,6 +37,9 @@ class Metrics:
         )
         self.start_waits_for = gauge(
             "mizzen_start_waits_for", "Reasons why no proxy is served yet after the start"
+        )
+        self.paths_unreadable = gauge(
+            "mizzen_paths_unreadable", "Files and folders that cannot be read, or have vanished"
         )
         self.config_warnings = gauge("mizzen_config_warnings", "Warnings on what is in force")
         self.config_changes = counter("mizzen_config_changes", "Batches of changed documents taken over")
@@ -98,6 +102,12 @@ class Metrics:
         self.documents_restored.set(len(view.restored))
         self.documents_refused.set(len(view.refused))
         self.secrets_withheld.set(sum(each.code == WITHHELD_SECRET for each in view.findings))
+        unread = {
+            finding.origin.file
+            for finding in view.findings
+            if finding.code == UNREADABLE and finding.severity is Severity.ERROR
+        }
+        self.paths_unreadable.set(len(unread))
         self.config_warnings.set(view.count(Severity.WARNING))
 
     def render(self) -> bytes:

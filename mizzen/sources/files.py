@@ -6,46 +6,44 @@ import hashlib
 import os
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from mizzen.config import ConfigKey, ParsedFile, parse_documents
 from mizzen.config.yaml_documents import MAX_FILE_BYTES, too_big, unreadable_file
 from mizzen.sources.listing import Listing, Stamp, list_files, read_file, stamp_of, why_unreadable
+from mizzen.sources.roots import Roots
 
 Batch = Mapping[str, ParsedFile | None]
 """Files that changed, by name; None for a file that is gone."""
 
 _RACY_NS: Final = 100_000_000
 """A file changed this shortly before it was read may change again without its stamp showing it: file systems
-keep times to some milliseconds only. Its content is compared next time, whatever the stamp says."""
+keep times to some milliseconds only. The next look compares its content, whatever the stamp says."""
+
+_RACY_COARSE_NS: Final = 2_100_000_000
+"""The same for a file whose times are whole seconds: such a file system counts seconds, or pairs of them."""
+
+_SECOND_NS: Final = 1_000_000_000
 
 
 @dataclass(slots=True)
-class _Seen:
-    """A file as it was last handed out. No stamp: look at its content again."""
+class _Version:
+    """A version of a file that was read. No stamp: look at its content again."""
 
     stamp: Stamp | None
     digest: bytes
     keys: frozenset[ConfigKey]
+    parsed: ParsedFile | None = None
 
 
 @dataclass(slots=True)
-class Held:
-    """A loss that may be but the middle of a change: what is seen, since when, and since when anything is."""
+class _Loss:
+    """A loss that may be only the middle of a change: what is seen, and since when."""
 
-    state: Stamp | None
+    state: object
     since: float
-    first: float
-
-
-@dataclass(slots=True)
-class _Found:
-    """One look at the files, before it is decided what of it is handed out."""
-
-    batch: dict[str, ParsedFile | None] = field(default_factory=dict)
-    seen: dict[str, _Seen] = field(default_factory=dict)
 
 
 class FileSource:
@@ -60,8 +58,12 @@ class FileSource:
     """Seconds for which a loss must last before `settled_scan` believes it: editors and copying tools empty
     or remove a file before they write it anew."""
 
+    RETURNED_GRACE: Final = 0.5
+    """The same after a folder was replaced or came back, counted from the last change in it: it may still be
+    filled."""
+
     LONGEST: Final = 2.0
-    """Seconds after which a loss is believed although the file still changes."""
+    """Seconds after which losses are believed although files still change."""
 
     def __init__(
         self,
@@ -76,9 +78,14 @@ class FileSource:
         self.listing = Listing()
         self._default_namespace = default_namespace
         self._max_bytes = max_bytes
-        self._seen: dict[str, _Seen] = {}
+        self._seen: dict[str, _Version] = {}
+        self._pending: dict[str, _Version] = {}
         self._problems: dict[str, ParsedFile] = {}
-        self._held: dict[str, Held] = {}
+        self._roots = Roots(self.roots)
+        self._losses: dict[str, _Loss] = {}
+        self._states: dict[str, object] = {}
+        self._begun = self._latest = 0.0
+        self._returned = False
 
     def remember(self, files: Mapping[str, frozenset[ConfigKey]]) -> None:
         """Count files as handed out by an earlier process, with these documents: the next scan says which of
@@ -88,41 +95,67 @@ class FileSource:
 
     def scan(self) -> Batch:
         """Look at all files; return those that changed since the last scan, at first all of them."""
-        self._held.clear()
-        found = self._look()
-        return self._hand_out(found, found.batch)
+        return self._hand_out(self._look(frozenset()))
 
     def settled_scan(self, now: float | None = None, only: Iterable[str] | None = None) -> Batch:
-        """Like `scan`, but a loss (a file gone, broken, or with documents missing) is held back for GRACE.
+        """Like `scan`, but a loss (a file gone, broken, or with documents missing) must last for GRACE.
 
-        `now` is a time in seconds that never goes back. `only` names files that are known to be all that may
-        have changed, if every one of them is there and known; else everything is looked at.
+        Until then everything is held back: what is handed out is never a mixture of two states of the files.
+
+        `now` is a time in seconds that never goes back. `only` names what is known to have changed. These
+        files are read and compared by content whatever their stamps say. If each is a known file, nothing
+        else is looked at.
         """
         now = time.monotonic() if now is None else now
-        found = self._look_at(only) if only is not None else None
-        if found is None:
-            found = self._look()
-        elsewhere = frozenset(key for seen in found.seen.values() for key in seen.keys)
-        ready = {
-            name: parsed
-            for name, parsed in found.batch.items()
-            if not self._is_loss(name, parsed, elsewhere) or self._has_lasted(name, now)
-        }
-        for name in [name for name in self._held if name not in found.batch or name in ready]:
-            del self._held[name]
-        return self._hand_out(found, ready)
+        named = frozenset(only or ())
+        batch = self._look_at(named) if only is not None else None
+        if batch is None:
+            batch = self._look(named)
+        if not self._believed(batch, now):
+            return {}
+        return self._hand_out(batch)
 
     @property
     def holding(self) -> frozenset[str]:
-        """The files whose loss `settled_scan` holds back: look again within GRACE."""
-        return frozenset(self._held)
+        """The files whose loss `settled_scan` holds back, and all else with them: look again within GRACE."""
+        return frozenset(self._losses)
+
+    def _believed(self, batch: Batch, now: float) -> bool:
+        """Tell whether all losses in `batch` have lasted; note those that are new or have changed."""
+        elsewhere = frozenset(
+            key for name in batch if name in self._pending for key in self._pending[name].keys
+        )
+        lost = [name for name, parsed in batch.items() if self._is_loss(name, parsed, elsewhere)]
+        if not self._losses:
+            self._begun = now
+            self._returned = False
+        for name in self._losses.keys() - set(lost):
+            del self._losses[name]
+        if not lost:
+            return True
+        states = {name: self._state(name, parsed) for name, parsed in batch.items()}
+        if states != self._states:
+            self._states, self._latest = states, now
+        self._returned = self._returned or self._roots.replaced
+        for name in lost:
+            loss = self._losses.get(name)
+            if loss is None or loss.state != states[name]:
+                self._losses[name] = _Loss(states[name], now)
+        if self._returned:
+            return now - self._latest >= self.RETURNED_GRACE
+        lasted = all(now - loss.since >= self.GRACE for loss in self._losses.values())
+        return lasted or now - self._begun >= self.LONGEST
+
+    def _state(self, name: str, parsed: ParsedFile | None) -> object:
+        pending = self._pending.get(name)
+        return pending.digest if pending is not None else parsed
 
     def _is_loss(self, name: str, parsed: ParsedFile | None, elsewhere: frozenset[ConfigKey]) -> bool:
         before = self._seen.get(name)
         if before is None:
-            if parsed is not None and parsed.broken:
-                return name in self.listing.files
-            return name in self.listing.problems and self._has_given_files(name)  # a folder is empty now
+            if parsed is not None and parsed.broken and name in self.listing.files:
+                return True
+            return name in self.listing.problems and self._has_given_files(name)  # a folder has vanished
         if parsed is not None and parsed.broken:
             return True
         there = _keys(parsed) if parsed is not None else frozenset()
@@ -131,37 +164,34 @@ class FileSource:
     def _has_given_files(self, folder: str) -> bool:
         return any(file.startswith(folder.rstrip("/") + "/") for file in self._seen)
 
-    def _has_lasted(self, name: str, now: float) -> bool:
-        state = self.listing.files.get(name)
-        held = self._held.get(name)
-        if held is None:
-            self._held[name] = Held(state, now, now)
-            return False
-        if held.state != state:
-            held.state, held.since = state, now
-        return now - held.since >= self.GRACE or now - held.first >= self.LONGEST
-
-    def _look(self) -> _Found:
+    def _look(self, named: frozenset[str]) -> dict[str, ParsedFile | None]:
         """Look at everything, and return what differs from what was handed out."""
         self.listing = list_files(self.roots)
-        found = _Found()
-        for name, stamp in self.listing.files.items():
-            self._compare(name, stamp, found)
+        self._roots.keep_vanished(self.listing, self._seen)
+        self._pending = {name: each for name, each in self._pending.items() if name in self.listing.files}
+        forced = self._forced(named)
+        for name, stamp in list(self.listing.files.items()):
+            self._compare(name, stamp, force=name in forced)
+        batch: dict[str, ParsedFile | None] = {name: each.parsed for name, each in self._pending.items()}
         for name in self._seen.keys() - self.listing.files.keys():
             if not self.listing.unknown(name):
-                found.batch[name] = None
-        for name, problem in self.listing.problems.items():
-            if self._problems.get(name) != problem:
-                found.batch[name] = problem
+                batch[name] = None
+        told = self._problems
+        batch.update((name, each) for name, each in self.listing.problems.items() if told.get(name) != each)
         for name in self._problems.keys() - self.listing.problems.keys():
             if name not in self.listing.files:
-                found.batch[name] = None
-        return found
+                batch[name] = None
+        return batch
 
-    def _look_at(self, names: Iterable[str]) -> _Found | None:
+    def _forced(self, named: frozenset[str]) -> frozenset[str]:
+        """Return the files to be read whatever their stamps say: those named, and what links may lead to."""
+        if named - self.listing.files.keys():
+            return named | self.listing.linked
+        return named
+
+    def _look_at(self, names: frozenset[str]) -> dict[str, ParsedFile | None] | None:
         """Look at some known files alone; None if that does not tell all, so that one must look at all."""
-        found = _Found()
-        for name in {*names, *self._held}:
+        for name in names | self._losses.keys():
             if self.listing.passes_over(name):
                 continue
             if name not in self.listing.files or name in self._problems:
@@ -171,15 +201,15 @@ class FileSource:
             except OSError:
                 return None
             self.listing.files[name] = stamp
-            self._compare(name, stamp, found)
+            self._compare(name, stamp, force=True)
             if name in self.listing.problems:
                 return None
-        return found
+        return {name: each.parsed for name, each in self._pending.items()}
 
-    def _compare(self, name: str, stamp: Stamp, found: _Found) -> None:
-        """Read a file if its stamp changed, and note it if its content did."""
-        seen = self._seen.get(name)
-        if seen is not None and seen.stamp == stamp and name not in self._problems:
+    def _compare(self, name: str, stamp: Stamp, *, force: bool) -> None:
+        """Read a file if its stamp changed or if told to, and note it if its content differs."""
+        last = self._pending.get(name) or self._seen.get(name)
+        if last is not None and last.stamp == stamp and not force and name not in self._problems:
             return
         problem: ParsedFile | None = None
         data = b""
@@ -194,34 +224,51 @@ class FileSource:
                 problem = unreadable_file(name, why_unreadable(error))
         if problem is not None:
             self.listing.problems[name] = problem
+            self._pending.pop(name, None)
             return
         digest = hashlib.blake2b(data, digest_size=16).digest()
-        racy = time.time_ns() - stamp.modified_ns < _RACY_NS
-        if seen is not None and seen.digest == digest and name not in self._problems:
-            seen.stamp = None if racy else stamp
+        kept = None if _is_racy(stamp) else stamp
+        if name not in self._problems and last is not None and last.digest == digest:
+            last.stamp = kept
+            return
+        seen = self._seen.get(name)
+        if name not in self._problems and seen is not None and seen.digest == digest:
+            seen.stamp = kept
+            del self._pending[name]
             return
         parsed = parse_documents(
             data, name, default_namespace=self._default_namespace, max_bytes=self._max_bytes
         )
-        found.batch[name] = parsed
-        found.seen[name] = _Seen(None if racy else stamp, digest, _keys(parsed))
+        self._pending[name] = _Version(kept, digest, _keys(parsed), parsed)
 
-    def _hand_out(self, found: _Found, batch: Mapping[str, ParsedFile | None]) -> Batch:
+    def _hand_out(self, batch: dict[str, ParsedFile | None]) -> Batch:
         """Remember what is handed out, so that it is not handed out again."""
         for name, parsed in batch.items():
-            if name in found.seen:
+            version = self._pending.get(name)
+            if version is not None:
                 before = self._seen.get(name)
-                self._seen[name] = found.seen[name]
-                if parsed is not None and parsed.broken and before is not None:
+                if version.parsed is not None and version.parsed.broken and before is not None:
                     # What a broken file held is not lost: it stays in force.
-                    self._seen[name].keys |= before.keys
+                    version.keys |= before.keys
+                version.parsed = None
+                self._seen[name] = version
                 self._problems.pop(name, None)
             elif parsed is None:
                 self._seen.pop(name, None)
                 self._problems.pop(name, None)
             else:
                 self._problems[name] = parsed
-        return dict(batch)
+        self._pending.clear()
+        self._losses.clear()
+        self._states.clear()
+        self._roots.handed_out()
+        return batch
+
+
+def _is_racy(stamp: Stamp) -> bool:
+    newest = max(stamp.modified_ns, stamp.changed_ns)
+    coarse = stamp.modified_ns % _SECOND_NS == 0 and stamp.changed_ns % _SECOND_NS == 0
+    return time.time_ns() - newest < (_RACY_COARSE_NS if coarse else _RACY_NS)
 
 
 def _keys(parsed: ParsedFile) -> frozenset[ConfigKey]:

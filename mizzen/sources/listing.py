@@ -28,6 +28,7 @@ class Stamp(NamedTuple):
     """What changes when a file does: compared before its content is."""
 
     modified_ns: int
+    changed_ns: int
     size: int
     inode: int
     device: int
@@ -37,13 +38,14 @@ class Stamp(NamedTuple):
 class Listing:
     """The files of some paths by name, the folders that they are in, and the paths that cannot be read.
 
-    A problem with a folder leaves unknown what is in it: its files must not be counted as gone. `targets` are
-    the files that symbolic links mean, where they lie elsewhere.
+    A problem with a folder leaves unknown what is in it: its files must not be counted as gone. `linked`
+    are the files that are symbolic links, `targets` what these mean, where it lies elsewhere.
     """
 
     files: dict[str, Stamp] = field(default_factory=dict)
     folders: dict[str, tuple[int, int]] = field(default_factory=dict)
     problems: dict[str, ParsedFile] = field(default_factory=dict)
+    linked: set[str] = field(default_factory=set)
     targets: set[str] = field(default_factory=set)
 
     def unknown(self, file: str) -> bool:
@@ -69,7 +71,7 @@ class Listing:
 
 def stamp_of(status: os.stat_result) -> Stamp:
     """Return the stamp of a file's status."""
-    return Stamp(status.st_mtime_ns, status.st_size, status.st_ino, status.st_dev)
+    return Stamp(status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino, status.st_dev)
 
 
 def list_files(roots: Iterable[str]) -> Listing:
@@ -94,6 +96,7 @@ def list_files(roots: Iterable[str]) -> Listing:
         else:
             _add(root, status, listing)
             if Path(root).is_symlink():
+                listing.linked.add(root)
                 listing.targets.add(os.path.realpath(root))
     return listing
 
@@ -154,6 +157,7 @@ def _enter(entry: os.DirEntry[str], listing: Listing) -> os.stat_result | None:
         return status
     _add(entry.path, status, listing)
     if entry.is_symlink():
+        listing.linked.add(entry.path)
         listing.targets.add(os.path.realpath(entry.path))
     return None
 

@@ -23,9 +23,10 @@ BURST_MS: Final = 50
 
 POLL_SECONDS: Final = 5.0
 """How often everything is looked at without any notice, as some file systems give none (network mounts, and
-targets of symbolic links elsewhere). Also while folders cannot be watched, only more often."""
+targets of symbolic links elsewhere)."""
 
 POLL_UNWATCHED_SECONDS: Final = 0.5
+"""The same while folders cannot be watched, or one of the given paths is not there."""
 
 _log = structlog.get_logger(__name__)
 
@@ -65,8 +66,10 @@ async def _batches(
     stop: threading.Event,
 ) -> AsyncGenerator[Batch, None]:
     """Yield batches until the folders to be watched are others than `places`."""
-    interval = poll_seconds if notify is not None else min(poll_seconds, POLL_UNWATCHED_SECONDS)
     while True:
+        # Nothing tells that a volume is mounted again.
+        noticed = notify is not None and not any(root in source.listing.problems for root in source.roots)
+        interval = poll_seconds if noticed else min(poll_seconds, POLL_UNWATCHED_SECONDS)
         timeout = source.GRACE / 2 if source.holding else interval
         try:
             changed = await asyncio.to_thread(_wait, notify, timeout, stop)

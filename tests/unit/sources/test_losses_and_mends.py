@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
 from config_folder import Folder
 
 from mizzen.sources import FileSource
+from mizzen.sources.listing import stamp_of
 
 GRACE = FileSource.GRACE
 BROKEN = "kind: [\n"
@@ -16,16 +18,14 @@ BROKEN = "kind: [\n"
 
 def test_a_loss_is_believed_when_it_has_lasted_for_the_grace(folder: Folder) -> None:
     file = folder.write("a.yaml", "a")
+    folder.write("b.yaml", "b")
     source = folder.source()
     source.scan()
     file.unlink()
-    assert source.settled_scan(0.0) == {}, "nor is it said that the folder is empty"
-    assert source.holding == {str(file), str(folder.path)}
+    assert source.settled_scan(0.0) == {}
+    assert source.holding == {str(file)}
     assert source.settled_scan(GRACE * 0.99) == {}
-    assert folder.told(source.settled_scan(GRACE)) == {
-        "a.yaml": None,
-        ".": "has no files ending in .yaml, .yml, .json; is this the right folder?",
-    }
+    assert folder.told(source.settled_scan(GRACE)) == {"a.yaml": None}
     assert source.holding == frozenset()
 
 
@@ -43,11 +43,12 @@ def test_a_loss_that_is_made_good_is_forgotten(folder: Folder) -> None:
 
 def test_a_scan_believes_everything_at_once(folder: Folder) -> None:
     file = folder.write("a.yaml", "a")
+    folder.write("b.yaml", "b")
     source = folder.source()
     source.scan()
     file.unlink()
     source.settled_scan(0.0)
-    assert set(folder.told(source.scan())) == {"a.yaml", "."}
+    assert folder.told(source.scan()) == {"a.yaml": None}
     assert source.holding == frozenset()
 
 
@@ -66,10 +67,10 @@ def test_a_new_file_that_is_half_written_is_held_back(folder: Folder) -> None:
     source.scan()
     file = folder.write("a.yaml")
     file.write_text(BROKEN)
-    assert set(source.settled_scan(0.0)) == {str(folder.path)}, "the folder is empty no more"
+    assert source.settled_scan(0.0) == {}
     assert source.holding == {str(file)}
     folder.write("a.yaml", "a")
-    assert folder.told(source.settled_scan(0.01)) == {"a.yaml": ["a"]}
+    assert folder.told(source.settled_scan(0.01)) == {".": None, "a.yaml": ["a"]}
 
 
 def test_what_never_was_a_file_is_told_at_once(folder: Folder) -> None:
@@ -174,6 +175,103 @@ def test_a_file_that_was_written_again_and_then_changed_within_the_clock_s_grain
     file.write_text(file.read_text().replace("one", "two"))
     os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert folder.told(source.scan()) == {"a.yaml": ["two"]}
+
+
+def test_while_one_file_lacks_something_the_other_files_wait_with_it(folder: Folder) -> None:
+    folder.write("services.yaml", "blue")
+    folder.write("routes.yaml", "to-blue")
+    source = folder.source()
+    source.scan()
+    folder.write("services.yaml", "green")
+    assert source.settled_scan(0.0) == {}
+    file = folder.write("routes.yaml", "to-blue", "to-green")
+    assert source.settled_scan(0.05, only=[str(file)]) == {}
+    assert folder.told(source.settled_scan(GRACE)) == {
+        "services.yaml": ["green"],
+        "routes.yaml": ["to-blue", "to-green"],
+    }
+
+
+def test_what_was_held_goes_out_at_once_when_nothing_is_lost_any_more(folder: Folder) -> None:
+    file = folder.write("a.yaml", "a", "b")
+    source = folder.source()
+    source.scan()
+    folder.write("a.yaml", "a")
+    folder.write("c.yaml", "c")
+    assert source.settled_scan(0.0) == {}
+    folder.write("c.yaml", "c", "b")
+    assert folder.told(source.settled_scan(0.01, only=[str(file)])) == {}, "c.yaml is not known yet"
+    assert folder.told(source.settled_scan(0.02)) == {"a.yaml": ["a"], "c.yaml": ["c", "b"]}
+
+
+@pytest.mark.parametrize("look_at_all", [False, True])
+def test_a_named_file_is_compared_by_content_whatever_its_times_say(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch, look_at_all: bool
+) -> None:
+    file = folder.write("a.yaml", "one")
+    same = stamp_of(file.stat())
+    monkeypatch.setattr("mizzen.sources.files.stamp_of", lambda _: same)
+    monkeypatch.setattr("mizzen.sources.listing.stamp_of", lambda _: same)
+    later = time.time_ns() + 60 * 10**9
+    monkeypatch.setattr("mizzen.sources.files.time.time_ns", lambda: later)
+    source = folder.source()
+    source.scan()
+    for number, name in enumerate(("two", "six", "ten")):
+        folder.write("a.yaml", name)
+        named = [str(file)]
+        if look_at_all:
+            named.append(str(folder.write(f"new-{number}.yaml", f"new-{number}")))
+        assert source.settled_scan(10.0 * number, only=named) == {}
+        assert folder.told(source.settled_scan(10.0 * number + 2 * GRACE, only=[]))["a.yaml"] == [name]
+
+
+def test_what_a_turned_link_leads_to_is_compared_by_content(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Folder(folder.path / "..1").write("a.yaml", "one")
+    Folder(folder.path / "..2").write("a.yaml", "two")
+    (folder.path / "..data").symlink_to("..1")
+    (folder.path / "a.yaml").symlink_to("..data/a.yaml")
+    same = stamp_of((folder.path / "a.yaml").stat())
+    monkeypatch.setattr("mizzen.sources.listing.stamp_of", lambda _: same)
+    later = time.time_ns() + 60 * 10**9
+    monkeypatch.setattr("mizzen.sources.files.time.time_ns", lambda: later)
+    source = folder.source()
+    source.scan()
+    (folder.path / "..new").symlink_to("..2")
+    (folder.path / "..new").replace(folder.path / "..data")
+    source.settled_scan(0.0, only=[str(folder.path / "..data")])
+    assert folder.told(source.settled_scan(GRACE)) == {"a.yaml": ["two"]}
+
+
+def test_a_file_system_that_counts_seconds_is_not_believed_for_two_of_them(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.write("a.yaml", "one")
+    second = 10**9 * (time.time_ns() // 10**9)
+    same = stamp_of((folder.path / "a.yaml").stat())._replace(modified_ns=second, changed_ns=second)
+    monkeypatch.setattr("mizzen.sources.listing.stamp_of", lambda _: same)
+    moment = [second + 10**9]
+    monkeypatch.setattr("mizzen.sources.files.time.time_ns", lambda: moment[0])
+    source = folder.source()
+    source.scan()
+    for name in ("two", "six"):
+        folder.write("a.yaml", name)
+        assert folder.told(source.scan()) == {"a.yaml": [name]}
+    moment[0] += 2 * 10**9
+    assert source.scan() == {}
+    monkeypatch.setattr("mizzen.sources.files.read_file", None)
+    assert source.scan() == {}, "it is not read any more"
+
+
+def test_a_file_that_was_given_its_old_times_again_is_seen(folder: Folder) -> None:
+    file = folder.write("a.yaml", "one")
+    before = file.stat()
+    earlier = stamp_of(before)
+    while stamp_of(file.stat()).changed_ns == earlier.changed_ns:
+        folder.write("a.yaml", "two")
+        os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert stamp_of(file.stat())._replace(changed_ns=0) == earlier._replace(changed_ns=0)
 
 
 def only(source: FileSource, file: Path, now: float) -> set[str]:
