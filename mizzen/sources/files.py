@@ -91,7 +91,7 @@ class FileSource:
         """Count files as handed out by an earlier process, with these documents: the next scan says which of
         them are gone, and hands out the others."""
         for name, keys in files.items():
-            self._seen.setdefault(name, _Seen(None, b"", keys))
+            self._seen.setdefault(name, _Version(None, b"", keys))
 
     def scan(self) -> Batch:
         """Look at all files; return those that changed since the last scan, at first all of them."""
@@ -191,6 +191,8 @@ class FileSource:
 
     def _look_at(self, names: frozenset[str]) -> dict[str, ParsedFile | None] | None:
         """Look at some known files alone; None if that does not tell all, so that one must look at all."""
+        if self._states.keys() - self.listing.files.keys():
+            return None  # Held back is a file that is gone, or a folder.
         for name in names | self._losses.keys():
             if self.listing.passes_over(name):
                 continue

@@ -57,7 +57,8 @@ class Roots:
                 continue
             now = _identity(root, listing.folders[root])
             known = self._known.get(root)
-            gave = any(_is_in(file, root) for file in had)
+            # What an earlier process had from there is no evidence: a start waits for documents by itself.
+            gave = known is not None and any(_is_in(file, root) for file in had)
             unmounted = known is not None and known.mount != now.mount and now.mount in known.mounts_above
             if gave and unmounted:
                 self._vanish(root, _UNMOUNTED, listing)

@@ -315,3 +315,18 @@ def test_what_goes_from_one_folder_is_seen_while_another_is_not_there(folder: Fo
     folder.write("mesh-two/b.yaml", "b")
     gone.unlink()
     assert folder.told(source.scan()) == {"mesh-two/a.yaml": None, "mesh-two/b.yaml": ["b"]}
+
+
+def test_a_document_that_moved_while_another_is_lost_is_told_with_the_file_that_it_left(
+    folder: Folder,
+) -> None:
+    moved = folder.write("a.yaml", "a")
+    folder.write("z.yaml", "k", "z")
+    source = folder.source()
+    source.scan()
+    moved.unlink()
+    folder.write("b.yaml", "a")
+    folder.write("z.yaml", "z")
+    assert source.settled_scan(0.0) == {}
+    batch = source.settled_scan(GRACE, only=source.holding)
+    assert folder.told(batch) == {"a.yaml": None, "b.yaml": ["a"], "z.yaml": ["z"]}
