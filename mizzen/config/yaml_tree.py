@@ -24,6 +24,8 @@ from mizzen.config.scalars import Scalar, as_key, resolve_plain
 MAX_DEPTH: Final = 100
 """Deeper than any Istio document (about 20); shallow enough for every recursive reader of the result."""
 
+_TOO_DEEP: Final = f"nests deeper than {MAX_DEPTH} levels; no document of a mesh does"
+
 MAX_ALIASED_NODES: Final = 100_000
 """Fields that one document may gain through aliases; long texts count as several."""
 
@@ -255,7 +257,7 @@ class _Composer:
                 "`{{ }}` of a template first",
             )
         if len(self._stack) >= MAX_DEPTH:
-            raise YamlError(line, f"nests deeper than {MAX_DEPTH} levels; no document of a mesh does")
+            raise YamlError(line, _TOO_DEEP)
         self._add_node(line)
         self._stack.append(_Frame(container, len(self._keys) - 1, event.anchor))
 
@@ -344,6 +346,9 @@ _CONFLICT: Final = ("<<<<<<< ", "=======", ">>>>>>> ")
 """What git leaves in a file that it cannot merge."""
 
 _STRAY: Final = "found character that cannot start any token"
+_PARSERS_DEPTH: Final = "maximum nesting depth"
+"""The parser's own limit, in its own words; newer versions meet it before the first event of the text."""
+
 _HINTS: Final = {
     "did not find expected alphabetic or numeric": 'quote a value that begins with * or &, such as "*.com"',
     "mapping values are not allowed": "quote a value that holds `: `, or correct the indentation",
@@ -365,6 +370,8 @@ def _syntax_error(error: yaml.MarkedYAMLError, text: str, first_line: int) -> Ya
     problem = error.problem or "is not YAML"
     if mark is None:
         return YamlError(first_line, problem)
+    if _PARSERS_DEPTH in problem:
+        return YamlError(mark.line + first_line, _TOO_DEEP)
     rows = text.split("\n")
     row = rows[mark.line] if mark.line < len(rows) else ""
     for line in (mark.line, mark.line - 1):
