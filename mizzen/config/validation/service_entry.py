@@ -19,7 +19,6 @@ from mizzen.config.validation.place import Place
 from mizzen.config.validation.ports import port_name_problem, port_number_problem, protocol_problem
 from mizzen.config.validation.workload import check_endpoint, check_endpoint_ports
 
-_ALLOCATION_LABEL: Final = "networking.istio.io/enable-autoallocate-ip"
 _WAYPOINT_LABEL: Final = "istio.io/use-waypoint"
 _DYNAMIC_DNS_PROTOCOLS: Final = (Protocol.HTTP, Protocol.HTTP2, Protocol.GRPC, Protocol.TLS)
 
@@ -36,7 +35,7 @@ def check_service_entry(config: Config[ServiceEntry], place: Place) -> None:
     _check_addresses(entry, place / "addresses")
     for index, port in enumerate(entry.ports):
         _check_port(port, entry.ports[:index], place / "ports" / index)
-    _warn_of_missing_addresses(config, place)
+    _warn_of_missing_addresses(entry, place)
     _check_resolution(config, place)
     _check_hosts_can_be_told_apart(entry, place)
     check_export_to(entry.export_to, place / "exportTo", nobody_allowed=True)
@@ -80,17 +79,16 @@ def _check_port(port: ServicePort, earlier: tuple[ServicePort, ...], place: Plac
         (place / "targetPort").check(port_number_problem(port.target_port))
 
 
-def _warn_of_missing_addresses(config: Config[ServiceEntry], place: Place) -> None:
-    """Warn of TCP ports that no address tells from others, where Istio would not allocate one."""
-    entry = config.spec
-    allocated = (
-        entry.resolution is not Resolution.NONE
-        and config.labels.get(_ALLOCATION_LABEL, "").lower() != "false"
-    )
-    if entry.addresses or allocated:
+def _warn_of_missing_addresses(entry: ServiceEntry, place: Place) -> None:
+    """Warn of TCP ports that no address tells from others.
+
+    That holds for all resolutions: an address that is allocated tells them apart only where a proxy
+    captures DNS.
+    """
+    if entry.addresses:
         return
     for index, port in enumerate(entry.ports):
-        if port.protocol in ("", "TCP"):
+        if port.protocol.upper() in ("", "TCP"):
             (place / "ports" / index).warning(
                 "the service has no addresses, so a port of TCP or of no protocol takes all calls to it; "
                 "write addresses, or the protocol if it is HTTP or TLS",

@@ -194,7 +194,7 @@ ERRORS = [
         '"HTTPS" is not possible with DYNAMIC_DNS',
     ),
     (
-        entry(f"resolution: STATIC, ports: [{TCP}]", "[a.com, b.com]"),
+        entry(f"resolution: STATIC, addresses: [10.0.0.1], ports: [{TCP}]", "[a.com, b.com]"),
         entry(f"resolution: NONE, addresses: [10.0.0.1], ports: [{TCP}]", "[a.com, b.com]"),
         "spec.ports[0].protocol",
         "several hosts cannot be told apart on a port of TCP",
@@ -246,9 +246,14 @@ def test_warnings(expect: Expect, bad: str, good: str, path: str, words: str) ->
     [
         (f"ports: [{TCP}]", {}, True),
         ("ports: [{number: 80, name: a}]", {}, True),
+        ("ports: [{number: 80, name: a, protocol: tcp}]", {}, True),
+        ("ports: [{number: 80, name: a, protocol: Tcp}]", {}, True),
         (f"ports: [{HTTP}]", {}, False),
         (f"addresses: [10.0.0.1], ports: [{TCP}]", {}, False),
-        (f"resolution: STATIC, ports: [{TCP}]", {}, False),
+        (f"resolution: STATIC, ports: [{TCP}]", {}, True),
+        (f"resolution: DNS, ports: [{TCP}]", {}, True),
+        ("resolution: DNS, ports: [{number: 80, name: a}]", {}, True),
+        (f"resolution: DNS, ports: [{HTTP}]", {}, False),
         (
             f"resolution: STATIC, ports: [{TCP}]",
             {"networking.istio.io/enable-autoallocate-ip": "False"},
