@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from mizzen.config.document import ConfigKey, FieldPath
 
 
 class Severity(StrEnum):
@@ -18,10 +21,16 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Origin:
-    """A place in a user's file. `line` counts from 1; 0 means the file as a whole."""
+    """A place in a user's file. `line` counts from 1; 0 means the file as a whole.
+
+    The place of a document's field also names the document and the path in it. `Mesh.current_origin` finds
+    by these where the field stands now, after lines have moved. They do not count when origins are compared.
+    """
 
     file: str
     line: int = 0
+    document: ConfigKey | None = field(default=None, compare=False, repr=False)
+    path: FieldPath = field(default=(), compare=False, repr=False)
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}" if self.line else self.file

@@ -84,4 +84,4 @@ class Config(Generic[Spec]):
 
     def origin_of(self, *path: str | int) -> Origin:
         """Return the file and line of the field at `path`, for example `origin_of("spec", "http", 0)`."""
-        return Origin(self.origin.file, self.lines.line_of(path))
+        return Origin(self.origin.file, self.lines.line_of(path), self.origin.document or self.key, path)

@@ -264,14 +264,14 @@ class _Reader:
         if kind.name == "ConfigMap" and not is_mesh_config_map(name, content):
             self._skip(group, content, lines)
             return
-        origin = Origin(self.file, lines.line_of(()))
+        key = ConfigKey(kind.name, namespace, name)
+        origin = Origin(self.file, lines.line_of(()), key)
         if api_version not in kind.api_versions:
             served = " or ".join(kind.api_versions)
             where = Origin(self.file, lines.line_of(("apiVersion",)))
             message = f"{shortened(api_version)} is no version of {kind.name}; write {served}"
             findings.append(_error(SCHEMA, message, where, "apiVersion"))
         if any(each.severity is Severity.ERROR for each in findings):
-            key = ConfigKey(kind.name, namespace, name)
             self.refused.append(RefusedDocument(key, origin, tuple(findings)))
             return
         self.diagnostics.extend(findings)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import Any, Final, TypeVar
 
-from mizzen.config.diagnostics import Diagnostic
+from mizzen.config.diagnostics import Diagnostic, Origin
 from mizzen.config.document import Config, ConfigKey
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.delta import Change, ConfigChange, MeshDelta
@@ -216,6 +216,11 @@ class Mesh:
     def secret(self, namespace: str, name: str) -> Config[Any] | None:
         """Return the Secret of that name, or None."""
         return self.config(ConfigKey("Secret", namespace, name))
+
+    def current_origin(self, origin: Origin) -> Origin:
+        """Return where the field that `origin` names stands now; `origin` itself if its document is gone."""
+        config = self.config(origin.document) if origin.document is not None else None
+        return config.origin_of(*origin.path) if config is not None else origin
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:

@@ -20,6 +20,7 @@ import structlog
 
 from mizzen import xds
 from mizzen.config import Diagnostic, ParsedFile
+from mizzen.config.diagnostics import Origin
 from mizzen.mesh.analysis import analysis_steps
 from mizzen.mesh.delta import MeshDelta
 from mizzen.mesh.fault_search import Withheld
@@ -181,6 +182,10 @@ class ControlPlane:
         """Return the proxy that is known to the discovery server as this group."""
         live = self._live.get(key)
         return live.proxy if live is not None else None
+
+    def current_origin(self, origin: object) -> str:
+        """Return where the document's field stands now that a resource was made from, as `file:line`."""
+        return str(self._configuration.mesh.current_origin(origin) if isinstance(origin, Origin) else origin)
 
     def mesh_remarks(self, key: Hashable) -> tuple[str, ...]:
         """Return what is wrong between a connected proxy and the mesh."""

@@ -106,7 +106,9 @@ class Process:
             self._convergence.begin,
             gives_secrets=self._gives_secrets,
         )
-        self._events = ProxyEvents(metrics, self._convergence, self.control_plane.proxy_of)
+        self._events = ProxyEvents(
+            metrics, self._convergence, self.control_plane.proxy_of, self.control_plane.current_origin
+        )
         self.discovery = xds.Server(
             self.control_plane.group_of,
             on_event=self._events.take,
@@ -376,6 +378,7 @@ class Process:
                 self.control_plane.proxy_of,
                 mesh_remarks=self.control_plane.mesh_remarks,
                 fault_of=self.control_plane.fault_of,
+                current_origin=self.control_plane.current_origin,
                 refused_proxies=self.control_plane.refusals.as_json(),
                 with_names=proxy is not None,
             )

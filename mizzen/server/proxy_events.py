@@ -20,11 +20,16 @@ class ProxyEvents:
     """
 
     def __init__(
-        self, metrics: Metrics, convergence: Convergence, proxy_of: Callable[[Hashable], Proxy | None]
+        self,
+        metrics: Metrics,
+        convergence: Convergence,
+        proxy_of: Callable[[Hashable], Proxy | None],
+        current_origin: Callable[[object], str] = str,
     ) -> None:
         self._metrics = metrics
         self._convergence = convergence
         self._proxy_of = proxy_of
+        self._current_origin = current_origin
         self._log = structlog.get_logger("mizzen.xds")
         self._types: dict[int, str] = {}
         self._remarks: dict[int, int] = {}
@@ -68,13 +73,14 @@ class ProxyEvents:
         if not self._is_new(kind, event.message):
             return
         blamed = event.culprits or event.suspects
+        origins = (origin for resource in blamed for origin in resource.origins)
         self._log.error(
             "a proxy rejected what it was sent",
             proxy=self._name(event.client),
             type=kind,
             message=event.message.strip(),
             resources=[resource.name for resource in blamed[:10]],
-            origins=sorted({str(origin) for resource in blamed for origin in resource.origins})[:10],
+            origins=sorted(set(map(self._current_origin, origins)))[:10],
         )
 
     def _stuck(self, event: xds.Stuck) -> None:

@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mizzen import xds
-from mizzen.config import Origin
 from mizzen.mesh.proxy import Proxy
 from mizzen.server.origins import origins_of
 from mizzen.server.proxy_remarks import same_node_remarks
 
 ProxyOf = Callable[[Hashable], Proxy | None]
+CurrentOrigin = Callable[[object], str]
 
 
 def proxy_status(
@@ -113,10 +113,12 @@ def rejections(
     clients: Iterable[xds.ClientStatus],
     proxy_of: ProxyOf,
     snapshot_of: Callable[[Any], xds.Snapshot | None] = lambda group: None,
+    current_origin: CurrentOrigin = str,
 ) -> list[dict[str, Any]]:
     """Return what Envoys refuse now: their words, the resources that they mean, and where these come from.
 
-    One entry for each proxy, type and message.
+    One entry for each proxy, type and message. `current_origin` says where an origin stands now: a resource
+    that is refused for long keeps the lines of the day when it was made.
     """
     found: dict[tuple[str, str, str], dict[str, Any]] = {}
 
@@ -133,7 +135,7 @@ def rejections(
             if entry.resource.type_url in client.types:
                 entries = told(client, entry.resource.type_url, entry.message)["resources"]
                 entries[entry.resource.name] = _refused_resource(
-                    entry, origins_of(entry.resource, snapshot_of(client.group))
+                    entry, map(current_origin, origins_of(entry.resource, snapshot_of(client.group)))
                 )
         for held in client.types.values():
             if held.error is not None:
@@ -156,12 +158,12 @@ def _faults(
     return list(found.values())
 
 
-def _refused_resource(entry: xds.Quarantined, origins: Iterable[Origin]) -> dict[str, Any]:
+def _refused_resource(entry: xds.Quarantined, origins: Iterable[str]) -> dict[str, Any]:
     kept = "its last accepted version stays in force" if entry.stand_in else "it is left out"
     return {
         "name": entry.resource.name,
         "version": entry.resource.version,
-        "origins": [str(origin) for origin in origins],
+        "origins": list(dict.fromkeys(origins)),
         "in_force": kept,
     }
 
@@ -174,6 +176,7 @@ def whole(
     proxy_of: ProxyOf,
     *,
     mesh_remarks: Callable[[Hashable], Iterable[str]],
+    current_origin: CurrentOrigin = str,
     refused_proxies: list[dict[str, Any]],
     fault_of: Callable[[Hashable], str] = lambda _: "",
     with_names: bool = False,
@@ -198,7 +201,10 @@ def whole(
         "configuration": dict(configuration),
         "proxies": proxies,
         "refused_proxies": refused_proxies,
-        "rejections": [*rejections(clients, proxy_of, snapshot_of), *_faults(clients, proxy_of, fault_of)],
+        "rejections": [
+            *rejections(clients, proxy_of, snapshot_of, current_origin),
+            *_faults(clients, proxy_of, fault_of),
+        ],
     }
 
 

@@ -484,12 +484,15 @@ def _is_for_connections(egress: EgressListener) -> bool:
 
 
 def _updated(collection: Collection, changed: Iterable[Resource], removed: Iterable[str]) -> Collection:
-    """Return `collection` with the changes, and the very same one if there were none."""
+    """Return `collection` with the changes, and the very same one if there were none.
+
+    Equal bytes may come from other documents than before: then the resource is replaced, and nothing is sent.
+    """
     latest = {resource.name: resource for resource in changed}
     news = []
     for name, resource in latest.items():
         old = collection.resources.get(name)
-        if old is None or old.version != resource.version:
+        if old is None or old.version != resource.version or old.origins != resource.origins:
             news.append(resource)
     # A name may go with one service and come with another: one hostname in two namespaces.
     gone = [name for name in removed if name in collection.resources and name not in latest]

@@ -244,7 +244,11 @@ class Translation:
             difference = base.since(overlay.base)
             names = {resource.name for resource in own}
             overlay.overlaid = overlay.overlaid.updated(
-                [resource for name, resource in difference.changed.items() if name not in names],
+                [
+                    resource
+                    for resource in (*difference.changed.values(), *difference.unsent)
+                    if resource.name not in names
+                ],
                 [name for name in difference.removed if name not in names],
             )
             overlay.base = base

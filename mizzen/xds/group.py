@@ -1,7 +1,7 @@
 """A group of clients that are given the same: its snapshot, and what of it was refused."""
 
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
 from mizzen.xds.accepted import Accepted
@@ -186,9 +186,17 @@ class Group:
     def held(self) -> tuple[Quarantined, ...]:
         """What the snapshot holds and clients are not sent because it was refused."""
         if self._held is None:
-            found = self._quarantine.values()
-            self._held = tuple(entry for entry in found if self._is_wanted(entry.resource))
+            self._held = tuple(filter(None, map(self._wanted, self._quarantine.values())))
         return self._held
+
+    def _wanted(self, entry: Quarantined) -> Quarantined | None:
+        """Return the entry with the resource of the snapshot, which may have other origins than the one that
+        was refused; None if the snapshot no longer holds that version."""
+        resource = entry.resource
+        wanted = self.snapshot.get(resource.type_url, resource.name) if self.snapshot is not None else None
+        if wanted is None or wanted.version != resource.version:
+            return None
+        return entry if wanted is resource else replace(entry, resource=wanted)
 
     def _is_wanted(self, resource: Resource) -> bool:
         wanted = self.snapshot.get(resource.type_url, resource.name) if self.snapshot is not None else None

@@ -55,13 +55,15 @@ class Change:
 
 class Difference:
     """What leads from one collection to another; `batch` says it to a client that holds the first,
-    complete. `replaced` is what it holds instead, None for what is new to it.
+    complete. `replaced` is what it holds instead, None for what is new to it. `unsent` are the members that
+    differ only in what no client sees, their origins.
     """
 
-    __slots__ = ("__weakref__", "batch", "changed", "removed", "replaced")
+    __slots__ = ("__weakref__", "batch", "changed", "removed", "replaced", "unsent")
 
-    def __init__(self, batch: Batch, old: Mapping[str, Resource]) -> None:
+    def __init__(self, batch: Batch, old: Mapping[str, Resource], unsent: tuple[Resource, ...] = ()) -> None:
         self.batch = batch
+        self.unsent = unsent
         self.changed = {resource.name: resource for resource in batch.resources}
         self.removed = frozenset(batch.removed)
         self.replaced = {name: old.get(name) for name in (*self.changed, *batch.removed)}
@@ -227,12 +229,12 @@ class Collection(Mapping[str, Resource]):
             self._differences = WeakKeyDictionary()
         found = self._differences.get(old)
         if found is None:
-            found = Difference(self._compare(old), old.resources)
+            found = self._compare(old)
             self._differences[old] = found
         self._latest = (ref(old), ref(found))  # weak: the encoded response goes with the last who needs it
         return found
 
-    def _compare(self, old: "Collection") -> Batch:
+    def _compare(self, old: "Collection") -> Difference:
         mine, theirs = self.resources, old.resources
         names: Iterable[str] | None = _touched(self, old)
         if names is None:
@@ -242,6 +244,7 @@ class Collection(Mapping[str, Resource]):
             names |= theirs.keys() - mine.keys()
         changed = []
         removed = []
+        unsent = []
         for name in names:
             new, was = mine.get(name), theirs.get(name)
             if new is None:
@@ -249,7 +252,10 @@ class Collection(Mapping[str, Resource]):
                     removed.append(name)
             elif was is None or was.version != new.version:
                 changed.append(new)
-        return Batch(self.type_url, self.version, tuple(changed), tuple(removed))
+            elif was is not new:
+                unsent.append(new)
+        batch = Batch(self.type_url, self.version, tuple(changed), tuple(removed))
+        return Difference(batch, theirs, tuple(unsent))
 
 
 def _touched(new: Collection, old: Collection) -> set[str] | None:

@@ -73,6 +73,14 @@ async def test_a_rejected_route_keeps_its_last_version_until_it_is_mended(
     assert code == 1
     assert REASON in table
     assert f"{path}:7" in table
+
+    mesh.write("reviews.yaml", "# Three\n# lines of\n# comment.\n" + rule("reviews", "%CEL(1 +)%"))
+
+    async def at_its_new_line() -> bool:
+        [rejection] = (await mesh.status())["rejections"]
+        return f"{path}:10" in rejection["resources"][0]["origins"]
+
+    await eventually(at_its_new_line, "the line that is told is the one where the rule stands now")
     assert mesh.log().count(REASON) == 1, "said once, not again and again"
 
     assert (await client.get("http://ratings/")).json()["headers"]["x-state"] == "first"

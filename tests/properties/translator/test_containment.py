@@ -171,7 +171,7 @@ WORKLOAD = document(
 @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(batches=edits, ever_good=st.booleans())
 def test_everything_but_the_broken_document_follows_changes(
-    case: str, batches: list[list[tuple[dict[str, Any], bool]]], ever_good: bool
+    case: str, batches: list[list[tuple[dict[str, Any], bool, int]]], ever_good: bool
 ) -> None:
     module, name, is_marked = CASES[case]
     bad = BAD[case]
@@ -192,7 +192,7 @@ def test_everything_but_the_broken_document_follows_changes(
         assert (world.translation.withheld[0].in_force is not None) is ever_good
         for batch in batches:
             files: dict[str, dict[str, Any] | None] = {}
-            for content, deleted in batch:
+            for content, deleted, _ in batch:
                 metadata = content["metadata"]
                 file = f"a-{content['kind']}-{metadata['namespace']}-{metadata['name']}.yaml"
                 files[file] = None if deleted else content

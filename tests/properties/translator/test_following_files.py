@@ -18,6 +18,7 @@ from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator import translation
 from mizzen.translator.translation import Translation
+from mizzen.xds.resource import Resource
 
 Contents = dict[str, list[dict[str, Any]] | None]
 """What files hold, None for one that goes."""
@@ -100,12 +101,18 @@ def parsed(name: str, documents: list[dict[str, Any]] | None) -> Any:
 
 
 def sent(of: Translation, proxy: mizzen.Proxy) -> Any:
-    """What a proxy is sent, by version, and what could not be served."""
+    """What a proxy is sent, by version and by the places that it comes from, and what could not be served."""
     resources = of.resources(proxy)
     versions = {
-        kind: {name: r.version for name, r in sorted(held.items())} for kind, held in resources.items()
+        kind: {name: (r.version, places(of.mesh, r)) for name, r in sorted(held.items())}
+        for kind, held in resources.items()
     }
     return versions, sorted(map(str, resources.diagnostics))
+
+
+def places(mesh: Mesh, resource: Resource) -> list[str]:
+    """The places in files that a resource comes from, as they are now."""
+    return sorted({str(mesh.current_origin(origin)) for origin in resource.origins})
 
 
 @settings(max_examples=60)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 import hypothesis.strategies as st
@@ -274,17 +273,27 @@ documents = st.one_of(
     sidecars(),
 )
 edits = st.lists(
-    st.lists(st.tuples(documents, st.booleans()), min_size=1, max_size=4), min_size=1, max_size=8
+    st.lists(st.tuples(documents, st.booleans(), st.integers(0, 3)), min_size=1, max_size=4),
+    min_size=1,
+    max_size=8,
 )
 
 
-def versions(translation: Translation, proxy: mizzen.Proxy) -> Mapping[str, Mapping[str, str]]:
+def versions(translation: Translation, proxy: mizzen.Proxy) -> Any:
+    """The version of each resource that the proxy is sent, and the lines that it comes from."""
     resources = translation.resources(proxy)
-    return {kind: {name: r.version for name, r in sorted(held.items())} for kind, held in resources.items()}
+    lines = translation.mesh.current_origin
+    return {
+        kind: {
+            name: (r.version, sorted({str(lines(each)) for each in r.origins})) for name, r in held.items()
+        }
+        for kind, held in resources.items()
+    }
 
 
-def parsed(content: dict[str, Any], file: str) -> Any:
-    found = parse_documents(json.dumps(content).encode(), file)
+def parsed(content: dict[str, Any], file: str, comments: int = 0) -> Any:
+    """The document as a file that begins with so many lines of comment."""
+    found = parse_documents(b"# comment\n" * comments + json.dumps(content, indent=1).encode(), file)
     assert not found.diagnostics, found.diagnostics
     return found
 
@@ -292,7 +301,7 @@ def parsed(content: dict[str, Any], file: str) -> Any:
 @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(edits)
 def test_following_changes_gives_what_a_new_build_gives(
-    batches: list[list[tuple[dict[str, Any], bool]]],
+    batches: list[list[tuple[dict[str, Any], bool, int]]],
 ) -> None:
     mesh_config = MeshConfig()
     store = ConfigStore()
@@ -305,10 +314,10 @@ def test_following_changes_gives_what_a_new_build_gives(
         translation.snapshot(proxy)
     for round_number, batch in enumerate(batches):
         files: dict[str, Any] = {}
-        for content, deleted in batch:
+        for content, deleted, comments in batch:
             metadata = content["metadata"]
             file = f"a-{content['kind']}-{metadata['namespace']}-{metadata['name']}.yaml"
-            files[file] = None if deleted else parsed(content, file)
+            files[file] = None if deleted else parsed(content, file, comments)
         change = store.apply(files)
         mesh, delta = mesh.updated(change)
         translation.update(mesh, delta)

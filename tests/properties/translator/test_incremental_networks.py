@@ -86,7 +86,7 @@ def with_identity(content: dict[str, Any]) -> dict[str, Any]:
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(edits)
 def test_following_changes_gives_what_a_new_build_gives(
-    batches: list[list[tuple[dict[str, Any], bool]]],
+    batches: list[list[tuple[dict[str, Any], bool, int]]],
 ) -> None:
     store = ConfigStore()
     standing = [*STANDING, *PODS]
@@ -95,10 +95,10 @@ def test_following_changes_gives_what_a_new_build_gives(
     translation = Translation(mesh)
     for batch in batches:
         files: dict[str, Any] = {}
-        for content, deleted in batch:
+        for content, deleted, comments in batch:
             metadata = content["metadata"]
             file = f"a-{content['kind']}-{metadata['namespace']}-{metadata['name']}.yaml"
-            files[file] = None if deleted else parsed(with_identity(content), file)
+            files[file] = None if deleted else parsed(with_identity(content), file, comments)
         mesh, delta = mesh.updated(store.apply(files))
         translation.update(mesh, delta)
         fresh = Translation(Mesh.build(store.configs(), SETTINGS))

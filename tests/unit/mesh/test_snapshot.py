@@ -50,6 +50,20 @@ def test_delta_names_what_changed(mesh_of: MeshOf, changed: Callable[..., Any]) 
     assert delta.is_empty
 
 
+def test_an_origin_is_found_where_its_field_stands_now(mesh_of: MeshOf, changed: Callable[..., Any]) -> None:
+    mesh = mesh_of(ENTRY)
+    (config,) = mesh.configs("ServiceEntry")
+    before = config.origin_of("spec", "endpoints", 0)
+    assert mesh.current_origin(before) == before
+    moved, _ = changed(mesh, "# one\n# two\n" + ENTRY)
+    (now,) = moved.configs("ServiceEntry")
+    assert now.origin_of("spec", "endpoints", 0).line > before.line
+    assert moved.current_origin(before) == now.origin_of("spec", "endpoints", 0)
+    assert moved.current_origin(config.origin) == now.origin
+    gone, _ = changed(moved, removed=(("ServiceEntry", "default", "a"),))
+    assert gone.current_origin(before) == before
+
+
 def test_an_unchanged_document_changes_nothing(mesh_of: MeshOf) -> None:
     mesh = mesh_of(ENTRY)
     again = ConfigChange(updated=mesh.configs("ServiceEntry"), removed=())

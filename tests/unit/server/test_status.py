@@ -186,6 +186,17 @@ def test_what_is_refused_has_its_words_its_lines_and_what_is_served_instead() ->
     assert "swordfish" not in str(rejections([refusing], {"group": PROXY}.get))
 
 
+def test_what_is_refused_is_told_with_the_lines_of_now() -> None:
+    bad = resource("bad", Origin("a.yaml", 3), Origin("a.yaml", 9), Origin("gone.yaml", 1))
+    now = {"a.yaml:3": "a.yaml:6", "a.yaml:9": "a.yaml:6"}
+    [told] = rejections(
+        [client(held(), held=(Quarantined(bad, None, "what"),))],
+        {"group": PROXY}.get,
+        current_origin=lambda origin: now.get(str(origin), str(origin)),
+    )
+    assert told["resources"][0]["origins"] == ["a.yaml:6", "gone.yaml:1"]
+
+
 def test_who_does_not_ask_for_a_type_refuses_nothing_of_it() -> None:
     assert rejections([client(held(EDS), held=(REFUSED,))], {}.get) == []
     [told] = rejections([client(held(), held=(REFUSED,))], {}.get)

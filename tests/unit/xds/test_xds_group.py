@@ -88,6 +88,12 @@ class TestQuarantine:
         assert one.is_quarantined(cluster("a", "bad"))
         assert not one.is_quarantined(cluster("a"))
 
+    def test_it_has_the_origins_of_the_snapshot(self) -> None:
+        one = Group("all", Snapshot.of([Resource(CLUSTER, "a", b"bad", origins=("before",))]))
+        one.quarantine(tuple(one.snapshot or ()), "no")
+        one.set(Snapshot.of([Resource(CLUSTER, "a", b"bad", origins=("now",))]))
+        assert [entry.resource.origins for entry in one.held] == [("now",)]
+
     def test_what_stands_in_may_be_refused_by_another_client(self) -> None:
         one = Group("all", Snapshot.of([cluster("b")]))
         accept(one, cluster("a", "1"), cluster("a", "2"), cluster("a", "3"), cluster("b", "bad"))
