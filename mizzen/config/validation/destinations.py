@@ -35,3 +35,7 @@ def check_weighted(destinations: Sequence[HTTPRouteDestination | RouteDestinatio
             (here / "weight").error(f"{weighted.weight} is not a weight; write 0 or more")
     if len(destinations) > 1 and sum(weighted.weight for weighted in destinations) == 0:
         place.error("the weights of all destinations are 0; write a weight above 0 for at least one")
+    elif len(destinations) > 1:
+        for index, weighted in enumerate(destinations):
+            if "weight" not in weighted.model_fields_set:
+                (place / index).warning("has no weight beside others that do, so it gets no call; write one")

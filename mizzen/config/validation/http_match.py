@@ -26,6 +26,9 @@ def check_http_match(match: HTTPMatchRequest, place: Place) -> None:
             check_string_match(header, here)
     if match.uri is not None:
         check_string_match(match.uri, place / "uri", empty_prefix=True)
+        if match.uri.prefix is not None and match.uri.prefix.endswith("*"):
+            right = match.uri.prefix.rstrip("*")
+            (place / "uri" / "prefix").warning(f'the * is a letter of the path here; write "{right}"')
     for field, text in (("scheme", match.scheme), ("method", match.method), ("authority", match.authority)):
         if text is not None:
             check_string_match(text, place / field)

@@ -19,6 +19,7 @@ from mizzen.mesh.analysis.mutual_tls import check_mutual_tls
 from mizzen.mesh.analysis.networks import check_networks
 from mizzen.mesh.analysis.references import check_references
 from mizzen.mesh.analysis.selectors import check_selectors
+from mizzen.mesh.analysis.unused import check_port_names, check_unused
 from mizzen.mesh.proxy import Proxy
 from mizzen.mesh.snapshot import Mesh
 
@@ -57,6 +58,8 @@ def analysis_steps(
         check_endpoints,
         check_mutual_tls,
         check_networks,
+        check_unused,
+        check_port_names,
     ):
         check(mesh, findings)
         yield

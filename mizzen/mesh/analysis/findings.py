@@ -34,6 +34,10 @@ class Findings:
         """Note something that is probably not meant."""
         self._add(Severity.WARNING, code, config, path, message)
 
+    def notice(self, code: str, config: Config[Any], path: FieldPath, message: str) -> None:
+        """Note something that is only worth knowing."""
+        self._add(Severity.INFO, code, config, path, message)
+
     def _add(self, severity: Severity, code: str, config: Config[Any], path: FieldPath, message: str) -> None:
         self.diagnostics.append(Diagnostic(severity, code, message, config.origin_of(*path), path_text(path)))
 

@@ -114,6 +114,46 @@ def other(text: str, name: str, namespace: str = "default") -> str:
 
 # code, path, words of the message, the mesh, the mesh put right
 CASES: dict[str, tuple[str, str, str, str, str]] = {
+    "delegate that nobody names": (
+        "MZ0215",
+        "spec",
+        "no VirtualService delegates to it",
+        ENTRY + ROUTE.replace("  hosts: [web.com]\n", ""),
+        ENTRY
+        + ROUTE.replace("  hosts: [web.com]\n", "")
+        + "---"
+        + other(ROUTE, "root").replace(
+            "route: [{destination: {host: web.com}}]", "delegate: {name: route, namespace: default}"
+        ),
+    ),
+    "rule for a host that no sidecar can call": (
+        "MZ0216",
+        "spec.hosts[0]",
+        "no service has the host gone.com",
+        ENTRY.replace("number: 80", "number: 8080") + ROUTE.replace("hosts: [web.com]", "hosts: [gone.com]"),
+        ENTRY + ROUTE,
+    ),
+    "http rules for TCP": (
+        "MZ0217",
+        "spec.hosts[0]",
+        "has no HTTP port",
+        ADDRESSED_TCP + ROUTE,
+        ENTRY + ROUTE,
+    ),
+    "WorkloadEntry that nothing selects": (
+        "MZ0218",
+        "spec",
+        "no Service or ServiceEntry",
+        VM + ENTRY.removesuffix("---\n"),
+        VM + ENTRY + SELECTING,
+    ),
+    "port name without a protocol": (
+        "IST0118",
+        "spec.ports[0]",
+        "web tells no protocol",
+        GATEWAY_SERVICE.replace("name: http", "name: web").removesuffix("---\n"),
+        GATEWAY_SERVICE.removesuffix("---\n"),
+    ),
     "unknown host": (
         "IST0101",
         "spec.http[0].route[0].destination.host",

@@ -19,6 +19,7 @@ spec:
     - destination:
         host: reviews
         subset: v_1
+      weight: 1
     - weight: 1
     fault:
       delay:
@@ -38,11 +39,11 @@ def test_lines() -> None:
         (8, "spec.hosts[1]"),
         (10, "spec.http[0].timeout"),
         (14, "spec.http[0].route[0].destination.subset"),
-        (15, "spec.http[0].route[1].destination"),
-        (19, "spec.http[0].fault.delay.percent"),
-        (21, "spec.http[0].retries.retryOn"),
+        (16, "spec.http[0].route[1].destination"),
+        (20, "spec.http[0].fault.delay.percent"),
+        (22, "spec.http[0].retries.retryOn"),
     ]
     assert {it.origin.file for it in found} == {"mesh.yaml"}
-    assert str(next(it for it in found if it.origin.line == 19)) == (
-        "mesh.yaml:19: spec.http[0].fault.delay.percent: percent is deprecated; write percentage"
+    assert str(next(it for it in found if it.origin.line == 20)) == (
+        "mesh.yaml:20: spec.http[0].fault.delay.percent: percent is deprecated; write percentage"
     )

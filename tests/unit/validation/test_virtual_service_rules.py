@@ -243,7 +243,7 @@ ROUTES = [
     ),
     (
         only("route: [{destination: {host: a}}, {destination: {host: b}}]"),
-        only("route: [{destination: {host: a}, weight: 1}, {destination: {host: b}}]"),
+        only("route: [{destination: {host: a}, weight: 1}, {destination: {host: b}, weight: 0}]"),
         H + ".route",
         "the weights of all destinations are 0",
     ),
@@ -780,3 +780,32 @@ def test_all_findings_at_once_with_their_lines(validate: Validate) -> None:
         ("spec.http[1]", 3),
     ]
     assert all(it.origin.file == "mesh.yaml" for it in found)
+
+
+def test_a_weight_beside_none_is_probably_forgotten(expect: Expect) -> None:
+    expect(
+        "VirtualService",
+        "{hosts: [a.com], http: [{route: [{destination: {host: a}, weight: 9}, {destination: {host: b}}]}]}",
+        "{hosts: [a.com], http: [{route: [{destination: {host: a}, weight: 9}, "
+        "{destination: {host: b}, weight: 0}]}]}",
+        "spec.http[0].route[1]",
+        "has no weight",
+        "warning",
+        "IST0133",
+    )
+
+
+def test_a_prefix_knows_no_wildcard(expect: Expect) -> None:
+    route = (
+        "{{hosts: [a.com], http: [{{match: [{{uri: {{prefix: {}}}}}], "
+        "route: [{{destination: {{host: a}}}}]}}]}}"
+    )
+    expect(
+        "VirtualService",
+        route.format('"/api/*"'),
+        route.format("/api/"),
+        "spec.http[0].match[0].uri.prefix",
+        'write "/api/"',
+        "warning",
+        "IST0133",
+    )
