@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import signal
 import subprocess
 import tempfile
@@ -50,6 +51,14 @@ def run(**options: Any) -> None:
 
 def _run(command: Sequence[str | Path]) -> int:
     """Run `command` until it ends, hand our signals on to it, and return its exit code as a shell would."""
+    from mizzen.demo.child_process import die_with
+
+    bound = die_with(os.getpid())
+
+    def before_exec() -> None:
+        bound()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
     # No signal may come between the start of the child and the handlers that know it.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, HANDED_ON)
     try:
@@ -57,7 +66,7 @@ def _run(command: Sequence[str | Path]) -> int:
         child = subprocess.Popen(
             command,
             process_group=0,
-            preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_SETMASK, before),
+            preexec_fn=before_exec,
         )
         handlers = {
             number: signal.signal(number, lambda received, _: child.send_signal(received))

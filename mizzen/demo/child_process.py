@@ -18,7 +18,9 @@ PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def _die_with(parent: int) -> Callable[[], None]:
+def die_with(parent: int) -> Callable[[], None]:
+    """Return what a child calls before it becomes a program, so that it does not outlive `parent`."""
+
     def before_exec() -> None:
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != parent:  # it ended before the line above: no signal would come
@@ -58,7 +60,7 @@ class ChildProcess:
                     stderr=output,
                     env={**os.environ, **(environment or {})},
                     process_group=0,
-                    preexec_fn=_die_with(os.getpid()),
+                    preexec_fn=die_with(os.getpid()),
                 )
             except OSError as error:
                 raise DemoError(f"{name}: cannot start {command[0]}: {error.strerror}") from error

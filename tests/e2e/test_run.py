@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import stat
 import sys
@@ -101,3 +102,32 @@ async def test_the_exit_code_is_handed_on(tmp_path: Path, end: str, code: int) -
         assert not _folders(tmp_path)
     finally:
         await child.stop()
+
+
+async def test_the_envoy_does_not_outlive_it(tmp_path: Path) -> None:
+    binary = tmp_path / "envoy"
+    binary.write_text('#!/bin/sh\necho $$ > "$(dirname "$0")/pid"\nexec sleep 60\n')
+    binary.chmod(0o700)
+    child = await ChildProcess.start(
+        "run",
+        [sys.executable, "-m", "mizzen", "run", "gateway", "--name", "a", "--ip", "127.0.0.1"],
+        log=tmp_path / "run.log",
+        environment={"MIZZEN_ENVOY": str(binary), "TMPDIR": str(tmp_path)},
+    )
+    pid = tmp_path / "pid"
+    try:
+
+        async def started() -> bool:
+            return pid.exists() and bool(pid.read_text().strip())
+
+        await eventually(started, "it starts")
+    finally:
+        os.kill(child.pid, signal.SIGKILL)
+    process = Path("/proc") / pid.read_text().strip() / "stat"
+
+    async def gone() -> bool:
+        # What is dead and not yet collected is a Z.
+        return not process.exists() or process.read_text().rpartition(")")[2].split()[0] == "Z"
+
+    await eventually(gone, "the Envoy ends")
+    await child.stop()
