@@ -6,8 +6,6 @@ The cases are data that lies outside the repository: in the folder that MIZZEN_I
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +14,9 @@ import yaml
 
 import mizzen
 from mizzen.simulate import Call, Capture, ClientTls, Failure, Protocol, Simulator, Verdict
+from tests.istio_cases.cases import cases_of, read_case
 
-_ROOT = Path(__file__).parents[2]
-_FOLDER = Path(os.environ.get("MIZZEN_ISTIO_CASES") or _ROOT.parent / "shared" / "cases") / "simulation"
-_CASES = sorted(_FOLDER.glob("*.json"))
+_CASES = cases_of("simulation")
 
 _ERRORS = {
     Failure.NO_LISTENER: "NoListener",
@@ -46,11 +43,6 @@ _NO_HOST = "unset"
 
 DEVIATIONS: dict[str, str] = {}
 """Cases that Mizzen answers otherwise, and the decision that says why."""
-
-
-def _case(path: Path) -> dict[str, Any]:
-    case: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return case
 
 
 def _resources(case: dict[str, Any], folder: Path) -> mizzen.Resources:
@@ -166,7 +158,7 @@ def _inbound_services(cluster: Any) -> list[str]:
 @pytest.mark.skipif(not _CASES, reason="Istio's cases are not on this machine")
 @pytest.mark.parametrize("path", _CASES, ids=lambda path: path.stem)
 def test_a_case_of_istio_is_answered_as_istio_answers_it(path: Path, tmp_path: Path) -> None:
-    case = _case(path)
+    case = read_case(path)
     if reason := case.get("not_applicable_for_mizzen") or DEVIATIONS.get(case["name"]):
         pytest.skip(f"not served: {reason}")
     resources = _of_both_families(_resources(case, tmp_path))
