@@ -127,6 +127,7 @@ class _Composer:
         self._aliased = 0
         self._remarks: list[Remark] = []
         self._root: Any = None
+        self._brace = -2
 
     def feed(self, event: Any) -> Tree | None:
         kind = type(event)
@@ -251,6 +252,10 @@ class _Composer:
     def _open(self, event: Any, container: dict[str, Any] | list[Any]) -> None:
         line = self._line(event)
         if self._expects_key():
+            if event.start_mark.index == self._brace + 1 and isinstance(container, dict):
+                raise YamlError(
+                    line, "a placeholder `{{ }}` of a template is not filled in; render the template first"
+                )
             raise YamlError(
                 line,
                 "a key must be a string; quote a value that begins with a brace or bracket, and fill in "
@@ -259,6 +264,7 @@ class _Composer:
         if len(self._stack) >= MAX_DEPTH:
             raise YamlError(line, _TOO_DEEP)
         self._add_node(line)
+        self._brace = event.start_mark.index
         self._stack.append(_Frame(container, len(self._keys) - 1, event.anchor))
 
     def _close(self) -> None:
