@@ -130,7 +130,7 @@ def _filter_chain(chain: Chain, spec: ListenerSpec, profile: OutboundProfile, me
     if isinstance(chain, HttpChain):
         settings = HttpSettings(
             Role.SIDECAR_OUTBOUND,
-            stat_prefix=f"outbound_{spec.name};",
+            stat_prefix=f"outbound_{spec.bind}_{spec.port};",
             route_config_name=chain.route_config_name,
             protocol=chain.protocol,
             http10=profile.http10,

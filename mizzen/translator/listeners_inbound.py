@@ -46,6 +46,7 @@ from mizzen.translator.listener_messages import (
     set_accept_limit,
     set_exact_balance,
 )
+from mizzen.translator.listener_names import listener_name
 from mizzen.translator.listeners_outbound import parse_protocol
 from mizzen.translator.routes_inbound import inbound_route_configuration
 from mizzen.translator.tcp_proxy import plain_target, tcp_filters
@@ -70,7 +71,7 @@ class InboundPort:
 
     @property
     def name(self) -> str:
-        """The name of its filter chains, and of its listener if it has one."""
+        """The name of its filter chains."""
         return f"{self.bind}_{self.number}"
 
 
@@ -206,8 +207,9 @@ def virtual_inbound_listener(proxy: Proxy, ports: Sequence[InboundPort], mesh_co
 
 def bound_inbound_listener(proxy: Proxy, port: InboundPort, mesh_config: MeshConfig) -> Any:
     """Return the listener of a port that is really bound."""
+    mode = proxy.interception_mode
     listener = listener_pb2.Listener(
-        name=port.name,
+        name=listener_name(port.bind, port.number, bound=True, interception_mode=mode),
         address=address(port.bind, port.number),
         traffic_direction=base_pb2.INBOUND,
         continue_on_listener_filters_timeout=True,

@@ -13,12 +13,14 @@ from dataclasses import dataclass, field, replace
 from mizzen.config.diagnostics import Diagnostic, Origin, Severity
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.profile import OutboundProfile
+from mizzen.mesh.proxy import InterceptionMode
 from mizzen.mesh.service import EndpointPool, Protocol, Resolution, Service, ServicePort
 from mizzen.mesh.sidecar_scope import EgressListener, SidecarScope
 from mizzen.translator.cluster_names import ALLOW_ANY_DNS_CACHE, dns_cache_name
 from mizzen.translator.filter_chains import ANY_ADDRESSES, Chain, ChainMatch, HttpChain, ListenerChains
 from mizzen.translator.http_connection_manager import plaintext_http_protocols
 from mizzen.translator.l4_routes import SidecarL4Routes
+from mizzen.translator.listener_names import listener_name
 
 _RAW_BUFFER = "raw_buffer"
 _SERVER_FIRST = frozenset({Protocol.MONGO, Protocol.MYSQL})
@@ -37,11 +39,13 @@ class ListenerSpec:
     chains: tuple[Chain, ...]
     allow_absolute_url: bool = False
     locked: bool = False
+    interception_mode: InterceptionMode = "REDIRECT"
 
     @property
     def name(self) -> str:
-        """The listener's name, as Istio names it."""
-        return f"{self.bind}_{self.port}"
+        """The listener's name."""
+        mode = self.interception_mode
+        return listener_name(self.bind, self.port, bound=self.bind_to_port, interception_mode=mode)
 
     @property
     def origins(self) -> tuple[Origin, ...]:
@@ -144,6 +148,7 @@ class OutboundListenerBuilder:
                 protocol=Protocol.HTTP_PROXY,
                 chains=(HttpChain("http_proxy", Protocol.HTTP_PROXY, dns_caches=self._common_caches),),
                 allow_absolute_url=True,
+                interception_mode=self._profile.interception_mode,
             )
         return self._result
 
@@ -263,6 +268,12 @@ class OutboundListenerBuilder:
             else:
                 yield address, "", address in ANY_ADDRESSES
 
+    def _spec(
+        self, bind: str, port: int, bind_to_port: bool, protocol: Protocol, chains: tuple[Chain, ...]
+    ) -> ListenerSpec:
+        mode = self._profile.interception_mode
+        return ListenerSpec(bind, port, bind_to_port, protocol, chains, interception_mode=mode)
+
     def _add_http(self, service: Service, port: ServicePort, bind: str, bind_to_port: bool) -> None:
         key = (bind, port.number)
         current = self._result.specs.get(key)
@@ -283,7 +294,7 @@ class OutboundListenerBuilder:
         self._result.routed_by.setdefault(name, self._router(port.number, bind))
         if current is None:
             self._http_places[key] = service
-            self._result.specs[key] = ListenerSpec(bind, port.number, bind_to_port, protocol, (chain,))
+            self._result.specs[key] = self._spec(bind, port.number, bind_to_port, protocol, (chain,))
         else:
             self._merge(current, service, port, (chain,), Protocol.UNSUPPORTED)
 
@@ -324,7 +335,7 @@ class OutboundListenerBuilder:
         if current is None or (port.protocol.is_auto and current.protocol.is_http):
             self._http_places.pop(key, None)
             chains = ListenerChains.of(chains)[0].chains
-            self._result.specs[key] = ListenerSpec(bind, port.number, bind_to_port, port.protocol, chains)
+            self._result.specs[key] = self._spec(bind, port.number, bind_to_port, port.protocol, chains)
         else:
             both_tcp = port.protocol.is_tcp and current.protocol.is_tcp
             self._merge(

@@ -16,6 +16,7 @@ from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.auto_passthrough import PassedServices
 from mizzen.translator.clusters_inbound import inbound_clusters
 from mizzen.translator.http3 import announcing_http3
+from mizzen.translator.listener_names import listener_name
 from mizzen.translator.listeners_gateway import GatewayListenerBuilder
 from mizzen.translator.listeners_inbound import (
     VIRTUAL_INBOUND,
@@ -33,13 +34,15 @@ from mizzen.xds.resource import Resource
 @dataclass(frozen=True, slots=True, eq=False)
 class OwnResources:
     """Resources of one workload, and the names of the secrets that they ask for; replicas that cannot be told
-    apart share the object."""
+    apart share the object. `hidden_listeners` names outbound listeners at addresses that the workload's own
+    take: Envoy refuses two listeners with one address."""
 
     clusters: tuple[Resource, ...] = ()
     listeners: tuple[Resource, ...] = ()
     routes: tuple[Resource, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
     secret_names: frozenset[str] = frozenset()
+    hidden_listeners: frozenset[str] = frozenset()
 
 
 def sidecar_resources(
@@ -74,7 +77,12 @@ def sidecar_resources(
             origins = tuple(dict.fromkeys(origin for port in captured for origin in port.origins))
             listeners.append(Resource.of(message, name=VIRTUAL_INBOUND, origins=origins))
         names = _secret_names((*listeners, *clusters))
-        return OwnResources(clusters, tuple(listeners), (), diagnostics, names)
+        hidden = frozenset(
+            listener_name(port.bind, port.number, bound=False, interception_mode=proxy.interception_mode)
+            for port in ports
+            if port.bind_to_port
+        )
+        return OwnResources(clusters, tuple(listeners), (), diagnostics, names, hidden)
 
     return memo.get(key, build)
 

@@ -210,7 +210,7 @@ class Translation:
         return {
             type_urls.CLUSTER: self._overlaid(outbound.clusters, own.clusters),
             type_urls.ENDPOINT: outbound.endpoints,
-            type_urls.LISTENER: self._overlaid(outbound.listeners, own.listeners),
+            type_urls.LISTENER: self._overlaid(outbound.listeners, own.listeners, own.hidden_listeners),
             type_urls.ROUTE: self._overlaid(outbound.routes, own.routes),
         }
 
@@ -231,18 +231,21 @@ class Translation:
         live.unused = 0
         return live.resources
 
-    def _overlaid(self, base: Collection, own: tuple[Resource, ...]) -> Collection:
-        """Return `base` with the resources of a workload's own; one object for all workloads alike."""
+    def _overlaid(
+        self, base: Collection, own: tuple[Resource, ...], hidden: frozenset[str] = frozenset()
+    ) -> Collection:
+        """Return `base` with the resources of a workload's own, and without the names that these hide; one
+        object for all workloads alike. What is hidden follows from `own`."""
         if not own:
             return base
         key = (base.type_url, own)
         overlay = self._overlays.get(key)
         if overlay is None:
-            overlay = self._overlays[key] = _Overlay(base, base.updated(own, ()))
+            overlay = self._overlays[key] = _Overlay(base, base.updated(own, hidden))
         elif overlay.base is not base:
             # Going on from the last one keeps it cheap to say what changed since.
             difference = base.since(overlay.base)
-            names = {resource.name for resource in own}
+            names = hidden.union(resource.name for resource in own)
             overlay.overlaid = overlay.overlaid.updated(
                 [
                     resource

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from listener_scenes import ADDRESS, HTTP_MATCH, Sent, document, sent, service
 
 import mizzen
@@ -157,12 +158,12 @@ def test_a_sidecar_binds_real_ports() -> None:
     bound = {"port": port(9100, ""), "bind": "10.0.0.8", "captureMode": "NONE"}
     captured = {"port": port(9200, "HTTP"), "defaultEndpoint": "127.0.0.1:80"}
     found = sent(ingress({**bound, "defaultEndpoint": "127.0.0.1:81"}, captured))
-    assert found.chains("10.0.0.8_9100") == [
+    assert found.chains("10.0.0.8_9100_bound") == [
         ({"destination_port": 9100, **HTTP_MATCH}, "inline inbound|9100||"),
         ({"destination_port": 9100, **RAW}, "inbound|9100||"),
     ]
-    assert found.filters("10.0.0.8_9100") == ["http_inspector"]
-    assert found.listeners["10.0.0.8_9100"]["traffic_direction"] == "INBOUND"
+    assert found.filters("10.0.0.8_9100_bound") == ["http_inspector"]
+    assert found.listeners["10.0.0.8_9100_bound"]["traffic_direction"] == "INBOUND"
     assert [name for name, *_ in inbound(found)[3:]] == ["0.0.0.0_9200"]
 
 
@@ -254,7 +255,7 @@ def test_an_inbound_route_names_the_port_of_its_service_or_its_own() -> None:
 def test_a_sidecar_may_bind_a_port_of_the_proxy_itself_at_another_address() -> None:
     local = {"port": port(15021, "HTTP"), "defaultEndpoint": "127.0.0.1:8000", "captureMode": "NONE"}
     found = sent(ingress(local | {"bind": "127.0.0.9"}), ENVOY_STATUS_PORT="15021")
-    assert "127.0.0.9_15021" in found.listeners
+    assert "127.0.0.9_15021_bound" in found.listeners
     assert found.warnings == ()
     found = sent(ingress(local), ENVOY_STATUS_PORT="15021")
     assert "0.0.0.0_15021" not in found.listeners
@@ -268,3 +269,13 @@ def test_services_that_share_a_port_are_warned_of_where_they_disagree() -> None:
 
     assert warnings("HTTP") == []
     assert warnings("HTTP2") == ["MZ0102"]
+
+
+@pytest.mark.parametrize("mode", ["NONE", "DEFAULT", "IPTABLES"])
+def test_one_address_has_one_listener_whose_name_says_whether_it_is_bound(mode: str) -> None:
+    """Envoy crashes if a listener keeps its name while it begins to bind its port."""
+    given = {"port": port(80, "HTTP"), "defaultEndpoint": "127.0.0.1:81", "captureMode": mode}
+    found = sent(service("a.example", 80, "HTTP"), ingress(given))
+    bound = {name: listener.get("bind_to_port", True) for name, listener in found.listeners.items()}
+    expected = {"0.0.0.0_80_bound": True} if mode == "NONE" else {"0.0.0.0_80": False}
+    assert {name: bound[name] for name in bound if name.startswith("0.0.0.0_80")} == expected

@@ -103,13 +103,13 @@ def test_an_unprivileged_proxy_binds_no_low_port() -> None:
 
 def test_the_http_proxy_port_of_mesh_and_node() -> None:
     found = sent(WEB, mesh={"proxyHttpPort": 15002})
-    assert found.chains("127.0.0.1_15002") == [({}, "routes http_proxy")]
-    assert found.manager("127.0.0.1_15002")["http_protocol_options"] == {"allow_absolute_url": True}
-    assert "bind_to_port" not in found.listeners["127.0.0.1_15002"]
+    assert found.chains("127.0.0.1_15002_bound") == [({}, "routes http_proxy")]
+    assert found.manager("127.0.0.1_15002_bound")["http_protocol_options"] == {"allow_absolute_url": True}
+    assert "bind_to_port" not in found.listeners["127.0.0.1_15002_bound"]
     assert "http_proxy" in found.routes
     found = sent(WEB, mesh={"proxyHttpPort": 15002}, HTTP_PROXY_PORT="15003")
-    assert "127.0.0.1_15003" in found.listeners
-    assert "127.0.0.1_15002" not in found.listeners
+    assert "127.0.0.1_15003_bound" in found.listeners
+    assert "127.0.0.1_15002_bound" not in found.listeners
 
 
 def test_a_port_of_an_egress_listener_belongs_to_its_services_alone() -> None:
@@ -136,12 +136,12 @@ def test_an_egress_listener_binds_where_it_says() -> None:
         service("a.example", 9080, "HTTP"),
         sidecar({"port": port, "bind": "127.0.0.2", "captureMode": "NONE", "hosts": ["*/*"]}),
     )
-    assert found.chains("127.0.0.2_9080") == [({}, "routes 9080")]
-    assert "bind_to_port" not in found.listeners["127.0.0.2_9080"]
+    assert found.chains("127.0.0.2_9080_bound") == [({}, "routes 9080")]
+    assert "bind_to_port" not in found.listeners["127.0.0.2_9080_bound"]
     found = sent(
         service("a.example", 9080, "HTTP"), sidecar({"port": port, "captureMode": "NONE", "hosts": ["*/*"]})
     )
-    assert "127.0.0.1_9080" in found.listeners
+    assert "127.0.0.1_9080_bound" in found.listeners
 
 
 def test_an_egress_listener_on_a_unix_socket() -> None:
