@@ -47,7 +47,7 @@ Istio's validation is followed rule by rule, with these exceptions:
   deprecated `fault.delay.percent`; a negative `consecutiveErrors`, `ttl` or `warmupDurationSecs`; an `sni` of
   more than 255 bytes; `verifyCertificateSpki` and `verifyCertificateHash` of a wrong length; a command
   (`%REQ(x-user)%`) in a header's value or in MeshConfig's `accessLogFormat` that Envoy 1.40 does not know, or
-  whose arguments it does not take. Only the expressions of `%CEL(...)%` are left to Envoy.
+  whose arguments it does not take. What is beyond a small grammar of `%CEL(...)%` is left to Envoy.
 * A warning here: a `redirectCode` that Envoy cannot give (300, 304 to 306 and those above 308), for which
   requests fail; a port 0 in `portLevelSettings`.
 * Allowed here: an IPv6 address among the hosts of a Gateway; `./name` among the gateways of a VirtualService.

@@ -11,7 +11,7 @@ from tests.e2e.live_mesh import GATEWAY_PORT, Caller, LiveMesh, eventually, mizz
 
 pytestmark = [pytest.mark.envoy, pytest.mark.asyncio(loop_scope="module")]
 
-REASON = "Not able to parse expression"
+REASON = "failed to create an expression"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", params=[True, False], ids=["delta", "sotw"])
@@ -53,9 +53,9 @@ async def rejected(mesh: LiveMesh) -> bool:
 async def test_a_rejected_route_keeps_its_last_version_until_it_is_mended(
     mesh: LiveMesh, client: Caller
 ) -> None:
-    """`%CEL(1 +)%` is left to Envoy, which cannot compute it."""
+    """`%CEL(Foo{a:1})%` is left to Envoy, which knows no such type."""
     await mesh.apply("ratings.yaml", rule("ratings", "first"))
-    path = mesh.write("reviews.yaml", rule("reviews", "%CEL(1 +)%"))
+    path = mesh.write("reviews.yaml", rule("reviews", "%CEL(Foo{a:1})%"))
     await eventually(lambda: rejected(mesh), "the route is rejected")
 
     status = await mesh.status()
@@ -74,7 +74,7 @@ async def test_a_rejected_route_keeps_its_last_version_until_it_is_mended(
     assert REASON in table
     assert f"{path}:7" in table
 
-    mesh.write("reviews.yaml", "# Three\n# lines of\n# comment.\n" + rule("reviews", "%CEL(1 +)%"))
+    mesh.write("reviews.yaml", "# Three\n# lines of\n# comment.\n" + rule("reviews", "%CEL(Foo{a:1})%"))
 
     async def at_its_new_line() -> bool:
         [rejection] = (await mesh.status())["rejections"]
@@ -103,7 +103,7 @@ async def test_a_rejected_route_keeps_its_last_version_until_it_is_mended(
 async def test_endpoints_and_clusters_change_on_while_a_route_is_rejected(
     mesh: LiveMesh, client: Caller
 ) -> None:
-    mesh.write("reviews.yaml", rule("reviews", "%CEL(1 +)%"))
+    mesh.write("reviews.yaml", rule("reviews", "%CEL(Foo{a:1})%"))
     await eventually(lambda: rejected(mesh), "the route is rejected")
     second = await mesh.workload("reviews", version="v2")
 
@@ -122,7 +122,7 @@ async def test_endpoints_and_clusters_change_on_while_a_route_is_rejected(
 
 async def test_going_back_to_what_was_accepted_ends_the_rejection(mesh: LiveMesh, client: Caller) -> None:
     await mesh.apply("reviews.yaml", rule("reviews", "good"))
-    mesh.write("reviews.yaml", rule("reviews", "%CEL(1 +)%"))
+    mesh.write("reviews.yaml", rule("reviews", "%CEL(Foo{a:1})%"))
     await eventually(lambda: rejected(mesh), "the route is rejected")
     mesh.write("reviews.yaml", rule("reviews", "good"))
 

@@ -152,7 +152,13 @@ def test_every_field_of_mesh_config_without_effect() -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_option(command: str) -> None:
     page = text_of("cli.md")
-    section = page.partition(f"\n## {command}\n")[2].partition("\n## ")[0]
+
+    def section_of(name: str) -> str:
+        return page.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
+
+    section = section_of(command)
+    for other in re.findall("The options are those of `([a-z]+)`", section):
+        section += section_of(other)
     if OPTIONS[command]:
         flags = {flag for span in quoted(section) for flag in re.findall(r"(?<![\w-])--?[a-z][-a-z]*", span)}
         assert OPTIONS[command] <= flags

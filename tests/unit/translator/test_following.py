@@ -252,7 +252,8 @@ FOLLOWING = [PROXIES[number] for number in (0, 2, 5, 6, 7, 19, 22, 29)]
 def standing_store() -> ConfigStore:
     store = ConfigStore()
     store.apply({f"{name}.yaml": content for name, content in standing_files().items()})
-    assert not store.diagnostics(), [str(each) for each in store.diagnostics()]
+    wrong = [str(each) for each in store.diagnostics() if each.code != "IST0134"]
+    assert not wrong
     return store
 
 
