@@ -125,6 +125,7 @@ _ALL: Final = (
     _kubernetes(kubernetes.Pod, "pods", "pod"),
     _kubernetes(kubernetes.Secret, "secrets", "secret"),
     _kubernetes(kubernetes.Namespace, "namespaces", "namespace", cluster_scoped=True),
+    _kubernetes(kubernetes.Node, "nodes", "node", cluster_scoped=True),
     _kubernetes(kubernetes.ConfigMap, "configmaps", "config-map", validate=validate_config_map),
 )
 

@@ -332,6 +332,16 @@ class Namespace(KubernetesModel):
     spec: NamespaceSpec = NamespaceSpec()
 
 
+class NodeSpec(KubernetesModel):
+    """Nothing of it matters to a mesh; a Node is read for its labels."""
+
+
+class Node(KubernetesModel):
+    """A Node (core v1); its labels, the configuration's, say where its pods are."""
+
+    spec: NodeSpec = NodeSpec()
+
+
 class ConfigMap(KubernetesModel):
     """A ConfigMap (core v1), read only when it carries settings of Istio's mesh (`data.mesh` and
     `data.meshNetworks`)."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from mizzen.config.document import Config
 from mizzen.mesh.declarations import DNS_RESOLUTIONS, ServiceDeclaration
-from mizzen.mesh.kubernetes_endpoints import NetworkOf, PodByAddress, listed_endpoints
+from mizzen.mesh.kubernetes_endpoints import LocalityOfNode, NetworkOf, PodByAddress, listed_endpoints
 from mizzen.mesh.service import Endpoint, HealthStatus, Resolution, Service
 from mizzen.mesh.workloads import Workload
 
@@ -24,6 +24,7 @@ def pool_endpoints(
     listings: Sequence[Config[Any]],
     pod_of: PodByAddress,
     network_of: NetworkOf,
+    locality_of_node: LocalityOfNode,
 ) -> tuple[Endpoint, ...]:
     """Return the endpoints of `service`, which `declarations` (in their order) made.
 
@@ -36,7 +37,7 @@ def pool_endpoints(
     for declaration in declarations:
         own = list(declaration.endpoints)
         if declaration.service.from_kubernetes and listings:
-            own += listed_endpoints(listings, declaration.served_ports, pod_of, network_of)
+            own += listed_endpoints(listings, declaration.served_ports, pod_of, network_of, locality_of_node)
         if declaration.selector:
             own += _selected(declaration, workloads_of, without_pods=bool(listings))
         if service.resolution in DNS_RESOLUTIONS:

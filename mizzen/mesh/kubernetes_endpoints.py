@@ -9,12 +9,16 @@ from typing import Any, Final
 from mizzen.config import kubernetes
 from mizzen.config.document import Config
 from mizzen.mesh.service import Endpoint, HealthStatus, Locality, ServicePort
-from mizzen.mesh.workloads import NETWORK_LABEL, ZONE_LABEL, Workload, endpoint_of
+from mizzen.mesh.topology import NETWORK_LABEL, REGION_LABEL, SUBZONE_LABEL, ZONE_LABEL
+from mizzen.mesh.workloads import Workload, endpoint_of
 
 SERVICE_NAME_LABEL: Final = "kubernetes.io/service-name"
 
 PodByAddress = Callable[[str], Workload | None]
 """Finds the pod that has an address."""
+
+LocalityOfNode = Callable[[str], Locality | None]
+"""Finds where the Kubernetes Node of that name is, None if no Node is known by it."""
 
 NetworkOf = Callable[[str], str]
 """Finds the network that an address lies on, empty if that is unknown."""
@@ -38,16 +42,30 @@ def addresses_of(config: Config[Any]) -> Iterable[str]:
     ]
 
 
+def nodes_of(config: Config[Any]) -> Iterable[str]:
+    """Return the names of the nodes that the document says its endpoints are on."""
+    if config.kind == "EndpointSlice":
+        named = {endpoint.node_name for endpoint in config.spec.endpoints}
+    else:
+        named = {
+            address.node_name
+            for subset in config.spec.subsets
+            for address in (*subset.addresses, *subset.not_ready_addresses)
+        }
+    return sorted(named - {""})
+
+
 def listed_endpoints(
     configs: Iterable[Config[Any]],
     ports: tuple[ServicePort, ...],
     pod_of: PodByAddress,
     network_of: NetworkOf,
+    locality_of_node: LocalityOfNode,
 ) -> list[Endpoint]:
     """Return the endpoints of a service with `ports`; EndpointSlices, if there are any, hide Endpoints.
 
     A listed port is that service port's whose name it has. Labels and identity are those of the pod at the
-    address, if it is known; of an address alone the network is told.
+    address, if it is known; of an address alone the network is told, and the place if its node is known.
     """
     documents = sorted(configs, key=lambda config: (config.kind, config.namespace, config.name))
     slices = [config for config in documents if config.kind == "EndpointSlice"]
@@ -55,7 +73,18 @@ def listed_endpoints(
     for config in slices or documents:
         listed = _of_slice if config.kind == "EndpointSlice" else _of_endpoints
         found.extend(listed(config, ports, pod_of))
-    return [_on_network(endpoint, network_of) for endpoint in found]
+    placed = (_on_node(endpoint, locality_of_node) for endpoint in found)
+    return [_on_network(endpoint, network_of) for endpoint in placed]
+
+
+def _on_node(endpoint: Endpoint, locality_of_node: LocalityOfNode) -> Endpoint:
+    """Return the endpoint where its node is, unless its pod or the listing says more: a region."""
+    node = locality_of_node(endpoint.node_name) if endpoint.node_name else None
+    if endpoint.locality.region or node is None:
+        return endpoint
+    topology = {REGION_LABEL: node.region, ZONE_LABEL: node.zone, SUBZONE_LABEL: node.subzone}
+    labels = {**dict(endpoint.labels), **{key: value for key, value in topology.items() if value}}
+    return replace(endpoint, locality=node, labels=tuple(sorted(labels.items())))
 
 
 def _on_network(endpoint: Endpoint, network_of: NetworkOf) -> Endpoint:

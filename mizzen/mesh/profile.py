@@ -61,10 +61,18 @@ class OutboundProfile:
 
 
 def outbound_profile(
-    proxy: Proxy, labels: tuple[tuple[str, str], ...], default_config: ProxyConfig, *, with_node_name: bool
+    proxy: Proxy,
+    labels: tuple[tuple[str, str], ...],
+    default_config: ProxyConfig,
+    *,
+    locality: Locality,
+    with_node_name: bool,
 ) -> OutboundProfile:
-    """Return the profile of `proxy`; `labels` are those of its workload that rules mention, and
-    `default_config` is the mesh's ProxyConfig, which holds unless the proxy brings its own."""
+    """Return the profile of `proxy`.
+
+    `labels` are those of its workload that rules mention, `locality` is where it counts as being, and
+    `default_config` is the mesh's ProxyConfig, which holds unless the proxy brings its own.
+    """
     metadata = proxy.metadata
     return OutboundProfile(
         type=proxy.type,
@@ -72,7 +80,7 @@ def outbound_profile(
         dns_domain=proxy.dns_domain,
         labels=labels,
         ip_family=ip_family(proxy, metadata.proxy_config or default_config),
-        locality=proxy.locality,
+        locality=locality,
         network=proxy.network,
         cluster_id=proxy.cluster_id,
         interception_mode=proxy.interception_mode,

@@ -21,8 +21,6 @@ from mizzen.mesh.service import Locality
 ProxyType = Literal["sidecar", "router"]
 InterceptionMode = Literal["REDIRECT", "TPROXY", "NONE"]
 
-LOCALITY_LABEL = "istio-locality"
-
 
 class NodeError(ValueError):
     """A node that names no proxy; the message says which part is wrong and what would be right."""
@@ -121,7 +119,7 @@ class Proxy:
             namespace=_text(metadata, "NAMESPACE") or (dns_domain.split(".")[0] if "." in dns_domain else ""),
             labels=labels,
             static_labels=_string_map(metadata, "STATIC_LABELS"),
-            locality=_locality(labels, fields),
+            locality=_locality(fields),
             network=_text(metadata, "NETWORK"),
             cluster_id=_text(metadata, "CLUSTER_ID"),
             service_account=_text(metadata, "SERVICE_ACCOUNT"),
@@ -228,10 +226,7 @@ def _string_map(metadata: Mapping[str, Any], key: str) -> Mapping[str, str]:
     return {str(name): _text(value, name) for name in value if not isinstance(value[name], Mapping | list)}
 
 
-def _locality(labels: Mapping[str, str], fields: Mapping[str, Any]) -> Locality:
-    label = labels.get(LOCALITY_LABEL)
-    if label:
-        return Locality.parse(label.replace(".", "/") if "/" not in label else label)
+def _locality(fields: Mapping[str, Any]) -> Locality:
     given = _mapping(fields, "locality")
     return Locality(
         _text(given, "region"), _text(given, "zone"), _text(given, "sub_zone") or _text(given, "subZone")

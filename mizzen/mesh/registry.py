@@ -14,7 +14,7 @@ from mizzen.mesh.declarations import ServiceDeclaration
 from mizzen.mesh.hosts import HostIndex
 from mizzen.mesh.persistent import Multimap
 from mizzen.mesh.proxy import Proxy
-from mizzen.mesh.service import Endpoint, EndpointPool, Protocol, Service, ServicePort
+from mizzen.mesh.service import Endpoint, EndpointPool, Locality, Protocol, Service, ServicePort
 from mizzen.mesh.settings import MeshSettings
 from mizzen.mesh.workloads import Workload
 
@@ -25,7 +25,7 @@ LabelKey = tuple[str, str, str]
 """A namespace, and one label's key and value."""
 
 REGISTRY_KINDS: Final = frozenset(
-    {"ServiceEntry", "WorkloadEntry", "Service", "Endpoints", "EndpointSlice", "Pod"}
+    {"ServiceEntry", "WorkloadEntry", "Service", "Endpoints", "EndpointSlice", "Pod", "Node"}
 )
 
 EMPTY_POOL: Final = EndpointPool()
@@ -49,6 +49,7 @@ class Registry:
     `workloads` the workloads by any of their labels, so that a change of a workload finds its services, and a
     change of a service its workloads, without a look at the others. `listings` are Endpoints and
     EndpointSlices by the Service's namespace and name; `listed` finds the listings of an address.
+    `nodes` says where Kubernetes' Nodes are; `pods_on_node` and `listed_on_node` find what is on them.
     """
 
     settings: MeshSettings
@@ -59,6 +60,9 @@ class Registry:
     pods: Multimap[str, ConfigKey, Workload] = field(default_factory=Multimap)
     listings: Multimap[tuple[str, str], ConfigKey, Config[Any]] = field(default_factory=Multimap)
     listed: Multimap[str, ConfigKey, tuple[str, str]] = field(default_factory=Multimap)
+    nodes: dict[str, Locality] = field(default_factory=dict)
+    pods_on_node: Multimap[str, ConfigKey, Config[Any]] = field(default_factory=Multimap)
+    listed_on_node: Multimap[str, ConfigKey, tuple[str, str]] = field(default_factory=Multimap)
     services: dict[ServiceKey, Service] = field(default_factory=dict)
     pools: dict[ServiceKey, EndpointPool] = field(default_factory=dict)
     hosts: HostIndex[tuple[Service, ...]] = field(default_factory=HostIndex)

@@ -19,11 +19,12 @@ from mizzen.mesh.declarations import (
 )
 from mizzen.mesh.endpoint_pools import pool_endpoints
 from mizzen.mesh.hosts import HostIndex, is_wildcard
-from mizzen.mesh.kubernetes_endpoints import addresses_of, service_name_of
+from mizzen.mesh.kubernetes_endpoints import addresses_of, nodes_of, service_name_of
 from mizzen.mesh.persistent import DictEdit
 from mizzen.mesh.registry import LabelKey, Registry, ServiceKey
 from mizzen.mesh.service import Endpoint, EndpointPool, Resolution, Service
 from mizzen.mesh.shared_hosts import join
+from mizzen.mesh.topology import node_locality
 from mizzen.mesh.workloads import Workload, workload_from_entry, workload_from_pod
 
 _values: Final = attrgetter(*(field.name for field in fields(Service) if field.name != "shared"))
@@ -56,6 +57,9 @@ class RegistryEdit:
         self._pods = base.pods.edit()
         self._listings = base.listings.edit()
         self._listed = base.listed.edit()
+        self._nodes = DictEdit(base.nodes)
+        self._pods_on_node = base.pods_on_node.edit()
+        self._listed_on_node = base.listed_on_node.edit()
         self._services = DictEdit(base.services)
         self._pools = DictEdit(base.pools)
         self._by_address = base.by_address.edit()
@@ -75,6 +79,8 @@ class RegistryEdit:
             self._change_declarations(old, new)
         elif config.kind in ("WorkloadEntry", "Pod"):
             self._change_workload(config.key, new)
+        elif config.kind == "Node":
+            self._change_node(config.name, new)
         else:
             self._change_listing(old, new)
 
@@ -119,17 +125,37 @@ class RegistryEdit:
             if gone.is_pod:
                 for address in gone.addresses:
                     self._pods.discard(address, key)
+                if gone.node_name:
+                    self._pods_on_node.discard(gone.node_name, key)
         if new is None:
             return
-        made = workload_from_pod if new.kind == "Pod" else workload_from_entry
-        workload = made(new, self._settings)
+        if new.kind == "Pod":
+            workload = workload_from_pod(new, self._settings, self._nodes.get(new.spec.spec.node_name))
+        else:
+            workload = workload_from_entry(new, self._settings)
         self._workloads_by_key.put(key, workload)
         for name, value in workload.labels.items():
             self._workloads.put((key.namespace, name, value), key, workload)
         if workload.is_pod:
             for address in workload.addresses:
                 self._pods.put(address, key, workload)
+            if workload.node_name:
+                self._pods_on_node.put(workload.node_name, key, new)
         self._workload_touches(workload)
+
+    def _change_node(self, name: str, new: Config[Any] | None) -> None:
+        before = self._nodes.get(name)
+        now = None if new is None else node_locality(new.labels)
+        if now == before:
+            return
+        if now is None:
+            self._nodes.discard(name)
+        else:
+            self._nodes.put(name, now)
+        for key, pod in list(self._pods_on_node.get(name).items()):
+            self._change_workload(key, pod)
+        for service in self._listed_on_node.get(name).values():
+            self._dirty_pools[self._kubernetes_key(*service)] = None
 
     def _workload_touches(self, workload: Workload) -> None:
         namespace = workload.key.namespace
@@ -155,6 +181,11 @@ class RegistryEdit:
                     self._listed.put(address, config.key, service)
                 else:
                     self._listed.discard(address, config.key)
+            for node in nodes_of(config):
+                if present:
+                    self._listed_on_node.put(node, config.key, service)
+                else:
+                    self._listed_on_node.discard(node, config.key)
             if present:
                 self._listings.put(service, config.key, config)
             else:
@@ -193,6 +224,9 @@ class RegistryEdit:
             pods=self._pods.finish(),
             listings=self._listings.finish(),
             listed=self._listed.finish(),
+            nodes=self._nodes.finish(),
+            pods_on_node=self._pods_on_node.finish(),
+            listed_on_node=self._listed_on_node.finish(),
             services=self._services.finish(),
             pools=self._pools.finish(),
             hosts=hosts,
@@ -296,6 +330,7 @@ class RegistryEdit:
             else (),
             pod_of=lambda address: self._pod_at(key[0], address),
             network_of=self._settings.network_of,
+            locality_of_node=self._nodes.get,
         )
         if before is not None and before.endpoints == endpoints:
             return

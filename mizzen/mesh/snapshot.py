@@ -23,6 +23,7 @@ from mizzen.mesh.service import EndpointPool, Service
 from mizzen.mesh.settings import MeshSettings
 from mizzen.mesh.sidecar_scope import SidecarScope
 from mizzen.mesh.sidecars import SidecarIndex
+from mizzen.mesh.topology import proxy_locality
 from mizzen.mesh.virtual_service_index import Rules, VirtualServiceIndex
 
 Key = TypeVar("Key")
@@ -252,6 +253,7 @@ class Mesh:
             proxy,
             mentioned,
             self.mesh_config.default_config,
+            locality=proxy_locality(proxy.locality, self._endpoint_labels(proxy) or {}, labels),
             with_node_name=bool(self.registry.node_aware),
         )
 
@@ -276,9 +278,12 @@ class Mesh:
     def workload_labels(self, proxy: Proxy) -> Mapping[str, str]:
         """Return the labels that selectors are compared with: those of the node's metadata, and over them
         those of its first instance (docs/decisions/0006-labels-of-the-node-count.md)."""
-        for instance in self.instances(proxy):
-            return {**proxy.static_labels, **proxy.labels, **dict(instance.endpoint.labels)}
-        return proxy.labels
+        own = self._endpoint_labels(proxy)
+        return proxy.labels if own is None else {**proxy.static_labels, **proxy.labels, **own}
+
+    def _endpoint_labels(self, proxy: Proxy) -> Mapping[str, str] | None:
+        """Return the labels of the proxy's first instance, None if its workload serves nothing."""
+        return next((dict(instance.endpoint.labels) for instance in self.instances(proxy)), None)
 
     def gateways_for(self, proxy: Proxy) -> MergedGateway:
         """Return the servers of all Gateways that select `proxy`, merged: one object for the same parts."""

@@ -10,17 +10,19 @@ from mizzen.config import kubernetes, models
 from mizzen.config.diagnostics import Origin
 from mizzen.config.document import Config, ConfigKey
 from mizzen.config.validation.addresses import is_ip_address
-from mizzen.mesh.proxy import LOCALITY_LABEL
 from mizzen.mesh.service import Endpoint, HealthStatus, Locality, ServicePort
 from mizzen.mesh.settings import MeshSettings
+from mizzen.mesh.topology import (
+    HOSTNAME_LABEL,
+    NETWORK_LABEL,
+    REGION_LABEL,
+    SUBZONE_LABEL,
+    ZONE_LABEL,
+    labelled_locality,
+    topology_locality,
+)
 
 TLS_MODE_LABEL: Final = "security.istio.io/tlsMode"
-NETWORK_LABEL: Final = "topology.istio.io/network"
-CLUSTER_LABEL: Final = "topology.istio.io/cluster"
-REGION_LABEL: Final = "topology.kubernetes.io/region"
-ZONE_LABEL: Final = "topology.kubernetes.io/zone"
-SUBZONE_LABEL: Final = "topology.istio.io/subzone"
-HOSTNAME_LABEL: Final = "kubernetes.io/hostname"
 
 UNIX_PREFIX: Final = "unix://"
 
@@ -84,7 +86,7 @@ def _workload(
     origin: Origin,
     settings: MeshSettings,
 ) -> Workload:
-    locality = _locality(entry.locality, labels)
+    locality = Locality.parse(entry.locality) if entry.locality else labelled_locality(labels)
     network = entry.network or labels.get(NETWORK_LABEL) or settings.network_of(entry.address)
     account = entry.service_account
     return Workload(
@@ -104,13 +106,18 @@ def _workload(
     )
 
 
-def workload_from_pod(config: Config[Any], settings: MeshSettings) -> Workload:
-    """Return the workload of a Pod: without `status.podIP` it has no address."""
+def workload_from_pod(config: Config[Any], settings: MeshSettings, node: Locality | None = None) -> Workload:
+    """Return the workload of a Pod: without `status.podIP` it has no address.
+
+    A pod is where its locality label says, else where its `node` is, else where its own labels of region and
+    zone say (decisions/0056).
+    """
     pod: kubernetes.Pod = config.spec
     addresses = pod.status.addresses
     labels = config.labels
-    region_zone = "/".join(labels.get(key, "") for key in (REGION_LABEL, ZONE_LABEL, SUBZONE_LABEL))
-    locality = _locality(region_zone.rstrip("/"), labels)
+    locality = labelled_locality(labels)
+    if locality == Locality():
+        locality = topology_locality(labels) if node is None else node
     network = labels.get(NETWORK_LABEL) or (settings.network_of(addresses[0]) if addresses else "")
     return Workload(
         key=config.key,
@@ -133,13 +140,6 @@ def workload_from_pod(config: Config[Any], settings: MeshSettings) -> Workload:
         node_name=pod.spec.node_name,
         health=HealthStatus.HEALTHY if pod.status.ready else HealthStatus.UNHEALTHY,
     )
-
-
-def _locality(text: str, labels: Mapping[str, str]) -> Locality:
-    if text:
-        return Locality.parse(text)
-    label = labels.get(LOCALITY_LABEL, "")
-    return Locality.parse(label if "/" in label else label.replace(".", "/"))
 
 
 def _augmented(

@@ -107,7 +107,7 @@ def _since(former: FormerDocument | None) -> str | None:
 
 
 _NAMED_CHANGES = 10
-_ENDPOINT_KINDS = frozenset({"Endpoints", "EndpointSlice", "Pod", "WorkloadEntry"})
+_ENDPOINT_KINDS = frozenset({"Endpoints", "EndpointSlice", "Node", "Pod", "WorkloadEntry"})
 
 
 class Configuration:

@@ -23,18 +23,19 @@ from mizzen.config.models import (
 )
 from mizzen.mesh.profile import OutboundProfile
 from mizzen.mesh.service import Endpoint, Locality, Service
-
-NETWORK_LABEL = "topology.istio.io/network"
-_REGION_LABEL = "topology.kubernetes.io/region"
-_ZONE_LABEL = "topology.kubernetes.io/zone"
-_SUBZONE_LABEL = "topology.istio.io/subzone"
-_CLUSTER_LABEL = "topology.istio.io/cluster"
-_HOSTNAME_LABEL = "kubernetes.io/hostname"
+from mizzen.mesh.topology import (
+    CLUSTER_LABEL,
+    HOSTNAME_LABEL,
+    NETWORK_LABEL,
+    REGION_LABEL,
+    SUBZONE_LABEL,
+    ZONE_LABEL,
+)
 
 _TRAFFIC_DISTRIBUTION = {
-    "PreferClose": (NETWORK_LABEL, _REGION_LABEL, _ZONE_LABEL),
-    "PreferSameZone": (NETWORK_LABEL, _REGION_LABEL, _ZONE_LABEL),
-    "PreferSameNode": (NETWORK_LABEL, _REGION_LABEL, _ZONE_LABEL, _SUBZONE_LABEL, _HOSTNAME_LABEL),
+    "PreferClose": (NETWORK_LABEL, REGION_LABEL, ZONE_LABEL),
+    "PreferSameZone": (NETWORK_LABEL, REGION_LABEL, ZONE_LABEL),
+    "PreferSameNode": (NETWORK_LABEL, REGION_LABEL, ZONE_LABEL, SUBZONE_LABEL, HOSTNAME_LABEL),
 }
 """What a service's trafficDistribution means, written as failoverPriority."""
 
@@ -228,10 +229,10 @@ def _add(group: LocalityGroup, level: int) -> LocalityGroup:
 
 def _proxy_labels(profile: OutboundProfile) -> dict[str, str]:
     topology = {
-        _REGION_LABEL: profile.locality.region,
-        _ZONE_LABEL: profile.locality.zone,
-        _SUBZONE_LABEL: profile.locality.subzone,
-        _CLUSTER_LABEL: profile.cluster_id,
+        REGION_LABEL: profile.locality.region,
+        ZONE_LABEL: profile.locality.zone,
+        SUBZONE_LABEL: profile.locality.subzone,
+        CLUSTER_LABEL: profile.cluster_id,
         NETWORK_LABEL: profile.network,
     }
     return {key: value for key, value in topology.items() if value} | dict(profile.labels)

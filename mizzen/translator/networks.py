@@ -16,7 +16,7 @@ from mizzen.config.mesh_config import MeshConfig
 from mizzen.config.mesh_networks import NetworkGateway
 from mizzen.mesh.profile import OutboundProfile
 from mizzen.mesh.service import Endpoint
-from mizzen.mesh.workloads import NETWORK_LABEL
+from mizzen.mesh.topology import NETWORK_LABEL
 from mizzen.translator.destinations import Destination, Discovery
 from mizzen.translator.endpoint_tls import MUTUAL, is_called_by_mutual_tls
 from mizzen.translator.localities import LocalityGroup

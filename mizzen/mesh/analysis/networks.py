@@ -11,7 +11,7 @@ from mizzen.mesh.analysis.findings import Findings
 from mizzen.mesh.hosts import HostIndex, resolve_short_name
 from mizzen.mesh.service import Endpoint, Service
 from mizzen.mesh.snapshot import Mesh
-from mizzen.mesh.workloads import NETWORK_LABEL
+from mizzen.mesh.topology import NETWORK_LABEL
 
 _CODE = "MZ0214"
 

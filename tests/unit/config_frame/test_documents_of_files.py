@@ -203,7 +203,6 @@ def test_every_served_version_is_read(version: str) -> None:
         ("v1", "ConfigMap", Severity.INFO),
         ("v1", "ServiceAccount", Severity.INFO),
         ("v1", "PodTemplate", Severity.INFO),
-        ("v1", "Node", Severity.INFO),
         ("rbac.authorization.k8s.io/v1", "Role", Severity.INFO),
         ("install.istio.io/v1alpha1", "IstioOperator", Severity.INFO),
         ("serving.knative.dev/v1", "Service", Severity.INFO),

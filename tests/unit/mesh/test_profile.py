@@ -25,7 +25,9 @@ def profile_of(
     **metadata: Any,
 ) -> OutboundProfile:
     proxy = Proxy.from_node({"id": node_id, "metadata": metadata, "locality": locality or {}})
-    return outbound_profile(proxy, labels, default_config, with_node_name=with_node_name)
+    return outbound_profile(
+        proxy, labels, default_config, locality=proxy.locality, with_node_name=with_node_name
+    )
 
 
 PLAIN = profile_of()
@@ -41,7 +43,6 @@ PLAIN = profile_of()
         ({"INSTANCE_IPS": "fd00::7"}, "ip_family", "V6_ONLY"),
         ({"INSTANCE_IPS": "10.0.0.7,fd00::7"}, "ip_family", "ALL"),
         ({"locality": {"region": "r", "zone": "z", "sub_zone": "s"}}, "locality", Locality("r", "z", "s")),
-        ({"LABELS": {"istio-locality": "r.z"}}, "locality", Locality("r", "z")),
         ({"NETWORK": "west"}, "network", "west"),
         ({"CLUSTER_ID": "c1"}, "cluster_id", "c1"),
         ({"INTERCEPTION_MODE": "TPROXY"}, "interception_mode", "TPROXY"),

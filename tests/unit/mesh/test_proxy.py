@@ -67,10 +67,8 @@ def test_text_may_be_written_as_a_number_or_a_flag() -> None:
     assert proxy.network == "7"
 
 
-def test_namespace_comes_from_the_domain_and_locality_from_a_label() -> None:
-    proxy = Proxy.from_node({"id": ID, "metadata": {"LABELS": {"istio-locality": "r.z.s"}}})
-    assert proxy.namespace == "shop"
-    assert proxy.locality == Locality("r", "z", "s")
+def test_namespace_comes_from_the_domain() -> None:
+    assert Proxy.from_node({"id": ID}).namespace == "shop"
     assert Proxy.from_node({"id": "router~10.0.0.1~gw~local"}).namespace == ""
 
 
