@@ -13,7 +13,6 @@ import pytest
 import pytest_asyncio
 
 from tests.e2e.captured_mesh import SERVER, CapturedMesh, why_not
-from tests.e2e.live_mesh import eventually
 
 _REASON = why_not()
 pytestmark = [
@@ -235,42 +234,3 @@ spec:
     before = await mesh.client.stat("outbound.7777..contested.*upstream_cx_total$")
     assert await mesh.client.say(SERVER, 7777) == "7777 hello"
     assert await mesh.client.stat("outbound.7777..contested.*upstream_cx_total$") == before + 1
-
-
-async def test_a_listener_that_begins_to_bind_its_port_harms_no_envoy(mesh: CapturedMesh) -> None:
-    """Envoy crashes if a listener keeps its name while bind_to_port becomes true."""
-    for mode in ("NONE", "IPTABLES", "NONE", "IPTABLES"):
-        await mesh.apply("sidecar.yaml", _SIDECAR.format(mode=mode))
-
-        async def bound(wanted: bool = mode == "NONE") -> bool:
-            answer = await mesh.client.get("127.0.0.1", 15000, "/listeners")
-            assert answer["status"] == 200, "the client's Envoy has ended"
-            return ("0.0.0.0_8085_bound" in answer["body"]) is wanted
-
-        await eventually(bound, f"port 8085 is served as captureMode {mode} says")
-    (mesh.config / "sidecar.yaml").unlink()
-    assert (await mesh.client.get(WEB, 80, name="web"))["status"] == 200
-
-
-_SIDECAR = """
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: {{name: other}}
-spec:
-  hosts: [other.example]
-  addresses: [10.96.0.20]
-  ports: [{{number: 8085, name: http, protocol: HTTP}}]
-  resolution: STATIC
-  endpoints: [{{address: 10.77.0.2}}]
----
-apiVersion: networking.istio.io/v1
-kind: Sidecar
-metadata: {{name: client}}
-spec:
-  workloadSelector: {{labels: {{app: client}}}}
-  ingress:
-  - port: {{number: 8085, name: http, protocol: HTTP}}
-    defaultEndpoint: 127.0.0.1:9
-    captureMode: {mode}
-  egress: [{{hosts: ["*/*"]}}]
-"""
