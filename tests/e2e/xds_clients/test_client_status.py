@@ -34,7 +34,7 @@ def cluster(name: str, port: int = 1, *, connect_timeout: str = "1s") -> xds.Res
 
 @pytest.fixture(params=[False, True], ids=["sotw", "delta"])
 async def scene(request, tmp_path: Path) -> AsyncIterator[tuple[xds.Server, Any]]:
-    server = xds.Server(lambda node: "all")
+    server = xds.Server(lambda node, peer: "all")
     server.set_snapshot("all", xds.Snapshot.of([cluster("a"), cluster("b")]))
     port = await server.start("127.0.0.1:0")
     try:

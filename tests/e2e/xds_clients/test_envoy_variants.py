@@ -144,7 +144,7 @@ async def scene(request, envoy: Path | None, tmp_path: Path) -> AsyncIterator[Sc
     authority = Authority()
     events: list[xds.Event] = []
     policy = xds.MakeBeforeBreak(grace=timedelta(seconds=0.2))
-    server = xds.Server(lambda node: "all", on_event=events.append, policy=policy)
+    server = xds.Server(lambda node, peer: "all", on_event=events.append, policy=policy)
     port = free_port()
     async with upstreams("one", "two") as found:
         ports = {name: numbers[0] for name, numbers in found.items()}

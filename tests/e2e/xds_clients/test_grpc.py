@@ -145,7 +145,7 @@ async def calling(xds_port: int) -> AsyncIterator[Caller]:
 async def scene() -> AsyncIterator[tuple[xds.Server, Caller, dict[str, int], list[xds.Event]]]:
     """A server that splits calls between the clusters `a` and `b`, and a client."""
     events: list[xds.Event] = []
-    server = xds.Server(lambda node: node.id, on_event=events.append)
+    server = xds.Server(lambda node, peer: node.id, on_event=events.append)
     async with AsyncExitStack() as stack:
         ports = {name: await stack.enter_async_context(teller(name)) for name in ("one", "two", "three")}
         start = [listener(), routes(a=75, b=25), cluster("a"), cluster("b")]
