@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import product
 
 import pytest
-from peer import TYPES, Variant
+
+from tests.conformance.peer import TYPES, Variant
 
 FULL = ("CDS", "LDS")
 PARTIAL = ("RDS", "EDS")

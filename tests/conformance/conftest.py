@@ -14,10 +14,9 @@ import pytest
 from google.protobuf.any_pb2 import Any as AnyMessage
 
 sys.path.insert(0, str(Path(__file__).parent))
-import adapter
-from peer import Peer, Variant, quiet
-
 from mizzen import xds
+from tests.conformance import adapter
+from tests.conformance.peer import Peer, Variant, quiet
 
 
 class Target:

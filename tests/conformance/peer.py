@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc
-from adapter import MESSAGES
 from envoy.service.discovery.v3 import discovery_pb2
 
 from mizzen import xds
 from mizzen.xds.services import METHODS
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE
+from tests.conformance.adapter import MESSAGES
 
 TYPES = {"CDS": CLUSTER, "EDS": ENDPOINT, "LDS": LISTENER, "RDS": ROUTE}
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import grpc
 import pytest
-from cases import EVERY, FULL, PARTIAL, cases
-from peer import ALL, INCREMENTAL, SOTW
 
 from mizzen.xds.ordering import RETAINED
 from mizzen.xds.type_urls import CLUSTER, ROUTE
+from tests.conformance.cases import EVERY, FULL, PARTIAL, cases
+from tests.conformance.peer import ALL, INCREMENTAL, SOTW
 
 
 @cases(ALL, FULL)

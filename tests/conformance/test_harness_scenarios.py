@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from cases import EVERY, FULL, cases
-from peer import AGGREGATED, ALL, INCREMENTAL, SOTW, TYPES
+
+from tests.conformance.cases import EVERY, FULL, cases
+from tests.conformance.peer import AGGREGATED, ALL, INCREMENTAL, SOTW, TYPES
 
 # Subscribing, state of the world
 

@@ -12,10 +12,9 @@ from envoy.service.discovery.v3 import discovery_pb2
 from google.protobuf.any_pb2 import Any as AnyMessage
 
 sys.path.insert(0, str(Path(__file__).parent))
-import adapter
-
 from mizzen import xds
 from mizzen.xds.type_urls import CLUSTER
+from tests.conformance import adapter
 
 ADS = "/envoy.service.discovery.v3.AggregatedDiscoveryService/"
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 import yaml
-from envoy_verdict import envoy_verdict
 
 import mizzen
 from mizzen.config.diagnostics import Severity
+from tests.golden.envoy_verdict import envoy_verdict
 
 CASES = sorted(path.parent for path in Path(__file__).parent.glob("*/mesh.yaml"))
 

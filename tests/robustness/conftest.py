@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from breakable import SERVICE, Serving, until
+
+from tests.robustness.breakable import SERVICE, Serving, until
 
 
 @pytest.fixture(scope="module")

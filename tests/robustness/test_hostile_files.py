@@ -9,11 +9,11 @@ import time
 from pathlib import Path
 
 import pytest
-from breakable import SERVICE, run
 
 from mizzen.config import parse_documents
 from mizzen.config.diagnostics import MAX_FINDINGS
 from mizzen.config.store import ConfigStore
+from tests.robustness.breakable import SERVICE, run
 
 ROUTE = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v}\nspec:\n"
 MEGABYTE = 1024 * 1024

@@ -14,10 +14,10 @@ from typing import Any
 
 import grpc
 import pytest
-from breakable import DEADLINE, SERVICE, Serving, run, until
 from envoy.service.discovery.v3 import discovery_pb2
 
 from tests.ports import free_port
+from tests.robustness.breakable import DEADLINE, SERVICE, Serving, run, until
 
 STREAM = "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources"
 CLUSTER = "type.googleapis.com/envoy.config.cluster.v3.Cluster"

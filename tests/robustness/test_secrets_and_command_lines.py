@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from breakable import SERVICE, Serving, run, until
 
+from tests.robustness.breakable import SERVICE, Serving, run, until
 from tests.self_signed import certificate_and_key
 
 NODE = "id: router~10.0.0.7~gw.default~default.svc.cluster.local\nmetadata: {LABELS: {istio: gw}}\n"

@@ -10,7 +10,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from breakable import SERVICE, Serving, run, until
+
+from tests.robustness.breakable import SERVICE, Serving, run, until
 
 
 def broken(folder: Path) -> None:

@@ -7,10 +7,10 @@ from typing import Any
 
 import grpc
 import pytest
-from xds_envoy import Lab, cluster, endpoints, envoy_on, listener, routes, until, until_awaited
 
 from mizzen import xds
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT
+from tests.e2e.xds.xds_envoy import Lab, cluster, endpoints, envoy_on, listener, routes, until, until_awaited
 from tests.ports import free_port
 
 pytestmark = pytest.mark.envoy

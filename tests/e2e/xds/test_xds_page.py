@@ -25,9 +25,9 @@ from cryptography.x509.oid import NameOID
 from envoy.config.core.v3 import base_pb2
 from envoy.extensions.filters.http.fault.v3 import fault_pb2
 from google.protobuf.json_format import ParseError
-from xds_envoy import BINARY, address, bootstrap, until, until_awaited
 
 from mizzen import xds
+from tests.e2e.xds.xds_envoy import BINARY, address, bootstrap, until, until_awaited
 from tests.ports import free_port
 
 ROOT = Path(__file__).parents[3]

@@ -8,12 +8,26 @@ from __future__ import annotations
 from typing import Any
 
 import hypothesis.strategies as st
-from drawn_rules import delegates, destination_rules, gateways, invalid, sidecars, virtual_services
-from drawn_services import listings, pods, secrets, service_entries, services, workloads
-from drawn_world import LABELS, worlds
 
 import mizzen
 from mizzen.config.mesh_config import MeshConfig
+from tests.properties.translator.drawn_rules import (
+    delegates,
+    destination_rules,
+    gateways,
+    invalid,
+    sidecars,
+    virtual_services,
+)
+from tests.properties.translator.drawn_services import (
+    listings,
+    pods,
+    secrets,
+    service_entries,
+    services,
+    workloads,
+)
+from tests.properties.translator.drawn_world import LABELS, worlds
 
 DOCUMENTS = {
     "Service": services,

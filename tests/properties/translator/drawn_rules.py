@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import hypothesis.strategies as st
-from drawn_world import EGRESS_PORTS, NETWORKING, World, document, names, some
+
+from tests.properties.translator.drawn_world import EGRESS_PORTS, NETWORKING, World, document, names, some
 
 
 @st.composite

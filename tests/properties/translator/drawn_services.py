@@ -10,7 +10,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from drawn_world import (
+
+from tests.properties.translator.drawn_world import (
     ADDRESSES,
     CORE,
     NETWORK_LABEL,

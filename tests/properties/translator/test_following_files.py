@@ -8,8 +8,6 @@ from typing import Any
 from unittest.mock import patch
 
 import hypothesis.strategies as st
-from changing_meshes import FILES, MESH_CONFIGS, PROXIES, meeting_documents
-from drawn_world import NETWORKING, document
 from hypothesis import given, settings
 
 import mizzen
@@ -19,6 +17,8 @@ from mizzen.mesh.snapshot import Mesh
 from mizzen.translator import translation
 from mizzen.translator.translation import Translation
 from mizzen.xds.resource import Resource
+from tests.properties.translator.changing_meshes import FILES, MESH_CONFIGS, PROXIES, meeting_documents
+from tests.properties.translator.drawn_world import NETWORKING, document
 
 Contents = dict[str, list[dict[str, Any]] | None]
 """What files hold, None for one that goes."""

@@ -5,13 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
-from test_incremental import NETWORKING, STANDING, document, edits, parsed, versions
 
 import mizzen
 from mizzen.config import ConfigStore
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.translation import Translation
+from tests.properties.translator.test_incremental import (
+    NETWORKING,
+    STANDING,
+    document,
+    edits,
+    parsed,
+    versions,
+)
 
 PROXIES = [
     mizzen.Proxy.from_node(

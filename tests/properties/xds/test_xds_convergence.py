@@ -8,7 +8,6 @@ from datetime import timedelta
 import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
-from xds_model_client import DIALECTS, TYPES, Client, fallback, is_bad, resource
 
 from mizzen.xds import Client as ClientId
 from mizzen.xds import MakeBeforeBreak, Snapshot, Unordered
@@ -16,6 +15,7 @@ from mizzen.xds.events import Rejected
 from mizzen.xds.group import Group
 from mizzen.xds.stream import Stream
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT, FULL_STATE, ROUTE
+from tests.properties.xds.xds_model_client import DIALECTS, TYPES, Client, fallback, is_bad, resource
 
 NAMES = st.sampled_from(["a", "b", "c", "d"])
 POLICY = MakeBeforeBreak(timedelta(10), timedelta(1), timedelta(10), grace=timedelta(seconds=2))

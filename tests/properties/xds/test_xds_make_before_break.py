@@ -7,7 +7,6 @@ from datetime import timedelta
 
 import hypothesis.strategies as st
 from hypothesis import given, settings
-from xds_model_client import DIALECTS, Client, resource
 
 from mizzen.xds import Client as ClientId
 from mizzen.xds import MakeBeforeBreak, Resource, Snapshot, Unordered
@@ -16,6 +15,7 @@ from mizzen.xds.ordering import Policy
 from mizzen.xds.stream import Stream
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE
 from mizzen.xds.wire import Request
+from tests.properties.xds.xds_model_client import DIALECTS, Client, resource
 
 ROUTES = ("r1", "r2")
 CLUSTERS = ("a", "b", "c", "d")

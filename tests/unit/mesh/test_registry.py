@@ -4,11 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from registry_documents import FIRST_PORTS, KUBERNETES, addresses, declared, service_of
 
 from mizzen.mesh.service import Locality, Protocol, Resolution
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.destinations import races_addresses
+from tests.unit.mesh.registry_documents import FIRST_PORTS, KUBERNETES, addresses, declared, service_of
 
 MeshOf = Callable[..., Mesh]
 

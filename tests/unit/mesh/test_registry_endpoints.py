@@ -4,11 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from registry_documents import FIRST_PORTS, KUBERNETES, addresses, declared, service_of
 
 from mizzen.mesh.proxy import Proxy
 from mizzen.mesh.service import HealthStatus, Protocol
 from mizzen.mesh.snapshot import Mesh
+from tests.unit.mesh.registry_documents import FIRST_PORTS, KUBERNETES, addresses, declared, service_of
 
 MeshOf = Callable[..., Mesh]
 

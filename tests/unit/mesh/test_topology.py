@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from registry_documents import MeshOf, service_of
 
 from mizzen.mesh.proxy import Proxy
 from mizzen.mesh.service import Locality
+from tests.unit.mesh.registry_documents import MeshOf, service_of
 
 REGION = "topology.kubernetes.io/region"
 ZONE = "topology.kubernetes.io/zone"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from config_folder import Folder
+
+from tests.unit.sources.config_folder import Folder
 
 
 @pytest.fixture

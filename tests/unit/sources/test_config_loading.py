@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from config_folder import Folder
 
 from mizzen.config import MeshConfig
 from mizzen.sources import load_configs, read_mesh_config
+from tests.unit.sources.config_folder import Folder
 
 CONFIG_MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: istio, namespace: %s}\n"
 CONFIG_MAP += "data: {mesh: 'rootNamespace: %s'}\n"

@@ -8,11 +8,11 @@ import time
 from typing import Any
 
 import pytest
-from config_folder import Folder
 
 from mizzen.config import ConfigStore
 from mizzen.sources import FileSource
 from mizzen.sources.listing import list_files
+from tests.unit.sources.config_folder import Folder
 
 
 def test_folders_are_walked_and_only_their_yaml_and_json_files_read(folder: Folder) -> None:

@@ -9,10 +9,10 @@ from contextlib import aclosing
 from pathlib import Path
 
 import pytest
-from config_folder import Folder
 
 from mizzen.config import ConfigStore
 from mizzen.sources import Batch, FileSource, watch_files
+from tests.unit.sources.config_folder import Folder
 
 PATIENCE = 60.0
 NEVER = 3600.0

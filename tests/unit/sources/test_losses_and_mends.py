@@ -7,10 +7,10 @@ import time
 from pathlib import Path
 
 import pytest
-from config_folder import Folder
 
 from mizzen.sources import FileSource
 from mizzen.sources.listing import stamp_of
+from tests.unit.sources.config_folder import Folder
 
 GRACE = FileSource.GRACE
 BROKEN = "kind: [\n"

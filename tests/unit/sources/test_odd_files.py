@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
-from config_folder import Folder
 
 from mizzen.sources import loading, read_mesh_config
 from mizzen.sources.listing import list_files, read_file, why_unreadable
+from tests.unit.sources.config_folder import Folder
 
 
 def test_names_that_no_log_can_show_are_refused_and_said_in_a_form_that_it_can(folder: Folder) -> None:

@@ -11,10 +11,10 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from config_folder import Folder
 
 from mizzen.config import ConfigStore
 from mizzen.sources import FileSource
+from tests.unit.sources.config_folder import Folder
 
 RETURNED = FileSource.RETURNED_GRACE
 GRACE = FileSource.GRACE
@@ -93,7 +93,7 @@ def test_a_link_turned_to_another_folder_is_one_change(folder: Folder, tmp_path:
 MOUNTED = """
     import ctypes, os, sys
     from pathlib import Path
-    from config_folder import Folder
+    from tests.unit.sources.config_folder import Folder
     from mizzen.config import ConfigStore
     from mizzen.sources import FileSource
 

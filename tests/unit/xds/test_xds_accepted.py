@@ -1,13 +1,13 @@
 """What a group remembers of that which its clients accepted, and what it goes back to."""
 
 import pytest
-from xds_driver import Driver, cluster, endpoint
 
 from mizzen.xds import Resource, Snapshot
 from mizzen.xds.accepted import Accepted
 from mizzen.xds.group import Group
 from mizzen.xds.snapshot import Collection
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT
+from tests.unit.xds.xds_driver import Driver, cluster, endpoint
 
 REFUSED = "Error adding/updating cluster(s) a: it is bad"
 

@@ -2,10 +2,10 @@
 
 import pytest
 from envoy.service.discovery.v3 import discovery_pb2
-from xds_driver import Driver, endpoint
 
 from mizzen.xds import Rejected, Resource
 from mizzen.xds.type_urls import ENDPOINT, ROUTE, VIRTUAL_HOST
+from tests.unit.xds.xds_driver import Driver, endpoint
 
 
 def aliased(text: str, *aliases: str, name: str = "a") -> Resource:

@@ -8,11 +8,11 @@ import pytest
 from envoy.admin.v3 import config_dump_shared_pb2 as shared
 from envoy.config.core.v3 import base_pb2
 from envoy.service.status.v3 import csds_pb2
-from xds_driver import Driver, cluster, endpoint
 
 from mizzen.xds import Resource, csds
 from mizzen.xds.group import Group
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT, ROUTE, SECRET
+from tests.unit.xds.xds_driver import Driver, cluster, endpoint
 
 Status = shared.ClientResourceStatus
 

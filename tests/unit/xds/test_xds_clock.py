@@ -4,12 +4,12 @@ heartbeats."""
 from datetime import timedelta
 
 import pytest
-from test_xds_ordering import Settled, kinds
-from xds_driver import Driver, cluster, endpoint, route
 
 from mizzen.xds import Acked, MakeBeforeBreak, Resource, Stuck, Unordered
 from mizzen.xds.stream import supports_ttl
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
+from tests.unit.xds.test_xds_ordering import Settled, kinds
+from tests.unit.xds.xds_driver import Driver, cluster, endpoint, route
 
 TTL = timedelta(seconds=12)
 

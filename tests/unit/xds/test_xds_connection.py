@@ -8,7 +8,6 @@ from datetime import timedelta
 import grpc
 import pytest
 from envoy.service.discovery.v3 import discovery_pb2
-from xds_driver import POLICY, cluster, endpoint, route
 
 from mizzen.xds import Acked, Client, Event, Rejected, Snapshot, Stuck, Unordered
 from mizzen.xds.batch import Dialect
@@ -17,6 +16,7 @@ from mizzen.xds.group import Group
 from mizzen.xds.stream import Stream
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT, ROUTE
 from mizzen.xds.wire import ErrorDetail, SotwRequest, parse_sotw
+from tests.unit.xds.xds_driver import POLICY, cluster, endpoint, route
 
 
 class Wire:

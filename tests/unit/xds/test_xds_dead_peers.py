@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import grpc
-from test_xds_server import DEADLINE, SOTW, request, until
-from xds_driver import cluster
 
 from mizzen import xds
+from tests.unit.xds.test_xds_server import DEADLINE, SOTW, request, until
+from tests.unit.xds.xds_driver import cluster
 
 
 class Wire:

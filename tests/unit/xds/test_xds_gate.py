@@ -1,12 +1,12 @@
 """How long what is no longer wanted stays, and what never waits."""
 
 import pytest
-from test_xds_ordering import Settled, kinds, listener
-from xds_driver import POLICY, Driver, Said, cluster, endpoint, route
 
 from mizzen.xds import Snapshot
 from mizzen.xds.ordering import Arrival, Gate
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE
+from tests.unit.xds.test_xds_ordering import Settled, kinds, listener
+from tests.unit.xds.xds_driver import POLICY, Driver, Said, cluster, endpoint, route
 
 
 @pytest.fixture(params=[False, True], ids=["sotw", "delta"])

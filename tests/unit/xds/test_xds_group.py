@@ -1,12 +1,12 @@
 """A group: what its clients are given in the place of what one of them refused."""
 
 import pytest
-from xds_driver import POLICY, Driver, cluster, endpoint, route
 
 from mizzen.xds import Change, Resource, Snapshot, group
 from mizzen.xds.group import Group
 from mizzen.xds.snapshot import Collection
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE
+from tests.unit.xds.xds_driver import POLICY, Driver, cluster, endpoint, route
 
 
 @pytest.fixture(params=[False, True], ids=["sotw", "delta"])

@@ -8,8 +8,6 @@ from datetime import timedelta
 import grpc
 import pytest
 from envoy.service.discovery.v3 import discovery_pb2
-from test_xds_server import DELTA, SOTW, answer, request, running, status_of, until
-from xds_driver import Driver, cluster, endpoint
 
 from mizzen import xds
 from mizzen.xds import Rejected, Snapshot, wire
@@ -18,6 +16,8 @@ from mizzen.xds.refusals import Refusals
 from mizzen.xds.rejection import culprits
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT
 from mizzen.xds.wire import BadRequest
+from tests.unit.xds.test_xds_server import DELTA, SOTW, answer, request, running, status_of, until
+from tests.unit.xds.xds_driver import Driver, cluster, endpoint
 
 LARGE = "x" * 3_000_000
 

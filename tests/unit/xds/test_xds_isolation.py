@@ -1,12 +1,12 @@
 """The search for the bad one when a client refuses a response and names nobody."""
 
 import pytest
-from xds_driver import Driver, Said, cluster, endpoint
 
 from mizzen.xds import Mended, Rejected, Resource
 from mizzen.xds.isolation import Isolation
 from mizzen.xds.snapshot import Collection
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT
+from tests.unit.xds.xds_driver import Driver, Said, cluster, endpoint
 
 NAMELESS = "Proto constraint validation failed"
 

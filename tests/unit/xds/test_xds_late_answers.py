@@ -1,10 +1,10 @@
 """Answers that come after the server has gone on without them."""
 
 import pytest
-from xds_driver import Driver, cluster, endpoint
 
 from mizzen.xds import Acked, Rejected, Stuck
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT
+from tests.unit.xds.xds_driver import Driver, cluster, endpoint
 
 
 @pytest.fixture(params=[False, True], ids=["sotw", "delta"])

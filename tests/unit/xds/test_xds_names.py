@@ -2,13 +2,12 @@
 
 import gc
 
-from xds_driver import Driver, endpoint
-
 from mizzen.xds import Snapshot
 from mizzen.xds.group import Group
 from mizzen.xds.names import NamePool
 from mizzen.xds.snapshot import Collection
 from mizzen.xds.type_urls import ENDPOINT
+from tests.unit.xds.xds_driver import Driver, endpoint
 
 NAMES = [f"name-{number}" for number in range(50)]
 

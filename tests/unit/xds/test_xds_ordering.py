@@ -4,12 +4,12 @@ from datetime import timedelta
 from itertools import pairwise
 
 import pytest
-from xds_driver import POLICY, Driver, cluster, endpoint, route
 
 from mizzen.xds import Acked, Rejected, Resource, Stuck, Unordered
 from mizzen.xds.ordering import TABLE, Arrival, Phase
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE
 from mizzen.xds.warming import Interrupted, Warming
+from tests.unit.xds.xds_driver import POLICY, Driver, cluster, endpoint, route
 
 
 def listener(name: str, text: str = "1") -> Resource:

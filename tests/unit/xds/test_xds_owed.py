@@ -2,11 +2,11 @@
 asks for something too, names beside the wildcard."""
 
 import pytest
-from xds_driver import Driver, cluster, endpoint, route
 
 from mizzen.xds import Resource, Snapshot
 from mizzen.xds.group import Group
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT, ROUTE, VIRTUAL_HOST
+from tests.unit.xds.xds_driver import Driver, cluster, endpoint, route
 
 
 @pytest.fixture(params=[False, True], ids=["sotw", "delta"])

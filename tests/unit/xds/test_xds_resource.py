@@ -8,11 +8,11 @@ from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.core.v3 import base_pb2
 from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.service.discovery.v3 import discovery_pb2
-from xds_driver import Driver, endpoint
 
 from mizzen.xds import Resource
 from mizzen.xds.batch import Batch, Dialect
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT, RESOURCE, ROUTE, VIRTUAL_HOST
+from tests.unit.xds.xds_driver import Driver, endpoint
 
 TTL = timedelta(seconds=9)
 

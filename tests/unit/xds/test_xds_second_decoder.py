@@ -6,10 +6,10 @@ import pytest
 from envoy.config.cluster.v3 import cluster_pb2
 from envoy_data_plane.envoy.config.cluster import v3 as other_cluster
 from envoy_data_plane.envoy.service.discovery import v3 as other
-from xds_driver import Driver
 
 from mizzen import xds
 from mizzen.xds.type_urls import CLUSTER
+from tests.unit.xds.xds_driver import Driver
 
 
 def cluster(name: str, ttl: timedelta | None = None) -> xds.Resource:

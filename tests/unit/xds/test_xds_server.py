@@ -10,13 +10,13 @@ import pytest
 from envoy.config.core.v3 import base_pb2
 from envoy.service.discovery.v3 import discovery_pb2
 from envoy.service.status.v3 import csds_pb2
-from xds_driver import cluster, endpoint
 
 from mizzen import xds
 from mizzen.xds.connection import Connection
 from mizzen.xds.services import CLIENT_STATUS_SERVICE, METHODS
 from mizzen.xds.stream import Stream
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT
+from tests.unit.xds.xds_driver import cluster, endpoint
 
 DEADLINE = 60.0
 """For what hangs: nothing that works takes so long, on the busiest machine."""

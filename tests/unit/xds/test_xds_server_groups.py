@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from envoy.service.discovery.v3 import discovery_pb2
-from test_xds_server import DELTA, SOTW, answer, request, running, until
-from xds_driver import cluster, endpoint, route
 
 from mizzen import xds
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT, ROUTE
+from tests.unit.xds.test_xds_server import DELTA, SOTW, answer, request, running, until
+from tests.unit.xds.xds_driver import cluster, endpoint, route
 
 TTL_FEATURES = ["xds.config.supports-resource-ttl", "xds.config.supports-resource-in-sotw"]
 

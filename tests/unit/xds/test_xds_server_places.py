@@ -10,11 +10,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from envoy.service.discovery.v3 import discovery_pb2
-from test_xds_server import SOTW, answer, request, running, status_of, until
-from xds_driver import cluster
 
 from mizzen import xds
 from mizzen.xds.type_urls import CLUSTER
+from tests.unit.xds.test_xds_server import SOTW, answer, request, running, status_of, until
+from tests.unit.xds.xds_driver import cluster
 
 
 async def served(channel: Any) -> Any:

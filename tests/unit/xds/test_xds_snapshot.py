@@ -5,11 +5,11 @@ from datetime import timedelta
 from random import Random
 
 import pytest
-from xds_driver import Driver, cluster, endpoint, route
 
 from mizzen.xds import Change, Resource, Snapshot
 from mizzen.xds.snapshot import Collection
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT, ROUTE
+from tests.unit.xds.xds_driver import Driver, cluster, endpoint, route
 
 UNKNOWN = "type.googleapis.com/example.Unknown"
 

@@ -3,12 +3,12 @@
 from datetime import timedelta
 
 import pytest
-from test_xds_server import SOTW, answer, request, running, until
-from xds_driver import Driver, cluster, endpoint
 
 from mizzen import xds
 from mizzen.xds import Rejected, Resource
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT, LISTENER, RUNTIME, SCOPED_ROUTE
+from tests.unit.xds.test_xds_server import SOTW, answer, request, running, until
+from tests.unit.xds.xds_driver import Driver, cluster, endpoint
 
 UNKNOWN = "type.googleapis.com/example.Unknown"
 

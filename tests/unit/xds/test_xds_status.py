@@ -3,13 +3,13 @@
 from dataclasses import replace
 
 import pytest
-from test_xds_server import SOTW, answer, request, running, until
-from xds_driver import POLICY, Driver, cluster, endpoint, route
 
 from mizzen.xds import Acked, Event, Mended, Rejected, Snapshot, Subscribed
 from mizzen.xds.group import Group
 from mizzen.xds.status import ClientStatus, TypeStatus, describe
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE
+from tests.unit.xds.test_xds_server import SOTW, answer, request, running, until
+from tests.unit.xds.xds_driver import POLICY, Driver, cluster, endpoint, route
 
 EPOCH = 1_000_000.0
 

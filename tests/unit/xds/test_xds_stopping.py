@@ -6,12 +6,12 @@ import grpc
 import pytest
 from envoy.service.discovery.v3 import discovery_pb2
 from envoy.service.status.v3 import csds_pb2
-from test_xds_server import DELTA, SOTW, answer, request, running, until
-from xds_driver import cluster, endpoint
 
 from mizzen import xds
 from mizzen.xds.services import CLIENT_STATUS_SERVICE
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT
+from tests.unit.xds.test_xds_server import DELTA, SOTW, answer, request, running, until
+from tests.unit.xds.xds_driver import cluster, endpoint
 
 GRACE = 600.0
 """Longer than a test may take: whoever needs it fails."""

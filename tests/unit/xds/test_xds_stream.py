@@ -4,12 +4,12 @@ import gc
 from datetime import timedelta
 
 import pytest
-from test_xds_ordering import Settled, kinds, listener
-from xds_driver import POLICY, Driver, cluster, endpoint, route
 
 from mizzen.xds import Resource, wire
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, short_name
 from mizzen.xds.wire import BadRequest
+from tests.unit.xds.test_xds_ordering import Settled, kinds, listener
+from tests.unit.xds.xds_driver import POLICY, Driver, cluster, endpoint, route
 
 
 @pytest.fixture(params=[False, True], ids=["sotw", "delta"])

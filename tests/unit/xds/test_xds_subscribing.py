@@ -1,12 +1,12 @@
 """The rules of subscribing, one test each; the words in quotation marks are headings of the specification."""
 
 import pytest
-from xds_driver import Driver, cluster, endpoint, route
 
 from mizzen.xds import Resource, Snapshot
 from mizzen.xds.group import Group
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE
 from mizzen.xds.wire import BadRequest, SotwRequest
+from tests.unit.xds.xds_driver import Driver, cluster, endpoint, route
 
 
 def one(said):

@@ -1,13 +1,13 @@
 """What clusters wait for, and what is remembered of it when a stream ends."""
 
 import pytest
-from xds_driver import POLICY, Driver, cluster, endpoint
 
 from mizzen.xds import Resource, warming
 from mizzen.xds.batch import Batch
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT, SECRET
 from mizzen.xds.warming import Interrupted, Warming
 from mizzen.xds.wire import DeltaRequest, ErrorDetail
+from tests.unit.xds.xds_driver import POLICY, Driver, cluster, endpoint
 
 
 def child(name: str) -> tuple[str, str]:

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 import yaml
-from cluster_scenes import contains
 from google.protobuf import json_format
 
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.config.models import Server
 from mizzen.translator.downstream_tls import gateway_transport_socket, inbound_transport_socket
+from tests.unit.translator.clusters.cluster_scenes import contains
 
 
 def plain(socket: Any) -> dict[str, Any]:

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 import yaml
-from cluster_scenes import HOST, Scene, contains, endpoint, plain, service
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mizzen.mesh.service import HealthStatus, Locality, Protocol, ServicePort
 from mizzen.translator.endpoints import empty_load_assignment, load_assignments_key
+from tests.unit.translator.clusters.cluster_scenes import HOST, Scene, contains, endpoint, plain, service
 
 NEAR = Locality("eu", "eu-1", "a")
 PLACES = {

@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 import yaml
-from certificates import certificate_pem, key_pem, make_key
-from cluster_scenes import Scene, endpoint, plain, secret_document, service
 from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret
 from google.protobuf import json_format
 
@@ -28,6 +26,8 @@ from mizzen.translator.clusters_static import static_clusters
 from mizzen.translator.downstream_tls import gateway_transport_socket, inbound_transport_socket
 from mizzen.translator.memo import Memo
 from mizzen.translator.secrets import secrets
+from tests.unit.translator.clusters.certificates import certificate_pem, key_pem, make_key
+from tests.unit.translator.clusters.cluster_scenes import Scene, endpoint, plain, secret_document, service
 
 NODE = {"id": "sidecar~10.0.0.7~a.default~default.svc.cluster.local"}
 

@@ -11,8 +11,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from certificates import certificate_pem, key_pem, make_key
-from cluster_scenes import Scene, endpoint, secret_document, service
 from cryptography import x509
 from envoy.config.listener.v3 import listener_pb2
 from envoy.extensions.filters.network.echo.v3 import echo_pb2
@@ -31,6 +29,8 @@ from mizzen.translator.secret_references import secret_names
 from mizzen.translator.secrets import secrets
 from mizzen.xds import Resource
 from tests.ports import free_port
+from tests.unit.translator.clusters.certificates import certificate_pem, key_pem, make_key
+from tests.unit.translator.clusters.cluster_scenes import Scene, endpoint, secret_document, service
 
 NODE = {"id": "sidecar~127.0.0.1~a.default~default.svc.cluster.local"}
 

@@ -6,7 +6,6 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from cluster_scenes import Scene, endpoint, service
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +13,7 @@ from mizzen.mesh.profile import OutboundProfile
 from mizzen.mesh.service import Endpoint, EndpointPool, Locality, Service
 from mizzen.translator.clusters_outbound import outbound_clusters, outbound_clusters_key
 from mizzen.translator.endpoints import load_assignments, load_assignments_key
+from tests.unit.translator.clusters.cluster_scenes import Scene, endpoint, service
 
 PLACES = [Locality(), Locality("eu", "eu-1"), Locality("us")]
 

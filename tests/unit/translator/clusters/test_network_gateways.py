@@ -6,13 +6,13 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from cluster_scenes import Scene, endpoint, plain, service
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mizzen.mesh.service import Endpoint, HealthStatus, Locality, ServicePort
 from mizzen.translator.clusters_outbound import outbound_clusters_key
 from mizzen.translator.endpoints import load_assignments_key
+from tests.unit.translator.clusters.cluster_scenes import Scene, endpoint, plain, service
 
 MUTUAL = "trafficPolicy: {tls: {mode: ISTIO_MUTUAL}}"
 NETWORKS = """

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import yaml
-from cluster_scenes import HOST, Scene, contains, endpoint, service
 
 from mizzen.config.proxy_config import ProxyConfig
 from mizzen.mesh.service import Protocol, ServicePort
+from tests.unit.translator.clusters.cluster_scenes import HOST, Scene, contains, endpoint, service
 
 
 def test_a_plain_service_becomes_one_cluster_whose_endpoints_come_over_ads() -> None:

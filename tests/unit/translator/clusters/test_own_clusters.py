@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import yaml
-from cluster_scenes import FirstLine, Scene, contains, endpoint, plain, service
 
 from mizzen.config.diagnostics import Origin
 from mizzen.config.document import Config
@@ -18,6 +17,7 @@ from mizzen.mesh.registry import ServiceInstance
 from mizzen.mesh.service import Protocol, ServicePort
 from mizzen.translator.clusters_inbound import inbound_clusters
 from mizzen.translator.clusters_static import static_clusters
+from tests.unit.translator.clusters.cluster_scenes import FirstLine, Scene, contains, endpoint, plain, service
 
 NODE = "sidecar~{ip}~reviews-v1.default~default.svc.cluster.local"
 OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"

@@ -6,12 +6,12 @@ import json
 from typing import Any
 
 import pytest
-from cluster_scenes import Scene, endpoint, plain, service
 from envoy_data_plane.envoy.config.cluster import v3 as cluster
 from envoy_data_plane.envoy.config.endpoint import v3 as load_assignment
 
 from mizzen.mesh.service import Locality
 from mizzen.xds.resource import Resource
+from tests.unit.translator.clusters.cluster_scenes import Scene, endpoint, plain, service
 
 # The other implementation warns of every deprecated field; those are Istio's choice.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -6,14 +6,14 @@ from base64 import b64encode
 from typing import Any
 
 import pytest
-from certificates import certificate_pem, key_pem, make_key
-from cluster_scenes import secret_document
 from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
 
 from mizzen.config.document import Config
 from mizzen.config.kubernetes import Secret
 from mizzen.translator.memo import Memo
 from mizzen.translator.secrets import SYSTEM_ROOTS_FILE, secrets
+from tests.unit.translator.clusters.certificates import certificate_pem, key_pem, make_key
+from tests.unit.translator.clusters.cluster_scenes import secret_document
 
 KEY = make_key()
 CERTIFICATE, PRIVATE_KEY = certificate_pem(KEY), key_pem(KEY)

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 import yaml
-from cluster_scenes import Scene, contains, endpoint, service
 from envoy.config.cluster.v3 import cluster_pb2
 
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.translator.clusters_outbound import outbound_clusters_key
 from mizzen.translator.secret_references import secret_names
 from mizzen.translator.upstream_tls import service_identities
+from tests.unit.translator.clusters.cluster_scenes import Scene, contains, endpoint, service
 
 OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 UP_TO_TLS_1_3 = {"tls_minimum_protocol_version": "TLSv1_2", "tls_maximum_protocol_version": "TLSv1_3"}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from listener_scenes import ADDRESS, HTTP_MATCH, Sent, document, sent, service
 
 import mizzen
+from tests.unit.translator.listeners.listener_scenes import ADDRESS, HTTP_MATCH, Sent, document, sent, service
 
 RAW = {"transport_protocol": "raw_buffer"}
 

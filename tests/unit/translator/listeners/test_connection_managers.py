@@ -6,10 +6,10 @@ import json
 from typing import Any
 
 import pytest
-from listener_scenes import ADDRESS, gateway, router, sent, server, service
 
 from mizzen.config.mesh_config_text import parse_mesh_config
 from mizzen.mesh.proxy import NodeError
+from tests.unit.translator.listeners.listener_scenes import ADDRESS, gateway, router, sent, server, service
 
 DOCUMENTS = (
     service("a.example", 8080, "HTTP"),

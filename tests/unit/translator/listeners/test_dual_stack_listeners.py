@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 from google.protobuf import json_format
-from listener_scenes import Sent, document, mesh_of, proxy, sent, service
 
 import mizzen
 from mizzen.translator.translation import Translation
 from mizzen.xds import type_urls
+from tests.unit.translator.listeners.listener_scenes import Sent, document, mesh_of, proxy, sent, service
 
 ON = {"defaultConfig": {"proxyMetadata": {"ISTIO_DUAL_STACK": "true"}}}
 OWN = {"proxyMetadata": {"ISTIO_DUAL_STACK": "true"}}

@@ -11,11 +11,21 @@ import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from listener_scenes import document, gateway, proxy, router, rule, sent, server, service, to
 
 import mizzen
 from mizzen.config import ConfigStore, parse_documents
 from mizzen.mesh.snapshot import Mesh
+from tests.unit.translator.listeners.listener_scenes import (
+    document,
+    gateway,
+    proxy,
+    router,
+    rule,
+    sent,
+    server,
+    service,
+    to,
+)
 
 SIMPLE = {"mode": "SIMPLE", "credentialName": "cert"}
 PASSTHROUGH = {"mode": "PASSTHROUGH"}

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 from google.protobuf import json_format
-from listener_scenes import document, mesh_of, proxy
 
 import mizzen
 from mizzen.translator.translation import Translation
 from mizzen.xds import type_urls
+from tests.unit.translator.listeners.listener_scenes import document, mesh_of, proxy
 
 ON = {"defaultConfig": {"proxyMetadata": {"PILOT_ENABLE_QUIC_LISTENERS": "true"}}}
 OWN = {"PROXY_CONFIG": {"proxyMetadata": {"PILOT_ENABLE_QUIC_LISTENERS": "true"}}}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from listener_scenes import document, rule, sent, service, to
+
+from tests.unit.translator.listeners.listener_scenes import document, rule, sent, service, to
 
 TLS = service("s.example", 443, "TLS")
 TCP = service("t.example", 9000, "TCP", address="10.1.0.1")

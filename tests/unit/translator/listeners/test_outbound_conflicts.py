@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from listener_scenes import HTTP_MATCH, document, rule, sent, service, to
+
+from tests.unit.translator.listeners.listener_scenes import HTTP_MATCH, document, rule, sent, service, to
 
 ANY = "0.0.0.0_8000"
 LOCAL = "127.0.0.1_8000"

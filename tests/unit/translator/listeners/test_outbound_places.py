@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from listener_scenes import HTTP_MATCH, document, rule, sent, service, to
+
+from tests.unit.translator.listeners.listener_scenes import HTTP_MATCH, document, rule, sent, service, to
 
 WEB = service("web.example", 8080, "HTTP", age=2)
 DB = service("db.example", 3306, "TCP", address="10.1.0.1", age=1)

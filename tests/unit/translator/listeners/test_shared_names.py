@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from listener_scenes import (
+import mizzen
+from tests.unit.translator.listeners.listener_scenes import (
     HTTP_MATCH,
     document,
     gateway,
@@ -17,8 +18,6 @@ from listener_scenes import (
     service,
     to,
 )
-
-import mizzen
 
 ELSE = {"otherwise": True}
 DOMAIN = "default.svc.cluster.local"

@@ -6,7 +6,6 @@ import gc
 from typing import Any
 
 import yaml
-from listener_scenes import document, gateway, mesh_of, proxy, router, server, service
 
 from mizzen.config import ConfigStore, parse_documents
 from mizzen.config.mesh_config import MeshConfig
@@ -19,6 +18,15 @@ from mizzen.translator.memo import Memo
 from mizzen.translator.translation import Translation
 from mizzen.translator.virtual_hosts import VirtualHostPlan
 from mizzen.xds import type_urls
+from tests.unit.translator.listeners.listener_scenes import (
+    document,
+    gateway,
+    mesh_of,
+    proxy,
+    router,
+    server,
+    service,
+)
 
 TYPES = (type_urls.CLUSTER, type_urls.ENDPOINT, type_urls.LISTENER, type_urls.ROUTE)
 
