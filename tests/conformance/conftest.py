@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 from google.protobuf.any_pb2 import Any as AnyMessage
 
-sys.path.insert(0, str(Path(__file__).parent))
 from mizzen import xds
 from tests.conformance import adapter
 from tests.conformance.peer import Peer, Variant, quiet

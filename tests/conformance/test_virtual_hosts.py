@@ -5,7 +5,6 @@ https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_conn_man/vhd
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,9 @@ from envoy.extensions.filters.http.router.v3 import router_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
 from google.protobuf.json_format import ParseDict
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "e2e" / "xds"))
-from xds_envoy import ADS, Lab, address, cluster, endpoints, lab
-
 from mizzen import xds
 from mizzen.xds.type_urls import VIRTUAL_HOST
+from tests.e2e.xds.xds_envoy import ADS, Lab, address, cluster, endpoints, lab
 from tests.ports import free_port
 
 pytestmark = pytest.mark.envoy

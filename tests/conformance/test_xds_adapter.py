@@ -3,15 +3,12 @@ transports.
 """
 
 import asyncio
-import sys
-from pathlib import Path
 
 import grpc
 import pytest
 from envoy.service.discovery.v3 import discovery_pb2
 from google.protobuf.any_pb2 import Any as AnyMessage
 
-sys.path.insert(0, str(Path(__file__).parent))
 from mizzen import xds
 from mizzen.xds.type_urls import CLUSTER
 from tests.conformance import adapter
