@@ -273,6 +273,11 @@ class Server:
                 if failed is not None:
                     log.error("a stream failed", exc_info=failed)
                     failure = "the stream failed"
+            except grpc.aio.BaseError:
+                raise
+            except Exception as error:  # while the first request was answered, before there was a task group
+                log.error("a stream failed", exc_info=error)
+                failure = "the stream failed"
             finally:
                 self._streams -= 1
                 self._dismiss(room, connection)

@@ -355,6 +355,19 @@ async def test_a_stream_that_fails_says_nothing_of_why(caplog: pytest.LogCapture
     assert "postgres://" in caplog.text
 
 
+async def test_a_first_answer_that_fails_says_nothing_of_why(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(stream: Any, now: float) -> Any:
+        raise KeyError("postgres://mizzen:secret@db")
+
+    monkeypatch.setattr("mizzen.xds.stream.Stream.poll", fail)
+    async with Web().asked() as web:
+        assert await web.call.code() is grpc.StatusCode.INTERNAL
+        assert await web.call.details() == "the stream failed"
+    assert "postgres://" in caplog.text
+
+
 async def test_changes_that_are_made_together_go_together() -> None:
     async with Web().asked() as web:
         assert await web.given() == (["a"], [])
