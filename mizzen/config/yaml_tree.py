@@ -20,6 +20,7 @@ import yaml
 
 from mizzen.config.lines import DocumentLines
 from mizzen.config.scalars import Scalar, as_key, resolve_plain
+from mizzen.config.yaml_events import events
 
 MAX_DEPTH: Final = 100
 """Deeper than any Istio document (about 20); shallow enough for every recursive reader of the result."""
@@ -95,7 +96,7 @@ def trees(text: str, first_line: int = 1) -> Iterator[Tree]:
     """
     composer = _Composer(first_line)
     try:
-        for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        for event in events(text):
             tree = composer.feed(event)
             if tree is not None:
                 yield tree
@@ -365,6 +366,8 @@ _HINTS: Final = {
     "found unexpected end of stream": "close the quote, bracket or brace that is opened here",
     "found unexpected document indicator": "close the quote that is opened here",
     _STRAY: "quote a value that begins with @, ` or %",
+    "found unexpected ':'": "put a space behind the colon, or quote the text",
+    "did not find expected node content": 'write a value; quote one that begins with a colon, as in "::1"',
     "found unknown escape character": "write \\\\ for a backslash, or use single quotes",
     "did not find expected <document start>": "put `---` between documents, or correct the indentation",
 }

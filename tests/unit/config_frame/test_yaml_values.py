@@ -277,3 +277,47 @@ def test_long_keys_and_texts_count_when_aliases_expand() -> None:
         assert str(MAX_ALIASED_NODES) in fails(many).message
         short = f"a: &a {holder % 'k'}\nb: [{', '.join(['*a'] * (MAX_ALIASED_NODES // 4))}]\n"
         assert one(short).value is not None
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("[1.2.3.4, 001:db8::]", ["1.2.3.4", "001:db8::"]),
+        ("[2001:db8::, 10.0.0.1]", ["2001:db8::", "10.0.0.1"]),
+        ("{ip: fe80::}", {"ip": "fe80::"}),
+        ("[[a:]]", [["a:"]]),
+        ("[x ::, z]", ["x ::", "z"]),
+        ('["a":1, b::, "c:]"]', [{"a": 1}, "b::", "c:]"]),
+        ("[b::, c: 1]", ["b::", {"c": 1}]),
+    ],
+)
+def test_a_text_in_brackets_may_end_in_a_colon(written: str, value: object) -> None:
+    assert one(f'above: 1\na: {written}\nb: "x:,y:}}" # c:]\n').value == {
+        "above": 1,
+        "a": value,
+        "b": "x:,y:}",
+    }
+
+
+def test_documents_before_a_colon_in_brackets_come_once_and_lines_stay() -> None:
+    first, second = trees("a: 1\n...\n---\nb: [c::]\nd: 2\n")
+
+    assert (first.value, second.value) == ({"a": 1}, {"b": ["c::"], "d": 2})
+    assert second.lines.line_of(("d",)) == 5
+
+
+@pytest.mark.parametrize("letter", ["\ue000", "".join(map(chr, range(0xE000, 0xF900)))])
+def test_letters_for_private_use_stay_what_they_are(letter: str) -> None:
+    text = f"a: [c::]\nb: {letter}\n"
+
+    if len(letter) == 1:
+        assert one(text).value == {"a": ["c::"], "b": letter}
+    else:
+        assert "unexpected ':'" in fails(text).message
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [("a: {b:{c: 1}}", "space behind"), ("a: [::1]", "begins with a colon")]
+)
+def test_other_colons_in_brackets_are_named(text: str, words: str) -> None:
+    assert words in fails(text).message

@@ -1,0 +1,52 @@
+"""The events of YAML text, as Istio's own readers see them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any, Final
+
+import yaml
+
+_REFUSED: Final = "found unexpected ':'"
+"""What libyaml says of a colon at the end of a plain scalar in brackets or braces, as in `[2001:db8::]`."""
+
+_LAST_COLON: Final = re.compile(r"(?<=[^\s\"'\[\]{},]):(?=[,\]}])")
+
+_STAND_INS: Final = range(0xE000, 0xF900)
+"""Characters for private use: YAML takes them in any scalar, and hardly a text has all of them."""
+
+
+def events(text: str) -> Iterator[Any]:
+    """Yield the parser's events of `text`.
+
+    A plain scalar in brackets or braces may end in a colon: `[10.0.0.1, 2001:db8::]` holds two texts. libyaml
+    refuses that, and YAML 1.2 would read the second as a key (section 7.3.3). Go's readers of YAML, which
+    descend from libyaml, read a text there, and so does istiod.
+
+    Raises yaml.MarkedYAMLError and yaml.reader.ReaderError.
+    """
+    given = 0
+    try:
+        for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+            given += 1
+            yield event
+    except yaml.MarkedYAMLError as error:
+        stand_in = _stand_in(text) if error.problem == _REFUSED else None
+        if stand_in is None:
+            raise
+    else:
+        return
+    # The text is as long as before, so that every mark is right; what it gave until here it gives again.
+    changed = _LAST_COLON.sub(stand_in, text)
+    for event in islice(yaml.parse(changed, Loader=yaml.CSafeLoader), given, None):
+        if type(event) is yaml.ScalarEvent:
+            event.value = event.value.replace(stand_in, ":")
+        yield event
+
+
+def _stand_in(text: str) -> str | None:
+    """Return a character that may stand for a colon as `text` does not have it; None if it has all."""
+    used = set(text)
+    return next((chr(code) for code in _STAND_INS if chr(code) not in used), None)
