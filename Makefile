@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 NEWEST := .venv-newest
 SEARCH_SECONDS ?= 120
+CHAOS_SECONDS ?= 570
 
-.PHONY: help demo test search check bench golden format lock newest clean
+.PHONY: help demo test search chaos check bench golden format lock newest clean
 .DEFAULT_GOAL := help
 
 help: ## Say what can be made
@@ -26,6 +27,9 @@ test: $(STAMP) ## All tests, the real Envoy among them
 search: $(STAMP) ## Test properties with new examples, for SEARCH_SECONDS (120)
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "hypothesis or search" \
 		--hypothesis-profile=search --search-seconds=$(SEARCH_SECONDS)
+
+chaos: $(STAMP) ## As root: attack a running mesh in namespaces of its own, for CHAOS_SECONDS (570)
+	$(BIN)/python -m tests.chaos --seconds $(CHAOS_SECONDS) $(CHAOS)
 
 check: $(STAMP) ## ruff, mypy and the rules of who may import whom
 	$(BIN)/ruff check .
