@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from mizzen.api import ConfigError as ConfigError
     from mizzen.api import load as load
     from mizzen.api import translate as translate
-    from mizzen.mesh.proxy import NodeError as NodeError
-    from mizzen.mesh.proxy import Proxy as Proxy
+    from mizzen.mesh.proxy.node import NodeError as NodeError
+    from mizzen.mesh.proxy.node import Proxy as Proxy
     from mizzen.mesh.snapshot import Mesh as Mesh
     from mizzen.translator.translate_result import Resources as Resources
 
@@ -46,8 +46,8 @@ _HOME = {
     "load": "mizzen.api",
     "translate": "mizzen.api",
     "Mesh": "mizzen.mesh.snapshot",
-    "NodeError": "mizzen.mesh.proxy",
-    "Proxy": "mizzen.mesh.proxy",
+    "NodeError": "mizzen.mesh.proxy.node",
+    "Proxy": "mizzen.mesh.proxy.node",
 }
 
 

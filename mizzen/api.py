@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from os import PathLike
 
 from mizzen.config.diagnostics import Diagnostic, Severity
-from mizzen.mesh.proxy import Proxy
+from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
 from mizzen.sources.loading import load_configs
 from mizzen.translator.translate_result import Resources

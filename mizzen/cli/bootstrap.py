@@ -185,7 +185,7 @@ def _yaml(
     import yaml
 
     from mizzen.cli.described_node import check_control_plane
-    from mizzen.mesh.proxy import NodeError, Proxy
+    from mizzen.mesh.proxy.node import NodeError, Proxy
     from mizzen.translator.bootstrap import BootstrapError, XdsTls
     from mizzen.translator.bootstrap import bootstrap as make
 

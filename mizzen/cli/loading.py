@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mizzen.cli.failure import Failure
 
 if TYPE_CHECKING:
-    from mizzen.mesh.proxy import Proxy
+    from mizzen.mesh.proxy.node import Proxy
     from mizzen.sources.loading import LoadedConfigs
 
 _LARGEST_NODE = 1024 * 1024
@@ -48,7 +48,7 @@ def load_node(file: Path) -> Proxy:
 
     A whole Envoy bootstrap will do as well: its `node` is taken.
     """
-    from mizzen.mesh.proxy import NodeError, Proxy
+    from mizzen.mesh.proxy.node import NodeError, Proxy
 
     node = node_content(file)
     try:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from mizzen.config.document import Config, ConfigKey
-from mizzen.mesh.registry import ServiceKey
+from mizzen.mesh.services.registry import ServiceKey
 
 Change = tuple[Config[Any] | None, Config[Any] | None]
 """A document before and after; None: there was none, or there is none any more."""

@@ -82,7 +82,7 @@ class Service:
     `from_kubernetes` services are named by `name`, others by their hostname.
     `aliases` are the hostnames of the ExternalName Services that stand for this one; in such a Service,
     `alias_of` is the hostname that it stands for in the end.
-    `shared` has the single services, if several documents declare the host (mesh/shared_hosts.py).
+    `shared` has the single services, if several documents declare the host (mesh/services/shared_hosts.py).
     """
 
     hostname: str

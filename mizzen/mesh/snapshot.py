@@ -10,21 +10,21 @@ from mizzen.config.diagnostics import Diagnostic, Origin
 from mizzen.config.document import Config, ConfigKey
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.delta import Change, ConfigChange, MeshDelta
-from mizzen.mesh.destination_rules import DestinationRuleIndex
-from mizzen.mesh.gateways import GatewayIndex, MergedGateway, merge_gateways
-from mizzen.mesh.label_mentions import LabelMentions
 from mizzen.mesh.persistent import DictEdit
-from mizzen.mesh.profile import OutboundProfile, outbound_profile
-from mizzen.mesh.proxy import Proxy
-from mizzen.mesh.registry import REGISTRY_KINDS, Registry, ServiceInstance
-from mizzen.mesh.registry_edit import RegistryEdit
-from mizzen.mesh.scopes import Scopes
+from mizzen.mesh.proxy.node import Proxy
+from mizzen.mesh.proxy.profile import OutboundProfile, outbound_profile
+from mizzen.mesh.rules.destination_rules import DestinationRuleIndex
+from mizzen.mesh.rules.gateways import GatewayIndex, MergedGateway, merge_gateways
+from mizzen.mesh.rules.virtual_service_index import Rules, VirtualServiceIndex
+from mizzen.mesh.scope.label_mentions import LabelMentions
+from mizzen.mesh.scope.scopes import Scopes
+from mizzen.mesh.scope.sidecar_scope import SidecarScope
+from mizzen.mesh.scope.sidecars import SidecarIndex
 from mizzen.mesh.service import EndpointPool, Service
+from mizzen.mesh.services.registry import REGISTRY_KINDS, Registry, ServiceInstance
+from mizzen.mesh.services.registry_edit import RegistryEdit
 from mizzen.mesh.settings import MeshSettings
-from mizzen.mesh.sidecar_scope import SidecarScope
-from mizzen.mesh.sidecars import SidecarIndex
 from mizzen.mesh.topology import proxy_locality
-from mizzen.mesh.virtual_service_index import Rules, VirtualServiceIndex
 
 Key = TypeVar("Key")
 

@@ -24,7 +24,7 @@ from mizzen.config.diagnostics import Origin
 from mizzen.mesh.analysis import analysis_steps
 from mizzen.mesh.delta import MeshDelta
 from mizzen.mesh.fault_search import Withheld
-from mizzen.mesh.proxy import NodeError, Proxy
+from mizzen.mesh.proxy.node import NodeError, Proxy
 from mizzen.mesh.snapshot import Mesh
 from mizzen.server.configuration import Configuration, ConfigurationView
 from mizzen.server.former import FormerDocuments, KeptDocument

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from mizzen import xds
-from mizzen.mesh.proxy import Proxy
+from mizzen.mesh.proxy.node import Proxy
 
 _SPIFFE: Final = re.compile(r"spiffe://(?P<domain>[^/]+)/ns/(?P<namespace>[^/]+)/sa/(?P<account>[^/]+)")
 """Istio's form of a SPIFFE ID (pkg/spiffe)."""

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from mizzen.config.codes import UNREADABLE
 from mizzen.config.diagnostics import Severity
 from mizzen.server.configuration import ConfigurationView
-from mizzen.translator.secrets import WITHHELD_SECRET
+from mizzen.translator.tls.secrets import WITHHELD_SECRET
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mizzen.translator.endpoints import empty_load_assignment
-from mizzen.translator.route_encoding import empty_route_configuration
+from mizzen.translator.endpoints.assignments import empty_load_assignment
+from mizzen.translator.routes.encoding import empty_route_configuration
 from mizzen.xds import Resource, type_urls
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable
 import structlog
 
 from mizzen import xds
-from mizzen.mesh.proxy import Proxy
+from mizzen.mesh.proxy.node import Proxy
 from mizzen.server.convergence import Convergence
 from mizzen.server.metrics import Metrics
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mizzen import xds
-from mizzen.mesh.proxy import Proxy
+from mizzen.mesh.proxy.node import Proxy
 from mizzen.server.origins import origins_of
 from mizzen.server.proxy_remarks import same_node_remarks
 

@@ -20,10 +20,10 @@ from envoy.extensions.transport_sockets.tls.v3 import tls_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 from google.protobuf import json_format
 
-from mizzen.mesh.proxy import Proxy
-from mizzen.translator.stats import StatsPreset, apply_stats_preset
-from mizzen.translator.typed_config import pack, typed
-from mizzen.translator.upstream_protocol import HTTP_PROTOCOL_OPTIONS
+from mizzen.mesh.proxy.node import Proxy
+from mizzen.translator.base.stats import StatsPreset, apply_stats_preset
+from mizzen.translator.base.typed_config import pack, typed
+from mizzen.translator.clusters.upstream_protocol import HTTP_PROTOCOL_OPTIONS
 
 XDS_CLUSTER = "xds-grpc"
 """The static cluster of the control plane; Istio's name."""

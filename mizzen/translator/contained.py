@@ -22,7 +22,7 @@ from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.document import ConfigKey
 from mizzen.mesh.delta import Change, MeshDelta
 from mizzen.mesh.fault_search import Changed, TooManyFaultsError, Withheld, undone, without_faults
-from mizzen.mesh.proxy import Proxy
+from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.translation import Translation
 from mizzen.xds.snapshot import Snapshot

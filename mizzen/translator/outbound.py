@@ -16,34 +16,42 @@ from typing import Final
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.delta import MeshDelta
-from mizzen.mesh.destination_rules import MergedDestinationRule
 from mizzen.mesh.hosts import is_wildcard, matches, resolve_short_name
-from mizzen.mesh.profile import OutboundProfile
+from mizzen.mesh.proxy.profile import OutboundProfile
+from mizzen.mesh.rules.destination_rules import MergedDestinationRule
+from mizzen.mesh.rules.virtual_services import VirtualServiceRule
+from mizzen.mesh.scope.sidecar_scope import EgressListener, SidecarScope, differing_rules
 from mizzen.mesh.service import EndpointPool, Protocol, Resolution, Service
-from mizzen.mesh.sidecar_scope import EgressListener, SidecarScope, differing_rules
 from mizzen.mesh.snapshot import Mesh
-from mizzen.mesh.virtual_services import VirtualServiceRule
-from mizzen.translator.auto_passthrough import NOTHING_PASSED, PassedChain, is_passed, passed_chains
-from mizzen.translator.cluster_names import BLACK_HOLE_CLUSTER, PASSTHROUGH_CLUSTER, outbound_cluster_name
-from mizzen.translator.clusters_outbound import outbound_clusters, outbound_clusters_key
-from mizzen.translator.clusters_static import static_clusters
-from mizzen.translator.endpoints import load_assignments, load_assignments_key
-from mizzen.translator.l4_routes import destination_port
-from mizzen.translator.listener_messages import VIRTUAL_OUTBOUND, outbound_listener, virtual_outbound_listener
-from mizzen.translator.listeners_outbound import (
+from mizzen.translator.base.cluster_names import (
+    BLACK_HOLE_CLUSTER,
+    PASSTHROUGH_CLUSTER,
+    outbound_cluster_name,
+)
+from mizzen.translator.base.memo import Memo
+from mizzen.translator.base.proxy_settings import mesh_config_of_proxy
+from mizzen.translator.base.route_settings import ByIdentity
+from mizzen.translator.clusters.outbound import outbound_clusters, outbound_clusters_key
+from mizzen.translator.clusters.static import static_clusters
+from mizzen.translator.endpoints.assignments import load_assignments, load_assignments_key
+from mizzen.translator.listeners.auto_passthrough import NOTHING_PASSED, PassedChain, is_passed, passed_chains
+from mizzen.translator.listeners.l4_routes import destination_port
+from mizzen.translator.listeners.messages import (
+    VIRTUAL_OUTBOUND,
+    outbound_listener,
+    virtual_outbound_listener,
+)
+from mizzen.translator.listeners.outbound import (
     ListenerSpec,
     OutboundListenerBuilder,
     OutboundListeners,
     parse_protocol,
 )
-from mizzen.translator.memo import Memo
-from mizzen.translator.proxy_settings import mesh_config_of_proxy
-from mizzen.translator.route_settings import ByIdentity
-from mizzen.translator.routes_sidecar import CarriedRoutes, port_routed, sidecar_route_configuration
-from mizzen.translator.secret_references import secret_names
-from mizzen.translator.tcp_proxy import TcpTarget, plain_target
+from mizzen.translator.listeners.tcp_proxy import TcpTarget, plain_target
+from mizzen.translator.routes.sidecar import CarriedRoutes, port_routed, sidecar_route_configuration
+from mizzen.translator.routes.virtual_hosts import ANY_PORT
+from mizzen.translator.tls.secret_references import secret_names
 from mizzen.translator.undo import Undo
-from mizzen.translator.virtual_hosts import ANY_PORT
 from mizzen.xds import type_urls
 from mizzen.xds.resource import Resource
 from mizzen.xds.snapshot import Collection

@@ -8,26 +8,26 @@ from typing import Any
 
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.mesh_config import MeshConfig
-from mizzen.mesh.gateways import MergedGateway
-from mizzen.mesh.profile import ip_family
-from mizzen.mesh.proxy import Proxy
-from mizzen.mesh.sidecar_scope import SidecarScope
+from mizzen.mesh.proxy.node import Proxy
+from mizzen.mesh.proxy.profile import ip_family
+from mizzen.mesh.rules.gateways import MergedGateway
+from mizzen.mesh.scope.sidecar_scope import SidecarScope
 from mizzen.mesh.snapshot import Mesh
-from mizzen.translator.auto_passthrough import PassedServices
-from mizzen.translator.clusters_inbound import inbound_clusters
-from mizzen.translator.http3 import announcing_http3
-from mizzen.translator.listener_names import listener_name
-from mizzen.translator.listeners_gateway import GatewayListenerBuilder
-from mizzen.translator.listeners_inbound import (
+from mizzen.translator.base.memo import Memo
+from mizzen.translator.base.route_settings import ByIdentity
+from mizzen.translator.clusters.inbound import inbound_clusters
+from mizzen.translator.listeners.auto_passthrough import PassedServices
+from mizzen.translator.listeners.gateway import GatewayListenerBuilder
+from mizzen.translator.listeners.http3 import announcing_http3
+from mizzen.translator.listeners.inbound import (
     VIRTUAL_INBOUND,
     bound_inbound_listener,
     inbound_ports,
     virtual_inbound_listener,
 )
-from mizzen.translator.memo import Memo
-from mizzen.translator.route_settings import ByIdentity
-from mizzen.translator.routes_gateway import gateway_route_configuration
-from mizzen.translator.secret_references import secret_names
+from mizzen.translator.listeners.names import listener_name
+from mizzen.translator.routes.gateway import gateway_route_configuration
+from mizzen.translator.tls.secret_references import secret_names
 from mizzen.xds.resource import Resource
 
 

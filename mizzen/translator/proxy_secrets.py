@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from mizzen.config.diagnostics import Diagnostic, Severity
-from mizzen.mesh.proxy import Proxy
+from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
-from mizzen.translator.memo import Memo
+from mizzen.translator.base.memo import Memo
 from mizzen.translator.outbound import OutboundResources
 from mizzen.translator.own_resources import OwnResources
-from mizzen.translator.secrets import UNUSABLE_SECRET, WITHHELD_SECRET, own_secret_name, secrets
+from mizzen.translator.tls.secrets import UNUSABLE_SECRET, WITHHELD_SECRET, own_secret_name, secrets
 from mizzen.xds.resource import Resource
 
 

@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.mesh.delta import MeshDelta
-from mizzen.mesh.gateways import MergedGateway
-from mizzen.mesh.profile import OutboundProfile
-from mizzen.mesh.proxy import Proxy
+from mizzen.mesh.proxy.node import Proxy
+from mizzen.mesh.proxy.profile import OutboundProfile
+from mizzen.mesh.rules.gateways import MergedGateway
 from mizzen.mesh.snapshot import Mesh
-from mizzen.translator.auto_passthrough import passed_hosts
-from mizzen.translator.memo import Memo
+from mizzen.translator.base.memo import Memo
+from mizzen.translator.listeners.auto_passthrough import passed_hosts
 from mizzen.translator.outbound import OutboundResources
 from mizzen.translator.own_resources import OwnResources, gateway_resources, sidecar_resources
 from mizzen.translator.proxy_secrets import proxy_secrets

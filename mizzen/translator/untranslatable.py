@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from mizzen.mesh.fault_search import Withheld
-from mizzen.mesh.proxy import Proxy
+from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.contained import ContainedTranslation
 

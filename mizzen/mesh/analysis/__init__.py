@@ -20,7 +20,7 @@ from mizzen.mesh.analysis.networks import check_networks
 from mizzen.mesh.analysis.references import check_references
 from mizzen.mesh.analysis.selectors import check_selectors
 from mizzen.mesh.analysis.unused import check_port_names, check_unused
-from mizzen.mesh.proxy import Proxy
+from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
 
 __all__ = ["analysis_steps", "analyze"]

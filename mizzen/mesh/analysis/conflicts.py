@@ -6,13 +6,13 @@ from typing import Any, Final
 
 from mizzen.config.document import Config
 from mizzen.mesh.analysis.findings import Findings, seen_together
-from mizzen.mesh.declarations import ServiceDeclaration
 from mizzen.mesh.hosts import is_wildcard
-from mizzen.mesh.registry import Registry
+from mizzen.mesh.scope.sidecars import selector_of
 from mizzen.mesh.service import Protocol, Resolution, Service
-from mizzen.mesh.sidecars import selector_of
+from mizzen.mesh.services.declarations import ServiceDeclaration
+from mizzen.mesh.services.registry import Registry
+from mizzen.mesh.services.workloads import Workload
 from mizzen.mesh.snapshot import Mesh
-from mizzen.mesh.workloads import Workload
 
 _ELSEWHERE: Final = frozenset({Resolution.NONE, Resolution.ALIAS})
 """Connections to these go where they are addressed to, or by the listeners of another service."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from mizzen.config import models
 from mizzen.config.document import Config
 from mizzen.mesh.analysis.findings import Findings
-from mizzen.mesh.destination_rules import exported_to
 from mizzen.mesh.hosts import is_wildcard
+from mizzen.mesh.rules.destination_rules import exported_to
 from mizzen.mesh.service import Resolution, Service
-from mizzen.mesh.shared_hosts import seen_from
+from mizzen.mesh.services.shared_hosts import seen_from
 from mizzen.mesh.snapshot import Mesh
 
 

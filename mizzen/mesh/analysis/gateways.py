@@ -9,12 +9,12 @@ from mizzen.config import models
 from mizzen.config.document import Config, ConfigKey, FieldPath
 from mizzen.mesh.analysis.credentials import credential_problem, needs_client_ca, secret_name
 from mizzen.mesh.analysis.findings import Findings
-from mizzen.mesh.gateways import GatewayConfig, merge_gateways, server_hosts
 from mizzen.mesh.hosts import HostIndex
+from mizzen.mesh.rules.gateways import GatewayConfig, merge_gateways, server_hosts
+from mizzen.mesh.rules.virtual_services import MESH
 from mizzen.mesh.service import Protocol, Service
+from mizzen.mesh.services.workloads import Workload
 from mizzen.mesh.snapshot import Mesh
-from mizzen.mesh.virtual_services import MESH
-from mizzen.mesh.workloads import Workload
 
 Selector = tuple[tuple[str, str], ...]
 WorkloadsByLabel = dict[tuple[str, str], list[Workload]]

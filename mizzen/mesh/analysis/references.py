@@ -9,12 +9,12 @@ from typing import Final
 from mizzen.config.document import Config, ConfigKey, FieldPath
 from mizzen.config.models import Destination, VirtualService
 from mizzen.mesh.analysis.findings import Findings
-from mizzen.mesh.destination_rules import MergedDestinationRule, MergedRules
-from mizzen.mesh.egress_imports import best_service
 from mizzen.mesh.hosts import HostIndex
+from mizzen.mesh.rules.destination_rules import MergedDestinationRule, MergedRules
+from mizzen.mesh.rules.virtual_services import MESH, VirtualServiceRule
+from mizzen.mesh.scope.egress_imports import best_service
 from mizzen.mesh.service import Protocol, Service
 from mizzen.mesh.snapshot import Mesh
-from mizzen.mesh.virtual_services import MESH, VirtualServiceRule
 from mizzen.mesh.visibility import is_visible
 
 _RULES_IN_A_STEP: Final = 250

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from mizzen.mesh.analysis.findings import Findings
-from mizzen.mesh.proxy import Proxy
-from mizzen.mesh.sidecars import selector_of
+from mizzen.mesh.proxy.node import Proxy
+from mizzen.mesh.scope.sidecars import selector_of
 from mizzen.mesh.snapshot import Mesh
 
 

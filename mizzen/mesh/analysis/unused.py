@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mizzen.mesh.analysis.findings import Findings
-from mizzen.mesh.egress_imports import best_service
-from mizzen.mesh.protocols import kubernetes_protocol
+from mizzen.mesh.rules.virtual_services import MESH, VirtualServiceRule
+from mizzen.mesh.scope.egress_imports import best_service
+from mizzen.mesh.scope.sidecars import selector_of
 from mizzen.mesh.service import Service
-from mizzen.mesh.sidecars import selector_of
+from mizzen.mesh.services.protocols import kubernetes_protocol
 from mizzen.mesh.snapshot import Mesh
-from mizzen.mesh.virtual_services import MESH, VirtualServiceRule
 
 _HTTP_PORT = 80
 """Istio puts the rules for hosts that no service has on this port of sidecars."""

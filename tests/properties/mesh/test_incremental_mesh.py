@@ -15,8 +15,8 @@ from mizzen.config.diagnostics import Origin
 from mizzen.config.document import Config
 from mizzen.config.models import SPECS
 from mizzen.config.store import ConfigChange
-from mizzen.mesh.profile import OutboundProfile
-from mizzen.mesh.proxy import Proxy
+from mizzen.mesh.proxy.node import Proxy
+from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.snapshot import Mesh
 
 NAMESPACES = ("blue", "green", "istio-system")

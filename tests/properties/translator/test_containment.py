@@ -15,13 +15,10 @@ import mizzen
 from mizzen.config import ConfigStore, parse_documents
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.snapshot import Mesh
-from mizzen.translator import (
-    listeners_gateway,
-    outbound,
-    own_resources,
-    routes_sidecar,
-)
+from mizzen.translator import outbound, own_resources
 from mizzen.translator.contained import ContainedTranslation
+from mizzen.translator.listeners import gateway as listeners_gateway
+from mizzen.translator.routes import sidecar as routes_sidecar
 from mizzen.translator.translation import Translation
 from mizzen.xds.snapshot import Snapshot
 from tests.properties.translator.test_incremental import (

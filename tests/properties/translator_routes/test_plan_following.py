@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 
 from mizzen.mesh.service import Protocol, Resolution, Service, ServicePort
-from mizzen.translator import plan_following
-from mizzen.translator.plan_following import FollowedPlan, common_ends, difference, next_plan
-from mizzen.translator.virtual_hosts import (
+from mizzen.translator.routes import plan_following
+from mizzen.translator.routes.plan_following import FollowedPlan, common_ends, difference, next_plan
+from mizzen.translator.routes.virtual_hosts import (
     ANY_PORT,
     Domains,
     DomainsKey,

@@ -11,12 +11,12 @@ from envoy.config.route.v3 import route_pb2
 from hypothesis import HealthCheck, given, settings
 
 from mizzen.config import Config, ConfigChange, ConfigKey, MeshConfig, parse_documents, to_config
-from mizzen.mesh.profile import OutboundProfile
-from mizzen.mesh.proxy import Proxy
+from mizzen.mesh.proxy.node import Proxy
+from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.snapshot import Mesh
-from mizzen.translator.memo import Memo
-from mizzen.translator.routes_gateway import gateway_route_configuration
-from mizzen.translator.routes_sidecar import CarriedRoutes, sidecar_route_configuration
+from mizzen.translator.base.memo import Memo
+from mizzen.translator.routes.gateway import gateway_route_configuration
+from mizzen.translator.routes.sidecar import CarriedRoutes, sidecar_route_configuration
 from mizzen.xds.resource import Resource
 
 HOSTS = (

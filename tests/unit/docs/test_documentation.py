@@ -18,7 +18,7 @@ import mizzen
 from mizzen import xds
 from mizzen.cli.main import commands
 from mizzen.config.mesh_config_text import UNSERVED_FIELDS
-from mizzen.mesh.node_metadata import KEYS
+from mizzen.mesh.proxy.metadata import KEYS
 from mizzen.server.address import Address
 from mizzen.server.admin import application
 from mizzen.server.admin_hosts import Hosts

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from mizzen.config import Config, ConfigChange, ConfigKey, MeshConfig, Severity, parse_documents, to_config
-from mizzen.mesh.proxy import Proxy
-from mizzen.mesh.sidecar_scope import SidecarScope
+from mizzen.mesh.proxy.node import Proxy
+from mizzen.mesh.scope.sidecar_scope import SidecarScope
 from mizzen.mesh.snapshot import Mesh
 
 APIS = {

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from mizzen.mesh.proxy import Proxy
+from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.service import Locality
-from tests.unit.mesh.registry_documents import MeshOf, service_of
+from tests.unit.mesh.services.registry_documents import MeshOf, service_of
 
 REGION = "topology.kubernetes.io/region"
 ZONE = "topology.kubernetes.io/zone"

@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from mizzen.config import ParsedFile, Severity, parse_documents
 from mizzen.config.yaml_documents import unreadable_file
-from mizzen.mesh import registry_edit
+from mizzen.mesh.services import registry_edit
 from mizzen.mesh.snapshot import Mesh
 from mizzen.server.configuration import Configuration
 from mizzen.server.mesh_config_file import MeshConfigFile

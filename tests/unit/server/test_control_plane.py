@@ -13,7 +13,7 @@ from mizzen import xds
 from mizzen.config import Diagnostic, Origin, ParsedFile, Severity, parse_documents
 from mizzen.mesh.delta import MeshDelta
 from mizzen.mesh.fault_search import Withheld
-from mizzen.mesh.proxy import Proxy
+from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
 from mizzen.server import control_plane
 from mizzen.server.configuration import Configuration

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from mizzen import xds
 from mizzen.config import Origin
-from mizzen.mesh.proxy import Proxy
+from mizzen.mesh.proxy.node import Proxy
 from mizzen.server import proxy_events
 from mizzen.server.convergence import Convergence
 from mizzen.server.metrics import Metrics

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mizzen import xds
 from mizzen.config import parse_documents, to_config
 from mizzen.config.mesh_config import MeshConfig
-from mizzen.mesh.proxy import Proxy
+from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
 from mizzen.server.proxy_remarks import gateway_remarks, same_node_remarks
 

@@ -9,7 +9,7 @@ import pytest
 
 from mizzen import xds
 from mizzen.config import Origin
-from mizzen.mesh.proxy import Proxy
+from mizzen.mesh.proxy.node import Proxy
 from mizzen.server import status
 from mizzen.server.status import proxy_status, rejections, state_of
 from mizzen.xds.group import Quarantined

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mizzen.config import ConfigStore, parse_documents
-from mizzen.mesh.proxy import Proxy
+from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator import outbound
 from mizzen.translator.contained import ContainedTranslation, ProxyFaultError

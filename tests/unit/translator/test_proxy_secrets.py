@@ -8,7 +8,7 @@ from mizzen import xds
 from mizzen.config import parse_documents, to_config
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.mesh_config import MeshConfig
-from mizzen.mesh.proxy import Proxy
+from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.translation import Translation
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from mizzen.demo.envoy_process import find_envoy
-from mizzen.mesh.proxy import NodeError
+from mizzen.mesh.proxy.node import NodeError
 from mizzen.translator.bootstrap import BootstrapError, XdsTls, bootstrap, bootstrap_json
 
 NODE = {

@@ -17,12 +17,12 @@ from mizzen.config.document import Config
 from mizzen.config.kubernetes import Secret
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.config.models import DestinationRule
-from mizzen.mesh.destination_rules import MergedDestinationRule, merge_rules
-from mizzen.mesh.profile import OutboundProfile
+from mizzen.mesh.proxy.profile import OutboundProfile
+from mizzen.mesh.rules.destination_rules import MergedDestinationRule, merge_rules
 from mizzen.mesh.service import Endpoint, EndpointPool, Protocol, Resolution, Service, ServicePort
 from mizzen.mesh.settings import MeshSettings
-from mizzen.translator.clusters_outbound import outbound_clusters
-from mizzen.translator.endpoints import load_assignments
+from mizzen.translator.clusters.outbound import outbound_clusters
+from mizzen.translator.endpoints.assignments import load_assignments
 from mizzen.xds.resource import Resource
 
 HOST = "reviews.example"

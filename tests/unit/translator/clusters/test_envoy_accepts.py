@@ -17,17 +17,17 @@ from google.protobuf import json_format
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.config.models import Server
 from mizzen.demo.envoy_process import find_envoy
-from mizzen.mesh.proxy import Proxy
-from mizzen.mesh.registry import ServiceInstance
+from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.service import Endpoint, HealthStatus, Locality, Protocol, ServicePort
+from mizzen.mesh.services.registry import ServiceInstance
+from mizzen.translator.base.memo import Memo
 from mizzen.translator.bootstrap import bootstrap
-from mizzen.translator.clusters_inbound import inbound_clusters
-from mizzen.translator.clusters_static import static_clusters
-from mizzen.translator.downstream_tls import gateway_transport_socket, inbound_transport_socket
-from mizzen.translator.memo import Memo
-from mizzen.translator.secrets import secrets
-from tests.unit.translator.clusters.certificates import certificate_pem, key_pem, make_key
+from mizzen.translator.clusters.inbound import inbound_clusters
+from mizzen.translator.clusters.static import static_clusters
+from mizzen.translator.tls.downstream import gateway_transport_socket, inbound_transport_socket
+from mizzen.translator.tls.secrets import secrets
 from tests.unit.translator.clusters.cluster_scenes import Scene, endpoint, plain, secret_document, service
+from tests.unit.translator.tls.certificates import certificate_pem, key_pem, make_key
 
 NODE = {"id": "sidecar~10.0.0.7~a.default~default.svc.cluster.local"}
 

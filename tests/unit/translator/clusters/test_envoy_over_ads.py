@@ -21,16 +21,16 @@ from mizzen import xds
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.config.models import ServerTLSSettings
 from mizzen.demo.envoy_process import EnvoyProcess
+from mizzen.translator.base.memo import Memo
 from mizzen.translator.bootstrap import bootstrap_json
-from mizzen.translator.clusters_static import static_clusters
-from mizzen.translator.downstream_tls import inbound_transport_socket, server_transport_socket
-from mizzen.translator.memo import Memo
-from mizzen.translator.secret_references import secret_names
-from mizzen.translator.secrets import secrets
+from mizzen.translator.clusters.static import static_clusters
+from mizzen.translator.tls.downstream import inbound_transport_socket, server_transport_socket
+from mizzen.translator.tls.secret_references import secret_names
+from mizzen.translator.tls.secrets import secrets
 from mizzen.xds import Resource
 from tests.ports import free_port
-from tests.unit.translator.clusters.certificates import certificate_pem, key_pem, make_key
 from tests.unit.translator.clusters.cluster_scenes import Scene, endpoint, secret_document, service
+from tests.unit.translator.tls.certificates import certificate_pem, key_pem, make_key
 
 NODE = {"id": "sidecar~127.0.0.1~a.default~default.svc.cluster.local"}
 

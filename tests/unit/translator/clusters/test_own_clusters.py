@@ -12,11 +12,11 @@ from mizzen.config.diagnostics import Origin
 from mizzen.config.document import Config
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.config.models import Sidecar
-from mizzen.mesh.proxy import Proxy
-from mizzen.mesh.registry import ServiceInstance
+from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.service import Protocol, ServicePort
-from mizzen.translator.clusters_inbound import inbound_clusters
-from mizzen.translator.clusters_static import static_clusters
+from mizzen.mesh.services.registry import ServiceInstance
+from mizzen.translator.clusters.inbound import inbound_clusters
+from mizzen.translator.clusters.static import static_clusters
 from tests.unit.translator.clusters.cluster_scenes import FirstLine, Scene, contains, endpoint, plain, service
 
 NODE = "sidecar~{ip}~reviews-v1.default~default.svc.cluster.local"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mizzen.config.mesh_config_text import parse_mesh_config
-from mizzen.mesh.proxy import NodeError
+from mizzen.mesh.proxy.node import NodeError
 from tests.unit.translator.listeners.listener_scenes import ADDRESS, gateway, router, sent, server, service
 
 DOCUMENTS = (

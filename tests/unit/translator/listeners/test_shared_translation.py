@@ -10,13 +10,13 @@ import yaml
 from mizzen.config import ConfigStore, parse_documents
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.delta import MeshDelta
+from mizzen.mesh.scope.sidecar_scope import EgressListener, SidecarScope
 from mizzen.mesh.service import EndpointPool
-from mizzen.mesh.sidecar_scope import EgressListener, SidecarScope
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator import translation as module
-from mizzen.translator.memo import Memo
+from mizzen.translator.base.memo import Memo
+from mizzen.translator.routes.virtual_hosts import VirtualHostPlan
 from mizzen.translator.translation import Translation
-from mizzen.translator.virtual_hosts import VirtualHostPlan
 from mizzen.xds import type_urls
 from tests.unit.translator.listeners.listener_scenes import (
     document,

@@ -19,12 +19,12 @@ from envoy.extensions.retry.priority.previous_priorities.v3 import (
 from google.protobuf.json_format import MessageToDict
 
 from mizzen.config import MeshConfig, parse_documents, to_config
-from mizzen.mesh.profile import OutboundProfile
-from mizzen.mesh.proxy import Proxy
+from mizzen.mesh.proxy.node import Proxy
+from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.snapshot import Mesh
-from mizzen.translator.memo import Memo
-from mizzen.translator.routes_gateway import gateway_route_configuration
-from mizzen.translator.routes_sidecar import (
+from mizzen.translator.base.memo import Memo
+from mizzen.translator.routes.gateway import gateway_route_configuration
+from mizzen.translator.routes.sidecar import (
     CarriedRoutes,
     sidecar_route_configuration,
     sidecar_route_origins,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mizzen.translator.routes_gateway import intersection
+from mizzen.translator.routes.gateway import intersection
 
 MeshOf = Callable[..., Any]
 

@@ -7,7 +7,7 @@ from google.protobuf.json_format import MessageToDict
 
 from mizzen.config import MeshConfig
 from mizzen.mesh.service import Protocol, Resolution, Service, ServicePort
-from mizzen.translator.routes_inbound import inbound_route_configuration
+from mizzen.translator.routes.inbound import inbound_route_configuration
 
 
 def inbound(protocol: Protocol = Protocol.HTTP, **mesh_config: object) -> dict:

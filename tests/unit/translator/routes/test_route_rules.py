@@ -10,7 +10,7 @@ import yaml
 from envoy.config.route.v3 import route_components_pb2
 
 from mizzen.config.models import HTTPRedirect
-from mizzen.translator.route_action import apply_redirect
+from mizzen.translator.routes.action import apply_redirect
 
 Routes = Callable[..., list[dict[str, Any]]]
 

@@ -18,8 +18,8 @@ from google.protobuf.json_format import MessageToDict
 
 from mizzen.config import MeshConfig
 from mizzen.mesh.service import Protocol, Resolution, Service, ServicePort
-from mizzen.translator.routes_inbound import inbound_route_configuration
-from mizzen.translator.typed_config import typed
+from mizzen.translator.base.typed_config import typed
+from mizzen.translator.routes.inbound import inbound_route_configuration
 
 MESH = """
 apiVersion: networking.istio.io/v1

@@ -9,7 +9,7 @@ import pytest
 from google.protobuf import wrappers_pb2
 
 from mizzen.config import ConfigChange
-from mizzen.translator.route_encoding import length_delimited
+from mizzen.translator.routes.encoding import length_delimited
 
 MeshOf = Callable[..., Any]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from mizzen.mesh.service import Protocol, Resolution, Service, ServicePort
-from mizzen.translator.virtual_hosts import (
+from mizzen.translator.routes.virtual_hosts import (
     ANY_PORT,
     NamesKnownAs,
     PlanInputs,

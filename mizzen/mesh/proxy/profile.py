@@ -1,0 +1,111 @@
+"""What outbound translation may know of a proxy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Literal
+
+from mizzen.config.proxy_config import ProxyConfig
+from mizzen.mesh.proxy.node import InterceptionMode, Proxy, ProxyType
+from mizzen.mesh.service import Locality
+
+IPFamily = Literal["V4_ONLY", "V6_ONLY", "ALL", "DUAL_STACK"]
+"""Which addresses a proxy has: with ALL, of both families, it uses IPv4 where one has to be chosen; with
+DUAL_STACK, which has to be turned on, it uses both."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundProfile:
+    """All that outbound translation may read of a proxy. Compared by value: proxies that no rule can tell
+    apart have equal profiles, and share everything that is built from them.
+
+    `labels` holds only those whose keys some rule mentions; `node_name` is empty unless a service asks for
+    endpoints on the client's node.
+    """
+
+    type: ProxyType
+    namespace: str
+    dns_domain: str
+    labels: tuple[tuple[str, str], ...] = ()
+    ip_family: IPFamily = "V4_ONLY"
+    locality: Locality = field(default_factory=Locality)
+    network: str = ""
+    cluster_id: str = ""
+    interception_mode: InterceptionMode = "REDIRECT"
+    node_name: str = ""
+    http_proxy_port: int | None = None
+    idle_timeout: timedelta | None = None
+    http10: bool = False
+    dns_capture: bool = False
+    unprivileged_pod: bool = False
+    envoy_status_port: int | None = None
+    envoy_prometheus_port: int | None = None
+    requested_network_view: tuple[str, ...] = ()
+    tls_client_cert_chain: str = ""
+    tls_client_key: str = ""
+    tls_client_root_cert: str = ""
+    outbound_listener_exact_balance: bool = False
+    proxy_config: ProxyConfig | None = None
+
+    @property
+    def is_router(self) -> bool:
+        """Whether the proxy is a gateway."""
+        return self.type == "router"
+
+    def has_labels(self, wanted: Mapping[str, str]) -> bool:
+        """Return whether the labels are a superset of `wanted` (whose keys some rule mentions)."""
+        labels = dict(self.labels)
+        return all(labels.get(key) == value for key, value in wanted.items())
+
+
+def outbound_profile(
+    proxy: Proxy,
+    labels: tuple[tuple[str, str], ...],
+    default_config: ProxyConfig,
+    *,
+    locality: Locality,
+    with_node_name: bool,
+) -> OutboundProfile:
+    """Return the profile of `proxy`.
+
+    `labels` are those of its workload that rules mention, `locality` is where it counts as being, and
+    `default_config` is the mesh's ProxyConfig, which holds unless the proxy brings its own.
+    """
+    metadata = proxy.metadata
+    return OutboundProfile(
+        type=proxy.type,
+        namespace=proxy.namespace,
+        dns_domain=proxy.dns_domain,
+        labels=labels,
+        ip_family=ip_family(proxy, metadata.proxy_config or default_config),
+        locality=locality,
+        network=proxy.network,
+        cluster_id=proxy.cluster_id,
+        interception_mode=proxy.interception_mode,
+        node_name=metadata.node_name if with_node_name else "",
+        http_proxy_port=metadata.http_proxy_port,
+        idle_timeout=metadata.idle_timeout,
+        http10=metadata.http10,
+        dns_capture=metadata.dns_capture,
+        unprivileged_pod=metadata.unprivileged_pod,
+        envoy_status_port=metadata.envoy_status_port,
+        envoy_prometheus_port=metadata.envoy_prometheus_port,
+        requested_network_view=metadata.requested_network_view,
+        tls_client_cert_chain=metadata.tls_client_cert_chain,
+        tls_client_key=metadata.tls_client_key,
+        tls_client_root_cert=metadata.tls_client_root_cert,
+        outbound_listener_exact_balance=metadata.outbound_listener_exact_balance,
+        proxy_config=metadata.proxy_config,
+    )
+
+
+def ip_family(proxy: Proxy, proxy_config: ProxyConfig) -> IPFamily:
+    """Return which addresses `proxy` has, and whether it uses both families
+    (docs/decisions/0007-networks-and-dual-stack.md); `proxy_config` is the one in force for it."""
+    if proxy.is_ipv4_only:
+        return "V4_ONLY"
+    if proxy.is_ipv6_only:
+        return "V6_ONLY"
+    return "DUAL_STACK" if proxy_config.dual_stack else "ALL"

@@ -1,0 +1,1 @@
+"""Rules that hold for services: VirtualServices, DestinationRules, Gateways, with names resolved."""

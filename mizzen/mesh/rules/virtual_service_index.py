@@ -1,0 +1,216 @@
+"""All VirtualServices, by gateway, visibility and host."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from operator import attrgetter
+
+from mizzen.config.document import ConfigKey
+from mizzen.mesh.hosts import HostIndex
+from mizzen.mesh.persistent import DictEdit, Multimap
+from mizzen.mesh.rules.virtual_services import (
+    MESH,
+    VirtualServiceConfig,
+    VirtualServiceRule,
+    delegates_of,
+    is_delegate,
+    resolve_virtual_service,
+)
+from mizzen.mesh.settings import Creation, MeshSettings
+from mizzen.mesh.visibility import HIDDEN, PUBLIC, is_visible
+
+Rules = tuple[VirtualServiceRule, ...]
+GroupKey = tuple[str, int, str]
+"""A gateway, one of the three groups, and the namespace that sees it (empty: all)."""
+
+_PRIVATE, _EXPORTED, _PUBLIC = range(3)
+
+_ALL = ""
+
+_by_age = attrgetter("order")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VirtualServiceIndex:
+    """All VirtualServices; immutable. Rules that did not change keep their objects.
+
+    `groups` are Istio's: for each gateway name (or "mesh") what is private to a namespace, exported to it by
+    name, and public, each oldest first. `labelled` are the rules that mention sourceLabels. `mesh_hosts`
+    finds rules for sidecars by their hosts, `mesh_hosts_of` those of one namespace.
+    """
+
+    settings: MeshSettings
+    configs: dict[ConfigKey, VirtualServiceConfig] = field(default_factory=dict)
+    rules: dict[ConfigKey, VirtualServiceRule] = field(default_factory=dict)
+    delegate_users: Multimap[tuple[str, str], ConfigKey, None] = field(default_factory=Multimap)
+    groups: dict[GroupKey, Rules] = field(default_factory=dict)
+    labelled: dict[ConfigKey, VirtualServiceRule] = field(default_factory=dict)
+    mesh_hosts: HostIndex[Rules] = field(default_factory=HostIndex)
+    mesh_hosts_of: dict[str, HostIndex[Rules]] = field(default_factory=dict)
+
+    def updated(
+        self, changes: Iterable[tuple[VirtualServiceConfig | None, VirtualServiceConfig | None]]
+    ) -> VirtualServiceIndex:
+        """Return the index after documents changed (old, new): their rules and those of their roots."""
+        configs = DictEdit(self.configs)
+        users = self.delegate_users.edit()
+        stale: dict[ConfigKey, None] = {}
+        for old, new in changes:
+            config = new if new is not None else old
+            assert config is not None
+            stale[config.key] = None
+            if old is not None:
+                configs.discard(old.key)
+                for delegate in delegates_of(old):
+                    users.discard(delegate, old.key)
+            if new is not None:
+                configs.put(new.key, new)
+                for delegate in delegates_of(new):
+                    users.put(delegate, new.key, None)
+        if not stale:
+            return self
+        for key in list(stale):
+            stale.update(dict.fromkeys(users.get((key.namespace, key.name))))
+
+        def find(namespace: str, name: str) -> VirtualServiceConfig | None:
+            return configs.get(ConfigKey("VirtualService", namespace, name))
+
+        rules = DictEdit(self.rules)
+        labelled = DictEdit(self.labelled)
+        gone: list[VirtualServiceRule] = []
+        made: list[VirtualServiceRule] = []
+        for key in stale:
+            before = self.rules.get(key)
+            if before is not None:
+                rules.discard(key)
+                labelled.discard(key)
+                gone.append(before)
+            config = configs.get(key)
+            if config is not None and not is_delegate(config):
+                rule = resolve_virtual_service(config, find, self.settings)
+                rules.put(key, rule)
+                if rule.label_keys:
+                    labelled.put(key, rule)
+                made.append(rule)
+        return VirtualServiceIndex(
+            self.settings,
+            configs.finish(),
+            rules.finish(),
+            users.finish(),
+            _regrouped(self.groups, gone, made),
+            labelled.finish(),
+            _rehosted({_ALL: self.mesh_hosts}, gone, made, lambda _: _ALL).get(_ALL, HostIndex()),
+            _rehosted(self.mesh_hosts_of, gone, made, lambda rule: rule.config.namespace),
+        )
+
+    def for_gateway(self, gateway: str, namespace: str) -> Rules:
+        """Return the rules bound to `gateway` ("mesh" or "namespace/name") that `namespace` sees: its private
+        ones, those exported to it by name, the public ones, each group oldest first."""
+        private = self.groups.get((gateway, _PRIVATE, namespace), ())
+        exported = self.groups.get((gateway, _EXPORTED, namespace), ())
+        public = self.groups.get((gateway, _PUBLIC, ""), ())
+        return (*private, *exported, *public) if private or exported else public
+
+    def covering(self, host: str) -> Iterator[tuple[str, Rules]]:
+        """Yield (VirtualService host, rules for sidecars) for the hosts that cover `host`, most specific
+        first."""
+        return self.mesh_hosts.covering(host)
+
+
+def precedence(rule: VirtualServiceRule, namespace: str) -> tuple[int, Creation]:
+    """Return the sort key of rules as `namespace` sees them (see `VirtualServiceIndex.for_gateway`)."""
+    return (_group(rule, namespace), rule.order)
+
+
+def _group(rule: VirtualServiceRule, namespace: str) -> int:
+    if PUBLIC in rule.seen_by:
+        return _PUBLIC
+    return _PRIVATE if rule.config.namespace == namespace else _EXPORTED
+
+
+def _group_keys(rule: VirtualServiceRule) -> Iterator[GroupKey]:
+    if HIDDEN in rule.seen_by:
+        return
+    for gateway in dict.fromkeys(rule.gateways):
+        if PUBLIC in rule.seen_by:
+            yield (gateway, _PUBLIC, "")
+        else:
+            for namespace in rule.seen_by:
+                yield (gateway, _group(rule, namespace), namespace)
+
+
+def _regrouped(
+    groups: dict[GroupKey, Rules], gone: Iterable[VirtualServiceRule], made: Iterable[VirtualServiceRule]
+) -> dict[GroupKey, Rules]:
+    removed: dict[GroupKey, list[VirtualServiceRule]] = {}
+    added: dict[GroupKey, list[VirtualServiceRule]] = {}
+    for rules, into in ((gone, removed), (made, added)):
+        for rule in rules:
+            for key in _group_keys(rule):
+                into.setdefault(key, []).append(rule)
+    edit = DictEdit(groups)
+    for key in dict.fromkeys((*removed, *added)):
+        members = _changed(groups.get(key, ()), removed.get(key, []), added.get(key, []))
+        if members:
+            edit.put(key, members)
+        else:
+            edit.discard(key)
+    return edit.finish()
+
+
+def _changed(rules: Rules, gone: list[VirtualServiceRule], made: list[VirtualServiceRule]) -> Rules:
+    """Return `rules` (oldest first) without `gone` and with `made`."""
+    members = list(rules)
+    if len(gone) + len(made) > 64:
+        without = set(gone)
+        return tuple(sorted((*(rule for rule in members if rule not in without), *made), key=_by_age))
+    for rule in gone:
+        del members[_position(members, rule)]
+    for rule in made:
+        insort(members, rule, key=_by_age)
+    return tuple(members)
+
+
+def _position(members: list[VirtualServiceRule], rule: VirtualServiceRule) -> int:
+    position = bisect_left(members, rule.order, key=_by_age)
+    while members[position] is not rule:
+        position += 1
+    return position
+
+
+def _rehosted(
+    indexes: dict[str, HostIndex[Rules]],
+    gone: Iterable[VirtualServiceRule],
+    made: Iterable[VirtualServiceRule],
+    index_of: Callable[[VirtualServiceRule], str],
+) -> dict[str, HostIndex[Rules]]:
+    """Return indexes of the rules for sidecars by host, each of those that `index_of` names it for."""
+    hosts: dict[str, dict[str, list[VirtualServiceRule]]] = {}
+
+    def members(rule: VirtualServiceRule, host: str) -> list[VirtualServiceRule]:
+        name = index_of(rule)
+        changed = hosts.setdefault(name, {})
+        if host not in changed:
+            changed[host] = list(indexes[name].get(host) or () if name in indexes else ())
+        return changed[host]
+
+    for rule in gone:
+        if MESH in rule.gateways:
+            for host in rule.hosts:
+                members(rule, host).remove(rule)
+    for rule in made:
+        if MESH in rule.gateways:
+            for host in rule.hosts:
+                insort(members(rule, host), rule, key=_by_age)
+    changes = {
+        name: {host: tuple(rules) or None for host, rules in changed.items()}
+        for name, changed in hosts.items()
+    }
+    return HostIndex.patched(indexes, changes)
+
+
+def visible_rules(rules: Iterable[VirtualServiceRule], namespace: str) -> Iterator[VirtualServiceRule]:
+    """Yield those of `rules` that `namespace` sees."""
+    return (rule for rule in rules if is_visible(rule.seen_by, namespace))

@@ -1,0 +1,441 @@
+"""What one kind of proxy sees of the mesh: services, VirtualServices and DestinationRules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Final
+
+from mizzen.config import models
+from mizzen.mesh.hosts import HostIndex, is_wildcard
+from mizzen.mesh.persistent import Lineage
+from mizzen.mesh.proxy.profile import OutboundProfile
+from mizzen.mesh.rules.destination_rules import (
+    DestinationRuleIndex,
+    MergedDestinationRule,
+    rule_for_client,
+)
+from mizzen.mesh.rules.virtual_service_index import Rules, VirtualServiceIndex, precedence
+from mizzen.mesh.rules.virtual_services import MESH, VirtualServiceRule
+from mizzen.mesh.scope.egress_imports import (
+    EgressHosts,
+    Trimmer,
+    best_service,
+    destination_services,
+    import_services,
+    import_virtual_services,
+    port_to_match,
+)
+from mizzen.mesh.scope.sidecars import SidecarConfig
+from mizzen.mesh.scope.visible_services import ServicesByPort, VisibleServices, services_by_port
+from mizzen.mesh.service import Service
+from mizzen.mesh.services.registry import Registry
+from mizzen.mesh.settings import MeshSettings
+
+
+class EgressListener:
+    """One egress listener: what its clients may call and the rules that apply to it. Hashed by identity.
+
+    `port` None: all ports that no other listener of the Sidecar has. `services` are oldest first and trimmed
+    to the port; `virtual_services` stand in the order in which they are tried.
+    """
+
+    def __init__(
+        self,
+        listener: models.IstioEgressListener | None,
+        services: tuple[Service, ...],
+        virtual_services: Rules,
+        namespace: str,
+        index: VirtualServiceIndex,
+        by_port: ServicesByPort | None = None,
+    ) -> None:
+        self.port = listener.port if listener is not None else None
+        self.bind = listener.bind if listener is not None else ""
+        self.capture_mode = str(listener.capture_mode) if listener is not None else "DEFAULT"
+        self.services = services
+        self.virtual_services = virtual_services
+        self.namespace = namespace
+        self._index = index
+        self._known_by_port = by_port
+
+    @cached_property
+    def by_port(self) -> ServicesByPort:
+        """The services that have a port, oldest first, by its number; UDP ports do not count."""
+        return services_by_port(self.services) if self._known_by_port is None else self._known_by_port
+
+    @cached_property
+    def _imported(self) -> frozenset[VirtualServiceRule]:
+        return frozenset(self.virtual_services)
+
+    @cached_property
+    def hosts(self) -> HostIndex[Service]:
+        """The services by hostname: `hosts.under("*.a.com")` are those that a wildcard covers."""
+        return HostIndex({service.hostname: service for service in self.services})
+
+    def service(self, hostname: str) -> Service | None:
+        """Return the service of that hostname, or None if the listener does not import it."""
+        return self.hosts.get(hostname)
+
+    def virtual_services_for(self, hostname: str) -> Rules:
+        """Return all rules one of whose hosts covers `hostname`, in the order in which they are tried."""
+        return self.virtual_services_over((hostname,))
+
+    def virtual_services_over(self, hostnames: Iterable[str]) -> Rules:
+        """Return all rules one of whose hosts covers one of `hostnames`, in the order in which they are
+        tried."""
+        found = {
+            rule
+            for hostname in hostnames
+            for _, rules in self._index.covering(hostname)
+            for rule in rules
+            if rule in self._imported
+        }
+        return tuple(sorted(found, key=lambda rule: precedence(rule, self.namespace)))
+
+    def virtual_service_of(self, hostname: str) -> VirtualServiceRule | None:
+        """Return the rule to which the service of `hostname` belongs for HTTP: that with the most specific
+        host over it, and of several the first (Istio's mostSpecificWildcardVsIndex)."""
+        for _, rules in self._index.covering(hostname):
+            imported = [rule for rule in rules if rule in self._imported]
+            if imported:
+                return min(imported, key=lambda rule: precedence(rule, self.namespace))
+        return None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScopeBase:
+    """What all proxies of one namespace with one Sidecar resource see; scopes of their profiles share it.
+
+    `only_routed` are the services that just rules lead to, where no egress listener is declared."""
+
+    namespace: str
+    sidecar: SidecarConfig | None
+    services: tuple[Service, ...]
+    by_host: Mapping[str, Service]
+    egress_listeners: tuple[EgressListener, ...]
+    virtual_services: Rules
+    trims: dict[tuple[object, ...], Service] = field(default_factory=dict)
+    only_routed: tuple[Service, ...] = ()
+
+
+def gateway_base(visible: VisibleServices, index: VirtualServiceIndex, known: ScopeBase | None) -> ScopeBase:
+    """Return what gateways of a namespace see: all services exported to it, and no rule for sidecars."""
+    if known is not None and known.services is visible.services:
+        return known
+    listener = EgressListener(None, visible.services, (), visible.namespace, index, visible.by_port)
+    return ScopeBase(visible.namespace, None, visible.services, visible.by_host, (listener,), ())
+
+
+def sidecar_base(
+    namespace: str,
+    sidecar: SidecarConfig | None,
+    visible: VisibleServices,
+    registry: Registry,
+    index: VirtualServiceIndex,
+    known: ScopeBase | None,
+) -> ScopeBase:
+    """Return what sidecars of `namespace` see that have `sidecar` (None: everything that is visible).
+
+    `known` is the base of an earlier snapshot: what is the same keeps its objects, and if all is, `known`
+    itself is returned.
+    """
+    egress = sidecar.spec.egress if sidecar is not None else ()
+    if not egress:
+        return _whole_base(namespace, sidecar, visible, index, known)
+    trimmer = Trimmer(known.trims if known is not None else None)
+    services: dict[str, Service] = {}
+    listeners: list[EgressListener] = []
+    for position, spec in enumerate(egress):
+        before = known.egress_listeners[position] if known is not None else None
+        listener = _listener(spec, namespace, visible, registry, index, trimmer, before)
+        listeners.append(listener)
+        _collect(services, listener, spec, registry.hosts, trimmer)
+    return _shared(namespace, sidecar, services, tuple(listeners), trimmer, known)
+
+
+def _whole_base(
+    namespace: str,
+    sidecar: SidecarConfig | None,
+    visible: VisibleServices,
+    index: VirtualServiceIndex,
+    known: ScopeBase | None,
+) -> ScopeBase:
+    """Return what sidecars see for which no egress listener is declared: everything that is visible, and the
+    hidden services of their own namespace that rules route to."""
+    rules = index.for_gateway(MESH, namespace)
+    trimmer = Trimmer(known.trims if known is not None else None)
+    routed = _routed_hidden(visible, rules, trimmer)
+    same = (
+        known is not None
+        and known.egress_listeners[0].services is visible.services
+        and known.virtual_services == rules
+        and known.only_routed == routed
+    )
+    if known is not None and same:
+        return known
+    listener = EgressListener(None, visible.services, rules, namespace, index, visible.by_port)
+    if not routed:
+        return ScopeBase(namespace, sidecar, visible.services, visible.by_host, (listener,), rules)
+    services = (*visible.services, *routed)
+    by_host = {**visible.by_host, **{service.hostname: service for service in routed}}
+    return ScopeBase(namespace, sidecar, services, by_host, (listener,), rules, trimmer.made, routed)
+
+
+def _routed_hidden(visible: VisibleServices, rules: Rules, trimmer: Trimmer) -> tuple[Service, ...]:
+    hidden = {
+        host: service
+        for host, service in visible.hidden.items()
+        if host not in visible.by_host and not service.is_alias
+    }
+    found: dict[str, Service] = {}
+    for rule in rules if hidden else ():
+        # Of ten thousand rules hardly one leads there.
+        if hidden.keys().isdisjoint(rule.destination_hosts):
+            continue
+        for host, ports in rule.destinations(visible.namespace).items():
+            service = hidden.get(host)
+            if service is None:
+                continue
+            only = service if 0 in ports else trimmer.only(service, ports)
+            if only is not None:
+                found[host] = trimmer.merged(found[host], only) if host in found else only
+    return tuple(found.values())
+
+
+def _listener(
+    spec: models.IstioEgressListener,
+    namespace: str,
+    visible: VisibleServices,
+    registry: Registry,
+    index: VirtualServiceIndex,
+    trimmer: Trimmer,
+    known: EgressListener | None,
+) -> EgressListener:
+    hosts = EgressHosts.parse(spec.hosts, namespace)
+    port = port_to_match(spec)
+    rules = import_virtual_services(hosts, index, namespace)
+    if hosts.is_everything and not port:
+        services = visible.services
+    else:
+        services = tuple(import_services(hosts, registry, namespace, port, trimmer))
+    # Equal tuples hold the very same objects, as services and rules are compared by identity.
+    if known is not None and known.services == services and known.virtual_services == rules:
+        return known
+    if known is not None and known.services == services:
+        services = known.services
+    return EgressListener(spec, services, rules, namespace, index)
+
+
+def _collect(
+    services: dict[str, Service],
+    listener: EgressListener,
+    spec: models.IstioEgressListener,
+    registry: HostIndex[tuple[Service, ...]],
+    trimmer: Trimmer,
+) -> None:
+    """Add the services of the listener, then those that its rules route to, which override nothing."""
+    for service in listener.services:
+        _append(services, service, trimmer)
+    port = port_to_match(spec)
+    namespace = listener.namespace
+    for destination, ports in destination_services(listener.virtual_services, registry, namespace):
+        wanted = {port} if port else ports
+        found = destination if 0 in wanted else trimmer.only(destination, wanted)
+        if found is not None:
+            _append(services, found, trimmer)
+
+
+def _append(services: dict[str, Service], service: Service, trimmer: Trimmer) -> None:
+    """Put `service` beside what is there; of one hostname, ports are joined or the first stays (Istio's
+    SidecarScope.appendSidecarServices)."""
+    existing = services.get(service.hostname)
+    if existing is None or (service.from_kubernetes and not existing.from_kubernetes):
+        services[service.hostname] = service
+    elif existing is not service and existing.namespace == service.namespace:
+        services[service.hostname] = trimmer.merged(existing, service)
+
+
+def _shared(
+    namespace: str,
+    sidecar: SidecarConfig | None,
+    services: dict[str, Service],
+    listeners: tuple[EgressListener, ...],
+    trimmer: Trimmer,
+    known: ScopeBase | None,
+) -> ScopeBase:
+    rules = tuple(dict.fromkeys(rule for listener in listeners for rule in listener.virtual_services))
+    found = tuple(services.values())
+    by_host: Mapping[str, Service] = services
+    if known is not None and known.services == found:
+        found, by_host = known.services, known.by_host
+        if known.egress_listeners == listeners and known.virtual_services == rules:
+            return known
+    return ScopeBase(namespace, sidecar, found, by_host, listeners, rules, trimmer.made)
+
+
+_Chosen = dict[tuple[str, str, bool], MergedDestinationRule | None]
+
+_ASKED_FOR: Final = 4
+"""So many DestinationRules for each service are remembered; beyond, services are among them that are gone."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScopeVersion:
+    """Where a scope stands among those of its profile. It is small: the scope and its mesh can go.
+
+    `imported` are the services of the scope, None where they are just what the namespace sees;
+    `hosts` and `rules` say which services and DestinationRules there were.
+    """
+
+    sidecar: SidecarConfig | None
+    imported: tuple[Service, ...] | None
+    hosts: Lineage
+    rules: Lineage
+
+
+class SidecarScope:
+    """What the proxies of one profile see of the mesh. Hashed by identity.
+
+    `services` are those imported, one for each hostname: oldest first, and behind them those that only
+    VirtualServices route to. For a router they are all that are exported to its namespace.
+    """
+
+    def __init__(
+        self,
+        profile: OutboundProfile,
+        base: ScopeBase,
+        registry: HostIndex[tuple[Service, ...]],
+        rules: DestinationRuleIndex,
+        settings: MeshSettings,
+        before: SidecarScope | None = None,
+    ) -> None:
+        self.profile = profile
+        self.base = base
+        self.services = base.services
+        self.egress_listeners = base.egress_listeners
+        self.virtual_services = base.virtual_services
+        self.sidecar = base.sidecar
+        policy = base.sidecar.spec.outbound_traffic_policy if base.sidecar is not None else None
+        self.outbound_traffic_policy: str = str(
+            policy.mode if policy is not None else settings.mesh_config.outbound_traffic_policy.mode
+        )
+        self.egress_proxy = policy.egress_proxy if policy is not None else None
+        self._registry = registry
+        self._rules = rules
+        self._labels = dict(profile.labels)
+        self._chosen = self._still_chosen(before) if before is not None else {}
+
+    def service(self, hostname: str) -> Service | None:
+        """Return the imported service of that hostname, or None."""
+        return self.base.by_host.get(hostname)
+
+    def destination_service(self, hostname: str) -> Service | None:
+        """Return the service that a rule's destination means: the imported one, else that of the own
+        namespace, else the best that is visible."""
+        service = self.service(hostname)
+        if service is not None:
+            return service
+        return best_service(self._registry.get(hostname) or (), self.profile.namespace)
+
+    def destination_host(self, hostname: str) -> str:
+        """Return the host whose clusters a destination means: for an alias, the host that it stands for."""
+        service = self.destination_service(hostname)
+        return service.alias_of if service is not None and service.is_alias else hostname
+
+    def destination_rule(
+        self, service: Service | str, *, inbound: bool = False
+    ) -> MergedDestinationRule | None:
+        """Return the DestinationRule that holds for a service, given as such or by hostname, or None.
+
+        `inbound`: for the workload's own ports, where rules with a workloadSelector do not count.
+        """
+        if isinstance(service, str):
+            service = self.destination_host(service)
+            found = self.destination_service(service)
+            host, namespace = service, found.namespace if found is not None else ""
+        else:
+            host, namespace = service.hostname, service.namespace
+        key = (host, namespace, inbound)
+        if key not in self._chosen:
+            client = self.profile.namespace
+            rules = self._rules.rules_for(client, host, namespace)
+            self._chosen[key] = rule_for_client(rules, client, None if inbound else self._labels)
+        return self._chosen[key]
+
+    def _still_chosen(self, before: SidecarScope) -> _Chosen:
+        """Return the DestinationRules that an earlier scope of the profile found and that still hold."""
+        if before._rules is self._rules:
+            return before._chosen
+        changed = self._rules.lineage.since(before._rules.lineage)
+        if changed is None or any(map(is_wildcard, changed)):
+            return {}
+        if len(before._chosen) > _ASKED_FOR * len(self.services) + _ASKED_FOR:
+            return {}
+        return {key: rule for key, rule in before._chosen.items() if key[0] not in changed}
+
+    @property
+    def version(self) -> ScopeVersion:
+        """What to keep of this scope, so that a later one can tell what changed."""
+        trimmed = self.sidecar is not None and self.sidecar.spec.egress
+        imported = self.services if trimmed or self.base.only_routed else None
+        return ScopeVersion(self.sidecar, imported, self._registry.lineage, self._rules.lineage)
+
+    def services_since(self, version: ScopeVersion) -> frozenset[str] | None:
+        """Return the hostnames whose service may be another than in an earlier scope of the profile; None if
+        it may be any."""
+        now = self.version
+        if now.sidecar is not version.sidecar or now.imported is not version.imported:
+            return None
+        return now.hosts.since(version.hosts)
+
+    def hosts_since(self, version: ScopeVersion) -> frozenset[str] | None:
+        """Return the hostnames whose service or DestinationRule may be another than in an earlier scope of
+        the profile; None if it may be any."""
+        services = self.services_since(version)
+        rules = self._rules.lineage.since(version.rules)
+        if services is None or rules is None or any(map(is_wildcard, rules)):
+            return None
+        return services | rules
+
+    def services_on_port(self, number: int) -> tuple[Service, ...]:
+        """Return the imported services that have that port (UDP does not count), in `services`' order."""
+        return self._by_port.get(number, ())
+
+    @cached_property
+    def _by_port(self) -> ServicesByPort:
+        first = self.egress_listeners[0]
+        return first.by_port if first.services is self.services else services_by_port(self.services)
+
+    def egress_listener_for(self, port: int, bind: str = "") -> EgressListener | None:
+        """Return the listener that serves a port (0: a unix socket, by `bind`): that with the port, else the
+        one without any (Istio's GetEgressListenerForRDS)."""
+        for listener in self.egress_listeners:
+            if listener.port is None:
+                return listener
+            if listener.port.number == port and (port != 0 or listener.bind == bind):
+                return listener
+        return None
+
+    def is_current(
+        self, base: ScopeBase, registry: HostIndex[tuple[Service, ...]], rules: DestinationRuleIndex
+    ) -> bool:
+        """Return whether nothing that the scope is made of has changed."""
+        return self.base is base and self._registry is registry and self._rules is rules
+
+
+def differing_rules(before: SidecarScope, after: SidecarScope) -> tuple[VirtualServiceRule, ...]:
+    """Return the virtual services that one scope has and the other has not."""
+    if before is after:
+        return ()
+    old = [rule for egress in before.egress_listeners for rule in egress.virtual_services]
+    new = [rule for egress in after.egress_listeners for rule in egress.virtual_services]
+    # Of ten thousand rules one is another: looking from both ends for it is cheaper than making sets.
+    start = next((i for i, pair in enumerate(zip(old, new, strict=False)) if pair[0] is not pair[1]), None)
+    if start is None:
+        start = min(len(old), len(new))
+    old, new = old[start:], new[start:]
+    while old and new and old[-1] is new[-1]:
+        old.pop()
+        new.pop()
+    return tuple(set(old) ^ set(new))

@@ -1,0 +1,160 @@
+"""The services that a namespace sees, one for each hostname."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from operator import attrgetter
+
+from mizzen.mesh.hosts import HostIndex
+from mizzen.mesh.service import Protocol, Service
+from mizzen.mesh.services.shared_hosts import seen_from
+
+ServicesByPort = Mapping[int, tuple[Service, ...]]
+"""The services that are called by HTTP on a port, by `Service.precedence`, under the port's number."""
+
+_in_order = attrgetter("precedence")
+
+_FEW = 256
+"""Up to so many changed hosts the sorted services are patched; beyond, they are sorted again."""
+
+
+def pick_service(candidates: Iterable[Service], namespace: str, *, prefer_own: bool = True) -> Service | None:
+    """Return the one of several services of one hostname that `namespace` gets; None if there are none.
+
+    `candidates` are those that it sees, by `Service.precedence`. Its own comes first (if `prefer_own`), then
+    one of Kubernetes, then the first (Istio's selectServices for sidecars, appendSidecarServices for
+    gateways).
+    """
+    chosen: Service | None = None
+    for service in candidates:
+        if prefer_own and service.namespace == namespace:
+            return service
+        if chosen is None or (service.from_kubernetes and not chosen.from_kubernetes):
+            chosen = service
+    return chosen
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VisibleServices:
+    """The services that a namespace sees: in the order of `Service.precedence`, by hostname and by port.
+
+    `prefer_own` is as in `pick_service`. `hidden` are the namespace's own that it does not see, by hostname.
+    """
+
+    namespace: str
+    prefer_own: bool
+    services: tuple[Service, ...]
+    by_host: Mapping[str, Service]
+    by_port: ServicesByPort
+    hidden: Mapping[str, Service]
+
+    @classmethod
+    def build(
+        cls, hosts: HostIndex[tuple[Service, ...]], namespace: str, *, prefer_own: bool
+    ) -> VisibleServices:
+        """Pick from all services of the registry."""
+        by_host: dict[str, Service] = {}
+        hidden: dict[str, Service] = {}
+        for host, candidates in hosts.under("*"):
+            service = _pick_visible(candidates, namespace, prefer_own)
+            if service is not None:
+                by_host[host] = service
+            hidden.update(_hidden(candidates, namespace))
+        services = tuple(sorted(by_host.values(), key=_in_order))
+        return cls(namespace, prefer_own, services, by_host, services_by_port(services), hidden)
+
+    def updated(self, hosts: HostIndex[tuple[Service, ...]], changed: Iterable[str]) -> VisibleServices:
+        """Pick again for the hosts that changed; the very same object if that makes no difference."""
+        gone: list[Service] = []
+        made: list[Service] = []
+        hidden = dict(self.hidden)
+        for host in changed:
+            candidates = hosts.get(host) or ()
+            hidden.pop(host, None)
+            hidden.update(_hidden(candidates, self.namespace))
+            before = self.by_host.get(host)
+            after = _pick_visible(candidates, self.namespace, self.prefer_own)
+            if before is not after:
+                if before is not None:
+                    gone.append(before)
+                if after is not None:
+                    made.append(after)
+        if not gone and not made and hidden == self.hidden:
+            return self
+        by_host = dict(self.by_host)
+        for service in gone:
+            del by_host[service.hostname]
+        for service in made:
+            by_host[service.hostname] = service
+        if len(gone) + len(made) > _FEW:
+            services = tuple(sorted(by_host.values(), key=_in_order))
+            by_port: ServicesByPort = services_by_port(services)
+        else:
+            services = _patched(self.services, gone, made)
+            by_port = self._patched_by_port(gone, made)
+        return VisibleServices(self.namespace, self.prefer_own, services, by_host, by_port, hidden)
+
+    def _patched_by_port(self, gone: Iterable[Service], made: Iterable[Service]) -> ServicesByPort:
+        removed, added = services_by_port(gone), services_by_port(made)
+        by_port = dict(self.by_port)
+        for number in removed.keys() | added.keys():
+            services = _patched(by_port.get(number, ()), removed.get(number, ()), added.get(number, ()))
+            if services:
+                by_port[number] = services
+            else:
+                del by_port[number]
+        return by_port
+
+
+def services_by_port(services: Iterable[Service]) -> dict[int, tuple[Service, ...]]:
+    """Return the services that have each port, in the order given, by `Service.precedence`; UDP ports do not
+    count. Of a host that several documents declare it is the one that HTTP calls go by."""
+    found: dict[int, dict[Service, None]] = {}
+    moved: set[int] = set()
+    for service in services:
+        for port in service.ports:
+            if port.protocol is not Protocol.UDP:
+                member = service.called_by_http(port.number)
+                if member is not service:
+                    moved.add(port.number)
+                found.setdefault(port.number, {})[member] = None
+    return {
+        number: tuple(sorted(members, key=_in_order) if number in moved else members)
+        for number, members in found.items()
+    }
+
+
+def _patched(
+    services: tuple[Service, ...], gone: Iterable[Service], made: Iterable[Service]
+) -> tuple[Service, ...]:
+    """Return `services`, in order, without `gone` and with `made`."""
+    members = list(services)
+    for service in gone:
+        del members[_position(members, service)]
+    for service in made:
+        insort(members, service, key=_in_order)
+    return tuple(members)
+
+
+def _pick_visible(candidates: tuple[Service, ...], namespace: str, prefer_own: bool) -> Service | None:
+    if len(candidates) == 1:
+        return seen_from(candidates[0], namespace)
+    seen = [service for one in candidates if (service := seen_from(one, namespace)) is not None]
+    return pick_service(sorted(seen, key=_in_order), namespace, prefer_own=prefer_own)
+
+
+def _hidden(candidates: tuple[Service, ...], namespace: str) -> dict[str, Service]:
+    return {
+        service.hostname: service
+        for service in candidates
+        if service.namespace == namespace and seen_from(service, namespace) is None
+    }
+
+
+def _position(services: list[Service], service: Service) -> int:
+    position = bisect_left(services, service.precedence, key=_in_order)
+    while services[position] is not service:
+        position += 1
+    return position

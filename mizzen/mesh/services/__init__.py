@@ -1,0 +1,1 @@
+"""Services, workloads and endpoints: the registry that all documents together make."""

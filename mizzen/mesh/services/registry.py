@@ -1,0 +1,108 @@
+"""The service registry: all services of the mesh and their endpoints, by every key that finds them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from mizzen.config.diagnostics import Diagnostic
+from mizzen.config.document import Config, ConfigKey
+from mizzen.mesh.hosts import HostIndex
+from mizzen.mesh.persistent import Multimap
+from mizzen.mesh.proxy.node import Proxy
+from mizzen.mesh.service import Endpoint, EndpointPool, Locality, Protocol, Service, ServicePort
+from mizzen.mesh.services.address_allocation import AddressAllocation
+from mizzen.mesh.services.aliases import Aliases
+from mizzen.mesh.services.declarations import ServiceDeclaration
+from mizzen.mesh.services.workloads import Workload
+from mizzen.mesh.settings import MeshSettings
+
+ServiceKey = tuple[str, str]
+"""A namespace and a hostname."""
+
+LabelKey = tuple[str, str, str]
+"""A namespace, and one label's key and value."""
+
+REGISTRY_KINDS: Final = frozenset(
+    {"ServiceEntry", "WorkloadEntry", "Service", "Endpoints", "EndpointSlice", "Pod", "Node"}
+)
+
+EMPTY_POOL: Final = EndpointPool()
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceInstance:
+    """One port of one service that a proxy's workload serves, at `target_port`."""
+
+    service: Service
+    port: ServicePort
+    target_port: int
+    endpoint: Endpoint
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Registry:
+    """Services, pools and the indexes over what they are made of; immutable.
+
+    `selectors` finds the services that may select a workload by one of the labels of their selector, and
+    `workloads` the workloads by any of their labels, so that a change of a workload finds its services, and a
+    change of a service its workloads, without a look at the others. `listings` are Endpoints and
+    EndpointSlices by the Service's namespace and name; `listed` finds the listings of an address.
+    `nodes` says where Kubernetes' Nodes are; `pods_on_node` and `listed_on_node` find what is on them.
+    """
+
+    settings: MeshSettings
+    declarations: Multimap[ServiceKey, ConfigKey, ServiceDeclaration] = field(default_factory=Multimap)
+    selectors: Multimap[LabelKey, ServiceKey, None] = field(default_factory=Multimap)
+    workloads: Multimap[LabelKey, ConfigKey, Workload] = field(default_factory=Multimap)
+    workloads_by_key: dict[ConfigKey, Workload] = field(default_factory=dict)
+    pods: Multimap[str, ConfigKey, Workload] = field(default_factory=Multimap)
+    listings: Multimap[tuple[str, str], ConfigKey, Config[Any]] = field(default_factory=Multimap)
+    listed: Multimap[str, ConfigKey, tuple[str, str]] = field(default_factory=Multimap)
+    nodes: dict[str, Locality] = field(default_factory=dict)
+    pods_on_node: Multimap[str, ConfigKey, Config[Any]] = field(default_factory=Multimap)
+    listed_on_node: Multimap[str, ConfigKey, tuple[str, str]] = field(default_factory=Multimap)
+    services: dict[ServiceKey, Service] = field(default_factory=dict)
+    pools: dict[ServiceKey, EndpointPool] = field(default_factory=dict)
+    hosts: HostIndex[tuple[Service, ...]] = field(default_factory=HostIndex)
+    by_namespace: dict[str, HostIndex[Service]] = field(default_factory=dict)
+    by_address: Multimap[str, ServiceKey, tuple[Endpoint, ...]] = field(default_factory=Multimap)
+    allocation: AddressAllocation = field(default_factory=AddressAllocation)
+    aliases: Aliases = field(default_factory=Aliases)
+    node_aware: dict[ServiceKey, None] = field(default_factory=dict)
+    diagnostics: dict[ServiceKey, tuple[Diagnostic, ...]] = field(default_factory=dict)
+
+    def pool(self, service: Service) -> EndpointPool:
+        """Return the endpoints of the service's namespace and hostname; empty if there are none."""
+        return self.pools.get(service.key, EMPTY_POOL)
+
+    def instances(self, proxy: Proxy) -> tuple[ServiceInstance, ...]:
+        """Return what the workload of `proxy` serves: the oldest service first, then by hostname.
+
+        An endpoint is the proxy's if it has one of its addresses and its service is in the proxy's namespace.
+        """
+        found: list[ServiceInstance] = []
+        for address in proxy.ip_addresses:
+            for key, endpoints in self.by_address.get(address).items():
+                if proxy.namespace and key[0] != proxy.namespace:
+                    continue
+                service = self.services[key]
+                found.extend(_instances(service, endpoints))
+        found.sort(key=lambda instance: (instance.service.creation[0], *reversed(instance.service.key)))
+        return tuple(found)
+
+
+def _instances(service: Service, endpoints: tuple[Endpoint, ...]) -> Iterable[ServiceInstance]:
+    ports = service.ports if service.shared is None else _ports_of_all(service)
+    for endpoint in endpoints:
+        for port in ports:
+            target = endpoint.port_named(port.name)
+            if target is not None and port.protocol is not Protocol.UDP:
+                yield ServiceInstance(service, port, target, endpoint)
+
+
+def _ports_of_all(service: Service) -> tuple[ServicePort, ...]:
+    """Return the ports that any of the documents of a host declares: a workload serves those of its own."""
+    every = (*service.ports, *(port for one in service.declared for port in one.ports))
+    return tuple({(port.name, port.number): port for port in reversed(every)}.values())[::-1]

@@ -1,0 +1,125 @@
+"""The clusters that a service has for its clients: one for each port, and one more for each subset.
+
+Clusters and load assignments are built from the same list, so that every EDS cluster has its endpoints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from mizzen.config.mesh_config import MeshConfig
+from mizzen.config.models import LoadBalancerSettings, SimpleLB, Subset
+from mizzen.mesh.proxy.profile import OutboundProfile
+from mizzen.mesh.rules.destination_rules import (
+    EffectiveTrafficPolicy,
+    MergedDestinationRule,
+    effective_traffic_policy,
+)
+from mizzen.mesh.service import Protocol, Resolution, Service, ServicePort
+from mizzen.translator.base.cluster_names import outbound_cluster_name, sni_dnat_cluster_name
+
+_CONNECT_STRATEGY = "istio.io/connect-strategy"
+_RACE_FIRST = "RACE_FIRST_TCP_CONNECT"
+
+
+class Discovery(Enum):
+    """How a cluster comes by its endpoints (Envoy's Cluster.type)."""
+
+    EDS = "EDS"
+    STRICT_DNS = "STRICT_DNS"
+    LOGICAL_DNS = "LOGICAL_DNS"
+    ORIGINAL_DST = "ORIGINAL_DST"
+    DYNAMIC_DNS = "envoy.clusters.dynamic_forward_proxy"
+
+    @property
+    def is_inline(self) -> bool:
+        """Whether the endpoints are names that stand in the cluster itself."""
+        return self in (Discovery.STRICT_DNS, Discovery.LOGICAL_DNS)
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """One cluster of a service: its name, port, subset (None for the default cluster) and policy in force."""
+
+    name: str
+    service: Service
+    port: ServicePort
+    subset: Subset | None
+    policy: EffectiveTrafficPolicy
+    discovery: Discovery
+
+    @property
+    def is_sni_dnat(self) -> bool:
+        """Whether an AUTO_PASSTHROUGH gateway reaches it, by the name in the client's SNI."""
+        return self.name.startswith("outbound_.")
+
+    @property
+    def subset_name(self) -> str:
+        """The subset's name, empty for the default cluster."""
+        return "" if self.subset is None else self.subset.name
+
+
+def destinations(
+    service: Service,
+    rule: MergedDestinationRule | None,
+    profile: OutboundProfile,
+    mesh_config: MeshConfig,
+    *,
+    sni_dnat: bool = False,
+) -> Iterator[Destination]:
+    """Yield the clusters of `service`: for each port but UDP the default one, then one for each subset.
+
+    `sni_dnat` names them as an AUTO_PASSTHROUGH gateway does. Of a port number that occurs twice the
+    first counts. An alias has none: its clients are sent to the clusters of the service that it stands for.
+    """
+    if service.is_alias:
+        return
+    name_of = sni_dnat_cluster_name if sni_dnat else outbound_cluster_name
+    subsets: tuple[Subset | None, ...] = (None, *rule.subsets) if rule is not None else (None,)
+    numbers: set[int] = set()
+    for port in service.ports:
+        if port.protocol is Protocol.UDP or port.number in numbers:
+            continue
+        numbers.add(port.number)
+        for subset in subsets:
+            subset_name = "" if subset is None else subset.name
+            policy = effective_traffic_policy(rule, port.number, subset_name, mesh_config)
+            yield Destination(
+                name_of(port.number, subset_name, service.hostname),
+                service,
+                port,
+                subset,
+                policy,
+                discovery(service, policy, profile),
+            )
+
+
+def discovery(service: Service, policy: EffectiveTrafficPolicy, profile: OutboundProfile) -> Discovery:
+    """Return how the endpoints of `service` are found (pilot: convertResolution).
+
+    A gateway is dialled by strangers and so has no original destination: it gets endpoints instead.
+    """
+    if _is_passthrough(policy.load_balancer):
+        return Discovery.ORIGINAL_DST
+    resolution = service.resolution
+    if resolution is Resolution.STATIC:
+        return Discovery.EDS
+    if resolution is Resolution.DNS:
+        return Discovery.LOGICAL_DNS if races_addresses(service) else Discovery.STRICT_DNS
+    if resolution is Resolution.DNS_ROUND_ROBIN:
+        return Discovery.LOGICAL_DNS
+    if resolution is Resolution.DYNAMIC_DNS and service.hostname.startswith("*"):
+        return Discovery.DYNAMIC_DNS
+    return Discovery.EDS if profile.type == "router" else Discovery.ORIGINAL_DST
+
+
+def races_addresses(service: Service) -> bool:
+    """Return whether all addresses of the name are tried at once (annotation istio.io/connect-strategy)."""
+    return service.resolution is Resolution.DNS and service.annotations.get(_CONNECT_STRATEGY) == _RACE_FIRST
+
+
+def _is_passthrough(settings: LoadBalancerSettings | None) -> bool:
+    """Return whether the rule asks to dial the address that the client dialled."""
+    return settings is not None and settings.simple == SimpleLB.PASSTHROUGH

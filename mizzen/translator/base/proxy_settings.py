@@ -1,0 +1,200 @@
+"""What ProxyConfig says about downstream connections: headers, limits, and what stands before a gateway.
+
+Source: Istio's ProxyConfig
+(https://istio.io/latest/docs/reference/config/istio.mesh.v1alpha1/#ProxyConfig) and its translation in
+pilot/pkg/networking/util/proxy_headers.go and pilot/pkg/networking/core/connection_settings.go.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, Final
+
+from envoy.config.core.v3 import protocol_pb2
+from envoy.config.listener.v3 import listener_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
+from envoy.extensions.http.header_formatters.preserve_case.v3 import preserve_case_pb2
+
+from mizzen.config.mesh_config import MeshConfig
+from mizzen.config.proxy_config import (
+    ConnectionProfile,
+    ConnectionSettings,
+    ForwardClientCertDetails,
+    HeadersWithUnderscoresAction,
+    PathWithEscapedSlashesAction,
+    ProxyConfig,
+    ProxyHeaders,
+    SetCurrentClientCertDetails,
+)
+from mizzen.translator.base.config_sources import duration
+from mizzen.translator.base.memo import Memo
+from mizzen.translator.base.route_settings import ByIdentity
+from mizzen.translator.base.typed_config import pack
+
+_Manager = hcm.HttpConnectionManager
+_SERVER_NAME: Final = "istio-envoy"
+
+_EDGE: Final[dict[str, Any]] = {
+    "listener_per_connection_buffer_limit_bytes": 32 * 1024,
+    "http_idle_timeout": timedelta(hours=1),
+    "http_stream_idle_timeout": timedelta(minutes=5),
+    "http_request_timeout": timedelta(minutes=5),
+    "http_request_headers_timeout": timedelta(seconds=60),
+    "http_max_concurrent_streams": 100,
+    "http2_initial_stream_window_size": 64 * 1024,
+    "http2_initial_connection_window_size": 1024 * 1024,
+    "http_headers_with_underscores_action": HeadersWithUnderscoresAction.REJECT_REQUEST,
+    "http_merge_slashes": True,
+    "http_path_with_escaped_slashes_action": PathWithEscapedSlashesAction.UNESCAPE_AND_REDIRECT,
+}
+"""Envoy's advice for proxies at the edge, which the profile EDGE fills in."""
+
+
+def mesh_config_of_proxy(mesh_config: MeshConfig, proxy_config: ProxyConfig | None, memo: Memo) -> MeshConfig:
+    """Return the mesh's configuration with the proxy's own ProxyConfig (the node metadata PROXY_CONFIG) in
+    place of `defaultConfig`; the same object each time."""
+    if proxy_config is None:
+        return mesh_config
+    return memo.get(
+        ("mesh config of a proxy", ByIdentity(mesh_config), proxy_config),
+        lambda: mesh_config.model_copy(update={"default_config": proxy_config}),
+    )
+
+
+def apply_proxy_headers(manager: Any, headers: ProxyHeaders | None, *, outbound: bool, gateway: bool) -> None:
+    """Set what `proxyHeaders` says: `server`, the request's id, x-forwarded-port and the case of headers, and
+    for sidecars' inbound calls (no `gateway`) x-forwarded-client-cert.
+
+    Unless told otherwise, outbound connections answer with Envoy's own name and the others with Istio's.
+    """
+    if not outbound:
+        manager.server_name = _SERVER_NAME
+    if not outbound and not gateway:
+        _set_client_cert_header(manager, headers)
+    if headers is None:
+        return
+    if headers.server is not None and headers.server.disabled:
+        manager.server_name = ""
+        manager.server_header_transformation = _Manager.PASS_THROUGH
+    elif headers.server is not None and headers.server.value:
+        manager.server_name = headers.server.value
+    if headers.request_id is not None and headers.request_id.disabled:
+        manager.generate_request_id.value = False
+    if headers.x_forwarded_port is not None and headers.x_forwarded_port.enabled:
+        manager.append_x_forwarded_port = True
+    if headers.preserve_http1_header_case:
+        preserve_header_case(manager.http_protocol_options)
+
+
+def preserves_header_case(proxy_config: ProxyConfig) -> bool:
+    """Return whether headers of HTTP/1.1 keep the case in which they came, towards clients and endpoints."""
+    headers = proxy_config.proxy_headers
+    return headers is not None and bool(headers.preserve_http1_header_case)
+
+
+def preserve_header_case(options: protocol_pb2.Http1ProtocolOptions) -> None:
+    """Let `options` keep the case of headers, which Envoy writes in lower case otherwise."""
+    formatter = options.header_key_format.stateful_formatter
+    formatter.name = "preserve_case"
+    formatter.typed_config.CopyFrom(pack(preserve_case_pb2.PreserveCaseFormatterConfig()))
+
+
+def hides_debug_headers(headers: ProxyHeaders | None) -> bool:
+    """Return whether the router keeps its `x-envoy-` headers to itself."""
+    return (
+        headers is not None
+        and headers.envoy_debug_headers is not None
+        and bool(headers.envoy_debug_headers.disabled)
+    )
+
+
+def _set_client_cert_header(manager: Any, headers: ProxyHeaders | None) -> None:
+    """An inbound sidecar appends to what its peers in the mesh sent."""
+    forward = ForwardClientCertDetails.UNDEFINED
+    wanted = SetCurrentClientCertDetails()
+    if headers is not None:
+        forward = headers.forwarded_client_cert
+        wanted = headers.set_current_client_cert_details or wanted
+    manager.forward_client_cert_details = _forwarding(forward, ForwardClientCertDetails.APPEND_FORWARD)
+    details = manager.set_current_client_cert_details
+    details.subject.value = wanted.subject is not False
+    details.dns = wanted.dns is not False
+    details.uri = wanted.uri is not False
+    details.cert = bool(wanted.cert)
+    details.chain = bool(wanted.chain)
+
+
+def apply_gateway_topology(manager: Any, proxy_config: ProxyConfig) -> None:
+    """Set what a gateway believes of the proxies before it: by default nothing that comes from outside."""
+    topology = proxy_config.gateway_topology
+    forward = ForwardClientCertDetails.UNDEFINED
+    if topology is not None:
+        manager.xff_num_trusted_hops = topology.num_trusted_proxies
+        forward = topology.forward_client_cert_details
+    manager.forward_client_cert_details = _forwarding(forward, ForwardClientCertDetails.SANITIZE_SET)
+    if manager.forward_client_cert_details in (_Manager.APPEND_FORWARD, _Manager.SANITIZE_SET):
+        details = manager.set_current_client_cert_details
+        details.subject.value = True
+        details.cert = True
+        details.dns = True
+        details.uri = True
+
+
+def _forwarding(asked: ForwardClientCertDetails, default: ForwardClientCertDetails) -> Any:
+    chosen = default if asked is ForwardClientCertDetails.UNDEFINED else asked
+    return _Manager.ForwardClientCertDetails.Value(chosen.value)
+
+
+def connection_settings(proxy_config: ProxyConfig, *, gateway: bool) -> ConnectionSettings | None:
+    """Return the limits of downstream connections; the profile EDGE fills in what is absent, on gateways."""
+    settings = proxy_config.connection_settings
+    if settings is None or not gateway or settings.profile is not ConnectionProfile.EDGE:
+        return settings
+    absent = {name: value for name, value in _EDGE.items() if name not in settings.model_fields_set}
+    return settings.model_copy(update=absent)
+
+
+def apply_connection_settings(manager: Any, settings: ConnectionSettings | None) -> None:
+    """Set the limits of `settings`, which go before those of MeshConfig and of the node's metadata."""
+    if settings is None:
+        return
+    common = manager.common_http_protocol_options
+    for field, wanted in (
+        (common.idle_timeout, settings.http_idle_timeout),
+        (common.max_connection_duration, settings.http_max_connection_duration),
+        (common.max_stream_duration, settings.http_max_stream_duration),
+        (manager.stream_idle_timeout, settings.http_stream_idle_timeout),
+        (manager.request_timeout, settings.http_request_timeout),
+        (manager.request_headers_timeout, settings.http_request_headers_timeout),
+        (manager.drain_timeout, settings.http_drain_timeout),
+    ):
+        if wanted is not None:
+            field.CopyFrom(duration(wanted))
+    http2 = manager.http2_protocol_options
+    for limit, number in (
+        (http2.max_concurrent_streams, settings.http_max_concurrent_streams),
+        (http2.initial_stream_window_size, settings.http2_initial_stream_window_size),
+        (http2.initial_connection_window_size, settings.http2_initial_connection_window_size),
+    ):
+        if number is not None and number >= 0:
+            limit.value = number
+    if settings.http_headers_with_underscores_action is not HeadersWithUnderscoresAction.UNSPECIFIED:
+        action = settings.http_headers_with_underscores_action.value
+        common.headers_with_underscores_action = (
+            protocol_pb2.HttpProtocolOptions.HeadersWithUnderscoresAction.Value(
+                action.removeprefix("HEADERS_WITH_UNDERSCORES_")
+            )
+        )
+    if settings.http_merge_slashes is not None:
+        manager.merge_slashes = settings.http_merge_slashes
+    if settings.http_path_with_escaped_slashes_action is not PathWithEscapedSlashesAction.UNSPECIFIED:
+        manager.path_with_escaped_slashes_action = _Manager.PathWithEscapedSlashesAction.Value(
+            settings.http_path_with_escaped_slashes_action.value
+        )
+
+
+def apply_buffer_limit(listener: listener_pb2.Listener, settings: ConnectionSettings | None) -> None:
+    """Set how much a gateway's listener buffers for one connection."""
+    limit = settings.listener_per_connection_buffer_limit_bytes if settings is not None else None
+    if limit is not None and limit >= 0:
+        listener.per_connection_buffer_limit_bytes.value = limit

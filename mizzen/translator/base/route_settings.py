@@ -1,0 +1,58 @@
+"""What the mesh's configuration says about every route."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mizzen.config.models.virtual_service import HTTPRetry
+from mizzen.translator.base.memo import Memo
+
+if TYPE_CHECKING:
+    from mizzen.config.mesh_config import MeshConfig
+
+
+class ByIdentity:
+    """A part of a memo's key that is compared by identity, whatever the object's own equality is: a tuple of
+    ten thousand services is found again without looking into it."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ByIdentity) and other.value is self.value
+
+
+@dataclass(frozen=True, slots=True)
+class RouteSettings:
+    """The parts of MeshConfig that routes depend on, compared by value.
+
+    A change of any other part of MeshConfig leaves routes as they are. Sources: defaultHttpRetryPolicy, and
+    defaultConfig.proxyHeaders' attemptCount and xForwardedHost (ISTIO's ProxyConfig.ProxyHeaders).
+    """
+
+    default_retries: HTTPRetry | None = None
+    include_request_attempt_count: bool = True
+    append_x_forwarded_host: bool = False
+
+    @classmethod
+    def of(cls, mesh_config: MeshConfig) -> RouteSettings:
+        """Return what `mesh_config` says."""
+        headers = mesh_config.default_config.proxy_headers
+        attempt_count = headers.attempt_count if headers is not None else None
+        forwarded_host = headers.x_forwarded_host if headers is not None else None
+        return cls(
+            default_retries=mesh_config.default_http_retry_policy,
+            include_request_attempt_count=not (attempt_count is not None and attempt_count.disabled),
+            append_x_forwarded_host=forwarded_host is not None and bool(forwarded_host.enabled),
+        )
+
+
+def route_settings(mesh_config: MeshConfig, memo: Memo) -> RouteSettings:
+    """Return the settings of `mesh_config`, the same object for the same configuration."""
+    return memo.get(("route settings", ByIdentity(mesh_config)), lambda: RouteSettings.of(mesh_config))

@@ -1,0 +1,1 @@
+"""Clusters: outbound, inbound, static, and each of their settings."""

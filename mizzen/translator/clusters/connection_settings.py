@@ -1,0 +1,35 @@
+"""Connections of a cluster: how long one may take to open, and how it is kept alive.
+
+https://istio.io/latest/docs/reference/config/networking/destination-rule/#ConnectionPoolSettings-TCPSettings
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mizzen.config.mesh_config import MeshConfig
+from mizzen.config.models import ConnectionPoolSettings, TcpKeepalive
+from mizzen.translator.base.config_sources import duration
+
+
+def apply_connection_settings(
+    cluster: Any, pool: ConnectionPoolSettings | None, mesh_config: MeshConfig
+) -> None:
+    """Set connect timeout and keep-alive: the rule's, else the mesh's (keep-alive attribute by attribute)."""
+    tcp = None if pool is None else pool.tcp
+    timeout = None if tcp is None else tcp.connect_timeout
+    cluster.connect_timeout.CopyFrom(duration(timeout or mesh_config.connect_timeout))
+    for keepalive in (mesh_config.tcp_keepalive, None if tcp is None else tcp.tcp_keepalive):
+        if keepalive is not None:
+            _set_keepalive(cluster.upstream_connection_options.tcp_keepalive, keepalive)
+
+
+def _set_keepalive(message: Any, keepalive: TcpKeepalive) -> None:
+    """An empty block is enough to switch keep-alive on, with the system's own times."""
+    message.SetInParent()
+    if keepalive.probes:
+        message.keepalive_probes.value = keepalive.probes
+    if keepalive.time is not None:
+        message.keepalive_time.value = int(keepalive.time.total_seconds())
+    if keepalive.interval is not None:
+        message.keepalive_interval.value = int(keepalive.interval.total_seconds())

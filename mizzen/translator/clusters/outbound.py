@@ -1,0 +1,259 @@
+"""Outbound clusters: one for each port of a service, and one more for each subset of it.
+
+Sources: pilot/pkg/networking/core/cluster*.go of Istio; envoy.config.cluster.v3 of Envoy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+from envoy.config.cluster.v3 import cluster_pb2
+from envoy.extensions.clusters.dynamic_forward_proxy.v3 import cluster_pb2 as forward_proxy_pb2
+
+from mizzen.config.mesh_config import MeshConfig
+from mizzen.config.models import ClientTLSMode
+from mizzen.mesh.proxy.profile import OutboundProfile
+from mizzen.mesh.rules.destination_rules import MergedDestinationRule
+from mizzen.mesh.service import EndpointPool, Resolution, Service
+from mizzen.translator.base.cluster_names import alt_stat_name, dns_cache_name
+from mizzen.translator.base.config_sources import aggregated_config_source
+from mizzen.translator.base.destinations import Destination, Discovery, destinations, races_addresses
+from mizzen.translator.base.proxy_settings import preserves_header_case
+from mizzen.translator.base.typed_config import typed
+from mizzen.translator.clusters.circuit_breakers import apply_circuit_breakers
+from mizzen.translator.clusters.connection_settings import apply_connection_settings
+from mizzen.translator.clusters.dns_resolution import apply_dns_settings, dns_cache_config
+from mizzen.translator.clusters.load_balancing import apply_load_balancer
+from mizzen.translator.clusters.outlier_detection import http_error_matcher, outlier_detection
+from mizzen.translator.clusters.upstream_protocol import (
+    HTTP_PROTOCOL_OPTIONS,
+    HttpVersion,
+    http_protocol_options,
+    http_version,
+    keeps_case,
+)
+from mizzen.translator.endpoints.assignments import cluster_load_assignment, policy_of, proxy_place
+from mizzen.translator.endpoints.localities import apply_locality_settings
+from mizzen.translator.endpoints.networks import seen_from
+from mizzen.translator.endpoints.selection import reach
+from mizzen.translator.tls.upstream import (
+    UpstreamTls,
+    apply_upstream_tls,
+    needs_identities,
+    upstream_tls,
+)
+from mizzen.xds.resource import Resource
+
+_Cluster = cluster_pb2.Cluster
+
+_TYPES = {
+    Discovery.EDS: _Cluster.EDS,
+    Discovery.STRICT_DNS: _Cluster.STRICT_DNS,
+    Discovery.LOGICAL_DNS: _Cluster.LOGICAL_DNS,
+    Discovery.ORIGINAL_DST: _Cluster.ORIGINAL_DST,
+}
+
+_EDS_CONFIG = aggregated_config_source()
+
+
+def outbound_clusters(
+    service: Service,
+    rule: MergedDestinationRule | None,
+    pool: EndpointPool | None,
+    profile: OutboundProfile,
+    mesh_config: MeshConfig,
+    *,
+    mtls_mode: str = "PERMISSIVE",
+    sni_dnat: bool = False,
+) -> tuple[Resource, ...]:
+    """Return the clusters of `service` for proxies of `profile`.
+
+    `pool` is read for names that are resolved (they stand in the cluster) and for the identities that mutual
+    TLS demands. A DNS cluster without endpoints is left out, so that its routes answer 503 at once.
+    `mtls_mode` is PeerAuthentication's word on the service (DISABLE, PERMISSIVE or STRICT). `sni_dnat` gives
+    the clusters of AUTO_PASSTHROUGH gateways.
+    """
+    origins = service.origins + (() if rule is None else tuple(each.origin for each in rule.configs))
+    resources = []
+    for destination in destinations(service, rule, profile, mesh_config, sni_dnat=sni_dnat):
+        cluster = _cluster(destination, rule, pool, profile, mesh_config, mtls_mode)
+        if cluster is not None:
+            resources.append(Resource.of(cluster, name=destination.name, origins=origins))
+    return tuple(resources)
+
+
+def outbound_clusters_key(
+    service: Service,
+    rule: MergedDestinationRule | None,
+    pool: EndpointPool | None,
+    profile: OutboundProfile,
+    mesh_config: MeshConfig,
+    *,
+    sni_dnat: bool = False,
+) -> Hashable:
+    """Return everything that `outbound_clusters` reads, as a key for the memo of one mesh configuration.
+
+    Endpoints are in it only if the clusters depend on them, and of the profile only what counts.
+    """
+    reads_pool = inline = False
+    for destination in destinations(service, rule, profile, mesh_config):
+        inline = inline or destination.discovery.is_inline
+        reads_pool = reads_pool or needs_identities(destination.policy.tls, service, mesh_config)
+    return (
+        "outbound_clusters",
+        sni_dnat,
+        service,
+        rule,
+        pool if inline or reads_pool else None,
+        profile.type,
+        profile.ip_family,
+        _preserves_case(profile, mesh_config),
+        (profile.tls_client_cert_chain, profile.tls_client_key, profile.tls_client_root_cert),
+        proxy_place(service, rule, profile, mesh_config) if inline else None,
+        reach(service, profile, mesh_config) if inline else None,
+        seen_from(profile, mesh_config) if inline else None,
+    )
+
+
+def _cluster(
+    destination: Destination,
+    rule: MergedDestinationRule | None,
+    pool: EndpointPool | None,
+    profile: OutboundProfile,
+    mesh_config: MeshConfig,
+    mtls_mode: str,
+) -> Any:
+    """Return the message, or None for a name that resolves to no endpoint."""
+    policy = destination.policy
+    cluster = _Cluster(name=destination.name, alt_stat_name=_stat_name(destination, mesh_config))
+    if not _set_discovery(cluster, destination, pool, profile, mesh_config):
+        return None
+    pool_settings = policy.connection_pool
+    apply_circuit_breakers(cluster, pool_settings, policy.retry_budget)
+    apply_connection_settings(cluster, pool_settings, mesh_config)
+    panic = 0
+    if policy.outlier_detection is not None:
+        cluster.outlier_detection.CopyFrom(outlier_detection(policy.outlier_detection))
+        panic = policy.outlier_detection.min_health_percent
+    # Explicit zero: rather no endpoint than one known to be unhealthy.
+    cluster.common_lb_config.healthy_panic_threshold.value = panic
+    apply_load_balancer(cluster, policy.load_balancer)
+    apply_locality_settings(cluster, policy_of(destination, mesh_config))
+    tls = upstream_tls(destination, rule, pool, profile, mesh_config, mtls_mode)
+    protocol = destination.port.protocol
+    preserve_case = _preserves_case(profile, mesh_config)
+    version = http_version(
+        protocol,
+        pool_settings,
+        mesh_config,
+        gateway=profile.type == "router",
+        preserve_case=preserve_case,
+    )
+    options = http_protocol_options(
+        version,
+        pool_settings,
+        None if tls is None else tls.server_name,
+        http_error_matcher(policy.outlier_detection),
+        preserve_case=preserve_case and keeps_case(protocol),
+    )
+    if options is not None:
+        cluster.typed_extension_protocol_options[HTTP_PROTOCOL_OPTIONS].CopyFrom(options)
+    apply_upstream_tls(cluster, tls, policy.proxy_protocol, mesh_config, http2=version is HttpVersion.HTTP2)
+    if destination.discovery is Discovery.DYNAMIC_DNS:
+        _set_forward_proxy(cluster, destination, profile, tls)
+    _set_metadata(cluster, destination, rule)
+    return cluster
+
+
+def _preserves_case(profile: OutboundProfile, mesh_config: MeshConfig) -> bool:
+    return preserves_header_case(profile.proxy_config or mesh_config.default_config)
+
+
+def _stat_name(destination: Destination, mesh_config: MeshConfig) -> str:
+    port = destination.port
+    return alt_stat_name(
+        destination.name,
+        mesh_config.outbound_cluster_stat_name,
+        hostname=destination.service.hostname,
+        port=port.number,
+        port_name=port.name,
+        target_port=port.target_port if isinstance(port.target_port, int) else port.number,
+        subset=destination.subset_name,
+    )
+
+
+def _set_discovery(
+    cluster: Any,
+    destination: Destination,
+    pool: EndpointPool | None,
+    profile: OutboundProfile,
+    mesh_config: MeshConfig,
+) -> bool:
+    """Set the type and what belongs to it; return False if there is nothing to resolve."""
+    service, discovery = destination.service, destination.discovery
+    if discovery is Discovery.DYNAMIC_DNS:
+        # Its configuration follows when TLS is settled; the type must be known before.
+        cluster.cluster_type.name = discovery.value
+        return True
+    cluster.type = _TYPES[discovery]
+    if discovery is Discovery.EDS:
+        cluster.eds_cluster_config.eds_config.CopyFrom(_EDS_CONFIG)
+        cluster.eds_cluster_config.service_name = destination.name
+    elif discovery is Discovery.ORIGINAL_DST:
+        target = destination.port.target_port
+        # With PASSTHROUGH, and of a headless Kubernetes Service, the client dials the workload's port itself.
+        dials_own_port = service.from_kubernetes or service.resolution is not Resolution.NONE
+        if isinstance(target, int) and target != destination.port.number and not dials_own_port:
+            cluster.original_dst_lb_config.upstream_port_override.value = target
+    else:
+        assignment = cluster_load_assignment(destination, pool, profile, mesh_config)
+        if not assignment.endpoints:
+            return False
+        cluster.load_assignment.CopyFrom(assignment)
+        race = races_addresses(service)
+        apply_dns_settings(cluster, profile.ip_family, mesh_config.dns_refresh_rate, race=race)
+    return True
+
+
+def _set_forward_proxy(
+    cluster: Any, destination: Destination, profile: OutboundProfile, tls: UpstreamTls | None
+) -> None:
+    hostname = destination.service.hostname
+    names = None if tls is None else tls.server_name
+    verified = names is not None and names.auto_sni and names.auto_san_validation
+    config = forward_proxy_pb2.ClusterConfig(
+        dns_cache_config=dns_cache_config(dns_cache_name(hostname), profile.ip_family),
+        # Envoy refuses hosts of the client's choice unless TLS checks their names, or it is told not to.
+        allow_insecure_cluster_options=not verified,
+    )
+    cluster.cluster_type.CopyFrom(typed(_Cluster.CustomClusterType, Discovery.DYNAMIC_DNS.value, config))
+
+
+def _set_metadata(cluster: Any, destination: Destination, rule: MergedDestinationRule | None) -> None:
+    """Say which service, rule and subset the cluster is of, as Istio does (filter metadata `istio`)."""
+    service = destination.service
+    fields = cluster.metadata.filter_metadata["istio"].fields
+    add_service(fields["services"].list_value.values.add().struct_value.fields, service)
+    if rule is not None and rule.configs:
+        fields["config"].string_value = rule_path(rule)
+    if destination.subset is not None:
+        fields["subset"].string_value = destination.subset.name
+    if service.mesh_external:
+        fields["external"].bool_value = True
+    tls = destination.policy.tls
+    if tls is not None and tls.mode in (ClientTLSMode.SIMPLE, ClientTLSMode.MUTUAL):
+        fields["alpn_override"].string_value = "false"
+
+
+def add_service(fields: Any, service: Service) -> None:
+    """Write a service's host, name and namespace into the fields of a Struct."""
+    fields["host"].string_value = service.hostname
+    fields["name"].string_value = service.name if service.from_kubernetes else service.hostname
+    fields["namespace"].string_value = service.namespace
+
+
+def rule_path(rule: MergedDestinationRule) -> str:
+    """Return where the (oldest) rule would be found in Kubernetes' API."""
+    config = rule.configs[0]
+    return f"/apis/{config.api_version}/namespaces/{config.namespace}/destination-rule/{config.name}"

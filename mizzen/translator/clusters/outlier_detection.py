@@ -1,0 +1,68 @@
+"""Outlier detection: taking failing endpoints out of a cluster for a while.
+
+https://istio.io/latest/docs/reference/config/networking/destination-rule/#OutlierDetection
+"""
+
+from __future__ import annotations
+
+from envoy.config.cluster.v3 import outlier_detection_pb2
+from envoy.config.common.matcher.v3 import matcher_pb2
+from envoy.config.route.v3 import route_components_pb2
+from envoy.type.matcher.v3 import string_pb2
+
+from mizzen.config.models import OutlierDetection
+from mizzen.translator.base.config_sources import duration
+
+
+def outlier_detection(settings: OutlierDetection) -> outlier_detection_pb2.OutlierDetection:
+    """Return Envoy's detector. What the rule leaves out keeps Envoy's default (5 errors in a row with a 5xx,
+    checked each 10 s, out for 30 s, at most 10% of the endpoints)."""
+    message = outlier_detection_pb2.OutlierDetection()
+    # Istio knows no outliers by success rate; Envoy's default is to look for them.
+    message.enforcing_success_rate.value = 0
+    if settings.consecutive_5xx_errors is not None:
+        message.consecutive_5xx.value = settings.consecutive_5xx_errors
+        message.enforcing_consecutive_5xx.value = _enforced(settings.consecutive_5xx_errors)
+    if settings.consecutive_gateway_errors is not None:
+        message.consecutive_gateway_failure.value = settings.consecutive_gateway_errors
+        message.enforcing_consecutive_gateway_failure.value = _enforced(settings.consecutive_gateway_errors)
+    if settings.interval is not None:
+        message.interval.CopyFrom(duration(settings.interval))
+    if settings.base_ejection_time is not None:
+        message.base_ejection_time.CopyFrom(duration(settings.base_ejection_time))
+    if settings.max_ejection_percent > 0:
+        message.max_ejection_percent.value = settings.max_ejection_percent
+    if settings.split_external_local_origin_errors:
+        message.split_external_local_origin_errors = True
+        if settings.consecutive_local_origin_failures:
+            message.consecutive_local_origin_failure.value = settings.consecutive_local_origin_failures
+            message.enforcing_consecutive_local_origin_failure.value = 100
+        message.enforcing_local_origin_success_rate.value = 0
+    return message
+
+
+def _enforced(errors: int) -> int:
+    """Zero errors switch a detector off; Envoy says that by enforcing it never."""
+    return 100 if errors > 0 else 0
+
+
+def http_error_matcher(settings: OutlierDetection | None) -> matcher_pb2.MatchPredicate | None:
+    """Return the predicate on `:status` for `outlierDetectionHttpErrorCodes`, or None for Envoy's own meaning
+    of an error (HttpProtocolOptions.OutlierDetection.error_matcher)."""
+    if settings is None or not settings.outlier_detection_http_error_codes:
+        return None
+    predicates = [
+        matcher_pb2.MatchPredicate(
+            http_response_headers_match=matcher_pb2.HttpHeadersMatch(
+                headers=[
+                    route_components_pb2.HeaderMatcher(
+                        name=":status", string_match=string_pb2.StringMatcher(exact=str(code))
+                    )
+                ]
+            )
+        )
+        for code in settings.outlier_detection_http_error_codes
+    ]
+    if len(predicates) == 1:
+        return predicates[0]
+    return matcher_pb2.MatchPredicate(or_match=matcher_pb2.MatchPredicate.MatchSet(rules=predicates))

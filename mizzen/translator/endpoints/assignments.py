@@ -1,0 +1,185 @@
+"""Endpoints: the addresses behind each cluster, as ClusterLoadAssignments.
+
+Sources: pilot/pkg/xds/endpoints of Istio; envoy.config.endpoint.v3 of Envoy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Any
+
+from envoy.config.core.v3 import health_check_pb2
+from envoy.config.endpoint.v3 import endpoint_pb2
+
+from mizzen.config.mesh_config import MeshConfig
+from mizzen.mesh.proxy.profile import OutboundProfile
+from mizzen.mesh.rules.destination_rules import MergedDestinationRule
+from mizzen.mesh.service import Endpoint, EndpointPool, HealthStatus, Service
+from mizzen.translator.base.destinations import Destination, Discovery, destinations
+from mizzen.translator.endpoints.localities import (
+    LocalityGroup,
+    LocalityPolicy,
+    arrange,
+    group_by_locality,
+    locality_policy,
+)
+from mizzen.translator.endpoints.mutual_tls import tls_mode
+from mizzen.translator.endpoints.networks import by_network_gateways, seen_from
+from mizzen.translator.endpoints.selection import UNIX_SCHEME, reach, selected_endpoints, with_all_addresses
+from mizzen.xds.resource import Resource
+
+_CANONICAL_NAME = ("service.istio.io/canonical-name", "app.kubernetes.io/name", "app")
+_CANONICAL_REVISION = ("service.istio.io/canonical-revision", "app.kubernetes.io/version", "version")
+
+_HEALTH = {
+    HealthStatus.UNHEALTHY: health_check_pb2.UNHEALTHY,
+    HealthStatus.DRAINING: health_check_pb2.DRAINING,
+}
+
+
+def load_assignments(
+    service: Service,
+    rule: MergedDestinationRule | None,
+    pool: EndpointPool | None,
+    profile: OutboundProfile,
+    mesh_config: MeshConfig,
+    *,
+    sni_dnat: bool = False,
+) -> tuple[Resource, ...]:
+    """Return a load assignment for every EDS cluster that `outbound_clusters` makes of the same arguments.
+
+    One without endpoints holds just its name: Envoy then answers 503 at once instead of waiting.
+    """
+    origins = service.origins + (() if rule is None else tuple(each.origin for each in rule.configs))
+    return tuple(
+        Resource.of(cluster_load_assignment(destination, pool, profile, mesh_config), origins=origins)
+        for destination in destinations(service, rule, profile, mesh_config, sni_dnat=sni_dnat)
+        if destination.discovery is Discovery.EDS
+    )
+
+
+def empty_load_assignment(name: str) -> Resource:
+    """Return the answer for a cluster of which nothing is known: asked for, EDS is always answered."""
+    return Resource.of(endpoint_pb2.ClusterLoadAssignment(cluster_name=name))
+
+
+def load_assignments_key(
+    service: Service,
+    rule: MergedDestinationRule | None,
+    pool: EndpointPool | None,
+    profile: OutboundProfile,
+    mesh_config: MeshConfig,
+    *,
+    sni_dnat: bool = False,
+) -> Hashable:
+    """Return everything that `load_assignments` reads, as a key for the memo of one mesh configuration.
+
+    Of the profile only what counts is in it, so that proxies far apart share what does not depend on them.
+    """
+    return (
+        "load_assignments",
+        sni_dnat,
+        service,
+        rule,
+        pool,
+        profile.type,
+        proxy_place(service, rule, profile, mesh_config),
+        reach(service, profile, mesh_config),
+        seen_from(profile, mesh_config),
+        profile.ip_family == "DUAL_STACK",
+    )
+
+
+def proxy_place(
+    service: Service, rule: MergedDestinationRule | None, profile: OutboundProfile, mesh_config: MeshConfig
+) -> Hashable:
+    """Return where the proxy is if any cluster of `service` orders its endpoints by that, else None."""
+    for destination in destinations(service, rule, profile, mesh_config):
+        if policy_of(destination, mesh_config).reads_proxy:
+            return (profile.locality, profile.network, profile.cluster_id, profile.labels)
+    return None
+
+
+def policy_of(destination: Destination, mesh_config: MeshConfig) -> LocalityPolicy:
+    """Return what is done about localities for one cluster."""
+    policy = destination.policy
+    return locality_policy(
+        policy.load_balancer, policy.outlier_detection is not None, destination.service, mesh_config
+    )
+
+
+def cluster_load_assignment(
+    destination: Destination, pool: EndpointPool | None, profile: OutboundProfile, mesh_config: MeshConfig
+) -> Any:
+    """Return the endpoints of one cluster, by locality and priority; no groups if there are none."""
+    members = selected_endpoints(destination, pool, reach(destination.service, profile, mesh_config))
+    message = endpoint_pb2.ClusterLoadAssignment(cluster_name=destination.name)
+    if not members:
+        return message
+    dual_stack = profile.ip_family == "DUAL_STACK" and destination.discovery is Discovery.EDS
+    if dual_stack:
+        members = with_all_addresses(members)
+    reached = by_network_gateways(group_by_locality(members), destination, profile, mesh_config)
+    for group in arrange(reached, policy_of(destination, mesh_config), profile):
+        _add_group(message.endpoints.add(), group, destination, dual_stack=dual_stack)
+    return message
+
+
+def _add_group(message: Any, group: LocalityGroup, destination: Destination, *, dual_stack: bool) -> None:
+    locality = message.locality
+    locality.SetInParent()
+    if group.locality.region:
+        locality.region = group.locality.region
+    if group.locality.zone:
+        locality.zone = group.locality.zone
+    if group.locality.subzone:
+        locality.sub_zone = group.locality.subzone
+    message.load_balancing_weight.value = group.weight
+    if group.priority:
+        message.priority = group.priority
+    for endpoint in group.endpoints:
+        _add_endpoint(message.lb_endpoints.add(), endpoint, destination)
+        if dual_stack:
+            _add_addresses(message.lb_endpoints[-1].endpoint, endpoint)
+
+
+def _add_endpoint(message: Any, endpoint: Endpoint, destination: Destination) -> None:
+    address = message.endpoint.address
+    if endpoint.address.startswith(UNIX_SCHEME):
+        address.pipe.path = endpoint.address.removeprefix(UNIX_SCHEME)
+    else:
+        socket = address.socket_address
+        socket.address = endpoint.address
+        socket.port_value = endpoint.port_named(destination.port.name) or 0
+    message.load_balancing_weight.value = endpoint.weight or 1
+    health = _HEALTH.get(endpoint.health)
+    if health is not None:
+        message.health_status = health
+    metadata = message.metadata.filter_metadata
+    metadata["istio"].fields["workload"].string_value = workload_text(endpoint)
+    mode = tls_mode(endpoint, destination.policy.tls)
+    if mode:
+        metadata["envoy.transport_socket_match"].fields["tlsMode"].string_value = mode
+
+
+def _add_addresses(message: Any, endpoint: Endpoint) -> None:
+    """Write the other addresses of the workload, which Envoy tries too (RFC 8305, Happy Eyeballs)."""
+    for other in endpoint.addresses[1:]:
+        socket = message.additional_addresses.add().address.socket_address
+        socket.address = other
+        socket.port_value = message.address.socket_address.port_value
+
+
+def workload_text(endpoint: Endpoint) -> str:
+    """Return what telemetry says of an endpoint: `workload;namespace;service;revision;cluster`, the revision
+    empty if it is the latest."""
+    labels = dict(endpoint.labels)
+    service = _first(labels, _CANONICAL_NAME) or endpoint.workload_name
+    revision = _first(labels, _CANONICAL_REVISION)
+    if revision == "latest":
+        revision = ""
+    return ";".join((endpoint.workload_name, endpoint.namespace, service, revision, endpoint.cluster_id))
+
+
+def _first(labels: Mapping[str, str], keys: Iterable[str]) -> str:
+    return next((labels[key] for key in keys if labels.get(key)), "")

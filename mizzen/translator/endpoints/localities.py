@@ -1,0 +1,272 @@
+"""Localities: which endpoints a proxy prefers for being near, and who takes over when they fail.
+
+Sources: https://istio.io/latest/docs/tasks/traffic-management/locality-load-balancing/ and
+pilot/pkg/networking/loadbalancer of Istio.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+from envoy.config.cluster.v3 import cluster_pb2
+
+from mizzen.config.mesh_config import MeshConfig
+from mizzen.config.models import (
+    LoadBalancerSettings,
+    LocalityDistribute,
+    LocalityFailover,
+    LocalityLoadBalancerSetting,
+    ZoneAwareLoadBalancerSetting,
+)
+from mizzen.mesh.proxy.profile import OutboundProfile
+from mizzen.mesh.service import Endpoint, Locality, Service
+from mizzen.mesh.topology import (
+    CLUSTER_LABEL,
+    HOSTNAME_LABEL,
+    NETWORK_LABEL,
+    REGION_LABEL,
+    SUBZONE_LABEL,
+    ZONE_LABEL,
+)
+
+_TRAFFIC_DISTRIBUTION = {
+    "PreferClose": (NETWORK_LABEL, REGION_LABEL, ZONE_LABEL),
+    "PreferSameZone": (NETWORK_LABEL, REGION_LABEL, ZONE_LABEL),
+    "PreferSameNode": (NETWORK_LABEL, REGION_LABEL, ZONE_LABEL, SUBZONE_LABEL, HOSTNAME_LABEL),
+}
+"""What a service's trafficDistribution means, written as failoverPriority."""
+
+_LEVELS = 5
+"""Localities alone give the priorities 0 to 4; a priority by labels weighs more than all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalityPolicy:
+    """What is done about localities for one cluster. The default does nothing.
+
+    `by_locality`: endpoints get priorities by how near their locality is. `weighted`: Envoy honours the
+    weights of localities. `zone_aware`: Envoy itself prefers its own zone; None leaves that unsaid.
+    """
+
+    distribute: tuple[LocalityDistribute, ...] = ()
+    failover: tuple[LocalityFailover, ...] = ()
+    failover_priority: tuple[str, ...] = ()
+    by_locality: bool = False
+    weighted: bool = False
+    zone_aware: bool | None = None
+    min_cluster_size: int | None = None
+
+    @property
+    def reads_proxy(self) -> bool:
+        """Whether the endpoints' order depends on where the proxy is, or on its labels."""
+        return bool(self.distribute or self.failover_priority or self.by_locality or self.zone_aware)
+
+
+def locality_policy(
+    balancer: LoadBalancerSettings | None, has_outlier_detection: bool, service: Service, mesh: MeshConfig
+) -> LocalityPolicy:
+    """Return the policy in force: the rule's, else the service's trafficDistribution, else the mesh's.
+
+    Failover needs outlier detection, without which Envoy never falls to a lower priority (but
+    trafficDistribution and zone awareness do not ask for it).
+    """
+    if balancer is not None and balancer.zone_aware_lb_setting is not None:
+        return _zone_aware(balancer.zone_aware_lb_setting)
+    if balancer is not None and balancer.locality_lb_setting is not None:
+        return _by_setting(balancer.locality_lb_setting, has_outlier_detection)
+    preference = _TRAFFIC_DISTRIBUTION.get(service.traffic_distribution)
+    if preference is not None:
+        return LocalityPolicy(failover_priority=preference, weighted=True)
+    if mesh.zone_aware_lb_setting is not None:
+        return _zone_aware(mesh.zone_aware_lb_setting)
+    return _by_setting(mesh.locality_lb_setting, has_outlier_detection)
+
+
+def apply_locality_settings(cluster: cluster_pb2.Cluster, policy: LocalityPolicy) -> None:
+    """Tell `cluster` how Envoy itself takes part (Cluster.CommonLbConfig)."""
+    if policy.zone_aware is not None:
+        zone_aware = cluster.common_lb_config.zone_aware_lb_config
+        zone_aware.SetInParent()
+        if not policy.zone_aware:
+            zone_aware.routing_enabled.value = 0
+        elif policy.min_cluster_size is not None:
+            zone_aware.min_cluster_size.value = policy.min_cluster_size
+    elif policy.weighted:
+        cluster.common_lb_config.locality_weighted_lb_config.SetInParent()
+
+
+@dataclass(frozen=True, slots=True)
+class LocalityGroup:
+    """Endpoints of one locality that share a weight and a priority: Envoy's LocalityLbEndpoints."""
+
+    locality: Locality
+    endpoints: tuple[Endpoint, ...]
+    weight: int
+    priority: int = 0
+
+
+def group_by_locality(endpoints: Iterable[Endpoint]) -> list[LocalityGroup]:
+    """Return one group for each locality, in the order of their text; a group weighs what its members do."""
+    ordered = sorted(endpoints, key=_locality_text)
+    return [_group(members) for _, members in groupby(ordered, key=_locality_text)]
+
+
+def arrange(
+    groups: Sequence[LocalityGroup], policy: LocalityPolicy, profile: OutboundProfile
+) -> list[LocalityGroup]:
+    """Return `groups` with the weights and priorities that they have for proxies of `profile`."""
+    if policy.distribute:
+        return _distribute(groups, policy.distribute, profile.locality)
+    arranged = list(groups)
+    if policy.failover_priority:
+        labels = _proxy_labels(profile)
+        if labels:
+            arranged = [part for group in groups for part in _split(group, policy.failover_priority, labels)]
+    if policy.zone_aware:
+        arranged = [
+            _add(group, _region_bucket(group, policy.failover, profile.locality)) for group in arranged
+        ]
+    elif policy.by_locality:
+        arranged = [_add(group, _distance(group, policy.failover, profile.locality)) for group in arranged]
+    return _compact(arranged)
+
+
+def _by_setting(setting: LocalityLoadBalancerSetting, has_outlier_detection: bool) -> LocalityPolicy:
+    if setting.enabled is False:
+        return LocalityPolicy()
+    if setting.distribute:
+        return LocalityPolicy(distribute=setting.distribute, weighted=True)
+    if not has_outlier_detection:
+        return LocalityPolicy()
+    return LocalityPolicy(
+        failover=setting.failover,
+        failover_priority=setting.failover_priority,
+        by_locality=bool(setting.failover) or not setting.failover_priority,
+        weighted=bool(setting.failover or setting.failover_priority),
+    )
+
+
+def _zone_aware(setting: ZoneAwareLoadBalancerSetting) -> LocalityPolicy:
+    if setting.enabled is False:
+        return LocalityPolicy(zone_aware=False)
+    return LocalityPolicy(
+        failover=setting.failover,
+        failover_priority=setting.failover_priority,
+        zone_aware=True,
+        min_cluster_size=setting.min_cluster_size,
+    )
+
+
+def _locality_text(endpoint: Endpoint) -> str:
+    return str(endpoint.locality)
+
+
+def _group(members: Iterable[Endpoint]) -> LocalityGroup:
+    endpoints = tuple(members)
+    return LocalityGroup(endpoints[0].locality, endpoints, sum(each.weight or 1 for each in endpoints))
+
+
+def locality_matches(locality: Locality, pattern: str) -> bool:
+    """Return whether `pattern` (`region/zone/subzone`; `*` or a missing tail is any) covers `locality`."""
+    wanted = Locality.parse(pattern)
+    return (
+        wanted.region in ("*", locality.region)
+        and wanted.zone in ("*", "", locality.zone)
+        and wanted.subzone in ("*", "", locality.subzone)
+    )
+
+
+def _distribute(
+    groups: Sequence[LocalityGroup], rules: Sequence[LocalityDistribute], locality: Locality
+) -> list[LocalityGroup]:
+    rule = next((each for each in rules if locality_matches(locality, each.from_)), None)
+    if rule is None:
+        return list(groups)
+    remaining = dict(enumerate(groups))
+    shared: dict[int, LocalityGroup] = {}
+    # Istio walks the map in no order; a narrower destination first is the order that always makes sense.
+    for pattern, share in sorted(rule.to.items(), key=_specificity):
+        matched = {
+            index: group for index, group in remaining.items() if locality_matches(group.locality, pattern)
+        }
+        total = sum(group.weight for group in matched.values())
+        for index, group in matched.items():
+            del remaining[index]
+            if share:
+                shared[index] = replace(group, weight=math.ceil(group.weight * share / total))
+    return [shared[index] for index in sorted(shared)]
+
+
+def _specificity(entry: tuple[str, int]) -> tuple[int, str]:
+    named = sum(part not in ("*", "") for part in entry[0].split("/"))
+    return (-named, entry[0])
+
+
+def _distance(group: LocalityGroup, failover: Sequence[LocalityFailover], proxy: Locality) -> int:
+    place = group.locality
+    if place.region == proxy.region:
+        if place.zone != proxy.zone:
+            return 2
+        return 0 if place.subzone == proxy.subzone else 1
+    target = next((each.to for each in failover if each.from_ == proxy.region), None)
+    return 3 if target is None or place.region == target else 4
+
+
+def _region_bucket(group: LocalityGroup, failover: Sequence[LocalityFailover], proxy: Locality) -> int:
+    """Inside the region the choice of a zone is left to Envoy."""
+    if group.locality.region == proxy.region:
+        return 0
+    target = next((each.to for each in failover if each.from_ == proxy.region), None)
+    return 1 if target is not None and group.locality.region == target else 2
+
+
+def _add(group: LocalityGroup, level: int) -> LocalityGroup:
+    return replace(group, priority=group.priority * _LEVELS + level)
+
+
+def _proxy_labels(profile: OutboundProfile) -> dict[str, str]:
+    topology = {
+        REGION_LABEL: profile.locality.region,
+        ZONE_LABEL: profile.locality.zone,
+        SUBZONE_LABEL: profile.locality.subzone,
+        CLUSTER_LABEL: profile.cluster_id,
+        NETWORK_LABEL: profile.network,
+    }
+    return {key: value for key, value in topology.items() if value} | dict(profile.labels)
+
+
+def _split(
+    group: LocalityGroup, wanted: Sequence[str], proxy_labels: Mapping[str, str]
+) -> list[LocalityGroup]:
+    """Split a locality's endpoints by how many of the labels, in order, they share with the proxy."""
+    by_priority: dict[int, list[Endpoint]] = {}
+    for endpoint in group.endpoints:
+        by_priority.setdefault(_label_priority(endpoint, wanted, proxy_labels), []).append(endpoint)
+    return [replace(_group(by_priority[priority]), priority=priority) for priority in sorted(by_priority)]
+
+
+def _label_priority(endpoint: Endpoint, wanted: Sequence[str], proxy_labels: Mapping[str, str]) -> int:
+    labels = dict(endpoint.labels)
+    priority = 0
+    for index, entry in enumerate(wanted):
+        key, has_value, value = entry.partition("=")
+        if not has_value:
+            value = proxy_labels.get(key, "")
+        if value == labels.get(key, ""):
+            continue
+        if index == 0 and key == NETWORK_LABEL:
+            priority += len(wanted)
+            continue
+        return priority + len(wanted) - index
+    return priority
+
+
+def _compact(groups: Sequence[LocalityGroup]) -> list[LocalityGroup]:
+    """Renumber the priorities without gaps: Envoy refuses to skip one."""
+    if all(group.priority == 0 for group in groups):
+        return list(groups)
+    ranks = {level: rank for rank, level in enumerate(sorted({group.priority for group in groups}))}
+    return [replace(group, priority=ranks[group.priority]) for group in groups]

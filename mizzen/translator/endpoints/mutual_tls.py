@@ -1,0 +1,42 @@
+"""Which endpoints of a cluster are called by the mesh's mutual TLS.
+
+Source: pilot/pkg/xds/endpoints/mtls_checker.go of Istio.
+"""
+
+from __future__ import annotations
+
+from mizzen.config.mesh_config import MeshConfig
+from mizzen.config.models import ClientTLSMode, ClientTLSSettings
+from mizzen.mesh.service import Endpoint
+from mizzen.translator.base.destinations import Destination
+
+MUTUAL = "istio"
+"""The tlsMode of endpoints that speak the mesh's mutual TLS."""
+
+
+def tls_mode(endpoint: Endpoint, tls: ClientTLSSettings | None) -> str:
+    """Return the mode by which a cluster picks the endpoint's transport socket, empty for plain text.
+
+    A rule with TLS settings decides for all endpoints; without one the endpoint itself says what it speaks.
+    """
+    if tls is not None:
+        speaks = tls.mode == ClientTLSMode.ISTIO_MUTUAL and endpoint.tls_mode != "disabled"
+    else:
+        speaks = endpoint.tls_mode == MUTUAL
+    return endpoint.tls_mode if speaks else ""
+
+
+def is_called_by_mutual_tls(endpoint: Endpoint, destination: Destination, mesh_config: MeshConfig) -> bool:
+    """Return whether connections of the cluster to `endpoint` are mutual TLS of the mesh.
+
+    The endpoint must speak it, and the cluster too: by a rule's ISTIO_MUTUAL, or by automatic mTLS (which
+    Istio does not look at here: where it is off, Istio's clients send plain text to gateways that wait for
+    TLS). What an AUTO_PASSTHROUGH gateway passes on is taken for mutual TLS.
+    """
+    if destination.is_sni_dnat:
+        return endpoint.tls_mode == MUTUAL
+    settings = destination.policy.tls
+    if tls_mode(endpoint, settings) != MUTUAL:
+        return False
+    automatic = mesh_config.enable_auto_mtls and not destination.service.mesh_external
+    return settings is not None or automatic

@@ -1,0 +1,1 @@
+"""Listeners: of sidecars and gateways, their filter chains and filters."""

@@ -1,0 +1,293 @@
+"""Listeners of a gateway, from the servers that its Gateway resources name.
+
+Source: Istio's pilot/pkg/networking/core/gateway.go. Which servers may share a port is decided in
+mesh/rules/gateways.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from envoy.config.core.v3 import base_pb2
+from envoy.config.listener.v3 import listener_pb2
+
+from mizzen.config.diagnostics import Diagnostic, Origin, Severity
+from mizzen.config.mesh_config import MeshConfig
+from mizzen.config.models import L4MatchAttributes, TLSMatchAttributes
+from mizzen.mesh.hosts import matches
+from mizzen.mesh.proxy.node import Proxy
+from mizzen.mesh.rules.gateways import GatewayListener, GatewayServer, MergedGateway
+from mizzen.mesh.rules.virtual_services import VirtualServiceRule
+from mizzen.mesh.scope.sidecar_scope import SidecarScope
+from mizzen.mesh.service import Protocol
+from mizzen.mesh.snapshot import Mesh
+from mizzen.translator.base.memo import Memo
+from mizzen.translator.base.proxy_settings import apply_buffer_limit, connection_settings
+from mizzen.translator.base.route_settings import ByIdentity
+from mizzen.translator.listeners.access_logs import listener_access_logs
+from mizzen.translator.listeners.auto_passthrough import (
+    PassedServices,
+    listener_resource,
+    passed_hosts,
+    untaken_chains,
+)
+from mizzen.translator.listeners.filter_chains import ChainMatch
+from mizzen.translator.listeners.http3 import http3_listener
+from mizzen.translator.listeners.http_connection_manager import HttpSettings, Role, http_connection_manager
+from mizzen.translator.listeners.l4_routes import routed_target
+from mizzen.translator.listeners.listener_filters import proxy_protocol, tls_inspector
+from mizzen.translator.listeners.messages import (
+    address,
+    gateway_filter_chain,
+    listen_on_both_families,
+    set_accept_limit,
+)
+from mizzen.translator.listeners.outbound import wildcard_address
+from mizzen.translator.listeners.tcp_proxy import TcpTarget, tcp_filters
+from mizzen.translator.tls.downstream import gateway_transport_socket
+from mizzen.xds.resource import Resource
+
+
+@dataclass(slots=True)
+class GatewayListeners:
+    """The listeners of one gateway, the servers behind each route configuration, and what was left out."""
+
+    listeners: tuple[Resource, ...] = ()
+    route_configurations: dict[str, tuple[GatewayServer, ...]] = field(default_factory=dict)
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _L4Chain:
+    target: TcpTarget
+    match: ChainMatch
+    origin: Origin
+    protocol: Protocol
+
+
+class GatewayListenerBuilder:
+    """Builds the listeners of one gateway proxy; `mesh_config` is the mesh's with the proxy's ProxyConfig."""
+
+    def __init__(
+        self,
+        merged: MergedGateway,
+        mesh: Mesh,
+        proxy: Proxy,
+        scope: SidecarScope,
+        mesh_config: MeshConfig,
+        passed: PassedServices,
+        memo: Memo,
+    ) -> None:
+        self._merged = merged
+        self._passed = passed
+        self._memo = memo
+        self._mesh = mesh
+        self._proxy = proxy
+        self._scope = scope
+        self._mesh_config = mesh_config
+        self._proxy_config = mesh_config.default_config
+        self._result = GatewayListeners()
+        self._diagnostics: list[Diagnostic] = []
+
+    def build(self) -> GatewayListeners:
+        """Return what the gateway listens on. A listener that nothing would be served on is not made."""
+        made = []
+        for listener in self._merged.listeners:
+            if self._proxy.metadata.unprivileged_pod and listener.port < 1024:
+                self._privileged(listener)
+                continue
+            resource = self._remembered(listener)
+            if resource is not None:
+                made.append(resource)
+                beside = http3_listener(resource) if self._proxy_config.quic_listeners else None
+                if beside is not None:
+                    made.append(beside)
+        self._result.listeners = tuple(made)
+        self._result.diagnostics = tuple(self._diagnostics)
+        return self._result
+
+    def _remembered(self, listener: GatewayListener) -> Resource | None:
+        """Return the listener; one that does nothing but pass services on is kept as long as they are."""
+        if not self._passed.chains or any(not passed_hosts((server,)) for server in listener.servers):
+            return self._listener(listener)
+        key = ("listener that passes on", listener, self._scope.profile, ByIdentity(self._mesh_config))
+        return self._memo.beside(self._passed).get(key, lambda: self._listener(listener))
+
+    def _listener(self, listener: GatewayListener) -> Resource | None:
+        bind = listener.bind or wildcard_address(self._scope.profile)
+        name = f"{bind}_{listener.port}"
+        taken: set[str] = set()
+        chains = list(self._chains(listener, name, taken))
+        passed = tuple(untaken_chains(self._passed, passed_hosts(listener.servers), taken))
+        if not chains and not passed:
+            return None
+        message = listener_pb2.Listener(
+            name=name,
+            address=address(bind, listener.port),
+            traffic_direction=base_pb2.OUTBOUND,
+            access_log=listener_access_logs(self._mesh_config),
+            filter_chains=chains,
+        )
+        if not listener.bind:
+            listen_on_both_families(message, self._scope.profile.ip_family)
+        set_accept_limit(message)
+        apply_buffer_limit(message, connection_settings(self._proxy_config, gateway=True))
+        topology = self._proxy_config.gateway_topology
+        if topology is not None and topology.proxy_protocol is not None:
+            message.listener_filters.append(proxy_protocol())
+        # Also where every name is taken: access logs ask for it (REQUESTED_SERVER_NAME).
+        if passed or taken or any(chain.HasField("transport_socket") for chain in chains):
+            message.listener_filters.append(tls_inspector())
+        origins = tuple(dict.fromkeys(server.origin for server in listener.servers))
+        return listener_resource(message, passed, origins)
+
+    def _privileged(self, listener: GatewayListener) -> None:
+        server = listener.servers[0]
+        self._warn(
+            "MZ0104",
+            f"port {listener.port} of gateway {server.gateway_name} gets no listener: an unprivileged proxy "
+            "cannot bind it; listen on a port from 1024 on",
+            server.origin,
+        )
+
+    def _chains(self, listener: GatewayListener, name: str, taken: set[str]) -> Iterator[Any]:
+        """Yield the chains of a listener but those of services that are passed on; take their names."""
+        # An HTTP server with a tls block just redirects: it is not served with TLS, whatever the mode.
+        plain_http = tuple(server for server in listener.servers if server.protocol.is_http)
+        if plain_http:
+            route_name = plain_http[0].route_name
+            self._result.route_configurations[route_name] = plain_http
+            yield self._http_chain(f"outbound_{name};", route_name, plain_http[0].protocol)
+        for server in listener.servers:
+            if server.protocol.is_http:
+                continue
+            if server.is_passthrough:
+                if not passed_hosts((server,)):
+                    yield from self._l4_chains(self._passthrough(server, taken))
+                continue
+            names = self._untaken(server.sni_hosts, taken, server.origin, server)
+            if server.server.tls is not None and not names:
+                continue
+            if server.is_http:
+                yield self._https_chain(server, name, names)
+            else:
+                yield from self._terminated_tcp(server, names)
+
+    def _untaken(
+        self, names: Iterable[str], taken: set[str], origin: Origin, server: GatewayServer
+    ) -> tuple[str, ...]:
+        """Return those of `names` that no earlier chain of the listener has, and take them: Envoy refuses a
+        listener with one name in two chains."""
+        free = []
+        for name in names:
+            if name in taken:
+                self._already_taken(name, origin, server)
+            else:
+                free.append(name)
+        taken.update(free)
+        return tuple(free)
+
+    def _http_chain(self, stat_prefix: str, route_name: str, protocol: Protocol) -> Any:
+        settings = HttpSettings(
+            Role.GATEWAY,
+            stat_prefix=stat_prefix,
+            route_config_name=route_name,
+            protocol=protocol,
+            http10=self._proxy.metadata.http10,
+            idle_timeout=self._proxy.metadata.idle_timeout,
+        )
+        chain = gateway_filter_chain()
+        chain.filters.append(http_connection_manager(settings, self._mesh_config))
+        return chain
+
+    def _https_chain(self, server: GatewayServer, name: str, sni_hosts: tuple[str, ...]) -> Any:
+        self._result.route_configurations[server.route_name] = (server,)
+        stat_prefix = server.server.name or f"outbound_{name};"
+        chain = self._http_chain(stat_prefix, server.route_name, server.protocol)
+        match = ChainMatch(server_names=sni_hosts)
+        if not match.is_match_all:
+            chain.filter_chain_match.CopyFrom(match.message())
+        self._secure(chain, server, is_http=True)
+        return chain
+
+    def _secure(self, chain: Any, server: GatewayServer, *, is_http: bool) -> None:
+        socket = gateway_transport_socket(server.server, self._mesh_config, is_http=is_http)
+        if socket is not None:
+            chain.transport_socket.CopyFrom(socket)
+
+    def _l4_chains(self, chains: Iterable[_L4Chain]) -> Iterator[Any]:
+        for each in chains:
+            chain = gateway_filter_chain()
+            if not each.match.is_match_all:
+                chain.filter_chain_match.CopyFrom(each.match.message())
+            chain.filters.extend(tcp_filters(each.target, self._mesh_config, each.protocol))
+            yield chain
+
+    def _terminated_tcp(self, server: GatewayServer, sni_hosts: tuple[str, ...]) -> Iterator[Any]:
+        """A TCP server, with or without TLS: the first TCP rule that is for it says where everything goes."""
+        for rule in self._rules(server):
+            for tcp_rule in rule.tcp:
+                if not _applies(tcp_rule.route.match, server):
+                    continue
+                target = self._target(tcp_rule.route.route, rule, _number(server))
+                made = _L4Chain(target, ChainMatch(sni_hosts), tcp_rule.origin, server.protocol)
+                chain = next(iter(self._l4_chains([made])))
+                if server.server.tls is not None:
+                    self._secure(chain, server, is_http=False)
+                yield chain
+                return
+
+    def _passthrough(self, server: GatewayServer, taken: set[str]) -> Iterator[_L4Chain]:
+        """TLS that is not terminated: one chain for each match of a TLS rule, by SNI alone."""
+        for rule in self._rules(server):
+            for tls_rule in rule.tls:
+                for match in tls_rule.route.match:
+                    if not _applies((match,), server):
+                        continue
+                    names = self._untaken(dict.fromkeys(match.sni_hosts), taken, tls_rule.origin, server)
+                    if not names:
+                        continue
+                    target = self._target(tls_rule.route.route, rule, _number(server))
+                    yield _L4Chain(target, ChainMatch(names), tls_rule.origin, server.protocol)
+
+    def _already_taken(self, name: str, origin: Origin, server: GatewayServer) -> None:
+        self._warn(
+            "MZ0103",
+            f"host {name} is served already on port {_number(server)} of gateway {server.gateway_name}: what "
+            "is older stays in force; remove one of the two",
+            origin,
+        )
+
+    def _warn(self, code: str, message: str, origin: Origin) -> None:
+        self._diagnostics.append(Diagnostic(Severity.WARNING, code, message, origin))
+
+    def _target(self, routes: Any, rule: VirtualServiceRule, port: int) -> TcpTarget:
+        return routed_target(
+            routes, rule, self._scope, port, self._mesh_config, self._proxy.metadata.idle_timeout
+        )
+
+    def _rules(self, server: GatewayServer) -> Iterator[VirtualServiceRule]:
+        """Yield the virtual services of the gateway that are for the server: a host of the rule overlaps one
+        of the server's that allows the rule's namespace."""
+        for rule in self._mesh.virtual_services_for_gateway(server.gateway_name, self._proxy.namespace):
+            namespace = rule.config.namespace
+            allowed = [host for place, host in server.hosts if place in ("", namespace)]
+            if any(matches(host, name) for host in rule.hosts for name in allowed):
+                yield rule
+
+
+def _applies(found: Iterable[L4MatchAttributes | TLSMatchAttributes], server: GatewayServer) -> bool:
+    """Return whether one of the matches is for this server; at a gateway only its port and name count."""
+    conditions = tuple(found)
+    number = _number(server)
+    return not conditions or any(
+        (not match.port or match.port == number)
+        and (not match.gateways or server.gateway_name in match.gateways)
+        for match in conditions
+    )
+
+
+def _number(server: GatewayServer) -> int:
+    return server.server.port.number if server.server.port is not None else 0

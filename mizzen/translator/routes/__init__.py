@@ -1,0 +1,1 @@
+"""Route configurations: of sidecars and gateways, from virtual hosts down to a route's action."""

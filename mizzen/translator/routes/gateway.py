@@ -1,0 +1,318 @@
+"""The route configurations of a gateway: one for each plaintext port, one for each server that terminates
+TLS.
+
+Source: Istio's buildGatewayHTTPRouteConfig in pilot/pkg/networking/core/gateway.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Final
+
+from envoy.config.route.v3 import route_components_pb2
+
+from mizzen.mesh.hosts import is_subset_of, specificity
+from mizzen.mesh.rules.virtual_services import VirtualServiceRule
+from mizzen.translator.base.memo import Memo
+from mizzen.translator.base.route_settings import RouteSettings, route_settings
+from mizzen.translator.routes.encoding import (
+    EncodedVirtualHost,
+    empty_route_configuration,
+    encoded_routes,
+    route_configuration_head,
+    route_configuration_resource,
+)
+from mizzen.translator.routes.rules import Place, RuleRoutes, rule_routes
+from mizzen.translator.routes.virtual_hosts import domain_name
+from mizzen.translator.routes.virtual_service import RouteList, RouteOrigin
+
+if TYPE_CHECKING:
+    from mizzen.config.mesh_config import MeshConfig
+    from mizzen.mesh.rules.gateways import GatewayServer
+    from mizzen.mesh.scope.sidecar_scope import ScopeVersion, SidecarScope
+    from mizzen.mesh.snapshot import Mesh
+    from mizzen.xds.resource import Resource
+
+_REQUIRE_TLS: Final = route_components_pb2.VirtualHost.ALL
+
+
+@dataclass(slots=True)
+class _Host:
+    """A virtual host while it is put together: the numbers of the lists of routes that it gets, in order."""
+
+    name: str
+    domain: str
+    lists: list[int] = field(default_factory=list)
+    require_tls: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _ServerKey:
+    """What of a server its routes depend on, compared by value."""
+
+    gateway_name: str
+    port: int
+    tls: bool
+    https_redirect: bool
+    hosts: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, server: GatewayServer) -> _ServerKey:
+        tls = server.server.tls
+        port = server.server.port.number if server.server.port is not None else 0
+        return cls(
+            server.gateway_name, port, tls is not None, tls is not None and tls.https_redirect, server.hosts
+        )
+
+    def hosts_for(self, namespace: str) -> list[str]:
+        """Return the hosts that VirtualServices of a namespace may serve."""
+        return [host for required, host in self.hosts if required in ("", "*", namespace)]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Bound:
+    """A VirtualService on a server: the hosts that they have in common, and the routes."""
+
+    hosts: tuple[str, ...]
+    routes: RuleRoutes
+
+
+_Shape = list[tuple[_ServerKey, tuple[tuple[tuple[str, ...], int], ...]]]
+"""For each server the hosts of its VirtualServices, with the number of the list of routes of each."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """A virtual host without its routes, of which it has the numbers of the lists."""
+
+    name: str
+    domains: tuple[str, ...]
+    lists: tuple[int, ...]
+    require_tls: bool
+
+
+class _Carried:
+    """What a route configuration of one profile passes on to the next snapshot's."""
+
+    __slots__ = ("bound", "encoded", "lists", "planned", "resource", "shape", "version")
+
+    def __init__(self) -> None:
+        self.bound: dict[_ServerKey, dict[VirtualServiceRule, _Bound]] = {}
+        self.shape: _Shape | None = None
+        self.planned: list[_Planned] = []
+        self.lists: list[RouteList] = []
+        self.encoded: list[EncodedVirtualHost] = []
+        self.resource: Resource | None = None
+        self.version: ScopeVersion | None = None
+
+    def known(self) -> dict[_VirtualHostKey, EncodedVirtualHost]:
+        """Return the encoded virtual hosts by all that they were made of."""
+        keys = (_key(planned, self.lists) for planned in self.planned)
+        return dict(zip(keys, self.encoded, strict=True))
+
+
+_VirtualHostKey = tuple[str, tuple[str, ...], tuple[RouteList, ...], bool]
+"""Name, domains, routes, and whether TLS is required."""
+
+
+def _key(planned: _Planned, lists: Sequence[RouteList]) -> _VirtualHostKey:
+    routes = tuple(lists[number] for number in planned.lists)
+    return (planned.name, planned.domains, routes, planned.require_tls)
+
+
+def gateway_route_configuration(
+    name: str,
+    servers: Sequence[GatewayServer],
+    mesh: Mesh,
+    scope: SidecarScope,
+    mesh_config: MeshConfig,
+    memo: Memo,
+) -> Resource:
+    """Return the route configuration `name` of a gateway: that of the servers which name it, oldest first.
+
+    For each host that a server and a VirtualService bound to its Gateway have in common there is a virtual
+    host with the routes of all such VirtualServices, one behind the other. No servers: an empty
+    configuration.
+    """
+    if not servers:
+        return memo.get(("empty route configuration", name), lambda: empty_route_configuration(name))
+    settings = route_settings(mesh_config, memo)
+    carried = memo.get(("carried gateway routes", name, scope.profile, settings), _Carried)
+    bound = _bound(servers, mesh, scope, settings, carried, memo)
+    shape, lists = _shape(bound)
+    # Lists of routes are compared by identity, so this looks at each once.
+    if carried.resource is not None and carried.shape == shape and carried.lists == lists:
+        return carried.resource
+    _encode(carried, shape, lists, settings, memo)
+    places = chain.from_iterable(routes.places for routes in lists)
+    carried.resource = route_configuration_resource(
+        route_configuration_head(name), carried.encoded, tuple(places)
+    )
+    return carried.resource
+
+
+def gateway_route_origins(
+    servers: Sequence[GatewayServer], mesh: Mesh, scope: SidecarScope, mesh_config: MeshConfig, memo: Memo
+) -> dict[str, tuple[RouteOrigin, ...]]:
+    """Return, for each virtual host of the servers' route configuration, its routes' names and their places.
+
+    Hosts that share a virtual host have an entry each.
+    """
+    bound = _bound(servers, mesh, scope, route_settings(mesh_config, memo), _Carried(), memo)
+    shape, lists = _shape(bound)
+    return {
+        host.name: tuple(entry for number in host.lists for entry in lists[number].origins)
+        for host in _hosts(shape)
+    }
+
+
+def _shape(
+    bound: Iterable[tuple[_ServerKey, dict[VirtualServiceRule, _Bound]]],
+) -> tuple[_Shape, list[RouteList]]:
+    """Return the hosts of VirtualServices that have routes, and the lists of routes in the order of their
+    numbers."""
+    numbers: dict[RouteList, int] = {}
+    shape = [
+        (
+            key,
+            tuple(
+                (found.hosts, numbers.setdefault(found.routes.routes, len(numbers)))
+                for found in rules.values()
+                if found.routes.routes.routes
+            ),
+        )
+        for key, rules in bound
+    ]
+    return shape, list(numbers)
+
+
+def _encode(
+    carried: _Carried, shape: _Shape, lists: list[RouteList], settings: RouteSettings, memo: Memo
+) -> None:
+    """Bring what is carried up to date, encoding the virtual hosts that changed."""
+    if carried.shape == shape:
+        pairs = enumerate(zip(lists, carried.lists, strict=True))
+        changed = {number for number, (new, old) in pairs if new is not old}
+        carried.encoded = [
+            host if changed.isdisjoint(planned.lists) else _encoded(_key(planned, lists), settings, memo)
+            for planned, host in zip(carried.planned, carried.encoded, strict=True)
+        ]
+    else:
+        known = carried.known()
+        carried.planned = list(_virtual_hosts(_hosts(shape), shape[0][0].port))
+        keys = [_key(planned, lists) for planned in carried.planned]
+        carried.encoded = [known.get(key) or _encoded(key, settings, memo) for key in keys]
+    carried.shape, carried.lists = shape, lists
+
+
+def _bound(
+    servers: Sequence[GatewayServer],
+    mesh: Mesh,
+    scope: SidecarScope,
+    settings: RouteSettings,
+    carried: _Carried,
+    memo: Memo,
+) -> list[tuple[_ServerKey, dict[VirtualServiceRule, _Bound]]]:
+    """Return, for each server, the VirtualServices that have a host and a route in common with it."""
+    result: list[tuple[_ServerKey, dict[VirtualServiceRule, _Bound]]] = []
+    changed = scope.hosts_since(carried.version) if carried.version is not None else None
+    for server in servers:
+        key = _ServerKey.of(server)
+        before = carried.bound.get(key, {})
+        place = Place(key.port, key.gateway_name, key.tls, scope.destination_service)
+        found: dict[VirtualServiceRule, _Bound] = {}
+        for rule in mesh.virtual_services_for_gateway(key.gateway_name, scope.profile.namespace):
+            held = before.get(rule)
+            if held is None:
+                hosts = tuple(intersection(key.hosts_for(rule.config.namespace), rule.hosts))
+                if not hosts:
+                    continue
+                held = _Bound(hosts, rule_routes(rule, place, scope, settings, None, None, memo))
+            else:
+                routes = rule_routes(rule, place, scope, settings, held.routes, changed, memo)
+                held = held if routes is held.routes else _Bound(held.hosts, routes)
+            found[rule] = held
+        result.append((key, found))
+    carried.bound, carried.version = dict(result), scope.version
+    return result
+
+
+def _hosts(shape: _Shape) -> list[_Host]:
+    """Return the hosts of the servers with their routes, in the order in which they were met."""
+    hosts: dict[str, _Host] = {}
+
+    def host_of(name: str, port: int) -> _Host:
+        host = hosts.get(name)
+        if host is None:
+            host = hosts[name] = _Host(domain_name(name, port), name)
+        return host
+
+    for key, rules in shape:
+        for names, number in rules:
+            for name in names:
+                host = host_of(name, key.port)
+                host.lists.append(number)
+                host.require_tls = host.require_tls or key.https_redirect
+        for _, name in key.hosts if key.https_redirect else ():
+            host_of(name, key.port).require_tls = True
+    return list(hosts.values())
+
+
+def intersection(left: Iterable[str], right: Sequence[str]) -> list[str]:
+    """Return what two sets of hosts have in common: of each pair the narrower, each once, in order.
+
+    Hosts that are equal are found at once; only wildcards are compared one by one.
+    """
+    exact = set(right)
+    wildcards = [host for host in right if host.startswith("*")]
+    common: dict[str, None] = {}
+    for host in left:
+        if host == "*":
+            common.update(dict.fromkeys(right))
+        elif host.startswith("*"):
+            common.update((other, None) for other in right if is_subset_of(other, host))
+            common.update((host, None) for other in wildcards if is_subset_of(host, other))
+        elif host in exact or any(is_subset_of(host, other) for other in wildcards):
+            common[host] = None
+    return list(common)
+
+
+def _virtual_hosts(hosts: Sequence[_Host], port: int) -> Iterable[_Planned]:
+    """Return the virtual hosts, sorted by name. Hosts with the very same routes share one, under the name of
+    the most specific of them."""
+    if not hosts:
+        # Without a virtual host Envoy answers 404 too; Istio says so by one without routes.
+        yield _Planned(f"blackhole:{port}", ("*",), (), False)
+        return
+    shared: dict[tuple[tuple[int, ...], bool], list[_Host]] = {}
+    for host in sorted(hosts, key=lambda host: specificity(host.domain)):
+        shared.setdefault((tuple(host.lists), host.require_tls), []).append(host)
+    for (lists, require_tls), group in sorted(shared.items(), key=lambda item: item[1][0].name):
+        yield _Planned(group[0].name, tuple(host.domain for host in group), lists, require_tls)
+
+
+def _encoded(key: _VirtualHostKey, settings: RouteSettings, memo: Memo) -> EncodedVirtualHost:
+    name, domains, lists, require_tls = key
+
+    def build() -> EncodedVirtualHost:
+        head: Any = route_components_pb2.VirtualHost(
+            name=name,
+            domains=domains,
+            include_request_attempt_count=settings.include_request_attempt_count,
+            require_tls=_REQUIRE_TLS if require_tls else route_components_pb2.VirtualHost.NONE,
+        )
+        return EncodedVirtualHost(head, encoded_routes(sorted_routes(lists)))
+
+    return memo.get(("gateway virtual host", key, settings), build)
+
+
+def sorted_routes(lists: Iterable[RouteList]) -> list[bytes]:
+    """Return the routes of several VirtualServices in order, those that take every request last."""
+    routes = [
+        (catch_all, route)
+        for routes in lists
+        for route, catch_all in zip(routes.routes, routes.catch_all, strict=True)
+    ]
+    return [route for last in (False, True) for catch_all, route in routes if catch_all is last]

@@ -1,0 +1,100 @@
+"""Retries: HTTPRetry and the mesh's defaults as Envoy's RetryPolicy.
+
+Source: Istio's pilot/pkg/networking/core/route/retry;
+https://istio.io/latest/docs/reference/config/networking/virtual-service/#HTTPRetry
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any, Final
+
+from envoy.config.route.v3 import route_components_pb2
+from envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2
+from envoy.extensions.retry.priority.previous_priorities.v3 import previous_priorities_config_pb2
+
+from mizzen.config.models.virtual_service import HTTPRetry
+from mizzen.translator.base.config_sources import duration
+from mizzen.translator.base.typed_config import pack
+
+DEFAULT_ATTEMPTS: Final = 2
+DEFAULT_RETRY_ON: Final = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes"
+HOST_SELECTION_ATTEMPTS: Final = 5
+"""How often another host is looked for when the chosen one has been tried already."""
+
+_PREVIOUS_HOSTS: Final = "envoy.retry_host_predicates.previous_hosts"
+_PREVIOUS_PRIORITIES: Final = "envoy.retry_priorities.previous_priorities"
+_PREVIOUS_HOSTS_CONFIG: Final = pack(previous_hosts_pb2.PreviousHostsPredicate())
+_PREVIOUS_PRIORITIES_CONFIG: Final = pack(
+    previous_priorities_config_pb2.PreviousPrioritiesConfig(update_frequency=2)
+)
+_STATUS_CODES: Final = "retriable-status-codes"
+
+# Istio asks Go's net/http which numbers are status codes: the IANA registry, as here.
+_KNOWN_STATUS: Final = frozenset(status.value for status in HTTPStatus)
+
+
+def retry_policy(retries: HTTPRetry | None, *, consistent_hash: bool = False) -> Any | None:
+    """Return Envoy's RetryPolicy of an outbound route, or None where `attempts` switches retries off.
+
+    `retries` None means Istio's built-in defaults. What a policy leaves open keeps those defaults. With
+    `consistent_hash` a retry may meet the same host again: the hash is meant to pick it.
+    """
+    policy = route_components_pb2.RetryPolicy(
+        retry_on=DEFAULT_RETRY_ON, host_selection_retry_max_attempts=HOST_SELECTION_ATTEMPTS
+    )
+    policy.num_retries.value = DEFAULT_ATTEMPTS
+    avoid_previous_hosts = not consistent_hash
+    if retries is not None:
+        if retries.attempts <= 0:
+            return None
+        policy.num_retries.value = retries.attempts
+        if retries.retry_on:
+            _apply_retry_on(policy, retries.retry_on)
+        if retries.per_try_timeout is not None:
+            policy.per_try_timeout.CopyFrom(duration(retries.per_try_timeout))
+        if retries.retry_ignore_previous_hosts is not None:
+            avoid_previous_hosts = retries.retry_ignore_previous_hosts
+        if retries.retry_remote_localities:
+            policy.retry_priority.name = _PREVIOUS_PRIORITIES
+            policy.retry_priority.typed_config.CopyFrom(_PREVIOUS_PRIORITIES_CONFIG)
+        if retries.backoff is not None:
+            policy.retry_back_off.base_interval.CopyFrom(duration(retries.backoff))
+    if avoid_previous_hosts:
+        predicate = policy.retry_host_predicate.add(name=_PREVIOUS_HOSTS)
+        predicate.typed_config.CopyFrom(_PREVIOUS_HOSTS_CONFIG)
+    return policy
+
+
+def inbound_retry_policy(retries: HTTPRetry | None, *, grpc: bool) -> Any | None:
+    """Return the RetryPolicy of a sidecar's inbound route: requests that were reset before they left are sent
+    again. `retries` is MeshConfig.defaultInboundHttpRetryPolicy; gRPC ports are retried only if it is
+    given."""
+    if retries is None and grpc:
+        return None
+    policy = route_components_pb2.RetryPolicy(retry_on="reset-before-request")
+    policy.num_retries.value = DEFAULT_ATTEMPTS
+    if retries is not None:
+        if retries.attempts <= 0:
+            return None
+        policy.num_retries.value = retries.attempts
+        if retries.retry_on:
+            _apply_retry_on(policy, retries.retry_on)
+        if retries.backoff is not None:
+            policy.retry_back_off.base_interval.CopyFrom(duration(retries.backoff))
+    return policy
+
+
+def _apply_retry_on(policy: Any, retry_on: str) -> None:
+    """Split Istio's `retryOn`, which mixes Envoy's conditions with status codes."""
+    conditions: list[str] = []
+    codes: list[int] = []
+    for part in (piece.strip() for piece in retry_on.split(",")):
+        if part.isdecimal() and int(part) in _KNOWN_STATUS:
+            codes.append(int(part))
+        elif part:
+            conditions.append(part)
+    if codes and _STATUS_CODES not in conditions:
+        conditions.append(_STATUS_CODES)
+    policy.retry_on = ",".join(conditions)
+    policy.retriable_status_codes[:] = codes

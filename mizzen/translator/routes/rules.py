@@ -1,0 +1,99 @@
+"""The routes of VirtualServices, kept for as long as all that was looked up for them is the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mizzen.mesh.rules.virtual_services import VirtualServiceRule
+from mizzen.mesh.service import Service
+from mizzen.translator.base.memo import Memo
+from mizzen.translator.base.route_settings import RouteSettings
+from mizzen.translator.routes.action import Destinations
+from mizzen.translator.routes.virtual_service import (
+    RouteContext,
+    RouteList,
+    Source,
+    asks_for_source,
+    destination_hosts,
+    virtual_service_routes,
+)
+
+if TYPE_CHECKING:
+    from mizzen.mesh.rules.destination_rules import MergedDestinationRule
+    from mizzen.mesh.scope.sidecar_scope import SidecarScope
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Place:
+    """Where routes are for: the port and the gateway (`mesh` or `namespace/name`) that conditions mean, and
+    whether connections come over TLS. `find_service` gives the service of a hostname, if a destination
+    without a port may mean its only one."""
+
+    port: int
+    gateway: str
+    tls: bool
+    find_service: Callable[[str], Service | None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RuleRoutes:
+    """The routes of a VirtualService, with all that was looked up for them.
+
+    `hosts` are all that were looked up: the destinations, and the hosts that they mean (`targets`, which
+    differ for aliases). `services` are those whose port counts, `destination_rules` what was chosen.
+    """
+
+    hosts: frozenset[str]
+    targets: Mapping[str, str]
+    services: tuple[Service | None, ...]
+    destination_rules: tuple[MergedDestinationRule | None, ...]
+    routes: RouteList
+
+
+def rule_routes(
+    rule: VirtualServiceRule,
+    place: Place,
+    scope: SidecarScope,
+    settings: RouteSettings,
+    held: RuleRoutes | None,
+    changed: frozenset[str] | None,
+    memo: Memo,
+) -> RuleRoutes:
+    """Return the routes of a VirtualService for the proxies of `scope`.
+
+    `held` is what was returned for the same rule, place, settings and profile in an earlier snapshot: it is
+    returned again unless a service or a DestinationRule that it was made with is another one now. `changed`
+    are the hosts of those that may be (`SidecarScope.hosts_since`).
+    """
+    if held is not None and changed is not None and changed.isdisjoint(held.hosts):
+        return held
+    hosts = tuple(held.targets) if held is not None else destination_hosts(rule)
+    targets = {host: scope.destination_host(host) for host in hosts}
+    services = tuple(map(place.find_service, hosts))
+    found = tuple(map(scope.destination_rule, hosts))
+    if held is not None and (held.destination_rules, held.services, held.targets) == (
+        found,
+        services,
+        targets,
+    ):
+        return held
+    profile = scope.profile
+    source = Source(profile.namespace, profile.labels) if asks_for_source(rule) else Source("", ())
+
+    def build() -> RouteList:
+        destinations = Destinations(
+            place.port,
+            {host: service for host, service in zip(hosts, services, strict=True) if service is not None},
+            {host: policy for host, policy in zip(hosts, found, strict=True) if policy is not None},
+            {host: target for host, target in targets.items() if target != host},
+        )
+        return virtual_service_routes(
+            rule, RouteContext(destinations, settings, source, place.gateway, place.tls)
+        )
+
+    means = tuple(targets.values())
+    key = ("routes of a VirtualService", rule, place.port, place.gateway, place.tls, found, services, means)
+    routes = memo.get((*key, source, settings), build)
+    return RuleRoutes(frozenset((*hosts, *means)), targets, services, found, routes)

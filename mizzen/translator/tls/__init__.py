@@ -1,0 +1,1 @@
+"""TLS towards clients and towards endpoints, and the secrets that it asks for."""

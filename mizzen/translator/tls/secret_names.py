@@ -1,0 +1,58 @@
+"""The names under which proxies ask for certificates, and where they ask.
+
+Istio's names (pkg/model/authentication.go, pilot/pkg/credentials). A proxy of ours has no local agent that
+reads files for it, so every secret comes over the aggregated stream; those that name files hold their paths,
+and Envoy reads the files on its own machine, again whenever their directory changes.
+"""
+
+from __future__ import annotations
+
+from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
+
+from mizzen.translator.base.config_sources import aggregated_config_source
+
+WORKLOAD_CERTIFICATE = "default"
+"""The workload's own certificate."""
+TRUST_BUNDLE = "ROOTCA"
+"""The roots of the mesh."""
+CA_SUFFIX = "-cacert"
+FILE_CERTIFICATE = "file-cert:"
+FILE_ROOT = "file-root:"
+SYSTEM_ROOTS = FILE_ROOT + "system"
+KUBERNETES = "kubernetes://"
+
+_BUILTIN = "builtin://"
+_COMPLETE = (KUBERNETES, "kubernetes-gateway://", "configmap://")
+
+
+def credential_secret_name(credential_name: str) -> str:
+    """Return the secret's name for a `credentialName`: `shop-cert` -> `kubernetes://shop-cert`."""
+    if credential_name == _BUILTIN:
+        return WORKLOAD_CERTIFICATE
+    if credential_name == _BUILTIN + CA_SUFFIX:
+        return TRUST_BUNDLE
+    if credential_name.startswith(_COMPLETE):
+        return credential_name
+    return KUBERNETES + credential_name.removeprefix("sds://")
+
+
+def ca_secret_name(credential_name: str) -> str:
+    """Return the name of the roots that go with a `credentialName`."""
+    if credential_name.endswith(CA_SUFFIX):
+        return credential_secret_name(credential_name)
+    return credential_secret_name(credential_name + CA_SUFFIX)
+
+
+def file_certificate_name(certificate: str, key: str) -> str:
+    """Return the name of the certificate in two files of the proxy's machine."""
+    return f"{FILE_CERTIFICATE}{certificate}~{key}"
+
+
+def file_root_name(path: str) -> str:
+    """Return the name of the roots in a file of the proxy's machine; empty is what its system trusts."""
+    return FILE_ROOT + path if path else SYSTEM_ROOTS
+
+
+def sds_config(name: str) -> secret_pb2.SdsSecretConfig:
+    """Return "fetch the secret `name` over the aggregated stream", with a finite wait for it."""
+    return secret_pb2.SdsSecretConfig(name=name, sds_config=aggregated_config_source())

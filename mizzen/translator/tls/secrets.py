@@ -1,0 +1,212 @@
+"""Secrets: certificates, keys and roots, as proxies fetch them by name.
+
+What a Secret document must hold is what Istio reads (pilot/pkg/credentials/kube): `tls.crt` and `tls.key` or
+`cert` and `key`; roots in `ca.crt` or `cacert`, in the Secret itself or in one of its name and `-cacert`.
+Nothing here puts the content of a secret into a message, a repr or an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from pathlib import PurePosixPath
+from typing import Any
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+)
+from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
+
+from mizzen.config.diagnostics import Diagnostic, Severity
+from mizzen.config.document import Config
+from mizzen.config.kubernetes import Secret
+from mizzen.translator.base.memo import Memo
+from mizzen.translator.tls.secret_names import (
+    CA_SUFFIX,
+    FILE_CERTIFICATE,
+    FILE_ROOT,
+    KUBERNETES,
+    SYSTEM_ROOTS,
+)
+from mizzen.xds.resource import Resource
+
+SYSTEM_ROOTS_FILE = "/etc/ssl/certs/ca-certificates.crt"
+"""Where Debian, Ubuntu and Envoy's own images keep what the system trusts."""
+
+UNUSABLE_SECRET = "MZ0300"  # noqa: S105 - the code of a finding
+"""A Secret that is asked for and that no proxy could use."""
+
+WITHHELD_SECRET = "MZ0301"  # noqa: S105 - the code of a finding
+"""A Secret that proxies ask for who prove by nothing who they are."""
+
+_Lookup = Callable[[str], Config[Secret] | None]
+
+_CERTIFICATE_KEYS = (("cert", "key"), ("tls.crt", "tls.key"))
+_ROOT_KEYS = ("cacert", "ca.crt")
+_CRL_KEYS = ("crl", "ca.crl")
+_STAPLE_KEY = "tls.ocsp-staple"
+
+_SMALLEST_RSA_KEY = 2048
+_CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
+
+
+class _UnusableError(Exception):
+    """A Secret that cannot be served. `key` is the entry at fault, empty for the Secret as a whole."""
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(message)
+        self.key = key
+
+
+def secrets(
+    names: Iterable[str], lookup: _Lookup, memo: Memo, *, namespace: str = ""
+) -> tuple[tuple[Resource, ...], tuple[Diagnostic, ...]]:
+    """Return the secrets of `names`, each once, in the order of their names, and what is wrong with others.
+
+    `lookup` finds a Secret by its name in `namespace`, the proxy's own: a name that spells out another
+    namespace is not served. Names of files need no document. A name for which there is no Secret is left out
+    (the analysis of the mesh reports it); so is one whose Secret is unusable, with a diagnostic of why.
+    """
+    made: list[Resource | Diagnostic] = []
+    for name in sorted(set(names)):
+        if name.startswith((FILE_CERTIFICATE, FILE_ROOT)):
+            made.append(memo.get(("secret of files", name), partial(_of_files, name)))
+            continue
+        own_name = own_secret_name(name, namespace)
+        config = None if own_name is None else _find(own_name, lookup)
+        if config is not None:
+            made.append(memo.get(("secret", name, config), partial(_of_document, name, config)))
+    resources = tuple(each for each in made if isinstance(each, Resource))
+    return resources, tuple(each for each in made if isinstance(each, Diagnostic))
+
+
+def _of_document(name: str, config: Config[Secret]) -> Resource | Diagnostic:
+    try:
+        return Resource.of(_message(name, config.spec.data), origins=(config.origin,))
+    except _UnusableError as error:
+        return _diagnostic(config, error)
+
+
+def own_secret_name(name: str, namespace: str) -> str | None:
+    """Return the name of the Secret that `kubernetes://NAME` or `kubernetes://NAMESPACE/NAME` means here."""
+    if not name.startswith(KUBERNETES):
+        return None
+    first, slash, rest = name.removeprefix(KUBERNETES).partition("/")
+    if not slash:
+        return first
+    return rest if first == namespace else None
+
+
+def _find(name: str, lookup: _Lookup) -> Config[Secret] | None:
+    """Roots may have a Secret of their own, or stand beside the certificate."""
+    config = lookup(name)
+    if config is None and name.endswith(CA_SUFFIX):
+        return lookup(name.removesuffix(CA_SUFFIX))
+    return config
+
+
+def _message(name: str, data: Mapping[str, bytes]) -> Any:
+    message = secret_pb2.Secret(name=name)
+    if name.endswith(CA_SUFFIX):
+        key = _first_of(data, _ROOT_KEYS)
+        if key is None:
+            raise _UnusableError("", f"has no roots; add ca.crt{_keys_found(data)}")
+        _load_certificates(key, data[key])
+        message.validation_context.trusted_ca.inline_bytes = data[key]
+        crl = _first_of(data, _CRL_KEYS)
+        if crl is not None:
+            message.validation_context.crl.inline_bytes = data[crl]
+        return message
+    pair = next((keys for keys in _CERTIFICATE_KEYS if data.get(keys[0]) and data.get(keys[1])), None)
+    if pair is None:
+        raise _UnusableError("", f"is no certificate; add tls.crt and tls.key{_keys_found(data)}")
+    certificate, key = pair
+    _check_pair(certificate, data[certificate], key, data[key])
+    message.tls_certificate.certificate_chain.inline_bytes = data[certificate]
+    message.tls_certificate.private_key.inline_bytes = data[key]
+    if data.get(_STAPLE_KEY):
+        message.tls_certificate.ocsp_staple.inline_bytes = data[_STAPLE_KEY]
+    return message
+
+
+def _first_of(data: Mapping[str, bytes], keys: Iterable[str]) -> str | None:
+    return next((key for key in keys if data.get(key)), None)
+
+
+def _keys_found(data: Mapping[str, bytes]) -> str:
+    return f" (found: {', '.join(sorted(data))})" if data else " (it is empty)"
+
+
+def _load_certificates(key: str, text: bytes) -> list[x509.Certificate]:
+    try:
+        return x509.load_pem_x509_certificates(text)
+    except ValueError:
+        raise _UnusableError(
+            key, "is no certificate in PEM form; give -----BEGIN CERTIFICATE-----..."
+        ) from None
+
+
+def _check_pair(certificate_key: str, certificate: bytes, private_key: str, key: bytes) -> None:
+    """Raise for a pair that Envoy would refuse; the error says nothing of what the pair holds."""
+    first = _load_certificates(certificate_key, certificate)[0]
+    try:
+        loaded = load_pem_private_key(key, password=None)
+    except TypeError:
+        raise _UnusableError(private_key, "is encrypted; give the key without a passphrase") from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise _UnusableError(private_key, "is no private key in PEM form") from None
+    if isinstance(loaded, rsa.RSAPrivateKey):
+        if loaded.key_size < _SMALLEST_RSA_KEY:
+            message = f"is an RSA key of {loaded.key_size} bits; Envoy takes {_SMALLEST_RSA_KEY} or more"
+            raise _UnusableError(private_key, message)
+    elif not (isinstance(loaded, ec.EllipticCurvePrivateKey) and isinstance(loaded.curve, _CURVES)):
+        raise _UnusableError(private_key, "is of a kind that Envoy does not take; give RSA or ECDSA P-256")
+    if _public(loaded.public_key()) != _public(first.public_key()):
+        message = (
+            f"does not belong to the certificate in {certificate_key}; give the pair that was made together"
+        )
+        raise _UnusableError(private_key, message)
+
+
+def _public(key: Any) -> bytes:
+    encoded: bytes = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return encoded
+
+
+def _diagnostic(config: Config[Secret], error: _UnusableError) -> Diagnostic:
+    field = next((name for name in ("stringData", "data") if error.key in _keys_of(config, name)), "data")
+    path = f'{field}["{error.key}"]' if error.key else ""
+    origin = config.origin_of(field, error.key) if error.key else config.origin
+    subject = path or f"Secret {config.namespace}/{config.name}"
+    return Diagnostic(
+        Severity.ERROR, UNUSABLE_SECRET, f"{error}" if path else f"{subject} {error}", origin, path
+    )
+
+
+def _keys_of(config: Config[Secret], field: str) -> Iterable[str]:
+    return config.spec.string_data if field == "stringData" else config.spec.encoded
+
+
+def _of_files(name: str) -> Resource:
+    """Return a secret that says where the proxy's own machine has it. Delivered by name, Envoy watches the
+    folder and takes up new files by itself; named inside a listener or cluster, it would not."""
+    message = secret_pb2.Secret(name=name)
+    if name.startswith(FILE_ROOT):
+        path = SYSTEM_ROOTS_FILE if name == SYSTEM_ROOTS else name.removeprefix(FILE_ROOT)
+        message.validation_context.trusted_ca.filename = path
+        message.validation_context.watched_directory.path = _folder(path)
+    else:
+        certificate, _, key = name.removeprefix(FILE_CERTIFICATE).partition("~")
+        message.tls_certificate.certificate_chain.filename = certificate
+        message.tls_certificate.private_key.filename = key
+        message.tls_certificate.watched_directory.path = _folder(certificate)
+    return Resource.of(message)
+
+
+def _folder(path: str) -> str:
+    return str(PurePosixPath(path).parent)

@@ -1,0 +1,330 @@
+"""TLS from a proxy to the endpoints of a cluster.
+
+Sources: https://istio.io/latest/docs/reference/config/networking/destination-rule/#ClientTLSSettings and
+pilot/pkg/networking/core/cluster_tls.go of Istio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.core.v3 import base_pb2, proxy_protocol_pb2
+from envoy.extensions.transport_sockets.proxy_protocol.v3 import upstream_proxy_protocol_pb2
+from envoy.extensions.transport_sockets.raw_buffer.v3 import raw_buffer_pb2
+from envoy.extensions.transport_sockets.tls.v3 import common_pb2, tls_pb2
+from google.protobuf import struct_pb2
+
+from mizzen.config.mesh_config import MeshConfig
+from mizzen.config.models import ClientTLSMode, ClientTLSSettings, ProxyProtocol, ProxyProtocolVersion
+from mizzen.config.tls_parameters import effective_cipher_suites, effective_curves
+from mizzen.mesh.proxy.profile import OutboundProfile
+from mizzen.mesh.rules.destination_rules import MergedDestinationRule
+from mizzen.mesh.service import EndpointPool, Service
+from mizzen.translator.base.cluster_names import sni_dnat_cluster_name
+from mizzen.translator.base.destinations import Destination, Discovery
+from mizzen.translator.base.typed_config import typed
+from mizzen.translator.tls.certificate_validation import TLS_SOCKET, add_subject_alt_names
+from mizzen.translator.tls.secret_names import (
+    TRUST_BUNDLE,
+    WORKLOAD_CERTIFICATE,
+    ca_secret_name,
+    credential_secret_name,
+    file_certificate_name,
+    file_root_name,
+    sds_config,
+)
+
+_RAW_BUFFER = "envoy.transport_sockets.raw_buffer"
+_PROXY_PROTOCOL = "envoy.transport_sockets.upstream_proxy_protocol"
+
+MESH_ALPN = "istio"
+"""By this protocol name a PERMISSIVE server tells mesh traffic from a client's own TLS."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerName:
+    """What TLS takes from each request: the SNI, and the name that the certificate must hold."""
+
+    auto_sni: bool = False
+    auto_san_validation: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamTls:
+    """TLS as decided for one cluster. `automatic`: no rule asked for it, and endpoints choose for themselves.
+
+    `certificate` is the SDS name of the client's certificate, empty for none. `roots` is the SDS name of the
+    roots, empty where the server's certificate is not verified.
+    """
+
+    mode: ClientTLSMode
+    automatic: bool
+    sni: str
+    subject_alt_names: tuple[str, ...]
+    certificate: str
+    roots: str
+    crl: str = ""
+    server_name: ServerName | None = None
+
+
+def upstream_tls(
+    destination: Destination,
+    rule: MergedDestinationRule | None,
+    pool: EndpointPool | None,
+    profile: OutboundProfile,
+    mesh_config: MeshConfig,
+    mtls_mode: str = "PERMISSIVE",
+) -> UpstreamTls | None:
+    """Return the TLS of a cluster, or None for plain text.
+
+    `mtls_mode` is what PeerAuthentication says for the service's namespace: with DISABLE there is no mutual
+    TLS unasked. Clusters of AUTO_PASSTHROUGH gateways never add TLS to what they pass on.
+    """
+    if destination.is_sni_dnat:
+        return None
+    settings = destination.policy.tls
+    if settings is not None:
+        return _as_the_rule_says(settings, destination, rule, pool, profile, mesh_config)
+    if destination.service.mesh_external or not mesh_config.enable_auto_mtls or mtls_mode == "DISABLE":
+        return None
+    if destination.discovery is Discovery.ORIGINAL_DST and not _all_speak_mtls(pool):
+        return None
+    return _mesh_mutual(destination, None, pool, profile, mesh_config)
+
+
+def needs_identities(settings: ClientTLSSettings | None, service: Service, mesh_config: MeshConfig) -> bool:
+    """Return whether the TLS of a cluster names the identities of its endpoints, and so depends on them."""
+    if settings is None:
+        return mesh_config.enable_auto_mtls and not service.mesh_external
+    return settings.mode != ClientTLSMode.DISABLE and not settings.subject_alt_names
+
+
+def _as_the_rule_says(
+    settings: ClientTLSSettings,
+    destination: Destination,
+    rule: MergedDestinationRule | None,
+    pool: EndpointPool | None,
+    profile: OutboundProfile,
+    mesh_config: MeshConfig,
+) -> UpstreamTls | None:
+    if settings.mode == ClientTLSMode.DISABLE:
+        return None
+    if settings.mode == ClientTLSMode.ISTIO_MUTUAL:
+        return _mesh_mutual(destination, settings, pool, profile, mesh_config)
+    names = rule_secret_names(settings, rule, profile)
+    if names is None:
+        return None
+    identities = settings.subject_alt_names or service_identities(destination.service, pool, mesh_config)
+    return _with_names(settings, names, identities)
+
+
+def plain_settings_tls(settings: ClientTLSSettings) -> UpstreamTls:
+    """Return the TLS of SIMPLE or MUTUAL settings of no service (the mesh's outboundTrafficPolicy)."""
+    names = _named_secrets(settings)
+    return _with_names(settings, names or ("", ""), settings.subject_alt_names)
+
+
+def _with_names(
+    settings: ClientTLSSettings, names: tuple[str, str], identities: tuple[str, ...]
+) -> UpstreamTls:
+    certificate, roots = names
+    verifies = not settings.insecure_skip_verify
+    server_name = None
+    if not settings.sni:
+        checks_host = verifies and not settings.subject_alt_names
+        server_name = ServerName(auto_sni=True, auto_san_validation=checks_host)
+    return UpstreamTls(
+        mode=settings.mode,
+        automatic=False,
+        sni=settings.sni,
+        subject_alt_names=identities if verifies else (),
+        certificate=certificate,
+        roots=roots,
+        crl=settings.ca_crl if verifies else "",
+        server_name=server_name,
+    )
+
+
+def rule_secret_names(
+    settings: ClientTLSSettings, rule: MergedDestinationRule | None, profile: OutboundProfile
+) -> tuple[str, str] | None:
+    """Return the SDS names of the certificate and the roots of SIMPLE and MUTUAL.
+
+    None where Istio, lacking what it needs, configures no TLS at all: MUTUAL without its files, or a
+    credentialName for a sidecar whose rule selects no workload.
+    """
+    if (
+        settings.credential_name
+        and profile.type != "router"
+        and not (rule is not None and rule.workload_selector is not None)
+    ):
+        return None
+    if profile.tls_client_cert_chain and settings.mode == ClientTLSMode.MUTUAL:
+        return _proxy_files(profile)
+    return _named_secrets(settings)
+
+
+def _named_secrets(settings: ClientTLSSettings) -> tuple[str, str] | None:
+    mutual = settings.mode == ClientTLSMode.MUTUAL
+    certificate = ""
+    if settings.credential_name:
+        certificate = credential_secret_name(settings.credential_name) if mutual else ""
+        roots = ca_secret_name(settings.credential_name)
+    else:
+        if mutual and not (settings.client_certificate and settings.private_key):
+            return None
+        if mutual:
+            certificate = file_certificate_name(settings.client_certificate, settings.private_key)
+        roots = file_root_name(settings.ca_certificates)
+    return certificate, "" if settings.insecure_skip_verify else roots
+
+
+def _proxy_files(profile: OutboundProfile) -> tuple[str, str]:
+    """The certificate that the proxy's own metadata names (TLS_CLIENT_CERT_CHAIN and its kin)."""
+    certificate = file_certificate_name(profile.tls_client_cert_chain, profile.tls_client_key)
+    return certificate, file_root_name(profile.tls_client_root_cert)
+
+
+def _mesh_mutual(
+    destination: Destination,
+    settings: ClientTLSSettings | None,
+    pool: EndpointPool | None,
+    profile: OutboundProfile,
+    mesh_config: MeshConfig,
+) -> UpstreamTls:
+    service = destination.service
+    certificate, roots = WORKLOAD_CERTIFICATE, TRUST_BUNDLE
+    if settings is not None and profile.tls_client_cert_chain:
+        certificate, roots = _proxy_files(profile)
+    sni = settings.sni if settings is not None else ""
+    identities = settings.subject_alt_names if settings is not None else ()
+    return UpstreamTls(
+        mode=ClientTLSMode.ISTIO_MUTUAL,
+        automatic=settings is None,
+        sni=sni or sni_dnat_cluster_name(destination.port.number, destination.subset_name, service.hostname),
+        subject_alt_names=identities or service_identities(service, pool, mesh_config),
+        certificate=certificate,
+        roots=roots,
+    )
+
+
+def _all_speak_mtls(pool: EndpointPool | None) -> bool:
+    """The original destination cannot be chosen by what it speaks: all endpoints must speak mTLS, or none."""
+    return (
+        pool is not None
+        and len(pool.endpoints) > 0
+        and all(endpoint.tls_mode != "disabled" for endpoint in pool.endpoints)
+    )
+
+
+def service_identities(
+    service: Service, pool: EndpointPool | None, mesh_config: MeshConfig
+) -> tuple[str, ...]:
+    """Return the identities that a service's certificates may hold, sorted: those of its endpoints and its
+    subjectAltNames, each in the trust domain and in its aliases."""
+    names = set(service.subject_alt_names)
+    if pool is not None:
+        names.update(endpoint.identity for endpoint in pool.endpoints if endpoint.identity)
+    return tuple(sorted(_with_aliases(names, mesh_config)))
+
+
+def _with_aliases(names: Iterable[str], mesh_config: MeshConfig) -> set[str]:
+    domains = (mesh_config.trust_domain, *mesh_config.trust_domain_aliases)
+    expanded: set[str] = set()
+    for name in names:
+        expanded.add(name)
+        scheme, found, rest = name.partition("spiffe://")
+        domain, slash, path = rest.partition("/")
+        if not scheme and found and slash and domain in domains:
+            expanded.update(f"spiffe://{each}/{path}" for each in domains)
+    return expanded
+
+
+def apply_upstream_tls(
+    cluster: cluster_pb2.Cluster,
+    tls: UpstreamTls | None,
+    proxy_protocol: ProxyProtocol | None,
+    mesh_config: MeshConfig,
+    *,
+    http2: bool,
+) -> None:
+    """Set the transport sockets of `cluster`, whose type is already settled. Automatic mutual TLS lets each
+    endpoint choose by its tlsMode; the PROXY protocol is wrapped around whatever there is."""
+    if tls is None:
+        if proxy_protocol is not None:
+            cluster.transport_socket.CopyFrom(_wrapped(_raw_buffer(), proxy_protocol))
+        return
+    socket = _wrapped(_tls_socket(tls, mesh_config, http2=http2), proxy_protocol)
+    if not tls.automatic or cluster.type == cluster_pb2.Cluster.ORIGINAL_DST:
+        cluster.transport_socket.CopyFrom(socket)
+        return
+    match = struct_pb2.Struct(fields={"tlsMode": struct_pb2.Value(string_value="istio")})
+    cluster.transport_socket_matches.add(name="tlsMode-istio", match=match, transport_socket=socket)
+    cluster.transport_socket_matches.add(
+        name="tlsMode-disabled",
+        match=struct_pb2.Struct(),
+        transport_socket=_wrapped(_raw_buffer(), proxy_protocol),
+    )
+
+
+def _tls_socket(tls: UpstreamTls, mesh_config: MeshConfig, *, http2: bool) -> base_pb2.TransportSocket:
+    context = tls_pb2.UpstreamTlsContext(sni=tls.sni)
+    shared = context.common_tls_context
+    # Unasked, Envoy as a client offers no TLS 1.3.
+    shared.tls_params.tls_minimum_protocol_version = common_pb2.TlsParameters.TLSv1_2
+    shared.tls_params.tls_maximum_protocol_version = common_pb2.TlsParameters.TLSv1_3
+    if tls.mode == ClientTLSMode.ISTIO_MUTUAL:
+        shared.alpn_protocols.append(MESH_ALPN)
+    elif mesh_config.tls_defaults is not None:
+        _set_defaults(shared, mesh_config)
+    if http2:
+        shared.alpn_protocols.append("h2")
+    if tls.certificate:
+        shared.tls_certificate_sds_secret_configs.append(sds_config(tls.certificate))
+    if not tls.roots:
+        shared.validation_context.SetInParent()
+    else:
+        validation = shared.combined_validation_context
+        validation.validation_context_sds_secret_config.CopyFrom(sds_config(tls.roots))
+        validation.default_validation_context.SetInParent()
+        add_subject_alt_names(validation.default_validation_context, tls.subject_alt_names)
+        if tls.crl:
+            validation.default_validation_context.crl.filename = tls.crl
+    return typed(base_pb2.TransportSocket, TLS_SOCKET, context)
+
+
+def _set_defaults(shared: Any, mesh_config: MeshConfig) -> None:
+    """The mesh's ciphers and curves hold for clients too; its lowest version only for servers."""
+    defaults = mesh_config.tls_defaults
+    if defaults is None:
+        return
+    suites = effective_cipher_suites(defaults.cipher_suites)
+    curves = effective_curves(defaults.ecdh_curves)
+    if suites or curves:
+        shared.tls_params.cipher_suites.extend(suites)
+        shared.tls_params.ecdh_curves.extend(curves)
+
+
+def _raw_buffer() -> base_pb2.TransportSocket:
+    return typed(base_pb2.TransportSocket, _RAW_BUFFER, raw_buffer_pb2.RawBuffer())
+
+
+def _wrapped(
+    socket: base_pb2.TransportSocket, proxy_protocol: ProxyProtocol | None
+) -> base_pb2.TransportSocket:
+    if proxy_protocol is None:
+        return socket
+    config = proxy_protocol_pb2.ProxyProtocolConfig(
+        version=(
+            proxy_protocol_pb2.ProxyProtocolConfig.V2
+            if proxy_protocol.version == ProxyProtocolVersion.V2
+            else proxy_protocol_pb2.ProxyProtocolConfig.V1
+        )
+    )
+    transport = upstream_proxy_protocol_pb2.ProxyProtocolUpstreamTransport(
+        config=config, transport_socket=socket
+    )
+    return typed(base_pb2.TransportSocket, _PROXY_PROTOCOL, transport)

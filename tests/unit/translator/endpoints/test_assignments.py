@@ -1,0 +1,449 @@
+"""Load assignments: which endpoints a cluster has, where they are, and which come first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mizzen.mesh.service import HealthStatus, Locality, Protocol, ServicePort
+from mizzen.translator.endpoints.assignments import empty_load_assignment, load_assignments_key
+from tests.unit.translator.clusters.cluster_scenes import HOST, Scene, contains, endpoint, plain, service
+
+NEAR = Locality("eu", "eu-1", "a")
+PLACES = {
+    "10.0.0.1": NEAR,
+    "10.0.0.2": Locality("eu", "eu-1", "b"),
+    "10.0.0.3": Locality("eu", "eu-2", "c"),
+    "10.0.0.4": Locality("us", "us-1", "d"),
+    "10.0.0.5": Locality("asia", "asia-1", "e"),
+}
+
+
+def addresses(assignment: dict[str, Any]) -> list[str]:
+    return [
+        each["endpoint"]["address"]["socket_address"]["address"]
+        for group in assignment.get("endpoints", ())
+        for each in group["lb_endpoints"]
+    ]
+
+
+def priorities(assignment: dict[str, Any]) -> dict[str, int]:
+    """Address -> priority."""
+    return {
+        each["endpoint"]["address"]["socket_address"]["address"]: group.get("priority", 0)
+        for group in assignment["endpoints"]
+        for each in group["lb_endpoints"]
+    }
+
+
+def weights(assignment: dict[str, Any]) -> dict[str, int]:
+    """First address of each group -> the group's weight."""
+    return {
+        group["lb_endpoints"][0]["endpoint"]["address"]["socket_address"]["address"]: group[
+            "load_balancing_weight"
+        ]
+        for group in assignment["endpoints"]
+    }
+
+
+def around_the_world(**more: Any) -> Scene:
+    found = [endpoint(address, locality=place, **more) for address, place in PLACES.items()]
+    return Scene(endpoints=found).seen_by(locality=NEAR)
+
+
+def test_an_endpoint_in_envoys_words() -> None:
+    one = endpoint(
+        "10.0.0.1",
+        weight=3,
+        namespace="default",
+        workload_name="reviews-v1",
+        cluster_id="east",
+        labels={"app": "reviews", "version": "v1"},
+        tls_mode="istio",
+        locality=NEAR,
+    )
+
+    assert Scene(endpoints=[one]).assignment() == yaml.safe_load("""
+        cluster_name: outbound|80||reviews.example
+        endpoints:
+        - locality: {region: eu, zone: eu-1, sub_zone: a}
+          load_balancing_weight: 3
+          lb_endpoints:
+          - endpoint: {address: {socket_address: {address: 10.0.0.1, port_value: 8080}}}
+            load_balancing_weight: 3
+            metadata:
+              filter_metadata:
+                istio: {workload: reviews-v1;default;reviews;v1;east}
+                envoy.transport_socket_match: {tlsMode: istio}
+    """)
+
+
+def test_without_endpoints_only_the_name_is_said() -> None:
+    assert Scene().assignment() == {"cluster_name": f"outbound|80||{HOST}"}
+    assert plain(empty_load_assignment("outbound|1||x")) == {"cluster_name": "outbound|1||x"}
+
+
+def test_subsets_have_the_endpoints_with_their_labels() -> None:
+    pool = [
+        endpoint("10.0.0.1", labels={"version": "v1", "app": "a"}),
+        endpoint("10.0.0.2", labels={"version": "v2"}),
+    ]
+    scene = Scene(endpoints=pool).ruled("subsets: [{name: v1, labels: {version: v1}}, {name: all}]")
+
+    assert addresses(scene.assignment("v1")) == ["10.0.0.1"]
+    assert addresses(scene.assignment("all")) == addresses(scene.assignment()) == ["10.0.0.1", "10.0.0.2"]
+
+
+def test_an_endpoint_serves_the_ports_that_it_names() -> None:
+    ports = (ServicePort("http", 80, Protocol.HTTP), ServicePort("admin", 81, Protocol.HTTP))
+    pool = [
+        endpoint("10.0.0.1", ports=[("http", 1), ("admin", 2)]),
+        endpoint("10.0.0.2", ports=[("http", 3)]),
+    ]
+
+    made = Scene(service(ports=ports), pool).assignments()
+
+    assert addresses(made[f"outbound|80||{HOST}"]) == ["10.0.0.1", "10.0.0.2"]
+    assert addresses(made[f"outbound|81||{HOST}"]) == ["10.0.0.1"]
+
+
+def test_eds_drops_what_cannot_be_dialled_but_sockets() -> None:
+    pool = [
+        endpoint("a.example"),
+        endpoint("10.0.0.1"),
+        endpoint("fd00::1"),
+        endpoint("unix:///tmp/s", port=0),
+    ]
+
+    (group,) = Scene(endpoints=pool).assignment()["endpoints"]
+
+    assert [each["endpoint"]["address"] for each in group["lb_endpoints"]] == [
+        {"socket_address": {"address": "10.0.0.1", "port_value": 8080}},
+        {"socket_address": {"address": "fd00::1", "port_value": 8080}},
+        {"pipe": {"path": "/tmp/s"}},
+    ]
+
+
+HEALTH = [
+    (HealthStatus.UNHEALTHY, {}, {}, "", "UNHEALTHY"),
+    (HealthStatus.UNHEALTHY, {}, {}, "trafficPolicy: {outlierDetection: {minHealthPercent: 10}}", None),
+    (HealthStatus.TERMINATING, {}, {}, "", None),
+    (HealthStatus.DRAINING, {}, {}, "", None),
+    (HealthStatus.DRAINING, {"istio.io/persistent-session": "x"}, {}, "", "DRAINING"),
+    (HealthStatus.HEALTHY, {}, {"istio.io/draining": "true"}, "", None),
+]
+
+
+@pytest.mark.parametrize(("health", "service_labels", "labels", "rule", "expected"), HEALTH)
+def test_which_ailing_endpoints_are_sent(
+    health: HealthStatus, service_labels: Any, labels: Any, rule: str, expected: str | None
+) -> None:
+    scene = Scene(service(labels=service_labels), [endpoint("10.0.0.1", health=health, labels=labels)])
+
+    made = (scene.ruled(rule) if rule else scene).assignment()
+
+    found = [each["health_status"] for group in made.get("endpoints", ()) for each in group["lb_endpoints"]]
+    assert found == ([expected] if expected else [])
+
+
+def test_a_service_may_keep_to_the_clients_node_and_a_proxy_to_its_networks() -> None:
+    pool = [
+        endpoint("10.0.0.1", node_name="n1", network="east"),
+        endpoint("10.0.0.2", node_name="n2", network="east"),
+        endpoint("10.0.0.3", node_name="n1", network="west"),
+        endpoint("10.0.0.4", node_name="n1"),
+    ]
+    local = Scene(service(internal_traffic_policy_local=True), pool).seen_by(node_name="n1")
+
+    assert addresses(local.assignment()) == ["10.0.0.1", "10.0.0.3", "10.0.0.4"]
+    assert addresses(local.seen_by(requested_network_view=("east",)).assignment()) == ["10.0.0.1", "10.0.0.4"]
+
+
+def test_a_mesh_may_keep_a_service_within_its_cluster() -> None:
+    pool = [endpoint("10.0.0.1", cluster_id="east"), endpoint("10.0.0.2", cluster_id="west")]
+    settings = "serviceSettings: [{settings: {clusterLocal: true}, hosts: ['*.example']}%s]"
+    local = Scene(endpoints=pool).meshed(settings % "").seen_by(cluster_id="east")
+    excepted = local.meshed(settings % ", {settings: {clusterLocal: false}, hosts: [reviews.example]}")
+
+    assert addresses(local.assignment()) == ["10.0.0.1"]
+    assert addresses(excepted.assignment()) == ["10.0.0.1", "10.0.0.2"]
+
+
+TLS_MODES = [
+    ("", "istio", "istio"),
+    ("", "disabled", None),
+    ("ISTIO_MUTUAL", "istio", "istio"),
+    ("DISABLE", "istio", None),
+    ("SIMPLE", "istio", None),
+]
+
+
+@pytest.mark.parametrize(("rule", "mode", "expected"), TLS_MODES)
+def test_how_an_endpoint_says_what_it_speaks(rule: str, mode: str, expected: str | None) -> None:
+    scene = Scene(endpoints=[endpoint("10.0.0.1", tls_mode=mode)])
+    if rule:
+        scene = scene.ruled(f"trafficPolicy: {{tls: {{mode: {rule}}}}}")
+
+    metadata = scene.assignment()["endpoints"][0]["lb_endpoints"][0]["metadata"]["filter_metadata"]
+
+    assert metadata.get("envoy.transport_socket_match", {}).get("tlsMode") == expected
+
+
+OUTLIER = "outlierDetection: {}"
+
+
+def locality(setting: str, outlier: str = OUTLIER) -> str:
+    return f"trafficPolicy: {{{outlier}, loadBalancer: {{localityLbSetting: {setting}}}}}"
+
+
+def test_without_outlier_detection_nobody_is_preferred() -> None:
+    scene = around_the_world()
+
+    assert set(priorities(scene.assignment()).values()) == {0}
+    assert "locality_weighted_lb_config" not in scene.cluster()["common_lb_config"]
+
+
+def test_with_it_the_nearer_are_preferred() -> None:
+    scene = around_the_world().ruled(f"trafficPolicy: {{{OUTLIER}}}")
+
+    assert list(priorities(scene.assignment()).values()) == [3, 0, 1, 2, 3]
+    assert priorities(scene.assignment())["10.0.0.1"] == 0
+    assert "locality_weighted_lb_config" not in scene.cluster()["common_lb_config"]
+
+
+def test_failover_names_the_region_that_takes_over() -> None:
+    scene = around_the_world().ruled(locality("{failover: [{from: eu, to: us}]}"))
+
+    assert priorities(scene.assignment()) == {
+        "10.0.0.1": 0,
+        "10.0.0.2": 1,
+        "10.0.0.3": 2,
+        "10.0.0.4": 3,
+        "10.0.0.5": 4,
+    }
+    assert scene.cluster()["common_lb_config"]["locality_weighted_lb_config"] == {}
+
+
+def test_priorities_have_no_gaps() -> None:
+    far = {address: PLACES[address] for address in ("10.0.0.3", "10.0.0.5")}
+    pool = [endpoint(address, locality=place) for address, place in far.items()]
+    scene = Scene(endpoints=pool).seen_by(locality=NEAR).ruled(f"trafficPolicy: {{{OUTLIER}}}")
+
+    assert priorities(scene.assignment()) == {"10.0.0.3": 0, "10.0.0.5": 1}
+
+
+def test_a_rule_or_the_mesh_may_switch_it_off() -> None:
+    off = around_the_world().ruled(locality("{enabled: false}"))
+    mesh_off = (
+        around_the_world()
+        .meshed("localityLbSetting: {enabled: false}")
+        .ruled(f"trafficPolicy: {{{OUTLIER}}}")
+    )
+
+    for scene in (off, mesh_off):
+        assert set(priorities(scene.assignment()).values()) == {0}
+
+
+def test_distribute_shares_the_traffic_and_drops_the_rest() -> None:
+    scene = around_the_world(weight=2).ruled(
+        locality(
+            "{distribute: [{from: us/*, to: {us/*: 100}}, {from: eu/eu-1/*, to: {eu/*: 80, us/us-1: 20}}]}",
+            "",
+        ).replace("{,", "{")
+    )
+
+    # Three localities of eu share 80 by their weights, rounded up.
+    assert weights(scene.assignment()) == {"10.0.0.1": 27, "10.0.0.2": 27, "10.0.0.3": 27, "10.0.0.4": 20}
+    assert scene.cluster()["common_lb_config"]["locality_weighted_lb_config"] == {}
+
+
+def test_the_narrower_destination_takes_its_endpoints_first() -> None:
+    scene = around_the_world().ruled(
+        locality("{distribute: [{from: eu, to: {'*': 10, eu/eu-1/a: 90}}]}", "").replace("{,", "{")
+    )
+
+    assert weights(scene.assignment())["10.0.0.1"] == 90
+
+
+def test_failover_by_labels_splits_a_locality() -> None:
+    pool = [
+        endpoint("10.0.0.1", labels={"version": "v1", "tier": "a"}),
+        endpoint("10.0.0.2", labels={"version": "v1", "tier": "b"}),
+        endpoint("10.0.0.3", labels={"version": "v2", "tier": "a"}),
+    ]
+    scene = (
+        Scene(endpoints=pool)
+        .seen_by(labels=(("version", "v1"), ("tier", "x")))
+        .ruled(locality("{failoverPriority: [version, tier=a]}"))
+    )
+
+    assert priorities(scene.assignment()) == {"10.0.0.1": 0, "10.0.0.2": 1, "10.0.0.3": 2}
+    assert scene.cluster()["common_lb_config"]["locality_weighted_lb_config"] == {}
+
+
+def test_another_network_is_worse_than_any_other_label() -> None:
+    network = "topology.istio.io/network"
+    pool = [
+        endpoint("10.0.0.1", labels={network: "east", "zone": "z2"}),
+        endpoint("10.0.0.2", labels={network: "west", "zone": "z1"}),
+        endpoint("10.0.0.3", labels={network: "west", "zone": "z2"}),
+    ]
+    scene = (
+        Scene(endpoints=pool)
+        .seen_by(network="east", labels=(("zone", "z1"),))
+        .ruled(locality(f"{{failoverPriority: [{network}, zone]}}"))
+    )
+
+    assert priorities(scene.assignment()) == {"10.0.0.1": 0, "10.0.0.2": 1, "10.0.0.3": 2}
+
+
+def test_traffic_distribution_asks_for_no_outlier_detection() -> None:
+    zone = "topology.kubernetes.io/zone"
+    pool = [endpoint("10.0.0.1", labels={zone: "z2"}), endpoint("10.0.0.2", labels={zone: "z1"})]
+    scene = Scene(service(traffic_distribution="PreferClose"), pool).seen_by(locality=Locality("", "z1"))
+
+    assert priorities(scene.assignment()) == {"10.0.0.1": 1, "10.0.0.2": 0}
+
+
+def test_zone_aware_routing_leaves_the_zone_to_envoy() -> None:
+    scene = around_the_world().ruled(
+        "trafficPolicy: {loadBalancer: {zoneAwareLbSetting:"
+        " {minClusterSize: 3, failover: [{from: eu, to: us}]}}}"
+    )
+
+    assert priorities(scene.assignment()) == {
+        "10.0.0.1": 0,
+        "10.0.0.2": 0,
+        "10.0.0.3": 0,
+        "10.0.0.4": 1,
+        "10.0.0.5": 2,
+    }
+    assert contains(
+        scene.cluster(), {"common_lb_config": {"zone_aware_lb_config": {"min_cluster_size": "3"}}}
+    )
+
+
+def test_zone_awareness_can_be_switched_off() -> None:
+    scene = around_the_world().ruled("trafficPolicy: {loadBalancer: {zoneAwareLbSetting: {enabled: false}}}")
+
+    assert scene.cluster()["common_lb_config"]["zone_aware_lb_config"] == {"routing_enabled": {}}
+
+
+def test_inline_endpoints_have_their_priorities_too() -> None:
+    pool = [endpoint(f"{n}.example", locality=place) for n, place in enumerate(PLACES.values())]
+    scene = Scene(service("DNS"), pool).seen_by(locality=NEAR).ruled(f"trafficPolicy: {{{OUTLIER}}}")
+
+    assert set(priorities(scene.cluster()["load_assignment"]).values()) == {0, 1, 2, 3}
+
+
+def test_proxies_share_what_does_not_depend_on_where_they_are() -> None:
+    def key(scene: Scene, place: Locality) -> object:
+        profile = scene.seen_by(locality=place, namespace=place.region).profile
+        return load_assignments_key(scene.service, scene.rule, None, profile, scene.mesh)
+
+    plain_scene = Scene()
+    ruled = plain_scene.ruled(f"trafficPolicy: {{{OUTLIER}}}")
+
+    assert key(plain_scene, NEAR) == key(plain_scene, Locality("us"))
+    assert key(ruled, NEAR) != key(ruled, Locality("us"))
+
+
+SCENES = st.lists(
+    st.tuples(st.sampled_from(sorted(PLACES)), st.integers(1, 9), st.sampled_from(["v1", "v2"])), max_size=12
+)
+
+
+@given(SCENES)
+def test_nobody_is_lost_and_priorities_start_at_zero(drawn: list[tuple[str, int, str]]) -> None:
+    pool = [
+        endpoint(f"10.1.0.{n}", locality=PLACES[place], weight=weight, labels={"version": version})
+        for n, (place, weight, version) in enumerate(drawn)
+    ]
+    scene = Scene(endpoints=pool).seen_by(locality=NEAR, labels=(("version", "v1"),))
+
+    for setting in (
+        "{}",
+        "{failoverPriority: [version]}",
+        "{failover: [{from: eu, to: us}], failoverPriority: [version]}",
+    ):
+        made = scene.ruled(locality(setting)).assignment()
+        levels = {group.get("priority", 0) for group in made.get("endpoints", ())}
+        assert sorted(addresses(made)) == sorted(each.address for each in pool)
+        assert levels == set(range(len(levels)))
+        assert sum(group["load_balancing_weight"] for group in made.get("endpoints", ())) == sum(
+            each.weight for each in pool
+        )
+
+
+def test_labels_weigh_more_than_any_place() -> None:
+    pool = [
+        endpoint("10.0.0.1", locality=NEAR, labels={"version": "v1"}),
+        endpoint("10.0.0.2", locality=PLACES["10.0.0.4"], labels={"version": "v1"}),
+        endpoint("10.0.0.3", locality=PLACES["10.0.0.5"], labels={"version": "v1"}),
+        endpoint("10.0.0.4", locality=NEAR, labels={"version": "v2"}),
+        endpoint("10.0.0.5", locality=PLACES["10.0.0.5"], labels={"version": "v2"}),
+    ]
+    scene = (
+        Scene(endpoints=pool)
+        .seen_by(locality=NEAR, labels=(("version", "v1"),))
+        .ruled(locality("{failoverPriority: [version], failover: [{from: eu, to: us}]}"))
+    )
+
+    assert priorities(scene.assignment()) == {
+        "10.0.0.1": 0,
+        "10.0.0.2": 1,
+        "10.0.0.3": 2,
+        "10.0.0.4": 3,
+        "10.0.0.5": 4,
+    }
+
+
+def test_distribute_may_be_for_clients_and_endpoints_of_any_place() -> None:
+    def distributed(source: str, to: str) -> list[str]:
+        entry = f"{{from: '{source}', to: {{'{to}': 100}}}}"
+        scene = around_the_world().ruled(
+            f"trafficPolicy: {{loadBalancer: {{localityLbSetting: {{distribute: [{entry}]}}}}}}"
+        )
+        return sorted(addresses(scene.assignment()))
+
+    assert distributed("*", "*") == sorted(PLACES)
+    assert distributed("*", "us/*") == ["10.0.0.4"]
+    assert distributed("eu/*", "eu/eu-1/*") == ["10.0.0.1", "10.0.0.2"]
+    assert distributed("eu/eu-1/a", "*/*/c") == ["10.0.0.3"]
+    # A place that the client is not at leaves all as it is.
+    assert distributed("us/*", "asia/*") == sorted(PLACES)
+
+
+def test_under_mutual_tls_of_the_rule_an_endpoint_may_still_say_that_it_speaks_none() -> None:
+    pool = [endpoint("10.0.0.1", tls_mode="istio"), endpoint("10.0.0.2", tls_mode="disabled")]
+    scene = Scene(endpoints=pool).ruled("trafficPolicy: {tls: {mode: ISTIO_MUTUAL}}")
+
+    (group,) = scene.assignment()["endpoints"]
+
+    found = [
+        each.get("metadata", {}).get("filter_metadata", {}).get("envoy.transport_socket_match")
+        for each in group["lb_endpoints"]
+    ]
+    assert found == [{"tlsMode": "istio"}, None]
+
+
+@pytest.mark.parametrize(
+    ("hosts", "local"),
+    [
+        (["other.example"], False),
+        (["*.example"], True),
+        (["reviews.example"], True),
+    ],
+)
+def test_services_that_no_setting_names_are_not_kept_within_a_cluster(hosts: list[str], local: bool) -> None:
+    pool = [endpoint("10.0.0.1", cluster_id="c1"), endpoint("10.0.0.2", cluster_id="c2")]
+    settings = [{"settings": {"clusterLocal": True}, "hosts": hosts}]
+    scene = Scene(endpoints=pool).meshed(yaml.safe_dump({"serviceSettings": settings}))
+
+    found = addresses(scene.seen_by(cluster_id="c1").assignment())
+
+    assert found == (["10.0.0.1"] if local else ["10.0.0.1", "10.0.0.2"])
