@@ -50,7 +50,7 @@ from mizzen.translator.listeners.outbound import (
 from mizzen.translator.listeners.tcp_proxy import TcpTarget, plain_target
 from mizzen.translator.routes.sidecar import CarriedRoutes, port_routed, sidecar_route_configuration
 from mizzen.translator.routes.virtual_hosts import ANY_PORT
-from mizzen.translator.tls.secret_references import secret_names
+from mizzen.translator.tls.secret_references import NO_SECRETS, SecretNames, all_secrets, secret_references
 from mizzen.translator.undo import Undo
 from mizzen.xds import type_urls
 from mizzen.xds.resource import Resource
@@ -88,8 +88,8 @@ class OutboundResources:
         self._cluster_names: dict[_ServiceKey, tuple[str, ...]] = {}
         self._assignment_names: dict[_ServiceKey, tuple[str, ...]] = {}
         self._static_names: frozenset[str] = frozenset()
-        self._secrets_of: dict[str, tuple[str, ...]] = {}
-        self.secret_names: frozenset[str] = frozenset()
+        self._secrets_of: dict[str, SecretNames] = {}
+        self.secrets = NO_SECRETS
         self._listeners = OutboundListeners()
         self._carried = CarriedRoutes()
         self.clusters = Collection(type_urls.CLUSTER, {})
@@ -164,7 +164,7 @@ class OutboundResources:
         made = static_clusters(self.profile, self._mesh.mesh_config, policy)
         gone = self._static_names.difference(cluster.name for cluster in made)
         self._static_names = frozenset(cluster.name for cluster in made)
-        self._update_secret_names(made, gone)
+        self._update_secrets(made, gone)
         self.clusters = _updated(self.clusters, made, gone)
 
     def _touched(self, before: SidecarScope, delta: MeshDelta) -> _Touched:
@@ -247,22 +247,22 @@ class OutboundResources:
             gone_assignments.extend(set(old_assignments).difference(self._assignment_names[key]))
         if self._hosts:
             self._update_passed(services, in_scope)
-        self._update_secret_names(clusters, gone_clusters)
+        self._update_secrets(clusters, gone_clusters)
         self.clusters = _updated(self.clusters, clusters, gone_clusters)
         self.endpoints = _updated(self.endpoints, assignments, gone_assignments)
 
-    def _update_secret_names(self, clusters: Iterable[Resource], gone: Iterable[str]) -> None:
+    def _update_secrets(self, clusters: Iterable[Resource], gone: Iterable[str]) -> None:
         before, self._secrets_of = self._secrets_of, dict(self._secrets_of)
         for name in gone:
             self._secrets_of.pop(name, None)
         for cluster in clusters:
-            names = secret_names(cluster)
+            names = secret_references(cluster)
             if names:
                 self._secrets_of[cluster.name] = names
             else:
                 self._secrets_of.pop(cluster.name, None)
         if self._secrets_of != before:
-            self.secret_names = frozenset(name for names in self._secrets_of.values() for name in names)
+            self.secrets = all_secrets(self._secrets_of.values())
 
     def _in_scope(self, keys: frozenset[_ServiceKey]) -> dict[_ServiceKey, Service]:
         found = {}
@@ -474,7 +474,7 @@ _REPLACED: Final = (
     "_scope",
     "_static_names",
     "_secrets_of",
-    "secret_names",
+    "secrets",
     "_listeners",
     *("clusters", "endpoints", "listeners", "routes"),
 )

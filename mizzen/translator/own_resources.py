@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +26,7 @@ from mizzen.translator.listeners.inbound import (
 )
 from mizzen.translator.listeners.names import listener_name
 from mizzen.translator.routes.gateway import gateway_route_configuration
-from mizzen.translator.tls.secret_references import secret_names
+from mizzen.translator.tls.secret_references import NO_SECRETS, SecretNames, all_secrets, secret_references
 from mizzen.xds.resource import Resource
 
 
@@ -41,7 +40,7 @@ class OwnResources:
     listeners: tuple[Resource, ...] = ()
     routes: tuple[Resource, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
-    secret_names: frozenset[str] = frozenset()
+    secrets: SecretNames = NO_SECRETS
     hidden_listeners: frozenset[str] = frozenset()
 
 
@@ -76,7 +75,7 @@ def sidecar_resources(
             message = virtual_inbound_listener(proxy, captured, mesh_config)
             origins = tuple(dict.fromkeys(origin for port in captured for origin in port.origins))
             listeners.append(Resource.of(message, name=VIRTUAL_INBOUND, origins=origins))
-        names = _secret_names((*listeners, *clusters))
+        names = all_secrets(map(secret_references, (*listeners, *clusters)))
         hidden = frozenset(
             listener_name(port.bind, port.number, bound=False, interception_mode=proxy.interception_mode)
             for port in ports
@@ -127,9 +126,5 @@ def gateway_resources(
         listeners=made.listeners,
         routes=routes,
         diagnostics=(*merged.rejected, *made.diagnostics),
-        secret_names=_secret_names(made.listeners),
+        secrets=all_secrets(map(secret_references, made.listeners)),
     )
-
-
-def _secret_names(resources: Iterable[Resource]) -> frozenset[str]:
-    return frozenset(name for resource in resources for name in secret_names(resource))

@@ -14,6 +14,7 @@ from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.base.memo import Memo
 from mizzen.translator.outbound import OutboundResources
 from mizzen.translator.own_resources import OwnResources
+from mizzen.translator.tls.secret_references import all_secrets
 from mizzen.translator.tls.secrets import UNUSABLE_SECRET, WITHHELD_SECRET, own_secret_name, secrets
 from mizzen.xds.resource import Resource
 
@@ -22,17 +23,16 @@ def proxy_secrets(
     mesh: Mesh, proxy: Proxy, outbound: OutboundResources, own: OwnResources, memo: Memo
 ) -> tuple[tuple[Resource, ...], tuple[Diagnostic, ...]]:
     """Return the secrets that `proxy` asks for, and what is wrong with those that it does not get."""
-    names = outbound.secret_names | own.secret_names
-    if not names:
+    asked = all_secrets((outbound.secrets, own.secrets))
+    if not asked:
         return (), ()
     namespace = proxy.namespace
     withheld: tuple[Diagnostic, ...] = ()
     if proxy.is_unproven:
-        withheld = tuple(_withheld(mesh, names, namespace))
-        names = frozenset(name for name in names if own_secret_name(name, namespace) is None)
-    made, findings = secrets(
-        sorted(names), lambda name: mesh.secret(namespace, name), memo, namespace=namespace
-    )
+        withheld = tuple(_withheld(mesh, asked.certificates | asked.roots, namespace))
+        asked = asked.filtered(lambda name: own_secret_name(name, namespace) is None)
+    made, findings = secrets(asked, lambda name: mesh.secret(namespace, name), memo, namespace=namespace)
+    names = asked.certificates | asked.roots
     unserved = (own_secret_name(name, namespace) for name in names.difference(one.name for one in made))
     absent = {name for name in unserved if name is not None and mesh.secret(namespace, name) is None}
     return made, (*withheld, *findings, *_elsewhere(mesh, absent, namespace))

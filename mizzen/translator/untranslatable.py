@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from mizzen.config.validation.addresses import is_ip_address
 from mizzen.mesh.fault_search import Withheld
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
@@ -30,7 +31,7 @@ def _sidecars(mesh: Mesh) -> Iterator[Proxy]:
     for (namespace, _), pool in sorted(mesh.registry.pools.items()):
         found = addresses.setdefault(namespace, {})
         found.update(
-            (endpoint.address, None) for endpoint in pool.endpoints[:1] if ":" not in endpoint.address
+            (endpoint.address, None) for endpoint in pool.endpoints[:1] if _is_ipv4(endpoint.address)
         )
     for config in (
         *mesh.configs("Sidecar"),
@@ -39,7 +40,12 @@ def _sidecars(mesh: Mesh) -> Iterator[Proxy]:
     ):
         addresses.setdefault(config.namespace, {})
     for namespace, serving in list(addresses.items())[:MOST_PROXIES]:
-        yield _proxy("sidecar", namespace, {}, [address for address in serving if "/" not in address])
+        yield _proxy("sidecar", namespace, {}, list(serving))
+
+
+def _is_ipv4(address: str) -> bool:
+    """Return whether a workload can be at `address`; endpoints may be DNS names and unix sockets too."""
+    return ":" not in address and is_ip_address(address)
 
 
 def _gateways(mesh: Mesh) -> Iterator[Proxy]:

@@ -56,6 +56,7 @@ spec:
   workloadSelector: {{labels: {{app: client}}}}
   ingress:
   - port: {{number: 8085, name: http, protocol: HTTP}}
+    bind: 0.0.0.0
     defaultEndpoint: 127.0.0.1:9
     captureMode: {mode}
   egress: [{{hosts: ["*/*"]}}]

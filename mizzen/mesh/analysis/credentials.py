@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from cryptography import x509
@@ -36,6 +37,12 @@ def needs_client_ca(server: models.Server) -> bool:
     return tls is not None and tls.mode in _CLIENT_CERTIFICATE_MODES and not tls.ca_cert_credential_name
 
 
+def authority_of(secret: Config[Any]) -> bytes | None:
+    """Return the CA for clients' certificates that a Secret holds, if it holds one."""
+    data: Mapping[str, bytes] = secret.spec.data
+    return data.get("ca.crt") or data.get("cacert")
+
+
 def credential_problem(secret: Config[Any], server: models.Server, authority: Config[Any] | None) -> str:
     """Return what is wrong with the Secret of a server's credential; empty if nothing is.
 
@@ -47,13 +54,8 @@ def credential_problem(secret: Config[Any], server: models.Server, authority: Co
     key = data.get("tls.key") or data.get("key")
     if not certificate or not key:
         return "has no certificate and key; give it tls.crt and tls.key (or cert and key)"
-    if needs_client_ca(server):
-        own = authority.spec.data if authority is not None else {}
-        found = data.get("ca.crt") or data.get("cacert") or own.get("ca.crt") or own.get("cacert")
-        if not found:
-            return (
-                "has no CA for clients' certificates; give it ca.crt, or create a Secret NAME-cacert with it"
-            )
+    if needs_client_ca(server) and not (authority_of(secret) or (authority and authority_of(authority))):
+        return "has no CA for clients' certificates; give it ca.crt, or create a Secret NAME-cacert with it"
     return _pair_problem(certificate, key)
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from typing import Any
+from typing import Any, Final
 
 from mizzen.config import models
 from mizzen.config.document import Config, ConfigKey, FieldPath
-from mizzen.mesh.analysis.credentials import credential_problem, needs_client_ca, secret_name
+from mizzen.mesh.analysis.credentials import authority_of, credential_problem, needs_client_ca, secret_name
 from mizzen.mesh.analysis.findings import Findings
 from mizzen.mesh.hosts import HostIndex
 from mizzen.mesh.rules.gateways import GatewayConfig, merge_gateways, server_hosts
@@ -66,6 +66,9 @@ def _rejected_servers(mesh: Mesh, gateways: list[GatewayConfig], findings: Findi
         findings.diagnostics.extend(merged.rejected)
 
 
+_AUTHORITY: Final = ("tls", "caCertCredentialName")
+
+
 def _credential_names(server: models.Server) -> Iterator[tuple[FieldPath, str]]:
     tls = server.tls
     if tls is None:
@@ -74,6 +77,8 @@ def _credential_names(server: models.Server) -> Iterator[tuple[FieldPath, str]]:
         yield ("tls", "credentialName"), tls.credential_name
     for index, name in enumerate(tls.credential_names):
         yield ("tls", "credentialNames", index), name
+    if tls.ca_cert_credential_name:
+        yield _AUTHORITY, tls.ca_cert_credential_name
 
 
 def _credentials(mesh: Mesh, gateways: list[GatewayConfig], findings: Findings) -> None:
@@ -95,6 +100,9 @@ def _credentials(mesh: Mesh, gateways: list[GatewayConfig], findings: Findings) 
                     continue
                 place = (*path, *field)
                 where = namespace if selected else ""
+                if field == _AUTHORITY:
+                    _check_authority(mesh, config, place, (namespace, name), where, findings)
+                    continue
                 _check_credential(mesh, config, place, server, (namespace, name), where, findings)
                 user = users.setdefault((_selector(config), namespace, name), config)
                 if user is not config:
@@ -126,18 +134,37 @@ def _check_credential(
     namespace, name = key
     secret = mesh.secret(namespace, name)
     if secret is None:
-        where = f"in namespace {namespace_of_proxies}, that" if namespace_of_proxies else "in the namespace"
-        findings.error(
-            "IST0101",
-            config,
-            place,
-            f"there is no Secret {name}; create it {where} of the proxies that the Gateway selects",
-        )
+        _no_secret(config, place, name, namespace_of_proxies, findings)
         return
     authority = mesh.secret(namespace, f"{name}-cacert") if needs_client_ca(server) else None
     problem = credential_problem(secret, server, authority)
     if problem:
         findings.error("IST0161", config, place, f"Secret {name} ({secret.origin}) {problem}")
+
+
+def _check_authority(
+    mesh: Mesh,
+    config: GatewayConfig,
+    place: FieldPath,
+    key: tuple[str, str],
+    namespace_of_proxies: str,
+    findings: Findings,
+) -> None:
+    namespace, name = key
+    secret = mesh.secret(namespace, name) or mesh.secret(namespace, name.removesuffix("-cacert"))
+    if secret is None:
+        _no_secret(config, place, name, namespace_of_proxies, findings)
+    elif not authority_of(secret):
+        problem = "has no CA for clients' certificates; give it ca.crt (or cacert)"
+        findings.error("IST0161", config, place, f"Secret {secret.name} ({secret.origin}) {problem}")
+
+
+def _no_secret(
+    config: GatewayConfig, place: FieldPath, name: str, namespace_of_proxies: str, findings: Findings
+) -> None:
+    where = f"in namespace {namespace_of_proxies}, that" if namespace_of_proxies else "in the namespace"
+    message = f"there is no Secret {name}; create it {where} of the proxies that the Gateway selects"
+    findings.error("IST0101", config, place, message)
 
 
 def _workloads_by_label(mesh: Mesh) -> WorkloadsByLabel:

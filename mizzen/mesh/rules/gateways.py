@@ -56,6 +56,12 @@ class GatewayServer:
         return tls is not None and tls.mode not in _PASSTHROUGH
 
     @property
+    def redirects_to_https(self) -> bool:
+        """Whether requests are told to come again over TLS. On a server that speaks TLS itself httpsRedirect
+        has no effect: its requests came over TLS."""
+        return self.protocol.is_http and self.server.tls is not None and self.server.tls.https_redirect
+
+    @property
     def is_http(self) -> bool:
         """Whether requests are routed: plain HTTP, or HTTPS that is terminated."""
         return self.protocol.is_http or (self.protocol is Protocol.HTTPS and self.terminates_tls)

@@ -100,7 +100,8 @@ def inbound_ports(
     diagnostics = []
     for port in wanted:
         earlier = ports.get(port.number)
-        if port.bind == wildcard_bind(proxy) and port.number in own:
+        at_proxys_own = not port.is_bind_given or port.bind == wildcard_bind(proxy)
+        if at_proxys_own and port.number in own:
             diagnostics.append(_not_served(port, "the proxy itself listens there; choose another port"))
         elif port.bind_to_port and metadata.unprivileged_pod and port.number < 1024:
             reason = "an unprivileged proxy cannot bind it; choose a port from 1024 on"
@@ -136,7 +137,9 @@ def _ingress_ports(
         bound = ingress.capture_mode == "NONE"
         if ingress.capture_mode == "DEFAULT":
             bound = proxy.interception_mode == "NONE"
-        default_bind = proxy.ip_addresses[0] if proxy.interception_mode == "NONE" else wildcard_bind(proxy)
+        # A port that is really bound leaves the host's other addresses to others: the workload's own port at
+        # 127.0.0.1, and proxies beside this one.
+        default_bind = proxy.ip_addresses[0] if bound else wildcard_bind(proxy)
         yield InboundPort(
             ingress.bind or default_bind,
             ingress.port.number,

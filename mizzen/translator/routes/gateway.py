@@ -62,9 +62,7 @@ class _ServerKey:
     def of(cls, server: GatewayServer) -> _ServerKey:
         tls = server.server.tls
         port = server.server.port.number if server.server.port is not None else 0
-        return cls(
-            server.gateway_name, port, tls is not None, tls is not None and tls.https_redirect, server.hosts
-        )
+        return cls(server.gateway_name, port, tls is not None, server.redirects_to_https, server.hosts)
 
     def hosts_for(self, namespace: str) -> list[str]:
         """Return the hosts that VirtualServices of a namespace may serve."""

@@ -64,9 +64,9 @@ def gateway_transport_socket(
     server: Server, mesh_config: MeshConfig, *, is_http: bool = True
 ) -> base_pb2.TransportSocket | None:
     """Return the transport socket of a gateway's server, or None where TLS is not terminated (no `tls`,
-    PASSTHROUGH, AUTO_PASSTHROUGH, or a redirect of plain HTTP). `is_http` False is an opaque TCP server."""
+    PASSTHROUGH, AUTO_PASSTHROUGH). `is_http` False is an opaque TCP server."""
     settings = server.tls
-    if settings is None or settings.mode not in _TERMINATING or settings.https_redirect:
+    if settings is None or settings.mode not in _TERMINATING:
         return None
     return server_transport_socket(settings, mesh_config, is_http=is_http)
 
@@ -140,9 +140,11 @@ def _roots(settings: ServerTLSSettings) -> str:
     """Return the SDS name of the roots of clients' certificates."""
     if settings.mode == ServerTLSMode.ISTIO_MUTUAL:
         return TRUST_BUNDLE
-    if settings.ca_cert_credential_name:
-        return ca_secret_name(settings.ca_cert_credential_name)
     credentials = settings.credential_names or (settings.credential_name,)
+    roots = settings.ca_cert_credential_name
+    if roots:
+        # One name cannot stand for a certificate and for roots.
+        return ca_secret_name(roots) if roots in credentials else credential_secret_name(roots)
     if credentials[0]:
         return ca_secret_name(credentials[0])
     certificates = settings.tls_certificates

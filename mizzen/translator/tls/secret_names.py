@@ -37,7 +37,10 @@ def credential_secret_name(credential_name: str) -> str:
 
 
 def ca_secret_name(credential_name: str) -> str:
-    """Return the name of the roots that go with a `credentialName`."""
+    """Return the name of the roots that go with a `credentialName`.
+
+    A `caCertCredentialName` names its Secret itself: that is a `credential_secret_name`.
+    """
     if credential_name.endswith(CA_SUFFIX):
         return credential_secret_name(credential_name)
     return credential_secret_name(credential_name + CA_SUFFIX)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from envoy.config.cluster.v3 import cluster_pb2
@@ -20,11 +21,48 @@ _CONTEXTS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class SecretNames:
+    """SDS names by what they must answer with: one name cannot answer with both."""
+
+    certificates: frozenset[str] = frozenset()
+    roots: frozenset[str] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self.certificates or self.roots)
+
+    def filtered(self, keep: Callable[[str], bool]) -> SecretNames:
+        """Return the names that `keep` is true of."""
+        return SecretNames(frozenset(filter(keep, self.certificates)), frozenset(filter(keep, self.roots)))
+
+
+NO_SECRETS = SecretNames()
+
+
+def all_secrets(several: Iterable[SecretNames]) -> SecretNames:
+    """Return the names in several resources together."""
+    found = list(several)
+    return SecretNames(
+        frozenset().union(*(names.certificates for names in found)),
+        frozenset().union(*(names.roots for names in found)),
+    )
+
+
+def secret_references(resource: Resource) -> SecretNames:
+    """Return the SDS names in a Listener or Cluster."""
+    if _TLS_PACKAGE not in resource.value:
+        return NO_SECRETS
+    contexts = [context for socket in _sockets(resource) for context in _contexts(socket)]
+    return SecretNames(
+        frozenset(name for context in contexts for name in _certificates(context)),
+        frozenset(name for context in contexts for name in _roots(context)),
+    )
+
+
 def secret_names(resource: Resource) -> tuple[str, ...]:
     """Return the SDS names in a Listener or Cluster, sorted, each once."""
-    if _TLS_PACKAGE not in resource.value:
-        return ()
-    return tuple(sorted({name for socket in _sockets(resource) for name in _names(socket)}))
+    found = secret_references(resource)
+    return tuple(sorted(found.certificates | found.roots))
 
 
 def _sockets(resource: Resource) -> Iterator[Any]:
@@ -39,18 +77,23 @@ def _sockets(resource: Resource) -> Iterator[Any]:
             yield chain.transport_socket
 
 
-def _names(socket: Any) -> Iterator[str]:
+def _contexts(socket: Any) -> Iterator[Any]:
     packed = socket.typed_config
     wrapper = upstream_proxy_protocol_pb2.ProxyProtocolUpstreamTransport()
     if packed.Is(wrapper.DESCRIPTOR):
         packed.Unpack(wrapper)
         packed = wrapper.transport_socket.typed_config
     message = _CONTEXTS.get(packed.type_url)
-    if message is None:
-        return
-    context = message.FromString(packed.value).common_tls_context
+    if message is not None:
+        yield message.FromString(packed.value).common_tls_context
+
+
+def _certificates(context: Any) -> Iterator[str]:
     for certificate in context.tls_certificate_sds_secret_configs:
         yield certificate.name
+
+
+def _roots(context: Any) -> Iterator[str]:
     for validation in (
         context.validation_context_sds_secret_config,
         context.combined_validation_context.validation_context_sds_secret_config,

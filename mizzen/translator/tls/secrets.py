@@ -33,6 +33,7 @@ from mizzen.translator.tls.secret_names import (
     KUBERNETES,
     SYSTEM_ROOTS,
 )
+from mizzen.translator.tls.secret_references import SecretNames
 from mizzen.xds.resource import Resource
 
 SYSTEM_ROOTS_FILE = "/etc/ssl/certs/ca-certificates.crt"
@@ -64,7 +65,7 @@ class _UnusableError(Exception):
 
 
 def secrets(
-    names: Iterable[str], lookup: _Lookup, memo: Memo, *, namespace: str = ""
+    names: SecretNames, lookup: _Lookup, memo: Memo, *, namespace: str = ""
 ) -> tuple[tuple[Resource, ...], tuple[Diagnostic, ...]]:
     """Return the secrets of `names`, each once, in the order of their names, and what is wrong with others.
 
@@ -73,21 +74,45 @@ def secrets(
     (the analysis of the mesh reports it); so is one whose Secret is unusable, with a diagnostic of why.
     """
     made: list[Resource | Diagnostic] = []
-    for name in sorted(set(names)):
+    for name in sorted(names.certificates | names.roots):
         if name.startswith((FILE_CERTIFICATE, FILE_ROOT)):
             made.append(memo.get(("secret of files", name), partial(_of_files, name)))
             continue
+        roots = name in names.roots
         own_name = own_secret_name(name, namespace)
-        config = None if own_name is None else _find(own_name, lookup)
-        if config is not None:
-            made.append(memo.get(("secret", name, config), partial(_of_document, name, config)))
+        config = None if own_name is None else _find(own_name, lookup, roots=roots)
+        if config is None:
+            continue
+        if roots and name in names.certificates:
+            made.append(_both(config))
+        else:
+            make = partial(_of_document, name, config, roots=roots)
+            made.append(memo.get(("secret", name, config, roots), make))
     resources = tuple(each for each in made if isinstance(each, Resource))
     return resources, tuple(each for each in made if isinstance(each, Diagnostic))
 
 
-def _of_document(name: str, config: Config[Secret]) -> Resource | Diagnostic:
+def _both(config: Config[Secret]) -> Diagnostic:
+    """Say that a Secret is asked for under one name as a certificate and as roots.
+
+    Envoy asks once and takes what comes for both. From a certificate it would take no roots, and then believe
+    every client.
+    """
+    name = config.name
+    return Diagnostic(
+        Severity.ERROR,
+        UNUSABLE_SECRET,
+        f"Secret {config.namespace}/{name} is the certificate of one server and the caCertCredentialName of "
+        f"another of the same proxy, which is sent neither; put the CA into a Secret {name}{CA_SUFFIX} and "
+        f"write caCertCredentialName: {name}{CA_SUFFIX}",
+        config.origin,
+    )
+
+
+def _of_document(name: str, config: Config[Secret], *, roots: bool) -> Resource | Diagnostic:
+    make = _roots if roots else _certificate
     try:
-        return Resource.of(_message(name, config.spec.data), origins=(config.origin,))
+        return Resource.of(make(name, config.spec.data), origins=(config.origin,))
     except _UnusableError as error:
         return _diagnostic(config, error)
 
@@ -102,26 +127,29 @@ def own_secret_name(name: str, namespace: str) -> str | None:
     return rest if first == namespace else None
 
 
-def _find(name: str, lookup: _Lookup) -> Config[Secret] | None:
+def _find(name: str, lookup: _Lookup, *, roots: bool) -> Config[Secret] | None:
     """Roots may have a Secret of their own, or stand beside the certificate."""
     config = lookup(name)
-    if config is None and name.endswith(CA_SUFFIX):
+    if config is None and roots and name.endswith(CA_SUFFIX):
         return lookup(name.removesuffix(CA_SUFFIX))
     return config
 
 
-def _message(name: str, data: Mapping[str, bytes]) -> Any:
+def _roots(name: str, data: Mapping[str, bytes]) -> Any:
     message = secret_pb2.Secret(name=name)
-    if name.endswith(CA_SUFFIX):
-        key = _first_of(data, _ROOT_KEYS)
-        if key is None:
-            raise _UnusableError("", f"has no roots; add ca.crt{_keys_found(data)}")
-        _load_certificates(key, data[key])
-        message.validation_context.trusted_ca.inline_bytes = data[key]
-        crl = _first_of(data, _CRL_KEYS)
-        if crl is not None:
-            message.validation_context.crl.inline_bytes = data[crl]
-        return message
+    key = _first_of(data, _ROOT_KEYS)
+    if key is None:
+        raise _UnusableError("", f"has no roots; add ca.crt{_keys_found(data)}")
+    _load_certificates(key, data[key])
+    message.validation_context.trusted_ca.inline_bytes = data[key]
+    crl = _first_of(data, _CRL_KEYS)
+    if crl is not None:
+        message.validation_context.crl.inline_bytes = data[crl]
+    return message
+
+
+def _certificate(name: str, data: Mapping[str, bytes]) -> Any:
+    message = secret_pb2.Secret(name=name)
     pair = next((keys for keys in _CERTIFICATE_KEYS if data.get(keys[0]) and data.get(keys[1])), None)
     if pair is None:
         raise _UnusableError("", f"is no certificate; add tls.crt and tls.key{_keys_found(data)}")

@@ -517,6 +517,28 @@ def test_credentials(mesh_of: MeshOf) -> None:
     assert problems("MUTUAL", tls_crt=certificate, tls_key=key, ca_crt=certificate) == []
 
 
+def test_the_secret_of_caCertCredentialName(mesh_of: MeshOf) -> None:
+    certificate, key = (base64.b64encode(each).decode() for each in pem_pair())
+
+    def found(*secrets: str) -> list[tuple[str, str]]:
+        documents = (
+            GATEWAY.replace("HTTP}", "HTTPS}")
+            + "    tls: {mode: MUTUAL, credentialName: cert, caCertCredentialName: clients}",
+            f"kind: Secret\nmetadata: {{name: cert}}\ndata: {{tls.crt: {certificate}, tls.key: {key}}}",
+            *(f"kind: Secret\n{each}" for each in secrets),
+        )
+        wanted = ("IST0101", "IST0161")
+        mesh = mesh_of("\n---\n".join(documents) + "\n")
+        return [(one.path, one.message) for one in analyze(mesh) if one.code in wanted]
+
+    ((path, message),) = found()
+    assert path == "spec.servers[0].tls.caCertCredentialName"
+    assert "there is no Secret clients" in message
+    ((_, message),) = found(f"metadata: {{name: clients}}\ndata: {{tls.crt: {certificate}}}")
+    assert "has no CA for clients' certificates" in message
+    assert found(f"metadata: {{name: clients}}\ndata: {{ca.crt: {certificate}}}") == []
+
+
 def test_a_rule_below_a_wildcard_service_is_for_a_known_host(mesh_of: MeshOf) -> None:
     wide = ENTRY.replace("hosts: [web.com]", "hosts: ['*.com']").replace("STATIC", "NONE")
     wide = wide.replace("  endpoints: [{address: 10.0.0.1, labels: {version: v1}}]\n", "")

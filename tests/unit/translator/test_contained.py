@@ -185,3 +185,17 @@ def test_documents_are_tried_before_anyone_serves_them(fails: Any) -> None:
     fails(is_bad)
     found = untranslatable(World(a=service("a"), b=service("b", 666)).mesh)
     assert [str(one.key) for one in found] == ["Service/default/b"]
+
+
+def test_endpoints_that_are_names_are_no_addresses_of_workloads() -> None:
+    entry = {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "ServiceEntry",
+        "metadata": {"name": "outside", "namespace": "default"},
+        "spec": {
+            "hosts": ["outside.example"],
+            "ports": [{"number": 443, "name": "tls", "protocol": "TLS"}],
+            "resolution": "DNS",
+        },
+    }
+    assert untranslatable(World(a=entry).mesh) == ()

@@ -25,6 +25,7 @@ from mizzen.translator.bootstrap import bootstrap
 from mizzen.translator.clusters.inbound import inbound_clusters
 from mizzen.translator.clusters.static import static_clusters
 from mizzen.translator.tls.downstream import gateway_transport_socket, inbound_transport_socket
+from mizzen.translator.tls.secret_references import SecretNames
 from mizzen.translator.tls.secrets import secrets
 from tests.unit.translator.clusters.cluster_scenes import Scene, endpoint, plain, secret_document, service
 from tests.unit.translator.tls.certificates import certificate_pem, key_pem, make_key
@@ -193,10 +194,10 @@ class SecretFiles:
         elif name.startswith("file-root:"):
             asked = f"file-root:{self.folder}/ca.crt"
         else:
-            asked = (
-                "kubernetes://shop-cacert" if name.endswith(("-cacert", "ROOTCA")) else "kubernetes://shop"
-            )
-        (resource,), _ = secrets([asked], lambda _: self.document, Memo())
+            asked = "kubernetes://shop"
+        roots = name.endswith(("-cacert", "ROOTCA"))
+        names = SecretNames(roots=frozenset([asked])) if roots else SecretNames(frozenset([asked]))
+        (resource,), _ = secrets(names, lambda _: self.document, Memo())
         secret = json_format.MessageToDict(Secret.FromString(resource.value)) | {"name": name}
         file.write_text(json.dumps({"resources": [{"@type": resource.type_url} | secret]}))
         return file

@@ -25,7 +25,7 @@ from mizzen.translator.base.memo import Memo
 from mizzen.translator.bootstrap import bootstrap_json
 from mizzen.translator.clusters.static import static_clusters
 from mizzen.translator.tls.downstream import inbound_transport_socket, server_transport_socket
-from mizzen.translator.tls.secret_references import secret_names
+from mizzen.translator.tls.secret_references import SecretNames, all_secrets, secret_references
 from mizzen.translator.tls.secrets import secrets
 from mizzen.xds import Resource
 from tests.ports import free_port
@@ -85,8 +85,9 @@ def mesh_secrets(identity: str = "") -> list[Resource]:
     pair = {"tls.crt": certificate, "tls.key": key_pem(key), "ca.crt": certificate}
     document = secret_document("own", pair)
     made = []
-    for asked, name in (("kubernetes://own", "default"), ("kubernetes://own-cacert", "ROOTCA")):
-        (resource,), _ = secrets([asked], lambda _: document, Memo())
+    own = frozenset(["kubernetes://own"])
+    for asked, name in ((SecretNames(certificates=own), "default"), (SecretNames(roots=own), "ROOTCA")):
+        (resource,), _ = secrets(asked, lambda _: document, Memo())
         message = secret_pb2.Secret.FromString(resource.value)
         message.name = name
         made.append(Resource.of(message))
@@ -139,7 +140,7 @@ async def test_everything_is_taken_and_new_files_are_noticed(delta: bool, tmp_pa
     port = free_port()
     scene = Scene()
     resources = [*static_clusters(scene.profile, scene.mesh), *outbound(folder), tls_listener(port, folder)]
-    names = {name for each in resources for name in secret_names(each)}
+    names = all_secrets(map(secret_references, resources))
     served, problems = secrets(names, lambda _: None, Memo())
     assert problems == ()
 

@@ -257,9 +257,20 @@ def test_a_sidecar_may_bind_a_port_of_the_proxy_itself_at_another_address() -> N
     found = sent(ingress(local | {"bind": "127.0.0.9"}), ENVOY_STATUS_PORT="15021")
     assert "127.0.0.9_15021_bound" in found.listeners
     assert found.warnings == ()
-    found = sent(ingress(local), ENVOY_STATUS_PORT="15021")
-    assert "0.0.0.0_15021" not in found.listeners
-    assert "MZ0104 port 15021" in found.warnings[0]
+    for given in (local, local | {"bind": "0.0.0.0"}):
+        found = sent(ingress(given), ENVOY_STATUS_PORT="15021")
+        assert not any("15021" in name for name in found.listeners)
+        assert "MZ0104 port 15021" in found.warnings[0]
+
+
+def test_a_port_that_a_sidecar_binds_is_bound_at_the_proxys_own_address() -> None:
+    """The workload itself may listen there at 127.0.0.1."""
+    given = {"port": port(9080, "HTTP"), "defaultEndpoint": "127.0.0.1:9080", "captureMode": "NONE"}
+    found = sent(ingress(given))
+    assert found.listeners["10.0.0.7_9080_bound"]["address"]["socket_address"] == {
+        "address": "10.0.0.7",
+        "port_value": 9080,
+    }
 
 
 def test_services_that_share_a_port_are_warned_of_where_they_disagree() -> None:
@@ -274,7 +285,12 @@ def test_services_that_share_a_port_are_warned_of_where_they_disagree() -> None:
 @pytest.mark.parametrize("mode", ["NONE", "DEFAULT", "IPTABLES"])
 def test_one_address_has_one_listener_whose_name_says_whether_it_is_bound(mode: str) -> None:
     """Envoy crashes if a listener keeps its name while it begins to bind its port."""
-    given = {"port": port(80, "HTTP"), "defaultEndpoint": "127.0.0.1:81", "captureMode": mode}
+    given = {
+        "port": port(80, "HTTP"),
+        "bind": "0.0.0.0",
+        "defaultEndpoint": "127.0.0.1:81",
+        "captureMode": mode,
+    }
     found = sent(service("a.example", 80, "HTTP"), ingress(given))
     bound = {name: listener.get("bind_to_port", True) for name, listener in found.listeners.items()}
     expected = {"0.0.0.0_80_bound": True} if mode == "NONE" else {"0.0.0.0_80": False}

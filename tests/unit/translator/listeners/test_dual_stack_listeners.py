@@ -96,7 +96,7 @@ def sidecar(**ingress: Any) -> dict[str, Any]:
     ("ingress", "mode", "expected"),
     [
         ({"defaultEndpoint": "127.0.0.1:8080"}, "NONE", {"10.0.0.7_9080": ["10.0.0.7", "2001:db8::7"]}),
-        ({"captureMode": "NONE"}, "REDIRECT", {"0.0.0.0_9080_bound": ["0.0.0.0", "::"]}),
+        ({"captureMode": "NONE"}, "REDIRECT", {"10.0.0.7_9080_bound": ["10.0.0.7", "2001:db8::7"]}),
         ({"bind": "0.0.0.0", "captureMode": "NONE"}, "REDIRECT", {"0.0.0.0_9080_bound": ["0.0.0.0"]}),
         ({"bind": "10.0.0.7", "captureMode": "NONE"}, "REDIRECT", {"10.0.0.7_9080_bound": ["10.0.0.7"]}),
     ],

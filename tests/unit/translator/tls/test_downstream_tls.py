@@ -68,8 +68,9 @@ def test_where_certificates_are(where: str, names: list[str]) -> None:
 
 ROOTS = [
     ("{credentialName: shop}", "kubernetes://shop-cacert"),
-    ("{credentialName: shop, caCertCredentialName: roots}", "kubernetes://roots-cacert"),
+    ("{credentialName: shop, caCertCredentialName: roots}", "kubernetes://roots"),
     ("{credentialName: shop, caCertCredentialName: roots-cacert}", "kubernetes://roots-cacert"),
+    ("{credentialName: shop, caCertCredentialName: shop}", "kubernetes://shop-cacert"),
     ("{credentialNames: [a, b]}", "kubernetes://a-cacert"),
     ("{serverCertificate: /c, privateKey: /k, caCertificates: /r}", "file-root:/r"),
     ("tlsCertificates: [{serverCertificate: /c, privateKey: /k, caCertificates: /r}]", "file-root:/r"),
@@ -190,3 +191,25 @@ def test_the_meshs_words_on_mutual_tls() -> None:
     assert parameters["tls_minimum_protocol_version"] == "TLSv1_2"
     assert parameters["ecdh_curves"] == ["P-256"]
     assert len(parameters["cipher_suites"]) == 6
+
+
+def test_pins_hold_with_certificates_from_files_too() -> None:
+    made = server("""
+        mode: MUTUAL
+        serverCertificate: /c
+        privateKey: /k
+        caCertificates: /r
+        verifyCertificateSpki: [spki]
+        verifyCertificateHash: [hash]
+    """)
+
+    assert made["common_tls_context"]["combined_validation_context"]["default_validation_context"] == {
+        "verify_certificate_spki": ["spki"],
+        "verify_certificate_hash": ["hash"],
+    }
+
+
+def test_https_redirect_does_not_switch_tls_off() -> None:
+    assert server("{mode: SIMPLE, credentialName: shop, httpsRedirect: true}") == server(
+        "{mode: SIMPLE, credentialName: shop}"
+    )

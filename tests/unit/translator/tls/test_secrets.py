@@ -11,6 +11,7 @@ from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
 from mizzen.config.document import Config
 from mizzen.config.kubernetes import Secret
 from mizzen.translator.base.memo import Memo
+from mizzen.translator.tls.secret_references import SecretNames, all_secrets
 from mizzen.translator.tls.secrets import SYSTEM_ROOTS_FILE, secrets
 from tests.unit.translator.clusters.cluster_scenes import secret_document
 from tests.unit.translator.tls.certificates import certificate_pem, key_pem, make_key
@@ -20,9 +21,17 @@ CERTIFICATE, PRIVATE_KEY = certificate_pem(KEY), key_pem(KEY)
 PAIR = {"tls.crt": CERTIFICATE, "tls.key": PRIVATE_KEY}
 
 
-def serve(*names: str, memo: Memo | None = None, **documents: Config[Secret]) -> tuple[Any, Any]:
+def asked(*names: str) -> SecretNames:
+    roots = frozenset(name for name in names if name.endswith("-cacert"))
+    return SecretNames(frozenset(names) - roots, roots)
+
+
+def serve(
+    *names: str, roots: tuple[str, ...] = (), memo: Memo | None = None, **documents: Config[Secret]
+) -> tuple[Any, Any]:
     by_name = {name.replace("_", "-"): document for name, document in documents.items()}
-    resources, diagnostics = secrets(names, by_name.get, memo or Memo(), namespace="default")
+    wanted = all_secrets((asked(*names), SecretNames(roots=frozenset(roots))))
+    resources, diagnostics = secrets(wanted, by_name.get, memo or Memo(), namespace="default")
     return {each.name: secret_pb2.Secret.FromString(each.value) for each in resources}, diagnostics
 
 
@@ -61,6 +70,26 @@ def test_roots_of_their_own_go_first() -> None:
     )
 
     assert served["kubernetes://shop-cacert"].validation_context.trusted_ca.inline_bytes == other
+
+
+def test_roots_of_any_name() -> None:
+    clients = secret_document("clients", {"ca.crt": CERTIFICATE})
+    served, _ = serve(roots=("kubernetes://clients",), clients=clients)
+
+    assert served["kubernetes://clients"].validation_context.trusted_ca.inline_bytes == CERTIFICATE
+
+
+def test_a_secret_is_not_asked_for_as_certificate_and_as_roots() -> None:
+    """Envoy would take a certificate for roots that are empty, and believe every client."""
+    served, (diagnostic,) = serve(
+        "kubernetes://shop",
+        roots=("kubernetes://shop",),
+        shop=secret_document("shop", PAIR | {"ca.crt": CERTIFICATE}),
+    )
+
+    assert served == {}
+    assert diagnostic.code == "MZ0300"
+    assert "write caCertCredentialName: shop-cacert" in diagnostic.message
 
 
 def test_only_secrets_of_the_proxys_namespace_are_served() -> None:
@@ -126,7 +155,7 @@ def test_roots_must_be_certificates() -> None:
 
 def test_nothing_shows_the_key() -> None:
     document = secret_document("shop", PAIR)
-    (resource,), _ = secrets(["kubernetes://shop"], lambda _: document, Memo())
+    (resource,), _ = secrets(asked("kubernetes://shop"), lambda _: document, Memo())
 
     shown = repr(resource) + repr(document)
 
@@ -138,6 +167,6 @@ def test_nothing_shows_the_key() -> None:
 def test_a_secret_is_read_once() -> None:
     memo, document = Memo(), secret_document("shop", PAIR)
 
-    first, second = (secrets(["kubernetes://shop"], lambda _: document, memo)[0][0] for _ in range(2))
+    first, second = (secrets(asked("kubernetes://shop"), lambda _: document, memo)[0][0] for _ in range(2))
 
     assert first is second
