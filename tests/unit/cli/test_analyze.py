@@ -143,3 +143,23 @@ def test_a_terminal_shows_no_line_of_a_secret(tmp_path: Path) -> None:
     shown = at_a_terminal(file)
     assert "in Secret/default/a" in shown
     assert "hush-hush" not in shown
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "{hosts: [a.example.com], resolution: DNS, ports: [{number: 80, name: http}]}",
+        "{hosts: [b.example.com], resolution: STATIC, ports: [{number: 80, name: http}],"
+        ' endpoints: [{address: "unix:///run/b"}]}',
+        "{hosts: [c.example.com], resolution: STATIC, ports: [{number: 80, name: http}],"
+        " endpoints: [{network: far}]}",
+    ],
+)
+def test_a_mesh_whose_endpoints_are_no_addresses_is_analysed(
+    mizzen: Command, tmp_path: Path, spec: str
+) -> None:
+    file = tmp_path / "entry.yaml"
+    file.write_text(
+        f"apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {{name: a}}\nspec: {spec}\n"
+    )
+    assert "1 document checked" in mizzen("analyze", file).err
