@@ -33,3 +33,6 @@ UNSERVED_MESH_FIELD: Final = "MZ0016"
 
 AMBIGUOUS_KEY: Final = "MZ0017"
 """A key that YAML reads as something else than its letters."""
+
+UNFILLED: Final = "MZ0018"
+"""A placeholder of a template, as Helm's, that nobody filled in."""

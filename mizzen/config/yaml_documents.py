@@ -14,6 +14,7 @@ from mizzen.config.codes import (
     SCHEMA,
     SKIPPED_KIND,
     SYNTAX,
+    UNFILLED,
     UNREADABLE,
     UNSERVED_KIND,
 )
@@ -23,6 +24,13 @@ from mizzen.config.kinds import KINDS, UNSERVED, Kind
 from mizzen.config.lines import DocumentLines
 from mizzen.config.mesh_config_text import is_mesh_config_map, looks_like_mesh_config
 from mizzen.config.names import namespace_error, object_name_error
+from mizzen.config.placeholders import (
+    OPENING,
+    masked,
+    unfilled_lines,
+    unfilled_message,
+    unfilled_values,
+)
 from mizzen.config.scalars import describe, shortened
 from mizzen.config.schema_errors import place
 from mizzen.config.schema_fields import nearest
@@ -174,14 +182,65 @@ class _Reader:
     diagnostics: list[Diagnostic] = field(default_factory=list)
     broken: bool = False
     unidentified: bool = False
+    templated: bool = False
 
     def read(self, text: str, first_line: int) -> None:
+        self.templated = OPENING in text
         try:
-            for tree in trees(text, first_line):
+            # A template is read to its end first: if it is no YAML, its placeholders are all there is to say.
+            found = trees(text, first_line)
+            for tree in list(found) if self.templated else found:
                 self._add(tree.value, tree.lines, tree.remarks)
         except YamlError as error:
-            self.broken = True
-            self.diagnostics.append(_error(SYNTAX, error.message, Origin(self.file, error.line)))
+            if not (self.templated and self._template(text, first_line, error)):
+                self.broken = True
+                self.diagnostics.append(_error(SYNTAX, error.message, Origin(self.file, error.line)))
+
+    def _template(self, text: str, first_line: int, error: YamlError) -> bool:
+        """Name the placeholders of a text that is no YAML; return False if that is not their fault."""
+        unfilled = unfilled_lines(text, first_line)
+        try:
+            written = list(trees(masked(text), first_line))
+        except YamlError as other:
+            written = []
+            if other.line == error.line and error.line not in dict(unfilled):
+                return False
+        named = [
+            _error(UNFILLED, unfilled_message(action), Origin(self.file, line)) for line, action in unfilled
+        ]
+        if not named:
+            return False
+        keys = [self._key(tree.value) for tree in written if tree.value is not None]
+        if len(keys) == 1 and keys[0] is not None:
+            origin = Origin(self.file, written[0].lines.line_of(()), keys[0])
+            self.refused.append(RefusedDocument(keys[0], origin, bounded(named)))
+        else:
+            self.diagnostics.extend(named)
+            self.unidentified = True
+        return True
+
+    def _key(self, content: Any) -> ConfigKey | None:
+        """Return which configuration the masked text of a template is; None if that is for it to say."""
+        if not isinstance(content, dict) or not isinstance(content.get("apiVersion"), str):
+            return None
+        kind = KINDS.get(str(content.get("kind")))
+        group, _, _ = content["apiVersion"].rpartition("/")
+        if kind is None or not _is_of_kind(kind, group):
+            return None
+        named = self._named(kind, content, DocumentLines.single(0))
+        return None if isinstance(named, Diagnostic) else ConfigKey(kind.name, *named)
+
+    def _unfilled(self, content: dict[str, Any], lines: DocumentLines) -> list[Diagnostic]:
+        """Return the placeholders in a document that is YAML: in its name, and in what of it a mesh reads."""
+        if not self.templated:
+            return []
+        kind = KINDS.get(content["kind"])
+        whole = kind is None or kind.has_spec or kind.name == "Service"
+        read = content if whole else {"metadata": content.get("metadata")}
+        return [
+            _error(UNFILLED, unfilled_message(text), Origin(self.file, lines.line_of(path)), place(path))
+            for path, text in unfilled_values(read)
+        ]
 
     def _add(self, content: Any, lines: DocumentLines, remarks: Sequence[Remark]) -> None:
         if content is None:
@@ -252,12 +311,18 @@ class _Reader:
         api_version, name_of_kind = content["apiVersion"], content["kind"]
         group, _, _ = api_version.rpartition("/")
         kind = KINDS.get(name_of_kind)
+        unfilled = self._unfilled(content, lines)
+        if OPENING in api_version or OPENING in name_of_kind:
+            self.diagnostics.extend(unfilled)
+            self.unidentified = True
+            return
         if kind is None or not _is_of_kind(kind, group):
             self._skip(group, content, lines)
             return
+        findings = [*findings, *unfilled]
         named = self._named(kind, content, lines)
         if isinstance(named, Diagnostic):
-            self.diagnostics.extend((*findings, named))
+            self.diagnostics.extend(findings if unfilled else (*findings, named))
             self.unidentified = True
             return
         namespace, name = named

@@ -19,6 +19,7 @@ from typing import Any, Final
 import yaml
 
 from mizzen.config.lines import DocumentLines
+from mizzen.config.placeholders import unfilled_message
 from mizzen.config.scalars import Scalar, as_key, resolve_plain
 from mizzen.config.yaml_events import events
 
@@ -254,9 +255,7 @@ class _Composer:
         line = self._line(event)
         if self._expects_key():
             if event.start_mark.index == self._brace + 1 and isinstance(container, dict):
-                raise YamlError(
-                    line, "a placeholder `{{ }}` of a template is not filled in; render the template first"
-                )
+                raise YamlError(line, unfilled_message())
             raise YamlError(
                 line,
                 "a key must be a string; quote a value that begins with a brace or bracket, and fill in "
