@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 
@@ -40,6 +40,16 @@ class DocumentLines:
         part = DocumentLines(self._keys, self._lines, self._extents, self._find(path))
         part._children = self._children
         return part
+
+    def renamed(self, names: Mapping[tuple[str | int, ...], str]) -> DocumentLines:
+        """Return the same lines with other names for the fields at these paths."""
+        keys = list(self._keys)
+        for path, name in names.items():
+            # What stands in the text once and is meant by several aliases has one node.
+            node = self._child(self._find(path[:-1]), path[-1])
+            if node is not None:
+                keys[node] = name
+        return DocumentLines(tuple(keys), self._lines, self._extents, self._root)
 
     def same_as(self, other: DocumentLines) -> bool:
         """Tell whether both give the same lines for the same fields."""

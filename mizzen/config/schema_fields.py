@@ -73,7 +73,7 @@ def places_of(model: type[BaseModel]) -> Mapping[str, tuple[str, ...]]:
         for place, each, above in level:
             for name, field in fields_of(each).items():
                 places.setdefault(name, []).append(place)
-                for suffix, inner in _inner_models(field.annotation):
+                for suffix, inner in inner_models(field.annotation):
                     if inner not in above:
                         following.append((f"{place}.{name}{suffix}".lstrip("."), inner, (*above, each)))
         level = following
@@ -107,7 +107,7 @@ def unknown_fields(model: type[BaseModel], content: Any, path: FieldPath = ()) -
         if name not in fields:
             yield (*path, name)
             continue
-        for _, inner in _inner_models(fields[name].annotation):
+        for _, inner in inner_models(fields[name].annotation):
             if get_origin(_plain(fields[name].annotation)) is not Mapping:
                 yield from unknown_fields(inner, value, (*path, name))
 
@@ -147,12 +147,13 @@ def _items(annotation: Any) -> Iterator[tuple[str, Any]]:
             yield "[]", arguments[1]
 
 
-def _inner_models(annotation: Any) -> Iterator[tuple[str, type[BaseModel]]]:
+def inner_models(annotation: Any) -> Iterator[tuple[str, type[BaseModel]]]:
+    """Yield the models that a field has: "" with that of its value, "[]" with that of its items."""
     for member in _members(annotation):
         if _is_model(member):
             yield "", member
     for suffix, item in _items(annotation):
-        for deeper, inner in _inner_models(item):
+        for deeper, inner in inner_models(item):
             yield suffix + deeper, inner
 
 

@@ -14,6 +14,7 @@ from mizzen.config.document import FieldPath
 from mizzen.config.scalars import describe
 from mizzen.config.schema_errors import LineOf, place, schema_diagnostics
 from mizzen.config.schema_fields import unknown_fields
+from mizzen.config.snake_case import with_json_names
 from mizzen.config.yaml_tree import Tree, YamlError, trees
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -71,7 +72,8 @@ def _typed(
     rules: Rules[Model],
     unserved: Callable[[FieldPath], str],
 ) -> tuple[Model | None, tuple[Diagnostic, ...]]:
-    content, file, path = tree.value, where.file, where.path
+    file, path = where.file, where.path
+    content, lines, spelt = with_json_names(model, tree.value, tree.lines, file, above=path)
     remarks = tuple(
         Diagnostic(
             Severity.ERROR if remark.fatal else Severity.WARNING,
@@ -88,14 +90,14 @@ def _typed(
             Severity.WARNING,
             UNSERVED_MESH_FIELD,
             unserved(field),
-            Origin(file, tree.lines.line_of(field)),
+            Origin(file, lines.line_of(field)),
             place((*path, *field)),
         )
         for field in unknown
     )
-    settings, errors = schema_diagnostics(model, _without(content, unknown), tree.lines.line_of, file, path)
-    ruled = rules(settings, tree.lines.line_of, file, path) if settings is not None else []
-    found = (*remarks, *warnings, *errors, *ruled)
+    settings, errors = schema_diagnostics(model, _without(content, unknown), lines.line_of, file, path)
+    ruled = rules(settings, lines.line_of, file, path) if settings is not None else []
+    found = (*remarks, *spelt, *warnings, *errors, *ruled)
     return (None if any(each.severity is Severity.ERROR for each in found) else settings), found
 
 

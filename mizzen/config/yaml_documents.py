@@ -34,6 +34,7 @@ from mizzen.config.placeholders import (
 from mizzen.config.scalars import describe, shortened
 from mizzen.config.schema_errors import place
 from mizzen.config.schema_fields import nearest
+from mizzen.config.snake_case import may_be_snake_case, with_json_names
 from mizzen.config.yaml_tree import Remark, YamlError, trees
 
 MAX_FILE_BYTES: Final = 10 * 1024 * 1024
@@ -183,9 +184,10 @@ class _Reader:
     broken: bool = False
     unidentified: bool = False
     templated: bool = False
+    snake_case: bool = False
 
     def read(self, text: str, first_line: int) -> None:
-        self.templated = OPENING in text
+        self.templated, self.snake_case = OPENING in text, may_be_snake_case(text)
         try:
             # A template is read to its end first: if it is no YAML, its placeholders are all there is to say.
             found = trees(text, first_line)
@@ -329,6 +331,12 @@ class _Reader:
         if kind.name == "ConfigMap" and not is_mesh_config_map(name, content):
             self._skip(group, content, lines)
             return
+        if self.snake_case and kind.has_spec:
+            spec, lines, spelt = with_json_names(
+                kind.model, content.get("spec"), lines, self.file, prefix=("spec",)
+            )
+            content = {**content, "spec": spec} if spelt else content
+            findings.extend(spelt)
         key = ConfigKey(kind.name, namespace, name)
         origin = Origin(self.file, lines.line_of(()), key)
         if api_version not in kind.api_versions:
