@@ -224,6 +224,7 @@ class ControlPlane:
         and leaves the proxies at what they have: it never ends the server.
         """
         seen = self._clock() if seen is None else seen
+        self._unkept.update(files)  # also if this is cancelled halfway: `keep_rest` comes after it
         try:
             if await self._in_worker(self._apply, files):
                 self._unanalysed.set()
@@ -232,7 +233,7 @@ class ControlPlane:
             self._metrics.translation_failures.inc()
             self._log.exception("a change could not be taken over: a fault of Mizzen, please report it")
         await self._look()
-        await self._keep_files(files)
+        await self.keep_rest()
 
     async def begin(
         self,
@@ -250,20 +251,28 @@ class ControlPlane:
         if await self._in_worker(self._take_over, delta):
             self._unanalysed.set()
         await self._look()
-        await self._keep_files(files)
+        self._unkept.update(files)
+        await self.keep_rest()
 
     async def keep_from_now(self) -> None:
         """Let what is in force be kept: proxies are let in, and what they lack now they have lost."""
         self._keeping = True
-        await self._keep_files({})
+        await self.keep_rest()
 
-    async def _keep_files(self, files: Mapping[str, ParsedFile | None]) -> None:
+    async def keep_rest(self) -> None:
+        """Let what was taken and is not kept yet be kept, also what a cancelled `take` left behind."""
         if self._keep is None:
+            self._unkept.clear()
+        if self._keep is None or not self._keeping or not self._unkept:
             return
-        self._unkept.update(files)
-        if self._keeping and self._unkept:
-            self._unkept, unkept = {}, self._unkept
-            self._keep(await self._in_worker(self._configuration.kept, unkept))
+        unkept = dict(self._unkept)
+        kept = await self._in_worker(self._configuration.kept, unkept)
+        self._unkept = {
+            name: file
+            for name, file in self._unkept.items()
+            if name not in unkept or unkept[name] is not file
+        }
+        self._keep(kept)
 
     def _apply(self, files: Mapping[str, ParsedFile | None]) -> bool:
         """Return whether anything may have changed for a proxy."""

@@ -161,6 +161,8 @@ class Process:
                     task.cancel()
                 await self.discovery.stop()
                 await self._drained()
+                await asyncio.wait(watching)
+                await self.control_plane.keep_rest()
                 # The streams have ended by now; what gRPC may still wait for is of no use to anybody.
                 await grpc_server.stop(_CLOSE_SECONDS)
                 admin.stop()
