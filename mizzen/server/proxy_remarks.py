@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable
 
 from mizzen import xds
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
 
 _SHOWN = 3
+_MOST_ON_A_HOST = 100
+"""More proxies than that behind one address are on many hosts, behind a router."""
 
 
 def gateway_remarks(mesh: Mesh, proxy: Proxy) -> tuple[str, ...]:
@@ -48,3 +50,58 @@ def same_node_remarks(clients: Iterable[xds.ClientStatus]) -> dict[str, tuple[st
         for node_id, seen in peers.items()
         if len(seen) > 1
     }
+
+
+def same_address_remarks(
+    clients: Iterable[xds.ClientStatus],
+    proxy_of: Callable[[Hashable], Proxy | None],
+    snapshot_of: Callable[[Hashable], xds.Snapshot | None],
+) -> dict[str, tuple[str, ...]]:
+    """Return a remark for each node id whose Envoy listens where another Envoy of the same host listens.
+
+    Envoys share such an address without an error (SO_REUSEPORT), and each gets some of the other's
+    connections. Clients that connect from one address count as being on one host. What a sidecar only has
+    redirected to it is bound by nobody.
+    """
+    on_host: dict[str, dict[str, xds.ClientStatus]] = {}
+    for client in clients:
+        proxy = proxy_of(client.group)
+        if proxy is not None and (proxy.type == "router" or proxy.interception_mode == "NONE"):
+            on_host.setdefault(client.peer.rpartition(":")[0], {})[client.node_id] = client
+    remarks: dict[str, tuple[str, ...]] = {}
+    for host, group in on_host.items():
+        if 1 < len(group) <= _MOST_ON_A_HOST:
+            remarks.update(_shared_addresses(host, group, snapshot_of))
+    return remarks
+
+
+def _shared_addresses(
+    host: str,
+    group: dict[str, xds.ClientStatus],
+    snapshot_of: Callable[[Hashable], xds.Snapshot | None],
+) -> dict[str, tuple[str, ...]]:
+    listening: dict[str, list[str]] = {}
+    for node_id, client in group.items():
+        snapshot = snapshot_of(client.group)
+        for name in snapshot.collection(xds.type_urls.LISTENER) if snapshot is not None else ():
+            listening.setdefault(name, []).append(node_id)
+    shared: dict[str, dict[str, list[str]]] = {}
+    for name, nodes in listening.items():
+        for node_id in nodes if len(nodes) > 1 else ():
+            others = ", ".join(other for other in nodes if other != node_id)
+            shared.setdefault(node_id, {}).setdefault(others, []).append(name)
+    return {
+        node_id: tuple(
+            f"{_listed(names)}: {others} listens there too, on the same host ({host}), so each gets some of "
+            "the other's connections; give the listeners of each a `bind` of its own, in its Sidecar or "
+            "Gateway"
+            for others, names in by_others.items()
+        )
+        for node_id, by_others in shared.items()
+    }
+
+
+def _listed(names: list[str]) -> str:
+    places = [f"{bind}:{port}" for bind, _, port in (name.rpartition("_") for name in sorted(names))]
+    more = f" and {len(places) - _SHOWN} more" if len(places) > _SHOWN else ""
+    return "listens at " + ", ".join(places[:_SHOWN]) + more

@@ -10,7 +10,7 @@ from typing import Any
 from mizzen import xds
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.server.origins import origins_of
-from mizzen.server.proxy_remarks import same_node_remarks
+from mizzen.server.proxy_remarks import same_address_remarks, same_node_remarks
 
 ProxyOf = Callable[[Hashable], Proxy | None]
 CurrentOrigin = Callable[[object], str]
@@ -184,13 +184,18 @@ def whole(
     """Return the whole status: the server, its configuration, every proxy, every rejection, every refusal."""
     now = time.time()
     twice = same_node_remarks(clients)
+    shared = same_address_remarks(clients, proxy_of, snapshot_of)
     proxies = [
         proxy_status(
             client,
             proxy_of(client.group),
             snapshot_of(client.group),
             now,
-            remarks=(*mesh_remarks(client.group), *twice.get(client.node_id, ())),
+            remarks=(
+                *mesh_remarks(client.group),
+                *twice.get(client.node_id, ()),
+                *shared.get(client.node_id, ()),
+            ),
             with_names=with_names,
         )
         for client in clients

@@ -18,7 +18,8 @@ _HTTP_PORT = 80
 
 def check_unused(mesh: Mesh, findings: Findings) -> None:
     """Find delegates that nobody names (MZ0215), rules for hosts that no sidecar can call (MZ0216) or calls
-    by TCP alone (MZ0217), and WorkloadEntries that nothing selects (MZ0218)."""
+    by TCP alone (MZ0217), WorkloadEntries that nothing selects (MZ0218), and aliases of hosts that nothing
+    declares (MZ0219)."""
     _delegates(mesh, findings)
     has_http_port = any(
         port.number == _HTTP_PORT and (port.protocol.is_http or port.protocol.is_auto)
@@ -29,6 +30,7 @@ def check_unused(mesh: Mesh, findings: Findings) -> None:
         if rule.gateways == (MESH,):
             _called_hosts(mesh, rule, findings, has_http_port=has_http_port)
     _workload_entries(mesh, findings)
+    _external_names(mesh, findings)
 
 
 def _delegates(mesh: Mesh, findings: Findings) -> None:
@@ -105,6 +107,22 @@ def _workload_entries(mesh: Mesh, findings: Findings) -> None:
                 ("spec",),
                 "no Service or ServiceEntry of its namespace selects it, so nobody calls it; give it the "
                 "labels of a selector",
+            )
+
+
+def _external_names(mesh: Mesh, findings: Findings) -> None:
+    for config in mesh.configs("Service"):
+        host = config.spec.spec.external_name
+        if config.spec.spec.type != "ExternalName" or not host:
+            continue
+        target = mesh.registry.aliases.targets.get(host, host)
+        if not mesh.registry.hosts.get(target) and not list(mesh.registry.hosts.covering(target)):
+            findings.warning(
+                "MZ0219",
+                config,
+                ("spec", "externalName"),
+                f"nothing declares {host}, so calls to {config.name} go where calls to unknown hosts go, and "
+                "rules for them take no effect; declare the host and its ports with a ServiceEntry",
             )
 
 

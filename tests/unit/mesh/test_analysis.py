@@ -93,6 +93,11 @@ metadata: {name: vm, labels: {app: a, tier: b}}
 spec: {address: 10.0.0.9}
 ---
 """
+EXTERNAL_NAME = """
+kind: Service
+metadata: {name: outside}
+spec: {type: ExternalName, externalName: web.com, ports: [{name: https, port: 443}]}
+"""
 GATEWAY_SERVICE = """
 kind: Service
 metadata: {name: gw}
@@ -146,6 +151,13 @@ CASES: dict[str, tuple[str, str, str, str, str]] = {
         "no Service or ServiceEntry",
         VM + ENTRY.removesuffix("---\n"),
         VM + ENTRY + SELECTING,
+    ),
+    "ExternalName of an undeclared host": (
+        "MZ0219",
+        "spec.externalName",
+        "nothing declares web.com",
+        EXTERNAL_NAME,
+        EXTERNAL_NAME + "---\n" + ENTRY.removesuffix("---\n"),
     ),
     "port name without a protocol": (
         "IST0118",

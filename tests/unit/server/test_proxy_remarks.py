@@ -7,7 +7,7 @@ from mizzen.config import parse_documents, to_config
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
-from mizzen.server.proxy_remarks import gateway_remarks, same_node_remarks
+from mizzen.server.proxy_remarks import gateway_remarks, same_address_remarks, same_node_remarks
 
 GATEWAY = """\
 apiVersion: networking.istio.io/v1
@@ -65,3 +65,45 @@ def test_one_envoy_may_have_a_stream_for_each_type() -> None:
         client(number, "a", f"/envoy.service.{kind}/Delta{kind}") for number, kind in ((1, "C"), (2, "L"))
     ]
     assert same_node_remarks(streams) == {}
+
+
+def listeners(*names: str) -> xds.Snapshot:
+    return xds.Snapshot.of(xds.Resource(xds.type_urls.LISTENER, name, b"x", "1") for name in names)
+
+
+def uncaptured(name: str, mode: str = "NONE") -> Proxy:
+    node_id = f"sidecar~10.0.0.9~{name}.default~default.svc.cluster.local"
+    return Proxy.from_node({"id": node_id, "metadata": {"INTERCEPTION_MODE": mode}})
+
+
+def remarks_of(
+    listening: dict[str, tuple[str, ...]], *, mode: str = "NONE", hosts: tuple[str, ...] = ("10.0.0.1",) * 3
+) -> dict[str, tuple[str, ...]]:
+    method = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
+    clients = [
+        xds.ClientStatus(number, name, name, f"{hosts[number]}:{number + 5}", method, 0.0, "rest")
+        for number, name in enumerate(listening)
+    ]
+    return same_address_remarks(
+        clients, lambda key: uncaptured(str(key), mode), lambda key: listeners(*listening[str(key)])
+    )
+
+
+def test_two_sidecars_of_one_host_that_listen_at_one_address() -> None:
+    remarks = remarks_of(
+        {
+            "a": ("127.0.0.1_9080", "127.0.0.1_80", "10.0.0.1_80"),
+            "b": ("127.0.0.1_9080", "127.0.0.1_80"),
+            "c": ("127.0.0.3_9080",),
+        }
+    )
+    assert list(remarks) == ["a", "b"]
+    (remark,) = remarks["a"]
+    assert remark.startswith("listens at 127.0.0.1:80, 127.0.0.1:9080: b listens there too, on the same host")
+    assert "10.0.0.1" in remark
+
+
+def test_sidecars_of_two_hosts_or_that_bind_nothing_may_listen_at_one_address() -> None:
+    same = {"a": ("127.0.0.1_9080",), "b": ("127.0.0.1_9080",)}
+    assert remarks_of(same, hosts=("10.0.0.1", "10.0.0.2")) == {}
+    assert remarks_of(same, mode="REDIRECT") == {}
