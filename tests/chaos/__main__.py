@@ -17,10 +17,12 @@ from rich.console import Console
 
 from tests.chaos import sandbox
 from tests.chaos.attack import Attack, Clock, carry_out
-from tests.chaos.attacks import processes
+from tests.chaos.attacks import bursts, disk, files, network, processes
 from tests.chaos.record import Outcome, table
 
-ATTACKS: dict[str, Attack] = {attack.name: attack for attack in (*processes.ATTACKS,)}
+ATTACKS: dict[str, Attack] = {
+    attack.name: attack for room in (processes, files, bursts, network, disk) for attack in room.ATTACKS
+}
 
 
 def main() -> int:

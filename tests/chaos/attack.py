@@ -72,7 +72,7 @@ def _judge(attack: Attack, field: Field) -> None:
             record.fault(f"{times} × {reason}")
     if not field.load.sent:
         record.fault("no request was sent")
-    worst = max(record.waits, default=0.0)
+    worst = max(record.waits, default=(0.0, ""))[0]
     if worst > attack.wait_bound:
         record.fault(f"a change took {worst:.1f} s, more than {attack.wait_bound:g} s")
     log = field.log() if (field.directory / "control-plane.log").exists() else ""

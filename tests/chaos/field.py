@@ -152,8 +152,8 @@ class Field:
     # The Envoys
 
     async def start_envoy(self, name: str) -> None:
-        """Start the sidecar or the gateway, and wait until it is ready."""
-        proxy = mesh.PROXIES[name]
+        """Start the `sidecar`, the `gateway` or the `captured` one, and wait until it is ready."""
+        proxy = mesh.CAPTURED if name == "captured" else mesh.PROXIES[name]
         admin = f"127.0.0.1:{proxy.admin_port}"
         configuration = bootstrap(
             node=proxy.node, xds_address=GRPC, admin_address=admin, delta=proxy.delta, stats="full"
@@ -172,7 +172,7 @@ class Field:
 
     def write(self, file: str, text: str) -> None:
         """Put a file into the folder, whole at once, as a careful editor does."""
-        new = self.directory / f".{file}.new"
+        new = self.config / f".{file}.new"
         new.write_text(text, encoding="utf-8")
         new.replace(self.config / file)
 
@@ -203,12 +203,12 @@ class Field:
                 f"the Envoys answer {answers}"
             ) from None
         seconds = time.monotonic() - since
-        self.record.waits.append(seconds)
+        self.record.waited(seconds)
         return seconds
 
     async def _answers_number(self, name: str) -> None:
         connection = Connection(mesh.target(name, "marker"))
-        while (await connection.get()).body != str(self.number):
+        while (await connection.get()).body != mesh.label(self.number):
             await asyncio.sleep(_POLL)
         connection.close()
 

@@ -24,35 +24,39 @@ class Proxy:
     admin_port: int
     labels: tuple[tuple[str, str], ...]
     delta: bool
-    host_suffix: str
 
     @property
     def node(self) -> dict[str, Any]:
         """The node of its bootstrap."""
-        name = "client" if self.kind == "sidecar" else "ingress"
+        name = self.labels[0][1]
         return {
             "id": f"{self.kind}~{self.address}~{name}.default~{_DOMAIN}",
             "cluster": f"{name}.default",
             "metadata": {
                 "NAMESPACE": "default",
                 "LABELS": dict(self.labels),
-                "INTERCEPTION_MODE": "NONE",
+                "INTERCEPTION_MODE": "NONE" if self.port != 15001 else "REDIRECT",
             },
         }
 
 
 PROXIES = {
-    "sidecar": Proxy("sidecar", "127.0.0.2", PORT, 15001, (("app", "client"),), delta=True, host_suffix=""),
-    "gateway": Proxy(
-        "router", "127.0.0.3", 8080, 15002, (("istio", "ingressgateway"),), False, host_suffix=".example.com"
-    ),
+    "sidecar": Proxy("sidecar", "127.0.0.2", PORT, 19001, (("app", "client"),), delta=True),
+    "gateway": Proxy("router", "127.0.0.3", 8080, 19002, (("istio", "ingressgateway"),), delta=False),
 }
+CAPTURED = Proxy("sidecar", "127.0.0.6", 15001, 19003, (("app", "captured"),), delta=True)
+"""A sidecar with captured listeners, which nothing is redirected to: for attacks that need one."""
+MARKER_PORT = 8081
+"""Where the gateway answers for the marker: attacks move what it has for `reviews`."""
 
 
 def target(proxy: str, service: str) -> Target:
     """Return where to ask for a service by way of one of the proxies."""
     found = PROXIES[proxy]
-    return Target(proxy, found.address, found.port, service + found.host_suffix)
+    if proxy == "sidecar":
+        return Target(proxy, found.address, found.port, service)
+    port = MARKER_PORT if service == "marker" else found.port
+    return Target(proxy, found.address, port, f"{service}.example.com")
 
 
 def document(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
@@ -89,11 +93,11 @@ def virtual_service(name: str, http: list[dict[str, Any]], *, gateway: str = "in
     return document("VirtualService", name, {"hosts": hosts, "gateways": ["mesh", gateway], "http": http})
 
 
-def gateway(name: str = "ingress") -> dict[str, Any]:
-    """Return the Gateway."""
+def gateway(name: str = "ingress", port: int = PROXIES["gateway"].port) -> dict[str, Any]:
+    """Return a Gateway for all hosts of a port."""
     found = PROXIES["gateway"]
     server = {
-        "port": {"number": found.port, "name": "http", "protocol": "HTTP"},
+        "port": {"number": port, "name": "http", "protocol": "HTTP"},
         "bind": found.address,
         "hosts": ["*"],
     }
@@ -114,22 +118,30 @@ def sidecar() -> dict[str, Any]:
     )
 
 
-def routes(host: str = "reviews") -> str:
-    """Return the VirtualService of `reviews`, which sends all requests to a service."""
-    return text(virtual_service("reviews", [{"route": [{"destination": {"host": host}}]}]))
+def routes(host: str = "reviews", *, subset: str = "", gateway: str = "ingress") -> str:
+    """Return the VirtualService of `reviews`, which sends all requests to a service, or to a subset of it."""
+    destination = {"host": host, **({"subset": subset} if subset else {})}
+    return text(virtual_service("reviews", [{"route": [{"destination": destination}]}], gateway=gateway))
 
 
-def marker(number: int | str) -> str:
-    """Return the VirtualService of `marker`, which answers with a number."""
-    answer = {"directResponse": {"status": 200, "body": {"string": str(number)}}}
-    return text(virtual_service("marker", [answer]))
+def label(number: int) -> str:
+    """Return what is answered for the marker: always as long, so that a file has one size."""
+    return f"change-{number:06}"
+
+
+def marker(number: int) -> str:
+    """Return the VirtualService of `marker`, which answers with the label of a number."""
+    answer = {"directResponse": {"status": 200, "body": {"string": label(number)}}}
+    return text(virtual_service("marker", [answer], gateway="marker"))
 
 
 def files() -> dict[str, str]:
     """Return all files of the mesh as it is before an attack, by name."""
     return {
-        "services.yaml": text(service("reviews"), workload("reviews", "blue"), service("marker")),
-        "proxies.yaml": text(gateway(), sidecar()),
+        "services.yaml": text(service("reviews"), workload("reviews", "blue")),
         "routes.yaml": routes(),
+        "gateway.yaml": text(gateway()),
+        "sidecar.yaml": text(sidecar()),
+        "marker-service.yaml": text(service("marker"), gateway("marker", MARKER_PORT)),
         "marker.yaml": marker(0),
     }

@@ -17,14 +17,20 @@ class Record:
 
     deeds: Counter[str] = field(default_factory=Counter)
     """What was done, and how often."""
-    waits: list[float] = field(default_factory=list)
-    """Seconds from each change to its effect in every Envoy."""
+    waits: list[tuple[float, str]] = field(default_factory=list)
+    """Seconds from each change to its effect in every Envoy, and the last deed before that."""
     faults: list[str] = field(default_factory=list)
     """What should not have happened."""
+    _last: str = ""
 
     def did(self, deed: str, times: int = 1) -> None:
         """Count something that was done."""
         self.deeds[deed] += times
+        self._last = deed
+
+    def waited(self, seconds: float) -> None:
+        """Note how long a change took."""
+        self.waits.append((seconds, self._last))
 
     def fault(self, what: str) -> None:
         """Note something that should not have happened, once."""
@@ -40,7 +46,8 @@ class Outcome:
     deeds: str
     sent: int
     failed: int
-    worst_wait: float | None
+    worst_wait: tuple[float, str] | None
+    """Seconds, and the last deed before."""
     faults: tuple[str, ...]
 
     @property
@@ -50,12 +57,14 @@ class Outcome:
 
     def cells(self) -> tuple[str, ...]:
         """The row of the table."""
-        wait = "" if self.worst_wait is None else f"{self.worst_wait:.2f} s"
+        wait = "" if self.worst_wait is None else f"{self.worst_wait[0]:.2f} s"
         return self.name, self.deeds, f"{self.sent:,}", f"{self.failed:,}", wait, self.verdict
 
     def line(self) -> str:
         """One line of text, and one more for each fault."""
-        wait = "" if self.worst_wait is None else f", worst wait {self.worst_wait:.2f} s"
+        seconds, after = self.worst_wait or (0.0, "")
+        wait = f", worst wait {seconds:.2f} s" if self.worst_wait else ""
+        wait += f" (after: {after})" if after else ""
         first = f"{self.deeds}; {self.sent:,} requests, {self.failed:,} failed{wait}: {self.verdict}"
         hidden = len(self.faults) - _SHOWN
         more = [f"    and {hidden} faults more"] if hidden > 0 else []

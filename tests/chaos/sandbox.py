@@ -9,6 +9,7 @@ The control plane runs in a second network, the plane. Two links lead there: `xd
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import signal
@@ -33,7 +34,7 @@ def why_not() -> str:
     """Return why the sandbox cannot be had here; empty if it can."""
     if os.geteuid() != 0:
         return "needs root, for namespaces of its own: try sudo"
-    for program in ("unshare", "nsenter", "mount", "umount", "ip", "iptables", "tc"):
+    for program in ("unshare", "nsenter", "setpriv", "mount", "umount", "ip", "iptables", "tc"):
         if shutil.which(program) is None:
             return f"needs the program {program}"
     tried = subprocess.run(
@@ -94,6 +95,22 @@ def prepare() -> None:
 
 
 def in_plane(*command: str | Path) -> list[str | Path]:
-    """Return the command that runs `command` in the plane's network, as the same process."""
+    """Return the command that runs `command` in the plane's network, as the same process.
+
+    It runs as root, but without root's right to read what a file's mode forbids, if it can run so.
+    """
     # Not `ip netns exec`, which gives its program mounts of its own: those of the run are attacked too.
-    return ["nsenter", f"--net=/run/netns/{PLANE}", *command]
+    prefix = ["nsenter", f"--net=/run/netns/{PLANE}"]
+    return [*prefix, *(_OBEYS_MODES if obeys_modes() else ()), *command]
+
+
+_OBEYS_MODES = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
+
+
+@functools.cache
+def obeys_modes() -> bool:
+    """Tell whether Mizzen can be run without the right to read every file: not from another's home."""
+    tried = subprocess.run(
+        [*_OBEYS_MODES, sys.executable, "-c", "import mizzen.cli.main"], capture_output=True, check=False
+    )
+    return tried.returncode == 0

@@ -138,10 +138,10 @@ def test_a_fault_is_shown() -> None:
     record = Record()
     record.fault("2 × sidecar: 503")
     record.fault("2 × sidecar: 503")
-    outcome = Outcome("bursts", "rename 3×", 1000, 2, 0.5, tuple(record.faults))
+    outcome = Outcome("bursts", "rename 3×", 1000, 2, (0.5, "rename"), tuple(record.faults))
     assert outcome.verdict == "BROKEN"
     assert outcome.line().splitlines() == [
-        "rename 3×; 1,000 requests, 2 failed, worst wait 0.50 s: BROKEN",
+        "rename 3×; 1,000 requests, 2 failed, worst wait 0.50 s (after: rename): BROKEN",
         "    2 × sidecar: 503",
     ]
 
