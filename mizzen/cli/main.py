@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from mizzen.cli import analyze, bootstrap, demo, run, serve, status, translate
+from mizzen.cli.command import Command
 from mizzen.cli.failure import Failure
 
 commands = typer.Typer(
@@ -28,11 +29,13 @@ def _examples(*lines: str) -> str:
 
 commands.command(
     "demo",
+    cls=Command,
     short_help="Run a whole mesh on this machine.",
     epilog=_examples("mizzen demo", "mizzen demo --check"),
 )(demo.demo)
 commands.command(
     "serve",
+    cls=Command,
     short_help="Serve a configuration to Envoys.",
     epilog=_examples(
         "mizzen serve --config examples/first-service",
@@ -41,21 +44,25 @@ commands.command(
 )(serve.serve)
 commands.command(
     "status",
+    cls=Command,
     short_help="Show how the proxies stand.",
     epilog=_examples("mizzen status", "mizzen status --fail-on-rejected -o json"),
 )(status.status)
 commands.command(
     "translate",
+    cls=Command,
     short_help="Print what one proxy would be sent.",
     epilog=_examples("mizzen translate --config mesh/ --node node.yaml --type listeners -o yaml"),
 )(translate.translate)
 commands.command(
     "analyze",
+    cls=Command,
     short_help="Check files before anyone serves them.",
     epilog=_examples("mizzen analyze mesh/", "mizzen analyze mesh/ -o json"),
 )(analyze.analyze)
 commands.command(
     "bootstrap",
+    cls=Command,
     short_help="Print what an Envoy is started with.",
     epilog=_examples(
         "mizzen bootstrap sidecar --name reviews-v1 --ip 10.0.0.7 --label app=reviews > envoy.yaml",
@@ -64,12 +71,13 @@ commands.command(
 )(bootstrap.bootstrap)
 commands.command(
     "run",
+    cls=Command,
     short_help="Start an Envoy in one step.",
     epilog=_examples("mizzen run gateway --name ingress --ip 127.0.0.1 --label istio=ingressgateway"),
 )(run.run)
 
 
-@commands.command(epilog=_examples("mizzen version"))
+@commands.command(cls=Command, epilog=_examples("mizzen version"))
 def version() -> None:
     """Print the version of Mizzen."""
     import mizzen

@@ -40,6 +40,16 @@ def test_help_has_an_example_and_says_bool_of_no_flag(mizzen: Command, command: 
     assert "bool" not in shown.lower()
 
 
+@pytest.mark.parametrize("command", ["analyze", "serve", "translate", "status"])
+def test_help_shows_no_type_of_python_and_nothing_hidden(mizzen: Command, command: str) -> None:
+    shown = mizzen(command, "--help").out
+    assert "list[" not in shown
+    assert "Path]" not in shown
+    usage, _, _ = shown.partition("\n")
+    assert ("PATH" in usage) == (command == "analyze")
+    assert "[more]" not in usage
+
+
 def test_help_keeps_words_in_brackets(mizzen: Command) -> None:
     assert "[redacted]" in mizzen("translate", "--help").out
     assert "REGION[/ZONE[/SUBZONE]]" in mizzen("bootstrap", "--help").out
