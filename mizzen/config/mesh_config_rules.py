@@ -15,7 +15,7 @@ from mizzen.config.mesh_networks_rules import check_mesh_networks
 from mizzen.config.tls_parameters import ignored_cipher_suites, ignored_curves
 from mizzen.config.validation.addresses import file_path_problem
 from mizzen.config.validation.command_operators import access_log_command_problem
-from mizzen.config.validation.connection_pool import check_connection_pool
+from mizzen.config.validation.connection_pool import check_connection_pool, check_keepalive
 from mizzen.config.validation.durations import check_duration
 from mizzen.config.validation.export_to import check_export_to
 from mizzen.config.validation.hosts import dns_label_problem, wildcard_domain_problem
@@ -107,10 +107,8 @@ def _check_ports_and_times(settings: MeshConfig, place: Place) -> None:
     if settings.protocol_detection_timeout < timedelta(0):
         (place / "protocolDetectionTimeout").error("is negative; write 0s to wait for ever, or a time")
     check_duration(settings.dns_refresh_rate, place / "dnsRefreshRate")
-    keepalive = settings.tcp_keepalive
-    if keepalive is not None:
-        check_duration(keepalive.time, place / "tcpKeepalive" / "time")
-        check_duration(keepalive.interval, place / "tcpKeepalive" / "interval")
+    if settings.tcp_keepalive is not None:
+        check_keepalive(settings.tcp_keepalive, place / "tcpKeepalive")
 
 
 def _check_traffic(settings: MeshConfig, place: Place) -> None:

@@ -6,17 +6,29 @@ write a Gateway could have any certificate sent to a proxy of his own.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from typing import Final
 
-from mizzen.config.diagnostics import Diagnostic, Severity
+from mizzen.config.diagnostics import Diagnostic, Origin, Severity
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.base.memo import Memo
 from mizzen.translator.outbound import OutboundResources
 from mizzen.translator.own_resources import OwnResources
-from mizzen.translator.tls.secret_references import all_secrets
-from mizzen.translator.tls.secrets import UNUSABLE_SECRET, WITHHELD_SECRET, own_secret_name, secrets
+from mizzen.translator.tls.secret_names import FILE_CERTIFICATE, FILE_ROOT
+from mizzen.translator.tls.secret_references import all_secrets, secret_references
+from mizzen.translator.tls.secrets import (
+    MANY_FILES,
+    UNUSABLE_SECRET,
+    WITHHELD_SECRET,
+    own_secret_name,
+    secrets,
+)
 from mizzen.xds.resource import Resource
+
+_MANY_FILES: Final = 100
+_INSTANCES: Final = 128
+"""How many inotify instances Linux gives a user, unless told otherwise (man 7 inotify)."""
 
 
 def proxy_secrets(
@@ -35,7 +47,26 @@ def proxy_secrets(
     names = asked.certificates | asked.roots
     unserved = (own_secret_name(name, namespace) for name in names.difference(one.name for one in made))
     absent = {name for name in unserved if name is not None and mesh.secret(namespace, name) is None}
-    return made, (*withheld, *findings, *_elsewhere(mesh, absent, namespace))
+    watched = frozenset(one.name for one in made if one.name.startswith((FILE_CERTIFICATE, FILE_ROOT)))
+    many = _many_files(watched, (*own.listeners, *own.clusters, *outbound.clusters.values()))
+    return made, (*withheld, *findings, *_elsewhere(mesh, absent, namespace), *many)
+
+
+def _many_files(watched: frozenset[str], users: Iterable[Resource]) -> Iterator[Diagnostic]:
+    """Warn of more files than an Envoy can watch: it needs an inotify instance for each of their secrets,
+    and does not refuse what asks for one too many, but ends."""
+    if len(watched) < _MANY_FILES:
+        return
+    first = next((one for one in users if secret_references(one).filtered(watched.__contains__)), None)
+    origin = next((each for each in first.origins if isinstance(each, Origin)), None) if first else None
+    yield Diagnostic(
+        Severity.WARNING,
+        MANY_FILES,
+        f"a proxy reads {len(watched)} certificates from files, beginning here, and Envoy needs an inotify "
+        f"instance for each: where there are no more it ends at once, and Linux gives a user {_INSTANCES}; "
+        "raise fs.inotify.max_user_instances on the machine of the proxy, or use credentialName",
+        origin or Origin(""),
+    )
 
 
 def _withheld(mesh: Mesh, names: Collection[str], namespace: str) -> Iterator[Diagnostic]:

@@ -18,8 +18,9 @@ from mizzen.config.models.types import Deprecated, ProtoType
 class LeafField:
     """One leaf: `path` as Istio writes it (`spec.http[].match[].port`), and the `attributes` that lead to it.
 
-    `type` is the type's name in the API: a scalar, a wrapper message, `map`, or `enum A|B|C`. Lists and maps
-    are marked by `[]` in the path. `deprecated` says what to do instead, if the field is deprecated.
+    `type` is the type's name in the API: a scalar, a wrapper message, `map`, or `enum A|B|C`; of Kubernetes'
+    kinds it is the Python type's, `int`. Lists and maps are marked by `[]` in the path. `deprecated` says
+    what to do instead, if the field is deprecated.
     """
 
     path: str
@@ -84,5 +85,7 @@ def _type_name(element: Any, marks: tuple[Any, ...], *, wrapped: bool) -> str:
         return "enum " + "|".join(member.value for member in element)
     if element is str:
         return "string"
-    proto = next(mark for mark in marks if isinstance(mark, ProtoType))
+    proto = next((mark for mark in marks if isinstance(mark, ProtoType)), None)
+    if proto is None:  # of Kubernetes
+        return " or ".join(member.__name__ for member in get_args(element) or (element,))
     return proto.wrapper if wrapped and proto.wrapper else proto.name

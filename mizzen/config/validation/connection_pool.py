@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from mizzen.config.models import ConnectionPoolSettings, H2UpgradePolicy, HTTPSettings, TCPSettings
+from datetime import timedelta
+from typing import Final
+
+from mizzen.config.models import (
+    ConnectionPoolSettings,
+    H2UpgradePolicy,
+    HTTPSettings,
+    TcpKeepalive,
+    TCPSettings,
+)
 from mizzen.config.models.base import IstioModel, camel_case
-from mizzen.config.validation.durations import check_duration
+from mizzen.config.validation.durations import check_duration, duration_problem, duration_text
 from mizzen.config.validation.place import Place
+
+_SECOND: Final = timedelta(seconds=1)
+_LONGEST_KEEPALIVE: Final = timedelta(seconds=32767)
+_MOST_PROBES: Final = 127
 
 
 def check_connection_pool(settings: ConnectionPoolSettings | None, place: Place) -> None:
@@ -53,8 +66,30 @@ def _check_tcp(tcp: TCPSettings, place: Place) -> None:
         # Zero is allowed: it switches the timeout off.
         check_duration(tcp.idle_timeout, place / "idleTimeout")
     if tcp.tcp_keepalive is not None:
-        check_duration(tcp.tcp_keepalive.time, place / "tcpKeepalive" / "time")
-        check_duration(tcp.tcp_keepalive.interval, place / "tcpKeepalive" / "interval")
+        check_keepalive(tcp.tcp_keepalive, place / "tcpKeepalive")
+
+
+def check_keepalive(keepalive: TcpKeepalive, place: Place) -> None:
+    """Check the keep-alive of TCP. The bounds are those of Linux (include/net/tcp.h, MAX_TCP_KEEPIDLE and
+    those beside it): Envoy takes more, and then each connection fails."""
+    if keepalive.probes > _MOST_PROBES:
+        (place / "probes").error(
+            f"{keepalive.probes} probes are more than Linux takes; write at most {_MOST_PROBES}"
+        )
+    for field, duration in (("time", keepalive.time), ("interval", keepalive.interval)):
+        here = place / field
+        if duration is None or not here.check(duration_problem(duration)):
+            continue
+        if duration > _LONGEST_KEEPALIVE:
+            here.error(
+                f"{duration_text(duration)} is longer than Linux takes; write at most "
+                f"{duration_text(_LONGEST_KEEPALIVE)}"
+            )
+        elif duration < _SECOND:
+            here.warning(
+                f"{duration_text(duration)} is less than a second, in which keep-alive counts, so the "
+                "system's own time holds; write at least 1s"
+            )
 
 
 def _check_not_negative(settings: IstioModel, limit: str, place: Place) -> None:

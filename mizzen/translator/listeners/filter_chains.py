@@ -22,10 +22,11 @@ ANY_ADDRESSES = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, not 
 
 
 class Connections(NamedTuple):
-    """Connections with one server name that a chain takes. No two chains of a listener may take the same."""
+    """Connections with one server name to one network (empty: any) that a chain takes. No two chains of a
+    listener may take the same."""
 
     server_name: str
-    networks: frozenset[str]
+    network: str
     application_protocols: tuple[str, ...]
     transport_protocol: str
     destination_port: int | None
@@ -53,12 +54,25 @@ class ChainMatch:
         )
 
     def connections(self) -> list[Connections]:
-        """Return what the chain takes, for each of its server names (empty: any). Order, `*` and the host
-        bits of a CIDR make no difference."""
+        """Return what the chain takes, for each of its server names and networks (empty: any). Order, `*` and
+        the host bits of a CIDR make no difference."""
         names = () if "*" in self.server_names else dict.fromkeys(self.server_names)
-        ranges = _networks(self.prefix_ranges) if self.prefix_ranges else frozenset()
-        rest = (ranges, self.application_protocols, self.transport_protocol, self.destination_port)
-        return [Connections(name, *rest) for name in names or ("",)]
+        networks = [str(network) for network in _networks(self.prefix_ranges)]
+        rest = (self.application_protocols, self.transport_protocol, self.destination_port)
+        return [Connections(name, network, *rest) for name in names or ("",) for network in networks or ("",)]
+
+    def only(self, connections: Iterable[Connections]) -> list[ChainMatch]:
+        """Return matches that together take just these of the match's `connections`."""
+        networks_of: dict[str, list[str]] = {}
+        for each in connections:
+            networks_of.setdefault(each.server_name, []).append(each.network)
+        names_of: dict[tuple[str, ...], list[str]] = {}
+        for name, networks in networks_of.items():
+            names_of.setdefault(tuple(filter(None, networks)), []).append(name)
+        return [
+            replace(self, server_names=tuple(filter(None, names)), prefix_ranges=networks)
+            for networks, names in names_of.items()
+        ]
 
     def message(self) -> Any:
         """Return Envoy's FilterChainMatch."""
@@ -68,11 +82,7 @@ class ChainMatch:
         )
         if self.server_names and "*" not in self.server_names:
             match.server_names.extend(sorted(self.server_names))
-        for text in sorted(self.prefix_ranges):
-            network = ipaddress.ip_network(text, strict=False)
-            if str(network.network_address) in ANY_ADDRESSES:
-                continue
-            match.prefix_ranges.append(cidr_range(network))
+        match.prefix_ranges.extend(cidr_range(network) for network in _networks(self.prefix_ranges))
         if self.destination_port is not None:
             match.destination_port.value = self.destination_port
         return match
@@ -119,8 +129,9 @@ class ListenerChains:
 
     def joined(self, incoming: Iterable[Chain]) -> tuple[ListenerChains, tuple[Chain, ...]]:
         """Return the chains of both, and those of `incoming` that had to be left out, or lost some of their
-        server names, because an earlier chain takes these connections elsewhere. A chain that leads where
-        the earlier one does is not needed twice: each host of a VirtualService brings the same ones."""
+        server names or networks, because an earlier chain takes these connections elsewhere. A chain that
+        leads where the earlier one does is not needed twice: each host of a VirtualService brings the same
+        ones."""
         merged: list[Chain] = []
         dropped = []
         for chain in incoming:
@@ -128,15 +139,13 @@ class ListenerChains:
             earlier = [self.owners[key] for key in keys if key in self.owners]
             if any(not _same_end(one, chain) for one in earlier):
                 dropped.append(chain)
-            left = chain
+            left = [chain]
             if earlier:
-                # Envoy refuses a listener with one name in two chains that are alike in all else.
+                # Envoy refuses a listener with one name and network in two chains that are alike in all else.
                 keys = [key for key in keys if key not in self.owners]
-                names = tuple(key.server_name for key in keys)
-                left = replace(chain, match=replace(chain.match, server_names=names))
-            if keys:
-                merged.append(left)
-                self.owners.update(dict.fromkeys(keys, left))
+                left = [replace(chain, match=match) for match in chain.match.only(keys)]
+            merged.extend(left)
+            self.owners.update(dict.fromkeys(keys, chain))
         return ListenerChains((*self.chains, *merged), self.owners), tuple(dropped)
 
     def have_all_of(self, chains: Iterable[Chain]) -> bool:
@@ -161,8 +170,7 @@ def cidr_range(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> Any:
     return prefix
 
 
-def _networks(ranges: Iterable[str]) -> frozenset[str]:
-    networks = (ipaddress.ip_network(text, strict=False) for text in ranges)
-    return frozenset(
-        str(network) for network in networks if str(network.network_address) not in ANY_ADDRESSES
-    )
+def _networks(ranges: Iterable[str]) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    """Return each network once: Envoy refuses a listener with one twice in a chain."""
+    networks = dict.fromkeys(ipaddress.ip_network(text, strict=False) for text in sorted(ranges))
+    return [network for network in networks if str(network.network_address) not in ANY_ADDRESSES]

@@ -325,7 +325,9 @@ class OutboundListenerBuilder:
         if current is not None and current.locked:
             return
         rules = self._egress.virtual_services_for(service.hostname)
-        chains: tuple[Chain, ...] = self._l4.chains(service, port, port.number, cidr, rules, by_name=by_name)
+        own = self._l4.chains(service, port, port.number, cidr, rules, by_name=by_name)
+        # What an earlier rule of the same service takes is lost to a later one: that is the order of rules.
+        chains = ListenerChains.of(own)[0].chains
         if port.protocol.is_auto and current is not None and current.protocol.is_auto:
             # As in Istio, nothing is added: what HTTP's routes cannot tell apart goes to the older service.
             if not self._chains_of(current).have_all_of(chains):
@@ -337,10 +339,10 @@ class OutboundListenerBuilder:
             position = self._router(port.number, bind) if shared else self._position
             self._result.routed_by.setdefault(name, position)
             match = self._detected_http()
-            chains += (HttpChain(name, Protocol.UNSUPPORTED, match, service.origins, self._caches(service)),)
+            caches = self._caches(service)
+            chains += (HttpChain(name, Protocol.UNSUPPORTED, match, service.origins, caches),)
         if current is None or (port.protocol.is_auto and current.protocol.is_http):
             self._http_places.pop(key, None)
-            chains = ListenerChains.of(chains)[0].chains
             self._result.specs[key] = self._spec(bind, port.number, bind_to_port, port.protocol, chains)
         else:
             both_tcp = port.protocol.is_tcp and current.protocol.is_tcp

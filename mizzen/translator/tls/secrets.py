@@ -45,6 +45,9 @@ UNUSABLE_SECRET = "MZ0300"  # noqa: S105 - the code of a finding
 WITHHELD_SECRET = "MZ0301"  # noqa: S105 - the code of a finding
 """A Secret that proxies ask for who prove by nothing who they are."""
 
+MANY_FILES = "MZ0302"
+"""More files of certificates than an Envoy may be able to watch."""
+
 _Lookup = Callable[[str], Config[Secret] | None]
 
 _CERTIFICATE_KEYS = (("cert", "key"), ("tls.crt", "tls.key"))

@@ -31,12 +31,16 @@ metadata:
 """
 
 
-def findings(text: str) -> list[Diagnostic]:
+def translated(text: str) -> tuple[xds.Snapshot, tuple[Diagnostic, ...]]:
     configs = [config for config, _ in map(to_config, parse_documents(text.encode(), "mesh.yaml").documents)]
     mesh = Mesh.build([config for config in configs if config is not None], MeshConfig())
     node_id = "router~10.0.0.9~edge.istio-system~istio-system.svc.cluster.local"
     proxy = Proxy.from_node({"id": node_id, "metadata": {"LABELS": {"istio": "edge"}}})
-    snapshot, found = Translation(mesh).translate(proxy)
+    return Translation(mesh).translate(proxy)
+
+
+def findings(text: str) -> list[Diagnostic]:
+    snapshot, found = translated(text)
     assert not snapshot.collection(xds.type_urls.SECRET)
     return list(found)
 
@@ -55,3 +59,21 @@ def test_what_is_wrong_with_the_right_one_is_said_alone() -> None:
     text = GATEWAY.replace("NAMESPACE", "istio-system") + "---\n" + secret.replace("NAMESPACE", "default")
     (found,) = findings(text)
     assert str(found.origin) == "mesh.yaml:11"
+
+
+def test_more_files_than_an_envoy_can_watch_are_told_before_it_ends() -> None:
+    server = (
+        "  - port: {number: 443, name: https-%d, protocol: HTTPS}\n    hosts: [h%d.example.com]\n"
+        "    tls: {mode: SIMPLE, serverCertificate: /%d.pem, privateKey: /%d.key}\n"
+    )
+    head = GATEWAY.partition("  - port")[0]
+
+    def warned(count: int) -> list[Diagnostic]:
+        servers = "".join(server.replace("%d", str(number)) for number in range(count))
+        return [each for each in translated(head + servers)[1] if each.code == "MZ0302"]
+
+    assert not warned(99)
+    (found,) = warned(100)
+    assert (found.severity, found.origin.file) == ("warning", "mesh.yaml")
+    assert "100 certificates" in found.message
+    assert "fs.inotify.max_user_instances" in found.message

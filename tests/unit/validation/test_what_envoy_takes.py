@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import yaml
 
 from mizzen.config.diagnostics import Diagnostic, Origin
 from mizzen.config.document import Document
@@ -44,6 +45,32 @@ def test_a_destination_rule_that_envoy_refuses(validate: Validate, spec: str, pa
     (finding,) = validate("DestinationRule", f"{{{spec}}}")
 
     assert (finding.severity, finding.path.endswith(path)) == ("error", True)
+
+
+@pytest.mark.parametrize(
+    ("keepalive", "path", "words"),
+    [
+        ("time: 32768s", "time", "at most 32767s"),
+        ("interval: 32768s", "interval", "at most 32767s"),
+        ("probes: 128", "probes", "at most 127"),
+        ("time: 999ms", "time", "at least 1s"),
+        ("interval: 1ms", "interval", "at least 1s"),
+    ],
+)
+def test_keep_alive_with_which_linux_opens_no_connection(
+    validate: Validate, keepalive: str, path: str, words: str
+) -> None:
+    spec = "{host: a, trafficPolicy: {connectionPool: {tcp: {tcpKeepalive: {%s}}}}}"
+    settings = MeshConfig.model_validate({"tcpKeepalive": yaml.safe_load(f"{{{keepalive}}}")})
+    for found in (
+        validate("DestinationRule", spec % keepalive),
+        check_mesh_config(settings, lambda _: 1, "mesh.yaml"),
+    ):
+        (finding,) = found
+        assert finding.path.endswith(f"tcpKeepalive.{path}")
+        assert words in finding.message
+    assert not validate("DestinationRule", spec % "time: 32767s, interval: 32767s, probes: 127")
+    assert not validate("DestinationRule", spec % "time: 1s, interval: 1s, probes: 0")
 
 
 def test_a_header_with_an_expression_that_envoy_refuses(validate: Validate) -> None:

@@ -166,6 +166,38 @@ def test_subnets_of_a_tcp_rule_stand_before_the_service_itself() -> None:
     ]
 
 
+def test_a_network_stands_in_one_chain_once() -> None:
+    """Envoy refuses the listener otherwise, which would take the port away from every service on it."""
+    other = {"match": [{"destinationSubnets": ["10.2.0.0/16", "10.2.0.9/16"]}], "route": [to("v9.example")]}
+    later = {
+        "match": [{"destinationSubnets": ["10.3.0.0/16", "10.2.0.0/16"]}],
+        "route": [to("t.example")],
+    }
+    found = sent(TCP, V9, rule("t.example", tcp=[other, later]))
+    assert found.chains(TCP_NAME) == [
+        (prefix("10.2.0.0", 16), "outbound|9001||v9.example"),
+        (prefix("10.3.0.0", 16), OWN_TCP),
+        (ELSE, OWN_TCP),
+    ]
+    assert found.warnings == ()
+
+
+def test_a_name_on_networks_of_which_an_earlier_chain_has_some() -> None:
+    first = tls("s.example", destinationSubnets=["10.2.0.0/16"])
+    second = tls(
+        "s.example", "x.example", to_host="s.example", destinationSubnets=["10.2.0.0/16", "10.3.0.0/16"]
+    )
+    found = sent(
+        TLS, OTHER, document("VirtualService", "two", {"hosts": ["*.example"], "tls": [first, second]})
+    )
+    both = [*prefix("10.2.0.0", 16)["prefix_ranges"], *prefix("10.3.0.0", 16)["prefix_ranges"]]
+    assert [match for match, _ in found.chains("0.0.0.0_443")[:3]] == [
+        {"server_names": ["s.example"], **prefix("10.2.0.0", 16)},
+        {"server_names": ["s.example"], **prefix("10.3.0.0", 16)},
+        {"server_names": ["x.example"], "prefix_ranges": both},
+    ]
+
+
 def test_a_match_without_subnet_ends_the_list() -> None:
     found = sent(
         TCP,
