@@ -17,12 +17,11 @@ from rich.console import Console
 
 from tests.chaos import sandbox
 from tests.chaos.attack import Attack, Clock, carry_out
-from tests.chaos.attacks import bursts, disk, files, network, processes
+from tests.chaos.attacks import bursts, clients, disk, documents, files, network, processes
 from tests.chaos.record import Outcome, table
 
-ATTACKS: dict[str, Attack] = {
-    attack.name: attack for room in (processes, files, bursts, network, disk) for attack in room.ATTACKS
-}
+_ROOMS = (processes, files, bursts, documents, clients, network, disk)
+ATTACKS: dict[str, Attack] = {attack.name: attack for room in _ROOMS for attack in room.ATTACKS}
 
 
 def main() -> int:
@@ -55,7 +54,7 @@ async def _attack(attacks: list[Attack], seconds: float, logs: Path | None, outc
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     clock = Clock(seconds)
     for done, attack in enumerate(attacks):
-        share = clock.share(len(attacks) - done)
+        share = clock.share(attacks[done:])
         print(f"{done + 1}/{len(attacks)} {attack.name} for {share:.0f} s ...", flush=True)
         outcomes.append(await carry_out(attack, share, logs))
         print(f"  {outcomes[-1].line()}", flush=True)

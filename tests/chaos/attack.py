@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +32,8 @@ class Attack:
     """Further arguments of `mizzen serve`."""
     fails_requests: bool = False
     """Whether requests fail by the nature of the attack. `run` judges them then."""
+    weight: float = 1.0
+    """How much time it gets, beside the others."""
 
 
 async def carry_out(attack: Attack, seconds: float, logs: Path | None = None) -> Outcome:
@@ -98,9 +100,11 @@ class Clock:
     def __init__(self, seconds: float) -> None:
         self._end = time.monotonic() + seconds
 
-    def share(self, attacks: int) -> float:
-        """Return the seconds for the next of so many attacks, less what it takes to start and end it."""
-        return max((self._end - time.monotonic()) / attacks - _AROUND, 1.0)
+    def share(self, attacks: Sequence[Attack]) -> float:
+        """Return the seconds for the next of the attacks that are left."""
+        around = _AROUND * len(attacks)
+        left = self._end - time.monotonic() - around
+        return max(left * attacks[0].weight / sum(attack.weight for attack in attacks), 1.0)
 
 
 _AROUND = 6.0

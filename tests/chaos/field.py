@@ -86,7 +86,11 @@ class Field:
 
     def goes_on(self) -> bool:
         """Tell whether there is time for one more round."""
-        return time.monotonic() < self._end
+        return self.left() > 0
+
+    def left(self) -> float:
+        """Return the seconds that are left for the attack."""
+        return self._end - time.monotonic()
 
     def note_who_ended(self) -> None:
         """Note a fault for each process that is not running and should be."""

@@ -104,11 +104,6 @@ def test_who_is_not_root_is_told() -> None:
 _ASK = "from tests.chaos import sandbox; print(sandbox.why_not())"
 
 
-def test_every_attack_says_what_it_does() -> None:
-    for attack in ATTACKS.values():
-        assert attack.run.__doc__, attack.name
-
-
 async def test_the_load_counts_what_fails() -> None:
     port = free_port()
     load = Load((Target("sidecar", "127.0.0.1", port, "reviews"),))

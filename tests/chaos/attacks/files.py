@@ -219,8 +219,14 @@ ATTACKS = (
     Attack("break-files", break_files),
     Attack("grow-a-file", grow_a_file),
     Attack("save-at-one-time", save_at_one_time),
-    Attack("start-broken", start_broken, wait_bound=START),
-    Attack("start-broken-with-state", start_broken, wait_bound=START, arguments=("--state", "{state}")),
+    Attack("start-broken", start_broken, wait_bound=START, weight=2.0),
+    Attack(
+        "start-broken-with-state",
+        start_broken,
+        wait_bound=START,
+        arguments=("--state", "{state}"),
+        weight=2.0,
+    ),
     Attack("unmount", unmount),
     Attack("move-the-folder", move_the_folder),
 )

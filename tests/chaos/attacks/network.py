@@ -87,4 +87,4 @@ def _write_many_services(field: Field, turn: int) -> None:
     field.write("many.yaml", mesh.text(*documents))
 
 
-ATTACKS = (Attack("network", disturb_the_network, wait_bound=_HEALED),)
+ATTACKS = (Attack("network", disturb_the_network, wait_bound=_HEALED, weight=2.0),)

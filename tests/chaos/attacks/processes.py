@@ -87,7 +87,13 @@ async def end_the_control_plane(field: Field) -> None:
 
 
 ATTACKS = (
-    Attack("kill-control-plane", kill_the_control_plane, wait_bound=START, arguments=("--state", "{state}")),
+    Attack(
+        "kill-control-plane",
+        kill_the_control_plane,
+        wait_bound=START,
+        arguments=("--state", "{state}"),
+        weight=2.0,
+    ),
     Attack("kill-envoy", kill_an_envoy, wait_bound=START, fails_requests=True),
     Attack("stop-control-plane", stop_the_control_plane),
     Attack("end-control-plane", end_the_control_plane, wait_bound=START),
