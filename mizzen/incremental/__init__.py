@@ -1,0 +1,42 @@
+"""Values that follow their inputs: a small incremental engine, pure, without clock or IO.
+
+It knows nothing of Istio or Envoy. A `Database` holds what was computed; inputs go into a `Table`; a `Query`
+is a function by key whose reads are recorded while it runs; collections (`Mapped`, `Flattened`, `Index`,
+`Ordered`) are kept up at the cost of the members that changed. See docs/decisions/0070-one-incremental-
+engine.md for what is taken from salsa, Adapton, krt and differential dataflow, and what is refused.
+
+    database = Database()
+    services = Table[str, int](database, "services")
+    doubled = Query(database, "doubled", lambda name: 2 * services[name])
+    services["a"] = 1
+    doubled("a")          # 2, computed
+    doubled("a")          # 2, remembered
+    services["a"] = 3
+    doubled("a")          # 6
+"""
+
+from mizzen.incremental.collection import Collection, Cursor
+from mizzen.incremental.database import CheckError, CycleError, Database, Failure, QueryError, WriteError
+from mizzen.incremental.derived import Flattened, Index, Mapped, Merged, Ordered
+from mizzen.incremental.query import CollectionQuery, Query, Watch
+from mizzen.incremental.table import Table
+
+__all__ = [
+    "CheckError",
+    "Collection",
+    "CollectionQuery",
+    "Cursor",
+    "CycleError",
+    "Database",
+    "Failure",
+    "Flattened",
+    "Index",
+    "Mapped",
+    "Merged",
+    "Ordered",
+    "Query",
+    "QueryError",
+    "Table",
+    "Watch",
+    "WriteError",
+]

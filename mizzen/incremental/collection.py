@@ -1,0 +1,262 @@
+"""Collections: members by key, kept up at the cost of those that changed.
+
+A collection tells three kinds of readers what changed: queries that read one member, queries that read all of
+it, and consumers (collections that stand on it, cursors), which are given the keys of the members that
+changed. So nobody compares ten thousand members to find one (an arrangement, in the words of differential
+dataflow).
+
+Collections are settled before they are read, the lowest first: a collection stands one higher than those that
+it is made from, or that its members read (heights, as in Jane Street's Incremental). So a mark reaches
+exactly the readers of what changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, ItemsView, Iterable, Iterator, Mapping
+from itertools import chain
+from typing import Any, Generic, Protocol, TypeVar, overload
+
+from mizzen.incremental.database import NOTHING, CycleError, Database
+from mizzen.incremental.node import Node
+
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
+Default = TypeVar("Default")
+KeyIn = TypeVar("KeyIn", contravariant=True)
+
+
+class Consumer(Protocol[KeyIn]):
+    """Who is told the keys of members that changed."""
+
+    def pend(self, key: KeyIn) -> None:
+        """The member of that key was added, changed or removed."""
+
+    def grow(self, height: int) -> None:
+        """The collection stands so high now."""
+
+
+class _Cell(Node, Generic[Key]):
+    """One member of a collection, or its absence, as queries read it."""
+
+    __slots__ = ("_collection", "_key")
+
+    def __init__(self, collection: Collection[Key, Any], key: Key) -> None:
+        super().__init__()
+        self._collection = collection
+        self._key = key
+
+    @property
+    def height(self) -> int:
+        return self._collection.height
+
+    def on_unread(self) -> None:
+        self._collection.forget_cell(self._key)
+
+    def inputs(self) -> Iterator[Any]:
+        return self._collection.inputs_of(self._key)
+
+
+class _Whole(Node):
+    """All members of a collection, as queries read them."""
+
+    __slots__ = ("_collection",)
+
+    def __init__(self, collection: Collection[Any, Any]) -> None:
+        super().__init__()
+        self._collection = collection
+
+    @property
+    def height(self) -> int:
+        return self._collection.height
+
+    def on_unread(self) -> None:
+        self._collection.on_idle()
+
+    def inputs(self) -> Iterator[Any]:
+        return chain.from_iterable(map(self._collection.inputs_of, tuple(self._collection.values_now)))
+
+
+class Collection(Generic[Key, Value]):
+    """Members by key. What a query reads of it is recorded: one member, or all."""
+
+    __slots__ = ("_cells", "_consumers", "_whole", "database", "height", "name", "values_now")
+
+    def __init__(self, database: Database, name: str, height: int) -> None:
+        self.name = name
+        self.height = height
+        """How many collections stand on each other here, this one included."""
+        self.values_now: dict[Key, Value] = {}
+        """The members as they were when the collection was last settled; reading this is not recorded."""
+        self.database = database
+        self._cells: dict[Key, _Cell[Key]] = {}
+        self._consumers: list[Consumer[Key]] = []
+        self._whole = _Whole(self)
+
+    @overload
+    def get(self, key: Key) -> Value | None: ...
+    @overload
+    def get(self, key: Key, default: Default) -> Value | Default: ...
+    def get(self, key: Key, default: Any = None) -> Any:
+        """Return the member, or `default`. The reader hears of this member only."""
+        self._read(key)
+        return self.values_now.get(key, default)
+
+    def __getitem__(self, key: Key) -> Value:
+        """Return the member; raises KeyError if there is none."""
+        self._read(key)
+        return self.values_now[key]
+
+    def __contains__(self, key: Key) -> bool:
+        self._read(key)
+        return key in self.values_now
+
+    def __iter__(self) -> Iterator[Key]:
+        """Yield all keys. The reader hears of every change."""
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def items(self) -> ItemsView[Key, Value]:
+        """Return all keys and members; good until the next change of an input."""
+        return self._all().items()
+
+    def cursor(self) -> Cursor[Key]:
+        """Return a cursor that knows of no change yet."""
+        self.database.settle_below(self)
+        return Cursor(self.database, self)
+
+    def release(self) -> None:
+        """Take the collection off what it is made from: nobody reads it any more."""
+
+    def inputs_of(self, key: Key) -> Iterator[Any]:
+        """Yield the names of the inputs that the member was made from: (table, key)."""
+        return iter(())
+
+    # What follows is for the modules of this package.
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody reads or consumes it."""
+        return not self._cells and not self._consumers and not any(True for _ in self._whole.readers)
+
+    def add_consumer(self, consumer: Consumer[Key]) -> None:
+        """Tell `consumer` from now on what changes."""
+        self._consumers.append(consumer)
+
+    def remove_consumer(self, consumer: Consumer[Key]) -> None:
+        """Tell `consumer` nothing any more."""
+        if consumer in self._consumers:
+            self._consumers.remove(consumer)
+            if not self._consumers:
+                self.on_idle()
+
+    def forget_cell(self, key: Key) -> None:
+        """No query reads that member any more. For its cell."""
+        self._cells.pop(key, None)
+        self.on_idle()
+
+    def on_idle(self) -> None:
+        """A reader or consumer went, perhaps the last."""
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the members are up to date."""
+        return True
+
+    def settle(self) -> None:
+        """Bring the members up to date. For the database."""
+
+    def check(self, key: Key) -> None:
+        """Raise CheckError if the member differs from one that is computed once more."""
+
+    def grow(self, height: int) -> None:
+        """Stand at least so high, and let all stand higher that stands on this."""
+        if height > self.height:
+            self.height = height
+            for consumer in self._consumers:
+                consumer.grow(height + 1)
+            for cell in (self._whole, *self._cells.values()):
+                for reader in cell.readers:
+                    reader.grow(height)
+
+    def publish(self, changed: Iterable[Key]) -> None:
+        """Tell all readers which members are others now."""
+        cells, consumers = self._cells, self._consumers
+        some = False
+        for key in changed:
+            some = True
+            cell = cells.get(key)
+            if cell is not None:
+                cell.changed()
+            for consumer in consumers:
+                consumer.pend(key)
+        if some:
+            self._whole.changed()
+
+    def put(self, key: Key, value: Value | object) -> bool:
+        """Set a member, or with NOTHING remove it; return whether that makes a difference."""
+        before = self.values_now.get(key, NOTHING)
+        if value is NOTHING:
+            if before is NOTHING:
+                return False
+            del self.values_now[key]
+            return True
+        if before is not NOTHING and (before is value or before == value):
+            return False
+        self.values_now[key] = value  # type: ignore[assignment]
+        return True
+
+    def _bring(self) -> None:
+        """Bring the members up to date; raises CycleError if they are being made by whoever asks."""
+        self.database.settle_below(self)
+        if not self.is_settled:
+            raise CycleError(f"{self.name} is made from itself")
+
+    def _read(self, key: Key) -> None:
+        database = self.database
+        self._bring()
+        if database.checking:
+            self.check(key)
+        if database.is_recording:
+            cell = self._cells.get(key)
+            if cell is None:
+                cell = self._cells[key] = _Cell(self, key)
+            database.record(cell)
+
+    def _all(self) -> Mapping[Key, Value]:
+        self._bring()
+        if self.database.checking:
+            for key in self.values_now:
+                self.check(key)
+        self.database.record(self._whole)
+        return self.values_now
+
+
+class Cursor(Generic[Key]):
+    """A place in the history of a collection: what changed since then."""
+
+    __slots__ = ("_changed", "_collection", "_database")
+
+    def __init__(self, database: Database, collection: Collection[Key, Any]) -> None:
+        self._database = database
+        self._collection = collection
+        self._changed: dict[Key, None] = {}
+        collection.add_consumer(self)
+
+    def take(self) -> list[Key]:
+        """Return the keys of the members that were added, changed or removed since this was last asked."""
+        self._database.settle_below(self._collection)
+        changed, self._changed = self._changed, {}
+        return list(changed)
+
+    def close(self) -> None:
+        """Hear of nothing more."""
+        self._collection.remove_consumer(self)
+
+    def pend(self, key: Key) -> None:
+        """A member changed. For the collection."""
+        self._changed[key] = None
+
+    def grow(self, height: int) -> None:
+        """The collection stands higher now; that is nothing to a cursor."""

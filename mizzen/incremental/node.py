@@ -1,0 +1,291 @@
+"""Nodes of the graph of reads: what can be read, and what is computed from reads.
+
+Marks are pushed, values are pulled (Adapton). When a value changes, those that read it are marked DIRTY and
+those that read them CHECK: something below may have changed. Who is asked while marked CHECK first brings
+what it read up to date, in the order in which it was read, and computes only if one of them turned out
+different: a value that comes out equal stops the change there (early cut-off).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final, Generic, TypeVar, cast
+
+from mizzen.incremental.database import NOTHING, CheckError, CycleError, Database, Failure, QueryError
+
+Value = TypeVar("Value")
+
+CLEAN: Final = 0
+CHECK: Final = 1
+DIRTY: Final = 2
+
+
+class Node:
+    """Something that can be read. It knows who read it."""
+
+    __slots__ = ("_readers",)
+
+    def __init__(self) -> None:
+        # Most nodes have one reader, so a set for each would be most of the memory.
+        self._readers: Derived[Any] | set[Derived[Any]] | None = None
+
+    @property
+    def readers(self) -> Iterable[Derived[Any]]:
+        """Those whose last computation read this."""
+        readers = self._readers
+        if readers is None:
+            return ()
+        return tuple(readers) if isinstance(readers, set) else (readers,)
+
+    def add_reader(self, reader: Derived[Any]) -> None:
+        """Note that `reader` read this."""
+        readers = self._readers
+        if readers is None:
+            self._readers = reader
+        elif isinstance(readers, set):
+            readers.add(reader)
+        elif readers is not reader:
+            self._readers = {readers, reader}
+
+    def remove_reader(self, reader: Derived[Any]) -> None:
+        """Note that `reader` reads this no more."""
+        readers = self._readers
+        if isinstance(readers, set):
+            readers.discard(reader)
+            if readers:
+                return
+        elif readers is not reader:
+            return
+        self._readers = None
+        self.on_unread()
+
+    def on_unread(self) -> None:
+        """The last reader went."""
+
+    def changed(self) -> None:
+        """The value is another now: all that was computed from it has to be computed again."""
+        for reader in self.readers:
+            reader.mark(DIRTY)
+
+    def refresh(self) -> None:
+        """Bring the value up to date; marks the readers if it changes."""
+
+    @property
+    def height(self) -> int:
+        """How many collections stand on each other below this. What is read must be settled up to here."""
+        return 0
+
+    def inputs(self) -> Iterator[Any]:
+        """Yield what names this node, if it is an input."""
+        return iter(())
+
+
+class Derived(Node, Generic[Value]):
+    """A value that a function computes from what it reads. Hashed by identity.
+
+    If the function raises, the last good value stays, and who reads it notices nothing; the database lists
+    the failure. Without a good value, reading it raises `QueryError`, so only those fail who need it.
+    """
+
+    __slots__ = (
+        "_compute",
+        "_database",
+        "_height",
+        "_reads",
+        "_running",
+        "_state",
+        "_value",
+        "key",
+        "name",
+        "watched",
+    )
+
+    def __init__(self, database: Database, name: str, key: Any, compute: Callable[[], Value]) -> None:
+        super().__init__()
+        self.name = name
+        self.key = key
+        self.watched: list[Any] | None = None
+        self._database = database
+        self._compute = compute
+        self._height = 0
+        self._reads: tuple[Node, ...] = ()
+        self._running = False
+        self._state = DIRTY
+        self._value: Any = NOTHING
+
+    @property
+    def is_read(self) -> bool:
+        """Whether anybody reads or watches this."""
+        return self._readers is not None or bool(self.watched)
+
+    @property
+    def reads(self) -> tuple[Node, ...]:
+        """What the last computation read, in order."""
+        return self._reads
+
+    def get(self) -> Value:
+        """Return the value, up to date; whoever runs now is noted as its reader.
+
+        Raises:
+            QueryError: the function raises, and has never returned.
+            CycleError: the function reads itself.
+        """
+        self._database.record(self)
+        self._database.settle_below(self)
+        self.refresh()
+        if self._value is NOTHING:
+            failure = self._database.failure_of(self)
+            raise QueryError(f"{self.name}({self.key!r})") from (failure.error if failure else None)
+        if not self.is_read:
+            self._database.note_unread(self)
+        return cast("Value", self._value)
+
+    def mark(self, state: int) -> None:
+        """Note that something that was read changed (DIRTY), or may have changed (CHECK)."""
+        pending: list[tuple[Derived[Any], int]] = [(self, state)]
+        while pending:
+            node, level = pending.pop()
+            before = node._state
+            if before >= level:
+                continue
+            node._state = level
+            if before == CLEAN:
+                node.on_mark()
+                pending.extend((reader, CHECK) for reader in node.readers)
+
+    def outdate(self) -> None:
+        """Let the value be computed anew when it is next asked for; nobody reads this as a node."""
+        self._state = DIRTY
+
+    def on_mark(self) -> None:
+        """The value may not be up to date any more."""
+        for watch in self.watched or ():
+            self._database.note_stale(watch)
+
+    def refresh(self) -> None:
+        """Bring the value up to date."""
+        if self._running:
+            raise CycleError(f"{self.name}({self.key!r}) reads itself")
+        if self._state == CHECK:
+            self._running = True
+            try:
+                for node in self._reads:
+                    node.refresh()
+                    if self._state == DIRTY:
+                        break
+                else:
+                    self._state = CLEAN
+            finally:
+                self._running = False
+        if self._state == DIRTY:
+            self._run()
+        elif self._database.checking and self.checkable and self._value is not NOTHING:
+            self._check()
+
+    def evict(self) -> None:
+        """Forget the value: nobody reads it. What it read loses a reader."""
+        reads, self._reads = self._reads, ()
+        for node in reads:
+            node.remove_reader(self)
+        self._value = NOTHING
+        self._state = DIRTY
+        self._database.note_failure(self, None)
+
+    def on_unread(self) -> None:
+        """The last reader went: the next sweep forgets the value."""
+        if not self.watched:
+            self._database.note_unread(self)
+
+    def all_inputs(self) -> set[Any]:
+        """Return the names of all inputs that the value was computed from, by way of others too."""
+        found: set[Any] = set()
+        seen: set[Node] = set()
+        pending: list[Node] = [self]
+        while pending:
+            node = pending.pop()
+            if node in seen:
+                continue
+            seen.add(node)
+            found.update(node.inputs())
+            if isinstance(node, Derived):
+                pending.extend(node.reads)
+        return found
+
+    def _run(self) -> None:
+        database = self._database
+        reads: list[Node] = []
+        self._running = True
+        database.push(reads)
+        database.computed += 1
+        error: Exception | None = None
+        value: Any = NOTHING
+        try:
+            value = self._compute()
+        except (CycleError, CheckError):
+            raise
+        except Exception as raised:
+            error = raised
+        finally:
+            database.pop()
+            self._running = False
+            # Also after a failure: it is tried again when something that it had read changes.
+            self._set_reads(tuple(dict.fromkeys(reads)))
+        self._state = CLEAN
+        before = self._value
+        if error is not None:
+            database.note_failure(self, Failure(self.name, self.key, error, stands=before is not NOTHING))
+            return
+        database.note_failure(self, None)
+        if before is NOTHING or not self.same(before, value):
+            self._value = value
+            self.replaced(before, value)
+            self.changed()
+
+    @property
+    def height(self) -> int:
+        """How many collections stand on each other below this."""
+        return self._height
+
+    def grow(self, height: int) -> None:
+        """Note that this reads what stands so high."""
+        if height > self._height:
+            self._height = height
+            for reader in self.readers:
+                reader.grow(height)
+
+    @property
+    def checkable(self) -> bool:
+        """Whether the value can be compared with one that is computed once more."""
+        return True
+
+    def same(self, before: Value, value: Value) -> bool:
+        """Return whether a new value is as good as the last one."""
+        return before is value or bool(before == value)
+
+    def replaced(self, before: Value, value: Value) -> None:
+        """The value is another now. `before` may be NOTHING."""
+
+    def _set_reads(self, reads: tuple[Node, ...]) -> None:
+        before = self._reads
+        if reads == before:
+            return
+        self._reads = reads
+        if reads:
+            self.grow(max(node.height for node in reads))
+        known = set(before)
+        for node in reads:
+            if node not in known:
+                node.add_reader(self)
+        kept = set(reads)
+        for node in before:
+            if node not in kept:
+                node.remove_reader(self)
+
+    def _check(self) -> None:
+        self._running = True
+        try:
+            value = self._database.once_more(self._compute)
+        finally:
+            self._running = False
+        if value is not NOTHING and not self.same(self._value, value):
+            raise CheckError.of(self.name, self.key, self._value, value)
