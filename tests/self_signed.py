@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import ssl
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -29,3 +30,14 @@ def certificate_and_key(days: int = 1) -> tuple[str, str]:
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     return certificate.public_bytes(serialization.Encoding.PEM).decode(), private.decode()
+
+
+def with_negative_serial(certificate: str) -> str:
+    """Return the certificate with a serial number below zero, which the standard forbids and some have."""
+    der = bytearray(
+        x509.load_pem_x509_certificate(certificate.encode()).public_bytes(serialization.Encoding.DER)
+    )
+    # After the version, [0] { INTEGER 2 }, come INTEGER, its length, its bytes (RFC 5280, section 4.1).
+    version = b"\xa0\x03\x02\x01\x02"
+    der[der.index(version) + len(version) + 2] = 0x81
+    return ssl.DER_cert_to_PEM_cert(bytes(der))

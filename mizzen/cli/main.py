@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from typing import Annotated
 
 import typer
@@ -105,6 +106,9 @@ def options(
 
 def app() -> None:
     """Run the command line and exit: 0 done, 1 it failed, 2 the command line is wrong, 130 interrupted."""
+    if not sys.warnoptions:
+        # Python's warnings are for who writes programs: `cryptography` warns of odd certificates of users.
+        warnings.simplefilter("ignore")
     try:
         commands()
     except Failure as failure:

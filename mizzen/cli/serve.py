@@ -94,8 +94,8 @@ def serve(
     No Envoy is served before all files can be read and are valid; after that, what becomes invalid is refused
     and named, and its last valid version stays in force. Ends on SIGTERM or SIGINT.
     """
+    from mizzen.server.grpc_log import quieten
     from mizzen.server.options import ServeOptions, TlsFiles
-    from mizzen.server.process import StartError, run
 
     if (tls_cert is None) != (tls_key is None):
         raise Failure("--tls-cert and --tls-key belong together; give both or neither", exit_code=2)
@@ -116,8 +116,12 @@ def serve(
         log_format=log_format.value,
         log_level=log_level.value,
     )
+    is_quiet = quieten(traces_handshakes=options.tls is not None)
+    # It imports gRPC, which looks once at what it may write.
+    from mizzen.server.process import StartError, run
+
     try:
-        run(options)
+        run(options, reads_grpc_log=is_quiet and options.tls is not None)
     except StartError as error:
         raise Failure(str(error)) from error
 

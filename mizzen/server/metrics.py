@@ -83,6 +83,9 @@ class Metrics:
         self.xds_stuck = counter(
             "mizzen_xds_stuck", "Responses that a proxy left unanswered too long", "type"
         )
+        self.handshakes_failed = counter(
+            "mizzen_tls_handshakes_failed", "Connections to the TLS address that came to no handshake"
+        )
         self.log_lines_lost = counter("mizzen_log_lines_lost", "Log lines that could not be written")
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:

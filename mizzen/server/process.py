@@ -27,6 +27,7 @@ from mizzen.server.control_plane import ControlPlane
 from mizzen.server.convergence import Convergence
 from mizzen.server.former import FormerDocuments
 from mizzen.server.garbage import Garbage
+from mizzen.server.grpc_log import ConnectionLog, captured
 from mizzen.server.listening import ListenError, listen, other_server
 from mizzen.server.log_output import configure_logging
 from mizzen.server.mesh_config_file import MeshConfigFile
@@ -53,11 +54,17 @@ class StartError(Exception):
     """The server cannot start; the message says why, and what to do."""
 
 
-def run(options: ServeOptions) -> None:
-    """Serve until SIGTERM or SIGINT. Raises StartError if an address or a certificate cannot be used."""
+def run(options: ServeOptions, *, reads_grpc_log: bool = False) -> None:
+    """Serve until SIGTERM or SIGINT. Raises StartError if an address or a certificate cannot be used.
+
+    `reads_grpc_log`: what gRPC's core writes is read (`mizzen.server.grpc_log`).
+    """
     metrics = Metrics(mizzen.__version__)
-    configure_logging(options.log_format, options.log_level, on_lost=metrics.log_lines_lost.inc)
-    asyncio.run(serve(options, metrics, settled=Garbage().settle))
+    connections = ConnectionLog(metrics.handshakes_failed.inc)
+    reading = captured(connections.failed, connections.error) if reads_grpc_log else contextlib.nullcontext()
+    with reading:
+        configure_logging(options.log_format, options.log_level, on_lost=metrics.log_lines_lost.inc)
+        asyncio.run(serve(options, metrics, settled=Garbage().settle))
 
 
 async def serve(options: ServeOptions, metrics: Metrics, settled: Callable[[], None]) -> None:

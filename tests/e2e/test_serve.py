@@ -8,6 +8,7 @@ import json
 import os
 import re
 import socket
+import ssl
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from envoy.service.discovery.v3 import discovery_pb2
 from mizzen.demo.child_process import ChildProcess
 from tests.e2e.live_mesh import DEADLINE, GATEWAY_PORT, SERVICE_PORT, LiveMesh, eventually
 from tests.ports import free_port
+from tests.self_signed import with_negative_serial
 
 ADS = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
 CDS = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
@@ -395,6 +397,77 @@ async def test_tls_with_client_certificates(tmp_path: Path) -> None:
         assert refusal.value.code() is grpc.StatusCode.UNAVAILABLE
     finally:
         await server.stop()
+
+
+async def test_failed_handshakes_are_lines_of_the_log_with_the_peer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("GRPC_TRACE", "GRPC_VERBOSITY"):
+        monkeypatch.delenv(name, raising=False)
+    authority = _Authority(tmp_path)
+    certificate, key = authority.issue("server", "127.0.0.1")
+    certificate.write_text(with_negative_serial(certificate.read_text()))
+    server, admin, [plain, tls], log = await _serve(
+        tmp_path,
+        *("--config", str(tmp_path / "none"), "--tls-address", "127.0.0.1:0", "--log-format", "json"),
+        *("--tls-cert", str(certificate), "--tls-key", str(key), "--tls-client-ca", str(authority.file)),
+    )
+
+    def told() -> list[dict[str, Any]]:
+        lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+        return [line for line in lines if line["event"] == "a TLS handshake failed"]
+
+    async def at_least(number: int) -> bool:
+        return len(told()) >= number
+
+    try:
+        peers = [await _sends(tls, b"GET / HTTP/1.1\r\n\r\n")]
+        await eventually(lambda: at_least(1), "the first failure is told")
+        peers.append(await _without_certificate(tls))
+        await eventually(lambda: at_least(2), "the second failure is told")
+        # Neither a second time, nor what is no matter of TLS.
+        await _sends(tls, b"GET / HTTP/1.1\r\n\r\n")
+        await _sends(plain, b"GET / HTTP/1.1\r\n\r\n")
+        async with httpx.AsyncClient(trust_env=False, timeout=DEADLINE) as client:
+
+            async def counted() -> bool:
+                metrics = (await client.get(f"http://{admin}/metrics")).text
+                return "mizzen_tls_handshakes_failed_total 3.0" in metrics
+
+            await eventually(counted, "each is counted")
+    finally:
+        await server.stop()
+    assert [(line["peer"], line["reason"]) for line in told()] == [
+        (peers[0], "it speaks plain HTTP"),
+        (peers[1], "it showed no certificate"),
+    ]
+    for line in log.read_text(encoding="utf-8").splitlines():
+        json.loads(line)  # nothing of gRPC's own, and no warning of Python's
+
+
+async def _sends(address: str, data: bytes) -> str:
+    """Send bytes to an address, wait until it closes the connection, and return where they came from."""
+    host, _, port = address.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    peer: tuple[str, int] = writer.get_extra_info("sockname")
+    writer.write(data)
+    with contextlib.suppress(ConnectionError):
+        await asyncio.wait_for(reader.read(), DEADLINE)
+    writer.close()
+    return f"{peer[0]}:{peer[1]}"
+
+
+async def _without_certificate(address: str) -> str:
+    """Connect by TLS without a certificate; return where the connection came from."""
+    settings = ssl.create_default_context()
+    settings.check_hostname, settings.verify_mode = False, ssl.CERT_NONE
+    host, _, port = address.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port), ssl=settings)
+    peer: tuple[str, int] = writer.get_extra_info("sockname")
+    with contextlib.suppress(ConnectionError, ssl.SSLError):
+        await asyncio.wait_for(reader.read(), DEADLINE)
+    writer.close()
+    return f"{peer[0]}:{peer[1]}"
 
 
 class _Authority:

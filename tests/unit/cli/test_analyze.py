@@ -1,5 +1,6 @@
 import io
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from rich.console import Console
 
 from mizzen.cli.finding_lines import print_findings
 from mizzen.cli.loading import load
+from tests.self_signed import certificate_and_key, with_negative_serial
 from tests.unit.cli.conftest import Command
 
 VIRTUAL_SERVICE = """\
@@ -163,3 +165,32 @@ def test_a_mesh_whose_endpoints_are_no_addresses_is_analysed(
         f"apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {{name: a}}\nspec: {spec}\n"
     )
     assert "1 document checked" in mizzen("analyze", file).err
+
+
+def test_an_odd_certificate_gives_no_warning_of_python(tmp_path: Path) -> None:
+    certificate, key = certificate_and_key()
+    (tmp_path / "mesh.yaml").write_text(
+        json.dumps(
+            {
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": {"name": "shop"},
+                "stringData": {"tls.crt": with_negative_serial(certificate), "tls.key": key},
+            }
+        )
+        + """
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: shop}
+spec:
+  servers:
+  - port: {number: 443, name: https, protocol: HTTPS}
+    hosts: [shop.example]
+    tls: {mode: SIMPLE, credentialName: shop}
+"""
+    )
+    ended = subprocess.run(
+        [sys.executable, "-m", "mizzen", "analyze", tmp_path], capture_output=True, text=True, check=False
+    )
+    assert (ended.stdout, ended.stderr) == ("", "2 documents checked: 0 errors, 0 warnings\n")

@@ -17,7 +17,7 @@ from tests.unit.cli.conftest import Command
 def started(monkeypatch: pytest.MonkeyPatch) -> list[ServeOptions]:
     """The options of every server that was started; none is."""
     chosen: list[ServeOptions] = []
-    monkeypatch.setattr("mizzen.server.process.run", chosen.append)
+    monkeypatch.setattr("mizzen.server.process.run", lambda options, **_: chosen.append(options))
     return chosen
 
 
@@ -82,7 +82,7 @@ def test_a_command_line_that_is_wrong_starts_nothing(
 
 
 def test_why_it_cannot_start_is_one_line(mizzen: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(_: ServeOptions) -> None:
+    def fails(_: ServeOptions, **__: bool) -> None:
         raise StartError("--grpc-address 127.0.0.1:1: something else listens on this port already")
 
     monkeypatch.setattr("mizzen.server.process.run", fails)
