@@ -9,10 +9,44 @@ in warnings (mesh_config.py).
 
 from __future__ import annotations
 
-from pydantic import ConfigDict, Field
+from datetime import timedelta
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from mizzen.config.models.base import IstioModel
 from mizzen.config.models.types import Bool, Duration, Int32, IstioEnum, UInt32
+
+_SMALLEST_WINDOW: Final = 65_535
+"""The least that HTTP/2 allows (RFC 9113, 6.5.2), and that Envoy takes."""
+
+
+def _not_negative(value: timedelta) -> timedelta:
+    if value < timedelta(0):
+        raise PydanticCustomError("range", "is negative; write 0s or more")
+    return value
+
+
+def _window(value: int) -> int:
+    if 0 <= value < _SMALLEST_WINDOW:
+        raise PydanticCustomError(
+            "range", "is too small; write at least {least}", {"least": _SMALLEST_WINDOW}
+        )
+    return value
+
+
+def _not_zero(value: int) -> int:
+    if value == 0:
+        raise PydanticCustomError("range", "0 allows no request; write at least 1")
+    return value
+
+
+Timeout = Annotated[Duration, AfterValidator(_not_negative)]
+WindowSize = Annotated[Int32, AfterValidator(_window)]
+"""A size in bytes; a negative one counts as absent, as in Istio."""
+StreamLimit = Annotated[Int32, AfterValidator(_not_zero)]
+"""A number of streams; a negative one counts as absent, as in Istio."""
 
 
 class ProxyConfigModel(IstioModel):
@@ -118,16 +152,16 @@ class ConnectionSettings(ProxyConfigModel):
 
     profile: ConnectionProfile = ConnectionProfile.SIDECAR
     listener_per_connection_buffer_limit_bytes: Int32 | None = None
-    http_idle_timeout: Duration | None = None
-    http_max_connection_duration: Duration | None = None
-    http_drain_timeout: Duration | None = None
-    http_request_timeout: Duration | None = None
-    http_request_headers_timeout: Duration | None = None
-    http_stream_idle_timeout: Duration | None = None
-    http_max_stream_duration: Duration | None = None
-    http_max_concurrent_streams: Int32 | None = None
-    http2_initial_stream_window_size: Int32 | None = None
-    http2_initial_connection_window_size: Int32 | None = None
+    http_idle_timeout: Timeout | None = None
+    http_max_connection_duration: Timeout | None = None
+    http_drain_timeout: Timeout | None = None
+    http_request_timeout: Timeout | None = None
+    http_request_headers_timeout: Timeout | None = None
+    http_stream_idle_timeout: Timeout | None = None
+    http_max_stream_duration: Timeout | None = None
+    http_max_concurrent_streams: StreamLimit | None = None
+    http2_initial_stream_window_size: WindowSize | None = None
+    http2_initial_connection_window_size: WindowSize | None = None
     http_headers_with_underscores_action: HeadersWithUnderscoresAction = (
         HeadersWithUnderscoresAction.UNSPECIFIED
     )

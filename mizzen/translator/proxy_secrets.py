@@ -7,6 +7,7 @@ write a Gateway could have any certificate sent to a proxy of his own.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from itertools import chain
 from typing import Final
 
 from mizzen.config.diagnostics import Diagnostic, Origin, Severity
@@ -48,7 +49,7 @@ def proxy_secrets(
     unserved = (own_secret_name(name, namespace) for name in names.difference(one.name for one in made))
     absent = {name for name in unserved if name is not None and mesh.secret(namespace, name) is None}
     watched = frozenset(one.name for one in made if one.name.startswith((FILE_CERTIFICATE, FILE_ROOT)))
-    many = _many_files(watched, (*own.listeners, *own.clusters, *outbound.clusters.values()))
+    many = _many_files(watched, chain(own.listeners, own.clusters, outbound.clusters.values()))
     return made, (*withheld, *findings, *_elsewhere(mesh, absent, namespace), *many)
 
 

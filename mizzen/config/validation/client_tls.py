@@ -6,11 +6,13 @@ from typing import Final
 
 from mizzen.config.models import ClientTLSMode, ClientTLSSettings
 from mizzen.config.models.base import camel_case
+from mizzen.config.validation.addresses import file_path_problem
 from mizzen.config.validation.hosts import is_dns_label
 from mizzen.config.validation.place import Place
 
 _LONGEST_SNI: Final = 255
 _CONFIG_MAP: Final = "configmap://"
+_FILES: Final = ("client_certificate", "private_key", "ca_certificates", "ca_crl")
 
 
 def check_client_tls(tls: ClientTLSSettings | None, place: Place) -> None:
@@ -23,10 +25,12 @@ def check_client_tls(tls: ClientTLSSettings | None, place: Place) -> None:
         (place / "sni").error(f"the name is too long; at most {_LONGEST_SNI} bytes are possible")
     elif not tls.sni.isprintable():
         (place / "sni").error("the name has a control character; write the DNS name of the server")
+    for field in _FILES:
+        (place / camel_case(field)).check(file_path_problem(getattr(tls, field)))
     if tls.insecure_skip_verify:
         _check_unverified(tls, place)
     if tls.credential_name and tls.mode in (ClientTLSMode.SIMPLE, ClientTLSMode.MUTUAL):
-        for field in ("client_certificate", "private_key", "ca_certificates", "ca_crl"):
+        for field in _FILES:
             if getattr(tls, field):
                 (place / camel_case(field)).error("the credential of credentialName holds this; leave it out")
     elif tls.mode is ClientTLSMode.MUTUAL:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
-from mizzen.config.models import ServerTLSMode, ServerTLSSettings, TLSProtocol
+from mizzen.config.models import ServerTLSMode, ServerTLSSettings, TLSCertificate, TLSProtocol
 from mizzen.config.models.base import camel_case
 from mizzen.config.tls_parameters import ignored_cipher_suites
+from mizzen.config.validation.addresses import file_path_problem
 from mizzen.config.validation.place import Place
 
 _CERTIFICATE_FIELDS: Final = (
@@ -25,6 +27,10 @@ def check_server_tls(tls: ServerTLSSettings, place: Place) -> None:
     """Check versions, cipher suites, and that the mode and the certificates agree."""
     _check_cipher_suites(tls, place)
     _check_pins(tls, place)
+    _check_paths(tls, ("server_certificate", "private_key", "ca_certificates", "ca_crl"), place)
+    for index, certificate in enumerate(tls.tls_certificates):
+        fields = ("server_certificate", "private_key", "ca_certificates")
+        _check_paths(certificate, fields, place / "tlsCertificates" / index)
     if tls.mode is ServerTLSMode.ISTIO_MUTUAL:
         for name in _CERTIFICATE_FIELDS:
             if getattr(tls, name):
@@ -50,6 +56,11 @@ def _check_cipher_suites(tls: ServerTLSSettings, place: Place) -> None:
         )
     for index, reason in ignored_cipher_suites(tls.cipher_suites):
         (place / "cipherSuites" / index).warning(reason)
+
+
+def _check_paths(files: ServerTLSSettings | TLSCertificate, fields: Iterable[str], place: Place) -> None:
+    for field in fields:
+        (place / camel_case(field)).check(file_path_problem(getattr(files, field)))
 
 
 def _check_pins(tls: ServerTLSSettings, place: Place) -> None:

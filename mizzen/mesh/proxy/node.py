@@ -251,9 +251,12 @@ def _idle_timeout(metadata: Mapping[str, Any], node_id: str) -> timedelta | None
     if not text:
         return None
     try:
-        return parse_duration(text)
+        timeout = parse_duration(text)
     except ValueError as error:
         raise NodeError(f'node "{node_id}": metadata IDLE_TIMEOUT: {error}') from None
+    if timeout < timedelta(0):
+        raise NodeError(f'node "{node_id}": metadata IDLE_TIMEOUT: "{text}" is negative; write 0s or more')
+    return timeout
 
 
 def _metadata(metadata: Mapping[str, Any], node_id: str) -> NodeMetadata:

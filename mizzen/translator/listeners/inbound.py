@@ -101,7 +101,9 @@ def inbound_ports(
     for port in wanted:
         earlier = ports.get(port.number)
         at_proxys_own = not port.is_bind_given or port.bind == wildcard_bind(proxy)
-        if at_proxys_own and port.number in own:
+        if port.protocol is Protocol.UDP:
+            diagnostics.append(_not_served(port, "proxies serve no UDP; leave its listener out"))
+        elif at_proxys_own and port.number in own:
             diagnostics.append(_not_served(port, "the proxy itself listens there; choose another port"))
         elif port.bind_to_port and metadata.unprivileged_pod and port.number < 1024:
             reason = "an unprivileged proxy cannot bind it; choose a port from 1024 on"

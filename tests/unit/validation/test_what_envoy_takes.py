@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from mizzen.config.diagnostics import Diagnostic, Origin
 from mizzen.config.document import Document
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.config.mesh_config_rules import check_mesh_config
+from mizzen.config.mesh_config_text import parse_mesh_config
 from mizzen.config.typed_documents import to_config
 from mizzen.config.validation.cel import cel_problem
 from mizzen.config.validation.load_balancer import is_prime
@@ -151,6 +153,66 @@ def test_an_access_log_that_cannot_be_opened(path: str) -> None:
         MeshConfig.model_validate({"accessLogFile": path}), lambda _: 1, "mesh.yaml"
     )
     assert finding.path == "accessLogFile"
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"httpStreamIdleTimeout": "-1ms"}, "write 0s or more"),
+        ({"httpDrainTimeout": "-1s"}, "write 0s or more"),
+        ({"http2InitialStreamWindowSize": 65534}, "write at least 65535"),
+        ({"http2InitialConnectionWindowSize": 0}, "write at least 65535"),
+        ({"httpMaxConcurrentStreams": 0}, "write at least 1"),
+    ],
+)
+def test_connection_settings_for_which_envoy_refuses_every_listener(
+    settings: dict[str, Any], words: str
+) -> None:
+    text = json.dumps({"defaultConfig": {"connectionSettings": settings}})
+    found, (finding,) = parse_mesh_config(text, "mesh.yaml")
+    assert found is None
+    assert (finding.severity, finding.path) == (
+        "error",
+        f"defaultConfig.connectionSettings.{next(iter(settings))}",
+    )
+    assert words in finding.message
+
+
+def test_connection_settings_at_their_bounds() -> None:
+    settings = {
+        "httpStreamIdleTimeout": "0s",
+        "http2InitialStreamWindowSize": 65535,
+        "httpMaxConcurrentStreams": 1,
+        # Negative ones count as absent.
+        "http2InitialConnectionWindowSize": -1,
+    }
+    assert (
+        parse_mesh_config(json.dumps({"defaultConfig": {"connectionSettings": settings}}), "mesh.yaml")[1]
+        == ()
+    )
+
+
+CLIENT = (
+    "{host: a, trafficPolicy: {tls: {mode: MUTUAL, clientCertificate: %s, privateKey: %s, "
+    "caCertificates: %s}}}"
+)
+SERVER = "{servers: [{port: {number: 443, protocol: HTTPS, name: a}, hosts: [a.b], tls: {mode: MUTUAL, %s}}]}"
+ONE = SERVER % "serverCertificate: %s, privateKey: %s, caCertificates: %s"
+TWO = SERVER % (
+    "caCertificates: /a, tlsCertificates: [{serverCertificate: %s, privateKey: %s, caCertificates: %s}]"
+)
+
+
+@pytest.mark.parametrize(("kind", "spec"), [("DestinationRule", CLIENT), ("Gateway", ONE), ("Gateway", TWO)])
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_a_file_of_a_certificate_that_cannot_be_opened(
+    validate: Validate, kind: str, spec: str, position: int
+) -> None:
+    for path, words in ((f'"/{LONG}"', "too long"), ('"/a\\0b"', "NUL")):
+        paths = ["/a", "/b", "/c"]
+        paths[position] = path
+        found = validate(kind, spec % tuple(paths))
+        assert [words in each.message for each in found if each.severity == "error"] == [True]
 
 
 @pytest.mark.parametrize(

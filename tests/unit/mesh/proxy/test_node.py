@@ -82,6 +82,14 @@ def test_namespace_comes_from_the_domain() -> None:
         ({"id": ID, "metadata": {"INSTANCE_IPS": "10.0.0.1,x"}}, "INSTANCE_IPS"),
         ({"id": ID, "metadata": {"HTTP_PROXY_PORT": "x"}}, "HTTP_PROXY_PORT"),
         ({"id": ID, "metadata": {"IDLE_TIMEOUT": "30"}}, "IDLE_TIMEOUT"),
+        ({"id": ID, "metadata": {"IDLE_TIMEOUT": "-30s"}}, "is negative; write 0s or more"),
+        (
+            {
+                "id": ID,
+                "metadata": {"PROXY_CONFIG": {"connectionSettings": {"http2InitialStreamWindowSize": 65534}}},
+            },
+            "write at least 65535",
+        ),
         ({"id": ID, "metadata": {"INTERCEPTION_MODE": "nothing"}}, "write REDIRECT, TPROXY or NONE"),
     ],
 )

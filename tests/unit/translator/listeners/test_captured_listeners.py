@@ -182,6 +182,13 @@ def test_an_unprivileged_proxy_binds_no_low_inbound_port() -> None:
     assert "MZ0104 port 80 of the workload" in found.warnings[0]
 
 
+def test_udp_of_a_sidecar_is_not_served() -> None:
+    """Envoy refuses the listener of all inbound calls for its chain, which no connection could come to."""
+    found = sent(ingress({"port": port(9100, "UDP"), "defaultEndpoint": "127.0.0.1:80"}))
+    assert not [each for each in found.chains("virtualInbound") if "9100" in str(each)]
+    assert "MZ0104 port 9100 of the workload is not served: proxies serve no UDP" in found.warnings[0]
+
+
 def test_inbound_tcp_is_counted_as_the_mesh_configuration_says() -> None:
     named = sent(workload(9000, "TCP"), mesh={"inboundClusterStatName": "%SERVICE%_%TARGET_PORT%"})
     assert named.tcp("virtualInbound", 3)["stat_prefix"] == "own.example_9000"
