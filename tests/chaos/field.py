@@ -99,7 +99,7 @@ class Field:
             children.append(self.control_plane)
         for child in children:
             if child.returncode is not None:
-                self.record.fault(str(child.ended()))
+                self.record.fault(str(child.ended()).splitlines()[0])
 
     # The control plane
 
