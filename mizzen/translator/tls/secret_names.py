@@ -48,7 +48,22 @@ def ca_secret_name(credential_name: str) -> str:
 
 def file_certificate_name(certificate: str, key: str) -> str:
     """Return the name of the certificate in two files of the proxy's machine."""
-    return f"{FILE_CERTIFICATE}{certificate}~{key}"
+    return f"{FILE_CERTIFICATE}{_escaped(certificate)}~{_escaped(key)}"
+
+
+def files_of(name: str) -> tuple[str, str]:
+    """Return the two files that `file_certificate_name` has named, the certificate's and the key's."""
+    certificate, _, key = name.removeprefix(FILE_CERTIFICATE).partition("~")
+    return _unescaped(certificate), _unescaped(key)
+
+
+def _escaped(path: str) -> str:
+    """A path may have a `~` of its own."""
+    return path.replace("%", "%25").replace("~", "%7E")
+
+
+def _unescaped(text: str) -> str:
+    return text.replace("%7E", "~").replace("%25", "%")
 
 
 def file_root_name(path: str) -> str:

@@ -32,6 +32,7 @@ from mizzen.translator.tls.secret_names import (
     FILE_ROOT,
     KUBERNETES,
     SYSTEM_ROOTS,
+    files_of,
 )
 from mizzen.translator.tls.secret_references import SecretNames
 from mizzen.xds.resource import Resource
@@ -232,7 +233,7 @@ def _of_files(name: str) -> Resource:
         message.validation_context.trusted_ca.filename = path
         message.validation_context.watched_directory.path = _folder(path)
     else:
-        certificate, _, key = name.removeprefix(FILE_CERTIFICATE).partition("~")
+        certificate, key = files_of(name)
         message.tls_certificate.certificate_chain.filename = certificate
         message.tls_certificate.private_key.filename = key
         message.tls_certificate.watched_directory.path = _folder(certificate)

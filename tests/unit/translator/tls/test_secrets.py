@@ -11,6 +11,7 @@ from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
 from mizzen.config.document import Config
 from mizzen.config.kubernetes import Secret
 from mizzen.translator.base.memo import Memo
+from mizzen.translator.tls.secret_names import file_certificate_name
 from mizzen.translator.tls.secret_references import SecretNames, all_secrets
 from mizzen.translator.tls.secrets import SYSTEM_ROOTS_FILE, secrets
 from tests.unit.translator.clusters.cluster_scenes import secret_document
@@ -117,6 +118,13 @@ def test_files_are_named_and_their_folder_is_watched() -> None:
     roots = served["file-root:/r/ca.crt"].validation_context
     assert (roots.trusted_ca.filename, roots.watched_directory.path) == ("/r/ca.crt", "/r")
     assert served["file-root:system"].validation_context.trusted_ca.filename == SYSTEM_ROOTS_FILE
+
+
+@pytest.mark.parametrize("certificate", ["/c~old/tls.crt", "~/tls.crt", "/c%7Eold/tls.crt", "/100%/tls.crt"])
+def test_a_path_may_have_what_parts_the_paths_of_a_name(certificate: str) -> None:
+    name = file_certificate_name(certificate, "/c~/tls.key")
+    made = serve(name)[0][name].tls_certificate
+    assert (made.certificate_chain.filename, made.private_key.filename) == (certificate, "/c~/tls.key")
 
 
 RSA1024 = make_key("rsa1024")
