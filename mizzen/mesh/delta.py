@@ -49,13 +49,13 @@ class MeshDelta:
         return cls(
             services=frozenset().union(*(delta.services for delta in deltas)),
             endpoints=frozenset().union(*(delta.endpoints for delta in deltas)),
-            virtual_services=tuple(change for delta in deltas for change in delta.virtual_services),
-            destination_rules=tuple(change for delta in deltas for change in delta.destination_rules),
-            sidecars=tuple(change for delta in deltas for change in delta.sidecars),
-            gateways=tuple(change for delta in deltas for change in delta.gateways),
-            secrets=tuple(change for delta in deltas for change in delta.secrets),
+            virtual_services=_joined(delta.virtual_services for delta in deltas),
+            destination_rules=_joined(delta.destination_rules for delta in deltas),
+            sidecars=_joined(delta.sidecars for delta in deltas),
+            gateways=_joined(delta.gateways for delta in deltas),
+            secrets=_joined(delta.secrets for delta in deltas),
             everything=any(delta.everything for delta in deltas),
-            documents=tuple(change for delta in deltas for change in delta.documents),
+            documents=_joined(delta.documents for delta in deltas),
         )
 
     @property
@@ -80,3 +80,15 @@ class MeshDelta:
     def hostnames(self) -> frozenset[str]:
         """The hostnames of the services and endpoints that changed."""
         return frozenset(hostname for _, hostname in (*self.services, *self.endpoints))
+
+
+def _joined(parts: Iterable[Sequence[Change]]) -> tuple[Change, ...]:
+    """Return for each document its first version before and its last one after."""
+    found: dict[ConfigKey, Change] = {}
+    for part in parts:
+        for old, new in part:
+            config = new if new is not None else old
+            assert config is not None
+            first = found[config.key][0] if config.key in found else old
+            found[config.key] = (first, new)
+    return tuple(change for change in found.values() if change[0] is not change[1])

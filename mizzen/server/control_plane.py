@@ -28,6 +28,7 @@ from mizzen.mesh.proxy.node import NodeError, Proxy
 from mizzen.mesh.snapshot import Mesh
 from mizzen.server.configuration import Configuration, ConfigurationView
 from mizzen.server.former import FormerDocuments, KeptDocument
+from mizzen.server.held_changes import HeldChanges
 from mizzen.server.identity import IdentityError, check_identity, with_proof
 from mizzen.server.metrics import Metrics
 from mizzen.server.notices import Notices
@@ -152,6 +153,7 @@ class ControlPlane:
     ) -> None:
         self._configuration = configuration
         self._translation = translate(configuration.mesh)
+        self._held = HeldChanges(configuration.mesh)
         self._metrics = metrics
         self._follow = follow
         self._gives_secrets = gives_secrets
@@ -217,18 +219,28 @@ class ControlPlane:
 
     # Changes ------------------------------------------------------------------------------------------------
 
+    @property
+    def is_holding(self) -> bool:
+        """True while a change waits for what else is being saved: call `take` again within HeldChanges.GRACE,
+        with no files if none have changed."""
+        return self._held.is_holding
+
     async def take(self, files: Mapping[str, ParsedFile | None], seen: float | None = None) -> None:
         """Take a batch of changed files and bring every connected proxy to what they say.
 
-        `seen` is when the change was noticed, by the clock of this object. A fault of Mizzen's own is logged
-        and leaves the proxies at what they have: it never ends the server.
+        `seen` is when the change was noticed, by the clock of this object. A change that leads calls nowhere
+        waits for the next ones (`is_holding`). A fault of Mizzen's own is logged and leaves the proxies at
+        what they have: it never ends the server.
         """
         seen = self._clock() if seen is None else seen
         self._unkept.update(files)  # also if this is cancelled halfway: `keep_rest` comes after it
         try:
-            if await self._in_worker(self._apply, files):
+            begun = await self._in_worker(self._apply, files, seen)
+            if self.is_holding:
+                return
+            if begun is not None:
                 self._unanalysed.set()
-                await self._push(seen)
+                await self._push(begun)
         except Exception:
             self._metrics.translation_failures.inc()
             self._log.exception("a change could not be taken over: a fault of Mizzen, please report it")
@@ -247,11 +259,12 @@ class ControlPlane:
         `keep_from_now` on.
         """
         self._keep = keep
+        self._unkept.update(files)
         delta = await self._in_worker(self._configuration.begin, files, former or FormerDocuments())
-        if await self._in_worker(self._take_over, delta):
+        if delta is not None and not delta.is_empty:
+            await self._in_worker(self._take_over, delta)
             self._unanalysed.set()
         await self._look()
-        self._unkept.update(files)
         await self.keep_rest()
 
     async def keep_from_now(self) -> None:
@@ -274,16 +287,19 @@ class ControlPlane:
         }
         self._keep(kept)
 
-    def _apply(self, files: Mapping[str, ParsedFile | None]) -> bool:
-        """Return whether anything may have changed for a proxy."""
-        return self._take_over(self._configuration.apply(files))
+    def _apply(self, files: Mapping[str, ParsedFile | None], seen: float) -> float | None:
+        """Return when the change was seen that is to be handed over now; None if there is none."""
+        delta = self._configuration.apply(files)
+        change = self._held.take(self._configuration.mesh, delta, seen, self._clock())
+        if change is None:
+            return None
+        self._take_over(change.delta)
+        return change.first
 
-    def _take_over(self, delta: MeshDelta | None) -> bool:
-        if delta is None or delta.is_empty:
-            return False
+    def _take_over(self, delta: MeshDelta) -> None:
         self._metrics.config_changes.inc()
+        self._held.served(self._configuration.mesh)
         self._translation.update(self._configuration.mesh, delta)
-        return True
 
     async def _push(self, seen: float) -> None:
         """Give every proxy its new snapshot, slice by slice, so that the loop serves streams in between."""

@@ -215,8 +215,9 @@ class Process:
     async def _watch(self) -> None:
         while True:
             try:
-                async for batch in watch_files(self._source):
-                    await self.control_plane.take(batch)
+                batches = watch_files(self._source, is_holding=lambda: self.control_plane.is_holding)
+                async for batch in batches:
+                    await self.control_plane.take(batch, self._source.latest if batch else None)
                     self._settled()
                     self._look_whether_whole()
             except Exception:

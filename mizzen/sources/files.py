@@ -38,14 +38,6 @@ class _Version:
     parsed: ParsedFile | None = None
 
 
-@dataclass(slots=True)
-class _Loss:
-    """A loss that may be only the middle of a change: what is seen, and since when."""
-
-    state: object
-    since: float
-
-
 class FileSource:
     """Reads YAML and JSON files, and folders of them, and hands out what has changed.
 
@@ -55,12 +47,11 @@ class FileSource:
     """
 
     GRACE: Final = 0.1
-    """Seconds for which a loss must last before `settled_scan` believes it: editors and copying tools empty
-    or remove a file before they write it anew."""
+    """Seconds without any change after which `settled_scan` believes a loss: editors and copying tools empty
+    or remove a file before they write it anew, and a `git pull` pauses between two files."""
 
     RETURNED_GRACE: Final = 0.5
-    """The same after a folder was replaced or came back, counted from the last change in it: it may still be
-    filled."""
+    """The same after a folder was replaced or came back: it may still be filled."""
 
     LONGEST: Final = 2.0
     """Seconds after which losses are believed although files still change."""
@@ -82,9 +73,11 @@ class FileSource:
         self._pending: dict[str, _Version] = {}
         self._problems: dict[str, ParsedFile] = {}
         self._roots = Roots(self.roots)
-        self._losses: dict[str, _Loss] = {}
+        self._losses: frozenset[str] = frozenset()
         self._states: dict[str, object] = {}
-        self._begun = self._latest = 0.0
+        self._begun = 0.0
+        self.latest = 0.0
+        """When `settled_scan` last saw something new in what it hands out, or holds back."""
         self._returned = False
 
     def remember(self, files: Mapping[str, frozenset[ConfigKey]]) -> None:
@@ -98,7 +91,8 @@ class FileSource:
         return self._hand_out(self._look(frozenset()))
 
     def settled_scan(self, now: float | None = None, only: Iterable[str] | None = None) -> Batch:
-        """Like `scan`, but a loss (a file gone, broken, or with documents missing) must last for GRACE.
+        """Like `scan`, but believe a loss (a file gone, broken, or with documents missing) only when no file
+        has changed for GRACE, or after LONGEST.
 
         Until then everything is held back: what is handed out is never a mixture of two states of the files.
 
@@ -118,33 +112,28 @@ class FileSource:
     @property
     def holding(self) -> frozenset[str]:
         """The files whose loss `settled_scan` holds back, and all else with them: look again within GRACE."""
-        return frozenset(self._losses)
+        return self._losses
 
     def _believed(self, batch: Batch, now: float) -> bool:
-        """Tell whether all losses in `batch` have lasted; note those that are new or have changed."""
+        """Tell whether the losses in `batch` are believed: nothing else has changed for long enough."""
         elsewhere = frozenset(
             key for name in batch if name in self._pending for key in self._pending[name].keys
         )
-        lost = [name for name, parsed in batch.items() if self._is_loss(name, parsed, elsewhere)]
+        lost = frozenset(name for name, parsed in batch.items() if self._is_loss(name, parsed, elsewhere))
         if not self._losses:
             self._begun = now
             self._returned = False
-        for name in self._losses.keys() - set(lost):
-            del self._losses[name]
+        self._losses = lost
         if not lost:
+            self.latest = now
             return True
         states = {name: self._state(name, parsed) for name, parsed in batch.items()}
         if states != self._states:
-            self._states, self._latest = states, now
+            self._states, self.latest = states, now
         self._returned = self._returned or self._roots.replaced
-        for name in lost:
-            loss = self._losses.get(name)
-            if loss is None or loss.state != states[name]:
-                self._losses[name] = _Loss(states[name], now)
         if self._returned:
-            return now - self._latest >= self.RETURNED_GRACE
-        lasted = all(now - loss.since >= self.GRACE for loss in self._losses.values())
-        return lasted or now - self._begun >= self.LONGEST
+            return now - self.latest >= self.RETURNED_GRACE
+        return now - self.latest >= self.GRACE or now - self._begun >= self.LONGEST
 
     def _state(self, name: str, parsed: ParsedFile | None) -> object:
         pending = self._pending.get(name)
@@ -193,7 +182,7 @@ class FileSource:
         """Look at some known files alone; None if that does not tell all, so that one must look at all."""
         if self._states.keys() - self.listing.files.keys():
             return None  # Held back is a file that is gone, or a folder.
-        for name in names | self._losses.keys():
+        for name in names | self._losses:
             if self.listing.passes_over(name):
                 continue
             if name not in self.listing.files or name in self._problems:
@@ -261,7 +250,7 @@ class FileSource:
             else:
                 self._problems[name] = parsed
         self._pending.clear()
-        self._losses.clear()
+        self._losses = frozenset()
         self._states.clear()
         self._roots.handed_out()
         return batch

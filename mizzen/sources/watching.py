@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from typing import Final
@@ -32,9 +32,15 @@ _log = structlog.get_logger(__name__)
 
 
 async def watch_files(
-    source: FileSource, *, poll_seconds: float = POLL_SECONDS
+    source: FileSource,
+    *,
+    poll_seconds: float = POLL_SECONDS,
+    is_holding: Callable[[], bool] = lambda: False,
 ) -> AsyncGenerator[Batch, None]:
-    """Yield what changed in the files of `source`, in batches that are never empty, until closed (aclosing).
+    """Yield what changed in the files of `source`, in batches, until closed (aclosing).
+
+    A batch is empty only while `is_holding` says that the receiver waits for what else changes: it is told
+    within the source's GRACE that nothing did. While the source itself holds something back, it is not.
 
     Whatever changed since the source's last scan is in the first batch. Reading and parsing happen in a
     thread. Never ends by itself and raises nothing of the file system: paths that vanish are waited for.
@@ -51,7 +57,7 @@ async def watch_files(
                 yield batch
             if _places(source) != places:
                 continue
-            async with aclosing(_batches(source, notify, places, poll_seconds, stop)) as batches:
+            async with aclosing(_batches(source, notify, places, poll_seconds, stop, is_holding)) as batches:
                 async for following in batches:
                     yield following
     finally:
@@ -64,13 +70,14 @@ async def _batches(
     places: dict[str, tuple[int, int]],
     poll_seconds: float,
     stop: threading.Event,
+    is_holding: Callable[[], bool],
 ) -> AsyncGenerator[Batch, None]:
     """Yield batches until the folders to be watched are others than `places`."""
     while True:
         # Nothing tells that a volume is mounted again.
         noticed = notify is not None and not any(root in source.listing.problems for root in source.roots)
         interval = poll_seconds if noticed else min(poll_seconds, POLL_UNWATCHED_SECONDS)
-        timeout = source.GRACE / 2 if source.holding else interval
+        timeout = source.GRACE / 2 if source.holding or is_holding() else interval
         try:
             changed = await asyncio.to_thread(_wait, notify, timeout, stop)
         except WatchfilesRustInternalError:
@@ -78,13 +85,17 @@ async def _batches(
         only: frozenset[str] | None = None
         if changed is not None:
             only = _relevant(changed, source, places)
-            if not only and not source.holding:
+            if not only and not source.holding and not is_holding():
                 continue
         elif source.holding:
             only = source.holding
+        elif is_holding():
+            yield {}
+            continue
         batch = await asyncio.to_thread(source.settled_scan, only=only)
         if batch:
             _log.debug("configuration files changed", files=len(batch))
+        if batch or (is_holding() and not source.holding):
             yield batch
         if _places(source) != places:
             return

@@ -5,8 +5,9 @@ The section "Eventual consistency considerations" of the specification asks for 
 A change of clusters goes first, with the endpoints of every changed cluster at once behind it. Envoy holds
 back the ACK of clusters until they are warm, so the ACK is the sign that listeners and routes may use
 them. Clusters (and their endpoints and secrets) that are no longer wanted stay until the client has
-accepted listeners and routes that do not need them, and for a grace time after that. Endpoints and secrets
-never wait.
+accepted listeners and routes that do not need them, and for a grace time after that. So do the endpoints of
+a load assignment that becomes empty, if listeners or routes change with it: these may lead to other clusters
+now. All else about endpoints and secrets never waits.
 
 `TABLE` is all there is to it. Every wait has a bound: a response that is not answered in time counts as
 settled.
@@ -224,12 +225,14 @@ class Gate:
 
     def _change(self, old: Snapshot, new: Snapshot, holds: Holds) -> None:
         passage = new.passage(old, RETAINED)
-        for resource in passage.departed:
+        emptied = () if passage.types.isdisjoint(USERS) else passage.emptied
+        for resource in (*passage.departed, *emptied):
             held = holds(resource)
             if held is not None:
                 self._retained[held.type_url, held.name] = held
         if self._retained:
-            for key in passage.arrived:
+            at_once = () if emptied else ((each.type_url, each.name) for each in passage.emptied)
+            for key in (*passage.arrived, *at_once):
                 self._retained.pop(key, None)
                 self._leaving.pop(key, None)
         elif self._released is old and self.phase is Phase.REST and passage.types.isdisjoint(_ORDERED):
@@ -257,7 +260,8 @@ class Gate:
         for key in self._retained:
             # The routes that the client accepted may still be those of an older snapshot, which has the
             # cluster.
-            if key not in self._leaving and warm.get(*key) is None:
+            now_there = warm.get(*key)
+            if key not in self._leaving and (now_there is None or now_there.empty):
                 self._leaving[key] = now + self._grace
 
     def resting_on(self, goal: Snapshot) -> bool:
@@ -289,5 +293,4 @@ class Gate:
         collection = snapshot.collection(type_url)
         if not self._retained:
             return collection
-        kept = [r for (t, name), r in self._retained.items() if t == type_url and name not in collection]
-        return collection.retaining(kept)
+        return collection.retaining(r for (t, _), r in self._retained.items() if t == type_url)

@@ -1,4 +1,4 @@
-"""Which resources a resource waits for while a client warms it.
+"""Which resources a resource waits for while a client warms it, and whether it leads anywhere.
 
 Read from the message where it is built, so that nobody has to parse bytes later.
 """
@@ -22,3 +22,10 @@ def children(message: Any) -> tuple[tuple[str, str], ...]:
     if message.WhichOneof("cluster_discovery_type") != "type" or message.type != _EDS:
         return ()
     return ((ENDPOINT, message.eds_cluster_config.service_name or message.name),)
+
+
+def is_empty(message: Any) -> bool:
+    """True for a ClusterLoadAssignment without an endpoint: every call to its cluster fails."""
+    if message.DESCRIPTOR.full_name != "envoy.config.endpoint.v3.ClusterLoadAssignment":
+        return False
+    return not any(locality.lb_endpoints for locality in message.endpoints)

@@ -29,6 +29,8 @@ class Resource:
         children: (type, name) of the resources without which a client cannot warm this one, so that they
             are sent again when this one changes ("Resource warming"): a cluster's load assignment.
             `Resource.of` finds them; whoever gives the bytes gives them too.
+        empty: it is a load assignment without endpoints. One that becomes empty together with a change of
+            routes or listeners is sent after these. `Resource.of` finds it out.
 
     Raises:
         TypeError: an argument is not of its type.
@@ -41,6 +43,7 @@ class Resource:
         "_mark",
         "aliases",
         "children",
+        "empty",
         "name",
         "origins",
         "ttl",
@@ -57,6 +60,7 @@ class Resource:
     ttl: timedelta | None
     aliases: tuple[str, ...]
     children: tuple[tuple[str, str], ...]
+    empty: bool
     _fields: dict[str, bytes]
     _mark: int | None
 
@@ -71,6 +75,7 @@ class Resource:
         *,
         aliases: tuple[str, ...] = (),
         children: tuple[tuple[str, str], ...] = (),
+        empty: bool = False,
     ) -> None:
         if not (
             type(name) is str
@@ -94,6 +99,7 @@ class Resource:
         put(self, "ttl", ttl)
         put(self, "aliases", aliases)
         put(self, "children", children)
+        put(self, "empty", empty)
         put(self, "_fields", {})
         put(self, "_mark", None)
 
@@ -132,6 +138,7 @@ class Resource:
             ttl=ttl,
             aliases=aliases,
             children=references.children(message),
+            empty=references.is_empty(message),
         )
 
     @classmethod

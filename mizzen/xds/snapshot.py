@@ -29,11 +29,13 @@ class Passage:
     Attributes:
         types: the types that it touches.
         departed: what went, of the types that were asked for.
-        arrived: the keys of what came or changed, of the same types.
+        emptied: what had endpoints and has none now, as it was.
+        arrived: the keys of what else came or changed, of the same types.
     """
 
     types: frozenset[str]
     departed: tuple[Resource, ...]
+    emptied: tuple[Resource, ...]
     arrived: tuple[tuple[str, str], ...]
 
 
@@ -336,14 +338,20 @@ class Snapshot:
             all_types = self._collections.keys() | old._collections.keys()
             types = frozenset(each for each in all_types if self.collection(each) is not old.collection(each))
             departed: list[Resource] = []
+            emptied: list[Resource] = []
             arrived: list[tuple[str, str]] = []
             for type_url in type_urls:
                 if type_url in types:
                     before = old.collection(type_url)
                     difference = self.collection(type_url).since(before)
                     departed += [before[name] for name in difference.removed]
-                    arrived += [(type_url, name) for name in difference.changed]
-            found = self._passages[old] = Passage(types, tuple(departed), tuple(arrived))
+                    for name, resource in difference.changed.items():
+                        was = before.resources.get(name) if resource.empty else None
+                        if was is not None and not was.empty:
+                            emptied.append(was)
+                        else:
+                            arrived.append((type_url, name))
+            found = self._passages[old] = Passage(types, tuple(departed), tuple(emptied), tuple(arrived))
         self._latest = (ref(old), ref(found))
         return found
 

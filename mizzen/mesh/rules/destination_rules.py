@@ -174,15 +174,15 @@ class DestinationRuleIndex:
         labelled = DictEdit(self.labelled)
         for old, new in changes:
             if old is not None:
-                by_host.discard(self._key(old), old.key)
+                by_host.discard(self._key_of(old), old.key)
                 labelled.discard(old.key)
-                touched[self._key(old)] = None
+                touched[self._key_of(old)] = None
             if new is not None:
-                by_host.put(self._key(new), new.key, new)
+                by_host.put(self._key_of(new), new.key, new)
                 mentioned = mentioned_labels(new.spec)
                 if mentioned:
                     labelled.put(new.key, (exported_to(new, self.settings), mentioned))
-                touched[self._key(new)] = None
+                touched[self._key_of(new)] = None
         if not touched:
             return self
         rules: dict[str, _HostChanges] = {}
@@ -212,9 +212,12 @@ class DestinationRuleIndex:
             self.lineage.following(frozenset(host for _, host in touched)),
         )
 
-    def _key(self, config: Config[models.DestinationRule]) -> tuple[str, str]:
-        host = resolve_short_name(config.spec.host, config.namespace, self.settings.domain)
-        return (config.namespace, host)
+    def _key_of(self, config: Config[models.DestinationRule]) -> tuple[str, str]:
+        return (config.namespace, self.host_of(config))
+
+    def host_of(self, config: Config[models.DestinationRule]) -> str:
+        """Return the full host name, or the wildcard, that a rule is for."""
+        return resolve_short_name(config.spec.host, config.namespace, self.settings.domain)
 
     def _merge_into(
         self, changed: _HostChanges, host: str, configs: list[Config[models.DestinationRule]]

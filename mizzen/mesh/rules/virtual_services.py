@@ -114,7 +114,7 @@ def _destination_ports(
             continue
         for destination in http_destinations(rule.route):
             _add(found, destination)
-    for destination in _l4_destinations(l4):
+    for destination in l4_destinations(l4):
         _add(found, destination)
     return found
 
@@ -136,7 +136,8 @@ def http_destinations(route: HTTPRoute) -> Iterable[Destination]:
             yield mirror.destination
 
 
-def _l4_destinations(rules: Iterable[TlsRule | TcpRule]) -> Iterable[Destination]:
+def l4_destinations(rules: Iterable[TlsRule | TcpRule]) -> Iterable[Destination]:
+    """Return all destinations of TLS and TCP rules."""
     for rule in rules:
         for weighted in rule.route.route:
             if weighted.destination is not None:
@@ -221,7 +222,7 @@ def resolve_virtual_service(
 
 def _destination_hosts(http: Iterable[HttpRule], l4: Iterable[TlsRule | TcpRule]) -> frozenset[str]:
     hosts = {destination.host for rule in http for destination in http_destinations(rule.route)}
-    hosts.update(destination.host for destination in _l4_destinations(l4))
+    hosts.update(destination.host for destination in l4_destinations(l4))
     return frozenset(hosts)
 
 

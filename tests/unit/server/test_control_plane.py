@@ -18,6 +18,7 @@ from mizzen.mesh.snapshot import Mesh
 from mizzen.server import control_plane
 from mizzen.server.configuration import Configuration
 from mizzen.server.control_plane import ControlPlane
+from mizzen.server.held_changes import HeldChanges
 from mizzen.server.metrics import Metrics
 
 CDS = xds.type_urls.CLUSTER
@@ -268,6 +269,12 @@ async def test_what_cannot_be_translated_as_written_is_told_while_there_is_such_
     running.plane.forget(key)
 
 
+@pytest.fixture
+def unheld(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Serve changes at once that lead calls nowhere."""
+    monkeypatch.setattr(HeldChanges, "GRACE", 0.0)
+
+
 def lost(name: str) -> ParsedFile:
     """A VirtualService whose destination is not there."""
     text = f"""
@@ -279,6 +286,7 @@ spec: {{hosts: [{name}.example], http: [{{route: [{{destination: {{host: {name}-
     return parse_documents(text.encode(), f"{name}.yaml")
 
 
+@pytest.mark.usefixtures("unheld")
 async def test_what_documents_lack_is_found_slice_by_slice(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -467,6 +475,7 @@ async def test_who_is_refused_is_remembered_with_what_he_was_told(running: Runni
     assert [each["reason"] for each in running.plane.refusals.as_json()] == [str(refused.value)]
 
 
+@pytest.mark.usefixtures("unheld")
 async def test_a_burst_of_changes_is_analysed_once_it_has_settled(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -503,6 +512,7 @@ async def test_a_burst_of_changes_is_analysed_once_it_has_settled(
     assert running.value("mizzen_config_warnings") >= 1
 
 
+@pytest.mark.usefixtures("unheld")
 async def test_a_fault_in_the_analysis_is_logged_and_it_goes_on(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -550,3 +560,30 @@ async def test_everything_that_costs_time_is_done_by_one_thread_in_turn(running:
     assert overlaps == [1] * 8
     assert len(threads) == 1
     assert threads != {threading.get_ident()}
+
+
+async def test_a_change_that_breaks_calls_waits_and_nothing_is_told_of_it_before(running: Running) -> None:
+    text = """
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: web}
+spec:
+  hosts: [web.com]
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  resolution: STATIC
+  endpoints: [{address: 10.0.0.1}]
+"""
+    whole = parse_documents(text.encode(), "web.yaml")
+    empty = parse_documents(text.replace("[{address: 10.0.0.1}]", "[]").encode(), "web.yaml")
+    await running.plane.begin({"web.yaml": whole})
+    await running.plane.take({"web.yaml": empty})
+    assert running.plane.is_holding
+    assert running.translation.updates == [running.translation.updates[0]]
+    await running.plane.take({"a.yaml": service("a")})
+    assert running.plane.is_holding
+    assert "Service" not in running.plane.view.documents
+    while running.plane.is_holding:
+        await asyncio.sleep(0.01)
+        await running.plane.take({})
+    assert len(running.translation.updates) == 2
+    assert running.plane.view.documents["Service"] == 1

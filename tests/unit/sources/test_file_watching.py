@@ -225,3 +225,20 @@ async def test_closing_ends_the_waiting_thread_at_once(folder: Folder) -> None:
     # asyncio.run joins its threads: one that goes on waiting would hold up the end of the program.
     async with asyncio.timeout(PATIENCE):
         await asyncio.get_running_loop().shutdown_default_executor()
+
+
+async def test_a_receiver_that_waits_is_told_that_nothing_changed(folder: Folder) -> None:
+    folder.write("a.yaml", "a")
+    source = folder.source()
+    store = followed(source)
+    waits = True
+    async with aclosing(watch_files(source, poll_seconds=NEVER, is_holding=lambda: waits)) as watch:
+        async with asyncio.timeout(PATIENCE):
+            assert await anext(watch) == {}
+            folder.write("b.yaml", "b")
+            while not (batch := await anext(watch)):
+                pass
+        store.apply(batch)
+        waits = False
+        folder.write("c.yaml", "c")
+        await settle(watch, store, "a", "b", "c")

@@ -186,7 +186,8 @@ def test_while_one_file_lacks_something_the_other_files_wait_with_it(folder: Fol
     assert source.settled_scan(0.0) == {}
     file = folder.write("routes.yaml", "to-blue", "to-green")
     assert source.settled_scan(0.05, only=[str(file)]) == {}
-    assert folder.told(source.settled_scan(GRACE)) == {
+    assert source.settled_scan(GRACE, only=source.holding) == {}, "the last file came half a grace ago"
+    assert folder.told(source.settled_scan(0.05 + GRACE)) == {
         "services.yaml": ["green"],
         "routes.yaml": ["to-blue", "to-green"],
     }
@@ -330,3 +331,32 @@ def test_a_document_that_moved_while_another_is_lost_is_told_with_the_file_that_
     assert source.settled_scan(0.0) == {}
     batch = source.settled_scan(GRACE, only=source.holding)
     assert folder.told(batch) == {"a.yaml": None, "b.yaml": ["a"], "z.yaml": ["z"]}
+
+
+def test_quiet_counts_from_the_last_file_of_all_that_is_held(folder: Folder) -> None:
+    names = [f"f{number}" for number in range(8)]
+    for name in names:
+        folder.write(f"{name}.yaml", name)
+    source = folder.source()
+    source.scan()
+    for number, name in enumerate(names):  # a pull that pauses between two files
+        file = folder.write(f"{name}.yaml", f"{name}-new")
+        assert only(source, file, 0.08 * number) == set()
+        assert source.latest == 0.08 * number
+    last = 0.08 * (len(names) - 1)
+    assert source.settled_scan(last + GRACE * 0.9, only=source.holding) == {}
+    assert len(source.settled_scan(last + GRACE * 1.01, only=source.holding)) == len(names)
+
+
+def test_files_that_never_rest_hold_up_a_loss_for_a_bounded_time(folder: Folder) -> None:
+    lost, busy = folder.write("a.yaml", "a"), folder.write("b.yaml", "b")
+    source = folder.source()
+    source.scan()
+    lost.unlink()
+    assert source.settled_scan(0.0) == {}
+    moments = [0.05 * turn for turn in range(1, 60)]
+    for now in moments:
+        folder.write("b.yaml", "b", f"b{round(now * 100)}")
+        if only(source, busy, now):
+            break
+    assert now == pytest.approx(FileSource.LONGEST)

@@ -1,8 +1,10 @@
 """How long what is no longer wanted stays, and what never waits."""
 
 import pytest
+from envoy.config.cluster.v3.cluster_pb2 import Cluster
+from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 
-from mizzen.xds import Snapshot
+from mizzen.xds import Resource, Snapshot
 from mizzen.xds.ordering import Arrival, Gate
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE
 from tests.unit.xds.test_xds_ordering import Settled, kinds, listener
@@ -109,6 +111,52 @@ class TestWhatNeverWaits:
         driver.accept(said)
         [said] = driver.change(endpoint("a", "2"))
         assert said.values == ["a 2"]
+
+
+class TestEndpointsThatAreAllGone:
+    """A subset loses its last endpoint, and the routes turn from it: one change."""
+
+    @staticmethod
+    def turned(driver: Settled) -> list[Said]:
+        return driver.change(endpoint("a", "", empty=True), cluster("b"), endpoint("b"), route("r", "b"))
+
+    def test_they_stay_until_the_routes_that_turn_from_them_are_accepted(self, delta: bool) -> None:
+        driver = Settled(delta)
+        driver.names[ENDPOINT] = ("a", "b")
+        order = driver.follow(self.turned(driver))
+        assert [line.split()[0] for line in order] == ["Cluster", "RouteConfiguration"]
+        assert driver.wait(1.9) == []
+        [gone] = driver.wait(0.2)
+        assert (gone.type_url, gone.values) == (ENDPOINT, ["a "])
+        driver.follow([gone])
+        assert driver.wait(60) == []
+
+    def test_new_endpoints_in_their_place_go_at_once(self, delta: bool) -> None:
+        driver = Settled(delta)
+        driver.follow(self.turned(driver))
+        [said] = driver.change(endpoint("a", "3"))
+        assert said.values == ["a 3"]
+        assert driver.wait(60) == []
+
+    def test_they_go_at_once_if_no_route_changes(self, delta: bool) -> None:
+        driver = Settled(delta)
+        [said] = driver.change(endpoint("a", "", empty=True))
+        assert said.values == ["a "]
+
+    def test_what_was_empty_before_is_not_kept(self, delta: bool) -> None:
+        driver = Settled(delta)
+        driver.follow(driver.change(endpoint("a", "", empty=True)))
+        order = driver.follow(driver.change(endpoint("a", "still", empty=True), route("r", "b")))
+        assert order == ["ClusterLoadAssignment ['a still'] []", "RouteConfiguration ['r b'] []"]
+        assert driver.wait(60) == []
+
+    def test_only_load_assignments_without_any_endpoint_count(self) -> None:
+        message = ClusterLoadAssignment(cluster_name="a")
+        message.endpoints.add()
+        assert Resource.of(message).empty
+        message.endpoints[0].lb_endpoints.add()
+        assert not Resource.of(message).empty
+        assert not Resource.of(Cluster(name="a")).empty
 
 
 class TestTheFirstClusters:

@@ -26,8 +26,8 @@ def cluster(name: str, text: str = "1") -> Resource:
     return Resource(CLUSTER, name, f"{name} {text}".encode(), children=((ENDPOINT, name),))
 
 
-def endpoint(name: str, text: str = "1") -> Resource:
-    return Resource(ENDPOINT, name, f"{name} {text}".encode())
+def endpoint(name: str, text: str = "1", *, empty: bool = False) -> Resource:
+    return Resource(ENDPOINT, name, f"{name} {text}".encode(), empty=empty)
 
 
 def route(name: str, text: str = "1") -> Resource:

@@ -1,0 +1,179 @@
+"""Calls that a change leads nowhere: the sign that only half of what was meant has been saved.
+
+A service moves from blue endpoints to green ones in one file, and its VirtualService follows in another.
+Between the two files the rule names a subset without endpoints, and every call ends in 503. Mizzen cannot
+know that the second file is coming, but it can see that the first one alone breaks what worked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+from mizzen.config.diagnostics import Severity
+from mizzen.config.document import Config, ConfigKey
+from mizzen.config.models import Destination, Gateway, Subset
+from mizzen.mesh.delta import MeshDelta
+from mizzen.mesh.rules.virtual_services import MESH, VirtualServiceRule, http_destinations, l4_destinations
+from mizzen.mesh.scope.egress_imports import best_service
+from mizzen.mesh.service import EndpointPool, Resolution, Service
+from mizzen.mesh.services.registry import ServiceKey
+from mizzen.mesh.snapshot import Mesh
+
+DeadEnd = tuple[str, ...]
+
+_KEEPS_ITS_OWN: Final = frozenset({Resolution.STATIC, Resolution.ALIAS})
+"""Resolutions whose endpoints are those of documents; others are looked up when a call comes."""
+
+
+def has_new_dead_ends(before: Mesh, after: Mesh, delta: MeshDelta) -> bool:
+    """Tell whether calls lead nowhere in `after` that led somewhere in `before`, or that a rule newly names.
+
+    `delta` is the difference of the two; only what it names is looked at. What a new mesh configuration does
+    is not judged.
+    """
+    if delta.everything:
+        return False
+    return (
+        any(_service_fails(before, after, key) for key in _touched(before, delta))
+        or any(_rule_fails(before, after, key) for key in _rules(after, delta))
+        or any(_gateway_fails(before, after, old, new) for old, new in delta.gateways)
+    )
+
+
+def _touched(mesh: Mesh, delta: MeshDelta) -> set[ServiceKey]:
+    """Return the services whose endpoints or subsets may have changed, but for rules of wildcard hosts."""
+    found = {*delta.services, *delta.endpoints}
+    for change in delta.destination_rules:
+        for config in change:
+            if config is not None:
+                host = mesh.destination_rule_index.host_of(config)
+                found.update(service.key for service in mesh.registry.hosts.get(host) or ())
+    return found
+
+
+def _service_fails(before: Mesh, after: Mesh, key: ServiceKey) -> bool:
+    """Tell whether a service, or a subset of it, had endpoints and has none now. A service that is gone is
+    none that fails: whoever removes it wants that."""
+    service, now = before.registry.services.get(key), after.registry.services.get(key)
+    if service is None or now is None or now.resolution is not Resolution.STATIC:
+        return False
+    old, new = before.endpoints(service), after.endpoints(now)
+    if not old.endpoints:
+        return False
+    if not new.endpoints:
+        return True
+    subsets = {subset.name: subset for subset in _subsets(after, now)}
+    failing = {
+        subset.name
+        for subset in _subsets(before, service)
+        if _any_with(old, subset.labels)
+        and (subset.name not in subsets or not _any_with(new, subsets[subset.name].labels))
+    }
+    return bool(failing) and _is_named(after, now, failing)
+
+
+def _is_named(mesh: Mesh, service: Service, subsets: set[str]) -> bool:
+    """Tell whether a rule leads to one of these subsets."""
+    hosts = frozenset((service.hostname, *service.aliases))
+    return any(
+        destination.host in hosts and destination.subset in subsets
+        for rule in mesh.virtual_service_index.rules.values()
+        if not hosts.isdisjoint(rule.destination_hosts)
+        for destination in _destinations(rule)
+    )
+
+
+def _subsets(mesh: Mesh, service: Service) -> Iterator[Subset]:
+    """Yield the subsets of a service that clients in its own namespace know."""
+    namespace = service.namespace
+    for rule in mesh.destination_rule_index.rules_for(namespace, service.hostname, namespace):
+        yield from rule.subsets
+
+
+def _rules(mesh: Mesh, delta: MeshDelta) -> Iterator[ConfigKey]:
+    """Yield the keys of the VirtualServices that changed, and of those that delegate to one of them."""
+    for change in delta.virtual_services:
+        for config in change:
+            if config is not None:
+                yield config.key
+                yield from mesh.virtual_service_index.delegate_users.get((config.namespace, config.name))
+
+
+def _rule_fails(before: Mesh, after: Mesh, key: ConfigKey) -> bool:
+    rule = after.virtual_service_index.rules.get(key)
+    if rule is None:
+        return False
+    dead = frozenset(_dead_ends(after, rule))
+    if not dead:
+        return False
+    old = before.virtual_service_index.rules.get(key)
+    return old is None or not dead <= frozenset(_dead_ends(before, old))
+
+
+def _dead_ends(mesh: Mesh, rule: VirtualServiceRule) -> Iterator[DeadEnd]:
+    """Yield what a rule names that is not there or has no endpoints."""
+    namespace = rule.config.namespace
+    for destination in _destinations(rule):
+        if destination.host and not _leads_on(mesh, namespace, destination.host, destination.subset):
+            yield ("destination", destination.host, destination.subset)
+    for name in rule.gateways:
+        if name != MESH and mesh.config(ConfigKey("Gateway", *name.split("/", 1))) is None:
+            yield ("gateway", name)
+    for finding in rule.diagnostics:
+        if finding.severity is Severity.ERROR:
+            yield ("delegate", finding.message)
+
+
+def _destinations(rule: VirtualServiceRule) -> Iterator[Destination]:
+    for http in rule.http:
+        yield from http_destinations(http.route)
+    yield from l4_destinations((*rule.tcp, *rule.tls))
+
+
+def _leads_on(mesh: Mesh, namespace: str, host: str, subset: str) -> bool:
+    """Tell whether a destination leads to an endpoint, as far as documents say."""
+    hosts = mesh.registry.hosts
+    service = best_service(hosts.get(host) or (), namespace)
+    if service is not None and service.is_alias:
+        service = best_service(hosts.get(service.alias_of) or (), namespace)
+    if service is None:
+        return any(best_service(services, namespace) for _, services in hosts.covering(host))
+    labels = None
+    if subset:
+        rules = mesh.destination_rule_index.rules_for(namespace, service.hostname, service.namespace)
+        labels = next((found.labels for rule in rules if (found := rule.subset(subset)) is not None), None)
+        if labels is None:
+            return False
+    if service.resolution not in _KEEPS_ITS_OWN:
+        return True
+    return _any_with(mesh.endpoints(service), labels or {})
+
+
+def _any_with(pool: EndpointPool, labels: Any) -> bool:
+    return any(endpoint.has_labels(labels) for endpoint in pool.endpoints)
+
+
+def _gateway_fails(
+    before: Mesh, after: Mesh, old: Config[Gateway] | None, new: Config[Gateway] | None
+) -> bool:
+    """Tell whether a Gateway is gone that rules are bound to, or newly names a Secret that is not there."""
+    if new is None:
+        assert old is not None
+        name = f"{old.namespace}/{old.name}"
+        return any(gateway == name for gateway, _, _ in after.virtual_service_index.groups)
+    missing = _missing_secrets(after, new)
+    return bool(
+        missing and not missing <= (_missing_secrets(before, old) if old is not None else frozenset())
+    )
+
+
+def _missing_secrets(mesh: Mesh, config: Config[Gateway]) -> frozenset[str]:
+    return frozenset(name for name in _credentials(config) if mesh.secret(config.namespace, name) is None)
+
+
+def _credentials(config: Config[Gateway]) -> Iterable[str]:
+    for server in config.spec.servers:
+        if server.tls is not None:
+            named = (server.tls.credential_name, *server.tls.credential_names)
+            yield from (name for name in named if name and ":" not in name)
