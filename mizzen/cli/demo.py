@@ -18,7 +18,10 @@ def demo(
         int | None, typer.Option("--port", help="The port of the shop (8080, or the next that is free).")
     ] = None,
     shop: Annotated[
-        Path | None, typer.Option("--shop", help="Another folder than examples/bookinfo.", metavar="FOLDER")
+        Path | None,
+        typer.Option(
+            "--shop", help="Keep the shop in this folder; made if it is not there.", metavar="FOLDER"
+        ),
     ] = None,
 ) -> None:
     """Run a small shop, an Envoy for each of its workloads, an ingress and the control plane, on loopback."""

@@ -90,10 +90,16 @@ class ChildProcess:
 
     def ended(self) -> DemoError:
         """Return the error that says that the process ended when it should not have."""
-        words = self.last_words()
-        return DemoError(
-            f"{self.name} ended by itself ({_how(self.returncode)}); its log {self.log} ends so:\n{words}"
-        )
+        return DemoError(f"{self.how_it_ended()}; its log {self.log} ends so:\n{self.last_words()}")
+
+    def how_it_ended(self) -> str:
+        """Return the name and how the process ended, as people read it."""
+        return f"{self.name} ended by itself ({_how(self.returncode)})"
+
+    def kill(self) -> None:
+        """Kill the process and what it started, now; `wait` for it afterwards."""
+        if self._process.returncode is None:
+            self._signal(signal.SIGKILL)
 
     async def stop(self, grace: float = 3.0) -> None:
         """Ask the process (and what it started) to end, force it after `grace` seconds, and wait for it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Group, RenderableType
@@ -19,16 +20,22 @@ STATE_STYLES = {"ACKED": "green", "PENDING": "yellow", "REJECTED": "bold red", "
 
 
 def picture(
-    topology: Topology, rules: Path, window: Window, visitors: Visitors, status: MeshStatus | None
+    topology: Topology,
+    rules: Path,
+    window: Window,
+    visitors: Visitors,
+    status: MeshStatus | None,
+    events: Sequence[str] = (),
+    *,
+    has_keys: bool = False,
 ) -> RenderableType:
-    """Return what to show now; `status` is None while the control plane does not answer."""
-    parts: list[RenderableType] = [_headline(topology, rules), shop_table(topology, window, status), Text()]
-    parts.append(
-        Text(
-            f"{visitors.pages} pages asked for by the demonstration itself, {visitors.failures} failed",
-            "red" if visitors.failures else "dim",
-        )
-    )
+    """Return what to show now; `status` is None while the control plane does not answer.
+
+    `events` are lines about processes that were killed; `has_keys` says that somebody can type.
+    """
+    headline = _headline(topology, rules, has_keys=has_keys)
+    parts: list[RenderableType] = [headline, shop_table(topology, window, status), Text(), _pages(visitors)]
+    parts += [Text(event, "yellow") for event in events]
     if status is None:
         parts.append(Text("the control plane does not answer", "bold red"))
     else:
@@ -36,11 +43,21 @@ def picture(
     return Group(*parts)
 
 
-def _headline(topology: Topology, rules: Path) -> Text:
+def _pages(visitors: Visitors) -> Text:
+    line = f"{visitors.pages} pages asked for by the demonstration itself, {visitors.failures} failed"
+    if visitors.partial:
+        parts = ", ".join(f"{part} {count}" for part, count in sorted(visitors.missing.items()))
+        line += f",\n{visitors.partial} answered 200 with a part missing: {parts}"
+    return Text(line, "red" if visitors.failures or visitors.partial else "dim")
+
+
+def _headline(topology: Topology, rules: Path, *, has_keys: bool) -> Text:
     text = Text()
     text.append("The shop ", "bold").append(f"{topology.url}/productpage\n", "underline cyan")
     text.append("Edit     ", "bold").append(f"{rules / 'virtual-services.yaml'}", "cyan")
-    text.append("  (a weight; save; watch the reviews)\n")
+    text.append("  (a weight; save)\n")
+    if has_keys:
+        text.append("Key k    ", "bold").append("kills the control plane, and starts it again\n")
     text.append("End      ", "bold").append("Ctrl-C\n")
     return text
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,19 +28,32 @@ def examples_directory() -> Path:
 class DemoOptions:
     """What the user chose.
 
-    `shop` is the directory of the shop's YAML and programs (the one of the examples if None). `port` is the
-    port of the ingress: if None, 8080 or the next free one. `rate` is how many pages a second the
-    demonstration asks for by itself, so that there is traffic to look at.
+    `shop` is the directory of the shop's YAML and programs. It is made, as a copy of the examples', if it is
+    not there yet; if None, the copy is in the directory of the run and goes with it. `port` is the port of
+    the ingress: if None, 8080 or the next free one. `rate` is how many pages a second the demonstration asks
+    for by itself, so that there is traffic to look at.
     """
 
     shop: Path | None = None
     port: int | None = None
     rate: float = 10.0
 
-    def shop_directory(self) -> Path:
-        """Return the directory of the shop; raises DemoError if it has no programs."""
-        if self.shop is None:
-            return examples_directory() / SHOP
-        if not (self.shop / "apps").is_dir():
-            raise DemoError(f"{self.shop}: no directory `apps` in it; give a copy of examples/{SHOP}")
-        return self.shop.resolve()
+    def shop_directory(self, run: Path) -> Path:
+        """Return the directory of the shop, copied from the examples where needed; `run` is that of the run.
+
+        The installed files are never what a user edits. Raises DemoError if the directory is there and has no
+        programs, or cannot be made.
+        """
+        shop = (self.shop or run / "shop").resolve()
+        if not shop.exists():
+            try:
+                shutil.copytree(
+                    examples_directory() / SHOP, shop, ignore=shutil.ignore_patterns("__pycache__")
+                )
+            except OSError as error:
+                raise DemoError(f"{shop}: the shop cannot be copied there: {error}") from error
+        elif not (shop / "apps").is_dir():
+            raise DemoError(
+                f"{shop}: no directory `apps` in it; give a folder that does not exist yet, to get a copy"
+            )
+        return shop

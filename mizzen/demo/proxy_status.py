@@ -29,7 +29,7 @@ class MeshStatus:
 async def mesh_status(shop: Shop) -> MeshStatus | None:
     """Ask the control plane, or return None if it does not answer."""
     try:
-        answer = await shop.client.get(f"http://{shop.control_plane.admin}/status", timeout=1.0)
+        answer = await shop.client.get(f"http://{shop.topology.control_plane_admin}/status", timeout=1.0)
         return parse_status(answer.raise_for_status().json())
     except (httpx.HTTPError, ValueError):
         return None

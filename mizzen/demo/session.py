@@ -13,10 +13,12 @@ from rich.console import Console
 from rich.live import Live
 
 from mizzen.demo.checks import all_checks, perform, report
-from mizzen.demo.errors import DemoError
+from mizzen.demo.errors import DemoError, first_error_alone
+from mizzen.demo.keys import keys, listens
 from mizzen.demo.live_table import picture
 from mizzen.demo.observation import Window, observe
 from mizzen.demo.options import DemoOptions
+from mizzen.demo.outage import Outage
 from mizzen.demo.proxy_status import mesh_status
 from mizzen.demo.shop import Progress, Shop, open_shop
 from mizzen.demo.traffic import Visitors
@@ -24,6 +26,9 @@ from mizzen.demo.traffic import Visitors
 REFRESH_SECONDS = 0.5
 PLAIN_REFRESH_SECONDS = 5.0
 """How often the picture is printed where it cannot be drawn over: into a file or a pipe."""
+
+MOST_NEWS = 3
+"""Lines about processes that ended, below the table."""
 
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -85,21 +90,24 @@ async def _show(options: DemoOptions, console: Console) -> int:
     console.print("Starting a mesh on this machine...")
     async with open_shop(options, _progress(console)) as shop:
         visitors = Visitors(shop.client, f"{shop.topology.url}/productpage", options.rate)
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(visitors.run()), group.create_task(_draw(shop, visitors, console))]
-            ended = await shop.wait_for_an_end()
-            for task in tasks:
-                task.cancel()
-        raise ended.ended()
+        outage = Outage(shop.control_plane, visitors)
+        with keys({"k": outage.toggle}):
+            async with first_error_alone(), asyncio.TaskGroup() as group:
+                group.create_task(shop.keep())
+                group.create_task(visitors.run())
+                group.create_task(_draw(shop, visitors, outage, console))
+    return 0
 
 
-async def _draw(shop: Shop, visitors: Visitors, console: Console) -> None:
+async def _draw(shop: Shop, visitors: Visitors, outage: Outage, console: Console) -> None:
     window = Window()
+    has_keys = listens()
 
     async def look() -> object:
         observation, status = await asyncio.gather(observe(shop), mesh_status(shop))
         window.add(observation)
-        return picture(shop.topology, shop.rules, window, visitors, status)
+        events = [*shop.news[-MOST_NEWS:], *filter(None, [outage.look()])]
+        return picture(shop.topology, shop.rules, window, visitors, status, events, has_keys=has_keys)
 
     if not console.is_terminal:
         while True:
@@ -116,10 +124,13 @@ async def _check(options: DemoOptions, console: Console) -> int:
     async with open_shop(options, _progress(console)) as shop:
         checks = all_checks(shop)
         outcomes = []
-        async for outcome in perform(checks):
-            outcomes.append(outcome)
-            if console.is_terminal:
-                console.print(f"{len(outcomes)} of {len(checks)} checks", end="\r")
+        async with first_error_alone(), asyncio.TaskGroup() as group:
+            keeping = group.create_task(shop.keep())
+            async for outcome in perform(checks):
+                outcomes.append(outcome)
+                if console.is_terminal:
+                    console.print(f"{len(outcomes)} of {len(checks)} checks", end="\r")
+            keeping.cancel()
     failed = [outcome for outcome in outcomes if not outcome.finding.passed]
     console.print(report(outcomes))
     console.print(f"{len(outcomes) - len(failed)} of {len(outcomes)} as expected")

@@ -6,9 +6,10 @@ import asyncio
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -16,9 +17,10 @@ import httpx
 from mizzen.demo.child_process import ChildProcess
 from mizzen.demo.control_plane import ControlPlane
 from mizzen.demo.envoy_process import EnvoyProcess, find_envoy
-from mizzen.demo.errors import DemoError
+from mizzen.demo.errors import DemoError, first_error_alone
 from mizzen.demo.loopback import pick_network, pick_port
 from mizzen.demo.options import DemoOptions
+from mizzen.demo.part import Launch, Part
 from mizzen.demo.topology import (
     ADMIN_PORT,
     GATEWAY_NAME,
@@ -38,6 +40,8 @@ POLL_SECONDS = 0.05
 PATIENCE_SECONDS = 60.0
 """How long each part may take to start; on an idle machine all of them together take some three."""
 
+CONTROL_PLANE = "control-plane"
+
 Progress = Callable[[str], None]
 """Is told, in a few words, what has just been done."""
 
@@ -47,23 +51,29 @@ class Shop:
     """A shop that answers."""
 
     topology: Topology
-    control_plane: ControlPlane
-    children: tuple[ChildProcess, ...]
+    parts: Mapping[str, Part]
+    """Its processes by name: CONTROL_PLANE, `details-v1-program`, `details-v1-envoy`..."""
     client: httpx.AsyncClient
     rules: Path
     """The YAML that people edit."""
     private_rules: Path
     """The directory of the YAML that places this run; the control plane watches it too."""
 
-    async def wait_for_an_end(self) -> ChildProcess:
-        """Wait until one of the processes ends, which none should."""
-        tasks = {asyncio.create_task(child.wait()): child for child in self.children}
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-        return tasks[done.pop()]
+    @property
+    def control_plane(self) -> Part:
+        """The control plane."""
+        return self.parts[CONTROL_PLANE]
+
+    @property
+    def news(self) -> list[str]:
+        """A line for each process that ended by itself."""
+        return [part.news for part in self.parts.values() if part.news]
+
+    async def keep(self) -> None:
+        """Start every process again that ends, until cancelled. Raises DemoError if one stays away."""
+        async with first_error_alone(), asyncio.TaskGroup() as group:
+            for part in self.parts.values():
+                group.create_task(part.keep())
 
 
 class _Starter:
@@ -82,24 +92,46 @@ class _Starter:
         self.directory = directory
         self.rules = rules
         self.client = client
-        self.children: list[ChildProcess] = []
+        self.parts: dict[str, Part] = {}
+        self._children: list[ChildProcess] = []
         self._envoy = envoy
         stack.push_async_callback(self._stop_all)
 
     async def _stop_all(self) -> None:
         async with asyncio.TaskGroup() as group:
-            for child in self.children:
+            for child in self._children:
                 group.create_task(child.stop())
 
-    async def control_plane(self, configuration: list[Path]) -> ControlPlane:
-        control_plane = await ControlPlane.start(
-            self.topology, configuration, self.directory / "control-plane.log"
-        )
-        self.children.append(control_plane.child)
-        await control_plane.wait_ready(self.client)
-        return control_plane
+    async def _start(self, name: str, launch: Launch) -> None:
+        part = self.parts[name] = Part(name, launch)
+        await part.start()
+
+    async def control_plane(self, configuration: list[Path]) -> None:
+        await self._start(CONTROL_PLANE, partial(self._control_plane, configuration))
 
     async def program(self, workload: Workload) -> None:
+        await self._start(f"{workload.name}-program", partial(self._program, workload))
+
+    async def sidecar(self, workload: Workload) -> None:
+        admin = f"{workload.address}:{ADMIN_PORT}"
+        await self._start(
+            f"{workload.name}-envoy", partial(self._proxy, workload.name, sidecar_node(workload), admin)
+        )
+
+    async def gateway(self) -> None:
+        admin = f"{self.topology.gateway_address}:{ADMIN_PORT}"
+        node = gateway_node(self.topology)
+        await self._start(f"{GATEWAY_NAME}-envoy", partial(self._proxy, GATEWAY_NAME, node, admin))
+
+    async def _control_plane(self, configuration: list[Path]) -> ChildProcess:
+        control_plane = await ControlPlane.start(
+            self.topology, configuration, self.directory / f"{CONTROL_PLANE}.log"
+        )
+        self._children.append(control_plane.child)
+        await control_plane.wait_ready(self.client)
+        return control_plane.child
+
+    async def _program(self, workload: Workload) -> ChildProcess:
         child = await ChildProcess.start(
             f"{workload.name}-program",
             [sys.executable, self.rules / "apps" / f"{workload.app}.py"],
@@ -110,23 +142,20 @@ class _Starter:
                 "MESH_EGRESS": workload.egress_address,
             },
         )
-        self.children.append(child)
+        self._children.append(child)
         await self._wait_for(f"http://{workload.app_endpoint}/health", child)
+        return child
 
-    async def sidecar(self, workload: Workload) -> None:
-        await self._proxy(workload.name, sidecar_node(workload), f"{workload.address}:{ADMIN_PORT}")
-
-    async def gateway(self) -> None:
-        admin = f"{self.topology.gateway_address}:{ADMIN_PORT}"
-        await self._proxy(GATEWAY_NAME, gateway_node(self.topology), admin)
-
-    async def _proxy(self, name: str, node: dict[str, object], admin: str) -> None:
+    async def _proxy(self, name: str, node: dict[str, object], admin: str) -> ChildProcess:
+        # An Envoy that was never sent anything gets ready by the control plane alone.
+        await self.parts[CONTROL_PLANE].wanted()
         bootstrap = bootstrap_json(node=node, xds_address=self.topology.xds_address, admin_address=admin)
         envoy = await EnvoyProcess.start(
             f"{name}-envoy", bootstrap, admin=admin, directory=self.directory, binary=self._envoy
         )
-        self.children.append(envoy.child)
+        self._children.append(envoy.child)
         await envoy.wait_ready(self.client, PATIENCE_SECONDS)
+        return envoy.child
 
     async def answering(self) -> None:
         """Wait until the shop answers at the ingress."""
@@ -164,7 +193,6 @@ async def open_shop(options: DemoOptions, progress: Progress) -> AsyncIterator[S
 
     After a failure the files stay, for the logs in them. Raises DemoError if the shop does not get to answer.
     """
-    rules = options.shop_directory()
     envoy = find_envoy()
     topology = Topology(
         pick_network(HOSTS, PORTS),
@@ -176,6 +204,7 @@ async def open_shop(options: DemoOptions, progress: Progress) -> AsyncIterator[S
     keep = False
     try:
         async with AsyncExitStack() as stack:
+            rules = options.shop_directory(directory)
             client = await stack.enter_async_context(httpx.AsyncClient(timeout=30.0, trust_env=False))
             yield await _start(_Starter(topology, directory, rules, envoy, client, stack), progress)
     except Exception as error:
@@ -192,32 +221,17 @@ async def _start(starter: _Starter, progress: Progress) -> Shop:
     private_rules = starter.directory / "rules"
     private_rules.mkdir()
     (private_rules / "workloads.yaml").write_text(instance_yaml(topology), encoding="utf-8")
-    try:
-        async with asyncio.TaskGroup() as group:
-            control_plane = group.create_task(starter.control_plane([starter.rules, private_rules]))
-            for workload in topology.workloads:
-                group.create_task(starter.program(workload))
-        progress(
-            f"control plane at {topology.xds_address}, and {len(topology.workloads)} programs of the shop"
-        )
-        sidecars = [workload for workload in topology.workloads if workload.in_mesh]
-        async with asyncio.TaskGroup() as group:
-            for workload in sidecars:
-                group.create_task(starter.sidecar(workload))
-            group.create_task(starter.gateway())
-        progress(f"{len(sidecars)} Envoys as sidecars, and one as the ingress")
-    except BaseExceptionGroup as several:
-        first = several.exceptions[0]
-        if isinstance(first, DemoError):
-            raise first from None
-        raise
+    async with first_error_alone(), asyncio.TaskGroup() as group:
+        group.create_task(starter.control_plane([starter.rules, private_rules]))
+        for workload in topology.workloads:
+            group.create_task(starter.program(workload))
+    progress(f"control plane at {topology.xds_address}, and {len(topology.workloads)} programs of the shop")
+    sidecars = [workload for workload in topology.workloads if workload.in_mesh]
+    async with first_error_alone(), asyncio.TaskGroup() as group:
+        for workload in sidecars:
+            group.create_task(starter.sidecar(workload))
+        group.create_task(starter.gateway())
+    progress(f"{len(sidecars)} Envoys as sidecars, and one as the ingress")
     await starter.answering()
     progress("the shop answers")
-    return Shop(
-        topology,
-        control_plane.result(),
-        tuple(starter.children),
-        starter.client,
-        starter.rules,
-        private_rules,
-    )
+    return Shop(topology, starter.parts, starter.client, starter.rules, private_rules)

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 import httpx
 
 MOST_AT_ONCE = 50
+MISSING_HEADER = "x-shop-missing"
+"""Set by the productpage (examples/bookinfo/apps/productpage.py)."""
 
 
 @dataclass(slots=True)
@@ -19,6 +21,10 @@ class Visitors:
     url: str
     rate: float
     answers: Counter[str] = field(default_factory=Counter)
+    missing: Counter[str] = field(default_factory=Counter)
+    """By part of the page, the pages that came without it."""
+    partial: int = 0
+    """How many pages came without some part."""
 
     @property
     def pages(self) -> int:
@@ -29,6 +35,10 @@ class Visitors:
     def failures(self) -> int:
         """How many of them were not a page."""
         return self.pages - self.answers["200"]
+
+    def counts(self) -> tuple[int, int, int]:
+        """Return pages, failures, and pages with a part missing."""
+        return self.pages, self.failures, self.partial
 
     async def run(self) -> None:
         """Visit until cancelled. A shop that answers slowly gets no more than so many visitors at once."""
@@ -47,6 +57,12 @@ class Visitors:
         """Ask for the page once."""
         try:
             response = await self.client.get(self.url)
-            self.answers[str(response.status_code)] += 1
         except httpx.HTTPError as error:
             self.answers[type(error).__name__] += 1
+            return
+        self.answers[str(response.status_code)] += 1
+        # A page says in this header what it could not show: it answers 200 without it.
+        missing = [part.strip() for part in response.headers.get(MISSING_HEADER, "").split(",")]
+        if response.is_success and any(missing):
+            self.partial += 1
+            self.missing.update(filter(None, missing))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
 import shutil
@@ -10,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import termios
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -40,31 +42,44 @@ def port() -> int:
     return free_port()
 
 
+def _take_the_terminal() -> None:
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
 class Demo:
     """A running `mizzen demo`, its words read line by line."""
 
-    def __init__(self, shop: Path, port: int | None) -> None:
+    def __init__(
+        self, shop: Path | None, port: int | None, temporary: Path, *, terminal: int | None = None
+    ) -> None:
+        """Start it, its own files in `temporary`, with the open `terminal` as standard input if given."""
         self.url = f"http://127.0.0.1:{port}"
-        command = [sys.executable, "-m", "mizzen", "demo", "--shop", str(shop)]
+        command = [sys.executable, "-m", "mizzen", "demo"]
+        if shop is not None:
+            command += ["--shop", str(shop)]
         if port is not None:
             command += ["--port", str(port)]
         self.process = subprocess.Popen(
             command,
+            stdin=subprocess.DEVNULL if terminal is None else terminal,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env={**os.environ, "TMPDIR": str(shop.parent), "COLUMNS": "160"},
+            env={**os.environ, "TMPDIR": str(temporary), "COLUMNS": "160"},
+            # As a shell does it: a session of its own, with the terminal.
+            start_new_session=terminal is not None,
+            preexec_fn=None if terminal is None else _take_the_terminal,
         )
 
-    def wait_for(self, words: str) -> None:
-        """Read on until a line with `words`."""
+    def wait_for(self, words: str) -> str:
+        """Read on until a line with `words`, and return it."""
         assert self.process.stdout is not None
         heard = []
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and (line := self.process.stdout.readline()):
             heard.append(line)
             if words in line:
-                return
+                return line
         pytest.fail(f"never said {words!r}, but:\n{''.join(heard)}")
 
     def end(self, number: signal.Signals) -> int:
@@ -86,7 +101,7 @@ def start(shop: Path, port: int) -> Iterator[Callable[[], Demo]]:
     started: list[Demo] = []
 
     def start() -> Demo:
-        started.append(Demo(shop, port))
+        started.append(Demo(shop, port, shop.parent))
         return started[-1]
 
     yield start
@@ -94,18 +109,17 @@ def start(shop: Path, port: int) -> Iterator[Callable[[], Demo]]:
         demo.close()
 
 
+def _command_of(entry: Path) -> str:
+    try:
+        return (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:  # it has ended
+        return ""
+
+
 def _processes_of(directory: Path) -> list[str]:
     """Return the command lines of the processes that name a directory."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            except OSError:
-                continue
-            if str(directory) in command:
-                found.append(command)
-    return found
+    commands = (_command_of(entry) for entry in Path("/proc").iterdir() if entry.name.isdigit())
+    return [command for command in commands if str(directory) in command]
 
 
 def _are_gone(directory: Path, seconds: float = 60.0) -> list[str]:
@@ -197,7 +211,7 @@ def test_the_usual_port_gives_way_when_it_is_taken(shop: Path) -> None:
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):  # whoever has it already serves the purpose
             stack.enter_context(socket.create_server(("127.0.0.1", 8080)))
-        demo = stack.enter_context(contextlib.closing(Demo(shop, None)))
+        demo = stack.enter_context(contextlib.closing(Demo(shop, None, shop.parent)))
         demo.wait_for("port 8080 is taken, so the shop gets port 80")
         assert demo.end(signal.SIGINT) == 0
     assert _processes_of(shop.parent) == []
@@ -212,3 +226,66 @@ def test_a_program_that_ends_is_told_with_its_last_words(start: Callable[[], Dem
     assert "no ratings today" in output
     assert "Traceback" not in output
     assert _processes_of(shop.parent) == []
+
+
+def _pid_of(directory: Path, words: str) -> int:
+    """Return the process that names the directory and `words` in its command line."""
+    pids = [
+        int(entry.name)
+        for entry in Path("/proc").iterdir()
+        if entry.name.isdigit() and str(directory) in (command := _command_of(entry)) and words in command
+    ]
+    (pid,) = pids
+    return pid
+
+
+def test_a_killed_envoy_is_started_again(start: Callable[[], Demo], shop: Path) -> None:
+    demo = start()
+    demo.wait_for("the shop answers")
+    demo.wait_for("pages asked for")
+    os.kill(_pid_of(shop.parent, "details-v1-envoy.yaml"), signal.SIGKILL)
+    demo.wait_for("details-v1-envoy ended by itself (signal 9), and runs again")
+    assert _pid_of(shop.parent, "details-v1-envoy.yaml")
+    # Pages came without the details meanwhile, each with status 200.
+    demo.wait_for("answered 200 with a part missing: details ")
+    deadline = time.monotonic() + 60.0
+    while httpx.get(f"{demo.url}/productpage", trust_env=False, timeout=60).headers.get("x-shop-missing"):
+        assert time.monotonic() < deadline
+    assert demo.end(signal.SIGINT) == 0
+    assert _processes_of(shop.parent) == []
+
+
+def test_a_key_kills_the_control_plane_and_starts_it_again(shop: Path, port: int) -> None:
+    keyboard, terminal = os.openpty()
+    with contextlib.ExitStack() as stack:
+        stack.callback(os.close, keyboard)
+        before = termios.tcgetattr(terminal)
+        demo = stack.enter_context(contextlib.closing(Demo(shop, port, shop.parent, terminal=terminal)))
+        demo.wait_for("kills the control plane, and starts it again")
+        os.write(keyboard, b"k")
+        demo.wait_for("control plane killed (k starts it)")
+        assert not [each for each in _processes_of(shop.parent) if " serve " in each]
+        assert set(_versions(demo.url, 60)) == {"v1", "v2", "v3"}
+        os.write(keyboard, b"k")
+        line = demo.wait_for("control plane killed, serves again")
+        assert re.search(r"[1-9]\d* pages meanwhile, 0 failed, 0 in part", line)
+        assert demo.end(signal.SIGINT) == 0
+        assert termios.tcgetattr(terminal) == before
+        os.close(terminal)
+    assert _processes_of(shop.parent) == []
+
+
+def test_a_user_edits_a_copy(tmp_path: Path, port: int) -> None:
+    own = tmp_path / "temporary"
+    own.mkdir()
+    demo = Demo(None, port, own)
+    with contextlib.closing(demo):
+        line = demo.wait_for("Edit ")
+        rules = Path(line.split()[1])
+        assert rules.is_relative_to(own)
+        written = rules.read_text(encoding="utf-8")
+        assert written == (examples_directory() / "bookinfo/virtual-services.yaml").read_text(
+            encoding="utf-8"
+        )
+        assert demo.end(signal.SIGINT) == 0
+    assert list(own.iterdir()) == []  # the copy is gone too

@@ -67,20 +67,28 @@ async def logout(request: Request) -> Response:
 
 
 async def page(request: Request) -> Response:
-    """Answer with the page of the one book that the shop has."""
+    """Answer with the page of the one book that the shop has.
+
+    A part that cannot be had is left out, and named in the header `x-shop-missing`.
+    """
     details, reviews, quote = await asyncio.gather(
         productpage.get_json(f"{DETAILS_URL}/details/0", request),
         productpage.get_json(f"{REVIEWS_URL}/reviews/0", request),
         productpage.get_json(f"{QUOTES_URL}/quote", request),
     )
+    parts = {"details": details, "reviews": reviews, "quote": quote}
+    missing = [name for name, part in parts.items() if part is None]
+    if reviews is not None and not reviews["ratings_available"]:
+        missing.append("stars")
     return HTMLResponse(
-        PAGE.substitute(
+        headers={"x-shop-missing": ", ".join(missing)} if missing else None,
+        content=PAGE.substitute(
             title=escape(str(details["title"])) if details else "A book",
             quote=f"<blockquote>{escape(str(quote['quote']))}</blockquote>" if quote else "",
             user=_user(request.cookies.get("end-user")),
             details=_details(details),
             reviews=_reviews(reviews),
-        )
+        ),
     )
 
 

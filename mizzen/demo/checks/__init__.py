@@ -9,7 +9,7 @@ import httpx
 from rich.table import Table
 from rich.text import Text
 
-from mizzen.demo.checks import boundaries, resilience, routing
+from mizzen.demo.checks import accidents, boundaries, resilience, routing
 from mizzen.demo.checks.outcome import Check, Finding, Outcome, ingress, sidecar
 from mizzen.demo.shop import Shop
 
@@ -47,6 +47,8 @@ def all_checks(shop: Shop) -> list[Check]:
         Check("ServiceEntry for a host outside", "sidecar", partial(boundaries.service_entry, shop)),
         Check("REGISTRY_ONLY refuses an unknown host", "sidecar", partial(boundaries.registry_only, shop)),
         Check("a changed YAML is served", "ingress", partial(boundaries.live_change, shop)),
+        Check("a killed Envoy is started again", "ingress", partial(accidents.killed_envoy, shop)),
+        Check("pages without a control plane", "ingress", partial(accidents.killed_control_plane, shop)),
     ]
     return checks
 

@@ -103,6 +103,21 @@ def test_errors_are_told_with_their_place_and_warnings_are_not() -> None:
     )
 
 
+async def test_visitors_count_pages_that_lack_a_part() -> None:
+    missing = iter(["", "details, stars", "details"])
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers={"x-shop-missing": next(missing)})
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as client:
+        visitors = Visitors(client, "http://shop/", rate=1000.0)
+        for _ in range(3):
+            await visitors.visit()
+    assert visitors.counts() == (3, 0, 2)
+    lines = _text(picture(TOPOLOGY, Path("/shop"), Window(), visitors, parse_status(STATUS)))
+    assert "2 answered 200 with a part missing: details 2, stars 1" in lines
+
+
 async def test_visitors_count_pages_and_failures() -> None:
     answers = iter([200, 503, 200])
     asked = 0
