@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import random
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from mizzen.config.kinds import KINDS
@@ -47,15 +47,15 @@ _METADATA: Final = tuple(
 class Case:
     """What is written in place of a document: `document` names it, `path` and `value` say what is different.
 
-    `field` is the field by its name alone, `type` its type; both are empty where the structure is changed.
+    `fields` are the fields by their names alone, of which `path` leads to the last; none where the structure
+    is changed.
     """
 
     document: str
     path: Path
     value: Any
     text: Document
-    field: str = ""
-    type: str = ""
+    fields: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -64,8 +64,9 @@ class Case:
 
     def __str__(self) -> str:
         value = repr(self.value)
+        others = f", with {', '.join(self.fields[:-1])} drawn too" if len(self.fields) > 1 else ""
         shown = value if len(value) <= 120 else f"{value[:100]}... ({len(value)} characters)"
-        return f"{self.document}: {'.'.join(map(str, self.path))} = {shown}"
+        return f"{self.document}: {'.'.join(map(str, self.path))} = {shown}{others}"
 
 
 def leaves(kind: str) -> tuple[LeafField, ...]:
@@ -129,7 +130,8 @@ def drawn_case(base: Mapping[str, Document], random: random.Random) -> Case:
         kind = random.choice(KINDS_DRAWN)
         name, document = random.choice(_of_kind(base, kind))
         reached = [(leaf, place) for leaf in leaves(kind) if (place := _place(document, leaf)) is not None]
-        text, case = document, None
+        text = document
+        case: Case | None = None
         for leaf, place in random.sample(reached, min(len(reached), random.randint(1, 3))):
             try:
                 standing = _standing(text, place)
@@ -139,7 +141,9 @@ def drawn_case(base: Mapping[str, Document], random: random.Random) -> Case:
                 value = random.choice(list(_values(leaf, standing)))
             else:
                 value = _of_shape(leaf, standing, drawn(_element_type(leaf, standing), random))
+            earlier = case.fields if case is not None else ()
             case = _case(name, text, place, value, leaf)
+            case = replace(case, fields=(*earlier, leaf.path))
             text = case.text
         if case is not None:
             return case
@@ -211,7 +215,7 @@ def _case(name: str, document: Document, path: Path, value: Any, leaf: LeafField
     else:
         parent[path[-1]] = value
         _without_alternatives(name, text, path)
-    return Case(name, path, value, text, leaf.path if leaf else "", leaf.type if leaf else "")
+    return Case(name, path, value, text, (leaf.path,) if leaf else ())
 
 
 def _without_alternatives(name: str, text: Document, path: Path) -> None:

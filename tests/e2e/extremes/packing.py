@@ -56,7 +56,7 @@ def packed(cases: Iterable[Case], base: Mapping[str, Document]) -> Iterator[tupl
     groups: list[dict[Path, Case]] = []
     for case in cases:
         edit = _edit(case, base)
-        if edit is None or not case.field or _SOLITARY.intersection(case.path):
+        if edit is None or len(case.fields) != 1 or _SOLITARY.intersection(case.path):
             yield (case,)
             continue
         place: Path = (case.document, *edit[0])

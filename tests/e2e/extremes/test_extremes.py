@@ -19,6 +19,7 @@ from tests.e2e.extremes.cases import KINDS_DRAWN, Case, cases_of_leaf, drawn_cas
 from tests.e2e.extremes.jury import Jury, Verdict
 
 CASES: Final = 100
+DRAWN: Final = 200
 SEARCH_SECONDS: Final = 60.0
 UNREACHED: Final = [
     # A Sidecar may have no such certificates.
@@ -54,16 +55,18 @@ async def test_what_passes_validation_is_taken_by_envoy(tmp_path: Path) -> None:
 
 @pytest.mark.search
 async def test_what_no_list_has_is_taken_by_envoy(tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    """In `make test` for some seconds with one seed; in a search for as long as a property may take."""
-    searching = request.config.getoption("--search-seconds") is not None
-    seed = random.SystemRandom().randrange(2**32) if searching else 0
-    end = time.monotonic() + (SEARCH_SECONDS if searching else 3.0)
+    """In `make test` a few, with one seed; in a search as many as fit into its time, or a minute."""
+    seconds = request.config.getoption("--search-seconds")
+    seed = 0 if seconds is None else random.SystemRandom().randrange(2**32)
+    end = time.monotonic() + min(seconds or 0.0, SEARCH_SECONDS)
     generator = random.Random(seed)
+    drawn = 0
     async with Jury(tmp_path) as jury:
-        while time.monotonic() < end:
+        while drawn < DRAWN if seconds is None else time.monotonic() < end:
             case = drawn_case(jury.base, generator)
             complaints = _complaints(case, await jury.verdict(case))
-            assert not complaints, f"seed {seed}: {complaints}\n{case.text}"
+            assert not complaints, f"seed {seed}, case {drawn}: {complaints}\n{case.text}"
+            drawn += 1
 
 
 def _complaints(case: Case, verdict: Verdict) -> list[str]:
