@@ -132,7 +132,19 @@ def _identity(root: str, inode: tuple[int, int]) -> _Identity:
 
 
 def _mount(path: str) -> int:
-    """Return the number of the mount that a path lies on; 0 if unknown. Two mounts of one device differ."""
+    """Return a number that tells mounts apart: the kernel's own, as two mounts of one device differ in it; if
+    there is none, that of the device, below zero; 0 if the path is gone."""
+    number = _mount_id(path)
+    if number is not None:
+        return number
+    with contextlib.suppress(OSError):
+        return -1 - os.stat(path).st_dev  # noqa: PTH116
+    return 0
+
+
+def _mount_id(path: str) -> int | None:
+    if not hasattr(os, "O_PATH"):
+        return None  # not Linux
     with contextlib.suppress(OSError, ValueError):
         descriptor = os.open(path, os.O_PATH)
         try:
@@ -143,4 +155,4 @@ def _mount(path: str) -> int:
                         return int(value)
         finally:
             os.close(descriptor)
-    return 0
+    return None

@@ -95,7 +95,10 @@ MOUNTED = """
     from pathlib import Path
     from tests.unit.sources.config_folder import Folder
     from mizzen.config import ConfigStore
-    from mizzen.sources import FileSource
+    from mizzen.sources import FileSource, roots
+
+    if sys.argv[5] == "device":
+        roots._mount_id = lambda path: None
 
     libc = ctypes.CDLL(None, use_errno=True)
 
@@ -151,14 +154,23 @@ def may_mount() -> bool:
 
 @pytest.mark.root
 @pytest.mark.parametrize("below", ["empty", "below"])
-@pytest.mark.parametrize(("where", "kind"), [("root", "bind"), ("root", "tmpfs"), ("inner", "tmpfs")])
+@pytest.mark.parametrize(
+    ("where", "kind", "told_by"),
+    [
+        ("root", "bind", "mount"),
+        ("root", "tmpfs", "mount"),
+        ("root", "tmpfs", "device"),
+        ("inner", "tmpfs", "mount"),
+    ],
+)
 def test_a_volume_that_is_unmounted_keeps_what_it_had(
-    tmp_path: Path, where: str, below: str, kind: str
+    tmp_path: Path, where: str, below: str, kind: str, told_by: str
 ) -> None:
+    """Also if other files lie below the mount, and where only the device tells mounts apart."""
     if not may_mount():
         pytest.skip("needs root")
     ran = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(MOUNTED), tmp_path, where, below, kind],
+        [sys.executable, "-c", textwrap.dedent(MOUNTED), tmp_path, where, below, kind, told_by],
         capture_output=True,
         text=True,
         check=False,
