@@ -10,7 +10,7 @@ import contextlib
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,7 +51,7 @@ async def measure(services: int, proxies: int = PROXIES) -> ChangeCost:
     with tempfile.TemporaryDirectory(prefix="mizzen-bench-") as directory:
         folder = Path(directory)
         write(folder, services)
-        async with serving(folder) as control_plane, _clients(control_plane, proxies) as answers:
+        async with serving(folder) as control_plane, clients(control_plane, proxies) as answers:
             await answers.quiet()
             routes = await _changes(control_plane, folder, answers, type_urls.ROUTE, proxies)
             endpoints = await _changes(control_plane, folder, answers, type_urls.ENDPOINT, proxies)
@@ -59,8 +59,16 @@ async def measure(services: int, proxies: int = PROXIES) -> ChangeCost:
 
 
 @contextlib.asynccontextmanager
-async def _clients(control_plane: Serving, proxies: int) -> AsyncIterator[Answers]:
+async def clients(
+    control_plane: Serving, proxies: int, answered: Callable[[str], None] = lambda type_url: None
+) -> AsyncIterator[Answers]:
+    """Let so many clients be connected; `answered` is told the type of each response that one answered."""
     answers = Answers()
+
+    def add(type_url: str) -> None:
+        answered(type_url)
+        answers.add(type_url)
+
     channels = [
         grpc.aio.insecure_channel(
             control_plane.grpc,
@@ -68,8 +76,8 @@ async def _clients(control_plane: Serving, proxies: int) -> AsyncIterator[Answer
         )
         for _ in range(10)
     ]
-    clients = [DeltaClient(channels[n % 10], node(n), answers.add) for n in range(proxies)]
-    tasks = [asyncio.create_task(client.run()) for client in clients]
+    streams = [DeltaClient(channels[n % 10], node(n), add) for n in range(proxies)]
+    tasks = [asyncio.create_task(client.run()) for client in streams]
     try:
         await answers.wait_for(type_urls.ROUTE, proxies)
         yield answers

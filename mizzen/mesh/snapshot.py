@@ -267,6 +267,10 @@ class Mesh:
             self.sidecar_index,
         )
 
+    def forget_scopes(self, used: Iterable[OutboundProfile]) -> None:
+        """Forget what was found out for other profiles than these; it is found out again if asked for."""
+        self._scopes.keep(used)
+
     def endpoints(self, service: Service) -> EndpointPool:
         """Return the endpoints of the service's namespace and hostname."""
         return self.registry.pool(service)

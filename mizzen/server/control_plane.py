@@ -2,19 +2,18 @@
 
 One worker thread does everything that costs time: it types documents, updates the mesh, translates. The event
 loop, on which the streams live, only hands the results over, so a large translation does not stall a stream.
-The worker does things in the order in which they were asked for, so nothing in the configuration, the mesh or
-the translation needs a lock.
+The worker does one thing at a time, so nothing in the configuration, the mesh or the translation needs a
+lock. A change goes first, then proxies that have come, in short slices: none makes a change wait for long.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Generator, Hashable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
@@ -31,9 +30,11 @@ from mizzen.server.former import FormerDocuments, KeptDocument
 from mizzen.server.held_changes import HeldChanges
 from mizzen.server.identity import IdentityError, check_identity, with_proof
 from mizzen.server.metrics import Metrics
+from mizzen.server.needs import Following, Groups, Translating
 from mizzen.server.notices import Notices
 from mizzen.server.proxy_remarks import gateway_remarks
 from mizzen.server.refusals import Refusals
+from mizzen.server.worker import Urgency, Worker
 
 Value = TypeVar("Value")
 
@@ -48,36 +49,11 @@ REST_AFTER_ANALYSIS = 20
 """For so many times as long as it took to look for what documents lack, it is not done again: of a large mesh
 that changes all the time it takes a twentieth of one processor."""
 
+FORGET_SECONDS = 10.0
+"""So long after a proxy has gone what only it needed is forgotten, if it has not come back."""
+
 WOKEN_AT_ONCE = 4
 """So many streams write their news before others are served: each may write some megabytes."""
-
-
-class Translating(Protocol):
-    """What the control plane needs of `mizzen.translator.translation.Translation`."""
-
-    def translate(self, proxy: Proxy) -> tuple[xds.Snapshot, tuple[Diagnostic, ...]]:
-        """Return everything that `proxy` is sent now, and what could not be served as it was written.
-
-        What did not change is the same objects as before.
-        """
-
-    @property
-    def profiles(self) -> int:
-        """How many kinds of proxies there are that no rule can tell apart."""
-
-    @property
-    def withheld(self) -> tuple[Withheld, ...]:
-        """The documents that cannot be translated for some proxy."""
-
-    def update(self, mesh: Mesh, delta: MeshDelta) -> None:
-        """Go over to another snapshot of the mesh."""
-
-
-class Groups(Protocol):
-    """What the control plane needs of `xds.Server`."""
-
-    def set_snapshot(self, group: Hashable, snapshot: xds.Snapshot) -> None:
-        """Give a group another snapshot; only what differs is sent."""
 
 
 @dataclass(slots=True)
@@ -91,16 +67,6 @@ class LiveProxy:
     snapshot: xds.Snapshot | None = None
     findings: tuple[Diagnostic, ...] = ()
     fault: str = ""
-
-
-class Following(Protocol):
-    """Follows one change to its end (`mizzen.server.convergence.Push`)."""
-
-    def handed(self, group: Hashable, changes: Iterable[tuple[str, Iterable[str]]]) -> None:
-        """The change was handed over for a proxy: the types that it touches, each with the changed names."""
-
-    def done(self) -> None:
-        """It was handed over for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +127,9 @@ class ControlPlane:
         self._keep: Callable[[Mapping[str, tuple[KeptDocument, ...]]], None] | None = None
         self._unkept: dict[str, ParsedFile | None] = {}
         self._keeping = False
-        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mizzen-translate")
+        self._worker = Worker("mizzen-translate")
+        self._preparing = asyncio.Lock()
+        self._somebody_left = asyncio.Event()
         self._live: dict[Hashable, LiveProxy] = {}
         self._discovery: Groups | None = None
         self._notices = Notices()
@@ -178,7 +146,7 @@ class ControlPlane:
 
     def close(self) -> None:
         """Let the worker end after what it is doing now."""
-        self._worker.shutdown(wait=False, cancel_futures=True)
+        self._worker.close()
 
     def proxy_of(self, key: Hashable) -> Proxy | None:
         """Return the proxy that is known to the discovery server as this group."""
@@ -214,8 +182,10 @@ class ControlPlane:
         view = self._configured.with_findings((*self._analysis, *translated))
         return view.with_withheld(self._withheld)
 
-    async def _in_worker(self, function: Callable[..., Value], *arguments: Any) -> Value:
-        return await asyncio.get_running_loop().run_in_executor(self._worker, function, *arguments)
+    async def _in_worker(
+        self, function: Callable[..., Value], *arguments: Any, urgency: Urgency = Urgency.CHANGE
+    ) -> Value:
+        return await self._worker.do(urgency, function, *arguments)
 
     # Changes ------------------------------------------------------------------------------------------------
 
@@ -416,7 +386,7 @@ class ControlPlane:
         steps = analysis_steps(self._configuration.mesh)
         spent = 0.0
         while not self._unanalysed.is_set():
-            found, seconds = await self._in_worker(self._analyse_slice, steps)
+            found, seconds = await self._in_worker(self._analyse_slice, steps, urgency=Urgency.LATER)
             spent += seconds
             if found is not None:
                 self._analysis = tuple(found)
@@ -473,7 +443,12 @@ class ControlPlane:
     async def first_snapshot(self, key: Hashable, _: Any) -> xds.Snapshot:
         """Translate for a proxy that has come."""
         live = self._live[key]
-        made = await self._in_worker(self._translate_first, live)
+        if not await self._in_worker(self._translation.knows, live.proxy, urgency=Urgency.PROXY):
+            async with self._preparing:  # one after the other: the first of a kind does the work for all
+                steps = self._translation.prepare(live.proxy)
+                while await self._in_worker(_go_on, steps, urgency=Urgency.PROXY):
+                    pass
+        made = await self._in_worker(self._translate_first, live, urgency=Urgency.PROXY)
         if made is None:
             raise xds.NodeRefused("the control plane failed to translate for this proxy; its log says why")
         live.snapshot, live.findings = made
@@ -487,3 +462,26 @@ class ControlPlane:
     def forget(self, key: Hashable) -> None:
         """A proxy has been gone for a while."""
         self._live.pop(key, None)
+        self._somebody_left.set()
+
+    async def keep_forgetting(self) -> None:
+        """Forget, some time after a proxy has gone, what was made for it alone. Never ends."""
+        while True:
+            await self._somebody_left.wait()
+            await asyncio.sleep(FORGET_SECONDS)
+            self._somebody_left.clear()
+            try:
+                living = tuple(self._live.values())
+                given = [live.snapshot for live in living if live.snapshot is not None]
+                steps = self._translation.forget_unused([live.proxy for live in living], given)
+                while await self._in_worker(_go_on, steps, urgency=Urgency.LATER):
+                    pass
+            except Exception:
+                self._log.exception("what nobody needs stays in memory: a fault of Mizzen, please report it")
+            self._metrics.profiles.set(self._translation.profiles)
+
+
+def _go_on(steps: Iterator[None]) -> bool:
+    """Take steps for a slice of time; return whether there are more."""
+    end = time.perf_counter() + SLICE_SECONDS
+    return any(time.perf_counter() >= end for _ in steps)

@@ -157,6 +157,7 @@ class Process:
                 watching = [
                     tasks.create_task(self._watch()),
                     tasks.create_task(self.control_plane.keep_analysed()),
+                    tasks.create_task(self.control_plane.keep_forgetting()),
                 ]
                 if self._options.mesh_config is not None:
                     watching.append(tasks.create_task(self._watch_settings()))

@@ -13,7 +13,8 @@ anything.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 from weakref import WeakKeyDictionary
@@ -140,6 +141,33 @@ class ContainedTranslation:
                 # Its proxies come back to the whole mesh, and what is wrong there is looked for again.
                 self._variants.remove(variant)
                 self._leave(variant)
+
+    def knows(self, proxy: Proxy) -> bool:
+        """Return whether `proxy` has something to go on from (`Translation.knows`)."""
+        return proxy in self._variant_of or self._whole.knows(proxy)
+
+    def prepare(self, proxy: Proxy) -> Iterator[None]:
+        """Do in small steps what is costly when a proxy of a new kind comes (`Translation.prepare`)."""
+        return iter(()) if self.knows(proxy) else self._whole.prepare(proxy)
+
+    def forget_unused(self, proxies: Iterable[Proxy], snapshots: Iterable[Snapshot]) -> Iterator[None]:
+        """Forget, in small steps, what only other proxies than these need, which were given these snapshots.
+        The mesh may be updated in between."""
+        known, given = tuple(proxies), tuple(snapshots)
+        self._variants = self._used()
+        gone = self._whole.forget_unused(known, given)
+        for variant in self._variants:
+            own = [proxy for proxy in known if self._variant_of.get(proxy) is variant]
+            gone = variant.translation.forget_unused(own, given) or gone
+        if not gone:
+            return
+        self._whole.sweep()
+        for proxy in known:  # what they need is asked for, and so stays
+            yield
+            current = self._variant_of.get(proxy)
+            with contextlib.suppress(Exception):  # it is at fault, and was before
+                (current.translation if current is not None else self._whole).snapshot(proxy)
+        self._whole.sweep()
 
     def translate(self, proxy: Proxy) -> Translated:
         """Return everything that `proxy` is sent now, and what could not be served as it was written.

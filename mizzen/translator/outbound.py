@@ -7,10 +7,11 @@ touches, not the size of the mesh. That what results is the same as a build from
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Final
 
 from mizzen.config.diagnostics import Diagnostic
@@ -20,9 +21,10 @@ from mizzen.mesh.hosts import is_wildcard, matches, resolve_short_name
 from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.rules.destination_rules import MergedDestinationRule
 from mizzen.mesh.rules.virtual_services import VirtualServiceRule
-from mizzen.mesh.scope.sidecar_scope import EgressListener, SidecarScope, differing_rules
+from mizzen.mesh.scope.sidecar_scope import SidecarScope, differing_rules
 from mizzen.mesh.service import EndpointPool, Protocol, Resolution, Service
 from mizzen.mesh.snapshot import Mesh
+from mizzen.translator.base.changed_collection import changed_collection
 from mizzen.translator.base.cluster_names import (
     BLACK_HOLE_CLUSTER,
     PASSTHROUGH_CLUSTER,
@@ -45,7 +47,8 @@ from mizzen.translator.listeners.outbound import (
     ListenerSpec,
     OutboundListenerBuilder,
     OutboundListeners,
-    parse_protocol,
+    has_chains,
+    is_for_connections,
 )
 from mizzen.translator.listeners.tcp_proxy import TcpTarget, plain_target
 from mizzen.translator.routes.sidecar import CarriedRoutes, port_routed, sidecar_route_configuration
@@ -57,6 +60,10 @@ from mizzen.xds.resource import Resource
 from mizzen.xds.snapshot import Collection
 
 _ServiceKey = tuple[str, str]
+
+_SERVICES_A_STEP: Final = 50
+_PORTS_A_STEP: Final = 4
+"""What a step of `build` takes: some milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +81,9 @@ class _Touched:
 
 class OutboundResources:
     """The clusters, endpoints, listeners and routes of one profile. `hosts` are those for which a gateway
-    passes on traffic of the mesh by SNI (AUTO_PASSTHROUGH); `passed` has the chains of these services."""
+    passes on traffic of the mesh by SNI (AUTO_PASSTHROUGH); `passed` has the chains of these services.
+
+    They are empty until `build` has come to its end."""
 
     def __init__(self, mesh: Mesh, profile: OutboundProfile, hosts: tuple[str, ...], memo: Memo) -> None:
         self.profile = profile
@@ -96,7 +105,6 @@ class OutboundResources:
         self.endpoints = Collection(type_urls.ENDPOINT, {})
         self.listeners = Collection(type_urls.LISTENER, {})
         self.routes = Collection(type_urls.ROUTE, {})
-        self._build()
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
@@ -152,12 +160,22 @@ class OutboundResources:
         made._carried = self._carried.copy()
         return made
 
-    def _build(self) -> None:
+    def build(self) -> Iterator[None]:
+        """Build everything, in steps that each cost some services or ports."""
         self._update_static_clusters()
-        self._update_clusters(frozenset(service.key for service in self._scope.services), frozenset())
-        if not self.profile.is_router:
-            self._update_listeners()
-            self._update_routes(self._listeners.route_config_names())
+        keys = [service.key for service in self._scope.services]
+        # What a gateway passes on is joined anew at each step, so there it is one.
+        size = len(keys) if self._hosts else _SERVICES_A_STEP
+        for at in range(0, len(keys), size or 1):
+            self._update_clusters(frozenset(keys[at : at + size]), frozenset())
+            yield
+        if self.profile.is_router:
+            return
+        self._update_listeners()
+        names = iter(self._listeners.route_config_names())
+        while some := tuple(islice(names, _PORTS_A_STEP)):
+            yield
+            self._update_routes(some)
 
     def _update_static_clusters(self) -> None:
         policy = self._scope.outbound_traffic_policy
@@ -165,7 +183,7 @@ class OutboundResources:
         gone = self._static_names.difference(cluster.name for cluster in made)
         self._static_names = frozenset(cluster.name for cluster in made)
         self._update_secrets(made, gone)
-        self.clusters = _updated(self.clusters, made, gone)
+        self.clusters = changed_collection(self.clusters, made, gone)
 
     def _touched(self, before: SidecarScope, delta: MeshDelta) -> _Touched:
         services = set(delta.services)
@@ -248,8 +266,8 @@ class OutboundResources:
         if self._hosts:
             self._update_passed(services, in_scope)
         self._update_secrets(clusters, gone_clusters)
-        self.clusters = _updated(self.clusters, clusters, gone_clusters)
-        self.endpoints = _updated(self.endpoints, assignments, gone_assignments)
+        self.clusters = changed_collection(self.clusters, clusters, gone_clusters)
+        self.endpoints = changed_collection(self.endpoints, assignments, gone_assignments)
 
     def _update_secrets(self, clusters: Iterable[Resource], gone: Iterable[str]) -> None:
         before, self._secrets_of = self._secrets_of, dict(self._secrets_of)
@@ -329,8 +347,8 @@ class OutboundResources:
             return True
         # A rule's limits on TCP connections stand in the chains of the services that it is for.
         if touched.destination_rules and (
-            any(_has_chains(self._services[key]) for key in touched.destination_rules)
-            or any(map(_is_for_connections, self._scope.egress_listeners))
+            any(has_chains(self._services[key]) for key in touched.destination_rules)
+            or any(map(is_for_connections, self._scope.egress_listeners))
         ):
             return True
         hosts = {hostname for _, hostname in touched.services}
@@ -361,7 +379,7 @@ class OutboundResources:
             )
             made.append(Resource.of(message, name=VIRTUAL_OUTBOUND))
         names = {resource.name for resource in made}
-        self.listeners = _updated(
+        self.listeners = changed_collection(
             self.listeners, made, [name for name in self.listeners if name not in names]
         )
 
@@ -463,7 +481,7 @@ class OutboundResources:
         gone = [name for name in self.routes if name not in wanted]
         if gone:
             self._carried.forget(gone)
-        self.routes = _updated(self.routes, made, gone)
+        self.routes = changed_collection(self.routes, made, gone)
 
 
 _BY_SERVICE: Final = ("_services", "_rule_of", "_cluster_names", "_assignment_names")
@@ -479,29 +497,3 @@ _REPLACED: Final = (
     *("clusters", "endpoints", "listeners", "routes"),
 )
 """What an update replaces. `_carried` may stay as it is: it knows which scope it is of."""
-
-
-def _has_chains(service: Service) -> bool:
-    """Return whether listeners have filter chains that are for this service alone."""
-    return any(not port.protocol.is_http for port in service.ports if port.protocol is not Protocol.UDP)
-
-
-def _is_for_connections(egress: EgressListener) -> bool:
-    """Return whether a Sidecar says that what it imports here is called by TCP or TLS, HTTP services too."""
-    return egress.port is not None and not parse_protocol(egress.port.protocol).is_http
-
-
-def _updated(collection: Collection, changed: Iterable[Resource], removed: Iterable[str]) -> Collection:
-    """Return `collection` with the changes, and the very same one if there were none.
-
-    Equal bytes may come from other documents than before: then the resource is replaced, and nothing is sent.
-    """
-    latest = {resource.name: resource for resource in changed}
-    news = []
-    for name, resource in latest.items():
-        old = collection.resources.get(name)
-        if old is None or old.version != resource.version or old.origins != resource.origins:
-            news.append(resource)
-    # A name may go with one service and come with another: one hostname in two namespaces.
-    gone = [name for name in removed if name in collection.resources and name not in latest]
-    return collection.updated(news, gone) if news or gone else collection

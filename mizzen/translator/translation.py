@@ -10,7 +10,8 @@ No IO, no clock, no tasks: whoever owns it decides when to ask.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from mizzen.config.diagnostics import Diagnostic
@@ -31,7 +32,7 @@ from mizzen.xds.snapshot import Collection, Snapshot
 _UNUSED_UPDATES = 32
 """A profile that nobody asked for during so many changes of the mesh is forgotten."""
 
-_MEMO_FLOOR = 50_000
+_MEMO_FLOOR = 250
 _MEMO_PER_SERVICE = 4
 """What a profile is built from: cluster, load assignment, routes, virtual host of each service. The memo is
 swept when as much again was built, so it holds at most three times what is alive."""
@@ -39,6 +40,10 @@ swept when as much again was built, so it holds at most three times what is aliv
 
 _Kind = tuple[OutboundProfile, tuple[str, ...]]
 """What outbound resources depend on: a profile, and for gateways the hosts that they pass on."""
+
+
+_OverlayKey = tuple[_Kind | None, str, tuple[Resource, ...]]
+"""What is below, None for nothing; the type, and what is laid over it."""
 
 
 @dataclass(slots=True)
@@ -79,8 +84,9 @@ class Translation:
         self._sweeps = memo is None
         self._failed: dict[_Kind, str] = {}
         self._live: dict[_Kind, _Live] = {}
-        self._overlays: dict[tuple[str, tuple[Resource, ...]], _Overlay] = {}
+        self._overlays: dict[_OverlayKey, _Overlay] = {}
         self._gateways: dict[tuple[_Kind, MergedGateway], OwnResources] = {}
+        self._building: dict[_Kind, _Live] = {}
         self._no_secrets = Collection(type_urls.SECRET, {})
 
     @property
@@ -103,8 +109,11 @@ class Translation:
             if self._sweeps:
                 self._memo = Memo()
             self._live.clear()
+            self._building.clear()
             self._overlays.clear()
             return
+        for live in tuple(self._building.values()):  # an abandoned one may end at any time
+            live.deltas.append(delta)
         for kind, live in list(self._live.items()):
             live.unused += 1
             if live.unused > _UNUSED_UPDATES:
@@ -120,6 +129,48 @@ class Translation:
         services = sum(len(live.resources.scope.services) for live in self._live.values())
         if self._memo.built_since_sweep > _MEMO_FLOOR + _MEMO_PER_SERVICE * services:
             self._memo.sweep()
+
+    def knows(self, proxy: Proxy) -> bool:
+        """Return whether there is something to go on from for `proxy`, or it is known that it fails."""
+        kind = self._kind(proxy)
+        return kind in self._live or kind in self._failed
+
+    def prepare(self, proxy: Proxy) -> Iterator[None]:
+        """Do in small steps what is costly in the first `snapshot` of a kind of proxies. The mesh may be
+        updated in between. What fails is left to `snapshot`."""
+        if self.knows(proxy):
+            return
+        kind = self._kind(proxy)
+        building = _Live(OutboundResources(self._mesh, *kind, self._memo))
+        self._building[kind] = building
+        try:
+            yield from building.resources.build()
+            if self._building.get(kind) is building:
+                self._live.setdefault(kind, building)
+        except Exception:
+            return  # `snapshot` fails as well, and its owner looks for the cause
+        finally:
+            if self._building.get(kind) is building:
+                del self._building[kind]
+
+    def forget_unused(self, proxies: Iterable[Proxy], snapshots: Iterable[Snapshot]) -> bool:
+        """Forget what was made for other kinds of proxies than these, which were given these snapshots.
+        Return whether there was any; then the memo has to be swept, as `sweep` says."""
+        kinds = {self._kind(proxy) for proxy in proxies}
+        given = {
+            id(snapshot.collection(type_url)) for snapshot in snapshots for type_url in type_urls.PUSH_ORDER
+        }
+        gone = self._live.keys() - kinds
+        for kind in gone:
+            del self._live[kind]
+        self._overlays = {key: each for key, each in self._overlays.items() if id(each.overlaid) in given}
+        self._gateways = {key: each for key, each in self._gateways.items() if key[0] in kinds}
+        self._mesh.forget_scopes(profile for profile, _ in kinds)
+        return bool(gone)
+
+    def sweep(self) -> None:
+        """Let the memo forget what no snapshot has needed since the last sweep."""
+        self._memo.sweep()
 
     def beside(self, mesh: Mesh) -> Translation:
         """Return a translation of another mesh, which shares what is remembered of unchanged parts."""
@@ -182,10 +233,10 @@ class Translation:
             own = self._gateway(proxy, kind, self._mesh.gateways_for(proxy), outbound)
         else:
             own = sidecar_resources(self._mesh, proxy, outbound.scope, outbound.mesh_config, self._memo)
-        collections = self._collections(outbound, own)
+        collections = self._collections(kind, outbound, own)
         secrets, problems = proxy_secrets(self._mesh, proxy, outbound, own, self._memo)
         if secrets:
-            collections[type_urls.SECRET] = self._overlaid(self._no_secrets, secrets)
+            collections[type_urls.SECRET] = self._overlaid(None, self._no_secrets, secrets)
         return Snapshot(collections), (*outbound.diagnostics, *own.diagnostics, *problems)
 
     def _kind(self, proxy: Proxy) -> _Kind:
@@ -206,12 +257,14 @@ class Translation:
             )
         return found
 
-    def _collections(self, outbound: OutboundResources, own: OwnResources) -> dict[str, Collection]:
+    def _collections(
+        self, kind: _Kind, outbound: OutboundResources, own: OwnResources
+    ) -> dict[str, Collection]:
         return {
-            type_urls.CLUSTER: self._overlaid(outbound.clusters, own.clusters),
+            type_urls.CLUSTER: self._overlaid(kind, outbound.clusters, own.clusters),
             type_urls.ENDPOINT: outbound.endpoints,
-            type_urls.LISTENER: self._overlaid(outbound.listeners, own.listeners, own.hidden_listeners),
-            type_urls.ROUTE: self._overlaid(outbound.routes, own.routes),
+            type_urls.LISTENER: self._overlaid(kind, outbound.listeners, own.listeners, own.hidden_listeners),
+            type_urls.ROUTE: self._overlaid(kind, outbound.routes, own.routes),
         }
 
     def _outbound(self, kind: _Kind) -> OutboundResources:
@@ -220,7 +273,9 @@ class Translation:
         live = self._live.get(kind)
         try:
             if live is None:
-                live = self._live[kind] = _Live(OutboundResources(self._mesh, *kind, self._memo))
+                live = _Live(OutboundResources(self._mesh, *kind, self._memo))
+                deque(live.resources.build(), maxlen=0)
+                self._live[kind] = live
             elif live.deltas:
                 live.resources.update(self._mesh, MeshDelta.joined(live.deltas))
         except Exception as error:
@@ -232,13 +287,17 @@ class Translation:
         return live.resources
 
     def _overlaid(
-        self, base: Collection, own: tuple[Resource, ...], hidden: frozenset[str] = frozenset()
+        self,
+        kind: _Kind | None,
+        base: Collection,
+        own: tuple[Resource, ...],
+        hidden: frozenset[str] = frozenset(),
     ) -> Collection:
         """Return `base` with the resources of a workload's own, and without the names that these hide; one
         object for all workloads alike. What is hidden follows from `own`."""
         if not own:
             return base
-        key = (base.type_url, own)
+        key = (kind, base.type_url, own)
         overlay = self._overlays.get(key)
         if overlay is None:
             overlay = self._overlays[key] = _Overlay(base, base.updated(own, hidden))

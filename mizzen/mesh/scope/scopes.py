@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Final, Generic, TypeVar
 
 from mizzen.mesh.persistent import Lineage
@@ -42,6 +42,12 @@ class _Carried(Generic[Key, Value]):
         found = self._earlier.get(key)
         return found if found is not None else self._older.get(key)
 
+    def keep(self, used: Callable[[Key], bool]) -> None:
+        """Forget the values of other keys. Earlier snapshots keep theirs."""
+        self.current = {key: value for key, value in self.current.items() if used(key)}
+        self._earlier = {key: value for key, value in self._earlier.items() if used(key)}
+        self._older = {key: value for key, value in self._older.items() if used(key)}
+
     def following(self, *, new_generation: bool) -> _Carried[Key, Value]:
         """Return what the next snapshot starts with."""
         earlier = self._earlier | self.current if self.current else self._earlier
@@ -74,6 +80,14 @@ class Scopes:
         new._bases = self._bases.following(new_generation=new_generation)
         new._scopes = self._scopes.following(new_generation=new_generation)
         return new
+
+    def keep(self, used: Iterable[OutboundProfile]) -> None:
+        """Forget what only other profiles than these need."""
+        profiles = frozenset(used)
+        seen_from = {(profile.namespace, profile.is_router) for profile in profiles}
+        self._scopes.keep(profiles.__contains__)
+        self._bases.keep(lambda key: key[:2] in seen_from)
+        self._views.keep(lambda key: (key[0], not key[1]) in seen_from)
 
     def scope(
         self,

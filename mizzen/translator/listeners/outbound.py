@@ -456,3 +456,13 @@ def _is_ip(address: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def has_chains(service: Service) -> bool:
+    """Return whether listeners have filter chains that are for this service alone."""
+    return any(not port.protocol.is_http for port in service.ports if port.protocol is not Protocol.UDP)
+
+
+def is_for_connections(egress: EgressListener) -> bool:
+    """Return whether a Sidecar says that what it imports here is called by TCP or TLS, HTTP services too."""
+    return egress.port is not None and not parse_protocol(egress.port.protocol).is_http

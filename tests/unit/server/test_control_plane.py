@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Hashable, Iterable
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -35,12 +35,26 @@ class StandIn:
         self.withheld: tuple[Withheld, ...] = ()
         self.updates: list[MeshDelta] = []
         self.before: Callable[[Proxy], None] = lambda proxy: None
+        self.steps: Callable[[Proxy], Iterator[None]] | None = None
+        self.needed: list[str] = []
+        self.forgot = threading.Event()
         self._snapshot: xds.Snapshot | None = None
 
     def update(self, mesh: Mesh, delta: MeshDelta) -> None:
         self.mesh = mesh
         self.updates.append(delta)
         self._snapshot = None
+
+    def knows(self, proxy: Proxy) -> bool:
+        return not self.steps
+
+    def prepare(self, proxy: Proxy) -> Iterator[None]:
+        return self.steps(proxy) if self.steps else iter(())
+
+    def forget_unused(self, proxies: Iterable[Proxy], snapshots: Iterable[xds.Snapshot]) -> Iterator[None]:
+        self.needed = [proxy.id for proxy in proxies]
+        yield
+        self.forgot.set()
 
     def translate(self, proxy: Proxy) -> tuple[xds.Snapshot, tuple[Diagnostic, ...]]:
         self.asked += 1
@@ -587,3 +601,43 @@ spec:
         await running.plane.take({})
     assert len(running.translation.updates) == 2
     assert running.plane.view.documents["Service"] == 1
+
+
+async def test_a_change_does_not_wait_for_a_proxy_of_a_new_kind(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The work for the new proxy is far from its end when the change has been handed over."""
+    monkeypatch.setattr(control_plane, "SLICE_SECONDS", 0.0)
+    await running.plane.take({"a.yaml": service("a")})
+    good = await running.connects("good")
+    may_end = threading.Event()
+    begun = threading.Event()
+
+    def steps(proxy: Proxy) -> Iterator[None]:
+        begun.set()
+        while not may_end.is_set():
+            yield
+
+    running.translation.steps = steps
+    coming = asyncio.create_task(running.connects("invented"))
+    await asyncio.to_thread(begun.wait, 60)
+    await running.plane.take({"b.yaml": service("b")})
+    assert running.sent.snapshots == [(good, ["a", "b"])]
+    assert not coming.done()
+    may_end.set()
+    await coming
+
+
+async def test_what_only_a_proxy_that_left_needed_is_forgotten(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No change of the mesh is needed for that."""
+    monkeypatch.setattr(control_plane, "FORGET_SECONDS", 0.0)
+    await running.connects("stays")
+    left = await running.connects("leaves")
+    forgetting = asyncio.create_task(running.plane.keep_forgetting())
+    running.plane.forget(left)
+    await asyncio.to_thread(running.translation.forgot.wait, 60)
+    assert running.translation.needed == ["stays.default"]
+    forgetting.cancel()
+    await asyncio.gather(forgetting, return_exceptions=True)

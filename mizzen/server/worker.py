@@ -1,0 +1,90 @@
+"""The one thread that does what takes long, the most urgent first."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from enum import IntEnum
+from typing import Any, Final, TypeVar
+
+Value = TypeVar("Value")
+
+_IN_A_ROW: Final = 16
+"""So many pieces of work may pass by one that is less urgent and waits; then that is done."""
+
+
+class Urgency(IntEnum):
+    """What goes before what.
+
+    Attributes:
+        CHANGE: a changed file, on its way to the proxies that are served.
+        PROXY: a proxy that has come.
+        LATER: what nobody waits for.
+    """
+
+    CHANGE = 0
+    PROXY = 1
+    LATER = 2
+
+
+class Worker:
+    """Does one piece of work after the other, in a thread of its own. Of the pieces that wait it takes the
+    most urgent, and of those the oldest; but what is less urgent is never passed by for ever.
+
+    Keep the pieces short: a more urgent one waits for the end of the one that is being done.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+        self._lock = threading.Lock()
+        self._waiting: list[tuple[Urgency, int, Callable[[], None]]] = []
+        self._numbers = itertools.count()
+        self._passed_by = 0
+
+    async def do(self, urgency: Urgency, function: Callable[..., Value], *arguments: Any) -> Value:
+        """Return what the function returns, or raise what it raises, once it was its turn."""
+        future: Future[Value] = Future()
+
+        def work() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                result = function(*arguments)
+            except BaseException as error:
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+        with self._lock:
+            heapq.heappush(self._waiting, (urgency, next(self._numbers), work))
+        self._executor.submit(self._do_next)
+        return await asyncio.wrap_future(future)
+
+    def close(self) -> None:
+        """Let the thread end after what it is doing now."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+    def _do_next(self) -> None:
+        with self._lock:
+            work = self._take()
+        work()
+
+    def _take(self) -> Callable[[], None]:
+        """Take the next piece: there is one for each time that this is called."""
+        first = self._waiting[0]
+        passed = [each for each in self._waiting if each[0] > first[0]]
+        if not passed:
+            self._passed_by = 0
+        elif self._passed_by < _IN_A_ROW:
+            self._passed_by += 1
+        else:
+            self._passed_by = 0
+            oldest = min(passed, key=lambda each: each[1])
+            self._waiting.remove(oldest)
+            heapq.heapify(self._waiting)
+            return oldest[2]
+        return heapq.heappop(self._waiting)[2]
