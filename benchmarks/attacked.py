@@ -25,6 +25,7 @@ from mizzen.xds import type_urls
 SERVICES = 1_000
 GOOD = 5
 CHANGES = 20
+_WARM_UP = 3
 _CHANGED = 7
 _BETWEEN = 0.1
 
@@ -60,14 +61,15 @@ async def _beside(kind: str, services: int, changes: int) -> Latency:
             async with _attacked(kind, control_plane):
                 found: list[float] = []
                 answers.reset()
-                for number in range(1, changes + 1):
+                for number in range(1, _WARM_UP + changes + 1):
                     changed = documents(_CHANGED)
                     changed[2]["spec"]["http"][0]["match"][0]["uri"]["prefix"] = f"/canary-{number}"
                     acked.clear()
                     began = time.perf_counter()
                     replace_file(folder / f"service-{_CHANGED}.yaml", text(changed))
                     await answers.wait_for(type_urls.ROUTE, GOOD * number)
-                    found += [at - began for at in acked]
+                    if number > _WARM_UP:
+                        found += [at - began for at in acked]
                     await asyncio.sleep(_BETWEEN)
                 megabytes = control_plane.resident_bytes() / 1e6
     found.sort()

@@ -4,14 +4,16 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
+from itertools import islice
 from typing import Any
 
 import grpc
 
 from mizzen.xds.events import Event
 from mizzen.xds.stream import Response, Stream
-from mizzen.xds.wire import Request
+from mizzen.xds.turns import LARGE, NAMES_AT_ONCE, Turns
+from mizzen.xds.wire import Request, SotwRequest
 
 log = logging.getLogger("mizzen.xds")
 
@@ -36,6 +38,30 @@ async def uncancelled(operation: Awaitable[None]) -> None:
         raise
 
 
+def _refuses(request: Request) -> bool:
+    return request.error is not None
+
+
+async def in_parts(request: Request) -> Request:
+    """The same request with its names as sets, made in parts between which the event loop does other things:
+    a stream asks for many names at once, and what is left to do for them is little.
+    """
+    if isinstance(request, SotwRequest):
+        return request._replace(names=await _set_of(request.names))
+    return request._replace(
+        subscribe=await _set_of(request.subscribe), unsubscribe=await _set_of(request.unsubscribe)
+    )
+
+
+async def _set_of(names: Collection[str]) -> frozenset[str]:
+    found: set[str] = set()
+    waiting = iter(names)
+    while part := tuple(islice(waiting, NAMES_AT_ONCE)):
+        found.update(part)
+        await asyncio.sleep(0)
+    return frozenset(found)
+
+
 class Connection:
     """The transport of one stream.
 
@@ -52,6 +78,7 @@ class Connection:
         "_parse",
         "_tasks",
         "_timer",
+        "_turns",
         "_writer",
         "_writing",
         "connected_at",
@@ -67,6 +94,7 @@ class Connection:
         on_events: Callable[[list[Event]], None],
         neighbours: Mapping[int, "Connection"],
         node: bytes,
+        turns: Turns,
     ) -> None:
         self.stream = stream
         self.node = node
@@ -75,6 +103,7 @@ class Connection:
         self._parse = parse
         self._on_events = on_events
         self._neighbours = neighbours
+        self._turns = turns
         self._loop = asyncio.get_running_loop()
         self._tasks: asyncio.TaskGroup | None = None
         self._writer: asyncio.Task[None] | None = None
@@ -102,15 +131,29 @@ class Connection:
                 if not self.stream.quiet:  # it may have changed since the first answer, but seldom has
                     self.wake()
                 while (data := await self._context.read()) is not grpc.aio.EOF:
-                    self._receive(self._parse(data))
-                    if not self.stream.quiet:
-                        await self._answer()
+                    await self._take(data)
                 if self._writer is not None:
                     self._writer.cancel()
         finally:
             self._tasks = None
             if self._timer is not None:
                 self._timer.cancel()
+
+    async def _take(self, data: bytes) -> None:
+        """Take a request and answer it; one that costs much in a turn of its own."""
+        if len(data) < LARGE:
+            request = self._parse(data)
+            if _refuses(request) or self.stream.costly:
+                async with self._turns.turn():
+                    self._receive(request)
+            else:
+                self._receive(request)
+                if self.stream.quiet:
+                    return
+        else:
+            async with self._turns.turn():
+                self._receive(await in_parts(self._parse(data)))
+        await self._answer()
 
     def _receive(self, request: Request) -> None:
         before = self.stream.group.effective
@@ -130,6 +173,9 @@ class Connection:
         """
         if self._tasks is None or self._writing:
             return  # whoever is writing asks again before it ends
+        if self.stream.costly:
+            self._start(self._send_in_turn())
+            return
         try:
             response = self.stream.poll(self._loop.time() if now is None else now)
         except Exception as error:  # must not hinder whoever wakes all streams
@@ -139,6 +185,10 @@ class Connection:
                 self._rest()
                 return
             sending = self._send(response)
+        self._start(sending)
+
+    def _start(self, sending: Coroutine[Any, Any, None]) -> None:
+        assert self._tasks is not None
         self._writing = True
         try:
             self._writer = self._tasks.create_task(sending)
@@ -148,12 +198,31 @@ class Connection:
     async def _answer(self) -> None:
         if self._writing:
             return
+        if self.stream.costly:
+            self._writing = True
+            await self._send_in_turn()
+            return
         response = self.stream.poll(self._loop.time())
         if response is None:
             self._rest()
             return
         self._writing = True
         await self._send(response)
+
+    async def _send_in_turn(self) -> None:
+        try:
+            response = await self._next()
+        except BaseException:
+            self._writing = False
+            raise
+        await self._send(response)
+
+    async def _next(self) -> Response | None:
+        """The next response; if it costs much, in a turn of its own."""
+        if not self.stream.costly:
+            return None if self.stream.quiet else self.stream.poll(self._loop.time())
+        async with self._turns.turn():
+            return self.stream.poll(self._loop.time())
 
     async def _send(self, response: Response | None) -> None:
         """Write this, and what becomes due in the meantime."""
@@ -164,7 +233,7 @@ class Connection:
                 else:
                     self._greeted = True  # a client that is owed nothing is sent no headers
                     await uncancelled(self._context.write(response.data))
-                response = None if self.stream.quiet else self.stream.poll(self._loop.time())
+                response = await self._next()
         except (grpc.aio.BaseError, asyncio.InvalidStateError) as error:
             log.debug(
                 "%s: the stream ended while a response was written: %s", self.stream.client.node_id, error

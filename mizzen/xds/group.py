@@ -13,6 +13,9 @@ from mizzen.xds.warming import Interrupted
 _QUARANTINE_SIZE = 10_000
 """So many refused versions are remembered; the oldest is forgotten first, and is tried again."""
 
+_FEW = 16
+"""So many refused versions cost next to nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
@@ -35,7 +38,6 @@ class Group:
 
     Attributes:
         snapshot: what the owner set; None as long as it set nothing.
-        effective: the same with every quarantined resource replaced: this is what clients are brought to.
         interrupted: what clients were waiting for when their streams ended.
     """
 
@@ -44,7 +46,8 @@ class Group:
     ) -> None:
         self.key = key
         self.snapshot: Snapshot | None = None
-        self.effective: Snapshot | None = None
+        self._effective: Snapshot | None = None
+        self._unsettled = False
         self._quarantine: dict[tuple[str, str, str], Quarantined] = {}
         self._acceptable: WeakKeyDictionary[Collection, Collection | None] = WeakKeyDictionary()
         self._held: tuple[Quarantined, ...] | None = None
@@ -55,19 +58,35 @@ class Group:
             self.set(snapshot)
 
     def set(self, snapshot: Snapshot) -> None:
-        """Put another snapshot in the place of the present one."""
+        """Put another snapshot in the place of the present one.
+
+        What of it was refused is looked for when the first client asks: who sets the snapshots of many groups
+        must not wait for those that refused much.
+        """
         self.snapshot = snapshot
-        self.effective = snapshot
+        self._effective = snapshot
         self._held = None
-        self._replace([self._renew(entry.resource) for entry in self.held])
+        self._unsettled = bool(self._quarantine)
+
+    @property
+    def effective(self) -> Snapshot | None:
+        """The snapshot with every quarantined resource replaced: this is what clients are brought to."""
+        self._settle()
+        return self._effective
+
+    def _settle(self) -> None:
+        if self._unsettled:
+            self._unsettled = False
+            self._replace([self._renew(entry.resource) for entry in self.held])
 
     def update(self, changed: Iterable[Resource] = (), removed: Iterable[tuple[str, str]] = ()) -> Change:
         """Change some resources, at the cost of these; return what really changed for the clients."""
+        self._settle()
         self.snapshot, change = (self.snapshot or Snapshot()).updated(changed, removed)
         self._held = None
         if not change:
             if self.effective is None:
-                self.effective = self.snapshot
+                self._effective = self.snapshot
             return change
         wanted: list[Resource] = []
         gone = list(change.removed)
@@ -78,7 +97,7 @@ class Group:
                 wanted.append(stand_in)
             else:
                 gone.append((resource.type_url, resource.name))
-        self.effective, change = (self.effective or Snapshot()).updated(wanted, gone)
+        self._effective, change = (self.effective or Snapshot()).updated(wanted, gone)
         if not change and self._quarantine:
             # What was refused may be wanted no longer: streams see another snapshot, and look.
             self.set(self.snapshot)
@@ -116,6 +135,7 @@ class Group:
         nothing.
         """
         refused = tuple(resources)
+        self._settle()
         for resource in refused:  # all of them first: none can stand in for itself
             key = resource.type_url, resource.name, resource.version
             self._quarantine[key] = Quarantined(resource, None, message)
@@ -183,6 +203,11 @@ class Group:
         return bool(self._quarantine)
 
     @property
+    def costly(self) -> bool:
+        """Whether so much was refused that each change costs much."""
+        return len(self._quarantine) > _FEW
+
+    @property
     def held(self) -> tuple[Quarantined, ...]:
         """What the snapshot holds and clients are not sent because it was refused."""
         if self._held is None:
@@ -205,11 +230,11 @@ class Group:
     def _replace(self, entries: Iterable[Quarantined]) -> None:
         """Put the stand-ins in the place of what was refused, all at once."""
         wanted = [entry for entry in entries if self._is_wanted(entry.resource)]
-        if self.effective is None or not wanted:
+        if self._effective is None or not wanted:
             return
         good = [entry.stand_in for entry in wanted if entry.stand_in is not None]
         gone = [(e.resource.type_url, e.resource.name) for e in wanted if e.stand_in is None]
-        self.effective, _ = self.effective.updated(good, gone)
+        self._effective, _ = self._effective.updated(good, gone)
 
     def share(self, type_url: str, names: frozenset[str], fresh: frozenset[str]) -> frozenset[str]:
         """An equal set that another client holds already: like clients ask for the same. `fresh` are those

@@ -31,8 +31,9 @@ class NamePool:
         found = self._sets.get(hash(names))
         if found is not None and found == names:
             return found
-        if fresh:
-            own = frozenset(known[name].name if name in known else name for name in fresh)
-            names = own if fresh is names else (names - fresh) | own
+        here = fresh & known.keys() if len(fresh) > 1 else fresh
+        if here:
+            own = frozenset(known[name].name for name in here if name in known)
+            names = own if len(own) == len(names) else (names - own) | own
         self._sets[hash(names)] = names
         return names

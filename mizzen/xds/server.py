@@ -12,7 +12,7 @@ import grpc
 from mizzen.xds import csds, wire
 from mizzen.xds.batch import Dialect
 from mizzen.xds.callbacks import CallbackError, GroupOf, NodeRefused, OnGroup, PeerRefused, called, guarded
-from mizzen.xds.connection import Connection
+from mizzen.xds.connection import Connection, in_parts
 from mizzen.xds.events import Client, Connected, Disconnected, Event
 from mizzen.xds.limits import Limits
 from mizzen.xds.names import NamePool
@@ -26,6 +26,7 @@ from mizzen.xds.snapshot import Change, Snapshot
 from mizzen.xds.status import ClientStatus, describe
 from mizzen.xds.stream import Stream, supports_ttl
 from mizzen.xds.subscription import Fallback
+from mizzen.xds.turns import LARGE, Turns
 
 log = logging.getLogger("mizzen.xds")
 
@@ -83,6 +84,7 @@ class Server:
         self._stopping = False
         self._started = False
         self._handlers: set[asyncio.Task[Any]] = set()
+        self._turns = Turns()
         self._starts = asyncio.Semaphore(self._limits.concurrent_starts)
         self._grpc: Any = None
 
@@ -302,7 +304,11 @@ class Server:
         if data is grpc.aio.EOF:
             return None, None
         read = self._readers[method.delta]
-        request = read(data)
+        if len(data) < LARGE:
+            request = read(data)
+        else:
+            async with self._turns.turn():
+                request = await in_parts(read(data))
         node = request.node
         if node is None:
             raise wire.BadRequest("the first request of a stream must have a node")
@@ -321,7 +327,9 @@ class Server:
             try:
                 stream = self._stream(method, context, room, node)
                 essential = csds.essential_node(node)
-                connection = Connection(context, stream, read, self._tell, room.connections, essential)
+                connection = Connection(
+                    context, stream, read, self._tell, room.connections, essential, self._turns
+                )
             except BaseException:
                 self._leave(room)
                 raise

@@ -123,6 +123,12 @@ class Stream:
         """The transport is closed: let the group remember what the client's next stream must send again."""
         self.group.interrupted.end(self.client.node_id, self._warming)
 
+    @property
+    def costly(self) -> bool:
+        """Whether the next step costs much, because of much that was refused or does not exist."""
+        ranked = self._ranked
+        return self.group.costly or any(each.isolation or each.subscription.asks_too_much for each in ranked)
+
     # In
 
     def receive(self, request: Request, now: float) -> None:

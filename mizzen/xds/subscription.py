@@ -30,6 +30,9 @@ is one."""
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
+_MISSING_AT_ONCE = 200
+"""So many names that do not exist are answered in one response; the next one follows the answer to it."""
+
 _SUPERSEDED = 4
 """Responses that were not answered in time: so many may still be answered after later ones were sent."""
 
@@ -40,7 +43,9 @@ class Subscription:
     __slots__ = (
         "_claimed",
         "_claimed_version",
+        "_cut",
         "_gone",
+        "_said",
         "_share",
         "accepted",
         "accepted_for",
@@ -82,6 +87,8 @@ class Subscription:
         self._claimed: Mapping[str, str] = _NOTHING
         self._claimed_version = ""
         self._gone: frozenset[str] = frozenset()
+        self._said: list[str] | None = None
+        self._cut = False
         self.keeps_departed = False
         self.departed: frozenset[str] = frozenset()
         self._share = share
@@ -228,6 +235,11 @@ class Subscription:
         return bool(self.owed or self.voided or self.everything_owed or self._gone)
 
     @property
+    def asks_too_much(self) -> bool:
+        """Whether names that do not exist must be answered in more than one response."""
+        return self._cut and bool(self.owed)
+
+    @property
     def on_its_way(self) -> Set[str]:
         """The names that are owed whether they changed or not, and those in the response in flight."""
         in_flight = self.outstanding.spoken_of if self.outstanding is not None else frozenset()
@@ -255,6 +267,7 @@ class Subscription:
             self.voided = set()
         if self.sent is target and not (self.owed or self.everything_owed or self._gone):
             return None
+        self._said, self._cut = None, False
         difference = target.since(self.sent) if self.sent is not None else None
         batch = self._full(target, difference, fallback) if self.full_state else None
         if not self.full_state:
@@ -276,7 +289,8 @@ class Subscription:
         if self.outstanding is not None:
             before = self.outstanding.before  # a NACK may as well mean what was in that response
             self.superseded = (*self.superseded[1 - _SUPERSEDED :], self.outstanding)
-        asked, owed, gone = self.asked, frozenset(self.owed), self._gone
+        asked, gone = self.asked, self._gone
+        owed = frozenset(self.owed if self._said is None else self._said)
         self.outstanding = Outstanding(
             nonce, batch, target, before, owed, self.everything_owed, asked, gone, now, on_trial
         )
@@ -288,7 +302,10 @@ class Subscription:
             # Nothing differs for this client: it has accepted this too.
             self.accepted, self.accepted_for = target, self.asked
         self.sent = target
-        if self.owed:
+        if self._said is not None:
+            self.owed.difference_update(self._said)
+            self._said = None
+        elif self.owed:
             self.owed = set()
         self.everything_owed = False
         self._gone = frozenset()
@@ -363,10 +380,18 @@ class Subscription:
                 for name in difference.replaced
                 if self._wants(name, self.sent) and not (name in target and self._wants(name, target))
             ]
+        said: list[str] = []
+        missing = 0
         for name in self.owed:
             resource = target.find(name)
-            if resource is None and name in self.names:
-                resource = self._substitute(name, fallback, removed)
+            if resource is None:
+                missing += 1
+                if missing > _MISSING_AT_ONCE:
+                    self._said, self._cut = said, True
+                    break
+                if name in self.names:
+                    resource = self._substitute(name, fallback, removed)
+            said.append(name)
             if resource is None or not self.asks_for(resource):
                 removed.append(name)  # "Knowing When a Requested Resource Does Not Exist"
             else:

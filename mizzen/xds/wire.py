@@ -6,7 +6,7 @@ fields of a message may be written one behind the other, and a sub-message is it
 length (https://protobuf.dev/programming-guides/encoding/).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from types import MappingProxyType
@@ -38,7 +38,7 @@ class SotwRequest(NamedTuple):
     """
 
     type_url: str
-    names: tuple[str, ...] = ()
+    names: Collection[str] = ()
     version: str = ""
     nonce: str = ""
     error: ErrorDetail | None = None
@@ -51,8 +51,8 @@ class DeltaRequest(NamedTuple):
     """
 
     type_url: str
-    subscribe: tuple[str, ...] = ()
-    unsubscribe: tuple[str, ...] = ()
+    subscribe: Collection[str] = ()
+    unsubscribe: Collection[str] = ()
     initial_versions: Mapping[str, str] = MappingProxyType({})
     nonce: str = ""
     error: ErrorDetail | None = None

@@ -14,6 +14,7 @@ from mizzen.xds.batch import Dialect
 from mizzen.xds.connection import Connection
 from mizzen.xds.group import Group
 from mizzen.xds.stream import Stream
+from mizzen.xds.turns import Turns
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT, ROUTE
 from mizzen.xds.wire import ErrorDetail, SotwRequest, parse_sotw
 from tests.unit.xds.xds_driver import POLICY, cluster, endpoint, route
@@ -62,12 +63,15 @@ class Peers:
         self.group = Group("all", Snapshot.of([cluster("a")]))
         self.connections: dict[int, Connection] = {}
         self.events: list[Event] = []
+        self.turns = Turns()
         self.policy = policy if policy is not None else POLICY
 
     def connection(self, wire: Wire) -> Connection:
         number = len(self.connections)
         stream = Stream(Client(number, "node", "all"), self.group, Dialect(False), self.policy)
-        connection = Connection(wire, stream, parse_sotw, self.events.extend, self.connections, b"")
+        connection = Connection(
+            wire, stream, parse_sotw, self.events.extend, self.connections, b"", self.turns
+        )
         self.connections[number] = connection
         return connection
 
@@ -115,7 +119,7 @@ async def test_what_changes_while_the_answer_is_awaited_comes_behind_it() -> Non
 
 async def test_what_changes_before_the_stream_is_read_further_is_sent_too() -> None:
     peers = Peers(Unordered(answer_timeout=timedelta(days=1)))
-    peers.group.snapshot = peers.group.effective = None
+    peers.group = Group("all")
 
     async with peers.connected(before_run=lambda: peers.group.set(Snapshot.of([cluster("a")]))) as wire:
         assert values(await wire.answer()) == [b"a 1"]
