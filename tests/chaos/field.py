@@ -53,6 +53,7 @@ class Field:
         self._seconds = seconds
         self._end = 0.0
         self._servers: list[asyncio.Server] = []
+        self._mounted: list[Path] = []
         self._http = httpx.AsyncClient(timeout=BOUND, trust_env=False)
         self.config.mkdir(parents=True)
         for file, text in mesh.files().items():
@@ -82,6 +83,8 @@ class Field:
             await self.control_plane.stop(grace=0)
         for server in self._servers:
             server.close()
+        for place in self._mounted:
+            sandbox.run("umount", "--lazy", str(place))
         await self._http.aclose()
 
     def goes_on(self) -> bool:
@@ -152,6 +155,11 @@ class Field:
     def log(self) -> str:
         """Return what the control plane has logged, in all its lives."""
         return (self.directory / "control-plane.log").read_text(encoding="utf-8", errors="replace")
+
+    def mount(self, place: Path, *what: str) -> None:
+        """Mount something (arguments of `mount`) until the end of the attack."""
+        sandbox.run("mount", *what, str(place))
+        self._mounted.append(place)
 
     # The Envoys
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -11,8 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from mizzen.config import ConfigStore, Severity, parse_documents
 from tests.chaos import sandbox
 from tests.chaos.__main__ import ATTACKS
+from tests.chaos.attack import Attack, Clock
+from tests.chaos.attacks.documents import CORPUS, DOCUMENTS, fuzzed
 from tests.chaos.load import Load, Target, serve_name
 from tests.chaos.record import Outcome, Record
 from tests.e2e.live_mesh import eventually
@@ -145,3 +149,27 @@ def test_every_attack_is_documented() -> None:
     page = (Path(__file__).parents[2] / "docs" / "chaos.md").read_text(encoding="utf-8")
     listed = [line.split("`")[1] for line in page.splitlines() if line.startswith("| `")]
     assert listed == list(ATTACKS)
+
+
+def test_the_time_is_shared_by_weight() -> None:
+    heavy, light = (Attack(name, _nothing, weight=weight) for name, weight in (("a", 3.0), ("b", 1.0)))
+    clock = Clock(112)
+    assert clock.share([heavy, light]) == pytest.approx(75, abs=1)
+    assert clock.share([light]) == pytest.approx(106, abs=1)
+
+
+async def _nothing(field: object) -> None: ...
+
+
+def test_what_files_of_chance_are_made_of_is_valid() -> None:
+    store = ConfigStore()
+    store.apply({"corpus.yaml": parse_documents(CORPUS.read_bytes(), "corpus.yaml")})
+    assert [each for each in store.diagnostics() if each.severity is Severity.ERROR] == []
+    drawn = [fuzzed(random.Random(1), "fuzz") for _ in range(2)]
+    assert drawn[0] == drawn[1]
+    assert drawn[0] != fuzzed(random.Random(2), "fuzz")
+
+
+def test_hostile_documents_can_be_read() -> None:
+    for path in DOCUMENTS.glob("*.yaml"):
+        assert not parse_documents(path.read_bytes(), path.name).broken, path

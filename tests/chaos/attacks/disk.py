@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from tests.chaos import mesh, sandbox
+from tests.chaos import mesh
 from tests.chaos.attack import Attack
 from tests.chaos.field import START, Field
 from tests.e2e.live_mesh import eventually
@@ -14,33 +14,30 @@ from tests.e2e.live_mesh import eventually
 async def fill_the_disk(field: Field) -> None:
     """Fill the disk of `--state` amid changes, kill -9, free it: changes go on, and the status tells."""
     await field.kill_control_plane()
-    sandbox.run("mount", "-t", "tmpfs", "-o", "size=8m,mode=700", "tmpfs", str(field.state))
+    field.mount(field.state, "-t", "tmpfs", "-o", "size=8m,mode=700", "tmpfs")
     await field.start_control_plane()
     filler = field.state / "filler"
     turn = 0
-    try:
-        while field.goes_on():
-            await field.change()
-            _fill(field, str(filler))
-            # Of what has no room, some is still taken in place of older versions.
-            services = mesh.text(*(mesh.service(f"more-{turn}-{number}") for number in range(300)))
-            field.write("more.yaml", services)
-            field.record.did("full disk")
-            await field.change()
-            await eventually(lambda: _says_error(field), "the status says that the state cannot be written")
-            if turn % 2:
-                await field.kill_control_plane()
-                field.record.did("kill -9")
-                began = time.monotonic()
-                field.write_change()
-                await field.start_control_plane(wait=False)
-                await field.in_force(began, START)
-            filler.unlink()
-            await field.change()
-            await eventually(lambda: _says_none(field), "the state is written again, and no error is left")
-            turn += 1
-    finally:
-        sandbox.run("umount", "--lazy", str(field.state))
+    while field.goes_on():
+        await field.change()
+        _fill(field, str(filler))
+        # Of what has no room, some is still taken in place of older versions.
+        services = mesh.text(*(mesh.service(f"more-{turn}-{number}") for number in range(300)))
+        field.write("more.yaml", services)
+        field.record.did("full disk")
+        await field.change()
+        await eventually(lambda: _says_error(field), "the status says that the state cannot be written")
+        if turn % 2:
+            await field.kill_control_plane()
+            field.record.did("kill -9")
+            began = time.monotonic()
+            field.write_change()
+            await field.start_control_plane(wait=False)
+            await field.in_force(began, START)
+        filler.unlink()
+        await field.change()
+        await eventually(lambda: _says_none(field), "the state is written again, and no error is left")
+        turn += 1
 
 
 def _fill(field: Field, filler: str) -> None:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from tests.chaos import mesh
 from tests.chaos.attack import Attack
-from tests.chaos.field import Field
+from tests.chaos.field import BOUND, Field
 from tests.e2e.live_mesh import eventually
 
-_DOCUMENTS = Path(__file__).parents[1] / "documents"
-_CORPUS = Path(__file__).parents[1] / "corpus.yaml"
+DOCUMENTS = Path(__file__).parents[1] / "documents"
+CORPUS = Path(__file__).parents[1] / "corpus.yaml"
 _FILES = 10
 _ORDERS = {
     "hosts": ["orders.internal"],
@@ -28,15 +28,35 @@ async def serve_hostile_documents(field: Field) -> None:
     """Save each hostile document, one over the other: Envoys live, refuse nothing, and other files go on."""
     field.write("orders.yaml", mesh.text(mesh.document("ServiceEntry", "orders", _ORDERS)))
     await field.start_envoy("captured")
+    turn = 0
     while field.goes_on():
-        for path in sorted(_DOCUMENTS.glob("*.yaml")):
-            field.write("hostile.yaml", path.read_text(encoding="utf-8"))
+        for path in sorted(DOCUMENTS.glob("*.yaml")):
+            # The file says how often it was saved by how many namespaces it has.
+            turn += 1
+            spaces = turn % 5 + 1
+            field.write("hostile.yaml", path.read_text(encoding="utf-8") + _namespaces(spaces))
             field.record.did("document")
-            await field.change()
+            await _read(field, spaces)
             await _answered(field, path.name)
+            await field.change()
             await _nothing_rejected(field, path.name)
         (field.config / "hostile.yaml").unlink()
         await field.change()
+
+
+def _namespaces(count: int) -> str:
+    return "".join(
+        f"---\napiVersion: v1\nkind: Namespace\nmetadata: {{name: space-{number}}}\n"
+        for number in range(count)
+    )
+
+
+async def _read(field: Field, namespaces: int) -> None:
+    async def there() -> bool:
+        documents = (await field.status())["configuration"]["documents"]
+        return bool(documents.get("Namespace") == namespaces)
+
+    await eventually(there, "the document is read", BOUND)
 
 
 async def _answered(field: Field, what: str) -> None:
@@ -45,7 +65,7 @@ async def _answered(field: Field, what: str) -> None:
         return len(proxies) == len(field.envoys) and all(proxy["synced"] for proxy in proxies)
 
     try:
-        await eventually(synced, f"every Envoy has answered {what}", 10)
+        await eventually(synced, f"every Envoy has answered {what}", BOUND)
     except AssertionError:
         field.note_who_ended()
         raise
@@ -72,7 +92,7 @@ async def save_fuzzed_files(field: Field) -> None:
 
 def fuzzed(chance: random.Random, name: str) -> bytes:
     """Return a file with some documents of the corpus, all of them about `name`, and one to six mistakes."""
-    documents = _CORPUS.read_text(encoding="utf-8").replace("fuzz", name).split("---\n")
+    documents = CORPUS.read_text(encoding="utf-8").replace("fuzz", name).split("---\n")
     text = "---\n".join(each for each in documents if chance.random() < 0.7)
     for _ in range(chance.choice((1, 1, 1, 2, 3, 6))):
         text = chance.choice(_MISTAKES)(chance, text)

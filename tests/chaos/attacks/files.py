@@ -139,14 +139,15 @@ async def unmount(field: Field) -> None:
     await field.kill_control_plane()
     field.config.rename(volume)
     field.config.mkdir()
-    mount = ("mount", "--bind", str(volume), str(field.config))
-    umount = ("umount", "--lazy", str(field.config))
-    sandbox.run(*mount)
-    try:
-        await field.start_control_plane()
-        await _take_away(field, lambda: sandbox.run(*umount), lambda: sandbox.run(*mount), "unmounted")
-    finally:
-        sandbox.run(*umount)
+    bind = ("--bind", str(volume))
+    field.mount(field.config, *bind)
+    await field.start_control_plane()
+    await _take_away(
+        field,
+        lambda: sandbox.run("umount", "--lazy", str(field.config)),
+        lambda: sandbox.run("mount", *bind, str(field.config)),
+        "unmounted",
+    )
 
 
 async def move_the_folder(field: Field) -> None:
@@ -169,6 +170,9 @@ async def _take_away(
         await asyncio.sleep((0.0, 0.3, 6.0)[turn % 3])
         turn += 1
         give_back()
+        await field.change()
+        # A moment later, when nothing is out of the ordinary any more.
+        await asyncio.sleep(1.0)
 
 
 async def _says_error(field: Field) -> bool:
