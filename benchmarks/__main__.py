@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import (
+    attacked,
     change_cost,
     served,
     translated_changes,
@@ -132,6 +133,28 @@ def changes(sizes: int) -> list[Row]:
     return rows
 
 
+def beside_attackers() -> list[Row]:
+    """(h): a change for good clients while others cost as much as they can."""
+    alone, *beside = asyncio.run(attacked.measure()).items()
+    calm = alone[1]
+    rows = [
+        Row(
+            f"one VirtualService of {attacked.SERVICES:,} with {attacked.GOOD} good clients: saved to ACK",
+            f"median {calm.median:.0f} ms, p99 {calm.p99:.0f} ms",
+        )
+    ]
+    for kind, latency in beside:
+        rows.append(
+            Row(
+                f"the same beside {attacked.described(kind)}",
+                f"median {latency.median:.0f} ms, p99 {latency.p99:.0f} ms: "
+                f"{latency.p99 / calm.p99:.1f} times the p99 without",
+                "at most 5",
+            )
+        )
+    return rows
+
+
 def translated(sizes: int) -> Result:
     """(g): each kind of change, for each kind of proxy."""
     measured = translated_changes.SIZES[: sizes - 1]
@@ -168,6 +191,7 @@ def main() -> None:
         ("from a saved file to a served route", saved_to_served),
         ("cold translation", lambda: translation(sizes)),
         ("the cost of a change", lambda: changes(sizes)),
+        ("good clients beside attackers", beside_attackers),
     ):
         with console.status(f"measuring {title}..."):
             rows = [(row.what, row.measured, row.promise) for row in measure()]

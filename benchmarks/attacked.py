@@ -28,6 +28,11 @@ CHANGES = 20
 _WARM_UP = 3
 _CHANGED = 7
 _BETWEEN = 0.1
+_DOES = {
+    "refusing": "refuse everything",
+    "naming": "each ask for 160,000 names that do not exist",
+    "inventing": "come and go, each time from another invented locality",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,12 @@ class Latency:
     median: float
     p99: float
     resident_megabytes: float
+
+
+def described(kind: str) -> str:
+    """What the attackers of a kind do."""
+    _, count = ATTACKERS[kind]
+    return f"{count} clients that {_DOES[kind]}"
 
 
 async def measure(services: int = SERVICES, changes: int = CHANGES) -> dict[str, Latency]:
