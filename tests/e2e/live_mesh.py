@@ -157,8 +157,16 @@ class Caller:
 class LiveMesh:
     """The control plane with its folder of YAML, and everything that a test starts around it."""
 
-    def __init__(self, directory: Path, *, delta: bool = True, arguments: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        delta: bool = True,
+        arguments: Iterable[str] = (),
+        program: Iterable[str] = ("-m", "mizzen"),
+    ) -> None:
         self.directory = directory
+        self._program = tuple(program)
         self._arguments = tuple(arguments)
         self._settlings = 0
         self.config = directory / "config"
@@ -194,7 +202,7 @@ class LiveMesh:
         self.control_plane = await ChildProcess.start(
             "control-plane",
             [
-                *(sys.executable, "-m", "mizzen", "serve", "--config", str(self.config)),
+                *(sys.executable, *self._program, "serve", "--config", str(self.config)),
                 *("--grpc-address", self.grpc, "--admin-address", self.admin, "--start-anyway"),
                 *self._arguments,
             ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
 from typing import Any
@@ -10,11 +11,14 @@ import pytest
 
 from mizzen.config import ConfigStore, parse_documents
 from mizzen.mesh.proxy.node import Proxy
+from mizzen.mesh.scope import scopes
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator import outbound
 from mizzen.translator.contained import ContainedTranslation, ProxyFaultError
+from mizzen.translator.tls import secrets as tls_secrets
 from mizzen.translator.untranslatable import untranslatable
 from mizzen.xds import type_urls
+from tests.self_signed import certificate_and_key
 
 
 def service(name: str, port: int = 80) -> dict[str, Any]:
@@ -199,3 +203,92 @@ def test_endpoints_that_are_names_are_no_addresses_of_workloads() -> None:
         },
     }
     assert untranslatable(World(a=entry).mesh) == ()
+
+
+def tls_gateway(name: str) -> dict[str, Any]:
+    tls = {"mode": "SIMPLE", "credentialName": name}
+    port = {"number": 443, "name": "https", "protocol": "HTTPS"}
+    return {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "Gateway",
+        "metadata": {"name": "gw", "namespace": "default"},
+        "spec": {"selector": {"istio": "gw"}, "servers": [{"port": port, "hosts": ["*"], "tls": tls}]},
+    }
+
+
+def secret(name: str) -> dict[str, Any]:
+    pair = zip(("tls.crt", "tls.key"), certificate_and_key(), strict=True)
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name, "namespace": "default"},
+        "type": "kubernetes.io/tls",
+        "data": {field: base64.b64encode(text.encode()).decode() for field, text in pair},
+    }
+
+
+def test_a_secret_at_which_translation_fails_is_withheld_and_quoted_nowhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    build = tls_secrets._of_document
+
+    def raising(name: str, config: Any, **named: Any) -> Any:
+        if config.labels.get("odd"):
+            raise ValueError("a private key")
+        return build(name, config, **named)
+
+    monkeypatch.setattr(tls_secrets, "_of_document", raising)
+    world = World(gw=tls_gateway("cert"), cert=secret("cert"))
+    proxy = Proxy.from_node(
+        {"id": "router~10.0.0.1~g.default~default.svc.cluster.local", "metadata": {"LABELS": {"istio": "gw"}}}
+    )
+
+    def served() -> Any:
+        return world.translation.snapshot(proxy).collection(type_urls.SECRET)["kubernetes://cert"]
+
+    first = served()
+    odd = secret("cert")
+    odd["metadata"]["labels"] = {"odd": "yes"}
+    world.write(cert=odd, a=service("a"))
+    assert served().version == first.version
+    [withheld] = world.translation.withheld
+    assert str(withheld.key) == "Secret/default/cert"
+    assert "private key" not in str(withheld.diagnostic)
+    assert "ValueError" in str(withheld.diagnostic)
+    world.write(cert=secret("cert"))
+    assert served().version != first.version
+    assert world.translation.withheld == ()
+
+
+def test_a_sidecar_whose_scope_cannot_be_made_stays_at_its_last_version(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def confined(*hosts: str) -> dict[str, Any]:
+        return {
+            "apiVersion": "networking.istio.io/v1",
+            "kind": "Sidecar",
+            "metadata": {"name": "confined", "namespace": "default"},
+            "spec": {"egress": [{"hosts": list(hosts)}]},
+        }
+
+    build = scopes.sidecar_base
+
+    def raising(namespace: str, config: Any, *rest: Any) -> Any:
+        if config is not None and len(config.spec.egress[0].hosts) > 1:
+            raise ValueError("out of range")
+        return build(namespace, config, *rest)
+
+    monkeypatch.setattr(scopes, "sidecar_base", raising)
+    world = World(a=service("a"), b=service("b"), c=confined("./a.default.svc.cluster.local"))
+    proxy, other = sidecar("default"), sidecar("elsewhere")
+    assert world.clusters(proxy) == {"a:80"}
+    world.write(
+        c=confined("./a.default.svc.cluster.local", "./b.default.svc.cluster.local"), a=service("a", 81)
+    )
+    assert world.clusters(proxy) == {"a:81"}
+    assert world.clusters(other) == {"a:81", "b:80"}
+    [withheld] = world.translation.withheld
+    assert str(withheld.key) == "Sidecar/default/confined"
+    world.write(c=confined("./b.default.svc.cluster.local"))
+    assert world.clusters(proxy) == {"b:80"}
+    assert world.translation.withheld == ()
