@@ -36,6 +36,7 @@ class MeshDelta:
     virtual_services: tuple[Change, ...] = ()
     destination_rules: tuple[Change, ...] = ()
     sidecars: tuple[Change, ...] = ()
+    policies: tuple[Change, ...] = ()
     gateways: tuple[Change, ...] = ()
     secrets: tuple[Change, ...] = ()
     everything: bool = False
@@ -52,6 +53,7 @@ class MeshDelta:
             virtual_services=_joined(delta.virtual_services for delta in deltas),
             destination_rules=_joined(delta.destination_rules for delta in deltas),
             sidecars=_joined(delta.sidecars for delta in deltas),
+            policies=_joined(delta.policies for delta in deltas),
             gateways=_joined(delta.gateways for delta in deltas),
             secrets=_joined(delta.secrets for delta in deltas),
             everything=any(delta.everything for delta in deltas),
@@ -67,6 +69,7 @@ class MeshDelta:
             or self.virtual_services
             or self.destination_rules
             or self.sidecars
+            or self.policies
             or self.gateways
             or self.secrets
         )

@@ -15,6 +15,7 @@ from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.proxy.profile import OutboundProfile, outbound_profile
 from mizzen.mesh.rules.destination_rules import DestinationRuleIndex
 from mizzen.mesh.rules.gateways import GatewayIndex, MergedGateway, merge_gateways
+from mizzen.mesh.rules.security_policies import POLICY_KINDS, PolicyIndex, WorkloadPolicies
 from mizzen.mesh.rules.virtual_service_index import Rules, VirtualServiceIndex
 from mizzen.mesh.scope.label_mentions import LabelMentions
 from mizzen.mesh.scope.scopes import Scopes
@@ -47,6 +48,7 @@ class Mesh:
         destination_rules: DestinationRuleIndex,
         sidecars: SidecarIndex,
         gateways: GatewayIndex,
+        policies: PolicyIndex,
     ) -> None:
         self.settings = settings
         self.registry = registry
@@ -54,6 +56,7 @@ class Mesh:
         self.destination_rule_index = destination_rules
         self.sidecar_index = sidecars
         self.gateway_index = gateways
+        self.policy_index = policies
         self._configs = configs
         self._mentions = LabelMentions()
         self._scopes = Scopes(settings)
@@ -87,6 +90,7 @@ class Mesh:
             DestinationRuleIndex(settings),
             SidecarIndex(settings),
             GatewayIndex(),
+            PolicyIndex(settings),
         )
 
     def without_documents(self) -> Mesh:
@@ -129,6 +133,7 @@ class Mesh:
             virtual_services=tuple(by_kind.get("VirtualService", ())),
             destination_rules=tuple(by_kind.get("DestinationRule", ())),
             sidecars=tuple(by_kind.get("Sidecar", ())),
+            policies=_policies(by_kind),
             gateways=tuple(by_kind.get("Gateway", ())),
             secrets=tuple(by_kind.get("Secret", ())),
             documents=tuple(documents),
@@ -165,6 +170,7 @@ class Mesh:
             self.destination_rule_index.updated(by_kind.get("DestinationRule", ())),
             self.sidecar_index.updated(by_kind.get("Sidecar", ())),
             self.gateway_index.updated(by_kind.get("Gateway", ())),
+            self.policy_index.updated(_policies(by_kind)),
         )
         delta = MeshDelta(
             services=frozenset(registry_edit.changed_services),
@@ -172,6 +178,7 @@ class Mesh:
             virtual_services=tuple(by_kind.get("VirtualService", ())),
             destination_rules=tuple(by_kind.get("DestinationRule", ())),
             sidecars=tuple(by_kind.get("Sidecar", ())),
+            policies=_policies(by_kind),
             gateways=tuple(by_kind.get("Gateway", ())),
             secrets=tuple(by_kind.get("Secret", ())),
             documents=tuple(changes),
@@ -301,6 +308,10 @@ class Mesh:
             self._gateways[key] = found
         return found
 
+    def policies_for(self, proxy: Proxy) -> WorkloadPolicies:
+        """Return the security policies that select the proxy's workload."""
+        return self.policy_index.of_workload(proxy.namespace, self.workload_labels(proxy))
+
     def virtual_services_for_gateway(self, gateway_name: str, proxy_namespace: str) -> Rules:
         """Return the rules bound to a Gateway ("namespace/name") that a proxy's namespace sees: private ones,
         exported ones, public ones, each group oldest first."""
@@ -314,6 +325,10 @@ def _by_kind(changes: Iterable[Change]) -> dict[str, list[Change]]:
         assert config is not None
         by_kind.setdefault(config.kind, []).append((old, new))
     return by_kind
+
+
+def _policies(by_kind: Mapping[str, list[Change]]) -> tuple[Change, ...]:
+    return tuple(chain.from_iterable(by_kind.get(kind, ()) for kind in sorted(POLICY_KINDS)))
 
 
 def _differing_keys(before: Mapping[Key, object], after: Mapping[Key, object]) -> Iterable[Key]:

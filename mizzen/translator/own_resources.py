@@ -50,12 +50,14 @@ def sidecar_resources(
     """Return the inbound listeners and clusters of a sidecar; `mesh_config` is the mesh's with the proxy's
     own ProxyConfig."""
     instances = mesh.instances(proxy)
+    policies = mesh.policies_for(proxy)
     rules = tuple(scope.destination_rule(instance.service, inbound=True) for instance in instances)
     key = (
         "own resources of a sidecar",
         tuple((instance.service, instance.port, instance.target_port) for instance in instances),
         rules,
         scope.sidecar,
+        policies,
         ByIdentity(mesh_config),
         _inbound_traits(proxy, scope),
         ip_family(proxy, mesh_config.default_config),
@@ -66,13 +68,13 @@ def sidecar_resources(
         clusters = inbound_clusters(proxy, instances, scope.sidecar, rule_of.get, mesh_config)
         ports, diagnostics = inbound_ports(proxy, instances, scope.sidecar, mesh_config)
         listeners = [
-            Resource.of(bound_inbound_listener(proxy, port, mesh_config), origins=port.origins)
+            Resource.of(bound_inbound_listener(proxy, port, mesh_config, policies), origins=port.origins)
             for port in ports
             if port.bind_to_port
         ]
         if proxy.interception_mode != "NONE":
             captured = [port for port in ports if not port.bind_to_port]
-            message = virtual_inbound_listener(proxy, captured, mesh_config)
+            message = virtual_inbound_listener(proxy, captured, mesh_config, policies)
             origins = tuple(dict.fromkeys(origin for port in captured for origin in port.origins))
             listeners.append(Resource.of(message, name=VIRTUAL_INBOUND, origins=origins))
         names = all_secrets(map(secret_references, (*listeners, *clusters)))

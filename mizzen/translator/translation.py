@@ -19,6 +19,7 @@ from mizzen.mesh.delta import MeshDelta
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.rules.gateways import MergedGateway
+from mizzen.mesh.rules.security_policies import WorkloadPolicies
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.base.memo import Memo
 from mizzen.translator.listeners.auto_passthrough import passed_hosts
@@ -85,7 +86,7 @@ class Translation:
         self._failed: dict[_Kind, str] = {}
         self._live: dict[_Kind, _Live] = {}
         self._overlays: dict[_OverlayKey, _Overlay] = {}
-        self._gateways: dict[tuple[_Kind, MergedGateway], OwnResources] = {}
+        self._gateways: dict[tuple[_Kind, MergedGateway, WorkloadPolicies], OwnResources] = {}
         self._building: dict[_Kind, _Live] = {}
         self._no_secrets = Collection(type_urls.SECRET, {})
 
@@ -249,7 +250,7 @@ class Translation:
         self, proxy: Proxy, kind: _Kind, gateway: MergedGateway, outbound: OutboundResources
     ) -> OwnResources:
         """Return the gateway's own resources: built once for each mesh, for all replicas of a gateway."""
-        key = (kind, gateway)
+        key = (kind, gateway, self._mesh.policies_for(proxy))
         found = self._gateways.get(key)
         if found is None:
             found = self._gateways[key] = gateway_resources(

@@ -85,6 +85,7 @@ class GatewayListenerBuilder:
         self._memo = memo
         self._mesh = mesh
         self._proxy = proxy
+        self._policies = mesh.policies_for(proxy)
         self._scope = scope
         self._mesh_config = mesh_config
         self._proxy_config = mesh_config.default_config
@@ -197,6 +198,7 @@ class GatewayListenerBuilder:
             protocol=protocol,
             http10=self._proxy.metadata.http10,
             idle_timeout=self._proxy.metadata.idle_timeout,
+            policies=self._policies,
         )
         chain = gateway_filter_chain()
         chain.filters.append(http_connection_manager(settings, self._mesh_config))
@@ -222,7 +224,15 @@ class GatewayListenerBuilder:
             chain = gateway_filter_chain()
             if not each.match.is_match_all:
                 chain.filter_chain_match.CopyFrom(each.match.message())
-            chain.filters.extend(tcp_filters(each.target, self._mesh_config, each.protocol))
+            chain.filters.extend(
+                tcp_filters(
+                    each.target,
+                    self._mesh_config,
+                    each.protocol,
+                    role=Role.GATEWAY,
+                    policies=self._policies,
+                )
+            )
             yield chain
 
     def _terminated_tcp(self, server: GatewayServer, sni_hosts: tuple[str, ...]) -> Iterator[Any]:

@@ -9,18 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from enum import StrEnum
 from typing import Any
 
 from envoy.config.core.v3 import protocol_pb2
 from envoy.config.listener.v3 import listener_components_pb2
 from envoy.config.route.v3 import route_pb2
-from envoy.extensions.filters.http.cors.v3 import cors_pb2
-from envoy.extensions.filters.http.dynamic_forward_proxy.v3 import dynamic_forward_proxy_pb2
-from envoy.extensions.filters.http.fault.v3 import fault_pb2
-from envoy.extensions.filters.http.grpc_stats.v3 import config_pb2 as grpc_stats_pb2
-from envoy.extensions.filters.http.grpc_web.v3 import grpc_web_pb2
-from envoy.extensions.filters.http.router.v3 import router_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
 from envoy.extensions.request_id.uuid.v3 import uuid_pb2
 from envoy.type.v3 import percent_pb2
@@ -28,6 +21,7 @@ from google.protobuf import wrappers_pb2
 
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.proxy.profile import IPFamily
+from mizzen.mesh.rules.security_policies import NO_POLICIES, WorkloadPolicies
 from mizzen.mesh.service import Protocol
 from mizzen.translator.base.config_sources import aggregated_config_source, duration
 from mizzen.translator.base.proxy_settings import (
@@ -38,8 +32,9 @@ from mizzen.translator.base.proxy_settings import (
     hides_debug_headers,
 )
 from mizzen.translator.base.typed_config import pack, typed
-from mizzen.translator.clusters.dns_resolution import dns_cache_config
 from mizzen.translator.listeners.access_logs import access_logs
+from mizzen.translator.listeners.http_filters import HttpFilterContext, http_filters
+from mizzen.translator.listeners.roles import Role as Role
 
 NAME = "envoy.filters.network.http_connection_manager"
 _NO_TIMEOUT = timedelta(0)
@@ -47,19 +42,11 @@ _TRACE_SAMPLING_PERCENT = 1.0
 _Manager = hcm.HttpConnectionManager
 
 
-class Role(StrEnum):
-    """Whose traffic a connection manager handles."""
-
-    SIDECAR_OUTBOUND = "sidecar outbound"
-    SIDECAR_INBOUND = "sidecar inbound"
-    GATEWAY = "gateway"
-
-
 @dataclass(frozen=True, slots=True)
 class HttpSettings:
     """What differs from one connection manager to the next. Exactly one of `route_config_name` (fetched by
-    RDS) and `route_config` (inline) is given. `dns_caches` names the caches of the dynamic forward proxies
-    that the routes may choose; a request's host is resolved into them before it is sent on."""
+    RDS) and `route_config` (inline) is given. `dns_caches`, `ip_family` and `policies` are for the filters
+    (`HttpFilterContext`)."""
 
     role: Role
     stat_prefix: str
@@ -71,28 +58,19 @@ class HttpSettings:
     idle_timeout: timedelta | None = None
     dns_caches: tuple[str, ...] = ()
     ip_family: IPFamily = "V4_ONLY"
+    policies: WorkloadPolicies = NO_POLICIES
 
-
-def http_filters(settings: HttpSettings, *, hide_debug_headers: bool = False) -> list[Any]:
-    """Return the HTTP filters in Istio's order, router last."""
-    filters = []
-    if settings.protocol is Protocol.GRPC_WEB:
-        filters.append(typed(hcm.HttpFilter, "envoy.filters.http.grpc_web", grpc_web_pb2.GrpcWeb()))
-    statistics = grpc_stats_pb2.FilterConfig(
-        emit_filter_state=True, stats_for_all_methods=wrappers_pb2.BoolValue(value=False)
-    )
-    filters.append(typed(hcm.HttpFilter, "envoy.filters.http.grpc_stats", statistics))
-    filters.append(typed(hcm.HttpFilter, "envoy.filters.http.fault", fault_pb2.HTTPFault()))
-    filters.append(typed(hcm.HttpFilter, "envoy.filters.http.cors", cors_pb2.Cors()))
-    filters.extend(_dynamic_forward_proxy(name, settings.ip_family) for name in settings.dns_caches)
-    router = router_pb2.Router(suppress_envoy_headers=hide_debug_headers)
-    filters.append(typed(hcm.HttpFilter, "envoy.filters.http.router", router))
-    return filters
-
-
-def _dynamic_forward_proxy(cache: str, family: IPFamily) -> Any:
-    config = dynamic_forward_proxy_pb2.FilterConfig(dns_cache_config=dns_cache_config(cache, family))
-    return typed(hcm.HttpFilter, f"envoy.filters.http.dynamic_forward_proxy.{cache}", config)
+    def filter_context(self, mesh_config: MeshConfig) -> HttpFilterContext:
+        """Return what the HTTP filters may know."""
+        return HttpFilterContext(
+            self.role,
+            self.protocol,
+            mesh_config,
+            self.ip_family,
+            self.dns_caches,
+            hides_debug_headers(mesh_config.default_config.proxy_headers),
+            self.policies,
+        )
 
 
 def http_connection_manager(settings: HttpSettings, mesh_config: MeshConfig) -> Any:
@@ -103,7 +81,7 @@ def http_connection_manager(settings: HttpSettings, mesh_config: MeshConfig) -> 
     manager = _Manager(
         codec_type=_Manager.AUTO,
         stat_prefix=settings.stat_prefix,
-        http_filters=http_filters(settings, hide_debug_headers=hides_debug_headers(headers)),
+        http_filters=http_filters(settings.filter_context(mesh_config)),
         access_log=access_logs(mesh_config),
         stream_idle_timeout=duration(_NO_TIMEOUT),
         proxy_100_continue=True,

@@ -21,6 +21,7 @@ from mizzen.config.mesh_config import MeshConfig
 from mizzen.config.models import Sidecar
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.proxy.profile import ip_family
+from mizzen.mesh.rules.security_policies import NO_POLICIES, WorkloadPolicies
 from mizzen.mesh.service import Protocol, Service, ServicePort
 from mizzen.mesh.services.registry import ServiceInstance
 from mizzen.translator.base.cluster_names import (
@@ -177,7 +178,12 @@ def wildcard_bind(proxy: Proxy) -> str:
     return "::" if proxy.is_ipv6_only else "0.0.0.0"  # noqa: S104 - what Istio's listeners bind
 
 
-def virtual_inbound_listener(proxy: Proxy, ports: Sequence[InboundPort], mesh_config: MeshConfig) -> Any:
+def virtual_inbound_listener(
+    proxy: Proxy,
+    ports: Sequence[InboundPort],
+    mesh_config: MeshConfig,
+    policies: WorkloadPolicies = NO_POLICIES,
+) -> Any:
     """Return the listener that captured inbound connections arrive at; `ports` are those without a real
     listener of their own."""
     number = mesh_config.proxy_inbound_listen_port
@@ -204,13 +210,18 @@ def virtual_inbound_listener(proxy: Proxy, ports: Sequence[InboundPort], mesh_co
     loop = listener.filter_chains.add(name="virtualInbound-blackhole")
     loop.filter_chain_match.destination_port.value = number
     loop.filters.extend(tcp_filters(plain_target(BLACK_HOLE_CLUSTER), mesh_config))
-    listener.filter_chains.extend(_passthrough_chains(proxy, mesh_config))
+    listener.filter_chains.extend(_passthrough_chains(proxy, mesh_config, policies))
     for port in ports:
-        listener.filter_chains.extend(_port_chains(proxy, port, mesh_config))
+        listener.filter_chains.extend(_port_chains(proxy, port, mesh_config, policies))
     return listener
 
 
-def bound_inbound_listener(proxy: Proxy, port: InboundPort, mesh_config: MeshConfig) -> Any:
+def bound_inbound_listener(
+    proxy: Proxy,
+    port: InboundPort,
+    mesh_config: MeshConfig,
+    policies: WorkloadPolicies = NO_POLICIES,
+) -> Any:
     """Return the listener of a port that is really bound."""
     mode = proxy.interception_mode
     listener = listener_pb2.Listener(
@@ -226,7 +237,7 @@ def bound_inbound_listener(proxy: Proxy, port: InboundPort, mesh_config: MeshCon
     if port.protocol.is_auto:
         listener.listener_filters.append(listener_filters.http_inspector())
     _set_timeout(listener, mesh_config)
-    listener.filter_chains.extend(_port_chains(proxy, port, mesh_config))
+    listener.filter_chains.extend(_port_chains(proxy, port, mesh_config, policies))
     return listener
 
 
@@ -248,7 +259,7 @@ def _set_timeout(listener: Any, mesh_config: MeshConfig) -> None:
     listener.listener_filters_timeout.CopyFrom(duration(mesh_config.protocol_detection_timeout))
 
 
-def _passthrough_chains(proxy: Proxy, mesh_config: MeshConfig) -> list[Any]:
+def _passthrough_chains(proxy: Proxy, mesh_config: MeshConfig, policies: WorkloadPolicies) -> list[Any]:
     """Connections to ports that no service owns go where they were meant to: HTTP seen as such, the rest
     as bytes."""
     settings = HttpSettings(
@@ -257,17 +268,20 @@ def _passthrough_chains(proxy: Proxy, mesh_config: MeshConfig) -> list[Any]:
         route_config=inbound_route_configuration(None, None, INBOUND_PASSTHROUGH_CLUSTER, mesh_config),
         http10=proxy.metadata.http10,
         idle_timeout=proxy.metadata.idle_timeout,
+        policies=policies,
     )
     http = listener_components_pb2.FilterChain(name="virtualInbound-catchall-http")
     http.filter_chain_match.CopyFrom(_http_match(proxy, None).message())
     http.filters.append(http_connection_manager(settings, mesh_config))
     tcp = listener_components_pb2.FilterChain(name=VIRTUAL_INBOUND)
     tcp.filter_chain_match.CopyFrom(ChainMatch(transport_protocol=_RAW_BUFFER).message())
-    tcp.filters.extend(_tcp(proxy, INBOUND_PASSTHROUGH_CLUSTER, Protocol.TCP, mesh_config))
+    tcp.filters.extend(_tcp(proxy, INBOUND_PASSTHROUGH_CLUSTER, Protocol.TCP, mesh_config, policies))
     return [http, tcp]
 
 
-def _port_chains(proxy: Proxy, port: InboundPort, mesh_config: MeshConfig) -> list[Any]:
+def _port_chains(
+    proxy: Proxy, port: InboundPort, mesh_config: MeshConfig, policies: WorkloadPolicies
+) -> list[Any]:
     cluster = inbound_cluster_name(port.number)
     chains = []
     if not port.protocol.is_tcp:
@@ -278,6 +292,7 @@ def _port_chains(proxy: Proxy, port: InboundPort, mesh_config: MeshConfig) -> li
             protocol=port.protocol,
             http10=proxy.metadata.http10,
             idle_timeout=proxy.metadata.idle_timeout,
+            policies=policies,
         )
         http = listener_components_pb2.FilterChain(name=port.name)
         match = ChainMatch(transport_protocol=_RAW_BUFFER, destination_port=port.number)
@@ -290,7 +305,8 @@ def _port_chains(proxy: Proxy, port: InboundPort, mesh_config: MeshConfig) -> li
         tcp = listener_components_pb2.FilterChain(name=port.name)
         match = ChainMatch(transport_protocol=_RAW_BUFFER, destination_port=port.number)
         tcp.filter_chain_match.CopyFrom(match.message())
-        tcp.filters.extend(_tcp(proxy, cluster, port.protocol, mesh_config, _stat_name(port, mesh_config)))
+        stat_name = _stat_name(port, mesh_config)
+        tcp.filters.extend(_tcp(proxy, cluster, port.protocol, mesh_config, policies, stat_name))
         chains.append(tcp)
     return chains
 
@@ -320,7 +336,12 @@ def _stat_name(port: InboundPort, mesh_config: MeshConfig) -> str:
 
 
 def _tcp(
-    proxy: Proxy, cluster: str, protocol: Protocol, mesh_config: MeshConfig, stat_name: str = ""
+    proxy: Proxy,
+    cluster: str,
+    protocol: Protocol,
+    mesh_config: MeshConfig,
+    policies: WorkloadPolicies,
+    stat_name: str = "",
 ) -> Sequence[Any]:
     target = plain_target(cluster, proxy.metadata.idle_timeout, stat_prefix=stat_name)
-    return tcp_filters(target, mesh_config, protocol)
+    return tcp_filters(target, mesh_config, protocol, role=Role.SIDECAR_INBOUND, policies=policies)

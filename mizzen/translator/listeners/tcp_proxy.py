@@ -1,4 +1,4 @@
-"""The TCP proxy filter, and the protocol filters that may stand before it."""
+"""The TCP proxy filter, behind the filters that may stand before it (network_filters/)."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from datetime import timedelta
 from typing import Any
 
 from envoy.config.listener.v3 import listener_components_pb2
-from envoy.extensions.filters.network.mongo_proxy.v3 import mongo_proxy_pb2
-from envoy.extensions.filters.network.sni_dynamic_forward_proxy.v3 import sni_dynamic_forward_proxy_pb2
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 from envoy.type.v3 import hash_policy_pb2
 
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.proxy.profile import IPFamily
+from mizzen.mesh.rules.security_policies import NO_POLICIES, WorkloadPolicies
 from mizzen.mesh.service import Protocol
 from mizzen.translator.base.config_sources import duration
 from mizzen.translator.base.typed_config import typed
-from mizzen.translator.clusters.dns_resolution import dns_cache_config
 from mizzen.translator.listeners.access_logs import access_logs
+from mizzen.translator.listeners.network_filters import NetworkFilterContext, network_filters
+from mizzen.translator.listeners.roles import Role
 
 NAME = "envoy.filters.network.tcp_proxy"
 
@@ -47,9 +47,14 @@ def plain_target(cluster: str, idle_timeout: timedelta | None = None, *, stat_pr
 
 
 def tcp_filters(
-    target: TcpTarget, mesh_config: MeshConfig, protocol: Protocol = Protocol.TCP
+    target: TcpTarget,
+    mesh_config: MeshConfig,
+    protocol: Protocol = Protocol.TCP,
+    *,
+    role: Role = Role.SIDECAR_OUTBOUND,
+    policies: WorkloadPolicies = NO_POLICIES,
 ) -> Sequence[Any]:
-    """Return the network filters of a TCP chain, the proxy last (MongoDB's filter is on, as in Istio)."""
+    """Return the network filters of a TCP chain, the proxy last."""
     proxy = tcp_proxy_pb2.TcpProxy(stat_prefix=target.stat_prefix, access_log=access_logs(mesh_config))
     if len(target.clusters) == 1:
         proxy.cluster = target.clusters[0][0]
@@ -65,17 +70,7 @@ def tcp_filters(
     if target.tunnel is not None:
         proxy.tunneling_config.hostname = target.tunnel[0]
         proxy.tunneling_config.use_post = target.tunnel[1]
-    filters = [typed(listener_components_pb2.Filter, NAME, proxy)]
-    if target.dns_cache is not None:
-        name, port, family = target.dns_cache
-        resolve = sni_dynamic_forward_proxy_pb2.FilterConfig(
-            dns_cache_config=dns_cache_config(name, family), port_value=port
-        )
-        filters.insert(
-            0,
-            typed(listener_components_pb2.Filter, "envoy.filters.network.sni_dynamic_forward_proxy", resolve),
-        )
-    if protocol is Protocol.MONGO:
-        mongo = mongo_proxy_pb2.MongoProxy(stat_prefix=target.stat_prefix)
-        filters.insert(0, typed(listener_components_pb2.Filter, "envoy.filters.network.mongo_proxy", mongo))
-    return filters
+    context = NetworkFilterContext(
+        role, protocol, target.stat_prefix, mesh_config, target.dns_cache, policies
+    )
+    return [*network_filters(context), typed(listener_components_pb2.Filter, NAME, proxy)]

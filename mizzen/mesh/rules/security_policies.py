@@ -1,0 +1,85 @@
+"""Which PeerAuthentications, RequestAuthentications and AuthorizationPolicies are a workload's.
+
+A policy holds in its own namespace, one of the root namespace in all; its selector narrows that to workloads
+with those labels. Source: https://istio.io/latest/docs/reference/config/security/ ("selector" of each kind).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from mizzen.config.document import Config
+from mizzen.mesh.persistent import DictEdit
+from mizzen.mesh.settings import MeshSettings, creation_order
+
+POLICY_KINDS: Final = frozenset({"PeerAuthentication", "RequestAuthentication", "AuthorizationPolicy"})
+
+Policies = tuple[Config[Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadPolicies:
+    """The policies that select one workload: those of the root namespace first, then those of its own, each
+    oldest first. Equal ones are made of the very same documents."""
+
+    peer_authentications: Policies = ()
+    request_authentications: Policies = ()
+    authorization_policies: Policies = ()
+
+
+NO_POLICIES: Final = WorkloadPolicies()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PolicyIndex:
+    """All policies by kind and namespace, oldest first; immutable."""
+
+    settings: MeshSettings
+    by_place: dict[tuple[str, str], Policies] = field(default_factory=dict)
+
+    def updated(self, changes: Iterable[tuple[Config[Any] | None, Config[Any] | None]]) -> PolicyIndex:
+        """Return the index after documents changed (old, new)."""
+        edit = DictEdit(self.by_place)
+        for old, new in changes:
+            config = new if new is not None else old
+            assert config is not None
+            place = (config.kind, config.namespace)
+            known = [one for one in edit.get(place) or () if one is not old]
+            if new is not None:
+                known.append(new)
+            known.sort(key=creation_order)
+            if known:
+                edit.put(place, tuple(known))
+            else:
+                edit.discard(place)
+        by_place = edit.finish()
+        return self if by_place is self.by_place else PolicyIndex(self.settings, by_place)
+
+    def of_workload(self, namespace: str, labels: Mapping[str, str]) -> WorkloadPolicies:
+        """Return the policies that select a workload of `namespace` with these labels."""
+        if not self.by_place:
+            return NO_POLICIES
+        return WorkloadPolicies(
+            self._selecting("PeerAuthentication", namespace, labels),
+            self._selecting("RequestAuthentication", namespace, labels),
+            self._selecting("AuthorizationPolicy", namespace, labels),
+        )
+
+    def _selecting(self, kind: str, namespace: str, labels: Mapping[str, str]) -> Policies:
+        places = dict.fromkeys((self.settings.root_namespace, namespace))
+        return tuple(
+            config
+            for place in places
+            for config in self.by_place.get((kind, place), ())
+            if _selects(config, labels)
+        )
+
+
+def _selects(config: Config[Any], labels: Mapping[str, str]) -> bool:
+    if getattr(config.spec, "target_refs", ()) or getattr(config.spec, "target_ref", None) is not None:
+        return False  # these attach to Gateways of the Kubernetes Gateway API and to waypoints
+    selector = config.spec.selector
+    wanted = selector.match_labels if selector is not None else {}
+    return all(labels.get(key) == value for key, value in wanted.items())

@@ -1,0 +1,19 @@
+"""gRPC-Web: browsers' gRPC over HTTP/1.1, on ports of that protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from envoy.extensions.filters.http.grpc_web.v3 import grpc_web_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
+
+from mizzen.mesh.service import Protocol
+from mizzen.translator.base.typed_config import typed
+from mizzen.translator.listeners.http_filters.context import HttpFilterContext
+
+
+def grpc_web(context: HttpFilterContext) -> Iterator[Any]:
+    """Yield the filter on a port of gRPC-Web."""
+    if context.protocol is Protocol.GRPC_WEB:
+        yield typed(hcm.HttpFilter, "envoy.filters.http.grpc_web", grpc_web_pb2.GrpcWeb())

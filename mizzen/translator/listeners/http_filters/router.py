@@ -1,0 +1,18 @@
+"""The router: it ends every chain of HTTP filters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from envoy.extensions.filters.http.router.v3 import router_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
+
+from mizzen.translator.base.typed_config import typed
+from mizzen.translator.listeners.http_filters.context import HttpFilterContext
+
+
+def router(context: HttpFilterContext) -> Iterator[Any]:
+    """Yield the filter, everywhere."""
+    config = router_pb2.Router(suppress_envoy_headers=context.hide_debug_headers)
+    yield typed(hcm.HttpFilter, "envoy.filters.http.router", config)

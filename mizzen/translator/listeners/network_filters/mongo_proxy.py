@@ -1,0 +1,20 @@
+"""MongoDB's protocol, counted (on by default, as in Istio)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from envoy.config.listener.v3 import listener_components_pb2
+from envoy.extensions.filters.network.mongo_proxy.v3 import mongo_proxy_pb2
+
+from mizzen.mesh.service import Protocol
+from mizzen.translator.base.typed_config import typed
+from mizzen.translator.listeners.network_filters.context import NetworkFilterContext
+
+
+def mongo_proxy(context: NetworkFilterContext) -> Iterator[Any]:
+    """Yield the filter on a port of MongoDB."""
+    if context.protocol is Protocol.MONGO:
+        mongo = mongo_proxy_pb2.MongoProxy(stat_prefix=context.stat_prefix)
+        yield typed(listener_components_pb2.Filter, "envoy.filters.network.mongo_proxy", mongo)

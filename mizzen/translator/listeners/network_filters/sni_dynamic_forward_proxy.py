@@ -1,0 +1,24 @@
+"""The name that the SNI says is resolved before the connection is made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from envoy.config.listener.v3 import listener_components_pb2
+from envoy.extensions.filters.network.sni_dynamic_forward_proxy.v3 import sni_dynamic_forward_proxy_pb2
+
+from mizzen.translator.base.typed_config import typed
+from mizzen.translator.clusters.dns_resolution import dns_cache_config
+from mizzen.translator.listeners.network_filters.context import NetworkFilterContext
+
+
+def sni_dynamic_forward_proxy(context: NetworkFilterContext) -> Iterator[Any]:
+    """Yield the filter where the target dials names."""
+    if context.dns_cache is None:
+        return
+    name, port, family = context.dns_cache
+    config = sni_dynamic_forward_proxy_pb2.FilterConfig(
+        dns_cache_config=dns_cache_config(name, family), port_value=port
+    )
+    yield typed(listener_components_pb2.Filter, "envoy.filters.network.sni_dynamic_forward_proxy", config)
