@@ -15,19 +15,21 @@ _PREFIX_LENGTH: Final = re.compile(r"0|[1-9][0-9]{0,2}")
 
 
 def is_ip_address(text: str) -> bool:
-    """Tell whether `text` is an IPv4 or IPv6 address."""
+    """Tell whether `text` is an IPv4 or IPv6 address. One with a zone (`fe80::1%eth0`) is none: it means
+    something on one machine alone, and Envoy refuses it where there is no such interface."""
     try:
         ipaddress.ip_address(text)
     except ValueError:
         return False
-    return True
+    return "%" not in text
 
 
 def ip_address_problem(text: str) -> str | None:
     """`text` must be an IPv4 or IPv6 address."""
     if is_ip_address(text):
         return None
-    return f'"{text}" is not an IP address; write one such as 10.0.0.7 or 2001:db8::7'
+    zone = ", without a zone," if "%" in text else ""
+    return f'"{text}" is not an IP address; write one{zone} such as 10.0.0.7 or 2001:db8::7'
 
 
 def ip_subnet_problem(text: str) -> str | None:
@@ -35,7 +37,7 @@ def ip_subnet_problem(text: str) -> str | None:
     if "/" not in text:
         return ip_address_problem(text)
     address, _, length = text.partition("/")
-    if is_ip_address(address) and "%" not in address and _PREFIX_LENGTH.fullmatch(length):
+    if is_ip_address(address) and _PREFIX_LENGTH.fullmatch(length):
         longest = ipaddress.ip_address(address).max_prefixlen
         if int(length) <= longest:
             return None

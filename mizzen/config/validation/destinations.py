@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from mizzen.config.models import Destination, HTTPRouteDestination, RouteDestination
 from mizzen.config.validation.hosts import dns_label_problem, wildcard_domain_problem
 from mizzen.config.validation.place import Place
 from mizzen.config.validation.ports import port_number_problem
+
+_HIGHEST_SUM: Final = 2**32 - 1
+"""Envoy refuses the whole route configuration above it."""
 
 
 def check_destination(destination: Destination | None, place: Place) -> None:
@@ -33,7 +37,10 @@ def check_weighted(destinations: Sequence[HTTPRouteDestination | RouteDestinatio
         check_destination(weighted.destination, here / "destination")
         if weighted.weight < 0:
             (here / "weight").error(f"{weighted.weight} is not a weight; write 0 or more")
-    if len(destinations) > 1 and sum(weighted.weight for weighted in destinations) == 0:
+    total = sum(weighted.weight for weighted in destinations)
+    if total > _HIGHEST_SUM:
+        place.error(f"the weights sum to {total}; at most {_HIGHEST_SUM} is possible")
+    elif len(destinations) > 1 and total == 0:
         place.error("the weights of all destinations are 0; write a weight above 0 for at least one")
     elif len(destinations) > 1:
         for index, weighted in enumerate(destinations):

@@ -20,6 +20,7 @@ from mizzen.translator.endpoints.localities import (
     LocalityGroup,
     LocalityPolicy,
     arrange,
+    bounded,
     group_by_locality,
     locality_policy,
 )
@@ -120,7 +121,7 @@ def cluster_load_assignment(
     if dual_stack:
         members = with_all_addresses(members)
     reached = by_network_gateways(group_by_locality(members), destination, profile, mesh_config)
-    for group in arrange(reached, policy_of(destination, mesh_config), profile):
+    for group in bounded(arrange(reached, policy_of(destination, mesh_config), profile)):
         _add_group(message.endpoints.add(), group, destination, dual_stack=dual_stack)
     return message
 

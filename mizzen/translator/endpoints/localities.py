@@ -39,6 +39,8 @@ _TRAFFIC_DISTRIBUTION = {
 }
 """What a service's trafficDistribution means, written as failoverPriority."""
 
+_HIGHEST_SUM = 2**32 - 1
+
 _LEVELS = 5
 """Localities alone give the priorities 0 to 4; a priority by labels weighs more than all of them."""
 
@@ -132,6 +134,28 @@ def arrange(
     elif policy.by_locality:
         arranged = [_add(group, _distance(group, policy.failover, profile.locality)) for group in arranged]
     return _compact(arranged)
+
+
+def bounded(groups: Sequence[LocalityGroup]) -> list[LocalityGroup]:
+    """Return `groups` with weights whose sums Envoy takes: those of a group's endpoints, those of all groups.
+    Where a sum is higher, its weights become shares of the highest."""
+    found = []
+    total = sum(group.weight for group in groups)
+    for group in groups:
+        inside = sum(each.weight or 1 for each in group.endpoints)
+        if inside > _HIGHEST_SUM:
+            shares = (_share(each.weight or 1, inside, len(group.endpoints)) for each in group.endpoints)
+            members = zip(group.endpoints, shares, strict=True)
+            group = replace(group, endpoints=tuple(replace(each, weight=share) for each, share in members))
+        if total > _HIGHEST_SUM:
+            group = replace(group, weight=_share(group.weight, total, len(groups)))
+        found.append(group)
+    return found
+
+
+def _share(weight: int, total: int, members: int) -> int:
+    """Return a weight's share of the highest sum, at least 1: so many `members` may each be rounded up."""
+    return max(1, weight * (_HIGHEST_SUM - members) // total)
 
 
 def _by_setting(setting: LocalityLoadBalancerSetting, has_outlier_detection: bool) -> LocalityPolicy:

@@ -176,6 +176,7 @@ _WORDS: Final = (
     "null",
     "5xx",
     "GET",
+    "POST",
     "CONNECT",
     "HTTP",
     "http",

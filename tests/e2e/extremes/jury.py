@@ -6,7 +6,7 @@ through a whole run: a gateway, the sidecar of a service, and a sidecar that a S
 one mesh after the other over `mizzen.xds`: a case costs what it changes, and a NACK or a crash is its own.
 
 Two things differ from what a mesh is sent, so that the Envoys need no rights, no ports and no network. No
-listener binds its port, and names are resolved by a closed port of the loopback.
+listener of TCP binds its port, and names are resolved by a closed port of the loopback.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Any, Final, Self
 
 import httpx
 from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.core.v3 import address_pb2
 from envoy.config.listener.v3 import listener_pb2
 from envoy.extensions.network.dns_resolver.cares.v3 import cares_dns_resolver_pb2
 
@@ -349,7 +350,11 @@ def _judged(snapshot: xds.Snapshot, known: dict[bytes, xds.Resource] | None = No
 
 def _unbound(resource: xds.Resource) -> xds.Resource:
     listener = listener_pb2.Listener.FromString(resource.value)
-    listener.bind_to_port.value = False
+    place = listener.address.socket_address
+    if place.protocol == address_pb2.SocketAddress.UDP:  # which Envoy must bind: to any port of the loopback
+        place.address, place.port_value = "127.0.0.1", 0
+    else:
+        listener.bind_to_port.value = False
     return xds.Resource.of(listener)
 
 

@@ -155,6 +155,27 @@ def test_an_access_log_that_cannot_be_opened(path: str) -> None:
     assert finding.path == "accessLogFile"
 
 
+@pytest.mark.parametrize("section", ["http", "tcp"])
+def test_weights_whose_sum_envoy_does_not_take(validate: Validate, section: str) -> None:
+    one = "{destination: {host: a}, weight: %d}"
+    spec = "{hosts: [a], %s: [{route: [%s]}]}"
+    most = 2**31 - 1
+    assert not validate("VirtualService", spec % (section, ", ".join([one % most] * 2 + [one % 1])))
+    (finding,) = validate("VirtualService", spec % (section, ", ".join([one % most] * 3)))
+    assert (finding.severity, finding.path) == ("error", f"spec.{section}[0].route")
+    assert "at most 4294967295" in finding.message
+
+
+def test_an_address_with_a_zone_is_none_since_envoy_looks_for_the_interface(validate: Validate) -> None:
+    (finding,) = validate("WorkloadEntry", "{address: 'fe80::1%eth0'}")
+    assert finding.severity == "error"
+    (finding,) = validate("Gateway", GATEWAY_AT % "'fe80::1%eth0'")
+    assert "without a zone" in finding.message
+
+
+GATEWAY_AT = "{servers: [{port: {number: 80, protocol: HTTP, name: a}, hosts: [a.b], bind: %s}]}"
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [

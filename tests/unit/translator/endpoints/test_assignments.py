@@ -269,6 +269,24 @@ def test_the_narrower_destination_takes_its_endpoints_first() -> None:
     assert weights(scene.assignment())["10.0.0.1"] == 90
 
 
+@pytest.mark.parametrize("places", [(NEAR, NEAR), (NEAR, PLACES["10.0.0.4"])])
+def test_weights_are_shares_where_their_sum_is_more_than_envoy_takes(places: tuple[Locality, ...]) -> None:
+    heavy = [
+        endpoint(f"10.0.0.{number}", weight=2**32 - 1, locality=place)
+        for number, place in enumerate(places, 1)
+    ]
+    light = endpoint("10.0.0.9", weight=1, locality=NEAR)
+
+    groups = Scene(endpoints=[*heavy, light]).assignment()["endpoints"]
+
+    shares = [each["load_balancing_weight"] for group in groups for each in group["lb_endpoints"]]
+    assert sum(group["load_balancing_weight"] for group in groups) <= 2**32 - 1
+    for group in groups:
+        assert sum(each["load_balancing_weight"] for each in group["lb_endpoints"]) <= 2**32 - 1
+    assert min(shares) == 1
+    assert max(shares) > 2**30
+
+
 def test_failover_by_labels_splits_a_locality() -> None:
     pool = [
         endpoint("10.0.0.1", labels={"version": "v1", "tier": "a"}),
