@@ -51,9 +51,7 @@ class Withheld:
         old, new = change
         config = new if new is not None else old
         assert config is not None
-        # The exception itself would keep in memory all that its frames hold.
-        where = "".join(format_tb(error.__traceback__)[-_SHOWN_FRAMES:])
-        return cls(config.key, new, old, _reason(config.key, error), where)
+        return cls(config.key, new, old, _reason(config.key, error), shown_traceback(error))
 
     @property
     def diagnostic(self) -> Diagnostic:
@@ -72,6 +70,12 @@ class Withheld:
             "takes effect; change what is unusual in it, and report it as a fault of Mizzen",
             config.origin,
         )
+
+
+def shown_traceback(error: Exception) -> str:
+    """Return where an exception comes from. The exception itself would keep in memory all that its frames
+    hold."""
+    return "".join(format_tb(error.__traceback__)[-_SHOWN_FRAMES:])
 
 
 def _reason(key: ConfigKey, error: Exception) -> str:

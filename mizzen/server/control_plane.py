@@ -355,6 +355,12 @@ class ControlPlane:
                     document=str(one.key),
                     traceback=one.traceback,
                 )
+        for traceback in self._translation.overcome():
+            self._metrics.translation_failures.inc()
+            self._log.error(
+                "a translation failed and was made anew: a fault of Mizzen, please report it",
+                traceback=traceback,
+            )
 
     async def _look(self) -> None:
         """Find out how the configuration stands now, and say what is new about it."""

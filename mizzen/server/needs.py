@@ -40,6 +40,9 @@ class Translating(Protocol):
     def withheld(self) -> tuple[Withheld, ...]:
         """The documents that cannot be translated for some proxy."""
 
+    def overcome(self) -> tuple[str, ...]:
+        """Return where it failed since last asked although nobody lost anything by it."""
+
     def update(self, mesh: Mesh, delta: MeshDelta) -> None:
         """Go over to another snapshot of the mesh."""
 

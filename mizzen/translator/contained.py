@@ -22,7 +22,14 @@ from weakref import WeakKeyDictionary
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.document import ConfigKey
 from mizzen.mesh.delta import Change, MeshDelta
-from mizzen.mesh.fault_search import Changed, TooManyFaultsError, Withheld, undone, without_faults
+from mizzen.mesh.fault_search import (
+    Changed,
+    TooManyFaultsError,
+    Withheld,
+    shown_traceback,
+    undone,
+    without_faults,
+)
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.translation import Translation
@@ -107,6 +114,7 @@ class ContainedTranslation:
         self._variants: list[_Variant] = []
         self._variant_of: WeakKeyDictionary[Proxy, _Variant] = WeakKeyDictionary()
         self._without_cause: WeakKeyDictionary[Proxy, str] = WeakKeyDictionary()
+        self._overcome: list[str] = []
 
     @property
     def mesh(self) -> Mesh:
@@ -129,6 +137,16 @@ class ContainedTranslation:
         variant = self._variant_of.get(proxy)
         return tuple(variant.withheld.values()) if variant is not None else ()
 
+    def overcome(self) -> tuple[str, ...]:
+        """Return the faults since this was last asked, as tracebacks, that cost nobody anything: no document
+        is to blame for them. They are faults of Mizzen all the same."""
+        found, self._overcome = tuple(self._overcome), []
+        return found
+
+    def _note(self, error: Exception) -> None:
+        # Without its words, which may quote a secret.
+        self._overcome.append(f"{shown_traceback(error)}{type(error).__name__}")
+
     def update(self, mesh: Mesh, delta: MeshDelta) -> None:
         """Go over to `mesh`, which differs from the last one by `delta`."""
         self._whole.update(mesh, delta)
@@ -137,7 +155,8 @@ class ContainedTranslation:
         for variant in list(self._variants):
             try:
                 variant.update(self._whole, delta)
-            except Exception:
+            except Exception as error:
+                self._note(error)
                 # Its proxies come back to the whole mesh, and what is wrong there is looked for again.
                 self._variants.remove(variant)
                 self._leave(variant)
@@ -219,8 +238,11 @@ class ContainedTranslation:
                 return made
         rebuilt = self._rebuilt(proxy, current)
         if rebuilt is not None:
+            self._note(error)
             return rebuilt
         found = self._search(proxy, variant) if len(self._used()) < MOST_VARIANTS else None
+        if found is not None and found.withheld.keys() <= (variant.withheld.keys() if variant else set()):
+            self._note(error)  # all documents together fail, and each of them does not
         if found is None:
             self._variant_of.pop(proxy, None)
             words = " ".join(str(error).split())[:200]

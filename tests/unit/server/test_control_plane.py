@@ -34,6 +34,7 @@ class StandIn:
         self.findings: tuple[Diagnostic, ...] = ()
         self.withheld: tuple[Withheld, ...] = ()
         self.updates: list[MeshDelta] = []
+        self.failed: tuple[str, ...] = ()
         self.before: Callable[[Proxy], None] = lambda proxy: None
         self.steps: Callable[[Proxy], Iterator[None]] | None = None
         self.needed: list[str] = []
@@ -55,6 +56,10 @@ class StandIn:
         self.needed = [proxy.id for proxy in proxies]
         yield
         self.forgot.set()
+
+    def overcome(self) -> tuple[str, ...]:
+        found, self.failed = self.failed, ()
+        return found
 
     def translate(self, proxy: Proxy) -> tuple[xds.Snapshot, tuple[Diagnostic, ...]]:
         self.asked += 1
@@ -641,3 +646,13 @@ async def test_what_only_a_proxy_that_left_needed_is_forgotten(
     assert running.translation.needed == ["stays.default"]
     forgetting.cancel()
     await asyncio.gather(forgetting, return_exceptions=True)
+
+
+async def test_a_fault_that_costs_nobody_anything_is_logged_and_counted(running: Running) -> None:
+    await running.connects("one")
+    running.translation.failed = ("where it failed",)
+    with capture_logs() as lines:
+        await running.plane.take({"a.yaml": service("a")})
+        await running.plane.take({"b.yaml": service("b")})
+    assert [line["traceback"] for line in lines if line["log_level"] == "error"] == ["where it failed"]
+    assert running.value("mizzen_translation_failures_total") == 1

@@ -183,6 +183,10 @@ def test_a_fault_of_following_a_change_blames_no_document(monkeypatch: pytest.Mo
     world.write(b=service("b"))
     assert world.clusters(proxy) == {"a:80", "b:80"}
     assert world.translation.withheld == ()
+    [fault] = world.translation.overcome()
+    assert fault.endswith("RuntimeError"), "it is said all the same"
+    assert "test_contained.py" in fault
+    assert world.translation.overcome() == ()
 
 
 def test_documents_are_tried_before_anyone_serves_them(fails: Any) -> None:
