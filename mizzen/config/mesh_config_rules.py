@@ -14,6 +14,7 @@ from mizzen.config.mesh_networks import MeshNetworks
 from mizzen.config.mesh_networks_rules import check_mesh_networks
 from mizzen.config.tls_parameters import ignored_cipher_suites, ignored_curves
 from mizzen.config.validation.addresses import file_path_problem
+from mizzen.config.validation.client_tls import check_client_tls
 from mizzen.config.validation.command_operators import access_log_command_problem
 from mizzen.config.validation.connection_pool import check_connection_pool, check_keepalive
 from mizzen.config.validation.durations import check_duration
@@ -119,6 +120,7 @@ def _check_traffic(settings: MeshConfig, place: Place) -> None:
     if settings.zone_aware_lb_setting is not None:
         here = place / "zoneAwareLbSetting"
         check_zone_aware_setting(settings.zone_aware_lb_setting, here, has_outlier_detection=True)
+    check_client_tls(settings.outbound_traffic_policy.tls, place / "outboundTrafficPolicy" / "tls")
     policy = settings.default_traffic_policy
     if policy is not None:
         here = place / "defaultTrafficPolicy"

@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError
 
 from mizzen.config.models.base import IstioModel
 from mizzen.config.models.types import Bool, Duration, Int32, IstioEnum, UInt32
+from mizzen.config.validation.header_forms import header_text_problem
 
 _SMALLEST_WINDOW: Final = 65_535
 """The least that HTTP/2 allows (RFC 9113, 6.5.2), and that Envoy takes."""
@@ -42,6 +43,14 @@ def _not_zero(value: int) -> int:
     return value
 
 
+def _header_text(value: str) -> str:
+    problem = header_text_problem(value)
+    if problem is not None:
+        raise PydanticCustomError("header", "{problem}", {"problem": problem})
+    return value
+
+
+HeaderText = Annotated[str, AfterValidator(_header_text)]
 Timeout = Annotated[Duration, AfterValidator(_not_negative)]
 WindowSize = Annotated[Int32, AfterValidator(_window)]
 """A size in bytes; a negative one counts as absent, as in Istio."""
@@ -94,7 +103,7 @@ class ServerHeader(ProxyConfigModel):
     """The header `server` of responses."""
 
     disabled: Bool | None = None
-    value: str = ""
+    value: HeaderText = ""
 
 
 class SetCurrentClientCertDetails(ProxyConfigModel):

@@ -199,6 +199,29 @@ def test_connection_settings_for_which_envoy_refuses_every_listener(
     assert words in finding.message
 
 
+@pytest.mark.parametrize(
+    ("settings", "path"),
+    [
+        (
+            {"outboundTrafficPolicy": {"tls": {"mode": "SIMPLE", "sni": "a\0b"}}},
+            "outboundTrafficPolicy.tls.sni",
+        ),
+        (
+            {"outboundTrafficPolicy": {"tls": {"mode": "SIMPLE", "sni": LONG}}},
+            "outboundTrafficPolicy.tls.sni",
+        ),
+        (
+            {"defaultConfig": {"proxyHeaders": {"server": {"value": "a\nb"}}}},
+            "defaultConfig.proxyHeaders.server.value",
+        ),
+    ],
+)
+def test_texts_of_the_mesh_that_envoy_refuses(settings: dict[str, Any], path: str) -> None:
+    found, (finding,) = parse_mesh_config(json.dumps(settings), "mesh.yaml")
+    assert found is None
+    assert finding.path == path
+
+
 def test_connection_settings_at_their_bounds() -> None:
     settings = {
         "httpStreamIdleTimeout": "0s",
