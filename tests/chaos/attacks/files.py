@@ -18,6 +18,9 @@ from tests.e2e.live_mesh import eventually
 _LOSS_IS_BELIEVED = 0.1
 """Seconds after which the control plane believes that a file lacks what it had (docs/operations.md)."""
 
+_SOON = 4.0
+"""Longest time for a change in a folder that is back: what nobody tells is found after 5 s only."""
+
 
 def no_yaml(file: Path) -> None:
     """Words that are no YAML."""
@@ -170,14 +173,20 @@ async def _take_away(
         await asyncio.sleep((0.0, 0.3, 6.0)[turn % 3])
         turn += 1
         give_back()
+        if turn % 2:
+            # A moment later, when nothing is out of the ordinary any more.
+            await eventually(lambda: _says_none(field), "the status says that the folder is back", BOUND)
+            await asyncio.sleep(1.0)
         await field.change()
-        # A moment later, when nothing is out of the ordinary any more.
-        await asyncio.sleep(1.0)
 
 
 async def _says_error(field: Field) -> bool:
     findings = (await field.status())["configuration"]["findings"]
     return any(each["severity"] == "error" for each in findings)
+
+
+async def _says_none(field: Field) -> bool:
+    return not await _says_error(field)
 
 
 async def start_broken(field: Field) -> None:
@@ -231,6 +240,6 @@ ATTACKS = (
         arguments=("--state", "{state}"),
         weight=2.0,
     ),
-    Attack("unmount", unmount),
-    Attack("move-the-folder", move_the_folder),
+    Attack("unmount", unmount, wait_bound=_SOON),
+    Attack("move-the-folder", move_the_folder, wait_bound=_SOON),
 )
