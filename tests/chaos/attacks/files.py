@@ -196,7 +196,7 @@ async def start_broken(field: Field) -> None:
     turn = 0
     while field.goes_on():
         await field.kill_control_plane()
-        damages = (*_damages(), _missing, _empty)
+        damages = (_missing, _empty, *_damages())
         damage = damages[turn % len(damages)]
         file = field.config / ("services.yaml", "routes.yaml", "gateway.yaml", "sidecar.yaml")[turn % 4]
         turn += 1
@@ -205,9 +205,10 @@ async def start_broken(field: Field) -> None:
         field.record.did(f"start: {damage.__name__.strip('_').replace('_', ' ')}")
         await field.start_control_plane(wait=False)
         await eventually(field.answers, "the control plane answers", START)
-        if stands_in and damage not in (_missing, _empty):
+        if stands_in and damage is not _empty:
             await eventually(field.ready, "what the state directory has is served", START)
-            await field.change(START)
+            if damage is not _missing:
+                await field.change(START)
         else:
             await asyncio.sleep(0.5)
             assert not await field.ready(), f"it serves proxies though a file is broken: {damage.__doc__}"
