@@ -203,6 +203,9 @@ class Jury:
         for node_id, snapshot in snapshots.items():
             self._server.set_snapshot(node_id, _judged(snapshot, self._clusters))
         complaints = await self._settled()
+        # What was refused in an earlier group is not sent again, and is as wrong as it was.
+        for client in self._server.clients():
+            self._rejected += [_said(client.node_id, held.message) for held in client.held]
         of_files = any(field.endswith(_FILES) for case in cases for field in case.fields)
         complaints += [
             said for said in self._rejected if not (of_files and any(words in said for words in _NO_FILE))
@@ -286,10 +289,7 @@ class Jury:
 
     def _note(self, event: xds.Event) -> None:
         if isinstance(event, xds.Rejected):
-            # Envoy shows whole listeners before it says what is wrong with them.
-            before, found, reason = event.message.partition("Proto constraint validation failed")
-            said = f"{before[:300]} ... {found}{reason}" if found else before
-            self._rejected.append(f"{event.client.node_id.split('~')[2]}: {said[:700]}")
+            self._rejected.append(_said(event.client.node_id, event.message))
 
     def _config(self, document: Document) -> tuple[Config[Any] | None, tuple[Diagnostic, ...]]:
         parsed = parse_documents(json.dumps(document, allow_nan=True).encode(), "case.yaml")
@@ -316,6 +316,13 @@ class Jury:
             node_id: base[node_id] if not _differs(base[node_id], snapshot) else snapshot
             for node_id, snapshot in made.items()
         }
+
+
+def _said(node_id: str, message: str) -> str:
+    """Return an Envoy's words, without the whole listener that it shows before it says what is wrong."""
+    before, found, reason = message.partition("Proto constraint validation failed")
+    said = f"{before[:300]} ... {found}{reason}" if found else before
+    return f"{node_id.split('~')[2]}: {said[:700]}"
 
 
 def _errors(found: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
