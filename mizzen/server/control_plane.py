@@ -27,6 +27,7 @@ from mizzen.mesh.proxy.node import NodeError, Proxy
 from mizzen.mesh.snapshot import Mesh
 from mizzen.server.configuration import Configuration, ConfigurationView
 from mizzen.server.former import FormerDocuments, KeptDocument
+from mizzen.server.garbage import give_back
 from mizzen.server.held_changes import HeldChanges
 from mizzen.server.identity import IdentityError, check_identity, with_proof
 from mizzen.server.metrics import Metrics
@@ -477,11 +478,14 @@ class ControlPlane:
             await asyncio.sleep(FORGET_SECONDS)
             self._somebody_left.clear()
             try:
+                before = self._translation.profiles
                 living = tuple(self._live.values())
                 given = [live.snapshot for live in living if live.snapshot is not None]
                 steps = self._translation.forget_unused([live.proxy for live in living], given)
                 while await self._in_worker(_go_on, steps, urgency=Urgency.LATER):
                     pass
+                if self._translation.profiles < before:
+                    await self._in_worker(give_back, urgency=Urgency.LATER)
             except Exception:
                 self._log.exception("what nobody needs stays in memory: a fault of Mizzen, please report it")
             self._metrics.profiles.set(self._translation.profiles)

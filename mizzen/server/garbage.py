@@ -8,6 +8,8 @@ everything is looked at only once an hour, for what refers to itself in a circle
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import gc
 import time
 from collections.abc import Callable
@@ -43,3 +45,9 @@ class Garbage:
         gc.unfreeze()
         gc.set_threshold(*self._before)
         gc.enable()
+
+
+def give_back() -> None:
+    """Give memory that is free now back to the system, where the C library can do it (glibc)."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
