@@ -62,12 +62,15 @@ async def _recipe(title: str, directory: Path) -> AsyncIterator[dict[str, int]]:
         yield ports
 
 
-async def _answers(client: httpx.AsyncClient, url: str, host: str) -> bool:
+async def _answers(client: httpx.AsyncClient, url: str, host: str, **headers: str) -> bool:
+    """Tell whether a page comes, with these headers."""
     try:
         answer = await client.get(url, headers={"host": host}, extensions={"sni_hostname": host})
     except httpx.TransportError:
         return False
-    return answer.status_code == 200
+    return answer.status_code == 200 and all(
+        answer.headers.get(name.replace("_", "-")) == value for name, value in headers.items()
+    )
 
 
 async def test_a_sidecar_without_capture(tmp_path: Path) -> None:
@@ -78,6 +81,27 @@ async def test_a_sidecar_without_capture(tmp_path: Path) -> None:
         for port in ("8082", "8083"):
             url = f"http://127.0.0.1:{ports[port]}/"
             await eventually(lambda url=url: _answers(client, url, "hello.internal"), f"{port} answers")
+
+
+async def test_several_envoys_on_one_host(tmp_path: Path) -> None:
+    async with (
+        _recipe("Several Envoys on one host", tmp_path) as ports,
+        httpx.AsyncClient(trust_env=False, timeout=DEADLINE) as client,
+    ):
+        for address in ("127.0.0.3", "127.0.0.2"):  # the one that serves, and the one that calls it
+            url = f"http://{address}:{ports['8084']}/"
+            await eventually(lambda url=url: _answers(client, url, "hello.internal"), f"{address} answers")
+
+
+async def test_egress_through_a_gateway(tmp_path: Path) -> None:
+    async with (
+        _recipe("Egress through a gateway", tmp_path) as ports,
+        httpx.AsyncClient(trust_env=False, timeout=DEADLINE) as client,
+    ):
+        url = f"http://127.0.0.3:{ports['8085']}/"
+        await eventually(
+            lambda: _answers(client, url, "outside.example", x_left_by="egress"), "the gateway lets it out"
+        )
 
 
 async def test_an_https_gateway(tmp_path: Path) -> None:

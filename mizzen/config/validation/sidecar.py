@@ -22,7 +22,7 @@ from mizzen.config.models import (
 )
 from mizzen.config.models.base import camel_case
 from mizzen.config.models.protocol import Protocol
-from mizzen.config.validation.addresses import UNIX_PREFIX, ip_address_problem, unix_address_problem
+from mizzen.config.validation.addresses import UNIX_PREFIX, is_ip_address, unix_address_problem
 from mizzen.config.validation.connection_pool import check_connection_pool
 from mizzen.config.validation.destinations import check_destination
 from mizzen.config.validation.hosts import fqdn_problem
@@ -76,8 +76,11 @@ def _check_ingress(
     protocol = Protocol.parse(port.protocol) if port is not None else Protocol.UNSUPPORTED
     if listener.tls is not None:
         _check_ingress_tls(listener.tls, protocol, place / "tls")
-    if listener.bind:
-        (place / "bind").check(ip_address_problem(listener.bind))
+    if listener.bind and not is_ip_address(listener.bind):
+        (place / "bind").error(
+            f'"{listener.bind}" is not an IP address; write one such as 127.0.0.1, or 0.0.0.0 for all, '
+            "or leave bind out for the proxy's own"
+        )
     if port is None:
         (place / "port").error("the port is missing; write its number and protocol")
         return
@@ -155,8 +158,11 @@ def _check_egress_port(listener: IstioEgressListener, port: SidecarPort, place: 
     _check_port(port, place / "port")
     if port.number:
         (place / "port" / "number").check(port_number_problem(port.number))
-        if listener.bind:
-            (place / "bind").check(ip_address_problem(listener.bind))
+        if listener.bind and not is_ip_address(listener.bind):
+            (place / "bind").error(
+                f'"{listener.bind}" is not an IP address; write one such as 127.0.0.1, or unix://<path> and '
+                "port number 0"
+            )
         return
     if not listener.bind.startswith(UNIX_PREFIX):
         (place / "port" / "number").error("port 0 is for a unix:// bind only; write 1 to 65535")

@@ -70,7 +70,12 @@ ERRORS = [
         "spec.ingress[1].port.number",
         "port 80 has an earlier listener",
     ),
-    (ingress(f"{PORT}, bind: a"), ingress(f"{PORT}, bind: '::1'"), I + ".bind", "is not an IP address"),
+    (
+        ingress(f"{PORT}, bind: a"),
+        ingress(f"{PORT}, bind: '::1'"),
+        I + ".bind",
+        "leave bind out for the proxy's own",
+    ),
     (
         ingress(f"{PORT}, defaultEndpoint: '10.0.0.1:80'"),
         ingress(f"{PORT}, defaultEndpoint: '[::1]:80'"),
