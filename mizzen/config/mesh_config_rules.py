@@ -108,6 +108,8 @@ def _check_ports_and_times(settings: MeshConfig, place: Place) -> None:
     if settings.protocol_detection_timeout < timedelta(0):
         (place / "protocolDetectionTimeout").error("is negative; write 0s to wait for ever, or a time")
     check_duration(settings.dns_refresh_rate, place / "dnsRefreshRate")
+    if settings.dns_refresh_rate == timedelta(milliseconds=1):
+        (place / "dnsRefreshRate").error("0.001s is too short for Envoy; write more than 1ms, such as 60s")
     if settings.tcp_keepalive is not None:
         check_keepalive(settings.tcp_keepalive, place / "tcpKeepalive")
 
