@@ -202,6 +202,7 @@ def test_connection_settings_for_which_envoy_refuses_every_listener(
 @pytest.mark.parametrize(
     ("settings", "path"),
     [
+        ({"dnsRefreshRate": "1ms"}, "dnsRefreshRate"),
         (
             {"outboundTrafficPolicy": {"tls": {"mode": "SIMPLE", "sni": "a\0b"}}},
             "outboundTrafficPolicy.tls.sni",
@@ -216,7 +217,7 @@ def test_connection_settings_for_which_envoy_refuses_every_listener(
         ),
     ],
 )
-def test_texts_of_the_mesh_that_envoy_refuses(settings: dict[str, Any], path: str) -> None:
+def test_settings_of_the_mesh_that_envoy_refuses(settings: dict[str, Any], path: str) -> None:
     found, (finding,) = parse_mesh_config(json.dumps(settings), "mesh.yaml")
     assert found is None
     assert finding.path == path
