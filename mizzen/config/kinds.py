@@ -20,6 +20,8 @@ Validate = Callable[[Config[Any]], list[Diagnostic]]
 
 NETWORKING: Final = "networking.istio.io"
 NETWORKING_VERSIONS: Final = ("v1alpha3", "v1beta1", "v1")
+SECURITY: Final = "security.istio.io"
+SECURITY_VERSIONS: Final = ("v1beta1", "v1")
 
 _INSTEAD: Final = "write a Gateway and a VirtualService of networking.istio.io instead"
 _INGRESS: Final = f"Kubernetes' Ingress is not served; {_INSTEAD}"
@@ -27,10 +29,6 @@ _GATEWAY_API: Final = f"the Kubernetes Gateway API is not served yet; {_INSTEAD}
 
 UNSERVED: Final[Mapping[tuple[str, str], str]] = MappingProxyType(
     {
-        (
-            "security.istio.io",
-            "PeerAuthentication",
-        ): "mutual TLS is not served yet, and calls in plain text are not refused",
         ("security.istio.io", "RequestAuthentication"): "tokens are not checked yet",
         ("security.istio.io", "AuthorizationPolicy"): "it denies nothing: requests are not checked yet",
         ("networking.istio.io", "EnvoyFilter"): "Envoy's configuration is not patched yet",
@@ -91,10 +89,18 @@ def _no_rules(_: Config[Any]) -> list[Diagnostic]:
     return []
 
 
-def _istio(name: str, plural: str, kebab: str) -> Kind:
-    return Kind(
-        name, NETWORKING, NETWORKING_VERSIONS, SPECS[name], plural, kebab, VALIDATORS.get(name, _no_rules)
-    )
+def _istio(
+    name: str,
+    plural: str,
+    kebab: str,
+    group: str = NETWORKING,
+    versions: tuple[str, ...] = NETWORKING_VERSIONS,
+) -> Kind:
+    return Kind(name, group, versions, SPECS[name], plural, kebab, VALIDATORS.get(name, _no_rules))
+
+
+def _security(name: str, plural: str, kebab: str) -> Kind:
+    return _istio(name, plural, kebab, SECURITY, SECURITY_VERSIONS)
 
 
 def _kubernetes(
@@ -119,6 +125,7 @@ _ALL: Final = (
     _istio("WorkloadEntry", "workloadentries", "workload-entry"),
     _istio("WorkloadGroup", "workloadgroups", "workload-group"),
     _istio("Sidecar", "sidecars", "sidecar"),
+    _security("PeerAuthentication", "peerauthentications", "peer-authentication"),
     _kubernetes(kubernetes.Service, "services", "service"),
     _kubernetes(kubernetes.Endpoints, "endpoints", "endpoints"),
     _kubernetes(kubernetes.EndpointSlice, "endpointslices", "endpoint-slice", group="discovery.k8s.io"),

@@ -1,4 +1,4 @@
-"""Typed models of Istio's networking kinds, named as Istio names their messages."""
+"""Typed models of Istio's networking and security kinds, named as Istio names their messages."""
 
 from __future__ import annotations
 
@@ -45,6 +45,11 @@ from mizzen.config.models.gateway import (
     ServerTLSSettings,
     TLSCertificate,
     TLSProtocol,
+)
+from mizzen.config.models.peer_authentication import (
+    MutualTLS,
+    MutualTLSMode,
+    PeerAuthentication,
 )
 from mizzen.config.models.ports import (
     PortSelector,
@@ -113,6 +118,7 @@ from mizzen.config.models.workload import (
 SPECS: Final[Mapping[str, type[IstioModel]]] = {
     "DestinationRule": DestinationRule,
     "Gateway": Gateway,
+    "PeerAuthentication": PeerAuthentication,
     "ServiceEntry": ServiceEntry,
     "Sidecar": Sidecar,
     "VirtualService": VirtualService,
@@ -166,11 +172,14 @@ __all__ = [
     "LocalityLoadBalancerSetting",
     "Location",
     "MagLev",
+    "MutualTLS",
+    "MutualTLSMode",
     "ObjectMeta",
     "OneofModel",
     "OutboundTrafficPolicy",
     "OutboundTrafficPolicyMode",
     "OutlierDetection",
+    "PeerAuthentication",
     "Percent",
     "Port",
     "PortSelector",

@@ -58,4 +58,3 @@ def test_what_an_unserved_policy_does_not_do_is_said() -> None:
 
     assert "denies nothing: requests are not checked" in said("AuthorizationPolicy")
     assert "tokens are not checked" in said("RequestAuthentication")
-    assert "calls in plain text are not refused" in said("PeerAuthentication")

@@ -1,6 +1,6 @@
 """The models have the fields of Istio's API: all of them, with their types, and no others.
 
-tests/data/istio_networking_fields.tsv lists the leaf fields of the API: kind, path, type, whether deprecated.
+tests/data/istio_fields.tsv lists the leaf fields of the API: kind, path, type, whether deprecated.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import pytest
 from mizzen.config.models import SPECS
 from mizzen.config.models.fields import leaf_fields
 
-FACTS = Path(__file__).parents[2] / "data" / "istio_networking_fields.tsv"
+FACTS = Path(__file__).parents[2] / "data" / "istio_fields.tsv"
 
 
 def facts(kind: str) -> dict[str, tuple[str, bool]]:

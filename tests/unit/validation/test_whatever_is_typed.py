@@ -71,7 +71,8 @@ def values(annotation: Any, metadata: tuple[Any, ...] = ()) -> st.SearchStrategy
     if origin is tuple:
         return st.lists(values(get_args(annotation)[0]), max_size=2)
     if origin is dict:
-        return st.dictionaries(TEXTS, values(get_args(annotation)[1]), max_size=2)
+        key, value = get_args(annotation)
+        return st.dictionaries(TEXTS if key is str else values(key), values(value), max_size=2)
     if isinstance(annotation, type) and issubclass(annotation, IstioModel):
         return contents(annotation)
     if isinstance(annotation, type) and issubclass(annotation, Enum):
