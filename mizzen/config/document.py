@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -47,11 +49,23 @@ class Document:
     content: Mapping[str, Any] = field(repr=False)
     origin: Origin
     lines: Lines = field(repr=False)
+    known_digest: bytes = field(default=b"", repr=False)
 
     @property
     def key(self) -> ConfigKey:
         """The key of the configuration that this document describes."""
         return ConfigKey(self.kind, self.namespace, self.name)
+
+    @property
+    def digest(self) -> bytes:
+        """A digest of what the document says; comments, order of keys and layout are no part of it."""
+        return self.known_digest or content_digest(self.api_version, self.namespace, self.content)
+
+
+def content_digest(api_version: str, namespace: str, content: Mapping[str, Any]) -> bytes:
+    """Return the digest of a document that says this."""
+    text = json.dumps([api_version, namespace, dict(content)], sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,15 +15,21 @@ class DocumentLines:
     a `List` shares the arrays of the whole and starts at another `root`.
     """
 
-    __slots__ = ("_children", "_extents", "_keys", "_lines", "_root")
+    __slots__ = ("_children", "_extents", "_keys", "_lines", "_offset", "_root")
 
     def __init__(
-        self, keys: Sequence[str | None], lines: array[int], extents: array[int], root: int = 0
+        self,
+        keys: Sequence[str | None],
+        lines: array[int],
+        extents: array[int],
+        root: int = 0,
+        offset: int = 0,
     ) -> None:
         self._keys = keys
         self._lines = lines
         self._extents = extents
         self._root = root
+        self._offset = offset
         self._children: dict[int, dict[str | int, int]] = {}
 
     @classmethod
@@ -33,11 +39,11 @@ class DocumentLines:
 
     def line_of(self, path: Sequence[str | int]) -> int:
         """Return the line (from 1) of the field at `path`, or of its nearest ancestor that has one."""
-        return self._lines[self._find(path)]
+        return self._lines[self._find(path)] + self._offset
 
     def subtree(self, path: Sequence[str | int]) -> DocumentLines:
         """Return the lines of the value at `path` (or of its nearest ancestor) as a document of its own."""
-        part = DocumentLines(self._keys, self._lines, self._extents, self._find(path))
+        part = DocumentLines(self._keys, self._lines, self._extents, self._find(path), self._offset)
         part._children = self._children
         return part
 
@@ -49,14 +55,29 @@ class DocumentLines:
             node = self._child(self._find(path[:-1]), path[-1])
             if node is not None:
                 keys[node] = name
-        return DocumentLines(tuple(keys), self._lines, self._extents, self._root)
+        return DocumentLines(tuple(keys), self._lines, self._extents, self._root, self._offset)
+
+    def shifted(self, by: int) -> DocumentLines:
+        """Return the lines of the same text that begins so many lines further down."""
+        if not by:
+            return self
+        moved = DocumentLines(self._keys, self._lines, self._extents, self._root, self._offset + by)
+        moved._children = self._children
+        return moved
 
     def same_as(self, other: DocumentLines) -> bool:
         """Tell whether both give the same lines for the same fields."""
+        if self._lines is other._lines and self._keys is other._keys and self._root == other._root:
+            return self._offset == other._offset
         here, there = self._span(), other._span()
+        apart = self._offset - other._offset
         return (
             self._extents[here] == other._extents[there]
-            and self._lines[here] == other._lines[there]
+            and (
+                self._lines[here] == other._lines[there]
+                if not apart
+                else [line + apart for line in self._lines[here]] == other._lines[there].tolist()
+            )
             and self._keys[here] == other._keys[there]
         )
 

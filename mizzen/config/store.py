@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -240,7 +238,7 @@ class ConfigStore:
         return touched
 
     def _claim(self, document: Document, last: _Claim | None) -> _Claim:
-        digest = _digest(document)
+        digest = document.digest
         if last is not None and last.config is not None and last.digest == digest:
             return _unchanged(last, last.config, document)
         config, diagnostics = to_config(document)
@@ -305,12 +303,6 @@ def _same(old: _Claim | None, new: _Claim | None) -> bool:
         and old.config is not None
         and old.withheld == new.withheld
     )
-
-
-def _digest(document: Document) -> bytes:
-    """Return a digest of what a document says; comments, order of keys and layout are no part of it."""
-    text = json.dumps([document.api_version, document.namespace, document.content], sort_keys=True)
-    return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
 def _unchanged(last: _Claim, config: Config[Any], document: Document) -> _Claim:

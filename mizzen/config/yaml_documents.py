@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import codecs
-import re
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -19,7 +18,9 @@ from mizzen.config.codes import (
     UNSERVED_KIND,
 )
 from mizzen.config.diagnostics import MAX_FINDINGS, Diagnostic, Origin, Severity, bounded
-from mizzen.config.document import ConfigKey, Document, FieldPath
+from mizzen.config.document import ConfigKey, Document, FieldPath, content_digest
+from mizzen.config.file_pieces import Piece, Pieces, recalled
+from mizzen.config.file_text import NotText, file_text, text_pieces
 from mizzen.config.kinds import KINDS, UNSERVED, Kind
 from mizzen.config.lines import DocumentLines
 from mizzen.config.mesh_config_text import is_mesh_config_map, looks_like_mesh_config
@@ -67,6 +68,7 @@ class ParsedFile:
     broken: bool = False
     refused: tuple[RefusedDocument, ...] = ()
     unidentified: bool = False
+    pieces: Pieces = field(default_factory=dict, repr=False, compare=False)
 
 
 def unreadable_file(file: str, message: str) -> ParsedFile:
@@ -82,23 +84,38 @@ def too_big(file: str, size: int, limit: int = MAX_FILE_BYTES) -> ParsedFile:
 
 
 def parse_documents(
-    data: bytes, file: str, *, default_namespace: str = "default", max_bytes: int = MAX_FILE_BYTES
+    data: bytes,
+    file: str,
+    *,
+    default_namespace: str = "default",
+    max_bytes: int = MAX_FILE_BYTES,
+    known: Pieces | None = None,
 ) -> ParsedFile:
     """Read the documents of a file's bytes: YAML or JSON, several documents, Kubernetes `List`s.
 
     `file` is the name under which diagnostics show the file. A document without a namespace belongs to
-    `default_namespace`. Never raises for what is in the bytes: everything wrong becomes a diagnostic.
+    `default_namespace`. `known` are the `pieces` of an earlier version of the file, read with the same
+    options: what the text has of them is not read again. Never raises for what is in the bytes: everything
+    wrong becomes a diagnostic.
     """
     if len(data) > max_bytes:
         return too_big(file, len(data), max_bytes)
-    text = _text(data, file)
-    if isinstance(text, ParsedFile):
-        return text
+    text = file_text(data)
+    if isinstance(text, NotText):
+        origin = Origin(file, text.line) if text.line else Origin(file)
+        return ParsedFile(file, diagnostics=(_error(UNREADABLE, text.message, origin),), broken=True)
     reader = _Reader(file, default_namespace)
-    for chunk, first_line in _chunks(text):
+    pieces: dict[bytes, Piece] = {}
+    chunks = list(text_pieces(text))
+    for chunk, first_line in chunks:
         if reader.broken and len(reader.diagnostics) > MAX_FINDINGS:
             break  # Nothing of a broken file comes into force: what else is in it need not be known.
-        reader.read(chunk, first_line)
+        if len(chunks) < _MANY:
+            reader.read(chunk, first_line)
+        else:
+            digest, piece = reader.read_piece(chunk, first_line, known or {})
+            if piece is not None:
+                pieces[digest] = piece
     return ParsedFile(
         file,
         tuple(reader.documents),
@@ -106,60 +123,12 @@ def parse_documents(
         reader.broken,
         tuple(reader.refused),
         reader.unidentified,
+        pieces,
     )
 
 
-def _text(data: bytes, file: str) -> str | ParsedFile:
-    """Decode a file: UTF-8 with or without a byte order mark, or UTF-16 with one."""
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        try:
-            return data.decode("utf-16")
-        except UnicodeDecodeError:
-            return unreadable_file(file, "is not text; give YAML or JSON in UTF-8")
-    if b"\0" in data:
-        return unreadable_file(file, "is a binary file; give YAML or JSON in UTF-8")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        message = f"the byte 0x{data[error.start]:02x} is not UTF-8; save the file as UTF-8"
-        return ParsedFile(file, diagnostics=(_error(UNREADABLE, message, Origin(file, line)),), broken=True)
-    if text.lstrip()[:1] in ("{", "["):
-        return _SURROGATES.sub(_astral, text)
-    return text
-
-
-_SURROGATES: Final = re.compile(
-    r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})"
-)
-
-
-def _astral(match: re.Match[str]) -> str:
-    """Write a JSON surrogate pair as YAML's escape of the character that it means."""
-    high, low = int(match[2], 16), int(match[3], 16)
-    return f"{match[1]}\\U{0x10000 + ((high & 0x3FF) << 10) + (low & 0x3FF):08X}"
-
-
-_SEPARATOR: Final = re.compile(r"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
-_DIRECTIVE: Final = re.compile(r"^(?:%|\.\.\.(?=[ \t\r\n]|\Z))", re.MULTILINE)
-
-
-def _chunks(text: str) -> Iterator[tuple[str, int]]:
-    """Split a text at its document markers; yield each piece and its first line.
-
-    A marker can stand nowhere but between documents (YAML 1.2 section 9.1.2), so the pieces are read alone
-    and an error in one hides nothing of the others. A text with directives or document ends is left whole.
-    """
-    if _DIRECTIVE.search(text):
-        yield text, 1
-        return
-    start, line = 0, 1
-    for marker in _SEPARATOR.finditer(text):
-        if marker.start() > start:
-            yield text[start : marker.start()], line
-            line += text.count("\n", start, marker.start())
-            start = marker.start()
-    yield text[start:], line
+_MANY: Final = 16
+"""From so many documents on it is worth the memory to know which of them are the same in the next version."""
 
 
 _STATED: Final = {
@@ -197,6 +166,32 @@ class _Reader:
             if not (self.templated and self._template(text, first_line, error)):
                 self.broken = True
                 self.diagnostics.append(_error(SYNTAX, error.message, Origin(self.file, error.line)))
+
+    def read_piece(self, text: str, first_line: int, known: Pieces) -> tuple[bytes, Piece | None]:
+        """Like `read`, but take the documents from `known` if it has the text. Return the text's digest, and
+        what the next version of the file may know of it: None if there is anything to say about it."""
+        digest = hashlib.blake2b(text.encode(), digest_size=16).digest()
+        piece = known.get(digest)
+        if piece is not None:
+            self.documents.extend(
+                recalled(piece, self.file, first_line, lambda: self._read_again(text, first_line))
+            )
+            return digest, piece
+        alone = _Reader(self.file, self.default_namespace)
+        alone.read(text, first_line)
+        self.documents.extend(alone.documents)
+        self.refused.extend(alone.refused)
+        self.diagnostics.extend(alone.diagnostics)
+        self.broken = self.broken or alone.broken
+        self.unidentified = self.unidentified or alone.unidentified
+        if alone.diagnostics or alone.refused or alone.broken or alone.unidentified:
+            return digest, None
+        return digest, Piece.of(alone.documents, first_line)
+
+    def _read_again(self, text: str, first_line: int) -> list[Document]:
+        reader = _Reader(self.file, self.default_namespace)
+        reader.read(text, first_line)
+        return reader.documents
 
     def _template(self, text: str, first_line: int, error: YamlError) -> bool:
         """Name the placeholders of a text that is no YAML; return False if that is not their fault."""
@@ -348,7 +343,10 @@ class _Reader:
             self.refused.append(RefusedDocument(key, origin, tuple(findings)))
             return
         self.diagnostics.extend(findings)
-        self.documents.append(Document(api_version, kind.name, namespace, name, content, origin, lines))
+        digest = content_digest(api_version, namespace, content)
+        self.documents.append(
+            Document(api_version, kind.name, namespace, name, content, origin, lines, digest)
+        )
 
     def _named(
         self, kind: Kind, content: dict[str, Any], lines: DocumentLines

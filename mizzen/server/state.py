@@ -178,7 +178,7 @@ class State:
                 if one.digest not in self._digests and one.digest not in contents:
                     if one.document is None:
                         continue  # its content was never told, as it was in force before all was kept
-                    text = json.dumps(one.document.content)
+                    text = json.dumps(dict(one.document.content))
                     contents[one.digest] = (one.digest, one.document.api_version, text)
                 digest, since = before.get(one.key, (b"", now))
                 if digest != one.digest:

@@ -6,11 +6,12 @@ import hashlib
 import os
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from mizzen.config import ConfigKey, ParsedFile, parse_documents
+from mizzen.config.file_pieces import Pieces
 from mizzen.config.yaml_documents import MAX_FILE_BYTES, too_big, unreadable_file
 from mizzen.sources.listing import Listing, Stamp, list_files, read_file, stamp_of, why_unreadable
 from mizzen.sources.roots import Roots
@@ -36,6 +37,7 @@ class _Version:
     digest: bytes
     keys: frozenset[ConfigKey]
     parsed: ParsedFile | None = None
+    pieces: Pieces = field(default_factory=dict)
 
 
 class FileSource:
@@ -228,9 +230,13 @@ class FileSource:
             del self._pending[name]
             return
         parsed = parse_documents(
-            data, name, default_namespace=self._default_namespace, max_bytes=self._max_bytes
+            data,
+            name,
+            default_namespace=self._default_namespace,
+            max_bytes=self._max_bytes,
+            known=last.pieces if last is not None else None,
         )
-        self._pending[name] = _Version(kept, digest, _keys(parsed), parsed)
+        self._pending[name] = _Version(kept, digest, _keys(parsed), parsed, parsed.pieces)
 
     def _hand_out(self, batch: dict[str, ParsedFile | None]) -> Batch:
         """Remember what is handed out, so that it is not handed out again."""

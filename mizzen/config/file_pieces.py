@@ -1,0 +1,93 @@
+"""The documents of an earlier version of a file, so that what did not change in it is not read again.
+
+A file is read in pieces, one for each document marker. A piece whose text the file had before says what it
+said before, some lines further up or down. Of its documents it is remembered which they are, where their
+fields stand, and a digest of what they say: enough for a store that has them already. What they say is read
+again if asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from mizzen.config.diagnostics import Origin
+from mizzen.config.document import ConfigKey, Document
+from mizzen.config.lines import DocumentLines
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A document without its content. `offset` is its first line less that of its piece."""
+
+    key: ConfigKey
+    api_version: str
+    offset: int
+    lines: DocumentLines
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """The documents of a piece of a file about which there was nothing to say, and the piece's first line."""
+
+    first_line: int
+    documents: tuple[_Known, ...]
+
+    @classmethod
+    def of(cls, documents: Sequence[Document], first_line: int) -> Piece:
+        """Return what to remember of documents that were read from a piece."""
+        known = []
+        for each in documents:
+            assert isinstance(each.lines, DocumentLines)
+            offset = each.origin.line - first_line
+            known.append(_Known(each.key, each.api_version, offset, each.lines, each.digest))
+        return cls(first_line, tuple(known))
+
+
+Pieces = Mapping[bytes, Piece]
+"""Pieces of a file by the digest of their text."""
+
+
+def recalled(
+    piece: Piece, file: str, first_line: int, read: Callable[[], Sequence[Document]]
+) -> Iterator[Document]:
+    """Yield the documents of a piece that stands at `first_line` now. `read` reads it again."""
+    read_once = cache(read)
+    for position, known in enumerate(piece.documents):
+        key = known.key
+        yield Document(
+            known.api_version,
+            key.kind,
+            key.namespace,
+            key.name,
+            _LaterContent(read_once, position),
+            Origin(file, first_line + known.offset, key),
+            known.lines.shifted(first_line - piece.first_line),
+            known.digest,
+        )
+
+
+class _LaterContent(Mapping[str, Any]):
+    """What a document says, read when it is first asked for."""
+
+    __slots__ = ("_position", "_read")
+
+    def __init__(self, read: Callable[[], Sequence[Document]], position: int) -> None:
+        self._read = read
+        self._position = position
+
+    def __getitem__(self, key: str) -> Any:
+        return self._content[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._content)
+
+    def __len__(self) -> int:
+        return len(self._content)
+
+    @property
+    def _content(self) -> Mapping[str, Any]:
+        return self._read()[self._position].content
