@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from tests.e2e.drawn_calls import Drawn, gateway, sidecar, uncaptured
 from tests.e2e.drawn_messages import filter_chains, routes
 from tests.e2e.envoy_alone import EnvoyAlone, source_of
 from tests.e2e.live_mesh import eventually
+from tests.e2e.own_network import own_network
 from tests.e2e.raw_requests import Answer
 from tests.e2e.workloads import Workload
 
@@ -35,6 +36,12 @@ _FIRST = 1000
 @pytest.mark.parametrize("seed", range(4))
 async def test_a_gateway_does_what_the_simulator_says(seed: int, tmp_path: Path) -> None:
     await _compare(gateway(seed), tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def alone_in_its_network() -> Iterator[None]:
+    with own_network():
+        yield
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any, cast
 
 from mizzen.xds.connection import Connection
+from mizzen.xds.turns import Turns
 
 
 class Silence:
@@ -32,6 +33,7 @@ class Chatter:
     """A stream that always has something to send."""
 
     quiet = False
+    costly = False
     deadline = None
 
     class _Response:
@@ -46,7 +48,9 @@ class Chatter:
 
 async def test_waking_a_stream_that_just_ends_does_not_raise() -> None:
     context = Silence()
-    connection = Connection(context, cast("Any", Chatter()), cast("Any", None), lambda _: None, {}, b"")
+    connection = Connection(
+        context, cast("Any", Chatter()), cast("Any", None), lambda _: None, {}, b"", Turns()
+    )
     running = asyncio.create_task(connection.run())
     await context.writing.wait()
     running.cancel()
