@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mizzen.simulate.connection import Connection
-from mizzen.simulate.network_filters import ChainFilters
+from mizzen.simulate.network_filters import DEFAULT, ChainFilters
 from mizzen.simulate.prefixes import Prefixes, contains, parsed
 from mizzen.simulate.verdict import RunnerUp
 
@@ -34,12 +34,12 @@ protocol."""
 class FilterChain:
     """A filter chain; what its filters do is compiled when it is first chosen."""
 
-    __slots__ = ("_filters", "duplicate", "is_default", "message", "name")
+    __slots__ = ("_filters", "_index", "duplicate", "message", "name")
 
-    def __init__(self, message: Any, *, is_default: bool = False) -> None:
+    def __init__(self, message: Any, index: int) -> None:
         self.message = message
         self.name = str(message.name)
-        self.is_default = is_default
+        self._index = index
         self.duplicate = False
         """Whether another chain of the listener has the same match."""
         self._filters: ChainFilters | None = None
@@ -48,7 +48,7 @@ class FilterChain:
     def filters(self) -> ChainFilters:
         """What the chain does with a connection."""
         if self._filters is None:
-            self._filters = ChainFilters(self.message, is_default=self.is_default)
+            self._filters = ChainFilters(self.message, self._index)
         return self._filters
 
 
@@ -59,9 +59,9 @@ class FilterChains:
 
     def __init__(self, listener: Any) -> None:
         self._by_port: dict[int, Prefixes[_Names]] = {}
-        self._chains = [FilterChain(message) for message in listener.filter_chains]
+        self._chains = [FilterChain(message, index) for index, message in enumerate(listener.filter_chains)]
         self._default = (
-            FilterChain(listener.default_filter_chain, is_default=True)
+            FilterChain(listener.default_filter_chain, DEFAULT)
             if listener.HasField("default_filter_chain")
             else None
         )

@@ -17,6 +17,9 @@ from mizzen.simulate.verdict import FilterChainStep, FilterStep
 
 _SNI_CLUSTER: Final = "envoy.extensions.filters.network.sni_cluster.v3.SniCluster"
 
+DEFAULT: Final = -1
+"""The index of a listener's default filter chain."""
+
 
 class ChainFilters:
     """The compiled filters of one filter chain.
@@ -27,7 +30,7 @@ class ChainFilters:
 
     __slots__ = ("_application_protocols", "manager", "sni_cluster", "step", "tcp", "terminal")
 
-    def __init__(self, chain: Any, *, is_default: bool) -> None:
+    def __init__(self, chain: Any, index: int) -> None:
         self.manager: HttpConnectionManager | None = None
         self.tcp: tuple[tuple[str, float], ...] = ()
         self.sni_cluster = False
@@ -39,7 +42,8 @@ class ChainFilters:
         )
         self.step = FilterChainStep(
             name=str(chain.name),
-            is_default=is_default,
+            index=index,
+            is_default=index == DEFAULT,
             filters=steps,
             terminates_tls=chain.HasField("transport_socket") and not _passes_through(chain),
             requires_client_certificate=context is not None and context.require_client_certificate.value,

@@ -81,9 +81,10 @@ class FilterStep:
 
 @dataclass(frozen=True, slots=True)
 class FilterChainStep:
-    """The filter chain and its network filters."""
+    """The filter chain and its network filters. `index` is its place in the listener, -1 for the default."""
 
     name: str
+    index: int
     is_default: bool
     filters: tuple[FilterStep, ...]
     terminates_tls: bool

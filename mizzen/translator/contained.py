@@ -206,6 +206,11 @@ class ContainedTranslation:
         self._without_cause.pop(proxy, None)
         return made
 
+    def of(self, proxy: Proxy) -> Translation:
+        """Return the translation that `proxy` is served from: that of the whole mesh, or of a variant."""
+        variant = self._variant_of.get(proxy)
+        return variant.translation if variant is not None else self._whole
+
     def snapshot(self, proxy: Proxy) -> Snapshot:
         """Return everything that `proxy` is sent now. Raises ProxyFaultError."""
         return self.translate(proxy)[0]

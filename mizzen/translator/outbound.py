@@ -27,8 +27,6 @@ from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.base.changed_collection import changed_collection
 from mizzen.translator.base.cluster_names import (
     BLACK_HOLE_CLUSTER,
-    PASSTHROUGH_CLUSTER,
-    outbound_cluster_name,
 )
 from mizzen.translator.base.memo import Memo
 from mizzen.translator.base.proxy_settings import mesh_config_of_proxy
@@ -37,7 +35,6 @@ from mizzen.translator.clusters.outbound import outbound_clusters, outbound_clus
 from mizzen.translator.clusters.static import static_clusters
 from mizzen.translator.endpoints.assignments import load_assignments, load_assignments_key
 from mizzen.translator.listeners.auto_passthrough import NOTHING_PASSED, PassedChain, is_passed, passed_chains
-from mizzen.translator.listeners.l4_routes import destination_port
 from mizzen.translator.listeners.messages import (
     VIRTUAL_OUTBOUND,
     outbound_listener,
@@ -51,6 +48,8 @@ from mizzen.translator.listeners.outbound import (
     is_for_connections,
 )
 from mizzen.translator.listeners.tcp_proxy import TcpTarget, plain_target
+from mizzen.translator.listeners.unknown_destinations import unknown_target
+from mizzen.translator.part_origins import OutboundParts
 from mizzen.translator.routes.sidecar import CarriedRoutes, port_routed, sidecar_route_configuration
 from mizzen.translator.routes.virtual_hosts import ANY_PORT
 from mizzen.translator.tls.secret_references import NO_SECRETS, SecretNames, all_secrets, secret_references
@@ -125,6 +124,11 @@ class OutboundResources:
     def mesh_config(self) -> MeshConfig:
         """The mesh's configuration, with the ProxyConfig that the proxies of the profile bring."""
         return mesh_config_of_proxy(self._mesh.mesh_config, self.profile.proxy_config, self._memo)
+
+    @property
+    def parts(self) -> OutboundParts:
+        """What they are made of, to find where their parts come from."""
+        return OutboundParts(self._listeners, self._scope, self.mesh_config, self._memo, self._carried)
 
     def update(self, mesh: Mesh, delta: MeshDelta) -> None:
         """Bring everything to `mesh`; `delta` says what is different since the last call. An exception leaves
@@ -369,7 +373,7 @@ class OutboundResources:
     def _update_listeners(self) -> None:
         mesh_config = self.mesh_config
         self._listeners = OutboundListenerBuilder(self._scope, mesh_config, self._mesh.endpoints).build()
-        unknown = self._unknown_target()
+        unknown = unknown_target(self._scope)
         made = [self._listener(spec, unknown) for spec in self._listeners.specs.values()]
         if self.profile.interception_mode != "NONE":
             black_hole = plain_target(BLACK_HOLE_CLUSTER)
@@ -389,18 +393,6 @@ class OutboundResources:
             return Resource.of(message, origins=spec.origins)
 
         return self._memo.get(("outbound listener", spec, unknown, self.profile), build)
-
-    def _unknown_target(self) -> TcpTarget:
-        """Return where connections to addresses that the registry does not know go."""
-        if self._scope.outbound_traffic_policy == "REGISTRY_ONLY":
-            return plain_target(BLACK_HOLE_CLUSTER)
-        proxy = self._scope.egress_proxy
-        if proxy is not None:
-            number = proxy.port.number if proxy.port else 0
-            port = destination_port(proxy.host, number, self._scope, 0)
-            host = self._scope.destination_host(proxy.host)
-            return plain_target(outbound_cluster_name(port, proxy.subset, host))
-        return plain_target(PASSTHROUGH_CLUSTER, self.profile.idle_timeout)
 
     def _route_names(self, before: SidecarScope, touched: _Touched) -> Iterable[str]:
         """Return the names of the route configurations that may be different now."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.proxy.profile import ip_family
-from mizzen.mesh.rules.gateways import MergedGateway
+from mizzen.mesh.rules.gateways import GatewayServer, MergedGateway
 from mizzen.mesh.scope.sidecar_scope import SidecarScope
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.base.memo import Memo
@@ -20,6 +21,7 @@ from mizzen.translator.listeners.gateway import GatewayListenerBuilder
 from mizzen.translator.listeners.http3 import announcing_http3
 from mizzen.translator.listeners.inbound import (
     VIRTUAL_INBOUND,
+    InboundPort,
     bound_inbound_listener,
     inbound_ports,
     virtual_inbound_listener,
@@ -34,7 +36,8 @@ from mizzen.xds.resource import Resource
 class OwnResources:
     """Resources of one workload, and the names of the secrets that they ask for; replicas that cannot be told
     apart share the object. `hidden_listeners` names outbound listeners at addresses that the workload's own
-    take: Envoy refuses two listeners with one address."""
+    take: Envoy refuses two listeners with one address. `ports` are those of a sidecar's workload;
+    `route_servers` are the servers of each route configuration of a gateway."""
 
     clusters: tuple[Resource, ...] = ()
     listeners: tuple[Resource, ...] = ()
@@ -42,6 +45,8 @@ class OwnResources:
     diagnostics: tuple[Diagnostic, ...] = ()
     secrets: SecretNames = NO_SECRETS
     hidden_listeners: frozenset[str] = frozenset()
+    ports: tuple[InboundPort, ...] = ()
+    route_servers: Mapping[str, tuple[GatewayServer, ...]] = field(default_factory=dict)
 
 
 def sidecar_resources(
@@ -83,7 +88,7 @@ def sidecar_resources(
             for port in ports
             if port.bind_to_port
         )
-        return OwnResources(clusters, tuple(listeners), (), diagnostics, names, hidden)
+        return OwnResources(clusters, tuple(listeners), (), diagnostics, names, hidden, ports)
 
     return memo.get(key, build)
 
@@ -129,4 +134,5 @@ def gateway_resources(
         routes=routes,
         diagnostics=(*merged.rejected, *made.diagnostics),
         secrets=all_secrets(map(secret_references, made.listeners)),
+        route_servers=made.route_configurations,
     )

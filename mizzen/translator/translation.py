@@ -96,6 +96,11 @@ class Translation:
         return self._mesh
 
     @property
+    def memo(self) -> Memo:
+        """What was built already, by what it was built from."""
+        return self._memo
+
+    @property
     def profiles(self) -> int:
         """How many kinds of proxies that no rule can tell apart there are."""
         return len(self._live)
@@ -227,18 +232,26 @@ class Translation:
         resources.diagnostics = diagnostics
         return resources
 
+    def parts(self, proxy: Proxy) -> tuple[OutboundResources, OwnResources]:
+        """Return what `proxy` shares with others and what it has of its own, to find where they come from."""
+        kind = self._kind(proxy)
+        outbound = self._outbound(kind)
+        return outbound, self._own(proxy, kind, outbound)
+
     def _translate(self, proxy: Proxy) -> tuple[Snapshot, tuple[Diagnostic, ...]]:
         kind = self._kind(proxy)
         outbound = self._outbound(kind)
-        if proxy.type == "router":
-            own = self._gateway(proxy, kind, self._mesh.gateways_for(proxy), outbound)
-        else:
-            own = sidecar_resources(self._mesh, proxy, outbound.scope, outbound.mesh_config, self._memo)
+        own = self._own(proxy, kind, outbound)
         collections = self._collections(kind, outbound, own)
         secrets, problems = proxy_secrets(self._mesh, proxy, outbound, own, self._memo)
         if secrets:
             collections[type_urls.SECRET] = self._overlaid(None, self._no_secrets, secrets)
         return Snapshot(collections), (*outbound.diagnostics, *own.diagnostics, *problems)
+
+    def _own(self, proxy: Proxy, kind: _Kind, outbound: OutboundResources) -> OwnResources:
+        if proxy.type == "router":
+            return self._gateway(proxy, kind, self._mesh.gateways_for(proxy), outbound)
+        return sidecar_resources(self._mesh, proxy, outbound.scope, outbound.mesh_config, self._memo)
 
     def _kind(self, proxy: Proxy) -> _Kind:
         profile = self._mesh.outbound_profile(proxy)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from envoy.config.route.v3 import route_components_pb2
 
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from mizzen.mesh.scope.sidecar_scope import ScopeVersion, SidecarScope
     from mizzen.mesh.snapshot import Mesh
     from mizzen.xds.resource import Resource
+
+_Route = TypeVar("_Route")
 
 _REQUIRE_TLS: Final = route_components_pb2.VirtualHost.ALL
 
@@ -154,14 +156,21 @@ def gateway_route_configuration(
 def gateway_route_origins(
     servers: Sequence[GatewayServer], mesh: Mesh, scope: SidecarScope, mesh_config: MeshConfig, memo: Memo
 ) -> dict[str, tuple[RouteOrigin, ...]]:
-    """Return, for each virtual host of the servers' route configuration, its routes' names and their places.
+    """Return, for each virtual host of the servers' route configuration, its routes' names and their places,
+    in the order of the routes.
 
     Hosts that share a virtual host have an entry each.
     """
     bound = _bound(servers, mesh, scope, route_settings(mesh_config, memo), _Carried(), memo)
     shape, lists = _shape(bound)
     return {
-        host.name: tuple(entry for number in host.lists for entry in lists[number].origins)
+        host.name: tuple(
+            _in_order(
+                (catch_all, entry)
+                for number in host.lists
+                for entry, catch_all in zip(lists[number].origins, lists[number].catch_all, strict=True)
+            )
+        )
         for host in _hosts(shape)
     }
 
@@ -308,9 +317,14 @@ def _encoded(key: _VirtualHostKey, settings: RouteSettings, memo: Memo) -> Encod
 
 def sorted_routes(lists: Iterable[RouteList]) -> list[bytes]:
     """Return the routes of several VirtualServices in order, those that take every request last."""
-    routes = [
+    return _in_order(
         (catch_all, route)
         for routes in lists
         for route, catch_all in zip(routes.routes, routes.catch_all, strict=True)
-    ]
-    return [route for last in (False, True) for catch_all, route in routes if catch_all is last]
+    )
+
+
+def _in_order(routes: Iterable[tuple[bool, _Route]]) -> list[_Route]:
+    """Return what stands beside each `catch_all`, those that take every request last."""
+    known = list(routes)
+    return [route for last in (False, True) for catch_all, route in known if catch_all is last]

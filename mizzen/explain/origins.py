@@ -1,0 +1,161 @@
+"""Which lines of YAML the parts of a proxy's configuration come from: filter chain, route, cluster, endpoint.
+
+    origins = PartOrigins(translation, proxy)
+    origins.route("9080", "reviews.default.svc.cluster.local:9080", 0)     # (Origin mesh.yaml:31,)
+
+Everything is found when somebody asks, so it costs nothing on the way of a change. Lines are those of now,
+even if a document moved after the resource was made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mizzen.config.diagnostics import Origin
+from mizzen.config.document import Config
+from mizzen.mesh.hosts import matches
+from mizzen.mesh.proxy.node import Proxy
+from mizzen.mesh.rules.gateways import GatewayServer
+from mizzen.translator.base.cluster_names import parse_cluster_name
+from mizzen.translator.routes.gateway import gateway_route_origins
+from mizzen.translator.translation import Translation
+from mizzen.xds import type_urls
+
+Places = tuple[Origin, ...]
+
+
+class PartOrigins:
+    """The places of the parts of what one proxy is sent now.
+
+    There is no place for what is the same in every mesh (`PassthroughCluster`), nor for what is not sent.
+    """
+
+    def __init__(self, translation: Translation, proxy: Proxy) -> None:
+        self._mesh = translation.mesh
+        self._proxy = proxy
+        self._snapshot = translation.snapshot(proxy)
+        self._outbound, self._own = translation.parts(proxy)
+        self._memo = translation.memo
+        self._routes: dict[str, Mapping[str, tuple[tuple[str, Origin], ...]]] = {}
+
+    def resource(self, type_url: str, name: str) -> Places:
+        """Return the places of all documents that a resource was made of."""
+        found = self._snapshot.collection(type_url).resources.get(name)
+        return self._current(found.origins) if found is not None else ()
+
+    def listener(self, name: str) -> Places:
+        """Return the places of a listener's services, or servers of a gateway."""
+        return self.resource(type_urls.LISTENER, name)
+
+    def filter_chain(
+        self, listener: str, index: int, *, name: str = "", server_names: Iterable[str] = ()
+    ) -> Places:
+        """Return the places of the filter chain at `index` of a listener, -1 for its default one.
+
+        `name` is the chain's own, which tells inbound chains apart; `server_names` are those that it matches.
+        """
+        inbound = [port for port in self._own.ports if port.name == name]
+        if inbound:
+            return self._current(inbound[0].origins)
+        if self._proxy.type != "router":
+            return self._current(self._outbound.parts.chain_origins(listener, index))
+        of_listener = self.listener(listener)
+        servers = [
+            server for server in self._mesh.gateways_for(self._proxy).servers if server.origin in of_listener
+        ]
+        wanted = tuple(server_names)
+        named = [server for server in servers if _serves(server, wanted)] if wanted else []
+        return self._current(server.origin for server in named or servers)
+
+    def virtual_host(self, route_configuration: str, name: str) -> Places:
+        """Return the places of the documents of a virtual host: the hosts of its VirtualServices, or its
+        service."""
+        if inbound := self._inbound_port(route_configuration):
+            return inbound
+        found: dict[Origin, None] = {}
+        for _, origin in self._of_routes(route_configuration).get(name, ()):
+            config = self._mesh.config(origin.document) if origin.document is not None else None
+            hosts = config is not None and config.kind == "VirtualService"
+            found[config.origin_of("spec", "hosts") if config is not None and hosts else origin] = None
+        return self._current(found)
+
+    def route(self, route_configuration: str, virtual_host: str, index: int) -> Places:
+        """Return the places of the route at `index` of a virtual host: its rule, or the service."""
+        if inbound := self._inbound_port(route_configuration):
+            return inbound
+        routes = self._of_routes(route_configuration).get(virtual_host, ())
+        if routes and all(name == "default" for name, _ in routes):
+            return self._current(origin for _, origin in routes)
+        return self._current([routes[index][1]]) if 0 <= index < len(routes) else ()
+
+    def cluster(self, name: str) -> Places:
+        """Return the places of a cluster: its service's port, its subset, and the rules that shape it."""
+        return tuple(dict.fromkeys(self._narrowed(self.resource(type_urls.CLUSTER, name), name)))
+
+    def endpoint(self, cluster: str, address: str) -> Places:
+        """Return the places of the workload at `address` that stands behind a cluster."""
+        parsed = parse_cluster_name(cluster)
+        service = self._outbound.scope.service(parsed.hostname) if parsed is not None else None
+        if service is None:
+            return ()
+        pool = self._mesh.endpoints(service)
+        found = (each.origin for each in pool.endpoints if address in (each.address, *each.addresses))
+        return self._current(origin for origin in found if origin is not None)
+
+    def _of_routes(self, name: str) -> Mapping[str, tuple[tuple[str, Origin], ...]]:
+        found = self._routes.get(name)
+        if found is None:
+            servers = self._own.route_servers.get(name)
+            if servers is not None:
+                scope, mesh_config = self._outbound.scope, self._outbound.mesh_config
+                found = gateway_route_origins(servers, self._mesh, scope, mesh_config, self._memo)
+            else:
+                found = self._outbound.parts.route_origins(name)
+            self._routes[name] = found
+        return found
+
+    def _inbound_port(self, name: str) -> Places:
+        """Return the places of the port of an inbound route configuration, which bears its cluster's name."""
+        parsed = parse_cluster_name(name)
+        if parsed is None or parsed.direction != "inbound":
+            return ()
+        port = next((port for port in self._own.ports if port.number == parsed.port), None)
+        return self._current(port.origins) if port is not None else ()
+
+    def _narrowed(self, origins: Iterable[Origin], cluster: str) -> Iterable[Origin]:
+        """Yield the places with those of a service led to its port, and those of a rule to the subset."""
+        parsed = parse_cluster_name(cluster)
+        for origin in origins:
+            config = self._mesh.config(origin.document) if origin.document is not None else None
+            if config is None or parsed is None:
+                yield origin
+                continue
+            if config.kind == "DestinationRule":
+                names = [subset.name for subset in config.spec.subsets]
+                if parsed.subset in names:
+                    yield config.origin_of("spec", "subsets", names.index(parsed.subset))
+                    continue
+            elif parsed.direction == "outbound" and (at := _port_index(config, parsed.port)) is not None:
+                yield config.origin_of("spec", "ports", at)
+                continue
+            yield origin
+
+    def _current(self, origins: Iterable[object]) -> Places:
+        found = (self._mesh.current_origin(each) for each in origins if isinstance(each, Origin))
+        return tuple(dict.fromkeys(found))
+
+
+def _serves(server: GatewayServer, names: Iterable[str]) -> bool:
+    return any(matches(name, host) for name in names for host in server.sni_hosts)
+
+
+def _port_index(config: Config[Any], number: int) -> int | None:
+    """Return where a document of a service declares a port, None if it does not."""
+    if config.kind == "Service":
+        numbers = [port.port for port in config.spec.spec.ports]
+    elif config.kind == "ServiceEntry":
+        numbers = [port.number for port in config.spec.ports]
+    else:
+        return None
+    return numbers.index(number) if number in numbers else None

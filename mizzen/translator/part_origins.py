@@ -1,0 +1,54 @@
+"""Where the parts of outbound listeners and routes come from: filter chains, virtual hosts, single routes.
+
+A resource keeps the places of all its documents. This module finds those of one part, when somebody asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mizzen.config.diagnostics import Origin
+from mizzen.config.mesh_config import MeshConfig
+from mizzen.mesh.scope.sidecar_scope import SidecarScope
+from mizzen.translator.base.memo import Memo
+from mizzen.translator.listeners.outbound import ListenerSpec, OutboundListeners
+from mizzen.translator.routes.sidecar import CarriedRoutes, sidecar_route_origins
+from mizzen.translator.routes.virtual_service import RouteOrigin
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundParts:
+    """What the outbound listeners and routes of a sidecar are made of."""
+
+    listeners: OutboundListeners
+    scope: SidecarScope
+    mesh_config: MeshConfig
+    memo: Memo
+    carried: CarriedRoutes
+
+    def route_origins(self, name: str) -> Mapping[str, tuple[RouteOrigin, ...]]:
+        """Return, for each virtual host of a route configuration, its routes' names and places in order.
+
+        A virtual host without a VirtualService has one route, made of the service.
+        """
+        at = self.listeners.routed_by.get(name)
+        if at is None:
+            return {}
+        listener = self.scope.egress_listeners[at]
+        return sidecar_route_origins(name, listener, self.scope, self.mesh_config, self.memo, self.carried)
+
+    def chain_origins(self, listener: str, index: int) -> tuple[Origin, ...]:
+        """Return the places of the filter chain at `index` of a listener, -1 for the default one; none if it
+        is the same in every mesh."""
+        spec = next((each for each in self.listeners.specs.values() if each.name == listener), None)
+        return _chain_origins(spec, index) if spec is not None else ()
+
+
+def _chain_origins(spec: ListenerSpec, index: int) -> tuple[Origin, ...]:
+    """Return the places of a chain: one that takes everything is the default, unless it is alone."""
+    conditional = [chain for chain in spec.chains if not chain.match.is_match_all]
+    takes_all = [chain for chain in spec.chains if chain.match.is_match_all]
+    if index < 0 or not conditional:
+        return takes_all[-1].origins if takes_all else ()
+    return conditional[index].origins if index < len(conditional) else ()
