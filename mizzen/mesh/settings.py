@@ -13,10 +13,18 @@ Creation = tuple[float, str, str]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MeshSettings:
-    """The mesh configuration and the domain that short names get (istiod's `--domain`)."""
+    """The mesh configuration, the domain that short names get (istiod's `--domain`), and whether the control
+    plane issues the certificates of workloads."""
 
     mesh_config: MeshConfig
     domain: str = "cluster.local"
+    certificates_served: bool = False
+
+    @property
+    def mutual_tls(self) -> bool:
+        """Whether workloads have certificates of the mesh, so that they can speak mutual TLS: the control
+        plane issues them, or the mesh configuration counts on them (`enableAutoMtls`)."""
+        return self.certificates_served or self.mesh_config.enable_auto_mtls
 
     @property
     def root_namespace(self) -> str:

@@ -15,6 +15,7 @@ from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.proxy.profile import OutboundProfile, outbound_profile
 from mizzen.mesh.rules.destination_rules import DestinationRuleIndex
 from mizzen.mesh.rules.gateways import GatewayIndex, MergedGateway, merge_gateways
+from mizzen.mesh.rules.peer_authentication import PeerModes, peer_modes
 from mizzen.mesh.rules.security_policies import POLICY_KINDS, PolicyIndex, WorkloadPolicies
 from mizzen.mesh.rules.virtual_service_index import Rules, VirtualServiceIndex
 from mizzen.mesh.scope.label_mentions import LabelMentions
@@ -71,12 +72,16 @@ class Mesh:
         mesh_config: MeshConfig | None = None,
         *,
         domain: str = "cluster.local",
+        certificates_served: bool = False,
     ) -> Mesh:
         """Return the mesh of valid documents of any kind; of two with one key the last counts.
 
-        `domain` is what short names end in after `.svc.` (istiod's `--domain`).
+        `domain` is what short names end in after `.svc.` (istiod's `--domain`). `certificates_served` says
+        that workloads get certificates from the control plane.
         """
-        settings = MeshSettings(mesh_config if mesh_config is not None else MeshConfig(), domain)
+        settings = MeshSettings(
+            mesh_config if mesh_config is not None else MeshConfig(), domain, certificates_served
+        )
         latest = {config.key: config for config in configs}
         return cls._empty(settings)._changed([(None, config) for config in latest.values()])[0]
 
@@ -111,7 +116,12 @@ class Mesh:
                     del configs[old.key]
                 if new is not None:
                     configs[new.key] = new
-            mesh = Mesh.build(configs.values(), mesh_config, domain=self.settings.domain)
+            mesh = Mesh.build(
+                configs.values(),
+                mesh_config,
+                domain=self.settings.domain,
+                certificates_served=self.settings.certificates_served,
+            )
             return mesh, MeshDelta(everything=True)
         return self._changed(changes)
 
@@ -311,6 +321,11 @@ class Mesh:
     def policies_for(self, proxy: Proxy) -> WorkloadPolicies:
         """Return the security policies that select the proxy's workload."""
         return self.policy_index.of_workload(proxy.namespace, self.workload_labels(proxy))
+
+    def peer_modes(self, policies: WorkloadPolicies) -> PeerModes:
+        """Return whether a workload with these policies takes plain text or mutual TLS, on each port."""
+        modes = peer_modes(policies.peer_authentications, self.settings.root_namespace)
+        return modes if self.settings.mutual_tls else modes.without_certificates()
 
     def virtual_services_for_gateway(self, gateway_name: str, proxy_namespace: str) -> Rules:
         """Return the rules bound to a Gateway ("namespace/name") that a proxy's namespace sees: private ones,

@@ -48,6 +48,7 @@ _ORDER: Final = (
     "Endpoints",
     "EndpointSlice",
     "Secret",
+    "PeerAuthentication",
     "Gateway",
     "Sidecar",
     "DestinationRule",

@@ -56,6 +56,7 @@ def sidecar_resources(
     own ProxyConfig."""
     instances = mesh.instances(proxy)
     policies = mesh.policies_for(proxy)
+    modes = mesh.peer_modes(policies)
     rules = tuple(scope.destination_rule(instance.service, inbound=True) for instance in instances)
     key = (
         "own resources of a sidecar",
@@ -63,6 +64,7 @@ def sidecar_resources(
         rules,
         scope.sidecar,
         policies,
+        modes,
         ByIdentity(mesh_config),
         _inbound_traits(proxy, scope),
         ip_family(proxy, mesh_config.default_config),
@@ -73,13 +75,15 @@ def sidecar_resources(
         clusters = inbound_clusters(proxy, instances, scope.sidecar, rule_of.get, mesh_config)
         ports, diagnostics = inbound_ports(proxy, instances, scope.sidecar, mesh_config)
         listeners = [
-            Resource.of(bound_inbound_listener(proxy, port, mesh_config, policies), origins=port.origins)
+            Resource.of(
+                bound_inbound_listener(proxy, port, mesh_config, policies, modes), origins=port.origins
+            )
             for port in ports
             if port.bind_to_port
         ]
         if proxy.interception_mode != "NONE":
             captured = [port for port in ports if not port.bind_to_port]
-            message = virtual_inbound_listener(proxy, captured, mesh_config, policies)
+            message = virtual_inbound_listener(proxy, captured, mesh_config, policies, modes)
             origins = tuple(dict.fromkeys(origin for port in captured for origin in port.origins))
             listeners.append(Resource.of(message, name=VIRTUAL_INBOUND, origins=origins))
         names = all_secrets(map(secret_references, (*listeners, *clusters)))

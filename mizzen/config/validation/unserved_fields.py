@@ -17,7 +17,6 @@ from mizzen.config.validation.place import Place
 _IN_ISTIO_TOO: Final = "Istio ignores it too"
 _NOT_IN_ENVOYS_MESSAGES: Final = "the Envoy API in use has no such setting"
 _NO_REGISTRATION: Final = "proxies do not register themselves yet; write a WorkloadEntry for each workload"
-_NO_MUTUAL_TLS: Final = "mutual TLS is not served yet, and calls in plain text are not refused"
 _POLICIES: Final = ("spec.trafficPolicy", "spec.subsets[].trafficPolicy")
 
 UNSERVED: Final[Mapping[str, Mapping[str, str]]] = {
@@ -31,7 +30,7 @@ UNSERVED: Final[Mapping[str, Mapping[str, str]]] = {
     "Gateway": {
         "spec.servers[].defaultEndpoint": _IN_ISTIO_TOO,
     },
-    "PeerAuthentication": {"spec.mtls": _NO_MUTUAL_TLS, "spec.portLevelMtls": _NO_MUTUAL_TLS},
+    "PeerAuthentication": {},
     "ServiceEntry": {},
     "Sidecar": {
         "spec.ingress[].tls": "Istio serves it only if told to (ENABLE_TLS_ON_SIDECAR_INGRESS)",

@@ -1,21 +1,38 @@
-"""Where the mesh's own certificates are asked for: nothing issues them yet."""
+"""Where the mesh's own certificates are asked for and nothing issues them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from mizzen.config import models
 from mizzen.config.document import FieldPath
 from mizzen.mesh.analysis.findings import Findings
 from mizzen.mesh.snapshot import Mesh
 
+_ISSUE: Final = (
+    "let the control plane issue certificates (enableAutoMtls: true in MeshConfig says that it does)"
+)
+
 
 def check_mutual_tls(mesh: Mesh, findings: Findings) -> None:
-    """Find TLS settings of the mode ISTIO_MUTUAL (MZ0213).
+    """Find TLS settings of the mode ISTIO_MUTUAL (MZ0213) and PeerAuthentications of the mode STRICT (MZ0220)
+    in a mesh whose workloads get no certificates.
 
-    Under Istio the authority of the mesh issues the certificate of each workload. Here only a proxy whose own
-    metadata name files has one.
+    A proxy whose own metadata name files has one all the same, for the calls that it makes.
     """
+    if mesh.settings.mutual_tls:
+        return
+    for policy in mesh.configs("PeerAuthentication"):
+        for path, mtls in _server_settings(policy.spec):
+            if mtls.mode is models.MutualTLSMode.STRICT:
+                findings.warning(
+                    "MZ0220",
+                    policy,
+                    (*path, "mode"),
+                    "STRICT refuses plain text, and workloads get no certificates for mutual TLS, so all "
+                    f"calls to them fail; {_ISSUE}, or write PERMISSIVE",
+                )
     for rule in mesh.configs("DestinationRule"):
         for path, tls in _client_settings(rule.spec):
             if tls.mode is models.ClientTLSMode.ISTIO_MUTUAL:
@@ -23,9 +40,9 @@ def check_mutual_tls(mesh: Mesh, findings: Findings) -> None:
                     "MZ0213",
                     rule,
                     (*path, "mode"),
-                    "ISTIO_MUTUAL uses certificates of workloads, which are not issued yet: calls fail "
-                    "(503), but from proxies whose metadata name files in TLS_CLIENT_CERT_CHAIN, "
-                    "TLS_CLIENT_KEY and TLS_CLIENT_ROOT_CERT; write DISABLE, or MUTUAL with your own files",
+                    "ISTIO_MUTUAL uses certificates of workloads, which are not issued: calls fail (503), "
+                    "but from proxies whose metadata name files in TLS_CLIENT_CERT_CHAIN, TLS_CLIENT_KEY and "
+                    f"TLS_CLIENT_ROOT_CERT; {_ISSUE}, or write MUTUAL with your own files",
                 )
     for gateway in mesh.configs("Gateway"):
         for index, server in enumerate(gateway.spec.servers):
@@ -34,9 +51,16 @@ def check_mutual_tls(mesh: Mesh, findings: Findings) -> None:
                     "MZ0213",
                     gateway,
                     ("spec", "servers", index, "tls", "mode"),
-                    "ISTIO_MUTUAL uses a certificate of the gateway's workload, which is not issued yet: "
-                    "connections fail; write MUTUAL with a credentialName or certificates of your own",
+                    "ISTIO_MUTUAL uses a certificate of the gateway's workload, which is not issued: "
+                    f"connections fail; {_ISSUE}, or write MUTUAL with a credentialName",
                 )
+
+
+def _server_settings(policy: models.PeerAuthentication) -> Iterator[tuple[FieldPath, models.MutualTLS]]:
+    if policy.mtls is not None:
+        yield ("spec", "mtls"), policy.mtls
+    for number, mtls in policy.port_level_mtls.items():
+        yield ("spec", "portLevelMtls", str(number)), mtls
 
 
 def _client_settings(rule: models.DestinationRule) -> Iterator[tuple[FieldPath, models.ClientTLSSettings]]:

@@ -67,6 +67,11 @@ class PolicyIndex:
             self._selecting("AuthorizationPolicy", namespace, labels),
         )
 
+    def peer_authentications(self, namespace: str) -> Policies:
+        """Return the PeerAuthentications of the root namespace, then those of `namespace`, oldest first."""
+        places = dict.fromkeys((self.settings.root_namespace, namespace))
+        return tuple(one for place in places for one in self.by_place.get(("PeerAuthentication", place), ()))
+
     def _selecting(self, kind: str, namespace: str, labels: Mapping[str, str]) -> Policies:
         places = dict.fromkeys((self.settings.root_namespace, namespace))
         return tuple(

@@ -27,10 +27,10 @@ from mizzen.translator.listeners.l4_routes import policy_target, stat_name
 from mizzen.translator.listeners.messages import gateway_filter_chain
 from mizzen.translator.listeners.tcp_proxy import TcpTarget, tcp_filters
 from mizzen.translator.routes.encoding import encode, length_delimited
+from mizzen.translator.tls.mesh_protocols import MESH_PROTOCOLS
 from mizzen.xds.resource import Resource
 from mizzen.xds.type_urls import LISTENER
 
-_MESH_PROTOCOLS: Final = ("istio-peer-exchange", "istio", "istio-http/1.0", "istio-http/1.1", "istio-h2")
 _FILTER_CHAINS: Final = int(listener_pb2.Listener.DESCRIPTOR.fields_by_name["filter_chains"].number)
 
 
@@ -107,7 +107,7 @@ def _chain(
 
 def _message(name: str, target: TcpTarget, protocol: Protocol, mesh_config: MeshConfig) -> Any:
     chain = gateway_filter_chain()
-    match = ChainMatch((name,), application_protocols=_MESH_PROTOCOLS)
+    match = ChainMatch((name,), application_protocols=MESH_PROTOCOLS)
     chain.filter_chain_match.CopyFrom(match.message())
     chain.filters.extend(tcp_filters(target, mesh_config, protocol))
     return chain

@@ -1,14 +1,13 @@
 """Inbound listeners of a sidecar: virtualInbound where connections are captured, real ports where a Sidecar
 resource asks for them.
 
-Source: Istio's pilot/pkg/networking/core/listener_inbound.go. Workloads have no certificates of the mesh yet,
-so every port is served as under PeerAuthentication's mode DISABLE: plaintext, and TLS passed through as it
-came.
+Source: Istio's pilot/pkg/networking/core/listener_inbound.go. The mode of a port says whether it takes plain
+text, mutual TLS or both (inbound_matches.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +17,10 @@ from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
 from mizzen.config.diagnostics import Diagnostic, Origin, Severity
 from mizzen.config.document import Config
 from mizzen.config.mesh_config import MeshConfig
-from mizzen.config.models import Sidecar
+from mizzen.config.models import MutualTLSMode, Sidecar
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.proxy.profile import ip_family
+from mizzen.mesh.rules.peer_authentication import PLAIN_TEXT, PeerModes
 from mizzen.mesh.rules.security_policies import NO_POLICIES, WorkloadPolicies
 from mizzen.mesh.service import Protocol, Service, ServicePort
 from mizzen.mesh.services.registry import ServiceInstance
@@ -34,12 +34,16 @@ from mizzen.translator.base.cluster_names import (
 from mizzen.translator.base.config_sources import duration
 from mizzen.translator.listeners import listener_filters
 from mizzen.translator.listeners.access_logs import listener_access_logs
-from mizzen.translator.listeners.filter_chains import ChainMatch
 from mizzen.translator.listeners.http_connection_manager import (
     HttpSettings,
     Role,
     http_connection_manager,
-    plaintext_http_protocols,
+)
+from mizzen.translator.listeners.inbound_matches import (
+    InboundMatch,
+    inbound_matches,
+    looks_for_http,
+    looks_for_tls,
 )
 from mizzen.translator.listeners.messages import (
     address,
@@ -51,9 +55,10 @@ from mizzen.translator.listeners.names import listener_name
 from mizzen.translator.listeners.outbound import parse_protocol
 from mizzen.translator.listeners.tcp_proxy import plain_target, tcp_filters
 from mizzen.translator.routes.inbound import inbound_route_configuration
+from mizzen.translator.tls.downstream import inbound_transport_socket
 
 VIRTUAL_INBOUND = "virtualInbound"
-_RAW_BUFFER = "raw_buffer"
+_PASSTHROUGH_HTTP = "virtualInbound-catchall-http"
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +188,7 @@ def virtual_inbound_listener(
     ports: Sequence[InboundPort],
     mesh_config: MeshConfig,
     policies: WorkloadPolicies = NO_POLICIES,
+    modes: PeerModes = PLAIN_TEXT,
 ) -> Any:
     """Return the listener that captured inbound connections arrive at; `ports` are those without a real
     listener of their own."""
@@ -201,19 +207,36 @@ def virtual_inbound_listener(
         listener.transparent.value = True
         listener.listener_filters.append(listener_filters.original_source())
     set_exact_balance(listener, proxy.metadata.inbound_listener_exact_balance)
-    known = [number, *(port.number for port in ports if not port.protocol.is_auto)]
-    inspector = listener_filters.http_inspector()
-    listener.listener_filters.append(
-        listener_filters.disabled_on_ports(inspector, known, default_disabled=False)
-    )
+    listener.listener_filters.extend(_inspectors(number, ports, modes))
     _set_timeout(listener, mesh_config)
     loop = listener.filter_chains.add(name="virtualInbound-blackhole")
     loop.filter_chain_match.destination_port.value = number
     loop.filters.extend(tcp_filters(plain_target(BLACK_HOLE_CLUSTER), mesh_config))
-    listener.filter_chains.extend(_passthrough_chains(proxy, mesh_config, policies))
+    listener.filter_chains.extend(_passthrough_chains(proxy, ports, mesh_config, policies, modes))
     for port in ports:
-        listener.filter_chains.extend(_port_chains(proxy, port, mesh_config, policies))
+        listener.filter_chains.extend(_port_chains(proxy, port, mesh_config, policies, modes))
     return listener
+
+
+def _inspectors(number: int, ports: Sequence[InboundPort], modes: PeerModes) -> Iterable[Any]:
+    """Yield the filters that tell TLS and HTTP from other protocols, off on the ports that need them not;
+    `number` is the listener's own."""
+    modes_of = {port: (mode, Protocol.UNSUPPORTED) for port, mode in modes.ports}
+    modes_of |= {port.number: (modes.of_port(port.number), port.protocol) for port in ports}
+    elsewhere = looks_for_tls(modes.workload)
+    tls = {number: False, **{port: looks_for_tls(mode) for port, (mode, _) in modes_of.items()}}
+    yield from _inspector(listener_filters.tls_inspector(inbound=True), tls, elsewhere)
+    elsewhere = looks_for_http(modes.workload, Protocol.UNSUPPORTED)
+    http = {number: False, **{port: looks_for_http(*each) for port, each in modes_of.items()}}
+    yield from _inspector(listener_filters.http_inspector(), http, elsewhere)
+
+
+def _inspector(inspector: Any, needed: Mapping[int, bool], elsewhere: bool) -> Iterable[Any]:
+    """Yield `inspector`, unless no port needs it: it is on where `needed` says so, and on all other ports if
+    `elsewhere`."""
+    exceptions = [port for port, wanted in needed.items() if wanted is not elsewhere]
+    if elsewhere or exceptions:
+        yield listener_filters.disabled_on_ports(inspector, exceptions, default_disabled=not elsewhere)
 
 
 def bound_inbound_listener(
@@ -221,9 +244,11 @@ def bound_inbound_listener(
     port: InboundPort,
     mesh_config: MeshConfig,
     policies: WorkloadPolicies = NO_POLICIES,
+    modes: PeerModes = PLAIN_TEXT,
 ) -> Any:
     """Return the listener of a port that is really bound."""
     mode = proxy.interception_mode
+    mutual_tls = modes.of_port(port.number)
     listener = listener_pb2.Listener(
         name=listener_name(port.bind, port.number, bound=True, interception_mode=mode),
         address=address(port.bind, port.number),
@@ -234,10 +259,12 @@ def bound_inbound_listener(
     _listen_on_other_addresses(listener, proxy, port, mesh_config)
     set_accept_limit(listener)
     set_exact_balance(listener, proxy.metadata.inbound_listener_exact_balance)
-    if port.protocol.is_auto:
+    if looks_for_tls(mutual_tls):
+        listener.listener_filters.append(listener_filters.tls_inspector(inbound=True))
+    if looks_for_http(mutual_tls, port.protocol):
         listener.listener_filters.append(listener_filters.http_inspector())
     _set_timeout(listener, mesh_config)
-    listener.filter_chains.extend(_port_chains(proxy, port, mesh_config, policies))
+    listener.filter_chains.extend(_port_chains(proxy, port, mesh_config, policies, modes))
     return listener
 
 
@@ -259,9 +286,15 @@ def _set_timeout(listener: Any, mesh_config: MeshConfig) -> None:
     listener.listener_filters_timeout.CopyFrom(duration(mesh_config.protocol_detection_timeout))
 
 
-def _passthrough_chains(proxy: Proxy, mesh_config: MeshConfig, policies: WorkloadPolicies) -> list[Any]:
+def _passthrough_chains(
+    proxy: Proxy,
+    ports: Sequence[InboundPort],
+    mesh_config: MeshConfig,
+    policies: WorkloadPolicies,
+    modes: PeerModes,
+) -> list[Any]:
     """Connections to ports that no service owns go where they were meant to: HTTP seen as such, the rest
-    as bytes."""
+    as bytes. A port with a mode of its own has such chains of its own."""
     settings = HttpSettings(
         Role.SIDECAR_INBOUND,
         stat_prefix=f"{INBOUND_PASSTHROUGH_CLUSTER};",
@@ -270,53 +303,68 @@ def _passthrough_chains(proxy: Proxy, mesh_config: MeshConfig, policies: Workloa
         idle_timeout=proxy.metadata.idle_timeout,
         policies=policies,
     )
-    http = listener_components_pb2.FilterChain(name="virtualInbound-catchall-http")
-    http.filter_chain_match.CopyFrom(_http_match(proxy, None).message())
-    http.filters.append(http_connection_manager(settings, mesh_config))
-    tcp = listener_components_pb2.FilterChain(name=VIRTUAL_INBOUND)
-    tcp.filter_chain_match.CopyFrom(ChainMatch(transport_protocol=_RAW_BUFFER).message())
-    tcp.filters.extend(_tcp(proxy, INBOUND_PASSTHROUGH_CLUSTER, Protocol.TCP, mesh_config, policies))
-    return [http, tcp]
-
-
-def _port_chains(
-    proxy: Proxy, port: InboundPort, mesh_config: MeshConfig, policies: WorkloadPolicies
-) -> list[Any]:
-    cluster = inbound_cluster_name(port.number)
-    chains = []
-    if not port.protocol.is_tcp:
-        settings = HttpSettings(
-            Role.SIDECAR_INBOUND,
-            stat_prefix=f"inbound_{port.name};",
-            route_config=inbound_route_configuration(port.service, port.service_port, cluster, mesh_config),
-            protocol=port.protocol,
-            http10=proxy.metadata.http10,
-            idle_timeout=proxy.metadata.idle_timeout,
-            policies=policies,
-        )
-        http = listener_components_pb2.FilterChain(name=port.name)
-        match = ChainMatch(transport_protocol=_RAW_BUFFER, destination_port=port.number)
-        if port.protocol.is_auto:
-            match = _http_match(proxy, port.number)
-        http.filter_chain_match.CopyFrom(match.message())
-        http.filters.append(http_connection_manager(settings, mesh_config))
-        chains.append(http)
-    if not port.protocol.is_http:
-        tcp = listener_components_pb2.FilterChain(name=port.name)
-        match = ChainMatch(transport_protocol=_RAW_BUFFER, destination_port=port.number)
-        tcp.filter_chain_match.CopyFrom(match.message())
-        stat_name = _stat_name(port, mesh_config)
-        tcp.filters.extend(_tcp(proxy, cluster, port.protocol, mesh_config, policies, stat_name))
-        chains.append(tcp)
+    ends = _ChainEnds(
+        _PASSTHROUGH_HTTP,
+        VIRTUAL_INBOUND,
+        http_connection_manager(settings, mesh_config),
+        _tcp(proxy, INBOUND_PASSTHROUGH_CLUSTER, Protocol.TCP, mesh_config, policies),
+    )
+    chains: list[Any] = []
+    for number, mode in ((None, modes.workload), *_unowned(ports, modes)):
+        matches = inbound_matches(mode, Protocol.UNSUPPORTED, number, http10=proxy.metadata.http10)
+        chains.extend(ends.chain(match, mesh_config) for match in matches)
     return chains
 
 
-def _http_match(proxy: Proxy, number: int | None) -> ChainMatch:
-    return ChainMatch(
-        application_protocols=tuple(plaintext_http_protocols(proxy.metadata.http10)),
-        transport_protocol=_RAW_BUFFER,
-        destination_port=number,
+def _unowned(ports: Iterable[InboundPort], modes: PeerModes) -> list[tuple[int, MutualTLSMode]]:
+    """Return the ports that have a mode of their own and are served for no service."""
+    owned = {port.number for port in ports}
+    return [(number, mode) for number, mode in modes.ports if number not in owned]
+
+
+def _port_chains(
+    proxy: Proxy, port: InboundPort, mesh_config: MeshConfig, policies: WorkloadPolicies, modes: PeerModes
+) -> list[Any]:
+    cluster = inbound_cluster_name(port.number)
+    settings = HttpSettings(
+        Role.SIDECAR_INBOUND,
+        stat_prefix=f"inbound_{port.name};",
+        route_config=inbound_route_configuration(port.service, port.service_port, cluster, mesh_config),
+        protocol=port.protocol,
+        http10=proxy.metadata.http10,
+        idle_timeout=proxy.metadata.idle_timeout,
+        policies=policies,
     )
+    stat_name = _stat_name(port, mesh_config)
+    ends = _ChainEnds(
+        port.name,
+        port.name,
+        None if port.protocol.is_tcp else http_connection_manager(settings, mesh_config),
+        _tcp(proxy, cluster, port.protocol, mesh_config, policies, stat_name),
+    )
+    mode = modes.of_port(port.number)
+    matches = inbound_matches(mode, port.protocol, port.number, http10=proxy.metadata.http10)
+    return [ends.chain(match, mesh_config) for match in matches]
+
+
+@dataclass(frozen=True, slots=True)
+class _ChainEnds:
+    """What becomes of the connections to a port: the names of its chains and the filters at their end."""
+
+    http_name: str
+    tcp_name: str
+    manager: Any
+    tcp: Sequence[Any]
+
+    def chain(self, wanted: InboundMatch, mesh_config: MeshConfig) -> Any:
+        """Return the filter chain that takes the connections of `wanted`."""
+        name = self.http_name if wanted.is_http else self.tcp_name
+        chain = listener_components_pb2.FilterChain(name=name)
+        chain.filter_chain_match.CopyFrom(wanted.match.message())
+        chain.filters.extend([self.manager] if wanted.is_http else self.tcp)
+        if wanted.terminates:
+            chain.transport_socket.CopyFrom(inbound_transport_socket(mesh_config, is_http=wanted.is_http))
+        return chain
 
 
 def _stat_name(port: InboundPort, mesh_config: MeshConfig) -> str:

@@ -14,11 +14,13 @@ from mizzen.mesh.snapshot import Mesh
 
 APIS = {
     "Service": "v1",
+    "Namespace": "v1",
     "Pod": "v1",
     "Node": "v1",
     "Endpoints": "v1",
     "Secret": "v1",
     "EndpointSlice": "discovery.k8s.io/v1",
+    "PeerAuthentication": "security.istio.io/v1",
 }
 
 

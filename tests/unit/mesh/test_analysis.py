@@ -118,6 +118,13 @@ def other(text: str, name: str, namespace: str = "default") -> str:
 
 
 # code, path, words of the message, the mesh, the mesh put right
+STRICT_PORT = """kind: PeerAuthentication
+metadata: {name: strict}
+spec:
+  selector: {matchLabels: {app: a}}
+  portLevelMtls: {8080: {mode: STRICT}}
+"""
+
 CASES: dict[str, tuple[str, str, str, str, str]] = {
     "delegate that nobody names": (
         "MZ0215",
@@ -438,7 +445,7 @@ CASES: dict[str, tuple[str, str, str, str, str]] = {
     "certificates of the mesh for clients": (
         "MZ0213",
         "spec.subsets[0].trafficPolicy.portLevelSettings[0].tls.mode",
-        "which are not issued yet",
+        "which are not issued: calls fail",
         ENTRY
         + RULE.replace(
             "version: v1}}",
@@ -447,10 +454,17 @@ CASES: dict[str, tuple[str, str, str, str, str]] = {
         ),
         ENTRY + RULE + "  trafficPolicy: {tls: {mode: DISABLE}}\n",
     ),
+    "no plain text where there are no certificates": (
+        "MZ0220",
+        "spec.portLevelMtls.8080.mode",
+        "workloads get no certificates for mutual TLS, so all calls to them fail",
+        ENTRY + STRICT_PORT,
+        ENTRY + STRICT_PORT.replace("STRICT", "PERMISSIVE"),
+    ),
     "certificates of the mesh for gateways": (
         "MZ0213",
         "spec.servers[0].tls.mode",
-        "which is not issued yet",
+        "which is not issued: connections fail",
         TLS_GATEWAY.replace("SIMPLE, credentialName: cert", "ISTIO_MUTUAL"),
         GATEWAY,
     ),
@@ -582,3 +596,9 @@ def test_selectors_are_compared_with_connected_proxies(mesh_of: MeshOf, proxy_at
 def test_findings_of_the_mesh_itself_are_among_them(mesh_of: MeshOf) -> None:
     mesh = mesh_of(ENTRY + ROUTE + "  - delegate: {name: gone}\n    match: [{uri: {prefix: /x}}]\n")
     assert [one.code for one in analyze(mesh)] == ["MZ0203"]
+
+
+def test_mutual_tls_is_no_finding_where_certificates_are_issued(mesh_of: MeshOf) -> None:
+    text = ENTRY + STRICT_PORT
+    assert "MZ0220" in {one.code for one in analyze(mesh_of(text))}
+    assert "MZ0220" not in {one.code for one in analyze(mesh_of(text, enable_auto_mtls=True))}

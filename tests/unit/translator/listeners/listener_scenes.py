@@ -107,8 +107,9 @@ def sent(
 
 def document(kind: str, name: str, spec: Any, *, namespace: str = "default", age: int = 0) -> dict[str, Any]:
     """An Istio document; the larger `age`, the older it is."""
+    group = "security" if kind == "PeerAuthentication" else "networking"
     return {
-        "apiVersion": "networking.istio.io/v1",
+        "apiVersion": f"{group}.istio.io/v1",
         "kind": kind,
         "metadata": {
             "name": name,

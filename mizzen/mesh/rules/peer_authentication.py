@@ -1,0 +1,119 @@
+"""What PeerAuthentications say of a workload: plain text, mutual TLS, or both, for each of its ports.
+
+One of the root namespace without a selector holds for the mesh, one of another namespace without a selector
+for that namespace, one with a selector for the workloads that it picks. The narrowest scope that says a mode
+decides; in each scope the oldest document counts. A selector in the root namespace picks nothing.
+Source: Istio's pilot/pkg/security/authn/policy_applier.go (ComposePeerAuthentication).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from mizzen.config.document import Config
+from mizzen.config.models import MutualTLS, MutualTLSMode, PeerAuthentication
+from mizzen.mesh.service import Endpoint
+
+Policy = Config[PeerAuthentication]
+
+
+@dataclass(frozen=True, slots=True)
+class PeerModes:
+    """The mode of a workload, and of those of its own ports that a PeerAuthentication names. Never UNSET."""
+
+    workload: MutualTLSMode = MutualTLSMode.PERMISSIVE
+    ports: tuple[tuple[int, MutualTLSMode], ...] = ()
+
+    def of_port(self, number: int) -> MutualTLSMode:
+        """Return the mode of a port of the workload."""
+        for port, mode in self.ports:
+            if port == number:
+                return mode
+        return self.workload
+
+    def without_certificates(self) -> PeerModes:
+        """Return the modes of a workload that has no certificate: it cannot take mutual TLS, so PERMISSIVE
+        leaves plain text. STRICT stays: whoever asks for it must not get plain text."""
+        return PeerModes(
+            _without_certificate(self.workload),
+            tuple((port, _without_certificate(mode)) for port, mode in self.ports),
+        )
+
+
+PLAIN_TEXT: Final = PeerModes(MutualTLSMode.DISABLE)
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePeers:
+    """What clients of a service know of the modes of its endpoints. `namespace` is the mode of the service's
+    namespace, `selecting` are the policies that pick at least one of the endpoints, oldest first."""
+
+    namespace: MutualTLSMode = MutualTLSMode.PERMISSIVE
+    selecting: tuple[Policy, ...] = ()
+
+    def refuses_mutual_tls(self, endpoint: Endpoint, port_name: str) -> bool:
+        """Return whether the endpoint takes plain text alone on the port of that name."""
+        policy = next((one for one in self.selecting if endpoint.has_labels(_wanted(one))), None)
+        if policy is None:
+            return self.namespace is MutualTLSMode.DISABLE
+        modes = _narrowed(self.namespace, policy)
+        return modes.of_port(endpoint.port_named(port_name) or 0) is MutualTLSMode.DISABLE
+
+
+def peer_modes(policies: Sequence[Policy], root_namespace: str) -> PeerModes:
+    """Return the modes of a workload; `policies` are those that select it, oldest first."""
+    mode = namespace_mode(policies, root_namespace)
+    policy = next((one for one in policies if _wanted(one) and one.namespace != root_namespace), None)
+    return PeerModes(mode) if policy is None else _narrowed(mode, policy)
+
+
+def namespace_mode(policies: Iterable[Policy], root_namespace: str) -> MutualTLSMode:
+    """Return the mode of a namespace's workloads that no policy selects; `policies` are those of the root
+    namespace and its own, oldest first."""
+    mesh: Policy | None = None
+    own: Policy | None = None
+    for policy in policies:
+        if _wanted(policy):
+            continue
+        if policy.namespace == root_namespace:
+            mesh = mesh or policy
+        else:
+            own = own or policy
+    mode = MutualTLSMode.PERMISSIVE
+    for one in (mesh, own):
+        mode = _said(None if one is None else one.spec.mtls, mode)
+    return mode
+
+
+def service_peers(
+    policies: Sequence[Policy], root_namespace: str, endpoints: Sequence[Endpoint]
+) -> ServicePeers:
+    """Return what `policies` (of the root namespace and the service's own, oldest first) say of a service
+    with these endpoints. Equal for services of a namespace whose endpoints the same policies pick."""
+    selecting = [one for one in policies if _wanted(one) and one.namespace != root_namespace]
+    return ServicePeers(
+        namespace_mode(policies, root_namespace),
+        tuple(one for one in selecting if any(each.has_labels(_wanted(one)) for each in endpoints)),
+    )
+
+
+def _narrowed(mode: MutualTLSMode, policy: Policy) -> PeerModes:
+    """Return the modes of a workload that `policy` selects, in a namespace of that mode."""
+    own = _said(policy.spec.mtls, mode)
+    levels = policy.spec.port_level_mtls
+    return PeerModes(own, tuple((port, _said(levels[port], own)) for port in sorted(levels)))
+
+
+def _said(mtls: MutualTLS | None, otherwise: MutualTLSMode) -> MutualTLSMode:
+    return otherwise if mtls is None or mtls.mode is MutualTLSMode.UNSET else mtls.mode
+
+
+def _wanted(policy: Policy) -> Mapping[str, str]:
+    selector = policy.spec.selector
+    return selector.match_labels if selector is not None else {}
+
+
+def _without_certificate(mode: MutualTLSMode) -> MutualTLSMode:
+    return MutualTLSMode.DISABLE if mode is MutualTLSMode.PERMISSIVE else mode
