@@ -29,7 +29,6 @@ _GATEWAY_API: Final = f"the Kubernetes Gateway API is not served yet; {_INSTEAD}
 
 UNSERVED: Final[Mapping[tuple[str, str], str]] = MappingProxyType(
     {
-        ("security.istio.io", "RequestAuthentication"): "tokens are not checked yet",
         ("security.istio.io", "AuthorizationPolicy"): "it denies nothing: requests are not checked yet",
         ("networking.istio.io", "EnvoyFilter"): "Envoy's configuration is not patched yet",
         ("networking.istio.io", "ProxyConfig"): "settings of proxies are not read from it yet",
@@ -126,6 +125,7 @@ _ALL: Final = (
     _istio("WorkloadGroup", "workloadgroups", "workload-group"),
     _istio("Sidecar", "sidecars", "sidecar"),
     _security("PeerAuthentication", "peerauthentications", "peer-authentication"),
+    _security("RequestAuthentication", "requestauthentications", "request-authentication"),
     _kubernetes(kubernetes.Service, "services", "service"),
     _kubernetes(kubernetes.Endpoints, "endpoints", "endpoints"),
     _kubernetes(kubernetes.EndpointSlice, "endpointslices", "endpoint-slice", group="discovery.k8s.io"),

@@ -54,7 +54,14 @@ from mizzen.config.models.peer_authentication import (
 from mizzen.config.models.ports import (
     PortSelector,
 )
+from mizzen.config.models.request_authentication import (
+    ClaimToHeader,
+    JWTHeader,
+    JWTRule,
+    RequestAuthentication,
+)
 from mizzen.config.models.selector import (
+    PolicyTargetReference,
     TypeWorkloadSelector,
     WorkloadSelector,
 )
@@ -119,6 +126,7 @@ SPECS: Final[Mapping[str, type[IstioModel]]] = {
     "DestinationRule": DestinationRule,
     "Gateway": Gateway,
     "PeerAuthentication": PeerAuthentication,
+    "RequestAuthentication": RequestAuthentication,
     "ServiceEntry": ServiceEntry,
     "Sidecar": Sidecar,
     "VirtualService": VirtualService,
@@ -130,6 +138,7 @@ SPECS: Final[Mapping[str, type[IstioModel]]] = {
 __all__ = [
     "SPECS",
     "CaptureMode",
+    "ClaimToHeader",
     "ClientTLSMode",
     "ClientTLSSettings",
     "ConnectionPoolSettings",
@@ -165,6 +174,8 @@ __all__ = [
     "IstioEgressListener",
     "IstioIngressListener",
     "IstioModel",
+    "JWTHeader",
+    "JWTRule",
     "L4MatchAttributes",
     "LoadBalancerSettings",
     "LocalityDistribute",
@@ -181,6 +192,7 @@ __all__ = [
     "OutlierDetection",
     "PeerAuthentication",
     "Percent",
+    "PolicyTargetReference",
     "Port",
     "PortSelector",
     "PortTrafficPolicy",
@@ -189,6 +201,7 @@ __all__ = [
     "ReadinessProbe",
     "RedirectPortSelection",
     "RegexRewrite",
+    "RequestAuthentication",
     "Resolution",
     "RetryBudget",
     "RingHash",

@@ -17,3 +17,12 @@ class TypeWorkloadSelector(IstioModel):
     """`istio.type.v1beta1.WorkloadSelector`: what DestinationRule and policies write (`matchLabels`)."""
 
     match_labels: dict[str, str] = Field(default_factory=dict)
+
+
+class PolicyTargetReference(IstioModel):
+    """`istio.type.v1beta1.PolicyTargetReference`: a resource that a policy attaches to, in its namespace."""
+
+    group: str = ""
+    kind: str = ""
+    name: str = ""
+    namespace: str = ""

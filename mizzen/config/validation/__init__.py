@@ -17,6 +17,7 @@ from mizzen.config.validation.destination_rule import check_destination_rule
 from mizzen.config.validation.gateway import check_gateway
 from mizzen.config.validation.peer_authentication import check_peer_authentication
 from mizzen.config.validation.place import Place
+from mizzen.config.validation.request_authentication import check_request_authentication
 from mizzen.config.validation.service_entry import check_service_entry
 from mizzen.config.validation.sidecar import check_sidecar
 from mizzen.config.validation.unserved_fields import check_unserved_fields
@@ -45,6 +46,7 @@ VALIDATORS: Final[Mapping[str, Validator]] = {
     "DestinationRule": _validator(check_destination_rule),
     "Gateway": _validator(check_gateway),
     "PeerAuthentication": _validator(check_peer_authentication),
+    "RequestAuthentication": _validator(check_request_authentication),
     "ServiceEntry": _validator(check_service_entry),
     "Sidecar": _validator(check_sidecar),
     "VirtualService": _validator(check_virtual_service),

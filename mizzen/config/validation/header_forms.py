@@ -8,6 +8,7 @@ from typing import Final
 from mizzen.config.validation.command_operators import header_command_problem
 
 _TOKEN: Final = re.compile(r"[-!#$%&'*+.^_`|~A-Za-z0-9]+")
+_STRICT_NAME: Final = re.compile(r"[-_A-Za-z0-9]+")
 _PROBE_NAME: Final = re.compile(r"[-A-Za-z0-9]+")
 _PSEUDO_HEADERS: Final = frozenset({":method", ":scheme", ":authority", ":path", ":status"})
 _BREAK: Final = re.compile(r"[\x00\r\n]")
@@ -57,6 +58,15 @@ def cors_name_problem(name: str) -> str | None:
     if name and _TOKEN.fullmatch(name):
         return None
     return f'"{name}" is not a header\'s name; write one such as x-user, or "*"'
+
+
+def strict_name_problem(name: str) -> str | None:
+    """`name` must be a header's, of letters, digits, `-` and `_` alone."""
+    if not name:
+        return "the header's name is empty; write one"
+    if _STRICT_NAME.fullmatch(name):
+        return None
+    return f'"{name}" is not a header\'s name here; write letters, digits, - and _, such as x-user'
 
 
 def probe_name_problem(name: str) -> str | None:

@@ -17,6 +17,10 @@ from mizzen.config.validation.place import Place
 _IN_ISTIO_TOO: Final = "Istio ignores it too"
 _NOT_IN_ENVOYS_MESSAGES: Final = "the Envoy API in use has no such setting"
 _NO_REGISTRATION: Final = "proxies do not register themselves yet; write a WorkloadEntry for each workload"
+_NO_GATEWAY_API: Final = (
+    "the Kubernetes Gateway API is not served, so the policy is for nothing; write selector to pick workloads"
+)
+_NO_TOKENS: Final = "tokens are not checked yet"
 _POLICIES: Final = ("spec.trafficPolicy", "spec.subsets[].trafficPolicy")
 
 UNSERVED: Final[Mapping[str, Mapping[str, str]]] = {
@@ -31,6 +35,11 @@ UNSERVED: Final[Mapping[str, Mapping[str, str]]] = {
         "spec.servers[].defaultEndpoint": _IN_ISTIO_TOO,
     },
     "PeerAuthentication": {},
+    "RequestAuthentication": {
+        "spec.targetRef": _NO_GATEWAY_API,
+        "spec.targetRefs": _NO_GATEWAY_API,
+        "spec.jwtRules": _NO_TOKENS,
+    },
     "ServiceEntry": {},
     "Sidecar": {
         "spec.ingress[].tls": "Istio serves it only if told to (ENABLE_TLS_ON_SIDECAR_INGRESS)",

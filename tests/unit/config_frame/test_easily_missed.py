@@ -57,4 +57,3 @@ def test_what_an_unserved_policy_does_not_do_is_said() -> None:
         return finding.message
 
     assert "denies nothing: requests are not checked" in said("AuthorizationPolicy")
-    assert "tokens are not checked" in said("RequestAuthentication")
