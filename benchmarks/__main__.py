@@ -23,6 +23,8 @@ from rich.table import Table
 from benchmarks import (
     attacked,
     change_cost,
+    large_file,
+    memory_use,
     served,
     translated_changes,
     translation_cost,
@@ -133,6 +135,37 @@ def changes(sizes: int) -> list[Row]:
     return rows
 
 
+def large_files() -> list[Row]:
+    """(i): one document of a file of many."""
+    result = large_file.measure()
+    return [
+        Row(
+            f"a file of {3 * large_file.SERVICES:,} documents, read for the first time",
+            f"{result.first:.1f} s",
+        ),
+        Row(
+            "the same file, of three documents a service, after one endpoint changed",
+            f"{result.changed:.2f} s",
+            "at most 1 s",
+        ),
+    ]
+
+
+def memory(sizes: int) -> list[Row]:
+    """(j): memory with meshes as users have them."""
+    rows = []
+    for services, proxies in memory_use.CASES[: sizes + 1]:
+        used = asyncio.run(memory_use.measure(services, proxies))
+        rows.append(
+            Row(
+                f"{services:,} services and {proxies:,} unlike proxies: resident",
+                f"{used.served:.0f} MB ({used.alone:.0f} without proxies)",
+                f"at most {memory_use.PROMISED[services, proxies]} MB",
+            )
+        )
+    return rows
+
+
 def beside_attackers() -> list[Row]:
     """(h): a change for good clients while others cost as much as they can."""
     alone, *beside = asyncio.run(attacked.measure()).items()
@@ -191,6 +224,8 @@ def main() -> None:
         ("from a saved file to a served route", saved_to_served),
         ("cold translation", lambda: translation(sizes)),
         ("the cost of a change", lambda: changes(sizes)),
+        ("one document of a large file", large_files),
+        ("memory with unlike proxies", lambda: memory(sizes)),
         ("good clients beside attackers", beside_attackers),
     ):
         with console.status(f"measuring {title}..."):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from mizzen.config.diagnostics import Origin
@@ -55,7 +54,7 @@ def recalled(
     piece: Piece, file: str, first_line: int, read: Callable[[], Sequence[Document]]
 ) -> Iterator[Document]:
     """Yield the documents of a piece that stands at `first_line` now. `read` reads it again."""
-    read_once = cache(read)
+    text = _Text(read)
     for position, known in enumerate(piece.documents):
         key = known.key
         yield Document(
@@ -63,31 +62,43 @@ def recalled(
             key.kind,
             key.namespace,
             key.name,
-            _LaterContent(read_once, position),
+            _LaterContent(text, position),
             Origin(file, first_line + known.offset, key),
             known.lines.shifted(first_line - piece.first_line),
             known.digest,
         )
 
 
+class _Text:
+    """The text of a piece, read when it is first asked for."""
+
+    __slots__ = ("_documents", "_read")
+
+    def __init__(self, read: Callable[[], Sequence[Document]]) -> None:
+        self._read = read
+        self._documents: Sequence[Document] = ()
+
+    def content(self, position: int) -> Mapping[str, Any]:
+        """Return what the document at that place of the piece says."""
+        if not self._documents:
+            self._documents = self._read()
+        return self._documents[position].content
+
+
 class _LaterContent(Mapping[str, Any]):
     """What a document says, read when it is first asked for."""
 
-    __slots__ = ("_position", "_read")
+    __slots__ = ("_position", "_text")
 
-    def __init__(self, read: Callable[[], Sequence[Document]], position: int) -> None:
-        self._read = read
+    def __init__(self, text: _Text, position: int) -> None:
+        self._text = text
         self._position = position
 
     def __getitem__(self, key: str) -> Any:
-        return self._content[key]
+        return self._text.content(self._position)[key]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._content)
+        return iter(self._text.content(self._position))
 
     def __len__(self) -> int:
-        return len(self._content)
-
-    @property
-    def _content(self) -> Mapping[str, Any]:
-        return self._read()[self._position].content
+        return len(self._text.content(self._position))

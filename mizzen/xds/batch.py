@@ -23,12 +23,16 @@ class Dialect:
     control_plane: str = ""
 
 
+_SMALL = 16 * 1024
+"""Bytes of a response that are kept even if nobody else should ever get it."""
+
+
 class Batch:
     """Resources and removed names that travel in one response, with the version that it brings the client
     to.
     """
 
-    __slots__ = ("_bodies", "_last", "heartbeat", "removed", "resources", "type_url", "version")
+    __slots__ = ("_asked", "_bodies", "_last", "heartbeat", "removed", "resources", "type_url", "version")
 
     def __init__(
         self,
@@ -44,23 +48,29 @@ class Batch:
         self.resources = resources
         self.removed = removed
         self.heartbeat = heartbeat
+        self._asked = False
         self._bodies: dict[Dialect, bytes] = {}
         self._last: tuple[Dialect, str, bytes] | None = None
 
     def encode(self, dialect: Dialect, nonce: str) -> bytes:
         """The whole response.
 
-        Clients that connected together have come to the same nonce (nonces are unique in one stream only),
-        so the last result is kept: a large response exists once, not once for each client.
+        What is large and for one client only is not kept: what a thousand unlike clients hold would be most
+        of the memory. All else is kept, without the nonce and with the last one: clients that connected
+        together have come to the same nonce (nonces are unique in one stream only), so a large response
+        exists once, not once for each client.
         """
         last = self._last
         if last is not None and last[0] is dialect and last[1] == nonce:
             return last[2]
         body = self._bodies.get(dialect)
         if body is None:
-            body = self._bodies[dialect] = self._body(dialect)
+            body = self._body(dialect)
         encoded = body + wire.string(wire.RESPONSE_NONCE, nonce)
-        self._last = (dialect, nonce, encoded)
+        if self._asked or len(body) <= _SMALL:
+            self._bodies[dialect] = body
+            self._last = (dialect, nonce, encoded)
+        self._asked = True
         return encoded
 
     def _body(self, dialect: Dialect) -> bytes:

@@ -12,6 +12,10 @@ _TYPE_PREFIX = "type.googleapis.com/"
 _put = object.__setattr__
 
 
+_KEPT = 4096
+"""Bytes of an encoded field that are kept for the next response."""
+
+
 class Resource:
     """One resource of any type, immutable, compared by identity.
 
@@ -191,7 +195,8 @@ class Resource:
         encoded = self._fields.get(form)
         if encoded is None:
             encoded = wire.length_delimited(wire.RESPONSE_RESOURCES, self._encode(form))
-            self._fields[form] = encoded
+            if len(encoded) <= _KEPT:  # a large one is mostly copied, and keeping it would double the memory
+                self._fields[form] = encoded
         return encoded
 
     def _encode(self, form: str) -> bytes:
