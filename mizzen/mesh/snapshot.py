@@ -258,14 +258,14 @@ class Mesh:
     def outbound_profile(self, proxy: Proxy) -> OutboundProfile:
         """Return all that outbound translation may know of `proxy`."""
         labels = self.workload_labels(proxy)
-        keys = self._mentions.keys(
+        mentioned = self._mentions.of(
             proxy.namespace,
+            labels,
             self.virtual_service_index,
             self.destination_rule_index,
             self.sidecar_index,
             self.mesh_config,
         )
-        mentioned = tuple(sorted((key, labels[key]) for key in keys if key in labels))
         return outbound_profile(
             proxy,
             mentioned,

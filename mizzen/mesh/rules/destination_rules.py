@@ -12,7 +12,7 @@ from mizzen.config.document import Config, ConfigKey
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.hosts import HostIndex, resolve_short_name
 from mizzen.mesh.persistent import DictEdit, Lineage, Multimap
-from mizzen.mesh.rules.failover_labels import mentioned_labels
+from mizzen.mesh.rules.failover_labels import MentionedLabel, mentioned_labels
 from mizzen.mesh.settings import MeshSettings, creation_order
 from mizzen.mesh.visibility import PRIVATE, PUBLIC, is_visible, visible_to
 
@@ -151,7 +151,7 @@ _NO_RULES: Final = NamespaceRules()
 @dataclass(frozen=True, slots=True, eq=False)
 class DestinationRuleIndex:
     """All DestinationRules, by namespace and host; immutable. `labelled` has of those that look at a client's
-    labels who sees them and the keys; `lineage` tells for which hosts there are others than before."""
+    labels who sees them and the labels; `lineage` tells for which hosts there are others than before."""
 
     settings: MeshSettings
     by_host: Multimap[tuple[str, str], ConfigKey, Config[models.DestinationRule]] = field(
@@ -159,7 +159,7 @@ class DestinationRuleIndex:
     )
     by_namespace: dict[str, NamespaceRules] = field(default_factory=dict)
     diagnostics: dict[tuple[str, str], tuple[Diagnostic, ...]] = field(default_factory=dict)
-    labelled: dict[ConfigKey, tuple[frozenset[str], frozenset[str]]] = field(default_factory=dict)
+    labelled: dict[ConfigKey, tuple[frozenset[str], frozenset[MentionedLabel]]] = field(default_factory=dict)
     lineage: Lineage = field(default_factory=Lineage)
 
     def updated(

@@ -6,6 +6,10 @@ from collections.abc import Iterator
 
 from mizzen.config.models import DestinationRule, LoadBalancerSettings
 
+MentionedLabel = tuple[str, str | None]
+"""A label of a client that some rule looks at: its key, and the one value that makes a difference; None where
+any value does."""
+
 
 def failover_labels(settings: LoadBalancerSettings | None) -> Iterator[str]:
     """Yield the label keys of failoverPriority; an entry is `key` or `key=value`."""
@@ -17,13 +21,14 @@ def failover_labels(settings: LoadBalancerSettings | None) -> Iterator[str]:
                 yield entry.partition("=")[0]
 
 
-def mentioned_labels(rule: DestinationRule) -> frozenset[str]:
-    """Return the keys of a client's labels that a DestinationRule looks at."""
-    keys: set[str] = set(rule.workload_selector.match_labels) if rule.workload_selector is not None else set()
+def mentioned_labels(rule: DestinationRule) -> frozenset[MentionedLabel]:
+    """Return the labels of a client that a DestinationRule looks at."""
+    selector = rule.workload_selector
+    labels: set[MentionedLabel] = set(selector.match_labels.items()) if selector is not None else set()
     policies = [rule.traffic_policy, *(subset.traffic_policy for subset in rule.subsets)]
     for policy in policies:
         if policy is not None:
-            keys.update(failover_labels(policy.load_balancer))
+            labels.update((key, None) for key in failover_labels(policy.load_balancer))
             for port_level in policy.port_level_settings:
-                keys.update(failover_labels(port_level.load_balancer))
-    return frozenset(keys)
+                labels.update((key, None) for key in failover_labels(port_level.load_balancer))
+    return frozenset(labels)

@@ -91,7 +91,7 @@ class VirtualServiceIndex:
             if config is not None and not is_delegate(config):
                 rule = resolve_virtual_service(config, find, self.settings)
                 rules.put(key, rule)
-                if rule.label_keys:
+                if rule.source_labels:
                     labelled.put(key, rule)
                 made.append(rule)
         return VirtualServiceIndex(

@@ -77,7 +77,7 @@ class VirtualServiceRule:
 
     `hosts` are full names, `gateways` "mesh" or "namespace/name". `destination_ports` has for each host that
     is routed to the ports, 0 standing for one that is not given (None if that depends on who calls);
-    `label_keys` are the keys of sourceLabels.
+    `source_labels` are all sourceLabels: key and value.
     """
 
     config: VirtualServiceConfig
@@ -90,7 +90,7 @@ class VirtualServiceRule:
     destination_ports: Mapping[str, set[int]] | None
     seen_by: frozenset[str]
     order: Creation
-    label_keys: frozenset[str]
+    source_labels: frozenset[tuple[str, str]]
     delegates: tuple[tuple[str, str], ...]
     diagnostics: tuple[Diagnostic, ...]
 
@@ -214,7 +214,7 @@ def resolve_virtual_service(
             spec.export_to, settings.mesh_config.default_virtual_service_export_to, config.namespace
         ),
         order=creation_order(config),
-        label_keys=_label_keys(http, (*tls, *tcp)),
+        source_labels=_source_labels(http, (*tls, *tcp)),
         delegates=delegates_of(config),
         diagnostics=tuple(diagnostics),
     )
@@ -226,11 +226,11 @@ def _destination_hosts(http: Iterable[HttpRule], l4: Iterable[TlsRule | TcpRule]
     return frozenset(hosts)
 
 
-def _label_keys(http: Iterable[HttpRule], l4: Iterable[TlsRule | TcpRule]) -> frozenset[str]:
-    keys = {key for rule in http for match in rule.route.match for key in match.source_labels}
+def _source_labels(http: Iterable[HttpRule], l4: Iterable[TlsRule | TcpRule]) -> frozenset[tuple[str, str]]:
+    labels = {label for rule in http for match in rule.route.match for label in match.source_labels.items()}
     for rule in l4:
-        keys.update(key for match in rule.route.match for key in match.source_labels)
-    return frozenset(keys)
+        labels.update(label for match in rule.route.match for label in match.source_labels.items())
+    return frozenset(labels)
 
 
 def _delegated(

@@ -1,32 +1,39 @@
-"""Which labels of a proxy some rule mentions: only those can make two proxies differ."""
+"""Which labels of a proxy some rule mentions: only those can make two proxies differ.
+
+A rule asks whether a label has a certain value, so a proxy with any other value is to it as one without the
+label. Fifty workloads of which one is meant by sourceLabels are therefore two kinds of proxies and not fifty.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.config.models import LoadBalancerSettings
 from mizzen.mesh.rules.destination_rules import DestinationRuleIndex
-from mizzen.mesh.rules.failover_labels import failover_labels
+from mizzen.mesh.rules.failover_labels import MentionedLabel, failover_labels
 from mizzen.mesh.rules.virtual_service_index import VirtualServiceIndex
 from mizzen.mesh.scope.sidecars import SidecarIndex
 from mizzen.mesh.visibility import is_visible
 
 
 class LabelMentions:
-    """Finds the keys for a namespace, and remembers them as long as no rule that mentions labels changes."""
+    """Finds the labels for a namespace, and remembers them as long as no rule that mentions any changes."""
 
     def __init__(self) -> None:
         self._inputs: tuple[object, ...] = ()
-        self._by_namespace: dict[str, frozenset[str]] = {}
+        self._by_namespace: dict[str, frozenset[MentionedLabel]] = {}
 
-    def keys(
+    def of(
         self,
         namespace: str,
+        labels: Mapping[str, str],
         virtual_services: VirtualServiceIndex,
         destination_rules: DestinationRuleIndex,
         sidecars: SidecarIndex,
         mesh_config: MeshConfig,
-    ) -> frozenset[str]:
-        """Return the label keys that rules for clients of `namespace` mention."""
+    ) -> tuple[tuple[str, str], ...]:
+        """Return those of a proxy's labels that rules for clients of `namespace` mention, sorted."""
         inputs = (virtual_services.labelled, destination_rules.labelled, sidecars, mesh_config)
         if len(self._inputs) != len(inputs) or any(
             known is not now for known, now in zip(self._inputs, inputs, strict=True)
@@ -37,7 +44,7 @@ class LabelMentions:
         if found is None:
             found = self._find(namespace, virtual_services, destination_rules, sidecars, mesh_config)
             self._by_namespace[namespace] = found
-        return found
+        return tuple(sorted(label for label in labels.items() if label in found or (label[0], None) in found))
 
     @staticmethod
     def _find(
@@ -46,19 +53,19 @@ class LabelMentions:
         destination_rules: DestinationRuleIndex,
         sidecars: SidecarIndex,
         mesh_config: MeshConfig,
-    ) -> frozenset[str]:
+    ) -> frozenset[MentionedLabel]:
         mesh_wide = LoadBalancerSettings.of(
             locality_lb_setting=mesh_config.locality_lb_setting,
             zone_aware_lb_setting=mesh_config.zone_aware_lb_setting,
         )
-        keys = set(failover_labels(mesh_wide))
+        labels: set[MentionedLabel] = {(key, None) for key in failover_labels(mesh_wide)}
         for rule in virtual_services.labelled.values():
             if is_visible(rule.seen_by, namespace):
-                keys.update(rule.label_keys)
+                labels.update(rule.source_labels)
         for seen_by, mentioned in destination_rules.labelled.values():
             if is_visible(seen_by, namespace):
-                keys.update(mentioned)
+                labels.update(mentioned)
         for config in sidecars.by_namespace.get(namespace, ()):
             if config.spec.workload_selector is not None:
-                keys.update(config.spec.workload_selector.labels)
-        return frozenset(keys)
+                labels.update(config.spec.workload_selector.labels.items())
+        return frozenset(labels)

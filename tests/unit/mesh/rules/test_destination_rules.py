@@ -192,6 +192,21 @@ def test_profiles_differ_only_by_labels_that_rules_mention(
     assert plain.scope(plain.outbound_profile(one)) is plain.scope(plain.outbound_profile(other))
     assert picky.outbound_profile(one).labels == (("app", "a"),)
     assert picky.outbound_profile(one) != picky.outbound_profile(other)
+    # What no rule asks for by its value is as good as no label.
+    assert picky.outbound_profile(other).labels == ()
+
+
+def test_labels_that_endpoints_are_compared_with_count_whatever_their_value(
+    mesh_of: MeshOf, proxy_at: Callable[..., Any]
+) -> None:
+    failover = """
+  trafficPolicy:
+    loadBalancer: {localityLbSetting: {failoverPriority: [app]}}
+    outlierDetection: {}
+"""
+    mesh = mesh_of(SERVICES + rule("p", "a.com", "default", failover))
+    assert mesh.outbound_profile(proxy_at(app="a")).labels == (("app", "a"),)
+    assert mesh.outbound_profile(proxy_at(app="b")).labels == (("app", "b"),)
 
 
 POLICY = """
