@@ -239,6 +239,17 @@ def _pid_of(directory: Path, words: str) -> int:
     return pid
 
 
+DETAILS_FAIL = """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: details-fail}
+spec:
+  hosts: [details]
+  http:
+  - directResponse: {status: 503}
+"""
+
+
 def test_a_killed_envoy_is_started_again(start: Callable[[], Demo], shop: Path) -> None:
     demo = start()
     demo.wait_for("the shop answers")
@@ -246,8 +257,17 @@ def test_a_killed_envoy_is_started_again(start: Callable[[], Demo], shop: Path) 
     os.kill(_pid_of(shop.parent, "details-v1-envoy.yaml"), signal.SIGKILL)
     demo.wait_for("details-v1-envoy ended by itself (signal 9), and runs again")
     assert _pid_of(shop.parent, "details-v1-envoy.yaml")
-    # Pages came without the details meanwhile, each with status 200.
+    assert demo.end(signal.SIGINT) == 0
+    assert _processes_of(shop.parent) == []
+
+
+def test_pages_with_a_part_missing_are_counted(start: Callable[[], Demo], shop: Path) -> None:
+    demo = start()
+    demo.wait_for("the shop answers")
+    broken = shop / "details-fail.yaml"
+    broken.write_text(DETAILS_FAIL)
     demo.wait_for("answered 200 with a part missing: details ")
+    broken.unlink()
     deadline = time.monotonic() + 60.0
     while httpx.get(f"{demo.url}/productpage", trust_env=False, timeout=60).headers.get("x-shop-missing"):
         assert time.monotonic() < deadline
