@@ -48,7 +48,7 @@ def schema_diagnostics(
     except ValidationError as error:
         found: dict[tuple[str, str], Diagnostic] = {}
         for details in error.errors(include_url=False)[: 2 * MAX_FINDINGS]:
-            path = _as_written(content, details)
+            path = as_written(content, details)
             message = _message(model, path, prefix, details, secret=secret)
             origin = Origin(file, line_of(path))
             diagnostic = Diagnostic(Severity.ERROR, SCHEMA, message, origin, place((*prefix, *path)))
@@ -56,7 +56,7 @@ def schema_diagnostics(
         return None, bounded(tuple(found.values()))
 
 
-def _as_written(content: Any, details: ErrorDetails) -> FieldPath:
+def as_written(content: Any, details: ErrorDetails) -> FieldPath:
     """Return the path of an error in the user's own words, without the steps that only pydantic knows."""
     path: list[str | int] = []
     value = content

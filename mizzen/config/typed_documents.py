@@ -13,6 +13,7 @@ from mizzen.config.diagnostics import Diagnostic, Origin, Severity
 from mizzen.config.document import Config, Document, FieldPath
 from mizzen.config.kinds import KINDS, Kind
 from mizzen.config.names import label_key_error, label_value_error
+from mizzen.config.partial_documents import elsewhere, without_malformed
 from mizzen.config.scalars import describe
 from mizzen.config.schema_errors import place, schema_diagnostics
 from mizzen.config.schema_fields import nearest
@@ -23,15 +24,22 @@ _TOP_LEVEL: Final = ("apiVersion", "kind", "metadata", "spec", "status")
 def to_config(document: Document) -> tuple[Config[Any] | None, tuple[Diagnostic, ...]]:
     """Type and check a document by its kind; return the configuration, or None if anything is an error.
 
-    The diagnostics are all that is wrong with the document, errors and warnings: first those of its form; if
-    it has its form, those of its meaning (Istio's rules of validation).
+    The diagnostics are all that is wrong with the document, errors and warnings: first those of its form,
+    then those of its meaning (Istio's rules of validation), as far as the parts that they are about have
+    their form.
     """
     kind = KINDS[document.kind]
     found: list[Diagnostic] = []
     labels, annotations, created = _metadata(document, found)
     spec, errors = _spec(kind, document)
     found.extend(errors)
-    if spec is None or any(each.severity is Severity.ERROR for each in found):
+    removed: frozenset[FieldPath] = frozenset()
+    if spec is None and kind.has_spec:
+        rest = without_malformed(kind.model, document.content.get("spec") or {})
+        if rest is None:
+            return None, tuple(found)
+        spec, removed = rest
+    elif spec is None:
         return None, tuple(found)
     config: Config[Any] = Config(
         document.api_version,
@@ -45,7 +53,7 @@ def to_config(document: Document) -> tuple[Config[Any] | None, tuple[Diagnostic,
         annotations,
         created,
     )
-    found.extend(kind.validate(config))
+    found.extend(elsewhere(kind.validate(config), ("spec",), removed))
     valid = all(each.severity is not Severity.ERROR for each in found)
     return (config if valid else None), tuple(found)
 

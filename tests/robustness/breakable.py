@@ -48,11 +48,15 @@ class Serving:
                 stderr=output,
             )
         try:
-            until(self.is_ready if wait else lambda: self.get("/version")[0] == 200)
+            until(self.is_ready if wait else self.answers)
         except BaseException:
             self.process.kill()
             self.process.wait()
             raise
+
+    def answers(self) -> bool:
+        assert self.process.poll() is None, self.log()
+        return self.get("/version")[0] == 200
 
     def is_ready(self) -> bool:
         assert self.process.poll() is None, self.log()

@@ -85,6 +85,7 @@ def test_all_errors_are_told_at_once_with_their_lines() -> None:
             "mesh.yaml:13: spec.http[0].route[0].destination.host: must be a string; not the integer "
             '5; quote it: "5"',
             'mesh.yaml:14: spec.http[0].route[0].weight: must be a whole number; not "many"',
+            "mesh.yaml:15: spec.http[0].route[1].destination: the destination is missing; write its host",
             "mesh.yaml:16: spec.http[0].redirect.derivePort: must be one of FROM_PROTOCOL_DEFAULT, "
             "FROM_REQUEST_PORT; "
             'not "FROM_PROTOCL_DEFAULT"; did you mean FROM_PROTOCOL_DEFAULT?',

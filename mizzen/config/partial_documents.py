@@ -1,0 +1,85 @@
+"""The parts of a document that are well formed, where others are not.
+
+A field of the wrong type must not hide what is wrong elsewhere: the document is read once more without the
+fields that cannot be read, and the rules of its kind look at the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from mizzen.config.diagnostics import Diagnostic
+from mizzen.config.document import FieldPath
+from mizzen.config.schema_errors import as_written, place
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_ROUNDS: Final = 4
+"""So often fields are taken out; a document that is not well formed then is wrong all over."""
+
+
+def without_malformed(model: type[Model], content: Any) -> tuple[Model, frozenset[FieldPath]] | None:
+    """Return what of `content` can be typed by `model`, and the paths of the fields that were taken out; None
+    if nothing is left."""
+    removed: set[FieldPath] = set()
+    for _ in range(_ROUNDS):
+        try:
+            return model.model_validate(content), frozenset(removed)
+        except ValidationError as error:
+            paths = {
+                _removable(content, as_written(content, each)) for each in error.errors(include_url=False)
+            }
+            if () in paths:
+                return None
+            removed |= paths
+            content = _without(content, paths, ())
+    return None
+
+
+def elsewhere(
+    findings: Iterable[Diagnostic], prefix: FieldPath, removed: Iterable[FieldPath]
+) -> Iterator[Diagnostic]:
+    """Yield the findings that have nothing to do with the fields that were taken out: neither in one of them
+    nor about something that holds one."""
+    places = [place((*prefix, *path)) for path in removed]
+    for finding in findings:
+        if not any(_within(finding.path, each) or _within(each, finding.path) for each in places):
+            yield finding
+
+
+def _within(path: str, outer: str) -> bool:
+    return path == outer or not outer or (path.startswith(outer) and path[len(outer)] in ".[")
+
+
+def _removable(content: Any, path: FieldPath) -> FieldPath:
+    """Return the path of what to take out: a field. Items of lists stay, since paths count them."""
+    value = content
+    there: list[bool] = []
+    for step in path:
+        found = isinstance(value, Mapping) and step in value
+        there.append(found)
+        if found or (isinstance(value, list) and isinstance(step, int)):
+            value = value[step]
+        else:
+            break  # a required field that is missing: what lacks it goes
+    while there and not there[-1]:
+        there.pop()
+    return path[: len(there)]
+
+
+def _without(content: Any, paths: Iterable[FieldPath], here: FieldPath) -> Any:
+    inner = [path for path in paths if path[: len(here)] == here]
+    if not inner:
+        return content
+    if isinstance(content, Mapping):
+        return {
+            key: _without(value, inner, (*here, key))
+            for key, value in content.items()
+            if (*here, key) not in inner
+        }
+    if isinstance(content, list):
+        return [_without(value, inner, (*here, index)) for index, value in enumerate(content)]
+    return content
