@@ -286,7 +286,9 @@ class Mesh:
 
     def forget_scopes(self, used: Iterable[OutboundProfile]) -> None:
         """Forget what was found out for other profiles than these; it is found out again if asked for."""
-        self._scopes.keep(used)
+        profiles = tuple(used)
+        self._scopes.keep(profiles)
+        self._mentions.keep(profile.namespace for profile in profiles)
 
     def endpoints(self, service: Service) -> EndpointPool:
         """Return the endpoints of the service's namespace and hostname."""

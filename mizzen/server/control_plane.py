@@ -27,7 +27,6 @@ from mizzen.mesh.proxy.node import NodeError, Proxy
 from mizzen.mesh.snapshot import Mesh
 from mizzen.server.configuration import Configuration, ConfigurationView
 from mizzen.server.former import FormerDocuments, KeptDocument
-from mizzen.server.garbage import give_back
 from mizzen.server.held_changes import HeldChanges
 from mizzen.server.identity import IdentityError, check_identity, with_proof
 from mizzen.server.metrics import Metrics
@@ -104,6 +103,7 @@ class ControlPlane:
         translate: makes the translation of a first mesh.
         metrics: where it counts.
         follow: told of every change before it is handed over, with the time at which it was seen.
+        forgotten: called in the worker when much was forgotten that only proxies needed that have gone.
         gives_secrets: whether a peer that proves by no certificate who it is may have Secrets.
         clock: seconds that only grow.
     """
@@ -115,6 +115,7 @@ class ControlPlane:
         metrics: Metrics,
         follow: Callable[[float], Following],
         *,
+        forgotten: Callable[[], None] = lambda: None,
         gives_secrets: Callable[[xds.Peer], bool] = lambda peer: True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -123,6 +124,7 @@ class ControlPlane:
         self._held = HeldChanges(configuration.mesh)
         self._metrics = metrics
         self._follow = follow
+        self._forgotten = forgotten
         self._gives_secrets = gives_secrets
         self._clock = clock
         self._keep: Callable[[Mapping[str, tuple[KeptDocument, ...]]], None] | None = None
@@ -485,7 +487,7 @@ class ControlPlane:
                 while await self._in_worker(_go_on, steps, urgency=Urgency.LATER):
                     pass
                 if self._translation.profiles < before:
-                    await self._in_worker(give_back, urgency=Urgency.LATER)
+                    await self._in_worker(self._forgotten, urgency=Urgency.LATER)
             except Exception:
                 self._log.exception("what nobody needs stays in memory: a fault of Mizzen, please report it")
             self._metrics.profiles.set(self._translation.profiles)

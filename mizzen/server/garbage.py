@@ -13,6 +13,7 @@ import ctypes
 import gc
 import time
 from collections.abc import Callable
+from functools import cache
 
 _THRESHOLDS = (100_000, 20, 50)
 """The young generations are collected this often; the defaults are meant for much smaller programs."""
@@ -40,6 +41,16 @@ class Garbage:
             gc.collect()
         gc.freeze()
 
+    def give_back(self) -> None:
+        """Give free memory back to the system: call this when much has been forgotten.
+
+        A full collection is what empties the lists of freed objects that Python keeps for the next ones;
+        these hold on to memory all over the place. As everything has settled, it looks at nothing.
+        """
+        self.settle()
+        gc.collect()
+        _trim()
+
     def restore(self) -> None:
         """Put everything back as it was before."""
         gc.unfreeze()
@@ -47,7 +58,12 @@ class Garbage:
         gc.enable()
 
 
-def give_back() -> None:
-    """Give memory that is free now back to the system, where the C library can do it (glibc)."""
+def _trim() -> None:
+    """Let the C library give back what is free, where it can do that (glibc)."""
     with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
+        _c_library().malloc_trim(0)
+
+
+@cache
+def _c_library() -> ctypes.CDLL:
+    return ctypes.CDLL(None)

@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,10 @@ from mizzen.sources.watching import watch_files
 from mizzen.translator.contained import ContainedTranslation
 from mizzen.translator.translate_result import TYPE_URLS, Resources
 
+LINGER = timedelta(seconds=30)
+"""So long after its last stream has ended a proxy is kept up to date, as it may come back: an Envoy that lost
+its connection waits up to 30 s before it tries again."""
+
 _WATCH_AGAIN_SECONDS = 1.0
 _DRAIN_POLL_SECONDS = 0.02
 _LAST_WORDS_SECONDS = 0.1
@@ -64,13 +68,17 @@ def run(options: ServeOptions, *, reads_grpc_log: bool = False) -> None:
     reading = captured(connections.failed, connections.error) if reads_grpc_log else contextlib.nullcontext()
     with reading:
         configure_logging(options.log_format, options.log_level, on_lost=metrics.log_lines_lost.inc)
-        asyncio.run(serve(options, metrics, settled=Garbage().settle))
+        garbage = Garbage()
+        asyncio.run(serve(options, metrics, garbage.settle, garbage.give_back))
 
 
-async def serve(options: ServeOptions, metrics: Metrics, settled: Callable[[], None]) -> None:
-    """Serve on the running loop until a signal comes; `settled` is called after every change."""
+async def serve(
+    options: ServeOptions, metrics: Metrics, settled: Callable[[], None], forgotten: Callable[[], None]
+) -> None:
+    """Serve on the running loop until a signal comes; `settled` is called after every change, `forgotten`
+    when much was forgotten."""
     stopping = asyncio.Event()
-    process = Process(options, metrics, settled)
+    process = Process(options, metrics, settled, forgotten)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _on_signal, stopping)
@@ -93,7 +101,11 @@ class Process:
     """One server: the parts, and what the admin address tells of them."""
 
     def __init__(
-        self, options: ServeOptions, metrics: Metrics, settled: Callable[[], None] = lambda: None
+        self,
+        options: ServeOptions,
+        metrics: Metrics,
+        settled: Callable[[], None] = lambda: None,
+        forgotten: Callable[[], None] = lambda: None,
     ) -> None:
         self._options = options
         self._metrics = metrics
@@ -111,6 +123,7 @@ class Process:
             ContainedTranslation,
             metrics,
             self._convergence.begin,
+            forgotten=forgotten,
             gives_secrets=self._gives_secrets,
         )
         self._events = ProxyEvents(
@@ -121,6 +134,7 @@ class Process:
             on_event=self._events.take,
             on_group=self.control_plane.first_snapshot,
             on_group_empty=self.control_plane.forget,
+            linger=LINGER,
             fallback=missing,
             identifier=f"mizzen/{mizzen.__version__}",
         )

@@ -157,7 +157,9 @@ class FileSource:
 
     def _look(self, named: frozenset[str]) -> dict[str, ParsedFile | None]:
         """Look at everything, and return what differs from what was handed out."""
-        self.listing = list_files(self.roots)
+        listing = list_files(self.roots)
+        listing.keep(self.listing)
+        self.listing = listing
         self._roots.keep_vanished(self.listing, self._seen)
         self._pending = {name: each for name, each in self._pending.items() if name in self.listing.files}
         forced = self._forced(named)

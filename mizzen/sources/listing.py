@@ -55,6 +55,16 @@ class Listing:
             for path, problem in self.problems.items()
         )
 
+    def keep(self, earlier: Listing) -> None:
+        """Hold the stamps of an earlier listing in the place of equal ones.
+
+        Small objects that are made anew at each look come to lie between whatever is made then, and keep
+        its memory from going back to the system after it has gone.
+        """
+        for name, stamp in earlier.files.items():
+            if self.files.get(name) == stamp:
+                self.files[name] = stamp
+
     def passes_over(self, path: str) -> bool:
         """Tell whether a path is none that the listing would have: not now, and not if it has just gone.
 

@@ -429,6 +429,7 @@ class Server:
         room.linger = loop.call_later(self._linger, self._forget, room)
 
     def _forget(self, room: Room) -> None:
+        room.linger = None  # it holds the room, and both would wait for the collector
         if room.arriving or self._rooms.get(room.group.key) is not room:
             return
         del self._rooms[room.group.key]

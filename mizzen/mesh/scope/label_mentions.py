@@ -6,7 +6,7 @@ label. Fifty workloads of which one is meant by sourceLabels are therefore two k
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.config.models import LoadBalancerSettings
@@ -45,6 +45,11 @@ class LabelMentions:
             found = self._find(namespace, virtual_services, destination_rules, sidecars, mesh_config)
             self._by_namespace[namespace] = found
         return tuple(sorted(label for label in labels.items() if label in found or (label[0], None) in found))
+
+    def keep(self, namespaces: Iterable[str]) -> None:
+        """Forget the keys for other namespaces: proxies may invent any."""
+        used = frozenset(namespaces)
+        self._by_namespace = {name: keys for name, keys in self._by_namespace.items() if name in used}
 
     @staticmethod
     def _find(

@@ -79,3 +79,15 @@ def test_the_collector_works_less_while_serving_and_as_before_afterwards(clock: 
     assert gc.get_threshold() == before
     assert gc.isenabled()
     assert gc.get_freeze_count() == 0
+
+
+def test_giving_back_collects_and_gives_free_memory_to_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    monkeypatch.setattr("mizzen.server.garbage._trim", lambda: done.append("trim"))
+    monkeypatch.setattr(gc, "collect", lambda *_: done.append("collect"))
+    keeper = Garbage()
+    try:
+        keeper.give_back()
+    finally:
+        keeper.restore()
+    assert done[-2:] == ["collect", "trim"]
