@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from mizzen.cli import analyze, bootstrap, demo, run, serve, status, translate
+from mizzen.cli import analyze, bootstrap, demo, run, serve, status, translate, why
 from mizzen.cli.command import Command
 from mizzen.cli.failure import Failure
 
@@ -61,6 +61,16 @@ commands.command(
     short_help="Check files before anyone serves them.",
     epilog=_examples("mizzen analyze mesh/", "mizzen analyze mesh/ -o json"),
 )(analyze.analyze)
+commands.command(
+    "why",
+    cls=Command,
+    short_help="Tell where a call goes, and which lines say so.",
+    epilog=_examples(
+        "mizzen why GET http://reviews:9080/api -H 'end-user: jason' --from productpage-v1 --config mesh/",
+        "mizzen why GET https://shop.example/ --gateway edge --config mesh/",
+        "mizzen why --tcp mysql:3306 --from orders-v1 --config mesh/ -o json",
+    ),
+)(why.why)
 commands.command(
     "bootstrap",
     cls=Command,

@@ -12,6 +12,7 @@ Source: https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/listener/v3/li
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from mizzen.simulate.connection import Connection
@@ -83,12 +84,12 @@ class FilterChains:
     def runner_up(self, connection: Connection, chosen: FilterChain | None) -> RunnerUp | None:
         """Return the chain that got furthest of those that were not chosen, and where it lost."""
         best: tuple[int, RunnerUp] | None = None
-        for chain in self._chains:
+        for index, chain in enumerate(self._chains):
             if chain is chosen:
                 continue
             depth, lost = _first_failure(chain.message.filter_chain_match, chain.name, connection, chosen)
             if best is None or depth > best[0]:
-                best = depth, lost
+                best = depth, replace(lost, index=index)
         return best[1] if best is not None else None
 
     def _add(self, chain: FilterChain) -> None:

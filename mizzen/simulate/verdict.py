@@ -52,6 +52,8 @@ class RunnerUp:
     """What the condition asks for."""
     found: str
     """What the call has."""
+    index: int = -1
+    """The place of a filter chain in its listener, or of a route in its virtual host."""
 
 
 @dataclass(frozen=True, slots=True)

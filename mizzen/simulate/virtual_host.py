@@ -64,12 +64,14 @@ class VirtualHost:
             name = route.step.name or f"route {route.step.index}"
             if behind:
                 if route.matches(request):
-                    return RunnerUp(name, "order", "the first route that matches", "an earlier one matches")
+                    first, earlier = "the first route that matches", "an earlier one matches"
+                    return RunnerUp(name, "order", first, earlier, route.step.index)
                 continue
             for depth, condition in enumerate(route.conditions):
                 if not condition.holds(request):
                     if best is None or depth > best[0]:
-                        lost = RunnerUp(name, condition.name, condition.wanted, condition.found(request))
+                        found = condition.found(request)
+                        lost = RunnerUp(name, condition.name, condition.wanted, found, route.step.index)
                         best = depth, lost
                     break
         return best[1] if best is not None else None

@@ -1,0 +1,118 @@
+"""`mizzen why`: where a call goes, and which lines of YAML say so."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mizzen.cli.failure import Failure
+
+if TYPE_CHECKING:
+    from mizzen.explain import Question, ServedMesh
+    from mizzen.mesh.proxy.node import Proxy
+
+
+class Output(StrEnum):
+    """The form of the answer."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+def why(
+    call: Annotated[
+        list[str] | None,
+        typer.Argument(help="The request, as GET http://reviews:9080/path; GET may be left out."),
+    ] = None,
+    config: Annotated[
+        list[Path] | None,
+        typer.Option("--config", help="A file or folder; may be repeated.", metavar="PATH"),
+    ] = None,
+    caller: Annotated[str, typer.Option("--from", help="The workload that calls.", metavar="WORKLOAD")] = "",
+    gateway: Annotated[
+        str, typer.Option("--gateway", help="The Gateway that is called from outside.", metavar="NAME")
+    ] = "",
+    node: Annotated[
+        Path | None, typer.Option("--node", help="The proxy: an Envoy Node as YAML or JSON.", metavar="FILE")
+    ] = None,
+    header: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-H", "--header", help="A header of the request; may be repeated.", metavar="NAME: VALUE"
+        ),
+    ] = None,
+    http2: Annotated[bool, typer.Option("--http2", help="The client speaks HTTP/2.")] = False,
+    tcp: Annotated[str, typer.Option("--tcp", help="A connection without HTTP.", metavar="HOST:PORT")] = "",
+    tls: Annotated[bool, typer.Option("--tls", help="The client itself speaks TLS.")] = False,
+    sni: Annotated[
+        str, typer.Option("--sni", help="The server name of the client's TLS.", metavar="NAME")
+    ] = "",
+    mesh_config: Annotated[
+        Path | None, typer.Option("--mesh-config", help="A file with Istio's MeshConfig.", metavar="FILE")
+    ] = None,
+    output: Annotated[Output, typer.Option("-o", "--output", help="The form of the answer.")] = Output.TEXT,
+) -> None:
+    """Tell where a call goes, from listener to endpoint, and which lines of the configuration say so.
+
+    At each step it names what nearly won, and the first condition in which that lost. What is wrong with the
+    configuration goes to standard error; what is valid counts, as on the server.
+    """
+    from mizzen.cli.loading import load
+    from mizzen.config.diagnostics import Severity
+    from mizzen.explain import ServedMesh, answer_text
+    from mizzen.explain import why as explain
+    from mizzen.mesh.snapshot import Mesh
+
+    words = list(call or ())
+    question = _question(words, header or (), tcp, http2=http2, tls=tls, sni=sni)
+    paths = [*(config or ()), *map(Path, words)]
+    if not paths:
+        raise Failure("say which configuration: --config PATH", exit_code=2)
+    loaded = load(paths, mesh_config)
+    for finding in loaded.diagnostics:
+        if finding.severity is not Severity.INFO:
+            typer.echo(f"{finding.severity}: {finding}", err=True)
+    serving = ServedMesh(Mesh.build(loaded.configs, loaded.mesh_config))
+    answer = explain(question, _caller(serving, caller, gateway, node), serving)
+    if output is Output.JSON:
+        import json
+
+        typer.echo(json.dumps(answer.as_dict(), indent=2, ensure_ascii=False))
+    else:
+        typer.echo(answer_text(answer), nl=False)
+
+
+def _question(
+    words: list[str], headers: list[str] | tuple[str, ...], tcp: str, *, http2: bool, tls: bool, sni: str
+) -> Question:
+    """Read the call from the front of `words`, and leave the rest."""
+    from mizzen.explain import Question, QuestionError
+
+    try:
+        if tcp:
+            return Question.of_connection(tcp, tls=tls, server_name=sni)
+        if not words:
+            raise Failure("say which call: mizzen why GET http://reviews:9080/path, or --tcp HOST:PORT", 2)
+        method = "GET" if "://" in words[0] else words.pop(0)
+        if not words:
+            raise Failure(f"say which URL: mizzen why {method} http://reviews:9080/path", exit_code=2)
+        return Question.of_request(method, words.pop(0), headers, http2=http2, tls=tls, server_name=sni)
+    except QuestionError as error:
+        raise Failure(str(error), exit_code=2) from error
+
+
+def _caller(serving: ServedMesh, caller: str, gateway: str, node: Path | None) -> Proxy:
+    from mizzen.cli.loading import load_node
+    from mizzen.explain import UnknownCallerError
+
+    if sum(map(bool, (caller, gateway, node))) != 1:
+        raise Failure("say who is called by whom: one of --from WORKLOAD, --gateway NAME, --node FILE", 2)
+    try:
+        if node is not None:
+            return load_node(node)
+        return serving.callers.gateway(gateway) if gateway else serving.callers.sidecar(caller)
+    except UnknownCallerError as error:
+        raise Failure(f"{'--gateway' if gateway else '--from'}: {error}", exit_code=2) from error

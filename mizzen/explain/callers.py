@@ -1,0 +1,170 @@
+"""Who calls and who answers: the proxies that documents speak of, by the names that people use."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, Protocol
+
+from mizzen.config.document import Config
+from mizzen.mesh.hosts import resolve_short_name
+from mizzen.mesh.proxy.node import Proxy
+from mizzen.mesh.service import Endpoint, Locality
+from mizzen.mesh.services.workloads import Workload
+from mizzen.mesh.snapshot import Mesh
+
+NO_WORKLOAD: Final = "192.0.2.1"
+"""The address of a gateway for which no document declares a workload: one that nobody has (RFC 5737)."""
+
+
+class UnknownCallerError(ValueError):
+    """Nobody has that name; the message names who comes near."""
+
+
+class Callers(Protocol):
+    """Finds proxies."""
+
+    def sidecar(self, name: str) -> Proxy:
+        """Return the sidecar of a workload. Raises UnknownCallerError."""
+
+    def gateway(self, name: str) -> Proxy:
+        """Return a proxy that serves a Gateway. Raises UnknownCallerError."""
+
+    def at(self, address: str) -> Proxy | None:
+        """Return the proxy in front of the workload at an address, None if there is none."""
+
+
+class DeclaredCallers:
+    """The proxies that the documents of a mesh let expect: a sidecar beside each workload, with its traffic
+    captured, and a gateway for each Gateway."""
+
+    def __init__(self, mesh: Mesh) -> None:
+        self._mesh = mesh
+
+    def sidecar(self, name: str) -> Proxy:
+        """Return the sidecar of a workload: `name` or `name.namespace` of a WorkloadEntry or Pod, an IP
+        address, or the host of a service, which stands for its first endpoint. Raises UnknownCallerError."""
+        workloads = self._workloads()
+        found = [workload for key, workload in workloads if name in (key, workload.key.name)]
+        if found:
+            return self._of_workload(found[0])
+        proxy = self.at(name) or self._of_service(name)
+        if proxy is not None:
+            return proxy
+        raise UnknownCallerError(_unknown("workload", name, (key for key, _ in workloads)))
+
+    def gateway(self, name: str) -> Proxy:
+        """Return a proxy that serves a Gateway (`name`, `name.namespace`, `namespace/name`): at the address
+        of a workload that its selector selects, if there is one. A workload's name will
+        do too. Raises UnknownCallerError."""
+        gateways = sorted(self._mesh.configs("Gateway"), key=lambda config: config.key)
+        for config in gateways:
+            known = (config.name, f"{config.name}.{config.namespace}", f"{config.namespace}/{config.name}")
+            if name in known:
+                return self._of_gateway(config)
+        workloads = self._workloads()
+        for key, workload in workloads:
+            if name in (key, workload.key.name):
+                return self._of_workload(workload, "router")
+        names = (f"{config.name}.{config.namespace}" for config in gateways)
+        raise UnknownCallerError(_unknown("Gateway", name, names))
+
+    def at(self, address: str) -> Proxy | None:
+        """Return the sidecar of the workload at an address, None if the documents know nobody there."""
+        for _, workload in self._workloads():
+            if address in workload.addresses:
+                return self._of_workload(workload)
+        for key, endpoints in sorted(self._mesh.registry.by_address.get(address).items()):
+            if not self._mesh.registry.services[key].mesh_external:
+                return self._of_endpoint(endpoints[0], address, key[0])
+        return None
+
+    def _workloads(self) -> list[tuple[str, Workload]]:
+        """Return the workloads that have an IP address, by `name.namespace`."""
+        found = self._mesh.registry.workloads_by_key.items()
+        named = [(f"{key.name}.{key.namespace}", each) for key, each in found]
+        return sorted(
+            (pair for pair in named if pair[1].address and pair[1].has_ip_address), key=lambda pair: pair[0]
+        )
+
+    def _of_workload(self, workload: Workload, kind: str = "sidecar") -> Proxy:
+        return _proxy(
+            kind,
+            workload.addresses,
+            workload.key.name,
+            workload.key.namespace,
+            self._mesh.settings.domain,
+            workload.labels,
+            workload.locality,
+            workload.network,
+        )
+
+    def _of_service(self, name: str) -> Proxy | None:
+        """Return the sidecar of the first endpoint of a service: `name`, `name.namespace`, or its host."""
+        domain = self._mesh.settings.domain
+        hosts = {name, resolve_short_name(name, "default", domain), f"{name}.svc.{domain}"}
+        for (_, hostname), service in sorted(self._mesh.registry.services.items()):
+            if hostname in hosts or service.name == name:
+                for endpoint in self._mesh.endpoints(service).endpoints:
+                    proxy = self.at(endpoint.address)
+                    if proxy is not None:
+                        return proxy
+        return None
+
+    def _of_endpoint(self, endpoint: Endpoint, address: str, namespace: str) -> Proxy:
+        addresses = endpoint.addresses or (address,)
+        name = endpoint.workload_name or address
+        labels = dict(endpoint.labels)
+        domain = self._mesh.settings.domain
+        return _proxy(
+            "sidecar", addresses, name, namespace, domain, labels, endpoint.locality, endpoint.network
+        )
+
+    def _of_gateway(self, config: Config[Any]) -> Proxy:
+        selector: Mapping[str, str] = config.spec.selector
+        for _, workload in self._workloads():
+            if selector and selector.items() <= dict(workload.labels).items():
+                return self._of_workload(workload, "router")
+        domain = self._mesh.settings.domain
+        return _proxy(
+            "router", (NO_WORKLOAD,), config.name, config.namespace, domain, selector, Locality(), ""
+        )
+
+
+def _proxy(
+    kind: str,
+    addresses: Iterable[str],
+    name: str,
+    namespace: str,
+    domain: str,
+    labels: Mapping[str, str],
+    locality: Locality,
+    network: str,
+) -> Proxy:
+    known = tuple(addresses)
+    return Proxy.from_node(
+        {
+            "id": f"{kind}~{known[0]}~{name}.{namespace}~{namespace}.svc.{domain}",
+            "locality": {"region": locality.region, "zone": locality.zone, "sub_zone": locality.subzone},
+            "metadata": {
+                "NAMESPACE": namespace,
+                "LABELS": dict(labels),
+                "INSTANCE_IPS": ",".join(known),
+                "NETWORK": network,
+            },
+        }
+    )
+
+
+def _unknown(kind: str, name: str, names: Iterable[str]) -> str:
+    known = sorted(names)
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    near = (
+        near or [each for each in known if each.partition(".")[0].startswith(name.partition(".")[0][:4])][:3]
+    )
+    if near:
+        return f'no {kind} is named "{name}"; did you mean {" or ".join(near)}?'
+    if not known:
+        return f'no {kind} is named "{name}": the configuration declares none'
+    shown = ", ".join(known[:5]) + (f" and {len(known) - 5} more" if len(known) > 5 else "")
+    return f'no {kind} is named "{name}"; there are {shown}'

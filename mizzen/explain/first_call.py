@@ -1,0 +1,152 @@
+"""The call that a client's question becomes at the first proxy: to which address, and how it comes there."""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
+
+from mizzen.explain.question import Question
+from mizzen.explain.served_proxy import ServedProxy
+from mizzen.mesh.hosts import resolve_short_name
+from mizzen.mesh.service import Service
+from mizzen.simulate import Call, Capture, ClientTls, Protocol
+
+_SOME_ADDRESS: Final = {False: "198.51.100.1", True: "2001:db8::1"}
+"""Stands for an address that no document names (RFC 5737 and 3849), by whether the proxy has IPv6 alone."""
+
+
+def first_call(question: Question, served: ServedProxy) -> tuple[Call, tuple[str, ...]]:
+    """Return the call as it comes to the first proxy, and what had to be assumed about it."""
+    protocol = Protocol.TCP
+    if question.is_http:
+        protocol = Protocol.HTTP2 if question.http2 else Protocol.HTTP1
+    tls = None
+    if question.tls:
+        protocols = ("h2" if question.http2 else "http/1.1",) if question.is_http else ()
+        tls = ClientTls(question.server_name, protocols)
+    call = Call(
+        port=question.port,
+        protocol=protocol,
+        tls=tls,
+        method=question.method or "GET",
+        authority=question.authority,
+        path=question.path or "/",
+        headers=question.headers,
+    )
+    if served.proxy.type == "router":
+        return _at_gateway(call, question, served)
+    return _at_sidecar(call, question, served)
+
+
+def _at_gateway(call: Call, question: Question, served: ServedProxy) -> tuple[Call, tuple[str, ...]]:
+    """A client outside calls the port of a server; behind a service the gateway may listen on another."""
+    own = served.proxy.ip_addresses[0]
+    listeners = served.mesh.gateways_for(served.proxy).listeners
+    for listener in listeners:
+        for server in listener.servers:
+            if server.server.port is not None and server.server.port.number == question.port:
+                return replace(call, port=listener.port, address=listener.bind or own), ()
+    if any(listener.port == question.port for listener in listeners):
+        bind = next(each.bind for each in listeners if each.port == question.port)
+        return replace(call, address=bind or own), ()
+    numbers = sorted(
+        {
+            each.server.port.number
+            for listener in listeners
+            for each in listener.servers
+            if each.server.port is not None
+        }
+    )
+    known = ", ".join(map(str, numbers)) or "none"
+    remark = f"no server of this gateway has port {question.port}; ports of its servers: {known}"
+    return replace(call, address=own), (remark,)
+
+
+def _at_sidecar(call: Call, question: Question, served: ServedProxy) -> tuple[Call, tuple[str, ...]]:
+    address, remarks = _address(question, served)
+    captured = served.proxy.interception_mode != "NONE"
+    call = replace(
+        call,
+        address=address,
+        capture=Capture.OUTBOUND if captured else Capture.NONE,
+        source_address=served.proxy.ip_addresses[0],
+    )
+    if not captured and served.simulator.listeners.accepts(call) is None:
+        loopback = replace(call, address="::1" if served.proxy.is_ipv6_only else "127.0.0.1")
+        if served.simulator.listeners.accepts(loopback) is not None:
+            said = "traffic is not captured: the client is taken to call the proxy's listener on loopback"
+            return loopback, (*remarks, said)
+    return call, remarks
+
+
+def _address(question: Question, served: ServedProxy) -> tuple[str, tuple[str, ...]]:
+    """Return the address that the client's host has, and what was assumed."""
+    try:
+        return str(ipaddress.ip_address(question.host)), ()
+    except ValueError:
+        pass
+    service = _service(question.host, served)
+    if service is None:
+        return _SOME_ADDRESS[served.proxy.is_ipv6_only], (_unknown(question.host, served),)
+    proxy = served.proxy
+    allocated = service.auto_allocated_addresses if proxy.metadata.dns_capture else ()
+    pool = served.mesh.endpoints(service).endpoints
+    candidates = (*service.addresses, *allocated, *(endpoint.address for endpoint in pool))
+    found = [address for text in candidates if (address := _ip(text))]
+    family = [each for each in found if (":" in each) == proxy.is_ipv6_only]
+    if family or found:
+        return (family or found)[0], ()
+    return _SOME_ADDRESS[proxy.is_ipv6_only], (
+        f"no document says which address {service.hostname} has; some address outside the mesh is taken",
+    )
+
+
+def _service(host: str, served: ServedProxy) -> Service | None:
+    for name in _full_names(host, served):
+        service = served.scope.service(name)
+        if service is not None:
+            real = served.scope.destination_service(service.alias_of) if service.is_alias else None
+            return real or service
+    return None
+
+
+def _full_names(host: str, served: ServedProxy) -> Iterable[str]:
+    """Yield what a name may stand for by the search list of the resolver: `reviews`, `reviews.shop`,
+    `reviews.shop.svc`."""
+    name = host.rstrip(".").lower()
+    domain = served.mesh.settings.domain
+    yield name
+    yield resolve_short_name(name, served.proxy.namespace, domain)
+    yield f"{name}.svc.{domain}"
+    yield f"{name}.{domain}"
+
+
+def _unknown(host: str, served: ServedProxy) -> str:
+    hidden = [
+        name for name in _full_names(host, served) if served.scope.destination_service(name) is not None
+    ]
+    who = served.proxy.id
+    if hidden:
+        return (
+            f"{who} does not see the service {hidden[0]}: its exportTo or a Sidecar's egress.hosts keeps it "
+            "away; the call goes to an address unknown to the proxy"
+        )
+    names = {name for service in served.scope.services for name in (service.hostname, service.name) if name}
+    near = difflib.get_close_matches(host, sorted(names), n=3, cutoff=0.7)
+    hint = f" (did you mean {' or '.join(near)}?)" if near else ""
+    return f"no service of the mesh is named {host}{hint}; it is called at an address unknown to the proxy"
+
+
+def _ip(text: str) -> str:
+    """Return an IP address, the first one of a CIDR; empty for anything else."""
+    address, _, length = text.partition("/")
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return ""
+    if length and int(length) < found.max_prefixlen:
+        found += 1
+    return "" if found.is_unspecified else str(found)

@@ -1,0 +1,137 @@
+"""A question: a request or a connection, as a person writes it."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
+
+_METHOD: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+
+
+class QuestionError(ValueError):
+    """The question cannot be understood; the message says what is wrong and what would be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A request, or a connection without HTTP if `method` is empty.
+
+    `host` and `port` are whom the client means. `authority` is the Host header. `tls`: the client itself
+    speaks TLS, with `server_name` as SNI.
+    """
+
+    host: str
+    port: int
+    method: str = ""
+    path: str = ""
+    authority: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    http2: bool = False
+    tls: bool = False
+    server_name: str = ""
+
+    @classmethod
+    def of_request(
+        cls,
+        method: str,
+        url: str,
+        headers: Iterable[str] = (),
+        *,
+        http2: bool = False,
+        tls: bool = False,
+        server_name: str = "",
+    ) -> Question:
+        """Read a request: `headers` are `NAME: VALUE`. A header Host stands in place of the URL's host.
+
+        Raises QuestionError.
+        """
+        if _METHOD.fullmatch(method) is None:
+            raise QuestionError(f'"{method}" is no method; write GET http://reviews:9080/path')
+        parts = _split(url)
+        if parts.scheme not in _DEFAULT_PORTS:
+            raise QuestionError(f'"{url}" is no URL of HTTP; write one such as http://reviews:9080/path')
+        host = parts.hostname or ""
+        given = [_header(header) for header in headers]
+        authority = next((value for name, value in given if name.lower() == "host"), "")
+        query = f"?{parts.query}" if parts.query else ""
+        encrypted = tls or parts.scheme == "https"
+        return cls(
+            host=host,
+            port=_port(parts, url) or (443 if encrypted else 80),
+            method=method,
+            path=f"{parts.path or '/'}{query}",
+            authority=authority or parts.netloc.rpartition("@")[2],
+            headers=tuple(header for header in given if header[0].lower() != "host"),
+            http2=http2,
+            tls=encrypted,
+            server_name=server_name or (_name(host) if encrypted else ""),
+        )
+
+    @classmethod
+    def of_connection(cls, target: str, *, tls: bool = False, server_name: str = "") -> Question:
+        """Read `HOST:PORT`, a connection on which no HTTP is spoken. Raises QuestionError."""
+        parts = _split(f"tcp://{target}")
+        port = _port(parts, target)
+        if port is None or parts.path or not parts.hostname:
+            raise QuestionError(f'"{target}" is no HOST:PORT; write one such as mysql:3306')
+        encrypted = tls or bool(server_name)
+        name = server_name or (_name(parts.hostname) if encrypted else "")
+        return cls(host=parts.hostname, port=port, tls=encrypted, server_name=name)
+
+    @property
+    def is_http(self) -> bool:
+        """Whether it is a request."""
+        return bool(self.method)
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        if not self.is_http:
+            with_tls = f" with TLS for {self.server_name or 'no name'}" if self.tls else ""
+            return f"connection to {host}:{self.port}{with_tls}"
+        scheme = "https" if self.tls else "http"
+        shown = host if _DEFAULT_PORTS[scheme] == self.port else f"{host}:{self.port}"
+        return f"{self.method} {scheme}://{shown}{self.path}"
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        hostname = parts.hostname
+    except ValueError as error:
+        raise QuestionError(
+            f'"{url}" is no URL ({error}); write one such as http://reviews:9080/path'
+        ) from None
+    if parts.scheme in _DEFAULT_PORTS and not hostname:
+        raise QuestionError(f'"{url}" names no host; write http://reviews:9080/path')
+    return parts
+
+
+def _port(parts: SplitResult, text: str) -> int | None:
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
+    if port == 0:
+        raise QuestionError(f'"{text}" has no valid port; write a number from 1 to 65535')
+    return port
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon or _METHOD.fullmatch(name.strip()) is None:
+        raise QuestionError(f'"{text}" is no header; write NAME: VALUE, such as "end-user: jason"')
+    return name.strip(), value.strip()
+
+
+def _name(host: str) -> str:
+    """Return the SNI of a host: an IP address is none."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    return ""

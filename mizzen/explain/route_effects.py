@@ -1,0 +1,70 @@
+"""What a route adds to a request and changes in it, as sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mizzen.simulate import Outcome, Verdict
+from mizzen.simulate.verdict import Fault, HeaderChange, RouteStep
+
+_OPERATIONS = {
+    "append_if_exists_or_add": "added",
+    "add_if_absent": "set if absent",
+    "overwrite_if_exists_or_add": "set",
+    "overwrite_if_exists": "replaced if present",
+}
+
+
+def route_details(verdict: Verdict, route: RouteStep) -> tuple[str, ...]:
+    """Return what the chosen route does, a sentence for each thing."""
+    return tuple(_details(verdict, route))
+
+
+def header_change(change: HeaderChange) -> str:
+    """Return what happens to a header: `x-version set to 2`."""
+    if change.operation == "remove":
+        return f"{change.name} removed"
+    return f"{change.name} {_OPERATIONS.get(change.operation, change.operation)}: {change.value}"
+
+
+def _details(verdict: Verdict, route: RouteStep) -> Iterator[str]:
+    for chance in verdict.chances:
+        yield f"unless {chance.route} takes it, by {chance.condition}"
+    call, upstream = verdict.call, verdict.upstream
+    if upstream is not None and upstream.path != call.path:
+        yield f"path rewritten to {upstream.path}"
+    if upstream is not None and upstream.authority != call.authority:
+        yield f"host rewritten to {upstream.authority}"
+    if route.action == "route" and verdict.outcome is not Outcome.ANSWERED:
+        yield f"timeout {_seconds(route.timeout)}" if route.timeout is not None else "no timeout"
+        if route.idle_timeout is not None:
+            yield f"idle timeout {_seconds(route.idle_timeout)}"
+    if route.retries is not None and route.retries.number:
+        yield _retries(route)
+    if route.fault is not None:
+        yield from _fault(route.fault)
+    for mirror in route.mirrors:
+        yield f"{mirror.percent:g} % mirrored to {mirror.cluster}"
+    for change in route.request_headers:
+        yield f"request header {header_change(change)}"
+    for change in route.response_headers:
+        yield f"response header {header_change(change)}"
+
+
+def _retries(route: RouteStep) -> str:
+    assert route.retries is not None
+    retries = route.retries
+    codes = f" and status {', '.join(map(str, retries.status_codes))}" if retries.status_codes else ""
+    each = f", each within {_seconds(retries.per_try_timeout)}" if retries.per_try_timeout is not None else ""
+    return f"up to {retries.number} retries on {retries.retry_on}{codes}{each}"
+
+
+def _fault(fault: Fault) -> Iterator[str]:
+    if fault.delay:
+        yield f"fault: {fault.delay_percent:g} % are delayed by {_seconds(fault.delay)}"
+    if fault.abort_percent:
+        yield f"fault: {fault.abort_percent:g} % are answered with {fault.abort_status}"
+
+
+def _seconds(value: float) -> str:
+    return f"{value:g}s"

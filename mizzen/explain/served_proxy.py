@@ -1,0 +1,52 @@
+"""A proxy with all that it is sent, ready to be asked again and again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mizzen.explain.origins import PartOrigins
+from mizzen.mesh.proxy.node import Proxy
+from mizzen.mesh.snapshot import Mesh
+from mizzen.simulate import Simulator
+from mizzen.translator.translate_result import TYPE_URLS, Resources
+from mizzen.translator.translation import Translation
+from mizzen.xds import type_urls
+
+
+class ServedProxy:
+    """What `proxy` is sent by `translation` as its mesh stands now. It does not follow later changes."""
+
+    def __init__(self, translation: Translation, proxy: Proxy) -> None:
+        self.proxy = proxy
+        self.mesh: Mesh = translation.mesh
+        self.snapshot = translation.snapshot(proxy)
+        self.scope = translation.parts(proxy)[0].scope
+        self.origins = PartOrigins(translation, proxy)
+        kinds = [url for url in TYPE_URLS.values() if url != type_urls.SECRET]
+        resources = Resources.decoded({url: self.snapshot.collection(url).resources for url in kinds})
+        self.simulator = Simulator(resources)
+        self._clusters = {cluster.name: cluster for cluster in resources.clusters}
+        self._listeners = {listener.name: listener for listener in resources.listeners}
+        self._assignments = {each.cluster_name: each for each in resources.endpoints}
+
+    def cluster(self, name: str) -> Any | None:
+        """Return the message of a cluster, None if the proxy is not sent one."""
+        return self._clusters.get(name)
+
+    def listener(self, name: str) -> Any | None:
+        """Return the message of a listener, None if the proxy is not sent one."""
+        return self._listeners.get(name)
+
+    def endpoint(self, cluster: str, address: str, port: int) -> Any | None:
+        """Return the message of an endpoint of a cluster (LbEndpoint), None if there is none."""
+        message = self._clusters.get(cluster)
+        if message is None:
+            return None
+        name = message.eds_cluster_config.service_name or cluster
+        assignment = self._assignments.get(name, message.load_assignment)
+        for locality in assignment.endpoints:
+            for endpoint in locality.lb_endpoints:
+                socket = endpoint.endpoint.address.socket_address
+                if (socket.address, socket.port_value) == (address, port):
+                    return endpoint
+        return None

@@ -1,0 +1,55 @@
+"""How a proxy calls an endpoint: the TLS that it speaks, and the version of HTTP."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from envoy.extensions.transport_sockets.proxy_protocol.v3 import upstream_proxy_protocol_pb2
+from envoy.extensions.transport_sockets.tls.v3 import tls_pb2
+from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
+
+from mizzen.simulate import ClientTls, Protocol
+from mizzen.simulate.typed_config import unpacked
+
+_MATCH: Final = "envoy.transport_socket_match"
+_OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+
+
+def upstream_tls(cluster: Any, endpoint: Any | None) -> ClientTls | None:
+    """Return what the proxy says in its TLS handshake with an endpoint, None if it speaks none.
+
+    `cluster` is an Envoy Cluster, `endpoint` an LbEndpoint, whose metadata may choose the transport socket.
+    """
+    socket = cluster.transport_socket
+    own = endpoint.metadata.filter_metadata if endpoint is not None else {}
+    values = dict(own[_MATCH].fields) if _MATCH in own else {}
+    for match in cluster.transport_socket_matches:
+        if all(key in values and values[key] == value for key, value in match.match.fields.items()):
+            socket = match.transport_socket
+            break
+    packed = socket.typed_config
+    wrapped = unpacked(packed, upstream_proxy_protocol_pb2.ProxyProtocolUpstreamTransport)
+    context = unpacked(
+        wrapped.transport_socket.typed_config if wrapped is not None else packed, tls_pb2.UpstreamTlsContext
+    )
+    if context is None:
+        return None
+    common = context.common_tls_context
+    certificate = bool(common.tls_certificate_sds_secret_configs or common.tls_certificates)
+    return ClientTls(str(context.sni), tuple(common.alpn_protocols), certificate)
+
+
+def upstream_protocol(cluster: Any, downstream: Protocol) -> Protocol:
+    """Return the version of HTTP in which the proxy sends requests on; TCP stays TCP."""
+    if not downstream.is_http:
+        return downstream
+    packed = cluster.typed_extension_protocol_options
+    if _OPTIONS not in packed:
+        return Protocol.HTTP1
+    options: Any = http_protocol_options_pb2.HttpProtocolOptions.FromString(packed[_OPTIONS].value)
+    if options.HasField("explicit_http_config"):
+        explicit = options.explicit_http_config.WhichOneof("protocol_config")
+        return Protocol.HTTP2 if explicit == "http2_protocol_options" else Protocol.HTTP1
+    if options.HasField("use_downstream_protocol_config"):
+        return downstream
+    return Protocol.HTTP1

@@ -1,0 +1,121 @@
+"""Where a call goes: both ends, what is changed on the way, what lost, and the lines that say so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import mizzen
+from mizzen.explain import Answer, Question, QuestionError, ServedMesh, UnknownCallerError, answer_text, why
+
+MESH = """\
+apiVersion: v1
+kind: Service
+metadata: {name: shop}
+spec:
+  selector: {app: shop}
+  clusterIP: 10.1.0.1
+  ports: [{name: http, port: 80}]
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: shop-1, labels: {app: shop, version: v1}}
+spec: {address: 10.2.0.1}
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: shop-2, labels: {app: shop, version: v2}}
+spec: {address: 10.2.0.2}
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: shop}
+spec:
+  host: shop
+  subsets: [{name: v1, labels: {version: v1}}, {name: v2, labels: {version: v2}}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: shop}
+spec:
+  hosts: [shop]
+  http:
+  - name: beta
+    match: [{headers: {beta: {exact: "yes"}}}]
+    timeout: 3s
+    rewrite: {uri: /new}
+    headers: {request: {set: {x-beta: "1"}}}
+    route: [{destination: {host: shop, subset: v2}}]
+  - name: rest
+    route:
+    - destination: {host: shop, subset: v1}
+      weight: 90
+    - destination: {host: shop, subset: v2}
+      weight: 10
+"""
+
+
+@pytest.fixture
+def serving(tmp_path: Path) -> ServedMesh:
+    (tmp_path / "m.yaml").write_text(MESH)
+    return ServedMesh(mizzen.load(tmp_path / "m.yaml"))
+
+
+def ask(serving: ServedMesh, url: str, *headers: str, caller: str = "shop-1") -> Answer:
+    return why(Question.of_request("GET", url, headers), serving.callers.sidecar(caller), serving)
+
+
+def steps(answer: Answer, hop: int = 0) -> dict[str, str]:
+    return {step.kind: step.name for step in answer.hops[hop].steps}
+
+
+def test_a_request_is_followed_to_the_server(serving: ServedMesh) -> None:
+    answer = ask(serving, "http://shop/old", "beta: yes")
+    client, server = answer.hops
+    assert steps(answer)["route"] == "beta"
+    assert steps(answer)["cluster"] == "outbound|80|v2|shop.default.svc.cluster.local"
+    assert steps(answer)["endpoint"] == "10.2.0.2:80"
+    assert steps(answer, 1)["cluster"] == "inbound|80||"
+    [route] = [step for step in client.steps if step.kind == "route"]
+    assert [each.rpartition("/")[2] for each in route.origins] == ["m.yaml:32"]
+    said = "\n".join(route.details)
+    for words in ("3s", "/new", "x-beta"):
+        assert words in said
+    assert route.lost is not None
+    assert route.lost.name == "rest"
+    assert server.proxy.startswith("shop-2")
+
+
+def test_shares_are_told(serving: ServedMesh) -> None:
+    text = answer_text(ask(serving, "http://shop/"))
+    assert "90" in text
+    assert "outbound|80|v1|shop.default.svc.cluster.local" in text
+    assert "outbound|80|v2|shop.default.svc.cluster.local" in text
+    assert "beta" in text
+
+
+def test_a_service_that_is_not_there_is_said(serving: ServedMesh) -> None:
+    answer = ask(serving, "http://stop/")
+    assert any("no service of the mesh is named stop" in remark for remark in answer.remarks)
+
+
+def test_a_caller_that_is_not_there_is_said_with_the_nearest(serving: ServedMesh) -> None:
+    with pytest.raises(UnknownCallerError, match="shop-1"):
+        serving.callers.sidecar("shop-i")
+    with pytest.raises(UnknownCallerError):
+        serving.callers.gateway("edge")
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("shop", "is no URL of HTTP"),
+        ("http:///x", "names no host"),
+        ("http://shop:99999/", "no valid port"),
+        ("ftp://shop/", "is no URL of HTTP"),
+    ],
+)
+def test_what_is_no_question(url: str, words: str) -> None:
+    with pytest.raises(QuestionError, match=words):
+        Question.of_request("GET", url)
