@@ -160,7 +160,9 @@ def test_every_option(command: str) -> None:
     for other in re.findall("The options are those of `([a-z]+)`", section):
         section += section_of(other)
     if OPTIONS[command]:
-        flags = {flag for span in quoted(section) for flag in re.findall(r"(?<![\w-])--?[a-zA-Z][-a-z0-9]*", span)}
+        flags = {
+            flag for span in quoted(section) for flag in re.findall(r"(?<![\w-])--?[a-zA-Z][-a-z0-9]*", span)
+        }
         assert OPTIONS[command] <= flags
         known = set.union(*OPTIONS.values(), {"--help", "-h", "-c"})
         assert flags <= known
