@@ -20,7 +20,6 @@ _NO_REGISTRATION: Final = "proxies do not register themselves yet; write a Workl
 _NO_GATEWAY_API: Final = (
     "the Kubernetes Gateway API is not served, so the policy is for nothing; write selector to pick workloads"
 )
-_NO_TOKENS: Final = "tokens are not checked yet"
 _POLICIES: Final = ("spec.trafficPolicy", "spec.subsets[].trafficPolicy")
 
 UNSERVED: Final[Mapping[str, Mapping[str, str]]] = {
@@ -38,7 +37,7 @@ UNSERVED: Final[Mapping[str, Mapping[str, str]]] = {
     "RequestAuthentication": {
         "spec.targetRef": _NO_GATEWAY_API,
         "spec.targetRefs": _NO_GATEWAY_API,
-        "spec.jwtRules": _NO_TOKENS,
+        "spec.jwtRules[].timeout": "keys are not fetched yet; write them under jwks",
     },
     "ServiceEntry": {},
     "Sidecar": {

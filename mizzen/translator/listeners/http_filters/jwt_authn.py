@@ -1,0 +1,96 @@
+"""Tokens: a request without one passes, one with a token that is not valid is answered with 401.
+
+Source: Istio's pilot/pkg/security/authn/policy_applier.go; of the fields: Envoy's
+envoy.extensions.filters.http.jwt_authn.v3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from envoy.extensions.filters.http.jwt_authn.v3 import config_pb2 as jwt_authn_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
+
+from mizzen.config.models import JWTRule
+from mizzen.mesh.rules.key_sets import keys_of, texts
+from mizzen.mesh.rules.security_policies import WorkloadPolicies
+from mizzen.translator.base.typed_config import typed
+from mizzen.translator.listeners.http_filters.context import HttpFilterContext
+from mizzen.translator.listeners.roles import Role
+
+NAME: Final = "envoy.filters.http.jwt_authn"
+PAYLOAD: Final = "payload"
+"""The key of the filter's metadata under which the claims of a valid token stand."""
+
+UNUSABLE_KEY_SET: Final = (
+    '{"keys":[{"kty":"EC","crv":"P-256","alg":"ES256","kid":"no-keys-known",'
+    '"x":"z-aY_OXdRrZeWp22IlQKapn2QNWGW51c4NgNXr0sZ_k","y":"XDVcS9Xskqx97yv7X9w7S9QMAyY4-uNnP9JD8Vg-9rI"}]}'
+)
+"""Refuses every token. The x of its key is a hash of words, so nobody can know a private key to it."""
+
+_SPACE_DELIMITED: Final = frozenset({"permission", "scope"})
+
+
+def jwt_authn(context: HttpFilterContext) -> Iterator[Any]:
+    """Yield the filter where a RequestAuthentication of the workload has rules."""
+    rules = _rules(context.policies)
+    if not rules or context.role is Role.SIDECAR_OUTBOUND:
+        return
+    known = texts(context.policies.key_sets)
+    authentication = jwt_authn_pb2.JwtAuthentication(bypass_cors_preflight=True)
+    names = [f"origins-{index}" for index in range(len(rules))]
+    for name, rule in zip(names, rules, strict=True):
+        provider = _provider(rule, keys_of(rule, known) or UNUSABLE_KEY_SET)
+        # A route may depend on claims, and gateways have such routes.
+        provider.clear_route_cache = context.role is Role.GATEWAY
+        authentication.providers[name].CopyFrom(provider)
+    requirement = authentication.rules.add()
+    requirement.match.prefix = "/"
+    requirement.requires.CopyFrom(_requirement(names))
+    yield typed(hcm.HttpFilter, NAME, authentication)
+
+
+def _rules(policies: WorkloadPolicies) -> list[JWTRule]:
+    rules = [rule for policy in policies.request_authentications for rule in policy.spec.jwt_rules]
+    return sorted(rules, key=lambda rule: rule.issuer)
+
+
+def _provider(rule: JWTRule, keys: str) -> Any:
+    provider = jwt_authn_pb2.JwtProvider(
+        issuer=rule.issuer,
+        audiences=rule.audiences,
+        forward=rule.forward_original_token,
+        forward_payload_header=rule.output_payload_to_header,
+        payload_in_metadata=PAYLOAD,
+        from_params=rule.from_params,
+        from_cookies=rule.from_cookies,
+    )
+    provider.local_jwks.inline_string = keys
+    delimited = _SPACE_DELIMITED.union(rule.space_delimited_claims)
+    provider.normalize_payload_in_metadata.space_delimited_claims.extend(sorted(delimited))
+    for header in rule.from_headers:
+        provider.from_headers.add(name=header.name, value_prefix=header.prefix)
+    for output in rule.output_claim_to_headers:
+        provider.claim_to_headers.add(header_name=output.header, claim_name=output.claim)
+    return provider
+
+
+def _requirement(names: list[str]) -> Any:
+    """Each rule takes its own valid token or none. One valid token is enough where several rules look for
+    theirs in the same place: there each refuses those of the others."""
+    each = [_valid_or_missing(name) for name in names]
+    if len(each) == 1:
+        return each[0]
+    either = jwt_authn_pb2.JwtRequirement()
+    for name in names:
+        either.requires_any.requirements.add(provider_name=name)
+    either.requires_any.requirements.add().requires_all.requirements.extend(each)
+    return either
+
+
+def _valid_or_missing(name: str) -> Any:
+    requirement = jwt_authn_pb2.JwtRequirement()
+    requirement.requires_any.requirements.add(provider_name=name)
+    requirement.requires_any.requirements.add().allow_missing.SetInParent()
+    return requirement

@@ -1,0 +1,139 @@
+"""RequestAuthentication at a gateway: who shows no token passes, who shows a wrong one does not."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+
+from tests.e2e.live_mesh import Caller, LiveMesh, eventually
+
+pytestmark = [pytest.mark.envoy, pytest.mark.asyncio(loop_scope="module")]
+
+ISSUER = "issuer@example.com"
+KEY = ec.generate_private_key(ec.SECP256R1())
+STRANGER = ec.generate_private_key(ec.SECP256R1())
+
+ROUTES = """
+    apiVersion: networking.istio.io/v1
+    kind: Gateway
+    metadata: {name: ingress}
+    spec:
+      selector: {istio: ingressgateway}
+      servers:
+        - port: {number: 8080, name: http, protocol: HTTP}
+          hosts: [reviews.example.com]
+    ---
+    apiVersion: networking.istio.io/v1
+    kind: VirtualService
+    metadata: {name: reviews}
+    spec:
+      hosts: [reviews.example.com]
+      gateways: [ingress]
+      http: [{route: [{destination: {host: reviews}}]}]
+"""
+
+
+def encoded(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def key_set(key: ec.EllipticCurvePrivateKey) -> str:
+    numbers = key.public_key().public_numbers()
+    x, y = (encoded(each.to_bytes(32, "big")) for each in (numbers.x, numbers.y))
+    return json.dumps({"keys": [{"kty": "EC", "crv": "P-256", "alg": "ES256", "kid": "one", "x": x, "y": y}]})
+
+
+def token(key: ec.EllipticCurvePrivateKey = KEY, **claims: Any) -> str:
+    body = {"iss": ISSUER, "sub": "jason", "aud": "shop", "exp": int(time.time()) + 600, **claims}
+    parts = [encoded(json.dumps(each).encode()) for each in ({"alg": "ES256", "kid": "one"}, body)]
+    r, s = decode_dss_signature(key.sign(".".join(parts).encode(), ec.ECDSA(hashes.SHA256())))
+    return ".".join([*parts, encoded(r.to_bytes(32, "big") + s.to_bytes(32, "big"))])
+
+
+def policy(keys: str, **rule: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "security.istio.io/v1",
+        "kind": "RequestAuthentication",
+        "metadata": {"name": "tokens"},
+        "spec": {
+            "selector": {"matchLabels": {"istio": "ingressgateway"}},
+            "jwtRules": [{"issuer": ISSUER, "audiences": ["shop"], "jwks": keys, **rule}],
+        },
+    }
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def gateway(mesh: LiveMesh) -> Caller:
+    await mesh.workload("reviews", version="v1")
+    mesh.write("gateway.yaml", ROUTES)
+    mesh.write(
+        "tokens.yaml", policy(key_set(KEY), outputClaimToHeaders=[{"header": "x-who", "claim": "sub"}])
+    )
+    return await mesh.gateway()
+
+
+async def ask(gateway: Caller, shown: str | None) -> Any:
+    headers = {} if shown is None else {"authorization": f"Bearer {shown}"}
+    return await gateway.get("http://reviews.example.com/a", headers=headers)
+
+
+async def test_no_token_passes(gateway: Caller) -> None:
+    assert (await ask(gateway, None)).status_code == 200
+
+
+async def test_a_valid_token_passes_and_its_claims_become_headers(gateway: Caller) -> None:
+    answer = await ask(gateway, token())
+    assert answer.status_code == 200
+    headers = answer.json()["headers"]
+    assert headers["x-who"] == "jason"
+    assert "authorization" not in headers
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        token(exp=int(time.time()) - 600),
+        token(STRANGER),
+        token(iss="somebody@example.com"),
+        "no.token.atall",
+    ],
+    ids=["expired", "signed by a stranger", "of another issuer", "no token"],
+)
+async def test_a_wrong_token_is_refused(gateway: Caller, shown: str) -> None:
+    assert (await ask(gateway, shown)).status_code == 401
+
+
+async def test_a_token_for_somebody_else_is_refused(gateway: Caller) -> None:
+    assert (await ask(gateway, token(aud="bank"))).status_code in (401, 403)
+
+
+async def test_keys_that_change_take_effect(gateway: Caller, mesh: LiveMesh) -> None:
+    await mesh.apply("tokens.yaml", policy(key_set(STRANGER)))
+
+    async def accepts() -> bool:
+        return bool((await ask(gateway, token(STRANGER))).status_code == 200)
+
+    await eventually(accepts, "the new keys count")
+    assert (await ask(gateway, token())).status_code == 401
+
+
+async def test_without_known_keys_every_token_is_refused_and_that_is_said(
+    gateway: Caller, mesh: LiveMesh
+) -> None:
+    rule = policy("", jwksUri="https://keys.example.com/jwks")
+    del rule["spec"]["jwtRules"][0]["jwks"]
+    await mesh.apply("tokens.yaml", rule)
+
+    async def refuses() -> bool:
+        return bool((await ask(gateway, token(STRANGER))).status_code == 401)
+
+    await eventually(refuses, "the old keys count no more")
+    assert (await ask(gateway, None)).status_code == 200
