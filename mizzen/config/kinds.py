@@ -29,7 +29,6 @@ _GATEWAY_API: Final = f"the Kubernetes Gateway API is not served yet; {_INSTEAD}
 
 UNSERVED: Final[Mapping[tuple[str, str], str]] = MappingProxyType(
     {
-        ("security.istio.io", "AuthorizationPolicy"): "it denies nothing: requests are not checked yet",
         ("networking.istio.io", "EnvoyFilter"): "Envoy's configuration is not patched yet",
         ("networking.istio.io", "ProxyConfig"): "settings of proxies are not read from it yet",
         ("telemetry.istio.io", "Telemetry"): "logs, metrics and traces are not configured by it yet",
@@ -124,6 +123,7 @@ _ALL: Final = (
     _istio("WorkloadEntry", "workloadentries", "workload-entry"),
     _istio("WorkloadGroup", "workloadgroups", "workload-group"),
     _istio("Sidecar", "sidecars", "sidecar"),
+    _security("AuthorizationPolicy", "authorizationpolicies", "authorization-policy"),
     _security("PeerAuthentication", "peerauthentications", "peer-authentication"),
     _security("RequestAuthentication", "requestauthentications", "request-authentication"),
     _kubernetes(kubernetes.Service, "services", "service"),

@@ -5,6 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from mizzen.config.models.authorization_policy import (
+    AuthorizationAction,
+    AuthorizationCondition,
+    AuthorizationOperation,
+    AuthorizationPolicy,
+    AuthorizationProvider,
+    AuthorizationRule,
+    AuthorizationSource,
+)
 from mizzen.config.models.base import IstioModel, OneofModel
 from mizzen.config.models.destination_rule import (
     ClientTLSMode,
@@ -123,6 +132,7 @@ from mizzen.config.models.workload import (
 )
 
 SPECS: Final[Mapping[str, type[IstioModel]]] = {
+    "AuthorizationPolicy": AuthorizationPolicy,
     "DestinationRule": DestinationRule,
     "Gateway": Gateway,
     "PeerAuthentication": PeerAuthentication,
@@ -137,6 +147,13 @@ SPECS: Final[Mapping[str, type[IstioModel]]] = {
 
 __all__ = [
     "SPECS",
+    "AuthorizationAction",
+    "AuthorizationCondition",
+    "AuthorizationOperation",
+    "AuthorizationPolicy",
+    "AuthorizationProvider",
+    "AuthorizationRule",
+    "AuthorizationSource",
     "CaptureMode",
     "ClaimToHeader",
     "ClientTLSMode",

@@ -12,6 +12,7 @@ from typing import Any, Final
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.document import Config
 from mizzen.config.validation.annotations import check_annotations
+from mizzen.config.validation.authorization_policy import check_authorization_policy
 from mizzen.config.validation.deprecated_fields import check_deprecated_fields
 from mizzen.config.validation.destination_rule import check_destination_rule
 from mizzen.config.validation.gateway import check_gateway
@@ -43,6 +44,7 @@ def _validator(check: Callable[[Config[Any], Place], None]) -> Validator:
 
 
 VALIDATORS: Final[Mapping[str, Validator]] = {
+    "AuthorizationPolicy": _validator(check_authorization_policy),
     "DestinationRule": _validator(check_destination_rule),
     "Gateway": _validator(check_gateway),
     "PeerAuthentication": _validator(check_peer_authentication),

@@ -14,9 +14,11 @@ _REFUSED: Final = {
     "internal.istio.io/parent-namespace": "is Istio's own and may not be set; leave it out",
 }
 
+_ALLOWED: Final = frozenset({("AuthorizationPolicy", "istio.io/dry-run")})
+
 
 def check_annotations(config: Config[Any], findings: list[Diagnostic]) -> None:
-    """Write down the annotations of `config` that a networking kind may not have."""
+    """Write down the annotations of `config` that its kind may not have."""
     for name, reason in _REFUSED.items():
-        if name in config.annotations:
+        if name in config.annotations and (config.kind, name) not in _ALLOWED:
             Place(config, ("metadata", "annotations", name), findings).error(f"{name} {reason}")

@@ -23,6 +23,11 @@ _NO_GATEWAY_API: Final = (
 _POLICIES: Final = ("spec.trafficPolicy", "spec.subsets[].trafficPolicy")
 
 UNSERVED: Final[Mapping[str, Mapping[str, str]]] = {
+    "AuthorizationPolicy": {
+        "spec.targetRef": _NO_GATEWAY_API,
+        "spec.targetRefs": _NO_GATEWAY_API,
+        "spec.provider": "external authorizers are not asked yet: what the rules match is denied",
+    },
     "DestinationRule": {
         **{
             f"{policy}.outlierDetection.consecutiveErrors": f"{_IN_ISTIO_TOO}, for consecutive5xxErrors"

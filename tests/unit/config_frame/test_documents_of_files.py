@@ -210,7 +210,7 @@ def test_every_served_version_is_read(version: str) -> None:
         ("example.com/v1", "Widget", Severity.INFO),
         ("gateway.networking.k8s.io/v1", "Gateway", Severity.WARNING),
         ("networking.k8s.io/v1", "Ingress", Severity.WARNING),
-        ("security.istio.io/v1", "AuthorizationPolicy", Severity.WARNING),
+        ("telemetry.istio.io/v1", "Telemetry", Severity.WARNING),
         ("networking.istio.io/v1alpha3", "EnvoyFilter", Severity.WARNING),
         ("networking.istio.io/v1beta1", "ProxyConfig", Severity.WARNING),
         ("telemetry.istio.io/v1", "Telemetry", Severity.WARNING),

@@ -17,12 +17,15 @@ from mizzen.translator.listeners.http_filters.fault import fault
 from mizzen.translator.listeners.http_filters.grpc_stats import grpc_stats
 from mizzen.translator.listeners.http_filters.grpc_web import grpc_web
 from mizzen.translator.listeners.http_filters.jwt_authn import jwt_authn
+from mizzen.translator.listeners.http_filters.rbac import authorization, custom_authorization
 from mizzen.translator.listeners.http_filters.router import router
 
 HttpFilterSource = Callable[[HttpFilterContext], Iterator[Any]]
 
 HTTP_FILTERS: Final[tuple[HttpFilterSource, ...]] = (
+    custom_authorization,
     jwt_authn,
+    authorization,
     grpc_web,
     grpc_stats,
     fault,

@@ -12,11 +12,13 @@ from typing import Any, Final
 
 from mizzen.translator.listeners.network_filters.context import NetworkFilterContext as NetworkFilterContext
 from mizzen.translator.listeners.network_filters.mongo_proxy import mongo_proxy
+from mizzen.translator.listeners.network_filters.rbac import rbac
 from mizzen.translator.listeners.network_filters.sni_dynamic_forward_proxy import sni_dynamic_forward_proxy
 
 NetworkFilterSource = Callable[[NetworkFilterContext], Iterator[Any]]
 
 NETWORK_FILTERS: Final[tuple[NetworkFilterSource, ...]] = (
+    rbac,
     sni_dynamic_forward_proxy,
     mongo_proxy,
 )

@@ -1,0 +1,386 @@
+"""AuthorizationPolicies as the policies of Envoy's RBAC filters.
+
+Source: https://istio.io/latest/docs/reference/config/security/authorization-policy/ and conditions/, Istio's
+pilot/pkg/security/authz; of the fields: Envoy's envoy.config.rbac.v3.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+from envoy.config.core.v3 import address_pb2, extension_pb2
+from envoy.config.rbac.v3 import rbac_pb2
+from envoy.config.route.v3 import route_components_pb2
+from envoy.extensions.path.match.uri_template.v3 import uri_template_match_pb2
+from envoy.type.matcher.v3 import metadata_pb2, path_pb2, string_pb2, value_pb2
+
+from mizzen.config.authorization_attributes import AttributeKind, attribute_of, is_path_template
+from mizzen.config.document import Config
+from mizzen.config.dry_run import is_dry_run
+from mizzen.config.mesh_config import MeshConfig
+from mizzen.config.models import (
+    AuthorizationAction,
+    AuthorizationCondition,
+    AuthorizationOperation,
+    AuthorizationPolicy,
+    AuthorizationRule,
+    AuthorizationSource,
+)
+from mizzen.translator.base.typed_config import pack
+
+_Principal = rbac_pb2.Principal
+_Permission = rbac_pb2.Permission
+_RBAC = rbac_pb2.RBAC
+
+_SPIFFE: Final = "spiffe://"
+_TOKENS: Final = "envoy.filters.http.jwt_authn"
+_DEFAULT_TRUST_DOMAIN: Final = "cluster.local"
+_ANYTHING: Final = ".+"
+_IDENTITY: Final = frozenset({"principals", "namespaces", "service_accounts", "trust_domains"})
+
+
+@dataclass(frozen=True, slots=True)
+class Enforcement:
+    """One RBAC filter: the rules that count, and those that are only tried out; None where there are none."""
+
+    action: AuthorizationAction
+    rules: Any
+    shadow_rules: Any
+
+
+def enforcements(
+    policies: Sequence[Config[AuthorizationPolicy]], mesh_config: MeshConfig, *, http: bool
+) -> Iterator[Enforcement]:
+    """Yield the RBAC filters for a workload's policies, in the order in which they decide.
+
+    What a CUSTOM policy matches is denied, as Istio does where it knows no such provider: external
+    authorizers are not asked yet.
+    """
+    for action, envoys in (
+        (AuthorizationAction.CUSTOM, _RBAC.DENY),
+        (AuthorizationAction.AUDIT, _RBAC.LOG),
+        (AuthorizationAction.DENY, _RBAC.DENY),
+        (AuthorizationAction.ALLOW, _RBAC.ALLOW),
+    ):
+        mine = [policy for policy in policies if policy.spec.action == action]
+        rules = _rules((one for one in mine if not is_dry_run(one.annotations)), envoys, mesh_config, http)
+        tried = _rules((one for one in mine if is_dry_run(one.annotations)), envoys, mesh_config, http)
+        if rules is not None or tried is not None:
+            yield Enforcement(action, rules, tried)
+
+
+def _rules(
+    policies: Iterable[Config[AuthorizationPolicy]], action: Any, mesh_config: MeshConfig, http: bool
+) -> Any:
+    rules = _RBAC(action=action)
+    some = False
+    for policy in policies:
+        custom = "-deny-due-to-bad-CUSTOM-action" if policy.spec.action == AuthorizationAction.CUSTOM else ""
+        reader = _Reader(policy, mesh_config, http)
+        if not policy.spec.rules and action != _RBAC.ALLOW:
+            continue
+        some = True
+        made = [(index, reader.policy(rule)) for index, rule in enumerate(policy.spec.rules)]
+        # An ALLOW policy of which nothing is left still says that nothing else is allowed.
+        for index, one in made or [(0, _never())]:
+            if one is not None:
+                name = f"ns[{policy.namespace}]-policy[{policy.name}]-rule[{index}]{custom}"
+                rules.policies[name].CopyFrom(one)
+    return rules if some and (rules.policies or action == _RBAC.ALLOW) else None
+
+
+def _never() -> Any:
+    nobody = _Principal(not_id=_Principal(any=True))
+    nothing = _Permission(not_rule=_Permission(any=True))
+    return rbac_pb2.Policy(permissions=[nothing], principals=[nobody])
+
+
+class _NotOnTcpError(Exception):
+    """A condition that plain TCP connections cannot be asked about."""
+
+
+class _Reader:
+    """Reads the rules of one policy, for HTTP or for plain TCP."""
+
+    def __init__(self, config: Config[AuthorizationPolicy], mesh_config: MeshConfig, http: bool) -> None:
+        self._namespace = config.namespace
+        self._allows = config.spec.action == AuthorizationAction.ALLOW
+        self._http = http
+        own = mesh_config.trust_domain.replace("@", ".")
+        self._trust_domains = tuple(dict.fromkeys((own, *mesh_config.trust_domain_aliases)))
+
+    def policy(self, rule: AuthorizationRule) -> Any | None:
+        """Return the rule as a policy; None if nothing of it is left on TCP.
+
+        On TCP an ALLOW rule with a condition of HTTP goes whole, so that less is allowed; of other rules only
+        the condition goes, so that more is denied.
+        """
+        conditions = list(self._conditions(rule.when))
+        if any(one is None for one in conditions):
+            return None
+        about_client = [one for one in conditions if isinstance(one, _Principal)]
+        about_target = [one for one in conditions if isinstance(one, _Permission)]
+        sources = [one.source for one in rule.from_ if one.source is not None] or [AuthorizationSource()]
+        operations = [one.operation for one in rule.to if one.operation is not None]
+        principals = [self._all_of(self._source(source), about_client, _Principal) for source in sources]
+        permissions = [
+            self._all_of(self._operation(operation), about_target, _Permission)
+            for operation in operations or [AuthorizationOperation()]
+        ]
+        if None in principals or None in permissions:
+            return None
+        return rbac_pb2.Policy(permissions=permissions, principals=principals)
+
+    def _all_of(self, made: Iterable[Callable[[], Any]], more: list[Any], kind: Any) -> Any | None:
+        found = []
+        for make in made:
+            try:
+                found.append(make())
+            except _NotOnTcpError:
+                if self._allows:
+                    return None
+        found += more
+        if not found:
+            return kind(any=True)
+        if len(found) == 1:
+            return found[0]
+        if kind is _Principal:
+            return _Principal(and_ids=_Principal.Set(ids=found))
+        return _Permission(and_rules=_Permission.Set(rules=found))
+
+    def _conditions(self, when: Iterable[AuthorizationCondition]) -> Iterator[Any]:
+        """Yield what each condition demands; None if the whole rule goes."""
+        for condition in when:
+            attribute = attribute_of(condition.key)
+            if attribute is None:
+                yield None
+                continue
+            if attribute.kind.is_http_only and not self._http:
+                if self._allows:
+                    yield None
+                continue
+            kind, make = self._attribute(condition)
+            if condition.values:
+                yield _any_of([make(value) for value in condition.values], kind)
+            if condition.not_values:
+                yield _none_of([make(value) for value in condition.not_values], kind)
+
+    def _attribute(self, condition: AuthorizationCondition) -> tuple[Any, Callable[[str], Any]]:
+        """Return what the condition is about, and the matcher of one of its values."""
+        attribute = attribute_of(condition.key)
+        assert attribute is not None
+        names = attribute.names
+        match attribute.kind:
+            case AttributeKind.REQUEST_HEADERS:
+                return _Principal, lambda value: _Principal(header=_header(names[0], value))
+            case AttributeKind.SOURCE_IP:
+                return _Principal, lambda value: _Principal(direct_remote_ip=_cidr(value))
+            case AttributeKind.REMOTE_IP:
+                return _Principal, lambda value: _Principal(remote_ip=_cidr(value))
+            case AttributeKind.SOURCE_NAMESPACE:
+                return _Principal, self._of_namespace
+            case AttributeKind.SOURCE_PRINCIPAL:
+                return _Principal, self._principal
+            case AttributeKind.SOURCE_SERVICE_ACCOUNT:
+                return _Principal, self._service_account
+            case AttributeKind.SOURCE_TRUST_DOMAIN:
+                return _Principal, self._trust_domain
+            case AttributeKind.REQUEST_PRINCIPAL:
+                return _Principal, _request_principal
+            case AttributeKind.REQUEST_AUDIENCES:
+                return _Principal, lambda value: _claim(("aud",), value)
+            case AttributeKind.REQUEST_PRESENTER:
+                return _Principal, lambda value: _claim(("azp",), value)
+            case AttributeKind.REQUEST_CLAIMS:
+                return _Principal, lambda value: _claim(names, value)
+            case AttributeKind.DESTINATION_IP:
+                return _Permission, lambda value: _Permission(destination_ip=_cidr(value))
+            case AttributeKind.DESTINATION_PORT:
+                return _Permission, lambda value: _Permission(destination_port=int(value))
+            case AttributeKind.CONNECTION_SNI:
+                return _Permission, lambda value: _Permission(requested_server_name=_string(value))
+        found = attribute.filter_name
+        return _Permission, lambda value: _any_of(
+            [_Permission(metadata=each) for each in _metadata(found, names, value)], _Permission
+        )
+
+    def _source(self, source: AuthorizationSource) -> Iterator[Callable[[], Any]]:
+        makers: tuple[tuple[str, Callable[[str], Any]], ...] = (
+            ("principals", self._principal),
+            ("request_principals", self._for_http(_request_principal)),
+            ("namespaces", self._of_namespace),
+            ("service_accounts", self._service_account),
+            ("ip_blocks", lambda value: _Principal(direct_remote_ip=_cidr(value))),
+            ("remote_ip_blocks", lambda value: _Principal(remote_ip=_cidr(value))),
+            ("trust_domains", self._trust_domain),
+        )
+        return self._fields(source, makers, _Principal)
+
+    def _operation(self, operation: AuthorizationOperation) -> Iterator[Callable[[], Any]]:
+        http = self._for_http
+        makers: tuple[tuple[str, Callable[[str], Any]], ...] = (
+            ("hosts", http(lambda value: _Permission(header=_header(":authority", value, ignore_case=True)))),
+            ("ports", lambda value: _Permission(destination_port=int(value))),
+            ("methods", http(lambda value: _Permission(header=_header(":method", value)))),
+            ("paths", http(_path)),
+        )
+        return self._fields(operation, makers, _Permission)
+
+    @staticmethod
+    def _fields(
+        model: Any, makers: Iterable[tuple[str, Callable[[str], Any]]], kind: Any
+    ) -> Iterator[Callable[[], Any]]:
+        for name, make in makers:
+            for values, joined in (
+                (getattr(model, name), _any_of),
+                (getattr(model, f"not_{name}"), _none_of),
+            ):
+                if values:
+                    yield partial(_joined, joined, make, values, kind)
+
+    def _for_http(self, make: Callable[[str], Any]) -> Callable[[str], Any]:
+        def made(value: str) -> Any:
+            if not self._http:
+                raise _NotOnTcpError
+            return make(value)
+
+        return made
+
+    def _principal(self, value: str) -> Any:
+        trust_domain, slash, rest = value.partition("/")
+        ours = {*self._trust_domains, _DEFAULT_TRUST_DOMAIN}
+        names = (
+            [f"{each}/{rest}" for each in self._trust_domains] if slash and trust_domain in ours else [value]
+        )
+        return _any_of([_authenticated(_spiffe(name)) for name in names], _Principal)
+
+    @staticmethod
+    def _of_namespace(value: str) -> Any:
+        return _authenticated(_regex(f".*/ns/{_pattern(value, '.*')}/.*"))
+
+    def _service_account(self, value: str) -> Any:
+        namespace, slash, account = value.rpartition("/")
+        namespace = namespace if slash else self._namespace
+        return _authenticated(
+            _regex(f"{_SPIFFE}.+/ns/{re.escape(namespace)}/(.+/|)sa/{re.escape(account)}(/.+)?")
+        )
+
+    def _trust_domain(self, value: str) -> Any:
+        if value == "*":
+            return _authenticated(string_pb2.StringMatcher(prefix=_SPIFFE))
+        if "*" in value:
+            return _authenticated(_regex(f"{_SPIFFE}{_pattern(value, '[^/]*')}/.*"))
+        ours = {*self._trust_domains, _DEFAULT_TRUST_DOMAIN}
+        names = self._trust_domains if value in ours else (value,)
+        return _any_of(
+            [_authenticated(string_pb2.StringMatcher(prefix=f"{_SPIFFE}{each}/")) for each in names],
+            _Principal,
+        )
+
+
+def _any_of(found: list[Any], kind: Any) -> Any:
+    if len(found) == 1:
+        return found[0]
+    if kind is _Principal:
+        return _Principal(or_ids=_Principal.Set(ids=found))
+    return _Permission(or_rules=_Permission.Set(rules=found))
+
+
+def _joined(
+    join: Callable[[list[Any], Any], Any], make: Callable[[str], Any], values: Iterable[str], kind: Any
+) -> Any:
+    return join([make(value) for value in values], kind)
+
+
+def _none_of(found: list[Any], kind: Any) -> Any:
+    either = _any_of(found, kind)
+    return _Principal(not_id=either) if kind is _Principal else _Permission(not_rule=either)
+
+
+def _authenticated(name: Any) -> Any:
+    return _Principal(authenticated=_Principal.Authenticated(principal_name=name))
+
+
+def _regex(pattern: str) -> Any:
+    matcher = string_pb2.StringMatcher()
+    matcher.safe_regex.regex = pattern
+    return matcher
+
+
+def _pattern(value: str, wild: str) -> str:
+    return wild.join(map(re.escape, value.split("*")))
+
+
+def _string(value: str, *, ignore_case: bool = False) -> Any:
+    """Return the matcher of a value: exact, `prefix*`, `*suffix`, or `*` for anything that is there."""
+    if value == "*":
+        return _regex(_ANYTHING)
+    if value.startswith("*"):
+        return string_pb2.StringMatcher(suffix=value[1:], ignore_case=ignore_case)
+    if value.endswith("*"):
+        return string_pb2.StringMatcher(prefix=value[:-1], ignore_case=ignore_case)
+    return string_pb2.StringMatcher(exact=value, ignore_case=ignore_case)
+
+
+def _spiffe(value: str) -> Any:
+    if value == "*":
+        return _regex(_ANYTHING)
+    if value.startswith("*"):
+        return _regex(f"{_SPIFFE}.*{re.escape(value[1:])}")
+    return _string(f"{_SPIFFE}{value}")
+
+
+def _header(name: str, value: str, *, ignore_case: bool = False) -> Any:
+    if value == "*":
+        return route_components_pb2.HeaderMatcher(name=name, present_match=True)
+    return route_components_pb2.HeaderMatcher(name=name, string_match=_string(value, ignore_case=ignore_case))
+
+
+def _cidr(value: str) -> Any:
+    network = ipaddress.ip_network(value, strict=False)
+    cidr = address_pb2.CidrRange(address_prefix=str(network.network_address))
+    cidr.prefix_len.value = network.prefixlen
+    return cidr
+
+
+def _path(value: str) -> Any:
+    if is_path_template(value):
+        template = value.replace("{**}", "**").replace("{*}", "*")
+        config = pack(uri_template_match_pb2.UriTemplateMatchConfig(path_template=template))
+        return _Permission(
+            uri_template=extension_pb2.TypedExtensionConfig(
+                name="envoy.path.match.uri_template.uri_template_matcher", typed_config=config
+            )
+        )
+    return _Permission(url_path=path_pb2.PathMatcher(path=_string(value)))
+
+
+def _request_principal(value: str) -> Any:
+    issuer, slash, subject = value.rpartition("/")
+    if not slash:
+        issuer, subject = value, "*"
+    found = [
+        _Principal(metadata=_metadata(_TOKENS, ("payload", claim), each, lists=False)[0])
+        for claim, each in (("iss", issuer), ("sub", subject))
+    ]
+    return _Principal(and_ids=_Principal.Set(ids=found))
+
+
+def _claim(names: Sequence[str], value: str) -> Any:
+    found = [_Principal(metadata=each) for each in _metadata(_TOKENS, ("payload", *names), value)]
+    return _any_of(found, _Principal)
+
+
+def _metadata(name: str, path: Sequence[str], value: str, *, lists: bool = True) -> list[Any]:
+    """Return the matchers of what a filter has found out: a text, or a list that has it."""
+    text = value_pb2.ValueMatcher(string_match=_string(value))
+    values = [text]
+    if lists:
+        values.append(value_pb2.ValueMatcher(list_match=value_pb2.ListMatcher(one_of=text)))
+    segments = [metadata_pb2.MetadataMatcher.PathSegment(key=each) for each in path]
+    return [metadata_pb2.MetadataMatcher(filter=name, path=segments, value=each) for each in values]

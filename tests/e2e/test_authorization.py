@@ -1,0 +1,140 @@
+"""AuthorizationPolicy at a gateway: what is denied, allowed, audited and only tried out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.e2e.live_mesh import Caller, LiveMesh, eventually
+
+pytestmark = [pytest.mark.envoy, pytest.mark.asyncio(loop_scope="module")]
+
+ROUTES = """
+    apiVersion: networking.istio.io/v1
+    kind: Gateway
+    metadata: {name: ingress}
+    spec:
+      selector: {istio: ingressgateway}
+      servers:
+        - port: {number: 8080, name: http, protocol: HTTP}
+          hosts: [reviews.example.com]
+    ---
+    apiVersion: networking.istio.io/v1
+    kind: VirtualService
+    metadata: {name: reviews}
+    spec:
+      hosts: [reviews.example.com]
+      gateways: [ingress]
+      http: [{route: [{destination: {host: reviews}}]}]
+"""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def gateway(mesh: LiveMesh) -> Caller:
+    await mesh.workload("reviews", version="v1")
+    mesh.write("gateway.yaml", ROUTES)
+    return await mesh.gateway()
+
+
+def policy(
+    name: str, rules: list[dict[str, Any]], action: str = "ALLOW", **annotations: str
+) -> dict[str, Any]:
+    return {
+        "apiVersion": "security.istio.io/v1",
+        "kind": "AuthorizationPolicy",
+        "metadata": {"name": name, "annotations": annotations},
+        "spec": {
+            "selector": {"matchLabels": {"istio": "ingressgateway"}},
+            "action": action,
+            "rules": rules,
+        },
+    }
+
+
+def to(**operation: Any) -> dict[str, Any]:
+    return {"to": [{"operation": operation}]}
+
+
+async def statuses(gateway: Caller, *asked: tuple[str, str, dict[str, str]]) -> list[int]:
+    found = []
+    for method, path, headers in asked:
+        url = f"http://reviews.example.com{path}"
+        fresh = {"connection": "close", **headers}  # a connection that is kept stays with the old listener
+        found.append((await gateway.request(method, url, headers=fresh)).status_code)
+    return found
+
+
+async def answers(
+    gateway: Caller, mesh: LiveMesh, policies: list[dict[str, Any]], expected: dict[Any, int]
+) -> None:
+    """Apply the policies, and wait until the gateway answers the requests like that."""
+    await mesh.apply("policies.yaml", policies)
+    asked = [(method, path, dict(headers)) for method, path, *headers in expected]
+
+    async def as_expected() -> bool:
+        return await statuses(gateway, *asked) == list(expected.values())
+
+    await eventually(as_expected, f"{list(expected.values())}")
+
+
+@pytest.mark.parametrize(
+    ("policies", "expected"),
+    [
+        (
+            [policy("d", [to(paths=["/admin*"])], "DENY")],
+            {("GET", "/admin/x"): 403, ("GET", "/a"): 200},
+        ),
+        (
+            [policy("a", [to(methods=["GET"], notPaths=["/secret"])])],
+            {("GET", "/a"): 200, ("POST", "/a"): 403, ("GET", "/secret"): 403},
+        ),
+        ([policy("nothing", [])], {("GET", "/a"): 403}),
+        ([policy("all", [{}])], {("GET", "/a"): 200}),
+        (
+            [policy("ip", [{"from": [{"source": {"ipBlocks": ["203.0.113.0/24"]}}]}])],
+            {("GET", "/a"): 403},
+        ),
+        (
+            [policy("ip", [{"from": [{"source": {"notIpBlocks": ["203.0.113.0/24"]}}]}])],
+            {("GET", "/a"): 200},
+        ),
+        (
+            [policy("h", [{"when": [{"key": "request.headers[x-user]", "values": ["adm*"]}]}])],
+            {
+                ("GET", "/a", ("x-user", "admin")): 200,
+                ("GET", "/a", ("x-user", "bob")): 403,
+                ("GET", "/b"): 403,
+            },
+        ),
+        (
+            [policy("t", [to(paths=["/shops/{*}/items/{**}"])])],
+            {("GET", "/shops/1/items/2/3"): 200, ("GET", "/shops/1/2/items/3"): 403},
+        ),
+        ([policy("try", [to(paths=["/a"])], "DENY", **{"istio.io/dry-run": "true"})], {("GET", "/a"): 200}),
+        ([policy("audit", [to(paths=["/a"])], "AUDIT")], {("GET", "/a"): 200}),
+        (
+            [policy("a", [to(hosts=["REVIEWS.example.com"])]), policy("d", [to(ports=["9999"])], "DENY")],
+            {("GET", "/a"): 200},
+        ),
+        (
+            [policy("who", [{"from": [{"source": {"requestPrincipals": ["*"]}}]}])],
+            {("GET", "/a"): 403},
+        ),
+    ],
+    ids=[
+        *("path", "method", "nothing is allowed", "all", "ip block", "no ip block", "header", "template"),
+        *("dry run", "audit", "host and port", "token"),
+    ],
+)
+async def test_what_is_allowed(
+    gateway: Caller, mesh: LiveMesh, policies: list[dict[str, Any]], expected: dict[Any, int]
+) -> None:
+    await answers(gateway, mesh, policies, expected)
+
+
+async def test_what_an_external_authorizer_would_decide_is_denied(gateway: Caller, mesh: LiveMesh) -> None:
+    custom = policy("ask", [to(paths=["/ask"])], "CUSTOM")
+    custom["spec"]["provider"] = {"name": "opa"}
+    await answers(gateway, mesh, [custom], {("GET", "/ask"): 403, ("GET", "/a"): 200})
