@@ -213,7 +213,6 @@ def test_every_served_version_is_read(version: str) -> None:
         ("telemetry.istio.io/v1", "Telemetry", Severity.WARNING),
         ("networking.istio.io/v1alpha3", "EnvoyFilter", Severity.WARNING),
         ("networking.istio.io/v1beta1", "ProxyConfig", Severity.WARNING),
-        ("telemetry.istio.io/v1", "Telemetry", Severity.WARNING),
         ("extensions.istio.io/v1alpha1", "WasmPlugin", Severity.WARNING),
         ("extensions.istio.io/v1alpha1", "TrafficExtension", Severity.WARNING),
     ],
