@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 from mizzen.config import models
@@ -27,6 +27,7 @@ def check_gateways(mesh: Mesh, findings: Findings) -> None:
     _rejected_servers(mesh, gateways, findings)
     _credentials(mesh, gateways, findings)
     _service_ports(mesh, gateways, findings)
+    _selectors(mesh, gateways, findings)
     _virtual_service_hosts(mesh, findings)
 
 
@@ -66,6 +67,7 @@ def _rejected_servers(mesh: Mesh, gateways: list[GatewayConfig], findings: Findi
         findings.diagnostics.extend(merged.rejected)
 
 
+_FEW: Final = 3
 _AUTHORITY: Final = ("tls", "caCertCredentialName")
 
 
@@ -183,6 +185,33 @@ def _selected(config: GatewayConfig, by_label: WorkloadsByLabel) -> Iterator[Wor
     for workload in min((by_label.get(label, []) for label in labels), key=len):
         if workload.labels.items() >= labels:
             yield workload
+
+
+def _selectors(mesh: Mesh, gateways: list[GatewayConfig], findings: Findings) -> None:
+    """IST0101: a selector with values that nothing has, though its labels are known.
+
+    Proxies need no documents, so a selector that fits nothing in the files proves nothing. But where
+    workloads or the selectors of Services have the very labels with other values, one of the two is misspelt.
+    """
+    known: dict[frozenset[str], list[Mapping[str, str]]] = {}
+    for workload in mesh.registry.workloads_by_key.values():
+        known.setdefault(frozenset(workload.labels), []).append(workload.labels)
+    for service in mesh.registry.services.values():
+        if service.selector:
+            known.setdefault(frozenset(service.selector), []).append(service.selector)
+    for config in gateways:
+        wanted = config.spec.selector
+        candidates = [one for keys, all_ in known.items() if keys >= wanted.keys() for one in all_]
+        if not wanted or not candidates or any(one.items() >= wanted.items() for one in candidates):
+            continue
+        values = sorted({", ".join(f"{key}={one[key]}" for key in sorted(wanted)) for one in candidates})
+        findings.warning(
+            "IST0101",
+            config,
+            ("spec", "selector"),
+            f"no workload and no Service has these labels; write what they have: {' or '.join(values[:_FEW])}"
+            f"{' or others' if len(values) > _FEW else ''}",
+        )
 
 
 def _service_ports(mesh: Mesh, gateways: list[GatewayConfig], findings: Findings) -> None:

@@ -93,6 +93,13 @@ metadata: {name: vm, labels: {app: a, tier: b}}
 spec: {address: 10.0.0.9}
 ---
 """
+SELECTOR = """
+kind: Gateway
+metadata: {name: edge}
+spec:
+  selector: {istio: VALUE}
+  servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}]
+"""
 EXTERNAL_NAME = """
 kind: Service
 metadata: {name: outside}
@@ -172,6 +179,13 @@ CASES: dict[str, tuple[str, str, str, str, str]] = {
         "web tells no protocol",
         GATEWAY_SERVICE.replace("name: http", "name: web").removesuffix("---\n"),
         GATEWAY_SERVICE.removesuffix("---\n"),
+    ),
+    "a gateway's selector misspelt": (
+        "IST0101",
+        "spec.selector",
+        "write what they have: istio=ingress",
+        VM.replace("app: a, tier: b", "istio: ingress") + SELECTOR.replace("VALUE", "ingres"),
+        VM.replace("app: a, tier: b", "istio: ingress") + SELECTOR.replace("VALUE", "ingress"),
     ),
     "unknown host": (
         "IST0101",
@@ -484,6 +498,11 @@ def test_finding(mesh_of: MeshOf, case: str) -> None:
         for one in analyze(mesh_of(right))
         if one.code == code or (one.severity is Severity.ERROR and one.code != "IST0161")
     ]
+
+
+def test_a_selector_of_labels_that_nothing_in_the_files_has_may_be_right(mesh_of: MeshOf) -> None:
+    found = analyze(mesh_of(VM + SELECTOR.replace("VALUE", "ingress")))
+    assert "IST0101" not in [one.code for one in found]
 
 
 @pytest.mark.parametrize("namespace", ["default", "far"])
