@@ -48,7 +48,7 @@ def file_path_problem(path: str) -> str | None:
     """`path` of a file, or "", must be one that Linux can open (man 7 path_resolution)."""
     if "\0" in path:
         return "the path has a NUL character; leave it out"
-    if path.endswith("/"):
+    if path and path.rpartition("/")[2] in ("", ".", ".."):
         return f'"{path}" is a folder; write the path of a file'
     if len(path.encode()) > _LONGEST_PATH or any(
         len(part.encode()) > _LONGEST_NAME for part in path.split("/")

@@ -253,7 +253,13 @@ TWO = SERVER % (
 def test_a_file_of_a_certificate_that_cannot_be_opened(
     validate: Validate, kind: str, spec: str, position: int
 ) -> None:
-    for path, words in ((f'"/{LONG}"', "too long"), ('"/a\\0b"', "NUL"), ("/etc/", "is a folder")):
+    for path, words in (
+        (f'"/{LONG}"', "too long"),
+        ('"/a\\0b"', "NUL"),
+        ("/etc/", "is a folder"),
+        (".", "is a folder"),
+        ("/etc/..", "is a folder"),
+    ):
         paths = ["/a", "/b", "/c"]
         paths[position] = path
         found = validate(kind, spec % tuple(paths))
