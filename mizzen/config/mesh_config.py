@@ -177,3 +177,10 @@ class MeshConfig(IstioModel):
     default_config: ProxyConfig = ProxyConfig()
     # Istio keeps it beside MeshConfig (docs/decisions/0007-networks-and-dual-stack.md).
     mesh_networks: MeshNetworks = MeshNetworks()
+
+    @property
+    def spiffe_trust_domains(self) -> tuple[str, ...]:
+        """The trust domains whose identities are of the mesh, its own first, as SPIFFE IDs have them: with `.`
+        for `@` (Istio's pkg/spiffe)."""
+        domains = (self.trust_domain, *self.trust_domain_aliases)
+        return tuple(dict.fromkeys(domain.replace("@", ".") for domain in domains))

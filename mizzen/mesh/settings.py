@@ -36,9 +36,8 @@ class MeshSettings:
         return self.mesh_config.mesh_networks.table.network_of(address)
 
     def spiffe_identity(self, namespace: str, service_account: str) -> str:
-        """Return the SPIFFE id of a service account (`@` of a trust domain becomes `.`)."""
-        trust_domain = self.mesh_config.trust_domain.replace("@", ".")
-        return f"spiffe://{trust_domain}/ns/{namespace}/sa/{service_account}"
+        """Return the SPIFFE id of a service account."""
+        return f"spiffe://{self.mesh_config.spiffe_trust_domains[0]}/ns/{namespace}/sa/{service_account}"
 
 
 def creation_order(config: Config[Any]) -> Creation:

@@ -437,9 +437,9 @@ class ControlPlane:
             self._metrics.streams_refused.inc()
             self.refusals.add(str(error))
             raise xds.NodeRefused(str(error)) from error
-        settings = self._configuration.mesh.mesh_config
+        trust_domains = self._configuration.mesh.mesh_config.spiffe_trust_domains
         try:
-            check_identity(proxy, peer, (settings.trust_domain, *settings.trust_domain_aliases))
+            check_identity(proxy, peer, trust_domains)
         except IdentityError as error:
             self._metrics.identities_refused.inc()
             self.refusals.add(str(error))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -18,27 +18,28 @@ class IdentityError(Exception):
     """A certificate is not that of the node; the text says which it is and which it would have to be."""
 
 
-def check_identity(proxy: Proxy, peer: xds.Peer, trust_domains: Iterable[str]) -> None:
+def check_identity(proxy: Proxy, peer: xds.Peer, trust_domains: Sequence[str]) -> None:
     """Compare what a node says of itself with the certificate that its Envoy showed, if it showed one.
 
     The namespace must be that of the SPIFFE ID, and so must the service account if the node names one
-    (Istio: pilot/pkg/xds/ads.go, PILOT_ENABLE_XDS_IDENTITY_CHECK). The trust domain must be one of the mesh.
+    (Istio: pilot/pkg/xds/ads.go, PILOT_ENABLE_XDS_IDENTITY_CHECK). The trust domain must be one of the mesh
+    (`MeshConfig.spiffe_trust_domains`).
 
     Raises IdentityError if they differ, or if the certificate has no such ID.
     """
     if not peer.certified:
         return
-    domains = {domain.replace("@", ".") for domain in trust_domains}
     found = [_SPIFFE.fullmatch(uri) for uri in peer.uris]
     for identity in found:
         if (
             identity is not None
-            and identity["domain"] in domains
+            and identity["domain"] in trust_domains
             and identity["namespace"] == proxy.namespace
             and proxy.service_account in ("", identity["account"])
         ):
             return
-    wanted = f"spiffe://{min(domains)}/ns/{proxy.namespace}/sa/{proxy.service_account or 'SERVICE_ACCOUNT'}"
+    account = proxy.service_account or "SERVICE_ACCOUNT"
+    wanted = f"spiffe://{trust_domains[0]}/ns/{proxy.namespace}/sa/{account}"
     shown = ", ".join(peer.uris) or "none"
     raise IdentityError(
         f"{proxy.id} of namespace {proxy.namespace!r} must show a certificate for {wanted}; the SPIFFE ID of "

@@ -102,9 +102,8 @@ def inbound_transport_socket(mesh_config: MeshConfig, *, is_http: bool) -> base_
     shared.tls_certificate_sds_secret_configs.append(sds_config(WORKLOAD_CERTIFICATE))
     validation = shared.combined_validation_context
     validation.validation_context_sds_secret_config.CopyFrom(sds_config(TRUST_BUNDLE))
-    domains = dict.fromkeys((mesh_config.trust_domain, *mesh_config.trust_domain_aliases))
     validation.default_validation_context.match_subject_alt_names.extend(
-        string_pb2.StringMatcher(prefix=f"spiffe://{domain}/") for domain in domains
+        string_pb2.StringMatcher(prefix=f"spiffe://{domain}/") for domain in mesh_config.spiffe_trust_domains
     )
     _set_mesh_parameters(shared.tls_params, mesh_config)
     return typed(base_pb2.TransportSocket, TLS_SOCKET, context)

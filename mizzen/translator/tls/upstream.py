@@ -232,7 +232,7 @@ def service_identities(
 
 
 def _with_aliases(names: Iterable[str], mesh_config: MeshConfig) -> set[str]:
-    domains = (mesh_config.trust_domain, *mesh_config.trust_domain_aliases)
+    domains = mesh_config.spiffe_trust_domains
     expanded: set[str] = set()
     for name in names:
         expanded.add(name)

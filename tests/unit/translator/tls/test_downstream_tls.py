@@ -156,7 +156,7 @@ def test_istio_mutual_has_the_workloads_certificate(is_http: bool, alpn: list[st
 
 
 def test_a_workload_takes_identities_of_its_trust_domains() -> None:
-    mesh = MeshConfig.model_validate({"trustDomainAliases": ["old.example"]})
+    mesh = MeshConfig.model_validate({"trustDomain": "a@b", "trustDomainAliases": ["old.example"]})
 
     made = plain(inbound_transport_socket(mesh, is_http=False))
 
@@ -165,7 +165,7 @@ def test_a_workload_takes_identities_of_its_trust_domains() -> None:
     assert shared["alpn_protocols"] == ["istio-peer-exchange", "h2", "http/1.1"]
     assert shared["combined_validation_context"]["default_validation_context"] == {
         "match_subject_alt_names": [
-            {"prefix": "spiffe://cluster.local/"},
+            {"prefix": "spiffe://a.b/"},
             {"prefix": "spiffe://old.example/"},
         ]
     }
