@@ -16,7 +16,7 @@ from mizzen.mesh.proxy.profile import OutboundProfile, outbound_profile
 from mizzen.mesh.rules.destination_rules import DestinationRuleIndex
 from mizzen.mesh.rules.gateways import GatewayIndex, MergedGateway, merge_gateways
 from mizzen.mesh.rules.peer_authentication import PeerModes, peer_modes
-from mizzen.mesh.rules.security_policies import POLICY_KINDS, PolicyIndex, WorkloadPolicies
+from mizzen.mesh.rules.security_policies import NO_POLICIES, POLICY_KINDS, PolicyIndex, WorkloadPolicies
 from mizzen.mesh.rules.virtual_service_index import Rules, VirtualServiceIndex
 from mizzen.mesh.scope.label_mentions import LabelMentions
 from mizzen.mesh.scope.scopes import Scopes
@@ -322,6 +322,8 @@ class Mesh:
 
     def policies_for(self, proxy: Proxy) -> WorkloadPolicies:
         """Return the security policies that select the proxy's workload."""
+        if not self.policy_index.by_place:
+            return NO_POLICIES  # as in most meshes; the labels would have to be looked up
         return self.policy_index.of_workload(proxy.namespace, self.workload_labels(proxy))
 
     def peer_modes(self, policies: WorkloadPolicies) -> PeerModes:

@@ -49,6 +49,8 @@ _ORDER: Final = (
     "EndpointSlice",
     "Secret",
     "PeerAuthentication",
+    "RequestAuthentication",
+    "AuthorizationPolicy",
     "Gateway",
     "Sidecar",
     "DestinationRule",

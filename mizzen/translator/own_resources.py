@@ -11,7 +11,8 @@ from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.proxy.profile import ip_family
 from mizzen.mesh.rules.gateways import GatewayServer, MergedGateway
-from mizzen.mesh.rules.key_sets import rules_without_keys
+from mizzen.mesh.rules.security_policies import WorkloadPolicies
+from mizzen.mesh.rules.token_keys import rules_without_keys
 from mizzen.mesh.scope.sidecar_scope import SidecarScope
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.base.memo import Memo
@@ -87,7 +88,7 @@ def sidecar_resources(
             message = virtual_inbound_listener(proxy, captured, mesh_config, policies, modes)
             origins = tuple(dict.fromkeys(origin for port in captured for origin in port.origins))
             listeners.append(Resource.of(message, name=VIRTUAL_INBOUND, origins=origins))
-        diagnostics += tuple(rules_without_keys(policies.request_authentications, policies.key_sets))
+        diagnostics += tuple(rules_without_keys(policies.request_authentications))
         names = all_secrets(map(secret_references, (*listeners, *clusters)))
         hidden = frozenset(
             listener_name(port.bind, port.number, bound=False, interception_mode=proxy.interception_mode)
@@ -119,17 +120,18 @@ def _inbound_traits(proxy: Proxy, scope: SidecarScope) -> tuple[Any, ...]:
 def gateway_resources(
     mesh: Mesh,
     proxy: Proxy,
+    merged: MergedGateway,
+    policies: WorkloadPolicies,
     scope: SidecarScope,
     mesh_config: MeshConfig,
     passed: PassedServices,
     memo: Memo,
 ) -> OwnResources:
-    """Return the listeners and routes of a gateway; `mesh_config` is the mesh's with the proxy's own
-    ProxyConfig, `passed` are the services that its AUTO_PASSTHROUGH servers pass on."""
-    merged: MergedGateway = mesh.gateways_for(proxy)
-    policies = mesh.policies_for(proxy)
-    without_keys = rules_without_keys(policies.request_authentications, policies.key_sets)
-    made = GatewayListenerBuilder(merged, mesh, proxy, scope, mesh_config, passed, memo).build()
+    """Return the listeners and routes of a gateway, from its `merged` servers and the `policies` of its
+    workload. `mesh_config` is the mesh's with the proxy's own ProxyConfig, `passed` are the services that its
+    AUTO_PASSTHROUGH servers pass on."""
+    without_keys = rules_without_keys(policies.request_authentications)
+    made = GatewayListenerBuilder(merged, policies, mesh, proxy, scope, mesh_config, passed, memo).build()
     routes = tuple(
         gateway_route_configuration(name, servers, mesh, scope, mesh_config, memo)
         for name, servers in made.route_configurations.items()

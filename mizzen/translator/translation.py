@@ -263,11 +263,19 @@ class Translation:
         self, proxy: Proxy, kind: _Kind, gateway: MergedGateway, outbound: OutboundResources
     ) -> OwnResources:
         """Return the gateway's own resources: built once for each mesh, for all replicas of a gateway."""
-        key = (kind, gateway, self._mesh.policies_for(proxy))
+        policies = self._mesh.policies_for(proxy)
+        key = (kind, gateway, policies)
         found = self._gateways.get(key)
         if found is None:
             found = self._gateways[key] = gateway_resources(
-                self._mesh, proxy, outbound.scope, outbound.mesh_config, outbound.passed, self._memo
+                self._mesh,
+                proxy,
+                gateway,
+                policies,
+                outbound.scope,
+                outbound.mesh_config,
+                outbound.passed,
+                self._memo,
             )
         return found
 

@@ -7,35 +7,15 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from tests.e2e.edge import HOST, SELECTOR, edge
 from tests.e2e.live_mesh import Caller, LiveMesh, eventually
 
 pytestmark = [pytest.mark.envoy, pytest.mark.asyncio(loop_scope="module")]
 
-ROUTES = """
-    apiVersion: networking.istio.io/v1
-    kind: Gateway
-    metadata: {name: ingress}
-    spec:
-      selector: {istio: ingressgateway}
-      servers:
-        - port: {number: 8080, name: http, protocol: HTTP}
-          hosts: [reviews.example.com]
-    ---
-    apiVersion: networking.istio.io/v1
-    kind: VirtualService
-    metadata: {name: reviews}
-    spec:
-      hosts: [reviews.example.com]
-      gateways: [ingress]
-      http: [{route: [{destination: {host: reviews}}]}]
-"""
-
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def gateway(mesh: LiveMesh) -> Caller:
-    await mesh.workload("reviews", version="v1")
-    mesh.write("gateway.yaml", ROUTES)
-    return await mesh.gateway()
+    return await edge(mesh)
 
 
 def policy(
@@ -46,7 +26,7 @@ def policy(
         "kind": "AuthorizationPolicy",
         "metadata": {"name": name, "annotations": annotations},
         "spec": {
-            "selector": {"matchLabels": {"istio": "ingressgateway"}},
+            "selector": SELECTOR,
             "action": action,
             "rules": rules,
         },
@@ -60,7 +40,7 @@ def to(**operation: Any) -> dict[str, Any]:
 async def statuses(gateway: Caller, *asked: tuple[str, str, dict[str, str]]) -> list[int]:
     found = []
     for method, path, headers in asked:
-        url = f"http://reviews.example.com{path}"
+        url = f"http://{HOST}{path}"
         fresh = {"connection": "close", **headers}  # a connection that is kept stays with the old listener
         found.append((await gateway.request(method, url, headers=fresh)).status_code)
     return found

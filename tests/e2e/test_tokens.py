@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
+from tests.e2e.edge import HOST, SELECTOR, edge
 from tests.e2e.live_mesh import Caller, LiveMesh, eventually
 
 pytestmark = [pytest.mark.envoy, pytest.mark.asyncio(loop_scope="module")]
@@ -20,25 +21,6 @@ pytestmark = [pytest.mark.envoy, pytest.mark.asyncio(loop_scope="module")]
 ISSUER = "issuer@example.com"
 KEY = ec.generate_private_key(ec.SECP256R1())
 STRANGER = ec.generate_private_key(ec.SECP256R1())
-
-ROUTES = """
-    apiVersion: networking.istio.io/v1
-    kind: Gateway
-    metadata: {name: ingress}
-    spec:
-      selector: {istio: ingressgateway}
-      servers:
-        - port: {number: 8080, name: http, protocol: HTTP}
-          hosts: [reviews.example.com]
-    ---
-    apiVersion: networking.istio.io/v1
-    kind: VirtualService
-    metadata: {name: reviews}
-    spec:
-      hosts: [reviews.example.com]
-      gateways: [ingress]
-      http: [{route: [{destination: {host: reviews}}]}]
-"""
 
 
 def encoded(data: bytes) -> str:
@@ -64,7 +46,7 @@ def policy(keys: str, **rule: Any) -> dict[str, Any]:
         "kind": "RequestAuthentication",
         "metadata": {"name": "tokens"},
         "spec": {
-            "selector": {"matchLabels": {"istio": "ingressgateway"}},
+            "selector": SELECTOR,
             "jwtRules": [{"issuer": ISSUER, "audiences": ["shop"], "jwks": keys, **rule}],
         },
     }
@@ -72,17 +54,17 @@ def policy(keys: str, **rule: Any) -> dict[str, Any]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def gateway(mesh: LiveMesh) -> Caller:
-    await mesh.workload("reviews", version="v1")
-    mesh.write("gateway.yaml", ROUTES)
     mesh.write(
         "tokens.yaml", policy(key_set(KEY), outputClaimToHeaders=[{"header": "x-who", "claim": "sub"}])
     )
-    return await mesh.gateway()
+    return await edge(mesh)
 
 
 async def ask(gateway: Caller, shown: str | None) -> Any:
-    headers = {} if shown is None else {"authorization": f"Bearer {shown}"}
-    return await gateway.get("http://reviews.example.com/a", headers=headers)
+    headers = {"connection": "close"}  # a connection that is kept stays with the old listener
+    if shown is not None:
+        headers["authorization"] = f"Bearer {shown}"
+    return await gateway.get(f"http://{HOST}/a", headers=headers)
 
 
 async def test_no_token_passes(gateway: Caller) -> None:
@@ -112,7 +94,37 @@ async def test_a_wrong_token_is_refused(gateway: Caller, shown: str) -> None:
 
 
 async def test_a_token_for_somebody_else_is_refused(gateway: Caller) -> None:
-    assert (await ask(gateway, token(aud="bank"))).status_code in (401, 403)
+    assert (await ask(gateway, token(aud="bank"))).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("demanded", "who", "status"),
+    [
+        ({"requestPrincipals": [f"{ISSUER}/jason"]}, "jason", 200),
+        ({"requestPrincipals": [f"{ISSUER}/jason"]}, "mary", 403),
+        ({"requestPrincipals": ["*"]}, "mary", 200),
+        ({"requestPrincipals": ["*"]}, None, 403),
+    ],
+)
+async def test_who_may_come_is_decided_by_the_token(
+    gateway: Caller, mesh: LiveMesh, demanded: dict[str, Any], who: str | None, status: int
+) -> None:
+    allow = {
+        "apiVersion": "security.istio.io/v1",
+        "kind": "AuthorizationPolicy",
+        "metadata": {"name": "who"},
+        "spec": {"selector": SELECTOR, "rules": [{"from": [{"source": demanded}]}]},
+    }
+    await mesh.apply("who.yaml", allow)
+
+    async def as_expected() -> bool:
+        return bool((await ask(gateway, None if who is None else token(sub=who))).status_code == status)
+
+    try:
+        await eventually(as_expected, f"{status} for {who}")
+    finally:
+        mesh.remove("who.yaml")
+        await mesh.settled()
 
 
 async def test_keys_that_change_take_effect(gateway: Caller, mesh: LiveMesh) -> None:

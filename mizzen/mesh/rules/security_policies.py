@@ -8,17 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any, Final
 
 from mizzen.config.document import Config
 from mizzen.mesh.persistent import DictEdit
-from mizzen.mesh.rules.key_sets import KEY_SET, KeySet, KeySource, key_sets_of, key_sources
 from mizzen.mesh.settings import MeshSettings, creation_order
 
-POLICY_KINDS: Final = frozenset(
-    {"PeerAuthentication", "RequestAuthentication", "AuthorizationPolicy", KEY_SET}
-)
+POLICY_KINDS: Final = frozenset({"PeerAuthentication", "RequestAuthentication", "AuthorizationPolicy"})
 
 Policies = tuple[Config[Any], ...]
 
@@ -31,8 +27,6 @@ class WorkloadPolicies:
     peer_authentications: Policies = ()
     request_authentications: Policies = ()
     authorization_policies: Policies = ()
-    key_sets: tuple[Config[KeySet], ...] = ()
-    """The fetched keys that the RequestAuthentications use, as far as they are known."""
 
 
 NO_POLICIES: Final = WorkloadPolicies()
@@ -65,22 +59,10 @@ class PolicyIndex:
 
     def of_workload(self, namespace: str, labels: Mapping[str, str]) -> WorkloadPolicies:
         """Return the policies that select a workload of `namespace` with these labels."""
-        if not self.by_place:
-            return NO_POLICIES
-        request_authentications = self._selecting("RequestAuthentication", namespace, labels)
         return WorkloadPolicies(
             self._selecting("PeerAuthentication", namespace, labels),
-            request_authentications,
+            self._selecting("RequestAuthentication", namespace, labels),
             self._selecting("AuthorizationPolicy", namespace, labels),
-            key_sets=key_sets_of(request_authentications, self.by_place.get((KEY_SET, ""), ())),
-        )
-
-    @property
-    def key_sources(self) -> dict[KeySource, timedelta]:
-        """Where the keys that RequestAuthentications need are fetched, with the time that each may take."""
-        places = self.by_place.items()
-        return key_sources(
-            one for (kind, _), all_ in places if kind == "RequestAuthentication" for one in all_
         )
 
     def peer_authentications(self, namespace: str) -> Policies:

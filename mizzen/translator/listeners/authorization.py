@@ -17,9 +17,9 @@ from envoy.config.core.v3 import address_pb2, extension_pb2
 from envoy.config.rbac.v3 import rbac_pb2
 from envoy.config.route.v3 import route_components_pb2
 from envoy.extensions.path.match.uri_template.v3 import uri_template_match_pb2
-from envoy.type.matcher.v3 import metadata_pb2, path_pb2, string_pb2, value_pb2
+from envoy.type.matcher.v3 import path_pb2, string_pb2
 
-from mizzen.config.authorization_attributes import AttributeKind, attribute_of, is_path_template
+from mizzen.config.authorization_attributes import Attribute, AttributeKind, attribute_of, is_path_template
 from mizzen.config.document import Config
 from mizzen.config.dry_run import is_dry_run
 from mizzen.config.mesh_config import MeshConfig
@@ -31,6 +31,7 @@ from mizzen.config.models import (
     AuthorizationRule,
     AuthorizationSource,
 )
+from mizzen.translator.base.dynamic_metadata import claim, found_out
 from mizzen.translator.base.typed_config import pack
 
 _Principal = rbac_pb2.Principal
@@ -38,10 +39,22 @@ _Permission = rbac_pb2.Permission
 _RBAC = rbac_pb2.RBAC
 
 _SPIFFE: Final = "spiffe://"
-_TOKENS: Final = "envoy.filters.http.jwt_authn"
 _DEFAULT_TRUST_DOMAIN: Final = "cluster.local"
+"""Stands for the mesh's own in policies (Istio's trust domain migration)."""
 _ANYTHING: Final = ".+"
-_IDENTITY: Final = frozenset({"principals", "namespaces", "service_accounts", "trust_domains"})
+_ENVOYS: Final = {
+    AuthorizationAction.CUSTOM: _RBAC.DENY,
+    AuthorizationAction.AUDIT: _RBAC.LOG,
+    AuthorizationAction.DENY: _RBAC.DENY,
+    AuthorizationAction.ALLOW: _RBAC.ALLOW,
+}
+ORDER: Final = tuple(_ENVOYS)
+"""The actions in the order in which they decide."""
+SHADOW_PREFIXES: Final = {
+    AuthorizationAction.ALLOW: "istio_dry_run_allow_",
+    AuthorizationAction.DENY: "istio_dry_run_deny_",
+}
+"""What Envoy's statistics of policies that are only tried out begin with, under the actions that may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,52 +65,57 @@ class Enforcement:
     rules: Any
     shadow_rules: Any
 
+    def fill(self, filter_config: Any) -> Any:
+        """Put it into the RBAC message of the HTTP or the network filter, and return that."""
+        if self.rules is not None:
+            filter_config.rules.CopyFrom(self.rules)
+        if self.shadow_rules is not None:
+            filter_config.shadow_rules.CopyFrom(self.shadow_rules)
+            filter_config.shadow_rules_stat_prefix = SHADOW_PREFIXES[self.action]
+        return filter_config
+
 
 def enforcements(
-    policies: Sequence[Config[AuthorizationPolicy]], mesh_config: MeshConfig, *, http: bool
+    policies: Sequence[Config[AuthorizationPolicy]],
+    mesh_config: MeshConfig,
+    *,
+    http: bool,
+    actions: Iterable[AuthorizationAction] = ORDER,
 ) -> Iterator[Enforcement]:
-    """Yield the RBAC filters for a workload's policies, in the order in which they decide.
+    """Yield the RBAC filters for a workload's policies of these actions, in the order of the actions.
 
     What a CUSTOM policy matches is denied, as Istio does where it knows no such provider: external
     authorizers are not asked yet.
     """
-    for action, envoys in (
-        (AuthorizationAction.CUSTOM, _RBAC.DENY),
-        (AuthorizationAction.AUDIT, _RBAC.LOG),
-        (AuthorizationAction.DENY, _RBAC.DENY),
-        (AuthorizationAction.ALLOW, _RBAC.ALLOW),
-    ):
+    for action in actions:
         mine = [policy for policy in policies if policy.spec.action == action]
-        rules = _rules((one for one in mine if not is_dry_run(one.annotations)), envoys, mesh_config, http)
-        tried = _rules((one for one in mine if is_dry_run(one.annotations)), envoys, mesh_config, http)
-        if rules is not None or tried is not None:
-            yield Enforcement(action, rules, tried)
+        counted = [policy for policy in mine if not is_dry_run(policy.annotations)]
+        tried = [policy for policy in mine if is_dry_run(policy.annotations)]
+        rules = _rules(counted, action, mesh_config, http=http)
+        shadow_rules = _rules(tried, action, mesh_config, http=http)
+        if rules is not None or shadow_rules is not None:
+            yield Enforcement(action, rules, shadow_rules)
 
 
 def _rules(
-    policies: Iterable[Config[AuthorizationPolicy]], action: Any, mesh_config: MeshConfig, http: bool
-) -> Any:
-    rules = _RBAC(action=action)
-    some = False
+    policies: Sequence[Config[AuthorizationPolicy]],
+    action: AuthorizationAction,
+    mesh_config: MeshConfig,
+    *,
+    http: bool,
+) -> Any | None:
+    """Return what the policies say, None if they say nothing. ALLOW without any rule says something: that
+    nothing is allowed (Envoy's RBAC.rules: "if present and empty, DENY")."""
+    rules = _RBAC(action=_ENVOYS[action])
+    suffix = "-deny-due-to-bad-CUSTOM-action" if action is AuthorizationAction.CUSTOM else ""
     for policy in policies:
-        custom = "-deny-due-to-bad-CUSTOM-action" if policy.spec.action == AuthorizationAction.CUSTOM else ""
         reader = _Reader(policy, mesh_config, http)
-        if not policy.spec.rules and action != _RBAC.ALLOW:
-            continue
-        some = True
-        made = [(index, reader.policy(rule)) for index, rule in enumerate(policy.spec.rules)]
-        # An ALLOW policy of which nothing is left still says that nothing else is allowed.
-        for index, one in made or [(0, _never())]:
-            if one is not None:
-                name = f"ns[{policy.namespace}]-policy[{policy.name}]-rule[{index}]{custom}"
-                rules.policies[name].CopyFrom(one)
-    return rules if some and (rules.policies or action == _RBAC.ALLOW) else None
-
-
-def _never() -> Any:
-    nobody = _Principal(not_id=_Principal(any=True))
-    nothing = _Permission(not_rule=_Permission(any=True))
-    return rbac_pb2.Policy(permissions=[nothing], principals=[nobody])
+        for index, rule in enumerate(policy.spec.rules):
+            made = reader.policy(rule)
+            if made is not None:
+                name = f"ns[{policy.namespace}]-policy[{policy.name}]-rule[{index}]{suffix}"
+                rules.policies[name].CopyFrom(made)
+    return rules if rules.policies or (policies and action is AuthorizationAction.ALLOW) else None
 
 
 class _NotOnTcpError(Exception):
@@ -111,8 +129,7 @@ class _Reader:
         self._namespace = config.namespace
         self._allows = config.spec.action == AuthorizationAction.ALLOW
         self._http = http
-        own = mesh_config.trust_domain.replace("@", ".")
-        self._trust_domains = tuple(dict.fromkeys((own, *mesh_config.trust_domain_aliases)))
+        self._trust_domains = mesh_config.spiffe_trust_domains
 
     def policy(self, rule: AuthorizationRule) -> Any | None:
         """Return the rule as a policy; None if nothing of it is left on TCP.
@@ -164,16 +181,14 @@ class _Reader:
                 if self._allows:
                     yield None
                 continue
-            kind, make = self._attribute(condition)
+            kind, make = self._matcher(attribute)
             if condition.values:
                 yield _any_of([make(value) for value in condition.values], kind)
             if condition.not_values:
                 yield _none_of([make(value) for value in condition.not_values], kind)
 
-    def _attribute(self, condition: AuthorizationCondition) -> tuple[Any, Callable[[str], Any]]:
-        """Return what the condition is about, and the matcher of one of its values."""
-        attribute = attribute_of(condition.key)
-        assert attribute is not None
+    def _matcher(self, attribute: Attribute) -> tuple[Any, Callable[[str], Any]]:
+        """Return whether an attribute is of the client or of what it asks for, and the matcher of a value."""
         names = attribute.names
         match attribute.kind:
             case AttributeKind.REQUEST_HEADERS:
@@ -204,10 +219,8 @@ class _Reader:
                 return _Permission, lambda value: _Permission(destination_port=int(value))
             case AttributeKind.CONNECTION_SNI:
                 return _Permission, lambda value: _Permission(requested_server_name=_string(value))
-        found = attribute.filter_name
-        return _Permission, lambda value: _any_of(
-            [_Permission(metadata=each) for each in _metadata(found, names, value)], _Permission
-        )
+        name = attribute.filter_name
+        return _Permission, lambda value: _Permission(metadata=found_out(name, names, _string(value)))
 
     def _source(self, source: AuthorizationSource) -> Iterator[Callable[[], Any]]:
         makers: tuple[tuple[str, Callable[[str], Any]], ...] = (
@@ -364,23 +377,9 @@ def _request_principal(value: str) -> Any:
     issuer, slash, subject = value.rpartition("/")
     if not slash:
         issuer, subject = value, "*"
-    found = [
-        _Principal(metadata=_metadata(_TOKENS, ("payload", claim), each, lists=False)[0])
-        for claim, each in (("iss", issuer), ("sub", subject))
-    ]
+    found = [_claim(("iss",), issuer), _claim(("sub",), subject)]
     return _Principal(and_ids=_Principal.Set(ids=found))
 
 
 def _claim(names: Sequence[str], value: str) -> Any:
-    found = [_Principal(metadata=each) for each in _metadata(_TOKENS, ("payload", *names), value)]
-    return _any_of(found, _Principal)
-
-
-def _metadata(name: str, path: Sequence[str], value: str, *, lists: bool = True) -> list[Any]:
-    """Return the matchers of what a filter has found out: a text, or a list that has it."""
-    text = value_pb2.ValueMatcher(string_match=_string(value))
-    values = [text]
-    if lists:
-        values.append(value_pb2.ValueMatcher(list_match=value_pb2.ListMatcher(one_of=text)))
-    segments = [metadata_pb2.MetadataMatcher.PathSegment(key=each) for each in path]
-    return [metadata_pb2.MetadataMatcher(filter=name, path=segments, value=each) for each in values]
+    return _Principal(metadata=claim(names, _string(value)))

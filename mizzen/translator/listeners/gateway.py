@@ -19,6 +19,7 @@ from mizzen.config.models import L4MatchAttributes, TLSMatchAttributes
 from mizzen.mesh.hosts import matches
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.rules.gateways import GatewayListener, GatewayServer, MergedGateway
+from mizzen.mesh.rules.security_policies import WorkloadPolicies
 from mizzen.mesh.rules.virtual_services import VirtualServiceRule
 from mizzen.mesh.scope.sidecar_scope import SidecarScope
 from mizzen.mesh.service import Protocol
@@ -73,6 +74,7 @@ class GatewayListenerBuilder:
     def __init__(
         self,
         merged: MergedGateway,
+        policies: WorkloadPolicies,
         mesh: Mesh,
         proxy: Proxy,
         scope: SidecarScope,
@@ -85,7 +87,7 @@ class GatewayListenerBuilder:
         self._memo = memo
         self._mesh = mesh
         self._proxy = proxy
-        self._policies = mesh.policies_for(proxy)
+        self._policies = policies
         self._scope = scope
         self._mesh_config = mesh_config
         self._proxy_config = mesh_config.default_config

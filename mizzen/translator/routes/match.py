@@ -9,13 +9,13 @@ import re
 from typing import Any, Final
 
 from envoy.config.route.v3 import route_components_pb2
-from envoy.type.matcher.v3 import metadata_pb2, string_pb2
+from envoy.type.matcher.v3 import string_pb2
 
 from mizzen.config.models.virtual_service import HTTPMatchRequest, StringMatch
+from mizzen.translator.base.dynamic_metadata import claim
 
 _CLAIMS: Final = "@request.auth.claims"
 _BRACKETED: Final = re.compile(r"\[([^\[\]]+)\]")
-_JWT_FILTER: Final = "envoy.filters.http.jwt_authn"
 
 
 def route_match(match: HTTPMatchRequest | None) -> Any:
@@ -148,14 +148,5 @@ def _claim_conditions(match: HTTPMatchRequest) -> list[Any]:
 
 def _claim_condition(path: tuple[str, ...], condition: StringMatch, *, invert: bool) -> Any:
     """A claim is a string or a list of strings; either the value or one of the list must match."""
-    out = metadata_pb2.MetadataMatcher(filter=_JWT_FILTER, invert=invert)
-    for key in ("payload", *path):
-        out.path.add(key=key)
-    if _asks_for_presence(condition):
-        out.value.present_match = True
-        return out
-    text = string_matcher(condition)
-    either = out.value.or_match.value_matchers
-    either.add().list_match.one_of.string_match.CopyFrom(text)
-    either.add().string_match.CopyFrom(text)
-    return out
+    text = None if _asks_for_presence(condition) else string_matcher(condition)
+    return claim(path, text, invert=invert)

@@ -13,6 +13,7 @@ import yaml
 import mizzen
 from mizzen.config import ConfigStore, parse_documents
 from mizzen.config.mesh_config import MeshConfig
+from mizzen.mesh.rules.security_policies import POLICY_KINDS
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.translation import Translation
 
@@ -20,7 +21,8 @@ NETWORKING = "networking.istio.io/v1"
 
 
 def document(kind: str, name: str, spec: Any, *, namespace: str = "default", **metadata: Any) -> Any:
-    version = "v1" if kind in ("Service", "Pod") else NETWORKING
+    security = "security.istio.io/v1" if kind in POLICY_KINDS else NETWORKING
+    version = "v1" if kind in ("Service", "Pod") else security
     return {
         "apiVersion": version,
         "kind": kind,
@@ -606,6 +608,19 @@ CHANGES: dict[str, list[Any]] = {
         ),
         rule("tcp", ["x.example"], gateways=["other"], tcp=[{"route": to("db.example")}]),
     ],
+    **{
+        f"{kind} comes for {who}": [document(kind, "p", {**selects, **spec}, namespace=namespace)]
+        for kind, spec in {
+            "AuthorizationPolicy": {"action": "DENY", "rules": [{"to": [{"operation": {"ports": ["1"]}}]}]},
+            "RequestAuthentication": {"jwtRules": [{"issuer": "a", "jwks": '{"keys": []}'}]},
+            "PeerAuthentication": {"mtls": {"mode": "STRICT"}},
+        }.items()
+        for who, namespace, selects in (
+            ("workloads", "default", {"selector": {"matchLabels": {"app": "api"}}}),
+            ("a namespace", "default", {}),
+            ("the mesh", "istio-system", {}),
+        )
+    },
 }
 
 

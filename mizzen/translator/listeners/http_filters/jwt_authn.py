@@ -13,15 +13,11 @@ from envoy.extensions.filters.http.jwt_authn.v3 import config_pb2 as jwt_authn_p
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
 
 from mizzen.config.models import JWTRule
-from mizzen.mesh.rules.key_sets import keys_of, texts
 from mizzen.mesh.rules.security_policies import WorkloadPolicies
+from mizzen.translator.base.dynamic_metadata import JWT_FILTER, JWT_PAYLOAD
 from mizzen.translator.base.typed_config import typed
 from mizzen.translator.listeners.http_filters.context import HttpFilterContext
 from mizzen.translator.listeners.roles import Role
-
-NAME: Final = "envoy.filters.http.jwt_authn"
-PAYLOAD: Final = "payload"
-"""The key of the filter's metadata under which the claims of a valid token stand."""
 
 UNUSABLE_KEY_SET: Final = (
     '{"keys":[{"kty":"EC","crv":"P-256","alg":"ES256","kid":"no-keys-known",'
@@ -37,18 +33,17 @@ def jwt_authn(context: HttpFilterContext) -> Iterator[Any]:
     rules = _rules(context.policies)
     if not rules or context.role is Role.SIDECAR_OUTBOUND:
         return
-    known = texts(context.policies.key_sets)
     authentication = jwt_authn_pb2.JwtAuthentication(bypass_cors_preflight=True)
     names = [f"origins-{index}" for index in range(len(rules))]
     for name, rule in zip(names, rules, strict=True):
-        provider = _provider(rule, keys_of(rule, known) or UNUSABLE_KEY_SET)
+        provider = _provider(rule, rule.jwks or UNUSABLE_KEY_SET)
         # A route may depend on claims, and gateways have such routes.
         provider.clear_route_cache = context.role is Role.GATEWAY
         authentication.providers[name].CopyFrom(provider)
     requirement = authentication.rules.add()
     requirement.match.prefix = "/"
     requirement.requires.CopyFrom(_requirement(names))
-    yield typed(hcm.HttpFilter, NAME, authentication)
+    yield typed(hcm.HttpFilter, JWT_FILTER, authentication)
 
 
 def _rules(policies: WorkloadPolicies) -> list[JWTRule]:
@@ -62,7 +57,7 @@ def _provider(rule: JWTRule, keys: str) -> Any:
         audiences=rule.audiences,
         forward=rule.forward_original_token,
         forward_payload_header=rule.output_payload_to_header,
-        payload_in_metadata=PAYLOAD,
+        payload_in_metadata=JWT_PAYLOAD,
         from_params=rule.from_params,
         from_cookies=rule.from_cookies,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from envoy.extensions.filters.http.rbac.v3 import rbac_pb2
@@ -10,38 +10,28 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 
 from mizzen.config.models import AuthorizationAction
 from mizzen.translator.base.typed_config import typed
-from mizzen.translator.listeners.authorization import Enforcement, enforcements
+from mizzen.translator.listeners.authorization import ORDER, enforcements
 from mizzen.translator.listeners.http_filters.context import HttpFilterContext
 from mizzen.translator.listeners.roles import Role
 
 NAME: Final = "envoy.filters.http.rbac"
-SHADOW_PREFIXES: Final = {
-    AuthorizationAction.ALLOW: "istio_dry_run_allow_",
-    AuthorizationAction.DENY: "istio_dry_run_deny_",
-}
+_BEFORE_TOKENS: Final = (AuthorizationAction.CUSTOM,)
+_AFTER_TOKENS: Final = tuple(action for action in ORDER if action not in _BEFORE_TOKENS)
 
 
 def custom_authorization(context: HttpFilterContext) -> Iterator[Any]:
     """Yield the filter for policies of action CUSTOM, which come before tokens are looked at."""
-    return _filters(context, custom=True)
+    return _filters(context, _BEFORE_TOKENS)
 
 
 def authorization(context: HttpFilterContext) -> Iterator[Any]:
     """Yield the filters for the other policies: audit, then deny, then allow."""
-    return _filters(context, custom=False)
+    return _filters(context, _AFTER_TOKENS)
 
 
-def _filters(context: HttpFilterContext, *, custom: bool) -> Iterator[Any]:
-    if context.role is Role.SIDECAR_OUTBOUND:
-        return
+def _filters(context: HttpFilterContext, actions: Sequence[AuthorizationAction]) -> Iterator[Any]:
     policies = context.policies.authorization_policies
-    for each in enforcements(policies, context.mesh_config, http=True):
-        if (each.action is AuthorizationAction.CUSTOM) is custom:
-            yield typed(hcm.HttpFilter, NAME, _rbac(each))
-
-
-def _rbac(each: Enforcement) -> Any:
-    config = rbac_pb2.RBAC(rules=each.rules, shadow_rules=each.shadow_rules)
-    if each.shadow_rules is not None:
-        config.shadow_rules_stat_prefix = SHADOW_PREFIXES[each.action]
-    return config
+    if not policies or context.role is Role.SIDECAR_OUTBOUND:
+        return
+    for each in enforcements(policies, context.mesh_config, http=True, actions=actions):
+        yield typed(hcm.HttpFilter, NAME, each.fill(rbac_pb2.RBAC()))

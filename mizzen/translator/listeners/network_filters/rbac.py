@@ -10,7 +10,6 @@ from envoy.extensions.filters.network.rbac.v3 import rbac_pb2
 
 from mizzen.translator.base.typed_config import typed
 from mizzen.translator.listeners.authorization import enforcements
-from mizzen.translator.listeners.http_filters.rbac import SHADOW_PREFIXES
 from mizzen.translator.listeners.network_filters.context import NetworkFilterContext
 from mizzen.translator.listeners.roles import Role
 
@@ -20,11 +19,9 @@ _STAT_PREFIX: Final = "tcp."
 
 def rbac(context: NetworkFilterContext) -> Iterator[Any]:
     """Yield the filters for the workload's policies: custom, audit, deny, allow."""
-    if context.role is Role.SIDECAR_OUTBOUND:
-        return
     policies = context.policies.authorization_policies
+    if not policies or context.role is Role.SIDECAR_OUTBOUND:
+        return
     for each in enforcements(policies, context.mesh_config, http=False):
-        config = rbac_pb2.RBAC(stat_prefix=_STAT_PREFIX, rules=each.rules, shadow_rules=each.shadow_rules)
-        if each.shadow_rules is not None:
-            config.shadow_rules_stat_prefix = SHADOW_PREFIXES[each.action]
+        config = each.fill(rbac_pb2.RBAC(stat_prefix=_STAT_PREFIX))
         yield typed(listener_components_pb2.Filter, NAME, config)

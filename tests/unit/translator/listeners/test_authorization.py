@@ -71,8 +71,14 @@ def test_who_asks(source: str, expected: Any) -> None:
 
 def test_the_issuer_and_the_subject_of_a_token() -> None:
     found = principal("{requestPrincipals: [https://issuer.example/jason]}")["andIds"]["ids"]
-    told = [(each["metadata"]["path"][1]["key"], each["metadata"]["value"]["stringMatch"]) for each in found]
-    assert told == [("iss", {"exact": "https://issuer.example"}), ("sub", {"exact": "jason"})]
+    told = {
+        each["metadata"]["path"][1]["key"]: each["metadata"]["value"]["orMatch"]["valueMatchers"][1]
+        for each in found
+    }
+    assert told == {
+        "iss": {"stringMatch": {"exact": "https://issuer.example"}},
+        "sub": {"stringMatch": {"exact": "jason"}},
+    }
 
 
 def test_all_fields_of_a_source_and_all_conditions_must_hold() -> None:
