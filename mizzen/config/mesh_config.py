@@ -180,7 +180,8 @@ class MeshConfig(IstioModel):
 
     @property
     def spiffe_trust_domains(self) -> tuple[str, ...]:
-        """The trust domains whose identities are of the mesh, its own first, as SPIFFE IDs have them: with `.`
-        for `@` (Istio's pkg/spiffe)."""
+        """The trust domains whose identities are of the mesh, its own first, as SPIFFE IDs have them:
+        `.` instead of `@` (Istio's pkg/spiffe).
+        """
         domains = (self.trust_domain, *self.trust_domain_aliases)
         return tuple(dict.fromkeys(domain.replace("@", ".") for domain in domains))
