@@ -46,6 +46,11 @@ def _processes_of(mark: str) -> list[str]:
     return found
 
 
+def _heeds_interrupts() -> None:
+    """What a shell starts in the background ignores Ctrl-C, and so does all that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.root
 @pytest.mark.envoy
 @in_sandbox
@@ -76,6 +81,7 @@ async def test_ended_early_it_leaves_nothing_behind(how: signal.Signals) -> None
         stdout=subprocess.PIPE,
         env={**os.environ, "CHAOS_TEST": mark},
         process_group=0,
+        preexec_fn=_heeds_interrupts,
     )
     assert run.stdout is not None
     assert b"1/1 stop-control-plane" in await run.stdout.readline()
