@@ -25,6 +25,7 @@ from benchmarks import (
     change_cost,
     large_file,
     memory_use,
+    noticing,
     served,
     translated_changes,
     translation_cost,
@@ -94,6 +95,18 @@ def saved_to_served() -> list[Row]:
     rest = result.saved_to_served - result.floor - sum(result.steps.values())
     rows.append(Row("- of it: noticing the file, handing over, encoding, sending", f"{rest:.1f} ms"))
     return rows
+
+
+def save_noticed() -> list[Row]:
+    """(k): from a saved file to the batch that has it."""
+    result = asyncio.run(noticing.measure())
+    return [
+        Row(
+            f"one of {noticing.FILES:,} files is saved, until it is looked at",
+            f"{result.noticed:.2f} ms, read and parsed {result.parsed:.2f} ms",
+            "at most 1 ms",
+        )
+    ]
 
 
 def translation(sizes: int) -> list[Row]:
@@ -221,6 +234,7 @@ def main() -> None:
     results: list[Result] = []
     for title, measure in (
         ("the protocol beside a bare server", fan_out),
+        ("noticing a saved file", save_noticed),
         ("from a saved file to a served route", saved_to_served),
         ("cold translation", lambda: translation(sizes)),
         ("the cost of a change", lambda: changes(sizes)),

@@ -1,25 +1,19 @@
-"""Waiting for changes of files: inotify through watchfiles, and a slow look at everything as a safety net."""
+"""Waiting for changes of files: inotify on Linux, and a slow look at everything as a safety net."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import threading
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from typing import Final
 
 import structlog
-from watchfiles._rust_notify import RustNotify, WatchfilesRustInternalError
 
 from mizzen.sources.files import Batch, FileSource
-
-QUIET_MS: Final = 5
-"""A burst of changes is over when nothing happened for so long; one change alone waits no longer either."""
-
-BURST_MS: Final = 50
-"""A burst is handed out after so long, even if it goes on."""
+from mizzen.sources.notices import FolderNotices, Noticed
 
 POLL_SECONDS: Final = 5.0
 """How often everything is looked at without any notice, as some file systems give none (network mounts, and
@@ -42,57 +36,42 @@ async def watch_files(
     A batch is empty only while `is_holding` says that the receiver waits for what else changes: it is told
     within the source's GRACE that nothing did. While the source itself holds something back, it is not.
 
-    Whatever changed since the source's last scan is in the first batch. Reading and parsing happen in a
-    thread. Never ends by itself and raises nothing of the file system: paths that vanish are waited for.
+    Whatever changed since the source's last scan is in the first batch. Waiting, reading and parsing happen
+    in a thread. Never ends by itself and raises nothing of the file system: paths that vanish are waited for.
     """
-    stop = threading.Event()
+    waiting = _Waiting()
     try:
         while True:
             # Anew whenever the set of folders changes, or one is replaced by another of the same name.
             places = _places(source)
-            notify = await asyncio.to_thread(_notify, places)
+            await asyncio.to_thread(waiting.watch, places)
             batch = await asyncio.to_thread(source.settled_scan)
             if batch:
                 _log.debug("configuration files changed", files=len(batch))
                 yield batch
             if _places(source) != places:
                 continue
-            async with aclosing(_batches(source, notify, places, poll_seconds, stop, is_holding)) as batches:
+            async with aclosing(_batches(source, waiting, places, poll_seconds, is_holding)) as batches:
                 async for following in batches:
                     yield following
     finally:
-        stop.set()
+        waiting.end()
 
 
 async def _batches(
     source: FileSource,
-    notify: RustNotify | None,
+    waiting: _Waiting,
     places: dict[str, tuple[int, int]],
     poll_seconds: float,
-    stop: threading.Event,
     is_holding: Callable[[], bool],
 ) -> AsyncGenerator[Batch, None]:
     """Yield batches until the folders to be watched are others than `places`."""
     while True:
         # Nothing tells that a volume is mounted again.
-        noticed = notify is not None and not any(root in source.listing.problems for root in source.roots)
+        noticed = waiting.is_told and not any(root in source.listing.problems for root in source.roots)
         interval = poll_seconds if noticed else min(poll_seconds, POLL_UNWATCHED_SECONDS)
         timeout = source.GRACE / 2 if source.holding or is_holding() else interval
-        try:
-            changed = await asyncio.to_thread(_wait, notify, timeout, stop)
-        except WatchfilesRustInternalError:
-            return  # A name that is not UTF-8; that watcher says nothing else from now on.
-        only: frozenset[str] | None = None
-        if changed is not None:
-            only = _relevant(changed, source, places)
-            if not only and not source.holding and not is_holding():
-                continue
-        elif source.holding:
-            only = source.holding
-        elif is_holding():
-            yield {}
-            continue
-        batch = await asyncio.to_thread(source.settled_scan, only=only)
+        batch = await asyncio.to_thread(_wait_and_look, source, waiting, places, timeout, is_holding())
         if batch:
             _log.debug("configuration files changed", files=len(batch))
         if batch or (is_holding() and not source.holding):
@@ -101,13 +80,66 @@ async def _batches(
             return
 
 
-def _wait(notify: RustNotify | None, timeout: float, stop: threading.Event) -> set[str] | None:
-    """Wait for changes, at most `timeout` seconds; return the paths that changed, None if none did."""
-    if notify is None:
-        stop.wait(timeout)
+def _wait_and_look(
+    source: FileSource,
+    waiting: _Waiting,
+    places: Mapping[str, tuple[int, int]],
+    timeout: float,
+    receiver_waits: bool,
+) -> Batch:
+    """Wait for a change, then look at what may have changed."""
+    relevant = _Relevant(source, places)
+    noticed = waiting.wait(timeout, lambda path: relevant.name(path) is not None)
+    if noticed is not None:
+        return source.settled_scan(only=relevant.names(noticed))
+    if source.holding:
+        return source.settled_scan(only=source.holding)
+    return {} if receiver_waits else source.settled_scan()
+
+
+class _Waiting:
+    """Waits in a thread: for notices where the system gives them, else for time to pass."""
+
+    def __init__(self) -> None:
+        self._in_use = threading.Lock()
+        self._ended = threading.Event()
+        self._notices: FolderNotices | None = None
+        self._reason = ""
+        self.is_told = False
+        """True while the system tells of changes in all folders."""
+
+    def watch(self, folders: Mapping[str, tuple[int, int]]) -> None:
+        """Ask the system for notices from exactly these folders."""
+        self.is_told = False
+        with self._in_use:
+            if self._ended.is_set():
+                return
+            try:
+                self._notices = self._notices or FolderNotices()
+                self._notices.watch(folders)
+                self.is_told = True
+            except FileNotFoundError:
+                pass  # One vanished just now: look again soon, then try again.
+            except OSError as error:
+                if str(error) != self._reason:
+                    _log.warning("folders cannot be watched, looking at intervals", reason=str(error))
+                self._reason = str(error)
+
+    def wait(self, timeout: float, matters: Callable[[str], bool]) -> Noticed | None:
+        """Wait for notices of paths that matter; None if there was none for `timeout` seconds."""
+        with self._in_use:
+            if self.is_told and self._notices is not None and not self._ended.is_set():
+                return self._notices.wait(timeout, matters)
+        self._ended.wait(timeout)
         return None
-    result = notify.watch(BURST_MS, QUIET_MS, max(1, int(timeout * 1000)), stop)
-    return {path for _, path in result} if isinstance(result, set) else None
+
+    def end(self) -> None:
+        """Let the thread that waits go, and give back what the system gave."""
+        self._ended.set()
+        if self._notices is not None:
+            self._notices.stop()
+            with self._in_use:
+                self._notices.close()
 
 
 def _places(source: FileSource) -> dict[str, tuple[int, int]]:
@@ -130,40 +162,41 @@ def _places(source: FileSource) -> dict[str, tuple[int, int]]:
     return places
 
 
-def _notify(places: Iterable[str]) -> RustNotify | None:
-    """Watch folders; None if the system cannot, so that one must look without notice."""
-    try:
-        return RustNotify([*places], False, False, 0, False, True)
-    except FileNotFoundError:
-        return None  # One vanished just now: look again soon, then try again.
-    except (OSError, UnicodeEncodeError, WatchfilesRustInternalError) as error:
-        _log.warning("folders cannot be watched, looking at intervals", reason=str(error))
-        return None
-
-
-def _relevant(
-    changed: Iterable[str], source: FileSource, places: Mapping[str, tuple[int, int]]
-) -> frozenset[str]:
-    """Return the changed paths that may matter, by the source's names for them.
+class _Relevant:
+    """Which changed paths may matter, and the source's names for them.
 
     The folders around the given paths are watched too, and much else may happen there. A folder is told by
     its identity, as inotify knows one that is reached by several paths by one of them only.
     """
-    inside = set(source.listing.folders.values())
-    roots = {_absolute(root): root for root in source.roots}
-    # What a link means may change by another link beside it, as Kubernetes' `..data` does.
-    inside |= {places[_folder(root)] for root in roots if _is_link(root) and _folder(root) in places}
-    found: set[str] = set()
-    for path in changed:
-        if path in roots:
-            found.add(roots[path])
-        elif (
-            places.get(_folder(path)) in inside
-            or path in source.listing.targets
-            or any(root.startswith(path.rstrip("/") + "/") for root in roots)
+
+    def __init__(self, source: FileSource, places: Mapping[str, tuple[int, int]]) -> None:
+        self._source = source
+        self._places = places
+        self._roots = {_absolute(root): root for root in source.roots}
+        self._inside = set(source.listing.folders.values())
+        # What a link means may change by another link beside it, as Kubernetes' `..data` does.
+        self._inside |= {
+            places[_folder(root)] for root in self._roots if _is_link(root) and _folder(root) in places
+        }
+
+    def name(self, path: str) -> str | None:
+        """Return the source's name for a path, None if nothing that happens there matters."""
+        if path in self._roots:
+            return self._roots[path]
+        if (
+            self._places.get(_folder(path)) in self._inside
+            or path in self._source.listing.targets
+            or any(root.startswith(path.rstrip("/") + "/") for root in self._roots)
         ):
-            found.add(_as_given(path, roots))
-    return frozenset(found)
+            given = _as_given(path, self._roots)
+            return None if self._source.listing.passes_over(given) else given
+        return None
+
+    def names(self, noticed: Noticed) -> frozenset[str]:
+        """Return the source's names for what was noticed: if notices were lost, for everything."""
+        if noticed.all:
+            return frozenset((*self._source.listing.files, *self._source.roots))
+        return frozenset(filter(None, map(self.name, noticed.paths)))
 
 
 def _as_given(path: str, roots: Mapping[str, str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -15,6 +16,7 @@ from mizzen.sources import Batch, FileSource, watch_files
 from tests.unit.sources.config_folder import Folder
 
 PATIENCE = 60.0
+QUEUED = Path("/proc/sys/fs/inotify/max_queued_events")
 NEVER = 3600.0
 """No look without a notice: what is seen in these tests was noticed."""
 
@@ -200,7 +202,7 @@ async def test_without_notices_one_looks_now_and_then(
     def refuse(*_: object) -> None:
         raise OSError(24, "inotify instance limit reached")
 
-    monkeypatch.setattr("mizzen.sources.watching.RustNotify", refuse)
+    monkeypatch.setattr("mizzen.sources.watching.FolderNotices", refuse)
     folder.write("a.yaml", "a")
     source = folder.source()
     store = followed(source)
@@ -242,3 +244,22 @@ async def test_a_receiver_that_waits_is_told_that_nothing_changed(folder: Folder
         waits = False
         folder.write("c.yaml", "c")
         await settle(watch, store, "a", "b", "c")
+
+
+async def test_when_notices_were_lost_everything_is_compared_by_content(folder: Folder) -> None:
+    file = folder.write("a.yaml", "a")
+    folder.write("deep/c.yaml", "c")
+    source = folder.source()
+    store = followed(source)
+    room = await asyncio.to_thread(QUEUED.read_text)
+    async with aclosing(watch_files(source, poll_seconds=NEVER)) as watch:
+        folder.write("b.yaml", "b")
+        await settle(watch, store, "a", "b", "c")
+        others = [folder.path / "a.log", folder.path / "b.log"]
+        for other in others:
+            other.write_text("")
+        for turn in range(int(room) + 10):
+            os.utime(others[turn % 2])
+        folder.write("deep/c.yaml", "d")
+        file.write_text(folder.document("e"))
+        await settle(watch, store, "b", "d", "e")
