@@ -178,23 +178,37 @@ def refused(state: Mapping[str, Any]) -> Group | None:
     if not held:
         return None
     lines: list[Any] = [Text("\nREFUSED DOCUMENTS", style="bold red")]
-    for document in held:
-        title = Text(document["document"], style="bold")
-        if document.get("restored"):
-            title.append(
-                f"   in force: the version of {document['restored']} from the state directory, since the "
-                "file's is refused",
-                style="bold magenta",
-            )
-        elif document["in_force"]:
-            title.append(
-                f"   the version read from {document['in_force']} stays in force", style="dim not bold"
-            )
-        else:
-            title.append("   nothing of it is in force", style="dim not bold")
-        lines.append(_indented(title, 2))
-        lines += [_indented(_finding(finding), 6) for finding in document["findings"]]
+    for told, documents in _refused_alike(held):
+        lines += [_indented(_refused_document(document), 2) for document in documents]
+        lines += [_indented(finding, 6) for finding in told]
     return Group(*lines)
+
+
+def _refused_alike(
+    held: Iterable[Mapping[str, Any]],
+) -> list[tuple[list[Text], list[Mapping[str, Any]]]]:
+    """Put together the documents that are refused for the same: a file that cannot be read has many."""
+    found: dict[str, tuple[list[Text], list[Mapping[str, Any]]]] = {}
+    for document in held:
+        findings = [_finding(finding) for finding in document["findings"]]
+        words = "\n".join(finding.plain for finding in findings)
+        found.setdefault(words, (findings, []))[1].append(document)
+    return list(found.values())
+
+
+def _refused_document(document: Mapping[str, Any]) -> Text:
+    title = Text(document["document"], style="bold")
+    if document.get("restored"):
+        title.append(
+            f"   in force: the version of {document['restored']} from the state directory, since the "
+            "file's is refused",
+            style="bold magenta",
+        )
+    elif document["in_force"]:
+        title.append(f"   the version read from {document['in_force']} stays in force", style="dim not bold")
+    else:
+        title.append("   nothing of it is in force", style="dim not bold")
+    return title
 
 
 def restored(state: Mapping[str, Any]) -> Group | None:

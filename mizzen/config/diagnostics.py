@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
@@ -54,6 +54,11 @@ class Diagnostic:
     def __str__(self) -> str:
         where = f"{self.origin}: {self.path}: " if self.path else f"{self.origin}: "
         return where + self.message
+
+
+def in_reading_order(findings: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """Return `findings` by file, line and path: as whoever corrects them goes through the files."""
+    return sorted(findings, key=lambda each: (each.origin, each.path, each.severity, each.message))
 
 
 MAX_FINDINGS: Final = 200

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mizzen.config.codes import DUPLICATE_DOCUMENT
-from mizzen.config.diagnostics import Diagnostic, Origin, Severity, bounded
+from mizzen.config.diagnostics import Diagnostic, Origin, Severity, bounded, in_reading_order
 from mizzen.config.document import Config, ConfigKey, Document
 from mizzen.config.lines import DocumentLines
 from mizzen.config.typed_documents import to_config
@@ -155,17 +155,18 @@ class ConfigStore:
 
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """Return all current findings, ordered by file, line and path."""
-        found = list(self._findings())
-        found.sort(key=lambda each: (each.origin, each.path, each.severity, each.message))
-        return tuple(found)
+        return tuple(in_reading_order(self._findings()))
 
     def refused(self) -> Mapping[ConfigKey, Refusal]:
-        """Return the documents that are not in force as they are written now, by their keys."""
+        """Return the documents that are not in force as they are written now, by their keys.
+
+        What is wrong with each comes in the order of its lines.
+        """
         found: dict[ConfigKey, Refusal] = {}
         for _, file in sorted(self._with_findings.items()):
             for key, claim in file.claims.items():
                 if claim.refused and not claim.withheld and key not in found:
-                    why = claim.diagnostics or file.diagnostics
+                    why = tuple(in_reading_order(claim.diagnostics or file.diagnostics))
                     found[key] = Refusal(key, claim.origin, why, self._origin_in_force(key))
         return found
 

@@ -156,9 +156,9 @@ class ControlPlane:
         live = self._live.get(key)
         return live.proxy if live is not None else None
 
-    def current_origin(self, origin: object) -> str:
-        """Return where the document's field stands now that a resource was made from, as `file:line`."""
-        return str(self._configuration.mesh.current_origin(origin) if isinstance(origin, Origin) else origin)
+    def current_origin(self, origin: Origin) -> Origin:
+        """Return where the document's field stands now that a resource was made from."""
+        return self._configuration.mesh.current_origin(origin)
 
     def mesh_remarks(self, key: Hashable) -> tuple[str, ...]:
         """Return what is wrong between a connected proxy and the mesh."""

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 from mizzen import xds
 from mizzen.config import Origin
+
+CurrentOrigin = Callable[[Origin], Origin]
+"""Says where an origin stands now: a resource keeps the lines of the day when it was made."""
 
 _ASKING = (xds.type_urls.LISTENER, xds.type_urls.CLUSTER)
 
@@ -25,3 +30,14 @@ def origins_of(resource: xds.Resource, snapshot: xds.Snapshot | None) -> tuple[O
         if isinstance(origin, Origin)
     }
     return tuple(sorted(found))
+
+
+def told_origins(origins: Iterable[object], current_origin: CurrentOrigin) -> list[str]:
+    """Return where origins stand now as `file:line`, each once, by file and line."""
+    now = {current_origin(origin) for origin in origins if isinstance(origin, Origin)}
+    return [str(origin) for origin in sorted(now)]
+
+
+def unmoved(origin: Origin) -> Origin:
+    """Return the origin: a CurrentOrigin for files that do not change."""
+    return origin

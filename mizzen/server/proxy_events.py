@@ -10,6 +10,7 @@ from mizzen import xds
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.server.convergence import Convergence
 from mizzen.server.metrics import Metrics
+from mizzen.server.origins import CurrentOrigin, told_origins, unmoved
 
 
 class ProxyEvents:
@@ -24,7 +25,7 @@ class ProxyEvents:
         metrics: Metrics,
         convergence: Convergence,
         proxy_of: Callable[[Hashable], Proxy | None],
-        current_origin: Callable[[object], str] = str,
+        current_origin: CurrentOrigin = unmoved,
     ) -> None:
         self._metrics = metrics
         self._convergence = convergence
@@ -80,7 +81,7 @@ class ProxyEvents:
             type=kind,
             message=event.message.strip(),
             resources=[resource.name for resource in blamed[:10]],
-            origins=sorted(set(map(self._current_origin, origins)))[:10],
+            origins=told_origins(origins, self._current_origin)[:10],
         )
 
     def _stuck(self, event: xds.Stuck) -> None:

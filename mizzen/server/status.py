@@ -9,11 +9,10 @@ from typing import Any
 
 from mizzen import xds
 from mizzen.mesh.proxy.node import Proxy
-from mizzen.server.origins import origins_of
+from mizzen.server.origins import CurrentOrigin, origins_of, told_origins, unmoved
 from mizzen.server.proxy_remarks import same_address_remarks, same_node_remarks
 
 ProxyOf = Callable[[Hashable], Proxy | None]
-CurrentOrigin = Callable[[object], str]
 
 
 def proxy_status(
@@ -113,12 +112,11 @@ def rejections(
     clients: Iterable[xds.ClientStatus],
     proxy_of: ProxyOf,
     snapshot_of: Callable[[Any], xds.Snapshot | None] = lambda group: None,
-    current_origin: CurrentOrigin = str,
+    current_origin: CurrentOrigin = unmoved,
 ) -> list[dict[str, Any]]:
     """Return what Envoys refuse now: their words, the resources that they mean, and where these come from.
 
-    One entry for each proxy, type and message. `current_origin` says where an origin stands now: a resource
-    that is refused for long keeps the lines of the day when it was made.
+    One entry for each proxy, type and message.
     """
     found: dict[tuple[str, str, str], dict[str, Any]] = {}
 
@@ -135,7 +133,8 @@ def rejections(
             if entry.resource.type_url in client.types:
                 entries = told(client, entry.resource.type_url, entry.message)["resources"]
                 entries[entry.resource.name] = _refused_resource(
-                    entry, map(current_origin, origins_of(entry.resource, snapshot_of(client.group)))
+                    entry,
+                    told_origins(origins_of(entry.resource, snapshot_of(client.group)), current_origin),
                 )
         for held in client.types.values():
             if held.error is not None:
@@ -158,12 +157,12 @@ def _faults(
     return list(found.values())
 
 
-def _refused_resource(entry: xds.Quarantined, origins: Iterable[str]) -> dict[str, Any]:
+def _refused_resource(entry: xds.Quarantined, origins: list[str]) -> dict[str, Any]:
     kept = "its last accepted version stays in force" if entry.stand_in else "it is left out"
     return {
         "name": entry.resource.name,
         "version": entry.resource.version,
-        "origins": list(dict.fromkeys(origins)),
+        "origins": origins,
         "in_force": kept,
     }
 
@@ -176,7 +175,7 @@ def whole(
     proxy_of: ProxyOf,
     *,
     mesh_remarks: Callable[[Hashable], Iterable[str]],
-    current_origin: CurrentOrigin = str,
+    current_origin: CurrentOrigin = unmoved,
     refused_proxies: list[dict[str, Any]],
     fault_of: Callable[[Hashable], str] = lambda _: "",
     with_names: bool = False,

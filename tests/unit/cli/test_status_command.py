@@ -121,6 +121,25 @@ def test_when_all_is_well_there_is_nothing_but_the_table() -> None:
     assert lines == ["mizzen 1.2.3   up 1h01m   3 documents in force   0 proxies", "no proxy is connected"]
 
 
+def test_what_is_wrong_with_a_file_is_told_once_for_all_its_documents() -> None:
+    def refused(name: str, *findings: dict[str, Any]) -> dict[str, Any]:
+        return {"document": f"Service/default/{name}", "in_force": f"{name}.yaml:1", "findings": [*findings]}
+
+    other = {**FINDING, "line": 8}
+    held = [refused("a", FINDING), refused("b", other), refused("c", FINDING), refused("d", other, FINDING)]
+    lines = shown({**STATE, "configuration": {**STATE["configuration"], "refused": held, "findings": []}})
+    assert lines[lines.index("REFUSED DOCUMENTS") + 1 :] == [
+        "  Service/default/a   the version read from a.yaml:1 stays in force",
+        "  Service/default/c   the version read from c.yaml:1 stays in force",
+        "      rules.yaml:11: error IST0106 spec.http[0]: is wrong",
+        "  Service/default/b   the version read from b.yaml:1 stays in force",
+        "      rules.yaml:8: error IST0106 spec.http[0]: is wrong",
+        "  Service/default/d   the version read from d.yaml:1 stays in force",
+        "      rules.yaml:8: error IST0106 spec.http[0]: is wrong",
+        "      rules.yaml:11: error IST0106 spec.http[0]: is wrong",
+    ]
+
+
 def test_secrets_that_are_not_there_are_seen() -> None:
     (proxy,) = STATE["proxies"]
 

@@ -281,3 +281,15 @@ def test_all_documents_stay_when_one_does_not_say_what_it_is() -> None:
     assert [config.name for config in files.store.configs()] == ["x", "yy", "z"]
     change = files.write(a=sidecar("x"))
     assert names(change) == ([], ["yy", "z"])
+
+
+def test_what_is_wrong_with_a_refused_document_is_told_in_the_order_of_its_lines() -> None:
+    lines = ["apiVersion: networking.istio.io/v1", "kind: VirtualService", "metadata: {name: x}", "spec:"]
+    lines += ["  hosts: [x]", "  http:"]
+    lines += ["  - route: [{destinatio: {host: x}}]"] * 6
+    store = ConfigStore()
+    store.apply({"a": parse_documents("\n".join(lines).encode(), "a")})
+    [refusal] = store.refused().values()
+    told = [each.origin.line for each in refusal.diagnostics]
+    assert told == sorted(told)
+    assert set(told) == {7, 8, 9, 10, 11, 12}

@@ -87,7 +87,7 @@ def test_who_comes_and_goes_is_counted_by_type_and_logged_with_its_address() -> 
 
 def resources(count: int, file: str = "a.yaml") -> tuple[xds.Resource, ...]:
     return tuple(
-        xds.Resource(CDS, f"c{number:02}", b"swordfish", origins=(Origin(file, 1 + number % 3),))
+        xds.Resource(CDS, f"c{number:02}", b"swordfish", origins=(Origin(file, (11, 8, 9)[number % 3]),))
         for number in range(count)
     )
 
@@ -113,10 +113,10 @@ def test_a_rejection_is_counted_each_time_and_logged_once_with_its_lines() -> No
         "type": "CDS",
         "message": "no such cipher",
         "resources": ["c00", "c01"],
-        "origins": ["a.yaml:1", "a.yaml:2"],
+        "origins": ["a.yaml:8", "a.yaml:11"],
     }
     assert second["resources"] == [f"c{number:02}" for number in range(10)], "suspects, cut short"
-    assert second["origins"] == ["a.yaml:1", "a.yaml:2", "a.yaml:3"]
+    assert second["origins"] == ["a.yaml:8", "a.yaml:9", "a.yaml:11"]
     assert (third["type"], third["resources"]) == ("LDS", [])
     assert "swordfish" not in str(logged)
 

@@ -187,14 +187,20 @@ def test_what_is_refused_has_its_words_its_lines_and_what_is_served_instead() ->
 
 
 def test_what_is_refused_is_told_with_the_lines_of_now() -> None:
-    bad = resource("bad", Origin("a.yaml", 3), Origin("a.yaml", 9), Origin("gone.yaml", 1))
-    now = {"a.yaml:3": "a.yaml:6", "a.yaml:9": "a.yaml:6"}
+    bad = resource(
+        "bad", Origin("a.yaml", 3), Origin("a.yaml", 9), Origin("a.yaml", 10), Origin("gone.yaml", 1)
+    )
+    now = {
+        Origin("a.yaml", 3): Origin("a.yaml", 12),
+        Origin("a.yaml", 9): Origin("a.yaml", 12),
+        Origin("a.yaml", 10): Origin("a.yaml", 8),
+    }
     [told] = rejections(
         [client(held(), held=(Quarantined(bad, None, "what"),))],
         {"group": PROXY}.get,
-        current_origin=lambda origin: now.get(str(origin), str(origin)),
+        current_origin=lambda origin: now.get(origin, origin),
     )
-    assert told["resources"][0]["origins"] == ["a.yaml:6", "gone.yaml:1"]
+    assert told["resources"][0]["origins"] == ["a.yaml:8", "a.yaml:12", "gone.yaml:1"]
 
 
 def test_who_does_not_ask_for_a_type_refuses_nothing_of_it() -> None:
