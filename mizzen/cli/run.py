@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,22 @@ HANDED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 @functools.wraps(bootstrap, assigned=("__annotations__",))  # the options are the same
 def run(**options: Any) -> None:
     """Write the bootstrap of an Envoy and start it, beside others; it ends with the Envoy's exit code."""
+    from mizzen.demo.loopback import claimed_port
+
+    with contextlib.ExitStack() as until_the_end:
+        if not options["admin_port"] and options["admin_address"] == DEFAULT_ADMIN_ADDRESS:
+            host, _, port = DEFAULT_ADMIN_ADDRESS.rpartition(":")
+            # Its Envoy listens some time from now: another `mizzen run` must not choose the port until then.
+            options["admin_port"] = until_the_end.enter_context(claimed_port(host, int(port)))
+        code = _run_envoy(options)
+    raise typer.Exit(code)
+
+
+def _run_envoy(options: Mapping[str, Any]) -> int:
+    """Run an Envoy with the bootstrap that the options describe; return its exit code."""
     from mizzen.demo import DemoError
     from mizzen.demo.envoy_process import envoy_command, find_envoy
-    from mizzen.demo.loopback import pick_port
 
-    if not options["admin_port"] and options["admin_address"] == DEFAULT_ADMIN_ADDRESS:
-        host, _, port = DEFAULT_ADMIN_ADDRESS.rpartition(":")
-        options["admin_port"] = pick_port(host, int(port), strict=False)
     text = bootstrap_yaml(**options)
     try:
         binary = find_envoy()
@@ -45,8 +55,7 @@ def run(**options: Any) -> None:
         file.touch(mode=0o600)
         file.write_text(text, encoding="utf-8")
         typer.echo(f"Envoy {binary}, its admin interface at {admin}", err=True)
-        code = _run(envoy_command(binary, file))
-    raise typer.Exit(code)
+        return _run(envoy_command(binary, file))
 
 
 def _run(command: Sequence[str | Path]) -> int:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import random
 import socket
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from mizzen.demo.errors import DemoError
@@ -75,6 +77,40 @@ def pick_port(address: str, wanted: int, *, strict: bool) -> int:
     for port in range(wanted + 1, min(wanted + 20, 65536)):
         if is_free(address, port):
             return port
+    return _any_free(address)
+
+
+@contextmanager
+def claimed_port(address: str, wanted: int) -> Iterator[int]:
+    """Give `wanted` if free on `address`, else the next of 20 that is, or any free one.
+
+    No other caller on this machine (in this network namespace) is given the port until this one leaves the
+    block, though nobody may listen there yet. On systems other than Linux nothing holds the port.
+    """
+    ports = iter(range(wanted, min(wanted + 20, 65536)))
+    while True:
+        port = next(ports, 0) or _any_free(address)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as claim:
+            if _claim(claim, f"mizzen {address}:{port}") and is_free(address, port):
+                yield port
+                return
+
+
+def _claim(claim: socket.socket, name: str) -> bool:
+    """Tell whether nobody else holds that name; from now on `claim` does, until it is closed.
+
+    The names of abstract sockets belong to a network namespace, as ports do, and end with their process.
+    """
+    if sys.platform != "linux":
+        return True
+    try:
+        claim.bind(f"\0{name}")
+    except OSError:
+        return False
+    return True
+
+
+def _any_free(address: str) -> int:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.bind((address, 0))
         port = probe.getsockname()[1]

@@ -81,6 +81,45 @@ async def test_two_envoys_beside_each_other(tmp_path: Path) -> None:
             await child.stop()
 
 
+async def test_two_that_start_at_once_have_admin_ports_of_their_own(tmp_path: Path) -> None:
+    """Neither program listens, as an Envoy does not yet when the other one looks for a port."""
+    binary = tmp_path / "envoy"
+    binary.write_text("#!/bin/sh\nexec sleep 1000\n")
+    binary.chmod(0o700)
+    children: list[ChildProcess] = []
+
+    async def start(name: str) -> None:
+        child = await ChildProcess.start(
+            name,
+            [sys.executable, "-m", "mizzen", "run", "gateway", "--name", name, "--ip", "127.0.0.1"],
+            log=tmp_path / f"{name}.log",
+            environment={"MIZZEN_ENVOY": str(binary), "TMPDIR": str(tmp_path)},
+        )
+        children.append(child)
+
+    try:
+        await start("a")
+        await start("b")
+
+        def said() -> list[str]:
+            return [
+                line.rpartition(" ")[2]
+                for child in children
+                for line in child.log.read_text().splitlines()
+                if "its admin interface at" in line
+            ]
+
+        async def both() -> bool:
+            return len(said()) == 2
+
+        await eventually(both, "both have said their ports")
+        first, second = said()
+        assert first != second
+    finally:
+        for child in children:
+            await child.stop()
+
+
 @pytest.mark.parametrize(("end", "code"), [("exit 7", 7), (f"kill -{int(signal.SIGKILL)} $$", 137)])
 async def test_the_exit_code_is_handed_on(tmp_path: Path, end: str, code: int) -> None:
     binary = tmp_path / "envoy"
