@@ -20,7 +20,7 @@ SECTIONS: Final = {
     "Events": [
         "Event", "Client", "Connected", "Disconnected", "Subscribed", "Acked", "Rejected", "Mended", "Stuck",
     ],
-    "Status": ["ClientStatus", "TypeStatus", "Quarantined"],
+    "Status": ["ClientStatus", "TypeStatus", "Holding", "Quarantined"],
     "Types": ["short_name", "type_urls"],
 }  # fmt: skip
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from mizzen.cli import analyze, bootstrap, demo, run, serve, status, translate, why
+from mizzen.cli import analyze, bootstrap, demo, run, serve, status, tables, translate, why
 from mizzen.cli.command import Command
 from mizzen.cli.failure import Failure
 
@@ -71,6 +71,28 @@ commands.command(
         "mizzen why --tcp mysql:3306 --from orders-v1 --config mesh/ -o json",
     ),
 )(why.why)
+for _kind, _example in {
+    "routes": "--host reviews",
+    "clusters": "--fqdn reviews.default",
+    "listeners": "--port 9080",
+    "endpoints": "--fqdn reviews --subset v2",
+    "secrets": "-o yaml",
+}.items():
+    commands.command(
+        _kind,
+        cls=Command,
+        short_help=f"Show the {_kind} of a proxy as a table.",
+        epilog=_examples(
+            f"mizzen {_kind} reviews-v1.default {_example}",
+            f"mizzen {_kind} reviews-v1.default --config mesh/",
+        ),
+    )(tables.table_command(_kind))
+commands.command(
+    "diff",
+    cls=Command,
+    short_help="Show what a proxy has not accepted.",
+    epilog=_examples("mizzen diff reviews-v1.default"),
+)(tables.diff)
 commands.command(
     "bootstrap",
     cls=Command,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mizzen.cli.admin_client import ADMIN, admin_address, ask
 from mizzen.cli.failure import Failure
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class Output(StrEnum):
 def status(
     admin: Annotated[
         str, typer.Option("--admin", help="The admin address of the server.", metavar="HOST:PORT")
-    ] = "127.0.0.1:15014",
+    ] = ADMIN,
     output: Annotated[Output, typer.Option("-o", "--output", help="The form of the status.")] = Output.TABLE,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Stay, and look every second.")] = False,
     fail_on_rejected: Annotated[
@@ -38,7 +39,7 @@ def status(
     ] = False,
 ) -> None:
     """Show what each proxy has accepted, what it rejected and why, and which documents are refused."""
-    address = _address(admin)
+    address = admin_address(admin)
     if watch:
         _watch(address)
         return
@@ -61,38 +62,9 @@ def status(
         raise typer.Exit(1)
 
 
-def _address(text: str) -> str:
-    from mizzen.server.address import Address
-
-    try:
-        address = Address.parse(text.removeprefix("http://").rstrip("/"))
-    except ValueError as error:
-        raise Failure(f"--admin: {error}", exit_code=2) from error
-    return str(Address("127.0.0.1", address.port) if address.host == "0.0.0.0" else address)  # noqa: S104
-
-
 def fetch(address: str) -> dict[str, Any]:
     """Ask the server at the admin `address` for its status; raise Failure that says what is there instead."""
-    import httpx
-
-    hint = "is `mizzen serve` running, and is this its --admin-address?"
-    try:
-        # Never by way of a proxy of the environment: the server is on this machine or named on purpose.
-        with httpx.Client(trust_env=False, timeout=10.0) as client:
-            answer = client.get(f"http://{address}/status")
-    except httpx.TimeoutException as error:
-        raise Failure(f"the server at {address} did not answer within 10 s") from error
-    except httpx.HTTPError as error:
-        raise Failure(f"no server answers at {address} ({error}); {hint}") from error
-    if answer.status_code == 421:  # it is one, which does not know itself under this name
-        raise Failure(f"{address}: {answer.text.strip()}")
-    try:
-        state = answer.json()
-    except ValueError:
-        state = None
-    if answer.status_code != 200 or not isinstance(state, dict) or "proxies" not in state:
-        raise Failure(f"what answers at {address} is not a Mizzen server (HTTP {answer.status_code}); {hint}")
-    return state
+    return ask(address, "/status", "proxies")
 
 
 def plain(state: dict[str, Any]) -> str:

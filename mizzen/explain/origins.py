@@ -21,6 +21,7 @@ from mizzen.translator.base.cluster_names import parse_cluster_name
 from mizzen.translator.routes.gateway import gateway_route_origins
 from mizzen.translator.translation import Translation
 from mizzen.xds import type_urls
+from mizzen.xds.resource import Resource
 
 Places = tuple[Origin, ...]
 
@@ -38,6 +39,11 @@ class PartOrigins:
         self._outbound, self._own = translation.parts(proxy)
         self._memo = translation.memo
         self._routes: dict[str, Mapping[str, tuple[tuple[str, Origin], ...]]] = {}
+
+    def is_current(self, resource: Resource) -> bool:
+        """Return whether a resource is what the proxy is sent now: then the places of its parts are known."""
+        found = self._snapshot.collection(resource.type_url).resources.get(resource.name)
+        return found is not None and found.version == resource.version
 
     def resource(self, type_url: str, name: str) -> Places:
         """Return the places of all documents that a resource was made of."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import uvicorn
@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from mizzen.explain.tables import KINDS
 from mizzen.server.admin_hosts import Hosts, KnownHosts
 
 
@@ -38,11 +39,21 @@ class Observed(Protocol):
     async def resources(self, proxy: str) -> Mapping[str, Any] | None:
         """Return what a proxy is sent, secrets redacted; None if no such proxy is connected."""
 
+    async def table(self, proxy: str, kind: str) -> Mapping[str, Any] | None:
+        """Return a table of what a proxy was sent (`mizzen.explain.tables`); None if it is not connected."""
+
+    async def difference(self, proxy: str) -> Mapping[str, Any] | None:
+        """Return how what a proxy has accepted differs from what it is to be sent; None if not connected."""
+
     def proxies(self) -> list[str]:
         """Return the names of the connected proxies."""
 
     def about(self) -> Mapping[str, Any]:
         """Return what runs here: name, version, process id, addresses."""
+
+
+_Find = Callable[[str], Awaitable[Mapping[str, Any] | None]]
+"""Finds something out about a proxy by its name; None if it is not connected."""
 
 
 def application(server: Observed, hosts: Hosts) -> Starlette:
@@ -65,17 +76,30 @@ def application(server: Observed, hosts: Hosts) -> Starlette:
     async def version(_: Request) -> Response:
         return JSONResponse(server.about())
 
-    async def resources(request: Request) -> Response:
-        proxy = request.query_params.get("proxy", "")
-        found = await server.resources(proxy) if proxy else None
-        if found is None:
-            known = ", ".join(server.proxies()) or "none is connected"
-            said = f"no proxy {proxy!r} is connected" if proxy else "name a proxy: /debug/resources?proxy=ID"
-            return PlainTextResponse(f"{said}; connected: {known}\n", status_code=404 if proxy else 400)
-        return JSONResponse(found)
+    def of_proxy(find: _Find) -> Callable[[Request], Awaitable[Response]]:
+        """Return what answers a request that names a proxy."""
+
+        async def answer(request: Request) -> Response:
+            proxy = request.query_params.get("proxy", "")
+            found = await find(proxy) if proxy else None
+            if found is None:
+                known = ", ".join(server.proxies()) or "none is connected"
+                named = f"name a proxy: {request.url.path}?proxy=ID"
+                said = f"no proxy {proxy!r} is connected" if proxy else named
+                return PlainTextResponse(f"{said}; connected: {known}\n", status_code=404 if proxy else 400)
+            return JSONResponse(found)
+
+        return answer
+
+    async def table(request: Request) -> Response:
+        kind = request.query_params.get("kind", "")
+        if kind not in KINDS:
+            return PlainTextResponse(f"kind is one of {', '.join(KINDS)}, not {kind!r}\n", status_code=400)
+        return await of_proxy(lambda proxy: server.table(proxy, kind))(request)
 
     async def index(_: Request) -> Response:
-        return PlainTextResponse("mizzen: /ready /metrics /status /version /debug/resources?proxy=ID\n")
+        of_a_proxy = "/debug/resources?proxy=ID /debug/table?proxy=ID&kind=KIND /debug/diff?proxy=ID"
+        return PlainTextResponse(f"mizzen: /ready /metrics /status /version {of_a_proxy}\n")
 
     return Starlette(
         routes=[
@@ -84,7 +108,9 @@ def application(server: Observed, hosts: Hosts) -> Starlette:
             Route("/metrics", metrics),
             Route("/status", status),
             Route("/version", version),
-            Route("/debug/resources", resources),
+            Route("/debug/resources", of_proxy(lambda proxy: server.resources(proxy))),
+            Route("/debug/table", table),
+            Route("/debug/diff", of_proxy(lambda proxy: server.difference(proxy))),
         ],
         middleware=[Middleware(KnownHosts, hosts=hosts)],
     )

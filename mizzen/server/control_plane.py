@@ -31,10 +31,12 @@ from mizzen.server.held_changes import HeldChanges
 from mizzen.server.identity import IdentityError, check_identity, with_proof
 from mizzen.server.metrics import Metrics
 from mizzen.server.needs import Following, Groups, Translating
+from mizzen.server.news import News, news
 from mizzen.server.notices import Notices
 from mizzen.server.proxy_remarks import gateway_remarks
 from mizzen.server.refusals import Refusals
 from mizzen.server.worker import Urgency, Worker
+from mizzen.translator.translation import Translation
 
 Value = TypeVar("Value")
 
@@ -67,29 +69,6 @@ class LiveProxy:
     snapshot: xds.Snapshot | None = None
     findings: tuple[Diagnostic, ...] = ()
     fault: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class _News:
-    """What a proxy is to be given; no snapshot: it has that already, or there was a fault."""
-
-    key: Hashable
-    findings: tuple[Diagnostic, ...] | None = None
-    snapshot: xds.Snapshot | None = None
-    changes: tuple[tuple[str, Iterable[str]], ...] = ()
-
-
-def _news(key: Hashable, old: xds.Snapshot, new: xds.Snapshot, findings: tuple[Diagnostic, ...]) -> _News:
-    """Compare two snapshots. The collections remember what differs, so the streams need not compare again."""
-    changes: list[tuple[str, Iterable[str]]] = []
-    same = True
-    for type_url in xds.type_urls.PUSH_ORDER:
-        was, now = old.collection(type_url), new.collection(type_url)
-        if now is not was:
-            same = False
-            if changed := now.since(was).changed:
-                changes.append((type_url, changed))
-    return _News(key, findings) if same else _News(key, findings, new, tuple(changes))
 
 
 class ControlPlane:
@@ -175,6 +154,16 @@ class ControlPlane:
             return ""
         return (
             f"its translation fails ({live.fault}), so it keeps what it had; report this as a fault of Mizzen"
+        )
+
+    async def ask(self, key: Hashable, question: Callable[[Translation, Proxy], Value]) -> Value | None:
+        """Return what `question` finds out in the worker about a proxy that is served, None if it is not."""
+        live = self._live.get(key)
+        if live is None or live.snapshot is None:
+            return None
+        proxy = live.proxy
+        return await self._in_worker(
+            lambda: question(self._translation.of(proxy), proxy), urgency=Urgency.LATER
         )
 
     @property
@@ -284,10 +273,10 @@ class ControlPlane:
             waiting = [key for key, live in self._live.items() if live.snapshot is not None]
             while waiting:
                 done = await self._in_worker(self._translate, waiting)
-                for news in done:
-                    if not self._hand_over(news):
+                for one in done:
+                    if not self._hand_over(one):
                         continue
-                    following.handed(news.key, news.changes)
+                    following.handed(one.key, one.changes)
                     woken += 1
                     if woken % WOKEN_AT_ONCE == 0:
                         await asyncio.sleep(0)
@@ -298,28 +287,28 @@ class ControlPlane:
         self._metrics.translation_seconds.observe(now - begun)
         self._metrics.push_seconds.observe(now - seen)
 
-    def _hand_over(self, news: _News) -> bool:
+    def _hand_over(self, one: News) -> bool:
         """Give a proxy its new snapshot; return False if it has none, or has gone in the meantime."""
-        live = self._live.get(news.key)
+        live = self._live.get(one.key)
         if live is None or self._discovery is None:
             return False
-        if news.findings is not None:
-            live.findings = news.findings
-        if news.snapshot is None:
+        if one.findings is not None:
+            live.findings = one.findings
+        if one.snapshot is None:
             return False
-        live.snapshot = news.snapshot
-        self._discovery.set_snapshot(news.key, news.snapshot)
+        live.snapshot = one.snapshot
+        self._discovery.set_snapshot(one.key, one.snapshot)
         return True
 
-    def _translate(self, keys: Iterable[Hashable]) -> list[_News]:
+    def _translate(self, keys: Iterable[Hashable]) -> list[News]:
         """Translate for as many proxies as a slice of time allows."""
-        done: list[_News] = []
+        done: list[News] = []
         end = time.perf_counter() + SLICE_SECONDS
         for key in keys:
             live = self._live.get(key)
             old = live.snapshot if live is not None else None
             made = self._translate_one(live) if live is not None and old is not None else None
-            done.append(_news(key, old, *made) if old is not None and made is not None else _News(key))
+            done.append(news(key, old, *made) if old is not None and made is not None else News(key))
             if time.perf_counter() >= end:
                 break
         self._note_withheld()

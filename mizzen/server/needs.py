@@ -11,10 +11,14 @@ from mizzen.mesh.delta import MeshDelta
 from mizzen.mesh.fault_search import Withheld
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
+from mizzen.translator.translation import Translation
 
 
 class Translating(Protocol):
     """What the control plane needs of `mizzen.translator.translation.Translation`."""
+
+    def of(self, proxy: Proxy) -> Translation:
+        """Return the translation that `proxy` is served from now."""
 
     def knows(self, proxy: Proxy) -> bool:
         """Return whether `translate` costs little for this proxy: there is one of its kind already."""

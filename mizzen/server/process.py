@@ -35,6 +35,7 @@ from mizzen.server.metrics import Metrics
 from mizzen.server.missing import missing
 from mizzen.server.options import ADMIN_ADDRESS, ServeOptions, TlsFiles
 from mizzen.server.proxy_events import ProxyEvents
+from mizzen.server.proxy_tables import ProxyTables
 from mizzen.server.start import waits_for, without_empty_files
 from mizzen.server.state import State, StateError
 from mizzen.server.tls_files import TlsFileError, server_credentials
@@ -139,6 +140,7 @@ class Process:
             identifier=f"mizzen/{mizzen.__version__}",
         )
         self.control_plane.serve_through(self.discovery)
+        self._tables = ProxyTables(self.control_plane, self.discovery)
         self.ready = False
         self.waiting_for: tuple[str, ...] = ()
         self._state: State | None = None
@@ -422,6 +424,14 @@ class Process:
                 snapshot = self.discovery.snapshot(client.group) or xds.Snapshot()
                 return await asyncio.to_thread(_readable, snapshot)
         return None
+
+    async def table(self, proxy: str, kind: str) -> Mapping[str, Any] | None:
+        """Return a table of what a proxy was sent; None if it is not connected."""
+        return await self._tables.table(proxy, kind)
+
+    async def difference(self, proxy: str) -> Mapping[str, Any] | None:
+        """Return how what a proxy has accepted differs from what it is to be sent; None if not connected."""
+        return await self._tables.difference(proxy)
 
     def _name(self, client: xds.ClientStatus) -> str:
         proxy = self.control_plane.proxy_of(client.group)

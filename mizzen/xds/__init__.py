@@ -27,7 +27,7 @@ from mizzen.xds.peer import Peer
 from mizzen.xds.resource import Resource, content_version
 from mizzen.xds.server import Server
 from mizzen.xds.snapshot import Change, Collection, Snapshot
-from mizzen.xds.status import ClientStatus, TypeStatus
+from mizzen.xds.status import ClientStatus, Holding, TypeStatus
 from mizzen.xds.subscription import Fallback
 from mizzen.xds.type_urls import short_name
 from mizzen.xds.wire import Node
@@ -43,6 +43,7 @@ __all__ = [
     "Event",
     "Fallback",
     "GroupOf",
+    "Holding",
     "Limits",
     "MakeBeforeBreak",
     "Mended",

@@ -23,7 +23,7 @@ from mizzen.xds.resource import Resource
 from mizzen.xds.room import Room
 from mizzen.xds.services import CLIENT_STATUS_SERVICE, METHODS, Method
 from mizzen.xds.snapshot import Change, Snapshot
-from mizzen.xds.status import ClientStatus, describe
+from mizzen.xds.status import ClientStatus, Holding, describe, holdings
 from mizzen.xds.stream import Stream, supports_ttl
 from mizzen.xds.subscription import Fallback
 from mizzen.xds.turns import LARGE, Turns
@@ -150,6 +150,15 @@ class Server:
         """The status of every open stream, oldest first."""
         epoch = time.time() - time.monotonic()
         return [describe(each.stream, each.connected_at, epoch) for each in self._connections()]
+
+    def holdings(self, number: int) -> dict[str, Holding]:
+        """What the client of a stream was sent and has accepted, by type URL; nothing if the stream ended.
+
+        `number` is `ClientStatus.number`.
+        """
+        found = (each.stream for each in self._connections() if each.stream.client.number == number)
+        stream = next(found, None)
+        return holdings(stream) if stream is not None else {}
 
     def _connections(self) -> list[Connection]:
         found = [each for room in self._rooms.values() for each in room.connections.values()]

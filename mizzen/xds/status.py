@@ -1,11 +1,12 @@
 """What a server knows of its clients, for people."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 
 from mizzen.xds.channel import Channel
 from mizzen.xds.group import Quarantined
-from mizzen.xds.snapshot import Snapshot
+from mizzen.xds.resource import Resource
+from mizzen.xds.snapshot import Collection, Snapshot
 from mizzen.xds.stream import Stream
 
 
@@ -38,6 +39,21 @@ class TypeStatus:
     synced: bool
     bytes_sent: int
     responses: int
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """The resources of one type that one client asks for, by name.
+
+    Attributes:
+        wanted: what its group was given.
+        sent: what the client was sent, which differs from that while something is refused or on its way.
+        accepted: what the client has accepted.
+    """
+
+    wanted: Mapping[str, Resource]
+    sent: Mapping[str, Resource]
+    accepted: Mapping[str, Resource]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +100,28 @@ def describe(stream: Stream, connected_at: float, epoch: float) -> ClientStatus:
         },
         stream.group.held,
     )
+
+
+def holdings(stream: Stream) -> dict[str, Holding]:
+    """What a client has of each type that it asks for, by type URL."""
+    return {
+        channel.type_url: _holding(channel, stream.group.snapshot)
+        for channel in stream.channels.values()
+        if channel.subscription.started
+    }
+
+
+def _holding(channel: Channel, snapshot: Snapshot | None) -> Holding:
+    subscription = channel.subscription
+    wanted = snapshot.collection(channel.type_url) if snapshot is not None else None
+
+    def asked(collection: Collection | None) -> Mapping[str, Resource]:
+        found = collection.resources if collection is not None else {}
+        if subscription.wildcard:
+            return found
+        return {name: each for name, each in found.items() if subscription.asks_for(each)}
+
+    return Holding(asked(wanted), asked(subscription.sent), asked(subscription.accepted))
 
 
 def _describe(channel: Channel, effective: Snapshot | None, epoch: float) -> TypeStatus:

@@ -25,6 +25,12 @@ class Server:
     async def resources(self, proxy: str) -> Mapping[str, Any] | None:
         return {"clusters": []} if proxy == "a.default" else None
 
+    async def table(self, proxy: str, kind: str) -> Mapping[str, Any] | None:
+        return {"kind": kind, "rows": []} if proxy == "a.default" else None
+
+    async def difference(self, proxy: str) -> Mapping[str, Any] | None:
+        return {"rows": []} if proxy == "a.default" else None
+
     def proxies(self) -> list[str]:
         return ["a.default"]
 
@@ -72,6 +78,17 @@ async def test_resources_are_those_of_a_proxy_that_is_there(client: httpx.AsyncC
     unnamed = await client.get("/debug/resources")
     assert unnamed.status_code == 400
     assert unnamed.text == "name a proxy: /debug/resources?proxy=ID; connected: a.default\n"
+
+
+async def test_tables_are_of_a_kind_and_a_proxy(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/debug/table?proxy=a.default&kind=routes")
+    assert answer.json() == {"kind": "routes", "rows": []}
+    absent = await client.get("/debug/table?proxy=b&kind=routes")
+    assert (absent.status_code, absent.text) == (404, "no proxy 'b' is connected; connected: a.default\n")
+    wrong = await client.get("/debug/table?proxy=a.default&kind=roads")
+    assert wrong.status_code == 400
+    assert wrong.text == "kind is one of clusters, endpoints, listeners, routes, secrets, not 'roads'\n"
+    assert (await client.get("/debug/diff?proxy=a.default")).json() == {"rows": []}
 
 
 async def test_where_no_proxy_is_connected_that_is_said(

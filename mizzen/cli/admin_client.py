@@ -1,0 +1,62 @@
+"""Asking a running server at its admin address."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from mizzen.cli.failure import Failure
+
+if TYPE_CHECKING:
+    import httpx
+
+ADMIN = "127.0.0.1:15014"
+"""Where a server's admin address is unless it is told otherwise."""
+
+_TIMEOUT = 10.0
+_HINT = "is `mizzen serve` running, and is this its --admin-address?"
+
+
+def admin_address(text: str) -> str:
+    """Return the address that --admin names, as it can be called. Raises Failure if it is none."""
+    from mizzen.server.address import Address
+
+    try:
+        address = Address.parse(text.removeprefix("http://").rstrip("/"))
+    except ValueError as error:
+        raise Failure(f"--admin: {error}", exit_code=2) from error
+    return str(Address("127.0.0.1", address.port) if address.host == "0.0.0.0" else address)  # noqa: S104
+
+
+def ask(address: str, path: str, wanted: str, parameters: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Return the JSON object that the server at the admin `address` answers, which has the key `wanted`.
+
+    Raises Failure with the server's words if it answers no, or with what is there in place of a server.
+    """
+    answer = _answer(address, path, parameters or {})
+    if answer.status_code == 421:  # it is a server, which does not know itself under this name
+        raise Failure(f"{address}: {answer.text.strip()}")
+    if answer.status_code in (400, 404) and parameters and answer.text.strip() != "Not Found":
+        raise Failure(answer.text.strip(), exit_code=2)
+    try:
+        state = answer.json()
+    except ValueError:
+        state = None
+    if answer.status_code != 200 or not isinstance(state, dict) or wanted not in state:
+        raise Failure(
+            f"what answers at {address} is not a Mizzen server (HTTP {answer.status_code}); {_HINT}"
+        )
+    return state
+
+
+def _answer(address: str, path: str, parameters: Mapping[str, str]) -> httpx.Response:
+    import httpx
+
+    try:
+        # Never by way of a proxy of the environment: the server is on this machine or named on purpose.
+        with httpx.Client(trust_env=False, timeout=_TIMEOUT) as client:
+            return client.get(f"http://{address}{path}", params=parameters)
+    except httpx.TimeoutException as error:
+        raise Failure(f"the server at {address} did not answer within {_TIMEOUT:g} s") from error
+    except httpx.HTTPError as error:
+        raise Failure(f"no server answers at {address} ({error}); {_HINT}") from error

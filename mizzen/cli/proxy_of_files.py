@@ -1,0 +1,47 @@
+"""The proxy that a command is about, and what it would be sent by files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from mizzen.cli.failure import Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mizzen.mesh.proxy.node import Proxy
+    from mizzen.mesh.snapshot import Mesh
+
+
+def mesh_of(paths: Sequence[Path], mesh_config: Path | None) -> Mesh:
+    """Return the mesh of files; what is wrong with them goes to standard error, what is valid counts."""
+    from mizzen.cli.loading import load
+    from mizzen.config.diagnostics import Severity
+    from mizzen.mesh.snapshot import Mesh
+
+    loaded = load(paths, mesh_config)
+    for finding in loaded.diagnostics:
+        if finding.severity is not Severity.INFO:
+            typer.echo(f"{finding.severity}: {finding}", err=True)
+    return Mesh.build(loaded.configs, loaded.mesh_config)
+
+
+def declared_proxy(mesh: Mesh, name: str, node: Path | None) -> Proxy:
+    """Return the proxy of a node file, or the one that the documents let expect under a name: the sidecar of
+    a workload, else a gateway. Raises Failure."""
+    from mizzen.cli.loading import load_node
+    from mizzen.explain import DeclaredCallers, UnknownCallerError
+
+    if node is not None:
+        return load_node(node)
+    callers = DeclaredCallers(mesh)
+    try:
+        return callers.sidecar(name)
+    except UnknownCallerError as error:
+        try:
+            return callers.gateway(name)
+        except UnknownCallerError:
+            raise Failure(f"PROXY: {error}", exit_code=2) from error

@@ -1,0 +1,87 @@
+"""Tables as people read them in a terminal, and as programs do."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from mizzen.explain.tables import Row
+
+_PIPED_WIDTH = 1000
+_MOST_PLACES = 2
+
+
+class Output(StrEnum):
+    """The form of a table."""
+
+    TABLE = "table"
+    JSON = "json"
+    YAML = "yaml"
+
+
+def print_values(content: Any, output: Output) -> None:
+    """Print plain values as JSON or YAML."""
+    if output is Output.JSON:
+        import json
+
+        typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
+        return
+    import yaml
+
+    text = yaml.dump(content, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True, width=120)
+    typer.echo(text, nl=False)
+
+
+def print_rows(rows: Sequence[Row], output: Output, kind: str) -> None:
+    """Print the rows of a table of `kind`."""
+    if output is not Output.TABLE:
+        print_values([{**row.cells, "FROM": list(row.origins), **_state(row)} for row in rows], output)
+    elif not rows:
+        typer.echo(f"no {kind}", err=True)
+    else:
+        with_state = any(row.state for row in rows)
+        columns = [*rows[0].cells, *(["STATE"] if with_state else []), "FROM"]
+        lines = (
+            [*row.cells.values(), *([row.state or "-"] if with_state else []), _places(row)] for row in rows
+        )
+        print_table(columns, lines)
+
+
+def print_table(columns: Iterable[str], lines: Iterable[Iterable[str]]) -> None:
+    """Print a table: in a terminal as wide as it is, else without a broken line."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for column in columns:
+        table.add_column(column, overflow="fold", no_wrap=not sys.stdout.isatty())
+    for line in lines:
+        table.add_row(*(Text(_printable(cell)) for cell in line))
+    if sys.stdout.isatty():
+        Console().print(table)
+        return
+    console = Console(file=io.StringIO(), width=_PIPED_WIDTH, color_system=None)
+    with console.capture() as captured:
+        console.print(table)
+    typer.echo("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()), nl=False)
+
+
+def _state(row: Row) -> dict[str, str]:
+    return {"STATE": row.state} if row.state else {}
+
+
+def _places(row: Row) -> str:
+    more = len(row.origins) - _MOST_PLACES
+    return ", ".join(row.origins[:_MOST_PLACES]) + (f" +{more}" if more > 0 else "") or "-"
+
+
+def _printable(text: str) -> str:
+    """Return a line in which nothing can steer a terminal."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)

@@ -1,0 +1,57 @@
+"""The table of secrets. It shows what everybody may know: names, files, and what a certificate says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from cryptography import x509
+
+from mizzen.explain.tables.row import Row
+from mizzen.explain.tables.sent import Sent
+
+
+def secret_rows(sent: Sent) -> Iterator[Row]:
+    """Yield a row for each secret."""
+    for resource, secret, state in sent.of("secrets"):
+        kind, chain = _kind(secret)
+        yield Row(
+            {"NAME": str(secret.name), "KIND": kind, **_certificate(chain)},
+            sent.places(resource, lambda origins: ()),
+            str(secret.name),
+            state,
+        )
+
+
+def _kind(secret: Any) -> tuple[str, Any | None]:
+    """Return what a Secret is, and the DataSource of the certificates that it shows."""
+    which = secret.WhichOneof("type")
+    if which == "tls_certificate":
+        return "certificate", secret.tls_certificate.certificate_chain
+    if which == "validation_context":
+        return "trusted authority", secret.validation_context.trusted_ca
+    return (which or "empty").replace("_", " "), None
+
+
+def _certificate(source: Any | None) -> dict[str, str]:
+    """Return what the first certificate says of itself."""
+    unknown = {"FOR": "-", "VALID UNTIL": "-", "SERIAL": "-"}
+    if source is None:
+        return unknown
+    if source.filename:
+        return {**unknown, "FOR": f"in {source.filename}"}
+    try:
+        found = x509.load_pem_x509_certificates(source.inline_bytes or source.inline_string.encode())[0]
+    except (ValueError, IndexError):
+        return {**unknown, "FOR": "no certificate can be read"}
+    until = f"{found.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
+    return {"FOR": _names(found), "VALID UNTIL": until, "SERIAL": f"{found.serial_number:x}"}
+
+
+def _names(certificate: x509.Certificate) -> str:
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return certificate.subject.rfc4514_string() or "-"
+    texts = [str(each.value) for each in names if isinstance(each.value, str)]
+    return ", ".join(texts) or certificate.subject.rfc4514_string() or "-"

@@ -1,0 +1,54 @@
+"""What a table is made of: the resources that a proxy is sent, and where they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from mizzen.explain.origins import PartOrigins, Places
+from mizzen.translator.translate_result import MESSAGES, TYPE_URLS
+from mizzen.xds.resource import Resource
+
+Resources = Mapping[str, Mapping[str, Resource]]
+"""Resources by type URL and name."""
+
+
+class Sent:
+    """The resources of one proxy.
+
+    Args:
+        resources: by type URL and name.
+        origins: knows the lines of their parts, as long as they are what the mesh says now.
+        states: what is the matter with a resource, by type URL and name.
+    """
+
+    def __init__(
+        self,
+        resources: Resources,
+        origins: PartOrigins | None = None,
+        states: Mapping[tuple[str, str], str] | None = None,
+    ) -> None:
+        self._resources = resources
+        self._origins = origins
+        self._states = states or {}
+
+    def of(self, kind: str) -> Iterator[tuple[Resource, Any, str]]:
+        """Yield the resources of a kind by their names: each with its message and its state."""
+        type_url, message = TYPE_URLS[kind], MESSAGES[kind]
+        held = self._resources.get(type_url, {})
+        for name in sorted(held):
+            yield held[name], message.FromString(held[name].value), self._states.get((type_url, name), "")
+
+    def places(self, resource: Resource, find: Callable[[PartOrigins], Places]) -> tuple[str, ...]:
+        """Return the places of a part of a resource.
+
+        A proxy may hold an older version of the resource. Then all places of that version are meant.
+        """
+        origins = self._origins
+        if origins is not None and origins.is_current(resource):
+            return _texts(find(origins))
+        return _texts(resource.origins)
+
+
+def _texts(places: Iterable[object]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(map(str, places)))

@@ -1,0 +1,121 @@
+"""The tables of what a connected proxy was sent (`mizzen.explain.tables`), with what it has accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+from mizzen import xds
+from mizzen.explain import PartOrigins
+from mizzen.explain.tables import Row, Sent, rows
+from mizzen.mesh.proxy.node import Proxy
+from mizzen.server.control_plane import ControlPlane
+from mizzen.server.origins import told_origins
+from mizzen.translator.translation import Translation
+
+_CUT = 200
+"""So much is told of Envoy's words in a row; `mizzen status` shows all."""
+
+
+class Clients(Protocol):
+    """What is needed of `xds.Server`."""
+
+    def clients(self) -> list[xds.ClientStatus]:
+        """Return the open streams."""
+
+    def holdings(self, number: int) -> dict[str, xds.Holding]:
+        """Return what the client of a stream has of each type."""
+
+
+class ProxyTables:
+    """Makes tables for the proxies that are connected."""
+
+    def __init__(self, control_plane: ControlPlane, clients: Clients) -> None:
+        self._control_plane = control_plane
+        self._clients = clients
+
+    def find(self, name: str) -> xds.ClientStatus | None:
+        """Return the stream of a proxy, by its name or its node id; of several the one connected last."""
+        found = [each for each in self._clients.clients() if name in (each.node_id, self._name(each))]
+        return found[-1] if found else None
+
+    async def table(self, name: str, kind: str) -> Mapping[str, Any] | None:
+        """Return a table of `explain.tables.KINDS` as JSON values; None if the proxy is not connected.
+
+        It costs the worker as much as the proxy has resources of the kind, after all that is more urgent.
+        """
+        client = self.find(name)
+        if client is None:
+            return None
+        holdings = self._clients.holdings(client.number)
+        states = _states(client, holdings)
+
+        def made(translation: Translation, proxy: Proxy) -> tuple[Row, ...]:
+            sent = {type_url: holding.sent for type_url, holding in holdings.items()}
+            return rows(kind, Sent(sent, PartOrigins(translation, proxy), states))
+
+        found = await self._control_plane.ask(client.group, made)
+        return {"proxy": self._name(client), "kind": kind, "rows": [row.as_dict() for row in found or ()]}
+
+    async def difference(self, name: str) -> Mapping[str, Any] | None:
+        """Return, as a table of JSON values, how what a proxy has accepted differs from what it is to be
+        sent; None if it is not connected."""
+        client = self.find(name)
+        if client is None:
+            return None
+        holdings = self._clients.holdings(client.number)
+        current = self._control_plane.current_origin
+        found = [
+            Row(
+                {"TYPE": xds.short_name(type_url), "RESOURCE": each, "WHAT": what},
+                tuple(told_origins(resource.origins, current)),
+                each,
+            ).as_dict()
+            for type_url, holding in sorted(holdings.items())
+            for each, what, resource in _differences(client, type_url, holding)
+        ]
+        return {"proxy": self._name(client), "rows": found}
+
+    def _name(self, client: xds.ClientStatus) -> str:
+        proxy = self._control_plane.proxy_of(client.group)
+        return proxy.id if proxy is not None else client.node_id
+
+
+def _differences(
+    client: xds.ClientStatus, type_url: str, holding: xds.Holding
+) -> Iterator[tuple[str, str, xds.Resource]]:
+    """Yield the resources that a client has not as they are wanted: name, what is the matter, resource."""
+    refused = {each.resource.name: each for each in client.held if each.resource.type_url == type_url}
+    for name in sorted(holding.wanted.keys() | holding.accepted.keys() | refused.keys()):
+        wanted, accepted = holding.wanted.get(name), holding.accepted.get(name)
+        if name in refused:
+            kept = "an older version stays" if refused[name].stand_in else "it is left out"
+            yield name, f"{kept}; Envoy refused: {_shown(refused[name].message)}", refused[name].resource
+        elif wanted is None and accepted is not None:
+            yield name, "to be removed, and still accepted", accepted
+        elif wanted is not None and accepted is None:
+            yield name, "new, and not accepted yet", wanted
+        elif wanted is not None and accepted is not None and wanted.version != accepted.version:
+            yield name, "changed, and not accepted yet", wanted
+
+
+def _shown(message: str) -> str:
+    words = " ".join(message.split())
+    return words if len(words) <= _CUT else f"{words[:_CUT]}..."
+
+
+def _states(client: xds.ClientStatus, holdings: Mapping[str, xds.Holding]) -> Mapping[tuple[str, str], str]:
+    """Return what is the matter with the resources that a client has not accepted as they are wanted."""
+    states: dict[tuple[str, str], str] = {}
+    for type_url, holding in holdings.items():
+        for name, resource in holding.sent.items():
+            accepted, wanted = holding.accepted.get(name), holding.wanted.get(name)
+            if accepted is None or accepted.version != resource.version:
+                states[type_url, name] = "sent, not accepted yet"
+            elif wanted is not None and wanted.version != resource.version:
+                states[type_url, name] = "a newer version is on its way"
+    for each in client.held:
+        states[each.resource.type_url, each.resource.name] = (
+            f"an older version; Envoy refused: {_shown(each.message)}"
+        )
+    return states

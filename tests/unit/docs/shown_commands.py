@@ -1,0 +1,30 @@
+"""Pages that show commands with what they print: each is run, and must print just that."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from mizzen.cli.main import app
+
+ROOT = Path(__file__).parents[3]
+
+
+def examples(page: str) -> list[tuple[str, str]]:
+    """The commands of a page with the output that the page shows below."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    return re.findall(r"^    (mizzen [^\n]*)\n\n```text\n(.*?)```$", text, re.MULTILINE | re.DOTALL)
+
+
+def printed(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> tuple[str, int]:
+    """What a command prints in the root of the repository, and its exit code."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr("sys.argv", shlex.split(command))
+    with pytest.raises(SystemExit) as ended:
+        app()
+    return capsys.readouterr().out, int(ended.value.code or 0)
