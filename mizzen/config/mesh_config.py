@@ -13,6 +13,7 @@ from typing import Annotated
 from pydantic import AfterValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from mizzen.config.extension_providers import ExtensionProvider
 from mizzen.config.mesh_networks import MeshNetworks
 from mizzen.config.models import (
     ClientTLSSettings,
@@ -174,6 +175,7 @@ class MeshConfig(IstioModel):
     inbound_cluster_stat_name: str = ""
     outbound_cluster_stat_name: str = ""
     service_settings: tuple[ServiceSettings, ...] = ()
+    extension_providers: tuple[ExtensionProvider, ...] = ()
     default_config: ProxyConfig = ProxyConfig()
     # Istio keeps it beside MeshConfig (docs/decisions/0007-networks-and-dual-stack.md).
     mesh_networks: MeshNetworks = MeshNetworks()

@@ -9,6 +9,7 @@ from typing import Any
 
 from mizzen.config.diagnostics import Diagnostic, Origin
 from mizzen.config.document import Config, FieldPath
+from mizzen.config.extension_provider_rules import provider_problems
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.config.mesh_networks import MeshNetworks
 from mizzen.config.mesh_networks_rules import check_mesh_networks
@@ -48,6 +49,7 @@ def check_mesh_config(
     _check_tls(settings, place)
     (place / "accessLogFile").check(file_path_problem(settings.access_log_file))
     _check_access_log(settings, place / "accessLogFormat")
+    _check_extension_providers(settings, place / "extensionProviders")
     check_mesh_networks(settings.mesh_networks, place / "meshNetworks")
     return place.findings
 
@@ -150,6 +152,18 @@ def _check_tls(settings: MeshConfig, place: Place) -> None:
             (place / field / "cipherSuites" / index).warning(reason)
         for index, reason in ignored_curves(tls.ecdh_curves):
             (place / field / "ecdhCurves" / index).warning(reason)
+
+
+def _check_extension_providers(settings: MeshConfig, place: Place) -> None:
+    names: set[str] = set()
+    for index, provider in enumerate(settings.extension_providers):
+        here = place / index
+        kind = "envoyExtAuthzHttp" if provider.envoy_ext_authz_http is not None else "envoyExtAuthzGrpc"
+        for field, problem in provider_problems(provider).items():
+            (here / field if field == "name" else here / kind / field).warning(problem)
+        if provider.authorizer is not None and provider.name in names:
+            (here / "name").warning(f'"{provider.name}" has an earlier provider; write another name')
+        names.add(provider.name)
 
 
 def _check_access_log(settings: MeshConfig, place: Place) -> None:

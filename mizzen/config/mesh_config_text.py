@@ -19,8 +19,29 @@ UNSERVED_FIELDS: Final[Mapping[str, str]] = {
         "Kubernetes Ingress is not read",
     ),
     **dict.fromkeys(
-        ("defaultProviders", "extensionProviders", "enableEnvoyAccessLogService"),
-        "providers of telemetry and of external authorization are not served yet",
+        ("defaultProviders", "enableEnvoyAccessLogService"),
+        "providers of telemetry are not served yet",
+    ),
+    **dict.fromkeys(
+        (
+            f"extensionProviders[].{kind}"
+            for kind in (
+                "zipkin",
+                "lightstep",
+                "datadog",
+                "stackdriver",
+                "opencensus",
+                "skywalking",
+                "opentelemetry",
+                "prometheus",
+                "envoyFileAccessLog",
+                "envoyHttpAls",
+                "envoyTcpAls",
+                "envoyOtelAls",
+                "sds",
+            )
+        ),
+        "providers of telemetry and of secrets are not served yet",
     ),
     **dict.fromkeys(("ca", "caCertificates", "certificates"), "certificates are not issued yet"),
     **dict.fromkeys(("discoverySelectors", "serviceScopeConfigs"), "they select Kubernetes namespaces"),
@@ -104,7 +125,7 @@ def parse_mesh_config(
 
 
 def _unserved(field: FieldPath) -> str:
-    dotted = ".".join(str(step) for step in field)
+    dotted = ".".join("[]" if isinstance(step, int) else step for step in field).replace(".[]", "[]")
     if field[:2] == ("defaultConfig", "proxyMetadata"):
         dotted = "defaultConfig.proxyMetadata.*"
     for known, reason in (*UNSERVED_FIELDS.items(), _UNSERVED_ENVIRONMENT):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from itertools import chain
 from typing import Any, Final, TypeVar
 
@@ -14,6 +15,11 @@ from mizzen.mesh.persistent import DictEdit
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.proxy.profile import OutboundProfile, outbound_profile
 from mizzen.mesh.rules.destination_rules import DestinationRuleIndex
+from mizzen.mesh.rules.external_authorizers import (
+    ExternalAuthorizer,
+    external_authorizer,
+    external_authorizer_names,
+)
 from mizzen.mesh.rules.gateways import GatewayIndex, MergedGateway, merge_gateways
 from mizzen.mesh.rules.peer_authentication import PeerModes, peer_modes
 from mizzen.mesh.rules.security_policies import NO_POLICIES, POLICY_KINDS, PolicyIndex, WorkloadPolicies
@@ -324,7 +330,15 @@ class Mesh:
         """Return the security policies that select the proxy's workload."""
         if not self.policy_index.by_place:
             return NO_POLICIES  # as in most meshes; the labels would have to be looked up
-        return self.policy_index.of_workload(proxy.namespace, self.workload_labels(proxy))
+        policies = self.policy_index.of_workload(proxy.namespace, self.workload_labels(proxy))
+        names = external_authorizer_names(policies.authorization_policies)
+        if not names:
+            return policies
+        return replace(policies, external_authorizers=tuple(map(self.external_authorizer, names)))
+
+    def external_authorizer(self, name: str) -> ExternalAuthorizer:
+        """Return the external authorizer that MeshConfig has under `name`."""
+        return external_authorizer(name, self.mesh_config, self.registry)
 
     def peer_modes(self, policies: WorkloadPolicies) -> PeerModes:
         """Return whether a workload with these policies takes plain text or mutual TLS, on each port."""

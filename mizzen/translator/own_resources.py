@@ -19,6 +19,7 @@ from mizzen.translator.base.memo import Memo
 from mizzen.translator.base.route_settings import ByIdentity
 from mizzen.translator.clusters.inbound import inbound_clusters
 from mizzen.translator.listeners.auto_passthrough import PassedServices
+from mizzen.translator.listeners.external_authorization import several_authorizers
 from mizzen.translator.listeners.gateway import GatewayListenerBuilder
 from mizzen.translator.listeners.http3 import announcing_http3
 from mizzen.translator.listeners.inbound import (
@@ -88,7 +89,7 @@ def sidecar_resources(
             message = virtual_inbound_listener(proxy, captured, mesh_config, policies, modes)
             origins = tuple(dict.fromkeys(origin for port in captured for origin in port.origins))
             listeners.append(Resource.of(message, name=VIRTUAL_INBOUND, origins=origins))
-        diagnostics += tuple(rules_without_keys(policies.request_authentications))
+        diagnostics += (*rules_without_keys(policies.request_authentications), *several_authorizers(policies))
         names = all_secrets(map(secret_references, (*listeners, *clusters)))
         hidden = frozenset(
             listener_name(port.bind, port.number, bound=False, interception_mode=proxy.interception_mode)
@@ -142,7 +143,7 @@ def gateway_resources(
     return OwnResources(
         listeners=made.listeners,
         routes=routes,
-        diagnostics=(*merged.rejected, *made.diagnostics, *without_keys),
+        diagnostics=(*merged.rejected, *made.diagnostics, *without_keys, *several_authorizers(policies)),
         secrets=all_secrets(map(secret_references, made.listeners)),
         route_servers=made.route_configurations,
     )

@@ -26,7 +26,6 @@ UNSERVED: Final[Mapping[str, Mapping[str, str]]] = {
     "AuthorizationPolicy": {
         "spec.targetRef": _NO_GATEWAY_API,
         "spec.targetRefs": _NO_GATEWAY_API,
-        "spec.provider": "external authorizers are not asked yet: what the rules match is denied",
     },
     "DestinationRule": {
         **{

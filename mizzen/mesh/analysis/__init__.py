@@ -13,6 +13,7 @@ from mizzen.config.diagnostics import Diagnostic
 from mizzen.mesh.analysis.conflicts import find_conflicts
 from mizzen.mesh.analysis.destination_rules import check_destination_rules
 from mizzen.mesh.analysis.endpoints import check_endpoints
+from mizzen.mesh.analysis.external_authorizers import check_external_authorizers
 from mizzen.mesh.analysis.findings import Findings
 from mizzen.mesh.analysis.gateways import check_gateways
 from mizzen.mesh.analysis.mutual_tls import check_mutual_tls
@@ -57,6 +58,7 @@ def analysis_steps(
         check_gateways,
         check_endpoints,
         check_mutual_tls,
+        check_external_authorizers,
         check_networks,
         check_unused,
         check_port_names,

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from mizzen.config.document import Config
 from mizzen.mesh.persistent import DictEdit
+from mizzen.mesh.rules.external_authorizers import ExternalAuthorizer
 from mizzen.mesh.settings import MeshSettings, creation_order
 
 POLICY_KINDS: Final = frozenset({"PeerAuthentication", "RequestAuthentication", "AuthorizationPolicy"})
@@ -27,6 +28,8 @@ class WorkloadPolicies:
     peer_authentications: Policies = ()
     request_authentications: Policies = ()
     authorization_policies: Policies = ()
+    external_authorizers: tuple[ExternalAuthorizer, ...] = ()
+    """Those that the policies of action CUSTOM name, by name."""
 
 
 NO_POLICIES: Final = WorkloadPolicies()

@@ -43,13 +43,11 @@ _DEFAULT_TRUST_DOMAIN: Final = "cluster.local"
 """Stands for the mesh's own in policies (Istio's trust domain migration)."""
 _ANYTHING: Final = ".+"
 _ENVOYS: Final = {
-    AuthorizationAction.CUSTOM: _RBAC.DENY,
     AuthorizationAction.AUDIT: _RBAC.LOG,
     AuthorizationAction.DENY: _RBAC.DENY,
     AuthorizationAction.ALLOW: _RBAC.ALLOW,
 }
-ORDER: Final = tuple(_ENVOYS)
-"""The actions in the order in which they decide."""
+"""The actions that Envoy decides by itself, in the order in which they decide."""
 SHADOW_PREFIXES: Final = {
     AuthorizationAction.ALLOW: "istio_dry_run_allow_",
     AuthorizationAction.DENY: "istio_dry_run_deny_",
@@ -80,41 +78,38 @@ def enforcements(
     mesh_config: MeshConfig,
     *,
     http: bool,
-    actions: Iterable[AuthorizationAction] = ORDER,
 ) -> Iterator[Enforcement]:
-    """Yield the RBAC filters for a workload's policies of these actions, in the order of the actions.
-
-    What a CUSTOM policy matches is denied, as Istio does where it knows no such provider: external
-    authorizers are not asked yet.
-    """
-    for action in actions:
+    """Yield the RBAC filters for a workload's policies: audit, then deny, then allow. Those of action CUSTOM
+    are for `external_authorization`."""
+    for action in _ENVOYS:
         mine = [policy for policy in policies if policy.spec.action == action]
         counted = [policy for policy in mine if not is_dry_run(policy.annotations)]
         tried = [policy for policy in mine if is_dry_run(policy.annotations)]
-        rules = _rules(counted, action, mesh_config, http=http)
-        shadow_rules = _rules(tried, action, mesh_config, http=http)
+        rules = rbac_rules(counted, action, mesh_config, http=http)
+        shadow_rules = rbac_rules(tried, action, mesh_config, http=http)
         if rules is not None or shadow_rules is not None:
             yield Enforcement(action, rules, shadow_rules)
 
 
-def _rules(
+def rbac_rules(
     policies: Sequence[Config[AuthorizationPolicy]],
     action: AuthorizationAction,
     mesh_config: MeshConfig,
     *,
     http: bool,
+    name_format: str = "{}",
 ) -> Any | None:
-    """Return what the policies say, None if they say nothing. ALLOW without any rule says something: that
-    nothing is allowed (Envoy's RBAC.rules: "if present and empty, DENY")."""
-    rules = _RBAC(action=_ENVOYS[action])
-    suffix = "-deny-due-to-bad-CUSTOM-action" if action is AuthorizationAction.CUSTOM else ""
+    """Return what the policies say, None if they say nothing; `name_format` makes the rules' names. ALLOW
+    without any rule says something: that nothing is allowed (Envoy's RBAC.rules: "if present and empty,
+    DENY"). Rules of action CUSTOM read as those of DENY do."""
+    rules = _RBAC(action=_ENVOYS.get(action, _RBAC.DENY))
     for policy in policies:
         reader = _Reader(policy, mesh_config, http)
         for index, rule in enumerate(policy.spec.rules):
             made = reader.policy(rule)
             if made is not None:
-                name = f"ns[{policy.namespace}]-policy[{policy.name}]-rule[{index}]{suffix}"
-                rules.policies[name].CopyFrom(made)
+                name = f"ns[{policy.namespace}]-policy[{policy.name}]-rule[{index}]"
+                rules.policies[name_format.format(name)].CopyFrom(made)
     return rules if rules.policies or (policies and action is AuthorizationAction.ALLOW) else None
 
 

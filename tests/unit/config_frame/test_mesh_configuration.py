@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
+import yaml
 
 from mizzen.config import (
     MeshConfig,
@@ -84,13 +86,18 @@ def test_a_policy_without_a_mode_keeps_the_default() -> None:
 
 @pytest.mark.parametrize("field", sorted(UNSERVED_FIELDS))
 def test_every_field_without_effect_is_named(field: str) -> None:
-    *above, name = field.split(".")
-    text = "".join(f"{'  ' * depth}{each}:\n" for depth, each in enumerate(above))
-    settings, [diagnostic] = parse_mesh_config(f"{text}{'  ' * len(above)}{name}: {{}}\n", "mesh.yaml")
-    without, _ = parse_mesh_config(f"{text.removesuffix(chr(10))} {{}}\n" if above else "{}\n", "mesh.yaml")
-    assert settings == without
+    value: dict[str, Any] = {}
+    without: dict[str, Any] = {}
+    for step in reversed(field.split(".")):
+        is_leaf = not value and not without
+        name, listed = step.removesuffix("[]"), step.endswith("[]")
+        value = {name: [value] if listed else value}
+        without = {} if is_leaf else {name: [without] if listed else without}
+    settings, [diagnostic] = parse_mesh_config(yaml.safe_dump(value), "mesh.yaml")
+    assert settings == parse_mesh_config(yaml.safe_dump(without), "mesh.yaml")[0]
     assert diagnostic.severity == "warning"
-    assert str(diagnostic).startswith(f"mesh.yaml:{len(above) + 1}: {field}: takes no effect: ")
+    line = len(field.split("."))
+    assert str(diagnostic).startswith(f"mesh.yaml:{line}: {field.replace('[]', '[0]')}: takes no effect: ")
 
 
 def test_no_field_is_both_served_and_unserved() -> None:
