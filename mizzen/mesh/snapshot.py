@@ -21,7 +21,13 @@ from mizzen.mesh.rules.external_authorizers import (
     external_authorizer_names,
 )
 from mizzen.mesh.rules.gateways import GatewayIndex, MergedGateway, merge_gateways
-from mizzen.mesh.rules.peer_authentication import PeerModes, peer_modes
+from mizzen.mesh.rules.peer_authentication import (
+    NO_PEERS,
+    PeerModes,
+    ServicePeers,
+    peer_modes,
+    service_peers,
+)
 from mizzen.mesh.rules.security_policies import NO_POLICIES, POLICY_KINDS, PolicyIndex, WorkloadPolicies
 from mizzen.mesh.rules.virtual_service_index import Rules, VirtualServiceIndex
 from mizzen.mesh.scope.label_mentions import LabelMentions
@@ -344,6 +350,13 @@ class Mesh:
         """Return whether a workload with these policies takes plain text or mutual TLS, on each port."""
         modes = peer_modes(policies.peer_authentications, self.settings.root_namespace)
         return modes if self.settings.mutual_tls else modes.without_certificates()
+
+    def service_peers(self, service: Service) -> ServicePeers:
+        """Return what clients must know of the modes of a service's endpoints, for automatic mutual TLS."""
+        policies = self.policy_index.peer_authentications(service.namespace)
+        if not policies or not self.mesh_config.enable_auto_mtls:
+            return NO_PEERS
+        return service_peers(policies, self.settings.root_namespace, self.endpoints(service).endpoints)
 
     def virtual_services_for_gateway(self, gateway_name: str, proxy_namespace: str) -> Rules:
         """Return the rules bound to a Gateway ("namespace/name") that a proxy's namespace sees: private ones,

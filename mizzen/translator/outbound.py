@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
-from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import Final
@@ -17,10 +16,9 @@ from typing import Final
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.delta import MeshDelta
-from mizzen.mesh.hosts import is_wildcard, matches, resolve_short_name
+from mizzen.mesh.hosts import is_wildcard, matches
 from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.rules.destination_rules import MergedDestinationRule
-from mizzen.mesh.rules.virtual_services import VirtualServiceRule
 from mizzen.mesh.scope.sidecar_scope import SidecarScope, differing_rules
 from mizzen.mesh.service import EndpointPool, Protocol, Resolution, Service
 from mizzen.mesh.snapshot import Mesh
@@ -29,6 +27,7 @@ from mizzen.translator.base.cluster_names import (
     BLACK_HOLE_CLUSTER,
 )
 from mizzen.translator.base.memo import Memo
+from mizzen.translator.base.origin_documents import origin_documents
 from mizzen.translator.base.proxy_settings import mesh_config_of_proxy
 from mizzen.translator.base.route_settings import ByIdentity
 from mizzen.translator.clusters.outbound import outbound_clusters, outbound_clusters_key
@@ -53,6 +52,7 @@ from mizzen.translator.part_origins import OutboundParts
 from mizzen.translator.routes.sidecar import CarriedRoutes, port_routed, sidecar_route_configuration
 from mizzen.translator.routes.virtual_hosts import ANY_PORT
 from mizzen.translator.tls.secret_references import NO_SECRETS, SecretNames, all_secrets, secret_references
+from mizzen.translator.touched import Touched, destination_rule_hosts, touched_peers
 from mizzen.translator.undo import Undo
 from mizzen.xds import type_urls
 from mizzen.xds.resource import Resource
@@ -63,19 +63,6 @@ _ServiceKey = tuple[str, str]
 _SERVICES_A_STEP: Final = 50
 _PORTS_A_STEP: Final = 4
 """What a step of `build` takes: some milliseconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Touched:
-    """What a change of the mesh means for one profile."""
-
-    services: frozenset[_ServiceKey]
-    rules: tuple[VirtualServiceRule, ...]
-    endpoints: frozenset[_ServiceKey]
-    destination_rules: frozenset[_ServiceKey]
-    destination_hosts: frozenset[str]
-    scope: bool
-    before: SidecarScope
 
 
 class OutboundResources:
@@ -145,8 +132,8 @@ class OutboundResources:
         self._mesh = mesh
         self._scope = mesh.scope(self.profile)
         touched = self._touched(before, delta)
-        undo.note(touched.services | touched.destination_rules | touched.endpoints)
-        self._update_clusters(touched.services | touched.destination_rules, touched.endpoints)
+        undo.note(touched.clusters | touched.endpoints)
+        self._update_clusters(touched.clusters, touched.endpoints)
         if self.profile.is_router:
             return
         if before.outbound_traffic_policy != self._scope.outbound_traffic_policy:
@@ -189,23 +176,25 @@ class OutboundResources:
         self._update_secrets(made, gone)
         self.clusters = changed_collection(self.clusters, made, gone)
 
-    def _touched(self, before: SidecarScope, delta: MeshDelta) -> _Touched:
+    def _touched(self, before: SidecarScope, delta: MeshDelta) -> Touched:
         services = set(delta.services)
         if before.services is not self._scope.services:
             services.update(self._moved_services(before))
-        hosts = self._destination_rule_hosts(delta)
+        settings = self._mesh.settings
+        hosts = destination_rule_hosts(delta, settings.domain)
         destination_rules = frozenset(
             key
             for key in self._candidates(hosts)
             if key not in services
             and self._rule_of.get(key) is not self._scope.destination_rule(self._services[key])
         )
-        return _Touched(
+        return Touched(
             frozenset(services),
             differing_rules(before, self._scope),
             delta.endpoints,
             destination_rules,
             hosts | {key[1] for key in destination_rules},
+            touched_peers(delta, settings, self._services),
             before=before,
             scope=before.sidecar is not self._scope.sidecar
             or before.outbound_traffic_policy != self._scope.outbound_traffic_policy,
@@ -222,14 +211,6 @@ class OutboundResources:
         return [
             service.key for pair in pairs if pair[0] is not pair[1] for service in pair if service is not None
         ]
-
-    def _destination_rule_hosts(self, delta: MeshDelta) -> frozenset[str]:
-        return frozenset(
-            resolve_short_name(config.spec.host, config.namespace, self._mesh.settings.domain)
-            for pair in delta.destination_rules
-            for config in pair
-            if config is not None
-        )
 
     def _candidates(self, hosts: frozenset[str]) -> Iterable[_ServiceKey]:
         """Return the services whose destination rule may be another now."""
@@ -309,16 +290,17 @@ class OutboundResources:
         self, service: Service, rule: MergedDestinationRule | None, pool: EndpointPool, *, sni_dnat: bool
     ) -> tuple[tuple[Resource, ...], tuple[Resource, ...]]:
         inputs = (service, rule, pool, self.profile, self._mesh.mesh_config)
+        peers = self._mesh.service_peers(service)
         clusters = self._memo.get(
-            outbound_clusters_key(*inputs, sni_dnat=sni_dnat),
-            lambda: outbound_clusters(*inputs, sni_dnat=sni_dnat),
+            outbound_clusters_key(*inputs, peers=peers, sni_dnat=sni_dnat),
+            lambda: outbound_clusters(*inputs, peers=peers, sni_dnat=sni_dnat),
         )
         # Pools come and go quickly and may be large, so what is made of one goes with it.
         memo = self._memo.beside(pool) if pool.endpoints else self._memo
         without_pool = (service, rule, None, self.profile, self._mesh.mesh_config)
         assignments = memo.get(
-            load_assignments_key(*without_pool, sni_dnat=sni_dnat),
-            lambda: load_assignments(*inputs, sni_dnat=sni_dnat),
+            load_assignments_key(*without_pool, peers=peers, sni_dnat=sni_dnat),
+            lambda: load_assignments(*inputs, peers=peers, sni_dnat=sni_dnat),
         )
         return clusters, assignments
 
@@ -341,7 +323,7 @@ class OutboundResources:
             )
         self.passed = self.passed.updated(changes)
 
-    def _listeners_differ(self, touched: _Touched) -> bool:
+    def _listeners_differ(self, touched: Touched) -> bool:
         """Return whether anything that listeners are made of has changed: HTTP's routes are not among it, and
         mostly a service that is called by HTTP adds nothing to the listener of its port."""
         if any(rule.tcp or rule.tls for rule in touched.rules):
@@ -392,9 +374,10 @@ class OutboundResources:
             message = outbound_listener(spec, self.profile, self.mesh_config, unknown)
             return Resource.of(message, origins=spec.origins)
 
-        return self._memo.get(("outbound listener", spec, unknown, self.profile), build)
+        documents = origin_documents(spec.origins)
+        return self._memo.get(("outbound listener", spec, documents, unknown, self.profile), build)
 
-    def _route_names(self, before: SidecarScope, touched: _Touched) -> Iterable[str]:
+    def _route_names(self, before: SidecarScope, touched: Touched) -> Iterable[str]:
         """Return the names of the route configurations that may be different now."""
         names = self._listeners.route_config_names()
         if before.sidecar is not self._scope.sidecar:
@@ -414,7 +397,7 @@ class OutboundResources:
             if name not in self.routes or port_routed(name, egress[routed_by[name]]) in ports
         ]
 
-    def _ports_of(self, touched: _Touched) -> set[int]:
+    def _ports_of(self, touched: Touched) -> set[int]:
         """Return the ports on which the touched services and the hosts of the touched rules are called;
         ANY_PORT stands for configurations that hold every port, and 80 is where unknown hosts are."""
         hosts = self._with_aliases({hostname for _, hostname in touched.services} | touched.destination_hosts)

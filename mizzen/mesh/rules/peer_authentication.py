@@ -53,6 +53,11 @@ class ServicePeers:
     namespace: MutualTLSMode = MutualTLSMode.PERMISSIVE
     selecting: tuple[Policy, ...] = ()
 
+    @property
+    def are_called_by_mutual_tls(self) -> bool:
+        """Whether clients may call the service by automatic mutual TLS at all; each endpoint may refuse."""
+        return self.namespace is not MutualTLSMode.DISABLE
+
     def refuses_mutual_tls(self, endpoint: Endpoint, port_name: str) -> bool:
         """Return whether the endpoint takes plain text alone on the port of that name."""
         policy = next((one for one in self.selecting if endpoint.has_labels(_wanted(one))), None)
@@ -60,6 +65,10 @@ class ServicePeers:
             return self.namespace is MutualTLSMode.DISABLE
         modes = _narrowed(self.namespace, policy)
         return modes.of_port(endpoint.port_named(port_name) or 0) is MutualTLSMode.DISABLE
+
+
+NO_PEERS: Final = ServicePeers()
+"""What holds without any PeerAuthentication."""
 
 
 def peer_modes(policies: Sequence[Policy], root_namespace: str) -> PeerModes:

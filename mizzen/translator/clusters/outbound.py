@@ -15,6 +15,7 @@ from mizzen.config.mesh_config import MeshConfig
 from mizzen.config.models import ClientTLSMode
 from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.rules.destination_rules import MergedDestinationRule
+from mizzen.mesh.rules.peer_authentication import NO_PEERS, ServicePeers
 from mizzen.mesh.service import EndpointPool, Resolution, Service
 from mizzen.translator.base.cluster_names import alt_stat_name, dns_cache_name
 from mizzen.translator.base.config_sources import aggregated_config_source
@@ -64,20 +65,20 @@ def outbound_clusters(
     profile: OutboundProfile,
     mesh_config: MeshConfig,
     *,
-    mtls_mode: str = "PERMISSIVE",
+    peers: ServicePeers = NO_PEERS,
     sni_dnat: bool = False,
 ) -> tuple[Resource, ...]:
     """Return the clusters of `service` for proxies of `profile`.
 
     `pool` is read for names that are resolved (they stand in the cluster) and for the identities that mutual
     TLS demands. A DNS cluster without endpoints is left out, so that its routes answer 503 at once.
-    `mtls_mode` is PeerAuthentication's word on the service (DISABLE, PERMISSIVE or STRICT). `sni_dnat` gives
-    the clusters of AUTO_PASSTHROUGH gateways.
+    `peers` is what PeerAuthentications say of the service. `sni_dnat` gives the clusters of AUTO_PASSTHROUGH
+    gateways.
     """
     origins = service.origins + (() if rule is None else tuple(each.origin for each in rule.configs))
     resources = []
     for destination in destinations(service, rule, profile, mesh_config, sni_dnat=sni_dnat):
-        cluster = _cluster(destination, rule, pool, profile, mesh_config, mtls_mode)
+        cluster = _cluster(destination, rule, pool, profile, mesh_config, peers)
         if cluster is not None:
             resources.append(Resource.of(cluster, name=destination.name, origins=origins))
     return tuple(resources)
@@ -90,6 +91,7 @@ def outbound_clusters_key(
     profile: OutboundProfile,
     mesh_config: MeshConfig,
     *,
+    peers: ServicePeers = NO_PEERS,
     sni_dnat: bool = False,
 ) -> Hashable:
     """Return everything that `outbound_clusters` reads, as a key for the memo of one mesh configuration.
@@ -106,6 +108,7 @@ def outbound_clusters_key(
         service,
         rule,
         pool if inline or reads_pool else None,
+        peers if inline else peers.are_called_by_mutual_tls,
         profile.type,
         profile.ip_family,
         _preserves_case(profile, mesh_config),
@@ -122,12 +125,12 @@ def _cluster(
     pool: EndpointPool | None,
     profile: OutboundProfile,
     mesh_config: MeshConfig,
-    mtls_mode: str,
+    peers: ServicePeers,
 ) -> Any:
     """Return the message, or None for a name that resolves to no endpoint."""
     policy = destination.policy
     cluster = _Cluster(name=destination.name, alt_stat_name=_stat_name(destination, mesh_config))
-    if not _set_discovery(cluster, destination, pool, profile, mesh_config):
+    if not _set_discovery(cluster, destination, pool, profile, mesh_config, peers):
         return None
     pool_settings = policy.connection_pool
     apply_circuit_breakers(cluster, pool_settings, policy.retry_budget)
@@ -140,7 +143,7 @@ def _cluster(
     cluster.common_lb_config.healthy_panic_threshold.value = panic
     apply_load_balancer(cluster, policy.load_balancer)
     apply_locality_settings(cluster, policy_of(destination, mesh_config))
-    tls = upstream_tls(destination, rule, pool, profile, mesh_config, mtls_mode)
+    tls = upstream_tls(destination, rule, pool, profile, mesh_config, peers)
     protocol = destination.port.protocol
     preserve_case = _preserves_case(profile, mesh_config)
     version = http_version(
@@ -189,6 +192,7 @@ def _set_discovery(
     pool: EndpointPool | None,
     profile: OutboundProfile,
     mesh_config: MeshConfig,
+    peers: ServicePeers,
 ) -> bool:
     """Set the type and what belongs to it; return False if there is nothing to resolve."""
     service, discovery = destination.service, destination.discovery
@@ -207,7 +211,7 @@ def _set_discovery(
         if isinstance(target, int) and target != destination.port.number and not dials_own_port:
             cluster.original_dst_lb_config.upstream_port_override.value = target
     else:
-        assignment = cluster_load_assignment(destination, pool, profile, mesh_config)
+        assignment = cluster_load_assignment(destination, pool, profile, mesh_config, peers)
         if not assignment.endpoints:
             return False
         cluster.load_assignment.CopyFrom(assignment)

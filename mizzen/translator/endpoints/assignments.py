@@ -14,6 +14,7 @@ from envoy.config.endpoint.v3 import endpoint_pb2
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.rules.destination_rules import MergedDestinationRule
+from mizzen.mesh.rules.peer_authentication import NO_PEERS, ServicePeers
 from mizzen.mesh.service import Endpoint, EndpointPool, HealthStatus, Service
 from mizzen.translator.base.destinations import Destination, Discovery, destinations
 from mizzen.translator.endpoints.localities import (
@@ -45,6 +46,7 @@ def load_assignments(
     profile: OutboundProfile,
     mesh_config: MeshConfig,
     *,
+    peers: ServicePeers = NO_PEERS,
     sni_dnat: bool = False,
 ) -> tuple[Resource, ...]:
     """Return a load assignment for every EDS cluster that `outbound_clusters` makes of the same arguments.
@@ -53,7 +55,7 @@ def load_assignments(
     """
     origins = service.origins + (() if rule is None else tuple(each.origin for each in rule.configs))
     return tuple(
-        Resource.of(cluster_load_assignment(destination, pool, profile, mesh_config), origins=origins)
+        Resource.of(cluster_load_assignment(destination, pool, profile, mesh_config, peers), origins=origins)
         for destination in destinations(service, rule, profile, mesh_config, sni_dnat=sni_dnat)
         if destination.discovery is Discovery.EDS
     )
@@ -71,6 +73,7 @@ def load_assignments_key(
     profile: OutboundProfile,
     mesh_config: MeshConfig,
     *,
+    peers: ServicePeers = NO_PEERS,
     sni_dnat: bool = False,
 ) -> Hashable:
     """Return everything that `load_assignments` reads, as a key for the memo of one mesh configuration.
@@ -83,6 +86,7 @@ def load_assignments_key(
         service,
         rule,
         pool,
+        peers,
         profile.type,
         proxy_place(service, rule, profile, mesh_config),
         reach(service, profile, mesh_config),
@@ -110,23 +114,29 @@ def policy_of(destination: Destination, mesh_config: MeshConfig) -> LocalityPoli
 
 
 def cluster_load_assignment(
-    destination: Destination, pool: EndpointPool | None, profile: OutboundProfile, mesh_config: MeshConfig
+    destination: Destination,
+    pool: EndpointPool | None,
+    profile: OutboundProfile,
+    mesh_config: MeshConfig,
+    peers: ServicePeers = NO_PEERS,
 ) -> Any:
     """Return the endpoints of one cluster, by locality and priority; no groups if there are none."""
-    members = selected_endpoints(destination, pool, reach(destination.service, profile, mesh_config))
+    members = selected_endpoints(destination, pool, reach(destination.service, profile, mesh_config), peers)
     message = endpoint_pb2.ClusterLoadAssignment(cluster_name=destination.name)
     if not members:
         return message
     dual_stack = profile.ip_family == "DUAL_STACK" and destination.discovery is Discovery.EDS
     if dual_stack:
         members = with_all_addresses(members)
-    reached = by_network_gateways(group_by_locality(members), destination, profile, mesh_config)
+    reached = by_network_gateways(group_by_locality(members), destination, profile, mesh_config, peers)
     for group in bounded(arrange(reached, policy_of(destination, mesh_config), profile)):
-        _add_group(message.endpoints.add(), group, destination, dual_stack=dual_stack)
+        _add_group(message.endpoints.add(), group, destination, peers, dual_stack=dual_stack)
     return message
 
 
-def _add_group(message: Any, group: LocalityGroup, destination: Destination, *, dual_stack: bool) -> None:
+def _add_group(
+    message: Any, group: LocalityGroup, destination: Destination, peers: ServicePeers, *, dual_stack: bool
+) -> None:
     locality = message.locality
     locality.SetInParent()
     if group.locality.region:
@@ -139,12 +149,12 @@ def _add_group(message: Any, group: LocalityGroup, destination: Destination, *, 
     if group.priority:
         message.priority = group.priority
     for endpoint in group.endpoints:
-        _add_endpoint(message.lb_endpoints.add(), endpoint, destination)
+        _add_endpoint(message.lb_endpoints.add(), endpoint, destination, peers)
         if dual_stack:
             _add_addresses(message.lb_endpoints[-1].endpoint, endpoint)
 
 
-def _add_endpoint(message: Any, endpoint: Endpoint, destination: Destination) -> None:
+def _add_endpoint(message: Any, endpoint: Endpoint, destination: Destination, peers: ServicePeers) -> None:
     address = message.endpoint.address
     if endpoint.address.startswith(UNIX_SCHEME):
         address.pipe.path = endpoint.address.removeprefix(UNIX_SCHEME)
@@ -158,7 +168,7 @@ def _add_endpoint(message: Any, endpoint: Endpoint, destination: Destination) ->
         message.health_status = health
     metadata = message.metadata.filter_metadata
     metadata["istio"].fields["workload"].string_value = workload_text(endpoint)
-    mode = tls_mode(endpoint, destination.policy.tls)
+    mode = tls_mode(endpoint, destination, peers)
     if mode:
         metadata["envoy.transport_socket_match"].fields["tlsMode"].string_value = mode
 

@@ -15,6 +15,7 @@ from dataclasses import replace
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.config.mesh_networks import NetworkGateway
 from mizzen.mesh.proxy.profile import OutboundProfile
+from mizzen.mesh.rules.peer_authentication import ServicePeers
 from mizzen.mesh.service import Endpoint
 from mizzen.mesh.topology import NETWORK_LABEL
 from mizzen.translator.base.destinations import Destination, Discovery
@@ -36,6 +37,7 @@ def by_network_gateways(
     destination: Destination,
     profile: OutboundProfile,
     mesh_config: MeshConfig,
+    peers: ServicePeers,
 ) -> list[LocalityGroup]:
     """Return `groups` as a proxy of `profile` can reach them.
 
@@ -62,7 +64,7 @@ def by_network_gateways(
             leading = _gateways_to(endpoint, profile, gateways)
             if not leading:
                 direct.append(endpoint if scale == 1 else replace(endpoint, weight=weight))
-            elif is_called_by_mutual_tls(endpoint, destination, mesh_config):
+            elif is_called_by_mutual_tls(endpoint, destination, mesh_config, peers):
                 for gateway in leading:
                     shares[gateway] = shares.get(gateway, 0) + weight // len(leading)
         members = _with_addresses(direct)

@@ -12,8 +12,10 @@ from ipaddress import ip_address
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.hosts import is_subset_of, specificity
 from mizzen.mesh.proxy.profile import OutboundProfile
+from mizzen.mesh.rules.peer_authentication import NO_PEERS, ServicePeers
 from mizzen.mesh.service import Endpoint, EndpointPool, HealthStatus, Service
 from mizzen.translator.base.destinations import Destination, Discovery
+from mizzen.translator.endpoints.mutual_tls import takes_mutual_tls
 
 UNIX_SCHEME = "unix://"
 _DRAINING = {"istio.io/draining": "true"}
@@ -64,12 +66,14 @@ def _is_cluster_local(hostname: str, mesh_config: MeshConfig) -> bool:
     return bool(named) and min(named)[1]
 
 
-def selected_endpoints(destination: Destination, pool: EndpointPool | None, within: Reach) -> list[Endpoint]:
+def selected_endpoints(
+    destination: Destination, pool: EndpointPool | None, within: Reach, peers: ServicePeers = NO_PEERS
+) -> list[Endpoint]:
     """Return the endpoints of a destination: those that serve its port, take traffic and bear its labels.
 
     One without an address is kept if its network is known, whose gateways may lead to it. An address that is
     a name is of use only to the clusters that resolve it. With sni_dnat names only those
-    that speak mTLS are kept: the gateway passes their connections on as they are. Where one name is resolved
+    that take mTLS are kept: the gateway passes their connections on as they are. Where one name is resolved
     for the whole cluster (LOGICAL_DNS) the first counts, as Envoy takes no second.
     """
     if pool is None:
@@ -89,7 +93,7 @@ def selected_endpoints(destination: Destination, pool: EndpointPool | None, with
         and _takes_traffic(endpoint, keep_unhealthy, keep_draining)
         and endpoint.has_labels(labels)
         and (named or _is_dialable(endpoint))
-        and (not only_mtls or endpoint.tls_mode == "istio")
+        and (not only_mtls or takes_mutual_tls(endpoint, destination, peers))
         and (anywhere or within.holds(endpoint))
     ]
     return found[:1] if destination.discovery is Discovery.LOGICAL_DNS else found

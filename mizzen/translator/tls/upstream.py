@@ -22,6 +22,7 @@ from mizzen.config.models import ClientTLSMode, ClientTLSSettings, ProxyProtocol
 from mizzen.config.tls_parameters import effective_cipher_suites, effective_curves
 from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.rules.destination_rules import MergedDestinationRule
+from mizzen.mesh.rules.peer_authentication import NO_PEERS, ServicePeers
 from mizzen.mesh.service import EndpointPool, Service
 from mizzen.translator.base.cluster_names import sni_dnat_cluster_name
 from mizzen.translator.base.destinations import Destination, Discovery
@@ -76,11 +77,11 @@ def upstream_tls(
     pool: EndpointPool | None,
     profile: OutboundProfile,
     mesh_config: MeshConfig,
-    mtls_mode: str = "PERMISSIVE",
+    peers: ServicePeers = NO_PEERS,
 ) -> UpstreamTls | None:
     """Return the TLS of a cluster, or None for plain text.
 
-    `mtls_mode` is what PeerAuthentication says for the service's namespace: with DISABLE there is no mutual
+    `peers` is what PeerAuthentications say of the service: with DISABLE in its namespace there is no mutual
     TLS unasked. Clusters of AUTO_PASSTHROUGH gateways never add TLS to what they pass on.
     """
     if destination.is_sni_dnat:
@@ -88,7 +89,9 @@ def upstream_tls(
     settings = destination.policy.tls
     if settings is not None:
         return _as_the_rule_says(settings, destination, rule, pool, profile, mesh_config)
-    if destination.service.mesh_external or not mesh_config.enable_auto_mtls or mtls_mode == "DISABLE":
+    if destination.service.mesh_external or not mesh_config.enable_auto_mtls:
+        return None
+    if not peers.are_called_by_mutual_tls:
         return None
     if destination.discovery is Discovery.ORIGINAL_DST and not _all_speak_mtls(pool):
         return None

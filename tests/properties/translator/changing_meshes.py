@@ -16,6 +16,7 @@ from tests.properties.translator.drawn_rules import (
     destination_rules,
     gateways,
     invalid,
+    peer_authentications,
     sidecars,
     virtual_services,
 )
@@ -40,6 +41,7 @@ DOCUMENTS = {
     "delegate": delegates,
     "Gateway": gateways,
     "Sidecar": sidecars,
+    "PeerAuthentication": peer_authentications,
     "Secret": secrets,
     "invalid": invalid,
 }

@@ -6,7 +6,15 @@ from typing import Any
 
 import hypothesis.strategies as st
 
-from tests.properties.translator.drawn_world import EGRESS_PORTS, NETWORKING, World, document, names, some
+from tests.properties.translator.drawn_world import (
+    EGRESS_PORTS,
+    NETWORKING,
+    SECURITY,
+    World,
+    document,
+    names,
+    some,
+)
 
 
 @st.composite
@@ -186,6 +194,20 @@ def gateways(draw: st.DrawFn, world: World) -> dict[str, Any]:
         draw(names),
         spec=spec,
         metadata=metadata,
+    )
+
+
+@st.composite
+def peer_authentications(draw: st.DrawFn, world: World) -> dict[str, Any]:
+    modes = st.sampled_from(("UNSET", "DISABLE", "PERMISSIVE", "STRICT")).map(lambda mode: {"mode": mode})
+    spec: dict[str, Any] = {}
+    some(draw, "mtls", modes, spec)
+    if draw(st.booleans()):
+        spec["selector"] = {"matchLabels": draw(st.sampled_from(({"app": "a"}, {"version": "v1"})))}
+        some(draw, "portLevelMtls", st.dictionaries(st.sampled_from((80, 9080)), modes, min_size=1), spec)
+    metadata = {"creationTimestamp": draw(world.ages)}
+    return document(
+        "PeerAuthentication", SECURITY, draw(world.namespaces), draw(names), spec=spec, metadata=metadata
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import hypothesis.strategies as st
 
 NETWORKING = "networking.istio.io/v1"
+SECURITY = "security.istio.io/v1"
 CORE = "v1"
 
 NAMESPACES = ("default", "shop", "istio-system")

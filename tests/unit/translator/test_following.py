@@ -580,6 +580,27 @@ CHANGES: dict[str, list[Any]] = {
             },
         )
     ],
+    "a mode for the mesh": [
+        document("PeerAuthentication", "p", {"mtls": {"mode": "DISABLE"}}, namespace="istio-system")
+    ],
+    "a mode for the namespace": [document("PeerAuthentication", "p", {"mtls": {"mode": "DISABLE"}})],
+    "a mode for some endpoints": [
+        changed(
+            "ServiceEntry", "db.example", endpoints=at("10.0.3.1", serviceAccount="db", labels={"app": "db"})
+        ),
+        document(
+            "PeerAuthentication",
+            "p",
+            {"selector": {"matchLabels": {"app": "db"}}, "mtls": {"mode": "DISABLE"}},
+        ),
+    ],
+    "a mode for ports of a workload": [
+        document(
+            "PeerAuthentication",
+            "p",
+            {"selector": {"matchLabels": {"app": "api"}}, "portLevelMtls": {"80": {"mode": "STRICT"}}},
+        )
+    ],
     "a gateway goes": [without("Gateway", "edge")],
     "a gateway serves less": [
         changed(

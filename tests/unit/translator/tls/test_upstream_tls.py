@@ -9,6 +9,8 @@ import yaml
 from envoy.config.cluster.v3 import cluster_pb2
 
 from mizzen.config.mesh_config import MeshConfig
+from mizzen.config.models import MutualTLSMode
+from mizzen.mesh.rules.peer_authentication import ServicePeers
 from mizzen.translator.clusters.outbound import outbound_clusters_key
 from mizzen.translator.tls.secret_references import secret_names
 from mizzen.translator.tls.upstream import service_identities
@@ -219,7 +221,7 @@ def test_identities_are_good_under_the_trust_domains_aliases() -> None:
 
 def test_who_is_left_out_of_automatic_mtls() -> None:
     assert "transport_socket_matches" not in automatic(mesh_external=True).cluster()
-    assert "transport_socket_matches" not in automatic().cluster(mtls_mode="DISABLE")
+    assert "transport_socket_matches" not in automatic().cluster(peers=ServicePeers(MutualTLSMode.DISABLE))
     assert "transport_socket_matches" not in ruled("{mode: DISABLE}", automatic()).cluster()
 
 
