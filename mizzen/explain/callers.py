@@ -40,6 +40,8 @@ class DeclaredCallers:
 
     def __init__(self, mesh: Mesh) -> None:
         self._mesh = mesh
+        self._named: list[tuple[str, Workload]] | None = None
+        self._at: dict[str, Proxy | None] = {}
 
     def sidecar(self, name: str) -> Proxy:
         """Return the sidecar of a workload: `name` or `name.namespace` of a WorkloadEntry or Pod, an IP
@@ -71,6 +73,11 @@ class DeclaredCallers:
 
     def at(self, address: str) -> Proxy | None:
         """Return the sidecar of the workload at an address, None if the documents know nobody there."""
+        if address not in self._at:
+            self._at[address] = self._found_at(address)
+        return self._at[address]
+
+    def _found_at(self, address: str) -> Proxy | None:
         for _, workload in self._workloads():
             if address in workload.addresses:
                 return self._of_workload(workload)
@@ -81,11 +88,14 @@ class DeclaredCallers:
 
     def _workloads(self) -> list[tuple[str, Workload]]:
         """Return the workloads that have an IP address, by `name.namespace`."""
-        found = self._mesh.registry.workloads_by_key.items()
-        named = [(f"{key.name}.{key.namespace}", each) for key, each in found]
-        return sorted(
-            (pair for pair in named if pair[1].address and pair[1].has_ip_address), key=lambda pair: pair[0]
-        )
+        if self._named is None:
+            found = self._mesh.registry.workloads_by_key.items()
+            named = [(f"{key.name}.{key.namespace}", each) for key, each in found]
+            self._named = sorted(
+                (pair for pair in named if pair[1].address and pair[1].has_ip_address),
+                key=lambda pair: pair[0],
+            )
+        return self._named
 
     def _of_workload(self, workload: Workload, kind: str = "sidecar") -> Proxy:
         return _proxy(

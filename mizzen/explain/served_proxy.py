@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from mizzen.explain.origins import PartOrigins
+from mizzen.explain.upstream_connection import upstream_tls
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
-from mizzen.simulate import Simulator
+from mizzen.simulate import ClientTls, Simulator
+from mizzen.simulate.verdict import Endpoint
 from mizzen.translator.translate_result import TYPE_URLS, Resources
 from mizzen.translator.translation import Translation
 from mizzen.xds import type_urls
@@ -28,6 +30,7 @@ class ServedProxy:
         self._clusters = {cluster.name: cluster for cluster in resources.clusters}
         self._listeners = {listener.name: listener for listener in resources.listeners}
         self._assignments = {each.cluster_name: each for each in resources.endpoints}
+        self._tls: dict[tuple[str, str, int], ClientTls | None] = {}
 
     def cluster(self, name: str) -> Any | None:
         """Return the message of a cluster, None if the proxy is not sent one."""
@@ -50,3 +53,11 @@ class ServedProxy:
                 if (socket.address, socket.port_value) == (address, port):
                     return endpoint
         return None
+
+    def upstream_tls(self, cluster: Any, endpoint: Endpoint) -> ClientTls | None:
+        """Return what the proxy says in its TLS handshake with an endpoint of a cluster (its message), None
+        if it speaks none."""
+        key = (str(cluster.name), endpoint.address, endpoint.port)
+        if key not in self._tls:
+            self._tls[key] = upstream_tls(cluster, self.endpoint(*key))
+        return self._tls[key]

@@ -1,0 +1,98 @@
+"""What becomes of a call behind a proxy: the call as it comes to the proxy of an endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mizzen.explain.callers import Callers
+from mizzen.explain.served_proxy import ServedProxy
+from mizzen.explain.upstream_connection import upstream_protocol
+from mizzen.mesh.proxy.node import Proxy
+from mizzen.simulate import Call, Capture, Verdict
+from mizzen.simulate.verdict import Destination, Endpoint, HeaderChange
+from mizzen.translator.base.cluster_names import parse_cluster_name
+
+
+@dataclass(frozen=True, slots=True)
+class Onward:
+    """The proxy that a call comes to next, and the call as it comes there.
+
+    `server` is None if no proxy is there, or it cannot be followed; `remark` then says why.
+    """
+
+    call: Call
+    server: Proxy | None = None
+    remark: str = ""
+
+
+def onward(verdict: Verdict, destination: Destination, served: ServedProxy, callers: Callers) -> Onward:
+    """Return where a forwarded call comes to next: the proxy of the destination's first endpoint."""
+    cluster, endpoint = destination.cluster.name, next(iter(destination.cluster.endpoints), None)
+    parsed, message = parse_cluster_name(cluster), served.cluster(cluster)
+    if endpoint is None or message is None:
+        return Onward(verdict.call)
+    call = _call_at_server(verdict, destination.request_headers, served, message, endpoint)
+    if parsed is None or parsed.direction == "inbound":
+        return Onward(call)
+    place = f"{endpoint.address}:{endpoint.port}"
+    service = served.scope.destination_service(parsed.hostname)
+    if service is not None and service.mesh_external:
+        said = f"{place} is outside the mesh, as {service.hostname} is MESH_EXTERNAL; no sidecar is there"
+        return Onward(call, remark=said)
+    server = callers.at(endpoint.address)
+    if server is None:
+        said = f"{place} is no workload of the mesh; what happens there is not known"
+        return Onward(call, remark=said)
+    if server.type == "router":
+        said = f"{place} is the gateway {server.id}; ask again with --gateway to follow the call there"
+        return Onward(call, remark=said)
+    capture = Capture.NONE if server.interception_mode == "NONE" else Capture.INBOUND
+    return Onward(replace(call, capture=capture), server)
+
+
+def _call_at_server(
+    verdict: Verdict,
+    changes: tuple[HeaderChange, ...],
+    served: ServedProxy,
+    cluster: Any,
+    endpoint: Endpoint,
+) -> Call:
+    call = verdict.call
+    upstream = verdict.upstream
+    by_route = verdict.route.request_headers if verdict.route is not None else ()
+    tls = served.upstream_tls(cluster, endpoint)
+    return replace(
+        call,
+        address=endpoint.address,
+        port=endpoint.port,
+        protocol=upstream_protocol(cluster, call.protocol) if verdict.http_filters else call.protocol,
+        tls=tls if verdict.http_filters or tls is not None else call.tls,
+        source_address=served.proxy.ip_addresses[0],
+        authority=upstream.authority if upstream is not None else call.authority,
+        path=upstream.path if upstream is not None else call.path,
+        headers=_changed(call.headers, (*changes, *by_route)) if changes or by_route else call.headers,
+    )
+
+
+def _changed(
+    headers: tuple[tuple[str, str], ...], changes: Iterable[HeaderChange]
+) -> tuple[tuple[str, str], ...]:
+    """Return the headers after what a proxy does to them."""
+    found = list(headers)
+    for change in changes:
+        name = change.name.lower()
+        there = any(key.lower() == name for key, _ in found)
+        if change.operation in ("remove", "overwrite_if_exists_or_add") or (
+            change.operation == "overwrite_if_exists" and there
+        ):
+            found = [(key, value) for key, value in found if key.lower() != name]
+        adds = change.operation in ("append_if_exists_or_add", "overwrite_if_exists_or_add")
+        if (
+            adds
+            or (change.operation == "add_if_absent" and not there)
+            or (change.operation == "overwrite_if_exists" and there)
+        ):
+            found.append((change.name, change.value))
+    return tuple(found)
