@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from mizzen.cli import analyze, bootstrap, demo, run, serve, status, tables, translate, why
+from mizzen.cli import analyze, bootstrap, demo, run, serve, status, tables, test, translate, why
 from mizzen.cli.command import Command
 from mizzen.cli.failure import Failure
 
@@ -93,6 +93,12 @@ commands.command(
     short_help="Show what a proxy has not accepted.",
     epilog=_examples("mizzen diff reviews-v1.default"),
 )(tables.diff)
+commands.command(
+    "test",
+    cls=Command,
+    short_help="Run the tests that stand beside a configuration.",
+    epilog=_examples("mizzen test mesh/", "mizzen test mesh/shop.mesh-test.yaml --config rendered/"),
+)(test.run_tests)
 commands.command(
     "bootstrap",
     cls=Command,

@@ -48,7 +48,9 @@ class DemoOptions:
         if not shop.exists():
             try:
                 shutil.copytree(
-                    examples_directory() / SHOP, shop, ignore=shutil.ignore_patterns("__pycache__")
+                    examples_directory() / SHOP,
+                    shop,
+                    ignore=shutil.ignore_patterns("__pycache__", "*.mesh-test.yaml"),
                 )
             except OSError as error:
                 raise DemoError(f"{shop}: the shop cannot be copied there: {error}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from mizzen.explain.answer import Answer, Hop, Lost, Step
 from mizzen.explain.hop import share_text
@@ -10,6 +11,8 @@ from mizzen.explain.hop import share_text
 _MOST_PLACES = 3
 _WIDTH = 14
 _MARGIN = "   "
+TITLES: Final = {"client": "sidecar of the client", "gateway": "gateway", "server": "sidecar of the server"}
+"""What people call the proxy at each side."""
 
 
 def answer_text(answer: Answer) -> str:
@@ -19,19 +22,18 @@ def answer_text(answer: Answer) -> str:
 
 def _lines(answer: Answer) -> Iterator[str]:
     where = "at" if answer.hops and answer.hops[0].side == "gateway" else "from"
-    yield _printable(f"{answer.question} {where} {answer.caller}")
+    yield printable(f"{answer.question} {where} {answer.caller}")
     for name, value in answer.headers:
-        yield _printable(f"{_MARGIN}{name}: {value}")
+        yield printable(f"{_MARGIN}{name}: {value}")
     for remark in answer.remarks:
-        yield _printable(f"{_MARGIN}note: {remark}")
+        yield printable(f"{_MARGIN}note: {remark}")
     for number, hop in enumerate(answer.hops, 1):
         yield ""
-        yield from map(_printable, _hop_lines(hop, number))
+        yield from map(printable, _hop_lines(hop, number))
 
 
 def _hop_lines(hop: Hop, number: int) -> Iterator[str]:
-    title = {"client": "sidecar of the client", "gateway": "gateway", "server": "sidecar of the server"}
-    yield f"{number}. {title[hop.side]}, {hop.proxy} ({hop.address}): {hop.conclusion}"
+    yield f"{number}. {TITLES[hop.side]}, {hop.proxy} ({hop.address}): {hop.conclusion}"
     for step in hop.steps:
         yield from _step_lines(step)
 
@@ -42,26 +44,28 @@ def _step_lines(step: Step) -> Iterator[str]:
     below = " " * len(head)
     if step.depth:
         details = f"  {', '.join(step.details)}" if step.details else ""
-        yield f"{head}{step.name}{details}{_from(step.origins, '  from ')}"
+        yield f"{head}{step.name}{details}{origins_text(step.origins, '  from ')}"
         return
-    yield f"{head}{share}{step.name}{_from(step.origins, '  from ')}"
+    yield f"{head}{share}{step.name}{origins_text(step.origins, '  from ')}"
     for detail in step.details:
         yield f"{below}{detail}"
     if step.refused:
         yield f"{below}ENVOY REFUSED IT: {step.refused}"
     if step.lost is not None:
-        yield f"{below}{_lost(step.lost)}"
+        yield f"{below}{lost_text(step.lost)}"
 
 
-def _lost(lost: Lost) -> str:
-    origins = _from(lost.origins, ", from ")
+def lost_text(lost: Lost) -> str:
+    """Return what lost at a step, and in what."""
+    origins = origins_text(lost.origins, ", from ")
     if lost.condition == "order":
         return f"not {lost.name}{origins}: it matches too, but stands behind"
     found = f", found {lost.found}" if lost.found else ""
     return f"not {lost.name}{origins}: {lost.condition} wants {lost.wanted}{found}"
 
 
-def _from(origins: tuple[str, ...], before: str) -> str:
+def origins_text(origins: tuple[str, ...], before: str) -> str:
+    """Return places behind `before`, empty if there are none; many are but counted."""
     if not origins:
         return ""
     more = len(origins) - _MOST_PLACES
@@ -69,6 +73,6 @@ def _from(origins: tuple[str, ...], before: str) -> str:
     return f"{before}{shown}{f' and {more} more' if more > 0 else ''}"
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Return a line in which nothing can steer a terminal."""
     return "".join(letter if letter.isprintable() else " " for letter in text)

@@ -38,13 +38,12 @@ def hop(side: str, served: ServedProxy, call: Call, refused: Refused = lambda *_
     verdict = served.simulator.verdict(call, runners_up=True)
     steps = tuple(_Steps(served, verdict, refused).steps())
     address = served.proxy.ip_addresses[0]
-    conclusion = _conclusion(verdict)
     made = Hop(
         side,
         served.proxy.id,
         address,
         verdict.outcome.value,
-        conclusion,
+        conclusion(verdict),
         verdict.status,
         steps,
         verdict.unjudged,
@@ -227,7 +226,7 @@ def _tls_details(tls: ClientTls | None) -> Iterator[str]:
     yield f"speaks {kind} to the endpoints" + (f", server name {tls.server_name}" if tls.server_name else "")
 
 
-def _conclusion(verdict: Verdict) -> str:
+def conclusion(verdict: Verdict) -> str:
     """Return in one sentence what becomes of the call."""
     if verdict.outcome is Outcome.FAILED:
         status = f" with status {verdict.status}" if verdict.status is not None else ""

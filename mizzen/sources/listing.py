@@ -7,17 +7,33 @@ import os
 import re
 import stat
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from mizzen.config import Diagnostic, Origin, ParsedFile, Severity
-from mizzen.config.codes import UNREADABLE
+from mizzen.config.codes import SKIPPED_KIND, UNREADABLE
 from mizzen.config.yaml_documents import unreadable_file
 
 SUFFIXES: Final = (".yaml", ".yml", ".json")
 """What files of a folder end in. A file that is named itself may end in anything."""
+
+MESH_TEST_SUFFIXES: Final = (".mesh-test.yaml", ".mesh-test.yml")
+"""What files with tests of a mesh end in: no configuration, whoever names them."""
+
+Wanted = Callable[[str], bool]
+"""Tells by its name whether a file of a folder is listed."""
+
+
+def is_configuration(name: str) -> bool:
+    """Tell whether a file of this name holds configuration."""
+    return name.endswith(SUFFIXES) and not is_mesh_test(name)
+
+
+def is_mesh_test(name: str) -> bool:
+    """Tell whether a file of this name holds tests of a mesh."""
+    return name.endswith(MESH_TEST_SUFFIXES)
 
 
 _UNSPEAKABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -72,7 +88,7 @@ class Listing:
         among these: Kubernetes swaps such links under the files that it mounts.
         """
         name = os.path.basename(path)  # noqa: PTH119
-        if name.startswith("..") or (name.endswith(SUFFIXES) and not name.startswith((".", "#"))):
+        if name.startswith("..") or (is_configuration(name) and not name.startswith((".", "#"))):
             return False
         if path in self.files or path in self.folders or path in self.problems or path in self.targets:
             return False
@@ -84,8 +100,8 @@ def stamp_of(status: os.stat_result) -> Stamp:
     return Stamp(status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino, status.st_dev)
 
 
-def list_files(roots: Iterable[str]) -> Listing:
-    """Walk the paths `roots`: a file stands for itself, a folder for its files by SUFFIXES, at any depth.
+def list_files(roots: Iterable[str], wanted: Wanted = is_configuration) -> Listing:
+    """Walk the paths `roots`: a file stands for itself, a folder for its `wanted` files, at any depth.
 
     Entries whose name begins with a dot or `#` (hidden files, Kubernetes' `..data`, editors' copies) are left
     out. Symbolic links are followed, but a link to a folder that is read anyway is not: links among a few
@@ -100,9 +116,11 @@ def list_files(roots: Iterable[str]) -> Listing:
             continue
         if stat.S_ISDIR(status.st_mode):
             before = len(listing.files) + len(listing.problems)
-            _walk(root, status, listing)
+            _walk(root, status, listing, wanted)
             if len(listing.files) + len(listing.problems) == before:
-                listing.problems[root] = _empty(root)
+                listing.problems[root] = _empty(root, wanted)
+        elif wanted is is_configuration and is_mesh_test(root):
+            listing.problems[root] = _not_configuration(root)
         else:
             _add(root, status, listing)
             if Path(root).is_symlink():
@@ -111,7 +129,7 @@ def list_files(roots: Iterable[str]) -> Listing:
     return listing
 
 
-def _walk(root: str, status: os.stat_result, listing: Listing) -> None:
+def _walk(root: str, status: os.stat_result, listing: Listing, wanted: Wanted) -> None:
     """Read a folder and those in it, each once: first by its own path, then by links from elsewhere."""
     walked: set[tuple[int, int]] = set()
     folders, linked = deque([(root, status)]), deque[tuple[str, os.stat_result]]()
@@ -132,35 +150,35 @@ def _walk(root: str, status: os.stat_result, listing: Listing) -> None:
             if entry.name.startswith((".", "#")):
                 continue
             if _UNSPEAKABLE.search(entry.name):
-                _refuse_name(entry, listing)
+                _refuse_name(entry, listing, wanted)
                 continue
-            inner = _enter(entry, listing)
+            inner = _enter(entry, listing, wanted)
             if inner is not None:
                 (linked if entry.is_symlink() else folders).append((entry.path, inner))
 
 
-def _refuse_name(entry: os.DirEntry[str], listing: Listing) -> None:
-    if entry.name.endswith(SUFFIXES):
+def _refuse_name(entry: os.DirEntry[str], listing: Listing, wanted: Wanted) -> None:
+    if wanted(entry.name):
         shown = entry.path.encode("unicode_escape").decode()
         message = "has a name with control characters or bytes that are not UTF-8; rename it"
         listing.problems[shown] = unreadable_file(shown, message)
 
 
-def _enter(entry: os.DirEntry[str], listing: Listing) -> os.stat_result | None:
+def _enter(entry: os.DirEntry[str], listing: Listing, wanted: Wanted) -> os.stat_result | None:
     """List an entry of a folder; return its status if it is a folder itself."""
-    wanted = entry.name.endswith(SUFFIXES)
+    is_wanted = wanted(entry.name)
     try:
-        if not wanted and not entry.is_dir():
+        if not is_wanted and not entry.is_dir():
             return None
         status = entry.stat()
     except FileNotFoundError:
-        if wanted and entry.is_symlink():
+        if is_wanted and entry.is_symlink():
             listing.problems[entry.path] = unreadable_file(
                 entry.path, "is a symbolic link to nothing; correct or remove it"
             )
         return None
     except OSError as error:
-        if wanted:
+        if is_wanted:
             listing.problems[entry.path] = _unreadable(entry.path, error)
         return None
     if stat.S_ISDIR(status.st_mode):
@@ -215,6 +233,13 @@ def read_file(path: str, limit: int) -> bytes:
     return data
 
 
-def _empty(root: str) -> ParsedFile:
-    message = f"has no files ending in {', '.join(SUFFIXES)}; is this the right folder?"
+def _not_configuration(root: str) -> ParsedFile:
+    """Return what is known of a file with tests where configuration is named, as `mesh/*` in a shell does."""
+    message = "holds tests of a mesh and is not read here; `mizzen test` runs them"
+    return ParsedFile(root, diagnostics=(Diagnostic(Severity.INFO, SKIPPED_KIND, message, Origin(root)),))
+
+
+def _empty(root: str, wanted: Wanted) -> ParsedFile:
+    suffixes = SUFFIXES if wanted is is_configuration else MESH_TEST_SUFFIXES
+    message = f"has no files ending in {', '.join(suffixes)}; is this the right folder?"
     return ParsedFile(root, diagnostics=(Diagnostic(Severity.WARNING, UNREADABLE, message, Origin(root)),))

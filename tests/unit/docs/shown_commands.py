@@ -20,10 +20,13 @@ def examples(page: str) -> list[tuple[str, str]]:
 
 
 def printed(
-    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    command: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    folder: Path = ROOT,
 ) -> tuple[str, int]:
-    """What a command prints in the root of the repository, and its exit code."""
-    monkeypatch.chdir(ROOT)
+    """What a command prints in a folder, the root of the repository unless given, and its exit code."""
+    monkeypatch.chdir(folder)
     monkeypatch.setattr("sys.argv", shlex.split(command))
     with pytest.raises(SystemExit) as ended:
         app()

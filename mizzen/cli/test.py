@@ -1,0 +1,75 @@
+"""`mizzen test`: runs the tests that stand beside the YAML of a mesh."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from mizzen.config.diagnostics import Diagnostic
+    from mizzen.mesh_tests import MeshTestFile
+
+
+def run_tests(
+    paths: Annotated[
+        list[Path], typer.Argument(help="Files *.mesh-test.yaml, and folders with them.", metavar="PATH")
+    ],
+    config: Annotated[
+        list[Path] | None,
+        typer.Option("--config", help="Test this configuration, not what the files name.", metavar="PATH"),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print only what is wrong.")] = False,
+) -> None:
+    """Run the tests of a mesh: does each call go where its test says?
+
+    Every file *.mesh-test.yaml says which configuration it tests; without that it is the file's folder. No
+    Envoy and no server is needed: calls are followed through what the proxies of both ends would be sent.
+    Exit 1 if a test fails, 2 if a file of tests or its configuration is wrong.
+    """
+    from mizzen.sources.mesh_tests import load_mesh_tests
+
+    counts: Counter[str] = Counter()
+    for file in load_mesh_tests(paths):
+        counts["wrong"] += _say(file.diagnostics)
+        if file.tests:
+            counts += _run(file, config or (), quiet=quiet)
+    typer.echo(_summary(counts), err=True)
+    if counts["wrong"]:
+        raise typer.Exit(2)
+    if counts["failed"]:
+        raise typer.Exit(1)
+
+
+def _run(file: MeshTestFile, config: Sequence[Path], *, quiet: bool) -> Counter[str]:
+    from mizzen.mesh_tests import result_text
+    from mizzen.sources.mesh_tests import load_mesh_under_test
+
+    under_test, loaded = load_mesh_under_test(file, config)
+    counts: Counter[str] = Counter(wrong=_say(loaded.diagnostics))
+    for placed in file.tests:
+        result = under_test.run(placed)
+        counts["passed" if result.passed else "wrong" if result.error else "failed"] += 1
+        if not (quiet and result.passed):
+            typer.echo(result_text(result), nl=False)
+    return counts
+
+
+def _say(findings: Iterable[Diagnostic]) -> int:
+    """Print findings, and return how many are errors."""
+    from mizzen.config.diagnostics import Severity
+
+    shown = [each for each in findings if each.severity is not Severity.INFO]
+    for each in shown:
+        typer.echo(f"{each.severity}: {each}", err=True)
+    return sum(each.severity is Severity.ERROR for each in shown)
+
+
+def _summary(counts: Counter[str]) -> str:
+    total = counts["passed"] + counts["failed"]
+    said = f"{total} test{'' if total == 1 else 's'}: {counts['passed']} passed, {counts['failed']} failed"
+    return f"{said}; what is wrong with the files: {counts['wrong']}" if counts["wrong"] else said

@@ -1,0 +1,113 @@
+"""From the bytes of a `*.mesh-test.yaml` file to its tests, each with its line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from mizzen.config.codes import NOT_A_DOCUMENT, SCHEMA, SCHEMA_WARNING, SYNTAX
+from mizzen.config.diagnostics import Diagnostic, Origin, Severity
+from mizzen.config.scalars import describe
+from mizzen.config.schema_errors import place, schema_diagnostics
+from mizzen.config.yaml_tree import Tree, YamlError, trees
+from mizzen.explain import Question, QuestionError
+from mizzen.mesh_tests.model import MeshTest, MeshTestDocument
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedTest:
+    """A test, the call that it makes, and where it stands."""
+
+    test: MeshTest
+    question: Question
+    origin: Origin
+    caller_origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class MeshTestFile:
+    """What a file says: which configuration is tested (`config`, `mesh_config`: paths as written), and its
+    tests. Without tests if any of the diagnostics is an error."""
+
+    file: str
+    config: tuple[str, ...] = (".",)
+    mesh_config: str = ""
+    tests: tuple[PlacedTest, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+    @property
+    def valid(self) -> bool:
+        """Whether the file can be run."""
+        return not any(each.severity is Severity.ERROR for each in self.diagnostics)
+
+
+def read_mesh_tests(data: bytes, file: str) -> MeshTestFile:
+    """Read a file of tests; `file` is its name in messages. Raises nothing for what is in the bytes."""
+    try:
+        documents = [tree for tree in trees(data.decode("utf-8-sig")) if tree.value is not None]
+    except UnicodeDecodeError:
+        return _wrong(file, SYNTAX, "is not UTF-8 text; save it as UTF-8", 0)
+    except YamlError as error:
+        return _wrong(file, SYNTAX, error.message, error.line)
+    if not documents:
+        return _wrong(file, NOT_A_DOCUMENT, "has no tests; write them under `tests:`", 0)
+    if len(documents) > 1:
+        line = documents[1].lines.line_of(())
+        return _wrong(file, NOT_A_DOCUMENT, "a second document; put all tests under one `tests:`", line)
+    tree = documents[0]
+    if not isinstance(tree.value, dict):
+        message = f"must be a mapping with `tests`; not {describe(tree.value)}"
+        return _wrong(file, NOT_A_DOCUMENT, message, tree.lines.line_of(()))
+    return _typed(tree, file)
+
+
+def _typed(tree: Tree, file: str) -> MeshTestFile:
+    remarks = tuple(
+        Diagnostic(
+            Severity.ERROR if remark.fatal else Severity.WARNING,
+            SCHEMA if remark.fatal else SCHEMA_WARNING,
+            remark.message,
+            Origin(file, remark.line),
+            place(remark.path),
+        )
+        for remark in tree.remarks
+    )
+    document, errors = schema_diagnostics(MeshTestDocument, tree.value, tree.lines.line_of, file)
+    if document is None:
+        return MeshTestFile(file, diagnostics=(*remarks, *errors))
+    tests: list[PlacedTest] = []
+    found: list[Diagnostic] = [*remarks]
+    lines: dict[str, int] = {}
+    for index, test in enumerate(document.tests):
+        path = ("tests", index)
+        line = tree.lines.line_of(path)
+        if test.name in lines:
+            message = f"the test on line {lines[test.name]} has this name too; change one of them"
+            at = Origin(file, tree.lines.line_of((*path, "name")))
+            found.append(Diagnostic(Severity.ERROR, SCHEMA, message, at, place((*path, "name"))))
+        lines.setdefault(test.name, line)
+        try:
+            question = _question(test)
+        except QuestionError as error:
+            name = "tcp" if test.tcp else "request"
+            at = Origin(file, tree.lines.line_of((*path, name)))
+            found.append(Diagnostic(Severity.ERROR, SCHEMA, str(error), at, place((*path, name))))
+            continue
+        caller = "gateway" if test.gateway else "from"
+        at = Origin(file, tree.lines.line_of((*path, caller)))
+        tests.append(PlacedTest(test, question, Origin(file, line), at))
+    read = MeshTestFile(file, document.config, document.mesh_config, tuple(tests), tuple(found))
+    return read if read.valid else replace(read, tests=())
+
+
+def _question(test: MeshTest) -> Question:
+    if test.tcp:
+        return Question.of_connection(test.tcp, tls=test.tls, server_name=test.sni)
+    method, _, url = test.request.strip().rpartition(" ")
+    headers = [f"{name}: {value}" for name, value in test.headers.items()]
+    return Question.of_request(
+        method.strip() or "GET", url, headers, http2=test.http2, tls=test.tls, server_name=test.sni
+    )
+
+
+def _wrong(file: str, code: str, message: str, line: int) -> MeshTestFile:
+    return MeshTestFile(file, diagnostics=(Diagnostic(Severity.ERROR, code, message, Origin(file, line)),))

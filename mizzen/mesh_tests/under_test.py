@@ -1,0 +1,156 @@
+"""A mesh that is asked by tests: each call is followed through both proxies, over what these are sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mizzen.explain import Answer, Question, ServedMesh, UnknownCallerError, why
+from mizzen.explain.first_call import first_call
+from mizzen.explain.hop import conclusion
+from mizzen.explain.onward import Onward, onward
+from mizzen.explain.served_proxy import ServedProxy
+from mizzen.mesh.proxy.node import Proxy
+from mizzen.mesh.snapshot import Mesh
+from mizzen.mesh_tests.ends import CallEnd, Ending
+from mizzen.mesh_tests.judgement import Names, expectation_text, judge
+from mizzen.mesh_tests.model import MeshTest
+from mizzen.mesh_tests.reading import PlacedTest
+from mizzen.simulate import Call, Failure, Outcome, Verdict
+from mizzen.simulate.verdict import Destination
+from mizzen.translator.base.cluster_names import parse_cluster_name
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of a test. `wrong` says in one sentence what was not as expected, empty if it passed.
+
+    `answer` is what `mizzen why` says of the call; None for a test that passed. `error` says that the test
+    itself cannot be run, such as for a caller that nobody knows; `wrong` is then empty.
+    """
+
+    placed: PlacedTest
+    expected: str = ""
+    wrong: str = ""
+    error: str = ""
+    answer: Answer | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether the call ended as expected."""
+        return not (self.wrong or self.error)
+
+
+class MeshUnderTest:
+    """A mesh from files. What a proxy is sent is translated and compiled once, when a test first needs it."""
+
+    def __init__(self, mesh: Mesh) -> None:
+        self.serving = ServedMesh(mesh)
+        self._domain = mesh.settings.domain
+        self._callers: dict[tuple[str, str], Proxy] = {}
+
+    def run(self, placed: PlacedTest) -> Result:
+        """Follow the call of a test, and compare how it ends with what is expected."""
+        test = placed.test
+        try:
+            caller = self.caller(test)
+        except UnknownCallerError as error:
+            return Result(placed, error=str(error))
+        names = Names(caller.namespace, self._domain)
+        wrong = judge(test.expect, tuple(self.ends(placed.question, caller)), names)
+        if not wrong:
+            return Result(placed)
+        answer = why(placed.question, caller, self.serving)
+        return Result(placed, expectation_text(test.expect), wrong, answer=answer)
+
+    def caller(self, test: MeshTest) -> Proxy:
+        """Return the proxy that a test's call comes to first. Raises UnknownCallerError."""
+        key = (test.from_, test.gateway)
+        if key not in self._callers:
+            callers = self.serving.callers
+            found = callers.gateway(test.gateway) if test.gateway else callers.sidecar(test.from_)
+            self._callers[key] = found
+        return self._callers[key]
+
+    def ends(self, question: Question, caller: Proxy) -> Iterator[CallEnd]:
+        """Yield how the call ends, an end for each share of such calls."""
+        served = self.serving.served(caller)
+        call, _ = first_call(question, served)
+        verdict = served.simulator.verdict(call)
+        if verdict.outcome is not Outcome.FORWARDED:
+            yield _stopped(verdict, 1.0, None)
+            return
+        for destination in verdict.destinations:
+            yield self._behind(verdict, destination, served)
+
+    def _behind(self, verdict: Verdict, destination: Destination, served: ServedProxy) -> CallEnd:
+        """Return how the calls end that the first proxy sends to one of its destinations."""
+        if destination.cluster.failure is not None:
+            failed = Verdict(verdict.call, Outcome.FAILED, destination.cluster.failure, _status(verdict))
+            return _stopped(failed, destination.share, destination)
+        next_one: Onward = onward(verdict, destination, served, self.serving.callers)
+        if next_one.server is None:
+            return _arrived(next_one.call, destination)
+        server = self.serving.served(next_one.server)
+        there = server.simulator.verdict(next_one.call)
+        if there.outcome is not Outcome.FORWARDED:
+            return _stopped(there, destination.share, destination)
+        if not there.destinations:
+            return _arrived(next_one.call, destination)
+        behind = onward(there, there.destinations[0], server, self.serving.callers)
+        return _arrived(behind.call, destination)
+
+
+def _status(verdict: Verdict) -> int | None:
+    return 503 if verdict.call.protocol.is_http and verdict.http_filters else None
+
+
+def _stopped(verdict: Verdict, share: float, destination: Destination | None) -> CallEnd:
+    """Return the end of calls that a proxy does not forward."""
+    if verdict.outcome is Outcome.UNKNOWN:
+        ending = Ending.UNKNOWN
+    elif _is_denied(verdict):
+        ending = Ending.DENIED
+    elif verdict.status is None:
+        ending = Ending.CLOSED
+    else:
+        ending = Ending.ANSWERED
+    host, subset, port = _parts(destination) if destination is not None else ("", "", 0)
+    return CallEnd(
+        ending,
+        share,
+        host,
+        subset,
+        port,
+        status=verdict.status,
+        location=verdict.location,
+        said=conclusion(verdict),
+    )
+
+
+def _is_denied(verdict: Verdict) -> bool:
+    if verdict.failure is Failure.CLIENT_CERTIFICATE_REQUIRED:
+        return True
+    return verdict.outcome is Outcome.FAILED and verdict.status in (401, 403)
+
+
+def _arrived(call: Call, destination: Destination) -> CallEnd:
+    host, subset, port = _parts(destination)
+    return CallEnd(
+        Ending.ARRIVES,
+        destination.share,
+        host,
+        subset,
+        port,
+        authority=call.authority,
+        path=call.path,
+        headers=call.headers,
+    )
+
+
+def _parts(destination: Destination) -> tuple[str, str, int]:
+    """Return host, subset and port of a destination; a cluster of every mesh has its name as host."""
+    parsed = parse_cluster_name(destination.cluster.name)
+    if parsed is None:
+        return destination.cluster.name, "", 0
+    return parsed.hostname, parsed.subset, parsed.port

@@ -1,0 +1,293 @@
+"""Tests of a mesh: what they find right, what they find wrong, and what they say."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from pathlib import Path
+
+import pytest
+
+import mizzen
+from mizzen.config.models.virtual_service import Destination
+from mizzen.mesh_tests import (
+    CallEnd,
+    Ending,
+    Expectation,
+    MeshUnderTest,
+    Result,
+    judge,
+    read_mesh_tests,
+    result_text,
+)
+from mizzen.mesh_tests.judgement import Names
+from mizzen.mesh_tests.schema import json_schema
+
+ROOT = Path(__file__).parents[3]
+
+MESH = """\
+apiVersion: v1
+kind: Service
+metadata: {name: shop}
+spec:
+  selector: {app: shop}
+  ports: [{name: http, port: 80}, {name: tcp, port: 81}]
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: shop-1, labels: {app: shop, version: v1}}
+spec: {address: 10.2.0.1}
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: shop-2, labels: {app: shop, version: v2}}
+spec: {address: 10.2.0.2}
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: edge}
+spec:
+  selector: {istio: ingressgateway}
+  servers:
+  - port: {number: 8080, name: http, protocol: HTTP}
+    hosts: ["*"]
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: shop}
+spec:
+  host: shop
+  subsets:
+  - {name: v1, labels: {version: v1}}
+  - {name: v2, labels: {version: v2}}
+  - {name: v9, labels: {version: v9}}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: shop}
+spec:
+  hosts: [shop, shop.example.com]
+  gateways: [mesh, edge]
+  http:
+  - name: beta
+    match: [{uri: {prefix: /old}, headers: {beta: {exact: "yes"}}}]
+    rewrite: {uri: /new, authority: beta.example}
+    headers: {request: {set: {x-beta: "1"}, remove: [x-secret]}}
+    route: [{destination: {host: shop, port: {number: 80}, subset: v2}}]
+  - name: moved
+    match: [{uri: {exact: /moved}}]
+    redirect: {uri: /here, authority: elsewhere.example, redirectCode: 302}
+  - name: nobody
+    match: [{uri: {exact: /nobody}}]
+    route: [{destination: {host: shop, port: {number: 80}, subset: v9}}]
+  - name: teapot
+    match: [{uri: {exact: /teapot}}]
+    directResponse: {status: 418}
+  - name: rest
+    route:
+    - destination: {host: shop, port: {number: 80}, subset: v1}
+      weight: 90
+    - destination: {host: shop, port: {number: 80}, subset: v2}
+      weight: 10
+"""
+
+
+@pytest.fixture(scope="module")
+def mesh(tmp_path_factory: pytest.TempPathFactory) -> MeshUnderTest:
+    folder = tmp_path_factory.mktemp("mesh")
+    (folder / "mesh.yaml").write_text(MESH, encoding="utf-8")
+    return MeshUnderTest(mizzen.load(folder))
+
+
+def run(mesh: MeshUnderTest, call: str, expect: str) -> Result:
+    text = f"tests:\n- name: it\n{textwrap.indent(call, '  ')}\n  expect: {expect}\n"
+    found = read_mesh_tests(text.encode(), "shop.mesh-test.yaml")
+    assert not found.diagnostics, found.diagnostics[0]
+    return mesh.run(found.tests[0])
+
+
+SHOP = "from: shop-1\nrequest: GET http://shop"
+BETA = f"{SHOP}/old\nheaders: {{beta: 'yes', x-secret: s}}"
+V1, V2 = "destination: {host: shop, subset: v1}", "destination: {host: shop, subset: v2}"
+
+RIGHT = [
+    (BETA, f"{{{V2}}}"),
+    (BETA, "{destination: {host: shop.default.svc.cluster.local, subset: v2, port: {number: 80}}}"),
+    (BETA, "{destination: {host: shop.default, subset: v2}}"),
+    (
+        BETA,
+        f"{{{V2}, request: {{uri: /new, authority: beta.example, "
+        "headers: {x-beta: '1', x-secret: null}}}",
+    ),
+    (SHOP, f"{{route: [{{{V1}, weight: 90}}, {{{V2}, weight: 10}}]}}"),
+    (SHOP, f"{{route: [{{{V2}, weight: 1}}, {{{V1}, weight: 9}}]}}"),
+    (f"{SHOP}/moved", "{redirect: {}}"),
+    (
+        f"{SHOP}/moved",
+        "{redirect: {uri: /here, authority: elsewhere.example, redirectCode: 302, scheme: http}}",
+    ),
+    (f"{SHOP}/moved", "{status: 302}"),
+    (f"{SHOP}/teapot", "{status: 418}"),
+    (f"{SHOP}/nobody", "{status: 503}"),
+    ("from: shop-1\nrequest: http://10.2.0.2/", "{destination: {host: shop, subset: v2}}"),
+    ("gateway: edge\nrequest: GET http://shop.example.com:8080/teapot", "{status: 418}"),
+    ("gateway: edge\nrequest: GET http://other.example.com:8080/", "{status: 404}"),
+    ("from: shop-1\ntcp: shop:81", "{destination: {host: shop, port: {number: 81}}}"),
+    ("gateway: edge\ntcp: shop.example.com:9999", "{closed: true}"),
+]
+RIGHT[11] = ("from: shop-1\nrequest: http://10.2.0.2:81/", "{destination: {host: shop, port: {number: 81}}}")
+
+
+@pytest.mark.parametrize(("call", "expect"), RIGHT)
+def test_what_is_right_passes(mesh: MeshUnderTest, call: str, expect: str) -> None:
+    result = run(mesh, call, expect)
+    assert result.passed, result_text(result)
+
+
+WRONG = [
+    (BETA, f"{{{V1}}}", "it goes to shop.default.svc.cluster.local:80, subset v2"),
+    (BETA, "{destination: {host: shop}}", "it goes to shop.default.svc.cluster.local:80, subset v2"),
+    (BETA, "{destination: {host: shop, subset: v2, port: {number: 81}}}", "local:80, subset v2"),
+    (BETA, f"{{{V2}, request: {{uri: /old}}}}", "arrives with uri /new, not /old"),
+    (BETA, f"{{{V2}, request: {{authority: shop}}}}", "arrives with authority beta.example, not shop"),
+    (BETA, f"{{{V2}, request: {{headers: {{x-beta: '2'}}}}}}", "arrives with header x-beta: 1, not 2"),
+    (BETA, f"{{{V2}, request: {{headers: {{x-beta: null}}}}}}", "x-beta: 1, which must be absent"),
+    (BETA, f"{{{V2}, request: {{headers: {{x-secret: s}}}}}}", "arrives with no header x-secret, not s"),
+    (SHOP, f"{{route: [{{{V1}, weight: 80}}, {{{V2}, weight: 20}}]}}", "subset v1 gets 90 %, not 80 %"),
+    (SHOP, f"{{{V1}}}", "subset v1 gets 90 %, not 100 %"),
+    (SHOP, "{status: 200}", "it goes to shop.default.svc.cluster.local:80, subset v1"),
+    (f"{SHOP}/moved", "{redirect: {uri: /there}}", "the redirect has uri /here, not /there"),
+    (f"{SHOP}/moved", "{redirect: {redirectCode: 301}}", "the redirect has redirectCode 302, not 301"),
+    (
+        f"{SHOP}/moved",
+        "{redirect: {authority: here.example}}",
+        "authority elsewhere.example, not here.example",
+    ),
+    (f"{SHOP}/teapot", "{redirect: {}}", "the proxy answers 418 by itself"),
+    (f"{SHOP}/nobody", f"{{{V1}}}", "the call fails with status 503, since the cluster has no endpoint"),
+    (f"{SHOP}/teapot", "{denied: true}", "the proxy answers 418 by itself"),
+    ("from: shop-1\ntcp: shop:81", "{closed: true}", "it goes to shop.default.svc.cluster.local:81"),
+]
+
+
+@pytest.mark.parametrize(("call", "expect", "said"), WRONG)
+def test_what_is_wrong_fails_and_says_what_happened(
+    mesh: MeshUnderTest, call: str, expect: str, said: str
+) -> None:
+    result = run(mesh, call, expect)
+    assert not result.passed
+    assert said in result.wrong
+
+
+def test_a_failure_shows_the_steps_with_their_lines(mesh: MeshUnderTest) -> None:
+    result = run(mesh, BETA, f"{{{V1}}}")
+    text = result_text(result)
+    assert text.startswith("FAIL  shop.mesh-test.yaml:2 it\n  expected  it goes to shop, subset v1\n")
+    line = 1 + MESH[: MESH.index("- name: beta")].count("\n")
+    assert f"mesh.yaml:{line}\n" in next(
+        each for each in text.splitlines(True) if "route         beta" in each
+    )
+    assert "sidecar of the client, shop-1.default" in text
+    assert "sidecar of the server, shop-2.default" in text
+
+
+def test_an_unknown_caller_is_an_error_at_its_line(mesh: MeshUnderTest) -> None:
+    result = run(mesh, "from: shop-7\nrequest: GET http://shop", "{status: 404}")
+    assert not result.passed
+    assert not result.wrong
+    assert 'shop.mesh-test.yaml:3: from: no workload is named "shop-7"; did you mean' in result_text(result)
+
+
+BAD = [
+    ("", "a.mesh-test.yaml: has no tests; write them under `tests:`"),
+    ("[]", "a.mesh-test.yaml:1: must be a mapping with `tests`; not a list"),
+    ("tests: []", "a.mesh-test.yaml:1: tests is empty; write at least one, or remove the file"),
+    ("tests: [\n", "a.mesh-test.yaml:2: "),
+    (
+        "tests:\n- name: a\n  form: b\n  expect: {closed: true}",
+        "a.mesh-test.yaml:3: tests[0].form: is no known field; did you mean `from`?",
+    ),
+    (
+        "{T}\n  expect: {status: 3}",
+        "a.mesh-test.yaml:5: tests[0].expect.status: must be at least 100; not the integer 3",
+    ),
+    (
+        "{T}\n  expect: {status: 300, closed: true}",
+        "a.mesh-test.yaml:5: tests[0].expect: status and closed exclude each other; keep one of them",
+    ),
+    (
+        "{T}\n  expect: {}",
+        "a.mesh-test.yaml:5: tests[0].expect: must say how the call ends; add one of destination, route, "
+        "redirect, status, denied, closed",
+    ),
+    (
+        "{T}\n  expect: {status: 404, request: {uri: /}}",
+        "a.mesh-test.yaml:5: tests[0].expect: request goes with destination or route: no request arrives "
+        "otherwise",
+    ),
+    (
+        "{T}\n  expect: {denied: false}",
+        "a.mesh-test.yaml:5: tests[0].expect: denied can only be true; else say how the call ends",
+    ),
+    (
+        "{T}\n  tcp: b:80\n  expect: {closed: true}",
+        "a.mesh-test.yaml:2: tests[0]: request and tcp exclude each other; keep one of them",
+    ),
+    (
+        "tests:\n- name: a\n  request: GET http://a\n  expect: {status: 404}",
+        "a.mesh-test.yaml:2: tests[0]: needs from or gateway; add `from: WORKLOAD` or `gateway: NAME`",
+    ),
+    (
+        "tests:\n- name: a\n  from: b\n  tcp: b:80\n  expect: {status: 404}",
+        "a.mesh-test.yaml:2: tests[0]: expect.status is for HTTP; remove it, or make a request",
+    ),
+    (
+        "tests:\n- name: a\n  from: b\n  request: GET httpx://a\n  expect: {status: 404}",
+        'a.mesh-test.yaml:4: tests[0].request: "httpx://a" is no URL of HTTP; write one such as http://',
+    ),
+    (
+        "{T}\n  expect: {status: 404}\n- name: a\n  from: b\n  tcp: b:80\n  expect: {closed: true}",
+        "a.mesh-test.yaml:6: tests[1].name: the test on line 2 has this name too; change one of them",
+    ),
+    (
+        "{T}\n  expect: {status: 404}\n---\ntests: []",
+        "a.mesh-test.yaml:7: a second document; put all tests under",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "said"), BAD)
+def test_a_bad_file_is_told_with_file_and_line(text: str, said: str) -> None:
+    text = text.replace("{T}", "tests:\n- name: a\n  from: b\n  request: GET http://a")
+    found = read_mesh_tests(text.encode(), "a.mesh-test.yaml")
+    assert not found.valid
+    assert not found.tests
+    assert str(found.diagnostics[0]).startswith(said), found.diagnostics[0]
+    assert len(found.diagnostics) <= 2
+
+
+def test_bytes_that_are_no_text_are_told() -> None:
+    found = read_mesh_tests(b"\xff\xfe\x00", "a.mesh-test.yaml")
+    assert str(found.diagnostics[0]) == "a.mesh-test.yaml: is not UTF-8 text; save it as UTF-8"
+
+
+def test_counted_shares_may_differ_within_the_tolerance() -> None:
+    expect = Expectation.model_validate(
+        {
+            "route": [
+                {"destination": {"host": "a"}, "weight": 90},
+                {"destination": {"host": "b"}, "weight": 10},
+            ]
+        }
+    )
+    names = Names("default", "cluster.local")
+    ends = [CallEnd(Ending.ARRIVES, 0.86, "a"), CallEnd(Ending.ARRIVES, 0.14, "b")]
+    assert judge(expect, ends, names, 0.05) == ""
+    assert judge(expect, ends, names, 0.03) == "a gets 86 %, not 90 %"
+    one = Expectation.of(destination=Destination.of(host="a"))
+    assert judge(one, ends, names, 0.2) == "a gets 86 %, not 100 %"
+
+
+def test_the_published_schema_is_that_of_the_model() -> None:
+    published = json.loads((ROOT / "docs" / "mesh-test.schema.json").read_text(encoding="utf-8"))
+    assert published == json_schema()
