@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +13,11 @@ from mizzen.cli.failure import Failure
 
 if TYPE_CHECKING:
     from mizzen.server.address import Address
+
+
+_SHORTEST_TTL = timedelta(seconds=3)
+_LONGEST_TTL = timedelta(days=90)
+"""Istio's own limit (MAX_WORKLOAD_CERT_TTL)."""
 
 
 class LogFormat(StrEnum):
@@ -66,6 +72,20 @@ def serve(
             "--state", help="Keep the last valid version of every document in this folder.", metavar="DIR"
         ),
     ] = None,
+    ca: Annotated[
+        Path | None,
+        typer.Option(
+            "--ca",
+            help="Issue workload certificates with the authority in this folder (Istio's file names).",
+            metavar="DIR",
+        ),
+    ] = None,
+    workload_certificate_ttl: Annotated[
+        str,
+        typer.Option(
+            "--workload-certificate-ttl", help="How long a workload certificate holds.", metavar="DURATION"
+        ),
+    ] = "24h",
     start_anyway: Annotated[
         bool,
         typer.Option(
@@ -111,6 +131,8 @@ def serve(
         domain=domain,
         start_anyway=start_anyway,
         state=state,
+        ca=ca,
+        workload_certificate_ttl=_lifetime(workload_certificate_ttl),
         secrets_to_anyone=secrets_to_anyone,
         admin_hosts=tuple(admin_host or ()),
         log_format=log_format.value,
@@ -124,6 +146,20 @@ def serve(
         run(options, reads_grpc_log=is_quiet and options.tls is not None)
     except StartError as error:
         raise Failure(str(error)) from error
+
+
+def _lifetime(text: str) -> timedelta:
+    from mizzen.config.models.types import parse_duration
+
+    try:
+        lifetime = parse_duration(text)
+    except ValueError as error:
+        raise Failure(f"--workload-certificate-ttl {text}: {error}", exit_code=2) from error
+    if not _SHORTEST_TTL <= lifetime <= _LONGEST_TTL:
+        raise Failure(
+            f"--workload-certificate-ttl {text}: is out of range; give 3s to 2160h, such as 24h", exit_code=2
+        )
+    return lifetime
 
 
 def _address(text: str, option: str) -> Address:

@@ -20,6 +20,7 @@ from mizzen.config import (
     Severity,
 )
 from mizzen.config.codes import NOT_A_DOCUMENT, SYNTAX, UNREADABLE
+from mizzen.config.document import Config
 from mizzen.config.store import ConfigChange, Refusal
 from mizzen.mesh.delta import MeshDelta
 from mizzen.mesh.fault_search import Changed, Withheld, updated_without_faults
@@ -114,7 +115,11 @@ class Configuration:
     """Owns the store of documents and the mesh made of them. Not for use by several threads at once."""
 
     def __init__(
-        self, mesh_config_file: MeshConfigFile | None = None, *, domain: str = "cluster.local"
+        self,
+        mesh_config_file: MeshConfigFile | None = None,
+        *,
+        domain: str = "cluster.local",
+        certificates_served: bool = False,
     ) -> None:
         self._store = ConfigStore()
         self._file = mesh_config_file
@@ -122,11 +127,12 @@ class Configuration:
         self._mesh_config = mesh_config_file.mesh_config if mesh_config_file else MeshConfig()
         self._changed: datetime | None = None
         self._domain = domain
+        self._certificates_served = certificates_served
         self._behind = False
         self._former = FormerDocuments()
         self._restored: dict[ConfigKey, FormerDocument] = {}
         self._log = structlog.get_logger("mizzen.config")
-        self.mesh = Mesh.build((), self._mesh_config, domain=domain)
+        self.mesh = self._build((), self._mesh_config)
         self.withheld: dict[ConfigKey, Withheld] = {}
         """The documents that the mesh cannot be made of."""
 
@@ -160,7 +166,7 @@ class Configuration:
         if any(fault.key not in self.withheld for fault in faults):
             with suppress(Exception):
                 # If a mesh can be built of all documents, the fault was in following the change.
-                mesh = Mesh.build(self._store.configs(), self._mesh_config, domain=self._domain)
+                mesh = self._build(self._store.configs(), self._mesh_config)
                 self._log.error("the mesh could not be updated: a fault of Mizzen; it is built anew")
                 delta, faults = MeshDelta(everything=True), ()
         self.mesh = mesh
@@ -234,13 +240,18 @@ class Configuration:
         before, self._mesh_config = self.mesh, mesh_config
         self.withheld = {}
         try:
-            self.mesh = Mesh.build(self._store.configs(), mesh_config, domain=self._domain)
+            self.mesh = self._build(self._store.configs(), mesh_config)
         except Exception:
-            self.mesh = Mesh.build((), mesh_config, domain=self._domain)
+            self.mesh = self._build((), mesh_config)
             self._update(ConfigChange(self._store.configs(), ()))
             self._stand_in(before)
         self._behind = False
         return MeshDelta(everything=True)
+
+    def _build(self, configs: Iterable[Config[Any]], mesh_config: MeshConfig) -> Mesh:
+        return Mesh.build(
+            configs, mesh_config, domain=self._domain, certificates_served=self._certificates_served
+        )
 
     def _stand_in(self, before: Mesh) -> None:
         """Let documents that are withheld stand at the versions that the mesh had before."""

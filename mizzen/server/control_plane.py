@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from hashlib import blake2b
 from typing import Any, TypeVar
 
@@ -20,25 +19,29 @@ import structlog
 from mizzen import xds
 from mizzen.config import Diagnostic, ParsedFile
 from mizzen.config.diagnostics import Origin
-from mizzen.mesh.analysis import analysis_steps
 from mizzen.mesh.delta import MeshDelta
 from mizzen.mesh.fault_search import Withheld
 from mizzen.mesh.proxy.node import NodeError, Proxy
 from mizzen.mesh.snapshot import Mesh
+from mizzen.server.analysing import analyse
 from mizzen.server.configuration import Configuration, ConfigurationView
 from mizzen.server.former import FormerDocuments, KeptDocument
 from mizzen.server.held_changes import HeldChanges
 from mizzen.server.identity import IdentityError, check_identity, with_proof
+from mizzen.server.live_proxy import LiveProxy
 from mizzen.server.metrics import Metrics
 from mizzen.server.needs import Following, Groups, Translating
 from mizzen.server.news import News, news
 from mizzen.server.notices import Notices
+from mizzen.server.proxy_certificates import ProxyCertificates, certificate_remark, identity_of
 from mizzen.server.proxy_remarks import gateway_remarks
 from mizzen.server.refusals import Refusals
 from mizzen.server.worker import Urgency, Worker
 from mizzen.translator.translation import Translation
 
 Value = TypeVar("Value")
+Made = tuple[xds.Snapshot, tuple[Diagnostic, ...]]
+"""What a proxy is sent, and what could not be translated for it as it was written."""
 
 SLICE_SECONDS = 0.01
 """For so long the worker translates before what it has is handed over."""
@@ -56,19 +59,6 @@ FORGET_SECONDS = 10.0
 
 WOKEN_AT_ONCE = 4
 """So many streams write their news before others are served: each may write some megabytes."""
-
-
-@dataclass(slots=True)
-class LiveProxy:
-    """A proxy that is connected, or was a moment ago; `snapshot` is what it was given last.
-
-    `findings` say what could not be translated for it as it was written; `fault` is why nothing can be.
-    """
-
-    proxy: Proxy
-    snapshot: xds.Snapshot | None = None
-    findings: tuple[Diagnostic, ...] = ()
-    fault: str = ""
 
 
 class ControlPlane:
@@ -105,6 +95,7 @@ class ControlPlane:
         self._follow = follow
         self._forgotten = forgotten
         self._gives_secrets = gives_secrets
+        self.certificates: ProxyCertificates | None = None
         self._clock = clock
         self._keep: Callable[[Mapping[str, tuple[KeptDocument, ...]]], None] | None = None
         self._unkept: dict[str, ParsedFile | None] = {}
@@ -145,7 +136,9 @@ class ControlPlane:
         if proxy is None:
             return ()
         fault = self.fault_of(key)
-        return (*((fault,) if fault else ()), *gateway_remarks(self._configuration.mesh, proxy))
+        uncertified = certificate_remark(proxy, self.trust_domain) if self.certificates is not None else ""
+        said = tuple(filter(None, (fault, uncertified)))
+        return (*said, *gateway_remarks(self._configuration.mesh, proxy))
 
     def fault_of(self, key: Hashable) -> str:
         """Return why a connected proxy gets no changes any more; empty if it gets them."""
@@ -165,6 +158,11 @@ class ControlPlane:
         return await self._in_worker(
             lambda: question(self._translation.of(proxy), proxy), urgency=Urgency.LATER
         )
+
+    @property
+    def trust_domain(self) -> str:
+        """The trust domain of the identities that certificates are issued for."""
+        return self._configuration.mesh.mesh_config.spiffe_trust_domains[0]
 
     @property
     def view(self) -> ConfigurationView:
@@ -272,7 +270,7 @@ class ControlPlane:
             # A proxy whose first translation is under way gets it from a mesh that has the change already.
             waiting = [key for key, live in self._live.items() if live.snapshot is not None]
             while waiting:
-                done = await self._in_worker(self._translate, waiting)
+                done = await self._in_worker(self._renewed, waiting, self._translate_one)
                 for one in done:
                     if not self._hand_over(one):
                         continue
@@ -300,21 +298,21 @@ class ControlPlane:
         self._discovery.set_snapshot(one.key, one.snapshot)
         return True
 
-    def _translate(self, keys: Iterable[Hashable]) -> list[News]:
-        """Translate for as many proxies as a slice of time allows."""
+    def _renewed(self, keys: Iterable[Hashable], make: Callable[[LiveProxy], Made | None]) -> list[News]:
+        """Make snapshots for as many proxies as a slice of time allows."""
         done: list[News] = []
         end = time.perf_counter() + SLICE_SECONDS
         for key in keys:
             live = self._live.get(key)
             old = live.snapshot if live is not None else None
-            made = self._translate_one(live) if live is not None and old is not None else None
+            made = make(live) if live is not None and old is not None else None
             done.append(news(key, old, *made) if old is not None and made is not None else News(key))
             if time.perf_counter() >= end:
                 break
         self._note_withheld()
         return done
 
-    def _translate_one(self, live: LiveProxy) -> tuple[xds.Snapshot, tuple[Diagnostic, ...]] | None:
+    def _translate_one(self, live: LiveProxy) -> Made | None:
         """Translate for a proxy; None if nothing can be translated for it, which concerns no other proxy."""
         try:
             made = self._translation.translate(live.proxy)
@@ -328,9 +326,19 @@ class ControlPlane:
             live.fault = fault
             return None
         live.fault = ""
-        return made
+        live.translated, live.findings = made
+        return self._certify(live)
 
-    def _translate_first(self, live: LiveProxy) -> tuple[xds.Snapshot, tuple[Diagnostic, ...]] | None:
+    def _certify(self, live: LiveProxy) -> Made | None:
+        """Lay the certificates of now over what was translated for a proxy."""
+        made, certificates = live.translated, self.certificates
+        if made is None:
+            return None
+        if certificates is not None:
+            made = certificates.over(live.proxy, self.trust_domain, made)
+        return made, live.findings
+
+    def _translate_first(self, live: LiveProxy) -> Made | None:
         made = self._translate_one(live)
         self._note_withheld()
         return made
@@ -353,6 +361,28 @@ class ControlPlane:
                 "a translation failed and was made anew: a fault of Mizzen, please report it",
                 traceback=traceback,
             )
+
+    async def renew_certificates(self) -> bool:
+        """Renew certificates that are due, for a slice of time, and give every proxy what it lacks.
+
+        Return whether more is due."""
+        certificates = self.certificates
+        if certificates is None:
+            return False
+        domain = self.trust_domain
+        used = {identity_of(live.proxy, domain) for live in self._live.values()} - {None}
+        more: bool = await self._in_worker(certificates.renew, used, urgency=Urgency.PROXY)
+        lacking = [
+            key
+            for key, live in self._live.items()
+            if live.snapshot is not None and certificates.lacks(live.proxy, domain, live.snapshot)
+        ]
+        while lacking:
+            done = await self._in_worker(self._renewed, lacking, self._certify, urgency=Urgency.PROXY)
+            for one in done:
+                self._hand_over(one)
+            del lacking[: len(done)]
+        return more
 
     async def _look(self) -> None:
         """Find out how the configuration stands now, and say what is new about it."""
@@ -381,29 +411,10 @@ class ControlPlane:
 
     async def _analyse(self) -> float:
         """Analyse the mesh of now, unless it changes; return the seconds that it took the worker."""
-        steps = analysis_steps(self._configuration.mesh)
-        spent = 0.0
-        while not self._unanalysed.is_set():
-            found, seconds = await self._in_worker(self._analyse_slice, steps, urgency=Urgency.LATER)
-            spent += seconds
-            if found is not None:
-                self._analysis = tuple(found)
-                break
+        found, spent = await analyse(self._worker, self._configuration.mesh, self._unanalysed.is_set)
+        if found is not None:
+            self._analysis = tuple(found)
         return spent
-
-    @staticmethod
-    def _analyse_slice(
-        steps: Generator[None, None, list[Diagnostic]],
-    ) -> tuple[list[Diagnostic] | None, float]:
-        """Go on for a slice of time; return what was found if that was the end, and the seconds."""
-        begun = time.perf_counter()
-        try:
-            next(steps)
-            while time.perf_counter() - begun < SLICE_SECONDS:
-                next(steps)
-        except StopIteration as end:
-            return end.value, time.perf_counter() - begun
-        return None, time.perf_counter() - begun
 
     def _tell(self) -> None:
         view = self.view
@@ -471,7 +482,7 @@ class ControlPlane:
             try:
                 before = self._translation.profiles
                 living = tuple(self._live.values())
-                given = [live.snapshot for live in living if live.snapshot is not None]
+                given = [live.translated for live in living if live.translated is not None]
                 steps = self._translation.forget_unused([live.proxy for live in living], given)
                 while await self._in_worker(_go_on, steps, urgency=Urgency.LATER):
                     pass

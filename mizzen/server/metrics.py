@@ -86,6 +86,23 @@ class Metrics:
         self.handshakes_failed = counter(
             "mizzen_tls_handshakes_failed", "Connections to the TLS address that came to no handshake"
         )
+        self.certificates = gauge(
+            "mizzen_workload_certificates", "Identities of connected proxies that have a certificate"
+        )
+        self.certificates_issued = counter(
+            "mizzen_workload_certificates_issued", "Certificates issued to identities that had none in force"
+        )
+        self.certificates_renewed = counter(
+            "mizzen_workload_certificates_renewed", "Certificates that were replaced by newer ones"
+        )
+        self.certificate_expiry = gauge(
+            "mizzen_workload_certificates_first_expiry_seconds",
+            "When the first certificate in use expires, in seconds since 1970",
+        )
+        self.authority_expiry = gauge(
+            "mizzen_certificate_authority_expiry_seconds",
+            "When the certificate authority can issue no more, in seconds since 1970",
+        )
         self.log_lines_lost = counter("mizzen_log_lines_lost", "Log lines that could not be written")
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:

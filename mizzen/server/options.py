@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
+from mizzen.identity.workload_certificate import LIFETIME
 from mizzen.server.address import Address
 
 GRPC_ADDRESS = Address("127.0.0.1", 15010)
@@ -35,8 +37,15 @@ class ServeOptions:
     domain: str = "cluster.local"
     start_anyway: bool = False
     state: Path | None = None
+    ca: Path | None = None
+    workload_certificate_ttl: timedelta = LIFETIME
     secrets_to_anyone: bool = False
     admin_hosts: tuple[str, ...] = ()
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     drain_seconds: float = 5.0
+
+    @property
+    def certificates_served(self) -> bool:
+        """Whether proxies are given certificates: there is a place for the key of an authority."""
+        return self.state is not None or self.ca is not None

@@ -18,10 +18,12 @@ import structlog
 
 import mizzen
 from mizzen import xds
+from mizzen.identity.authority import AuthorityError
 from mizzen.server import status
 from mizzen.server.address import Address
 from mizzen.server.admin import AdminServer
 from mizzen.server.admin_hosts import Hosts
+from mizzen.server.certificate_authority import CertificateAuthority, open_certificates
 from mizzen.server.configuration import Configuration
 from mizzen.server.control_plane import ControlPlane
 from mizzen.server.convergence import Convergence
@@ -34,6 +36,7 @@ from mizzen.server.mesh_config_file import MeshConfigFile
 from mizzen.server.metrics import Metrics
 from mizzen.server.missing import missing
 from mizzen.server.options import ADMIN_ADDRESS, ServeOptions, TlsFiles
+from mizzen.server.proxy_certificates import ProxyCertificates
 from mizzen.server.proxy_events import ProxyEvents
 from mizzen.server.proxy_tables import ProxyTables
 from mizzen.server.start import waits_for, without_empty_files
@@ -120,7 +123,7 @@ class Process:
         settings = MeshConfigFile(options.mesh_config) if options.mesh_config else None
         self._convergence = Convergence(metrics.convergence_seconds.observe, time.monotonic)
         self.control_plane = ControlPlane(
-            Configuration(settings, domain=options.domain),
+            Configuration(settings, domain=options.domain, certificates_served=options.certificates_served),
             ContainedTranslation,
             metrics,
             self._convergence.begin,
@@ -144,6 +147,7 @@ class Process:
         self.ready = False
         self.waiting_for: tuple[str, ...] = ()
         self._state: State | None = None
+        self._authority: CertificateAuthority | None = None
         self._may_start = asyncio.Event()
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -152,10 +156,10 @@ class Process:
         if self._options.state is not None:
             self._state = self._open_state(self._options.state)
         try:
+            self._open_authority()
             admin = self._take_ports(grpc_server)
         except BaseException:
-            if self._state is not None:
-                self._state.close()
+            self._close_files()
             raise
         self._warn_of_open_addresses()
         try:
@@ -175,6 +179,10 @@ class Process:
                     tasks.create_task(self.control_plane.keep_analysed()),
                     tasks.create_task(self.control_plane.keep_forgetting()),
                 ]
+                if self._authority is not None:
+                    watching.append(
+                        tasks.create_task(self._authority.keep(self.control_plane.renew_certificates))
+                    )
                 if self._options.mesh_config is not None:
                     watching.append(tasks.create_task(self._watch_settings()))
                 watching.append(tasks.create_task(self._serve(grpc_server)))
@@ -193,8 +201,7 @@ class Process:
                 await serving
         finally:
             self.control_plane.close()
-            if self._state is not None:
-                await asyncio.to_thread(self._state.close)
+            await asyncio.to_thread(self._close_files)
         self._log.info("stopped")
 
     async def _serve(self, grpc_server: Any) -> None:
@@ -269,6 +276,22 @@ class Process:
             return State(directory, self._metrics.state_failures.inc)
         except StateError as error:
             raise StartError(str(error)) from error
+
+    def _open_authority(self) -> None:
+        try:
+            certificates = open_certificates(self._options, self._metrics)
+        except AuthorityError as error:
+            raise StartError(str(error)) from error
+        if certificates is None:
+            return
+        self.control_plane.certificates = ProxyCertificates(certificates)
+        self._authority = CertificateAuthority(certificates, self._options, self.discovery.clients)
+
+    def _close_files(self) -> None:
+        if self._authority is not None:
+            self._authority.certificates.close()
+        if self._state is not None:
+            self._state.close()
 
     def _say_what_is_restored(self) -> None:
         restored = sorted(self.control_plane.view.restored.items())
@@ -408,6 +431,7 @@ class Process:
                 current_origin=self.control_plane.current_origin,
                 refused_proxies=self.control_plane.refusals.as_json(),
                 with_names=proxy is not None,
+                certificates=self._authority.certificates.as_json() if self._authority else None,
             )
 
         # A thousand proxies make megabytes of it, and the loop has streams to serve.

@@ -179,8 +179,12 @@ def whole(
     refused_proxies: list[dict[str, Any]],
     fault_of: Callable[[Hashable], str] = lambda _: "",
     with_names: bool = False,
+    certificates: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return the whole status: the server, its configuration, every proxy, every rejection, every refusal."""
+    """Return the whole status: the server, its configuration, every proxy, every rejection, every refusal.
+
+    `certificates` says how those of the workloads stand; None if none are served.
+    """
     now = time.time()
     twice = same_node_remarks(clients)
     shared = same_address_remarks(clients, proxy_of, snapshot_of)
@@ -203,6 +207,7 @@ def whole(
     return {
         "server": dict(server),
         "configuration": dict(configuration),
+        "certificates": dict(certificates) if certificates is not None else None,
         "proxies": proxies,
         "refused_proxies": refused_proxies,
         "rejections": [

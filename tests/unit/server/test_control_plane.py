@@ -15,7 +15,7 @@ from mizzen.mesh.delta import MeshDelta
 from mizzen.mesh.fault_search import Withheld
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
-from mizzen.server import control_plane
+from mizzen.server import analysing, control_plane
 from mizzen.server.configuration import Configuration
 from mizzen.server.control_plane import ControlPlane
 from mizzen.server.held_changes import HeldChanges
@@ -310,10 +310,10 @@ async def test_what_documents_lack_is_found_slice_by_slice(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(control_plane, "SETTLED_SECONDS", 0.0)
-    monkeypatch.setattr(control_plane, "SLICE_SECONDS", 1e-9)  # a step is a slice
+    monkeypatch.setattr(analysing, "SLICE_SECONDS", 1e-9)  # a step is a slice
     slices: list[bool] = []
     loop = asyncio.get_running_loop()
-    analyse_slice = ControlPlane._analyse_slice
+    analyse_slice = analysing._slice
 
     def counted(steps: Any) -> Any:
         done = analyse_slice(steps)
@@ -323,7 +323,7 @@ async def test_what_documents_lack_is_found_slice_by_slice(
             asyncio.run_coroutine_threadsafe(running.plane.take({"b.yaml": lost("b")}), loop)
         return done
 
-    monkeypatch.setattr(ControlPlane, "_analyse_slice", staticmethod(counted))
+    monkeypatch.setattr(analysing, "_slice", counted)
     await running.plane.begin({"a.yaml": lost("a")})
     looking = asyncio.create_task(running.plane.keep_analysed())
     async with asyncio.timeout(60):

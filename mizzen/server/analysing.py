@@ -1,0 +1,40 @@
+"""Analysing the mesh in short slices, so that nothing waits for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator
+from typing import Final
+
+from mizzen.config import Diagnostic
+from mizzen.mesh.analysis import analysis_steps
+from mizzen.mesh.snapshot import Mesh
+from mizzen.server.worker import Urgency, Worker
+
+SLICE_SECONDS: Final = 0.01
+
+
+async def analyse(
+    worker: Worker, mesh: Mesh, is_superseded: Callable[[], bool]
+) -> tuple[list[Diagnostic] | None, float]:
+    """Return what documents name and do not find, and the seconds that it took the worker; nothing is found
+    if the mesh is superseded meanwhile."""
+    steps = analysis_steps(mesh)
+    spent = 0.0
+    found: list[Diagnostic] | None = None
+    while found is None and not is_superseded():
+        found, seconds = await worker.do(Urgency.LATER, _slice, steps)
+        spent += seconds
+    return found, spent
+
+
+def _slice(steps: Generator[None, None, list[Diagnostic]]) -> tuple[list[Diagnostic] | None, float]:
+    """Go on for a slice of time; return what was found if that was the end, and the seconds."""
+    begun = time.perf_counter()
+    try:
+        next(steps)
+        while time.perf_counter() - begun < SLICE_SECONDS:
+            next(steps)
+    except StopIteration as end:
+        return end.value, time.perf_counter() - begun
+    return None, time.perf_counter() - begun
