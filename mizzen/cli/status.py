@@ -101,6 +101,7 @@ def render(state: dict[str, Any], width: int) -> Group:
     """Return the status for people: the proxies, then what was rejected, then what is refused."""
     from rich.console import Group
 
+    from mizzen.cli.certificate_table import certificates
     from mizzen.cli.status_table import (
         findings,
         headline,
@@ -121,6 +122,7 @@ def render(state: dict[str, Any], width: int) -> Group:
         rejections(state),
         refused_proxies(state),
         missing_secrets(state),
+        certificates(state),
         remarks(state),
         refused(state),
         restored(state),

@@ -10,6 +10,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from mizzen.cli.certificate_table import span
+
 _SERVICES = ("CDS", "EDS", "LDS", "RDS", "SDS")
 _STYLE = {
     "ACKED": "green",
@@ -33,7 +35,7 @@ def headline(state: Mapping[str, Any]) -> Text:
     documents = sum(configuration["documents"].values())
     line = Text()
     line.append(f"mizzen {server['version']}", style="bold")
-    line.append(f"   up {_span(server['uptime_seconds'])}")
+    line.append(f"   up {span(server['uptime_seconds'])}")
     line.append(f"   {_count(documents, 'document')} in force")
     line.append(f"   {_count(len(state['proxies']), 'proxy', 'proxies')}")
     if not server["ready"]:
@@ -67,7 +69,7 @@ def proxies(state: Mapping[str, Any], width: int) -> Table | Text:
         if wide:
             cells.insert(0, Text(proxy["envoy_version"] or "?"))
             cells.insert(0, Text(proxy["type"]))
-            cells.append(Text(_span(proxy["connected_seconds"])))
+            cells.append(Text(span(proxy["connected_seconds"])))
         table.add_row(Text(proxy["id"]), *cells)
     return table
 
@@ -104,7 +106,7 @@ def rejections(state: Mapping[str, Any]) -> Group | None:
         lines.append(Text("\nNOT ANSWERED", style="bold magenta"))
     for proxy, service, held in stuck:
         waiting = f", waiting for {', '.join(held['waiting_for'])}" if held["waiting_for"] else ""
-        sent = f"{proxy} {service}: sent {_span(held['pending_seconds'] or 0)} ago{waiting}"
+        sent = f"{proxy} {service}: sent {span(held['pending_seconds'] or 0)} ago{waiting}"
         lines.append(_indented(Text(sent), 2))
     return Group(*lines)
 
@@ -167,7 +169,7 @@ def refused_proxies(state: Mapping[str, Any]) -> Group | None:
     lines: list[Any] = [Text("\nREFUSED PROXIES", style="bold red")]
     for each in held:
         said = Text(each["reason"])
-        said.append(f"   {_count(each['times'], 'time')}, {_span(each['seconds_ago'])} ago", style="dim")
+        said.append(f"   {_count(each['times'], 'time')}, {span(each['seconds_ago'])} ago", style="dim")
         lines.append(_indented(said, 2))
     return Group(*lines)
 
@@ -266,17 +268,6 @@ def _finding(finding: Mapping[str, Any]) -> Text:
     path = f"{finding['path']}: " if finding["path"] else ""
     line.append(path + finding["message"], style="default")
     return line
-
-
-def _span(seconds: float) -> str:
-    whole = int(seconds)
-    if whole < 60:
-        return f"{whole}s"
-    if whole < 3600:
-        return f"{whole // 60}m{whole % 60:02d}s"
-    if whole < 86400:
-        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
-    return f"{whole // 86400}d{whole % 86400 // 3600:02d}h"
 
 
 def _count(number: int, one: str, many: str = "") -> str:
