@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-import json
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
-from tests.e2e.live_mesh import SERVICE_PORT, Caller, LiveMesh
+from mizzen.identity.certificate_store import CertificateStore
+from mizzen.server.workload_certificates import now_utc
+from tests.e2e.live_mesh import SERVICE_PORT, Caller, LiveMesh, eventually, mizzen
 from tests.e2e.workloads import Workload
 
 pytestmark = pytest.mark.envoy
 
-STRICT = """
+RULES = """
 apiVersion: security.istio.io/v1
 kind: PeerAuthentication
 metadata: {name: default, namespace: istio-system}
@@ -22,11 +28,24 @@ spec: {mtls: {mode: STRICT}}
 ---
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
-metadata: {name: mutual, namespace: istio-system}
-spec: {host: "*.svc.cluster.local", trafficPolicy: {tls: {mode: ISTIO_MUTUAL}}}
+metadata: {name: reviews, namespace: default}
+spec:
+  host: reviews
+  trafficPolicy:
+    tls: {mode: ISTIO_MUTUAL}
+    # Many handshakes: a connection that stays open would never see a new certificate.
+    connectionPool: {http: {maxRequestsPerConnection: 3}}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: reviews, namespace: default}
+spec:
+  hosts: [reviews]
+  http: [{route: [{destination: {host: reviews}}], retries: {attempts: 0}}]
 """
 
 URL = "http://reviews/"
+CLIENTS = 10
 RATE = 300
 """Requests a second."""
 
@@ -85,7 +104,7 @@ async def pair(mesh: LiveMesh) -> Pair:
               defaultEndpoint: unix://{workload.path}
         """,
     )
-    mesh.write("strict.yaml", STRICT)
+    mesh.write("rules.yaml", RULES)
     account = {"SERVICE_ACCOUNT": "reviews"}
     server = await mesh.sidecar("reviews", address, {"app": "reviews"}, metadata=account)
     client = await mesh.client(metadata={"SERVICE_ACCOUNT": "shopper"})
@@ -94,10 +113,114 @@ async def pair(mesh: LiveMesh) -> Pair:
     return Pair(mesh, client, server, workload)
 
 
-async def test_x(tmp_path: Path) -> None:
-    async with LiveMesh(tmp_path, arguments=["--state", str(tmp_path / "state")]) as mesh:
-        p = await pair(mesh)
-        print(await p.certificates())
-        print(json.dumps((await mesh.status())["certificates"], indent=1))
-        print((await p.server.admin("/certs")).text)
-        print(await mesh.http.get(f"http://{p.server.address}:{SERVICE_PORT}/"))
+@contextlib.asynccontextmanager
+async def load(caller: Caller) -> AsyncIterator[Counter[str]]:
+    """Send 300 requests a second; count the answers."""
+    answers: Counter[str] = Counter()
+    stopping = asyncio.Event()
+
+    async def client() -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while not stopping.is_set():
+            try:
+                answer = await caller.get(URL)
+                answers[str(answer.status_code)] += 1
+            except httpx.TransportError as error:
+                answers[repr(error)] += 1
+            due = max(due + CLIENTS / RATE, loop.time() - 1)
+            await asyncio.sleep(max(0.0, due - loop.time()))
+
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(CLIENTS):
+            tasks.create_task(client())
+        try:
+            yield answers
+        finally:
+            stopping.set()
+
+
+def state(tmp_path: Path, *more: str) -> list[str]:
+    return ["--state", str(tmp_path / "state"), *more]
+
+
+@pytest.mark.parametrize("delta", [True, False], ids=["delta", "sotw"])
+async def test_two_sidecars_speak_mutual_tls(tmp_path: Path, delta: bool) -> None:
+    async with LiveMesh(tmp_path, delta=delta, arguments=state(tmp_path)) as mesh:
+        both = await pair(mesh)
+        with pytest.raises(httpx.TransportError):
+            await mesh.http.get(f"http://{both.server.address}:{SERVICE_PORT}/")
+        seen = both.workload.requests[-1]["headers"]
+        assert "URI=spiffe://cluster.local/ns/default/sa/shopper" in seen["x-forwarded-client-cert"]
+
+        told = (await mesh.status())["certificates"]
+        assert {each["identity"].rpartition("/")[2] for each in told["workloads"]} == {"reviews", "shopper"}
+        shown = await mizzen("status", "--admin", mesh.admin)
+        assert "spiffe://cluster.local/ns/default/sa/reviews" in shown[1]
+        store = CertificateStore(tmp_path / "state")
+        keys = [each.certificate.private_key.decode() for each in store.read(now_utc())]
+        store.close()
+        assert len(keys) == 2
+        dumps = [
+            await mesh.http.get(f"http://{mesh.admin}/debug/resources?proxy={each.node_id}")
+            for each in mesh.callers
+        ]
+        everything = [
+            *(dump.text for dump in dumps),
+            *shown[1:],
+            str(told),
+            mesh.log(),
+            (await mesh.http.get(f"http://{mesh.admin}/metrics")).text,
+        ]
+        assert all("ROOTCA" in dump.text and "[redacted]" in dump.text for dump in dumps)
+        for key in (*keys, (tmp_path / "state/ca/ca-key.pem").read_text()):
+            line = key.splitlines()[1]
+            assert not [text for text in everything if line in text]
+        assert not any("PRIVATE" in text for text in everything)
+
+
+async def test_certificates_are_renewed_under_load(tmp_path: Path) -> None:
+    arguments = state(tmp_path, "--workload-certificate-ttl", "6s")
+    async with LiveMesh(tmp_path, arguments=arguments) as mesh:
+        both = await pair(mesh)
+        seen: list[set[str]] = [set(), set()]
+        async with load(both.client) as answers:
+
+            async def renewed() -> bool:
+                for numbers, number in zip(seen, await both.certificates(), strict=True):
+                    numbers.add(number)
+                return all(len(numbers) >= 4 for numbers in seen)
+
+            await eventually(renewed, "each certificate is renewed three times")
+        assert set(answers) == {"200"}, answers
+        assert answers.total() > 1000
+        expired = await both.server.stat("ssl.*fail_verify")
+        assert not expired
+
+
+async def test_a_killed_server_comes_back_with_the_same_certificates(tmp_path: Path) -> None:
+    async with LiveMesh(tmp_path, arguments=state(tmp_path)) as mesh:
+        both = await pair(mesh)
+        before = await both.certificates()
+        rotations = [
+            await caller.stat("sds.default.key_rotation_failed|sds.default.update_success")
+            for caller in mesh.callers
+        ]
+        assert mesh.control_plane is not None
+        async with load(both.client) as answers:
+            mesh.control_plane.kill()
+            await mesh.control_plane.stop()
+            await mesh.start_control_plane()
+
+            async def back() -> bool:
+                return len((await mesh.status())["proxies"]) == 2
+
+            await eventually(back, "both proxies are back")
+            await mesh.settled()
+        assert set(answers) == {"200"}, answers
+        assert await both.certificates() == before
+        assert rotations == [
+            await caller.stat("sds.default.key_rotation_failed|sds.default.update_success")
+            for caller in mesh.callers
+        ], "nothing was sent again"
+        assert "a certificate was issued" not in mesh.log().rpartition("ready")[2]
