@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from mizzen.cli import analyze, bootstrap, demo, run, serve, status, tables, test, translate, why
+from mizzen.cli import analyze, bootstrap, ca, demo, run, serve, status, tables, test, translate, why
 from mizzen.cli.command import Command
 from mizzen.cli.failure import Failure
 
@@ -114,6 +114,18 @@ commands.command(
     short_help="Start an Envoy in one step.",
     epilog=_examples("mizzen run gateway --name ingress --ip 127.0.0.1 --label istio=ingressgateway"),
 )(run.run)
+
+
+commands.command(
+    "ca",
+    cls=Command,
+    short_help="Show the certificate authority, or change its root.",
+    epilog=_examples(
+        "mizzen ca --state /var/lib/mizzen",
+        "mizzen ca rotate --state /var/lib/mizzen",
+        "mizzen ca finish --state /var/lib/mizzen",
+    ),
+)(ca.ca)
 
 
 @commands.command(cls=Command, epilog=_examples("mizzen version"))

@@ -106,12 +106,15 @@ class WorkloadCertificates:
         for identity, held in list(self._held.items()):
             if identity not in self._idle:
                 self._put(identity, held.issued, held.secret)
+            elif not self._is_trusted(held.issued):
+                self._idle.discard(identity)
+                del self._held[identity]
 
     def secret_of(self, identity: SpiffeId) -> Resource | None:
         """Return the secret `default` of an identity, issued if need be; None if that fails."""
         held = self._held.get(identity)
         now = self._clock()
-        if held is not None and held.issued.certificate.not_after > now:
+        if held is not None and held.issued.certificate.not_after > now and self._is_trusted(held.issued):
             if identity in self._idle:
                 self._put(identity, held.issued, held.secret)
             return held.secret
@@ -209,19 +212,22 @@ class WorkloadCertificates:
         issuer = authority.issuer
         path = path_to_root(issuer.certificate, certificates_of(issuer.chain), authority.roots)
         self._issuer, self._root = fingerprint(issuer.certificate), fingerprint(path[-1])
+        self._trusted = {fingerprint(root) for root in authority.roots}
+
+    def _is_trusted(self, issued: IssuedCertificate) -> bool:
+        return issued.root in self._trusted
 
     def _read(self) -> None:
         """Take up what a former server issued, of roots that are still trusted."""
         if self._store is None:
             return
-        trusted = {fingerprint(root) for root in self._authority.roots}
         try:
             found = self._store.read(self._clock())
         except (sqlite3.Error, ValueError) as error:
             self._failed(error)
             return
         for one in found:
-            if one.root in trusted:
+            if self._is_trusted(one):
                 self._put(_identity(one), one, _secret(one))
 
     def _issue(self, identity: SpiffeId, now: datetime) -> IssuedCertificate | None:
@@ -256,6 +262,8 @@ class WorkloadCertificates:
 
     def _renewal(self, issued: IssuedCertificate) -> datetime:
         moment = renewal_time(issued)
+        if not self._is_trusted(issued):
+            return self._since  # nobody believes it any more
         if issued.issuer != self._issuer:
             return min(moment, wave_time(issued, self._since))
         # A new one would end with the authority too, and be as old at once.

@@ -224,3 +224,41 @@ async def test_a_killed_server_comes_back_with_the_same_certificates(tmp_path: P
             for caller in mesh.callers
         ], "nothing was sent again"
         assert "a certificate was issued" not in mesh.log().rpartition("ready")[2]
+
+
+async def test_the_root_is_rotated_under_load(tmp_path: Path) -> None:
+    arguments = state(tmp_path, "--workload-certificate-ttl", "60s")
+    async with LiveMesh(tmp_path, arguments=arguments) as mesh:
+        both = await pair(mesh)
+        old = (await both.authority())["fingerprint"]
+        before = await both.certificates()
+        async with load(both.client) as answers:
+            code, _, err = await mizzen("ca", "rotate", "--state", str(tmp_path / "state"))
+            assert code == 0, err
+
+            async def signs() -> bool:
+                return bool((await both.authority())["fingerprint"] != old)
+
+            code, _, err = await mizzen("ca", "finish", "--state", str(tmp_path / "state"))
+            assert code == 1, "it is too early"
+            await eventually(signs, "the new root signs")
+
+            async def replaced() -> bool:
+                return not set(before) & set(await both.certificates())
+
+            await eventually(replaced, "both have certificates of the new root")
+
+            async def finished() -> bool:
+                return (await mizzen("ca", "finish", "--state", str(tmp_path / "state")))[0] == 0
+
+            await eventually(finished, "the old root is trusted no longer")
+
+            async def one_root() -> bool:
+                return [each["fingerprint"] for each in (await both.authority())["roots"]] == [
+                    (await both.authority())["fingerprint"]
+                ]
+
+            await eventually(one_root, "the server knows")
+            await mesh.settled()
+            await asyncio.sleep(1)  # some hundred handshakes more
+        assert set(answers) == {"200"}, answers

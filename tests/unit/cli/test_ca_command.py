@@ -1,0 +1,102 @@
+"""`mizzen ca`: what it shows, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from mizzen.identity import Authority, SpiffeId, issue, rotation
+from mizzen.identity.authority import fingerprint
+from mizzen.identity.certificate_store import CertificateStore
+from mizzen.identity.renewal import IssuedCertificate
+from mizzen.server.workload_certificates import now_utc
+from tests.unit.cli.conftest import Command
+
+IDENTITY = SpiffeId("cluster.local", "shop", "reviews")
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return rotation.open_state_authority(tmp_path / "ca", now_utc())
+
+
+def keep_a_certificate(tmp_path: Path, authority: Authority, *, lifetime: timedelta) -> str:
+    now = now_utc().replace(microsecond=0)
+    made = issue(authority.issuer, IDENTITY, now, lifetime)
+    mine = fingerprint(authority.issuer.certificate)
+    store = CertificateStore(tmp_path)
+    store.keep([IssuedCertificate(made, now, mine, mine)])
+    store.close()
+    return made.private_key.decode().splitlines()[1]
+
+
+def test_it_shows_what_is_in_force(mizzen: Command, tmp_path: Path, authority: Authority) -> None:
+    key = keep_a_certificate(tmp_path, authority, lifetime=timedelta(hours=1))
+    shown = mizzen("ca", "--state", tmp_path)
+    assert shown.code == 0, shown.err
+    assert fingerprint(authority.issuer.certificate) in shown.out
+    assert "no rotation" in shown.out
+    assert "1 workload certificates, the next renewal is due at 20" in shown.out
+    told = mizzen("ca", "--state", tmp_path, "-o", "json")
+    state = json.loads(told.out)
+    assert state["workload_certificates"] == state["roots"][0]["workload_certificates"] == 1
+    own = (tmp_path / "ca" / "ca-key.pem").read_text().splitlines()[1]
+    for secret in (key, own, "PRIVATE"):
+        assert secret not in shown.out + shown.err + told.out + told.err
+
+
+def test_a_rotation_goes_its_way(mizzen: Command, tmp_path: Path, authority: Authority) -> None:
+    keep_a_certificate(tmp_path, authority, lifetime=timedelta(hours=1))
+    assert mizzen("ca", "rotate", "--state", tmp_path).code == 0
+    assert "the old one signs" in mizzen("ca", "--state", tmp_path).out
+    again = mizzen("ca", "rotate", "--state", tmp_path)
+    assert (again.code, "under way" in again.err) == (1, True)
+    rotation.sign(tmp_path / "ca", now_utc())  # as the server does
+    assert "the new root signs" in mizzen("ca", "--state", tmp_path).out
+    early = mizzen("ca", "finish", "--state", tmp_path)
+    assert early.code == 1
+    assert "1 certificate of the old root still holds" in early.err
+    assert f"{IDENTITY} until" in early.err
+    assert rotation.phase(tmp_path / "ca") is rotation.Phase.SIGNING
+    assert mizzen("ca", "finish", "--state", tmp_path, "--force").code == 0
+    assert rotation.phase(tmp_path / "ca") is rotation.Phase.REST
+
+
+def test_finish_does_not_wait_for_what_has_expired(
+    mizzen: Command, tmp_path: Path, authority: Authority
+) -> None:
+    now = now_utc()
+    made = replace(issue(authority.issuer, IDENTITY, now), not_after=now - timedelta(seconds=1))
+    mine = fingerprint(authority.issuer.certificate)
+    store = CertificateStore(tmp_path)
+    store.keep([IssuedCertificate(made, now, mine, mine)])
+    store.close()
+    rotation.begin(tmp_path / "ca", now_utc())
+    rotation.sign(tmp_path / "ca", now_utc())
+    ended = mizzen("ca", "finish", "--state", tmp_path)
+    assert ended.code == 0, ended.err
+
+
+def test_mistakes_are_told(mizzen: Command, tmp_path: Path) -> None:
+    for arguments, code, said in (
+        (("ca",), 2, "--state DIR or --ca DIR"),
+        (("ca", "--state", tmp_path), 1, "there is no certificate authority"),
+        (("ca", "rotate", "--ca", tmp_path), 2, "what you bring, you rotate"),
+        (("ca", "--ca", tmp_path), 1, "root-cert.pem: cannot be read"),
+    ):
+        ended = mizzen(*arguments)
+        assert (ended.code, ended.out) == (code, "")
+        assert said in ended.err
+
+
+def test_another_user_is_refused(
+    mizzen: Command, tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 4711)
+    ended = mizzen("ca", "rotate", "--state", tmp_path)
+    assert ended.code == 1
+    assert "run this as that user" in ended.err
