@@ -62,7 +62,8 @@ _MESH_CONFIG: Final = """\
 ## MeshConfig
 
 The settings of the whole mesh, from the file of `--mesh-config` or from the ConfigMap `istio`; the defaults
-are istiod's, but for `enableAutoMtls` ([decisions/0003](decisions/0003-auto-mtls-off.md)). A field without
+are istiod's; `enableAutoMtls` is true only where certificates are served
+([decisions/0100](decisions/0100-automatic-mutual-tls.md)). A field without
 effect is a warning (MZ0016). `meshNetworks` may stand in the ConfigMap's key `data.meshNetworks` as well,
 where Istio has it ([decisions/0007](decisions/0007-networks-and-dual-stack.md)). `defaultConfig` is Istio's
 ProxyConfig; a proxy may bring one of its own in the key `PROXY_CONFIG` of its node's metadata

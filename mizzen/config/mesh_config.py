@@ -146,7 +146,7 @@ class MeshConfig(IstioModel):
     trust_domain_aliases: tuple[str, ...] = ()
     outbound_traffic_policy: OutboundTrafficPolicy = OutboundTrafficPolicy()
     inbound_traffic_policy: InboundTrafficPolicy = InboundTrafficPolicy()
-    # Istio's default is true: docs/decisions/0003-auto-mtls-off.md.
+    # Where certificates are served the default is Istio's, true: mizzen/mesh/settings.py.
     enable_auto_mtls: Bool = False
     connect_timeout: ConnectTimeout = timedelta(seconds=10)
     protocol_detection_timeout: Duration = timedelta(0)

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from mizzen.config.document import Config
 from mizzen.config.mesh_config import MeshConfig
 
+_AUTO_MTLS: Final = "enable_auto_mtls"
+
 Creation = tuple[float, str, str]
+
+
+def mesh_config_in_force(mesh_config: MeshConfig, *, certificates_served: bool) -> MeshConfig:
+    """Return the mesh configuration as it holds: `enableAutoMtls` that nobody wrote is true, as in Istio,
+    where the control plane issues the certificates that it needs (docs/decisions/0100)."""
+    if not certificates_served or _AUTO_MTLS in mesh_config.model_fields_set:
+        return mesh_config
+    return mesh_config.model_copy(update={_AUTO_MTLS: True})
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -37,7 +37,7 @@ from mizzen.mesh.scope.sidecars import SidecarIndex
 from mizzen.mesh.service import EndpointPool, Service
 from mizzen.mesh.services.registry import REGISTRY_KINDS, Registry, ServiceInstance
 from mizzen.mesh.services.registry_edit import RegistryEdit
-from mizzen.mesh.settings import MeshSettings
+from mizzen.mesh.settings import MeshSettings, mesh_config_in_force
 from mizzen.mesh.topology import proxy_locality
 
 Key = TypeVar("Key")
@@ -91,9 +91,9 @@ class Mesh:
         `domain` is what short names end in after `.svc.` (istiod's `--domain`). `certificates_served` says
         that workloads get certificates from the control plane.
         """
-        settings = MeshSettings(
-            mesh_config if mesh_config is not None else MeshConfig(), domain, certificates_served
-        )
+        given = mesh_config if mesh_config is not None else MeshConfig()
+        in_force = mesh_config_in_force(given, certificates_served=certificates_served)
+        settings = MeshSettings(in_force, domain, certificates_served)
         latest = {config.key: config for config in configs}
         return cls._empty(settings)._changed([(None, config) for config in latest.values()])[0]
 
@@ -121,7 +121,11 @@ class Mesh:
         anew, since it may touch everything.
         """
         changes = list(self._pairs(change))
-        if mesh_config is not None and mesh_config != self.mesh_config:
+        served = self.settings.certificates_served
+        if (
+            mesh_config is not None
+            and mesh_config_in_force(mesh_config, certificates_served=served) != self.mesh_config
+        ):
             configs = {config.key: config for kind in self._configs.values() for config in kind.values()}
             for old, new in changes:
                 if old is not None:
@@ -132,7 +136,7 @@ class Mesh:
                 configs.values(),
                 mesh_config,
                 domain=self.settings.domain,
-                certificates_served=self.settings.certificates_served,
+                certificates_served=served,
             )
             return mesh, MeshDelta(everything=True)
         return self._changed(changes)
@@ -284,6 +288,7 @@ class Mesh:
             self.mesh_config.default_config,
             locality=proxy_locality(proxy.locality, self._endpoint_labels(proxy) or {}, labels),
             with_node_name=bool(self.registry.node_aware),
+            has_certificate=not self._is_left_without_certificate(proxy),
         )
 
     def scope(self, profile: OutboundProfile) -> SidecarScope:
@@ -346,13 +351,21 @@ class Mesh:
         """Return the external authorizer that MeshConfig has under `name`."""
         return external_authorizer(name, self.mesh_config, self.registry)
 
-    def peer_modes(self, policies: WorkloadPolicies) -> PeerModes:
-        """Return whether a workload with these policies takes plain text or mutual TLS, on each port."""
+    def _is_left_without_certificate(self, proxy: Proxy) -> bool:
+        """The control plane gives no certificate to a proxy that proves by nothing who it is."""
+        return self.settings.certificates_served and proxy.is_unproven
+
+    def peer_modes(self, proxy: Proxy, policies: WorkloadPolicies) -> PeerModes:
+        """Return whether the proxy's workload, with these policies, takes plain text or mutual TLS, on each
+        port."""
         modes = peer_modes(policies.peer_authentications, self.settings.root_namespace)
-        return modes if self.settings.mutual_tls else modes.without_certificates()
+        if self.settings.mutual_tls and not self._is_left_without_certificate(proxy):
+            return modes
+        return modes.without_certificates()
 
     def service_peers(self, service: Service) -> ServicePeers:
-        """Return what clients must know of the modes of a service's endpoints, for automatic mutual TLS."""
+        """Return what clients that have certificates must know of the modes of a service's endpoints, for
+        automatic mutual TLS."""
         policies = self.policy_index.peer_authentications(service.namespace)
         if not policies or not self.mesh_config.enable_auto_mtls:
             return NO_PEERS

@@ -19,6 +19,7 @@ from mizzen.mesh.delta import MeshDelta
 from mizzen.mesh.hosts import is_wildcard, matches
 from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.rules.destination_rules import MergedDestinationRule
+from mizzen.mesh.rules.peer_authentication import CALLED_IN_PLAIN_TEXT
 from mizzen.mesh.scope.sidecar_scope import SidecarScope, differing_rules
 from mizzen.mesh.service import EndpointPool, Protocol, Resolution, Service
 from mizzen.mesh.snapshot import Mesh
@@ -290,7 +291,9 @@ class OutboundResources:
         self, service: Service, rule: MergedDestinationRule | None, pool: EndpointPool, *, sni_dnat: bool
     ) -> tuple[tuple[Resource, ...], tuple[Resource, ...]]:
         inputs = (service, rule, pool, self.profile, self._mesh.mesh_config)
-        peers = self._mesh.service_peers(service)
+        # What a gateway passes on is other clients' mutual TLS, whatever it has itself.
+        speaks = sni_dnat or self.profile.has_certificate
+        peers = self._mesh.service_peers(service) if speaks else CALLED_IN_PLAIN_TEXT
         clusters = self._memo.get(
             outbound_clusters_key(*inputs, peers=peers, sni_dnat=sni_dnat),
             lambda: outbound_clusters(*inputs, peers=peers, sni_dnat=sni_dnat),

@@ -59,7 +59,7 @@ def sidecar_resources(
     own ProxyConfig."""
     instances = mesh.instances(proxy)
     policies = mesh.policies_for(proxy)
-    modes = mesh.peer_modes(policies)
+    modes = mesh.peer_modes(proxy, policies)
     rules = tuple(scope.destination_rule(instance.service, inbound=True) for instance in instances)
     key = (
         "own resources of a sidecar",

@@ -11,7 +11,8 @@ from mizzen.mesh.analysis.findings import Findings
 from mizzen.mesh.snapshot import Mesh
 
 _ISSUE: Final = (
-    "let the control plane issue certificates (enableAutoMtls: true in MeshConfig says that it does)"
+    "let the control plane issue certificates, by --state or --ca (enableAutoMtls: true in MeshConfig tells "
+    "an analysis of files that it does)"
 )
 
 

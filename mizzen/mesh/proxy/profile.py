@@ -21,8 +21,9 @@ class OutboundProfile:
     """All that outbound translation may read of a proxy. Compared by value: proxies that no rule can tell
     apart have equal profiles, and share everything that is built from them.
 
-    `labels` holds only those whose keys some rule mentions; `node_name` is empty unless a service asks for
-    endpoints on the client's node.
+    Without `has_certificate` it cannot speak the mesh's mutual TLS where others can. `labels` holds only
+    those whose keys some rule mentions; `node_name` is empty unless a service asks for endpoints on the
+    client's node.
     """
 
     type: ProxyType
@@ -48,6 +49,7 @@ class OutboundProfile:
     tls_client_root_cert: str = ""
     outbound_listener_exact_balance: bool = False
     proxy_config: ProxyConfig | None = None
+    has_certificate: bool = True
 
     @property
     def is_router(self) -> bool:
@@ -67,6 +69,7 @@ def outbound_profile(
     *,
     locality: Locality,
     with_node_name: bool,
+    has_certificate: bool,
 ) -> OutboundProfile:
     """Return the profile of `proxy`.
 
@@ -98,6 +101,7 @@ def outbound_profile(
         tls_client_root_cert=metadata.tls_client_root_cert,
         outbound_listener_exact_balance=metadata.outbound_listener_exact_balance,
         proxy_config=metadata.proxy_config,
+        has_certificate=has_certificate,
     )
 
 

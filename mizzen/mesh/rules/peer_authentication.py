@@ -70,6 +70,9 @@ class ServicePeers:
 NO_PEERS: Final = ServicePeers()
 """What holds without any PeerAuthentication."""
 
+CALLED_IN_PLAIN_TEXT: Final = ServicePeers(MutualTLSMode.DISABLE)
+"""What holds for a client without a certificate: it never tries automatic mutual TLS."""
+
 
 def peer_modes(policies: Sequence[Policy], root_namespace: str) -> PeerModes:
     """Return the modes of a workload; `policies` are those that select it, oldest first."""

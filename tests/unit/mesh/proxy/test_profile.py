@@ -26,7 +26,12 @@ def profile_of(
 ) -> OutboundProfile:
     proxy = Proxy.from_node({"id": node_id, "metadata": metadata, "locality": locality or {}})
     return outbound_profile(
-        proxy, labels, default_config, locality=proxy.locality, with_node_name=with_node_name
+        proxy,
+        labels,
+        default_config,
+        locality=proxy.locality,
+        with_node_name=with_node_name,
+        has_certificate=True,
     )
 
 

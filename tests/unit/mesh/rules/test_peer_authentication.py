@@ -74,7 +74,8 @@ def test_the_narrowest_scope_that_says_a_mode_decides(
 ) -> None:
     policies, expected = MODES[case]
     built = mesh_of(mesh(*policies), enable_auto_mtls=True)
-    assert built.peer_modes(built.policies_for(proxy_at("shop", app="a"))) == expected
+    proxy = proxy_at("shop", app="a")
+    assert built.peer_modes(proxy, built.policies_for(proxy)) == expected
 
 
 def test_a_port_has_its_own_mode_or_that_of_the_workload() -> None:
@@ -87,7 +88,8 @@ def test_without_certificates_strict_refuses_and_permissive_is_plain_text(
 ) -> None:
     def modes(*policies: str) -> PeerModes:
         built = mesh_of(mesh(*policies))
-        return built.peer_modes(built.policies_for(proxy_at("shop", app="a")))
+        proxy = proxy_at("shop", app="a")
+        return built.peer_modes(proxy, built.policies_for(proxy))
 
     assert modes() == PeerModes(DISABLE)
     assert modes(policy("STRICT", app="a", ports="{9: {mode: PERMISSIVE}}")) == PeerModes(
