@@ -25,12 +25,17 @@ class ControlPlane:
         self.admin = admin
 
     @classmethod
-    async def start(cls, topology: Topology, configuration: Sequence[Path], log: Path) -> ControlPlane:
-        """Start the control plane with the YAML of `configuration`; it may not be ready yet."""
+    async def start(
+        cls, topology: Topology, configuration: Sequence[Path], log: Path, state: Path
+    ) -> ControlPlane:
+        """Start the control plane with the YAML of `configuration`; it may not be ready yet.
+
+        With `state` it keeps a certificate authority there, and issues the certificates of the proxies."""
         command: list[str | Path] = [sys.executable, "-m", "mizzen", "serve"]
         for path in configuration:
             command += ["--config", path]
         command += ["--grpc-address", topology.xds_address, "--admin-address", topology.control_plane_admin]
+        command += ["--state", state]
         child = await ChildProcess.start("control-plane", command, log=log)
         return cls(child, topology.control_plane_admin)
 

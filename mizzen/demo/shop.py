@@ -21,6 +21,7 @@ from mizzen.demo.errors import DemoError, first_error_alone
 from mizzen.demo.loopback import pick_network, pick_port
 from mizzen.demo.options import DemoOptions
 from mizzen.demo.part import Launch, Part
+from mizzen.demo.security import TokenIssuer, security_yaml
 from mizzen.demo.topology import (
     ADMIN_PORT,
     GATEWAY_NAME,
@@ -58,6 +59,8 @@ class Shop:
     """The YAML that people edit."""
     private_rules: Path
     """The directory of the YAML that places this run; the control plane watches it too."""
+    issuer: TokenIssuer
+    """Who signs the tokens that the shop takes."""
 
     @property
     def control_plane(self) -> Part:
@@ -125,7 +128,7 @@ class _Starter:
 
     async def _control_plane(self, configuration: list[Path]) -> ChildProcess:
         control_plane = await ControlPlane.start(
-            self.topology, configuration, self.directory / f"{CONTROL_PLANE}.log"
+            self.topology, configuration, self.directory / f"{CONTROL_PLANE}.log", self.directory / "state"
         )
         self._children.append(control_plane.child)
         await control_plane.wait_ready(self.client)
@@ -221,6 +224,8 @@ async def _start(starter: _Starter, progress: Progress) -> Shop:
     private_rules = starter.directory / "rules"
     private_rules.mkdir()
     (private_rules / "workloads.yaml").write_text(instance_yaml(topology), encoding="utf-8")
+    issuer = TokenIssuer()
+    (private_rules / "security.yaml").write_text(security_yaml(issuer), encoding="utf-8")
     async with first_error_alone(), asyncio.TaskGroup() as group:
         group.create_task(starter.control_plane([starter.rules, private_rules]))
         for workload in topology.workloads:
@@ -234,4 +239,4 @@ async def _start(starter: _Starter, progress: Progress) -> Shop:
     progress(f"{len(sidecars)} Envoys as sidecars, and one as the ingress")
     await starter.answering()
     progress("the shop answers")
-    return Shop(topology, starter.parts, starter.client, starter.rules, private_rules)
+    return Shop(topology, starter.parts, starter.client, starter.rules, private_rules, issuer)

@@ -56,6 +56,11 @@ class Workload:
         return f"{self.app}-{self.version}"
 
     @property
+    def service_account(self) -> str:
+        """The service account: one for each app. Who is outside the mesh has none."""
+        return f"bookinfo-{self.app}" if self.in_mesh else ""
+
+    @property
     def labels(self) -> dict[str, str]:
         """The labels that selectors and subsets look at."""
         return {"app": self.app, "version": self.version}
@@ -142,12 +147,22 @@ class Topology:
         return f"http://127.0.0.1:{self.gateway_port}"
 
 
+def spiffe_id(workload: Workload) -> str:
+    """Return the identity in a workload's certificate."""
+    return f"spiffe://cluster.local/ns/{NAMESPACE}/sa/{workload.service_account}"
+
+
 def sidecar_node(workload: Workload) -> dict[str, Any]:
     """Return the Envoy Node of a workload's sidecar."""
     return {
         "id": f"sidecar~{workload.address}~{workload.name}.{NAMESPACE}~{DNS_DOMAIN}",
         "cluster": f"{workload.app}.{NAMESPACE}",
-        "metadata": {"NAMESPACE": NAMESPACE, "LABELS": workload.labels, "INTERCEPTION_MODE": "NONE"},
+        "metadata": {
+            "NAMESPACE": NAMESPACE,
+            "SERVICE_ACCOUNT": workload.service_account,
+            "LABELS": workload.labels,
+            "INTERCEPTION_MODE": "NONE",
+        },
     }
 
 
@@ -156,7 +171,11 @@ def gateway_node(topology: Topology) -> dict[str, Any]:
     return {
         "id": f"router~{topology.gateway_address}~{GATEWAY_NAME}.{NAMESPACE}~{DNS_DOMAIN}",
         "cluster": f"{GATEWAY_NAME}.{NAMESPACE}",
-        "metadata": {"NAMESPACE": NAMESPACE, "LABELS": {"istio": "ingressgateway"}},
+        "metadata": {
+            "NAMESPACE": NAMESPACE,
+            "SERVICE_ACCOUNT": GATEWAY_NAME,
+            "LABELS": {"istio": "ingressgateway"},
+        },
     }
 
 
@@ -194,7 +213,10 @@ def _gateway_workload(topology: Topology) -> dict[str, Any]:
 
 def _workload_entry(workload: Workload) -> dict[str, Any]:
     spec: dict[str, Any] = {"address": workload.address, "labels": workload.labels}
-    if not workload.in_mesh:
+    if workload.in_mesh:
+        # By its service account the others know that it speaks mutual TLS.
+        spec["serviceAccount"] = workload.service_account
+    else:
         spec["ports"] = {"http": APP_PORT}
     return {
         "apiVersion": "networking.istio.io/v1",

@@ -9,7 +9,7 @@ import httpx
 from rich.table import Table
 from rich.text import Text
 
-from mizzen.demo.checks import accidents, boundaries, resilience, routing
+from mizzen.demo.checks import accidents, boundaries, resilience, routing, security
 from mizzen.demo.checks.outcome import Check, Finding, Outcome, ingress, sidecar
 from mizzen.demo.shop import Shop
 
@@ -46,6 +46,11 @@ def all_checks(shop: Shop) -> list[Check]:
         Check("unknown host", "ingress", partial(boundaries.unknown_host, shop)),
         Check("ServiceEntry for a host outside", "sidecar", partial(boundaries.service_entry, shop)),
         Check("REGISTRY_ONLY refuses an unknown host", "sidecar", partial(boundaries.registry_only, shop)),
+        Check("a call in plain text is refused", "workload", partial(security.plain_text, shop)),
+        Check("mutual TLS tells who calls", "sidecar", partial(security.peer_identity, shop)),
+        Check("a wrong token is refused", "sidecar", partial(security.wrong_token, shop)),
+        Check("a right token is accepted", "sidecar", partial(security.right_token, shop)),
+        Check("a denied path", "sidecar", partial(security.denied_path, shop)),
         Check("a changed YAML is served", "ingress", partial(boundaries.live_change, shop)),
         Check("a killed Envoy is started again", "ingress", partial(accidents.killed_envoy, shop)),
         Check("pages without a control plane", "ingress", partial(accidents.killed_control_plane, shop)),

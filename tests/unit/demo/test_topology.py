@@ -33,8 +33,10 @@ def test_each_workload_has_an_entry_with_the_labels_that_services_select() -> No
     assert entries["reviews-v2"] == {
         "address": reviews.address,
         "labels": {"app": "reviews", "version": "v2"},
+        "serviceAccount": "bookinfo-reviews",
     }
     assert entries["quotes-v1"]["ports"] == {"http": 9081}  # no proxy stands before it
+    assert "serviceAccount" not in entries["quotes-v1"]  # so nobody calls it by mutual TLS
 
 
 def test_each_sidecar_listens_for_its_workload_alone() -> None:
