@@ -42,6 +42,13 @@ class MeshDelta:
     everything: bool = False
     documents: tuple[Change, ...] = ()
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The changed documents by their names; the mesh configuration may be what changed, and has none."""
+        keys = {config.key for pair in self.documents for config in pair if config is not None}
+        own = ("the mesh configuration",) if self.everything else ()
+        return (*own, *(str(key) for key in sorted(keys)))
+
     @classmethod
     def joined(cls, deltas: Sequence[MeshDelta]) -> MeshDelta:
         """Return what changed from before the first of `deltas` to after the last."""

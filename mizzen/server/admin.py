@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -17,9 +18,10 @@ from starlette.routing import Route
 
 from mizzen.explain.tables import KINDS
 from mizzen.server.admin_hosts import Hosts, KnownHosts
+from mizzen.server.page.routes import Shown, page_routes
 
 
-class Observed(Protocol):
+class Observed(Shown, Protocol):
     """What the admin address tells about: the running server."""
 
     @property
@@ -33,31 +35,20 @@ class Observed(Protocol):
     def metrics(self) -> bytes:
         """Return the metrics in Prometheus' text form."""
 
-    async def status(self, proxy: str | None = None) -> Mapping[str, Any]:
-        """Return the whole status as JSON values; or that of one proxy, with the names that it asks for."""
-
     async def resources(self, proxy: str) -> Mapping[str, Any] | None:
         """Return what a proxy is sent, secrets redacted; None if no such proxy is connected."""
 
-    async def table(self, proxy: str, kind: str) -> Mapping[str, Any] | None:
-        """Return a table of what a proxy was sent (`mizzen.explain.tables`); None if it is not connected."""
-
-    async def difference(self, proxy: str) -> Mapping[str, Any] | None:
-        """Return how what a proxy has accepted differs from what it is to be sent; None if not connected."""
-
     def proxies(self) -> list[str]:
         """Return the names of the connected proxies."""
-
-    def about(self) -> Mapping[str, Any]:
-        """Return what runs here: name, version, process id, addresses."""
 
 
 _Find = Callable[[str], Awaitable[Mapping[str, Any] | None]]
 """Finds something out about a proxy by its name; None if it is not connected."""
 
 
-def application(server: Observed, hosts: Hosts) -> Starlette:
-    """Return the ASGI application of the admin address, which is asked under `hosts`."""
+def application(server: Observed, hosts: Hosts, closing: asyncio.Event | None = None) -> Starlette:
+    """Return the ASGI application of the admin address, which is asked under `hosts`. When `closing` is set,
+    requests that follow live come to their end."""
 
     async def ready(_: Request) -> Response:
         if server.ready:
@@ -97,13 +88,9 @@ def application(server: Observed, hosts: Hosts) -> Starlette:
             return PlainTextResponse(f"kind is one of {', '.join(KINDS)}, not {kind!r}\n", status_code=400)
         return await of_proxy(lambda proxy: server.table(proxy, kind))(request)
 
-    async def index(_: Request) -> Response:
-        of_a_proxy = "/debug/resources?proxy=ID /debug/table?proxy=ID&kind=KIND /debug/diff?proxy=ID"
-        return PlainTextResponse(f"mizzen: /ready /metrics /status /version {of_a_proxy}\n")
-
     return Starlette(
         routes=[
-            Route("/", index),
+            *page_routes(server, closing or asyncio.Event()),
             Route("/ready", ready),
             Route("/metrics", metrics),
             Route("/status", status),
@@ -128,8 +115,9 @@ class AdminServer:
     """Serves `application` on a socket that is bound already, on the running event loop."""
 
     def __init__(self, server: Observed, listening: socket.socket, hosts: Hosts) -> None:
+        self._closing = asyncio.Event()
         config = uvicorn.Config(
-            application(server, hosts),
+            application(server, hosts, self._closing),
             log_config=None,
             access_log=False,
             lifespan="off",
@@ -144,4 +132,5 @@ class AdminServer:
 
     def stop(self) -> None:
         """Let `run` end: no new connections, the open ones within a second."""
+        self._closing.set()
         self._server.should_exit = True

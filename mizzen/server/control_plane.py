@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, TypeVar
 
@@ -26,7 +26,7 @@ from mizzen.mesh.snapshot import Mesh
 from mizzen.server.analysing import analyse
 from mizzen.server.configuration import Configuration, ConfigurationView
 from mizzen.server.former import FormerDocuments, KeptDocument
-from mizzen.server.held_changes import HeldChanges
+from mizzen.server.held_changes import Change, HeldChanges
 from mizzen.server.identity import IdentityError, check_identity, with_proof
 from mizzen.server.live_proxy import LiveProxy
 from mizzen.server.metrics import Metrics
@@ -71,7 +71,7 @@ class ControlPlane:
         configuration: what the files say; it is used by the worker only.
         translate: makes the translation of a first mesh.
         metrics: where it counts.
-        follow: told of every change before it is handed over, with the time at which it was seen.
+        follow: told of every change before it is handed over: when it was seen, and its documents.
         forgotten: called in the worker when much was forgotten that only proxies needed that have gone.
         gives_secrets: whether a peer that proves by no certificate who it is may have Secrets.
         clock: seconds that only grow.
@@ -82,7 +82,7 @@ class ControlPlane:
         configuration: Configuration,
         translate: Callable[[Mesh], Translating],
         metrics: Metrics,
-        follow: Callable[[float], Following],
+        follow: Callable[[float, Sequence[str]], Following],
         *,
         forgotten: Callable[[], None] = lambda: None,
         gives_secrets: Callable[[xds.Peer], bool] = lambda peer: True,
@@ -247,24 +247,24 @@ class ControlPlane:
         }
         self._keep(kept)
 
-    def _apply(self, files: Mapping[str, ParsedFile | None], seen: float) -> float | None:
-        """Return when the change was seen that is to be handed over now; None if there is none."""
+    def _apply(self, files: Mapping[str, ParsedFile | None], seen: float) -> Change | None:
+        """Return the change that is to be handed over now; None if there is none."""
         delta = self._configuration.apply(files)
         change = self._held.take(self._configuration.mesh, delta, seen, self._clock())
         if change is None:
             return None
         self._take_over(change.delta)
-        return change.first
+        return change
 
     def _take_over(self, delta: MeshDelta) -> None:
         self._metrics.config_changes.inc()
         self._held.served(self._configuration.mesh)
         self._translation.update(self._configuration.mesh, delta)
 
-    async def _push(self, seen: float) -> None:
+    async def _push(self, change: Change) -> None:
         """Give every proxy its new snapshot, slice by slice, so that the loop serves streams in between."""
         begun = self._clock()
-        following = self._follow(seen)
+        following = self._follow(change.first, change.delta.names)
         woken = 0
         try:
             # A proxy whose first translation is under way gets it from a mesh that has the change already.
@@ -283,7 +283,7 @@ class ControlPlane:
             following.done()
         now = self._clock()
         self._metrics.translation_seconds.observe(now - begun)
-        self._metrics.push_seconds.observe(now - seen)
+        self._metrics.push_seconds.observe(now - change.first)
 
     def _hand_over(self, one: News) -> bool:
         """Give a proxy its new snapshot; return False if it has none, or has gone in the meantime."""

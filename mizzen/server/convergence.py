@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+import time
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
 
 from mizzen import xds
 
 _CHANGES_FOLLOWED = 1000
+_NAMED: Final = 10
+
+RECENT: Final = 100
+"""So many of the latest changes are remembered, to be looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +30,20 @@ class _Wish:
 
 
 class Push:
-    """One change on its way: who has been handed it, and when, and has not answered yet."""
+    """One change on its way: who has been handed it, and when, and has not answered yet.
 
-    def __init__(self, convergence: Convergence, seen: float) -> None:
+    `documents` name what changed; `concerned` are the numbers of the clients that it is for. `seconds` is how
+    long it took to the last answer, None as long as one is missing, or if it concerned nobody.
+    """
+
+    def __init__(self, convergence: Convergence, seen: float, documents: Sequence[str]) -> None:
         self.seen = seen
+        self.at = time.time()
+        self.documents = tuple(documents)
         self.waiting: dict[tuple[int, str], float] = {}
         self.handing_over = True
-        self.concerned = False
+        self.concerned: set[int] = set()
+        self.seconds: float | None = None
         self._convergence = convergence
 
     def handed(self, group: Hashable, changes: Iterable[tuple[str, Iterable[str]]]) -> None:
@@ -37,12 +52,24 @@ class Push:
         for type_url, names in changes:
             for number in self._convergence.asking(group, type_url, names):
                 self.waiting[number, type_url] = now
-                self.concerned = True
+                self.concerned.add(number)
 
     def done(self) -> None:
         """It was handed over for every group that it concerns."""
         self.handing_over = False
         self._convergence.settle()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the change as JSON values: when, which documents, how many proxies it concerned, how many
+        of them have answered, and the seconds that all took."""
+        return {
+            "at": datetime.fromtimestamp(self.at, UTC).isoformat(timespec="milliseconds"),
+            "documents": list(self.documents[:_NAMED]),
+            "more": len(self.documents[_NAMED:]),
+            "concerned": len(self.concerned),
+            "answered": len(self.concerned - {number for number, _ in self.waiting}),
+            "seconds": None if self.seconds is None else round(self.seconds, 4),
+        }
 
 
 class Convergence:
@@ -59,16 +86,23 @@ class Convergence:
         self._observe = observe
         self._wishes: dict[Hashable, dict[int, dict[str, _Wish]]] = {}
         self._pushes: list[Push] = []
+        self._recent: deque[Push] = deque(maxlen=RECENT)
 
     @property
     def unsettled(self) -> int:
         """The number of changes that some proxy has not answered yet."""
         return len(self._pushes)
 
-    def begin(self, seen: float) -> Push:
-        """Follow a change that was seen at the time `seen` and is going to be handed over."""
-        push = Push(self, seen)
+    @property
+    def recent(self) -> list[Push]:
+        """The latest changes, newest first."""
+        return list(reversed(self._recent))
+
+    def begin(self, seen: float, documents: Sequence[str] = ()) -> Push:
+        """Follow a change of `documents` that was seen at the time `seen` and is going to be handed over."""
+        push = Push(self, seen, documents)
         self._pushes.append(push)
+        self._recent.append(push)
         del self._pushes[:-_CHANGES_FOLLOWED]
         return push
 
@@ -115,5 +149,6 @@ class Convergence:
             if push.waiting or push.handing_over:
                 still.append(push)
             elif push.concerned:
-                self._observe(self.now() - push.seen)
+                push.seconds = self.now() - push.seen
+                self._observe(push.seconds)
         self._pushes = still

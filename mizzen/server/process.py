@@ -19,6 +19,7 @@ import structlog
 import mizzen
 from mizzen import xds
 from mizzen.identity.authority import AuthorityError
+from mizzen.mesh.snapshot import Mesh
 from mizzen.server import status
 from mizzen.server.address import Address
 from mizzen.server.admin import AdminServer
@@ -122,8 +123,11 @@ class Process:
         self._source = FileSource(options.paths)
         settings = MeshConfigFile(options.mesh_config) if options.mesh_config else None
         self._convergence = Convergence(metrics.convergence_seconds.observe, time.monotonic)
+        self._configuration = Configuration(
+            settings, domain=options.domain, certificates_served=options.certificates_served
+        )
         self.control_plane = ControlPlane(
-            Configuration(settings, domain=options.domain, certificates_served=options.certificates_served),
+            self._configuration,
             ContainedTranslation,
             metrics,
             self._convergence.begin,
@@ -432,10 +436,24 @@ class Process:
                 refused_proxies=self.control_plane.refusals.as_json(),
                 with_names=proxy is not None,
                 certificates=self._authority.certificates.as_json() if self._authority else None,
-            )
+            ) | {"recent_changes": self.recent_changes()}
 
         # A thousand proxies make megabytes of it, and the loop has streams to serve.
         return await asyncio.to_thread(build)
+
+    @property
+    def mesh(self) -> Mesh:
+        """The mesh that is in force."""
+        return self._configuration.mesh
+
+    @property
+    def moment(self) -> object:
+        """A value that is another one as soon as something stands otherwise than before."""
+        return self.control_plane.view.changed, self._events.taken, self.ready, self.waiting_for
+
+    def recent_changes(self) -> list[dict[str, Any]]:
+        """Return the latest changes, newest first, and how far each has come."""
+        return [push.as_json() for push in self._convergence.recent]
 
     def proxies(self) -> list[str]:
         """Return the names of the connected proxies."""

@@ -35,9 +35,12 @@ class ProxyEvents:
         self._types: dict[int, str] = {}
         self._remarks: dict[int, int] = {}
         self._said: dict[tuple[str, str], None] = {}
+        self.taken = 0
+        """How many events there were: as long as it stays, no proxy stands otherwise than before."""
 
     def take(self, event: xds.Event) -> None:
         """Take one event."""
+        self.taken += 1
         self._convergence.on_event(event)
         match event:
             case xds.Connected(client):

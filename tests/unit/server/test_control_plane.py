@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -102,7 +102,7 @@ class Running:
         self.plane = ControlPlane(Configuration(), self._translate, self.metrics, self._follow)
         self.plane.serve_through(self.sent)
 
-    def _follow(self, seen: float) -> Followed:
+    def _follow(self, seen: float, documents: Sequence[str]) -> Followed:
         self.followed.append(Followed())
         return self.followed[-1]
 

@@ -1,0 +1,82 @@
+"""A server that only shows: what a page needs to be looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mizzen.mesh.snapshot import Mesh
+
+
+def proxy(number: int, state: str = "ACKED") -> dict[str, Any]:
+    held = {
+        "state": state,
+        "resources": 3,
+        "subscribed": 3,
+        "sent": "2030-01-01T00:00:00.000+00:00",
+        "acked": None,
+        "waiting_for": [],
+        "missing": [],
+        "names": ["a", "b"],
+    }
+    return {
+        "id": f"app-{number}.default",
+        "node_id": f"sidecar~10.0.0.1~app-{number}.default~x",
+        "type": "sidecar",
+        "namespace": "default",
+        "envoy_version": "1.36.2",
+        "remarks": ["<b>a remark</b>"],
+        "peer": "ipv4:127.0.0.1:1",
+        "connected_seconds": 75.0,
+        "types": {"CDS": held},
+    }
+
+
+class ShownMesh:
+    """Something to be looked at."""
+
+    def __init__(self, mesh: Mesh, proxies: int = 2) -> None:
+        self.mesh = mesh
+        self.moment: object = 0
+        self.ready = True
+        self.waiting_for: tuple[str, ...] = ()
+        self.found = [proxy(number) for number in range(proxies)]
+        self.rejections: list[dict[str, Any]] = []
+        self.refused: list[dict[str, Any]] = []
+        self.changes: list[dict[str, Any]] = []
+
+    def metrics(self) -> bytes:
+        return b""
+
+    def about(self) -> Mapping[str, Any]:
+        return {"version": "0.0", "uptime_seconds": 3700.0, "waiting_for": list(self.waiting_for)}
+
+    def recent_changes(self) -> list[dict[str, Any]]:
+        return self.changes
+
+    def proxies(self) -> list[str]:
+        return [each["id"] for each in self.found]
+
+    async def table(self, proxy: str, kind: str) -> Mapping[str, Any] | None:
+        row = {"cells": {"NAME": f"<b>{kind}"}, "origins": ["a.yaml:1"], "state": "sent, not accepted yet"}
+        return {"proxy": proxy, "kind": kind, "rows": [row] * 60}
+
+    async def difference(self, proxy: str) -> Mapping[str, Any] | None:
+        return {"proxy": proxy, "rows": []}
+
+    async def resources(self, name: str) -> Mapping[str, Any] | None:
+        return None
+
+    async def status(self, proxy: str | None = None) -> Mapping[str, Any]:
+        return {
+            "server": self.about(),
+            "configuration": {
+                "documents": {"Service": 2},
+                "refused": self.refused,
+                "findings": [],
+                "warnings": 0,
+            },
+            "proxies": [each for each in self.found if proxy in (None, each["id"], each["node_id"])],
+            "rejections": self.rejections,
+            "refused_proxies": [],
+        }

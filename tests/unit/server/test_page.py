@@ -1,0 +1,183 @@
+"""The page at the admin address, as it leaves the server: whole without JavaScript, and harmless."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+import mizzen
+from mizzen.server.address import Address
+from mizzen.server.admin import application
+from mizzen.server.admin_hosts import Hosts
+from mizzen.server.page import routes
+from mizzen.server.page.routes import span
+from tests.unit.explain.test_mesh_graph import MESH
+from tests.unit.server.shown_mesh import ShownMesh
+
+HOST = "shop.default.svc.cluster.local"
+
+
+@pytest.fixture
+def shown(tmp_path: Path) -> ShownMesh:
+    (tmp_path / "mesh.yaml").write_text(MESH, encoding="utf-8")
+    return ShownMesh(mizzen.load(tmp_path))
+
+
+@pytest.fixture
+async def client(shown: ShownMesh) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(app=application(shown, Hosts(Address("127.0.0.1", 15014))))
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as asking:
+        yield asking
+
+
+async def page(client: httpx.AsyncClient, path: str) -> str:
+    answer = await client.get(path)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    return answer.text
+
+
+async def test_every_page_leads_to_the_others(client: httpx.AsyncClient) -> None:
+    for path in (
+        "/",
+        "/services",
+        "/proxies",
+        "/changes",
+        f"/services/default/{HOST}",
+        "/proxies/app-1.default",
+    ):
+        text = await page(client, path)
+        for link in ('href="/"', 'href="/services"', 'href="/proxies"', 'href="/changes"'):
+            assert link in text, path
+
+
+async def test_nothing_foreign_may_run_in_it(client: httpx.AsyncClient) -> None:
+    for path in ("/", "/services", "/static/page.js"):
+        policy = (await client.get(path)).headers["content-security-policy"]
+        assert policy.startswith("default-src 'none'; script-src 'self';")
+        assert "unsafe" not in policy
+    for path in ("/", f"/services/default/{HOST}", "/proxies/app-1.default"):
+        text = await page(client, path)
+        assert "style=" not in text, "the policy forbids it"
+        assert "<script>" not in text
+        assert " on" + "click=" not in text
+
+
+async def test_what_is_foreign_is_shown_as_text(shown: ShownMesh, client: httpx.AsyncClient) -> None:
+    shown.rejections = [
+        {"proxy": "<i>p", "type": "LDS", "message": "<script>alert(1)</script>", "resources": []}
+    ]
+    for path in ("/?q=<script>alert(2)</script>", "/proxies/app-1.default"):
+        text = await page(client, path)
+        assert "<script>alert" not in text
+        assert "<b>a remark" not in text
+        assert "<i>p" not in text
+    assert "&lt;script&gt;alert(2)" in await page(client, "/services?q=<script>alert(2)</script>")
+
+
+async def test_what_is_wrong_stands_first(shown: ShownMesh, client: httpx.AsyncClient) -> None:
+    finding = {"file": "a.yaml", "line": 7, "code": "MZ0001", "path": "spec.x", "message": "is wrong"}
+    shown.refused = [{"document": "Gateway default/door", "in_force": None, "findings": [finding]}]
+    resource = {"name": "0.0.0.0_80", "in_force": "it is left out", "origins": ["b.yaml:3"]}
+    shown.rejections = [{"proxy": "app-1.default", "type": "LDS", "message": "no", "resources": [resource]}]
+    text = await page(client, "/")
+    for words in ("a.yaml:7", "spec.x", "is wrong", "0.0.0.0_80", "b.yaml:3", "it is left out"):
+        assert 0 < text.index(words) < text.index("<svg"), words
+
+
+async def test_long_lists_have_pages_and_a_search(shown: ShownMesh, client: httpx.AsyncClient) -> None:
+    shown.found = ShownMesh(shown.mesh, 1000).found
+    text = await page(client, "/proxies")
+    assert text.count("<tr>") == routes.ROWS + 1
+    assert "page 1 of 20" in text
+    assert 'href="?page=2"' in text
+    assert "app-50.default" in await page(client, "/proxies?page=2")
+    assert "page 20 of 20" in await page(client, "/proxies?page=99999")
+    assert "page 1 of 20" in await page(client, "/proxies?page=x")
+    found = await page(client, "/proxies?q=app-99")
+    assert "11 proxies" in found
+    assert 'href="?q=app-9&amp;page=2"' in await page(client, "/proxies?q=app-9")
+
+
+async def test_a_service_has_its_rules_with_their_lines(client: httpx.AsyncClient) -> None:
+    text = await page(client, f"/services/default/{HOST}")
+    starts = [at + 2 for at, line in enumerate(MESH.splitlines(), 1) if line == "---"]
+    rule, virtual_service, gateways_own = starts[3] - 1, starts[5] - 1, starts[6] - 1
+    for words in ("10.2.0.1", "version=v1", "mutual TLS"):
+        assert words in text
+    for line in (rule, virtual_service, gateways_own):
+        assert f"mesh.yaml:{line}<" in text
+
+
+async def test_a_proxy_has_its_tables(client: httpx.AsyncClient) -> None:
+    text = await page(client, "/proxies/app-1.default?table=clusters")
+    assert "&lt;b&gt;clusters" in text
+    assert "60 clusters, page 1 of 2" in text
+    assert 'href="?table=clusters&amp;page=2"' in text
+    assert "There is nothing" in await page(client, "/proxies/app-1.default?q=other")
+    assert "&lt;b&gt;clusters" in await page(client, "/proxies/app-1.default?table=<script>")
+
+
+async def test_what_is_not_there_is_said(client: httpx.AsyncClient) -> None:
+    for path, words in (
+        ("/services/default/nobody", "No service nobody is in the namespace default."),
+        ("/proxies/nobody", "No proxy nobody is connected."),
+    ):
+        answer = await client.get(path)
+        assert answer.status_code == 404
+        assert words in answer.text
+    assert (await client.get("/static/../routes.py")).status_code == 404
+
+
+async def test_nothing_can_be_changed(client: httpx.AsyncClient) -> None:
+    for path in ("/", "/proxies", "/news"):
+        assert (await client.post(path)).status_code == 405
+
+
+async def test_how_far_a_change_has_come(shown: ShownMesh, client: httpx.AsyncClient) -> None:
+    change = {"at": "2030-01-01", "documents": ["Gateway a/b"], "more": 2, "concerned": 3, "answered": 1}
+    shown.changes = [{**change, "seconds": None}]
+    text = await page(client, "/changes")
+    for words in ("Gateway a/b", "and 2 more", "1 of 3", "on its way"):
+        assert words in text
+
+
+async def test_news_come_when_there_are_some_and_end_with_the_server(shown: ShownMesh) -> None:
+    closing = asyncio.Event()
+    news = next(route for route in routes.page_routes(shown, closing) if route.path == "/news")  # type: ignore[attr-defined]
+    answer = await news.endpoint(None)  # type: ignore[attr-defined]
+    events = answer.body_iterator
+    assert "retry" in await anext(events)
+    shown.moment = 1
+    assert await anext(events) == "event: changed\ndata:\n\n"
+    closing.set()
+    with pytest.raises(StopAsyncIteration):
+        await anext(events)
+
+
+async def test_no_more_browsers_follow_than_are_bearable(
+    shown: ShownMesh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routes, "LISTENERS", 1)
+    endpoint = next(
+        route
+        for route in routes.page_routes(shown, asyncio.Event())
+        if route.path == "/news"  # type: ignore[attr-defined]
+    ).endpoint  # type: ignore[attr-defined]
+    first = (await endpoint(None)).body_iterator
+    await anext(first)
+    assert (await endpoint(None)).status_code == 503
+    await first.aclose()
+    assert (await endpoint(None)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.0123, "12 ms"), (12, "12 s"), (60, "1 min"), (3723, "1 h 2 min"), (90061, "1 d 1 h")],
+)
+def test_spans_are_said_in_two_units(seconds: float, words: str) -> None:
+    assert span(seconds) == words
