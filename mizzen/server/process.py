@@ -449,7 +449,8 @@ class Process:
     @property
     def moment(self) -> object:
         """A value that is another one as soon as something stands otherwise than before."""
-        return self.control_plane.view.changed, self._events.taken, self.ready, self.waiting_for
+        stands = (self.control_plane.view.changed, self._events.taken, self.ready, self.waiting_for)
+        return (*stands, [(push.handing_over, push.seconds) for push in self._convergence.recent[:1]])
 
     def recent_changes(self) -> list[dict[str, Any]]:
         """Return the latest changes, newest first, and how far each has come."""

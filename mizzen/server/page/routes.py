@@ -65,7 +65,6 @@ class Shown(Protocol):
     async def status(self, proxy: str | None = None) -> Mapping[str, Any]:
         """Return the whole status as JSON values; or that of one proxy, with the names that it asks for."""
 
-
     async def table(self, proxy: str, kind: str) -> Mapping[str, Any] | None:
         """Return a table of what a proxy was sent (`mizzen.explain.tables`); None if it is not connected."""
 
