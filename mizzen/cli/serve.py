@@ -100,6 +100,12 @@ def serve(
             help="Send Secrets to proxies without certificates, on addresses that are not loopback too.",
         ),
     ] = False,
+    jwks_refresh: Annotated[
+        float,
+        typer.Option(
+            "--jwks-refresh", min=1.0, help="Fetch the keys of token issuers so often.", metavar="SECONDS"
+        ),
+    ] = 1200.0,
     admin_host: Annotated[
         list[str] | None,
         typer.Option("--admin-host", help="A further name of the admin address.", metavar="NAME"),
@@ -134,6 +140,7 @@ def serve(
         ca=ca,
         workload_certificate_ttl=_lifetime(workload_certificate_ttl),
         secrets_to_anyone=secrets_to_anyone,
+        jwks_refresh_seconds=jwks_refresh,
         admin_hosts=tuple(admin_host or ()),
         log_format=log_format.value,
         log_level=log_level.value,

@@ -15,6 +15,7 @@ _REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
 }
 _BASE64URL: Final = re.compile(r"[-_A-Za-z0-9]+=*")
 _NAMES: Final = frozenset({"crv"})
+_PUBLIC: Final = ("kty", "use", "alg", "kid", "n", "e", "crv", "x", "y")
 _KEY_TYPES: Final = ", ".join(_REQUIRED)
 
 
@@ -46,6 +47,25 @@ def tells_secrets(text: str) -> bool:
     content = json.loads(text)
     keys = content.get("keys", [content])
     return any("d" in key or key["kty"] == "oct" for key in keys)
+
+
+def public_key_set(text: str) -> tuple[str, str | None]:
+    """Return the public keys of a fetched text as a key set, and None; or an empty text, and why.
+
+    Left out: keys that are private, symmetric, broken or of an unknown kind, and all fields that checking a
+    signature does not need."""
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        return "", "the answer is not JSON"
+    keys = content.get("keys") if isinstance(content, dict) else None
+    if not isinstance(keys, list):
+        return "", "the answer is no key set: it has no list of keys"
+    good = [key for key in keys if _key_problem(key, "") is None and key["kty"] != "oct"]
+    if not good:
+        return "", "the key set has no public key of a known kind"
+    public = [{name: key[name] for name in _PUBLIC if isinstance(key.get(name), str)} for key in good]
+    return json.dumps({"keys": public}, separators=(",", ":")), None
 
 
 def _key_problem(key: Any, what: str) -> str | None:

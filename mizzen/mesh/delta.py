@@ -28,8 +28,8 @@ class ConfigChange(Protocol):
 @dataclass(frozen=True, slots=True)
 class MeshDelta:
     """What changed. `services` and `endpoints` name what is not the same object as before; the others hold
-    the changed documents, `documents` those of every kind. `everything`: the mesh configuration changed, so
-    nothing can be taken over."""
+    the changed documents, `documents` those of every kind. `token_keys`: keys of token issuers were fetched.
+    `everything`: the mesh configuration changed, so nothing can be taken over."""
 
     services: frozenset[ServiceKey] = frozenset()
     endpoints: frozenset[ServiceKey] = frozenset()
@@ -39,6 +39,7 @@ class MeshDelta:
     policies: tuple[Change, ...] = ()
     gateways: tuple[Change, ...] = ()
     secrets: tuple[Change, ...] = ()
+    token_keys: bool = False
     everything: bool = False
     documents: tuple[Change, ...] = ()
 
@@ -47,7 +48,8 @@ class MeshDelta:
         """The changed documents by their names; the mesh configuration may be what changed, and has none."""
         keys = {config.key for pair in self.documents for config in pair if config is not None}
         own = ("the mesh configuration",) if self.everything else ()
-        return (*own, *(str(key) for key in sorted(keys)))
+        fetched = ("the keys of a token issuer",) if self.token_keys else ()
+        return (*own, *fetched, *(str(key) for key in sorted(keys)))
 
     @classmethod
     def joined(cls, deltas: Sequence[MeshDelta]) -> MeshDelta:
@@ -63,6 +65,7 @@ class MeshDelta:
             policies=_joined(delta.policies for delta in deltas),
             gateways=_joined(delta.gateways for delta in deltas),
             secrets=_joined(delta.secrets for delta in deltas),
+            token_keys=any(delta.token_keys for delta in deltas),
             everything=any(delta.everything for delta in deltas),
             documents=_joined(delta.documents for delta in deltas),
         )
@@ -79,6 +82,7 @@ class MeshDelta:
             or self.policies
             or self.gateways
             or self.secrets
+            or self.token_keys
         )
 
     @property

@@ -29,6 +29,7 @@ from mizzen.mesh.rules.peer_authentication import (
     service_peers,
 )
 from mizzen.mesh.rules.security_policies import NO_POLICIES, POLICY_KINDS, PolicyIndex, WorkloadPolicies
+from mizzen.mesh.rules.token_keys import NO_TOKEN_KEYS, TokenKeys
 from mizzen.mesh.rules.virtual_service_index import Rules, VirtualServiceIndex
 from mizzen.mesh.scope.label_mentions import LabelMentions
 from mizzen.mesh.scope.scopes import Scopes
@@ -62,6 +63,7 @@ class Mesh:
         sidecars: SidecarIndex,
         gateways: GatewayIndex,
         policies: PolicyIndex,
+        token_keys: TokenKeys = NO_TOKEN_KEYS,
     ) -> None:
         self.settings = settings
         self.registry = registry
@@ -70,6 +72,7 @@ class Mesh:
         self.sidecar_index = sidecars
         self.gateway_index = gateways
         self.policy_index = policies
+        self.token_keys = token_keys
         self._configs = configs
         self._mentions = LabelMentions()
         self._scopes = Scopes(settings)
@@ -85,20 +88,21 @@ class Mesh:
         *,
         domain: str = "cluster.local",
         certificates_served: bool = False,
+        token_keys: TokenKeys = NO_TOKEN_KEYS,
     ) -> Mesh:
         """Return the mesh of valid documents of any kind; of two with one key the last counts.
 
         `domain` is what short names end in after `.svc.` (istiod's `--domain`). `certificates_served` says
-        that workloads get certificates from the control plane.
+        that workloads get certificates from the control plane. `token_keys` are those that were fetched.
         """
         given = mesh_config if mesh_config is not None else MeshConfig()
         in_force = mesh_config_in_force(given, certificates_served=certificates_served)
         settings = MeshSettings(in_force, domain, certificates_served)
         latest = {config.key: config for config in configs}
-        return cls._empty(settings)._changed([(None, config) for config in latest.values()])[0]
+        return cls._empty(settings, token_keys)._changed([(None, config) for config in latest.values()])[0]
 
     @classmethod
-    def _empty(cls, settings: MeshSettings) -> Mesh:
+    def _empty(cls, settings: MeshSettings, token_keys: TokenKeys) -> Mesh:
         return cls(
             settings,
             {},
@@ -108,11 +112,12 @@ class Mesh:
             SidecarIndex(settings),
             GatewayIndex(),
             PolicyIndex(settings),
+            token_keys,
         )
 
     def without_documents(self) -> Mesh:
         """Return a mesh with the same settings and no documents."""
-        return self._empty(self.settings)
+        return self._empty(self.settings, self.token_keys)
 
     def updated(self, change: ConfigChange, mesh_config: MeshConfig | None = None) -> tuple[Mesh, MeshDelta]:
         """Return the mesh after `change`, and what became different.
@@ -137,9 +142,30 @@ class Mesh:
                 mesh_config,
                 domain=self.settings.domain,
                 certificates_served=served,
+                token_keys=self.token_keys,
             )
             return mesh, MeshDelta(everything=True)
         return self._changed(changes)
+
+    def with_token_keys(self, token_keys: TokenKeys) -> tuple[Mesh, MeshDelta]:
+        """Return the mesh with other keys of token issuers, and what became different. Its documents, and all
+        that is made of them, stay the same objects."""
+        if token_keys == self.token_keys:
+            return self, MeshDelta()
+        mesh = Mesh(
+            self.settings,
+            self._configs,
+            self.registry,
+            self.virtual_service_index,
+            self.destination_rule_index,
+            self.sidecar_index,
+            self.gateway_index,
+            self.policy_index,
+            token_keys,
+        )
+        delta = MeshDelta(token_keys=True)
+        mesh._take_over(self, delta)
+        return mesh, delta
 
     def since(self, other: Mesh) -> MeshDelta:
         """Return what is different from `other`, a snapshot with the same settings that need not be an
@@ -162,6 +188,7 @@ class Mesh:
             policies=_policies(by_kind),
             gateways=tuple(by_kind.get("Gateway", ())),
             secrets=tuple(by_kind.get("Secret", ())),
+            token_keys=self.token_keys != other.token_keys,
             documents=tuple(documents),
         )
 
@@ -197,6 +224,7 @@ class Mesh:
             self.sidecar_index.updated(by_kind.get("Sidecar", ())),
             self.gateway_index.updated(by_kind.get("Gateway", ())),
             self.policy_index.updated(_policies(by_kind)),
+            self.token_keys,
         )
         delta = MeshDelta(
             services=frozenset(registry_edit.changed_services),
@@ -343,9 +371,11 @@ class Mesh:
             return NO_POLICIES  # as in most meshes; the labels would have to be looked up
         policies = self.policy_index.of_workload(proxy.namespace, self.workload_labels(proxy))
         names = external_authorizer_names(policies.authorization_policies)
-        if not names:
+        fetched = self.token_keys.for_policies(policies.request_authentications)
+        if not names and not fetched:
             return policies
-        return replace(policies, external_authorizers=tuple(map(self.external_authorizer, names)))
+        authorizers = tuple(map(self.external_authorizer, names))
+        return replace(policies, external_authorizers=authorizers, fetched_keys=fetched)
 
     def external_authorizer(self, name: str) -> ExternalAuthorizer:
         """Return the external authorizer that MeshConfig has under `name`."""

@@ -24,6 +24,7 @@ from mizzen.config.document import Config
 from mizzen.config.store import ConfigChange, Refusal
 from mizzen.mesh.delta import MeshDelta
 from mizzen.mesh.fault_search import Changed, Withheld, updated_without_faults
+from mizzen.mesh.rules.token_keys import NO_TOKEN_KEYS, TokenKeys
 from mizzen.mesh.snapshot import Mesh
 from mizzen.server.findings import as_json
 from mizzen.server.former import FormerDocument, FormerDocuments, KeptDocument, still_in_force
@@ -132,6 +133,7 @@ class Configuration:
         self._former = FormerDocuments()
         self._restored: dict[ConfigKey, FormerDocument] = {}
         self._log = structlog.get_logger("mizzen.config")
+        self._token_keys = NO_TOKEN_KEYS
         self.mesh = self._build((), self._mesh_config)
         self.withheld: dict[ConfigKey, Withheld] = {}
         """The documents that the mesh cannot be made of."""
@@ -188,6 +190,12 @@ class Configuration:
         again = [(self.mesh.config(key), self._store.get(key)) for key in self.withheld if key not in changed]
         retried = Changed([pair for pair in again if pair[0] is not pair[1]])
         return ConfigChange((*change.updated, *retried.updated), (*change.removed, *retried.removed))
+
+    def take_token_keys(self, keys: TokenKeys) -> MeshDelta | None:
+        """Take the keys of token issuers that were fetched; return what changed in the mesh."""
+        self._token_keys = keys
+        self.mesh, delta = self.mesh.with_token_keys(keys)
+        return None if delta.is_empty else delta
 
     def begin(self, files: Mapping[str, ParsedFile | None], former: FormerDocuments) -> MeshDelta | None:
         """Take all files at the start. What they refuse or cannot tell is in force as a former server had it.
@@ -250,7 +258,11 @@ class Configuration:
 
     def _build(self, configs: Iterable[Config[Any]], mesh_config: MeshConfig) -> Mesh:
         return Mesh.build(
-            configs, mesh_config, domain=self._domain, certificates_served=self._certificates_served
+            configs,
+            mesh_config,
+            domain=self._domain,
+            certificates_served=self._certificates_served,
+            token_keys=self._token_keys,
         )
 
     def _stand_in(self, before: Mesh) -> None:

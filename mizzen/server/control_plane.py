@@ -22,12 +22,14 @@ from mizzen.config.diagnostics import Origin
 from mizzen.mesh.delta import MeshDelta
 from mizzen.mesh.fault_search import Withheld
 from mizzen.mesh.proxy.node import NodeError, Proxy
+from mizzen.mesh.rules.token_keys import KeySource, TokenKeys
 from mizzen.mesh.snapshot import Mesh
 from mizzen.server.analysing import analyse
 from mizzen.server.configuration import Configuration, ConfigurationView
 from mizzen.server.former import FormerDocuments, KeptDocument
 from mizzen.server.held_changes import Change, HeldChanges
 from mizzen.server.identity import IdentityError, check_identity, with_proof
+from mizzen.server.key_set_refresh import wanted_sources
 from mizzen.server.live_proxy import LiveProxy
 from mizzen.server.metrics import Metrics
 from mizzen.server.needs import Following, Groups, Translating
@@ -130,6 +132,10 @@ class ControlPlane:
         """Return where the document's field stands now that a resource was made from."""
         return self._configuration.mesh.current_origin(origin)
 
+    def key_sources(self) -> dict[KeySource, float]:
+        """Return where keys of token issuers are told, each with the seconds that an answer may take."""
+        return wanted_sources(self._configuration.mesh.configs("RequestAuthentication"))
+
     def mesh_remarks(self, key: Hashable) -> tuple[str, ...]:
         """Return what is wrong between a connected proxy and the mesh."""
         proxy = self.proxy_of(key)
@@ -194,18 +200,28 @@ class ControlPlane:
         """
         seen = self._clock() if seen is None else seen
         self._unkept.update(files)  # also if this is cancelled halfway: `keep_rest` comes after it
+        if await self._bring(lambda: self._configuration.apply(files), seen):
+            await self._look()
+            await self.keep_rest()
+
+    async def take_token_keys(self, keys: TokenKeys) -> None:
+        """Bring fetched keys of token issuers to the proxies that need them."""
+        if await self._bring(lambda: self._configuration.take_token_keys(keys), self._clock()):
+            await self._look()
+
+    async def _bring(self, apply: Callable[[], MeshDelta | None], seen: float) -> bool:
+        """Bring every proxy to what the configuration says after `apply`; False if that has to wait."""
         try:
-            begun = await self._in_worker(self._apply, files, seen)
+            begun = await self._in_worker(self._apply, apply, seen)
             if self.is_holding:
-                return
+                return False
             if begun is not None:
                 self._unanalysed.set()
                 await self._push(begun)
         except Exception:
             self._metrics.translation_failures.inc()
             self._log.exception("a change could not be taken over: a fault of Mizzen, please report it")
-        await self._look()
-        await self.keep_rest()
+        return True
 
     async def begin(
         self,
@@ -247,9 +263,9 @@ class ControlPlane:
         }
         self._keep(kept)
 
-    def _apply(self, files: Mapping[str, ParsedFile | None], seen: float) -> Change | None:
+    def _apply(self, apply: Callable[[], MeshDelta | None], seen: float) -> Change | None:
         """Return the change that is to be handed over now; None if there is none."""
-        delta = self._configuration.apply(files)
+        delta = apply()
         change = self._held.take(self._configuration.mesh, delta, seen, self._clock())
         if change is None:
             return None

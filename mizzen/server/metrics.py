@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import platform
+from collections import Counter as Counting
+from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -58,6 +60,14 @@ class Metrics:
         self.translation_failures = counter(
             "mizzen_translation_failures",
             "Proxies that could not be translated for because of a fault of Mizzen's own",
+        )
+        self.token_key_fetches = counter(
+            "mizzen_token_key_fetches", "Attempts to fetch the keys of a token issuer", "result"
+        )
+        self.token_key_sets = gauge(
+            "mizzen_token_key_sets",
+            "Sources of keys of token issuers, by whether their keys are current, old or missing",
+            "state",
         )
         self.proxies = gauge("mizzen_proxies", "Proxies connected", "type")
         self.profiles = gauge(
@@ -129,6 +139,12 @@ class Metrics:
         }
         self.paths_unreadable.set(len(unread))
         self.config_warnings.set(view.count(Severity.WARNING))
+
+    def count_token_key_sets(self, states: Iterable[str]) -> None:
+        """Take over how the keys of token issuers stand."""
+        counts = Counting(states)
+        for state in ("current", "old", "missing"):
+            self.token_key_sets.labels(state).set(counts[state])
 
     def render(self) -> bytes:
         """Return the text that Prometheus scrapes."""

@@ -40,6 +40,7 @@ class ServeOptions:
     ca: Path | None = None
     workload_certificate_ttl: timedelta = LIFETIME
     secrets_to_anyone: bool = False
+    jwks_refresh_seconds: float = 1200.0
     admin_hosts: tuple[str, ...] = ()
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"

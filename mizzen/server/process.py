@@ -31,6 +31,8 @@ from mizzen.server.convergence import Convergence
 from mizzen.server.former import FormerDocuments
 from mizzen.server.garbage import Garbage
 from mizzen.server.grpc_log import ConnectionLog, captured
+from mizzen.server.kept_key_sets import KeptKeySets
+from mizzen.server.key_set_refresh import KeySetRefresh
 from mizzen.server.listening import ListenError, listen, other_server
 from mizzen.server.log_output import configure_logging
 from mizzen.server.mesh_config_file import MeshConfigFile
@@ -153,6 +155,10 @@ class Process:
         self._state: State | None = None
         self._authority: CertificateAuthority | None = None
         self._may_start = asyncio.Event()
+        kept = KeptKeySets(options.state, metrics.state_failures.inc) if options.state is not None else None
+        self._key_sets = KeySetRefresh(
+            self.control_plane.take_token_keys, metrics, keeping=kept, refresh=options.jwks_refresh_seconds
+        )
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Take the ports, read the configuration, serve, and drain when `stopping` is set."""
@@ -175,6 +181,9 @@ class Process:
                     former = await asyncio.to_thread(self._state.read)
                 files = await asyncio.to_thread(self._read, former)
                 await self.control_plane.begin(files, former, self._state.keep if self._state else None)
+                await self.control_plane.take_token_keys(
+                    await self._key_sets.begin(self.control_plane.key_sources())
+                )
                 self._say_what_is_restored()
                 self._settled()
                 self._say_what_is_served()
@@ -182,6 +191,7 @@ class Process:
                     tasks.create_task(self._watch()),
                     tasks.create_task(self.control_plane.keep_analysed()),
                     tasks.create_task(self.control_plane.keep_forgetting()),
+                    tasks.create_task(self._key_sets.run()),
                 ]
                 if self._authority is not None:
                     watching.append(
@@ -210,6 +220,7 @@ class Process:
 
     async def _serve(self, grpc_server: Any) -> None:
         """Let the proxies in, not before the configuration is whole (`mizzen.server.start`)."""
+        self._key_sets.follow(self.control_plane.key_sources())
         self._look_whether_whole()
         if self.waiting_for and self._options.start_anyway:
             self._log.warning(
@@ -223,6 +234,7 @@ class Process:
                 waiting_for=self.waiting_for,
             )
             await self._may_start.wait()
+        await self._key_sets.tried()
         await self.control_plane.keep_from_now()
         self.waiting_for = ()
         self._metrics.start_waits_for.set(0)
@@ -246,6 +258,7 @@ class Process:
                 batches = watch_files(self._source, is_holding=lambda: self.control_plane.is_holding)
                 async for batch in batches:
                     await self.control_plane.take(batch, self._source.latest if batch else None)
+                    self._key_sets.follow(self.control_plane.key_sources())
                     self._settled()
                     self._look_whether_whole()
             except Exception:
@@ -258,6 +271,7 @@ class Process:
         assert self._options.mesh_config is not None
         async for _ in watch_files(FileSource([self._options.mesh_config])):
             await self.control_plane.take({})
+            self._key_sets.follow(self.control_plane.key_sources())
             self._look_whether_whole()
 
     def _read(self, former: FormerDocuments) -> Batch:
@@ -423,6 +437,7 @@ class Process:
         def build() -> Mapping[str, Any]:
             configuration = view.as_json()
             configuration["paths"] = [str(path) for path in self._options.paths]
+            configuration["token_keys"] = self._key_sets.as_json()
             configuration["unanswered_changes"] = self._convergence.unsettled
             return status.whole(
                 self.about(),

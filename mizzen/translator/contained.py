@@ -87,7 +87,8 @@ class _Variant:
         else:
             pairs = [(before.config(_key(change)), change[1]) for change in delta.documents]
             after, own = before.updated(Changed(pairs))
-            self.translation.update(after, own)
+            after, keys = after.with_token_keys(mesh.token_keys)
+            self.translation.update(after, MeshDelta.joined([own, keys]))
             self.last = own.documents
         self.retries = not delta.endpoints_only or not self.withheld
 

@@ -89,7 +89,7 @@ def sidecar_resources(
             message = virtual_inbound_listener(proxy, captured, mesh_config, policies, modes)
             origins = tuple(dict.fromkeys(origin for port in captured for origin in port.origins))
             listeners.append(Resource.of(message, name=VIRTUAL_INBOUND, origins=origins))
-        diagnostics += (*rules_without_keys(policies.request_authentications), *several_authorizers(policies))
+        diagnostics += _about_policies(policies)
         names = all_secrets(map(secret_references, (*listeners, *clusters)))
         hidden = frozenset(
             listener_name(port.bind, port.number, bound=False, interception_mode=proxy.interception_mode)
@@ -131,7 +131,6 @@ def gateway_resources(
     """Return the listeners and routes of a gateway, from its `merged` servers and the `policies` of its
     workload. `mesh_config` is the mesh's with the proxy's own ProxyConfig, `passed` are the services that its
     AUTO_PASSTHROUGH servers pass on."""
-    without_keys = rules_without_keys(policies.request_authentications)
     made = GatewayListenerBuilder(merged, policies, mesh, proxy, scope, mesh_config, passed, memo).build()
     routes = tuple(
         gateway_route_configuration(name, servers, mesh, scope, mesh_config, memo)
@@ -143,7 +142,13 @@ def gateway_resources(
     return OwnResources(
         listeners=made.listeners,
         routes=routes,
-        diagnostics=(*merged.rejected, *made.diagnostics, *without_keys, *several_authorizers(policies)),
+        diagnostics=(*merged.rejected, *made.diagnostics, *_about_policies(policies)),
         secrets=all_secrets(map(secret_references, made.listeners)),
         route_servers=made.route_configurations,
     )
+
+
+def _about_policies(policies: WorkloadPolicies) -> tuple[Diagnostic, ...]:
+    """Return what cannot be served of a workload's policies as it is written."""
+    without_keys = rules_without_keys(policies.request_authentications, policies.fetched_keys)
+    return (*without_keys, *several_authorizers(policies))

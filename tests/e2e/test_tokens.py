@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
+from tests import ports
 from tests.e2e.edge import HOST, SELECTOR, edge
 from tests.e2e.live_mesh import Caller, LiveMesh, eventually
 
@@ -140,7 +141,7 @@ async def test_keys_that_change_take_effect(gateway: Caller, mesh: LiveMesh) -> 
 async def test_without_known_keys_every_token_is_refused_and_that_is_said(
     gateway: Caller, mesh: LiveMesh
 ) -> None:
-    rule = policy("", jwksUri="https://keys.example.com/jwks")
+    rule = policy("", jwksUri=f"http://127.0.0.1:{ports.free_port()}/jwks")
     del rule["spec"]["jwtRules"][0]["jwks"]
     await mesh.apply("tokens.yaml", rule)
 

@@ -41,7 +41,6 @@ UNSERVED: Final[Mapping[str, Mapping[str, str]]] = {
     "RequestAuthentication": {
         "spec.targetRef": _NO_GATEWAY_API,
         "spec.targetRefs": _NO_GATEWAY_API,
-        "spec.jwtRules[].timeout": "keys are not fetched yet; write them under jwks",
     },
     "ServiceEntry": {},
     "Sidecar": {

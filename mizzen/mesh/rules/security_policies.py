@@ -13,6 +13,7 @@ from typing import Any, Final
 from mizzen.config.document import Config
 from mizzen.mesh.persistent import DictEdit
 from mizzen.mesh.rules.external_authorizers import ExternalAuthorizer
+from mizzen.mesh.rules.token_keys import Fetched
 from mizzen.mesh.settings import MeshSettings, creation_order
 
 POLICY_KINDS: Final = frozenset({"PeerAuthentication", "RequestAuthentication", "AuthorizationPolicy"})
@@ -30,6 +31,8 @@ class WorkloadPolicies:
     authorization_policies: Policies = ()
     external_authorizers: tuple[ExternalAuthorizer, ...] = ()
     """Those that the policies of action CUSTOM name, by name."""
+    fetched_keys: Fetched = ()
+    """What was fetched for the RequestAuthentications whose rules do not hold their keys themselves."""
 
 
 NO_POLICIES: Final = WorkloadPolicies()

@@ -1,27 +1,129 @@
-"""Rules for tokens whose keys are not known: no token of their issuer is valid."""
+"""The keys of token issuers: where they are told, what was fetched from there, and rules without keys.
+
+The server fetches them (`mizzen.server.key_set_refresh`): here they are values, an input of the mesh beside
+its documents. No token of an issuer is valid while its keys are not known.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Final
+from urllib.parse import urlsplit, urlunsplit
 
 from mizzen.config.diagnostics import Diagnostic, Severity
 from mizzen.config.document import Config
 from mizzen.config.models import JWTRule, RequestAuthentication
+from mizzen.config.validation.request_authentication import key_uri_problem
 
 NO_KEYS: Final = "MZ0303"
 """No keys are known for an issuer, so that each of its tokens is refused."""
+OLD_KEYS: Final = "MZ0304"
+"""The keys of an issuer could not be refreshed, and those fetched before stay in force."""
+_DISCOVERY: Final = "/.well-known/openid-configuration"
 
 
-def rules_without_keys(policies: Iterable[Config[RequestAuthentication]]) -> Iterator[Diagnostic]:
-    """Yield a warning (MZ0303) for each rule that does not hold its keys itself: keys are not fetched yet."""
+@dataclass(frozen=True, slots=True, order=True)
+class KeySource:
+    """Where the keys of an issuer are told: at `uri`; if `discovered`, at `uri` is the issuer's configuration
+    (OpenID Connect Discovery), which says where."""
+
+    uri: str
+    discovered: bool = False
+
+    def __str__(self) -> str:
+        """The URI without what may be secret in it: a password, a query."""
+        parts = urlsplit(self.uri)
+        host = parts.netloc.rpartition("@")[2]
+        return urlunsplit((parts.scheme, host, parts.path, "..." if parts.query else "", ""))
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedKeys:
+    """What was fetched last: `keys` is a key set in JSON, empty if none ever was. `problem` is why the
+    last attempt failed, empty if it did not; `moment` says then when the keys were fetched."""
+
+    keys: str = ""
+    moment: str = ""
+    problem: str = ""
+
+
+Fetched = tuple[tuple[KeySource, FetchedKeys], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenKeys:
+    """All keys that were fetched, by their source; immutable."""
+
+    by_source: Mapping[KeySource, FetchedKeys] = field(default_factory=dict)
+
+    def for_policies(self, policies: Iterable[Config[RequestAuthentication]]) -> Fetched:
+        """Return what was fetched for the rules of these policies, sorted by source."""
+        sources = sorted(key_sources(policies))
+        return tuple((source, self.by_source[source]) for source in sources if source in self.by_source)
+
+
+NO_TOKEN_KEYS: Final = TokenKeys()
+
+
+def key_source(rule: JWTRule) -> KeySource | None:
+    """Return where the keys of a rule are told; None if it holds them itself, or nothing says where."""
+    if rule.jwks:
+        return None
+    if rule.jwks_uri:
+        return KeySource(rule.jwks_uri)
+    if rule.issuer and key_uri_problem(rule.issuer) is None:
+        return KeySource(rule.issuer.rstrip("/") + _DISCOVERY, discovered=True)
+    return None
+
+
+def key_sources(policies: Iterable[Config[RequestAuthentication]]) -> set[KeySource]:
+    """Return where the keys of all rules of these policies are told."""
+    found = (key_source(rule) for policy in policies for rule in policy.spec.jwt_rules)
+    return {source for source in found if source is not None}
+
+
+def keys_of(rule: JWTRule, fetched: Fetched) -> str:
+    """Return the key set of a rule, its own or the fetched one; empty if none is known."""
+    source = key_source(rule)
+    if source is None:
+        return rule.jwks
+    return dict(fetched).get(source, FetchedKeys()).keys
+
+
+def rules_without_keys(
+    policies: Iterable[Config[RequestAuthentication]], fetched: Fetched
+) -> Iterator[Diagnostic]:
+    """Yield a warning for each rule whose keys are not known (MZ0303) or could not be refreshed (MZ0304)."""
+    known = dict(fetched)
     for policy in policies:
         for index, rule in enumerate(policy.spec.jwt_rules):
-            if not rule.jwks:
+            source = key_source(rule)
+            if rule.jwks:
+                continue
+            found = known.get(source) if source is not None else None
+            told = _words(rule, source, found)
+            if told is not None:
+                code, words = told
                 origin = policy.origin_of("spec", "jwtRules", index)
-                yield Diagnostic(Severity.WARNING, NO_KEYS, _words(rule), origin, f"spec.jwtRules[{index}]")
+                yield Diagnostic(Severity.WARNING, code, words, origin, f"spec.jwtRules[{index}]")
 
 
-def _words(rule: JWTRule) -> str:
+def _words(rule: JWTRule, source: KeySource | None, found: FetchedKeys | None) -> tuple[str, str] | None:
     whose = f"of {rule.issuer}" if rule.issuer else "of this rule"
-    return f"every token {whose} is refused, as keys are not fetched yet; write them under jwks"
+    refused = f"every token {whose} is refused"
+    if source is None:
+        return NO_KEYS, f"{refused}, as nothing tells its keys; write jwksUri or jwks"
+    if found is None:
+        return (
+            NO_KEYS,
+            f"{refused} until `mizzen serve` has fetched its keys from {source}; nothing else does",
+        )
+    if not found.problem:
+        return None
+    if not found.keys:
+        return NO_KEYS, f"{refused}, as its keys could not be fetched from {source}: {found.problem}"
+    return OLD_KEYS, (
+        f"the keys {whose} could not be fetched again from {source}: {found.problem}; those of "
+        f"{found.moment} stay in force"
+    )

@@ -14,6 +14,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 
 from mizzen.config.models import JWTRule
 from mizzen.mesh.rules.security_policies import WorkloadPolicies
+from mizzen.mesh.rules.token_keys import keys_of
 from mizzen.translator.base.dynamic_metadata import JWT_FILTER, JWT_PAYLOAD
 from mizzen.translator.base.typed_config import typed
 from mizzen.translator.listeners.http_filters.context import HttpFilterContext
@@ -36,7 +37,7 @@ def jwt_authn(context: HttpFilterContext) -> Iterator[Any]:
     authentication = jwt_authn_pb2.JwtAuthentication(bypass_cors_preflight=True)
     names = [f"origins-{index}" for index in range(len(rules))]
     for name, rule in zip(names, rules, strict=True):
-        provider = _provider(rule, rule.jwks or UNUSABLE_KEY_SET)
+        provider = _provider(rule, keys_of(rule, context.policies.fetched_keys) or UNUSABLE_KEY_SET)
         # A route may depend on claims, and gateways have such routes.
         provider.clear_route_cache = context.role is Role.GATEWAY
         authentication.providers[name].CopyFrom(provider)

@@ -1,0 +1,177 @@
+"""Fetching a JSON Web Key Set over HTTP, from an address that somebody wrote into a document.
+
+    keys = await fetch_key_set("https://issuer.example/keys", seconds=5)
+
+Whoever may write a document chooses where the request goes, so it is kept harmless: a GET that brings no
+more than the URI has, never to addresses of this machine's own link (metadata services of clouds are there),
+with a bound on time, size and redirects, and nothing of an answer is told but public keys.
+Source: RFC 7517; OpenID Connect Discovery 1.0, section 4.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+import socket
+import ssl
+from typing import Any, Final
+
+import httpx
+
+from mizzen.config.json_web_keys import public_key_set
+from mizzen.config.validation.request_authentication import key_uri_problem
+
+LARGEST: Final = 256 * 1024
+"""Bytes of an answer; those of great issuers have some 5,000."""
+MOST_REDIRECTS: Final = 3
+DEFAULT_SECONDS: Final = 5.0
+_CONNECT_SECONDS: Final = 2.0
+"""For each address of a host, so that one that is dead leaves time for the next."""
+_METADATA: Final = frozenset(map(ipaddress.ip_address, ("fd00:ec2::254", "100.100.100.200", "168.63.129.16")))
+"""Metadata services that are not at an address of the link."""
+_TRANSLATED: Final = ipaddress.ip_network("64:ff9b::/96")
+_HEADERS: Final = {"accept": "application/json", "accept-encoding": "identity", "user-agent": "mizzen"}
+
+
+class KeySetError(Exception):
+    """The keys could not be fetched. The message says why, in no words of the answer."""
+
+
+async def fetch_key_set(uri: str, *, discovered: bool = False, seconds: float = DEFAULT_SECONDS) -> str:
+    """Return the public keys that `uri` tells, as a key set in JSON with at least one key.
+
+    `discovered`: `uri` tells an issuer's OpenID Connect configuration, which says where the keys are.
+    `seconds` bound the whole. Raises KeySetError.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            if discovered:
+                uri = _keys_uri(await _get(uri), uri)
+            text = await _get(uri)
+    except TimeoutError:
+        raise KeySetError(f"no whole answer within {seconds:g} s") from None
+    keys, problem = public_key_set(text)
+    if problem is not None:
+        raise KeySetError(problem)
+    return keys
+
+
+def _keys_uri(text: str, asked: str) -> str:
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        raise KeySetError("the issuer's configuration is not JSON") from None
+    uri = found.get("jwks_uri") if isinstance(found, dict) else None
+    if not isinstance(uri, str) or key_uri_problem(uri) is not None:
+        raise KeySetError("the issuer's configuration has no jwks_uri of http or https")
+    _check_step(asked, uri)
+    return uri
+
+
+def _check_step(from_uri: str, to_uri: str) -> None:
+    if from_uri.startswith("https:") and not to_uri.startswith("https:"):
+        raise KeySetError("it leads from https to http, where anybody on the way could change the keys")
+
+
+async def _get(uri: str) -> str:
+    # No proxies and no credentials from the environment: the address that is checked is the one that is used.
+    context = await asyncio.to_thread(ssl.create_default_context)
+    bound = httpx.Timeout(None, connect=_CONNECT_SECONDS)
+    async with httpx.AsyncClient(verify=context, trust_env=False, timeout=bound) as client:
+        for _ in range(MOST_REDIRECTS + 1):
+            status, headers, body = await _ask(client, httpx.URL(uri))
+            if status == 200:
+                return _text(body)
+            if status not in (301, 302, 303, 307, 308) or "location" not in headers:
+                raise KeySetError(f"the answer has status {status}")
+            target = _joined(uri, headers["location"])
+            _check_step(uri, target)
+            uri = target
+    raise KeySetError(f"there are more than {MOST_REDIRECTS} redirects")
+
+
+def _joined(uri: str, location: str) -> str:
+    try:
+        target = str(httpx.URL(uri).join(location))
+    except (httpx.InvalidURL, ValueError):
+        target = ""
+    if key_uri_problem(target) is not None:
+        raise KeySetError("it redirects to what is no URI of http or https")
+    return target
+
+
+async def _ask(client: httpx.AsyncClient, url: httpx.URL) -> tuple[int, httpx.Headers, bytes]:
+    """Ask at the addresses of the host, one after the other until one answers."""
+    failure = ""
+    for address in await _addresses(url):
+        # The address that was checked is the one that is connected to: the name could mean another by then.
+        target = url.copy_with(host=address)
+        host = url.netloc.decode("ascii")
+        try:
+            async with client.stream(
+                "GET",
+                target,
+                headers={**_HEADERS, "host": host},
+                extensions={"sni_hostname": url.host} if url.scheme == "https" else {},
+            ) as answer:
+                return answer.status_code, answer.headers, await _body(answer)
+        except httpx.HTTPError as error:
+            failure = _reason(error)
+        except (httpx.InvalidURL, ValueError, OSError):
+            failure = "the request cannot be made"
+    raise KeySetError(failure or "the host has no address")
+
+
+async def _addresses(url: httpx.URL) -> list[str]:
+    port = url.port or (443 if url.scheme == "https" else 80)
+    try:
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(url.host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        raise KeySetError("the host's name is not known") from None
+    addresses = list(dict.fromkeys(str(each[4][0]) for each in found))
+    if any(not is_allowed(each) for each in addresses):
+        raise KeySetError("the host is at an address of the local link, where no keys are fetched from")
+    return addresses
+
+
+def is_allowed(address: str) -> bool:
+    """Tell whether keys may be fetched from an address. Those of a link (metadata services of clouds are
+    there), of nobody and of groups are not; private ones and this machine are, as issuers run there."""
+    found: Any = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(found, ipaddress.IPv6Address):
+        translated = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF) if found in _TRANSLATED else None
+        found = found.ipv4_mapped or found.sixtofour or translated or found
+    return not (found.is_link_local or found.is_unspecified or found.is_multicast or found in _METADATA)
+
+
+async def _body(answer: httpx.Response) -> bytes:
+    if answer.status_code != 200:
+        return b""
+    if answer.headers.get("content-encoding", "identity").lower() != "identity":
+        raise KeySetError("the answer is compressed, though that was not asked for")
+    body = bytearray()
+    async for piece in answer.aiter_raw():
+        body += piece
+        if len(body) > LARGEST:
+            raise KeySetError(f"the answer has more than {LARGEST // 1024} KiB")
+    return bytes(body)
+
+
+def _text(body: bytes) -> str:
+    try:
+        return body.decode("utf-8")
+    except UnicodeDecodeError:
+        raise KeySetError("the answer is not JSON") from None
+
+
+def _reason(error: httpx.HTTPError) -> str:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"its certificate is not valid: {cause.verify_message}"
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+        return "nothing can be connected to there"
+    return "the connection broke, or what answers does not speak HTTP"

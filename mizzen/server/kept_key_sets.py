@@ -1,0 +1,64 @@
+"""The keys of token issuers in the state directory: public ones, so that a restart does not refuse tokens."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from mizzen.config.json_web_keys import public_key_set
+from mizzen.mesh.rules.token_keys import KeySource
+
+FILE: Final = "token-keys.json"
+
+
+class KeptKeySets:
+    """A file of the state directory. What cannot be read is as if it were not there: the keys are fetched."""
+
+    def __init__(self, directory: Path, on_failure: Callable[[], None] = lambda: None) -> None:
+        self._path = directory / FILE
+        self._on_failure = on_failure
+        self._log = structlog.get_logger("mizzen.state")
+
+    def read(self) -> Mapping[KeySource, tuple[str, float]]:
+        """Return the keys that were kept last, with the time at which they were fetched."""
+        try:
+            rows = json.loads(self._path.read_text(encoding="utf-8"))
+            found = {
+                KeySource(str(row["uri"]), row["discovered"] is True): (
+                    public_key_set(row["keys"])[0],
+                    float(row["fetched"]),
+                )
+                for row in rows
+            }
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            self._failed(f"{self._path} cannot be read ({type(error).__name__}); the keys are fetched anew")
+            return {}
+        return {source: kept for source, kept in found.items() if kept[0]}
+
+    def keep(self, keys: Mapping[KeySource, tuple[str, float]]) -> None:
+        """Write these keys in place of those of before; whole or not at all."""
+        rows = [
+            {"uri": source.uri, "discovered": source.discovered, "keys": text, "fetched": fetched}
+            for source, (text, fetched) in sorted(keys.items())
+        ]
+        new = self._path.with_name(f"{FILE}.new")
+        try:
+            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                json.dump(rows, file)
+                file.flush()
+                os.fsync(file.fileno())
+            new.replace(self._path)
+        except OSError as error:
+            self._failed(f"{self._path} cannot be written ({error.strerror})")
+
+    def _failed(self, words: str) -> None:
+        self._on_failure()
+        self._log.error(words)

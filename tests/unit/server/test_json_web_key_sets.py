@@ -1,0 +1,134 @@
+"""Fetching keys: from a server that is good, slow, huge, wrong, or leads elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from mizzen.server.json_web_key_sets import LARGEST, KeySetError, fetch_key_set, is_allowed
+
+EC = {"kty": "EC", "crv": "P-256", "x": "AAAA", "y": "AAAA", "kid": "one"}
+SECRET = {"kty": "oct", "k": "c2VjcmV0"}
+GOOD = json.dumps({"keys": [{**EC, "d": "cHJpdmF0ZQ", "x5c": ["..."]}, SECRET, {"kty": "new"}, 7]})
+Handle = Callable[[str], bytes]
+
+
+def answer(body: str | bytes, status: str = "200 OK", headers: str = "") -> bytes:
+    data = body.encode() if isinstance(body, str) else body
+    return f"HTTP/1.1 {status}\r\nContent-Length: {len(data)}\r\n{headers}\r\n".encode() + data
+
+
+@asynccontextmanager
+async def server(
+    pages: dict[str, bytes], *, first: Callable[[], Awaitable[None]] | None = None
+) -> AsyncIterator[tuple[str, list[str]]]:
+    """Serve the pages as they stand; yield the address and what was asked."""
+    asked: list[str] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            asked.append(head)
+            if first is not None:
+                await first()
+            writer.write(pages.get(head.split()[1], answer("", "404 Not Found")))
+            await writer.drain()
+        except (OSError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    try:
+        yield f"http://127.0.0.1:{port}", asked
+    finally:
+        listening.close()
+
+
+async def test_the_public_keys_are_returned_and_nothing_else() -> None:
+    async with server({"/keys": answer(GOOD)}) as (at, asked):
+        keys = json.loads(await fetch_key_set(f"{at}/keys"))
+    assert keys == {"keys": [EC]}
+    assert asked[0].startswith("GET /keys HTTP/1.1\r\n")
+    assert f"host: {at.removeprefix('http://')}" in asked[0].lower()
+
+
+async def test_the_issuers_configuration_says_where_the_keys_are() -> None:
+    pages = {"/keys": answer(GOOD)}
+    async with server(pages) as (at, _):
+        pages["/.well-known/openid-configuration"] = answer(json.dumps({"jwks_uri": f"{at}/keys"}))
+        keys = await fetch_key_set(f"{at}/.well-known/openid-configuration", discovered=True)
+    assert json.loads(keys) == {"keys": [EC]}
+
+
+@pytest.mark.parametrize(
+    ("page", "words"),
+    [
+        (answer("<html>token=SECRET</html>"), "the answer is not JSON"),
+        (answer(b"\xff\xfe"), "the answer is not JSON"),
+        (answer("[" * 100_000), "the answer is not JSON"),
+        (answer("[]"), "no list of keys"),
+        (answer('{"keys": []}'), "no public key"),
+        (answer(json.dumps({"keys": [SECRET]})), "no public key"),
+        (answer("SECRET", "500 Internal Server Error"), "status 500"),
+        (answer("", "302 Found", "Location: ftp://127.0.0.1/keys\r\n"), "redirects to what is no URI"),
+        (answer("", "302 Found", "Location: file:///etc/passwd\r\n"), "redirects to what is no URI"),
+        (answer("", "302 Found", "Location: /keys\r\n"), "more than 3 redirects"),
+        (answer("", "302 Found", "Location: http://169.254.169.254/latest\r\n"), "address of the local link"),
+        (answer(" " * (LARGEST + 1)), "more than 256 KiB"),
+        (answer(GOOD, headers="Content-Encoding: gzip\r\n"), "compressed"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "does not speak HTTP"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{", "the connection broke"),
+    ],
+)
+async def test_a_wrong_answer_is_named_in_no_words_of_its_own(page: bytes, words: str) -> None:
+    async with server({"/keys": page}) as (at, _):
+        with pytest.raises(KeySetError, match=words) as caught:
+            await fetch_key_set(f"{at}/keys")
+    assert "SECRET" not in str(caught.value)
+
+
+async def test_a_huge_answer_without_end_is_cut_off() -> None:
+    endless = b"HTTP/1.1 200 OK\r\n\r\n" + b" " * (LARGEST + 70_000)
+    async with server({"/keys": endless}) as (at, _):
+        with pytest.raises(KeySetError, match="more than 256 KiB"):
+            await fetch_key_set(f"{at}/keys")
+
+
+async def test_a_slow_answer_is_not_waited_for() -> None:
+    async with server({}, first=asyncio.Event().wait) as (at, _):  # type: ignore[arg-type]
+        with pytest.raises(KeySetError, match=r"no whole answer within 0\.1 s"):
+            await fetch_key_set(f"{at}/keys", seconds=0.1)
+
+
+async def test_nobody_there() -> None:
+    async with server({}) as (at, _):
+        pass
+    with pytest.raises(KeySetError, match="nothing can be connected to"):
+        await fetch_key_set(f"{at}/keys")
+
+
+@pytest.mark.parametrize(
+    ("address", "allowed"),
+    [
+        ("10.0.0.1", True),
+        ("127.0.0.1", True),
+        ("2001:db8::1", True),
+        ("169.254.169.254", False),
+        ("::ffff:169.254.169.254", False),
+        ("64:ff9b::a9fe:a9fe", False),
+        ("fe80::1%eth0", False),
+        ("fd00:ec2::254", False),
+        ("100.100.100.200", False),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("224.0.0.1", False),
+    ],
+)
+def test_where_keys_may_come_from(address: str, allowed: bool) -> None:
+    assert is_allowed(address) is allowed
