@@ -32,7 +32,6 @@ metadata: {name: reviews, namespace: default}
 spec:
   host: reviews
   trafficPolicy:
-    tls: {mode: ISTIO_MUTUAL}
     # Many handshakes: a connection that stays open would never see a new certificate.
     connectionPool: {http: {maxRequestsPerConnection: 3}}
 ---
@@ -146,6 +145,7 @@ def state(tmp_path: Path, *more: str) -> list[str]:
 
 @pytest.mark.parametrize("delta", [True, False], ids=["delta", "sotw"])
 async def test_two_sidecars_speak_mutual_tls(tmp_path: Path, delta: bool) -> None:
+    """PeerAuthentication alone asks for it: automatic mutual TLS is on where certificates are served."""
     async with LiveMesh(tmp_path, delta=delta, arguments=state(tmp_path)) as mesh:
         both = await pair(mesh)
         with pytest.raises(httpx.TransportError):
