@@ -27,6 +27,7 @@ _JUDGED: Final = frozenset(
         "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig",
         "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb",
         "envoy.extensions.filters.http.dynamic_forward_proxy.v3.FilterConfig",
+        "envoy.extensions.filters.http.set_filter_state.v3.Config",
     }
 )
 """Filters whose effect on a call the simulator knows, or that have none."""

@@ -38,6 +38,7 @@ from mizzen.translator.endpoints.assignments import cluster_load_assignment, pol
 from mizzen.translator.endpoints.localities import apply_locality_settings
 from mizzen.translator.endpoints.networks import seen_from
 from mizzen.translator.endpoints.selection import reach
+from mizzen.translator.tls.mesh_protocols import MESH_HTTP_OFFER, OFFER_KEY, OFFER_NAMESPACE
 from mizzen.translator.tls.upstream import (
     UpstreamTls,
     apply_upstream_tls,
@@ -166,6 +167,9 @@ def _cluster(
     if destination.discovery is Discovery.DYNAMIC_DNS:
         _set_forward_proxy(cluster, destination, profile, tls)
     _set_metadata(cluster, destination, rule)
+    if tls is not None and tls.mode == ClientTLSMode.ISTIO_MUTUAL and protocol.is_auto:
+        offer = cluster.metadata.filter_metadata[OFFER_NAMESPACE]
+        offer.fields[OFFER_KEY].string_value = MESH_HTTP_OFFER
     return cluster
 
 

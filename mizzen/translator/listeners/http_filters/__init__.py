@@ -17,6 +17,7 @@ from mizzen.translator.listeners.http_filters.fault import fault
 from mizzen.translator.listeners.http_filters.grpc_stats import grpc_stats
 from mizzen.translator.listeners.http_filters.grpc_web import grpc_web
 from mizzen.translator.listeners.http_filters.jwt_authn import jwt_authn
+from mizzen.translator.listeners.http_filters.mesh_alpn import mesh_alpn
 from mizzen.translator.listeners.http_filters.rbac import authorization, custom_authorization
 from mizzen.translator.listeners.http_filters.router import router
 
@@ -28,6 +29,7 @@ HTTP_FILTERS: Final[tuple[HttpFilterSource, ...]] = (
     authorization,
     grpc_web,
     grpc_stats,
+    mesh_alpn,
     fault,
     cors,
     dynamic_forward_proxy,

@@ -1,0 +1,38 @@
+"""Say in the handshake of the mesh's mutual TLS that HTTP follows (docs/decisions/0101).
+
+Istio has a filter of its own for this (istio.alpn). A cluster whose endpoints find the protocol out tells in
+its metadata what to offer; for all other clusters the filter changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from envoy.config.core.v3 import substitution_format_string_pb2
+from envoy.extensions.filters.common.set_filter_state.v3 import value_pb2
+from envoy.extensions.filters.http.set_filter_state.v3 import set_filter_state_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
+
+from mizzen.translator.base.typed_config import typed
+from mizzen.translator.listeners.http_filters.context import HttpFilterContext
+from mizzen.translator.listeners.roles import Role
+from mizzen.translator.tls.mesh_protocols import OFFER_KEY, OFFER_NAMESPACE
+
+_OFFERED: Final = "envoy.network.application_protocols"
+
+
+def mesh_alpn(context: HttpFilterContext) -> Iterator[Any]:
+    """Yield the filter where calls go out by automatic mutual TLS."""
+    if context.role is Role.SIDECAR_INBOUND or not context.mesh_config.enable_auto_mtls:
+        return
+    text = substitution_format_string_pb2.SubstitutionFormatString(omit_empty_values=True)
+    text.text_format_source.inline_string = f"%CLUSTER_METADATA({OFFER_NAMESPACE}:{OFFER_KEY})%"
+    value = value_pb2.FilterStateValue(
+        object_key=_OFFERED,
+        format_string=text,
+        shared_with_upstream=value_pb2.FilterStateValue.ONCE,
+        skip_if_empty=True,
+    )
+    config = set_filter_state_pb2.Config(on_request_headers=[value])
+    yield typed(hcm.HttpFilter, "envoy.filters.http.set_filter_state", config)

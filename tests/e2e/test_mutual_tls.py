@@ -1,0 +1,218 @@
+"""Mutual TLS between sidecars, and what each mode of PeerAuthentication lets in."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from tests.e2e.live_mesh import GATEWAY_PORT, SERVICE_PORT, Caller, LiveMesh
+from tests.e2e.workloads import Workload
+
+pytestmark = [pytest.mark.envoy, pytest.mark.asyncio(loop_scope="module")]
+
+UNNAMED_PORT = SERVICE_PORT + 1
+"""A port whose protocol nobody says."""
+CLIENT = "URI=spiffe://cluster.local/ns/default/sa/shopper"
+
+
+@dataclass
+class Pair:
+    """A client's sidecar, and one in front of a workload, which is served on two ports."""
+
+    mesh: LiveMesh
+    client: Caller
+    server: Caller
+    workload: Workload
+
+    async def policy(self, mtls: str, ports: str = "") -> None:
+        """Set the mode of the workload and of its ports."""
+        levels = f", portLevelMtls: {ports}" if ports else ""
+        await self.mesh.apply(
+            "policy.yaml",
+            f"""
+            apiVersion: security.istio.io/v1
+            kind: PeerAuthentication
+            metadata: {{name: reviews, namespace: default}}
+            spec: {{selector: {{matchLabels: {{app: reviews}}}}, mtls: {{mode: {mtls}}}{levels}}}
+            """,
+        )
+
+    async def seen(self, port: int = SERVICE_PORT) -> str:
+        """Call the workload through both sidecars; return what it is told of the caller's certificate."""
+        answer = await self.client.at(port).get(f"http://reviews:{port}/")
+        assert answer.status_code == 200, answer.text
+        headers: dict[str, str] = self.workload.requests[-1]["headers"]
+        return headers.get("x-forwarded-client-cert", "")
+
+    async def plain(self, port: int = SERVICE_PORT) -> int:
+        """Call the workload's sidecar in plain text; return the status, 0 if it does not answer."""
+        # A connection of its own: one that stands is left alone when a policy changes.
+        async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
+            try:
+                return (await client.get(f"http://{self.server.address}:{port}/")).status_code
+            except httpx.TransportError:
+                return 0
+
+
+def workload(address: str, path: str, account: str) -> str:
+    ports = "".join(
+        f"""
+    - port: {{number: {number}, protocol: {protocol}, name: {name}}}
+      bind: {address}
+      captureMode: NONE
+      defaultEndpoint: unix://{path}"""
+        for number, protocol, name in ((SERVICE_PORT, "HTTP", "http"), (UNNAMED_PORT, '""', "unnamed"))
+    )
+    return f"""
+apiVersion: v1
+kind: Service
+metadata: {{name: reviews, namespace: default}}
+spec:
+  selector: {{app: reviews}}
+  ports: [{{name: http, port: {SERVICE_PORT}}}, {{name: unnamed, port: {UNNAMED_PORT}}}]
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {{name: reviews, namespace: default}}
+spec: {{address: {address}, labels: {{app: reviews}}, serviceAccount: {account}}}
+---
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {{name: reviews, namespace: default}}
+spec:
+  workloadSelector: {{labels: {{app: reviews}}}}
+  ingress:{ports}
+"""
+
+
+NEW_CONNECTIONS = """
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: reviews, namespace: default}
+spec: {host: reviews, trafficPolicy: {connectionPool: {http: {maxRequestsPerConnection: 1}}}}
+"""
+"""Connections that stand are left alone when a policy changes, so each call gets one of its own."""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def pair(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pair]:
+    directory: Path = tmp_path_factory.mktemp("mutual-tls")
+    async with LiveMesh(directory, arguments=["--state", str(directory / "state")]) as mesh:
+        program = await mesh.server("reviews-app", path=str(directory / "app.sock"))
+        address = mesh.next_address()
+        mesh.write("reviews.yaml", workload(address, program.path, "reviews"))
+        mesh.write("connections.yaml", NEW_CONNECTIONS)
+        account = {"SERVICE_ACCOUNT": "reviews"}
+        server = await mesh.sidecar("reviews", address, {"app": "reviews"}, metadata=account)
+        client = await mesh.client(metadata={"SERVICE_ACCOUNT": "shopper"}, more_ports={UNNAMED_PORT: "HTTP"})
+        await client.eventually("http://reviews/", lambda answer: answer.status_code == 200)
+        yield Pair(mesh, client, server, program)
+
+
+async def test_permissive_takes_both(pair: Pair) -> None:
+    await pair.policy("PERMISSIVE")
+    assert CLIENT in await pair.seen()
+    assert await pair.plain() == 200
+
+
+async def test_strict_refuses_plain_text(pair: Pair) -> None:
+    await pair.policy("STRICT")
+    assert CLIENT in await pair.seen()
+    assert await pair.plain() == 0
+
+
+async def test_a_disabled_workload_is_called_in_plain_text(pair: Pair) -> None:
+    await pair.policy("DISABLE")
+    assert await pair.seen() == ""
+    assert await pair.plain() == 200
+
+
+async def test_a_port_has_a_mode_of_its_own(pair: Pair) -> None:
+    await pair.policy("STRICT", f"{{{UNNAMED_PORT}: {{mode: DISABLE}}}}")
+    assert CLIENT in await pair.seen()
+    assert await pair.seen(UNNAMED_PORT) == ""
+    assert [await pair.plain(), await pair.plain(UNNAMED_PORT)] == [0, 200]
+
+
+@pytest.mark.parametrize("mode", ["STRICT", "PERMISSIVE"])
+async def test_http_is_known_as_such_on_a_port_of_unnamed_protocol(pair: Pair, mode: str) -> None:
+    """Only what handles HTTP tells the program of the certificate."""
+    await pair.policy(mode)
+    assert CLIENT in await pair.seen(UNNAMED_PORT)
+
+
+async def test_a_wrong_identity_is_refused(pair: Pair) -> None:
+    await pair.policy("PERMISSIVE")
+    address, path = pair.server.address, pair.workload.path
+    await pair.mesh.apply("reviews.yaml", workload(address, path, "somebody-else"))
+    answer = await pair.client.eventually("http://reviews/", lambda answer: answer.status_code == 503)
+    assert "remote connection failure" in answer.text
+    assert await pair.client.stat(r"cluster\.outbound.*ssl\.fail_verify_san")
+    await pair.mesh.apply("reviews.yaml", workload(address, path, "reviews"))
+    await pair.client.eventually("http://reviews/", lambda answer: answer.status_code == 200)
+
+
+INSIDE = """
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {{name: inside, namespace: default}}
+spec:
+  selector: {{istio: ingressgateway}}
+  servers:
+  - port: {{number: {port}, name: https, protocol: HTTPS}}
+    hosts: [inside.example]
+    tls: {{mode: ISTIO_MUTUAL}}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {{name: inside, namespace: default}}
+spec:
+  hosts: [inside.example]
+  gateways: [inside]
+  http: [{{route: [{{destination: {{host: reviews, port: {{number: {service_port}}}}}}}]}}]
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {{name: inside, namespace: default}}
+spec:
+  hosts: [inside.example]
+  location: MESH_INTERNAL
+  resolution: STATIC
+  ports: [{{number: {service_port}, name: http, protocol: HTTP, targetPort: {port}}}]
+  endpoints: [{{address: {address}, serviceAccount: edge}}]
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {{name: inside, namespace: default}}
+spec: {{host: inside.example, trafficPolicy: {{tls: {{mode: ISTIO_MUTUAL, sni: inside.example}}}}}}
+"""
+
+
+async def test_a_gateway_of_the_mesh_asks_for_the_mesh_s_certificates(pair: Pair) -> None:
+    await pair.policy("STRICT")
+    mesh = pair.mesh
+    gateway = await mesh.gateway(metadata={"SERVICE_ACCOUNT": "edge"})
+    mesh.write(
+        "inside.yaml",
+        INSIDE.format(port=GATEWAY_PORT, service_port=SERVICE_PORT, address=mesh.gateway_address),
+    )
+    await mesh.settled()
+    answer = await pair.client.eventually("http://inside.example/", lambda answer: answer.status_code == 200)
+    told = answer.json()["headers"]["x-forwarded-client-cert"]
+    assert "URI=spiffe://cluster.local/ns/default/sa/edge" in told
+    assert CLIENT in told
+
+    stranger = ssl.create_default_context()
+    stranger.check_hostname, stranger.verify_mode = False, ssl.CERT_NONE
+    async with httpx.AsyncClient(verify=stranger, trust_env=False, timeout=60) as client:
+        with pytest.raises(httpx.TransportError):
+            await client.get(
+                f"https://{gateway.address}:{GATEWAY_PORT}/", extensions={"sni_hostname": "inside.example"}
+            )
+    assert await gateway.stat(r"ssl\.fail_verify_no_cert")
