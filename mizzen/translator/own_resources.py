@@ -115,6 +115,7 @@ def _inbound_traits(proxy: Proxy, scope: SidecarScope) -> tuple[Any, ...]:
         metadata.unprivileged_pod,
         (metadata.envoy_status_port, metadata.envoy_prometheus_port),
         metadata.inbound_listener_exact_balance,
+        metadata.agent,
     )
 
 

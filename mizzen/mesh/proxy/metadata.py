@@ -45,6 +45,7 @@ KEYS: Final[Mapping[str, ValueType]] = {
     "WORKLOAD_ENTRY": "text",
     "GENERATOR": "text",
     "ENABLE_SELF_DISCOVERY": "flag",
+    "SDS_AGENT": "flag",
     "credential": "flag",
     "file-credential": "flag",
 }

@@ -63,6 +63,7 @@ class NodeMetadata:
     inbound_listener_exact_balance: bool = False
     outbound_listener_exact_balance: bool = False
     enable_self_discovery: bool = False
+    agent: bool = False
     credential: bool = False
     file_credential: bool = False
     generator: str = ""
@@ -285,6 +286,7 @@ def _metadata(metadata: Mapping[str, Any], node_id: str) -> NodeMetadata:
         inbound_listener_exact_balance=_flag(metadata, "INBOUND_LISTENER_EXACT_BALANCE"),
         outbound_listener_exact_balance=_flag(metadata, "OUTBOUND_LISTENER_EXACT_BALANCE"),
         enable_self_discovery=_flag(metadata, "ENABLE_SELF_DISCOVERY"),
+        agent=_flag(metadata, "SDS_AGENT"),
         credential=_flag(metadata, "credential"),
         file_credential=_flag(metadata, "file-credential"),
         generator=_text(metadata, "GENERATOR"),

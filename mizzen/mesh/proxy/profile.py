@@ -47,6 +47,7 @@ class OutboundProfile:
     tls_client_cert_chain: str = ""
     tls_client_key: str = ""
     tls_client_root_cert: str = ""
+    has_agent: bool = False
     outbound_listener_exact_balance: bool = False
     proxy_config: ProxyConfig | None = None
     has_certificate: bool = True
@@ -99,6 +100,7 @@ def outbound_profile(
         tls_client_cert_chain=metadata.tls_client_cert_chain,
         tls_client_key=metadata.tls_client_key,
         tls_client_root_cert=metadata.tls_client_root_cert,
+        has_agent=metadata.agent,
         outbound_listener_exact_balance=metadata.outbound_listener_exact_balance,
         proxy_config=metadata.proxy_config,
         has_certificate=has_certificate,

@@ -114,6 +114,7 @@ def outbound_clusters_key(
         profile.ip_family,
         _preserves_case(profile, mesh_config),
         (profile.tls_client_cert_chain, profile.tls_client_key, profile.tls_client_root_cert),
+        profile.has_agent,
         proxy_place(service, rule, profile, mesh_config) if inline else None,
         reach(service, profile, mesh_config) if inline else None,
         seen_from(profile, mesh_config) if inline else None,
@@ -163,7 +164,14 @@ def _cluster(
     )
     if options is not None:
         cluster.typed_extension_protocol_options[HTTP_PROTOCOL_OPTIONS].CopyFrom(options)
-    apply_upstream_tls(cluster, tls, policy.proxy_protocol, mesh_config, http2=version is HttpVersion.HTTP2)
+    apply_upstream_tls(
+        cluster,
+        tls,
+        policy.proxy_protocol,
+        mesh_config,
+        http2=version is HttpVersion.HTTP2,
+        has_agent=profile.has_agent,
+    )
     if destination.discovery is Discovery.DYNAMIC_DNS:
         _set_forward_proxy(cluster, destination, profile, tls)
     _set_metadata(cluster, destination, rule)

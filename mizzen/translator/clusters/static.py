@@ -113,7 +113,7 @@ def _allow_any_dynamic_dns(profile: OutboundProfile, mesh_config: MeshConfig, *,
     server_name = None if tls is None else tls.server_name
     options = http_protocol_options(HttpVersion.CLIENTS, None, server_name, preserve_case=preserve_case)
     cluster.typed_extension_protocol_options[HTTP_PROTOCOL_OPTIONS].CopyFrom(options)
-    apply_upstream_tls(cluster, tls, None, mesh_config, http2=False)
+    apply_upstream_tls(cluster, tls, None, mesh_config, http2=False, has_agent=profile.has_agent)
     verified = server_name is not None and server_name.auto_sni and server_name.auto_san_validation
     config = forward_proxy_pb2.ClusterConfig(
         dns_cache_config=dns_cache_config(ALLOW_ANY_DNS_CACHE, profile.ip_family),

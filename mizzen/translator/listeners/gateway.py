@@ -217,7 +217,9 @@ class GatewayListenerBuilder:
         return chain
 
     def _secure(self, chain: Any, server: GatewayServer, *, is_http: bool) -> None:
-        socket = gateway_transport_socket(server.server, self._mesh_config, is_http=is_http)
+        socket = gateway_transport_socket(
+            server.server, self._mesh_config, has_agent=self._proxy.metadata.agent, is_http=is_http
+        )
         if socket is not None:
             chain.transport_socket.CopyFrom(socket)
 

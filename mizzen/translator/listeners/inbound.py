@@ -308,6 +308,7 @@ def _passthrough_chains(
         VIRTUAL_INBOUND,
         http_connection_manager(settings, mesh_config),
         _tcp(proxy, INBOUND_PASSTHROUGH_CLUSTER, Protocol.TCP, mesh_config, policies),
+        proxy.metadata.agent,
     )
     chains: list[Any] = []
     for number, mode in ((None, modes.workload), *_unowned(ports, modes)):
@@ -341,6 +342,7 @@ def _port_chains(
         port.name,
         None if port.protocol.is_tcp else http_connection_manager(settings, mesh_config),
         _tcp(proxy, cluster, port.protocol, mesh_config, policies, stat_name),
+        proxy.metadata.agent,
     )
     mode = modes.of_port(port.number)
     matches = inbound_matches(mode, port.protocol, port.number, http10=proxy.metadata.http10)
@@ -355,6 +357,7 @@ class _ChainEnds:
     tcp_name: str
     manager: Any
     tcp: Sequence[Any]
+    has_agent: bool
 
     def chain(self, wanted: InboundMatch, mesh_config: MeshConfig) -> Any:
         """Return the filter chain that takes the connections of `wanted`."""
@@ -363,7 +366,8 @@ class _ChainEnds:
         chain.filter_chain_match.CopyFrom(wanted.match.message())
         chain.filters.extend([self.manager] if wanted.is_http else self.tcp)
         if wanted.terminates:
-            chain.transport_socket.CopyFrom(inbound_transport_socket(mesh_config, is_http=wanted.is_http))
+            socket = inbound_transport_socket(mesh_config, has_agent=self.has_agent, is_http=wanted.is_http)
+            chain.transport_socket.CopyFrom(socket)
         return chain
 
 

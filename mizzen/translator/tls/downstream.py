@@ -61,18 +61,19 @@ _TERMINATING = frozenset(
 
 
 def gateway_transport_socket(
-    server: Server, mesh_config: MeshConfig, *, is_http: bool = True
+    server: Server, mesh_config: MeshConfig, *, has_agent: bool = False, is_http: bool = True
 ) -> base_pb2.TransportSocket | None:
     """Return the transport socket of a gateway's server, or None where TLS is not terminated (no `tls`,
-    PASSTHROUGH, AUTO_PASSTHROUGH). `is_http` False is an opaque TCP server."""
+    PASSTHROUGH, AUTO_PASSTHROUGH). `is_http` False is an opaque TCP server. `has_agent`: the proxy asks its
+    agent for its own certificate."""
     settings = server.tls
     if settings is None or settings.mode not in _TERMINATING:
         return None
-    return server_transport_socket(settings, mesh_config, is_http=is_http)
+    return server_transport_socket(settings, mesh_config, has_agent=has_agent, is_http=is_http)
 
 
 def server_transport_socket(
-    settings: ServerTLSSettings, mesh_config: MeshConfig, *, is_http: bool = True
+    settings: ServerTLSSettings, mesh_config: MeshConfig, *, has_agent: bool = False, is_http: bool = True
 ) -> base_pb2.TransportSocket:
     """Return the transport socket for settings that terminate TLS (Gateway servers and Sidecar.ingress.tls).
 
@@ -85,23 +86,26 @@ def server_transport_socket(
     shared = context.common_tls_context
     shared.alpn_protocols.extend(MESH_TCP_ALPN if mesh and not is_http else HTTP_ALPN)
     for name in _certificates(settings):
-        shared.tls_certificate_sds_secret_configs.append(sds_config(name))
+        shared.tls_certificate_sds_secret_configs.append(sds_config(name, has_agent=has_agent))
     if demands or settings.mode == ServerTLSMode.OPTIONAL_MUTUAL:
-        _verify_clients(shared.combined_validation_context, settings)
+        _verify_clients(shared.combined_validation_context, settings, has_agent=has_agent)
     if not mesh:
         _set_parameters(shared, settings, mesh_config)
     return typed(base_pb2.TransportSocket, TLS_SOCKET, context)
 
 
-def inbound_transport_socket(mesh_config: MeshConfig, *, is_http: bool) -> base_pb2.TransportSocket:
+def inbound_transport_socket(
+    mesh_config: MeshConfig, *, is_http: bool, has_agent: bool = False
+) -> base_pb2.TransportSocket:
     """Return the transport socket of a workload's port under mutual TLS (PeerAuthentication PERMISSIVE and
     STRICT alike): the client proves an identity of the mesh's trust domains."""
     context = tls_pb2.DownstreamTlsContext(require_client_certificate={"value": True})
     shared = context.common_tls_context
     shared.alpn_protocols.extend(HTTP_ALPN if is_http else MESH_TCP_ALPN)
-    shared.tls_certificate_sds_secret_configs.append(sds_config(WORKLOAD_CERTIFICATE))
+    own = sds_config(WORKLOAD_CERTIFICATE, has_agent=has_agent)
+    shared.tls_certificate_sds_secret_configs.append(own)
     validation = shared.combined_validation_context
-    validation.validation_context_sds_secret_config.CopyFrom(sds_config(TRUST_BUNDLE))
+    validation.validation_context_sds_secret_config.CopyFrom(sds_config(TRUST_BUNDLE, has_agent=has_agent))
     validation.default_validation_context.match_subject_alt_names.extend(
         string_pb2.StringMatcher(prefix=f"spiffe://{domain}/") for domain in mesh_config.spiffe_trust_domains
     )
@@ -151,8 +155,9 @@ def _roots(settings: ServerTLSSettings) -> str:
     return file_root_name(own or settings.ca_certificates)
 
 
-def _verify_clients(validation: Any, settings: ServerTLSSettings) -> None:
-    validation.validation_context_sds_secret_config.CopyFrom(sds_config(_roots(settings)))
+def _verify_clients(validation: Any, settings: ServerTLSSettings, *, has_agent: bool) -> None:
+    roots = sds_config(_roots(settings), has_agent=has_agent)
+    validation.validation_context_sds_secret_config.CopyFrom(roots)
     defaults = validation.default_validation_context
     defaults.SetInParent()
     add_subject_alt_names(defaults, settings.subject_alt_names)

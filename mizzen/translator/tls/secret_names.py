@@ -1,15 +1,15 @@
 """The names under which proxies ask for certificates, and where they ask.
 
-Istio's names (pkg/model/authentication.go, pilot/pkg/credentials). A proxy of ours has no local agent that
-reads files for it, so every secret comes over the aggregated stream; those that name files hold their paths,
-and Envoy reads the files on its own machine, again whenever their directory changes.
+Istio's names (pkg/model/authentication.go, pilot/pkg/credentials). A proxy that has an agent asks it for its
+own certificate and the roots of the mesh. Everything else comes over the aggregated stream; secrets that name
+files hold their paths, and Envoy reads the files on its own machine, again whenever their directory changes.
 """
 
 from __future__ import annotations
 
 from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
 
-from mizzen.translator.base.config_sources import aggregated_config_source
+from mizzen.translator.base.config_sources import agent_config_source, aggregated_config_source
 
 WORKLOAD_CERTIFICATE = "default"
 """The workload's own certificate."""
@@ -71,6 +71,9 @@ def file_root_name(path: str) -> str:
     return FILE_ROOT + path if path else SYSTEM_ROOTS
 
 
-def sds_config(name: str) -> secret_pb2.SdsSecretConfig:
-    """Return "fetch the secret `name` over the aggregated stream", with a finite wait for it."""
-    return secret_pb2.SdsSecretConfig(name=name, sds_config=aggregated_config_source())
+def sds_config(name: str, *, has_agent: bool) -> secret_pb2.SdsSecretConfig:
+    """Return "fetch the secret `name`", with a finite wait for it: over the aggregated stream, or, what the
+    agent of a proxy that has one serves, from it."""
+    from_agent = has_agent and name in (WORKLOAD_CERTIFICATE, TRUST_BUNDLE)
+    source = agent_config_source() if from_agent else aggregated_config_source()
+    return secret_pb2.SdsSecretConfig(name=name, sds_config=source)

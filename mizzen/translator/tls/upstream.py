@@ -253,6 +253,7 @@ def apply_upstream_tls(
     mesh_config: MeshConfig,
     *,
     http2: bool,
+    has_agent: bool,
 ) -> None:
     """Set the transport sockets of `cluster`, whose type is already settled. Automatic mutual TLS lets each
     endpoint choose by its tlsMode; the PROXY protocol is wrapped around whatever there is."""
@@ -260,7 +261,7 @@ def apply_upstream_tls(
         if proxy_protocol is not None:
             cluster.transport_socket.CopyFrom(_wrapped(_raw_buffer(), proxy_protocol))
         return
-    socket = _wrapped(_tls_socket(tls, mesh_config, http2=http2), proxy_protocol)
+    socket = _wrapped(_tls_socket(tls, mesh_config, http2=http2, has_agent=has_agent), proxy_protocol)
     if not tls.automatic or cluster.type == cluster_pb2.Cluster.ORIGINAL_DST:
         cluster.transport_socket.CopyFrom(socket)
         return
@@ -273,7 +274,9 @@ def apply_upstream_tls(
     )
 
 
-def _tls_socket(tls: UpstreamTls, mesh_config: MeshConfig, *, http2: bool) -> base_pb2.TransportSocket:
+def _tls_socket(
+    tls: UpstreamTls, mesh_config: MeshConfig, *, http2: bool, has_agent: bool
+) -> base_pb2.TransportSocket:
     context = tls_pb2.UpstreamTlsContext(sni=tls.sni)
     shared = context.common_tls_context
     # Unasked, Envoy as a client offers no TLS 1.3.
@@ -286,12 +289,13 @@ def _tls_socket(tls: UpstreamTls, mesh_config: MeshConfig, *, http2: bool) -> ba
     if http2:
         shared.alpn_protocols.append("h2")
     if tls.certificate:
-        shared.tls_certificate_sds_secret_configs.append(sds_config(tls.certificate))
+        shared.tls_certificate_sds_secret_configs.append(sds_config(tls.certificate, has_agent=has_agent))
     if not tls.roots:
         shared.validation_context.SetInParent()
     else:
         validation = shared.combined_validation_context
-        validation.validation_context_sds_secret_config.CopyFrom(sds_config(tls.roots))
+        roots = sds_config(tls.roots, has_agent=has_agent)
+        validation.validation_context_sds_secret_config.CopyFrom(roots)
         validation.default_validation_context.SetInParent()
         add_subject_alt_names(validation.default_validation_context, tls.subject_alt_names)
         if tls.crl:

@@ -63,6 +63,7 @@ PLAIN = profile_of()
         ({"TLS_CLIENT_CERT_CHAIN": "/c"}, "tls_client_cert_chain", "/c"),
         ({"TLS_CLIENT_KEY": "/k"}, "tls_client_key", "/k"),
         ({"TLS_CLIENT_ROOT_CERT": "/r"}, "tls_client_root_cert", "/r"),
+        ({"SDS_AGENT": "true"}, "has_agent", True),
         ({"OUTBOUND_LISTENER_EXACT_BALANCE": "true"}, "outbound_listener_exact_balance", True),
     ],
 )

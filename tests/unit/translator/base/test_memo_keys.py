@@ -84,6 +84,7 @@ profiles = st.builds(
     node_name=st.sampled_from(["", "n1"]),
     requested_network_view=st.sampled_from([(), ("west",)]),
     tls_client_cert_chain=st.sampled_from(["", "/own"]),
+    has_agent=st.booleans(),
     http10=st.booleans(),
 )
 
