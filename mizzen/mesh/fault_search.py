@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 from mizzen.config.diagnostics import Diagnostic, Severity
 from mizzen.config.document import Config, ConfigKey
 from mizzen.mesh.delta import Change, ConfigChange, MeshDelta
+from mizzen.mesh.rules.closed_policies import closed_policy, is_closed_policy
 from mizzen.mesh.snapshot import Mesh
 
 State = TypeVar("State")
@@ -46,11 +47,12 @@ class Withheld:
     traceback: str = field(default="", compare=False, repr=False)
 
     @classmethod
-    def of(cls, change: Change, error: Exception) -> Withheld:
-        """Return the document of a change that cannot be made."""
+    def of(cls, change: Change, error: Exception, stand_in: Config[Any] | None = None) -> Withheld:
+        """Return the document of a change that cannot be made; `stand_in` takes effect if none did before."""
         old, new = change
         config = new if new is not None else old
         assert config is not None
+        old = old if old is not None else stand_in
         return cls(config.key, new, old, _reason(config.key, error), shown_traceback(error))
 
     @property
@@ -59,7 +61,9 @@ class Withheld:
         config = self.wanted if self.wanted is not None else self.in_force
         assert config is not None
         kept = "it is left out"
-        if self.in_force is not None:
+        if self.in_force is not None and is_closed_policy(self.in_force):
+            kept = "so that it opens nothing, all calls to the workloads that it selects are denied"
+        elif self.in_force is not None:
             kept = f"its version of {self.in_force.origin} stays in force"
         if self.wanted is None:
             kept = "it stays in force although it was removed"
@@ -93,7 +97,8 @@ def without_faults(
     """Return `state` after all `changes` that can be made, and the documents of the others.
 
     `attempt` returns the state after some changes and raises if it cannot make them; the state that it was
-    given must stay as it was. Raises TooManyFaultsError.
+    given must stay as it was. A security policy without an earlier version is replaced by one that lets
+    nothing pass: left out, it would open what it protects. Raises TooManyFaultsError.
     """
     faults: list[Withheld] = []
 
@@ -102,12 +107,20 @@ def without_faults(
             return attempt(state, part)
         except Exception as error:
             if len(part) == 1:
-                faults.append(Withheld.of(part[0], error))
+                old, new = part[0]
+                stand_in = closed_policy(new) if old is None and new is not None else None
+                faults.append(Withheld.of(part[0], error, stand_in))
                 if len(faults) > MOST_FAULTS:
                     raise TooManyFaultsError from error
-                return state
+                return state if stand_in is None else closed(state, stand_in)
         middle = len(part) // 2
         return apply(apply(state, part[:middle]), part[middle:])
+
+    def closed(state: State, stand_in: Config[Any]) -> State:
+        try:
+            return attempt(state, [(None, stand_in)])
+        except Exception as error:  # the cause is something else, and to leave the policy out would open
+            raise TooManyFaultsError from error
 
     return (apply(state, changes) if changes else state), tuple(faults)
 

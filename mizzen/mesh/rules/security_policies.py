@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from mizzen.config.document import Config
 from mizzen.mesh.persistent import DictEdit
+from mizzen.mesh.rules.closed_policies import denying, is_closed_policy
 from mizzen.mesh.rules.external_authorizers import ExternalAuthorizer
 from mizzen.mesh.rules.token_keys import Fetched
 from mizzen.mesh.settings import MeshSettings, creation_order
@@ -44,16 +45,23 @@ class PolicyIndex:
 
     settings: MeshSettings
     by_place: dict[tuple[str, str], Policies] = field(default_factory=dict)
+    _denying: dict[Config[Any], Config[Any]] = field(default_factory=dict)
+    """By the stand-in of a RequestAuthentication what makes it let nothing pass."""
 
     def updated(self, changes: Iterable[tuple[Config[Any] | None, Config[Any] | None]]) -> PolicyIndex:
         """Return the index after documents changed (old, new)."""
         edit = DictEdit(self.by_place)
+        closed = dict(self._denying)
         for old, new in changes:
             config = new if new is not None else old
             assert config is not None
             place = (config.kind, config.namespace)
             known = [one for one in edit.get(place) or () if one is not old]
+            if old is not None:
+                closed.pop(old, None)
             if new is not None:
+                if new.kind == "RequestAuthentication" and is_closed_policy(new):
+                    closed[new] = denying(new)
                 known.append(new)
             known.sort(key=creation_order)
             if known:
@@ -61,14 +69,16 @@ class PolicyIndex:
             else:
                 edit.discard(place)
         by_place = edit.finish()
-        return self if by_place is self.by_place else PolicyIndex(self.settings, by_place)
+        return self if by_place is self.by_place else PolicyIndex(self.settings, by_place, closed)
 
     def of_workload(self, namespace: str, labels: Mapping[str, str]) -> WorkloadPolicies:
         """Return the policies that select a workload of `namespace` with these labels."""
+        tokens = self._selecting("RequestAuthentication", namespace, labels)
+        closed = tuple(self._denying[config] for config in tokens if config in self._denying)
         return WorkloadPolicies(
             self._selecting("PeerAuthentication", namespace, labels),
-            self._selecting("RequestAuthentication", namespace, labels),
-            self._selecting("AuthorizationPolicy", namespace, labels),
+            tokens,
+            (*self._selecting("AuthorizationPolicy", namespace, labels), *closed),
         )
 
     def peer_authentications(self, namespace: str) -> Policies:
