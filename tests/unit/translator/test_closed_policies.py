@@ -1,4 +1,4 @@
-"""A security policy that cannot be translated opens nothing: its last good version stays, or all is denied."""
+"""A security policy that cannot be translated opens nothing: its last version stays, or all is denied."""
 
 from __future__ import annotations
 
