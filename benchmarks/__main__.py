@@ -29,6 +29,7 @@ from benchmarks import (
     served,
     translated_changes,
     translation_cost,
+    workload_certificates,
     xds_fanout,
     xds_reconnect,
 )
@@ -179,6 +180,20 @@ def memory(sizes: int) -> list[Row]:
     return rows
 
 
+def certificates() -> list[Row]:
+    """(l): the certificates of workloads."""
+    cost = workload_certificates.measure()
+    number = f"{workload_certificates.WORKLOADS:,}"
+    return [
+        Row(
+            f"a workload certificate, issued and kept, of {number}: processor time",
+            f"{cost.issued:.2f} ms",
+            f"at most {workload_certificates.PROMISED:.0f} ms",
+        ),
+        Row("the same, taken up after a restart", f"{cost.read:.2f} ms"),
+    ]
+
+
 def beside_attackers() -> list[Row]:
     """(h): a change for good clients while others cost as much as they can."""
     alone, *beside = asyncio.run(attacked.measure()).items()
@@ -240,6 +255,7 @@ def main() -> None:
         ("the cost of a change", lambda: changes(sizes)),
         ("one document of a large file", large_files),
         ("memory with unlike proxies", lambda: memory(sizes)),
+        ("workload certificates", certificates),
         ("good clients beside attackers", beside_attackers),
     ):
         with console.status(f"measuring {title}..."):

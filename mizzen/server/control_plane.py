@@ -20,7 +20,6 @@ from mizzen import xds
 from mizzen.config import Diagnostic, ParsedFile
 from mizzen.config.diagnostics import Origin
 from mizzen.mesh.delta import MeshDelta
-from mizzen.mesh.fault_search import Withheld
 from mizzen.mesh.proxy.node import NodeError, Proxy
 from mizzen.mesh.rules.token_keys import KeySource, TokenKeys
 from mizzen.mesh.snapshot import Mesh
@@ -38,6 +37,7 @@ from mizzen.server.notices import Notices
 from mizzen.server.proxy_certificates import ProxyCertificates, certificate_remark, identity_of
 from mizzen.server.proxy_remarks import gateway_remarks
 from mizzen.server.refusals import Refusals
+from mizzen.server.translation_faults import TranslationFaults
 from mizzen.server.worker import Urgency, Worker
 from mizzen.translator.translation import Translation
 
@@ -112,7 +112,7 @@ class ControlPlane:
         self._log = structlog.get_logger("mizzen.server")
         self._configured = configuration.view()
         self._analysis: tuple[Diagnostic, ...] = ()
-        self._withheld: tuple[Withheld, ...] = ()
+        self._faults = TranslationFaults(metrics)
         self._unanalysed = asyncio.Event()
 
     def serve_through(self, discovery: Groups) -> None:
@@ -176,7 +176,7 @@ class ControlPlane:
         what its documents lack of each other."""
         translated = (finding for live in self._live.values() for finding in live.findings)
         view = self._configured.with_findings((*self._analysis, *translated))
-        return view.with_withheld(self._withheld)
+        return view.with_withheld(self._faults.withheld)
 
     async def _in_worker(
         self, function: Callable[..., Value], *arguments: Any, urgency: Urgency = Urgency.CHANGE
@@ -325,7 +325,7 @@ class ControlPlane:
             done.append(news(key, old, *made) if old is not None and made is not None else News(key))
             if time.perf_counter() >= end:
                 break
-        self._note_withheld()
+        self._faults.note(self._translation)
         return done
 
     def _translate_one(self, live: LiveProxy) -> Made | None:
@@ -356,27 +356,8 @@ class ControlPlane:
 
     def _translate_first(self, live: LiveProxy) -> Made | None:
         made = self._translate_one(live)
-        self._note_withheld()
+        self._faults.note(self._translation)
         return made
-
-    def _note_withheld(self) -> None:
-        """Say which documents are newly found to be untranslatable, with where Mizzen fails at them."""
-        before = {(one.key, one.wanted) for one in self._withheld}
-        self._withheld = self._translation.withheld
-        for one in self._withheld:
-            if (one.key, one.wanted) not in before:
-                self._metrics.translation_failures.inc()
-                self._log.error(
-                    "a document cannot be translated: a fault of Mizzen, please report it",
-                    document=str(one.key),
-                    traceback=one.traceback,
-                )
-        for traceback in self._translation.overcome():
-            self._metrics.translation_failures.inc()
-            self._log.error(
-                "a translation failed and was made anew: a fault of Mizzen, please report it",
-                traceback=traceback,
-            )
 
     async def renew_certificates(self) -> bool:
         """Renew certificates that are due, for a slice of time, and give every proxy what it lacks.
@@ -455,12 +436,12 @@ class ControlPlane:
             raise xds.NodeRefused(str(error)) from error
         trust_domains = self._configuration.mesh.mesh_config.spiffe_trust_domains
         try:
-            check_identity(proxy, peer, trust_domains)
+            account = check_identity(proxy, peer, trust_domains)
         except IdentityError as error:
             self._metrics.identities_refused.inc()
             self.refusals.add(str(error))
             raise xds.PeerRefused(str(error)) from error
-        proxy = with_proof(proxy, peer, anyone=self._gives_secrets(peer))
+        proxy = with_proof(proxy, account, anyone=self._gives_secrets(peer))
         key = (proxy.node_id, blake2b(repr(proxy).encode(), digest_size=8).hexdigest())
         self._live.setdefault(key, LiveProxy(proxy))
         return key
@@ -477,7 +458,7 @@ class ControlPlane:
         if made is None:
             raise xds.NodeRefused("the control plane failed to translate for this proxy; its log says why")
         live.snapshot, live.findings = made
-        told = [one.diagnostic for one in self._withheld]
+        told = [one.diagnostic for one in self._faults.withheld]
         for remark in self.mesh_remarks(key):
             self._log.warning(remark, proxy=live.proxy.id)
         if not self._notices.know((*live.findings, *told)):

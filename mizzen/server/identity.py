@@ -18,17 +18,19 @@ class IdentityError(Exception):
     """A certificate is not that of the node; the text says which it is and which it would have to be."""
 
 
-def check_identity(proxy: Proxy, peer: xds.Peer, trust_domains: Sequence[str]) -> None:
+def check_identity(proxy: Proxy, peer: xds.Peer, trust_domains: Sequence[str]) -> str:
     """Compare what a node says of itself with the certificate that its Envoy showed, if it showed one.
 
     The namespace must be that of the SPIFFE ID, and so must the service account if the node names one
     (Istio: pilot/pkg/xds/ads.go, PILOT_ENABLE_XDS_IDENTITY_CHECK). The trust domain must be one of the mesh
     (`MeshConfig.spiffe_trust_domains`).
 
+    Returns the service account that the certificate proves, empty without a certificate.
+
     Raises IdentityError if they differ, or if the certificate has no such ID.
     """
     if not peer.certified:
-        return
+        return ""
     found = [_SPIFFE.fullmatch(uri) for uri in peer.uris]
     for identity in found:
         if (
@@ -37,7 +39,7 @@ def check_identity(proxy: Proxy, peer: xds.Peer, trust_domains: Sequence[str]) -
             and identity["namespace"] == proxy.namespace
             and proxy.service_account in ("", identity["account"])
         ):
-            return
+            return identity["account"]
     account = proxy.service_account or "SERVICE_ACCOUNT"
     wanted = f"spiffe://{trust_domains[0]}/ns/{proxy.namespace}/sa/{account}"
     shown = ", ".join(peer.uris) or "none"
@@ -47,10 +49,13 @@ def check_identity(proxy: Proxy, peer: xds.Peer, trust_domains: Sequence[str]) -
     )
 
 
-def with_proof(proxy: Proxy, peer: xds.Peer, *, anyone: bool) -> Proxy:
-    """Return the proxy, marked if nothing proves who it is, so that it is sent no Secret.
+def with_proof(proxy: Proxy, account: str, *, anyone: bool) -> Proxy:
+    """Return the proxy with the service `account` that its certificate proves, so that it is given a
+    certificate for no other; marked if nothing proves who it is, so that it is sent no Secret.
 
     `anyone`: everybody who reaches this server may have its Secrets, as only this machine does, or as the
     user chose.
     """
-    return proxy if anyone or peer.certified else replace(proxy, is_unproven=True)
+    if account:
+        return replace(proxy, service_account=account)
+    return proxy if anyone else replace(proxy, is_unproven=True)
