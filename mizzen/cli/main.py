@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from mizzen.cli import analyze, bootstrap, ca, demo, run, serve, status, tables, test, translate, why
+from mizzen.cli import analyze, bootstrap, ca, demo, plan, run, serve, status, tables, test, translate, why
 from mizzen.cli.command import Command
 from mizzen.cli.failure import Failure
 
@@ -87,6 +87,16 @@ for _kind, _example in {
             f"mizzen {_kind} reviews-v1.default --config mesh/",
         ),
     )(tables.table_command(_kind))
+commands.command(
+    "plan",
+    cls=Command,
+    short_help="Tell what a change would change for each proxy.",
+    epilog=_examples(
+        "mizzen plan mesh-of-today/ mesh/",
+        "mizzen plan --git HEAD~1 mesh/",
+        "mizzen plan --git main mesh/ -o markdown",
+    ),
+)(plan.plan)
 commands.command(
     "diff",
     cls=Command,

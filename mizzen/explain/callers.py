@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, Protocol
 
 from mizzen.config.document import Config
@@ -85,6 +85,22 @@ class DeclaredCallers:
             if not self._mesh.registry.services[key].mesh_external:
                 return self._of_endpoint(endpoints[0], address, key[0])
         return None
+
+    def all(self) -> Iterator[Proxy]:
+        """Yield every proxy that is expected: a gateway for each Gateway, a sidecar for each other workload,
+        and in namespaces with services and without workloads a sidecar that belongs to no service."""
+        gateways: dict[str, Proxy] = {}
+        for config in sorted(self._mesh.configs("Gateway"), key=lambda config: config.key):
+            proxy = self._of_gateway(config)
+            gateways.setdefault(proxy.id, proxy)
+        sidecars = [self._of_workload(workload) for _, workload in self._workloads()]
+        yield from gateways.values()
+        yield from (each for each in sidecars if each.id not in gateways)
+        services = self._mesh.registry.services.values()
+        empty = {each.namespace for each in services} - {each.namespace for each in sidecars}
+        domain = self._mesh.settings.domain
+        for namespace in sorted(empty):
+            yield _proxy("sidecar", (NO_WORKLOAD,), "client", namespace, domain, {}, Locality(), "")
 
     def _workloads(self) -> list[tuple[str, Workload]]:
         """Return the workloads that have an IP address, by `name.namespace`."""

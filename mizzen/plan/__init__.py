@@ -1,0 +1,14 @@
+"""What a change of the files would change for the proxies, in meaning. No IO, no clock.
+
+planned = plan(before, after, fleet(old_mesh, new_mesh))
+print(plan_text(planned))
+"""
+
+from mizzen.plan.change import Change
+from mizzen.plan.fleet import Pair, fleet
+from mizzen.plan.plan import Group, Plan, plan
+from mizzen.plan.plan_markdown import plan_markdown
+from mizzen.plan.plan_text import plan_text
+from mizzen.plan.side import Side
+
+__all__ = ["Change", "Group", "Pair", "Plan", "Side", "fleet", "plan", "plan_markdown", "plan_text"]

@@ -1,0 +1,170 @@
+"""What changes between two listeners, and which connections that cuts.
+
+Envoy updates a listener in place if nothing but its filter chains differs: then only the connections of
+chains that are gone or changed are drained. Any other change drains the whole listener.
+Source: https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/listeners/listener_filters and
+source/common/listener_manager/listener_impl.cc (supportUpdateFilterChain, filterChainOnlyChange) of Envoy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from mizzen.explain.chain_words import chain_match_words, chains, downstream_tls, target, tls_words
+from mizzen.explain.origins import PartOrigins, Places
+from mizzen.explain.tables.listeners import listener_address
+from mizzen.plan.change import Change, Danger, Place, Sign
+from mizzen.plan.message_differences import differences
+from mizzen.plan.routes import route_configuration_changes
+
+_CHAINS = ("filter_chains", "default_filter_chain", "filter_chain_matcher")
+_ROUTES = ".route_config."
+_DRAINS = "drains: its connections are cut"
+
+
+def listener_changes(old: Any | None, new: Any | None) -> Iterator[Change]:
+    """Yield the changes from one Listener to another; None is one that is not there."""
+    listener = new if new is not None else old
+    assert listener is not None
+    name = str(listener.name)
+    place = _of_listener(name)
+    if old is None:
+        yield Change(Sign.ADDED, "listener", name, f"listens at {listener_address(listener)}", place=place)
+        return
+    if new is None:
+        yield Change(Sign.REMOVED, "listener", name, _DRAINS, danger=Danger.DRAIN, place=place)
+        return
+    was, now = _without_chains(old), _without_chains(new)
+    whole = was != now and not in_place(old, new)
+    if was != now:
+        yield Change(
+            Sign.CHANGED,
+            "listener",
+            name,
+            _DRAINS if whole else "is updated in place",
+            differences(was, now),
+            Danger.DRAIN if whole else Danger.NONE,
+            place,
+        )
+    found = list(_chains(name, old, new, drained_as_a_whole=whole))
+    yield from found
+    if not found and was == now:
+        yield Change(
+            Sign.CHANGED,
+            "listener",
+            name,
+            details=differences(old, new) or ("in another order",),
+            place=place,
+        )
+
+
+def in_place(old: Any, new: Any) -> bool:
+    """Return whether Envoy makes a Listener of another without draining what is the same in both."""
+    if not new.filter_chains or _is_udp(old) or _is_udp(new):
+        return False
+    was, now = _without_chains(old), _without_chains(new)
+    # Repeated fields are compared as sets.
+    for each in (was, now):
+        for field, value in each.ListFields():
+            if field.is_repeated and field.message_type is not None:
+                ordered = sorted(value, key=lambda one: one.SerializeToString(deterministic=True))
+                del value[:]
+                value.extend(ordered)
+    return bool(was == now)
+
+
+def _is_udp(listener: Any) -> bool:
+    socket = listener.address.socket_address
+    return bool(socket.protocol == socket.UDP)
+
+
+def _chains(name: str, old: Any, new: Any, *, drained_as_a_whole: bool) -> Iterator[Change]:
+    before, after = _keyed(old), _keyed(new)
+    drains = "" if drained_as_a_whole else _DRAINS
+    danger = Danger.NONE if drained_as_a_whole else Danger.DRAIN
+    encrypted = {_port(chain) for _, chain in before.values() if downstream_tls(chain) is not None}
+    open_ports = {_port(chain) for _, chain in before.values() if downstream_tls(chain) is None}
+    for key, (index, chain) in before.items():
+        if key not in after:
+            words = f"{name}, {_words(index, chain)}"
+            place = _of_chain(name, index, chain)
+            yield Change(Sign.REMOVED, "filter chain", words, drains, danger=danger, place=place)
+    for key, (index, chain) in after.items():
+        words, place = f"{name}, {_words(index, chain)}", _of_chain(name, index, chain)
+        if key not in before:
+            port = _port(chain)
+            plain = downstream_tls(chain) is None and port in encrypted and port not in open_ports
+            plain = plain and chain.filter_chain_match.transport_protocol != "tls"
+            served = "; what was refused without TLS is served" if plain else ""
+            what = f"to {target(chain) or 'nothing'}{served}"
+            risk = Danger.PLAINTEXT if plain else Danger.NONE
+            yield Change(Sign.ADDED, "filter chain", words, what, danger=risk, place=place)
+        elif before[key][1] != chain:
+            yield from _chain(
+                before[key][1], chain, Change(Sign.CHANGED, "filter chain", words, drains, (), danger, place)
+            )
+    common = [key for key in before if key in after]
+    if common != [key for key in after if key in before]:
+        yield Change(Sign.CHANGED, "listener", name, "its filter chains are in another order")
+
+
+def _chain(old: Any, new: Any, change: Change) -> Iterator[Change]:
+    """Yield the change of a filter chain, and those of the routes that stand in it."""
+    routes = target(old).routes, target(new).routes
+    told_below = routes[0] is not None and routes[1] is not None and routes[0] != routes[1]
+    found = differences(old, new)
+    details = [each for each in found if not (told_below and _ROUTES in each)] or ["its routes change"]
+    was, now = tls_words(old), tls_words(new)
+    if was != now:
+        details.insert(0, f"{was or 'plaintext'} to {now or 'plaintext'}")
+    plaintext = bool(was and not now)
+    yield replace(change, details=tuple(details), danger=Danger.PLAINTEXT if plaintext else change.danger)
+    if told_below:
+        yield from route_configuration_changes(*routes)
+
+
+def _keyed(listener: Any) -> dict[tuple[bytes, str, int], tuple[int, Any]]:
+    """Return the filter chains by what they match; with a number where several match the same."""
+    found: dict[tuple[bytes, str, int], tuple[int, Any]] = {}
+    for index, chain in chains(listener):
+        match = chain.filter_chain_match.SerializeToString(deterministic=True)
+        kind = "default" if index < 0 else ""
+        number = 0
+        while (match, kind, number) in found:
+            number += 1
+        found[match, kind, number] = (index, chain)
+    return found
+
+
+def _port(chain: Any) -> int:
+    return int(chain.filter_chain_match.destination_port.value)
+
+
+def _words(index: int, chain: Any) -> str:
+    return chain_match_words(chain, is_default=index < 0)
+
+
+def _without_chains(listener: Any) -> Any:
+    copied = type(listener)()
+    copied.CopyFrom(listener)
+    for field in _CHAINS:
+        copied.ClearField(field)
+    return copied
+
+
+def _of_listener(name: str) -> Place:
+    def find(origins: PartOrigins) -> Places:
+        return origins.listener(name)
+
+    return find
+
+
+def _of_chain(listener: str, index: int, chain: Any) -> Place:
+    names = tuple(chain.filter_chain_match.server_names)
+
+    def find(origins: PartOrigins) -> Places:
+        return origins.filter_chain(listener, index, name=chain.name, server_names=names)
+
+    return find

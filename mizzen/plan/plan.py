@@ -1,0 +1,232 @@
+"""The plan: what changes, for which proxies, and what of it breaks something."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from mizzen.plan.change import Change
+from mizzen.plan.consequences import Consequences
+from mizzen.plan.fleet import Pair
+from mizzen.plan.resource_changes import resource_changes
+from mizzen.plan.side import Side
+from mizzen.xds import type_urls
+from mizzen.xds.resource import Resource
+from mizzen.xds.snapshot import Collection
+
+_TYPES: Final = type_urls.PUSH_ORDER
+_ORDER: Final = (
+    "destination",
+    "host",
+    "routes",
+    "virtual host",
+    "route",
+    "listener",
+    "filter chain",
+    "cluster",
+    "endpoints",
+    "secret",
+)
+
+_Difference = tuple[Resource | None, Resource | None]
+
+_Versions = tuple[str, str, str, str]
+"""Type, name, and the versions before and after, empty for none."""
+
+_Kind = tuple[tuple[_Versions, ...], tuple[Collection, ...]]
+"""What tells proxies apart: what differs, and what they are sent on both sides."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A change with its lines on both sides."""
+
+    change: Change
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        change = self.change
+        return {
+            "sign": change.sign.value,
+            "kind": change.kind,
+            "name": change.name,
+            "what": change.what,
+            "details": list(change.details),
+            "breaks": change.danger.value,
+            "before": list(self.before),
+            "after": list(self.after),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Changes that are the same for these proxies, named `sidecar a.default` or `gateway b.default`."""
+
+    proxies: tuple[str, ...]
+    changes: tuple[Told, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What changes.
+
+    Attributes:
+        proxies: how many were compared.
+        groups: the changes by the proxies that they are for, those for most proxies first.
+        arrived: proxies that the files speak of only after the change.
+        departed: those that they spoke of only before it.
+    """
+
+    proxies: int
+    groups: tuple[Group, ...]
+    arrived: tuple[str, ...] = ()
+    departed: tuple[str, ...] = ()
+
+    @property
+    def changed(self) -> int:
+        """How many proxies are sent something else."""
+        return len({proxy for group in self.groups for proxy in group.proxies})
+
+    @property
+    def changes(self) -> tuple[Told, ...]:
+        """All changes, each once for each group of proxies."""
+        return tuple(told for group in self.groups for told in group.changes)
+
+    @property
+    def breaks(self) -> tuple[Told, ...]:
+        """The changes that break something."""
+        return tuple(told for told in self.changes if told.change.breaks)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether every proxy is sent the same bytes as before."""
+        return not self.groups
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        groups = [
+            {"proxies": list(group.proxies), "changes": [told.as_dict() for told in group.changes]}
+            for group in self.groups
+        ]
+        return {
+            "proxies": self.proxies,
+            "changed": self.changed,
+            "breaks": len(self.breaks),
+            "groups": groups,
+            "arrived": list(self.arrived),
+            "departed": list(self.departed),
+        }
+
+
+def plan(pairs: Iterable[Pair]) -> Plan:
+    """Return what changes for these proxies.
+
+    Resources are compared by their versions; each pair of versions is decoded once, for all proxies.
+    """
+    compared = 0
+    arrived: list[str] = []
+    departed: list[str] = []
+    kinds: dict[_Kind, list[Pair]] = {}
+    for pair in pairs:
+        if pair.old is None or pair.new is None:
+            (arrived if pair.old is None else departed).append(pair.name)
+            continue
+        compared += 1
+        key = tuple(_differing_versions(pair.old, pair.new))
+        if key:
+            sides = (pair.old.snapshot, pair.new.snapshot)
+            sent = tuple(side.collection(type_url) for side in sides for type_url in _TYPES)
+            kinds.setdefault((key, sent), []).append(pair)
+    return Plan(compared, _groups(kinds), tuple(arrived), tuple(departed))
+
+
+def _differing_versions(old: Side, new: Side) -> Iterator[_Versions]:
+    """Yield type, name and the versions on both sides of what differs, by type and name."""
+    for type_url in _TYPES:
+        was, now = old.snapshot.collection(type_url), new.snapshot.collection(type_url)
+        if was is now or was.version == now.version:
+            continue
+        before, after = was.resources, now.resources
+        names = {name for name, each in after.items() if before.get(name) is not each}
+        names |= before.keys() - after.keys()
+        for name in sorted(names):
+            versions = _version(before.get(name)), _version(after.get(name))
+            if versions[0] != versions[1]:
+                yield (type_url, name, *versions)
+
+
+def _version(resource: Resource | None) -> str:
+    return resource.version if resource is not None else ""
+
+
+def _groups(kinds: dict[_Kind, list[Pair]]) -> tuple[Group, ...]:
+    """Return the changes by the proxies that they are for."""
+    comparison = _Comparison()
+    proxies_of: dict[Change, list[str]] = {}
+    first: dict[Change, Told] = {}
+    for (versions, _), pairs in kinds.items():
+        old, new = pairs[0].old, pairs[0].new
+        assert old is not None
+        assert new is not None
+        names = [pair.name for pair in pairs]
+        for change, difference in comparison.changes(versions, old, new):
+            if change not in first:
+                first[change] = _told(change, difference, old, new)
+            proxies_of.setdefault(change, []).extend(names)
+    groups: dict[frozenset[str], list[Told]] = {}
+    for change, names in proxies_of.items():
+        groups.setdefault(frozenset(names), []).append(first[change])
+    found = [Group(tuple(sorted(names)), tuple(sorted(told, key=_order))) for names, told in groups.items()]
+    found.sort(key=lambda group: (-len(group.proxies), group.proxies))
+    return tuple(found)
+
+
+def _order(told: Told) -> tuple[int, str, str]:
+    change = told.change
+    known = change.kind in _ORDER
+    return (_ORDER.index(change.kind) if known else len(_ORDER)), change.name, change.what
+
+
+class _Comparison:
+    """Compares kinds of proxies; what it has compared once it knows for all."""
+
+    def __init__(self) -> None:
+        self._known: dict[_Versions, tuple[Change, ...]] = {}
+        self._consequences = Consequences()
+
+    def changes(
+        self, versions: tuple[_Versions, ...], old: Side, new: Side
+    ) -> Iterator[tuple[Change, _Difference]]:
+        """Yield the changes of one kind of proxies, each with the resource that it is of."""
+        differing = [
+            (old.resources(each[0]).get(each[1]), new.resources(each[0]).get(each[1])) for each in versions
+        ]
+        follow = tuple(self._consequences.of(differing, old, new))
+        secrets = {change.name for change in follow if change.kind == "secret"}
+        clusters = {
+            name
+            for type_url, name, was, now in versions
+            if type_url == type_urls.CLUSTER and not (was and now)
+        }
+        for each, difference in zip(versions, differing, strict=True):
+            type_url, name, was, now = each
+            if type_url == type_urls.ENDPOINT and not (was and now) and name in clusters:
+                continue  # endpoints that come or go with their cluster
+            if type_url == type_urls.SECRET and name in secrets:
+                continue
+            if each not in self._known:
+                self._known[each] = resource_changes(*difference)
+            for change in self._known[each]:
+                yield change, difference
+        for change in follow:
+            yield change, (None, None)
+
+
+def _told(change: Change, difference: _Difference, old: Side, new: Side) -> Told:
+    was, now = difference
+    before = old.places(change.place, was) if change.sign != "+" else ()
+    after = new.places(change.place, now) if change.sign != "-" else ()
+    return Told(change, before, after)

@@ -1,0 +1,87 @@
+"""A plan as text for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from mizzen.plan.plan import Plan, Told
+
+_MOST_PROXIES = 3
+_MOST_PLACES = 3
+_MOST_CHANGES = 200
+
+
+def plan_text(plan: Plan) -> str:
+    """Return the plan: a headline, then the changes by the proxies that they are for."""
+    return "".join(f"{_printable(line)}\n" for line in _lines(plan))
+
+
+def headline(plan: Plan) -> str:
+    """Return in one line how much changes."""
+    if plan.is_empty:
+        return f"nothing changes for {_count(plan.proxies, 'proxy', 'proxies')}"
+    proxies = _count(plan.proxies, "proxy", "proxies")
+    text = f"{_count(len(plan.changes), 'change')} for {plan.changed} of {proxies}"
+    broken = len(plan.breaks)
+    return f"{text}; {broken} {'breaks' if broken == 1 else 'break'} something" if broken else text
+
+
+def proxies_words(names: tuple[str, ...]) -> str:
+    """Return the proxies of a group in short: `6 sidecars: a.default, b.default, c.default and 3 more`."""
+    kinds: dict[str, list[str]] = {}
+    for name in names:
+        kind, _, rest = name.partition(" ")
+        kinds.setdefault(kind, []).append(rest)
+    return "; ".join(f"{_count(len(found), kind)}: {_list(found)}" for kind, found in sorted(kinds.items()))
+
+
+def from_words(told: Told) -> str:
+    """Return the lines of a change on both sides, empty if none are known."""
+    before, after = _places(told.before), _places(told.after)
+    if before and after and before != after:
+        return f"from {before} to {after}"
+    return f"from {after or before}" if after or before else ""
+
+
+def _lines(plan: Plan) -> Iterator[str]:
+    yield headline(plan)
+    for word, names in (("new", plan.arrived), ("gone", plan.departed)):
+        if names:
+            yield f"{word}: {proxies_words(names)}"
+    for group in plan.groups:
+        yield ""
+        yield proxies_words(group.proxies)
+        for told in group.changes[:_MOST_CHANGES]:
+            yield from _change(told)
+        if len(group.changes) > _MOST_CHANGES:
+            yield f"  and {len(group.changes) - _MOST_CHANGES} more changes (-o json lists all)"
+
+
+def _change(told: Told) -> Iterator[str]:
+    change = told.change
+    what = f": {change.what}" if change.what else ""
+    mark = "!" if change.breaks else " "
+    yield f"{mark} {change.sign} {change.kind} {change.name}{what}"
+    yield from (f"      {detail}" for detail in change.details)
+    if places := from_words(told):
+        yield f"      {places}"
+
+
+def _places(found: tuple[str, ...]) -> str:
+    more = len(found) - _MOST_PLACES
+    return ", ".join(found[:_MOST_PLACES]) + (f" and {more} more" if more > 0 else "")
+
+
+def _list(names: Iterable[str]) -> str:
+    found = list(names)
+    more = len(found) - _MOST_PROXIES
+    return ", ".join(found[:_MOST_PROXIES]) + (f" and {more} more" if more > 0 else "")
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number} {one if number == 1 else many or f'{one}s'}"
+
+
+def _printable(text: str) -> str:
+    """Return a line in which nothing can steer a terminal."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)

@@ -1,0 +1,50 @@
+"""What one proxy is sent before a change, or after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from mizzen.explain.origins import PartOrigins
+from mizzen.plan.change import Place
+from mizzen.xds.resource import Resource
+from mizzen.xds.snapshot import Snapshot
+
+_MOST_PLACES = 3
+
+
+class Side:
+    """What one proxy is sent.
+
+    Args:
+        snapshot: the resources.
+        origins: gives what knows the lines of their parts; None where only the places of whole resources
+            are known.
+        shown: turns the name of a file into the one that people know.
+    """
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        origins: Callable[[], PartOrigins] | None = None,
+        shown: Callable[[str], str] = str,
+    ) -> None:
+        self.snapshot = snapshot
+        self._make = origins
+        self._origins: PartOrigins | None = None
+        self._shown = shown
+
+    def resources(self, type_url: str) -> Mapping[str, Resource]:
+        """Return the resources of a type by name."""
+        return self.snapshot.collection(type_url).resources
+
+    def places(self, place: Place | None, resource: Resource | None) -> tuple[str, ...]:
+        """Return the lines of a part as `file:line`; of a part that is not there none."""
+        if self._make is not None and place is not None:
+            if self._origins is None:
+                self._origins = self._make()
+            found: tuple[object, ...] = place(self._origins)
+        elif self._make is None and resource is not None and len(resource.origins) <= _MOST_PLACES:
+            found = resource.origins  # more say nothing about the part
+        else:
+            found = ()
+        return tuple(dict.fromkeys(self._shown(str(each)) for each in found))

@@ -1,0 +1,110 @@
+"""Two versions of the same files, of which only what differs is read twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mizzen.config import (
+    Config,
+    ConfigChange,
+    ConfigStore,
+    Diagnostic,
+    MeshConfig,
+    ParsedFile,
+    parse_documents,
+)
+from mizzen.config.yaml_documents import MAX_FILE_BYTES, unreadable_file
+from mizzen.sources.listing import list_files, read_file, why_unreadable
+from mizzen.sources.loading import mesh_config_among
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The files of one version: by the name that both versions have in common, the name that people know and
+    the content. `problems` are paths that cannot be read."""
+
+    contents: Mapping[str, tuple[str, bytes]]
+    problems: Mapping[str, ParsedFile]
+
+    def known_as(self, name: str) -> str:
+        """Return the name that people know, also of `file:line`."""
+        file, colon, line = name.rpartition(":")
+        if colon and line.isdecimal() and file in self.contents:
+            return f"{self.contents[file][0]}:{line}"
+        return self.contents[name][0] if name in self.contents else name
+
+
+@dataclass(frozen=True, slots=True)
+class TwoVersions:
+    """What is valid in the first version, and what the second one changes.
+
+    `refused` are the findings of the second version; a document that is refused there stays as it was, as in
+    a running server.
+    """
+
+    configs: tuple[Config[Any], ...]
+    settings: MeshConfig
+    change: ConfigChange
+    new_settings: MeshConfig
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def read_files(path: Path, name: str = "") -> Files:
+    """Read a file, or the files of a folder as `mizzen serve` does, under names that begin with `name`."""
+    root = str(path)
+    listing = list_files([root])
+    contents, problems = {}, dict(listing.problems)
+    for file in listing.files:
+        common = f"{name}{file.removeprefix(root)}"
+        try:
+            contents[common] = (file, read_file(file, MAX_FILE_BYTES + 1))
+        except OSError as error:
+            problems[file] = unreadable_file(file, why_unreadable(error))
+    return Files(contents, problems)
+
+
+def joined(parts: Iterable[Files]) -> Files:
+    """Return the files of all parts together."""
+    contents: dict[str, tuple[str, bytes]] = {}
+    problems: dict[str, ParsedFile] = {}
+    for part in parts:
+        contents.update(part.contents)
+        problems.update(part.problems)
+    return Files(contents, problems)
+
+
+def read_two_versions(
+    old: Files, new: Files, *, settings: MeshConfig | None = None, new_settings: MeshConfig | None = None
+) -> TwoVersions:
+    """Return what is valid in `old`, and what `new` changes of it. Raises nothing for users' errors.
+
+    Without `settings` the ConfigMap `istio` among the documents of each version is taken, else defaults.
+    """
+    store = ConfigStore()
+    store.apply({**_parsed(old.contents), **old.problems})
+    configs = store.configs()
+    changed: dict[str, ParsedFile | None] = {
+        name: None for name in (*old.contents, *old.problems) if name not in new.contents
+    }
+    differing = {
+        name: content
+        for name, content in new.contents.items()
+        if name not in old.contents or old.contents[name][1] != content[1]
+    }
+    changed.update(_parsed(differing))
+    changed.update(new.problems)
+    change = store.apply(changed)
+    return TwoVersions(
+        configs,
+        settings or mesh_config_among(configs) or MeshConfig(),
+        change,
+        new_settings or settings or mesh_config_among(store.configs()) or MeshConfig(),
+        store.diagnostics(),
+    )
+
+
+def _parsed(contents: Mapping[str, tuple[str, bytes]]) -> dict[str, ParsedFile | None]:
+    return {name: parse_documents(content, name) for name, (_, content) in contents.items()}
