@@ -235,3 +235,12 @@ def test_every_public_name() -> None:
 def test_decisions_are_numbered_once() -> None:
     numbers = [page.name[:4] for page in (DOCS / "decisions").glob("*.md")]
     assert len(numbers) == len(set(numbers))
+
+
+def test_verbs_beside_istioctls_are_commands() -> None:
+    cells = [
+        line.split("|")[2] for line in text_of("coming-from-istio.md").splitlines() if "| `istioctl" in line
+    ]
+    named = {words.split()[1] for cell in cells for words in quoted(cell)}
+    assert len(cells) > 10
+    assert named <= set(COMMANDS)
