@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
@@ -9,10 +10,12 @@ from mizzen import xds
 from mizzen.explain import PartOrigins
 from mizzen.explain.tables import Row, Sent, rows
 from mizzen.mesh.proxy.node import Proxy
+from mizzen.plan.resource_changes import resource_changes
 from mizzen.server.control_plane import ControlPlane
-from mizzen.server.origins import told_origins
+from mizzen.server.origins import CurrentOrigin, told_origins
 from mizzen.translator.translation import Translation
 
+_MOST = 5
 _CUT = 200
 """So much is told of Envoy's words in a row; `mizzen status` shows all."""
 
@@ -65,15 +68,8 @@ class ProxyTables:
             return None
         holdings = self._clients.holdings(client.number)
         current = self._control_plane.current_origin
-        found = [
-            Row(
-                {"TYPE": xds.short_name(type_url), "RESOURCE": each, "WHAT": what},
-                tuple(told_origins(resource.origins, current)),
-                each,
-            ).as_dict()
-            for type_url, holding in sorted(holdings.items())
-            for each, what, resource in _differences(client, type_url, holding)
-        ]
+        # What differs is decoded: not on the loop that serves the streams.
+        found = await asyncio.to_thread(_difference_rows, client, holdings, current)
         return {"proxy": self._name(client), "rows": found}
 
     def _name(self, client: xds.ClientStatus) -> str:
@@ -81,22 +77,50 @@ class ProxyTables:
         return proxy.id if proxy is not None else client.node_id
 
 
+def _difference_rows(
+    client: xds.ClientStatus, holdings: Mapping[str, xds.Holding], current: CurrentOrigin
+) -> list[dict[str, Any]]:
+    return [
+        Row(
+            {"TYPE": xds.short_name(type_url), "RESOURCE": each, "WHAT": what, "DIFFERENCE": words},
+            tuple(told_origins(resource.origins, current)),
+            each,
+        ).as_dict()
+        for type_url, holding in sorted(holdings.items())
+        for each, what, resource, words in _differences(client, type_url, holding)
+    ]
+
+
 def _differences(
     client: xds.ClientStatus, type_url: str, holding: xds.Holding
-) -> Iterator[tuple[str, str, xds.Resource]]:
-    """Yield the resources that a client has not as they are wanted: name, what is the matter, resource."""
+) -> Iterator[tuple[str, str, xds.Resource, str]]:
+    """Yield the resources that a client has not as they are wanted: name, what is the matter, resource, and
+    what differs from what it has accepted."""
     refused = {each.resource.name: each for each in client.held if each.resource.type_url == type_url}
     for name in sorted(holding.wanted.keys() | holding.accepted.keys() | refused.keys()):
         wanted, accepted = holding.wanted.get(name), holding.accepted.get(name)
         if name in refused:
             kept = "an older version stays" if refused[name].stand_in else "it is left out"
-            yield name, f"{kept}; Envoy refused: {_shown(refused[name].message)}", refused[name].resource
+            one = refused[name]
+            words = _meaning(one.stand_in or accepted, one.resource)
+            yield name, f"{kept}; Envoy refused: {_shown(one.message)}", one.resource, words
         elif wanted is None and accepted is not None:
-            yield name, "to be removed, and still accepted", accepted
+            yield name, "to be removed, and still accepted", accepted, "-"
         elif wanted is not None and accepted is None:
-            yield name, "new, and not accepted yet", wanted
+            yield name, "new, and not accepted yet", wanted, "-"
         elif wanted is not None and accepted is not None and wanted.version != accepted.version:
-            yield name, "changed, and not accepted yet", wanted
+            yield name, "changed, and not accepted yet", wanted, _meaning(accepted, wanted)
+
+
+def _meaning(accepted: xds.Resource | None, wanted: xds.Resource) -> str:
+    """Return in the words of `mizzen plan` what a resource changes, `-` if nothing of it was accepted."""
+    if accepted is None:
+        return "-"
+    told = []
+    for change in resource_changes(accepted, wanted)[:_MOST]:
+        what = ", ".join(each for each in (change.what, *change.details) if each)
+        told.append(f"{change.sign} {change.kind} {change.name}{f': {what}' if what else ''}")
+    return _shown("; ".join(told))
 
 
 def _shown(message: str) -> str:

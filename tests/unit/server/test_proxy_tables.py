@@ -76,7 +76,8 @@ async def test_what_is_sent_accepted_and_refused(tmp_path: Path) -> None:
         tls = "protocol: HTTPS}\n    tls: {mode: SIMPLE, credentialName: shop}"
         file.write_text(GATEWAY.replace("protocol: HTTP}", tls))
         worse = await gateway.read()
-        await rows_until(running, diff, ["changed, and not accepted yet"])
+        (row,) = await rows_until(running, diff, ["changed, and not accepted yet"])
+        assert "~ listener 0.0.0.0_8080: drains" in row["cells"]["DIFFERENCE"]  # type: ignore[index]
         error = {"code": 3, "message": "Error adding/updating listener(s) 0.0.0.0_8080: it is wrong"}
         await gateway.ask(response_nonce=worse.nonce, version_info=sent.version_info, error_detail=error)
         refused = (
