@@ -13,7 +13,8 @@ import griffe
 
 SECTIONS: Final = {
     "The server": [
-        "Server", "Limits", "GroupOf", "OnGroup", "Fallback", "NodeRefused", "PeerRefused", "Node", "Peer",
+        "Server", "Limits", "GroupOf", "Authenticate", "OnGroup", "Fallback", "NodeRefused", "PeerRefused",
+        "PeerUnauthenticated", "Node", "Peer", "peer_of",
     ],
     "What is served": ["Resource", "Snapshot", "Collection", "Change", "content_version"],
     "The order of a change": ["Policy", "MakeBeforeBreak", "Unordered"],

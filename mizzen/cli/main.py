@@ -9,7 +9,21 @@ from typing import Annotated
 
 import typer
 
-from mizzen.cli import analyze, bootstrap, ca, demo, plan, run, serve, status, tables, test, translate, why
+from mizzen.cli import (
+    analyze,
+    bootstrap,
+    ca,
+    demo,
+    plan,
+    run,
+    serve,
+    status,
+    tables,
+    test,
+    token,
+    translate,
+    why,
+)
 from mizzen.cli.command import Command
 from mizzen.cli.failure import Failure
 
@@ -136,6 +150,14 @@ commands.command(
         "mizzen ca finish --state /var/lib/mizzen",
     ),
 )(ca.ca)
+commands.command(
+    "token",
+    cls=Command,
+    short_help="Print a token by which a proxy says who it is.",
+    epilog=_examples(
+        "mizzen token --state /var/lib/mizzen --namespace default --service-account reviews --ttl 1h > token"
+    ),
+)(token.token)
 
 
 @commands.command(cls=Command, epilog=_examples("mizzen version"))

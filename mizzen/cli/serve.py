@@ -52,8 +52,36 @@ def serve(
         str, typer.Option("--admin-address", help="Status and metrics, over HTTP.", metavar="HOST:PORT")
     ] = "127.0.0.1:15014",
     tls_address: Annotated[
-        str, typer.Option("--tls-address", help="Where Envoys connect, over TLS.", metavar="HOST:PORT")
-    ] = "127.0.0.1:15012",
+        str | None,
+        typer.Option(
+            "--tls-address",
+            help="Where Envoys connect, over TLS: with a token, unless --tls-cert is given. "
+            "[default: with --tls-cert 127.0.0.1:15012]",
+            metavar="HOST:PORT",
+            show_default=False,
+        ),
+    ] = None,
+    mutual_tls_address: Annotated[
+        str | None,
+        typer.Option(
+            "--mutual-tls-address",
+            help="Where Envoys with a certificate of the mesh connect. [default: port after --tls-address]",
+            metavar="HOST:PORT",
+            show_default=False,
+        ),
+    ] = None,
+    tls_name: Annotated[
+        list[str] | None,
+        typer.Option("--tls-name", help="A further name in the server's own certificate.", metavar="NAME"),
+    ] = None,
+    token_issuer: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--token-issuer",
+            help="Accept the tokens of this issuer, signed by a key of this file (a JSON Web Key Set).",
+            metavar="ISSUER=FILE",
+        ),
+    ] = None,
     tls_cert: Annotated[
         Path | None,
         typer.Option("--tls-cert", help="Certificate; opens the TLS address.", metavar="FILE"),
@@ -127,12 +155,20 @@ def serve(
         raise Failure("--tls-cert and --tls-key belong together; give both or neither", exit_code=2)
     if tls_client_ca is not None and tls_cert is None:
         raise Failure("--tls-client-ca needs --tls-cert and --tls-key", exit_code=2)
+    if mutual_tls_address is not None and (tls_address is None or tls_cert is not None):
+        raise Failure("--mutual-tls-address needs --tls-address, and no --tls-cert", exit_code=2)
     options = ServeOptions(
         paths=(*config, *(more or ())),
         mesh_config=mesh_config,
         grpc_address=_address(grpc_address, "--grpc-address"),
         admin_address=_address(admin_address, "--admin-address"),
-        tls_address=_address(tls_address, "--tls-address"),
+        tls_address=_address(tls_address or "127.0.0.1:15012", "--tls-address"),
+        own_tls=tls_cert is None and tls_address is not None,
+        tls_names=tuple(tls_name or ()),
+        mutual_tls_address=_address(mutual_tls_address, "--mutual-tls-address")
+        if mutual_tls_address
+        else None,
+        token_issuers=tuple(_issuer(each) for each in token_issuer or ()),
         tls=TlsFiles(tls_cert, tls_key, tls_client_ca) if tls_cert and tls_key else None,
         domain=domain,
         start_anyway=start_anyway,
@@ -145,12 +181,13 @@ def serve(
         log_format=log_format.value,
         log_level=log_level.value,
     )
-    is_quiet = quieten(traces_handshakes=options.tls is not None)
+    offers_tls = options.tls is not None or options.own_tls
+    is_quiet = quieten(traces_handshakes=offers_tls)
     # It imports gRPC, which looks once at what it may write.
     from mizzen.server.process import StartError, run
 
     try:
-        run(options, reads_grpc_log=is_quiet and options.tls is not None)
+        run(options, reads_grpc_log=is_quiet and offers_tls)
     except StartError as error:
         raise Failure(str(error)) from error
 
@@ -167,6 +204,13 @@ def _lifetime(text: str) -> timedelta:
             f"--workload-certificate-ttl {text}: is out of range; give 3s to 2160h, such as 24h", exit_code=2
         )
     return lifetime
+
+
+def _issuer(text: str) -> tuple[str, Path]:
+    issuer, found, file = text.rpartition("=")
+    if not found or not issuer or not file:
+        raise Failure(f"--token-issuer {text}: write ISSUER=FILE", exit_code=2)
+    return issuer, Path(file)
 
 
 def _address(text: str, option: str) -> Address:

@@ -168,7 +168,12 @@ class ControlPlane:
     @property
     def trust_domain(self) -> str:
         """The trust domain of the identities that certificates are issued for."""
-        return self._configuration.mesh.mesh_config.spiffe_trust_domains[0]
+        return self.trust_domains[0]
+
+    @property
+    def trust_domains(self) -> tuple[str, ...]:
+        """The trust domains of the mesh, its own first."""
+        return tuple(self._configuration.mesh.mesh_config.spiffe_trust_domains)
 
     @property
     def view(self) -> ConfigurationView:
@@ -426,7 +431,7 @@ class ControlPlane:
 
         Two Envoys that give the same id and differ in what they say of themselves have different keys. Raises
         xds.NodeRefused with words for whoever wrote the node, if it describes no proxy, and xds.PeerRefused
-        if the peer's certificate is for another.
+        if the peer's certificate or token is for another.
         """
         try:
             proxy = Proxy.from_node(node)
@@ -434,9 +439,8 @@ class ControlPlane:
             self._metrics.streams_refused.inc()
             self.refusals.add(str(error))
             raise xds.NodeRefused(str(error)) from error
-        trust_domains = self._configuration.mesh.mesh_config.spiffe_trust_domains
         try:
-            account = check_identity(proxy, peer, trust_domains)
+            account = check_identity(proxy, peer, self.trust_domains)
         except IdentityError as error:
             self._metrics.identities_refused.inc()
             self.refusals.add(str(error))

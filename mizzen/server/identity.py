@@ -19,19 +19,20 @@ class IdentityError(Exception):
 
 
 def check_identity(proxy: Proxy, peer: xds.Peer, trust_domains: Sequence[str]) -> str:
-    """Compare what a node says of itself with the certificate that its Envoy showed, if it showed one.
+    """Compare what a node says of itself with what its Envoy proved, by a certificate or a token, if it did.
 
     The namespace must be that of the SPIFFE ID, and so must the service account if the node names one
     (Istio: pilot/pkg/xds/ads.go, PILOT_ENABLE_XDS_IDENTITY_CHECK). The trust domain must be one of the mesh
     (`MeshConfig.spiffe_trust_domains`).
 
-    Returns the service account that the certificate proves, empty without a certificate.
+    Returns the service account that is proved, empty without a certificate and a token.
 
     Raises IdentityError if they differ, or if the certificate has no such ID.
     """
-    if not peer.certified:
+    uris = peer.uris if peer.certified else (peer.identity,)
+    if uris == ("",):
         return ""
-    found = [_SPIFFE.fullmatch(uri) for uri in peer.uris]
+    found = [_SPIFFE.fullmatch(uri) for uri in uris]
     for identity in found:
         if (
             identity is not None
@@ -42,6 +43,11 @@ def check_identity(proxy: Proxy, peer: xds.Peer, trust_domains: Sequence[str]) -
             return identity["account"]
     account = proxy.service_account or "SERVICE_ACCOUNT"
     wanted = f"spiffe://{trust_domains[0]}/ns/{proxy.namespace}/sa/{account}"
+    if not peer.certified:
+        raise IdentityError(
+            f"{proxy.id} of namespace {proxy.namespace!r} must show a token for {wanted}; the one that it "
+            f"shows is for {peer.identity}"
+        )
     shown = ", ".join(peer.uris) or "none"
     raise IdentityError(
         f"{proxy.id} of namespace {proxy.namespace!r} must show a certificate for {wanted}; the SPIFFE ID of "
@@ -50,7 +56,7 @@ def check_identity(proxy: Proxy, peer: xds.Peer, trust_domains: Sequence[str]) -
 
 
 def with_proof(proxy: Proxy, account: str, *, anyone: bool) -> Proxy:
-    """Return the proxy with the service `account` that its certificate proves, so that it is given a
+    """Return the proxy with the service `account` that it proves, so that it is given a
     certificate for no other; marked if nothing proves who it is, so that it is sent no Secret.
 
     `anyone`: everybody who reaches this server may have its Secrets, as only this machine does, or as the

@@ -79,7 +79,17 @@ class Metrics:
         )
         self.identities_refused = counter(
             "mizzen_identities_refused",
-            "Discovery streams refused because the certificate is not that of the node",
+            "Discovery streams refused because the certificate or token is not that of the node",
+        )
+        self.unauthenticated = counter(
+            "mizzen_unauthenticated",
+            "Discovery streams and requests for certificates refused for want of good credentials",
+        )
+        self.certificates_signed = counter(
+            "mizzen_certificates_signed", "Certificates signed for keys that their owners keep"
+        )
+        self.signings_refused = counter(
+            "mizzen_signings_refused", "Requests for certificates that were refused"
         )
         self.secrets_withheld = gauge(
             "mizzen_secrets_withheld",

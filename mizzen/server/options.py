@@ -34,6 +34,10 @@ class ServeOptions:
     admin_address: Address = ADMIN_ADDRESS
     tls_address: Address = TLS_ADDRESS
     tls: TlsFiles | None = None
+    own_tls: bool = False
+    tls_names: tuple[str, ...] = ()
+    mutual_tls_address: Address | None = None
+    token_issuers: tuple[tuple[str, Path], ...] = ()
     domain: str = "cluster.local"
     start_anyway: bool = False
     state: Path | None = None

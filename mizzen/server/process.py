@@ -24,6 +24,7 @@ from mizzen.server import status
 from mizzen.server.address import Address
 from mizzen.server.admin import AdminServer
 from mizzen.server.admin_hosts import Hosts
+from mizzen.server.authentication import Authenticator
 from mizzen.server.certificate_authority import CertificateAuthority, open_certificates
 from mizzen.server.configuration import Configuration
 from mizzen.server.control_plane import ControlPlane
@@ -38,13 +39,13 @@ from mizzen.server.log_output import configure_logging
 from mizzen.server.mesh_config_file import MeshConfigFile
 from mizzen.server.metrics import Metrics
 from mizzen.server.missing import missing
-from mizzen.server.options import ADMIN_ADDRESS, ServeOptions, TlsFiles
+from mizzen.server.options import ADMIN_ADDRESS, ServeOptions
+from mizzen.server.ports import PortError, authenticator, certificate_service, ports
 from mizzen.server.proxy_certificates import ProxyCertificates
 from mizzen.server.proxy_events import ProxyEvents
 from mizzen.server.proxy_tables import ProxyTables
 from mizzen.server.start import waits_for, without_empty_files
 from mizzen.server.state import State, StateError
-from mizzen.server.tls_files import TlsFileError, server_credentials
 from mizzen.sources.files import Batch, FileSource
 from mizzen.sources.watching import watch_files
 from mizzen.translator.contained import ContainedTranslation
@@ -144,6 +145,7 @@ class Process:
             on_event=self._events.take,
             on_group=self.control_plane.first_snapshot,
             on_group_empty=self.control_plane.forget,
+            authenticate=self._authenticate,
             linger=LINGER,
             fallback=missing,
             identifier=f"mizzen/{mizzen.__version__}",
@@ -154,6 +156,7 @@ class Process:
         self.waiting_for: tuple[str, ...] = ()
         self._state: State | None = None
         self._authority: CertificateAuthority | None = None
+        self._authenticator: Authenticator | None = None
         self._may_start = asyncio.Event()
         kept = KeptKeySets(options.state, metrics.state_failures.inc) if options.state is not None else None
         self._key_sets = KeySetRefresh(
@@ -239,6 +242,12 @@ class Process:
         self.waiting_for = ()
         self._metrics.start_waits_for.set(0)
         self.discovery.attach(grpc_server)
+        if self._authority is not None:
+            held, plane = self._authority.certificates, self.control_plane
+            signing = certificate_service(
+                self._options, held, self._metrics, self._authenticate, lambda: plane.trust_domains
+            )
+            signing.attach(grpc_server)
         await grpc_server.start()
         self.ready = True
         self._log.info("ready", grpc=self._grpc_addresses, admin=str(self._admin_address))
@@ -336,9 +345,16 @@ class Process:
             raise StartError(f"{error}{self._who_is_there(options.admin_address)}") from error
         self._admin_address = options.admin_address.with_port(admin_socket.getsockname()[1])
         try:
-            self._add_port(grpc_server, options.grpc_address, "--grpc-address", None)
-            if options.tls is not None:
-                self._add_port(grpc_server, options.tls_address, "--tls-address", _credentials(options.tls))
+            certificates = self._authority.certificates if self._authority is not None else None
+            for address, option, credentials in ports(options, certificates):
+                self._add_port(grpc_server, address, option, credentials)
+            plane = self.control_plane
+            self._authenticator = authenticator(
+                options, self._metrics, lambda: plane.trust_domain, plane.refusals.add
+            )
+        except PortError as error:
+            admin_socket.close()
+            raise StartError(str(error)) from error
         except BaseException:
             admin_socket.close()
             raise
@@ -369,6 +385,9 @@ class Process:
             return f": a Mizzen {about['version']} serves there (process {about['pid']})"
         return ""
 
+    def _authenticate(self, peer: xds.Peer) -> xds.Peer:
+        return self._authenticator.authenticate(peer) if self._authenticator is not None else peer
+
     def _gives_secrets(self, peer: xds.Peer) -> bool:
         """Whether a peer without a certificate may have Secrets: who is on this machine, or as chosen."""
         address = self._options.tls_address if peer.tls else self._options.grpc_address
@@ -380,7 +399,7 @@ class Process:
         if not options.grpc_address.is_loopback:
             self._log.warning(
                 f"ANYONE who reaches this address is sent the whole mesh in plain text{keys}; keep it within "
-                "a trusted network, or use --tls-cert with --tls-client-ca",
+                "a trusted network, or let proxies come to --tls-address",
                 address=str(options.grpc_address),
             )
         if not options.admin_address.is_loopback:
@@ -499,10 +518,3 @@ class Process:
 def _readable(snapshot: xds.Snapshot) -> Mapping[str, Any]:
     held = {type_url: snapshot.collection(type_url) for type_url in TYPE_URLS.values()}
     return Resources.decoded(held).as_dict()
-
-
-def _credentials(files: TlsFiles) -> Any:
-    try:
-        return server_credentials(files)
-    except TlsFileError as error:
-        raise StartError(str(error)) from error

@@ -22,8 +22,8 @@ _Overlaid = dict[SpiffeId | None, tuple[tuple[xds.Resource, ...], xds.Collection
 
 def identity_of(proxy: Proxy, trust_domain: str) -> SpiffeId | None:
     """Return the identity that a proxy is certified for; None if nothing proves that it is the one it says,
-    or if what it says is no identity."""
-    if proxy.is_unproven:
+    if what it says is no identity, or if its agent has a certificate signed for a key of its own."""
+    if proxy.is_unproven or proxy.metadata.agent:
         return None
     try:
         return SpiffeId(trust_domain, proxy.namespace, proxy.service_account or _DEFAULT_ACCOUNT)
@@ -32,11 +32,13 @@ def identity_of(proxy: Proxy, trust_domain: str) -> SpiffeId | None:
 
 
 def certificate_remark(proxy: Proxy, trust_domain: str) -> str:
-    """Return why a proxy is given no certificate; empty if it is given one."""
+    """Return why a proxy is given no certificate; empty if it is given one, or has an agent for that."""
+    if proxy.metadata.agent:
+        return ""
     if proxy.is_unproven:
         return (
             "it is given no workload certificate, as nothing proves who it is, and mutual TLS fails at it; "
-            "let it connect to --tls-address, with --tls-client-ca, or start the server with "
+            "let it connect to --tls-address with a token or a certificate, or start the server with "
             "--secrets-to-anyone"
         )
     if identity_of(proxy, trust_domain) is None:

@@ -8,7 +8,7 @@
 """
 
 from mizzen.xds import type_urls
-from mizzen.xds.callbacks import GroupOf, NodeRefused, OnGroup, PeerRefused
+from mizzen.xds.callbacks import Authenticate, GroupOf, NodeRefused, OnGroup, PeerRefused, PeerUnauthenticated
 from mizzen.xds.events import (
     Acked,
     Client,
@@ -23,7 +23,7 @@ from mizzen.xds.events import (
 from mizzen.xds.group import Quarantined
 from mizzen.xds.limits import Limits
 from mizzen.xds.ordering import MakeBeforeBreak, Policy, Unordered
-from mizzen.xds.peer import Peer
+from mizzen.xds.peer import Peer, peer_of
 from mizzen.xds.resource import Resource, content_version
 from mizzen.xds.server import Server
 from mizzen.xds.snapshot import Change, Collection, Snapshot
@@ -34,6 +34,7 @@ from mizzen.xds.wire import Node
 
 __all__ = [
     "Acked",
+    "Authenticate",
     "Change",
     "Client",
     "ClientStatus",
@@ -52,6 +53,7 @@ __all__ = [
     "OnGroup",
     "Peer",
     "PeerRefused",
+    "PeerUnauthenticated",
     "Policy",
     "Quarantined",
     "Rejected",
@@ -63,6 +65,7 @@ __all__ = [
     "TypeStatus",
     "Unordered",
     "content_version",
+    "peer_of",
     "short_name",
     "type_urls",
 ]

@@ -17,6 +17,10 @@ GroupOf = Callable[[wire.Node, Peer], Hashable | Awaitable[Hashable]]
 """The node of a client, and who sent it as the transport knows it, to the group that the client belongs to.
 May be a coroutine, and may raise `NodeRefused` or `PeerRefused`."""
 
+Authenticate = Callable[[Peer], Peer | Awaitable[Peer]]
+"""A peer as the transport knows it, to the same with its identity. May be a coroutine, and may raise
+`PeerUnauthenticated`."""
+
 OnGroup = Callable[[Hashable, wire.Node], Snapshot | Awaitable[Snapshot | None] | None]
 """A group without a snapshot, and the node of its first client, to its snapshot; None if there is none yet.
 May be a coroutine, and may raise `NodeRefused`."""
@@ -31,6 +35,12 @@ class NodeRefused(Exception):  # noqa: N818 - says what it does
 class PeerRefused(NodeRefused):
     """Raised by `group_of`: this peer may not be the node that it claims to be. The client sees
     PERMISSION_DENIED and the text.
+    """
+
+
+class PeerUnauthenticated(NodeRefused):
+    """Raised by `authenticate`: the peer's credentials are missing, wrong or expired. The client sees
+    UNAUTHENTICATED and the text.
     """
 
 

@@ -1,7 +1,7 @@
 """Who is at the other end of a stream, as the transport knows it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -15,6 +15,12 @@ class Peer:
         certified: it showed a certificate of an authority that the server trusts.
         uris: the URIs of that certificate, such as a SPIFFE ID.
         dns_names: the DNS names of that certificate.
+        certificate: that certificate in PEM.
+        authorization: what the call says to prove who it is, such as a bearer token; not part of the repr.
+        identity: who it is, as the `authenticate` of the server says.
+        claims: what else the credentials say of it.
+        until: the time, in seconds since 1970, at which the credentials expire; the server then ends the
+            stream. None: they do not.
     """
 
     address: str = ""
@@ -22,6 +28,11 @@ class Peer:
     certified: bool = False
     uris: tuple[str, ...] = ()
     dns_names: tuple[str, ...] = ()
+    certificate: bytes = field(default=b"", repr=False)
+    authorization: str = field(default="", repr=False)
+    identity: str = ""
+    claims: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    until: float | None = None
 
 
 def peer_of(context: Any) -> Peer:
@@ -33,8 +44,17 @@ def peer_of(context: Any) -> Peer:
         bool(known.get("x509_pem_cert")),
         _texts(known.get("peer_uri", ())),
         _texts(known.get("peer_dns", ())),
+        next(iter(known.get("x509_pem_cert", ())), b""),
+        _authorization(context),
     )
 
 
 def _texts(values: Any) -> tuple[str, ...]:
     return tuple(value.decode(errors="replace") for value in values)
+
+
+def _authorization(context: Any) -> str:
+    """Return the one header of that name; with several it is not said which of them counts."""
+    metadata = context.invocation_metadata() or ()
+    found = [value for key, value in metadata if key == "authorization" and isinstance(value, str)]
+    return found[0] if len(found) == 1 else ""

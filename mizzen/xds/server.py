@@ -11,7 +11,17 @@ import grpc
 
 from mizzen.xds import csds, wire
 from mizzen.xds.batch import Dialect
-from mizzen.xds.callbacks import CallbackError, GroupOf, NodeRefused, OnGroup, PeerRefused, called, guarded
+from mizzen.xds.callbacks import (
+    Authenticate,
+    CallbackError,
+    GroupOf,
+    NodeRefused,
+    OnGroup,
+    PeerRefused,
+    PeerUnauthenticated,
+    called,
+    guarded,
+)
 from mizzen.xds.connection import Connection, in_parts
 from mizzen.xds.events import Client, Connected, Disconnected, Event
 from mizzen.xds.limits import Limits
@@ -46,6 +56,7 @@ class Server:
         on_group: is asked for the snapshot of a group that has none when its first client comes.
         on_group_empty: is told when a group that was made by `on_group` has had no client for `linger`;
             the group is then forgotten.
+        authenticate: is asked who a peer is, before anything of its stream is read.
         linger: how long a group that was made by `on_group` is kept without clients.
         identifier: what clients see as the `control_plane` of each response.
     """
@@ -60,6 +71,7 @@ class Server:
         fallback: Fallback | None = None,
         on_group: OnGroup | None = None,
         on_group_empty: Callable[[Hashable], None] | None = None,
+        authenticate: Authenticate | None = None,
         linger: timedelta = timedelta(seconds=30),
         identifier: str = "",
     ) -> None:
@@ -70,6 +82,7 @@ class Server:
         self._fallback = guarded(fallback) if fallback is not None else None
         self._on_group = on_group
         self._on_group_empty = on_group_empty
+        self._authenticate = authenticate
         self._linger = linger.total_seconds()
         self._dialects = {
             (delta, ttl): Dialect(delta, ttl, identifier) for delta in (False, True) for ttl in (False, True)
@@ -268,9 +281,15 @@ class Server:
             refusal = failure = ""
             code = grpc.StatusCode.INVALID_ARGUMENT
             try:
-                room, connection = await self._admit(method, context)
-                if connection is not None:
-                    await connection.run()
+                peer = await self._peer(context)
+                async with _until(peer):
+                    room, connection = await self._admit(method, context, peer)
+                    if connection is not None:
+                        await connection.run()
+            except TimeoutError:
+                refusal, code = "its credentials have expired", grpc.StatusCode.UNAUTHENTICATED
+            except PeerUnauthenticated as error:
+                refusal, code = str(error), grpc.StatusCode.UNAUTHENTICATED
             except PeerRefused as error:
                 refusal, code = str(error), grpc.StatusCode.PERMISSION_DENIED
             except (wire.BadRequest, NodeRefused) as error:
@@ -300,7 +319,14 @@ class Server:
 
         return self._until_stopped(serve)
 
-    async def _admit(self, method: Method, context: Any) -> tuple[Room | None, Connection | None]:
+    async def _peer(self, context: Any) -> Peer:
+        peer = peer_of(context)
+        if self._authenticate is None:
+            return peer
+        found: Peer = await called("authenticate", self._authenticate, peer)
+        return found
+
+    async def _admit(self, method: Method, context: Any, peer: Peer) -> tuple[Room | None, Connection | None]:
         """Read the first request, find the group, and answer; nothing of the first request is kept after
         that.
         """
@@ -332,7 +358,7 @@ class Server:
         # A client that is too slow to take its first answer may keep the place only so long.
         timer = asyncio.get_running_loop().call_later(timeout, _release, places)
         try:
-            room = await self._enter(node, peer_of(context))
+            room = await self._enter(node, peer)
             try:
                 stream = self._stream(method, context, room, node)
                 essential = csds.essential_node(node)
@@ -444,6 +470,13 @@ class Server:
         del self._rooms[room.group.key]
         if self._on_group_empty is not None:
             self._on_group_empty(room.group.key)
+
+
+def _until(peer: Peer) -> asyncio.Timeout:
+    """Return what ends a stream when the credentials of its peer expire."""
+    if peer.until is None:
+        return asyncio.timeout(None)
+    return asyncio.timeout(max(0.0, peer.until - time.time()))
 
 
 def _release(places: list[asyncio.Semaphore]) -> None:

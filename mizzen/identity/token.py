@@ -1,0 +1,196 @@
+"""Tokens by which proxies say who they are: signed by the control plane, or by issuers that the user trusts.
+
+A token is a JWT (RFC 7519). The time is an argument. No message here holds a part of a token.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from mizzen.identity.authority_files import write
+from mizzen.identity.workload_certificate import private_key_pem
+
+ISSUER: Final = "mizzen"
+"""The issuer of tokens that the control plane signs itself."""
+
+AUDIENCE: Final = "istio-ca"
+"""The audience that every token must have: Istio's, so that tokens made for its agents are accepted too."""
+
+KEY_FILE: Final = "token-key.pem"
+"""The key that signs tokens, in the state directory."""
+
+MAX_TOKEN: Final = 16384
+
+_CLOCK_SKEW: Final = timedelta(seconds=60)
+_SUBJECT: Final = re.compile(r"system:serviceaccount:([!-.0-9;-~]+):([!-.0-9;-~]+)")
+_ALGORITHMS: Final = (
+    "ES256",
+    "ES384",
+    "ES512",
+    "RS256",
+    "RS384",
+    "RS512",
+    "PS256",
+    "PS384",
+    "PS512",
+    "EdDSA",
+)
+"""Only signatures: with an algorithm of shared secrets a public key could sign."""
+
+
+class TokenError(Exception):
+    """A token is not accepted; the message says why, and holds nothing of it."""
+
+
+class TokenKeyError(Exception):
+    """A key of tokens cannot be used; the message names its file."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedToken:
+    """What an accepted token says. `expires` is its end; `claims` are all its claims."""
+
+    namespace: str
+    service_account: str
+    issuer: str
+    expires: datetime
+    claims: Mapping[str, Any] = field(repr=False)
+
+
+class TokenVerifier:
+    """Checks tokens. `keys` has the public keys of each issuer that is trusted."""
+
+    def __init__(self, keys: Mapping[str, Sequence[jwt.PyJWK]]) -> None:
+        self._keys = dict(keys)
+
+    def verify(self, token: str, now: datetime) -> VerifiedToken:
+        """Return what a token says. Raises TokenError if it is not to be believed at `now`."""
+        if len(token) > MAX_TOKEN:
+            raise TokenError(f"the token is longer than {MAX_TOKEN} characters")
+        try:
+            header = jwt.get_unverified_header(token)
+            issuer = jwt.decode(token, options={"verify_signature": False}).get("iss")
+        except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
+            raise TokenError("the token is no JWT") from None
+        keys = self._keys.get(issuer) if isinstance(issuer, str) else None
+        if issuer is None or keys is None:
+            raise TokenError("the issuer of the token is not trusted")
+        claims = _claims(token, [key for key in keys if header.get("kid") in (None, key.key_id)])
+        return _verified(claims, issuer, now)
+
+
+def own_keys(key: ec.EllipticCurvePrivateKey) -> dict[str, Sequence[jwt.PyJWK]]:
+    """Return the control plane itself as a trusted issuer."""
+    found = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(key.public_key()))
+    return {ISSUER: (jwt.PyJWK({**found, "alg": "ES256"}),)}
+
+
+def read_key_set(path: Path) -> Sequence[jwt.PyJWK]:
+    """Return the public keys in a JSON Web Key Set (RFC 7517). Raises TokenKeyError, which names the file."""
+    try:
+        return tuple(jwt.PyJWKSet.from_json(path.read_text(encoding="utf-8")).keys)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise TokenKeyError(f"{path}: cannot be read ({reason}); give a readable file") from error
+    except (jwt.PyJWTError, ValueError, TypeError, AttributeError):
+        raise TokenKeyError(f'{path}: is no JSON Web Key Set; write {{"keys": [...]}}') from None
+
+
+def issue_token(
+    key: ec.EllipticCurvePrivateKey, namespace: str, service_account: str, now: datetime, ttl: timedelta
+) -> str:
+    """Return a token for a service account. Raises ValueError if the names cannot be those of one."""
+    subject = f"system:serviceaccount:{namespace}:{service_account}"
+    if _SUBJECT.fullmatch(subject) is None:
+        raise ValueError(
+            f"{namespace!r} and {service_account!r} name no service account; write names such as shop"
+        )
+    begin = int(now.timestamp())
+    claims = {
+        "iss": ISSUER,
+        "aud": [AUDIENCE],
+        "sub": subject,
+        "iat": begin,
+        "nbf": begin,
+        "exp": begin + int(ttl.total_seconds()),
+    }
+    return jwt.encode(claims, key, algorithm="ES256")
+
+
+def open_or_create_key(directory: Path) -> ec.EllipticCurvePrivateKey:
+    """Return the key that signs tokens, from the state directory; make it if there is none.
+
+    Raises TokenKeyError if it cannot be used, or if others may read it.
+    """
+    path = directory / KEY_FILE
+    try:
+        if not path.exists():
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            key = ec.generate_private_key(ec.SECP256R1())
+            write(path, private_key_pem(key))
+            return key
+        mode = path.stat().st_mode & 0o777
+        text = path.read_bytes()
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise TokenKeyError(f"{path}: {reason}; give a folder that this user may write") from error
+    if mode & 0o077:
+        raise TokenKeyError(
+            f"{path}: others may read it (mode {mode:o}), and who has it can be anyone in the mesh; "
+            f"chmod 600 {path}"
+        )
+    try:
+        found = load_pem_private_key(text, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        found = None
+    if not isinstance(found, ec.EllipticCurvePrivateKey) or not isinstance(found.curve, ec.SECP256R1):
+        raise TokenKeyError(f"{path}: is no key of ECDSA P-256; remove it, and tokens are made anew")
+    return found
+
+
+def _claims(token: str, keys: Sequence[jwt.PyJWK]) -> Mapping[str, Any]:
+    """Return the claims of a token that one of `keys` signed for us. The time is not checked here."""
+    timeless: Any = {"verify_exp": False, "verify_nbf": False, "verify_iat": False, "require": ["exp", "sub"]}
+    for key in keys:
+        algorithms = [each for each in _ALGORITHMS if each == key.algorithm_name]
+        try:
+            claims: Mapping[str, Any] = jwt.decode(
+                token, key, algorithms=algorithms, audience=AUDIENCE, options=timeless
+            )
+        except jwt.InvalidSignatureError:
+            continue
+        except jwt.InvalidAudienceError:
+            raise TokenError(f"the token is not for the audience {AUDIENCE!r}") from None
+        except (jwt.PyJWTError, ValueError, TypeError) as error:
+            raise TokenError(f"the token is not accepted ({type(error).__name__})") from None
+        return claims
+    raise TokenError("no key of its issuer signed the token")
+
+
+def _verified(claims: Mapping[str, Any], issuer: str, now: datetime) -> VerifiedToken:
+    begin, end = claims.get("nbf", 0), claims["exp"]
+    if not all(isinstance(each, int | float) and 0 <= each < 2**40 for each in (begin, end)):
+        raise TokenError("the token has no usable time of expiry")
+    if end <= now.timestamp():
+        raise TokenError("the token has expired")
+    if begin > (now + _CLOCK_SKEW).timestamp():
+        raise TokenError("the token is not valid yet")
+    found = _SUBJECT.fullmatch(str(claims["sub"]))
+    if found is None:
+        raise TokenError("the subject of the token is not system:serviceaccount:NAMESPACE:SERVICE_ACCOUNT")
+    try:
+        expires = datetime.fromtimestamp(end, now.tzinfo)
+    except (ValueError, OverflowError, OSError):
+        raise TokenError("the token has no usable time of expiry") from None
+    return VerifiedToken(found[1], found[2], issuer, expires, claims)

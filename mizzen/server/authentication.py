@@ -1,0 +1,108 @@
+"""Who is at the other end of a stream: by a token, or by a certificate of the mesh's authority.
+
+Tokens count on encrypted connections only; what comes in plain text has said nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+from cryptography import x509
+
+from mizzen import xds
+from mizzen.identity.spiffe_id import SpiffeId, SpiffeIdError
+from mizzen.identity.token import TokenError, TokenKeyError, TokenVerifier, read_key_set
+
+_SCHEME: Final = "bearer "
+
+
+class Authenticator:
+    """Checks the credentials that come with a stream.
+
+    Args:
+        own_keys: the control plane's own issuer and its keys; none without a state directory.
+        issuers: JSON Web Key Sets of further issuers, by file. They are read again when they change.
+        trust_domain: says the trust domain that the identities of tokens are in.
+        demands: whether an encrypted connection without credentials is refused.
+        refused: told why a stream is refused.
+    """
+
+    def __init__(
+        self,
+        own_keys: Mapping[str, Any],
+        issuers: Mapping[str, Path],
+        trust_domain: Callable[[], str],
+        *,
+        demands: bool,
+        refused: Callable[[str], None] = lambda reason: None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._keys = dict(own_keys)
+        self._issuers = dict(issuers)
+        self._trust_domain = trust_domain
+        self._demands = demands
+        self._refused = refused
+        self._clock = clock
+        self._stamps: dict[str, tuple[int, int]] = {}
+        self._log = structlog.get_logger("mizzen.server")
+        for issuer, path in self._issuers.items():
+            self._keys[issuer] = read_key_set(path)
+            self._stamps[issuer] = _stamp(path)
+
+    def authenticate(self, peer: xds.Peer) -> xds.Peer:
+        """Return the peer with its identity, and until when that holds.
+
+        Raises xds.PeerUnauthenticated if its token is not accepted, or if it has no credentials where they
+        are demanded.
+        """
+        if not peer.tls:
+            return peer
+        if peer.certified:
+            end = x509.load_pem_x509_certificate(peer.certificate).not_valid_after_utc
+            uri = peer.uris[0] if len(peer.uris) == 1 else ""
+            return replace(peer, identity=uri, until=end.timestamp())
+        if peer.authorization:
+            return self._by_token(peer)
+        if self._demands:
+            raise self._refusal("it shows neither a token nor a certificate")
+        return peer
+
+    def _by_token(self, peer: xds.Peer) -> xds.Peer:
+        scheme, token = peer.authorization[: len(_SCHEME)], peer.authorization[len(_SCHEME) :]
+        if scheme.lower() != _SCHEME:
+            raise self._refusal("its authorization is no bearer token")
+        self._look_at_issuers()
+        try:
+            found = TokenVerifier(self._keys).verify(token.strip(), self._clock())
+            identity = SpiffeId(self._trust_domain(), found.namespace, found.service_account)
+        except (TokenError, SpiffeIdError) as error:
+            raise self._refusal(str(error)) from None
+        return replace(peer, identity=str(identity), claims=found.claims, until=found.expires.timestamp())
+
+    def _refusal(self, reason: str) -> xds.PeerUnauthenticated:
+        self._refused(reason)
+        return xds.PeerUnauthenticated(reason)
+
+    def _look_at_issuers(self) -> None:
+        for issuer, path in self._issuers.items():
+            stamp = _stamp(path)
+            if stamp == self._stamps[issuer]:
+                continue
+            self._stamps[issuer] = stamp
+            try:
+                self._keys[issuer] = read_key_set(path)
+            except TokenKeyError as error:
+                self._log.error("the keys of an issuer of tokens stay as they were", error=str(error))
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0
+    return found.st_mtime_ns, found.st_size

@@ -1,0 +1,133 @@
+"""Istio's certificate service: signs a certificate for whoever proves who it is, and for nobody else.
+
+As in istiod the certificate is for the caller's own identity, whatever the request asks for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import grpc
+import structlog
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from mizzen import xds
+from mizzen.identity.authority import Authority, pem
+from mizzen.identity.spiffe_id import SpiffeId, SpiffeIdError
+from mizzen.identity.workload_certificate import sign
+from mizzen.signing import CREATE_CERTIFICATE, SERVICE, CertificateRequest, CertificateResponse
+
+MAX_CSR: Final = 16384
+LARGEST_RSA_KEY: Final = 4096
+SHORTEST: Final = timedelta(seconds=1)
+
+
+class RequestRefused(Exception):  # noqa: N818 - says what it does
+    """A request for a certificate is refused: `code` says how, the message why."""
+
+    def __init__(self, code: Any, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class CertificateService:
+    """Answers CreateCertificate.
+
+    `authenticate` returns the peer with its identity, or raises xds.PeerUnauthenticated. `lifetime` is the
+    longest that a certificate holds. `signed` and `refused` are told of each answer.
+    """
+
+    authority: Callable[[], Authority]
+    authenticate: Callable[[xds.Peer], xds.Peer]
+    trust_domains: Callable[[], tuple[str, ...]]
+    lifetime: timedelta
+    clock: Callable[[], datetime]
+    signed: Callable[[], None] = lambda: None
+    refused: Callable[[], None] = lambda: None
+
+    def attach(self, grpc_server: Any) -> None:
+        """Add the service to a `grpc.aio.Server`."""
+        handler = grpc.unary_unary_rpc_method_handler(
+            self._serve, CertificateRequest.FromString, CertificateResponse.SerializeToString
+        )
+        grpc_server.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler(SERVICE, {CREATE_CERTIFICATE: handler}),)
+        )
+
+    async def _serve(self, request: Any, context: Any) -> Any:
+        peer = xds.peer_of(context)
+        log = structlog.get_logger("mizzen.certificates")
+        try:
+            identity = self.caller(peer)
+            # The arithmetic of a hostile request must not hold the streams up.
+            chain = await asyncio.to_thread(self.create, identity, request.csr, request.validity_duration)
+        except RequestRefused as refusal:
+            self.refused()
+            log.warning("a certificate was not signed", reason=str(refusal), peer=peer.address)
+            await context.abort(refusal.code, str(refusal))
+        self.signed()
+        log.info("a certificate was signed", identity=str(identity))
+        return CertificateResponse(cert_chain=chain)
+
+    def caller(self, peer: xds.Peer) -> SpiffeId:
+        """Return the identity that the caller has proved. Raises RequestRefused if it has proved none."""
+        if not peer.tls:
+            raise RequestRefused(grpc.StatusCode.UNAUTHENTICATED, "certificates are signed over TLS only")
+        try:
+            identity = SpiffeId.parse(self.authenticate(peer).identity)
+        except (xds.PeerUnauthenticated, SpiffeIdError) as error:
+            raise RequestRefused(grpc.StatusCode.UNAUTHENTICATED, str(error)) from None
+        if identity.trust_domain not in self.trust_domains():
+            raise RequestRefused(
+                grpc.StatusCode.PERMISSION_DENIED,
+                f"the trust domain {identity.trust_domain!r} is not one of this mesh",
+            )
+        return identity
+
+    def create(self, identity: SpiffeId, csr: str, seconds: int) -> list[str]:
+        """Return the certificates in PEM, leaf first and the roots last.
+
+        Raises RequestRefused for a request that cannot be signed. `seconds` 0: the longest lifetime.
+        """
+        public_key = _public_key(csr)
+        if seconds < 0:
+            raise _invalid("validity_duration is negative; give seconds, or 0 for the longest lifetime")
+        wanted = self.lifetime if seconds == 0 or seconds > self.lifetime.total_seconds() else None
+        authority = self.authority()
+        try:
+            made = sign(
+                authority.issuer, public_key, identity, self.clock(), wanted or timedelta(seconds=seconds)
+            )
+        except ValueError as error:
+            code = grpc.StatusCode.INVALID_ARGUMENT if "keys" in str(error) else grpc.StatusCode.UNAVAILABLE
+            raise RequestRefused(code, str(error)) from None
+        chain = [pem([each]).decode() for each in x509.load_pem_x509_certificates(made.certificate_chain)]
+        return [*chain, authority.roots_pem.decode()]
+
+
+def _public_key(csr: str) -> Any:
+    """Return the key of a certificate signing request whose sender has proved to have it."""
+    if len(csr) > MAX_CSR:
+        raise _invalid(f"csr has {len(csr)} characters; {MAX_CSR} are the most")
+    try:
+        request = x509.load_pem_x509_csr(csr.encode())
+        key = request.public_key()
+        if isinstance(key, rsa.RSAPublicKey) and key.key_size > LARGEST_RSA_KEY:
+            raise _invalid(f"csr has an RSA key of {key.key_size} bits; {LARGEST_RSA_KEY} are the most")
+        is_signed = request.is_signature_valid
+    except (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature, x509.InvalidVersion):
+        raise _invalid("csr is no certificate signing request in PEM that can be read") from None
+    if not is_signed:
+        raise _invalid("the signature of csr is wrong; its key must sign it")
+    return key
+
+
+def _invalid(reason: str) -> RequestRefused:
+    return RequestRefused(grpc.StatusCode.INVALID_ARGUMENT, reason)

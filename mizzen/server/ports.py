@@ -1,0 +1,92 @@
+"""The gRPC ports: in plain text, over TLS, and over TLS with a certificate of the mesh's authority.
+
+gRPC in Python asks every client of a port for a certificate, or none, so those who have one come to a port of
+their own (docs/decisions/0094).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from mizzen import xds
+from mizzen.identity.authority import Authority
+from mizzen.identity.token import TokenKeyError, open_or_create_key, own_keys
+from mizzen.server.address import Address
+from mizzen.server.authentication import Authenticator
+from mizzen.server.certificate_service import CertificateService
+from mizzen.server.metrics import Metrics
+from mizzen.server.options import ServeOptions
+from mizzen.server.own_certificate import OwnCertificate
+from mizzen.server.tls_files import TlsFileError, server_credentials
+from mizzen.server.workload_certificates import WorkloadCertificates, now_utc
+
+
+class PortError(Exception):
+    """A port cannot be offered; the message says why, and what to do."""
+
+
+def ports(
+    options: ServeOptions, certificates: WorkloadCertificates | None
+) -> Iterable[tuple[Address, str, Any]]:
+    """Return the addresses to listen on, each with the option that names it and with gRPC's credentials, None
+    for plain text. Raises PortError."""
+    yield options.grpc_address, "--grpc-address", None
+    try:
+        if options.tls is not None:
+            yield options.tls_address, "--tls-address", server_credentials(options.tls)
+        elif options.own_tls:
+            if certificates is None:
+                raise PortError(
+                    "--tls-address needs a certificate: give --state or --ca, whose authority issues one, or "
+                    "--tls-cert and --tls-key"
+                )
+            own = OwnCertificate(lambda: certificates.authority, options.tls_names, now_utc)
+            yield options.tls_address, "--tls-address", own.credentials(demands_certificates=False)
+            mutual = options.mutual_tls_address or options.tls_address.with_port(
+                options.tls_address.port and options.tls_address.port + 1
+            )
+            yield mutual, "--mutual-tls-address", own.credentials(demands_certificates=True)
+    except (TlsFileError, ValueError) as error:
+        raise PortError(str(error)) from error
+
+
+def authenticator(
+    options: ServeOptions, metrics: Metrics, trust_domain: Callable[[], str], refused: Callable[[str], None]
+) -> Authenticator:
+    """Return what checks credentials. Raises PortError if a key of tokens cannot be used."""
+
+    def count(reason: str) -> None:
+        metrics.unauthenticated.inc()
+        refused(reason)
+
+    try:
+        own = own_keys(open_or_create_key(options.state)) if options.state is not None else {}
+        return Authenticator(
+            own, dict(options.token_issuers), trust_domain, demands=options.own_tls, refused=count
+        )
+    except TokenKeyError as error:
+        raise PortError(str(error)) from error
+
+
+def certificate_service(
+    options: ServeOptions,
+    certificates: WorkloadCertificates,
+    metrics: Metrics,
+    authenticate: Callable[[xds.Peer], xds.Peer],
+    trust_domains: Callable[[], tuple[str, ...]],
+) -> CertificateService:
+    """Return the service that signs certificates for proxies that keep their keys."""
+
+    def authority() -> Authority:
+        return certificates.authority
+
+    return CertificateService(
+        authority,
+        authenticate,
+        trust_domains,
+        options.workload_certificate_ttl,
+        now_utc,
+        metrics.certificates_signed.inc,
+        metrics.signings_refused.inc,
+    )

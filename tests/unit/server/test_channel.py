@@ -1,0 +1,286 @@
+"""Who may talk to the control plane over TLS, and as whom."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+from envoy.service.discovery.v3 import discovery_pb2
+from structlog.testing import capture_logs
+
+from mizzen import xds
+from mizzen.identity import SpiffeId, create_authority, issue, open_authority
+from mizzen.identity.token import issue_token, open_or_create_key
+from mizzen.signing import CREATE_CERTIFICATE, SERVICE, CertificateRequest, CertificateResponse
+from tests.unit.server.test_process import FREE, SOTW, Running, options, served
+
+NODE_ID = "sidecar~10.0.0.7~reviews-v1.shop~shop.svc.cluster.local"
+
+
+class Channel:
+    """A server with an authority of its own, and clients of it."""
+
+    def __init__(self, running: Running, state: Path) -> None:
+        self.running = running
+        self.state = state
+        addresses = running.process.about()["grpc_addresses"]
+        self.plain, self.tls, self.mutual = addresses
+
+    @property
+    def roots(self) -> bytes:
+        return (self.state / "ca" / "root-cert.pem").read_bytes()
+
+    def token(self, namespace: str = "shop", account: str = "reviews", *, age: float = 0) -> str:
+        begin = datetime.now(UTC) - timedelta(seconds=age)
+        return issue_token(open_or_create_key(self.state), namespace, account, begin, timedelta(hours=1))
+
+    def connect(self, identity: SpiffeId | None = None, authority: Any = None) -> grpc.aio.Channel:
+        """A connection to the port for certificates with one of `identity`; else to that for tokens."""
+        if identity is None:
+            return grpc.aio.secure_channel(self.tls, grpc.ssl_channel_credentials(self.roots))
+        issuer = (authority or open_authority(self.state / "ca", datetime.now(UTC))).issuer
+        shown = issue(issuer, identity, datetime.now(UTC))
+        credentials = grpc.ssl_channel_credentials(self.roots, shown.private_key, shown.certificate_chain)
+        return grpc.aio.secure_channel(self.mutual, credentials)
+
+
+@contextlib.asynccontextmanager
+async def channel(tmp_path: Path, **changes: Any) -> AsyncIterator[Channel]:
+    mesh = tmp_path / "mesh"
+    mesh.mkdir()
+    state = tmp_path / "state"
+    chosen = options(mesh, state=state, own_tls=True, start_anyway=True, **changes)
+    async with served(replace(chosen, mutual_tls_address=FREE)) as running:
+        yield Channel(running, state)
+
+
+async def ask(
+    connection: grpc.aio.Channel, token: str = "", *, account: str = "", names: tuple[str, ...] = ("default",)
+) -> discovery_pb2.DiscoveryResponse:
+    """What a proxy of namespace shop is answered when it asks for its certificate."""
+    metadata = (("authorization", f"Bearer {token}"),) if token else ()
+    async with connection:
+        call = connection.stream_stream(SOTW)(metadata=metadata)
+        request = discovery_pb2.DiscoveryRequest(type_url=xds.type_urls.SECRET, resource_names=names)
+        request.node.id = NODE_ID
+        request.node.metadata.update({"NAMESPACE": "shop", "SERVICE_ACCOUNT": account})
+        await call.write(request.SerializeToString())
+        data = await asyncio.wait_for(call.read(), 30)
+        if data is grpc.aio.EOF:
+            raise RuntimeError((await call.code()).name, await call.details())
+        return discovery_pb2.DiscoveryResponse.FromString(data)
+
+
+async def refused(*arguments: Any, **more: Any) -> tuple[str, str]:
+    try:
+        await ask(*arguments, **more)
+    except grpc.aio.AioRpcError as error:
+        return error.code().name, error.details() or ""
+    except RuntimeError as error:
+        return error.args
+    raise AssertionError("it was let in")
+
+
+def identities(response: discovery_pb2.DiscoveryResponse) -> list[str]:
+    """The identities of the certificates in a response."""
+    from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
+
+    found = []
+    for each in response.resources:
+        secret = secret_pb2.Secret()
+        each.Unpack(secret)
+        found += names_of(secret.tls_certificate.certificate_chain.inline_bytes)
+    return found
+
+
+def names_of(pem: bytes) -> list[str]:
+    leaf = x509.load_pem_x509_certificates(pem)[0]
+    names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return names.get_values_for_type(x509.UniformResourceIdentifier)
+
+
+async def test_a_token_lets_its_owner_in_and_gives_it_its_own_certificate(tmp_path: Path) -> None:
+    async with channel(tmp_path) as control:
+        for account in ("reviews", ""):
+            sent = await ask(control.connect(), control.token(), account=account)
+            assert identities(sent) == ["spiffe://cluster.local/ns/shop/sa/reviews"]
+
+
+async def test_what_is_no_good_token_is_refused_and_said_without_it(tmp_path: Path) -> None:
+    with capture_logs() as lines:
+        async with channel(tmp_path) as control:
+            tokens = {
+                "expired": control.token(age=7200),
+                "no JWT": "nonsense-that-is-none",
+                "neither a token": "",
+            }
+            for said, token in tokens.items():
+                code, details = await refused(control.connect(), token)
+                assert (code, said in details) == ("UNAUTHENTICATED", True), details
+            status = (await control.running.get("/status")).text
+            metrics = (await control.running.get("/metrics")).text
+            assert "mizzen_unauthenticated_total 3.0" in metrics
+            for said, token in tokens.items():
+                assert said in status
+                assert not token or token not in f"{status}{metrics}{lines}"
+
+
+async def test_anothers_identity_is_refused(tmp_path: Path) -> None:
+    async with channel(tmp_path) as control:
+        code, details = await refused(control.connect(), control.token("other"))
+        assert (code, "shows is for spiffe://cluster.local/ns/other/sa/reviews" in details) == (
+            "PERMISSION_DENIED",
+            True,
+        ), details
+        code, _ = await refused(control.connect(), control.token(), account="admin")
+        assert code == "PERMISSION_DENIED"
+        other = SpiffeId("cluster.local", "other", "reviews")
+        assert (await refused(control.connect(other)))[0] == "PERMISSION_DENIED"
+        strange = SpiffeId("elsewhere.example", "shop", "reviews")
+        assert (await refused(control.connect(strange)))[0] == "PERMISSION_DENIED"
+        assert "elsewhere.example" in (await control.running.get("/status")).text
+        metrics = (await control.running.get("/metrics")).text
+        assert "mizzen_identities_refused_total 4.0" in metrics
+
+
+async def test_a_certificate_lets_its_owner_in(tmp_path: Path) -> None:
+    async with channel(tmp_path) as control:
+        identity = SpiffeId("cluster.local", "shop", "reviews")
+        assert identities(await ask(control.connect(identity))) == [str(identity)]
+        stranger = create_authority(tmp_path / "stranger", datetime.now(UTC))
+        assert (await refused(control.connect(identity, stranger)))[0] == "UNAVAILABLE"
+
+
+async def test_a_stream_ends_when_its_token_expires(tmp_path: Path) -> None:
+    async with channel(tmp_path) as control, control.connect() as connection:
+        token = control.token(age=3598)
+        call = connection.stream_stream(SOTW)(metadata=(("authorization", f"Bearer {token}"),))
+        request = discovery_pb2.DiscoveryRequest(type_url=xds.type_urls.CLUSTER)
+        request.node.id = NODE_ID
+        request.node.metadata.update({"NAMESPACE": "shop"})
+        await call.write(request.SerializeToString())
+        assert await asyncio.wait_for(call.read(), 30) is not grpc.aio.EOF
+        assert await asyncio.wait_for(call.code(), 30) == grpc.StatusCode.UNAUTHENTICATED
+        assert "expired" in await call.details()
+        await control.running.until(lambda: not control.running.process.discovery.clients())
+
+
+async def test_the_servers_certificate_is_renewed_with_the_authority(tmp_path: Path) -> None:
+    async with channel(tmp_path, tls_names=("mizzen.example",)) as control:
+        host, _, port = control.tls.rpartition(":")
+        before = ssl.get_server_certificate((host, int(port)))
+        again = ssl.get_server_certificate((host, int(port)))
+        assert before == again
+        names = x509.load_pem_x509_certificate(before.encode()).extensions.get_extension_for_class(
+            x509.SubjectAlternativeName
+        )
+        assert {"localhost", "mizzen.example"} <= set(names.value.get_values_for_type(x509.DNSName))
+        held = control.running.process._authority
+        assert held is not None
+        held.certificates._authority = replace(held.certificates.authority)
+        assert ssl.get_server_certificate((host, int(port))) != before
+
+
+def csr(key: Any, uri: str = "spiffe://cluster.local/ns/kube-system/sa/admin") -> str:
+    names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(uri)])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "admin")])
+    builder = x509.CertificateSigningRequestBuilder().subject_name(subject)
+    request = builder.add_extension(names, critical=False).sign(key, hashes.SHA256())
+    return request.public_bytes(Encoding.PEM).decode()
+
+
+async def create(
+    connection: grpc.aio.Channel, text: str, token: str = "", seconds: int = 0
+) -> tuple[str, list[str]]:
+    metadata = (("authorization", f"Bearer {token}"),) if token else ()
+    async with connection:
+        call = connection.unary_unary(
+            f"/{SERVICE}/{CREATE_CERTIFICATE}",
+            CertificateRequest.SerializeToString,
+            CertificateResponse.FromString,
+        )
+        try:
+            made = await call(
+                CertificateRequest(csr=text, validity_duration=seconds), metadata=metadata, timeout=30
+            )
+        except grpc.aio.AioRpcError as error:
+            return error.code().name, [error.details() or ""]
+        return "OK", list(made.cert_chain)
+
+
+async def test_certificates_are_signed_for_the_caller_and_nobody_else(tmp_path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    async with channel(tmp_path) as control:
+        code, chain = await create(control.connect(), csr(key), control.token())
+        assert code == "OK"
+        assert names_of(chain[0].encode()) == ["spiffe://cluster.local/ns/shop/sa/reviews"]
+        assert chain[-1].encode() == control.roots
+        leaf = x509.load_pem_x509_certificate(chain[0].encode())
+        assert leaf.public_key() == key.public_key()
+        assert leaf.subject == x509.Name([])
+        identity = SpiffeId("cluster.local", "shop", "other")
+        code, chain = await create(control.connect(identity), csr(key), seconds=60)
+        assert names_of(chain[0].encode()) == [str(identity)]
+        leaf = x509.load_pem_x509_certificate(chain[0].encode())
+        assert leaf.not_valid_after_utc <= datetime.now(UTC) + timedelta(seconds=61)
+        code, chain = await create(control.connect(), csr(key), control.token(), 10**18)
+        leaf = x509.load_pem_x509_certificate(chain[0].encode())
+        assert leaf.not_valid_after_utc <= datetime.now(UTC) + timedelta(hours=24, seconds=1)
+
+
+async def test_no_certificate_for_whoever_proves_nothing(tmp_path: Path) -> None:
+    text = csr(ec.generate_private_key(ec.SECP256R1()))
+    async with channel(tmp_path) as control:
+        assert (await create(control.connect(), text))[0] == "UNAUTHENTICATED"
+        assert (await create(control.connect(), text, control.token(age=7200)))[0] == "UNAUTHENTICATED"
+        plain = grpc.aio.insecure_channel(control.plain)
+        assert (await create(plain, text, control.token()))[0] == "UNAUTHENTICATED"
+        strange = SpiffeId("elsewhere.example", "shop", "reviews")
+        assert (await create(control.connect(strange), text))[0] == "PERMISSION_DENIED"
+        assert "mizzen_signings_refused_total 4.0" in (await control.running.get("/metrics")).text
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "PEM"),
+        ("-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n", "PEM"),
+        ("x" * 20000, "16384"),
+        (csr(ec.generate_private_key(ec.SECP192R1())), "Envoy"),
+        (csr(rsa.generate_private_key(65537, 1024)), "Envoy"),
+        (
+            csr(ec.generate_private_key(ec.SECP256R1()), "spiffe://cluster.local/ns/a/sa/tampered"),
+            "signature",
+        ),
+    ],
+    ids=["empty", "garbage", "huge", "weak-curve", "weak-rsa", "tampered"],
+)
+async def test_hostile_requests(tmp_path: Path, text: str, said: str) -> None:
+    if said == "signature":
+        der = x509.load_pem_x509_csr(text.encode()).public_bytes(Encoding.DER)
+        text = ssl.DER_cert_to_PEM_cert(der.replace(b"tampered", b"temperad")).replace(
+            "CERTIFICATE", "CERTIFICATE REQUEST"
+        )
+    async with channel(tmp_path) as control:
+        code, (details,) = await create(control.connect(), text, control.token())
+        assert (code, said in details) == ("INVALID_ARGUMENT", True), details
+
+
+async def test_plain_text_on_loopback_is_as_before(tmp_path: Path) -> None:
+    async with channel(tmp_path) as control:
+        plain = grpc.aio.insecure_channel(control.plain)
+        sent = await ask(plain, account="reviews")
+        assert identities(sent) == ["spiffe://cluster.local/ns/shop/sa/reviews"]
