@@ -14,7 +14,6 @@ from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
 from mizzen.mesh_tests.ends import CallEnd, Ending
 from mizzen.mesh_tests.judgement import Names, expectation_text, judge
-from mizzen.mesh_tests.model import MeshTest
 from mizzen.mesh_tests.reading import PlacedTest
 from mizzen.simulate import Call, Failure, Outcome, Verdict
 from mizzen.simulate.verdict import Destination
@@ -53,7 +52,7 @@ class MeshUnderTest:
         """Follow the call of a test, and compare how it ends with what is expected."""
         test = placed.test
         try:
-            caller = self.caller(test)
+            caller = self.caller(test.from_, test.gateway)
         except UnknownCallerError as error:
             return Result(placed, error=str(error))
         names = Names(caller.namespace, self._domain)
@@ -63,12 +62,12 @@ class MeshUnderTest:
         answer = why(placed.question, caller, self.serving)
         return Result(placed, expectation_text(test.expect), wrong, answer=answer)
 
-    def caller(self, test: MeshTest) -> Proxy:
-        """Return the proxy that a test's call comes to first. Raises UnknownCallerError."""
-        key = (test.from_, test.gateway)
+    def caller(self, from_: str, gateway: str = "") -> Proxy:
+        """Return the sidecar of the workload `from_`, or a proxy of a Gateway. Raises UnknownCallerError."""
+        key = (from_, gateway)
         if key not in self._callers:
             callers = self.serving.callers
-            found = callers.gateway(test.gateway) if test.gateway else callers.sidecar(test.from_)
+            found = callers.gateway(gateway) if gateway else callers.sidecar(from_)
             self._callers[key] = found
         return self._callers[key]
 

@@ -22,11 +22,11 @@ import httpx
 
 from mizzen.demo.child_process import ChildProcess
 from mizzen.demo.envoy_process import EnvoyProcess
+from mizzen.testing.waiting import eventually
 from mizzen.translator.bootstrap import bootstrap
 from tests.chaos import mesh, sandbox
 from tests.chaos.load import Connection, Load, serve_name
 from tests.chaos.record import Record
-from tests.e2e.live_mesh import eventually
 
 GRPC = f"{sandbox.XDS_THERE}:15010"
 ADMIN = f"{sandbox.ADMIN_THERE}:15014"

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 from mizzen.config import ConfigStore, Severity, parse_documents
+from mizzen.testing.ports import free_port
+from mizzen.testing.waiting import eventually
 from tests.chaos import sandbox
 from tests.chaos.__main__ import ATTACKS
 from tests.chaos.attack import Attack, Clock
 from tests.chaos.attacks.documents import CORPUS, DOCUMENTS, fuzzed
 from tests.chaos.load import Load, Target, serve_name
 from tests.chaos.record import Outcome, Record
-from tests.e2e.live_mesh import eventually
-from tests.ports import free_port
 
 _REASON = sandbox.why_not()
 in_sandbox = pytest.mark.skipif(bool(_REASON), reason=_REASON)

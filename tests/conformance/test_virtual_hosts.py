@@ -17,9 +17,9 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 from google.protobuf.json_format import ParseDict
 
 from mizzen import xds
+from mizzen.testing.ports import free_port
 from mizzen.xds.type_urls import VIRTUAL_HOST
 from tests.e2e.xds.xds_envoy import ADS, Lab, address, cluster, endpoints, lab
-from tests.ports import free_port
 
 pytestmark = pytest.mark.envoy
 

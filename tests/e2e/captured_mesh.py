@@ -24,8 +24,8 @@ import yaml
 
 from mizzen.demo.child_process import ChildProcess
 from mizzen.demo.envoy_process import find_envoy
+from mizzen.testing.waiting import eventually
 from mizzen.translator.bootstrap import bootstrap
-from tests.e2e.live_mesh import eventually
 
 CLIENT = "10.77.0.1"
 SERVER = "10.77.0.2"

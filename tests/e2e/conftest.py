@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 import pytest_asyncio
 
-from tests.e2e.live_mesh import LiveMesh
+from mizzen.testing.live_mesh import LiveMesh
 
 Rules = Callable[..., Awaitable[None]]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.e2e.live_mesh import Caller, LiveMesh
+from mizzen.testing.caller import Caller
+from mizzen.testing.live_mesh import LiveMesh
 
 HOST = "reviews.example.com"
 SELECTOR = {"matchLabels": {"istio": "ingressgateway"}}

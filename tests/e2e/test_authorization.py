@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from mizzen.testing.caller import Caller
+from mizzen.testing.live_mesh import LiveMesh
+from mizzen.testing.waiting import eventually
 from tests.e2e.edge import HOST, SELECTOR, edge
-from tests.e2e.live_mesh import Caller, LiveMesh, eventually
 
 pytestmark = [pytest.mark.envoy, pytest.mark.asyncio(loop_scope="module")]
 

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from mizzen.testing.waiting import eventually
 from tests.e2e.captured_mesh import CapturedMesh, why_not
-from tests.e2e.live_mesh import eventually
 
 _REASON = why_not()
 pytestmark = [

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from mizzen.testing.waiting import eventually
 from tests.e2e.captured_mesh import CLIENT, PROXY_USER, SERVER, CapturedMesh, Machine, why_not
-from tests.e2e.live_mesh import eventually
 
 _REASON = why_not()
 if not _REASON and not (shutil.which("ip6tables") and Path("/proc/net/if_inet6").exists()):

@@ -11,9 +11,11 @@ import pytest_asyncio
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from mizzen.testing.caller import Caller
+from mizzen.testing.live_mesh import LiveMesh
+from mizzen.testing.waiting import eventually
+from mizzen.testing.workloads import Workload
 from tests.e2e.conftest import Rules
-from tests.e2e.live_mesh import Caller, LiveMesh, eventually
-from tests.e2e.workloads import Workload
 
 pytestmark = [pytest.mark.envoy, pytest.mark.asyncio(loop_scope="module")]
 

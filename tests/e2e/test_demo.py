@@ -22,7 +22,7 @@ import pytest
 
 from mizzen.demo.loopback import is_free
 from mizzen.demo.options import examples_directory
-from tests.ports import free_port
+from mizzen.testing.ports import free_port
 
 pytestmark = pytest.mark.envoy
 

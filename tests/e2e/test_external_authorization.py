@@ -16,9 +16,11 @@ from google.rpc import code_pb2
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from mizzen.testing.caller import Caller
+from mizzen.testing.live_mesh import SERVICE_PORT, LiveMesh, mizzen
+from mizzen.testing.waiting import eventually
+from mizzen.testing.workloads import Workload
 from tests.e2e.edge import HOST, SELECTOR, edge
-from tests.e2e.live_mesh import SERVICE_PORT, Caller, LiveMesh, eventually, mizzen
-from tests.e2e.workloads import Workload
 
 pytestmark = [pytest.mark.envoy, pytest.mark.asyncio(loop_scope="module")]
 

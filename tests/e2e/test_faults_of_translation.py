@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from mizzen.testing.live_mesh import SERVICE_PORT, LiveMesh, mizzen
+from mizzen.testing.waiting import eventually
 from tests.e2e import faulty_mizzen
-from tests.e2e.live_mesh import SERVICE_PORT, LiveMesh, eventually, mizzen
 
 pytestmark = pytest.mark.envoy
 

@@ -12,10 +12,12 @@ import pytest_asyncio
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from mizzen.testing.caller import Caller
+from mizzen.testing.live_mesh import LiveMesh
+from mizzen.testing.waiting import eventually
+from mizzen.testing.workloads import Workload
 from tests.e2e.edge import HOST, SELECTOR, edge
-from tests.e2e.live_mesh import Caller, LiveMesh, eventually
 from tests.e2e.test_tokens import KEY, STRANGER, ask, key_set, token
-from tests.e2e.workloads import Workload
 
 pytestmark = [pytest.mark.envoy, pytest.mark.asyncio(loop_scope="module")]
 

@@ -12,10 +12,12 @@ import pytest
 import pytest_asyncio
 from cryptography import x509
 
+from mizzen.testing.caller import Caller
+from mizzen.testing.live_mesh import LiveMesh, mizzen
+from mizzen.testing.waiting import eventually
+from mizzen.testing.workloads import greeting
 from tests.authority import Authority, Certificate, secret
 from tests.e2e.conftest import Rules
-from tests.e2e.live_mesh import Caller, LiveMesh, eventually, mizzen
-from tests.e2e.workloads import greeting
 
 pytestmark = [pytest.mark.envoy, pytest.mark.asyncio(loop_scope="module")]
 

@@ -8,9 +8,10 @@ import pytest_asyncio
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from mizzen.testing.caller import Caller
+from mizzen.testing.live_mesh import LiveMesh
+from mizzen.testing.workloads import Respond
 from tests.e2e.conftest import Rules
-from tests.e2e.live_mesh import Caller, LiveMesh
-from tests.e2e.workloads import Respond
 
 pytestmark = [pytest.mark.envoy, pytest.mark.asyncio(loop_scope="module")]
 

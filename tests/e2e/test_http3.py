@@ -15,9 +15,11 @@ import pytest
 import pytest_asyncio
 
 from mizzen.demo.envoy_process import EnvoyProcess, find_envoy
+from mizzen.testing.caller import Caller
+from mizzen.testing.live_mesh import LiveMesh
+from mizzen.testing.ports import free_port
+from mizzen.testing.waiting import DEADLINE, eventually
 from tests.authority import Authority, secret
-from tests.e2e.live_mesh import DEADLINE, Caller, LiveMesh, eventually
-from tests.ports import free_port
 
 pytestmark = [pytest.mark.envoy, pytest.mark.asyncio(loop_scope="module")]
 

@@ -11,9 +11,11 @@ import pytest
 import pytest_asyncio
 
 from mizzen.demo.loopback import is_free
-from tests.e2e.live_mesh import Caller, LiveMesh, eventually
-from tests.e2e.workloads import Workload
-from tests.ports import free_port
+from mizzen.testing.caller import Caller
+from mizzen.testing.live_mesh import LiveMesh
+from mizzen.testing.ports import free_port
+from mizzen.testing.waiting import eventually
+from mizzen.testing.workloads import Workload
 
 
 def _has_ipv6() -> bool:

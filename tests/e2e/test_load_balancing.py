@@ -11,8 +11,9 @@ import pytest_asyncio
 from starlette.requests import Request
 from starlette.responses import Response
 
+from mizzen.testing.caller import Caller
+from mizzen.testing.live_mesh import LiveMesh
 from tests.e2e.conftest import Rules
-from tests.e2e.live_mesh import Caller, LiveMesh
 
 pytestmark = [pytest.mark.envoy, pytest.mark.asyncio(loop_scope="module")]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import pytest_asyncio
 
+from mizzen.testing.caller import Caller
+from mizzen.testing.live_mesh import LiveMesh
 from tests.e2e.conftest import Rules
-from tests.e2e.live_mesh import Caller, LiveMesh
 
 pytestmark = [pytest.mark.envoy, pytest.mark.asyncio(loop_scope="module")]
 

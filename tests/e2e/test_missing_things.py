@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.e2e.live_mesh import LiveMesh, eventually
+from mizzen.testing.live_mesh import LiveMesh
+from mizzen.testing.waiting import eventually
 
 VIRTUAL_SERVICE = """
     apiVersion: networking.istio.io/v1

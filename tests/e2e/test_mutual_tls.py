@@ -11,8 +11,9 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from tests.e2e.live_mesh import GATEWAY_PORT, SERVICE_PORT, Caller, LiveMesh
-from tests.e2e.workloads import Workload
+from mizzen.testing.caller import Caller
+from mizzen.testing.live_mesh import GATEWAY_PORT, SERVICE_PORT, LiveMesh
+from mizzen.testing.workloads import Workload
 
 pytestmark = [pytest.mark.envoy, pytest.mark.asyncio(loop_scope="module")]
 

@@ -17,9 +17,11 @@ import pytest
 import pytest_asyncio
 import yaml
 
+from mizzen.testing.caller import Caller
+from mizzen.testing.live_mesh import LiveMesh
+from mizzen.testing.waiting import eventually
+from mizzen.testing.workloads import TcpWorkload, greeting
 from tests.authority import Authority
-from tests.e2e.live_mesh import Caller, LiveMesh, eventually
-from tests.e2e.workloads import TcpWorkload, greeting
 
 pytestmark = [pytest.mark.envoy, pytest.mark.asyncio(loop_scope="module")]
 

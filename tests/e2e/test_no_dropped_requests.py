@@ -11,8 +11,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.live_mesh import GATEWAY_PORT, Caller, LiveMesh, eventually
-from tests.e2e.workloads import Workload
+from mizzen.testing.caller import Caller
+from mizzen.testing.live_mesh import GATEWAY_PORT, LiveMesh
+from mizzen.testing.waiting import eventually
+from mizzen.testing.workloads import Workload
 
 pytestmark = pytest.mark.envoy
 

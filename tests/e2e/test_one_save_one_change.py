@@ -12,7 +12,9 @@ from dataclasses import dataclass
 import pytest
 import pytest_asyncio
 
-from tests.e2e.live_mesh import GATEWAY_PORT, SERVICE_PORT, Caller, LiveMesh, eventually
+from mizzen.testing.caller import Caller
+from mizzen.testing.live_mesh import GATEWAY_PORT, SERVICE_PORT, LiveMesh
+from mizzen.testing.waiting import eventually
 
 pytestmark = [pytest.mark.envoy, pytest.mark.asyncio(loop_scope="module")]
 

@@ -15,7 +15,7 @@ import mizzen
 from mizzen.server.address import Address
 from mizzen.server.admin import AdminServer
 from mizzen.server.admin_hosts import Hosts
-from tests.e2e.live_mesh import LiveMesh
+from mizzen.testing.live_mesh import LiveMesh
 from tests.unit.explain.test_mesh_graph import MESH
 from tests.unit.server.shown_mesh import ShownMesh
 

@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from mizzen.demo.child_process import ChildProcess
-from tests.e2e.live_mesh import DEADLINE, eventually
-from tests.ports import free_port
+from mizzen.testing.ports import free_port
+from mizzen.testing.waiting import DEADLINE, eventually
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

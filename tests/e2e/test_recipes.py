@@ -15,8 +15,8 @@ import httpx
 import pytest
 
 from mizzen.demo.child_process import ChildProcess
-from tests.e2e.live_mesh import DEADLINE, eventually
-from tests.ports import free_port
+from mizzen.testing.ports import free_port
+from mizzen.testing.waiting import DEADLINE, eventually
 from tests.self_signed import certificate_and_key
 
 pytestmark = pytest.mark.envoy

@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests.e2e.live_mesh import GATEWAY_PORT, Caller, LiveMesh, eventually, mizzen
+from mizzen.testing.caller import Caller
+from mizzen.testing.live_mesh import GATEWAY_PORT, LiveMesh, mizzen
+from mizzen.testing.waiting import eventually
 
 pytestmark = [pytest.mark.envoy, pytest.mark.asyncio(loop_scope="module")]
 

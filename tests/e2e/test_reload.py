@@ -12,8 +12,10 @@ import pytest_asyncio
 import yaml
 
 from mizzen.sources import FileSource
+from mizzen.testing.caller import Caller
+from mizzen.testing.live_mesh import LiveMesh, mizzen
+from mizzen.testing.waiting import eventually
 from tests.e2e.conftest import Rules
-from tests.e2e.live_mesh import Caller, LiveMesh, eventually, mizzen
 
 pytestmark = [pytest.mark.envoy, pytest.mark.asyncio(loop_scope="module")]
 

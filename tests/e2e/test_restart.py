@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.live_mesh import LiveMesh, eventually
+from mizzen.testing.live_mesh import LiveMesh
+from mizzen.testing.waiting import eventually
 
 pytestmark = pytest.mark.envoy
 

@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from mizzen.demo.child_process import ChildProcess
-from tests.e2e.live_mesh import DEADLINE, eventually
-from tests.ports import free_port
+from mizzen.testing.ports import free_port
+from mizzen.testing.waiting import DEADLINE, eventually
 
 pytestmark = pytest.mark.envoy
 

@@ -20,8 +20,9 @@ import pytest
 from envoy.service.discovery.v3 import discovery_pb2
 
 from mizzen.demo.child_process import ChildProcess
-from tests.e2e.live_mesh import DEADLINE, GATEWAY_PORT, SERVICE_PORT, LiveMesh, eventually
-from tests.ports import free_port
+from mizzen.testing.live_mesh import GATEWAY_PORT, SERVICE_PORT, LiveMesh
+from mizzen.testing.ports import free_port
+from mizzen.testing.waiting import DEADLINE, eventually
 from tests.self_signed import with_negative_serial
 
 ADS = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"

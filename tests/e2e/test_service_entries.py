@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 import pytest_asyncio
 
+from mizzen.testing.caller import Caller
+from mizzen.testing.live_mesh import LiveMesh
+from mizzen.testing.ports import free_port
+from mizzen.testing.workloads import Workload
 from tests.e2e.conftest import Rules
-from tests.e2e.live_mesh import Caller, LiveMesh
-from tests.e2e.workloads import Workload
-from tests.ports import free_port
 
 pytestmark = [pytest.mark.envoy, pytest.mark.asyncio(loop_scope="module")]
 

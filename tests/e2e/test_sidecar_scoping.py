@@ -6,10 +6,11 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from mizzen.testing.caller import Caller
+from mizzen.testing.live_mesh import SERVICE_PORT, LiveMesh
+from mizzen.testing.ports import free_port
+from mizzen.testing.workloads import TcpWorkload, Workload, greeting
 from tests.e2e.conftest import Rules
-from tests.e2e.live_mesh import SERVICE_PORT, Caller, LiveMesh
-from tests.e2e.workloads import TcpWorkload, Workload, greeting
-from tests.ports import free_port
 
 pytestmark = [pytest.mark.envoy, pytest.mark.asyncio(loop_scope="module")]
 

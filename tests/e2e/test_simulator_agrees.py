@@ -17,14 +17,14 @@ from starlette.responses import JSONResponse, Response
 
 import mizzen
 from mizzen.simulate import Call, Capture, Failure, Outcome, Protocol, Simulator, Verdict
-from tests import ports
+from mizzen.testing import ports
+from mizzen.testing.envoy_alone import EnvoyAlone, source_of
+from mizzen.testing.own_network import own_network
+from mizzen.testing.raw_requests import Answer
+from mizzen.testing.waiting import eventually
+from mizzen.testing.workloads import Workload
 from tests.e2e.drawn_calls import Drawn, gateway, sidecar, uncaptured
 from tests.e2e.drawn_messages import filter_chains, routes
-from tests.e2e.envoy_alone import EnvoyAlone, source_of
-from tests.e2e.live_mesh import eventually
-from tests.e2e.own_network import own_network
-from tests.e2e.raw_requests import Answer
-from tests.e2e.workloads import Workload
 
 pytestmark = pytest.mark.envoy
 

@@ -13,9 +13,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from tests import ports
+from mizzen.testing import ports
+from mizzen.testing.caller import Caller
+from mizzen.testing.live_mesh import LiveMesh
+from mizzen.testing.waiting import eventually
 from tests.e2e.edge import HOST, SELECTOR, edge
-from tests.e2e.live_mesh import Caller, LiveMesh, eventually
 
 pytestmark = [pytest.mark.envoy, pytest.mark.asyncio(loop_scope="module")]
 

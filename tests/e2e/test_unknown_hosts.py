@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import pytest_asyncio
 
-from tests.e2e.live_mesh import GATEWAY_PORT, Caller, LiveMesh
+from mizzen.testing.caller import Caller
+from mizzen.testing.live_mesh import GATEWAY_PORT, LiveMesh
 
 pytestmark = [pytest.mark.envoy, pytest.mark.asyncio(loop_scope="module")]
 

@@ -15,8 +15,10 @@ import pytest
 
 from mizzen.identity.certificate_store import CertificateStore
 from mizzen.server.workload_certificates import now_utc
-from tests.e2e.live_mesh import SERVICE_PORT, Caller, LiveMesh, eventually, mizzen
-from tests.e2e.workloads import Workload
+from mizzen.testing.caller import Caller
+from mizzen.testing.live_mesh import SERVICE_PORT, LiveMesh, mizzen
+from mizzen.testing.waiting import eventually
+from mizzen.testing.workloads import Workload
 
 pytestmark = pytest.mark.envoy
 

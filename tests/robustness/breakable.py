@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from tests.ports import free_port
+from mizzen.testing.ports import free_port
 
 DEADLINE = 60.0
 """For what hangs: nothing that works takes so long, on the busiest machine."""

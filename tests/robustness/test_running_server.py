@@ -16,7 +16,7 @@ import grpc
 import pytest
 from envoy.service.discovery.v3 import discovery_pb2
 
-from tests.ports import free_port
+from mizzen.testing.ports import free_port
 from tests.robustness.breakable import DEADLINE, SERVICE, Serving, run, until
 
 STREAM = "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources"

@@ -7,11 +7,11 @@ import functools
 import sys
 
 from mizzen.demo.child_process import ChildProcess
+from mizzen.testing.waiting import eventually
 from tests.chaos import mesh
 from tests.chaos.attack import Attack
 from tests.chaos.field import GRPC, START, Field, kill
 from tests.chaos.hostile_clients import KINDS
-from tests.e2e.live_mesh import eventually
 
 _SERVICES = 200
 _WAIT = 3.0

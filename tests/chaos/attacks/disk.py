@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import time
 
+from mizzen.testing.waiting import eventually
 from tests.chaos import mesh
 from tests.chaos.attack import Attack
 from tests.chaos.field import START, Field
-from tests.e2e.live_mesh import eventually
 
 
 async def fill_the_disk(field: Field) -> None:

@@ -8,10 +8,10 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from mizzen.testing.waiting import eventually
 from tests.chaos import mesh
 from tests.chaos.attack import Attack
 from tests.chaos.field import BOUND, Field
-from tests.e2e.live_mesh import eventually
 
 DOCUMENTS = Path(__file__).parents[1] / "documents"
 CORPUS = Path(__file__).parents[1] / "corpus.yaml"

@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from mizzen.testing.waiting import eventually
 from tests.chaos import mesh, sandbox
 from tests.chaos.attack import Attack
 from tests.chaos.field import BOUND, START, Field
-from tests.e2e.live_mesh import eventually
 
 _LOSS_IS_BELIEVED = 0.1
 """Seconds after which the control plane believes that a file lacks what it had (docs/operations.md)."""

@@ -38,12 +38,12 @@ from mizzen.demo.child_process import ChildProcess
 from mizzen.demo.envoy_process import envoy_command, find_envoy
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
+from mizzen.testing.ports import free_port
 from mizzen.translator.bootstrap import bootstrap
 from mizzen.translator.translation import Translation
 from tests.e2e.extremes.base_mesh import MESH_CONFIG, Document, base_mesh
 from tests.e2e.extremes.cases import Case
 from tests.e2e.extremes.packing import halves, together
-from tests.ports import free_port
 
 NODES: Final[tuple[dict[str, Any], ...]] = (
     {

@@ -9,9 +9,9 @@ import grpc
 import pytest
 
 from mizzen import xds
+from mizzen.testing.ports import free_port
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT
 from tests.e2e.xds.xds_envoy import Lab, cluster, endpoints, envoy_on, listener, routes, until, until_awaited
-from tests.ports import free_port
 
 pytestmark = pytest.mark.envoy
 

@@ -27,8 +27,8 @@ from envoy.extensions.filters.http.fault.v3 import fault_pb2
 from google.protobuf.json_format import ParseError
 
 from mizzen import xds
+from mizzen.testing.ports import free_port
 from tests.e2e.xds.xds_envoy import BINARY, address, bootstrap, until, until_awaited
-from tests.ports import free_port
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "xds.md").read_text(encoding="utf-8")

@@ -10,9 +10,9 @@ import pytest
 from envoy.config.listener.v3 import listener_pb2
 
 from mizzen import xds
+from mizzen.testing.ports import free_port
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE
 from tests.e2e.xds.xds_envoy import DEADLINE, Lab, cluster, endpoints, envoy_on, lab, listener, routes, until
-from tests.ports import free_port
 
 pytestmark = pytest.mark.envoy
 

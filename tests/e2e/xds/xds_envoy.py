@@ -19,7 +19,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 from google.protobuf.json_format import ParseDict
 
 from mizzen import xds
-from tests.ports import free_port
+from mizzen.testing.ports import free_port
 
 BINARY = next(
     Path(folder, "_bin", "envoy") for folder in envoy.__path__ if Path(folder, "_bin", "envoy").exists()

@@ -23,9 +23,9 @@ from google.protobuf.json_format import ParseDict
 from benchmarks.xds_envoy import Variant, running_envoy, socket_address
 from benchmarks.xds_load import upstreams
 from mizzen import xds
+from mizzen.testing.ports import free_port
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
 from tests.authority import Authority, Certificate
-from tests.ports import free_port
 
 pytestmark = pytest.mark.envoy
 

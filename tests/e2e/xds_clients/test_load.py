@@ -9,7 +9,7 @@ import pytest
 from benchmarks.xds_envoy import Variant
 from benchmarks.xds_load import Outcome, measure
 from mizzen import xds
-from tests.ports import free_ports
+from mizzen.testing.ports import free_ports
 
 pytestmark = pytest.mark.envoy
 

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from mizzen.cli.status import plain, render
-from tests.ports import free_port
+from mizzen.testing.ports import free_port
 from tests.unit.cli.conftest import Command
 
 

@@ -11,7 +11,7 @@ import pytest
 from mizzen.demo import DemoError
 from mizzen.demo.envoy_process import EnvoyProcess, find_envoy
 from mizzen.demo.loopback import is_free
-from tests.ports import free_port
+from mizzen.testing.ports import free_port
 
 
 def _bootstrap(admin: str) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from mizzen.demo import DemoError
 from mizzen.demo.loopback import LoopbackNetwork, claimed_port, is_free, pick_network, pick_port
-from tests.ports import free_port
+from mizzen.testing.ports import free_port
 
 
 @pytest.fixture

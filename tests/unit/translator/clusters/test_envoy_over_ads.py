@@ -21,6 +21,7 @@ from mizzen import xds
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.config.models import ServerTLSSettings
 from mizzen.demo.envoy_process import EnvoyProcess
+from mizzen.testing.ports import free_port
 from mizzen.translator.base.memo import Memo
 from mizzen.translator.bootstrap import bootstrap_json
 from mizzen.translator.clusters.static import static_clusters
@@ -28,7 +29,6 @@ from mizzen.translator.tls.downstream import inbound_transport_socket, server_tr
 from mizzen.translator.tls.secret_references import SecretNames, all_secrets, secret_references
 from mizzen.translator.tls.secrets import secrets
 from mizzen.xds import Resource
-from tests.ports import free_port
 from tests.unit.translator.clusters.cluster_scenes import Scene, endpoint, secret_document, service
 from tests.unit.translator.tls.certificates import certificate_pem, key_pem, make_key
 

@@ -29,8 +29,8 @@ from google.protobuf import json_format
 import mizzen
 from mizzen.demo.envoy_process import EnvoyProcess
 from mizzen.simulate import Call, Capture
-from tests import ports
-from tests.e2e.raw_requests import Answer, read, request
+from mizzen.testing import ports
+from mizzen.testing.raw_requests import Answer, read, request
 
 _Manager = http_connection_manager_pb2.HttpConnectionManager
 _SECONDS = 30.0
@@ -86,6 +86,7 @@ class EnvoyAlone:
         return cls(process, places, log)
 
     async def stop(self) -> None:
+        """End the Envoy."""
         await self._process.stop()
 
     async def logged(self) -> list[dict[str, Any]]:
@@ -104,7 +105,8 @@ class EnvoyAlone:
     def _port(self, call: Call) -> int:
         if call.capture is not Capture.NONE:
             return self._places[(call.capture.value, 0)]
-        return self._places.get((call.address, call.port)) or self._places.get(("0.0.0.0", call.port), 0)
+        everywhere = ("0.0.0.0", call.port)  # noqa: S104 (what a listener is looked up by)
+        return self._places.get((call.address, call.port)) or self._places.get(everywhere, 0)
 
     def call(self, call: Call, number: int) -> Answer:
         """Make the call. A request has the number in `x-call`; a captured connection has it as its source

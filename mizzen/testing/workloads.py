@@ -39,6 +39,7 @@ class Workload:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
+        """Listen; raises if the place is taken."""
         application = Starlette(routes=[Route("/{path:path}", self._answer, methods=_METHODS)])
         place: dict[str, Any] = {"uds": self.path} if self.path else {"host": self.address, "port": self.port}
         server = uvicorn.Server(
@@ -69,6 +70,7 @@ class Workload:
         return JSONResponse(seen)
 
     async def stop(self) -> None:
+        """Listen no more."""
         if self._server is not None and self._task is not None:
             self._server.should_exit = True
             self._server.force_exit = True
@@ -92,6 +94,7 @@ class TcpWorkload:
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
+        """Listen; raises if the place is taken."""
         self._server = await asyncio.start_server(self._serve, self.address, self.port, ssl=self._context)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -107,6 +110,7 @@ class TcpWorkload:
             await writer.drain()
 
     async def stop(self) -> None:
+        """Listen no more."""
         if self._server is not None:
             self._server.close()
 

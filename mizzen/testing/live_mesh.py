@@ -12,13 +12,11 @@ Each workload, client and gateway has a loopback address of its own, so that the
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import ssl
 import sys
 import textwrap
-from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -29,25 +27,14 @@ import yaml
 from mizzen.demo.child_process import ChildProcess
 from mizzen.demo.envoy_process import EnvoyProcess, find_envoy
 from mizzen.demo.loopback import LoopbackNetwork, pick_network
+from mizzen.testing import ports
+from mizzen.testing.caller import Caller
+from mizzen.testing.waiting import DEADLINE, eventually
+from mizzen.testing.workloads import TcpWorkload, Workload
 from mizzen.translator.bootstrap import bootstrap
-from tests import ports
-from tests.e2e.workloads import TcpWorkload, Workload
 
 SERVICE_PORT = 9080
 GATEWAY_PORT = 8080
-DEADLINE = 60.0
-"""For what hangs: nothing that works takes so long, on the busiest machine."""
-_POLL = 0.05
-
-
-async def eventually(check: Callable[[], Awaitable[bool]], what: str, seconds: float = DEADLINE) -> None:
-    """Wait until `check` holds; fail with `what` if it does not in time."""
-    try:
-        async with asyncio.timeout(seconds):
-            while not await check():
-                await asyncio.sleep(_POLL)
-    except TimeoutError:
-        raise AssertionError(f"not within {seconds:g} s: {what}") from None
 
 
 def own_network(hosts: Iterable[int], numbers: Sequence[int]) -> LoopbackNetwork:
@@ -69,89 +56,6 @@ async def mizzen(*arguments: str) -> tuple[int, str, str]:
     out, err = await asyncio.wait_for(process.communicate(), DEADLINE)
     assert process.returncode is not None
     return process.returncode, out.decode(), err.decode()
-
-
-class Caller:
-    """An Envoy and a way to send requests through it."""
-
-    def __init__(self, envoy: EnvoyProcess, address: str, port: int, node_id: str) -> None:
-        self.envoy = envoy
-        self.address = address
-        self.port = port
-        self.node_id = node_id
-        self.http = httpx.AsyncClient(timeout=DEADLINE, trust_env=False)
-
-    async def request(self, method: str, url: str, **arguments: Any) -> httpx.Response:
-        """Send a request for `http://host/path` to the Envoy, with the Host header that the URL says."""
-        parts = httpx.URL(url)
-        headers = {"host": parts.netloc.decode(), **(arguments.pop("headers", None) or {})}
-        target = parts.copy_with(scheme="http", host=self.address, port=self.port)
-        return await self.http.request(method, target, headers=headers, **arguments)
-
-    async def get(self, url: str, **arguments: Any) -> httpx.Response:
-        return await self.request("GET", url, **arguments)
-
-    async def eventually(
-        self, url: str, holds: Callable[[httpx.Response], bool], **arguments: Any
-    ) -> httpx.Response:
-        """Ask until the answer is as it should be; fail with the last answer."""
-        last: list[str] = ["no answer"]
-        found: list[httpx.Response] = []
-
-        async def check() -> bool:
-            try:
-                answer = await self.get(url, **arguments)
-            except httpx.TransportError as error:
-                last[0] = repr(error)
-                return False
-            last[0] = f"{answer.status_code} {answer.text[:500]}"
-            with contextlib.suppress(ValueError, KeyError):
-                if holds(answer):
-                    found.append(answer)
-            return bool(found)
-
-        try:
-            await eventually(check, f"GET {url}")
-        except AssertionError as error:
-            raise AssertionError(f"{error}; the last answer was {last[0]}") from None
-        return found[0]
-
-    async def count(
-        self, url: str, times: int, key: Callable[[httpx.Response], str], **arguments: Any
-    ) -> Counter[str]:
-        """Send the same request many times and count the answers by `key`."""
-        counts: Counter[str] = Counter()
-        for _ in range(times):
-            counts[key(await self.get(url, **arguments))] += 1
-        return counts
-
-    async def admin(self, path: str) -> httpx.Response:
-        """Ask Envoy's admin interface."""
-        return await self.http.get(f"http://{self.envoy.admin}{path}")
-
-    async def stat(self, pattern: str) -> int:
-        """Return the sum of Envoy's counters and gauges whose names match `pattern`."""
-        answer = await self.admin(f"/stats?filter={pattern}")
-        return sum(int(line.rpartition(": ")[2]) for line in answer.text.splitlines() if ": " in line)
-
-    async def warming(self) -> bool:
-        """Tell whether a listener or a cluster that it was given is not in use yet."""
-        return bool(await self.stat(r"^(cluster_manager\.warming_clusters|listener_manager\..*_warming)$"))
-
-    def at(self, port: int) -> Caller:
-        """Return a way to send requests to another port of the same Envoy."""
-        other = Caller(self.envoy, self.address, port, self.node_id)
-        other.http = self.http
-        return other
-
-    @property
-    def running(self) -> bool:
-        """Whether the Envoy has not ended."""
-        return self.envoy.child.returncode is None
-
-    async def stop(self) -> None:
-        await self.http.aclose()
-        await self.envoy.stop()
 
 
 class LiveMesh:
@@ -271,7 +175,7 @@ class LiveMesh:
         # had, as any other file may: what a file loses is believed a moment later than what it gains.
         self._settlings += 1
         expected = self._settlings % 9 + 1
-        spaces = [
+        spaces: list[Mapping[str, Any]] = [
             {
                 "apiVersion": "v1",
                 "kind": "Namespace",

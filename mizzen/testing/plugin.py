@@ -1,0 +1,132 @@
+"""The pytest plugin: `*.mesh-test.yaml` files are tests, and fixtures give meshes. See docs/testing.md.
+
+Every pytest in an environment with Mizzen imports this module, so it imports nothing but pytest itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from mizzen.mesh_tests import MeshTestFile, MeshUnderTest, PlacedTest
+    from mizzen.testing.running_mesh import RunningMesh
+    from mizzen.testing.simulated_mesh import SimulatedMesh
+
+_SUFFIXES = (".mesh-test.yaml", ".mesh-test.yml")
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Take files with tests of a mesh."""
+    if file_path.name.endswith(_SUFFIXES):
+        collected: pytest.Collector = MeshTestCollector.from_parent(parent, path=file_path)
+        return collected
+    return None
+
+
+class MeshTestFailure(Exception):  # noqa: N818 (what a user reads, not a fault of the program)
+    """A test of a mesh failed; the text says what happened."""
+
+
+class MeshTestCollector(pytest.File):
+    """A file with tests of a mesh. Its mesh is loaded when its first test runs, once."""
+
+    _under_test: MeshUnderTest | None = None
+    _file: MeshTestFile | None = None
+
+    def collect(self) -> Iterable[pytest.Item]:
+        """Yield an item for each test of the file. Raises CollectError if the file is wrong."""
+        from mizzen.mesh_tests import read_mesh_tests
+
+        shown = self.path.relative_to(self.config.rootpath) if self._below_root() else self.path
+        self._file = read_mesh_tests(self.path.read_bytes(), str(shown))
+        if not self._file.valid:
+            raise self.CollectError("\n".join(map(str, self._file.diagnostics)))
+        for placed in self._file.tests:
+            yield MeshTestItem.from_parent(self, name=placed.test.name, placed=placed)
+
+    def under_test(self) -> MeshUnderTest:
+        """Return the mesh that the file tests. Raises MeshTestFailure if its configuration has errors."""
+        from dataclasses import replace
+
+        from mizzen.sources.mesh_tests import load_mesh_under_test
+
+        if self._under_test is None:
+            assert self._file is not None
+            found, loaded = load_mesh_under_test(replace(self._file, file=str(self.path)))
+            if loaded.errors:
+                raise MeshTestFailure("\n".join(map(str, loaded.errors)))
+            self._under_test = found
+        return self._under_test
+
+    def _below_root(self) -> bool:
+        return self.path.is_relative_to(self.config.rootpath)
+
+
+class MeshTestItem(pytest.Item):
+    """One test of a mesh."""
+
+    def __init__(self, *, placed: PlacedTest, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.placed = placed
+
+    def runtest(self) -> None:
+        """Follow the call. Raises MeshTestFailure if it does not end as expected."""
+        from mizzen.mesh_tests.result_text import failure_text
+
+        assert isinstance(self.parent, MeshTestCollector)
+        result = self.parent.under_test().run(self.placed)
+        if not result.passed:
+            raise MeshTestFailure(failure_text(result))
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """Show what happened, and no traceback of Python."""
+        if isinstance(excinfo.value, MeshTestFailure):
+            return f"{self.placed.origin} {self.name}\n{excinfo.value}"
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        """Return where the test stands."""
+        return self.path, self.placed.origin.line - 1, self.name
+
+
+class MakeMesh(Protocol):
+    """Makes a mesh from files and folders."""
+
+    def __call__(
+        self, *paths: str | PathLike[str], mesh_config: str | PathLike[str] | None = None
+    ) -> SimulatedMesh:
+        """Return the mesh; raises mizzen.ConfigError."""
+
+
+@pytest.fixture(scope="session")
+def mizzen_mesh() -> MakeMesh:
+    """A function from files and folders to a mesh that tells where requests go, without an Envoy.
+
+    Meshes of the same paths are made once in a session.
+    """
+    from mizzen.testing.simulated_mesh import SimulatedMesh
+
+    made: dict[tuple[str, ...], SimulatedMesh] = {}
+
+    def make(*paths: str | PathLike[str], mesh_config: str | PathLike[str] | None = None) -> SimulatedMesh:
+        key = (*(str(Path(path).resolve()) for path in paths), f"mesh config {mesh_config}")
+        if key not in made:
+            made[key] = SimulatedMesh(*paths, mesh_config=mesh_config)
+        return made[key]
+
+    return make
+
+
+@pytest.fixture
+def mizzen_live_mesh(tmp_path: Path) -> Iterator[RunningMesh]:
+    """`mizzen serve` with a folder of its own, and on demand real Envoys and workloads, on free ports."""
+    from mizzen.testing.running_mesh import RunningMesh
+
+    with RunningMesh(tmp_path) as mesh:
+        yield mesh

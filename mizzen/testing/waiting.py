@@ -1,0 +1,20 @@
+"""Waiting for conditions, never for luck."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+DEADLINE = 60.0
+"""For what hangs: nothing that works takes so long, on the busiest machine."""
+_POLL = 0.05
+
+
+async def eventually(check: Callable[[], Awaitable[bool]], what: str, seconds: float = DEADLINE) -> None:
+    """Wait until `check` holds; fail with `what` if it does not in time."""
+    try:
+        async with asyncio.timeout(seconds):
+            while not await check():
+                await asyncio.sleep(_POLL)
+    except TimeoutError:
+        raise AssertionError(f"not within {seconds:g} s: {what}") from None
