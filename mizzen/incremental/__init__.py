@@ -1,9 +1,10 @@
 """Values that follow their inputs: a small incremental engine, pure, without clock or IO.
 
-It knows nothing of Istio or Envoy. A `Database` holds what was computed; inputs go into a `Table`; a `Query`
-is a function by key whose reads are recorded while it runs; collections (`Mapped`, `Flattened`, `Index`,
-`Ordered`) are kept up at the cost of the members that changed. See docs/decisions/0070-one-incremental-
-engine.md for what is taken from salsa, Adapton, krt and differential dataflow, and what is refused.
+It knows nothing of Istio or Envoy. A `Database` holds what was computed; inputs go into a `Table`, or are
+found by a `Lookup` in what somebody else keeps; a `Query` is a function by key whose reads are recorded while
+it runs; collections (`Mapped`, `Flattened`, `Index`, `Ordered`) are kept up at the cost of the members that
+changed. See docs/decisions/0070-one-incremental-engine.md for what is taken from salsa, Adapton, krt and
+differential dataflow, and what is refused.
 
     database = Database()
     services = Table[str, int](database, "services")
@@ -18,6 +19,7 @@ engine.md for what is taken from salsa, Adapton, krt and differential dataflow, 
 from mizzen.incremental.collection import Collection, Cursor
 from mizzen.incremental.database import CheckError, CycleError, Database, Failure, QueryError, WriteError
 from mizzen.incremental.derived import Flattened, Index, Mapped, Merged, Ordered
+from mizzen.incremental.lookup import Lookup
 from mizzen.incremental.query import CollectionQuery, Query, Watch
 from mizzen.incremental.table import Table
 
@@ -31,6 +33,7 @@ __all__ = [
     "Failure",
     "Flattened",
     "Index",
+    "Lookup",
     "Mapped",
     "Merged",
     "Ordered",

@@ -129,6 +129,10 @@ class Collection(Generic[Key, Value]):
     def release(self) -> None:
         """Take the collection off what it is made from: nobody reads it any more."""
 
+    def is_read(self, key: Key) -> bool:
+        """Whether a query reads the member, or that there is none."""
+        return key in self._cells
+
     def inputs_of(self, key: Key) -> Iterator[Any]:
         """Yield the names of the inputs that the member was made from: (table, key)."""
         return iter(())

@@ -140,6 +140,24 @@ class Derived(Node, Generic[Value]):
             self._database.note_unread(self)
         return cast("Value", self._value)
 
+    def sound(self) -> Value:
+        """Return the value as `get` does, but raise what the function raises, or one that it reads, even if
+        a last good value stands."""
+        try:
+            value = self.get()
+        except QueryError as error:
+            raise _cause(error) from error
+        failing = next(self._failing(), None) if self._database.failures else None
+        if failing is not None:
+            raise _cause(failing.error)
+        return value
+
+    def _failing(self) -> Iterator[Failure]:
+        for node in self._below():
+            failure = self._database.failure_of(node) if isinstance(node, Derived) else None
+            if failure is not None:
+                yield failure
+
     def mark(self, state: int) -> None:
         """Note that something that was read changed (DIRTY), or may have changed (CHECK)."""
         pending: list[tuple[Derived[Any], int]] = [(self, state)]
@@ -198,18 +216,19 @@ class Derived(Node, Generic[Value]):
 
     def all_inputs(self) -> set[Any]:
         """Return the names of all inputs that the value was computed from, by way of others too."""
-        found: set[Any] = set()
+        return {name for node in self._below() for name in node.inputs()}
+
+    def _below(self) -> Iterator[Node]:
+        """Yield this and all that it reads, by way of others too."""
         seen: set[Node] = set()
         pending: list[Node] = [self]
         while pending:
             node = pending.pop()
-            if node in seen:
-                continue
-            seen.add(node)
-            found.update(node.inputs())
-            if isinstance(node, Derived):
-                pending.extend(node.reads)
-        return found
+            if node not in seen:
+                seen.add(node)
+                yield node
+                if isinstance(node, Derived):
+                    pending.extend(node.reads)
 
     def _run(self) -> None:
         database = self._database
@@ -289,3 +308,10 @@ class Derived(Node, Generic[Value]):
             self._running = False
         if value is not NOTHING and not self.same(self._value, value):
             raise CheckError.of(self.name, self.key, self._value, value)
+
+
+def _cause(error: Exception) -> Exception:
+    """Return what went wrong at first: a query that reads a failing one raises QueryError in its turn."""
+    while isinstance(error, QueryError) and isinstance(error.__cause__, Exception):
+        error = error.__cause__
+    return error

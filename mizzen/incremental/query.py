@@ -77,6 +77,11 @@ class Query(Generic[*Key, Value]):
         """
         return self._node(key).get()
 
+    def sound(self, *key: *Key) -> Value:
+        """Return the value for `key`, up to date. Unlike a call, this raises what the function raises, or
+        one that it reads, even if a last good value stands."""
+        return self._node(key).sound()
+
     def watch(self, *key: *Key) -> Watch[Value]:
         """Keep the value for `key`, and hear when it may have changed (`Database.take_stale`)."""
         return Watch(self.database, self._node(key))

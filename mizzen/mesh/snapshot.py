@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from itertools import chain
 from typing import Any, Final, TypeVar
 
@@ -12,41 +11,31 @@ from mizzen.config.document import Config, ConfigKey
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.delta import Change, ConfigChange, MeshDelta
 from mizzen.mesh.persistent import DictEdit
-from mizzen.mesh.proxy.node import Proxy
-from mizzen.mesh.proxy.profile import OutboundProfile, outbound_profile
-from mizzen.mesh.rules.destination_rules import DestinationRuleIndex
-from mizzen.mesh.rules.external_authorizers import (
-    ExternalAuthorizer,
-    external_authorizer,
-    external_authorizer_names,
-)
-from mizzen.mesh.rules.gateways import GatewayIndex, MergedGateway, merge_gateways
-from mizzen.mesh.rules.peer_authentication import (
-    NO_PEERS,
-    PeerModes,
-    ServicePeers,
-    peer_modes,
-    service_peers,
-)
-from mizzen.mesh.rules.security_policies import NO_POLICIES, POLICY_KINDS, PolicyIndex, WorkloadPolicies
-from mizzen.mesh.rules.token_keys import NO_TOKEN_KEYS, TokenKeys
+from mizzen.mesh.proxy.profile import OutboundProfile
+from mizzen.mesh.proxy_questions import ProxyQuestions
+from mizzen.mesh.rules.destination_rules import DestinationRuleIndex, MergedDestinationRule
+from mizzen.mesh.rules.external_authorizers import ExternalAuthorizer, external_authorizer
+from mizzen.mesh.rules.failover_labels import MentionedLabel
+from mizzen.mesh.rules.gateways import GatewayConfig, GatewayIndex, MergedGateway, merge_gateways
+from mizzen.mesh.rules.peer_authentication import NO_PEERS, ServicePeers, service_peers
+from mizzen.mesh.rules.security_policies import POLICY_KINDS, PolicyIndex, WorkloadPolicies
+from mizzen.mesh.rules.token_keys import NO_TOKEN_KEYS, FetchedKeys, KeySource, TokenKeys
 from mizzen.mesh.rules.virtual_service_index import Rules, VirtualServiceIndex
 from mizzen.mesh.scope.label_mentions import LabelMentions
 from mizzen.mesh.scope.scopes import Scopes
 from mizzen.mesh.scope.sidecar_scope import SidecarScope
 from mizzen.mesh.scope.sidecars import SidecarIndex
-from mizzen.mesh.service import EndpointPool, Service
-from mizzen.mesh.services.registry import REGISTRY_KINDS, Registry, ServiceInstance
+from mizzen.mesh.service import Endpoint, EndpointPool, Service
+from mizzen.mesh.services.registry import REGISTRY_KINDS, Registry, ServiceInstance, ServiceKey
 from mizzen.mesh.services.registry_edit import RegistryEdit
 from mizzen.mesh.settings import MeshSettings, mesh_config_in_force
-from mizzen.mesh.topology import proxy_locality
 
 Key = TypeVar("Key")
 
 _NO_CONFIGS: Final[Mapping[ConfigKey, Config[Any]]] = {}
 
 
-class Mesh:
+class Mesh(ProxyQuestions):
     """An immutable snapshot of the mesh.
 
     Made by `build`, or from an earlier snapshot by `updated`, which shares every object that did not change:
@@ -76,8 +65,6 @@ class Mesh:
         self._configs = configs
         self._mentions = LabelMentions()
         self._scopes = Scopes(settings)
-        self._gateways: dict[tuple[object, ...], MergedGateway] = {}
-        self._previous_gateways: dict[tuple[object, ...], MergedGateway] = {}
         self._diagnostics: tuple[Diagnostic, ...] | None = None
 
     @classmethod
@@ -256,16 +243,6 @@ class Mesh:
         """Remember what the last snapshot has computed, as far as it may still hold."""
         self._mentions = before._mentions
         self._scopes = before._scopes.after(hostname for _, hostname in delta.services)
-        if delta.gateways or delta.services:
-            # Only what was asked for lately: keys of documents and services that are gone would pile up.
-            self._previous_gateways = before._gateways or before._previous_gateways
-        else:
-            self._previous_gateways = before._previous_gateways | before._gateways
-
-    @property
-    def mesh_config(self) -> MeshConfig:
-        """The mesh configuration."""
-        return self.settings.mesh_config
 
     def configs(self, kind: str) -> tuple[Config[Any], ...]:
         """Return all documents of a kind, in no particular order."""
@@ -275,9 +252,9 @@ class Mesh:
         """Return the document of that key, or None."""
         return self._configs.get(key.kind, _NO_CONFIGS).get(key)
 
-    def secret(self, namespace: str, name: str) -> Config[Any] | None:
-        """Return the Secret of that name, or None."""
-        return self.config(ConfigKey("Secret", namespace, name))
+    def configs_by_key(self, kind: str) -> Mapping[ConfigKey, Config[Any]]:
+        """Return all documents of a kind: the very same mapping as long as none of them changes."""
+        return self._configs.get(kind, _NO_CONFIGS)
 
     def current_origin(self, origin: Origin) -> Origin:
         """Return where the field that `origin` names stands now; `origin` itself if its document is gone."""
@@ -299,25 +276,19 @@ class Mesh:
             )
         return self._diagnostics
 
-    def outbound_profile(self, proxy: Proxy) -> OutboundProfile:
-        """Return all that outbound translation may know of `proxy`."""
-        labels = self.workload_labels(proxy)
-        mentioned = self._mentions.of(
-            proxy.namespace,
-            labels,
+    def labels_mentioned(self, namespace: str) -> frozenset[MentionedLabel]:
+        """Return the labels that some rule for clients of `namespace` mentions."""
+        return self._mentions.of(
+            namespace,
             self.virtual_service_index,
             self.destination_rule_index,
             self.sidecar_index,
             self.mesh_config,
         )
-        return outbound_profile(
-            proxy,
-            mentioned,
-            self.mesh_config.default_config,
-            locality=proxy_locality(proxy.locality, self._endpoint_labels(proxy) or {}, labels),
-            with_node_name=bool(self.registry.node_aware),
-            has_certificate=not self._is_left_without_certificate(proxy),
-        )
+
+    def any_asks_for_nodes(self) -> bool:
+        """Return whether some service wants endpoints on the client's node."""
+        return bool(self.registry.node_aware)
 
     def scope(self, profile: OutboundProfile) -> SidecarScope:
         """Return what proxies of that profile see. The same object as long as it holds the same."""
@@ -339,59 +310,39 @@ class Mesh:
         """Return the endpoints of the service's namespace and hostname."""
         return self.registry.pool(service)
 
-    def instances(self, proxy: Proxy) -> tuple[ServiceInstance, ...]:
-        """Return what the proxy's workload serves: the oldest service first, then by hostname."""
-        return self.registry.instances(proxy)
+    def endpoints_at(self, address: str) -> Mapping[ServiceKey, tuple[Endpoint, ...]]:
+        """Return the endpoints at an address, by the service that they are of."""
+        return self.registry.by_address.get(address)
 
-    def workload_labels(self, proxy: Proxy) -> Mapping[str, str]:
-        """Return the labels that selectors are compared with: those of the node's metadata, and over them
-        those of its first instance (docs/decisions/0006-labels-of-the-node-count.md)."""
-        own = self._endpoint_labels(proxy)
-        return proxy.labels if own is None else {**proxy.static_labels, **proxy.labels, **own}
+    def service_of(self, key: ServiceKey) -> Service:
+        """Return the service of that namespace and hostname, which is there."""
+        return self.registry.services[key]
 
-    def _endpoint_labels(self, proxy: Proxy) -> Mapping[str, str] | None:
-        """Return the labels of the proxy's first instance, None if its workload serves nothing."""
-        return next((dict(instance.endpoint.labels) for instance in self.instances(proxy)), None)
+    def gateways_selecting(self, labels: Mapping[str, str]) -> tuple[GatewayConfig, ...]:
+        """Return the Gateways whose selector is a subset of `labels`, oldest first."""
+        return self.gateway_index.selecting(labels)
 
-    def gateways_for(self, proxy: Proxy) -> MergedGateway:
-        """Return the servers of all Gateways that select `proxy`, merged: one object for the same parts."""
-        instances = self.instances(proxy)
-        configs = self.gateway_index.selecting(self.workload_labels(proxy))
-        ports = tuple((one.port.number, one.target_port, one.service) for one in instances)
-        key: tuple[object, ...] = (configs, ports)
-        found = self._gateways.get(key)
-        if found is None:
-            found = self._previous_gateways.get(key) or merge_gateways(configs, instances)
-            self._gateways[key] = found
-        return found
+    def merged_gateway(
+        self, configs: tuple[GatewayConfig, ...], instances: tuple[ServiceInstance, ...]
+    ) -> MergedGateway:
+        """Return the servers of Gateways, merged for a proxy that serves `instances`."""
+        return merge_gateways(configs, instances)
 
-    def policies_for(self, proxy: Proxy) -> WorkloadPolicies:
-        """Return the security policies that select the proxy's workload."""
-        if not self.policy_index.by_place:
-            return NO_POLICIES  # as in most meshes; the labels would have to be looked up
-        policies = self.policy_index.of_workload(proxy.namespace, self.workload_labels(proxy))
-        names = external_authorizer_names(policies.authorization_policies)
-        fetched = self.token_keys.for_policies(policies.request_authentications)
-        if not names and not fetched:
-            return policies
-        authorizers = tuple(map(self.external_authorizer, names))
-        return replace(policies, external_authorizers=authorizers, fetched_keys=fetched)
+    def policies_of(self, namespace: str, labels: Mapping[str, str]) -> WorkloadPolicies:
+        """Return the security policies that select a workload of `namespace` with these labels."""
+        return self.policy_index.of_workload(namespace, labels)
+
+    def fetched_keys(self, source: KeySource) -> FetchedKeys | None:
+        """Return what was fetched last from where an issuer's keys are told; None: nothing yet."""
+        return self.token_keys.by_source.get(source)
 
     def external_authorizer(self, name: str) -> ExternalAuthorizer:
         """Return the external authorizer that MeshConfig has under `name`."""
         return external_authorizer(name, self.mesh_config, self.registry)
 
-    def _is_left_without_certificate(self, proxy: Proxy) -> bool:
-        """The control plane gives no certificate to a proxy that proves by nothing who it is."""
-        return self.settings.certificates_served and proxy.is_unproven
-
-    def peer_modes(self, proxy: Proxy, policies: WorkloadPolicies) -> PeerModes:
-        """Return whether the proxy's workload, with these policies, takes plain text or mutual TLS, on each
-        port."""
-        modes = peer_modes(policies.peer_authentications, self.settings.root_namespace)
-        if self.settings.mutual_tls and not self._is_left_without_certificate(proxy):
-            return modes
-        return modes.without_certificates()
+    def inbound_rule(self, namespace: str, service: Service) -> MergedDestinationRule | None:
+        """Return the DestinationRule that holds for the own ports of `namespace`'s workloads of a service."""
+        return self.destination_rule_index.inbound_rule(namespace, service)
 
     def service_peers(self, service: Service) -> ServicePeers:
         """Return what clients that have certificates must know of the modes of a service's endpoints, for

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, TypeVar
 
@@ -114,6 +114,7 @@ class ControlPlane:
         self._analysis: tuple[Diagnostic, ...] = ()
         self._faults = TranslationFaults(metrics)
         self._unanalysed = asyncio.Event()
+        self._push_to_all = False
 
     def serve_through(self, discovery: Groups) -> None:
         """Name the server that is given the snapshots."""
@@ -283,23 +284,22 @@ class ControlPlane:
         self._translation.update(self._configuration.mesh, delta)
 
     async def _push(self, change: Change) -> None:
-        """Give every proxy its new snapshot, slice by slice, so that the loop serves streams in between."""
+        """Give the proxies that a change concerns their new snapshots."""
         begun = self._clock()
         following = self._follow(change.first, change.delta.names)
         woken = 0
+        # A proxy whose first translation is under way gets it from a mesh that has the change already.
+        keys = {live.proxy: key for key, live in self._live.items() if live.snapshot is not None}
+        proxies = iter(tuple(keys)) if self._push_to_all else self._translation.concerned()
+        concerned = (keys[proxy] for proxy in proxies if proxy in keys)
+        self._push_to_all = True  # until this has come to its end: who was yielded is not yielded again
         try:
-            # A proxy whose first translation is under way gets it from a mesh that has the change already.
-            waiting = [key for key, live in self._live.items() if live.snapshot is not None]
-            while waiting:
-                done = await self._in_worker(self._renewed, waiting, self._translate_one)
-                for one in done:
-                    if not self._hand_over(one):
-                        continue
-                    following.handed(one.key, one.changes)
-                    woken += 1
-                    if woken % WOKEN_AT_ONCE == 0:
-                        await asyncio.sleep(0)
-                del waiting[: len(done)]
+            async for one in self._renew(concerned, self._translate_one):
+                following.handed(one.key, one.changes)
+                woken += 1
+                if woken % WOKEN_AT_ONCE == 0:
+                    await asyncio.sleep(0)
+            self._push_to_all = False
         finally:
             following.done()
         now = self._clock()
@@ -319,9 +319,26 @@ class ControlPlane:
         self._discovery.set_snapshot(one.key, one.snapshot)
         return True
 
-    def _renewed(self, keys: Iterable[Hashable], make: Callable[[LiveProxy], Made | None]) -> list[News]:
-        """Make snapshots for as many proxies as a slice of time allows."""
+    async def _renew(
+        self,
+        keys: Iterator[Hashable],
+        make: Callable[[LiveProxy], Made | None],
+        urgency: Urgency = Urgency.CHANGE,
+    ) -> AsyncIterator[News]:
+        """Make snapshots slice by slice, so that the loop serves streams in between; yield those handed over."""
+        more = True
+        while more:
+            done, more = await self._in_worker(self._renewed, keys, make, urgency=urgency)
+            for one in done:
+                if self._hand_over(one):
+                    yield one
+
+    def _renewed(
+        self, keys: Iterator[Hashable], make: Callable[[LiveProxy], Made | None]
+    ) -> tuple[list[News], bool]:
+        """Make snapshots for as many proxies as a slice of time allows; return whether there may be more."""
         done: list[News] = []
+        more = True
         end = time.perf_counter() + SLICE_SECONDS
         for key in keys:
             live = self._live.get(key)
@@ -330,8 +347,10 @@ class ControlPlane:
             done.append(news(key, old, *made) if old is not None and made is not None else News(key))
             if time.perf_counter() >= end:
                 break
+        else:
+            more = False
         self._faults.note(self._translation)
-        return done
+        return done, more
 
     def _translate_one(self, live: LiveProxy) -> Made | None:
         """Translate for a proxy; None if nothing can be translated for it, which concerns no other proxy."""
@@ -379,11 +398,8 @@ class ControlPlane:
             for key, live in self._live.items()
             if live.snapshot is not None and certificates.lacks(live.proxy, domain, live.snapshot)
         ]
-        while lacking:
-            done = await self._in_worker(self._renewed, lacking, self._certify, urgency=Urgency.PROXY)
-            for one in done:
-                self._hand_over(one)
-            del lacking[: len(done)]
+        async for _ in self._renew(iter(lacking), self._certify, Urgency.PROXY):
+            pass
         return more
 
     async def _look(self) -> None:
@@ -483,8 +499,7 @@ class ControlPlane:
             try:
                 before = self._translation.profiles
                 living = tuple(self._live.values())
-                given = [live.translated for live in living if live.translated is not None]
-                steps = self._translation.forget_unused([live.proxy for live in living], given)
+                steps = self._translation.forget_unused([live.proxy for live in living])
                 while await self._in_worker(_go_on, steps, urgency=Urgency.LATER):
                     pass
                 if self._translation.profiles < before:

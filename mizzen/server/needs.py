@@ -26,9 +26,13 @@ class Translating(Protocol):
     def prepare(self, proxy: Proxy) -> Iterator[None]:
         """Do in short steps what takes long in the first `translate` for a kind of proxies."""
 
-    def forget_unused(self, proxies: Iterable[Proxy], snapshots: Iterable[xds.Snapshot]) -> Iterator[None]:
-        """Forget, in short steps, what only other proxies than these need, which were given these
-        snapshots."""
+    def concerned(self) -> Iterator[Proxy]:
+        """Yield, once, the proxies that may have to be sent something else since this was last asked. Others
+        that were translated for are not: `translate` returns for them what it did. It may take long between
+        two of them, and the other methods may be called meanwhile."""
+
+    def forget_unused(self, proxies: Iterable[Proxy]) -> Iterator[None]:
+        """Forget, in short steps, what only other proxies than these need."""
 
     def translate(self, proxy: Proxy) -> tuple[xds.Snapshot, tuple[Diagnostic, ...]]:
         """Return everything that `proxy` is sent now, and what could not be served as it was written.

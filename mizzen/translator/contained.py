@@ -13,11 +13,10 @@ anything.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.document import ConfigKey
@@ -119,6 +118,8 @@ class ContainedTranslation:
         self._variant_of: WeakKeyDictionary[Proxy, _Variant] = WeakKeyDictionary()
         self._without_cause: WeakKeyDictionary[Proxy, str] = WeakKeyDictionary()
         self._overcome: list[str] = []
+        self._left: WeakSet[Proxy] = WeakSet()
+        """Who was served from a variant that could not follow a change."""
 
     @property
     def mesh(self) -> Mesh:
@@ -173,24 +174,29 @@ class ContainedTranslation:
         """Do in small steps what is costly when a proxy of a new kind comes (`Translation.prepare`)."""
         return iter(()) if self.knows(proxy) else self._whole.prepare(proxy)
 
-    def forget_unused(self, proxies: Iterable[Proxy], snapshots: Iterable[Snapshot]) -> Iterator[None]:
-        """Forget, in small steps, what only other proxies than these need, which were given these snapshots.
-        The mesh may be updated in between."""
-        known, given = tuple(proxies), tuple(snapshots)
+    def forget_unused(self, proxies: Iterable[Proxy]) -> Iterator[None]:
+        """Forget, in small steps, what only other proxies than these need. The mesh may be updated in
+        between."""
+        known = tuple(proxies)
         self._variants = self._used()
-        gone = self._whole.forget_unused(known, given)
+        gone = self._whole.forget_unused(known)
         for variant in self._variants:
             own = [proxy for proxy in known if self._variant_of.get(proxy) is variant]
-            gone = variant.translation.forget_unused(own, given) or gone
-        if not gone:
-            return
-        self._whole.sweep()
-        for proxy in known:  # what they need is asked for, and so stays
+            gone = variant.translation.forget_unused(own) or gone
+        for _ in range(2 if gone else 0):
             yield
-            current = self._variant_of.get(proxy)
-            with contextlib.suppress(Exception):  # it is at fault, and was before
-                (current.translation if current is not None else self._whole).snapshot(proxy)
-        self._whole.sweep()
+            self._whole.sweep()
+
+    def concerned(self) -> Iterator[Proxy]:
+        """Yield the proxies that may have to be sent something else (`Translation.concerned`)."""
+        yield from tuple(self._without_cause)
+        while self._left:
+            yield self._left.pop()
+        yield from self._whole.concerned()
+        for variant in self._used():
+            yield from variant.translation.concerned()
+            if variant.retries:
+                yield from [proxy for proxy, its in self._variant_of.items() if its is variant]
 
     def translate(self, proxy: Proxy) -> Translated:
         """Return everything that `proxy` is sent now, and what could not be served as it was written.
@@ -320,6 +326,7 @@ class ContainedTranslation:
     def _leave(self, variant: _Variant) -> None:
         for proxy in [each for each, its in self._variant_of.items() if its is variant]:
             del self._variant_of[proxy]
+            self._left.add(proxy)
 
 
 def _key(change: Change) -> ConfigKey:

@@ -34,7 +34,12 @@ from mizzen.translator.base.route_settings import ByIdentity
 from mizzen.translator.clusters.outbound import outbound_clusters, outbound_clusters_key
 from mizzen.translator.clusters.static import static_clusters
 from mizzen.translator.endpoints.assignments import load_assignments, load_assignments_key
-from mizzen.translator.listeners.auto_passthrough import NOTHING_PASSED, PassedChain, is_passed, passed_chains
+from mizzen.translator.listeners.auto_passthrough import (
+    NOTHING_PASSED,
+    PassedChain,
+    is_passed,
+    passed_chains,
+)
 from mizzen.translator.listeners.messages import (
     VIRTUAL_OUTBOUND,
     outbound_listener,
@@ -52,6 +57,7 @@ from mizzen.translator.listeners.unknown_destinations import unknown_target
 from mizzen.translator.part_origins import OutboundParts
 from mizzen.translator.routes.sidecar import CarriedRoutes, port_routed, sidecar_route_configuration
 from mizzen.translator.routes.virtual_hosts import ANY_PORT
+from mizzen.translator.shared_resources import SharedResources
 from mizzen.translator.tls.secret_references import NO_SECRETS, SecretNames, all_secrets, secret_references
 from mizzen.translator.touched import Touched, destination_rule_hosts, touched_peers
 from mizzen.translator.undo import Undo
@@ -97,6 +103,22 @@ class OutboundResources:
     def diagnostics(self) -> tuple[Diagnostic, ...]:
         """What could not be served as it was written."""
         return tuple(self._listeners.diagnostics)
+
+    @property
+    def shared(self) -> SharedResources:
+        """What there is of them now."""
+        return SharedResources(
+            self.clusters,
+            self.endpoints,
+            self.listeners,
+            self.routes,
+            self.diagnostics,
+            self.secrets,
+            self._scope.sidecar,
+            self._scope if self.profile.is_router else None,
+            self.passed,
+            self.mesh_config,
+        )
 
     @property
     def mesh(self) -> Mesh:

@@ -10,11 +10,16 @@ from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.proxy.profile import ip_family
+from mizzen.mesh.proxy_questions import ProxyQuestions
+from mizzen.mesh.rules.destination_rules import MergedDestinationRule
 from mizzen.mesh.rules.gateways import GatewayServer, MergedGateway
+from mizzen.mesh.rules.peer_authentication import PeerModes
 from mizzen.mesh.rules.security_policies import WorkloadPolicies
 from mizzen.mesh.rules.token_keys import rules_without_keys
 from mizzen.mesh.scope.sidecar_scope import SidecarScope
-from mizzen.mesh.snapshot import Mesh
+from mizzen.mesh.scope.sidecars import SidecarConfig
+from mizzen.mesh.service import Service, ServicePort
+from mizzen.mesh.services.registry import ServiceInstance
 from mizzen.translator.base.memo import Memo
 from mizzen.translator.base.route_settings import ByIdentity
 from mizzen.translator.clusters.inbound import inbound_clusters
@@ -52,59 +57,73 @@ class OwnResources:
     route_servers: Mapping[str, tuple[GatewayServer, ...]] = field(default_factory=dict)
 
 
-def sidecar_resources(
-    mesh: Mesh, proxy: Proxy, scope: SidecarScope, mesh_config: MeshConfig, memo: Memo
-) -> OwnResources:
-    """Return the inbound listeners and clusters of a sidecar; `mesh_config` is the mesh's with the proxy's
-    own ProxyConfig."""
-    instances = mesh.instances(proxy)
-    policies = mesh.policies_for(proxy)
-    modes = mesh.peer_modes(proxy, policies)
-    rules = tuple(scope.destination_rule(instance.service, inbound=True) for instance in instances)
-    key = (
-        "own resources of a sidecar",
-        tuple((instance.service, instance.port, instance.target_port) for instance in instances),
-        rules,
-        scope.sidecar,
-        policies,
-        modes,
-        ByIdentity(mesh_config),
-        _inbound_traits(proxy, scope),
-        ip_family(proxy, mesh_config.default_config),
-    )
+@dataclass(frozen=True, slots=True)
+class ServedWorkload:
+    """All that a sidecar's own resources are made of. Equal for workloads that cannot be told apart: of the
+    proxy itself only its `traits` count, and of its instances not which endpoints they are."""
 
-    def build() -> OwnResources:
-        rule_of = {i.service: rule for i, rule in zip(instances, rules, strict=True)}
-        clusters = inbound_clusters(proxy, instances, scope.sidecar, rule_of.get, mesh_config)
-        ports, diagnostics = inbound_ports(proxy, instances, scope.sidecar, mesh_config)
-        listeners = [
-            Resource.of(
-                bound_inbound_listener(proxy, port, mesh_config, policies, modes), origins=port.origins
-            )
-            for port in ports
-            if port.bind_to_port
-        ]
-        if proxy.interception_mode != "NONE":
-            captured = [port for port in ports if not port.bind_to_port]
-            message = virtual_inbound_listener(proxy, captured, mesh_config, policies, modes)
-            origins = tuple(dict.fromkeys(origin for port in captured for origin in port.origins))
-            listeners.append(Resource.of(message, name=VIRTUAL_INBOUND, origins=origins))
-        diagnostics += _about_policies(policies)
-        names = all_secrets(map(secret_references, (*listeners, *clusters)))
-        hidden = frozenset(
-            listener_name(port.bind, port.number, bound=False, interception_mode=proxy.interception_mode)
-            for port in ports
-            if port.bind_to_port
+    ports: tuple[tuple[Service, ServicePort, int], ...]
+    rules: tuple[MergedDestinationRule | None, ...]
+    sidecar: SidecarConfig | None
+    policies: WorkloadPolicies
+    modes: PeerModes
+    settings: ByIdentity
+    traits: tuple[Any, ...]
+    mesh_config: MeshConfig = field(compare=False)
+    proxy: Proxy = field(compare=False)
+    instances: tuple[ServiceInstance, ...] = field(compare=False)
+
+    @classmethod
+    def of(
+        cls, mesh: ProxyQuestions, proxy: Proxy, sidecar: SidecarConfig | None, mesh_config: MeshConfig
+    ) -> ServedWorkload:
+        """Ask the mesh for it; `mesh_config` is the mesh's with the proxy's own ProxyConfig."""
+        instances = mesh.instances(proxy)
+        policies = mesh.policies_for(proxy)
+        return cls(
+            tuple((each.service, each.port, each.target_port) for each in instances),
+            tuple(mesh.inbound_rule(proxy.namespace, each.service) for each in instances),
+            sidecar,
+            policies,
+            mesh.peer_modes(proxy, policies),
+            ByIdentity(mesh_config),
+            (*_inbound_traits(proxy, sidecar), ip_family(proxy, mesh_config.default_config)),
+            mesh_config,
+            proxy,
+            instances,
         )
-        return OwnResources(clusters, tuple(listeners), (), diagnostics, names, hidden, ports)
-
-    return memo.get(key, build)
 
 
-def _inbound_traits(proxy: Proxy, scope: SidecarScope) -> tuple[Any, ...]:
+def sidecar_resources(workload: ServedWorkload) -> OwnResources:
+    """Return the inbound listeners and clusters of a sidecar."""
+    proxy, instances, sidecar = workload.proxy, workload.instances, workload.sidecar
+    policies, modes, mesh_config = workload.policies, workload.modes, workload.mesh_config
+    rule_of = {each.service: rule for each, rule in zip(instances, workload.rules, strict=True)}
+    clusters = inbound_clusters(proxy, instances, sidecar, rule_of.get, mesh_config)
+    ports, diagnostics = inbound_ports(proxy, instances, sidecar, mesh_config)
+    listeners = [
+        Resource.of(bound_inbound_listener(proxy, port, mesh_config, policies, modes), origins=port.origins)
+        for port in ports
+        if port.bind_to_port
+    ]
+    if proxy.interception_mode != "NONE":
+        captured = [port for port in ports if not port.bind_to_port]
+        message = virtual_inbound_listener(proxy, captured, mesh_config, policies, modes)
+        origins = tuple(dict.fromkeys(origin for port in captured for origin in port.origins))
+        listeners.append(Resource.of(message, name=VIRTUAL_INBOUND, origins=origins))
+    diagnostics += _about_policies(policies)
+    names = all_secrets(map(secret_references, (*listeners, *clusters)))
+    hidden = frozenset(
+        listener_name(port.bind, port.number, bound=False, interception_mode=proxy.interception_mode)
+        for port in ports
+        if port.bind_to_port
+    )
+    return OwnResources(clusters, tuple(listeners), (), diagnostics, names, hidden, ports)
+
+
+def _inbound_traits(proxy: Proxy, sidecar: SidecarConfig | None) -> tuple[Any, ...]:
     """Return what inbound resources depend on of the proxy itself. Its address counts only where a listener
     or an endpoint names it: with a Sidecar's ingress."""
-    sidecar = scope.sidecar
     addresses = proxy.ip_addresses if sidecar is not None and sidecar.spec.ingress else ()
     metadata = proxy.metadata
     return (
@@ -120,8 +139,7 @@ def _inbound_traits(proxy: Proxy, scope: SidecarScope) -> tuple[Any, ...]:
 
 
 def gateway_resources(
-    mesh: Mesh,
-    proxy: Proxy,
+    mesh: ProxyQuestions,
     merged: MergedGateway,
     policies: WorkloadPolicies,
     scope: SidecarScope,
@@ -130,9 +148,9 @@ def gateway_resources(
     memo: Memo,
 ) -> OwnResources:
     """Return the listeners and routes of a gateway, from its `merged` servers and the `policies` of its
-    workload. `mesh_config` is the mesh's with the proxy's own ProxyConfig, `passed` are the services that its
-    AUTO_PASSTHROUGH servers pass on."""
-    made = GatewayListenerBuilder(merged, policies, mesh, proxy, scope, mesh_config, passed, memo).build()
+    workload. `mesh_config` is the mesh's with the ProxyConfig of the scope's proxies, `passed` are the
+    services that its AUTO_PASSTHROUGH servers pass on."""
+    made = GatewayListenerBuilder(merged, policies, mesh, scope, mesh_config, passed, memo).build()
     routes = tuple(
         gateway_route_configuration(name, servers, mesh, scope, mesh_config, memo)
         for name, servers in made.route_configurations.items()

@@ -12,10 +12,10 @@ from typing import Final
 
 from mizzen.config.diagnostics import Diagnostic, Origin, Severity
 from mizzen.mesh.proxy.node import Proxy
-from mizzen.mesh.snapshot import Mesh
+from mizzen.mesh.proxy_questions import ProxyQuestions
 from mizzen.translator.base.memo import Memo
-from mizzen.translator.outbound import OutboundResources
 from mizzen.translator.own_resources import OwnResources
+from mizzen.translator.shared_resources import SharedResources
 from mizzen.translator.tls.secret_names import FILE_CERTIFICATE, FILE_ROOT
 from mizzen.translator.tls.secret_references import all_secrets, secret_references
 from mizzen.translator.tls.secrets import (
@@ -33,10 +33,10 @@ _INSTANCES: Final = 128
 
 
 def proxy_secrets(
-    mesh: Mesh, proxy: Proxy, outbound: OutboundResources, own: OwnResources, memo: Memo
+    mesh: ProxyQuestions, proxy: Proxy, shared: SharedResources, own: OwnResources, memo: Memo
 ) -> tuple[tuple[Resource, ...], tuple[Diagnostic, ...]]:
     """Return the secrets that `proxy` asks for, and what is wrong with those that it does not get."""
-    asked = all_secrets((outbound.secrets, own.secrets))
+    asked = all_secrets((shared.secrets, own.secrets))
     if not asked:
         return (), ()
     namespace = proxy.namespace
@@ -49,7 +49,7 @@ def proxy_secrets(
     unserved = (own_secret_name(name, namespace) for name in names.difference(one.name for one in made))
     absent = {name for name in unserved if name is not None and mesh.secret(namespace, name) is None}
     watched = frozenset(one.name for one in made if one.name.startswith((FILE_CERTIFICATE, FILE_ROOT)))
-    many = _many_files(watched, chain(own.listeners, own.clusters, outbound.clusters.values()))
+    many = _many_files(watched, chain(own.listeners, own.clusters, shared.clusters.values()))
     return made, (*withheld, *findings, *_elsewhere(mesh, absent, namespace), *many)
 
 
@@ -70,7 +70,7 @@ def _many_files(watched: frozenset[str], users: Iterable[Resource]) -> Iterator[
     )
 
 
-def _withheld(mesh: Mesh, names: Collection[str], namespace: str) -> Iterator[Diagnostic]:
+def _withheld(mesh: ProxyQuestions, names: Collection[str], namespace: str) -> Iterator[Diagnostic]:
     """Say which Secrets a proxy asks for and is not sent, as anybody could have asked in its place."""
     for name in sorted({own_secret_name(name, namespace) for name in names} - {None}, key=str):
         config = mesh.secret(namespace, str(name))
@@ -85,7 +85,7 @@ def _withheld(mesh: Mesh, names: Collection[str], namespace: str) -> Iterator[Di
             )
 
 
-def _elsewhere(mesh: Mesh, names: Collection[str], namespace: str) -> Iterator[Diagnostic]:
+def _elsewhere(mesh: ProxyQuestions, names: Collection[str], namespace: str) -> Iterator[Diagnostic]:
     """Say which absent Secrets are in other namespaces; what is nowhere the analysis of the mesh says."""
     if not names:
         return

@@ -15,17 +15,28 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from mizzen.config.diagnostics import Diagnostic
+from mizzen.config.mesh_config import MeshConfig
+from mizzen.incremental import Database, Query, Table, Watch
 from mizzen.mesh.delta import MeshDelta
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.proxy.profile import OutboundProfile
+from mizzen.mesh.recorded import RecordedMesh
 from mizzen.mesh.rules.gateways import MergedGateway
 from mizzen.mesh.rules.security_policies import WorkloadPolicies
+from mizzen.mesh.scope.sidecars import SidecarConfig
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.base.memo import Memo
 from mizzen.translator.listeners.auto_passthrough import passed_hosts
 from mizzen.translator.outbound import OutboundResources
-from mizzen.translator.own_resources import OwnResources, gateway_resources, sidecar_resources
+from mizzen.translator.overlays import Overlays
+from mizzen.translator.own_resources import (
+    OwnResources,
+    ServedWorkload,
+    gateway_resources,
+    sidecar_resources,
+)
 from mizzen.translator.proxy_secrets import proxy_secrets
+from mizzen.translator.shared_resources import SharedResources
 from mizzen.xds import type_urls
 from mizzen.xds.resource import Resource
 from mizzen.xds.snapshot import Collection, Snapshot
@@ -43,8 +54,8 @@ _Kind = tuple[OutboundProfile, tuple[str, ...]]
 """What outbound resources depend on: a profile, and for gateways the hosts that they pass on."""
 
 
-_OverlayKey = tuple[_Kind | None, str, tuple[Resource, ...]]
-"""What is below, None for nothing; the type, and what is laid over it."""
+_Made = tuple[Snapshot, tuple[Diagnostic, ...]]
+"""Everything that a proxy is sent, and what could not be served as it was written."""
 
 
 @dataclass(slots=True)
@@ -53,15 +64,6 @@ class _Live:
 
     resources: OutboundResources
     deltas: list[MeshDelta] = field(default_factory=list)
-    unused: int = 0
-
-
-@dataclass(slots=True)
-class _Overlay:
-    """A collection that profiles share, and the same with the resources of one kind of workload."""
-
-    base: Collection
-    overlaid: Collection
     unused: int = 0
 
 
@@ -85,10 +87,25 @@ class Translation:
         self._sweeps = memo is None
         self._failed: dict[_Kind, str] = {}
         self._live: dict[_Kind, _Live] = {}
-        self._overlays: dict[_OverlayKey, _Overlay] = {}
-        self._gateways: dict[tuple[_Kind, MergedGateway, WorkloadPolicies], OwnResources] = {}
         self._building: dict[_Kind, _Live] = {}
+        self._overlays = Overlays()
         self._no_secrets = Collection(type_urls.SECRET, {})
+        self._watches: dict[Proxy, Watch[_Made]] = {}
+        self._concerned: dict[Proxy, None] = {}
+        self._failing: dict[Proxy, None] = {}
+        self._begin()
+
+    def _begin(self) -> None:
+        """Begin with nothing computed."""
+        database = self._database = Database()
+        self._recorded = RecordedMesh(database, self._mesh)
+        self._shared = Table[_Kind, SharedResources](database, "resources that proxies share")
+        self._kinds = Query(database, "kind of a proxy", self._kind_of)
+        self._settings = Query(database, "settings of a kind of sidecars", self._settings_of)
+        self._sidecars = Query(database, "own resources of a sidecar", sidecar_resources)
+        self._gateways = Query(database, "own resources of a gateway", self._gateway_of)
+        self._owns = Query(database, "own resources of a proxy", self._own_of)
+        self._snapshots = Query(database, "what a proxy is sent", self._made_for)
 
     @property
     def mesh(self) -> Mesh:
@@ -109,36 +126,55 @@ class Translation:
         """Go over to `mesh`, which differs from the last one by `delta`."""
         self._mesh = mesh
         self._failed.clear()
-        if not delta.endpoints_only:
-            self._gateways.clear()
         if delta.everything:
             if self._sweeps:
                 self._memo = Memo()
             self._live.clear()
             self._building.clear()
-            self._overlays.clear()
+            self._overlays = Overlays()
+            self._concerned.update(dict.fromkeys(self._watches))
+            self._watches.clear()
+            self._begin()
             return
+        self._recorded.renew(mesh)
         for live in tuple(self._building.values()):  # an abandoned one may end at any time
             live.deltas.append(delta)
         for kind, live in list(self._live.items()):
             live.unused += 1
             if live.unused > _UNUSED_UPDATES:
-                del self._live[kind]
+                self._drop(kind)
             else:
                 live.deltas.append(delta)
-        for key, overlay in list(self._overlays.items()):
-            overlay.unused += 1
-            if overlay.unused > _UNUSED_UPDATES:
-                del self._overlays[key]
+        self._database.sweep()
         if not self._sweeps:
             return
         services = sum(len(live.resources.scope.services) for live in self._live.values())
         if self._memo.built_since_sweep > _MEMO_FLOOR + _MEMO_PER_SERVICE * services:
             self._memo.sweep()
 
+    def concerned(self) -> Iterator[Proxy]:
+        """Yield the proxies that may have to be sent something else since this was last asked: those that
+        read what changed, and those that nothing could be translated for. What they share is brought up to
+        date kind by kind, in between. Each is yielded once; who does not ask for it then has to remember."""
+        self._concerned.update(self._failing)
+        yield from self._noted()
+        for kind in tuple(self._live):
+            if self._shared.is_read(kind):
+                try:
+                    self._share(kind)
+                except Exception:
+                    self._shared.discard(kind)  # so that its proxies are yielded, and fail by themselves
+                    self._failed.pop(kind, None)
+                yield from self._noted()
+
+    def _noted(self) -> Iterator[Proxy]:
+        self._concerned.update((watch.key[0], None) for watch in self._database.take_stale())
+        while self._concerned:
+            yield self._concerned.popitem()[0]
+
     def knows(self, proxy: Proxy) -> bool:
         """Return whether there is something to go on from for `proxy`, or it is known that it fails."""
-        kind = self._kind(proxy)
+        kind = self._kinds.sound(proxy)
         return kind in self._live or kind in self._failed
 
     def prepare(self, proxy: Proxy) -> Iterator[None]:
@@ -146,7 +182,7 @@ class Translation:
         updated in between. What fails is left to `snapshot`."""
         if self.knows(proxy):
             return
-        kind = self._kind(proxy)
+        kind = self._kinds.sound(proxy)
         building = _Live(OutboundResources(self._mesh, *kind, self._memo))
         self._building[kind] = building
         try:
@@ -159,24 +195,32 @@ class Translation:
             if self._building.get(kind) is building:
                 del self._building[kind]
 
-    def forget_unused(self, proxies: Iterable[Proxy], snapshots: Iterable[Snapshot]) -> bool:
-        """Forget what was made for other kinds of proxies than these, which were given these snapshots.
-        Return whether there was any; then the memo has to be swept, as `sweep` says."""
-        kinds = {self._kind(proxy) for proxy in proxies}
-        given = {
-            id(snapshot.collection(type_url)) for snapshot in snapshots for type_url in type_urls.PUSH_ORDER
-        }
+    def forget_unused(self, proxies: Iterable[Proxy]) -> bool:
+        """Forget what was made for other proxies than these. Return whether there were kinds of them that are
+        gone; then the memo has to be swept, as `sweep` says."""
+        known = set(proxies)
+        for proxy in self._watches.keys() - known:
+            self._watches.pop(proxy).close()
+        for noted in (self._concerned, self._failing):
+            for proxy in noted.keys() - known:
+                del noted[proxy]
+        kinds = {self._kinds.sound(proxy) for proxy in known}
         gone = self._live.keys() - kinds
         for kind in gone:
-            del self._live[kind]
-        self._overlays = {key: each for key, each in self._overlays.items() if id(each.overlaid) in given}
-        self._gateways = {key: each for key, each in self._gateways.items() if key[0] in kinds}
+            self._drop(kind)
+        self._database.sweep()
         self._mesh.forget_scopes(profile for profile, _ in kinds)
         return bool(gone)
 
+    def _drop(self, kind: _Kind) -> None:
+        del self._live[kind]
+        self._shared.discard(kind)
+
     def sweep(self) -> None:
-        """Let the memo forget what no snapshot has needed since the last sweep."""
+        """Let the memo forget what has not been asked for since the last sweep."""
         self._memo.sweep()
+        for live in self._live.values():
+            _ = live.resources.mesh_config  # another object would be another configuration
 
     def beside(self, mesh: Mesh) -> Translation:
         """Return a translation of another mesh, which shares what is remembered of unchanged parts."""
@@ -191,7 +235,7 @@ class Translation:
     def take_over(self, proxy: Proxy, other: Translation) -> None:
         """Go on from what `other`, whose mesh may be a different one, has for `proxy`; it costs less than to
         build that from nothing. Nothing happens if there is something to go on from already."""
-        kind = self._kind(proxy)
+        kind = self._kinds.sound(proxy)
         known = other._live.get(kind)
         if known is None or kind in self._live:
             return
@@ -203,23 +247,41 @@ class Translation:
 
     def rebuild(self, proxy: Proxy) -> None:
         """Forget what is known for `proxy`: it is built from nothing the next time."""
-        kind = self._kind(proxy)
-        self._live.pop(kind, None)
+        kind = self._kinds.sound(proxy)
+        if kind in self._live:
+            self._drop(kind)
         self._failed.pop(kind, None)
-        self._gateways.clear()
+        self._unwatch(proxy)
 
     def snapshot(self, proxy: Proxy) -> Snapshot:
         """Return everything that `proxy` is to be sent now. Collections that are equal for several proxies
         are the same objects."""
-        return self._translate(proxy)[0]
+        return self.translate(proxy)[0]
 
-    def translate(self, proxy: Proxy) -> tuple[Snapshot, tuple[Diagnostic, ...]]:
+    def translate(self, proxy: Proxy) -> _Made:
         """Return what `snapshot` returns, and what could not be served as it was written."""
-        return self._translate(proxy)
+        try:
+            self._share(self._kinds.sound(proxy))
+            made = self._snapshots.sound(proxy)
+        except Exception:
+            self._failing[proxy] = None
+            self._unwatch(proxy)
+            raise
+        self._failing.pop(proxy, None)
+        if proxy not in self._watches:
+            self._watches[proxy] = self._snapshots.watch(proxy)
+        return made
+
+    def _unwatch(self, proxy: Proxy) -> None:
+        """Forget what was made for a proxy: nothing good, or nothing that is to stand."""
+        watch = self._watches.pop(proxy, None)
+        if watch is not None:
+            watch.close()
+        self._database.sweep()
 
     def resources(self, proxy: Proxy) -> ProxyResources:
         """Return everything that `proxy` is to be sent now as a mapping, with what could not be served."""
-        snapshot, diagnostics = self._translate(proxy)
+        snapshot, diagnostics = self.translate(proxy)
         resources = ProxyResources()
         for type_url in (
             type_urls.CLUSTER,
@@ -234,65 +296,67 @@ class Translation:
 
     def parts(self, proxy: Proxy) -> tuple[OutboundResources, OwnResources]:
         """Return what `proxy` shares with others and what it has of its own, to find where they come from."""
-        kind = self._kind(proxy)
-        outbound = self._outbound(kind)
-        return outbound, self._own(proxy, kind, outbound)
+        self.translate(proxy)
+        return self._live[self._kinds.sound(proxy)].resources, self._owns.sound(proxy)
 
-    def _translate(self, proxy: Proxy) -> tuple[Snapshot, tuple[Diagnostic, ...]]:
-        kind = self._kind(proxy)
-        outbound = self._outbound(kind)
-        own = self._own(proxy, kind, outbound)
-        collections = self._collections(kind, outbound, own)
-        secrets, problems = proxy_secrets(self._mesh, proxy, outbound, own, self._memo)
-        if secrets:
-            collections[type_urls.SECRET] = self._overlaid(None, self._no_secrets, secrets)
-        return Snapshot(collections), (*outbound.diagnostics, *own.diagnostics, *problems)
+    # The queries.
 
-    def _own(self, proxy: Proxy, kind: _Kind, outbound: OutboundResources) -> OwnResources:
-        if proxy.type == "router":
-            return self._gateway(proxy, kind, self._mesh.gateways_for(proxy), outbound)
-        return sidecar_resources(self._mesh, proxy, outbound.scope, outbound.mesh_config, self._memo)
-
-    def _kind(self, proxy: Proxy) -> _Kind:
-        profile = self._mesh.outbound_profile(proxy)
+    def _kind_of(self, proxy: Proxy) -> _Kind:
+        profile = self._recorded.outbound_profile(proxy)
         if proxy.type != "router":
             return profile, ()
-        return profile, passed_hosts(self._mesh.gateways_for(proxy).servers)
+        return profile, passed_hosts(self._recorded.gateways_for(proxy).servers)
 
-    def _gateway(
-        self, proxy: Proxy, kind: _Kind, gateway: MergedGateway, outbound: OutboundResources
-    ) -> OwnResources:
-        """Return the gateway's own resources: built once for each mesh, for all replicas of a gateway."""
-        policies = self._mesh.policies_for(proxy)
-        key = (kind, gateway, policies)
-        found = self._gateways.get(key)
-        if found is None:
-            found = self._gateways[key] = gateway_resources(
-                self._mesh,
-                proxy,
-                gateway,
-                policies,
-                outbound.scope,
-                outbound.mesh_config,
-                outbound.passed,
-                self._memo,
-            )
-        return found
-
-    def _collections(
-        self, kind: _Kind, outbound: OutboundResources, own: OwnResources
-    ) -> dict[str, Collection]:
-        return {
-            type_urls.CLUSTER: self._overlaid(kind, outbound.clusters, own.clusters),
-            type_urls.ENDPOINT: outbound.endpoints,
-            type_urls.LISTENER: self._overlaid(kind, outbound.listeners, own.listeners, own.hidden_listeners),
-            type_urls.ROUTE: self._overlaid(kind, outbound.routes, own.routes),
+    def _made_for(self, proxy: Proxy) -> _Made:
+        kind = self._kinds(proxy)
+        shared, own = self._shared[kind], self._owns(proxy)
+        laid = self._overlays.laid
+        collections = {
+            type_urls.CLUSTER: laid(kind, shared.clusters, own.clusters),
+            type_urls.ENDPOINT: shared.endpoints,
+            type_urls.LISTENER: laid(kind, shared.listeners, own.listeners, own.hidden_listeners),
+            type_urls.ROUTE: laid(kind, shared.routes, own.routes),
         }
+        secrets, problems = proxy_secrets(self._recorded, proxy, shared, own, self._memo)
+        if secrets:
+            collections[type_urls.SECRET] = laid(None, self._no_secrets, secrets)
+        return Snapshot(collections), (*shared.diagnostics, *own.diagnostics, *problems)
 
-    def _outbound(self, kind: _Kind) -> OutboundResources:
+    def _own_of(self, proxy: Proxy) -> OwnResources:
+        kind = self._kinds(proxy)
+        if proxy.type == "router":
+            recorded = self._recorded
+            return self._gateways(kind, recorded.gateways_for(proxy), recorded.policies_for(proxy))
+        return self._sidecars(ServedWorkload.of(self._recorded, proxy, *self._settings(kind)))
+
+    def _settings_of(self, kind: _Kind) -> tuple[SidecarConfig | None, MeshConfig]:
+        shared = self._shared[kind]
+        return shared.sidecar, shared.mesh_config
+
+    def _gateway_of(self, kind: _Kind, gateway: MergedGateway, policies: WorkloadPolicies) -> OwnResources:
+        shared = self._shared[kind]
+        assert shared.scope is not None
+        return gateway_resources(
+            self._recorded,
+            gateway,
+            policies,
+            shared.scope,
+            shared.mesh_config,
+            shared.passed,
+            self._memo,
+        )
+
+    # What proxies of a kind share, which follows changes by itself.
+
+    def _share(self, kind: _Kind) -> None:
+        """Bring what proxies of a kind share up to date, and tell those that read it if it is another now."""
         if kind in self._failed:
             raise RuntimeError(self._failed[kind])
         live = self._live.get(kind)
+        if live is not None:
+            live.unused = 0
+            if not live.deltas and kind in self._shared.values_now:
+                return
         try:
             if live is None:
                 live = _Live(OutboundResources(self._mesh, *kind, self._memo))
@@ -300,41 +364,9 @@ class Translation:
                 self._live[kind] = live
             elif live.deltas:
                 live.resources.update(self._mesh, MeshDelta.joined(live.deltas))
+            live.deltas.clear()
+            self._shared[kind] = live.resources.shared
         except Exception as error:
             # For the next proxies of the kind. The exception itself would keep a superseded mesh in memory.
             self._failed[kind] = f"{type(error).__name__}: {error}"
             raise
-        live.deltas.clear()
-        live.unused = 0
-        return live.resources
-
-    def _overlaid(
-        self,
-        kind: _Kind | None,
-        base: Collection,
-        own: tuple[Resource, ...],
-        hidden: frozenset[str] = frozenset(),
-    ) -> Collection:
-        """Return `base` with the resources of a workload's own, and without the names that these hide; one
-        object for all workloads alike. What is hidden follows from `own`."""
-        if not own:
-            return base
-        key = (kind, base.type_url, own)
-        overlay = self._overlays.get(key)
-        if overlay is None:
-            overlay = self._overlays[key] = _Overlay(base, base.updated(own, hidden))
-        elif overlay.base is not base:
-            # Going on from the last one keeps it cheap to say what changed since.
-            difference = base.since(overlay.base)
-            names = hidden.union(resource.name for resource in own)
-            overlay.overlaid = overlay.overlaid.updated(
-                [
-                    resource
-                    for resource in (*difference.changed.values(), *difference.unsent)
-                    if resource.name not in names
-                ],
-                [name for name in difference.removed if name not in names],
-            )
-            overlay.base = base
-        overlay.unused = 0
-        return overlay.overlaid

@@ -13,6 +13,7 @@ from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.hosts import HostIndex, resolve_short_name
 from mizzen.mesh.persistent import DictEdit, Lineage, Multimap
 from mizzen.mesh.rules.failover_labels import MentionedLabel, mentioned_labels
+from mizzen.mesh.service import Service
 from mizzen.mesh.settings import MeshSettings, creation_order
 from mizzen.mesh.visibility import PRIVATE, PUBLIC, is_visible, visible_to
 
@@ -260,6 +261,12 @@ class DestinationRuleIndex:
                 if rules:
                     return rules
         return ()
+
+    def inbound_rule(self, client_namespace: str, service: Service) -> MergedDestinationRule | None:
+        """Return the rule for the own ports of a service's workload in `client_namespace`: one without a
+        workloadSelector."""
+        rules = self.rules_for(client_namespace, service.hostname, service.namespace)
+        return rule_for_client(rules, client_namespace, None)
 
 
 @dataclass(frozen=True, slots=True)

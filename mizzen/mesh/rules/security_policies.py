@@ -6,7 +6,7 @@ with those labels. Source: https://istio.io/latest/docs/reference/config/securit
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -73,27 +73,43 @@ class PolicyIndex:
 
     def of_workload(self, namespace: str, labels: Mapping[str, str]) -> WorkloadPolicies:
         """Return the policies that select a workload of `namespace` with these labels."""
-        tokens = self._selecting("RequestAuthentication", namespace, labels)
-        closed = tuple(self._denying[config] for config in tokens if config in self._denying)
-        return WorkloadPolicies(
-            self._selecting("PeerAuthentication", namespace, labels),
-            tokens,
-            (*self._selecting("AuthorizationPolicy", namespace, labels), *closed),
-        )
+        return workload_policies(namespace, labels, self.settings.root_namespace, self.at, self.closing)
+
+    def at(self, kind: str, namespace: str) -> Policies:
+        """Return all policies of a kind in a namespace, oldest first."""
+        return self.by_place.get((kind, namespace), ())
+
+    def closing(self, config: Config[Any]) -> Config[Any] | None:
+        """Return the policy that makes the stand-in of a RequestAuthentication let nothing pass; None for one
+        that is no stand-in."""
+        return self._denying.get(config)
 
     def peer_authentications(self, namespace: str) -> Policies:
         """Return the PeerAuthentications of the root namespace, then those of `namespace`, oldest first."""
         places = dict.fromkeys((self.settings.root_namespace, namespace))
         return tuple(one for place in places for one in self.by_place.get(("PeerAuthentication", place), ()))
 
-    def _selecting(self, kind: str, namespace: str, labels: Mapping[str, str]) -> Policies:
-        places = dict.fromkeys((self.settings.root_namespace, namespace))
+
+def workload_policies(
+    namespace: str,
+    labels: Mapping[str, str],
+    root: str,
+    policies: Callable[[str, str], Policies],
+    closing: Callable[[Config[Any]], Config[Any] | None],
+) -> WorkloadPolicies:
+    """Return those that select a workload of `namespace` with these labels, of the `policies` of a kind and a
+    namespace; `root` is the root namespace, and `closing` is as in `PolicyIndex`."""
+    places = tuple(dict.fromkeys((root, namespace)))
+
+    def selecting(kind: str) -> Policies:
         return tuple(
-            config
-            for place in places
-            for config in self.by_place.get((kind, place), ())
-            if _selects(config, labels)
+            config for place in places for config in policies(kind, place) if _selects(config, labels)
         )
+
+    tokens = selecting("RequestAuthentication")
+    closed = tuple(policy for policy in map(closing, tokens) if policy is not None)
+    authorization = (*selecting("AuthorizationPolicy"), *closed)
+    return WorkloadPolicies(selecting("PeerAuthentication"), tokens, authorization)
 
 
 def _selects(config: Config[Any], labels: Mapping[str, str]) -> bool:

@@ -57,11 +57,6 @@ class TokenKeys:
 
     by_source: Mapping[KeySource, FetchedKeys] = field(default_factory=dict)
 
-    def for_policies(self, policies: Iterable[Config[RequestAuthentication]]) -> Fetched:
-        """Return what was fetched for the rules of these policies, sorted by source."""
-        sources = sorted(key_sources(policies))
-        return tuple((source, self.by_source[source]) for source in sources if source in self.by_source)
-
 
 NO_TOKEN_KEYS: Final = TokenKeys()
 

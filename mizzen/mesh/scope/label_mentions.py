@@ -6,7 +6,7 @@ label. Fifty workloads of which one is meant by sourceLabels are therefore two k
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.config.models import LoadBalancerSettings
@@ -27,13 +27,12 @@ class LabelMentions:
     def of(
         self,
         namespace: str,
-        labels: Mapping[str, str],
         virtual_services: VirtualServiceIndex,
         destination_rules: DestinationRuleIndex,
         sidecars: SidecarIndex,
         mesh_config: MeshConfig,
-    ) -> tuple[tuple[str, str], ...]:
-        """Return those of a proxy's labels that rules for clients of `namespace` mention, sorted."""
+    ) -> frozenset[MentionedLabel]:
+        """Return the labels that rules for clients of `namespace` mention."""
         inputs = (virtual_services.labelled, destination_rules.labelled, sidecars, mesh_config)
         if len(self._inputs) != len(inputs) or any(
             known is not now for known, now in zip(self._inputs, inputs, strict=True)
@@ -44,7 +43,7 @@ class LabelMentions:
         if found is None:
             found = self._find(namespace, virtual_services, destination_rules, sidecars, mesh_config)
             self._by_namespace[namespace] = found
-        return tuple(sorted(label for label in labels.items() if label in found or (label[0], None) in found))
+        return found
 
     def keep(self, namespaces: Iterable[str]) -> None:
         """Forget the keys for other namespaces: proxies may invent any."""

@@ -274,7 +274,7 @@ def _shared(
     return ScopeBase(namespace, sidecar, found, by_host, listeners, rules, trimmer.made)
 
 
-_Chosen = dict[tuple[str, str, bool], MergedDestinationRule | None]
+_Chosen = dict[tuple[str, str], MergedDestinationRule | None]
 
 _ASKED_FOR: Final = 4
 """So many DestinationRules for each service are remembered; beyond, services are among them that are gone."""
@@ -343,24 +343,19 @@ class SidecarScope:
         service = self.destination_service(hostname)
         return service.alias_of if service is not None and service.is_alias else hostname
 
-    def destination_rule(
-        self, service: Service | str, *, inbound: bool = False
-    ) -> MergedDestinationRule | None:
-        """Return the DestinationRule that holds for a service, given as such or by hostname, or None.
-
-        `inbound`: for the workload's own ports, where rules with a workloadSelector do not count.
-        """
+    def destination_rule(self, service: Service | str) -> MergedDestinationRule | None:
+        """Return the DestinationRule that holds for a service, given as such or by hostname, or None."""
         if isinstance(service, str):
             service = self.destination_host(service)
             found = self.destination_service(service)
             host, namespace = service, found.namespace if found is not None else ""
         else:
             host, namespace = service.hostname, service.namespace
-        key = (host, namespace, inbound)
+        key = (host, namespace)
         if key not in self._chosen:
             client = self.profile.namespace
             rules = self._rules.rules_for(client, host, namespace)
-            self._chosen[key] = rule_for_client(rules, client, None if inbound else self._labels)
+            self._chosen[key] = rule_for_client(rules, client, self._labels)
         return self._chosen[key]
 
     def _still_chosen(self, before: SidecarScope) -> _Chosen:

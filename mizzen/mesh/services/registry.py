@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -77,20 +77,24 @@ class Registry:
         """Return the endpoints of the service's namespace and hostname; empty if there are none."""
         return self.pools.get(service.key, EMPTY_POOL)
 
-    def instances(self, proxy: Proxy) -> tuple[ServiceInstance, ...]:
-        """Return what the workload of `proxy` serves: the oldest service first, then by hostname.
 
-        An endpoint is the proxy's if it has one of its addresses and its service is in the proxy's namespace.
-        """
-        found: list[ServiceInstance] = []
-        for address in proxy.ip_addresses:
-            for key, endpoints in self.by_address.get(address).items():
-                if proxy.namespace and key[0] != proxy.namespace:
-                    continue
-                service = self.services[key]
-                found.extend(_instances(service, endpoints))
-        found.sort(key=lambda instance: (instance.service.creation[0], *reversed(instance.service.key)))
-        return tuple(found)
+def instances_of(
+    proxy: Proxy,
+    endpoints_at: Callable[[str], Mapping[ServiceKey, tuple[Endpoint, ...]]],
+    service_of: Callable[[ServiceKey], Service],
+) -> tuple[ServiceInstance, ...]:
+    """Return what the workload of `proxy` serves: the oldest service first, then by hostname.
+
+    An endpoint is the proxy's if it has one of its addresses and its service is in the proxy's namespace.
+    """
+    found: list[ServiceInstance] = []
+    for address in proxy.ip_addresses:
+        for key, endpoints in endpoints_at(address).items():
+            if proxy.namespace and key[0] != proxy.namespace:
+                continue
+            found.extend(_instances(service_of(key), endpoints))
+    found.sort(key=lambda instance: (instance.service.creation[0], *reversed(instance.service.key)))
+    return tuple(found)
 
 
 def _instances(service: Service, endpoints: tuple[Endpoint, ...]) -> Iterable[ServiceInstance]:

@@ -17,13 +17,12 @@ from mizzen.config.diagnostics import Diagnostic, Origin, Severity
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.config.models import L4MatchAttributes, TLSMatchAttributes
 from mizzen.mesh.hosts import matches
-from mizzen.mesh.proxy.node import Proxy
+from mizzen.mesh.proxy_questions import ProxyQuestions
 from mizzen.mesh.rules.gateways import GatewayListener, GatewayServer, MergedGateway
 from mizzen.mesh.rules.security_policies import WorkloadPolicies
 from mizzen.mesh.rules.virtual_services import VirtualServiceRule
 from mizzen.mesh.scope.sidecar_scope import SidecarScope
 from mizzen.mesh.service import Protocol
-from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.base.memo import Memo
 from mizzen.translator.base.proxy_settings import apply_buffer_limit, connection_settings
 from mizzen.translator.base.route_settings import ByIdentity
@@ -69,14 +68,13 @@ class _L4Chain:
 
 
 class GatewayListenerBuilder:
-    """Builds the listeners of one gateway proxy; `mesh_config` is the mesh's with the proxy's ProxyConfig."""
+    """Builds the listeners of one kind of gateway; `mesh_config` is the mesh's with its ProxyConfig."""
 
     def __init__(
         self,
         merged: MergedGateway,
         policies: WorkloadPolicies,
-        mesh: Mesh,
-        proxy: Proxy,
+        mesh: ProxyQuestions,
         scope: SidecarScope,
         mesh_config: MeshConfig,
         passed: PassedServices,
@@ -86,7 +84,7 @@ class GatewayListenerBuilder:
         self._passed = passed
         self._memo = memo
         self._mesh = mesh
-        self._proxy = proxy
+        self._profile = scope.profile
         self._policies = policies
         self._scope = scope
         self._mesh_config = mesh_config
@@ -98,7 +96,7 @@ class GatewayListenerBuilder:
         """Return what the gateway listens on. A listener that nothing would be served on is not made."""
         made = []
         for listener in self._merged.listeners:
-            if self._proxy.metadata.unprivileged_pod and listener.port < 1024:
+            if self._profile.unprivileged_pod and listener.port < 1024:
                 self._privileged(listener)
                 continue
             resource = self._remembered(listener)
@@ -115,11 +113,11 @@ class GatewayListenerBuilder:
         """Return the listener; one that does nothing but pass services on is kept as long as they are."""
         if not self._passed.chains or any(not passed_hosts((server,)) for server in listener.servers):
             return self._listener(listener)
-        key = ("listener that passes on", listener, self._scope.profile, ByIdentity(self._mesh_config))
+        key = ("listener that passes on", listener, self._profile, ByIdentity(self._mesh_config))
         return self._memo.beside(self._passed).get(key, lambda: self._listener(listener))
 
     def _listener(self, listener: GatewayListener) -> Resource | None:
-        bind = listener.bind or wildcard_address(self._scope.profile)
+        bind = listener.bind or wildcard_address(self._profile)
         name = f"{bind}_{listener.port}"
         taken: set[str] = set()
         chains = list(self._chains(listener, name, taken))
@@ -134,7 +132,7 @@ class GatewayListenerBuilder:
             filter_chains=chains,
         )
         if not listener.bind:
-            listen_on_both_families(message, self._scope.profile.ip_family)
+            listen_on_both_families(message, self._profile.ip_family)
         set_accept_limit(message)
         apply_buffer_limit(message, connection_settings(self._proxy_config, gateway=True))
         topology = self._proxy_config.gateway_topology
@@ -198,8 +196,8 @@ class GatewayListenerBuilder:
             stat_prefix=stat_prefix,
             route_config_name=route_name,
             protocol=protocol,
-            http10=self._proxy.metadata.http10,
-            idle_timeout=self._proxy.metadata.idle_timeout,
+            http10=self._profile.http10,
+            idle_timeout=self._profile.idle_timeout,
             policies=self._policies,
         )
         chain = gateway_filter_chain()
@@ -218,7 +216,7 @@ class GatewayListenerBuilder:
 
     def _secure(self, chain: Any, server: GatewayServer, *, is_http: bool) -> None:
         socket = gateway_transport_socket(
-            server.server, self._mesh_config, has_agent=self._proxy.metadata.agent, is_http=is_http
+            server.server, self._mesh_config, has_agent=self._profile.has_agent, is_http=is_http
         )
         if socket is not None:
             chain.transport_socket.CopyFrom(socket)
@@ -278,14 +276,12 @@ class GatewayListenerBuilder:
         self._diagnostics.append(Diagnostic(Severity.WARNING, code, message, origin))
 
     def _target(self, routes: Any, rule: VirtualServiceRule, port: int) -> TcpTarget:
-        return routed_target(
-            routes, rule, self._scope, port, self._mesh_config, self._proxy.metadata.idle_timeout
-        )
+        return routed_target(routes, rule, self._scope, port, self._mesh_config, self._profile.idle_timeout)
 
     def _rules(self, server: GatewayServer) -> Iterator[VirtualServiceRule]:
         """Yield the virtual services of the gateway that are for the server: a host of the rule overlaps one
         of the server's that allows the rule's namespace."""
-        for rule in self._mesh.virtual_services_for_gateway(server.gateway_name, self._proxy.namespace):
+        for rule in self._mesh.virtual_services_for_gateway(server.gateway_name, self._profile.namespace):
             namespace = rule.config.namespace
             allowed = [host for place, host in server.hosts if place in ("", namespace)]
             if any(matches(host, name) for host in rule.hosts for name in allowed):

@@ -30,9 +30,9 @@ from mizzen.translator.routes.virtual_service import RouteList, RouteOrigin
 
 if TYPE_CHECKING:
     from mizzen.config.mesh_config import MeshConfig
+    from mizzen.mesh.proxy_questions import ProxyQuestions
     from mizzen.mesh.rules.gateways import GatewayServer
     from mizzen.mesh.scope.sidecar_scope import ScopeVersion, SidecarScope
-    from mizzen.mesh.snapshot import Mesh
     from mizzen.xds.resource import Resource
 
 _Route = TypeVar("_Route")
@@ -125,7 +125,7 @@ def _key(planned: _Planned, lists: Sequence[RouteList]) -> _VirtualHostKey:
 def gateway_route_configuration(
     name: str,
     servers: Sequence[GatewayServer],
-    mesh: Mesh,
+    mesh: ProxyQuestions,
     scope: SidecarScope,
     mesh_config: MeshConfig,
     memo: Memo,
@@ -154,7 +154,11 @@ def gateway_route_configuration(
 
 
 def gateway_route_origins(
-    servers: Sequence[GatewayServer], mesh: Mesh, scope: SidecarScope, mesh_config: MeshConfig, memo: Memo
+    servers: Sequence[GatewayServer],
+    mesh: ProxyQuestions,
+    scope: SidecarScope,
+    mesh_config: MeshConfig,
+    memo: Memo,
 ) -> dict[str, tuple[RouteOrigin, ...]]:
     """Return, for each virtual host of the servers' route configuration, its routes' names and their places,
     in the order of the routes.
@@ -216,7 +220,7 @@ def _encode(
 
 def _bound(
     servers: Sequence[GatewayServer],
-    mesh: Mesh,
+    mesh: ProxyQuestions,
     scope: SidecarScope,
     settings: RouteSettings,
     carried: _Carried,

@@ -248,7 +248,7 @@ def seen_by(mesh: Mesh, proxy: Proxy) -> Any:
         values(scope.virtual_services),
         values(scope.sidecar),
         [values(scope.destination_rule(host)) for host in HOSTS],
-        [values(scope.destination_rule(host, inbound=True)) for host in HOSTS],
+        [values(mesh.inbound_rule(profile.namespace, service)) for service in scope.services],
         [values(scope.destination_service(host)) for host in HOSTS],
         values(scope.services_on_port(80)),
         values(mesh.instances(proxy)),

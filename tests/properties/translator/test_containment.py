@@ -184,6 +184,7 @@ def test_everything_but_the_broken_document_follows_changes(
         world.write({"good.yaml": None, "broken.yaml": changed})
         for proxy in PROXIES:
             assert versions(world.translation.snapshot(proxy)) == world.expected(proxy)
+        given_last = {proxy: versions(world.translation.snapshot(proxy)) for proxy in PROXIES}
         assert [str(one.key) for one in world.translation.withheld] == [f"{bad['kind']}/default/bad"]
         assert world.translation.withheld[0].diagnostic.origin.file == "broken.yaml"
         assert (world.translation.withheld[0].in_force is not None) is ever_good
@@ -194,7 +195,11 @@ def test_everything_but_the_broken_document_follows_changes(
                 file = f"a-{content['kind']}-{metadata['namespace']}-{metadata['name']}.yaml"
                 files[file] = None if deleted else content
             world.write(files)
+            concerned = set(world.translation.concerned())
             for proxy in PROXIES:
+                if proxy in concerned:
+                    given_last[proxy] = versions(world.translation.snapshot(proxy))
+                assert given_last[proxy] == world.expected(proxy)
                 assert versions(world.translation.snapshot(proxy)) == world.expected(proxy)
         patch.undo()
         world.write({"broken.yaml": None})

@@ -115,6 +115,35 @@ def places(mesh: Mesh, resource: Resource) -> list[str]:
     return sorted({str(mesh.current_origin(origin)) for origin in resource.origins})
 
 
+def given_by(of: Translation, proxy: mizzen.Proxy) -> Any:
+    """What a proxy is sent, by version, and what could not be served."""
+    resources = of.resources(proxy)
+    versions = {
+        kind: {name: each.version for name, each in sorted(held.items())} for kind, held in resources.items()
+    }
+    return versions, sorted(map(str, resources.diagnostics))
+
+
+class Pushed:
+    """What proxies were given by a server that asks for those only that a change concerns."""
+
+    def __init__(self, translation: Translation) -> None:
+        self._translation = translation
+        self._given: dict[mizzen.Proxy, Any] = {}
+        self._due: set[mizzen.Proxy] = set()
+
+    def look(self) -> None:
+        """Find out who has to be given something."""
+        self._due.update(self._translation.concerned())
+
+    def to(self, proxy: mizzen.Proxy) -> Any:
+        """What the proxy has after it was given what it was due."""
+        if proxy in self._due or proxy not in self._given:
+            self._due.discard(proxy)
+            self._given[proxy] = given_by(self._translation, proxy)
+        return self._given[proxy]
+
+
 @settings(max_examples=60)
 @given(
     histories(),
@@ -131,6 +160,7 @@ def test_following_files_ends_where_a_new_build_ends(
 
 def follow(batches: list[Batch], proxies: list[mizzen.Proxy]) -> None:
     follower = Follower()
+    pushed = Pushed(follower.translation)
     for number, batch in enumerate(batches):
         for step in range(batch.unrelated):
             follower.change(unrelated(step))
@@ -140,6 +170,8 @@ def follow(batches: list[Batch], proxies: list[mizzen.Proxy]) -> None:
         mesh = Mesh.build(follower.store.configs(), follower.mesh_config)
         anew = Translation(mesh)
         assert follower.mesh.diagnostics == mesh.diagnostics
+        pushed.look()
         for place, proxy in enumerate(proxies):
             if place not in batch.silent or number == len(batches) - 1:
+                assert pushed.to(proxy) == given_by(anew, proxy)
                 assert sent(follower.translation, proxy) == sent(anew, proxy)

@@ -38,6 +38,7 @@ class StandIn:
         self.before: Callable[[Proxy], None] = lambda proxy: None
         self.steps: Callable[[Proxy], Iterator[None]] | None = None
         self.needed: list[str] = []
+        self.known: dict[Proxy, None] = {}
         self.forgot = threading.Event()
         self._snapshot: xds.Snapshot | None = None
 
@@ -47,12 +48,16 @@ class StandIn:
         self._snapshot = None
 
     def knows(self, proxy: Proxy) -> bool:
+        self.known[proxy] = None
         return not self.steps
 
     def prepare(self, proxy: Proxy) -> Iterator[None]:
         return self.steps(proxy) if self.steps else iter(())
 
-    def forget_unused(self, proxies: Iterable[Proxy], snapshots: Iterable[xds.Snapshot]) -> Iterator[None]:
+    def concerned(self) -> Iterator[Proxy]:
+        yield from tuple(self.known)
+
+    def forget_unused(self, proxies: Iterable[Proxy]) -> Iterator[None]:
         self.needed = [proxy.id for proxy in proxies]
         yield
         self.forgot.set()

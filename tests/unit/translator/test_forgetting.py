@@ -35,7 +35,7 @@ def test_proxies_that_have_gone_leave_nothing_though_the_mesh_stays_as_it_is() -
     for number in range(20):
         translation.snapshot(invented(number))
     assert translation.profiles == 21
-    deque(translation.forget_unused([stays], [given]), maxlen=0)
+    deque(translation.forget_unused([stays]), maxlen=0)
     assert translation.profiles == 1
     assert alive(*kinds) <= before + 3  # what the last one shares with all
     after = translation.snapshot(stays)
@@ -45,17 +45,18 @@ def test_proxies_that_have_gone_leave_nothing_though_the_mesh_stays_as_it_is() -
 
 
 def test_what_connected_proxies_were_given_stays_theirs() -> None:
-    living = Living(*SERVICES)
-    given = living.collections(proxy())
-    living.translation.forget_unused([proxy()], [living.translation.snapshot(proxy())])
+    living, stays = Living(*SERVICES), proxy()
+    given = living.collections(stays)
+    living.translation.snapshot(proxy())
+    living.translation.forget_unused([stays])
     assert living.translation._overlays
-    assert all(x is y for x, y in zip(living.collections(proxy()), given, strict=True))
+    assert all(x is y for x, y in zip(living.collections(stays), given, strict=True))
 
 
 def test_when_nobody_has_gone_nothing_is_built_again() -> None:
     living = Living(*SERVICES)
-    given = living.translation.snapshot(proxy())
-    assert not living.translation.forget_unused([proxy()], [given])
+    living.translation.snapshot(proxy())
+    assert not living.translation.forget_unused([proxy()])
     misses = living.translation._memo.misses
     living.translation.snapshot(invented(0))
     assert living.translation._memo.misses - misses < 15  # clusters and endpoints are those of the first

@@ -178,7 +178,9 @@ def test_workload_selector(mesh_of: MeshOf, scope_of: Callable[..., Any]) -> Non
     assert names(mesh, scope_of, "default", app="a") == ["picky"]
     assert names(mesh, scope_of, "default", app="b") == ["plain"]
     assert names(mesh, scope_of, "third", app="a") == []
-    inbound = scope_of(mesh, "default", app="a").destination_rule("web.shop.com", inbound=True)
+    (service,) = mesh.registry.hosts.get("web.shop.com") or ()
+    inbound = mesh.inbound_rule("default", service)
+    assert inbound is not None
     assert inbound.configs[0].name == "plain"
 
 

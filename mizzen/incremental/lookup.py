@@ -1,0 +1,67 @@
+"""Lookups: inputs that somebody else keeps, of which only those are held that a query reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator
+from typing import Any, Generic, TypeVar
+
+from mizzen.incremental.collection import Collection
+from mizzen.incremental.database import NOTHING, Database
+
+Source = TypeVar("Source")
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
+
+
+class Lookup(Collection[Key, Value], Generic[Source, Key, Value]):
+    """What `look(source, key)` finds. The source is immutable: `renew` names the next one.
+
+    It costs what is read of it, not what there is: `renew` looks again for the keys that queries have read,
+    and tells the readers of those that are found to be others.
+    """
+
+    __slots__ = ("_look", "_source")
+
+    def __init__(
+        self, database: Database, name: str, source: Source, look: Callable[[Source, Key], Value]
+    ) -> None:
+        super().__init__(database, name, height=0)
+        self._source = source
+        self._look = look
+
+    def __call__(self, key: Key) -> Value:
+        """Return what is found for `key`; raises what looking raises, and looks again after `renew`."""
+        if not self.database.is_recording:
+            return self._look(self._source, key)
+        self._read(key)
+        value = self.values_now.get(key, NOTHING)
+        if value is NOTHING:
+            value = self.values_now[key] = self._look(self._source, key)
+        return value  # type: ignore[return-value]
+
+    def renew(self, source: Source) -> None:
+        """Go over to another source; the very same one changes nothing. Raises WriteError while a query
+        runs."""
+        if source is self._source:
+            return
+        self.database.begin_write()
+        self._source = source
+        self.publish([key for key in self._cells if self._differs(key)])
+
+    def _differs(self, key: Key) -> bool:
+        """Look again; return whether the readers of the key have to."""
+        try:
+            return self.put(key, self._look(self._source, key))
+        except Exception:
+            # Whoever reads it fails, and may fail in another way than before.
+            self.values_now.pop(key, None)
+            return True
+
+    def forget_cell(self, key: Key) -> None:
+        """No query reads that key any more. For its cell."""
+        super().forget_cell(key)
+        self.values_now.pop(key, None)
+
+    def inputs_of(self, key: Key) -> Iterator[Any]:
+        """Yield the name of the input itself."""
+        yield (self.name, key)

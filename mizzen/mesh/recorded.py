@@ -1,0 +1,175 @@
+"""The mesh as queries read it: what they ask about a proxy is recorded, so that a change finds them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mizzen.config.document import Config, ConfigKey
+from mizzen.incremental import Database, Lookup, Query
+from mizzen.mesh.proxy_questions import ProxyQuestions
+from mizzen.mesh.rules.destination_rules import DestinationRuleIndex, MergedDestinationRule
+from mizzen.mesh.rules.external_authorizers import ExternalAuthorizer, external_authorizer
+from mizzen.mesh.rules.failover_labels import MentionedLabel
+from mizzen.mesh.rules.gateways import GatewayConfig, GatewayIndex, MergedGateway, merge_gateways
+from mizzen.mesh.rules.security_policies import Policies, PolicyIndex, WorkloadPolicies, workload_policies
+from mizzen.mesh.rules.token_keys import FetchedKeys, KeySource, TokenKeys
+from mizzen.mesh.rules.virtual_service_index import Rules, VirtualServiceIndex
+from mizzen.mesh.service import Endpoint, Service
+from mizzen.mesh.services.registry import Registry, ServiceInstance, ServiceKey
+from mizzen.mesh.snapshot import Mesh
+
+_Labels = tuple[tuple[str, str], ...]
+_Documents = Mapping[ConfigKey, Config[Any]]
+
+
+class RecordedMesh(ProxyQuestions):
+    """Answers of the snapshot that `renew` named last, for queries of one database.
+
+    Each fact is a lookup in the part of the snapshot that it stands in. Unchanged parts are the same object
+    from one snapshot to the next, so that nothing is looked up again in them.
+    """
+
+    def __init__(self, database: Database, mesh: Mesh) -> None:
+        self.settings = mesh.settings
+        registry = mesh.registry
+        self._endpoints: Lookup[Registry, str, Mapping[ServiceKey, tuple[Endpoint, ...]]] = Lookup(
+            database, "endpoints at an address", registry, lambda of, address: of.by_address.get(address)
+        )
+        self._services: Lookup[Registry, ServiceKey, Service] = Lookup(
+            database, "service", registry, lambda of, key: of.services[key]
+        )
+        self._node_aware: Lookup[Registry, None, bool] = Lookup(
+            database, "services that ask for nodes", registry, lambda of, _: bool(of.node_aware)
+        )
+        self._authorizers: Lookup[Registry, str, ExternalAuthorizer] = Lookup(
+            database,
+            "external authorizer",
+            registry,
+            lambda of, name: external_authorizer(name, self.mesh_config, of),
+        )
+        self._mentioned: Lookup[Mesh, str, frozenset[MentionedLabel]] = Lookup(
+            database, "labels that rules mention", mesh, Mesh.labels_mentioned
+        )
+        self._policies: Lookup[PolicyIndex, tuple[str, str], Policies] = Lookup(
+            database,
+            "policies of a namespace",
+            mesh.policy_index,
+            lambda of, place: of.at(*place),
+        )
+        self._closing: Lookup[PolicyIndex, Config[Any], Config[Any] | None] = Lookup(
+            database, "policy of a stand-in", mesh.policy_index, PolicyIndex.closing
+        )
+        self._keys: Lookup[TokenKeys, KeySource, FetchedKeys | None] = Lookup(
+            database,
+            "fetched keys",
+            mesh.token_keys,
+            lambda of, source: of.by_source.get(source),
+        )
+        self._gateways: Lookup[GatewayIndex, _Labels, tuple[GatewayConfig, ...]] = Lookup(
+            database,
+            "Gateways that select",
+            mesh.gateway_index,
+            lambda of, labels: of.selecting(dict(labels)),
+        )
+        self._rules: Lookup[VirtualServiceIndex, tuple[str, str], Rules] = Lookup(
+            database,
+            "VirtualServices of a Gateway",
+            mesh.virtual_service_index,
+            lambda of, key: of.for_gateway(*key),
+        )
+        self._inbound: Lookup[DestinationRuleIndex, tuple[str, Service], MergedDestinationRule | None] = (
+            Lookup(
+                database,
+                "inbound DestinationRule",
+                mesh.destination_rule_index,
+                lambda of, key: of.inbound_rule(*key),
+            )
+        )
+        self._documents: Lookup[Mesh, ConfigKey, Config[Any] | None] = Lookup(
+            database, "document", mesh, Mesh.config
+        )
+        self._kinds: Lookup[Mesh, str, _Documents] = Lookup(
+            database, "documents of a kind", mesh, Mesh.configs_by_key
+        )
+        self._merged = Query(database, "merged Gateways", merge_gateways)
+        self._selecting = Query(database, "policies of a workload", self._policies_selecting)
+
+    def renew(self, mesh: Mesh) -> None:
+        """Go over to another snapshot with the same settings."""
+        self._endpoints.renew(mesh.registry)
+        self._services.renew(mesh.registry)
+        self._node_aware.renew(mesh.registry)
+        self._authorizers.renew(mesh.registry)
+        self._mentioned.renew(mesh)
+        self._documents.renew(mesh)
+        self._kinds.renew(mesh)
+        self._policies.renew(mesh.policy_index)
+        self._closing.renew(mesh.policy_index)
+        self._keys.renew(mesh.token_keys)
+        self._gateways.renew(mesh.gateway_index)
+        self._rules.renew(mesh.virtual_service_index)
+        self._inbound.renew(mesh.destination_rule_index)
+
+    def endpoints_at(self, address: str) -> Mapping[ServiceKey, tuple[Endpoint, ...]]:
+        """Return the endpoints at an address, by the service that they are of."""
+        return self._endpoints(address)
+
+    def service_of(self, key: ServiceKey) -> Service:
+        """Return the service of that namespace and hostname, which is there."""
+        return self._services(key)
+
+    def labels_mentioned(self, namespace: str) -> frozenset[MentionedLabel]:
+        """Return the labels that some rule for clients of `namespace` mentions."""
+        return self._mentioned(namespace)
+
+    def any_asks_for_nodes(self) -> bool:
+        """Return whether some service wants endpoints on the client's node."""
+        return self._node_aware(None)
+
+    def policies_of(self, namespace: str, labels: Mapping[str, str]) -> WorkloadPolicies:
+        """Return the security policies that select a workload of `namespace` with these labels."""
+        return self._selecting(namespace, tuple(sorted(labels.items())))
+
+    def _policies_selecting(self, namespace: str, labels: _Labels) -> WorkloadPolicies:
+        return workload_policies(
+            namespace,
+            dict(labels),
+            self.settings.root_namespace,
+            lambda *place: self._policies(place),
+            self._closing,
+        )
+
+    def external_authorizer(self, name: str) -> ExternalAuthorizer:
+        """Return the external authorizer that MeshConfig has under `name`."""
+        return self._authorizers(name)
+
+    def fetched_keys(self, source: KeySource) -> FetchedKeys | None:
+        """Return what was fetched last from where an issuer's keys are told; None: nothing yet."""
+        return self._keys(source)
+
+    def merged_gateway(
+        self, configs: tuple[GatewayConfig, ...], instances: tuple[ServiceInstance, ...]
+    ) -> MergedGateway:
+        """Return the servers of Gateways merged; one object for the same parts."""
+        return self._merged(configs, instances)
+
+    def gateways_selecting(self, labels: Mapping[str, str]) -> tuple[GatewayConfig, ...]:
+        """Return the Gateways whose selector is a subset of `labels`, oldest first."""
+        return self._gateways(tuple(sorted(labels.items())))
+
+    def virtual_services_for_gateway(self, gateway_name: str, proxy_namespace: str) -> Rules:
+        """Return the rules bound to a Gateway that a proxy's namespace sees, as `Mesh` does."""
+        return self._rules((gateway_name, proxy_namespace))
+
+    def inbound_rule(self, namespace: str, service: Service) -> MergedDestinationRule | None:
+        """Return the DestinationRule that holds for the own ports of `namespace`'s workloads of a service."""
+        return self._inbound((namespace, service))
+
+    def config(self, key: ConfigKey) -> Config[Any] | None:
+        """Return the document of that key, or None."""
+        return self._documents(key)
+
+    def configs(self, kind: str) -> tuple[Config[Any], ...]:
+        """Return all documents of a kind, in no particular order."""
+        return tuple(self._kinds(kind).values())

@@ -1,0 +1,30 @@
+"""What all proxies of a kind are sent alike, as it stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mizzen.config.diagnostics import Diagnostic
+from mizzen.config.mesh_config import MeshConfig
+from mizzen.mesh.scope.sidecar_scope import SidecarScope
+from mizzen.mesh.scope.sidecars import SidecarConfig
+from mizzen.translator.listeners.auto_passthrough import PassedServices
+from mizzen.translator.tls.secret_references import SecretNames
+from mizzen.xds.snapshot import Collection
+
+
+@dataclass(frozen=True, slots=True)
+class SharedResources:
+    """What all proxies of a kind are sent alike as it stands now, and what else of it counts for each of
+    them. Equal if nothing of it has changed; for gateways the whole scope counts."""
+
+    clusters: Collection
+    endpoints: Collection
+    listeners: Collection
+    routes: Collection
+    diagnostics: tuple[Diagnostic, ...]
+    secrets: SecretNames
+    sidecar: SidecarConfig | None
+    scope: SidecarScope | None
+    passed: PassedServices
+    mesh_config: MeshConfig
