@@ -250,6 +250,35 @@ async def test_a_fault_that_stays_hurts_only_its_proxy(running: Running) -> None
     assert running.plane.fault_of(bad_key) in running.plane.mesh_remarks(bad_key)
 
 
+async def test_after_a_push_that_was_given_up_everybody_is_asked(running: Running) -> None:
+    """Whoever was named and not served is not named again."""
+    keys = [await running.connects(name) for name in ("one", "two")]
+
+    def give_up() -> Iterator[Proxy]:
+        yield from tuple(running.translation.known)[:1]
+        raise RuntimeError("given up")
+
+    concerned = running.translation.concerned
+    running.translation.concerned = give_up  # type: ignore[method-assign]
+    await running.plane.take({"a.yaml": service("a")})
+    assert running.sent.snapshots == []
+    running.translation.concerned = lambda: iter(())  # type: ignore[method-assign]
+    await running.plane.take({"b.yaml": service("b")})
+    assert running.sent.snapshots == [(key, ["a", "b"]) for key in keys]
+    running.translation.concerned = concerned  # type: ignore[method-assign]
+    await running.plane.take({"c.yaml": service("c")})
+    assert len(running.sent.snapshots) == 4
+
+
+async def test_who_is_not_concerned_is_not_translated_for(running: Running) -> None:
+    await running.connects("one")
+    running.translation.concerned = lambda: iter(())  # type: ignore[method-assign]
+    asked = running.translation.asked
+    await running.plane.take({"a.yaml": service("a")})
+    assert running.translation.asked == asked
+    assert running.sent.snapshots == []
+
+
 async def test_a_node_that_is_no_proxy_is_refused_with_words_that_help(running: Running) -> None:
     with pytest.raises(xds.NodeRefused, match=r"sidecar~10\.0\.0\.7~reviews"):
         running.plane.group_of(base_pb2.Node(id="test-id"), xds.Peer())
