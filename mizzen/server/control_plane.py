@@ -44,6 +44,7 @@ from mizzen.translator.translation import Translation
 Value = TypeVar("Value")
 Made = tuple[xds.Snapshot, tuple[Diagnostic, ...]]
 """What a proxy is sent, and what could not be translated for it as it was written."""
+Maker = Callable[[LiveProxy], Made | None]
 
 SLICE_SECONDS = 0.01
 """For so long the worker translates before what it has is handed over."""
@@ -287,14 +288,13 @@ class ControlPlane:
         """Give the proxies that a change concerns their new snapshots."""
         begun = self._clock()
         following = self._follow(change.first, change.delta.names)
-        woken = 0
+        woken, make = 0, self._translate_one
         # A proxy whose first translation is under way gets it from a mesh that has the change already.
         keys = {live.proxy: key for key, live in self._live.items() if live.snapshot is not None}
-        proxies = iter(tuple(keys)) if self._push_to_all else self._translation.concerned()
-        concerned = (keys[proxy] for proxy in proxies if proxy in keys)
+        concerned = iter(tuple(keys)) if self._push_to_all else self._translation.concerned()
         self._push_to_all = True  # until this has come to its end: who was yielded is not yielded again
         try:
-            async for one in self._renew(concerned, self._translate_one):
+            async for one in self._renew(filter(None, map(keys.get, concerned)), make, Urgency.CHANGE):
                 following.handed(one.key, one.changes)
                 woken += 1
                 if woken % WOKEN_AT_ONCE == 0:
@@ -319,13 +319,8 @@ class ControlPlane:
         self._discovery.set_snapshot(one.key, one.snapshot)
         return True
 
-    async def _renew(
-        self,
-        keys: Iterator[Hashable],
-        make: Callable[[LiveProxy], Made | None],
-        urgency: Urgency = Urgency.CHANGE,
-    ) -> AsyncIterator[News]:
-        """Make snapshots slice by slice, so that the loop serves streams in between; yield those handed over."""
+    async def _renew(self, keys: Iterator[Hashable], make: Maker, urgency: Urgency) -> AsyncIterator[News]:
+        """Make snapshots, slice by slice, as streams are served in between; yield those handed over."""
         more = True
         while more:
             done, more = await self._in_worker(self._renewed, keys, make, urgency=urgency)
@@ -333,9 +328,7 @@ class ControlPlane:
                 if self._hand_over(one):
                     yield one
 
-    def _renewed(
-        self, keys: Iterator[Hashable], make: Callable[[LiveProxy], Made | None]
-    ) -> tuple[list[News], bool]:
+    def _renewed(self, keys: Iterator[Hashable], make: Maker) -> tuple[list[News], bool]:
         """Make snapshots for as many proxies as a slice of time allows; return whether there may be more."""
         done: list[News] = []
         more = True
@@ -398,8 +391,7 @@ class ControlPlane:
             for key, live in self._live.items()
             if live.snapshot is not None and certificates.lacks(live.proxy, domain, live.snapshot)
         ]
-        async for _ in self._renew(iter(lacking), self._certify, Urgency.PROXY):
-            pass
+        _ = [one async for one in self._renew(iter(lacking), self._certify, Urgency.PROXY)]
         return more
 
     async def _look(self) -> None:
@@ -472,8 +464,7 @@ class ControlPlane:
         if not await self._in_worker(self._translation.knows, live.proxy, urgency=Urgency.PROXY):
             async with self._preparing:  # one after the other: the first of a kind does the work for all
                 steps = self._translation.prepare(live.proxy)
-                while await self._in_worker(_go_on, steps, urgency=Urgency.PROXY):
-                    pass
+                await self._worker.do_in_slices(Urgency.PROXY, steps, SLICE_SECONDS)
         made = await self._in_worker(self._translate_first, live, urgency=Urgency.PROXY)
         if made is None:
             raise xds.NodeRefused("the control plane failed to translate for this proxy; its log says why")
@@ -500,16 +491,9 @@ class ControlPlane:
                 before = self._translation.profiles
                 living = tuple(self._live.values())
                 steps = self._translation.forget_unused([live.proxy for live in living])
-                while await self._in_worker(_go_on, steps, urgency=Urgency.LATER):
-                    pass
+                await self._worker.do_in_slices(Urgency.LATER, steps, SLICE_SECONDS)
                 if self._translation.profiles < before:
                     await self._in_worker(self._forgotten, urgency=Urgency.LATER)
             except Exception:
                 self._log.exception("what nobody needs stays in memory: a fault of Mizzen, please report it")
             self._metrics.profiles.set(self._translation.profiles)
-
-
-def _go_on(steps: Iterator[None]) -> bool:
-    """Take steps for a slice of time; return whether there are more."""
-    end = time.perf_counter() + SLICE_SECONDS
-    return any(time.perf_counter() >= end for _ in steps)

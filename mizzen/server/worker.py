@@ -6,7 +6,8 @@ import asyncio
 import heapq
 import itertools
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from enum import IntEnum
 from typing import Any, Final, TypeVar
@@ -64,6 +65,11 @@ class Worker:
         self._executor.submit(self._do_next)
         return await asyncio.wrap_future(future)
 
+    async def do_in_slices(self, urgency: Urgency, steps: Iterator[None], seconds: float) -> None:
+        """Take all the steps, for so many seconds at a time."""
+        while await self.do(urgency, _go_on, steps, seconds):
+            pass
+
     def close(self) -> None:
         """Let the thread end after what it is doing now."""
         self._executor.shutdown(wait=False, cancel_futures=True)
@@ -88,3 +94,9 @@ class Worker:
             heapq.heapify(self._waiting)
             return oldest[2]
         return heapq.heappop(self._waiting)[2]
+
+
+def _go_on(steps: Iterator[None], seconds: float) -> bool:
+    """Take steps for a slice of time; return whether there are more."""
+    end = time.perf_counter() + seconds
+    return any(time.perf_counter() >= end for _ in steps)
