@@ -23,6 +23,7 @@ from rich.table import Table
 from benchmarks import (
     attacked,
     change_cost,
+    followed_changes,
     large_file,
     memory_use,
     noticing,
@@ -149,6 +150,27 @@ def changes(sizes: int) -> list[Row]:
     return rows
 
 
+def followed(sizes: int) -> list[Row]:
+    """(k): changes by the number of services and of connected proxies."""
+    small, large = followed_changes.SERVICES[0], followed_changes.SERVICES[0] * 10 ** (sizes - 1)
+    few, many = followed_changes.measure(small, 1), followed_changes.measure(large, 1)
+    rows = [
+        Row(
+            f"{kind}, one proxy: with {small:,} and {large:,} services",
+            f"{few[kind].milliseconds:.1f} and {many[kind].milliseconds:.1f} ms",
+        )
+        for kind in few
+    ]
+    connected = followed_changes.measure(small, followed_changes.CONNECTED)
+    return rows + [
+        Row(
+            f"{kind}, {followed_changes.CONNECTED:,} proxies, {small:,} services",
+            f"{each.milliseconds:.1f} ms, {each.asked:,} asked",
+        )
+        for kind, each in connected.items()
+    ]
+
+
 def large_files() -> list[Row]:
     """(i): one document of a file of many."""
     result = large_file.measure()
@@ -253,6 +275,7 @@ def main() -> None:
         ("from a saved file to a served route", saved_to_served),
         ("cold translation", lambda: translation(sizes)),
         ("the cost of a change", lambda: changes(sizes)),
+        ("changes by services and connected proxies", lambda: followed(sizes)),
         ("one document of a large file", large_files),
         ("memory with unlike proxies", lambda: memory(sizes)),
         ("workload certificates", certificates),

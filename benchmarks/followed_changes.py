@@ -1,0 +1,125 @@
+"""(k) What a change costs the mesh and the translation, by how many services and connected proxies there are.
+
+The meshes are as users have them: ten namespaces, proxies that are endpoints of the services, a
+VirtualService and a DestinationRule for each service.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import mizzen
+from benchmarks.documents import NAMESPACES, NETWORKING, Documents, documents, text
+from mizzen.config import ConfigStore, MeshConfig, parse_documents
+from mizzen.mesh.snapshot import Mesh
+from mizzen.translator.contained import ContainedTranslation
+
+SERVICES = (100, 10_000)
+CONNECTED = 1_000
+_CHANGED = 7
+_ROUNDS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """Milliseconds of processor time from parsed documents to the last proxy's snapshot, the best of some
+    rounds, and how many proxies were asked for."""
+
+    milliseconds: float
+    asked: int
+
+
+def _documents(number: int, *, canary: int = 0, connections: int = 100, weight: int = 1) -> Documents:
+    found = documents(number)
+    metadata = found[0]["metadata"]
+    found[1]["spec"]["weight"] = weight
+    found[2]["spec"]["http"][0]["match"][0]["uri"]["prefix"] = f"/canary-{canary}"
+    policy = {"connectionPool": {"tcp": {"maxConnections": connections}}}
+    rule = {"host": metadata["name"], "trafficPolicy": policy}
+    return [
+        *found,
+        {"apiVersion": NETWORKING, "kind": "DestinationRule", "metadata": metadata, "spec": rule},
+    ]
+
+
+def _proxy(number: int) -> mizzen.Proxy:
+    service, workload = documents(number)[:2]
+    name, namespace = service["metadata"]["name"], service["metadata"]["namespace"]
+    address = workload["spec"]["address"]
+    return mizzen.Proxy.from_node(
+        {
+            "id": f"sidecar~{address}~{name}.{namespace}~{namespace}.svc.cluster.local",
+            "metadata": {"NAMESPACE": namespace, "LABELS": {"app": name}},
+        }
+    )
+
+
+class _Connected:
+    """A mesh of so many services, and so many proxies that were given what they are to have."""
+
+    def __init__(self, services: int, proxies: int) -> None:
+        names = {f"{number}.yaml": _documents(number) for number in range(services)}
+        self._store = ConfigStore()
+        self._store.apply({name: parse_documents(text(each), name) for name, each in names.items()})
+        self._mesh = Mesh.build(self._store.configs(), MeshConfig())
+        self._translation = ContainedTranslation(self._mesh)
+        for number in range(proxies):
+            self._translation.translate(_proxy(number))
+        list(self._translation.concerned())
+
+    def change(self, name: str, content: Documents | None) -> Followed:
+        parsed = None if content is None else parse_documents(text(content), name)
+        change = self._store.apply({name: parsed})
+        began = time.thread_time()
+        self._mesh, delta = self._mesh.updated(change)
+        self._translation.update(self._mesh, delta)
+        asked = 0
+        for proxy in self._translation.concerned():
+            self._translation.translate(proxy)
+            asked += 1
+        return Followed((time.thread_time() - began) * 1000, asked)
+
+
+def _mode(number: int) -> Documents:
+    labels = {"app": f"service-{_CHANGED}"}
+    spec = {"selector": {"matchLabels": labels}, "mtls": {"mode": ("STRICT", "DISABLE")[number % 2]}}
+    metadata = {"name": "mode", "namespace": f"namespace-{_CHANGED % NAMESPACES}"}
+    return [
+        {
+            "apiVersion": "security.istio.io/v1",
+            "kind": "PeerAuthentication",
+            "metadata": metadata,
+            "spec": spec,
+        }
+    ]
+
+
+_FILE = f"{_CHANGED}.yaml"
+KINDS: dict[str, Callable[[int], tuple[str, Documents | None]]] = {
+    "VirtualService": lambda n: (_FILE, _documents(_CHANGED, canary=n + 1)),
+    "DestinationRule": lambda n: (_FILE, _documents(_CHANGED, canary=_ROUNDS, connections=n + 1)),
+    "endpoint": lambda n: (
+        _FILE,
+        _documents(_CHANGED, canary=_ROUNDS, connections=_ROUNDS, weight=n + 2),
+    ),
+    "Service added or removed": lambda n: ("new.yaml", _documents(50_007)[:1] if n % 2 == 0 else None),
+    "PeerAuthentication of one workload": lambda n: ("mode.yaml", _mode(n)),
+}
+
+
+def measure(services: int, proxies: int, kinds: Iterable[str] = KINDS) -> dict[str, Followed]:
+    """Return what each kind of change costs; the first of each is not counted."""
+    connected = _Connected(services, proxies)
+    gc.collect()
+    gc.freeze()
+    try:
+        found = {}
+        for kind in kinds:
+            rounds = [connected.change(*KINDS[kind](number)) for number in range(_ROUNDS)]
+            found[kind] = min(rounds[1:], key=lambda each: each.milliseconds)
+        return found
+    finally:
+        gc.unfreeze()
