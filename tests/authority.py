@@ -53,6 +53,20 @@ class Authority:
         signed = self._sign(hosts[0], key.public_key(), hosts, uris)
         return Certificate(signed.public_bytes(serialization.Encoding.PEM), pem)
 
+    def revocations(self, *revoked: Certificate) -> bytes:
+        """Return the list of revoked certificates, as PEM."""
+        now = datetime.datetime.now(datetime.UTC)
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, self._name)]))
+            .last_update(now - datetime.timedelta(minutes=5))
+            .next_update(now + datetime.timedelta(days=1))
+        )
+        for each in revoked:
+            entry = x509.RevokedCertificateBuilder().serial_number(each.serial).revocation_date(now).build()
+            builder = builder.add_revoked_certificate(entry)
+        return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
     def client_context(self) -> ssl.SSLContext:
         """Return the settings of a TLS client that trusts this authority alone."""
         return ssl.create_default_context(cadata=self.certificate.decode())

@@ -116,7 +116,9 @@ class Machine:
 class CapturedMesh:
     """The two machines and all that runs there."""
 
-    def __init__(self) -> None:
+    def __init__(self, *arguments: str) -> None:
+        """`arguments` are further ones of `mizzen serve`."""
+        self._arguments = arguments
         # Not pytest's directory, which other users, such as 1337, may not read.
         self.directory = Path(tempfile.mkdtemp(prefix="mizzen-capture-"))
         self.config = self.directory / "config"
@@ -176,6 +178,7 @@ class CapturedMesh:
             *("control-plane", self.client, sys.executable, "-m", "mizzen", "serve", "--start-anyway"),
             *("--config", self.config, "--grpc-address", f"{CLIENT}:{_GRPC}"),
             *("--admin-address", f"127.0.0.1:{_ADMIN}"),
+            *self._arguments,
         )
 
         async def serving() -> bool:

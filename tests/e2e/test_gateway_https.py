@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import ssl
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +24,9 @@ from tests.e2e.conftest import Rules
 pytestmark = [pytest.mark.envoy, pytest.mark.asyncio(loop_scope="module")]
 
 PORT = 8443
+_RATE = 300
+_CLIENTS = 10
+_REQUESTS_A_CONNECTION = 20
 ROUTES = """
     apiVersion: networking.istio.io/v1
     kind: VirtualService
@@ -168,6 +173,88 @@ async def test_a_new_certificate_needs_no_new_connection(mesh: LiveMesh, shop: S
 
         await eventually(rotated, "new connections see the new certificate")
         assert await serial_of_connection() == first.serial
+
+
+async def test_client_certificates_may_be_optional(mesh: LiveMesh, shop: Shop, rules: Rules) -> None:
+    clients = Authority("clients")
+    mesh.write(
+        "secret.yaml",
+        secret("optional-cert", shop.authority.issue("optional.example.com"), clients.certificate),
+    )
+    tls = "{mode: OPTIONAL_MUTUAL, credentialName: optional-cert}"
+    await rules(gateway(server("https", "optional.example.com", tls)))
+    answer = await shop.get("optional.example.com")
+    assert answer.status_code == 200
+    assert "x-forwarded-client-cert" not in answer.json()["headers"]
+    with pytest.raises((httpx.TransportError, ssl.SSLError)):
+        await shop.get("optional.example.com", with_certificate(shop, Authority().issue("stranger")))
+    answer = await shop.get("optional.example.com", with_certificate(shop, clients.issue("a-client.example")))
+    assert "DNS=a-client.example" in answer.json()["headers"]["x-forwarded-client-cert"]
+
+
+async def test_a_revoked_client_is_refused(mesh: LiveMesh, shop: Shop, rules: Rules) -> None:
+    clients = Authority("clients")
+    good, revoked = clients.issue("good.example"), clients.issue("revoked.example")
+    document = secret("revoking", shop.authority.issue("revoking.example.com"), clients.certificate)
+    document["data"]["ca.crl"] = base64.b64encode(clients.revocations(revoked)).decode()
+    mesh.write("secret.yaml", document)
+    tls = "{mode: MUTUAL, credentialName: revoking}"
+    await rules(gateway(server("https", "revoking.example.com", tls)))
+    assert (await shop.get("revoking.example.com", with_certificate(shop, good))).status_code == 200
+    with pytest.raises((httpx.TransportError, ssl.SSLError)):
+        await shop.get("revoking.example.com", with_certificate(shop, revoked))
+
+
+async def test_certificates_change_under_load_without_a_failed_request(
+    mesh: LiveMesh, shop: Shop, rules: Rules
+) -> None:
+    """300 requests a second, some of them on connections of their own."""
+    host = "loaded.example.com"
+    mesh.write("secret.yaml", secret("loaded", shop.authority.issue(host)))
+    await rules(gateway(server("https", host, "{mode: SIMPLE, credentialName: loaded}")))
+    context = shop.authority.client_context()
+    answers: Counter[str] = Counter()
+    stopping = asyncio.Event()
+
+    async def client() -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while not stopping.is_set():
+            async with httpx.AsyncClient(verify=context, trust_env=False, timeout=60) as http:
+                for _ in range(_REQUESTS_A_CONNECTION):
+                    try:
+                        answer = await http.get(
+                            f"https://{shop.gateway.address}:{PORT}/",
+                            headers={"host": host},
+                            extensions={"sni_hostname": host},
+                        )
+                        answers[str(answer.status_code)] += 1
+                    except httpx.TransportError as error:
+                        answers[repr(error)] += 1
+                    due = max(due + _CLIENTS / _RATE, loop.time() - 1)
+                    await asyncio.sleep(max(0.0, due - loop.time()))
+
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(_CLIENTS):
+            tasks.create_task(client())
+        try:
+            for _ in range(3):
+                issued = shop.authority.issue(host)
+                mesh.write("secret.yaml", secret("loaded", issued))
+
+                async def shown(serial: int = issued.serial) -> bool:
+                    return (await shop.certificate(host)).serial_number == serial
+
+                await eventually(shown, "new connections see the new certificate")
+                enough = answers.total() + _RATE
+
+                async def went_on(enough: int = enough) -> bool:
+                    return answers.total() >= enough
+
+                await eventually(went_on, "requests go on")
+        finally:
+            stopping.set()
+    assert set(answers) == {"200"}, answers
 
 
 async def test_the_server_name_picks_the_server(mesh: LiveMesh, shop: Shop, rules: Rules) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 
 from mizzen.config.diagnostics import Diagnostic
+from mizzen.mesh.analysis.config_maps import check_config_maps
 from mizzen.mesh.analysis.conflicts import find_conflicts
 from mizzen.mesh.analysis.destination_rules import check_destination_rules
 from mizzen.mesh.analysis.endpoints import check_endpoints
@@ -58,6 +59,7 @@ def analysis_steps(
         check_gateways,
         check_endpoints,
         check_mutual_tls,
+        check_config_maps,
         check_external_authorizers,
         check_networks,
         check_unused,

@@ -71,7 +71,8 @@ _FEW: Final = 3
 _AUTHORITY: Final = ("tls", "caCertCredentialName")
 
 
-def _credential_names(server: models.Server) -> Iterator[tuple[FieldPath, str]]:
+def credential_names(server: models.Server) -> Iterator[tuple[FieldPath, str]]:
+    """Yield the names of Secrets in a server's TLS settings, each with the field that it stands in."""
     tls = server.tls
     if tls is None:
         return
@@ -93,7 +94,7 @@ def _credentials(mesh: Mesh, gateways: list[GatewayConfig], findings: Findings) 
     for config in gateways:
         selected = {workload.key.namespace for workload in _selected(config, by_label)}
         for path, server in _servers(config):
-            for field, written in _credential_names(server):
+            for field, written in credential_names(server):
                 # Without a workload of the gateway nobody knows in which namespace its proxies will be.
                 of_name = namespaces_of.get(written.rpartition("/")[2], [])
                 namespace = _first(selected or {config.namespace, *of_name}, of_name, config.namespace)

@@ -35,7 +35,7 @@ def check_mutual_tls(mesh: Mesh, findings: Findings) -> None:
                     f"calls to them fail; {_ISSUE}, or write PERMISSIVE",
                 )
     for rule in mesh.configs("DestinationRule"):
-        for path, tls in _client_settings(rule.spec):
+        for path, tls in client_settings(rule.spec):
             if tls.mode is models.ClientTLSMode.ISTIO_MUTUAL:
                 findings.warning(
                     "MZ0213",
@@ -64,7 +64,8 @@ def _server_settings(policy: models.PeerAuthentication) -> Iterator[tuple[FieldP
         yield ("spec", "portLevelMtls", str(number)), mtls
 
 
-def _client_settings(rule: models.DestinationRule) -> Iterator[tuple[FieldPath, models.ClientTLSSettings]]:
+def client_settings(rule: models.DestinationRule) -> Iterator[tuple[FieldPath, models.ClientTLSSettings]]:
+    """Yield the TLS settings of a DestinationRule, each with the field that it stands in."""
     policies: list[tuple[FieldPath, models.TrafficPolicy | None]] = [
         (("spec", "trafficPolicy"), rule.traffic_policy)
     ]

@@ -482,6 +482,20 @@ CASES: dict[str, tuple[str, str, str, str, str]] = {
         TLS_GATEWAY.replace("SIMPLE, credentialName: cert", "ISTIO_MUTUAL"),
         GATEWAY,
     ),
+    "a CA in a ConfigMap, of a gateway": (
+        "MZ0221",
+        "spec.servers[0].tls.caCertCredentialName",
+        "configmap://ca names a CA in a ConfigMap, which is not served",
+        TLS_GATEWAY.replace("SIMPLE,", "MUTUAL, caCertCredentialName: 'configmap://ca',"),
+        GATEWAY,
+    ),
+    "a CA in a ConfigMap, of a client": (
+        "MZ0221",
+        "spec.trafficPolicy.tls.credentialName",
+        "put it into a Secret",
+        ENTRY + RULE + "  trafficPolicy: {tls: {mode: SIMPLE, credentialName: 'configmap://ca'}}\n",
+        ENTRY + RULE + "  trafficPolicy: {tls: {mode: SIMPLE, credentialName: ca}}\n",
+    ),
 }
 
 
