@@ -7,18 +7,21 @@ import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from mizzen.identity.authority import new_root
 from mizzen.identity.certificate_store import CertificateStore
 from mizzen.server.workload_certificates import now_utc
 from mizzen.testing.caller import Caller
 from mizzen.testing.live_mesh import SERVICE_PORT, LiveMesh, mizzen
 from mizzen.testing.waiting import eventually
 from mizzen.testing.workloads import Workload
+from tests.unit.identity.test_authority_files import intermediate, written
 
 pytestmark = pytest.mark.envoy
 
@@ -263,4 +266,65 @@ async def test_the_root_is_rotated_under_load(tmp_path: Path) -> None:
             await eventually(one_root, "the server knows")
             await mesh.settled()
             await asyncio.sleep(1)  # some hundred handshakes more
+        assert set(answers) == {"200"}, answers
+
+
+async def test_an_intermediate_that_the_user_brings(tmp_path: Path) -> None:
+    """Two intermediates below a root; while calls go on the user exchanges the lower one."""
+    root = new_root(now_utc())
+    upper = intermediate(
+        root,
+        path_length=1,
+        name="upper",
+        begin=now_utc() - timedelta(hours=1),
+        end=now_utc() + timedelta(days=30),
+    )
+    lower, another = (
+        intermediate(
+            upper, name=name, begin=now_utc() - timedelta(hours=1), end=now_utc() + timedelta(days=30)
+        )
+        for name in ("lower", "another")
+    )
+    chain = [upper.certificate]
+    directory = written(tmp_path / "cacerts", lower, chain, [root])
+    arguments = ["--ca", str(directory), "--workload-certificate-ttl", "60s"]
+    async with LiveMesh(tmp_path, arguments=arguments) as mesh:
+        both = await pair(mesh)
+        assert (await both.authority())["issuer"] == "CN=lower"
+        before = await both.certificates()
+        async with load(both.client) as answers:
+            written(directory, another, chain, [root])
+
+            async def replaced() -> bool:
+                return not set(before) & set(await both.certificates())
+
+            await eventually(replaced, "both have certificates of the new intermediate")
+        assert set(answers) == {"200"}, answers
+        assert (await both.authority())["issuer"] == "CN=another"
+
+
+async def test_the_trust_domain_changes_by_way_of_an_alias(tmp_path: Path) -> None:
+    settings = tmp_path / "mesh-config.yaml"
+
+    def write(domain: str, alias: str) -> None:
+        fresh = settings.with_suffix(".new")
+        fresh.write_text(f"trustDomain: {domain}\ntrustDomainAliases: [{alias}]\n")
+        fresh.rename(settings)
+
+    write("old.example", "new.example")
+    async with LiveMesh(tmp_path, arguments=state(tmp_path, "--mesh-config", str(settings))) as mesh:
+        both = await pair(mesh)
+
+        def seen() -> str:
+            return str(both.workload.requests[-1]["headers"]["x-forwarded-client-cert"])
+
+        assert "URI=spiffe://old.example/ns/default/sa/shopper" in seen()
+        async with load(both.client) as answers:
+            write("new.example", "old.example")
+
+            async def renamed() -> bool:
+                return "URI=spiffe://new.example/ns/default/sa/shopper" in seen()
+
+            await eventually(renamed, "the client has an identity of the new domain")
+            await mesh.settled()
         assert set(answers) == {"200"}, answers

@@ -133,7 +133,12 @@ async def test_a_proxy_that_refuses_its_secrets_does_not_stop_a_rotation(tmp_pat
 
 async def test_what_the_user_brings_is_taken_up_and_never_rotated(tmp_path: Path) -> None:
     root = new_root(now_utc())
-    first, second = (intermediate(root, begin=now_utc() - timedelta(hours=1), name=name) for name in "ab")
+    first, second = (
+        intermediate(
+            root, begin=now_utc() - timedelta(hours=1), end=now_utc() + timedelta(days=30), name=name
+        )
+        for name in "ab"
+    )
     server = Server(of_user(written(tmp_path, first, [], [root])))
     async with server.running():
         await server.goes_round()
