@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mizzen.cli.admin_client import ADMIN
 from mizzen.cli.failure import Failure
 
 if TYPE_CHECKING:
-    from mizzen.explain import Question, ServedMesh
+    from mizzen.explain import Answer, Question, ServedMesh
     from mizzen.mesh.proxy.node import Proxy
 
 
@@ -53,6 +54,10 @@ def why(
     mesh_config: Annotated[
         Path | None, typer.Option("--mesh-config", help="A file with Istio's MeshConfig.", metavar="FILE")
     ] = None,
+    server: Annotated[bool, typer.Option("--server", help="Ask a running server, not files.")] = False,
+    admin: Annotated[
+        str, typer.Option("--admin", help="The admin address of the server.", metavar="HOST:PORT")
+    ] = ADMIN,
     output: Annotated[Output, typer.Option("-o", "--output", help="The form of the answer.")] = Output.TEXT,
 ) -> None:
     """Tell where a call goes, from listener to endpoint, and which lines of the configuration say so.
@@ -62,12 +67,17 @@ def why(
     """
     from mizzen.cli.loading import load
     from mizzen.config.diagnostics import Severity
-    from mizzen.explain import ServedMesh, answer_text
+    from mizzen.explain import ServedMesh
     from mizzen.explain import why as explain
     from mizzen.mesh.snapshot import Mesh
 
     words = list(call or ())
     question = _question(words, header or (), tcp, http2=http2, tls=tls, sni=sni)
+    if server:
+        if words or config or node or mesh_config:
+            raise Failure("--server asks a running server, which has its own configuration and proxies", 2)
+        _show(_of_server(admin, question, caller, gateway), output)
+        return
     paths = [*(config or ()), *map(Path, words)]
     if not paths:
         raise Failure("say which configuration: --config PATH", exit_code=2)
@@ -77,12 +87,27 @@ def why(
             typer.echo(f"{finding.severity}: {finding}", err=True)
     serving = ServedMesh(Mesh.build(loaded.configs, loaded.mesh_config))
     answer = explain(question, _caller(serving, caller, gateway, node), serving)
+    _show(answer, output)
+
+
+def _show(answer: Answer, output: Output) -> None:
+    from mizzen.explain import answer_text
+
     if output is Output.JSON:
         import json
 
         typer.echo(json.dumps(answer.as_dict(), indent=2, ensure_ascii=False))
     else:
         typer.echo(answer_text(answer), nl=False)
+
+
+def _of_server(admin: str, question: Question, caller: str, gateway: str) -> Answer:
+    """Ask the server; it answers for the proxies that are connected to it."""
+    from mizzen.cli.admin_client import admin_address, ask
+    from mizzen.explain import Answer
+
+    words = {**question.as_query(), **({"gateway": gateway} if gateway else {"from": caller})}
+    return Answer.from_dict(ask(admin_address(admin), "/debug/why", "hops", words))
 
 
 def _question(

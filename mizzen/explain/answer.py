@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -63,3 +64,19 @@ class Answer:
     def as_dict(self) -> dict[str, Any]:
         """Return the answer as plain values for JSON."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Answer:
+        """Return the answer that `as_dict` made these values of."""
+        headers = tuple((name, value) for name, value in values["headers"])
+        hops = tuple(
+            Hop(**{**each, "steps": tuple(map(_step, each["steps"])), "unjudged": tuple(each["unjudged"])})
+            for each in values["hops"]
+        )
+        return cls(values["question"], values["caller"], headers, hops, tuple(values["remarks"]))
+
+
+def _step(values: Mapping[str, Any]) -> Step:
+    lost = values["lost"]
+    known = {**values, "details": tuple(values["details"]), "origins": tuple(values["origins"])}
+    return Step(**{**known, "lost": Lost(**{**lost, "origins": tuple(lost["origins"])}) if lost else None})

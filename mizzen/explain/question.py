@@ -83,6 +83,19 @@ class Question:
         name = server_name or (_name(parts.hostname) if encrypted else "")
         return cls(host=parts.hostname, port=port, tls=encrypted, server_name=name)
 
+    def as_query(self) -> dict[str, str]:
+        """Return the words that ask the same of a running server (`GET /debug/why`)."""
+        yes = {"http2": self.http2, "tls": self.tls}
+        found = {name: "1" for name, holds in yes.items() if holds}
+        if self.server_name:
+            found["sni"] = self.server_name
+        if not self.is_http:
+            host = f"[{self.host}]" if ":" in self.host else self.host
+            return {**found, "tcp": f"{host}:{self.port}"}
+        headers = (("Host", self.authority), *self.headers)
+        found["header"] = "\n".join(f"{name}: {value}" for name, value in headers)
+        return {**found, "method": self.method, "url": str(self).partition(" ")[2]}
+
     @property
     def is_http(self) -> bool:
         """Whether it is a request."""

@@ -16,8 +16,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from mizzen.explain import QuestionError, UnknownCallerError
 from mizzen.explain.tables import KINDS
 from mizzen.server.admin_hosts import Hosts, KnownHosts
+from mizzen.server.asked_question import asked_question
 from mizzen.server.page.routes import Shown, page_routes
 
 
@@ -82,6 +84,14 @@ def application(server: Observed, hosts: Hosts, closing: asyncio.Event | None = 
 
         return answer
 
+    async def why(request: Request) -> Response:
+        try:
+            asked = asked_question(request.query_params)
+            answer = await server.why(asked.question, asked.caller, asked.gateway)
+        except (QuestionError, UnknownCallerError) as error:
+            return PlainTextResponse(f"{error}\n", status_code=400)
+        return JSONResponse(answer.as_dict())
+
     async def table(request: Request) -> Response:
         kind = request.query_params.get("kind", "")
         if kind not in KINDS:
@@ -97,6 +107,7 @@ def application(server: Observed, hosts: Hosts, closing: asyncio.Event | None = 
             Route("/version", version),
             Route("/debug/resources", of_proxy(lambda proxy: server.resources(proxy))),
             Route("/debug/table", table),
+            Route("/debug/why", why),
             Route("/debug/diff", of_proxy(lambda proxy: server.difference(proxy))),
         ],
         middleware=[Middleware(KnownHosts, hosts=hosts)],

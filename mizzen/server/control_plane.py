@@ -95,6 +95,8 @@ class ControlPlane:
         self._translation = translate(configuration.mesh)
         self._held = HeldChanges(configuration.mesh)
         self._metrics = metrics
+        self.told = 0
+        """How many times it was found out how the configuration stands."""
         self._follow = follow
         self._forgotten = forgotten
         self._gives_secrets = gives_secrets
@@ -157,14 +159,11 @@ class ControlPlane:
             f"its translation fails ({live.fault}), so it keeps what it had; report this as a fault of Mizzen"
         )
 
-    async def ask(self, key: Hashable, question: Callable[[Translation, Proxy], Value]) -> Value | None:
-        """Return what `question` finds out in the worker about a proxy that is served, None if it is not."""
-        live = self._live.get(key)
-        if live is None or live.snapshot is None:
-            return None
-        proxy = live.proxy
+    async def ask(self, question: Callable[[Callable[[Proxy], Translation], Mesh], Value]) -> Value:
+        """Return what `question` finds out in the worker, after all that is more urgent. It is given what a
+        proxy is translated by, and the mesh."""
         return await self._in_worker(
-            lambda: question(self._translation.of(proxy), proxy), urgency=Urgency.LATER
+            lambda: question(self._translation.of, self._configuration.mesh), urgency=Urgency.LATER
         )
 
     @property
@@ -427,6 +426,7 @@ class ControlPlane:
         return spent
 
     def _tell(self) -> None:
+        self.told += 1
         view = self.view
         self._notices.report(view.findings)
         self._metrics.count_configuration(view)

@@ -35,6 +35,7 @@ from mizzen.server.grpc_log import ConnectionLog, captured
 from mizzen.server.kept_key_sets import KeptKeySets
 from mizzen.server.key_set_refresh import KeySetRefresh
 from mizzen.server.listening import ListenError, listen, other_server
+from mizzen.server.live_why import LiveWhy
 from mizzen.server.log_output import configure_logging
 from mizzen.server.mesh_config_file import MeshConfigFile
 from mizzen.server.metrics import Metrics
@@ -152,6 +153,7 @@ class Process:
         )
         self.control_plane.serve_through(self.discovery)
         self._tables = ProxyTables(self.control_plane, self.discovery)
+        self.why = LiveWhy(self.control_plane, self.discovery).answer
         self.ready = False
         self.waiting_for: tuple[str, ...] = ()
         self._state: State | None = None
@@ -483,7 +485,7 @@ class Process:
     @property
     def moment(self) -> object:
         """A value that is another one as soon as something stands otherwise than before."""
-        stands = (self.control_plane.view.changed, self._events.taken, self.ready, self.waiting_for)
+        stands = (self.control_plane.told, self._events.taken, self.ready, self.waiting_for)
         return (*stands, [(push.handing_over, push.seconds) for push in self._convergence.recent[:1]])
 
     def recent_changes(self) -> list[dict[str, Any]]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 from mizzen import xds
 from mizzen.explain import PartOrigins
 from mizzen.explain.tables import Row, Sent, rows
 from mizzen.mesh.proxy.node import Proxy
+from mizzen.mesh.snapshot import Mesh
 from mizzen.plan.resource_changes import resource_changes
 from mizzen.server.control_plane import ControlPlane
 from mizzen.server.origins import CurrentOrigin, told_origins
@@ -53,12 +54,16 @@ class ProxyTables:
         holdings = self._clients.holdings(client.number)
         states = _states(client, holdings)
 
-        def made(translation: Translation, proxy: Proxy) -> tuple[Row, ...]:
-            sent = {type_url: holding.sent for type_url, holding in holdings.items()}
-            return rows(kind, Sent(sent, PartOrigins(translation, proxy), states))
+        proxy = self._control_plane.proxy_of(client.group)
 
-        found = await self._control_plane.ask(client.group, made)
-        return {"proxy": self._name(client), "kind": kind, "rows": [row.as_dict() for row in found or ()]}
+        def made(translation_of: Callable[[Proxy], Translation], _: Mesh) -> tuple[Row, ...]:
+            if proxy is None:
+                return ()
+            sent = {type_url: holding.sent for type_url, holding in holdings.items()}
+            return rows(kind, Sent(sent, PartOrigins(translation_of(proxy), proxy), states))
+
+        found = await self._control_plane.ask(made)
+        return {"proxy": self._name(client), "kind": kind, "rows": [row.as_dict() for row in found]}
 
     async def difference(self, name: str) -> Mapping[str, Any] | None:
         """Return, as a table of JSON values, how what a proxy has accepted differs from what it is to be

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Final, Protocol
@@ -14,9 +14,11 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
+from mizzen.explain import Answer, Question, QuestionError, UnknownCallerError, answer_text
 from mizzen.explain.mesh_graph import MeshGraph, mesh_graph
 from mizzen.explain.tables import KINDS
 from mizzen.mesh.snapshot import Mesh
+from mizzen.server.asked_question import asked_question
 from mizzen.server.page.picture import picture
 from mizzen.server.page.service_rows import service_page, service_rows
 
@@ -65,6 +67,11 @@ class Shown(Protocol):
     async def status(self, proxy: str | None = None) -> Mapping[str, Any]:
         """Return the whole status as JSON values; or that of one proxy, with the names that it asks for."""
 
+    @property
+    def why(self) -> Callable[[Question, str, str], Awaitable[Answer]]:
+        """Tells where a call goes that a workload makes, or that comes to a Gateway
+        (`mizzen.server.live_why.LiveWhy.answer`)."""
+
     async def table(self, proxy: str, kind: str) -> Mapping[str, Any] | None:
         """Return a table of what a proxy was sent (`mizzen.explain.tables`); None if it is not connected."""
 
@@ -112,6 +119,7 @@ class _Page:
             Route("/services", self._services),
             Route("/services/{namespace}/{hostname}", self._service),
             Route("/changes", self._changes),
+            Route("/why", self._why),
             Route("/news", self._news),
             Route("/static/{name}", self._static),
         ]
@@ -192,6 +200,17 @@ class _Page:
     async def _changes(self, request: Request) -> Response:
         part = _part(request, self._shown.recent_changes())
         return self._answer("changes.html", request, part=part)
+
+    async def _why(self, request: Request) -> Response:
+        words = request.query_params
+        text, said = "", ""
+        if words.get("url") or words.get("tcp"):
+            try:
+                asked = asked_question(words)
+                text = answer_text(await self._shown.why(asked.question, asked.caller, asked.gateway))
+            except (QuestionError, UnknownCallerError) as error:
+                said = str(error)
+        return self._answer("why.html", request, 400 if said else 200, words=words, text=text, said=said)
 
     async def _static(self, request: Request) -> Response:
         name = request.path_params["name"]

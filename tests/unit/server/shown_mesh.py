@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mizzen.explain import Answer, Question, ServedMesh, why
 from mizzen.mesh.snapshot import Mesh
 
 
@@ -63,6 +64,12 @@ class ShownMesh:
 
     async def difference(self, proxy: str) -> Mapping[str, Any] | None:
         return {"proxy": proxy, "rows": []}
+
+    async def why(self, question: Question, caller: str, gateway: str) -> Answer:
+        serving = ServedMesh(self.mesh)
+        callers = serving.callers
+        asked = callers.gateway(gateway) if gateway else callers.sidecar(caller)
+        return why(question, asked, serving)
 
     async def resources(self, name: str) -> Mapping[str, Any] | None:
         return None

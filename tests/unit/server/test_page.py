@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
 import pytest
+from starlette.datastructures import QueryParams
 
 import mizzen
+from mizzen.explain import Answer, Question
 from mizzen.server.address import Address
 from mizzen.server.admin import application
 from mizzen.server.admin_hosts import Hosts
+from mizzen.server.asked_question import asked_question
 from mizzen.server.page import routes
 from mizzen.server.page.routes import span
 from tests.unit.explain.test_mesh_graph import MESH
@@ -120,6 +124,41 @@ async def test_a_proxy_has_its_tables(client: httpx.AsyncClient) -> None:
     assert 'href="?table=clusters&amp;page=2"' in text
     assert "There is nothing" in await page(client, "/proxies/app-1.default?q=other")
     assert "&lt;b&gt;clusters" in await page(client, "/proxies/app-1.default?table=<script>")
+
+
+async def test_the_form_answers_why(client: httpx.AsyncClient) -> None:
+    assert "<pre" not in await page(client, "/why")
+    text = await page(client, "/why?url=http://shop/&from=shop-1&header=a:%20b%0Ac:%20d")
+    for words in ("GET http://shop/ from shop-1.default", "a: b", "c: d", "outbound|80|v1|shop.default"):
+        assert words in text
+    wrong = await client.get("/why?url=http://shop/&from=nobody")
+    assert wrong.status_code == 400
+    assert "no workload is named" in wrong.text or "nobody" in wrong.text
+    neither = await client.get("/why?url=http://shop/")
+    assert "one of a workload (from) and a Gateway (gateway)" in neither.text
+
+
+async def test_the_plain_answer_is_the_whole_one(client: httpx.AsyncClient) -> None:
+    question = Question.of_request("POST", "https://shop:80/x?y=1", ["Host: other", "a: b"], http2=True)
+    answer = (await client.get("/debug/why", params={**question.as_query(), "from": "shop-1"})).json()
+    assert json.loads(json.dumps(Answer.from_dict(answer).as_dict())) == answer
+    assert answer["question"] == str(question)
+    assert (await client.get("/debug/why?tcp=nothing&from=shop-1")).status_code == 400
+    long = await client.get("/debug/why", params={"url": f"http://shop/{'x' * 9000}", "from": "shop-1"})
+    assert long.status_code == 400
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        Question.of_request("GET", "http://shop:81/a?b", ["Host: x", "c: d"]),
+        Question.of_request("GET", "https://[::1]/", [], server_name="y"),
+        Question.of_connection("db:3306"),
+        Question.of_connection("[::1]:3306", tls=True, server_name="z"),
+    ],
+)
+def test_a_question_survives_its_way_in_a_url(question: Question) -> None:
+    assert asked_question(QueryParams({**question.as_query(), "from": "a"})).question == question
 
 
 async def test_what_is_not_there_is_said(client: httpx.AsyncClient) -> None:

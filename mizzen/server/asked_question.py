@@ -1,0 +1,46 @@
+"""A question as the words of a URL's query: what `mizzen why --server` and the form of the page send."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.datastructures import QueryParams
+
+from mizzen.explain import Question, QuestionError
+
+_LONGEST: Final = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class AskedQuestion:
+    """A question, and who is asked about: the workload `caller`, or the Gateway `gateway`."""
+
+    question: Question
+    caller: str
+    gateway: str
+
+
+def asked_question(words: QueryParams) -> AskedQuestion:
+    """Read `method`, `url`, `header` (several, or one a line), `http2`, `tls` and `sni`, or `tcp` in place of
+    a URL; and `from` or `gateway`. Raises QuestionError."""
+    if sum(map(len, words.values())) > _LONGEST:
+        raise QuestionError(f"the question is longer than {_LONGEST} characters")
+    caller, gateway = words.get("from", "").strip(), words.get("gateway", "").strip()
+    if bool(caller) == bool(gateway):
+        raise QuestionError("say who is called by whom: one of a workload (from) and a Gateway (gateway)")
+    headers = [line.strip() for each in words.getlist("header") for line in each.splitlines()]
+    http2, tls = bool(words.get("http2")), bool(words.get("tls"))
+    server_name = words.get("sni", "").strip()
+    if tcp := words.get("tcp", "").strip():
+        question = Question.of_connection(tcp, tls=tls, server_name=server_name)
+    else:
+        question = Question.of_request(
+            words.get("method", "").strip() or "GET",
+            words.get("url", "").strip(),
+            [header for header in headers if header],
+            http2=http2,
+            tls=tls,
+            server_name=server_name,
+        )
+    return AskedQuestion(question, caller, gateway)

@@ -1,0 +1,161 @@
+"""Where a call goes in the mesh that is served: `mizzen why` asked of a running server."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from mizzen import xds
+from mizzen.explain import Answer, Question, UnknownCallerError, why
+from mizzen.explain.callers import Callers, DeclaredCallers
+from mizzen.explain.served_proxy import ServedProxy
+from mizzen.mesh.proxy.node import Proxy
+from mizzen.mesh.snapshot import Mesh
+from mizzen.server.control_plane import ControlPlane
+from mizzen.server.proxy_tables import Clients
+from mizzen.translator.translation import Translation
+
+_REMEMBERED: Final = 8
+"""So many proxies stay decoded, as people ask about one several times; each takes some megabytes."""
+
+_NAMED: Final = 10
+
+TranslationOf = Callable[[Proxy], Translation]
+
+
+class LiveWhy:
+    """Answers for the proxies that are connected, and for those that documents let expect."""
+
+    def __init__(self, control_plane: ControlPlane, clients: Clients) -> None:
+        self._control_plane = control_plane
+        self._clients = clients
+        self._decoded: OrderedDict[Proxy, tuple[Translation, Mesh, ServedProxy]] = OrderedDict()
+
+    async def answer(self, question: Question, caller: str = "", gateway: str = "") -> Answer:
+        """Return where the call goes that the workload `caller` makes, or that comes to `gateway`.
+
+        Raises UnknownCallerError if nobody has that name.
+        """
+        streams = {}
+        for client in self._clients.clients():
+            proxy = self._control_plane.proxy_of(client.group)
+            if proxy is not None:
+                streams[proxy] = client
+        holdings = {proxy: self._clients.holdings(client.number) for proxy, client in streams.items()}
+
+        def found(translation_of: TranslationOf, mesh: Mesh) -> Answer:
+            callers = LiveCallers(streams, mesh)
+            asked = callers.gateway(gateway) if gateway else callers.sidecar(caller)
+            serving = _LiveServing(self, callers, translation_of, streams, holdings)
+            answer = why(question, asked, serving)
+            return replace(answer, remarks=(*answer.remarks, *serving.behind()))
+
+        return await self._control_plane.ask(found)
+
+    def decoded(self, proxy: Proxy, translation: Translation) -> ServedProxy:
+        """Return what a proxy is sent now, ready to be asked; the worker calls this."""
+        known = self._decoded.pop(proxy, None)
+        if known is None or known[0] is not translation or known[1] is not translation.mesh:
+            known = (translation, translation.mesh, ServedProxy(translation, proxy))
+        self._decoded[proxy] = known
+        while len(self._decoded) > _REMEMBERED:
+            self._decoded.popitem(last=False)
+        return known[2]
+
+
+class LiveCallers:
+    """Finds proxies: those that are connected first, then those that the documents let expect."""
+
+    def __init__(self, connected: Iterable[Proxy], mesh: Mesh) -> None:
+        self._connected = tuple(connected)
+        self._mesh = mesh
+        self._declared = DeclaredCallers(mesh)
+
+    def sidecar(self, name: str) -> Proxy:
+        """Return the sidecar of a workload. Raises UnknownCallerError."""
+        return self._named(name, "sidecar") or self.at(name) or self._expected(self._declared.sidecar, name)
+
+    def gateway(self, name: str) -> Proxy:
+        """Return a proxy that serves a Gateway, or that has this name itself. Raises UnknownCallerError."""
+        for proxy in self._connected:
+            if proxy.type != "router":
+                continue
+            for config in self._mesh.gateway_index.selecting(self._mesh.workload_labels(proxy)):
+                known = (
+                    config.name,
+                    f"{config.name}.{config.namespace}",
+                    f"{config.namespace}/{config.name}",
+                )
+                if name in known:
+                    return proxy
+        return self._named(name, "router") or self._expected(self._declared.gateway, name)
+
+    def at(self, address: str) -> Proxy | None:
+        """Return the proxy in front of the workload at an address, None if there is none."""
+        own = (each for each in self._connected if each.type == "sidecar" and address in each.ip_addresses)
+        return next(own, None) or self._declared.at(address)
+
+    def _named(self, name: str, kind: str) -> Proxy | None:
+        own = (each for each in self._connected if each.type == kind)
+        return next((each for each in own if name in _names(each)), None)
+
+    def _expected(self, find: Callable[[str], Proxy], name: str) -> Proxy:
+        try:
+            return find(name)
+        except UnknownCallerError as error:
+            connected = ", ".join(sorted(each.id for each in self._connected)[:_NAMED]) or "none"
+            raise UnknownCallerError(f"{error}; connected: {connected}") from None
+
+
+class _LiveServing:
+    def __init__(
+        self,
+        live: LiveWhy,
+        callers: Callers,
+        translation_of: TranslationOf,
+        streams: Mapping[Proxy, xds.ClientStatus],
+        holdings: Mapping[Proxy, Mapping[str, xds.Holding]],
+    ) -> None:
+        self.callers = callers
+        self._live = live
+        self._translation_of = translation_of
+        self._streams = streams
+        self._holdings = holdings
+        self._on_the_way: dict[tuple[Proxy, str, str], None] = {}
+
+    def served(self, proxy: Proxy) -> ServedProxy:
+        return self._live.decoded(proxy, self._translation_of(proxy))
+
+    def refused(self, proxy: Proxy, type_url: str, name: str) -> str:
+        """Return Envoy's words if it refused a resource as it is wanted. Asked of all that are on the way."""
+        self._on_the_way[proxy, type_url, name] = None
+        stream = self._streams.get(proxy)
+        if stream is None:
+            return ""
+        held = (each for each in stream.held if _is(each.resource, type_url, name))
+        return next((each.message for each in held), "")
+
+    def behind(self) -> Iterator[str]:
+        """Yield where an Envoy on the way has not what is wanted, and who is not connected at all."""
+        for proxy in dict.fromkeys(proxy for proxy, _, _ in self._on_the_way):
+            if proxy not in self._streams:
+                yield f"{proxy.id} is not connected; told is what it would be sent"
+        for proxy, type_url, name in self._on_the_way:
+            holding = self._holdings.get(proxy, {}).get(type_url)
+            wanted = holding.wanted.get(name) if holding is not None else None
+            if holding is None or wanted is None:
+                continue
+            accepted = holding.accepted.get(name)
+            if accepted is None or accepted.version != wanted.version:
+                has = "has not accepted" if accepted is None else "still has an older version of"
+                yield f"{proxy.id} {has} {xds.short_name(type_url)} {name}"
+
+
+def _is(resource: Any, type_url: str, name: str) -> bool:
+    return bool(resource.type_url == type_url and resource.name == name)
+
+
+def _names(proxy: Proxy) -> tuple[str, str, str]:
+    return proxy.id, proxy.node_id, proxy.id.removesuffix(f".{proxy.namespace}")
