@@ -104,6 +104,7 @@ def render(state: dict[str, Any], width: int) -> Group:
     from mizzen.cli.certificate_table import certificates
     from mizzen.cli.status_table import (
         findings,
+        gone_proxies,
         headline,
         missing_secrets,
         proxies,
@@ -120,6 +121,7 @@ def render(state: dict[str, Any], width: int) -> Group:
         waiting(state),
         proxies(state, width),
         rejections(state),
+        gone_proxies(state),
         refused_proxies(state),
         missing_secrets(state),
         certificates(state),

@@ -21,6 +21,7 @@ _STYLE = {
     "NOT_SENT": "dim",
 }
 _FINDINGS_SHOWN = 20
+_GONE_SHOWN = 20
 _WIDE = 110
 
 
@@ -158,6 +159,21 @@ def remarks(state: Mapping[str, Any]) -> Group | None:
     lines: list[Any] = [Text("\nREMARKS ON PROXIES", style="bold yellow")]
     for name, remark in said:
         lines.append(_indented(Text(f"{name}: ", style="bold").append(remark, style="not bold"), 2))
+    return Group(*lines)
+
+
+def gone_proxies(state: Mapping[str, Any]) -> Group | None:
+    """The proxies that went within the last hour and have not come back."""
+    held = state.get("gone_proxies", ())  # a server of another version may not know it
+    if not held:
+        return None
+    lines: list[Any] = [Text("\nGONE", style="bold yellow")]
+    for each in held[-_GONE_SHOWN:]:
+        said = Text(each["id"])
+        said.append(f"   {each['type']}, {span(each['seconds_ago'])} ago", style="dim")
+        lines.append(_indented(said, 2))
+    if len(held) > _GONE_SHOWN:
+        lines.append(_indented(Text(f"and {len(held) - _GONE_SHOWN} before them", style="dim"), 2))
     return Group(*lines)
 
 

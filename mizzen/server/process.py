@@ -455,6 +455,8 @@ class Process:
         if proxy is not None:
             clients = [client for client in clients if proxy in (client.node_id, self._name(client))]
 
+        gone = self._events.gone.as_json()
+
         def build() -> Mapping[str, Any]:
             configuration = view.as_json()
             configuration["paths"] = [str(path) for path in self._options.paths]
@@ -472,6 +474,7 @@ class Process:
                 refused_proxies=self.control_plane.refusals.as_json(),
                 with_names=proxy is not None,
                 certificates=self._authority.certificates.as_json() if self._authority else None,
+                gone_proxies=[each for each in gone if proxy in (None, each["id"], each["node_id"])],
             ) | {"recent_changes": self.recent_changes()}
 
         # A thousand proxies make megabytes of it, and the loop has streams to serve.

@@ -9,6 +9,7 @@ import structlog
 from mizzen import xds
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.server.convergence import Convergence
+from mizzen.server.gone_proxies import GoneProxies
 from mizzen.server.metrics import Metrics
 from mizzen.server.origins import CurrentOrigin, told_origins, unmoved
 
@@ -32,6 +33,7 @@ class ProxyEvents:
         self._proxy_of = proxy_of
         self._current_origin = current_origin
         self._log = structlog.get_logger("mizzen.xds")
+        self.gone = GoneProxies()
         self._types: dict[int, str] = {}
         self._remarks: dict[int, int] = {}
         self._said: dict[tuple[str, str], None] = {}
@@ -46,13 +48,16 @@ class ProxyEvents:
             case xds.Connected(client):
                 proxy = self._proxy_of(client.group)
                 self._types[client.number] = proxy.type if proxy is not None else "unknown"
+                self.gone.came(client.node_id)
                 self._metrics.proxies.labels(self._types[client.number]).inc()
                 self._metrics.streams.inc()
                 self._log.info("proxy connected", proxy=self._name(client), peer=client.peer)
                 if proxy is not None and proxy.remarks:
                     self._remark(client, proxy)
             case xds.Disconnected(client):
-                self._metrics.proxies.labels(self._types.pop(client.number, "unknown")).dec()
+                kind = self._types.pop(client.number, "unknown")
+                self.gone.went(client.node_id, self._name(client), kind)
+                self._metrics.proxies.labels(kind).dec()
                 self._metrics.streams.dec()
                 self._metrics.node_remarks.dec(self._remarks.pop(client.number, 0))
                 self._log.info("proxy disconnected", proxy=self._name(client), peer=client.peer)

@@ -180,6 +180,7 @@ def whole(
     fault_of: Callable[[Hashable], str] = lambda _: "",
     with_names: bool = False,
     certificates: Mapping[str, Any] | None = None,
+    gone_proxies: Iterable[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Return the whole status: the server, its configuration, every proxy, every rejection, every refusal.
 
@@ -209,6 +210,7 @@ def whole(
         "configuration": dict(configuration),
         "certificates": dict(certificates) if certificates is not None else None,
         "proxies": proxies,
+        "gone_proxies": list(gone_proxies),
         "refused_proxies": refused_proxies,
         "rejections": [
             *rejections(clients, proxy_of, snapshot_of, current_origin),

@@ -113,5 +113,10 @@ async def test_the_commands_ask_the_server(tmp_path: Path) -> None:
             assert (code, "new, and not accepted yet" in out) == (1, True)
             unknown = "mizzen: no proxy 'nobody' is connected; connected: ingress.edge\n"
             assert await run("routes", "nobody") == (2, "", unknown)
+        async with asyncio.timeout(60):
+            while not (await running.get("/status")).json()["gone_proxies"]:
+                await asyncio.sleep(0.005)
+        code, out, _ = await run("status")
+        assert (code, "GONE\n  ingress.edge   router, " in out) == (0, True)
         code, _, said = await run("routes")
         assert (code, "say which proxy" in said) == (2, True)
