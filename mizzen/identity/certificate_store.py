@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,13 +30,14 @@ CREATE TABLE IF NOT EXISTS signed_certificate (
 
 
 class CertificateStore:
-    """The database in `directory`, which only its owner can read. It may be used by one thread at a time.
+    """The database in `directory`, which only its owner can read. Any thread may use it.
 
     Raises sqlite3.Error or OSError if it cannot be opened.
     """
 
     def __init__(self, directory: Path) -> None:
         path = directory / FILE
+        self._lock = threading.Lock()  # transactions of two threads would become one
         # SQLite gives its journal the rights of the database, which it would make readable for others.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
@@ -92,7 +94,7 @@ class CertificateStore:
             )
             for one in issued
         ]
-        with self._database:
+        with self._lock, self._database:
             self._database.execute("BEGIN IMMEDIATE")
             self._database.executemany(
                 "INSERT OR REPLACE INTO workload_certificate VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows
@@ -100,11 +102,12 @@ class CertificateStore:
 
     def note_signed(self, identity: SpiffeId, root: str, not_after: datetime) -> None:
         """Remember that a certificate was signed whose key is elsewhere: `in_force` counts it."""
-        self._database.execute(
-            "INSERT INTO signed_certificate VALUES (?, ?, ?) "
-            "ON CONFLICT DO UPDATE SET not_after = max(not_after, excluded.not_after)",
-            (str(identity), root, not_after.timestamp()),
-        )
+        with self._lock:
+            self._database.execute(
+                "INSERT INTO signed_certificate VALUES (?, ?, ?) "
+                "ON CONFLICT DO UPDATE SET not_after = max(not_after, excluded.not_after)",
+                (str(identity), root, not_after.timestamp()),
+            )
 
     def in_force(self, now: datetime) -> dict[str, list[tuple[str, datetime]]]:
         """Return the identities, and until when, of the certificates that hold at `now`, by their root."""

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from mizzen import xds
 from mizzen.identity.authority import Authority, pem
 from mizzen.identity.spiffe_id import SpiffeId, SpiffeIdError
-from mizzen.identity.workload_certificate import sign
+from mizzen.identity.workload_certificate import SignedCertificate, sign
 from mizzen.signing import CREATE_CERTIFICATE, SERVICE, CertificateRequest, CertificateResponse
 
 MAX_CSR: Final = 16384
@@ -41,7 +41,8 @@ class CertificateService:
     """Answers CreateCertificate.
 
     `authenticate` returns the peer with its identity, or raises xds.PeerUnauthenticated. `lifetime` is the
-    longest that a certificate holds. `signed` and `refused` are told of each answer.
+    longest that a certificate holds. `signed` and `refused` are told of each answer, `note` of each
+    certificate and of the authority that signed it.
     """
 
     authority: Callable[[], Authority]
@@ -51,6 +52,7 @@ class CertificateService:
     clock: Callable[[], datetime]
     signed: Callable[[], None] = lambda: None
     refused: Callable[[], None] = lambda: None
+    note: Callable[[SignedCertificate, Authority], None] = lambda made, authority: None
 
     def attach(self, grpc_server: Any) -> None:
         """Add the service to a `grpc.aio.Server`."""
@@ -108,6 +110,7 @@ class CertificateService:
         except ValueError as error:
             code = grpc.StatusCode.INVALID_ARGUMENT if "keys" in str(error) else grpc.StatusCode.UNAVAILABLE
             raise RequestRefused(code, str(error)) from None
+        self.note(made, authority)
         chain = [pem([each]).decode() for each in x509.load_pem_x509_certificates(made.certificate_chain)]
         return [*chain, authority.roots_pem.decode()]
 

@@ -89,4 +89,5 @@ def certificate_service(
         now_utc,
         metrics.certificates_signed.inc,
         metrics.signings_refused.inc,
+        certificates.note_signed,
     )

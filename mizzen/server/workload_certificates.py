@@ -20,7 +20,7 @@ from mizzen.identity.authority import Authority, certificates_of, fingerprint, p
 from mizzen.identity.certificate_store import CertificateStore
 from mizzen.identity.renewal import IssuedCertificate, renewal_time, wave_time
 from mizzen.identity.spiffe_id import SpiffeId
-from mizzen.identity.workload_certificate import LIFETIME, issue
+from mizzen.identity.workload_certificate import LIFETIME, SignedCertificate, issue
 from mizzen.server.metrics import Metrics
 from mizzen.translator.tls.workload_secrets import trust_bundle, workload_secret
 from mizzen.xds import Resource
@@ -206,12 +206,21 @@ class WorkloadCertificates:
         if self._store is not None:
             self._store.close()
 
+    def note_signed(self, made: SignedCertificate, authority: Authority) -> None:
+        """Remember a certificate that `authority` signed for a key that is elsewhere; a rotation counts it.
+
+        From any thread."""
+        if self._store is None:
+            return
+        try:
+            self._store.note_signed(made.identity, _root_of(authority), made.not_after)
+        except sqlite3.Error as error:
+            self._failed(error)
+
     def _set(self, authority: Authority) -> None:
         self._authority = authority
         self._roots = trust_bundle(authority.roots_pem)
-        issuer = authority.issuer
-        path = path_to_root(issuer.certificate, certificates_of(issuer.chain), authority.roots)
-        self._issuer, self._root = fingerprint(issuer.certificate), fingerprint(path[-1])
+        self._issuer, self._root = fingerprint(authority.issuer.certificate), _root_of(authority)
         self._trusted = {fingerprint(root) for root in authority.roots}
 
     def _is_trusted(self, issued: IssuedCertificate) -> bool:
@@ -286,6 +295,12 @@ class WorkloadCertificates:
 
 
 _NEXT_STEP: Final = "renew it: mizzen ca rotate, or new files for --ca"
+
+
+def _root_of(authority: Authority) -> str:
+    issuer = authority.issuer
+    path = path_to_root(issuer.certificate, certificates_of(issuer.chain), authority.roots)
+    return fingerprint(path[-1])
 
 
 def _identity(one: IssuedCertificate) -> SpiffeId:

@@ -8,12 +8,16 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
 from structlog.testing import capture_logs
 
 from mizzen.identity import Authority, SpiffeId, rotation
 from mizzen.identity.authority import fingerprint, new_root, pem
 from mizzen.identity.certificate_store import CertificateStore
+from mizzen.server.certificate_service import CertificateService
 from mizzen.server.metrics import Metrics
 from mizzen.server.workload_certificates import WorkloadCertificates
 from mizzen.xds import Resource
@@ -158,6 +162,27 @@ def test_a_rotation_replaces_certificates_in_a_wave(tmp_path: Path, clock: Clock
     assert not any(each["of_former_authority"] for each in told["workloads"])
     assert told["authority"]["fingerprint"] == fingerprint(new.issuer.certificate)
     assert issuer_of(certificates) == new.issuer.certificate.subject
+
+
+def test_certificates_whose_keys_are_elsewhere_count_in_a_rotation(
+    tmp_path: Path, clock: Clock, metrics: Metrics
+) -> None:
+    mine = authority()
+    certificates = WorkloadCertificates(mine, CertificateStore(tmp_path), metrics, clock=clock)
+    service = CertificateService(
+        lambda: mine,
+        lambda peer: peer,
+        lambda: ("cluster.local",),
+        timedelta(hours=1),
+        clock,
+        note=certificates.note_signed,
+    )
+    key = ec.generate_private_key(ec.SECP256R1())
+    request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
+    service.create(ONE, request.public_bytes(Encoding.PEM).decode(), 0)
+    certificates.close()
+    held = CertificateStore(tmp_path).in_force(NOW)
+    assert held == {fingerprint(mine.issuer.certificate): [(str(ONE), NOW + timedelta(hours=1))]}
 
 
 def test_an_authority_near_its_end_is_warned_of(clock: Clock, metrics: Metrics) -> None:
