@@ -62,6 +62,10 @@ _XdsCa = Annotated[
 ]
 _XdsCert = Annotated[str, typer.Option("--xds-cert", help="The certificate to show it.", metavar="FILE")]
 _XdsKey = Annotated[str, typer.Option("--xds-key", help="Its private key.", metavar="FILE")]
+_AgentSocket = Annotated[
+    str,
+    typer.Option("--agent-socket", help="Ask `mizzen agent` at this socket, for everything.", metavar="FILE"),
+]
 _AdminAddress = Annotated[
     str, typer.Option("--admin-address", help="The Envoy's own admin address.", metavar="HOST:PORT")
 ]
@@ -97,6 +101,7 @@ def bootstrap(
     xds_ca: _XdsCa = "",
     xds_cert: _XdsCert = "",
     xds_key: _XdsKey = "",
+    agent_socket: _AgentSocket = "",
     admin_address: _AdminAddress = DEFAULT_ADMIN_ADDRESS,
     admin_port: _AdminPort = None,
     delta: _Delta = True,
@@ -124,6 +129,7 @@ def bootstrap_yaml(
     xds_ca: str,
     xds_cert: str,
     xds_key: str,
+    agent_socket: str,
     admin_address: str,
     admin_port: int | None,
     delta: bool,
@@ -136,6 +142,8 @@ def bootstrap_yaml(
     from mizzen.cli.described_node import described_node
     from mizzen.cli.loading import node_content
 
+    if agent_socket and xds_ca:
+        raise Failure("give --agent-socket or --xds-ca, not both: the agent speaks TLS", exit_code=2)
     if node is not None and role is not None:
         raise Failure("give either sidecar or gateway with its flags, or --node FILE, not both", exit_code=2)
     if (xds_cert or xds_key) and not (xds_ca and xds_cert and xds_key):
@@ -158,7 +166,7 @@ def bootstrap_yaml(
                 "CLUSTER_ID": cluster_id,
             },
         )
-    control_plane = _ControlPlane(xds_address, xds_ca, xds_cert, xds_key, delta)
+    control_plane = _ControlPlane(xds_address, xds_ca, xds_cert, xds_key, delta, agent_socket)
     if admin_port:
         if admin_address != DEFAULT_ADMIN_ADDRESS:
             raise Failure("give --admin-address or --admin-port, not both", exit_code=2)
@@ -174,6 +182,7 @@ class _ControlPlane(NamedTuple):
     certificate: str
     key: str
     delta: bool
+    agent_socket: str
 
 
 def _yaml(
@@ -189,7 +198,7 @@ def _yaml(
     from mizzen.translator.bootstrap import BootstrapError, XdsTls
     from mizzen.translator.bootstrap import bootstrap as make
 
-    address, ca, certificate, key, delta = control_plane
+    address, ca, certificate, key, delta, agent_socket = control_plane
     check_control_plane(address)
     try:
         content = make(
@@ -197,6 +206,7 @@ def _yaml(
             xds_address=address,
             admin_address=admin_address,
             delta=delta,
+            agent_socket=agent_socket,
             stats=stats.value,
             xds_tls=XdsTls(ca, certificate, key) if ca else None,
         )

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from mizzen.cli import (
+    agent,
     analyze,
     bootstrap,
     ca,
@@ -150,6 +151,14 @@ commands.command(
         "mizzen ca finish --state /var/lib/mizzen",
     ),
 )(ca.ca)
+commands.command(
+    "agent",
+    cls=Command,
+    short_help="Keep the key of an Envoy on its machine.",
+    epilog=_examples(
+        "mizzen agent --ca-cert root-cert.pem --token-file token --socket /run/mizzen/agent.sock",
+    ),
+)(agent.agent)
 commands.command(
     "token",
     cls=Command,

@@ -21,6 +21,7 @@ from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 from google.protobuf import json_format
 
 from mizzen.mesh.proxy.node import Proxy
+from mizzen.translator.base.config_sources import AGENT_CLUSTER
 from mizzen.translator.base.stats import StatsPreset, apply_stats_preset
 from mizzen.translator.base.typed_config import pack, typed
 from mizzen.translator.clusters.upstream_protocol import HTTP_PROTOCOL_OPTIONS
@@ -60,12 +61,16 @@ def bootstrap(
     stats: StatsPreset = "lean",
     xds_tls: XdsTls | None = None,
     max_connections: int = UNLIMITED_CONNECTIONS,
+    agent_socket: str = "",
 ) -> dict[str, Any]:
     """Return a bootstrap as plain data (field names of the .proto files), ready for JSON or YAML.
 
     `node` is the JSON form of Envoy's Node: id, cluster, metadata, locality. Addresses are `host:port` or
     `unix:///path`; a host that is a name is resolved again and again. `delta` chooses the incremental
     variant of the protocol. How many worker threads run is no matter of the bootstrap: `envoy --concurrency`.
+
+    `agent_socket` is the Unix socket of an agent: it serves the proxy's own certificate and passes the stream
+    on, in place of `xds_address`.
 
     Raises NodeError for a node that the control plane would refuse, BootstrapError for another bad argument.
     """
@@ -77,6 +82,12 @@ def bootstrap(
         raise BootstrapError(f"node: {error}") from None
     message.node.cluster = message.node.cluster or proxy.id
     _set_admin(message.admin, admin_address)
+    if agent_socket:
+        xds_address = f"unix://{agent_socket}"
+        message.node.metadata["SDS_AGENT"] = "true"
+        agent = _xds_cluster(xds_address, None)
+        agent.name = agent.load_assignment.cluster_name = AGENT_CLUSTER
+        message.static_resources.clusters.append(agent)
     message.static_resources.clusters.append(_xds_cluster(xds_address, xds_tls))
     _set_dynamic_resources(message.dynamic_resources, delta=delta)
     _set_runtime(message)

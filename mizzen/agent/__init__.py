@@ -1,0 +1,6 @@
+"""The agent beside an Envoy: keeps its key, has its certificate signed, and renews it."""
+
+from mizzen.agent.agent import Agent, AgentOptions
+from mizzen.agent.signing import AgentError
+
+__all__ = ["Agent", "AgentError", "AgentOptions"]

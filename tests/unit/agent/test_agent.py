@@ -1,0 +1,161 @@
+"""The agent has a certificate signed for a key of its own, serves it, and renews it without the token."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import grpc
+import httpx
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
+from envoy.service.discovery.v3 import discovery_pb2
+from structlog.testing import capture_logs
+from tests.ports import free_port
+
+from mizzen import xds
+from mizzen.agent import Agent, AgentError, AgentOptions
+from mizzen.demo.envoy_process import find_envoy
+from tests.unit.server.test_channel import NODE_ID, Channel, channel, names_of
+from tests.unit.server.test_process import SOTW
+
+SDS = "/envoy.service.secret.v3.SecretDiscoveryService/StreamSecrets"
+IDENTITY = "spiffe://cluster.local/ns/shop/sa/reviews"
+
+
+def chosen(control: Channel, tmp_path: Path) -> AgentOptions:
+    (tmp_path / "token").write_text(control.token() + "\n")
+    (tmp_path / "root.pem").write_bytes(control.roots)
+    socket = tmp_path / "run" / "agent.sock"
+    return AgentOptions(control.tls, control.mutual, tmp_path / "root.pem", tmp_path / "token", socket)
+
+
+@contextlib.asynccontextmanager
+async def started(options: AgentOptions) -> AsyncIterator[Agent]:
+    agent = Agent(options)
+    await asyncio.wait_for(agent.start(), 30)
+    try:
+        yield agent
+    finally:
+        await agent.stop()
+
+
+def files_with(text: bytes, folder: Path) -> list[Path]:
+    return [each for each in folder.rglob("*") if each.is_file() and text in each.read_bytes()]
+
+
+async def answered(
+    options: AgentOptions, method: str, type_url: str, *names: str, account: str = ""
+) -> bytes:
+    async with grpc.aio.insecure_channel(f"unix:{options.socket}") as connection:
+        call = connection.stream_stream(method)()
+        request = discovery_pb2.DiscoveryRequest(type_url=type_url, resource_names=names)
+        request.node.id = NODE_ID
+        request.node.metadata.update({"NAMESPACE": "shop", "SERVICE_ACCOUNT": account, "SDS_AGENT": "true"})
+        await call.write(request.SerializeToString())
+        data = await asyncio.wait_for(call.read(), 30)
+        assert isinstance(data, bytes)
+        return data
+
+
+async def test_the_envoy_is_served_a_certificate_for_a_key_that_stays(tmp_path: Path) -> None:
+    async with channel(tmp_path) as control:
+        options = chosen(control, tmp_path)
+        with capture_logs() as lines:
+            async with started(options):
+                assert options.socket.parent.stat().st_mode & 0o777 == 0o700
+                sent = discovery_pb2.DiscoveryResponse.FromString(
+                    await answered(options, SDS, xds.type_urls.SECRET, "default")
+                )
+                secret = secret_pb2.Secret()
+                sent.resources[0].Unpack(secret)
+                chain = secret.tls_certificate.certificate_chain.inline_bytes
+                key = secret.tls_certificate.private_key.inline_bytes
+                assert names_of(chain) == [IDENTITY]
+                leaf = x509.load_pem_x509_certificates(chain)[0]
+                assert load_pem_private_key(key, None).public_key() == leaf.public_key()
+                assert not await asyncio.to_thread(files_with, key, tmp_path)
+        assert options.token_file is not None
+        assert options.token_file.read_text().strip() not in str(lines)
+        assert key.decode().splitlines()[1] not in str(lines)
+
+
+async def test_the_stream_is_passed_on_as_the_one_who_was_certified(tmp_path: Path) -> None:
+    async with channel(tmp_path) as control:
+        options = chosen(control, tmp_path)
+        async with started(options):
+            data = await answered(options, SOTW, xds.type_urls.CLUSTER, account="reviews")
+            sent = discovery_pb2.DiscoveryResponse.FromString(data)
+            assert sent.control_plane.identifier.startswith("mizzen/")
+            assert sent.control_plane.identifier != "mizzen/agent"
+            with pytest.raises(grpc.aio.AioRpcError, match="PERMISSION_DENIED"):
+                await answered(options, SOTW, xds.type_urls.CLUSTER, account="admin")
+
+
+async def test_it_is_renewed_without_the_token(tmp_path: Path) -> None:
+    async with channel(tmp_path) as control:
+        options = chosen(control, tmp_path)
+        async with started(options) as agent:
+            before = agent.held
+            assert options.token_file is not None
+            options.token_file.unlink()
+            await agent._renew()
+            assert before is not None
+            assert agent.held is not None
+            assert agent.held.private_key != before.private_key
+            assert names_of(agent.held.chain) == [IDENTITY]
+
+
+async def test_what_is_missing_is_named(tmp_path: Path) -> None:
+    nowhere = tmp_path / "nowhere.pem"
+    with pytest.raises(AgentError, match=r"nowhere\.pem: cannot be read"):
+        Agent(AgentOptions("localhost:1", "localhost:2", nowhere, None, tmp_path / "s"))
+
+
+@pytest.mark.envoy
+async def test_an_envoy_with_an_agent(tmp_path: Path) -> None:
+    """`mizzen agent -- envoy`: the Envoy has the agent's certificate, and gets SIGTERM."""
+    async with channel(tmp_path) as control:
+        options = chosen(control, tmp_path)
+        (tmp_path / "mesh" / "reviews.yaml").write_text(
+            "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: a, namespace: shop}\n"
+            "spec:\n  hosts: [a.example]\n  ports: [{number: 80, name: http, protocol: HTTP}]\n"
+            "  resolution: STATIC\n  location: MESH_INTERNAL\n  endpoints: [{address: 127.0.0.1}]\n---\n"
+            "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: a, namespace: shop}"
+            "\n"
+            "spec: {host: a.example, trafficPolicy: {tls: {mode: ISTIO_MUTUAL}}}\n"
+        )
+        admin = free_port()
+        mizzen = (sys.executable, "-m", "mizzen")
+        node = ("gateway", "--name", "edge", "--namespace", "shop", "--ip", "127.0.0.1")
+        where = ("--agent-socket", str(options.socket), "--admin-port", str(admin))
+        made = await asyncio.create_subprocess_exec(
+            *mizzen, "bootstrap", *node, *where, stdout=asyncio.subprocess.PIPE
+        )
+        (tmp_path / "envoy.yaml").write_bytes((await made.communicate())[0])
+        envoy = (str(find_envoy()), "-c", str(tmp_path / "envoy.yaml"), "--disable-hot-restart", "-l", "warn")
+        files = ("--ca-cert", str(options.ca_cert), "--token-file", str(options.token_file))
+        addresses = ("--xds-address", control.tls, "--mutual-tls-address", control.mutual)
+        arguments = (*files, *addresses, "--socket", str(options.socket), "--", *envoy)
+        running = await asyncio.create_subprocess_exec(*mizzen, "agent", *arguments)
+        try:
+            async with asyncio.timeout(60), httpx.AsyncClient() as client:
+                while True:
+                    with contextlib.suppress(httpx.HTTPError):
+                        if IDENTITY in (await client.get(f"http://127.0.0.1:{admin}/certs")).text:
+                            break
+                    assert running.returncode is None
+                    await asyncio.sleep(0.05)
+            running.send_signal(signal.SIGTERM)
+            assert await asyncio.wait_for(running.wait(), 30) == 0
+        finally:
+            if running.returncode is None:
+                os.kill(running.pid, signal.SIGKILL)
+                await running.wait()
