@@ -5,15 +5,14 @@ The key that signs the tokens is made for each run.
 
 from __future__ import annotations
 
-import base64
 import json
 import time
 from typing import Any
 
+import jwt
 import yaml
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from jwt.algorithms import ECAlgorithm
 
 from mizzen.demo.topology import NAMESPACE
 
@@ -23,7 +22,8 @@ GUARDED_APP = "details"
 DENIED_PATH = "/private"
 
 _TOKEN_SECONDS = 3600
-_COORDINATE_BYTES = 32
+_ALGORITHM = "ES256"
+_KEY_ID = "demo"
 
 
 class TokenIssuer:
@@ -35,19 +35,13 @@ class TokenIssuer:
     @property
     def key_set(self) -> str:
         """The public key, as a JSON Web Key Set."""
-        numbers = self._key.public_key().public_numbers()
-        x, y = (_encoded(each.to_bytes(_COORDINATE_BYTES, "big")) for each in (numbers.x, numbers.y))
-        key = {"kty": "EC", "crv": "P-256", "alg": "ES256", "kid": "demo", "x": x, "y": y}
-        return json.dumps({"keys": [key]})
+        key = ECAlgorithm.to_jwk(self._key.public_key(), as_dict=True)
+        return json.dumps({"keys": [{**key, "alg": _ALGORITHM, "kid": _KEY_ID}]})
 
     def token(self) -> str:
         """Return a token of ISSUER for the visitor jason, good for an hour."""
         claims = {"iss": ISSUER, "sub": "jason", "exp": int(time.time()) + _TOKEN_SECONDS}
-        header = {"alg": "ES256", "kid": "demo"}
-        signed = ".".join(_encoded(json.dumps(each).encode()) for each in (header, claims))
-        r, s = decode_dss_signature(self._key.sign(signed.encode(), ec.ECDSA(hashes.SHA256())))
-        signature = r.to_bytes(_COORDINATE_BYTES, "big") + s.to_bytes(_COORDINATE_BYTES, "big")
-        return f"{signed}.{_encoded(signature)}"
+        return jwt.encode(claims, self._key, _ALGORITHM, headers={"kid": _KEY_ID})
 
 
 def security_yaml(issuer: TokenIssuer) -> str:
@@ -76,7 +70,3 @@ def security_yaml(issuer: TokenIssuer) -> str:
 def _policy(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
     metadata = {"name": name, "namespace": NAMESPACE}
     return {"apiVersion": "security.istio.io/v1", "kind": kind, "metadata": metadata, "spec": spec}
-
-
-def _encoded(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
