@@ -27,6 +27,7 @@ from benchmarks import (
     large_file,
     memory_use,
     noticing,
+    plan_cost,
     served,
     translated_changes,
     translation_cost,
@@ -216,6 +217,17 @@ def certificates() -> list[Row]:
     ]
 
 
+def planned() -> list[Row]:
+    """(m): what a change would change."""
+    return [
+        Row(
+            f"one change of {plan_cost.SERVICES:,} services, a sidecar beside each: processor time",
+            f"{plan_cost.measure():.1f} s",
+            f"at most {plan_cost.PROMISED:.0f} s",
+        )
+    ]
+
+
 def beside_attackers() -> list[Row]:
     """(h): a change for good clients while others cost as much as they can."""
     alone, *beside = asyncio.run(attacked.measure()).items()
@@ -279,6 +291,7 @@ def main() -> None:
         ("one document of a large file", large_files),
         ("memory with unlike proxies", lambda: memory(sizes)),
         ("workload certificates", certificates),
+        ("what a change would change", planned),
         ("good clients beside attackers", beside_attackers),
     ):
         with console.status(f"measuring {title}..."):
