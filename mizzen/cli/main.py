@@ -25,7 +25,7 @@ from mizzen.cli import (
     translate,
     why,
 )
-from mizzen.cli.command import Command
+from mizzen.cli.command import Command, OneAnswer
 from mizzen.cli.failure import Failure
 
 commands = typer.Typer(
@@ -66,19 +66,19 @@ commands.command(
 )(status.status)
 commands.command(
     "translate",
-    cls=Command,
+    cls=OneAnswer,
     short_help="Print what one proxy would be sent.",
     epilog=_examples("mizzen translate --config mesh/ --node node.yaml --type listeners -o yaml"),
 )(translate.translate)
 commands.command(
     "analyze",
-    cls=Command,
+    cls=OneAnswer,
     short_help="Check files before anyone serves them.",
     epilog=_examples("mizzen analyze mesh/", "mizzen analyze mesh/ -o json"),
 )(analyze.analyze)
 commands.command(
     "why",
-    cls=Command,
+    cls=OneAnswer,
     short_help="Tell where a call goes, and which lines say so.",
     epilog=_examples(
         "mizzen why GET http://reviews:9080/api -H 'end-user: jason' --from productpage-v1 --config mesh/",
@@ -120,7 +120,7 @@ commands.command(
 )(tables.diff)
 commands.command(
     "test",
-    cls=Command,
+    cls=OneAnswer,
     short_help="Run the tests that stand beside a configuration.",
     epilog=_examples("mizzen test mesh/", "mizzen test mesh/shop.mesh-test.yaml --config rendered/"),
 )(test.run_tests)

@@ -33,23 +33,28 @@ def onward(verdict: Verdict, destination: Destination, served: ServedProxy, call
     parsed, message = parse_cluster_name(cluster), served.cluster(cluster)
     if endpoint is None or message is None:
         return Onward(verdict.call)
-    call = _call_at_server(verdict, destination.request_headers, served, message, endpoint)
     if parsed is None or parsed.direction == "inbound":
-        return Onward(call)
-    place = f"{endpoint.address}:{endpoint.port}"
-    service = served.scope.destination_service(parsed.hostname)
-    if service is not None and service.mesh_external:
-        said = f"{place} is outside the mesh, as {service.hostname} is MESH_EXTERNAL; no sidecar is there"
-        return Onward(call, remark=said)
+        return Onward(_call_at_server(verdict, destination.request_headers, served, message, endpoint))
     server = callers.at(endpoint.address)
+    remark = _not_followed(server, endpoint, served, parsed.hostname)
+    capture = verdict.call.capture
+    if server is not None and not remark:
+        capture = Capture.NONE if server.interception_mode == "NONE" else Capture.INBOUND
+    call = _call_at_server(verdict, destination.request_headers, served, message, endpoint, capture)
+    return Onward(call, remark=remark) if remark else Onward(call, server)
+
+
+def _not_followed(server: Proxy | None, endpoint: Endpoint, served: ServedProxy, host: str) -> str:
+    """Return why a call cannot be followed to the proxy of an endpoint, empty if it can."""
+    place = f"{endpoint.address}:{endpoint.port}"
+    service = served.scope.destination_service(host)
+    if service is not None and service.mesh_external:
+        return f"{place} is outside the mesh, as {service.hostname} is MESH_EXTERNAL; no sidecar is there"
     if server is None:
-        said = f"{place} is no workload of the mesh; what happens there is not known"
-        return Onward(call, remark=said)
+        return f"{place} is no workload of the mesh; what happens there is not known"
     if server.type == "router":
-        said = f"{place} is the gateway {server.id}; ask again with --gateway to follow the call there"
-        return Onward(call, remark=said)
-    capture = Capture.NONE if server.interception_mode == "NONE" else Capture.INBOUND
-    return Onward(replace(call, capture=capture), server)
+        return f"{place} is the gateway {server.id}; ask again with --gateway to follow the call there"
+    return ""
 
 
 def _call_at_server(
@@ -58,6 +63,7 @@ def _call_at_server(
     served: ServedProxy,
     cluster: Any,
     endpoint: Endpoint,
+    capture: Capture = Capture.NONE,
 ) -> Call:
     call = verdict.call
     upstream = verdict.upstream
@@ -67,6 +73,7 @@ def _call_at_server(
         call,
         address=endpoint.address,
         port=endpoint.port,
+        capture=capture,
         protocol=upstream_protocol(cluster, call.protocol) if verdict.http_filters else call.protocol,
         tls=tls if verdict.http_filters or tls is not None else call.tls,
         source_address=served.proxy.ip_addresses[0],

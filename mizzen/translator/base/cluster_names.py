@@ -6,6 +6,7 @@ Source: pilot/pkg/model/service.go and cluster_builder.go of Istio.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 BLACK_HOLE_CLUSTER = "BlackHoleCluster"
 PASSTHROUGH_CLUSTER = "PassthroughCluster"
@@ -50,6 +51,7 @@ class ClusterName:
     hostname: str = ""
 
 
+@lru_cache(maxsize=4096)
 def parse_cluster_name(name: str) -> ClusterName | None:
     """Return the parts of `name` in either form, or None for a name of another kind (`BlackHoleCluster`)."""
     separator = "_." if name.startswith(("outbound_.", "inbound_.")) else "|"
