@@ -102,14 +102,18 @@ def sidecar_resources(workload: ServedWorkload) -> OwnResources:
     clusters = inbound_clusters(proxy, instances, sidecar, rule_of.get, mesh_config)
     ports, diagnostics = inbound_ports(proxy, instances, sidecar, mesh_config)
     listeners = [
-        Resource.of(bound_inbound_listener(proxy, port, mesh_config, policies, modes), origins=port.origins)
+        Resource.of(
+            bound_inbound_listener(proxy, port, mesh_config, policies, modes),
+            origins=(*port.origins, *policies.origins),
+        )
         for port in ports
         if port.bind_to_port
     ]
     if proxy.interception_mode != "NONE":
         captured = [port for port in ports if not port.bind_to_port]
         message = virtual_inbound_listener(proxy, captured, mesh_config, policies, modes)
-        origins = tuple(dict.fromkeys(origin for port in captured for origin in port.origins))
+        served = dict.fromkeys(origin for port in captured for origin in port.origins)
+        origins = (*served, *policies.origins)
         listeners.append(Resource.of(message, name=VIRTUAL_INBOUND, origins=origins))
     diagnostics += _about_policies(policies)
     names = all_secrets(map(secret_references, (*listeners, *clusters)))

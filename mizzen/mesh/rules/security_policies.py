@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Final
 
+from mizzen.config.diagnostics import Origin
 from mizzen.config.document import Config
 from mizzen.mesh.persistent import DictEdit
 from mizzen.mesh.rules.closed_policies import denying, is_closed_policy
@@ -34,6 +36,12 @@ class WorkloadPolicies:
     """Those that the policies of action CUSTOM name, by name."""
     fetched_keys: Fetched = ()
     """What was fetched for the RequestAuthentications whose rules do not hold their keys themselves."""
+
+    @property
+    def origins(self) -> tuple[Origin, ...]:
+        """Where the policies are that make filters: a client that rejects a listener may mean one of them."""
+        found = chain(self.peer_authentications, self.request_authentications, self.authorization_policies)
+        return tuple(config.origin_of() for config in found)
 
 
 NO_POLICIES: Final = WorkloadPolicies()

@@ -141,8 +141,8 @@ class GatewayListenerBuilder:
         # Also where every name is taken: access logs ask for it (REQUESTED_SERVER_NAME).
         if passed or taken or any(chain.HasField("transport_socket") for chain in chains):
             message.listener_filters.append(tls_inspector())
-        origins = tuple(dict.fromkeys(server.origin for server in listener.servers))
-        return listener_resource(message, passed, origins)
+        servers = dict.fromkeys(server.origin for server in listener.servers)
+        return listener_resource(message, passed, (*servers, *self._policies.origins))
 
     def _privileged(self, listener: GatewayListener) -> None:
         server = listener.servers[0]

@@ -205,3 +205,9 @@ def test_a_broken_provider_is_a_warning_and_is_not_asked(
     assert words in finding.message
     mesh = Mesh.build(documents("\n---\n".join((WORKLOAD, policy(provider["name"], "p")))), settings)
     assert asked(Translation(mesh))[0][0].startswith("deny")
+
+
+def test_a_listener_names_the_policies_that_make_its_filters() -> None:
+    resources = Translation(mesh_of(authorizer(), policy("gate"))).resources(PROXY)
+    places = [str(origin) for origin in resources[type_urls.LISTENER]["virtualInbound"].origins]
+    assert places == ["mesh.yaml:2", "mesh.yaml:25"]
