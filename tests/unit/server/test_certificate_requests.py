@@ -1,0 +1,76 @@
+"""Whatever a request for a certificate holds, it is signed for the caller or refused in words."""
+
+from __future__ import annotations
+
+import base64
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import grpc
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mizzen.identity import Authority, SpiffeId, create_authority
+from mizzen.server.certificate_service import CertificateService, RequestRefused
+
+NOW = datetime(2026, 11, 28, tzinfo=UTC)
+CALLER = SpiffeId("cluster.local", "shop", "reviews")
+DER = (
+    x509.CertificateSigningRequestBuilder()
+    .subject_name(x509.Name([]))
+    .sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
+    .public_bytes(Encoding.DER)
+)
+
+
+def pem_of(der: bytes) -> str:
+    text = base64.encodebytes(der).decode()
+    return f"-----BEGIN CERTIFICATE REQUEST-----\n{text}-----END CERTIFICATE REQUEST-----\n"
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> CertificateService:
+    authority: Authority = create_authority(Path(tmp_path_factory.mktemp("ca")), NOW)
+    return CertificateService(
+        lambda: authority, lambda peer: peer, lambda: ("cluster.local",), timedelta(hours=24), lambda: NOW
+    )
+
+
+def answered(service: CertificateService, text: str, seconds: int) -> None:
+    code = None
+    try:
+        leaf, *_ = service.create(CALLER, text, seconds)
+    except RequestRefused as refused:
+        code = refused.code
+    if code is not None:
+        assert code is grpc.StatusCode.INVALID_ARGUMENT
+        return
+    made = x509.load_pem_x509_certificate(leaf.encode())
+    names = made.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.UniformResourceIdentifier) == [str(CALLER)]
+    assert made.not_valid_after_utc <= NOW + timedelta(hours=24)
+    assert made.public_key() is not None
+
+
+@given(text=st.text(max_size=300), seconds=st.integers(-(2**63), 2**63 - 1))
+def test_any_text(service: CertificateService, text: str, seconds: int) -> None:
+    answered(service, text, seconds)
+
+
+@given(data=st.binary(max_size=300), seconds=st.integers(-5, 2**40))
+def test_any_bytes(service: CertificateService, data: bytes, seconds: int) -> None:
+    answered(service, pem_of(data), seconds)
+
+
+@given(place=st.integers(0, len(DER) - 1), byte=st.integers(0, 255))
+def test_a_request_that_was_touched(service: CertificateService, place: int, byte: int) -> None:
+    answered(service, pem_of(DER[:place] + bytes([byte]) + DER[place + 1 :]), 60)
+
+
+def test_a_good_request_is_signed(service: CertificateService) -> None:
+    assert len(service.create(CALLER, pem_of(DER), 60)) == 2
