@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.e2e.live_mesh import SERVICE_PORT, LiveMesh, mizzen
+from mizzen.testing.live_mesh import SERVICE_PORT, LiveMesh, mizzen
 
 RULES = """\
 apiVersion: networking.istio.io/v1

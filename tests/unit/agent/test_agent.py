@@ -18,11 +18,11 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
 from envoy.service.discovery.v3 import discovery_pb2
 from structlog.testing import capture_logs
-from tests.ports import free_port
 
 from mizzen import xds
 from mizzen.agent import Agent, AgentError, AgentOptions
 from mizzen.demo.envoy_process import find_envoy
+from mizzen.testing.ports import free_port
 from tests.unit.server.test_channel import NODE_ID, Channel, channel, names_of
 from tests.unit.server.test_process import SOTW
 
