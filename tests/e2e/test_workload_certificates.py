@@ -198,7 +198,7 @@ async def test_certificates_are_renewed_under_load(tmp_path: Path) -> None:
 
             await eventually(renewed, "each certificate is renewed three times")
         assert set(answers) == {"200"}, answers
-        assert answers.total() > 1000
+        assert answers.total() > 200
         expired = await both.server.stat("ssl.*fail_verify")
         assert not expired
 
