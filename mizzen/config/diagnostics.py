@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
@@ -24,13 +25,26 @@ class Origin:
     """A place in a user's file. `line` counts from 1; 0 means the file as a whole.
 
     The place of a document's field also names the document and the path in it. `Mesh.current_origin` finds
-    by these where the field stands now, after lines have moved. They do not count when origins are compared.
+    by these where the field stands now, after lines have moved. So a line may be an old one: origins of two
+    documents differ though both name one line. An origin without a document is that of any there.
     """
 
     file: str
     line: int = 0
     document: ConfigKey | None = field(default=None, compare=False, repr=False)
     path: FieldPath = field(default=(), compare=False, repr=False)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Origin):
+            return NotImplemented
+        return (
+            self.line == other.line
+            and self.file == other.file
+            and (self.document == other.document or self.document is None or other.document is None)
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.file, self.line))
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}" if self.line else self.file
@@ -42,7 +56,8 @@ class Diagnostic:
 
     `code` is an analysis code as Istio numbers them (IST0101, IST0106...) or one of ours (MZ0001...);
     `path` is the field's path as the user wrote it (`spec.http[0].route[1].weight`), empty for a document
-    or file as a whole; `message` says what is wrong and, after a semicolon, what would be right.
+    or file as a whole; `message` says what is wrong and, after a semicolon, what would be right. `mentions`
+    are the origins whose `file:line` stand in the message.
     """
 
     severity: Severity
@@ -50,6 +65,20 @@ class Diagnostic:
     message: str
     origin: Origin
     path: str = ""
+    mentions: tuple[Origin, ...] = field(default=(), compare=False, repr=False)
+
+    def current(self, current_origin: Callable[[Origin], Origin]) -> Diagnostic:
+        """Return the finding with the lines of now; `current_origin` says where an origin stands now."""
+        origin = current_origin(self.origin)
+        mentions = tuple(map(current_origin, self.mentions))
+        moved = {str(was): str(now) for was, now in zip(self.mentions, mentions, strict=True) if was != now}
+        if origin == self.origin and not moved:
+            return self
+        message = self.message
+        if moved:
+            places = "|".join(map(re.escape, moved))
+            message = re.sub(rf"({places})(?!\d)", lambda found: moved[found[0]], message)
+        return replace(self, origin=origin, message=message, mentions=mentions)
 
     def __str__(self) -> str:
         where = f"{self.origin}: {self.path}: " if self.path else f"{self.origin}: "

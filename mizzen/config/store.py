@@ -16,13 +16,17 @@ from mizzen.config.yaml_documents import ParsedFile, RefusedDocument
 
 @dataclass(frozen=True, slots=True)
 class ConfigChange:
-    """What a batch of files changed in force: new or changed configurations, and the keys that are gone."""
+    """What a batch of files changed in force: new or changed configurations, and the keys that are gone.
+
+    `moved` say what they said before, at other lines: new objects with the same `spec`.
+    """
 
     updated: tuple[Config[Any], ...] = ()
     removed: tuple[ConfigKey, ...] = ()
+    moved: Mapping[ConfigKey, Config[Any]] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.updated or self.removed)
+        return bool(self.updated or self.removed or self.moved)
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +265,8 @@ class ConfigStore:
         """Decide anew which claim on each touched key is in force."""
         updated: list[Config[Any]] = []
         removed: list[ConfigKey] = []
-        for key in sorted(touched):
+        moved: dict[ConfigKey, Config[Any]] = {}
+        for key in touched:
             claims = self._claimants.get(key, {})
             before = self._in_force.get(key)
             winner = _first(claims.values())
@@ -280,10 +285,13 @@ class ConfigStore:
                 removed.append(key)
             else:
                 self._in_force[key] = after
-                updated.append(after)
-        if updated or removed:
+                if before is not None and before.spec is after.spec:
+                    moved[key] = after
+                else:
+                    updated.append(after)
+        if updated or removed or moved:
             self._snapshot = None
-        return ConfigChange(tuple(updated), tuple(removed))
+        return ConfigChange(tuple(sorted(updated, key=_order)), tuple(sorted(removed)), moved)
 
 
 def _first(claims: Iterable[_Claim]) -> _Claim | None:

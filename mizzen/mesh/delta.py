@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -23,6 +23,10 @@ class ConfigChange(Protocol):
     @property
     def removed(self) -> Iterable[ConfigKey]:
         """The documents that are gone."""
+
+    @property
+    def moved(self) -> Mapping[ConfigKey, Config[Any]]:
+        """The documents that stand at other lines: new objects with the same `spec`."""
 
 
 @dataclass(frozen=True, slots=True)

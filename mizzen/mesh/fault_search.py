@@ -7,7 +7,7 @@ what fails, and the result is the same as if these changes had never been made.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from traceback import format_tb
 from typing import Any, Final, TypeVar
@@ -73,6 +73,7 @@ class Withheld:
             f"{self.key} cannot be translated: {self.reason}; {kept} and everything else "
             "takes effect; change what is unusual in it, and report it as a fault of Mizzen",
             config.origin,
+            mentions=(self.in_force.origin,) if self.in_force is not None else (),
         )
 
 
@@ -141,6 +142,11 @@ class Changed:
         """The documents that are gone."""
         return [old.key for old, new in self.pairs if new is None and old is not None]
 
+    @property
+    def moved(self) -> Mapping[ConfigKey, Config[Any]]:
+        """None: a document is another one or it is not."""
+        return {}
+
 
 def undone(changes: Iterable[Change]) -> Changed:
     """Return the way back from `changes`."""
@@ -161,4 +167,4 @@ def updated_without_faults(mesh: Mesh, change: ConfigChange) -> tuple[Mesh, Mesh
 
     start: tuple[Mesh, tuple[MeshDelta, ...]] = (mesh, ())
     (updated, deltas), faults = without_faults(start, pairs, attempt)
-    return updated, MeshDelta.joined(deltas) if deltas else MeshDelta(), faults
+    return updated.with_moved(change.moved), MeshDelta.joined(deltas) if deltas else MeshDelta(), faults

@@ -53,6 +53,7 @@ class Mesh(ProxyQuestions):
         gateways: GatewayIndex,
         policies: PolicyIndex,
         token_keys: TokenKeys = NO_TOKEN_KEYS,
+        moved: dict[ConfigKey, Config[Any]] | None = None,
     ) -> None:
         self.settings = settings
         self.registry = registry
@@ -63,6 +64,7 @@ class Mesh(ProxyQuestions):
         self.policy_index = policies
         self.token_keys = token_keys
         self._configs = configs
+        self._moved = moved if moved is not None else {}
         self._mentions = LabelMentions()
         self._scopes = Scopes(settings)
         self._diagnostics: tuple[Diagnostic, ...] | None = None
@@ -118,7 +120,12 @@ class Mesh(ProxyQuestions):
             mesh_config is not None
             and mesh_config_in_force(mesh_config, certificates_served=served) != self.mesh_config
         ):
-            configs = {config.key: config for kind in self._configs.values() for config in kind.values()}
+            configs = {
+                config.key: self._moved.get(config.key, config)
+                for kind in self._configs.values()
+                for config in kind.values()
+            }
+            configs.update(self._moves(change.moved))
             for old, new in changes:
                 if old is not None:
                     del configs[old.key]
@@ -132,7 +139,38 @@ class Mesh(ProxyQuestions):
                 token_keys=self.token_keys,
             )
             return mesh, MeshDelta(everything=True)
-        return self._changed(changes)
+        mesh, delta = self._changed(changes)
+        return mesh.with_moved(change.moved), delta
+
+    def with_moved(self, moved: Mapping[ConfigKey, Config[Any]]) -> Mesh:
+        """Return the same mesh, of which some documents stand at other lines.
+
+        Everything else stays the same object: only `current_origin` and what asks it sees a difference.
+        """
+        places = dict(self._moves(moved))
+        if not places:
+            return self
+        mesh = Mesh(
+            self.settings,
+            self._configs,
+            self.registry,
+            self.virtual_service_index,
+            self.destination_rule_index,
+            self.sidecar_index,
+            self.gateway_index,
+            self.policy_index,
+            self.token_keys,
+            self._moved | places,
+        )
+        mesh._take_over(self, MeshDelta())
+        return mesh
+
+    def _moves(self, moved: Mapping[ConfigKey, Config[Any]]) -> Iterable[tuple[ConfigKey, Config[Any]]]:
+        """Yield those of documents that are in force here; of a withheld one an earlier version is."""
+        for key, config in moved.items():
+            known = self._configs.get(config.kind, _NO_CONFIGS).get(key)
+            if known is not None and known.spec is config.spec:
+                yield key, config
 
     def with_token_keys(self, token_keys: TokenKeys) -> tuple[Mesh, MeshDelta]:
         """Return the mesh with other keys of token issuers, and what became different. Its documents, and all
@@ -149,6 +187,7 @@ class Mesh(ProxyQuestions):
             self.gateway_index,
             self.policy_index,
             token_keys,
+            self._moved,
         )
         delta = MeshDelta(token_keys=True)
         mesh._take_over(self, delta)
@@ -212,6 +251,7 @@ class Mesh(ProxyQuestions):
             self.gateway_index.updated(by_kind.get("Gateway", ())),
             self.policy_index.updated(_policies(by_kind)),
             self.token_keys,
+            self._still_moved(changes),
         )
         delta = MeshDelta(
             services=frozenset(registry_edit.changed_services),
@@ -226,6 +266,14 @@ class Mesh(ProxyQuestions):
         )
         mesh._take_over(self, delta)
         return mesh, delta
+
+    def _still_moved(self, changes: Iterable[Change]) -> dict[ConfigKey, Config[Any]]:
+        edit = DictEdit(self._moved)
+        if self._moved:
+            for old, _ in changes:
+                if old is not None:
+                    edit.discard(old.key)
+        return edit.finish()
 
     def _with(self, by_kind: Mapping[str, list[Change]]) -> dict[str, dict[ConfigKey, Config[Any]]]:
         configs = dict(self._configs)
@@ -258,7 +306,9 @@ class Mesh(ProxyQuestions):
 
     def current_origin(self, origin: Origin) -> Origin:
         """Return where the field that `origin` names stands now; `origin` itself if its document is gone."""
-        config = self.config(origin.document) if origin.document is not None else None
+        if origin.document is None:
+            return origin
+        config = self._moved.get(origin.document) or self.config(origin.document)
         return config.origin_of(*origin.path) if config is not None else origin
 
     @property
@@ -271,8 +321,9 @@ class Mesh(ProxyQuestions):
                 *self.destination_rule_index.diagnostics.values(),
                 *(rule.diagnostics for rule in self.virtual_service_index.rules.values() if rule.diagnostics),
             )
+            current = (one.current(self.current_origin) for one in found)
             self._diagnostics = tuple(
-                sorted(dict.fromkeys(found), key=lambda one: (one.origin, one.code, one.path, one.message))
+                sorted(dict.fromkeys(current), key=lambda one: (one.origin, one.code, one.path, one.message))
             )
         return self._diagnostics
 

@@ -29,6 +29,7 @@ from mizzen.mesh.snapshot import Mesh
 from mizzen.server.findings import as_json
 from mizzen.server.former import FormerDocument, FormerDocuments, KeptDocument, still_in_force
 from mizzen.server.mesh_config_file import MeshConfigFile
+from mizzen.server.origins import CurrentOrigin
 from mizzen.sources.loading import mesh_config_among
 
 _UNREAD = frozenset({UNREADABLE, SYNTAX, NOT_A_DOCUMENT})
@@ -62,16 +63,17 @@ class ConfigurationView:
         """Return the same with further findings; none twice."""
         return replace(self, findings=tuple(dict.fromkeys((*self.findings, *more))))
 
-    def with_withheld(self, withheld: Iterable[Withheld]) -> ConfigurationView:
+    def with_withheld(self, withheld: Iterable[Withheld], current_origin: CurrentOrigin) -> ConfigurationView:
         """Return the same with documents that cannot be translated, as refused."""
+        found = [(one, one.diagnostic.current(current_origin)) for one in withheld]
         more = {
             one.key: Refusal(
                 one.key,
-                one.diagnostic.origin,
-                (one.diagnostic,),
-                one.in_force.origin if one.in_force is not None else None,
+                told.origin,
+                (told,),
+                current_origin(one.in_force.origin) if one.in_force is not None else None,
             )
-            for one in withheld
+            for one, told in found
         }
         findings = [finding for refusal in more.values() for finding in refusal.diagnostics]
         refused = (*(one for one in self.refused if one.key not in more), *more.values())
@@ -189,7 +191,9 @@ class Configuration:
         changed = {*change.removed, *(config.key for config in change.updated)}
         again = [(self.mesh.config(key), self._store.get(key)) for key in self.withheld if key not in changed]
         retried = Changed([pair for pair in again if pair[0] is not pair[1]])
-        return ConfigChange((*change.updated, *retried.updated), (*change.removed, *retried.removed))
+        return ConfigChange(
+            (*change.updated, *retried.updated), (*change.removed, *retried.removed), change.moved
+        )
 
     def take_token_keys(self, keys: TokenKeys) -> MeshDelta | None:
         """Take the keys of token issuers that were fetched; return what changed in the mesh."""
@@ -302,7 +306,7 @@ class Configuration:
             hindrances=tuple(dict.fromkeys(hindrances)),
             restored=still_in_force(self._store, self._restored),
         )
-        return view.with_withheld(self.withheld.values())
+        return view.with_withheld(self.withheld.values(), self.mesh.current_origin)
 
     def _with_what_stays(self, finding: Diagnostic) -> Diagnostic:
         """Say of a path that cannot be read whether anything of it is in force."""

@@ -181,8 +181,8 @@ class ControlPlane:
         """How the configuration stands, with what was found while translating for the proxies of now, and
         what its documents lack of each other."""
         translated = (finding for live in self._live.values() for finding in live.findings)
-        view = self._configured.with_findings((*self._analysis, *translated))
-        return view.with_withheld(self._faults.withheld)
+        found = (one.current(self.current_origin) for one in (*self._analysis, *translated))
+        return self._configured.with_findings(found).with_withheld(self._faults.withheld, self.current_origin)
 
     async def _in_worker(
         self, function: Callable[..., Value], *arguments: Any, urgency: Urgency = Urgency.CHANGE

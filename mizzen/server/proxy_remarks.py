@@ -21,11 +21,16 @@ def gateway_remarks(mesh: Mesh, proxy: Proxy) -> tuple[str, ...]:
     if mesh.gateway_index.selecting(labels):
         return ()
     own = ", ".join(f"{key}={value}" for key, value in sorted(labels.items())) or "none"
-    gateways = sorted(mesh.configs("Gateway"), key=lambda config: config.origin)
+    gateways = sorted(
+        (
+            (mesh.current_origin(config.origin_of("spec", "selector")), config)
+            for config in mesh.configs("Gateway")
+        ),
+        key=lambda found: found[0],
+    )
     wanted = [
-        f"{', '.join(f'{key}={value}' for key, value in sorted(config.spec.selector.items()))} "
-        f"({config.origin_of('spec', 'selector')})"
-        for config in gateways[:_SHOWN]
+        f"{', '.join(f'{key}={value}' for key, value in sorted(config.spec.selector.items()))} ({origin})"
+        for origin, config in gateways[:_SHOWN]
     ]
     if len(gateways) > _SHOWN:
         wanted.append(f"{len(gateways) - _SHOWN} others")

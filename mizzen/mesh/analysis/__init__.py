@@ -69,5 +69,7 @@ def analysis_steps(
         yield
     if proxies is not None:
         check_selectors(mesh, proxies, findings)
-    found = dict.fromkeys((*mesh.diagnostics, *findings.diagnostics))
+    found = dict.fromkeys(
+        (*mesh.diagnostics, *(one.current(mesh.current_origin) for one in findings.diagnostics))
+    )
     return sorted(found, key=lambda one: (one.origin, one.code, one.path, one.message))

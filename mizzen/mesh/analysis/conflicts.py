@@ -38,6 +38,7 @@ def _virtual_service_hosts(mesh: Mesh, findings: Findings) -> None:
                 ("spec", "hosts"),
                 f"host {host} has a VirtualService for sidecars at {earlier.config.origin} already, and only "
                 "one takes effect; put their rules into one, or delegate",
+                earlier.config.origin,
             )
 
 
@@ -52,6 +53,7 @@ def _sidecars(mesh: Mesh, findings: Findings) -> None:
                 ("spec",),
                 f"namespace {namespace} has a Sidecar without workloadSelector at {plain[0].origin} already, "
                 "and only the oldest takes effect; keep one",
+                plain[0].origin,
             )
         chosen: dict[Workload, Config[Any]] = {}
         for config in configs:
@@ -64,6 +66,8 @@ def _sidecars(mesh: Mesh, findings: Findings) -> None:
                         ("spec", "workloadSelector"),
                         f"workload {workload.key.name} ({workload.origin}) is picked by the Sidecar at "
                         f"{earlier.origin} too, and only one takes effect; make the selectors differ",
+                        workload.origin,
+                        earlier.origin,
                     )
                     break
 
@@ -98,6 +102,7 @@ def _protocols(registry: Registry, findings: Findings) -> None:
                         ("spec", "ports", index, "protocol"),
                         f"port {port.number} of {host} is {port.protocol} here and {other.protocol} at "
                         f"{earlier.config.origin}; give both one protocol",
+                        earlier.config.origin,
                     )
 
 
@@ -124,4 +129,5 @@ def _tcp_ports(mesh: Mesh, findings: Findings) -> None:
                 f"TCP port {number} of {service.hostname} cannot be told from that of {earlier.hostname} "
                 f"({earlier.origins[0]}), which gets all its connections unless clients capture DNS; "
                 "give each an address, or another port",
+                earlier.origins[0],
             )

@@ -34,7 +34,8 @@ def check_endpoints(mesh: Mesh, findings: Findings) -> None:
         for name in ports:
             if not any(endpoint.port_named(name) is not None for endpoint in endpoints):
                 message = _portless(service, name, endpoints[0])
-                findings.warning("MZ0212", config, ("spec", "ports"), f"{service.hostname} {message}")
+                message = f"{service.hostname} {message}"
+                findings.warning("MZ0212", config, ("spec", "ports"), message, endpoints[0].origin)
 
 
 def _what_to_write(service: Service) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
-from mizzen.config.diagnostics import Diagnostic, Severity
+from mizzen.config.diagnostics import Diagnostic, Origin, Severity
 from mizzen.config.document import Config, FieldPath
 from mizzen.mesh.visibility import HIDDEN, PUBLIC
 
@@ -26,20 +26,37 @@ class Findings:
     def __init__(self) -> None:
         self.diagnostics: list[Diagnostic] = []
 
-    def error(self, code: str, config: Config[Any], path: FieldPath, message: str) -> None:
+    def error(
+        self, code: str, config: Config[Any], path: FieldPath, message: str, *mentions: Origin | None
+    ) -> None:
         """Note something that breaks traffic."""
-        self._add(Severity.ERROR, code, config, path, message)
+        self._add(Severity.ERROR, code, config, path, message, mentions)
 
-    def warning(self, code: str, config: Config[Any], path: FieldPath, message: str) -> None:
+    def warning(
+        self, code: str, config: Config[Any], path: FieldPath, message: str, *mentions: Origin | None
+    ) -> None:
         """Note something that is probably not meant."""
-        self._add(Severity.WARNING, code, config, path, message)
+        self._add(Severity.WARNING, code, config, path, message, mentions)
 
-    def notice(self, code: str, config: Config[Any], path: FieldPath, message: str) -> None:
+    def notice(
+        self, code: str, config: Config[Any], path: FieldPath, message: str, *mentions: Origin | None
+    ) -> None:
         """Note something that is only worth knowing."""
-        self._add(Severity.INFO, code, config, path, message)
+        self._add(Severity.INFO, code, config, path, message, mentions)
 
-    def _add(self, severity: Severity, code: str, config: Config[Any], path: FieldPath, message: str) -> None:
-        self.diagnostics.append(Diagnostic(severity, code, message, config.origin_of(*path), path_text(path)))
+    def _add(
+        self,
+        severity: Severity,
+        code: str,
+        config: Config[Any],
+        path: FieldPath,
+        message: str,
+        mentions: Iterable[Origin | None],
+    ) -> None:
+        known = tuple(origin for origin in mentions if origin is not None)
+        self.diagnostics.append(
+            Diagnostic(severity, code, message, config.origin_of(*path), path_text(path), known)
+        )
 
 
 def seen_together(

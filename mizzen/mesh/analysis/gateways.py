@@ -22,7 +22,7 @@ WorkloadsByLabel = dict[tuple[str, str], list[Workload]]
 
 def check_gateways(mesh: Mesh, findings: Findings) -> None:
     """Find what is wrong between Gateways and what they name."""
-    gateways = sorted(mesh.configs("Gateway"), key=lambda one: (one.origin, one.key))
+    gateways = sorted(mesh.configs("Gateway"), key=lambda one: one.key)
     _conflicting_hosts(gateways, findings)
     _rejected_servers(mesh, gateways, findings)
     _credentials(mesh, gateways, findings)
@@ -57,6 +57,7 @@ def _conflicting_hosts(gateways: list[GatewayConfig], findings: Findings) -> Non
                         (*path, "hosts", index),
                         f"host {host[1]} on port {server.port.number} is claimed by the Gateway at "
                         f"{owner.origin} for the same proxies too; keep it in one of them",
+                        owner.origin,
                     )
 
 
@@ -116,6 +117,7 @@ def _credentials(mesh: Mesh, gateways: list[GatewayConfig], findings: Findings) 
                         f"the Gateway at {user.origin} has the same certificate on the same proxies: "
                         "browsers reuse one HTTP/2 connection for hosts of both, and get 404; put the hosts "
                         "into one Gateway, or use a certificate of its own",
+                        user.origin,
                     )
 
 
@@ -142,7 +144,7 @@ def _check_credential(
     authority = mesh.secret(namespace, f"{name}-cacert") if needs_client_ca(server) else None
     problem = credential_problem(secret, server, authority)
     if problem:
-        findings.error("IST0161", config, place, f"Secret {name} ({secret.origin}) {problem}")
+        findings.error("IST0161", config, place, f"Secret {name} ({secret.origin}) {problem}", secret.origin)
 
 
 def _check_authority(
@@ -159,7 +161,9 @@ def _check_authority(
         _no_secret(config, place, name, namespace_of_proxies, findings)
     elif not authority_of(secret):
         problem = "has no CA for clients' certificates; give it ca.crt (or cacert)"
-        findings.error("IST0161", config, place, f"Secret {secret.name} ({secret.origin}) {problem}")
+        findings.error(
+            "IST0161", config, place, f"Secret {secret.name} ({secret.origin}) {problem}", secret.origin
+        )
 
 
 def _no_secret(
@@ -237,6 +241,7 @@ def _service_ports(mesh: Mesh, gateways: list[GatewayConfig], findings: Findings
                     (*path, "port", "number"),
                     f"port {server.port.number} is not among those of the gateway's service "
                     f"({services[0].origins[0]}): {listed}; add it there, or use one of them",
+                    services[0].origins[0],
                 )
 
 
@@ -270,6 +275,7 @@ def _virtual_service_hosts(mesh: Mesh, findings: Findings) -> None:
                     ("spec", "gateways", index),
                     f"Gateway {name} ({config.origin}) serves none of the hosts {', '.join(rule.hosts)}; add "
                     "one to its servers, or correct the hosts",
+                    config.origin,
                 )
 
 

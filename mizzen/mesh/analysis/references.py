@@ -88,7 +88,8 @@ def _check_host(
                 if hidden
                 else "is no known service; declare it with a ServiceEntry or Service, or correct the name"
             )
-            findings.error("IST0101", used.config, (*used.path, "host"), f"host {host} {reason}")
+            mentions = hidden[0].origins[:1] if hidden else ()
+            findings.error("IST0101", used.config, (*used.path, "host"), f"host {host} {reason}", *mentions)
         return None
     ports = [port.number for port in service.ports if port.protocol is not Protocol.UDP]
     listed = ", ".join(str(number) for number in ports) or "none"
@@ -99,6 +100,7 @@ def _check_host(
             used.config,
             (*used.path, "port"),
             f"{host} ({service.origins[0]}) has no port {port.number}; its ports are: {listed}",
+            service.origins[0],
         )
     elif (port is None or not port.number) and len(ports) > 1:
         findings.error(
@@ -106,6 +108,7 @@ def _check_host(
             used.config,
             used.path,
             f"{host} ({service.origins[0]}) has several ports ({listed}); name one under port.number",
+            service.origins[0],
         )
     return service
 
@@ -129,6 +132,7 @@ def _check_alias(
             (*used.path, "host"),
             f"host {alias.hostname} stands for {target} ({alias.origins[0]}), which is no known service; "
             f"declare {target} with a ServiceEntry",
+            alias.origins[0],
         )
     return None
 
@@ -166,7 +170,9 @@ class _SubsetCheck:
                     f"no DestinationRule for {host} defines subset {subset}; add one, or drop the subset",
                 )
                 return
-            findings.error(*self._absent(host, used, path, client, rules))
+            message = self._absent(host, subset, client, rules)
+            mentions = [rules[0].configs[0].origin] if rules else []
+            findings.error("MZ0211", used.config, path, message, *mentions)
             return
 
     def _is_defined(self, host: str, subset: str, service: Service) -> bool:
@@ -180,21 +186,16 @@ class _SubsetCheck:
     def _covering(self, host: str) -> set[str]:
         return {namespace for _, names in self._namespaces.covering(host) for namespace in names}
 
-    def _absent(
-        self, host: str, used: UsedDestination, path: FieldPath, client: str, rules: MergedRules
-    ) -> tuple[str, Config[VirtualService], FieldPath, str]:
-        subset = used.destination.subset
+    def _absent(self, host: str, subset: str, client: str, rules: MergedRules) -> str:
         if not rules:
-            message = (
+            return (
                 f"clients in namespace {client} see no DestinationRule for {host}, so subset {subset} is "
                 "unknown to them (503); export the rule to them"
             )
-        else:
-            message = (
-                f"clients in namespace {client} get the DestinationRule at {rules[0].configs[0].origin} for "
-                f"{host}, which has no subset {subset} (503); define it there"
-            )
-        return ("MZ0211", used.config, path, message)
+        return (
+            f"clients in namespace {client} get the DestinationRule at {rules[0].configs[0].origin} for "
+            f"{host}, which has no subset {subset} (503); define it there"
+        )
 
 
 def _defines(rules: tuple[MergedDestinationRule, ...], subset: str) -> bool:
@@ -231,5 +232,6 @@ def _check_subset_rules_beside(mesh: Mesh, rule: VirtualServiceRule, findings: F
                     f"{used.destination.host} has subsets by the VirtualService at {other.config.origin}, "
                     "which does not hold at this gateway: requests go to all of them; name a subset here, or "
                     "bind that VirtualService to the gateway too",
+                    other.config.origin,
                 )
                 break

@@ -68,6 +68,7 @@ def _called_hosts(mesh: Mesh, rule: VirtualServiceRule, findings: Findings, *, h
                 place,
                 f"{host} ({services[0].origins[0]}) has no HTTP port, so the http rules take no effect; name "
                 "its port's protocol HTTP there, or write tcp or tls rules",
+                services[0].origins[0],
             )
 
 

@@ -131,6 +131,7 @@ def ignored_subsets(rules: Iterable[MergedDestinationRule]) -> tuple[Diagnostic,
                             "so this one is ignored; rename one of them",
                             config.origin_of("spec", "subsets", index),
                             f"spec.subsets[{index}]",
+                            (owner.origin,),
                         )
                     ] = None
     return tuple(found)

@@ -198,6 +198,7 @@ class _Merging:
                 f"port {port} is already a {_protocol_class(plain)} listener because of {plain.origin}, and "
                 f"a {protocol_class} server cannot share it; give one of them another port or bind address",
                 "port",
+                plain.origin,
             )
             return
         if protocol_class != "TLS":
@@ -210,6 +211,7 @@ class _Merging:
                 f"port name {spec.port.name if spec.port else ''} is used by another HTTPS server of this "
                 f"Gateway ({self._route_names[server.route_name].origin}); give each its own name",
                 "port",
+                self._route_names[server.route_name].origin,
             )
             return
         else:
@@ -227,12 +229,13 @@ class _Merging:
                     f"host {host} on port {place[0]} is already served with TLS by {owner.gateway_name} "
                     f"({owner.origin}), so this whole server is left out; name each host in one server only",
                     "hosts",
+                    owner.origin,
                 )
                 return False
         self._tls_hosts.update(dict.fromkeys(keys, server))
         return True
 
-    def _reject(self, server: GatewayServer, message: str, attribute: str) -> None:
+    def _reject(self, server: GatewayServer, message: str, attribute: str, mention: Origin) -> None:
         self.rejected.append(
             Diagnostic(
                 Severity.WARNING,
@@ -240,6 +243,7 @@ class _Merging:
                 message,
                 server.gateway.origin_of("spec", "servers", server.index, attribute),
                 f"spec.servers[{server.index}].{attribute}",
+                (mention,),
             )
         )
 

@@ -248,7 +248,8 @@ def _delegated(
     if problem or config is None:
         path = f"spec.http[{index}].delegate"
         origin = root.origin_of("spec", "http", index, "delegate")
-        diagnostics.append(Diagnostic(Severity.ERROR, "MZ0203", problem, origin, path))
+        mentions = (config.origin,) if config is not None else ()
+        diagnostics.append(Diagnostic(Severity.ERROR, "MZ0203", problem, origin, path, mentions))
         return
     root_route = _Resolver(root.namespace, settings.domain).http(route)
     resolver = _Resolver(config.namespace, settings.domain)
@@ -277,6 +278,7 @@ def _delegated(
                     "do not contradict it",
                     origin,
                     f"spec.http[{leaf_index}].match",
+                    (root.origin_of("spec", "http", index),),
                 )
             )
             continue

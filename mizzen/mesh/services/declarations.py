@@ -225,4 +225,5 @@ def _ignored_ports(
         f"give both the same {difference}, or declare the ports there",
         declaration.config.origin_of("spec", "ports"),
         "spec.ports",
+        owner.origins[:1],
     )

@@ -390,11 +390,16 @@ class OutboundListenerBuilder:
             f"port {port.number} ({port.protocol}) of {service.hostname} is not reachable on listener "
             f"{current.name}: {reason} (see {others}); give the service an address or another port",
             service.origins,
+            current.origins[:3],
         )
 
-    def _warn(self, code: str, message: str, origins: tuple[Origin, ...]) -> None:
+    def _warn(
+        self, code: str, message: str, origins: tuple[Origin, ...], mentions: tuple[Origin, ...] = ()
+    ) -> None:
         origin = origins[0] if origins else Origin("")
-        self._result.diagnostics.append(Diagnostic(Severity.WARNING, code, message, origin))
+        self._result.diagnostics.append(
+            Diagnostic(Severity.WARNING, code, message, origin, mentions=mentions)
+        )
 
     def _caches(self, service: Service) -> tuple[str, ...]:
         """Return the DNS caches that requests to `service` need; a port's listener has those of all."""

@@ -13,6 +13,8 @@ from hypothesis import given, settings
 import mizzen
 from mizzen.config import ConfigStore, parse_documents
 from mizzen.config.mesh_config import MeshConfig
+from mizzen.mesh.analysis import analyze
+from mizzen.mesh.delta import MeshDelta
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator import translation
 from mizzen.translator.translation import Translation
@@ -27,12 +29,14 @@ Contents = dict[str, list[dict[str, Any]] | None]
 @dataclass(frozen=True)
 class Batch:
     """Changes that come at once. `unrelated` changes come before, one by one; `silent` are the proxies that
-    nobody asks for after the batch, by their places."""
+    nobody asks for after the batch, by their places. After it so many lines of comment are put above
+    everything (`comments`)."""
 
     files: Contents
     mesh_config: MeshConfig | None = None
     silent: set[int] = field(default_factory=set)
     unrelated: int = 0
+    comments: int = 0
 
 
 @st.composite
@@ -55,6 +59,7 @@ def histories(draw: st.DrawFn) -> list[Batch]:
         st.sets(st.integers(0, 2)),
         # So many that what is carried from snapshot to snapshot is forgotten.
         st.sampled_from((0,) * 20 + (15, 17, 35, 70)),
+        st.sampled_from((0, 0, 1, 3)),
     )
     return [first, *draw(st.lists(batches, min_size=2, max_size=9))]
 
@@ -86,18 +91,34 @@ class Follower:
         self.mesh_config = MeshConfig()
         self.mesh = Mesh.build((), self.mesh_config)
         self.translation = Translation(self.mesh)
+        self.files: Contents = {}
+        self.comments = 0
 
-    def change(self, files: Contents, mesh_config: MeshConfig | None = None) -> None:
+    def change(self, files: Contents, mesh_config: MeshConfig | None = None) -> MeshDelta:
         self.mesh_config = mesh_config or self.mesh_config
-        change = self.store.apply({name: parsed(name, documents) for name, documents in files.items()})
+        self.files |= files
+        change = self.store.apply(
+            {name: parsed(name, documents, self.comments) for name, documents in files.items()}
+        )
         self.mesh, delta = self.mesh.updated(change, mesh_config)
         self.translation.update(self.mesh, delta)
+        return delta
+
+    def put_comments_above(self, lines: int) -> None:
+        """Put comments above everything: nothing that proxies are sent changes, only where it is written."""
+        if lines:
+            before = analyze(self.mesh)
+            self.comments += lines
+            assert self.change(self.files).is_empty
+            known = {str(finding.current(self.mesh.current_origin)) for finding in before}
+            assert known == set(map(str, analyze(self.mesh)))
 
 
-def parsed(name: str, documents: list[dict[str, Any]] | None) -> Any:
+def parsed(name: str, documents: list[dict[str, Any]] | None, comments: int = 0) -> Any:
     if documents is None:
         return None
-    return parse_documents("\n---\n".join(map(json.dumps, documents)).encode(), name)
+    text = "# a comment\n" * comments + "\n---\n".join(map(json.dumps, documents))
+    return parse_documents(text.encode(), name)
 
 
 def sent(of: Translation, proxy: mizzen.Proxy) -> Any:
@@ -107,7 +128,8 @@ def sent(of: Translation, proxy: mizzen.Proxy) -> Any:
         kind: {name: (r.version, places(of.mesh, r)) for name, r in sorted(held.items())}
         for kind, held in resources.items()
     }
-    return versions, sorted(map(str, resources.diagnostics))
+    lines = of.mesh.current_origin
+    return versions, sorted({str(finding.current(lines)) for finding in resources.diagnostics})
 
 
 def places(mesh: Mesh, resource: Resource) -> list[str]:
@@ -121,7 +143,7 @@ def given_by(of: Translation, proxy: mizzen.Proxy) -> Any:
     versions = {
         kind: {name: each.version for name, each in sorted(held.items())} for kind, held in resources.items()
     }
-    return versions, sorted(map(str, resources.diagnostics))
+    return versions, resources.diagnostics
 
 
 class Pushed:
@@ -167,11 +189,16 @@ def follow(batches: list[Batch], proxies: list[mizzen.Proxy]) -> None:
             # One proxy keeps up; the others fall behind by all of it.
             follower.translation.snapshot(proxies[0])
         follower.change(batch.files, batch.mesh_config)
+        follower.put_comments_above(batch.comments)
         mesh = Mesh.build(follower.store.configs(), follower.mesh_config)
         anew = Translation(mesh)
         assert follower.mesh.diagnostics == mesh.diagnostics
         pushed.look()
+        assert list(map(str, analyze(follower.mesh))) == list(map(str, analyze(mesh)))
         for place, proxy in enumerate(proxies):
             if place not in batch.silent or number == len(batches) - 1:
-                assert pushed.to(proxy) == given_by(anew, proxy)
+                (given, found), (expected, wanted) = pushed.to(proxy), given_by(anew, proxy)
+                assert given == expected
+                current = {str(finding.current(follower.mesh.current_origin)) for finding in found}
+                assert current == set(map(str, wanted))
                 assert sent(follower.translation, proxy) == sent(anew, proxy)

@@ -41,6 +41,10 @@ class Files:
         return [str(each) for each in self.store.diagnostics()]
 
 
+def moved(change: ConfigChange) -> list[str]:
+    return [config.name for config in change.moved.values()]
+
+
 def names(change: ConfigChange) -> tuple[list[str], list[str]]:
     return [config.name for config in change.updated], [gone.name for gone in change.removed]
 
@@ -97,7 +101,8 @@ def test_a_broken_file_keeps_everything_it_had() -> None:
     assert set(files.store.refused()) == {key("x"), key("yy")}
     assert all(refusal.diagnostics for refusal in files.store.refused().values())
     assert len(files.messages()) == 1
-    assert names(files.write(a=sidecar("yy"))) == (["yy"], ["x"])  # it has moved up
+    change = files.write(a=sidecar("yy"))
+    assert (names(change), moved(change)) == (([], ["x"]), ["yy"])
 
 
 def test_a_broken_file_still_shows_what_else_is_wrong_in_it() -> None:
@@ -109,7 +114,8 @@ def test_a_broken_file_still_shows_what_else_is_wrong_in_it() -> None:
 def test_deleted_documents_and_files_are_removed() -> None:
     files = Files()
     files.write(a=sidecar("x") + sidecar("yy"), b=sidecar("z"))
-    assert names(files.write(a=sidecar("yy"))) == (["yy"], ["x"])  # it has moved up
+    change = files.write(a=sidecar("yy"))
+    assert (names(change), moved(change)) == (([], ["x"]), ["yy"])
     assert names(files.write(a="")) == ([], ["yy"])
     assert names(files.write(b=None, c=None)) == ([], ["z"])
     assert files.store.configs() == ()
@@ -154,7 +160,8 @@ def test_a_document_without_a_name_proves_no_removal() -> None:
     assert names(files.write(b=sidecar("x", "*/*"))) == (["x"], [])
     assert files.hosts("x") == "*/*"
     assert names(files.write(b=None)) == (["x"], [])
-    assert names(files.write(a=sidecar("yy", "*/*"))) == (["yy"], ["x"])  # it has moved up
+    change = files.write(a=sidecar("yy", "*/*"))
+    assert (names(change), moved(change)) == (([], ["x"]), ["yy"])
 
 
 def test_of_equal_keys_the_first_file_and_line_is_in_force() -> None:
@@ -195,7 +202,8 @@ def test_a_document_that_only_moved_has_new_lines_and_its_old_spec() -> None:
     files.write(a=sidecar("w") + sidecar("x"))
     before = files.get("x")
     text = sidecar("w") + "# a comment\n\n" + sidecar("x").replace("spec:", "# another\nspec:") + sidecar("z")
-    assert names(files.write(a=text)) == (["x", "z"], [])
+    change = files.write(a=text)
+    assert (names(change), moved(change)) == ((["z"], []), ["x"])
     after = files.get("x")
     assert after is not before
     assert after.spec is before.spec
@@ -214,10 +222,10 @@ def test_findings_move_with_their_document() -> None:
     files.write(a=text)
     first = files.store.diagnostics()
     assert first
-    assert [config.name for config in files.write(a="\n\n\n" + text).updated] == ["v"]
-    moved = files.store.diagnostics()
-    assert [each.message for each in moved] == [each.message for each in first]
-    assert [each.origin.line for each in moved] == [each.origin.line + 3 for each in first]
+    assert moved(files.write(a="\n\n\n" + text)) == ["v"]
+    now = files.store.diagnostics()
+    assert [each.message for each in now] == [each.message for each in first]
+    assert [each.origin.line for each in now] == [each.origin.line + 3 for each in first]
 
 
 def test_diagnostics_are_ordered_by_place() -> None:

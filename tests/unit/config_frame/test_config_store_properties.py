@@ -49,7 +49,9 @@ def apply(
     store: ConfigStore, batch: Mapping[str, Content]
 ) -> tuple[dict[ConfigKey, Config[object]], set[ConfigKey]]:
     change = store.apply({name: parsed(name, content) for name, content in batch.items()})
-    return {config.key: config for config in change.updated}, set(change.removed)
+    updated = {config.key: config for config in change.updated}
+    assert not updated.keys() & change.moved.keys()
+    return updated | dict(change.moved), set(change.removed)
 
 
 def shown(store: ConfigStore) -> object:

@@ -10,7 +10,7 @@ from envoy.config.core.v3 import base_pb2
 from structlog.testing import capture_logs
 
 from mizzen import xds
-from mizzen.config import Diagnostic, Origin, ParsedFile, Severity, parse_documents
+from mizzen.config import ConfigKey, Diagnostic, Origin, ParsedFile, Severity, parse_documents
 from mizzen.mesh.delta import MeshDelta
 from mizzen.mesh.fault_search import Withheld
 from mizzen.mesh.proxy.node import Proxy
@@ -161,6 +161,34 @@ async def test_nothing_is_translated_or_sent_when_nothing_changed(running: Runni
     await running.plane.take({"a.yaml": service("a")})
     assert running.sent.snapshots == []
     assert running.translation.asked == asked
+
+
+async def test_lines_that_moved_are_told_at_once_and_cost_no_proxy_anything(running: Running) -> None:
+    def file(above: str) -> ParsedFile:
+        text = "".join(
+            f"apiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\n"
+            f"spec: {{ports: [{{name: http, port: 80}}]}}\n---\n"
+            for name in ("a", "b")
+        )
+        return parse_documents((above + text).encode(), "all.yaml")
+
+    await running.plane.begin({"all.yaml": file("")})
+    b = running.plane._configuration.mesh.config(ConfigKey("Service", "default", "b"))
+    assert b is not None
+    mention = f"the Service at {b.origin} is odd"
+    running.translation.findings = (
+        Diagnostic(Severity.WARNING, "MZ0900", mention, b.origin_of("spec"), "spec", (b.origin,)),
+    )
+    await running.connects("one")
+    asked, updates = running.translation.asked, len(running.translation.updates)
+    with capture_logs() as lines:
+        await running.plane.take({"all.yaml": file("# 1\n# 2\n# 3\n")})
+    assert (running.translation.asked, len(running.translation.updates)) == (asked, updates)
+    assert running.sent.snapshots == []
+    assert str(running.plane.current_origin(b.origin)) == "all.yaml:9"
+    told = "all.yaml:12: spec: the Service at all.yaml:9 is odd"
+    assert list(map(str, running.plane.view.findings)) == [told]
+    assert [line["event"] for line in lines] == [told]
 
 
 async def test_an_invalid_version_leaves_the_valid_one_with_the_proxies_and_is_told(running: Running) -> None:
