@@ -43,6 +43,8 @@ def measure(services: int = SERVICES) -> LargeFile:
     changed = time.process_time() - began
     assert len(delta.endpoints) == 1
     assert not delta.services
+    gc.collect()
+    gc.freeze()
     began = time.process_time()
     lower = parse_documents(b"# a\n# b\n# c\n" + data, _FILE, max_bytes=_LIMIT, known=again.pieces)
     _, delta = mesh.updated(store.apply({_FILE: lower}))
