@@ -15,8 +15,9 @@ from mizzen.identity.token import TokenKeyError, open_or_create_key, own_keys
 from mizzen.server.address import Address
 from mizzen.server.authentication import Authenticator
 from mizzen.server.certificate_service import CertificateService
+from mizzen.server.listening import other_server
 from mizzen.server.metrics import Metrics
-from mizzen.server.options import ServeOptions
+from mizzen.server.options import ADMIN_ADDRESS, ServeOptions
 from mizzen.server.own_certificate import OwnCertificate
 from mizzen.server.tls_files import TlsFileError, server_credentials
 from mizzen.server.workload_certificates import WorkloadCertificates, now_utc
@@ -91,3 +92,36 @@ def certificate_service(
         metrics.signings_refused.inc,
         certificates.note_signed,
     )
+
+
+def who_is_there(address: Address, options: ServeOptions) -> str:
+    """Say whether a Mizzen has taken `address`, if its admin address can be guessed; empty if not."""
+    about = other_server(options.admin_address)
+    if about is None:
+        about = other_server(ADMIN_ADDRESS)
+    taken = [*about.get("grpc_addresses", ()), about.get("admin_address")] if about else []
+    if about and any(str(each).endswith(f":{address.port}") for each in taken):
+        return f": a Mizzen {about['version']} serves there (process {about['pid']})"
+    return ""
+
+
+def warn_of_open_addresses(options: ServeOptions, log: Any) -> None:
+    """Say in the log what strangers can get who reach the addresses."""
+    keys = ", private keys of gateways included" if options.secrets_to_anyone else ""
+    if not options.grpc_address.is_loopback:
+        log.warning(
+            f"ANYONE who reaches this address is sent the whole mesh in plain text{keys}; keep it within "
+            "a trusted network, or let proxies come to --tls-address",
+            address=str(options.grpc_address),
+        )
+    if not options.admin_address.is_loopback:
+        log.warning(
+            "ANYONE who reaches the admin address can read the status and the configuration of the mesh",
+            address=str(options.admin_address),
+        )
+    if options.tls is not None and options.tls.client_ca is None and not options.tls_address.is_loopback:
+        log.warning(
+            "the TLS address asks for no client certificate: ANYONE who reaches it is sent the whole "
+            f"mesh{keys}; use --tls-client-ca",
+            address=str(options.tls_address),
+        )

@@ -34,14 +34,21 @@ from mizzen.server.garbage import Garbage
 from mizzen.server.grpc_log import ConnectionLog, captured
 from mizzen.server.kept_key_sets import KeptKeySets
 from mizzen.server.key_set_refresh import KeySetRefresh
-from mizzen.server.listening import ListenError, listen, other_server
+from mizzen.server.listening import ListenError, listen
 from mizzen.server.live_why import LiveWhy
 from mizzen.server.log_output import configure_logging
 from mizzen.server.mesh_config_file import MeshConfigFile
 from mizzen.server.metrics import Metrics
 from mizzen.server.missing import missing
-from mizzen.server.options import ADMIN_ADDRESS, ServeOptions
-from mizzen.server.ports import PortError, authenticator, certificate_service, ports
+from mizzen.server.options import ServeOptions
+from mizzen.server.ports import (
+    PortError,
+    authenticator,
+    certificate_service,
+    ports,
+    warn_of_open_addresses,
+    who_is_there,
+)
 from mizzen.server.proxy_certificates import ProxyCertificates
 from mizzen.server.proxy_events import ProxyEvents
 from mizzen.server.proxy_tables import ProxyTables
@@ -176,7 +183,7 @@ class Process:
         except BaseException:
             self._close_files()
             raise
-        self._warn_of_open_addresses()
+        warn_of_open_addresses(self._options, self._log)
         try:
             async with asyncio.TaskGroup() as tasks:
                 serving = tasks.create_task(admin.run())
@@ -344,7 +351,7 @@ class Process:
         try:
             admin_socket = listen(options.admin_address, "--admin-address")
         except ListenError as error:
-            raise StartError(f"{error}{self._who_is_there(options.admin_address)}") from error
+            raise StartError(f"{error}{who_is_there(options.admin_address, options)}") from error
         self._admin_address = options.admin_address.with_port(admin_socket.getsockname()[1])
         try:
             certificates = self._authority.certificates if self._authority is not None else None
@@ -367,7 +374,7 @@ class Process:
             try:
                 listen(address, option).close()
             except ListenError as error:
-                raise StartError(f"{error}{self._who_is_there(address)}") from error
+                raise StartError(f"{error}{who_is_there(address, self._options)}") from error
         try:
             if credentials is None:
                 port = grpc_server.add_insecure_port(str(address))
@@ -377,16 +384,6 @@ class Process:
             raise StartError(f"{option} {address}: cannot listen ({error})") from error
         self._grpc_addresses.append(str(address.with_port(port)))
 
-    def _who_is_there(self, address: Address) -> str:
-        """Say whether the other one is a Mizzen, if its admin address can be guessed."""
-        about = other_server(self._options.admin_address)
-        if about is None:
-            about = other_server(ADMIN_ADDRESS)
-        taken = [*about.get("grpc_addresses", ()), about.get("admin_address")] if about else []
-        if about and any(str(each).endswith(f":{address.port}") for each in taken):
-            return f": a Mizzen {about['version']} serves there (process {about['pid']})"
-        return ""
-
     def _authenticate(self, peer: xds.Peer) -> xds.Peer:
         return self._authenticator.authenticate(peer) if self._authenticator is not None else peer
 
@@ -394,27 +391,6 @@ class Process:
         """Whether a peer without a certificate may have Secrets: who is on this machine, or as chosen."""
         address = self._options.tls_address if peer.tls else self._options.grpc_address
         return address.is_loopback or self._options.secrets_to_anyone
-
-    def _warn_of_open_addresses(self) -> None:
-        options = self._options
-        keys = ", private keys of gateways included" if options.secrets_to_anyone else ""
-        if not options.grpc_address.is_loopback:
-            self._log.warning(
-                f"ANYONE who reaches this address is sent the whole mesh in plain text{keys}; keep it within "
-                "a trusted network, or let proxies come to --tls-address",
-                address=str(options.grpc_address),
-            )
-        if not options.admin_address.is_loopback:
-            self._log.warning(
-                "ANYONE who reaches the admin address can read the status and the configuration of the mesh",
-                address=str(options.admin_address),
-            )
-        if options.tls is not None and options.tls.client_ca is None and not options.tls_address.is_loopback:
-            self._log.warning(
-                "the TLS address asks for no client certificate: ANYONE who reaches it is sent the whole "
-                f"mesh{keys}; use --tls-client-ca",
-                address=str(options.tls_address),
-            )
 
     def _say_what_is_served(self) -> None:
         documents = dict(self.control_plane.view.documents)
@@ -454,7 +430,6 @@ class Process:
         clients = self.discovery.clients()
         if proxy is not None:
             clients = [client for client in clients if proxy in (client.node_id, self._name(client))]
-
         gone = self._events.gone.as_json()
 
         def build() -> Mapping[str, Any]:
