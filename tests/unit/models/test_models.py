@@ -163,7 +163,9 @@ def test_members_of_a_oneof_exclude_each_other(
 
 
 def test_oneofs_name_attributes_of_their_models() -> None:
-    for model in OneofModel.__subclasses__():
+    istio = [each for each in OneofModel.__subclasses__() if each.__module__.startswith("mizzen.config.")]
+    assert istio
+    for model in istio:
         for members in model.oneofs:
             assert members <= set(model.model_fields)
             assert all(model.model_fields[name].default is None for name in members)

@@ -29,7 +29,7 @@ from tests.unit.server.test_process import SERVICE, Running, options, served
 
 DELTA = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
 PROXIES = 60
-FEW = 10
+FEW = 20
 """What gRPC still holds of the last stream. Sixty proxies have at least sixty of each."""
 COUNTED = (
     *(Accepted, Batch, Collection, Connection, Group, OutboundResources),
