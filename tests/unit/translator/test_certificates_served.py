@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import yaml
 
 import mizzen
 from mizzen.config import parse_documents, to_config
+from mizzen.config.document import Config, ConfigKey
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.translation import Translation
@@ -101,6 +102,7 @@ def test_an_update_that_says_the_same_of_the_mesh_changes_nothing() -> None:
     class NoChange:
         updated = ()
         removed = ()
+        moved: ClassVar[dict[ConfigKey, Config[Any]]] = {}
 
     assert mesh.updated(NoChange(), MeshConfig())[0] is mesh
     after, delta = mesh.updated(NoChange(), MeshConfig.model_validate({"enableAutoMtls": False}))
