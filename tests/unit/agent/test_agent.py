@@ -159,3 +159,18 @@ async def test_an_envoy_with_an_agent(tmp_path: Path) -> None:
             if running.returncode is None:
                 os.kill(running.pid, signal.SIGKILL)
                 await running.wait()
+
+
+async def test_no_key_is_made_for_a_proxy_that_has_an_agent(tmp_path: Path) -> None:
+    async with channel(tmp_path) as control:
+        async with grpc.aio.insecure_channel(control.plain) as connection:
+            call = connection.stream_stream(SOTW)()
+            request = discovery_pb2.DiscoveryRequest(
+                type_url=xds.type_urls.SECRET, resource_names=["default"]
+            )
+            request.node.id = NODE_ID
+            request.node.metadata.update({"NAMESPACE": "shop", "SDS_AGENT": "true"})
+            await call.write(request.SerializeToString())
+            await control.running.until(lambda: bool(control.running.process.discovery.clients()))
+            call.cancel()
+        assert "mizzen_workload_certificates_issued_total 0.0" in (await control.running.get("/metrics")).text
