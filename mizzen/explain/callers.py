@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, Protocol
 
-from mizzen.config.document import Config
+from mizzen.config.document import Config, ConfigKey
 from mizzen.mesh.hosts import resolve_short_name
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.service import Endpoint, Locality
@@ -42,6 +42,7 @@ class DeclaredCallers:
         self._mesh = mesh
         self._named: list[tuple[str, Workload]] | None = None
         self._at: dict[str, Proxy | None] = {}
+        self._made: dict[tuple[str, ConfigKey], Proxy] = {}
 
     def sidecar(self, name: str) -> Proxy:
         """Return the sidecar of a workload: `name` or `name.namespace` of a WorkloadEntry or Pod, an IP
@@ -114,16 +115,20 @@ class DeclaredCallers:
         return self._named
 
     def _of_workload(self, workload: Workload, kind: str = "sidecar") -> Proxy:
-        return _proxy(
-            kind,
-            workload.addresses,
-            workload.key.name,
-            workload.key.namespace,
-            self._mesh.settings.domain,
-            workload.labels,
-            workload.locality,
-            workload.network,
-        )
+        """Return the proxy of a workload, each time the same object: what is made of one is known by it."""
+        found = self._made.get((kind, workload.key))
+        if found is None:
+            found = self._made[kind, workload.key] = _proxy(
+                kind,
+                workload.addresses,
+                workload.key.name,
+                workload.key.namespace,
+                self._mesh.settings.domain,
+                workload.labels,
+                workload.locality,
+                workload.network,
+            )
+        return found
 
     def _of_service(self, name: str) -> Proxy | None:
         """Return the sidecar of the first endpoint of a service: `name`, `name.namespace`, or its host."""
@@ -151,10 +156,13 @@ class DeclaredCallers:
         for _, workload in self._workloads():
             if selector and selector.items() <= dict(workload.labels).items():
                 return self._of_workload(workload, "router")
-        domain = self._mesh.settings.domain
-        return _proxy(
-            "router", (NO_WORKLOAD,), config.name, config.namespace, domain, selector, Locality(), ""
-        )
+        found = self._made.get(("router", config.key))
+        if found is None:
+            domain = self._mesh.settings.domain
+            found = self._made["router", config.key] = _proxy(
+                "router", (NO_WORKLOAD,), config.name, config.namespace, domain, selector, Locality(), ""
+            )
+        return found
 
 
 def _proxy(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -18,7 +19,10 @@ from mizzen.server.proxy_tables import Clients
 from mizzen.translator.translation import Translation
 
 _REMEMBERED: Final = 8
-"""So many proxies stay decoded, as people ask about one several times; each takes some megabytes."""
+"""So many proxies stay decoded; each takes some megabytes."""
+
+_KEPT_SECONDS: Final = 60.0
+"""So long after the last question what was decoded is kept, and with it the mesh of then."""
 
 _NAMED: Final = 10
 
@@ -26,12 +30,17 @@ TranslationOf = Callable[[Proxy], Translation]
 
 
 class LiveWhy:
-    """Answers for the proxies that are connected, and for those that documents let expect."""
+    """Answers for the proxies that are connected, and for those that documents let expect.
+
+    What was made ready for one question serves the next ones, as people ask several; a while after the last
+    one, or when the mesh has changed, it is forgotten.
+    """
 
     def __init__(self, control_plane: ControlPlane, clients: Clients) -> None:
         self._control_plane = control_plane
         self._clients = clients
-        self._decoded: OrderedDict[Proxy, tuple[Translation, Mesh, ServedProxy]] = OrderedDict()
+        self._ready: _Ready | None = None
+        self._forgetting: asyncio.TimerHandle | None = None
 
     async def answer(self, question: Question, caller: str = "", gateway: str = "") -> Answer:
         """Return where the call goes that the workload `caller` makes, or that comes to `gateway`.
@@ -46,32 +55,52 @@ class LiveWhy:
         holdings = {proxy: self._clients.holdings(client.number) for proxy, client in streams.items()}
 
         def found(translation_of: TranslationOf, mesh: Mesh) -> Answer:
-            callers = LiveCallers(streams, mesh)
+            ready = self._ready
+            if ready is None or ready.mesh is not mesh:
+                ready = self._ready = _Ready(mesh)
+            callers = LiveCallers(streams, mesh, ready.declared)
             asked = callers.gateway(gateway) if gateway else callers.sidecar(caller)
-            serving = _LiveServing(self, callers, translation_of, streams, holdings)
+            serving = _LiveServing(ready, callers, translation_of, streams, holdings)
             answer = why(question, asked, serving)
             return replace(answer, remarks=(*answer.remarks, *serving.behind()))
 
-        return await self._control_plane.ask(found)
+        try:
+            return await self._control_plane.ask(found)
+        finally:
+            if self._forgetting is not None:
+                self._forgetting.cancel()
+            self._forgetting = asyncio.get_running_loop().call_later(_KEPT_SECONDS, self._forget)
 
-    def decoded(self, proxy: Proxy, translation: Translation) -> ServedProxy:
-        """Return what a proxy is sent now, ready to be asked; the worker calls this."""
+    def _forget(self) -> None:
+        self._ready = None
+
+
+class _Ready:
+    """What was found out and decoded of one mesh. For the worker."""
+
+    def __init__(self, mesh: Mesh) -> None:
+        self.mesh = mesh
+        self.declared = DeclaredCallers(mesh)
+        self._decoded: OrderedDict[Proxy, tuple[Translation, ServedProxy]] = OrderedDict()
+
+    def served(self, proxy: Proxy, translation: Translation) -> ServedProxy:
+        """Return what a proxy is sent by `translation`."""
         known = self._decoded.pop(proxy, None)
-        if known is None or known[0] is not translation or known[1] is not translation.mesh:
-            known = (translation, translation.mesh, ServedProxy(translation, proxy))
+        if known is None or known[0] is not translation:
+            known = (translation, ServedProxy(translation, proxy))
         self._decoded[proxy] = known
         while len(self._decoded) > _REMEMBERED:
             self._decoded.popitem(last=False)
-        return known[2]
+        return known[1]
 
 
 class LiveCallers:
     """Finds proxies: those that are connected first, then those that the documents let expect."""
 
-    def __init__(self, connected: Iterable[Proxy], mesh: Mesh) -> None:
+    def __init__(self, connected: Iterable[Proxy], mesh: Mesh, declared: DeclaredCallers) -> None:
         self._connected = tuple(connected)
         self._mesh = mesh
-        self._declared = DeclaredCallers(mesh)
+        self._declared = declared
 
     def sidecar(self, name: str) -> Proxy:
         """Return the sidecar of a workload. Raises UnknownCallerError."""
@@ -112,21 +141,21 @@ class LiveCallers:
 class _LiveServing:
     def __init__(
         self,
-        live: LiveWhy,
+        ready: _Ready,
         callers: Callers,
         translation_of: TranslationOf,
         streams: Mapping[Proxy, xds.ClientStatus],
         holdings: Mapping[Proxy, Mapping[str, xds.Holding]],
     ) -> None:
         self.callers = callers
-        self._live = live
+        self._ready = ready
         self._translation_of = translation_of
         self._streams = streams
         self._holdings = holdings
         self._on_the_way: dict[tuple[Proxy, str, str], None] = {}
 
     def served(self, proxy: Proxy) -> ServedProxy:
-        return self._live.decoded(proxy, self._translation_of(proxy))
+        return self._ready.served(proxy, self._translation_of(proxy))
 
     def refused(self, proxy: Proxy, type_url: str, name: str) -> str:
         """Return Envoy's words if it refused a resource as it is wanted. Asked of all that are on the way."""

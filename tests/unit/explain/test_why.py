@@ -119,3 +119,11 @@ def test_a_caller_that_is_not_there_is_said_with_the_nearest(serving: ServedMesh
 def test_what_is_no_question(url: str, words: str) -> None:
     with pytest.raises(QuestionError, match=words):
         Question.of_request("GET", url)
+
+
+def test_a_proxy_that_is_expected_is_the_same_each_time(tmp_path: Path) -> None:
+    (tmp_path / "mesh.yaml").write_text(MESH, encoding="utf-8")
+    callers = ServedMesh(mizzen.load(tmp_path)).callers
+    assert callers.sidecar("shop-1") is callers.sidecar("shop-1.default")
+    assert callers.sidecar("shop-1") is callers.at("10.2.0.1")
+    assert callers.sidecar("shop-1") is not callers.sidecar("shop-2")
