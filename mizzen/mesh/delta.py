@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -47,13 +48,14 @@ class MeshDelta:
     everything: bool = False
     documents: tuple[Change, ...] = ()
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The changed documents by their names; the mesh configuration may be what changed, and has none."""
+    def names(self, most: int) -> tuple[tuple[str, ...], int]:
+        """Return `most` of the changed documents by their names, and how many others there are; the mesh
+        configuration and fetched keys may be what changed, and are no documents."""
         keys = {config.key for pair in self.documents for config in pair if config is not None}
         own = ("the mesh configuration",) if self.everything else ()
         fetched = ("the keys of a token issuer",) if self.token_keys else ()
-        return (*own, *fetched, *(str(key) for key in sorted(keys)))
+        first = heapq.nsmallest(most, keys)
+        return (*own, *fetched, *map(str, first)), len(keys) - len(first)
 
     @classmethod
     def joined(cls, deltas: Sequence[MeshDelta]) -> MeshDelta:

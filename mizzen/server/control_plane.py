@@ -26,10 +26,10 @@ from mizzen.mesh.snapshot import Mesh
 from mizzen.server.analysing import analyse
 from mizzen.server.configuration import Configuration, ConfigurationView
 from mizzen.server.former import FormerDocuments, KeptDocument
-from mizzen.server.held_changes import Change, HeldChanges
+from mizzen.server.held_changes import HeldChanges
 from mizzen.server.identity import IdentityError, check_identity, with_proof
 from mizzen.server.key_set_refresh import wanted_sources
-from mizzen.server.live_proxy import LiveProxy
+from mizzen.server.live_proxy import LiveProxy, Made, Maker
 from mizzen.server.metrics import Metrics
 from mizzen.server.needs import Following, Groups, Translating
 from mizzen.server.news import News, news
@@ -42,9 +42,11 @@ from mizzen.server.worker import Urgency, Worker
 from mizzen.translator.translation import Translation
 
 Value = TypeVar("Value")
-Made = tuple[xds.Snapshot, tuple[Diagnostic, ...]]
-"""What a proxy is sent, and what could not be translated for it as it was written."""
-Maker = Callable[[LiveProxy], Made | None]
+_Begun = tuple[float, tuple[str, ...], int]
+"""When a change was seen that is handed over, some of its documents by name, how many others there are."""
+
+NAMED = 10
+"""So many documents of a change are named where people look at it."""
 
 SLICE_SECONDS = 0.01
 """For so long the worker translates before what it has is handed over."""
@@ -74,7 +76,8 @@ class ControlPlane:
         configuration: what the files say; it is used by the worker only.
         translate: makes the translation of a first mesh.
         metrics: where it counts.
-        follow: told of every change before it is handed over: when it was seen, and its documents.
+        follow: told of every change before it is handed over: when it was seen, some of its documents by
+            name, and how many others there are.
         forgotten: called in the worker when much was forgotten that only proxies needed that have gone.
         gives_secrets: whether a peer that proves by no certificate who it is may have Secrets.
         clock: seconds that only grow.
@@ -85,7 +88,7 @@ class ControlPlane:
         configuration: Configuration,
         translate: Callable[[Mesh], Translating],
         metrics: Metrics,
-        follow: Callable[[float, Sequence[str]], Following],
+        follow: Callable[[float, Sequence[str], int], Following],
         *,
         forgotten: Callable[[], None] = lambda: None,
         gives_secrets: Callable[[xds.Peer], bool] = lambda peer: True,
@@ -269,24 +272,24 @@ class ControlPlane:
         }
         self._keep(kept)
 
-    def _apply(self, apply: Callable[[], MeshDelta | None], seen: float) -> Change | None:
+    def _apply(self, apply: Callable[[], MeshDelta | None], seen: float) -> _Begun | None:
         """Return the change that is to be handed over now; None if there is none."""
         delta = apply()
         change = self._held.take(self._configuration.mesh, delta, seen, self._clock())
         if change is None:
             return None
         self._take_over(change.delta)
-        return change
+        return change.first, *change.delta.names(NAMED)
 
     def _take_over(self, delta: MeshDelta) -> None:
         self._metrics.config_changes.inc()
         self._held.served(self._configuration.mesh)
         self._translation.update(self._configuration.mesh, delta)
 
-    async def _push(self, change: Change) -> None:
+    async def _push(self, change: _Begun) -> None:
         """Give the proxies that a change concerns their new snapshots."""
         begun = self._clock()
-        following = self._follow(change.first, change.delta.names)
+        following = self._follow(*change)
         woken, make = 0, self._translate_one
         # A proxy whose first translation is under way gets it from a mesh that has the change already.
         keys = {live.proxy: key for key, live in self._live.items() if live.snapshot is not None}
@@ -303,7 +306,7 @@ class ControlPlane:
             following.done()
         now = self._clock()
         self._metrics.translation_seconds.observe(now - begun)
-        self._metrics.push_seconds.observe(now - change.first)
+        self._metrics.push_seconds.observe(now - change[0])
 
     def _hand_over(self, one: News) -> bool:
         """Give a proxy its new snapshot; return False if it has none, or has gone in the meantime."""
@@ -412,18 +415,13 @@ class ControlPlane:
                 continue
             spent = 0.0
             try:
-                spent = await self._analyse()
+                mesh, superseded = self._configuration.mesh, self._unanalysed.is_set
+                found, spent = await analyse(self._worker, mesh, superseded)
+                self._analysis = self._analysis if found is None else tuple(found)
             except Exception:
                 self._log.exception("the mesh could not be analysed: a fault of Mizzen, please report it")
             self._tell()
             await asyncio.sleep(spent * REST_AFTER_ANALYSIS)
-
-    async def _analyse(self) -> float:
-        """Analyse the mesh of now, unless it changes; return the seconds that it took the worker."""
-        found, spent = await analyse(self._worker, self._configuration.mesh, self._unanalysed.is_set)
-        if found is not None:
-            self._analysis = tuple(found)
-        return spent
 
     def _tell(self) -> None:
         self.told += 1

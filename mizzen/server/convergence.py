@@ -12,8 +12,6 @@ from typing import Any, Final
 from mizzen import xds
 
 _CHANGES_FOLLOWED = 1000
-_NAMED: Final = 10
-
 RECENT: Final = 100
 """So many of the latest changes are remembered, to be looked at."""
 
@@ -32,14 +30,16 @@ class _Wish:
 class Push:
     """One change on its way: who has been handed it, and when, and has not answered yet.
 
-    `documents` name what changed; `concerned` are the numbers of the clients that it is for. `seconds` is how
-    long it took to the last answer, None as long as one is missing, or if it concerned nobody.
+    `documents` name some of what changed, and `more` is how many others did; `concerned` are the numbers of
+    the clients that it is for. `seconds` is how long it took to the last answer, None as long as one is
+    missing, or if it concerned nobody.
     """
 
-    def __init__(self, convergence: Convergence, seen: float, documents: Sequence[str]) -> None:
+    def __init__(self, convergence: Convergence, seen: float, documents: Sequence[str], more: int) -> None:
         self.seen = seen
         self.at = time.time()
         self.documents = tuple(documents)
+        self.more = more
         self.waiting: dict[tuple[int, str], float] = {}
         self.handing_over = True
         self.concerned: set[int] = set()
@@ -64,8 +64,8 @@ class Push:
         of them have answered, and the seconds that all took."""
         return {
             "at": datetime.fromtimestamp(self.at, UTC).isoformat(timespec="milliseconds"),
-            "documents": list(self.documents[:_NAMED]),
-            "more": len(self.documents[_NAMED:]),
+            "documents": list(self.documents),
+            "more": self.more,
             "concerned": len(self.concerned),
             "answered": len(self.concerned - {number for number, _ in self.waiting}),
             "seconds": None if self.seconds is None else round(self.seconds, 4),
@@ -98,9 +98,10 @@ class Convergence:
         """The latest changes, newest first."""
         return list(reversed(self._recent))
 
-    def begin(self, seen: float, documents: Sequence[str] = ()) -> Push:
-        """Follow a change of `documents` that was seen at the time `seen` and is going to be handed over."""
-        push = Push(self, seen, documents)
+    def begin(self, seen: float, documents: Sequence[str] = (), more: int = 0) -> Push:
+        """Follow a change of `documents`, and of so many `more`, that was seen at the time `seen`, and is to
+        be handed over."""
+        push = Push(self, seen, documents, more)
         self._pushes.append(push)
         self._recent.append(push)
         del self._pushes[:-_CHANGES_FOLLOWED]

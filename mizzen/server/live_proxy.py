@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from mizzen import xds
@@ -22,3 +23,10 @@ class LiveProxy:
     translated: xds.Snapshot | None = None
     findings: tuple[Diagnostic, ...] = ()
     fault: str = ""
+
+
+Made = tuple[xds.Snapshot, tuple[Diagnostic, ...]]
+"""What a proxy is sent, and what could not be translated for it as it was written."""
+
+Maker = Callable[[LiveProxy], Made | None]
+"""Makes that for a proxy; None if it cannot be made."""

@@ -107,7 +107,7 @@ class Running:
         self.plane = ControlPlane(Configuration(), self._translate, self.metrics, self._follow)
         self.plane.serve_through(self.sent)
 
-    def _follow(self, seen: float, documents: Sequence[str]) -> Followed:
+    def _follow(self, seen: float, documents: Sequence[str], more: int) -> Followed:
         self.followed.append(Followed())
         return self.followed[-1]
 

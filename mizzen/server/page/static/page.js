@@ -2,6 +2,7 @@
 "use strict";
 
 const live = document.getElementById("live");
+const PAUSE = 1000; // milliseconds between two renewals: a busy mesh has news all the time
 let wanted = false;
 let busy = false;
 
@@ -28,7 +29,10 @@ async function renew() {
   } catch {
     wanted = true;
   } finally {
-    busy = false;
+    setTimeout(() => {
+      busy = false;
+      if (wanted) renew();
+    }, PAUSE);
   }
 }
 
