@@ -135,8 +135,8 @@ class Connection:
                 if self._writer is not None:
                     self._writer.cancel()
         except asyncio.CancelledError as error:
-            # Up to Python 3.12 the task group keeps the error in a frame that the error's traceback keeps: all
-            # of the stream would wait for the cycle collector.
+            # Up to Python 3.12 the task group keeps the error in a frame that the error's traceback keeps:
+            # all of the stream would wait for the cycle collector.
             raise error.with_traceback(None) from None
         finally:
             self._tasks = None

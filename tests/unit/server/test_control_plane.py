@@ -574,12 +574,11 @@ async def test_a_burst_of_changes_is_analysed_once_it_has_settled(
 
     analysed: list[int] = []
 
-    async def analyse(self: ControlPlane) -> float:
+    async def analyse(*_: object) -> tuple[list[Diagnostic], float]:
         analysed.append(len(rests))
-        self._analysis = (Diagnostic(Severity.WARNING, "IST0101", "lacks", Origin("a.yaml", 1)),)
-        return 0.5
+        return [Diagnostic(Severity.WARNING, "IST0101", "lacks", Origin("a.yaml", 1))], 0.5
 
-    monkeypatch.setattr(ControlPlane, "_analyse", analyse)
+    monkeypatch.setattr(control_plane, "analyse", analyse)
     await running.plane.begin({"a.yaml": lost("a")})
     monkeypatch.setattr("mizzen.server.control_plane.asyncio.sleep", sleep)
     with capture_logs() as lines:
@@ -601,14 +600,14 @@ async def test_a_fault_in_the_analysis_is_logged_and_it_goes_on(
     calls: list[None] = []
     again = asyncio.Event()
 
-    async def analyse(self: ControlPlane) -> float:
+    async def analyse(*_: object) -> tuple[None, float]:
         calls.append(None)
         if len(calls) == 1:
             raise RuntimeError("a fault")
         again.set()
-        return 0.0
+        return None, 0.0
 
-    monkeypatch.setattr(ControlPlane, "_analyse", analyse)
+    monkeypatch.setattr(control_plane, "analyse", analyse)
     await running.plane.begin({"a.yaml": lost("a")})
     with capture_logs() as lines:
         looking = asyncio.create_task(running.plane.keep_analysed())
