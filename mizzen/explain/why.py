@@ -21,6 +21,7 @@ from mizzen.explain.served_proxy import ServedProxy
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
 from mizzen.simulate import Outcome, Verdict
+from mizzen.simulate.verdict import Destination
 from mizzen.translator.translation import Translation
 
 
@@ -57,10 +58,11 @@ class ServedMesh:
         return ""
 
 
-def why(question: Question, caller: Proxy, serving: Serving) -> Answer:
+def why(question: Question, caller: Proxy, serving: Serving, share: int | None = None) -> Answer:
     """Return where the call goes that `caller`'s application makes, or that comes to the gateway `caller`.
 
-    Behind the first proxy it is followed to the proxy of the first endpoint of the largest share.
+    Behind the first proxy it is followed to the proxy of the first endpoint of one share: the one with the
+    index `share` among the destinations, the largest without that.
     """
     served = serving.served(caller)
     call, assumed = first_call(question, served)
@@ -69,13 +71,16 @@ def why(question: Question, caller: Proxy, serving: Serving) -> Answer:
     first, verdict = hop(side, served, call, _refused(serving, caller))
     hops: list[Hop] = [first]
     if verdict.outcome in (Outcome.FORWARDED, Outcome.UNKNOWN) and verdict.destinations:
-        remarks += _follow(verdict, served, serving, hops)
+        largest = max(verdict.destinations, key=lambda each: each.share)
+        destination = verdict.destinations[share] if share is not None else largest
+        remarks += _follow(verdict, destination, served, serving, hops)
     return Answer(str(question), caller.id, question.headers, tuple(hops), tuple(remarks))
 
 
-def _follow(verdict: Verdict, served: ServedProxy, serving: Serving, hops: list[Hop]) -> Iterable[str]:
+def _follow(
+    verdict: Verdict, destination: Destination, served: ServedProxy, serving: Serving, hops: list[Hop]
+) -> Iterable[str]:
     """Add the server's side to `hops`; return what cannot be followed."""
-    destination = max(verdict.destinations, key=lambda each: each.share)
     next_one = onward(verdict, destination, served, serving.callers)
     if next_one.server is None:
         return (next_one.remark,) if next_one.remark else ()

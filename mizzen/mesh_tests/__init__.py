@@ -10,7 +10,7 @@ The page docs/mesh-tests.md describes the files.
 """
 
 from mizzen.mesh_tests.ends import CallEnd, Ending
-from mizzen.mesh_tests.judgement import judge
+from mizzen.mesh_tests.judgement import Wrong, judge
 from mizzen.mesh_tests.model import DestinationWeight, Expectation, MeshTest, MeshTestDocument
 from mizzen.mesh_tests.reading import MeshTestFile, PlacedTest, read_mesh_tests
 from mizzen.mesh_tests.result_text import result_text
@@ -27,6 +27,7 @@ __all__ = [
     "MeshUnderTest",
     "PlacedTest",
     "Result",
+    "Wrong",
     "judge",
     "read_mesh_tests",
     "result_text",

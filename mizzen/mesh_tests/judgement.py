@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -12,6 +13,15 @@ from mizzen.mesh_tests.ends import CallEnd, Ending, destination_text
 from mizzen.mesh_tests.model import ArrivingRequest, DestinationWeight, Expectation
 
 _EXACT: Final = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """What is wrong with the ends of a call, in one sentence; `end` is the one at fault, None if a share is
+    missing."""
+
+    said: str
+    end: CallEnd | None = None
 
 
 class Names:
@@ -32,8 +42,8 @@ class Names:
         )
 
 
-def judge(expect: Expectation, ends: Sequence[CallEnd], names: Names, tolerance: float = 0.0) -> str:
-    """Return in one sentence what is wrong with the ends of a call, empty if it ended as expected.
+def judge(expect: Expectation, ends: Sequence[CallEnd], names: Names, tolerance: float = 0.0) -> Wrong | None:
+    """Return what is wrong with the ends of a call, None if it ended as expected.
 
     `tolerance` is how far a share may be from its weight: none for a simulator, some for counted calls.
     """
@@ -43,10 +53,10 @@ def judge(expect: Expectation, ends: Sequence[CallEnd], names: Names, tolerance:
     if expect.route:
         return _split(expect.route, ends, names, tolerance) or _arriving(expect.request, ends)
     for end in ends:
-        wrong = _answer(expect, end)
-        if wrong:
-            return wrong
-    return ""
+        said = _answer(expect, end)
+        if said:
+            return Wrong(_share(end, len(ends)) + said, end)
+    return None
 
 
 def expectation_text(expect: Expectation) -> str:
@@ -81,11 +91,11 @@ def _total(route: Iterable[DestinationWeight]) -> int:
 
 def _split(
     wanted: Sequence[DestinationWeight], ends: Sequence[CallEnd], names: Names, tolerance: float
-) -> str:
+) -> Wrong | None:
     """Compare shares. Weights count in proportion to their sum; a single one counts as all."""
     lost = [end for end in ends if end.ending is not Ending.ARRIVES]
     if lost:
-        return _share(lost[0], len(ends)) + lost[0].told
+        return Wrong(_share(lost[0], len(ends)) + lost[0].told, lost[0])
     alone = len(wanted) == 1
     total = _total(wanted)
     left = list(ends)
@@ -97,11 +107,15 @@ def _split(
         if abs(share - right) > tolerance + _EXACT:
             where = _wanted(each.destination)
             if alone and not found:
-                return " and ".join(f"{_share(end, len(ends))}it goes to {end.place}" for end in ends[:3])
-            return f"{where} gets {100 * share:.4g} %, not {100 * right:.4g} %"
+                said = " and ".join(f"{_share(end, len(ends))}it goes to {end.place}" for end in ends[:3])
+                return Wrong(said, ends[0])
+            at_fault = left if alone else found
+            return Wrong(
+                f"{where} gets {100 * share:.4g} %, not {100 * right:.4g} %", next(iter(at_fault), None)
+            )
     if sum(end.share for end in left) > tolerance + _EXACT:
-        return f"{_share(left[0], len(ends))}it goes to {left[0].place}"
-    return ""
+        return Wrong(f"{_share(left[0], len(ends))}it goes to {left[0].place}", left[0])
+    return None
 
 
 def _share(end: CallEnd, among: int) -> str:
@@ -113,22 +127,29 @@ def _is(destination: Destination, end: CallEnd, names: Names) -> bool:
     return (destination.subset, port) == (end.subset, end.port) and names.mean(destination.host, end.host)
 
 
-def _arriving(wanted: ArrivingRequest | None, ends: Iterable[CallEnd]) -> str:
-    if wanted is None:
-        return ""
-    for end in ends:
-        if wanted.uri and end.path != wanted.uri:
-            return f"the request arrives with uri {end.path}, not {wanted.uri}"
-        if wanted.authority and end.authority != wanted.authority:
-            return f"the request arrives with authority {end.authority}, not {wanted.authority}"
-        for name, value in wanted.headers.items():
-            found = ",".join(text for key, text in end.headers if key.lower() == name.lower())
-            there = any(key.lower() == name.lower() for key, _ in end.headers)
-            if value is None and there:
-                return f"the request arrives with the header {name}: {found}, which must be absent"
-            if value is not None and found != value:
-                has = f"header {name}: {found}" if there else f"no header {name}"
-                return f"the request arrives with {has}, not {value}"
+def _arriving(wanted: ArrivingRequest | None, ends: Iterable[CallEnd]) -> Wrong | None:
+    if wanted is not None:
+        for end in ends:
+            said = _request(wanted, end)
+            if said:
+                return Wrong(f"the request arrives with {said}", end)
+    return None
+
+
+def _request(wanted: ArrivingRequest, end: CallEnd) -> str:
+    """Compare what arrives with what must."""
+    if wanted.uri and end.path != wanted.uri:
+        return f"uri {end.path}, not {wanted.uri}"
+    if wanted.authority and end.authority != wanted.authority:
+        return f"authority {end.authority}, not {wanted.authority}"
+    for name, value in wanted.headers.items():
+        texts = [text for key, text in end.headers if key.lower() == name.lower()]
+        found = ",".join(texts)
+        if value is None and texts:
+            return f"the header {name}: {found}, which must be absent"
+        if value is not None and found != value:
+            has = f"header {name}: {found}" if texts else f"no header {name}"
+            return f"{has}, not {value}"
     return ""
 
 

@@ -24,7 +24,8 @@ from mizzen.translator.base.cluster_names import parse_cluster_name
 class Result:
     """What became of a test. `wrong` says in one sentence what was not as expected, empty if it passed.
 
-    `answer` is what `mizzen why` says of the call; None for a test that passed. `error` says that the test
+    `answer` is what `mizzen why` says of the call, followed into the share that is wrong; None for a test
+    that passed. `error` says that the test
     itself cannot be run, such as for a caller that nobody knows; `wrong` is then empty.
     """
 
@@ -56,11 +57,13 @@ class MeshUnderTest:
         except UnknownCallerError as error:
             return Result(placed, error=str(error))
         names = Names(caller.namespace, self._domain)
-        wrong = judge(test.expect, tuple(self.ends(placed.question, caller)), names)
-        if not wrong:
+        ends = tuple(self.ends(placed.question, caller))
+        wrong = judge(test.expect, ends, names)
+        if wrong is None:
             return Result(placed)
-        answer = why(placed.question, caller, self.serving)
-        return Result(placed, expectation_text(test.expect), wrong, answer=answer)
+        share = ends.index(wrong.end) if wrong.end is not None else None
+        answer = why(placed.question, caller, self.serving, share)
+        return Result(placed, expectation_text(test.expect), wrong.said, answer=answer)
 
     def caller(self, from_: str, gateway: str = "") -> Proxy:
         """Return the sidecar of the workload `from_`, or a proxy of a Gateway. Raises UnknownCallerError."""
@@ -72,7 +75,7 @@ class MeshUnderTest:
         return self._callers[key]
 
     def ends(self, question: Question, caller: Proxy) -> Iterator[CallEnd]:
-        """Yield how the call ends, an end for each share of such calls."""
+        """Yield how the call ends, an end for each share of such calls, in the order of the weights."""
         served = self.serving.served(caller)
         call, _ = first_call(question, served)
         verdict = served.simulator.verdict(call)

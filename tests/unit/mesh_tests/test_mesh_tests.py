@@ -16,6 +16,7 @@ from mizzen.mesh_tests import (
     Expectation,
     MeshUnderTest,
     Result,
+    Wrong,
     judge,
     read_mesh_tests,
     result_text,
@@ -129,13 +130,12 @@ RIGHT = [
     (f"{SHOP}/moved", "{status: 302}"),
     (f"{SHOP}/teapot", "{status: 418}"),
     (f"{SHOP}/nobody", "{status: 503}"),
-    ("from: shop-1\nrequest: http://10.2.0.2/", "{destination: {host: shop, subset: v2}}"),
+    ("from: shop-1\nrequest: http://10.2.0.2:81/", "{destination: {host: shop, port: {number: 81}}}"),
     ("gateway: edge\nrequest: GET http://shop.example.com:8080/teapot", "{status: 418}"),
     ("gateway: edge\nrequest: GET http://other.example.com:8080/", "{status: 404}"),
     ("from: shop-1\ntcp: shop:81", "{destination: {host: shop, port: {number: 81}}}"),
     ("gateway: edge\ntcp: shop.example.com:9999", "{closed: true}"),
 ]
-RIGHT[11] = ("from: shop-1\nrequest: http://10.2.0.2:81/", "{destination: {host: shop, port: {number: 81}}}")
 
 
 @pytest.mark.parametrize(("call", "expect"), RIGHT)
@@ -155,7 +155,7 @@ WRONG = [
     (BETA, f"{{{V2}, request: {{headers: {{x-secret: s}}}}}}", "arrives with no header x-secret, not s"),
     (SHOP, f"{{route: [{{{V1}, weight: 80}}, {{{V2}, weight: 20}}]}}", "subset v1 gets 90 %, not 80 %"),
     (SHOP, f"{{{V1}}}", "subset v1 gets 90 %, not 100 %"),
-    (SHOP, "{status: 200}", "it goes to shop.default.svc.cluster.local:80, subset v1"),
+    (SHOP, "{status: 200}", "90 % of the calls: it goes to shop.default.svc.cluster.local:80, subset v1"),
     (f"{SHOP}/moved", "{redirect: {uri: /there}}", "the redirect has uri /here, not /there"),
     (f"{SHOP}/moved", "{redirect: {redirectCode: 301}}", "the redirect has redirectCode 302, not 301"),
     (
@@ -189,6 +189,37 @@ def test_a_failure_shows_the_steps_with_their_lines(mesh: MeshUnderTest) -> None
     )
     assert "sidecar of the client, shop-1.default" in text
     assert "sidecar of the server, shop-2.default" in text
+
+
+POLICY_OF_V2 = """\
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: v2}
+spec:
+  selector: {matchLabels: {version: v2}}
+  action: DENY
+  rules: [{to: [{operation: {paths: [/denied]}}]}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("policy", "expect", "last"),
+    [
+        ("", "{status: 404}", "shop-1.default"),
+        (POLICY_OF_V2, f"{{route: [{{{V1}, weight: 90}}, {{{V2}, weight: 10}}]}}", "shop-2.default"),
+        ("", f"{{{V1}}}", "shop-2.default"),
+        ("", f"{{{V2}}}", "shop-1.default"),
+        ("", f"{{route: [{{{V1}, weight: 1}}]}}", "shop-2.default"),
+    ],
+)
+def test_the_steps_lead_into_the_share_that_is_wrong(
+    tmp_path: Path, policy: str, expect: str, last: str
+) -> None:
+    (tmp_path / "mesh.yaml").write_text(MESH + policy, encoding="utf-8")
+    result = run(MeshUnderTest(mizzen.load(tmp_path)), SHOP, expect)
+    assert result.answer is not None
+    assert [hop.proxy for hop in result.answer.hops] == ["shop-1.default", last]
 
 
 def test_an_unknown_caller_is_an_error_at_its_line(mesh: MeshUnderTest) -> None:
@@ -282,10 +313,10 @@ def test_counted_shares_may_differ_within_the_tolerance() -> None:
     )
     names = Names("default", "cluster.local")
     ends = [CallEnd(Ending.ARRIVES, 0.86, "a"), CallEnd(Ending.ARRIVES, 0.14, "b")]
-    assert judge(expect, ends, names, 0.05) == ""
-    assert judge(expect, ends, names, 0.03) == "a gets 86 %, not 90 %"
+    assert judge(expect, ends, names, 0.05) is None
+    assert judge(expect, ends, names, 0.03) == Wrong("a gets 86 %, not 90 %", ends[0])
     one = Expectation.of(destination=Destination.of(host="a"))
-    assert judge(one, ends, names, 0.2) == "a gets 86 %, not 100 %"
+    assert judge(one, ends, names, 0.2) == Wrong("a gets 86 %, not 100 %", ends[1])
 
 
 def test_the_published_schema_is_that_of_the_model() -> None:
