@@ -54,6 +54,7 @@ def _pages(visitors: Visitors) -> Text:
 def _headline(topology: Topology, rules: Path, *, has_keys: bool) -> Text:
     text = Text()
     text.append("The shop ", "bold").append(f"{topology.url}/productpage\n", "underline cyan")
+    text.append("Look at  ", "bold").append(f"http://{topology.control_plane_admin}/\n", "underline cyan")
     text.append("Edit     ", "bold").append(f"{rules / 'virtual-services.yaml'}", "cyan")
     text.append("  (a weight; save)\n")
     if has_keys:

@@ -14,7 +14,7 @@ import yaml
 from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 
-from mizzen.demo.topology import NAMESPACE
+from mizzen.demo.topology import NAMESPACE, SERVICE_PORT
 
 ISSUER = "demo@bookinfo.example.com"
 GUARDED_APP = "details"
@@ -47,6 +47,8 @@ class TokenIssuer:
 def security_yaml(issuer: TokenIssuer) -> str:
     """Return the policies: STRICT for the namespace, and what the details demand of a call."""
     selector = {"matchLabels": {"app": GUARDED_APP}}
+    # Without ports it would deny every call that is no HTTP, and be warned of.
+    denied = {"paths": [f"{DENIED_PATH}*"], "ports": [str(SERVICE_PORT)]}
     documents = [
         _policy("PeerAuthentication", "default", {"mtls": {"mode": "STRICT"}}),
         _policy(
@@ -60,7 +62,7 @@ def security_yaml(issuer: TokenIssuer) -> str:
             {
                 "selector": selector,
                 "action": "DENY",
-                "rules": [{"to": [{"operation": {"paths": [f"{DENIED_PATH}*"]}}]}],
+                "rules": [{"to": [{"operation": denied}]}],
             },
         ),
     ]

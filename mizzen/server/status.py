@@ -157,8 +157,12 @@ def _faults(
     return list(found.values())
 
 
+_LEFT_OUT = "it is left out until it changes or the proxy connects anew"
+"""What was refused is not sent again by itself, though the cause may be none of its own: a busy port."""
+
+
 def _refused_resource(entry: xds.Quarantined, origins: list[str]) -> dict[str, Any]:
-    kept = "its last accepted version stays in force" if entry.stand_in else "it is left out"
+    kept = "its last accepted version stays in force" if entry.stand_in else _LEFT_OUT
     return {
         "name": entry.resource.name,
         "version": entry.resource.version,

@@ -38,10 +38,16 @@ class WorkloadPolicies:
     """What was fetched for the RequestAuthentications whose rules do not hold their keys themselves."""
 
     @property
-    def origins(self) -> tuple[Origin, ...]:
+    def filter_origins(self) -> tuple[Origin, ...]:
         """Where the policies are that make filters: a client that rejects a listener may mean one of them."""
-        found = chain(self.peer_authentications, self.request_authentications, self.authorization_policies)
+        found = chain(self.request_authentications, self.authorization_policies)
         return tuple(config.origin_of() for config in found)
+
+    @property
+    def origins(self) -> tuple[Origin, ...]:
+        """Where all the policies are: those for calls to the workload by other workloads shape its inbound
+        listener too."""
+        return (*(config.origin_of() for config in self.peer_authentications), *self.filter_origins)
 
 
 NO_POLICIES: Final = WorkloadPolicies()

@@ -142,7 +142,7 @@ class GatewayListenerBuilder:
         if passed or taken or any(chain.HasField("transport_socket") for chain in chains):
             message.listener_filters.append(tls_inspector())
         servers = dict.fromkeys(server.origin for server in listener.servers)
-        return listener_resource(message, passed, (*servers, *self._policies.origins))
+        return listener_resource(message, passed, (*servers, *self._policies.filter_origins))
 
     def _privileged(self, listener: GatewayListener) -> None:
         server = listener.servers[0]

@@ -90,6 +90,7 @@ def test_the_picture_tells_where_the_shop_is_and_what_is_wrong() -> None:
     visitors = Visitors(httpx.AsyncClient(), "http://shop/", rate=1.0)
     lines = _text(picture(TOPOLOGY, Path("/shop"), Window(), visitors, parse_status(STATUS)))
     assert "The shop http://127.0.0.1:8080/productpage" in lines
+    assert f"Look at  http://{TOPOLOGY.control_plane_admin}/" in lines
     assert "a.yaml:3: spec.http[0]: no route" in lines
     assert len(lines) <= 24  # it fits the smallest terminal
     lines = _text(picture(TOPOLOGY, Path("/shop"), Window(), visitors, None))

@@ -178,7 +178,7 @@ def test_what_is_refused_has_its_words_its_lines_and_what_is_served_instead() ->
                     "name": "new",
                     "version": resource("new").version,
                     "origins": [],
-                    "in_force": "it is left out",
+                    "in_force": "it is left out until it changes or the proxy connects anew",
                 }
             ],
         },

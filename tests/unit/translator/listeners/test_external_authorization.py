@@ -211,3 +211,26 @@ def test_a_listener_names_the_policies_that_make_its_filters() -> None:
     resources = Translation(mesh_of(authorizer(), policy("gate"))).resources(PROXY)
     places = [str(origin) for origin in resources[type_urls.LISTENER]["virtualInbound"].origins]
     assert places == ["mesh.yaml:2", "mesh.yaml:25"]
+
+
+def test_a_gateways_listener_names_no_policy_that_makes_nothing_of_it() -> None:
+    """A PeerAuthentication is for calls that other workloads make."""
+    strict = """
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: strict}
+spec: {mtls: {mode: STRICT}}
+"""
+    door = """
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: door}
+spec: {selector: {app: door}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}]}
+"""
+    node = {
+        "id": "router~10.0.0.8~door.default~default.svc.cluster.local",
+        "metadata": {"LABELS": {"app": "door"}},
+    }
+    mesh = Mesh.build(documents("\n---\n".join((strict, door))))
+    (listener,) = Translation(mesh).resources(mizzen.Proxy.from_node(node))[type_urls.LISTENER].values()
+    assert [str(origin) for origin in listener.origins] == ["mesh.yaml:12"], "the server"
