@@ -32,7 +32,7 @@ def analyze(
 ) -> None:
     """Check files: `file:line: error|warning CODE message`, a finding a line; exit 1 on an error."""
     from mizzen.cli.loading import STANDARD_INPUT, load, standard_input
-    from mizzen.config.diagnostics import Severity
+    from mizzen.config.diagnostics import Severity, in_reading_order
     from mizzen.config.store import ConfigChange
     from mizzen.mesh.analysis import analyze as analyze_mesh
     from mizzen.mesh.fault_search import updated_without_faults
@@ -48,8 +48,7 @@ def analyze(
     faults += untranslatable(mesh)
     found = {*loaded.diagnostics, *mesh.diagnostics, *analyze_mesh(mesh)}
     found.update(fault.diagnostic for fault in faults)
-    shown = [finding for finding in found if notices or finding.severity is not Severity.INFO]
-    shown.sort(key=lambda finding: (finding.origin, finding.path, finding.code, finding.message))
+    shown = in_reading_order(one for one in found if notices or one.severity is not Severity.INFO)
     if output is Output.JSON:
         _print_json(shown)
     elif sys.stdout.isatty():

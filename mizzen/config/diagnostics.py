@@ -20,28 +20,26 @@ class Severity(StrEnum):
     INFO = "info"
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Origin:
     """A place in a user's file. `line` counts from 1; 0 means the file as a whole.
 
     The place of a document's field also names the document and the path in it. `Mesh.current_origin` finds
     by these where the field stands now, after lines have moved. So a line may be an old one: origins of two
-    documents differ though both name one line. An origin without a document is that of any there.
+    documents differ though both name one line.
     """
 
     file: str
     line: int = 0
-    document: ConfigKey | None = field(default=None, compare=False, repr=False)
+    document: ConfigKey | None = field(default=None, repr=False)
     path: FieldPath = field(default=(), compare=False, repr=False)
 
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Origin):
-            return NotImplemented
-        return (
-            self.line == other.line
-            and self.file == other.file
-            and (self.document == other.document or self.document is None or other.document is None)
-        )
+    def __lt__(self, other: Origin) -> bool:
+        if (self.file, self.line) != (other.file, other.line):
+            return (self.file, self.line) < (other.file, other.line)
+        if self.document is None or other.document is None:
+            return self.document is None and other.document is not None
+        return self.document < other.document
 
     def __hash__(self) -> int:
         return hash((self.file, self.line))
@@ -87,7 +85,7 @@ class Diagnostic:
 
 def in_reading_order(findings: Iterable[Diagnostic]) -> list[Diagnostic]:
     """Return `findings` by file, line and path: as whoever corrects them goes through the files."""
-    return sorted(findings, key=lambda each: (each.origin, each.path, each.severity, each.message))
+    return sorted(findings, key=lambda each: (each.origin, each.path, each.severity, each.code, each.message))
 
 
 MAX_FINDINGS: Final = 200

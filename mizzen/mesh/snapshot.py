@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import Any, Final, TypeVar
 
-from mizzen.config.diagnostics import Diagnostic, Origin
+from mizzen.config.diagnostics import Diagnostic, Origin, in_reading_order
 from mizzen.config.document import Config, ConfigKey
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.delta import Change, ConfigChange, MeshDelta
@@ -322,9 +322,7 @@ class Mesh(ProxyQuestions):
                 *(rule.diagnostics for rule in self.virtual_service_index.rules.values() if rule.diagnostics),
             )
             current = (one.current(self.current_origin) for one in found)
-            self._diagnostics = tuple(
-                sorted(dict.fromkeys(current), key=lambda one: (one.origin, one.code, one.path, one.message))
-            )
+            self._diagnostics = tuple(in_reading_order(dict.fromkeys(current)))
         return self._diagnostics
 
     def labels_mentioned(self, namespace: str) -> frozenset[MentionedLabel]:

@@ -28,7 +28,6 @@ from mizzen.translator.base.cluster_names import (
     BLACK_HOLE_CLUSTER,
 )
 from mizzen.translator.base.memo import Memo
-from mizzen.translator.base.origin_documents import origin_documents
 from mizzen.translator.base.proxy_settings import mesh_config_of_proxy
 from mizzen.translator.base.route_settings import ByIdentity
 from mizzen.translator.clusters.outbound import outbound_clusters, outbound_clusters_key
@@ -399,8 +398,7 @@ class OutboundResources:
             message = outbound_listener(spec, self.profile, self.mesh_config, unknown)
             return Resource.of(message, origins=spec.origins)
 
-        documents = origin_documents(spec.origins)
-        return self._memo.get(("outbound listener", spec, documents, unknown, self.profile), build)
+        return self._memo.get(("outbound listener", spec, unknown, self.profile), build)
 
     def _route_names(self, before: SidecarScope, touched: Touched) -> Iterable[str]:
         """Return the names of the route configurations that may be different now."""

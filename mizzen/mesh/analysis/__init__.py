@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 
-from mizzen.config.diagnostics import Diagnostic
+from mizzen.config.diagnostics import Diagnostic, in_reading_order
 from mizzen.mesh.analysis.config_maps import check_config_maps
 from mizzen.mesh.analysis.conflicts import find_conflicts
 from mizzen.mesh.analysis.destination_rules import check_destination_rules
@@ -72,4 +72,4 @@ def analysis_steps(
     found = dict.fromkeys(
         (*mesh.diagnostics, *(one.current(mesh.current_origin) for one in findings.diagnostics))
     )
-    return sorted(found, key=lambda one: (one.origin, one.code, one.path, one.message))
+    return in_reading_order(found)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mizzen.translator.base.origin_documents import origin_documents
 from mizzen.xds.resource import Resource
 from mizzen.xds.snapshot import Collection
 
@@ -20,12 +19,8 @@ def changed_collection(
     news = []
     for name, resource in latest.items():
         old = collection.resources.get(name)
-        if old is None or old.version != resource.version or not _is_from_the_same(old, resource):
+        if old is None or old.version != resource.version or old.origins != resource.origins:
             news.append(resource)
     # A name may go with one service and come with another: one hostname in two namespaces.
     gone = [name for name in removed if name in collection.resources and name not in latest]
     return collection.updated(news, gone) if news or gone else collection
-
-
-def _is_from_the_same(old: Resource, new: Resource) -> bool:
-    return old.origins == new.origins and origin_documents(old.origins) == origin_documents(new.origins)

@@ -110,8 +110,8 @@ class Follower:
             before = analyze(self.mesh)
             self.comments += lines
             assert self.change(self.files).is_empty
-            known = {str(finding.current(self.mesh.current_origin)) for finding in before}
-            assert known == set(map(str, analyze(self.mesh)))
+            known = sorted(str(finding.current(self.mesh.current_origin)) for finding in before)
+            assert known == sorted(map(str, analyze(self.mesh)))
 
 
 def parsed(name: str, documents: list[dict[str, Any]] | None, comments: int = 0) -> Any:
@@ -129,7 +129,7 @@ def sent(of: Translation, proxy: mizzen.Proxy) -> Any:
         for kind, held in resources.items()
     }
     lines = of.mesh.current_origin
-    return versions, sorted({str(finding.current(lines)) for finding in resources.diagnostics})
+    return versions, [finding.current(lines) for finding in resources.diagnostics]
 
 
 def places(mesh: Mesh, resource: Resource) -> list[str]:
@@ -194,11 +194,11 @@ def follow(batches: list[Batch], proxies: list[mizzen.Proxy]) -> None:
         anew = Translation(mesh)
         assert follower.mesh.diagnostics == mesh.diagnostics
         pushed.look()
-        assert set(map(str, analyze(follower.mesh))) == set(map(str, analyze(mesh)))
+        assert analyze(follower.mesh) == analyze(mesh)
         for place, proxy in enumerate(proxies):
             if place not in batch.silent or number == len(batches) - 1:
                 (given, found), (expected, wanted) = pushed.to(proxy), given_by(anew, proxy)
                 assert given == expected
-                current = {str(finding.current(follower.mesh.current_origin)) for finding in found}
-                assert current == set(map(str, wanted))
+                current = [finding.current(follower.mesh.current_origin) for finding in found]
+                assert current == list(wanted)
                 assert sent(follower.translation, proxy) == sent(anew, proxy)

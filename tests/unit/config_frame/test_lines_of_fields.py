@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import pytest
 
 from mizzen.config import ConfigStore, Diagnostic, Origin, Severity, parse_documents
-from mizzen.config.diagnostics import MAX_FINDINGS, bounded
+from mizzen.config.diagnostics import MAX_FINDINGS, bounded, in_reading_order
+from mizzen.config.document import ConfigKey
 from mizzen.config.lines import DocumentLines
 from mizzen.config.yaml_tree import trees
 
@@ -62,9 +65,21 @@ def test_a_document_whose_fields_moved_has_its_new_lines_and_the_same_spec() -> 
     [before] = store.configs()
     store.apply({"a.yaml": parse_documents(SERVICE.replace("  ports", "\n  ports").encode(), "a.yaml")})
     [after] = store.configs()
-    assert before.origin_of("spec", "ports", 0) == Origin("a.yaml", 6)
-    assert after.origin_of("spec", "ports", 0) == Origin("a.yaml", 7)
+    assert str(before.origin_of("spec", "ports", 0)) == "a.yaml:6"
+    assert str(after.origin_of("spec", "ports", 0)) == "a.yaml:7"
     assert after.spec is before.spec
+
+
+def test_findings_at_one_line_of_two_documents_have_one_order() -> None:
+    # One of the two is in force as it was, at a line that holds the other by now.
+    def at(name: str | None) -> Diagnostic:
+        document = ConfigKey("WorkloadEntry", "default", name) if name else None
+        return Diagnostic(Severity.WARNING, "MZ0218", "nobody calls it", Origin("a.yaml", 5, document))
+
+    found = [at(None), at("one"), at("two")]
+    assert len(set(found)) == 3
+    for mixed in permutations(found):
+        assert in_reading_order(mixed) == found
 
 
 def finding(number: int, severity: Severity) -> Diagnostic:
