@@ -412,15 +412,23 @@ class OutboundListenerBuilder:
 
 
 def _declared_ports(services: Iterable[Service]) -> list[tuple[Service, tuple[ServicePort, ...]]]:
-    """Return the services, in order, with their ports. Each document that declares a host has its own place
-    in the order, and its own addresses; ports that no cluster is made for are left out. Aliases have none."""
-    found = [
-        (one, tuple(port for port in one.ports if service.shared is None or service.port(port.number)))
-        for service in services
-        if not service.is_alias
-        for one in service.declared
-    ]
-    found.sort(key=lambda pair: pair[0].precedence)
+    """Return the services, which come by precedence, with their ports. Each document that declares a host has
+    its own place in the order, and its own addresses; ports that no cluster is made for are left out. Aliases
+    have none."""
+    found: list[tuple[Service, tuple[ServicePort, ...]]] = []
+    joined = False
+    for service in services:
+        if service.is_alias:
+            continue
+        if service.shared is None:
+            found.append((service, service.ports))
+            continue
+        joined = True
+        found.extend(
+            (one, tuple(port for port in one.ports if service.port(port.number))) for one in service.declared
+        )
+    if joined:  # each service stands in its place already, and what one is joined of does not
+        found.sort(key=lambda pair: pair[0].precedence)
     return found
 
 
