@@ -112,19 +112,22 @@ class CertificateAuthority:
 
     async def _look(self) -> None:
         signature = self._signature()
+        signs = signature == self._seen and self._rotates and self._waits_to_sign()
+        if signature == self._seen and not signs:
+            self._waiting_since = None
+            return
+        # What takes trust away waits until every proxy has what it was given before.
+        if not self._is_everything_delivered():
+            return
         try:
-            if signature != self._seen:
-                # What takes trust away waits until every proxy has what it was given before.
-                if not self._is_everything_delivered():
-                    return
-                self._seen = signature
-                self._take_over(await asyncio.to_thread(self._open))
-            elif self._rotates and self._waits_to_sign() and self._is_everything_delivered():
-                self._take_over(await asyncio.to_thread(rotation.sign, self.directory, self._clock()))
-                self._seen = self._signature()
+            if signs:
+                await asyncio.to_thread(rotation.sign, self.directory, self._clock())
                 self._log.warning(
                     "the new root of the certificate authority signs now; the old one is trusted"
                 )
+                signature = self._signature()
+            self._seen = signature  # of before it is read: what changes meanwhile is seen at the next look
+            self._take_over(await asyncio.to_thread(self._open))
         except AuthorityError as error:
             self._log.error("the certificate authority stays as it was", error=str(error))
 
@@ -165,6 +168,7 @@ class CertificateAuthority:
             self._waiting_since = now
         if now - self._waiting_since < LONGEST_WAIT:
             return False
+        self._waiting_since = None  # the next step is waited for anew
         self._log.warning("the rotation goes on without proxies that do not answer", proxies=behind[:10])
         return True
 

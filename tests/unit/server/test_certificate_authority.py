@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from structlog.testing import capture_logs
 
 from mizzen import xds
-from mizzen.identity import AuthorityError, SpiffeId, rotation
+from mizzen.identity import Authority, AuthorityError, SpiffeId, rotation
 from mizzen.identity.authority import new_root
 from mizzen.identity.authority_files import open_authority
 from mizzen.server import certificate_authority
@@ -121,6 +122,43 @@ async def test_nothing_goes_on_while_a_proxy_is_behind(
         assert server.roots == 1
         monkeypatch.setattr(certificate_authority, "LONGEST_WAIT", 0.0)
         await server.until(lambda: rotation.phase(tmp_path / "ca") is rotation.Phase.SIGNING)
+
+
+async def test_each_step_waits_anew_for_a_proxy_that_does_not_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steady = [0.0]
+    monkeypatch.setattr(certificate_authority, "time", SimpleNamespace(monotonic=lambda: steady[0]))
+    server = Server(of_state(tmp_path))
+    server.clients = [client(synced=False)]
+    async with server.running():
+        rotation.begin(tmp_path / "ca", now_utc())
+        await server.goes_round()
+        steady[0] += certificate_authority.LONGEST_WAIT
+        await server.until(lambda: server.roots == 2)
+        await server.goes_round(5)
+        assert rotation.phase(tmp_path / "ca") is rotation.Phase.TRUSTING
+        steady[0] += certificate_authority.LONGEST_WAIT
+        await server.until(lambda: rotation.phase(tmp_path / "ca") is rotation.Phase.SIGNING)
+
+
+async def test_a_change_while_the_new_root_takes_over_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = Server(of_state(tmp_path))
+    sign = rotation.sign
+
+    def sign_and_finish(directory: Path, now: datetime) -> Authority:
+        signed = sign(directory, now)
+        rotation.finish(directory, now)
+        return signed
+
+    monkeypatch.setattr(rotation, "sign", sign_and_finish)
+    old = server.certificates.authority.issuer.certificate
+    async with server.running():
+        rotation.begin(tmp_path / "ca", now_utc())
+        await server.until(lambda: server.certificates.authority.issuer.certificate != old)
+        await server.until(lambda: server.roots == 1)
 
 
 async def test_a_proxy_that_refuses_its_secrets_does_not_stop_a_rotation(tmp_path: Path) -> None:
