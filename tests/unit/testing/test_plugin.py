@@ -40,7 +40,9 @@ tests:
 
 
 def run(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
-    return pytester.runpytest("-p", "mizzen.testing.plugin", "-p", "no:asyncio", *arguments)
+    # In this process, pytester would take the modules back that its tests were the first to import. Whoever
+    # imports them next gets classes of the same names that are others.
+    return pytester.runpytest_subprocess("-p", "mizzen.testing.plugin", "-p", "no:asyncio", *arguments)
 
 
 def test_files_are_collected_and_fail_with_their_steps(pytester: pytest.Pytester) -> None:
