@@ -62,7 +62,7 @@ def test_a_block_of_the_page(block: str, pytester: pytest.Pytester) -> None:
     folder = pytester.mkdir("mesh")
     (folder / "mesh.yaml").write_text(MESH, encoding="utf-8")
     pytester.makepyfile(block)
-    result = pytester.runpytest("-p", "mizzen.testing.plugin", "-p", "no:asyncio")
+    result = pytester.runpytest_subprocess("-p", "mizzen.testing.plugin", "-p", "no:asyncio")
     result.assert_outcomes(passed=block.count("def test_"))
 
 
