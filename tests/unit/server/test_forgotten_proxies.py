@@ -69,6 +69,8 @@ async def crowd(running: Running, proxies: AsyncExitStack, namespaces: list[str]
         address = running.process.about()["grpc_addresses"][0]
         channel = await proxies.enter_async_context(grpc.aio.insecure_channel(address))
         await accept_everything(channel, namespace)
+    # What was accepted is kept: it must all be there before anything is counted.
+    await running.until(lambda: all(each.synced for each in running.process.discovery.clients()))
 
 
 async def test_sixty_proxies_that_have_gone_leave_nothing_though_the_mesh_stays_as_it_is(
