@@ -34,6 +34,11 @@ class Callers(Protocol):
         """Return the proxy in front of the workload at an address, None if there is none."""
 
 
+def gateway_names(config: Config[Any]) -> tuple[str, str, str]:
+    """Return the names that people may use for a Gateway: `name`, `name.namespace`, `namespace/name`."""
+    return config.name, f"{config.name}.{config.namespace}", f"{config.namespace}/{config.name}"
+
+
 class DeclaredCallers:
     """The proxies that the documents of a mesh let expect: a sidecar beside each workload, with its traffic
     captured, and a gateway for each Gateway."""
@@ -57,13 +62,12 @@ class DeclaredCallers:
         raise UnknownCallerError(_unknown("workload", name, (key for key, _ in workloads)))
 
     def gateway(self, name: str) -> Proxy:
-        """Return a proxy that serves a Gateway (`name`, `name.namespace`, `namespace/name`): at the address
-        of a workload that its selector selects, if there is one. A workload's name will
-        do too. Raises UnknownCallerError."""
+        """Return a proxy that serves a Gateway, by one of its `gateway_names`: at the address of a workload
+        that its selector selects, if there is one. A workload's name will do too. Raises
+        UnknownCallerError."""
         gateways = sorted(self._mesh.configs("Gateway"), key=lambda config: config.key)
         for config in gateways:
-            known = (config.name, f"{config.name}.{config.namespace}", f"{config.namespace}/{config.name}")
-            if name in known:
+            if name in gateway_names(config):
                 return self._of_gateway(config)
         workloads = self._workloads()
         for key, workload in workloads:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
@@ -73,6 +73,24 @@ class Question:
         )
 
     @classmethod
+    def of_line(
+        cls,
+        line: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        http2: bool = False,
+        tls: bool = False,
+        server_name: str = "",
+    ) -> Question:
+        """Read a request as tests write it: `GET http://reviews:9080/path`, where GET may be left out.
+
+        Raises QuestionError.
+        """
+        method, url = method_and_url(line)
+        given = [f"{name}: {value}" for name, value in (headers or {}).items()]
+        return cls.of_request(method, url, given, http2=http2, tls=tls, server_name=server_name)
+
+    @classmethod
     def of_connection(cls, target: str, *, tls: bool = False, server_name: str = "") -> Question:
         """Read `HOST:PORT`, a connection on which no HTTP is spoken. Raises QuestionError."""
         parts = _split(f"tcp://{target}")
@@ -109,6 +127,12 @@ class Question:
         scheme = "https" if self.tls else "http"
         shown = host if _DEFAULT_PORTS[scheme] == self.port else f"{host}:{self.port}"
         return f"{self.method} {scheme}://{shown}{self.path}"
+
+
+def method_and_url(line: str) -> tuple[str, str]:
+    """Return the two words of `GET http://reviews:9080/path`; the method is GET if it is left out."""
+    method, _, url = line.strip().rpartition(" ")
+    return method.strip() or "GET", url
 
 
 def _split(url: str) -> SplitResult:

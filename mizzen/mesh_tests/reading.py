@@ -102,11 +102,7 @@ def _typed(tree: Tree, file: str) -> MeshTestFile:
 def _question(test: MeshTest) -> Question:
     if test.tcp:
         return Question.of_connection(test.tcp, tls=test.tls, server_name=test.sni)
-    method, _, url = test.request.strip().rpartition(" ")
-    headers = [f"{name}: {value}" for name, value in test.headers.items()]
-    return Question.of_request(
-        method.strip() or "GET", url, headers, http2=test.http2, tls=test.tls, server_name=test.sni
-    )
+    return Question.of_line(test.request, test.headers, http2=test.http2, tls=test.tls, server_name=test.sni)
 
 
 def _wrong(file: str, code: str, message: str, line: int) -> MeshTestFile:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from mizzen import xds
 from mizzen.explain import Answer, Question, UnknownCallerError, why
-from mizzen.explain.callers import Callers, DeclaredCallers
+from mizzen.explain.callers import Callers, DeclaredCallers, gateway_names
 from mizzen.explain.served_proxy import ServedProxy
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
@@ -112,12 +112,7 @@ class LiveCallers:
             if proxy.type != "router":
                 continue
             for config in self._mesh.gateway_index.selecting(self._mesh.workload_labels(proxy)):
-                known = (
-                    config.name,
-                    f"{config.name}.{config.namespace}",
-                    f"{config.namespace}/{config.name}",
-                )
-                if name in known:
+                if name in gateway_names(config):
                     return proxy
         return self._named(name, "router") or self._expected(self._declared.gateway, name)
 

@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
+from mizzen.explain.question import method_and_url
 from mizzen.testing.caller import Caller
 from mizzen.testing.live_mesh import SERVICE_PORT, LiveMesh
 from mizzen.testing.workloads import Workload
@@ -31,8 +32,8 @@ class RunningCaller:
 
         Other arguments are those of httpx. Raises httpx.TransportError if the Envoy closes the connection.
         """
-        method, _, url = request.strip().rpartition(" ")
-        answer: httpx.Response = self._run(self.caller.request(method.strip() or "GET", url, **arguments))
+        method, url = method_and_url(request)
+        answer: httpx.Response = self._run(self.caller.request(method, url, **arguments))
         return answer
 
     def count(self, url: str, times: int, key: Callable[[httpx.Response], str]) -> Counter[str]:

@@ -85,11 +85,7 @@ class SimulatedMesh:
         `from_` names the workload that calls, or `gateway` the Gateway that is called. Raises QuestionError
         for a request, and UnknownCallerError for a caller, that cannot be understood.
         """
-        method, _, url = request.strip().rpartition(" ")
-        lines = [f"{name}: {value}" for name, value in (headers or {}).items()]
-        question = Question.of_request(
-            method.strip() or "GET", url, lines, http2=http2, tls=tls, server_name=sni
-        )
+        question = Question.of_line(request, headers, http2=http2, tls=tls, server_name=sni)
         return self._ends(question, from_, gateway)
 
     def connection(
