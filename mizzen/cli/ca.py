@@ -23,6 +23,7 @@ class Action(StrEnum):
     """What to do with the authority."""
 
     STATUS = "status"
+    CREATE = "create"
     ROTATE = "rotate"
     FINISH = "finish"
 
@@ -51,7 +52,8 @@ def ca(
 ) -> None:
     """Show the certificate authority of a server, or change its root.
 
-    status (the default) says what is in force. rotate makes a new root: the running server gives it to every
+    status (the default) says what is in force. create makes the authority before the first start of the
+    server, for those who need its root by then. rotate makes a new root: the running server gives it to every
     proxy beside the old one, and then lets it sign. finish ends the trust in the old root.
     """
     from mizzen.identity import rotation
@@ -65,9 +67,12 @@ def ca(
             "ca-cert.pem, ca-key.pem and cert-chain.pem, then take the old root out",
             exit_code=2,
         )
-    directory = authority if authority is not None else _of_state(state)
+    directory = authority if authority is not None else _of_state(state, creates=action is Action.CREATE)
     try:
-        if action is Action.ROTATE:
+        if action is Action.CREATE:
+            rotation.open_state_authority(directory, _now())
+            typer.echo(f"the certificate authority is there; its root: {directory / 'root-cert.pem'}")
+        elif action is Action.ROTATE:
             rotation.begin(directory, _now())
             typer.echo("a new root is made; a running server gives it to every proxy, and then lets it sign")
         elif action is Action.FINISH:
@@ -80,16 +85,20 @@ def ca(
         raise Failure(str(error)) from error
 
 
-def _of_state(state: Path | None) -> Path:
-    assert state is not None
-    directory = state / "ca"
-    if not (directory / "root-cert.pem").exists():
-        raise Failure(
-            f"{state}: there is no certificate authority; start the server once: mizzen serve --state {state}"
-        )
+def _of_state(state: Path | None, *, creates: bool) -> Path:
     import os
 
-    owner = directory.stat().st_uid
+    assert state is not None
+    directory = state / "ca"
+    try:
+        if creates:
+            state.mkdir(mode=0o700, parents=True, exist_ok=True)
+            directory.mkdir(mode=0o700, exist_ok=True)
+        elif not (directory / "root-cert.pem").exists():
+            raise Failure(f"{state}: there is no certificate authority; mizzen ca create --state {state}")
+        owner = directory.stat().st_uid
+    except OSError as error:
+        raise Failure(f"{error.filename}: {(error.strerror or str(error)).lower()}") from error
     if owner != os.geteuid():
         raise Failure(f"{directory}: belongs to the user {owner}; run this as that user, as the server does")
     return directory

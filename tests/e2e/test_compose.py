@@ -1,4 +1,4 @@
-"""docker-compose.yml, run for real: capture by iptables, sidecars, the ingress, and a rule that is edited."""
+"""docker-compose.yml, run for real: capture, sidecars, the ingress, who may do what, and an edited rule."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from mizzen.demo.loopback import pick_port
+from mizzen.demo.security import TokenIssuer
 
 pytestmark = [pytest.mark.docker, pytest.mark.optional("needs a Docker Engine")]
 
@@ -76,15 +77,25 @@ class Project:
             for answer in answers
         )
 
-    def ask_from(self, service: str, url: str) -> tuple[int, dict[str, str], str]:
-        """Call a URL as the program of a workload would: from its network namespace, captured."""
+    def run_in(self, service: str, program: str, *arguments: str) -> str:
+        """Run a Python program in a container; return what it prints."""
+        return self("exec", "-T", service, "python3", "-c", program, *arguments)
+
+    def ask_from(self, service: str, url: str, token: str = "") -> tuple[int, dict[str, str], str]:
+        """Call a URL as the program of a workload would: from its network namespace, captured.
+
+        The status is 0 if the connection is closed without an answer.
+        """
         program = (
             "import json, sys, urllib.error, urllib.request\n"
-            "try: answer = urllib.request.urlopen(sys.argv[1], timeout=10)\n"
+            "headers = {'authorization': 'Bearer ' + sys.argv[2]} if sys.argv[2] else {}\n"
+            "asked = urllib.request.Request(sys.argv[1], headers=headers)\n"
+            "try: answer = urllib.request.urlopen(asked, timeout=10)\n"
             "except urllib.error.HTTPError as error: answer = error\n"
+            "except ConnectionResetError: sys.exit(print(json.dumps([0, {}, ''])))\n"
             "print(json.dumps([answer.status, dict(answer.headers), answer.read().decode()]))\n"
         )
-        status, headers, body = json.loads(self("exec", "-T", service, "python3", "-c", program, url))
+        status, headers, body = json.loads(self.run_in(service, program, url, token))
         return status, {name.lower(): value for name, value in headers.items()}, body
 
 
@@ -104,7 +115,9 @@ def project(tmp_path: Path) -> Iterator[Project]:
     )
     project = Project(directory, f"http://127.0.0.1:{port}", tuple(compose))
     # The host's network, for pip may have to reach an index that only the host reaches.
-    _run("docker", "build", "--network", "host", "--tag", "mizzen:local", ".", cwd=directory)
+    for target, image in (("control-plane", "mizzen:local"), ("sidecar", "mizzen-sidecar:local")):
+        build = ("docker", "build", "--network", "host", "--target", target, "--tag", image, ".")
+        _run(*build, cwd=directory)
     try:
         project("up", "--detach", "--no-build")
         _wait_until_it_answers(project)
@@ -139,6 +152,10 @@ def test_docker_compose_runs_the_shop(project: Project) -> None:
     _what_goes_in_and_out_is_captured(project)
     _only_declared_hosts_can_be_called(project)
     _every_proxy_has_accepted_everything(project)
+    _workloads_speak_mutual_tls_and_nothing_else(project)
+    _tokens_and_paths_are_checked(project)
+    _the_control_plane_serves_who_proves_an_identity(project)
+    _nobody_has_more_than_needed(project)
     _an_edited_rule_is_followed(project)
 
 
@@ -185,6 +202,74 @@ def _every_proxy_has_accepted_everything(project: Project) -> None:
     states = {held["state"] for proxy in status["proxies"] for held in proxy["types"].values()}
     assert states == {"ACKED"}
     assert status["rejections"] == []
+
+
+def _workloads_speak_mutual_tls_and_nothing_else(project: Project) -> None:
+    # quotes-v1 has no sidecar, so it calls in plain text.
+    assert project.ask_from("quotes-v1", "http://details:9080/echo")[0] == 0
+    _, _, body = project.ask_from("productpage-v1", "http://details:9080/echo")
+    told = json.loads(body)["headers"]["x-forwarded-client-cert"]
+    assert "URI=spiffe://cluster.local/ns/default/sa/bookinfo-productpage" in told.split(";")
+
+
+def _tokens_and_paths_are_checked(project: Project) -> None:
+    right = project("exec", "-T", "control-plane", "cat", "/run/mizzen/mesh/visitor.jwt").strip()
+    for token, status in (("", 200), (right, 200), (TokenIssuer().token(), 401)):
+        found, headers, _ = project.ask_from("productpage-v1", "http://details:9080/echo", token)
+        assert found == status
+        assert ("x-shop-version" in headers) == (status == 200)  # the proxy answers 401, not the program
+    status, headers, _ = project.ask_from("productpage-v1", "http://details:9080/private")
+    assert (status, "x-shop-version" in headers) == (403, False)
+
+
+_CONNECT = """
+import socket, sys
+try: socket.create_connection(("control-plane", int(sys.argv[1])), timeout=10)
+except ConnectionRefusedError: print("refused")
+else: print("open")
+"""
+_ASK = """
+import sys
+import grpc
+from mizzen.signing import CREATE_CERTIFICATE, SERVICE, CertificateRequest, CertificateResponse
+roots = grpc.ssl_channel_credentials(open("/run/mizzen/root-cert.pem", "rb").read())
+with grpc.secure_channel("control-plane:15012", roots) as channel:
+    call = channel.unary_unary(
+        f"/{SERVICE}/{CREATE_CERTIFICATE}",
+        CertificateRequest.SerializeToString,
+        CertificateResponse.FromString,
+    )
+    token = open("/run/mizzen/token").read().strip() if sys.argv[1] == "own" else sys.argv[1]
+    try: call(CertificateRequest(csr="none"), metadata=[("authorization", "Bearer " + token)], timeout=10)
+    except grpc.RpcError as error: print(error.code().name)
+"""
+
+
+def _the_control_plane_serves_who_proves_an_identity(project: Project) -> None:
+    assert project.run_in("quotes-v1", _CONNECT, "15010").strip() == "refused"
+    assert project.run_in("quotes-v1", _CONNECT, "15012").strip() == "open"
+    # A wrong token comes no further; with the right one it is the request that is wrong.
+    assert project.run_in("details-v1-sidecar", _ASK, TokenIssuer().token()).strip() == "UNAUTHENTICATED"
+    assert project.run_in("details-v1-sidecar", _ASK, "own").strip() == "INVALID_ARGUMENT"
+
+
+def _nobody_has_more_than_needed(project: Project) -> None:
+    """No container that stays runs as root; a token is for one sidecar alone; a key is in no file of it."""
+    for service in ("control-plane", "ingress", "details-v1-sidecar", "details-v1", "quotes-v1"):
+        assert int(project("exec", "-T", service, "id", "-u")) != 0
+    held = project("exec", "-T", "details-v1-sidecar", "ls", "-l", "/run/mizzen").splitlines()[1:]
+    rights = {line.split()[-1]: line.split()[0] for line in held}
+    assert rights.keys() == {"envoy.yaml", "root-cert.pem", "token"}
+    assert rights["token"] == "-rw-------"
+    keys = project(
+        "exec", "-T", "details-v1-sidecar", "grep", "-rl", "PRIVATE KEY", "/run/mizzen", "/tmp", check=False
+    )
+    assert keys == ""
+    logs = project("logs")
+    assert "PRIVATE KEY" not in logs
+    token = project("exec", "-T", "details-v1-sidecar", "cat", "/run/mizzen/token").strip()
+    assert len(token) > 100
+    assert token not in logs
 
 
 def _an_edited_rule_is_followed(project: Project) -> None:

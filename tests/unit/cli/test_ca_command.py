@@ -49,6 +49,17 @@ def test_it_shows_what_is_in_force(mizzen: Command, tmp_path: Path, authority: A
         assert secret not in shown.out + shown.err + told.out + told.err
 
 
+def test_it_is_made_before_the_server_starts_and_stays(mizzen: Command, tmp_path: Path) -> None:
+    state = tmp_path / "mesh" / "state"
+    made = mizzen("ca", "create", "--state", state)
+    assert (made.code, str(state / "ca" / "root-cert.pem") in made.out) == (0, True), made.err
+    root = (state / "ca" / "root-cert.pem").read_bytes()
+    assert [folder.stat().st_mode & 0o777 for folder in (state, state / "ca")] == [0o700, 0o700]
+    assert mizzen("ca", "create", "--state", state).code == 0
+    assert (state / "ca" / "root-cert.pem").read_bytes() == root
+    assert mizzen("ca", "--state", state).code == 0
+
+
 def test_a_rotation_goes_its_way(mizzen: Command, tmp_path: Path, authority: Authority) -> None:
     keep_a_certificate(tmp_path, authority, lifetime=timedelta(hours=1))
     assert mizzen("ca", "rotate", "--state", tmp_path).code == 0
