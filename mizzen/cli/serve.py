@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -12,12 +13,17 @@ import typer
 from mizzen.cli.failure import Failure
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mizzen.mesh.rules.token_keys import KeySource
     from mizzen.server.address import Address
 
 
 _SHORTEST_TTL = timedelta(seconds=3)
 _LONGEST_TTL = timedelta(days=90)
 """Istio's own limit (MAX_WORKLOAD_CERT_TTL)."""
+_ISSUER_BY_URI = re.compile(r"(.+?)=(https?://.*)")
+"""An issuer is often a URI itself, and the URI of its keys may have further signs of equality."""
 
 
 class LogFormat(StrEnum):
@@ -78,8 +84,8 @@ def serve(
         list[str] | None,
         typer.Option(
             "--token-issuer",
-            help="Accept the tokens of this issuer, signed by a key of this file (a JSON Web Key Set).",
-            metavar="ISSUER=FILE",
+            help="Accept the tokens of this issuer, signed by a key of this JSON Web Key Set.",
+            metavar="ISSUER=FILE|URL",
         ),
     ] = None,
     tls_cert: Annotated[
@@ -168,7 +174,7 @@ def serve(
         mutual_tls_address=_address(mutual_tls_address, "--mutual-tls-address")
         if mutual_tls_address
         else None,
-        token_issuers=tuple(_issuer(each) for each in token_issuer or ()),
+        token_issuers=_issuers(token_issuer or ()),
         tls=TlsFiles(tls_cert, tls_key, tls_client_ca) if tls_cert and tls_key else None,
         domain=domain,
         start_anyway=start_anyway,
@@ -206,11 +212,43 @@ def _lifetime(text: str) -> timedelta:
     return lifetime
 
 
-def _issuer(text: str) -> tuple[str, Path]:
-    issuer, found, file = text.rpartition("=")
-    if not found or not issuer or not file:
-        raise Failure(f"--token-issuer {text}: write ISSUER=FILE", exit_code=2)
-    return issuer, Path(file)
+def _issuers(texts: Iterable[str]) -> tuple[tuple[str, Path | KeySource], ...]:
+    from mizzen.identity.token import ISSUER
+
+    found: dict[str, Path | KeySource] = {}
+    for text in texts:
+        issuer, keys = _issuer(text)
+        if issuer == ISSUER:
+            raise Failure(f"--token-issuer {text}: {ISSUER} is this control plane itself", exit_code=2)
+        if issuer in found:
+            raise Failure(f"--token-issuer {text}: {issuer} is named already", exit_code=2)
+        found[issuer] = keys
+    return tuple(found.items())
+
+
+def _issuer(text: str) -> tuple[str, Path | KeySource]:
+    from urllib.parse import urlsplit
+
+    from mizzen.config.validation.request_authentication import key_uri_problem
+    from mizzen.mesh.rules.token_keys import KeySource
+    from mizzen.server.address import Address
+
+    by_uri = _ISSUER_BY_URI.fullmatch(text)
+    if by_uri is None:
+        issuer, found, file = text.rpartition("=")
+        if not found or not issuer or not file:
+            raise Failure(f"--token-issuer {text}: write ISSUER=FILE or ISSUER=URL", exit_code=2)
+        return issuer, Path(file)
+    issuer, uri = by_uri.groups()
+    if problem := key_uri_problem(uri):
+        raise Failure(f"--token-issuer {issuer}: {problem}", exit_code=2)
+    parts = urlsplit(uri)
+    if parts.scheme == "http" and not Address(parts.hostname or "", 0).is_loopback:
+        raise Failure(
+            f"--token-issuer {issuer}: whoever is on the way could change the keys; write https://",
+            exit_code=2,
+        )
+    return issuer, KeySource(uri)
 
 
 def _address(text: str, option: str) -> Address:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -69,10 +69,10 @@ class VerifiedToken:
 
 
 class TokenVerifier:
-    """Checks tokens. `keys` has the public keys of each issuer that is trusted."""
+    """Checks tokens. `keys_of` returns the public keys of an issuer; None if it is not trusted."""
 
-    def __init__(self, keys: Mapping[str, Sequence[jwt.PyJWK]]) -> None:
-        self._keys = dict(keys)
+    def __init__(self, keys_of: Callable[[str], Sequence[jwt.PyJWK] | None]) -> None:
+        self._keys_of = keys_of
 
     def verify(self, token: str, now: datetime) -> VerifiedToken:
         """Return what a token says. Raises TokenError if it is not to be believed at `now`."""
@@ -83,10 +83,12 @@ class TokenVerifier:
             issuer = jwt.decode(token, options={"verify_signature": False}).get("iss")
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
             raise TokenError("the token is no JWT") from None
-        keys = self._keys.get(issuer) if isinstance(issuer, str) else None
+        keys = self._keys_of(issuer) if isinstance(issuer, str) else None
         if issuer is None or keys is None:
             raise TokenError("the issuer of the token is not trusted")
-        claims = _claims(token, [key for key in keys if header.get("kid") in (None, key.key_id)])
+        if not keys:
+            raise TokenError("the keys of the token's issuer are not known")
+        claims = _claims(token, [key for key in keys if _may_have_signed(key, header)])
         return _verified(claims, issuer, now)
 
 
@@ -99,12 +101,24 @@ def own_keys(key: ec.EllipticCurvePrivateKey) -> dict[str, Sequence[jwt.PyJWK]]:
 def read_key_set(path: Path) -> Sequence[jwt.PyJWK]:
     """Return the public keys in a JSON Web Key Set (RFC 7517). Raises TokenKeyError, which names the file."""
     try:
-        return tuple(jwt.PyJWKSet.from_json(path.read_text(encoding="utf-8")).keys)
+        found = parse_key_set(path.read_text(encoding="utf-8"))
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise TokenKeyError(f"{path}: cannot be read ({reason}); give a readable file") from error
-    except (jwt.PyJWTError, ValueError, TypeError, AttributeError):
-        raise TokenKeyError(f'{path}: is no JSON Web Key Set; write {{"keys": [...]}}') from None
+    except ValueError:  # what is no UTF-8
+        found = ()
+    if not found:
+        raise TokenKeyError(f'{path}: is no JSON Web Key Set with public keys; write {{"keys": [...]}}')
+    return found
+
+
+def parse_key_set(text: str) -> Sequence[jwt.PyJWK]:
+    """Return the keys in a JSON Web Key Set (RFC 7517) that can check signatures; none if it is none."""
+    try:
+        keys = jwt.PyJWKSet.from_json(text).keys
+    except (jwt.PyJWTError, ValueError, TypeError, AttributeError, RecursionError):
+        return ()
+    return tuple(key for key in keys if key.algorithm_name in _ALGORITHMS)
 
 
 def issue_token(
@@ -159,14 +173,19 @@ def open_or_create_key(directory: Path) -> ec.EllipticCurvePrivateKey:
     return found
 
 
+def _may_have_signed(key: jwt.PyJWK, header: Mapping[str, Any]) -> bool:
+    """The key says the algorithm, never the token. Ids count where both have one, as in Envoy."""
+    same_id = None in (key.key_id, header.get("kid")) or key.key_id == header["kid"]
+    return bool(same_id and key.algorithm_name == header.get("alg"))
+
+
 def _claims(token: str, keys: Sequence[jwt.PyJWK]) -> Mapping[str, Any]:
     """Return the claims of a token that one of `keys` signed for us. The time is not checked here."""
     timeless: Any = {"verify_exp": False, "verify_nbf": False, "verify_iat": False, "require": ["exp", "sub"]}
     for key in keys:
-        algorithms = [each for each in _ALGORITHMS if each == key.algorithm_name]
         try:
             claims: Mapping[str, Any] = jwt.decode(
-                token, key, algorithms=algorithms, audience=AUDIENCE, options=timeless
+                token, key, algorithms=[key.algorithm_name], audience=AUDIENCE, options=timeless
             )
         except jwt.InvalidSignatureError:
             continue

@@ -5,18 +5,18 @@ Tokens count on encrypted connections only; what comes in plain text has said no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import structlog
+import jwt
 from cryptography import x509
 
 from mizzen import xds
 from mizzen.identity.spiffe_id import SpiffeId, SpiffeIdError
-from mizzen.identity.token import TokenError, TokenKeyError, TokenVerifier, read_key_set
+from mizzen.identity.token import TokenError, TokenVerifier
+from mizzen.server.token_issuers import IssuerKeys
 
 _SCHEME: Final = "bearer "
 
@@ -26,7 +26,7 @@ class Authenticator:
 
     Args:
         own_keys: the control plane's own issuer and its keys; none without a state directory.
-        issuers: JSON Web Key Sets of further issuers, by file. They are read again when they change.
+        issuers: the keys of further issuers.
         trust_domain: says the trust domain that the identities of tokens are in.
         demands: whether an encrypted connection without credentials is refused.
         refused: told why a stream is refused.
@@ -34,25 +34,21 @@ class Authenticator:
 
     def __init__(
         self,
-        own_keys: Mapping[str, Any],
-        issuers: Mapping[str, Path],
+        own_keys: Mapping[str, Sequence[jwt.PyJWK]],
+        issuers: Mapping[str, IssuerKeys],
         trust_domain: Callable[[], str],
         *,
         demands: bool,
         refused: Callable[[str], None] = lambda reason: None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._keys = dict(own_keys)
+        self._own_keys = dict(own_keys)
         self._issuers = dict(issuers)
+        self._tokens = TokenVerifier(self._keys_of)
         self._trust_domain = trust_domain
         self._demands = demands
         self._refused = refused
         self._clock = clock
-        self._stamps: dict[str, tuple[int, int]] = {}
-        self._log = structlog.get_logger("mizzen.server")
-        for issuer, path in self._issuers.items():
-            self._keys[issuer] = read_key_set(path)
-            self._stamps[issuer] = _stamp(path)
 
     def authenticate(self, peer: xds.Peer) -> xds.Peer:
         """Return the peer with its identity, and until when that holds.
@@ -76,33 +72,19 @@ class Authenticator:
         scheme, token = peer.authorization[: len(_SCHEME)], peer.authorization[len(_SCHEME) :]
         if scheme.lower() != _SCHEME:
             raise self._refusal("its authorization is no bearer token")
-        self._look_at_issuers()
         try:
-            found = TokenVerifier(self._keys).verify(token.strip(), self._clock())
+            found = self._tokens.verify(token.strip(), self._clock())
             identity = SpiffeId(self._trust_domain(), found.namespace, found.service_account)
         except (TokenError, SpiffeIdError) as error:
             raise self._refusal(str(error)) from None
         return replace(peer, identity=str(identity), claims=found.claims, until=found.expires.timestamp())
 
+    def _keys_of(self, issuer: str) -> Sequence[jwt.PyJWK] | None:
+        if issuer in self._own_keys:
+            return self._own_keys[issuer]
+        found = self._issuers.get(issuer)
+        return found() if found is not None else None
+
     def _refusal(self, reason: str) -> xds.PeerUnauthenticated:
         self._refused(reason)
         return xds.PeerUnauthenticated(reason)
-
-    def _look_at_issuers(self) -> None:
-        for issuer, path in self._issuers.items():
-            stamp = _stamp(path)
-            if stamp == self._stamps[issuer]:
-                continue
-            self._stamps[issuer] = stamp
-            try:
-                self._keys[issuer] = read_key_set(path)
-            except TokenKeyError as error:
-                self._log.error("the keys of an issuer of tokens stay as they were", error=str(error))
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    try:
-        found = path.stat()
-    except OSError:
-        return 0, 0
-    return found.st_mtime_ns, found.st_size

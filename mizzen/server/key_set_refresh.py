@@ -82,11 +82,12 @@ class _Kept:
 
 
 class KeySetRefresh:
-    """The keys of all sources that documents name.
+    """The keys of all sources that documents name, and of those that the server needs itself.
 
     Args:
         changed: told of all keys whenever some are other than before, or failed newly.
         metrics: where it counts.
+        always: sources that are needed whatever the documents say.
         keeping: where keys outlive the process.
         refresh: seconds after which keys are fetched again.
     """
@@ -96,15 +97,17 @@ class KeySetRefresh:
         changed: Callable[[TokenKeys], Awaitable[None]],
         metrics: Metrics,
         *,
+        always: Iterable[KeySource] = (),
         keeping: Keeping | None = None,
         refresh: float = REFRESH_SECONDS,
     ) -> None:
         self._changed = changed
         self._metrics = metrics
+        self._always = dict.fromkeys(always, DEFAULT_SECONDS)
         self._keeping = keeping
         self._refresh = refresh
         self._kept: dict[KeySource, _Kept] = {}
-        self._wanted: dict[KeySource, float] = {}
+        self._wanted = dict(self._always)
         self._former: Mapping[KeySource, tuple[str, float]] = {}
         self._at_once = asyncio.Semaphore(_AT_ONCE)
         self._tasks: asyncio.TaskGroup | None = None
@@ -115,9 +118,14 @@ class KeySetRefresh:
         """Return the keys of these sources that an earlier process kept; `follow` fetches them anew."""
         if self._keeping is not None:
             self._former = await asyncio.to_thread(self._keeping.read)
-        for source in sources:
+        for source in {**self._always, **sources}:
             self._kept[source] = self._new(source)
         return self._all()
+
+    def keys_of(self, source: KeySource) -> str:
+        """Return the key set in JSON that was fetched last; empty if none ever was."""
+        kept = self._kept.get(source)
+        return kept.keys if kept is not None else ""
 
     def _new(self, source: KeySource) -> _Kept:
         keys, fetched = self._former.get(source, ("", 0.0))
@@ -132,15 +140,15 @@ class KeySetRefresh:
 
     def follow(self, wanted: Mapping[KeySource, float]) -> None:
         """Name the sources that documents need from now on, with the seconds that an answer may take."""
-        self._wanted = dict(wanted)
+        self._wanted = {**self._always, **wanted}
         now = time.time()
-        for source, seconds in wanted.items():
+        for source, seconds in self._wanted.items():
             kept = self._kept.setdefault(source, self._new(source))
             kept.seconds, kept.unused_since = seconds, 0.0
             if kept.task is None and self._tasks is not None:
                 kept.task = self._tasks.create_task(self._keep_fetching(source, kept))
         for source, kept in list(self._kept.items()):
-            if source in wanted:
+            if source in self._wanted:
                 continue
             if kept.task is not None:
                 kept.task.cancel()

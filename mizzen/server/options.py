@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from mizzen.identity.workload_certificate import LIFETIME
+from mizzen.mesh.rules.token_keys import KeySource
 from mizzen.server.address import Address
 
 GRPC_ADDRESS = Address("127.0.0.1", 15010)
@@ -37,7 +38,7 @@ class ServeOptions:
     own_tls: bool = False
     tls_names: tuple[str, ...] = ()
     mutual_tls_address: Address | None = None
-    token_issuers: tuple[tuple[str, Path], ...] = ()
+    token_issuers: tuple[tuple[str, Path | KeySource], ...] = ()
     domain: str = "cluster.local"
     start_anyway: bool = False
     state: Path | None = None

@@ -12,6 +12,7 @@ from typing import Any
 from mizzen import xds
 from mizzen.identity.authority import Authority
 from mizzen.identity.token import TokenKeyError, open_or_create_key, own_keys
+from mizzen.mesh.rules.token_keys import KeySource
 from mizzen.server.address import Address
 from mizzen.server.authentication import Authenticator
 from mizzen.server.certificate_service import CertificateService
@@ -20,6 +21,7 @@ from mizzen.server.metrics import Metrics
 from mizzen.server.options import ADMIN_ADDRESS, ServeOptions
 from mizzen.server.own_certificate import OwnCertificate
 from mizzen.server.tls_files import TlsFileError, server_credentials
+from mizzen.server.token_issuers import FetchedIssuerKeys, FileKeys
 from mizzen.server.workload_certificates import WorkloadCertificates, now_utc
 
 
@@ -53,9 +55,15 @@ def ports(
 
 
 def authenticator(
-    options: ServeOptions, metrics: Metrics, trust_domain: Callable[[], str], refused: Callable[[str], None]
+    options: ServeOptions,
+    metrics: Metrics,
+    trust_domain: Callable[[], str],
+    refused: Callable[[str], None],
+    fetched: Callable[[KeySource], str],
 ) -> Authenticator:
-    """Return what checks credentials. Raises PortError if a key of tokens cannot be used."""
+    """Return what checks credentials. `fetched` returns the key set that was fetched last from a source.
+
+    Raises PortError if a key of tokens cannot be used."""
 
     def count(reason: str) -> None:
         metrics.unauthenticated.inc()
@@ -63,9 +71,11 @@ def authenticator(
 
     try:
         own = own_keys(open_or_create_key(options.state)) if options.state is not None else {}
-        return Authenticator(
-            own, dict(options.token_issuers), trust_domain, demands=options.own_tls, refused=count
-        )
+        issuers = {
+            issuer: FetchedIssuerKeys(keys, fetched) if isinstance(keys, KeySource) else FileKeys(keys)
+            for issuer, keys in options.token_issuers
+        }
+        return Authenticator(own, issuers, trust_domain, demands=options.own_tls, refused=count)
     except TokenKeyError as error:
         raise PortError(str(error)) from error
 

@@ -32,8 +32,6 @@ from mizzen.server.convergence import Convergence
 from mizzen.server.former import FormerDocuments
 from mizzen.server.garbage import Garbage
 from mizzen.server.grpc_log import ConnectionLog, captured
-from mizzen.server.kept_key_sets import KeptKeySets
-from mizzen.server.key_set_refresh import KeySetRefresh
 from mizzen.server.listening import ListenError, listen
 from mizzen.server.live_why import LiveWhy
 from mizzen.server.log_output import configure_logging
@@ -54,6 +52,7 @@ from mizzen.server.proxy_events import ProxyEvents
 from mizzen.server.proxy_tables import ProxyTables
 from mizzen.server.start import waits_for, without_empty_files
 from mizzen.server.state import State, StateError
+from mizzen.server.token_issuers import key_set_refresh
 from mizzen.sources.files import Batch, FileSource
 from mizzen.sources.watching import watch_files
 from mizzen.translator.contained import ContainedTranslation
@@ -167,10 +166,7 @@ class Process:
         self._authority: CertificateAuthority | None = None
         self._authenticator: Authenticator | None = None
         self._may_start = asyncio.Event()
-        kept = KeptKeySets(options.state, metrics.state_failures.inc) if options.state is not None else None
-        self._key_sets = KeySetRefresh(
-            self.control_plane.take_token_keys, metrics, keeping=kept, refresh=options.jwks_refresh_seconds
-        )
+        self._key_sets = key_set_refresh(options, self.control_plane.take_token_keys, metrics)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Take the ports, read the configuration, serve, and drain when `stopping` is set."""
@@ -359,7 +355,7 @@ class Process:
                 self._add_port(grpc_server, address, option, credentials)
             plane = self.control_plane
             self._authenticator = authenticator(
-                options, self._metrics, lambda: plane.trust_domain, plane.refusals.add
+                options, self._metrics, lambda: plane.trust_domain, plane.refusals.add, self._key_sets.keys_of
             )
         except PortError as error:
             admin_socket.close()

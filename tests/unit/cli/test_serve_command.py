@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mizzen.cli import main
+from mizzen.mesh.rules.token_keys import KeySource
 from mizzen.server.address import Address
 from mizzen.server.options import ServeOptions, TlsFiles
 from mizzen.server.process import StartError
@@ -62,6 +63,16 @@ def test_every_option_is_handed_on(mizzen: Command, started: list[ServeOptions])
     ]
 
 
+def test_keys_of_issuers_are_in_files_or_at_uris(mizzen: Command, started: list[ServeOptions]) -> None:
+    given = ("a=b=keys.json", "https://c=https://d/keys?e=f", "g=http://127.0.0.1:1/keys")
+    assert mizzen("serve", "--config", "a", *(f"--token-issuer={each}" for each in given)).code == 0
+    assert started[0].token_issuers == (
+        ("a=b", Path("keys.json")),
+        ("https://c", KeySource("https://d/keys?e=f")),
+        ("g", KeySource("http://127.0.0.1:1/keys")),
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -70,6 +81,11 @@ def test_every_option_is_handed_on(mizzen: Command, started: list[ServeOptions])
         (("--tls-client-ca", "c"), "--tls-client-ca needs --tls-cert and --tls-key"),
         (("--admin-address", "x"), "--admin-address: 'x' is not an address"),
         (("--tls-address", "x"), "--tls-address: 'x' is not an address"),
+        (("--token-issuer", "x"), "--token-issuer x: write ISSUER=FILE or ISSUER=URL"),
+        (("--token-issuer", "mizzen=f"), "--token-issuer mizzen=f: mizzen is this control plane itself"),
+        (("--token-issuer", "x=f", "--token-issuer", "x=g"), "--token-issuer x=g: x is named already"),
+        (("--token-issuer", "x=http://x.example/k"), "--token-issuer x: whoever is on the way could change"),
+        (("--token-issuer", "x=https:///k"), "--token-issuer x: this is not a URI of http or https"),
     ],
 )
 def test_a_command_line_that_is_wrong_starts_nothing(

@@ -1,0 +1,76 @@
+"""The public keys of an issuer of tokens: from a file that may change, or from a URI that is asked again."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+import jwt
+import structlog
+
+from mizzen.identity.token import TokenKeyError, parse_key_set, read_key_set
+from mizzen.mesh.rules.token_keys import KeySource, TokenKeys
+from mizzen.server.kept_key_sets import KeptKeySets
+from mizzen.server.key_set_refresh import KeySetRefresh
+from mizzen.server.metrics import Metrics
+from mizzen.server.options import ServeOptions
+
+IssuerKeys = Callable[[], Sequence[jwt.PyJWK]]
+"""Returns the keys of an issuer as they are now; none if they are not known."""
+
+
+class FileKeys:
+    """The keys in a file. It is read again when it changes; while it cannot be used, the keys stay.
+
+    Raises TokenKeyError if it cannot be used at first.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stamp = _stamp(path)
+        self._keys = read_key_set(path)
+
+    def __call__(self) -> Sequence[jwt.PyJWK]:
+        """Return the keys of now."""
+        stamp = _stamp(self._path)
+        if stamp != self._stamp:
+            self._stamp = stamp
+            try:
+                self._keys = read_key_set(self._path)
+            except TokenKeyError as error:
+                log = structlog.get_logger("mizzen.server")
+                log.error("the keys of an issuer of tokens stay as they were", error=str(error))
+        return self._keys
+
+
+class FetchedIssuerKeys:
+    """The keys that were fetched from `source` last; `told` returns them as a key set in JSON."""
+
+    def __init__(self, source: KeySource, told: Callable[[KeySource], str]) -> None:
+        self._source = source
+        self._told = told
+        self._parsed: tuple[str, Sequence[jwt.PyJWK]] = ("", ())
+
+    def __call__(self) -> Sequence[jwt.PyJWK]:
+        """Return the keys of now."""
+        text = self._told(self._source)
+        if text != self._parsed[0]:
+            self._parsed = (text, parse_key_set(text))
+        return self._parsed[1]
+
+
+def key_set_refresh(
+    options: ServeOptions, changed: Callable[[TokenKeys], Awaitable[None]], metrics: Metrics
+) -> KeySetRefresh:
+    """Return what fetches the keys of all issuers, those of `--token-issuer` among them."""
+    kept = KeptKeySets(options.state, metrics.state_failures.inc) if options.state is not None else None
+    always = [keys for _, keys in options.token_issuers if isinstance(keys, KeySource)]
+    return KeySetRefresh(changed, metrics, always=always, keeping=kept, refresh=options.jwks_refresh_seconds)
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0, 0
+    return found.st_mtime_ns, found.st_size, found.st_ino
