@@ -25,18 +25,22 @@ class ConfigError(Exception):
 
 
 def load(
-    *paths: str | PathLike[str], mesh_config: str | PathLike[str] | None = None, strict: bool = True
+    *paths: str | PathLike[str],
+    mesh_config: str | PathLike[str] | None = None,
+    strict: bool = True,
+    certificates_served: bool = True,
 ) -> Mesh:
     """Read files and folders of Istio and Kubernetes YAML and return the mesh that they make.
 
-    `mesh_config` is a file with Istio's MeshConfig. Raises ConfigError, which lists every problem with its
-    file and line, if a document is invalid or a path cannot be read; with `strict=False` what is valid makes
-    the mesh and the rest is left out, as the running control plane does.
+    `mesh_config` is a file with Istio's MeshConfig. `certificates_served`: workloads have certificates, so
+    that mutual TLS is automatic, as for a control plane with `--state` or `--ca`. Raises ConfigError, which
+    lists every problem with its file and line, if a document is invalid or a path cannot be read; with
+    `strict=False` what is valid makes the mesh and the rest is left out, as the running control plane does.
     """
     loaded = load_configs(paths, mesh_config=mesh_config)
     if strict and any(finding.severity is Severity.ERROR for finding in loaded.diagnostics):
         raise ConfigError(loaded.diagnostics)
-    return Mesh.build(loaded.configs, loaded.mesh_config)
+    return loaded.mesh(certificates_served=certificates_served)
 
 
 def translate(mesh: Mesh, proxy: Proxy) -> Resources:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mizzen.cli.loading import NoCertificates
+
 if TYPE_CHECKING:
     from mizzen.config.diagnostics import Diagnostic
 
@@ -27,6 +29,7 @@ def analyze(
     mesh_config: Annotated[
         Path | None, typer.Option("--mesh-config", help="A file with Istio's MeshConfig.", metavar="FILE")
     ] = None,
+    no_certificates: NoCertificates = False,
     output: Annotated[Output, typer.Option("-o", "--output", help="The form of the findings.")] = Output.TEXT,
     notices: Annotated[bool, typer.Option("--notices", help="Say also what is only worth knowing.")] = False,
 ) -> None:
@@ -42,9 +45,8 @@ def analyze(
     files = [path for path in paths if str(path) != "-"]
     given = {STANDARD_INPUT: standard_input()} if len(files) < len(paths) else {}
     loaded = load(files, mesh_config, given)
-    mesh, _, faults = updated_without_faults(
-        Mesh.build((), loaded.mesh_config), ConfigChange(tuple(loaded.configs))
-    )
+    empty = Mesh.build((), loaded.mesh_config, certificates_served=not no_certificates)
+    mesh, _, faults = updated_without_faults(empty, ConfigChange(tuple(loaded.configs)))
     faults += untranslatable(mesh)
     found = {*loaded.diagnostics, *mesh.diagnostics, *analyze_mesh(mesh)}
     found.update(fault.diagnostic for fault in faults)

@@ -5,13 +5,21 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from mizzen.cli.failure import Failure
 
 if TYPE_CHECKING:
     from mizzen.mesh.proxy.node import Proxy
     from mizzen.sources.loading import LoadedConfigs
+
+NoCertificates = Annotated[
+    bool,
+    typer.Option("--no-certificates", help="As a server does that has neither --state nor --ca."),
+]
+"""The option of every command that says, from files, what a server would do (docs/decisions/0146)."""
 
 _LARGEST_NODE = 1024 * 1024
 """Bytes of a node file; many times what an Envoy may say of itself to a server."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mizzen.cli.failure import Failure
+from mizzen.cli.loading import NoCertificates
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -49,6 +50,7 @@ def plan(
     mesh_config: Annotated[
         Path | None, typer.Option("--mesh-config", help="A file with Istio's MeshConfig.", metavar="FILE")
     ] = None,
+    no_certificates: NoCertificates = False,
     output: Annotated[Output, typer.Option("-o", "--output", help="The form of the plan.")] = Output.TEXT,
 ) -> None:
     """Tell what a change of the files changes for each proxy, in meaning, with the lines of both sides.
@@ -68,7 +70,13 @@ def plan(
         path = f"{finding.path}: " if finding.path else ""
         where = new.known_as(str(finding.origin))
         typer.echo(f"{finding.severity}: {where}: {path}{finding.message}", err=True)
-    made = _plan(versions, old, new, [load_node(each) for each in node or ()])
+    made = _plan(
+        versions,
+        old,
+        new,
+        [load_node(each) for each in node or ()],
+        certificates_served=not no_certificates,
+    )
     _print(made, output)
     if made.breaks:
         raise typer.Exit(BREAKS)
@@ -76,13 +84,15 @@ def plan(
         raise typer.Exit(1)
 
 
-def _plan(versions: TwoVersions, old: Files, new: Files, nodes: Iterable[object]) -> Plan:
+def _plan(
+    versions: TwoVersions, old: Files, new: Files, nodes: Iterable[object], *, certificates_served: bool
+) -> Plan:
     from mizzen.mesh.snapshot import Mesh
     from mizzen.plan import fleet
     from mizzen.plan import plan as compared
     from mizzen.translator.translation import Translation
 
-    before = Mesh.build(versions.configs, versions.settings)
+    before = Mesh.build(versions.configs, versions.settings, certificates_served=certificates_served)
     after, _ = before.updated(versions.change, versions.new_settings)
     former = Translation(before)
     pairs = fleet(

@@ -16,17 +16,16 @@ if TYPE_CHECKING:
     from mizzen.mesh.snapshot import Mesh
 
 
-def mesh_of(paths: Sequence[Path], mesh_config: Path | None) -> Mesh:
+def mesh_of(paths: Sequence[Path], mesh_config: Path | None, *, certificates_served: bool) -> Mesh:
     """Return the mesh of files; what is wrong with them goes to standard error, what is valid counts."""
     from mizzen.cli.loading import load
     from mizzen.config.diagnostics import Severity
-    from mizzen.mesh.snapshot import Mesh
 
     loaded = load(paths, mesh_config)
     for finding in loaded.diagnostics:
         if finding.severity is not Severity.INFO:
             typer.echo(f"{finding.severity}: {finding}", err=True)
-    return Mesh.build(loaded.configs, loaded.mesh_config)
+    return loaded.mesh(certificates_served=certificates_served)
 
 
 def declared_proxy(mesh: Mesh, name: str, node: Path | None) -> Proxy:

@@ -10,11 +10,13 @@ import typer
 
 from mizzen.cli.admin_client import ADMIN, admin_address, ask
 from mizzen.cli.failure import Failure
+from mizzen.cli.loading import NoCertificates
 from mizzen.cli.proxy_of_files import declared_proxy, mesh_of
 from mizzen.cli.table_output import Output, print_rows
 
 if TYPE_CHECKING:
     from mizzen.explain.tables import Filter, Row
+    from mizzen.mesh.snapshot import Mesh
 
 _SHOWN = {
     "clusters": "the clusters: services, ports, subsets, TLS",
@@ -58,6 +60,7 @@ def table_command(kind: str) -> Callable[..., None]:
         mesh_config: Annotated[
             Path | None, typer.Option("--mesh-config", help="A file with Istio's MeshConfig.", metavar="FILE")
         ] = None,
+        no_certificates: NoCertificates = False,
         admin: Annotated[
             str, typer.Option("--admin", help="The admin address of the server.", metavar="HOST:PORT")
         ] = ADMIN,
@@ -74,7 +77,8 @@ def table_command(kind: str) -> Callable[..., None]:
             paths.append(Path(proxy))
         paths += more or ()
         if paths:
-            found = _of_files(kind, proxy, paths, node, mesh_config, wanted)
+            mesh = mesh_of(paths, mesh_config, certificates_served=not no_certificates)
+            found = _of_files(kind, mesh, proxy, node, wanted)
         elif proxy:
             found = _of_server(kind, proxy, admin, wanted)
         else:
@@ -116,9 +120,7 @@ def _of_server(kind: str, proxy: str, admin: str, wanted: Filter) -> list[Row]:
     return [row for row in rows if wanted.lets_through(row)]
 
 
-def _of_files(
-    kind: str, proxy: str, paths: list[Path], node: Path | None, mesh_config: Path | None, wanted: Filter
-) -> list[Row]:
+def _of_files(kind: str, mesh: Mesh, proxy: str, node: Path | None, wanted: Filter) -> list[Row]:
     from mizzen.explain import PartOrigins
     from mizzen.explain.tables import Sent, rows
     from mizzen.translator.translate_result import TYPE_URLS
@@ -126,7 +128,6 @@ def _of_files(
 
     if not proxy and node is None:
         raise Failure("say which proxy: a workload or Gateway, or --node FILE", exit_code=2)
-    mesh = mesh_of(paths, mesh_config)
     found = declared_proxy(mesh, proxy, node)
     translation = Translation(mesh)
     snapshot = translation.snapshot(found)

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from mizzen.cli.loading import NoCertificates
+
 
 class Output(StrEnum):
     """The form of the resources."""
@@ -38,6 +40,7 @@ def translate(
     mesh_config: Annotated[
         Path | None, typer.Option("--mesh-config", help="A file with Istio's MeshConfig.", metavar="FILE")
     ] = None,
+    no_certificates: NoCertificates = False,
     output: Annotated[
         Output, typer.Option("-o", "--output", help="The form of the resources.")
     ] = Output.JSON,
@@ -54,11 +57,10 @@ def translate(
     from mizzen.api import translate as translate_for
     from mizzen.cli.loading import load, load_node
     from mizzen.config.diagnostics import Severity
-    from mizzen.mesh.snapshot import Mesh
 
     proxy = load_node(node)
     loaded = load([*config, *(more or ())], mesh_config)
-    mesh = Mesh.build(loaded.configs, loaded.mesh_config)
+    mesh = loaded.mesh(certificates_served=not no_certificates)
     resources = translate_for(mesh, proxy)
     content = resources.as_dict(show_secrets=show_secrets)
     if kind is not None:

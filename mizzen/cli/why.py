@@ -10,6 +10,7 @@ import typer
 
 from mizzen.cli.admin_client import ADMIN
 from mizzen.cli.failure import Failure
+from mizzen.cli.loading import NoCertificates
 
 if TYPE_CHECKING:
     from mizzen.explain import Answer, Question, ServedMesh
@@ -54,6 +55,7 @@ def why(
     mesh_config: Annotated[
         Path | None, typer.Option("--mesh-config", help="A file with Istio's MeshConfig.", metavar="FILE")
     ] = None,
+    no_certificates: NoCertificates = False,
     server: Annotated[bool, typer.Option("--server", help="Ask a running server, not files.")] = False,
     admin: Annotated[
         str, typer.Option("--admin", help="The admin address of the server.", metavar="HOST:PORT")
@@ -69,12 +71,11 @@ def why(
     from mizzen.config.diagnostics import Severity
     from mizzen.explain import ServedMesh
     from mizzen.explain import why as explain
-    from mizzen.mesh.snapshot import Mesh
 
     words = list(call or ())
     question = _question(words, header or (), tcp, http2=http2, tls=tls, sni=sni)
     if server:
-        if words or config or node or mesh_config:
+        if words or config or node or mesh_config or no_certificates:
             raise Failure("--server asks a running server, which has its own configuration and proxies", 2)
         _show(_of_server(admin, question, caller, gateway), output)
         return
@@ -85,7 +86,7 @@ def why(
     for finding in loaded.diagnostics:
         if finding.severity is not Severity.INFO:
             typer.echo(f"{finding.severity}: {finding}", err=True)
-    serving = ServedMesh(Mesh.build(loaded.configs, loaded.mesh_config))
+    serving = ServedMesh(loaded.mesh(certificates_served=not no_certificates))
     answer = explain(question, _caller(serving, caller, gateway, node), serving)
     _show(answer, output)
 

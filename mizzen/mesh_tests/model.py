@@ -113,6 +113,8 @@ class MeshTestDocument(IstioModel):
 
     config: tuple[str, ...] = (".",)
     mesh_config: str = ""
+    certificates_served: bool = True
+    """Workloads have certificates, as under a server with `--state` or `--ca`."""
     tests: tuple[MeshTest, ...]
 
     @model_validator(mode="after")

@@ -25,14 +25,15 @@ class PlacedTest:
 
 @dataclass(frozen=True, slots=True)
 class MeshTestFile:
-    """What a file says: which configuration is tested (`config`, `mesh_config`: paths as written), and its
-    tests. Without tests if any of the diagnostics is an error."""
+    """What a file says: which configuration is tested (`config`, `mesh_config`: paths as written), whether
+    workloads have certificates, and the tests; no tests if any of the diagnostics is an error."""
 
     file: str
     config: tuple[str, ...] = (".",)
     mesh_config: str = ""
     tests: tuple[PlacedTest, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
+    certificates_served: bool = True
 
     @property
     def valid(self) -> bool:
@@ -95,7 +96,14 @@ def _typed(tree: Tree, file: str) -> MeshTestFile:
         caller = "gateway" if test.gateway else "from"
         at = Origin(file, tree.lines.line_of((*path, caller)))
         tests.append(PlacedTest(test, question, Origin(file, line), at))
-    read = MeshTestFile(file, document.config, document.mesh_config, tuple(tests), tuple(found))
+    read = MeshTestFile(
+        file,
+        document.config,
+        document.mesh_config,
+        tuple(tests),
+        tuple(found),
+        document.certificates_served,
+    )
     return read if read.valid else replace(read, tests=())
 
 

@@ -20,6 +20,7 @@ from mizzen.config import (
 )
 from mizzen.config.codes import UNREADABLE
 from mizzen.config.yaml_documents import MAX_FILE_BYTES, parse_documents
+from mizzen.mesh.snapshot import Mesh
 from mizzen.sources.files import FileSource
 
 
@@ -34,6 +35,11 @@ class LoadedConfigs:
     mesh_config: MeshConfig
     diagnostics: tuple[Diagnostic, ...]
     documents: int = 0
+
+    def mesh(self, *, certificates_served: bool = True) -> Mesh:
+        """Return the mesh of what is valid. `certificates_served`: as a server with an authority makes it, in
+        which workloads have certificates (docs/decisions/0146)."""
+        return Mesh.build(self.configs, self.mesh_config, certificates_served=certificates_served)
 
     @property
     def errors(self) -> tuple[Diagnostic, ...]:

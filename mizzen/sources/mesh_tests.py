@@ -10,7 +10,6 @@ from pathlib import Path
 from mizzen.config.codes import UNREADABLE
 from mizzen.config.diagnostics import Diagnostic, Origin, Severity
 from mizzen.config.yaml_documents import MAX_FILE_BYTES, too_big
-from mizzen.mesh.snapshot import Mesh
 from mizzen.mesh_tests import MeshTestFile, MeshUnderTest, read_mesh_tests
 from mizzen.sources.listing import is_mesh_test, list_files, read_file, why_unreadable
 from mizzen.sources.loading import LoadedConfigs, load_configs
@@ -36,7 +35,7 @@ def load_mesh_under_test(
     paths = list(config) or configuration_of(tests)
     settings = _beside(tests, tests.mesh_config) if tests.mesh_config else None
     loaded = load_configs(paths, mesh_config=settings)
-    return MeshUnderTest(Mesh.build(loaded.configs, loaded.mesh_config)), loaded
+    return MeshUnderTest(loaded.mesh(certificates_served=tests.certificates_served)), loaded
 
 
 def configuration_of(tests: MeshTestFile) -> list[str]:

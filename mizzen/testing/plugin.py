@@ -99,7 +99,10 @@ class MakeMesh(Protocol):
     """Makes a mesh from files and folders."""
 
     def __call__(
-        self, *paths: str | PathLike[str], mesh_config: str | PathLike[str] | None = None
+        self,
+        *paths: str | PathLike[str],
+        mesh_config: str | PathLike[str] | None = None,
+        certificates_served: bool = True,
     ) -> SimulatedMesh:
         """Return the mesh; raises mizzen.ConfigError."""
 
@@ -114,10 +117,16 @@ def mizzen_mesh() -> MakeMesh:
 
     made: dict[tuple[str, ...], SimulatedMesh] = {}
 
-    def make(*paths: str | PathLike[str], mesh_config: str | PathLike[str] | None = None) -> SimulatedMesh:
-        key = (*(str(Path(path).resolve()) for path in paths), f"mesh config {mesh_config}")
+    def make(
+        *paths: str | PathLike[str],
+        mesh_config: str | PathLike[str] | None = None,
+        certificates_served: bool = True,
+    ) -> SimulatedMesh:
+        key = (*(str(Path(path).resolve()) for path in paths), f"{mesh_config} {certificates_served}")
         if key not in made:
-            made[key] = SimulatedMesh(*paths, mesh_config=mesh_config)
+            made[key] = SimulatedMesh(
+                *paths, mesh_config=mesh_config, certificates_served=certificates_served
+            )
         return made[key]
 
     return make

@@ -48,7 +48,7 @@ class RunningMesh:
     def __init__(self, directory: Path) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="live-mesh", daemon=True)
-        self.live: LiveMesh = LiveMesh(directory)
+        self.live: LiveMesh = LiveMesh(directory, arguments=("--state", str(directory / "state")))
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -66,8 +66,14 @@ class CallEnds:
 class SimulatedMesh:
     """A mesh from files and folders. Raises mizzen.ConfigError if one of their documents is invalid."""
 
-    def __init__(self, *paths: str | PathLike[str], mesh_config: str | PathLike[str] | None = None) -> None:
-        self.under_test = MeshUnderTest(mizzen.load(*paths, mesh_config=mesh_config))
+    def __init__(
+        self,
+        *paths: str | PathLike[str],
+        mesh_config: str | PathLike[str] | None = None,
+        certificates_served: bool = True,
+    ) -> None:
+        mesh = mizzen.load(*paths, mesh_config=mesh_config, certificates_served=certificates_served)
+        self.under_test = MeshUnderTest(mesh)
 
     def request(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
+import mizzen
 from mizzen.testing.caller import Caller
 from mizzen.testing.live_mesh import GATEWAY_PORT, SERVICE_PORT, LiveMesh
 from mizzen.testing.workloads import Workload
@@ -157,6 +159,20 @@ async def test_a_wrong_identity_is_refused(pair: Pair) -> None:
     assert await pair.client.stat(r"cluster\.outbound.*ssl\.fail_verify_san")
     await pair.mesh.apply("reviews.yaml", workload(address, path, "reviews"))
     await pair.client.eventually("http://reviews/", lambda answer: answer.status_code == 200)
+
+
+async def test_what_files_say_is_what_is_served(pair: Pair) -> None:
+    """Nobody has to write `enableAutoMtls` for what is said without a server."""
+    await pair.policy("PERMISSIVE")
+    mesh = pair.mesh
+    of_files = mizzen.load(mesh.config)
+    for proxy in (pair.client, pair.server):
+        bootstrap = json.loads((mesh.directory / f"{proxy.envoy.child.name}.yaml").read_text())
+        said = mizzen.translate(of_files, mizzen.Proxy.from_node(bootstrap["node"])).as_dict()
+        url = f"http://{mesh.admin}/debug/resources"
+        served = (await mesh.http.get(url, params={"proxy": proxy.node_id})).json()
+        for kind in ("clusters", "endpoints", "listeners", "routes"):
+            assert served[kind] == said[kind]
 
 
 INSIDE = """

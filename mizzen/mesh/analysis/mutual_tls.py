@@ -10,10 +10,7 @@ from mizzen.config.document import FieldPath
 from mizzen.mesh.analysis.findings import Findings
 from mizzen.mesh.snapshot import Mesh
 
-_ISSUE: Final = (
-    "let the control plane issue certificates, by --state or --ca (enableAutoMtls: true in MeshConfig tells "
-    "an analysis of files that it does)"
-)
+_ISSUE: Final = "let the control plane issue certificates, by --state or --ca"
 
 
 def check_mutual_tls(mesh: Mesh, findings: Findings) -> None:
