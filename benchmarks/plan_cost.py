@@ -10,7 +10,6 @@ from benchmarks.documents import documents, text, write
 from mizzen.mesh.snapshot import Mesh
 from mizzen.plan import fleet, plan
 from mizzen.sources.two_versions import read_files, read_two_versions
-from mizzen.translator.translation import Translation
 
 SERVICES = 1_000
 PROMISED = 2.0
@@ -29,8 +28,7 @@ def measure() -> float:
         began = time.process_time()
         versions = read_two_versions(read_files(old, "mesh"), read_files(new, "mesh"))
         before = Mesh.build(versions.configs, versions.settings)
-        after, _ = before.updated(versions.change, versions.new_settings)
-        translation = Translation(before)
-        found = plan(fleet(translation, translation.beside(after)))
+        after, delta = before.updated(versions.change, versions.new_settings)
+        found = plan(fleet(before, after, delta))
         assert len(found.changes) == 1
         return time.process_time() - began

@@ -104,7 +104,7 @@ for _kind, _example in {
     )(tables.table_command(_kind))
 commands.command(
     "plan",
-    cls=Command,
+    cls=OneAnswer,
     short_help="Tell what a change would change for each proxy.",
     epilog=_examples(
         "mizzen plan mesh-of-today/ mesh/",

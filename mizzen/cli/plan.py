@@ -90,14 +90,13 @@ def _plan(
     from mizzen.mesh.snapshot import Mesh
     from mizzen.plan import fleet
     from mizzen.plan import plan as compared
-    from mizzen.translator.translation import Translation
 
     before = Mesh.build(versions.configs, versions.settings, certificates_served=certificates_served)
-    after, _ = before.updated(versions.change, versions.new_settings)
-    former = Translation(before)
+    after, delta = before.updated(versions.change, versions.new_settings)
     pairs = fleet(
-        former,
-        former.beside(after),
+        before,
+        after,
+        delta,
         nodes,  # type: ignore[arg-type]
         old_file=old.known_as,
         new_file=new.known_as,

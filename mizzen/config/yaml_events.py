@@ -29,7 +29,7 @@ def events(text: str) -> Iterator[Any]:
     """
     given = 0
     try:
-        for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        for event in _parsed(text):
             given += 1
             yield event
     except yaml.MarkedYAMLError as error:
@@ -40,10 +40,15 @@ def events(text: str) -> Iterator[Any]:
         return
     # The text is as long as before, so that every mark is right; what it gave until here it gives again.
     changed = _LAST_COLON.sub(stand_in, text)
-    for event in islice(yaml.parse(changed, Loader=yaml.CSafeLoader), given, None):
+    for event in islice(_parsed(changed), given, None):
         if type(event) is yaml.ScalarEvent:
             event.value = event.value.replace(stand_in, ":")
         yield event
+
+
+def _parsed(text: str) -> Iterator[Any]:
+    """Return the events as `yaml.parse` does, which looks at each one twice."""
+    return iter(yaml.CSafeLoader(text).get_event, None)
 
 
 def _stand_in(text: str) -> str | None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final, Protocol
 
-from mizzen.config.document import Config, ConfigKey
+from mizzen.config.document import Config
 from mizzen.mesh.hosts import resolve_short_name
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.service import Endpoint, Locality
@@ -41,13 +42,16 @@ def gateway_names(config: Config[Any]) -> tuple[str, str, str]:
 
 class DeclaredCallers:
     """The proxies that the documents of a mesh let expect: a sidecar beside each workload, with its traffic
-    captured, and a gateway for each Gateway."""
+    captured, and a gateway for each Gateway.
 
-    def __init__(self, mesh: Mesh) -> None:
+    `earlier` are those of another snapshot of the mesh: an unchanged workload has the same proxy object.
+    """
+
+    def __init__(self, mesh: Mesh, earlier: DeclaredCallers | None = None) -> None:
         self._mesh = mesh
         self._named: list[tuple[str, Workload]] | None = None
         self._at: dict[str, Proxy | None] = {}
-        self._made: dict[tuple[str, ConfigKey], Proxy] = {}
+        self._made: dict[tuple[str, Hashable], Proxy] = earlier._made if earlier is not None else {}
 
     def sidecar(self, name: str) -> Proxy:
         """Return the sidecar of a workload: `name` or `name.namespace` of a WorkloadEntry or Pod, an IP
@@ -103,9 +107,8 @@ class DeclaredCallers:
         yield from (each for each in sidecars if each.id not in gateways)
         services = self._mesh.registry.services.values()
         empty = {each.namespace for each in services} - {each.namespace for each in sidecars}
-        domain = self._mesh.settings.domain
         for namespace in sorted(empty):
-            yield _proxy("sidecar", (NO_WORKLOAD,), "client", namespace, domain, {}, Locality(), "")
+            yield self._proxy("sidecar", namespace, (NO_WORKLOAD,), "client", namespace)
 
     def _workloads(self) -> list[tuple[str, Workload]]:
         """Return the workloads that have an IP address, by `name.namespace`."""
@@ -119,20 +122,16 @@ class DeclaredCallers:
         return self._named
 
     def _of_workload(self, workload: Workload, kind: str = "sidecar") -> Proxy:
-        """Return the proxy of a workload, each time the same object: what is made of one is known by it."""
-        found = self._made.get((kind, workload.key))
-        if found is None:
-            found = self._made[kind, workload.key] = _proxy(
-                kind,
-                workload.addresses,
-                workload.key.name,
-                workload.key.namespace,
-                self._mesh.settings.domain,
-                workload.labels,
-                workload.locality,
-                workload.network,
-            )
-        return found
+        return self._proxy(
+            kind,
+            workload,
+            workload.addresses,
+            workload.key.name,
+            workload.key.namespace,
+            workload.labels,
+            workload.locality,
+            workload.network,
+        )
 
     def _of_service(self, name: str) -> Proxy | None:
         """Return the sidecar of the first endpoint of a service: `name`, `name.namespace`, or its host."""
@@ -147,12 +146,15 @@ class DeclaredCallers:
         return None
 
     def _of_endpoint(self, endpoint: Endpoint, address: str, namespace: str) -> Proxy:
-        addresses = endpoint.addresses or (address,)
-        name = endpoint.workload_name or address
-        labels = dict(endpoint.labels)
-        domain = self._mesh.settings.domain
-        return _proxy(
-            "sidecar", addresses, name, namespace, domain, labels, endpoint.locality, endpoint.network
+        return self._proxy(
+            "sidecar",
+            (endpoint, address, namespace),
+            endpoint.addresses or (address,),
+            endpoint.workload_name or address,
+            namespace,
+            dict(endpoint.labels),
+            endpoint.locality,
+            endpoint.network,
         )
 
     def _of_gateway(self, config: Config[Any]) -> Proxy:
@@ -160,38 +162,41 @@ class DeclaredCallers:
         for _, workload in self._workloads():
             if selector and selector.items() <= dict(workload.labels).items():
                 return self._of_workload(workload, "router")
-        found = self._made.get(("router", config.key))
+        return self._proxy("router", config, (NO_WORKLOAD,), config.name, config.namespace, selector)
+
+    def _proxy(
+        self,
+        kind: str,
+        beside: Hashable,
+        addresses: Sequence[str],
+        name: str,
+        namespace: str,
+        labels: Mapping[str, str] = MappingProxyType({}),
+        locality: Locality | None = None,
+        network: str = "",
+    ) -> Proxy:
+        """Return the proxy `beside` something, each time the same object: by it is known what it is sent."""
+        found = self._made.get((kind, beside))
+        locality = locality or Locality()
         if found is None:
             domain = self._mesh.settings.domain
-            found = self._made["router", config.key] = _proxy(
-                "router", (NO_WORKLOAD,), config.name, config.namespace, domain, selector, Locality(), ""
+            found = self._made[kind, beside] = Proxy.from_node(
+                {
+                    "id": f"{kind}~{addresses[0]}~{name}.{namespace}~{namespace}.svc.{domain}",
+                    "locality": {
+                        "region": locality.region,
+                        "zone": locality.zone,
+                        "sub_zone": locality.subzone,
+                    },
+                    "metadata": {
+                        "NAMESPACE": namespace,
+                        "LABELS": dict(labels),
+                        "INSTANCE_IPS": ",".join(addresses),
+                        "NETWORK": network,
+                    },
+                }
             )
         return found
-
-
-def _proxy(
-    kind: str,
-    addresses: Iterable[str],
-    name: str,
-    namespace: str,
-    domain: str,
-    labels: Mapping[str, str],
-    locality: Locality,
-    network: str,
-) -> Proxy:
-    known = tuple(addresses)
-    return Proxy.from_node(
-        {
-            "id": f"{kind}~{known[0]}~{name}.{namespace}~{namespace}.svc.{domain}",
-            "locality": {"region": locality.region, "zone": locality.zone, "sub_zone": locality.subzone},
-            "metadata": {
-                "NAMESPACE": namespace,
-                "LABELS": dict(labels),
-                "INSTANCE_IPS": ",".join(known),
-                "NETWORK": network,
-            },
-        }
-    )
 
 
 def _unknown(kind: str, name: str, names: Iterable[str]) -> str:

@@ -11,7 +11,7 @@ from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
 from envoy.extensions.transport_sockets.quic.v3 import quic_transport_pb2
 from envoy.extensions.transport_sockets.tls.v3 import tls_pb2
 
-from mizzen.explain.route_words import cluster_words
+from mizzen.explain.route_words import shares_words
 from mizzen.simulate.typed_config import unpacked
 
 _SOURCE_TYPES: Final = ("", "from this machine", "from elsewhere")
@@ -29,10 +29,7 @@ class Target:
     def __str__(self) -> str:
         if self.routes_name:
             return f"routes {self.routes_name}"
-        return ", ".join(
-            cluster_words(name) + (f" (weight {weight})" if weight is not None else "")
-            for name, weight in self.clusters
-        )
+        return shares_words(self.clusters)
 
 
 def chains(listener: Any) -> Iterator[tuple[int, Any]]:

@@ -10,6 +10,7 @@ even if a document moved after the resource was made.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Any
 
 from mizzen.config.diagnostics import Origin
@@ -18,6 +19,9 @@ from mizzen.mesh.hosts import matches
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.rules.gateways import GatewayServer
 from mizzen.translator.base.cluster_names import parse_cluster_name
+from mizzen.translator.listeners.inbound import VIRTUAL_INBOUND
+from mizzen.translator.outbound import OutboundResources
+from mizzen.translator.own_resources import OwnResources
 from mizzen.translator.routes.gateway import gateway_route_origins
 from mizzen.translator.translation import Translation
 from mizzen.xds import type_urls
@@ -35,19 +39,40 @@ class PartOrigins:
     def __init__(self, translation: Translation, proxy: Proxy) -> None:
         self._mesh = translation.mesh
         self._proxy = proxy
-        self._snapshot = translation.snapshot(proxy)
-        self._outbound, self._own = translation.parts(proxy)
-        self._memo = translation.memo
+        self._translation = translation
         self._routes: dict[str, Mapping[str, tuple[tuple[str, Origin], ...]]] = {}
+
+    # What a proxy has of its own costs little; the rest is made only if somebody asks for a part of it.
+
+    @cached_property
+    def _own(self) -> OwnResources:
+        if self._proxy.type == "router":
+            return self._translation.parts(self._proxy)[1]
+        return self._translation.own(self._proxy)
+
+    @cached_property
+    def _outbound(self) -> OutboundResources:
+        return self._translation.parts(self._proxy)[0]
+
+    @cached_property
+    def _own_by_name(self) -> Mapping[tuple[str, str], Resource]:
+        own = self._own
+        return {(each.type_url, each.name): each for each in (*own.clusters, *own.listeners, *own.routes)}
+
+    def _sent(self, type_url: str, name: str) -> Resource | None:
+        own = self._own_by_name.get((type_url, name))
+        if own is not None:
+            return own
+        return self._translation.snapshot(self._proxy).collection(type_url).resources.get(name)
 
     def is_current(self, resource: Resource) -> bool:
         """Return whether a resource is what the proxy is sent now: then the places of its parts are known."""
-        found = self._snapshot.collection(resource.type_url).resources.get(resource.name)
+        found = self._sent(resource.type_url, resource.name)
         return found is not None and found.version == resource.version
 
     def resource(self, type_url: str, name: str) -> Places:
         """Return the places of all documents that a resource was made of."""
-        found = self._snapshot.collection(type_url).resources.get(name)
+        found = self._sent(type_url, name)
         return self._current(found.origins) if found is not None else ()
 
     def listener(self, name: str) -> Places:
@@ -64,6 +89,8 @@ class PartOrigins:
         inbound = [port for port in self._own.ports if port.name == name]
         if inbound:
             return self._current(inbound[0].origins)
+        if listener == VIRTUAL_INBOUND:
+            return ()
         if self._proxy.type != "router":
             return self._current(self._outbound.parts.chain_origins(listener, index))
         of_listener = self.listener(listener)
@@ -102,7 +129,9 @@ class PartOrigins:
     def endpoint(self, cluster: str, address: str) -> Places:
         """Return the places of the workload at `address` that stands behind a cluster."""
         parsed = parse_cluster_name(cluster)
-        service = self._outbound.scope.service(parsed.hostname) if parsed is not None else None
+        if parsed is None or parsed.direction == "inbound":
+            return ()
+        service = self._outbound.scope.service(parsed.hostname)
         if service is None:
             return ()
         pool = self._mesh.endpoints(service)
@@ -115,7 +144,7 @@ class PartOrigins:
             servers = self._own.route_servers.get(name)
             if servers is not None:
                 scope, mesh_config = self._outbound.scope, self._outbound.mesh_config
-                found = gateway_route_origins(servers, self._mesh, scope, mesh_config, self._memo)
+                found = gateway_route_origins(servers, self._mesh, scope, mesh_config, self._translation.memo)
             else:
                 found = self._outbound.parts.route_origins(name)
             self._routes[name] = found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from mizzen.simulate.redirect import STATUS
@@ -50,6 +50,13 @@ def cluster_words(name: str) -> str:
         return f"this workload:{parsed.port}"
     subset = f" {parsed.subset}" if parsed.subset else ""
     return f"{short_host(parsed.hostname)}:{parsed.port}{subset}"
+
+
+def shares_words(shares: Iterable[tuple[str, int | None]]) -> str:
+    """Return destinations with their weights: `reviews.default:9080 v1 (weight 90), ...`."""
+    return ", ".join(
+        cluster_words(name) + (f" (weight {weight})" if weight is not None else "") for name, weight in shares
+    )
 
 
 def short_host(host: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from mizzen.explain.origins import PartOrigins
@@ -13,19 +14,23 @@ from mizzen.simulate.verdict import Endpoint
 from mizzen.translator.translate_result import TYPE_URLS, Resources
 from mizzen.translator.translation import Translation
 from mizzen.xds import type_urls
+from mizzen.xds.resource import Resource
 
 
 class ServedProxy:
-    """What `proxy` is sent by `translation` as its mesh stands now. It does not follow later changes."""
+    """What `proxy` is sent by `translation` as its mesh stands now. It does not follow later changes.
 
-    def __init__(self, translation: Translation, proxy: Proxy) -> None:
+    With `inbound` it is asked only for calls that come to its workload. If its traffic is captured, only its
+    own listeners and clusters have a part in them, and the rest is not made.
+    """
+
+    def __init__(self, translation: Translation, proxy: Proxy, *, inbound: bool = False) -> None:
         self.proxy = proxy
         self.mesh: Mesh = translation.mesh
-        self.snapshot = translation.snapshot(proxy)
-        self.scope = translation.parts(proxy)[0].scope
+        self.scope = translation.mesh.scope(translation.profile(proxy))
         self.origins = PartOrigins(translation, proxy)
-        kinds = [url for url in TYPE_URLS.values() if url != type_urls.SECRET]
-        resources = Resources.decoded({url: self.snapshot.collection(url).resources for url in kinds})
+        only_own = inbound and proxy.interception_mode != "NONE"
+        resources = Resources.decoded((_own if only_own else _sent)(translation, proxy))
         self.simulator = Simulator(resources)
         self._clusters = {cluster.name: cluster for cluster in resources.clusters}
         self._listeners = {listener.name: listener for listener in resources.listeners}
@@ -61,3 +66,16 @@ class ServedProxy:
         if key not in self._tls:
             self._tls[key] = upstream_tls(cluster, self.endpoint(*key))
         return self._tls[key]
+
+
+def _sent(translation: Translation, proxy: Proxy) -> Mapping[str, Mapping[str, Resource]]:
+    snapshot = translation.snapshot(proxy)
+    return {url: snapshot.collection(url).resources for url in TYPE_URLS.values() if url != type_urls.SECRET}
+
+
+def _own(translation: Translation, proxy: Proxy) -> Mapping[str, Mapping[str, Resource]]:
+    own = translation.own(proxy)
+    return {
+        type_urls.LISTENER: {each.name: each for each in own.listeners},
+        type_urls.CLUSTER: {each.name: each for each in own.clusters},
+    }

@@ -32,8 +32,8 @@ class Serving(Protocol):
     def callers(self) -> Callers:
         """Finds proxies by name and address."""
 
-    def served(self, proxy: Proxy) -> ServedProxy:
-        """Return what a proxy is sent."""
+    def served(self, proxy: Proxy, *, inbound: bool = False) -> ServedProxy:
+        """Return what a proxy is sent; with `inbound`, for calls that come to its workload."""
 
     def refused(self, proxy: Proxy, type_url: str, name: str) -> str:
         """Return the words with which Envoy refused a resource, empty if it did not or is not connected."""
@@ -45,13 +45,13 @@ class ServedMesh:
     def __init__(self, mesh: Mesh) -> None:
         self.callers: Callers = DeclaredCallers(mesh)
         self._translation = Translation(mesh)
-        self._served: dict[Proxy, ServedProxy] = {}
+        self._served: dict[tuple[Proxy, bool], ServedProxy] = {}
 
-    def served(self, proxy: Proxy) -> ServedProxy:
-        """Return what a proxy is sent."""
-        if proxy not in self._served:
-            self._served[proxy] = ServedProxy(self._translation, proxy)
-        return self._served[proxy]
+    def served(self, proxy: Proxy, *, inbound: bool = False) -> ServedProxy:
+        """Return what a proxy is sent; with `inbound`, for calls that come to its workload."""
+        if (proxy, inbound) not in self._served:
+            self._served[proxy, inbound] = ServedProxy(self._translation, proxy, inbound=inbound)
+        return self._served[proxy, inbound]
 
     def refused(self, proxy: Proxy, type_url: str, name: str) -> str:
         """Return nothing: no Envoy has seen it."""
@@ -85,7 +85,7 @@ def _follow(
     if next_one.server is None:
         return (next_one.remark,) if next_one.remark else ()
     server = next_one.server
-    made, _ = hop("server", serving.served(server), next_one.call, _refused(serving, server))
+    made, _ = hop("server", serving.served(server, inbound=True), next_one.call, _refused(serving, server))
     hops.append(made)
     return ()
 

@@ -93,7 +93,7 @@ class MeshUnderTest:
         next_one: Onward = onward(verdict, destination, served, self.serving.callers)
         if next_one.server is None:
             return _arrived(next_one.call, destination)
-        server = self.serving.served(next_one.server)
+        server = self.serving.served(next_one.server, inbound=True)
         there = server.simulator.verdict(next_one.call)
         if there.outcome is not Outcome.FORWARDED:
             return _stopped(there, destination.share, destination)

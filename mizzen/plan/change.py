@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from mizzen.explain.origins import PartOrigins, Places
-
-Place = Callable[[PartOrigins], Places]
-"""Finds the lines of the part that a change is of."""
+from mizzen.plan.places import Place
 
 
 class Sign(StrEnum):

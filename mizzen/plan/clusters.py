@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from mizzen.explain.origins import PartOrigins, Places
 from mizzen.explain.route_words import cluster_words
 from mizzen.explain.tables.clusters import tls
 from mizzen.explain.tables.endpoints import address_words, health_words, locality_words
-from mizzen.plan.change import Change, Danger, Place, Sign
+from mizzen.plan.change import Change, Danger, Sign
 from mizzen.plan.message_differences import differences
+from mizzen.plan.places import of_cluster
 
 _MOST: Final = 5
 
@@ -20,7 +20,7 @@ def cluster_changes(old: Any | None, new: Any | None) -> Iterator[Change]:
     cluster = new if new is not None else old
     assert cluster is not None
     name = str(cluster.name)
-    place = _of_cluster(name)
+    place = of_cluster(name)
     if old is None:
         spoken = tls(cluster)
         yield Change(
@@ -53,7 +53,7 @@ def assignment_changes(name: str, old: Any | None, new: Any | None) -> Iterator[
 
     A set of endpoints that comes or goes with its cluster is no change of its own.
     """
-    words, place = cluster_words(name), _of_cluster(name)
+    words, place = cluster_words(name), of_cluster(name)
     before, after = _endpoints(old), _endpoints(new)
     details = [
         *_counted("without", [each for each in before if each not in after]),
@@ -129,10 +129,3 @@ def _counted(word: str, found: Iterable[str]) -> list[str]:
         return []
     more = len(names) - _MOST
     return [f"{word} {', '.join(names[:_MOST])}{f' and {more} more' if more > 0 else ''}"]
-
-
-def _of_cluster(name: str) -> Place:
-    def find(origins: PartOrigins) -> Places:
-        return origins.cluster(name)
-
-    return find

@@ -10,10 +10,10 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.descriptor import FieldDescriptor
 
 from mizzen.explain.chain_words import chains, target
-from mizzen.explain.origins import PartOrigins, Places
 from mizzen.explain.route_words import cluster_words, destinations
-from mizzen.plan.change import Change, Danger, Place, Sign
+from mizzen.plan.change import Change, Danger, Sign
 from mizzen.plan.message_differences import unwrapped
+from mizzen.plan.places import of_cluster, of_secret
 from mizzen.plan.resource_changes import decoded
 from mizzen.plan.side import Side
 from mizzen.xds import type_urls
@@ -55,7 +55,7 @@ class Consequences:
             return
         if _wrong(name, old) and self._is_target(name, old):
             return
-        words, place = cluster_words(name), _of_cluster(name)
+        words, place = cluster_words(name), of_cluster(name)
         yield Change(Sign.CHANGED, "destination", words, wrong, danger=Danger.NO_ENDPOINTS, place=place)
 
     def _is_target(self, name: str, side: Side) -> bool:
@@ -99,11 +99,11 @@ class Consequences:
                 ", and is not there: what uses it refuses connections" if missing else ""
             )
             danger = Danger.NO_SECRET if missing and name not in known else Danger.NONE
-            yield Change(Sign.CHANGED, "secret", name, what, danger=danger, place=_of_secret(name))
+            yield Change(Sign.CHANGED, "secret", name, what, danger=danger, place=of_secret(name))
         for name in lost:
             if name not in asked and self._is_asked_for(name, new):
                 what = "is not there any more: what uses it refuses connections"
-                place = _of_secret(name)
+                place = of_secret(name)
                 yield Change(Sign.REMOVED, "secret", name, what, danger=Danger.NO_SECRET, place=place)
 
     def _is_asked_for(self, name: str, side: Side) -> bool:
@@ -171,17 +171,3 @@ def secret_names(message: Any | None) -> set[str]:
         else:
             found |= secret_names(value)
     return found
-
-
-def _of_cluster(name: str) -> Place:
-    def find(origins: PartOrigins) -> Places:
-        return origins.cluster(name)
-
-    return find
-
-
-def _of_secret(name: str) -> Place:
-    def find(origins: PartOrigins) -> Places:
-        return origins.resource(type_urls.SECRET, name)
-
-    return find

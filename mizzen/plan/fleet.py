@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from mizzen.explain.callers import DeclaredCallers
 from mizzen.explain.origins import PartOrigins
+from mizzen.mesh.delta import MeshDelta
 from mizzen.mesh.proxy.node import Proxy
+from mizzen.mesh.snapshot import Mesh
 from mizzen.plan.side import Side
 from mizzen.translator.translation import Translation
 
@@ -29,8 +32,9 @@ def proxy_name(proxy: Proxy) -> str:
 
 
 def fleet(
-    old: Translation,
-    new: Translation,
+    old: Mesh,
+    new: Mesh,
+    delta: MeshDelta,
     nodes: Iterable[Proxy] = (),
     *,
     old_file: Callable[[str], str] = str,
@@ -38,19 +42,38 @@ def fleet(
 ) -> Iterator[Pair]:
     """Yield the proxies of both meshes, each with what it is sent by them.
 
-    `nodes` are the proxies to look at; without them those that the documents let expect. `new` may go on from
-    what is made for `old`. `old_file` and `new_file` say how people know the files of each side.
+    `delta` is what differs between the meshes, as `Mesh.updated` says; proxies that it does not concern are
+    not translated again. `nodes` are the proxies to look at, by default those that the documents let expect.
+    `old_file` and `new_file` say how people know the files of each side.
     """
     chosen = tuple(nodes)
-    before = {proxy_name(each): each for each in chosen or DeclaredCallers(old.mesh).all()}
-    after = {proxy_name(each): each for each in chosen or DeclaredCallers(new.mesh).all()}
+    declared = DeclaredCallers(old)
+    before = {proxy_name(each): each for each in chosen or declared.all()}
+    after = {proxy_name(each): each for each in chosen or DeclaredCallers(new, declared).all()}
+    translation = Translation(old)
+    former = translation.beside(old)  # asked for lines only, and only if something changes
+    sides = {
+        name: Side(translation.snapshot(each), _origins_before(former, translation, each), old_file)
+        for name, each in before.items()
+    }
+    translation.update(new, delta)
+    concerned = set(translation.concerned())
     for name in (*before, *(each for each in after if each not in before)):
-        was, now = before.get(name), after.get(name)
-        former = _side(old, was, old_file) if was is not None else None
-        if now is not None:
-            new.take_over(now, old)
-        yield Pair(name, former, _side(new, now, new_file) if now is not None else None)
+        was, now = sides.get(name), after.get(name)
+        if now is None:
+            yield Pair(name, was, None)
+        elif now is before.get(name) and now not in concerned:
+            yield Pair(name, was, was)
+        else:
+            made = translation.snapshot(now)
+            yield Pair(name, was, Side(made, partial(PartOrigins, translation, now), new_file))
 
 
-def _side(translation: Translation, proxy: Proxy, shown: Callable[[str], str]) -> Side:
-    return Side(translation.snapshot(proxy), lambda: PartOrigins(translation, proxy), shown)
+def _origins_before(former: Translation, later: Translation, proxy: Proxy) -> Callable[[], PartOrigins]:
+    """Return what finds the lines of what a proxy was sent, going back from what is `later`."""
+
+    def find() -> PartOrigins:
+        former.take_over(proxy, later)
+        return PartOrigins(former, proxy)
+
+    return find

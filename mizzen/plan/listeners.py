@@ -13,10 +13,10 @@ from dataclasses import replace
 from typing import Any
 
 from mizzen.explain.chain_words import chain_match_words, chains, downstream_tls, target, tls_words
-from mizzen.explain.origins import PartOrigins, Places
 from mizzen.explain.tables.listeners import listener_address
-from mizzen.plan.change import Change, Danger, Place, Sign
+from mizzen.plan.change import Change, Danger, Sign
 from mizzen.plan.message_differences import differences
+from mizzen.plan.places import of_filter_chain, of_listener
 from mizzen.plan.routes import route_configuration_changes
 
 _CHAINS = ("filter_chains", "default_filter_chain", "filter_chain_matcher")
@@ -29,7 +29,7 @@ def listener_changes(old: Any | None, new: Any | None) -> Iterator[Change]:
     listener = new if new is not None else old
     assert listener is not None
     name = str(listener.name)
-    place = _of_listener(name)
+    place = of_listener(name)
     if old is None:
         yield Change(Sign.ADDED, "listener", name, f"listens at {listener_address(listener)}", place=place)
         return
@@ -89,10 +89,10 @@ def _chains(name: str, old: Any, new: Any, *, drained_as_a_whole: bool) -> Itera
     for key, (index, chain) in before.items():
         if key not in after:
             words = f"{name}, {_words(index, chain)}"
-            place = _of_chain(name, index, chain)
+            place = of_filter_chain(name, index, chain)
             yield Change(Sign.REMOVED, "filter chain", words, drains, danger=danger, place=place)
     for key, (index, chain) in after.items():
-        words, place = f"{name}, {_words(index, chain)}", _of_chain(name, index, chain)
+        words, place = f"{name}, {_words(index, chain)}", of_filter_chain(name, index, chain)
         if key not in before:
             port = _port(chain)
             plain = downstream_tls(chain) is None and port in encrypted and port not in open_ports
@@ -152,19 +152,3 @@ def _without_chains(listener: Any) -> Any:
     for field in _CHAINS:
         copied.ClearField(field)
     return copied
-
-
-def _of_listener(name: str) -> Place:
-    def find(origins: PartOrigins) -> Places:
-        return origins.listener(name)
-
-    return find
-
-
-def _of_chain(listener: str, index: int, chain: Any) -> Place:
-    names = tuple(chain.filter_chain_match.server_names)
-
-    def find(origins: PartOrigins) -> Places:
-        return origins.filter_chain(listener, index, name=chain.name, server_names=names)
-
-    return find

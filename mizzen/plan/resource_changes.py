@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from mizzen.explain.origins import PartOrigins, Places
 from mizzen.plan.change import Change, Sign
 from mizzen.plan.clusters import assignment_changes, cluster_changes
 from mizzen.plan.listeners import listener_changes
+from mizzen.plan.places import of_secret
 from mizzen.plan.routes import route_configuration_changes
 from mizzen.translator.translate_result import MESSAGES, TYPE_URLS
 from mizzen.xds import type_urls
@@ -57,11 +57,7 @@ def _changes(old: Resource | None, new: Resource | None) -> Iterator[Change]:
 def _secret(old: Resource | None, new: Resource | None) -> Change:
     resource = new or old
     assert resource is not None
-    name = resource.name
-
-    def place(origins: PartOrigins) -> Places:
-        return origins.resource(type_urls.SECRET, name)
-
+    name, place = resource.name, of_secret(resource.name)
     if old is None:
         return Change(Sign.ADDED, "secret", name, place=place)
     if new is None:

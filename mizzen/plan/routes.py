@@ -6,10 +6,16 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from mizzen.explain.origins import PartOrigins, Places
-from mizzen.explain.route_words import cluster_words, destinations, match_words, short_host
-from mizzen.plan.change import Change, Danger, Place, Sign
+from mizzen.explain.route_words import (
+    cluster_words,
+    destinations,
+    match_words,
+    shares_words,
+    short_host,
+)
+from mizzen.plan.change import Change, Danger, Sign
 from mizzen.plan.message_differences import differences, shown
+from mizzen.plan.places import Place, of_route, of_virtual_host
 
 _EVERYTHING: Final = "*"
 _MOST_NAMED: Final = 5
@@ -26,10 +32,12 @@ def route_configuration_changes(old: Any | None, new: Any | None) -> Iterator[Ch
     yield from _domains(name, old, new)
     for key in before.keys() - after.keys():
         host = before[key]
-        yield Change(Sign.REMOVED, "virtual host", _host(name, host), place=_of_host(name, key))
+        yield Change(Sign.REMOVED, "virtual host", _host(name, host), place=of_virtual_host(name, key))
     for key in [each for each in after if each not in before]:
         host = after[key]
-        yield Change(Sign.ADDED, "virtual host", _host(name, host), _leads(host), place=_of_host(name, key))
+        yield Change(
+            Sign.ADDED, "virtual host", _host(name, host), _leads(host), place=of_virtual_host(name, key)
+        )
     for key in [each for each in after if each in before]:
         if before[key] != after[key]:
             yield from _virtual_host(name, before[key], after[key])
@@ -85,7 +93,7 @@ def _domains(name: str, old: Any, new: Any) -> Iterator[Change]:
             f"{short_host(first)} (routes {name})",
             f"{what}; {end}",
             danger=danger,
-            place=_of_host(name, key),
+            place=of_virtual_host(name, key),
         )
 
 
@@ -116,22 +124,23 @@ def _is_wildcard(domain: str, hosts: dict[str, Any]) -> bool:
 
 def _virtual_host(configuration: str, old: Any, new: Any) -> Iterator[Change]:
     host = _host(configuration, new)
-    added = [domain for domain in new.domains if domain not in old.domains]
+    former = set(old.domains)
+    added = [domain for domain in new.domains if domain not in former]
     if added:
         yield Change(
             Sign.CHANGED,
             "virtual host",
             host,
             f"also for {_list(added)}",
-            place=_of_host(configuration, new.name),
+            place=of_virtual_host(configuration, new.name),
         )
-    elif list(old.domains) != list(new.domains) and set(old.domains) == set(new.domains):
+    elif list(old.domains) != list(new.domains) and former == set(new.domains):
         yield Change(
             Sign.CHANGED,
             "virtual host",
             host,
             "its domains are in another order",
-            place=_of_host(configuration, new.name),
+            place=of_virtual_host(configuration, new.name),
         )
     yield from _routes(configuration, host, old, new)
     was, now = _without(old, "routes", "domains"), _without(new, "routes", "domains")
@@ -141,7 +150,7 @@ def _virtual_host(configuration: str, old: Any, new: Any) -> Iterator[Change]:
             "virtual host",
             host,
             details=differences(was, now),
-            place=_of_host(configuration, new.name),
+            place=of_virtual_host(configuration, new.name),
         )
 
 
@@ -150,34 +159,32 @@ def _routes(configuration: str, host: str, old: Any, new: Any) -> Iterator[Chang
     gone = [key for key in before if key not in after]
     come = [key for key in after if key not in before]
     renamed = _by_name(before, after, gone, come)
+    former = {**{key: key for key in after if key in before}, **{now: was for was, now in renamed.items()}}
 
     def place(index: int) -> Place:
-        return _of_route(configuration, new.name, index)
+        return of_route(configuration, new.name, index)
 
+    takes_rest = any(_takes_all(route) for _, route in after.values())
     for key in gone:
         if key not in renamed:
             index, route = before[key]
-            nothing = _takes_all(route) and not any(_takes_all(each) for _, each in after.values())
+            nothing = _takes_all(route) and not takes_rest
             what = "what no other route matches gets 404" if nothing else ""
             danger = Danger.NO_ROUTE if nothing else Danger.NONE
             yield Change(
                 Sign.REMOVED, "route", f"{host}, {_route(route)}", what, danger=danger, place=place(index)
             )
     for key in come:
-        if key not in renamed.values():
+        if key not in former:
             index, route = after[key]
             yield Change(Sign.ADDED, "route", f"{host}, {_route(route)}", _to(route), place=place(index))
-    pairs = {**{key: key for key in before if key in after}, **renamed}
-    for was, now in pairs.items():
-        (_, former), (index, route) = before[was], after[now]
-        if former != route:
-            yield _route_change(host, former, route, place(index))
-    order = [now for was, now in pairs.items()]
-    order.sort(key=lambda key: before[next(was for was, now in pairs.items() if now == key)][0])
-    moved = [key for key in after if key in order]
-    if order != moved:
-        now_first = next(key for key, other in zip(moved, order, strict=True) if key != other)
-        index, route = after[now_first]
+    for now, was in former.items():
+        (_, one), (index, other) = before[was], after[now]
+        if one != other:
+            yield _route_change(host, one, other, place(index))
+    moved = _first_moved([before[former[key]][0] for key in after if key in former])
+    if moved is not None:
+        index, route = [after[key] for key in after if key in former][moved]
         yield Change(
             Sign.CHANGED,
             "route",
@@ -185,6 +192,12 @@ def _routes(configuration: str, host: str, old: Any, new: Any) -> Iterator[Chang
             "stands before others that it stood behind",
             place=place(index),
         )
+
+
+def _first_moved(places: list[int]) -> int | None:
+    """Return which of the routes that stayed, told by their places before, is the first in another order."""
+    ordered = sorted(places)
+    return next((at for at, place in enumerate(places) if place != ordered[at]), None)
 
 
 def _route_change(host: str, old: Any, new: Any, place: Place) -> Change:
@@ -245,13 +258,7 @@ def _destination_change(was: list[tuple[str, int | None]], now: list[tuple[str, 
             if old != new
         )
         return f"weights: {', '.join(changed)}"
-    return f"goes to {_shares(now)} in place of {_shares(was)}"
-
-
-def _shares(found: Iterable[tuple[str, int | None]]) -> str:
-    return ", ".join(
-        cluster_words(name) + (f" (weight {weight})" if weight is not None else "") for name, weight in found
-    )
+    return f"goes to {shares_words(now)} in place of {shares_words(was)}"
 
 
 def _timeout(route: Any) -> str:
@@ -280,12 +287,9 @@ def _by_name(
 ) -> dict[tuple[bytes, int], tuple[bytes, int]]:
     """Return the routes that match something else now under the same name."""
     was, now = Counter(before[key][1].name for key in gone), Counter(after[key][1].name for key in come)
-    pairs = {}
-    for key in gone:
-        name = before[key][1].name
-        if name and was[name] == now[name] == 1:
-            pairs[key] = next(each for each in come if after[each][1].name == name)
-    return pairs
+    named = {after[key][1].name: key for key in come}
+    names = {key: before[key][1].name for key in gone}
+    return {key: named[name] for key, name in names.items() if name and was[name] == now[name] == 1}
 
 
 def _takes_all(route: Any) -> bool:
@@ -298,7 +302,7 @@ def _route(route: Any) -> str:
 
 
 def _to(route: Any) -> str:
-    return f"to {_shares(destinations(route))}"
+    return f"to {shares_words(destinations(route))}"
 
 
 def _leads(host: Any) -> str:
@@ -322,17 +326,3 @@ def _without(message: Any, *fields: str) -> Any:
     for field in fields:
         copied.ClearField(field)
     return copied
-
-
-def _of_host(configuration: str, host: str) -> Place:
-    def find(origins: PartOrigins) -> Places:
-        return origins.virtual_host(configuration, host)
-
-    return find
-
-
-def _of_route(configuration: str, host: str, index: int) -> Place:
-    def find(origins: PartOrigins) -> Places:
-        return origins.route(configuration, host, index)
-
-    return find

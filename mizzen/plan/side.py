@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from mizzen.explain.origins import PartOrigins
-from mizzen.plan.change import Place
+from mizzen.plan.places import Place
 from mizzen.xds.resource import Resource
 from mizzen.xds.snapshot import Snapshot
 

@@ -81,14 +81,14 @@ class _Ready:
     def __init__(self, mesh: Mesh) -> None:
         self.mesh = mesh
         self.declared = DeclaredCallers(mesh)
-        self._decoded: OrderedDict[Proxy, tuple[Translation, ServedProxy]] = OrderedDict()
+        self._decoded: OrderedDict[tuple[Proxy, bool], tuple[Translation, ServedProxy]] = OrderedDict()
 
-    def served(self, proxy: Proxy, translation: Translation) -> ServedProxy:
-        """Return what a proxy is sent by `translation`."""
-        known = self._decoded.pop(proxy, None)
+    def served(self, proxy: Proxy, translation: Translation, *, inbound: bool) -> ServedProxy:
+        """Return what a proxy is sent by `translation`; with `inbound`, for calls to its workload."""
+        known = self._decoded.pop((proxy, inbound), None)
         if known is None or known[0] is not translation:
-            known = (translation, ServedProxy(translation, proxy))
-        self._decoded[proxy] = known
+            known = (translation, ServedProxy(translation, proxy, inbound=inbound))
+        self._decoded[proxy, inbound] = known
         while len(self._decoded) > _REMEMBERED:
             self._decoded.popitem(last=False)
         return known[1]
@@ -149,8 +149,8 @@ class _LiveServing:
         self._holdings = holdings
         self._on_the_way: dict[tuple[Proxy, str, str], None] = {}
 
-    def served(self, proxy: Proxy) -> ServedProxy:
-        return self._ready.served(proxy, self._translation_of(proxy))
+    def served(self, proxy: Proxy, *, inbound: bool = False) -> ServedProxy:
+        return self._ready.served(proxy, self._translation_of(proxy), inbound=inbound)
 
     def refused(self, proxy: Proxy, type_url: str, name: str) -> str:
         """Return Envoy's words if it refused a resource as it is wanted. Asked of all that are on the way."""

@@ -26,6 +26,7 @@ from mizzen.mesh.rules.security_policies import WorkloadPolicies
 from mizzen.mesh.scope.sidecars import SidecarConfig
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.base.memo import Memo
+from mizzen.translator.base.proxy_settings import mesh_config_of_proxy
 from mizzen.translator.listeners.auto_passthrough import passed_hosts
 from mizzen.translator.outbound import OutboundResources
 from mizzen.translator.overlays import Overlays
@@ -298,6 +299,22 @@ class Translation:
         """Return what `proxy` shares with others and what it has of its own, to find where they come from."""
         self.translate(proxy)
         return self._live[self._kinds.sound(proxy)].resources, self._owns.sound(proxy)
+
+    def profile(self, proxy: Proxy) -> OutboundProfile:
+        """Return all that may matter of a proxy to what it shares with others."""
+        return self._kinds.sound(proxy)[0]
+
+    def own(self, sidecar: Proxy) -> OwnResources:
+        """Return what a sidecar is sent for its own workload: inbound listeners and clusters. What it would
+        share with others is not built for that."""
+        kind = self._kinds.sound(sidecar)
+        if kind in self._live:
+            self._share(kind)
+            return self._owns.sound(sidecar)
+        profile, _ = kind
+        mesh_config = mesh_config_of_proxy(self._mesh.mesh_config, profile.proxy_config, self._memo)
+        scope = self._mesh.scope(profile)
+        return sidecar_resources(ServedWorkload.of(self._mesh, sidecar, scope.sidecar, mesh_config))
 
     # The queries.
 

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import mizzen
-from mizzen.explain import Answer, Question, QuestionError, ServedMesh, UnknownCallerError, answer_text, why
+from mizzen.explain import (
+    Answer,
+    DeclaredCallers,
+    Question,
+    QuestionError,
+    ServedMesh,
+    UnknownCallerError,
+    answer_text,
+    why,
+)
+from mizzen.translator.outbound import OutboundResources
+from mizzen.translator.translation import Translation
 
 MESH = """\
 apiVersion: v1
@@ -127,3 +139,50 @@ def test_a_proxy_that_is_expected_is_the_same_each_time(tmp_path: Path) -> None:
     assert callers.sidecar("shop-1") is callers.sidecar("shop-1.default")
     assert callers.sidecar("shop-1") is callers.at("10.2.0.1")
     assert callers.sidecar("shop-1") is not callers.sidecar("shop-2")
+
+
+ELSEWHERE = """\
+---
+apiVersion: v1
+kind: Service
+metadata: {name: stock, namespace: far}
+spec: {selector: {app: stock}, clusterIP: 10.1.0.2, ports: [{name: http, port: 80}]}
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: stock-1, namespace: far, labels: {app: stock}}
+spec: {address: 10.2.0.3}
+"""
+
+
+def test_of_the_server_only_what_takes_part_is_translated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mesh.yaml").write_text(MESH + ELSEWHERE, encoding="utf-8")
+    serving = ServedMesh(mizzen.load(tmp_path))
+    built: list[str] = []
+    build = OutboundResources.build
+
+    def noted(self: OutboundResources) -> Iterator[None]:
+        built.append(self.profile.namespace)
+        return build(self)
+
+    monkeypatch.setattr(OutboundResources, "build", noted)
+    answer = ask(serving, "http://stock.far/")
+    assert [hop.proxy for hop in answer.hops] == ["shop-1.default", "stock-1.far"]
+    assert answer.hops[1].conclusion == "it goes to inbound|80||"
+    assert built == ["default"]
+
+
+def test_what_a_sidecar_has_of_its_own_is_what_it_is_sent(tmp_path: Path) -> None:
+    (tmp_path / "mesh.yaml").write_text(MESH + ELSEWHERE, encoding="utf-8")
+    mesh = mizzen.load(tmp_path)
+    for sidecar in DeclaredCallers(mesh).all():
+        translation = Translation(mesh)
+        alone = translation.own(sidecar)
+        assert alone.listeners
+        sent = translation.snapshot(sidecar)
+        for each in (*alone.listeners, *alone.clusters):
+            assert sent.collection(each.type_url).resources[each.name].value == each.value
+        again = translation.own(sidecar)
+        assert [each.value for each in again.listeners] == [each.value for each in alone.listeners]

@@ -9,9 +9,8 @@ import pytest
 
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
-from mizzen.plan import Plan, fleet, plan, plan_markdown, plan_text
+from mizzen.plan import Pair, Plan, fleet, plan, plan_markdown, plan_text
 from mizzen.sources.two_versions import read_files, read_two_versions
-from mizzen.translator.translation import Translation
 from tests.self_signed import certificate_and_key
 
 MESH = """\
@@ -241,22 +240,19 @@ EDITS: dict[str, tuple[str, str, list[str]]] = {
 
 
 def planned(folder: Path, before: str, after: str, nodes: tuple[Proxy, ...] = ()) -> Plan:
+    return plan(pairs_of(folder, before, after, nodes))
+
+
+def pairs_of(folder: Path, before: str, after: str, nodes: tuple[Proxy, ...] = ()) -> list[Pair]:
     for name, text in (("old", before), ("new", after)):
         (folder / name).mkdir(exist_ok=True)
         (folder / name / "mesh.yaml").write_text(text, encoding="utf-8")
     old, new = read_files(folder / "old", "mesh"), read_files(folder / "new", "mesh")
     versions = read_two_versions(old, new)
     mesh = Mesh.build(versions.configs, versions.settings)
-    changed, _ = mesh.updated(versions.change, versions.new_settings)
-    translation = Translation(mesh)
-    return plan(
-        fleet(
-            translation,
-            translation.beside(changed),
-            nodes,
-            old_file=old.known_as,
-            new_file=new.known_as,
-        )
+    changed, delta = mesh.updated(versions.change, versions.new_settings)
+    return list(
+        fleet(mesh, changed, delta, nodes, old_file=old.known_as, new_file=new.known_as),
     )
 
 
@@ -272,6 +268,18 @@ def test_an_edit_is_said_in_words(edit: str, tmp_path: Path) -> None:
     assert len(marked) == len(found.breaks)
     if not any(line.startswith("!") or "without TLS" in line for line in expected):
         assert not marked, text
+
+
+def test_routes_that_change_places_are_told_once(tmp_path: Path) -> None:
+    first = "  - {name: old, match: [{uri: {exact: /old}}], redirect: {uri: /new}}\n"
+    second = "  - {name: former, match: [{uri: {exact: /former}}], redirect: {uri: /new}}\n"
+    mesh = MESH.replace("  http:\n  - name: beta", f"  http:\n{first}{second}  - name: beta")
+    text = plan_text(planned(tmp_path, mesh, mesh.replace(first + second, second + first)))
+    told = (
+        "  ~ route shop.default (routes 80), path /former (former): stands before others that it stood behind"
+    )
+    assert told in text
+    assert text.count("  ~ ") == 1
 
 
 def test_both_sides_have_their_lines(tmp_path: Path) -> None:
@@ -340,3 +348,11 @@ def test_markdown_and_json_say_the_same(tmp_path: Path) -> None:
         found.changes
     )
     assert values["groups"][0]["changes"][0]["breaks"] == "no route"
+
+
+def test_only_what_a_change_concerns_is_compared(tmp_path: Path) -> None:
+    """A change of a Gateway: the sidecars have the very same side before and after."""
+    before, after, _ = EDITS["a listener drains"]
+    pairs = pairs_of(tmp_path, MESH, MESH.replace(before, after))
+    assert {pair.name for pair in pairs if pair.old is not pair.new} == {"gateway edge.default"}
+    assert len(pairs) == 4
