@@ -7,14 +7,15 @@ for any text, so `*foo.com` is legal beside `*.foo.com`; the first covers `foo.c
 from __future__ import annotations
 
 import ipaddress
-from bisect import bisect_left, insort
-from collections.abc import Iterator, Mapping
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Generic, TypeVar
 
 from mizzen.config.models.host import is_subset_of as is_subset_of
 from mizzen.config.models.host import is_wildcard as is_wildcard
 from mizzen.config.models.host import matches as matches
-from mizzen.mesh.persistent import Lineage
+from mizzen.mesh.lineage import Lineage
+from mizzen.persistent import LayeredDict
 
 Value = TypeVar("Value", covariant=True)
 
@@ -50,22 +51,18 @@ class HostIndex(Generic[Value]):
     `lineage` tells which hosts changed since an earlier version of the index.
     """
 
-    __slots__ = ("_exact", "_lengths", "_lengths_longest_first", "_reversed", "_wildcard", "lineage")
+    __slots__ = ("_exact", "_lengths", "_reversed", "_wildcard", "lineage")
 
     def __init__(self, values: Mapping[str, Value] | None = None) -> None:
         self.lineage = Lineage()
-        self._exact: dict[str, Value] = {}
-        self._wildcard: dict[str, Value] = {}
-        self._lengths: dict[int, int] = {}
-        self._lengths_longest_first: tuple[int, ...] = ()
+        found = values or {}
+        wildcard = {host: value for host, value in found.items() if is_wildcard(host)}
+        exact = {host: value for host, value in found.items() if host not in wildcard} if wildcard else found
+        self._exact: LayeredDict[str, Value] = LayeredDict(exact)
+        self._wildcard: LayeredDict[str, Value] = LayeredDict(wildcard)
+        self._lengths = _lengths(wildcard)
         # Each host backwards, sorted, so that hosts with one ending stand together; made when first needed.
         self._reversed: list[str] | None = None
-        if values:
-            for host, value in values.items():
-                (self._wildcard if is_wildcard(host) else self._exact)[host] = value
-            for host in self._wildcard:
-                self._lengths[len(host)] = self._lengths.get(len(host), 0) + 1
-            self._lengths_longest_first = tuple(sorted(self._lengths, reverse=True))
 
     @staticmethod
     def patched(
@@ -89,41 +86,21 @@ class HostIndex(Generic[Value]):
             return self
         new: HostIndex[Value] = HostIndex()
         new.lineage = self.lineage.following(frozenset(changes))
-        touches_wildcards = any(is_wildcard(host) for host in changes)
-        touches_exact = any(not is_wildcard(host) for host in changes)
-        new._exact = dict(self._exact) if touches_exact else self._exact
-        new._wildcard = dict(self._wildcard) if touches_wildcards else self._wildcard
-        new._lengths = dict(self._lengths) if touches_wildcards else self._lengths
-        keep_reversed = self._reversed is not None and len(changes) < 100
-        new._reversed = list(self._reversed) if keep_reversed and self._reversed is not None else None
+        exact, wildcard = self._exact.edit(), self._wildcard.edit()
+        if self._reversed is not None and len(changes) < 100:
+            new._reversed = list(self._reversed)
         for host, value in changes.items():
-            new._put(host, value)
-        new._lengths_longest_first = (
-            tuple(sorted(new._lengths, reverse=True)) if touches_wildcards else self._lengths_longest_first
-        )
+            values = wildcard if is_wildcard(host) else exact
+            if new._reversed is not None and (host in values) != (value is not None):
+                _toggle(new._reversed, host[::-1])
+            if value is None:
+                values.discard(host)
+            else:
+                values.put(host, value)
+        new._exact, new._wildcard = exact.finish(), wildcard.finish()
+        same = new._wildcard is self._wildcard
+        new._lengths = self._lengths if same else _lengths(new._wildcard)
         return new
-
-    def _put(self, host: str, value: Value | None) -> None:
-        values = self._wildcard if is_wildcard(host) else self._exact
-        known = host in values
-        if value is not None:
-            values[host] = value
-        elif known:
-            del values[host]
-        if known == (value is not None):
-            return
-        if is_wildcard(host):
-            count = self._lengths.get(len(host), 0) + (-1 if known else 1)
-            if count:
-                self._lengths[len(host)] = count
-            else:
-                del self._lengths[len(host)]
-        if self._reversed is not None:
-            backwards = host[::-1]
-            if known:
-                del self._reversed[bisect_left(self._reversed, backwards)]
-            else:
-                insort(self._reversed, backwards)
 
     def __len__(self) -> int:
         return len(self._exact) + len(self._wildcard)
@@ -147,7 +124,7 @@ class HostIndex(Generic[Value]):
             tail = host
         else:
             tail = host[1:]
-        for length in self._lengths_longest_first:
+        for length in self._lengths:
             start = len(tail) - (length - 1)
             if start < 0:
                 continue
@@ -189,3 +166,17 @@ class HostIndex(Generic[Value]):
             if name != host:
                 yield name, value
         yield from self.under(host)
+
+
+def _lengths(wildcards: Iterable[str]) -> tuple[int, ...]:
+    """Return the lengths that there are, the longest first."""
+    return tuple(sorted({len(host) for host in wildcards}, reverse=True))
+
+
+def _toggle(names: list[str], name: str) -> None:
+    """Take `name` out of a sorted list, or put it in if it is not there."""
+    at = bisect_left(names, name)
+    if at < len(names) and names[at] == name:
+        del names[at]
+    else:
+        names.insert(at, name)

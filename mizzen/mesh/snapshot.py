@@ -10,7 +10,6 @@ from mizzen.config.diagnostics import Diagnostic, Origin, in_reading_order
 from mizzen.config.document import Config, ConfigKey
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.delta import Change, ConfigChange, MeshDelta
-from mizzen.mesh.persistent import DictEdit
 from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.proxy_questions import ProxyQuestions
 from mizzen.mesh.rules.destination_rules import DestinationRuleIndex, MergedDestinationRule
@@ -29,10 +28,11 @@ from mizzen.mesh.service import Endpoint, EndpointPool, Service
 from mizzen.mesh.services.registry import REGISTRY_KINDS, Registry, ServiceInstance, ServiceKey
 from mizzen.mesh.services.registry_edit import RegistryEdit
 from mizzen.mesh.settings import MeshSettings, mesh_config_in_force
+from mizzen.persistent import LayeredDict
 
 Key = TypeVar("Key")
 
-_NO_CONFIGS: Final[Mapping[ConfigKey, Config[Any]]] = {}
+_NO_CONFIGS: Final[LayeredDict[ConfigKey, Config[Any]]] = LayeredDict()
 
 
 class Mesh(ProxyQuestions):
@@ -45,7 +45,7 @@ class Mesh(ProxyQuestions):
     def __init__(
         self,
         settings: MeshSettings,
-        configs: dict[str, dict[ConfigKey, Config[Any]]],
+        configs: dict[str, LayeredDict[ConfigKey, Config[Any]]],
         registry: Registry,
         virtual_services: VirtualServiceIndex,
         destination_rules: DestinationRuleIndex,
@@ -53,7 +53,7 @@ class Mesh(ProxyQuestions):
         gateways: GatewayIndex,
         policies: PolicyIndex,
         token_keys: TokenKeys = NO_TOKEN_KEYS,
-        moved: dict[ConfigKey, Config[Any]] | None = None,
+        moved: LayeredDict[ConfigKey, Config[Any]] = _NO_CONFIGS,
     ) -> None:
         self.settings = settings
         self.registry = registry
@@ -64,7 +64,7 @@ class Mesh(ProxyQuestions):
         self.policy_index = policies
         self.token_keys = token_keys
         self._configs = configs
-        self._moved = moved if moved is not None else {}
+        self._moved = moved
         self._mentions = LabelMentions()
         self._scopes = Scopes(settings)
         self._diagnostics: tuple[Diagnostic, ...] | None = None
@@ -111,8 +111,8 @@ class Mesh(ProxyQuestions):
     def updated(self, change: ConfigChange, mesh_config: MeshConfig | None = None) -> tuple[Mesh, MeshDelta]:
         """Return the mesh after `change`, and what became different.
 
-        The cost is that of what changed, and some copies of dictionaries. A new `mesh_config` builds the mesh
-        anew, since it may touch everything.
+        The cost is that of what changed. A new `mesh_config` builds the mesh anew, since it may touch
+        everything.
         """
         changes = list(self._pairs(change))
         served = self.settings.certificates_served
@@ -160,7 +160,7 @@ class Mesh(ProxyQuestions):
             self.gateway_index,
             self.policy_index,
             self.token_keys,
-            self._moved | places,
+            self._moved.updated(places),
         )
         mesh._take_over(self, MeshDelta())
         return mesh
@@ -202,7 +202,9 @@ class Mesh(ProxyQuestions):
         documents = [
             change
             for kind in self._configs.keys() | other._configs.keys()
-            for change in _differing(other._configs.get(kind, {}), self._configs.get(kind, {}))
+            for change in _differing(
+                other._configs.get(kind, _NO_CONFIGS), self._configs.get(kind, _NO_CONFIGS)
+            )
         ]
         by_kind = _by_kind(documents)
         return MeshDelta(
@@ -267,18 +269,18 @@ class Mesh(ProxyQuestions):
         mesh._take_over(self, delta)
         return mesh, delta
 
-    def _still_moved(self, changes: Iterable[Change]) -> dict[ConfigKey, Config[Any]]:
-        edit = DictEdit(self._moved)
+    def _still_moved(self, changes: Iterable[Change]) -> LayeredDict[ConfigKey, Config[Any]]:
+        edit = self._moved.edit()
         if self._moved:
             for old, _ in changes:
                 if old is not None:
                     edit.discard(old.key)
         return edit.finish()
 
-    def _with(self, by_kind: Mapping[str, list[Change]]) -> dict[str, dict[ConfigKey, Config[Any]]]:
+    def _with(self, by_kind: Mapping[str, list[Change]]) -> dict[str, LayeredDict[ConfigKey, Config[Any]]]:
         configs = dict(self._configs)
         for kind, changes in by_kind.items():
-            edit = DictEdit(configs.get(kind, {}))
+            edit = configs.get(kind, _NO_CONFIGS).edit()
             for old, new in changes:
                 if new is not None:
                     edit.put(new.key, new)
@@ -300,7 +302,7 @@ class Mesh(ProxyQuestions):
         """Return the document of that key, or None."""
         return self._configs.get(key.kind, _NO_CONFIGS).get(key)
 
-    def configs_by_key(self, kind: str) -> Mapping[ConfigKey, Config[Any]]:
+    def configs_by_key(self, kind: str) -> LayeredDict[ConfigKey, Config[Any]]:
         """Return all documents of a kind: the very same mapping as long as none of them changes."""
         return self._configs.get(kind, _NO_CONFIGS)
 

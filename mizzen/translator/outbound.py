@@ -371,10 +371,8 @@ class OutboundResources:
             return False
         # Chains name the ports of the services that TCP and TLS rules lead to, and have their rules' limits.
         wild = any(map(is_wildcard, hosts))
-        return self._scope.egress_proxy is not None or any(
-            (rule.tcp or rule.tls) and (wild or not hosts.isdisjoint(rule.destination_hosts))
-            for rule in self._scope.virtual_services
-        )
+        leading = self._scope.virtual_services if wild else self._scope.virtual_services_to(hosts)
+        return self._scope.egress_proxy is not None or any(rule.tcp or rule.tls for rule in leading)
 
     def _update_listeners(self) -> None:
         mesh_config = self.mesh_config
@@ -426,13 +424,12 @@ class OutboundResources:
         hosts = self._with_aliases({hostname for _, hostname in touched.services} | touched.destination_hosts)
         rules = set(touched.rules)
         if hosts:
-            everything = self._scope.virtual_services
-            rules.update(rule for rule in everything if not hosts.isdisjoint(rule.destination_hosts))
+            rules.update(self._scope.virtual_services_to(hosts))
             # A destination that is no service's host has the DestinationRule of a wildcard, too.
             for host in filter(is_wildcard, touched.destination_hosts):
                 rules.update(
                     rule
-                    for rule in everything
+                    for rule in self._scope.virtual_services
                     if any(
                         matches(host, self._scope.destination_host(name)) for name in rule.destination_hosts
                     )

@@ -1,6 +1,6 @@
 """A group of clients that are given the same: its snapshot, and what of it was refused."""
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
@@ -240,5 +240,7 @@ class Group:
         """An equal set that another client holds already: like clients ask for the same. `fresh` are those
         of the names that came just now.
         """
-        known = self.effective.collection(type_url).resources if self.effective is not None else {}
+        known: Mapping[str, Resource] = (
+            self.effective.collection(type_url).resources if self.effective is not None else {}
+        )
         return self._names.share(names, known, fresh)

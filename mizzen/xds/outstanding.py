@@ -2,10 +2,12 @@
 version").
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 
 from mizzen.xds.batch import Batch
+from mizzen.xds.resource import Resource
 from mizzen.xds.snapshot import Collection
 
 
@@ -50,7 +52,7 @@ class Outstanding:
         """What the client holds when it accepts this."""
         if not self.refused:
             return self.target
-        before = self.before.resources if self.before is not None else {}
+        before: Mapping[str, Resource] = self.before.resources if self.before is not None else {}
         return self.target.without(self.refused, before.get)
 
     @property

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from weakref import ReferenceType, WeakKeyDictionary, WeakValueDictionary, ref
 
+from mizzen.persistent import LayeredDict
 from mizzen.xds.batch import Batch
 from mizzen.xds.resource import Resource
 from mizzen.xds.type_urls import PUSH_ORDER
@@ -97,13 +98,13 @@ class Collection(Mapping[str, Resource]):
     def __init__(
         self,
         type_url: str,
-        resources: dict[str, Resource],
+        resources: Mapping[str, Resource],
         *,
         total: int | None = None,
         history: tuple[tuple[object, frozenset[str]], ...] = (),
     ) -> None:
         self.type_url = type_url
-        self.resources = resources
+        self.resources = resources if isinstance(resources, LayeredDict) else LayeredDict(resources)
         self._sum = sum(r.mark for r in resources.values()) % _MODULUS if total is None else total
         # A sum does not depend on the order of its parts, and one part can be exchanged without adding up
         # the rest.
@@ -177,21 +178,22 @@ class Collection(Mapping[str, Resource]):
 
     def updated(self, changed: Iterable[Resource], removed: Iterable[str]) -> "Collection":
         """This collection with some members put in or replaced, and some names taken out."""
-        resources = dict(self.resources)
+        resources = self.resources.edit()
         total = self._sum
         touched = set()
         for name in removed:
-            old = resources.pop(name, None)
+            old = resources.get(name)
             if old is not None:
+                resources.discard(name)
                 total -= old.mark
                 touched.add(name)
         for resource in changed:
             old = resources.get(resource.name)
-            resources[resource.name] = resource
+            resources.put(resource.name, resource)
             total += resource.mark - (old.mark if old is not None else 0)
             touched.add(resource.name)
         history = ((self._place, frozenset(touched)), *self._history[: _HISTORY - 1])
-        return Collection(self.type_url, resources, total=total % _MODULUS, history=history)
+        return Collection(self.type_url, resources.finish(), total=total % _MODULUS, history=history)
 
     def retaining(self, resources: Iterable[Resource]) -> "Collection":
         """This collection and some members of an earlier one; the same object for the same question."""

@@ -116,7 +116,7 @@ def _holding(channel: Channel, snapshot: Snapshot | None) -> Holding:
     wanted = snapshot.collection(channel.type_url) if snapshot is not None else None
 
     def asked(collection: Collection | None) -> Mapping[str, Resource]:
-        found = collection.resources if collection is not None else {}
+        found: Mapping[str, Resource] = collection.resources if collection is not None else {}
         if subscription.wildcard:
             return found
         return {name: each for name, each in found.items() if subscription.asks_for(each)}

@@ -214,7 +214,7 @@ class Subscription:
         self.owed |= {name for name in again if self._wants(name, outstanding.target, outstanding.before)}
         self.owed |= self.names.intersection(outstanding.owed_by_alias)
         if outstanding.gone:
-            here = self.sent.resources if self.sent is not None else {}
+            here: Mapping[str, Resource] = self.sent.resources if self.sent is not None else {}
             back = (here.get(name) for name in outstanding.gone)
             self._gone |= outstanding.gone - {r.name for r in back if r is not None and self.asks_for(r)}
 

@@ -11,11 +11,12 @@ from mizzen.config.diagnostics import Diagnostic, Severity
 from mizzen.config.document import Config, ConfigKey
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.hosts import HostIndex, resolve_short_name
-from mizzen.mesh.persistent import DictEdit, Lineage, Multimap
+from mizzen.mesh.lineage import Lineage
 from mizzen.mesh.rules.failover_labels import MentionedLabel, mentioned_labels
 from mizzen.mesh.service import Service
 from mizzen.mesh.settings import MeshSettings, creation_order
 from mizzen.mesh.visibility import PRIVATE, PUBLIC, is_visible, visible_to
+from mizzen.persistent import LayeredDict, Multimap
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -160,8 +161,10 @@ class DestinationRuleIndex:
         default_factory=Multimap
     )
     by_namespace: dict[str, NamespaceRules] = field(default_factory=dict)
-    diagnostics: dict[tuple[str, str], tuple[Diagnostic, ...]] = field(default_factory=dict)
-    labelled: dict[ConfigKey, tuple[frozenset[str], frozenset[MentionedLabel]]] = field(default_factory=dict)
+    diagnostics: LayeredDict[tuple[str, str], tuple[Diagnostic, ...]] = field(default_factory=LayeredDict)
+    labelled: LayeredDict[ConfigKey, tuple[frozenset[str], frozenset[MentionedLabel]]] = field(
+        default_factory=LayeredDict
+    )
     lineage: Lineage = field(default_factory=Lineage)
 
     def updated(
@@ -173,7 +176,7 @@ class DestinationRuleIndex:
         """Return the index after documents changed (old, new); rules of other hosts keep their objects."""
         by_host = self.by_host.edit()
         touched: dict[tuple[str, str], None] = {}
-        labelled = DictEdit(self.labelled)
+        labelled = self.labelled.edit()
         for old, new in changes:
             if old is not None:
                 by_host.discard(self._key_of(old), old.key)
@@ -188,7 +191,7 @@ class DestinationRuleIndex:
         if not touched:
             return self
         rules: dict[str, _HostChanges] = {}
-        diagnostics = DictEdit(self.diagnostics)
+        diagnostics = self.diagnostics.edit()
         for namespace, host in touched:
             changed = rules.setdefault(namespace, _HostChanges({}, {}, {}))
             merged = self._merge_into(changed, host, list(by_host.get((namespace, host)).values()))

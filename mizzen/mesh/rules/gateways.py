@@ -9,10 +9,10 @@ from typing import Final, Literal
 from mizzen.config import models
 from mizzen.config.diagnostics import Diagnostic, Origin, Severity
 from mizzen.config.document import Config, ConfigKey
-from mizzen.mesh.persistent import Multimap
 from mizzen.mesh.service import Protocol
 from mizzen.mesh.services.registry import ServiceInstance
 from mizzen.mesh.settings import creation_order
+from mizzen.persistent import Multimap
 
 GatewayConfig = Config[models.Gateway]
 ProtocolClass = Literal["HTTP", "TLS", "TCP"]

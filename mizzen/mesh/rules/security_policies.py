@@ -13,11 +13,11 @@ from typing import Any, Final
 
 from mizzen.config.diagnostics import Origin
 from mizzen.config.document import Config
-from mizzen.mesh.persistent import DictEdit
 from mizzen.mesh.rules.closed_policies import denying, is_closed_policy
 from mizzen.mesh.rules.external_authorizers import ExternalAuthorizer
 from mizzen.mesh.rules.token_keys import Fetched
 from mizzen.mesh.settings import MeshSettings, creation_order
+from mizzen.persistent import LayeredDict
 
 POLICY_KINDS: Final = frozenset({"PeerAuthentication", "RequestAuthentication", "AuthorizationPolicy"})
 
@@ -58,13 +58,13 @@ class PolicyIndex:
     """All policies by kind and namespace, oldest first; immutable."""
 
     settings: MeshSettings
-    by_place: dict[tuple[str, str], Policies] = field(default_factory=dict)
+    by_place: LayeredDict[tuple[str, str], Policies] = field(default_factory=LayeredDict)
     _denying: dict[Config[Any], Config[Any]] = field(default_factory=dict)
     """By the stand-in of a RequestAuthentication what makes it let nothing pass."""
 
     def updated(self, changes: Iterable[tuple[Config[Any] | None, Config[Any] | None]]) -> PolicyIndex:
         """Return the index after documents changed (old, new)."""
-        edit = DictEdit(self.by_place)
+        edit = self.by_place.edit()
         closed = dict(self._denying)
         for old, new in changes:
             config = new if new is not None else old

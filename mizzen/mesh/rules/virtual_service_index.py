@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import insort
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from operator import attrgetter
+from typing import Final
 
 from mizzen.config.document import ConfigKey
 from mizzen.mesh.hosts import HostIndex
-from mizzen.mesh.persistent import DictEdit, Multimap
 from mizzen.mesh.rules.virtual_services import (
     MESH,
     VirtualServiceConfig,
@@ -20,14 +20,20 @@ from mizzen.mesh.rules.virtual_services import (
 )
 from mizzen.mesh.settings import Creation, MeshSettings
 from mizzen.mesh.visibility import HIDDEN, PUBLIC, is_visible
+from mizzen.persistent import ChunkedSequence, LayeredDict, Multimap
 
-Rules = tuple[VirtualServiceRule, ...]
+Rules = ChunkedSequence[VirtualServiceRule]
+"""Rules in the order in which they are tried."""
+HostRules = tuple[VirtualServiceRule, ...]
+"""The rules of one host, oldest first."""
 GroupKey = tuple[str, int, str]
 """A gateway, one of the three groups, and the namespace that sees it (empty: all)."""
 
 _PRIVATE, _EXPORTED, _PUBLIC = range(3)
 
 _ALL = ""
+
+_NO_RULES: Final[Rules] = ChunkedSequence()
 
 _by_age = attrgetter("order")
 
@@ -38,23 +44,25 @@ class VirtualServiceIndex:
 
     `groups` are Istio's: for each gateway name (or "mesh") what is private to a namespace, exported to it by
     name, and public, each oldest first. `labelled` are the rules that mention sourceLabels. `mesh_hosts`
-    finds rules for sidecars by their hosts, `mesh_hosts_of` those of one namespace.
+    finds rules for sidecars by their hosts, `mesh_hosts_of` those of one namespace, `leading_to` those that
+    route to a host.
     """
 
     settings: MeshSettings
-    configs: dict[ConfigKey, VirtualServiceConfig] = field(default_factory=dict)
-    rules: dict[ConfigKey, VirtualServiceRule] = field(default_factory=dict)
+    configs: LayeredDict[ConfigKey, VirtualServiceConfig] = field(default_factory=LayeredDict)
+    rules: LayeredDict[ConfigKey, VirtualServiceRule] = field(default_factory=LayeredDict)
     delegate_users: Multimap[tuple[str, str], ConfigKey, None] = field(default_factory=Multimap)
-    groups: dict[GroupKey, Rules] = field(default_factory=dict)
-    labelled: dict[ConfigKey, VirtualServiceRule] = field(default_factory=dict)
-    mesh_hosts: HostIndex[Rules] = field(default_factory=HostIndex)
-    mesh_hosts_of: dict[str, HostIndex[Rules]] = field(default_factory=dict)
+    groups: LayeredDict[GroupKey, Rules] = field(default_factory=LayeredDict)
+    labelled: LayeredDict[ConfigKey, VirtualServiceRule] = field(default_factory=LayeredDict)
+    mesh_hosts: HostIndex[HostRules] = field(default_factory=HostIndex)
+    mesh_hosts_of: dict[str, HostIndex[HostRules]] = field(default_factory=dict)
+    leading_to: Multimap[str, VirtualServiceRule, None] = field(default_factory=Multimap)
 
     def updated(
         self, changes: Iterable[tuple[VirtualServiceConfig | None, VirtualServiceConfig | None]]
     ) -> VirtualServiceIndex:
         """Return the index after documents changed (old, new): their rules and those of their roots."""
-        configs = DictEdit(self.configs)
+        configs = self.configs.edit()
         users = self.delegate_users.edit()
         stale: dict[ConfigKey, None] = {}
         for old, new in changes:
@@ -77,8 +85,8 @@ class VirtualServiceIndex:
         def find(namespace: str, name: str) -> VirtualServiceConfig | None:
             return configs.get(ConfigKey("VirtualService", namespace, name))
 
-        rules = DictEdit(self.rules)
-        labelled = DictEdit(self.labelled)
+        rules = self.rules.edit()
+        labelled = self.labelled.edit()
         gone: list[VirtualServiceRule] = []
         made: list[VirtualServiceRule] = []
         for key in stale:
@@ -103,17 +111,19 @@ class VirtualServiceIndex:
             labelled.finish(),
             _rehosted({_ALL: self.mesh_hosts}, gone, made, lambda _: _ALL).get(_ALL, HostIndex()),
             _rehosted(self.mesh_hosts_of, gone, made, lambda rule: rule.config.namespace),
+            _redirected(self.leading_to, gone, made),
         )
 
     def for_gateway(self, gateway: str, namespace: str) -> Rules:
         """Return the rules bound to `gateway` ("mesh" or "namespace/name") that `namespace` sees: its private
         ones, those exported to it by name, the public ones, each group oldest first."""
-        private = self.groups.get((gateway, _PRIVATE, namespace), ())
-        exported = self.groups.get((gateway, _EXPORTED, namespace), ())
-        public = self.groups.get((gateway, _PUBLIC, ""), ())
-        return (*private, *exported, *public) if private or exported else public
+        return ChunkedSequence.joined(
+            self.groups.get((gateway, _PRIVATE, namespace), _NO_RULES),
+            self.groups.get((gateway, _EXPORTED, namespace), _NO_RULES),
+            self.groups.get((gateway, _PUBLIC, _ALL), _NO_RULES),
+        )
 
-    def covering(self, host: str) -> Iterator[tuple[str, Rules]]:
+    def covering(self, host: str) -> Iterator[tuple[str, HostRules]]:
         """Yield (VirtualService host, rules for sidecars) for the hosts that cover `host`, most specific
         first."""
         return self.mesh_hosts.covering(host)
@@ -142,17 +152,20 @@ def _group_keys(rule: VirtualServiceRule) -> Iterator[GroupKey]:
 
 
 def _regrouped(
-    groups: dict[GroupKey, Rules], gone: Iterable[VirtualServiceRule], made: Iterable[VirtualServiceRule]
-) -> dict[GroupKey, Rules]:
+    groups: LayeredDict[GroupKey, Rules],
+    gone: Iterable[VirtualServiceRule],
+    made: Iterable[VirtualServiceRule],
+) -> LayeredDict[GroupKey, Rules]:
     removed: dict[GroupKey, list[VirtualServiceRule]] = {}
     added: dict[GroupKey, list[VirtualServiceRule]] = {}
     for rules, into in ((gone, removed), (made, added)):
         for rule in rules:
             for key in _group_keys(rule):
                 into.setdefault(key, []).append(rule)
-    edit = DictEdit(groups)
+    edit = groups.edit()
     for key in dict.fromkeys((*removed, *added)):
-        members = _changed(groups.get(key, ()), removed.get(key, []), added.get(key, []))
+        before = groups.get(key, _NO_RULES)
+        members = before.updated(removed.get(key, []), added.get(key, []), _by_age)
         if members:
             edit.put(key, members)
         else:
@@ -160,32 +173,12 @@ def _regrouped(
     return edit.finish()
 
 
-def _changed(rules: Rules, gone: list[VirtualServiceRule], made: list[VirtualServiceRule]) -> Rules:
-    """Return `rules` (oldest first) without `gone` and with `made`."""
-    members = list(rules)
-    if len(gone) + len(made) > 64:
-        without = set(gone)
-        return tuple(sorted((*(rule for rule in members if rule not in without), *made), key=_by_age))
-    for rule in gone:
-        del members[_position(members, rule)]
-    for rule in made:
-        insort(members, rule, key=_by_age)
-    return tuple(members)
-
-
-def _position(members: list[VirtualServiceRule], rule: VirtualServiceRule) -> int:
-    position = bisect_left(members, rule.order, key=_by_age)
-    while members[position] is not rule:
-        position += 1
-    return position
-
-
 def _rehosted(
-    indexes: dict[str, HostIndex[Rules]],
+    indexes: dict[str, HostIndex[HostRules]],
     gone: Iterable[VirtualServiceRule],
     made: Iterable[VirtualServiceRule],
     index_of: Callable[[VirtualServiceRule], str],
-) -> dict[str, HostIndex[Rules]]:
+) -> dict[str, HostIndex[HostRules]]:
     """Return indexes of the rules for sidecars by host, each of those that `index_of` names it for."""
     hosts: dict[str, dict[str, list[VirtualServiceRule]]] = {}
 
@@ -209,6 +202,22 @@ def _rehosted(
         for name, changed in hosts.items()
     }
     return HostIndex.patched(indexes, changes)
+
+
+def _redirected(
+    leading_to: Multimap[str, VirtualServiceRule, None],
+    gone: Iterable[VirtualServiceRule],
+    made: Iterable[VirtualServiceRule],
+) -> Multimap[str, VirtualServiceRule, None]:
+    edit = leading_to.edit()
+    for rule in gone:
+        for host in sorted(rule.destination_hosts):
+            edit.discard(host, rule)
+    for rule in made:
+        if MESH in rule.gateways:
+            for host in sorted(rule.destination_hosts):
+                edit.put(host, rule, None)
+    return edit.finish()
 
 
 def visible_rules(rules: Iterable[VirtualServiceRule], namespace: str) -> Iterator[VirtualServiceRule]:

@@ -16,6 +16,7 @@ from mizzen.mesh.service import Protocol, Service
 from mizzen.mesh.services.registry import Registry
 from mizzen.mesh.services.shared_hosts import difference, join, seen_from
 from mizzen.mesh.visibility import is_visible
+from mizzen.persistent import ChunkedSequence
 
 ANY: Final = "*"
 
@@ -178,7 +179,7 @@ def import_virtual_services(hosts: EgressHosts, index: VirtualServiceIndex, name
             for rule in rules:
                 if is_visible(rule.seen_by, namespace) and not hosts.excludes(rule.config.namespace, host):
                     found[rule] = None
-    return tuple(sorted(found, key=lambda rule: precedence(rule, namespace)))
+    return ChunkedSequence(sorted(found, key=lambda rule: precedence(rule, namespace)))
 
 
 def destination_services(

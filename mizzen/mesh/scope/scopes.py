@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable
 from typing import Final, Generic, TypeVar
 
-from mizzen.mesh.persistent import Lineage
+from mizzen.mesh.lineage import Lineage
 from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.rules.destination_rules import DestinationRuleIndex
 from mizzen.mesh.rules.virtual_service_index import VirtualServiceIndex

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
 from mizzen.config import models
 from mizzen.mesh.hosts import HostIndex, is_wildcard
-from mizzen.mesh.persistent import Lineage
+from mizzen.mesh.lineage import Lineage
 from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.rules.destination_rules import (
     DestinationRuleIndex,
     MergedDestinationRule,
     rule_for_client,
 )
-from mizzen.mesh.rules.virtual_service_index import Rules, VirtualServiceIndex, precedence
+from mizzen.mesh.rules.virtual_service_index import HostRules, Rules, VirtualServiceIndex, precedence
 from mizzen.mesh.rules.virtual_services import MESH, VirtualServiceRule
 from mizzen.mesh.scope.egress_imports import (
     EgressHosts,
@@ -32,19 +32,22 @@ from mizzen.mesh.scope.visible_services import ServicesByPort, VisibleServices, 
 from mizzen.mesh.service import Service
 from mizzen.mesh.services.registry import Registry
 from mizzen.mesh.settings import MeshSettings
+from mizzen.mesh.visibility import is_visible
+from mizzen.persistent import ChunkedSequence, LayeredDict
 
 
 class EgressListener:
     """One egress listener: what its clients may call and the rules that apply to it. Hashed by identity.
 
     `port` None: all ports that no other listener of the Sidecar has. `services` are oldest first and trimmed
-    to the port; `virtual_services` stand in the order in which they are tried.
+    to the port; `virtual_services` stand in the order in which they are tried. Without a `listener`, they are
+    all that the namespace sees, or none.
     """
 
     def __init__(
         self,
         listener: models.IstioEgressListener | None,
-        services: tuple[Service, ...],
+        services: ChunkedSequence[Service],
         virtual_services: Rules,
         namespace: str,
         index: VirtualServiceIndex,
@@ -58,6 +61,7 @@ class EgressListener:
         self.namespace = namespace
         self._index = index
         self._known_by_port = by_port
+        self._sees_all = listener is None and bool(virtual_services)
 
     @cached_property
     def by_port(self) -> ServicesByPort:
@@ -68,6 +72,15 @@ class EgressListener:
     def _imported(self) -> frozenset[VirtualServiceRule]:
         return frozenset(self.virtual_services)
 
+    def imports(self, rule: VirtualServiceRule) -> bool:
+        """Return whether a rule for sidecars is one of `virtual_services`."""
+        return is_visible(rule.seen_by, self.namespace) if self._sees_all else rule in self._imported
+
+    def virtual_services_to(self, hosts: Iterable[str]) -> Iterator[VirtualServiceRule]:
+        """Yield the rules that route to one of `hosts`; one may come several times."""
+        for host in hosts:
+            yield from filter(self.imports, self._index.leading_to.get(host))
+
     @cached_property
     def hosts(self) -> HostIndex[Service]:
         """The services by hostname: `hosts.under("*.a.com")` are those that a wildcard covers."""
@@ -77,11 +90,11 @@ class EgressListener:
         """Return the service of that hostname, or None if the listener does not import it."""
         return self.hosts.get(hostname)
 
-    def virtual_services_for(self, hostname: str) -> Rules:
+    def virtual_services_for(self, hostname: str) -> HostRules:
         """Return all rules one of whose hosts covers `hostname`, in the order in which they are tried."""
         return self.virtual_services_over((hostname,))
 
-    def virtual_services_over(self, hostnames: Iterable[str]) -> Rules:
+    def virtual_services_over(self, hostnames: Iterable[str]) -> HostRules:
         """Return all rules one of whose hosts covers one of `hostnames`, in the order in which they are
         tried."""
         found = {
@@ -89,7 +102,7 @@ class EgressListener:
             for hostname in hostnames
             for _, rules in self._index.covering(hostname)
             for rule in rules
-            if rule in self._imported
+            if self.imports(rule)
         }
         return tuple(sorted(found, key=lambda rule: precedence(rule, self.namespace)))
 
@@ -97,7 +110,7 @@ class EgressListener:
         """Return the rule to which the service of `hostname` belongs for HTTP: that with the most specific
         host over it, and of several the first (Istio's mostSpecificWildcardVsIndex)."""
         for _, rules in self._index.covering(hostname):
-            imported = [rule for rule in rules if rule in self._imported]
+            imported = list(filter(self.imports, rules))
             if imported:
                 return min(imported, key=lambda rule: precedence(rule, self.namespace))
         return None
@@ -111,7 +124,7 @@ class ScopeBase:
 
     namespace: str
     sidecar: SidecarConfig | None
-    services: tuple[Service, ...]
+    services: ChunkedSequence[Service]
     by_host: Mapping[str, Service]
     egress_listeners: tuple[EgressListener, ...]
     virtual_services: Rules
@@ -123,8 +136,9 @@ def gateway_base(visible: VisibleServices, index: VirtualServiceIndex, known: Sc
     """Return what gateways of a namespace see: all services exported to it, and no rule for sidecars."""
     if known is not None and known.services is visible.services:
         return known
-    listener = EgressListener(None, visible.services, (), visible.namespace, index, visible.by_port)
-    return ScopeBase(visible.namespace, None, visible.services, visible.by_host, (listener,), ())
+    none: Rules = ChunkedSequence()
+    listener = EgressListener(None, visible.services, none, visible.namespace, index, visible.by_port)
+    return ScopeBase(visible.namespace, None, visible.services, visible.by_host, (listener,), none)
 
 
 def sidecar_base(
@@ -177,8 +191,8 @@ def _whole_base(
     listener = EgressListener(None, visible.services, rules, namespace, index, visible.by_port)
     if not routed:
         return ScopeBase(namespace, sidecar, visible.services, visible.by_host, (listener,), rules)
-    services = (*visible.services, *routed)
-    by_host = {**visible.by_host, **{service.hostname: service for service in routed}}
+    services = ChunkedSequence.joined(visible.services, ChunkedSequence(routed))
+    by_host = LayeredDict.over(visible.by_host, {service.hostname: service for service in routed})
     return ScopeBase(namespace, sidecar, services, by_host, (listener,), rules, trimmer.made, routed)
 
 
@@ -218,8 +232,8 @@ def _listener(
     if hosts.is_everything and not port:
         services = visible.services
     else:
-        services = tuple(import_services(hosts, registry, namespace, port, trimmer))
-    # Equal tuples hold the very same objects, as services and rules are compared by identity.
+        services = ChunkedSequence(import_services(hosts, registry, namespace, port, trimmer))
+    # Equal sequences hold the very same objects.
     if known is not None and known.services == services and known.virtual_services == rules:
         return known
     if known is not None and known.services == services:
@@ -264,8 +278,10 @@ def _shared(
     trimmer: Trimmer,
     known: ScopeBase | None,
 ) -> ScopeBase:
-    rules = tuple(dict.fromkeys(rule for listener in listeners for rule in listener.virtual_services))
-    found = tuple(services.values())
+    rules: Rules = ChunkedSequence(
+        dict.fromkeys(rule for listener in listeners for rule in listener.virtual_services)
+    )
+    found = ChunkedSequence(services.values())
     by_host: Mapping[str, Service] = services
     if known is not None and known.services == found:
         found, by_host = known.services, known.by_host
@@ -289,7 +305,7 @@ class ScopeVersion:
     """
 
     sidecar: SidecarConfig | None
-    imported: tuple[Service, ...] | None
+    imported: ChunkedSequence[Service] | None
     hosts: Lineage
     rules: Lineage
 
@@ -360,14 +376,8 @@ class SidecarScope:
 
     def _still_chosen(self, before: SidecarScope) -> _Chosen:
         """Return the DestinationRules that an earlier scope of the profile found and that still hold."""
-        if before._rules is self._rules:
-            return before._chosen
-        changed = self._rules.lineage.since(before._rules.lineage)
-        if changed is None or any(map(is_wildcard, changed)):
-            return {}
-        if len(before._chosen) > _ASKED_FOR * len(self.services) + _ASKED_FOR:
-            return {}
-        return {key: rule for key, rule in before._chosen.items() if key[0] not in changed}
+        few = len(before._chosen) <= _ASKED_FOR * len(self.services) + _ASKED_FOR
+        return before._chosen if few and before._rules is self._rules else {}
 
     @property
     def version(self) -> ScopeVersion:
@@ -392,6 +402,11 @@ class SidecarScope:
         if services is None or rules is None or any(map(is_wildcard, rules)):
             return None
         return services | rules
+
+    def virtual_services_to(self, hosts: Iterable[str]) -> set[VirtualServiceRule]:
+        """Return the imported rules that route to one of `hosts`."""
+        hosts = tuple(hosts)
+        return {rule for egress in self.egress_listeners for rule in egress.virtual_services_to(hosts)}
 
     def services_on_port(self, number: int) -> tuple[Service, ...]:
         """Return the imported services that have that port (UDP does not count), in `services`' order."""
@@ -423,14 +438,12 @@ def differing_rules(before: SidecarScope, after: SidecarScope) -> tuple[VirtualS
     """Return the virtual services that one scope has and the other has not."""
     if before is after:
         return ()
-    old = [rule for egress in before.egress_listeners for rule in egress.virtual_services]
-    new = [rule for egress in after.egress_listeners for rule in egress.virtual_services]
-    # Of ten thousand rules one is another: looking from both ends for it is cheaper than making sets.
-    start = next((i for i, pair in enumerate(zip(old, new, strict=False)) if pair[0] is not pair[1]), None)
-    if start is None:
-        start = min(len(old), len(new))
-    old, new = old[start:], new[start:]
-    while old and new and old[-1] is new[-1]:
-        old.pop()
-        new.pop()
-    return tuple(set(old) ^ set(new))
+    old, new = before.egress_listeners, after.egress_listeners
+    if len(old) != len(new):
+        gone = {rule for egress in old for rule in egress.virtual_services}
+        return tuple(gone.symmetric_difference(rule for egress in new for rule in egress.virtual_services))
+    found: dict[VirtualServiceRule, None] = {}
+    for one, other in zip(old, new, strict=True):
+        left, came = one.virtual_services.difference(other.virtual_services)
+        found.update(dict.fromkeys(set(left).symmetric_difference(came)))
+    return tuple(found)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from mizzen.config import models
 from mizzen.config.document import Config
-from mizzen.mesh.persistent import DictEdit
 from mizzen.mesh.settings import MeshSettings, creation_order
+from mizzen.persistent import LayeredDict
 
 SidecarConfig = Config[models.Sidecar]
 
@@ -24,11 +24,11 @@ class SidecarIndex:
     """All Sidecar resources by namespace, those with a selector first, then the oldest; immutable."""
 
     settings: MeshSettings
-    by_namespace: dict[str, tuple[SidecarConfig, ...]] = field(default_factory=dict)
+    by_namespace: LayeredDict[str, tuple[SidecarConfig, ...]] = field(default_factory=LayeredDict)
 
     def updated(self, changes: Iterable[tuple[SidecarConfig | None, SidecarConfig | None]]) -> SidecarIndex:
         """Return the index after documents changed (old, new)."""
-        edit = DictEdit(self.by_namespace)
+        edit = self.by_namespace.edit()
         for old, new in changes:
             config = new if new is not None else old
             assert config is not None

@@ -10,6 +10,7 @@ from operator import attrgetter
 from mizzen.mesh.hosts import HostIndex
 from mizzen.mesh.service import Protocol, Service
 from mizzen.mesh.services.shared_hosts import seen_from
+from mizzen.persistent import ChunkedSequence, LayeredDict
 
 ServicesByPort = Mapping[int, tuple[Service, ...]]
 """The services that are called by HTTP on a port, by `Service.precedence`, under the port's number."""
@@ -17,7 +18,7 @@ ServicesByPort = Mapping[int, tuple[Service, ...]]
 _in_order = attrgetter("precedence")
 
 _FEW = 256
-"""Up to so many changed hosts the sorted services are patched; beyond, they are sorted again."""
+"""Up to so many changed hosts the services of ports are patched; beyond, they are found again."""
 
 
 def pick_service(candidates: Iterable[Service], namespace: str, *, prefer_own: bool = True) -> Service | None:
@@ -45,8 +46,8 @@ class VisibleServices:
 
     namespace: str
     prefer_own: bool
-    services: tuple[Service, ...]
-    by_host: Mapping[str, Service]
+    services: ChunkedSequence[Service]
+    by_host: LayeredDict[str, Service]
     by_port: ServicesByPort
     hidden: Mapping[str, Service]
 
@@ -62,8 +63,9 @@ class VisibleServices:
             if service is not None:
                 by_host[host] = service
             hidden.update(_hidden(candidates, namespace))
-        services = tuple(sorted(by_host.values(), key=_in_order))
-        return cls(namespace, prefer_own, services, by_host, services_by_port(services), hidden)
+        services = ChunkedSequence(sorted(by_host.values(), key=_in_order))
+        by_port = services_by_port(services)
+        return cls(namespace, prefer_own, services, LayeredDict(by_host), by_port, hidden)
 
     def updated(self, hosts: HostIndex[tuple[Service, ...]], changed: Iterable[str]) -> VisibleServices:
         """Pick again for the hosts that changed; the very same object if that makes no difference."""
@@ -83,17 +85,12 @@ class VisibleServices:
                     made.append(after)
         if not gone and not made and hidden == self.hidden:
             return self
-        by_host = dict(self.by_host)
-        for service in gone:
-            del by_host[service.hostname]
-        for service in made:
-            by_host[service.hostname] = service
-        if len(gone) + len(made) > _FEW:
-            services = tuple(sorted(by_host.values(), key=_in_order))
-            by_port: ServicesByPort = services_by_port(services)
-        else:
-            services = _patched(self.services, gone, made)
-            by_port = self._patched_by_port(gone, made)
+        by_host = self.by_host.updated(
+            {service.hostname: service for service in made}, [service.hostname for service in gone]
+        )
+        services = self.services.updated(gone, made, _in_order)
+        few = len(gone) + len(made) <= _FEW
+        by_port = self._patched_by_port(gone, made) if few else services_by_port(services)
         return VisibleServices(self.namespace, self.prefer_own, services, by_host, by_port, hidden)
 
     def _patched_by_port(self, gone: Iterable[Service], made: Iterable[Service]) -> ServicesByPort:

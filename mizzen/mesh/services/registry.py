@@ -9,7 +9,6 @@ from typing import Any, Final
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.document import Config, ConfigKey
 from mizzen.mesh.hosts import HostIndex
-from mizzen.mesh.persistent import Multimap
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.service import Endpoint, EndpointPool, Locality, Protocol, Service, ServicePort
 from mizzen.mesh.services.address_allocation import AddressAllocation
@@ -17,6 +16,7 @@ from mizzen.mesh.services.aliases import Aliases
 from mizzen.mesh.services.declarations import ServiceDeclaration
 from mizzen.mesh.services.workloads import Workload
 from mizzen.mesh.settings import MeshSettings
+from mizzen.persistent import LayeredDict, Multimap
 
 ServiceKey = tuple[str, str]
 """A namespace and a hostname."""
@@ -56,22 +56,22 @@ class Registry:
     declarations: Multimap[ServiceKey, ConfigKey, ServiceDeclaration] = field(default_factory=Multimap)
     selectors: Multimap[LabelKey, ServiceKey, None] = field(default_factory=Multimap)
     workloads: Multimap[LabelKey, ConfigKey, Workload] = field(default_factory=Multimap)
-    workloads_by_key: dict[ConfigKey, Workload] = field(default_factory=dict)
+    workloads_by_key: LayeredDict[ConfigKey, Workload] = field(default_factory=LayeredDict)
     pods: Multimap[str, ConfigKey, Workload] = field(default_factory=Multimap)
     listings: Multimap[tuple[str, str], ConfigKey, Config[Any]] = field(default_factory=Multimap)
     listed: Multimap[str, ConfigKey, tuple[str, str]] = field(default_factory=Multimap)
-    nodes: dict[str, Locality] = field(default_factory=dict)
+    nodes: LayeredDict[str, Locality] = field(default_factory=LayeredDict)
     pods_on_node: Multimap[str, ConfigKey, Config[Any]] = field(default_factory=Multimap)
     listed_on_node: Multimap[str, ConfigKey, tuple[str, str]] = field(default_factory=Multimap)
-    services: dict[ServiceKey, Service] = field(default_factory=dict)
-    pools: dict[ServiceKey, EndpointPool] = field(default_factory=dict)
+    services: LayeredDict[ServiceKey, Service] = field(default_factory=LayeredDict)
+    pools: LayeredDict[ServiceKey, EndpointPool] = field(default_factory=LayeredDict)
     hosts: HostIndex[tuple[Service, ...]] = field(default_factory=HostIndex)
     by_namespace: dict[str, HostIndex[Service]] = field(default_factory=dict)
     by_address: Multimap[str, ServiceKey, tuple[Endpoint, ...]] = field(default_factory=Multimap)
     allocation: AddressAllocation = field(default_factory=AddressAllocation)
     aliases: Aliases = field(default_factory=Aliases)
-    node_aware: dict[ServiceKey, None] = field(default_factory=dict)
-    diagnostics: dict[ServiceKey, tuple[Diagnostic, ...]] = field(default_factory=dict)
+    node_aware: LayeredDict[ServiceKey, None] = field(default_factory=LayeredDict)
+    diagnostics: LayeredDict[ServiceKey, tuple[Diagnostic, ...]] = field(default_factory=LayeredDict)
 
     def pool(self, service: Service) -> EndpointPool:
         """Return the endpoints of the service's namespace and hostname; empty if there are none."""

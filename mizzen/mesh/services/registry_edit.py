@@ -7,10 +7,8 @@ from dataclasses import fields, replace
 from operator import attrgetter
 from typing import Any, Final
 
-from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.document import Config, ConfigKey
 from mizzen.mesh.hosts import HostIndex, is_wildcard
-from mizzen.mesh.persistent import DictEdit
 from mizzen.mesh.service import Endpoint, EndpointPool, Resolution, Service
 from mizzen.mesh.services.address_allocation import AddressAllocation
 from mizzen.mesh.services.aliases import Aliases
@@ -53,18 +51,18 @@ class RegistryEdit:
         self._declarations = base.declarations.edit()
         self._selectors = base.selectors.edit()
         self._workloads = base.workloads.edit()
-        self._workloads_by_key = DictEdit(base.workloads_by_key)
+        self._workloads_by_key = base.workloads_by_key.edit()
         self._pods = base.pods.edit()
         self._listings = base.listings.edit()
         self._listed = base.listed.edit()
-        self._nodes = DictEdit(base.nodes)
+        self._nodes = base.nodes.edit()
         self._pods_on_node = base.pods_on_node.edit()
         self._listed_on_node = base.listed_on_node.edit()
-        self._services = DictEdit(base.services)
-        self._pools = DictEdit(base.pools)
+        self._services = base.services.edit()
+        self._pools = base.pools.edit()
         self._by_address = base.by_address.edit()
-        self._node_aware = DictEdit(base.node_aware)
-        self._diagnostics: DictEdit[ServiceKey, tuple[Diagnostic, ...]] = DictEdit(base.diagnostics)
+        self._node_aware = base.node_aware.edit()
+        self._diagnostics = base.diagnostics.edit()
         # Dictionaries stand in for sets: their order does not depend on how strings hash.
         self._dirty_services: dict[ServiceKey, None] = {}
         self._dirty_pools: dict[ServiceKey, None] = {}

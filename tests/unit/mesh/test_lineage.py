@@ -1,7 +1,7 @@
 """Telling what changed between two versions of something immutable."""
 
 from mizzen.mesh.hosts import HostIndex
-from mizzen.mesh.persistent import Lineage
+from mizzen.mesh.lineage import Lineage
 
 
 def test_what_changed_since_an_earlier_version_is_told() -> None:

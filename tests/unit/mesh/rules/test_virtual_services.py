@@ -88,7 +88,7 @@ spec:
     )
     names = [rule.config.name for rule in scope_of(mesh, "default").virtual_services]
     assert names == ["private", "exported", "public-old", "public-new"]
-    assert scope_of(mesh, "default", kind="router").virtual_services == ()
+    assert not scope_of(mesh, "default", kind="router").virtual_services
 
 
 ROOT = """

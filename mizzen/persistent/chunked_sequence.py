@@ -1,0 +1,125 @@
+"""An immutable sequence that is kept in chunks, which versions share."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, compress, count
+from operator import is_not
+from typing import Any, Final, TypeVar, overload
+
+Member = TypeVar("Member", covariant=True)
+
+_CHUNK: Final = 64
+"""Members of a new chunk; one that grows to twice as many is halved."""
+
+
+class ChunkedSequence(Sequence[Member]):
+    """Members in an order; never changed. Members are compared by identity."""
+
+    __slots__ = ("_chunks", "_length")
+
+    def __init__(self, members: Iterable[Member] = ()) -> None:
+        found = tuple(members)
+        self._length = len(found)
+        self._chunks = tuple(found[at : at + _CHUNK] for at in range(0, len(found), _CHUNK))
+
+    @classmethod
+    def joined(cls, *parts: ChunkedSequence[Member]) -> ChunkedSequence[Member]:
+        """Return the members of all parts, one part behind the other; the part itself if the others have no
+        members."""
+        some = [part for part in parts if part]
+        if len(some) == 1:
+            return some[0]
+        return cls._made(tuple(chain.from_iterable(part._chunks for part in some)))
+
+    @classmethod
+    def _made(cls, chunks: tuple[tuple[Member, ...], ...]) -> ChunkedSequence[Member]:
+        made: ChunkedSequence[Member] = cls()
+        made._chunks = chunks
+        made._length = sum(map(len, chunks))
+        return made
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[Member]:
+        return chain.from_iterable(self._chunks)
+
+    @overload
+    def __getitem__(self, position: int) -> Member: ...
+    @overload
+    def __getitem__(self, position: slice) -> Sequence[Member]: ...
+    def __getitem__(self, position: int | slice) -> Member | Sequence[Member]:
+        if isinstance(position, slice):
+            return tuple(self)[position]
+        left = position if position >= 0 else position + self._length
+        if left >= 0:
+            for chunk in self._chunks:
+                if left < len(chunk):
+                    return chunk[left]
+                left -= len(chunk)
+        raise IndexError(position)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ChunkedSequence):
+            return NotImplemented
+        return self._length == other._length and self.difference(other) == ([], [])
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def difference(self, other: ChunkedSequence[Any]) -> tuple[list[Member], list[Any]]:
+        """Return the members of this sequence and those of the other between which the two are alike: what
+        both begin with and what both end with is left out. One that is in both lists has moved, or stands
+        beside one that did. Chunks that both share are not looked into."""
+        mine, theirs = self._chunks, other._chunks
+        if mine is theirs:
+            return [], []
+        start, end = common_ends(mine, theirs)
+        own = list(chain.from_iterable(mine[start : len(mine) - end]))
+        others = list(chain.from_iterable(theirs[start : len(theirs) - end]))
+        start, end = common_ends(own, others)
+        return own[start : len(own) - end], others[start : len(others) - end]
+
+    def updated(
+        self, gone: Sequence[Any], made: Sequence[Any], key: Callable[[Any], Any]
+    ) -> ChunkedSequence[Member]:
+        """Return the sequence without the members `gone` and with `made`. It is sorted by `key`, which is not
+        the same for two members."""
+        if not gone and not made:
+            return self
+        if 8 * (len(gone) + len(made)) > self._length:
+            without = set(map(id, gone))
+            members = [member for member in self if id(member) not in without]
+            return ChunkedSequence(sorted((*members, *made), key=key))
+        chunks = list(self._chunks)
+        for member in gone:
+            at = _chunk_of(chunks, key(member), key)
+            chunk = chunks[at]
+            place = bisect_left(chunk, key(member), key=key)
+            assert chunk[place] is member
+            chunks[at : at + 1] = [left] if (left := chunk[:place] + chunk[place + 1 :]) else []
+        for member in made:
+            if not chunks:
+                chunks = [(member,)]
+                continue
+            at = _chunk_of(chunks, key(member), key)
+            chunk = chunks[at]
+            place = bisect_left(chunk, key(member), key=key)
+            grown = (*chunk[:place], member, *chunk[place:])
+            half = len(grown) // 2
+            chunks[at : at + 1] = [grown] if len(grown) < 2 * _CHUNK else [grown[:half], grown[half:]]
+        return self._made(tuple(chunks))
+
+
+def _chunk_of(chunks: Sequence[tuple[Any, ...]], wanted: Any, key: Callable[[Any], Any]) -> int:
+    """Return the position of the chunk in which a member with the key `wanted` stands, or is to stand."""
+    return max(bisect_right(chunks, wanted, key=lambda chunk: key(chunk[0])) - 1, 0)
+
+
+def common_ends(old: Sequence[object], new: Sequence[object]) -> tuple[int, int]:
+    """Return how many items two sequences share at their beginnings and, of the rest, at their ends."""
+    shorter = min(len(old), len(new))
+    start = next(compress(count(), map(is_not, old, new)), shorter)
+    end = next(compress(count(), map(is_not, reversed(old), reversed(new))), shorter)
+    return start, min(end, shorter - start)

@@ -1,0 +1,189 @@
+"""An immutable mapping: a large dictionary that versions share, and a small one of what changed since.
+
+The small one is copied with each version. When it has grown to about the square root of the whole, the two
+are joined into a new large one, so that a version costs some microseconds, and joining is rare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, ValuesView
+from math import isqrt
+from typing import Any, Final, TypeVar, overload
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+Default = TypeVar("Default")
+
+_GONE: Final[Any] = object()
+"""Stands in the small dictionary for a member that was removed."""
+_MISSING: Final[Any] = object()
+
+_NO_CHANGES: Final[dict[Any, Any]] = {}
+"""What most mappings have instead of a dictionary of their own: never written to."""
+
+_SMALL: Final = 32
+"""Up to so many members everything is copied: that costs no more."""
+
+
+class LayeredDict(Mapping[Key, Value]):
+    """A mapping that is never changed. `updated` and `edit` make the next version of it.
+
+    Members stand in the order in which they were put in; one that is replaced keeps its place.
+    """
+
+    __slots__ = ("__weakref__", "_base", "_changes", "_length")
+
+    def __init__(self, members: Mapping[Key, Value] | None = None) -> None:
+        self._base: Mapping[Key, Value] = dict(members) if members else {}
+        self._changes: dict[Key, Any] = _NO_CHANGES
+        self._length = len(self._base)
+
+    @classmethod
+    def over(
+        cls, base: LayeredDict[Key, Value], members: Mapping[Key, Value], removed: Iterable[Key] = ()
+    ) -> LayeredDict[Key, Value]:
+        """Return `base` with other members on it and some removed. It always shares all of `base`: for many
+        mappings that differ little from one that they have in common."""
+        hidden = dict.fromkeys(filter(base.__contains__, removed), _GONE)
+        return cls._made(base, {**hidden, **members})
+
+    @classmethod
+    def _made(cls, base: Mapping[Key, Value], changes: dict[Key, Any]) -> LayeredDict[Key, Value]:
+        made = cls.__new__(cls)
+        made._base = base
+        made._changes = changes
+        made._length = len(base) + sum((value is not _GONE) - (key in base) for key, value in changes.items())
+        return made
+
+    @overload
+    def get(self, key: Key) -> Value | None: ...
+    @overload
+    def get(self, key: Key, default: Default) -> Value | Default: ...
+    def get(self, key: Key, default: Any = None) -> Any:
+        """Return the member of that key, or `default`."""
+        found = self._changes.get(key, _MISSING)
+        if found is _MISSING:
+            return self._base.get(key, default)
+        return default if found is _GONE else found
+
+    def __getitem__(self, key: Key) -> Value:
+        found = self._changes.get(key, _MISSING)
+        if found is _MISSING:
+            return self._base[key]
+        if found is _GONE:
+            raise KeyError(key)
+        return found  # type: ignore[no-any-return]
+
+    def __contains__(self, key: object) -> bool:
+        found = self._changes.get(key, _MISSING)  # type: ignore[arg-type]
+        return key in self._base if found is _MISSING else found is not _GONE
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __bool__(self) -> bool:
+        return self._length > 0
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self._base) if not self._changes else (key for key, _ in self._merged())
+
+    def values(self) -> ValuesView[Value]:
+        """Return the members."""
+        return _Values(self)
+
+    def items(self) -> ItemsView[Key, Value]:
+        """Return the keys with their members."""
+        return _Items(self)
+
+    def _merged(self) -> Iterator[tuple[Key, Value]]:
+        base, changes = self._base, self._changes
+        if not changes:
+            yield from base.items()
+            return
+        for key, value in base.items():
+            now = changes.get(key, value)
+            if now is not _GONE:
+                yield key, now
+        for key, value in changes.items():
+            if value is not _GONE and key not in base:
+                yield key, value
+
+    def updated(self, changed: Mapping[Key, Value], removed: Iterable[Key] = ()) -> LayeredDict[Key, Value]:
+        """Return the next version: without the keys `removed`, and with the members `changed`."""
+        edit = DictEdit(self)
+        for key in removed:
+            edit.discard(key)
+        for key, value in changed.items():
+            edit.put(key, value)
+        return edit.finish()
+
+    def edit(self) -> DictEdit[Key, Value]:
+        """Return an edit that starts from this version."""
+        return DictEdit(self)
+
+
+class _Values(ValuesView[Value]):
+    """Walks a mapping once, without looking every key up."""
+
+    _mapping: LayeredDict[Any, Value]
+
+    def __iter__(self) -> Iterator[Value]:
+        return (value for _, value in self._mapping._merged())
+
+
+class _Items(ItemsView[Key, Value]):
+    """Walks a mapping once, without looking every key up."""
+
+    _mapping: LayeredDict[Key, Value]
+
+    def __iter__(self) -> Iterator[tuple[Key, Value]]:
+        return self._mapping._merged()
+
+
+class DictEdit(LayeredDict[Key, Value]):
+    """The next version of a mapping while it is being made; it reads as the changes so far leave it."""
+
+    __slots__ = ("_before",)
+
+    def __init__(self, before: LayeredDict[Key, Value]) -> None:
+        self._before = before
+        self._base = before._base
+        self._changes = before._changes
+        self._length = before._length
+
+    def put(self, key: Key, value: Value) -> None:
+        """Set the member of that key."""
+        known = self.get(key, _MISSING)
+        if known is value:
+            return
+        self._own()[key] = value
+        self._length += known is _MISSING
+
+    def discard(self, key: Key) -> None:
+        """Take the key out, if it is there."""
+        if key not in self:
+            return
+        changes = self._own()
+        if key in self._base:
+            changes[key] = _GONE
+        else:
+            del changes[key]
+        self._length -= 1
+
+    def _own(self) -> dict[Key, Any]:
+        if self._changes is self._before._changes:
+            self._changes = dict(self._changes)
+        return self._changes
+
+    def finish(self) -> LayeredDict[Key, Value]:
+        """Return the mapping as the changes leave it: the very same if there were none. The edit is not to be
+        used after that."""
+        if self._changes is self._before._changes:
+            return self._before
+        made: LayeredDict[Key, Value] = LayeredDict()
+        made._length = self._length
+        if self._length <= _SMALL or len(self._changes) > isqrt(self._length):
+            made._base = dict(self._merged()) if self._base else self._changes
+        else:
+            made._base, made._changes = self._base, self._changes
+        return made
