@@ -30,6 +30,7 @@ class Certificate:
         """Put both into files; return their paths."""
         paths = directory / f"{name}.pem", directory / f"{name}-key.pem"
         paths[0].write_bytes(self.certificate)
+        paths[1].touch(mode=0o600)
         paths[1].write_bytes(self.key)
         return paths
 

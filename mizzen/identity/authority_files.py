@@ -10,7 +10,7 @@ Nothing here puts the content of a key into a message.
 
 from __future__ import annotations
 
-import os
+import shutil
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -29,6 +29,7 @@ from mizzen.identity.authority import (
     path_to_root,
     pem,
 )
+from mizzen.identity.private_file import OpenToOthersError, read_private, write_private
 from mizzen.identity.workload_certificate import CURVES, SMALLEST_RSA_KEY, Issuer, private_key_pem
 
 CERTIFICATE: Final = "ca-cert.pem"
@@ -36,6 +37,8 @@ KEY: Final = "ca-key.pem"
 CHAIN: Final = "cert-chain.pem"
 ROOTS: Final = "root-cert.pem"
 FILES: Final = (CERTIFICATE, KEY, CHAIN, ROOTS)
+_FIRST: Final = "first"
+"""Where a new authority is written. While this folder is there, nobody has seen what it holds."""
 
 
 def open_authority(directory: Path, now: datetime) -> Authority:
@@ -72,12 +75,18 @@ def open_authority(directory: Path, now: datetime) -> Authority:
 def create_authority(directory: Path, now: datetime) -> Authority:
     """Make a root, and write it into `directory`, which is made too. Raises OSError."""
     root = new_root(now)
+    first = directory / _FIRST
+    if first.exists():
+        shutil.rmtree(first)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    first.mkdir(mode=0o700)
     certificate = pem([root.certificate])
-    write(directory / KEY, private_key_pem(root.key))
-    write(directory / CERTIFICATE, certificate)
-    write(directory / CHAIN, b"")
-    write(directory / ROOTS, certificate)  # last: a directory without it is made anew
+    contents = {KEY: private_key_pem(root.key), CERTIFICATE: certificate, CHAIN: b"", ROOTS: certificate}
+    for name, content in contents.items():
+        write_private(first / name, content)
+    for name in contents:
+        (first / name).rename(directory / name)
+    first.rmdir()
     return Authority(root, certificate)
 
 
@@ -87,33 +96,13 @@ def open_or_create_authority(directory: Path, now: datetime) -> Authority:
     Raises AuthorityError if there is one that cannot be used: to replace it would break every connection.
     """
     try:
-        if (directory / ROOTS).exists():
-            return open_authority(directory, now)
-        return create_authority(directory, now)
+        was_never_whole = (directory / _FIRST).exists()
+        if was_never_whole or not any((directory / name).exists() for name in FILES):
+            return create_authority(directory, now)
+        return open_authority(directory, now)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise AuthorityError(f"{error.filename or directory}: {reason}") from error
-
-
-def write(path: Path, content: bytes) -> None:
-    """Write a file of which no other user may read a byte, whole or not at all. Raises OSError."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _cross_certificates(
@@ -173,13 +162,12 @@ def _certificates(path: Path) -> tuple[x509.Certificate, ...]:
 
 
 def _key(path: Path) -> ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey:
-    text = _read(path)
-    mode = path.stat().st_mode & 0o777
-    if mode & 0o077:
-        raise AuthorityError(
-            f"{path}: others may read it (mode {mode:o}), and who has it can be anyone in the mesh; "
-            f"chmod 600 {path}"
-        )
+    try:
+        text = read_private(path)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    except OpenToOthersError as error:
+        raise AuthorityError(str(error)) from None
     try:
         key = load_pem_private_key(text, password=None)
     except TypeError:
@@ -200,8 +188,12 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise AuthorityError(f"{path}: cannot be read ({reason}); give a readable file") from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> AuthorityError:
+    reason = (error.strerror or str(error)).lower()
+    return AuthorityError(f"{path}: cannot be read ({reason}); give a readable file")
 
 
 def _public(key: object) -> bytes:

@@ -35,8 +35,8 @@ from mizzen.identity.authority_files import (
     ROOTS,
     open_authority,
     open_or_create_authority,
-    write,
 )
+from mizzen.identity.private_file import write_private
 from mizzen.identity.workload_certificate import private_key_pem
 
 NEXT: Final = "next"
@@ -89,10 +89,10 @@ def begin(directory: Path, now: datetime) -> Authority:
         root = new_root(now)
         cross = cross_signed(root, authority.issuer, now)
         waiting.mkdir(mode=0o700)
-        write(waiting / KEY, private_key_pem(root.key))
-        write(waiting / CHAIN, pem([cross]))
-        write(waiting / CERTIFICATE, pem([root.certificate]))
-        write(directory / ROOTS, pem([*authority.roots, root.certificate]))
+        write_private(waiting / KEY, private_key_pem(root.key))
+        write_private(waiting / CHAIN, pem([cross]))
+        write_private(waiting / CERTIFICATE, pem([root.certificate]))
+        write_private(directory / ROOTS, pem([*authority.roots, root.certificate]))
         return open_authority(directory, now)
 
 
@@ -102,7 +102,7 @@ def sign(directory: Path, now: datetime) -> Authority:
         waiting = directory / NEXT
         if not waiting.exists():
             raise AuthorityError(f"{directory}: no rotation is under way; begin one: mizzen ca rotate")
-        write(waiting / _SIGNS, b"")
+        write_private(waiting / _SIGNS, b"")
         _complete(directory)
         return open_authority(directory, now)
 
@@ -119,8 +119,8 @@ def finish(directory: Path, now: datetime) -> Authority:
                 f"{directory}: the new root does not sign yet: a running server lets it, once every proxy "
                 "trusts it"
             )
-        write(directory / ROOTS, pem([authority.issuer.certificate]))
-        write(directory / CHAIN, b"")
+        write_private(directory / ROOTS, pem([authority.issuer.certificate]))
+        write_private(directory / CHAIN, b"")
         return open_authority(directory, now)
 
 
@@ -128,7 +128,7 @@ def _complete(directory: Path) -> None:
     waiting = directory / NEXT
     if (waiting / _SIGNS).exists():
         for name in (CHAIN, CERTIFICATE, KEY):
-            write(directory / name, (waiting / name).read_bytes())
+            write_private(directory / name, (waiting / name).read_bytes())
         waiting.rename(directory / _DONE)
     if (directory / _DONE).exists():
         shutil.rmtree(directory / _DONE)

@@ -5,6 +5,7 @@ A token is a JWT (RFC 7519). The time is an argument. No message here holds a pa
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +19,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from mizzen.identity.authority_files import write
+from mizzen.identity.private_file import OpenToOthersError, read_private, write_private
 from mizzen.identity.workload_certificate import private_key_pem
 
 ISSUER: Final = "mizzen"
@@ -151,19 +152,15 @@ def open_or_create_key(directory: Path) -> ec.EllipticCurvePrivateKey:
     try:
         if not path.exists():
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            key = ec.generate_private_key(ec.SECP256R1())
-            write(path, private_key_pem(key))
-            return key
-        mode = path.stat().st_mode & 0o777
-        text = path.read_bytes()
+            new = private_key_pem(ec.generate_private_key(ec.SECP256R1()))
+            with contextlib.suppress(FileExistsError):  # another process was faster: its key is the one
+                write_private(path, new, replaces=False)
+        text = read_private(path)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise TokenKeyError(f"{path}: {reason}; give a folder that this user may write") from error
-    if mode & 0o077:
-        raise TokenKeyError(
-            f"{path}: others may read it (mode {mode:o}), and who has it can be anyone in the mesh; "
-            f"chmod 600 {path}"
-        )
+    except OpenToOthersError as error:
+        raise TokenKeyError(str(error)) from None
     try:
         found = load_pem_private_key(text, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):

@@ -80,7 +80,7 @@ def sign(
 
     Raises ValueError if the issuer has expired at `now`, or if Envoy does not take keys of this kind.
     """
-    _check_key(public_key)
+    check_key(public_key)
     now = now.replace(microsecond=0)  # X.509 counts in seconds
     end = min(now + lifetime, issuer.certificate.not_valid_after_utc)
     if end <= now:
@@ -118,7 +118,8 @@ def private_key_pem(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> byte
     )
 
 
-def _check_key(key: object) -> None:
+def check_key(key: object) -> None:
+    """Raise ValueError if Envoy does not take public keys of this kind."""
     weak = isinstance(key, rsa.RSAPublicKey) and key.key_size < SMALLEST_RSA_KEY
     known = isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, CURVES)
     if weak or not (known or isinstance(key, rsa.RSAPublicKey)):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
@@ -11,6 +10,7 @@ from typing import Final
 import structlog
 
 from mizzen.config.json_web_keys import public_key_set
+from mizzen.identity.private_file import write_private
 from mizzen.mesh.rules.token_keys import KeySource
 
 FILE: Final = "token-keys.json"
@@ -48,14 +48,8 @@ class KeptKeySets:
             {"uri": source.uri, "discovered": source.discovered, "keys": text, "fetched": fetched}
             for source, (text, fetched) in sorted(keys.items())
         ]
-        new = self._path.with_name(f"{FILE}.new")
         try:
-            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(rows, file)
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(self._path)
+            write_private(self._path, json.dumps(rows).encode())
         except OSError as error:
             self._failed(f"{self._path} cannot be written ({error.strerror})")
 

@@ -10,6 +10,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
+from mizzen.identity.private_file import OpenToOthersError, read_private
 from mizzen.server.options import TlsFiles
 
 
@@ -23,9 +24,10 @@ def server_credentials(files: TlsFiles) -> Any:
     gRPC itself says of unusable files only that it cannot bind the address.
 
     Raises:
-        TlsFileError: a file cannot be read, is not PEM, or the key is not the certificate's.
+        TlsFileError: a file cannot be read, is not PEM, or the key is not the certificate's, or is for all
+            to read.
     """
-    certificate, key = _read(files.certificate), _read(files.key)
+    certificate, key = _read(files.certificate), _read_key(files.key)
     client_ca = _read(files.client_ca) if files.client_ca is not None else None
     leaf = _certificate(files.certificate, certificate)
     if client_ca is not None and files.client_ca is not None:
@@ -50,8 +52,22 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise TlsFileError(f"{path}: cannot be read ({reason}); give a readable file") from error
+        raise _unreadable(path, error) from error
+
+
+def _read_key(path: Path) -> bytes:
+    try:
+        # Its group is the user's choice: on Debian those who may have the keys of servers are in one.
+        return read_private(path, group_may=True)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    except OpenToOthersError as error:
+        raise TlsFileError(str(error)) from None
+
+
+def _unreadable(path: Path, error: OSError) -> TlsFileError:
+    reason = (error.strerror or str(error)).lower()
+    return TlsFileError(f"{path}: cannot be read ({reason}); give a readable file")
 
 
 def _certificate(path: Path, data: bytes) -> x509.Certificate:

@@ -523,6 +523,7 @@ class _Authority:
 
     def _write(self, name: str, data: bytes) -> Path:
         path = self._directory / name
+        path.touch(mode=0o600)
         path.write_bytes(data)
         return path
 

@@ -95,6 +95,7 @@ def test_files_of_the_tls_address_that_cannot_be_used(tmp_path: Path) -> None:
     one, other = certificate_and_key(), certificate_and_key()
     files = {"one.crt": one[0], "one.key": one[1], "other.key": other[1], "words": "words"}
     for name, text in files.items():
+        (tmp_path / name).touch(mode=0o600)
         (tmp_path / name).write_text(text)
     for certificate, key, said in (
         ("nowhere", "one.key", "nowhere: cannot be read (no such file or directory)"),

@@ -83,10 +83,48 @@ def test_a_root_is_made_once(tmp_path: Path) -> None:
     assert "PRIVATE" not in repr(again)
 
 
-def test_a_half_made_root_is_made_anew(tmp_path: Path) -> None:
+@pytest.mark.parametrize("moved", range(5))
+def test_a_root_whose_making_was_interrupted_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moved: int
+) -> None:
+    rename, left = Path.rename, [moved]
+
+    def crashing(path: Path, target: Path) -> Path:
+        if target.parent == tmp_path:
+            if not left[0]:
+                raise KeyboardInterrupt
+            left[0] -= 1
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", crashing)
+    monkeypatch.setattr(Path, "rmdir", crashing_rmdir)
+    with pytest.raises(KeyboardInterrupt):
+        open_or_create_authority(tmp_path, NOW)
+    monkeypatch.undo()
     made = open_or_create_authority(tmp_path, NOW)
-    (tmp_path / "root-cert.pem").unlink()
-    assert open_or_create_authority(tmp_path, NOW).issuer.certificate != made.issuer.certificate
+    assert open_or_create_authority(tmp_path, NOW).issuer.certificate == made.issuer.certificate
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "ca-cert.pem",
+        "ca-key.pem",
+        "cert-chain.pem",
+        "root-cert.pem",
+    }
+
+
+def crashing_rmdir(path: Path) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("lost", ["ca-cert.pem", "ca-key.pem", "root-cert.pem"])
+def test_an_authority_that_lost_a_file_is_not_replaced(tmp_path: Path, lost: str) -> None:
+    made = open_or_create_authority(tmp_path, NOW)
+    content = (tmp_path / lost).read_bytes()
+    (tmp_path / lost).unlink()
+    with pytest.raises(AuthorityError, match=rf"{lost}: cannot be read \(no such file"):
+        open_or_create_authority(tmp_path, NOW)
+    (tmp_path / lost).write_bytes(content)
+    (tmp_path / lost).chmod(0o600)
+    assert open_or_create_authority(tmp_path, NOW).issuer.certificate == made.issuer.certificate
 
 
 def test_an_intermediate_of_the_user_leads_to_the_root(tmp_path: Path) -> None:

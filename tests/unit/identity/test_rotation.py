@@ -91,7 +91,7 @@ def test_a_crash_while_the_new_root_takes_over_is_made_good(
 ) -> None:
     rotation.open_state_authority(tmp_path, NOW)
     before = rotation.begin(tmp_path, NOW)
-    write, left = rotation.write, [copied + 1]
+    write, left = rotation.write_private, [copied + 1]
 
     def crashing(path: Path, content: bytes) -> None:
         if not left[0]:
@@ -99,7 +99,7 @@ def test_a_crash_while_the_new_root_takes_over_is_made_good(
         left[0] -= 1
         write(path, content)
 
-    monkeypatch.setattr(rotation, "write", crashing)
+    monkeypatch.setattr(rotation, "write_private", crashing)
     if copied < 3:
         with pytest.raises(KeyboardInterrupt):
             rotation.sign(tmp_path, NOW)

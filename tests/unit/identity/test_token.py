@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mizzen.identity.private_file import write_private
 from mizzen.identity.token import (
     TokenError,
     TokenKeyError,
@@ -26,6 +27,7 @@ from mizzen.identity.token import (
     parse_key_set,
     read_key_set,
 )
+from mizzen.identity.workload_certificate import private_key_pem
 
 NOW = datetime(2026, 11, 28, 22, 0, tzinfo=UTC)
 KEY = ec.generate_private_key(ec.SECP256R1())
@@ -165,6 +167,19 @@ def test_a_public_key_is_no_shared_secret() -> None:
 def test_an_issuer_whose_keys_are_not_known() -> None:
     with pytest.raises(TokenError, match="are not known"):
         TokenVerifier({"mizzen": ()}.get).verify(GOOD, NOW)
+
+
+def test_two_that_make_the_key_at_once_have_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = ec.generate_private_key(ec.SECP256R1())
+
+    def slower(path: Path, content: bytes, *, replaces: bool) -> None:
+        if not path.exists():
+            write_private(path, private_key_pem(other))
+        write_private(path, content, replaces=replaces)
+
+    monkeypatch.setattr("mizzen.identity.token.write_private", slower)
+    assert open_or_create_key(tmp_path).public_key() == other.public_key()
+    assert [file.name for file in tmp_path.iterdir()] == ["token-key.pem"]
 
 
 def test_the_key_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from tests.self_signed import certificate_and_key
 def files(tmp_path: Path) -> TlsFiles:
     certificate, key = certificate_and_key()
     (tmp_path / "tls.crt").write_text(certificate)
+    (tmp_path / "tls.key").touch(mode=0o640)
     (tmp_path / "tls.key").write_text(key)
     return TlsFiles(tmp_path / "tls.crt", tmp_path / "tls.key")
 
@@ -29,6 +30,13 @@ def encrypted(key: bytes) -> bytes:
         serialization.PrivateFormat.PKCS8,
         serialization.BestAvailableEncryption(b"hunter2"),
     )
+
+
+def test_a_key_that_everybody_may_read_is_refused(files: TlsFiles) -> None:
+    server_credentials(files)
+    files.key.chmod(0o644)
+    with pytest.raises(TlsFileError, match=r"tls\.key: others may read it \(mode 644\).*chmod 600"):
+        server_credentials(files)
 
 
 @pytest.mark.parametrize(
