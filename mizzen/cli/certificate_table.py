@@ -32,7 +32,7 @@ def certificates(state: Mapping[str, Any]) -> Group | None:
         table.add_column(column, overflow="fold")
     rows = sorted(held["workloads"], key=lambda each: each["renews_in_seconds"])
     for each in rows[:_SHOWN]:
-        table.add_row(each["identity"], each["until"], span(each["renews_in_seconds"]))
+        table.add_row(Text(each["identity"]), each["until"], span(each["renews_in_seconds"]))
     if rows:
         lines.append(Padding(table, (0, 0, 0, 2), expand=False))
     if len(rows) > _SHOWN:

@@ -115,7 +115,9 @@ def render(state: dict[str, Any], width: int) -> Group:
         restored,
         waiting,
     )
+    from mizzen.cli.table_output import printable_values
 
+    state = printable_values(state)
     parts = [
         headline(state),
         waiting(state),

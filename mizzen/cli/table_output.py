@@ -63,7 +63,7 @@ def print_table(columns: Iterable[str], lines: Iterable[Iterable[str]]) -> None:
     for column in columns:
         table.add_column(column, overflow="fold", no_wrap=not sys.stdout.isatty())
     for line in lines:
-        table.add_row(*(Text(_printable(cell)) for cell in line))
+        table.add_row(*(Text(printable(cell)) for cell in line))
     if sys.stdout.isatty():
         Console().print(table)
         return
@@ -82,6 +82,17 @@ def _places(row: Row) -> str:
     return ", ".join(row.origins[:_MOST_PLACES]) + (f" +{more}" if more > 0 else "") or "-"
 
 
-def _printable(text: str) -> str:
+def printable_values(content: Any) -> Any:
+    """Return plain values with `printable` texts: proxies chose some of them."""
+    if isinstance(content, str):
+        return printable(content)
+    if isinstance(content, list):
+        return [printable_values(each) for each in content]
+    if isinstance(content, dict):
+        return {printable(name): printable_values(each) for name, each in content.items()}
+    return content
+
+
+def printable(text: str) -> str:
     """Return a line in which nothing can steer a terminal."""
     return "".join(letter if letter.isprintable() else " " for letter in text)

@@ -74,6 +74,13 @@ class FirstOfItsKind(logging.Filter):
 _COMPLAINTS_REMEMBERED = 1000
 
 
+def _in_one_line(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:
+    text = str(event.get("event", ""))
+    if not text.isprintable():
+        event["event"] = "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+    return event
+
+
 def configure_logging(
     log_format: LogFormat = "text",
     level: str = "info",
@@ -100,6 +107,8 @@ def configure_logging(
         renderer = structlog.processors.JSONRenderer()
     else:
         # Plain tracebacks: the pretty ones print local variables, private keys among them.
+        # Clients choose words in it: a node id must not look like another line, or steer a terminal.
+        shared.append(_in_one_line)
         renderer = structlog.dev.ConsoleRenderer(
             colors=output.isatty(), pad_event_to=0, exception_formatter=structlog.dev.plain_traceback
         )

@@ -108,6 +108,26 @@ def test_the_table_and_what_is_wrong_with_it() -> None:
     ]
 
 
+def test_what_a_client_says_steers_no_terminal_and_looks_like_no_other_line() -> None:
+    hostile = "sidecar~\x1b[2J\x1b]0;owned\x07\nREFUSED DOCUMENTS [bold]all[/bold]"
+    workload = {
+        "identity": hostile,
+        "until": "2030",
+        "renews_in_seconds": 1,
+        "of_former_authority": False,
+    }
+    state = {
+        **STATE,
+        "refused_proxies": [{"reason": hostile, "times": 1, "seconds_ago": 1}],
+        "rejections": [{"proxy": hostile, "type": "CDS", "message": hostile, "resources": []}],
+        "certificates": {"authority": {"warnings": []}, "workloads": [workload]},
+    }
+    lines = plain(state).splitlines()
+    assert all(line.isprintable() for line in lines)
+    assert sum(line.startswith("REFUSED DOCUMENTS") for line in lines) == 1
+    assert any("[bold]all[/bold]" in line and "2030" in line for line in lines)
+
+
 def test_a_narrow_terminal_loses_columns_and_not_states() -> None:
     lines = shown(STATE, 72)
     assert lines[1].split() == ["PROXY", "CDS", "EDS", "LDS", "RDS", "SDS"]

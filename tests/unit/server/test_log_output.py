@@ -47,6 +47,18 @@ def test_a_text_line_is_one_line() -> None:
     assert "admin=127.0.0.1:1" in stream.getvalue()
 
 
+def test_what_a_client_says_looks_like_no_other_line_and_steers_no_terminal() -> None:
+    stream = io.StringIO()
+    configure_logging("text", "info", stream=stream)
+    hostile = "no proxy\n2030-01-01T00:00:00Z [info     ] all is well\x1b[2J\r\u2028"
+    logging.getLogger("mizzen.xds").warning("%s refused: %s", "peer", hostile)
+    structlog.get_logger("mizzen.server").warning(hostile, proxy=hostile)
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 2
+    assert all(line.isprintable() for line in lines)
+    assert "no proxy\\n2030" in lines[0]
+
+
 def test_a_full_disk_loses_lines_and_nothing_else() -> None:
     lost: list[None] = []
     full = Path("/dev/full").open("w", encoding="utf-8", buffering=1)  # noqa: SIM115 (closing it fails)
