@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -71,9 +72,14 @@ class Agent:
         folder = self._options.socket.parent
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if folder.stat().st_mode & 0o077:
+            found = folder.stat()
+            if found.st_mode & 0o077:
                 raise AgentError(
                     f"{folder}: others may enter it, and the socket gives keys; chmod 700 {folder}"
+                )
+            if found.st_uid != os.geteuid():
+                raise AgentError(
+                    f"{folder}: belongs to another user, and the socket gives keys; name one of this user"
                 )
             self._options.socket.unlink(missing_ok=True)
         except OSError as error:

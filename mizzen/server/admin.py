@@ -131,6 +131,8 @@ class AdminServer:
             application(server, hosts, self._closing),
             log_config=None,
             access_log=False,
+            server_header=False,
+            headers=[("x-content-type-options", "nosniff")],
             lifespan="off",
             timeout_graceful_shutdown=1,
         )

@@ -59,7 +59,10 @@ class Authenticator:
         if not peer.tls:
             return peer
         if peer.certified:
-            end = x509.load_pem_x509_certificate(peer.certificate).not_valid_after_utc
+            try:
+                end = x509.load_pem_x509_certificate(peer.certificate).not_valid_after_utc
+            except (ValueError, x509.InvalidVersion):  # TLS took it: it is stricter here
+                raise self._refusal("its certificate cannot be read") from None
             uri = peer.uris[0] if len(peer.uris) == 1 else ""
             return replace(peer, identity=uri, until=end.timestamp())
         if peer.authorization:

@@ -6,8 +6,9 @@ As in istiod the certificate is for the caller's own identity, whatever the requ
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -20,12 +21,13 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from mizzen import xds
 from mizzen.identity.authority import Authority, pem
 from mizzen.identity.spiffe_id import SpiffeId, SpiffeIdError
-from mizzen.identity.workload_certificate import SignedCertificate, sign
+from mizzen.identity.workload_certificate import SignedCertificate, check_key, sign
 from mizzen.signing import CREATE_CERTIFICATE, SERVICE, CertificateRequest, CertificateResponse
 
 MAX_CSR: Final = 16384
 LARGEST_RSA_KEY: Final = 4096
-SHORTEST: Final = timedelta(seconds=1)
+MOST_AT_ONCE: Final = 4
+"""Requests of one identity that are worked on at a time: who floods must not keep others waiting."""
 
 
 class RequestRefused(Exception):  # noqa: N818 - says what it does
@@ -53,6 +55,7 @@ class CertificateService:
     signed: Callable[[], None] = lambda: None
     refused: Callable[[], None] = lambda: None
     note: Callable[[SignedCertificate, Authority], None] = lambda made, authority: None
+    _busy: Counter[SpiffeId] = field(default_factory=Counter, init=False, repr=False)
 
     def attach(self, grpc_server: Any) -> None:
         """Add the service to a `grpc.aio.Server`."""
@@ -68,8 +71,7 @@ class CertificateService:
         log = structlog.get_logger("mizzen.certificates")
         try:
             identity = self.caller(peer)
-            # The arithmetic of a hostile request must not hold the streams up.
-            chain = await asyncio.to_thread(self.create, identity, request.csr, request.validity_duration)
+            chain = await self._created(identity, request)
         except RequestRefused as refusal:
             self.refused()
             log.warning("a certificate was not signed", reason=str(refusal), peer=peer.address)
@@ -77,6 +79,21 @@ class CertificateService:
         self.signed()
         log.info("a certificate was signed", identity=str(identity))
         return CertificateResponse(cert_chain=chain)
+
+    async def _created(self, identity: SpiffeId, request: Any) -> list[str]:
+        if self._busy[identity] >= MOST_AT_ONCE:
+            raise RequestRefused(
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                f"{MOST_AT_ONCE} requests of this identity are worked on already; try again later",
+            )
+        self._busy[identity] += 1
+        try:
+            # The arithmetic of a hostile request must not hold the streams up.
+            return await asyncio.to_thread(self.create, identity, request.csr, request.validity_duration)
+        finally:
+            self._busy[identity] -= 1
+            if not self._busy[identity]:
+                del self._busy[identity]
 
     def caller(self, peer: xds.Peer) -> SpiffeId:
         """Return the identity that the caller has proved. Raises RequestRefused if it has proved none."""
@@ -108,11 +125,14 @@ class CertificateService:
                 authority.issuer, public_key, identity, self.clock(), wanted or timedelta(seconds=seconds)
             )
         except ValueError as error:
-            code = grpc.StatusCode.INVALID_ARGUMENT if "keys" in str(error) else grpc.StatusCode.UNAVAILABLE
-            raise RequestRefused(code, str(error)) from None
+            raise RequestRefused(grpc.StatusCode.UNAVAILABLE, str(error)) from None
         self.note(made, authority)
         chain = [pem([each]).decode() for each in x509.load_pem_x509_certificates(made.certificate_chain)]
         return [*chain, authority.roots_pem.decode()]
+
+
+_UNREADABLE: Final = (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature, x509.InvalidVersion)
+_NO_REQUEST: Final = "csr is no certificate signing request in PEM that can be read"
 
 
 def _public_key(csr: str) -> Any:
@@ -122,11 +142,19 @@ def _public_key(csr: str) -> Any:
     try:
         request = x509.load_pem_x509_csr(csr.encode())
         key = request.public_key()
-        if isinstance(key, rsa.RSAPublicKey) and key.key_size > LARGEST_RSA_KEY:
-            raise _invalid(f"csr has an RSA key of {key.key_size} bits; {LARGEST_RSA_KEY} are the most")
+    except _UNREADABLE:
+        raise _invalid(_NO_REQUEST) from None
+    # The key first: to check a signature by one of another kind or size may take long.
+    try:
+        check_key(key)
+    except ValueError as error:
+        raise _invalid(f"csr: {error}") from None
+    if isinstance(key, rsa.RSAPublicKey) and key.key_size > LARGEST_RSA_KEY:
+        raise _invalid(f"csr has an RSA key of {key.key_size} bits; {LARGEST_RSA_KEY} are the most")
+    try:
         is_signed = request.is_signature_valid
-    except (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature, x509.InvalidVersion):
-        raise _invalid("csr is no certificate signing request in PEM that can be read") from None
+    except _UNREADABLE:
+        raise _invalid(_NO_REQUEST) from None
     if not is_signed:
         raise _invalid("the signature of csr is wrong; its key must sign it")
     return key

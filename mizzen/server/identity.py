@@ -29,9 +29,9 @@ def check_identity(proxy: Proxy, peer: xds.Peer, trust_domains: Sequence[str]) -
 
     Raises IdentityError if they differ, or if the certificate has no such ID.
     """
-    uris = peer.uris if peer.certified else (peer.identity,)
-    if uris == ("",):
+    if not peer.certified and not peer.identity:
         return ""
+    uris = peer.uris if peer.certified else (peer.identity,)
     found = [_SPIFFE.fullmatch(uri) for uri in uris]
     for identity in found:
         if (

@@ -15,6 +15,7 @@ import ipaddress
 import json
 import socket
 import ssl
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import httpx
@@ -31,6 +32,8 @@ _CONNECT_SECONDS: Final = 2.0
 _METADATA: Final = frozenset(map(ipaddress.ip_address, ("fd00:ec2::254", "100.100.100.200", "168.63.129.16")))
 """Metadata services that are not at an address of the link."""
 _TRANSLATED: Final = ipaddress.ip_network("64:ff9b::/96")
+_LOOKUPS: Final = ThreadPoolExecutor(max_workers=8, thread_name_prefix="mizzen-lookup")
+"""Threads for names alone: a lookup that hangs cannot be ended, and must not take those of the rest."""
 _HEADERS: Final = {"accept": "application/json", "accept-encoding": "identity", "user-agent": "mizzen"}
 
 
@@ -126,8 +129,9 @@ async def _ask(client: httpx.AsyncClient, url: httpx.URL) -> tuple[int, httpx.He
 async def _addresses(url: httpx.URL) -> list[str]:
     port = url.port or (443 if url.scheme == "https" else 80)
     try:
-        loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(url.host, port, type=socket.SOCK_STREAM)
+        found = await asyncio.get_running_loop().run_in_executor(
+            _LOOKUPS, lambda: socket.getaddrinfo(url.host, port, type=socket.SOCK_STREAM)
+        )
     except (OSError, UnicodeError):
         raise KeySetError("the host's name is not known") from None
     addresses = list(dict.fromkeys(str(each[4][0]) for each in found))

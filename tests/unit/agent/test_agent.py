@@ -87,6 +87,20 @@ async def test_the_envoy_is_served_a_certificate_for_a_key_that_stays(tmp_path: 
         assert key.decode().splitlines()[1] not in str(lines)
 
 
+async def test_a_folder_of_another_user_gets_no_socket(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with channel(tmp_path) as control:
+        options = chosen(control, tmp_path)
+        options.socket.parent.mkdir(mode=0o755)
+        with pytest.raises(AgentError, match="others may enter it"):
+            await asyncio.wait_for(Agent(options).start(), 30)
+        options.socket.parent.chmod(0o700)
+        monkeypatch.setattr(os, "geteuid", lambda: 4711)
+        with pytest.raises(AgentError, match="belongs to another user"):
+            await asyncio.wait_for(Agent(options).start(), 30)
+
+
 async def test_the_stream_is_passed_on_as_the_one_who_was_certified(tmp_path: Path) -> None:
     async with channel(tmp_path) as control:
         options = chosen(control, tmp_path)

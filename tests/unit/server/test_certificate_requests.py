@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,13 +12,14 @@ import grpc
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import dsa, ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mizzen.identity import Authority, SpiffeId, create_authority
-from mizzen.server.certificate_service import CertificateService, RequestRefused
+from mizzen.server.certificate_service import MOST_AT_ONCE, CertificateService, RequestRefused
+from mizzen.signing import CertificateRequest
 
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
 CALLER = SpiffeId("cluster.local", "shop", "reviews")
@@ -70,6 +73,44 @@ def test_any_bytes(service: CertificateService, data: bytes, seconds: int) -> No
 @given(place=st.integers(0, len(DER) - 1), byte=st.integers(0, 255))
 def test_a_request_that_was_touched(service: CertificateService, place: int, byte: int) -> None:
     answered(service, pem_of(DER[:place] + bytes([byte]) + DER[place + 1 :]), 60)
+
+
+def test_the_key_is_judged_before_its_signature_is_checked(service: CertificateService) -> None:
+    """The arithmetic of a large key of another kind would cost much."""
+    other = dsa.generate_private_key(1024)
+    request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(other, hashes.SHA256())
+    der = bytearray(request.public_bytes(Encoding.DER))
+    der[-1] ^= 1
+    with pytest.raises(RequestRefused, match="Envoy does not take keys of this kind"):
+        service.create(CALLER, pem_of(bytes(der)), 60)
+
+
+async def test_who_floods_keeps_nobody_else_waiting(
+    service: CertificateService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_end, working = threading.Event(), []
+
+    def slow(_: CertificateService, identity: SpiffeId, csr: str, seconds: int) -> list[str]:
+        working.append(identity)
+        may_end.wait(60)
+        return []
+
+    monkeypatch.setattr(CertificateService, "create", slow)
+    request = CertificateRequest(csr="any")
+    other = SpiffeId("cluster.local", "shop", "ratings")
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+        for _ in range(MOST_AT_ONCE):
+            tasks.create_task(service._created(CALLER, request))
+        await asyncio.sleep(0)
+        with pytest.raises(RequestRefused) as refused:
+            await service._created(CALLER, request)
+        assert refused.value.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+        tasks.create_task(service._created(other, request))
+        await asyncio.sleep(0)
+        may_end.set()
+    assert working.count(CALLER) == MOST_AT_ONCE
+    assert working.count(other) == 1
+    assert await service._created(CALLER, request) == []
 
 
 def test_a_good_request_is_signed(service: CertificateService) -> None:

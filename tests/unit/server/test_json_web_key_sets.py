@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -56,6 +58,18 @@ async def test_the_public_keys_are_returned_and_nothing_else() -> None:
     assert keys == {"keys": [EC]}
     assert asked[0].startswith("GET /keys HTTP/1.1\r\n")
     assert f"host: {at.removeprefix('http://')}" in asked[0].lower()
+
+
+async def test_names_that_hang_keep_no_other_work_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    may_end = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: may_end.wait(60) and [])
+    try:
+        asked = [asyncio.create_task(fetch_key_set("https://a.example/k", seconds=0.2)) for _ in range(40)]
+        assert await asyncio.wait_for(asyncio.to_thread(lambda: "done"), 30) == "done"
+        failed = await asyncio.gather(*asked, return_exceptions=True)
+        assert {str(each) for each in failed} == {"no whole answer within 0.2 s"}
+    finally:
+        may_end.set()
 
 
 async def test_the_issuers_configuration_says_where_the_keys_are() -> None:

@@ -116,6 +116,9 @@ async def test_the_admin_address_tells_everything_but_the_keys(folder: tuple[Pat
                 assert [xds.short_name(each.type_url) for each in sent.resources] == ["LDS"]
                 resources = await running.get("/debug/resources?proxy=ingress.edge")
                 assert resources.json() == (await running.get(f"/debug/resources?proxy={NODE_ID}")).json()
+                for answer in (resources, await running.get("/"), await running.get("/no/such/path")):
+                    assert answer.headers.get_list("x-content-type-options") == ["nosniff"]
+                    assert "server" not in answer.headers
                 status = (await running.get("/status")).json()
                 one = (await running.get("/status?proxy=ingress.edge")).json()
                 none = (await running.get("/status?proxy=other")).json()
@@ -338,6 +341,7 @@ async def test_a_tls_address_for_everybody_needs_an_authority(tmp_path: Path) ->
     certificate, key = certificate_and_key()
     files = TlsFiles(tmp_path / "tls.crt", tmp_path / "tls.key")
     files.certificate.write_text(certificate)
+    files.key.touch(mode=0o600)
     files.key.write_text(key)
     chosen = options(tmp_path, tls=files, tls_address=OPEN, start_anyway=True)
     assert await _warnings(chosen) == ["it is sent the whole mesh; use --tls-client-ca"]
@@ -438,6 +442,7 @@ async def test_a_port_that_is_taken_is_named_with_who_has_it(tmp_path: Path, opt
     certificate, key = certificate_and_key()
     files = TlsFiles(tmp_path / "tls.crt", tmp_path / "tls.key")
     files.certificate.write_text(certificate)
+    files.key.touch(mode=0o600)
     files.key.write_text(key)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
