@@ -12,6 +12,7 @@ import pytest_asyncio
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from mizzen.testing import ports
 from mizzen.testing.caller import Caller
 from mizzen.testing.live_mesh import LiveMesh
 from mizzen.testing.waiting import eventually
@@ -145,6 +146,33 @@ async def test_the_last_good_keys_stay_when_a_refresh_fails(
     metrics = (await mesh.http.get(f"http://{mesh.admin}/metrics")).text
     assert 'mizzen_token_key_sets{state="old"} 1.0' in metrics
     issuer.seconds = 0.0
+
+
+async def test_an_issuer_whose_keys_cannot_be_had_closes_nobody_else(
+    gateway: Caller, mesh: LiveMesh, issuer: Issuer
+) -> None:
+    issuer.answer = keys(KEY)
+    both = policy(jwksUri=f"{issuer.uri}/good")
+    down = f"http://127.0.0.1:{ports.free_port()}/keys"
+    both["spec"]["jwtRules"].append({"issuer": "down@example.com", "jwksUri": down})
+    await mesh.apply("tokens.yaml", both)
+    await answered(gateway, token(), 200)
+    assert (await ask(gateway, token(iss="down@example.com"))).status_code == 401
+    assert (await ask(gateway, None)).status_code == 200
+
+    async def said() -> bool:
+        configuration = (await mesh.status())["configuration"]
+        problems = {row["uri"]: row["problem"] for row in configuration["token_keys"]}
+        findings = [each["message"] for each in configuration["findings"] if each["code"] == "MZ0303"]
+        return (
+            problems.keys() == {f"{issuer.uri}/good", down}
+            and not problems[f"{issuer.uri}/good"]
+            and len(findings) == 1
+            and down in findings[0]
+            and bool(problems[down])
+        )
+
+    await eventually(said, "status names the one that cannot be had")
 
 
 async def test_keys_outlive_a_restart_while_their_uri_is_down(

@@ -63,11 +63,12 @@ async def gateway(mesh: LiveMesh) -> Caller:
     return await edge(mesh)
 
 
-async def ask(gateway: Caller, shown: str | None) -> Any:
-    headers = {"connection": "close"}  # a connection that is kept stays with the old listener
+async def ask(gateway: Caller, shown: str | None, query: str = "", **headers: str) -> Any:
+    """Ask with a token in the usual place, or with other headers and a query."""
+    headers["connection"] = "close"  # a connection that is kept stays with the old listener
     if shown is not None:
         headers["authorization"] = f"Bearer {shown}"
-    return await gateway.get(f"http://{HOST}/a", headers=headers)
+    return await gateway.get(f"http://{HOST}/a{query}", headers=headers)
 
 
 async def test_no_token_passes(gateway: Caller) -> None:
@@ -152,3 +153,109 @@ async def test_without_known_keys_every_token_is_refused_and_that_is_said(
 
     await eventually(refuses, "the old keys count no more")
     assert (await ask(gateway, None)).status_code == 200
+
+
+async def in_force(gateway: Caller, mesh: LiveMesh, rule: dict[str, Any], expired: dict[str, str]) -> None:
+    """Apply a policy, and wait until it refuses an expired token that is shown like that."""
+    await mesh.apply("tokens.yaml", rule)
+
+    async def refuses() -> bool:
+        return bool((await ask(gateway, None, **expired)).status_code == 401)
+
+    await eventually(refuses, "the policy is in force")
+
+
+EXPIRED = token(exp=int(time.time()) - 600)
+
+
+async def test_a_token_is_looked_for_where_the_rule_says(gateway: Caller, mesh: LiveMesh) -> None:
+    rule = policy(
+        key_set(KEY),
+        fromHeaders=[{"name": "x-token", "prefix": "Token "}, {"name": "x-other"}],
+        fromParams=["token"],
+        fromCookies=["session"],
+    )
+    await in_force(gateway, mesh, rule, {"x-token": f"Token {EXPIRED}"})
+    places = {
+        "header with a prefix": lambda shown: {"x-token": f"Token {shown}"},
+        "header": lambda shown: {"x-other": shown},
+        "query": lambda shown: {"query": f"?a=1&token={shown}"},
+        "cookie": lambda shown: {"cookie": f"a=1; session={shown}"},
+    }
+    for place, asked in places.items():
+        answers = [await ask(gateway, None, **asked(shown)) for shown in (EXPIRED, token())]
+        assert [answer.status_code for answer in answers] == [401, 200], place
+        said = answers[1].json()
+        assert token().partition(".")[0] not in said["headers"].get("x-token", ""), "it is not passed on"
+    assert (await ask(gateway, EXPIRED)).status_code == 200, "the usual place is not one of these"
+
+
+async def test_what_a_token_says_is_passed_on(gateway: Caller, mesh: LiveMesh) -> None:
+    rule = policy(
+        key_set(KEY),
+        forwardOriginalToken=True,
+        outputPayloadToHeader="x-payload",
+        outputClaimToHeaders=[
+            {"header": "x-who", "claim": "sub"},
+            {"header": "x-team", "claim": "work.team"},
+            {"header": "x-level", "claim": "level"},
+        ],
+    )
+    await in_force(gateway, mesh, rule, {"authorization": f"Bearer {EXPIRED}"})
+    shown = token(work={"team": "toys"}, level=3)
+    forged = {"x-who": "admin", "x-payload": "e30", "x-level": "9"}
+    told = (await ask(gateway, shown, **forged)).json()["headers"]
+    assert told["authorization"] == f"Bearer {shown}"
+    payload = json.loads(base64.urlsafe_b64decode(told["x-payload"] + "=="))
+    assert (payload["sub"], payload["work"]) == ("jason", {"team": "toys"})
+    assert [told[name] for name in ("x-who", "x-team", "x-level")] == ["jason", "toys", "3"]
+
+
+async def test_a_route_is_chosen_by_claims(gateway: Caller, mesh: LiveMesh) -> None:
+    await in_force(gateway, mesh, policy(key_set(KEY)), {"authorization": f"Bearer {EXPIRED}"})
+    claims = "@request.auth.claims"
+    by_claims = {
+        "/sub": {f"{claims}.sub": {"exact": "jason"}},
+        "/team": {f"{claims}.work.team": {"prefix": "to"}},
+        "/groups": {f"{claims}[groups]": {"exact": "admin"}},
+        "/scope": {f"{claims}.scope": {"regex": "w.*"}},
+    }
+    teapot = {"directResponse": {"status": 418}}
+    routes = [{"match": [{"uri": {"exact": path}, "headers": h}], **teapot} for path, h in by_claims.items()]
+    stranger = {"uri": {"exact": "/stranger"}, "withoutHeaders": {f"{claims}.sub": {}}}
+    meta = {"name": "by-claims"}
+    host = "claims.example.com"
+    spec = {
+        "hosts": [host],
+        "gateways": ["claims"],
+        "http": [*routes, {"match": [stranger], **teapot}, {"directResponse": {"status": 204}}],
+    }
+    server = {"port": {"number": 8080, "name": "http", "protocol": "HTTP"}, "hosts": [host]}
+    api = {"apiVersion": "networking.istio.io/v1"}
+    await mesh.apply(
+        "claims.yaml",
+        [
+            {
+                **api,
+                "kind": "Gateway",
+                "metadata": {"name": "claims"},
+                "spec": {"selector": SELECTOR["matchLabels"], "servers": [server]},
+            },
+            {**api, "kind": "VirtualService", "metadata": meta, "spec": spec},
+        ],
+    )
+    right = token(work={"team": "toys"}, groups=["user", "admin"], scope="read write")
+    wrong = token(sub="mary", work={"team": "books"}, groups=["user"], scope="read")
+
+    async def status(path: str, shown: str | None) -> int:
+        headers = {"authorization": f"Bearer {shown}"} if shown else {}
+        answer = await gateway.get(f"http://{host}{path}", headers={"connection": "close", **headers})
+        return answer.status_code
+
+    async def is_served() -> bool:
+        return await status("/", None) == 204
+
+    await eventually(is_served, "the host is served")
+    found = {path: [await status(path, shown) for shown in (right, wrong, None)] for path in by_claims}
+    assert found == {path: [418, 204, 204] for path in by_claims}
+    assert [await status("/stranger", shown) for shown in (right, None)] == [204, 418]
