@@ -5,117 +5,22 @@ from __future__ import annotations
 import json
 import ssl
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 import pytest
 import pytest_asyncio
 
 import mizzen
-from mizzen.testing.caller import Caller
-from mizzen.testing.live_mesh import GATEWAY_PORT, SERVICE_PORT, LiveMesh
-from mizzen.testing.workloads import Workload
+from mizzen.testing.live_mesh import GATEWAY_PORT, SERVICE_PORT
+from tests.e2e.two_sidecars import CLIENT, UNNAMED_PORT, Pair, two_sidecars, workload
 
 pytestmark = [pytest.mark.envoy, pytest.mark.asyncio(loop_scope="module")]
-
-UNNAMED_PORT = SERVICE_PORT + 1
-"""A port whose protocol nobody says."""
-CLIENT = "URI=spiffe://cluster.local/ns/default/sa/shopper"
-
-
-@dataclass
-class Pair:
-    """A client's sidecar, and one in front of a workload, which is served on two ports."""
-
-    mesh: LiveMesh
-    client: Caller
-    server: Caller
-    workload: Workload
-
-    async def policy(self, mtls: str, ports: str = "") -> None:
-        """Set the mode of the workload and of its ports."""
-        levels = f", portLevelMtls: {ports}" if ports else ""
-        await self.mesh.apply(
-            "policy.yaml",
-            f"""
-            apiVersion: security.istio.io/v1
-            kind: PeerAuthentication
-            metadata: {{name: reviews, namespace: default}}
-            spec: {{selector: {{matchLabels: {{app: reviews}}}}, mtls: {{mode: {mtls}}}{levels}}}
-            """,
-        )
-
-    async def seen(self, port: int = SERVICE_PORT) -> str:
-        """Call the workload through both sidecars; return what it is told of the caller's certificate."""
-        answer = await self.client.at(port).get(f"http://reviews:{port}/")
-        assert answer.status_code == 200, answer.text
-        headers: dict[str, str] = self.workload.requests[-1]["headers"]
-        return headers.get("x-forwarded-client-cert", "")
-
-    async def plain(self, port: int = SERVICE_PORT) -> int:
-        """Call the workload's sidecar in plain text; return the status, 0 if it does not answer."""
-        # A connection of its own: one that stands is left alone when a policy changes.
-        async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
-            try:
-                return (await client.get(f"http://{self.server.address}:{port}/")).status_code
-            except httpx.TransportError:
-                return 0
-
-
-def workload(address: str, path: str, account: str) -> str:
-    ports = "".join(
-        f"""
-    - port: {{number: {number}, protocol: {protocol}, name: {name}}}
-      bind: {address}
-      captureMode: NONE
-      defaultEndpoint: unix://{path}"""
-        for number, protocol, name in ((SERVICE_PORT, "HTTP", "http"), (UNNAMED_PORT, '""', "unnamed"))
-    )
-    return f"""
-apiVersion: v1
-kind: Service
-metadata: {{name: reviews, namespace: default}}
-spec:
-  selector: {{app: reviews}}
-  ports: [{{name: http, port: {SERVICE_PORT}}}, {{name: unnamed, port: {UNNAMED_PORT}}}]
----
-apiVersion: networking.istio.io/v1
-kind: WorkloadEntry
-metadata: {{name: reviews, namespace: default}}
-spec: {{address: {address}, labels: {{app: reviews}}, serviceAccount: {account}}}
----
-apiVersion: networking.istio.io/v1
-kind: Sidecar
-metadata: {{name: reviews, namespace: default}}
-spec:
-  workloadSelector: {{labels: {{app: reviews}}}}
-  ingress:{ports}
-"""
-
-
-NEW_CONNECTIONS = """
-apiVersion: networking.istio.io/v1
-kind: DestinationRule
-metadata: {name: reviews, namespace: default}
-spec: {host: reviews, trafficPolicy: {connectionPool: {http: {maxRequestsPerConnection: 1}}}}
-"""
-"""Connections that stand are left alone when a policy changes, so each call gets one of its own."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def pair(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pair]:
-    directory: Path = tmp_path_factory.mktemp("mutual-tls")
-    async with LiveMesh(directory, arguments=["--state", str(directory / "state")]) as mesh:
-        program = await mesh.server("reviews-app", path=str(directory / "app.sock"))
-        address = mesh.next_address()
-        mesh.write("reviews.yaml", workload(address, program.path, "reviews"))
-        mesh.write("connections.yaml", NEW_CONNECTIONS)
-        account = {"SERVICE_ACCOUNT": "reviews"}
-        server = await mesh.sidecar("reviews", address, {"app": "reviews"}, metadata=account)
-        client = await mesh.client(metadata={"SERVICE_ACCOUNT": "shopper"}, more_ports={UNNAMED_PORT: "HTTP"})
-        await client.eventually("http://reviews/", lambda answer: answer.status_code == 200)
-        yield Pair(mesh, client, server, program)
+    async with two_sidecars(tmp_path_factory.mktemp("mutual-tls")) as both:
+        yield both
 
 
 async def test_permissive_takes_both(pair: Pair) -> None:
