@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -51,11 +52,15 @@ class GrpcAuthorizer(external_auth_pb2_grpc.AuthorizationServicer):
 
     def __init__(self) -> None:
         self.asked: list[Any] = []
+        self.tcp_allowed = True
 
     async def Check(self, request: Any, context: Any) -> Any:
         self.asked.append(request)
         answer = external_auth_pb2.CheckResponse()
-        if request.attributes.request.http.path.endswith("/no"):
+        path = request.attributes.request.http.path
+        if not path:  # TCP
+            answer.status.code = code_pb2.OK if self.tcp_allowed else code_pb2.PERMISSION_DENIED
+        elif path.endswith("/no"):
             answer.status.code = code_pb2.PERMISSION_DENIED
             answer.denied_response.status.code = 403
             answer.denied_response.body = DENIED
@@ -111,6 +116,8 @@ def by_grpc(**fields: Any) -> dict[str, Any]:
     return {"name": "gate", "envoyExtAuthzGrpc": {**service, **fields}}
 
 
+AT_TCP = {"key": "destination.port", "values": ["3307"]}
+
 CUSTOM = {
     "apiVersion": "security.istio.io/v1",
     "kind": "AuthorizationPolicy",
@@ -122,6 +129,34 @@ CUSTOM = {
         "rules": [{"to": [{"operation": {"paths": ["/admin*"]}}]}],
     },
 }
+
+
+TCP_PORT = 3307
+TCP = f"""
+    apiVersion: networking.istio.io/v1
+    kind: Gateway
+    metadata: {{name: tcp}}
+    spec:
+      selector: {{istio: ingressgateway}}
+      servers: [{{port: {{number: {TCP_PORT}, name: tcp, protocol: TCP}}, hosts: ["*"]}}]
+    ---
+    apiVersion: networking.istio.io/v1
+    kind: VirtualService
+    metadata: {{name: tcp}}
+    spec:
+      hosts: ["*"]
+      gateways: [tcp]
+      tcp: [{{route: [{{destination: {{host: database.test}}}}]}}]
+    ---
+    apiVersion: networking.istio.io/v1
+    kind: ServiceEntry
+    metadata: {{name: database}}
+    spec:
+      hosts: [database.test]
+      ports: [{{number: 3306, name: tcp, protocol: TCP}}]
+      resolution: STATIC
+      endpoints: [{{address: ADDRESS}}]
+"""
 
 
 async def get(gateway: Caller, path: str, **headers: str) -> httpx.Response:
@@ -220,3 +255,48 @@ async def test_an_authorizer_that_is_not_there_is_named_and_what_it_would_decide
     assert "policy.yaml:11: error IST0101 spec.provider.name" in line
     assert 'no extension provider "gate" of external authorization (it has another)' in line
     assert code != 0
+
+
+async def echoes(address: str, port: int) -> bool:
+    """Whether what is said arrives. Envoy asks when the client speaks: it lets a server speak before that."""
+    reader, writer = await asyncio.open_connection(address, port)
+    try:
+        writer.write(b"hello\n")
+        async with asyncio.timeout(60):
+            return b"hello\n" in [await reader.readline(), await reader.readline()]
+    except ConnectionError:
+        return False
+    finally:
+        writer.close()
+
+
+async def test_connections_of_tcp_are_asked_about_by_grpc_alone(
+    gateway: Caller, mesh: LiveMesh, grpc_authorizer: GrpcAuthorizer, http_authorizer: Workload
+) -> None:
+    database = await mesh.tcp_server("database", 3306)
+    mesh.write("tcp.yaml", TCP.replace("ADDRESS", database.address))
+    rules = {**CUSTOM, "spec": {**CUSTOM["spec"], "rules": [{"when": [AT_TCP]}]}}
+    mesh.write("policy.yaml", rules)
+    await mesh.apply("settings.yaml", settings(by_grpc()))
+
+    async def answered(expected: bool) -> None:
+        async def as_expected() -> bool:
+            return await echoes(gateway.address, TCP_PORT) is expected
+
+        await eventually(as_expected, f"{expected}")
+
+    grpc_authorizer.asked.clear()
+    grpc_authorizer.tcp_allowed = False
+    await answered(False)
+    grpc_authorizer.tcp_allowed = True
+    await answered(True)
+    asked = grpc_authorizer.asked[-1].attributes.destination.address.socket_address
+    assert (asked.address, asked.port_value) == (gateway.address, TCP_PORT)
+    assert (await get(gateway, "/admin/no")).status_code == 200, "the rule is for another port"
+
+    grpc_authorizer.tcp_allowed = False
+    await answered(False)
+    http_authorizer.requests.clear()
+    await mesh.apply("settings.yaml", settings(by_http()))
+    await answered(True)
+    assert not http_authorizer.requests, "as in Istio, nobody asks about TCP by HTTP"
