@@ -53,6 +53,9 @@ def envoy_command(binary: Path, configuration: Path) -> list[str | Path]:
         # As Istio does: fields of the API that are deprecated are no news for whoever reads this log.
         "--component-log-level",
         "misc:error",
+        # An access log is read while calls are made; Envoy keeps lines back for ten seconds otherwise.
+        "--file-flush-interval-msec",
+        "500",
     ]
 
 

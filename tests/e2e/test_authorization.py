@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -120,3 +121,42 @@ async def test_what_an_external_authorizer_would_decide_is_denied(gateway: Calle
     custom = policy("ask", [to(paths=["/ask"])], "CUSTOM")
     custom["spec"]["provider"] = {"name": "opa"}
     await answers(gateway, mesh, [custom], {("GET", "/ask"): 403, ("GET", "/a"): 200})
+
+
+ACCESS_LOG = """
+    apiVersion: v1
+    kind: ConfigMap
+    metadata: {{name: istio, namespace: istio-system}}
+    data:
+      mesh: |
+        accessLogFile: {file}
+        accessLogFormat: "%REQ(:PATH)% %DYNAMIC_METADATA(envoy.common:access_log_hint)%\\n"
+"""
+
+
+async def test_what_is_audited_is_marked_for_the_access_log(gateway: Caller, mesh: LiveMesh) -> None:
+    file = mesh.directory / "access.log"
+    mesh.write("access-log.yaml", ACCESS_LOG.format(file=file))
+    await mesh.apply("policies.yaml", policy("audit", [to(paths=["/secret"])], "AUDIT"))
+
+    async def written() -> bool:
+        assert await statuses(gateway, ("GET", "/secret", {}), ("GET", "/a", {})) == [200, 200]
+        lines = await asyncio.to_thread(lambda: file.read_text().splitlines() if file.exists() else [])
+        return {"/secret true", "/a false"} <= set(lines)
+
+    try:
+        await eventually(written, "the mark is in the log")
+    finally:
+        mesh.remove("access-log.yaml")
+
+
+@pytest.mark.parametrize(("action", "refused"), [("ALLOW", "/a"), ("DENY", "/secret")])
+async def test_what_is_only_tried_out_is_counted(
+    gateway: Caller, mesh: LiveMesh, action: str, refused: str
+) -> None:
+    tried = policy("try", [to(paths=["/secret"])], action, **{"istio.io/dry-run": "true"})
+    await answers(gateway, mesh, [tried], {("GET", "/a"): 200, ("GET", "/secret"): 200})
+    counter = f"istio_dry_run_{action.lower()}_.shadow_denied"
+    before = await gateway.stat(rf"{counter}$")
+    assert await statuses(gateway, ("GET", refused, {})) == [200]
+    assert await gateway.stat(rf"{counter}$") == before + 1
