@@ -9,7 +9,7 @@ even if a document moved after the resource was made.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -108,7 +108,7 @@ class PartOrigins:
             return inbound
         found: dict[Origin, None] = {}
         for _, origin in self._of_routes(route_configuration).get(name, ()):
-            config = self._mesh.config(origin.document) if origin.document is not None else None
+            config = self._config(origin)
             hosts = config is not None and config.kind == "VirtualService"
             found[config.origin_of("spec", "hosts") if config is not None and hosts else origin] = None
         return self._current(found)
@@ -125,6 +125,32 @@ class PartOrigins:
     def cluster(self, name: str) -> Places:
         """Return the places of a cluster: its service's port, its subset, and the rules that shape it."""
         return tuple(dict.fromkeys(self._narrowed(self.resource(type_urls.CLUSTER, name), name)))
+
+    def cluster_policy(self, name: str) -> Places:
+        """Return the places of the traffic policies of a cluster's DestinationRules; none if it has none."""
+        parsed = parse_cluster_name(name)
+        found = self._snapshot.collection(type_urls.CLUSTER).resources.get(name)
+        places = []
+        for config in map(self._config, found.origins if found is not None and parsed is not None else ()):
+            if parsed is None or config is None or config.kind != "DestinationRule":
+                continue
+            names = [subset.name for subset in config.spec.subsets]
+            at = names.index(parsed.subset) if parsed.subset in names else None
+            if at is not None and config.spec.subsets[at].traffic_policy is not None:
+                places.append(config.origin_of("spec", "subsets", at, "trafficPolicy"))
+            if config.spec.traffic_policy is not None:
+                places.append(config.origin_of("spec", "trafficPolicy"))
+        return self._current(places)
+
+    def policies(self, listener: str, kinds: Container[str]) -> Places:
+        """Return the places of the security policies of these kinds that a listener was made of."""
+        found = self._snapshot.collection(type_urls.LISTENER).resources.get(listener)
+        of_kinds = (
+            origin
+            for origin in (found.origins if found is not None else ())
+            if isinstance(origin, Origin) and origin.document is not None and origin.document.kind in kinds
+        )
+        return self._current(of_kinds)
 
     def endpoint(self, cluster: str, address: str) -> Places:
         """Return the places of the workload at `address` that stands behind a cluster."""
@@ -162,7 +188,7 @@ class PartOrigins:
         """Yield the places with those of a service led to its port, and those of a rule to the subset."""
         parsed = parse_cluster_name(cluster)
         for origin in origins:
-            config = self._mesh.config(origin.document) if origin.document is not None else None
+            config = self._config(origin)
             if config is None or parsed is None:
                 yield origin
                 continue
@@ -175,6 +201,12 @@ class PartOrigins:
                 yield config.origin_of("spec", "ports", at)
                 continue
             yield origin
+
+    def _config(self, origin: object) -> Config[Any] | None:
+        """Return the document of an origin, None if it names none that is in force."""
+        if not isinstance(origin, Origin) or origin.document is None:
+            return None
+        return self._mesh.config(origin.document)
 
     def _current(self, origins: Iterable[object]) -> Places:
         found = (self._mesh.current_origin(each) for each in origins if isinstance(each, Origin))

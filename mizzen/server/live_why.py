@@ -10,8 +10,10 @@ from typing import Any, Final
 
 from mizzen import xds
 from mizzen.explain import Answer, Question, UnknownCallerError, why
+from mizzen.explain.answer_text import origins_text
 from mizzen.explain.callers import Callers, DeclaredCallers, gateway_names
 from mizzen.explain.served_proxy import ServedProxy
+from mizzen.explain.suspect_parts import suspect_places
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
 from mizzen.server.control_plane import ControlPlane
@@ -153,13 +155,21 @@ class _LiveServing:
         return self._ready.served(proxy, self._translation_of(proxy), inbound=inbound)
 
     def refused(self, proxy: Proxy, type_url: str, name: str) -> str:
-        """Return Envoy's words if it refused a resource as it is wanted. Asked of all that are on the way."""
+        """Return Envoy's words if it refused a resource as it is wanted, and the lines that they mean.
+
+        Asked of all that are on the way.
+        """
         self._on_the_way[proxy, type_url, name] = None
         stream = self._streams.get(proxy)
         if stream is None:
             return ""
-        held = (each for each in stream.held if _is(each.resource, type_url, name))
-        return next((each.message for each in held), "")
+        entry = next((each for each in stream.held if _is(each.resource, type_url, name)), None)
+        if entry is None:
+            return ""
+        origins = self.served(proxy).origins
+        places = suspect_places(entry.resource, entry.stand_in, origins, entry.message)
+        lines = origins_text(tuple(map(str, places)), " (new in it: ")
+        return f"{entry.message.strip()}{lines})" if lines else entry.message.strip()
 
     def behind(self) -> Iterator[str]:
         """Yield where an Envoy on the way has not what is wanted, and who is not connected at all."""

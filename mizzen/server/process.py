@@ -50,6 +50,7 @@ from mizzen.server.ports import (
 from mizzen.server.proxy_certificates import ProxyCertificates
 from mizzen.server.proxy_events import ProxyEvents
 from mizzen.server.proxy_tables import ProxyTables
+from mizzen.server.rejected_lines import RejectedLines
 from mizzen.server.start import waits_for, without_empty_files
 from mizzen.server.state import State, StateError
 from mizzen.server.token_issuers import key_set_refresh
@@ -144,8 +145,13 @@ class Process:
             forgotten=forgotten,
             gives_secrets=self._gives_secrets,
         )
+        self._rejected = RejectedLines(self.control_plane)
         self._events = ProxyEvents(
-            metrics, self._convergence, self.control_plane.proxy_of, self.control_plane.current_origin
+            metrics,
+            self._convergence,
+            self.control_plane.proxy_of,
+            self._rejected,
+            self.control_plane.current_origin,
         )
         self.discovery = xds.Server(
             self.control_plane.group_of,
@@ -200,6 +206,7 @@ class Process:
                     tasks.create_task(self.control_plane.keep_analysed()),
                     tasks.create_task(self.control_plane.keep_forgetting()),
                     tasks.create_task(self._key_sets.run()),
+                    tasks.create_task(self._events.keep_telling()),
                 ]
                 if self._authority is not None:
                     watching.append(
@@ -427,6 +434,7 @@ class Process:
         if proxy is not None:
             clients = [client for client in clients if proxy in (client.node_id, self._name(client))]
         gone = self._events.gone.as_json()
+        await self._rejected.find_all(clients)
 
         def build() -> Mapping[str, Any]:
             configuration = view.as_json()
@@ -442,6 +450,7 @@ class Process:
                 mesh_remarks=self.control_plane.mesh_remarks,
                 fault_of=self.control_plane.fault_of,
                 current_origin=self.control_plane.current_origin,
+                lines=self._rejected.of,
                 refused_proxies=self.control_plane.refusals.as_json(),
                 with_names=proxy is not None,
                 certificates=self._authority.certificates.as_json() if self._authority else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Hashable
 
 import structlog
@@ -12,13 +13,14 @@ from mizzen.server.convergence import Convergence
 from mizzen.server.gone_proxies import GoneProxies
 from mizzen.server.metrics import Metrics
 from mizzen.server.origins import CurrentOrigin, told_origins, unmoved
+from mizzen.server.rejected_lines import RejectedLines
 
 
 class ProxyEvents:
     """Takes the events of `xds.Server`.
 
-    A rejection is logged once, with Envoy's words and the lines of YAML that the rejected resources came
-    from, though a whole group of proxies may reject the same.
+    A rejection is logged once, with Envoy's words and the lines of YAML that they mean, though a whole group
+    of proxies may reject the same. `keep_telling` does that, as lines take a while to be found.
     """
 
     def __init__(
@@ -26,12 +28,15 @@ class ProxyEvents:
         metrics: Metrics,
         convergence: Convergence,
         proxy_of: Callable[[Hashable], Proxy | None],
+        lines: RejectedLines,
         current_origin: CurrentOrigin = unmoved,
     ) -> None:
         self._metrics = metrics
         self._convergence = convergence
         self._proxy_of = proxy_of
+        self._lines = lines
         self._current_origin = current_origin
+        self._untold: asyncio.Queue[xds.Rejected] = asyncio.Queue()
         self._log = structlog.get_logger("mizzen.xds")
         self.gone = GoneProxies()
         self._types: dict[int, str] = {}
@@ -79,14 +84,31 @@ class ProxyEvents:
     def _rejected(self, event: xds.Rejected) -> None:
         kind = xds.short_name(event.type_url)
         self._metrics.xds_rejected.labels(kind).inc()
-        if not self._is_new(kind, event.message):
-            return
+        if self._is_new(kind, event.message):
+            self._untold.put_nowait(event)
+
+    async def keep_telling(self) -> None:
+        """Log rejections, each with the lines that it means. Never ends; when cancelled it tells the rest."""
+        try:
+            while True:
+                event = await self._untold.get()
+                try:
+                    for culprit, accepted in zip(event.culprits, event.accepted, strict=False):
+                        await self._lines.find(event.client.group, culprit, accepted, event.message)
+                finally:
+                    self._tell(event)
+        finally:
+            while not self._untold.empty():
+                self._tell(self._untold.get_nowait())
+
+    def _tell(self, event: xds.Rejected) -> None:
         blamed = event.culprits or event.suspects
-        origins = (origin for resource in blamed for origin in resource.origins)
+        accepted = dict(zip(event.culprits, event.accepted, strict=False))
+        origins = (origin for each in blamed for origin in self._lines.of(each, accepted.get(each)))
         self._log.error(
             "a proxy rejected what it was sent",
             proxy=self._name(event.client),
-            type=kind,
+            type=xds.short_name(event.type_url),
             message=event.message.strip(),
             resources=[resource.name for resource in blamed[:10]],
             origins=told_origins(origins, self._current_origin)[:10],

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from mizzen import xds
+from mizzen.config.diagnostics import Origin
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.server.origins import CurrentOrigin, origins_of, told_origins, unmoved
 from mizzen.server.proxy_remarks import same_address_remarks, same_node_remarks
 
 ProxyOf = Callable[[Hashable], Proxy | None]
+
+Lines = Callable[[xds.Resource, xds.Resource | None], Sequence[Origin]]
+"""The lines of a refused resource, of which this version was accepted last (`RejectedLines.of`)."""
+
+
+def whole_resource(refused: xds.Resource, _: xds.Resource | None) -> tuple[Origin, ...]:
+    """Return the lines of all documents that a resource was made of."""
+    return tuple(origin for origin in refused.origins if isinstance(origin, Origin))
 
 
 def proxy_status(
@@ -113,10 +122,11 @@ def rejections(
     proxy_of: ProxyOf,
     snapshot_of: Callable[[Any], xds.Snapshot | None] = lambda group: None,
     current_origin: CurrentOrigin = unmoved,
+    lines: Lines = whole_resource,
 ) -> list[dict[str, Any]]:
     """Return what Envoys refuse now: their words, the resources that they mean, and where these come from.
 
-    One entry for each proxy, type and message.
+    One entry for each proxy, type and message. `lines` knows the lines of a resource that was refused.
     """
     found: dict[tuple[str, str, str], dict[str, Any]] = {}
 
@@ -132,10 +142,10 @@ def rejections(
         for entry in client.held:
             if entry.resource.type_url in client.types:
                 entries = told(client, entry.resource.type_url, entry.message)["resources"]
-                entries[entry.resource.name] = _refused_resource(
-                    entry,
-                    told_origins(origins_of(entry.resource, snapshot_of(client.group)), current_origin),
-                )
+                places = lines(entry.resource, entry.stand_in)
+                places = places or origins_of(entry.resource, snapshot_of(client.group))
+                told_lines = told_origins(places, current_origin)
+                entries[entry.resource.name] = _refused_resource(entry, told_lines)
         for held in client.types.values():
             if held.error is not None:
                 entries = told(client, held.type_url, held.error)["resources"]
@@ -180,6 +190,7 @@ def whole(
     *,
     mesh_remarks: Callable[[Hashable], Iterable[str]],
     current_origin: CurrentOrigin = unmoved,
+    lines: Lines = whole_resource,
     refused_proxies: list[dict[str, Any]],
     fault_of: Callable[[Hashable], str] = lambda _: "",
     with_names: bool = False,
@@ -217,7 +228,7 @@ def whole(
         "gone_proxies": list(gone_proxies),
         "refused_proxies": refused_proxies,
         "rejections": [
-            *rejections(clients, proxy_of, snapshot_of, current_origin),
+            *rejections(clients, proxy_of, snapshot_of, current_origin, lines),
             *_faults(clients, proxy_of, fault_of),
         ],
     }

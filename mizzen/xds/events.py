@@ -73,6 +73,7 @@ class Rejected:
         message: the client's own words.
         culprits: the resources that they mean; they are not sent to this group again.
         suspects: if no culprit could be told, the resources that were new in the response.
+        accepted: for each culprit its last accepted version, which is in force again; None if there is none.
     """
 
     client: Client
@@ -82,6 +83,7 @@ class Rejected:
     message: str
     culprits: tuple[Resource, ...]
     suspects: tuple[Resource, ...] = ()
+    accepted: tuple[Resource | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -277,6 +277,7 @@ class Stream:
                 message,
                 tuple(suspects[name] for name in sorted(blamed)),
                 () if blamed else tuple(suspects.values()),
+                tuple(self.group.good(channel.type_url, name) for name in sorted(blamed)),
             )
         )
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import pytest
@@ -15,11 +17,44 @@ from mizzen.server import proxy_events
 from mizzen.server.convergence import Convergence
 from mizzen.server.metrics import Metrics
 from mizzen.server.proxy_events import ProxyEvents
+from mizzen.server.rejected_lines import RejectedLines
 from mizzen.server.status import proxy_status
 
 CDS = xds.type_urls.CLUSTER
 ID = "sidecar~10.0.0.7~reviews-v1.default~default.svc.cluster.local"
 PROXY = Proxy.from_node({"id": ID, "metadata": {"LABELS": "x", "DNS_CAPTURE": "on"}})
+
+
+proxy_of = {"group": PROXY}.get
+Question = Callable[..., Any]
+
+
+class Worker:
+    """Stands in for the control plane: every question is answered with `lines`, or fails."""
+
+    def __init__(self, *lines: Origin) -> None:
+        self.lines: tuple[Origin, ...] | None = lines
+        self.asked = 0
+
+    def proxy_of(self, key: Hashable) -> Proxy | None:
+        return PROXY if key == "group" else None
+
+    async def ask(self, question: Question) -> tuple[Origin, ...] | None:
+        self.asked += 1
+        return self.lines
+
+
+def events_of(metrics: Metrics, lines: RejectedLines | None = None) -> ProxyEvents:
+    convergence = Convergence(lambda _: None, time.monotonic)
+    return ProxyEvents(metrics, convergence, proxy_of, lines or RejectedLines(Worker()))
+
+
+async def told(events: ProxyEvents) -> None:
+    """Let everything be logged that waits for its lines."""
+    telling = asyncio.create_task(events.keep_telling())
+    await asyncio.sleep(0)
+    telling.cancel()
+    await asyncio.wait([telling])
 
 
 def warnings(logged: list[Any]) -> list[Any]:
@@ -28,7 +63,7 @@ def warnings(logged: list[Any]) -> list[Any]:
 
 def test_mistakes_in_a_node_are_said_once_and_counted_while_it_is_connected() -> None:
     metrics = Metrics("0")
-    events = ProxyEvents(metrics, Convergence(lambda _: None, time.monotonic), {"group": PROXY}.get)
+    events = events_of(metrics)
     client = xds.Client(1, ID, "group")
     with capture_logs() as logged:
         events.take(xds.Connected(client))
@@ -53,7 +88,7 @@ def test_the_status_has_them() -> None:
 
 def followed() -> tuple[Metrics, ProxyEvents]:
     metrics = Metrics("0")
-    return metrics, ProxyEvents(metrics, Convergence(lambda _: None, time.monotonic), {"group": PROXY}.get)
+    return metrics, events_of(metrics)
 
 
 def test_who_comes_and_goes_is_counted_by_type_and_logged_with_its_address() -> None:
@@ -92,7 +127,7 @@ def resources(count: int, file: str = "a.yaml") -> tuple[xds.Resource, ...]:
     )
 
 
-def test_a_rejection_is_counted_each_time_and_logged_once_with_its_lines() -> None:
+async def test_a_rejection_is_counted_each_time_and_logged_once_with_its_lines() -> None:
     metrics, events = followed()
     client = xds.Client(1, ID, "group")
     with capture_logs() as logged:
@@ -101,6 +136,7 @@ def test_a_rejection_is_counted_each_time_and_logged_once_with_its_lines() -> No
         events.take(xds.Rejected(client, CDS, "v", "n", "another", (), resources(12)))
         events.take(xds.Rejected(client, xds.type_urls.LISTENER, "v", "n", "another", ()))
         events.take(xds.Acked(client, CDS, "v", "n", 0.1))
+        await told(events)
     value = metrics.registry.get_sample_value
     assert value("mizzen_xds_rejected_total", {"type": "CDS"}) == 4
     assert value("mizzen_xds_rejected_total", {"type": "LDS"}) == 1
@@ -138,11 +174,66 @@ def test_who_does_not_answer_is_counted_and_said_with_what_he_waits_for() -> Non
     ]
 
 
-def test_the_messages_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_messages_that_are_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(proxy_events, "_MESSAGES_REMEMBERED", 2)
     _, events = followed()
     client = xds.Client(1, ID, "group")
     with capture_logs() as logged:
         for message in ("one", "two", "two", "three", "two", "one"):
             events.take(xds.Rejected(client, CDS, "v", "n", message, ()))
+        await told(events)
     assert [each["message"] for each in logged] == ["one", "two", "three", "one"]
+
+
+async def test_a_rejection_names_the_lines_of_what_was_not_accepted_before() -> None:
+    worker = Worker(Origin("b.yaml", 3))
+    lines = RejectedLines(worker)
+    events = events_of(Metrics("0"), lines)
+    old, new = resources(2)
+    with capture_logs() as logged:
+        events.take(xds.Rejected(xds.Client(1, ID, "group"), CDS, "v", "n", "no", (new,), (), (old,)))
+        await told(events)
+    assert [each["origins"] for each in logged] == [["b.yaml:3"]]
+    held = (xds.Quarantined(new, old, "no"), xds.Quarantined(new, None, "no"))
+    client = xds.ClientStatus(1, ID, "group", "", "/a/b", 0.0, "rest", {}, held)
+    await lines.find_all([client, client])
+    assert worker.asked == 2, "each refusal is looked into once"
+
+
+async def test_lines_that_are_not_known_are_those_of_the_whole_resource() -> None:
+    worker = Worker()
+    lines = RejectedLines(worker)
+    old, new = resources(2)
+    whole = (Origin("a.yaml", 8),)
+    assert lines.of(new, old) == whole
+    await lines.find("nobody", new, old, "no")
+    assert worker.asked == 0
+    await lines.find("group", new, old, "no")
+    assert lines.of(new, old) == whole, "nothing differs that has a line"
+    worker.lines = None
+    await lines.find("group", new, None, "no")
+    await lines.find("group", new, None, "no")
+    assert worker.asked == 3, "what is not sent any more is asked for again"
+
+
+async def test_who_accepted_nothing_is_told_what_others_are() -> None:
+    worker = Worker(Origin("b.yaml", 3))
+    lines = RejectedLines(worker)
+    old, new = resources(2)
+    await lines.find("group", new, old, "no")
+    worker.lines = (Origin("b.yaml", 3), Origin("c.yaml", 4))
+    await lines.find("group", new, None, "no")
+    assert lines.of(new, None) == (Origin("b.yaml", 3),)
+
+
+async def test_a_fault_while_lines_are_looked_for_is_said_and_hides_nothing() -> None:
+    class Broken(Worker):
+        async def ask(self, question: Question) -> tuple[Origin, ...] | None:
+            raise KeyError("fault")
+
+    events = events_of(Metrics("0"), RejectedLines(Broken()))
+    with capture_logs() as logged:
+        events.take(xds.Rejected(xds.Client(1, ID, "group"), CDS, "v", "n", "no", resources(1), (), (None,)))
+        await told(events)
+    assert [each["log_level"] for each in logged] == ["error", "error"]
+    assert logged[1]["origins"] == ["a.yaml:11"]
