@@ -101,8 +101,7 @@ def rejections(state: Mapping[str, Any]) -> Group | None:
         said = Text(f"{', '.join(each['proxy'] for each in rejected)} {kind}: ", style="bold")
         said.append(Text(message, style="not bold"))
         lines.append(_indented(said, 2))
-        resources = {resource["name"]: resource for each in rejected for resource in each["resources"]}
-        lines += [_indented(_origin_of(resource), 6) for resource in resources.values()]
+        lines += [_indented(_origin_of(resource), 6) for resource in _merged(rejected)]
     if stuck:
         lines.append(Text("\nNOT ANSWERED", style="bold magenta"))
     for proxy, service, held in stuck:
@@ -118,6 +117,15 @@ def _alike(rejections: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], lis
     for rejection in rejections:
         found.setdefault((rejection["type"], rejection["message"]), []).append(rejection)
     return found
+
+
+def _merged(rejections: Iterable[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
+    """Return each refused resource once, with the lines that it has for any of the proxies."""
+    found: dict[str, dict[str, Any]] = {}
+    for resource in (each for rejection in rejections for each in rejection["resources"]):
+        known = found.setdefault(resource["name"], {**resource, "origins": []})
+        known["origins"] += [each for each in resource["origins"] if each not in known["origins"]]
+    return found.values()
 
 
 def _origin_of(resource: Mapping[str, Any]) -> Text:

@@ -129,7 +129,7 @@ class PartOrigins:
     def cluster_policy(self, name: str) -> Places:
         """Return the places of the traffic policies of a cluster's DestinationRules; none if it has none."""
         parsed = parse_cluster_name(name)
-        found = self._snapshot.collection(type_urls.CLUSTER).resources.get(name)
+        found = self._sent(type_urls.CLUSTER, name)
         places = []
         for config in map(self._config, found.origins if found is not None and parsed is not None else ()):
             if parsed is None or config is None or config.kind != "DestinationRule":
@@ -144,7 +144,7 @@ class PartOrigins:
 
     def policies(self, listener: str, kinds: Container[str]) -> Places:
         """Return the places of the security policies of these kinds that a listener was made of."""
-        found = self._snapshot.collection(type_urls.LISTENER).resources.get(listener)
+        found = self._sent(type_urls.LISTENER, listener)
         of_kinds = (
             origin
             for origin in (found.origins if found is not None else ())

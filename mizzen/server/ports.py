@@ -1,4 +1,4 @@
-"""The gRPC ports: in plain text, over TLS, and over TLS with a certificate of the mesh's authority.
+"""The ports: the admin address; and gRPC in plain text, over TLS, and over TLS with a client's certificate.
 
 gRPC in Python asks every client of a port for a certificate, or none, so those who have one come to a port of
 their own (docs/decisions/0094).
@@ -6,6 +6,7 @@ their own (docs/decisions/0094).
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -16,7 +17,7 @@ from mizzen.mesh.rules.token_keys import KeySource
 from mizzen.server.address import Address
 from mizzen.server.authentication import Authenticator
 from mizzen.server.certificate_service import CertificateService
-from mizzen.server.listening import other_server
+from mizzen.server.listening import ListenError, listen, other_server
 from mizzen.server.metrics import Metrics
 from mizzen.server.options import ADMIN_ADDRESS, ServeOptions
 from mizzen.server.own_certificate import OwnCertificate
@@ -29,7 +30,38 @@ class PortError(Exception):
     """A port cannot be offered; the message says why, and what to do."""
 
 
-def ports(
+def take_port(address: Address, option: str, options: ServeOptions) -> socket.socket:
+    """Return a socket that listens at the address that `option` names. Raises PortError."""
+    try:
+        return listen(address, option)
+    except ListenError as error:
+        raise PortError(f"{error}{_who_is_there(address, options)}") from error
+
+
+def add_grpc_ports(
+    grpc_server: Any, options: ServeOptions, certificates: WorkloadCertificates | None
+) -> list[str]:
+    """Let a gRPC server listen at its addresses, and return these with their ports. Raises PortError."""
+    return [
+        str(address.with_port(_add_port(grpc_server, address, option, credentials, options)))
+        for address, option, credentials in _ports(options, certificates)
+    ]
+
+
+def _add_port(
+    grpc_server: Any, address: Address, option: str, credentials: Any, options: ServeOptions
+) -> int:
+    if address.port:
+        take_port(address, option, options).close()  # gRPC does not say why it cannot listen
+    try:
+        if credentials is None:
+            return int(grpc_server.add_insecure_port(str(address)))
+        return int(grpc_server.add_secure_port(str(address), credentials))
+    except RuntimeError as error:
+        raise PortError(f"{option} {address}: cannot listen ({error})") from error
+
+
+def _ports(
     options: ServeOptions, certificates: WorkloadCertificates | None
 ) -> Iterable[tuple[Address, str, Any]]:
     """Return the addresses to listen on, each with the option that names it and with gRPC's credentials, None
@@ -52,6 +84,17 @@ def ports(
             yield mutual, "--mutual-tls-address", own.credentials(demands_certificates=True)
     except (TlsFileError, ValueError) as error:
         raise PortError(str(error)) from error
+
+
+def _who_is_there(address: Address, options: ServeOptions) -> str:
+    """Say whether a Mizzen has taken `address`, if its admin address can be guessed; empty if not."""
+    about = other_server(options.admin_address)
+    if about is None:
+        about = other_server(ADMIN_ADDRESS)
+    taken = [*about.get("grpc_addresses", ()), about.get("admin_address")] if about else []
+    if about and any(str(each).endswith(f":{address.port}") for each in taken):
+        return f": a Mizzen {about['version']} serves there (process {about['pid']})"
+    return ""
 
 
 def authenticator(
@@ -102,17 +145,6 @@ def certificate_service(
         metrics.signings_refused.inc,
         certificates.note_signed,
     )
-
-
-def who_is_there(address: Address, options: ServeOptions) -> str:
-    """Say whether a Mizzen has taken `address`, if its admin address can be guessed; empty if not."""
-    about = other_server(options.admin_address)
-    if about is None:
-        about = other_server(ADMIN_ADDRESS)
-    taken = [*about.get("grpc_addresses", ()), about.get("admin_address")] if about else []
-    if about and any(str(each).endswith(f":{address.port}") for each in taken):
-        return f": a Mizzen {about['version']} serves there (process {about['pid']})"
-    return ""
 
 
 def warn_of_open_addresses(options: ServeOptions, log: Any) -> None:

@@ -21,7 +21,6 @@ from mizzen import xds
 from mizzen.identity.authority import AuthorityError
 from mizzen.mesh.snapshot import Mesh
 from mizzen.server import status
-from mizzen.server.address import Address
 from mizzen.server.admin import AdminServer
 from mizzen.server.admin_hosts import Hosts
 from mizzen.server.authentication import Authenticator
@@ -32,7 +31,6 @@ from mizzen.server.convergence import Convergence
 from mizzen.server.former import FormerDocuments
 from mizzen.server.garbage import Garbage
 from mizzen.server.grpc_log import ConnectionLog, captured
-from mizzen.server.listening import ListenError, listen
 from mizzen.server.live_why import LiveWhy
 from mizzen.server.log_output import configure_logging
 from mizzen.server.mesh_config_file import MeshConfigFile
@@ -41,11 +39,11 @@ from mizzen.server.missing import missing
 from mizzen.server.options import ServeOptions
 from mizzen.server.ports import (
     PortError,
+    add_grpc_ports,
     authenticator,
     certificate_service,
-    ports,
+    take_port,
     warn_of_open_addresses,
-    who_is_there,
 )
 from mizzen.server.proxy_certificates import ProxyCertificates
 from mizzen.server.proxy_events import ProxyEvents
@@ -350,42 +348,26 @@ class Process:
 
     def _take_ports(self, grpc_server: Any) -> AdminServer:
         """Take all ports before anything else is done; raise StartError if one is not to be had."""
-        options = self._options
+        options, plane = self._options, self.control_plane
+        certificates = self._authority.certificates if self._authority is not None else None
         try:
-            admin_socket = listen(options.admin_address, "--admin-address")
-        except ListenError as error:
-            raise StartError(f"{error}{who_is_there(options.admin_address, options)}") from error
-        self._admin_address = options.admin_address.with_port(admin_socket.getsockname()[1])
-        try:
-            certificates = self._authority.certificates if self._authority is not None else None
-            for address, option, credentials in ports(options, certificates):
-                self._add_port(grpc_server, address, option, credentials)
-            plane = self.control_plane
-            self._authenticator = authenticator(
-                options, self._metrics, lambda: plane.trust_domain, plane.refusals.add, self._key_sets.keys_of
-            )
+            with contextlib.ExitStack() as undo:
+                admin_socket = undo.enter_context(
+                    take_port(options.admin_address, "--admin-address", options)
+                )
+                self._grpc_addresses = add_grpc_ports(grpc_server, options, certificates)
+                self._authenticator = authenticator(
+                    options,
+                    self._metrics,
+                    lambda: plane.trust_domain,
+                    plane.refusals.add,
+                    self._key_sets.keys_of,
+                )
+                undo.pop_all()
         except PortError as error:
-            admin_socket.close()
             raise StartError(str(error)) from error
-        except BaseException:
-            admin_socket.close()
-            raise
+        self._admin_address = options.admin_address.with_port(admin_socket.getsockname()[1])
         return AdminServer(self, admin_socket, Hosts(options.admin_address, options.admin_hosts))
-
-    def _add_port(self, grpc_server: Any, address: Address, option: str, credentials: Any) -> None:
-        if address.port:
-            try:
-                listen(address, option).close()
-            except ListenError as error:
-                raise StartError(f"{error}{who_is_there(address, self._options)}") from error
-        try:
-            if credentials is None:
-                port = grpc_server.add_insecure_port(str(address))
-            else:
-                port = grpc_server.add_secure_port(str(address), credentials)
-        except RuntimeError as error:
-            raise StartError(f"{option} {address}: cannot listen ({error})") from error
-        self._grpc_addresses.append(str(address.with_port(port)))
 
     def _authenticate(self, peer: xds.Peer) -> xds.Peer:
         return self._authenticator.authenticate(peer) if self._authenticator is not None else peer

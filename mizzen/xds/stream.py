@@ -9,16 +9,15 @@ events come out.
 A response is made when the transport is ready to send it, so it holds the newest state, and nothing queues.
 """
 
-from bisect import insort
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from math import inf
-from operator import attrgetter
 from typing import Final, NamedTuple
 
 from mizzen.xds import rejection
 from mizzen.xds.batch import Batch, Dialect
 from mizzen.xds.channel import Channel, Refusal
+from mizzen.xds.channels import Channels
 from mizzen.xds.events import Acked, Client, Event, Mended, Rejected, Stuck, Subscribed
 from mizzen.xds.group import Group
 from mizzen.xds.ordering import RETAINED, USERS, Arrival, Gate, MakeBeforeBreak, Phase, Policy
@@ -26,19 +25,9 @@ from mizzen.xds.outstanding import Outstanding, Verdict
 from mizzen.xds.resource import Resource
 from mizzen.xds.snapshot import Collection, Snapshot
 from mizzen.xds.subscription import Fallback, Subscription
-from mizzen.xds.type_urls import CLUSTER, short_name
+from mizzen.xds.type_urls import CLUSTER
 from mizzen.xds.warming import Child, Warming
 from mizzen.xds.wire import BadRequest, DeltaRequest, Request
-
-_MAX_TYPES = 64
-_MAX_TYPE_URL = 1000
-
-_rank = attrgetter("rank")
-
-
-def _user_rank(channel: Channel) -> int:
-    return USERS.index(channel.type_url)
-
 
 _TTL_FEATURES: Final = ("xds.config.supports-resource-ttl", "xds.config.supports-resource-in-sotw")
 
@@ -89,15 +78,15 @@ class Stream:
         self.dialect = dialect
         self.policy = policy
         self._fallback = fallback
-        self.channels: dict[str, Channel] = {}
-        self._ranked: list[Channel] = []
-        self._suppliers: list[Channel] = []
-        self._users: list[Channel] = []
         self._only_type = only_type
         self._max_names = max_names
         self._gate: Gate | None = None
         if isinstance(policy, MakeBeforeBreak) and only_type is None:
             self._gate = Gate(policy.grace)
+        self._channels = Channels(
+            delta=dialect.delta, share=group.share, only_type=only_type, in_order=self._gate is not None
+        )
+        self.channels: Mapping[str, Channel] = self._channels.by_type
         self._nonces = 0
         self._warming = Warming()
         # Nothing is due while this is the goal, until then: most questions are asked for nothing.
@@ -126,7 +115,7 @@ class Stream:
     @property
     def costly(self) -> bool:
         """Whether the next step costs much, because of much that was refused or does not exist."""
-        ranked = self._ranked
+        ranked = self._channels.ranked
         return self.group.costly or any(each.isolation or each.subscription.asks_too_much for each in ranked)
 
     # In
@@ -177,7 +166,7 @@ class Stream:
 
     def _on_their_way(self) -> set[Child]:
         """What the client will be sent, or may still refuse: its clusters have not had it."""
-        started = (each for each in self._ranked if each.subscription.started)
+        started = (each for each in self._channels.ranked if each.subscription.started)
         return {(each.type_url, name) for each in started for name in each.subscription.on_its_way}
 
     def _stays_quiet(self, channel: Channel, goal: Snapshot) -> bool:
@@ -187,7 +176,7 @@ class Stream:
         if not self._rests_on(channel, goal) or channel.subscription.owes:
             return False
         if self._gate is not None:
-            for each in self._suppliers:
+            for each in self._channels.suppliers:
                 if each.subscription.departed:
                     return False
         return channel.subscription.sent is goal.collection(channel.type_url)
@@ -210,36 +199,14 @@ class Stream:
         return self._gate is None or self._gate.resting_on(goal)
 
     def _channel(self, type_url: str) -> Channel:
-        if len(type_url) > _MAX_TYPE_URL:
-            raise BadRequest(f"a type_url of {len(type_url)} characters; the limit is {_MAX_TYPE_URL}")
-        if self._only_type is not None:
-            if type_url not in ("", self._only_type):
-                raise BadRequest(f"this service serves {short_name(self._only_type)}, not {type_url!r}")
-            type_url = self._only_type
-        channel = self.channels.get(type_url)
-        if channel is None:
-            if not type_url:
-                raise BadRequest("a request to the aggregated service must name its type_url")
-            if len(self.channels) >= _MAX_TYPES:
-                raise BadRequest(f"more than {_MAX_TYPES} types on one stream")
-            subscription = Subscription(type_url, delta=self.dialect.delta, share=self.group.share)
-            subscription.keeps_departed = self._gate is not None and type_url in RETAINED
-            channel = self.channels[type_url] = Channel(subscription)
-            insort(self._ranked, channel, key=_rank)
-            if type_url == CLUSTER and self._gate is not None:
-                self._gate.begin()
-            if type_url in USERS:
-                insort(self._users, channel, key=_user_rank)
-            else:
-                insort(self._suppliers, channel, key=_rank)
+        known = len(self.channels)
+        channel = self._channels.of(type_url)
+        if channel.type_url == CLUSTER and self._gate is not None and len(self.channels) > known:
+            self._gate.begin()
         return channel
 
     def _names_changed(self, subscription: Subscription) -> None:
-        total = 0
-        for each in self._ranked:
-            # Names that were given up under the wildcard are owed an answer, and count until they have it.
-            names, owed = each.subscription.names, each.subscription.owed
-            total += max(len(names), len(owed)) if owed else len(names)
+        total = self._channels.names
         if total > self._max_names:
             raise BadRequest(f"{total} names are asked for on one stream; the limit is {self._max_names}")
         self._events.append(
@@ -291,7 +258,7 @@ class Stream:
         rested = self._quiet_goal if now < self._quiet_until else None
         self._look_at_the_clock(now)
         if self._gate is None:
-            response = self._next(now, self._ranked, goal.collection)
+            response = self._next(now, self._channels.ranked, goal.collection)
         else:
             response = self._next_in_order(self._gate, goal, now)
         if response is None or (rested is not None and self._is_all(response, rested, goal)):
@@ -313,8 +280,8 @@ class Stream:
 
     def _next_in_order(self, gate: Gate, goal: Snapshot, now: float) -> Response | None:
         gate.aim(goal, now, self._holds)
-        if gate.departs_at is not None and gate.departs_at <= now and self._users_settled:
-            for channel in self._suppliers:
+        if gate.departs_at is not None and gate.departs_at <= now and self._channels.users_settled:
+            for channel in self._channels.suppliers:
                 if channel.subscription.departed:
                     channel.subscription.depart(goal.collection(channel.type_url))
         clusters = self.channels.get(CLUSTER)
@@ -322,22 +289,15 @@ class Stream:
             if clusters is None or clusters.settled:
                 gate.arrive(Arrival.CLUSTERS_SETTLED, now)
             gate.arrive(Arrival.CHANGED, now)
-        response = self._next(now, self._suppliers, gate.target)
+        response = self._next(now, self._channels.suppliers, gate.target)
         if response is not None:
             return response
         if gate.phase is Phase.WARMING and not (clusters is not None and clusters.waiting):
             gate.arrive(Arrival.CLUSTERS_SETTLED, now)
-        response = self._next(now, self._users, gate.target)
-        if response is None and gate.unreleased and self._users_settled:
+        response = self._next(now, self._channels.users, gate.target)
+        if response is None and gate.unreleased and self._channels.users_settled:
             gate.arrive(Arrival.USERS_SETTLED, now)
         return response
-
-    @property
-    def _users_settled(self) -> bool:
-        for each in self._users:  # noqa: SIM110 - twice as fast as all(), and asked at each step
-            if each.waiting:
-                return False
-        return True
 
     def _holds(self, resource: Resource) -> Resource | None:
         """What it was sent under this name; or what a cluster in flight will make it ask for."""
@@ -445,7 +405,7 @@ class Stream:
     def _next_deadline(self) -> float:
         earliest = inf
         departing = False
-        for channel in self._ranked:
+        for channel in self._channels.ranked:
             if channel.subscription.departed:
                 departing = True
             if channel.deadline is not None and not channel.overdue:
@@ -455,12 +415,12 @@ class Stream:
         gate = self._gate
         if gate is not None and gate.deadline is not None:
             earliest = min(earliest, gate.deadline)
-        if gate is not None and departing and gate.departs_at is not None and self._users_settled:
+        if gate is not None and departing and gate.departs_at is not None and self._channels.users_settled:
             earliest = min(earliest, gate.departs_at)
         return earliest
 
     def _look_at_the_clock(self, now: float) -> None:
-        for channel in self._ranked:
+        for channel in self._channels.ranked:
             if channel.deadline is None or channel.deadline > now or channel.overdue:
                 continue
             channel.overdue = True

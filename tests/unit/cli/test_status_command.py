@@ -291,6 +291,13 @@ def test_secrets_that_are_waited_for_are_named() -> None:
     assert lines[place + 1] == "  reviews-v1.default: kubernetes://shop"
 
 
+def test_what_many_reject_has_the_lines_of_each() -> None:
+    one, other = STATE["rejections"]
+    (resource,) = other["resources"]
+    other = {**other, "resources": [{**resource, "origins": ["gateway.yaml:7", "other.yaml:9"]}]}
+    assert "from gateway.yaml:7, other.yaml:9 (" in plain({**STATE, "rejections": [other, one]})
+
+
 def test_what_is_piped_has_no_blanks_at_the_end_of_a_line_and_no_line_is_broken() -> None:
     (rejection, *_) = STATE["rejections"]
     words = "cannot bind " * 50
