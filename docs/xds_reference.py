@@ -21,13 +21,14 @@ SECTIONS: Final = {
     "Events": [
         "Event", "Client", "Connected", "Disconnected", "Subscribed", "Acked", "Rejected", "Mended", "Stuck",
     ],
-    "Status": ["ClientStatus", "TypeStatus", "Holding", "Quarantined"],
+    "Status": ["ClientStatus", "TypeStatus", "Holding", "Quarantined", "Retry"],
     "Types": ["short_name", "type_urls"],
 }  # fmt: skip
 
 INTERNAL: Final = {
     "Resource": {"mark", "sotw_field", "delta_field", "heartbeat_field", "unresolved"},
     "Snapshot": {"passage"},
+    "Retry": {"refused", "begun"},
     "Collection": {
         "__init__",
         "everything",

@@ -66,8 +66,10 @@ class ProxyEvents:
                 self._metrics.streams.dec()
                 self._metrics.node_remarks.dec(self._remarks.pop(client.number, 0))
                 self._log.info("proxy disconnected", proxy=self._name(client), peer=client.peer)
-            case xds.Acked(_, type_url):
+            case xds.Acked(client, type_url, recovered=recovered):
                 self._metrics.xds_acked.labels(xds.short_name(type_url)).inc()
+                if recovered is not None:
+                    self._recovered(client, recovered)
             case xds.Rejected():
                 self._rejected(event)
             case xds.Stuck():
@@ -112,6 +114,17 @@ class ProxyEvents:
             message=event.message.strip(),
             resources=[resource.name for resource in blamed[:10]],
             origins=told_origins(origins, self._current_origin)[:10],
+        )
+
+    def _recovered(self, client: xds.Client, recovered: xds.Quarantined) -> None:
+        kind = xds.short_name(recovered.resource.type_url)
+        self._said.pop((kind, recovered.message), None)  # should it be rejected again, that is news
+        self._log.info(
+            "a proxy accepted what it had rejected",
+            proxy=self._name(client),
+            type=kind,
+            resource=recovered.resource.name,
+            rejected=f"{recovered.retry.refusals} times",
         )
 
     def _stuck(self, event: xds.Stuck) -> None:

@@ -150,7 +150,8 @@ def rejections(
             if held.error is not None:
                 entries = told(client, held.type_url, held.error)["resources"]
                 for name in held.error_names:
-                    entries.setdefault(name, {"name": name, "version": "", "origins": [], "in_force": ""})
+                    unknown = {"name": name, "version": "", "origins": [], "in_force": "", "refusals": 1}
+                    entries.setdefault(name, unknown)
     return [{**each, "resources": list(each["resources"].values())} for each in found.values()]
 
 
@@ -167,17 +168,15 @@ def _faults(
     return list(found.values())
 
 
-_LEFT_OUT = "it is left out until it changes or the proxy connects anew"
-"""What was refused is not sent again by itself, though the cause may be none of its own: a busy port."""
-
-
 def _refused_resource(entry: xds.Quarantined, origins: list[str]) -> dict[str, Any]:
-    kept = "its last accepted version stays in force" if entry.stand_in else _LEFT_OUT
+    kept = "its last accepted version stays in force" if entry.stand_in else "it is left out"
+    times = entry.retry.refusals
     return {
         "name": entry.resource.name,
         "version": entry.resource.version,
         "origins": origins,
-        "in_force": kept,
+        "in_force": f"{kept}; tried again every minute or so, refused {times} time{'s' * (times != 1)}",
+        "refusals": times,
     }
 
 

@@ -25,6 +25,7 @@ from mizzen.xds.limits import Limits
 from mizzen.xds.ordering import MakeBeforeBreak, Policy, Unordered
 from mizzen.xds.peer import Peer, peer_of
 from mizzen.xds.resource import Resource, content_version
+from mizzen.xds.retries import Retry
 from mizzen.xds.server import Server
 from mizzen.xds.snapshot import Change, Collection, Snapshot
 from mizzen.xds.status import ClientStatus, Holding, TypeStatus
@@ -58,6 +59,7 @@ __all__ = [
     "Quarantined",
     "Rejected",
     "Resource",
+    "Retry",
     "Server",
     "Snapshot",
     "Stuck",

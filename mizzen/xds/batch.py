@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 from mizzen.xds import wire
 from mizzen.xds.resource import Resource
@@ -21,6 +22,15 @@ class Dialect:
     delta: bool
     ttl: bool = False
     control_plane: str = ""
+
+
+_TTL_FEATURES: Final = ("xds.config.supports-resource-ttl", "xds.config.supports-resource-in-sotw")
+
+
+def supports_ttl(features: tuple[str, ...], *, delta: bool) -> bool:
+    """Whether a client with these `Node.client_features` understands TTLs ("TTL", "SotW TTL")."""
+    needed = _TTL_FEATURES[:1] if delta else _TTL_FEATURES
+    return all(feature in features for feature in needed)
 
 
 _SMALL = 16 * 1024
@@ -95,3 +105,14 @@ class Batch:
 def distinct(resources: Iterable[Resource | None]) -> tuple[Resource, ...]:
     """Each once ("Duplicate Resource Names"): a name and its alias may both have been asked for."""
     return tuple({r.name: r for r in resources if r is not None}.values())
+
+
+class Response(NamedTuple):
+    """What to send: the encoded message, and what it is for whoever looks on."""
+
+    type_url: str
+    nonce: str
+    version: str
+    resources: tuple[Resource, ...]
+    removed: tuple[str, ...]
+    data: bytes

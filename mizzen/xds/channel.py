@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 from mizzen.xds.batch import Batch, Dialect
 from mizzen.xds.isolation import Isolation
+from mizzen.xds.ordering import Policy
 from mizzen.xds.outstanding import Outstanding, Verdict
 from mizzen.xds.resource import Resource
 from mizzen.xds.snapshot import Collection
 from mizzen.xds.subscription import Fallback, Subscription
-from mizzen.xds.type_urls import push_rank
+from mizzen.xds.type_urls import CLUSTER, push_rank
 from mizzen.xds.wire import Request
 
 
@@ -23,7 +24,11 @@ class Refusal:
 
 
 class Channel:
-    """One type on one stream."""
+    """One type on one stream.
+
+    Attributes:
+        retried: what the client had refused and the response in flight asks for again.
+    """
 
     __slots__ = (
         "accepted_at",
@@ -37,6 +42,7 @@ class Channel:
         "rank",
         "refusal",
         "responses",
+        "retried",
         "sent_at",
         "sent_version",
         "subscription",
@@ -59,6 +65,7 @@ class Channel:
         self.beat_at: float | None = None
         self.bytes_sent = 0
         self.responses = 0
+        self.retried: Resource | None = None
 
     @property
     def waiting(self) -> bool:
@@ -125,6 +132,18 @@ class Channel:
             return self.subscription.due(target)
         return Batch(self.type_url, target.version, tuple(resources), heartbeat=True)
 
+    def can_take(self, resource: Resource) -> bool:
+        """Whether the client asks for a resource and has answered what it was sent."""
+        subscription = self.subscription
+        return subscription.started and subscription.outstanding is None and subscription.asks_for(resource)
+
+    def patience(self, policy: Policy) -> float:
+        """Return the seconds for which the answer to the next response is worth waiting for."""
+        if self.type_url != CLUSTER:
+            return policy.answer_timeout.total_seconds()
+        overdue = self.overdue and self.subscription.outstanding is not None
+        return (policy.stuck_timeout if overdue else policy.warm_timeout).total_seconds()
+
     def sent(
         self, batch: Batch, target: Collection, nonce: str, size: int, now: float, timeout: float
     ) -> None:
@@ -132,6 +151,7 @@ class Channel:
         long.
         """
         self.subscription.sent_out(batch, target, nonce, now, self.isolation.on_trial)
+        self.retried = None
         self.sent_at = now
         self.sent_version = batch.version
         self.deadline = now + timeout

@@ -3,6 +3,7 @@
 from collections.abc import Hashable
 from dataclasses import dataclass
 
+from mizzen.xds.group import Quarantined
 from mizzen.xds.resource import Resource
 
 
@@ -56,6 +57,7 @@ class Acked:
     """A client accepted a response `waited` seconds after it was given to the transport.
 
     `version` is that of all that it has of the type now, the `Collection.version` of what it was given.
+    `recovered` is what it had refused before, and has accepted now that it was asked again.
     """
 
     client: Client
@@ -63,6 +65,7 @@ class Acked:
     version: str
     nonce: str
     waited: float
+    recovered: Quarantined | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +74,10 @@ class Rejected:
 
     Attributes:
         message: the client's own words.
-        culprits: the resources that they mean; they are not sent to this group again.
+        culprits: the resources that they mean; the group is not sent them again until this client takes them.
         suspects: if no culprit could be told, the resources that were new in the response.
         accepted: for each culprit its last accepted version, which is in force again; None if there is none.
+        retried: it had refused the same before, and was asked again.
     """
 
     client: Client
@@ -84,6 +88,7 @@ class Rejected:
     culprits: tuple[Resource, ...]
     suspects: tuple[Resource, ...] = ()
     accepted: tuple[Resource | None, ...] = ()
+    retried: bool = False
 
 
 @dataclass(frozen=True, slots=True)

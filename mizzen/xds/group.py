@@ -1,12 +1,14 @@
 """A group of clients that are given the same: its snapshot, and what of it was refused."""
 
-from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from math import inf
 from weakref import WeakKeyDictionary
 
 from mizzen.xds.accepted import Accepted
 from mizzen.xds.names import NamePool
 from mizzen.xds.resource import Resource
+from mizzen.xds.retries import APART, Retry
 from mizzen.xds.snapshot import Change, Collection, Snapshot
 from mizzen.xds.warming import Interrupted
 
@@ -26,11 +28,13 @@ class Quarantined:
         stand_in: the version that the client had accepted before and that is sent in its place; None:
             nothing is.
         message: the client's words.
+        retry: when the client is asked again, and how often it refused.
     """
 
     resource: Resource
     stand_in: Resource | None
     message: str
+    retry: Retry = field(default=Retry(), compare=False)
 
 
 class Group:
@@ -39,6 +43,7 @@ class Group:
     Attributes:
         snapshot: what the owner set; None as long as it set nothing.
         interrupted: what clients were waiting for when their streams ended.
+        retry_from: when a client may be asked again for something that it refused, at the earliest.
     """
 
     def __init__(
@@ -51,6 +56,7 @@ class Group:
         self._quarantine: dict[tuple[str, str, str], Quarantined] = {}
         self._acceptable: WeakKeyDictionary[Collection, Collection | None] = WeakKeyDictionary()
         self._held: tuple[Quarantined, ...] | None = None
+        self.retry_from = -inf
         self.interrupted = Interrupted()
         self._accepted: dict[str, Accepted] = {}
         self._names = names if names is not None else NamePool()
@@ -130,15 +136,19 @@ class Group:
             return None
         return next((each for each in record.versions(name) if not self.is_quarantined(each)), None)
 
-    def quarantine(self, resources: Iterable[Resource], message: str) -> None:
-        """Never send these versions of these resources again; send the last ones that were accepted, or
-        nothing.
+    def quarantine(
+        self, resources: Iterable[Resource], message: str, client: str = "", now: float = 0.0
+    ) -> None:
+        """Send these versions of these resources no more, but the last ones that were accepted, or nothing.
+        The client with this node id, which refused them, is asked again in time (`next_retry`).
         """
         refused = tuple(resources)
         self._settle()
         for resource in refused:  # all of them first: none can stand in for itself
             key = resource.type_url, resource.name, resource.version
-            self._quarantine[key] = Quarantined(resource, None, message)
+            before = self._quarantine.get(key)
+            retry = (before.retry if before is not None else Retry()).refused(client, now)
+            self._quarantine[key] = Quarantined(resource, None, message, retry)
         entries = [self._renew(resource) for resource in refused]
         while len(self._quarantine) > _QUARANTINE_SIZE:
             self._quarantine.pop(next(iter(self._quarantine)))
@@ -188,7 +198,7 @@ class Group:
         good = self.good(refused.type_url, refused.name)
         stale = entry.stand_in is not None and self.is_quarantined(entry.stand_in)
         if stale or (good is not None and good is not entry.stand_in):
-            entry = self._quarantine[key] = Quarantined(refused, good, entry.message)
+            entry = self._quarantine[key] = replace(entry, resource=refused, stand_in=good)
             self._acceptable = WeakKeyDictionary()
             self._held = None
         return entry
@@ -196,6 +206,40 @@ class Group:
     def is_quarantined(self, resource: Resource) -> bool:
         """Whether this version was refused."""
         return (resource.type_url, resource.name, resource.version) in self._quarantine
+
+    def next_retry(
+        self, client: str, can_take: Mapping[str, Callable[[Resource], bool]]
+    ) -> tuple[float, Quarantined] | None:
+        """Return what the client refused and is to be asked again first, and when; None if there is nothing.
+
+        `can_take` tells by type URL whether a resource can be sent to the client now.
+        """
+        mine = (
+            entry
+            for entry in self.held
+            if entry.retry.client == client
+            and (able := can_take.get(entry.resource.type_url)) is not None
+            and able(entry.resource)
+        )
+        first = min(mine, key=lambda each: each.retry.at, default=None)
+        return (max(first.retry.at, self.retry_from), first) if first is not None else None
+
+    def retried(self, entry: Quarantined, now: float) -> None:
+        """The client was asked again; whatever comes of it, the next attempts wait."""
+        resource = entry.resource
+        key = resource.type_url, resource.name, resource.version
+        self._quarantine[key] = replace(entry, retry=entry.retry.begun(now))
+        self._held = None
+        self.retry_from = now + APART
+
+    def release(self, resource: Resource) -> Quarantined | None:
+        """Send this version to all that ask for it: the client that refused it has accepted it. Return what
+        was known of the refusal."""
+        entry = self._quarantine.pop((resource.type_url, resource.name, resource.version), None)
+        if entry is not None and self.snapshot is not None:
+            self._acceptable = WeakKeyDictionary()
+            self.set(self.snapshot)
+        return entry
 
     @property
     def quarantined(self) -> bool:

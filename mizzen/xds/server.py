@@ -10,7 +10,7 @@ from typing import Any, cast
 import grpc
 
 from mizzen.xds import csds, wire
-from mizzen.xds.batch import Dialect
+from mizzen.xds.batch import Dialect, supports_ttl
 from mizzen.xds.callbacks import (
     Authenticate,
     CallbackError,
@@ -34,7 +34,7 @@ from mizzen.xds.room import Room
 from mizzen.xds.services import CLIENT_STATUS_SERVICE, METHODS, Method
 from mizzen.xds.snapshot import Change, Snapshot
 from mizzen.xds.status import ClientStatus, Holding, describe, holdings
-from mizzen.xds.stream import Stream, supports_ttl
+from mizzen.xds.stream import Stream
 from mizzen.xds.subscription import Fallback
 from mizzen.xds.turns import LARGE, Turns
 

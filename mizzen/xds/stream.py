@@ -12,41 +12,22 @@ A response is made when the transport is ready to send it, so it holds the newes
 from collections.abc import Callable, Mapping
 from functools import partial
 from math import inf
-from typing import Final, NamedTuple
 
 from mizzen.xds import rejection
-from mizzen.xds.batch import Batch, Dialect
+from mizzen.xds.batch import Batch, Dialect, Response
 from mizzen.xds.channel import Channel, Refusal
 from mizzen.xds.channels import Channels
 from mizzen.xds.events import Acked, Client, Event, Mended, Rejected, Stuck, Subscribed
-from mizzen.xds.group import Group
+from mizzen.xds.group import Group, Quarantined
 from mizzen.xds.ordering import RETAINED, USERS, Arrival, Gate, MakeBeforeBreak, Phase, Policy
 from mizzen.xds.outstanding import Outstanding, Verdict
 from mizzen.xds.resource import Resource
 from mizzen.xds.snapshot import Collection, Snapshot
+from mizzen.xds.stuck import probable_culprits
 from mizzen.xds.subscription import Fallback, Subscription
 from mizzen.xds.type_urls import CLUSTER
 from mizzen.xds.warming import Child, Warming
 from mizzen.xds.wire import BadRequest, DeltaRequest, Request
-
-_TTL_FEATURES: Final = ("xds.config.supports-resource-ttl", "xds.config.supports-resource-in-sotw")
-
-
-class Response(NamedTuple):
-    """What to send: the encoded message, and what it is for whoever looks on."""
-
-    type_url: str
-    nonce: str
-    version: str
-    resources: tuple[Resource, ...]
-    removed: tuple[str, ...]
-    data: bytes
-
-
-def supports_ttl(features: tuple[str, ...], *, delta: bool) -> bool:
-    """Whether a client with these `Node.client_features` understands TTLs ("TTL", "SotW TTL")."""
-    needed = _TTL_FEATURES[:1] if delta else _TTL_FEATURES
-    return all(feature in features for feature in needed)
 
 
 class Stream:
@@ -93,7 +74,10 @@ class Stream:
         self._quiet_goal: Snapshot | None = None
         self._quiet_until = inf
         self._events: list[Event] = []
-        if dialect.delta and only_type is None:
+        self._doubted: frozenset[str] = frozenset()
+        if only_type is None and not dialect.delta:
+            self._doubted = group.interrupted.unsure(client.node_id, self._warming)
+        elif only_type is None:
             for child in group.interrupted.begin(client.node_id, self._warming):
                 self._warming.expect(child, 0)
                 self._channel(child[0]).subscription.voided.add(child[1])
@@ -151,8 +135,9 @@ class Stream:
             self.group.accepted(outstanding.asked, outstanding.held, before, before_for)
             if self._warming:
                 self._note_warmth(batch, int(nonce, 16))
-            waited = now - outstanding.sent_at
-            self._events.append(Acked(self.client, channel.type_url, batch.version, nonce, waited))
+            self._warming.unsure.discard(channel.type_url)
+            waited, recovered = now - outstanding.sent_at, self._recovered(channel)
+            self._events.append(Acked(self.client, channel.type_url, batch.version, nonce, waited, recovered))
             if quiet is not None and self._stays_quiet(channel, quiet):
                 self._quiet_goal = quiet
         elif verdict is Verdict.NACK and request.error is not None:
@@ -201,8 +186,10 @@ class Stream:
     def _channel(self, type_url: str) -> Channel:
         known = len(self.channels)
         channel = self._channels.of(type_url)
-        if channel.type_url == CLUSTER and self._gate is not None and len(self.channels) > known:
-            self._gate.begin()
+        if len(self.channels) > known:
+            channel.subscription.doubted = channel.type_url in self._doubted
+            if channel.type_url == CLUSTER and self._gate is not None:
+                self._gate.begin()
         return channel
 
     def _names_changed(self, subscription: Subscription) -> None:
@@ -232,7 +219,8 @@ class Stream:
             channel.isolation.refused(suspects)
             subscription.rejected(outstanding, blamed)
         if blamed:
-            self.group.quarantine([suspects[name] for name in blamed], message)
+            self.group.quarantine([suspects[name] for name in blamed], message, self.client.node_id, now)
+        retried, channel.retried = channel.retried is not None, None
         version = outstanding.batch.version
         channel.refusal = Refusal(message, version, tuple(sorted(blamed or suspects)), now)
         self._events.append(
@@ -245,8 +233,16 @@ class Stream:
                 tuple(suspects[name] for name in sorted(blamed)),
                 () if blamed else tuple(suspects.values()),
                 tuple(self.group.good(channel.type_url, name) for name in sorted(blamed)),
+                retried,
             )
         )
+
+    def _recovered(self, channel: Channel) -> Quarantined | None:
+        """The client has accepted a response: release what it had refused and was asked again for."""
+        retried, channel.retried = channel.retried, None
+        if retried is None or channel.subscription.outstanding is not None:
+            return None  # the answer came late, when what was tried had been taken back already
+        return self.group.release(retried)
 
     # Out
 
@@ -261,6 +257,8 @@ class Stream:
             response = self._next(now, self._channels.ranked, goal.collection)
         else:
             response = self._next_in_order(self._gate, goal, now)
+        if response is None and self.group.quarantined:
+            response = self._try_again(goal, now)
         if response is None or (rested is not None and self._is_all(response, rested, goal)):
             self._quiet_goal = goal
             self._quiet_until = self._next_deadline()
@@ -334,14 +332,42 @@ class Stream:
                     self.group.accepted(subscription.asked, subscription.accepted)
                 self._mend(channel)
                 continue
-            self._nonces += 1
-            if channel.type_url == CLUSTER and self._only_type is None:
-                self._void_children(channel, batch, allowed)
-            nonce = format(self._nonces, "x")
-            data = batch.encode(self.dialect, nonce)
-            channel.sent(batch, allowed, nonce, len(data), now, self._patience(channel))
-            return Response(channel.type_url, nonce, batch.version, batch.resources, batch.removed, data)
+            return self._respond(channel, batch, allowed, now)
         return None
+
+    def _respond(self, channel: Channel, batch: Batch, target: Collection, now: float) -> Response:
+        self._nonces += 1
+        if channel.type_url == CLUSTER and self._only_type is None:
+            self._void_children(channel, batch, target)
+        if channel.subscription.full_state and self._only_type is None:
+            self._warming.unsure.add(channel.type_url)
+        nonce = format(self._nonces, "x")
+        data = batch.encode(self.dialect, nonce)
+        channel.sent(batch, target, nonce, len(data), now, channel.patience(self.policy))
+        return Response(channel.type_url, nonce, batch.version, batch.resources, batch.removed, data)
+
+    def _try_again(self, goal: Snapshot, now: float) -> Response | None:
+        """Nothing is due: ask again for the first of what the client refused, if it is time."""
+        retry = self._next_retry(goal)
+        if retry is None or retry[0] > now:
+            return None
+        refused = retry[1].resource
+        channel = self.channels[refused.type_url]
+        target = self.group.acceptable(goal.collection(refused.type_url)).updated([refused], ())
+        batch = channel.due(target, self._substitute, self.dialect, now)
+        assert batch is not None, "the client does not have it, as it refused it"
+        response = self._respond(channel, batch, target, now)
+        self.group.retried(retry[1], now)
+        channel.retried = refused
+        return response
+
+    def _next_retry(self, goal: Snapshot) -> tuple[float, Quarantined] | None:
+        """Return what is to be tried again first, and when; None as long as anything else may become due."""
+        busy = any(each.waiting or each.isolation for each in self._channels.ranked)
+        if busy or (self._gate is not None and not self._gate.resting_on(goal)):
+            return None
+        can_take = {each.type_url: each.can_take for each in self._channels.ranked}
+        return self.group.next_retry(self.client.node_id, can_take)
 
     def _is_plain(self, channel: Channel) -> bool:
         return not channel.isolation and channel.beat_at is None and not self.group.quarantined
@@ -366,12 +392,6 @@ class Stream:
         if not channel.isolation:
             return target
         return channel.isolation.allowed(target, partial(self.group.good, target.type_url))
-
-    def _patience(self, channel: Channel) -> float:
-        if channel.type_url != CLUSTER:
-            return self.policy.answer_timeout.total_seconds()
-        overdue = channel.overdue and channel.subscription.outstanding is not None
-        return (self.policy.stuck_timeout if overdue else self.policy.warm_timeout).total_seconds()
 
     def _void_children(self, channel: Channel, batch: Batch, target: Collection) -> None:
         """ "Resource warming": what a changed cluster waits for must arrive after it, though it did not
@@ -417,6 +437,9 @@ class Stream:
             earliest = min(earliest, gate.deadline)
         if gate is not None and departing and gate.departs_at is not None and self._channels.users_settled:
             earliest = min(earliest, gate.departs_at)
+        if self.group.quarantined and (goal := self.group.effective) is not None:
+            retry = self._next_retry(goal)
+            earliest = min(earliest, retry[0] if retry is not None else inf)
         return earliest
 
     def _look_at_the_clock(self, now: float) -> None:
@@ -428,7 +451,7 @@ class Stream:
             outstanding = channel.subscription.outstanding
             if outstanding is None:
                 continue
-            channel.culprits = self._culprits(outstanding)
+            channel.culprits = probable_culprits(outstanding, self.channels)
             waited = now - channel.sent_at
             self._events.append(
                 Stuck(
@@ -440,22 +463,3 @@ class Stream:
                     channel.culprits,
                 )
             )
-
-    def _culprits(self, outstanding: Outstanding) -> tuple[Resource, ...]:
-        """Resources in an unanswered response that still miss a child; if there are none, all that is new
-        in it.
-        """
-        news = outstanding.news
-        changed = [r for r in outstanding.batch.resources if r.name in news]
-        missing = [r for r in changed if any(not self._answered(*child) for child in r.children)]
-        return tuple((missing or changed)[:10])
-
-    def _answered(self, type_url: str, name: str) -> bool:
-        channel = self.channels.get(type_url)
-        if channel is None or not (channel.subscription.wildcard or name in channel.subscription.names):
-            return False
-        outstanding = channel.subscription.outstanding
-        if outstanding is not None and any(r.name == name for r in outstanding.batch.resources):
-            return False
-        accepted = channel.subscription.accepted
-        return accepted is not None and accepted.find(name) is not None

@@ -51,6 +51,7 @@ class Subscription:
         "accepted_for",
         "delta",
         "departed",
+        "doubted",
         "everything_owed",
         "full_state",
         "keeps_departed",
@@ -86,6 +87,8 @@ class Subscription:
         self.voided: set[str] = set()
         self._claimed: Mapping[str, str] = _NOTHING
         self._claimed_version = ""
+        self.doubted = False
+        """The client may hold more than the version that it names: part of a response that it refused."""
         self._gone: frozenset[str] = frozenset()
         self._said: list[str] | None = None
         self._cut = False
@@ -147,7 +150,7 @@ class Subscription:
 
     def _replace_names(self, request: SotwRequest, first: bool) -> None:
         """State of the world: `resource_names` is the whole list ("Unsubscribing From Resources")."""
-        if first and not request.names:
+        if first and not request.names and not self.doubted:
             self._claimed_version = request.version
         if not request.names and not self.named:
             # "How the client specifies what resources to return": never having named anything is the

@@ -4,6 +4,10 @@ A changed EDS cluster warms only when its ClusterLoadAssignment arrives after it
 stream breaks between the two, an incremental client comes back and truthfully claims to hold both, the new
 cluster and the old load assignment: by its versions it is owed nothing, and the cluster would stay cold until
 `initial_fetch_timeout`. So what was on its way is remembered for the node's next stream.
+
+A state-of-the-world client that refuses clusters or listeners may have applied the good ones, and still names
+the version that it accepted before. So it is remembered too that a stream ended with an unanswered or refused
+response of these types.
 """
 
 from collections.abc import Set
@@ -27,10 +31,12 @@ class Warming:
     warm it.
     """
 
-    __slots__ = ("__weakref__", "_waiting")
+    __slots__ = ("__weakref__", "_waiting", "unsure")
 
     def __init__(self) -> None:
         self._waiting: dict[Child, int] = {}
+        self.unsure: set[str] = set()
+        """The types of which the client may hold more than it accepted."""
 
     def __bool__(self) -> bool:
         return bool(self._waiting)
@@ -64,12 +70,13 @@ class Interrupted:
     connection broke may be back before the server knows of the break.
     """
 
-    __slots__ = ("_children", "_open", "_size")
+    __slots__ = ("_children", "_open", "_size", "_unsure")
 
     def __init__(self) -> None:
         self._children: dict[str, frozenset[Child]] = {}
         self._open: WeakValueDictionary[str, Warming] = WeakValueDictionary()
         self._size = 0
+        self._unsure: dict[str, frozenset[str]] = {}
 
     def __len__(self) -> int:
         return len(self._children)
@@ -83,10 +90,21 @@ class Interrupted:
         found = self._forget(node_id) if self._children else _NOTHING
         return found | older.children if older else found
 
+    def unsure(self, node_id: str, warming: Warming) -> frozenset[str]:
+        """A stream of this node begins; return the types of which it may hold more than it says."""
+        older = self._open.get(node_id)
+        self._open[node_id] = warming
+        found = self._unsure.pop(node_id, frozenset())
+        return found | older.unsure if older is not None else found
+
     def end(self, node_id: str, warming: Warming) -> None:
         """A stream of this node ended."""
         if self._open.get(node_id) is warming:
             del self._open[node_id]
+        if warming.unsure:
+            self._unsure[node_id] = frozenset(warming.unsure)
+        while len(self._unsure) > _CHILDREN:
+            del self._unsure[next(iter(self._unsure))]
         if not warming:
             return
         children = warming.children | self._forget(node_id)

@@ -1,6 +1,7 @@
 """The library against a real Envoy, both transports."""
 
 import asyncio
+import socket
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ from envoy.config.listener.v3 import listener_pb2
 
 from mizzen import xds
 from mizzen.testing.ports import free_port
+from mizzen.xds import group, retries
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE
 from tests.e2e.xds.xds_envoy import DEADLINE, Lab, cluster, endpoints, envoy_on, lab, listener, routes, until
 
@@ -156,6 +158,30 @@ async def test_a_refused_listener_keeps_its_last_good_version(tmp_path, delta) -
         await until(lambda: found.server.clients()[0].synced)
         assert await found.get(port) == (200, "one")
         assert len(found.seen(xds.Rejected)) == 1
+
+
+async def test_a_listener_whose_port_is_taken_listens_when_it_is_free(tmp_path, delta, monkeypatch) -> None:
+    """It is tried again by itself, and in the meantime the other listener answers."""
+    monkeypatch.setattr(retries, "FIRST", 0.2)
+    monkeypatch.setattr(retries, "LONGEST", 0.2)
+    monkeypatch.setattr(group, "APART", 0.1)
+    port = free_port()
+    async with lab(tmp_path, listener("l", port, "r"), routes("r", "a"), cluster("a"), delta=delta) as found:
+        found.server.update("all", [endpoints("a", await found.upstream("one"))])
+        await found.settled()
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            busy = taken.getsockname()[1]
+            found.server.update("all", [listener("busy", busy, "r")])
+            await until(lambda: len(found.seen(xds.Rejected)) >= 3)
+            assert "Address already in use" in found.seen(xds.Rejected)[-1].message
+            assert await found.get(port) == (200, "one")
+        await until(lambda: any(event.recovered for event in found.seen(xds.Acked)))
+        await found.settled()
+        assert await found.get(busy) == (200, "one")
+        assert await found.get(port) == (200, "one")
+        assert found.server.clients()[0].held == ()
 
 
 async def test_a_cluster_without_endpoints_does_not_hold_the_rest_for_ever(tmp_path, delta) -> None:

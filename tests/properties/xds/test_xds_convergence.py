@@ -4,21 +4,40 @@ is silence.
 
 from collections import deque
 from datetime import timedelta
+from typing import Any
 
 import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
 
 from mizzen.xds import Client as ClientId
-from mizzen.xds import MakeBeforeBreak, Snapshot, Unordered
-from mizzen.xds.events import Rejected
-from mizzen.xds.group import Group
+from mizzen.xds import MakeBeforeBreak, Resource, Snapshot, Unordered
+from mizzen.xds.batch import Response
+from mizzen.xds.events import Acked, Rejected
+from mizzen.xds.group import Group, Quarantined
+from mizzen.xds.retries import FIRST, LONGEST
 from mizzen.xds.stream import Stream
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT, FULL_STATE, ROUTE
 from tests.properties.xds.xds_model_client import DIALECTS, TYPES, Client, fallback, is_bad, resource
 
 NAMES = st.sampled_from(["a", "b", "c", "d"])
 POLICY = MakeBeforeBreak(timedelta(10), timedelta(1), timedelta(10), grace=timedelta(seconds=2))
+
+
+Key = tuple[str, str, str]
+
+
+def key_of(one: Resource) -> Key:
+    return one.type_url, one.name, one.version
+
+
+class RestingGroup(Group):
+    """A group that can be made to try nothing again, so that there is silence some time."""
+
+    retrying = True
+
+    def next_retry(self, *asked: Any) -> tuple[float, Quarantined] | None:
+        return super().next_retry(*asked) if self.retrying else None
 
 
 class Peer:
@@ -52,10 +71,12 @@ class Convergence(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.group = Group("all", Snapshot())
+        self.group = RestingGroup("all", Snapshot())
         self.now = 0.0
         self.everyone: list[Peer] = []
-        self.refused: set[tuple[str, str, str]] = set()
+        self.refused: dict[Key, tuple[str, float]] = {}
+        """Who refused it, and when it was refused or tried again last."""
+        self.bearable: set[bytes] = set()
 
     # The world
 
@@ -118,6 +139,7 @@ class Convergence(RuleBasedStateMachine):
         if len(self.everyone) >= 3:
             return multiple()
         client = Client(delta=delta, drops_all=drops_all, anonymous=anonymous)
+        client.bearable = self.bearable
         client.subscribe(CLUSTER, set())
         peer = Peer(client, self.group, ordered, f"model-{len(self.everyone)}")
         self.everyone.append(peer)
@@ -166,13 +188,23 @@ class Convergence(RuleBasedStateMachine):
         response = peer.stream.poll(self.now)
         if response is None:
             return False
-        for each in response.resources:
-            key = (each.type_url, each.name, each.version)
-            assert key not in self.refused, "what was refused is sent again"
+        retried = self._is_retry(peer, response)
         subscription = peer.stream.channels[response.type_url].subscription
         assert all(map(subscription.asks_for, response.resources)), "sent though it was not asked for"
         peer.to_client.append(response.data)
-        peer.responses += 1
+        peer.responses += not retried
+        return True
+
+    def _is_retry(self, peer: Peer, response: Response) -> bool:
+        """What was refused is sent again alone, after a while, and to the client that refused it."""
+        again = [each for each in response.resources if key_of(each) in self.refused]
+        if not again:
+            return False
+        assert len(again) == 1
+        node_id, at = self.refused[key_of(again[0])]
+        assert node_id == peer.node_id, "it is sent to another one"
+        assert self.now >= at + FIRST, "it is sent too soon"
+        self.refused[key_of(again[0])] = (node_id, self.now)
         return True
 
     @rule(peer=peers)
@@ -197,7 +229,9 @@ class Convergence(RuleBasedStateMachine):
             if isinstance(event, Rejected):
                 for culprit in event.culprits:
                     assert is_bad(culprit.value), "an innocent was blamed"
-                    self.refused.add((culprit.type_url, culprit.name, culprit.version))
+                    self.refused[key_of(culprit)] = (peer.node_id, self.now)
+            if isinstance(event, Acked) and event.recovered is not None:
+                del self.refused[key_of(event.recovered.resource)]
         return True
 
     # What must hold
@@ -213,7 +247,30 @@ class Convergence(RuleBasedStateMachine):
         self.settle()
         assert before == [peer.responses for peer in self.everyone], "something was sent without need"
 
+    @rule()
+    def causes_outside_end(self) -> None:
+        """All clients would take now what was refused: who is asked again comes to all that it asks for."""
+        self.settle()
+        self.bearable.update(held.resource.value for held in self.group.held)
+        for _ in range(20):
+            self.now += 2 * LONGEST
+            for peer in self.everyone:
+                peer.stream._quiet_goal = None  # it was told that nothing is tried again
+                self._server_sends(peer)
+            self.settle()
+        for peer in self.everyone:
+            self.check(peer)
+        for held in self.group.held:
+            askers = [p for p in self.everyone if p.node_id == held.retry.client]
+            assert not any(self._asks_for(peer, held.resource) for peer in askers), "it is not tried again"
+
+    def _asks_for(self, peer: Peer, one: Resource) -> bool:
+        channel = peer.stream.channels.get(one.type_url)
+        return channel is not None and channel.subscription.asks_for(one)
+
     def settle(self) -> None:
+        """Go on until there is silence; in the meantime nothing is tried again."""
+        self.group.retrying = False
         for _ in range(400):
             moved = [
                 step(peer)
@@ -223,6 +280,7 @@ class Convergence(RuleBasedStateMachine):
             if not any(moved):
                 deadlines = [p.stream.deadline for p in self.everyone if p.stream.deadline is not None]
                 if not deadlines:
+                    self.group.retrying = True
                     return
                 assert min(deadlines) > self.now or any(moved), "a deadline that does nothing"
                 self.now = min(deadlines)

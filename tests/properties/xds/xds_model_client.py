@@ -70,6 +70,7 @@ class Client:
         self.warming: set[str] = set()
         self.held_back: list[tuple[str, str]] = []
         self.sent_first = False
+        self.bearable: set[bytes] = set()  # bad ones whose cause was outside of them, and is gone
 
     # What it asks for
 
@@ -169,7 +170,9 @@ class Client:
         self, type_url: str, news: dict[str, tuple[bytes, str]], removed: set[str], version: str
     ) -> None:
         state = self.types[type_url]
-        bad = sorted(name for name, (value, _) in news.items() if is_bad(value))
+        bad = sorted(
+            name for name, (value, _) in news.items() if is_bad(value) and value not in self.bearable
+        )
         if not (bad and self.drops_all):
             for name, (value, resource_version) in news.items():
                 if name in bad or not state.wants(name, state.aliases.get(name, frozenset())):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Hashable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -155,6 +156,29 @@ async def test_a_rejection_is_counted_each_time_and_logged_once_with_its_lines()
     assert second["origins"] == ["a.yaml:8", "a.yaml:9", "a.yaml:11"]
     assert (third["type"], third["resources"]) == ("LDS", [])
     assert "swordfish" not in str(logged)
+
+
+def test_what_is_accepted_after_all_is_said_and_news_if_it_is_rejected_again() -> None:
+    _, events = followed()
+    client = xds.Client(1, ID, "group")
+    [resource] = resources(1)
+    rejected = xds.Rejected(client, CDS, "v", "n", "no such file\n", (resource,))
+    quarantined = xds.Quarantined(resource, None, "no such file\n", xds.Retry(refusals=2))
+    with capture_logs() as logged:
+        events.take(rejected)
+        events.take(replace(rejected, retried=True))
+        events.take(xds.Acked(client, CDS, "v", "n", 0.1, quarantined))
+        events.take(rejected)
+    first, accepted, again = logged
+    assert accepted == {
+        "event": "a proxy accepted what it had rejected",
+        "log_level": "info",
+        "proxy": "reviews-v1.default",
+        "type": "CDS",
+        "resource": "c00",
+        "rejected": "2 times",
+    }
+    assert again == first
 
 
 def test_who_does_not_answer_is_counted_and_said_with_what_he_waits_for() -> None:

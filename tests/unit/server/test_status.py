@@ -150,8 +150,8 @@ def test_what_is_refused_has_its_words_its_lines_and_what_is_served_instead() ->
     refusing = client(
         held(error=" no such cipher\n", error_names=("bad", "other")),
         held=(
-            Quarantined(bad, resource("bad"), "no such cipher"),
-            Quarantined(resource("new"), None, "what"),
+            Quarantined(bad, resource("bad"), "no such cipher", xds.Retry(refusals=2)),
+            Quarantined(resource("new"), None, "what", xds.Retry(refusals=1)),
         ),
     )
     assert rejections([refusing], {"group": PROXY}.get) == [
@@ -164,9 +164,11 @@ def test_what_is_refused_has_its_words_its_lines_and_what_is_served_instead() ->
                     "name": "bad",
                     "version": bad.version,
                     "origins": ["a.yaml:3", "b.yaml:9"],
-                    "in_force": "its last accepted version stays in force",
+                    "in_force": "its last accepted version stays in force; tried again every minute or so, "
+                    "refused 2 times",
+                    "refusals": 2,
                 },
-                {"name": "other", "version": "", "origins": [], "in_force": ""},
+                {"name": "other", "version": "", "origins": [], "in_force": "", "refusals": 1},
             ],
         },
         {
@@ -178,7 +180,8 @@ def test_what_is_refused_has_its_words_its_lines_and_what_is_served_instead() ->
                     "name": "new",
                     "version": resource("new").version,
                     "origins": [],
-                    "in_force": "it is left out until it changes or the proxy connects anew",
+                    "in_force": "it is left out; tried again every minute or so, refused 1 time",
+                    "refusals": 1,
                 }
             ],
         },

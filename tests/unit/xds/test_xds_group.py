@@ -187,7 +187,7 @@ class TestClientsOnTheirWay:
 
     def test_routes_that_wait_for_clusters_while_another_client_refuses_them(self, delta: bool) -> None:
         slow = Driver(cluster("a"), endpoint("a"), route("r", "a"), delta=delta, policy=POLICY)
-        quick = Driver(group=slow.group, delta=delta, policy=POLICY)
+        quick = Driver(group=slow.group, delta=delta, policy=POLICY, node_id="quick")
         for driver in (slow, quick):
             for said in driver.say(CLUSTER):
                 driver.ack(said)

@@ -73,6 +73,45 @@ class TestClustersAndWhatTheyWaitFor:
         assert (said.values, said.removed) == ([], ["a"] if delta else [])
 
 
+class TestPartsOfWhatWasRefused:
+    """State of the world: Envoy applies the good listeners of a response that it refuses, and goes on naming
+    the version before."""
+
+    def broken(self, *, answered: bool) -> Driver:
+        driver = Driver(cluster("a"))
+        driver.ack(one(driver.say(CLUSTER)))
+        said = one(driver.change(cluster("a", "applied"), cluster("bad")))
+        if answered:
+            driver.say(CLUSTER, nonce=said.nonce, error="Error adding/updating cluster(s) bad: it is bad")
+        driver.stream.end()
+        driver.group.update([cluster("a")], [(CLUSTER, "bad")])
+        return driver
+
+    @pytest.mark.parametrize("answered", [False, True])
+    def test_they_are_taken_back_on_the_next_stream(self, answered: bool) -> None:
+        driver = self.broken(answered=answered)
+        version = driver.group.effective.collection(CLUSTER).version
+        successor = Driver(group=driver.group)
+        said = one(successor.say(CLUSTER, version=version))
+        assert said.values == ["a 1"]
+        successor.ack(said)
+        successor.stream.end()
+        assert Driver(group=driver.group).say(CLUSTER, version=version) == []
+
+    def test_also_if_it_is_back_before_the_break_is_seen(self) -> None:
+        driver = Driver(cluster("a"))
+        driver.ack(one(driver.say(CLUSTER)))
+        driver.change(cluster("a", "applied"), cluster("bad"))
+        driver.group.update([cluster("a")], [(CLUSTER, "bad")])
+        version = driver.group.effective.collection(CLUSTER).version
+        assert one(Driver(group=driver.group).say(CLUSTER, version=version)).values == ["a 1"]
+
+    def test_another_client_is_believed(self) -> None:
+        driver = self.broken(answered=True)
+        version = driver.group.effective.collection(CLUSTER).version
+        assert Driver(group=driver.group, node_id="other").say(CLUSTER, version=version) == []
+
+
 class TestStreamsThatBreak:
     NAMES = ("a", "b")
 

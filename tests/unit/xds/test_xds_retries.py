@@ -1,0 +1,216 @@
+"""What a client refused is tried again: the cause may have been outside of it, and be gone."""
+
+from itertools import pairwise
+
+import pytest
+
+from mizzen.xds import Acked, Rejected, Resource, Snapshot, Stuck
+from mizzen.xds.group import Group
+from mizzen.xds.retries import APART, FIRST, LONGEST, Retry
+from mizzen.xds.type_urls import CLUSTER, LISTENER, ROUTE
+from tests.unit.xds.xds_driver import POLICY, Driver, Said, cluster, endpoint, route
+
+BUSY = "Error adding/updating listener(s) busy: cannot bind '127.0.0.1:80': Address already in use"
+SPREAD = 1.5
+
+
+@pytest.fixture(params=[False, True], ids=["sotw", "delta"])
+def delta(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
+def listener(name: str, text: str = "1") -> Resource:
+    return Resource(LISTENER, name, f"{name} {text}".encode())
+
+
+def refusing(delta: bool, *resources: Resource, **options: object) -> Driver:
+    """Return a client that holds a listener and refused another, whose port is taken."""
+    driver = Driver(cluster("a"), endpoint("a"), listener("good"), *resources, delta=delta, **options)
+    for said in driver.say(CLUSTER):
+        driver.ack(said)
+    [said] = driver.say(LISTENER)
+    driver.ack(said)
+    refuse(driver, driver.change(listener("busy")))
+    return driver
+
+
+def refuse(driver: Driver, said: list[Said]) -> None:
+    assert "busy 1" in said[0].values
+    for again in driver.say(LISTENER, nonce=said[0].nonce, error=BUSY):
+        driver.ack(again)
+
+
+def rejections(driver: Driver) -> list[Rejected]:
+    return [event for event in driver.events if isinstance(event, Rejected)]
+
+
+def test_it_is_tried_again_and_accepted_when_the_cause_is_gone(delta: bool) -> None:
+    driver = refusing(delta)
+    assert driver.wait(FIRST - 0.1) == []
+    [again] = driver.wait(FIRST)
+    assert again.values == (["busy 1"] if delta else ["busy 1", "good 1"])
+    assert again.removed == []
+    assert driver.ack(again) == []
+    assert driver.group.held == ()
+    assert driver.group.effective is driver.group.snapshot
+    assert driver.stream.channels[LISTENER].refusal is None
+    recovered = driver.events[-1]
+    assert isinstance(recovered, Acked)
+    assert recovered.recovered is not None
+    assert (recovered.recovered.resource.name, recovered.recovered.message) == ("busy", BUSY)
+    assert driver.wait(10 * LONGEST) == []
+
+
+def test_as_long_as_it_is_refused_nothing_else_is_sent_and_the_attempts_become_rare(delta: bool) -> None:
+    driver = refusing(delta)
+    moments = [driver.now]
+    while driver.now < 20 * LONGEST:
+        deadline = driver.stream.deadline
+        assert deadline is not None
+        said = driver.wait(deadline - driver.now)
+        if said:
+            moments.append(driver.now)
+            assert driver.say(LISTENER, nonce=said[0].nonce, error=BUSY) == []
+            [held] = driver.group.held
+            assert held.retry.refusals == len(moments)
+    pauses = [after - before for before, after in pairwise(moments)]
+    assert FIRST <= pauses[0] <= FIRST * SPREAD
+    assert pauses == sorted(pauses)
+    assert LONGEST <= pauses[-1] <= LONGEST * SPREAD
+    assert [event.retried for event in rejections(driver)] == [False] + [True] * (len(moments) - 1)
+
+
+def test_what_stands_in_for_it_stays_until_it_is_accepted(delta: bool) -> None:
+    driver = refusing(delta)
+    [again] = driver.wait(FIRST * SPREAD)
+    driver.ack(again)
+    [said] = driver.change(listener("busy", "2"))
+    for stand_in in driver.say(LISTENER, nonce=said.nonce, error=BUSY):
+        assert "busy 1" in stand_in.values
+        driver.ack(stand_in)
+    [again] = driver.wait(FIRST * SPREAD)
+    assert "busy 2" in again.values
+    assert driver.say(LISTENER, nonce=again.nonce, error=BUSY) == []
+    [held] = driver.group.held
+    assert held.stand_in is not None
+    assert held.stand_in.value == b"busy 1"
+    [again] = driver.wait(2 * FIRST * SPREAD)
+    driver.ack(again)
+    assert driver.group.held == ()
+
+
+def test_only_the_client_that_refused_it_is_asked_and_all_get_it_when_it_accepts(delta: bool) -> None:
+    driver = refusing(delta)
+    other = Driver(group=driver.group, delta=delta, node_id="other")
+    [first] = other.say(LISTENER)
+    assert first.values == ["good 1"]
+    other.ack(first)
+    assert other.wait(LONGEST) == []
+    [again] = driver.wait(FIRST * SPREAD)
+    assert other.listen() == []
+    driver.ack(again)
+    [news] = other.listen()
+    assert "busy 1" in news.values
+
+
+def test_the_next_stream_of_the_client_goes_on_trying(delta: bool) -> None:
+    driver = refusing(delta)
+    driver.stream.end()
+    successor = Driver(group=driver.group, delta=delta)
+    [first] = successor.say(LISTENER)
+    assert first.values == ["good 1"]
+    successor.ack(first)
+    [again] = successor.wait(FIRST * SPREAD)
+    assert "busy 1" in again.values
+
+
+def test_a_changed_one_is_tried_at_once_and_the_old_version_no_more(delta: bool) -> None:
+    driver = refusing(delta)
+    [said] = driver.change(listener("busy", "2"))
+    assert "busy 2" in said.values
+    assert driver.ack(said) == []
+    assert driver.wait(10 * LONGEST) == []
+
+
+def test_a_change_goes_first(delta: bool) -> None:
+    """What was refused is tried when nothing else is due."""
+    driver = refusing(delta, policy=POLICY)
+    driver.now += FIRST * SPREAD
+    driver.group.update([cluster("b"), endpoint("b")])
+    said = driver.listen()
+    assert [each.type_url for each in said] == [CLUSTER]
+    [again] = driver.ack(said[0])
+    assert again.type_url == LISTENER
+    assert "busy 1" in again.values
+
+
+def test_many_are_tried_one_at_a_time(delta: bool) -> None:
+    names = [f"busy{number}" for number in range(20)]
+    driver = Driver(listener("good"), *map(listener, names), delta=delta)
+    [said] = driver.say(LISTENER)
+    error = "Error adding/updating listener(s) " + "\n".join(f"{name}: it is bad" for name in names)
+    for again in driver.say(LISTENER, nonce=said.nonce, error=error):
+        driver.ack(again)
+    while driver.now < FIRST * SPREAD + 20 * APART:
+        for said in driver.wait(APART / 2):
+            assert sum(value.startswith("busy") for value in said.values) == 1
+            driver.say(LISTENER, nonce=said.nonce, error="it is bad")
+    assert len(rejections(driver)) <= 1 + 21
+    assert {event.culprits[0].name for event in rejections(driver)[1:]} == set(names)
+
+
+def test_an_attempt_that_is_not_answered_is_taken_back(delta: bool) -> None:
+    driver = refusing(delta)
+    [again] = driver.wait(FIRST * SPREAD)
+    said = driver.wait(POLICY.answer_timeout.total_seconds())
+    assert any(isinstance(event, Stuck) for event in driver.events)
+    assert [(each.values, each.removed) for each in said] == [([], ["busy"]) if delta else (["good 1"], [])]
+    assert driver.ack(again) == []
+    assert [held.resource.name for held in driver.group.held] == ["busy"]
+    driver.ack(said[0])
+    assert driver.wait(LONGEST * SPREAD)[0].values[0] == "busy 1"
+
+
+def test_a_cluster_that_is_tried_again_gets_its_endpoints(delta: bool) -> None:
+    driver = Driver(cluster("a"), endpoint("a"), delta=delta, policy=POLICY)
+    [said] = driver.say(CLUSTER)
+    error = "Error adding/updating cluster(s) a: no such file"
+    for rest in driver.say(CLUSTER, nonce=said.nonce, error=error):
+        driver.ack(rest)
+    [again] = driver.wait(FIRST * SPREAD)
+    assert again.values == ["a 1"]
+    [endpoints] = driver.say(type_url := endpoint("a").type_url, "a")
+    assert endpoints.values == ["a 1"]
+    driver.say(type_url, *() if delta else ("a",), nonce=endpoints.nonce)
+    driver.ack(again)
+    assert driver.group.held == ()
+
+
+def test_what_is_not_asked_for_is_not_tried(delta: bool) -> None:
+    driver = Driver(route("r"), route("s"), delta=delta)
+    [said] = driver.say(ROUTE, "r", "s")
+    for rest in driver.say(ROUTE, *() if delta else ("r", "s"), nonce=said.nonce, error="'r' is bad"):
+        driver.ack(rest, *() if delta else ("r", "s"))
+    nonce = driver.stream.channels[ROUTE].subscription.nonce
+    if delta:
+        driver.say(ROUTE, nonce="", unsubscribe=("r",))
+    else:
+        driver.say(ROUTE, "s", nonce=nonce)
+    assert driver.wait(LONGEST) == []
+    assert driver.stream.deadline is None
+
+
+def test_clients_that_refused_the_same_in_one_moment_do_not_come_back_in_one() -> None:
+    moments = {Retry().refused(f"sidecar~{number}", 0.0).at for number in range(100)}
+    assert len(moments) == 100
+    assert FIRST <= min(moments) < 1.1 * FIRST
+    assert 1.4 * FIRST < max(moments) <= SPREAD * FIRST
+
+
+def test_a_group_whose_snapshot_is_set_anew_goes_on_waiting() -> None:
+    group = Group("all", Snapshot.of([listener("busy")]))
+    group.quarantine([listener("busy")], BUSY, "node", 10.0)
+    group.set(Snapshot.of([listener("busy"), listener("good")]))
+    [held] = group.held
+    assert (held.retry.client, held.retry.refusals) == ("node", 1)
+    assert held.retry.at >= 10.0 + FIRST
