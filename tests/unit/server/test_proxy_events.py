@@ -158,7 +158,7 @@ async def test_a_rejection_is_counted_each_time_and_logged_once_with_its_lines()
     assert "swordfish" not in str(logged)
 
 
-def test_what_is_accepted_after_all_is_said_and_news_if_it_is_rejected_again() -> None:
+async def test_what_is_accepted_after_all_is_said_and_news_if_it_is_rejected_again() -> None:
     _, events = followed()
     client = xds.Client(1, ID, "group")
     [resource] = resources(1)
@@ -167,8 +167,10 @@ def test_what_is_accepted_after_all_is_said_and_news_if_it_is_rejected_again() -
     with capture_logs() as logged:
         events.take(rejected)
         events.take(replace(rejected, retried=True))
+        await told(events)
         events.take(xds.Acked(client, CDS, "v", "n", 0.1, quarantined))
         events.take(rejected)
+        await told(events)
     first, accepted, again = logged
     assert accepted == {
         "event": "a proxy accepted what it had rejected",
