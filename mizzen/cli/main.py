@@ -15,6 +15,7 @@ from mizzen.cli import (
     bootstrap,
     ca,
     demo,
+    describe,
     plan,
     run,
     serve,
@@ -102,6 +103,15 @@ for _kind, _example in {
             f"mizzen {_kind} reviews-v1.default --config mesh/",
         ),
     )(tables.table_command(_kind))
+commands.command(
+    "describe",
+    cls=OneAnswer,
+    short_help="Tell all about a service or workload.",
+    epilog=_examples(
+        "mizzen describe reviews.default",
+        "mizzen describe reviews-v2 --config mesh/",
+    ),
+)(describe.describe)
 commands.command(
     "plan",
     cls=OneAnswer,

@@ -13,9 +13,13 @@ from typing import Any
 
 from mizzen.config.diagnostics import Origin
 from mizzen.config.models import ClientTLSMode, Destination
-from mizzen.mesh.rules.destination_rules import MergedDestinationRule, rule_for_client
+from mizzen.mesh.rules.destination_rules import (
+    MergedDestinationRule,
+    effective_traffic_policy,
+    rule_for_client,
+)
 from mizzen.mesh.rules.virtual_services import MESH, TcpRule, TlsRule, VirtualServiceRule
-from mizzen.mesh.service import Service
+from mizzen.mesh.service import Service, ServicePort
 from mizzen.mesh.snapshot import Mesh
 
 
@@ -109,11 +113,15 @@ def mesh_graph(mesh: Mesh) -> MeshGraph:
     return _Graph(mesh).finish()
 
 
-def protection(mesh: Mesh, service: Service, rule: MergedDestinationRule | None) -> Protection:
-    """Return how clients call a service: as its DestinationRule says, else as its endpoints can."""
-    policy = rule.traffic_policy if rule is not None else None
-    if policy is not None and policy.tls is not None:
-        match policy.tls.mode:
+def protection(
+    mesh: Mesh, service: Service, rule: MergedDestinationRule | None, port: ServicePort | None = None
+) -> Protection:
+    """Return how clients call a service, or one port of it: as its DestinationRule says, else as its
+    endpoints can."""
+    number = port.number if port is not None else 0
+    tls = effective_traffic_policy(rule, number, "", mesh.mesh_config).tls
+    if tls is not None:
+        match tls.mode:
             case ClientTLSMode.DISABLE:
                 return Protection.PLAIN_TEXT
             case ClientTLSMode.SIMPLE:
@@ -122,7 +130,11 @@ def protection(mesh: Mesh, service: Service, rule: MergedDestinationRule | None)
                 return Protection.MUTUAL_TLS
     if service.mesh_external or not mesh.mesh_config.enable_auto_mtls:
         return Protection.PLAIN_TEXT
-    able = [endpoint.tls_mode == "istio" for endpoint in mesh.endpoints(service).endpoints]
+    peers, name = mesh.service_peers(service), port.name if port is not None else ""
+    able = [
+        endpoint.tls_mode == "istio" and not peers.refuses_mutual_tls(endpoint, name)
+        for endpoint in mesh.endpoints(service).endpoints
+    ]
     if not any(able):
         return Protection.PLAIN_TEXT
     return Protection.MUTUAL_TLS if all(able) else Protection.SOME_MUTUAL_TLS

@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from mizzen.explain import QuestionError, UnknownCallerError
+from mizzen.explain.describe import Description, UnknownNameError
 from mizzen.explain.tables import KINDS
 from mizzen.server.admin_hosts import Hosts, KnownHosts
 from mizzen.server.asked_question import asked_question
@@ -39,6 +40,10 @@ class Observed(Shown, Protocol):
 
     async def resources(self, proxy: str) -> Mapping[str, Any] | None:
         """Return what a proxy is sent, secrets redacted; None if no such proxy is connected."""
+
+    @property
+    def describe(self) -> Callable[[str], Awaitable[Description]]:
+        """Tells all about a service or workload (`mizzen.server.live_description`)."""
 
     def proxies(self) -> list[str]:
         """Return the names of the connected proxies."""
@@ -92,6 +97,17 @@ def application(server: Observed, hosts: Hosts, closing: asyncio.Event | None = 
             return PlainTextResponse(f"{error}\n", status_code=400)
         return JSONResponse(answer.as_dict())
 
+    async def describe(request: Request) -> Response:
+        name = request.query_params.get("name", "")
+        if not name:
+            said = "name a service or workload: /debug/describe?name=NAME"
+            return PlainTextResponse(f"{said}\n", status_code=400)
+        try:
+            found = await server.describe(name)
+        except UnknownNameError as error:
+            return PlainTextResponse(f"{error}\n", status_code=404)
+        return JSONResponse(found.as_dict())
+
     async def table(request: Request) -> Response:
         kind = request.query_params.get("kind", "")
         if kind not in KINDS:
@@ -108,6 +124,7 @@ def application(server: Observed, hosts: Hosts, closing: asyncio.Event | None = 
             Route("/debug/resources", of_proxy(lambda proxy: server.resources(proxy))),
             Route("/debug/table", table),
             Route("/debug/why", why),
+            Route("/debug/describe", describe),
             Route("/debug/diff", of_proxy(lambda proxy: server.difference(proxy))),
         ],
         middleware=[Middleware(KnownHosts, hosts=hosts)],

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import structlog
 
 import mizzen
 from mizzen import xds
+from mizzen.config import Diagnostic
 from mizzen.identity.authority import AuthorityError
 from mizzen.mesh.snapshot import Mesh
 from mizzen.server import status
@@ -31,6 +32,7 @@ from mizzen.server.convergence import Convergence
 from mizzen.server.former import FormerDocuments
 from mizzen.server.garbage import Garbage
 from mizzen.server.grpc_log import ConnectionLog, captured
+from mizzen.server.live_description import LiveDescription
 from mizzen.server.live_why import LiveWhy
 from mizzen.server.log_output import configure_logging
 from mizzen.server.mesh_config_file import MeshConfigFile
@@ -162,8 +164,11 @@ class Process:
             identifier=f"mizzen/{mizzen.__version__}",
         )
         self.control_plane.serve_through(self.discovery)
-        self._tables = ProxyTables(self.control_plane, self.discovery)
+        tables = ProxyTables(self.control_plane, self.discovery)
+        self.table, self.difference = tables.table, tables.difference
         self.why = LiveWhy(self.control_plane, self.discovery).answer
+        gone = self._events.gone.as_json
+        self.describe = LiveDescription(self.control_plane, self.discovery, gone).describe
         self.ready = False
         self.waiting_for: tuple[str, ...] = ()
         self._state: State | None = None
@@ -448,6 +453,11 @@ class Process:
         return self._configuration.mesh
 
     @property
+    def findings(self) -> Sequence[Diagnostic]:
+        """What is wrong with the configuration that is in force."""
+        return self.control_plane.view.findings
+
+    @property
     def moment(self) -> object:
         """A value that is another one as soon as something stands otherwise than before."""
         stands = (self.control_plane.told, self._events.taken, self.ready, self.waiting_for)
@@ -468,14 +478,6 @@ class Process:
                 snapshot = self.discovery.snapshot(client.group) or xds.Snapshot()
                 return await asyncio.to_thread(_readable, snapshot)
         return None
-
-    async def table(self, proxy: str, kind: str) -> Mapping[str, Any] | None:
-        """Return a table of what a proxy was sent; None if it is not connected."""
-        return await self._tables.table(proxy, kind)
-
-    async def difference(self, proxy: str) -> Mapping[str, Any] | None:
-        """Return how what a proxy has accepted differs from what it is to be sent; None if not connected."""
-        return await self._tables.difference(proxy)
 
     def _name(self, client: xds.ClientStatus) -> str:
         proxy = self.control_plane.proxy_of(client.group)

@@ -14,13 +14,15 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
+from mizzen.config.diagnostics import Diagnostic
 from mizzen.explain import Answer, Question, QuestionError, UnknownCallerError, answer_text
+from mizzen.explain.describe import describe_service
 from mizzen.explain.mesh_graph import MeshGraph, mesh_graph
 from mizzen.explain.tables import KINDS
 from mizzen.mesh.snapshot import Mesh
 from mizzen.server.asked_question import asked_question
 from mizzen.server.page.picture import picture
-from mizzen.server.page.service_rows import service_page, service_rows
+from mizzen.server.page.service_rows import service_rows
 
 ROWS: Final = 50
 """So many rows has a page of a list."""
@@ -52,6 +54,10 @@ class Shown(Protocol):
     @property
     def mesh(self) -> Mesh:
         """The mesh that is in force."""
+
+    @property
+    def findings(self) -> Sequence[Diagnostic]:
+        """What is wrong with the configuration."""
 
     @property
     def moment(self) -> object:
@@ -189,10 +195,12 @@ class _Page:
 
     async def _service(self, request: Request) -> Response:
         namespace, hostname = request.path_params["namespace"], request.path_params["hostname"]
-        found = await asyncio.to_thread(service_page, self._shown.mesh, namespace, hostname)
-        if found is None:
+        mesh, findings = self._shown.mesh, self._shown.findings
+        service = mesh.registry.services.get((namespace, hostname))
+        if service is None:
             said = f"No service {hostname} is in the namespace {namespace}."
             return self._answer("missing.html", request, 404, said=said)
+        found = await asyncio.to_thread(describe_service, mesh, service, findings)
         part = _part(request, found.endpoints)
         return self._answer("service.html", request, service=found, part=part)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mizzen.config import Diagnostic
 from mizzen.explain import Answer, Question, ServedMesh, why
 from mizzen.mesh.snapshot import Mesh
 
@@ -38,6 +39,7 @@ class ShownMesh:
 
     def __init__(self, mesh: Mesh, proxies: int = 2) -> None:
         self.mesh = mesh
+        self.findings: tuple[Diagnostic, ...] = ()
         self.moment: object = 0
         self.ready = True
         self.waiting_for: tuple[str, ...] = ()

@@ -1,0 +1,90 @@
+"""`mizzen describe`: what applies to a service or workload, from where, and what is odd about it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mizzen.cli.admin_client import ADMIN, admin_address, ask
+from mizzen.cli.failure import Failure
+from mizzen.cli.loading import NoCertificates
+
+if TYPE_CHECKING:
+    from mizzen.explain.describe import Description
+
+
+class Output(StrEnum):
+    """The form of the description."""
+
+    TEXT = "text"
+    JSON = "json"
+    YAML = "yaml"
+
+
+def describe(
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A service or workload: reviews, reviews.default, a host, an address; service/NAME or "
+            "workload/NAME where both have the name.",
+            metavar="SERVICE|WORKLOAD",
+        ),
+    ],
+    config: Annotated[
+        list[Path] | None,
+        typer.Option("--config", help="Ask these files and no server; may be repeated.", metavar="PATH"),
+    ] = None,
+    more: Annotated[list[Path] | None, typer.Argument(hidden=True, metavar="PATH")] = None,
+    mesh_config: Annotated[
+        Path | None, typer.Option("--mesh-config", help="A file with Istio's MeshConfig.", metavar="FILE")
+    ] = None,
+    no_certificates: NoCertificates = False,
+    admin: Annotated[
+        str, typer.Option("--admin", help="The admin address of the server.", metavar="HOST:PORT")
+    ] = ADMIN,
+    output: Annotated[Output, typer.Option("-o", "--output", help="The form.")] = Output.TEXT,
+) -> None:
+    """Tell all about a service or workload: ports, endpoints, TLS, the rules that apply, and what is odd.
+
+    With --config it reads files; else it asks a running server, which knows also which proxies are connected.
+    """
+    from mizzen.cli.table_output import Output as Values
+    from mizzen.cli.table_output import print_values
+    from mizzen.explain.describe import description_text
+
+    paths = [*(config or ()), *(more or ())]
+    if paths:
+        found = _of_files(name, paths, mesh_config, certificates_served=not no_certificates)
+    elif mesh_config is not None or no_certificates:
+        raise Failure("--mesh-config and --no-certificates go with --config", exit_code=2)
+    else:
+        found = _of_server(name, admin)
+    if output is Output.TEXT:
+        typer.echo(description_text(found), nl=False)
+    else:
+        print_values(found.as_dict(), Values(output.value))
+
+
+def _of_files(
+    name: str, paths: list[Path], mesh_config: Path | None, *, certificates_served: bool
+) -> Description:
+    from mizzen.cli.loading import load
+    from mizzen.explain.describe import UnknownNameError
+    from mizzen.explain.describe import describe as described
+    from mizzen.mesh.analysis import analyze
+
+    loaded = load(paths, mesh_config)
+    mesh = loaded.mesh(certificates_served=certificates_served)
+    try:
+        return described(mesh, name, (*loaded.diagnostics, *analyze(mesh)))
+    except UnknownNameError as error:
+        raise Failure(str(error), exit_code=2) from error
+
+
+def _of_server(name: str, admin: str) -> Description:
+    from mizzen.explain.describe import Description
+
+    return Description.from_dict(ask(admin_address(admin), "/debug/describe", "rules", {"name": name}))

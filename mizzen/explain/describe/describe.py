@@ -1,0 +1,218 @@
+"""All about one service or workload."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+
+from mizzen.config.diagnostics import Diagnostic, Origin, Severity
+from mizzen.explain.describe.applied_rules import Documents, service_rules, subsets_of, workload_rules
+from mizzen.explain.describe.description import Description, EndpointLine, Oddity, PortLine
+from mizzen.explain.describe.port_tls import all_take, called_by, takes, tls_oddities
+from mizzen.explain.route_words import short_host
+from mizzen.mesh.service import Endpoint, Service
+from mizzen.mesh.services.workloads import Workload
+from mizzen.mesh.snapshot import Mesh
+
+_NEAR = 3
+
+
+class UnknownNameError(ValueError):
+    """No service or workload has that name, or several have; the message names who comes near."""
+
+
+def describe(mesh: Mesh, name: str, findings: Iterable[Diagnostic] = ()) -> Description:
+    """Return all about the service or workload `name`.
+
+    It is `reviews`, `reviews.default`, a host or an IP address; `service/NAME` and `workload/NAME` tell one
+    from the other where both have the name, else the service is meant. `findings` are what is wrong with the
+    mesh: those that concern it are told. Raises UnknownNameError.
+    """
+    kind, slash, rest = name.partition("/")
+    kind, wanted = (kind, rest) if slash and kind in ("service", "workload") else ("", name)
+    wanted = wanted.lower().rstrip(".")
+    if kind != "workload":
+        services = _services(mesh, wanted)
+        if len(services) > 1:
+            raise UnknownNameError(
+                _several("service", wanted, [short_host(each.hostname) for each in services])
+            )
+        if services:
+            return describe_service(mesh, services[0], tuple(findings))
+    workloads = [] if kind == "service" else _workloads(mesh, wanted)
+    if len(workloads) > 1:
+        raise UnknownNameError(_several("workload", wanted, [_name(each) for each in workloads]))
+    if workloads:
+        return _workload(mesh, workloads[0], tuple(findings))
+    raise UnknownNameError(_unknown(mesh, kind, wanted))
+
+
+def _services(mesh: Mesh, name: str) -> list[Service]:
+    services = [each for each in mesh.registry.services.values() if not each.is_alias]
+    whole = [each for each in services if name in (each.hostname, *each.aliases, *each.addresses)]
+    found = whole or [
+        each for each in services if name == each.name or f"{each.hostname}.".startswith(f"{name}.")
+    ]
+    return sorted(found, key=lambda each: each.key)
+
+
+def _workloads(mesh: Mesh, name: str) -> list[Workload]:
+    found = (
+        each
+        for each in mesh.registry.workloads_by_key.values()
+        if name in (each.key.name, _name(each), each.address, *each.addresses)
+    )
+    return sorted(found, key=lambda each: each.key)
+
+
+def _name(workload: Workload) -> str:
+    return f"{workload.key.name}.{workload.key.namespace}"
+
+
+def describe_service(mesh: Mesh, service: Service, findings: Sequence[Diagnostic] = ()) -> Description:
+    """Return all about a service of the mesh, as `describe` does."""
+    rules = service_rules(mesh, service)
+    pool = mesh.endpoints(service).endpoints
+    facts = {
+        "allocated": ", ".join(service.auto_allocated_addresses),
+        "also named": ", ".join(service.aliases),
+        "selects": _labels(service.selector or {}),
+        "outside": "the mesh (MESH_EXTERNAL)" if service.mesh_external else "",
+        "resolution": "" if service.from_kubernetes else str(service.resolution),
+    }
+    declared = {*service.origins, *(each.origin for each in pool if each.origin is not None)}
+    return Description(
+        "service",
+        service.hostname,
+        service.namespace,
+        _places(mesh, service.origins),
+        service.addresses,
+        tuple((title, text) for title, text in facts.items() if text),
+        tuple(
+            PortLine(
+                port.number,
+                port.name,
+                str(port.protocol),
+                "",
+                "" if port.target_port is None else str(port.target_port),
+                all_take(mesh, service, port),
+                called_by(mesh, service, port),
+            )
+            for port in service.ports
+        ),
+        tuple(_endpoint(mesh, service, each) for each in pool),
+        tuple(rules.values()),
+        (*tls_oddities(mesh, service), *_told(findings, rules, declared, (service.name, service.namespace))),
+    )
+
+
+def _endpoint(mesh: Mesh, service: Service, endpoint: Endpoint) -> EndpointLine:
+    return EndpointLine(
+        endpoint.address or f"in network {endpoint.network}",
+        endpoint.workload_name,
+        tuple(f"{key}={value}" for key, value in endpoint.labels),
+        subsets_of(mesh, service, endpoint),
+        str(endpoint.health),
+        str(endpoint.locality),
+        _places(mesh, [endpoint.origin] if endpoint.origin is not None else []),
+    )
+
+
+def _workload(mesh: Mesh, workload: Workload, findings: Sequence[Diagnostic]) -> Description:
+    served = [
+        (mesh.registry.services[key], endpoint)
+        for address in workload.addresses or (workload.address,)
+        for key, endpoints in sorted(mesh.registry.by_address.get(address).items())
+        for endpoint in endpoints
+        if not mesh.registry.services[key].is_alias
+    ]
+    labels = dict(served[0][1].labels) if served else workload.labels
+    rules = dict(workload_rules(mesh, workload.key.namespace, labels))
+    services = tuple(dict.fromkeys(service for service, _ in served))
+    for service in services:
+        for config, rule in service_rules(mesh, service).items():
+            if config.kind in ("VirtualService", "DestinationRule", "Gateway"):
+                rules.setdefault(config, rule)
+    facts = {
+        "labels": _labels(workload.labels),
+        "identity": workload.identity,
+        "locality": str(workload.locality),
+        "network": workload.network,
+        "services": ", ".join(dict.fromkeys(_membership(mesh, *each) for each in served)) or "none",
+    }
+    declared = {workload.origin, *(origin for service in services for origin in service.origins)}
+    return Description(
+        "workload",
+        _name(workload),
+        workload.key.namespace,
+        _places(mesh, [workload.origin]),
+        workload.addresses or (workload.address,),
+        tuple((title, text) for title, text in facts.items() if text),
+        tuple(
+            PortLine(
+                number,
+                port.name,
+                str(port.protocol),
+                f"{short_host(service.hostname)}:{port.number}",
+                "",
+                takes(mesh, endpoint, number),
+                called_by(mesh, service, port),
+            )
+            for service, endpoint in served
+            for port in service.ports
+            if (number := endpoint.port_named(port.name)) is not None
+        ),
+        (),
+        tuple(rules.values()),
+        (
+            *(odd for service in services for odd in tls_oddities(mesh, service)),
+            *_told(findings, rules, declared, (workload.key.name, workload.key.namespace)),
+        ),
+    )
+
+
+def _membership(mesh: Mesh, service: Service, endpoint: Endpoint) -> str:
+    subsets = subsets_of(mesh, service, endpoint)
+    return short_host(service.hostname) + (f" (subset {', '.join(subsets)})" if subsets else "")
+
+
+def _places(mesh: Mesh, origins: Iterable[Origin]) -> tuple[str, ...]:
+    """Return where origins stand now."""
+    return tuple(dict.fromkeys(str(mesh.current_origin(each)) for each in origins))
+
+
+def _told(
+    findings: Sequence[Diagnostic], rules: Documents, declared: Iterable[Origin], name: tuple[str, str]
+) -> Iterable[Oddity]:
+    """Yield the findings about documents that apply, about its own, and about a refused one of its name."""
+    documents = {config.key for config in rules}
+    documents |= {origin.document for origin in declared if origin.document is not None}
+    for finding in findings:
+        document = finding.origin.document
+        if finding.severity is Severity.INFO or document is None:
+            continue
+        refused = finding.severity is Severity.ERROR and (document.name, document.namespace) == name
+        if document in documents or refused:
+            path = f"{finding.path}: " if finding.path else ""
+            yield Oddity(f"{path}{finding.message}", (str(finding.origin),), finding.code)
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in sorted(labels.items()))
+
+
+def _several(kind: str, name: str, found: list[str]) -> str:
+    return f'several {kind}s are named "{name}"; write {" or ".join(found[:_NEAR])}'
+
+
+def _unknown(mesh: Mesh, kind: str, name: str) -> str:
+    services = {short_host(each.hostname) for each in mesh.registry.services.values()}
+    workloads = {_name(each) for each in mesh.registry.workloads_by_key.values()}
+    known = sorted((services if kind != "workload" else set()) | (workloads if kind != "service" else set()))
+    what = f"no {kind or 'service or workload'} is named"
+    # Who writes a short name means one.
+    names = {each.partition(".")[0] if "." not in name else each: each for each in known}
+    near = [names[each] for each in difflib.get_close_matches(name, names, n=_NEAR, cutoff=0.5)]
+    if near:
+        return f'{what} "{name}"; did you mean {" or ".join(near)}?'
+    return f'{what} "{name}"; there are {", ".join(known[:5]) or "none"}'

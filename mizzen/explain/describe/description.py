@@ -1,0 +1,113 @@
+"""What there is to say about one service or workload."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class PortLine:
+    """A port of a service, or of a workload.
+
+    `service` is the service whose port it is, `target` the workload's port if it is another one. `takes` says
+    what the workloads accept, `called` what clients speak.
+    """
+
+    number: int
+    name: str
+    protocol: str
+    service: str
+    target: str
+    takes: str
+    called: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointLine:
+    """An endpoint of a service; `subsets` are those that it is in."""
+
+    address: str
+    workload: str
+    labels: tuple[str, ...]
+    subsets: tuple[str, ...]
+    health: str
+    locality: str
+    origins: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RulePart:
+    """A part of a rule, in words."""
+
+    words: str
+    origins: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedRule:
+    """A document that says something of the service or workload. `what` says how far it concerns it."""
+
+    kind: str
+    name: str
+    what: str
+    parts: tuple[RulePart, ...]
+    origins: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Oddity:
+    """Something that was probably not meant. `code` is that of a finding (docs/codes.md), or empty."""
+
+    message: str
+    origins: tuple[str, ...]
+    code: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """A service or a workload (`kind`). Places are `file:line`.
+
+    `facts` are short: title and text. A workload has no `endpoints`.
+    """
+
+    kind: str
+    name: str
+    namespace: str
+    origins: tuple[str, ...]
+    addresses: tuple[str, ...]
+    facts: tuple[tuple[str, str], ...]
+    ports: tuple[PortLine, ...]
+    endpoints: tuple[EndpointLine, ...]
+    rules: tuple[AppliedRule, ...]
+    odd: tuple[Oddity, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {**asdict(self), "facts": dict(self.facts)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Description:
+        """Return the description that `as_dict` made these values of."""
+        return cls(
+            values["kind"],
+            values["name"],
+            values["namespace"],
+            tuple(values["origins"]),
+            tuple(values["addresses"]),
+            tuple(values["facts"].items()),
+            tuple(PortLine(**each) for each in values["ports"]),
+            tuple(EndpointLine(**_tuples(each)) for each in values["endpoints"]),
+            tuple(
+                AppliedRule(
+                    **{**_tuples(each), "parts": tuple(RulePart(**_tuples(one)) for one in each["parts"])}
+                )
+                for each in values["rules"]
+            ),
+            tuple(Oddity(**_tuples(each)) for each in values["odd"]),
+        )
+
+
+def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}

@@ -1,0 +1,62 @@
+"""All about a service or workload of the mesh that is served: `mizzen describe` asked of a running server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from mizzen import xds
+from mizzen.explain.describe import Description, describe
+from mizzen.server.control_plane import ControlPlane
+from mizzen.server.proxy_tables import Clients
+
+
+class LiveDescription:
+    """Describes what is in force, and says which of the proxies are connected.
+
+    `gone` gives those that have gone lately, as the status tells them.
+    """
+
+    def __init__(
+        self,
+        control_plane: ControlPlane,
+        clients: Clients,
+        gone: Callable[[], Sequence[Mapping[str, Any]]],
+    ) -> None:
+        self._control_plane = control_plane
+        self._clients = clients
+        self._gone = gone
+
+    async def describe(self, name: str) -> Description:
+        """Return all about the service or workload `name`. Raises UnknownNameError."""
+        findings = self._control_plane.view.findings
+        found = await self._control_plane.ask(lambda _, mesh: describe(mesh, name, findings))
+        return replace(found, facts=(*found.facts, self._proxies(found)))
+
+    def _proxies(self, found: Description) -> tuple[str, str]:
+        connected = dict(self._connected())
+        if found.kind == "service":
+            here = sum(each.address in connected for each in found.endpoints)
+            return "proxies", f"{here} of {len(found.endpoints)} endpoints have one that is connected"
+        client = next((connected[each] for each in found.addresses if each in connected), None)
+        if client is not None:
+            return "proxy", self._state(client)
+        gone = next((each for each in self._gone() if each["id"] == found.name), None)
+        return "proxy", f"gone {gone['seconds_ago']:.0f} s ago" if gone is not None else "not connected"
+
+    def _connected(self) -> Iterator[tuple[str, xds.ClientStatus]]:
+        for client in self._clients.clients():
+            proxy = self._control_plane.proxy_of(client.group)
+            if proxy is not None:
+                yield from ((address, client) for address in proxy.ip_addresses)
+
+    def _state(self, client: xds.ClientStatus) -> str:
+        behind = sum(
+            (each := holding.accepted.get(name)) is None or each.version != wanted.version
+            for holding in self._clients.holdings(client.number).values()
+            for name, wanted in holding.wanted.items()
+        )
+        if not behind:
+            return "connected; it has accepted all that it is to be sent"
+        return f"connected; it has not accepted {behind} of its resources (mizzen diff)"
