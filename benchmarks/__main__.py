@@ -172,6 +172,25 @@ def followed(sizes: int) -> list[Row]:
     ]
 
 
+def secured() -> list[Row]:
+    """A policy of one workload costs what it touches, where all speak mutual TLS."""
+    proxies = followed_changes.SECURED_PROXIES
+    small, large = followed_changes.SECURED_SERVICES
+    few, many = (
+        followed_changes.measure(services, proxies, followed_changes.SECURITY, certificates=True)
+        for services in (small, large)
+    )
+    return [
+        Row(
+            f"{kind}, {proxies:,} proxies: with {small:,} and {large:,} services",
+            f"{few[kind].milliseconds:.1f} and {many[kind].milliseconds:.1f} ms: "
+            f"{many[kind].milliseconds / few[kind].milliseconds:.2f} times, {many[kind].asked:,} asked",
+            f"at most {followed_changes.PROMISED_GROWTH:g} times",
+        )
+        for kind in followed_changes.SECURITY
+    ]
+
+
 def large_files() -> list[Row]:
     """(i): one document of a file of many."""
     result = large_file.measure()
@@ -293,6 +312,7 @@ def main() -> None:
         ("cold translation", lambda: translation(sizes)),
         ("the cost of a change", lambda: changes(sizes)),
         ("changes by services and connected proxies", lambda: followed(sizes)),
+        ("changes of security policies", secured),
         ("one document of a large file", large_files),
         ("memory with unlike proxies", lambda: memory(sizes)),
         ("workload certificates", certificates),

@@ -10,6 +10,7 @@ import gc
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import mizzen
 from benchmarks.documents import NAMESPACES, NETWORKING, Documents, documents, text
@@ -58,13 +59,16 @@ def _proxy(number: int) -> mizzen.Proxy:
 
 
 class _Connected:
-    """A mesh of so many services, and so many proxies that were given what they are to have."""
+    """A mesh of so many services, and so many proxies that were given what they are to have. With
+    `certificates` they speak mutual TLS with each other."""
 
-    def __init__(self, services: int, proxies: int) -> None:
+    def __init__(self, services: int, proxies: int, *, certificates: bool = False) -> None:
         names = {f"{number}.yaml": _documents(number) for number in range(services)}
+        for documents_of_service in names.values():
+            documents_of_service[1]["spec"]["serviceAccount"] = "default"
         self._store = ConfigStore()
         self._store.apply({name: parse_documents(text(each), name) for name, each in names.items()})
-        self._mesh = Mesh.build(self._store.configs(), MeshConfig())
+        self._mesh = Mesh.build(self._store.configs(), MeshConfig(), certificates_served=certificates)
         self._translation = ContainedTranslation(self._mesh)
         for number in range(proxies):
             self._translation.translate(_proxy(number))
@@ -84,15 +88,24 @@ class _Connected:
 
 
 def _mode(number: int) -> Documents:
-    labels = {"app": f"service-{_CHANGED}"}
-    spec = {"selector": {"matchLabels": labels}, "mtls": {"mode": ("STRICT", "DISABLE")[number % 2]}}
-    metadata = {"name": "mode", "namespace": f"namespace-{_CHANGED % NAMESPACES}"}
+    return _policy("PeerAuthentication", {"mtls": {"mode": ("STRICT", "DISABLE")[number % 2]}})
+
+
+def _denied(number: int) -> Documents:
+    rules = [{"to": [{"operation": {"paths": [f"/private-{number}"]}}]}]
+    return _policy("AuthorizationPolicy", {"action": "DENY", "rules": rules})
+
+
+def _policy(kind: str, spec: dict[str, Any]) -> Documents:
+    """A policy of one workload."""
+    metadata = {"name": "one", "namespace": f"namespace-{_CHANGED % NAMESPACES}"}
+    selector = {"matchLabels": {"app": f"service-{_CHANGED}"}}
     return [
         {
             "apiVersion": "security.istio.io/v1",
-            "kind": "PeerAuthentication",
+            "kind": kind,
             "metadata": metadata,
-            "spec": spec,
+            "spec": {"selector": selector, **spec},
         }
     ]
 
@@ -107,12 +120,20 @@ KINDS: dict[str, Callable[[int], tuple[str, Documents | None]]] = {
     ),
     "Service added or removed": lambda n: ("new.yaml", _documents(50_007)[:1] if n % 2 == 0 else None),
     "PeerAuthentication of one workload": lambda n: ("mode.yaml", _mode(n)),
+    "AuthorizationPolicy of one workload": lambda n: ("denied.yaml", _denied(n)),
 }
+SECURITY = ("PeerAuthentication of one workload", "AuthorizationPolicy of one workload")
+SECURED_SERVICES = (100, 1_000)
+SECURED_PROXIES = 100
+PROMISED_GROWTH = 2
+"""So much more a policy of one workload may cost with ten times the services."""
 
 
-def measure(services: int, proxies: int, kinds: Iterable[str] = KINDS) -> dict[str, Followed]:
+def measure(
+    services: int, proxies: int, kinds: Iterable[str] = KINDS, *, certificates: bool = False
+) -> dict[str, Followed]:
     """Return what each kind of change costs; the first of each is not counted."""
-    connected = _Connected(services, proxies)
+    connected = _Connected(services, proxies, certificates=certificates)
     gc.collect()
     gc.freeze()
     try:

@@ -33,7 +33,9 @@ class ConfigChange(Protocol):
 @dataclass(frozen=True, slots=True)
 class MeshDelta:
     """What changed. `services` and `endpoints` name what is not the same object as before; the others hold
-    the changed documents, `documents` those of every kind. `token_keys`: keys of token issuers were fetched.
+    the changed documents, `documents` those of every kind. `peers` are services of which a changed
+    PeerAuthentication says something, where mutual TLS is automatic. `token_keys`: keys of token issuers were
+    fetched.
     `everything`: the mesh configuration changed, so nothing can be taken over."""
 
     services: frozenset[ServiceKey] = frozenset()
@@ -42,6 +44,7 @@ class MeshDelta:
     destination_rules: tuple[Change, ...] = ()
     sidecars: tuple[Change, ...] = ()
     policies: tuple[Change, ...] = ()
+    peers: frozenset[ServiceKey] = frozenset()
     gateways: tuple[Change, ...] = ()
     secrets: tuple[Change, ...] = ()
     token_keys: bool = False
@@ -69,6 +72,7 @@ class MeshDelta:
             destination_rules=_joined(delta.destination_rules for delta in deltas),
             sidecars=_joined(delta.sidecars for delta in deltas),
             policies=_joined(delta.policies for delta in deltas),
+            peers=frozenset().union(*(delta.peers for delta in deltas)),
             gateways=_joined(delta.gateways for delta in deltas),
             secrets=_joined(delta.secrets for delta in deltas),
             token_keys=any(delta.token_keys for delta in deltas),

@@ -16,7 +16,7 @@ from mizzen.mesh.rules.destination_rules import DestinationRuleIndex, MergedDest
 from mizzen.mesh.rules.external_authorizers import ExternalAuthorizer, external_authorizer
 from mizzen.mesh.rules.failover_labels import MentionedLabel
 from mizzen.mesh.rules.gateways import GatewayConfig, GatewayIndex, MergedGateway, merge_gateways
-from mizzen.mesh.rules.peer_authentication import NO_PEERS, ServicePeers, service_peers
+from mizzen.mesh.rules.peer_authentication import NO_PEERS, ServicePeers, service_peers, services_concerned
 from mizzen.mesh.rules.security_policies import POLICY_KINDS, PolicyIndex, WorkloadPolicies
 from mizzen.mesh.rules.token_keys import NO_TOKEN_KEYS, FetchedKeys, KeySource, TokenKeys
 from mizzen.mesh.rules.virtual_service_index import Rules, VirtualServiceIndex
@@ -214,6 +214,7 @@ class Mesh(ProxyQuestions):
             destination_rules=tuple(by_kind.get("DestinationRule", ())),
             sidecars=tuple(by_kind.get("Sidecar", ())),
             policies=_policies(by_kind),
+            peers=self._peers(by_kind),
             gateways=tuple(by_kind.get("Gateway", ())),
             secrets=tuple(by_kind.get("Secret", ())),
             token_keys=self.token_keys != other.token_keys,
@@ -262,12 +263,21 @@ class Mesh(ProxyQuestions):
             destination_rules=tuple(by_kind.get("DestinationRule", ())),
             sidecars=tuple(by_kind.get("Sidecar", ())),
             policies=_policies(by_kind),
+            peers=mesh._peers(by_kind),
             gateways=tuple(by_kind.get("Gateway", ())),
             secrets=tuple(by_kind.get("Secret", ())),
             documents=tuple(changes),
         )
         mesh._take_over(self, delta)
         return mesh, delta
+
+    def _peers(self, by_kind: Mapping[str, list[Change]]) -> frozenset[ServiceKey]:
+        changed = [
+            each for pair in by_kind.get("PeerAuthentication", ()) for each in pair if each is not None
+        ]
+        if not changed or not self.mesh_config.enable_auto_mtls:
+            return frozenset()
+        return services_concerned(changed, self.settings.root_namespace, self.registry)
 
     def _still_moved(self, changes: Iterable[Change]) -> LayeredDict[ConfigKey, Config[Any]]:
         edit = self._moved.edit()

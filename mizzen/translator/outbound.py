@@ -58,7 +58,7 @@ from mizzen.translator.routes.sidecar import CarriedRoutes, port_routed, sidecar
 from mizzen.translator.routes.virtual_hosts import ANY_PORT
 from mizzen.translator.shared_resources import SharedResources
 from mizzen.translator.tls.secret_references import NO_SECRETS, SecretNames, all_secrets, secret_references
-from mizzen.translator.touched import Touched, destination_rule_hosts, touched_peers
+from mizzen.translator.touched import Touched, destination_rule_hosts
 from mizzen.translator.undo import Undo
 from mizzen.xds import type_urls
 from mizzen.xds.resource import Resource
@@ -202,8 +202,7 @@ class OutboundResources:
         services = set(delta.services)
         if before.services is not self._scope.services:
             services.update(self._moved_services(before))
-        settings = self._mesh.settings
-        hosts = destination_rule_hosts(delta, settings.domain)
+        hosts = destination_rule_hosts(delta, self._mesh.settings.domain)
         destination_rules = frozenset(
             key
             for key in self._candidates(hosts)
@@ -216,7 +215,7 @@ class OutboundResources:
             delta.endpoints,
             destination_rules,
             hosts | {key[1] for key in destination_rules},
-            touched_peers(delta, settings, self._services),
+            delta.peers & self._services.keys(),
             before=before,
             scope=before.sidecar is not self._scope.sidecar
             or before.outbound_traffic_policy != self._scope.outbound_traffic_policy,

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mizzen.mesh.delta import MeshDelta
 from mizzen.mesh.hosts import resolve_short_name
 from mizzen.mesh.rules.virtual_services import VirtualServiceRule
 from mizzen.mesh.scope.sidecar_scope import SidecarScope
-from mizzen.mesh.settings import MeshSettings
 
 ServiceKey = tuple[str, str]
 
@@ -17,7 +15,7 @@ ServiceKey = tuple[str, str]
 @dataclass(frozen=True, slots=True)
 class Touched:
     """What a change touches. `destination_rules` and `peers` are services whose DestinationRule is another
-    one, or whose PeerAuthentications may be."""
+    one, or whose PeerAuthentications are."""
 
     services: frozenset[ServiceKey]
     rules: tuple[VirtualServiceRule, ...]
@@ -42,20 +40,3 @@ def destination_rule_hosts(delta: MeshDelta, domain: str) -> frozenset[str]:
         for config in pair
         if config is not None
     )
-
-
-def touched_peers(
-    delta: MeshDelta, settings: MeshSettings, services: Iterable[ServiceKey]
-) -> frozenset[ServiceKey]:
-    """Return those of `services` that a changed PeerAuthentication may be about."""
-    namespaces = {
-        config.namespace
-        for pair in delta.policies
-        for config in pair
-        if config is not None and config.kind == "PeerAuthentication"
-    }
-    if not namespaces or not settings.mesh_config.enable_auto_mtls:
-        return frozenset()
-    if settings.root_namespace in namespaces:
-        return frozenset(services)
-    return frozenset(key for key in services if key[0] in namespaces)

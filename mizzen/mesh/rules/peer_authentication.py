@@ -14,7 +14,8 @@ from typing import Final
 
 from mizzen.config.document import Config
 from mizzen.config.models import MutualTLS, MutualTLSMode, PeerAuthentication
-from mizzen.mesh.service import Endpoint
+from mizzen.mesh.service import Endpoint, Service
+from mizzen.mesh.services.registry import Registry, ServiceKey
 
 Policy = Config[PeerAuthentication]
 
@@ -108,6 +109,32 @@ def service_peers(
     return ServicePeers(
         namespace_mode(policies, root_namespace),
         tuple(one for one in selecting if any(each.has_labels(_wanted(one)) for each in endpoints)),
+    )
+
+
+def services_concerned(
+    changed: Iterable[Policy], root_namespace: str, registry: Registry
+) -> frozenset[ServiceKey]:
+    """Return the services whose peers these policies, as they were or as they are, say something of: all in
+    their scope, or those with an endpoint that one of them picks."""
+    scopes: set[str] = set()
+    picking: dict[str, list[Mapping[str, str]]] = {}
+    for policy in changed:
+        if wanted := _wanted(policy):
+            picking.setdefault(policy.namespace, []).append(wanted)
+        else:
+            scopes.add(policy.namespace)
+    if root_namespace in scopes:
+        return frozenset(registry.services)
+
+    def is_picked(service: Service) -> bool:
+        endpoints = registry.pool(service).endpoints
+        return any(each.has_labels(wanted) for wanted in picking[service.namespace] for each in endpoints)
+
+    return frozenset(
+        key
+        for key, service in registry.services.items()
+        if key[0] in scopes or (key[0] in picking and is_picked(service))
     )
 
 

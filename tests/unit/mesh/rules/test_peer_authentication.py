@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import pytest
 
@@ -121,3 +122,41 @@ def test_a_policy_of_other_workloads_changes_nothing_for_a_service(mesh_of: Mesh
     policies = policy("STRICT", app="a")
     assert peers(mesh_of, policies, apps="b") == peers(mesh_of, apps="b")
     assert peers(mesh_of, policies, apps="a") != peers(mesh_of, apps="a")
+
+
+def entries(*apps: str, namespace: str = "shop") -> str:
+    return "".join(
+        f"""
+---
+kind: ServiceEntry
+metadata: {{name: {app}, namespace: {namespace}}}
+spec:
+  hosts: [{app}.{namespace}]
+  ports: [{{number: 80, name: http, protocol: HTTP}}]
+  resolution: STATIC
+  endpoints: [{{address: 10.0.0.{at}, labels: {{app: {app}}}}}]"""
+        for at, app in enumerate(apps, 1)
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "concerned"),
+    [
+        ("", policy("STRICT", app="a", name="p"), {"a.shop"}),
+        (policy("STRICT", app="a", name="p"), policy("STRICT", app="b", name="p"), {"a.shop", "b.shop"}),
+        (policy("STRICT", app="a", name="p"), policy("STRICT", name="p"), {"a.shop", "b.shop", "c.shop"}),
+        ("", policy("STRICT", app="nobody", name="p"), set()),
+        ("", policy("STRICT", namespace="other", name="p"), {"a.other"}),
+        ("", policy("STRICT", namespace=ROOT, name="p"), {"a.shop", "b.shop", "c.shop", "a.other"}),
+        ("", policy("STRICT", namespace=ROOT, app="a", name="p"), set()),
+    ],
+)
+def test_a_change_concerns_the_services_that_it_says_something_of(
+    mesh_of: MeshOf, changed: Callable[..., Any], before: str, after: str, concerned: set[str]
+) -> None:
+    """A hundred other services of the namespace cost nothing."""
+    world = mesh(entries("a", "b", "c"), entries("a", namespace="other"), before)
+    _, delta = changed(mesh_of(world, enable_auto_mtls=True), after.lstrip("-\n"))
+    assert {hostname for _, hostname in delta.peers} == concerned
+    _, delta = changed(mesh_of(world), after.lstrip("-\n"))
+    assert delta.peers == frozenset()
