@@ -1,13 +1,14 @@
-"""The agent: has a certificate signed, serves it over a Unix socket, and renews it in time."""
+"""The agent: has a certificate signed, serves it over a Unix socket, and renews it and the token in time."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,13 +19,16 @@ from mizzen import xds
 from mizzen.agent import forwarding
 from mizzen.agent.secrets import snapshot_of
 from mizzen.agent.signing import AgentCertificate, AgentError, authorization, signed
+from mizzen.agent.token_file import HeldToken, NoTokensError, TokenFile, renewed, unreadable
 
 EARLIEST: Final = 0.5
 LATEST: Final = 0.8
-"""Between these parts of its lifetime the certificate is renewed."""
+"""Between these parts of its lifetime a certificate or a token is renewed."""
 
 FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 30.0
+_LOOK_AGAIN: Final = 60.0
+"""Seconds until a token file that holds no token to be renewed is read again."""
 _GROUP: Final = "envoy"
 _OPTIONS: Final = (("grpc.max_receive_message_length", -1), ("grpc.keepalive_time_ms", 30_000))
 
@@ -55,6 +59,7 @@ class Agent:
         self._random_part = random_part
         self._log = structlog.get_logger("mizzen.agent")
         self._roots = _read(options.ca_cert)
+        self._token_file = TokenFile(options.token_file)
         self._secrets = xds.Server(lambda node, peer: _GROUP, identifier="mizzen/agent")
         self._channel: Any = None
         self._mutual: Any = None
@@ -65,10 +70,8 @@ class Agent:
 
         A control plane that is not there is waited for; the log says so.
         """
-        self._channel = grpc.aio.secure_channel(
-            self._options.address, grpc.ssl_channel_credentials(self._roots), _OPTIONS
-        )
-        await self._renew_until_done()
+        self._channel = self._token_channel(self._roots)
+        await self._until_done(self._renew, "the certificate")
         folder = self._options.socket.parent
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -92,14 +95,37 @@ class Agent:
         self._log.info("serving", socket=str(self._options.socket))
 
     async def keep(self) -> None:
-        """Renew the certificate for ever."""
+        """Renew the certificate and the token for ever."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._keep_certificate())
+            tasks.create_task(self._keep_token())
+
+    async def _keep_certificate(self) -> None:
         while True:
-            held = self.held
-            assert held is not None
-            now = self._clock()
-            part = EARLIEST + (LATEST - EARLIEST) * self._random_part()
-            await asyncio.sleep(max(0.0, (held.not_after - now).total_seconds() * part))
-            await self._renew_until_done()
+            assert self.held is not None
+            await self._sleep_through(self._clock(), self.held.not_after)
+            await self._until_done(self._renew, "the certificate")
+
+    async def _keep_token(self) -> None:
+        """Renew the token in its file, so that the agent can start again by it."""
+        while True:
+            held = self._token_file.renewable()
+            if held is None:
+                await asyncio.sleep(_LOOK_AGAIN)  # somebody may put one there
+                continue
+            await self._sleep_through(held.not_before, held.not_after)
+            if self._token_file.renewable() != held:  # somebody else has renewed it
+                continue
+            try:
+                await self._until_done(partial(self._renew_token, held), "the token")
+            except NoTokensError:
+                self._log.info("the control plane signs no tokens: somebody else has to renew it")
+                return
+
+    async def _sleep_through(self, begin: datetime, end: datetime) -> None:
+        """Sleep until the moment at which something that holds from `begin` to `end` is renewed."""
+        part = EARLIEST + (LATEST - EARLIEST) * self._random_part()
+        await asyncio.sleep(max(FIRST_PAUSE, (begin + (end - begin) * part - self._clock()).total_seconds()))
 
     async def stop(self) -> None:
         """End the streams and leave nothing behind."""
@@ -110,31 +136,38 @@ class Agent:
                 await channel.close()
         self._options.socket.unlink(missing_ok=True)
 
-    async def _renew_until_done(self) -> None:
+    async def _until_done(self, renew: Callable[[], Awaitable[None]], what: str) -> None:
         pause = FIRST_PAUSE
         while True:
             try:
-                await self._renew()
+                await renew()
                 return
+            except NoTokensError:
+                raise
             except AgentError as error:
-                self._log.warning("the certificate is not renewed yet", error=str(error), again_in=pause)
+                self._log.warning(f"{what} is not renewed yet", error=str(error), again_in=pause)
+            except Exception:  # a fault must not end the renewals: certificates would expire unseen
+                self._log.exception(f"{what} is not renewed yet: a fault of Mizzen", again_in=pause)
             await asyncio.sleep(pause * (0.5 + self._random_part() / 2))
             pause = min(LONGEST_PAUSE, pause * 2)
 
     async def _renew(self) -> None:
         """By the certificate if it holds, else by the token."""
         made = None
-        if self._mutual is not None and self.held is not None and self._clock() < self.held.not_after:
+        if self._mutual is not None and self._is_certified():
             try:
                 made = await signed(self._mutual, "")
             except AgentError as error:
-                if self._options.token_file is None:
+                if self._token_file.path is None:
                     raise
                 self._log.warning("the certificate is not taken, the token is tried", error=str(error))
         if made is None:
-            made = await signed(self._channel, self._token())
+            made = await signed(self._channel, self._token_file.read())
         self.held = made
         # Streams that are open keep the channel of before, until the control plane ends them.
+        if made.roots != self._roots:
+            self._roots = made.roots
+            self._channel = self._token_channel(made.roots)
         self._mutual = grpc.aio.secure_channel(
             self._options.mutual_address,
             grpc.ssl_channel_credentials(made.roots, made.private_key, made.chain),
@@ -143,31 +176,29 @@ class Agent:
         self._secrets.set_snapshot(_GROUP, snapshot_of(made))
         self._log.info("a certificate was signed", until=made.not_after.isoformat())
 
+    def _token_channel(self, roots: bytes) -> Any:
+        return grpc.aio.secure_channel(self._options.address, grpc.ssl_channel_credentials(roots), _OPTIONS)
+
+    async def _renew_token(self, held: HeldToken) -> None:
+        if self._mutual is None or not self._is_certified():
+            raise AgentError("there is no certificate that holds")
+        self._token_file.write(await renewed(self._mutual, held.lifetime))
+        self._log.info("the token was renewed", file=str(self._token_file.path))
+
+    def _is_certified(self) -> bool:
+        return self.held is not None and self._clock() < self.held.not_after
+
     def _upstream(self) -> tuple[Any, tuple[tuple[str, str], ...]]:
-        held = self.held
-        if self._mutual is not None and held is not None and self._clock() < held.not_after:
+        if self._mutual is not None and self._is_certified():
             return self._mutual, ()
-        return self._channel, authorization(self._token_or_none())
-
-    def _token_or_none(self) -> str:
         try:
-            return self._token()
+            return self._channel, authorization(self._token_file.read())
         except AgentError:
-            return ""  # the control plane says what is missing
-
-    def _token(self) -> str:
-        """Read the token, which somebody else renews."""
-        if self._options.token_file is None:
-            raise AgentError("the certificate has expired, and there is no --token-file")
-        token = _read(self._options.token_file).decode(errors="replace").strip()
-        if not token.isascii() or not token.isprintable() or not token:
-            raise AgentError(f"{self._options.token_file}: holds no token")
-        return token
+            return self._channel, ()  # the control plane says what is missing
 
 
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise AgentError(f"{path}: cannot be read ({reason}); give a readable file") from error
+        raise AgentError(unreadable(path, error)) from error

@@ -88,8 +88,9 @@ class Metrics:
         self.certificates_signed = counter(
             "mizzen_certificates_signed", "Certificates signed for keys that their owners keep"
         )
+        self.tokens_signed = counter("mizzen_tokens_signed", "Tokens that agents were given")
         self.signings_refused = counter(
-            "mizzen_signings_refused", "Requests for certificates that were refused"
+            "mizzen_signings_refused", "Requests for certificates and tokens that were refused"
         )
         self.secrets_withheld = gauge(
             "mizzen_secrets_withheld",

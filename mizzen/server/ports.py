@@ -23,6 +23,7 @@ from mizzen.server.options import ADMIN_ADDRESS, ServeOptions
 from mizzen.server.own_certificate import OwnCertificate
 from mizzen.server.tls_files import TlsFileError, server_credentials
 from mizzen.server.token_issuers import FetchedIssuerKeys, FileKeys
+from mizzen.server.token_service import TokenService
 from mizzen.server.workload_certificates import WorkloadCertificates, now_utc
 
 
@@ -123,19 +124,21 @@ def authenticator(
         raise PortError(str(error)) from error
 
 
-def certificate_service(
+def attach_signing(
+    grpc_server: Any,
     options: ServeOptions,
     certificates: WorkloadCertificates,
     metrics: Metrics,
     authenticate: Callable[[xds.Peer], xds.Peer],
     trust_domains: Callable[[], tuple[str, ...]],
-) -> CertificateService:
-    """Return the service that signs certificates for proxies that keep their keys."""
+) -> None:
+    """Add the services for proxies that keep their keys: one signs certificates, and one, where there is a
+    key for it, tokens. Raises TokenKeyError if that key cannot be used."""
 
     def authority() -> Authority:
         return certificates.authority
 
-    return CertificateService(
+    signing = CertificateService(
         authority,
         authenticate,
         trust_domains,
@@ -145,6 +148,17 @@ def certificate_service(
         metrics.signings_refused.inc,
         certificates.note_signed,
     )
+    signing.attach(grpc_server)
+    if options.state is not None:
+        tokens = TokenService(
+            open_or_create_key(options.state),
+            signing.caller,
+            options.workload_certificate_ttl,
+            now_utc,
+            metrics.tokens_signed.inc,
+            metrics.signings_refused.inc,
+        )
+        tokens.attach(grpc_server)
 
 
 def warn_of_open_addresses(options: ServeOptions, log: Any) -> None:

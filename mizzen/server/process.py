@@ -42,8 +42,8 @@ from mizzen.server.options import ServeOptions
 from mizzen.server.ports import (
     PortError,
     add_grpc_ports,
+    attach_signing,
     authenticator,
-    certificate_service,
     take_port,
     warn_of_open_addresses,
 )
@@ -259,10 +259,10 @@ class Process:
         self.discovery.attach(grpc_server)
         if self._authority is not None:
             held, plane = self._authority.certificates, self.control_plane
-            signing = certificate_service(
-                self._options, held, self._metrics, self._authenticate, lambda: plane.trust_domains
+            attach_signing(
+                *(grpc_server, self._options, held, self._metrics, self._authenticate),
+                lambda: plane.trust_domains,
             )
-            signing.attach(grpc_server)
         await grpc_server.start()
         self.ready = True
         self._log.info("ready", grpc=self._grpc_addresses, admin=str(self._admin_address))

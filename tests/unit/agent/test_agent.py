@@ -8,12 +8,15 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import grpc
 import httpx
+import jwt
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
 from envoy.service.discovery.v3 import discovery_pb2
@@ -21,8 +24,12 @@ from structlog.testing import capture_logs
 
 from mizzen import xds
 from mizzen.agent import Agent, AgentError, AgentOptions
+from mizzen.agent import agent as agent_module
+from mizzen.agent.token_file import TokenFile
 from mizzen.demo.envoy_process import find_envoy
+from mizzen.identity.token import issue_token
 from mizzen.testing.ports import free_port
+from tests.self_signed import certificate_and_key
 from tests.unit.server.test_channel import NODE_ID, Channel, channel, names_of
 from tests.unit.server.test_process import SOTW
 
@@ -125,6 +132,72 @@ async def test_it_is_renewed_without_the_token(tmp_path: Path) -> None:
             assert agent.held is not None
             assert agent.held.private_key != before.private_key
             assert names_of(agent.held.chain) == [IDENTITY]
+
+
+async def test_the_token_in_the_file_is_renewed(tmp_path: Path) -> None:
+    async with channel(tmp_path) as control:
+        options = chosen(control, tmp_path)
+        assert options.token_file is not None
+        before = options.token_file.read_text()
+        async with started(options) as agent:
+            held = agent._token_file.renewable()
+            assert held is not None
+            assert held.lifetime == timedelta(hours=1)
+            with capture_logs() as lines:
+                await agent._renew_token(held)
+            after = options.token_file.read_text()
+            assert after != before
+            assert options.token_file.stat().st_mode & 0o777 == 0o600
+            assert after.strip() not in str(lines)
+            # An agent that starts by it is let in.
+            options.socket.unlink()
+            async with started(options) as again:
+                assert again.held is not None
+                assert names_of(again.held.chain) == [IDENTITY]
+
+
+async def test_the_token_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    now = datetime.now(UTC)
+    foreign = jwt.encode({"iss": "https://kubernetes", "nbf": 1, "exp": 2**33}, key, algorithm="ES256")
+    own = issue_token(key, "shop", "reviews", now, timedelta(hours=1))
+    file, link = tmp_path / "token", tmp_path / "link"
+    link.symlink_to(file)
+    for text in (foreign, "no token", ""):
+        file.write_text(text)
+        assert TokenFile(file).renewable() is None
+    file.write_text(own)
+    assert TokenFile(file).renewable() is not None
+    assert TokenFile(link).renewable() is None
+    assert TokenFile(tmp_path / "none").renewable() is None
+    assert TokenFile(None).renewable() is None
+
+
+async def test_a_control_plane_that_is_not_there_is_asked_again_after_growing_pauses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agent_module, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(agent_module, "LONGEST_PAUSE", 0.05)
+    (tmp_path / "root.pem").write_text(certificate_and_key()[0])
+    (tmp_path / "token").write_text("a-token")
+    nobody = f"127.0.0.1:{free_port()}"
+    options = AgentOptions(
+        nobody, nobody, tmp_path / "root.pem", tmp_path / "token", tmp_path / "run" / "agent.sock"
+    )
+    agent = Agent(options)
+    with capture_logs() as lines:
+        starting = asyncio.ensure_future(agent.start())
+        try:
+            async with asyncio.timeout(30):
+                while len(lines) < 5:
+                    assert not starting.done()
+                    await asyncio.sleep(0.01)
+        finally:
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
+    assert [line["again_in"] for line in lines[:5]] == [0.01, 0.02, 0.04, 0.05, 0.05]
+    assert "no certificate was signed: UNAVAILABLE" in lines[0]["error"]
+    assert "a-token" not in str(lines)
 
 
 async def test_what_is_missing_is_named(tmp_path: Path) -> None:

@@ -1,0 +1,74 @@
+"""New tokens for agents: whoever proves by a certificate who it is, is given a token that says the same.
+
+A token by which an agent starts holds for an hour, say; without a new one the agent could not start again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import grpc
+import structlog
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from mizzen import xds
+from mizzen.identity.spiffe_id import SpiffeId
+from mizzen.identity.token import issue_token
+from mizzen.server.certificate_service import RequestRefused
+from mizzen.signing import CREATE_TOKEN, TOKEN_SERVICE, Lifetime, Token
+
+
+@dataclass(frozen=True)
+class TokenService:
+    """Answers CreateToken.
+
+    `key` signs. `caller` returns the identity that a peer has proved, or raises RequestRefused. A token holds
+    for `longest` at most: that of a workload certificate, so that a token gives nothing that a certificate
+    does not. `signed` and `refused` are told of each answer.
+    """
+
+    key: ec.EllipticCurvePrivateKey
+    caller: Callable[[xds.Peer], SpiffeId]
+    longest: timedelta
+    clock: Callable[[], datetime]
+    signed: Callable[[], None]
+    refused: Callable[[], None]
+
+    def attach(self, grpc_server: Any) -> None:
+        """Add the service to a `grpc.aio.Server`."""
+        handler = grpc.unary_unary_rpc_method_handler(
+            self._serve, Lifetime.FromString, Token.SerializeToString
+        )
+        grpc_server.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler(TOKEN_SERVICE, {CREATE_TOKEN: handler}),)
+        )
+
+    async def _serve(self, wanted: Any, context: Any) -> Any:
+        peer = xds.peer_of(context)
+        log = structlog.get_logger("mizzen.certificates")
+        try:
+            identity = self.caller(peer)
+            token = self.create(peer, identity, wanted.seconds)
+        except RequestRefused as refusal:
+            self.refused()
+            log.warning("a token was not renewed", reason=str(refusal), peer=peer.address)
+            await context.abort(refusal.code, str(refusal))
+        self.signed()
+        log.info("a token was renewed", identity=str(identity))
+        return Token(value=token)
+
+    def create(self, peer: xds.Peer, identity: SpiffeId, seconds: int) -> str:
+        """Return a token for `identity`, which `peer` has proved. Raises RequestRefused if it did not do so
+        by a certificate (a token that was stolen must not prolong itself), or wants a token for no time."""
+        if not peer.certified:
+            raise RequestRefused(
+                grpc.StatusCode.UNAUTHENTICATED,
+                "a token is renewed by a certificate; come to the port for those",
+            )
+        if seconds < 1:
+            raise RequestRefused(grpc.StatusCode.INVALID_ARGUMENT, "the lifetime is less than a second")
+        lifetime = min(self.longest, timedelta(seconds=min(seconds, 2**31)))
+        return issue_token(self.key, identity.namespace, identity.service_account, self.clock(), lifetime)

@@ -1,0 +1,125 @@
+"""Envoys whose keys stay with an agent: certificates and tokens of seconds are renewed while calls go on."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mizzen.demo.child_process import ChildProcess
+from mizzen.demo.envoy_process import EnvoyProcess, envoy_command, find_envoy
+from mizzen.identity.token import issue_token, open_or_create_key
+from mizzen.testing import ports
+from mizzen.testing.caller import Caller
+from mizzen.testing.live_mesh import LiveMesh
+from mizzen.testing.waiting import DEADLINE, eventually
+from mizzen.translator.bootstrap import bootstrap
+from tests.e2e.test_workload_certificates import load, pair
+
+pytestmark = pytest.mark.envoy
+
+
+class MeshWithAgents(LiveMesh):
+    """Every Envoy is started by an agent of its own, which has a token of a few seconds."""
+
+    def __init__(self, directory: Path, *, certificate_ttl: str, token_ttl: timedelta) -> None:
+        self.state = directory / "state"
+        self.tls, self.mutual = (f"127.0.0.1:{ports.free_port()}" for _ in range(2))
+        self.token_ttl = token_ttl
+        super().__init__(
+            directory,
+            arguments=[
+                *("--state", str(self.state), "--workload-certificate-ttl", certificate_ttl),
+                *("--tls-address", self.tls, "--mutual-tls-address", self.mutual),
+            ],
+        )
+
+    async def _envoy(
+        self,
+        name: str,
+        node_id: str,
+        metadata: dict[str, Any],
+        address: str,
+        port: int,
+        locality: str = "",
+    ) -> Caller:
+        folder = self.directory / name
+        folder.mkdir()
+        admin = f"127.0.0.1:{ports.free_port()}"
+        socket, configuration, token = folder / "run" / "agent.sock", folder / "envoy.yaml", folder / "token"
+        made = bootstrap(
+            node={"id": node_id, "cluster": name, "metadata": metadata},
+            xds_address="127.0.0.1:1",
+            admin_address=admin,
+            delta=self.delta,
+            stats="full",
+            agent_socket=str(socket),
+        )
+        configuration.write_text(json.dumps(made), encoding="utf-8")
+        account, now = metadata["SERVICE_ACCOUNT"], datetime.now(UTC)
+        issued = issue_token(open_or_create_key(self.state), "default", account, now, self.token_ttl)
+        token.touch(mode=0o600)
+        token.write_text(issued, encoding="utf-8")
+        command = [
+            *(sys.executable, "-m", "mizzen", "agent", "--socket", socket, "--token-file", token),
+            *("--xds-address", self.tls, "--mutual-tls-address", self.mutual),
+            *("--ca-cert", self.state / "ca" / "root-cert.pem"),
+            *("--", *envoy_command(find_envoy(), configuration), "--concurrency", "1"),
+        ]
+        child = await ChildProcess.start(name, command, log=folder / "agent.log")
+        caller = Caller(EnvoyProcess(child, admin), address, port, node_id)
+        self.callers.append(caller)
+        await caller.envoy.wait_ready(caller.http, DEADLINE)
+        return caller
+
+    def files(self) -> bytes:
+        """What all files of the mesh but those of the control plane hold."""
+        found = [each for each in self.directory.rglob("*") if each.is_file()]
+        return b"".join(each.read_bytes() for each in found if self.state not in each.parents)
+
+
+async def test_certificates_and_tokens_are_renewed_under_load(tmp_path: Path) -> None:
+    async with MeshWithAgents(tmp_path, certificate_ttl="6s", token_ttl=timedelta(seconds=6)) as mesh:
+        both = await pair(mesh)
+        files = [mesh.directory / name / "token" for name in ("reviews", "client")]
+        seen: list[set[str]] = [set() for _ in range(4)]
+        async with load(both.client) as answers:
+
+            async def renewed() -> bool:
+                tokens = [file.read_text() for file in files]
+                for values, value in zip(seen, [*await both.certificates(), *tokens], strict=True):
+                    values.add(value)
+                return all(len(values) >= 4 for values in seen)
+
+            await eventually(renewed, "each certificate and each token is renewed three times")
+        assert set(answers) == {"200"}, answers
+        assert answers.total() > 200
+        held = mesh.files()
+        assert b"PRIVATE KEY" not in held
+        logs = b"".join(caller.envoy.child.log.read_bytes() for caller in mesh.callers)
+        for token in {token for tokens in seen[2:] for token in tokens}:
+            assert token.strip().encode() not in logs
+
+
+async def test_calls_go_on_while_the_control_plane_is_away(tmp_path: Path) -> None:
+    async with MeshWithAgents(tmp_path, certificate_ttl="1h", token_ttl=timedelta(hours=1)) as mesh:
+        both = await pair(mesh)
+        before = await both.certificates()
+        assert mesh.control_plane is not None
+        async with load(both.client) as answers:
+            mesh.control_plane.kill()
+            await mesh.control_plane.stop()
+            await mesh.start_control_plane()
+            await mesh.settled()
+            enough = answers.total() + 100
+
+            async def went_on() -> bool:
+                return answers.total() >= enough
+
+            await eventually(went_on, "calls go on")
+        assert set(answers) == {"200"}, answers
+        assert await both.certificates() == before
