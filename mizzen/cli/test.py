@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mizzen.cli.failure import Failure
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from mizzen.config.diagnostics import Diagnostic
-    from mizzen.mesh_tests import MeshTestFile
+    from mizzen.mesh_tests import MeshTestFile, MeshUnderTest, PlacedTest, Result
 
 
 def run_tests(
@@ -24,12 +26,16 @@ def run_tests(
         typer.Option("--config", help="Test this configuration, not what the files name.", metavar="PATH"),
     ] = None,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print only what is wrong.")] = False,
+    envoy: Annotated[
+        bool, typer.Option("--envoy", help="Make the calls with real Envoys, and compare them.")
+    ] = False,
 ) -> None:
     """Run the tests of a mesh: does each call go where its test says?
 
     Every file *.mesh-test.yaml says which configuration it tests; without that it is the file's folder. No
     Envoy and no server is needed: calls are followed through what the proxies of both ends would be sent.
-    Exit 1 if a test fails, 2 if a file of tests or its configuration is wrong.
+    With --envoy they are made: each proxy on the way is a real Envoy, and everything behind them is a server
+    of the test. Exit 1 if a test fails, 2 if a file of tests or its configuration is wrong.
     """
     from mizzen.sources.mesh_tests import load_mesh_tests
 
@@ -37,7 +43,7 @@ def run_tests(
     for file in load_mesh_tests(paths):
         counts["wrong"] += _say(file.diagnostics)
         if file.tests:
-            counts += _run(file, config or (), quiet=quiet)
+            counts += _run(file, config or (), quiet=quiet, envoy=envoy)
     typer.echo(_summary(counts), err=True)
     if counts["wrong"]:
         raise typer.Exit(2)
@@ -45,18 +51,37 @@ def run_tests(
         raise typer.Exit(1)
 
 
-def _run(file: MeshTestFile, config: Sequence[Path], *, quiet: bool) -> Counter[str]:
+def _run(file: MeshTestFile, config: Sequence[Path], *, quiet: bool, envoy: bool) -> Counter[str]:
     from mizzen.mesh_tests import result_text
     from mizzen.sources.mesh_tests import load_mesh_under_test
 
     under_test, loaded = load_mesh_under_test(file, config)
     counts: Counter[str] = Counter(wrong=_say(loaded.diagnostics))
-    for placed in file.tests:
-        result = under_test.run(placed)
+
+    def tell(result: Result) -> None:
         counts["passed" if result.passed else "wrong" if result.error else "failed"] += 1
-        if not (quiet and result.passed):
+        counts["differing"] += bool(result.differs)
+        if not (quiet and result.passed and not result.differs):
             typer.echo(result_text(result), nl=False)
+
+    if envoy:
+        _run_with_envoys(under_test, file.tests, tell)
+    else:
+        for placed in file.tests:
+            tell(under_test.run(placed))
     return counts
+
+
+def _run_with_envoys(
+    under_test: MeshUnderTest, tests: Iterable[PlacedTest], tell: Callable[[Result], None]
+) -> None:
+    from mizzen.demo.errors import DemoError
+    from mizzen.testing.envoy_mesh import run_with_envoys
+
+    try:
+        run_with_envoys(under_test, tests, tell)
+    except DemoError as error:
+        raise Failure(str(error), exit_code=2) from error
 
 
 def _say(findings: Iterable[Diagnostic]) -> int:
@@ -72,4 +97,6 @@ def _say(findings: Iterable[Diagnostic]) -> int:
 def _summary(counts: Counter[str]) -> str:
     total = counts["passed"] + counts["failed"]
     said = f"{total} test{'' if total == 1 else 's'}: {counts['passed']} passed, {counts['failed']} failed"
+    if counts["differing"]:
+        said += f"; the simulator differs from Envoy in {counts['differing']}"
     return f"{said}; what is wrong with the files: {counts['wrong']}" if counts["wrong"] else said

@@ -22,6 +22,7 @@ from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
 from mizzen.simulate import Outcome, Verdict
 from mizzen.simulate.verdict import Destination
+from mizzen.translator.translate_result import TYPE_URLS, Resources
 from mizzen.translator.translation import Translation
 
 
@@ -52,6 +53,11 @@ class ServedMesh:
         if (proxy, inbound) not in self._served:
             self._served[proxy, inbound] = ServedProxy(self._translation, proxy, inbound=inbound)
         return self._served[proxy, inbound]
+
+    def resources(self, proxy: Proxy) -> Resources:
+        """Return all that a proxy is sent, secrets included."""
+        snapshot = self._translation.snapshot(proxy)
+        return Resources.decoded({url: snapshot.collection(url).resources for url in TYPE_URLS.values()})
 
     def refused(self, proxy: Proxy, type_url: str, name: str) -> str:
         """Return nothing: no Envoy has seen it."""

@@ -35,6 +35,8 @@ def _details(result: Result) -> Iterator[str]:
         path = "gateway" if result.placed.test.gateway else "from"
         yield f"{_MARGIN}{result.placed.caller_origin}: {path}: {result.error}"
         return
+    if result.differs:
+        yield f"{_MARGIN}differs   {result.differs}"
     if result.passed:
         return
     yield f"{_MARGIN}expected  {result.expected}"

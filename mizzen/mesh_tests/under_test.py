@@ -25,8 +25,8 @@ class Result:
     """What became of a test. `wrong` says in one sentence what was not as expected, empty if it passed.
 
     `answer` is what `mizzen why` says of the call, followed into the share that is wrong; None for a test
-    that passed. `error` says that the test
-    itself cannot be run, such as for a caller that nobody knows; `wrong` is then empty.
+    that passed. `error` says that the test itself cannot be run, such as for a caller that nobody knows;
+    `wrong` is then empty. `differs` says how real Envoys and the simulator differ, where both were asked.
     """
 
     placed: PlacedTest
@@ -34,6 +34,7 @@ class Result:
     wrong: str = ""
     error: str = ""
     answer: Answer | None = None
+    differs: str = ""
 
     @property
     def passed(self) -> bool:
@@ -46,7 +47,7 @@ class MeshUnderTest:
 
     def __init__(self, mesh: Mesh) -> None:
         self.serving = ServedMesh(mesh)
-        self._domain = mesh.settings.domain
+        self.settings = mesh.settings
         self._callers: dict[tuple[str, str], Proxy] = {}
 
     def run(self, placed: PlacedTest) -> Result:
@@ -56,7 +57,7 @@ class MeshUnderTest:
             caller = self.caller(test.from_, test.gateway)
         except UnknownCallerError as error:
             return Result(placed, error=str(error))
-        names = Names(caller.namespace, self._domain)
+        names = Names(caller.namespace, self.settings.domain)
         ends = tuple(self.ends(placed.question, caller))
         wrong = judge(test.expect, ends, names)
         if wrong is None:

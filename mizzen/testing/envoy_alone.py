@@ -11,6 +11,7 @@ import json
 import socket
 import ssl
 import struct
+from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Self
@@ -19,6 +20,7 @@ import httpx
 from envoy.config.accesslog.v3 import accesslog_pb2
 from envoy.config.bootstrap.v3 import bootstrap_pb2
 from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.core.v3 import address_pb2 as core_address_pb2
 from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
 from envoy.extensions.access_loggers.file.v3 import file_pb2
 from envoy.extensions.filters.listener.proxy_protocol.v3 import proxy_protocol_pb2
@@ -44,24 +46,40 @@ _FIELDS = {
     "cluster": "%UPSTREAM_CLUSTER_RAW%",
     "status": "%RESPONSE_CODE%",
     "details": "%RESPONSE_CODE_DETAILS%",
+    "termination": "%CONNECTION_TERMINATION_DETAILS%",
     "location": "%RESP(LOCATION)%",
     "authority": "%REQ(:AUTHORITY)%",
     "target": "%REQ(:PATH)%",
+    "upstream": "%UPSTREAM_HOST%",
+    "handshake": "%DOWNSTREAM_TRANSPORT_FAILURE_REASON%",
 }
 
 
 class EnvoyAlone:
     """A running Envoy. Captured calls enter at the listeners that iptables would redirect to."""
 
-    def __init__(self, process: EnvoyProcess, places: dict[tuple[str, int], int], log: Path) -> None:
+    def __init__(
+        self,
+        process: EnvoyProcess,
+        places: dict[tuple[str, int], int],
+        log: Path,
+        certificates: Mapping[str, Path],
+    ) -> None:
         self._process = process
         self._places = places
         self._log = log
+        self._certificates = certificates
 
     @classmethod
-    async def start(cls, resources: mizzen.Resources, upstream: int, directory: Path) -> Self:
+    async def start(
+        cls,
+        resources: mizzen.Resources,
+        upstream: int,
+        directory: Path,
+        certificates: Mapping[str, Path] | None = None,
+    ) -> Self:
         """Start an Envoy with these resources; what it forwards goes to 127.0.0.1 and the port
-        `upstream`."""
+        `upstream`. `certificates` are PEM files for clients, by the name in them."""
         admin = ports.free_port()
         log = directory / "calls.log"
         message = bootstrap_pb2.Bootstrap()
@@ -71,19 +89,23 @@ class EnvoyAlone:
         routes = {route.name: route for route in resources.routes}
         assigned = {each.cluster_name for each in resources.endpoints if _has_endpoints(each)}
         places: dict[tuple[str, int], int] = {}
+        message.static_resources.secrets.extend(resources.secrets)
+        known = frozenset(each.name for each in message.static_resources.secrets)
         for listener in resources.listeners:
-            message.static_resources.listeners.append(_alone(listener, routes, log, places))
+            made_listener = _alone(listener, routes, log, known)
+            if made_listener is not None:
+                _rebind(made_listener, places)
+                message.static_resources.listeners.append(made_listener)
         restores = ("outbound", 0) in places or ("inbound", 0) in places
         for cluster in resources.clusters:
             made = _cluster(cluster, assigned, upstream, restores=restores)
             message.static_resources.clusters.append(made)
-        message.static_resources.secrets.extend(resources.secrets)
         text = json_format.MessageToJson(message, preserving_proto_field_name=True)
         address = f"127.0.0.1:{admin}"
         process = await EnvoyProcess.start("alone", text, admin=address, directory=directory)
         async with httpx.AsyncClient(trust_env=False) as client:
             await process.wait_ready(client)
-        return cls(process, places, log)
+        return cls(process, places, log, certificates or {})
 
     async def stop(self) -> None:
         """End the Envoy."""
@@ -108,9 +130,10 @@ class EnvoyAlone:
         everywhere = ("0.0.0.0", call.port)  # noqa: S104 (what a listener is looked up by)
         return self._places.get((call.address, call.port)) or self._places.get(everywhere, 0)
 
-    def call(self, call: Call, number: int) -> Answer:
+    def call(self, call: Call, number: int, name: str = "") -> Answer:
         """Make the call. A request has the number in `x-call`; a captured connection has it as its source
-        port, and the others come from `source_of(number)`."""
+        port, and the others come from `source_of(number)`. A client with a certificate shows
+        the one of this `name`."""
         port = self._port(call)
         answer = Answer()
         with socket.create_connection(
@@ -119,27 +142,28 @@ class EnvoyAlone:
             if call.capture is not Capture.NONE:
                 plain.sendall(_proxy_header(call, number))
             with contextlib.suppress(ConnectionError, ssl.SSLError):
-                connection = _over_tls(plain, call) if call.tls is not None else plain
+                connection = self._over_tls(plain, call, name) if call.tls is not None else plain
                 with connection:
                     connection.settimeout(_SECONDS)
                     connection.sendall(request(call, number))
                     read(connection, call, answer)
             return answer
 
+    def _over_tls(self, plain: socket.socket, call: Call, name: str) -> ssl.SSLSocket:
+        assert call.tls is not None
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        if call.tls.certificate and name:
+            context.load_cert_chain(self._certificates[name])
+        if call.tls.application_protocols:
+            context.set_alpn_protocols(list(call.tls.application_protocols))
+        return context.wrap_socket(plain, server_hostname=call.tls.server_name or None)
+
 
 def source_of(number: int) -> str:
     """Return the address that a call which is not captured comes from."""
     return f"127.1.{number >> 8}.{number & 255}"
-
-
-def _over_tls(plain: socket.socket, call: Call) -> ssl.SSLSocket:
-    assert call.tls is not None
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    if call.tls.application_protocols:
-        context.set_alpn_protocols(list(call.tls.application_protocols))
-    return context.wrap_socket(plain, server_hostname=call.tls.server_name or None)
 
 
 def _proxy_header(call: Call, number: int) -> bytes:
@@ -174,24 +198,34 @@ def _cluster(cluster: Any, assigned: set[str], upstream: int, *, restores: bool)
 
 
 def _alone(
-    listener: Any, routes: dict[str, Any], log: Path, places: dict[tuple[str, int], int]
-) -> listener_pb2.Listener:
+    listener: Any, routes: dict[str, Any], log: Path, secrets: frozenset[str]
+) -> listener_pb2.Listener | None:
+    """Return a listener that needs no control plane; None if it takes no TCP, or nothing without secrets that
+    are not there: Envoy would listen, and close every connection."""
+    if listener.address.socket_address.protocol == core_address_pb2.SocketAddress.UDP:
+        return None
     made = listener_pb2.Listener()
     made.CopyFrom(listener)
     del made.access_log[:]
     made.access_log.append(_access_log(log, made.name, "connection"))
-    for chain in (
-        *made.filter_chains,
-        *([made.default_filter_chain] if made.HasField("default_filter_chain") else []),
+    chains = [
+        each for each in made.filter_chains if _without_control_plane(each, routes, log, made.name, secrets)
+    ]
+    if made.HasField("default_filter_chain") and not _without_control_plane(
+        made.default_filter_chain, routes, log, made.name, secrets
     ):
-        _without_control_plane(chain, routes, log, made.name)
-    if made.bind_to_port.value or not made.HasField("bind_to_port"):
-        _rebind(made, places)
-    return made
+        made.ClearField("default_filter_chain")
+    if len(chains) < len(made.filter_chains):
+        del made.filter_chains[:]
+        made.filter_chains.extend(chains)
+    return made if chains or made.HasField("default_filter_chain") else None
 
 
 def _rebind(listener: Any, places: dict[tuple[str, int], int]) -> None:
-    """Let the listener listen on a free port; if it restores destinations, the PROXY protocol says them."""
+    """Let the listener listen on a free port, if it listens at all; if it restores destinations, the PROXY
+    protocol says them."""
+    if listener.HasField("bind_to_port") and not listener.bind_to_port.value:
+        return
     socket_address = listener.address.socket_address
     port = ports.free_port()
     kinds = [each for each in listener.listener_filters if each.name == "envoy.filters.listener.original_dst"]
@@ -212,10 +246,15 @@ def _rebind(listener: Any, places: dict[tuple[str, int], int]) -> None:
     del listener.additional_addresses[:]
 
 
-def _without_control_plane(chain: Any, routes: dict[str, Any], log: Path, listener: str) -> None:
+def _without_control_plane(
+    chain: Any, routes: dict[str, Any], log: Path, listener: str, secrets: frozenset[str]
+) -> bool:
+    """Put what it would fetch into a filter chain; return False if a secret is not there."""
     tls = tls_pb2.DownstreamTlsContext()
     if chain.transport_socket.typed_config.Unpack(tls):
-        for secret in tls.common_tls_context.tls_certificate_sds_secret_configs:
+        for secret in _secrets(tls.common_tls_context):
+            if secret.name not in secrets:
+                return False
             secret.ClearField("sds_config")
         chain.transport_socket.typed_config.Pack(tls)
     for each in chain.filters:
@@ -227,6 +266,14 @@ def _without_control_plane(chain: Any, routes: dict[str, Any], log: Path, listen
             del manager.access_log[:]
             manager.access_log.append(_access_log(log, listener, "request"))
             each.typed_config.Pack(manager)
+    return True
+
+
+def _secrets(context: Any) -> Iterator[Any]:
+    yield from context.tls_certificate_sds_secret_configs
+    for each in (context, context.combined_validation_context):
+        if each.HasField("validation_context_sds_secret_config"):
+            yield each.validation_context_sds_secret_config
 
 
 def _access_log(path: Path, listener: str, kind: str) -> accesslog_pb2.AccessLog:

@@ -79,8 +79,14 @@ def _http2(call: Call, number: int) -> bytes:
 
 def _text(text: str) -> bytes:
     encoded = text.encode()
-    assert len(encoded) < 127
-    return bytes([len(encoded)]) + encoded
+    if len(encoded) < 127:
+        return bytes([len(encoded)]) + encoded
+    # RFC 7541, section 5.1: an integer that does not fit into seven bits.
+    length, rest = [127], len(encoded) - 127
+    while rest >= 128:
+        length.append(rest % 128 + 128)
+        rest //= 128
+    return bytes([*length, rest]) + encoded
 
 
 def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:

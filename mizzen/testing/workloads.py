@@ -43,7 +43,7 @@ class Workload:
         application = Starlette(routes=[Route("/{path:path}", self._answer, methods=_METHODS)])
         place: dict[str, Any] = {"uds": self.path} if self.path else {"host": self.address, "port": self.port}
         server = uvicorn.Server(
-            uvicorn.Config(application, **place, log_level="warning", lifespan="off", timeout_keep_alive=600)
+            uvicorn.Config(application, **place, log_level="error", lifespan="off", timeout_keep_alive=600)
         )
         # pytest ends with its own signals; uvicorn must not take them over.
         server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]

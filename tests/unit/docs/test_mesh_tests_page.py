@@ -15,7 +15,10 @@ PAGE = (ROOT / "docs" / "mesh-tests.md").read_text(encoding="utf-8")
 FILE = re.compile(r"^```yaml\n(# (\S+\.yaml)\n.*?)```$", re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize(("command", "shown"), EXAMPLES)
+@pytest.mark.parametrize(
+    ("command", "shown"),
+    [pytest.param(*each, marks=pytest.mark.envoy if "--envoy" in each[0] else ()) for each in EXAMPLES],
+)
 def test_output_is_real(
     command: str,
     shown: str,

@@ -1,0 +1,123 @@
+"""`mizzen test --envoy`: the calls of mesh tests made with real Envoys, both ends and mutual TLS between."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mizzen.testing.live_mesh import mizzen
+
+pytestmark = pytest.mark.envoy
+
+MESH = """\
+apiVersion: v1
+kind: Service
+metadata: {name: bank}
+spec:
+  selector: {app: bank}
+  ports: [{name: http, port: 80, targetPort: 8080}, {name: tcp, port: 3306}]
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: bank-1}
+spec: {address: 10.9.0.1, labels: {app: bank, version: v1, security.istio.io/tlsMode: istio}}
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: client}
+spec: {address: 10.9.0.2, labels: {app: client}}
+---
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: default, namespace: istio-system}
+spec: {mtls: {mode: STRICT}}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: no-vault}
+spec:
+  action: DENY
+  selector: {matchLabels: {app: bank}}
+  rules: [{to: [{operation: {paths: [/vault]}}]}]
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: bank}
+spec:
+  host: bank
+  subsets: [{name: v1, labels: {version: v1}}, {name: none, labels: {version: none}}]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: bank}
+spec:
+  hosts: [bank]
+  http:
+  - match: [{uri: {prefix: /old}}]
+    redirect: {uri: /new}
+  - match: [{uri: {prefix: /split}}]
+    route:
+    - {destination: {host: bank, port: {number: 80}}, weight: 70}
+    - {destination: {host: bank, subset: v1, port: {number: 80}}, weight: 30}
+  - match: [{uri: {prefix: /r}}]
+    rewrite: {uri: /w}
+    headers: {request: {set: {x-a: b}}}
+    route: [{destination: {host: bank, port: {number: 80}}}]
+  - route: [{destination: {host: bank, port: {number: 80}}}]
+"""
+
+TESTS = """\
+tests:
+- {name: let in, from: client, request: GET http://bank/, expect: {destination: {host: bank}}}
+- {name: denied, from: client, request: GET http://bank/vault, expect: {denied: true}}
+- {name: HTTP/2, from: client, request: GET http://bank/, http2: true, expect: {destination: {host: bank}}}
+- {name: TCP has no path, from: client, tcp: "bank:3306", expect: {denied: true}}
+- {name: redirected, from: client, request: GET http://bank/old, expect: {redirect: {uri: /new}}}
+- name: rewritten
+  from: client
+  request: GET http://bank/r/1?x=2
+  expect: {destination: {host: bank}, request: {uri: /w/1?x=2, headers: {x-a: b}}}
+- name: split
+  from: client
+  request: GET http://bank/split
+  expect:
+    route:
+    - {destination: {host: bank}, weight: 70}
+    - {destination: {host: bank, subset: v1}, weight: 30}
+"""
+
+WRONG = """\
+- {name: wrong, from: client, request: GET http://bank/, expect: {status: 404}}
+- {name: nobody, from: noone, request: GET http://bank/, expect: {status: 404}}
+"""
+
+
+async def test_the_calls_are_made_and_judged(tmp_path: Path) -> None:
+    (tmp_path / "mesh.yaml").write_text(MESH, encoding="utf-8")
+    file = tmp_path / "bank.mesh-test.yaml"
+    file.write_text(TESTS, encoding="utf-8")
+    code, out, err = await mizzen("test", str(tmp_path), "--envoy")
+    assert code == 0, out
+    assert err.splitlines()[-1] == "7 tests: 7 passed, 0 failed"
+
+    file.write_text("tests:\n" + WRONG, encoding="utf-8")
+    code, out, err = await mizzen("test", str(tmp_path), "--envoy")
+    assert code == 2
+    assert f"FAIL  {file}:2 wrong\n  expected  a proxy answers 404\n  happened  it goes to bank." in out
+    assert f'{file}:3: from: no workload is named "noone"' in out
+    assert err.splitlines()[-1] == "1 test: 0 passed, 1 failed; what is wrong with the files: 1"
+
+
+async def test_without_an_envoy_it_says_how_to_get_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIZZEN_ENVOY", str(tmp_path / "none"))
+    (tmp_path / "mesh.yaml").write_text(MESH, encoding="utf-8")
+    (tmp_path / "bank.mesh-test.yaml").write_text(TESTS, encoding="utf-8")
+    code, out, err = await mizzen("test", str(tmp_path), "--envoy")
+    assert (code, out) == (2, "")
+    assert (
+        err.splitlines()[-1]
+        == f"mizzen: MIZZEN_ENVOY is {tmp_path / 'none'}, which is no program that can be run"
+    )
