@@ -7,7 +7,7 @@ touches, not the size of the mesh. That what results is the same as a build from
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from copy import copy
 from functools import partial
 from itertools import islice
@@ -16,13 +16,14 @@ from typing import Final
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.delta import MeshDelta
-from mizzen.mesh.hosts import is_wildcard, matches
+from mizzen.mesh.hosts import matches
 from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.rules.destination_rules import MergedDestinationRule
 from mizzen.mesh.rules.peer_authentication import CALLED_IN_PLAIN_TEXT
-from mizzen.mesh.scope.sidecar_scope import SidecarScope, differing_rules
-from mizzen.mesh.service import EndpointPool, Protocol, Resolution, Service
+from mizzen.mesh.scope.sidecar_scope import EgressListener, SidecarScope, differing_rules
+from mizzen.mesh.service import EndpointPool, Service
 from mizzen.mesh.snapshot import Mesh
+from mizzen.persistent import LayeredDict
 from mizzen.translator.base.changed_collection import changed_collection
 from mizzen.translator.base.cluster_names import (
     BLACK_HOLE_CLUSTER,
@@ -47,9 +48,7 @@ from mizzen.translator.listeners.messages import (
 from mizzen.translator.listeners.outbound import (
     ListenerSpec,
     OutboundListenerBuilder,
-    OutboundListeners,
-    has_chains,
-    is_for_connections,
+    PortListeners,
 )
 from mizzen.translator.listeners.tcp_proxy import TcpTarget, plain_target
 from mizzen.translator.listeners.unknown_destinations import unknown_target
@@ -59,6 +58,7 @@ from mizzen.translator.routes.virtual_hosts import ANY_PORT
 from mizzen.translator.shared_resources import SharedResources
 from mizzen.translator.tls.secret_references import NO_SECRETS, SecretNames, all_secrets, secret_references
 from mizzen.translator.touched import Touched, destination_rule_hosts
+from mizzen.translator.touched_ports import listened_ports, routed_ports
 from mizzen.translator.undo import Undo
 from mizzen.xds import type_urls
 from mizzen.xds.resource import Resource
@@ -91,17 +91,13 @@ class OutboundResources:
         self._static_names: frozenset[str] = frozenset()
         self._secrets_of: dict[str, SecretNames] = {}
         self.secrets = NO_SECRETS
-        self._listeners = OutboundListeners()
+        self._listeners: LayeredDict[int, PortListeners] = LayeredDict()
+        self.diagnostics: tuple[Diagnostic, ...] = ()
         self._carried = CarriedRoutes()
         self.clusters = Collection(type_urls.CLUSTER, {})
         self.endpoints = Collection(type_urls.ENDPOINT, {})
         self.listeners = Collection(type_urls.LISTENER, {})
         self.routes = Collection(type_urls.ROUTE, {})
-
-    @property
-    def diagnostics(self) -> tuple[Diagnostic, ...]:
-        """What could not be served as it was written."""
-        return tuple(self._listeners.diagnostics)
 
     @property
     def shared(self) -> SharedResources:
@@ -160,9 +156,9 @@ class OutboundResources:
             return
         if before.outbound_traffic_policy != self._scope.outbound_traffic_policy:
             self._update_static_clusters()
-        if touched.scope or self._listeners_differ(touched):
-            self._update_listeners()
-        self._update_routes(self._route_names(before, touched))
+        numbers = listened_ports(touched, self._scope, self._listeners, self._services)
+        listened, gone = (set(), set()) if numbers == set() else self._update_listeners(numbers)
+        self._update_routes(self._route_names(touched, listened), gone)
 
     def copy(self) -> OutboundResources:
         """Return the same resources, to be updated by themselves."""
@@ -184,8 +180,8 @@ class OutboundResources:
             yield
         if self.profile.is_router:
             return
-        self._update_listeners()
-        names = iter(self._listeners.route_config_names())
+        self._update_listeners(None)
+        names = iter(self._names_on(self._listeners))
         while some := tuple(islice(names, _PORTS_A_STEP)):
             yield
             self._update_routes(some)
@@ -209,17 +205,23 @@ class OutboundResources:
             if key not in services
             and self._rule_of.get(key) is not self._scope.destination_rule(self._services[key])
         )
+        destination_hosts = hosts | {host for _, host in destination_rules}
         return Touched(
             frozenset(services),
             differing_rules(before, self._scope),
             delta.endpoints,
             destination_rules,
-            hosts | {key[1] for key in destination_rules},
+            destination_hosts,
+            self._with_aliases({host for _, host in services} | destination_hosts),
             delta.peers & self._services.keys(),
             before=before,
             scope=before.sidecar is not self._scope.sidecar
             or before.outbound_traffic_policy != self._scope.outbound_traffic_policy,
         )
+
+    def _with_aliases(self, hosts: Set[str]) -> frozenset[str]:
+        of = self._mesh.registry.aliases.of
+        return frozenset(hosts).union(*(of[host] for host in hosts & of.keys()) if of else ())
 
     def _moved_services(self, before: SidecarScope) -> Iterable[_ServiceKey]:
         """Return the keys of services that are not the same in both scopes."""
@@ -346,49 +348,44 @@ class OutboundResources:
             )
         self.passed = self.passed.updated(changes)
 
-    def _listeners_differ(self, touched: Touched) -> bool:
-        """Return whether anything that listeners are made of has changed: HTTP's routes are not among it, and
-        mostly a service that is called by HTTP adds nothing to the listener of its port."""
-        if any(rule.tcp or rule.tls for rule in touched.rules):
-            return True
-        by_address = (self._services.get(key) for key in touched.endpoints)
-        if any(s is not None and (s.resolution is Resolution.NONE or s.headless) for s in by_address):
-            return True
-        # A rule's limits on TCP connections stand in the chains of the services that it is for.
-        if touched.destination_rules and (
-            any(has_chains(self._services[key]) for key in touched.destination_rules)
-            or any(map(is_for_connections, self._scope.egress_listeners))
-        ):
-            return True
-        hosts = {hostname for _, hostname in touched.services}
-        pairs = ((touched.before.service(host), self._scope.service(host)) for host in hosts)
-        moved = (service for pair in pairs if pair[0] is not pair[1] for service in pair)
-        if any(service is not None and not self._listeners.serve_already(service) for service in moved):
-            return True
-        hosts = self._with_aliases(hosts | touched.destination_hosts)
-        if not hosts:
-            return False
-        # Chains name the ports of the services that TCP and TLS rules lead to, and have their rules' limits.
-        wild = any(map(is_wildcard, hosts))
-        leading = self._scope.virtual_services if wild else self._scope.virtual_services_to(hosts)
-        return self._scope.egress_proxy is not None or any(rule.tcp or rule.tls for rule in leading)
-
-    def _update_listeners(self) -> None:
-        mesh_config = self.mesh_config
-        self._listeners = OutboundListenerBuilder(self._scope, mesh_config, self._mesh.endpoints).build()
+    def _update_listeners(self, numbers: Iterable[int] | None) -> tuple[set[int], set[str]]:
+        """Build the listeners of these ports, None: of all. Return the ports, and the names of the route
+        configurations that nobody fetches any more."""
+        builder = OutboundListenerBuilder(self._scope, self.mesh_config, self._mesh.endpoints)
         unknown = unknown_target(self._scope)
-        made = [self._listener(spec, unknown) for spec in self._listeners.specs.values()]
-        if self.profile.interception_mode != "NONE":
-            black_hole = plain_target(BLACK_HOLE_CLUSTER)
-            dynamic_dns = self._scope.outbound_traffic_policy == "ALLOW_ANY_DYNAMIC_DNS"
-            message = virtual_outbound_listener(
-                self.profile, mesh_config, unknown, black_hole, dynamic_dns=dynamic_dns
-            )
-            made.append(Resource.of(message, name=VIRTUAL_OUTBOUND))
-        names = {resource.name for resource in made}
-        self.listeners = changed_collection(
-            self.listeners, made, [name for name in self.listeners if name not in names]
+        made: list[Resource] = []
+        gone: list[str] = []
+        names: set[str] = set()
+        needed: set[str] = set()
+        ports = builder.ports | self._listeners.keys() if numbers is None else set(numbers)
+        edit = self._listeners.edit()
+        for number in sorted(ports):
+            before, now = edit.get(number), builder.build(number)
+            if before is not None:
+                gone += [spec.name for spec in before.specs.values()]
+                names |= before.route_config_names
+            made += [self._listener(spec, unknown) for spec in now.specs.values()]
+            needed |= now.route_config_names
+            if now.specs or now.diagnostics:
+                edit.put(number, now)
+            else:
+                edit.discard(number)
+        if numbers is None and self.profile.interception_mode != "NONE":
+            made.append(self._virtual_outbound(unknown))
+        self._listeners = edit.finish()
+        self.diagnostics = tuple(
+            found for number in sorted(self._listeners) for found in self._listeners[number].diagnostics
         )
+        self.listeners = changed_collection(self.listeners, made, gone)
+        return ports, names - needed
+
+    def _virtual_outbound(self, unknown: TcpTarget) -> Resource:
+        black_hole = plain_target(BLACK_HOLE_CLUSTER)
+        dynamic_dns = self._scope.outbound_traffic_policy == "ALLOW_ANY_DYNAMIC_DNS"
+        message = virtual_outbound_listener(
+            self.profile, self.mesh_config, unknown, black_hole, dynamic_dns=dynamic_dns
+        )
+        return Resource.of(message, name=VIRTUAL_OUTBOUND)
 
     def _listener(self, spec: ListenerSpec, unknown: TcpTarget) -> Resource:
         def build() -> Resource:
@@ -397,82 +394,42 @@ class OutboundResources:
 
         return self._memo.get(("outbound listener", spec, unknown, self.profile), build)
 
-    def _route_names(self, before: SidecarScope, touched: Touched) -> Iterable[str]:
-        """Return the names of the route configurations that may be different now."""
-        names = self._listeners.route_config_names()
-        if before.sidecar is not self._scope.sidecar:
-            return names
-        if before.outbound_traffic_policy != self._scope.outbound_traffic_policy:
-            return names
+    def _route_names(self, touched: Touched, listened: set[int]) -> Iterable[tuple[str, EgressListener]]:
+        """Return the names of the route configurations that may be different now, each with the egress
+        listener that it is of. `listened` are the ports whose listeners were built."""
+        before = touched.before
         proxy = self._scope.egress_proxy
-        if proxy is not None and before.destination_host(proxy.host) != self._scope.destination_host(
-            proxy.host
+        if touched.scope or (
+            proxy is not None
+            and before.destination_host(proxy.host) != self._scope.destination_host(proxy.host)
         ):
-            return names
-        ports = self._ports_of(touched)
-        egress, routed_by = self._scope.egress_listeners, self._listeners.routed_by
+            return self._names_on(self._listeners)
+        ports = routed_ports(touched, self._scope)
+        any_port = self._any_port_numbers() if ANY_PORT in ports else ()
         return [
-            name
-            for name in names
-            if name not in self.routes or port_routed(name, egress[routed_by[name]]) in ports
+            (name, egress)
+            for name, egress in self._names_on({*ports, *listened, *any_port})
+            if name not in self.routes or port_routed(name, egress) in ports
         ]
 
-    def _ports_of(self, touched: Touched) -> set[int]:
-        """Return the ports on which the touched services and the hosts of the touched rules are called;
-        ANY_PORT stands for configurations that hold every port, and 80 is where unknown hosts are."""
-        hosts = self._with_aliases({hostname for _, hostname in touched.services} | touched.destination_hosts)
-        rules = set(touched.rules)
-        if hosts:
-            rules.update(self._scope.virtual_services_to(hosts))
-            # A destination that is no service's host has the DestinationRule of a wildcard, too.
-            for host in filter(is_wildcard, touched.destination_hosts):
-                rules.update(
-                    rule
-                    for rule in self._scope.virtual_services
-                    if any(
-                        matches(host, self._scope.destination_host(name)) for name in rule.destination_hosts
-                    )
-                )
-        if not rules and not hosts:
-            return set()
-        ports = {ANY_PORT}
-        for key in touched.services | touched.destination_rules:
-            for service in (touched.before.service(key[1]), self._scope.service(key[1])):
-                if service is not None:
-                    ports.update(port.number for port in service.ports)
-        for rule in rules:
-            ports.add(80)
-            for host in rule.hosts:
-                if host.startswith("*"):
-                    services = [s for s in self._scope.services if matches(host, s.hostname)]
-                else:
-                    service = self._scope.service(host)
-                    services = [service] if service is not None else []
-                for service in services:
-                    ports.update(p.number for p in service.ports if p.protocol is not Protocol.UDP)
-        return ports
-
-    def _with_aliases(self, hosts: set[str]) -> set[str]:
-        """Return the hosts and their aliases: who names an alias is led to the host."""
-        of = self._mesh.registry.aliases.of
-        return hosts.union(*(of[host] for host in hosts & of.keys())) if of else hosts
-
-    def _update_routes(self, names: Iterable[str]) -> None:
-        mesh_config = self.mesh_config
+    def _names_on(self, ports: Iterable[int]) -> Iterable[tuple[str, EgressListener]]:
+        """Return the names of the route configurations that listeners of these ports fetch."""
         egress = self._scope.egress_listeners
+        found = [self._listeners[number] for number in sorted(ports) if number in self._listeners]
+        return [(name, egress[of.routed_by[name]]) for of in found for name in sorted(of.route_config_names)]
+
+    def _any_port_numbers(self) -> Iterable[int]:
+        """Return the ports of those listeners whose route configurations may be for every port."""
+        egress = self._scope.egress_listeners
+        own = [listener.port.number for listener in egress if listener.port is not None]
+        return (*own, self.profile.http_proxy_port or self.mesh_config.proxy_http_port)
+
+    def _update_routes(self, names: Iterable[tuple[str, EgressListener]], gone: Iterable[str] = ()) -> None:
+        mesh_config = self.mesh_config
         made = [
-            sidecar_route_configuration(
-                name,
-                egress[self._listeners.routed_by[name]],
-                self._scope,
-                mesh_config,
-                self._memo,
-                self._carried,
-            )
-            for name in names
+            sidecar_route_configuration(name, egress, self._scope, mesh_config, self._memo, self._carried)
+            for name, egress in names
         ]
-        wanted = set(self._listeners.route_config_names())
-        gone = [name for name in self.routes if name not in wanted]
         if gone:
             self._carried.forget(gone)
         self.routes = changed_collection(self.routes, made, gone)
@@ -488,6 +445,7 @@ _REPLACED: Final = (
     "_secrets_of",
     "secrets",
     "_listeners",
+    "diagnostics",
     *("clusters", "endpoints", "listeners", "routes"),
 )
 """What an update replaces. `_carried` may stay as it is: it knows which scope it is of."""

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 from mizzen.config.diagnostics import Origin
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.scope.sidecar_scope import SidecarScope
 from mizzen.translator.base.memo import Memo
-from mizzen.translator.listeners.outbound import ListenerSpec, OutboundListeners
+from mizzen.translator.listeners.outbound import ListenerSpec, PortListeners
 from mizzen.translator.routes.sidecar import CarriedRoutes, sidecar_route_origins
 from mizzen.translator.routes.virtual_service import RouteOrigin
 
@@ -21,7 +22,7 @@ from mizzen.translator.routes.virtual_service import RouteOrigin
 class OutboundParts:
     """What the outbound listeners and routes of a sidecar are made of."""
 
-    listeners: OutboundListeners
+    listeners: Mapping[int, PortListeners]
     scope: SidecarScope
     mesh_config: MeshConfig
     memo: Memo
@@ -32,23 +33,24 @@ class OutboundParts:
 
         A virtual host without a VirtualService has one route, made of the service.
         """
-        at = self.listeners.routed_by.get(name)
-        if at is None:
+        found = [one.routed_by[name] for one in self.listeners.values() if name in one.routed_by]
+        if not found:
             return {}
-        listener = self.scope.egress_listeners[at]
+        listener = self.scope.egress_listeners[found[0]]
         return sidecar_route_origins(name, listener, self.scope, self.mesh_config, self.memo, self.carried)
 
     def chain_origins(self, listener: str, index: int) -> tuple[Origin, ...]:
         """Return the places of the filter chain at `index` of a listener, -1 for the default one; none if it
         is the same in every mesh."""
-        spec = next((each for each in self.listeners.specs.values() if each.name == listener), None)
+        specs = chain.from_iterable(one.specs.values() for one in self.listeners.values())
+        spec = next((each for each in specs if each.name == listener), None)
         return _chain_origins(spec, index) if spec is not None else ()
 
 
 def _chain_origins(spec: ListenerSpec, index: int) -> tuple[Origin, ...]:
     """Return the places of a chain: one that takes everything is the default, unless it is alone."""
-    conditional = [chain for chain in spec.chains if not chain.match.is_match_all]
-    takes_all = [chain for chain in spec.chains if chain.match.is_match_all]
+    conditional = [each for each in spec.chains if not each.match.is_match_all]
+    takes_all = [each for each in spec.chains if each.match.is_match_all]
     if index < 0 or not conditional:
         return takes_all[-1].origins if takes_all else ()
     return conditional[index].origins if index < len(conditional) else ()

@@ -15,13 +15,15 @@ ServiceKey = tuple[str, str]
 @dataclass(frozen=True, slots=True)
 class Touched:
     """What a change touches. `destination_rules` and `peers` are services whose DestinationRule is another
-    one, or whose PeerAuthentications are."""
+    one, or whose PeerAuthentications are. `hosts` are those of services and DestinationRules, with their
+    aliases: who names an alias is led to the host."""
 
     services: frozenset[ServiceKey]
     rules: tuple[VirtualServiceRule, ...]
     endpoints: frozenset[ServiceKey]
     destination_rules: frozenset[ServiceKey]
     destination_hosts: frozenset[str]
+    hosts: frozenset[str]
     peers: frozenset[ServiceKey]
     scope: bool
     before: SidecarScope

@@ -51,7 +51,7 @@ class EgressListener:
         virtual_services: Rules,
         namespace: str,
         index: VirtualServiceIndex,
-        by_port: ServicesByPort | None = None,
+        known: VisibleServices | None = None,
     ) -> None:
         self.port = listener.port if listener is not None else None
         self.bind = listener.bind if listener is not None else ""
@@ -60,7 +60,8 @@ class EgressListener:
         self.virtual_services = virtual_services
         self.namespace = namespace
         self._index = index
-        self._known_by_port = by_port
+        self._known_by_port = known.by_port if known is not None else None
+        self._known_by_host = known.by_host if known is not None else None
         self._sees_all = listener is None and bool(virtual_services)
 
     @cached_property
@@ -82,13 +83,18 @@ class EgressListener:
             yield from filter(self.imports, self._index.leading_to.get(host))
 
     @cached_property
-    def hosts(self) -> HostIndex[Service]:
-        """The services by hostname: `hosts.under("*.a.com")` are those that a wildcard covers."""
-        return HostIndex({service.hostname: service for service in self.services})
+    def _by_host(self) -> Mapping[str, Service]:
+        known = self._known_by_host
+        return {service.hostname: service for service in self.services} if known is None else known
 
     def service(self, hostname: str) -> Service | None:
         """Return the service of that hostname, or None if the listener does not import it."""
-        return self.hosts.get(hostname)
+        return self._by_host.get(hostname)
+
+    def services_on(self, number: int) -> list[Service]:
+        """Return the services that have a port, oldest first; UDP ports do not count. Unlike in `by_port`, a
+        host that several documents declare is one service."""
+        return [self._by_host[service.hostname] for service in self.by_port.get(number, ())]
 
     def virtual_services_for(self, hostname: str) -> HostRules:
         """Return all rules one of whose hosts covers `hostname`, in the order in which they are tried."""
@@ -137,7 +143,7 @@ def gateway_base(visible: VisibleServices, index: VirtualServiceIndex, known: Sc
     if known is not None and known.services is visible.services:
         return known
     none: Rules = ChunkedSequence()
-    listener = EgressListener(None, visible.services, none, visible.namespace, index, visible.by_port)
+    listener = EgressListener(None, visible.services, none, visible.namespace, index, visible)
     return ScopeBase(visible.namespace, None, visible.services, visible.by_host, (listener,), none)
 
 
@@ -188,7 +194,7 @@ def _whole_base(
     )
     if known is not None and same:
         return known
-    listener = EgressListener(None, visible.services, rules, namespace, index, visible.by_port)
+    listener = EgressListener(None, visible.services, rules, namespace, index, visible)
     if not routed:
         return ScopeBase(namespace, sidecar, visible.services, visible.by_host, (listener,), rules)
     services = ChunkedSequence.joined(visible.services, ChunkedSequence(routed))

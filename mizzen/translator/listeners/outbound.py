@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 
 from mizzen.config.diagnostics import Diagnostic, Origin, Severity
 from mizzen.config.mesh_config import MeshConfig
@@ -69,49 +70,45 @@ class ListenerSpec:
         return replace(self, chains=chains)
 
 
-@dataclass(slots=True)
-class OutboundListeners:
-    """The listeners of one scope by (bind, port), and what had to yield to make them.
+@dataclass(slots=True, eq=False)
+class PortListeners:
+    """The listeners of one port by (bind, port), and what had to yield to make them.
 
-    `http_owners` has, by port, the first of the HTTP services whose listener is for nothing else.
+    `routed_by` has, by the name of a route configuration, the position of the egress listener whose services
+    and rules it holds. `http_owner` is the first of the HTTP services if the listener is for nothing else.
     """
 
     specs: dict[tuple[str, int], ListenerSpec] = field(default_factory=dict)
     diagnostics: list[Diagnostic] = field(default_factory=list)
-    skipped: set[tuple[str, int]] = field(default_factory=set)
     routed_by: dict[str, int] = field(default_factory=dict)
-    http_owners: dict[int, Service] = field(default_factory=dict)
+    http_owner: Service | None = None
 
-    def serve_already(self, service: Service) -> bool:
-        """Return whether the listeners would be the same with and without a service, because older ones
-        bring about all that its ports need."""
-        if not self.http_owners:
-            # A listener of a Sidecar's own port may be for services whatever ports they have, even none.
-            return False
-        if service.is_alias or service.shared is not None:
-            return service.is_alias
-        for port in service.ports:
-            if port.protocol is Protocol.UDP:
-                continue
-            owner = self.http_owners.get(port.number)
-            if owner is None or owner.precedence >= service.precedence or not port.protocol.is_http:
-                return False
-        return service.resolution is not Resolution.DYNAMIC_DNS
+    def serve_already(self, service: Service, port: ServicePort) -> bool:
+        """Return whether the listeners would be the same with and without a port of a service, because an
+        older one brings about all that it needs."""
+        owner = self.http_owner
+        return (
+            owner is not None
+            and service.shared is None
+            and owner.precedence < service.precedence
+            and port.protocol.is_http
+            and service.resolution is not Resolution.DYNAMIC_DNS
+        )
 
-    def route_config_names(self) -> tuple[str, ...]:
-        """Return the names of the route configurations that the listeners fetch; `routed_by` has for each the
-        position of the egress listener whose services and rules it holds."""
-        names = {
+    @property
+    def route_config_names(self) -> set[str]:
+        """The names of the route configurations that the listeners fetch."""
+        return {
             chain.route_config_name
             for spec in self.specs.values()
             for chain in spec.chains
             if isinstance(chain, HttpChain)
         }
-        return tuple(sorted(names))
 
 
 class OutboundListenerBuilder:
-    """Walks the services that a sidecar may call, oldest first, and gives each a place to be called at."""
+    """Walks the services that a sidecar may call on a port, oldest first, and gives each a place to be called
+    at. Ports have nothing to do with each other."""
 
     def __init__(
         self,
@@ -125,31 +122,42 @@ class OutboundListenerBuilder:
         self._endpoints = endpoints
         self._wildcard = wildcard_address(self._profile)
         self._http_protocols = tuple(plaintext_http_protocols(self._profile.http10))
-        self._result = OutboundListeners()
+        self._result = PortListeners()
+        self._skipped: set[str] = set()
         self._position, self._egress = 0, scope.egress_listeners[0]
         self._l4 = SidecarL4Routes(scope, mesh_config, self._profile)
         self._joined: dict[tuple[str, int], ListenerChains] = {}
         self._http_places: dict[tuple[str, int], Service] = {}
+        self._proxy_port = self._profile.http_proxy_port or mesh_config.proxy_http_port
         self._common_caches: tuple[str, ...] = ()
         if scope.outbound_traffic_policy == "ALLOW_ANY_DYNAMIC_DNS":
             self._common_caches = (ALLOW_ANY_DNS_CACHE,)
 
-    def build(self) -> OutboundListeners:
-        """Return all outbound listeners but virtualOutbound."""
+    @property
+    def ports(self) -> set[int]:
+        """The ports that may have listeners; 0 stands for unix sockets."""
+        found = {self._proxy_port} if self._proxy_port else set()
+        for egress in self._scope.egress_listeners:
+            found.update(egress.by_port if egress.port is None else (egress.port.number,))
+        return found
+
+    def build(self, number: int) -> PortListeners:
+        """Return all outbound listeners of a port but virtualOutbound."""
+        self._result = PortListeners()
+        self._skipped, self._joined, self._http_places = set(), {}, {}
         for position, egress in enumerate(self._scope.egress_listeners):
             self._position, self._egress = position, egress
-            if egress.port is not None:
+            if egress.port is None:
+                self._implicit(egress, number)
+            elif egress.port.number == number:
                 self._explicit(egress)
-            else:
-                self._implicit(egress)
-        self._find_http_owners()
-        proxy_port = self._profile.http_proxy_port or self._mesh_config.proxy_http_port
-        if proxy_port:
+        self._find_http_owner()
+        if number and number == self._proxy_port:
             self._result.routed_by["http_proxy"] = len(self._scope.egress_listeners) - 1
             localhost = "::1" if self._wildcard == "::" else "127.0.0.1"
-            self._result.specs[localhost, proxy_port] = ListenerSpec(
+            self._result.specs[localhost, number] = ListenerSpec(
                 localhost,
-                proxy_port,
+                number,
                 bind_to_port=True,
                 protocol=Protocol.HTTP_PROXY,
                 chains=(HttpChain("http_proxy", Protocol.HTTP_PROXY, dns_caches=self._common_caches),),
@@ -158,32 +166,33 @@ class OutboundListenerBuilder:
             )
         return self._result
 
-    def _find_http_owners(self) -> None:
-        """Keep those HTTP services that others on their port add nothing to: where all ports are served
-        alike, and no chain had to be joined to theirs."""
-        alike = len(self._scope.egress_listeners) == 1 and self._scope.egress_listeners[0].port is None
-        self._result.http_owners = {
-            port: self._http_places[bind, port]
-            for (bind, port), spec in self._result.specs.items()
-            if alike and (bind, port) in self._http_places and len(spec.chains) == 1
-        }
+    def _find_http_owner(self) -> None:
+        """Keep the HTTP service that others on its port add nothing to: where all ports are served alike, and
+        no chain had to be joined to its own."""
+        if len(self._scope.egress_listeners) == 1 and self._scope.egress_listeners[0].port is None:
+            for key, spec in self._result.specs.items():
+                if key in self._http_places and len(spec.chains) == 1:
+                    self._result.http_owner = self._http_places[key]
 
     def _explicit(self, egress: EgressListener) -> None:
         """An egress listener with a port of its own: only its services, with the port's protocol."""
         assert egress.port is not None
         port = ServicePort(egress.port.name, egress.port.number, parse_protocol(egress.port.protocol))
         bind, bind_to_port = self._forced_bind(egress)
-        for service, _ in _declared_ports(egress.services):
+        for service in _declared(egress.services):
             self._place(service, port, bind, bind_to_port)
 
-    def _implicit(self, egress: EgressListener) -> None:
-        """The egress listener without a port: every port of every service that no explicit one claimed."""
+    def _implicit(self, egress: EgressListener, number: int) -> None:
+        """The egress listener without a port: that port of every service, unless an explicit one claimed
+        it."""
         for key, spec in self._result.specs.items():
             self._result.specs[key] = replace(spec, locked=True)
         bind, bind_to_port = self._forced_bind(egress)
-        for service, ports in _declared_ports(egress.services):
-            for port in ports:
-                if port.protocol is Protocol.UDP or self._is_served(service, port, bind):
+        for service in _declared(egress.services_on(number)):
+            for port in service.ports:
+                if port.number != number or port.protocol is Protocol.UDP:
+                    continue
+                if self._is_served(service, port, bind):
                     continue
                 if self._needs_listener_for_each_endpoint(service, port, bind):
                     self._place_endpoints(service, port, bind_to_port)
@@ -221,8 +230,8 @@ class OutboundListenerBuilder:
             reason = "an unprivileged proxy cannot bind it; listen on a port from 1024 on"
         else:
             return False
-        if (reason, number) not in self._result.skipped:
-            self._result.skipped.add((reason, number))
+        if reason not in self._skipped:
+            self._skipped.add(reason)
             self._warn(
                 "MZ0104", f"port {number} of {service.hostname} gets no listener: {reason}", service.origins
             )
@@ -411,24 +420,18 @@ class OutboundListenerBuilder:
         return ChainMatch(application_protocols=self._http_protocols, transport_protocol=_RAW_BUFFER)
 
 
-def _declared_ports(services: Iterable[Service]) -> list[tuple[Service, tuple[ServicePort, ...]]]:
-    """Return the services, which come by precedence, with their ports. Each document that declares a host has
-    its own place in the order, and its own addresses; ports that no cluster is made for are left out. Aliases
-    have none."""
-    found: list[tuple[Service, tuple[ServicePort, ...]]] = []
+def _declared(services: Iterable[Service]) -> list[Service]:
+    """Return what documents declare of the services, which come by precedence. Each document that declares a
+    host has its own place in the order, its own addresses and ports. Aliases have none."""
+    found: list[Service] = []
     joined = False
     for service in services:
         if service.is_alias:
             continue
-        if service.shared is None:
-            found.append((service, service.ports))
-            continue
-        joined = True
-        found.extend(
-            (one, tuple(port for port in one.ports if service.port(port.number))) for one in service.declared
-        )
+        joined = joined or service.shared is not None
+        found.extend(service.declared)
     if joined:  # each service stands in its place already, and what one is joined of does not
-        found.sort(key=lambda pair: pair[0].precedence)
+        found.sort(key=attrgetter("precedence"))
     return found
 
 
