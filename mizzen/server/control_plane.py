@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, TypeVar
 
@@ -25,14 +25,14 @@ from mizzen.mesh.rules.token_keys import KeySource, TokenKeys
 from mizzen.mesh.snapshot import Mesh
 from mizzen.server.analysing import analyse
 from mizzen.server.configuration import Configuration, ConfigurationView
+from mizzen.server.delivery import SLICE_SECONDS, Delivery
 from mizzen.server.former import FormerDocuments, KeptDocument
 from mizzen.server.held_changes import HeldChanges
 from mizzen.server.identity import IdentityError, check_identity, with_proof
 from mizzen.server.key_set_refresh import wanted_sources
-from mizzen.server.live_proxy import LiveProxy, Made, Maker
+from mizzen.server.live_proxy import LiveProxy, Made
 from mizzen.server.metrics import Metrics
 from mizzen.server.needs import Following, Groups, Translating
-from mizzen.server.news import News, news
 from mizzen.server.notices import Notices
 from mizzen.server.proxy_certificates import ProxyCertificates, certificate_remark, identity_of
 from mizzen.server.proxy_remarks import gateway_remarks
@@ -48,10 +48,6 @@ _Begun = tuple[float, tuple[str, ...], int]
 NAMED = 10
 """So many documents of a change are named where people look at it."""
 
-SLICE_SECONDS = 0.01
-"""For so long the worker translates before what it has is handed over."""
-
-
 SETTLED_SECONDS = 0.5
 """A change has settled when no other came for so long."""
 
@@ -61,9 +57,6 @@ that changes all the time it takes a twentieth of one processor."""
 
 FORGET_SECONDS = 10.0
 """So long after a proxy has gone what only it needed is forgotten, if it has not come back."""
-
-WOKEN_AT_ONCE = 4
-"""So many streams write their news before others are served: each may write some megabytes."""
 
 
 class ControlPlane:
@@ -112,19 +105,19 @@ class ControlPlane:
         self._preparing = asyncio.Lock()
         self._somebody_left = asyncio.Event()
         self._live: dict[Hashable, LiveProxy] = {}
-        self._discovery: Groups | None = None
         self._notices = Notices()
         self.refusals = Refusals(clock)
         self._log = structlog.get_logger("mizzen.server")
         self._configured = configuration.view()
         self._analysis: tuple[Diagnostic, ...] = ()
         self._faults = TranslationFaults(metrics)
+        self._delivery = Delivery(self._live, self._worker, lambda: self._faults.note(self._translation))
         self._unanalysed = asyncio.Event()
         self._push_to_all = False
 
     def serve_through(self, discovery: Groups) -> None:
         """Name the server that is given the snapshots."""
-        self._discovery = discovery
+        self._delivery.discovery = discovery
 
     def close(self) -> None:
         """Let the worker end after what it is doing now."""
@@ -290,62 +283,20 @@ class ControlPlane:
         """Give the proxies that a change concerns their new snapshots."""
         begun = self._clock()
         following = self._follow(*change)
-        woken, make = 0, self._translate_one
         # A proxy whose first translation is under way gets it from a mesh that has the change already.
         keys = {live.proxy: key for key, live in self._live.items() if live.snapshot is not None}
         concerned = iter(tuple(keys)) if self._push_to_all else self._translation.concerned()
         self._push_to_all = True  # until this has come to its end: who was yielded is not yielded again
         try:
-            async for one in self._renew(filter(None, map(keys.get, concerned)), make, Urgency.CHANGE):
-                following.handed(one.key, one.changes)
-                woken += 1
-                if woken % WOKEN_AT_ONCE == 0:
-                    await asyncio.sleep(0)
+            await self._delivery.in_order(
+                filter(None, map(keys.get, concerned)), self._translate_one, following
+            )
             self._push_to_all = False
         finally:
             following.done()
         now = self._clock()
         self._metrics.translation_seconds.observe(now - begun)
         self._metrics.push_seconds.observe(now - change[0])
-
-    def _hand_over(self, one: News) -> bool:
-        """Give a proxy its new snapshot; return False if it has none, or has gone in the meantime."""
-        live = self._live.get(one.key)
-        if live is None or self._discovery is None:
-            return False
-        if one.findings is not None:
-            live.findings = one.findings
-        if one.snapshot is None:
-            return False
-        live.snapshot = one.snapshot
-        self._discovery.set_snapshot(one.key, one.snapshot)
-        return True
-
-    async def _renew(self, keys: Iterator[Hashable], make: Maker, urgency: Urgency) -> AsyncIterator[News]:
-        """Make snapshots, slice by slice, as streams are served in between; yield those handed over."""
-        more = True
-        while more:
-            done, more = await self._in_worker(self._renewed, keys, make, urgency=urgency)
-            for one in done:
-                if self._hand_over(one):
-                    yield one
-
-    def _renewed(self, keys: Iterator[Hashable], make: Maker) -> tuple[list[News], bool]:
-        """Make snapshots for as many proxies as a slice of time allows; return whether there may be more."""
-        done: list[News] = []
-        more = True
-        end = time.perf_counter() + SLICE_SECONDS
-        for key in keys:
-            live = self._live.get(key)
-            old = live.snapshot if live is not None else None
-            made = make(live) if live is not None and old is not None else None
-            done.append(news(key, old, *made) if old is not None and made is not None else News(key))
-            if time.perf_counter() >= end:
-                break
-        else:
-            more = False
-        self._faults.note(self._translation)
-        return done, more
 
     def _translate_one(self, live: LiveProxy) -> Made | None:
         """Translate for a proxy; None if nothing can be translated for it, which concerns no other proxy."""
@@ -393,7 +344,7 @@ class ControlPlane:
             for key, live in self._live.items()
             if live.snapshot is not None and certificates.lacks(live.proxy, domain, live.snapshot)
         ]
-        _ = [one async for one in self._renew(iter(lacking), self._certify, Urgency.PROXY)]
+        await self._delivery.at_once(iter(lacking), self._certify)
         return more
 
     async def _look(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -10,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from mizzen import xds
+from mizzen.xds.ordering import USERS
 
 _CHANGES_FOLLOWED = 1000
 RECENT: Final = 100
@@ -25,6 +28,37 @@ class _Wish:
 
     def meets(self, resources: Iterable[str]) -> bool:
         return self.wildcard or not self.names.isdisjoint(resources)
+
+
+class _Owed:
+    """What some clients are to answer, since when: a change, and what they ask for while they take it in. A
+    new listener asks for its routes and certificates before Envoy accepts it, and is in use when it has them.
+    """
+
+    def __init__(self, owed: dict[tuple[int, str], float]) -> None:
+        self._owed = owed
+        self._numbers = {number for number, _ in owed}
+        self._given = asyncio.Event()
+        self._look()
+
+    async def given(self) -> None:
+        """Wait until all is answered."""
+        await self._given.wait()
+
+    def asked(self, number: int, type_url: str, now: float) -> None:
+        """A client asks for more of a type."""
+        if number in self._numbers:
+            self._owed[number, type_url] = now
+
+    def answered(self, key: tuple[int, str], sent: float) -> None:
+        """A client has answered what was sent then."""
+        if self._owed.get(key, sent + 1) <= sent:
+            del self._owed[key]
+            self._look()
+
+    def _look(self) -> None:
+        if not self._owed:
+            self._given.set()
 
 
 class Push:
@@ -53,6 +87,11 @@ class Push:
             for number in self._convergence.asking(group, type_url, names):
                 self.waiting[number, type_url] = now
                 self.concerned.add(number)
+
+    async def answered(self, groups: Iterable[Hashable], seconds: float) -> None:
+        """Wait until these groups have answered what they were handed, and what they then asked for; at most
+        for so long. A client that owes an answer to an earlier change for so long is not waited for."""
+        await self._convergence.answered(self, groups, seconds)
 
     def done(self) -> None:
         """It was handed over for every group that it concerns."""
@@ -87,6 +126,7 @@ class Convergence:
         self._wishes: dict[Hashable, dict[int, dict[str, _Wish]]] = {}
         self._pushes: list[Push] = []
         self._recent: deque[Push] = deque(maxlen=RECENT)
+        self._owed: list[_Owed] = []
 
     @property
     def unsettled(self) -> int:
@@ -115,12 +155,33 @@ class Convergence:
             if (wish := wishes.get(type_url)) is not None and wish.meets(names)
         ]
 
+    async def answered(self, push: Push, groups: Iterable[Hashable], seconds: float) -> None:
+        """Wait as `Push.answered` says. Listeners and routes are sent when clusters are accepted: of a client
+        that is given some, their answers are the last."""
+        numbers = {number for group in groups for number in self._wishes.get(group, ())}
+        since = self.now() - seconds
+        numbers -= {number for each in self._pushes for (number, _), at in each.waiting.items() if at < since}
+        waiting = {key: at for key, at in push.waiting.items() if key[0] in numbers}
+        last = {number for number, type_url in waiting if type_url in USERS}
+        owed = _Owed({key: at for key, at in waiting.items() if key[0] not in last or key[1] in USERS})
+        self._owed.append(owed)
+        with contextlib.suppress(TimeoutError):
+            try:
+                async with asyncio.timeout(seconds):
+                    await owed.given()
+            finally:
+                self._owed.remove(owed)
+
     def on_event(self, event: xds.Event) -> None:
         """Take an event of the discovery server."""
         match event:
             case xds.Subscribed(client, type_url, wildcard, names):
-                group = self._wishes.setdefault(client.group, {})
-                group.setdefault(client.number, {})[type_url] = _Wish(wildcard, names)
+                wishes = self._wishes.setdefault(client.group, {}).setdefault(client.number, {})
+                before = wishes.get(type_url)
+                wishes[type_url] = _Wish(wildcard, names)
+                if self._owed and (before is None or not names <= before.names):
+                    for owed in self._owed:
+                        owed.asked(client.number, type_url, self.now())
             case xds.Acked(client, type_url, waited=waited):
                 # The answer to what was sent before the change was handed over says nothing about the change.
                 self._answered(client.number, type_url, self.now() - waited)
@@ -135,6 +196,8 @@ class Convergence:
 
     def _answered(self, number: int, type_url: str, sent: float) -> None:
         key = (number, type_url)
+        for owed in self._owed:
+            owed.answered(key, sent)
         last = False
         for push in self._pushes:
             if push.waiting.get(key, sent + 1) <= sent:

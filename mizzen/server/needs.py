@@ -68,5 +68,8 @@ class Following(Protocol):
     def handed(self, group: Hashable, changes: Iterable[tuple[str, Iterable[str]]]) -> None:
         """The change was handed over for a proxy: the types that it touches, each with the changed names."""
 
+    async def answered(self, groups: Iterable[Hashable], seconds: float) -> None:
+        """Wait until these groups have done what they were handed, at most for so long."""
+
     def done(self) -> None:
         """It was handed over for all."""

@@ -7,26 +7,49 @@ from dataclasses import dataclass
 
 from mizzen import xds
 from mizzen.config import Diagnostic
+from mizzen.translator.departing import with_departing
 
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What a proxy is to be given; no snapshot: it has that already, or there was a fault."""
+    """What a proxy is to be given; no snapshot: it has that already, or there was a fault.
+
+    `changes` are the types that it touches, each with the changed names. `later` is given when nobody calls
+    any more what only `snapshot` has.
+    """
 
     key: Hashable
     findings: tuple[Diagnostic, ...] | None = None
     snapshot: xds.Snapshot | None = None
     changes: tuple[tuple[str, Iterable[str]], ...] = ()
+    later: xds.Snapshot | None = None
+
+    def touches(self, *type_urls: str) -> bool:
+        """Return whether it changes resources of one of these types."""
+        return any(type_url in type_urls for type_url, _ in self.changes)
 
 
-def news(key: Hashable, old: xds.Snapshot, new: xds.Snapshot, findings: tuple[Diagnostic, ...]) -> News:
-    """Compare two snapshots. The collections remember what differs, so the streams need not compare again."""
+def news(
+    key: Hashable,
+    old: xds.Snapshot,
+    new: xds.Snapshot,
+    findings: tuple[Diagnostic, ...],
+    *,
+    overlapping: bool = False,
+) -> News:
+    """Compare two snapshots. The collections remember what differs, so the streams need not compare again.
+
+    With `overlapping` the proxy keeps for a while what takes calls and is not in `new`.
+    """
+    union = with_departing(old, new) if overlapping else new
     changes: list[tuple[str, Iterable[str]]] = []
     same = True
     for type_url in xds.type_urls.PUSH_ORDER:
-        was, now = old.collection(type_url), new.collection(type_url)
+        was, now = old.collection(type_url), union.collection(type_url)
         if now is not was:
             same = False
             if changed := now.since(was).changed:
                 changes.append((type_url, changed))
-    return News(key, findings) if same else News(key, findings, new, tuple(changes))
+    if same:
+        return News(key, findings)
+    return News(key, findings, union, tuple(changes), new if union is not new else None)

@@ -15,7 +15,7 @@ from mizzen.mesh.delta import MeshDelta
 from mizzen.mesh.fault_search import Withheld
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
-from mizzen.server import analysing, control_plane
+from mizzen.server import analysing, control_plane, delivery
 from mizzen.server.configuration import Configuration
 from mizzen.server.control_plane import ControlPlane
 from mizzen.server.held_changes import HeldChanges
@@ -94,6 +94,9 @@ class Followed:
 
     def handed(self, group: Hashable, changes: Iterable[tuple[str, Iterable[str]]]) -> None:
         self.told[group] = [(type_url, list(names)) for type_url, names in changes]
+
+    async def answered(self, groups: Iterable[Hashable], seconds: float) -> None:
+        raise AssertionError("nobody is to be waited for")
 
     def done(self) -> None:
         self.ended = True
@@ -521,7 +524,7 @@ async def test_who_goes_while_his_translation_is_made_is_handed_nothing(running:
 async def test_streams_are_served_between_the_hand_overs_of_a_large_push(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(control_plane, "SLICE_SECONDS", 60.0)  # one slice
+    monkeypatch.setattr(delivery, "SLICE_SECONDS", 60.0)  # one slice
     for number in range(10):
         await running.connects(f"p{number}")
     seen: list[int] = []

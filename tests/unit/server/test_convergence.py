@@ -1,8 +1,12 @@
+import asyncio
+
 from mizzen import xds
 from mizzen.server.convergence import Convergence
 
 CDS = xds.type_urls.CLUSTER
 EDS = xds.type_urls.ENDPOINT
+LDS = xds.type_urls.LISTENER
+RDS = xds.type_urls.ROUTE
 
 
 class Watched:
@@ -151,3 +155,74 @@ def test_who_has_gone_is_asked_no_more() -> None:
     watched.pushed(100, {"group a": [(CDS, ["x"])]})
     assert watched.convergence.unsettled == 0
     watched.convergence.on_event(xds.Disconnected(B))  # that never subscribed
+
+
+class Awaited(Watched):
+    """A change of a listener at A, and somebody who waits for A's answer."""
+
+    def __init__(self, seconds: float = 60) -> None:
+        super().__init__()
+        for type_url in (CDS, LDS):
+            self.subscribes(A, type_url)
+        self.push = self.convergence.begin(100)
+        self.push.handed("group a", [(CDS, ["x"]), (LDS, ["x"])])
+        self.waiting = asyncio.create_task(self.push.answered(["group a"], seconds))
+
+    async def is_waiting(self) -> bool:
+        for _ in range(3):
+            await asyncio.sleep(0)
+        return not self.waiting.done()
+
+
+async def test_listeners_are_the_last_that_a_client_answers() -> None:
+    """Clusters may need no answer: a client that still has those that come back is sent nothing."""
+    awaited = Awaited()
+    assert await awaited.is_waiting()
+    awaited.now = 101
+    awaited.acks(A, LDS, waited=2)
+    assert await awaited.is_waiting(), "an answer to what was sent before"
+    awaited.acks(A, LDS, waited=0.5)
+    assert not await awaited.is_waiting()
+
+
+async def test_what_a_new_listener_asks_for_is_waited_for() -> None:
+    awaited = Awaited()
+    assert await awaited.is_waiting()
+    awaited.now = 101
+    awaited.subscribes(A, RDS, "http.80")
+    awaited.subscribes(B, RDS, "http.80")
+    awaited.acks(A, LDS, waited=0.5)
+    assert await awaited.is_waiting()
+    awaited.now = 102
+    awaited.acks(A, RDS, waited=0.5)
+    assert not await awaited.is_waiting()
+
+
+async def test_names_that_a_client_gives_up_bring_no_answer() -> None:
+    awaited = Awaited()
+    awaited.subscribes(A, RDS, "http.80", "http.81")
+    assert await awaited.is_waiting()
+    awaited.now = 101
+    awaited.subscribes(A, RDS, "http.80")
+    awaited.acks(A, LDS, waited=0.5)
+    assert not await awaited.is_waiting()
+
+
+async def test_nobody_is_waited_for_without_end() -> None:
+    awaited = Awaited(seconds=0.01)
+    async with asyncio.timeout(10):
+        await awaited.waiting
+    assert awaited.push.waiting
+
+
+async def test_who_owes_an_answer_for_long_is_not_waited_for() -> None:
+    awaited = Awaited()
+    awaited.now = 104
+    push = awaited.convergence.begin(104)
+    push.handed("group a", [(LDS, ["y"])])
+    async with asyncio.timeout(10):
+        await push.answered(["group a"], 3)
+    assert await awaited.is_waiting()
+    awaited.convergence.on_event(xds.Disconnected(A))
+    async with asyncio.timeout(10):
+        await awaited.waiting
