@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mizzen.cli.admin_client import ADMIN, admin_address, ask
 from mizzen.cli.failure import Failure
 from mizzen.cli.loading import NoCertificates
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
-    from mizzen.config import MeshConfig
+    from mizzen.config import Diagnostic, MeshConfig
+    from mizzen.mesh.proxy.node import Proxy
     from mizzen.plan import Plan
-    from mizzen.sources.two_versions import Files, TwoVersions
+    from mizzen.sources.two_versions import Files
 
 
 class Output(StrEnum):
@@ -34,11 +37,16 @@ BREAKS = 2
 def plan(
     paths: Annotated[
         list[Path],
-        typer.Argument(help="OLD and NEW, each a file or folder; with --git only NEW.", metavar="OLD NEW"),
+        typer.Argument(
+            help="OLD and NEW, each a file or folder; with --git and --server only NEW.", metavar="OLD NEW"
+        ),
     ],
     git: Annotated[
         str, typer.Option("--git", help="Compare with this revision of the same paths.", metavar="REVISION")
     ] = "",
+    server: Annotated[
+        bool, typer.Option("--server", help="Compare with what a running server serves.")
+    ] = False,
     config: Annotated[
         list[Path] | None,
         typer.Option("--config", help="What both have in common; may be repeated.", metavar="PATH"),
@@ -51,6 +59,9 @@ def plan(
         Path | None, typer.Option("--mesh-config", help="A file with Istio's MeshConfig.", metavar="FILE")
     ] = None,
     no_certificates: NoCertificates = False,
+    admin: Annotated[
+        str, typer.Option("--admin", help="The admin address of the server.", metavar="HOST:PORT")
+    ] = ADMIN,
     output: Annotated[Output, typer.Option("-o", "--output", help="The form of the plan.")] = Output.TEXT,
 ) -> None:
     """Tell what a change of the files changes for each proxy, in meaning, with the lines of both sides.
@@ -60,48 +71,69 @@ def plan(
     """
     from mizzen.cli.loading import load_node
     from mizzen.config.diagnostics import Severity
-    from mizzen.sources.two_versions import read_two_versions
 
-    old, new = _sides(paths, git, config or ())
-    settings = _settings(mesh_config)
-    versions = read_two_versions(old, new, settings=settings)
-    findings = [each for each in versions.diagnostics if each.severity is not Severity.INFO]
+    settings, nodes = _settings(mesh_config), [load_node(each) for each in node or ()]
+    if server:
+        if git or no_certificates:
+            raise Failure("--server compares with what a server serves, not with files or --git", 2)
+        found = _with_server([*paths, *(config or ())], settings, admin, nodes)
+    else:
+        sides = _sides(paths, git, config or ())
+        found = _with_files(*sides, settings, nodes, certificates_served=not no_certificates)
+    findings = [each for each in found.diagnostics if each.severity is not Severity.INFO]
     for finding in findings:
         path = f"{finding.path}: " if finding.path else ""
-        where = new.known_as(str(finding.origin))
+        where = found.known_as(str(finding.origin))
         typer.echo(f"{finding.severity}: {where}: {path}{finding.message}", err=True)
-    made = _plan(
-        versions,
-        old,
-        new,
-        [load_node(each) for each in node or ()],
-        certificates_served=not no_certificates,
-    )
-    _print(made, output)
-    if made.breaks:
+    _print(found.plan, output)
+    if found.plan.breaks:
         raise typer.Exit(BREAKS)
     if any(finding.severity is Severity.ERROR for finding in findings):
         raise typer.Exit(1)
 
 
-def _plan(
-    versions: TwoVersions, old: Files, new: Files, nodes: Iterable[object], *, certificates_served: bool
-) -> Plan:
-    from mizzen.mesh.snapshot import Mesh
-    from mizzen.plan import fleet
-    from mizzen.plan import plan as compared
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """A plan, what is wrong with NEW, and what turns the names of its files into those that people know."""
 
+    plan: Plan
+    diagnostics: Sequence[Diagnostic]
+    known_as: Callable[[str], str]
+
+
+def _with_files(
+    old: Files, new: Files, settings: MeshConfig | None, nodes: Sequence[Proxy], *, certificates_served: bool
+) -> _Compared:
+    from mizzen.mesh.snapshot import Mesh
+    from mizzen.plan import fleet, plan
+    from mizzen.sources.two_versions import read_two_versions
+
+    versions = read_two_versions(old, new, settings=settings)
     before = Mesh.build(versions.configs, versions.settings, certificates_served=certificates_served)
     after, delta = before.updated(versions.change, versions.new_settings)
-    pairs = fleet(
-        before,
-        after,
-        delta,
-        nodes,  # type: ignore[arg-type]
-        old_file=old.known_as,
-        new_file=new.known_as,
-    )
-    return compared(pairs)
+    pairs = fleet(before, after, delta, nodes, old_file=old.known_as, new_file=new.known_as)
+    return _Compared(plan(pairs), versions.diagnostics, new.known_as)
+
+
+def _with_server(
+    paths: Sequence[Path], settings: MeshConfig | None, admin: str, nodes: Sequence[Proxy]
+) -> _Compared:
+    """Compare files with what a server serves, for the proxies that are connected to it."""
+    from mizzen.plan import ServedMesh, change_to, fleet, plan
+    from mizzen.sources.two_versions import joined, read_files, read_version
+
+    new = joined([read_files(_there(path), str(path)) for path in paths])
+    address = admin_address(admin)
+    try:
+        served = ServedMesh.from_dict(ask(address, "/debug/served", "documents"))
+    except ValueError as error:
+        raise Failure(f"{address}: {error}; is it another version of Mizzen?") from error
+    version = read_version(new)
+    compared = change_to(served, version.configs, version.refused)
+    before = served.mesh(compared)
+    after, delta = before.updated(compared.change, settings or version.settings or served.mesh_config)
+    pairs = fleet(before, after, delta, nodes or served.proxies)
+    return _Compared(plan(pairs), version.diagnostics, new.known_as)
 
 
 def _sides(paths: list[Path], git: str, common: Iterable[Path]) -> tuple[Files, Files]:
@@ -117,7 +149,8 @@ def _sides(paths: list[Path], git: str, common: Iterable[Path]) -> tuple[Files, 
                 raise Failure(f"{path}: there is no such file or folder, neither now nor in {git}", 2)
         return joined([*old, *shared]), joined([*new, *shared])
     if len(paths) != 2:
-        raise Failure("say what is compared: mizzen plan OLD NEW, or mizzen plan --git HEAD~1 PATH", 2)
+        said = "say what is compared: mizzen plan OLD NEW, or mizzen plan NEW with --git HEAD~1 or --server"
+        raise Failure(said, exit_code=2)
     before, after = map(_there, paths)
     if before.is_dir() != after.is_dir():
         raise Failure(f"{before} and {after}: give two folders or two files", exit_code=2)

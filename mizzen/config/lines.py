@@ -81,6 +81,17 @@ class DocumentLines:
             and self._keys[here] == other._keys[there]
         )
 
+    def as_lists(self) -> tuple[list[str | None], list[int], list[int]]:
+        """Return keys, lines and extents of all nodes, for `from_lists`."""
+        span = self._span()
+        lines = [line + self._offset for line in self._lines[span]]
+        return list(self._keys[span]), lines, list(self._extents[span])
+
+    @classmethod
+    def from_lists(cls, keys: Sequence[str | None], lines: list[int], extents: list[int]) -> DocumentLines:
+        """Return the lines that `as_lists` told."""
+        return cls(tuple(keys), array("I", lines), array("I", extents))
+
     def _span(self) -> slice:
         return slice(self._root, self._root + self._extents[self._root])
 

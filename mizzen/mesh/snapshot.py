@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any, Final, TypeVar
 
@@ -307,6 +307,12 @@ class Mesh(ProxyQuestions):
     def configs(self, kind: str) -> tuple[Config[Any], ...]:
         """Return all documents of a kind, in no particular order."""
         return tuple(self._configs.get(kind, _NO_CONFIGS).values())
+
+    def documents(self) -> Iterator[Config[Any]]:
+        """Yield all documents, each at the place where it stands now."""
+        for configs in self._configs.values():
+            for key, config in configs.items():
+                yield self._moved.get(key, config)
 
     def config(self, key: ConfigKey) -> Config[Any] | None:
         """Return the document of that key, or None."""

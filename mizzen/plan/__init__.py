@@ -10,6 +10,19 @@ from mizzen.plan.fleet import Pair, fleet
 from mizzen.plan.plan import Group, Plan, plan
 from mizzen.plan.plan_markdown import plan_markdown
 from mizzen.plan.plan_text import plan_text
+from mizzen.plan.served_mesh import ServedMesh, change_to
 from mizzen.plan.side import Side
 
-__all__ = ["Change", "Group", "Pair", "Plan", "Side", "fleet", "plan", "plan_markdown", "plan_text"]
+__all__ = [
+    "Change",
+    "Group",
+    "Pair",
+    "Plan",
+    "ServedMesh",
+    "Side",
+    "change_to",
+    "fleet",
+    "plan",
+    "plan_markdown",
+    "plan_text",
+]

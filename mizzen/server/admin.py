@@ -45,6 +45,9 @@ class Observed(Shown, Protocol):
     def describe(self) -> Callable[[str], Awaitable[Description]]:
         """Tells all about a service or workload (`mizzen.server.live_description`)."""
 
+    async def served(self) -> Mapping[str, Any]:
+        """Return what is served, and to whom (`mizzen.plan.served_mesh.told`); no secret."""
+
     def proxies(self) -> list[str]:
         """Return the names of the connected proxies."""
 
@@ -97,6 +100,9 @@ def application(server: Observed, hosts: Hosts, closing: asyncio.Event | None = 
             return PlainTextResponse(f"{error}\n", status_code=400)
         return JSONResponse(answer.as_dict())
 
+    async def served(_: Request) -> Response:
+        return JSONResponse(await server.served())
+
     async def describe(request: Request) -> Response:
         name = request.query_params.get("name", "")
         if not name:
@@ -123,6 +129,7 @@ def application(server: Observed, hosts: Hosts, closing: asyncio.Event | None = 
             Route("/version", version),
             Route("/debug/resources", of_proxy(lambda proxy: server.resources(proxy))),
             Route("/debug/table", table),
+            Route("/debug/served", served),
             Route("/debug/why", why),
             Route("/debug/describe", describe),
             Route("/debug/diff", of_proxy(lambda proxy: server.difference(proxy))),

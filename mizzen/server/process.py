@@ -21,6 +21,7 @@ from mizzen import xds
 from mizzen.config import Diagnostic
 from mizzen.identity.authority import AuthorityError
 from mizzen.mesh.snapshot import Mesh
+from mizzen.plan.served_mesh import told
 from mizzen.server import status
 from mizzen.server.admin import AdminServer
 from mizzen.server.admin_hosts import Hosts
@@ -466,6 +467,12 @@ class Process:
     def recent_changes(self) -> list[dict[str, Any]]:
         """Return the latest changes, newest first, and how far each has come."""
         return [push.as_json() for push in self._convergence.recent]
+
+    async def served(self) -> Mapping[str, Any]:
+        """Return the documents in force, the settings and the proxies (`mizzen.plan.served_mesh.told`)."""
+        found = (self.control_plane.proxy_of(client.group) for client in self.discovery.clients())
+        proxies = tuple(dict.fromkeys(proxy for proxy in found if proxy is not None))
+        return await asyncio.to_thread(told, self.mesh, proxies)
 
     def proxies(self) -> list[str]:
         """Return the names of the connected proxies."""

@@ -10,6 +10,7 @@ from typing import Any
 from mizzen.config import (
     Config,
     ConfigChange,
+    ConfigKey,
     ConfigStore,
     Diagnostic,
     MeshConfig,
@@ -104,6 +105,24 @@ def read_two_versions(
         new_settings or settings or mesh_config_among(store.configs()) or MeshConfig(),
         store.diagnostics(),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What is valid in one version, its settings if it has any, what is refused, and all findings."""
+
+    configs: tuple[Config[Any], ...]
+    settings: MeshConfig | None
+    refused: tuple[ConfigKey, ...]
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def read_version(files: Files) -> Version:
+    """Return what one version says. Raises nothing for users' errors."""
+    store = ConfigStore()
+    store.apply({**_parsed(files.contents), **files.problems})
+    configs = store.configs()
+    return Version(configs, mesh_config_among(configs), tuple(store.refused()), store.diagnostics())
 
 
 def _parsed(contents: Mapping[str, tuple[str, bytes]]) -> dict[str, ParsedFile | None]:

@@ -17,7 +17,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator, Field, PlainValidator, Strict
+from pydantic import BeforeValidator, Field, PlainSerializer, PlainValidator, Strict
 from pydantic_core import PydanticCustomError
 
 
@@ -155,7 +155,16 @@ def _duration(value: Any) -> timedelta:
     )
 
 
-Duration = Annotated[timedelta, PlainValidator(_duration), ProtoType("google.protobuf.Duration")]
+def _written(duration: timedelta) -> str:
+    return f"{duration // timedelta(microseconds=1)}us"
+
+
+Duration = Annotated[
+    timedelta,
+    PlainValidator(_duration),
+    PlainSerializer(_written, when_used="json"),
+    ProtoType("google.protobuf.Duration"),
+]
 
 
 def _bytes(value: Any) -> bytes:
@@ -170,4 +179,10 @@ def _bytes(value: Any) -> bytes:
     raise PydanticCustomError("base64", "Input should be text in base64")
 
 
-Bytes = Annotated[bytes, PlainValidator(_bytes), ProtoType("bytes")]
+def _base64(value: bytes) -> str:
+    return base64.b64encode(value).decode()
+
+
+Bytes = Annotated[
+    bytes, PlainValidator(_bytes), PlainSerializer(_base64, when_used="json"), ProtoType("bytes")
+]

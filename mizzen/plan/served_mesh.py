@@ -1,0 +1,133 @@
+"""What a running server serves, as plain values for JSON, and what new documents would change of it.
+
+The server tells its documents, settings and proxies (`told`), `ServedMesh.from_dict` reads them elsewhere,
+and `change_to` compares them with documents that are not served yet. No secret is told, see
+`mizzen.config.plain_documents`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any, Final
+
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from pydantic import TypeAdapter
+
+from mizzen.config import Config, ConfigChange, ConfigKey, MeshConfig
+from mizzen.config.plain_documents import (
+    from_plain,
+    lines_of_place,
+    origin_of_place,
+    plain,
+    plain_key,
+    plain_place,
+)
+from mizzen.identity.authority import new_root, pem
+from mizzen.mesh.proxy.node import Proxy
+from mizzen.mesh.snapshot import Mesh
+
+_PROXIES: Final[TypeAdapter[tuple[Proxy, ...]]] = TypeAdapter(tuple[Proxy, ...])
+
+
+def told(mesh: Mesh, proxies: Iterable[Proxy]) -> dict[str, Any]:
+    """Return what a server serves to these proxies, for `ServedMesh.from_dict`."""
+    return {
+        "documents": [[plain(config), plain_place(config)] for config in mesh.documents()],
+        "mesh_config": mesh.mesh_config.model_dump(mode="json", by_alias=True, exclude_unset=True),
+        "domain": mesh.settings.domain,
+        "certificates_served": mesh.settings.certificates_served,
+        "proxies": _PROXIES.dump_python(tuple(proxies), mode="json", by_alias=True, exclude_unset=True),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class ServedMesh:
+    """What a server serves: documents by key, each with its place, and to whom."""
+
+    documents: Mapping[ConfigKey, tuple[Mapping[str, Any], Mapping[str, Any]]]
+    mesh_config: MeshConfig
+    domain: str
+    certificates_served: bool
+    proxies: tuple[Proxy, ...]
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ServedMesh:
+        """Return what `told` told. Raises ValueError if another version of Mizzen told it otherwise."""
+        try:
+            return cls(
+                {plain_key(content): (content, place) for content, place in values["documents"]},
+                MeshConfig.model_validate(values["mesh_config"]),
+                values["domain"],
+                values["certificates_served"],
+                _PROXIES.validate_python(values["proxies"]),
+            )
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"the server tells what it serves in another form: {error!r}") from error
+
+    def mesh(self, change: ServedChange) -> Mesh:
+        """Return the mesh as it is served; `change` is the one that is looked at."""
+        return Mesh.build(
+            change.served,
+            self.mesh_config,
+            domain=self.domain,
+            certificates_served=self.certificates_served,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ServedChange:
+    """The documents that are served, and what new ones change of them."""
+
+    served: tuple[Config[Any], ...]
+    change: ConfigChange
+
+
+def change_to(served: ServedMesh, new: Iterable[Config[Any]], kept: Iterable[ConfigKey]) -> ServedChange:
+    """Return what `new` documents change. Those of `kept` are in force as they are: a server that is given a
+    document it refuses goes on with what it has."""
+    before: list[Config[Any]] = []
+    updated: list[Config[Any]] = []
+    moved: dict[ConfigKey, Config[Any]] = {}
+    seen = set(kept)
+    for config in new:
+        seen.add(config.key)
+        content, place = served.documents.get(config.key, (None, None))
+        if content is not None and place is not None and content == plain(config):
+            # The typed document is the same object on both sides, so that nothing of it is compared.
+            origin = origin_of_place(place, config.key)
+            before.append(replace(config, origin=origin, lines=lines_of_place(place)))
+            moved[config.key] = config
+            continue
+        updated.append(config)
+        if content is not None and place is not None:
+            before.extend(_served(content, place))
+    for key in served.documents.keys() - {config.key for config in before} - {each.key for each in updated}:
+        before.extend(_served(*served.documents[key]))
+    removed = tuple(key for key in served.documents if key not in seen)
+    return ServedChange(tuple(before), ConfigChange(tuple(updated), removed, moved))
+
+
+def _served(content: Mapping[str, Any], place: Mapping[str, Any]) -> Iterable[Config[Any]]:
+    """Yield a document as it is served. In place of a Secret's values, which nobody tells, stand others."""
+    if content["kind"] == "Secret":
+        content = {key: value for key, value in content.items() if key != "digests"} | {
+            "stringData": {name: _stand_in(name) for name in content["digests"]}
+        }
+    config = from_plain(content, place)
+    if config is not None:
+        yield config
+
+
+def _stand_in(name: str) -> str:
+    certificate, key = _certificate_and_key()
+    return key if name in ("tls.key", "key") else certificate
+
+
+@cache
+def _certificate_and_key() -> tuple[str, str]:
+    root = new_root(datetime(2000, 1, 1, tzinfo=UTC), timedelta(days=36500))
+    key = root.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return pem([root.certificate]).decode(), key.decode()
