@@ -23,9 +23,12 @@ def certificates(state: Mapping[str, Any]) -> Group | None:
         Padding(Text(warning, style="bold red"), (0, 0, 0, 2), expand=False)
         for warning in held["authority"]["warnings"]
     ]
-    former = sum(each["of_former_authority"] for each in held["workloads"])
+    former = [each["renews_in_seconds"] for each in held["workloads"] if each["of_former_authority"]]
     if former:
-        said = f"the authority has changed: {former} of {len(held['workloads'])} are still to be replaced"
+        said = (
+            f"the authority has changed: {len(former)} of {len(held['workloads'])} are still to be replaced, "
+            f"the last in {span(max(former))}"
+        )
         lines.append(Padding(Text(said, style="yellow"), (0, 0, 0, 2), expand=False))
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     for column in ("IDENTITY", "UNTIL", "RENEWS IN"):

@@ -37,7 +37,7 @@ def test_the_next_to_be_renewed_comes_first() -> None:
 
 def test_a_wave_and_warnings_are_said() -> None:
     text = shown(warnings=["the certificate authority ends soon"])
-    assert "1 of 2 are still to be replaced" in text
+    assert "1 of 2 are still to be replaced, the last in 5s" in text
     assert "ends soon" in text
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mizzen.identity import (
     Authority,
@@ -223,3 +226,38 @@ def test_a_new_root_is_believed_by_who_knows_the_old_one() -> None:
     assert path_to_root(leaf, between, [new.certificate])[1:] == (new.certificate,)
     with pytest.raises(AuthorityError):
         path_to_root(leaf, between, [new_root(NOW).certificate])
+
+
+FILES = {
+    "ca-cert.pem": pem([ROOT.certificate]),
+    "ca-key.pem": private_key_pem(ROOT.key),
+    "cert-chain.pem": pem([UPPER.certificate]),
+    "root-cert.pem": pem([ROOT.certificate, OTHER.certificate]),
+}
+
+
+@given(
+    name=st.sampled_from(sorted(FILES)),
+    cut=st.tuples(st.integers(0, 2000), st.integers(0, 2000)),
+    put=st.binary(max_size=20) | st.sampled_from(list(FILES.values())),
+)
+def test_files_of_any_content_are_an_authority_or_named(
+    tmp_path_factory: pytest.TempPathFactory, name: str, cut: tuple[int, int], put: bytes
+) -> None:
+    directory = tmp_path_factory.mktemp("ca")
+    for each, content in FILES.items():
+        whole = content if each != name else content[: min(cut)] + put + content[max(cut) :]
+        (directory / each).touch(mode=0o600)
+        (directory / each).write_bytes(whole)
+    said = ""
+    try:
+        opened = open_or_create_authority(directory, NOW)
+    except AuthorityError as error:
+        said = str(error)
+    shutil.rmtree(directory)
+    if said:
+        assert str(directory) in said
+        assert "PRIVATE" not in said
+        return
+    assert opened.issuer.certificate == ROOT.certificate
+    assert ROOT.certificate in opened.roots

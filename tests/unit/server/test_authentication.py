@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import ssl
+from datetime import UTC, datetime
+
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mizzen import xds
+from mizzen.identity import SpiffeId, issue
+from mizzen.identity.authority import new_root
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.server.authentication import Authenticator
 from mizzen.server.identity import IdentityError, check_identity
 
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
 PROXY = Proxy.from_node(
     {"id": "sidecar~10.0.0.7~reviews-v1.shop~shop.svc.cluster.local", "metadata": {"NAMESPACE": "shop"}}
 )
@@ -30,3 +41,27 @@ def test_a_certificate_without_the_identity_is_not_as_good_as_none(uris: tuple[s
     assert check_identity(PROXY, xds.Peer(), ["cluster.local"]) == ""
     with pytest.raises(IdentityError):
         check_identity(PROXY, xds.Peer(tls=True, certified=True, uris=uris), ["cluster.local"])
+
+
+LEAF = issue(new_root(NOW), SpiffeId("cluster.local", "shop", "reviews"), NOW).certificate_chain
+DER = x509.load_pem_x509_certificate(LEAF).public_bytes(Encoding.DER)
+
+
+@given(changes=st.lists(st.tuples(st.integers(0, len(DER) - 1), st.integers(0, 255)), max_size=4))
+def test_a_certificate_that_was_touched_is_read_or_refused(changes: list[tuple[int, int]]) -> None:
+    """TLS takes some that are wrong in places; none of them is a fault of the server."""
+    touched = bytearray(DER)
+    for place, byte in changes:
+        touched[place] = byte
+    check = Authenticator({}, {}, lambda: "cluster.local", demands=True)
+    shown = ssl.DER_cert_to_PEM_cert(bytes(touched)).encode()
+    with contextlib.suppress(xds.PeerUnauthenticated):
+        found = check.authenticate(xds.Peer(tls=True, certified=True, certificate=shown))
+        assert found.identity == ""
+        assert found.until is not None
+
+
+@given(uris=st.lists(st.text(max_size=40) | st.just("spiffe://cluster.local/ns/other/sa/a"), max_size=3))
+def test_no_names_of_a_certificate_are_taken_for_the_identity(uris: list[str]) -> None:
+    with pytest.raises(IdentityError):
+        check_identity(PROXY, xds.Peer(tls=True, certified=True, uris=tuple(uris)), ["cluster.local"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -58,9 +58,12 @@ class Channel:
 
 
 @contextlib.asynccontextmanager
-async def channel(tmp_path: Path, **changes: Any) -> AsyncIterator[Channel]:
+async def channel(
+    tmp_path: Path, prepare: Callable[[Path], None] = lambda folder: None, **changes: Any
+) -> AsyncIterator[Channel]:
     mesh = tmp_path / "mesh"
     mesh.mkdir()
+    prepare(mesh)
     state = tmp_path / "state"
     chosen = options(mesh, state=state, own_tls=True, start_anyway=True, **changes)
     async with served(replace(chosen, mutual_tls_address=FREE)) as running:

@@ -10,7 +10,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from mizzen.config.json_web_keys import public_key_set
+from mizzen.identity.token import parse_key_set
 from mizzen.server.json_web_key_sets import LARGEST, KeySetError, fetch_key_set, is_allowed
 
 EC = {"kty": "EC", "crv": "P-256", "x": "AAAA", "y": "AAAA", "kid": "one"}
@@ -146,3 +150,26 @@ async def test_nobody_there() -> None:
 )
 def test_where_keys_may_come_from(address: str, allowed: bool) -> None:
     assert is_allowed(address) is allowed
+
+
+fields = st.sampled_from(["keys", "kty", "crv", "x", "y", "n", "e", "d", "k", "use", "alg", "kid"])
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(max_size=8)
+    | st.sampled_from(["EC", "RSA", "OKP", "oct", "P-256", "AAAA"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(fields, inner, max_size=8),
+    max_leaves=20,
+)
+key_sets = st.fixed_dictionaries({"keys": st.lists(json_values, max_size=3)})
+
+
+@given(st.text(max_size=60) | st.one_of(json_values, key_sets).map(json.dumps))
+def test_of_any_answer_public_keys_or_a_reason_are_left(text: str) -> None:
+    keys, problem = public_key_set(text)
+    assert (keys == "") == (problem is not None)
+    if keys:
+        assert not any({"d", "k"} & key.keys() for key in json.loads(keys)["keys"])
+        parse_key_set(keys)
+    parse_key_set(text)

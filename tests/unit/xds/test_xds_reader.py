@@ -1,10 +1,15 @@
 """Equal requests are read once: a thousand clients say the same."""
 
+import contextlib
+
 import pytest
 from envoy.service.discovery.v3 import discovery_pb2
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mizzen.xds.type_urls import ENDPOINT
 from mizzen.xds.wire import BadRequest, Reader, Request, parse_delta, parse_sotw
+from tests.unit.xds.xds_driver import Driver, endpoint
 
 LONGEST = 65_536
 
@@ -75,3 +80,35 @@ def test_what_is_no_request_is_refused_each_time(parse) -> None:
     for _ in range(2):
         with pytest.raises(BadRequest):
             reader(b"\xff\xff\xff")
+
+
+def valid_request(delta: bool) -> bytes:
+    if delta:
+        message = discovery_pb2.DeltaDiscoveryRequest(type_url=ENDPOINT, resource_names_subscribe=["a"])
+        message.initial_resource_versions["a"] = "1"
+    else:
+        message = discovery_pb2.DiscoveryRequest(type_url=ENDPOINT, resource_names=["a"], version_info="1")
+    message.node.id = "sidecar~10.0.0.7~a.b~c"
+    message.node.metadata.update({"LABELS": {"app": "a"}, "LIST": [1, None]})
+    message.response_nonce = "1"
+    message.error_detail.message = "no"
+    return message.SerializeToString()
+
+
+VALID = {delta: valid_request(delta) for delta in (False, True)}
+changes = st.lists(st.tuples(st.integers(0, 150), st.binary(max_size=3)), max_size=4)
+
+
+@given(delta=st.booleans(), touched=st.lists(changes, min_size=1, max_size=4), noise=st.binary(max_size=50))
+def test_any_bytes_are_a_request_that_is_answered_or_a_bad_one(
+    delta: bool, touched: list[list[tuple[int, bytes]]], noise: bytes
+) -> None:
+    driver = Driver(endpoint("a"), delta=delta)
+    for each in touched:
+        data = VALID[delta]
+        for place, put in each:
+            data = data[:place] + put + data[place + len(put) :]
+        for said in (data, data + noise):
+            with contextlib.suppress(BadRequest):
+                driver.stream.receive((parse_delta if delta else parse_sotw)(said), driver.now)
+                driver.listen()
