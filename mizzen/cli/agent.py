@@ -48,6 +48,7 @@ def agent(
     import asyncio
 
     from mizzen.agent import Agent, AgentError, AgentOptions
+    from mizzen.identity.private_file import leave_no_core
     from mizzen.server.address import Address
     from mizzen.server.log_output import configure_logging
 
@@ -58,6 +59,7 @@ def agent(
         )
     except ValueError as error:
         raise Failure(str(error), exit_code=2) from error
+    leave_no_core()
     configure_logging("text", "info")
     try:
         made = Agent(AgentOptions(str(address), str(mutual), ca_cert, token_file, socket))

@@ -154,6 +154,7 @@ def serve(
     No Envoy is served before all files can be read and are valid; after that, what becomes invalid is refused
     and named, and its last valid version stays in force. Ends on SIGTERM or SIGINT.
     """
+    from mizzen.identity.private_file import leave_no_core
     from mizzen.server.grpc_log import quieten
     from mizzen.server.options import ServeOptions, TlsFiles
 
@@ -187,6 +188,7 @@ def serve(
         log_format=log_format.value,
         log_level=log_level.value,
     )
+    leave_no_core()
     offers_tls = options.tls is not None or options.own_tls
     is_quiet = quieten(traces_handshakes=offers_tls)
     # It imports gRPC, which looks once at what it may write.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 from pathlib import Path
 from typing import Final
 
@@ -57,3 +58,9 @@ def write_private(path: Path, content: bytes, *, replaces: bool = True) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def leave_no_core() -> None:
+    """Let a crash of this process and of its children write no core file: it would hold every key."""
+    _, most = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, most))

@@ -46,6 +46,7 @@ class ShownMesh:
         self.found = [proxy(number) for number in range(proxies)]
         self.rejections: list[dict[str, Any]] = []
         self.refused: list[dict[str, Any]] = []
+        self.refused_proxies: list[dict[str, Any]] = []
         self.changes: list[dict[str, Any]] = []
 
     def metrics(self) -> bytes:
@@ -87,5 +88,5 @@ class ShownMesh:
             },
             "proxies": [each for each in self.found if proxy in (None, each["id"], each["node_id"])],
             "rejections": self.rejections,
-            "refused_proxies": [],
+            "refused_proxies": self.refused_proxies,
         }

@@ -19,6 +19,7 @@ from mizzen.server.admin_hosts import Hosts
 from mizzen.server.asked_question import asked_question
 from mizzen.server.page import routes
 from mizzen.server.page.routes import span
+from mizzen.server.refusals import Refusals
 from tests.unit.explain.test_mesh_graph import MESH
 from tests.unit.server.shown_mesh import ShownMesh
 
@@ -88,8 +89,19 @@ async def test_what_is_wrong_stands_first(shown: ShownMesh, client: httpx.AsyncC
     shown.refused = [{"document": "Gateway default/door", "in_force": None, "findings": [finding]}]
     resource = {"name": "0.0.0.0_80", "in_force": "it is left out", "origins": ["b.yaml:3"]}
     shown.rejections = [{"proxy": "app-1.default", "type": "LDS", "message": "no", "resources": [resource]}]
+    refusals = Refusals(lambda: 0.0)
+    refusals.add("the token has expired")
+    shown.refused_proxies = refusals.as_json()
     text = await page(client, "/")
-    for words in ("a.yaml:7", "spec.x", "is wrong", "0.0.0.0_80", "b.yaml:3", "it is left out"):
+    for words in (
+        "the token has expired",
+        "a.yaml:7",
+        "spec.x",
+        "is wrong",
+        "0.0.0.0_80",
+        "b.yaml:3",
+        "it is left out",
+    ):
         assert 0 < text.index(words) < text.index("<svg"), words
 
 
