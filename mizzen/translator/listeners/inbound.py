@@ -366,7 +366,7 @@ class _ChainEnds:
         chain.filter_chain_match.CopyFrom(wanted.match.message())
         chain.filters.extend([self.manager] if wanted.is_http else self.tcp)
         if wanted.terminates:
-            socket = inbound_transport_socket(mesh_config, has_agent=self.has_agent, is_http=wanted.is_http)
+            socket = inbound_transport_socket(mesh_config, has_agent=self.has_agent)
             chain.transport_socket.CopyFrom(socket)
         return chain
 

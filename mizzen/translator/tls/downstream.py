@@ -94,14 +94,16 @@ def server_transport_socket(
     return typed(base_pb2.TransportSocket, TLS_SOCKET, context)
 
 
-def inbound_transport_socket(
-    mesh_config: MeshConfig, *, is_http: bool, has_agent: bool = False
-) -> base_pb2.TransportSocket:
+def inbound_transport_socket(mesh_config: MeshConfig, *, has_agent: bool = False) -> base_pb2.TransportSocket:
     """Return the transport socket of a workload's port under mutual TLS (PeerAuthentication PERMISSIVE and
-    STRICT alike): the client proves an identity of the mesh's trust domains."""
+    STRICT alike): the client proves an identity of the mesh's trust domains.
+
+    Like an istiod without metadata exchange it never agrees to `istio-peer-exchange`: a client of Istio's
+    would begin with a message that stock Envoy takes for the application's bytes.
+    """
     context = tls_pb2.DownstreamTlsContext(require_client_certificate={"value": True})
     shared = context.common_tls_context
-    shared.alpn_protocols.extend(HTTP_ALPN if is_http else MESH_TCP_ALPN)
+    shared.alpn_protocols.extend(HTTP_ALPN)
     own = sds_config(WORKLOAD_CERTIFICATE, has_agent=has_agent)
     shared.tls_certificate_sds_secret_configs.append(own)
     validation = shared.combined_validation_context

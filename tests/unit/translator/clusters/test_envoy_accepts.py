@@ -147,7 +147,7 @@ def own_clusters() -> list[dict[str, Any]]:
 def listeners() -> list[dict[str, Any]]:
     mesh = MeshConfig()
     servers = [Server.model_validate({"tls": settings}) for settings in SERVER_TLS]
-    sockets = [inbound_transport_socket(mesh, is_http=is_http) for is_http in (True, False)]
+    sockets = [inbound_transport_socket(mesh)]
     sockets += [
         gateway_transport_socket(server, mesh, is_http=is_http)
         for server in servers

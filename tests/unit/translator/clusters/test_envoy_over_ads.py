@@ -179,7 +179,7 @@ def echo(port: int, *, mutual: bool) -> Resource:
     message.address.socket_address.address, message.address.socket_address.port_value = "127.0.0.1", port
     chain = message.filter_chains.add()
     if mutual:
-        chain.transport_socket.CopyFrom(inbound_transport_socket(MeshConfig(), is_http=False))
+        chain.transport_socket.CopyFrom(inbound_transport_socket(MeshConfig()))
     chain.filters.add(name="envoy.filters.network.echo").typed_config.Pack(echo_pb2.Echo())
     return Resource.of(message)
 

@@ -158,11 +158,11 @@ def test_istio_mutual_has_the_workloads_certificate(is_http: bool, alpn: list[st
 def test_a_workload_takes_identities_of_its_trust_domains() -> None:
     mesh = MeshConfig.model_validate({"trustDomain": "a@b", "trustDomainAliases": ["old.example"]})
 
-    made = plain(inbound_transport_socket(mesh, is_http=False))
+    made = plain(inbound_transport_socket(mesh))
 
     assert made["require_client_certificate"] is True
     shared = made["common_tls_context"]
-    assert shared["alpn_protocols"] == ["istio-peer-exchange", "h2", "http/1.1"]
+    assert shared["alpn_protocols"] == ["h2", "http/1.1"], "nobody here speaks istio-peer-exchange"
     assert shared["combined_validation_context"]["default_validation_context"] == {
         "match_subject_alt_names": [
             {"prefix": "spiffe://a.b/"},
@@ -179,15 +179,13 @@ def test_the_meshs_words_on_mutual_tls() -> None:
         {"meshMTLS": {"minProtocolVersion": "TLSV1_3", "cipherSuites": ["AES128-SHA"]}}
     )
 
-    parameters = plain(inbound_transport_socket(mesh, is_http=True))["common_tls_context"]["tls_params"]
+    parameters = plain(inbound_transport_socket(mesh))["common_tls_context"]["tls_params"]
 
     assert parameters["tls_minimum_protocol_version"] == "TLSv1_3"
     assert parameters["cipher_suites"] == ["AES128-SHA"]
 
     only_curves = MeshConfig.model_validate({"meshMTLS": {"ecdhCurves": ["P-256"]}})
-    parameters = plain(inbound_transport_socket(only_curves, is_http=True))["common_tls_context"][
-        "tls_params"
-    ]
+    parameters = plain(inbound_transport_socket(only_curves))["common_tls_context"]["tls_params"]
     assert parameters["tls_minimum_protocol_version"] == "TLSv1_2"
     assert parameters["ecdh_curves"] == ["P-256"]
     assert len(parameters["cipher_suites"]) == 6
