@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from mizzen import xds
@@ -24,6 +25,13 @@ def whole_resource(refused: xds.Resource, _: xds.Resource | None) -> tuple[Origi
     return tuple(origin for origin in refused.origins if isinstance(origin, Origin))
 
 
+Count = Callable[[frozenset[str], xds.Collection], int]
+
+
+def _count(names: frozenset[str], there: xds.Collection) -> int:
+    return sum(name in there for name in names)
+
+
 def proxy_status(
     client: xds.ClientStatus,
     proxy: Proxy | None,
@@ -32,11 +40,12 @@ def proxy_status(
     *,
     remarks: Iterable[str] = (),
     with_names: bool = False,
+    count: Count = _count,
 ) -> dict[str, Any]:
     """Return how one stream stands: the proxy, and for each type what was sent and what Envoy said of it.
 
     The names that it asks for are counted; `with_names` lists them (an Envoy asks for thousands). `remarks`
-    are told beside those on the proxy's own node.
+    are told beside those on the proxy's own node. `count` tells how many names are in a collection.
     """
     return {
         "id": proxy.id if proxy is not None else client.node_id,
@@ -53,7 +62,7 @@ def proxy_status(
         "synced": client.synced,
         "types": {
             xds.short_name(type_url): {
-                **_type_status(client, held, snapshot, now),
+                **_type_status(client, held, snapshot, now, count),
                 **({"names": sorted(held.names)} if with_names else {}),
             }
             for type_url, held in sorted(client.types.items())
@@ -62,12 +71,16 @@ def proxy_status(
 
 
 def _type_status(
-    client: xds.ClientStatus, held: xds.TypeStatus, snapshot: xds.Snapshot | None, now: float
+    client: xds.ClientStatus,
+    held: xds.TypeStatus,
+    snapshot: xds.Snapshot | None,
+    now: float,
+    count: Count,
 ) -> dict[str, Any]:
     resources = len(held.names)
     if snapshot is not None:
         there = snapshot.collection(held.type_url)
-        resources = len(there) if held.wildcard else sum(name in there for name in held.names)
+        resources = len(there) if held.wildcard else count(held.names, there)
     return {
         "state": state_of(client, held),
         "type_url": held.type_url,
@@ -201,6 +214,7 @@ def whole(
     `certificates` says how those of the workloads stand; None if none are served.
     """
     now = time.time()
+    count = cache(_count)  # proxies of a kind ask for the same thousands of names
     twice = same_node_remarks(clients)
     shared = same_address_remarks(clients, proxy_of, snapshot_of)
     proxies = [
@@ -215,6 +229,7 @@ def whole(
                 *shared.get(client.node_id, ()),
             ),
             with_names=with_names,
+            count=count,
         )
         for client in clients
     ]

@@ -84,7 +84,9 @@ class LiveMesh:
         self.control_plane: ChildProcess | None = None
         self.workloads: list[Workload | TcpWorkload] = []
         self.callers: list[Caller] = []
-        self.http = httpx.AsyncClient(timeout=DEADLINE, trust_env=False)
+        # A connection that rests for some seconds is closed by the server, maybe while it is used again.
+        one_request_each = httpx.Limits(max_keepalive_connections=0)
+        self.http = httpx.AsyncClient(timeout=DEADLINE, trust_env=False, limits=one_request_each)
 
     async def __aenter__(self) -> Self:
         await self.start_control_plane()

@@ -51,6 +51,14 @@ _CONTRAST = """
 """
 
 
+_TORN = """
+() => [...document.querySelectorAll("td:first-child a, td time")]
+    .filter((each) => each.getClientRects().length > 3)
+    .map((each) => each.innerText)
+"""
+"""Names and moments that a narrow column breaks into more than three pieces."""
+
+
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
@@ -156,10 +164,12 @@ async def test_it_reads_well(browser: Browser, large: str, width: int, scheme: s
         "/services",
         "/proxies",
         "/changes",
+        "/why?tcp=shop:80&from=shop-1&tls=1",
         f"/services/default/{host}",
         "/proxies/app-1.default",
     ):
         page, complaints = await opened(browser, f"{large}{path}", width, scheme)
+        assert await page.evaluate(_TORN) == [], path
         assert await page.evaluate("document.documentElement.scrollWidth") <= width, path
         assert await page.evaluate(_CONTRAST) == [], path
         assert not complaints
@@ -182,6 +192,12 @@ async def test_a_keyboard_is_enough(browser: Browser, large: str) -> None:
 
 
 async def test_without_javascript_all_is_there(browser: Browser, large: str) -> None:
+    page, _ = await opened(browser, f"{large}/why", script=False)
+    await page.get_by_label("URL", exact=True).fill("http://shop/")
+    await page.get_by_label("From the workload").fill("shop-1")
+    await page.keyboard.press("Enter")
+    await page.locator("pre", has_text="GET http://shop/ from shop-1.default").wait_for()
+
     page, _ = await opened(browser, f"{large}/proxies/app-7.default", script=False)
     await page.get_by_role("link", name="listeners").click()
     assert await page.locator("td", has_text="<b>listeners").count() == 50

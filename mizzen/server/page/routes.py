@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any, Final, Protocol
 from urllib.parse import quote, urlencode
@@ -114,7 +115,12 @@ class _Page:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.filters |= {"path": lambda text: quote(str(text), safe=""), "span": span}
+        self._templates.filters |= {
+            "path": lambda text: quote(str(text), safe=""),
+            "span": span,
+            "many": many,
+            "moment": moment,
+        }
 
     def routes(self) -> list[BaseRoute]:
         return [
@@ -162,7 +168,8 @@ class _Page:
     async def _proxies(self, request: Request) -> Response:
         status, words = await self._shown.status(), _words(request).lower()
         found = [proxy for proxy in status["proxies"] if words in _proxy_text(proxy)]
-        return self._answer("proxies.html", request, part=_part(request, found))
+        gone = [each for each in status["gone_proxies"] if words in f"{each['id']} {each['type']}".lower()]
+        return self._answer("proxies.html", request, part=_part(request, found), gone=gone, rows=ROWS)
 
     async def _proxy(self, request: Request) -> Response:
         name = request.path_params["name"]
@@ -283,6 +290,21 @@ def _part(request: Request, rows: Sequence[Any], **kept: str) -> Part:
 
     first = (number - 1) * ROWS
     return Part(rows[first : first + ROWS], len(rows), number, pages, link(number - 1), link(number + 1))
+
+
+def many(word: str, count: int) -> str:
+    """Return a noun as it stands behind a number: `proxy`, `proxies`."""
+    if count == 1:
+        return word
+    return f"{word[:-1]}ies" if word.endswith("y") else f"{word}s"
+
+
+def moment(text: str) -> str:
+    """Return a moment as `status` writes it in short: `06:30:53 UTC`, with the day before it if that is
+    another than today."""
+    day, _, rest = text.partition("T")
+    time = rest[:8]
+    return f"{time} UTC" if day == f"{datetime.now(UTC):%Y-%m-%d}" else f"{day} {time} UTC"
 
 
 _UNITS: Final[tuple[tuple[float, str], ...]] = ((86400, "d"), (3600, "h"), (60, "min"))

@@ -47,6 +47,7 @@ class ShownMesh:
         self.rejections: list[dict[str, Any]] = []
         self.refused: list[dict[str, Any]] = []
         self.refused_proxies: list[dict[str, Any]] = []
+        self.gone: list[dict[str, Any]] = []
         self.changes: list[dict[str, Any]] = []
 
     def metrics(self) -> bytes:
@@ -89,4 +90,5 @@ class ShownMesh:
             "proxies": [each for each in self.found if proxy in (None, each["id"], each["node_id"])],
             "rejections": self.rejections,
             "refused_proxies": self.refused_proxies,
+            "gone_proxies": self.gone,
         }

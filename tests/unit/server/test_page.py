@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -18,7 +19,7 @@ from mizzen.server.admin import application
 from mizzen.server.admin_hosts import Hosts
 from mizzen.server.asked_question import asked_question
 from mizzen.server.page import routes
-from mizzen.server.page.routes import span
+from mizzen.server.page.routes import moment, span
 from mizzen.server.refusals import Refusals
 from tests.unit.explain.test_mesh_graph import MESH
 from tests.unit.server.shown_mesh import ShownMesh
@@ -105,6 +106,32 @@ async def test_what_is_wrong_stands_first(shown: ShownMesh, client: httpx.AsyncC
         assert 0 < text.index(words) < text.index("<svg"), words
 
 
+async def test_who_was_refused_and_who_is_gone_is_told(shown: ShownMesh, client: httpx.AsyncClient) -> None:
+    shown.refused_proxies = [{"reason": "the node id <x> has 1 part", "times": 3, "seconds_ago": 75.0}]
+    shown.gone = [{"id": "app-7.default", "node_id": "x", "type": "sidecar", "seconds_ago": 75.0}]
+    text = await page(client, "/")
+    assert "the node id &lt;x&gt; has 1 part" in text
+    assert "(3 times, last 1 min 15 s ago)" in text
+    text = await page(client, "/proxies")
+    assert text.index("Gone within the last hour") < text.index("app-7.default")
+    assert "Gone within" not in await page(client, "/proxies?q=app-1.")
+
+
+async def test_one_of_a_thing_is_not_told_as_several(shown: ShownMesh, client: httpx.AsyncClient) -> None:
+    finding = {"file": "a.yaml", "line": 7, "code": "MZ0001", "path": "spec.x", "message": "is wrong"}
+    shown.refused = [{"document": "Gateway default/door", "in_force": None, "findings": [finding]}]
+    text = await page(client, "/")
+    assert "<strong>1</strong> document refused" in text
+    assert "<strong>0</strong> rejections by Envoys" in text
+    assert "<strong>Gateway default/door</strong>: nothing of it is in force" in text
+
+
+def test_moments_are_short_and_the_day_is_told_if_it_is_another() -> None:
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    assert moment(f"{today}T06:30:53.500+00:00") == "06:30:53 UTC"
+    assert moment("2020-01-02T06:30:53.500+00:00") == "2020-01-02 06:30:53 UTC"
+
+
 async def test_long_lists_have_pages_and_a_search(shown: ShownMesh, client: httpx.AsyncClient) -> None:
     shown.found = ShownMesh(shown.mesh, 1000).found
     text = await page(client, "/proxies")
@@ -142,6 +169,14 @@ async def test_the_form_answers_why(client: httpx.AsyncClient) -> None:
     assert "<pre" not in await page(client, "/why")
     text = await page(client, "/why?url=http://shop/&from=shop-1&header=a:%20b%0Ac:%20d")
     for words in ("GET http://shop/ from shop-1.default", "a: b", "c: d", "outbound|80|v1|shop.default"):
+        assert words in text
+    text = await page(client, "/why?tcp=shop:80&from=shop-1&sni=shop.example&tls=1")
+    for words in (
+        "connection to shop:80 with TLS for shop.example",
+        'value="shop.example"',
+        " checked",
+        " open",
+    ):
         assert words in text
     wrong = await client.get("/why?url=http://shop/&from=nobody")
     assert wrong.status_code == 400
