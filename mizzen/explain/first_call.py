@@ -75,10 +75,13 @@ def _at_sidecar(call: Call, question: Question, served: ServedProxy) -> tuple[Ca
         source_address=served.proxy.ip_addresses[0],
     )
     if not captured and served.simulator.listeners.accepts(call) is None:
-        loopback = replace(call, address="::1" if served.proxy.is_ipv6_only else "127.0.0.1")
-        if served.simulator.listeners.accepts(loopback) is not None:
-            said = "traffic is not captured: the client is taken to call the proxy's listener on loopback"
-            return loopback, (*remarks, said)
+        # Such a client knows where its proxy listens: on loopback, or where a Sidecar's egress binds.
+        loopback = "::1" if served.proxy.is_ipv6_only else "127.0.0.1"
+        for where in (loopback, *served.outbound_addresses(question.port)):
+            there = replace(call, address=where)
+            if served.simulator.listeners.accepts(there) is not None:
+                said = f"traffic is not captured: the client is taken to call the proxy's listener at {where}"
+                return there, (*remarks, said)
     return call, remarks
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+from envoy.config.core.v3 import base_pb2
 
 from mizzen.explain.origins import PartOrigins
 from mizzen.explain.upstream_connection import upstream_tls
@@ -44,6 +46,13 @@ class ServedProxy:
     def listener(self, name: str) -> Any | None:
         """Return the message of a listener, None if the proxy is not sent one."""
         return self._listeners.get(name)
+
+    def outbound_addresses(self, port: int) -> Iterator[str]:
+        """Yield the addresses at which the proxy listens on a port for calls of its own workload."""
+        for _, listener in sorted(self._listeners.items()):
+            socket = listener.address.socket_address
+            if listener.traffic_direction == base_pb2.OUTBOUND and socket.port_value == port:
+                yield str(socket.address)
 
     def endpoint(self, cluster: str, address: str, port: int) -> Any | None:
         """Return the message of an endpoint of a cluster (LbEndpoint), None if there is none."""

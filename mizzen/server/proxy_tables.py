@@ -39,8 +39,11 @@ class ProxyTables:
         self._clients = clients
 
     def find(self, name: str) -> xds.ClientStatus | None:
-        """Return the stream of a proxy, by its name or its node id; of several the one connected last."""
-        found = [each for each in self._clients.clients() if name in (each.node_id, self._name(each))]
+        """Return the stream of a proxy by its name, also without the namespace, or by its node id; of several
+        the one connected last."""
+        clients = self._clients.clients()
+        found = [each for each in clients if name in (each.node_id, self._name(each))]
+        found = found or [each for each in clients if self._short_name(each) == name]
         return found[-1] if found else None
 
     async def table(self, name: str, kind: str) -> Mapping[str, Any] | None:
@@ -76,6 +79,10 @@ class ProxyTables:
         # What differs is decoded: not on the loop that serves the streams.
         found = await asyncio.to_thread(_difference_rows, client, holdings, current)
         return {"proxy": self._name(client), "rows": found}
+
+    def _short_name(self, client: xds.ClientStatus) -> str:
+        proxy = self._control_plane.proxy_of(client.group)
+        return proxy.id.removesuffix(f".{proxy.namespace}") if proxy is not None else ""
 
     def _name(self, client: xds.ClientStatus) -> str:
         proxy = self._control_plane.proxy_of(client.group)

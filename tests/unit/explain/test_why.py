@@ -18,6 +18,7 @@ from mizzen.explain import (
     answer_text,
     why,
 )
+from mizzen.mesh.proxy.node import Proxy
 from mizzen.translator.outbound import OutboundResources
 from mizzen.translator.translation import Translation
 
@@ -186,3 +187,26 @@ def test_what_a_sidecar_has_of_its_own_is_what_it_is_sent(tmp_path: Path) -> Non
             assert sent.collection(each.type_url).resources[each.name].value == each.value
         again = translation.own(sidecar)
         assert [each.value for each in again.listeners] == [each.value for each in alone.listeners]
+
+
+UNCAPTURED = """\
+---
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: shop}
+spec:
+  egress:
+  - {port: {number: 80, name: http, protocol: HTTP}, bind: BIND, captureMode: NONE, hosts: ["./*"]}
+"""
+
+
+@pytest.mark.parametrize("bind", ["127.0.0.1", "127.0.0.9", "10.2.0.1"])
+def test_without_capture_the_client_calls_where_its_proxy_listens(bind: str, tmp_path: Path) -> None:
+    (tmp_path / "mesh.yaml").write_text(MESH + UNCAPTURED.replace("BIND", bind), encoding="utf-8")
+    mesh = mizzen.load(tmp_path)
+    node = "sidecar~10.2.0.1~shop-1.default~default.svc.cluster.local"
+    metadata = {"INTERCEPTION_MODE": "NONE", "NAMESPACE": "default"}
+    caller = Proxy.from_node({"id": node, "metadata": metadata})
+    answer = why(Question.of_request("GET", "http://shop/"), caller, ServedMesh(mesh))
+    assert steps(answer)["route"] == "rest"
+    assert f"the client is taken to call the proxy's listener at {bind}" in answer.remarks[-1]

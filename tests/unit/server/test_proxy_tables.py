@@ -64,6 +64,7 @@ async def test_what_is_sent_accepted_and_refused(tmp_path: Path) -> None:
         gateway = Gateway(channel.stream_stream(SOTW)())
         await gateway.ask()
         sent = await gateway.read()
+        await rows_until(running, table.replace("ingress.edge", "ingress"), ["sent, not accepted yet"])
         (row,) = await rows_until(running, table, ["sent, not accepted yet"])
         assert row["cells"]["ADDRESS"] == "0.0.0.0:8080"  # type: ignore[index]
         assert row["origins"] == [f"{file}:7"]
