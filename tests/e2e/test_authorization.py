@@ -40,6 +40,9 @@ def to(**operation: Any) -> dict[str, Any]:
     return {"to": [{"operation": operation}]}
 
 
+A, B = ("GET", "/a"), ("GET", "/b")
+
+
 async def statuses(gateway: Caller, *asked: tuple[str, str, dict[str, str]]) -> list[int]:
     found = []
     for method, path, headers in asked:
@@ -105,10 +108,26 @@ async def answers(
             [policy("who", [{"from": [{"source": {"requestPrincipals": ["*"]}}]}])],
             {("GET", "/a"): 403},
         ),
+        ([policy("d", [to(hosts=["*.example.com"], notPaths=["/a*"])], "DENY")], {A: 200, B: 403}),
+        ([policy("d", [to(notHosts=["reviews.*"])], "DENY")], {A: 200}),
+        ([policy("d", [to(notMethods=["GET"])], "DENY")], {A: 200, ("PUT", "/a"): 403}),
+        ([policy("d", [to(notPorts=["8080"])], "DENY")], {A: 200}),
+        ([policy("a", [{"when": [{"key": "destination.port", "notValues": ["8080"]}]}])], {A: 403}),
+        ([policy("a", [{"when": [{"key": "source.ip", "values": ["127.0.0.0/8"]}]}])], {A: 200}),
+        ([policy("d", [{"when": [{"key": "destination.ip", "values": ["127.0.0.0/8"]}]}], "DENY")], {A: 403}),
+        ([policy("a", [{"from": [{"source": {"remoteIpBlocks": ["127.0.0.0/8"]}}]}])], {A: 200}),
+        ([policy("d", [{"from": [{"source": {"notRemoteIpBlocks": ["::/0"]}}]}], "DENY")], {A: 403}),
+        ([policy("d", [{"when": [{"key": "remote.ip", "notValues": ["203.0.113.7"]}]}], "DENY")], {A: 403}),
+        (
+            [policy("h", [{"when": [{"key": "request.headers[x-user]", "notValues": ["bob"]}]}])],
+            {("GET", "/a", ("x-user", "bob")): 403, A: 200},
+        ),
     ],
     ids=[
         *("path", "method", "nothing is allowed", "all", "ip block", "no ip block", "header", "template"),
-        *("dry run", "audit", "host and port", "token"),
+        *("dry run", "audit", "host and port", "token", "another path", "another host", "another method"),
+        *("another port", "condition on another port", "direct address", "own address", "client's address"),
+        *("another client's address", "condition on another client's address", "another header"),
     ],
 )
 async def test_what_is_allowed(

@@ -108,24 +108,56 @@ async def test_a_token_for_somebody_else_is_refused(gateway: Caller) -> None:
         ({"requestPrincipals": [f"{ISSUER}/jason"]}, "mary", 403),
         ({"requestPrincipals": ["*"]}, "mary", 200),
         ({"requestPrincipals": ["*"]}, None, 403),
+        ({"notRequestPrincipals": ["*/jason"]}, "jason", 403),
+        ({"notRequestPrincipals": ["*/jason"]}, "mary", 200),
     ],
 )
 async def test_who_may_come_is_decided_by_the_token(
     gateway: Caller, mesh: LiveMesh, demanded: dict[str, Any], who: str | None, status: int
 ) -> None:
+    await allows(gateway, mesh, [{"from": [{"source": demanded}]}], {who: status})
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("request.auth.principal", f"{ISSUER}/jason"),
+        ("request.auth.audiences", "shop"),
+        ("request.auth.presenter", "browser"),
+        ("request.auth.claims[sub]", "ja*"),
+        ("request.auth.claims[groups]", "admin"),
+        ("request.auth.claims[work][team]", "toys"),
+        ("request.auth.claims[scope]", "write"),
+    ],
+)
+async def test_conditions_on_what_the_token_says(
+    gateway: Caller, mesh: LiveMesh, key: str, value: str
+) -> None:
+    """Who shows no token has none of that, and a token that says something else is not enough."""
+    await allows(gateway, mesh, [{"when": [{"key": key, "values": [value]}]}], {"jason": 200, None: 403})
+    other = [{"when": [{"key": key, "values": ["other"]}]}]
+    await allows(gateway, mesh, other, {"jason": 403})
+
+
+async def allows(
+    gateway: Caller, mesh: LiveMesh, rules: list[dict[str, Any]], expected: dict[str | None, int]
+) -> None:
+    """Allow what the rules say, and wait until these subjects (None: no token) are answered like that."""
     allow = {
         "apiVersion": "security.istio.io/v1",
         "kind": "AuthorizationPolicy",
         "metadata": {"name": "who"},
-        "spec": {"selector": SELECTOR, "rules": [{"from": [{"source": demanded}]}]},
+        "spec": {"selector": SELECTOR, "rules": rules},
     }
+    says = {"azp": "browser", "groups": ["user", "admin"], "work": {"team": "toys"}, "scope": "read write"}
+    shown = {who: None if who is None else token(sub=who, **says) for who in expected}
     await mesh.apply("who.yaml", allow)
 
     async def as_expected() -> bool:
-        return bool((await ask(gateway, None if who is None else token(sub=who))).status_code == status)
+        return {who: (await ask(gateway, shown[who])).status_code for who in expected} == expected
 
     try:
-        await eventually(as_expected, f"{status} for {who}")
+        await eventually(as_expected, f"{expected}")
     finally:
         mesh.remove("who.yaml")
         await mesh.settled()
