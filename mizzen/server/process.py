@@ -160,6 +160,8 @@ class Process:
             on_group=self.control_plane.first_snapshot,
             on_group_empty=self.control_plane.forget,
             authenticate=self._authenticate,
+            # Who reaches the plain port of this machine may ask as any proxy; nobody else sees several.
+            shows_clients=lambda peer: not peer.tls and options.grpc_address.is_loopback,
             linger=LINGER,
             fallback=missing,
             identifier=f"mizzen/{mizzen.__version__}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Hashable
 
 import structlog
@@ -36,7 +37,7 @@ class ProxyEvents:
         self._proxy_of = proxy_of
         self._lines = lines
         self._current_origin = current_origin
-        self._untold: asyncio.Queue[xds.Rejected] = asyncio.Queue()
+        self._untold: asyncio.Queue[xds.Rejected] = asyncio.Queue(_UNTOLD)
         self._log = structlog.get_logger("mizzen.xds")
         self.gone = GoneProxies()
         self._types: dict[int, str] = {}
@@ -67,7 +68,7 @@ class ProxyEvents:
                 self._metrics.node_remarks.dec(self._remarks.pop(client.number, 0))
                 self._log.info("proxy disconnected", proxy=self._name(client), peer=client.peer)
             case xds.Acked(client, type_url, recovered=recovered):
-                self._metrics.xds_acked.labels(xds.short_name(type_url)).inc()
+                self._metrics.xds_acked.labels(_label(type_url)).inc()
                 if recovered is not None:
                     self._recovered(client, recovered)
             case xds.Rejected():
@@ -85,9 +86,10 @@ class ProxyEvents:
 
     def _rejected(self, event: xds.Rejected) -> None:
         kind = xds.short_name(event.type_url)
-        self._metrics.xds_rejected.labels(kind).inc()
+        self._metrics.xds_rejected.labels(_label(event.type_url)).inc()
         if self._is_new(kind, event.message):
-            self._untold.put_nowait(event)
+            with contextlib.suppress(asyncio.QueueFull):  # a client with ever new words; it is counted
+                self._untold.put_nowait(event)
 
     async def keep_telling(self) -> None:
         """Log rejections, each with the lines that it means. Never ends; when cancelled it tells the rest."""
@@ -129,7 +131,7 @@ class ProxyEvents:
 
     def _stuck(self, event: xds.Stuck) -> None:
         kind = xds.short_name(event.type_url)
-        self._metrics.xds_stuck.labels(kind).inc()
+        self._metrics.xds_stuck.labels(_label(event.type_url)).inc()
         self._log.warning(
             "a proxy does not answer; the server goes on without the answer",
             proxy=self._name(event.client),
@@ -152,3 +154,10 @@ class ProxyEvents:
 
 
 _MESSAGES_REMEMBERED = 1000
+_UNTOLD = 1000
+"""Rejections that wait for their lines; of more the log has nothing."""
+
+
+def _label(type_url: str) -> str:
+    """The label of a type in metrics. Clients may ask for any type, and a label is kept for ever."""
+    return xds.short_name(type_url) if type_url in xds.type_urls.PUSH_ORDER else "other"

@@ -13,15 +13,20 @@ from envoy.service.status.v3 import csds_pb2
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import DecodeError
 
+from mizzen.xds.callbacks import CallbackError, PeerUnauthenticated
 from mizzen.xds.channel import Channel
 from mizzen.xds.connection import Connection, uncancelled
 from mizzen.xds.group import Quarantined
+from mizzen.xds.peer import Peer
 from mizzen.xds.resource import Resource
 from mizzen.xds.snapshot import Collection
 from mizzen.xds.type_urls import SECRET
 from mizzen.xds.wire import Node
 
 Connections = Callable[[], list[Connection]]
+
+Admit = Callable[[Any], Awaitable[None]]
+"""Ends a call of the service, by its context, whose peer may not know what other clients hold."""
 
 Stoppable = Callable[[Callable[[Any], Awaitable[None]]], Callable[[Any, Any], Awaitable[None]]]
 """Makes the handler of a stream one that ends when the server stops."""
@@ -35,16 +40,38 @@ def essential_node(node: Node) -> bytes:
     return bytes(node.SerializeToString())
 
 
-def handlers(connections: Connections, until_stopped: Stoppable) -> dict[str, Any]:
+async def anyone(_: Any) -> None:
+    """Let everybody know."""
+
+
+def only_for(peer_of: Callable[[Any], Awaitable[Peer]], may_know: Callable[[Peer], bool]) -> Admit:
+    """Let those know who prove who they are, and of whom `may_know` says so."""
+
+    async def admit(context: Any) -> None:
+        try:
+            allowed = may_know(await peer_of(context))
+        except PeerUnauthenticated as error:
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, str(error))
+        except CallbackError as error:
+            await context.abort(grpc.StatusCode.INTERNAL, str(error))
+        if not allowed:
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "the status of clients is not told here")
+
+    return admit
+
+
+def handlers(connections: Connections, until_stopped: Stoppable, admit: Admit = anyone) -> dict[str, Any]:
     """The methods of the service, for `grpc.method_handlers_generic_handler`."""
 
     one_at_a_time = asyncio.Lock()  # an answer may be as large as all that all clients hold
 
     async def fetch(data: bytes, context: Any) -> bytes:
+        await admit(context)
         async with one_at_a_time:
             return await _answer(data, context, connections)
 
     async def stream(context: Any) -> None:
+        await admit(context)
         while (data := await context.read()) is not grpc.aio.EOF:
             async with one_at_a_time:
                 answer = await _answer(data, context, connections)

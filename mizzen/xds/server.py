@@ -57,6 +57,7 @@ class Server:
         on_group_empty: is told when a group that was made by `on_group` has had no client for `linger`;
             the group is then forgotten.
         authenticate: is asked who a peer is, before anything of its stream is read.
+        shows_clients: whether a peer may ask what all clients hold (CSDS); whoever may not is refused.
         linger: how long a group that was made by `on_group` is kept without clients.
         identifier: what clients see as the `control_plane` of each response.
     """
@@ -72,6 +73,7 @@ class Server:
         on_group: OnGroup | None = None,
         on_group_empty: Callable[[Hashable], None] | None = None,
         authenticate: Authenticate | None = None,
+        shows_clients: Callable[[Peer], bool] = lambda peer: True,
         linger: timedelta = timedelta(seconds=30),
         identifier: str = "",
     ) -> None:
@@ -83,6 +85,7 @@ class Server:
         self._on_group = on_group
         self._on_group_empty = on_group_empty
         self._authenticate = authenticate
+        self._shows_clients = shows_clients
         self._linger = linger.total_seconds()
         self._dialects = {
             (delta, ttl): Dialect(delta, ttl, identifier) for delta in (False, True) for ttl in (False, True)
@@ -218,7 +221,9 @@ class Server:
         for method in METHODS:
             handler = grpc.stream_stream_rpc_method_handler(self._handler(method))
             services.setdefault(method.service, {})[method.name] = handler
-        services[CLIENT_STATUS_SERVICE] = csds.handlers(self._connections, self._until_stopped)
+        services[CLIENT_STATUS_SERVICE] = csds.handlers(
+            self._connections, self._until_stopped, csds.only_for(self._peer, self._shows_clients)
+        )
         grpc_server.add_generic_rpc_handlers(
             tuple(grpc.method_handlers_generic_handler(name, methods) for name, methods in services.items())
         )

@@ -19,14 +19,17 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 from envoy.service.discovery.v3 import discovery_pb2
+from envoy.service.status.v3 import csds_pb2
 from structlog.testing import capture_logs
 
 from mizzen import xds
 from mizzen.identity import SpiffeId, create_authority, issue, open_authority
 from mizzen.identity.token import issue_token, open_or_create_key
+from mizzen.server.address import Address
 from mizzen.signing import CREATE_CERTIFICATE, SERVICE, CertificateRequest, CertificateResponse
 from tests.unit.server.test_process import FREE, SOTW, Running, options, served
 
+CSDS = "envoy.service.status.v3.ClientStatusDiscoveryService"
 NODE_ID = "sidecar~10.0.0.7~reviews-v1.shop~shop.svc.cluster.local"
 
 
@@ -298,3 +301,43 @@ async def test_plain_text_on_loopback_is_as_before(tmp_path: Path) -> None:
         plain = grpc.aio.insecure_channel(control.plain)
         sent = await ask(plain, account="reviews")
         assert identities(sent) == ["spiffe://cluster.local/ns/shop/sa/reviews"]
+
+
+async def status_of_clients(connection: grpc.aio.Channel, token: str = "") -> tuple[str, list[str]]:
+    """The node ids of the clients that one is told of who asks for their status."""
+    metadata = (("authorization", f"Bearer {token}"),) if token else ()
+    request = csds_pb2.ClientStatusRequest().SerializeToString()
+    async with connection:
+        single = connection.unary_unary(f"/{CSDS}/FetchClientStatus")(request, metadata=metadata, timeout=30)
+        streaming = connection.stream_stream(f"/{CSDS}/StreamClientStatus")(metadata=metadata)
+        code = (await single.code()).name
+        if code != "OK":
+            assert (await asyncio.wait_for(streaming.code(), 30)).name == code
+            return code, []
+        streaming.cancel()
+        told = csds_pb2.ClientStatusResponse.FromString(await single)
+        return code, [each.node.id for each in told.config]
+
+
+async def test_what_proxies_hold_is_told_on_this_machine_alone(tmp_path: Path) -> None:
+    async with channel(tmp_path) as control, control.connect() as connection:
+        call = connection.stream_stream(SOTW)(metadata=(("authorization", f"Bearer {control.token()}"),))
+        request = discovery_pb2.DiscoveryRequest(type_url=xds.type_urls.CLUSTER)
+        request.node.id = NODE_ID
+        request.node.metadata.update({"NAMESPACE": "shop"})
+        await call.write(request.SerializeToString())
+        assert await asyncio.wait_for(call.read(), 30) is not grpc.aio.EOF
+        stranger = await status_of_clients(control.connect())
+        assert stranger == ("UNAUTHENTICATED", [])
+        assert await status_of_clients(control.connect(), "nonsense") == ("UNAUTHENTICATED", [])
+        own = SpiffeId("cluster.local", "shop", "reviews")
+        for connected, token in ((control.connect(), control.token()), (control.connect(own), "")):
+            assert await status_of_clients(connected, token) == ("PERMISSION_DENIED", [])
+        plain = grpc.aio.insecure_channel(control.plain)
+        assert await status_of_clients(plain) == ("OK", [NODE_ID])
+
+
+async def test_on_a_plain_address_for_everybody_no_proxy_is_told_of_others(tmp_path: Path) -> None:
+    async with channel(tmp_path, grpc_address=Address("0.0.0.0", 0)) as control:
+        plain = grpc.aio.insecure_channel(control.plain)
+        assert await status_of_clients(plain) == ("PERMISSION_DENIED", [])

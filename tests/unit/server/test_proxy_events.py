@@ -263,3 +263,20 @@ async def test_a_fault_while_lines_are_looked_for_is_said_and_hides_nothing() ->
         await told(events)
     assert [each["log_level"] for each in logged] == ["error", "error"]
     assert logged[1]["origins"] == ["a.yaml:11"]
+
+
+async def test_what_clients_choose_is_no_label_and_fills_no_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proxy_events, "_UNTOLD", 10)
+    metrics = Metrics("0")
+    events = events_of(metrics)
+    client = xds.Client(1, ID, "group")
+    for number in range(50):
+        events.take(xds.Acked(client, f"type.googleapis.com/invented.Type{number}", "v", "n", 0.0))
+        events.take(xds.Rejected(client, CDS, "v", "n", f"words {number}", ()))
+    text = metrics.render().decode()
+    assert 'mizzen_xds_acked_total{type="other"} 50.0' in text
+    assert 'mizzen_xds_rejected_total{type="CDS"} 50.0' in text
+    assert "invented" not in text
+    with capture_logs() as logged:
+        await told(events)
+    assert len(logged) == 10
