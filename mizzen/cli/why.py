@@ -52,6 +52,10 @@ def why(
     sni: Annotated[
         str, typer.Option("--sni", help="The server name of the client's TLS.", metavar="NAME")
     ] = "",
+    claims: Annotated[
+        str,
+        typer.Option("--claims", help="The claims of a valid token that is brought.", metavar="JSON"),
+    ] = "",
     mesh_config: Annotated[
         Path | None, typer.Option("--mesh-config", help="A file with Istio's MeshConfig.", metavar="FILE")
     ] = None,
@@ -73,7 +77,7 @@ def why(
     from mizzen.explain import why as explain
 
     words = list(call or ())
-    question = _question(words, header or (), tcp, http2=http2, tls=tls, sni=sni)
+    question = _question(words, header or (), tcp, http2=http2, tls=tls, sni=sni, claims=claims)
     if server:
         if words or config or node or mesh_config or no_certificates:
             raise Failure("--server asks a running server, which has its own configuration and proxies", 2)
@@ -112,9 +116,19 @@ def _of_server(admin: str, question: Question, caller: str, gateway: str) -> Ans
 
 
 def _question(
-    words: list[str], headers: list[str] | tuple[str, ...], tcp: str, *, http2: bool, tls: bool, sni: str
+    words: list[str],
+    headers: list[str] | tuple[str, ...],
+    tcp: str,
+    *,
+    http2: bool,
+    tls: bool,
+    sni: str,
+    claims: str,
 ) -> Question:
     """Read the call from the front of `words`, and leave the rest."""
+    import time
+    from dataclasses import replace
+
     from mizzen.explain import Question, QuestionError
 
     try:
@@ -125,7 +139,10 @@ def _question(
         method = "GET" if "://" in words[0] else words.pop(0)
         if not words:
             raise Failure(f"say which URL: mizzen why {method} http://reviews:9080/path", exit_code=2)
-        return Question.of_request(method, words.pop(0), headers, http2=http2, tls=tls, server_name=sni)
+        question = Question.of_request(
+            method, words.pop(0), headers, http2=http2, tls=tls, server_name=sni, claims=claims
+        )
+        return replace(question, moment=time.time())
     except QuestionError as error:
         raise Failure(str(error), exit_code=2) from error
 

@@ -131,6 +131,7 @@ class DeclaredCallers:
             workload.labels,
             workload.locality,
             workload.network,
+            workload.identity,
         )
 
     def _of_service(self, name: str) -> Proxy | None:
@@ -155,6 +156,7 @@ class DeclaredCallers:
             dict(endpoint.labels),
             endpoint.locality,
             endpoint.network,
+            endpoint.identity,
         )
 
     def _of_gateway(self, config: Config[Any]) -> Proxy:
@@ -174,8 +176,11 @@ class DeclaredCallers:
         labels: Mapping[str, str] = MappingProxyType({}),
         locality: Locality | None = None,
         network: str = "",
+        identity: str = "",
     ) -> Proxy:
-        """Return the proxy `beside` something, each time the same object: by it is known what it is sent."""
+        """Return the proxy `beside` something, each time the same object: by it is known what it is sent.
+
+        `identity` is the SPIFFE ID that documents give its workload, empty for none."""
         found = self._made.get((kind, beside))
         locality = locality or Locality()
         if found is None:
@@ -193,6 +198,7 @@ class DeclaredCallers:
                         "LABELS": dict(labels),
                         "INSTANCE_IPS": ",".join(addresses),
                         "NETWORK": network,
+                        "SERVICE_ACCOUNT": identity.rpartition("/")[2],
                     },
                 }
             )

@@ -35,7 +35,16 @@ def first_call(question: Question, served: ServedProxy) -> tuple[Call, tuple[str
         authority=question.authority,
         path=question.path or "/",
         headers=question.headers,
+        claims=question.claim_values,
+        moment=question.moment,
     )
+    call, remarks = _placed(call, question, served)
+    if question.claims:
+        remarks = (f"the request brings a valid token with the claims {question.claims}", *remarks)
+    return call, remarks
+
+
+def _placed(call: Call, question: Question, served: ServedProxy) -> tuple[Call, tuple[str, ...]]:
     if served.proxy.type == "router":
         return _at_gateway(call, question, served)
     return _at_sidecar(call, question, served)

@@ -8,10 +8,11 @@ from typing import Final
 
 from mizzen.config.diagnostics import Origin
 from mizzen.explain.answer import Hop, Lost, Step
+from mizzen.explain.policies import policy_steps, rule_words
 from mizzen.explain.route_effects import header_change, route_details
 from mizzen.explain.served_proxy import ServedProxy
 from mizzen.explain.upstream_connection import upstream_tls
-from mizzen.simulate import Call, ClientTls, Outcome, RunnerUp, Verdict
+from mizzen.simulate import Call, ClientTls, Failure, Outcome, RunnerUp, Verdict
 from mizzen.simulate.verdict import ClusterStep, Destination, Endpoint, FilterChainStep, Locality
 from mizzen.translator.base.cluster_names import (
     BLACK_HOLE_CLUSTER,
@@ -70,6 +71,7 @@ class _Steps:
         yield from self._listener()
         if self._verdict.filter_chain is not None:
             yield from self._filter_chain(self._verdict.filter_chain)
+        yield from policy_steps(self._verdict, self._origins)
         yield from self._virtual_host()
         yield from self._route()
         for destination in self._verdict.destinations:
@@ -118,6 +120,7 @@ class _Steps:
             client = ", the client must show a certificate" if chain.requires_client_certificate else ""
             certificates = ", ".join(chain.certificates)
             details.append(f"ends TLS{f' with {certificates}' if certificates else ''}{client}")
+            details.extend(f"the client is {name}" for name in _client_names(verdict))
         filters = (*chain.filters, *verdict.http_filters)
         if filters:
             details.append(f"filters: {', '.join(_short(each.name) for each in filters)}")
@@ -226,12 +229,17 @@ def _tls_details(tls: ClientTls | None) -> Iterator[str]:
     yield f"speaks {kind} to the endpoints" + (f", server name {tls.server_name}" if tls.server_name else "")
 
 
+def _client_names(verdict: Verdict) -> tuple[str, ...]:
+    return verdict.call.tls.names if verdict.call.tls is not None else ()
+
+
 def conclusion(verdict: Verdict) -> str:
     """Return in one sentence what becomes of the call."""
     if verdict.outcome is Outcome.FAILED:
         status = f" with status {verdict.status}" if verdict.status is not None else ""
         reason = verdict.failure.value if verdict.failure is not None else "it is refused"
-        return f"the call fails{status}, since {reason}"
+        policy = verdict.policies[-1].policy if verdict.failure is Failure.POLICY_DENIES else ""
+        return f"the call fails{status}, since {reason}{f': {rule_words(policy)}' if policy else ''}"
     if verdict.outcome is Outcome.ANSWERED:
         answer = verdict.answered_by.replace("_", " ")
         where = f" to {verdict.location}" if verdict.location else ""

@@ -69,6 +69,8 @@ def _call_at_server(
     upstream = verdict.upstream
     by_route = verdict.route.request_headers if verdict.route is not None else ()
     tls = served.upstream_tls(cluster, endpoint)
+    filtered = upstream.headers if upstream is not None else None
+    headers = call.headers if filtered is None else filtered
     return replace(
         call,
         address=endpoint.address,
@@ -79,7 +81,8 @@ def _call_at_server(
         source_address=served.proxy.ip_addresses[0],
         authority=upstream.authority if upstream is not None else call.authority,
         path=upstream.path if upstream is not None else call.path,
-        headers=_changed(call.headers, (*changes, *by_route)) if changes or by_route else call.headers,
+        headers=_changed(headers, (*changes, *by_route)) if changes or by_route else headers,
+        claims=call.claims if upstream is None or upstream.claims else None,
     )
 
 

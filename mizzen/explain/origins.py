@@ -15,13 +15,17 @@ from typing import Any
 
 from mizzen.config.diagnostics import Origin
 from mizzen.config.document import Config
+from mizzen.config.models import AuthorizationAction
 from mizzen.mesh.hosts import matches
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.rules.gateways import GatewayServer
+from mizzen.mesh.rules.security_policies import WorkloadPolicies
 from mizzen.translator.base.cluster_names import parse_cluster_name
 from mizzen.translator.listeners.inbound import VIRTUAL_INBOUND
 from mizzen.translator.outbound import OutboundResources
 from mizzen.translator.own_resources import OwnResources
+from mizzen.translator.listeners.authorization import RuleName
+from mizzen.translator.listeners.http_filters.jwt_authn import provider_name, token_rules
 from mizzen.translator.routes.gateway import gateway_route_origins
 from mizzen.translator.translation import Translation
 from mizzen.xds import type_urls
@@ -163,6 +167,32 @@ class PartOrigins:
         pool = self._mesh.endpoints(service)
         found = (each.origin for each in pool.endpoints if address in (each.address, *each.addresses))
         return self._current(origin for origin in found if origin is not None)
+
+    def authorization_policies(self, action: AuthorizationAction) -> Places:
+        """Return the places of the proxy's AuthorizationPolicies of an action."""
+        policies = self._policies.authorization_policies
+        return self._current(policy.origin for policy in policies if policy.spec.action is action)
+
+    def policy_rule(self, rule: RuleName) -> Places:
+        """Return the place of a rule of one of the proxy's AuthorizationPolicies, or of what stands in for
+        one."""
+        named = (
+            policy
+            for policy in self._policies.authorization_policies
+            if (policy.namespace, policy.name) == (rule.namespace, rule.policy)
+        )
+        return self._current(policy.origin_of("spec", "rules", rule.index) for policy in named)
+
+    def token_rule(self, provider: str) -> tuple[str, Places]:
+        """Return the issuer of the rule behind a provider of the JWT filter, and the rule's place."""
+        for index, (policy, place, rule) in enumerate(token_rules(self._policies)):
+            if provider_name(index) == provider:
+                return rule.issuer, self._current([policy.origin_of("spec", "jwtRules", place)])
+        return "", ()
+
+    @cached_property
+    def _policies(self) -> WorkloadPolicies:
+        return self._mesh.policies_for(self._proxy)
 
     def _of_routes(self, name: str) -> Mapping[str, tuple[tuple[str, Origin], ...]]:
         found = self._routes.get(name)

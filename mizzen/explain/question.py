@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
 _METHOD: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_SOME_CLAIMS: Final = '{"iss": "https://issuer.example", "sub": "jason"}'
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -22,7 +24,9 @@ class Question:
     """A request, or a connection without HTTP if `method` is empty.
 
     `host` and `port` are whom the client means. `authority` is the Host header. `tls`: the client itself
-    speaks TLS, with `server_name` as SNI.
+    speaks TLS, with `server_name` as SNI. `claims` is a JSON object: the request brings a valid token with
+    these claims, where its issuer's tokens are looked for. `moment` is when, in seconds since 1970; without
+    it the times in tokens do not count.
     """
 
     host: str
@@ -34,6 +38,8 @@ class Question:
     http2: bool = False
     tls: bool = False
     server_name: str = ""
+    claims: str = ""
+    moment: float | None = None
 
     @classmethod
     def of_request(
@@ -45,6 +51,7 @@ class Question:
         http2: bool = False,
         tls: bool = False,
         server_name: str = "",
+        claims: str = "",
     ) -> Question:
         """Read a request: `headers` are `NAME: VALUE`. A header Host stands in place of the URL's host.
 
@@ -70,6 +77,7 @@ class Question:
             http2=http2,
             tls=encrypted,
             server_name=server_name or (_name(host) if encrypted else ""),
+            claims=_claims(claims) if claims else "",
         )
 
     @classmethod
@@ -81,6 +89,7 @@ class Question:
         http2: bool = False,
         tls: bool = False,
         server_name: str = "",
+        claims: Mapping[str, Any] | None = None,
     ) -> Question:
         """Read a request as tests write it: `GET http://reviews:9080/path`, where GET may be left out.
 
@@ -88,7 +97,10 @@ class Question:
         """
         method, url = method_and_url(line)
         given = [f"{name}: {value}" for name, value in (headers or {}).items()]
-        return cls.of_request(method, url, given, http2=http2, tls=tls, server_name=server_name)
+        text = json.dumps(claims) if claims else ""
+        return cls.of_request(
+            method, url, given, http2=http2, tls=tls, server_name=server_name, claims=text
+        )
 
     @classmethod
     def of_connection(cls, target: str, *, tls: bool = False, server_name: str = "") -> Question:
@@ -110,9 +122,16 @@ class Question:
         if not self.is_http:
             host = f"[{self.host}]" if ":" in self.host else self.host
             return {**found, "tcp": f"{host}:{self.port}"}
+        if self.claims:
+            found["claims"] = self.claims
         headers = (("Host", self.authority), *self.headers)
         found["header"] = "\n".join(f"{name}: {value}" for name, value in headers)
         return {**found, "method": self.method, "url": str(self).partition(" ")[2]}
+
+    @property
+    def claim_values(self) -> dict[str, Any] | None:
+        """The claims of the token that the request brings, None for none."""
+        return dict(json.loads(self.claims)) if self.claims else None
 
     @property
     def is_http(self) -> bool:
@@ -163,6 +182,17 @@ def _header(text: str) -> tuple[str, str]:
     if not colon or _METHOD.fullmatch(name.strip()) is None:
         raise QuestionError(f'"{text}" is no header; write NAME: VALUE, such as "end-user: jason"')
     return name.strip(), value.strip()
+
+
+def _claims(text: str) -> str:
+    """Return claims in one form."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise QuestionError(f"{text!r} are no claims; write a JSON object such as {_SOME_CLAIMS}")
+    return json.dumps(found, ensure_ascii=False)
 
 
 def _name(host: str) -> str:

@@ -73,7 +73,9 @@ class ServedProxy:
         if it speaks none."""
         key = (str(cluster.name), endpoint.address, endpoint.port)
         if key not in self._tls:
-            self._tls[key] = upstream_tls(cluster, self.endpoint(*key))
+            account = self.proxy.account
+            identity = self.mesh.settings.spiffe_identity(self.proxy.namespace, account)
+            self._tls[key] = upstream_tls(cluster, self.endpoint(*key), identity)
         return self._tls[key]
 
 

@@ -10,15 +10,17 @@ from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 
 from mizzen.simulate import ClientTls, Protocol
 from mizzen.simulate.typed_config import unpacked
+from mizzen.translator.tls.secret_names import WORKLOAD_CERTIFICATE
 
 _MATCH: Final = "envoy.transport_socket_match"
 _OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
-def upstream_tls(cluster: Any, endpoint: Any | None) -> ClientTls | None:
+def upstream_tls(cluster: Any, endpoint: Any | None, identity: str = "") -> ClientTls | None:
     """Return what the proxy says in its TLS handshake with an endpoint, None if it speaks none.
 
     `cluster` is an Envoy Cluster, `endpoint` an LbEndpoint, whose metadata may choose the transport socket.
+    `identity` is the name in the workload certificate of the proxy.
     """
     socket = cluster.transport_socket
     own = endpoint.metadata.filter_metadata if endpoint is not None else {}
@@ -35,8 +37,14 @@ def upstream_tls(cluster: Any, endpoint: Any | None) -> ClientTls | None:
     if context is None:
         return None
     common = context.common_tls_context
-    certificate = bool(common.tls_certificate_sds_secret_configs or common.tls_certificates)
-    return ClientTls(str(context.sni), tuple(common.alpn_protocols), certificate)
+    secrets = common.tls_certificate_sds_secret_configs
+    is_own = any(each.name == WORKLOAD_CERTIFICATE for each in secrets)
+    return ClientTls(
+        str(context.sni),
+        tuple(common.alpn_protocols),
+        certificate=bool(secrets or common.tls_certificates),
+        names=(identity,) if is_own and identity else (),
+    )
 
 
 def upstream_protocol(cluster: Any, downstream: Protocol) -> Protocol:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -82,6 +82,8 @@ class MeshTest(OneofModel):
     request: str = ""
     tcp: str = ""
     headers: dict[str, str] = Field(default_factory=dict)
+    claims: dict[str, Any] = Field(default_factory=dict)
+    """The claims of a valid token that the request brings."""
     http2: bool = False
     tls: bool = False
     sni: str = ""
@@ -97,7 +99,9 @@ class MeshTest(OneofModel):
                 wanted = " or ".join(map(camel_case, names))
                 raise PydanticCustomError("call", f"needs {wanted}; add {example}")
         if self.tcp:
-            given: list[str] = [name for name in ("headers", "http2") if name in self.model_fields_set]
+            given: list[str] = [
+                name for name in ("headers", "claims", "http2") if name in self.model_fields_set
+            ]
             expected = self.expect.model_fields_set
             given += [f"expect.{name}" for name in ("redirect", "status", "request") if name in expected]
             if given:

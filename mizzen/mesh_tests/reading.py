@@ -110,7 +110,14 @@ def _typed(tree: Tree, file: str) -> MeshTestFile:
 def _question(test: MeshTest) -> Question:
     if test.tcp:
         return Question.of_connection(test.tcp, tls=test.tls, server_name=test.sni)
-    return Question.of_line(test.request, test.headers, http2=test.http2, tls=test.tls, server_name=test.sni)
+    return Question.of_line(
+        test.request,
+        test.headers,
+        http2=test.http2,
+        tls=test.tls,
+        server_name=test.sni,
+        claims=test.claims,
+    )
 
 
 def _wrong(file: str, code: str, message: str, line: int) -> MeshTestFile:

@@ -15,8 +15,8 @@ from mizzen.mesh.snapshot import Mesh
 from mizzen.mesh_tests.ends import CallEnd, Ending
 from mizzen.mesh_tests.judgement import Names, expectation_text, judge
 from mizzen.mesh_tests.reading import PlacedTest
-from mizzen.simulate import Call, Failure, Outcome, Verdict
-from mizzen.simulate.verdict import Destination
+from mizzen.simulate import Call, Outcome, Verdict
+from mizzen.simulate.verdict import DENIALS, Destination
 from mizzen.translator.base.cluster_names import parse_cluster_name
 
 
@@ -112,7 +112,7 @@ def _stopped(verdict: Verdict, share: float, destination: Destination | None) ->
     """Return the end of calls that a proxy does not forward."""
     if verdict.outcome is Outcome.UNKNOWN:
         ending = Ending.UNKNOWN
-    elif _is_denied(verdict):
+    elif verdict.failure in DENIALS:
         ending = Ending.DENIED
     elif verdict.status is None:
         ending = Ending.CLOSED
@@ -129,12 +129,6 @@ def _stopped(verdict: Verdict, share: float, destination: Destination | None) ->
         location=verdict.location,
         said=conclusion(verdict),
     )
-
-
-def _is_denied(verdict: Verdict) -> bool:
-    if verdict.failure is Failure.CLIENT_CERTIFICATE_REQUIRED:
-        return True
-    return verdict.outcome is Outcome.FAILED and verdict.status in (401, 403)
 
 
 def _arrived(call: Call, destination: Destination) -> CallEnd:

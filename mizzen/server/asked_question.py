@@ -22,7 +22,8 @@ class AskedQuestion:
 
 
 def asked_question(words: QueryParams) -> AskedQuestion:
-    """Read `method`, `url`, `header` (several, or one a line), `http2`, `tls` and `sni`, or `tcp` in place of
+    """Read `method`, `url`, `header` (several, or one a line), `http2`, `tls`, `sni` and
+    `claims`, or `tcp` in place of
     a URL; and `from` or `gateway`. Raises QuestionError."""
     if sum(map(len, words.values())) > _LONGEST:
         raise QuestionError(f"the question is longer than {_LONGEST} characters")
@@ -42,5 +43,6 @@ def asked_question(words: QueryParams) -> AskedQuestion:
             http2=http2,
             tls=tls,
             server_name=server_name,
+            claims=words.get("claims", "").strip(),
         )
     return AskedQuestion(question, caller, gateway)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -49,6 +50,7 @@ class LiveWhy:
 
         Raises UnknownCallerError if nobody has that name.
         """
+        question = replace(question, moment=time.time())
         streams = {}
         for client in self._clients.clients():
             proxy = self._control_plane.proxy_of(client.group)

@@ -15,7 +15,6 @@ from mizzen.mesh.proxy.node import Proxy
 from mizzen.server.workload_certificates import WorkloadCertificates
 
 _SECRET: Final = xds.type_urls.SECRET
-_DEFAULT_ACCOUNT: Final = "default"
 
 _Overlaid = dict[SpiffeId | None, tuple[tuple[xds.Resource, ...], xds.Collection]]
 
@@ -26,7 +25,7 @@ def identity_of(proxy: Proxy, trust_domain: str) -> SpiffeId | None:
     if proxy.is_unproven or proxy.metadata.agent:
         return None
     try:
-        return SpiffeId(trust_domain, proxy.namespace, proxy.service_account or _DEFAULT_ACCOUNT)
+        return SpiffeId(trust_domain, proxy.namespace, proxy.account)
     except SpiffeIdError:
         return None
 

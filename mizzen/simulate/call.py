@@ -44,6 +44,8 @@ class ClientTls:
     """ALPN, in the client's order."""
     certificate: bool = False
     """Whether the client has a certificate to show."""
+    names: tuple[str, ...] = ()
+    """The names in that certificate, such as a SPIFFE ID. Without any they are not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +74,8 @@ class Call:
     dynamic_metadata: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """What filters found out of the request before it is routed: filter -> values. The payload of a verified
     JWT stands under `envoy.filters.http.jwt_authn`, key `payload`."""
+    claims: Mapping[str, Any] | None = None
+    """The claims of a token that the request brings besides those in its headers: one that `iss` has signed,
+    and that stands where the issuer's tokens are looked for."""
+    moment: float | None = None
+    """When the call is made, in seconds since 1970; None if the times in tokens are not to count."""

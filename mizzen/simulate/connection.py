@@ -23,3 +23,7 @@ class Connection:
     application_protocols: tuple[str, ...] = ()
     waits: bool = False
     """Whether a listener filter waits for a client that itself waits."""
+    encrypted: bool = False
+    """Whether the filter chain ends the client's TLS."""
+    shows_certificate: bool = False
+    """Whether the client shows its certificate in it."""

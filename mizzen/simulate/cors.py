@@ -31,12 +31,17 @@ class Cors:
 
     def answers(self, request: Request) -> bool:
         """Return whether the request is a preflight that the filter answers."""
-        if not (self._enabled and request.method == "OPTIONS"):
+        if not (self._enabled and is_preflight(request)):
             return False
         origin = request.header("origin")
-        if not origin or not request.header("access-control-request-method"):
-            return False
         return not self._forwards_others or any(test(origin) for test in self._origins)
+
+
+def is_preflight(request: Request) -> bool:
+    """Return whether a browser asks by a request what it may do."""
+    if request.method != "OPTIONS":
+        return False
+    return bool(request.header("origin") and request.header("access-control-request-method"))
 
 
 def cors_of(packed: Any) -> Cors | None:

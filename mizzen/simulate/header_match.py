@@ -9,10 +9,10 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
+from mizzen.simulate.condition import Condition, RequestTest
 from mizzen.simulate.request import Request
 from mizzen.simulate.string_match import described, regex_test, string_test, text_test
 
-RequestTest = Callable[[Request], bool]
 _INTEGER: Final = re.compile(r"\s*[-+]?[0-9]+\s*")
 _OLD_KINDS: Final = {
     "exact_match": "exact",
@@ -50,8 +50,8 @@ def header_test(matcher: Any) -> RequestTest:
     return holds
 
 
-def header_condition(matcher: Any) -> tuple[str, str]:
-    """Return the name of the condition, and in words what it asks for."""
+def header_condition(matcher: Any) -> Condition:
+    """Return a HeaderMatcher as a condition."""
     kind = matcher.WhichOneof("header_match_specifier")
     if kind in (None, "present_match"):
         wanted = "present" if kind is None or matcher.present_match else "absent"
@@ -63,7 +63,13 @@ def header_condition(matcher: Any) -> tuple[str, str]:
         wanted = f"regex {matcher.safe_regex_match.regex}"
     else:
         wanted = f"{_OLD_KINDS[kind]} {getattr(matcher, kind)}"
-    return f"header {matcher.name}", f"not {wanted}" if matcher.invert_match else wanted
+    name = matcher.name.lower()
+    return Condition(
+        f"header {matcher.name}",
+        f"not {wanted}" if matcher.invert_match else wanted,
+        lambda request: ", ".join(request.values(name)) or "none",
+        header_test(matcher),
+    )
 
 
 def query_test(matcher: Any) -> RequestTest:
@@ -81,10 +87,16 @@ def query_test(matcher: Any) -> RequestTest:
     return holds
 
 
-def query_condition(matcher: Any) -> tuple[str, str]:
-    """Return the name of the condition, and in words what it asks for."""
+def query_condition(matcher: Any) -> Condition:
+    """Return a QueryParameterMatcher as a condition."""
     has_text = matcher.WhichOneof("query_parameter_match_specifier") == "string_match"
-    return f"query parameter {matcher.name}", described(matcher.string_match) if has_text else "present"
+    name = matcher.name
+    return Condition(
+        f"query parameter {name}",
+        described(matcher.string_match) if has_text else "present",
+        lambda request: request.query.get(name, "none"),
+        query_test(matcher),
+    )
 
 
 def _value_test(matcher: Any, kind: str) -> Callable[[str], bool]:

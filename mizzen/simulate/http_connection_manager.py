@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from mizzen.simulate import cors, fault
-from mizzen.simulate.call import Call, Protocol
+from mizzen.simulate.call import Protocol
+from mizzen.simulate.connection import Connection
 from mizzen.simulate.path_normalization import (
     has_escaped_slash,
     is_valid,
@@ -13,7 +14,9 @@ from mizzen.simulate.path_normalization import (
     slashes_merged,
     slashes_unescaped,
 )
+from mizzen.simulate.prefixes import parsed
 from mizzen.simulate.request import Request
+from mizzen.simulate.security_filters import SecurityFilter, security_filter
 from mizzen.simulate.typed_config import type_name
 from mizzen.simulate.verdict import Failure, FilterStep
 from mizzen.simulate.virtual_host import RouteConfiguration, without_port
@@ -30,7 +33,7 @@ _JUDGED: Final = frozenset(
         "envoy.extensions.filters.http.set_filter_state.v3.Config",
     }
 )
-"""Filters whose effect on a call the simulator knows, or that have none."""
+"""Filters whose effect on a call the simulator knows, or that have none. Others are those for security."""
 _AUTO, _HTTP1, _HTTP2, _HTTP3 = range(4)
 _CODECS: Final = {
     _HTTP1: (Protocol.HTTP10, Protocol.HTTP1),
@@ -48,17 +51,20 @@ class HttpConnectionManager:
         "_codec",
         "_escaped_slashes",
         "_http10",
+        "_is_edge",
         "_merge_slashes",
         "_message",
         "_normalize",
         "_strip_any_port",
         "_strip_port",
+        "_trusted_hops",
         "_trusts_scheme",
         "answers_preflights",
         "filters",
         "injects_faults",
         "route_configuration",
         "route_configuration_name",
+        "security",
     )
 
     def __init__(self, message: Any) -> None:
@@ -69,15 +75,22 @@ class HttpConnectionManager:
             self.route_configuration_name = str(message.route_config.name)
         else:
             self.route_configuration_name = str(message.rds.route_config_name)
-        self.filters = tuple(
-            FilterStep(str(each.name), kind, kind in _JUDGED)
-            for each in message.http_filters
-            if (kind := type_name(each.typed_config)) is not None and not each.disabled
-        )
+        steps: list[FilterStep] = []
+        security: list[SecurityFilter] = []
+        for each in message.http_filters:
+            if not each.disabled:
+                kind = type_name(each.typed_config)
+                judge = security_filter(str(each.name), each.typed_config)
+                security += [judge] if judge is not None else []
+                steps.append(FilterStep(str(each.name), kind, judge is not None or kind in _JUDGED))
+        self.filters = tuple(steps)
+        self.security = tuple(security)
         kinds = {each.type for each in self.filters}
         self.injects_faults = fault.TYPE in kinds
         self.answers_preflights = cors.TYPE in kinds
-        self._trusts_scheme = not message.use_remote_address.value or message.xff_num_trusted_hops > 0
+        self._is_edge = message.use_remote_address.value
+        self._trusted_hops = message.xff_num_trusted_hops
+        self._trusts_scheme = not self._is_edge or self._trusted_hops > 0
         self._codec = message.codec_type
         self._normalize = message.normalize_path.value
         self._merge_slashes = message.merge_slashes
@@ -96,8 +109,9 @@ class HttpConnectionManager:
             return protocol.is_http
         return protocol in _CODECS[codec]
 
-    def request(self, call: Call, port: int, *, encrypted: bool) -> Request | Failure:
+    def request(self, made: Connection, *, encrypted: bool) -> Request | Failure:
         """Return the request as it is routed, or why it is not; `encrypted`: it came over TLS."""
+        call = made.call
         if call.protocol is Protocol.HTTP10 and not self._http10:
             return Failure.UNSUPPORTED_VERSION
         authority, target = call.authority, call.path
@@ -110,14 +124,26 @@ class HttpConnectionManager:
             target = f"{slash or '/'}{path}"
         if not authority or not is_valid(target):
             return Failure.BAD_REQUEST
-        if self._strip_any_port or (self._strip_port and authority.endswith(f":{port}")):
+        if self._strip_any_port or (self._strip_port and authority.endswith(f":{made.port}")):
             authority = without_port(authority)
         if self._trusts_scheme:
             for name, value in call.headers:
                 if name.lower() == "x-forwarded-proto" and value.lower() in ("http", "https"):
                     forwarded_scheme = value.lower()
         normalized_target = self._normalized(target) if call.method != "CONNECT" else target
-        return Request(call, authority, normalized_target, forwarded_scheme, scheme)
+        request = Request(made, authority, normalized_target, forwarded_scheme, scheme)
+        self._believe(request)
+        return request
+
+    def _believe(self, request: Request) -> None:
+        """Take the client's address from X-Forwarded-For, as far as those who wrote it are trusted."""
+        forwarded = request.headers.get("x-forwarded-for")
+        skipped = self._trusted_hops - 1 if self._is_edge else self._trusted_hops
+        if forwarded is not None and skipped >= 0:
+            addresses = ",".join(forwarded).split(",")
+            address = addresses[-1 - skipped].strip() if skipped < len(addresses) else ""
+            if parsed(address)[0]:
+                request.remote_address = address
 
     def refuses(self, request: Request) -> bool:
         """Return whether the path has escaped slashes that are not allowed."""

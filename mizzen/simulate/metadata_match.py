@@ -5,38 +5,62 @@ Source: https://www.envoyproxy.io/docs/envoy/latest/api-v3/type/matcher/v3/metad
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from mizzen.simulate.header_match import RequestTest
+from mizzen.simulate.condition import Condition, RequestTest
 from mizzen.simulate.request import Request
 from mizzen.simulate.string_match import described, string_test
 
+JWT_FILTER: Final = "envoy.filters.http.jwt_authn"
+"""Where the JWT filter leaves what it found out."""
+
 _MISSING: Final = object()
+_LIST: Final = "a list with "
 _Test = Callable[[Any], bool]
 
 
 def metadata_test(matcher: Any) -> RequestTest:
     """Return a function that says whether a request fulfils a MetadataMatcher."""
-    namespace = matcher.filter
-    path = [segment.key for segment in matcher.path]
+    find = _finder(matcher)
     test = _value_test(matcher.value)
     invert = bool(matcher.invert)
+    return lambda request: test(find(request)) != invert
 
-    def holds(request: Request) -> bool:
+
+def metadata_condition(matcher: Any) -> Condition:
+    """Return a MetadataMatcher as a condition: `claim sub` for a claim of a JWT."""
+    keys = [segment.key for segment in matcher.path]
+    find, wanted = _finder(matcher), _described(matcher.value)
+    is_claim = matcher.filter == JWT_FILTER and len(keys) > 1
+
+    def found(request: Request) -> str:
+        value = find(request)
+        if isinstance(value, str):
+            return value
+        return "none" if value is _MISSING else json.dumps(value)
+
+    return Condition(
+        f"claim {'.'.join(keys[1:])}" if is_claim else f"metadata {matcher.filter} {'.'.join(keys)}",
+        f"not {wanted}" if matcher.invert else wanted,
+        found,
+        metadata_test(matcher),
+    )
+
+
+def _finder(matcher: Any) -> Callable[[Request], Any]:
+    """Return a function that finds what a request has there."""
+    namespace = matcher.filter
+    keys = [segment.key for segment in matcher.path]
+
+    def find(request: Request) -> Any:
         value: Any = request.dynamic_metadata.get(namespace, _MISSING)
-        for key in path:
+        for key in keys:
             value = value.get(key, _MISSING) if isinstance(value, Mapping) else _MISSING
-        return test(value) != invert
+        return value
 
-    return holds
-
-
-def metadata_condition(matcher: Any) -> tuple[str, str]:
-    """Return the name of the condition, and in words what it asks for."""
-    path = ".".join(segment.key for segment in matcher.path)
-    wanted = _described(matcher.value)
-    return f"metadata {matcher.filter} {path}", f"not {wanted}" if matcher.invert else wanted
+    return find
 
 
 def _value_test(matcher: Any) -> _Test:
@@ -80,7 +104,10 @@ def _described(matcher: Any) -> str:
     if kind == "present_match":
         return "present" if matcher.present_match else "absent"
     if kind == "list_match":
-        return f"a list with {_described(matcher.list_match.one_of)}"
+        return f"{_LIST}{_described(matcher.list_match.one_of)}"
     if kind == "or_match":
-        return " or ".join(map(_described, matcher.or_match.value_matchers))
+        # Claims may be a text or a list: then both are asked for, and the words for the text suffice.
+        words = [_described(each) for each in matcher.or_match.value_matchers]
+        lists = {f"{_LIST}{each}" for each in words}
+        return " or ".join(each for each in words if each not in lists)
     return str(matcher).strip().replace("\n", " ")

@@ -11,6 +11,7 @@ from envoy.extensions.transport_sockets.tls.v3 import tls_pb2
 
 from mizzen.simulate.call import ClientTls
 from mizzen.simulate.http_connection_manager import HttpConnectionManager
+from mizzen.simulate.security_filters import SecurityFilter, security_filter
 from mizzen.simulate.shares import shares
 from mizzen.simulate.typed_config import type_name, unpacked
 from mizzen.simulate.verdict import FilterChainStep, FilterStep
@@ -25,20 +26,35 @@ class ChainFilters:
     """The compiled filters of one filter chain.
 
     Exactly one of `manager` (the chain reads HTTP) and `tcp` (the clusters that the connection is proxied to,
-    with their shares) is set where the simulator knows the filter that takes the connection.
+    with their shares) is set where the simulator knows the filter that takes the connection. `security` are
+    the filters that may refuse it before; `asks_for_certificate`: the client's certificate is asked for.
     """
 
-    __slots__ = ("_application_protocols", "manager", "sni_cluster", "step", "tcp", "terminal")
+    __slots__ = (
+        "_application_protocols",
+        "asks_for_certificate",
+        "manager",
+        "security",
+        "sni_cluster",
+        "step",
+        "tcp",
+        "terminal",
+    )
 
     def __init__(self, chain: Any, index: int) -> None:
         self.manager: HttpConnectionManager | None = None
         self.tcp: tuple[tuple[str, float], ...] = ()
         self.sni_cluster = False
         self.terminal = False
+        self.security: tuple[SecurityFilter, ...] = ()
         steps = tuple(self._compile(each) for each in chain.filters)
         context = _tls_context(chain)
         self._application_protocols: tuple[str, ...] = (
             tuple(context.common_tls_context.alpn_protocols) if context is not None else ()
+        )
+        self.asks_for_certificate = context is not None and (
+            context.require_client_certificate.value
+            or context.common_tls_context.WhichOneof("validation_context_type") is not None
         )
         self.step = FilterChainStep(
             name=str(chain.name),
@@ -68,6 +84,10 @@ class ChainFilters:
         if tcp is not None:
             self.tcp = _tcp_clusters(tcp)
             self.terminal = judged = True
+        security = security_filter(str(network_filter.name), packed)
+        if security is not None:
+            self.security += (security,)
+            judged = True
         return FilterStep(str(network_filter.name), kind, judged)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from mizzen.simulate.call import Call
+from mizzen.simulate.connection import Connection
 
 _NO_METADATA: Final[Mapping[str, Mapping[str, Any]]] = {}
 
@@ -15,37 +15,69 @@ class Request:
 
     `target` is the path with the query, `path` without. `forwarded_scheme` is X-Forwarded-Proto as the
     connection manager leaves it; `scheme` is `:scheme`, the same unless the client says it. `headers`
-    has all values of each name.
+    has all values of each name. `remote_address` is the client's, as the connection manager believes it.
+    Filters change headers (`is_changed`), target and metadata; `reroutes`: the route is then chosen anew.
     """
 
     __slots__ = (
         "_query",
         "authority",
+        "claims",
+        "connection",
         "dynamic_metadata",
         "forwarded_scheme",
         "headers",
+        "is_changed",
         "method",
         "path",
+        "remote_address",
+        "reroutes",
         "scheme",
         "target",
     )
 
     def __init__(
-        self, call: Call, authority: str, target: str, forwarded_scheme: str, scheme: str = ""
+        self, connection: Connection, authority: str, target: str, forwarded_scheme: str, scheme: str = ""
     ) -> None:
+        call = connection.call
+        self.connection = connection
+        self.remote_address = call.source_address
+        self.claims = call.claims
+        self.is_changed = False
+        self.reroutes = False
         self.method = call.method
         self.authority = authority
-        self.target = target
-        question = target.find("?")
-        self.path = target if question < 0 else target[:question]
+        self.retarget(target)
         self.forwarded_scheme = forwarded_scheme
         self.scheme = scheme or forwarded_scheme
         self.dynamic_metadata = call.dynamic_metadata or _NO_METADATA
-        self._query: dict[str, str] | None = None
         self.headers: dict[str, tuple[str, ...]] = {}
         for name, value in call.headers:
             lower = name.lower()
             self.headers[lower] = (*self.headers.get(lower, ()), value.strip())
+
+    def retarget(self, target: str) -> None:
+        """Set path and query."""
+        self.target = target
+        question = target.find("?")
+        self.path = target if question < 0 else target[:question]
+        self._query: dict[str, str] | None = None
+
+    def add_header(self, name: str, value: str) -> None:
+        """Add a header."""
+        lower = name.lower()
+        self.headers[lower] = (*self.headers.get(lower, ()), value)
+        self.is_changed = True
+
+    def remove_header(self, name: str) -> None:
+        """Remove all headers of a name."""
+        if self.headers.pop(name.lower(), None) is not None:
+            self.is_changed = True
+
+    def note(self, name: str, found: Mapping[str, Any]) -> None:
+        """Add what a filter found out to the metadata under its name."""
+        known = self.dynamic_metadata.get(name, {})
+        self.dynamic_metadata = {**self.dynamic_metadata, name: {**known, **found}}
 
     def values(self, name: str) -> tuple[str, ...]:
         """Return the values of a header, or of a part of the request line such as `:path`."""
@@ -80,3 +112,17 @@ class Request:
                 name, _, value = pair.partition("=")
                 self._query.setdefault(name, value)
         return self._query
+
+
+class NoRequest(Request):
+    """What conditions on requests find where a connection carries none that is read: nothing."""
+
+    __slots__ = ()
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection, "", "", "")
+        self.headers = {}
+
+    def values(self, name: str) -> tuple[str, ...]:
+        """Return no values."""
+        return ()

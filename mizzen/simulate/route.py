@@ -43,6 +43,7 @@ class Route:
         "cors",
         "direct_status",
         "missing_cluster_status",
+        "overridden",
         "redirect",
         "step",
         "undecided",
@@ -63,6 +64,8 @@ class Route:
         self.missing_cluster_status = _CLUSTER_NOT_FOUND[route.cluster_not_found_response_code]
         configured = [message, *owners]
         self.cors = _first_cors(configured)
+        self.overridden = frozenset(str(name) for each in configured for name in each.typed_per_filter_config)
+        """The filters to which the route gives settings of its own."""
         self.step = _step(message, index, action, configured[::-1] if reverse else configured)
 
     def matches(self, request: Request) -> bool:
@@ -83,7 +86,13 @@ class Route:
         target = request.target
         if self._rewrite is not None:
             target = self._rewrite(request.path) + target[len(request.path) :]
-        return Upstream(self._authority(request), target)
+        headers = tuple((name, value) for name, values in request.headers.items() for value in values)
+        return Upstream(
+            self._authority(request),
+            target,
+            headers if request.is_changed else None,
+            claims=request.claims is not None,
+        )
 
 
 def _clusters(route: Any) -> Iterator[WeightedCluster]:

@@ -5,32 +5,15 @@ Source: https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/route/v3/route
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
-from mizzen.simulate.header_match import (
-    RequestTest,
-    header_condition,
-    header_test,
-    query_condition,
-    query_test,
-)
-from mizzen.simulate.metadata_match import metadata_condition, metadata_test
+from mizzen.simulate.condition import Condition
+from mizzen.simulate.header_match import RequestTest, header_condition, query_condition
+from mizzen.simulate.metadata_match import metadata_condition
 from mizzen.simulate.request import Request
 from mizzen.simulate.string_match import regex_test
 
 _DENOMINATORS: Final = (100, 10_000, 1_000_000)
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """One condition: its name, what it asks for, what a request has there, and the test."""
-
-    name: str
-    wanted: str
-    found: Callable[[Request], str]
-    holds: RequestTest
 
 
 def route_conditions(match: Any) -> tuple[Condition, ...]:
@@ -38,15 +21,9 @@ def route_conditions(match: Any) -> tuple[Condition, ...]:
     conditions = [_path_condition(match)]
     if match.HasField("grpc"):
         conditions.append(Condition("gRPC", "a gRPC request", _content_type, _is_grpc))
-    for header in match.headers:
-        name, wanted = header_condition(header)
-        conditions.append(Condition(name, wanted, _header(header.name), header_test(header)))
-    for parameter in match.query_parameters:
-        name, wanted = query_condition(parameter)
-        conditions.append(Condition(name, wanted, _parameter(parameter.name), query_test(parameter)))
-    for metadata in match.dynamic_metadata:
-        name, wanted = metadata_condition(metadata)
-        conditions.append(Condition(name, wanted, lambda request: "something else", metadata_test(metadata)))
+    conditions += [header_condition(header) for header in match.headers]
+    conditions += [query_condition(parameter) for parameter in match.query_parameters]
+    conditions += [metadata_condition(metadata) for metadata in match.dynamic_metadata]
     return tuple(conditions)
 
 
@@ -93,14 +70,6 @@ def _path_condition(match: Any) -> Condition:
 
 def _path(name: str, wanted: str, test: RequestTest) -> Condition:
     return Condition(name, wanted, lambda request: request.path, test)
-
-
-def _header(name: str) -> Callable[[Request], str]:
-    return lambda request: ", ".join(request.values(name.lower())) or "none"
-
-
-def _parameter(name: str) -> Callable[[Request], str]:
-    return lambda request: request.query.get(name, "none")
 
 
 def _content_type(request: Request) -> str:

@@ -12,13 +12,17 @@ from mizzen.simulate.connection import Connection
 from mizzen.simulate.filter_chain import FilterChain
 from mizzen.simulate.http_connection_manager import HttpConnectionManager
 from mizzen.simulate.listener import Listener, Listeners, connection
-from mizzen.simulate.request import Request
+from mizzen.simulate.network_filters import ChainFilters
+from mizzen.simulate.request import NoRequest, Request
 from mizzen.simulate.route import Route
+from mizzen.simulate.security_filters import SecurityFilter
 from mizzen.simulate.verdict import (
+    Decision,
     Destination,
     Failure,
     ListenerStep,
     Outcome,
+    PolicyStep,
     RunnersUp,
     Verdict,
 )
@@ -29,6 +33,11 @@ _STATUS: Final = {
     Failure.PATH_REFUSED: 400,
     Failure.NOT_HTTP: 400,
     Failure.UNSUPPORTED_VERSION: 426,
+    Failure.POLICY_DENIES: 403,
+    Failure.NO_POLICY_ALLOWS: 403,
+    Failure.NO_TOKEN: 401,
+    Failure.INVALID_TOKEN: 401,
+    Failure.OTHER_AUDIENCE: 403,
     Failure.NO_ROUTE_CONFIGURATION: 404,
     Failure.NO_VIRTUAL_HOST: 404,
     Failure.NO_ROUTE: 404,
@@ -72,7 +81,7 @@ class Simulator:
 
     def verdict(self, call: Call, *, runners_up: bool = False) -> Verdict:
         """Return where the call goes; with `runners_up`, also what lost at each step."""
-        run = _Run(self, call)
+        run = _Run(self, call, explain=runners_up)
         run.judge()
         return run.verdict(runners_up=runners_up)
 
@@ -105,6 +114,7 @@ class _Run:
         "chain",
         "configuration",
         "connection",
+        "explain",
         "host",
         "listener",
         "reached",
@@ -113,9 +123,10 @@ class _Run:
         "simulator",
     )
 
-    def __init__(self, simulator: Simulator, call: Call) -> None:
+    def __init__(self, simulator: Simulator, call: Call, *, explain: bool) -> None:
         self.simulator = simulator
         self.call = call
+        self.explain = explain
         self.reached: dict[str, Any] = {"outcome": Outcome.FORWARDED}
         self.listener: Listener | None = None
         self.connection: Connection | None = None
@@ -159,7 +170,19 @@ class _Run:
             self._fail(Failure.TLS_EXPECTED)
         elif filters.step.requires_client_certificate and not (self.call.tls and self.call.tls.certificate):
             self._fail(Failure.CLIENT_CERTIFICATE_REQUIRED)
-        elif filters.manager is not None:
+        else:
+            made.encrypted = filters.step.terminates_tls
+            made.shows_certificate = filters.asks_for_certificate and bool(
+                self.call.tls and self.call.tls.certificate
+            )
+            if filters.security and self._is_denied(filters.security, NoRequest(made), None):
+                # The connection is closed, which has no status.
+                self.reached["status"] = None
+            else:
+                self._serve(filters, made)
+
+    def _serve(self, filters: ChainFilters, made: Connection) -> None:
+        if filters.manager is not None:
             self._http(filters.manager, made)
         elif filters.tcp:
             clusters = filters.tcp
@@ -210,7 +233,7 @@ class _Run:
         if wrong or (call.tls is not None and not terminates):
             self._fail(Failure.NOT_HTTP)
             return
-        request = manager.request(call, made.port, encrypted=terminates)
+        request = manager.request(made, encrypted=terminates)
         if isinstance(request, Failure):
             self._fail(request)
             return
@@ -218,30 +241,50 @@ class _Run:
         if manager.refuses(request):
             self._fail(Failure.PATH_REFUSED)
             return
-        self.reached["route_configuration"] = manager.route_configuration_name
         self.configuration = manager.route_configuration or self.simulator.route_configuration(
             manager.route_configuration_name
         )
-        if self.configuration is None:
-            self._fail(Failure.NO_ROUTE_CONFIGURATION)
+        found = self.configuration.choose(request.authority) if self.configuration is not None else None
+        chosen = found[0].choose(request) if found is not None else (None, ())
+        # Filters run before anything is answered, and see which route the request has.
+        if manager.security and self._is_denied(manager.security, request, chosen[0]):
             return
-        found = self.configuration.choose(request.authority)
+        self.reached["route_configuration"] = manager.route_configuration_name
         if found is None:
-            self._fail(Failure.NO_VIRTUAL_HOST)
+            known = self.configuration is not None
+            self._fail(Failure.NO_VIRTUAL_HOST if known else Failure.NO_ROUTE_CONFIGURATION)
             return
         self.host, self.reached["virtual_host"] = found
         if self.host.requires_tls and request.forwarded_scheme != "https":
             self._answer("require_tls", _MOVED_PERMANENTLY)
             self.reached["location"] = f"https://{request.authority}{request.target}"
             return
-        route, chances = self.host.choose(request)
-        self.reached["chances"] = chances
+        route, self.reached["chances"] = self.host.choose(request) if request.reroutes else chosen
         if route is None:
             self._fail(Failure.NO_ROUTE)
             return
         self.route = route
         self.reached["route"] = route.step
         self._act(manager, route, request, made)
+
+    def _is_denied(self, filters: Iterable[SecurityFilter], request: Request, route: Route | None) -> bool:
+        """Let the filters judge, up to the first that denies; return whether one does."""
+        overridden = route.overridden if route is not None else ()
+        denied = False
+        steps = []
+        for each in filters:
+            if each.name in overridden:
+                step: PolicyStep | None = PolicyStep(each.name, "", Decision.UNKNOWN)
+            else:
+                step = each.judge(request, explain=self.explain)
+            if step is not None:
+                steps.append(step)
+                if step.failure is not None:
+                    self._fail(step.failure)
+                    denied = True
+                    break
+        self.reached["policies"] = tuple(steps)
+        return denied
 
     def _act(self, manager: HttpConnectionManager, route: Route, request: Request, made: Connection) -> None:
         fault = route.step.fault if manager.injects_faults else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from mizzen.simulate.call import Call
 
@@ -34,11 +35,29 @@ class Failure(StrEnum):
     BAD_REQUEST = "Envoy refuses the request as malformed"
     PATH_REFUSED = "the connection manager refuses paths with escaped slashes"
     UNSUPPORTED_VERSION = "the connection manager does not accept this version of HTTP"
+    POLICY_DENIES = "a policy denies it"
+    NO_POLICY_ALLOWS = "no policy allows it"
+    NO_TOKEN = "it brings no token"  # noqa: S105 (what is wrong with a token is no password)
+    INVALID_TOKEN = "its token is not valid"  # noqa: S105
+    OTHER_AUDIENCE = "its token is for another audience"
     NO_ROUTE_CONFIGURATION = "the route configuration does not exist"
     NO_VIRTUAL_HOST = "no virtual host has this domain"
     NO_ROUTE = "no route of the virtual host matches the request"
     NO_CLUSTER = "the cluster does not exist"
     NO_ENDPOINT = "the cluster has no endpoint"
+
+
+DENIALS: Final = frozenset(
+    {
+        Failure.CLIENT_CERTIFICATE_REQUIRED,
+        Failure.POLICY_DENIES,
+        Failure.NO_POLICY_ALLOWS,
+        Failure.NO_TOKEN,
+        Failure.INVALID_TOKEN,
+        Failure.OTHER_AUDIENCE,
+    }
+)
+"""The failures by which a caller is kept out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +98,48 @@ class FilterStep:
     """The type of its configuration, such as `envoy.extensions.filters.http.rbac.v3.RBAC`."""
     judged: bool
     """False if the filter may stop or change the call and the simulator does not know."""
+
+
+class Decision(StrEnum):
+    """What a security filter says of a call."""
+
+    ALLOWED = "allowed"
+    DENIED = "denied"
+    UNKNOWN = "unknown"
+    """It depends on what the simulator does not know, such as the answer of an authorizer outside."""
+
+
+@dataclass(frozen=True, slots=True)
+class Met:
+    """A condition that a call fulfils."""
+
+    condition: str
+    wanted: str
+    found: str
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyStep:
+    """What one security filter says of the call.
+
+    `kind` is `ALLOW`, `DENY` or `LOG` (the action of an RBAC filter), `SHADOW` for an RBAC filter that only
+    tries policies out, `RBAC` if it cannot be judged, `JWT`, or `EXTERNAL`. `policy` is what decided: the
+    policy of RBAC that matched, the provider of a token, or the note for which an authorizer is asked; empty
+    if there is none. `tried` is the policy
+    that would deny the call if it were not only tried out.
+
+    Only if it was asked for, `met` says by which conditions the call is denied, and `lost` what would have to
+    be otherwise for it to be allowed: the nearest policy, and its first condition that failed.
+    """
+
+    filter: str
+    kind: str
+    decision: Decision
+    policy: str = ""
+    failure: Failure | None = None
+    tried: str = ""
+    met: tuple[Met, ...] = ()
+    lost: RunnerUp | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +284,11 @@ class Upstream:
 
     authority: str
     path: str
+    headers: tuple[tuple[str, str], ...] | None = None
+    """The headers of the request as filters leave them, before the route changes them; None if they leave
+    them as they came."""
+    claims: bool = False
+    """Whether the token of the call's claims is sent on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +318,8 @@ class Verdict:
     filter_chain: FilterChainStep | None = None
     route_configuration: str = ""
     http_filters: tuple[FilterStep, ...] = ()
+    policies: tuple[PolicyStep, ...] = ()
+    """What the security filters say, in their order, up to the one that denies the call."""
     virtual_host: VirtualHostStep | None = None
     route: RouteStep | None = None
     chances: tuple[Chance, ...] = ()
@@ -273,4 +341,6 @@ class Verdict:
     def unjudged(self) -> tuple[str, ...]:
         """Names of the filters that may stop or change the call in a way that the simulator does not know."""
         network = self.filter_chain.filters if self.filter_chain is not None else ()
-        return tuple(each.name for each in (*network, *self.http_filters) if not each.judged)
+        named = [each.name for each in (*network, *self.http_filters) if not each.judged]
+        asked = [each.filter for each in self.policies if each.decision is Decision.UNKNOWN]
+        return tuple(dict.fromkeys((*named, *asked)))

@@ -132,6 +132,11 @@ class Proxy:
         )
 
     @property
+    def account(self) -> str:
+        """The service account of its identity: `default` unless it names one."""
+        return self.service_account or "default"
+
+    @property
     def is_ipv4_only(self) -> bool:
         """Whether all its addresses are IPv4."""
         return all(":" not in address for address in self.ip_addresses)

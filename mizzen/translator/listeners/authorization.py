@@ -42,6 +42,7 @@ _SPIFFE: Final = "spiffe://"
 _DEFAULT_TRUST_DOMAIN: Final = "cluster.local"
 """Stands for the mesh's own in policies (Istio's trust domain migration)."""
 _ANYTHING: Final = ".+"
+_RULE_NAME: Final = re.compile(r"ns\[(.*?)\]-policy\[(.*?)\]-rule\[([0-9]+)\]")
 _ENVOYS: Final = {
     AuthorizationAction.AUDIT: _RBAC.LOG,
     AuthorizationAction.DENY: _RBAC.DENY,
@@ -53,6 +54,24 @@ SHADOW_PREFIXES: Final = {
     AuthorizationAction.DENY: "istio_dry_run_deny_",
 }
 """What Envoy's statistics of policies that are only tried out begin with, under the actions that may be."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleName:
+    """The name that a rule of a policy has in Envoy: Istio's, which its access logs and metrics show."""
+
+    namespace: str
+    policy: str
+    index: int
+
+    def __str__(self) -> str:
+        return f"ns[{self.namespace}]-policy[{self.policy}]-rule[{self.index}]"
+
+    @classmethod
+    def parse(cls, text: str) -> RuleName | None:
+        """Return the rule whose name is in a text, None if there is none."""
+        found = _RULE_NAME.search(text)
+        return cls(found[1], found[2], int(found[3])) if found is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +127,7 @@ def rbac_rules(
         for index, rule in enumerate(policy.spec.rules):
             made = reader.policy(rule)
             if made is not None:
-                name = f"ns[{policy.namespace}]-policy[{policy.name}]-rule[{index}]"
+                name = str(RuleName(policy.namespace, policy.name, index))
                 rules.policies[name_format.format(name)].CopyFrom(made)
     return rules if rules.policies or (policies and action is AuthorizationAction.ALLOW) else None
 

@@ -32,6 +32,7 @@ from mizzen.translator.listeners.authorization import rbac_rules
 NOTE_PREFIX: Final = "istio_ext_authz_"
 """Goes before the keys of the note that the filter of RBAC leaves."""
 _NOTE: Final = f"{NOTE_PREFIX}shadow_effective_policy_id"
+_PREFIX: Final = "istio-ext-authz-"
 _BROKEN: Final = "-deny-due-to-bad-CUSTOM-action"
 
 Authorizer = EnvoyExternalAuthorizationHttpProvider | EnvoyExternalAuthorizationGrpcProvider
@@ -76,6 +77,12 @@ def external_rules(
             yield ExternalRules(rules, external.name, "", None)
         else:
             yield ExternalRules(rules, external.name, external.hostname, provider.authorizer)
+
+
+def authorizer_named_in(rule_name: str) -> str:
+    """Return the authorizer of a rule by the name that the rule has in Envoy, empty for other rules."""
+    name, found, _ = rule_name.removeprefix(_PREFIX).partition("-ns[")
+    return name if found and rule_name.startswith(_PREFIX) else ""
 
 
 def several_authorizers(policies: WorkloadPolicies) -> Iterator[Diagnostic]:
@@ -133,7 +140,7 @@ def network_external_authorization(found: ExternalRules, rbac_filter: str) -> An
 
 
 def _prefix(name: str) -> str:
-    return f"istio-ext-authz-{name}-"
+    return f"{_PREFIX}{name}-"
 
 
 def _note_matcher(name: str, rbac_filter: str) -> Any:

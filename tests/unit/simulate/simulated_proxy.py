@@ -12,6 +12,8 @@ from envoy.config.listener.v3 import listener_pb2
 from envoy.config.route.v3 import route_pb2
 from envoy.extensions.filters.http.cors.v3 import cors_pb2
 from envoy.extensions.filters.http.fault.v3 import fault_pb2
+from envoy.extensions.filters.http.jwt_authn.v3 import config_pb2 as jwt_authn_pb2
+from envoy.extensions.filters.http.lua.v3 import lua_pb2
 from envoy.extensions.filters.http.rbac.v3 import rbac_pb2
 from envoy.extensions.filters.http.router.v3 import router_pb2
 from envoy.extensions.filters.listener.http_inspector.v3 import http_inspector_pb2
@@ -34,6 +36,8 @@ _TYPES = {
         "cors": cors_pb2.Cors,
         "cors_policy": cors_pb2.CorsPolicy,
         "rbac": rbac_pb2.RBAC,
+        "jwt_authn": jwt_authn_pb2.JwtAuthentication,
+        "lua": lua_pb2.Lua,
         "upstream_tls": tls_pb2.UpstreamTlsContext,
         "tls_inspector": tls_inspector_pb2.TlsInspector,
         "http_inspector": http_inspector_pb2.HttpInspector,

@@ -12,7 +12,8 @@ from typing import Any, Final
 from envoy.extensions.filters.http.jwt_authn.v3 import config_pb2 as jwt_authn_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
 
-from mizzen.config.models import JWTRule
+from mizzen.config.document import Config
+from mizzen.config.models import JWTRule, RequestAuthentication
 from mizzen.mesh.rules.security_policies import WorkloadPolicies
 from mizzen.mesh.rules.token_keys import keys_of
 from mizzen.translator.base.dynamic_metadata import JWT_FILTER, JWT_PAYLOAD
@@ -31,11 +32,11 @@ _SPACE_DELIMITED: Final = frozenset({"permission", "scope"})
 
 def jwt_authn(context: HttpFilterContext) -> Iterator[Any]:
     """Yield the filter where a RequestAuthentication of the workload has rules."""
-    rules = _rules(context.policies)
+    rules = [rule for _, _, rule in token_rules(context.policies)]
     if not rules or context.role is Role.SIDECAR_OUTBOUND:
         return
     authentication = jwt_authn_pb2.JwtAuthentication(bypass_cors_preflight=True)
-    names = [f"origins-{index}" for index in range(len(rules))]
+    names = [provider_name(index) for index in range(len(rules))]
     for name, rule in zip(names, rules, strict=True):
         provider = _provider(rule, keys_of(rule, context.policies.fetched_keys) or UNUSABLE_KEY_SET)
         # A route may depend on claims, and gateways have such routes.
@@ -47,9 +48,20 @@ def jwt_authn(context: HttpFilterContext) -> Iterator[Any]:
     yield typed(hcm.HttpFilter, JWT_FILTER, authentication)
 
 
-def _rules(policies: WorkloadPolicies) -> list[JWTRule]:
-    rules = [rule for policy in policies.request_authentications for rule in policy.spec.jwt_rules]
-    return sorted(rules, key=lambda rule: rule.issuer)
+def token_rules(policies: WorkloadPolicies) -> list[tuple[Config[RequestAuthentication], int, JWTRule]]:
+    """Return the rules of a workload's RequestAuthentications, each with its document and its place there, in
+    the order of the filter's providers."""
+    rules = [
+        (policy, index, rule)
+        for policy in policies.request_authentications
+        for index, rule in enumerate(policy.spec.jwt_rules)
+    ]
+    return sorted(rules, key=lambda each: each[2].issuer)
+
+
+def provider_name(index: int) -> str:
+    """Return the name of the provider of one of these rules."""
+    return f"origins-{index}"
 
 
 def _provider(rule: JWTRule, keys: str) -> Any:
