@@ -21,11 +21,11 @@ from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.rules.gateways import GatewayServer
 from mizzen.mesh.rules.security_policies import WorkloadPolicies
 from mizzen.translator.base.cluster_names import parse_cluster_name
+from mizzen.translator.listeners.authorization import RuleName
+from mizzen.translator.listeners.http_filters.jwt_authn import provider_name, token_rules
 from mizzen.translator.listeners.inbound import VIRTUAL_INBOUND
 from mizzen.translator.outbound import OutboundResources
 from mizzen.translator.own_resources import OwnResources
-from mizzen.translator.listeners.authorization import RuleName
-from mizzen.translator.listeners.http_filters.jwt_authn import provider_name, token_rules
 from mizzen.translator.routes.gateway import gateway_route_origins
 from mizzen.translator.translation import Translation
 from mizzen.xds import type_urls

@@ -98,9 +98,7 @@ class Question:
         method, url = method_and_url(line)
         given = [f"{name}: {value}" for name, value in (headers or {}).items()]
         text = json.dumps(claims) if claims else ""
-        return cls.of_request(
-            method, url, given, http2=http2, tls=tls, server_name=server_name, claims=text
-        )
+        return cls.of_request(method, url, given, http2=http2, tls=tls, server_name=server_name, claims=text)
 
     @classmethod
     def of_connection(cls, target: str, *, tls: bool = False, server_name: str = "") -> Question:

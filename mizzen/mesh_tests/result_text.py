@@ -11,6 +11,7 @@ from mizzen.explain.hop import share_text
 from mizzen.mesh_tests.under_test import Result
 
 _MARGIN = "  "
+_SECURITY = ("token", "policy")
 
 
 def result_text(result: Result) -> str:
@@ -64,5 +65,7 @@ def _steps(hop: Hop) -> Iterator[str]:
             continue
         share = f"{share_text(step.share)} to " if step.share is not None and step.share < 1 else ""
         yield f"{_MARGIN * 2}{step.kind:<14}{share}{step.name}{origins_text(step.origins, '  from ')}"
-        if step.lost is not None and step.kind == "route":
+        if step.kind in _SECURITY:
+            yield from (f"{_MARGIN * 2}{'':<14}{detail}" for detail in step.details)
+        if step.lost is not None and step.kind in (*_SECURITY, "route"):
             yield f"{_MARGIN * 2}{'':<14}{lost_text(step.lost)}"

@@ -15,6 +15,8 @@ from typing import Any, Final
 
 from mizzen.simulate.verdict import Failure
 
+ISSUER: Final = "issuer of the token"
+"""The condition that fails for the token of another issuer."""
 _KEY_TYPES: Final[dict[str, tuple[str, str]]] = {
     "ES256": ("EC", "P-256"),
     "ES384": ("EC", "P-384"),
@@ -34,6 +36,11 @@ class Refusal:
     wanted: str
     found: str
     failure: Failure = Failure.INVALID_TOKEN
+
+    @property
+    def is_of_another(self) -> bool:
+        """Whether it only says that the token, or none, is not that of the one who was asked."""
+        return self.condition == ISSUER or self.failure is Failure.NO_TOKEN
 
 
 @dataclass(frozen=True, slots=True)

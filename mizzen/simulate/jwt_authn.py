@@ -13,6 +13,7 @@ from typing import Any, Final
 from mizzen.simulate.condition import RequestTest, UndecidedError, UnknownSettingError
 from mizzen.simulate.cors import is_preflight
 from mizzen.simulate.json_web_token import (
+    ISSUER,
     Refusal,
     Token,
     audience_refusal,
@@ -150,10 +151,7 @@ class JwtAuthentication:
         """Compile a JwtRequirement; `beside` are the providers of the list that it stands in."""
         kind = message.WhichOneof("requires_type")
         if kind in ("provider_name", "provider_and_audiences"):
-            named = message.provider_and_audiences if kind == "provider_and_audiences" else message
-            provider = self._providers[named.provider_name]
-            audiences = tuple(named.audiences) if kind == "provider_and_audiences" else ()
-            return lambda check: check.tokens((provider,), provider, audiences)
+            return self._provider(message, kind)
         if kind == "requires_any":
             return self._any(message.requires_any.requirements)
         if kind == "requires_all":
@@ -164,30 +162,42 @@ class JwtAuthentication:
         failed = kind == "allow_missing_or_failed"
         return lambda check: check.tokens(beside, allow_missing=True, allow_failed=failed)
 
+    def _provider(self, message: Any, kind: str, *, allow_missing: bool = False) -> _Verify:
+        provider = self._provider_of(message, kind)
+        by_audience = kind == "provider_and_audiences"
+        audiences = tuple(message.provider_and_audiences.audiences) if by_audience else ()
+        return lambda check: check.tokens((provider,), provider, audiences, allow_missing=allow_missing)
+
     def _any(self, requirements: Iterable[Any]) -> _Verify:
-        """One of these must be fulfilled. The one that allows no token comes last, and there is one such."""
-        kinds = [(each, each.WhichOneof("requires_type")) for each in requirements]
-        used = []
-        for each, kind in kinds:
-            if kind == "provider_name":
-                used.append(self._providers[each.provider_name])
-            elif kind == "provider_and_audiences":
-                used.append(self._providers[each.provider_and_audiences.provider_name])
-        lenient = [(each, kind) for each, kind in kinds if (kind or "").startswith("allow_missing")]
-        verifies = [self._requirement(each) for each, kind in kinds if (each, kind) not in lenient]
+        """One of these must be fulfilled. The one that allows no token comes last, and there is one such;
+        beside a single provider it is checked together with that."""
+        kinds = [(each, str(each.WhichOneof("requires_type") or "")) for each in requirements]
+        lenient = [(each, kind) for each, kind in kinds if kind.startswith("allow_missing")]
+        strict = [(each, kind) for each, kind in kinds if not kind.startswith("allow_missing")]
+        named = [(each, kind) for each, kind in strict if kind.startswith("provider")]
+        if len(strict) == len(named) == 1 and {kind for _, kind in lenient} == {"allow_missing"}:
+            return self._provider(*named[0], allow_missing=True)
+        verifies = [self._requirement(each) for each, _ in strict]
         if lenient:
             failed = (each for each, kind in lenient if kind == "allow_missing_or_failed")
+            used = [self._provider_of(each, kind) for each, kind in named]
             verifies.append(self._requirement(next(failed, lenient[0][0]), used))
 
         def verify(check: _Check) -> Refusal | None:
-            refused: Refusal | None = None
+            told: Refusal | None = None
             for each in verifies:
                 refused = each(check)
                 if refused is None:
                     return None
-            return refused
+                if told is None or not refused.is_of_another:
+                    told = refused
+            return told
 
         return verify
+
+    def _provider_of(self, message: Any, kind: str) -> Provider:
+        named = message.provider_and_audiences if kind == "provider_and_audiences" else message
+        return self._providers[named.provider_name]
 
 
 class _Check:
@@ -198,6 +208,8 @@ class _Check:
         self.provider: Provider | None = None
         self.noted: dict[str, Any] = {}
         self._providers = providers
+        for provider in providers.values():
+            provider.sanitize(request)
 
     def tokens(
         self,
@@ -210,17 +222,15 @@ class _Check:
     ) -> Refusal | None:
         """Check all tokens that stand where these providers look for theirs; return why one is refused.
 
-        They are checked by `required`, else each by the provider of its issuer. Where tokens may be missing,
-        Envoy lets the one that it checks last decide.
+        They are checked by `required`, else each by the provider of its issuer. One that is not valid is
+        refused even where tokens may be missing.
         """
-        for provider in providers:
-            provider.sanitize(self.request)
         found = self._found(providers)
         refused: Refusal | None = _MISSING
         while found:
             text, location, issuers = found.pop()
             refused = self._refusal(text, location, issuers, required, audiences)
-            if refused is not None and not (allow_missing or allow_failed):
+            if refused is not None and not allow_failed:
                 return refused
         if allow_failed or (allow_missing and refused is _MISSING):
             return None
@@ -260,7 +270,7 @@ class _Check:
             return token
         provider = required or self._of_issuer(token.issuer)
         if provider is None or not ("" in issuers or token.issuer in issuers):
-            return Refusal("issuer of the token", " or ".join(sorted(issuers)), token.issuer or "none")
+            return Refusal(ISSUER, " or ".join(sorted(issuers)), token.issuer or "none")
         self.provider = provider
         refused = provider.refusal(token, self.request.connection.call.moment, audiences)
         if refused is None:

@@ -8,6 +8,14 @@ from typing import Any, Final
 from mizzen.simulate.connection import Connection
 
 _NO_METADATA: Final[Mapping[str, Mapping[str, Any]]] = {}
+_JOINED: Final = frozenset(
+    {
+        *("accept", "accept-encoding", "access-control-request-headers", "access-control-request-method"),
+        *("authorization", "content-type", "grpc-timeout", "origin", "referer", "te", "user-agent", "via"),
+        *("x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-request-id"),
+    }
+)
+"""Headers of which Envoy keeps several values as one, with commas between."""
 
 
 class Request:
@@ -53,8 +61,9 @@ class Request:
         self.dynamic_metadata = call.dynamic_metadata or _NO_METADATA
         self.headers: dict[str, tuple[str, ...]] = {}
         for name, value in call.headers:
-            lower = name.lower()
-            self.headers[lower] = (*self.headers.get(lower, ()), value.strip())
+            lower, text = name.lower(), value.strip()
+            before = self.headers.get(lower, ())
+            self.headers[lower] = (f"{before[0]},{text}",) if before and lower in _JOINED else (*before, text)
 
     def retarget(self, target: str) -> None:
         """Set path and query."""

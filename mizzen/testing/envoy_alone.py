@@ -47,6 +47,7 @@ _FIELDS = {
     "status": "%RESPONSE_CODE%",
     "details": "%RESPONSE_CODE_DETAILS%",
     "termination": "%CONNECTION_TERMINATION_DETAILS%",
+    "termination": "%CONNECTION_TERMINATION_DETAILS%",
     "location": "%RESP(LOCATION)%",
     "authority": "%REQ(:AUTHORITY)%",
     "target": "%REQ(:PATH)%",
@@ -151,7 +152,8 @@ class EnvoyAlone:
 
     def _over_tls(self, plain: socket.socket, call: Call, name: str) -> ssl.SSLSocket:
         assert call.tls is not None
-        context = ssl.create_default_context()
+        # The default one reads the machine's authorities, anew for each call.
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         if call.tls.certificate and name:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
+from typing import Any
 
 import mizzen
 from mizzen.explain import Question, answer_text, why
@@ -82,16 +83,18 @@ class SimulatedMesh:
         from_: str = "",
         gateway: str = "",
         headers: Mapping[str, str] | None = None,
+        claims: Mapping[str, Any] | None = None,
         http2: bool = False,
         tls: bool = False,
         sni: str = "",
     ) -> CallEnds:
         """Return how a request ends: `GET http://reviews:9080/path`, where GET may be left out.
 
+        `claims` are those of a valid token that it brings.
         `from_` names the workload that calls, or `gateway` the Gateway that is called. Raises QuestionError
         for a request, and UnknownCallerError for a caller, that cannot be understood.
         """
-        question = Question.of_line(request, headers, http2=http2, tls=tls, server_name=sni)
+        question = Question.of_line(request, headers, http2=http2, tls=tls, server_name=sni, claims=claims)
         return self._ends(question, from_, gateway)
 
     def connection(

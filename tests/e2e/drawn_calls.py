@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from mizzen.simulate import Call, Capture, ClientTls, Protocol
+from mizzen.simulate import Call, Capture, ClientTls, Outcome, Protocol
 from tests.self_signed import certificate_and_key
 
 _CALLS = 150
@@ -50,11 +50,13 @@ _METHODS = ("GET", "GET", "GET", "POST", "OPTIONS", "DELETE")
 
 @dataclass(frozen=True)
 class Drawn:
-    """Documents of a mesh, the node of a proxy in it, and calls on that proxy."""
+    """Documents of a mesh, the node of a proxy in it, and calls on that proxy. `outcomes` are those that such
+    calls must have, to prove something."""
 
     documents: list[dict[str, Any]]
     node: dict[str, Any]
     calls: list[Call]
+    outcomes: frozenset[Outcome] = frozenset({Outcome.FORWARDED, Outcome.ANSWERED, Outcome.FAILED})
 
 
 def gateway(seed: int) -> Drawn:

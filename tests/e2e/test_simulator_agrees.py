@@ -5,30 +5,43 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
-from collections.abc import Iterator, Sequence
+import re
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
+from random import SystemRandom
 from typing import Any
 
 import pytest
 import yaml
+from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 import mizzen
+from mizzen.identity import SpiffeId
+from mizzen.identity.authority import new_root, pem
+from mizzen.identity.workload_certificate import issue
 from mizzen.simulate import Call, Capture, Failure, Outcome, Protocol, Simulator, Verdict
+from mizzen.simulate.verdict import DENIALS
 from mizzen.testing import ports
 from mizzen.testing.envoy_alone import EnvoyAlone, source_of
 from mizzen.testing.own_network import own_network
 from mizzen.testing.raw_requests import Answer
 from mizzen.testing.waiting import eventually
 from mizzen.testing.workloads import Workload
+from mizzen.translator.tls.workload_secrets import trust_bundle, workload_secret
 from tests.e2e.drawn_calls import Drawn, gateway, sidecar, uncaptured
 from tests.e2e.drawn_messages import filter_chains, routes
+from tests.e2e.drawn_policies import secured_gateway, secured_sidecar
 
 pytestmark = pytest.mark.envoy
 
-_REFUSED = (Failure.BAD_REQUEST, Failure.PATH_REFUSED)
+_REFUSED = (Failure.BAD_REQUEST, Failure.PATH_REFUSED, *DENIALS)
+_DENIED_BY = re.compile(r"rbac_access_denied_matched_policy\[(.*)\]")
+_SEARCH_SECONDS = 60.0
 _FIRST = 1000
 """Calls are numbered from here."""
 
@@ -64,6 +77,30 @@ async def test_routes_of_every_kind_are_chosen_alike(seed: int, tmp_path: Path) 
     await _agree(*routes(seed), tmp_path)
 
 
+async def test_policies_and_tokens_at_a_gateway_are_judged_alike(tmp_path: Path) -> None:
+    await _compare(secured_gateway(0), tmp_path)
+
+
+async def test_policies_and_mutual_tls_at_a_sidecar_are_judged_alike(tmp_path: Path) -> None:
+    await _compare(secured_sidecar(0), tmp_path)
+
+
+@pytest.mark.search
+async def test_other_policies_are_judged_alike(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """In `make test` one mesh, with one seed; in a search as many as fit into its time, or a minute."""
+    seconds = request.config.getoption("--search-seconds")
+    seed = 1 if seconds is None else SystemRandom().randrange(2**32)
+    end = time.monotonic() + min(seconds or 0.0, _SEARCH_SECONDS)
+    while True:
+        for draw in (secured_gateway, secured_sidecar):
+            directory = tmp_path / f"{draw.__name__}-{seed}"
+            directory.mkdir()
+            await _compare(draw(seed), directory)
+        seed += 1
+        if time.monotonic() > end:
+            return
+
+
 async def _compare(drawn: Drawn, directory: Path) -> None:
     (directory / "mesh").mkdir()
     text = yaml.safe_dump_all(drawn.documents, sort_keys=False)
@@ -71,17 +108,18 @@ async def _compare(drawn: Drawn, directory: Path) -> None:
     mesh = mizzen.load(directory / "mesh")
     resources = mizzen.translate(mesh, mizzen.Proxy.from_node(drawn.node))
     outcomes = await _agree(resources, drawn.calls, directory)
-    assert {Outcome.FORWARDED, Outcome.ANSWERED, Outcome.FAILED} <= outcomes, "these calls prove too little"
+    assert drawn.outcomes <= outcomes, "these calls prove too little"
 
 
 async def _agree(resources: Any, calls: Sequence[Call], directory: Path) -> set[Outcome]:
     """Make the calls on an Envoy, compare what it does with the verdicts, and return their outcomes."""
     simulator = Simulator(resources)
+    certificates = _certificates(resources, calls, directory)
     workload = Workload("upstream", {}, "127.0.0.1", ports.free_port())
     workload.respond = _asked
     await workload.start()
     try:
-        envoy = await EnvoyAlone.start(resources, workload.port, directory)
+        envoy = await EnvoyAlone.start(resources, workload.port, directory, certificates)
         try:
             unheard = {simulator.verdict(call).failure for call in calls if not envoy.listens(call)}
             assert unheard <= {Failure.NO_LISTENER}
@@ -92,8 +130,7 @@ async def _agree(resources: Any, calls: Sequence[Call], directory: Path) -> set[
     finally:
         await workload.stop()
     verdicts = [
-        simulator.verdict(dataclasses.replace(call, source_port=number))
-        for number, call in enumerate(calls, _FIRST)
+        simulator.verdict(_from_its_source(call, number)) for number, call in enumerate(calls, _FIRST)
     ]
     wrong = []
     for number, (verdict, answer) in enumerate(zip(verdicts, answers, strict=True), _FIRST):
@@ -111,7 +148,7 @@ async def _make(envoy: EnvoyAlone, calls: Sequence[Call]) -> tuple[list[Answer],
     loop = asyncio.get_running_loop()
     with ThreadPoolExecutor(32) as pool:
         made = [
-            loop.run_in_executor(pool, envoy.call, call, number) for number, call in enumerate(calls, _FIRST)
+            loop.run_in_executor(pool, envoy.call, call, number, _name(call)) for number, call in enumerate(calls, _FIRST)
         ]
         answers = await asyncio.gather(*made)
     numbers: dict[str | int, str] = {
@@ -133,6 +170,10 @@ async def _make(envoy: EnvoyAlone, calls: Sequence[Call]) -> tuple[list[Answer],
     return answers, entries
 
 
+def _name(call: Call) -> str:
+    return call.tls.names[0] if call.tls is not None and call.tls.names else ""
+
+
 async def _asked(request: Request) -> Response:
     """Answer with the request line as it came."""
     target = request.scope["raw_path"] + (b"?" if request.scope["query_string"] else b"")
@@ -141,14 +182,37 @@ async def _asked(request: Request) -> Response:
     return JSONResponse({"authority": headers["host"], "target": target.decode(), "headers": headers})
 
 
+def _from_its_source(call: Call, number: int) -> Call:
+    """Return a call as it comes from where `EnvoyAlone` makes it."""
+    address = source_of(number) if call.capture is Capture.NONE else call.source_address
+    return dataclasses.replace(call, source_address=address, source_port=number)
+
+
+def _certificates(resources: Any, calls: Iterable[Call], directory: Path) -> dict[str, Path]:
+    """Give the proxy the secrets of the mesh's mutual TLS, and return the certificates of clients by name."""
+    names = {name for call in calls if call.tls is not None for name in call.tls.names}
+    root, now = new_root(datetime.now(UTC)), datetime.now(UTC)
+    own = issue(root, SpiffeId("cluster.local", "shop", "orders"), now)
+    roots = trust_bundle(pem([root.certificate]))
+    for secret in (workload_secret(own.certificate_chain, own.private_key), roots):
+        resources.secrets.append(secret_pb2.Secret.FromString(secret.value))
+    files = {}
+    for number, name in enumerate(sorted(names)):
+        made = issue(root, SpiffeId.parse(name), now)
+        files[name] = directory / f"client-{number}.pem"
+        files[name].write_bytes(made.private_key + made.certificate_chain)
+    return files
+
+
 def _said(verdict: Verdict) -> dict[str, Any]:
     """Return what can be seen from outside of a verdict."""
-    http = verdict.route_configuration != "" or verdict.failure in _REFUSED
+    http = verdict.route_configuration != "" or bool(verdict.http_filters and verdict.failure in _REFUSED)
     forwarded = verdict.outcome is Outcome.FORWARDED
     said: dict[str, Any] = {
         "listener": verdict.listener.name if verdict.listener else None,
         "chain": verdict.filter_chain.name if verdict.filter_chain else "",
         "clusters": {each.cluster.name for each in verdict.destinations},
+        "policy": _denying(verdict),
     }
     if http:
         said |= {
@@ -162,6 +226,13 @@ def _said(verdict: Verdict) -> dict[str, Any]:
     return said
 
 
+def _denying(verdict: Verdict) -> str | None:
+    """Return the policy that Envoy names as the one that denies the call; None if RBAC does not deny it."""
+    if verdict.failure not in (Failure.POLICY_DENIES, Failure.NO_POLICY_ALLOWS):
+        return None
+    return verdict.policies[-1].policy or "none"
+
+
 def _seen(verdict: Verdict, answer: Answer, entry: dict[str, Any]) -> dict[str, Any]:
     """Return the same of what Envoy did."""
     said = _said(verdict)
@@ -170,10 +241,15 @@ def _seen(verdict: Verdict, answer: Answer, entry: dict[str, Any]) -> dict[str, 
     # One of several was chosen. Answers of Envoy's own may be logged with the cluster of their route.
     if not (chosen and chosen <= clusters) and (chosen or verdict.outcome is Outcome.FORWARDED):
         clusters = chosen if verdict.outcome is not Outcome.ANSWERED else clusters
+    if verdict.failure in DENIALS:
+        # The cluster of a connection is chosen before its first byte, and with that it is denied.
+        clusters = set()
+    denied = _DENIED_BY.match(entry["details"] or entry["termination"] or "")
     seen: dict[str, Any] = {
         "listener": entry["listener"],
         "chain": entry["chain"] or "",
         "clusters": clusters,
+        "policy": denied[1] if denied is not None else None,
     }
     if "status" in said:
         http2 = verdict.call.protocol is Protocol.HTTP2
@@ -213,8 +289,14 @@ def _logged(verdict: Verdict, entry: dict[str, Any]) -> dict[str, Any]:
 def _changed_headers(verdict: Verdict) -> dict[str, str | None]:
     """Return the headers that the verdict says are changed, as they are sent on; None for those removed."""
     assert verdict.route is not None
+    assert verdict.upstream is not None
     changed: dict[str, str | None] = {}
     sent = [(name.lower(), value) for name, value in verdict.call.headers]
+    if verdict.upstream.headers is not None:
+        before_filters, sent = sent, list(verdict.upstream.headers)
+        changed |= dict.fromkeys(name for name, _ in before_filters)
+        for name, _ in sent:
+            changed[name] = ",".join(value for other, value in sent if other == name)
     for change in verdict.route.request_headers:
         name = change.name.lower()
         before = changed.get(name, ",".join(value for other, value in sent if other == name) or None)

@@ -11,6 +11,7 @@ from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.config.listener.v3 import listener_pb2
 from envoy.config.route.v3 import route_pb2
 from envoy.extensions.filters.http.cors.v3 import cors_pb2
+from envoy.extensions.filters.http.ext_authz.v3 import ext_authz_pb2
 from envoy.extensions.filters.http.fault.v3 import fault_pb2
 from envoy.extensions.filters.http.jwt_authn.v3 import config_pb2 as jwt_authn_pb2
 from envoy.extensions.filters.http.lua.v3 import lua_pb2
@@ -20,7 +21,9 @@ from envoy.extensions.filters.listener.http_inspector.v3 import http_inspector_p
 from envoy.extensions.filters.listener.original_dst.v3 import original_dst_pb2
 from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2
+from envoy.extensions.filters.network.rbac.v3 import rbac_pb2 as network_rbac_pb2
 from envoy.extensions.filters.network.tcp_proxy.v3 import tcp_proxy_pb2
+from envoy.extensions.path.match.uri_template.v3 import uri_template_match_pb2
 from envoy.extensions.transport_sockets.tls.v3 import tls_pb2
 from google.protobuf import json_format
 
@@ -39,6 +42,10 @@ _TYPES = {
         "jwt_authn": jwt_authn_pb2.JwtAuthentication,
         "lua": lua_pb2.Lua,
         "upstream_tls": tls_pb2.UpstreamTlsContext,
+        "downstream_tls": tls_pb2.DownstreamTlsContext,
+        "ext_authz": ext_authz_pb2.ExtAuthz,
+        "network_rbac": network_rbac_pb2.RBAC,
+        "uri_template": uri_template_match_pb2.UriTemplateMatchConfig,
         "tls_inspector": tls_inspector_pb2.TlsInspector,
         "http_inspector": http_inspector_pb2.HttpInspector,
         "original_dst": original_dst_pb2.OriginalDst,
@@ -79,21 +86,32 @@ def typed(name: str, kind: str, **config: Any) -> dict[str, Any]:
     return {"name": name, "typed_config": {"@type": f"type.googleapis.com/{_TYPES[kind]}", **config}}
 
 
-def http(routes: str, *, filters: tuple[str, ...] = ("fault", "cors"), manager: str = "{}") -> Simulator:
+def http(
+    routes: str,
+    *,
+    filters: tuple[str | dict[str, Any], ...] = ("fault", "cors"),
+    manager: str = "{}",
+    tls: str = "",
+) -> Simulator:
     """Return a proxy with one listener on port 80 that reads HTTP; `routes` are the fields of its route
-    configuration in YAML, `manager` those of the connection manager."""
-    chain = {
+    configuration in YAML, `manager` those of the connection manager, `tls` those of the TLS that it ends.
+    `filters` are names, or what `typed` returns."""
+    chain: dict[str, Any] = {
         "filters": [
             typed(
                 "manager",
                 "hcm",
                 stat_prefix="test",
                 rds={"route_config_name": "80"},
-                http_filters=[typed(each, each) for each in (*filters, "router")],
+                http_filters=[
+                    typed(each, each) if isinstance(each, str) else each for each in (*filters, "router")
+                ],
                 **yaml.safe_load(manager),
             )
         ]
     }
+    if tls:
+        chain["transport_socket"] = typed("tls", "downstream_tls", **yaml.safe_load(tls))
     listener = {"name": "http", "address": _address(80), "filter_chains": [chain]}
     found = configuration(
         listeners=yaml.safe_dump([listener]),
