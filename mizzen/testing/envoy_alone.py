@@ -47,7 +47,6 @@ _FIELDS = {
     "status": "%RESPONSE_CODE%",
     "details": "%RESPONSE_CODE_DETAILS%",
     "termination": "%CONNECTION_TERMINATION_DETAILS%",
-    "termination": "%CONNECTION_TERMINATION_DETAILS%",
     "location": "%RESP(LOCATION)%",
     "authority": "%REQ(:AUTHORITY)%",
     "target": "%REQ(:PATH)%",

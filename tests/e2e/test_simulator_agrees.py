@@ -148,7 +148,8 @@ async def _make(envoy: EnvoyAlone, calls: Sequence[Call]) -> tuple[list[Answer],
     loop = asyncio.get_running_loop()
     with ThreadPoolExecutor(32) as pool:
         made = [
-            loop.run_in_executor(pool, envoy.call, call, number, _name(call)) for number, call in enumerate(calls, _FIRST)
+            loop.run_in_executor(pool, envoy.call, call, number, _name(call))
+            for number, call in enumerate(calls, _FIRST)
         ]
         answers = await asyncio.gather(*made)
     numbers: dict[str | int, str] = {

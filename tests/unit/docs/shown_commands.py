@@ -11,6 +11,7 @@ import pytest
 from mizzen.cli.main import app
 
 ROOT = Path(__file__).parents[3]
+_FILE = re.compile(r"^```yaml\n(# (\S+\.yaml)\n.*?)```$", re.MULTILINE | re.DOTALL)
 
 
 def examples(page: str) -> list[tuple[str, str]]:
@@ -31,3 +32,12 @@ def printed(
     with pytest.raises(SystemExit) as ended:
         app()
     return capsys.readouterr().out, int(ended.value.code or 0)
+
+
+def folder_with_files(folder: Path, *pages: str) -> Path:
+    """Write the files that pages show, whose first line is their name, into a folder beside the examples."""
+    (folder / "examples").symlink_to(ROOT / "examples")
+    for page in pages:
+        for text, name in _FILE.findall((ROOT / "docs" / page).read_text(encoding="utf-8")):
+            (folder / name).write_text(text, encoding="utf-8")
+    return folder

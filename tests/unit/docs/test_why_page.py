@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from tests.unit.docs.shown_commands import examples, printed
+from tests.unit.docs.shown_commands import examples, folder_with_files, printed
 
 EXAMPLES = examples("why.md")
 
 
 @pytest.mark.parametrize(("command", "shown"), EXAMPLES)
 def test_output_is_real(
-    command: str, shown: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    command: str,
+    shown: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert printed(command, monkeypatch, capsys) == (shown, 0)
+    folder = folder_with_files(tmp_path, "why.md")
+    assert printed(command, monkeypatch, capsys, folder) == (shown, 0)
 
 
 def test_page_has_examples() -> None:
