@@ -35,8 +35,9 @@ def printed(
 
 
 def folder_with_files(folder: Path, *pages: str) -> Path:
-    """Write the files that pages show, whose first line is their name, into a folder beside the examples."""
-    (folder / "examples").symlink_to(ROOT / "examples")
+    """Write the files that pages show, named by their first line, into a folder beside examples and tests."""
+    for name in ("examples", "tests"):
+        (folder / name).symlink_to(ROOT / name)
     for page in pages:
         for text, name in _FILE.findall((ROOT / "docs" / page).read_text(encoding="utf-8")):
             (folder / name).write_text(text, encoding="utf-8")
