@@ -36,7 +36,8 @@ class Rules:
     def __init__(self, message: Any) -> None:
         self.action = int(message.action)
         # Envoy looks at them in the order of their names.
-        self._policies = tuple((name, _policy(message.policies[name])) for name in sorted(message.policies))
+        names = sorted(map(str, message.policies))
+        self._policies = tuple((name, _policy(message.policies[name])) for name in names)
 
     def matching(self, request: Request) -> str:
         """Return the name of the first policy that matches, empty if none does. Raises UndecidedError."""

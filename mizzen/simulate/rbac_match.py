@@ -47,7 +47,7 @@ def any_of(rules: Iterable[Any]) -> Demand:
 
 def _demand(rule: Any) -> Demand:
     kind = rule.WhichOneof("rule" if hasattr(rule, "not_rule") else "identifier")
-    value = getattr(rule, kind) if kind else None
+    value: Any = getattr(rule, kind) if kind else None
     match kind:
         case "any":
             return AllOf()

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from mizzen.simulate.condition import Condition
-from mizzen.simulate.header_match import RequestTest, header_condition, query_condition
+from mizzen.simulate.condition import Condition, RequestTest
+from mizzen.simulate.header_match import header_condition, query_condition
 from mizzen.simulate.metadata_match import metadata_condition
 from mizzen.simulate.request import Request
 from mizzen.simulate.string_match import regex_test

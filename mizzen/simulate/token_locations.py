@@ -35,9 +35,9 @@ class Location:
                     begin = _TOKEN_BEGINS.search(value, at + len(self.prefix)) if self.prefix else None
                     yield value[begin.start() :] if begin is not None else value
         elif self.kind == _PARAMETER:
-            value = request.query.get(self.name)
-            if value is not None:
-                yield unquote(value)
+            given = request.query.get(self.name)
+            if given is not None:
+                yield unquote(given)
         else:
             yield from _cookie(request, self.name)
 
