@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mizzen.cli.certificate_table import span
+from mizzen.server.alike_rejections import alike_rejections
 
 _SERVICES = ("CDS", "EDS", "LDS", "RDS", "SDS")
 _STYLE = {
@@ -97,11 +98,11 @@ def rejections(state: Mapping[str, Any]) -> Group | None:
     if not state["rejections"] and not stuck:
         return None
     lines: list[Any] = [Text("\nREJECTED BY ENVOY", style="bold red")] if state["rejections"] else []
-    for (kind, message), rejected in _alike(state["rejections"]).items():
-        said = Text(f"{', '.join(each['proxy'] for each in rejected)} {kind}: ", style="bold")
-        said.append(Text(message, style="not bold"))
+    for alike in alike_rejections(state["rejections"]):
+        said = Text(f"{alike.who} {alike.type}: ", style="bold")
+        said.append(Text(alike.message, style="not bold"))
         lines.append(_indented(said, 2))
-        lines += [_indented(_origin_of(resource), 6) for resource in _merged(rejected)]
+        lines += [_indented(_origin_of(resource), 6) for resource in alike.resources.values()]
     if stuck:
         lines.append(Text("\nNOT ANSWERED", style="bold magenta"))
     for proxy, service, held in stuck:
@@ -109,23 +110,6 @@ def rejections(state: Mapping[str, Any]) -> Group | None:
         sent = f"{proxy} {service}: sent {span(held['pending_seconds'] or 0)} ago{waiting}"
         lines.append(_indented(Text(sent), 2))
     return Group(*lines)
-
-
-def _alike(rejections: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], list[Mapping[str, Any]]]:
-    """Put together what many proxies reject in the same words."""
-    found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
-    for rejection in rejections:
-        found.setdefault((rejection["type"], rejection["message"]), []).append(rejection)
-    return found
-
-
-def _merged(rejections: Iterable[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]]:
-    """Return each refused resource once, with the lines that it has for any of the proxies."""
-    found: dict[str, dict[str, Any]] = {}
-    for resource in (each for rejection in rejections for each in rejection["resources"]):
-        known = found.setdefault(resource["name"], {**resource, "origins": []})
-        known["origins"] += [each for each in resource["origins"] if each not in known["origins"]]
-    return found.values()
 
 
 def _origin_of(resource: Mapping[str, Any]) -> Text:

@@ -21,6 +21,7 @@ from mizzen.explain.describe import describe_service
 from mizzen.explain.mesh_graph import MeshGraph, mesh_graph
 from mizzen.explain.tables import KINDS
 from mizzen.mesh.snapshot import Mesh
+from mizzen.server.alike_rejections import alike_rejections
 from mizzen.server.asked_question import asked_question
 from mizzen.server.page.picture import picture
 from mizzen.server.page.service_rows import service_rows
@@ -155,6 +156,7 @@ class _Page:
             "overview.html",
             request,
             status=status,
+            rejections=alike_rejections(status["rejections"]),
             picture=image,
             roots=roots,
             changes=self._shown.recent_changes(),
@@ -189,7 +191,7 @@ class _Page:
             "proxy.html",
             request,
             proxy=proxy,
-            rejections=rejected,
+            rejections=alike_rejections(rejected),
             kinds=KINDS,
             kind=kind,
             part=_part(request, found, table=kind),

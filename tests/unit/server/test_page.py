@@ -117,6 +117,19 @@ async def test_who_was_refused_and_who_is_gone_is_told(shown: ShownMesh, client:
     assert "Gone within" not in await page(client, "/proxies?q=app-1.")
 
 
+async def test_a_thousand_that_refuse_the_same_are_one_line(
+    shown: ShownMesh, client: httpx.AsyncClient
+) -> None:
+    resource = {"name": "80", "in_force": "", "origins": ["b.yaml:3"]}
+    alike = {"type": "RDS", "message": "no such route", "resources": [resource]}
+    shown.rejections = [{"proxy": f"app-{number}.default", **alike} for number in range(1000)]
+    text = await page(client, "/")
+    assert text.count("no such route") == text.count("b.yaml:3") == 1
+    assert "<strong>1000 proxies</strong> refuse RDS" in text
+    assert "app-9.default and 990 more" in text
+    assert "<strong>app-1.default</strong> refuses RDS" in await page(client, "/proxies/app-1.default")
+
+
 async def test_one_of_a_thing_is_not_told_as_several(shown: ShownMesh, client: httpx.AsyncClient) -> None:
     finding = {"file": "a.yaml", "line": 7, "code": "MZ0001", "path": "spec.x", "message": "is wrong"}
     shown.refused = [{"document": "Gateway default/door", "in_force": None, "findings": [finding]}]
