@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from mizzen import xds
 from mizzen.explain import PartOrigins
+from mizzen.explain.suspect_parts import suspect_places
 from mizzen.explain.tables import Row, Sent, rows
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
@@ -76,8 +77,14 @@ class ProxyTables:
             return None
         holdings = self._clients.holdings(client.number)
         current = self._control_plane.current_origin
+        proxy = self._control_plane.proxy_of(client.group)
+
         # What differs is decoded: not on the loop that serves the streams.
-        found = await asyncio.to_thread(_difference_rows, client, holdings, current)
+        def made(translation_of: Callable[[Proxy], Translation], _: Mesh) -> list[dict[str, Any]]:
+            origins = PartOrigins(translation_of(proxy), proxy) if proxy is not None else None
+            return _difference_rows(client, holdings, origins, current)
+
+        found = await self._control_plane.ask(made)
         return {"proxy": self._name(client), "rows": found}
 
     def _short_name(self, client: xds.ClientStatus) -> str:
@@ -90,38 +97,60 @@ class ProxyTables:
 
 
 def _difference_rows(
-    client: xds.ClientStatus, holdings: Mapping[str, xds.Holding], current: CurrentOrigin
+    client: xds.ClientStatus,
+    holdings: Mapping[str, xds.Holding],
+    origins: PartOrigins | None,
+    current: CurrentOrigin,
 ) -> list[dict[str, Any]]:
+    def lines(resource: xds.Resource, accepted: xds.Resource | None, words: str) -> tuple[str, ...]:
+        """Return the lines of what differs, of the whole resource if it was not accepted in any version."""
+        if origins is None or accepted is None:
+            return tuple(told_origins(resource.origins, current))
+        places = suspect_places(resource, accepted, origins, words)
+        return tuple(told_origins(places or resource.origins, current))
+
     return [
         Row(
-            {"TYPE": xds.short_name(type_url), "RESOURCE": each, "WHAT": what, "DIFFERENCE": words},
-            tuple(told_origins(resource.origins, current)),
-            each,
+            {
+                "TYPE": xds.short_name(type_url),
+                "RESOURCE": one.resource.name,
+                "WHAT": one.what,
+                "DIFFERENCE": _meaning(one.accepted, one.resource),
+            },
+            lines(one.resource, one.accepted, one.words),
+            one.resource.name,
         ).as_dict()
         for type_url, holding in sorted(holdings.items())
-        for each, what, resource, words in _differences(client, type_url, holding)
+        for one in _differences(client, type_url, holding)
     ]
 
 
-def _differences(
-    client: xds.ClientStatus, type_url: str, holding: xds.Holding
-) -> Iterator[tuple[str, str, xds.Resource, str]]:
-    """Yield the resources that a client has not as they are wanted: name, what is the matter, resource, and
-    what differs from what it has accepted."""
+@dataclass(frozen=True, slots=True)
+class _Difference:
+    """A resource that a client has not as it is wanted: what is the matter, the version that it accepted
+    last, and Envoy's words if it refused it."""
+
+    resource: xds.Resource
+    what: str
+    accepted: xds.Resource | None = None
+    words: str = ""
+
+
+def _differences(client: xds.ClientStatus, type_url: str, holding: xds.Holding) -> Iterator[_Difference]:
     refused = {each.resource.name: each for each in client.held if each.resource.type_url == type_url}
     for name in sorted(holding.wanted.keys() | holding.accepted.keys() | refused.keys()):
         wanted, accepted = holding.wanted.get(name), holding.accepted.get(name)
         if name in refused:
             kept = "an older version stays" if refused[name].stand_in else "it is left out"
             one = refused[name]
-            words = _meaning(one.stand_in or accepted, one.resource)
-            yield name, f"{kept}; Envoy refused: {_shown(one.message)}", one.resource, words
+            what = f"{kept}; Envoy refused: {_shown(one.message)}"
+            yield _Difference(one.resource, what, one.stand_in or accepted, one.message)
         elif wanted is None and accepted is not None:
-            yield name, "to be removed, and still accepted", accepted, "-"
+            yield _Difference(accepted, "to be removed, and still accepted")
         elif wanted is not None and accepted is None:
-            yield name, "new, and not accepted yet", wanted, "-"
+            yield _Difference(wanted, "new, and not accepted yet")
         elif wanted is not None and accepted is not None and wanted.version != accepted.version:
-            yield name, "changed, and not accepted yet", wanted, _meaning(accepted, wanted)
+            yield _Difference(wanted, "changed, and not accepted yet", accepted)
 
 
 def _meaning(accepted: xds.Resource | None, wanted: xds.Resource) -> str:
