@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -123,3 +125,28 @@ async def test_calls_go_on_while_the_control_plane_is_away(tmp_path: Path) -> No
             await eventually(went_on, "calls go on")
         assert set(answers) == {"200"}, answers
         assert await both.certificates() == before
+
+        one, other = (caller.envoy.child for caller in (both.client, both.server))
+        os.kill(child_of(one.pid), signal.SIGKILL)
+        assert await one.wait() == 128 + signal.SIGKILL, "the agent ends with its Envoy, and says how"
+        left = child_of(other.pid)
+        other.kill()
+        await other.wait()
+
+        async def has_ended() -> bool:
+            return is_gone(left)
+
+        await eventually(has_ended, "the Envoy does not outlive its agent")
+
+
+def child_of(process: int) -> int:
+    [child] = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    return int(child)
+
+
+def is_gone(process: int) -> bool:
+    """Whether it has ended, also if nobody has waited for it yet."""
+    try:
+        return ") Z " in Path(f"/proc/{process}/stat").read_text()
+    except OSError:
+        return True

@@ -12,7 +12,14 @@ import pytest_asyncio
 
 import mizzen
 from mizzen.testing.live_mesh import GATEWAY_PORT, SERVICE_PORT
-from tests.e2e.two_sidecars import CLIENT, UNNAMED_PORT, Pair, two_sidecars, workload
+from tests.e2e.two_sidecars import (
+    CLIENT,
+    NEW_CONNECTIONS,
+    UNNAMED_PORT,
+    Pair,
+    two_sidecars,
+    workload,
+)
 
 pytestmark = [pytest.mark.envoy, pytest.mark.asyncio(loop_scope="module")]
 
@@ -53,6 +60,58 @@ async def test_http_is_known_as_such_on_a_port_of_unnamed_protocol(pair: Pair, m
     """Only what handles HTTP tells the program of the certificate."""
     await pair.policy(mode)
     assert CLIENT in await pair.seen(UNNAMED_PORT)
+
+
+@pytest.mark.parametrize(
+    ("mesh_wide", "namespace", "workload", "plain"),
+    [
+        ("STRICT", "UNSET", "UNSET", 0),
+        ("STRICT", "PERMISSIVE", "UNSET", 200),
+        ("DISABLE", "STRICT", "UNSET", 0),
+        ("DISABLE", "STRICT", "PERMISSIVE", 200),
+        ("UNSET", "UNSET", "UNSET", 200),
+    ],
+)
+async def test_a_narrower_scope_goes_before_a_wider_one(
+    pair: Pair, mesh_wide: str, namespace: str, workload: str, plain: int
+) -> None:
+    wider = "".join(
+        f"""
+        ---
+        apiVersion: security.istio.io/v1
+        kind: PeerAuthentication
+        metadata: {{name: default, namespace: {where}}}
+        spec: {{mtls: {{mode: {mode}}}}}"""
+        for where, mode in (("istio-system", mesh_wide), ("default", namespace))
+    )
+    pair.mesh.write("wider.yaml", wider)
+    await pair.policy(workload)
+    assert CLIENT in await pair.seen()
+    assert await pair.plain() == plain
+    pair.mesh.remove("wider.yaml")
+
+
+@pytest.mark.parametrize(
+    ("tls", "mode", "status"),
+    [
+        ("ISTIO_MUTUAL", "STRICT", 200),
+        ("DISABLE", "STRICT", 503),
+        ("DISABLE", "PERMISSIVE", 200),
+        ("SIMPLE, insecureSkipVerify: true", "STRICT", 503),
+    ],
+)
+async def test_a_rule_of_the_client_goes_before_what_is_automatic(
+    pair: Pair, tls: str, mode: str, status: int
+) -> None:
+    rule = NEW_CONNECTIONS.replace("{connectionPool", f"{{tls: {{mode: {tls}}}, connectionPool")
+    pair.mesh.write("connections.yaml", rule)
+    try:
+        await pair.policy(mode)
+        await pair.client.eventually("http://reviews/", lambda answer: answer.status_code == status)
+        if status == 200:
+            assert (CLIENT in await pair.seen()) is (tls == "ISTIO_MUTUAL")
+    finally:
+        await pair.mesh.apply("connections.yaml", NEW_CONNECTIONS)
 
 
 async def test_a_wrong_identity_is_refused(pair: Pair) -> None:
