@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -96,19 +96,23 @@ class CertificateService:
                 del self._busy[identity]
 
     def caller(self, peer: xds.Peer) -> SpiffeId:
-        """Return the identity that the caller has proved. Raises RequestRefused if it has proved none."""
+        """Return the identity that the caller has proved; of an alias, in the mesh's own trust domain.
+
+        Raises RequestRefused if it has proved none."""
         if not peer.tls:
             raise RequestRefused(grpc.StatusCode.UNAUTHENTICATED, "certificates are signed over TLS only")
         try:
             identity = SpiffeId.parse(self.authenticate(peer).identity)
         except (xds.PeerUnauthenticated, SpiffeIdError) as error:
             raise RequestRefused(grpc.StatusCode.UNAUTHENTICATED, str(error)) from None
-        if identity.trust_domain not in self.trust_domains():
+        own, *aliases = self.trust_domains()
+        if identity.trust_domain not in (own, *aliases):
             raise RequestRefused(
                 grpc.StatusCode.PERMISSION_DENIED,
                 f"the trust domain {identity.trust_domain!r} is not one of this mesh",
             )
-        return identity
+        # An agent renews by its certificate: it would else stay in the domain that the mesh had before.
+        return replace(identity, trust_domain=own)
 
     def create(self, identity: SpiffeId, csr: str, seconds: int) -> list[str]:
         """Return the certificates in PEM, leaf first and the roots last.

@@ -258,6 +258,17 @@ async def test_certificates_are_signed_for_the_caller_and_nobody_else(tmp_path: 
         assert leaf.not_valid_after_utc <= datetime.now(UTC) + timedelta(hours=24, seconds=1)
 
 
+async def test_who_has_a_certificate_of_an_alias_is_given_one_of_the_mesh(tmp_path: Path) -> None:
+    """Else an agent, which renews by its certificate, would stay in the domain that the mesh had before."""
+    settings = tmp_path / "mesh-config.yaml"
+    settings.write_text("trustDomain: new.example\ntrustDomainAliases: [old.example]\n")
+    async with channel(tmp_path, mesh_config=settings) as control:
+        former = SpiffeId("old.example", "shop", "reviews")
+        code, chain = await create(control.connect(former), csr(ec.generate_private_key(ec.SECP256R1())))
+        assert code == "OK", chain
+        assert names_of(chain[0].encode()) == ["spiffe://new.example/ns/shop/sa/reviews"]
+
+
 async def test_no_certificate_for_whoever_proves_nothing(tmp_path: Path) -> None:
     text = csr(ec.generate_private_key(ec.SECP256R1()))
     async with channel(tmp_path) as control:
