@@ -43,7 +43,10 @@ def has_keys(text: str) -> bool:
 
 
 def tells_secrets(text: str) -> bool:
-    """Tell whether a valid text holds private or symmetric keys, which Envoy does not need."""
+    """Tell whether a text holds private or symmetric keys, which Envoy does not need. One that is no key set
+    holds none."""
+    if key_set_problem(text) is not None:
+        return False
     content = json.loads(text)
     keys = content.get("keys", [content])
     return any("d" in key or key["kty"] == "oct" for key in keys)

@@ -22,9 +22,8 @@ def read_private(path: Path, *, group_may: bool = False) -> bytes:
     Raises OSError, or OpenToOthersError.
     """
     with path.open("rb") as file:
-        mode = (
-            os.fstat(file.fileno()).st_mode & 0o777
-        )  # of the file that is read, whatever the name means now
+        # Of the file that is read, whatever its name means by now.
+        mode = os.fstat(file.fileno()).st_mode & 0o777
         if mode & (_STRANGERS if group_may else _OTHERS):
             raise OpenToOthersError(
                 f"{path}: others may read it (mode {mode:o}), and who has this key can pose as its owner; "

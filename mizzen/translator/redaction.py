@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from envoy.extensions.filters.http.jwt_authn.v3.config_pb2 import JwtProvider
 from google.protobuf import json_format
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from udpa.annotations import sensitive_pb2
+
+from mizzen.config.json_web_keys import tells_secrets
 
 REDACTED = "[redacted]"
 _NOT_SECRET = frozenset({"filename", "environment_variable", "watched_directory"})
@@ -41,6 +44,8 @@ def _redact(message: Message, *, secret: bool = False) -> None:
     if isinstance(message, AnyMessage):
         _redact_any(message, secret)
         return
+    if isinstance(message, JwtProvider) and tells_secrets(message.local_jwks.inline_string):
+        message.local_jwks.inline_string = REDACTED  # Envoy takes all of them for public
     for field, value in message.ListFields():
         hidden = secret or bool(field.GetOptions().Extensions[sensitive_pb2.sensitive])
         hidden = hidden and field.name not in _NOT_SECRET

@@ -1,7 +1,12 @@
+import json
+
+import pytest
 from envoy.config.core.v3 import base_pb2
 from envoy.config.listener.v3 import listener_pb2
 from envoy.extensions.filters.http.ext_authz.v3 import ext_authz_pb2
+from envoy.extensions.filters.http.jwt_authn.v3 import config_pb2
 from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2, tls_pb2
+from google.protobuf.any_pb2 import Any as AnyMessage
 
 from mizzen.translator.redaction import readable
 
@@ -138,3 +143,22 @@ def test_items_of_lists_have_that_order_too() -> None:
     assert list(shown) == ["name", "filter_chain_match", "filters"]
     assert list(shown["filters"][0]) == ["name", "typed_config"]
     assert list(shown["filters"][0]["typed_config"]) == ["@type", "inline_string"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "shown"),
+    [
+        ('{"keys": [{"kty": "EC", "crv": "P-256", "x": "AAAA", "y": "AAAA"}]}', True),
+        ('{"keys": [{"kty": "EC", "crv": "P-256", "x": "AAAA", "y": "AAAA", "d": "AAAA"}]}', False),
+        ('{"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}', False),
+        ('{"kty": "oct", "k": "c2VjcmV0"}', False),
+        ("", True),
+        ("[" * 10_000, True),
+    ],
+)
+def test_keys_of_tokens_are_shown_if_they_are_public(keys: str, shown: bool) -> None:
+    wrapped = AnyMessage()
+    filter_config = config_pb2.JwtAuthentication()
+    filter_config.providers["a"].local_jwks.inline_string = keys
+    wrapped.Pack(filter_config)
+    assert (json.dumps(keys) in json.dumps(readable(wrapped))) == shown
