@@ -31,7 +31,8 @@ def file_text(data: bytes) -> str | NotText:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         return NotText(f"the byte 0x{data[error.start]:02x} is not UTF-8; save the file as UTF-8", line)
-    if text.lstrip()[:1] in ("{", "["):
+    # The search is slow, and hardly any file has an escape.
+    if "\\u" in text and text.lstrip()[:1] in ("{", "["):
         return _SURROGATES.sub(_astral, text)
     return text
 

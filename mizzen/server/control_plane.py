@@ -418,6 +418,7 @@ class ControlPlane:
         if made is None:
             raise xds.NodeRefused("the control plane failed to translate for this proxy; its log says why")
         live.snapshot, live.findings = made
+        self._metrics.profiles.set(self._translation.profiles)
         told = [one.diagnostic for one in self._faults.withheld]
         for remark in self.mesh_remarks(key):
             self._log.warning(remark, proxy=live.proxy.id)

@@ -443,6 +443,13 @@ async def test_every_type_that_changes_is_followed_and_removals_alone_are_not(ru
     assert len(running.sent.snapshots) == 3, "a removal is handed over too"
 
 
+async def test_kinds_of_proxies_are_counted_when_a_proxy_comes(running: Running) -> None:
+    await running.connects("one")
+    running.translation.profiles = 2
+    await running.connects("two")
+    assert running.value("mizzen_proxy_profiles") == 2
+
+
 async def test_a_change_is_measured_from_when_it_was_seen(running: Running) -> None:
     now = [100.0]
     running.plane._clock = lambda: now[0]
