@@ -27,10 +27,17 @@ def first_call(question: Question, served: ServedProxy) -> tuple[Call, tuple[str
     if question.tls:
         protocols = ("h2" if question.http2 else "http/1.1",) if question.is_http else ()
         tls = ClientTls(question.server_name, protocols)
+    placed = _at_gateway if served.proxy.type == "router" else _at_sidecar
+    where, remarks = placed(question, served)
+    if question.claims:
+        remarks = (f"the request brings a valid token with the claims {question.claims}", *remarks)
     call = Call(
-        port=question.port,
-        protocol=protocol,
+        where.port,
+        where.address,
+        where.capture,
+        protocol,
         tls=tls,
+        source_address=where.source_address,
         method=question.method or "GET",
         authority=question.authority,
         path=question.path or "/",
@@ -38,29 +45,20 @@ def first_call(question: Question, served: ServedProxy) -> tuple[Call, tuple[str
         claims=question.claim_values,
         moment=question.moment,
     )
-    call, remarks = _placed(call, question, served)
-    if question.claims:
-        remarks = (f"the request brings a valid token with the claims {question.claims}", *remarks)
     return call, remarks
 
 
-def _placed(call: Call, question: Question, served: ServedProxy) -> tuple[Call, tuple[str, ...]]:
-    if served.proxy.type == "router":
-        return _at_gateway(call, question, served)
-    return _at_sidecar(call, question, served)
-
-
-def _at_gateway(call: Call, question: Question, served: ServedProxy) -> tuple[Call, tuple[str, ...]]:
+def _at_gateway(question: Question, served: ServedProxy) -> tuple[Call, tuple[str, ...]]:
     """A client outside calls the port of a server; behind a service the gateway may listen on another."""
     own = served.proxy.ip_addresses[0]
     listeners = served.mesh.gateways_for(served.proxy).listeners
     for listener in listeners:
         for server in listener.servers:
             if server.server.port is not None and server.server.port.number == question.port:
-                return replace(call, port=listener.port, address=listener.bind or own), ()
+                return Call(listener.port, listener.bind or own), ()
     if any(listener.port == question.port for listener in listeners):
         bind = next(each.bind for each in listeners if each.port == question.port)
-        return replace(call, address=bind or own), ()
+        return Call(question.port, bind or own), ()
     numbers = sorted(
         {
             each.server.port.number
@@ -71,18 +69,14 @@ def _at_gateway(call: Call, question: Question, served: ServedProxy) -> tuple[Ca
     )
     known = ", ".join(map(str, numbers)) or "none"
     remark = f"no server of this gateway has port {question.port}; ports of its servers: {known}"
-    return replace(call, address=own), (remark,)
+    return Call(question.port, own), (remark,)
 
 
-def _at_sidecar(call: Call, question: Question, served: ServedProxy) -> tuple[Call, tuple[str, ...]]:
+def _at_sidecar(question: Question, served: ServedProxy) -> tuple[Call, tuple[str, ...]]:
     address, remarks = _address(question, served)
     captured = served.proxy.interception_mode != "NONE"
-    call = replace(
-        call,
-        address=address,
-        capture=Capture.OUTBOUND if captured else Capture.NONE,
-        source_address=served.proxy.ip_addresses[0],
-    )
+    own = served.proxy.ip_addresses[0]
+    call = Call(question.port, address, Capture.OUTBOUND if captured else Capture.NONE, source_address=own)
     if not captured and served.simulator.listeners.accepts(call) is None:
         # Such a client knows where its proxy listens: on loopback, or where a Sidecar's egress binds.
         loopback = "::1" if served.proxy.is_ipv6_only else "127.0.0.1"
@@ -96,6 +90,13 @@ def _at_sidecar(call: Call, question: Question, served: ServedProxy) -> tuple[Ca
 
 def _address(question: Question, served: ServedProxy) -> tuple[str, tuple[str, ...]]:
     """Return the address that the client's host has, and what was assumed."""
+    found = served.addresses.get(question.host)
+    if found is None:
+        found = served.addresses[question.host] = _found_address(question, served)
+    return found
+
+
+def _found_address(question: Question, served: ServedProxy) -> tuple[str, tuple[str, ...]]:
     try:
         return str(ipaddress.ip_address(question.host)), ()
     except ValueError:

@@ -37,6 +37,8 @@ class ServedProxy:
         self._clusters = {cluster.name: cluster for cluster in resources.clusters}
         self._listeners = {listener.name: listener for listener in resources.listeners}
         self._assignments = {each.cluster_name: each for each in resources.endpoints}
+        self.addresses: dict[str, tuple[str, tuple[str, ...]]] = {}
+        """The addresses that hosts have for the proxy, with what was assumed of them, as far as asked for."""
         self._tls: dict[tuple[str, str, int], ClientTls | None] = {}
 
     def cluster(self, name: str) -> Any | None:

@@ -83,8 +83,8 @@ def _takes_calls(message: Any, localities: Iterable[Locality]) -> bool:
 def _with_endpoint(step: ClusterStep, place: tuple[str, int] | None) -> ClusterStep:
     if place is None:
         return replace(step, failure=Failure.NO_ENDPOINT)
-    endpoint = Endpoint(place[0], place[1], 1, "UNKNOWN")
-    return replace(step, localities=(Locality(0, "", "", "", 1, (endpoint,)),), failure=None)
+    localities = (Locality(0, "", "", "", 1, (Endpoint(place[0], place[1], 1, "UNKNOWN"),)),)
+    return ClusterStep(step.name, step.discovery_type, step.load_balancing, localities, step.originates_tls)
 
 
 def _locality(message: Any) -> Locality:

@@ -31,10 +31,11 @@ NOTES: Final = {
 class Rules:
     """The compiled rules of one action."""
 
-    __slots__ = ("_policies", "action")
+    __slots__ = ("_policies", "action", "kind")
 
     def __init__(self, message: Any) -> None:
         self.action = int(message.action)
+        self.kind = str(rbac_pb2.RBAC.Action.Name(message.action))
         # Envoy looks at them in the order of their names.
         names = sorted(map(str, message.policies))
         self._policies = tuple((name, _policy(message.policies[name])) for name in names)
@@ -90,13 +91,12 @@ class RbacFilter:
             matching = rules.matching(request)
         except UndecidedError:
             return PolicyStep(self.name, "RBAC", Decision.UNKNOWN)
-        kind = rbac_pb2.RBAC.Action.Name(rules.action)
         if not rules.denies(matching):
-            return PolicyStep(self.name, kind, Decision.ALLOWED, matching, tried=tried)
+            return PolicyStep(self.name, rules.kind, Decision.ALLOWED, matching, tried=tried)
         failure = Failure.POLICY_DENIES if matching else Failure.NO_POLICY_ALLOWS
         found = rules.met(matching, request) if explain and matching else ()
         lost = rules.nearest(request) if explain and not matching else None
-        return PolicyStep(self.name, kind, Decision.DENIED, matching, failure, tried, found, lost)
+        return PolicyStep(self.name, rules.kind, Decision.DENIED, matching, failure, tried, found, lost)
 
     def _try(self, request: Request) -> str:
         """Note what the shadow rules say; return what would deny the request if they counted."""
