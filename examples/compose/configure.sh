@@ -24,10 +24,11 @@ proxy() { # role, name, last part of the address, service account, labels...
     role=$1 name=$2 address=$network.$3 account=$4
     shift 4
     folder=/run/mizzen/proxies/$name
+    install -d -m 700 -o 1337 -g 1337 "$folder"
     mizzen bootstrap "$role" --name "$name" --ip "$address" --service-account "$account" \
         --agent-socket /tmp/mizzen/agent.sock "$@" > "$folder/envoy.yaml"
     install -m 644 "$state/ca/root-cert.pem" "$folder/root-cert.pem"
-    # Only the sidecar's user may read its token. It is needed until there is a certificate, which renews itself.
+    # Only the sidecar's user may read its token. By it the agent has its first certificate signed; then it renews both.
     install -m 600 -o 1337 /dev/null "$folder/token.new"
     as_control_plane mizzen token --state "$state" --service-account "$account" --ttl 24h > "$folder/token.new"
     mv "$folder/token.new" "$folder/token"

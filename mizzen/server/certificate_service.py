@@ -6,6 +6,7 @@ As in istiod the certificate is for the caller's own identity, whatever the requ
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -22,20 +23,14 @@ from mizzen import xds
 from mizzen.identity.authority import Authority, pem
 from mizzen.identity.spiffe_id import SpiffeId, SpiffeIdError
 from mizzen.identity.workload_certificate import SignedCertificate, check_key, sign
+from mizzen.server.one_request import RequestRefused, handler, read_request
 from mizzen.signing import CREATE_CERTIFICATE, SERVICE, CertificateRequest, CertificateResponse
+from mizzen.xds.refusals import Refusals
 
 MAX_CSR: Final = 16384
 LARGEST_RSA_KEY: Final = 4096
 MOST_AT_ONCE: Final = 4
 """Requests of one identity that are worked on at a time: who floods must not keep others waiting."""
-
-
-class RequestRefused(Exception):  # noqa: N818 - says what it does
-    """A request for a certificate is refused: `code` says how, the message why."""
-
-    def __init__(self, code: Any, reason: str) -> None:
-        super().__init__(reason)
-        self.code = code
 
 
 @dataclass(frozen=True)
@@ -55,32 +50,31 @@ class CertificateService:
     signed: Callable[[], None] = lambda: None
     refused: Callable[[], None] = lambda: None
     note: Callable[[SignedCertificate, Authority], None] = lambda made, authority: None
+    _refusals: Refusals = field(default_factory=Refusals, init=False, repr=False)
     _busy: Counter[SpiffeId] = field(default_factory=Counter, init=False, repr=False)
 
     def attach(self, grpc_server: Any) -> None:
         """Add the service to a `grpc.aio.Server`."""
-        handler = grpc.unary_unary_rpc_method_handler(
-            self._serve, CertificateRequest.FromString, CertificateResponse.SerializeToString
-        )
+        method = handler(self._serve, CertificateResponse.SerializeToString)
         grpc_server.add_generic_rpc_handlers(
-            (grpc.method_handlers_generic_handler(SERVICE, {CREATE_CERTIFICATE: handler}),)
+            (grpc.method_handlers_generic_handler(SERVICE, {CREATE_CERTIFICATE: method}),)
         )
 
-    async def _serve(self, request: Any, context: Any) -> Any:
+    async def _serve(self, context: Any) -> Any:
         peer = xds.peer_of(context)
-        log = structlog.get_logger("mizzen.certificates")
         try:
             identity = self.caller(peer)
-            chain = await self._created(identity, request)
+            chain = await self._created(identity, context)
         except RequestRefused as refusal:
             self.refused()
-            log.warning("a certificate was not signed", reason=str(refusal), peer=peer.address)
+            self._refusals.say(time.monotonic(), peer.address, CREATE_CERTIFICATE, str(refusal))
             await context.abort(refusal.code, str(refusal))
         self.signed()
+        log = structlog.get_logger("mizzen.certificates")
         log.info("a certificate was signed", identity=str(identity))
         return CertificateResponse(cert_chain=chain)
 
-    async def _created(self, identity: SpiffeId, request: Any) -> list[str]:
+    async def _created(self, identity: SpiffeId, context: Any) -> list[str]:
         if self._busy[identity] >= MOST_AT_ONCE:
             raise RequestRefused(
                 grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -88,6 +82,7 @@ class CertificateService:
             )
         self._busy[identity] += 1
         try:
+            request: Any = await read_request(context, CertificateRequest.FromString)
             # The arithmetic of a hostile request must not hold the streams up.
             return await asyncio.to_thread(self.create, identity, request.csr, request.validity_duration)
         finally:

@@ -5,8 +5,9 @@ A token by which an agent starts holds for an hour, say; without a new one the a
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,8 +18,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from mizzen import xds
 from mizzen.identity.spiffe_id import SpiffeId
 from mizzen.identity.token import issue_token
-from mizzen.server.certificate_service import RequestRefused
+from mizzen.server.one_request import RequestRefused, handler, read_request
 from mizzen.signing import CREATE_TOKEN, TOKEN_SERVICE, Lifetime, Token
+from mizzen.xds.refusals import Refusals
 
 
 @dataclass(frozen=True)
@@ -36,27 +38,27 @@ class TokenService:
     clock: Callable[[], datetime]
     signed: Callable[[], None]
     refused: Callable[[], None]
+    _refusals: Refusals = field(default_factory=Refusals, init=False, repr=False)
 
     def attach(self, grpc_server: Any) -> None:
         """Add the service to a `grpc.aio.Server`."""
-        handler = grpc.unary_unary_rpc_method_handler(
-            self._serve, Lifetime.FromString, Token.SerializeToString
-        )
+        method = handler(self._serve, Token.SerializeToString)
         grpc_server.add_generic_rpc_handlers(
-            (grpc.method_handlers_generic_handler(TOKEN_SERVICE, {CREATE_TOKEN: handler}),)
+            (grpc.method_handlers_generic_handler(TOKEN_SERVICE, {CREATE_TOKEN: method}),)
         )
 
-    async def _serve(self, wanted: Any, context: Any) -> Any:
+    async def _serve(self, context: Any) -> Any:
         peer = xds.peer_of(context)
-        log = structlog.get_logger("mizzen.certificates")
         try:
             identity = self.caller(peer)
+            wanted: Any = await read_request(context, Lifetime.FromString)
             token = self.create(peer, identity, wanted.seconds)
         except RequestRefused as refusal:
             self.refused()
-            log.warning("a token was not renewed", reason=str(refusal), peer=peer.address)
+            self._refusals.say(time.monotonic(), peer.address, CREATE_TOKEN, str(refusal))
             await context.abort(refusal.code, str(refusal))
         self.signed()
+        log = structlog.get_logger("mizzen.certificates")
         log.info("a token was renewed", identity=str(identity))
         return Token(value=token)
 

@@ -65,8 +65,12 @@ def handlers(connections: Connections, until_stopped: Stoppable, admit: Admit = 
 
     one_at_a_time = asyncio.Lock()  # an answer may be as large as all that all clients hold
 
-    async def fetch(data: bytes, context: Any) -> bytes:
+    async def fetch(_: Any, context: Any) -> bytes:
+        # A method of streams, though one request comes: gRPC would else read it before we know of whom.
         await admit(context)
+        data = await context.read()
+        if data is grpc.aio.EOF:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the call has no request")
         async with one_at_a_time:
             return await _answer(data, context, connections)
 
@@ -78,7 +82,7 @@ def handlers(connections: Connections, until_stopped: Stoppable, admit: Admit = 
             await uncancelled(context.write(answer))
 
     return {
-        "FetchClientStatus": grpc.unary_unary_rpc_method_handler(fetch),
+        "FetchClientStatus": grpc.stream_unary_rpc_method_handler(fetch),
         "StreamClientStatus": grpc.stream_stream_rpc_method_handler(until_stopped(stream)),
     }
 

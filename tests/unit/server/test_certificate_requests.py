@@ -18,7 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mizzen.identity import Authority, SpiffeId, create_authority
-from mizzen.server.certificate_service import MOST_AT_ONCE, CertificateService, RequestRefused
+from mizzen.server.certificate_service import MOST_AT_ONCE, CertificateService
+from mizzen.server.one_request import RequestRefused
 from mizzen.signing import CertificateRequest
 
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
@@ -85,6 +86,16 @@ def test_the_key_is_judged_before_its_signature_is_checked(service: CertificateS
         service.create(CALLER, pem_of(bytes(der)), 60)
 
 
+class OneRequest:
+    """The context of a call."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    async def read(self) -> bytes:
+        return self._data
+
+
 async def test_who_floods_keeps_nobody_else_waiting(
     service: CertificateService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,7 +107,7 @@ async def test_who_floods_keeps_nobody_else_waiting(
         return []
 
     monkeypatch.setattr(CertificateService, "create", slow)
-    request = CertificateRequest(csr="any")
+    request = OneRequest(CertificateRequest(csr="any").SerializeToString())
     other = SpiffeId("cluster.local", "shop", "ratings")
     async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         for _ in range(MOST_AT_ONCE):

@@ -26,7 +26,14 @@ from mizzen import xds
 from mizzen.identity import SpiffeId, create_authority, issue, open_authority
 from mizzen.identity.token import issue_token, open_or_create_key
 from mizzen.server.address import Address
-from mizzen.signing import CREATE_CERTIFICATE, SERVICE, CertificateRequest, CertificateResponse
+from mizzen.signing import (
+    CREATE_CERTIFICATE,
+    CREATE_TOKEN,
+    SERVICE,
+    TOKEN_SERVICE,
+    CertificateRequest,
+    CertificateResponse,
+)
 from tests.unit.server.test_process import FREE, SOTW, Running, options, served
 
 CSDS = "envoy.service.status.v3.ClientStatusDiscoveryService"
@@ -352,3 +359,25 @@ async def test_on_a_plain_address_for_everybody_no_proxy_is_told_of_others(tmp_p
     async with channel(tmp_path, grpc_address=Address("0.0.0.0", 0)) as control:
         plain = grpc.aio.insecure_channel(control.plain)
         assert await status_of_clients(plain) == ("PERMISSION_DENIED", [])
+
+
+@pytest.mark.parametrize("method", [f"{SERVICE}/{CREATE_CERTIFICATE}", f"{TOKEN_SERVICE}/{CREATE_TOKEN}"])
+async def test_nothing_is_read_of_a_caller_who_proves_nothing(tmp_path: Path, method: str) -> None:
+    """Else strangers could let the server hold many large requests at a time."""
+    with capture_logs() as lines:
+        async with channel(tmp_path) as control, control.connect() as connection:
+            # No request is ever sent: the refusal does not wait for one.
+            for _ in range(100):
+                call = connection.stream_unary(f"/{method}")()
+                assert (await asyncio.wait_for(call.code(), 30)).name == "UNAUTHENTICATED"
+            assert "mizzen_signings_refused_total 100.0" in (await control.running.get("/metrics")).text
+    assert sum("refused" in str(line) for line in lines) <= 20
+
+
+async def test_what_is_no_request_for_a_certificate_is_refused_in_words(tmp_path: Path) -> None:
+    async with channel(tmp_path) as control, control.connect() as connection:
+        metadata = (("authorization", f"Bearer {control.token()}"),)
+        for data, said in ((b"x" * 100_000, "65536 are the most"), (b"\xff", "cannot be decoded")):
+            call = connection.unary_unary(f"/{SERVICE}/{CREATE_CERTIFICATE}")(data, metadata=metadata)
+            assert (await asyncio.wait_for(call.code(), 30)).name == "INVALID_ARGUMENT"
+            assert said in await call.details()

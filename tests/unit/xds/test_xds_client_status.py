@@ -22,7 +22,13 @@ class Aborted(Exception):
 
 
 class Context:
-    """Of a call without a network."""
+    """Of a call without a network, with one request."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    async def read(self) -> bytes:
+        return self.data
 
     async def abort(self, code: grpc.StatusCode, details: str) -> None:
         raise Aborted(code, details)
@@ -36,10 +42,10 @@ async def ask(*drivers: Driver, data: bytes | None = None, **request: Any) -> An
         )
         for driver in drivers
     ]
-    fetch = csds.handlers(lambda: connections, lambda serve: serve)["FetchClientStatus"].unary_unary
+    fetch = csds.handlers(lambda: connections, lambda serve: serve)["FetchClientStatus"].stream_unary
     if data is None:
         data = csds_pb2.ClientStatusRequest(**request).SerializeToString()
-    return csds_pb2.ClientStatusResponse.FromString(await fetch(data, Context()))
+    return csds_pb2.ClientStatusResponse.FromString(await fetch(None, Context(data)))
 
 
 async def of(driver: Driver, **request: Any) -> dict[tuple[str, str], Any]:
