@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -21,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from mizzen.config.models.request_authentication import JWTRule
 from mizzen.demo.envoy_process import find_envoy
 from mizzen.demo.errors import DemoError
 from mizzen.explain import Question, UnknownCallerError, why
@@ -37,6 +38,7 @@ from mizzen.simulate import Call, Verdict
 from mizzen.testing.envoy_alone import EnvoyAlone
 from mizzen.testing.envoy_calls import Calls, MadeCall, Upstream, fake_upstream
 from mizzen.testing.own_network import own_network
+from mizzen.testing.vouched_tokens import VouchedTokens
 from mizzen.translator.base.cluster_names import parse_cluster_name
 from mizzen.translator.tls.workload_secrets import trust_bundle, workload_secret
 from mizzen.translator.translate_result import MESSAGES
@@ -74,6 +76,7 @@ class EnvoyMesh:
         self._directory = directory
         self._root = new_root(datetime.now(UTC))
         self._certificates: dict[str, Path] = {}
+        self._tokens = VouchedTokens()
         self._running: OrderedDict[Proxy, _Running] = OrderedDict()
         self._started = 0
         self._exits = AsyncExitStack()
@@ -116,6 +119,7 @@ class EnvoyMesh:
         served = self._serving.served(caller)
         call, _ = first_call(question, served)
         verdict = served.simulator.verdict(call)
+        call = self._tokens.bring(call, _token_rules(served))
         first = await self._envoy(caller)
         if not first.envoy.listens(call):
             return [CallEnd(Ending.CLOSED, said=f"nothing listens at {call.address}:{call.port}")]
@@ -163,12 +167,18 @@ class EnvoyMesh:
         certificate = workload_secret(issued.certificate_chain, issued.private_key)
         secrets = (certificate, trust_bundle(pem([self._root.certificate])))
         resources = self._serving.resources(proxy)
+        self._tokens.vouch(resources.listeners)
         resources.secrets.extend(MESSAGES["secrets"].FromString(each.value) for each in secrets)
         envoy = await EnvoyAlone.start(resources, self._upstream.port, directory, self._certificates)
         return _Running(envoy, Calls(envoy, self._upstream))
 
     def _identity(self, proxy: Proxy) -> str:
         return self._under_test.settings.spiffe_identity(proxy.namespace, proxy.service_account or "default")
+
+
+def _token_rules(served: ServedProxy) -> Iterator[JWTRule]:
+    for config in served.mesh.configs("RequestAuthentication"):
+        yield from config.spec.jwt_rules
 
 
 def run_with_envoys(

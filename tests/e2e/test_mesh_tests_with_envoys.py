@@ -41,6 +41,25 @@ spec:
   selector: {matchLabels: {app: bank}}
   rules: [{to: [{operation: {paths: [/vault]}}]}]
 ---
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: {name: tokens}
+spec:
+  selector: {matchLabels: {app: bank}}
+  jwtRules:
+  - {issuer: us.example, jwks: '{"keys":[]}'}
+  - {issuer: them.example, jwks: '{"keys":[]}', fromParams: [token]}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: members}
+spec:
+  action: DENY
+  selector: {matchLabels: {app: bank}}
+  rules:
+  - to: [{operation: {paths: [/members]}}]
+    when: [{key: "request.auth.claims[group]", notValues: [members]}]
+---
 apiVersion: networking.istio.io/v1
 kind: DestinationRule
 metadata: {name: bank}
@@ -74,6 +93,17 @@ tests:
 - {name: HTTP/2, from: client, request: GET http://bank/, http2: true, expect: {destination: {host: bank}}}
 - {name: TCP has no path, from: client, tcp: "bank:3306", expect: {denied: true}}
 - {name: redirected, from: client, request: GET http://bank/old, expect: {redirect: {uri: /new}}}
+- {name: no member, from: client, request: GET http://bank/members, expect: {denied: true}}
+- name: member
+  from: client
+  request: GET http://bank/members
+  claims: {iss: us.example, sub: me, group: [members]}
+  expect: {destination: {host: bank}}
+- name: member of others
+  from: client
+  request: GET http://bank/members
+  claims: {iss: them.example, sub: me, group: [members]}
+  expect: {destination: {host: bank}}
 - name: rewritten
   from: client
   request: GET http://bank/r/1?x=2
@@ -99,7 +129,7 @@ async def test_the_calls_are_made_and_judged(tmp_path: Path) -> None:
     file.write_text(TESTS, encoding="utf-8")
     code, out, err = await mizzen("test", str(tmp_path), "--envoy")
     assert code == 0, out
-    assert err.splitlines()[-1] == "7 tests: 7 passed, 0 failed"
+    assert err.splitlines()[-1] == "10 tests: 10 passed, 0 failed"
 
     file.write_text("tests:\n" + WRONG, encoding="utf-8")
     code, out, err = await mizzen("test", str(tmp_path), "--envoy")
