@@ -130,10 +130,9 @@ class EnvoyAlone:
         everywhere = ("0.0.0.0", call.port)  # noqa: S104 (what a listener is looked up by)
         return self._places.get((call.address, call.port)) or self._places.get(everywhere, 0)
 
-    def call(self, call: Call, number: int, name: str = "") -> Answer:
+    def call(self, call: Call, number: int) -> Answer:
         """Make the call. A request has the number in `x-call`; a captured connection has it as its source
-        port, and the others come from `source_of(number)`. A client with a certificate shows
-        the one of this `name`."""
+        port, and the others come from `source_of(number)`."""
         port = self._port(call)
         answer = Answer()
         with socket.create_connection(
@@ -142,20 +141,20 @@ class EnvoyAlone:
             if call.capture is not Capture.NONE:
                 plain.sendall(_proxy_header(call, number))
             with contextlib.suppress(ConnectionError, ssl.SSLError):
-                connection = self._over_tls(plain, call, name) if call.tls is not None else plain
+                connection = self._over_tls(plain, call) if call.tls is not None else plain
                 with connection:
                     connection.settimeout(_SECONDS)
                     connection.sendall(request(call, number))
                     read(connection, call, answer)
             return answer
 
-    def _over_tls(self, plain: socket.socket, call: Call, name: str) -> ssl.SSLSocket:
+    def _over_tls(self, plain: socket.socket, call: Call) -> ssl.SSLSocket:
         assert call.tls is not None
         # The default one reads the machine's authorities, anew for each call.
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-        if call.tls.certificate and name:
+        for name in call.tls.names[:1]:
             context.load_cert_chain(self._certificates[name])
         if call.tls.application_protocols:
             context.set_alpn_protocols(list(call.tls.application_protocols))

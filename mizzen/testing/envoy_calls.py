@@ -31,9 +31,10 @@ _LOGGED_SECONDS: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class MadeCall:
-    """A call, its answer, what Envoy logged of it (of the request, else of the connection), and the request
-    as it came out: `authority`, `target` and `headers`; None if none did."""
+    """A call and its number, its answer, what Envoy logged of it (of the request, else of the connection), and
+    the request as it came out: `authority`, `target` and `headers`; None if none did."""
 
+    number: int
     call: Call
     answer: Answer
     entry: Mapping[str, Any]
@@ -79,20 +80,18 @@ class Calls:
         self._upstream = upstream
         self._numbers: Iterator[int] = cycle(_NUMBERS)
 
-    async def make(self, calls: Sequence[Call], name: str = "") -> list[MadeCall]:
-        """Make the calls, and return them as they went. Clients with a certificate show the one of `name`."""
+    async def make(self, calls: Sequence[Call]) -> list[MadeCall]:
+        """Make the calls, and return them as they went."""
         numbered = [(next(self._numbers), call) for call in calls]
         for number, _ in numbered:
             self._upstream.seen.pop(str(number), None)
         loop = asyncio.get_running_loop()
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            made = [
-                loop.run_in_executor(pool, self._envoy.call, call, number, name) for number, call in numbered
-            ]
+            made = [loop.run_in_executor(pool, self._envoy.call, call, number) for number, call in numbered]
             answers = await asyncio.gather(*made)
         entries = await self._entries(numbered)
         return [
-            MadeCall(call, answer, entries[str(number)], self._upstream.seen.get(str(number)))
+            MadeCall(number, call, answer, entries[str(number)], self._upstream.seen.get(str(number)))
             for (number, call), answer in zip(numbered, answers, strict=True)
         ]
 

@@ -142,7 +142,7 @@ class EnvoyMesh:
         if not there.envoy.listens(call):
             said = f"{next_one.server.id} does not listen at {call.address}:{call.port}"
             return replace(call_end(made, cluster, share), ending=Ending.CLOSED, said=said)
-        [arriving] = await there.calls.make([call], self._identity(served.proxy))
+        [arriving] = await there.calls.make([call])
         return call_end(arriving, cluster, share)
 
     async def _envoy(self, proxy: Proxy) -> _Running:
@@ -159,7 +159,8 @@ class EnvoyMesh:
         self._started += 1
         directory = self._directory / f"envoy-{self._started}"
         directory.mkdir()
-        name = self._identity(proxy)
+        account = proxy.service_account or "default"
+        name = self._under_test.settings.spiffe_identity(proxy.namespace, account)
         issued = issue(self._root, SpiffeId.parse(name), datetime.now(UTC))
         own = self._certificates[name] = directory / "certificate.pem"
         own.touch(mode=0o600)
@@ -171,9 +172,6 @@ class EnvoyMesh:
         resources.secrets.extend(MESSAGES["secrets"].FromString(each.value) for each in secrets)
         envoy = await EnvoyAlone.start(resources, self._upstream.port, directory, self._certificates)
         return _Running(envoy, Calls(envoy, self._upstream))
-
-    def _identity(self, proxy: Proxy) -> str:
-        return self._under_test.settings.spiffe_identity(proxy.namespace, proxy.service_account or "default")
 
 
 def _token_rules(served: ServedProxy) -> Iterator[JWTRule]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import json
 import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from random import SystemRandom
@@ -17,8 +15,6 @@ from typing import Any
 import pytest
 import yaml
 from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
 
 import mizzen
 from mizzen.identity import SpiffeId
@@ -26,12 +22,10 @@ from mizzen.identity.authority import new_root, pem
 from mizzen.identity.workload_certificate import issue
 from mizzen.simulate import Call, Capture, Failure, Outcome, Protocol, Simulator, Verdict
 from mizzen.simulate.verdict import DENIALS
-from mizzen.testing import ports
 from mizzen.testing.envoy_alone import EnvoyAlone, source_of
+from mizzen.testing.envoy_calls import Calls, fake_upstream
 from mizzen.testing.own_network import own_network
 from mizzen.testing.raw_requests import Answer
-from mizzen.testing.waiting import eventually
-from mizzen.testing.workloads import Workload
 from mizzen.translator.tls.workload_secrets import trust_bundle, workload_secret
 from tests.e2e.drawn_calls import Drawn, gateway, sidecar, uncaptured
 from tests.e2e.drawn_messages import filter_chains, routes
@@ -42,8 +36,6 @@ pytestmark = pytest.mark.envoy
 _REFUSED = (Failure.BAD_REQUEST, Failure.PATH_REFUSED, *DENIALS)
 _DENIED_BY = re.compile(r"rbac_access_denied_matched_policy\[(.*)\]")
 _SEARCH_SECONDS = 60.0
-_FIRST = 1000
-"""Calls are numbered from here."""
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -115,72 +107,25 @@ async def _agree(resources: Any, calls: Sequence[Call], directory: Path) -> set[
     """Make the calls on an Envoy, compare what it does with the verdicts, and return their outcomes."""
     simulator = Simulator(resources)
     certificates = _certificates(resources, calls, directory)
-    workload = Workload("upstream", {}, "127.0.0.1", ports.free_port())
-    workload.respond = _asked
-    await workload.start()
-    try:
-        envoy = await EnvoyAlone.start(resources, workload.port, directory, certificates)
+    async with fake_upstream() as upstream:
+        envoy = await EnvoyAlone.start(resources, upstream.port, directory, certificates)
         try:
             unheard = {simulator.verdict(call).failure for call in calls if not envoy.listens(call)}
             assert unheard <= {Failure.NO_LISTENER}
-            calls = [call for call in calls if envoy.listens(call)]
-            answers, entries = await _make(envoy, calls)
+            made = await Calls(envoy, upstream).make([call for call in calls if envoy.listens(call)])
         finally:
             await envoy.stop()
-    finally:
-        await workload.stop()
-    verdicts = [
-        simulator.verdict(_from_its_source(call, number)) for number, call in enumerate(calls, _FIRST)
-    ]
     wrong = []
-    for number, (verdict, answer) in enumerate(zip(verdicts, answers, strict=True), _FIRST):
+    outcomes = set()
+    for each in made:
+        verdict = simulator.verdict(_from_its_source(each.call, each.number))
+        outcomes.add(verdict.outcome)
         said = _said(verdict)
-        seen = _seen(verdict, answer, entries[str(number)])
+        seen = _seen(verdict, each.answer, each.entry)
         if said != seen:
-            wrong.append(f"{verdict.call}\n  simulator: {said}\n  Envoy:     {seen} {entries[str(number)]}")
-    assert not wrong, f"{len(wrong)} of {len(verdicts)} calls:\n" + "\n".join(wrong)
-    return {verdict.outcome for verdict in verdicts}
-
-
-async def _make(envoy: EnvoyAlone, calls: Sequence[Call]) -> tuple[list[Answer], dict[str, dict[str, Any]]]:
-    """Make all calls; return the answers, and by number what Envoy logged: of the request, else of the
-    connection."""
-    loop = asyncio.get_running_loop()
-    with ThreadPoolExecutor(32) as pool:
-        made = [
-            loop.run_in_executor(pool, envoy.call, call, number, _name(call))
-            for number, call in enumerate(calls, _FIRST)
-        ]
-        answers = await asyncio.gather(*made)
-    numbers: dict[str | int, str] = {
-        number if call.capture is not Capture.NONE else source_of(number): str(number)
-        for number, call in enumerate(calls, _FIRST)
-    }
-    entries: dict[str, dict[str, Any]] = {}
-
-    async def all_logged() -> bool:
-        for entry in await envoy.logged():
-            if entry["kind"] == "request" and entry["call"]:
-                entries[entry["call"]] = entry
-            elif entry["kind"] == "connection":
-                found = numbers.get(entry["source_port"]) or numbers[entry["source"]]
-                entries.setdefault(found, entry)
-        return entries.keys() >= set(numbers.values())
-
-    await eventually(all_logged, "Envoy has logged every call", seconds=30)
-    return answers, entries
-
-
-def _name(call: Call) -> str:
-    return call.tls.names[0] if call.tls is not None and call.tls.names else ""
-
-
-async def _asked(request: Request) -> Response:
-    """Answer with the request line as it came."""
-    target = request.scope["raw_path"] + (b"?" if request.scope["query_string"] else b"")
-    target += request.scope["query_string"]
-    headers = {name: ",".join(request.headers.getlist(name)) for name in request.headers}
-    return JSONResponse({"authority": headers["host"], "target": target.decode(), "headers": headers})
+            wrong.append(f"{verdict.call}\n  simulator: {said}\n  Envoy:     {seen} {each.entry}")
+    assert not wrong, f"{len(wrong)} of {len(made)} calls:\n" + "\n".join(wrong)
+    return outcomes
 
 
 def _from_its_source(call: Call, number: int) -> Call:
@@ -234,7 +179,7 @@ def _denying(verdict: Verdict) -> str | None:
     return verdict.policies[-1].policy or "none"
 
 
-def _seen(verdict: Verdict, answer: Answer, entry: dict[str, Any]) -> dict[str, Any]:
+def _seen(verdict: Verdict, answer: Answer, entry: Mapping[str, Any]) -> dict[str, Any]:
     """Return the same of what Envoy did."""
     said = _said(verdict)
     clusters = said["clusters"]
@@ -264,7 +209,7 @@ def _seen(verdict: Verdict, answer: Answer, entry: dict[str, Any]) -> dict[str, 
     return seen
 
 
-def _answered(answer: Answer, entry: dict[str, Any]) -> dict[str, Any]:
+def _answered(answer: Answer, entry: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the client and the server behind Envoy saw of a request."""
     forwarded = answer.headers.get("content-type") == "application/json" and answer.status == 200
     body = json.loads(answer.body) if forwarded else {}
@@ -276,7 +221,7 @@ def _answered(answer: Answer, entry: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _logged(verdict: Verdict, entry: dict[str, Any]) -> dict[str, Any]:
+def _logged(verdict: Verdict, entry: Mapping[str, Any]) -> dict[str, Any]:
     """Return what Envoy logged of a request, where the client cannot read the answer."""
     headers = _said(verdict)["upstream"]
     return {

@@ -26,7 +26,7 @@ SEEN = {"authority": "shop", "target": "/a?b=c", "headers": {"x": "y"}}
 
 
 def made(seen: dict[str, Any] | None = None, **entry: object) -> MadeCall:
-    return MadeCall(Call(80), Answer(), {**ENTRY, **entry}, seen)
+    return MadeCall(1, Call(80), Answer(), {**ENTRY, **entry}, seen)
 
 
 def end(call: MadeCall) -> CallEnd:
