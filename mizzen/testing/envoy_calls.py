@@ -31,7 +31,7 @@ _LOGGED_SECONDS: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class MadeCall:
-    """A call and its number, its answer, what Envoy logged of it (of the request, else of the connection), and
+    """A call and its number, its answer, what Envoy logged of it (the request, else the connection), and
     the request as it came out: `authority`, `target` and `headers`; None if none did."""
 
     number: int
