@@ -29,8 +29,10 @@ MOST_REDIRECTS: Final = 3
 DEFAULT_SECONDS: Final = 5.0
 _CONNECT_SECONDS: Final = 2.0
 """For each address of a host, so that one that is dead leaves time for the next."""
-_METADATA: Final = frozenset(map(ipaddress.ip_address, ("fd00:ec2::254", "100.100.100.200", "168.63.129.16")))
-"""Metadata services that are not at an address of the link."""
+_METADATA: Final = tuple(
+    map(ipaddress.ip_network, ("fd00:ec2::/32", "100.100.100.200/32", "168.63.129.16/32", "192.0.0.0/24"))
+)
+"""Metadata services that are not at an address of the link: of AWS, Alibaba, Azure, Oracle."""
 _TRANSLATED: Final = ipaddress.ip_network("64:ff9b::/96")
 _LOOKUPS: Final = ThreadPoolExecutor(max_workers=8, thread_name_prefix="mizzen-lookup")
 """Threads for names alone: a lookup that hangs cannot be ended, and must not take those of the rest."""
@@ -147,7 +149,8 @@ def is_allowed(address: str) -> bool:
     if isinstance(found, ipaddress.IPv6Address):
         translated = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF) if found in _TRANSLATED else None
         found = found.ipv4_mapped or found.sixtofour or translated or found
-    return not (found.is_link_local or found.is_unspecified or found.is_multicast or found in _METADATA)
+    is_nobodys = found.is_link_local or found.is_unspecified or found.is_multicast
+    return not (is_nobodys or any(found in network for network in _METADATA))
 
 
 async def _body(answer: httpx.Response) -> bytes:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import ssl
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 from mizzen import xds
 from mizzen.identity import SpiffeId, issue
 from mizzen.identity.authority import new_root
+from mizzen.identity.token import issue_token, own_keys
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.server.authentication import Authenticator
 from mizzen.server.identity import IdentityError, check_identity
@@ -41,6 +44,20 @@ def test_a_certificate_without_the_identity_is_not_as_good_as_none(uris: tuple[s
     assert check_identity(PROXY, xds.Peer(), ["cluster.local"]) == ""
     with pytest.raises(IdentityError):
         check_identity(PROXY, xds.Peer(tls=True, certified=True, uris=uris), ["cluster.local"])
+
+
+def test_a_token_tells_the_peer_who_it_is_what_it_claims_and_until_when() -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    check = Authenticator(own_keys(key), {}, lambda: "new.example", demands=True, clock=lambda: NOW)
+    token = issue_token(key, "shop", "reviews", NOW, timedelta(hours=1))
+    shown = xds.Peer("ipv4:10.0.0.7:4711", tls=True, authorization=f"Bearer {token}")
+    found = check.authenticate(shown)
+    assert found.identity == "spiffe://new.example/ns/shop/sa/reviews"
+    assert found.until == (NOW + timedelta(hours=1)).timestamp()
+    assert (found.address, found.claims["aud"]) == (shown.address, ["istio-ca"])
+    assert token not in repr(found)
+    # In plain text anybody may have read it, so it says nothing.
+    assert check.authenticate(replace(shown, tls=False)).identity == ""
 
 
 LEAF = issue(new_root(NOW), SpiffeId("cluster.local", "shop", "reviews"), NOW).certificate_chain
