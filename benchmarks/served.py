@@ -145,9 +145,9 @@ class _Steps:
         times.append(time.perf_counter())
         change = self._store.apply({name: parsed})
         times.append(time.perf_counter())
-        self.mesh, delta = self.mesh.updated(change)
+        self.mesh, _ = self.mesh.updated(change)
         times.append(time.perf_counter())
-        self.translation.update(self.mesh, delta)
+        self.translation.update(self.mesh)
         snapshot = self.translation.snapshot(self._proxy)
         times.append(time.perf_counter())
         for step, (before, after) in zip(

@@ -124,7 +124,7 @@ class _Mesh:
             parsed = parse_documents(json.dumps(document).encode(), "changing.yaml")
         delta = self._configuration.apply({"changing.yaml": parsed})
         assert delta is not None
-        self._translation.update(self._configuration.mesh, delta)
+        self._translation.update(self._configuration.mesh)
         common = time.thread_time() - began
         spent = {}
         for name, proxy in self._proxies.items():

@@ -110,8 +110,8 @@ def _with_files(
 
     versions = read_two_versions(old, new, settings=settings)
     before = Mesh.build(versions.configs, versions.settings, certificates_served=certificates_served)
-    after, delta = before.updated(versions.change, versions.new_settings)
-    pairs = fleet(before, after, delta, nodes, old_file=old.known_as, new_file=new.known_as)
+    after, _ = before.updated(versions.change, versions.new_settings)
+    pairs = fleet(before, after, nodes, old_file=old.known_as, new_file=new.known_as)
     return _Compared(plan(pairs), versions.diagnostics, new.known_as)
 
 
@@ -131,8 +131,8 @@ def _with_server(
     version = read_version(new)
     compared = change_to(served, version.configs, version.refused)
     before = served.mesh(compared)
-    after, delta = before.updated(compared.change, settings or version.settings or served.mesh_config)
-    pairs = fleet(before, after, delta, nodes or served.proxies)
+    after, _ = before.updated(compared.change, settings or version.settings or served.mesh_config)
+    pairs = fleet(before, after, nodes or served.proxies)
     return _Compared(plan(pairs), version.diagnostics, new.known_as)
 
 

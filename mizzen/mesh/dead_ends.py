@@ -37,14 +37,14 @@ def has_new_dead_ends(before: Mesh, after: Mesh, delta: MeshDelta) -> bool:
     return (
         any(_service_fails(before, after, key) for key in _touched(before, delta))
         or any(_rule_fails(before, after, key) for key in _rules(after, delta))
-        or any(_gateway_fails(before, after, old, new) for old, new in delta.gateways)
+        or any(_gateway_fails(before, after, old, new) for old, new in delta.of_kind("Gateway"))
     )
 
 
 def _touched(mesh: Mesh, delta: MeshDelta) -> set[ServiceKey]:
     """Return the services whose endpoints or subsets may have changed, but for rules of wildcard hosts."""
     found = {*delta.services, *delta.endpoints}
-    for change in delta.destination_rules:
+    for change in delta.of_kind("DestinationRule"):
         for config in change:
             if config is not None:
                 host = mesh.destination_rule_index.host_of(config)
@@ -93,7 +93,7 @@ def _subsets(mesh: Mesh, service: Service) -> Iterator[Subset]:
 
 def _rules(mesh: Mesh, delta: MeshDelta) -> Iterator[ConfigKey]:
     """Yield the keys of the VirtualServices that changed, and of those that delegate to one of them."""
-    for change in delta.virtual_services:
+    for change in delta.of_kind("VirtualService"):
         for config in change:
             if config is not None:
                 yield config.key

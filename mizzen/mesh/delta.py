@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from mizzen.config.document import Config, ConfigKey
+from mizzen.mesh.rules.security_policies import POLICY_KINDS
 from mizzen.mesh.services.registry import ServiceKey
 
 Change = tuple[Config[Any] | None, Config[Any] | None]
 """A document before and after; None: there was none, or there is none any more."""
+
+
+_RULE_KINDS: Final = POLICY_KINDS | {"VirtualService", "DestinationRule", "Sidecar", "Gateway", "Secret"}
+"""Kinds that matter to more than endpoints, beside those of the registry."""
 
 
 class ConfigChange(Protocol):
@@ -32,24 +37,19 @@ class ConfigChange(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class MeshDelta:
-    """What changed. `services` and `endpoints` name what is not the same object as before; the others hold
-    the changed documents, `documents` those of every kind. `peers` are services of which a changed
-    PeerAuthentication says something, where mutual TLS is automatic. `token_keys`: keys of token issuers were
-    fetched.
-    `everything`: the mesh configuration changed, so nothing can be taken over."""
+    """What changed. `services` and `endpoints` name what is not the same object as before, `documents` are
+    those that changed, of every kind. `token_keys`: keys of token issuers were fetched. `everything`: the
+    mesh configuration changed, so nothing can be taken over."""
 
     services: frozenset[ServiceKey] = frozenset()
     endpoints: frozenset[ServiceKey] = frozenset()
-    virtual_services: tuple[Change, ...] = ()
-    destination_rules: tuple[Change, ...] = ()
-    sidecars: tuple[Change, ...] = ()
-    policies: tuple[Change, ...] = ()
-    peers: frozenset[ServiceKey] = frozenset()
-    gateways: tuple[Change, ...] = ()
-    secrets: tuple[Change, ...] = ()
     token_keys: bool = False
     everything: bool = False
     documents: tuple[Change, ...] = ()
+
+    def of_kind(self, kind: str) -> Iterator[Change]:
+        """Yield the documents of a kind that changed."""
+        return (change for change in self.documents if _either(change).kind == kind)
 
     def names(self, most: int) -> tuple[tuple[str, ...], int]:
         """Return `most` of the changed documents by their names, and how many others there are; the mesh
@@ -68,13 +68,6 @@ class MeshDelta:
         return cls(
             services=frozenset().union(*(delta.services for delta in deltas)),
             endpoints=frozenset().union(*(delta.endpoints for delta in deltas)),
-            virtual_services=_joined(delta.virtual_services for delta in deltas),
-            destination_rules=_joined(delta.destination_rules for delta in deltas),
-            sidecars=_joined(delta.sidecars for delta in deltas),
-            policies=_joined(delta.policies for delta in deltas),
-            peers=frozenset().union(*(delta.peers for delta in deltas)),
-            gateways=_joined(delta.gateways for delta in deltas),
-            secrets=_joined(delta.secrets for delta in deltas),
             token_keys=any(delta.token_keys for delta in deltas),
             everything=any(delta.everything for delta in deltas),
             documents=_joined(delta.documents for delta in deltas),
@@ -86,13 +79,8 @@ class MeshDelta:
         return not (
             self.everything
             or self.services
-            or self.virtual_services
-            or self.destination_rules
-            or self.sidecars
-            or self.policies
-            or self.gateways
-            or self.secrets
             or self.token_keys
+            or any(_either(change).kind in _RULE_KINDS for change in self.documents)
         )
 
     @property
@@ -111,8 +99,13 @@ def _joined(parts: Iterable[Sequence[Change]]) -> tuple[Change, ...]:
     found: dict[ConfigKey, Change] = {}
     for part in parts:
         for old, new in part:
-            config = new if new is not None else old
-            assert config is not None
-            first = found[config.key][0] if config.key in found else old
-            found[config.key] = (first, new)
+            key = _either((old, new)).key
+            first = found[key][0] if key in found else old
+            found[key] = (first, new)
     return tuple(change for change in found.values() if change[0] is not change[1])
+
+
+def _either(change: Change) -> Config[Any]:
+    config = change[1] if change[1] is not None else change[0]
+    assert config is not None
+    return config

@@ -14,10 +14,12 @@ from typing import Generic, TypeVar
 from mizzen.config.models.host import is_subset_of as is_subset_of
 from mizzen.config.models.host import is_wildcard as is_wildcard
 from mizzen.config.models.host import matches as matches
-from mizzen.mesh.lineage import Lineage
-from mizzen.persistent import LayeredDict
+from mizzen.persistent import LayeredDict, Version
 
 Value = TypeVar("Value", covariant=True)
+
+HostsVersion = tuple[Version, Version]
+"""Where a version of an index stands: that of its exact hosts, and that of its wildcards."""
 
 
 def specificity(host: str) -> tuple[bool, int, str]:
@@ -48,13 +50,12 @@ class HostIndex(Generic[Value]):
     """Values by host, exact and wildcard, immutable. No lookup walks over the hosts.
 
     A wildcard lookup tries the distinct lengths of the wildcards that are there (a handful, 254 at most).
-    `lineage` tells which hosts changed since an earlier version of the index.
+    `since` tells which hosts changed after an earlier version of the index.
     """
 
-    __slots__ = ("_exact", "_lengths", "_reversed", "_wildcard", "lineage")
+    __slots__ = ("_exact", "_lengths", "_reversed", "_wildcard")
 
     def __init__(self, values: Mapping[str, Value] | None = None) -> None:
-        self.lineage = Lineage()
         found = values or {}
         wildcard = {host: value for host, value in found.items() if is_wildcard(host)}
         exact = {host: value for host, value in found.items() if host not in wildcard} if wildcard else found
@@ -85,7 +86,6 @@ class HostIndex(Generic[Value]):
         if not changes:
             return self
         new: HostIndex[Value] = HostIndex()
-        new.lineage = self.lineage.following(frozenset(changes))
         exact, wildcard = self._exact.edit(), self._wildcard.edit()
         if self._reversed is not None and len(changes) < 100:
             new._reversed = list(self._reversed)
@@ -101,6 +101,21 @@ class HostIndex(Generic[Value]):
         same = new._wildcard is self._wildcard
         new._lengths = self._lengths if same else _lengths(new._wildcard)
         return new
+
+    @property
+    def version(self) -> HostsVersion:
+        """Where this version of the index stands."""
+        return self._exact.version, self._wildcard.version
+
+    def since(self, version: HostsVersion) -> set[str] | None:
+        """Return hosts with all among them whose values changed after an earlier version; None if it is not
+        known to be an earlier one."""
+        exact, wildcard = self._exact.since(version[0]), self._wildcard.since(version[1])
+        return None if exact is None or wildcard is None else exact | wildcard
+
+    def differing(self, other: HostIndex[Value]) -> list[str]:
+        """Return the hosts for which the two have not the same object."""
+        return [*self._exact.differing(other._exact), *self._wildcard.differing(other._wildcard)]
 
     def __len__(self) -> int:
         return len(self._exact) + len(self._wildcard)
@@ -131,6 +146,15 @@ class HostIndex(Generic[Value]):
             candidate = "*" + tail[start:]
             if candidate in self._wildcard:
                 yield candidate, self._wildcard[candidate]
+
+    def covering_any(self, hosts: Iterable[str]) -> Iterator[Value]:
+        """Yield the values of all hosts of the index that cover one of `hosts`; some several times."""
+        exact = self._exact
+        for host in hosts:
+            if self._lengths or is_wildcard(host):
+                yield from (value for _, value in self.covering(host))
+            elif (value := exact.get(host)) is not None:
+                yield value
 
     def most_specific(self, host: str) -> tuple[str, Value] | None:
         """Return the most specific host that covers all of `host`, with its value (Istio's

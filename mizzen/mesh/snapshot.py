@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
-from typing import Any, Final, TypeVar
+from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from mizzen.config.diagnostics import Diagnostic, Origin, in_reading_order
 from mizzen.config.document import Config, ConfigKey
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.delta import Change, ConfigChange, MeshDelta
+from mizzen.mesh.difference import MeshDifference
 from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.proxy_questions import ProxyQuestions
 from mizzen.mesh.rules.destination_rules import DestinationRuleIndex, MergedDestinationRule
 from mizzen.mesh.rules.external_authorizers import ExternalAuthorizer, external_authorizer
 from mizzen.mesh.rules.failover_labels import MentionedLabel
 from mizzen.mesh.rules.gateways import GatewayConfig, GatewayIndex, MergedGateway, merge_gateways
-from mizzen.mesh.rules.peer_authentication import NO_PEERS, ServicePeers, service_peers, services_concerned
+from mizzen.mesh.rules.peer_authentication import NO_PEERS, ServicePeers, service_peers
 from mizzen.mesh.rules.security_policies import POLICY_KINDS, PolicyIndex, WorkloadPolicies
 from mizzen.mesh.rules.token_keys import NO_TOKEN_KEYS, FetchedKeys, KeySource, TokenKeys
 from mizzen.mesh.rules.virtual_service_index import Rules, VirtualServiceIndex
@@ -29,8 +31,6 @@ from mizzen.mesh.services.registry import REGISTRY_KINDS, Registry, ServiceInsta
 from mizzen.mesh.services.registry_edit import RegistryEdit
 from mizzen.mesh.settings import MeshSettings, mesh_config_in_force
 from mizzen.persistent import LayeredDict
-
-Key = TypeVar("Key")
 
 _NO_CONFIGS: Final[LayeredDict[ConfigKey, Config[Any]]] = LayeredDict()
 
@@ -67,6 +67,8 @@ class Mesh(ProxyQuestions):
         self._moved = moved
         self._mentions = LabelMentions()
         self._scopes = Scopes(settings)
+        self._has_successor = False
+        self._differences: WeakKeyDictionary[Mesh, MeshDifference] = WeakKeyDictionary()
         self._diagnostics: tuple[Diagnostic, ...] | None = None
 
     @classmethod
@@ -162,7 +164,7 @@ class Mesh(ProxyQuestions):
             self.token_keys,
             self._moved.updated(places),
         )
-        mesh._take_over(self, MeshDelta())
+        mesh._take_over(self)
         return mesh
 
     def _moves(self, moved: Mapping[ConfigKey, Config[Any]]) -> Iterable[tuple[ConfigKey, Config[Any]]]:
@@ -190,36 +192,23 @@ class Mesh(ProxyQuestions):
             self._moved,
         )
         delta = MeshDelta(token_keys=True)
-        mesh._take_over(self, delta)
+        mesh._take_over(self)
         return mesh, delta
 
-    def since(self, other: Mesh) -> MeshDelta:
-        """Return what is different from `other`, a snapshot with the same settings that need not be an
-        earlier one. It looks at everything, so it is for rare occasions."""
-        if self.settings is not other.settings:
-            return MeshDelta(everything=True)
-        services, pools = self.registry.services, self.registry.pools
-        documents = [
-            change
-            for kind in self._configs.keys() | other._configs.keys()
-            for change in _differing(
-                other._configs.get(kind, _NO_CONFIGS), self._configs.get(kind, _NO_CONFIGS)
-            )
-        ]
-        by_kind = _by_kind(documents)
-        return MeshDelta(
-            services=frozenset(_differing_keys(other.registry.services, services)),
-            endpoints=frozenset(_differing_keys(other.registry.pools, pools)),
-            virtual_services=tuple(by_kind.get("VirtualService", ())),
-            destination_rules=tuple(by_kind.get("DestinationRule", ())),
-            sidecars=tuple(by_kind.get("Sidecar", ())),
-            policies=_policies(by_kind),
-            peers=self._peers(by_kind),
-            gateways=tuple(by_kind.get("Gateway", ())),
-            secrets=tuple(by_kind.get("Secret", ())),
-            token_keys=self.token_keys != other.token_keys,
-            documents=tuple(documents),
+    def documents_since(self, other: Mesh) -> tuple[Change, ...]:
+        """Return the documents that are different in `other`, which need not be an earlier snapshot."""
+        return tuple(
+            (other.config(key), self.config(key))
+            for kind in sorted(self._configs.keys() | other._configs.keys())
+            for key in self.configs_by_key(kind).differing(other.configs_by_key(kind))
         )
+
+    def difference(self, before: Mesh) -> MeshDifference:
+        """Return what differs from another snapshot with the same settings; found once for all who ask."""
+        found = self._differences.get(before)
+        if found is None:
+            found = self._differences[before] = MeshDifference.between(before, self)
+        return found
 
     def _pairs(self, change: ConfigChange) -> Iterable[Change]:
         pairs: dict[ConfigKey, Change] = {}
@@ -259,25 +248,10 @@ class Mesh(ProxyQuestions):
         delta = MeshDelta(
             services=frozenset(registry_edit.changed_services),
             endpoints=frozenset(registry_edit.changed_pools),
-            virtual_services=tuple(by_kind.get("VirtualService", ())),
-            destination_rules=tuple(by_kind.get("DestinationRule", ())),
-            sidecars=tuple(by_kind.get("Sidecar", ())),
-            policies=_policies(by_kind),
-            peers=mesh._peers(by_kind),
-            gateways=tuple(by_kind.get("Gateway", ())),
-            secrets=tuple(by_kind.get("Secret", ())),
             documents=tuple(changes),
         )
-        mesh._take_over(self, delta)
+        mesh._take_over(self)
         return mesh, delta
-
-    def _peers(self, by_kind: Mapping[str, list[Change]]) -> frozenset[ServiceKey]:
-        changed = [
-            each for pair in by_kind.get("PeerAuthentication", ()) for each in pair if each is not None
-        ]
-        if not changed or not self.mesh_config.enable_auto_mtls:
-            return frozenset()
-        return services_concerned(changed, self.settings.root_namespace, self.registry)
 
     def _still_moved(self, changes: Iterable[Change]) -> LayeredDict[ConfigKey, Config[Any]]:
         edit = self._moved.edit()
@@ -299,10 +273,12 @@ class Mesh(ProxyQuestions):
             configs[kind] = edit.finish()
         return configs
 
-    def _take_over(self, before: Mesh, delta: MeshDelta) -> None:
+    def _take_over(self, before: Mesh) -> None:
         """Remember what the last snapshot has computed, as far as it may still hold."""
         self._mentions = before._mentions
-        self._scopes = before._scopes.after(hostname for _, hostname in delta.services)
+        # Of several snapshots made from one, each has its own: they would undo each other's.
+        self._scopes = before._scopes.copy() if before._has_successor else before._scopes
+        before._has_successor = True
 
     def configs(self, kind: str) -> tuple[Config[Any], ...]:
         """Return all documents of a kind, in no particular order."""
@@ -436,15 +412,3 @@ def _by_kind(changes: Iterable[Change]) -> dict[str, list[Change]]:
 
 def _policies(by_kind: Mapping[str, list[Change]]) -> tuple[Change, ...]:
     return tuple(chain.from_iterable(by_kind.get(kind, ()) for kind in sorted(POLICY_KINDS)))
-
-
-def _differing_keys(before: Mapping[Key, object], after: Mapping[Key, object]) -> Iterable[Key]:
-    """Return the keys under which the two have not the same object."""
-    yield from (key for key, value in after.items() if before.get(key) is not value)
-    yield from (key for key in before if key not in after)
-
-
-def _differing(
-    before: Mapping[ConfigKey, Config[Any]], after: Mapping[ConfigKey, Config[Any]]
-) -> Iterable[Change]:
-    return [(before.get(key), after.get(key)) for key in _differing_keys(before, after)]

@@ -6,7 +6,8 @@ are joined into a new large one, so that a version costs some microseconds, and 
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterable, Iterator, Mapping, ValuesView
+from collections.abc import Collection, ItemsView, Iterable, Iterator, Mapping, ValuesView
+from dataclasses import dataclass
 from math import isqrt
 from typing import Any, Final, TypeVar, overload
 
@@ -24,6 +25,19 @@ _NO_CHANGES: Final[dict[Any, Any]] = {}
 _SMALL: Final = 32
 """Up to so many members everything is copied: that costs no more."""
 
+_STEPS: Final = 32
+"""So many large dictionaries back it can be told what changed: thousands of changes in a large mapping."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Version:
+    """Where a version of a mapping stands among others of it. It holds keys only, so it may be kept where the
+    mapping itself would cost memory. For `LayeredDict.since`."""
+
+    place: object
+    changes: Collection[Any]
+    below: Version | None
+
 
 class LayeredDict(Mapping[Key, Value]):
     """A mapping that is never changed. `updated` and `edit` make the next version of it.
@@ -31,12 +45,15 @@ class LayeredDict(Mapping[Key, Value]):
     Members stand in the order in which they were put in; one that is replaced keeps its place.
     """
 
-    __slots__ = ("__weakref__", "_base", "_changes", "_length")
+    __slots__ = ("__weakref__", "_base", "_changes", "_history", "_length", "_place")
 
     def __init__(self, members: Mapping[Key, Value] | None = None) -> None:
         self._base: Mapping[Key, Value] = dict(members) if members else {}
         self._changes: dict[Key, Any] = _NO_CHANGES
         self._length = len(self._base)
+        # What stands for the large dictionary, and for those before it with the keys that changed after each.
+        self._place = object()
+        self._history: tuple[tuple[object, frozenset[Key]], ...] = ()
 
     @classmethod
     def over(
@@ -45,15 +62,51 @@ class LayeredDict(Mapping[Key, Value]):
         """Return `base` with other members on it and some removed. It always shares all of `base`: for many
         mappings that differ little from one that they have in common."""
         hidden = dict.fromkeys(filter(base.__contains__, removed), _GONE)
-        return cls._made(base, {**hidden, **members})
-
-    @classmethod
-    def _made(cls, base: Mapping[Key, Value], changes: dict[Key, Any]) -> LayeredDict[Key, Value]:
-        made = cls.__new__(cls)
-        made._base = base
-        made._changes = changes
+        changes = {**hidden, **members}
+        made = cls()
+        made._base, made._changes = base, changes
         made._length = len(base) + sum((value is not _GONE) - (key in base) for key, value in changes.items())
         return made
+
+    @property
+    def version(self) -> Version:
+        """Where this version stands: what a later one is asked about."""
+        below = self._base.version if isinstance(self._base, LayeredDict) else None
+        return Version(self._place, tuple(self._changes), below)
+
+    def since(self, version: Version) -> set[Key] | None:
+        """Return keys with all among them whose members are others than in an earlier version; None if it is
+        not known to be an earlier one."""
+        if version.place is self._place:
+            return {*self._changes, *version.changes}
+        if isinstance(self._base, LayeredDict):
+            below = self._base.since(version.below) if version.below is not None else None
+            return None if below is None else below.union(self._changes, version.changes)
+        found = {*self._changes, *version.changes}
+        for place, keys in self._history:
+            found |= keys
+            if place is version.place:
+                return found
+        return None
+
+    def differing(self, other: LayeredDict[Key, Any]) -> list[Key]:
+        """Return the keys under which the two have not the same object. It costs what changed, if one is a
+        later version of the other."""
+        if self is other:
+            return []
+        keys: Iterable[Key] | None
+        if self._place is other._place or self._base is other._base:
+            # Most of what changed since the large dictionary changed before both.
+            mine, theirs = self._changes, other._changes
+            keys = [key for key, value in mine.items() if theirs.get(key, _MISSING) is not value]
+            keys += [key for key in theirs if key not in mine]
+        else:
+            keys = self.since(other.version)
+            if keys is None:
+                keys = other.since(self.version)
+            if keys is None:
+                keys = (*self, *(key for key in other if key not in self))
+        return [key for key in keys if self.get(key, _MISSING) is not other.get(key, _MISSING)]
 
     @overload
     def get(self, key: Key) -> Value | None: ...
@@ -180,10 +233,13 @@ class DictEdit(LayeredDict[Key, Value]):
         used after that."""
         if self._changes is self._before._changes:
             return self._before
-        made: LayeredDict[Key, Value] = LayeredDict()
+        before, made = self._before, LayeredDict[Key, Value]()
         made._length = self._length
-        if self._length <= _SMALL or len(self._changes) > isqrt(self._length):
-            made._base = dict(self._merged()) if self._base else self._changes
-        else:
+        if self._length > _SMALL and len(self._changes) <= isqrt(self._length):
             made._base, made._changes = self._base, self._changes
+            made._place, made._history = before._place, before._history
+            return made
+        made._base = dict(self._merged()) if self._base else self._changes
+        if self._base and len(self._changes) <= _SMALL + self._length // 2:
+            made._history = ((before._place, frozenset(self._changes)), *before._history[: _STEPS - 1])
         return made

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final, Generic, TypeVar
 
-from mizzen.persistent.layered_dict import DictEdit, LayeredDict
+from mizzen.persistent.layered_dict import DictEdit, LayeredDict, Version
 
 Key = TypeVar("Key")
 Member = TypeVar("Member")
@@ -31,6 +31,21 @@ class Multimap(Generic[Key, Member, Value]):
 
     def __len__(self) -> int:
         return len(self._buckets)
+
+    @property
+    def version(self) -> Version:
+        """Where this version stands: what a later one is asked about."""
+        return self._buckets.version
+
+    def since(self, version: Version) -> set[Key] | None:
+        """Return keys with all among them whose members are others than in an earlier version; None if it is
+        not known to be an earlier one."""
+        return self._buckets.since(version)
+
+    def differing(self, other: Multimap[Key, Member, Value]) -> list[Key]:
+        """Return the keys under which the two differ. It costs what changed, if one is a later version of the
+        other."""
+        return self._buckets.differing(other._buckets)
 
     def edit(self) -> MultimapEdit[Key, Member, Value]:
         """Return an edit that starts from this."""

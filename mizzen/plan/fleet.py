@@ -8,7 +8,6 @@ from functools import partial
 
 from mizzen.explain.callers import DeclaredCallers
 from mizzen.explain.origins import PartOrigins
-from mizzen.mesh.delta import MeshDelta
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
 from mizzen.plan.side import Side
@@ -34,7 +33,6 @@ def proxy_name(proxy: Proxy) -> str:
 def fleet(
     old: Mesh,
     new: Mesh,
-    delta: MeshDelta,
     nodes: Iterable[Proxy] = (),
     *,
     old_file: Callable[[str], str] = str,
@@ -42,8 +40,8 @@ def fleet(
 ) -> Iterator[Pair]:
     """Yield the proxies of both meshes, each with what it is sent by them.
 
-    `delta` is what differs between the meshes, as `Mesh.updated` says; proxies that it does not concern are
-    not translated again. `nodes` are the proxies to look at, by default those that the documents let expect.
+    Proxies that do not read what differs are not translated again. `nodes` are the proxies to look at, by
+    default those that the documents let expect.
     `old_file` and `new_file` say how people know the files of each side.
     """
     chosen = tuple(nodes)
@@ -56,7 +54,7 @@ def fleet(
         name: Side(translation.snapshot(each), _origins_before(former, translation, each), old_file)
         for name, each in before.items()
     }
-    translation.update(new, delta)
+    translation.update(new)
     concerned = set(translation.concerned())
     for name in (*before, *(each for each in after if each not in before)):
         was, now = sides.get(name), after.get(name)

@@ -86,8 +86,7 @@ class _Variant:
         else:
             pairs = [(before.config(_key(change)), change[1]) for change in delta.documents]
             after, own = before.updated(Changed(pairs))
-            after, keys = after.with_token_keys(mesh.token_keys)
-            self.translation.update(after, MeshDelta.joined([own, keys]))
+            self.translation.update(after.with_token_keys(mesh.token_keys)[0])
             self.last = own.documents
         self.retries = not delta.endpoints_only or not self.withheld
 
@@ -102,8 +101,7 @@ class _Trial:
     def with_changes(self, pairs: Sequence[Change]) -> _Trial:
         """Return the trial with the changes; raise what goes wrong, which leaves this one as it was."""
         trial = self.translation.fork(self.proxy)
-        mesh, delta = trial.mesh.updated(Changed(pairs))
-        trial.update(mesh, delta)
+        trial.update(trial.mesh.updated(Changed(pairs))[0])
         trial.translate(self.proxy)
         return _Trial(trial, self.proxy)
 
@@ -154,7 +152,7 @@ class ContainedTranslation:
 
     def update(self, mesh: Mesh, delta: MeshDelta) -> None:
         """Go over to `mesh`, which differs from the last one by `delta`."""
-        self._whole.update(mesh, delta)
+        self._whole.update(mesh)
         self._last = delta.documents
         self._variants = self._used()
         for variant in list(self._variants):
@@ -316,7 +314,7 @@ class ContainedTranslation:
             trial.translate(proxy)
         except Exception:
             return None, ()
-        return _Trial(trial, proxy), _sorted(mesh.since(empty).documents)
+        return _Trial(trial, proxy), _sorted(mesh.documents_since(empty))
 
     def _used(self) -> list[_Variant]:
         """Return the variants that some proxy is served from."""

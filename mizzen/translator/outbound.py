@@ -15,7 +15,7 @@ from typing import Final
 
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.mesh_config import MeshConfig
-from mizzen.mesh.delta import MeshDelta
+from mizzen.mesh.difference import MeshDifference
 from mizzen.mesh.hosts import matches
 from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.rules.destination_rules import MergedDestinationRule
@@ -57,7 +57,7 @@ from mizzen.translator.routes.sidecar import CarriedRoutes, port_routed, sidecar
 from mizzen.translator.routes.virtual_hosts import ANY_PORT
 from mizzen.translator.shared_resources import SharedResources
 from mizzen.translator.tls.secret_references import NO_SECRETS, SecretNames, all_secrets, secret_references
-from mizzen.translator.touched import Touched, destination_rule_hosts
+from mizzen.translator.touched import Touched
 from mizzen.translator.touched_ports import listened_ports, routed_ports
 from mizzen.translator.undo import Undo
 from mizzen.xds import type_urls
@@ -135,21 +135,21 @@ class OutboundResources:
         """What they are made of, to find where their parts come from."""
         return OutboundParts(self._listeners, self._scope, self.mesh_config, self._memo, self._carried)
 
-    def update(self, mesh: Mesh, delta: MeshDelta) -> None:
-        """Bring everything to `mesh`; `delta` says what is different since the last call. An exception leaves
-        everything as it was before."""
+    def update(self, mesh: Mesh) -> None:
+        """Bring everything to `mesh`, which has the same settings. An exception leaves everything as it was
+        before."""
         undo = Undo(self, _REPLACED, _BY_SERVICE)
         try:
-            self._update(mesh, delta, undo)
+            self._update(mesh, undo)
         except Exception:
             undo.restore()
             raise
 
-    def _update(self, mesh: Mesh, delta: MeshDelta, undo: Undo) -> None:
-        before = self._scope
+    def _update(self, mesh: Mesh, undo: Undo) -> None:
+        before, difference = self._scope, mesh.difference(self._mesh)
         self._mesh = mesh
         self._scope = mesh.scope(self.profile)
-        touched = self._touched(before, delta)
+        touched = self._touched(before, difference)
         undo.note(touched.clusters | touched.endpoints)
         self._update_clusters(touched.clusters, touched.endpoints)
         if self.profile.is_router:
@@ -194,11 +194,11 @@ class OutboundResources:
         self._update_secrets(made, gone)
         self.clusters = changed_collection(self.clusters, made, gone)
 
-    def _touched(self, before: SidecarScope, delta: MeshDelta) -> Touched:
-        services = set(delta.services)
+    def _touched(self, before: SidecarScope, difference: MeshDifference) -> Touched:
+        services = set(difference.services)
         if before.services is not self._scope.services:
             services.update(self._moved_services(before))
-        hosts = destination_rule_hosts(delta, self._mesh.settings.domain)
+        hosts = difference.destination_hosts
         destination_rules = frozenset(
             key
             for key in self._candidates(hosts)
@@ -209,11 +209,11 @@ class OutboundResources:
         return Touched(
             frozenset(services),
             differing_rules(before, self._scope),
-            delta.endpoints,
+            difference.endpoints,
             destination_rules,
             destination_hosts,
             self._with_aliases({host for _, host in services} | destination_hosts),
-            delta.peers & self._services.keys(),
+            difference.peers & self._services.keys(),
             before=before,
             scope=before.sidecar is not self._scope.sidecar
             or before.outbound_traffic_policy != self._scope.outbound_traffic_policy,
@@ -225,15 +225,8 @@ class OutboundResources:
 
     def _moved_services(self, before: SidecarScope) -> Iterable[_ServiceKey]:
         """Return the keys of services that are not the same in both scopes."""
-        hosts = self._scope.services_since(before.version)
-        if hosts is None:
-            now = {service.key: service for service in self._scope.services}
-            changed = [key for key, service in now.items() if self._services.get(key) is not service]
-            return (*changed, *(key for key in self._services if key not in now))
-        pairs = ((before.service(host), self._scope.service(host)) for host in hosts)
-        return [
-            service.key for pair in pairs if pair[0] is not pair[1] for service in pair if service is not None
-        ]
+        gone, come = before.services.difference(self._scope.services)
+        return [service.key for service in set(gone).symmetric_difference(come)]
 
     def _candidates(self, hosts: frozenset[str]) -> Iterable[_ServiceKey]:
         """Return the services whose destination rule may be another now."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mizzen.mesh.delta import MeshDelta
-from mizzen.mesh.hosts import resolve_short_name
 from mizzen.mesh.rules.virtual_services import VirtualServiceRule
 from mizzen.mesh.scope.sidecar_scope import SidecarScope
 
@@ -32,13 +30,3 @@ class Touched:
     def clusters(self) -> frozenset[ServiceKey]:
         """The services whose clusters may be others."""
         return self.services | self.destination_rules | self.peers
-
-
-def destination_rule_hosts(delta: MeshDelta, domain: str) -> frozenset[str]:
-    """Return the hosts of the DestinationRules that changed."""
-    return frozenset(
-        resolve_short_name(config.spec.host, config.namespace, domain)
-        for pair in delta.destination_rules
-        for config in pair
-        if config is not None
-    )

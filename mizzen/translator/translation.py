@@ -2,7 +2,7 @@
 
     translation = Translation(mesh)
     snapshot = translation.snapshot(proxy)        # everything that the proxy is sent
-    translation.update(new_mesh, delta)           # cheap: work is done when a snapshot is asked for
+    translation.update(new_mesh)                  # cheap: work is done when a snapshot is asked for
     snapshot = translation.snapshot(proxy)        # costs what the change touched, once for all like proxies
 
 No IO, no clock, no tasks: whoever owns it decides when to ask.
@@ -12,12 +12,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.incremental import Database, Query, Table, Watch
-from mizzen.mesh.delta import MeshDelta
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.recorded import RecordedMesh
@@ -61,10 +60,9 @@ _Made = tuple[Snapshot, tuple[Diagnostic, ...]]
 
 @dataclass(slots=True)
 class _Live:
-    """The outbound resources of a profile, and the changes that they have not seen yet."""
+    """The outbound resources of a profile, and how many updates ago somebody asked for them."""
 
     resources: OutboundResources
-    deltas: list[MeshDelta] = field(default_factory=list)
     unused: int = 0
 
 
@@ -123,11 +121,11 @@ class Translation:
         """How many kinds of proxies that no rule can tell apart there are."""
         return len(self._live)
 
-    def update(self, mesh: Mesh, delta: MeshDelta) -> None:
-        """Go over to `mesh`, which differs from the last one by `delta`."""
-        self._mesh = mesh
+    def update(self, mesh: Mesh) -> None:
+        """Go over to `mesh`. With other settings, everything is translated anew."""
+        before, self._mesh = self._mesh, mesh
         self._failed.clear()
-        if delta.everything:
+        if mesh.settings is not before.settings:
             if self._sweeps:
                 self._memo = Memo()
             self._live.clear()
@@ -138,14 +136,13 @@ class Translation:
             self._begin()
             return
         self._recorded.renew(mesh)
-        for live in tuple(self._building.values()):  # an abandoned one may end at any time
-            live.deltas.append(delta)
-        for kind, live in list(self._live.items()):
+        for live in self._live.values():
             live.unused += 1
-            if live.unused > _UNUSED_UPDATES:
-                self._drop(kind)
-            else:
-                live.deltas.append(delta)
+        unused = [kind for kind, live in self._live.items() if live.unused > _UNUSED_UPDATES]
+        for kind in unused:
+            self._drop(kind)
+        if unused:
+            mesh.forget_scopes(profile for profile, _ in (*self._live, *self._building))
         self._database.sweep()
         if not self._sweeps:
             return
@@ -240,11 +237,8 @@ class Translation:
         known = other._live.get(kind)
         if known is None or kind in self._live:
             return
-        deltas = list(known.deltas)
-        if other._mesh is not self._mesh:
-            deltas = [self._mesh.since(known.resources.mesh)]
-        if not any(delta.everything for delta in deltas):
-            self._live[kind] = _Live(known.resources.copy(), deltas)
+        if known.resources.mesh.settings is self._mesh.settings:
+            self._live[kind] = _Live(known.resources.copy())
 
     def rebuild(self, proxy: Proxy) -> None:
         """Forget what is known for `proxy`: it is built from nothing the next time."""
@@ -329,14 +323,14 @@ class Translation:
         shared, own = self._shared[kind], self._owns(proxy)
         laid = self._overlays.laid
         collections = {
-            type_urls.CLUSTER: laid(kind, shared.clusters, own.clusters),
+            type_urls.CLUSTER: laid(shared.clusters, own.clusters),
             type_urls.ENDPOINT: shared.endpoints,
-            type_urls.LISTENER: laid(kind, shared.listeners, own.listeners, own.hidden_listeners),
-            type_urls.ROUTE: laid(kind, shared.routes, own.routes),
+            type_urls.LISTENER: laid(shared.listeners, own.listeners, own.hidden_listeners),
+            type_urls.ROUTE: laid(shared.routes, own.routes),
         }
         secrets, problems = proxy_secrets(self._recorded, proxy, shared, own, self._memo)
         if secrets:
-            collections[type_urls.SECRET] = laid(None, self._no_secrets, secrets)
+            collections[type_urls.SECRET] = laid(self._no_secrets, secrets)
         return Snapshot(collections), (*shared.diagnostics, *own.diagnostics, *problems)
 
     def _own_of(self, proxy: Proxy) -> OwnResources:
@@ -372,16 +366,15 @@ class Translation:
         live = self._live.get(kind)
         if live is not None:
             live.unused = 0
-            if not live.deltas and kind in self._shared.values_now:
+            if live.resources.mesh is self._mesh and kind in self._shared.values_now:
                 return
         try:
             if live is None:
                 live = _Live(OutboundResources(self._mesh, *kind, self._memo))
                 deque(live.resources.build(), maxlen=0)
                 self._live[kind] = live
-            elif live.deltas:
-                live.resources.update(self._mesh, MeshDelta.joined(live.deltas))
-            live.deltas.clear()
+            elif live.resources.mesh is not self._mesh:
+                live.resources.update(self._mesh)
             self._shared[kind] = live.resources.shared
         except Exception as error:
             # For the next proxies of the kind. The exception itself would keep a superseded mesh in memory.

@@ -15,11 +15,6 @@ from mizzen.xds.batch import Batch
 from mizzen.xds.resource import Resource
 from mizzen.xds.type_urls import PUSH_ORDER
 
-_HISTORY = 16
-"""How many steps back a collection knows what changed. Clients that lag further are compared name by name,
-once.
-"""
-
 _MODULUS = 1 << 96
 
 
@@ -83,9 +78,7 @@ class Collection(Mapping[str, Resource]):
         "_aliases",
         "_differences",
         "_everything",
-        "_history",
         "_latest",
-        "_place",
         "_sum",
         "_variants",
         "_versions",
@@ -101,7 +94,6 @@ class Collection(Mapping[str, Resource]):
         resources: Mapping[str, Resource],
         *,
         total: int | None = None,
-        history: tuple[tuple[object, frozenset[str]], ...] = (),
     ) -> None:
         self.type_url = type_url
         self.resources = resources if isinstance(resources, LayeredDict) else LayeredDict(resources)
@@ -109,8 +101,6 @@ class Collection(Mapping[str, Resource]):
         # A sum does not depend on the order of its parts, and one part can be exchanged without adding up
         # the rest.
         self.version = f"{self._sum:024x}"
-        self._place = object()
-        self._history = history
         self._differences: WeakKeyDictionary[Collection, Difference] | None = None
         self._latest: tuple[ReferenceType[Collection], ReferenceType[Difference]] | None = None
         self._variants: dict[object, Collection] = {}
@@ -180,20 +170,26 @@ class Collection(Mapping[str, Resource]):
         """This collection with some members put in or replaced, and some names taken out."""
         resources = self.resources.edit()
         total = self._sum
-        touched = set()
         for name in removed:
             old = resources.get(name)
             if old is not None:
                 resources.discard(name)
                 total -= old.mark
-                touched.add(name)
         for resource in changed:
             old = resources.get(resource.name)
             resources.put(resource.name, resource)
             total += resource.mark - (old.mark if old is not None else 0)
-            touched.add(resource.name)
-        history = ((self._place, frozenset(touched)), *self._history[: _HISTORY - 1])
-        return Collection(self.type_url, resources.finish(), total=total % _MODULUS, history=history)
+        return Collection(self.type_url, resources.finish(), total=total % _MODULUS)
+
+    def overlaid(self, resources: Iterable[Resource], hidden: Iterable[str] = ()) -> "Collection":
+        """This collection with other members put over it and some names hidden. It is shared, not copied: for
+        many collections that have most of their members in common.
+        """
+        over = {resource.name: resource for resource in resources}
+        covered = [old for name in {*over, *hidden} if (old := self.resources.get(name)) is not None]
+        total = self._sum + sum(each.mark for each in over.values()) - sum(each.mark for each in covered)
+        members = LayeredDict.over(self.resources, over, hidden)
+        return Collection(self.type_url, members, total=total % _MODULUS)
 
     def retaining(self, resources: Iterable[Resource]) -> "Collection":
         """This collection and some members of an earlier one; the same object for the same question."""
@@ -240,16 +236,10 @@ class Collection(Mapping[str, Resource]):
 
     def _compare(self, old: "Collection") -> Difference:
         mine, theirs = self.resources, old.resources
-        names: Iterable[str] | None = _touched(self, old)
-        if names is None:
-            names = _touched(old, self)
-        if names is None:
-            names = {name for name, resource in mine.items() if theirs.get(name) is not resource}
-            names |= theirs.keys() - mine.keys()
         changed = []
         removed = []
         unsent = []
-        for name in names:
+        for name in mine.differing(theirs):
             new, was = mine.get(name), theirs.get(name)
             if new is None:
                 if was is not None:
@@ -260,16 +250,6 @@ class Collection(Mapping[str, Resource]):
                 unsent.append(new)
         batch = Batch(self.type_url, self.version, tuple(changed), tuple(removed))
         return Difference(batch, theirs, tuple(unsent))
-
-
-def _touched(new: Collection, old: Collection) -> set[str] | None:
-    """The names that may differ, if `old` is in the history of `new`."""
-    names: set[str] = set()
-    for place, touched in new._history:
-        names |= touched
-        if place is old._place:
-            return names
-    return None
 
 
 _EMPTY = {type_url: Collection(type_url, {}) for type_url in PUSH_ORDER}

@@ -11,12 +11,11 @@ from mizzen.config.diagnostics import Diagnostic, Severity
 from mizzen.config.document import Config, ConfigKey
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.hosts import HostIndex, resolve_short_name
-from mizzen.mesh.lineage import Lineage
 from mizzen.mesh.rules.failover_labels import MentionedLabel, mentioned_labels
 from mizzen.mesh.service import Service
 from mizzen.mesh.settings import MeshSettings, creation_order
 from mizzen.mesh.visibility import PRIVATE, PUBLIC, is_visible, visible_to
-from mizzen.persistent import LayeredDict, Multimap
+from mizzen.persistent import LayeredDict, Multimap, Version
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -154,7 +153,7 @@ _NO_RULES: Final = NamespaceRules()
 @dataclass(frozen=True, slots=True, eq=False)
 class DestinationRuleIndex:
     """All DestinationRules, by namespace and host; immutable. `labelled` has of those that look at a client's
-    labels who sees them and the labels; `lineage` tells for which hosts there are others than before."""
+    labels who sees them and the labels."""
 
     settings: MeshSettings
     by_host: Multimap[tuple[str, str], ConfigKey, Config[models.DestinationRule]] = field(
@@ -165,7 +164,6 @@ class DestinationRuleIndex:
     labelled: LayeredDict[ConfigKey, tuple[frozenset[str], frozenset[MentionedLabel]]] = field(
         default_factory=LayeredDict
     )
-    lineage: Lineage = field(default_factory=Lineage)
 
     def updated(
         self,
@@ -214,8 +212,18 @@ class DestinationRuleIndex:
             by_namespace,
             diagnostics.finish(),
             labelled.finish(),
-            self.lineage.following(frozenset(host for _, host in touched)),
         )
+
+    @property
+    def version(self) -> Version:
+        """Where this version of the index stands."""
+        return self.by_host.version
+
+    def since(self, version: Version) -> set[str] | None:
+        """Return hosts with all among them that have other rules than in an earlier version; None if it is
+        not known to be an earlier one."""
+        keys = self.by_host.since(version)
+        return None if keys is None else {host for _, host in keys}
 
     def _key_of(self, config: Config[models.DestinationRule]) -> tuple[str, str]:
         return (config.namespace, self.host_of(config))

@@ -8,8 +8,7 @@ from functools import cached_property
 from typing import Final
 
 from mizzen.config import models
-from mizzen.mesh.hosts import HostIndex, is_wildcard
-from mizzen.mesh.lineage import Lineage
+from mizzen.mesh.hosts import HostIndex, HostsVersion, is_wildcard
 from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.rules.destination_rules import (
     DestinationRuleIndex,
@@ -33,7 +32,7 @@ from mizzen.mesh.service import Service
 from mizzen.mesh.services.registry import Registry
 from mizzen.mesh.settings import MeshSettings
 from mizzen.mesh.visibility import is_visible
-from mizzen.persistent import ChunkedSequence, LayeredDict
+from mizzen.persistent import ChunkedSequence, LayeredDict, Version
 
 
 class EgressListener:
@@ -103,13 +102,8 @@ class EgressListener:
     def virtual_services_over(self, hostnames: Iterable[str]) -> HostRules:
         """Return all rules one of whose hosts covers one of `hostnames`, in the order in which they are
         tried."""
-        found = {
-            rule
-            for hostname in hostnames
-            for _, rules in self._index.covering(hostname)
-            for rule in rules
-            if self.imports(rule)
-        }
+        over = self._index.mesh_hosts.covering_any(hostnames)
+        found = {rule for rules in over for rule in rules if self.imports(rule)}
         return tuple(sorted(found, key=lambda rule: precedence(rule, self.namespace)))
 
     def virtual_service_of(self, hostname: str) -> VirtualServiceRule | None:
@@ -312,8 +306,8 @@ class ScopeVersion:
 
     sidecar: SidecarConfig | None
     imported: ChunkedSequence[Service] | None
-    hosts: Lineage
-    rules: Lineage
+    hosts: HostsVersion
+    rules: Version
 
 
 class SidecarScope:
@@ -390,24 +384,18 @@ class SidecarScope:
         """What to keep of this scope, so that a later one can tell what changed."""
         trimmed = self.sidecar is not None and self.sidecar.spec.egress
         imported = self.services if trimmed or self.base.only_routed else None
-        return ScopeVersion(self.sidecar, imported, self._registry.lineage, self._rules.lineage)
-
-    def services_since(self, version: ScopeVersion) -> frozenset[str] | None:
-        """Return the hostnames whose service may be another than in an earlier scope of the profile; None if
-        it may be any."""
-        now = self.version
-        if now.sidecar is not version.sidecar or now.imported is not version.imported:
-            return None
-        return now.hosts.since(version.hosts)
+        return ScopeVersion(self.sidecar, imported, self._registry.version, self._rules.version)
 
     def hosts_since(self, version: ScopeVersion) -> frozenset[str] | None:
         """Return the hostnames whose service or DestinationRule may be another than in an earlier scope of
         the profile; None if it may be any."""
-        services = self.services_since(version)
-        rules = self._rules.lineage.since(version.rules)
+        now = self.version
+        if now.sidecar is not version.sidecar or now.imported is not version.imported:
+            return None
+        services, rules = self._registry.since(version.hosts), self._rules.since(version.rules)
         if services is None or rules is None or any(map(is_wildcard, rules)):
             return None
-        return services | rules
+        return frozenset(services | rules)
 
     def virtual_services_to(self, hosts: Iterable[str]) -> set[VirtualServiceRule]:
         """Return the imported rules that route to one of `hosts`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 
 from mizzen.mesh.hosts import HostIndex
@@ -41,9 +41,11 @@ def pick_service(candidates: Iterable[Service], namespace: str, *, prefer_own: b
 class VisibleServices:
     """The services that a namespace sees: in the order of `Service.precedence`, by hostname and by port.
 
-    `prefer_own` is as in `pick_service`. `hidden` are the namespace's own that it does not see, by hostname.
+    `prefer_own` is as in `pick_service`. `hidden` are the namespace's own that it does not see, by hostname;
+    `hosts` is all that it was picked from.
     """
 
+    hosts: HostIndex[tuple[Service, ...]]
     namespace: str
     prefer_own: bool
     services: ChunkedSequence[Service]
@@ -65,14 +67,16 @@ class VisibleServices:
             hidden.update(_hidden(candidates, namespace))
         services = ChunkedSequence(sorted(by_host.values(), key=_in_order))
         by_port = services_by_port(services)
-        return cls(namespace, prefer_own, services, LayeredDict(by_host), by_port, hidden)
+        return cls(hosts, namespace, prefer_own, services, LayeredDict(by_host), by_port, hidden)
 
-    def updated(self, hosts: HostIndex[tuple[Service, ...]], changed: Iterable[str]) -> VisibleServices:
-        """Pick again for the hosts that changed; the very same object if that makes no difference."""
+    def updated(self, hosts: HostIndex[tuple[Service, ...]]) -> VisibleServices:
+        """Pick again for the hosts that changed. What comes out the same keeps its objects."""
+        if hosts is self.hosts:
+            return self
         gone: list[Service] = []
         made: list[Service] = []
         hidden = dict(self.hidden)
-        for host in changed:
+        for host in sorted(hosts.differing(self.hosts)):
             candidates = hosts.get(host) or ()
             hidden.pop(host, None)
             hidden.update(_hidden(candidates, self.namespace))
@@ -84,14 +88,14 @@ class VisibleServices:
                 if after is not None:
                     made.append(after)
         if not gone and not made and hidden == self.hidden:
-            return self
+            return replace(self, hosts=hosts)
         by_host = self.by_host.updated(
             {service.hostname: service for service in made}, [service.hostname for service in gone]
         )
         services = self.services.updated(gone, made, _in_order)
         few = len(gone) + len(made) <= _FEW
         by_port = self._patched_by_port(gone, made) if few else services_by_port(services)
-        return VisibleServices(self.namespace, self.prefer_own, services, by_host, by_port, hidden)
+        return VisibleServices(hosts, self.namespace, self.prefer_own, services, by_host, by_port, hidden)
 
     def _patched_by_port(self, gone: Iterable[Service], made: Iterable[Service]) -> ServicesByPort:
         removed, added = services_by_port(gone), services_by_port(made)

@@ -276,7 +276,7 @@ def objects_kept(before: Mesh, after: Mesh, delta: Any, profiles: list[OutboundP
         assert (after.registry.services.get(key) is service) == (key not in delta.services)
     for key, pool in before.registry.pools.items():
         assert (after.registry.pools.get(key) is pool) == (key not in delta.endpoints)
-    changed = {(old or new).key for old, new in delta.virtual_services}
+    changed = {(old or new).key for old, new in delta.of_kind("VirtualService")}
     touched = changed | {
         key
         for name in changed
@@ -285,14 +285,19 @@ def objects_kept(before: Mesh, after: Mesh, delta: Any, profiles: list[OutboundP
     }
     for key, rule in before.virtual_service_index.rules.items():
         assert (after.virtual_service_index.rules.get(key) is rule) == (key not in touched)
-    if not delta.destination_rules:
+    if not any(delta.of_kind("DestinationRule")):
         assert after.destination_rule_index is before.destination_rule_index
+    kinds = {(old or new).kind for old, new in delta.documents}
     for profile in profiles:
         if delta.endpoints_only:
             assert after.scope(profile) is before.scope(profile)
             continue
         imports_everything = before.scope(profile).sidecar is None
-        if not delta.services and not delta.sidecars and (imports_everything or not delta.virtual_services):
+        if (
+            not delta.services
+            and not kinds & {"Sidecar"}
+            and (imports_everything or "VirtualService" not in kinds)
+        ):
             assert after.scope(profile).services is before.scope(profile).services
 
 

@@ -32,6 +32,12 @@ def test_a_layered_dict_is_a_dict(size: int, steps: list[tuple[dict[int, int], l
         assert list(version.values()) == [version[key] for key in version]
         assert {key for key in range(401) if key in version} == wanted.keys()
         assert [version.get(key) for key in range(401)] == [wanted.get(key) for key in range(401)]
+    for at, (version, wanted) in enumerate(versions):
+        different = {key for key in range(401) if wanted.get(key) != model.get(key)}
+        assert set(now.differing(version)) == set(version.differing(now)) == different
+        since = now.since(version.version)
+        assert since is None or different <= since
+        assert len(versions) - at > 30 or since is not None or size < 2 * len(steps)
 
 
 @given(st.dictionaries(KEYS, st.integers()), st.dictionaries(KEYS, st.integers()), st.sets(KEYS))
@@ -40,6 +46,8 @@ def test_one_laid_over_another(base: dict[int, int], members: dict[int, int], re
     wanted = {key: value for key, value in base.items() if key not in removed} | members
     over = LayeredDict.over(below, members, removed)
     assert (dict(over.items()), len(over)) == (wanted, len(wanted))
+    other = LayeredDict.over(below.updated({3: 9}), members, removed)
+    assert set(other.differing(over)) == ({3} - members.keys() - removed if base.get(3) != 9 else set())
     changed = over.updated({1: 7}, [2])
     wanted[1] = 7
     wanted.pop(2, None)

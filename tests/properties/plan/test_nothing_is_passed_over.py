@@ -44,9 +44,9 @@ def test_what_is_said_is_what_differs_in_bytes(
     }
     store.apply({**standing, **files_of(first)})
     mesh = Mesh.build(store.configs(), MeshConfig())
-    after, delta = mesh.updated(store.apply(files_of(second)))
+    after, _ = mesh.updated(store.apply(files_of(second)))
     old, fresh = Translation(mesh), Translation(Mesh.build(store.configs(), MeshConfig()))
-    found = plan(fleet(mesh, after, delta, PROXIES))
+    found = plan(fleet(mesh, after, PROXIES))
     differing = 0
     for proxy in PROXIES:
         was, now = old.snapshot(proxy), fresh.snapshot(proxy)

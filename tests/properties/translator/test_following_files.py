@@ -101,7 +101,7 @@ class Follower:
             {name: parsed(name, documents, self.comments) for name, documents in files.items()}
         )
         self.mesh, delta = self.mesh.updated(change, mesh_config)
-        self.translation.update(self.mesh, delta)
+        self.translation.update(self.mesh)
         return delta
 
     def put_comments_above(self, lines: int) -> None:

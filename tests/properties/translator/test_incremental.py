@@ -319,8 +319,8 @@ def test_following_changes_gives_what_a_new_build_gives(
             file = f"a-{content['kind']}-{metadata['namespace']}-{metadata['name']}.yaml"
             files[file] = None if deleted else parsed(content, file, comments)
         change = store.apply(files)
-        mesh, delta = mesh.updated(change)
-        translation.update(mesh, delta)
+        mesh, _ = mesh.updated(change)
+        translation.update(mesh)
         fresh = Translation(Mesh.build(store.configs(), mesh_config))
         # Some proxies fall behind by a change or two, as those do that nobody asks for.
         for index, proxy in enumerate(PROXIES):

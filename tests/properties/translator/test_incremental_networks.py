@@ -106,8 +106,8 @@ def test_following_changes_gives_what_a_new_build_gives(
             metadata = content["metadata"]
             file = f"a-{content['kind']}-{metadata['namespace']}-{metadata['name']}.yaml"
             files[file] = None if deleted else parsed(with_identity(content), file, comments)
-        mesh, delta = mesh.updated(store.apply(files))
-        translation.update(mesh, delta)
+        mesh, _ = mesh.updated(store.apply(files))
+        translation.update(mesh)
         fresh = Translation(Mesh.build(store.configs(), SETTINGS))
         for proxy in PROXIES:
             assert versions(translation, proxy) == versions(fresh, proxy)

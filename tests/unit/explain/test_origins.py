@@ -187,7 +187,7 @@ def test_lines_that_moved_are_right_at_once(tmp_path: Path) -> None:
     file.write_text(f"# one\n# two\n# three\n{MESH}", encoding="utf-8")
     moved = mizzen.load(tmp_path)
     pairs = [(mesh.config(config.key), config) for kind in KINDS for config in moved.configs(kind)]
-    translation.update(*mesh.updated(Changed(pairs)))
+    translation.update(mesh.updated(Changed(pairs))[0])
     found = PartOrigins(translation, proxy)
     assert lines(found.route("80", f"{REVIEWS}:80", 0)) == [line_of("end-user") + 3]
     assert lines(found.endpoint("outbound|5432||orders.example", "10.0.0.9")) == [line_of("10.0.0.9") + 3]

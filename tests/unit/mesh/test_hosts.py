@@ -85,3 +85,19 @@ def test_an_updated_index_leaves_the_old_one_alone() -> None:
     assert after.most_specific("a.com") == ("*.com", 2)
     assert after.most_specific("x.a.com") == ("*.a.com", 3)
     assert {host for host, _ in after.under("*.com")} == {"*.com", "*.a.com", "b.com"}
+
+
+def test_an_index_knows_its_changes_and_is_the_same_without_any() -> None:
+    index = HostIndex({"a.com": 1, "b.com": 2, "*.d.com": 4})
+    changed = index.updated({"a.com": None, "*.c.com": 3})
+    assert changed.since(index.version) == {"a.com", "*.c.com"}
+    assert index.since(changed.version) is None
+    assert sorted(index.differing(changed)) == ["*.c.com", "a.com"]
+    assert changed.updated({}) is changed
+
+
+def test_several_indexes_are_changed_where_they_differ() -> None:
+    indexes = HostIndex.patched({}, {"one": {"a.com": 1}, "two": {"b.com": 2}})
+    after = HostIndex.patched(indexes, {"two": {"b.com": None}})
+    assert after == {"one": indexes["one"]}
+    assert HostIndex.patched(indexes, {}) is indexes

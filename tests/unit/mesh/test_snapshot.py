@@ -36,7 +36,7 @@ def test_documents_by_kind_and_key(mesh_of: MeshOf) -> None:
 def test_delta_names_what_changed(mesh_of: MeshOf, changed: Callable[..., Any]) -> None:
     mesh = mesh_of(ENTRY)
     after, delta = changed(mesh, SECRET)
-    assert [(old, new.name) for old, new in delta.secrets] == [(None, "cert")]
+    assert [(old, new.name) for old, new in delta.of_kind("Secret")] == [(None, "cert")]
     assert not delta.endpoints_only
     assert after.registry is mesh.registry
     after, delta = changed(mesh, ENTRY.replace("10.0.0.1", "10.0.0.2").replace("80", "81"))

@@ -28,6 +28,25 @@ def test_a_change_of_a_large_mapping_copies_little() -> None:
         before = after
 
 
+def test_what_changed_since_a_version_is_told_without_the_mapping() -> None:
+    first = LayeredDict(dict.fromkeys(range(1_000), 0))
+    version, now = first.version, first
+    for number in range(100):
+        now = now.updated({number: 1})
+    assert now.since(version) == set(range(100))
+    assert sorted(now.differing(first)) == sorted(first.differing(now)) == list(range(100))
+    assert first.since(now.version) is None
+    assert LayeredDict(dict(first)).since(version) is None
+
+
+def test_a_version_too_far_back_is_not_known_any_more() -> None:
+    first = now = LayeredDict(dict.fromkeys(range(40), 0))
+    for number in range(1_000):
+        now = now.updated({number % 40: number})
+    assert now.since(first.version) is None
+    assert sorted(now.differing(first)) == list(range(40))
+
+
 def test_many_mappings_over_one_share_all_of_it() -> None:
     base = LayeredDict(dict.fromkeys(range(10_000), 0))
     over = LayeredDict.over(base, {5: 1}, [6])

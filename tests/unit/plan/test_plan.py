@@ -250,9 +250,9 @@ def pairs_of(folder: Path, before: str, after: str, nodes: tuple[Proxy, ...] = (
     old, new = read_files(folder / "old", "mesh"), read_files(folder / "new", "mesh")
     versions = read_two_versions(old, new)
     mesh = Mesh.build(versions.configs, versions.settings)
-    changed, delta = mesh.updated(versions.change, versions.new_settings)
+    changed, _ = mesh.updated(versions.change, versions.new_settings)
     return list(
-        fleet(mesh, changed, delta, nodes, old_file=old.known_as, new_file=new.known_as),
+        fleet(mesh, changed, nodes, old_file=old.known_as, new_file=new.known_as),
     )
 
 

@@ -33,8 +33,8 @@ def against(served_mesh: ServedMesh, folder: Path, text: str, nodes: tuple[Proxy
     version = version_of(folder / "new.yaml")
     compared = change_to(served_mesh, version.configs, version.refused)
     before = served_mesh.mesh(compared)
-    after, delta = before.updated(compared.change, version.settings or served_mesh.mesh_config)
-    return plan(fleet(before, after, delta, nodes or served_mesh.proxies))
+    after, _ = before.updated(compared.change, version.settings or served_mesh.mesh_config)
+    return plan(fleet(before, after, nodes or served_mesh.proxies))
 
 
 def shown(found: Plan) -> Any:

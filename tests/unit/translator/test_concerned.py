@@ -90,8 +90,8 @@ def test_who_has_been_forgotten_is_not_asked_for() -> None:
 def test_another_mesh_configuration_concerns_all() -> None:
     living = Pushed(*SERVICES)
     config = MeshConfig.model_validate({"connectTimeout": "3s"})
-    living.mesh, delta = living.mesh.updated(Changed(()), config)
-    living.translation.update(living.mesh, delta)
+    living.mesh, _ = living.mesh.updated(Changed(()), config)
+    living.translation.update(living.mesh)
     assert set(living.concerned()) == {*WORKLOADS, ABROAD}
 
 

@@ -658,14 +658,14 @@ def test_after_a_change_it_is_as_if_it_had_always_been_so(change: str) -> None:
             edit[f"{content}.yaml"] = None
         else:
             edit.update({f"{name}.yaml": parsed for name, parsed in files([content]).items()})
-    mesh, delta = mesh.updated(store.apply(edit))
-    translation.update(mesh, delta)
+    mesh, _ = mesh.updated(store.apply(edit))
+    translation.update(mesh)
     fresh = Translation(Mesh.build(store.configs(), mesh_config))
     after = [versions(translation, proxy) for proxy in FOLLOWING]
     assert after == [versions(fresh, proxy) for proxy in FOLLOWING]
     assert after != before
     # And back, with nobody asking in between.
     standing = {f"{name}.yaml": parsed for name, parsed in standing_files().items()}
-    mesh, delta = mesh.updated(store.apply(standing | {file: None for file in edit if file not in standing}))
-    translation.update(mesh, delta)
+    mesh, _ = mesh.updated(store.apply(standing | {file: None for file in edit if file not in standing}))
+    translation.update(mesh)
     assert [versions(translation, proxy) for proxy in FOLLOWING] == before

@@ -174,8 +174,8 @@ def test_after_each_step_all_is_as_if_it_had_always_been_so(
                 for name, content in files.items()
             }
         )
-        mesh, delta = mesh.updated(change)
-        translation.update(mesh, delta)
+        mesh, _ = mesh.updated(change)
+        translation.update(mesh)
         anew = Translation(Mesh.build(store.configs(), mesh_config))
         for proxy in PROXIES:
             assert sent(translation, proxy) == sent(anew, proxy), (number, proxy.node_id)

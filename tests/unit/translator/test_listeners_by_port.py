@@ -72,7 +72,7 @@ def test_only_ports_that_a_change_concerns(
     assert sorted(built) == [3306, 8080, 9090]
     built.clear()
     change = store.apply({"n.yaml": parse_documents(yaml.safe_dump(changed).encode(), "n.yaml")})
-    mesh, delta = mesh.updated(change)
-    translation.update(mesh, delta)
+    mesh, _ = mesh.updated(change)
+    translation.update(mesh)
     translation.snapshot(proxy)
     assert built == ports

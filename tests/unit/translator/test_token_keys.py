@@ -6,6 +6,7 @@ from typing import Any
 
 import mizzen
 from mizzen.config import Config, parse_documents, to_config
+from mizzen.mesh.delta import MeshDelta
 from mizzen.mesh.rules.token_keys import FetchedKeys, KeySource, TokenKeys
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.contained import ContainedTranslation
@@ -81,7 +82,7 @@ def test_what_was_fetched_reaches_the_filter_and_what_was_not_is_said() -> None:
     updated, delta = translation.mesh.with_token_keys(keys)
     assert delta.token_keys
     assert not delta.is_empty
-    translation.update(updated, delta)
+    translation.update(updated)
     words, listener = told(translation)
     assert words == (
         "MZ0303 every token of https://a.example/ is refused, as its keys could not be fetched from "
@@ -112,7 +113,7 @@ def test_equal_keys_change_nothing_and_documents_keep_them() -> None:
     assert again is with_keys
     assert delta.is_empty
     contained = ContainedTranslation(mesh())
-    contained.update(with_keys, with_keys.since(mesh()))
+    contained.update(with_keys, MeshDelta(everything=True))
     assert (
         b"KEYS-OF-B"
         in contained.snapshot(STORE).collection(type_urls.LISTENER).resources["virtualInbound"].value

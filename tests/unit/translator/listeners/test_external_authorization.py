@@ -157,11 +157,11 @@ def test_a_service_that_comes_and_goes_takes_effect() -> None:
     mesh = mesh_of(policy("gate"))
     translation = Translation(mesh)
     assert asked(translation)[0] == DENIED
-    mesh, delta = mesh.updated(ConfigChange(tuple(documents(authorizer())), ()))
-    translation.update(mesh, delta)
+    mesh, _ = mesh.updated(ConfigChange(tuple(documents(authorizer())), ()))
+    translation.update(mesh)
     assert asked(translation)[0] == ["note", CLUSTER]
-    mesh, delta = mesh.updated(ConfigChange((), (ConfigKey("ServiceEntry", "default", "gate"),)))
-    translation.update(mesh, delta)
+    mesh, _ = mesh.updated(ConfigChange((), (ConfigKey("ServiceEntry", "default", "gate"),)))
+    translation.update(mesh)
     assert asked(translation)[0] == DENIED
 
 

@@ -46,7 +46,7 @@ class Living:
 
     def change(self, *documents: dict[str, Any]) -> MeshDelta:
         self.mesh, delta = self.mesh.updated(self._apply(documents))
-        self.translation.update(self.mesh, delta)
+        self.translation.update(self.mesh)
         return delta
 
     def collections(self, one: Any) -> list[Any]:
