@@ -41,6 +41,8 @@ _REASONS: Final = {
     "NO_SHARED_CIPHER": "it offers no cipher suite that is taken here",
     "UNSUPPORTED_PROTOCOL": "it offers no version of TLS that is taken here",
 }
+_NO_ERRORS: Final = ("No match found for server name",)
+"""What the core calls errors and are none: a client that asks for another name is shown the certificate."""
 _LONGEST_ENTRY: Final = 64 * 1024
 _REMEMBERED: Final = 1000
 
@@ -182,7 +184,7 @@ class Entries:
             self._within = "rror" in text and head[2] in _OF_HANDSHAKES
             failed = _FAILED.match(text)
             self._failure = (failed[1], failed[2]) if failed else None
-            if head[1] in b"EF":
+            if head[1] in b"EF" and not text.startswith(_NO_ERRORS):
                 self._on_error(f"{head[2].decode()}: {text}")
         elif not self._within:
             return True

@@ -153,6 +153,7 @@ class Process:
             self.control_plane.proxy_of,
             self._rejected,
             self.control_plane.current_origin,
+            lambda group: self.discovery.snapshot(group),
         )
         self.discovery = xds.Server(
             self.control_plane.group_of,

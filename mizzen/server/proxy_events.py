@@ -13,7 +13,7 @@ from mizzen.mesh.proxy.node import Proxy
 from mizzen.server.convergence import Convergence
 from mizzen.server.gone_proxies import GoneProxies
 from mizzen.server.metrics import Metrics
-from mizzen.server.origins import CurrentOrigin, told_origins, unmoved
+from mizzen.server.origins import CurrentOrigin, origins_of, told_origins, unmoved
 from mizzen.server.rejected_lines import RejectedLines
 
 
@@ -31,12 +31,14 @@ class ProxyEvents:
         proxy_of: Callable[[Hashable], Proxy | None],
         lines: RejectedLines,
         current_origin: CurrentOrigin = unmoved,
+        snapshot_of: Callable[[Hashable], xds.Snapshot | None] = lambda group: None,
     ) -> None:
         self._metrics = metrics
         self._convergence = convergence
         self._proxy_of = proxy_of
         self._lines = lines
         self._current_origin = current_origin
+        self._snapshot_of = snapshot_of
         self._untold: asyncio.Queue[xds.Rejected] = asyncio.Queue(_UNTOLD)
         self._log = structlog.get_logger("mizzen.xds")
         self.gone = GoneProxies()
@@ -108,7 +110,12 @@ class ProxyEvents:
     def _tell(self, event: xds.Rejected) -> None:
         blamed = event.culprits or event.suspects
         accepted = dict(zip(event.culprits, event.accepted, strict=False))
-        origins = (origin for each in blamed for origin in self._lines.of(each, accepted.get(each)))
+        snapshot = self._snapshot_of(event.client.group)
+        origins = (
+            origin
+            for each in blamed
+            for origin in self._lines.of(each, accepted.get(each)) or origins_of(each, snapshot)
+        )
         self._log.error(
             "a proxy rejected what it was sent",
             proxy=self._name(event.client),

@@ -36,6 +36,12 @@ class Quarantined:
     message: str
     retry: Retry = field(default=Retry(), compare=False)
 
+    @property
+    def form(self) -> Resource:
+        """What the client is asked again with: never the bytes that it refused last, if there are others."""
+        again = self.resource.again
+        return self.resource if again is None or self.retry.refusals % 2 == 0 else again
+
 
 class Group:
     """The snapshot of a group.

@@ -33,6 +33,9 @@ class Resource:
         children: (type, name) of the resources without which a client cannot warm this one, so that they
             are sent again when this one changes ("Resource warming"): a cluster's load assignment.
             `Resource.of` finds them; whoever gives the bytes gives them too.
+        again: the same in other bytes, for a client that takes what it refused for taken when it comes again,
+            without trying it (Envoy does so with secrets). It is asked again with these bytes and the
+            first ones by turns.
         empty: it is a load assignment without endpoints. One that becomes empty together with a change of
             routes or listeners is sent after these. `Resource.of` finds it out.
 
@@ -45,6 +48,7 @@ class Resource:
     __slots__ = (
         "_fields",
         "_mark",
+        "again",
         "aliases",
         "children",
         "empty",
@@ -65,6 +69,7 @@ class Resource:
     aliases: tuple[str, ...]
     children: tuple[tuple[str, str], ...]
     empty: bool
+    again: "Resource | None"
     _fields: dict[str, bytes]
     _mark: int | None
 
@@ -80,6 +85,7 @@ class Resource:
         aliases: tuple[str, ...] = (),
         children: tuple[tuple[str, str], ...] = (),
         empty: bool = False,
+        again: "Resource | None" = None,
     ) -> None:
         if not (
             type(name) is str
@@ -104,6 +110,7 @@ class Resource:
         put(self, "aliases", aliases)
         put(self, "children", children)
         put(self, "empty", empty)
+        put(self, "again", again)
         put(self, "_fields", {})
         put(self, "_mark", None)
 
@@ -116,6 +123,7 @@ class Resource:
         origins: tuple[object, ...] = (),
         ttl: timedelta | None = None,
         aliases: tuple[str, ...] = (),
+        again: "Resource | None" = None,
     ) -> "Resource":
         """A resource from a protobuf message, serialised deterministically. The message is free to be changed
         afterwards.
@@ -143,6 +151,7 @@ class Resource:
             aliases=aliases,
             children=references.children(message),
             empty=references.is_empty(message),
+            again=again,
         )
 
     @classmethod

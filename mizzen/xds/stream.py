@@ -204,6 +204,8 @@ class Stream:
         subscription = channel.subscription
         news = outstanding.news
         suspects = {r.name: r for r in outstanding.batch.resources if r.name in news}
+        if channel.retried is not None and channel.retried.name in suspects:
+            suspects[channel.retried.name] = channel.retried  # whatever its form was
         on_trial = channel.isolation.on_trial
         if not on_trial.isdisjoint(suspects):
             # What changed while the search goes on may be to blame as well. What waits is as it was accepted.
@@ -353,7 +355,7 @@ class Stream:
             return None
         refused = retry[1].resource
         channel = self.channels[refused.type_url]
-        target = self.group.acceptable(goal.collection(refused.type_url)).updated([refused], ())
+        target = self.group.acceptable(goal.collection(refused.type_url)).updated([retry[1].form], ())
         batch = channel.due(target, self._substitute, self.dialect, now)
         assert batch is not None, "the client does not have it, as it refused it"
         response = self._respond(channel, batch, target, now)

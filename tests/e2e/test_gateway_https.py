@@ -122,6 +122,30 @@ async def test_a_certificate_from_files(tmp_path: Path, mesh: LiveMesh, shop: Sh
     assert (await shop.certificate("files.example.com")).serial_number == issued.serial
 
 
+async def test_a_certificate_whose_files_come_later(
+    tmp_path: Path, mesh: LiveMesh, shop: Shop, rules: Rules
+) -> None:
+    """Envoy refuses it, and would take the same bytes a second time without a look at the files."""
+    folder = tmp_path / "later"
+    names = f"serverCertificate: {folder}/files.pem, privateKey: {folder}/files-key.pem"
+    await rules(gateway(server("https", "later.example.com", f"{{mode: SIMPLE, {names}}}")))
+    [rejected] = (await mesh.status())["rejections"]
+    assert rejected["type"] == "SDS"
+    assert "rules.yaml:" in str(rejected["resources"])
+    folder.mkdir()
+    shop.authority.issue("later.example.com").write(folder, "files")
+
+    async def is_served() -> bool:
+        try:
+            return (await shop.get("later.example.com")).status_code == 200
+        except (httpx.TransportError, ssl.SSLError):
+            return False
+
+    await eventually(is_served, "the gateway shows the certificate")
+    await mesh.settled()
+    assert (await mesh.status())["rejections"] == []
+
+
 async def test_client_certificates_are_demanded(mesh: LiveMesh, shop: Shop, rules: Rules) -> None:
     clients = Authority("clients")
     mesh.write(

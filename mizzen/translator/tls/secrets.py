@@ -226,18 +226,31 @@ def _keys_of(config: Config[Secret], field: str) -> Iterable[str]:
 
 def _of_files(name: str) -> Resource:
     """Return a secret that says where the proxy's own machine has it. Delivered by name, Envoy watches the
-    folder and takes up new files by itself; named inside a listener or cluster, it would not."""
+    folder and takes up new files by itself; named inside a listener or cluster, it would not.
+
+    Envoy refuses it if a file is not there yet. The same message it then accepts without a look at the files,
+    so the paths are written otherwise when it is asked again.
+    """
+    return Resource.of(_message_of_files(name), again=Resource.of(_message_of_files(name, _other_spelling)))
+
+
+def _message_of_files(name: str, spelt: Callable[[str], str] = str) -> Any:
     message = secret_pb2.Secret(name=name)
     if name.startswith(FILE_ROOT):
         path = SYSTEM_ROOTS_FILE if name == SYSTEM_ROOTS else name.removeprefix(FILE_ROOT)
-        message.validation_context.trusted_ca.filename = path
+        message.validation_context.trusted_ca.filename = spelt(path)
         message.validation_context.watched_directory.path = _folder(path)
     else:
         certificate, key = files_of(name)
-        message.tls_certificate.certificate_chain.filename = certificate
-        message.tls_certificate.private_key.filename = key
+        message.tls_certificate.certificate_chain.filename = spelt(certificate)
+        message.tls_certificate.private_key.filename = spelt(key)
         message.tls_certificate.watched_directory.path = _folder(certificate)
-    return Resource.of(message)
+    return message
+
+
+def _other_spelling(path: str) -> str:
+    folder, slash, name = path.rpartition("/")
+    return f"{folder}{slash}./{name}"
 
 
 def _folder(path: str) -> str:

@@ -70,6 +70,7 @@ def test_handshakes_that_go_well_and_other_entries_are_dropped() -> None:
         HEAD + "error=OK shutdown=false index=0, args={grpc.internal.endpoint_peer_address=ipv4:1.2.3.4:5}\n"
     )
     others += "I1128 18:11:40.1   31936 ssl_transport_security.cc:2563] Handshake failed with error\n"
+    others += "E1128 18:11:40.1   31936 ssl_transport_security.cc:2631] No match found for server name: x\n"
     assert read(others) == ([], [], [])
 
 

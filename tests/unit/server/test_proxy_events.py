@@ -242,6 +242,22 @@ async def test_lines_that_are_not_known_are_those_of_the_whole_resource() -> Non
     assert worker.asked == 3, "what is not sent any more is asked for again"
 
 
+async def test_a_certificate_in_files_has_the_lines_of_what_names_it() -> None:
+    secret = xds.Resource(xds.type_urls.SECRET, "file-cert:/a~/b", b"")
+    naming = xds.Resource(
+        xds.type_urls.LISTENER, "https", b"x file-cert:/a~/b y", origins=(Origin("gateway.yaml", 7),)
+    )
+    convergence = Convergence(lambda _: None, time.monotonic)
+    snapshot_of = {"group": xds.Snapshot.of([secret, naming])}.get
+    events = ProxyEvents(
+        Metrics("test"), convergence, proxy_of, RejectedLines(Worker()), snapshot_of=snapshot_of
+    )
+    with capture_logs() as lines:
+        events.take(xds.Rejected(xds.Client(1, ID, "group"), secret.type_url, "v", "n", "no file", (secret,)))
+        await told(events)
+    assert [line["origins"] for line in lines if "rejected" in line["event"]] == [["gateway.yaml:7"]]
+
+
 async def test_who_accepted_nothing_is_told_what_others_are() -> None:
     worker = Worker(Origin("b.yaml", 3))
     lines = RejectedLines(worker)

@@ -214,3 +214,31 @@ def test_a_group_whose_snapshot_is_set_anew_goes_on_waiting() -> None:
     [held] = group.held
     assert (held.retry.client, held.retry.refusals) == ("node", 1)
     assert held.retry.at >= 10.0 + FIRST
+
+
+def test_a_client_never_sees_the_bytes_again_that_it_refused_last(delta: bool) -> None:
+    """It may take what it refused for taken, without trying it, when the same bytes come again."""
+    other = Resource(LISTENER, "busy", b"busy 1, in other bytes")
+    driver = Driver(listener("good"), delta=delta)
+    [said] = driver.say(LISTENER)
+    driver.ack(said)
+    [first] = driver.change(Resource(LISTENER, "busy", b"busy 1", again=other))
+    seen = [first.values]
+    said = first
+    for refusals in (1, 2):
+        for back in driver.say(LISTENER, nonce=said.nonce, error=BUSY):
+            driver.ack(back)
+        [held] = driver.group.held
+        assert (held.resource.value, held.retry.refusals) == (b"busy 1", refusals)
+        [said] = driver.wait(LONGEST * SPREAD)
+        seen.append(said.values)
+    assert ["busy 1" in each for each in seen] == [True, False, True]
+    assert ["busy 1, in other bytes" in each for each in seen] == [False, True, False]
+
+    for back in driver.say(LISTENER, nonce=said.nonce, error=BUSY):
+        driver.ack(back)
+    [said] = driver.wait(LONGEST * SPREAD)
+    [plain] = driver.ack(said)
+    assert "busy 1" in plain.values, "all clients of the group get the first form"
+    assert driver.ack(plain) == []
+    assert driver.group.held == ()

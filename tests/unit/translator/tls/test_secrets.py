@@ -120,6 +120,25 @@ def test_files_are_named_and_their_folder_is_watched() -> None:
     assert served["file-root:system"].validation_context.trusted_ca.filename == SYSTEM_ROOTS_FILE
 
 
+@pytest.mark.parametrize(
+    ("name", "spelt"),
+    [
+        ("file-cert:/c/tls.crt~/c/tls.key", ("/c/./tls.crt", "/c/./tls.key")),
+        ("file-root:ca.crt", ("./ca.crt",)),
+    ],
+)
+def test_files_are_asked_for_again_by_other_bytes(name: str, spelt: tuple[str, ...]) -> None:
+    """Envoy accepts what it has refused without a look at the files, if the same bytes come again."""
+    [resource], _ = secrets(asked(name), lambda _: None, Memo(), namespace="default")
+    again = resource.again
+    assert again is not None
+    assert again.name == name
+    message = secret_pb2.Secret.FromString(again.value)
+    certificate, roots = message.tls_certificate, message.validation_context
+    files = (certificate.certificate_chain, certificate.private_key, roots.trusted_ca)
+    assert tuple(each.filename for each in files if each.filename) == spelt
+
+
 @pytest.mark.parametrize("certificate", ["/c~old/tls.crt", "~/tls.crt", "/c%7Eold/tls.crt", "/100%/tls.crt"])
 def test_a_path_may_have_what_parts_the_paths_of_a_name(certificate: str) -> None:
     name = file_certificate_name(certificate, "/c~/tls.key")
