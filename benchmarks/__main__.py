@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import (
+    asked,
     attacked,
     change_cost,
     followed_changes,
@@ -252,6 +253,31 @@ def planned() -> list[Row]:
     ]
 
 
+def questions() -> list[Row]:
+    """(n): where calls go, and whether they may."""
+    cost = asked.measure()
+    mesh = f"{asked.SERVICES:,} services, all with policies"
+    return [
+        Row(
+            f"`mizzen why` of files, {mesh}: processor time of the command",
+            f"{cost.cold:.1f} s",
+            f"at most {asked.COLD:.0f} s",
+        ),
+        Row(
+            "the same of a mesh that is served: the first answer about two proxies, and the next",
+            f"{cost.live_first:.0f} and {cost.live_next:.1f} ms",
+            f"at most {asked.LIVE:.0f} ms",
+        ),
+        Row(f"a mesh test of each service, {mesh}", f"{cost.tests:.1f} s"),
+        Row("the same tests again, with all proxies compiled", f"{cost.tests_a_second:,.0f} a second"),
+        Row(
+            "simulated requests, at the client's and the server's sidecar in turns",
+            f"{cost.requests_a_second:,.0f} a second",
+            f"at least {asked.REQUESTS_A_SECOND:,}",
+        ),
+    ]
+
+
 def beside_attackers() -> list[Row]:
     """(h): a change for good clients while others cost as much as they can."""
     alone, *beside = asyncio.run(attacked.measure()).items()
@@ -317,6 +343,7 @@ def main() -> None:
         ("memory with unlike proxies", lambda: memory(sizes)),
         ("workload certificates", certificates),
         ("what a change would change", planned),
+        ("where calls go, and whether they may", questions),
         ("good clients beside attackers", beside_attackers),
     ):
         with console.status(f"measuring {title}..."):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Final, Protocol
 
@@ -87,9 +88,9 @@ class DeclaredCallers:
         return self._at[address]
 
     def _found_at(self, address: str) -> Proxy | None:
-        for _, workload in self._workloads():
-            if address in workload.addresses:
-                return self._of_workload(workload)
+        workload = self._workloads_by_address.get(address)
+        if workload is not None:
+            return self._of_workload(workload)
         for key, endpoints in sorted(self._mesh.registry.by_address.get(address).items()):
             if not self._mesh.registry.services[key].mesh_external:
                 return self._of_endpoint(endpoints[0], address, key[0])
@@ -109,6 +110,14 @@ class DeclaredCallers:
         empty = {each.namespace for each in services} - {each.namespace for each in sidecars}
         for namespace in sorted(empty):
             yield self._proxy("sidecar", namespace, (NO_WORKLOAD,), "client", namespace)
+
+    @cached_property
+    def _workloads_by_address(self) -> Mapping[str, Workload]:
+        found: dict[str, Workload] = {}
+        for _, workload in self._workloads():
+            for address in workload.addresses:
+                found.setdefault(address, workload)
+        return found
 
     def _workloads(self) -> list[tuple[str, Workload]]:
         """Return the workloads that have an IP address, by `name.namespace`."""
