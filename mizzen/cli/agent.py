@@ -47,6 +47,11 @@ def agent(
     """
     import asyncio
 
+    from mizzen.server.grpc_log import quieten
+
+    # Before gRPC is imported. Its handlers of fork() are for children that speak gRPC, which Envoy does not.
+    quieten(traces_handshakes=False)
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
     from mizzen.agent import Agent, AgentError, AgentOptions
     from mizzen.identity.private_file import leave_no_core
     from mizzen.server.address import Address

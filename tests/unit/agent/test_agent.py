@@ -231,7 +231,12 @@ async def test_an_envoy_with_an_agent(tmp_path: Path) -> None:
         files = ("--ca-cert", str(options.ca_cert), "--token-file", str(options.token_file))
         addresses = ("--xds-address", control.tls, "--mutual-tls-address", control.mutual)
         arguments = (*files, *addresses, "--socket", str(options.socket), "--", *envoy)
-        running = await asyncio.create_subprocess_exec(*mizzen, "agent", *arguments)
+        log = tmp_path / "agent.log"
+        plain = {name: value for name, value in os.environ.items() if not name.startswith("GRPC_")}
+        with log.open("wb") as output:
+            running = await asyncio.create_subprocess_exec(
+                *mizzen, "agent", *arguments, stderr=output, env=plain
+            )
         try:
             async with asyncio.timeout(60), httpx.AsyncClient() as client:
                 while True:
@@ -242,6 +247,7 @@ async def test_an_envoy_with_an_agent(tmp_path: Path) -> None:
                     await asyncio.sleep(0.05)
             running.send_signal(signal.SIGTERM)
             assert await asyncio.wait_for(running.wait(), 30) == 0
+            assert "fork" not in log.read_text(encoding="utf-8")  # as gRPC has it if a child is started
         finally:
             if running.returncode is None:
                 os.kill(running.pid, signal.SIGKILL)
