@@ -403,7 +403,7 @@ class ControlPlane:
             self.refusals.add(str(error))
             raise xds.PeerRefused(str(error)) from error
         proxy = with_proof(proxy, account, anyone=self._gives_secrets(peer))
-        key = (proxy.node_id, blake2b(repr(proxy).encode(), digest_size=8).hexdigest())
+        key = (proxy.node_id, blake2b(repr(proxy).encode(), digest_size=32).hexdigest())
         self._live.setdefault(key, LiveProxy(proxy))
         return key
 

@@ -162,7 +162,7 @@ async def test_what_is_no_good_token_is_refused_and_said_without_it(tmp_path: Pa
                 assert not token or token not in f"{status}{metrics}{lines}"
 
 
-async def test_anothers_identity_is_refused(tmp_path: Path) -> None:
+async def test_anothers_identity_is_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with channel(tmp_path) as control:
         code, details = await refused(control.connect(), control.token("other"))
         assert (code, "shows is for spiffe://cluster.local/ns/other/sa/reviews" in details) == (
@@ -178,6 +178,8 @@ async def test_anothers_identity_is_refused(tmp_path: Path) -> None:
         assert "elsewhere.example" in (await control.running.get("/status")).text
         metrics = (await control.running.get("/metrics")).text
         assert "mizzen_identities_refused_total 4.0" in metrics
+    logged = [line.getMessage() for line in caplog.records if line.name == "mizzen.xds"]
+    assert sum("must show" in line for line in logged) == 4, logged
 
 
 async def test_a_certificate_lets_its_owner_in(tmp_path: Path) -> None:
