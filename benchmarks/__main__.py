@@ -246,7 +246,8 @@ def planned() -> list[Row]:
     """(m): what a change would change."""
     return [
         Row(
-            f"one change of {plan_cost.SERVICES:,} services, a sidecar beside each: processor time",
+            f"`mizzen plan` of one change of {plan_cost.SERVICES:,} services, a sidecar beside each: "
+            "processor time of the command",
             f"{plan_cost.measure():.1f} s",
             f"at most {plan_cost.PROMISED:.0f} s",
         )

@@ -94,7 +94,7 @@ class ServedWorkload:
         )
 
 
-def sidecar_resources(workload: ServedWorkload) -> OwnResources:
+def sidecar_resources(workload: ServedWorkload, memo: Memo) -> OwnResources:
     """Return the inbound listeners and clusters of a sidecar."""
     proxy, instances, sidecar = workload.proxy, workload.instances, workload.sidecar
     policies, modes, mesh_config = workload.policies, workload.modes, workload.mesh_config
@@ -111,7 +111,7 @@ def sidecar_resources(workload: ServedWorkload) -> OwnResources:
     ]
     if proxy.interception_mode != "NONE":
         captured = [port for port in ports if not port.bind_to_port]
-        message = virtual_inbound_listener(proxy, captured, mesh_config, policies, modes)
+        message = virtual_inbound_listener(proxy, captured, mesh_config, policies, modes, memo)
         served = dict.fromkeys(origin for port in captured for origin in port.origins)
         origins = (*served, *policies.origins)
         listeners.append(Resource.of(message, name=VIRTUAL_INBOUND, origins=origins))

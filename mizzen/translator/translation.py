@@ -101,7 +101,7 @@ class Translation:
         self._shared = Table[_Kind, SharedResources](database, "resources that proxies share")
         self._kinds = Query(database, "kind of a proxy", self._kind_of)
         self._settings = Query(database, "settings of a kind of sidecars", self._settings_of)
-        self._sidecars = Query(database, "own resources of a sidecar", sidecar_resources)
+        self._sidecars = Query(database, "own resources of a sidecar", self._sidecar_of)
         self._gateways = Query(database, "own resources of a gateway", self._gateway_of)
         self._owns = Query(database, "own resources of a proxy", self._own_of)
         self._snapshots = Query(database, "what a proxy is sent", self._made_for)
@@ -308,7 +308,8 @@ class Translation:
         profile, _ = kind
         mesh_config = mesh_config_of_proxy(self._mesh.mesh_config, profile.proxy_config, self._memo)
         scope = self._mesh.scope(profile)
-        return sidecar_resources(ServedWorkload.of(self._mesh, sidecar, scope.sidecar, mesh_config))
+        workload = ServedWorkload.of(self._mesh, sidecar, scope.sidecar, mesh_config)
+        return sidecar_resources(workload, self._memo)
 
     # The queries.
 
@@ -339,6 +340,9 @@ class Translation:
             recorded = self._recorded
             return self._gateways(kind, recorded.gateways_for(proxy), recorded.policies_for(proxy))
         return self._sidecars(ServedWorkload.of(self._recorded, proxy, *self._settings(kind)))
+
+    def _sidecar_of(self, workload: ServedWorkload) -> OwnResources:
+        return sidecar_resources(workload, self._memo)
 
     def _settings_of(self, kind: _Kind) -> tuple[SidecarConfig | None, MeshConfig]:
         shared = self._shared[kind]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from envoy.config.core.v3 import base_pb2
@@ -32,6 +33,8 @@ from mizzen.translator.base.cluster_names import (
     inbound_cluster_name,
 )
 from mizzen.translator.base.config_sources import duration
+from mizzen.translator.base.memo import Memo
+from mizzen.translator.base.route_settings import ByIdentity
 from mizzen.translator.listeners import listener_filters
 from mizzen.translator.listeners.access_logs import listener_access_logs
 from mizzen.translator.listeners.http_connection_manager import (
@@ -187,11 +190,12 @@ def virtual_inbound_listener(
     proxy: Proxy,
     ports: Sequence[InboundPort],
     mesh_config: MeshConfig,
-    policies: WorkloadPolicies = NO_POLICIES,
-    modes: PeerModes = PLAIN_TEXT,
+    policies: WorkloadPolicies,
+    modes: PeerModes,
+    memo: Memo,
 ) -> Any:
     """Return the listener that captured inbound connections arrive at; `ports` are those without a real
-    listener of their own."""
+    listener of their own. `memo` remembers what is the same for many workloads."""
     number = mesh_config.proxy_inbound_listen_port
     listener = listener_pb2.Listener(
         name=VIRTUAL_INBOUND,
@@ -212,7 +216,11 @@ def virtual_inbound_listener(
     loop = listener.filter_chains.add(name="virtualInbound-blackhole")
     loop.filter_chain_match.destination_port.value = number
     loop.filters.extend(tcp_filters(plain_target(BLACK_HOLE_CLUSTER), mesh_config))
-    listener.filter_chains.extend(_passthrough_chains(proxy, ports, mesh_config, policies, modes))
+    metadata, modes_of_others = proxy.metadata, ((None, modes.workload), *_unowned(ports, modes))
+    traits = (metadata.http10, metadata.idle_timeout, metadata.agent, modes_of_others, policies)
+    key = ("passthrough chains", ByIdentity(mesh_config), *traits)
+    passthrough = memo.get(key, lambda: _passthrough_chains(*traits, mesh_config))
+    listener.filter_chains.extend(passthrough)
     for port in ports:
         listener.filter_chains.extend(_port_chains(proxy, port, mesh_config, policies, modes))
     return listener
@@ -287,32 +295,33 @@ def _set_timeout(listener: Any, mesh_config: MeshConfig) -> None:
 
 
 def _passthrough_chains(
-    proxy: Proxy,
-    ports: Sequence[InboundPort],
-    mesh_config: MeshConfig,
+    http10: bool,
+    idle_timeout: timedelta | None,
+    has_agent: bool,
+    modes: Iterable[tuple[int | None, MutualTLSMode]],
     policies: WorkloadPolicies,
-    modes: PeerModes,
+    mesh_config: MeshConfig,
 ) -> list[Any]:
     """Connections to ports that no service owns go where they were meant to: HTTP seen as such, the rest
-    as bytes. A port with a mode of its own has such chains of its own."""
+    as bytes. A port with a mode of its own (`modes`; None: all others) has such chains of its own."""
     settings = HttpSettings(
         Role.SIDECAR_INBOUND,
         stat_prefix=f"{INBOUND_PASSTHROUGH_CLUSTER};",
         route_config=inbound_route_configuration(None, None, INBOUND_PASSTHROUGH_CLUSTER, mesh_config),
-        http10=proxy.metadata.http10,
-        idle_timeout=proxy.metadata.idle_timeout,
+        http10=http10,
+        idle_timeout=idle_timeout,
         policies=policies,
     )
     ends = _ChainEnds(
         _PASSTHROUGH_HTTP,
         VIRTUAL_INBOUND,
         http_connection_manager(settings, mesh_config),
-        _tcp(proxy, INBOUND_PASSTHROUGH_CLUSTER, Protocol.TCP, mesh_config, policies),
-        proxy.metadata.agent,
+        _tcp(idle_timeout, INBOUND_PASSTHROUGH_CLUSTER, Protocol.TCP, mesh_config, policies),
+        has_agent,
     )
     chains: list[Any] = []
-    for number, mode in ((None, modes.workload), *_unowned(ports, modes)):
-        matches = inbound_matches(mode, Protocol.UNSUPPORTED, number, http10=proxy.metadata.http10)
+    for number, mode in modes:
+        matches = inbound_matches(mode, Protocol.UNSUPPORTED, number, http10=http10)
         chains.extend(ends.chain(match, mesh_config) for match in matches)
     return chains
 
@@ -341,7 +350,7 @@ def _port_chains(
         port.name,
         port.name,
         None if port.protocol.is_tcp else http_connection_manager(settings, mesh_config),
-        _tcp(proxy, cluster, port.protocol, mesh_config, policies, stat_name),
+        _tcp(proxy.metadata.idle_timeout, cluster, port.protocol, mesh_config, policies, stat_name),
         proxy.metadata.agent,
     )
     mode = modes.of_port(port.number)
@@ -388,12 +397,12 @@ def _stat_name(port: InboundPort, mesh_config: MeshConfig) -> str:
 
 
 def _tcp(
-    proxy: Proxy,
+    idle_timeout: timedelta | None,
     cluster: str,
     protocol: Protocol,
     mesh_config: MeshConfig,
     policies: WorkloadPolicies,
     stat_name: str = "",
 ) -> Sequence[Any]:
-    target = plain_target(cluster, proxy.metadata.idle_timeout, stat_prefix=stat_name)
+    target = plain_target(cluster, idle_timeout, stat_prefix=stat_name)
     return tcp_filters(target, mesh_config, protocol, role=Role.SIDECAR_INBOUND, policies=policies)
