@@ -8,13 +8,18 @@ An IP address is no name, and leads nowhere else.
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable
+from typing import Final
 
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mizzen.server.address import Address
+
+_FORM: Final = re.compile(r"(?:\[(?P<address>[^][]+)]|(?P<name>[^][:]+))(?::[0-9]*)?", re.ASCII)
+"""A host and perhaps a port (RFC 9110, 7.2); an IPv6 address is in brackets."""
 
 
 class Hosts:
@@ -29,13 +34,14 @@ class Hosts:
 
     def has(self, header: str) -> bool:
         """Tell whether a header Host, with or without a port, is one of them. Browsers give one always."""
-        host = header.strip().lower()
-        if host.startswith("["):
-            host = host[1:].partition("]")[0]
-        elif host.count(":") == 1:
-            host = host.partition(":")[0]
-        host = host.removesuffix(".")
-        if not host or host in self._names:
+        text = header.strip().lower()
+        if not text:
+            return True
+        form = _FORM.fullmatch(text)
+        if form is None:
+            return False
+        host = form["address"] or form["name"].removesuffix(".")
+        if host in self._names:
             return True
         try:
             address = ipaddress.ip_address(host)
