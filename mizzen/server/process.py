@@ -52,7 +52,7 @@ from mizzen.server.proxy_certificates import ProxyCertificates
 from mizzen.server.proxy_events import ProxyEvents
 from mizzen.server.proxy_tables import ProxyTables
 from mizzen.server.rejected_lines import RejectedLines
-from mizzen.server.start import waits_for, without_empty_files
+from mizzen.server.start import say_what_is_in_force, waits_for, without_empty_files
 from mizzen.server.state import State, StateError
 from mizzen.server.token_issuers import key_set_refresh
 from mizzen.sources.files import Batch, FileSource
@@ -68,7 +68,6 @@ _WATCH_AGAIN_SECONDS = 1.0
 _DRAIN_POLL_SECONDS = 0.02
 _LAST_WORDS_SECONDS = 0.1
 _CLOSE_SECONDS = 0.5
-_NAMED = 10
 
 
 class StartError(Exception):
@@ -205,9 +204,8 @@ class Process:
                 await self.control_plane.take_token_keys(
                     await self._key_sets.begin(self.control_plane.key_sources())
                 )
-                self._say_what_is_restored()
                 self._settled()
-                self._say_what_is_served()
+                say_what_is_in_force(self.control_plane.view, self._options, self._log)
                 watching = [
                     tasks.create_task(self._watch()),
                     tasks.create_task(self.control_plane.keep_analysed()),
@@ -339,20 +337,6 @@ class Process:
         if self._state is not None:
             self._state.close()
 
-    def _say_what_is_restored(self) -> None:
-        restored = sorted(self.control_plane.view.restored.items())
-        if not restored:
-            return
-        named = [
-            f"{key} of {datetime.fromtimestamp(one.since, UTC):%Y-%m-%d %H:%M:%S} UTC ({one.document.origin})"
-            for key, one in restored[:_NAMED]
-        ]
-        more = [f"and {len(restored) - _NAMED} more"] if len(restored) > _NAMED else []
-        self._log.error(
-            "in force are versions from the state directory, since the files' are refused or cannot be read",
-            documents=[*named, *more],
-        )
-
     # Ports
 
     def _take_ports(self, grpc_server: Any) -> AdminServer:
@@ -385,16 +369,6 @@ class Process:
         """Whether a peer without a certificate may have Secrets: who is on this machine, or as chosen."""
         address = self._options.tls_address if peer.tls else self._options.grpc_address
         return address.is_loopback or self._options.secrets_to_anyone
-
-    def _say_what_is_served(self) -> None:
-        documents = dict(self.control_plane.view.documents)
-        paths = [str(path) for path in self._options.paths]
-        if documents:
-            self._log.info("configuration read", documents=sum(documents.values()), paths=paths)
-        elif self._options.start_anyway:
-            self._log.warning(
-                "no configuration is in force: an empty mesh is served until there is some", paths=paths
-            )
 
     # What the admin address tells
 

@@ -1,4 +1,4 @@
-"""Whether proxies are let in after a start, and what is waited for until then.
+"""What a start has read, and whether proxies are let in: what is waited for until then.
 
 An Envoy that comes back to a control plane which knows less than the last one is told to remove the rest. So
 nobody is let in before the configuration is whole: Envoys keep what they have for as long as they are served
@@ -8,11 +8,16 @@ nothing. istiod does the same, as it ends when it cannot read its configuration.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, Final
 
 from mizzen.config import ParsedFile
 from mizzen.config.yaml_documents import unreadable_file
 from mizzen.server.configuration import ConfigurationView
+from mizzen.server.options import ServeOptions
+
+_NAMED: Final = 10
 
 SHOWN = 20
 """So many reasons are shown; a folder that is of no use may have thousands."""
@@ -44,3 +49,23 @@ def without_empty_files(
         else parsed
         for name, parsed in files.items()
     }
+
+
+def say_what_is_in_force(view: ConfigurationView, options: ServeOptions, log: Any) -> None:
+    """Say in the log what a start has read, and what it took from the state directory in its place."""
+    restored = sorted(view.restored.items())
+    if restored:
+        named = [
+            f"{key} of {datetime.fromtimestamp(one.since, UTC):%Y-%m-%d %H:%M:%S} UTC ({one.document.origin})"
+            for key, one in restored[:_NAMED]
+        ]
+        more = [f"and {len(restored) - _NAMED} more"] if len(restored) > _NAMED else []
+        log.error(
+            "in force are versions from the state directory, since the files' are refused or cannot be read",
+            documents=[*named, *more],
+        )
+    count, paths = sum(view.documents.values()), [str(path) for path in options.paths]
+    if count:
+        log.info("configuration read", documents=count, paths=paths)
+    elif options.start_anyway:
+        log.warning("no configuration is in force: an empty mesh is served until there is some", paths=paths)
