@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +24,7 @@ from mizzen.translator.base.memo import Memo
 from mizzen.translator.base.route_settings import ByIdentity
 from mizzen.translator.clusters.inbound import inbound_clusters
 from mizzen.translator.listeners.auto_passthrough import PassedServices
-from mizzen.translator.listeners.external_authorization import several_authorizers
+from mizzen.translator.listeners.external_authorization import several_authorizers, unasked_about_tcp
 from mizzen.translator.listeners.gateway import GatewayListenerBuilder
 from mizzen.translator.listeners.http3 import announcing_http3
 from mizzen.translator.listeners.inbound import (
@@ -115,7 +115,8 @@ def sidecar_resources(workload: ServedWorkload, memo: Memo) -> OwnResources:
         served = dict.fromkeys(origin for port in captured for origin in port.origins)
         origins = (*served, *policies.origins)
         listeners.append(Resource.of(message, name=VIRTUAL_INBOUND, origins=origins))
-    diagnostics += _about_policies(policies)
+    tcp_ports = [port.number for port in ports if not port.protocol.is_http]
+    diagnostics += _about_policies(policies, mesh_config, tcp_ports)
     names = all_secrets(map(secret_references, (*listeners, *clusters)))
     hidden = frozenset(
         listener_name(port.bind, port.number, bound=False, interception_mode=proxy.interception_mode)
@@ -165,13 +166,27 @@ def gateway_resources(
     return OwnResources(
         listeners=made.listeners,
         routes=routes,
-        diagnostics=(*merged.rejected, *made.diagnostics, *_about_policies(policies)),
+        diagnostics=(
+            *merged.rejected,
+            *made.diagnostics,
+            *_about_policies(policies, mesh_config, _tcp_ports(merged)),
+        ),
         secrets=all_secrets(map(secret_references, made.listeners)),
         route_servers=made.route_configurations,
     )
 
 
-def _about_policies(policies: WorkloadPolicies) -> tuple[Diagnostic, ...]:
+def _tcp_ports(merged: MergedGateway) -> Iterator[int]:
+    """Yield the ports on which a gateway takes connections of which it routes no requests."""
+    for listener in merged.listeners:
+        if not all(server.is_http for server in listener.servers):
+            yield listener.port
+
+
+def _about_policies(
+    policies: WorkloadPolicies, mesh_config: MeshConfig, tcp_ports: Iterable[int]
+) -> tuple[Diagnostic, ...]:
     """Return what cannot be served of a workload's policies as it is written."""
     without_keys = rules_without_keys(policies.request_authentications, policies.fetched_keys)
-    return (*without_keys, *several_authorizers(policies))
+    unasked = unasked_about_tcp(policies, mesh_config, tcp_ports)
+    return (*without_keys, *several_authorizers(policies), *unasked)

@@ -7,7 +7,7 @@ Source: Istio's pilot/pkg/security/authz/builder/extauthz.go.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,7 +22,7 @@ from mizzen.config.extension_providers import (
     EnvoyExternalAuthorizationHttpProvider,
 )
 from mizzen.config.mesh_config import MeshConfig
-from mizzen.config.models import AuthorizationAction
+from mizzen.config.models import AuthorizationAction, AuthorizationRule
 from mizzen.mesh.rules.external_authorizers import provider_named
 from mizzen.mesh.rules.security_policies import WorkloadPolicies
 from mizzen.translator.base.cluster_names import outbound_cluster_name
@@ -98,6 +98,41 @@ def several_authorizers(policies: WorkloadPolicies) -> Iterator[Diagnostic]:
             )
             origin = config.origin_of("spec", "provider", "name")
             yield Diagnostic(Severity.WARNING, "MZ0106", message, origin)
+
+
+def unasked_about_tcp(
+    policies: WorkloadPolicies, mesh_config: MeshConfig, ports: Iterable[int]
+) -> Iterator[Diagnostic]:
+    """Yield a warning for each policy that is for one of these ports, on which connections of plain TCP are
+    taken, and whose authorizer is asked by HTTP alone: such connections pass unasked, as in Istio."""
+    [*authorizers] = policies.external_authorizers
+    if len(authorizers) != 1 or authorizers[0].problem:
+        return  # they are denied
+    provider = provider_named(authorizers[0].name, mesh_config)
+    if provider is None or not isinstance(provider.authorizer, EnvoyExternalAuthorizationHttpProvider):
+        return
+    numbers = sorted(set(ports))
+    for config in policies.authorization_policies:
+        if config.spec.action is not AuthorizationAction.CUSTOM:
+            continue
+        passed = [port for port in numbers if any(_may_be_for(rule, port) for rule in config.spec.rules)]
+        if passed:
+            message = (
+                f"{authorizers[0].name} is asked by HTTP, so plain TCP passes unasked at port "
+                f"{' and '.join(map(str, passed))}; name a provider of gRPC (envoyExtAuthzGrpc), deny these "
+                "ports by a policy of action DENY, or name the ports that the rules are for"
+            )
+            origin = config.origin_of("spec", "provider", "name")
+            yield Diagnostic(Severity.WARNING, "MZ0107", message, origin)
+
+
+def _may_be_for(rule: AuthorizationRule, port: int) -> bool:
+    """Whether a rule can match at a port."""
+    number = str(port)
+    operations = [entry.operation for entry in rule.to if entry.operation is not None]
+    return not operations or any(
+        (not each.ports or number in each.ports) and number not in each.not_ports for each in operations
+    )
 
 
 def http_external_authorization(found: ExternalRules, rbac_filter: str) -> Any:

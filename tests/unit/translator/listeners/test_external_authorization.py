@@ -114,9 +114,46 @@ def test_the_authorizer_is_asked_about_what_the_rules_match() -> None:
     )
 
 
-def test_an_authorizer_by_http_takes_no_part_in_plain_tcp() -> None:
-    http, tcp, _ = asked(Translation(mesh_of(authorizer(), policy("web"), providers=[HTTP])))
-    assert (http, tcp) == (["note", CLUSTER], [])
+def test_an_authorizer_by_http_takes_no_part_in_plain_tcp_and_that_is_said() -> None:
+    translation = Translation(mesh_of(authorizer(), policy("web"), providers=[HTTP]))
+    assert asked(translation) == (["note", CLUSTER], [], ("MZ0107",))
+    [said] = translation.resources(PROXY).diagnostics
+    assert (
+        "web is asked by HTTP, so plain TCP passes unasked at port 90; name a provider of gRPC"
+        in said.message
+    )
+
+
+@pytest.mark.parametrize(
+    ("operation", "codes"),
+    [
+        ("ports: ['80']", ()),
+        ("paths: [/a], ports: ['80']", ()),
+        ("notPorts: ['90']", ()),
+        ("ports: ['80', '90']", ("MZ0107",)),
+        ("notPorts: ['80']", ("MZ0107",)),
+    ],
+)
+def test_a_policy_that_names_its_ports_is_about_those(operation: str, codes: tuple[str, ...]) -> None:
+    text = policy("web").replace("paths: [/a]", operation)
+    assert asked(Translation(mesh_of(authorizer(), text, providers=[HTTP])))[2] == codes
+
+
+def test_at_a_gateway_plain_tcp_passes_unasked_too() -> None:
+    gateway = """
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: edge}
+spec:
+  selector: {app: store}
+  servers:
+  - {port: {number: 8080, name: http, protocol: HTTP}, hosts: ["*"]}
+  - {port: {number: 3306, name: tcp, protocol: TCP}, hosts: ["*"]}
+"""
+    node = {"id": "router~10.0.0.7~store.default~default.svc.cluster.local"}
+    mesh = mesh_of(authorizer(), policy("web"), gateway, providers=[HTTP])
+    found = Translation(mesh).resources(mizzen.Proxy.from_node(node)).diagnostics
+    assert [each.code for each in found if "at port 3306" in each.message] == ["MZ0107"]
 
 
 @pytest.mark.parametrize(
