@@ -25,6 +25,7 @@ from benchmarks import (
     attacked,
     change_cost,
     followed_changes,
+    label_profiles,
     large_file,
     memory_use,
     noticing,
@@ -159,7 +160,9 @@ def followed(sizes: int) -> list[Row]:
     rows = [
         Row(
             f"{kind}, one proxy: with {small:,} and {large:,} services",
-            f"{few[kind].milliseconds:.1f} and {many[kind].milliseconds:.1f} ms",
+            f"{few[kind].milliseconds:.1f} and {many[kind].milliseconds:.1f} ms, "
+            f"{many[kind].milliseconds / few[kind].milliseconds:.1f} times",
+            f"at most {times} times" if (times := followed_changes.PROMISED.get(kind)) else "",
         )
         for kind in few
     ]
@@ -190,6 +193,27 @@ def secured() -> list[Row]:
         )
         for kind in followed_changes.SECURITY
     ]
+
+
+def labels(sizes: int) -> list[Row]:
+    """(q): rules that look at the labels of proxies."""
+    rows = []
+    scale = 10 ** (sizes - 3)
+    for services, proxies, rules in ((int(2_000 * scale), 50, 1), (int(1_000 * scale), 100, 100)):
+        without, having = (label_profiles.measure(services, proxies, number) for number in (0, rules))
+        for what, one, other in (
+            ("first translation", without.first, having.first),
+            ("memory", without.megabytes, having.megabytes),
+            ("a VirtualService changed", without.change, having.change),
+        ):
+            rows.append(
+                Row(
+                    f"{services:,} services, {proxies} proxies, {rules} of sourceLabels: {what}",
+                    f"{other / one:.2f} times of the same without",
+                    "at most 1.3 times" if rules == 1 else "",
+                )
+            )
+    return rows
 
 
 def large_files() -> list[Row]:
@@ -340,6 +364,7 @@ def main() -> None:
         ("the cost of a change", lambda: changes(sizes)),
         ("changes by services and connected proxies", lambda: followed(sizes)),
         ("changes of security policies", secured),
+        ("rules that look at the labels of proxies", lambda: labels(sizes)),
         ("one document of a large file", large_files),
         ("memory with unlike proxies", lambda: memory(sizes)),
         ("workload certificates", certificates),

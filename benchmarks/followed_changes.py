@@ -20,6 +20,8 @@ from mizzen.translator.contained import ContainedTranslation
 
 SERVICES = (100, 10_000)
 CONNECTED = 1_000
+PROMISED = {"VirtualService": 1.5, "DestinationRule": 1.5, "endpoint": 1.5, "Service added or removed": 3}
+"""How many times more a change may cost with the more services than with the fewer."""
 _CHANGED = 7
 _ROUNDS = 6
 
@@ -33,7 +35,8 @@ class Followed:
     asked: int
 
 
-def _documents(number: int, *, canary: int = 0, connections: int = 100, weight: int = 1) -> Documents:
+def with_rules(number: int, *, canary: int = 0, connections: int = 100, weight: int = 1) -> Documents:
+    """The documents of service `number`, with a VirtualService and a DestinationRule."""
     found = documents(number)
     metadata = found[0]["metadata"]
     found[1]["spec"]["weight"] = weight
@@ -46,7 +49,8 @@ def _documents(number: int, *, canary: int = 0, connections: int = 100, weight: 
     ]
 
 
-def _proxy(number: int) -> mizzen.Proxy:
+def sidecar(number: int) -> mizzen.Proxy:
+    """The sidecar of the workload of service `number`."""
     service, workload = documents(number)[:2]
     name, namespace = service["metadata"]["name"], service["metadata"]["namespace"]
     address = workload["spec"]["address"]
@@ -63,7 +67,7 @@ class _Connected:
     `certificates` they speak mutual TLS with each other."""
 
     def __init__(self, services: int, proxies: int, *, certificates: bool = False) -> None:
-        names = {f"{number}.yaml": _documents(number) for number in range(services)}
+        names = {f"{number}.yaml": with_rules(number) for number in range(services)}
         for documents_of_service in names.values():
             documents_of_service[1]["spec"]["serviceAccount"] = "default"
         self._store = ConfigStore()
@@ -71,7 +75,7 @@ class _Connected:
         self._mesh = Mesh.build(self._store.configs(), MeshConfig(), certificates_served=certificates)
         self._translation = ContainedTranslation(self._mesh)
         for number in range(proxies):
-            self._translation.translate(_proxy(number))
+            self._translation.translate(sidecar(number))
         list(self._translation.concerned())
 
     def change(self, name: str, content: Documents | None) -> Followed:
@@ -112,13 +116,13 @@ def _policy(kind: str, spec: dict[str, Any]) -> Documents:
 
 _FILE = f"{_CHANGED}.yaml"
 KINDS: dict[str, Callable[[int], tuple[str, Documents | None]]] = {
-    "VirtualService": lambda n: (_FILE, _documents(_CHANGED, canary=n + 1)),
-    "DestinationRule": lambda n: (_FILE, _documents(_CHANGED, canary=_ROUNDS, connections=n + 1)),
+    "VirtualService": lambda n: (_FILE, with_rules(_CHANGED, canary=n + 1)),
+    "DestinationRule": lambda n: (_FILE, with_rules(_CHANGED, canary=_ROUNDS, connections=n + 1)),
     "endpoint": lambda n: (
         _FILE,
-        _documents(_CHANGED, canary=_ROUNDS, connections=_ROUNDS, weight=n + 2),
+        with_rules(_CHANGED, canary=_ROUNDS, connections=_ROUNDS, weight=n + 2),
     ),
-    "Service added or removed": lambda n: ("new.yaml", _documents(50_007)[:1] if n % 2 == 0 else None),
+    "Service added or removed": lambda n: ("new.yaml", with_rules(50_007)[:1] if n % 2 == 0 else None),
     "PeerAuthentication of one workload": lambda n: ("mode.yaml", _mode(n)),
     "AuthorizationPolicy of one workload": lambda n: ("denied.yaml", _denied(n)),
 }

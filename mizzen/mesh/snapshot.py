@@ -294,6 +294,10 @@ class Mesh(ProxyQuestions):
         """Return the document of that key, or None."""
         return self._configs.get(key.kind, _NO_CONFIGS).get(key)
 
+    def document(self, key: ConfigKey) -> Config[Any]:
+        """Return the document of that key, which is there."""
+        return self._configs[key.kind][key]
+
     def configs_by_key(self, kind: str) -> LayeredDict[ConfigKey, Config[Any]]:
         """Return all documents of a kind: the very same mapping as long as none of them changes."""
         return self._configs.get(kind, _NO_CONFIGS)

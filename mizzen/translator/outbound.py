@@ -57,14 +57,11 @@ from mizzen.translator.routes.sidecar import CarriedRoutes, port_routed, sidecar
 from mizzen.translator.routes.virtual_hosts import ANY_PORT
 from mizzen.translator.shared_resources import SharedResources
 from mizzen.translator.tls.secret_references import NO_SECRETS, SecretNames, all_secrets, secret_references
-from mizzen.translator.touched import Touched
+from mizzen.translator.touched import ServedService, ServiceKey, Touched
 from mizzen.translator.touched_ports import listened_ports, routed_ports
-from mizzen.translator.undo import Undo
 from mizzen.xds import type_urls
 from mizzen.xds.resource import Resource
 from mizzen.xds.snapshot import Collection
-
-_ServiceKey = tuple[str, str]
 
 _SERVICES_A_STEP: Final = 50
 _PORTS_A_STEP: Final = 4
@@ -84,12 +81,9 @@ class OutboundResources:
         self._memo = memo
         self._mesh = mesh
         self._scope = mesh.scope(profile)
-        self._services: dict[_ServiceKey, Service] = {}
-        self._rule_of: dict[_ServiceKey, MergedDestinationRule | None] = {}
-        self._cluster_names: dict[_ServiceKey, tuple[str, ...]] = {}
-        self._assignment_names: dict[_ServiceKey, tuple[str, ...]] = {}
+        self._served: LayeredDict[ServiceKey, ServedService] = LayeredDict()
         self._static_names: frozenset[str] = frozenset()
-        self._secrets_of: dict[str, SecretNames] = {}
+        self._secrets_of: LayeredDict[str, SecretNames] = LayeredDict()
         self.secrets = NO_SECRETS
         self._listeners: LayeredDict[int, PortListeners] = LayeredDict()
         self.diagnostics: tuple[Diagnostic, ...] = ()
@@ -138,36 +132,58 @@ class OutboundResources:
     def update(self, mesh: Mesh) -> None:
         """Bring everything to `mesh`, which has the same settings. An exception leaves everything as it was
         before."""
-        undo = Undo(self, _REPLACED, _BY_SERVICE)
+        before = {name: getattr(self, name) for name in _REPLACED}
         try:
-            self._update(mesh, undo)
+            scope, difference = self._scope, mesh.difference(self._mesh)
+            self._mesh, self._scope = mesh, mesh.scope(self.profile)
+            self._follow(self._touched(scope, difference))
         except Exception:
-            undo.restore()
+            for name, value in before.items():
+                setattr(self, name, value)
             raise
 
-    def _update(self, mesh: Mesh, undo: Undo) -> None:
-        before, difference = self._scope, mesh.difference(self._mesh)
-        self._mesh = mesh
-        self._scope = mesh.scope(self.profile)
-        touched = self._touched(before, difference)
-        undo.note(touched.clusters | touched.endpoints)
+    def _follow(self, touched: Touched) -> None:
+        """Bring what is touched up to date."""
+        before = touched.before
         self._update_clusters(touched.clusters, touched.endpoints)
         if self.profile.is_router:
             return
         if before.outbound_traffic_policy != self._scope.outbound_traffic_policy:
             self._update_static_clusters()
-        numbers = listened_ports(touched, self._scope, self._listeners, self._services)
+        numbers = listened_ports(touched, self._scope, self._listeners, self._served)
         listened, gone = (set(), set()) if numbers == set() else self._update_listeners(numbers)
         self._update_routes(self._route_names(touched, listened), gone)
 
     def copy(self) -> OutboundResources:
         """Return the same resources, to be updated by themselves."""
         made = copy(self)
-        for name in _BY_SERVICE:
-            setattr(made, name, dict(getattr(self, name)))
-        made._secrets_of = dict(self._secrets_of)
         made._carried = self._carried.copy()
         return made
+
+    def with_labels(self, profile: OutboundProfile) -> OutboundResources:
+        """Return the resources of a profile that differs in nothing but its labels, and sees the same: what
+        looks at labels is made anew, all else is shared."""
+        made = copy(self)
+        made.profile, made._scope = profile, self._mesh.scope(profile)
+        made._carried = self._carried.for_other_labels()
+        made._follow(made._touched_by_labels(self._scope))
+        return made
+
+    def _touched_by_labels(self, before: SidecarScope) -> Touched:
+        rules, index = self._mesh.virtual_service_index, self._mesh.destination_rule_index
+        hosts = frozenset(index.host_of(self._mesh.document(key)) for key in index.labelled)
+        looking = frozenset(self._candidates(hosts))
+        return Touched(
+            frozenset(),
+            tuple(rule for rule in rules.labelled.values() if self._scope.imports(rule)),
+            frozenset(),
+            looking,
+            hosts | {host for _, host in looking},
+            self._with_aliases(hosts | {host for _, host in looking}),
+            frozenset(),
+            before=before,
+            scope=False,
+        )
 
     def build(self) -> Iterator[None]:
         """Build everything, in steps that each cost some services or ports."""
@@ -203,7 +219,7 @@ class OutboundResources:
             key
             for key in self._candidates(hosts)
             if key not in services
-            and self._rule_of.get(key) is not self._scope.destination_rule(self._services[key])
+            and self._served[key].rule is not self._scope.destination_rule(self._served[key].service)
         )
         destination_hosts = hosts | {host for _, host in destination_rules}
         return Touched(
@@ -213,7 +229,7 @@ class OutboundResources:
             destination_rules,
             destination_hosts,
             self._with_aliases({host for _, host in services} | destination_hosts),
-            difference.peers & self._services.keys(),
+            frozenset(key for key in difference.peers if key in self._served),
             before=before,
             scope=before.sidecar is not self._scope.sidecar
             or before.outbound_traffic_policy != self._scope.outbound_traffic_policy,
@@ -223,47 +239,45 @@ class OutboundResources:
         of = self._mesh.registry.aliases.of
         return frozenset(hosts).union(*(of[host] for host in hosts & of.keys()) if of else ())
 
-    def _moved_services(self, before: SidecarScope) -> Iterable[_ServiceKey]:
+    def _moved_services(self, before: SidecarScope) -> Iterable[ServiceKey]:
         """Return the keys of services that are not the same in both scopes."""
         gone, come = before.services.difference(self._scope.services)
         return [service.key for service in set(gone).symmetric_difference(come)]
 
-    def _candidates(self, hosts: frozenset[str]) -> Iterable[_ServiceKey]:
+    def _candidates(self, hosts: frozenset[str]) -> Iterable[ServiceKey]:
         """Return the services whose destination rule may be another now."""
         if any(host.startswith("*") for host in hosts):
             wildcards = [host for host in hosts if host.startswith("*")]
             return [
                 key
-                for key, service in self._services.items()
-                if service.hostname in hosts or any(matches(host, service.hostname) for host in wildcards)
+                for key in self._served
+                if key[1] in hosts or any(matches(host, key[1]) for host in wildcards)
             ]
         found = (self._scope.service(host) for host in hosts)
-        return [service.key for service in found if service is not None and service.key in self._services]
+        return [service.key for service in found if service is not None and service.key in self._served]
 
-    def _update_clusters(self, services: frozenset[_ServiceKey], endpoints: frozenset[_ServiceKey]) -> None:
+    def _update_clusters(self, services: frozenset[ServiceKey], endpoints: frozenset[ServiceKey]) -> None:
         """Build the clusters and load assignments of `services`, and what follows the endpoints of others."""
         clusters: list[Resource] = []
         assignments: list[Resource] = []
         gone_clusters: list[str] = []
         gone_assignments: list[str] = []
         in_scope = self._in_scope(services | endpoints)
-        for key in services | (endpoints & self._services.keys()):
-            service = in_scope.get(key)
-            old_clusters = self._cluster_names.pop(key, ())
-            old_assignments = self._assignment_names.pop(key, ())
-            if service is None:
-                self._services.pop(key, None)
-                self._rule_of.pop(key, None)
-                gone_clusters.extend(old_clusters)
-                gone_assignments.extend(old_assignments)
+        served = self._served.edit()
+        for key in services.union(key for key in endpoints if key in served):
+            before, service = served.get(key), in_scope.get(key)
+            made = None if service is None else self._resources_of(service)
+            if before is not None:
+                gone_clusters += before.clusters
+                gone_assignments += before.assignments
+            if made is None:
+                served.discard(key)
                 continue
-            made_clusters, made_assignments = self._resources_of(service)
-            clusters.extend(made_clusters)
-            assignments.extend(made_assignments)
-            self._cluster_names[key] = tuple(resource.name for resource in made_clusters)
-            self._assignment_names[key] = tuple(resource.name for resource in made_assignments)
-            gone_clusters.extend(set(old_clusters).difference(self._cluster_names[key]))
-            gone_assignments.extend(set(old_assignments).difference(self._assignment_names[key]))
+            served.put(key, made[0])
+            clusters += made[1]
+            assignments += made[2]
+        gone_clusters = [*set(gone_clusters).difference(each.name for each in clusters)]
+        self._served = served.finish()
         if self._hosts:
             self._update_passed(services, in_scope)
         self._update_secrets(clusters, gone_clusters)
@@ -271,19 +285,20 @@ class OutboundResources:
         self.endpoints = changed_collection(self.endpoints, assignments, gone_assignments)
 
     def _update_secrets(self, clusters: Iterable[Resource], gone: Iterable[str]) -> None:
-        before, self._secrets_of = self._secrets_of, dict(self._secrets_of)
+        edit = self._secrets_of.edit()
         for name in gone:
-            self._secrets_of.pop(name, None)
+            edit.discard(name)
         for cluster in clusters:
             names = secret_references(cluster)
             if names:
-                self._secrets_of[cluster.name] = names
+                edit.put(cluster.name, names)
             else:
-                self._secrets_of.pop(cluster.name, None)
-        if self._secrets_of != before:
+                edit.discard(cluster.name)
+        before, self._secrets_of = self._secrets_of, edit.finish()
+        if self._secrets_of is not before:
             self.secrets = all_secrets(self._secrets_of.values())
 
-    def _in_scope(self, keys: frozenset[_ServiceKey]) -> dict[_ServiceKey, Service]:
+    def _in_scope(self, keys: frozenset[ServiceKey]) -> dict[ServiceKey, Service]:
         found = {}
         for key in keys:
             service = self._scope.service(key[1])
@@ -291,16 +306,17 @@ class OutboundResources:
                 found[key] = service
         return found
 
-    def _resources_of(self, service: Service) -> tuple[tuple[Resource, ...], tuple[Resource, ...]]:
+    def _resources_of(
+        self, service: Service
+    ) -> tuple[ServedService, tuple[Resource, ...], tuple[Resource, ...]]:
         rule = self._scope.destination_rule(service)
         pool = self._mesh.endpoints(service)
-        self._services[service.key] = service
-        self._rule_of[service.key] = rule
         clusters, assignments = self._made_of(service, rule, pool, sni_dnat=False)
         if self._hosts and is_passed(service, self._hosts):
             more_clusters, more_assignments = self._made_of(service, rule, pool, sni_dnat=True)
-            return clusters + more_clusters, assignments + more_assignments
-        return clusters, assignments
+            clusters, assignments = clusters + more_clusters, assignments + more_assignments
+        names = tuple(each.name for each in clusters), tuple(each.name for each in assignments)
+        return ServedService(service, rule, *names), clusters, assignments
 
     def _made_of(
         self, service: Service, rule: MergedDestinationRule | None, pool: EndpointPool, *, sni_dnat: bool
@@ -322,7 +338,7 @@ class OutboundResources:
         )
         return clusters, assignments
 
-    def _update_passed(self, keys: Iterable[_ServiceKey], in_scope: Mapping[_ServiceKey, Service]) -> None:
+    def _update_passed(self, keys: Iterable[ServiceKey], in_scope: Mapping[ServiceKey, Service]) -> None:
         """Bring the filter chains of services that are passed on up to date."""
         mesh_config = self.mesh_config
         changes: dict[str, tuple[PassedChain, ...]] = {}
@@ -333,7 +349,7 @@ class OutboundResources:
                 if service is not None or self._scope.service(key[1]) is None:
                     changes.setdefault(key[1], ())
                 continue
-            rule = self._rule_of[key]
+            rule = self._served[key].rule
             inputs = (service, rule, self.profile, mesh_config)
             changes[key[1]] = self._memo.get(
                 ("chains that pass on", service, rule, self.profile.idle_timeout, ByIdentity(mesh_config)),
@@ -428,12 +444,11 @@ class OutboundResources:
         self.routes = changed_collection(self.routes, made, gone)
 
 
-_BY_SERVICE: Final = ("_services", "_rule_of", "_cluster_names", "_assignment_names")
-"""What an update changes in place, for the services that it touches."""
 _REPLACED: Final = (
     "passed",
     "_mesh",
     "_scope",
+    "_served",
     "_static_names",
     "_secrets_of",
     "secrets",
@@ -441,4 +456,5 @@ _REPLACED: Final = (
     "diagnostics",
     *("clusters", "endpoints", "listeners", "routes"),
 )
-"""What an update replaces. `_carried` may stay as it is: it knows which scope it is of."""
+"""What an update replaces, and puts back if it fails. `_carried` may stay as it is: it knows which scope it
+is of."""

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from mizzen.mesh.rules.destination_rules import MergedDestinationRule
 from mizzen.mesh.rules.virtual_services import VirtualServiceRule
 from mizzen.mesh.scope.sidecar_scope import SidecarScope
+from mizzen.mesh.service import Service
 
 ServiceKey = tuple[str, str]
+
+
+class ServedService(NamedTuple):
+    """A service as it was translated last: its DestinationRule, and the names of what was made."""
+
+    service: Service
+    rule: MergedDestinationRule | None
+    clusters: tuple[str, ...]
+    assignments: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

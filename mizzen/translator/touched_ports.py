@@ -10,19 +10,19 @@ from mizzen.mesh.scope.sidecar_scope import SidecarScope
 from mizzen.mesh.service import Protocol, Resolution, Service
 from mizzen.translator.listeners.outbound import PortListeners, has_chains, is_for_connections
 from mizzen.translator.routes.virtual_hosts import ANY_PORT, DEFAULT_HTTP_PORT
-from mizzen.translator.touched import ServiceKey, Touched
+from mizzen.translator.touched import ServedService, ServiceKey, Touched
 
 
 def listened_ports(
     touched: Touched,
     scope: SidecarScope,
     listeners: Mapping[int, PortListeners],
-    services: Mapping[ServiceKey, Service],
+    served: Mapping[ServiceKey, ServedService],
 ) -> set[int] | None:
     """Return the ports whose listeners may be different; None: any. HTTP's routes are no part of listeners,
     and mostly a service that is called by HTTP adds nothing to the listener of its port.
 
-    `services` are those in scope.
+    `served` are the services in scope.
     """
     if touched.scope or (touched.hosts and scope.egress_proxy is not None):
         return None
@@ -41,13 +41,13 @@ def listened_ports(
         rules.update(rule for rule in leading if rule.tcp or rule.tls)
     for rule in rules:
         ports |= _ports_over(rule, scope)
-    for key in touched.endpoints & services.keys():
-        if services[key].resolution is Resolution.NONE or services[key].headless:
-            ports.update(port.number for port in services[key].ports)
+    for service in [served[key].service for key in touched.endpoints if key in served]:
+        if service.resolution is Resolution.NONE or service.headless:
+            ports.update(port.number for port in service.ports)
     # A rule's limits on TCP connections stand in the chains of the services that it is for.
-    for key in touched.destination_rules:
-        if has_chains(services[key]):
-            ports.update(port.number for port in services[key].ports)
+    for service in [served[key].service for key in touched.destination_rules]:
+        if has_chains(service):
+            ports.update(port.number for port in service.ports)
     # A listener of a Sidecar's own port may be for services whatever ports they have, even none.
     for_connections = touched.destination_rules and any(map(is_for_connections, scope.egress_listeners))
     return ports | own if ports or rules or touched.services or for_connections else ports

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.mesh_config import MeshConfig
@@ -22,6 +22,7 @@ from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.recorded import RecordedMesh
 from mizzen.mesh.rules.gateways import MergedGateway
 from mizzen.mesh.rules.security_policies import WorkloadPolicies
+from mizzen.mesh.scope.label_mentions import mesh_wide_labels
 from mizzen.mesh.scope.sidecars import SidecarConfig
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.base.memo import Memo
@@ -181,6 +182,8 @@ class Translation:
         if self.knows(proxy):
             return
         kind = self._kinds.sound(proxy)
+        if self._sibling(kind) is not None:
+            return
         building = _Live(OutboundResources(self._mesh, *kind, self._memo))
         self._building[kind] = building
         try:
@@ -363,6 +366,30 @@ class Translation:
 
     # What proxies of a kind share, which follows changes by itself.
 
+    def _built(self, kind: _Kind) -> OutboundResources:
+        """Build what proxies of a new kind share, from what another kind with other labels has if there is
+        one."""
+        sibling = self._sibling(kind)
+        if sibling is not None:
+            return sibling.with_labels(kind[0])
+        made = OutboundResources(self._mesh, *kind, self._memo)
+        deque(made.build(), maxlen=0)
+        return made
+
+    def _sibling(self, kind: _Kind) -> OutboundResources | None:
+        """Return the resources, up to date, of a kind of sidecars that differs in nothing but its labels, and
+        sees the same."""
+        profile = kind[0]
+        if profile.is_router or mesh_wide_labels(self._mesh.mesh_config):
+            return None
+        base = self._mesh.scope(profile).base
+        for (other, _), live in reversed(self._live.items()):
+            known = live.resources
+            alike = known.mesh is self._mesh and known.scope.base is base
+            if alike and replace(other, labels=profile.labels) == profile:
+                return known
+        return None
+
     def _share(self, kind: _Kind) -> None:
         """Bring what proxies of a kind share up to date, and tell those that read it if it is another now."""
         if kind in self._failed:
@@ -374,9 +401,7 @@ class Translation:
                 return
         try:
             if live is None:
-                live = _Live(OutboundResources(self._mesh, *kind, self._memo))
-                deque(live.resources.build(), maxlen=0)
-                self._live[kind] = live
+                live = self._live[kind] = _Live(self._built(kind))
             elif live.resources.mesh is not self._mesh:
                 live.resources.update(self._mesh)
             self._shared[kind] = live.resources.shared

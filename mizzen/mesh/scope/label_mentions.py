@@ -17,6 +17,18 @@ from mizzen.mesh.scope.sidecars import SidecarIndex
 from mizzen.mesh.visibility import is_visible
 
 
+def mesh_wide_labels(mesh_config: MeshConfig) -> frozenset[str]:
+    """Return the keys of the labels that decide for every service which endpoints a client prefers."""
+    return frozenset(
+        failover_labels(
+            LoadBalancerSettings.of(
+                locality_lb_setting=mesh_config.locality_lb_setting,
+                zone_aware_lb_setting=mesh_config.zone_aware_lb_setting,
+            )
+        )
+    )
+
+
 class LabelMentions:
     """Finds the labels for a namespace, and remembers them as long as no rule that mentions any changes."""
 
@@ -58,11 +70,7 @@ class LabelMentions:
         sidecars: SidecarIndex,
         mesh_config: MeshConfig,
     ) -> frozenset[MentionedLabel]:
-        mesh_wide = LoadBalancerSettings.of(
-            locality_lb_setting=mesh_config.locality_lb_setting,
-            zone_aware_lb_setting=mesh_config.zone_aware_lb_setting,
-        )
-        labels: set[MentionedLabel] = {(key, None) for key in failover_labels(mesh_wide)}
+        labels: set[MentionedLabel] = {(key, None) for key in mesh_wide_labels(mesh_config)}
         for rule in virtual_services.labelled.values():
             if is_visible(rule.seen_by, namespace):
                 labels.update(rule.source_labels)

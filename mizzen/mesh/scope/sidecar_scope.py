@@ -397,6 +397,10 @@ class SidecarScope:
             return None
         return frozenset(services | rules)
 
+    def imports(self, rule: VirtualServiceRule) -> bool:
+        """Return whether the rule is for sidecars, and one of those imported."""
+        return MESH in rule.gateways and any(egress.imports(rule) for egress in self.egress_listeners)
+
     def virtual_services_to(self, hosts: Iterable[str]) -> set[VirtualServiceRule]:
         """Return the imported rules that route to one of `hosts`."""
         hosts = tuple(hosts)

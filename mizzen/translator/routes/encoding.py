@@ -61,15 +61,20 @@ def encoded_routes(routes: Iterable[bytes]) -> bytes:
 class EncodedVirtualHost:
     """A virtual host as it stands in the bytes of a route configuration.
 
-    `field` is the whole `virtual_hosts` field, key and length included; `digest` stands for its content.
+    The whole `virtual_hosts` field is `start`, with key and length, and `routes`, which virtual hosts of
+    several namespaces have in common; `digest` stands for its content.
     """
 
-    __slots__ = ("digest", "field")
+    __slots__ = ("digest", "routes", "start")
 
     def __init__(self, head: Any, routes: bytes) -> None:
         """`head` is a VirtualHost without routes, `routes` their encoded fields."""
-        self.field = length_delimited(VIRTUAL_HOSTS, encode(head), routes)
-        self.digest = blake2b(self.field, digest_size=12).digest()
+        encoded = encode(head)
+        self.start = b"".join((varint(VIRTUAL_HOSTS << 3 | 2), varint(len(encoded) + len(routes)), encoded))
+        self.routes = routes
+        digest = blake2b(self.start, digest_size=12)
+        digest.update(routes)
+        self.digest = digest.digest()
 
 
 def route_configuration_resource(
@@ -82,7 +87,7 @@ def route_configuration_resource(
     start = encode(head)
     version = blake2b(start, digest_size=12)
     version.update(b"".join([host.digest for host in virtual_hosts]))
-    value = b"".join([start, *[host.field for host in virtual_hosts]])
+    value = b"".join([start, *[piece for host in virtual_hosts for piece in (host.start, host.routes)]])
     return Resource(ROUTE, head.name, value, version.hexdigest(), origins)
 
 

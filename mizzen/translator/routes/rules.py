@@ -15,7 +15,6 @@ from mizzen.translator.routes.virtual_service import (
     RouteContext,
     RouteList,
     Source,
-    asks_for_source,
     destination_hosts,
     virtual_service_routes,
 )
@@ -80,7 +79,7 @@ def rule_routes(
     ):
         return held
     profile = scope.profile
-    source = Source(profile.namespace, profile.labels) if asks_for_source(rule) else Source("", ())
+    source = Source(profile.namespace, profile.labels)
 
     def build() -> RouteList:
         destinations = Destinations(
@@ -95,5 +94,5 @@ def rule_routes(
 
     means = tuple(targets.values())
     key = ("routes of a VirtualService", rule, place.port, place.gateway, place.tls, found, services, means)
-    routes = memo.get((*key, source, settings), build)
+    routes = memo.get((*key, source.outcome(rule), settings), build)
     return RuleRoutes(frozenset((*hosts, *means)), targets, services, found, routes)

@@ -210,6 +210,17 @@ class CarriedRoutes:
         made._port_of = dict(self._port_of)
         return made
 
+    def for_other_labels(self) -> CarriedRoutes:
+        """Return what proxies with other labels can go on from: not the routes of VirtualServices that look
+        at labels, and all DestinationRules are chosen again."""
+        made = self.copy()
+        for carried in made._ports.values():
+            carried.version = None
+            if any(rule.source_labels for rule in carried.rules):
+                kept = {rule: found for rule, found in carried.rules.items() if not rule.source_labels}
+                carried.rules = kept
+        return made
+
     def port(self, name: str, port: int, position: int, settings: RouteSettings) -> _CarriedPort:
         """Return what the port that the route configuration `name` is for has passed on. Each egress
         listener, told by its position, has its own: two HTTP proxies are for one port but other services."""

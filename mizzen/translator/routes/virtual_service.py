@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import chain
 from typing import Any, Final
 
 from envoy.config.route.v3 import route_components_pb2
@@ -57,6 +58,20 @@ class Source:
 
     namespace: str
     labels: tuple[tuple[str, str], ...]
+
+    def meets(self, match: HTTPMatchRequest) -> bool:
+        """Return whether the proxy has the labels and the namespace that a condition asks for."""
+        labels = dict(self.labels)
+        return all(labels.get(key) == value for key, value in match.source_labels.items()) and (
+            match.source_namespace in ("", self.namespace)
+        )
+
+    def outcome(self, rule: VirtualServiceRule) -> tuple[bool, ...]:
+        """Return which conditions of a VirtualService's HTTP rules the proxy meets: its routes depend on
+        nothing else of the proxy."""
+        if not any(match.source_labels or match.source_namespace for match in _conditions(rule)):
+            return ()
+        return tuple(map(self.meets, _conditions(rule)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,11 +143,8 @@ def destination_hosts(rule: VirtualServiceRule) -> tuple[str, ...]:
     return tuple(dict.fromkeys(target.host for http in rule.http for target in http_destinations(http.route)))
 
 
-def asks_for_source(rule: VirtualServiceRule) -> bool:
-    """Return whether any HTTP rule depends on the labels or the namespace of the proxy."""
-    return any(
-        match.source_labels or match.source_namespace for http in rule.http for match in http.route.match
-    )
+def _conditions(rule: VirtualServiceRule) -> Iterator[HTTPMatchRequest]:
+    return chain.from_iterable(http.route.match for http in rule.http)
 
 
 class DefaultRoutes:
@@ -188,10 +200,7 @@ def _applies(match: HTTPMatchRequest, context: RouteContext) -> bool:
         return False
     if match.gateways:
         return context.gateway in match.gateways
-    labels = dict(context.source.labels)
-    return all(labels.get(key) == value for key, value in match.source_labels.items()) and (
-        match.source_namespace in ("", context.source.namespace)
-    )
+    return context.source.meets(match)
 
 
 def _route(

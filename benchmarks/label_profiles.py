@@ -1,0 +1,83 @@
+"""(q) What rules that look at the labels of proxies cost: proxies share by the outcome of such rules."""
+
+from __future__ import annotations
+
+import gc
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import followed_changes
+from benchmarks.documents import NAMESPACES, NETWORKING, Documents, text
+from mizzen.config import ConfigStore, MeshConfig, parse_documents
+from mizzen.mesh.snapshot import Mesh
+from mizzen.translator.contained import ContainedTranslation
+
+_CHANGED = "7.yaml"
+_ROUNDS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class LabelProfiles:
+    """Seconds and megabytes for what all proxies are sent at first, milliseconds for a VirtualService that
+    changes; all of processor time."""
+
+    first: float
+    megabytes: float
+    change: float
+    profiles: int
+
+
+def _rule(number: int) -> dict[str, object]:
+    """A VirtualService that leads calls of the workload of service `NAMESPACES * number` elsewhere."""
+    called, to = f"service-{NAMESPACES * number + 3}", f"service-{number}"
+    namespaces = [f"namespace-{3 % NAMESPACES}", f"namespace-{number % NAMESPACES}"]
+    host, other = (
+        f"{name}.{namespace}.svc.cluster.local"
+        for name, namespace in zip((called, to), namespaces, strict=True)
+    )
+    matched = {
+        "match": [{"sourceLabels": {"app": f"service-{NAMESPACES * number}"}}],
+        "route": [{"destination": {"host": other}}],
+    }
+    rest = {"route": [{"destination": {"host": host}}]}
+    metadata = {"name": f"labels-{number}", "namespace": "namespace-0"}
+    spec = {"hosts": [host], "http": [matched, rest]}
+    return {"apiVersion": NETWORKING, "kind": "VirtualService", "metadata": metadata, "spec": spec}
+
+
+def measure(services: int, proxies: int, rules: int) -> LabelProfiles:
+    """Translate for so many proxies of one namespace, in a mesh with so many rules that look at labels."""
+    files: dict[str, Documents] = {
+        f"{number}.yaml": followed_changes.with_rules(number) for number in range(services)
+    }
+    if rules:
+        files["labels.yaml"] = [_rule(number) for number in range(rules)]
+    store = ConfigStore()
+    store.apply({name: parse_documents(text(each), name) for name, each in files.items()})
+    mesh = Mesh.build(store.configs(), MeshConfig())
+    connected = [followed_changes.sidecar(NAMESPACES * number) for number in range(proxies)]
+    gc.collect()
+    before, began = _resident(), time.thread_time()
+    translation = ContainedTranslation(mesh)
+    for proxy in connected:
+        translation.translate(proxy)
+    first = time.thread_time() - began
+    gc.collect()
+    megabytes = (_resident() - before) / 1e6
+    list(translation.concerned())
+    changes = []
+    for canary in range(1, _ROUNDS + 1):
+        found = parse_documents(text(followed_changes.with_rules(7, canary=canary)), _CHANGED)
+        change = store.apply({_CHANGED: found})
+        began = time.thread_time()
+        mesh, delta = mesh.updated(change)
+        translation.update(mesh, delta)
+        for proxy in translation.concerned():
+            translation.translate(proxy)
+        changes.append(time.thread_time() - began)
+    return LabelProfiles(first, megabytes, 1000 * min(changes), translation.profiles)
+
+
+def _resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096

@@ -1,0 +1,137 @@
+"""Proxies whose labels some rule mentions: they are sent what they would be sent alone, and share what no
+rule with their labels has a hand in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+import mizzen
+from mizzen.config import ConfigStore, parse_documents
+from mizzen.mesh.snapshot import Mesh
+from mizzen.translator.outbound import OutboundResources
+from mizzen.translator.translation import Translation
+from mizzen.xds import type_urls
+
+NETWORKING = "networking.istio.io/v1"
+
+
+def document(kind: str, name: str, spec: Any) -> Any:
+    metadata = {"name": name, "namespace": "shop"}
+    return {"apiVersion": NETWORKING, "kind": kind, "metadata": metadata, "spec": spec}
+
+
+def entry(name: str, port: int, protocol: str = "HTTP", **more: Any) -> Any:
+    ports = [{"number": port, "name": "p", "protocol": protocol}]
+    endpoints = [{"address": f"10.0.{port % 250}.1"}]
+    spec = {"hosts": [f"{name}.example"], "ports": ports, "resolution": "STATIC", "endpoints": endpoints}
+    return document("ServiceEntry", name, spec | more)
+
+
+def labelled(name: str, host: str, app: str, protocol: str = "http") -> Any:
+    match = {"sourceLabels": {"app": app}, **({"port": 3306} if protocol == "tcp" else {})}
+    route = [{"destination": {"host": "other.example"}}]
+    spec = {"hosts": [host], protocol: [{"match": [match], "route": route}]}
+    return document("VirtualService", name, spec)
+
+
+def policy(name: str, host: str, app: str, **traffic: Any) -> Any:
+    selector = {"matchLabels": {"app": app}}
+    return document(
+        "DestinationRule", name, {"host": host, "workloadSelector": selector, "trafficPolicy": traffic}
+    )
+
+
+STANDING = [
+    entry("web", 8080),
+    entry("api", 8081),
+    entry("other", 8082),
+    entry("db", 3306, "TCP", addresses=["10.9.9.9"]),
+    labelled("of-a", "web.example", "a"),
+    labelled("of-b", "db.example", "b", "tcp"),
+    policy("of-c", "api.example", "c", loadBalancer={"consistentHash": {"httpHeaderName": "x-c"}}),
+    policy("of-d", "*.example", "d", connectionPool={"tcp": {"maxConnections": 7}}),
+    document(
+        "Sidecar", "of-e", {"workloadSelector": {"labels": {"app": "e"}}, "egress": [{"hosts": ["./*"]}]}
+    ),
+]
+APPS = ("a", "b", "c", "d", "e", "f")
+
+
+def proxy(app: str) -> mizzen.Proxy:
+    node_id = f"sidecar~10.8.0.{ord(app)}~{app}.shop~shop.svc.cluster.local"
+    return mizzen.Proxy.from_node({"id": node_id, "metadata": {"NAMESPACE": "shop", "LABELS": {"app": app}}})
+
+
+class Living:
+    def __init__(self, *documents: Any) -> None:
+        self.store = ConfigStore()
+        self.files: set[str] = set()
+        self.store.apply(self._parsed(documents))
+        self.mesh = Mesh.build(self.store.configs())
+        self.translation = Translation(self.mesh)
+
+    def _parsed(self, documents: tuple[Any, ...]) -> dict[str, Any]:
+        texts = {f"{one['metadata']['name']}.yaml": yaml.safe_dump(one).encode() for one in documents}
+        gone, self.files = self.files - texts.keys(), set(texts)
+        return {**dict.fromkeys(gone), **{name: parse_documents(text, name) for name, text in texts.items()}}
+
+    def change(self, *documents: Any) -> None:
+        self.mesh, _ = self.mesh.updated(self.store.apply(self._parsed(documents)))
+        self.translation.update(self.mesh)
+
+    def compare(self) -> None:
+        for app in APPS:
+            made = self.translation.resources(proxy(app))
+            alone = Translation(Mesh.build(self.store.configs())).resources(proxy(app))
+            assert made.diagnostics == alone.diagnostics
+            for type_url, members in alone.items():
+                found = made[type_url]
+                assert {name: found[name].value for name in found} == {
+                    name: each.value for name, each in members.items()
+                }, (app, type_url)
+                assert [found[name].origins for name in members] == [x.origins for x in members.values()]
+
+
+def test_each_is_sent_what_it_would_be_sent_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[str] = []
+    build = OutboundResources.build
+
+    def recorded(self: OutboundResources) -> Any:
+        built.append(str(self.profile.labels))
+        return build(self)
+
+    living = Living(*STANDING)
+    with monkeypatch.context() as patched:
+        patched.setattr(OutboundResources, "build", recorded)
+        for app in APPS:
+            living.translation.snapshot(proxy(app))
+    assert len(built) == 2, "the first, and the one that has a Sidecar of its own"
+    living.compare()
+
+
+def test_changes_are_followed_by_each() -> None:
+    living = Living(*STANDING)
+    living.compare()
+    for left_out in range(len(STANDING)):
+        living.change(*STANDING[:left_out], *STANDING[left_out + 1 :])
+        living.compare()
+    living.change(*STANDING, labelled("of-f", "api.example", "f"))
+    living.compare()
+    living.change(*STANDING, labelled("of-f", "api.example", "a"))
+    living.compare()
+
+
+def test_what_comes_out_the_same_is_shared() -> None:
+    living = Living(*STANDING)
+    snapshots = {app: living.translation.snapshot(proxy(app)) for app in APPS}
+    routes = {app: snapshots[app].collection(type_urls.ROUTE).resources for app in APPS}
+    assert routes["a"]["8080"] is not routes["f"]["8080"]
+    assert routes["c"]["8081"] is not routes["f"]["8081"]
+    assert routes["b"]["8080"] is routes["c"]["8080"] is routes["f"]["8080"]
+    assert routes["a"]["8082"] is routes["b"]["8082"] is routes["c"]["8082"] is routes["f"]["8082"]
+    clusters = {app: snapshots[app].collection(type_urls.CLUSTER).resources for app in APPS}
+    assert clusters["d"]["outbound|8080||web.example"] is not clusters["f"]["outbound|8080||web.example"]
+    assert clusters["a"]["outbound|8080||web.example"] is clusters["f"]["outbound|8080||web.example"]
