@@ -22,9 +22,10 @@ class Lost:
 class Step:
     """One step inside a proxy.
 
-    `kind` is `listener`, `filter chain`, `virtual host`, `route`, `cluster` or `endpoint`. `details` say what
-    the proxy adds or changes, a sentence each. `origins` are `file:line`. `depth` is 1 for endpoints, which
-    belong to the cluster before them. `refused` are Envoy's words if it refused the resource.
+    `kind` is `listener`, `filter chain`, `token`, `policy`, `virtual host`, `route`, `cluster` or `endpoint`.
+    `details` say what the proxy adds or changes, a sentence each. `origins` are `file:line`. `depth` is 1 for
+    endpoints, which belong to the cluster before them. `refused` are Envoy's words if it refused the
+    resource.
     """
 
     kind: str

@@ -186,11 +186,13 @@ def _claims(text: str) -> str:
     """Return claims in one form."""
     try:
         found = json.loads(text)
-    except ValueError:
+        made = json.dumps(found, ensure_ascii=False)
+        made.encode()
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise QuestionError(f"{text!r} are no claims; write a JSON object such as {_SOME_CLAIMS}")
-    return json.dumps(found, ensure_ascii=False)
+        raise QuestionError(f"{text[:80]!r} are no claims; write a JSON object such as {_SOME_CLAIMS}")
+    return made
 
 
 def _name(host: str) -> str:

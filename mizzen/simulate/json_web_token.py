@@ -63,8 +63,10 @@ class Token:
     @property
     def audiences(self) -> tuple[str, ...]:
         """The claim `aud`, which may be one text."""
-        found = self.claims.get("aud", ())
-        return (found,) if isinstance(found, str) else tuple(map(str, found))
+        found = self.claims.get("aud")
+        if isinstance(found, str):
+            return (found,)
+        return tuple(each for each in found if isinstance(each, str)) if isinstance(found, list) else ()
 
 
 def read_token(text: str) -> Token | Refusal:
@@ -81,7 +83,7 @@ def read_token(text: str) -> Token | Refusal:
     if not (isinstance(header, dict) and isinstance(claims, dict)):
         return no_token
     algorithm = header.get("alg")
-    if algorithm not in _KEY_TYPES:
+    if not isinstance(algorithm, str) or algorithm not in _KEY_TYPES:
         return Refusal("token's algorithm", "one of " + ", ".join(sorted(_KEY_TYPES)), str(algorithm))
     return Token(claims, header, parts[1], f"{parts[0]}.{parts[1]}".encode(), signature)
 
@@ -127,7 +129,7 @@ def signature_refusal(token: Token, keys: Iterable[Mapping[str, Any]]) -> Refusa
         try:
             if made.verify(token.signed, made.from_jwk(dict(key)), token.signature):
                 return None
-        except (jwt.PyJWTError, ValueError, TypeError):
+        except (jwt.PyJWTError, ValueError, TypeError, KeyError):
             continue
     name = f"{algorithm}, kid {token.header['kid']}" if "kid" in token.header else algorithm
     if fitting:

@@ -134,6 +134,12 @@ def test_what_is_no_question(url: str, words: str) -> None:
         Question.of_request("GET", url)
 
 
+@pytest.mark.parametrize("claims", ["{", "[1]", '{"a": "\\ud800"}', '{"a":' * 5000])
+def test_what_are_no_claims(claims: str) -> None:
+    with pytest.raises(QuestionError, match="are no claims; write a JSON object"):
+        Question.of_request("GET", "http://shop/", claims=claims)
+
+
 def test_a_proxy_that_is_expected_is_the_same_each_time(tmp_path: Path) -> None:
     (tmp_path / "mesh.yaml").write_text(MESH, encoding="utf-8")
     callers = ServedMesh(mizzen.load(tmp_path)).callers

@@ -191,6 +191,8 @@ async def test_the_form_answers_why(client: httpx.AsyncClient) -> None:
         " open",
     ):
         assert words in text
+    text = await page(client, '/why?url=http://shop/&from=shop-1&claims={"sub":"jane"}')
+    assert "brings a valid token with the claims {&#34;sub&#34;: &#34;jane&#34;}" in text
     wrong = await client.get("/why?url=http://shop/&from=nobody")
     assert wrong.status_code == 400
     assert "no workload is named" in wrong.text or "nobody" in wrong.text
@@ -213,6 +215,7 @@ async def test_the_plain_answer_is_the_whole_one(client: httpx.AsyncClient) -> N
     [
         Question.of_request("GET", "http://shop:81/a?b", ["Host: x", "c: d"]),
         Question.of_request("GET", "https://[::1]/", [], server_name="y"),
+        Question.of_request("GET", "http://shop/", claims='{"sub": "jane", "groups": ["a", "é"]}'),
         Question.of_connection("db:3306"),
         Question.of_connection("[::1]:3306", tls=True, server_name="z"),
     ],

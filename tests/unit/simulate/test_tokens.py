@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import json
 from functools import cache
@@ -11,8 +12,10 @@ import jwt
 import pytest
 import yaml
 from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import given
+from hypothesis import strategies as st
 
-from mizzen.simulate import Call, Failure, Outcome, Verdict
+from mizzen.simulate import Call, Failure, Outcome, Simulator, Verdict
 from mizzen.simulate.verdict import Decision
 from tests.unit.simulate.simulated_proxy import get, http, typed
 
@@ -48,7 +51,7 @@ def token(signed_by: str = "one", kid: str | None = None, **claims: Any) -> str:
     )
 
 
-def judged(call: Call, requires: str = "", **provider: Any) -> Verdict:
+def proxy(requires: str = "", **provider: Any) -> Simulator:
     known = {
         "issuer": ISSUER,
         "local_jwks": {"inline_string": key_set("one")},
@@ -58,7 +61,16 @@ def judged(call: Call, requires: str = "", **provider: Any) -> Verdict:
     valid_or_missing = "{requires_any: {requirements: [{provider_name: p}, {allow_missing: {}}]}}"
     rule = {"match": {"prefix": "/"}, "requires": yaml.safe_load(requires or valid_or_missing)}
     config = {"providers": {"p": known}, "rules": [rule], "bypass_cors_preflight": True}
-    return http(ROUTES, filters=(typed("jwt", "jwt_authn", **config),)).verdict(call, runners_up=True)
+    return http(ROUTES, filters=(typed("jwt", "jwt_authn", **config),))
+
+
+def judged(call: Call, requires: str = "", **provider: Any) -> Verdict:
+    return proxy(requires, **provider).verdict(call, runners_up=True)
+
+
+@cache
+def proxy_for_all_examples() -> Simulator:
+    return proxy(from_headers=[{"name": "x-token"}], audiences=["shop"])
 
 
 def bearing(text: str, **fields: Any) -> Call:
@@ -188,3 +200,32 @@ def test_a_preflight_needs_no_token() -> None:
 
 def test_what_the_simulator_does_not_know_is_named() -> None:
     assert judged(get(), max_lifetime="60s").unjudged == ("jwt",)
+
+
+SOME = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=5,
+)
+HEADERS = st.dictionaries(st.sampled_from(["alg", "kid", "typ"]), SOME | st.just("ES256"))
+CLAIMS = st.dictionaries(
+    st.sampled_from(["iss", "sub", "aud", "exp", "nbf", "scope", "groups"]), SOME | st.just(ISSUER)
+)
+
+
+@given(st.one_of(st.text(), st.tuples(HEADERS | SOME, CLAIMS | SOME, st.binary(max_size=70))))
+def test_whatever_a_token_holds_it_is_refused_and_never_an_error(drawn: Any) -> None:
+    text = drawn if isinstance(drawn, str) else ".".join(map(encoded, drawn))
+    verdict = proxy_for_all_examples().verdict(get(headers={"x-token": text}, moment=NOW), runners_up=True)
+    assert verdict.failure in (Failure.INVALID_TOKEN, Failure.OTHER_AUDIENCE)
+
+
+@given(CLAIMS)
+def test_whatever_claims_are_vouched_for_they_are_judged(claims: dict[str, Any]) -> None:
+    verdict = proxy_for_all_examples().verdict(get(claims=claims, moment=NOW), runners_up=True)
+    assert verdict.policies[0].decision in (Decision.ALLOWED, Decision.DENIED)
+
+
+def encoded(part: Any) -> str:
+    data = part if isinstance(part, bytes) else json.dumps(part).encode()
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
