@@ -1,6 +1,6 @@
 """What a change of the files would change for the proxies, in meaning. No IO, no clock.
 
-new_mesh, delta = old_mesh.updated(change)
+new_mesh, _ = old_mesh.updated(change)
 planned = plan(fleet(old_mesh, new_mesh))
 print(plan_text(planned))
 """
