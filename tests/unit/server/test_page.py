@@ -94,6 +94,8 @@ async def test_what_is_wrong_stands_first(shown: ShownMesh, client: httpx.AsyncC
     refusals.add("the token has expired")
     shown.refused_proxies = refusals.as_json()
     text = await page(client, "/")
+    place = text.index("b.yaml:3")
+    assert place < text.index("(it is left out)"), "the line is that of what is refused"
     for words in (
         "the token has expired",
         "a.yaml:7",
