@@ -7,8 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final, Self
 
-_PART: Final = r"([!-.0-~]+)"  # visible ASCII without a slash
-_FORM: Final = re.compile(rf"spiffe://{_PART}/ns/{_PART}/sa/{_PART}")
+NAME: Final = r"((?!\.{1,2}(?:/|:|$))[A-Za-z0-9._-]+)"
+"""A trust domain, namespace or service account, as a group of a pattern: the characters that SPIFFE allows
+(SPIFFE-ID, section 2). Others may be read as more than a name, as `;` is in x-forwarded-client-cert."""
+
+_FORM: Final = re.compile(rf"spiffe://{NAME}/ns/{NAME}/sa/{NAME}")
 
 
 class SpiffeIdError(ValueError):

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from mizzen.identity.private_file import OpenToOthersError, read_private, write_private
+from mizzen.identity.spiffe_id import NAME
 from mizzen.identity.workload_certificate import private_key_pem
 
 ISSUER: Final = "mizzen"
@@ -34,7 +35,7 @@ KEY_FILE: Final = "token-key.pem"
 MAX_TOKEN: Final = 16384
 
 _CLOCK_SKEW: Final = timedelta(seconds=60)
-_SUBJECT: Final = re.compile(r"system:serviceaccount:([!-.0-9;-~]+):([!-.0-9;-~]+)")
+_SUBJECT: Final = re.compile(rf"system:serviceaccount:{NAME}:{NAME}")
 _ALGORITHMS: Final = (
     "ES256",
     "ES384",

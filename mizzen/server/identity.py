@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
 
 from mizzen import xds
+from mizzen.identity.spiffe_id import SpiffeId, SpiffeIdError
 from mizzen.mesh.proxy.node import Proxy
-
-_SPIFFE: Final = re.compile(r"spiffe://(?P<domain>[^/]+)/ns/(?P<namespace>[^/]+)/sa/(?P<account>[^/]+)")
-"""Istio's form of a SPIFFE ID (pkg/spiffe)."""
 
 
 class IdentityError(Exception):
@@ -32,15 +28,17 @@ def check_identity(proxy: Proxy, peer: xds.Peer, trust_domains: Sequence[str]) -
     if not peer.certified and not peer.identity:
         return ""
     uris = peer.uris if peer.certified else (peer.identity,)
-    found = [_SPIFFE.fullmatch(uri) for uri in uris]
-    for identity in found:
+    for uri in uris:
+        try:
+            identity = SpiffeId.parse(uri)
+        except SpiffeIdError:
+            continue
         if (
-            identity is not None
-            and identity["domain"] in trust_domains
-            and identity["namespace"] == proxy.namespace
-            and proxy.service_account in ("", identity["account"])
+            identity.trust_domain in trust_domains
+            and identity.namespace == proxy.namespace
+            and proxy.service_account in ("", identity.service_account)
         ):
-            return identity["account"]
+            return identity.service_account
     account = proxy.service_account or "SERVICE_ACCOUNT"
     wanted = f"spiffe://{trust_domains[0]}/ns/{proxy.namespace}/sa/{account}"
     if not peer.certified:

@@ -74,6 +74,8 @@ def test_a_token_says_whose_it_is() -> None:
         (signed(iss="https://elsewhere"), "issuer"),
         (signed(sub="reviews"), "subject"),
         (signed(sub="system:serviceaccount:shop/x:reviews"), "subject"),
+        (signed(sub="system:serviceaccount:shop:a;URI=spiffe://d/ns/n/sa/admin"), "subject"),
+        (signed(sub="system:serviceaccount:..:reviews"), "subject"),
         (signed(ec.generate_private_key(ec.SECP256R1())), "no key of its issuer"),
         (signed("a secret that is long enough for it", "HS256"), "no key of its issuer"),
         (jwt.encode({"iss": "mizzen", "aud": "istio-ca"}, "", algorithm="none"), "no key of its issuer"),

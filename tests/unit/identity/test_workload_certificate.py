@@ -54,11 +54,16 @@ def test_identities_are_read_as_written() -> None:
         "https://d/ns/n/sa/s",
         "spiffe://d/ns/n/sa/s\n",
         "spiffe://d/ns/ü/sa/s",
+        "spiffe://d/ns/n/sa/..",
+        "spiffe://d/ns/./sa/s",
+        "spiffe://d/ns/n/sa/s;URI=spiffe://d/ns/n/sa/admin",
+        *(f"spiffe://d/ns/n/sa/a{each}b" for each in ";,=\"' %\\:?#\t"),
     ):
         with pytest.raises(SpiffeIdError):
             SpiffeId.parse(text)
     with pytest.raises(SpiffeIdError):
         SpiffeId("d", "n/sa/x", "s")
+    assert SpiffeId.parse("spiffe://a.b/ns/n-1/sa/.s_1..").service_account == ".s_1.."
 
 
 def test_a_key_made_elsewhere_is_signed() -> None:
