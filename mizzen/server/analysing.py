@@ -7,25 +7,38 @@ from collections.abc import Callable, Generator
 from typing import Final
 
 from mizzen.config import Diagnostic
-from mizzen.mesh.analysis import analysis_steps
+from mizzen.mesh.analysis import Analysis
 from mizzen.mesh.snapshot import Mesh
 from mizzen.server.worker import Urgency, Worker
 
 SLICE_SECONDS: Final = 0.01
 
 
-async def analyse(
-    worker: Worker, mesh: Mesh, is_superseded: Callable[[], bool]
-) -> tuple[list[Diagnostic] | None, float]:
-    """Return what documents name and do not find, and the seconds that it took the worker; nothing is found
-    if the mesh is superseded meanwhile."""
-    steps = analysis_steps(mesh)
-    spent = 0.0
-    found: list[Diagnostic] | None = None
-    while found is None and not is_superseded():
-        found, seconds = await worker.do(Urgency.LATER, _slice, steps)
-        spent += seconds
-    return found, spent
+class Analyst:
+    """Analyses one snapshot of the mesh after the other in `worker`, at the cost of what changed."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._analysis: Analysis | None = None
+
+    async def analyse(
+        self, mesh: Mesh, is_superseded: Callable[[], bool]
+    ) -> tuple[list[Diagnostic] | None, float]:
+        """Return what documents name and do not find, and the seconds that it took the worker; nothing is
+        found if the mesh is superseded meanwhile. Raises what a check raises."""
+        if self._analysis is None:
+            self._analysis = Analysis(mesh)
+        steps = self._analysis.steps(mesh)
+        spent = 0.0
+        found: list[Diagnostic] | None = None
+        try:
+            while found is None and not is_superseded():
+                found, seconds = await self._worker.do(Urgency.LATER, _slice, steps)
+                spent += seconds
+        except Exception:
+            self._analysis = None  # what it remembers may be wrong
+            raise
+        return found, spent
 
 
 def _slice(steps: Generator[None, None, list[Diagnostic]]) -> tuple[list[Diagnostic] | None, float]:

@@ -23,7 +23,7 @@ from mizzen.mesh.delta import MeshDelta
 from mizzen.mesh.proxy.node import NodeError, Proxy
 from mizzen.mesh.rules.token_keys import KeySource, TokenKeys
 from mizzen.mesh.snapshot import Mesh
-from mizzen.server.analysing import analyse
+from mizzen.server.analysing import Analyst
 from mizzen.server.configuration import Configuration, ConfigurationView
 from mizzen.server.delivery import SLICE_SECONDS, Delivery
 from mizzen.server.former import FormerDocuments, KeptDocument
@@ -102,6 +102,7 @@ class ControlPlane:
         self._unkept: dict[str, ParsedFile | None] = {}
         self._keeping = False
         self._worker = Worker("mizzen-translate")
+        self._analyst = Analyst(self._worker)
         self._preparing = asyncio.Lock()
         self._somebody_left = asyncio.Event()
         self._live: dict[Hashable, LiveProxy] = {}
@@ -367,7 +368,7 @@ class ControlPlane:
             spent = 0.0
             try:
                 mesh, superseded = self._configuration.mesh, self._unanalysed.is_set
-                found, spent = await analyse(self._worker, mesh, superseded)
+                found, spent = await self._analyst.analyse(mesh, superseded)
                 self._analysis = self._analysis if found is None else tuple(found)
             except Exception:
                 self._log.exception("the mesh could not be analysed: a fault of Mizzen, please report it")

@@ -7,25 +7,21 @@ the cost grows with the documents and not with their square.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
+from functools import cache, partial
 
 from mizzen.config.diagnostics import Diagnostic, in_reading_order
-from mizzen.mesh.analysis.config_maps import check_config_maps
-from mizzen.mesh.analysis.conflicts import find_conflicts
-from mizzen.mesh.analysis.destination_rules import check_destination_rules
-from mizzen.mesh.analysis.endpoints import check_endpoints
-from mizzen.mesh.analysis.external_authorizers import check_external_authorizers
+from mizzen.incremental import Database
+from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
+from mizzen.mesh.analysis.destination_rules import check_destination_rule
 from mizzen.mesh.analysis.findings import Findings
-from mizzen.mesh.analysis.gateways import check_gateways
-from mizzen.mesh.analysis.mutual_tls import check_mutual_tls
-from mizzen.mesh.analysis.networks import check_networks
-from mizzen.mesh.analysis.references import check_references
+from mizzen.mesh.analysis.incremental_analysis import CHECKS, Analysis, check_virtual_service
 from mizzen.mesh.analysis.selectors import check_selectors
-from mizzen.mesh.analysis.unused import check_port_names, check_unused
+from mizzen.mesh.analysis.unused import has_http_port
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
 
-__all__ = ["analysis_steps", "analyze"]
+__all__ = ["Analysis", "analyze"]
 
 
 def analyze(mesh: Mesh, proxies: Sequence[Proxy] | None = None) -> list[Diagnostic]:
@@ -34,42 +30,16 @@ def analyze(mesh: Mesh, proxies: Sequence[Proxy] | None = None) -> list[Diagnost
     `proxies` are those that are connected, if that is known: only then can it be said that a selector picks
     none of them.
     """
-    steps = analysis_steps(mesh, proxies)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            found: list[Diagnostic] = end.value
-            return found
-
-
-def analysis_steps(
-    mesh: Mesh, proxies: Sequence[Proxy] | None = None
-) -> Generator[None, None, list[Diagnostic]]:
-    """Do what `analyze` does in steps of some milliseconds, for whoever has other things to do in between.
-
-    Yields after each step and returns the findings. The mesh is a snapshot: that it has been superseded in
-    the meantime does no harm.
-    """
     findings = Findings()
-    yield from check_references(mesh, findings)
-    for check in (
-        find_conflicts,
-        check_destination_rules,
-        check_gateways,
-        check_endpoints,
-        check_mutual_tls,
-        check_config_maps,
-        check_external_authorizers,
-        check_networks,
-        check_unused,
-        check_port_names,
-    ):
-        check(mesh, findings)
-        yield
+    analysed = AnalysedMesh(Database(), mesh)  # nothing is recorded, as no query reads
+    http_port = cache(partial(has_http_port, analysed))
+    for check in CHECKS:
+        check(analysed, findings)
+    for rule in analysed.rules.values():
+        check_virtual_service(analysed, rule, findings, http_port)
+    for config in analysed.configs("DestinationRule"):
+        check_destination_rule(analysed, config, findings)
     if proxies is not None:
         check_selectors(mesh, proxies, findings)
-    found = dict.fromkeys(
-        (*mesh.diagnostics, *(one.current(mesh.current_origin) for one in findings.diagnostics))
-    )
-    return in_reading_order(found)
+    found = (*mesh.diagnostics, *(one.current(mesh.current_origin) for one in findings.diagnostics))
+    return in_reading_order(dict.fromkeys(found))

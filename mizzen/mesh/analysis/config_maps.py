@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from typing import Final
 
 from mizzen.config.document import FieldPath
+from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
 from mizzen.mesh.analysis.findings import Findings
 from mizzen.mesh.analysis.gateways import credential_names
 from mizzen.mesh.analysis.mutual_tls import client_settings
-from mizzen.mesh.snapshot import Mesh
 
 _UNSERVED: Final = {"configmap": "a CA in a ConfigMap", "kubernetes-gateway": "a Secret of the Gateway API"}
 
 
-def check_config_maps(mesh: Mesh, findings: Findings) -> None:
+def check_config_maps(mesh: AnalysedMesh, findings: Findings) -> None:
     """Find credentials that no proxy is sent (MZ0221), such as `configmap://ca`."""
     for gateway in mesh.configs("Gateway"):
         for index, server in enumerate(gateway.spec.servers):

@@ -5,30 +5,21 @@ from __future__ import annotations
 from typing import Any, Final
 
 from mizzen.config.document import Config
+from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh, AnalysedRegistry
 from mizzen.mesh.analysis.findings import Findings, seen_together
 from mizzen.mesh.hosts import is_wildcard
 from mizzen.mesh.scope.sidecars import selector_of
 from mizzen.mesh.service import Protocol, Resolution, Service
 from mizzen.mesh.services.declarations import ServiceDeclaration
-from mizzen.mesh.services.registry import Registry
 from mizzen.mesh.services.workloads import Workload
-from mizzen.mesh.snapshot import Mesh
 
 _ELSEWHERE: Final = frozenset({Resolution.NONE, Resolution.ALIAS})
 """Connections to these go where they are addressed to, or by the listeners of another service."""
 
 
-def find_conflicts(mesh: Mesh, findings: Findings) -> None:
-    """Find documents that stand in each other's way."""
-    _virtual_service_hosts(mesh, findings)
-    _sidecars(mesh, findings)
-    _protocols(mesh.registry, findings)
-    _tcp_ports(mesh, findings)
-
-
-def _virtual_service_hosts(mesh: Mesh, findings: Findings) -> None:
+def check_hosts_of_virtual_services(mesh: AnalysedMesh, findings: Findings) -> None:
     """IST0109: of two VirtualServices for a host, sidecars follow one only."""
-    for host, rules in mesh.virtual_service_index.mesh_hosts.under("*"):
+    for host, rules in mesh.mesh_hosts.under("*"):
         if is_wildcard(host):
             continue
         for rule, earlier in seen_together(rules, lambda one: one.seen_by):
@@ -42,9 +33,9 @@ def _virtual_service_hosts(mesh: Mesh, findings: Findings) -> None:
             )
 
 
-def _sidecars(mesh: Mesh, findings: Findings) -> None:
+def check_sidecars(mesh: AnalysedMesh, findings: Findings) -> None:
     """IST0110: two Sidecars for one workload; IST0111: several for a whole namespace."""
-    for namespace, configs in mesh.sidecar_index.by_namespace.items():
+    for namespace, configs in mesh.sidecars.items():
         plain = [config for config in configs if selector_of(config) is None]
         for config in plain[1:]:
             findings.error(
@@ -72,7 +63,7 @@ def _sidecars(mesh: Mesh, findings: Findings) -> None:
                     break
 
 
-def selected_workloads(registry: Registry, namespace: str, selector: Any) -> list[Workload]:
+def selected_workloads(registry: AnalysedRegistry, namespace: str, selector: Any) -> list[Workload]:
     """Return the workloads of `namespace` with all labels of `selector`, sorted; none if it is empty."""
     buckets = [registry.workloads.get((namespace, name, value)) for name, value in selector.items()]
     if not buckets:
@@ -82,8 +73,9 @@ def selected_workloads(registry: Registry, namespace: str, selector: Any) -> lis
     return sorted(found, key=Workload.order)
 
 
-def _protocols(registry: Registry, findings: Findings) -> None:
+def check_protocols(mesh: AnalysedMesh, findings: Findings) -> None:
     """IST0177: one host and port with different protocols."""
+    registry = mesh.registry
     for host in registry.hosts:
         declarations: list[ServiceDeclaration] = []
         for service in registry.hosts.get(host) or ():
@@ -106,7 +98,7 @@ def _protocols(registry: Registry, findings: Findings) -> None:
                     )
 
 
-def _tcp_ports(mesh: Mesh, findings: Findings) -> None:
+def check_tcp_ports(mesh: AnalysedMesh, findings: Findings) -> None:
     """MZ0210: TCP services that nothing tells apart on the wire."""
     by_port: dict[int, list[Service]] = {}
     for service in (one for host in mesh.registry.services.values() for one in host.declared):

@@ -4,50 +4,50 @@ from __future__ import annotations
 
 from mizzen.config import models
 from mizzen.config.document import Config
+from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
 from mizzen.mesh.analysis.findings import Findings
-from mizzen.mesh.hosts import is_wildcard
+from mizzen.mesh.hosts import is_wildcard, resolve_short_name
 from mizzen.mesh.rules.destination_rules import exported_to
 from mizzen.mesh.service import Resolution, Service
 from mizzen.mesh.services.shared_hosts import seen_from
-from mizzen.mesh.snapshot import Mesh
 
 
-def check_destination_rules(mesh: Mesh, findings: Findings) -> None:
-    """Find rules for no known service (IST0174), and subsets without an endpoint (IST0173)."""
-    index = mesh.destination_rule_index
-    for namespace, host in index.by_host:
-        seen = [
-            service
-            for _, found in mesh.registry.hosts.under(host)
-            for one in found
-            if (service := seen_from(one, namespace)) is not None
-        ]
-        services = [service for service in seen if not service.is_alias]
-        for config in index.by_host.get((namespace, host)).values():
-            if seen and not services:
-                findings.warning(
-                    "IST0174",
-                    config,
-                    ("spec", "host"),
-                    f"host {host} stands for {seen[0].alias_of}, whose own rules hold, so the rule applies "
-                    f"to nothing; write {seen[0].alias_of}",
-                )
-            elif not services:
-                covered = any(True for _ in mesh.registry.hosts.covering(host))
-                if not covered:
-                    findings.warning(
-                        "IST0174",
-                        config,
-                        ("spec", "host"),
-                        f"host {host} is no known service, so the rule applies to nothing; declare the "
-                        "service, or correct the name",
-                    )
-            elif not is_wildcard(host):
-                _check_subsets(mesh, config, services, findings)
+def check_destination_rule(
+    mesh: AnalysedMesh, config: Config[models.DestinationRule], findings: Findings
+) -> None:
+    """Find out whether a rule is for no known service (IST0174), or has subsets without an endpoint
+    (IST0173)."""
+    host = resolve_short_name(config.spec.host, config.namespace, mesh.settings.domain)
+    seen = [
+        service
+        for _, found in mesh.registry.hosts.under(host)
+        for one in found
+        if (service := seen_from(one, config.namespace)) is not None
+    ]
+    services = [service for service in seen if not service.is_alias]
+    if seen and not services:
+        findings.warning(
+            "IST0174",
+            config,
+            ("spec", "host"),
+            f"host {host} stands for {seen[0].alias_of}, whose own rules hold, so the rule applies "
+            f"to nothing; write {seen[0].alias_of}",
+        )
+    elif not services:
+        if not mesh.registry.hosts.covering(host):
+            findings.warning(
+                "IST0174",
+                config,
+                ("spec", "host"),
+                f"host {host} is no known service, so the rule applies to nothing; declare the "
+                "service, or correct the name",
+            )
+    elif not is_wildcard(host):
+        _check_subsets(mesh, config, services, findings)
 
 
 def _check_subsets(
-    mesh: Mesh, config: Config[models.DestinationRule], services: list[Service], findings: Findings
+    mesh: AnalysedMesh, config: Config[models.DestinationRule], services: list[Service], findings: Findings
 ) -> None:
     seen_by = exported_to(config, mesh.settings)
     endpoints = [

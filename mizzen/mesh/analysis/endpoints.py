@@ -7,12 +7,12 @@ where a service runs, and manifests that were made for Kubernetes do not.
 from __future__ import annotations
 
 from mizzen.config.document import FieldPath
+from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
 from mizzen.mesh.analysis.findings import Findings
 from mizzen.mesh.service import Endpoint, Protocol, Resolution, Service
-from mizzen.mesh.snapshot import Mesh
 
 
-def check_endpoints(mesh: Mesh, findings: Findings) -> None:
+def check_endpoints(mesh: AnalysedMesh, findings: Findings) -> None:
     """Find services without an endpoint, and ports that none of the endpoints serves (MZ0212)."""
     written = {config.origin: config for kind in ("Service", "ServiceEntry") for config in mesh.configs(kind)}
     for service in mesh.registry.services.values():

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from mizzen.config.models import AuthorizationAction
+from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
 from mizzen.mesh.analysis.findings import Findings
-from mizzen.mesh.snapshot import Mesh
 
 
-def check_external_authorizers(mesh: Mesh, findings: Findings) -> None:
+def check_external_authorizers(mesh: AnalysedMesh, findings: Findings) -> None:
     """Find providers of action CUSTOM that are not in MeshConfig, or whose service is not there (IST0101)."""
     for policy in mesh.configs("AuthorizationPolicy"):
         provider = policy.spec.provider

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from mizzen.config import models
 from mizzen.config.document import Config, ConfigKey, FieldPath
+from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
 from mizzen.mesh.analysis.credentials import authority_of, credential_problem, needs_client_ca, secret_name
 from mizzen.mesh.analysis.findings import Findings
 from mizzen.mesh.hosts import HostIndex
@@ -14,13 +15,12 @@ from mizzen.mesh.rules.gateways import GatewayConfig, merge_gateways, server_hos
 from mizzen.mesh.rules.virtual_services import MESH
 from mizzen.mesh.service import Protocol, Service
 from mizzen.mesh.services.workloads import Workload
-from mizzen.mesh.snapshot import Mesh
 
 Selector = tuple[tuple[str, str], ...]
 WorkloadsByLabel = dict[tuple[str, str], list[Workload]]
 
 
-def check_gateways(mesh: Mesh, findings: Findings) -> None:
+def check_gateways(mesh: AnalysedMesh, findings: Findings) -> None:
     """Find what is wrong between Gateways and what they name."""
     gateways = sorted(mesh.configs("Gateway"), key=lambda one: one.key)
     _conflicting_hosts(gateways, findings)
@@ -28,7 +28,6 @@ def check_gateways(mesh: Mesh, findings: Findings) -> None:
     _credentials(mesh, gateways, findings)
     _service_ports(mesh, gateways, findings)
     _selectors(mesh, gateways, findings)
-    _virtual_service_hosts(mesh, findings)
 
 
 def _servers(config: GatewayConfig) -> Iterator[tuple[FieldPath, models.Server]]:
@@ -61,7 +60,7 @@ def _conflicting_hosts(gateways: list[GatewayConfig], findings: Findings) -> Non
                     )
 
 
-def _rejected_servers(mesh: Mesh, gateways: list[GatewayConfig], findings: Findings) -> None:
+def _rejected_servers(mesh: AnalysedMesh, gateways: list[GatewayConfig], findings: Findings) -> None:
     """MZ0206: servers that cannot stand beside others of the same proxies."""
     for selector in dict.fromkeys(_selector(config) for config in gateways):
         merged = merge_gateways(mesh.gateway_index.selecting(dict(selector)), ())
@@ -85,7 +84,7 @@ def credential_names(server: models.Server) -> Iterator[tuple[FieldPath, str]]:
         yield _AUTHORITY, tls.ca_cert_credential_name
 
 
-def _credentials(mesh: Mesh, gateways: list[GatewayConfig], findings: Findings) -> None:
+def _credentials(mesh: AnalysedMesh, gateways: list[GatewayConfig], findings: Findings) -> None:
     """IST0101: no such Secret; IST0161: nothing usable in it; IST0138: one certificate in two Gateways."""
     users: dict[tuple[Selector, str, str], GatewayConfig] = {}
     by_label = _workloads_by_label(mesh)
@@ -128,7 +127,7 @@ def _first(possible: Collection[str], have: Collection[str], preferred: str) -> 
 
 
 def _check_credential(
-    mesh: Mesh,
+    mesh: AnalysedMesh,
     config: GatewayConfig,
     place: FieldPath,
     server: models.Server,
@@ -148,7 +147,7 @@ def _check_credential(
 
 
 def _check_authority(
-    mesh: Mesh,
+    mesh: AnalysedMesh,
     config: GatewayConfig,
     place: FieldPath,
     key: tuple[str, str],
@@ -174,7 +173,7 @@ def _no_secret(
     findings.error("IST0101", config, place, message)
 
 
-def _workloads_by_label(mesh: Mesh) -> WorkloadsByLabel:
+def _workloads_by_label(mesh: AnalysedMesh) -> WorkloadsByLabel:
     workloads: WorkloadsByLabel = {}
     for workload in mesh.registry.workloads_by_key.values():
         for label in workload.labels.items():
@@ -192,7 +191,7 @@ def _selected(config: GatewayConfig, by_label: WorkloadsByLabel) -> Iterator[Wor
             yield workload
 
 
-def _selectors(mesh: Mesh, gateways: list[GatewayConfig], findings: Findings) -> None:
+def _selectors(mesh: AnalysedMesh, gateways: list[GatewayConfig], findings: Findings) -> None:
     """IST0101: a selector with values that nothing has, though its labels are known.
 
     Proxies need no documents, so a selector that fits nothing in the files proves nothing. But where
@@ -219,7 +218,7 @@ def _selectors(mesh: Mesh, gateways: list[GatewayConfig], findings: Findings) ->
         )
 
 
-def _service_ports(mesh: Mesh, gateways: list[GatewayConfig], findings: Findings) -> None:
+def _service_ports(mesh: AnalysedMesh, gateways: list[GatewayConfig], findings: Findings) -> None:
     """IST0162: a port that the Service in front of the gateway does not have."""
     if not gateways:
         return
@@ -245,7 +244,7 @@ def _service_ports(mesh: Mesh, gateways: list[GatewayConfig], findings: Findings
                 )
 
 
-def _services_before(mesh: Mesh, config: GatewayConfig, workloads: WorkloadsByLabel) -> list[Service]:
+def _services_before(mesh: AnalysedMesh, config: GatewayConfig, workloads: WorkloadsByLabel) -> list[Service]:
     """Return the Kubernetes Services whose endpoints are workloads that the Gateway selects."""
     found: dict[Service, None] = {}
     for workload in _selected(config, workloads):
@@ -256,10 +255,10 @@ def _services_before(mesh: Mesh, config: GatewayConfig, workloads: WorkloadsByLa
     return list(found)
 
 
-def _virtual_service_hosts(mesh: Mesh, findings: Findings) -> None:
+def check_hosts_at_gateways(mesh: AnalysedMesh, findings: Findings) -> None:
     """IST0132: a VirtualService bound to a Gateway that serves none of its hosts."""
     served: dict[str, HostIndex[tuple[str, ...]]] = {}
-    for rule in mesh.virtual_service_index.rules.values():
+    for rule in mesh.rules.values():
         for index, name in enumerate(rule.gateways):
             if name == MESH:
                 continue

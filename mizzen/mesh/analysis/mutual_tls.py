@@ -7,13 +7,13 @@ from typing import Final
 
 from mizzen.config import models
 from mizzen.config.document import FieldPath
+from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
 from mizzen.mesh.analysis.findings import Findings
-from mizzen.mesh.snapshot import Mesh
 
 _ISSUE: Final = "let the control plane issue certificates, by --state or --ca"
 
 
-def check_mutual_tls(mesh: Mesh, findings: Findings) -> None:
+def check_mutual_tls(mesh: AnalysedMesh, findings: Findings) -> None:
     """Find TLS settings of the mode ISTIO_MUTUAL (MZ0213) and PeerAuthentications of the mode STRICT (MZ0220)
     in a mesh whose workloads get no certificates.
 

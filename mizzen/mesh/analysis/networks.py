@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from mizzen.config import models
 from mizzen.config.diagnostics import Diagnostic, Severity
 from mizzen.config.mesh_networks import NetworkGateway
+from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
 from mizzen.mesh.analysis.findings import Findings
 from mizzen.mesh.hosts import HostIndex, resolve_short_name
 from mizzen.mesh.service import Endpoint, Service
-from mizzen.mesh.snapshot import Mesh
 from mizzen.mesh.topology import NETWORK_LABEL
 
 _CODE = "MZ0214"
@@ -18,7 +18,7 @@ _CODE = "MZ0214"
 _Gateways = Mapping[str, tuple[NetworkGateway, ...]]
 
 
-def check_networks(mesh: Mesh, findings: Findings) -> None:
+def check_networks(mesh: AnalysedMesh, findings: Findings) -> None:
     """Find endpoints that are left out for clients of other networks (MZ0214): gateways pass on mutual TLS
     and nothing else, and an endpoint of which only the network is known needs a gateway that leads there."""
     gateways = mesh.mesh_config.mesh_networks.table.gateways()
@@ -35,7 +35,7 @@ def check_networks(mesh: Mesh, findings: Findings) -> None:
             _add(findings, key[1], reason, endpoints)
 
 
-def _check_labelled_gateways(mesh: Mesh, gateways: _Gateways, findings: Findings) -> None:
+def _check_labelled_gateways(mesh: AnalysedMesh, gateways: _Gateways, findings: Findings) -> None:
     """Under Istio this label on a Service makes its addresses outside the cluster the gateways of a network
     (https://istio.io/latest/docs/reference/config/labels/#topology-network)."""
     for service in mesh.configs("Service"):
@@ -51,7 +51,7 @@ def _check_labelled_gateways(mesh: Mesh, gateways: _Gateways, findings: Findings
 
 
 def _problem(
-    endpoint: Endpoint, service: Service, mesh: Mesh, gateways: _Gateways, mutual: HostIndex[bool]
+    endpoint: Endpoint, service: Service, mesh: AnalysedMesh, gateways: _Gateways, mutual: HostIndex[bool]
 ) -> str:
     """Return why clients of other networks do not call the endpoint; empty if they do."""
     network = endpoint.network
@@ -86,7 +86,7 @@ def _add(findings: Findings, hostname: str, reason: str, endpoints: Sequence[End
     findings.diagnostics.append(Diagnostic(Severity.WARNING, _CODE, f"{number} {reason}", first.origin))
 
 
-def _hosts_of_mutual_tls(mesh: Mesh) -> HostIndex[bool]:
+def _hosts_of_mutual_tls(mesh: AnalysedMesh) -> HostIndex[bool]:
     """Return the hosts for which some DestinationRule asks for the mesh's mutual TLS, for some calls."""
     return HostIndex(
         {

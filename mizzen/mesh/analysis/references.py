@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
 
 from mizzen.config.document import Config, ConfigKey, FieldPath
 from mizzen.config.models import Destination, VirtualService
+from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
 from mizzen.mesh.analysis.findings import Findings
-from mizzen.mesh.hosts import HostIndex
 from mizzen.mesh.rules.destination_rules import MergedDestinationRule, MergedRules
 from mizzen.mesh.rules.virtual_services import MESH, VirtualServiceRule
 from mizzen.mesh.scope.egress_imports import best_service
 from mizzen.mesh.service import Protocol, Service
-from mizzen.mesh.snapshot import Mesh
 from mizzen.mesh.visibility import is_visible
-
-_RULES_IN_A_STEP: Final = 250
-"""So many VirtualServices are looked at in some milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,24 +49,20 @@ def destinations_of(rule: VirtualServiceRule) -> Iterator[UsedDestination]:
                     yield UsedDestination(one.destination, l4_rule.config, path)
 
 
-def check_references(mesh: Mesh, findings: Findings) -> Iterator[None]:
-    """Find destinations and gateways that are not there (IST0101, IST0112, MZ0211, IST0140). Yields now and
-    then, so that it can be left for a while."""
-    subsets = _SubsetCheck(mesh)
-    for number, rule in enumerate(mesh.virtual_service_index.rules.values()):
-        if number % _RULES_IN_A_STEP == 0:
-            yield
-        for used in destinations_of(rule):
-            if used.destination.host:
-                service = _check_host(mesh, rule, used, findings)
-                subsets.check(rule, used, service, findings)
-        _check_gateways(mesh, rule, findings)
-        if MESH not in rule.gateways:
-            _check_subset_rules_beside(mesh, rule, findings)
+def check_references(mesh: AnalysedMesh, rule: VirtualServiceRule, findings: Findings) -> None:
+    """Find destinations and gateways of a VirtualService that are not there (IST0101, IST0112, MZ0211,
+    IST0140)."""
+    for used in destinations_of(rule):
+        if used.destination.host:
+            service = _check_host(mesh, rule, used, findings)
+            _check_subset(mesh, rule, used, service, findings)
+    _check_gateways(mesh, rule, findings)
+    if MESH not in rule.gateways:
+        _check_subset_rules_beside(mesh, rule, findings)
 
 
 def _check_host(
-    mesh: Mesh, rule: VirtualServiceRule, used: UsedDestination, findings: Findings
+    mesh: AnalysedMesh, rule: VirtualServiceRule, used: UsedDestination, findings: Findings
 ) -> Service | None:
     host = used.destination.host
     namespace = rule.config.namespace
@@ -114,7 +105,7 @@ def _check_host(
 
 
 def _check_alias(
-    mesh: Mesh, alias: Service, used: UsedDestination, findings: Findings, namespace: str
+    mesh: AnalysedMesh, alias: Service, used: UsedDestination, findings: Findings, namespace: str
 ) -> Service | None:
     """Return the service that an ExternalName Service stands for. Calls to it may name any of its ports."""
     target = alias.alias_of
@@ -137,72 +128,65 @@ def _check_alias(
     return None
 
 
-class _SubsetCheck:
-    """Looks whether a subset is defined by the DestinationRule that the clients of a rule get."""
-
-    def __init__(self, mesh: Mesh) -> None:
-        self._mesh = mesh
-        namespaces: dict[str, set[str]] = {}
-        for namespace, host in mesh.destination_rule_index.by_host:
-            namespaces.setdefault(host, set()).add(namespace)
-        self._namespaces = HostIndex(namespaces)
-
-    def check(
-        self, rule: VirtualServiceRule, used: UsedDestination, service: Service | None, findings: Findings
-    ) -> None:
-        subset = used.destination.subset
-        if not subset or service is None:
-            return
-        host = service.hostname
-        clients = {rule.config.namespace} | {
-            namespace for namespace in self._covering(host) if is_visible(rule.seen_by, namespace)
-        }
-        for client in sorted(clients):
-            rules = self._mesh.destination_rule_index.rules_for(client, host, service.namespace)
-            if _defines(rules, subset):
-                continue
-            path = (*used.path, "subset")
-            if not rules and not self._is_defined(host, subset, service):
-                findings.error(
-                    "IST0101",
-                    used.config,
-                    path,
-                    f"no DestinationRule for {host} defines subset {subset}; add one, or drop the subset",
-                )
-                return
-            message = self._absent(host, subset, client, rules)
-            mentions = [rules[0].configs[0].origin] if rules else []
-            findings.error("MZ0211", used.config, path, message, *mentions)
-            return
-
-    def _is_defined(self, host: str, subset: str, service: Service) -> bool:
-        """Return whether the clients of any namespace know the subset."""
-        index = self._mesh.destination_rule_index
-        return any(
-            _defines(index.rules_for(namespace, host, service.namespace), subset)
-            for namespace in self._covering(host)
-        )
-
-    def _covering(self, host: str) -> set[str]:
-        return {namespace for _, names in self._namespaces.covering(host) for namespace in names}
-
-    def _absent(self, host: str, subset: str, client: str, rules: MergedRules) -> str:
-        if not rules:
-            return (
-                f"clients in namespace {client} see no DestinationRule for {host}, so subset {subset} is "
-                "unknown to them (503); export the rule to them"
+def _check_subset(
+    mesh: AnalysedMesh,
+    rule: VirtualServiceRule,
+    used: UsedDestination,
+    service: Service | None,
+    findings: Findings,
+) -> None:
+    """Look whether the subset is defined by the DestinationRule that the clients of a rule get."""
+    subset = used.destination.subset
+    if not subset or service is None:
+        return
+    host = service.hostname
+    clients = {rule.config.namespace} | {
+        namespace for namespace in mesh.namespaces_with_rules(host) if is_visible(rule.seen_by, namespace)
+    }
+    for client in sorted(clients):
+        rules = mesh.rules_for(client, host, service.namespace)
+        if _defines(rules, subset):
+            continue
+        path = (*used.path, "subset")
+        if not rules and not _is_defined(mesh, host, subset, service):
+            findings.error(
+                "IST0101",
+                used.config,
+                path,
+                f"no DestinationRule for {host} defines subset {subset}; add one, or drop the subset",
             )
+            return
+        message = _absent(host, subset, client, rules)
+        mentions = [rules[0].configs[0].origin] if rules else []
+        findings.error("MZ0211", used.config, path, message, *mentions)
+        return
+
+
+def _is_defined(mesh: AnalysedMesh, host: str, subset: str, service: Service) -> bool:
+    """Return whether the clients of any namespace know the subset."""
+    return any(
+        _defines(mesh.rules_for(namespace, host, service.namespace), subset)
+        for namespace in mesh.namespaces_with_rules(host)
+    )
+
+
+def _absent(host: str, subset: str, client: str, rules: MergedRules) -> str:
+    if not rules:
         return (
-            f"clients in namespace {client} get the DestinationRule at {rules[0].configs[0].origin} for "
-            f"{host}, which has no subset {subset} (503); define it there"
+            f"clients in namespace {client} see no DestinationRule for {host}, so subset {subset} is "
+            "unknown to them (503); export the rule to them"
         )
+    return (
+        f"clients in namespace {client} get the DestinationRule at {rules[0].configs[0].origin} for "
+        f"{host}, which has no subset {subset} (503); define it there"
+    )
 
 
 def _defines(rules: tuple[MergedDestinationRule, ...], subset: str) -> bool:
     return any(rule.subset(subset) is not None for rule in rules)
 
 
-def _check_gateways(mesh: Mesh, rule: VirtualServiceRule, findings: Findings) -> None:
+def _check_gateways(mesh: AnalysedMesh, rule: VirtualServiceRule, findings: Findings) -> None:
     for index, name in enumerate(rule.gateways):
         if name == MESH:
             continue
@@ -216,12 +200,12 @@ def _check_gateways(mesh: Mesh, rule: VirtualServiceRule, findings: Findings) ->
             )
 
 
-def _check_subset_rules_beside(mesh: Mesh, rule: VirtualServiceRule, findings: Findings) -> None:
+def _check_subset_rules_beside(mesh: AnalysedMesh, rule: VirtualServiceRule, findings: Findings) -> None:
     """A gateway does not follow the rules that sidecars have for a host: it routes to all of its subsets."""
     for used in destinations_of(rule):
         if used.destination.subset:
             continue
-        for other in mesh.virtual_service_index.mesh_hosts.get(used.destination.host) or ():
+        for other in mesh.mesh_hosts.get(used.destination.host) or ():
             if other is rule or not is_visible(other.seen_by, rule.config.namespace):
                 continue
             if any(one.destination.subset for one in destinations_of(other)):

@@ -2,39 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
+from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
 from mizzen.mesh.analysis.findings import Findings
 from mizzen.mesh.rules.virtual_services import MESH, VirtualServiceRule
 from mizzen.mesh.scope.egress_imports import best_service
 from mizzen.mesh.scope.sidecars import selector_of
 from mizzen.mesh.service import Service
 from mizzen.mesh.services.protocols import kubernetes_protocol
-from mizzen.mesh.snapshot import Mesh
+
+_EVERYWHERE = ""
+"""Stands for all namespaces."""
 
 _HTTP_PORT = 80
 """Istio puts the rules for hosts that no service has on this port of sidecars."""
 
 
-def check_unused(mesh: Mesh, findings: Findings) -> None:
-    """Find delegates that nobody names (MZ0215), rules for hosts that no sidecar can call (MZ0216) or calls
-    by TCP alone (MZ0217), WorkloadEntries that nothing selects (MZ0218), and aliases of hosts that nothing
-    declares (MZ0219)."""
-    _delegates(mesh, findings)
-    has_http_port = any(
+def has_http_port(mesh: AnalysedMesh) -> bool:
+    """Return whether sidecars have a port for the rules of hosts that no service has."""
+    return any(
         port.number == _HTTP_PORT and (port.protocol.is_http or port.protocol.is_auto)
         for service in mesh.registry.services.values()
         for port in service.ports
     )
-    for rule in mesh.virtual_service_index.rules.values():
-        if rule.gateways == (MESH,):
-            _called_hosts(mesh, rule, findings, has_http_port=has_http_port)
-    _workload_entries(mesh, findings)
-    _external_names(mesh, findings)
 
 
-def _delegates(mesh: Mesh, findings: Findings) -> None:
-    named = {key for rule in mesh.virtual_service_index.rules.values() for key in rule.delegates}
+def check_delegates(mesh: AnalysedMesh, findings: Findings) -> None:
+    """Find delegates that nobody names (MZ0215)."""
+    named = {key for rule in mesh.rules.values() for key in rule.delegates}
     for config in mesh.configs("VirtualService"):
         if not config.spec.hosts and (config.namespace, config.name) not in named:
             findings.warning(
@@ -46,14 +42,19 @@ def _delegates(mesh: Mesh, findings: Findings) -> None:
             )
 
 
-def _called_hosts(mesh: Mesh, rule: VirtualServiceRule, findings: Findings, *, has_http_port: bool) -> None:
+def check_called_hosts(
+    mesh: AnalysedMesh, rule: VirtualServiceRule, findings: Findings, *, has_http_port: Callable[[], bool]
+) -> None:
+    """Find hosts of a VirtualService that no sidecar can call (MZ0216) or calls by TCP alone (MZ0217)."""
+    if rule.gateways != (MESH,):
+        return
     for index, host in enumerate(rule.hosts):
         if index >= len(rule.config.spec.hosts):
             break
         place = ("spec", "hosts", index)
         services = _services(mesh, rule, host)
         if not services:
-            if "*" not in host and not (rule.http and has_http_port):
+            if "*" not in host and not (rule.http and has_http_port()):
                 findings.warning(
                     "MZ0216",
                     rule.config,
@@ -72,7 +73,7 @@ def _called_hosts(mesh: Mesh, rule: VirtualServiceRule, findings: Findings, *, h
             )
 
 
-def _services(mesh: Mesh, rule: VirtualServiceRule, host: str) -> list[Service]:
+def _services(mesh: AnalysedMesh, rule: VirtualServiceRule, host: str) -> list[Service]:
     """Return the services that a host of a rule covers or that cover it."""
     hosts = mesh.registry.hosts
     found = [hosts.get(host) or (), *(services for _, services in hosts.covering(host))]
@@ -88,20 +89,21 @@ def _may_be_http(service: Service) -> bool:
     return any(port.protocol.is_http or port.protocol.is_auto for port in service.ports)
 
 
-def _workload_entries(mesh: Mesh, findings: Findings) -> None:
-    selectors: dict[str, list[Mapping[str, str]]] = {}
+def check_workload_entries(mesh: AnalysedMesh, findings: Findings) -> None:
+    """Find WorkloadEntries that nothing selects (MZ0218)."""
+    selectors = _Selectors()
     for service in mesh.registry.services.values():
         for one in service.declared:
             if one.selector:
-                selectors.setdefault(one.namespace, []).append(one.selector)
-    for namespace, sidecars in mesh.sidecar_index.by_namespace.items():
+                selectors.add(one.namespace, one.selector)
+    for namespace, sidecars in mesh.sidecars.items():
         for sidecar in sidecars:
-            selectors.setdefault(namespace, []).append(selector_of(sidecar) or {})
-    everywhere = [gateway.spec.selector for gateway in mesh.configs("Gateway")]
+            selectors.add(namespace, selector_of(sidecar) or {})
+    for gateway in mesh.configs("Gateway"):
+        selectors.add(_EVERYWHERE, gateway.spec.selector)
     for entry in mesh.configs("WorkloadEntry"):
-        labels = {**entry.labels, **entry.spec.labels}.items()
-        possible = [*selectors.get(entry.namespace, ()), *everywhere]
-        if not any(labels >= selector.items() for selector in possible):
+        labels = {**entry.labels, **entry.spec.labels}
+        if not (selectors.select(entry.namespace, labels) or selectors.select(_EVERYWHERE, labels)):
             findings.warning(
                 "MZ0218",
                 entry,
@@ -111,13 +113,37 @@ def _workload_entries(mesh: Mesh, findings: Findings) -> None:
             )
 
 
-def _external_names(mesh: Mesh, findings: Findings) -> None:
+class _Selectors:
+    """Selectors by namespace, each found by one of its labels."""
+
+    def __init__(self) -> None:
+        self._of_all: set[str] = set()
+        self._by_label: dict[tuple[str, str, str], list[Mapping[str, str]]] = {}
+
+    def add(self, namespace: str, selector: Mapping[str, str]) -> None:
+        """Note a selector; an empty one selects whatever is in the namespace."""
+        for name, value in selector.items():
+            self._by_label.setdefault((namespace, name, value), []).append(selector)
+            return
+        self._of_all.add(namespace)
+
+    def select(self, namespace: str, labels: Mapping[str, str]) -> bool:
+        """Return whether a selector of the namespace selects a workload with these labels."""
+        return namespace in self._of_all or any(
+            labels.items() >= selector.items()
+            for name, value in labels.items()
+            for selector in self._by_label.get((namespace, name, value), ())
+        )
+
+
+def check_external_names(mesh: AnalysedMesh, findings: Findings) -> None:
+    """Find aliases of hosts that nothing declares (MZ0219)."""
     for config in mesh.configs("Service"):
         host = config.spec.spec.external_name
         if config.spec.spec.type != "ExternalName" or not host:
             continue
         target = mesh.registry.aliases.targets.get(host, host)
-        if not mesh.registry.hosts.get(target) and not list(mesh.registry.hosts.covering(target)):
+        if not mesh.registry.hosts.get(target) and not mesh.registry.hosts.covering(target):
             findings.warning(
                 "MZ0219",
                 config,
@@ -127,7 +153,7 @@ def _external_names(mesh: Mesh, findings: Findings) -> None:
             )
 
 
-def check_port_names(mesh: Mesh, findings: Findings) -> None:
+def check_port_names(mesh: AnalysedMesh, findings: Findings) -> None:
     """Notice ports of Services whose name tells no protocol (IST0118): it is detected call by call."""
     for config in mesh.configs("Service"):
         for index, port in enumerate(config.spec.spec.ports):

@@ -588,7 +588,7 @@ async def test_a_burst_of_changes_is_analysed_once_it_has_settled(
         analysed.append(len(rests))
         return [Diagnostic(Severity.WARNING, "IST0101", "lacks", Origin("a.yaml", 1))], 0.5
 
-    monkeypatch.setattr(control_plane, "analyse", analyse)
+    monkeypatch.setattr(running.plane._analyst, "analyse", analyse)
     await running.plane.begin({"a.yaml": lost("a")})
     monkeypatch.setattr("mizzen.server.control_plane.asyncio.sleep", sleep)
     with capture_logs() as lines:
@@ -617,7 +617,7 @@ async def test_a_fault_in_the_analysis_is_logged_and_it_goes_on(
         again.set()
         return None, 0.0
 
-    monkeypatch.setattr(control_plane, "analyse", analyse)
+    monkeypatch.setattr(running.plane._analyst, "analyse", analyse)
     await running.plane.begin({"a.yaml": lost("a")})
     with capture_logs() as lines:
         looking = asyncio.create_task(running.plane.keep_analysed())
