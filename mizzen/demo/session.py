@@ -111,7 +111,9 @@ async def _draw(shop: Shop, visitors: Visitors, outage: Outage, console: Console
 
     if not console.is_terminal:
         while True:
-            console.print(await look())
+            with console.capture() as drawn:
+                console.print(await look())
+            print("\n".join(line.rstrip() for line in drawn.get().splitlines()), flush=True)
             await asyncio.sleep(PLAIN_REFRESH_SECONDS)
     with Live(console=console, auto_refresh=False) as live:
         while True:
