@@ -134,6 +134,18 @@ async def test_it_is_renewed_without_the_token(tmp_path: Path) -> None:
             assert names_of(agent.held.chain) == [IDENTITY]
 
 
+async def test_new_roots_count_for_the_token_too(tmp_path: Path) -> None:
+    async with channel(tmp_path) as control:
+        options = chosen(control, tmp_path)
+        async with started(options) as agent:
+            agent._roots = certificate_and_key()[0].encode()  # those of before a change of root
+            agent._channel = agent._token_channel(agent._roots)
+            await agent._renew()
+            agent.held = None  # as if it had expired
+            await agent._renew()
+            assert agent.held is not None
+
+
 async def test_the_token_in_the_file_is_renewed(tmp_path: Path) -> None:
     async with channel(tmp_path) as control:
         options = chosen(control, tmp_path)
