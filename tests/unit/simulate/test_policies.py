@@ -215,6 +215,14 @@ def test_the_nearest_policy_and_its_first_condition_that_fails() -> None:
     assert verdict.policies[-1].lost == RunnerUp("near", "method", "GET or HEAD", "PUT")
 
 
+def test_of_alternatives_that_counts_which_lacks_least() -> None:
+    far = "{and_rules: {rules: [{destination_port: 99}, {url_path: {path: {exact: /a}}}]}}"
+    near = "{and_rules: {rules: [{destination_port: 80}, {url_path: {path: {exact: /b}}}]}}"
+    for permissions in (f"{far}, {near}", f"{near}, {far}"):
+        verdict = judged(permission(permissions), get("/c"))
+        assert verdict.policies[-1].lost == RunnerUp("p", "path", "/b", "/c")
+
+
 def test_by_which_conditions_a_policy_denies() -> None:
     verdict = judged(TWO, get(), action="DENY")
     assert (verdict.status, verdict.failure) == (403, Failure.POLICY_DENIES)
