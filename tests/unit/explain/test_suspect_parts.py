@@ -133,6 +133,12 @@ class Edit:
         self._file.write_text(text, encoding="utf-8")
         return mizzen.load(self._file)
 
+    def sent(self, type_url: str, name: str) -> Resource:
+        """Return a resource as it is after the edit."""
+        found = self._new.get(type_url, name)
+        assert found is not None
+        return found
+
     def versions(self, type_url: str, name: str) -> tuple[Resource, Resource]:
         old, new = self._old.get(type_url, name), self._new.get(type_url, name)
         assert old is not None
@@ -211,6 +217,29 @@ def test_of_a_cluster_the_policy_that_shapes_it(tmp_path: Path) -> None:
     assert edit.suspects(type_urls.CLUSTER, f"outbound|80||{REVIEWS}") == [of_port]
     of_subset = "trafficPolicy: {outlierDetection: {interval: 10s}}"
     assert edit.suspects(type_urls.CLUSTER, f"outbound|80|v1|{REVIEWS}") == [of_subset, of_port]
+
+
+def test_a_policy_that_no_rule_makes_has_the_place_of_the_cluster(tmp_path: Path) -> None:
+    edit = Edit(tmp_path, "maxConnections: 10", "maxConnections: 11")
+    refused = edit.sent(type_urls.CLUSTER, "outbound|80||ratings.shop.svc.cluster.local")
+    message = MESSAGES["clusters"].FromString(refused.value)
+    message.connect_timeout.seconds += 1
+    accepted = Resource.of(message)
+    found = edit.read(suspect_places(refused, accepted, edit.origins))
+    assert found == ["ports: [{name: http, port: 80}, {name: tcp, port: 90}]"]
+
+
+def test_words_about_another_listener_of_a_list_say_nothing(tmp_path: Path) -> None:
+    two = "- match: [{sniHosts: [two.example]}]\n      route: [{destination: {host: ratings, port: {number: "
+    edit = Edit(tmp_path, f"{two}80", f"{two}90", GATEWAY)
+    refused = edit.sent(type_urls.LISTENER, "0.0.0.0_443")
+    listed = "Error adding/updating listener(s) other: ListenerValidationError.FilterChains[0]: no\n{}: {}"
+    own = listed.format(refused.name, "ListenerValidationError.FilterChains[1]: no")
+    servers = [f"- port: {{number: 443, name: {name}, protocol: TLS}}" for name in ("one", "two")]
+    found = edit.read(suspect_places(refused, None, edit.origins, own))
+    assert [line for line in found if line in servers] == servers[1:]
+    found = edit.read(suspect_places(refused, None, edit.origins, listed.format(refused.name, "no")))
+    assert [line for line in found if line in servers] == servers
 
 
 def test_of_a_load_assignment_the_endpoint(tmp_path: Path) -> None:
