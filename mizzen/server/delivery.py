@@ -23,7 +23,7 @@ SLICE_SECONDS = 0.01
 WOKEN_AT_ONCE = 4
 """So many streams write their news before others are served: each may write some megabytes."""
 
-ANSWER_SECONDS: Final = 5.0
+ANSWER_SECONDS = 5.0
 """Longest time that sidecars wait for gateways, and gateways for sidecars. A proxy that owes an answer for so
 long already is not waited for."""
 

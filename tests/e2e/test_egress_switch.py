@@ -20,6 +20,7 @@ from mizzen.testing.live_mesh import GATEWAY_PORT, SERVICE_PORT, LiveMesh
 from mizzen.testing.waiting import eventually
 from mizzen.testing.workloads import TcpWorkload, greeting
 from tests.authority import Authority
+from tests.e2e import patient_mizzen
 
 pytestmark = pytest.mark.envoy
 
@@ -159,7 +160,7 @@ async def test_no_call_fails_while_an_egress_gateway_is_switched(
     authority = Authority()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*authority.issue(HOST).write(tmp_path, "server"))
-    async with LiveMesh(tmp_path, delta=delta) as mesh:
+    async with LiveMesh(tmp_path, delta=delta, program=(patient_mizzen.__file__,)) as mesh:
         server = await mesh.server("outside")
         secure = TcpWorkload("outside", server.address, SECURE_PORT, context)
         await secure.start()
