@@ -147,14 +147,11 @@ class HostIndex(Generic[Value]):
             if candidate in self._wildcard:
                 yield candidate, self._wildcard[candidate]
 
-    def covering_any(self, hosts: Iterable[str]) -> Iterator[Value]:
-        """Yield the values of all hosts of the index that cover one of `hosts`; some several times."""
-        exact = self._exact
-        for host in hosts:
-            if self._lengths or is_wildcard(host):
-                yield from (value for _, value in self.covering(host))
-            elif (value := exact.get(host)) is not None:
-                yield value
+    def covering_any(self, hosts: Iterable[str]) -> list[Value]:
+        """Return the values of all hosts of the index that cover one of `hosts`; some several times."""
+        if self._lengths:
+            return [value for host in hosts for _, value in self.covering(host)]
+        return self._exact.of(hosts)
 
     def most_specific(self, host: str) -> tuple[str, Value] | None:
         """Return the most specific host that covers all of `host`, with its value (Istio's

@@ -119,6 +119,12 @@ class LayeredDict(Mapping[Key, Value]):
             return self._base.get(key, default)
         return default if found is _GONE else found
 
+    def of(self, keys: Iterable[Key]) -> list[Value]:
+        """Return the members of those of `keys` that there are; quicker than one by one."""
+        changes, base = self._changes, self._base
+        found = [changes[key] if key in changes else base.get(key, _GONE) for key in keys]
+        return [member for member in found if member is not _GONE]
+
     def __getitem__(self, key: Key) -> Value:
         found = self._changes.get(key, _MISSING)
         if found is _MISSING:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from typing import Final
 
 from mizzen.config import models
@@ -30,7 +32,7 @@ from mizzen.mesh.scope.sidecars import SidecarConfig
 from mizzen.mesh.scope.visible_services import ServicesByPort, VisibleServices, services_by_port
 from mizzen.mesh.service import Service
 from mizzen.mesh.services.registry import Registry
-from mizzen.mesh.settings import MeshSettings
+from mizzen.mesh.settings import Creation, MeshSettings
 from mizzen.mesh.visibility import is_visible
 from mizzen.persistent import ChunkedSequence, LayeredDict, Version
 
@@ -99,12 +101,24 @@ class EgressListener:
         """Return all rules one of whose hosts covers `hostname`, in the order in which they are tried."""
         return self.virtual_services_over((hostname,))
 
-    def virtual_services_over(self, hostnames: Iterable[str]) -> HostRules:
+    def virtual_services_over(self, hostnames: Iterable[str], known: HostRules = ()) -> HostRules:
         """Return all rules one of whose hosts covers one of `hostnames`, in the order in which they are
-        tried."""
-        over = self._index.mesh_hosts.covering_any(hostnames)
-        found = {rule for rules in over for rule in rules if self.imports(rule)}
-        return tuple(sorted(found, key=lambda rule: precedence(rule, self.namespace)))
+        tried. `known` is what an earlier listener of the namespace returned: only new rules need a place."""
+        over = set(chain.from_iterable(self._index.mesh_hosts.covering_any(hostnames)))
+        if not self._sees_all:
+            over &= self._imported
+        found = [rule for rule in known if rule in over]
+        new = list(filter(self.imports, over.difference(found)))
+        if not new and len(found) == len(known):
+            return known
+        if 8 * len(new) > len(found):
+            return tuple(sorted((*found, *new), key=self._precedence))
+        for rule in new:
+            insort(found, rule, key=self._precedence)
+        return tuple(found)
+
+    def _precedence(self, rule: VirtualServiceRule) -> tuple[int, Creation]:
+        return precedence(rule, self.namespace)
 
     def virtual_service_of(self, hostname: str) -> VirtualServiceRule | None:
         """Return the rule to which the service of `hostname` belongs for HTTP: that with the most specific
@@ -112,7 +126,7 @@ class EgressListener:
         for _, rules in self._index.covering(hostname):
             imported = list(filter(self.imports, rules))
             if imported:
-                return min(imported, key=lambda rule: precedence(rule, self.namespace))
+                return min(imported, key=self._precedence)
         return None
 
 

@@ -268,9 +268,10 @@ def _build_port_state(
 ) -> _PortState:
     changed = scope.hosts_since(carried.version) if carried.version is not None else None
     services = tuple(listener.services) if port == ANY_PORT else listener.by_port.get(port, ())
-    rules = _relevant_rules(port, services, listener)
-    known = listener.service if port == ANY_PORT else _no_service
-    place = Place(port, MESH, False, known)
+    known = carried.plan.inputs.rules if carried.plan is not None else ()
+    rules = _relevant_rules(port, services, listener, known)
+    find_service = listener.service if port == ANY_PORT else _no_service
+    place = Place(port, MESH, False, find_service)
     held, moved = _rules_routes(rules, place, scope, settings, carried.rules, changed, memo)
     contributing = tuple([bool(held[rule].routes.routes) for rule in rules])
     inputs = PlanInputs(port, services, tuple(rules), contributing, NamesKnownAs.of(scope.profile))
@@ -334,16 +335,20 @@ def _plan(inputs: PlanInputs, listener: EgressListener, memo: Memo, carried: _Ca
 
 
 def _relevant_rules(
-    port: int, services: Sequence[Service], listener: EgressListener
+    port: int,
+    services: Sequence[Service],
+    listener: EgressListener,
+    known: tuple[VirtualServiceRule, ...],
 ) -> Sequence[VirtualServiceRule]:
     """Return the VirtualServices that may matter to a port, in their order: those over a service there.
+    `known` are those that mattered before.
 
     Port 80 also has the hosts that are no services, so all VirtualServices matter to it. Where there are few
     of them it is cheaper to take them all; those without a service make no difference.
     """
     if port == DEFAULT_HTTP_PORT or len(listener.virtual_services) <= len(services):
         return listener.virtual_services
-    return listener.virtual_services_over(service.hostname for service in services)
+    return listener.virtual_services_over([service.hostname for service in services], known)
 
 
 def _encode(
