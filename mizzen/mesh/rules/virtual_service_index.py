@@ -19,7 +19,7 @@ from mizzen.mesh.rules.virtual_services import (
     resolve_virtual_service,
 )
 from mizzen.mesh.settings import Creation, MeshSettings
-from mizzen.mesh.visibility import HIDDEN, PUBLIC, is_visible
+from mizzen.mesh.visibility import HIDDEN, PUBLIC
 from mizzen.persistent import ChunkedSequence, LayeredDict, Multimap
 
 Rules = ChunkedSequence[VirtualServiceRule]
@@ -218,8 +218,3 @@ def _redirected(
             for host in sorted(rule.destination_hosts):
                 edit.put(host, rule, None)
     return edit.finish()
-
-
-def visible_rules(rules: Iterable[VirtualServiceRule], namespace: str) -> Iterator[VirtualServiceRule]:
-    """Yield those of `rules` that `namespace` sees."""
-    return (rule for rule in rules if is_visible(rule.seen_by, namespace))
