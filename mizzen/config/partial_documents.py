@@ -35,7 +35,7 @@ def without_malformed(model: type[Model], content: Any) -> tuple[Model, frozense
             if () in paths:
                 return None
             removed |= paths
-            content = _without(content, paths, ())
+            content = _without(content, paths)
     return None
 
 
@@ -70,16 +70,19 @@ def _removable(content: Any, path: FieldPath) -> FieldPath:
     return path[: len(there)]
 
 
-def _without(content: Any, paths: Iterable[FieldPath], here: FieldPath) -> Any:
-    inner = [path for path in paths if path[: len(here)] == here]
-    if not inner:
-        return content
+def _without(content: Any, paths: Iterable[FieldPath]) -> Any:
+    """Return `content` without the fields at `paths`, none of which is empty."""
+    inner: dict[Any, list[FieldPath]] = {}
+    for path in paths:
+        inner.setdefault(path[0], []).append(path[1:])
     if isinstance(content, Mapping):
         return {
-            key: _without(value, inner, (*here, key))
+            key: _without(value, inner[key]) if key in inner else value
             for key, value in content.items()
-            if (*here, key) not in inner
+            if () not in inner.get(key, ())
         }
     if isinstance(content, list):
-        return [_without(value, inner, (*here, index)) for index, value in enumerate(content)]
+        return [
+            _without(value, inner[index]) if index in inner else value for index, value in enumerate(content)
+        ]
     return content

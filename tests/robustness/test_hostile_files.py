@@ -17,7 +17,7 @@ from tests.robustness.breakable import SERVICE, run
 
 ROUTE = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v}\nspec:\n"
 MEGABYTE = 1024 * 1024
-BOUND = 30.0
+BOUND = 8.0
 """Seconds of a processor, for a slow and busy one: the worst of these takes one."""
 
 
