@@ -315,8 +315,10 @@ class OutboundResources:
         if self._hosts and is_passed(service, self._hosts):
             more_clusters, more_assignments = self._made_of(service, rule, pool, sni_dnat=True)
             clusters, assignments = clusters + more_clusters, assignments + more_assignments
-        names = tuple(each.name for each in clusters), tuple(each.name for each in assignments)
-        return ServedService(service, rule, *names), clusters, assignments
+        names, assigned = tuple(each.name for each in clusters), tuple(each.name for each in assignments)
+        # Mostly the same, and there are many of these.
+        served = ServedService(service, rule, names, names if assigned == names else assigned)
+        return served, clusters, assignments
 
     def _made_of(
         self, service: Service, rule: MergedDestinationRule | None, pool: EndpointPool, *, sni_dnat: bool

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -40,15 +40,19 @@ class Place:
 class RuleRoutes:
     """The routes of a VirtualService, with all that was looked up for them.
 
-    `hosts` are all that were looked up: the destinations, and the hosts that they mean (`targets`, which
-    differ for aliases). `services` are those whose port counts, `destination_rules` what was chosen.
+    `hosts` are the destinations, `targets` the hosts that they mean, which differ for aliases; `services` are
+    those whose port counts, `destination_rules` what was chosen. There are many of these, so they are small.
     """
 
-    hosts: frozenset[str]
-    targets: Mapping[str, str]
+    hosts: tuple[str, ...]
+    targets: tuple[str, ...]
     services: tuple[Service | None, ...]
     destination_rules: tuple[MergedDestinationRule | None, ...]
     routes: RouteList
+
+    def looked_at(self, hosts: frozenset[str]) -> bool:
+        """Return whether one of `hosts` was looked up."""
+        return not (hosts.isdisjoint(self.hosts) and hosts.isdisjoint(self.targets))
 
 
 def rule_routes(
@@ -66,10 +70,10 @@ def rule_routes(
     returned again unless a service or a DestinationRule that it was made with is another one now. `changed`
     are the hosts of those that may be (`SidecarScope.hosts_since`).
     """
-    if held is not None and changed is not None and changed.isdisjoint(held.hosts):
+    if held is not None and changed is not None and not held.looked_at(changed):
         return held
-    hosts = tuple(held.targets) if held is not None else destination_hosts(rule)
-    targets = {host: scope.destination_host(host) for host in hosts}
+    hosts = held.hosts if held is not None else destination_hosts(rule)
+    targets = tuple(map(scope.destination_host, hosts))
     services = tuple(map(place.find_service, hosts))
     found = tuple(map(scope.destination_rule, hosts))
     if held is not None and (held.destination_rules, held.services, held.targets) == (
@@ -86,13 +90,12 @@ def rule_routes(
             place.port,
             {host: service for host, service in zip(hosts, services, strict=True) if service is not None},
             {host: policy for host, policy in zip(hosts, found, strict=True) if policy is not None},
-            {host: target for host, target in targets.items() if target != host},
+            {host: target for host, target in zip(hosts, targets, strict=True) if target != host},
         )
         return virtual_service_routes(
             rule, RouteContext(destinations, settings, source, place.gateway, place.tls)
         )
 
-    means = tuple(targets.values())
-    key = ("routes of a VirtualService", rule, place.port, place.gateway, place.tls, found, services, means)
+    key = ("routes of a VirtualService", rule, place.port, place.gateway, place.tls, found, services, targets)
     routes = memo.get((*key, source.outcome(rule), settings), build)
-    return RuleRoutes(frozenset((*hosts, *means)), targets, services, found, routes)
+    return RuleRoutes(hosts, hosts if targets == hosts else targets, services, found, routes)

@@ -307,9 +307,7 @@ def _rules_routes(
             del held[gone]
     stale = list(held)
     if changed is not None:
-        stale = (
-            [rule for rule, found in held.items() if not changed.isdisjoint(found.hosts)] if changed else []
-        )
+        stale = [rule for rule, found in held.items() if found.looked_at(changed)] if changed else []
     moved: set[VirtualServiceRule] = set()
     for rule in (*come, *stale):
         known = before.get(rule)

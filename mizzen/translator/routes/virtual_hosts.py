@@ -224,7 +224,7 @@ class Domains:
     """What a virtual host may be called. `derived` are the domains that are made from another name."""
 
     domains: tuple[str, ...]
-    derived: frozenset[str]
+    derived: tuple[str, ...]
 
     def without(self, taken: set[str], known: set[str]) -> tuple[str, ...]:
         """Return the domains that nobody has `taken`, less the derived ones that are real names of services
@@ -279,7 +279,7 @@ def domains_of(claim: Claim, inputs: PlanInputs, cache: dict[DomainsKey, Domains
 
 def _stranger_domains(host: str, suffix: int) -> Domains:
     domains = (bracketed(host), domain_name(host, suffix)) if suffix else (bracketed(host),)
-    return Domains(domains, frozenset())
+    return Domains(domains, ())
 
 
 def _service_domains(service: Service, suffix: int, names: NamesKnownAs) -> Domains:
@@ -298,7 +298,7 @@ def _service_domains(service: Service, suffix: int, names: NamesKnownAs) -> Doma
     if suffix:
         domains = [text for name in domains for text in (name, f"{name}:{suffix}")]
         derived = [text for name in derived for text in (name, f"{name}:{suffix}")]
-    return Domains(tuple(domains), frozenset(derived))
+    return Domains(tuple(domains), tuple(derived))
 
 
 def _addresses(service: Service, names: NamesKnownAs) -> list[str]:
