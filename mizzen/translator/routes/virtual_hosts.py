@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import compress
+from sys import intern
 from typing import TYPE_CHECKING, NamedTuple
 
 from mizzen.mesh.hosts import HostIndex, is_wildcard
@@ -298,7 +299,8 @@ def _service_domains(service: Service, suffix: int, names: NamesKnownAs) -> Doma
     if suffix:
         domains = [text for name in domains for text in (name, f"{name}:{suffix}")]
         derived = [text for name in derived for text in (name, f"{name}:{suffix}")]
-    return Domains(tuple(domains), tuple(derived))
+    # Most namespaces call a service by the same names: each is in memory once.
+    return Domains(tuple(map(intern, domains)), tuple(map(intern, derived)))
 
 
 def _addresses(service: Service, names: NamesKnownAs) -> list[str]:
