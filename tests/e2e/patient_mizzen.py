@@ -6,6 +6,6 @@ from mizzen.cli.main import app
 from mizzen.server import delivery
 
 if __name__ == "__main__":
-    delivery.ANSWER_SECONDS = 120.0
+    delivery.ANSWER_SECONDS = 20.0
     delivery.TAKE_UP_SECONDS = 0.5
     app()
