@@ -77,6 +77,8 @@ class Push:
         self.waiting: dict[tuple[int, str], float] = {}
         self.handing_over = True
         self.concerned: set[int] = set()
+        self.users: set[int] = set()
+        """Who was handed listeners or routes, answered or not."""
         self.seconds: float | None = None
         self._convergence = convergence
 
@@ -87,6 +89,8 @@ class Push:
             for number in self._convergence.asking(group, type_url, names):
                 self.waiting[number, type_url] = now
                 self.concerned.add(number)
+                if type_url in USERS:
+                    self.users.add(number)
 
     async def answered(self, groups: Iterable[Hashable], seconds: float) -> None:
         """Wait until these groups have answered what they were handed, and what they then asked for; at most
@@ -162,8 +166,7 @@ class Convergence:
         since = self.now() - seconds
         numbers -= {number for each in self._pushes for (number, _), at in each.waiting.items() if at < since}
         waiting = {key: at for key, at in push.waiting.items() if key[0] in numbers}
-        last = {number for number, type_url in waiting if type_url in USERS}
-        owed = _Owed({key: at for key, at in waiting.items() if key[0] not in last or key[1] in USERS})
+        owed = _Owed({key: at for key, at in waiting.items() if key[0] not in push.users or key[1] in USERS})
         self._owed.append(owed)
         with contextlib.suppress(TimeoutError):
             try:

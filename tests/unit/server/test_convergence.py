@@ -185,6 +185,13 @@ async def test_listeners_are_the_last_that_a_client_answers() -> None:
     assert not await awaited.is_waiting()
 
 
+async def test_listeners_that_are_answered_already_were_the_last_too() -> None:
+    awaited = Awaited()
+    awaited.now = 101
+    awaited.acks(A, LDS, waited=0.5)
+    assert not await awaited.is_waiting()
+
+
 async def test_what_a_new_listener_asks_for_is_waited_for() -> None:
     awaited = Awaited()
     assert await awaited.is_waiting()
