@@ -24,7 +24,7 @@ async def test_no_request_is_lost(envoy: Path | None, delta: bool) -> None:
     outcome = await measure(
         Variant(delta),
         policy=xds.MakeBeforeBreak(),
-        seconds=8,
+        seconds=5,
         rate=300,
         interval=0.07,
         binary=envoy,
