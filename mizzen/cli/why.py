@@ -85,7 +85,7 @@ def why(
         return
     paths = [*(config or ()), *map(Path, words)]
     if not paths:
-        raise Failure("say which configuration: --config PATH", exit_code=2)
+        raise Failure("say what to ask: files (--config PATH) or a running server (--server)", exit_code=2)
     loaded = load(paths, mesh_config)
     for finding in loaded.diagnostics:
         if finding.severity is not Severity.INFO:

@@ -74,3 +74,10 @@ def test_claims_stand_for_a_token(mizzen: Command, mesh: Path) -> None:
     wrong = mizzen("why", "http://shop/", "--from", "shop-1", "--config", mesh, "--claims", "jane")
     assert wrong.code == 2
     assert "are no claims; write a JSON object" in wrong.err
+
+
+def test_without_anything_to_ask_both_ways_are_named(mizzen: Command) -> None:
+    nothing = mizzen("why", "http://shop/", "--from", "shop-1")
+    assert nothing.code == 2
+    assert "--config" in nothing.err
+    assert "--server" in nothing.err
