@@ -2,7 +2,7 @@
 
 A typed document says the same as the YAML that it came from, so `from_plain` makes an equal one of it.
 Of a Secret it is told which values it has, and of those that are certificates or their keys a digest: whoever
-has the same values can see that they are the same.
+has the same values can see that they are the same. Of keys of tokens only the public ones are told.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from mizzen.config.diagnostics import Origin
 from mizzen.config.document import Config, ConfigKey, Document
+from mizzen.config.json_web_keys import public_key_set, tells_secrets
 from mizzen.config.kinds import KINDS
 from mizzen.config.lines import DocumentLines
 from mizzen.config.typed_documents import to_config
@@ -33,6 +34,10 @@ def plain(config: Config[Any]) -> dict[str, Any]:
     if config.kind == "Secret":
         return {**head, "type": config.spec.type, "digests": secret_digests(config)}
     spec = config.spec.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    if config.kind == "RequestAuthentication":
+        for rule in spec.get("jwtRules") or ():
+            if tells_secrets(rule.get("jwks") or ""):
+                rule["jwks"] = public_key_set(rule["jwks"])[0]
     return {**head, "spec": spec} if KINDS[config.kind].has_spec else {**head, **spec}
 
 

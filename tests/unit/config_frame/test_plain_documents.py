@@ -89,3 +89,26 @@ stringData: {password: hunter2, tls.key: a key, note: hunter2}
     # Whoever guesses a password finds it by its digest; a key nobody guesses.
     assert digests["password"] == digests["note"] == ""
     assert len(digests["tls.key"]) == 64
+
+
+def test_of_the_keys_of_tokens_only_the_public_ones_are_told() -> None:
+    public = {"kty": "OKP", "crv": "Ed25519", "x": "cHVibGlj", "kid": "a"}
+    keys = [{**public, "d": "cHJpdmF0ZQ"}, {"kty": "oct", "k": "c2hhcmVk"}]
+    [config] = configs_of(
+        b"""\
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: {name: tokens}
+spec:
+  jwtRules:
+  - issuer: a
+    jwks: '%s'
+  - issuer: b
+    jwksUri: https://b.example/keys
+"""
+        % json.dumps({"keys": keys}).encode()
+    )
+    [first, second] = plain(config)["spec"]["jwtRules"]
+    assert json.loads(first["jwks"]) == {"keys": [public]}
+    assert second == {"issuer": "b", "jwksUri": "https://b.example/keys"}
+    assert "c2hhcmVk" in config.spec.jwt_rules[0].jwks, "what is served is as it was"
