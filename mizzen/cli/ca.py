@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from mizzen.cli.failure import Failure
+from mizzen.cli.state_owner import check_owner
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -86,8 +87,6 @@ def ca(
 
 
 def _of_state(state: Path | None, *, creates: bool) -> Path:
-    import os
-
     assert state is not None
     directory = state / "ca"
     try:
@@ -96,11 +95,9 @@ def _of_state(state: Path | None, *, creates: bool) -> Path:
             directory.mkdir(mode=0o700, exist_ok=True)
         elif not (directory / "root-cert.pem").exists():
             raise Failure(f"{state}: there is no certificate authority; mizzen ca create --state {state}")
-        owner = directory.stat().st_uid
+        check_owner(directory)
     except OSError as error:
         raise Failure(f"{error.filename}: {(error.strerror or str(error)).lower()}") from error
-    if owner != os.geteuid():
-        raise Failure(f"{directory}: belongs to the user {owner}; run this as that user, as the server does")
     return directory
 
 

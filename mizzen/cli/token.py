@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mizzen.cli.failure import Failure
+from mizzen.cli.state_owner import check_owner
 
 
 def token(
@@ -32,9 +33,11 @@ def token(
     if not timedelta(seconds=1) <= lifetime <= timedelta(days=366):
         raise Failure(f"--ttl {ttl}: is out of range; give 1s to 8784h, such as 1h", exit_code=2)
     try:
+        if state.exists():
+            check_owner(state)
         key = open_or_create_key(state)
         typer.echo(issue_token(key, namespace, service_account, datetime.now(UTC), lifetime))
-    except TokenKeyError as error:
+    except (TokenKeyError, OSError) as error:
         raise Failure(str(error)) from error
     except ValueError as error:
         raise Failure(str(error), exit_code=2) from error

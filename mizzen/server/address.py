@@ -39,6 +39,14 @@ class Address:
         except ValueError:
             return False
 
+    @property
+    def is_every_interface(self) -> bool:
+        """True if it names no interface, but all of them."""
+        try:
+            return ipaddress.ip_address(self.host).is_unspecified
+        except ValueError:
+            return False
+
     def with_port(self, port: int) -> Address:
         """Return the same host with another port."""
         return Address(self.host, port)

@@ -77,11 +77,12 @@ def _ports(
                     "--tls-address needs a certificate: give --state or --ca, whose authority issues one, or "
                     "--tls-cert and --tls-key"
                 )
-            own = OwnCertificate(lambda: certificates.authority, options.tls_names, now_utc)
-            yield options.tls_address, "--tls-address", own.credentials(demands_certificates=False)
             mutual = options.mutual_tls_address or options.tls_address.with_port(
                 options.tls_address.port and options.tls_address.port + 1
             )
+            hosts = [each.host for each in (options.tls_address, mutual) if not each.is_every_interface]
+            own = OwnCertificate(lambda: certificates.authority, (*options.tls_names, *hosts), now_utc)
+            yield options.tls_address, "--tls-address", own.credentials(demands_certificates=False)
             yield mutual, "--mutual-tls-address", own.credentials(demands_certificates=True)
     except (TlsFileError, ValueError) as error:
         raise PortError(str(error)) from error

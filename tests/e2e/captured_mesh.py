@@ -77,6 +77,11 @@ def why_not() -> str:
     return f"iptables does not work here: {listed.stderr.strip()}" if listed.returncode else ""
 
 
+def as_user(number: str) -> list[str | Path]:
+    """Return how a command begins that runs as another user."""
+    return ["setpriv", f"--reuid={number}", f"--regid={number}", "--clear-groups"]
+
+
 class Machine:
     """A network namespace."""
 
@@ -96,10 +101,13 @@ class Machine:
         assert process.returncode == 0, f"{command}: {error.decode()}"
         return out.decode()
 
-    async def get(self, host: str, port: int, path: str = "/", name: str = "") -> dict[str, Any]:
+    async def get(
+        self, host: str, port: int, path: str = "/", name: str = "", user: str = ""
+    ) -> dict[str, Any]:
         """Send an HTTP request from there, as a program does that knows nothing of proxies."""
+        runs = as_user(user) if user else []
         answer: dict[str, Any] = json.loads(
-            await self.run(sys.executable, "-c", _ASK, host, str(port), path, name)
+            await self.run(*map(str, runs), sys.executable, "-c", _ASK, host, str(port), path, name)
         )
         return answer
 
@@ -174,12 +182,7 @@ class CapturedMesh:
 
     async def _start(self) -> None:
         await self._child("server", self.server, sys.executable, _SERVER_PROGRAM, SERVER)
-        await self._child(
-            *("control-plane", self.client, sys.executable, "-m", "mizzen", "serve", "--start-anyway"),
-            *("--config", self.config, "--grpc-address", f"{CLIENT}:{_GRPC}"),
-            *("--admin-address", f"127.0.0.1:{_ADMIN}"),
-            *self._arguments,
-        )
+        await self._child("control-plane", self.client, *await self._control_plane())
 
         async def serving() -> bool:
             return "listening" in self._children[0].last_words()
@@ -191,13 +194,23 @@ class CapturedMesh:
 
         await eventually(ready, "the control plane is ready")
         for machine, app in ((self.client, "client"), (self.server, "server")):
-            await self._envoy(machine, app)
+            await self._child(f"envoy-{app}", machine, *await self._envoy(machine, app))
+            await self._until_ready(machine)
+
+    async def _control_plane(self) -> list[str | Path]:
+        """Return its command."""
+        return [
+            *(sys.executable, "-m", "mizzen", "serve", "--start-anyway", "--config", self.config),
+            *("--grpc-address", f"{CLIENT}:{_GRPC}", "--admin-address", f"127.0.0.1:{_ADMIN}"),
+            *self._arguments,
+        ]
 
     def metadata(self, machine: Machine) -> dict[str, Any]:
         """Return what the node of the Envoy on `machine` says besides."""
         return {}
 
-    async def _envoy(self, machine: Machine, app: str) -> None:
+    async def _envoy(self, machine: Machine, app: str) -> list[str | Path]:
+        """Return the command of the Envoy on `machine`."""
         configuration = bootstrap(
             node={
                 "id": f"sidecar~{machine.address}~{app}.default~default.svc.cluster.local",
@@ -213,16 +226,17 @@ class CapturedMesh:
             admin_address=f"127.0.0.1:{_ENVOY_ADMIN}",
             stats="full",
         )
-        await self._child(
-            *(f"envoy-{app}", machine, "setpriv", f"--reuid={PROXY_USER}", f"--regid={PROXY_USER}"),
-            *("--clear-groups", find_envoy(), "--config-yaml", json.dumps(configuration)),
+        return [
+            *as_user(PROXY_USER),
+            *(find_envoy(), "--config-yaml", json.dumps(configuration)),
             *("--disable-hot-restart", "--concurrency", "1", "--log-level", "warning"),
-        )
+        ]
 
+    async def _until_ready(self, machine: Machine) -> None:
         async def ready() -> bool:
             return (await machine.get("127.0.0.1", _ENVOY_ADMIN, "/ready"))["status"] == 200
 
-        await eventually(ready, f"the Envoy of the {app} is ready")
+        await eventually(ready, f"the Envoy of {machine.name} is ready")
 
     async def _child(self, name: str, machine: Machine, *command: str | Path) -> None:
         log = self.directory / f"{name}.log"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -104,10 +105,13 @@ def test_mistakes_are_told(mizzen: Command, tmp_path: Path) -> None:
         assert said in ended.err
 
 
-def test_another_user_is_refused(
+def test_commands_run_as_the_owner_of_the_directory(
     mizzen: Command, tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("os.geteuid", lambda: 4711)
-    ended = mizzen("ca", "rotate", "--state", tmp_path)
-    assert ended.code == 1
-    assert "run this as that user" in ended.err
+    """What others write there, the server could not read."""
+    monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
+    for command in (["ca"], ["ca", "rotate"], ["token", "--service-account", "reviews"]):
+        refused = mizzen(*command, "--state", tmp_path)
+        assert (refused.code, refused.out) == (1, "")
+        assert f"belongs to the user {tmp_path.stat().st_uid}; run this as that user" in refused.err
+    assert not (tmp_path / "token-key.pem").exists()

@@ -49,3 +49,10 @@ def test_it_is_written_as_it_is_read() -> None:
 
 def test_another_port_of_the_same_host() -> None:
     assert Address("::1", 0).with_port(15010) == Address("::1", 15010)
+
+
+@pytest.mark.parametrize(
+    ("text", "every"), [(":1", True), ("[::]:1", True), ("10.0.0.1:1", False), ("mesh.example:1", False)]
+)
+def test_whether_it_names_every_interface(text: str, every: bool) -> None:
+    assert Address.parse(text).is_every_interface is every

@@ -8,6 +8,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -205,7 +206,8 @@ async def test_a_stream_ends_when_its_token_expires(tmp_path: Path) -> None:
 
 
 async def test_the_servers_certificate_is_renewed_with_the_authority(tmp_path: Path) -> None:
-    async with channel(tmp_path, tls_names=("mizzen.example",)) as control:
+    address = Address("127.0.0.9", 0)
+    async with channel(tmp_path, tls_names=("mizzen.example",), tls_address=address) as control:
         host, _, port = control.tls.rpartition(":")
         before = ssl.get_server_certificate((host, int(port)))
         again = ssl.get_server_certificate((host, int(port)))
@@ -214,6 +216,7 @@ async def test_the_servers_certificate_is_renewed_with_the_authority(tmp_path: P
             x509.SubjectAlternativeName
         )
         assert {"localhost", "mizzen.example"} <= set(names.value.get_values_for_type(x509.DNSName))
+        assert ip_address(host) in names.value.get_values_for_type(x509.IPAddress)
         held = control.running.process._authority
         assert held is not None
         held.certificates._authority = replace(held.certificates.authority)
