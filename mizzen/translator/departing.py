@@ -3,9 +3,8 @@
 A call that is on its way follows what its sidecar was told before. A gateway that is given the union of what
 it had and what it gets can take both, so the sidecars can follow one by one.
 
-Repeated fields of a message may be written one behind the other in protobuf's wire format
-(https://protobuf.dev/programming-guides/encoding/): what is kept of a listener or a route configuration is
-written behind the new one's bytes.
+What is kept of a listener or a route configuration is written behind the new one's bytes, as repeated fields
+may be (`mizzen.xds.wire`).
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from envoy.config.route.v3 import route_pb2
 from mizzen.xds.resource import Resource
 from mizzen.xds.snapshot import Snapshot
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
+from mizzen.xds.wire import fields, replaced_fields
 
 _Listener = listener_pb2.Listener
 _RouteConfiguration = route_pb2.RouteConfiguration
@@ -27,9 +27,6 @@ _LISTENER_FILTERS: Final = int(_Listener.DESCRIPTOR.fields_by_name["listener_fil
 _VIRTUAL_HOSTS: Final = int(_RouteConfiguration.DESCRIPTOR.fields_by_name["virtual_hosts"].number)
 
 _ANY_NAME: Final = ("",)
-_LENGTH_DELIMITED: Final = 2
-_BLOCK: Final = 4096
-"""Bytes that are compared at once: most of a large message is the same in both."""
 
 
 def with_departing(old: Snapshot, new: Snapshot) -> Snapshot:
@@ -76,7 +73,7 @@ def _address(listener: bytes) -> bytes:
 def _departing_chains(old: bytes, new: bytes) -> bytes:
     """Return the fields of a Listener that are to be kept: filter chains, without server names that new
     chains take, and the listener filters that they need."""
-    gone, fresh = _replaced(old, new, _FILTER_CHAINS)
+    gone, fresh = replaced_fields(old, new, _FILTER_CHAINS)
     if not gone:
         return b""
     taken: set[tuple[bytes, str]] = set()
@@ -110,7 +107,7 @@ def _match(chain: Any) -> tuple[tuple[str, ...], bytes]:
 
 def _filters(listener: bytes) -> Iterable[Any]:
     found: Iterable[Any] = _Listener.FromString(
-        b"".join(_fields(listener, _LISTENER_FILTERS))
+        b"".join(fields(listener, _LISTENER_FILTERS))
     ).listener_filters
     return found
 
@@ -118,7 +115,7 @@ def _filters(listener: bytes) -> Iterable[Any]:
 def _departing_hosts(old: bytes, new: bytes) -> bytes:
     """Return the fields of a RouteConfiguration that are to be kept: virtual hosts that have routes, without
     domains that new ones take."""
-    gone, fresh = _replaced(old, new, _VIRTUAL_HOSTS)
+    gone, fresh = replaced_fields(old, new, _VIRTUAL_HOSTS)
     if not gone:
         return b""
     hosts = _RouteConfiguration.FromString(fresh).virtual_hosts
@@ -131,64 +128,3 @@ def _departing_hosts(old: bytes, new: bytes) -> bytes:
             kept.CopyFrom(host)
             kept.domains[:] = free
     return bytes(left.SerializeToString(deterministic=True))
-
-
-def _replaced(old: bytes, new: bytes, number: int) -> tuple[bytes, bytes]:
-    """Return the fields of that number that only the old message has, and those that only the new one has."""
-    begin, end = _same_ends(old, new)
-    before, after = _fields(old, number, begin, end), _fields(new, number, begin, end)
-    known, wanted = set(before), set(after)
-    gone = b"".join([field for field in before if field not in wanted])
-    return gone, b"".join([field for field in after if field not in known]) if gone else b""
-
-
-def _same_ends(old: bytes, new: bytes) -> tuple[int, int]:
-    """Return how many bytes, or some less, two messages have in common at the beginning and at the end."""
-    shorter = min(len(old), len(new))
-    begin = 0
-    while begin < shorter and old[begin : begin + _BLOCK] == new[begin : begin + _BLOCK]:
-        begin += _BLOCK
-    end = 0
-    while begin + end + _BLOCK <= shorter and (
-        old[len(old) - end - _BLOCK : len(old) - end] == new[len(new) - end - _BLOCK : len(new) - end]
-    ):
-        end += _BLOCK
-    return min(begin, shorter), end
-
-
-def _fields(message: bytes, number: int, begin: int = 0, end: int = 0) -> list[bytes]:
-    """Return the fields of that number, each with its key and length, from an encoded message. Those that lie
-    wholly in its first `begin` or its last `end` bytes are left out."""
-    found = []
-    start, stop = 0, len(message) - end
-    while start < stop:
-        key, at = message[start], start + 1
-        if key >= 0x80:
-            key, at = _varint(message, start)
-        kind = key & 7
-        if kind == _LENGTH_DELIMITED:
-            size = message[at]
-            at += 1
-            if size >= 0x80:
-                size, at = _varint(message, at - 1)
-            at += size
-        elif kind == 0:
-            _, at = _varint(message, at)
-        else:
-            at += 8 if kind == 1 else 4
-        if at > begin and key >> 3 == number:
-            found.append(message[start:at])
-        start = at
-    return found
-
-
-def _varint(message: bytes, at: int) -> tuple[int, int]:
-    """Return the number that is written there, and where the next one begins."""
-    value = shift = 0
-    while True:
-        byte = message[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-        shift += 7

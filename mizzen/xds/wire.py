@@ -1,4 +1,4 @@
-"""The bytes of responses, and requests read from bytes.
+"""The bytes of responses, requests read from bytes, and fields found in encoded messages.
 
 Requests are small and are parsed by protobuf. Responses are large, and most of their bytes are the same
 for every client, so they are joined from pieces that were encoded before: in protobuf's wire format the
@@ -163,7 +163,7 @@ def length_delimited(number: int, *pieces: bytes) -> bytes:
     pieces.
     """
     size = sum(map(len, pieces))
-    return b"".join((varint(number << 3 | 2), varint(size), *pieces))
+    return b"".join((varint(number << 3 | _LENGTH_DELIMITED), varint(size), *pieces))
 
 
 def string(number: int, text: str) -> bytes:
@@ -182,6 +182,72 @@ def duration(number: int, value: timedelta) -> bytes:
 def any_message(type_url: str, value: bytes) -> bytes:
     """The bytes of a `google.protobuf.Any`."""
     return string(1, type_url) + length_delimited(2, value)
+
+
+_LENGTH_DELIMITED: Final = 2
+_BLOCK: Final = 4096
+"""Bytes that are compared at once: most of a large message is the same in both."""
+
+
+def replaced_fields(old: bytes, new: bytes, number: int) -> tuple[bytes, bytes]:
+    """Return the fields of that number that only the old message has, and those that only the new one has."""
+    begin, end = _same_ends(old, new)
+    before, after = fields(old, number, begin, end), fields(new, number, begin, end)
+    known, wanted = set(before), set(after)
+    gone = b"".join([field for field in before if field not in wanted])
+    return gone, b"".join([field for field in after if field not in known]) if gone else b""
+
+
+def _same_ends(old: bytes, new: bytes) -> tuple[int, int]:
+    """Return how many bytes, or some less, two messages have in common at the beginning and at the end."""
+    shorter = min(len(old), len(new))
+    begin = 0
+    while begin < shorter and old[begin : begin + _BLOCK] == new[begin : begin + _BLOCK]:
+        begin += _BLOCK
+    end = 0
+    while begin + end + _BLOCK <= shorter and (
+        old[len(old) - end - _BLOCK : len(old) - end] == new[len(new) - end - _BLOCK : len(new) - end]
+    ):
+        end += _BLOCK
+    return min(begin, shorter), end
+
+
+def fields(message: bytes, number: int, begin: int = 0, end: int = 0) -> list[bytes]:
+    """Return the fields of that number, each with its key and length, from an encoded message. Those that lie
+    wholly in its first `begin` or its last `end` bytes are left out."""
+    found = []
+    start, stop = 0, len(message) - end
+    while start < stop:
+        key, at = message[start], start + 1
+        if key >= 0x80:
+            key, at = _read_varint(message, start)
+        kind = key & 7
+        if kind == _LENGTH_DELIMITED:
+            size = message[at]
+            at += 1
+            if size >= 0x80:
+                size, at = _read_varint(message, at - 1)
+            at += size
+        elif kind == 0:
+            _, at = _read_varint(message, at)
+        else:
+            at += 8 if kind == 1 else 4
+        if at > begin and key >> 3 == number:
+            found.append(message[start:at])
+        start = at
+    return found
+
+
+def _read_varint(message: bytes, at: int) -> tuple[int, int]:
+    """Return the number that is written there, and where the next one begins."""
+    value = shift = 0
+    while True:
+        byte = message[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+        shift += 7
 
 
 # Numbers of the fields of DiscoveryResponse, DeltaDiscoveryResponse and Resource in
