@@ -1,0 +1,139 @@
+"""What a control plane finds in the documents, and when it tells."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from envoy.config.core.v3 import base_pb2
+from structlog.testing import capture_logs
+
+from mizzen import xds
+from mizzen.config import Diagnostic, Origin, Severity
+from mizzen.server import analysing, control_plane
+from tests.unit.server.running_plane import Running, lost, service
+
+
+async def test_what_cannot_be_translated_as_written_is_told_while_there_is_such_a_proxy(
+    running: Running,
+) -> None:
+    finding = Diagnostic(Severity.WARNING, "MZ0900", "has no effect here", Origin("a.yaml", 3))
+    with capture_logs() as lines:
+        running.translation.findings = (finding,)
+        key = await running.connects("one")
+        await running.connects("two")
+        await running.plane.take({"a.yaml": service("a")})
+    assert running.plane.view.findings == (finding,)
+    assert running.value("mizzen_config_warnings") == 1
+    assert [line["event"] for line in lines] == ["a.yaml:3: has no effect here"], "once, not for each proxy"
+
+    running.translation.findings = ()
+    await running.plane.take({"b.yaml": service("b")})
+    assert running.plane.view.findings == ()
+    running.plane.forget(key)
+
+
+@pytest.mark.usefixtures("unheld")
+async def test_what_documents_lack_is_found_slice_by_slice(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control_plane, "SETTLED_SECONDS", 0.0)
+    monkeypatch.setattr(analysing, "SLICE_SECONDS", 1e-9)  # a step is a slice
+    slices: list[bool] = []
+    loop = asyncio.get_running_loop()
+    analyse_slice = analysing._slice
+
+    def counted(steps: Any) -> Any:
+        done = analyse_slice(steps)
+        slices.append(done[0] is not None)
+        if len(slices) == 2:
+            # In the midst of the first analysis the mesh becomes another.
+            asyncio.run_coroutine_threadsafe(running.plane.take({"b.yaml": lost("b")}), loop)
+        return done
+
+    monkeypatch.setattr(analysing, "_slice", counted)
+    await running.plane.begin({"a.yaml": lost("a")})
+    looking = asyncio.create_task(running.plane.keep_analysed())
+    async with asyncio.timeout(60):
+        while not any("b-is-missing" in finding.message for finding in running.plane.view.findings):
+            await asyncio.sleep(0.01)
+    looking.cancel()
+    assert any("a-is-missing" in finding.message for finding in running.plane.view.findings)
+    assert len(slices) > 2
+
+
+async def test_a_gateway_that_nothing_selects_is_said_when_it_comes(running: Running) -> None:
+    node = base_pb2.Node(id="router~10.0.0.9~edge.default~default.svc.cluster.local")
+    key = running.plane.group_of(node, xds.Peer())
+    with capture_logs() as lines:
+        snapshot = await running.plane.first_snapshot(key, node)
+    assert isinstance(snapshot, xds.Snapshot)
+    [remark] = running.plane.mesh_remarks(key)
+    assert [(line["event"], line["log_level"], line["proxy"]) for line in lines] == [
+        (remark, "warning", "edge.default")
+    ]
+
+
+@pytest.mark.usefixtures("unheld")
+async def test_a_burst_of_changes_is_analysed_once_it_has_settled(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While changes come the worker is theirs; what is found is told as a finding."""
+    rests: list[float] = []
+    settling = asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        rests.append(seconds)
+        if len(rests) == 1:
+            await running.plane.take({"b.yaml": lost("b")})  # before the first has settled
+        if len(rests) == 3:
+            settling.set()
+            await asyncio.Event().wait()
+
+    analysed: list[int] = []
+
+    async def analyse(*_: object) -> tuple[list[Diagnostic], float]:
+        analysed.append(len(rests))
+        return [Diagnostic(Severity.WARNING, "IST0101", "lacks", Origin("a.yaml", 1))], 0.5
+
+    monkeypatch.setattr(running.plane._analyst, "analyse", analyse)
+    await running.plane.begin({"a.yaml": lost("a")})
+    monkeypatch.setattr("mizzen.server.control_plane.asyncio.sleep", sleep)
+    with capture_logs() as lines:
+        looking = asyncio.create_task(running.plane.keep_analysed())
+        async with asyncio.timeout(60):
+            await settling.wait()
+        looking.cancel()
+    assert rests == [0.5, 0.5, 10.0], "it settles twice, and rests twenty times as long as it took"
+    assert analysed == [2]
+    assert "a.yaml:1: lacks" in [line["event"] for line in lines]
+    assert running.value("mizzen_config_warnings") >= 1
+
+
+@pytest.mark.usefixtures("unheld")
+async def test_a_fault_in_the_analysis_is_logged_and_it_goes_on(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control_plane, "SETTLED_SECONDS", 0.0)
+    calls: list[None] = []
+    again = asyncio.Event()
+
+    async def analyse(*_: object) -> tuple[None, float]:
+        calls.append(None)
+        if len(calls) == 1:
+            raise RuntimeError("a fault")
+        again.set()
+        return None, 0.0
+
+    monkeypatch.setattr(running.plane._analyst, "analyse", analyse)
+    await running.plane.begin({"a.yaml": lost("a")})
+    with capture_logs() as lines:
+        looking = asyncio.create_task(running.plane.keep_analysed())
+        async with asyncio.timeout(60):
+            while not calls:
+                await asyncio.sleep(0.001)
+            await running.plane.take({"b.yaml": lost("b")})
+            await again.wait()
+        looking.cancel()
+    assert "the mesh could not be analysed: a fault of Mizzen, please report it" in [
+        line["event"] for line in lines
+    ]
