@@ -206,12 +206,27 @@ def options(
 
 
 def app() -> None:
+    """The program: run the command line and end the process."""
+    # Looking for plugins of pydantic reads the metadata of every installed package; we want none.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
+    try:
+        command_line()
+    except SystemExit as ended:
+        if OneAnswer.answered and isinstance(ended.code, int):
+            os._exit(ended.code)  # what was read and made is not taken down piece by piece
+        raise
+
+
+def command_line() -> None:
     """Run the command line and exit: 0 done, 1 it failed, 2 the command line is wrong, 130 interrupted."""
     if not sys.warnoptions:
         # Python's warnings are for who writes programs: `cryptography` warns of odd certificates of users.
         warnings.simplefilter("ignore")
     try:
-        commands()
+        try:
+            commands()
+        finally:
+            _flush()
     except Failure as failure:
         print(f"mizzen: {failure}", file=sys.stderr)
         sys.exit(failure.exit_code)
@@ -225,3 +240,10 @@ def app() -> None:
     except OSError as error:
         print(f"mizzen: {error}", file=sys.stderr)
         sys.exit(1)
+
+
+def _flush() -> None:
+    """Write out what was printed, so that a full disk or a reader that is gone is noticed in time."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # it was closed before the program began
+            stream.flush()

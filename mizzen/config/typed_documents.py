@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Final, TypeGuard, get_args
 
 from pydantic import BaseModel
@@ -91,21 +92,25 @@ def _misspelt(
 
     Its other unknown fields are silent: a mesh reads few of those that Kubernetes has.
     """
-    known = {(field.alias or name).lower(): field for name, field in model.model_fields.items()}
-    spellings = {(field.alias or name) for name, field in model.model_fields.items()}
+    spellings = _spellings(model)
     for name, value in written.items():
-        field = known.get(name.lower()) if isinstance(name, str) else None
-        if field is None:
-            continue
-        if name not in spellings:
+        right, inner = spellings.get(name.lower(), (name, None)) if isinstance(name, str) else (name, None)
+        if name != right:
             where = Origin(document.origin.file, document.lines.line_of((*path, name)))
-            right = next(each for each in spellings if each.lower() == name.lower())
             message = f"is not read; did you mean `{right}`?"
             yield Diagnostic(Severity.WARNING, SCHEMA_WARNING, message, where, place((*path, name)))
-        elif isinstance(value, dict) and path == ():
-            inner = next((t for t in (field.annotation, *get_args(field.annotation)) if _is_model(t)), None)
-            if inner is not None:
-                yield from _misspelt(inner, value, document, (name,))
+        elif inner is not None and isinstance(value, dict) and path == ():
+            yield from _misspelt(inner, value, document, (name,))
+
+
+@cache
+def _spellings(model: type[BaseModel]) -> Mapping[str, tuple[str, type[BaseModel] | None]]:
+    """Return the fields of a model by their names in small letters: how each is spelt, and its own model."""
+    found = {}
+    for name, field in model.model_fields.items():
+        spelt, kinds = field.alias or name, (field.annotation, *get_args(field.annotation))
+        found[spelt.lower()] = spelt, next(filter(_is_model, kinds), None)
+    return found
 
 
 def _is_model(annotation: object) -> TypeGuard[type[BaseModel]]:

@@ -13,7 +13,7 @@ import math
 import sys
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import yaml
@@ -83,9 +83,10 @@ class _Frame:
     container: dict[str, Any] | list[Any]
     node: int
     anchor: str | None
+    wants_key: bool
     key: str | None = None
     merging: bool = False
-    merged: list[dict[str, Any]] = field(default_factory=list)
+    merged: list[dict[str, Any]] | None = None
     nodes: int = 1
     height: int = 1
 
@@ -125,6 +126,7 @@ class _Composer:
         self._lines = array("I")
         self._extents = array("I")
         self._stack: list[_Frame] = []
+        self._frame: _Frame | None = None  # the top of the stack
         self._anchors: dict[str, _Anchor] = {}
         self._aliased = 0
         self._remarks: list[Remark] = []
@@ -157,27 +159,27 @@ class _Composer:
         line: int = event.start_mark.line
         return line + self._first_line
 
-    def _expects_key(self) -> bool:
-        if not self._stack:
-            return False
-        frame = self._stack[-1]
-        return frame.key is None and not frame.merging and isinstance(frame.container, dict)
-
     def _add_node(self, line: int) -> None:
         """Record a node where a value begins; a mapping's value was recorded with its key."""
-        if not self._stack or isinstance(self._stack[-1].container, list):
-            self._keys.append(None)
-            self._lines.append(line)
-            self._extents.append(1)
+        frame = self._frame
+        if frame is None or type(frame.container) is list:
+            self._record(None, line)
+
+    def _record(self, key: str | None, line: int) -> None:
+        self._keys.append(key)
+        self._lines.append(line)
+        self._extents.append(1)
 
     def _scalar(self, event: Any) -> None:
-        if self._expects_key():
-            self._key(event)
+        line: int = event.start_mark.line + self._first_line
+        frame = self._frame
+        if frame is not None and frame.wants_key:
+            self._key(event, frame, line)
             return
-        line = self._line(event)
         self._add_node(line)
+        text: str = event.value
         value = self._scalar_value(event, line)
-        nodes = 1 + len(event.value) // _CHARACTERS_OF_A_NODE
+        nodes = 1 + len(text) // _CHARACTERS_OF_A_NODE
         if event.anchor is not None:
             self._anchors[event.anchor] = _Anchor(value, nodes, 0)
         self._put(value, nodes, 0, line)
@@ -207,15 +209,12 @@ class _Composer:
             raise YamlError(line, f"the value is not what its tag {_short(tag)} says; correct either")
         return float(value) if tag == _TAG + "float" and isinstance(value, int) else value
 
-    def _key(self, event: Any) -> None:
-        frame = self._stack[-1]
-        line = self._line(event)
+    def _key(self, event: Any, frame: _Frame, line: int) -> None:
         plain = event.implicit[0]
+        frame.wants_key = False
         if plain and event.value == "<<":
             frame.merging = True
-            self._keys.append("<<")
-            self._lines.append(line)
-            self._extents.append(1)
+            self._record("<<", line)
             return
         key: str | None = event.value
         if plain:
@@ -230,20 +229,15 @@ class _Composer:
                 )
                 self._remark(line, message, fatal=False, key=key)
         assert key is not None
-        container = frame.container
-        assert isinstance(container, dict)
-        if key in container:
+        if key in frame.container:
             self._remark(
                 line,
                 f"the key is there twice, first on line {self._line_of_key(frame, key)}; keep one",
                 key=key,
             )
-        key = sys.intern(key)
-        frame.key = key
+        frame.key = key = sys.intern(key)
         frame.nodes += len(key) // _CHARACTERS_OF_A_NODE
-        self._keys.append(key)
-        self._lines.append(line)
-        self._extents.append(1)
+        self._record(key, line)
 
     def _line_of_key(self, frame: _Frame, key: str) -> int:
         child = frame.node + 1
@@ -253,8 +247,10 @@ class _Composer:
 
     def _open(self, event: Any, container: dict[str, Any] | list[Any]) -> None:
         line = self._line(event)
-        if self._expects_key():
-            if event.start_mark.index == self._brace + 1 and isinstance(container, dict):
+        frame = self._frame
+        mapping = type(container) is dict
+        if frame is not None and frame.wants_key:
+            if event.start_mark.index == self._brace + 1 and mapping:
                 raise YamlError(line, unfilled_message())
             raise YamlError(
                 line,
@@ -265,13 +261,15 @@ class _Composer:
             raise YamlError(line, _TOO_DEEP)
         self._add_node(line)
         self._brace = event.start_mark.index
-        self._stack.append(_Frame(container, len(self._keys) - 1, event.anchor))
+        self._frame = _Frame(container, len(self._keys) - 1, event.anchor, mapping)
+        self._stack.append(self._frame)
 
     def _close(self) -> None:
         frame = self._stack.pop()
+        self._frame = self._stack[-1] if self._stack else None
         self._extents[frame.node] = len(self._keys) - frame.node
         container = frame.container
-        if isinstance(container, dict):
+        if frame.merged is not None and isinstance(container, dict):
             for merged in frame.merged:
                 for key, value in merged.items():
                     container.setdefault(key, value)
@@ -282,7 +280,7 @@ class _Composer:
     def _alias(self, event: Any) -> None:
         line = self._line(event)
         anchor = self._anchors.get(event.anchor)
-        if self._expects_key():
+        if self._frame is not None and self._frame.wants_key:
             raise YamlError(line, "an alias stands where a key must be; write the key")
         if anchor is None:
             # Without the name: it may be a password that begins with *, as the document may be a Secret.
@@ -302,22 +300,25 @@ class _Composer:
 
     def _put(self, value: Any, nodes: int, height: int, line: int) -> None:
         """Give a finished value to the container that it stands in."""
-        if not self._stack:
+        frame = self._frame
+        if frame is None:
             self._root = value
             return
-        frame = self._stack[-1]
         frame.nodes += nodes
-        frame.height = max(frame.height, height + 1)
+        if height >= frame.height:
+            frame.height = height + 1
         container = frame.container
         if isinstance(container, list):
             container.append(value)
-        elif frame.merging:
+            return
+        if frame.merging:
             frame.merging = False
-            frame.merged.extend(_merge_sources(value, line))
+            frame.merged = [*(frame.merged or ()), *_merge_sources(value, line)]
         else:
             assert frame.key is not None
             container[frame.key] = value
             frame.key = None
+        frame.wants_key = True
 
     def _remark(self, line: int, message: str, *, fatal: bool = True, key: str | None = None) -> None:
         if len(self._remarks) >= MAX_REMARKS:

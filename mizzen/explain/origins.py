@@ -24,10 +24,10 @@ from mizzen.translator.base.cluster_names import parse_cluster_name
 from mizzen.translator.listeners.authorization import RuleName
 from mizzen.translator.listeners.http_filters.jwt_authn import provider_name, token_rules
 from mizzen.translator.listeners.inbound import VIRTUAL_INBOUND
+from mizzen.translator.on_demand import Translates
 from mizzen.translator.outbound import OutboundResources
 from mizzen.translator.own_resources import OwnResources
 from mizzen.translator.routes.gateway import gateway_route_origins
-from mizzen.translator.translation import Translation
 from mizzen.xds import type_urls
 from mizzen.xds.resource import Resource
 
@@ -40,7 +40,7 @@ class PartOrigins:
     There is no place for what is the same in every mesh (`PassthroughCluster`), nor for what is not sent.
     """
 
-    def __init__(self, translation: Translation, proxy: Proxy) -> None:
+    def __init__(self, translation: Translates, proxy: Proxy) -> None:
         self._mesh = translation.mesh
         self._proxy = proxy
         self._translation = translation
@@ -67,7 +67,7 @@ class PartOrigins:
         own = self._own_by_name.get((type_url, name))
         if own is not None:
             return own
-        return self._translation.snapshot(self._proxy).collection(type_url).resources.get(name)
+        return self._translation.resource(self._proxy, type_url, name)
 
     def is_current(self, resource: Resource) -> bool:
         """Return whether a resource is what the proxy is sent now: then the places of its parts are known."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Any, Final
 
 from envoy.config.core.v3 import base_pb2
 
@@ -13,10 +14,12 @@ from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
 from mizzen.simulate import ClientTls, Simulator
 from mizzen.simulate.verdict import Endpoint
-from mizzen.translator.translate_result import TYPE_URLS, Resources
-from mizzen.translator.translation import Translation
+from mizzen.translator.on_demand import Translates
+from mizzen.translator.translate_result import MESSAGES, TYPE_URLS
 from mizzen.xds import type_urls
 from mizzen.xds.resource import Resource
+
+_MESSAGES: Final = {TYPE_URLS[kind]: message for kind, message in MESSAGES.items()}
 
 
 class ServedProxy:
@@ -26,24 +29,45 @@ class ServedProxy:
     own listeners and clusters have a part in them, and the rest is not made.
     """
 
-    def __init__(self, translation: Translation, proxy: Proxy, *, inbound: bool = False) -> None:
+    def __init__(self, translation: Translates, proxy: Proxy, *, inbound: bool = False) -> None:
         self.proxy = proxy
         self.mesh: Mesh = translation.mesh
         self.scope = translation.mesh.scope(translation.profile(proxy))
         self.origins = PartOrigins(translation, proxy)
         only_own = inbound and proxy.interception_mode != "NONE"
-        resources = Resources.decoded((_own if only_own else _sent)(translation, proxy))
-        self.simulator = Simulator(resources)
-        self._clusters = {cluster.name: cluster for cluster in resources.clusters}
-        self._listeners = {listener.name: listener for listener in resources.listeners}
-        self._assignments = {each.cluster_name: each for each in resources.endpoints}
+        listeners: Iterable[Resource]
+        if only_own:
+            own = translation.own(proxy)
+            listeners = own.listeners
+            self._find = _by_name(*own.clusters)
+        else:
+            listeners = translation.listeners(proxy)
+            self._find = partial(translation.resource, proxy)
+        self._listeners = {each.name: _decoded(each) for each in listeners}
+        self._messages: dict[tuple[str, str], Any | None] = {}
+        self.simulator = Simulator.of(
+            [message for _, message in sorted(self._listeners.items())],
+            route=partial(self._message, type_urls.ROUTE),
+            cluster=self.cluster,
+            assignment=self._assignment,
+        )
         self.addresses: dict[str, tuple[str, tuple[str, ...]]] = {}
         """The addresses that hosts have for the proxy, with what was assumed of them, as far as asked for."""
         self._tls: dict[tuple[str, str, int], ClientTls | None] = {}
 
+    def _message(self, type_url: str, name: str) -> Any | None:
+        """Return a message that the proxy is sent; each is decoded when it is first asked for."""
+        if (type_url, name) not in self._messages:
+            found = self._find(type_url, name)
+            self._messages[type_url, name] = _decoded(found) if found is not None else None
+        return self._messages[type_url, name]
+
     def cluster(self, name: str) -> Any | None:
         """Return the message of a cluster, None if the proxy is not sent one."""
-        return self._clusters.get(name)
+        return self._message(type_urls.CLUSTER, name)
+
+    def _assignment(self, name: str) -> Any | None:
+        return self._message(type_urls.ENDPOINT, name)
 
     def listener(self, name: str) -> Any | None:
         """Return the message of a listener, None if the proxy is not sent one."""
@@ -58,11 +82,12 @@ class ServedProxy:
 
     def endpoint(self, cluster: str, address: str, port: int) -> Any | None:
         """Return the message of an endpoint of a cluster (LbEndpoint), None if there is none."""
-        message = self._clusters.get(cluster)
+        message = self.cluster(cluster)
         if message is None:
             return None
-        name = message.eds_cluster_config.service_name or cluster
-        assignment = self._assignments.get(name, message.load_assignment)
+        assignment = self._assignment(message.eds_cluster_config.service_name or cluster)
+        if assignment is None:
+            assignment = message.load_assignment
         for locality in assignment.endpoints:
             for endpoint in locality.lb_endpoints:
                 socket = endpoint.endpoint.address.socket_address
@@ -81,14 +106,10 @@ class ServedProxy:
         return self._tls[key]
 
 
-def _sent(translation: Translation, proxy: Proxy) -> Mapping[str, Mapping[str, Resource]]:
-    snapshot = translation.snapshot(proxy)
-    return {url: snapshot.collection(url).resources for url in TYPE_URLS.values() if url != type_urls.SECRET}
+def _by_name(*resources: Resource) -> Callable[[str, str], Resource | None]:
+    found = {(each.type_url, each.name): each for each in resources}
+    return lambda type_url, name: found.get((type_url, name))
 
 
-def _own(translation: Translation, proxy: Proxy) -> Mapping[str, Mapping[str, Resource]]:
-    own = translation.own(proxy)
-    return {
-        type_urls.LISTENER: {each.name: each for each in own.listeners},
-        type_urls.CLUSTER: {each.name: each for each in own.clusters},
-    }
+def _decoded(resource: Resource) -> Any:
+    return _MESSAGES[resource.type_url].FromString(resource.value)

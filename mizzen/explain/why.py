@@ -22,6 +22,7 @@ from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
 from mizzen.simulate import Outcome, Verdict
 from mizzen.simulate.verdict import Destination
+from mizzen.translator.on_demand import TranslationOnDemand
 from mizzen.translator.translate_result import TYPE_URLS, Resources
 from mizzen.translator.translation import Translation
 
@@ -46,12 +47,13 @@ class ServedMesh:
     def __init__(self, mesh: Mesh) -> None:
         self.callers: Callers = DeclaredCallers(mesh)
         self._translation = Translation(mesh)
+        self._on_demand = TranslationOnDemand(self._translation)
         self._served: dict[tuple[Proxy, bool], ServedProxy] = {}
 
     def served(self, proxy: Proxy, *, inbound: bool = False) -> ServedProxy:
         """Return what a proxy is sent; with `inbound`, for calls that come to its workload."""
         if (proxy, inbound) not in self._served:
-            self._served[proxy, inbound] = ServedProxy(self._translation, proxy, inbound=inbound)
+            self._served[proxy, inbound] = ServedProxy(self._on_demand, proxy, inbound=inbound)
         return self._served[proxy, inbound]
 
     def resources(self, proxy: Proxy) -> Resources:

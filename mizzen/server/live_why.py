@@ -19,6 +19,7 @@ from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
 from mizzen.server.control_plane import ControlPlane
 from mizzen.server.proxy_tables import Clients
+from mizzen.translator.on_demand import TranslationOnDemand
 from mizzen.translator.translation import Translation
 
 _REMEMBERED: Final = 8
@@ -91,7 +92,9 @@ class _Ready:
         """Return what a proxy is sent by `translation`; with `inbound`, for calls to its workload."""
         known = self._decoded.pop((proxy, inbound), None)
         if known is None or known[0] is not translation:
-            known = (translation, ServedProxy(translation, proxy, inbound=inbound))
+            # What no connected proxy needs is not translated whole.
+            made = translation if translation.knows(proxy) else TranslationOnDemand(translation)
+            known = (translation, ServedProxy(made, proxy, inbound=inbound))
         self._decoded[proxy, inbound] = known
         while len(self._decoded) > _REMEMBERED:
             self._decoded.popitem(last=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Final
 
@@ -23,11 +23,11 @@ _PANIC_THRESHOLD: Final = 50.0
 class Clusters:
     """The clusters of a proxy by name, each compiled when it is first used."""
 
-    __slots__ = ("_clusters", "_endpoints", "_steps")
+    __slots__ = ("_assignment", "_cluster", "_steps")
 
-    def __init__(self, clusters: Iterable[Any], endpoints: Iterable[Any]) -> None:
-        self._clusters: Mapping[str, Any] = {message.name: message for message in clusters}
-        self._endpoints: Mapping[str, Any] = {message.cluster_name: message for message in endpoints}
+    def __init__(self, cluster: Callable[[str], Any | None], assignment: Callable[[str], Any | None]) -> None:
+        self._cluster = cluster
+        self._assignment = assignment
         self._steps: dict[str, ClusterStep] = {}
 
     def step(self, name: str, connection: Connection, authority: str) -> ClusterStep:
@@ -46,7 +46,7 @@ class Clusters:
         return found
 
     def _compile(self, name: str) -> ClusterStep:
-        message = self._clusters.get(name)
+        message = self._cluster(name)
         if message is None:
             return ClusterStep(name, "", "", (), originates_tls=False, failure=Failure.NO_CLUSTER)
         if message.HasField("cluster_type"):
@@ -55,7 +55,8 @@ class Clusters:
             discovery = _Cluster.DiscoveryType.Name(message.type)
         assignment = message.load_assignment
         if discovery == "EDS":
-            assignment = self._endpoints.get(message.eds_cluster_config.service_name or name, assignment)
+            found = self._assignment(message.eds_cluster_config.service_name or name)
+            assignment = found if found is not None else assignment
         localities = tuple(
             sorted(map(_locality, assignment.endpoints), key=lambda locality: locality.priority)
         )

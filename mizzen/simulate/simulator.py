@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, Protocol
 
 from mizzen.simulate import listener_filters
@@ -50,6 +50,10 @@ _MOVED_PERMANENTLY: Final = 301
 _OK: Final = 200
 
 
+Find = Callable[[str], Any | None]
+"""Finds a message by its name."""
+
+
 class Messages(Protocol):
     """Envoy's messages that a proxy is sent, such as `mizzen.Resources`."""
 
@@ -74,10 +78,25 @@ class Simulator:
     """A proxy with this configuration. Each part is compiled when a call first needs it, once."""
 
     def __init__(self, messages: Messages) -> None:
-        self._listeners = Listeners(messages.listeners)
-        self._routes = {message.name: message for message in messages.routes}
+        self._begin(
+            messages.listeners,
+            {message.name: message for message in messages.routes}.get,
+            {message.name: message for message in messages.clusters}.get,
+            {message.cluster_name: message for message in messages.endpoints}.get,
+        )
+
+    @classmethod
+    def of(cls, listeners: Iterable[Any], *, route: Find, cluster: Find, assignment: Find) -> Simulator:
+        """Return a simulator that asks for other messages by name, when a call first needs them."""
+        made = cls.__new__(cls)
+        made._begin(listeners, route, cluster, assignment)
+        return made
+
+    def _begin(self, listeners: Iterable[Any], route: Find, cluster: Find, assignment: Find) -> None:
+        self._listeners = Listeners(listeners)
+        self._route = route
         self._compiled_routes: dict[str, RouteConfiguration] = {}
-        self._clusters = Clusters(messages.clusters, messages.endpoints)
+        self._clusters = Clusters(cluster, assignment)
 
     def verdict(self, call: Call, *, runners_up: bool = False) -> Verdict:
         """Return where the call goes; with `runners_up`, also what lost at each step."""
@@ -89,7 +108,7 @@ class Simulator:
         """Return the compiled route configuration of this name, None if the proxy was not sent one."""
         found = self._compiled_routes.get(name)
         if found is None:
-            message = self._routes.get(name)
+            message = self._route(name)
             if message is None:
                 return None
             found = self._compiled_routes[name] = RouteConfiguration(message)

@@ -292,6 +292,14 @@ class Translation:
         resources.diagnostics = diagnostics
         return resources
 
+    def resource(self, proxy: Proxy, type_url: str, name: str) -> Resource | None:
+        """Return one resource that `proxy` is to be sent now; None if there is none of this name."""
+        return self.snapshot(proxy).get(type_url, name)
+
+    def listeners(self, proxy: Proxy) -> Iterable[Resource]:
+        """Return all listeners that `proxy` is to be sent now."""
+        return self.snapshot(proxy).collection(type_urls.LISTENER).resources.values()
+
     def parts(self, proxy: Proxy) -> tuple[OutboundResources, OwnResources]:
         """Return what `proxy` shares with others and what it has of its own, to find where they come from."""
         self.translate(proxy)
@@ -300,6 +308,10 @@ class Translation:
     def profile(self, proxy: Proxy) -> OutboundProfile:
         """Return all that may matter of a proxy to what it shares with others."""
         return self._kinds.sound(proxy)[0]
+
+    def kind(self, proxy: Proxy) -> _Kind:
+        """Return what the resources depend on that a proxy shares with others."""
+        return self._kinds.sound(proxy)
 
     def own(self, sidecar: Proxy) -> OwnResources:
         """Return what a sidecar is sent for its own workload: inbound listeners and clusters. What it would

@@ -5,7 +5,13 @@
     await server.start("127.0.0.1:18000")
 
 `docs/xds.md` tells how it works; `examples/xds_minimal.py` is a complete control plane.
+
+`Server` is loaded when first used: only it needs grpc, so whoever makes resources need not wait for that.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from mizzen.xds import type_urls
 from mizzen.xds.callbacks import Authenticate, GroupOf, NodeRefused, OnGroup, PeerRefused, PeerUnauthenticated
@@ -26,12 +32,14 @@ from mizzen.xds.ordering import MakeBeforeBreak, Policy, Unordered
 from mizzen.xds.peer import Peer, peer_of
 from mizzen.xds.resource import Resource, content_version
 from mizzen.xds.retries import Retry
-from mizzen.xds.server import Server
 from mizzen.xds.snapshot import Change, Collection, Snapshot
 from mizzen.xds.status import ClientStatus, Holding, TypeStatus
 from mizzen.xds.subscription import Fallback
 from mizzen.xds.type_urls import short_name
 from mizzen.xds.wire import Node
+
+if TYPE_CHECKING:
+    from mizzen.xds.server import Server as Server
 
 __all__ = [
     "Acked",
@@ -71,3 +79,12 @@ __all__ = [
     "short_name",
     "type_urls",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "Server":
+        raise AttributeError(f"module 'mizzen.xds' has no attribute {name!r}")
+    from mizzen.xds.server import Server
+
+    globals()[name] = Server
+    return Server

@@ -25,6 +25,8 @@ class IstioModel(BaseModel):
 
     model_config = ConfigDict(
         frozen=True,
+        # A model is compiled when the first document of its kind is read: a command meets few of them.
+        defer_build=True,
         extra="forbid",
         alias_generator=camel_case,
         validate_by_alias=True,

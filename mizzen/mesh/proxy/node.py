@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal, Protocol
 
-from google.protobuf import json_format
 from google.protobuf.message import Message
 from pydantic import ValidationError
 
@@ -152,6 +151,8 @@ def _as_mapping(node: Mapping[str, Any] | NodeMessage) -> Mapping[str, Any]:
         return node
     if not isinstance(node, Message):
         raise NodeError("a node is a mapping or an envoy.config.core.v3.Node message")
+    from google.protobuf import json_format  # only who reads messages waits for it
+
     message: Any = node
     # Field by field: Envoy lists hundreds of extensions, which are not read.
     return {

@@ -12,14 +12,6 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    PublicFormat,
-    load_pem_private_key,
-)
 from envoy.extensions.transport_sockets.tls.v3 import secret_pb2
 
 from mizzen.config.diagnostics import Diagnostic, Severity
@@ -35,6 +27,7 @@ from mizzen.translator.tls.secret_names import (
     files_of,
 )
 from mizzen.translator.tls.secret_references import SecretNames
+from mizzen.translator.tls.unusable_secret import UnusableSecretError
 from mizzen.xds.resource import Resource
 
 SYSTEM_ROOTS_FILE = "/etc/ssl/certs/ca-certificates.crt"
@@ -55,17 +48,6 @@ _CERTIFICATE_KEYS = (("cert", "key"), ("tls.crt", "tls.key"))
 _ROOT_KEYS = ("cacert", "ca.crt")
 _CRL_KEYS = ("crl", "ca.crl")
 _STAPLE_KEY = "tls.ocsp-staple"
-
-_SMALLEST_RSA_KEY = 2048
-_CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
-
-
-class _UnusableError(Exception):
-    """A Secret that cannot be served. `key` is the entry at fault, empty for the Secret as a whole."""
-
-    def __init__(self, key: str, message: str) -> None:
-        super().__init__(message)
-        self.key = key
 
 
 def secrets(
@@ -117,7 +99,7 @@ def _of_document(name: str, config: Config[Secret], *, roots: bool) -> Resource 
     make = _roots if roots else _certificate
     try:
         return Resource.of(make(name, config.spec.data), origins=(config.origin,))
-    except _UnusableError as error:
+    except UnusableSecretError as error:
         return _diagnostic(config, error)
 
 
@@ -140,11 +122,13 @@ def _find(name: str, lookup: _Lookup, *, roots: bool) -> Config[Secret] | None:
 
 
 def _roots(name: str, data: Mapping[str, bytes]) -> Any:
+    from mizzen.translator.tls.pem import load_certificates  # the library is large: only who has Secrets pays
+
     message = secret_pb2.Secret(name=name)
     key = _first_of(data, _ROOT_KEYS)
     if key is None:
-        raise _UnusableError("", f"has no roots; add ca.crt{_keys_found(data)}")
-    _load_certificates(key, data[key])
+        raise UnusableSecretError("", f"has no roots; add ca.crt{_keys_found(data)}")
+    load_certificates(key, data[key])
     message.validation_context.trusted_ca.inline_bytes = data[key]
     crl = _first_of(data, _CRL_KEYS)
     if crl is not None:
@@ -153,12 +137,14 @@ def _roots(name: str, data: Mapping[str, bytes]) -> Any:
 
 
 def _certificate(name: str, data: Mapping[str, bytes]) -> Any:
+    from mizzen.translator.tls.pem import check_pair
+
     message = secret_pb2.Secret(name=name)
     pair = next((keys for keys in _CERTIFICATE_KEYS if data.get(keys[0]) and data.get(keys[1])), None)
     if pair is None:
-        raise _UnusableError("", f"is no certificate; add tls.crt and tls.key{_keys_found(data)}")
+        raise UnusableSecretError("", f"is no certificate; add tls.crt and tls.key{_keys_found(data)}")
     certificate, key = pair
-    _check_pair(certificate, data[certificate], key, data[key])
+    check_pair(certificate, data[certificate], key, data[key])
     message.tls_certificate.certificate_chain.inline_bytes = data[certificate]
     message.tls_certificate.private_key.inline_bytes = data[key]
     if data.get(_STAPLE_KEY):
@@ -174,43 +160,7 @@ def _keys_found(data: Mapping[str, bytes]) -> str:
     return f" (found: {', '.join(sorted(data))})" if data else " (it is empty)"
 
 
-def _load_certificates(key: str, text: bytes) -> list[x509.Certificate]:
-    try:
-        return x509.load_pem_x509_certificates(text)
-    except ValueError:
-        raise _UnusableError(
-            key, "is no certificate in PEM form; give -----BEGIN CERTIFICATE-----..."
-        ) from None
-
-
-def _check_pair(certificate_key: str, certificate: bytes, private_key: str, key: bytes) -> None:
-    """Raise for a pair that Envoy would refuse; the error says nothing of what the pair holds."""
-    first = _load_certificates(certificate_key, certificate)[0]
-    try:
-        loaded = load_pem_private_key(key, password=None)
-    except TypeError:
-        raise _UnusableError(private_key, "is encrypted; give the key without a passphrase") from None
-    except (ValueError, UnsupportedAlgorithm):
-        raise _UnusableError(private_key, "is no private key in PEM form") from None
-    if isinstance(loaded, rsa.RSAPrivateKey):
-        if loaded.key_size < _SMALLEST_RSA_KEY:
-            message = f"is an RSA key of {loaded.key_size} bits; Envoy takes {_SMALLEST_RSA_KEY} or more"
-            raise _UnusableError(private_key, message)
-    elif not (isinstance(loaded, ec.EllipticCurvePrivateKey) and isinstance(loaded.curve, _CURVES)):
-        raise _UnusableError(private_key, "is of a kind that Envoy does not take; give RSA or ECDSA P-256")
-    if _public(loaded.public_key()) != _public(first.public_key()):
-        message = (
-            f"does not belong to the certificate in {certificate_key}; give the pair that was made together"
-        )
-        raise _UnusableError(private_key, message)
-
-
-def _public(key: Any) -> bytes:
-    encoded: bytes = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    return encoded
-
-
-def _diagnostic(config: Config[Secret], error: _UnusableError) -> Diagnostic:
+def _diagnostic(config: Config[Secret], error: UnusableSecretError) -> Diagnostic:
     field = next((name for name in ("stringData", "data") if error.key in _keys_of(config, name)), "data")
     path = f'{field}["{error.key}"]' if error.key else ""
     origin = config.origin_of(field, error.key) if error.key else config.origin

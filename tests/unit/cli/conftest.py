@@ -3,7 +3,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from mizzen.cli.main import app
+from mizzen.cli.main import command_line
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ def mizzen(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
         monkeypatch.setattr("sys.argv", ["mizzen", *map(str, arguments)])
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:
-            app()
+            command_line()
         written = capsys.readouterr()
         code = ended.value.code
         return Ended(code if isinstance(code, int) else int(code is not None), written.out, written.err)

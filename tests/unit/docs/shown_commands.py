@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mizzen.cli.main import app
+from mizzen.cli.main import command_line
 
 ROOT = Path(__file__).parents[3]
 _FILE = re.compile(r"^```yaml\n(# (\S+\.yaml)\n.*?)```$", re.MULTILINE | re.DOTALL)
@@ -30,7 +30,7 @@ def printed(
     monkeypatch.chdir(folder)
     monkeypatch.setattr("sys.argv", shlex.split(command))
     with pytest.raises(SystemExit) as ended:
-        app()
+        command_line()
     return capsys.readouterr().out, int(ended.value.code or 0)
 
 

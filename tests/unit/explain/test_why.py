@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,8 @@ from mizzen.explain import (
     why,
 )
 from mizzen.mesh.proxy.node import Proxy
+from mizzen.mesh.service import Service
+from mizzen.translator import outbound
 from mizzen.translator.outbound import OutboundResources
 from mizzen.translator.translation import Translation
 
@@ -162,23 +165,30 @@ spec: {address: 10.2.0.3}
 """
 
 
-def test_of_the_server_only_what_takes_part_is_translated(
+def test_only_what_takes_part_in_a_call_is_translated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "mesh.yaml").write_text(MESH + ELSEWHERE, encoding="utf-8")
     serving = ServedMesh(mizzen.load(tmp_path))
-    built: list[str] = []
-    build = OutboundResources.build
+    whole: list[str] = []
+    made: list[str] = []
+    build, cluster = OutboundResources.build, outbound.outbound_clusters
 
     def noted(self: OutboundResources) -> Iterator[None]:
-        built.append(self.profile.namespace)
+        whole.append(self.profile.namespace)
         return build(self)
 
+    def noted_cluster(service: Service, *inputs: Any, **more: Any) -> Any:
+        made.append(service.hostname)
+        return cluster(service, *inputs, **more)
+
     monkeypatch.setattr(OutboundResources, "build", noted)
+    monkeypatch.setattr(outbound, "outbound_clusters", noted_cluster)
     answer = ask(serving, "http://stock.far/")
     assert [hop.proxy for hop in answer.hops] == ["shop-1.default", "stock-1.far"]
     assert answer.hops[1].conclusion == "it goes to inbound|80||"
-    assert built == ["default"]
+    assert whole == []
+    assert made == ["stock.far.svc.cluster.local"]
 
 
 def test_what_a_sidecar_has_of_its_own_is_what_it_is_sent(tmp_path: Path) -> None:
