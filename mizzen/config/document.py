@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from mizzen.config.diagnostics import Origin
 
@@ -24,8 +24,7 @@ class Lines(Protocol):
         """Return the line (from 1) of the field at `path`, or of its nearest ancestor that has one."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class ConfigKey:
+class ConfigKey(NamedTuple):
     """The name under which a configuration is known: at most one valid version is in force for each key."""
 
     kind: str

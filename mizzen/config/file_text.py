@@ -27,7 +27,7 @@ def file_text(data: bytes) -> str | NotText:
     if b"\0" in data:
         return NotText("is a binary file; give YAML or JSON in UTF-8")
     try:
-        text = data.decode("utf-8-sig")
+        text = data.removeprefix(codecs.BOM_UTF8).decode()
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         return NotText(f"the byte 0x{data[error.start]:02x} is not UTF-8; save the file as UTF-8", line)
@@ -48,7 +48,9 @@ def _astral(match: re.Match[str]) -> str:
     return f"{match[1]}\\U{0x10000 + ((high & 0x3FF) << 10) + (low & 0x3FF):08X}"
 
 
-_SEPARATOR: Final = re.compile(r"^---(?=[ \t\r\n]|\Z)", re.MULTILINE)
+_SEPARATOR: Final = re.compile(r"---(?=[ \t\r\n]|\Z)")
+"""A document marker, if it begins a line. To search for the beginning of a line, too, would take long."""
+
 _DIRECTIVE: Final = re.compile(r"^(?:%|\.\.\.(?=[ \t\r\n]|\Z))", re.MULTILINE)
 
 
@@ -58,12 +60,12 @@ def text_pieces(text: str) -> Iterator[tuple[str, int]]:
     A marker can stand nowhere but between documents (YAML 1.2 section 9.1.2), so the pieces are read alone
     and an error in one hides nothing of the others. A text with directives or document ends is left whole.
     """
-    if _DIRECTIVE.search(text):
+    if ("%" in text or "..." in text) and _DIRECTIVE.search(text):
         yield text, 1
         return
     start, line = 0, 1
     for marker in _SEPARATOR.finditer(text):
-        if marker.start() > start:
+        if marker.start() > start and text[marker.start() - 1] == "\n":
             yield text[start : marker.start()], line
             line += text.count("\n", start, marker.start())
             start = marker.start()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -69,10 +69,12 @@ class Kind:
     has_spec: bool = True
     """Whether the model describes `spec` (Istio's kinds) or the whole document (Kubernetes' kinds)."""
 
-    @property
-    def api_versions(self) -> tuple[str, ...]:
-        """The values of `apiVersion` under which this kind is served."""
-        return tuple(f"{self.group}/{version}" if self.group else version for version in self.versions)
+    api_versions: tuple[str, ...] = field(init=False)
+    """The values of `apiVersion` under which this kind is served."""
+
+    def __post_init__(self) -> None:
+        served = tuple(f"{self.group}/{version}" if self.group else version for version in self.versions)
+        object.__setattr__(self, "api_versions", served)
 
     def config_path(self, version: str, namespace: str, name: str) -> str:
         """Return the path by which Istio names a configuration in Envoy metadata (`config`).

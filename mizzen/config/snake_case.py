@@ -25,7 +25,7 @@ _A_KEY: Final = re.compile(r"[a-z0-9]_[a-z0-9_]+[\"']?[ \t]*:")
 
 def may_be_snake_case(text: str) -> bool:
     """Tell whether the text of documents may have such a field, so that most need not be looked at."""
-    return _A_KEY.search(text) is not None
+    return "_" in text and _A_KEY.search(text) is not None
 
 
 def with_json_names(

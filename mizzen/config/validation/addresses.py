@@ -17,6 +17,8 @@ _PREFIX_LENGTH: Final = re.compile(r"0|[1-9][0-9]{0,2}")
 def is_ip_address(text: str) -> bool:
     """Tell whether `text` is an IPv4 or IPv6 address. One with a zone (`fe80::1%eth0`) is none: it means
     something on one machine alone, and Envoy refuses it where there is no such interface."""
+    if ":" not in text and not text.replace(".", "").isdecimal():
+        return False  # most names; to raise an error for each would take long
     try:
         ipaddress.ip_address(text)
     except ValueError:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from functools import cache
+from typing import Any
 
 from mizzen.config.document import Config
 from mizzen.config.models import SPECS
@@ -15,20 +16,19 @@ def _name(leaf: LeafField) -> str:
     return leaf.path.rpartition(".")[2].removesuffix("[]")
 
 
-_DEPRECATED: Final = {
-    kind: NoticedFields(
+@cache
+def _deprecated(kind: str) -> NoticedFields:
+    return NoticedFields(
         {
             leaf.attributes: f"{_name(leaf)} is deprecated; {leaf.deprecated}"
-            for leaf in leaf_fields(model)
+            for leaf in leaf_fields(SPECS[kind])
             # Istio refuses targetPort where it is deprecated; that is an error of the kind's own rules.
             if leaf.deprecated and leaf.attributes[-1] != "target_port"
         }
     )
-    for kind, model in SPECS.items()
-}
 
 
 def check_deprecated_fields(config: Config[Any], place: Place) -> None:
     """Warn, with the code IST0002, of each deprecated field that the spec at `place` gives."""
-    for here, notice in _DEPRECATED[config.kind].given_in(config.spec, place):
+    for here, notice in _deprecated(config.kind).given_in(config.spec, place):
         here.warning(notice, "IST0002")

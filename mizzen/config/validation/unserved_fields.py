@@ -6,6 +6,7 @@ A field of Istio's API either takes effect or stands in this table.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Final
 
 from mizzen.config.document import Config
@@ -58,14 +59,14 @@ UNSERVED: Final[Mapping[str, Mapping[str, str]]] = {
 }
 """By kind: the path of a field (a leaf, or a message with all that is in it), and why it takes no effect."""
 
-_UNSERVED: Final = {
-    kind: NoticedFields(by_attributes(UNSERVED[kind], tuple(leaf_fields(model))))
-    for kind, model in SPECS.items()
-}
+
+@cache
+def _unserved(kind: str) -> NoticedFields:
+    return NoticedFields(by_attributes(UNSERVED[kind], tuple(leaf_fields(SPECS[kind]))))
 
 
 def check_unserved_fields(config: Config[Any], place: Place) -> None:
     """Warn, with the code MZ0001, of each field without effect that the spec at `place` gives."""
-    for here, reason in _UNSERVED[config.kind].given_in(config.spec, place):
+    for here, reason in _unserved(config.kind).given_in(config.spec, place):
         mend = "" if ";" in reason else "; leave it out"
         here.warning(f"{here.path[-1]} takes no effect: {reason}{mend}", "MZ0001")

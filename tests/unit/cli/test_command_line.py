@@ -121,3 +121,18 @@ def test_a_reader_that_goes_away_is_no_fault(tmp_path: Path) -> None:
         assert process.stdout.readline()
         process.stdout.close()
         assert "Traceback" not in process.stderr.read()
+
+
+def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "mesh.yaml").write_text("apiVersion: v1\nkind: Service\nmetadata: {name: a_}\nspec: {}\n")
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "mizzen", "analyze", str(tmp_path), "-o", "json"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert "mizzen: [Errno 28] No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
