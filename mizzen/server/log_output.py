@@ -75,9 +75,10 @@ _COMPLAINTS_REMEMBERED = 1000
 
 
 def _in_one_line(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:
-    text = str(event.get("event", ""))
-    if not text.isprintable():
-        event["event"] = "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+    """Write control characters as escapes, in the words and in each value."""
+    for name, value in event.items():
+        if isinstance(value, str) and not value.isprintable():
+            event[name] = "".join(each if each.isprintable() else repr(each)[1:-1] for each in value)
     return event
 
 

@@ -53,8 +53,10 @@ def test_what_a_client_says_looks_like_no_other_line_and_steers_no_terminal() ->
     hostile = "no proxy\n2030-01-01T00:00:00Z [info     ] all is well\x1b[2J\r\u2028"
     logging.getLogger("mizzen.xds").warning("%s refused: %s", "peer", hostile)
     structlog.get_logger("mizzen.server").warning(hostile, proxy=hostile)
+    short = "a\x1b[2Jb\u2028c"  # structlog quotes no value without spaces
+    structlog.get_logger("mizzen.server").warning("too late", proxy=short, names=[short])
     lines = stream.getvalue().splitlines()
-    assert len(lines) == 2
+    assert len(lines) == 3
     assert all(line.isprintable() for line in lines)
     assert "no proxy\\n2030" in lines[0]
 
