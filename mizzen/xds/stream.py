@@ -26,7 +26,7 @@ from mizzen.xds.snapshot import Collection, Snapshot
 from mizzen.xds.stuck import probable_culprits
 from mizzen.xds.subscription import Fallback, Subscription
 from mizzen.xds.type_urls import CLUSTER
-from mizzen.xds.warming import Child, Warming
+from mizzen.xds.warming import Child, Doubts, Warming
 from mizzen.xds.wire import BadRequest, DeltaRequest, Request
 
 
@@ -69,16 +69,16 @@ class Stream:
         )
         self.channels: Mapping[str, Channel] = self._channels.by_type
         self._nonces = 0
-        self._warming = Warming()
+        self._warming = Warming(self._in_doubt)
         # Nothing is due while this is the goal, until then: most questions are asked for nothing.
         self._quiet_goal: Snapshot | None = None
         self._quiet_until = inf
         self._events: list[Event] = []
-        self._doubted: frozenset[str] = frozenset()
-        if only_type is None and not dialect.delta:
-            self._doubted = group.interrupted.unsure(client.node_id, self._warming)
-        elif only_type is None:
-            for child in group.interrupted.begin(client.node_id, self._warming):
+        self._doubts: dict[str, Mapping[str, str | None]] = {}
+        if only_type is None:
+            left = group.interrupted.begin(client.node_id, self._warming)
+            self._doubts.update(left.doubts)
+            for child in left.children:
                 self._warming.expect(child, 0)
                 self._channel(child[0]).subscription.voided.add(child[1])
 
@@ -94,7 +94,12 @@ class Stream:
 
     def end(self) -> None:
         """The transport is closed: let the group remember what the client's next stream must send again."""
-        self.group.interrupted.end(self.client.node_id, self._warming)
+        if self._only_type is None:
+            self.group.interrupted.end(self.client.node_id, self._warming)
+
+    def _in_doubt(self) -> Doubts:
+        found = ((each.type_url, each.subscription.in_doubt) for each in self._channels.ranked)
+        return {**self._doubts, **{type_url: names for type_url, names in found if names is not None}}
 
     @property
     def costly(self) -> bool:
@@ -135,7 +140,6 @@ class Stream:
             self.group.accepted(outstanding.asked, outstanding.held, before, before_for)
             if self._warming:
                 self._note_warmth(batch, int(nonce, 16))
-            self._warming.unsure.discard(channel.type_url)
             waited, recovered = now - outstanding.sent_at, self._recovered(channel)
             self._events.append(Acked(self.client, channel.type_url, batch.version, nonce, waited, recovered))
             if quiet is not None and self._stays_quiet(channel, quiet):
@@ -187,7 +191,7 @@ class Stream:
         known = len(self.channels)
         channel = self._channels.of(type_url)
         if len(self.channels) > known:
-            channel.subscription.doubted = channel.type_url in self._doubted
+            channel.subscription.doubts = self._doubts.pop(channel.type_url, None)
             if channel.type_url == CLUSTER and self._gate is not None:
                 self._gate.begin()
         return channel
@@ -341,8 +345,6 @@ class Stream:
         self._nonces += 1
         if channel.type_url == CLUSTER and self._only_type is None:
             self._void_children(channel, batch, target)
-        if channel.subscription.full_state and self._only_type is None:
-            self._warming.unsure.add(channel.type_url)
         nonce = format(self._nonces, "x")
         data = batch.encode(self.dialect, nonce)
         channel.sent(batch, target, nonce, len(data), now, channel.patience(self.policy))

@@ -45,13 +45,14 @@ class Subscription:
         "_claimed_version",
         "_cut",
         "_gone",
+        "_held",
         "_said",
         "_share",
         "accepted",
         "accepted_for",
         "delta",
         "departed",
-        "doubted",
+        "doubts",
         "everything_owed",
         "full_state",
         "keeps_departed",
@@ -86,9 +87,12 @@ class Subscription:
         self.everything_owed = False
         self.voided: set[str] = set()
         self._claimed: Mapping[str, str] = _NOTHING
+        self._held: Mapping[str, str] = _NOTHING
+        """What it claimed to hold when it came, until it accepts something."""
         self._claimed_version = ""
-        self.doubted = False
-        """The client may hold more than the version that it names: part of a response that it refused."""
+        self.doubts: Mapping[str, str | None] | None = None
+        """As it refused a response: names that the client may hold in another version than it claims, with
+        the version that it claims. None: no doubts. State of the world: it counts whether there are any."""
         self._gone: frozenset[str] = frozenset()
         self._said: list[str] | None = None
         self._cut = False
@@ -126,6 +130,7 @@ class Subscription:
                     each.refused |= outstanding.news - each.spoken_of
                 return Verdict.NACK, outstanding
             self.accepted, self.accepted_for = outstanding.held, outstanding.asked
+            self._settled(outstanding)
             for each in later:
                 each.before = self.accepted
             return Verdict.ACK, outstanding
@@ -150,7 +155,7 @@ class Subscription:
 
     def _replace_names(self, request: SotwRequest, first: bool) -> None:
         """State of the world: `resource_names` is the whole list ("Unsubscribing From Resources")."""
-        if first and not request.names and not self.doubted:
+        if first and not request.names and self.doubts is None:
             self._claimed_version = request.version
         if not request.names and not self.named:
             # "How the client specifies what resources to return": never having named anything is the
@@ -177,11 +182,8 @@ class Subscription:
         """Incremental: names come and go, whatever the nonce ("Incremental xDS", the note on stale
         nonces).
         """
-        if first:
-            self._claimed = request.initial_versions
-            if not request.subscribe and not request.unsubscribe:
-                self.wildcard = self.everything_owed = True  # the legacy wildcard, as above
-                return
+        if first and not request.subscribe and not request.unsubscribe:
+            self.wildcard = self.everything_owed = True  # the legacy wildcard, as above
         if request.unsubscribe:
             gone = self.names.intersection(request.unsubscribe)
             self.names = self._share(self.type_url, self.names - gone, frozenset())
@@ -202,6 +204,18 @@ class Subscription:
             self.owed |= wanted
             names = self.names | wanted if self.names else wanted
             self.names = self._share(self.type_url, names, wanted)
+        if first:
+            self._take_claims(request.initial_versions)
+
+    def _take_claims(self, claimed: Mapping[str, str]) -> None:
+        """Keep what a client says that it holds, and none of its words for what is in doubt."""
+        self._claimed = self._held = claimed
+        if self.doubts:
+            asked = self.doubts.keys() if self.wildcard else self.doubts.keys() & self.names
+            # Where it claims something else now, it has accepted that since.
+            left = {name: self.doubts[name] for name in asked if claimed.get(name) == self.doubts[name]}
+            self.doubts = left or None
+            self._claimed = {**claimed, **dict.fromkeys(left, "")}
 
     def rejected(self, outstanding: Outstanding, culprits: frozenset[str]) -> None:
         """The client refused a response. The caller leads it to a collection without the culprits, and the
@@ -213,6 +227,8 @@ class Subscription:
             if self.sent is None:  # no difference will say that a name came meanwhile
                 self.owed |= self.names
                 self.everything_owed |= self.wildcard
+        fresh = {name: self._claim(name) for name in outstanding.news - culprits}
+        self.doubts = {**fresh, **(self.doubts or {})} or None
         again = outstanding.news - culprits | (culprits & outstanding.owed)
         self.owed |= {name for name in again if self._wants(name, outstanding.target, outstanding.before)}
         self.owed |= self.names.intersection(outstanding.owed_by_alias)
@@ -220,6 +236,35 @@ class Subscription:
             here: Mapping[str, Resource] = self.sent.resources if self.sent is not None else {}
             back = (here.get(name) for name in outstanding.gone)
             self._gone |= outstanding.gone - {r.name for r in back if r is not None and self.asks_for(r)}
+
+    def _settled(self, accepted: Outstanding) -> None:
+        """The client holds what this response says, whatever was in doubt before."""
+        self._held = _NOTHING
+        if self.doubts is not None:
+            spoken_of = accepted.spoken_of
+            left = {name: last for name, last in self.doubts.items() if name not in spoken_of}
+            self.doubts = None if self.full_state else left or None
+
+    @property
+    def in_doubt(self) -> Mapping[str, str | None] | None:
+        """What the client may hold in another version than it would claim if the stream broke now; None if
+        there is nothing. Who had nothing and refused nothing will claim nothing.
+        """
+        waiting = [each for each in (*self.superseded, self.outstanding) if each is not None]
+        if not self.delta:
+            return {} if self.full_state and (waiting or self.doubts is not None) else None
+        found: dict[str, str | None] = {}
+        if self._held or self.accepted is not None:
+            found.update((name, self._claim(name)) for each in waiting for name in each.news)
+        return {**found, **(self.doubts or {})} or None
+
+    def _claim(self, name: str) -> str | None:
+        """The version that the client would claim of a name."""
+        if self.accepted is None:
+            return self._held.get(name)
+        held = self.accepted.resources.get(name)
+        asked_for = held is not None and (self.accepted_for is None or name in self.accepted_for)
+        return held.version if held is not None and asked_for else None
 
     def owe(self, names: frozenset[str]) -> None:
         """Send these, as far as they are asked for, whether they changed or not."""
@@ -340,6 +385,7 @@ class Subscription:
             self.sent = target
             if not self.owed and not self._gone:
                 self.accepted, self.accepted_for = target, self.asked
+                self._held = _NOTHING
 
     def _full(
         self, target: Collection, difference: Difference | None, fallback: Fallback | None

@@ -174,6 +174,30 @@ class Convergence(RuleBasedStateMachine):
         self._client_reads(peer)
         peer.connect()
 
+    @rule(
+        peer=peers,
+        type_url=st.sampled_from(TYPES),
+        names=st.permutations(["a", "b", "c", "d"]),
+        text=st.sampled_from("56"),
+        read=st.booleans(),
+    )
+    def lose_the_connection_after_a_part(
+        self, peer: Peer, type_url: str, names: list[str], text: str, read: bool
+    ) -> None:
+        """A response that the client refuses, and applies in part, is taken back before it is there again."""
+        bad, new, changed, gone = names
+        before = [resource(type_url, name, "1") for name in (changed, gone)]
+        self.group.update(before, [(type_url, bad), (type_url, new)])
+        self.settle()
+        news = [resource(type_url, name, text) for name in (new, changed)]
+        self.group.update([*news, resource(type_url, bad, f"bad{text}")], [(type_url, gone)])
+        self._server_sends(peer)
+        self._client_reads(peer)
+        if read:
+            self._server_reads(peer)
+        peer.connect()
+        self.group.update(before, [(type_url, bad), (type_url, new)])
+
     @rule(peer=peers)
     def lose_the_connection(self, peer: Peer) -> None:
         peer.connect()

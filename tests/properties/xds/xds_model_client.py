@@ -182,9 +182,12 @@ class Client:
                 if type_url == ENDPOINT:
                     self.warming.discard(name)
                 state.held[name] = value
-                state.versions[name] = resource_version
+                if not bad:  # else it goes on claiming what it had
+                    state.versions[name] = resource_version
             for name in removed - set(bad):
-                self._forget(type_url, name)
+                state.held.pop(name, None)
+                if not bad:
+                    state.versions.pop(name, None)
                 if type_url == CLUSTER:
                     self.warming.discard(name)
         if not bad:

@@ -161,8 +161,8 @@ class TestTheStreamBreaksWhileAClusterWarms:
             interrupted.begin(f"node-{number}", warming)
             interrupted.end(f"node-{number}", warming)
         assert len(interrupted) == 100
-        assert not interrupted.begin("node-0", Warming())
-        assert len(interrupted.begin("node-1", Warming())) == 1000
+        assert not interrupted.begin("node-0", Warming()).children
+        assert len(interrupted.begin("node-1", Warming()).children) == 1000
         assert len(interrupted) == 99
 
 

@@ -1,13 +1,16 @@
 """One stream: what belongs to each other on it, and what it may hold."""
 
 import gc
+import weakref
 from datetime import timedelta
+from typing import ClassVar
 
 import pytest
 
 from mizzen.xds import Resource, wire
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET, short_name
-from mizzen.xds.wire import BadRequest
+from mizzen.xds.warming import Warming
+from mizzen.xds.wire import BadRequest, DeltaRequest, ErrorDetail
 from tests.unit.xds.test_xds_ordering import Settled, kinds, listener
 from tests.unit.xds.xds_driver import POLICY, Driver, cluster, endpoint, route
 
@@ -112,6 +115,84 @@ class TestPartsOfWhatWasRefused:
         assert Driver(group=driver.group, node_id="other").say(CLUSTER, version=version) == []
 
 
+class TestPartsOfWhatAnIncrementalClientRefused:
+    """Envoy applies the good resources of a response that it refuses, and claims the versions of before."""
+
+    HELD: ClassVar = {name: cluster(name).version for name in "ab"}
+
+    def broken(self, *, answered: bool = True, ends: bool = True) -> Driver:
+        """A client of two clusters: a changes and c comes, with one that is bad. The stream breaks, and the
+        change is taken back."""
+        driver = Driver(cluster("a"), cluster("b"), delta=True, policy=POLICY)
+        driver.ack(one(driver.say(CLUSTER)))
+        said = one(driver.change(cluster("a", "applied"), cluster("c"), cluster("bad")))
+        if answered:
+            error = ErrorDetail(13, "Error adding/updating cluster(s) bad: it is bad")
+            driver.stream.receive(DeltaRequest(CLUSTER, nonce=said.nonce, error=error), driver.now)
+        if ends:
+            driver.stream.end()
+        driver.group.update([cluster("a")], [(CLUSTER, "bad"), (CLUSTER, "c")])
+        return driver
+
+    def back(self, driver: Driver, node_id: str = "node") -> Driver:
+        return Driver(group=driver.group, delta=True, policy=POLICY, node_id=node_id)
+
+    @pytest.mark.parametrize("answered", [False, True])
+    def test_they_are_taken_back_on_the_next_stream(self, answered: bool) -> None:
+        driver = self.broken(answered=answered)
+        self.back(driver).stream.end()  # it asked for nothing
+        for _ in range(2):  # the answer to the first is lost
+            successor = self.back(driver)
+            said = one(successor.say(CLUSTER, initial_versions=self.HELD))
+            assert said.values == ["a 1"]
+            successor.stream.end()
+        successor = self.back(driver)
+        said = one(successor.say(CLUSTER, initial_versions=self.HELD))
+        assert said.values == ["a 1"]
+        successor.ack(said)
+        removed = one(successor.wait(2))
+        assert set(removed.removed) - {"bad"} == {"c"}, "it was not refused, so the client has it"
+        successor.ack(removed)
+        successor.stream.end()
+        assert self.back(driver).say(CLUSTER, initial_versions=self.HELD) == []
+
+    def test_also_if_it_is_back_before_the_break_is_seen(self) -> None:
+        said = self.back(self.broken(ends=False)).say(CLUSTER, initial_versions=self.HELD)
+        assert one(said).values == ["a 1"]
+
+    def test_what_it_claims_in_the_version_that_was_sent_last_it_has(self) -> None:
+        """It accepted the response, and the answer was lost."""
+        driver = self.broken(answered=False)
+        driver.group.update([cluster("a", "applied"), cluster("c"), cluster("bad")])
+        held = {each.name: each.version for each in (cluster("a", "applied"), cluster("c"), cluster("bad"))}
+        assert self.back(driver).say(CLUSTER, initial_versions={**self.HELD, **held}) == []
+
+    def test_what_may_be_gone_is_sent_again(self) -> None:
+        secrets = [Resource(SECRET, name, b"1") for name in "ab"]
+        driver = Driver(*secrets, delta=True)
+        driver.ack(one(driver.say(SECRET, "*")))
+        said = one(driver.change(Resource(SECRET, "b", b"bad"), removed=((SECRET, "a"),)))
+        assert (said.values, said.removed) == (["bad"], ["a"])
+        driver.stream.end()
+        driver.group.update(secrets)
+        held = {each.name: each.version for each in secrets}
+        assert one(self.back(driver).say(SECRET, "*", initial_versions=held)).values == ["1", "1"]
+
+    def test_another_client_is_believed(self) -> None:
+        other = self.back(self.broken(), node_id="other")
+        assert other.say(CLUSTER, initial_versions=self.HELD) == []
+
+    def test_an_ended_stream_is_not_kept_for_it(self) -> None:
+        driver = self.broken()
+        stream = weakref.ref(driver.stream)
+        gc.disable()
+        try:
+            driver.stream = None
+            assert stream() is None
+        finally:
+            gc.enable()
+
+
 class TestStreamsThatBreak:
     NAMES = ("a", "b")
 
@@ -170,8 +251,7 @@ class TestStreamsThatBreak:
         driver.ack(one(driver.say(CLUSTER)))
         driver.ack(one(driver.say(ENDPOINT, "a")), "a")
         assert len(driver.change(cluster("a", "2"))) == 2
-        driver.stream.end()
-        assert len(driver.group.interrupted) == 0
+        assert driver.stream._warming.children == frozenset()
 
     @pytest.mark.parametrize("options", [{"delta": False}, {"delta": True, "only_type": CLUSTER}])
     def test_what_is_left_is_for_a_stream_that_can_be_told(self, options: dict) -> None:
@@ -180,7 +260,8 @@ class TestStreamsThatBreak:
         driver.stream.end()
         other = Driver(group=driver.group, policy=POLICY, **options)
         assert one(other.say(CLUSTER)).values == ["a 2", "b 1"]
-        assert len(driver.group.interrupted) == 1
+        other.stream.end()
+        assert driver.group.interrupted.begin("node", Warming()).children == {(ENDPOINT, "a")}
 
 
 def test_acks_of_clusters_and_endpoints_do_not_keep_what_went_while_a_client_was_away() -> None:

@@ -5,7 +5,7 @@ import pytest
 from mizzen.xds import Resource, warming
 from mizzen.xds.batch import Batch
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT, SECRET
-from mizzen.xds.warming import Interrupted, Warming
+from mizzen.xds.warming import Interrupted, Left, Warming
 from mizzen.xds.wire import DeltaRequest, ErrorDetail
 from tests.unit.xds.xds_driver import POLICY, Driver, cluster, endpoint
 
@@ -69,7 +69,7 @@ class TestStreamsThatEnd:
         interrupted = Interrupted()
         for number in range(10):
             stream = Warming()
-            assert interrupted.begin(str(number), stream) == frozenset()
+            assert interrupted.begin(str(number), stream) == Left()
             interrupted.end(str(number), stream)
         assert len(interrupted) == 0
 
@@ -77,7 +77,7 @@ class TestStreamsThatEnd:
         interrupted = Interrupted()
         for name in "ab":
             interrupted.end("node", waiting(name))
-        assert interrupted.begin("node", Warming()) == {child("a"), child("b")}
+        assert interrupted.begin("node", Warming()).children == {child("a"), child("b")}
         assert len(interrupted) == 0
 
     def test_it_is_remembered_together_with_what_an_open_one_waits_for(self) -> None:
@@ -85,7 +85,7 @@ class TestStreamsThatEnd:
         still_open = waiting("b")
         interrupted.begin("node", still_open)
         interrupted.end("node", waiting("a"))
-        assert interrupted.begin("node", Warming()) == {child("a"), child("b")}
+        assert interrupted.begin("node", Warming()).children == {child("a"), child("b")}
 
     def test_an_older_stream_that_ends_later_does_not_hide_the_open_one(self) -> None:
         interrupted = Interrupted()
@@ -93,7 +93,7 @@ class TestStreamsThatEnd:
         interrupted.begin("node", older)
         interrupted.begin("node", newer)
         interrupted.end("node", older)
-        assert interrupted.begin("node", Warming()) == {child("a")}
+        assert interrupted.begin("node", Warming()).children == {child("a")}
 
     def test_a_stream_that_has_ended_is_not_asked_what_it_waits_for(self) -> None:
         interrupted = Interrupted()
@@ -101,7 +101,19 @@ class TestStreamsThatEnd:
         interrupted.begin("node", ended)
         interrupted.end("node", ended)
         ended.expect(child("a"), 1)
-        assert interrupted.begin("node", Warming()) == frozenset()
+        assert interrupted.begin("node", Warming()) == Left()
+
+
+class TestWhatIsInDoubt:
+    def test_it_is_remembered_by_type_with_the_first_claim(self) -> None:
+        interrupted = Interrupted()
+        interrupted.end("node", Warming(lambda: {SECRET: {"a": "1", "b": "1"}}))
+        interrupted.end("node", Warming(lambda: {SECRET: {"b": "2"}, CLUSTER: {"c": None}}))
+        still_open = Warming(lambda: {SECRET: {"a": None}})
+        assert len(interrupted) == 1
+        left = interrupted.begin("node", still_open)
+        assert left.doubts == {SECRET: {"a": "1", "b": "1"}, CLUSTER: {"c": None}}
+        assert interrupted.begin("node", Warming()).doubts == {SECRET: {"a": None}}
 
 
 class TestHowMuchIsRemembered:
@@ -115,17 +127,24 @@ class TestHowMuchIsRemembered:
             interrupted.end(node, waiting("a"))
         assert len(interrupted) == 3
         interrupted.end("4", waiting("a", "b"))
-        assert not interrupted.begin("1", Warming())
-        assert not interrupted.begin("2", Warming())
-        assert interrupted.begin("3", Warming())
-        assert interrupted.begin("4", Warming())
+        assert interrupted.begin("1", Warming()) == Left()
+        assert interrupted.begin("2", Warming()) == Left()
+        assert interrupted.begin("3", Warming()) != Left()
+        assert interrupted.begin("4", Warming()) != Left()
 
     def test_one_node_alone_may_wait_for_more(self) -> None:
         interrupted = Interrupted()
         interrupted.end("1", waiting("a"))
         interrupted.end("2", waiting(*"abcd"))
-        assert not interrupted.begin("1", Warming())
-        assert len(interrupted.begin("2", Warming())) == 4
+        assert interrupted.begin("1", Warming()) == Left()
+        assert len(interrupted.begin("2", Warming()).children) == 4
+
+    def test_what_is_in_doubt_counts(self) -> None:
+        interrupted = Interrupted()
+        interrupted.end("1", Warming(lambda: {SECRET: {"a": "1", "b": "1"}}))
+        interrupted.end("2", Warming(lambda: {CLUSTER: {"a": "1", "b": "1"}}))
+        assert interrupted.begin("1", Warming()) == Left()
+        assert interrupted.begin("2", Warming()) != Left()
 
     def test_what_was_fetched_makes_room(self) -> None:
         interrupted = Interrupted()
@@ -133,7 +152,7 @@ class TestHowMuchIsRemembered:
             interrupted.end("1", waiting(*"abc"))
             interrupted.begin("1", Warming())
         interrupted.end("2", waiting(*"abc"))
-        assert len(interrupted.begin("2", Warming())) == 3
+        assert len(interrupted.begin("2", Warming()).children) == 3
         interrupted.end("3", waiting("a"))
         interrupted.end("4", waiting(*"ab"))
         assert len(interrupted) == 2
@@ -149,8 +168,7 @@ def test_several_changed_clusters_are_warm_when_all_their_endpoints_are_there() 
     _, assignments = driver.change(*(cluster(name, "2") for name in names))
     assert assignments.values == ["a 1", "b 1", "c 1"]
     driver.ack(assignments)
-    driver.stream.end()
-    assert len(driver.group.interrupted) == 0
+    assert driver.stream._warming.children == frozenset()
 
 
 def test_a_client_that_accepts_clusters_before_they_are_warm_is_sent_what_they_wait_for() -> None:
