@@ -12,14 +12,12 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
-from udpa.annotations import sensitive_pb2
 
-from mizzen.translator.redaction import REDACTED, readable
+from mizzen.translator.redaction import REDACTED, is_secret, readable
 
 _MOST: Final = 12
 """So many differences of one part are told; the rest is counted."""
 _LONGEST: Final = 80
-_PUBLIC: Final = frozenset({"filename", "environment_variable", "watched_directory"})
 _NAMES: Final = ("name", "cluster_name", "key")
 _WRAPPERS: Final = tuple(
     getattr(wrappers_pb2, name)
@@ -81,9 +79,7 @@ def _messages(old: Any, new: Any, path: str, *, secret: bool) -> Iterator[str]:
     held = {field.name: field for field, _ in (*old.ListFields(), *new.ListFields())}
     for name in sorted(held, key=lambda each: held[each].number):
         field = held[name]
-        hidden = (
-            secret or bool(field.GetOptions().Extensions[sensitive_pb2.sensitive])
-        ) and name not in _PUBLIC
+        hidden = any(is_secret(each, field, within_secret=secret) for each in (old, new))
         below = f"{path}.{name}" if path else name
         yield from _field(old, new, field, below, secret=hidden)
 

@@ -39,16 +39,24 @@ def readable(message: Message, *, show_secrets: bool = False) -> dict[str, Any]:
     return shown
 
 
+def is_secret(message: Message, field: FieldDescriptor, *, within_secret: bool = False) -> bool:
+    """Return whether nobody may read what a field of `message`, which may be secret as a whole, holds."""
+    if field.name in _NOT_SECRET:
+        return False
+    if within_secret or field.GetOptions().Extensions[sensitive_pb2.sensitive]:
+        return True
+    # Envoy takes all key sets for public.
+    is_key_set = isinstance(message, JwtProvider) and field.name == "local_jwks"
+    return is_key_set and tells_secrets(message.local_jwks.inline_string)
+
+
 def _redact(message: Message, *, secret: bool = False) -> None:
     """Overwrite, in place, every string and every bytes of a sensitive field at any depth."""
     if isinstance(message, AnyMessage):
         _redact_any(message, secret)
         return
-    if isinstance(message, JwtProvider) and tells_secrets(message.local_jwks.inline_string):
-        message.local_jwks.inline_string = REDACTED  # Envoy takes all of them for public
     for field, value in message.ListFields():
-        hidden = secret or bool(field.GetOptions().Extensions[sensitive_pb2.sensitive])
-        hidden = hidden and field.name not in _NOT_SECRET
+        hidden = is_secret(message, field, within_secret=secret)
         if field.type == FieldDescriptor.TYPE_MESSAGE:
             if field.message_type is not None and field.message_type.GetOptions().map_entry:
                 _redact_map(value, field, hidden)

@@ -338,6 +338,39 @@ def test_keys_are_never_told(tmp_path: Path) -> None:
     assert [told.change.danger for told in planned(tmp_path, mesh + secret, mesh).changes] == ["no secret"]
 
 
+@pytest.mark.parametrize("kind", ["oct", "RSA"])
+def test_keys_of_tokens_that_could_sign_are_never_told(kind: str, tmp_path: Path) -> None:
+    """Of a key set only public keys may be seen: whoever has a symmetric or private key signs tokens."""
+
+    def with_key(number: int, *, secret: bool = True) -> str:
+        key = {"kty": kind, "kid": f"key-{number}", "k": f"hush{number}"}
+        if kind == "RSA":
+            key = {"kty": kind, "kid": f"key-{number}", "n": f"public{number}", "e": "AQAB"}
+            key |= {"d": f"hush{number}"} if secret else {}
+        jwks = json.dumps(json.dumps({"keys": [key]}))
+        return MESH + (
+            "---\napiVersion: security.istio.io/v1\nkind: RequestAuthentication\nmetadata: {name: tokens}\n"
+            f"spec: {{jwtRules: [{{issuer: https://issuer.example, jwks: {jwks}}}]}}\n"
+        )
+
+    for before, after in (
+        (MESH, with_key(1)),
+        (with_key(1), with_key(2)),
+        (with_key(1), MESH),
+        (with_key(1, secret=False), with_key(2)),
+        (with_key(1), with_key(2, secret=False)),
+    ):
+        found = planned(tmp_path, before, after)
+        told = plan_text(found) + plan_markdown(found) + json.dumps(found.as_dict())
+        assert "hush" not in told
+        assert not found.is_empty
+    changed = planned(tmp_path, with_key(1), with_key(2))
+    assert "local_jwks.inline_string: changed" in plan_text(changed)
+    if kind == "RSA":
+        told = plan_text(planned(tmp_path, with_key(1, secret=False), with_key(2, secret=False)))
+        assert "public1" in told
+
+
 def test_markdown_and_json_say_the_same(tmp_path: Path) -> None:
     before, after, _ = EDITS["a listener drains"]
     found = planned(tmp_path, MESH, MESH.replace(before, after))
