@@ -9,6 +9,7 @@ from mizzen.explain.route_words import short_host
 from mizzen.explain.tables.row import Row, of_cluster
 from mizzen.explain.tables.sent import Sent
 from mizzen.explain.upstream_connection import upstream_tls
+from mizzen.simulate import ClientTls
 from mizzen.translator.base.cluster_names import parse_cluster_name
 
 
@@ -25,7 +26,7 @@ def cluster_rows(sent: Sent) -> Iterator[Row]:
                 "SUBSET": (parsed.subset if parsed is not None else "") or "-",
                 "DIRECTION": parsed.direction if parsed is not None else "-",
                 "DISCOVERY": discovery(cluster),
-                "TLS": tls(cluster) or "-",
+                "TLS": _tls_to_endpoints(sent, cluster) or "-",
             },
             sent.places(resource, lambda origins, name=name: origins.cluster(name)),  # type: ignore[misc]
             name,
@@ -42,12 +43,31 @@ def discovery(cluster: Any) -> str:
 
 
 def tls(cluster: Any) -> str:
-    """Return the TLS that a Cluster speaks: `mutual TLS`, `TLS`, empty for none; `to some endpoints` where
-    each endpoint's metadata decides."""
-    spoken = upstream_tls(cluster, None)
-    if spoken is not None:
-        return "mutual TLS" if spoken.certificate else "TLS"
-    for match in cluster.transport_socket_matches:
-        if "tls" in match.transport_socket.name:
-            return "mutual TLS to some endpoints"
-    return ""
+    """Return the TLS that a Cluster speaks: `mutual TLS`, `TLS`, empty for none; if each endpoint decides,
+    `mutual TLS where the endpoint takes it`."""
+    spoken = _words(upstream_tls(cluster, None))
+    if spoken:
+        return spoken
+    decides = any("tls" in match.transport_socket.name for match in cluster.transport_socket_matches)
+    return "mutual TLS where the endpoint takes it" if decides else ""
+
+
+def _tls_to_endpoints(sent: Sent, cluster: Any) -> str:
+    """Return the TLS that a Cluster speaks to the endpoints that it has."""
+    if not cluster.transport_socket_matches:
+        return tls(cluster)
+    assignment = sent.message("endpoints", cluster.eds_cluster_config.service_name or cluster.name)
+    if assignment is None:
+        assignment = cluster.load_assignment
+    endpoints = (endpoint for locality in assignment.endpoints for endpoint in locality.lb_endpoints)
+    spoken = {_words(upstream_tls(cluster, endpoint)) for endpoint in endpoints}
+    if not spoken:
+        return tls(cluster)
+    some = " to some endpoints" if "" in spoken and len(spoken) > 1 else ""
+    return " or ".join(sorted(spoken - {""})) + some
+
+
+def _words(spoken: ClientTls | None) -> str:
+    if spoken is None:
+        return ""
+    return "mutual TLS" if spoken.certificate else "TLS"

@@ -39,6 +39,11 @@ class Sent:
         for name in sorted(held):
             yield held[name], message.FromString(held[name].value), self._states.get((type_url, name), "")
 
+    def message(self, kind: str, name: str) -> Any | None:
+        """Return the message of a resource of a kind, None if there is none of this name."""
+        found = self._resources.get(TYPE_URLS[kind], {}).get(name)
+        return MESSAGES[kind].FromString(found.value) if found is not None else None
+
     def places(self, resource: Resource, find: Callable[[PartOrigins], Places]) -> tuple[str, ...]:
         """Return the places of a part of a resource.
 

@@ -157,6 +157,36 @@ def test_clusters_and_listeners_by_direction(sent: Sent) -> None:
     assert cells(chains, "ADDRESS", "DESTINATION") == [("10.1.0.1:90", "shop.default:90")]
 
 
+def entry(number: int, *, takes_tls: bool) -> str:
+    label = ", security.istio.io/tlsMode: istio" if takes_tls else ""
+    return (
+        "---\napiVersion: networking.istio.io/v1\nkind: WorkloadEntry\n"
+        f"metadata: {{name: shop-{number}}}\n"
+        f"spec: {{address: 10.2.0.{number}, labels: {{app: shop, version: v1{label}}}}}\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "spoken"),
+    [
+        ((True, True), "mutual TLS"),
+        ((True, False), "mutual TLS to some endpoints"),
+        ((False, False), "-"),
+        ((), "mutual TLS where the endpoint takes it"),
+    ],
+)
+def test_clusters_say_what_their_endpoints_are_spoken_to(
+    endpoints: tuple[bool, ...], spoken: str, tmp_path: Path
+) -> None:
+    service, *_ = MESH.split("---\n")
+    rule = MESH.split("---\n")[2]
+    entries = "".join(entry(number, takes_tls=takes) for number, takes in enumerate(endpoints, 1))
+    (tmp_path / "mesh.yaml").write_text(f"{service}{entries}---\n{rule}", encoding="utf-8")
+    proxy = Proxy.from_node({"id": "sidecar~10.2.0.9~client.default~default.svc.cluster.local"})
+    found = rows("clusters", sent_to(mizzen.load(tmp_path), proxy), Filter(fqdn="shop", subset="v1", port=80))
+    assert cells(found, "TLS") == [(spoken,)]
+
+
 def test_an_older_version_of_a_resource_leads_to_all_its_documents(sent: Sent, tmp_path: Path) -> None:
     mesh = mizzen.load(tmp_path)
     proxy = Proxy.from_node({"id": "sidecar~10.2.0.1~shop-1.default~default.svc.cluster.local"})
