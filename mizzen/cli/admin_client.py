@@ -15,6 +15,7 @@ ADMIN = "127.0.0.1:15014"
 
 _TIMEOUT = 10.0
 _HINT = "is `mizzen serve` running, and is this its --admin-address?"
+_FILES = " To ask files, give --config PATH"
 
 
 def admin_address(text: str) -> str:
@@ -28,12 +29,16 @@ def admin_address(text: str) -> str:
     return str(Address("127.0.0.1", address.port) if address.host == "0.0.0.0" else address)  # noqa: S104
 
 
-def ask(address: str, path: str, wanted: str, parameters: Mapping[str, str] | None = None) -> dict[str, Any]:
+def ask(
+    address: str, path: str, wanted: str, parameters: Mapping[str, str] | None = None, *, files: bool = False
+) -> dict[str, Any]:
     """Return the JSON object that the server at the admin `address` answers, which has the key `wanted`.
 
-    Raises Failure with the server's words if it answers no, or with what is there in place of a server.
+    `files` tells that the command could ask files as well. Raises Failure with the server's words if it
+    answers no, or with what is there in place of a server.
     """
-    answer = _answer(address, path, parameters or {})
+    hint = _HINT + (_FILES if files else "")
+    answer = _answer(address, path, parameters or {}, hint)
     if answer.status_code == 421:  # it is a server, which does not know itself under this name
         raise Failure(f"{address}: {answer.text.strip()}")
     if answer.status_code in (400, 404) and parameters and answer.text.strip() != "Not Found":
@@ -43,13 +48,11 @@ def ask(address: str, path: str, wanted: str, parameters: Mapping[str, str] | No
     except ValueError:
         state = None
     if answer.status_code != 200 or not isinstance(state, dict) or wanted not in state:
-        raise Failure(
-            f"what answers at {address} is not a Mizzen server (HTTP {answer.status_code}); {_HINT}"
-        )
+        raise Failure(f"what answers at {address} is not a Mizzen server (HTTP {answer.status_code}); {hint}")
     return state
 
 
-def _answer(address: str, path: str, parameters: Mapping[str, str]) -> httpx.Response:
+def _answer(address: str, path: str, parameters: Mapping[str, str], hint: str) -> httpx.Response:
     import httpx
 
     try:
@@ -59,4 +62,4 @@ def _answer(address: str, path: str, parameters: Mapping[str, str]) -> httpx.Res
     except httpx.TimeoutException as error:
         raise Failure(f"the server at {address} did not answer within {_TIMEOUT:g} s") from error
     except httpx.HTTPError as error:
-        raise Failure(f"no server answers at {address} ({error}); {_HINT}") from error
+        raise Failure(f"no server answers at {address} ({error}); {hint}") from error

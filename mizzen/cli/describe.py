@@ -87,4 +87,6 @@ def _of_files(
 def _of_server(name: str, admin: str) -> Description:
     from mizzen.explain.describe import Description
 
-    return Description.from_dict(ask(admin_address(admin), "/debug/describe", "rules", {"name": name}))
+    return Description.from_dict(
+        ask(admin_address(admin), "/debug/describe", "rules", {"name": name}, files=True)
+    )

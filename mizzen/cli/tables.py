@@ -115,7 +115,7 @@ def diff(
 def _of_server(kind: str, proxy: str, admin: str, wanted: Filter) -> list[Row]:
     from mizzen.explain.tables import Row
 
-    answer = ask(admin_address(admin), "/debug/table", "rows", {"proxy": proxy, "kind": kind})
+    answer = ask(admin_address(admin), "/debug/table", "rows", {"proxy": proxy, "kind": kind}, files=True)
     rows = [Row.from_dict(values) for values in answer["rows"]]
     return [row for row in rows if wanted.lets_through(row)]
 

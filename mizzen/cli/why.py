@@ -15,6 +15,7 @@ from mizzen.cli.loading import NoCertificates
 if TYPE_CHECKING:
     from mizzen.explain import Answer, Question, ServedMesh
     from mizzen.mesh.proxy.node import Proxy
+    from mizzen.mesh.snapshot import Mesh
 
 
 class Output(StrEnum):
@@ -31,14 +32,15 @@ def why(
     ] = None,
     config: Annotated[
         list[Path] | None,
-        typer.Option("--config", help="A file or folder; may be repeated.", metavar="PATH"),
+        typer.Option("--config", help="Ask these files and no server; may be repeated.", metavar="PATH"),
     ] = None,
     caller: Annotated[str, typer.Option("--from", help="The workload that calls.", metavar="WORKLOAD")] = "",
     gateway: Annotated[
         str, typer.Option("--gateway", help="The Gateway that is called from outside.", metavar="NAME")
     ] = "",
     node: Annotated[
-        Path | None, typer.Option("--node", help="The proxy: an Envoy Node as YAML or JSON.", metavar="FILE")
+        Path | None,
+        typer.Option("--node", help="With --config: an Envoy Node as YAML or JSON.", metavar="FILE"),
     ] = None,
     header: Annotated[
         list[str] | None,
@@ -60,7 +62,6 @@ def why(
         Path | None, typer.Option("--mesh-config", help="A file with Istio's MeshConfig.", metavar="FILE")
     ] = None,
     no_certificates: NoCertificates = False,
-    server: Annotated[bool, typer.Option("--server", help="Ask a running server, not files.")] = False,
     admin: Annotated[
         str, typer.Option("--admin", help="The admin address of the server.", metavar="HOST:PORT")
     ] = ADMIN,
@@ -68,31 +69,41 @@ def why(
 ) -> None:
     """Tell where a call goes, from listener to endpoint, and which lines of the configuration say so.
 
-    At each step it names what nearly won, and the first condition in which that lost. What is wrong with the
-    configuration goes to standard error; what is valid counts, as on the server.
+    At each step it names what nearly won, and the first condition in which that lost. With --config it reads
+    files; what is wrong with them goes to standard error, and what is valid counts. Else it asks a running
+    server.
     """
-    from mizzen.cli.loading import load
-    from mizzen.config.diagnostics import Severity
-    from mizzen.explain import ServedMesh
-    from mizzen.explain import why as explain
-
     words = list(call or ())
     question = _question(words, header or (), tcp, http2=http2, tls=tls, sni=sni, claims=claims)
-    if server:
-        if words or config or node or mesh_config or no_certificates:
-            raise Failure("--server asks a running server, which has its own configuration and proxies", 2)
-        _show(_of_server(admin, question, caller, gateway), output)
-        return
+    if sum(map(bool, (caller, gateway, node))) != 1:
+        raise Failure("say who is called by whom: one of --from WORKLOAD, --gateway NAME, --node FILE", 2)
     paths = [*(config or ()), *map(Path, words)]
-    if not paths:
-        raise Failure("say what to ask: files (--config PATH) or a running server (--server)", exit_code=2)
+    if paths:
+        mesh = _mesh(paths, mesh_config, certificates_served=not no_certificates)
+        answer = _of_files(mesh, question, caller, gateway, node)
+    elif node is not None or mesh_config is not None or no_certificates:
+        raise Failure("--node, --mesh-config and --no-certificates go with --config", exit_code=2)
+    else:
+        answer = _of_server(admin, question, caller, gateway)
+    _show(answer, output)
+
+
+def _mesh(paths: list[Path], mesh_config: Path | None, *, certificates_served: bool) -> Mesh:
+    from mizzen.cli.loading import load
+    from mizzen.config.diagnostics import Severity
+
     loaded = load(paths, mesh_config)
     for finding in loaded.diagnostics:
         if finding.severity is not Severity.INFO:
             typer.echo(f"{finding.severity}: {finding}", err=True)
-    serving = ServedMesh(loaded.mesh(certificates_served=not no_certificates))
-    answer = explain(question, _caller(serving, caller, gateway, node), serving)
-    _show(answer, output)
+    return loaded.mesh(certificates_served=certificates_served)
+
+
+def _of_files(mesh: Mesh, question: Question, caller: str, gateway: str, node: Path | None) -> Answer:
+    from mizzen.explain import ServedMesh, why
+
+    serving = ServedMesh(mesh)
+    return why(question, _caller(serving, caller, gateway, node), serving)
 
 
 def _show(answer: Answer, output: Output) -> None:
@@ -112,7 +123,7 @@ def _of_server(admin: str, question: Question, caller: str, gateway: str) -> Ans
     from mizzen.explain import Answer
 
     words = {**question.as_query(), **({"gateway": gateway} if gateway else {"from": caller})}
-    return Answer.from_dict(ask(admin_address(admin), "/debug/why", "hops", words))
+    return Answer.from_dict(ask(admin_address(admin), "/debug/why", "hops", words, files=True))
 
 
 def _question(
@@ -151,8 +162,6 @@ def _caller(serving: ServedMesh, caller: str, gateway: str, node: Path | None) -
     from mizzen.cli.loading import load_node
     from mizzen.explain import UnknownCallerError
 
-    if sum(map(bool, (caller, gateway, node))) != 1:
-        raise Failure("say who is called by whom: one of --from WORKLOAD, --gateway NAME, --node FILE", 2)
     try:
         if node is not None:
             return load_node(node)

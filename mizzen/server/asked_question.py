@@ -1,4 +1,4 @@
-"""A question as the words of a URL's query: what `mizzen why --server` and the form of the page send."""
+"""A question as the words of a URL's query: what `mizzen why` and the form of the page send."""
 
 from __future__ import annotations
 

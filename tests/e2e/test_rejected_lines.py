@@ -81,7 +81,7 @@ async def test_one_line_of_many_is_named(mesh: LiveMesh) -> None:
     assert line.count(".yaml:") == 1
 
     called = ("GET", f"http://{client.address}:{SERVICE_PORT}/", "-H", "Host: many-7.example")
-    _, told, _ = await mizzen("why", *called, "--server", "--admin", mesh.admin, "--from", "client")
+    _, told, _ = await mizzen("why", *called, "--admin", mesh.admin, "--from", "client")
     assert f"(new in it: {path}:86)" in told
     _, told, _ = await mizzen("diff", "client.default", "--admin", mesh.admin)
     assert told.count(".yaml:") == told.count(f"{path}:86") == 1

@@ -1,4 +1,4 @@
-"""`mizzen why --server`: where a call goes in the mesh that is served, and what its Envoys have of it."""
+"""`mizzen why` asks a running server: where a call goes, and what the Envoys on its way have of that."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def test_a_running_server_tells_where_a_call_goes(tmp_path: Path) -> None:
         client = await mesh.client()
         await mesh.apply("rules.yaml", RULES)
         called = ("GET", f"http://{client.address}:{SERVICE_PORT}/", "-H", f"Host: shop:{SERVICE_PORT}")
-        ask = ("why", *called, "--server", "--admin", mesh.admin, "--from", "client")
+        ask = ("why", *called, "--admin", mesh.admin, "--from", "client")
 
         code, out, err = await mizzen(*ask, "-H", "who: me")
         assert (code, err) == (0, "")

@@ -11,6 +11,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from mizzen.testing.ports import free_port
 from tests.unit.cli.conftest import Command
 
 KEY = ec.generate_private_key(ec.SECP256R1())
@@ -76,8 +77,28 @@ def test_claims_stand_for_a_token(mizzen: Command, mesh: Path) -> None:
     assert "are no claims; write a JSON object" in wrong.err
 
 
-def test_without_anything_to_ask_both_ways_are_named(mizzen: Command) -> None:
-    nothing = mizzen("why", "http://shop/", "--from", "shop-1")
-    assert nothing.code == 2
-    assert "--config" in nothing.err
-    assert "--server" in nothing.err
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("why", "http://shop/", "--from", "shop-1"),
+        ("describe", "shop"),
+        ("routes", "shop-1"),
+        ("secrets", "shop-1"),
+    ],
+    ids=lambda command: command[0],
+)
+def test_without_files_a_server_is_asked_and_both_ways_are_named(
+    command: tuple[str, ...], mizzen: Command
+) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    nobody = mizzen(*command, "--admin", address)
+    assert nobody.code == 1
+    assert f"no server answers at {address}" in nobody.err
+    assert "give --config PATH" in nobody.err
+    assert nobody.err.count("\n") == 1
+
+
+def test_what_belongs_to_files_needs_them(mizzen: Command, mesh: Path) -> None:
+    wrong = mizzen("why", "http://shop/", "--from", "shop-1", "--mesh-config", mesh)
+    assert wrong.code == 2
+    assert "go with --config" in wrong.err

@@ -17,7 +17,7 @@ from mizzen.server.control_plane import ControlPlane
 from mizzen.server.metrics import Metrics
 from mizzen.server.proxy_certificates import ProxyCertificates
 from mizzen.server.workload_certificates import WorkloadCertificates
-from tests.unit.server.test_control_plane import StandIn, service
+from tests.unit.server.running_plane import StandIn, service
 from tests.unit.server.test_workload_certificates import Clock
 
 SECRET = xds.type_urls.SECRET
