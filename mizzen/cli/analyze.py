@@ -37,6 +37,7 @@ def analyze(
     from mizzen.cli.loading import STANDARD_INPUT, load, standard_input
     from mizzen.config.diagnostics import Severity, in_reading_order
     from mizzen.config.store import ConfigChange
+    from mizzen.explain.authorizer_findings import authorizer_findings
     from mizzen.mesh.analysis import analyze as analyze_mesh
     from mizzen.mesh.fault_search import updated_without_faults
     from mizzen.mesh.snapshot import Mesh
@@ -49,7 +50,10 @@ def analyze(
     mesh, _, faults = updated_without_faults(empty, ConfigChange(tuple(loaded.configs)))
     faults += untranslatable(mesh)
     found = {*loaded.diagnostics, *mesh.diagnostics, *analyze_mesh(mesh)}
-    found.update(fault.diagnostic for fault in faults)
+    if faults:
+        found.update(fault.diagnostic for fault in faults)
+    else:
+        found.update(authorizer_findings(mesh))
     shown = in_reading_order(one for one in found if notices or one.severity is not Severity.INFO)
     if output is Output.JSON:
         _print_json(shown)

@@ -46,8 +46,10 @@ def is_secret(message: Message, field: FieldDescriptor, *, within_secret: bool =
     if within_secret or field.GetOptions().Extensions[sensitive_pb2.sensitive]:
         return True
     # Envoy takes all key sets for public.
-    is_key_set = isinstance(message, JwtProvider) and field.name == "local_jwks"
-    return is_key_set and tells_secrets(message.local_jwks.inline_string)
+    if not isinstance(message, JwtProvider) or field.name != "local_jwks":
+        return False
+    provider: Any = message
+    return tells_secrets(provider.local_jwks.inline_string)
 
 
 def _redact(message: Message, *, secret: bool = False) -> None:

@@ -194,3 +194,35 @@ spec:
         [sys.executable, "-m", "mizzen", "analyze", tmp_path], capture_output=True, text=True, check=False
     )
     assert (ended.stdout, ended.stderr) == ("", "2 documents checked: 0 errors, 0 warnings\n")
+
+
+AUTHORIZER = """\
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: istio, namespace: istio-system}
+data:
+  mesh: |
+    extensionProviders: [{name: gate, envoyExtAuthzHttp: {service: gate.example, port: 9000}}]
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: gate}
+spec: {hosts: [gate.example], resolution: STATIC, ports: [{number: 9000, name: http, protocol: HTTP}],
+  endpoints: [{address: 10.0.0.9}]}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: asked}
+spec: {selector: {matchLabels: {app: reviews}}, action: CUSTOM, provider: {name: gate}, rules: [{}]}
+"""
+
+
+def test_what_an_authorizer_is_not_asked_about_is_found(mizzen: Command, tmp_path: Path) -> None:
+    """It depends on the ports of each workload that the policy is for."""
+    (tmp_path / "mesh.yaml").write_text(f"{SERVICE}---\n{AUTHORIZER}")
+    assert "MZ0107" not in mizzen("analyze", tmp_path).out
+    tcp = SERVICE.replace("{name: http, port: 9080}", "{name: http, port: 9080}, {name: tcp, port: 3306}")
+    (tmp_path / "mesh.yaml").write_text(f"{tcp}---\n{AUTHORIZER}")
+    [line] = [line for line in mizzen("analyze", tmp_path).out.splitlines() if "MZ0107" in line]
+    assert f"{tmp_path}/mesh.yaml:27: warning MZ0107" in line
+    assert "at port 3306" in line

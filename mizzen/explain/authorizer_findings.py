@@ -1,0 +1,29 @@
+"""What is wrong with the external authorizers of the workloads that documents speak of.
+
+It turns up when a workload's proxy is translated for, and whoever only checks files should learn it too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from mizzen.config.diagnostics import Diagnostic
+from mizzen.config.models import AuthorizationAction
+from mizzen.explain.callers import DeclaredCallers
+from mizzen.mesh.snapshot import Mesh
+from mizzen.translator.on_demand import TranslationOnDemand
+from mizzen.translator.translation import Translation
+
+_CODES: Final = frozenset({"MZ0106", "MZ0107"})
+
+
+def authorizer_findings(mesh: Mesh) -> Iterator[Diagnostic]:
+    """Yield where workloads have several authorizers, or one that is not asked about their plain TCP."""
+    policies = mesh.configs("AuthorizationPolicy")
+    if not any(policy.spec.action is AuthorizationAction.CUSTOM for policy in policies):
+        return
+    translation = TranslationOnDemand(Translation(mesh))
+    for proxy in DeclaredCallers(mesh).all():
+        own = translation.parts(proxy)[1] if proxy.type == "router" else translation.own(proxy)
+        yield from (each for each in own.diagnostics if each.code in _CODES)
