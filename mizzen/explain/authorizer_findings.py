@@ -25,5 +25,4 @@ def authorizer_findings(mesh: Mesh) -> Iterator[Diagnostic]:
         return
     translation = TranslationOnDemand(Translation(mesh))
     for proxy in DeclaredCallers(mesh).all():
-        own = translation.parts(proxy)[1] if proxy.type == "router" else translation.own(proxy)
-        yield from (each for each in own.diagnostics if each.code in _CODES)
+        yield from (each for each in translation.own(proxy).diagnostics if each.code in _CODES)

@@ -25,8 +25,8 @@ from mizzen.translator.listeners.authorization import RuleName
 from mizzen.translator.listeners.http_filters.jwt_authn import provider_name, token_rules
 from mizzen.translator.listeners.inbound import VIRTUAL_INBOUND
 from mizzen.translator.on_demand import Translates
-from mizzen.translator.outbound import OutboundResources
 from mizzen.translator.own_resources import OwnResources
+from mizzen.translator.part_origins import OutboundParts
 from mizzen.translator.routes.gateway import gateway_route_origins
 from mizzen.xds import type_urls
 from mizzen.xds.resource import Resource
@@ -50,13 +50,11 @@ class PartOrigins:
 
     @cached_property
     def _own(self) -> OwnResources:
-        if self._proxy.type == "router":
-            return self._translation.parts(self._proxy)[1]
         return self._translation.own(self._proxy)
 
     @cached_property
-    def _outbound(self) -> OutboundResources:
-        return self._translation.parts(self._proxy)[0]
+    def _outbound(self) -> OutboundParts:
+        return self._translation.parts(self._proxy)
 
     @cached_property
     def _own_by_name(self) -> Mapping[tuple[str, str], Resource]:
@@ -96,7 +94,7 @@ class PartOrigins:
         if listener == VIRTUAL_INBOUND:
             return ()
         if self._proxy.type != "router":
-            return self._current(self._outbound.parts.chain_origins(listener, index))
+            return self._current(self._outbound.chain_origins(listener, index))
         of_listener = self.listener(listener)
         servers = [
             server for server in self._mesh.gateways_for(self._proxy).servers if server.origin in of_listener
@@ -202,7 +200,7 @@ class PartOrigins:
                 scope, mesh_config = self._outbound.scope, self._outbound.mesh_config
                 found = gateway_route_origins(servers, self._mesh, scope, mesh_config, self._translation.memo)
             else:
-                found = self._outbound.parts.route_origins(name)
+                found = self._translation.parts(self._proxy, name).route_origins(name)
             self._routes[name] = found
         return found
 

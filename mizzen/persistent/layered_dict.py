@@ -61,11 +61,13 @@ class LayeredDict(Mapping[Key, Value]):
     ) -> LayeredDict[Key, Value]:
         """Return `base` with other members on it and some removed. It always shares all of `base`: for many
         mappings that differ little from one that they have in common."""
-        hidden = dict.fromkeys(filter(base.__contains__, removed), _GONE)
-        changes = {**hidden, **members}
+        changes: dict[Key, Any] = dict.fromkeys(filter(base.__contains__, removed), _GONE)
+        length = base._length - len(changes)
+        for key, value in members.items():
+            length += key in changes or key not in base
+            changes[key] = value
         made = cls()
-        made._base, made._changes = base, changes
-        made._length = len(base) + sum((value is not _GONE) - (key in base) for key, value in changes.items())
+        made._base, made._changes, made._length = base, changes, length
         return made
 
     @property

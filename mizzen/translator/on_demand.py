@@ -19,8 +19,10 @@ from mizzen.mesh.scope.sidecar_scope import EgressListener
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.base.cluster_names import parse_cluster_name
 from mizzen.translator.base.memo import Memo
+from mizzen.translator.kinds import Kind
 from mizzen.translator.outbound import OutboundResources
 from mizzen.translator.own_resources import OwnResources, gateway_resources
+from mizzen.translator.part_origins import OutboundParts
 from mizzen.translator.translation import Translation
 from mizzen.xds import type_urls
 from mizzen.xds.resource import Resource
@@ -40,11 +42,11 @@ class Translates(Protocol):
     def profile(self, proxy: Proxy) -> OutboundProfile:
         """Return all that may matter of a proxy to what it shares with others."""
 
-    def own(self, sidecar: Proxy) -> OwnResources:
-        """Return what a sidecar is sent for its own workload, without what it shares with others."""
+    def own(self, proxy: Proxy) -> OwnResources:
+        """Return what a proxy is sent of its own, without what it shares with others."""
 
-    def parts(self, proxy: Proxy) -> tuple[OutboundResources, OwnResources]:
-        """Return what a proxy shares with others and what it has of its own."""
+    def parts(self, proxy: Proxy, route_configuration: str = "") -> OutboundParts:
+        """Return what the outbound resources of a proxy are made of."""
 
     def resource(self, proxy: Proxy, type_url: str, name: str) -> Resource | None:
         """Return one resource that a proxy is sent; None if there is none of this name."""
@@ -58,7 +60,7 @@ class TranslationOnDemand:
 
     def __init__(self, translation: Translation) -> None:
         self._translation = translation
-        self._outbound: dict[tuple[OutboundProfile, tuple[str, ...]], _OutboundOnDemand] = {}
+        self._outbound: dict[Kind, _OutboundOnDemand] = {}
         self._own: dict[Proxy, OwnResources] = {}
 
     @property
@@ -75,32 +77,35 @@ class TranslationOnDemand:
         """Return all that may matter of a proxy to what it shares with others."""
         return self._translation.profile(proxy)
 
-    def own(self, sidecar: Proxy) -> OwnResources:
-        """Return what a sidecar is sent for its own workload, without what it shares with others."""
-        if sidecar not in self._own:
-            self._own[sidecar] = self._translation.own(sidecar)
-        return self._own[sidecar]
+    def own(self, proxy: Proxy) -> OwnResources:
+        """Return what a proxy is sent of its own, without what it shares with others."""
+        if proxy not in self._own:
+            self._own[proxy] = (
+                self._gateway(proxy) if proxy.type == "router" else self._translation.own(proxy)
+            )
+        return self._own[proxy]
 
-    def parts(self, proxy: Proxy) -> tuple[OutboundResources, OwnResources]:
-        """Return what a proxy shares with others and what it has of its own."""
-        return self._parts(proxy)
+    def _gateway(self, proxy: Proxy) -> OwnResources:
+        servers, policies = self.mesh.gateways_for(proxy), self.mesh.policies_for(proxy)
+        shared = self._shared(proxy)
+        whole = (shared.scope, shared.mesh_config, shared.passed, self.memo)
+        return gateway_resources(self.mesh, servers, policies, *whole)
 
-    def _parts(self, proxy: Proxy) -> tuple[_OutboundOnDemand, OwnResources]:
+    def parts(self, proxy: Proxy, route_configuration: str = "") -> OutboundParts:
+        """Return what the outbound resources of a proxy are made of."""
+        return self._shared(proxy).parts
+
+    def _shared(self, proxy: Proxy) -> _OutboundOnDemand:
         kind = self._translation.kind(proxy)
         shared = self._outbound.get(kind)
         if shared is None:
-            shared = self._outbound[kind] = _OutboundOnDemand(self.mesh, *kind, self.memo)
-        if proxy.type != "router":
-            return shared, self.own(proxy)
-        if proxy not in self._own:
-            servers, policies = self.mesh.gateways_for(proxy), self.mesh.policies_for(proxy)
-            whole = (shared.scope, shared.mesh_config, shared.passed, self.memo)
-            self._own[proxy] = gateway_resources(self.mesh, servers, policies, *whole)
-        return shared, self._own[proxy]
+            made = _OutboundOnDemand(self.mesh, kind.profile, kind.hosts, self.memo)
+            shared = self._outbound[kind] = made
+        return shared
 
     def resource(self, proxy: Proxy, type_url: str, name: str) -> Resource | None:
         """Return one resource that a proxy is sent; None if there is none of this name."""
-        shared, own = self._parts(proxy)
+        shared, own = self._shared(proxy), self.own(proxy)
         of_type = {
             type_urls.CLUSTER: own.clusters,
             type_urls.LISTENER: own.listeners,
@@ -113,7 +118,7 @@ class TranslationOnDemand:
 
     def listeners(self, proxy: Proxy) -> Iterable[Resource]:
         """Return all listeners that a proxy is sent."""
-        shared, own = self._parts(proxy)
+        shared, own = self._shared(proxy), self.own(proxy)
         hidden = own.hidden_listeners
         below = {name: each for name, each in shared.listeners.resources.items() if name not in hidden}
         return {**below, **{each.name: each for each in own.listeners}}.values()
@@ -140,7 +145,7 @@ class _OutboundOnDemand(OutboundResources):
             return self.listeners.resources.get(name)
         parsed = parse_cluster_name(name)
         service = self.scope.service(parsed.hostname) if parsed is not None else None
-        if service is not None and service.key not in self._served:
+        if service is not None and service.key not in self.served:
             self._update_clusters(frozenset([service.key]), frozenset())
         found = self.clusters if type_url == type_urls.CLUSTER else self.endpoints
         return found.resources.get(name)
@@ -148,7 +153,7 @@ class _OutboundOnDemand(OutboundResources):
     @cached_property
     def _egress_of(self) -> dict[str, EgressListener]:
         """The route configurations that listeners fetch, each with the egress listener that it is of."""
-        return dict(self._names_on(self._listeners))
+        return dict(self.builder.names_on(self.ports, self.ports))
 
     def build(self) -> Iterator[None]:
         """Make nothing before it is asked for."""

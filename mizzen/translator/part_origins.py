@@ -12,21 +12,29 @@ from itertools import chain
 from mizzen.config.diagnostics import Origin
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.scope.sidecar_scope import SidecarScope
-from mizzen.translator.base.memo import Memo
 from mizzen.translator.listeners.outbound import ListenerSpec, PortListeners
+from mizzen.translator.outbound_builder import OutboundBuilder
 from mizzen.translator.routes.sidecar import CarriedRoutes, sidecar_route_origins
 from mizzen.translator.routes.virtual_service import RouteOrigin
 
 
 @dataclass(frozen=True, slots=True)
 class OutboundParts:
-    """What the outbound listeners and routes of a sidecar are made of."""
+    """What the outbound listeners and routes of a sidecar are made of, and what it sees of the mesh."""
 
     listeners: Mapping[int, PortListeners]
-    scope: SidecarScope
-    mesh_config: MeshConfig
-    memo: Memo
+    builder: OutboundBuilder
     carried: CarriedRoutes
+
+    @property
+    def scope(self) -> SidecarScope:
+        """What the proxy sees of the mesh."""
+        return self.builder.scope
+
+    @property
+    def mesh_config(self) -> MeshConfig:
+        """The mesh's configuration, with the proxy's own ProxyConfig."""
+        return self.builder.mesh_config
 
     def route_origins(self, name: str) -> Mapping[str, tuple[RouteOrigin, ...]]:
         """Return, for each virtual host of a route configuration, its routes' names and places in order.
@@ -37,7 +45,8 @@ class OutboundParts:
         if not found:
             return {}
         listener = self.scope.egress_listeners[found[0]]
-        return sidecar_route_origins(name, listener, self.scope, self.mesh_config, self.memo, self.carried)
+        memo = self.builder.memo
+        return sidecar_route_origins(name, listener, self.scope, self.mesh_config, memo, self.carried)
 
     def chain_origins(self, listener: str, index: int) -> tuple[Origin, ...]:
         """Return the places of the filter chain at `index` of a listener, -1 for the default one; none if it

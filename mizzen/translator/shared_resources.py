@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.mesh_config import MeshConfig
@@ -13,8 +13,7 @@ from mizzen.translator.tls.secret_references import SecretNames
 from mizzen.xds.snapshot import Collection
 
 
-@dataclass(frozen=True, slots=True)
-class SharedResources:
+class SharedResources(NamedTuple):
     """What all proxies of a kind are sent alike as it stands now, and what else of it counts for each of
     them. Equal if nothing of it has changed; for gateways the whole scope counts."""
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from mizzen.mesh.rules.destination_rules import MergedDestinationRule
 from mizzen.mesh.rules.virtual_services import VirtualServiceRule
-from mizzen.mesh.scope.sidecar_scope import SidecarScope
+from mizzen.mesh.scope.sidecar_scope import EgressListener, SidecarScope
 from mizzen.mesh.service import Service
+from mizzen.translator.routes.sidecar import port_routed
+
+if TYPE_CHECKING:
+    from mizzen.translator.outbound_builder import ServiceResources
 
 ServiceKey = tuple[str, str]
 
@@ -20,6 +25,34 @@ class ServedService(NamedTuple):
     rule: MergedDestinationRule | None
     clusters: tuple[str, ...]
     assignments: tuple[str, ...]
+
+    @classmethod
+    def of(cls, service: Service, made: ServiceResources) -> ServedService:
+        """Return what to remember of a service that `made` was made of."""
+        names, assigned = (tuple([each.name for each in some]) for some in (made.clusters, made.assignments))
+        # Mostly the same, and there are many of these.
+        return cls(service, made.rule, names, names if assigned == names else assigned)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What an update touched, for what is laid over the resources that were updated.
+
+    `number` counts the updates. `services` are those whose clusters or load assignments were built, `hosts`
+    those of services and DestinationRules that are others, `led_to` the destinations of VirtualServices that
+    are others. `ports` are those whose listeners were built (None: of all), `routes` the names of the route
+    configurations that were and `routed` the ports that these are for, `gone` the names that are there no
+    more.
+    """
+
+    number: int
+    services: frozenset[ServiceKey] = frozenset()
+    hosts: frozenset[str] = frozenset()
+    led_to: frozenset[str] = frozenset()
+    ports: frozenset[int] | None = None
+    routes: tuple[tuple[str, EgressListener], ...] = ()
+    routed: frozenset[int] = frozenset()
+    gone: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +70,25 @@ class Touched:
     peers: frozenset[ServiceKey]
     scope: bool
     before: SidecarScope
+
+    def step(
+        self,
+        number: int,
+        ports: Iterable[int] | None,
+        routes: Sequence[tuple[str, EgressListener]],
+        gone: Iterable[str],
+    ) -> Step:
+        """Return what the update touched, which built these listeners and routes."""
+        return Step(
+            number,
+            self.clusters | self.endpoints,
+            self.hosts,
+            frozenset().union(*(rule.destination_hosts for rule in self.rules)),
+            None if ports is None else frozenset(ports),
+            tuple(routes),
+            frozenset(port_routed(*each) for each in routes),
+            frozenset(gone),
+        )
 
     @property
     def clusters(self) -> frozenset[ServiceKey]:

@@ -48,6 +48,7 @@ class Resource:
     __slots__ = (
         "_fields",
         "_mark",
+        "_value",
         "again",
         "aliases",
         "children",
@@ -56,13 +57,11 @@ class Resource:
         "origins",
         "ttl",
         "type_url",
-        "value",
         "version",
     )
 
     type_url: str
     name: str
-    value: bytes
     version: str
     origins: tuple[object, ...]
     ttl: timedelta | None
@@ -72,6 +71,7 @@ class Resource:
     again: "Resource | None"
     _fields: dict[str, bytes]
     _mark: int | None
+    _value: bytes | tuple[bytes, ...]
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class Resource:
         put = _put
         put(self, "type_url", type_url)
         put(self, "name", name)
-        put(self, "value", value)
+        put(self, "_value", value)
         put(self, "version", version or content_version(value, ttl, aliases))
         put(self, "origins", origins)
         put(self, "ttl", ttl)
@@ -155,6 +155,24 @@ class Resource:
         )
 
     @classmethod
+    def joined(
+        cls,
+        type_url: str,
+        name: str,
+        pieces: tuple[bytes, ...],
+        version: str,
+        origins: tuple[object, ...] = (),
+    ) -> "Resource":
+        """A resource whose serialised message is these pieces, one behind the other. They are joined each
+        time that somebody asks for the message, so that resources can have pieces in common.
+
+        `version` has to change whenever a piece does. Type and name are checked as those of any resource.
+        """
+        made = cls(type_url, name, b"", version, origins)
+        _put(made, "_value", pieces)
+        return made
+
+    @classmethod
     def unresolved(cls, type_url: str, name: str) -> "Resource":
         """What tells an incremental client that there is no resource of this name, for types of which it
         waits for one (`type_urls.UNRESOLVED`): a `Resource` with the name, as an alias too, and no body.
@@ -175,6 +193,12 @@ class Resource:
     def __repr__(self) -> str:
         # Never the value: it may be a private key.
         return f"<Resource {self.type_url.rpartition('.')[2]} {self.name!r} version {self.version}>"
+
+    @property
+    def value(self) -> bytes:
+        """The serialised message."""
+        value = self._value
+        return b"".join(value) if isinstance(value, tuple) else value
 
     @property
     def mark(self) -> int:

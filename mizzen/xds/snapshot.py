@@ -186,9 +186,14 @@ class Collection(Mapping[str, Resource]):
         many collections that have most of their members in common.
         """
         over = {resource.name: resource for resource in resources}
-        covered = [old for name in {*over, *hidden} if (old := self.resources.get(name)) is not None]
-        total = self._sum + sum(each.mark for each in over.values()) - sum(each.mark for each in covered)
-        members = LayeredDict.over(self.resources, over, hidden)
+        total, below = self._sum, self.resources
+        for each in over.values():
+            total += each.mark
+        for name in {*over, *hidden} if hidden else over:
+            covered = below.get(name)
+            if covered is not None:
+                total -= covered.mark
+        members = LayeredDict.over(below, over, hidden)
         return Collection(self.type_url, members, total=total % _MODULUS)
 
     def retaining(self, resources: Iterable[Resource]) -> "Collection":

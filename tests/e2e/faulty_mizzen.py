@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from mizzen.cli.main import app
-from mizzen.translator import outbound
+from mizzen.translator import outbound_builder
 
-_clusters = outbound.outbound_clusters
+_clusters = outbound_builder.outbound_clusters
 
 
 def _failing(service: Any, *rest: Any, **named: Any) -> Any:
@@ -17,5 +17,5 @@ def _failing(service: Any, *rest: Any, **named: Any) -> Any:
 
 
 if __name__ == "__main__":
-    outbound.outbound_clusters = _failing
+    outbound_builder.outbound_clusters = _failing
     app()

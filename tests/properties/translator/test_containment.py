@@ -15,7 +15,7 @@ import mizzen
 from mizzen.config import ConfigStore, parse_documents
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.snapshot import Mesh
-from mizzen.translator import outbound, own_resources
+from mizzen.translator import outbound_builder, own_resources
 from mizzen.translator.contained import ContainedTranslation
 from mizzen.translator.listeners import gateway as listeners_gateway
 from mizzen.translator.routes import sidecar as routes_sidecar
@@ -72,10 +72,18 @@ def _origin_marked(origins: Any) -> bool:
 
 CASES: dict[str, tuple[Any, str, Callable[..., bool]]] = {
     # The builder that raises, and the documents for which it does, told by their file.
-    "service": (outbound, "outbound_clusters", lambda service, *_, **__: _origin_marked(service.origins)),
-    "endpoints": (outbound, "load_assignments", lambda service, *_, **__: _origin_marked(service.origins)),
+    "service": (
+        outbound_builder,
+        "outbound_clusters",
+        lambda service, *_, **__: _origin_marked(service.origins),
+    ),
+    "endpoints": (
+        outbound_builder,
+        "load_assignments",
+        lambda service, *_, **__: _origin_marked(service.origins),
+    ),
     "route": (routes_sidecar, "rule_routes", lambda rule, *_, **__: "broken" in rule.config.origin.file),
-    "listener": (outbound, "outbound_listener", lambda spec, *_, **__: _origin_marked(spec.origins)),
+    "listener": (outbound_builder, "outbound_listener", lambda spec, *_, **__: _origin_marked(spec.origins)),
     "inbound": (
         own_resources,
         "inbound_ports",

@@ -21,7 +21,7 @@ from mizzen.explain import (
 )
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.service import Service
-from mizzen.translator import outbound
+from mizzen.translator import outbound_builder
 from mizzen.translator.outbound import OutboundResources
 from mizzen.translator.translation import Translation
 
@@ -172,7 +172,7 @@ def test_only_what_takes_part_in_a_call_is_translated(
     serving = ServedMesh(mizzen.load(tmp_path))
     whole: list[str] = []
     made: list[str] = []
-    build, cluster = OutboundResources.build, outbound.outbound_clusters
+    build, cluster = OutboundResources.build, outbound_builder.outbound_clusters
 
     def noted(self: OutboundResources) -> Iterator[None]:
         whole.append(self.profile.namespace)
@@ -183,7 +183,7 @@ def test_only_what_takes_part_in_a_call_is_translated(
         return cluster(service, *inputs, **more)
 
     monkeypatch.setattr(OutboundResources, "build", noted)
-    monkeypatch.setattr(outbound, "outbound_clusters", noted_cluster)
+    monkeypatch.setattr(outbound_builder, "outbound_clusters", noted_cluster)
     answer = ask(serving, "http://stock.far/")
     assert [hop.proxy for hop in answer.hops] == ["shop-1.default", "stock-1.far"]
     assert answer.hops[1].conclusion == "it goes to inbound|80||"

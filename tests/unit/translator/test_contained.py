@@ -13,7 +13,7 @@ from mizzen.config import ConfigStore, parse_documents
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.scope import scopes
 from mizzen.mesh.snapshot import Mesh
-from mizzen.translator import outbound
+from mizzen.translator import outbound, outbound_builder
 from mizzen.translator.contained import ContainedTranslation, ProxyFaultError
 from mizzen.translator.tls import secrets as tls_secrets
 from mizzen.translator.untranslatable import untranslatable
@@ -71,7 +71,7 @@ def fails(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[..., bool]], li
 
     def patch(is_bad: Callable[..., bool]) -> list[str]:
         asked: list[str] = []
-        build = outbound.outbound_clusters
+        build = outbound_builder.outbound_clusters
 
         def raising(service: Any, rule: Any, pool: Any, profile: Any, *rest: Any, **named: Any) -> Any:
             asked.append(service.hostname.split(".")[0])
@@ -79,7 +79,7 @@ def fails(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[..., bool]], li
                 raise ValueError("out of range")
             return build(service, rule, pool, profile, *rest, **named)
 
-        monkeypatch.setattr(outbound, "outbound_clusters", raising)
+        monkeypatch.setattr(outbound_builder, "outbound_clusters", raising)
         return asked
 
     return patch

@@ -105,5 +105,5 @@ def test_a_preparation_that_is_given_up_leaves_nothing() -> None:
     steps = living.translation.prepare(proxy())
     next(steps)
     del steps
-    assert not living.translation._building
+    assert not living.translation._shared._building
     assert not living.translation.knows(proxy())

@@ -12,6 +12,7 @@ import mizzen
 from mizzen.config import ConfigStore, parse_documents
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.outbound import OutboundResources
+from mizzen.translator.outbound_builder import OutboundBuilder
 from mizzen.translator.translation import Translation
 from mizzen.xds import type_urls
 
@@ -108,7 +109,8 @@ def test_each_is_sent_what_it_would_be_sent_alone(monkeypatch: pytest.MonkeyPatc
         patched.setattr(OutboundResources, "build", recorded)
         for app in APPS:
             living.translation.snapshot(proxy(app))
-    assert len(built) == 2, "the first, and the one that has a Sidecar of its own"
+    own = ["(('app', 'd'),)", "(('app', 'e'),)"]
+    assert built == ["()", *own], "what all share; and who has a rule for all hosts, a Sidecar of its own"
     living.compare()
 
 
@@ -121,6 +123,25 @@ def test_changes_are_followed_by_each() -> None:
     living.change(*STANDING, labelled("of-f", "api.example", "f"))
     living.compare()
     living.change(*STANDING, labelled("of-f", "api.example", "a"))
+    living.compare()
+
+
+def test_a_change_that_meets_no_labels_is_followed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    living = Living(*STANDING)
+    living.compare()
+    built: list[tuple[str, str]] = []
+    build = OutboundBuilder.route_configuration
+
+    def recorded(self: OutboundBuilder, name: str, *rest: Any) -> Any:
+        built.append((name, str(self.profile.labels)))
+        return build(self, name, *rest)
+
+    monkeypatch.setattr(OutboundBuilder, "route_configuration", recorded)
+    plain = {"hosts": ["other.example"], "http": [{"route": [{"destination": {"host": "other.example"}}]}]}
+    living.change(*STANDING, document("VirtualService", "plain", plain))
+    for app in "abcf":
+        living.translation.snapshot(proxy(app))
+    assert [labels for name, labels in built if name == "8082"] == ["()"]
     living.compare()
 
 

@@ -1,5 +1,6 @@
 """A resource: its name, its version, its bytes in every form, and what it waits for."""
 
+import pickle
 from datetime import timedelta
 from typing import Any
 
@@ -209,6 +210,16 @@ class TestBytes:
         assert (found.name, found.aliases) == ("routes/x", ("routes/x",))
         expected = discovery_pb2.Resource(name="routes/x", aliases=["routes/x"])
         assert decoded(found.delta_field()) == decoded(found.delta_field(ttl=True)) == expected
+
+
+def test_a_message_in_pieces_is_that_message() -> None:
+    whole = endpoint("a")
+    pieces = (whole.value[:3], whole.value[3:], b"")
+    joined = Resource.joined(whole.type_url, whole.name, pieces, whole.version, ("x.yaml:1",))
+    assert (joined.value, joined.origins) == (whole.value, ("x.yaml:1",))
+    assert joined.delta_field() == whole.delta_field()
+    assert joined.sotw_field() == whole.sotw_field()
+    assert pickle.loads(pickle.dumps(joined)).value == whole.value
 
 
 def test_a_resource_cannot_be_changed() -> None:

@@ -13,6 +13,7 @@ from mizzen.mesh.delta import MeshDelta
 from mizzen.mesh.scope.sidecar_scope import EgressListener, SidecarScope
 from mizzen.mesh.service import EndpointPool
 from mizzen.mesh.snapshot import Mesh
+from mizzen.translator import kinds
 from mizzen.translator import translation as module
 from mizzen.translator.base.memo import Memo
 from mizzen.translator.routes.virtual_hosts import VirtualHostPlan
@@ -159,7 +160,7 @@ def test_a_profile_that_nobody_asks_for_is_forgotten() -> None:
     living = Living(A)
     living.collections(router())
     living.collections(proxy())
-    for number in range(module._UNUSED_UPDATES + 1):
+    for number in range(kinds._UNUSED_UPDATES + 1):
         living.change(A_MOVED if number % 2 else A, OWN if number % 3 else A_MOVED)
         living.collections(proxy())
     assert living.translation.profiles == 1

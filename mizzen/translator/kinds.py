@@ -1,0 +1,249 @@
+"""Kinds of proxies, and what those of a kind are sent alike: it follows changes once for all of them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+from weakref import WeakValueDictionary
+
+from mizzen.incremental import Database, Lookup, Table
+from mizzen.mesh.proxy.profile import OutboundProfile
+from mizzen.mesh.snapshot import Mesh
+from mizzen.translator.base.memo import Memo
+from mizzen.translator.label_layer import Combined, LabelLayer, LaidOver
+from mizzen.translator.label_rules import LabelRules
+from mizzen.translator.outbound import OutboundResources
+from mizzen.translator.part_origins import OutboundParts
+from mizzen.translator.shared_resources import SharedResources
+
+_UNUSED_UPDATES: Final = 32
+"""A kind that nobody asked for during so many changes of the mesh is forgotten."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class Kind:
+    """Proxies that no rule can tell apart: those of one profile, gateways also by the hosts that they pass
+    on. The same object for the same kind.
+
+    `wider` is the kind without labels, over whose resources those of this kind are laid; None if its
+    resources are built for themselves.
+    """
+
+    profile: OutboundProfile
+    hosts: tuple[str, ...]
+    wider: Kind | None = None
+
+    @property
+    def whole(self) -> Kind:
+        """The kind whose resources are built for themselves: this one, or the wider one."""
+        return self if self.wider is None else self.wider
+
+
+@dataclass(slots=True)
+class _Live:
+    """What a kind of proxies shares, and how many updates ago somebody asked for it."""
+
+    resources: OutboundResources
+    unused: int = 0
+
+
+class Kinds:
+    """What each kind of proxies shares, as it was asked for last. A database's queries read it."""
+
+    def __init__(self, database: Database, mesh: Mesh, memo: Memo) -> None:
+        self._mesh = mesh
+        self._memo = memo
+        self._rules = LabelRules(mesh)
+        self._known: WeakValueDictionary[object, Kind] = WeakValueDictionary()
+        self._live: dict[Kind, _Live] = {}
+        self._layers: dict[Kind, LabelLayer] = {}
+        self._combined: dict[Kind, Combined] = {}
+        self._building: dict[Kind, OutboundResources] = {}
+        self._failed: dict[Kind, str] = {}
+        self._shared = Table[Kind, SharedResources](database, "resources that proxies share")
+        self._laid = Table[Kind, LaidOver](database, "resources that labels decide about")
+        self._wider: Lookup[LabelRules, OutboundProfile, OutboundProfile] = Lookup(
+            database, "profile without labels", self._rules, LabelRules.shared_profile
+        )
+
+    def __len__(self) -> int:
+        """How many kinds there are."""
+        return len(self._layers) + len(self._live)
+
+    @property
+    def services(self) -> int:
+        """How many services there are for all that is built for itself."""
+        return sum(len(live.resources.scope.services) for live in self._live.values())
+
+    # What queries read.
+
+    def of(self, profile: OutboundProfile, hosts: tuple[str, ...]) -> Kind:
+        """Return the kind of the proxies of a profile, which pass on traffic for `hosts`."""
+        wider = self._wider(profile)
+        return self._kind(profile, hosts, None if wider == profile else wider)
+
+    def _kind(self, profile: OutboundProfile, hosts: tuple[str, ...], wider: OutboundProfile | None) -> Kind:
+        found = self._known.get((profile, hosts, wider))
+        if found is None:
+            whole = None if wider is None else self._kind(wider, hosts, None)
+            found = self._known[profile, hosts, wider] = Kind(profile, hosts, whole)
+        return found
+
+    def whole(self, kind: Kind) -> SharedResources:
+        """Return what is shared with all that differ in labels."""
+        return self._shared[kind.whole]
+
+    def resources(self, kind: Kind) -> SharedResources:
+        """Return all that proxies of a kind are sent alike."""
+        shared = self._shared[kind.whole]
+        if kind.wider is None:
+            return shared
+        combined = self._combined[kind] = Combined.of(shared, self._laid[kind], self._combined.get(kind))
+        return combined.resources
+
+    # How it follows changes.
+
+    def renew(self, mesh: Mesh) -> None:
+        """Go over to a mesh with the same settings. What is there follows when it is asked for."""
+        self._mesh = mesh
+        self._failed.clear()
+        self._rules = self._rules.renewed(mesh)
+        self._wider.renew(self._rules)
+        for live in self._live.values():
+            live.unused += 1
+        unused = [kind for kind, live in self._live.items() if live.unused > _UNUSED_UPDATES]
+        unused += [kind for kind in self._layers if not self._laid.is_read(kind)]
+        for kind in unused:
+            self._drop(kind)
+        if unused:
+            self._forget_scopes()
+
+    def changed(self) -> Iterator[None]:
+        """Bring what is read up to date, in steps. What fails is taken away from those who read it."""
+        laid: dict[Kind, list[Kind]] = {}
+        for kind in self._layers:
+            laid.setdefault(kind.whole, []).append(kind)
+        for kind in tuple(self._live):
+            if self._shared.is_read(kind):
+                for each in (kind, *laid.get(kind, ())):
+                    try:
+                        self._bring(each)
+                    except Exception:
+                        (self._shared if each is kind else self._laid).discard(each)
+                        self._failed.pop(each, None)
+                yield
+
+    def bring(self, kind: Kind) -> None:
+        """Bring what proxies of a kind share up to date, and tell those that read it if it is another now."""
+        if kind.wider is not None:
+            self._bring(kind.wider)
+        self._bring(kind)
+
+    def _bring(self, kind: Kind) -> None:
+        if kind in self._failed:
+            raise RuntimeError(self._failed[kind])
+        try:
+            if kind.wider is None:
+                self._build_or_update(kind)
+            else:
+                self._lay(kind, self._live[kind.wider].resources)
+        except Exception as error:
+            # For the next proxies of the kind. The exception itself would keep a superseded mesh in memory.
+            self._failed[kind] = f"{type(error).__name__}: {error}"
+            raise
+
+    def _build_or_update(self, kind: Kind) -> None:
+        live = self._live.get(kind)
+        if live is None:
+            made = OutboundResources(self._mesh, kind.profile, kind.hosts, self._memo)
+            deque(made.build(), maxlen=0)
+            live = self._live[kind] = _Live(made)
+        live.unused = 0
+        if live.resources.mesh is not self._mesh:
+            live.resources.update(self._mesh)
+        elif kind in self._shared.values_now:
+            return
+        self._shared[kind] = live.resources.shared
+
+    def _lay(self, kind: Kind, shared: OutboundResources) -> None:
+        layer = self._layers.get(kind)
+        if layer is None or not layer.is_over(shared):
+            layer = self._layers[kind] = LabelLayer(shared, kind.profile, self._rules)
+        elif not layer.is_current:
+            layer.update(self._rules)
+        if self._laid.values_now.get(kind) is not layer.laid:
+            self._laid[kind] = layer.laid
+
+    def knows(self, kind: Kind) -> bool:
+        """Return whether there is something to go on from for a kind, or it is known that it fails."""
+        return self.has(kind) or kind in self._failed or kind.whole in self._failed
+
+    def has(self, kind: Kind) -> bool:
+        """Return whether there is something to go on from for a kind."""
+        return kind.whole in self._live
+
+    def prepare(self, kind: Kind) -> Iterator[None]:
+        """Do in small steps what is costly in the first `bring`. The mesh may be renewed in between. What
+        fails is left to `bring`."""
+        whole = kind.whole
+        building = self._building[whole] = OutboundResources(
+            self._mesh, whole.profile, whole.hosts, self._memo
+        )
+        try:
+            yield from building.build()
+            if self._building.get(whole) is building:
+                self._live.setdefault(whole, _Live(building))
+        except Exception:
+            return  # `bring` fails as well, and its owner looks for the cause
+        finally:
+            if self._building.get(whole) is building:
+                del self._building[whole]
+
+    def take_over(self, kind: Kind, other: Kinds) -> None:
+        """Go on from what `other`, whose mesh may be a different one, has for a kind."""
+        whole = kind.whole
+        known = other._live.get(other._kind(whole.profile, whole.hosts, None))
+        if known is None or whole in self._live:
+            return
+        if known.resources.mesh.settings is self._mesh.settings:
+            self._live[whole] = _Live(known.resources.copy())
+
+    def forget(self, kind: Kind) -> None:
+        """Forget what there is for a kind; it is built from nothing the next time."""
+        for each in (kind, kind.whole):
+            self._drop(each)
+            self._failed.pop(each, None)
+
+    def keep(self, kinds: Iterable[Kind]) -> bool:
+        """Forget what only other kinds need; return whether there was something."""
+        wanted = {each for kind in kinds for each in (kind, kind.whole)}
+        gone = [*(self._live.keys() - wanted), *(self._layers.keys() - wanted)]
+        for kind in gone:
+            self._drop(kind)
+        self._forget_scopes(wanted)
+        return bool(gone)
+
+    def _drop(self, kind: Kind) -> None:
+        if self._live.pop(kind, None) is not None:
+            self._shared.discard(kind)
+            for each in [layer for layer in self._layers if layer.wider is kind]:
+                self._drop(each)
+        if self._layers.pop(kind, None) is not None:
+            self._combined.pop(kind, None)
+            self._laid.discard(kind)
+
+    def _forget_scopes(self, more: Iterable[Kind] = ()) -> None:
+        kinds = (*self._live, *self._layers, *self._building, *more)
+        self._mesh.forget_scopes(kind.profile for kind in kinds)
+
+    def keep_settings(self) -> None:
+        """Ask the memo for what must stay the same object."""
+        for live in self._live.values():
+            _ = live.resources.mesh_config  # another object would be another configuration
+
+    def parts(self, kind: Kind, route_configuration: str = "") -> OutboundParts:
+        """Return what the resources of a kind, which is up to date, are made of."""
+        layer = self._layers.get(kind)
+        return self._live[kind.whole].resources.parts if layer is None else layer.parts(route_configuration)

@@ -1,0 +1,284 @@
+"""What sidecars with labels are sent otherwise than those without: it is laid over what all of them share.
+
+Rules look at labels of the calling proxy: sourceLabels of a VirtualService, workloadSelector and
+failoverPriority of a DestinationRule. They decide about few resources, and a kind of proxies with labels has
+only these for itself. A change that meets none of them is done with when the shared resources are up to date.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Any, Final, NamedTuple
+
+from mizzen.config.diagnostics import Diagnostic
+from mizzen.mesh.hosts import is_wildcard, matches
+from mizzen.mesh.proxy.profile import OutboundProfile
+from mizzen.mesh.scope.sidecar_scope import EgressListener
+from mizzen.persistent import LayeredDict
+from mizzen.translator.label_rules import LabelRules, Telling
+from mizzen.translator.listeners.outbound import PortListeners
+from mizzen.translator.outbound import OutboundResources
+from mizzen.translator.outbound_builder import OutboundBuilder
+from mizzen.translator.part_origins import OutboundParts
+from mizzen.translator.routes.sidecar import CarriedRoutes, port_routed
+from mizzen.translator.shared_resources import SharedResources
+from mizzen.translator.tls.secret_references import SecretNames, all_secrets, secret_references
+from mizzen.translator.touched import ServedService, ServiceKey, Step, Touched
+from mizzen.translator.touched_ports import listened_ports, routed_ports
+from mizzen.xds.resource import Resource
+from mizzen.xds.snapshot import Collection
+
+
+class Layer(NamedTuple):
+    """Resources of one type that are laid over a collection, and the names that they leave out of it."""
+
+    resources: tuple[Resource, ...] = ()
+    hidden: frozenset[str] = frozenset()
+
+    @classmethod
+    def over(cls, below: Collection, made: Iterable[Resource], names: Iterable[str] = ()) -> Layer:
+        """Return what leaves of all `names` the resources `made`; those that are the same below are not laid
+        over."""
+        latest = {each.name: each for each in made}
+        return cls(
+            tuple([each for each in latest.values() if not _same(below.resources.get(each.name), each)]),
+            frozenset([name for name in names if name in below and name not in latest]),
+        )
+
+
+def _same(below: Resource | None, made: Resource) -> bool:
+    return below is made or (
+        below is not None and below.version == made.version and below.origins == made.origins
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LaidOver:
+    """All that a kind of sidecars has instead of what is shared. `layers` has what is laid over the
+    collections of SharedResources, by their names there. None: the shared one holds."""
+
+    layers: Mapping[str, Layer]
+    secrets: SecretNames | None = None
+    diagnostics: tuple[Diagnostic, ...] | None = None
+
+    def with_layers(self, **layers: Layer) -> LaidOver:
+        """Return the same with other layers; empty ones are left out."""
+        found = {of_type: layer for of_type, layer in {**self.layers, **layers}.items() if any(layer)}
+        return replace(self, layers=found)
+
+
+NOTHING_LAID_OVER: Final = LaidOver({})
+
+
+class Combined(NamedTuple):
+    """Shared resources, what was laid over them, and what came of it: the same collections as long as both
+    are the same."""
+
+    below: SharedResources
+    laid: LaidOver
+    resources: SharedResources
+
+    @classmethod
+    def of(cls, below: SharedResources, laid: LaidOver, before: Combined | None) -> Combined:
+        """Return what comes of laying `laid` over the shared resources `below`."""
+        if before is not None and before.below is below and before.laid is laid:
+            return before
+        changes: dict[str, Any] = {}
+        for of_type, layer in laid.layers.items():
+            base = getattr(below, of_type)
+            if before is not None and (
+                getattr(before.below, of_type) is base and before.laid.layers.get(of_type) is layer
+            ):
+                changes[of_type] = getattr(before.resources, of_type)
+            else:
+                changes[of_type] = base.overlaid(*layer)
+        if laid.secrets is not None:
+            changes["secrets"] = laid.secrets
+        if laid.diagnostics is not None:
+            changes["diagnostics"] = laid.diagnostics
+        return cls(below, laid, below._replace(**changes))
+
+
+class LabelLayer:
+    """Keeps what is laid over the resources `shared` for the proxies of a profile up to date."""
+
+    def __init__(self, shared: OutboundResources, profile: OutboundProfile, rules: LabelRules) -> None:
+        self.laid = NOTHING_LAID_OVER
+        self._shared = shared
+        self._profile = profile
+        self._rules = rules
+        self._telling = rules.telling(profile, shared.profile)
+        self._number = _NEVER
+        self._reach = _Reach()
+        self._carried = CarriedRoutes()
+        self._ports: dict[int, PortListeners] = {}
+        self._routes: dict[str, Resource] = {}
+        self.update(rules)
+
+    def is_over(self, shared: OutboundResources) -> bool:
+        """Return whether it is laid over these resources."""
+        return self._shared is shared
+
+    @property
+    def is_current(self) -> bool:
+        """Whether it is laid over the shared resources as they are now."""
+        return self._number == self._shared.step.number
+
+    @property
+    def _builder(self) -> OutboundBuilder:
+        """Kept by nobody: what is laid over may outlast many snapshots of the mesh."""
+        below = self._shared.builder
+        return OutboundBuilder(below.mesh, self._profile, (), below.memo)
+
+    def parts(self, name: str = "") -> OutboundParts:
+        """Return what a route configuration, and all listeners, are made of."""
+        ports = LayeredDict.over(self._shared.ports, self._ports)
+        carried = self._carried if name in self._routes else self._shared.carried
+        return OutboundParts(ports, self._builder, carried)
+
+    def update(self, rules: LabelRules) -> None:
+        """Go on to the mesh that the shared resources are up to date with."""
+        step, telling = self._shared.step, self._telling
+        if rules is not self._rules:
+            telling = rules.telling(self._profile, self._shared.profile)
+        goes_on = self._number + 1 == step.number and telling == self._telling
+        self._number, self._rules, self._telling = _NEVER, rules, telling
+        if goes_on and not self._reach.is_met(step):
+            self._follow(step)
+        else:
+            self._build()
+        self._number = step.number
+
+    def _build(self) -> None:
+        builder = self._builder
+        reach = self._reach = _Reach.of(self._telling, builder, self._shared)
+        self._lay_services(builder)
+        layout = builder.port_listeners()
+        self._ports = {number: layout.build(number) for number in sorted(reach.listened)}
+        self._lay_listeners(builder)
+        ports = LayeredDict.over(self._shared.ports, self._ports)
+        names = [
+            (name, egress)
+            for name, egress in builder.names_on(ports, reach.routed, reach.listened)
+            if name not in self._shared.routes or port_routed(name, egress) in reach.routed
+        ]
+        own = {name for name, _ in names}
+        self._carried = self._shared.carried.for_other_labels()
+        self._carried.forget([name for name in self._shared.routes if name not in own])
+        self._routes = {}
+        self._lay_routes(builder, names)
+
+    def _follow(self, step: Step) -> None:
+        """Bring up to date what a step touched of what is laid over: mostly nothing."""
+        reach = self._reach
+        if not reach.services.isdisjoint(step.services):
+            self._lay_services(self._builder)
+        gone = self._routes.keys() & step.gone
+        if gone or not reach.routed.isdisjoint(step.routed):
+            for name in gone:
+                del self._routes[name]
+            self._carried.forget(gone)
+            self._lay_routes(
+                self._builder, [each for each in step.routes if port_routed(*each) in reach.routed]
+            )
+
+    def _lay_services(self, builder: OutboundBuilder) -> None:
+        shared, clusters, assignments = self._shared, list[Resource](), list[Resource]()
+        below: list[ServedService] = []
+        for key in sorted(self._reach.services):
+            service = builder.service(key)
+            if service is not None:
+                made = builder.of_service(service)
+                clusters += made.clusters
+                assignments += made.assignments
+                below.append(shared.served[key])
+        names = [name for each in below for name in each.clusters]
+        self.laid = replace(self.laid, secrets=self._secrets(clusters, names)).with_layers(
+            clusters=Layer.over(shared.clusters, clusters, names),
+            endpoints=Layer.over(
+                shared.endpoints, assignments, [name for each in below for name in each.assignments]
+            ),
+        )
+
+    def _secrets(self, clusters: Iterable[Resource], names: Iterable[str]) -> SecretNames | None:
+        """Return the secrets that are asked for if these clusters are in the place of those of `names`."""
+        instead = [found for each in clusters if (found := secret_references(each))]
+        below = self._shared.secrets_of
+        replaced = {name for name in names if name in below}
+        if not instead and not replaced:
+            return None
+        return all_secrets([*instead, *(found for name, found in below.items() if name not in replaced)])
+
+    def _lay_listeners(self, builder: OutboundBuilder) -> None:
+        shared = self._shared
+        made = chain.from_iterable(map(builder.listeners, self._ports.values()))
+        below = [shared.ports[number] for number in self._ports if number in shared.ports]
+        names = [spec.name for each in below for spec in each.specs.values()]
+        ports = LayeredDict.over(shared.ports, self._ports)
+        told = [found for number in sorted(ports) for found in ports[number].diagnostics]
+        self.laid = replace(self.laid, diagnostics=tuple(told) if self._ports else None).with_layers(
+            listeners=Layer.over(shared.listeners, made, names)
+        )
+
+    def _lay_routes(self, builder: OutboundBuilder, names: Iterable[tuple[str, EgressListener]]) -> None:
+        for name, egress in names:
+            self._routes[name] = builder.route_configuration(name, egress, self._carried)
+        self.laid = self.laid.with_layers(routes=Layer.over(self._shared.routes, self._routes.values()))
+
+
+_NEVER: Final = -2
+"""Not the number of a step, nor of one before."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Reach:
+    """What rules that tell two profiles apart may decide about.
+
+    `services` are those with such a DestinationRule, `listened` the ports whose listeners, `routed` those
+    whose routes may be others. `hosts` are called by way of the rules, `led_to` have the DestinationRules.
+    """
+
+    services: frozenset[ServiceKey] = frozenset()
+    listened: frozenset[int] = frozenset()
+    routed: frozenset[int] = frozenset()
+    hosts: frozenset[str] = frozenset()
+    led_to: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, telling: Telling, builder: OutboundBuilder, shared: OutboundResources) -> _Reach:
+        """Find it out for what the proxies see of a snapshot."""
+        scope, hosts = builder.scope, telling.destination_hosts
+        rules = tuple(filter(scope.imports, telling.virtual_services))
+        if not rules and not hosts:
+            return cls()
+        found = (scope.service(host) for host in hosts)
+        keys = frozenset(each.key for each in found if each is not None and each.key in shared.served)
+        led_to = builder.with_aliases(hosts)
+        touched = Touched(
+            *(frozenset[ServiceKey](), rules, frozenset[ServiceKey](), keys, hosts, led_to),
+            peers=frozenset(),
+            scope=False,
+            before=scope,
+        )
+        listened = listened_ports(touched, scope, shared.ports, shared.served)
+        return cls(
+            keys,
+            frozenset(shared.ports if listened is None else listened),
+            frozenset(routed_ports(touched, scope)),
+            led_to.union(*(rule.hosts for rule in rules)),
+            led_to,
+        )
+
+    def is_met(self, step: Step) -> bool:
+        """Return whether it may be different after the step, or what it has of listeners is."""
+        if step.ports is None or not (
+            self.hosts.isdisjoint(step.hosts)
+            and self.led_to.isdisjoint(step.led_to)
+            and self.listened.isdisjoint(step.ports)
+        ):
+            return True
+        return bool(step.hosts) and any(
+            matches(own, host) for own in filter(is_wildcard, self.hosts) for host in step.hosts
+        )

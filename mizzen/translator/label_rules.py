@@ -1,0 +1,81 @@
+"""The rules of a mesh that look at labels of the calling proxy, and which of them tell two proxies apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from mizzen.config.document import ConfigKey
+from mizzen.mesh.hosts import is_wildcard
+from mizzen.mesh.proxy.profile import OutboundProfile
+from mizzen.mesh.rules.failover_labels import MentionedLabel
+from mizzen.mesh.rules.virtual_services import VirtualServiceRule
+from mizzen.mesh.scope.label_mentions import mesh_wide_labels
+from mizzen.mesh.scope.sidecars import SidecarIndex, selector_of
+from mizzen.mesh.snapshot import Mesh
+from mizzen.mesh.visibility import is_visible
+
+_MOST_LAID_OVER: Final = 64
+"""Proxies that so many labelled DestinationRules mean have little in common with others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """The rules that tell a proxy from one without its labels: its VirtualServices, and the hosts of its
+    DestinationRules."""
+
+    virtual_services: tuple[VirtualServiceRule, ...]
+    destination_hosts: frozenset[str]
+
+
+class LabelRules:
+    """All rules that look at labels. The same object from snapshot to snapshot as long as none changes."""
+
+    def __init__(self, mesh: Mesh) -> None:
+        destination_rules = mesh.destination_rule_index
+        self._virtual_services: Mapping[ConfigKey, VirtualServiceRule] = mesh.virtual_service_index.labelled
+        self._destination_rules = destination_rules.labelled
+        self._hosts = {key: destination_rules.host_of(mesh.document(key)) for key in self._destination_rules}
+        self._sidecars: SidecarIndex = mesh.sidecar_index
+        self._mesh_wide = mesh_wide_labels(mesh.mesh_config)
+
+    def renewed(self, mesh: Mesh) -> LabelRules:
+        """Return the rules of another snapshot with the same settings."""
+        same = (
+            self._virtual_services is mesh.virtual_service_index.labelled
+            and self._destination_rules is mesh.destination_rule_index.labelled
+            and self._sidecars is mesh.sidecar_index
+        )
+        return self if same else LabelRules(mesh)
+
+    def shared_profile(self, profile: OutboundProfile) -> OutboundProfile:
+        """Return the profile whose resources those of `profile` are laid over: without labels, but for those
+        by which its Sidecar was chosen. It is `profile` itself where labels decide about most of them: at
+        gateways, and where a rule for many hosts looks at labels."""
+        if not profile.labels or profile.is_router or self._mesh_wide:
+            return profile
+        sidecar = self._sidecars.choose(profile.namespace, dict(profile.labels))
+        selector = (selector_of(sidecar) if sidecar is not None else None) or {}
+        labels = tuple(label for label in profile.labels if label[0] in selector)
+        shared = replace(profile, labels=labels)
+        hosts = self.telling(profile, shared).destination_hosts
+        return profile if len(hosts) > _MOST_LAID_OVER or any(map(is_wildcard, hosts)) else shared
+
+    def telling(self, profile: OutboundProfile, other: OutboundProfile) -> Telling:
+        """Return the rules that tell two profiles apart that differ in their labels."""
+        apart = frozenset(profile.labels).symmetric_difference(other.labels)
+        apart_by: frozenset[MentionedLabel] = apart | {(key, None) for key, _ in apart}
+        return Telling(
+            tuple(
+                rule
+                for rule in self._virtual_services.values()
+                if not apart_by.isdisjoint(rule.source_labels) and is_visible(rule.seen_by, profile.namespace)
+            ),
+            frozenset(self._destination_hosts(apart_by, profile.namespace)),
+        )
+
+    def _destination_hosts(self, labels: frozenset[MentionedLabel], namespace: str) -> Iterator[str]:
+        for key, (seen_by, mentioned) in self._destination_rules.items():
+            if not labels.isdisjoint(mentioned) and is_visible(seen_by, namespace):
+                yield self._hosts[key]

@@ -1,0 +1,163 @@
+"""What proxies of one profile are sent for a single service, a single port, a single route configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Set
+from functools import partial
+from itertools import chain
+from typing import NamedTuple
+
+from mizzen.config.mesh_config import MeshConfig
+from mizzen.mesh.proxy.profile import OutboundProfile
+from mizzen.mesh.rules.destination_rules import MergedDestinationRule
+from mizzen.mesh.rules.peer_authentication import CALLED_IN_PLAIN_TEXT
+from mizzen.mesh.scope.sidecar_scope import EgressListener
+from mizzen.mesh.service import EndpointPool, Service
+from mizzen.mesh.snapshot import Mesh
+from mizzen.translator.base.cluster_names import BLACK_HOLE_CLUSTER
+from mizzen.translator.base.memo import Memo
+from mizzen.translator.base.proxy_settings import mesh_config_of_proxy
+from mizzen.translator.base.route_settings import ByIdentity
+from mizzen.translator.clusters.outbound import outbound_clusters, outbound_clusters_key
+from mizzen.translator.clusters.static import static_clusters
+from mizzen.translator.endpoints.assignments import load_assignments, load_assignments_key
+from mizzen.translator.listeners.auto_passthrough import PassedChain, is_passed, passed_chains
+from mizzen.translator.listeners.messages import (
+    VIRTUAL_OUTBOUND,
+    outbound_listener,
+    virtual_outbound_listener,
+)
+from mizzen.translator.listeners.outbound import ListenerSpec, OutboundListenerBuilder, PortListeners
+from mizzen.translator.listeners.tcp_proxy import TcpTarget, plain_target
+from mizzen.translator.listeners.unknown_destinations import unknown_target
+from mizzen.translator.routes.sidecar import CarriedRoutes, sidecar_route_configuration
+from mizzen.translator.routes.virtual_hosts import ANY_PORT
+from mizzen.translator.touched import ServiceKey
+from mizzen.xds.resource import Resource
+
+_Resources = tuple[Resource, ...]
+
+
+class ServiceResources(NamedTuple):
+    """The DestinationRule that holds for a service, its clusters, and their load assignments."""
+
+    rule: MergedDestinationRule | None
+    clusters: _Resources
+    assignments: _Resources
+
+
+class OutboundBuilder:
+    """Builds resources for the proxies of one profile in one snapshot of the mesh. `hosts` are those for
+    which a gateway passes on traffic of the mesh by SNI (AUTO_PASSTHROUGH)."""
+
+    def __init__(self, mesh: Mesh, profile: OutboundProfile, hosts: tuple[str, ...], memo: Memo) -> None:
+        self.mesh = mesh
+        self.profile = profile
+        self.hosts = hosts
+        self.memo = memo
+        self.scope = mesh.scope(profile)
+
+    @property
+    def mesh_config(self) -> MeshConfig:
+        """The mesh's configuration, with the ProxyConfig that the proxies of the profile bring."""
+        return mesh_config_of_proxy(self.mesh.mesh_config, self.profile.proxy_config, self.memo)
+
+    def service(self, key: ServiceKey) -> Service | None:
+        """Return the service of that namespace and hostname, None if the proxies do not see it."""
+        service = self.scope.service(key[1])
+        return service if service is not None and service.key == key else None
+
+    def with_aliases(self, hosts: Set[str]) -> frozenset[str]:
+        """Return the hosts, and the names that stand for them."""
+        of = self.mesh.registry.aliases.of
+        return frozenset(hosts).union(*(of[host] for host in hosts & of.keys()) if of else ())
+
+    def static_clusters(self) -> _Resources:
+        """Return the clusters that are there without any service."""
+        return static_clusters(self.profile, self.mesh.mesh_config, self.scope.outbound_traffic_policy)
+
+    def of_service(self, service: Service) -> ServiceResources:
+        """Return the clusters and load assignments of a service."""
+        rule = self.scope.destination_rule(service)
+        pool = self.mesh.endpoints(service)
+        clusters, assignments = self._made_of(service, rule, pool, sni_dnat=False)
+        if self.hosts and is_passed(service, self.hosts):
+            more_clusters, more_assignments = self._made_of(service, rule, pool, sni_dnat=True)
+            clusters, assignments = clusters + more_clusters, assignments + more_assignments
+        return ServiceResources(rule, clusters, assignments)
+
+    def _made_of(
+        self, service: Service, rule: MergedDestinationRule | None, pool: EndpointPool, *, sni_dnat: bool
+    ) -> tuple[_Resources, _Resources]:
+        inputs = (service, rule, pool, self.profile, self.mesh.mesh_config)
+        # What a gateway passes on is other clients' mutual TLS, whatever it has itself.
+        speaks = sni_dnat or self.profile.has_certificate
+        peers = self.mesh.service_peers(service) if speaks else CALLED_IN_PLAIN_TEXT
+        clusters = self.memo.get(
+            outbound_clusters_key(*inputs, peers=peers, sni_dnat=sni_dnat),
+            lambda: outbound_clusters(*inputs, peers=peers, sni_dnat=sni_dnat),
+        )
+        # Pools come and go quickly and may be large, so what is made of one goes with it.
+        memo = self.memo.beside(pool) if pool.endpoints else self.memo
+        without_pool = (service, rule, None, self.profile, self.mesh.mesh_config)
+        assignments = memo.get(
+            load_assignments_key(*without_pool, peers=peers, sni_dnat=sni_dnat),
+            lambda: load_assignments(*inputs, peers=peers, sni_dnat=sni_dnat),
+        )
+        return clusters, assignments
+
+    def passed_chains(
+        self, service: Service, rule: MergedDestinationRule | None
+    ) -> tuple[PassedChain, ...] | None:
+        """Return the filter chains of a service that a gateway passes on; None if it does not."""
+        if not is_passed(service, self.hosts):
+            return None
+        mesh_config = self.mesh_config
+        return self.memo.get(
+            ("chains that pass on", service, rule, self.profile.idle_timeout, ByIdentity(mesh_config)),
+            partial(passed_chains, service, rule, self.profile, mesh_config),
+        )
+
+    def port_listeners(self) -> OutboundListenerBuilder:
+        """Return what lays out the listeners of single ports."""
+        return OutboundListenerBuilder(self.scope, self.mesh_config, self.mesh.endpoints)
+
+    def listeners(self, ports: PortListeners) -> list[Resource]:
+        """Return the listeners of a port."""
+        unknown = unknown_target(self.scope)
+        return [self._listener(spec, unknown) for spec in ports.specs.values()]
+
+    def _listener(self, spec: ListenerSpec, unknown: TcpTarget) -> Resource:
+
+        def build() -> Resource:
+            message = outbound_listener(spec, self.profile, self.mesh_config, unknown)
+            return Resource.of(message, origins=spec.origins)
+
+        return self.memo.get(("outbound listener", spec, unknown, self.profile), build)
+
+    def virtual_outbound(self) -> Resource:
+        """Return the listener that takes what no other one takes."""
+        unknown, black_hole = unknown_target(self.scope), plain_target(BLACK_HOLE_CLUSTER)
+        dynamic_dns = self.scope.outbound_traffic_policy == "ALLOW_ANY_DYNAMIC_DNS"
+        message = virtual_outbound_listener(
+            self.profile, self.mesh_config, unknown, black_hole, dynamic_dns=dynamic_dns
+        )
+        return Resource.of(message, name=VIRTUAL_OUTBOUND)
+
+    def names_on(
+        self, listeners: Mapping[int, PortListeners], *numbers: Iterable[int]
+    ) -> list[tuple[str, EgressListener]]:
+        """Return the names of the route configurations that the listeners of these ports fetch, each with the
+        egress listener that it is of. ANY_PORT stands for those whose configurations may be for every
+        port."""
+        egress = self.scope.egress_listeners
+        wanted = set(chain.from_iterable(numbers))
+        if ANY_PORT in wanted:
+            wanted.update(listener.port.number for listener in egress if listener.port is not None)
+            wanted.add(self.profile.http_proxy_port or self.mesh_config.proxy_http_port)
+        found = [listeners[number] for number in sorted(wanted) if number in listeners]
+        return [(name, egress[of.routed_by[name]]) for of in found for name in sorted(of.route_config_names)]
+
+    def route_configuration(self, name: str, egress: EgressListener, carried: CarriedRoutes) -> Resource:
+        """Return the route configuration of that name, which `egress` serves."""
+        return sidecar_route_configuration(name, egress, self.scope, self.mesh_config, self.memo, carried)
