@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import (
+    analysed_changes,
     asked,
     attacked,
     change_cost,
@@ -173,6 +174,23 @@ def followed(sizes: int) -> list[Row]:
             f"{each.milliseconds:.1f} ms, {each.asked:,} asked",
         )
         for kind, each in connected.items()
+    ]
+
+
+def analysed(sizes: int) -> list[Row]:
+    """(l): the analysis between documents after a change."""
+    small, large = analysed_changes.SERVICES[0], analysed_changes.SERVICES[0] * 10 ** (sizes - 1)
+    return [
+        Row(
+            f"{kind}: with {small:,} and {large:,} services{beside}",
+            f"{few:.2f} and {many:.2f} ms, {many / few:.1f} times",
+            f"at most {analysed_changes.PROMISED[kind]} times",
+        )
+        for documents_of, beside in (
+            (followed_changes.with_rules, ""),
+            (analysed_changes.unnamed, ", a finding for each"),
+        )
+        for kind, (few, many) in analysed_changes.compare((small, large), documents_of).items()
     ]
 
 
@@ -364,6 +382,7 @@ def main() -> None:
         ("cold translation", lambda: translation(sizes)),
         ("the cost of a change", lambda: changes(sizes)),
         ("changes by services and connected proxies", lambda: followed(sizes)),
+        ("the mesh and the analysis between documents after a change", lambda: analysed(sizes)),
         ("changes of security policies", secured),
         ("rules that look at the labels of proxies", lambda: labels(sizes)),
         ("one document of a large file", large_files),

@@ -83,9 +83,15 @@ class Diagnostic:
         return where + self.message
 
 
+def reading_order(finding: Diagnostic) -> tuple[Origin, str, Severity, str, str]:
+    """Return the sort key that puts findings by file, line and path: as whoever corrects them goes through
+    the files. No two different findings have the same."""
+    return (finding.origin, finding.path, finding.severity, finding.code, finding.message)
+
+
 def in_reading_order(findings: Iterable[Diagnostic]) -> list[Diagnostic]:
-    """Return `findings` by file, line and path: as whoever corrects them goes through the files."""
-    return sorted(findings, key=lambda each: (each.origin, each.path, each.severity, each.code, each.message))
+    """Return `findings` in their `reading_order`."""
+    return sorted(findings, key=reading_order)
 
 
 MAX_FINDINGS: Final = 200

@@ -19,6 +19,9 @@ differential dataflow, and what is refused.
 from mizzen.incremental.collection import Collection, Cursor
 from mizzen.incremental.database import CheckError, CycleError, Database, Failure, QueryError, WriteError
 from mizzen.incremental.derived import Flattened, Index, Mapped, Merged, Ordered
+from mizzen.incremental.given import Given
+from mizzen.incremental.gradual import Gradual
+from mizzen.incremental.grouped import Grouped
 from mizzen.incremental.lookup import Lookup
 from mizzen.incremental.query import CollectionQuery, Query, Watch
 from mizzen.incremental.table import Table
@@ -32,6 +35,9 @@ __all__ = [
     "Database",
     "Failure",
     "Flattened",
+    "Given",
+    "Gradual",
+    "Grouped",
     "Index",
     "Lookup",
     "Mapped",

@@ -18,8 +18,8 @@ Value = TypeVar("Value")
 GroupKey = TypeVar("GroupKey", bound=Hashable)
 
 
-class _Standing(Collection[Key, Value], Generic[SourceKey, Source, Key, Value]):
-    """A collection that stands on others, and notes which of their members changed."""
+class Standing(Collection[Key, Value], Generic[SourceKey, Source, Key, Value]):
+    """A collection that stands on others, and notes which of their members changed. For this package."""
 
     __slots__ = ("_pending", "_settling", "_sources")
 
@@ -47,6 +47,7 @@ class _Standing(Collection[Key, Value], Generic[SourceKey, Source, Key, Value]):
 
     @property
     def is_settled(self) -> bool:
+        """Whether the members are up to date."""
         return not self._pending and not self._settling
 
     def settle(self) -> None:
@@ -113,7 +114,7 @@ class _Element(Derived[Value | None]):
         return self._owner.function(self.key, self.source)
 
 
-class Mapped(_Standing[Key, Source, Key, Value]):
+class Mapped(Standing[Key, Source, Key, Value]):
     """A function of each member: `function(key, member)`, None leaves it out. What else the function reads (a
     query, another collection) is recorded, so this is also the join and the filter. A member whose function
     raises keeps its last good value, or is left out."""
@@ -176,7 +177,7 @@ class Mapped(_Standing[Key, Source, Key, Value]):
         return NOTHING if value is None else value
 
 
-class Flattened(_Standing[SourceKey, Mapping[Key, Value], Key, Value]):
+class Flattened(Standing[SourceKey, Mapping[Key, Value], Key, Value]):
     """The members of the members: each member of the source is a mapping. Of several that give one key the
     member with the least source key counts."""
 
@@ -223,7 +224,7 @@ class Flattened(_Standing[SourceKey, Mapping[Key, Value], Key, Value]):
         return NOTHING
 
 
-class Merged(_Standing[Key, Value, Key, Value]):
+class Merged(Standing[Key, Value, Key, Value]):
     """Several collections as one; where several have a key, the first of them counts."""
 
     __slots__ = ()
@@ -246,7 +247,7 @@ class Merged(_Standing[Key, Value, Key, Value]):
         return NOTHING
 
 
-class Ordered(_Standing[Key, Value, Key, Value]):
+class Ordered(Standing[Key, Value, Key, Value]):
     """The members in an order: `order(key, member)` gives what is compared, no two of them equal."""
 
     __slots__ = ("_order", "_places", "_sorted", "_source")
@@ -317,7 +318,7 @@ class _Group(Collection[Key, Value]):
         return self._index.inputs_of_member(key)
 
 
-class Index(_Standing[Key, Value, Key, Value], Generic[GroupKey, Key, Value]):
+class Index(Standing[Key, Value, Key, Value], Generic[GroupKey, Key, Value]):
     """The members by group: `groups_of(key, member)` names those that a member belongs to, several or none.
     It reads nothing else. A reader of one group hears of that group only."""
 

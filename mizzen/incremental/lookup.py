@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, KeysView
 from typing import Any, Generic, TypeVar
 
 from mizzen.incremental.collection import Collection
@@ -39,14 +39,21 @@ class Lookup(Collection[Key, Value], Generic[Source, Key, Value]):
             value = self.values_now[key] = self._look(self._source, key)
         return value  # type: ignore[return-value]
 
-    def renew(self, source: Source) -> None:
-        """Go over to another source; the very same one changes nothing. Raises WriteError while a query
-        runs."""
+    @property
+    def keys_read(self) -> KeysView[Key]:
+        """The keys that queries have read."""
+        return self._cells.keys()
+
+    def renew(self, source: Source, keys: Iterable[Key] | None = None) -> None:
+        """Go over to another source; the very same one changes nothing. `keys` are those for which it may
+        have something else, if that is known. Raises WriteError while a query runs."""
         if source is self._source:
             return
         self.database.begin_write()
         self._source = source
-        self.publish([key for key in self._cells if self._differs(key)])
+        cells = self._cells
+        read = cells if keys is None else [key for key in keys if key in cells]
+        self.publish([key for key in read if self._differs(key)])
 
     def _differs(self, key: Key) -> bool:
         """Look again; return whether the readers of the key have to."""

@@ -103,6 +103,16 @@ class HostIndex(Generic[Value]):
         return new
 
     @property
+    def exact(self) -> LayeredDict[str, Value]:
+        """The values of the hosts that are no wildcards."""
+        return self._exact
+
+    @property
+    def wildcards(self) -> LayeredDict[str, Value]:
+        """The values of the wildcards."""
+        return self._wildcard
+
+    @property
     def version(self) -> HostsVersion:
         """Where this version of the index stands."""
         return self._exact.version, self._wildcard.version

@@ -64,7 +64,8 @@ class Mesh(ProxyQuestions):
         self.policy_index = policies
         self.token_keys = token_keys
         self._configs = configs
-        self._moved = moved
+        self.moved = moved
+        """Documents as they are now that stand at other lines than those that the mesh is made of."""
         self._mentions = LabelMentions()
         self._scopes = Scopes(settings)
         self._has_successor = False
@@ -123,7 +124,7 @@ class Mesh(ProxyQuestions):
             and mesh_config_in_force(mesh_config, certificates_served=served) != self.mesh_config
         ):
             configs = {
-                config.key: self._moved.get(config.key, config)
+                config.key: self.moved.get(config.key, config)
                 for kind in self._configs.values()
                 for config in kind.values()
             }
@@ -162,7 +163,7 @@ class Mesh(ProxyQuestions):
             self.gateway_index,
             self.policy_index,
             self.token_keys,
-            self._moved.updated(places),
+            self.moved.updated(places),
         )
         mesh._take_over(self)
         return mesh
@@ -189,7 +190,7 @@ class Mesh(ProxyQuestions):
             self.gateway_index,
             self.policy_index,
             token_keys,
-            self._moved,
+            self.moved,
         )
         delta = MeshDelta(token_keys=True)
         mesh._take_over(self)
@@ -254,8 +255,8 @@ class Mesh(ProxyQuestions):
         return mesh, delta
 
     def _still_moved(self, changes: Iterable[Change]) -> LayeredDict[ConfigKey, Config[Any]]:
-        edit = self._moved.edit()
-        if self._moved:
+        edit = self.moved.edit()
+        if self.moved:
             for old, _ in changes:
                 if old is not None:
                     edit.discard(old.key)
@@ -288,7 +289,7 @@ class Mesh(ProxyQuestions):
         """Yield all documents, each at the place where it stands now."""
         for configs in self._configs.values():
             for key, config in configs.items():
-                yield self._moved.get(key, config)
+                yield self.moved.get(key, config)
 
     def config(self, key: ConfigKey) -> Config[Any] | None:
         """Return the document of that key, or None."""
@@ -306,7 +307,7 @@ class Mesh(ProxyQuestions):
         """Return where the field that `origin` names stands now; `origin` itself if its document is gone."""
         if origin.document is None:
             return origin
-        config = self._moved.get(origin.document) or self.config(origin.document)
+        config = self.moved.get(origin.document) or self.config(origin.document)
         return config.origin_of(*origin.path) if config is not None else origin
 
     @property
@@ -317,7 +318,7 @@ class Mesh(ProxyQuestions):
             found = chain(
                 *self.registry.diagnostics.values(),
                 *self.destination_rule_index.diagnostics.values(),
-                *(rule.diagnostics for rule in self.virtual_service_index.rules.values() if rule.diagnostics),
+                *self.virtual_service_index.diagnostics.values(),
             )
             current = (one.current(self.current_origin) for one in found)
             self._diagnostics = tuple(in_reading_order(dict.fromkeys(current)))

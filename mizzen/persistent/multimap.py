@@ -22,6 +22,11 @@ class Multimap(Generic[Key, Member, Value]):
     def __init__(self, buckets: LayeredDict[Key, LayeredDict[Member, Value]] | None = None) -> None:
         self._buckets = buckets if buckets is not None else LayeredDict()
 
+    @property
+    def buckets(self) -> LayeredDict[Key, LayeredDict[Member, Value]]:
+        """The members of each key that has some."""
+        return self._buckets
+
     def get(self, key: Key) -> Mapping[Member, Value]:
         """Return the members under `key`; empty if there are none."""
         return self._buckets.get(key) or _NONE  # type: ignore[return-value]

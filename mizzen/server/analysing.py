@@ -9,6 +9,7 @@ from typing import Final
 from mizzen.config import Diagnostic
 from mizzen.mesh.analysis import Analysis
 from mizzen.mesh.snapshot import Mesh
+from mizzen.persistent import ChunkedSequence
 from mizzen.server.worker import Urgency, Worker
 
 SLICE_SECONDS: Final = 0.01
@@ -19,29 +20,29 @@ class Analyst:
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
-        self._analysis: Analysis | None = None
+        self._analysis = Analysis()
 
     async def analyse(
         self, mesh: Mesh, is_superseded: Callable[[], bool]
-    ) -> tuple[list[Diagnostic] | None, float]:
+    ) -> tuple[ChunkedSequence[Diagnostic] | None, float]:
         """Return what documents name and do not find, and the seconds that it took the worker; nothing is
         found if the mesh is superseded meanwhile. Raises what a check raises."""
-        if self._analysis is None:
-            self._analysis = Analysis(mesh)
         steps = self._analysis.steps(mesh)
         spent = 0.0
-        found: list[Diagnostic] | None = None
+        found: ChunkedSequence[Diagnostic] | None = None
         try:
             while found is None and not is_superseded():
                 found, seconds = await self._worker.do(Urgency.LATER, _slice, steps)
                 spent += seconds
         except Exception:
-            self._analysis = None  # what it remembers may be wrong
+            self._analysis = Analysis()  # what the other remembers may be wrong
             raise
         return found, spent
 
 
-def _slice(steps: Generator[None, None, list[Diagnostic]]) -> tuple[list[Diagnostic] | None, float]:
+def _slice(
+    steps: Generator[None, None, ChunkedSequence[Diagnostic]],
+) -> tuple[ChunkedSequence[Diagnostic] | None, float]:
     """Go on for a slice of time; return what was found if that was the end, and the seconds."""
     begun = time.perf_counter()
     try:

@@ -8,16 +8,14 @@ the cost grows with the documents and not with their square.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache, partial
 
 from mizzen.config.diagnostics import Diagnostic, in_reading_order
 from mizzen.incremental import Database
 from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
-from mizzen.mesh.analysis.destination_rules import check_destination_rule
+from mizzen.mesh.analysis.checks import CHECKS
 from mizzen.mesh.analysis.findings import Findings
-from mizzen.mesh.analysis.incremental_analysis import CHECKS, Analysis, check_virtual_service
+from mizzen.mesh.analysis.incremental_analysis import Analysis
 from mizzen.mesh.analysis.selectors import check_selectors
-from mizzen.mesh.analysis.unused import has_http_port
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
 
@@ -32,14 +30,9 @@ def analyze(mesh: Mesh, proxies: Sequence[Proxy] | None = None) -> list[Diagnost
     """
     findings = Findings()
     analysed = AnalysedMesh(Database(), mesh)  # nothing is recorded, as no query reads
-    http_port = cache(partial(has_http_port, analysed))
     for check in CHECKS:
-        check(analysed, findings)
-    for rule in analysed.rules.values():
-        check_virtual_service(analysed, rule, findings, http_port)
-    for config in analysed.configs("DestinationRule"):
-        check_destination_rule(analysed, config, findings)
+        for key, member in check.subjects(analysed).items():
+            check.look(analysed, key, member, findings)
     if proxies is not None:
         check_selectors(mesh, proxies, findings)
-    found = (*mesh.diagnostics, *(one.current(mesh.current_origin) for one in findings.diagnostics))
-    return in_reading_order(dict.fromkeys(found))
+    return in_reading_order(dict.fromkeys(findings.at(mesh.current_origin)))

@@ -1,275 +1,233 @@
 """The mesh as checks read it: reads are recorded, so that a change finds the checks that it concerns.
 
-Parts of a snapshot that did not change are the same objects in the next one, and are not looked at again.
+What is read by key is a collection over the very mapping that the snapshot has. The next snapshot's mapping
+knows where it differs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from operator import attrgetter
-from typing import Any, Generic, TypeVar
+from collections.abc import Collection, Mapping
+from typing import Any, Final, TypeVar
 
+from mizzen.config.diagnostics import Origin
 from mizzen.config.document import Config, ConfigKey
 from mizzen.config.mesh_config import MeshConfig
-from mizzen.incremental import Database, Lookup
-from mizzen.mesh.hosts import HostIndex
-from mizzen.mesh.rules.destination_rules import DestinationRuleIndex, MergedRules
-from mizzen.mesh.rules.external_authorizers import ExternalAuthorizer
-from mizzen.mesh.rules.gateways import GatewayIndex
+from mizzen.incremental import Database, Given, Grouped, Lookup, Mapped
+from mizzen.mesh.analysis.analysed_gateways import AnalysedGateways
+from mizzen.mesh.analysis.analysed_hosts import AnalysedHosts, RuleHosts
+from mizzen.mesh.rules.destination_rules import MergedRules
+from mizzen.mesh.rules.external_authorizers import ExternalAuthorizer, external_authorizer
+from mizzen.mesh.rules.gateways import GatewayConfig
 from mizzen.mesh.rules.virtual_service_index import HostRules
 from mizzen.mesh.rules.virtual_services import VirtualServiceRule
+from mizzen.mesh.scope.sidecars import SidecarConfig
 from mizzen.mesh.service import Endpoint, EndpointPool, Service
 from mizzen.mesh.services.aliases import Aliases
 from mizzen.mesh.services.declarations import ServiceDeclaration
-from mizzen.mesh.services.registry import LabelKey, Registry, ServiceKey
+from mizzen.mesh.services.registry import EMPTY_POOL, LabelKey, Registry, ServiceKey
 from mizzen.mesh.services.workloads import Workload
 from mizzen.mesh.snapshot import Mesh
 from mizzen.persistent import LayeredDict, Multimap
 
+Key = TypeVar("Key")
+Member = TypeVar("Member")
 Value = TypeVar("Value")
 
-
-class Same(Generic[Value]):
-    """A value that is compared by identity."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: Value) -> None:
-        self.value = value
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Same) and other.value is self.value
-
-    __hash__ = None  # type: ignore[assignment]
+_HTTP_PORT: Final = 80
+"""Istio puts the rules for hosts that no service has on this port of sidecars."""
 
 
-class AnalysedHosts(Generic[Value]):
-    """What an index has for hosts, as `HostIndex` tells it."""
+class GivenMultimap(Given[Key, LayeredDict[Member, Value]]):
+    """The members under each key of a multimap."""
 
-    def __init__(
-        self, database: Database, name: str, mesh: Mesh, index_of: Callable[[Mesh], HostIndex[Value]]
-    ) -> None:
-        self._index_of = index_of
-        index = index_of(mesh)
-        self._at: Lookup[Any, str, Value | None] = Lookup(database, f"{name} at", index, HostIndex.get)
+    def __init__(self, database: Database, name: str, members: Multimap[Key, Member, Value]) -> None:
+        super().__init__(database, name, members.buckets)
 
-        def found(how: Callable[[Any, str], Iterator[tuple[str, Value]]]) -> Any:
-            name_of_this = f"{name} {how.__name__}"
-            return Lookup(database, name_of_this, index, lambda of, host: tuple(how(of, host)))
-
-        self._covering: Lookup[Any, str, tuple[tuple[str, Value], ...]] = found(HostIndex.covering)
-        self._matching: Lookup[Any, str, tuple[tuple[str, Value], ...]] = found(HostIndex.matching)
-        self._under: Lookup[Any, str, tuple[tuple[str, Value], ...]] = found(HostIndex.under)
-        self._whole: Lookup[Any, None, Same[Any]] = Lookup(
-            database, f"all {name}", index, lambda of, _: Same(of)
-        )
-
-    def renew(self, mesh: Mesh) -> Iterator[None]:
-        """Go over to another snapshot, in steps."""
-        for lookup in (self._at, self._covering, self._matching, self._under, self._whole):
-            lookup.renew(self._index_of(mesh))
-            yield
-
-    def get(self, host: str) -> Value | None:
-        """Return what stands at a host itself."""
-        return self._at(host)
-
-    def covering(self, host: str) -> tuple[tuple[str, Value], ...]:
-        """Return the wildcards that cover a host."""
-        return self._covering(host)
-
-    def matching(self, host: str) -> tuple[tuple[str, Value], ...]:
-        """Return what covers a host or is covered by it."""
-        return self._matching(host)
-
-    def under(self, host: str) -> tuple[tuple[str, Value], ...]:
-        """Return the hosts that a host covers, itself among them."""
-        return self._under(host)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._whole(None).value)
-
-
-class _Parts:
-    """Parts of the snapshot, by the path of their attributes."""
-
-    def __init__(self, database: Database, mesh: Mesh) -> None:
-        self.lookup: Lookup[Mesh, str, Same[Any]] = Lookup(
-            database, "part of the mesh", mesh, lambda of, path: Same(attrgetter(path)(of))
-        )
-
-    def __call__(self, path: str) -> Any:
-        return self.lookup(path).value
+    def under(self, key: Key) -> Mapping[Member, Value]:
+        """Return the members under `key`; empty if there are none."""
+        return self.get(key) or {}
 
 
 class AnalysedRegistry:
-    """The registry, each of whose parts is a read of its own."""
+    """See `Registry`."""
 
-    def __init__(self, parts: _Parts, hosts: AnalysedHosts[tuple[Service, ...]]) -> None:
-        self._parts = parts
-        self.hosts = hosts
+    def __init__(self, database: Database, registry: Registry) -> None:
+        self.services = Given(database, "services", registry.services)
+        self.hosts: AnalysedHosts[tuple[Service, ...]] = AnalysedHosts(database, "services", registry.hosts)
+        self.workloads_by_key = Given(database, "workloads", registry.workloads_by_key)
+        self.declarations: GivenMultimap[ServiceKey, ConfigKey, ServiceDeclaration] = GivenMultimap(
+            database, "declarations", registry.declarations
+        )
+        self.selectors: GivenMultimap[LabelKey, ServiceKey, None] = GivenMultimap(
+            database, "services by selector", registry.selectors
+        )
+        self.workloads: GivenMultimap[LabelKey, ConfigKey, Workload] = GivenMultimap(
+            database, "workloads by label", registry.workloads
+        )
+        self.by_address: GivenMultimap[str, ServiceKey, tuple[Endpoint, ...]] = GivenMultimap(
+            database, "endpoints at an address", registry.by_address
+        )
+        self.diagnostics = Given(database, "findings on services", registry.diagnostics)
+        self._pools = Given(database, "endpoints", registry.pools)
+        self._targets: Lookup[Aliases, str, str] = Lookup(
+            database, "host behind an alias", registry.aliases, lambda of, host: of.targets.get(host, host)
+        )
+        with_http_port: Grouped[ServiceKey, Service, bool, None] = Grouped(
+            database, "services with a port for HTTP", self.services, lambda _, each: _http_ports(each)
+        )
+        # Whether there are some, and not which: those who ask hear of the first and of the last.
+        self._http_port = Mapped(database, "a port for HTTP", with_http_port, lambda _, __: True)
 
-    @property
-    def services(self) -> LayeredDict[ServiceKey, Service]:
+    def renew(self, registry: Registry) -> None:
+        """Go over to another registry."""
+        self.services.renew(registry.services)
+        self.hosts.renew(registry.hosts)
+        self.workloads_by_key.renew(registry.workloads_by_key)
+        self.declarations.renew(registry.declarations.buckets)
+        self.selectors.renew(registry.selectors.buckets)
+        self.workloads.renew(registry.workloads.buckets)
+        self.by_address.renew(registry.by_address.buckets)
+        self.diagnostics.renew(registry.diagnostics)
+        self._pools.renew(registry.pools)
+        self._targets.renew(registry.aliases)
+
+    def pool(self, service: Service) -> EndpointPool:
         """See `Registry`."""
-        found: LayeredDict[ServiceKey, Service] = self._parts("registry.services")
-        return found
+        return self._pools.get(service.key, EMPTY_POOL)
 
-    @property
-    def pools(self) -> LayeredDict[ServiceKey, EndpointPool]:
-        """See `Registry`."""
-        found: LayeredDict[ServiceKey, EndpointPool] = self._parts("registry.pools")
-        return found
+    def target_of(self, host: str) -> str:
+        """Return the host that an alias stands for in the end; a host that is no alias stands for itself."""
+        return self._targets(host)
 
-    @property
-    def declarations(self) -> Multimap[ServiceKey, ConfigKey, ServiceDeclaration]:
-        """See `Registry`."""
-        found: Multimap[ServiceKey, ConfigKey, ServiceDeclaration] = self._parts("registry.declarations")
-        return found
+    def has_http_port(self) -> bool:
+        """Return whether sidecars have a port for the rules of hosts that no service has."""
+        return True in self._http_port
 
-    @property
-    def workloads(self) -> Multimap[LabelKey, ConfigKey, Workload]:
-        """See `Registry`."""
-        found: Multimap[LabelKey, ConfigKey, Workload] = self._parts("registry.workloads")
-        return found
 
-    @property
-    def workloads_by_key(self) -> LayeredDict[ConfigKey, Workload]:
-        """See `Registry`."""
-        found: LayeredDict[ConfigKey, Workload] = self._parts("registry.workloads_by_key")
-        return found
-
-    @property
-    def by_address(self) -> Multimap[str, ServiceKey, tuple[Endpoint, ...]]:
-        """See `Registry`."""
-        found: Multimap[str, ServiceKey, tuple[Endpoint, ...]] = self._parts("registry.by_address")
-        return found
-
-    @property
-    def aliases(self) -> Aliases:
-        """See `Registry`."""
-        found: Aliases = self._parts("registry.aliases")
-        return found
+def _http_ports(service: Service) -> dict[bool, None]:
+    found = any(
+        port.number == _HTTP_PORT and (port.protocol.is_http or port.protocol.is_auto)
+        for port in service.ports
+    )
+    return {True: None} if found else {}
 
 
 class AnalysedMesh:
     """What `Mesh` tells, for the checks of one analysis."""
 
     def __init__(self, database: Database, mesh: Mesh) -> None:
+        self.database = database
         self.settings = mesh.settings
         """Never changes: with other settings everything is analysed anew."""
-        self._parts = _Parts(database, mesh)
+        self._snapshot = mesh
+        self._kinds: dict[str, Given[ConfigKey, Config[Any]]] = {}
+        self._moved = Given(database, "documents that moved", mesh.moved)
+        self.registry = AnalysedRegistry(database, mesh.registry)
+        self.rules: Given[ConfigKey, VirtualServiceRule] = Given(
+            database, "VirtualServices with their delegates", mesh.virtual_service_index.rules
+        )
+        self.delegate_users: GivenMultimap[tuple[str, str], ConfigKey, None] = GivenMultimap(
+            database, "users of delegates", mesh.virtual_service_index.delegate_users
+        )
         self.mesh_hosts: AnalysedHosts[HostRules] = AnalysedHosts(
-            database, "VirtualServices", mesh, lambda of: of.virtual_service_index.mesh_hosts
+            database, "VirtualServices", mesh.virtual_service_index.mesh_hosts
         )
-        self.registry = AnalysedRegistry(
-            self._parts, AnalysedHosts(database, "services", mesh, lambda of: of.registry.hosts)
+        self.rule_hosts = RuleHosts(database, mesh.destination_rule_index)
+        self.virtual_service_diagnostics = Given(
+            database, "findings on VirtualServices", mesh.virtual_service_index.diagnostics
         )
-        self._documents: Lookup[Mesh, ConfigKey, Same[Config[Any] | None]] = Lookup(
-            database, "document", mesh, lambda of, key: Same(of.config(key))
+        self.destination_rule_diagnostics = Given(
+            database, "findings on DestinationRules", mesh.destination_rule_index.diagnostics
         )
-        self._kinds: Lookup[Mesh, str, Same[LayeredDict[ConfigKey, Config[Any]]]] = Lookup(
-            database, "documents of a kind", mesh, lambda of, kind: Same(of.configs_by_key(kind))
+        self.sidecars: Given[str, tuple[SidecarConfig, ...]] = Given(
+            database, "Sidecars of a namespace", mesh.sidecar_index.by_namespace
         )
-        self._pools: Lookup[Any, Service, EndpointPool] = Lookup(
-            database, "endpoints", mesh.registry, Registry.pool
+        self.gateways = AnalysedGateways(
+            database, self.documents("Gateway"), self.registry.workloads_by_key, self.registry.services
         )
-        self._rules: Lookup[DestinationRuleIndex, tuple[str, str, str], MergedRules] = Lookup(
+        self._authorizers: Lookup[Registry, str, ExternalAuthorizer] = Lookup(
             database,
-            "DestinationRules of a client",
-            mesh.destination_rule_index,
-            lambda of, key: of.rules_for(*key),
+            "external authorizer",
+            mesh.registry,
+            lambda of, name: external_authorizer(name, self.mesh_config, of),
         )
-        self._authorizers: Lookup[Mesh, str, ExternalAuthorizer] = Lookup(
-            database, "external authorizer", mesh, Mesh.external_authorizer
+        self._secrets: Grouped[ConfigKey, Config[Any], str, str] = Grouped(
+            database,
+            "namespaces of Secrets by name",
+            self.documents("Secret"),
+            lambda key, _: {key.name: key.namespace},
         )
-        self._naming = _Naming(mesh.destination_rule_index)
-        self._namespaces: Lookup[_Naming, str, frozenset[str]] = Lookup(
-            database, "namespaces with DestinationRules", self._naming, _Naming.of
-        )
+        self.whole = Given(database, "the mesh", LayeredDict({"": None}))
+        """One member that stands for all, for checks that look at many documents together."""
 
-    def renew(self, mesh: Mesh) -> Iterator[None]:
-        """Go over to another snapshot with the same settings, in steps of some milliseconds."""
-        self._parts.lookup.renew(mesh)
-        self._kinds.renew(mesh)
-        self._authorizers.renew(mesh)
-        yield
-        self._documents.renew(mesh)
-        yield
-        self._pools.renew(mesh.registry)
-        yield
-        self._rules.renew(mesh.destination_rule_index)
-        yield
-        if self._naming.index is not mesh.destination_rule_index:
-            self._naming = _Naming(mesh.destination_rule_index)
-            self._namespaces.renew(self._naming)
-            yield
-        yield from self.registry.hosts.renew(mesh)
-        yield from self.mesh_hosts.renew(mesh)
-
-    @property
-    def rules(self) -> LayeredDict[ConfigKey, VirtualServiceRule]:
-        """The VirtualServices with their delegates."""
-        found: LayeredDict[ConfigKey, VirtualServiceRule] = self._parts("virtual_service_index.rules")
-        return found
-
-    @property
-    def sidecars(self) -> Mapping[str, tuple[Config[Any], ...]]:
-        """The Sidecars of each namespace."""
-        found: Mapping[str, tuple[Config[Any], ...]] = self._parts("sidecar_index.by_namespace")
-        return found
-
-    @property
-    def gateway_index(self) -> GatewayIndex:
-        """The Gateways."""
-        found: GatewayIndex = self._parts("gateway_index")
-        return found
+    def renew(self, mesh: Mesh) -> None:
+        """Go over to another snapshot with the same settings."""
+        self._snapshot = mesh
+        for kind, documents in self._kinds.items():
+            documents.renew(mesh.configs_by_key(kind))
+        self._moved.renew(mesh.moved)
+        self.registry.renew(mesh.registry)
+        self.rules.renew(mesh.virtual_service_index.rules)
+        self.delegate_users.renew(mesh.virtual_service_index.delegate_users.buckets)
+        self.mesh_hosts.renew(mesh.virtual_service_index.mesh_hosts)
+        self.rule_hosts.renew(mesh.destination_rule_index)
+        self.virtual_service_diagnostics.renew(mesh.virtual_service_index.diagnostics)
+        self.destination_rule_diagnostics.renew(mesh.destination_rule_index.diagnostics)
+        self.sidecars.renew(mesh.sidecar_index.by_namespace)
+        self._authorizers.renew(mesh.registry)
 
     @property
     def mesh_config(self) -> MeshConfig:
         """See `Mesh`."""
         return self.settings.mesh_config
 
-    def configs(self, kind: str) -> tuple[Config[Any], ...]:
-        """See `Mesh`."""
-        return tuple(self._kinds(kind).value.values())
+    def documents(self, kind: str) -> Given[ConfigKey, Config[Any]]:
+        """Return the documents of a kind."""
+        if kind not in self._kinds:
+            self._kinds[kind] = Given(self.database, f"{kind} documents", self._snapshot.configs_by_key(kind))
+        return self._kinds[kind]
+
+    def configs(self, kind: str) -> list[Config[Any]]:
+        """Return all documents of a kind. Whoever reads them hears of every change of one."""
+        return [config for _, config in self.documents(kind).items()]
 
     def config(self, key: ConfigKey) -> Config[Any] | None:
         """See `Mesh`."""
-        return self._documents(key).value
+        return self.documents(key.kind).get(key)
 
     def secret(self, namespace: str, name: str) -> Config[Any] | None:
-        """See `Mesh`."""
+        """Return the Secret of that name, or None."""
         return self.config(ConfigKey("Secret", namespace, name))
+
+    def namespaces_with_secret(self, name: str) -> Collection[str]:
+        """Return the namespaces that have a Secret of that name."""
+        return (self._secrets.get(name) or LayeredDict[ConfigKey, str]()).values()
 
     def endpoints(self, service: Service) -> EndpointPool:
         """See `Mesh`."""
-        return self._pools(service)
+        return self.registry.pool(service)
 
     def external_authorizer(self, name: str) -> ExternalAuthorizer:
         """See `Mesh`."""
         return self._authorizers(name)
 
+    def gateways_selecting(self, labels: Mapping[str, str]) -> tuple[GatewayConfig, ...]:
+        """See `Mesh`."""
+        self.configs("Gateway")  # it is made of these
+        return self._snapshot.gateways_selecting(labels)
+
     def rules_for(self, client_namespace: str, host: str, service_namespace: str) -> MergedRules:
         """See `DestinationRuleIndex`."""
-        return self._rules((client_namespace, host, service_namespace))
+        list(self.rule_hosts.covering(host))  # it is made of these
+        return self._snapshot.destination_rule_index.rules_for(client_namespace, host, service_namespace)
 
     def namespaces_with_rules(self, host: str) -> frozenset[str]:
         """Return the namespaces of the DestinationRules whose host covers `host`."""
-        return self._namespaces(host)
+        return frozenset(namespace for namespace, _ in self.rule_hosts.covering(host))
 
-
-class _Naming:
-    """Which namespaces have DestinationRules for a host."""
-
-    def __init__(self, index: DestinationRuleIndex) -> None:
-        self.index = index
-        self._by_host: HostIndex[set[str]] | None = None
-
-    def of(self, host: str) -> frozenset[str]:
-        if self._by_host is None:  # made when first needed
-            namespaces: dict[str, set[str]] = {}
-            for namespace, named in self.index.by_host:
-                namespaces.setdefault(named, set()).add(namespace)
-            self._by_host = HostIndex(namespaces)
-        return frozenset().union(*(names for _, names in self._by_host.covering(host)))
+    def current_origin(self, origin: Origin) -> Origin:
+        """See `Mesh`."""
+        if origin.document is None:
+            return origin
+        config = self._moved.get(origin.document) or self.config(origin.document)
+        return config.origin_of(*origin.path) if config is not None else origin

@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
-from mizzen.config.document import FieldPath
-from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
+from mizzen.config import models
+from mizzen.config.document import Config, FieldPath
 from mizzen.mesh.analysis.findings import Findings
 from mizzen.mesh.analysis.gateways import credential_names
-from mizzen.mesh.analysis.mutual_tls import client_settings
 
 _UNSERVED: Final = {"configmap": "a CA in a ConfigMap", "kubernetes-gateway": "a Secret of the Gateway API"}
 
 
-def check_config_maps(mesh: AnalysedMesh, findings: Findings) -> None:
-    """Find credentials that no proxy is sent (MZ0221), such as `configmap://ca`."""
-    for gateway in mesh.configs("Gateway"):
-        for index, server in enumerate(gateway.spec.servers):
-            for field, name in credential_names(server):
-                for text in _problem(name):
-                    findings.warning("MZ0221", gateway, ("spec", "servers", index, *field), text)
-    for rule in mesh.configs("DestinationRule"):
-        for path, tls in client_settings(rule.spec):
-            for text in _problem(tls.credential_name):
-                findings.warning("MZ0221", rule, _credential(path), text)
+def check_credentials_of_gateway(gateway: Config[models.Gateway], findings: Findings) -> None:
+    """Find credentials of a Gateway that no proxy is sent (MZ0221), such as `configmap://ca`."""
+    for index, server in enumerate(gateway.spec.servers):
+        for field, name in credential_names(server):
+            for text in _problem(name):
+                findings.warning("MZ0221", gateway, ("spec", "servers", index, *field), text)
 
 
-def _credential(path: FieldPath) -> FieldPath:
-    return (*path, "credentialName")
+def check_credentials_of_rule(
+    rule: Config[models.DestinationRule],
+    settings: Iterable[tuple[FieldPath, models.ClientTLSSettings]],
+    findings: Findings,
+) -> None:
+    """Find credentials in the TLS settings of a DestinationRule that no proxy is sent (MZ0221)."""
+    for path, tls in settings:
+        for text in _problem(tls.credential_name):
+            findings.warning("MZ0221", rule, (*path, "credentialName"), text)
 
 
 def _problem(name: str) -> Iterator[str]:

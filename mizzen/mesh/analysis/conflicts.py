@@ -2,70 +2,72 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import Final
 
-from mizzen.config.document import Config
+from mizzen.incremental import Grouped
 from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh, AnalysedRegistry
 from mizzen.mesh.analysis.findings import Findings, seen_together
-from mizzen.mesh.hosts import is_wildcard
-from mizzen.mesh.scope.sidecars import selector_of
+from mizzen.mesh.rules.virtual_service_index import HostRules
+from mizzen.mesh.scope.sidecars import SidecarConfig, selector_of
 from mizzen.mesh.service import Protocol, Resolution, Service
-from mizzen.mesh.services.declarations import ServiceDeclaration
+from mizzen.mesh.services.registry import ServiceKey
 from mizzen.mesh.services.workloads import Workload
 
 _ELSEWHERE: Final = frozenset({Resolution.NONE, Resolution.ALIAS})
 """Connections to these go where they are addressed to, or by the listeners of another service."""
 
 
-def check_hosts_of_virtual_services(mesh: AnalysedMesh, findings: Findings) -> None:
+def check_host_of_virtual_services(host: str, rules: HostRules, findings: Findings) -> None:
     """IST0109: of two VirtualServices for a host, sidecars follow one only."""
-    for host, rules in mesh.mesh_hosts.under("*"):
-        if is_wildcard(host):
-            continue
-        for rule, earlier in seen_together(rules, lambda one: one.seen_by):
-            findings.error(
-                "IST0109",
-                rule.config,
-                ("spec", "hosts"),
-                f"host {host} has a VirtualService for sidecars at {earlier.config.origin} already, and only "
-                "one takes effect; put their rules into one, or delegate",
-                earlier.config.origin,
-            )
+    for rule, earlier in seen_together(rules, lambda one: one.seen_by):
+        findings.error(
+            "IST0109",
+            rule.config,
+            ("spec", "hosts"),
+            f"host {host} has a VirtualService for sidecars at {earlier.config.origin} already, and only "
+            "one takes effect; put their rules into one, or delegate",
+            earlier.config.origin,
+        )
 
 
-def check_sidecars(mesh: AnalysedMesh, findings: Findings) -> None:
+def check_sidecars(
+    mesh: AnalysedMesh, namespace: str, configs: Sequence[SidecarConfig], findings: Findings
+) -> None:
     """IST0110: two Sidecars for one workload; IST0111: several for a whole namespace."""
-    for namespace, configs in mesh.sidecars.items():
-        plain = [config for config in configs if selector_of(config) is None]
-        for config in plain[1:]:
-            findings.error(
-                "IST0111",
-                config,
-                ("spec",),
-                f"namespace {namespace} has a Sidecar without workloadSelector at {plain[0].origin} already, "
-                "and only the oldest takes effect; keep one",
-                plain[0].origin,
-            )
-        chosen: dict[Workload, Config[Any]] = {}
-        for config in configs:
-            for workload in selected_workloads(mesh.registry, namespace, selector_of(config) or {}):
-                earlier = chosen.setdefault(workload, config)
-                if earlier is not config:
-                    findings.error(
-                        "IST0110",
-                        config,
-                        ("spec", "workloadSelector"),
-                        f"workload {workload.key.name} ({workload.origin}) is picked by the Sidecar at "
-                        f"{earlier.origin} too, and only one takes effect; make the selectors differ",
-                        workload.origin,
-                        earlier.origin,
-                    )
-                    break
+    plain = [config for config in configs if selector_of(config) is None]
+    for config in plain[1:]:
+        findings.error(
+            "IST0111",
+            config,
+            ("spec",),
+            f"namespace {namespace} has a Sidecar without workloadSelector at {plain[0].origin} already, "
+            "and only the oldest takes effect; keep one",
+            plain[0].origin,
+        )
+    chosen: dict[Workload, SidecarConfig] = {}
+    for config in configs:
+        for workload in _selected_workloads(mesh.registry, namespace, selector_of(config) or {}):
+            earlier = chosen.setdefault(workload, config)
+            if earlier is not config:
+                findings.error(
+                    "IST0110",
+                    config,
+                    ("spec", "workloadSelector"),
+                    f"workload {workload.key.name} ({workload.origin}) is picked by the Sidecar at "
+                    f"{earlier.origin} too, and only one takes effect; make the selectors differ",
+                    workload.origin,
+                    earlier.origin,
+                )
+                break
 
 
-def selected_workloads(registry: AnalysedRegistry, namespace: str, selector: Any) -> list[Workload]:
+def _selected_workloads(
+    registry: AnalysedRegistry, namespace: str, selector: Mapping[str, str]
+) -> list[Workload]:
     """Return the workloads of `namespace` with all labels of `selector`, sorted; none if it is empty."""
-    buckets = [registry.workloads.get((namespace, name, value)) for name, value in selector.items()]
+    buckets = [registry.workloads.under((namespace, name, value)) for name, value in selector.items()]
     if not buckets:
         return []
     smallest = min(buckets, key=len)
@@ -73,53 +75,65 @@ def selected_workloads(registry: AnalysedRegistry, namespace: str, selector: Any
     return sorted(found, key=Workload.order)
 
 
-def check_protocols(mesh: AnalysedMesh, findings: Findings) -> None:
+def check_protocols(mesh: AnalysedMesh, host: str, services: Sequence[Service], findings: Findings) -> None:
     """IST0177: one host and port with different protocols."""
-    registry = mesh.registry
-    for host in registry.hosts:
-        declarations: list[ServiceDeclaration] = []
-        for service in registry.hosts.get(host) or ():
-            declarations.extend(registry.declarations.get(service.key).values())
-        declarations = [one for one in declarations if one.config.kind == "ServiceEntry"]
-        if len(declarations) < 2:
-            continue
-        declarations.sort(key=lambda one: (one.service.creation[0], one.config.name, one.config.namespace))
-        for later, earlier in seen_together(declarations, lambda one: one.service.export_to):
-            for index, port in enumerate(later.service.ports):
-                other = earlier.service.port(port.number)
-                if other is not None and other.protocol is not port.protocol:
-                    findings.warning(
-                        "IST0177",
-                        later.config,
-                        ("spec", "ports", index, "protocol"),
-                        f"port {port.number} of {host} is {port.protocol} here and {other.protocol} at "
-                        f"{earlier.config.origin}; give both one protocol",
-                        earlier.config.origin,
-                    )
+    if sum(len(service.declared) for service in services) < 2:
+        return
+    declarations = [
+        declaration
+        for service in services
+        for declaration in mesh.registry.declarations.under(service.key).values()
+        if declaration.config.kind == "ServiceEntry"
+    ]
+    declarations.sort(key=lambda one: (one.service.creation[0], one.config.name, one.config.namespace))
+    for later, earlier in seen_together(declarations, lambda one: one.service.export_to):
+        for index, port in enumerate(later.service.ports):
+            other = earlier.service.port(port.number)
+            if other is not None and other.protocol is not port.protocol:
+                findings.warning(
+                    "IST0177",
+                    later.config,
+                    ("spec", "ports", index, "protocol"),
+                    f"port {port.number} of {host} is {port.protocol} here and {other.protocol} at "
+                    f"{earlier.config.origin}; give both one protocol",
+                    earlier.config.origin,
+                )
 
 
-def check_tcp_ports(mesh: AnalysedMesh, findings: Findings) -> None:
-    """MZ0210: TCP services that nothing tells apart on the wire."""
-    by_port: dict[int, list[Service]] = {}
-    for service in (one for host in mesh.registry.services.values() for one in host.declared):
+def services_by_tcp_port(mesh: AnalysedMesh) -> Grouped[ServiceKey, Service, int, tuple[Service, ...]]:
+    """Return the services that claim a TCP port at whatever address, by its number."""
+    return Grouped(
+        mesh.database, "services by TCP port", mesh.registry.services, lambda _, each: _claims(each)
+    )
+
+
+def _claims(host: Service) -> dict[int, tuple[Service, ...]]:
+    claims: dict[int, tuple[Service, ...]] = {}
+    for service in host.declared:
         if service.addresses or service.headless or service.resolution in _ELSEWHERE:
             continue
         for port in service.ports:
             # TLS is told apart by SNI, and HTTP by Host.
             if port.protocol.is_tcp and not port.protocol.is_tls and port.protocol is not Protocol.UDP:
-                by_port.setdefault(port.number, []).append(service)
-    for number, services in by_port.items():
-        services.sort(key=lambda one: one.precedence)
-        for service, earlier in seen_together(services, lambda one: one.export_to):
-            if service.hostname == earlier.hostname:
-                continue
-            written = mesh.registry.declarations.get(service.key).values()
-            findings.warning(
-                "MZ0210",
-                next(one.config for one in written if one.config.origin in service.origins),
-                ("spec", "ports"),
-                f"TCP port {number} of {service.hostname} cannot be told from that of {earlier.hostname} "
-                f"({earlier.origins[0]}), which gets all its connections unless clients capture DNS; "
-                "give each an address, or another port",
-                earlier.origins[0],
-            )
+                claims[port.number] = (*claims.get(port.number, ()), service)
+    return claims
+
+
+def check_tcp_port(
+    mesh: AnalysedMesh, number: int, claims: Mapping[ServiceKey, tuple[Service, ...]], findings: Findings
+) -> None:
+    """MZ0210: TCP services that nothing tells apart on the wire."""
+    services = sorted(chain.from_iterable(claims.values()), key=lambda one: one.precedence)
+    for service, earlier in seen_together(services, lambda one: one.export_to):
+        if service.hostname == earlier.hostname:
+            continue
+        written = mesh.registry.declarations.under(service.key).values()
+        findings.warning(
+            "MZ0210",
+            next(one.config for one in written if one.config.origin in service.origins),
+            ("spec", "ports"),
+            f"TCP port {number} of {service.hostname} cannot be told from that of {earlier.hostname} "
+            f"({earlier.origins[0]}), which gets all its connections unless clients capture DNS; "
+            "give each an address, or another port",
+            earlier.origins[0],
+        )

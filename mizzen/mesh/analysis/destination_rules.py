@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from mizzen.config import models
 from mizzen.config.document import Config
 from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
@@ -12,38 +14,44 @@ from mizzen.mesh.service import Resolution, Service
 from mizzen.mesh.services.shared_hosts import seen_from
 
 
-def check_destination_rule(
+def check_host_of_rule(
     mesh: AnalysedMesh, config: Config[models.DestinationRule], findings: Findings
 ) -> None:
     """Find out whether a rule is for no known service (IST0174), or has subsets without an endpoint
     (IST0173)."""
     host = resolve_short_name(config.spec.host, config.namespace, mesh.settings.domain)
-    seen = [
-        service
-        for _, found in mesh.registry.hosts.under(host)
-        for one in found
-        if (service := seen_from(one, config.namespace)) is not None
-    ]
-    services = [service for service in seen if not service.is_alias]
-    if seen and not services:
+    service = next((each for each in _seen(mesh, host, config.namespace) if not each.is_alias), None)
+    if service is not None:
+        if config.spec.subsets and not is_wildcard(host):
+            services = [each for each in _seen(mesh, host, config.namespace) if not each.is_alias]
+            _check_subsets(mesh, config, services, findings)
+        return
+    alias = next(_seen(mesh, host, config.namespace), None)
+    if alias is not None:
         findings.warning(
             "IST0174",
             config,
             ("spec", "host"),
-            f"host {host} stands for {seen[0].alias_of}, whose own rules hold, so the rule applies "
-            f"to nothing; write {seen[0].alias_of}",
+            f"host {host} stands for {alias.alias_of}, whose own rules hold, so the rule applies "
+            f"to nothing; write {alias.alias_of}",
         )
-    elif not services:
-        if not mesh.registry.hosts.covering(host):
-            findings.warning(
-                "IST0174",
-                config,
-                ("spec", "host"),
-                f"host {host} is no known service, so the rule applies to nothing; declare the "
-                "service, or correct the name",
-            )
-    elif not is_wildcard(host):
-        _check_subsets(mesh, config, services, findings)
+    elif not mesh.registry.hosts.covering(host):
+        findings.warning(
+            "IST0174",
+            config,
+            ("spec", "host"),
+            f"host {host} is no known service, so the rule applies to nothing; declare the "
+            "service, or correct the name",
+        )
+
+
+def _seen(mesh: AnalysedMesh, host: str, namespace: str) -> Iterator[Service]:
+    """Yield the services under a host that a namespace sees."""
+    for _, found in mesh.registry.hosts.under(host):
+        for one in found:
+            service = seen_from(one, namespace)
+            if service is not None:
+                yield service
 
 
 def _check_subsets(

@@ -6,36 +6,37 @@ where a service runs, and manifests that were made for Kubernetes do not.
 
 from __future__ import annotations
 
-from mizzen.config.document import FieldPath
+from typing import Any
+
+from mizzen.config.document import Config, FieldPath
 from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
 from mizzen.mesh.analysis.findings import Findings
 from mizzen.mesh.service import Endpoint, Protocol, Resolution, Service
 
 
-def check_endpoints(mesh: AnalysedMesh, findings: Findings) -> None:
-    """Find services without an endpoint, and ports that none of the endpoints serves (MZ0212)."""
-    written = {config.origin: config for kind in ("Service", "ServiceEntry") for config in mesh.configs(kind)}
-    for service in mesh.registry.services.values():
-        if service.resolution is not Resolution.STATIC or not service.origins:
-            continue
-        config = written.get(service.origins[0])
-        if config is None:
-            continue
-        endpoints = mesh.endpoints(service).endpoints
-        ports = [port.name for port in service.ports if port.protocol is not Protocol.UDP]
-        if not ports:
-            continue
-        if not endpoints:
-            selector = "selector" if service.from_kubernetes else "workloadSelector"
-            path: FieldPath = ("spec", selector) if service.selector else ("spec",)
-            message = f"has no endpoint, so calls to it fail (503); {_what_to_write(service)}"
-            findings.warning("MZ0212", config, path, f"{service.hostname} {message}")
-            continue
-        for name in ports:
-            if not any(endpoint.port_named(name) is not None for endpoint in endpoints):
-                message = _portless(service, name, endpoints[0])
-                message = f"{service.hostname} {message}"
-                findings.warning("MZ0212", config, ("spec", "ports"), message, endpoints[0].origin)
+def check_endpoints(mesh: AnalysedMesh, service: Service, findings: Findings) -> None:
+    """Find out whether a service has no endpoint, or a port that none of the endpoints serves (MZ0212)."""
+    if service.resolution is not Resolution.STATIC:
+        return
+    endpoints = mesh.endpoints(service).endpoints
+    ports = [port.name for port in service.ports if port.protocol is not Protocol.UDP]
+    if not endpoints and ports:
+        selector = "selector" if service.from_kubernetes else "workloadSelector"
+        path: FieldPath = ("spec", selector) if service.selector else ("spec",)
+        message = f"has no endpoint, so calls to it fail (503); {_what_to_write(service)}"
+        findings.warning("MZ0212", _written(mesh, service), path, f"{service.hostname} {message}")
+        return
+    for name in ports:
+        if not any(endpoint.port_named(name) is not None for endpoint in endpoints):
+            message = f"{service.hostname} {_portless(service, name, endpoints[0])}"
+            place = ("spec", "ports")
+            findings.warning("MZ0212", _written(mesh, service), place, message, endpoints[0].origin)
+
+
+def _written(mesh: AnalysedMesh, service: Service) -> Config[Any]:
+    """Return the document that a service is declared in, or the first of them."""
+    declarations = mesh.registry.declarations.under(service.key).values()
+    return next(one.config for one in declarations if one.config.origin == service.origins[0])
 
 
 def _what_to_write(service: Service) -> str:

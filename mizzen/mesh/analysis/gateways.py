@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Collection, Iterator
+from typing import Final
 
 from mizzen.config import models
-from mizzen.config.document import Config, ConfigKey, FieldPath
+from mizzen.config.document import ConfigKey, FieldPath
+from mizzen.mesh.analysis.analysed_gateways import HostsServed
 from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
 from mizzen.mesh.analysis.credentials import authority_of, credential_problem, needs_client_ca, secret_name
 from mizzen.mesh.analysis.findings import Findings
-from mizzen.mesh.hosts import HostIndex
 from mizzen.mesh.rules.gateways import GatewayConfig, merge_gateways, server_hosts
-from mizzen.mesh.rules.virtual_services import MESH
+from mizzen.mesh.rules.virtual_services import MESH, VirtualServiceRule
 from mizzen.mesh.service import Protocol, Service
-from mizzen.mesh.services.workloads import Workload
 
 Selector = tuple[tuple[str, str], ...]
-WorkloadsByLabel = dict[tuple[str, str], list[Workload]]
 
 
 def check_gateways(mesh: AnalysedMesh, findings: Findings) -> None:
-    """Find what is wrong between Gateways and what they name."""
+    """Find what is wrong between the Gateways of the mesh, and with their Secrets."""
     gateways = sorted(mesh.configs("Gateway"), key=lambda one: one.key)
     _conflicting_hosts(gateways, findings)
     _rejected_servers(mesh, gateways, findings)
     _credentials(mesh, gateways, findings)
-    _service_ports(mesh, gateways, findings)
-    _selectors(mesh, gateways, findings)
 
 
 def _servers(config: GatewayConfig) -> Iterator[tuple[FieldPath, models.Server]]:
@@ -63,7 +59,7 @@ def _conflicting_hosts(gateways: list[GatewayConfig], findings: Findings) -> Non
 def _rejected_servers(mesh: AnalysedMesh, gateways: list[GatewayConfig], findings: Findings) -> None:
     """MZ0206: servers that cannot stand beside others of the same proxies."""
     for selector in dict.fromkeys(_selector(config) for config in gateways):
-        merged = merge_gateways(mesh.gateway_index.selecting(dict(selector)), ())
+        merged = merge_gateways(mesh.gateways_selecting(dict(selector)), ())
         findings.diagnostics.extend(merged.rejected)
 
 
@@ -87,16 +83,12 @@ def credential_names(server: models.Server) -> Iterator[tuple[FieldPath, str]]:
 def _credentials(mesh: AnalysedMesh, gateways: list[GatewayConfig], findings: Findings) -> None:
     """IST0101: no such Secret; IST0161: nothing usable in it; IST0138: one certificate in two Gateways."""
     users: dict[tuple[Selector, str, str], GatewayConfig] = {}
-    by_label = _workloads_by_label(mesh)
-    namespaces_of: dict[str, list[str]] = {}
-    for secret in mesh.configs("Secret"):
-        namespaces_of.setdefault(secret.name, []).append(secret.namespace)
     for config in gateways:
-        selected = {workload.key.namespace for workload in _selected(config, by_label)}
+        selected = {workload.namespace for workload in mesh.gateways.workloads_selected(config)}
         for path, server in _servers(config):
             for field, written in credential_names(server):
                 # Without a workload of the gateway nobody knows in which namespace its proxies will be.
-                of_name = namespaces_of.get(written.rpartition("/")[2], [])
+                of_name = mesh.namespaces_with_secret(written.rpartition("/")[2])
                 namespace = _first(selected or {config.namespace, *of_name}, of_name, config.namespace)
                 name = secret_name(written, namespace)
                 if name is None:
@@ -173,118 +165,80 @@ def _no_secret(
     findings.error("IST0101", config, place, message)
 
 
-def _workloads_by_label(mesh: AnalysedMesh) -> WorkloadsByLabel:
-    workloads: WorkloadsByLabel = {}
-    for workload in mesh.registry.workloads_by_key.values():
-        for label in workload.labels.items():
-            workloads.setdefault(label, []).append(workload)
-    return workloads
-
-
-def _selected(config: GatewayConfig, by_label: WorkloadsByLabel) -> Iterator[Workload]:
-    """Yield the workloads that a Gateway selects; none for a Gateway that selects whatever is a gateway."""
-    labels = config.spec.selector.items()
-    if not labels:
-        return
-    for workload in min((by_label.get(label, []) for label in labels), key=len):
-        if workload.labels.items() >= labels:
-            yield workload
-
-
-def _selectors(mesh: AnalysedMesh, gateways: list[GatewayConfig], findings: Findings) -> None:
+def check_selector(mesh: AnalysedMesh, config: GatewayConfig, findings: Findings) -> None:
     """IST0101: a selector with values that nothing has, though its labels are known.
 
     Proxies need no documents, so a selector that fits nothing in the files proves nothing. But where
     workloads or the selectors of Services have the very labels with other values, one of the two is misspelt.
     """
-    known: dict[frozenset[str], list[Mapping[str, str]]] = {}
-    for workload in mesh.registry.workloads_by_key.values():
-        known.setdefault(frozenset(workload.labels), []).append(workload.labels)
-    for service in mesh.registry.services.values():
-        if service.selector:
-            known.setdefault(frozenset(service.selector), []).append(service.selector)
-    for config in gateways:
-        wanted = config.spec.selector
-        candidates = [one for keys, all_ in known.items() if keys >= wanted.keys() for one in all_]
-        if not wanted or not candidates or any(one.items() >= wanted.items() for one in candidates):
-            continue
-        values = sorted({", ".join(f"{key}={one[key]}" for key in sorted(wanted)) for one in candidates})
-        findings.warning(
-            "IST0101",
-            config,
-            ("spec", "selector"),
-            f"no workload and no Service has these labels; write what they have: {' or '.join(values[:_FEW])}"
-            f"{' or others' if len(values) > _FEW else ''}",
-        )
-
-
-def _service_ports(mesh: AnalysedMesh, gateways: list[GatewayConfig], findings: Findings) -> None:
-    """IST0162: a port that the Service in front of the gateway does not have."""
-    if not gateways:
+    wanted = config.spec.selector
+    known = mesh.gateways.labels_like(config) if wanted else ()
+    if not known or any(one.items() >= wanted.items() for one in known):
         return
-    workloads = _workloads_by_label(mesh)
-    for config in gateways:
-        services = _services_before(mesh, config, workloads)
-        if not services:
-            continue
-        numbers = {port.number for one in services for port in one.ports if port.protocol is not Protocol.UDP}
-        numbers |= {
-            port.target_port for one in services for port in one.ports if isinstance(port.target_port, int)
-        }
-        listed = ", ".join(str(number) for number in sorted(numbers))
-        for path, server in _servers(config):
-            if server.port is not None and server.port.number not in numbers:
-                findings.warning(
-                    "IST0162",
-                    config,
-                    (*path, "port", "number"),
-                    f"port {server.port.number} is not among those of the gateway's service "
-                    f"({services[0].origins[0]}): {listed}; add it there, or use one of them",
-                    services[0].origins[0],
-                )
+    values = sorted({", ".join(f"{key}={one[key]}" for key in sorted(wanted)) for one in known})
+    findings.warning(
+        "IST0101",
+        config,
+        ("spec", "selector"),
+        f"no workload and no Service has these labels; write what they have: {' or '.join(values[:_FEW])}"
+        f"{' or others' if len(values) > _FEW else ''}",
+    )
 
 
-def _services_before(mesh: AnalysedMesh, config: GatewayConfig, workloads: WorkloadsByLabel) -> list[Service]:
+def check_service_ports(mesh: AnalysedMesh, config: GatewayConfig, findings: Findings) -> None:
+    """IST0162: a port that the Service in front of the gateway does not have."""
+    services = _services_before(mesh, config)
+    if not services:
+        return
+    numbers = {port.number for one in services for port in one.ports if port.protocol is not Protocol.UDP}
+    numbers |= {
+        port.target_port for one in services for port in one.ports if isinstance(port.target_port, int)
+    }
+    listed = ", ".join(str(number) for number in sorted(numbers))
+    for path, server in _servers(config):
+        if server.port is not None and server.port.number not in numbers:
+            findings.warning(
+                "IST0162",
+                config,
+                (*path, "port", "number"),
+                f"port {server.port.number} is not among those of the gateway's service "
+                f"({services[0].origins[0]}): {listed}; add it there, or use one of them",
+                services[0].origins[0],
+            )
+
+
+def _services_before(mesh: AnalysedMesh, config: GatewayConfig) -> list[Service]:
     """Return the Kubernetes Services whose endpoints are workloads that the Gateway selects."""
+    registry = mesh.registry
     found: dict[Service, None] = {}
-    for workload in _selected(config, workloads):
-        for key in mesh.registry.by_address.get(workload.address):
-            service = mesh.registry.services[key]
+    for workload in mesh.gateways.workloads_selected(config):
+        for key in registry.by_address.under(registry.workloads_by_key[workload].address):
+            service = registry.services[key]
             if service.from_kubernetes:
                 found[service] = None
     return list(found)
 
 
-def check_hosts_at_gateways(mesh: AnalysedMesh, findings: Findings) -> None:
+def check_hosts_at_gateways(mesh: AnalysedMesh, rule: VirtualServiceRule, findings: Findings) -> None:
     """IST0132: a VirtualService bound to a Gateway that serves none of its hosts."""
-    served: dict[str, HostIndex[tuple[str, ...]]] = {}
-    for rule in mesh.rules.values():
-        for index, name in enumerate(rule.gateways):
-            if name == MESH:
-                continue
-            config = mesh.config(ConfigKey("Gateway", *name.split("/", 1)))
-            if config is None:
-                continue
-            if name not in served:
-                served[name] = _hosts_served(config)
-            if not any(_is_served(served[name], host, rule.config.namespace) for host in rule.hosts):
-                findings.warning(
-                    "IST0132",
-                    rule.config,
-                    ("spec", "gateways", index),
-                    f"Gateway {name} ({config.origin}) serves none of the hosts {', '.join(rule.hosts)}; add "
-                    "one to its servers, or correct the hosts",
-                    config.origin,
-                )
+    for index, name in enumerate(rule.gateways):
+        if name == MESH:
+            continue
+        key = ConfigKey("Gateway", *name.split("/", 1))
+        config = mesh.config(key)
+        if config is None:
+            continue
+        served = mesh.gateways.hosts_served(key)
+        if not any(_is_served(served, host, rule.config.namespace) for host in rule.hosts):
+            findings.warning(
+                "IST0132",
+                rule.config,
+                ("spec", "gateways", index),
+                f"Gateway {name} ({config.origin}) serves none of the hosts {', '.join(rule.hosts)}; add "
+                "one to its servers, or correct the hosts",
+                config.origin,
+            )
 
 
-def _hosts_served(config: Config[Any]) -> HostIndex[tuple[str, ...]]:
-    hosts: dict[str, tuple[str, ...]] = {}
-    for _, server in _servers(config):
-        for namespace, host in server_hosts(server, config.namespace):
-            hosts[host] = (*hosts.get(host, ()), namespace)
-    return HostIndex(hosts)
-
-
-def _is_served(served: HostIndex[tuple[str, ...]], host: str, namespace: str) -> bool:
+def _is_served(served: HostsServed, host: str, namespace: str) -> bool:
     return any(place in ("", namespace) for _, places in served.matching(host) for place in places)

@@ -4,58 +4,56 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from mizzen.config import models
+from mizzen.config import kubernetes, models
 from mizzen.config.diagnostics import Diagnostic, Severity
+from mizzen.config.document import Config
 from mizzen.config.mesh_networks import NetworkGateway
 from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
 from mizzen.mesh.analysis.findings import Findings
-from mizzen.mesh.hosts import HostIndex, resolve_short_name
 from mizzen.mesh.service import Endpoint, Service
 from mizzen.mesh.topology import NETWORK_LABEL
 
 _CODE = "MZ0214"
 
-_Gateways = Mapping[str, tuple[NetworkGateway, ...]]
+
+def check_networks(mesh: AnalysedMesh, service: Service, findings: Findings) -> None:
+    """Find endpoints of a service that are left out for clients of other networks (MZ0214): gateways pass on
+    mutual TLS and nothing else, and an endpoint of which only the network is known needs a gateway that leads
+    there."""
+    by_reason: dict[str, list[Endpoint]] = {}
+    for endpoint in mesh.endpoints(service).endpoints:
+        if endpoint.network or not endpoint.address:
+            reason = _problem(endpoint, service, mesh)
+            if reason:
+                by_reason.setdefault(reason, []).append(endpoint)
+    for reason, endpoints in by_reason.items():
+        _add(findings, service.hostname, reason, endpoints)
 
 
-def check_networks(mesh: AnalysedMesh, findings: Findings) -> None:
-    """Find endpoints that are left out for clients of other networks (MZ0214): gateways pass on mutual TLS
-    and nothing else, and an endpoint of which only the network is known needs a gateway that leads there."""
-    gateways = mesh.mesh_config.mesh_networks.table.gateways()
-    _check_labelled_gateways(mesh, gateways, findings)
-    mutual: HostIndex[bool] = _hosts_of_mutual_tls(mesh) if gateways else HostIndex()
-    for key, pool in mesh.registry.pools.items():
-        by_reason: dict[str, list[Endpoint]] = {}
-        for endpoint in pool.endpoints:
-            if endpoint.network or not endpoint.address:
-                reason = _problem(endpoint, mesh.registry.services[key], mesh, gateways, mutual)
-                if reason:
-                    by_reason.setdefault(reason, []).append(endpoint)
-        for reason, endpoints in by_reason.items():
-            _add(findings, key[1], reason, endpoints)
+def check_labelled_gateway(
+    mesh: AnalysedMesh, service: Config[kubernetes.Service], findings: Findings
+) -> None:
+    """Find a Service whose label is to make its addresses outside the cluster the gateways of a network
+    (MZ0214), as under Istio (https://istio.io/latest/docs/reference/config/labels/#topology-network)."""
+    network = service.labels.get(NETWORK_LABEL)
+    if network and network not in _gateways(mesh):
+        findings.warning(
+            _CODE,
+            service,
+            ("metadata", "labels", NETWORK_LABEL),
+            "makes the Service no gateway of its network here, as nothing tells the addresses that it "
+            f"has outside its cluster; write meshNetworks.networks.{network}.gateways with its IP",
+        )
 
 
-def _check_labelled_gateways(mesh: AnalysedMesh, gateways: _Gateways, findings: Findings) -> None:
-    """Under Istio this label on a Service makes its addresses outside the cluster the gateways of a network
-    (https://istio.io/latest/docs/reference/config/labels/#topology-network)."""
-    for service in mesh.configs("Service"):
-        network = service.labels.get(NETWORK_LABEL)
-        if network and network not in gateways:
-            findings.warning(
-                _CODE,
-                service,
-                ("metadata", "labels", NETWORK_LABEL),
-                "makes the Service no gateway of its network here, as nothing tells the addresses that it "
-                f"has outside its cluster; write meshNetworks.networks.{network}.gateways with its IP",
-            )
+def _gateways(mesh: AnalysedMesh) -> Mapping[str, tuple[NetworkGateway, ...]]:
+    return mesh.mesh_config.mesh_networks.table.gateways()
 
 
-def _problem(
-    endpoint: Endpoint, service: Service, mesh: AnalysedMesh, gateways: _Gateways, mutual: HostIndex[bool]
-) -> str:
+def _problem(endpoint: Endpoint, service: Service, mesh: AnalysedMesh) -> str:
     """Return why clients of other networks do not call the endpoint; empty if they do."""
     network = endpoint.network
-    if network not in gateways:
+    if network not in _gateways(mesh):
         if endpoint.address:
             return ""
         return (
@@ -69,7 +67,7 @@ def _problem(
             "the label security.istio.io/tlsMode: istio, if they do"
         )
     automatic = mesh.mesh_config.enable_auto_mtls and not service.mesh_external
-    if not automatic and mutual.most_specific(service.hostname) is None:
+    if not automatic and not _asks_for_mutual_tls(mesh, service.hostname):
         return (
             f"are behind the gateways of network {network}, which pass on mutual TLS alone, and are called "
             "in plain text, so clients of other networks leave them out; write a DestinationRule with "
@@ -86,14 +84,13 @@ def _add(findings: Findings, hostname: str, reason: str, endpoints: Sequence[End
     findings.diagnostics.append(Diagnostic(Severity.WARNING, _CODE, f"{number} {reason}", first.origin))
 
 
-def _hosts_of_mutual_tls(mesh: AnalysedMesh) -> HostIndex[bool]:
-    """Return the hosts for which some DestinationRule asks for the mesh's mutual TLS, for some calls."""
-    return HostIndex(
-        {
-            resolve_short_name(rule.spec.host, rule.namespace, mesh.settings.domain): True
-            for rule in mesh.configs("DestinationRule")
-            if any(mode is models.ClientTLSMode.ISTIO_MUTUAL for mode in _modes(rule.spec))
-        }
+def _asks_for_mutual_tls(mesh: AnalysedMesh, host: str) -> bool:
+    """Return whether some DestinationRule asks for the mesh's mutual TLS for some calls of a host."""
+    return any(
+        mode is models.ClientTLSMode.ISTIO_MUTUAL
+        for _, rules in mesh.rule_hosts.covering(host)
+        for rule in rules.values()
+        for mode in _modes(rule.spec)
     )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator
 
+from mizzen.config import kubernetes, models
+from mizzen.config.document import Config
 from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
 from mizzen.mesh.analysis.findings import Findings
 from mizzen.mesh.rules.virtual_services import MESH, VirtualServiceRule
@@ -11,40 +13,25 @@ from mizzen.mesh.scope.egress_imports import best_service
 from mizzen.mesh.scope.sidecars import selector_of
 from mizzen.mesh.service import Service
 from mizzen.mesh.services.protocols import kubernetes_protocol
-
-_EVERYWHERE = ""
-"""Stands for all namespaces."""
-
-_HTTP_PORT = 80
-"""Istio puts the rules for hosts that no service has on this port of sidecars."""
+from mizzen.mesh.services.workloads import Workload
 
 
-def has_http_port(mesh: AnalysedMesh) -> bool:
-    """Return whether sidecars have a port for the rules of hosts that no service has."""
-    return any(
-        port.number == _HTTP_PORT and (port.protocol.is_http or port.protocol.is_auto)
-        for service in mesh.registry.services.values()
-        for port in service.ports
-    )
+def check_delegate(mesh: AnalysedMesh, config: Config[models.VirtualService], findings: Findings) -> None:
+    """Find out whether a VirtualService without hosts is a delegate that nobody names (MZ0215)."""
+    if config.spec.hosts:
+        return
+    users = mesh.delegate_users.under((config.namespace, config.name))
+    if not any(mesh.rules.get(user) is not None for user in users):
+        findings.warning(
+            "MZ0215",
+            config,
+            ("spec",),
+            "has no hosts, and no VirtualService delegates to it, so it takes no effect; write its "
+            "hosts, or name it under `delegate` of another",
+        )
 
 
-def check_delegates(mesh: AnalysedMesh, findings: Findings) -> None:
-    """Find delegates that nobody names (MZ0215)."""
-    named = {key for rule in mesh.rules.values() for key in rule.delegates}
-    for config in mesh.configs("VirtualService"):
-        if not config.spec.hosts and (config.namespace, config.name) not in named:
-            findings.warning(
-                "MZ0215",
-                config,
-                ("spec",),
-                "has no hosts, and no VirtualService delegates to it, so it takes no effect; write its "
-                "hosts, or name it under `delegate` of another",
-            )
-
-
-def check_called_hosts(
-    mesh: AnalysedMesh, rule: VirtualServiceRule, findings: Findings, *, has_http_port: Callable[[], bool]
-) -> None:
+def check_called_hosts(mesh: AnalysedMesh, rule: VirtualServiceRule, findings: Findings) -> None:
     """Find hosts of a VirtualService that no sidecar can call (MZ0216) or calls by TCP alone (MZ0217)."""
     if rule.gateways != (MESH,):
         return
@@ -52,9 +39,9 @@ def check_called_hosts(
         if index >= len(rule.config.spec.hosts):
             break
         place = ("spec", "hosts", index)
-        services = _services(mesh, rule, host)
-        if not services:
-            if "*" not in host and not (rule.http and has_http_port()):
+        first = next(_services(mesh, rule, host), None)
+        if first is None:
+            if "*" not in host and not (rule.http and mesh.registry.has_http_port()):
                 findings.warning(
                     "MZ0216",
                     rule.config,
@@ -62,25 +49,32 @@ def check_called_hosts(
                     f"no service has the host {host}, so no sidecar listens for calls to it; declare it with "
                     "a ServiceEntry, or name a Gateway under `gateways`",
                 )
-        elif rule.http and not (rule.tcp or rule.tls) and not any(_may_be_http(one) for one in services):
+        elif (
+            rule.http
+            and not (rule.tcp or rule.tls)
+            and not any(map(_may_be_http, _services(mesh, rule, host)))
+        ):
             findings.warning(
                 "MZ0217",
                 rule.config,
                 place,
-                f"{host} ({services[0].origins[0]}) has no HTTP port, so the http rules take no effect; name "
+                f"{host} ({first.origins[0]}) has no HTTP port, so the http rules take no effect; name "
                 "its port's protocol HTTP there, or write tcp or tls rules",
-                services[0].origins[0],
+                first.origins[0],
             )
 
 
-def _services(mesh: AnalysedMesh, rule: VirtualServiceRule, host: str) -> list[Service]:
-    """Return the services that a host of a rule covers or that cover it."""
+def _services(mesh: AnalysedMesh, rule: VirtualServiceRule, host: str) -> Iterator[Service]:
+    """Yield the services that a host of a rule covers or that cover it."""
     hosts = mesh.registry.hosts
-    found = [hosts.get(host) or (), *(services for _, services in hosts.covering(host))]
-    if "*" in host:
-        found.extend(services for _, services in hosts.matching(host))
-    best = (best_service(services, rule.config.namespace) for services in found)
-    return [service for service in best if service is not None]
+    namespace = rule.config.namespace
+    own = best_service(hosts.get(host) or (), namespace)
+    if own is not None:
+        yield own
+    for _, services in hosts.matching(host):
+        best = best_service(services, namespace)
+        if best is not None:
+            yield best
 
 
 def _may_be_http(service: Service) -> bool:
@@ -89,80 +83,59 @@ def _may_be_http(service: Service) -> bool:
     return any(port.protocol.is_http or port.protocol.is_auto for port in service.ports)
 
 
-def check_workload_entries(mesh: AnalysedMesh, findings: Findings) -> None:
-    """Find WorkloadEntries that nothing selects (MZ0218)."""
-    selectors = _Selectors()
-    for service in mesh.registry.services.values():
-        for one in service.declared:
-            if one.selector:
-                selectors.add(one.namespace, one.selector)
-    for namespace, sidecars in mesh.sidecars.items():
-        for sidecar in sidecars:
-            selectors.add(namespace, selector_of(sidecar) or {})
-    for gateway in mesh.configs("Gateway"):
-        selectors.add(_EVERYWHERE, gateway.spec.selector)
-    for entry in mesh.configs("WorkloadEntry"):
-        labels = {**entry.labels, **entry.spec.labels}
-        if not (selectors.select(entry.namespace, labels) or selectors.select(_EVERYWHERE, labels)):
-            findings.warning(
-                "MZ0218",
-                entry,
-                ("spec",),
-                "no Service or ServiceEntry of its namespace selects it, so nobody calls it; give it the "
-                "labels of a selector",
-            )
-
-
-class _Selectors:
-    """Selectors by namespace, each found by one of its labels."""
-
-    def __init__(self) -> None:
-        self._of_all: set[str] = set()
-        self._by_label: dict[tuple[str, str, str], list[Mapping[str, str]]] = {}
-
-    def add(self, namespace: str, selector: Mapping[str, str]) -> None:
-        """Note a selector; an empty one selects whatever is in the namespace."""
-        for name, value in selector.items():
-            self._by_label.setdefault((namespace, name, value), []).append(selector)
-            return
-        self._of_all.add(namespace)
-
-    def select(self, namespace: str, labels: Mapping[str, str]) -> bool:
-        """Return whether a selector of the namespace selects a workload with these labels."""
-        return namespace in self._of_all or any(
-            labels.items() >= selector.items()
-            for name, value in labels.items()
-            for selector in self._by_label.get((namespace, name, value), ())
+def check_workload_entry(mesh: AnalysedMesh, workload: Workload, findings: Findings) -> None:
+    """Find out whether nothing selects a WorkloadEntry (MZ0218)."""
+    if not workload.is_pod and not _is_selected(mesh, workload):
+        config = mesh.config(workload.key)
+        assert config is not None
+        findings.warning(
+            "MZ0218",
+            config,
+            ("spec",),
+            "no Service or ServiceEntry of its namespace selects it, so nobody calls it; give it the "
+            "labels of a selector",
         )
 
 
-def check_external_names(mesh: AnalysedMesh, findings: Findings) -> None:
-    """Find aliases of hosts that nothing declares (MZ0219)."""
-    for config in mesh.configs("Service"):
-        host = config.spec.spec.external_name
-        if config.spec.spec.type != "ExternalName" or not host:
-            continue
-        target = mesh.registry.aliases.targets.get(host, host)
-        if not mesh.registry.hosts.get(target) and not mesh.registry.hosts.covering(target):
-            findings.warning(
-                "MZ0219",
+def _is_selected(mesh: AnalysedMesh, workload: Workload) -> bool:
+    """Return whether a Service, ServiceEntry or Sidecar of its namespace, or a Gateway, selects it."""
+    namespace, labels = workload.key.namespace, workload.labels.items()
+    for name, value in labels:
+        for key in mesh.registry.selectors.under((namespace, name, value)):
+            declared = mesh.registry.services[key].declared
+            if any(one.selector and one.selector.items() <= labels for one in declared):
+                return True
+    sidecars = mesh.sidecars.get(namespace, ())
+    if any((selector_of(sidecar) or {}).items() <= labels for sidecar in sidecars):
+        return True
+    return any(selector.items() <= labels for selector in mesh.gateways.selectors())
+
+
+def check_external_name(mesh: AnalysedMesh, config: Config[kubernetes.Service], findings: Findings) -> None:
+    """Find out whether an ExternalName Service names a host that nothing declares (MZ0219)."""
+    host = config.spec.spec.external_name
+    if config.spec.spec.type != "ExternalName" or not host:
+        return
+    target = mesh.registry.target_of(host)
+    if not mesh.registry.hosts.covering(target):
+        findings.warning(
+            "MZ0219",
+            config,
+            ("spec", "externalName"),
+            f"nothing declares {host}, so calls to {config.name} go where calls to unknown hosts go, and "
+            "rules for them take no effect; declare the host and its ports with a ServiceEntry",
+        )
+
+
+def check_port_names(config: Config[kubernetes.Service], findings: Findings) -> None:
+    """Notice ports of a Service whose name tells no protocol (IST0118): it is detected call by call."""
+    for index, port in enumerate(config.spec.spec.ports):
+        transport = str(port.protocol or "TCP")
+        if kubernetes_protocol(port.port, port.name, transport, port.app_protocol).is_auto:
+            findings.notice(
+                "IST0118",
                 config,
-                ("spec", "externalName"),
-                f"nothing declares {host}, so calls to {config.name} go where calls to unknown hosts go, and "
-                "rules for them take no effect; declare the host and its ports with a ServiceEntry",
+                ("spec", "ports", index),
+                f"the port's name {port.name or '(none)'} tells no protocol, so proxies detect it; name "
+                "it such as http-web or tcp-web, or set appProtocol",
             )
-
-
-def check_port_names(mesh: AnalysedMesh, findings: Findings) -> None:
-    """Notice ports of Services whose name tells no protocol (IST0118): it is detected call by call."""
-    for config in mesh.configs("Service"):
-        for index, port in enumerate(config.spec.spec.ports):
-            transport = str(port.protocol or "TCP")
-            if kubernetes_protocol(port.port, port.name, transport, port.app_protocol).is_auto:
-                findings.notice(
-                    "IST0118",
-                    config,
-                    ("spec", "ports", index),
-                    f"the port's name {port.name or '(none)'} tells no protocol, so proxies detect it; name "
-                    "it such as http-web or tcp-web, or set appProtocol",
-                )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Final
 
+from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.document import ConfigKey
 from mizzen.mesh.hosts import HostIndex
 from mizzen.mesh.rules.virtual_services import (
@@ -57,6 +58,7 @@ class VirtualServiceIndex:
     mesh_hosts: HostIndex[HostRules] = field(default_factory=HostIndex)
     mesh_hosts_of: dict[str, HostIndex[HostRules]] = field(default_factory=dict)
     leading_to: Multimap[str, VirtualServiceRule, None] = field(default_factory=Multimap)
+    diagnostics: LayeredDict[ConfigKey, tuple[Diagnostic, ...]] = field(default_factory=LayeredDict)
 
     def updated(
         self, changes: Iterable[tuple[VirtualServiceConfig | None, VirtualServiceConfig | None]]
@@ -87,6 +89,7 @@ class VirtualServiceIndex:
 
         rules = self.rules.edit()
         labelled = self.labelled.edit()
+        diagnostics = self.diagnostics.edit()
         gone: list[VirtualServiceRule] = []
         made: list[VirtualServiceRule] = []
         for key in stale:
@@ -94,6 +97,7 @@ class VirtualServiceIndex:
             if before is not None:
                 rules.discard(key)
                 labelled.discard(key)
+                diagnostics.discard(key)
                 gone.append(before)
             config = configs.get(key)
             if config is not None and not is_delegate(config):
@@ -101,6 +105,8 @@ class VirtualServiceIndex:
                 rules.put(key, rule)
                 if rule.source_labels:
                     labelled.put(key, rule)
+                if rule.diagnostics:
+                    diagnostics.put(key, rule.diagnostics)
                 made.append(rule)
         return VirtualServiceIndex(
             self.settings,
@@ -112,6 +118,7 @@ class VirtualServiceIndex:
             _rehosted({_ALL: self.mesh_hosts}, gone, made, lambda _: _ALL).get(_ALL, HostIndex()),
             _rehosted(self.mesh_hosts_of, gone, made, lambda rule: rule.config.namespace),
             _redirected(self.leading_to, gone, made),
+            diagnostics.finish(),
         )
 
     def for_gateway(self, gateway: str, namespace: str) -> Rules:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,15 +53,14 @@ def parsed(name: str, documents: list[dict[str, Any]], comments: int) -> ParsedF
     return parse_documents(text.encode(), name)
 
 
-def end_of(steps: Generator[None, None, list[Diagnostic]], most: int | None) -> list[Diagnostic] | None:
+def end_of(steps: Generator[None, None, Sequence[Diagnostic]], most: int | None) -> list[Diagnostic] | None:
     """Go on for `most` steps, or to the end; return what was found at the end."""
     try:
         while most is None or most > 0:
             next(steps)
             most = None if most is None else most - 1
     except StopIteration as end:
-        found: list[Diagnostic] = end.value
-        return found
+        return list(end.value)
     return None
 
 
@@ -69,7 +68,7 @@ def end_of(steps: Generator[None, None, list[Diagnostic]], most: int | None) -> 
 @settings(max_examples=60)
 def test_it_finds_what_a_new_analysis_finds(history: list[Batch], checking: bool) -> None:
     store, mesh = ConfigStore(), Mesh.build(())
-    analysis = Analysis(mesh, checking=checking)
+    analysis = Analysis(checking=checking)
     for batch in history:
         files = {name: parsed(name, documents, batch.comments) for name, documents in batch.files.items()}
         mesh, _ = mesh.updated(store.apply(files), batch.mesh_config)

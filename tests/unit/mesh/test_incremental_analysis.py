@@ -10,18 +10,23 @@ from mizzen.config import ConfigChange
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.mesh.analysis import Analysis, analyze
 from mizzen.mesh.snapshot import Mesh
+from mizzen.persistent import ChunkedSequence
 from tests.unit.mesh.conftest import load
 from tests.unit.mesh.test_analysis import CASES
 
 
-def found(analysis: Analysis, mesh: Mesh) -> list[Diagnostic]:
+def last(analysis: Analysis, mesh: Mesh) -> ChunkedSequence[Diagnostic]:
     steps = analysis.steps(mesh)
     while True:
         try:
             next(steps)
         except StopIteration as end:
-            diagnostics: list[Diagnostic] = end.value
+            diagnostics: ChunkedSequence[Diagnostic] = end.value
             return diagnostics
+
+
+def found(analysis: Analysis, mesh: Mesh) -> list[Diagnostic]:
+    return list(last(analysis, mesh))
 
 
 def one_by_one(mesh: Mesh, text: str) -> Iterator[Mesh]:
@@ -41,7 +46,7 @@ def one_by_one(mesh: Mesh, text: str) -> Iterator[Mesh]:
 def test_each_finding_comes_and_goes_with_its_documents(case: str) -> None:
     code, _, _, wrong, right = CASES[case]
     mesh = Mesh.build(load(right))
-    analysis = Analysis(mesh)
+    analysis = Analysis()
     assert found(analysis, mesh) == analyze(mesh)
     codes = []
     for text in (wrong, right, wrong):
@@ -80,23 +85,77 @@ metadata: {{name: s{number}}}
 spec: {{hosts: [s{number}.com], http: [{{timeout: {timeout}s, {route}}}]}}"""
 
 
-def test_a_changed_rule_costs_that_rule_however_many_there_are() -> None:
+CHANGES = {
+    "VirtualService": virtual_service(1, 2),
+    "DestinationRule": """
+kind: DestinationRule
+metadata: {name: s1}
+spec: {host: s1.com, subsets: [{name: v1, labels: {version: v1}}, {name: v2, labels: {version: v1}}]}""",
+    "endpoint": """
+kind: ServiceEntry
+metadata: {name: s1}
+spec:
+  hosts: [s1.com]
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  resolution: STATIC
+  endpoints: [{address: 10.0.0.1, weight: 2, labels: {version: v1}}]""",
+    "Service": """
+kind: ServiceEntry
+metadata: {name: new}
+spec:
+  hosts: [new.com]
+  addresses: [10.9.9.9]
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  resolution: STATIC
+  endpoints: [{address: 10.0.0.1, labels: {version: v1}}]""",
+    "WorkloadEntry": """
+kind: WorkloadEntry
+metadata: {name: new}
+spec: {address: 10.1.1.1, labels: {app: new, istio: ingress}}""",
+}
+
+STANDING = """
+kind: Gateway
+metadata: {name: ingress}
+spec: {selector: {istio: ingress}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}]}
+---
+kind: DestinationRule
+metadata: {name: all}
+spec: {host: "*.com", trafficPolicy: {connectionPool: {tcp: {maxConnections: 7}}}}
+---
+"""
+
+
+@pytest.mark.parametrize("kind", CHANGES)
+def test_a_change_costs_what_it_touches_however_much_there_is(kind: str) -> None:
     computed = []
     for count in (3, 50):
-        mesh = Mesh.build(load(shop(count)))
-        analysis = Analysis(mesh)
+        mesh = Mesh.build(load(STANDING + shop(count)))
+        analysis = Analysis()
         assert found(analysis, mesh) == []
         before = analysis.computed
-        mesh, _ = mesh.updated(ConfigChange(tuple(load(virtual_service(1, 2))), ()))
+        mesh, _ = mesh.updated(ConfigChange(tuple(load(CHANGES[kind])), ()))
         assert found(analysis, mesh) == []
         computed.append(analysis.computed - before)
-    assert computed[0] == computed[1]
-    assert computed[0] < 10
+    assert 0 < computed[0] == computed[1] < 15
+
+
+def test_findings_share_what_did_not_change() -> None:
+    mesh = Mesh.build(load("\n---".join(virtual_service(number, 1) for number in range(500))))
+    analysis = Analysis()
+    before = last(analysis, mesh)
+    declared = CHANGES["Service"].replace("new.com", "s250.com").replace("number: 80", "number: 8080")
+    mesh, _ = mesh.updated(ConfigChange(tuple(load(declared)), ()))
+    after = last(analysis, mesh)
+    assert (len(before), len(after)) == (1_000, 999)
+    gone, made = before.difference(after)
+    assert [one.path for one in gone] == ["spec.hosts[0]", "spec.http[0].route[0].destination.host"]
+    assert [one.path for one in made] == ["spec.http[0].route[0].destination.subset"]
 
 
 def test_a_mesh_that_stays_costs_nothing() -> None:
     mesh = Mesh.build(load(shop(3)))
-    analysis = Analysis(mesh)
+    analysis = Analysis()
     found(analysis, mesh)
     before = analysis.computed
     found(analysis, mesh)

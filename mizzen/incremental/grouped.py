@@ -1,0 +1,60 @@
+"""Groups of members, each an immutable mapping."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import Any, Generic, TypeVar
+
+from mizzen.incremental.collection import Collection
+from mizzen.incremental.database import NOTHING, Database
+from mizzen.incremental.derived import Standing
+from mizzen.persistent import DictEdit, LayeredDict
+
+Key = TypeVar("Key", bound=Hashable)
+Source = TypeVar("Source")
+Part = TypeVar("Part")
+GroupKey = TypeVar("GroupKey", bound=Hashable)
+
+
+class Grouped(Standing[Key, Source, GroupKey, LayeredDict[Key, Part]], Generic[Key, Source, GroupKey, Part]):
+    """The groups that have members: `parts_of(key, member)` says for each group that a member belongs to what
+    stands there for it. An equal part changes nothing. It reads nothing else.
+
+    Unlike an `Index` this is a collection of the groups, so that something can stand on each of them.
+    """
+
+    __slots__ = ("_parts_of", "_source", "_within")
+
+    def __init__(
+        self,
+        database: Database,
+        name: str,
+        source: Collection[Key, Source],
+        parts_of: Callable[[Key, Source], Mapping[GroupKey, Part]],
+    ) -> None:
+        self._source = source
+        self._parts_of = parts_of
+        self._within: dict[Key, tuple[GroupKey, ...]] = {}
+        super().__init__(database, name, (source,))
+
+    def _settle(self, pending: Iterable[Key], changed: list[GroupKey]) -> None:
+        edits: dict[GroupKey, DictEdit[Key, Part]] = {}
+
+        def edit(group: GroupKey) -> DictEdit[Key, Part]:
+            if group not in edits:
+                edits[group] = (self.values_now.get(group) or LayeredDict[Key, Part]()).edit()
+            return edits[group]
+
+        for key in pending:
+            member: Any = self._source.values_now.get(key, NOTHING)
+            parts: Mapping[GroupKey, Part] = {} if member is NOTHING else self._parts_of(key, member)
+            for group in self._within.pop(key, ()):
+                if group not in parts:
+                    edit(group).discard(key)
+            for group, part in parts.items():
+                known: Any = edit(group).get(key, NOTHING)
+                if known is NOTHING or known != part:
+                    edit(group).put(key, part)
+            if parts:
+                self._within[key] = tuple(parts)
+        changed.extend(group for group, each in edits.items() if self.put(group, each.finish() or NOTHING))

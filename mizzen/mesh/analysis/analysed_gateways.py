@@ -1,0 +1,119 @@
+"""What checks need to know of Gateways: the hosts that they serve, and the workloads that they select."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from operator import attrgetter
+from typing import Any, Final
+
+from mizzen.config.document import ConfigKey
+from mizzen.incremental import Collection, CollectionQuery, Database, Given, Grouped, Query
+from mizzen.mesh.hosts import HostIndex
+from mizzen.mesh.rules.gateways import GatewayConfig, server_hosts
+from mizzen.mesh.service import Service
+from mizzen.mesh.services.registry import ServiceKey
+from mizzen.mesh.services.workloads import Workload
+from mizzen.persistent import LayeredDict
+
+Labels = Mapping[str, str]
+HostsServed = HostIndex[tuple[str, ...]]
+
+_Group = str | tuple[str, str]
+"""The name of a label, or its name and value."""
+_Members = LayeredDict[Any, Labels]
+_NONE: Final[_Members] = LayeredDict()
+
+
+class AnalysedGateways:
+    """Answers about all Gateways of the mesh. Workloads and Services are found by those labels that selectors
+    of Gateways name, so that in most meshes few are remembered."""
+
+    def __init__(
+        self,
+        database: Database,
+        configs: Given[ConfigKey, GatewayConfig],
+        workloads: Given[ConfigKey, Workload],
+        services: Given[ServiceKey, Service],
+    ) -> None:
+        self._database = database
+        self._configs = configs
+        self._served = Query(database, "hosts that a Gateway serves", self._find_served, _serve_the_same)
+        self._selectors = Query(database, "selectors of Gateways", self._find_selectors)
+        self._names = Query(database, "labels that Gateways select by", self._find_names)
+        self._workloads = self._by_label("labels of workloads", workloads, attrgetter("labels"))
+        self._services = self._by_label("selectors of Services", services, attrgetter("selector"))
+
+    def selectors(self) -> tuple[Labels, ...]:
+        """Return the selectors of all Gateways, each once."""
+        return self._selectors()
+
+    def _find_selectors(self) -> tuple[Labels, ...]:
+        found = {tuple(sorted(config.spec.selector.items())) for _, config in self._configs.items()}
+        return tuple(dict(selector) for selector in sorted(found))
+
+    def _find_names(self) -> frozenset[str]:
+        return frozenset(name for selector in self._selectors() for name in selector)
+
+    def _by_label(
+        self, name: str, source: Collection[Any, Any], labels_of: Callable[[Any], Labels | None]
+    ) -> CollectionQuery[_Group, _Members]:
+        def make() -> Grouped[Any, Any, _Group, Labels]:
+            names = self._names()
+
+            def groups_of(_: Any, member: Any) -> dict[_Group, Labels]:
+                labels = labels_of(member) or {}
+                return {
+                    group: labels
+                    for label, value in labels.items()
+                    if label in names
+                    for group in (label, (label, value))
+                }
+
+            return Grouped(self._database, name, source, groups_of)
+
+        return CollectionQuery(self._database, name, make)
+
+    def hosts_served(self, key: ConfigKey) -> HostsServed:
+        """Return the hosts of a Gateway's servers, each with the namespaces whose VirtualServices it takes
+        (empty: any)."""
+        return self._served(key)
+
+    def _find_served(self, key: ConfigKey) -> HostsServed:
+        hosts: dict[str, tuple[str, ...]] = {}
+        config = self._configs.get(key)
+        for server in config.spec.servers if config is not None else ():
+            for namespace, host in server_hosts(server, key.namespace):
+                hosts[host] = (*hosts.get(host, ()), namespace)
+        return HostIndex(hosts)
+
+    def workloads_selected(self, config: GatewayConfig) -> list[ConfigKey]:
+        """Return the workloads that a Gateway selects, sorted; none for a Gateway that selects whatever is a
+        gateway."""
+        selector = config.spec.selector.items()
+        found = _smallest(self._workloads(), selector)
+        return sorted(key for key, labels in found.items() if labels.items() >= selector)
+
+    def labels_like(self, config: GatewayConfig) -> list[Labels]:
+        """Return the labels of workloads, and the selectors of Services, that have all labels that a
+        Gateway's selector names, whatever their values; one alone, if it has the very values."""
+        wanted = config.spec.selector
+        sources = (self._workloads(), self._services())
+        for source in sources:
+            for labels in _smallest(source, wanted.items()).values():
+                if labels.items() >= wanted.items():
+                    return [labels]
+        return [
+            labels
+            for source in sources
+            for labels in _smallest(source, wanted).values()
+            if labels.keys() >= wanted.keys()
+        ]
+
+
+def _serve_the_same(one: HostsServed, other: HostsServed) -> bool:
+    return one.exact == other.exact and one.wildcards == other.wildcards
+
+
+def _smallest(source: Collection[_Group, _Members], groups: Iterable[_Group]) -> _Members:
+    """Return the group with the fewest members; it has all that are in each of them."""
+    return min((source.get(group) or _NONE for group in groups), key=len, default=_NONE)

@@ -1,0 +1,131 @@
+"""All checks: for each what is looked at, one by one, and what looks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from mizzen.config import kubernetes, models
+from mizzen.config.document import Config
+from mizzen.incremental import Collection
+from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
+from mizzen.mesh.analysis.config_maps import check_credentials_of_gateway, check_credentials_of_rule
+from mizzen.mesh.analysis.conflicts import (
+    check_host_of_virtual_services,
+    check_protocols,
+    check_sidecars,
+    check_tcp_port,
+    services_by_tcp_port,
+)
+from mizzen.mesh.analysis.destination_rules import check_host_of_rule
+from mizzen.mesh.analysis.endpoints import check_endpoints
+from mizzen.mesh.analysis.external_authorizers import check_external_authorizer
+from mizzen.mesh.analysis.findings import Findings
+from mizzen.mesh.analysis.gateways import (
+    check_gateways,
+    check_hosts_at_gateways,
+    check_selector,
+    check_service_ports,
+)
+from mizzen.mesh.analysis.mutual_tls import (
+    check_mutual_tls_of_gateway,
+    check_mutual_tls_of_rule,
+    check_peer_authentication,
+    client_settings,
+)
+from mizzen.mesh.analysis.networks import check_labelled_gateway, check_networks
+from mizzen.mesh.analysis.references import check_references
+from mizzen.mesh.analysis.unused import (
+    check_called_hosts,
+    check_delegate,
+    check_external_name,
+    check_port_names,
+    check_workload_entry,
+)
+from mizzen.mesh.rules.gateways import GatewayConfig
+from mizzen.mesh.rules.virtual_services import VirtualServiceRule
+from mizzen.mesh.service import Service
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """`look(mesh, key, member, findings)` is called for each member of the collection `subjects(mesh)`. It is
+    called again for a member that changed, or for which it read something that changed."""
+
+    subjects: Callable[[AnalysedMesh], Collection[Any, Any]]
+    look: Callable[[AnalysedMesh, Any, Any, Findings], None]
+
+
+def _virtual_service(mesh: AnalysedMesh, _: object, rule: VirtualServiceRule, findings: Findings) -> None:
+    check_references(mesh, rule, findings)
+    check_called_hosts(mesh, rule, findings)
+    check_hosts_at_gateways(mesh, rule, findings)
+
+
+def _destination_rule(
+    mesh: AnalysedMesh, _: object, rule: Config[models.DestinationRule], findings: Findings
+) -> None:
+    check_host_of_rule(mesh, rule, findings)
+    settings = list(client_settings(rule.spec))
+    check_mutual_tls_of_rule(mesh, rule, settings, findings)
+    check_credentials_of_rule(rule, settings, findings)
+
+
+def _gateway(mesh: AnalysedMesh, _: object, gateway: GatewayConfig, findings: Findings) -> None:
+    check_selector(mesh, gateway, findings)
+    check_service_ports(mesh, gateway, findings)
+    check_mutual_tls_of_gateway(mesh, gateway, findings)
+    check_credentials_of_gateway(gateway, findings)
+
+
+def _service(mesh: AnalysedMesh, _: object, service: Service, findings: Findings) -> None:
+    check_endpoints(mesh, service, findings)
+    check_networks(mesh, service, findings)
+
+
+def _service_document(
+    mesh: AnalysedMesh, _: object, config: Config[kubernetes.Service], findings: Findings
+) -> None:
+    check_labelled_gateway(mesh, config, findings)
+    check_external_name(mesh, config, findings)
+    check_port_names(config, findings)
+
+
+def _each(look: Callable[[AnalysedMesh, Any, Findings], None]) -> Callable[..., None]:
+    """Return a check that is told no key."""
+    return lambda mesh, _, member, findings: look(mesh, member, findings)
+
+
+def _documents(kind: str, look: Callable[[AnalysedMesh, Any, Any, Findings], None]) -> Check:
+    return Check(lambda mesh: mesh.documents(kind), look)
+
+
+def _known(_: AnalysedMesh, __: object, known: Any, findings: Findings) -> None:
+    """What was found when the mesh was made."""
+    findings.diagnostics.extend(known)
+
+
+CHECKS: Final = (
+    Check(lambda mesh: mesh.rules, _virtual_service),
+    Check(lambda mesh: mesh.registry.services, _service),
+    Check(lambda mesh: mesh.registry.workloads_by_key, _each(check_workload_entry)),
+    Check(lambda mesh: mesh.registry.hosts.exact, check_protocols),
+    Check(lambda mesh: mesh.registry.hosts.wildcards, check_protocols),
+    Check(services_by_tcp_port, check_tcp_port),
+    Check(
+        lambda mesh: mesh.mesh_hosts.exact,
+        lambda _, host, rules, findings: check_host_of_virtual_services(host, rules, findings),
+    ),
+    Check(lambda mesh: mesh.sidecars, check_sidecars),
+    Check(lambda mesh: mesh.whole, lambda mesh, _, __, findings: check_gateways(mesh, findings)),
+    _documents("VirtualService", _each(check_delegate)),
+    _documents("DestinationRule", _destination_rule),
+    _documents("Gateway", _gateway),
+    _documents("Service", _service_document),
+    _documents("PeerAuthentication", _each(check_peer_authentication)),
+    _documents("AuthorizationPolicy", _each(check_external_authorizer)),
+    Check(lambda mesh: mesh.registry.diagnostics, _known),
+    Check(lambda mesh: mesh.virtual_service_diagnostics, _known),
+    Check(lambda mesh: mesh.destination_rule_diagnostics, _known),
+)
