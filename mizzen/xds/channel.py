@@ -9,7 +9,7 @@ from mizzen.xds.outstanding import Outstanding, Verdict
 from mizzen.xds.resource import Resource
 from mizzen.xds.snapshot import Collection
 from mizzen.xds.subscription import Fallback, Subscription
-from mizzen.xds.type_urls import CLUSTER, push_rank
+from mizzen.xds.type_urls import CLUSTER, UNTRIED, push_rank
 from mizzen.xds.wire import Request
 
 
@@ -28,6 +28,8 @@ class Channel:
 
     Attributes:
         retried: what the client had refused and the response in flight asks for again.
+        probe: what the first response brought the client to, if it had something in other bytes, lest the
+            client takes untried what it refused on a stream that nobody remembers.
     """
 
     __slots__ = (
@@ -39,6 +41,7 @@ class Channel:
         "deadline",
         "isolation",
         "overdue",
+        "probe",
         "rank",
         "refusal",
         "responses",
@@ -66,6 +69,7 @@ class Channel:
         self.bytes_sent = 0
         self.responses = 0
         self.retried: Resource | None = None
+        self.probe: Collection | None = None
 
     @property
     def waiting(self) -> bool:
@@ -131,6 +135,21 @@ class Channel:
             self.subscription.everything_owed = True
             return self.subscription.due(target)
         return Batch(self.type_url, target.version, tuple(resources), heartbeat=True)
+
+    def probing(self, target: Collection) -> Collection:
+        """Return what the client is to be brought to first: `target`, but in other bytes (`Resource.again`)
+        what it does not claim to hold, and would take untried if it had refused it before.
+        """
+        subscription = self.subscription
+        if self.type_url not in UNTRIED or self.responses or subscription.accepted is not None:
+            return target
+        found = map(target.find, target.keys() if subscription.wildcard else subscription.names)
+        other = [
+            r.again for r in found if r is not None and r.again is not None and not subscription.claims(r)
+        ]
+        if other:
+            self.probe = target = target.updated(other, ())
+        return target
 
     def can_take(self, resource: Resource) -> bool:
         """Whether the client asks for a resource and has answered what it was sent."""

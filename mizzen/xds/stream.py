@@ -124,6 +124,8 @@ class Stream:
         subscription = channel.subscription
         names, wildcard = subscription.names, subscription.wildcard
         before, before_for = subscription.accepted, subscription.accepted_for
+        if before is channel.probe:
+            before = None  # nobody is to be brought back to it
         verdict, outstanding = channel.receive(request, now)
         if subscription.wildcard is not wildcard or subscription.names is not names:
             self._names_changed(subscription)
@@ -137,7 +139,8 @@ class Stream:
             self._gate.answered(now)
         if verdict is Verdict.ACK:
             batch, nonce = outstanding.batch, outstanding.nonce
-            self.group.accepted(outstanding.asked, outstanding.held, before, before_for)
+            if outstanding.target is not channel.probe:
+                self.group.accepted(outstanding.asked, outstanding.held, before, before_for)
             if self._warming:
                 self._note_warmth(batch, int(nonce, 16))
             waited, recovered = now - outstanding.sent_at, self._recovered(channel)
@@ -206,6 +209,9 @@ class Stream:
 
     def _rejected(self, channel: Channel, outstanding: Outstanding, message: str, now: float) -> None:
         subscription = channel.subscription
+        if outstanding.target is channel.probe:
+            subscription.rejected(outstanding, frozenset())
+            return  # it looks anew at what follows, and says the same of that
         news = outstanding.news
         suspects = {r.name: r for r in outstanding.batch.resources if r.name in news}
         if channel.retried is not None and channel.retried.name in suspects:
@@ -394,7 +400,7 @@ class Stream:
     def _allowed(self, channel: Channel, target: Collection) -> Collection:
         target = self.group.acceptable(target)
         if not channel.isolation:
-            return target
+            return channel.probing(target)
         return channel.isolation.allowed(target, partial(self.group.good, target.type_url))
 
     def _void_children(self, channel: Channel, batch: Batch, target: Collection) -> None:

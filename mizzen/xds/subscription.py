@@ -258,6 +258,11 @@ class Subscription:
             found.update((name, self._claim(name)) for each in waiting for name in each.news)
         return {**found, **(self.doubts or {})} or None
 
+    def claims(self, resource: Resource) -> bool:
+        """Whether a client that accepted nothing yet said that it has this resource, and is believed."""
+        believed = self.doubts is None or resource.name not in self.doubts
+        return believed and self._held.get(resource.name) == resource.version
+
     def _claim(self, name: str) -> str | None:
         """The version that the client would claim of a name."""
         if self.accepted is None:

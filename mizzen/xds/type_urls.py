@@ -1,8 +1,8 @@
 """The resource types of xDS, by the type URL under which they travel.
 
-The order of `PUSH_ORDER` and the sets `FULL_STATE` and `UNRESOLVED` are the facts about types that the
-protocol itself knows; everything else treats a type URL as an opaque string, so that any further type can be
-served too.
+The order of `PUSH_ORDER` and the sets `FULL_STATE`, `UNRESOLVED` and `UNTRIED` are the facts about types that
+the protocol itself knows; everything else treats a type URL as an opaque string, so that any further type can
+be served too.
 """
 
 from typing import Final
@@ -35,6 +35,10 @@ a body, instead of `removed_resources`: Envoy holds back a request until its vir
 ("Subscribing to Resources" in
 https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_conn_man/vhds).
 """
+
+UNTRIED: Final = frozenset({SECRET})
+"""Types of which a client may accept bytes that it refused before without trying them again: Envoy keeps the
+hash of a secret that it refuses."""
 
 PUSH_ORDER: Final = (
     CLUSTER,

@@ -125,13 +125,24 @@ async def test_a_certificate_from_files(tmp_path: Path, mesh: LiveMesh, shop: Sh
 async def test_a_certificate_whose_files_come_later(
     tmp_path: Path, mesh: LiveMesh, shop: Shop, rules: Rules
 ) -> None:
-    """Envoy refuses it, and would take the same bytes a second time without a look at the files."""
+    """Envoy refuses it, and would take the same bytes a second time without a look at the files, also from a
+    control plane that knows nothing of the refusal."""
     folder = tmp_path / "later"
     names = f"serverCertificate: {folder}/files.pem, privateKey: {folder}/files-key.pem"
     await rules(gateway(server("https", "later.example.com", f"{{mode: SIMPLE, {names}}}")))
     [rejected] = (await mesh.status())["rejections"]
     assert rejected["type"] == "SDS"
     assert "rules.yaml:" in str(rejected["resources"])
+
+    assert mesh.control_plane is not None
+    mesh.control_plane.kill()
+    await mesh.control_plane.stop()
+    await mesh.start_control_plane()
+
+    async def is_rejected() -> bool:
+        return [each["type"] for each in (await mesh.status())["rejections"]] == ["SDS"]
+
+    await eventually(is_rejected, "the control plane says again what the gateway refuses")
     folder.mkdir()
     shop.authority.issue("later.example.com").write(folder, "files")
 

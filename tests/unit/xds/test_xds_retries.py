@@ -7,7 +7,7 @@ import pytest
 from mizzen.xds import Acked, Rejected, Resource, Snapshot, Stuck
 from mizzen.xds.group import Group
 from mizzen.xds.retries import APART, FIRST, LONGEST, Retry
-from mizzen.xds.type_urls import CLUSTER, LISTENER, ROUTE
+from mizzen.xds.type_urls import CLUSTER, LISTENER, ROUTE, SECRET
 from tests.unit.xds.xds_driver import POLICY, Driver, Said, cluster, endpoint, route
 
 BUSY = "Error adding/updating listener(s) busy: cannot bind '127.0.0.1:80': Address already in use"
@@ -242,3 +242,66 @@ def test_a_client_never_sees_the_bytes_again_that_it_refused_last(delta: bool) -
     assert "busy 1" in plain.values, "all clients of the group get the first form"
     assert driver.ack(plain) == []
     assert driver.group.held == ()
+
+
+class TestWhatNobodyRemembersThatItWasRefused:
+    """The server was restarted. The client would take the bytes that it refused last without trying them."""
+
+    def files(self, name: str) -> Resource:
+        other = Resource(SECRET, name, f"{name} in other bytes".encode())
+        return Resource(SECRET, name, f"{name} 1".encode(), again=other)
+
+    def driver(self, delta: bool) -> Driver:
+        return Driver(self.files("a"), self.files("b"), Resource(SECRET, "c", b"c 1"), delta=delta)
+
+    def test_a_client_that_comes_is_sent_both_forms(self, delta: bool) -> None:
+        driver = self.driver(delta)
+        [probe] = driver.say(SECRET, "a", "b", "c")
+        assert probe.values == ["a in other bytes", "b in other bytes", "c 1"]
+        names = () if delta else ("a", "b", "c")
+        [said] = driver.ack(probe, *names)
+        assert said.values == ["a 1", "b 1"]
+        assert driver.ack(said, *names) == []
+        assert driver.stream.deadline is None
+
+    def test_what_it_refuses_of_the_first_it_may_refuse_of_the_second(self, delta: bool) -> None:
+        driver = self.driver(delta)
+        names = () if delta else ("a", "b", "c")
+        [probe] = driver.say(SECRET, "a", "b", "c")
+        [said] = driver.say(SECRET, *names, nonce=probe.nonce, error="'a' has no file")
+        assert said.values == ["a 1", "b 1", "c 1"]
+        assert driver.group.held == ()
+        assert not any(isinstance(each, Rejected) for each in driver.events)
+        for rest in driver.say(SECRET, *names, nonce=said.nonce, error="'a' has no file"):
+            assert "a in other bytes" not in rest.values, "it was never accepted"
+            driver.ack(rest, *names)
+        [held] = driver.group.held
+        assert (held.resource.value, held.stand_in) == (b"a 1", None)
+        [tried] = driver.wait(LONGEST * SPREAD)
+        assert tried.values == ["a in other bytes"]
+
+    def test_what_it_took_of_the_first_stands_in_for_nothing(self, delta: bool) -> None:
+        driver = self.driver(delta)
+        names = () if delta else ("a", "b", "c")
+        [probe] = driver.say(SECRET, "a", "b", "c")
+        [said] = driver.ack(probe, *names)
+        for rest in driver.say(SECRET, *names, nonce=said.nonce, error="'a' has no file"):
+            driver.ack(rest, *names)
+        [held] = driver.group.held
+        assert (held.resource.value, held.stand_in) == (b"a 1", None)
+
+    def test_what_a_client_claims_to_hold_is_not_sent(self) -> None:
+        driver = self.driver(delta=True)
+        held = {name: self.files(name).version for name in "ab"}
+        assert driver.say(SECRET, "a", "b", initial_versions=held) == []
+        driver = self.driver(delta=True)
+        held.pop("b")
+        [probe] = driver.say(SECRET, "a", "b", initial_versions=held)
+        assert probe.values == ["b in other bytes"]
+
+    def test_what_is_asked_for_later_is_sent_once(self, delta: bool) -> None:
+        driver = self.driver(delta)
+        [said] = driver.say(SECRET, "c")
+        driver.ack(said, *() if delta else ("c",))
+        [said] = driver.say(SECRET, "a") if delta else driver.say(SECRET, "a", "c", nonce=said.nonce)
+        assert "a 1" in said.values
