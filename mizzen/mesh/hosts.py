@@ -157,12 +157,6 @@ class HostIndex(Generic[Value]):
             if candidate in self._wildcard:
                 yield candidate, self._wildcard[candidate]
 
-    def covering_any(self, hosts: Iterable[str]) -> list[Value]:
-        """Return the values of all hosts of the index that cover one of `hosts`; some several times."""
-        if self._lengths:
-            return [value for host in hosts for _, value in self.covering(host)]
-        return self._exact.of(hosts)
-
     def most_specific(self, host: str) -> tuple[str, Value] | None:
         """Return the most specific host that covers all of `host`, with its value (Istio's
         MostSpecificHostMatch), or None."""

@@ -124,6 +124,10 @@ class Service:
         group oldest first (Istio's servicesExportedToNamespace)."""
         return (PUBLIC in self.export_to, self.creation)
 
+    def is_called_on(self, number: int) -> bool:
+        """Return whether the service has that port; UDP ports do not count."""
+        return any(port.number == number and port.protocol is not Protocol.UDP for port in self.ports)
+
     def called_by_http(self, number: int) -> Service:
         """Return which of the declared services says how HTTP on a port is called: the last with that port,
         as in Istio."""

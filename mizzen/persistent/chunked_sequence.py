@@ -81,6 +81,16 @@ class ChunkedSequence(Sequence[Member]):
         start, end = common_ends(own, others)
         return own[start : len(own) - end], others[start : len(others) - end]
 
+    def find(self, wanted: Any, key: Callable[[Any], Any]) -> Member:
+        """Return the member whose key is `wanted`, in a sequence that is sorted by `key`. Raise KeyError if
+        there is none."""
+        if self._chunks:
+            chunk = self._chunks[_chunk_of(self._chunks, wanted, key)]
+            place = bisect_left(chunk, wanted, key=key)
+            if place < len(chunk) and key(chunk[place]) == wanted:
+                return chunk[place]
+        raise KeyError(wanted)
+
     def updated(
         self, gone: Sequence[Any], made: Sequence[Any], key: Callable[[Any], Any]
     ) -> ChunkedSequence[Member]:

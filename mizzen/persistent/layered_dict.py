@@ -121,12 +121,6 @@ class LayeredDict(Mapping[Key, Value]):
             return self._base.get(key, default)
         return default if found is _GONE else found
 
-    def of(self, keys: Iterable[Key]) -> list[Value]:
-        """Return the members of those of `keys` that there are; quicker than one by one."""
-        changes, base = self._changes, self._base
-        found = [changes[key] if key in changes else base.get(key, _GONE) for key in keys]
-        return [member for member in found if member is not _GONE]
-
     def __getitem__(self, key: Key) -> Value:
         found = self._changes.get(key, _MISSING)
         if found is _MISSING:
@@ -219,6 +213,15 @@ class DictEdit(LayeredDict[Key, Value]):
             return
         self._own()[key] = value
         self._length += known is _MISSING
+
+    def setdefault(self, key: Key, value: Value) -> Value:
+        """Return the member of that key, after setting it to `value` if there is none."""
+        known = self.get(key, _MISSING)
+        if known is not _MISSING:
+            return known
+        self._own()[key] = value
+        self._length += 1
+        return value
 
     def discard(self, key: Key) -> None:
         """Take the key out, if it is there."""

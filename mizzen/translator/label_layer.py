@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.mesh.hosts import is_wildcard, matches
 from mizzen.mesh.proxy.profile import OutboundProfile
+from mizzen.mesh.rules.virtual_services import VirtualServiceRule
 from mizzen.mesh.scope.sidecar_scope import EgressListener
 from mizzen.persistent import LayeredDict
 from mizzen.translator.label_rules import LabelRules, Telling
@@ -22,7 +23,8 @@ from mizzen.translator.listeners.outbound import PortListeners
 from mizzen.translator.outbound import OutboundResources
 from mizzen.translator.outbound_builder import OutboundBuilder
 from mizzen.translator.part_origins import OutboundParts
-from mizzen.translator.routes.sidecar import CarriedRoutes, port_routed
+from mizzen.translator.routes.port_routes import CarriedRoutes, RouteChanges
+from mizzen.translator.routes.sidecar import port_routed
 from mizzen.translator.shared_resources import SharedResources
 from mizzen.translator.tls.secret_references import SecretNames, all_secrets, secret_references
 from mizzen.translator.touched import ServedService, ServiceKey, Step, Touched
@@ -165,7 +167,7 @@ class LabelLayer:
             if name not in self._shared.routes or port_routed(name, egress) in reach.routed
         ]
         own = {name for name, _ in names}
-        self._carried = self._shared.carried.for_other_labels()
+        self._carried = self._shared.carried.following(reach.route_changes)
         self._carried.forget([name for name in self._shared.routes if name not in own])
         self._routes = {}
         self._lay_routes(builder, names)
@@ -173,6 +175,7 @@ class LabelLayer:
     def _follow(self, step: Step) -> None:
         """Bring up to date what a step touched of what is laid over: mostly nothing."""
         reach = self._reach
+        self._carried = self._carried.following(step.route_changes)
         if not reach.services.isdisjoint(step.services):
             self._lay_services(self._builder)
         gone = self._routes.keys() & step.gone
@@ -237,7 +240,8 @@ class _Reach:
     """What rules that tell two profiles apart may decide about.
 
     `services` are those with such a DestinationRule, `listened` the ports whose listeners, `routed` those
-    whose routes may be others. `hosts` are called by way of the rules, `led_to` have the DestinationRules.
+    whose routes may be others. `hosts` are called by way of the rules, `led_to` have the DestinationRules;
+    `rules` are the VirtualServices.
     """
 
     services: frozenset[ServiceKey] = frozenset()
@@ -245,6 +249,12 @@ class _Reach:
     routed: frozenset[int] = frozenset()
     hosts: frozenset[str] = frozenset()
     led_to: frozenset[str] = frozenset()
+    rules: frozenset[VirtualServiceRule] = frozenset()
+
+    @property
+    def route_changes(self) -> RouteChanges:
+        """What is not the same for the two profiles, for routes."""
+        return RouteChanges(frozenset(), self.rules, self.led_to)
 
     @classmethod
     def of(cls, telling: Telling, builder: OutboundBuilder, shared: OutboundResources) -> _Reach:
@@ -269,6 +279,7 @@ class _Reach:
             frozenset(routed_ports(touched, scope)),
             led_to.union(*(rule.hosts for rule in rules)),
             led_to,
+            frozenset(rules),
         )
 
     def is_met(self, step: Step) -> bool:

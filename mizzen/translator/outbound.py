@@ -26,7 +26,8 @@ from mizzen.translator.listeners.auto_passthrough import NOTHING_PASSED, PassedC
 from mizzen.translator.listeners.outbound import PortListeners
 from mizzen.translator.outbound_builder import OutboundBuilder
 from mizzen.translator.part_origins import OutboundParts
-from mizzen.translator.routes.sidecar import CarriedRoutes, port_routed
+from mizzen.translator.routes.port_routes import CarriedRoutes
+from mizzen.translator.routes.sidecar import port_routed
 from mizzen.translator.shared_resources import SharedResources
 from mizzen.translator.tls.secret_references import NO_SECRETS, SecretNames, all_secrets, secret_references
 from mizzen.translator.touched import ServedService, ServiceKey, Step, Touched
@@ -123,6 +124,7 @@ class OutboundResources:
         numbers = listened_ports(touched, self.scope, self.ports, self.served)
         listened, gone = (set(), set()) if numbers == set() else self._update_listeners(numbers)
         names = self._route_names(touched, listened)
+        self.carried = self.carried.following(touched.route_changes)
         self._update_routes(names, gone)
         self.step = touched.step(self.step.number + 1, numbers, names, gone)
 
@@ -317,8 +319,8 @@ _REPLACED: Final = (
     "secrets",
     "ports",
     "diagnostics",
+    "carried",
     "step",
     *("clusters", "endpoints", "listeners", "routes"),
 )
-"""What an update replaces, and puts back if it fails. `carried` may stay as it is: it knows which scope it
-is of."""
+"""What an update replaces, and puts back if it fails."""

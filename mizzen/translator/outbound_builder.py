@@ -12,6 +12,7 @@ from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.rules.destination_rules import MergedDestinationRule
 from mizzen.mesh.rules.peer_authentication import CALLED_IN_PLAIN_TEXT
 from mizzen.mesh.scope.sidecar_scope import EgressListener
+from mizzen.mesh.scope.virtual_hosts import ANY_PORT
 from mizzen.mesh.service import EndpointPool, Service
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.base.cluster_names import BLACK_HOLE_CLUSTER
@@ -30,8 +31,8 @@ from mizzen.translator.listeners.messages import (
 from mizzen.translator.listeners.outbound import ListenerSpec, OutboundListenerBuilder, PortListeners
 from mizzen.translator.listeners.tcp_proxy import TcpTarget, plain_target
 from mizzen.translator.listeners.unknown_destinations import unknown_target
-from mizzen.translator.routes.sidecar import CarriedRoutes, sidecar_route_configuration
-from mizzen.translator.routes.virtual_hosts import ANY_PORT
+from mizzen.translator.routes.port_routes import CarriedRoutes
+from mizzen.translator.routes.sidecar import sidecar_route_configuration
 from mizzen.translator.touched import ServiceKey
 from mizzen.xds.resource import Resource
 

@@ -14,7 +14,8 @@ from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.scope.sidecar_scope import SidecarScope
 from mizzen.translator.listeners.outbound import ListenerSpec, PortListeners
 from mizzen.translator.outbound_builder import OutboundBuilder
-from mizzen.translator.routes.sidecar import CarriedRoutes, sidecar_route_origins
+from mizzen.translator.routes.port_routes import CarriedRoutes
+from mizzen.translator.routes.sidecar import sidecar_route_origins
 from mizzen.translator.routes.virtual_service import RouteOrigin
 
 

@@ -10,6 +10,7 @@ from mizzen.mesh.rules.destination_rules import MergedDestinationRule
 from mizzen.mesh.rules.virtual_services import VirtualServiceRule
 from mizzen.mesh.scope.sidecar_scope import EgressListener, SidecarScope
 from mizzen.mesh.service import Service
+from mizzen.translator.routes.port_routes import RouteChanges
 from mizzen.translator.routes.sidecar import port_routed
 
 if TYPE_CHECKING:
@@ -41,8 +42,8 @@ class Step:
     `number` counts the updates. `services` are those whose clusters or load assignments were built, `hosts`
     those of services and DestinationRules that are others, `led_to` the destinations of VirtualServices that
     are others. `ports` are those whose listeners were built (None: of all), `routes` the names of the route
-    configurations that were and `routed` the ports that these are for, `gone` the names that are there no
-    more.
+    configurations that were and `routed` the ports that these are for, `route_changes` what they follow,
+    `gone` the names that are there no more.
     """
 
     number: int
@@ -52,6 +53,7 @@ class Step:
     ports: frozenset[int] | None = None
     routes: tuple[tuple[str, EgressListener], ...] = ()
     routed: frozenset[int] = frozenset()
+    route_changes: RouteChanges | None = None
     gone: frozenset[str] = frozenset()
 
 
@@ -87,8 +89,16 @@ class Touched:
             None if ports is None else frozenset(ports),
             tuple(routes),
             frozenset(port_routed(*each) for each in routes),
+            self.route_changes,
             frozenset(gone),
         )
+
+    @property
+    def route_changes(self) -> RouteChanges | None:
+        """What it is to routes; None: they may all be different."""
+        if self.scope:
+            return None
+        return RouteChanges(frozenset(host for _, host in self.services), frozenset(self.rules), self.hosts)
 
     @property
     def clusters(self) -> frozenset[ServiceKey]:

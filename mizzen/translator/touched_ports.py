@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from mizzen.mesh.hosts import is_wildcard, matches
 from mizzen.mesh.rules.virtual_services import VirtualServiceRule
 from mizzen.mesh.scope.sidecar_scope import SidecarScope
+from mizzen.mesh.scope.virtual_hosts import ANY_PORT, DEFAULT_HTTP_PORT
 from mizzen.mesh.service import Protocol, Resolution, Service
 from mizzen.translator.listeners.outbound import PortListeners, has_chains, is_for_connections
-from mizzen.translator.routes.virtual_hosts import ANY_PORT, DEFAULT_HTTP_PORT
 from mizzen.translator.touched import ServedService, ServiceKey, Touched
 
 

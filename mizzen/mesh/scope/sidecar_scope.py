@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from bisect import insort
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
 from typing import Final
+from weakref import WeakValueDictionary
 
 from mizzen.config import models
 from mizzen.mesh.hosts import HostIndex, HostsVersion, is_wildcard
@@ -19,6 +19,7 @@ from mizzen.mesh.rules.destination_rules import (
 )
 from mizzen.mesh.rules.virtual_service_index import HostRules, Rules, VirtualServiceIndex, precedence
 from mizzen.mesh.rules.virtual_services import MESH, VirtualServiceRule
+from mizzen.mesh.scope.domains import NamesKnownAs
 from mizzen.mesh.scope.egress_imports import (
     EgressHosts,
     Trimmer,
@@ -29,12 +30,22 @@ from mizzen.mesh.scope.egress_imports import (
     port_to_match,
 )
 from mizzen.mesh.scope.sidecars import SidecarConfig
+from mizzen.mesh.scope.virtual_hosts import (
+    ANY_PORT,
+    DEFAULT_HTTP_PORT,
+    NO_VIRTUAL_HOSTS,
+    Contributes,
+    VirtualHosts,
+    VirtualHostsChange,
+)
 from mizzen.mesh.scope.visible_services import ServicesByPort, VisibleServices, services_by_port
 from mizzen.mesh.service import Service
 from mizzen.mesh.services.registry import Registry
 from mizzen.mesh.settings import Creation, MeshSettings
 from mizzen.mesh.visibility import is_visible
 from mizzen.persistent import ChunkedSequence, LayeredDict, Version
+
+_VirtualHostsKey = tuple[int, NamesKnownAs, frozenset[VirtualServiceRule]]
 
 
 class EgressListener:
@@ -64,6 +75,7 @@ class EgressListener:
         self._known_by_port = known.by_port if known is not None else None
         self._known_by_host = known.by_host if known is not None else None
         self._sees_all = listener is None and bool(virtual_services)
+        self._virtual_hosts: WeakValueDictionary[_VirtualHostsKey, VirtualHosts] = WeakValueDictionary()
 
     @cached_property
     def by_port(self) -> ServicesByPort:
@@ -97,27 +109,43 @@ class EgressListener:
         host that several documents declare is one service."""
         return [self._by_host[service.hostname] for service in self.by_port.get(number, ())]
 
+    def services_called(self, port: int) -> Iterable[Service]:
+        """Return the services that HTTP calls on a port go by, one for each hostname; those of all ports for
+        ANY_PORT."""
+        return self.services if port == ANY_PORT else self.by_port.get(port, ())
+
+    def service_called(self, hostname: str, port: int) -> Service | None:
+        """Return that of `services_called` with this hostname, or None."""
+        service = self._by_host.get(hostname)
+        if service is None or port == ANY_PORT:
+            return service
+        return service.called_by_http(port) if service.is_called_on(port) else None
+
     def virtual_services_for(self, hostname: str) -> HostRules:
         """Return all rules one of whose hosts covers `hostname`, in the order in which they are tried."""
-        return self.virtual_services_over((hostname,))
+        return self._in_order(chain.from_iterable(rules for _, rules in self._index.covering(hostname)))
 
-    def virtual_services_over(self, hostnames: Iterable[str], known: HostRules = ()) -> HostRules:
-        """Return all rules one of whose hosts covers one of `hostnames`, in the order in which they are
-        tried. `known` is what an earlier listener of the namespace returned: only new rules need a place."""
-        over = set(chain.from_iterable(self._index.mesh_hosts.covering_any(hostnames)))
-        if not self._sees_all:
-            over &= self._imported
-        found = [rule for rule in known if rule in over]
-        new = list(filter(self.imports, over.difference(found)))
-        if not new and len(found) == len(known):
-            return known
-        if 8 * len(new) > len(found):
-            return tuple(sorted((*found, *new), key=self._precedence))
-        for rule in new:
-            insort(found, rule, key=self._precedence)
-        return tuple(found)
+    def rules_named(self, host: str) -> HostRules:
+        """Return the rules with exactly this host, in the order in which they are tried."""
+        return self._in_order(self._index.mesh_hosts.get(host) or ())
 
-    def _precedence(self, rule: VirtualServiceRule) -> tuple[int, Creation]:
+    def rules_matching(self, host: str) -> Iterator[VirtualServiceRule]:
+        """Yield the rules one of whose hosts covers `host` or is covered by it, some several times."""
+        hosts = self._index.mesh_hosts
+        for _, rules in hosts.matching(host) if is_wildcard(host) else hosts.covering(host):
+            yield from filter(self.imports, rules)
+
+    @property
+    def labelled_rules(self) -> Iterable[VirtualServiceRule]:
+        """The rules that look at labels of the client."""
+        return filter(self.imports, self._index.labelled.values())
+
+    def _in_order(self, rules: Iterable[VirtualServiceRule]) -> HostRules:
+        found = tuple(filter(self.imports, rules))
+        return found if len(found) < 2 else tuple(sorted(set(found), key=self.precedence))
+
+    def precedence(self, rule: VirtualServiceRule) -> tuple[int, Creation]:
+        """Return the sort key of rules in the order in which they are tried."""
         return precedence(rule, self.namespace)
 
     def virtual_service_of(self, hostname: str) -> VirtualServiceRule | None:
@@ -126,8 +154,37 @@ class EgressListener:
         for _, rules in self._index.covering(hostname):
             imported = list(filter(self.imports, rules))
             if imported:
-                return min(imported, key=self._precedence)
+                return min(imported, key=self.precedence)
         return None
+
+    def virtual_hosts(
+        self,
+        port: int,
+        names: NamesKnownAs,
+        silent: frozenset[VirtualServiceRule],
+        contributes: Contributes,
+        before: VirtualHosts | None = None,
+        services: Iterable[str] = (),
+        rules: Iterable[VirtualServiceRule] = (),
+    ) -> VirtualHosts:
+        """Return the virtual hosts of a port for proxies that know services by `names`. They are made once
+        for all kinds of proxies of the listener, and kept for as long as one of those has them.
+
+        `contributes` says which rules have routes; `silent` are those of `labelled_rules` that have none for
+        this kind. `before` are virtual hosts of an earlier listener, and `services` (by hostname) and `rules`
+        what has changed since. Without it they are made from nothing.
+        """
+        key = (port, names, silent)
+        found = self._virtual_hosts.get(key)
+        if found is None:
+            if before is None:
+                before = NO_VIRTUAL_HOSTS
+                services = [service.hostname for service in self.services_called(port)]
+                # Strangers are where a service is that their rule names, and on port 80.
+                rules = self.virtual_services if port == DEFAULT_HTTP_PORT else ()
+            change = VirtualHostsChange(before, port, names, self, contributes)
+            found = self._virtual_hosts[key] = change.made(services, rules)
+        return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)

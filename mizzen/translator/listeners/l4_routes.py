@@ -15,6 +15,7 @@ from mizzen.config.models import Destination, L4MatchAttributes, RouteDestinatio
 from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.rules.destination_rules import MergedDestinationRule
 from mizzen.mesh.rules.virtual_services import VirtualServiceRule
+from mizzen.mesh.scope.domains import alternative_names
 from mizzen.mesh.service import Resolution, Service, ServicePort
 from mizzen.translator.base.cluster_names import (
     STAT_NAME_DELIMITER,
@@ -24,7 +25,6 @@ from mizzen.translator.base.cluster_names import (
 )
 from mizzen.translator.listeners.filter_chains import ChainMatch, TcpChain
 from mizzen.translator.listeners.tcp_proxy import TcpTarget
-from mizzen.translator.routes.virtual_hosts import alternative_names
 
 
 class Destinations(Interface):

@@ -62,13 +62,15 @@ class EncodedVirtualHost:
     """A virtual host as it stands in the bytes of a route configuration.
 
     The whole `virtual_hosts` field is `start`, with key and length, and `routes`, which virtual hosts of
-    several namespaces have in common; `digest` stands for its content.
+    several namespaces have in common; `digest` stands for its content, `places` are those of its rules.
     """
 
-    __slots__ = ("digest", "routes", "start")
+    __slots__ = ("digest", "name", "places", "routes", "start")
 
-    def __init__(self, head: Any, routes: bytes) -> None:
+    def __init__(self, head: Any, routes: bytes, places: tuple[Origin, ...] = ()) -> None:
         """`head` is a VirtualHost without routes, `routes` their encoded fields."""
+        self.name: str = head.name
+        self.places = places
         encoded = encode(head)
         self.start = b"".join((varint(VIRTUAL_HOSTS << 3 | 2), varint(len(encoded) + len(routes)), encoded))
         self.routes = routes

@@ -15,6 +15,7 @@ from envoy.config.route.v3 import route_components_pb2
 
 from mizzen.mesh.hosts import is_subset_of, specificity
 from mizzen.mesh.rules.virtual_services import VirtualServiceRule
+from mizzen.mesh.scope.domains import domain_name
 from mizzen.translator.base.memo import Memo
 from mizzen.translator.base.route_settings import RouteSettings, route_settings
 from mizzen.translator.routes.encoding import (
@@ -25,7 +26,6 @@ from mizzen.translator.routes.encoding import (
     route_configuration_resource,
 )
 from mizzen.translator.routes.rules import Place, RuleRoutes, rule_routes
-from mizzen.translator.routes.virtual_hosts import domain_name
 from mizzen.translator.routes.virtual_service import RouteList, RouteOrigin
 
 if TYPE_CHECKING:

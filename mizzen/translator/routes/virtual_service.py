@@ -137,6 +137,15 @@ def virtual_service_routes(rule: VirtualServiceRule, context: RouteContext) -> R
     return RouteList(tuple(routes), tuple(catch_all), tuple(rules), encoded_routes(routes), places)
 
 
+def has_routes(rule: VirtualServiceRule, source: Source, port: int, gateway: str) -> bool:
+    """Return whether `virtual_service_routes` has any for that proxy, port and gateway."""
+    for http in rule.http:
+        conditions = http.route.match
+        if not conditions or any(_applies(match, source, port, gateway) for match in conditions):
+            return True
+    return False
+
+
 def destination_hosts(rule: VirtualServiceRule) -> tuple[str, ...]:
     """Return the hosts that the HTTP rules of a VirtualService send requests or copies of them to, each
     once."""
@@ -181,7 +190,7 @@ class DefaultRoutes:
 def _routes(rule: VirtualServiceRule, context: RouteContext) -> Iterator[tuple[Any, HttpRule]]:
     for http in rule.http:
         for match in http.route.match or (None,):
-            if match is not None and not _applies(match, context):
+            if match is not None and not _applies(match, context.source, context.port, context.gateway):
                 continue
             message = _route(http.route, match, rule, context)
             yield message, http
@@ -191,16 +200,16 @@ def _routes(rule: VirtualServiceRule, context: RouteContext) -> Iterator[tuple[A
             return
 
 
-def _applies(match: HTTPMatchRequest, context: RouteContext) -> bool:
+def _applies(match: HTTPMatchRequest, source: Source, port: int, gateway: str) -> bool:
     """Return whether a condition can hold for this proxy at all.
 
     Where a condition names gateways, the labels and the namespace of the proxy are not looked at.
     """
-    if match.port and match.port != context.port:
+    if match.port and match.port != port:
         return False
     if match.gateways:
-        return context.gateway in match.gateways
-    return context.source.meets(match)
+        return gateway in match.gateways
+    return source.meets(match)
 
 
 def _route(

@@ -18,7 +18,7 @@ from mizzen.mesh.snapshot import Mesh
 from mizzen.translator import outbound_builder, own_resources
 from mizzen.translator.contained import ContainedTranslation
 from mizzen.translator.listeners import gateway as listeners_gateway
-from mizzen.translator.routes import sidecar as routes_sidecar
+from mizzen.translator.routes import port_routes
 from mizzen.translator.translation import Translation
 from mizzen.xds.snapshot import Snapshot
 from tests.properties.translator.test_incremental import (
@@ -82,7 +82,7 @@ CASES: dict[str, tuple[Any, str, Callable[..., bool]]] = {
         "load_assignments",
         lambda service, *_, **__: _origin_marked(service.origins),
     ),
-    "route": (routes_sidecar, "rule_routes", lambda rule, *_, **__: "broken" in rule.config.origin.file),
+    "route": (port_routes, "rule_routes", lambda rule, *_, **__: "broken" in rule.config.origin.file),
     "listener": (outbound_builder, "outbound_listener", lambda spec, *_, **__: _origin_marked(spec.origins)),
     "inbound": (
         own_resources,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from typing import Any
 
 import hypothesis.strategies as st
@@ -12,12 +11,12 @@ from hypothesis import HealthCheck, given, settings
 
 from mizzen.config import Config, ConfigChange, ConfigKey, MeshConfig, parse_documents, to_config
 from mizzen.mesh.proxy.node import Proxy
-from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.base.memo import Memo
 from mizzen.translator.routes.gateway import gateway_route_configuration
-from mizzen.translator.routes.sidecar import CarriedRoutes, sidecar_route_configuration
+from mizzen.translator.routes.sidecar import sidecar_route_configuration
 from mizzen.xds.resource import Resource
+from tests.unit.translator.routes.followed import Followed
 
 HOSTS = (
     "a.default.svc.cluster.local",
@@ -153,15 +152,12 @@ def typed(found: list[dict[str, Any]]) -> dict[ConfigKey, Config[Any]]:
     return {config.key: config for config in configs if config is not None}
 
 
-Carried = defaultdict[OutboundProfile, CarriedRoutes]
-
-
 def resources(
-    mesh: Mesh, mesh_config: MeshConfig, memo: Memo, carried: Carried
+    mesh: Mesh, mesh_config: MeshConfig, memo: Memo, followed: Followed
 ) -> dict[tuple[int, str], Resource]:
     found: dict[tuple[int, str], Resource] = {}
     for at, proxy in enumerate(PROXIES):
-        scope = mesh.scope(mesh.outbound_profile(proxy))
+        scope, carried = followed.carried(mesh, mesh.outbound_profile(proxy))
         if proxy.type == "router":
             servers = mesh.gateways_for(proxy).servers_of_route("http.80")
             found[at, "http.80"] = gateway_route_configuration(
@@ -171,9 +167,7 @@ def resources(
         for name in ROUTE_NAMES:
             number = name.rpartition(":")[2]
             listener = scope.egress_listener_for(int(number) if number.isdecimal() else 0)
-            found[at, name] = sidecar_route_configuration(
-                name, listener, scope, mesh_config, memo, carried[scope.profile]
-            )
+            found[at, name] = sidecar_route_configuration(name, listener, scope, mesh_config, memo, carried)
     return found
 
 
@@ -190,7 +184,7 @@ def assert_envoy_would_take(resource: Resource) -> None:
 @given(st.lists(documents, max_size=8), changes)
 def test_remembered_is_what_would_be_built_anew(first: list[dict[str, Any]], later: list[Any]) -> None:
     mesh_config = MeshConfig()
-    memo, carried = Memo(), Carried(CarriedRoutes)
+    memo, followed = Memo(), Followed()
     held = typed([EDGE, *first])
     mesh = Mesh.build(held.values(), mesh_config)
     for updates, removals, sweep in [([], set(), False), *later]:
@@ -198,12 +192,12 @@ def test_remembered_is_what_would_be_built_anew(first: list[dict[str, Any]], lat
         gone = [key for at, key in enumerate(sorted(held)) if at in removals and key not in updated]
         held = {key: config for key, config in {**held, **updated}.items() if key not in gone}
         mesh, _ = mesh.updated(ConfigChange(tuple(updated.values()), tuple(gone)))
-        remembered = resources(mesh, mesh_config, memo, carried)
-        anew = resources(Mesh.build(held.values(), mesh_config), mesh_config, Memo(), Carried(CarriedRoutes))
+        remembered = resources(mesh, mesh_config, memo, followed)
+        anew = resources(Mesh.build(held.values(), mesh_config), mesh_config, Memo(), Followed())
         for key, resource in remembered.items():
             assert resource.value == anew[key].value, key
             assert resource.version == anew[key].version, key
             assert_envoy_would_take(resource)
-        assert resources(mesh, mesh_config, memo, carried) == remembered
+        assert resources(mesh, mesh_config, memo, followed) == remembered
         if sweep:
             memo.sweep()

@@ -11,12 +11,12 @@ from mizzen.config import ConfigStore, parse_documents
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.delta import MeshDelta
 from mizzen.mesh.scope.sidecar_scope import EgressListener, SidecarScope
+from mizzen.mesh.scope.virtual_hosts import VirtualHosts
 from mizzen.mesh.service import EndpointPool
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator import kinds
 from mizzen.translator import translation as module
 from mizzen.translator.base.memo import Memo
-from mizzen.translator.routes.virtual_hosts import VirtualHostPlan
 from mizzen.translator.translation import Translation
 from mizzen.xds import type_urls
 from tests.unit.translator.listeners.listener_scenes import (
@@ -215,7 +215,7 @@ def test_what_many_changes_superseded_is_not_kept() -> None:
         rule = {"hosts": ["b.example"], "http": [{"name": f"{number}", "route": route}]}
         return (A, OWN, edge, moved, other, document("VirtualService", "v", rule))
 
-    before = {kind: alive(kind) for kind in (SidecarScope, EgressListener, VirtualHostPlan, EndpointPool)}
+    before = {kind: alive(kind) for kind in (SidecarScope, EgressListener, VirtualHosts, EndpointPool)}
     living = Living(*mesh(1))
     for number in range(2, 122):
         living.change(*mesh(number))

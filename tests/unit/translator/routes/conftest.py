@@ -20,16 +20,15 @@ from google.protobuf.json_format import MessageToDict
 
 from mizzen.config import MeshConfig, parse_documents, to_config
 from mizzen.mesh.proxy.node import Proxy
-from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.base.memo import Memo
 from mizzen.translator.routes.gateway import gateway_route_configuration
 from mizzen.translator.routes.sidecar import (
-    CarriedRoutes,
     sidecar_route_configuration,
     sidecar_route_origins,
 )
 from mizzen.xds.resource import Resource
+from tests.unit.translator.routes.followed import Followed
 
 
 def plain(resource: Resource) -> dict[str, Any]:
@@ -58,7 +57,7 @@ class RoutedMesh:
     mesh: Mesh
     mesh_config: MeshConfig
     memo: Memo = field(default_factory=Memo)
-    carried: dict[OutboundProfile, CarriedRoutes] = field(default_factory=dict)
+    followed: Followed = field(default_factory=Followed)
 
     def _proxy(self, kind: str, namespace: str, labels: dict[str, str], metadata: dict[str, Any]) -> Proxy:
         domain = f"{namespace}.svc.cluster.local"
@@ -73,13 +72,12 @@ class RoutedMesh:
         self, name: str, namespace: str, labels: dict[str, str], metadata: dict[str, Any]
     ) -> tuple[Any, ...]:
         proxy = self._proxy("sidecar", namespace, labels, metadata)
-        scope = self.mesh.scope(self.mesh.outbound_profile(proxy))
+        scope, carried = self.followed.carried(self.mesh, self.mesh.outbound_profile(proxy))
         if name.startswith("unix://"):
             listener = scope.egress_listener_for(0, name)
         else:
             number = name.rpartition(":")[2]
             listener = scope.egress_listener_for(int(number) if number.isdecimal() else 0)
-        carried = self.carried.setdefault(scope.profile, CarriedRoutes())
         return (name, listener, scope, self.mesh_config, self.memo, carried)
 
     def sidecar_resource(
