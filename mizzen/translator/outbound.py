@@ -17,7 +17,8 @@ from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.difference import MeshDifference
 from mizzen.mesh.hosts import matches
 from mizzen.mesh.proxy.profile import OutboundProfile
-from mizzen.mesh.scope.sidecar_scope import EgressListener, SidecarScope, differing_rules
+from mizzen.mesh.scope.egress_listener import EgressListener
+from mizzen.mesh.scope.sidecar_scope import SidecarScope, differing_rules
 from mizzen.mesh.snapshot import Mesh
 from mizzen.persistent import LayeredDict
 from mizzen.translator.base.changed_collection import changed_collection

@@ -24,7 +24,7 @@ from mizzen.mesh.service import Service
 from mizzen.persistent import LayeredDict
 
 if TYPE_CHECKING:
-    from mizzen.mesh.scope.sidecar_scope import EgressListener
+    from mizzen.mesh.scope.egress_listener import EgressListener
 
 ANY_PORT: Final = 0
 """The listen port of an HTTP proxy or a unix socket: requests name their port themselves."""

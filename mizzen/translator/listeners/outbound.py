@@ -15,7 +15,8 @@ from mizzen.config.diagnostics import Diagnostic, Origin, Severity
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.proxy.node import InterceptionMode
 from mizzen.mesh.proxy.profile import OutboundProfile
-from mizzen.mesh.scope.sidecar_scope import EgressListener, SidecarScope
+from mizzen.mesh.scope.egress_listener import EgressListener
+from mizzen.mesh.scope.sidecar_scope import SidecarScope
 from mizzen.mesh.service import EndpointPool, Protocol, Resolution, Service, ServicePort
 from mizzen.translator.base.cluster_names import ALLOW_ANY_DNS_CACHE, dns_cache_name
 from mizzen.translator.listeners.filter_chains import (

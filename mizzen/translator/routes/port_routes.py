@@ -39,7 +39,8 @@ from mizzen.translator.routes.virtual_service import (
 )
 
 if TYPE_CHECKING:
-    from mizzen.mesh.scope.sidecar_scope import EgressListener, SidecarScope
+    from mizzen.mesh.scope.egress_listener import EgressListener
+    from mizzen.mesh.scope.sidecar_scope import SidecarScope
     from mizzen.xds.resource import Resource
 
 

@@ -29,7 +29,8 @@ from mizzen.translator.routes.virtual_service import RouteOrigin
 
 if TYPE_CHECKING:
     from mizzen.config.mesh_config import MeshConfig
-    from mizzen.mesh.scope.sidecar_scope import EgressListener, SidecarScope
+    from mizzen.mesh.scope.egress_listener import EgressListener
+    from mizzen.mesh.scope.sidecar_scope import SidecarScope
     from mizzen.xds.resource import Resource
 
 HTTP_PROXY_ROUTES: Final = "http_proxy"

@@ -10,7 +10,8 @@ import yaml
 from mizzen.config import ConfigStore, parse_documents
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.delta import MeshDelta
-from mizzen.mesh.scope.sidecar_scope import EgressListener, SidecarScope
+from mizzen.mesh.scope.egress_listener import EgressListener
+from mizzen.mesh.scope.sidecar_scope import SidecarScope
 from mizzen.mesh.scope.virtual_hosts import VirtualHosts
 from mizzen.mesh.service import EndpointPool
 from mizzen.mesh.snapshot import Mesh
