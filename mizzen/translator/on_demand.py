@@ -15,7 +15,7 @@ from typing import Protocol
 
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.proxy.profile import OutboundProfile
-from mizzen.mesh.scope.sidecar_scope import EgressListener
+from mizzen.mesh.scope.egress_listener import EgressListener
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.base.cluster_names import parse_cluster_name
 from mizzen.translator.base.memo import Memo
