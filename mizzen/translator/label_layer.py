@@ -16,7 +16,7 @@ from mizzen.config.diagnostics import Diagnostic
 from mizzen.mesh.hosts import is_wildcard, matches
 from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.rules.virtual_services import VirtualServiceRule
-from mizzen.mesh.scope.sidecar_scope import EgressListener
+from mizzen.mesh.scope.egress_listener import EgressListener
 from mizzen.persistent import LayeredDict
 from mizzen.translator.label_rules import LabelRules, Telling
 from mizzen.translator.listeners.outbound import PortListeners

@@ -11,7 +11,7 @@ from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.rules.destination_rules import MergedDestinationRule
 from mizzen.mesh.rules.peer_authentication import CALLED_IN_PLAIN_TEXT
-from mizzen.mesh.scope.sidecar_scope import EgressListener
+from mizzen.mesh.scope.egress_listener import EgressListener
 from mizzen.mesh.scope.virtual_hosts import ANY_PORT
 from mizzen.mesh.service import EndpointPool, Service
 from mizzen.mesh.snapshot import Mesh

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mizzen.mesh.rules.destination_rules import MergedDestinationRule
 from mizzen.mesh.rules.virtual_services import VirtualServiceRule
-from mizzen.mesh.scope.sidecar_scope import EgressListener, SidecarScope
+from mizzen.mesh.scope.egress_listener import EgressListener
+from mizzen.mesh.scope.sidecar_scope import SidecarScope
 from mizzen.mesh.service import Service
 from mizzen.translator.routes.port_routes import RouteChanges
 from mizzen.translator.routes.sidecar import port_routed
