@@ -95,6 +95,9 @@ class PartOrigins:
             return ()
         if self._proxy.type != "router":
             return self._current(self._outbound.chain_origins(listener, index))
+        of_chains = self._own.chain_origins.get(listener, ())
+        if 0 <= index < len(of_chains):
+            return self._current(of_chains[index])
         of_listener = self.listener(listener)
         servers = [
             server for server in self._mesh.gateways_for(self._proxy).servers if server.origin in of_listener

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mizzen.config.diagnostics import Diagnostic
+from mizzen.config.diagnostics import Diagnostic, Origin
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.proxy.profile import ip_family
@@ -45,7 +45,8 @@ class OwnResources:
     """Resources of one workload, and the names of the secrets that they ask for; replicas that cannot be told
     apart share the object. `hidden_listeners` names outbound listeners at addresses that the workload's own
     take: Envoy refuses two listeners with one address. `ports` are those of a sidecar's workload;
-    `route_servers` are the servers of each route configuration of a gateway."""
+    `route_servers` are the servers of each route configuration of a gateway, `chain_origins` the places of
+    the filter chains of each of its listeners, in their order."""
 
     clusters: tuple[Resource, ...] = ()
     listeners: tuple[Resource, ...] = ()
@@ -55,6 +56,7 @@ class OwnResources:
     hidden_listeners: frozenset[str] = frozenset()
     ports: tuple[InboundPort, ...] = ()
     route_servers: Mapping[str, tuple[GatewayServer, ...]] = field(default_factory=dict)
+    chain_origins: Mapping[str, tuple[tuple[Origin, ...], ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +175,7 @@ def gateway_resources(
         ),
         secrets=all_secrets(map(secret_references, made.listeners)),
         route_servers=made.route_configurations,
+        chain_origins=made.chain_origins,
     )
 
 

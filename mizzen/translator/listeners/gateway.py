@@ -52,19 +52,25 @@ from mizzen.xds.resource import Resource
 
 @dataclass(slots=True)
 class GatewayListeners:
-    """The listeners of one gateway, the servers behind each route configuration, and what was left out."""
+    """The listeners of one gateway, where the filter chains of each come from, the servers behind each route
+    configuration, and what was left out."""
 
     listeners: tuple[Resource, ...] = ()
+    chain_origins: dict[str, tuple[tuple[Origin, ...], ...]] = field(default_factory=dict)
     route_configurations: dict[str, tuple[GatewayServer, ...]] = field(default_factory=dict)
     diagnostics: tuple[Diagnostic, ...] = ()
+
+
+_Made = tuple[Any, tuple[Origin, ...]]
+"""A filter chain, and where it comes from: its servers, or the rule of a VirtualService."""
 
 
 @dataclass(frozen=True, slots=True)
 class _L4Chain:
     target: TcpTarget
     match: ChainMatch
-    origin: Origin
     protocol: Protocol
+    origins: tuple[Origin, ...]
 
 
 class GatewayListenerBuilder:
@@ -120,7 +126,10 @@ class GatewayListenerBuilder:
         bind = listener.bind or wildcard_address(self._profile)
         name = f"{bind}_{listener.port}"
         taken: set[str] = set()
-        chains = list(self._chains(listener, name, taken))
+        made = list(self._chains(listener, name, taken))
+        chains = [chain for chain, _ in made]
+        if made:
+            self._result.chain_origins[name] = tuple([origins for _, origins in made])
         passed = tuple(untaken_chains(self._passed, passed_hosts(listener.servers), taken))
         if not chains and not passed:
             return None
@@ -153,14 +162,15 @@ class GatewayListenerBuilder:
             server.origin,
         )
 
-    def _chains(self, listener: GatewayListener, name: str, taken: set[str]) -> Iterator[Any]:
+    def _chains(self, listener: GatewayListener, name: str, taken: set[str]) -> Iterator[_Made]:
         """Yield the chains of a listener but those of services that are passed on; take their names."""
         # An HTTP server with a tls block just redirects: it is not served with TLS, whatever the mode.
         plain_http = tuple(server for server in listener.servers if server.protocol.is_http)
         if plain_http:
             route_name = plain_http[0].route_name
             self._result.route_configurations[route_name] = plain_http
-            yield self._http_chain(f"outbound_{name};", route_name, plain_http[0].protocol)
+            chain = self._http_chain(f"outbound_{name};", route_name, plain_http[0].protocol)
+            yield chain, tuple([server.origin for server in plain_http])
         for server in listener.servers:
             if server.protocol.is_http:
                 continue
@@ -172,7 +182,7 @@ class GatewayListenerBuilder:
             if server.server.tls is not None and not names:
                 continue
             if server.is_http:
-                yield self._https_chain(server, name, names)
+                yield self._https_chain(server, name, names), (server.origin,)
             else:
                 yield from self._terminated_tcp(server, names)
 
@@ -221,7 +231,7 @@ class GatewayListenerBuilder:
         if socket is not None:
             chain.transport_socket.CopyFrom(socket)
 
-    def _l4_chains(self, chains: Iterable[_L4Chain]) -> Iterator[Any]:
+    def _l4_chains(self, chains: Iterable[_L4Chain]) -> Iterator[_Made]:
         for each in chains:
             chain = gateway_filter_chain()
             if not each.match.is_match_all:
@@ -235,20 +245,22 @@ class GatewayListenerBuilder:
                     policies=self._policies,
                 )
             )
-            yield chain
+            yield chain, each.origins
 
-    def _terminated_tcp(self, server: GatewayServer, sni_hosts: tuple[str, ...]) -> Iterator[Any]:
+    def _terminated_tcp(self, server: GatewayServer, sni_hosts: tuple[str, ...]) -> Iterator[_Made]:
         """A TCP server, with or without TLS: the first TCP rule that is for it says where everything goes."""
         for rule in self._rules(server):
             for tcp_rule in rule.tcp:
                 if not _applies(tcp_rule.route.match, server):
                     continue
                 target = self._target(tcp_rule.route.route, rule, _number(server))
-                made = _L4Chain(target, ChainMatch(sni_hosts), tcp_rule.origin, server.protocol)
-                chain = next(iter(self._l4_chains([made])))
-                if server.server.tls is not None:
+                with_tls = server.server.tls is not None
+                origins = (tcp_rule.origin, server.origin) if with_tls else (tcp_rule.origin,)
+                made = _L4Chain(target, ChainMatch(sni_hosts), server.protocol, origins)
+                chain, _ = next(self._l4_chains([made]))
+                if with_tls:
                     self._secure(chain, server, is_http=False)
-                yield chain
+                yield chain, origins
                 return
 
     def _passthrough(self, server: GatewayServer, taken: set[str]) -> Iterator[_L4Chain]:
@@ -262,7 +274,7 @@ class GatewayListenerBuilder:
                     if not names:
                         continue
                     target = self._target(tls_rule.route.route, rule, _number(server))
-                    yield _L4Chain(target, ChainMatch(names), tls_rule.origin, server.protocol)
+                    yield _L4Chain(target, ChainMatch(names), server.protocol, (tls_rule.origin,))
 
     def _already_taken(self, name: str, origin: Origin, server: GatewayServer) -> None:
         self._warn(

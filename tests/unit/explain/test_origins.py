@@ -170,11 +170,56 @@ def test_an_inbound_route_leads_to_its_service(tmp_path: Path) -> None:
 def test_parts_of_a_gateway_lead_to_servers_and_rules(tmp_path: Path) -> None:
     found = origins(tmp_path, GATEWAY)
     assert lines(found.filter_chain("0.0.0.0_80", 0)) == [line_of("number: 80, name: http")]
-    assert lines(found.filter_chain("0.0.0.0_443", 1, server_names=["two.example"])) == [line_of("name: two")]
+    two = "    - match: [{sniHosts: [two.example]}]"
+    assert lines(found.filter_chain("0.0.0.0_443", 1, server_names=["two.example"])) == [line_of(two)]
     host = "reviews.example:80"
     assert lines(found.route("http.80", host, 2)) == [
         line_of("    - route: [{destination: {host: reviews, subset: v1}}]")
     ]
+
+
+TCP_GATEWAY = """\
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: edge, namespace: shop}
+spec:
+  selector: {app: edge}
+  servers:
+    - {port: {number: 9000, name: plain, protocol: TCP}, hosts: ["*"]}
+    - port: {number: 9443, name: ended, protocol: TLS}
+      hosts: [one.example]
+      tls: {mode: SIMPLE, credentialName: one}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: led, namespace: shop}
+spec:
+  hosts: ["*"]
+  gateways: [edge]
+  tcp:
+    - match: [{port: 9000}]
+      route: [{destination: {host: reviews, port: {number: 80}}}]
+    - match: [{port: 9443}]
+      route: [{destination: {host: reviews, port: {number: 81}}}]
+"""
+
+
+def test_chains_of_tcp_at_a_gateway_lead_to_their_rules_wherever_these_stand(tmp_path: Path) -> None:
+    file = tmp_path / "mesh.yaml"
+    file.write_text(TCP_GATEWAY, encoding="utf-8")
+    mesh = mizzen.load(file)
+    translation = Translation(mesh)
+    proxy = mizzen.Proxy.from_node(GATEWAY)
+    found = PartOrigins(translation, proxy)
+    assert lines(found.filter_chain("0.0.0.0_9000", 0)) == [19]
+    assert lines(found.filter_chain("0.0.0.0_9443", 0, server_names=["one.example"])) == [21, 8]
+    file.write_text(TCP_GATEWAY.replace("---\n", "---\n# moved\n# down\n"), encoding="utf-8")
+    moved = mizzen.load(file)
+    pairs = [(mesh.config(config.key), config) for config in moved.configs("VirtualService")]
+    translation.update(mesh.updated(Changed(pairs))[0])
+    found = PartOrigins(translation, proxy)
+    assert lines(found.filter_chain("0.0.0.0_9000", 0)) == [21]
+    assert lines(found.filter_chain("0.0.0.0_9443", 0, server_names=["one.example"])) == [23, 8]
 
 
 def test_lines_that_moved_are_right_at_once(tmp_path: Path) -> None:

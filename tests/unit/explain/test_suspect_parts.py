@@ -235,11 +235,11 @@ def test_words_about_another_listener_of_a_list_say_nothing(tmp_path: Path) -> N
     refused = edit.sent(type_urls.LISTENER, "0.0.0.0_443")
     listed = "Error adding/updating listener(s) other: ListenerValidationError.FilterChains[0]: no\n{}: {}"
     own = listed.format(refused.name, "ListenerValidationError.FilterChains[1]: no")
-    servers = [f"- port: {{number: 443, name: {name}, protocol: TLS}}" for name in ("one", "two")]
+    rules = [f"- match: [{{sniHosts: [{name}.example]}}]" for name in ("one", "two")]
     found = edit.read(suspect_places(refused, None, edit.origins, own))
-    assert [line for line in found if line in servers] == servers[1:]
+    assert [line for line in found if line in rules] == rules[1:]
     found = edit.read(suspect_places(refused, None, edit.origins, listed.format(refused.name, "no")))
-    assert [line for line in found if line in servers] == servers
+    assert [line for line in found if line in rules] == rules
 
 
 def test_of_a_load_assignment_the_endpoint(tmp_path: Path) -> None:
@@ -268,12 +268,10 @@ def test_of_an_inbound_listener_the_port(tmp_path: Path) -> None:
     assert kinds == {"Service", "AuthorizationPolicy"}, "a new chain has all filters anew"
 
 
-def test_of_a_gateways_listener_the_server(tmp_path: Path) -> None:
+def test_of_a_gateways_listener_the_rule_that_leads_on(tmp_path: Path) -> None:
     two = "- match: [{sniHosts: [two.example]}]\n      route: [{destination: {host: ratings, port: {number: "
     edit = Edit(tmp_path, f"{two}80", f"{two}90", GATEWAY)
-    assert edit.suspects(type_urls.LISTENER, "0.0.0.0_443") == [
-        "- port: {number: 443, name: two, protocol: TLS}"
-    ]
+    assert edit.suspects(type_urls.LISTENER, "0.0.0.0_443") == ["- match: [{sniHosts: [two.example]}]"]
 
 
 def test_a_version_that_is_no_longer_sent_has_no_parts(tmp_path: Path) -> None:
