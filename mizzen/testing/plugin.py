@@ -14,11 +14,18 @@ import pytest
 if TYPE_CHECKING:
     from os import PathLike
 
-    from mizzen.mesh_tests import MeshTestFile, MeshUnderTest, PlacedTest
+    from mizzen.mesh_tests import MeshTestFile, MeshUnderTest, PlacedTest, Result
+    from mizzen.testing.running_envoys import RunningEnvoys
     from mizzen.testing.running_mesh import RunningMesh
     from mizzen.testing.simulated_mesh import SimulatedMesh
 
 _SUFFIXES = (".mesh-test.yaml", ".mesh-test.yml")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option of `mizzen test --envoy`, under a name that no other plugin takes."""
+    help_text = "make the calls of *.mesh-test.yaml with real Envoys, and compare them"
+    parser.getgroup("mizzen").addoption("--mizzen-envoy", action="store_true", help=help_text)
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -33,10 +40,16 @@ class MeshTestFailure(Exception):  # noqa: N818 (what a user reads, not a fault 
     """A test of a mesh failed; the text says what happened."""
 
 
+class SimulatorDiffers(pytest.PytestWarning):
+    """Envoy did something else with the calls of a test than the simulator says."""
+
+
 class MeshTestCollector(pytest.File):
-    """A file with tests of a mesh. Its mesh is loaded when its first test runs, once."""
+    """A file with tests of a mesh. Its mesh is loaded when its first test runs, once; so are its Envoys, if
+    these are asked for, and they end behind its last test."""
 
     _under_test: MeshUnderTest | None = None
+    _envoys: RunningEnvoys | None = None
     _file: MeshTestFile | None = None
 
     def collect(self) -> Iterable[pytest.Item]:
@@ -50,8 +63,28 @@ class MeshTestCollector(pytest.File):
         for placed in self._file.tests:
             yield MeshTestItem.from_parent(self, name=placed.test.name, placed=placed)
 
-    def under_test(self) -> MeshUnderTest:
-        """Return the mesh that the file tests. Raises MeshTestFailure if its configuration has errors."""
+    def run(self, placed: PlacedTest) -> Result:
+        """Return how a test of the file ends. Raises MeshTestFailure if its configuration has errors, or if
+        there is no Envoy and one is asked for."""
+        if not self.config.getoption("mizzen_envoy"):
+            return self._mesh().run(placed)
+        from mizzen.demo.errors import DemoError
+        from mizzen.testing.running_envoys import RunningEnvoys
+
+        if self._envoys is None:
+            try:
+                self._envoys = RunningEnvoys(self._mesh())
+            except DemoError as error:
+                raise MeshTestFailure(str(error)) from error
+        return self._envoys.run(placed)
+
+    def teardown(self) -> None:
+        """End the Envoys."""
+        if self._envoys is not None:
+            self._envoys.close()
+            self._envoys = None
+
+    def _mesh(self) -> MeshUnderTest:
         from dataclasses import replace
 
         from mizzen.sources.mesh_tests import load_mesh_under_test
@@ -76,11 +109,13 @@ class MeshTestItem(pytest.Item):
         self.placed = placed
 
     def runtest(self) -> None:
-        """Follow the call. Raises MeshTestFailure if it does not end as expected."""
+        """Follow or make the call. Raises MeshTestFailure if it does not end as expected."""
         from mizzen.mesh_tests.result_text import failure_text
 
         assert isinstance(self.parent, MeshTestCollector)
-        result = self.parent.under_test().run(self.placed)
+        result = self.parent.run(self.placed)
+        if result.differs:
+            self.warn(SimulatorDiffers(result.differs))
         if not result.passed:
             raise MeshTestFailure(failure_text(result))
 

@@ -8,6 +8,7 @@ import pytest
 
 from mizzen.testing.live_mesh import mizzen
 
+pytest_plugins = "pytester"
 pytestmark = pytest.mark.envoy
 
 MESH = """\
@@ -151,3 +152,15 @@ async def test_without_an_envoy_it_says_how_to_get_one(
         err.splitlines()[-1]
         == f"mizzen: MIZZEN_ENVOY is {tmp_path / 'none'}, which is no program that can be run"
     )
+
+
+def test_pytest_makes_the_calls_too(pytester: pytest.Pytester) -> None:
+    pytester.path.joinpath("mesh.yaml").write_text(MESH, encoding="utf-8")
+    first, second, *_ = TESTS.removeprefix("tests:\n").split("- name: ")[1:]
+    tests = f"tests:\n- name: {first}- name: {second}{WRONG}"
+    pytester.path.joinpath("bank.mesh-test.yaml").write_text(tests, encoding="utf-8")
+    plugins = ("-p", "mizzen.testing.plugin", "-p", "no:asyncio")
+    result = pytester.runpytest_subprocess(*plugins, "--mizzen-envoy", "-v")
+    result.assert_outcomes(passed=2, failed=2)
+    result.stdout.fnmatch_lines(["  happened  it goes to bank.*"])
+    result.stdout.no_fnmatch_line("*Traceback*")

@@ -82,6 +82,19 @@ def test_wrong_configuration_fails_each_test(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["*mesh.yaml:5: spec.hots: is no known field*"])
 
 
+def test_with_envoys_is_said_what_is_missing(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """tests/e2e/test_mesh_tests_with_envoys.py runs them."""
+    monkeypatch.setenv("MIZZEN_ENVOY", "/nowhere/envoy")
+    pytester.path.joinpath("mesh.yaml").write_text(MESH, encoding="utf-8")
+    pytester.path.joinpath("shop.mesh-test.yaml").write_text(TESTS, encoding="utf-8")
+    result = run(pytester, "--mizzen-envoy")
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(["*/nowhere/envoy*"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
 def test_the_fixture_gives_a_mesh(pytester: pytest.Pytester) -> None:
     pytester.path.joinpath("mesh.yaml").write_text(MESH, encoding="utf-8")
     pytester.makepyfile(
