@@ -4,15 +4,36 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
 from typing import Final
 
 from mizzen.config import Diagnostic
+from mizzen.config.diagnostics import reading_order
 from mizzen.mesh.analysis import Analysis
 from mizzen.mesh.snapshot import Mesh
 from mizzen.persistent import ChunkedSequence
 from mizzen.server.worker import Urgency, Worker
 
 SLICE_SECONDS: Final = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Analysed:
+    """What documents name and do not find, with the lines that documents have in `mesh`."""
+
+    mesh: Mesh
+    findings: ChunkedSequence[Diagnostic] = field(default_factory=ChunkedSequence)
+
+    def at(self, mesh: Mesh) -> Analysed:
+        """Return the same findings with the lines of a later mesh. That costs nothing if no line moved."""
+        moved = set(mesh.moved.differing(self.mesh.moved))
+        named = [
+            one
+            for one in (self.findings if moved else ())
+            if one.origin.document in moved or any(each.document in moved for each in one.mentions)
+        ]
+        now = [one.current(mesh.current_origin) for one in named]
+        return Analysed(mesh, self.findings.updated(named, now, reading_order))
 
 
 class Analyst:
@@ -22,9 +43,7 @@ class Analyst:
         self._worker = worker
         self._analysis = Analysis()
 
-    async def analyse(
-        self, mesh: Mesh, is_superseded: Callable[[], bool]
-    ) -> tuple[ChunkedSequence[Diagnostic] | None, float]:
+    async def analyse(self, mesh: Mesh, is_superseded: Callable[[], bool]) -> tuple[Analysed | None, float]:
         """Return what documents name and do not find, and the seconds that it took the worker; nothing is
         found if the mesh is superseded meanwhile. Raises what a check raises."""
         steps = self._analysis.steps(mesh)
@@ -37,7 +56,7 @@ class Analyst:
         except Exception:
             self._analysis = Analysis()  # what the other remembers may be wrong
             raise
-        return found, spent
+        return None if found is None else Analysed(mesh, found), spent
 
 
 def _slice(

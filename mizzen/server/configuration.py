@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -63,8 +63,12 @@ class ConfigurationView:
         """Return the same with further findings; none twice."""
         return replace(self, findings=tuple(dict.fromkeys((*self.findings, *more))))
 
-    def with_withheld(self, withheld: Iterable[Withheld], current_origin: CurrentOrigin) -> ConfigurationView:
+    def with_withheld(
+        self, withheld: Collection[Withheld], current_origin: CurrentOrigin
+    ) -> ConfigurationView:
         """Return the same with documents that cannot be translated, as refused."""
+        if not withheld:
+            return self
         found = [(one, one.diagnostic.current(current_origin)) for one in withheld]
         more = {
             one.key: Refusal(

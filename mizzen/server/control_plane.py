@@ -11,19 +11,21 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import replace
 from hashlib import blake2b
 from typing import Any, TypeVar
 
 import structlog
 
 from mizzen import xds
-from mizzen.config import Diagnostic, ParsedFile
+from mizzen.config import ParsedFile
 from mizzen.config.diagnostics import Origin
+from mizzen.config.ordered_findings import OrderedFindings
 from mizzen.mesh.delta import MeshDelta
 from mizzen.mesh.proxy.node import NodeError, Proxy
 from mizzen.mesh.rules.token_keys import KeySource, TokenKeys
 from mizzen.mesh.snapshot import Mesh
-from mizzen.server.analysing import Analyst
+from mizzen.server.analysing import Analysed, Analyst
 from mizzen.server.configuration import Configuration, ConfigurationView
 from mizzen.server.delivery import SLICE_SECONDS, Delivery
 from mizzen.server.former import FormerDocuments, KeptDocument
@@ -110,7 +112,8 @@ class ControlPlane:
         self.refusals = Refusals(clock)
         self._log = structlog.get_logger("mizzen.server")
         self._configured = configuration.view()
-        self._analysis: tuple[Diagnostic, ...] = ()
+        self._analysed = Analysed(configuration.mesh)
+        self._findings = OrderedFindings()
         self._faults = TranslationFaults(metrics)
         self._delivery = Delivery(self._live, self._worker, lambda: self._faults.note(self._translation))
         self._unanalysed = asyncio.Event()
@@ -177,9 +180,19 @@ class ControlPlane:
     def view(self) -> ConfigurationView:
         """How the configuration stands, with what was found while translating for the proxies of now, and
         what its documents lack of each other."""
-        translated = (finding for live in self._live.values() for finding in live.findings)
-        found = (one.current(self.current_origin) for one in (*self._analysis, *translated))
-        return self._configured.with_findings(found).with_withheld(self._faults.withheld, self.current_origin)
+        self._collect()
+        stands = replace(self._configured, findings=tuple(self._findings.in_order()))
+        return stands.with_withheld(self._faults.withheld, self.current_origin)
+
+    def _collect(self) -> None:
+        """Bring together what was found wherever something is found."""
+        self._findings.replace("configuration", self._configured.findings)
+        self._findings.replace("analysis", self._analysed.findings)
+        untranslated = [one.diagnostic.current(self.current_origin) for one in self._faults.withheld]
+        self._findings.replace("translation", untranslated)
+        for key, live in self._live.items():
+            found = tuple(one.current(self.current_origin) for one in live.findings)
+            self._findings.replace(("proxy", key), found)
 
     async def _in_worker(
         self, function: Callable[..., Value], *arguments: Any, urgency: Urgency = Urgency.CHANGE
@@ -351,7 +364,12 @@ class ControlPlane:
     async def _look(self) -> None:
         """Find out how the configuration stands now, and say what is new about it."""
         self._configured = await self._in_worker(self._configuration.view)
+        await self._in_worker(self._follow_lines)
         self._tell()
+
+    def _follow_lines(self) -> None:
+        """Let what was found by the last analysis have the lines of now."""
+        self._analysed = self._analysed.at(self._configuration.mesh)
 
     async def keep_analysed(self) -> None:
         """Look, whenever a change has settled, for what documents name and do not find (`mizzen analyze`).
@@ -369,7 +387,8 @@ class ControlPlane:
             try:
                 mesh, superseded = self._configuration.mesh, self._unanalysed.is_set
                 found, spent = await self._analyst.analyse(mesh, superseded)
-                self._analysis = self._analysis if found is None else tuple(found)
+                self._analysed = self._analysed if found is None else found
+                await self._in_worker(self._follow_lines, urgency=Urgency.LATER)
             except Exception:
                 self._log.exception("the mesh could not be analysed: a fault of Mizzen, please report it")
             self._tell()
@@ -377,9 +396,8 @@ class ControlPlane:
 
     def _tell(self) -> None:
         self.told += 1
-        view = self.view
-        self._notices.report(view.findings)
-        self._metrics.count_configuration(view)
+        self._metrics.count_configuration(self.view, self._findings.counts)
+        self._notices.report(self._findings.take())
         self._metrics.profiles.set(self._translation.profiles)
 
     # What the discovery server asks -------------------------------------------------------------------------
@@ -423,13 +441,14 @@ class ControlPlane:
         told = [one.diagnostic for one in self._faults.withheld]
         for remark in self.mesh_remarks(key):
             self._log.warning(remark, proxy=live.proxy.id)
-        if not self._notices.know((*live.findings, *told)):
+        if not self._findings.knows((*live.findings, *told)):
             self._tell()
         return live.snapshot
 
     def forget(self, key: Hashable) -> None:
         """A proxy has been gone for a while."""
         self._live.pop(key, None)
+        self._findings.replace(("proxy", key), ())
         self._somebody_left.set()
 
     async def keep_forgetting(self) -> None:

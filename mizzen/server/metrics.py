@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections import Counter as Counting
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -135,21 +135,27 @@ class Metrics:
     def _seconds(self, name: str, text: str) -> Histogram:
         return Histogram(name, text, buckets=_SECONDS, registry=self.registry)
 
-    def count_configuration(self, view: ConfigurationView) -> None:
-        """Take over how the configuration stands."""
+    def count_configuration(
+        self, view: ConfigurationView, findings: Mapping[tuple[Severity, str], int]
+    ) -> None:
+        """Take over how the configuration stands, and how many findings there are by severity and code."""
         self.documents.clear()
         for kind, number in view.documents.items():
             self.documents.labels(kind).set(number)
         self.documents_restored.set(len(view.restored))
         self.documents_refused.set(len(view.refused))
-        self.secrets_withheld.set(sum(each.code == WITHHELD_SECRET for each in view.findings))
-        unread = {
-            finding.origin.file
-            for finding in view.findings
-            if finding.code == UNREADABLE and finding.severity is Severity.ERROR
-        }
+        self.secrets_withheld.set(sum(n for (_, code), n in findings.items() if code == WITHHELD_SECRET))
+        unread: set[str] = set()
+        if findings.get((Severity.ERROR, UNREADABLE)):
+            unread = {
+                one.origin.file
+                for one in view.findings
+                if one.code == UNREADABLE and one.severity is Severity.ERROR
+            }
         self.paths_unreadable.set(len(unread))
-        self.config_warnings.set(view.count(Severity.WARNING))
+        self.config_warnings.set(
+            sum(n for (severity, _), n in findings.items() if severity is Severity.WARNING)
+        )
 
     def count_token_key_sets(self, states: Iterable[str]) -> None:
         """Take over how the keys of token issuers stand."""

@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import structlog
 
 from mizzen.config.diagnostics import Diagnostic, Origin, Severity
+from mizzen.config.ordered_findings import FindingsDifference
 
 _LINES_AT_ONCE = 50
 
 
 class Notices:
-    """Logs what is new among the findings of each rescan; what was said before is not said again."""
+    """Logs which findings are new, and how many are resolved where nothing is new."""
 
     def __init__(self) -> None:
-        self._said: frozenset[Diagnostic] = frozenset()
         self._log = structlog.get_logger("mizzen.config")
 
-    def know(self, findings: Iterable[Diagnostic]) -> bool:
-        """Return whether all of these were said at the last report."""
-        return self._said.issuperset(findings)
-
-    def report(self, current: Iterable[Diagnostic]) -> None:
-        """Take all findings that hold now; log those that did not hold at the last call."""
-        now = frozenset(current)
-        new = sorted(now - self._said, key=_urgency)
-        gone = self._said - now
-        self._said = now
+    def report(self, difference: FindingsDifference) -> None:
+        """Log what differs since the last call."""
+        new = sorted(difference.made, key=_urgency)
         for finding in new[:_LINES_AT_ONCE]:
             self._say(finding)
         if len(new) > _LINES_AT_ONCE:
@@ -35,8 +26,12 @@ class Notices:
                 "there are more findings; `mizzen status` and `mizzen analyze` list them",
                 more=len(new) - _LINES_AT_ONCE,
             )
-        if gone and not new:
-            self._log.info("findings are resolved", resolved=len(gone), remaining=len(now))
+        if difference.gone and not new:
+            self._log.info(
+                "findings are resolved",
+                resolved=len(difference.gone),
+                remaining=difference.remaining,
+            )
 
     def _say(self, finding: Diagnostic) -> None:
         say = {

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
-from mizzen.config.diagnostics import Diagnostic, Origin, Severity, reading_order
+from mizzen.config.diagnostics import Diagnostic, Origin, Severity
 from mizzen.config.document import Config, FieldPath
 from mizzen.mesh.visibility import HIDDEN, PUBLIC
-from mizzen.persistent import ChunkedSequence
 
 Found = tuple[Diagnostic, ...]
 
@@ -64,41 +63,6 @@ class Findings:
     def at(self, current_origin: Callable[[Origin], Origin]) -> Found:
         """Return the findings with the lines of now; `current_origin` says where an origin stands now."""
         return tuple(one.current(current_origin) for one in self.diagnostics)
-
-
-class OrderedFindings:
-    """The findings of many checks, sorted by place, each once. A change costs what differs."""
-
-    def __init__(self) -> None:
-        self._by: dict[Hashable, Found] = {}
-        self._times: dict[Diagnostic, int] = {}
-        self._touched: dict[Diagnostic, None] = {}
-        self._told: dict[Diagnostic, Diagnostic] = {}
-        self._in_order: ChunkedSequence[Diagnostic] = ChunkedSequence()
-
-    def replace(self, who: Hashable, found: Found) -> None:
-        """Take what one look has found, in place of what it had found before."""
-        for one in self._by.pop(who, ()):
-            self._count(one, -1)
-        for one in found:
-            self._count(one, 1)
-        if found:
-            self._by[who] = found
-
-    def _count(self, finding: Diagnostic, more: int) -> None:
-        self._touched[finding] = None
-        times = self._times.pop(finding, 0) + more
-        if times:
-            self._times[finding] = times
-
-    def in_order(self) -> ChunkedSequence[Diagnostic]:
-        """Return the findings as they are now."""
-        gone = [self._told.pop(one) for one in self._touched if one in self._told and one not in self._times]
-        made = [one for one in self._touched if one in self._times and one not in self._told]
-        self._told.update((one, one) for one in made)
-        self._touched = {}
-        self._in_order = self._in_order.updated(gone, made, reading_order)
-        return self._in_order
 
 
 def seen_together(

@@ -10,10 +10,11 @@ from collections.abc import Generator, Iterator
 from typing import Any, Final
 
 from mizzen.config.diagnostics import Diagnostic
+from mizzen.config.ordered_findings import OrderedFindings
 from mizzen.incremental import Database, Gradual
 from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
 from mizzen.mesh.analysis.checks import CHECKS, Check
-from mizzen.mesh.analysis.findings import Findings, Found, OrderedFindings
+from mizzen.mesh.analysis.findings import Findings, Found
 from mizzen.mesh.settings import MeshSettings
 from mizzen.mesh.snapshot import Mesh
 from mizzen.persistent import ChunkedSequence

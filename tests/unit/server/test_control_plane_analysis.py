@@ -8,8 +8,12 @@ from envoy.config.core.v3 import base_pb2
 from structlog.testing import capture_logs
 
 from mizzen import xds
-from mizzen.config import Diagnostic, Origin, Severity
+from mizzen.config import Diagnostic, Origin, ParsedFile, Severity, parse_documents
+from mizzen.mesh.analysis import analyze
+from mizzen.mesh.snapshot import Mesh
+from mizzen.persistent import ChunkedSequence
 from mizzen.server import analysing, control_plane
+from mizzen.server.configuration import Configuration
 from tests.unit.server.running_plane import Running, lost, service
 
 
@@ -91,9 +95,10 @@ async def test_a_burst_of_changes_is_analysed_once_it_has_settled(
 
     analysed: list[int] = []
 
-    async def analyse(*_: object) -> tuple[list[Diagnostic], float]:
+    async def analyse(mesh: Mesh, _: object) -> tuple[analysing.Analysed, float]:
         analysed.append(len(rests))
-        return [Diagnostic(Severity.WARNING, "IST0101", "lacks", Origin("a.yaml", 1))], 0.5
+        lacks = Diagnostic(Severity.WARNING, "IST0101", "lacks", Origin("a.yaml", 1))
+        return analysing.Analysed(mesh, ChunkedSequence([lacks])), 0.5
 
     monkeypatch.setattr(running.plane._analyst, "analyse", analyse)
     await running.plane.begin({"a.yaml": lost("a")})
@@ -137,3 +142,33 @@ async def test_a_fault_in_the_analysis_is_logged_and_it_goes_on(
     assert "the mesh could not be analysed: a fault of Mizzen, please report it" in [
         line["event"] for line in lines
     ]
+
+
+def test_findings_have_the_lines_of_now() -> None:
+    configuration = Configuration()
+
+    def written(above: str) -> ParsedFile:
+        rule = "spec: {hosts: [%s], http: [{route: [{destination: {host: missing}}]}]}"
+        document = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: %s}\n" + rule
+        text = "\n---\n".join(document % (name, f"{name}.example") for name in ("a", "b"))
+        return parse_documents((above + text).encode(), "all.yaml")
+
+    configuration.apply({"all.yaml": written("")})
+    before = analysing.Analysed(configuration.mesh, ChunkedSequence(analyze(configuration.mesh)))
+    assert {one.origin.line for one in before.findings} == {4, 9}
+    configuration.apply({"all.yaml": written("# one\n# two\n")})
+    now = before.at(configuration.mesh)
+    assert {one.origin.line for one in now.findings} == {6, 11}
+    assert list(now.findings) == analyze(configuration.mesh)
+    configuration.apply({"b.yaml": service("b")})
+    assert now.at(configuration.mesh).findings is now.findings, "nothing has moved"
+
+
+async def test_what_was_found_for_a_proxy_goes_with_it(running: Running) -> None:
+    finding = Diagnostic(Severity.WARNING, "MZ0900", "has no effect here", Origin("a.yaml", 3))
+    running.translation.findings = (finding,)
+    keys = [await running.connects(name) for name in ("one", "two")]
+    running.plane.forget(keys[0])
+    assert running.plane.view.findings == (finding,)
+    running.plane.forget(keys[1])
+    assert running.plane.view.findings == ()

@@ -29,12 +29,13 @@ def view(documents: dict[str, int], *findings: Diagnostic, refused: int = 0) -> 
 def test_how_the_configuration_stands_replaces_how_it_stood() -> None:
     metrics = Metrics("1.2.3")
     errors = (finding(Severity.ERROR, 1), finding(Severity.WARNING, 2), finding(Severity.WARNING, 3))
-    metrics.count_configuration(view({"Service": 3, "Gateway": 1}, *errors, refused=2))
+    counts = {(Severity.ERROR, "MZ0001"): 1, (Severity.WARNING, "MZ0001"): 2}
+    metrics.count_configuration(view({"Service": 3, "Gateway": 1}, *errors, refused=2), counts)
     assert value(metrics, "mizzen_documents", kind="Service") == 3
     assert value(metrics, "mizzen_documents", kind="Gateway") == 1
     assert value(metrics, "mizzen_documents_refused") == 2
     assert value(metrics, "mizzen_config_warnings") == 2
-    metrics.count_configuration(view({"Service": 2}))
+    metrics.count_configuration(view({"Service": 2}), {})
     assert value(metrics, "mizzen_documents", kind="Service") == 2
     assert value(metrics, "mizzen_documents", kind="Gateway") is None, "no number that is not true any more"
     assert value(metrics, "mizzen_documents_refused") == 0

@@ -1,6 +1,7 @@
 from structlog.testing import capture_logs
 
 from mizzen.config import Diagnostic, Origin, Severity
+from mizzen.config.ordered_findings import OrderedFindings
 from mizzen.server.notices import Notices
 
 
@@ -8,9 +9,21 @@ def finding(message: str, severity: Severity = Severity.ERROR, line: int = 3) ->
     return Diagnostic(severity, "IST0106", message, Origin("a.yaml", line), "spec.http[0]")
 
 
+class Reported:
+    """Findings that change, and what is said of them."""
+
+    def __init__(self) -> None:
+        self.findings = OrderedFindings()
+        self._notices = Notices()
+
+    def report(self, current: list[Diagnostic]) -> None:
+        self.findings.replace("all", current)
+        self._notices.report(self.findings.take())
+
+
 def test_a_finding_is_said_once_and_again_only_after_it_was_gone() -> None:
     with capture_logs() as lines:
-        notices = Notices()
+        notices = Reported()
         notices.report([finding("bad")])
         notices.report([finding("bad")])
         notices.report([])
@@ -22,20 +35,20 @@ def test_a_finding_is_said_once_and_again_only_after_it_was_gone() -> None:
 
 def test_errors_come_before_warnings() -> None:
     with capture_logs() as lines:
-        Notices().report([finding("w", Severity.WARNING, 1), finding("e", Severity.ERROR, 9)])
+        Reported().report([finding("w", Severity.WARNING, 1), finding("e", Severity.ERROR, 9)])
     assert [line["log_level"] for line in lines] == ["error", "warning"]
 
 
 def test_a_flood_is_cut_short_and_says_so() -> None:
     with capture_logs() as lines:
-        Notices().report([finding("bad", line=number) for number in range(1, 1001)])
+        Reported().report([finding("bad", line=number) for number in range(1, 1001)])
     assert len(lines) == 51
     assert lines[-1]["more"] == 950
 
 
 def test_a_finding_has_its_code_and_what_is_resolved_its_numbers() -> None:
     with capture_logs() as lines:
-        notices = Notices()
+        notices = Reported()
         notices.report([finding("one"), finding("two"), finding("i", Severity.INFO)])
         notices.report([finding("two")])
         notices.report([finding("three")])
@@ -49,22 +62,12 @@ def test_a_finding_has_its_code_and_what_is_resolved_its_numbers() -> None:
     assert [line["event"] for line in lines[4:]] == ["a.yaml:3: spec.http[0]: three"], "in place of another"
 
 
-def test_what_is_known_is_what_was_said_last() -> None:
-    notices = Notices()
-    assert notices.know([])
-    assert not notices.know([finding("a")])
-    with capture_logs():
-        notices.report([finding("a"), finding("b")])
-    assert notices.know([finding("b")]) is True
-    assert notices.know([finding("b"), finding("c")]) is False
-
-
 def test_fifty_lines_are_no_flood() -> None:
     with capture_logs() as lines:
-        Notices().report([finding("bad", line=number) for number in range(1, 51)])
+        Reported().report([finding("bad", line=number) for number in range(1, 51)])
     assert len(lines) == 50
     assert "more" not in lines[-1]
     with capture_logs() as lines:
-        Notices().report([finding("bad", line=number) for number in range(1, 52)])
+        Reported().report([finding("bad", line=number) for number in range(1, 52)])
     assert (len(lines), lines[-1]["log_level"], lines[-1]["more"]) == (51, "warning", 1)
     assert "mizzen status" in lines[-1]["event"]

@@ -1,0 +1,91 @@
+"""Findings of many finders, kept in order: a change costs what differs, however many there are."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+
+from mizzen.config.diagnostics import Diagnostic, Severity, reading_order
+from mizzen.persistent import ChunkedSequence, common_ends
+
+
+@dataclass(frozen=True, slots=True)
+class FindingsDifference:
+    """The findings that hold no more, those that hold newly, and how many hold now."""
+
+    gone: Sequence[Diagnostic]
+    made: Sequence[Diagnostic]
+    remaining: int
+
+
+class OrderedFindings:
+    """The findings of many finders, sorted by place. What several find is there once."""
+
+    def __init__(self) -> None:
+        self._found: dict[Hashable, Sequence[Diagnostic]] = {}
+        self._times: dict[Diagnostic, int] = {}
+        self._held: dict[Diagnostic, Diagnostic] = {}
+        self._touched: dict[Diagnostic, None] = {}
+        self._in_order: ChunkedSequence[Diagnostic] = ChunkedSequence()
+        # Of the findings that came or went since `take`: whether they were there before.
+        self._before: dict[Diagnostic, bool] = {}
+        self.counts: Counter[tuple[Severity, str]] = Counter()
+        """How many findings there were at the last `in_order` or `take`, by severity and code."""
+
+    def replace(self, finder: Hashable, found: Sequence[Diagnostic]) -> None:
+        """Take what one finder finds now, in place of what it had found before."""
+        before = self._found.pop(finder, ())
+        if found:
+            self._found[finder] = found
+        if found is before:
+            return
+        gone, made = _difference(before, found)
+        for one in gone:
+            self._count(one, -1)
+        for one in made:
+            self._count(one, 1)
+
+    def _count(self, finding: Diagnostic, more: int) -> None:
+        self._touched[finding] = None
+        times = self._times.pop(finding, 0) + more
+        if times:
+            self._times[finding] = times
+
+    def in_order(self) -> ChunkedSequence[Diagnostic]:
+        """Return the findings as they are now."""
+        if self._touched:
+            touched, self._touched = self._touched, {}
+            gone = [self._held.pop(one) for one in touched if one in self._held and one not in self._times]
+            made = [one for one in touched if one in self._times and one not in self._held]
+            self._held.update((one, one) for one in made)
+            for those, was in ((gone, True), (made, False)):
+                for one in those:
+                    self._before.setdefault(one, was)
+                    self.counts[one.severity, one.code] += -1 if was else 1
+            self._in_order = self._in_order.updated(gone, made, reading_order)
+        return self._in_order
+
+    def take(self) -> FindingsDifference:
+        """Return what differs since this was last asked."""
+        remaining = len(self.in_order())
+        before, self._before = self._before, {}
+        gone = [one for one, was in before.items() if was and one not in self._held]
+        made = [one for one, was in before.items() if not was and one in self._held]
+        return FindingsDifference(gone, made, remaining)
+
+    def knows(self, findings: Iterable[Diagnostic]) -> bool:
+        """Return whether all of these are among the findings."""
+        return all(one in self._times for one in findings)
+
+
+def _difference(
+    before: Sequence[Diagnostic], found: Sequence[Diagnostic]
+) -> tuple[Sequence[Diagnostic], Sequence[Diagnostic]]:
+    """Return what was found before, and what is found now, without what both begin and end with."""
+    if isinstance(before, ChunkedSequence) and isinstance(found, ChunkedSequence):
+        return before.difference(found)
+    if not before or not found:
+        return before, found
+    start, end = common_ends(before, found)
+    return before[start : len(before) - end], found[start : len(found) - end]
