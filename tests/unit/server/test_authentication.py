@@ -78,6 +78,14 @@ def test_a_certificate_that_was_touched_is_read_or_refused(changes: list[tuple[i
         assert found.until is not None
 
 
+def test_a_certificate_of_two_names_is_nobodys() -> None:
+    check = Authenticator({}, {}, lambda: "cluster.local", demands=True)
+    names = tuple(f"spiffe://cluster.local/ns/shop/sa/{account}" for account in ("reviews", "admin"))
+    for uris, identity in ((names[:1], names[0]), (names, ""), ((), "")):
+        shown = xds.Peer(tls=True, certified=True, certificate=LEAF, uris=uris)
+        assert check.authenticate(shown).identity == identity
+
+
 @given(uris=st.lists(st.text(max_size=40) | st.just("spiffe://cluster.local/ns/other/sa/a"), max_size=3))
 def test_no_names_of_a_certificate_are_taken_for_the_identity(uris: list[str]) -> None:
     with pytest.raises(IdentityError):

@@ -7,17 +7,19 @@ import base64
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import dsa, ec
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mizzen.identity import Authority, SpiffeId, create_authority
+from mizzen.server import certificate_service
 from mizzen.server.certificate_service import MOST_AT_ONCE, CertificateService
 from mizzen.server.one_request import RequestRefused
 from mizzen.signing import CertificateRequest
@@ -76,14 +78,35 @@ def test_a_request_that_was_touched(service: CertificateService, place: int, byt
     answered(service, pem_of(DER[:place] + bytes([byte]) + DER[place + 1 :]), 60)
 
 
-def test_the_key_is_judged_before_its_signature_is_checked(service: CertificateService) -> None:
-    """The arithmetic of a large key of another kind would cost much."""
-    other = dsa.generate_private_key(1024)
-    request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(other, hashes.SHA256())
-    der = bytearray(request.public_bytes(Encoding.DER))
-    der[-1] ^= 1
-    with pytest.raises(RequestRefused, match="Envoy does not take keys of this kind"):
-        service.create(CALLER, pem_of(bytes(der)), 60)
+class RequestOfA:
+    """A certificate signing request whose signature nobody may check, as that may take long."""
+
+    def __init__(self, key: Any) -> None:
+        self._key = key
+
+    def public_key(self) -> Any:
+        return self._key.public_key()
+
+    @property
+    def is_signature_valid(self) -> bool:
+        raise AssertionError("the signature is checked")
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        (dsa.generate_private_key(1024), "Envoy does not take keys of this kind"),
+        (rsa.generate_private_key(65537, 2048), "an RSA key of 2048 bits; 2047 are the most"),
+    ],
+    ids=["of-another-kind", "large"],
+)
+def test_the_key_is_judged_before_its_signature_is_checked(
+    service: CertificateService, monkeypatch: pytest.MonkeyPatch, key: Any, said: str
+) -> None:
+    monkeypatch.setattr(certificate_service, "LARGEST_RSA_KEY", 2047)
+    monkeypatch.setattr(x509, "load_pem_x509_csr", lambda data: RequestOfA(key))
+    with pytest.raises(RequestRefused, match=said):
+        service.create(CALLER, pem_of(DER), 60)
 
 
 class OneRequest:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import jwt
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -57,6 +58,11 @@ class Channel:
     def token(self, namespace: str = "shop", account: str = "reviews", *, age: float = 0) -> str:
         begin = datetime.now(UTC) - timedelta(seconds=age)
         return issue_token(open_or_create_key(self.state), namespace, account, begin, timedelta(hours=1))
+
+    def token_for(self, audience: str) -> str:
+        """A good token but for its audience."""
+        claims = jwt.decode(self.token(), options={"verify_signature": False})
+        return jwt.encode({**claims, "aud": [audience]}, open_or_create_key(self.state), algorithm="ES256")
 
     def connect(self, identity: SpiffeId | None = None, authority: Any = None) -> grpc.aio.Channel:
         """A connection to the port for certificates with one of `identity`; else to that for tokens."""
@@ -150,6 +156,7 @@ async def test_what_is_no_good_token_is_refused_and_said_without_it(tmp_path: Pa
             tokens = {
                 "expired": control.token(age=7200),
                 "no JWT": "nonsense-that-is-none",
+                "not for the audience": control.token_for("somebody-else"),
                 "neither a token": "",
             }
             for said, token in tokens.items():
@@ -157,7 +164,7 @@ async def test_what_is_no_good_token_is_refused_and_said_without_it(tmp_path: Pa
                 assert (code, said in details) == ("UNAUTHENTICATED", True), details
             status = (await control.running.get("/status")).text
             metrics = (await control.running.get("/metrics")).text
-            assert "mizzen_unauthenticated_total 3.0" in metrics
+            assert "mizzen_unauthenticated_total 4.0" in metrics
             for said, token in tokens.items():
                 assert said in status
                 assert not token or token not in f"{status}{metrics}{lines}"

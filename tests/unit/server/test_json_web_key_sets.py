@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import ssl
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -16,6 +19,7 @@ from hypothesis import strategies as st
 from mizzen.config.json_web_keys import public_key_set
 from mizzen.identity.token import parse_key_set
 from mizzen.server.json_web_key_sets import LARGEST, KeySetError, fetch_key_set, is_allowed
+from tests.authority import Authority
 
 EC = {"kty": "EC", "crv": "P-256", "x": "AAAA", "y": "AAAA", "kid": "one"}
 SECRET = {"kty": "oct", "k": "c2VjcmV0"}
@@ -30,7 +34,10 @@ def answer(body: str | bytes, status: str = "200 OK", headers: str = "") -> byte
 
 @asynccontextmanager
 async def server(
-    pages: dict[str, bytes], *, first: Callable[[], Awaitable[None]] | None = None
+    pages: dict[str, bytes],
+    *,
+    first: Callable[[], Awaitable[None]] | None = None,
+    context: ssl.SSLContext | None = None,
 ) -> AsyncIterator[tuple[str, list[str]]]:
     """Serve the pages as they stand; yield the address and what was asked."""
     asked: list[str] = []
@@ -48,10 +55,10 @@ async def server(
         finally:
             writer.close()
 
-    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
     port = listening.sockets[0].getsockname()[1]
     try:
-        yield f"http://127.0.0.1:{port}", asked
+        yield f"http{'s' if context else ''}://127.0.0.1:{port}", asked
     finally:
         listening.close()
 
@@ -66,12 +73,23 @@ async def test_the_public_keys_are_returned_and_nothing_else() -> None:
 
 async def test_names_that_hang_keep_no_other_work_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     may_end = threading.Event()
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: may_end.wait(60) and [])
+    hanging: list[object] = []
+
+    def hang(host: object, *_: object, **__: object) -> list[object]:
+        hanging.append(host)
+        may_end.wait(60)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2))
     try:
-        asked = [asyncio.create_task(fetch_key_set("https://a.example/k", seconds=0.2)) for _ in range(40)]
+        asked = [asyncio.create_task(fetch_key_set("https://a.example/k", seconds=5)) for _ in range(4)]
+        async with asyncio.timeout(30):
+            while len(hanging) < 2:
+                await asyncio.sleep(0.01)
         assert await asyncio.wait_for(asyncio.to_thread(lambda: "done"), 30) == "done"
         failed = await asyncio.gather(*asked, return_exceptions=True)
-        assert {str(each) for each in failed} == {"no whole answer within 0.2 s"}
+        assert {str(each) for each in failed} == {"no whole answer within 5 s"}
     finally:
         may_end.set()
 
@@ -122,6 +140,25 @@ async def test_a_slow_answer_is_not_waited_for() -> None:
     async with server({}, first=asyncio.Event().wait) as (at, _):  # type: ignore[arg-type]
         with pytest.raises(KeySetError, match=r"no whole answer within 0\.1 s"):
             await fetch_key_set(f"{at}/keys", seconds=0.1)
+
+
+async def test_https_leads_to_no_http(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anybody on the way could change the keys."""
+    authority = Authority()
+    (tmp_path / "roots.pem").write_bytes(authority.certificate)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "roots.pem"))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*authority.issue("localhost").write(tmp_path, "issuer"))
+    pages = {"/keys": answer(GOOD)}
+    async with server(pages) as (plain, asked), server(pages, context=context) as (at, _):
+        pages["/moved"] = answer("", "302 Found", f"Location: {plain}/keys\r\n")
+        pages["/told"] = answer(json.dumps({"jwks_uri": f"{plain}/keys"}))
+        at = at.replace("127.0.0.1", "localhost")
+        assert json.loads(await fetch_key_set(f"{at}/keys", seconds=30)) == {"keys": [EC]}
+        for page, discovered in (("moved", False), ("told", True)):
+            with pytest.raises(KeySetError, match="leads from https to http"):
+                await fetch_key_set(f"{at}/{page}", discovered=discovered, seconds=30)
+    assert asked == []
 
 
 async def test_nobody_there() -> None:
