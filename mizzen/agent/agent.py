@@ -7,7 +7,7 @@ import os
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -29,6 +29,8 @@ FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 30.0
 _LOOK_AGAIN: Final = 60.0
 """Seconds until a token file that holds no token to be renewed is read again."""
+_LONGEST_SLEEP: Final = 30.0
+"""Seconds until the clock is looked at again: while a machine is suspended, its timers stand still."""
 _GROUP: Final = "envoy"
 _OPTIONS: Final = (("grpc.max_receive_message_length", -1), ("grpc.keepalive_time_ms", 30_000))
 
@@ -125,7 +127,9 @@ class Agent:
     async def _sleep_through(self, begin: datetime, end: datetime) -> None:
         """Sleep until the moment at which something that holds from `begin` to `end` is renewed."""
         part = EARLIEST + (LATEST - EARLIEST) * self._random_part()
-        await asyncio.sleep(max(FIRST_PAUSE, (begin + (end - begin) * part - self._clock()).total_seconds()))
+        moment = max(begin + (end - begin) * part, self._clock() + timedelta(seconds=FIRST_PAUSE))
+        while (left := (moment - self._clock()).total_seconds()) > 0:
+            await asyncio.sleep(min(left, _LONGEST_SLEEP))
 
     async def stop(self) -> None:
         """End the streams and leave nothing behind."""

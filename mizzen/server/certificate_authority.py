@@ -128,8 +128,9 @@ class CertificateAuthority:
                 signature = self._signature()
             self._seen = signature  # of before it is read: what changes meanwhile is seen at the next look
             self._take_over(await asyncio.to_thread(self._open))
+            self.certificates.refused = ""
         except AuthorityError as error:
-            self._log.error("the certificate authority stays as it was", error=str(error))
+            self.certificates.refused = f"the certificate authority stays as it was: {error}"
 
     def _open(self) -> Authority:
         if self._rotates:
@@ -179,7 +180,8 @@ class CertificateAuthority:
         said = tuple(self.certificates.warnings)
         for warning in said:
             if warning not in self._said:
-                self._log.warning(warning)
+                say = self._log.error if warning == self.certificates.refused else self._log.warning
+                say(warning)
         self._said = said
 
 
@@ -188,4 +190,4 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
         found = path.stat()
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    return found.st_ctime_ns, found.st_size, found.st_ino  # chmod changes it too

@@ -124,6 +124,10 @@ class Metrics:
             "mizzen_certificate_authority_expiry_seconds",
             "When the certificate authority can issue no more, in seconds since 1970",
         )
+        self.authority_refused = gauge(
+            "mizzen_certificate_authority_refused",
+            "1 while the files of the certificate authority cannot be used, so that it stays as it was",
+        )
         self.log_lines_lost = counter("mizzen_log_lines_lost", "Log lines that could not be written")
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:

@@ -73,6 +73,8 @@ class WorkloadCertificates:
         self._due: list[tuple[datetime, str, SpiffeId]] = []
         self._idle: set[SpiffeId] = set()
         self._failure = ""
+        self.refused = ""
+        """Why the authority's files cannot be used, so that it stays as it was; empty if they can."""
         self._since = clock()
         self._adopted: Authority | None = None
         self._set(authority)
@@ -157,14 +159,18 @@ class WorkloadCertificates:
     @property
     def warnings(self) -> list[str]:
         """What is wrong with the authority, for people."""
+        refused = [self.refused] if self.refused else []
         if self._failure:
-            return [self._failure]
+            return [*refused, self._failure]
         now, ends = self._clock(), self._authority.ends
         life = ends - self._authority.issuer.certificate.not_valid_before_utc
         if ends - now < min(ENDS_SOON, life / 5):
             left = _span(ends - now)
-            return [f"the certificate authority ends at {ends.isoformat()}, in {left}: {_NEXT_STEP}"]
-        return []
+            return [
+                *refused,
+                f"the certificate authority ends at {ends.isoformat()}, in {left}: {_NEXT_STEP}",
+            ]
+        return refused
 
     def as_json(self) -> dict[str, Any]:
         """Return how the authority and the certificates stand, without a key."""
@@ -288,6 +294,7 @@ class WorkloadCertificates:
     def _measure(self) -> None:
         ends = self._authority.ends.timestamp()
         self._metrics.authority_expiry.set(ends)
+        self._metrics.authority_refused.set(bool(self.refused))
         self._metrics.certificates.set(len(self._held) - len(self._idle))
         in_use = [one for identity, one in self._held.items() if identity not in self._idle]
         soonest = min((one.issued.certificate.not_after.timestamp() for one in in_use), default=ends)

@@ -134,6 +134,22 @@ async def test_it_is_renewed_without_the_token(tmp_path: Path) -> None:
             assert names_of(agent.held.chain) == [IDENTITY]
 
 
+async def test_a_machine_that_was_suspended_renews_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its clock went on, and its timers did not."""
+    monkeypatch.setattr(agent_module, "_LONGEST_SLEEP", 0.01)
+    (tmp_path / "root.pem").write_text(certificate_and_key()[0])
+    now = [datetime(2030, 1, 1, tzinfo=UTC)]
+    options = AgentOptions("127.0.0.1:1", "127.0.0.1:2", tmp_path / "root.pem", None, tmp_path / "socket")
+    agent = Agent(options, clock=lambda: now[0])
+    sleeping = asyncio.create_task(agent._sleep_through(now[0], now[0] + timedelta(hours=24)))
+    now[0] += timedelta(hours=11)
+    assert (await asyncio.wait({sleeping}, timeout=0.2))[0] == set(), "it is not due"
+    now[0] += timedelta(hours=24)
+    await asyncio.wait_for(sleeping, 30)
+
+
 async def test_new_roots_count_for_the_token_too(tmp_path: Path) -> None:
     async with channel(tmp_path) as control:
         options = chosen(control, tmp_path)

@@ -39,7 +39,8 @@ class Server:
     """What looks at the authority's folder, every few milliseconds."""
 
     def __init__(self, options: ServeOptions) -> None:
-        found = open_certificates(options, Metrics("test"))
+        self.metrics = Metrics("test")
+        found = open_certificates(options, self.metrics)
         assert found is not None
         self.certificates: WorkloadCertificates = found
         self.clients = [client(synced=True)]
@@ -186,17 +187,32 @@ async def test_what_the_user_brings_is_taken_up_and_never_rotated(tmp_path: Path
     assert open_authority(tmp_path, now_utc()).issuer.certificate == second.certificate
 
 
-async def test_what_cannot_be_used_changes_nothing_and_is_said(tmp_path: Path) -> None:
+async def test_what_cannot_be_used_changes_nothing_and_is_said_until_it_can(tmp_path: Path) -> None:
     server = Server(of_state(tmp_path))
     before = server.certificates.authority.issuer.certificate
+    certificate, key = tmp_path / "ca" / "ca-cert.pem", tmp_path / "ca" / "ca-key.pem"
+    good = certificate.read_bytes()
+
+    def refused() -> float | None:
+        return server.metrics.registry.get_sample_value("mizzen_certificate_authority_refused")
+
     with capture_logs() as logs:
         async with server.running():
-            await server.goes_round()
-            (tmp_path / "ca" / "ca-cert.pem").write_text("junk")
-            await server.until(lambda: any(log["log_level"] == "error" for log in logs))
-            await server.goes_round()
-    [said] = [log for log in logs if log["log_level"] == "error"]
-    assert "ca-cert.pem: is no certificate" in said["error"]
+            for spoil, mend, words in (
+                (lambda: certificate.write_text("junk"), lambda: certificate.write_bytes(good), "no certif"),
+                (lambda: key.chmod(0o644), lambda: key.chmod(0o600), "others may read it"),
+            ):
+                await server.goes_round()
+                assert (refused(), server.certificates.warnings) == (0, [])
+                spoil()
+                await server.until(lambda: refused() == 1)
+                await server.goes_round()
+                [told] = server.certificates.as_json()["authority"]["warnings"]
+                assert words in told
+                mend()
+                await server.until(lambda: refused() == 0)
+    said = [log["event"] for log in logs if log["log_level"] == "error"]
+    assert ["no certificate" in said[0], "others may read it" in said[1], len(said)] == [True, True, 2]
     assert server.certificates.authority.issuer.certificate == before
 
 
