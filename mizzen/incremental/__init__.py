@@ -24,6 +24,7 @@ from mizzen.incremental.gradual import Gradual
 from mizzen.incremental.grouped import Grouped
 from mizzen.incremental.lookup import Lookup
 from mizzen.incremental.query import CollectionQuery, Query, Watch
+from mizzen.incremental.readers import Readers
 from mizzen.incremental.table import Table
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "Ordered",
     "Query",
     "QueryError",
+    "Readers",
     "Table",
     "Watch",
     "WriteError",

@@ -13,8 +13,10 @@ from itertools import chain
 from typing import Any, Final, NamedTuple
 
 from mizzen.config.diagnostics import Diagnostic
+from mizzen.incremental import Readers
 from mizzen.mesh.hosts import is_wildcard, matches
 from mizzen.mesh.proxy.profile import OutboundProfile
+from mizzen.mesh.recorded_scope import ChangedFacts, Fact
 from mizzen.mesh.rules.virtual_services import VirtualServiceRule
 from mizzen.mesh.scope.egress_listener import EgressListener
 from mizzen.persistent import LayeredDict
@@ -28,7 +30,7 @@ from mizzen.translator.routes.sidecar import port_routed
 from mizzen.translator.shared_resources import SharedResources
 from mizzen.translator.tls.secret_references import SecretNames, all_secrets, secret_references
 from mizzen.translator.touched import ServedService, ServiceKey, Step, Touched
-from mizzen.translator.touched_ports import listened_ports, routed_ports
+from mizzen.translator.touched_ports import routed_ports
 from mizzen.xds.resource import Resource
 from mizzen.xds.snapshot import Collection
 
@@ -114,8 +116,8 @@ class LabelLayer:
         self._telling = rules.telling(profile, shared.profile)
         self._number = _NEVER
         self._reach = _Reach()
-        self._carried = CarriedRoutes()
         self._ports: dict[int, PortListeners] = {}
+        self._readers: Readers[Fact, int] = Readers()
         self._routes: dict[str, Resource] = {}
         self.update(rules)
 
@@ -137,8 +139,14 @@ class LabelLayer:
     def parts(self, name: str = "") -> OutboundParts:
         """Return what a route configuration, and all listeners, are made of."""
         ports = LayeredDict.over(self._shared.ports, self._ports)
-        carried = self._carried if name in self._routes else self._shared.carried
-        return OutboundParts(ports, self._builder, carried)
+        return OutboundParts(
+            ports, self._builder, self._carried if name in self._routes else self._shared.carried
+        )
+
+    @property
+    def _carried(self) -> CarriedRoutes:
+        """What is shared, to go on from: only what rules tell apart is different."""
+        return self._shared.carried.following(self._reach.route_changes)
 
     def update(self, rules: LabelRules) -> None:
         """Go on to the mesh that the shared resources are up to date with."""
@@ -147,7 +155,9 @@ class LabelLayer:
             telling = rules.telling(self._profile, self._shared.profile)
         goes_on = self._number + 1 == step.number and telling == self._telling
         self._number, self._rules, self._telling = _NEVER, rules, telling
-        if goes_on and not self._reach.is_met(step):
+        facts = step.facts
+        stays = goes_on and facts is not None and not self._readers.of(facts.among(self._readers))
+        if stays and not self._reach.is_met(step):
             self._follow(step)
         else:
             self._build()
@@ -157,32 +167,29 @@ class LabelLayer:
         builder = self._builder
         reach = self._reach = _Reach.of(self._telling, builder, self._shared)
         self._lay_services(builder)
-        layout = builder.port_listeners()
-        self._ports = {number: layout.build(number) for number in sorted(reach.listened)}
-        self._lay_listeners(builder)
+        listeners = builder.listeners()
+        built = {number: listeners.build(number) for number in sorted(reach.listened)}
+        self._ports = {number: each.port for number, each in built.items()}
+        self._readers = Readers[Fact, int]().reading({number: each.read for number, each in built.items()})
+        self._lay_listeners(chain.from_iterable(each.resources for each in built.values()))
         ports = LayeredDict.over(self._shared.ports, self._ports)
         names = [
             (name, egress)
             for name, egress in builder.names_on(ports, reach.routed, reach.listened)
             if name not in self._shared.routes or port_routed(name, egress) in reach.routed
         ]
-        own = {name for name, _ in names}
-        self._carried = self._shared.carried.following(reach.route_changes)
-        self._carried.forget([name for name in self._shared.routes if name not in own])
         self._routes = {}
         self._lay_routes(builder, names)
 
     def _follow(self, step: Step) -> None:
         """Bring up to date what a step touched of what is laid over: mostly nothing."""
         reach = self._reach
-        self._carried = self._carried.following(step.route_changes)
         if not reach.services.isdisjoint(step.services):
             self._lay_services(self._builder)
         gone = self._routes.keys() & step.gone
         if gone or not reach.routed.isdisjoint(step.routed):
             for name in gone:
                 del self._routes[name]
-            self._carried.forget(gone)
             self._lay_routes(
                 self._builder, [each for each in step.routes if port_routed(*each) in reach.routed]
             )
@@ -214,9 +221,8 @@ class LabelLayer:
             return None
         return all_secrets([*instead, *(found for name, found in below.items() if name not in replaced)])
 
-    def _lay_listeners(self, builder: OutboundBuilder) -> None:
+    def _lay_listeners(self, made: Iterable[Resource]) -> None:
         shared = self._shared
-        made = chain.from_iterable(map(builder.listeners, self._ports.values()))
         below = [shared.ports[number] for number in self._ports if number in shared.ports]
         names = [spec.name for each in below for spec in each.specs.values()]
         ports = LayeredDict.over(shared.ports, self._ports)
@@ -226,8 +232,9 @@ class LabelLayer:
         )
 
     def _lay_routes(self, builder: OutboundBuilder, names: Iterable[tuple[str, EgressListener]]) -> None:
+        carried = self._carried
         for name, egress in names:
-            self._routes[name] = builder.route_configuration(name, egress, self._carried)
+            self._routes[name] = builder.route_configuration(name, egress, carried)
         self.laid = self.laid.with_layers(routes=Layer.over(self._shared.routes, self._routes.values()))
 
 
@@ -272,10 +279,10 @@ class _Reach:
             scope=False,
             before=scope,
         )
-        listened = listened_ports(touched, scope, shared.ports, shared.served)
+        facts = ChangedFacts.about((rule for rule in rules if rule.tcp or rule.tls), led_to)
         return cls(
             keys,
-            frozenset(shared.ports if listened is None else listened),
+            frozenset(shared.readers.of(facts.among(shared.readers))),
             frozenset(routed_ports(touched, scope)),
             led_to.union(*(rule.hosts for rule in rules)),
             led_to,
@@ -283,12 +290,8 @@ class _Reach:
         )
 
     def is_met(self, step: Step) -> bool:
-        """Return whether it may be different after the step, or what it has of listeners is."""
-        if step.ports is None or not (
-            self.hosts.isdisjoint(step.hosts)
-            and self.led_to.isdisjoint(step.led_to)
-            and self.listened.isdisjoint(step.ports)
-        ):
+        """Return whether it may be different after the step."""
+        if not (self.hosts.isdisjoint(step.hosts) and self.led_to.isdisjoint(step.led_to)):
             return True
         return bool(step.hosts) and any(
             matches(own, host) for own in filter(is_wildcard, self.hosts) for host in step.hosts

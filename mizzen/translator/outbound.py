@@ -14,9 +14,11 @@ from typing import Final
 
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.mesh_config import MeshConfig
+from mizzen.incremental import Readers
 from mizzen.mesh.difference import MeshDifference
 from mizzen.mesh.hosts import matches
 from mizzen.mesh.proxy.profile import OutboundProfile
+from mizzen.mesh.recorded_scope import Fact
 from mizzen.mesh.scope.egress_listener import EgressListener
 from mizzen.mesh.scope.sidecar_scope import SidecarScope, differing_rules
 from mizzen.mesh.snapshot import Mesh
@@ -32,7 +34,7 @@ from mizzen.translator.routes.sidecar import port_routed
 from mizzen.translator.shared_resources import SharedResources
 from mizzen.translator.tls.secret_references import NO_SECRETS, SecretNames, all_secrets, secret_references
 from mizzen.translator.touched import ServedService, ServiceKey, Step, Touched
-from mizzen.translator.touched_ports import listened_ports, routed_ports
+from mizzen.translator.touched_ports import routed_ports
 from mizzen.xds import type_urls
 from mizzen.xds.resource import Resource
 from mizzen.xds.snapshot import Collection
@@ -57,6 +59,7 @@ class OutboundResources:
         self.secrets_of: LayeredDict[str, SecretNames] = LayeredDict()
         self.secrets = NO_SECRETS
         self.ports: LayeredDict[int, PortListeners] = LayeredDict()
+        self.readers: Readers[Fact, int] = Readers()
         self.diagnostics: tuple[Diagnostic, ...] = ()
         self.carried = CarriedRoutes()
         self.step = Step(0)
@@ -104,15 +107,10 @@ class OutboundResources:
     def update(self, mesh: Mesh) -> None:
         """Bring everything to `mesh`, which has the same settings. An exception leaves everything as it was
         before."""
-        before = {name: getattr(self, name) for name in _REPLACED}
-        try:
-            last, scope, difference = self.builder, self.scope, mesh.difference(self.mesh)
-            self.builder = OutboundBuilder(mesh, self.profile, last.hosts, last.memo)
-            self._follow(self._touched(scope, difference))
-        except Exception:
-            for name, value in before.items():
-                setattr(self, name, value)
-            raise
+        made = copy(self)
+        made.builder = OutboundBuilder(mesh, self.profile, self.builder.hosts, self.builder.memo)
+        made._follow(made._touched(self.scope, mesh.difference(self.mesh)))
+        vars(self).update(vars(made))
 
     def _follow(self, touched: Touched) -> None:
         """Bring what is touched up to date."""
@@ -122,12 +120,14 @@ class OutboundResources:
             return
         if before.outbound_traffic_policy != self.scope.outbound_traffic_policy:
             self._update_static_clusters()
-        numbers = listened_ports(touched, self.scope, self.ports, self.served)
+        facts, numbers = touched.facts(self.scope), None
+        if facts is not None:
+            numbers = self.readers.of(facts.among(self.readers)).union(facts.ports)
         listened, gone = (set(), set()) if numbers == set() else self._update_listeners(numbers)
         names = self._route_names(touched, listened)
         self.carried = self.carried.following(touched.route_changes)
         self._update_routes(names, gone)
-        self.step = touched.step(self.step.number + 1, numbers, names, gone)
+        self.step = touched.step(self.step.number + 1, facts, names, gone)
 
     def copy(self) -> OutboundResources:
         """Return the same resources, to be updated by themselves."""
@@ -260,27 +260,26 @@ class OutboundResources:
     def _update_listeners(self, numbers: Iterable[int] | None) -> tuple[set[int], set[str]]:
         """Build the listeners of these ports, None: of all. Return the ports, and the names of the route
         configurations that nobody fetches any more."""
-        layout = self.builder.port_listeners()
+        listeners = self.builder.listeners()
         made: list[Resource] = []
         gone: list[str] = []
         names: set[str] = set()
         needed: set[str] = set()
-        ports = layout.ports | self.ports.keys() if numbers is None else set(numbers)
-        edit = self.ports.edit()
+        ports = listeners.ports | self.ports.keys() if numbers is None else set(numbers)
+        edit, read = self.ports.edit(), {}
         for number in sorted(ports):
-            before, now = edit.get(number), layout.build(number)
+            before, built = edit.get(number), listeners.build(number)
+            now, read[number] = built.port, built.read
             if before is not None:
                 gone += [spec.name for spec in before.specs.values()]
                 names |= before.route_config_names
-            made += self.builder.listeners(now)
+            made += built.resources
             needed |= now.route_config_names
             if now.specs or now.diagnostics:
                 edit.put(number, now)
             else:
                 edit.discard(number)
-        if numbers is None and self.profile.interception_mode != "NONE":
-            made.append(self.builder.virtual_outbound())
-        self.ports = edit.finish()
+        self.ports, self.readers = edit.finish(), self.readers.reading(read)
         self.diagnostics = tuple(
             found for number in sorted(self.ports) for found in self.ports[number].diagnostics
         )
@@ -309,19 +308,3 @@ class OutboundResources:
         if gone:
             self.carried.forget(gone)
         self.routes = changed_collection(self.routes, made, gone)
-
-
-_REPLACED: Final = (
-    "passed",
-    "builder",
-    "served",
-    "_static_names",
-    "secrets_of",
-    "secrets",
-    "ports",
-    "diagnostics",
-    "carried",
-    "step",
-    *("clusters", "endpoints", "listeners", "routes"),
-)
-"""What an update replaces, and puts back if it fails."""

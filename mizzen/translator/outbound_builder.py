@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from functools import partial
 from itertools import chain
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.proxy.profile import OutboundProfile
+from mizzen.mesh.recorded_scope import Fact, RecordedScope
 from mizzen.mesh.rules.destination_rules import MergedDestinationRule
 from mizzen.mesh.rules.peer_authentication import CALLED_IN_PLAIN_TEXT
 from mizzen.mesh.scope.egress_listener import EgressListener
@@ -37,6 +39,10 @@ from mizzen.translator.touched import ServiceKey
 from mizzen.xds.resource import Resource
 
 _Resources = tuple[Resource, ...]
+
+
+VIRTUAL_PORT: Final = -1
+"""Stands among the numbers of ports for the listener that takes what no other one takes."""
 
 
 class ServiceResources(NamedTuple):
@@ -68,7 +74,7 @@ class OutboundBuilder:
         service = self.scope.service(key[1])
         return service if service is not None and service.key == key else None
 
-    def with_aliases(self, hosts: Set[str]) -> frozenset[str]:
+    def with_aliases(self, hosts: AbstractSet[str]) -> frozenset[str]:
         """Return the hosts, and the names that stand for them."""
         of = self.mesh.registry.aliases.of
         return frozenset(hosts).union(*(of[host] for host in hosts & of.keys()) if of else ())
@@ -119,31 +125,9 @@ class OutboundBuilder:
             partial(passed_chains, service, rule, self.profile, mesh_config),
         )
 
-    def port_listeners(self) -> OutboundListenerBuilder:
-        """Return what lays out the listeners of single ports."""
-        return OutboundListenerBuilder(self.scope, self.mesh_config, self.mesh.endpoints)
-
-    def listeners(self, ports: PortListeners) -> list[Resource]:
-        """Return the listeners of a port."""
-        unknown = unknown_target(self.scope)
-        return [self._listener(spec, unknown) for spec in ports.specs.values()]
-
-    def _listener(self, spec: ListenerSpec, unknown: TcpTarget) -> Resource:
-
-        def build() -> Resource:
-            message = outbound_listener(spec, self.profile, self.mesh_config, unknown)
-            return Resource.of(message, origins=spec.origins)
-
-        return self.memo.get(("outbound listener", spec, unknown, self.profile), build)
-
-    def virtual_outbound(self) -> Resource:
-        """Return the listener that takes what no other one takes."""
-        unknown, black_hole = unknown_target(self.scope), plain_target(BLACK_HOLE_CLUSTER)
-        dynamic_dns = self.scope.outbound_traffic_policy == "ALLOW_ANY_DYNAMIC_DNS"
-        message = virtual_outbound_listener(
-            self.profile, self.mesh_config, unknown, black_hole, dynamic_dns=dynamic_dns
-        )
-        return Resource.of(message, name=VIRTUAL_OUTBOUND)
+    def listeners(self) -> ListenersByPort:
+        """Return what builds the listeners of single ports."""
+        return ListenersByPort(self)
 
     def names_on(
         self, listeners: Mapping[int, PortListeners], *numbers: Iterable[int]
@@ -162,3 +146,56 @@ class OutboundBuilder:
     def route_configuration(self, name: str, egress: EgressListener, carried: CarriedRoutes) -> Resource:
         """Return the route configuration of that name, which `egress` serves."""
         return sidecar_route_configuration(name, egress, self.scope, self.mesh_config, self.memo, carried)
+
+
+class BuiltListeners(NamedTuple):
+    """The listeners of a port, as plain values and as resources, and the facts that were read for them."""
+
+    port: PortListeners
+    resources: list[Resource]
+    read: AbstractSet[Fact]
+
+
+class ListenersByPort:
+    """Builds the listeners of single ports."""
+
+    def __init__(self, builder: OutboundBuilder) -> None:
+        self._profile = builder.profile
+        self._mesh_config = builder.mesh_config
+        self._memo = builder.memo
+        self._scope = RecordedScope(builder.scope, builder.mesh.endpoints)
+        self._layout = OutboundListenerBuilder(self._scope, self._mesh_config)
+
+    @property
+    def ports(self) -> set[int]:
+        """The ports that may have listeners."""
+        captures = self._profile.interception_mode != "NONE"
+        return self._layout.ports | {VIRTUAL_PORT} if captures else self._layout.ports
+
+    def build(self, number: int) -> BuiltListeners:
+        """Return the listeners of a port."""
+        unknown = unknown_target(self._scope)
+        if number == VIRTUAL_PORT:
+            port, resources = PortListeners(), [self._virtual_outbound(unknown)]
+        else:
+            port = self._layout.build(number)
+            resources = [self._listener(spec, unknown) for spec in port.specs.values()]
+        return BuiltListeners(port, resources, self._scope.taken())
+
+    def _listener(self, spec: ListenerSpec, unknown: TcpTarget) -> Resource:
+        def build() -> Resource:
+            message = outbound_listener(spec, self._profile, self._mesh_config, unknown)
+            return Resource.of(message, origins=spec.origins)
+
+        return self._memo.get(("outbound listener", spec, unknown, self._profile), build)
+
+    def _virtual_outbound(self, unknown: TcpTarget) -> Resource:
+        dynamic_dns = self._scope.outbound_traffic_policy == "ALLOW_ANY_DYNAMIC_DNS"
+        message = virtual_outbound_listener(
+            self._profile,
+            self._mesh_config,
+            unknown,
+            plain_target(BLACK_HOLE_CLUSTER),
+            dynamic_dns=dynamic_dns,
+        )
+        return Resource.of(message, name=VIRTUAL_OUTBOUND)

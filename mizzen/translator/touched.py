@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from mizzen.mesh.recorded_scope import ChangedFacts
 from mizzen.mesh.rules.destination_rules import MergedDestinationRule
 from mizzen.mesh.rules.virtual_services import VirtualServiceRule
 from mizzen.mesh.scope.egress_listener import EgressListener
@@ -42,19 +43,18 @@ class Step:
 
     `number` counts the updates. `services` are those whose clusters or load assignments were built, `hosts`
     those of services and DestinationRules that are others, `led_to` the destinations of VirtualServices that
-    are others. `ports` are those whose listeners were built (None: of all), `routes` the names of the route
-    configurations that were and `routed` the ports that these are for, `route_changes` what they follow,
-    `gone` the names that are there no more.
+    are others. `facts` are those that listeners may have read (None: any), `routes` the names of the route
+    configurations that were built and `routed` the ports that these are for, `gone` the names that are there
+    no more.
     """
 
     number: int
     services: frozenset[ServiceKey] = frozenset()
     hosts: frozenset[str] = frozenset()
     led_to: frozenset[str] = frozenset()
-    ports: frozenset[int] | None = None
+    facts: ChangedFacts | None = None
     routes: tuple[tuple[str, EgressListener], ...] = ()
     routed: frozenset[int] = frozenset()
-    route_changes: RouteChanges | None = None
     gone: frozenset[str] = frozenset()
 
 
@@ -74,10 +74,16 @@ class Touched:
     scope: bool
     before: SidecarScope
 
+    def facts(self, scope: SidecarScope) -> ChangedFacts | None:
+        """Return the facts that may be different in `scope` for those who read them; None: all of them."""
+        if self.scope:
+            return None
+        return ChangedFacts.of(self.before, scope, self.rules, self.hosts, self.endpoints)
+
     def step(
         self,
         number: int,
-        ports: Iterable[int] | None,
+        facts: ChangedFacts | None,
         routes: Sequence[tuple[str, EgressListener]],
         gone: Iterable[str],
     ) -> Step:
@@ -87,10 +93,9 @@ class Touched:
             self.clusters | self.endpoints,
             self.hosts,
             frozenset().union(*(rule.destination_hosts for rule in self.rules)),
-            None if ports is None else frozenset(ports),
+            facts,
             tuple(routes),
             frozenset(port_routed(*each) for each in routes),
-            self.route_changes,
             frozenset(gone),
         )
 

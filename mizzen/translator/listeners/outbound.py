@@ -7,7 +7,7 @@ Source: Istio's pilot/pkg/networking/core/listener.go (which services share a po
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
 
@@ -15,9 +15,8 @@ from mizzen.config.diagnostics import Diagnostic, Origin, Severity
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.proxy.node import InterceptionMode
 from mizzen.mesh.proxy.profile import OutboundProfile
-from mizzen.mesh.scope.egress_listener import EgressListener
-from mizzen.mesh.scope.sidecar_scope import SidecarScope
-from mizzen.mesh.service import EndpointPool, Protocol, Resolution, Service, ServicePort
+from mizzen.mesh.recorded_scope import RecordedEgressListener, RecordedScope
+from mizzen.mesh.service import Protocol, Resolution, Service, ServicePort
 from mizzen.translator.base.cluster_names import ALLOW_ANY_DNS_CACHE, dns_cache_name
 from mizzen.translator.listeners.filter_chains import (
     ANY_ADDRESSES,
@@ -76,25 +75,12 @@ class PortListeners:
     """The listeners of one port by (bind, port), and what had to yield to make them.
 
     `routed_by` has, by the name of a route configuration, the position of the egress listener whose services
-    and rules it holds. `http_owner` is the first of the HTTP services if the listener is for nothing else.
+    and rules it holds.
     """
 
     specs: dict[tuple[str, int], ListenerSpec] = field(default_factory=dict)
     diagnostics: list[Diagnostic] = field(default_factory=list)
     routed_by: dict[str, int] = field(default_factory=dict)
-    http_owner: Service | None = None
-
-    def serve_already(self, service: Service, port: ServicePort) -> bool:
-        """Return whether the listeners would be the same with and without a port of a service, because an
-        older one brings about all that it needs."""
-        owner = self.http_owner
-        return (
-            owner is not None
-            and service.shared is None
-            and owner.precedence < service.precedence
-            and port.protocol.is_http
-            and service.resolution is not Resolution.DYNAMIC_DNS
-        )
 
     @property
     def route_config_names(self) -> set[str]:
@@ -113,14 +99,12 @@ class OutboundListenerBuilder:
 
     def __init__(
         self,
-        scope: SidecarScope,
+        scope: RecordedScope,
         mesh_config: MeshConfig,
-        endpoints: Callable[[Service], EndpointPool],
     ) -> None:
         self._scope = scope
         self._profile: OutboundProfile = scope.profile
         self._mesh_config = mesh_config
-        self._endpoints = endpoints
         self._wildcard = wildcard_address(self._profile)
         self._http_protocols = tuple(plaintext_http_protocols(self._profile.http10))
         self._result = PortListeners()
@@ -139,7 +123,7 @@ class OutboundListenerBuilder:
         """The ports that may have listeners; 0 stands for unix sockets."""
         found = {self._proxy_port} if self._proxy_port else set()
         for egress in self._scope.egress_listeners:
-            found.update(egress.by_port if egress.port is None else (egress.port.number,))
+            found.update(egress.numbers if egress.port is None else (egress.port.number,))
         return found
 
     def build(self, number: int) -> PortListeners:
@@ -152,7 +136,6 @@ class OutboundListenerBuilder:
                 self._implicit(egress, number)
             elif egress.port.number == number:
                 self._explicit(egress)
-        self._find_http_owner()
         if number and number == self._proxy_port:
             self._result.routed_by["http_proxy"] = len(self._scope.egress_listeners) - 1
             localhost = "::1" if self._wildcard == "::" else "127.0.0.1"
@@ -167,15 +150,7 @@ class OutboundListenerBuilder:
             )
         return self._result
 
-    def _find_http_owner(self) -> None:
-        """Keep the HTTP service that others on its port add nothing to: where all ports are served alike, and
-        no chain had to be joined to its own."""
-        if len(self._scope.egress_listeners) == 1 and self._scope.egress_listeners[0].port is None:
-            for key, spec in self._result.specs.items():
-                if key in self._http_places and len(spec.chains) == 1:
-                    self._result.http_owner = self._http_places[key]
-
-    def _explicit(self, egress: EgressListener) -> None:
+    def _explicit(self, egress: RecordedEgressListener) -> None:
         """An egress listener with a port of its own: only its services, with the port's protocol."""
         assert egress.port is not None
         port = ServicePort(egress.port.name, egress.port.number, parse_protocol(egress.port.protocol))
@@ -183,7 +158,7 @@ class OutboundListenerBuilder:
         for service in _declared(egress.services):
             self._place(service, port, bind, bind_to_port)
 
-    def _implicit(self, egress: EgressListener, number: int) -> None:
+    def _implicit(self, egress: RecordedEgressListener, number: int) -> None:
         """The egress listener without a port: that port of every service, unless an explicit one claimed
         it."""
         for key, spec in self._result.specs.items():
@@ -209,7 +184,7 @@ class OutboundListenerBuilder:
             and service.resolution is not Resolution.DYNAMIC_DNS
         )
 
-    def _forced_bind(self, egress: EgressListener) -> tuple[str, bool]:
+    def _forced_bind(self, egress: RecordedEgressListener) -> tuple[str, bool]:
         bound = egress.capture_mode == "NONE" or self._profile.interception_mode == "NONE"
         bind = egress.bind
         if not bind and bound:
@@ -252,7 +227,7 @@ class OutboundListenerBuilder:
         Istio leaves out the proxy's own address. Proxies that share these listeners have many addresses, and
         a listener that binds no port and that no connection is handed to does no harm: it stays.
         """
-        serving = [e for e in self._endpoints(service) if e.port_named(port.name) is not None]
+        serving = [e for e in self._scope.endpoints(service) if e.port_named(port.name) is not None]
         addresses = [endpoint.address for endpoint in serving if _is_ip(endpoint.address)]
         if not serving and not service.from_kubernetes and service.selector is None:
             self._place(service, port, "", bind_to_port)
@@ -317,8 +292,8 @@ class OutboundListenerBuilder:
     def _router(self, number: int, bind: str) -> int:
         """Return the position of the egress listener whose services and rules the routes of a port have: as
         in Istio the first one with that port, even if it imports nothing."""
-        router = self._scope.egress_listener_for(number, bind)
-        return self._position if router is None else self._scope.egress_listeners.index(router)
+        router = self._scope.router(number, bind)
+        return self._position if router is None else router
 
     def _add_l4(
         self,
@@ -334,7 +309,7 @@ class OutboundListenerBuilder:
         current = self._result.specs.get(key)
         if current is not None and current.locked:
             return
-        rules = self._egress.virtual_services_for(service.hostname)
+        rules = self._egress.l4_rules_for(service.hostname)
         own = self._l4.chains(service, port, port.number, cidr, rules, by_name=by_name)
         # What an earlier rule of the same service takes is lost to a later one: that is the order of rules.
         chains = ListenerChains.of(own)[0].chains
@@ -473,13 +448,3 @@ def _is_ip(address: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def has_chains(service: Service) -> bool:
-    """Return whether listeners have filter chains that are for this service alone."""
-    return any(not port.protocol.is_http for port in service.ports if port.protocol is not Protocol.UDP)
-
-
-def is_for_connections(egress: EgressListener) -> bool:
-    """Return whether a Sidecar says that what it imports here is called by TCP or TLS, HTTP services too."""
-    return egress.port is not None and not parse_protocol(egress.port.protocol).is_http

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mizzen.mesh.scope.sidecar_scope import SidecarScope
+from mizzen.mesh.recorded_scope import RecordedScope
 from mizzen.translator.base.cluster_names import (
     BLACK_HOLE_CLUSTER,
     PASSTHROUGH_CLUSTER,
@@ -12,7 +12,7 @@ from mizzen.translator.listeners.l4_routes import destination_port
 from mizzen.translator.listeners.tcp_proxy import TcpTarget, plain_target
 
 
-def unknown_target(scope: SidecarScope) -> TcpTarget:
+def unknown_target(scope: RecordedScope) -> TcpTarget:
     """Return the target by the outbound traffic policy of the sidecar: none, the egress proxy, or the address
     itself."""
     if scope.outbound_traffic_policy == "REGISTRY_ONLY":
