@@ -83,7 +83,6 @@ class Consequences:
         return self._secrets[resource]
 
     def _of_secrets(self, pairs: Differing, old: Side, new: Side) -> Iterator[Change]:
-        held, known = new.resources(type_urls.SECRET), old.resources(type_urls.SECRET)
         asked: set[str] = set()
         lost: list[str] = []
         for was, now in pairs:
@@ -93,6 +92,7 @@ class Consequences:
                 asked |= self._secrets_of(now) - self._secrets_of(was)
             elif resource.type_url == type_urls.SECRET and now is None:
                 lost.append(resource.name)
+        held, known = (side.resources(type_urls.SECRET) if asked else {} for side in (new, old))
         for name in sorted(asked):
             missing = name not in held
             what = "is asked for" + (
@@ -137,13 +137,13 @@ def targets(message: Any | None) -> set[str]:
 
 def _wrong(name: str, side: Side) -> str:
     """Return why calls to a cluster fail, empty if they need not."""
-    cluster = side.resources(type_urls.CLUSTER).get(name)
+    cluster = side.get(type_urls.CLUSTER, name)
     if cluster is None:
         return "calls to it fail with 503: there is no such cluster"
     message = decoded(cluster)
     if message is None or message.type != message.EDS or message.HasField("cluster_type"):
         return ""
-    assignment = side.resources(type_urls.ENDPOINT).get(message.eds_cluster_config.service_name or name)
+    assignment = side.get(type_urls.ENDPOINT, message.eds_cluster_config.service_name or name)
     if assignment is not None and not assignment.empty:
         return ""
     return "calls to it fail with 503: it has no endpoints"

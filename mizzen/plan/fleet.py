@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 from mizzen.explain.callers import DeclaredCallers
 from mizzen.explain.origins import PartOrigins
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
 from mizzen.plan.side import Side
+from mizzen.translator.on_demand import Difference, TranslationOnDemand
 from mizzen.translator.translation import Translation
+from mizzen.xds import type_urls
+from mizzen.xds.resource import Resource
+from mizzen.xds.snapshot import Snapshot
 
-_KINDS = {"sidecar": "sidecar", "router": "gateway"}
+_KINDS: Final = {"sidecar": "sidecar", "router": "gateway"}
+
+_MOST_KINDS: Final = 50
+"""Of more kinds of proxies a whole translation is cheaper: it shares what does not depend on their labels."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One proxy before and after; None on a side where nobody speaks of it."""
+    """One proxy before and after; None on a side where nobody speaks of it.
+
+    `differing` are the resources that differ. Proxies with the same differences and the same `kind` are alike
+    in all that follows from these.
+    """
 
     name: str
     old: Side | None
     new: Side | None
+    differing: tuple[Difference, ...] = ()
+    kind: Hashable = None
 
 
 def proxy_name(proxy: Proxy) -> str:
@@ -40,31 +54,133 @@ def fleet(
 ) -> Iterator[Pair]:
     """Yield the proxies of both meshes, each with what it is sent by them.
 
-    Proxies that do not read what differs are not translated again. `nodes` are the proxies to look at, by
-    default those that the documents let expect.
-    `old_file` and `new_file` say how people know the files of each side.
+    Only what may differ is translated. `nodes` are the proxies to look at, by default those that the
+    documents let expect. `old_file` and `new_file` say how people know the files of each side.
     """
     chosen = tuple(nodes)
     declared = DeclaredCallers(old)
     before = {proxy_name(each): each for each in chosen or declared.all()}
     after = {proxy_name(each): each for each in chosen or DeclaredCallers(new, declared).all()}
+    shown = old_file, new_file
+    found: dict[str, Pair] = {}
+    if old.settings is new.settings and set(old.configs("Secret")) == set(new.configs("Secret")):
+        same = {name: proxy for name, proxy in before.items() if after.get(name) is proxy}
+        found = _on_demand(old, new, same, shown)
+    rest = before.keys() & after.keys() - found.keys()
+    found |= _whole(old, new, before, after, rest, shown)
+    for name in {**before, **after}:
+        if name in found:
+            yield found[name]
+        else:
+            nothing = Side(_Snapshot(Snapshot()))
+            yield Pair(name, nothing if name in before else None, nothing if name in after else None)
+
+
+_Shown = tuple[Callable[[str], str], Callable[[str], str]]
+"""How people know the files of each side."""
+
+
+def _on_demand(old: Mesh, new: Mesh, proxies: Mapping[str, Proxy], shown: _Shown) -> dict[str, Pair]:
+    """Return the proxies for which what differs can be told without a whole translation."""
+    earlier = TranslationOnDemand(Translation(old))
+    if len({earlier.kind(proxy) for proxy in proxies.values()}) > _MOST_KINDS:
+        return {}
+    later = earlier.later(new)
+    found = {}
+    for name, proxy in proxies.items():
+        differing = later.differing(proxy)
+        if differing is None:
+            continue
+        was, now = (
+            Side(_OnDemand(translation, proxy), partial(PartOrigins, translation, proxy), known_as)
+            for translation, known_as in zip((earlier, later), shown, strict=True)
+        )
+        # What a sidecar has of its own leads to the workload itself, and nothing follows from it.
+        kind = earlier.kind(proxy), proxy if proxy.type == "router" else None
+        found[name] = Pair(name, was, now, differing, kind)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _OnDemand:
+    """What a proxy is sent by a translation on demand."""
+
+    translation: TranslationOnDemand
+    proxy: Proxy
+
+    def get(self, type_url: str, name: str) -> Resource | None:
+        return self.translation.resource(self.proxy, type_url, name)
+
+    def all(self, type_url: str) -> Mapping[str, Resource]:
+        return self.translation.all(self.proxy, type_url)
+
+
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    """What a proxy is sent as a whole."""
+
+    snapshot: Snapshot
+
+    def get(self, type_url: str, name: str) -> Resource | None:
+        return self.snapshot.get(type_url, name)
+
+    def all(self, type_url: str) -> Mapping[str, Resource]:
+        return self.snapshot.collection(type_url).resources
+
+
+def _whole(
+    old: Mesh,
+    new: Mesh,
+    before: Mapping[str, Proxy],
+    after: Mapping[str, Proxy],
+    names: Set[str],
+    shown: _Shown,
+) -> dict[str, Pair]:
+    """Return proxies by whole translations of both meshes, the second made from the first. Those that do not
+    read what differs are not translated again."""
+    if not names:
+        return {}
     translation = Translation(old)
     former = translation.beside(old)  # asked for lines only, and only if something changes
-    sides = {
-        name: Side(translation.snapshot(each), _origins_before(former, translation, each), old_file)
-        for name, each in before.items()
-    }
+    snapshots = {name: translation.snapshot(before[name]) for name in names}
     translation.update(new)
     concerned = set(translation.concerned())
-    for name in (*before, *(each for each in after if each not in before)):
-        was, now = sides.get(name), after.get(name)
-        if now is None:
-            yield Pair(name, was, None)
-        elif now is before.get(name) and now not in concerned:
-            yield Pair(name, was, was)
-        else:
-            made = translation.snapshot(now)
-            yield Pair(name, was, Side(made, partial(PartOrigins, translation, now), new_file))
+    found = {}
+    for name in names:
+        proxy, snapshot = after[name], snapshots[name]
+        find = _origins_before(former, translation, before[name]), partial(PartOrigins, translation, proxy)
+        made = snapshot
+        if proxy is not before[name] or proxy in concerned:
+            made = translation.snapshot(proxy)
+        found[name] = whole_pair(name, snapshot, made, find, shown)
+    return found
+
+
+def whole_pair(
+    name: str,
+    old: Snapshot,
+    new: Snapshot,
+    origins: tuple[Callable[[], PartOrigins] | None, Callable[[], PartOrigins] | None] = (None, None),
+    shown: _Shown = (str, str),
+) -> Pair:
+    """Return a proxy that is sent these snapshots; the rest is as for `Side`, before and after."""
+    was, now = (
+        Side(_Snapshot(snapshot), find, known_as)
+        for snapshot, find, known_as in zip((old, new), origins, shown, strict=True)
+    )
+    sent = tuple(each.collection(type_url) for each in (old, new) for type_url in type_urls.PUSH_ORDER)
+    return Pair(name, was, now, tuple(_differing(old, new)), sent)
+
+
+def _differing(old: Snapshot, new: Snapshot) -> Iterator[Difference]:
+    for type_url in type_urls.PUSH_ORDER:
+        was, now = old.collection(type_url), new.collection(type_url)
+        if was is now or was.version == now.version:
+            continue
+        for name in was.resources.keys() | now.resources.keys():
+            before, after = was.resources.get(name), now.resources.get(name)
+            if before is not after and (before is None or after is None or before.version != after.version):
+                yield before, after
 
 
 def _origins_before(former: Translation, later: Translation, proxy: Proxy) -> Callable[[], PartOrigins]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,9 +11,9 @@ from mizzen.plan.consequences import Consequences
 from mizzen.plan.fleet import Pair
 from mizzen.plan.resource_changes import resource_changes
 from mizzen.plan.side import Side
+from mizzen.translator.on_demand import Difference
 from mizzen.xds import type_urls
 from mizzen.xds.resource import Resource
-from mizzen.xds.snapshot import Collection
 
 _TYPES: Final = type_urls.PUSH_ORDER
 _ORDER: Final = (
@@ -29,13 +29,11 @@ _ORDER: Final = (
     "secret",
 )
 
-_Difference = tuple[Resource | None, Resource | None]
-
 _Versions = tuple[str, str, str, str]
 """Type, name, and the versions before and after, empty for none."""
 
-_Kind = tuple[tuple[_Versions, ...], tuple[Collection, ...]]
-"""What tells proxies apart: what differs, and what they are sent on both sides."""
+_Kind = tuple[tuple[_Versions, ...], Hashable]
+"""What tells proxies apart: what differs, and what else they are sent on both sides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,27 +133,21 @@ def plan(pairs: Iterable[Pair]) -> Plan:
             (arrived if pair.old is None else departed).append(pair.name)
             continue
         compared += 1
-        key = tuple(_differing_versions(pair.old, pair.new))
-        if key:
-            sides = (pair.old.snapshot, pair.new.snapshot)
-            sent = tuple(side.collection(type_url) for side in sides for type_url in _TYPES)
-            kinds.setdefault((key, sent), []).append(pair)
+        versions = tuple(sorted(map(_versions, pair.differing), key=_by_type))
+        if versions:
+            kinds.setdefault((versions, pair.kind), []).append(pair)
     return Plan(compared, _groups(kinds), tuple(arrived), tuple(departed))
 
 
-def _differing_versions(old: Side, new: Side) -> Iterator[_Versions]:
-    """Yield type, name and the versions on both sides of what differs, by type and name."""
-    for type_url in _TYPES:
-        was, now = old.snapshot.collection(type_url), new.snapshot.collection(type_url)
-        if was is now or was.version == now.version:
-            continue
-        before, after = was.resources, now.resources
-        names = {name for name, each in after.items() if before.get(name) is not each}
-        names |= before.keys() - after.keys()
-        for name in sorted(names):
-            versions = _version(before.get(name)), _version(after.get(name))
-            if versions[0] != versions[1]:
-                yield (type_url, name, *versions)
+def _versions(difference: Difference) -> _Versions:
+    was, now = difference
+    resource = now or was
+    assert resource is not None
+    return resource.type_url, resource.name, _version(was), _version(now)
+
+
+def _by_type(versions: _Versions) -> tuple[int, str]:
+    return _TYPES.index(versions[0]), versions[1]
 
 
 def _version(resource: Resource | None) -> str:
@@ -199,11 +191,9 @@ class _Comparison:
 
     def changes(
         self, versions: tuple[_Versions, ...], old: Side, new: Side
-    ) -> Iterator[tuple[Change, _Difference]]:
+    ) -> Iterator[tuple[Change, Difference]]:
         """Yield the changes of one kind of proxies, each with the resource that it is of."""
-        differing = [
-            (old.resources(each[0]).get(each[1]), new.resources(each[0]).get(each[1])) for each in versions
-        ]
+        differing = [(old.get(*each[:2]), new.get(*each[:2])) for each in versions]
         follow = tuple(self._consequences.of(differing, old, new))
         secrets = {change.name for change in follow if change.kind == "secret"}
         clusters = {
@@ -225,7 +215,7 @@ class _Comparison:
             yield change, (None, None)
 
 
-def _told(change: Change, difference: _Difference, old: Side, new: Side) -> Told:
+def _told(change: Change, difference: Difference, old: Side, new: Side) -> Told:
     was, now = difference
     before = old.places(change.place, was) if change.sign != "+" else ()
     after = new.places(change.place, now) if change.sign != "-" else ()

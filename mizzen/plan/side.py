@@ -3,39 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Protocol
 
 from mizzen.explain.origins import PartOrigins
 from mizzen.plan.places import Place
 from mizzen.xds.resource import Resource
-from mizzen.xds.snapshot import Snapshot
 
 _MOST_PLACES = 3
+
+
+class Sent(Protocol):
+    """The resources of one proxy."""
+
+    def get(self, type_url: str, name: str) -> Resource | None:
+        """Return a resource, None if there is none of this name."""
+
+    def all(self, type_url: str) -> Mapping[str, Resource]:
+        """Return all resources of a type by name."""
 
 
 class Side:
     """What one proxy is sent.
 
     Args:
-        snapshot: the resources.
+        sent: the resources.
         origins: gives what knows the lines of their parts; None where only the places of whole resources
             are known.
         shown: turns the name of a file into the one that people know.
     """
 
     def __init__(
-        self,
-        snapshot: Snapshot,
-        origins: Callable[[], PartOrigins] | None = None,
-        shown: Callable[[str], str] = str,
+        self, sent: Sent, origins: Callable[[], PartOrigins] | None = None, shown: Callable[[str], str] = str
     ) -> None:
-        self.snapshot = snapshot
+        self._sent = sent
         self._make = origins
         self._origins: PartOrigins | None = None
         self._shown = shown
 
+    def get(self, type_url: str, name: str) -> Resource | None:
+        """Return a resource, None if there is none of this name."""
+        return self._sent.get(type_url, name)
+
     def resources(self, type_url: str) -> Mapping[str, Resource]:
-        """Return the resources of a type by name."""
-        return self.snapshot.collection(type_url).resources
+        """Return all resources of a type by name."""
+        return self._sent.all(type_url)
 
     def places(self, place: Place | None, resource: Resource | None) -> tuple[str, ...]:
         """Return the lines of a part as `file:line`; of a part that is not there none."""

@@ -9,20 +9,23 @@ work than to translate the mesh (docs/decisions/0155). What is made is the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import Protocol
+from typing import Final, Protocol
 
+from mizzen.mesh.hosts import is_wildcard, matches
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.scope.egress_listener import EgressListener
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.base.cluster_names import parse_cluster_name
 from mizzen.translator.base.memo import Memo
-from mizzen.translator.kinds import Kind
 from mizzen.translator.outbound import OutboundResources
 from mizzen.translator.own_resources import OwnResources, gateway_resources
 from mizzen.translator.part_origins import OutboundParts
+from mizzen.translator.tls.secret_names import TRUST_BUNDLE, WORKLOAD_CERTIFICATE
+from mizzen.translator.tls.secret_references import NO_SECRETS, SecretNames, secret_references
+from mizzen.translator.touched import ServiceKey
 from mizzen.translator.translation import Translation
 from mizzen.xds import type_urls
 from mizzen.xds.resource import Resource
@@ -55,13 +58,27 @@ class Translates(Protocol):
         """Return all listeners that a proxy is sent."""
 
 
-class TranslationOnDemand:
-    """The resources of a mesh as it stands, each made when it is first asked for. It has no secrets."""
+Difference = tuple[Resource | None, Resource | None]
+"""A resource before a change and after it; None is one that is not there."""
 
-    def __init__(self, translation: Translation) -> None:
+_OF_EVERY_WORKLOAD: Final = frozenset({WORKLOAD_CERTIFICATE, TRUST_BUNDLE})
+
+_Key = tuple[OutboundProfile, tuple[str, ...]]
+"""What proxies of a kind have in common, in any mesh."""
+
+
+class TranslationOnDemand:
+    """The resources of a mesh as it stands, each made when it is first asked for. It has no secrets.
+
+    One that is `later` than another also tells what differs, and makes no more than that on both sides.
+    """
+
+    def __init__(self, translation: Translation, earlier: TranslationOnDemand | None = None) -> None:
         self._translation = translation
-        self._outbound: dict[Kind, _OutboundOnDemand] = {}
+        self._earlier = earlier
+        self._outbound: dict[_Key, _OutboundOnDemand] = {}
         self._own: dict[Proxy, OwnResources] = {}
+        self._differences: dict[_Key, tuple[Difference, ...]] = {}
 
     @property
     def mesh(self) -> Mesh:
@@ -95,12 +112,48 @@ class TranslationOnDemand:
         """Return what the outbound resources of a proxy are made of."""
         return self._shared(proxy).parts
 
-    def _shared(self, proxy: Proxy) -> _OutboundOnDemand:
+    def later(self, mesh: Mesh) -> TranslationOnDemand:
+        """Return the translation of another mesh with the same settings."""
+        return TranslationOnDemand(self._translation.beside(mesh), self)
+
+    def kind(self, proxy: Proxy) -> _Key:
+        """Return what proxies of a kind have in common, in this mesh or another one."""
         kind = self._translation.kind(proxy)
+        return kind.profile, kind.hosts
+
+    def differing(self, proxy: Proxy) -> tuple[Difference, ...] | None:
+        """Return the resources of a proxy, but for secrets, that differ from those of the earlier mesh.
+
+        None if only a whole translation of both meshes can tell.
+        """
+        assert self._earlier is not None
+        kind = self.kind(proxy)
+        if kind != self._earlier.kind(proxy):
+            return None
+        self._shared(proxy)
+        found = self._differences[kind]
+        if any(map(_asks_otherwise, found)):
+            return None
+        listens_otherwise = any(_type(each) == type_urls.LISTENER for each in found)
+        if proxy.type != "router" and not listens_otherwise and self._serves_as_before(proxy):
+            return found
+        was, now = self._earlier.own(proxy), self.own(proxy)
+        if was.secrets != now.secrets or was.hidden_listeners or now.hidden_listeners:
+            return None
+        return found + tuple(_differences(_of_own(was), _of_own(now)))
+
+    def _serves_as_before(self, sidecar: Proxy) -> bool:
+        assert self._earlier is not None
+        return self._translation.workload(sidecar) == self._earlier._translation.workload(sidecar)
+
+    def _shared(self, proxy: Proxy) -> _OutboundOnDemand:
+        kind = self.kind(proxy)
         shared = self._outbound.get(kind)
-        if shared is None:
-            made = _OutboundOnDemand(self.mesh, kind.profile, kind.hosts, self.memo)
-            shared = self._outbound[kind] = made
+        if shared is None and self._earlier is not None and kind == self._earlier.kind(proxy):
+            shared, self._differences[kind] = self._earlier._shared(proxy).later(self.mesh)
+        elif shared is None:
+            shared = _OutboundOnDemand(self.mesh, *kind, self.memo)
+        self._outbound[kind] = shared
         return shared
 
     def resource(self, proxy: Proxy, type_url: str, name: str) -> Resource | None:
@@ -118,10 +171,47 @@ class TranslationOnDemand:
 
     def listeners(self, proxy: Proxy) -> Iterable[Resource]:
         """Return all listeners that a proxy is sent."""
+        return self.all(proxy, type_urls.LISTENER).values()
+
+    def all(self, proxy: Proxy, type_url: str) -> Mapping[str, Resource]:
+        """Return all resources of a type that a proxy is sent, by name. Secrets cost a whole translation."""
+        if type_url == type_urls.SECRET:
+            return self._translation.snapshot(proxy).collection(type_url).resources
         shared, own = self._shared(proxy), self.own(proxy)
-        hidden = own.hidden_listeners
-        below = {name: each for name, each in shared.listeners.resources.items() if name not in hidden}
-        return {**below, **{each.name: each for each in own.listeners}}.values()
+        hidden = own.hidden_listeners if type_url == type_urls.LISTENER else frozenset()
+        below = {name: each for name, each in shared.all(type_url).items() if name not in hidden}
+        return {**below, **{each.name: each for each in _of_own(own) if each.type_url == type_url}}
+
+
+def _of_own(own: OwnResources) -> Iterable[Resource]:
+    return (*own.clusters, *own.listeners, *own.routes)
+
+
+def _differences(before: Iterable[Resource], after: Iterable[Resource]) -> Iterator[Difference]:
+    was = {(each.type_url, each.name): each for each in before}
+    now = {(each.type_url, each.name): each for each in after}
+    for key in was | now:
+        old, new = was.get(key), now.get(key)
+        if old is not new and (old is None or new is None or old.version != new.version):
+            yield old, new
+
+
+def _type(difference: Difference) -> str:
+    found = difference[0] or difference[1]
+    assert found is not None
+    return found.type_url
+
+
+def _asks_otherwise(difference: Difference) -> bool:
+    """Whether a resource asks for other secrets than before, but for those of the workload itself."""
+    was, now = map(_asked, difference)
+    return was != now
+
+
+def _asked(resource: Resource | None) -> SecretNames:
+    if resource is None or resource.type_url not in (type_urls.CLUSTER, type_urls.LISTENER):
+        return NO_SECRETS
+    return secret_references(resource).filtered(lambda name: name not in _OF_EVERY_WORKLOAD)
 
 
 class _OutboundOnDemand(OutboundResources):
@@ -145,10 +235,60 @@ class _OutboundOnDemand(OutboundResources):
             return self.listeners.resources.get(name)
         parsed = parse_cluster_name(name)
         service = self.scope.service(parsed.hostname) if parsed is not None else None
-        if service is not None and service.key not in self.served:
-            self._update_clusters(frozenset([service.key]), frozenset())
+        if service is not None:
+            self._make([service.key])
         found = self.clusters if type_url == type_urls.CLUSTER else self.endpoints
         return found.resources.get(name)
+
+    def all(self, type_url: str) -> Mapping[str, Resource]:
+        """Return all resources of a type by name, and make those that are not there yet."""
+        if type_url == type_urls.LISTENER:
+            return self.listeners.resources
+        if type_url == type_urls.ROUTE:
+            missing = [(name, egress) for name, egress in self._egress_of.items() if name not in self.routes]
+            self._update_routes(missing)
+            return self.routes.resources
+        self._make(service.key for service in self.scope.services)
+        return (self.clusters if type_url == type_urls.CLUSTER else self.endpoints).resources
+
+    def later(self, mesh: Mesh) -> tuple[_OutboundOnDemand, tuple[Difference, ...]]:
+        """Return the resources of another mesh with the same settings, and what differs."""
+        self._make(self._concerned(mesh))
+        before = [*self.clusters.resources.values(), *self.endpoints.resources.values()]
+        made = self.copy()
+        made.update(mesh)
+        after = [*made.clusters.resources.values(), *made.endpoints.resources.values()]
+        routes = {*made.routes.resources, *made.step.gone}
+        before += [each for name in routes if (each := self.resource(type_urls.ROUTE, name)) is not None]
+        before += self.listeners.resources.values()
+        after += [*made.listeners.resources.values(), *made.routes.resources.values()]
+        return made, tuple(_differences(before, after))
+
+    def copy(self) -> _OutboundOnDemand:
+        """Return the same resources, to be updated by themselves."""
+        made = super().copy()
+        assert isinstance(made, _OutboundOnDemand)
+        made.__dict__.pop("_egress_of", None)
+        return made
+
+    def _concerned(self, mesh: Mesh) -> Iterator[ServiceKey]:
+        """Yield the services that an update to another mesh may make anew, if they are made already."""
+        difference = mesh.difference(self.mesh)
+        yield from difference.services | difference.endpoints | difference.peers
+        for moved in self.scope.services.difference(mesh.scope(self.profile).services):
+            yield from (service.key for service in moved)
+        for host in difference.destination_hosts:
+            if is_wildcard(host):
+                found = [each for each in self.scope.services if matches(host, each.hostname)]
+            else:
+                named = self.scope.service(host)
+                found = [named] if named is not None else []
+            yield from (service.key for service in found)
+
+    def _make(self, services: Iterable[ServiceKey]) -> None:
+        missing = frozenset(key for key in services if key not in self.served)
+        if missing:
+            self._update_clusters(missing, frozenset())
 
     @cached_property
     def _egress_of(self) -> dict[str, EgressListener]:

@@ -253,11 +253,13 @@ class Translation:
         if proxy.type == "router" or self._shared.has(kind):
             self._shared.bring(kind)
             return self._owns.sound(proxy)
-        profile = kind.profile
+        return sidecar_resources(self.workload(proxy), self._memo)
+
+    def workload(self, sidecar: Proxy) -> ServedWorkload:
+        """Return all that a sidecar's own resources are made of: where it is equal, so are they."""
+        profile = self._kinds.sound(sidecar).profile
         mesh_config = mesh_config_of_proxy(self._mesh.mesh_config, profile.proxy_config, self._memo)
-        scope = self._mesh.scope(profile)
-        workload = ServedWorkload.of(self._mesh, proxy, scope.sidecar, mesh_config)
-        return sidecar_resources(workload, self._memo)
+        return ServedWorkload.of(self._mesh, sidecar, self._mesh.scope(profile).sidecar, mesh_config)
 
     # The queries.
 

@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from mizzen.config import ConfigStore
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.snapshot import Mesh
-from mizzen.plan import Pair, Side, fleet, plan, plan_markdown, plan_text
+from mizzen.plan import fleet, plan, plan_markdown, plan_text
+from mizzen.plan.fleet import whole_pair
 from mizzen.plan.message_differences import differences
 from mizzen.plan.resource_changes import decoded, resource_changes
 from mizzen.translator.translation import Translation
@@ -51,7 +52,7 @@ def test_what_is_said_is_what_differs_in_bytes(
     for proxy in PROXIES:
         was, now = old.snapshot(proxy), fresh.snapshot(proxy)
         differing += bytes_of(was) != bytes_of(now)
-        alone = plan([Pair(f"sidecar {proxy.id}", Side(was), Side(now))])
+        alone = plan([whole_pair(f"sidecar {proxy.id}", was, now)])
         assert alone.is_empty == (bytes_of(was) == bytes_of(now))
         assert plan_text(alone)
         assert plan_markdown(alone)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 import mizzen
+from mizzen.config.mesh_config import MeshConfig
+from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.on_demand import TranslationOnDemand
 from mizzen.translator.translation import Translation
 from mizzen.xds import type_urls
+from mizzen.xds.snapshot import Snapshot
+from tests.unit.translator.test_following import CHANGES, FOLLOWING, MESH_CONFIG, files, standing_store
 
 _CASES = sorted(path.parent for path in (Path(__file__).parents[2] / "golden").glob("*/mesh.yaml"))
 _TYPES = (type_urls.CLUSTER, type_urls.ENDPOINT, type_urls.LISTENER, type_urls.ROUTE)
@@ -34,3 +40,41 @@ def test_each_resource_is_the_one_that_is_sent(case: Path) -> None:
             assert found is not None, name
             assert (found.value, found.origins) == (sent[name].value, sent[name].origins), name
         assert on_demand.resource(proxy, type_url, "outbound|80||nobody.example") is None
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_differs_after_a_change_is_what_differs_in_all_that_is_sent(change: str) -> None:
+    mesh_config = MeshConfig.model_validate(MESH_CONFIG)
+    store = standing_store()
+    mesh = Mesh.build(store.configs(), mesh_config)
+    edit: dict[str, Any] = {}
+    for content in CHANGES[change]:
+        if isinstance(content, str):
+            edit[f"{content}.yaml"] = None
+        else:
+            edit.update({f"{name}.yaml": parsed for name, parsed in files([content]).items()})
+    changed, _ = mesh.updated(store.apply(edit))
+    old, new = Translation(mesh), Translation(changed)
+    later = TranslationOnDemand(Translation(mesh)).later(changed)
+    for proxy in FOLLOWING:
+        found = later.differing(proxy)
+        if found is None:
+            continue  # whoever asks translates both meshes
+        was, now = (dict(_sent(each.snapshot(proxy))) for each in (old, new))
+        expected = {key: (was.get(key), now.get(key)) for key in was | now if was.get(key) != now.get(key)}
+        assert expected == {
+            (resource.type_url, resource.name): tuple(each.value if each else None for each in pair)
+            for pair in found
+            if (resource := pair[0] or pair[1]) is not None
+        }
+        for type_url in _TYPES:
+            all_now = new.snapshot(proxy).collection(type_url).resources
+            assert {name: each.value for name, each in later.all(proxy, type_url).items()} == {
+                name: each.value for name, each in all_now.items()
+            }
+
+
+def _sent(snapshot: Snapshot) -> Iterator[tuple[tuple[str, str], bytes]]:
+    for type_url in _TYPES:
+        for name, resource in snapshot.collection(type_url).resources.items():
+            yield (type_url, name), resource.value
