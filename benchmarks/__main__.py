@@ -303,13 +303,14 @@ def questions() -> list[Row]:
     mesh = f"{asked.SERVICES:,} services, all with policies"
     return [
         Row(
-            f"`mizzen why` of files, {mesh}: processor time of the command",
+            f"`mizzen why` of files of YAML, {mesh}: processor time of the command",
             f"{cost.cold:.1f} s",
             f"at most {asked.COLD:.0f} s",
         ),
         Row(
-            "the same of a mesh that is served: the first answer about two proxies, and the next",
-            f"{cost.live_first:.0f} and {cost.live_next:.1f} ms",
+            "the same of a served mesh: about proxies that are not connected, then the first and the next "
+            "answer about two that are",
+            f"{cost.live_new:.0f}, {cost.live_first:.0f} and {cost.live_next:.1f} ms",
             f"at most {asked.LIVE:.0f} ms",
         ),
         Row(f"a mesh test of each service, {mesh}", f"{cost.tests:.1f} s"),

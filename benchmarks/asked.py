@@ -5,6 +5,7 @@ The namespaces have policies and token rules, so that each call is also judged.
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
@@ -14,11 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 import mizzen
-from benchmarks.documents import NAMESPACES, Documents, port_of, text, write
-from mizzen.explain import Answer, Question, ServedMesh, why
+from benchmarks.documents import NAMESPACES, Documents, documents, port_of
+from mizzen.explain import Answer, DeclaredCallers, Question, ServedMesh, ServedProxy, why
 from mizzen.explain.first_call import first_call
 from mizzen.explain.onward import onward
+from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh_tests import MeshUnderTest, read_mesh_tests
 from mizzen.translator.translation import Translation
 
@@ -36,6 +40,7 @@ class Asked:
     """Seconds of processor time of a command, milliseconds of answers, seconds of 1,000 tests, and rates."""
 
     cold: float
+    live_new: float
     live_first: float
     live_next: float
     tests: float
@@ -46,15 +51,23 @@ class Asked:
 def measure(services: int = SERVICES) -> Asked:
     """Ask in a mesh of so many services."""
     with tempfile.TemporaryDirectory() as folder:
-        write(Path(folder), services)
+        for number in range(services):
+            (Path(folder) / f"service-{number}.yaml").write_text(_yaml(documents(number)))
         for number in range(NAMESPACES):
-            (Path(folder) / f"policies-{number}.yaml").write_bytes(text(_policies(f"namespace-{number}")))
-        cold = min(_cold(folder, services) for _ in range(2))
+            (Path(folder) / f"policies-{number}.yaml").write_text(_yaml(_policies(f"namespace-{number}")))
+        with tempfile.TemporaryDirectory() as compiled:
+            cold = min(_cold(folder, services, compiled) for _ in range(3))
         mesh = mizzen.load(folder)
         live = [_live(mesh, services) for _ in range(_ROUNDS)]
         first, again = _mesh_tests(mesh, services)
         requests = _requests(mesh, services)
-    return Asked(cold, min(each[0] for each in live), min(each[1] for each in live), first, again, requests)
+    live_new, live_first, live_next = (min(times) for times in zip(*live, strict=True))
+    return Asked(cold, live_new, live_first, live_next, first, again, requests)
+
+
+def _yaml(found: Documents) -> str:
+    """Documents as people write them."""
+    return yaml.safe_dump_all(found, sort_keys=False)
 
 
 def _policies(namespace: str) -> Documents:
@@ -83,37 +96,45 @@ def _url(number: int) -> str:
     return f"http://service-{number}.namespace-{number % NAMESPACES}:{port_of(number)}/canary"
 
 
-def _cold(folder: str, services: int) -> float:
-    """The whole command, with the start of Python."""
+def _cold(folder: str, services: int, compiled: str) -> float:
+    """The whole command, with the start of Python, and its modules compiled as after an installation."""
+    environment = {**os.environ, "PYTHONPYCACHEPREFIX": compiled}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     command = ["-m", "mizzen", "why", "GET", _url(services - 1), "--from", _CALLER, "--config", folder]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([sys.executable, *command], check=True, capture_output=True)
+    subprocess.run([sys.executable, *command], env=environment, check=True, capture_output=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-class _Served(ServedMesh):
-    """A mesh whose proxies have been sent everything before anybody asks, as on a server."""
+class _Connected(ServedMesh):
+    """A mesh whose proxies have been sent everything before anybody asks, as those connected to a server."""
 
-    def __init__(self, mesh: mizzen.Mesh, translation: Translation) -> None:
+    def __init__(self, mesh: mizzen.Mesh) -> None:
         super().__init__(mesh)
-        self._translation = translation
+        self._sent = Translation(mesh)
+        for proxy in DeclaredCallers(mesh).all():
+            self._sent.snapshot(proxy)
+        self._asked: dict[tuple[Proxy, bool], ServedProxy] = {}
+
+    def served(self, proxy: Proxy, *, inbound: bool = False) -> ServedProxy:
+        if (proxy, inbound) not in self._asked:
+            self._asked[proxy, inbound] = ServedProxy(self._sent, proxy, inbound=inbound)
+        return self._asked[proxy, inbound]
 
 
-def _live(mesh: mizzen.Mesh, services: int) -> tuple[float, float]:
-    """Milliseconds of the first answer about two connected proxies, and of the next."""
-    translation = Translation(mesh)
-    serving = _Served(mesh, translation)
-    caller = serving.callers.sidecar(_CALLER)
-    for proxy in (caller, serving.callers.sidecar(f"service-{services - 1}")):
-        translation.snapshot(proxy)
+def _live(mesh: mizzen.Mesh, services: int) -> tuple[float, float, float]:
+    """Milliseconds of an answer about two proxies of which none of their kind is connected, of the first one
+    about two that are, and of the next."""
     spent = []
-    for path in ("", "?next"):
+    connected = _Connected(mesh)
+    for serving, path in ((ServedMesh(mesh), ""), (connected, ""), (connected, "?next")):
+        caller = serving.callers.sidecar(_CALLER)
         began = time.process_time()
         answer: Answer = why(Question.of_request("GET", f"{_url(services - 1)}{path}"), caller, serving)
         spent.append(1000 * (time.process_time() - began))
         assert answer.hops[-1].outcome == "forwarded"
-    return spent[0], spent[1]
+    return spent[0], spent[1], spent[2]
 
 
 def _mesh_tests(mesh: mizzen.Mesh, services: int) -> tuple[float, float]:

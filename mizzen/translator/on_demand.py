@@ -61,6 +61,10 @@ class Translates(Protocol):
 Difference = tuple[Resource | None, Resource | None]
 """A resource before a change and after it; None is one that is not there."""
 
+_FEW: Final = 20
+"""So many services are made one by one. Who asks for more, as tests of a mesh do, gets all of them at once:
+one by one they would cost more."""
+
 _OF_EVERY_WORKLOAD: Final = frozenset({WORKLOAD_CERTIFICATE, TRUST_BUNDLE})
 
 _Key = tuple[OutboundProfile, tuple[str, ...]]
@@ -235,8 +239,9 @@ class _OutboundOnDemand(OutboundResources):
             return self.listeners.resources.get(name)
         parsed = parse_cluster_name(name)
         service = self.scope.service(parsed.hostname) if parsed is not None else None
-        if service is not None:
-            self._make([service.key])
+        if service is not None and service.key not in self.served:
+            many = len(self.served) >= _FEW
+            self._make([each.key for each in self.scope.services] if many else [service.key])
         found = self.clusters if type_url == type_urls.CLUSTER else self.endpoints
         return found.resources.get(name)
 
