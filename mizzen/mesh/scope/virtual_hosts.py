@@ -121,6 +121,8 @@ class VirtualHostsChange:
         self._wanted = before.by_domain.edit()
         self._domains: dict[tuple[Service | str, int], Domains] = {}
         self._owners: dict[str, VirtualHost | None] = {}
+        self._strangers_ports: dict[VirtualServiceRule, tuple[int, ...]] = {}
+        self._positions: dict[VirtualServiceRule, dict[str, int]] = {}
 
     def made(self, services: Iterable[str], rules: Iterable[VirtualServiceRule]) -> VirtualHosts:
         """Return the virtual hosts as they are after `services` (by hostname) and `rules` came, went or
@@ -201,9 +203,13 @@ class VirtualHostsChange:
         names. Istio: on port 80 they always are."""
         if self._port == DEFAULT_HTTP_PORT:
             return (DEFAULT_HTTP_PORT,)
-        services = (each for host in rule.hosts for each in self._services_of(rule, host))
-        ports = (port for service in services for port in self._http_ports(service))
-        return dict.fromkeys(ports if self._port == ANY_PORT else islice(ports, 1))
+        found = self._strangers_ports.get(rule)
+        if found is None:
+            services = (each for host in rule.hosts for each in self._services_of(rule, host))
+            ports = (port for service in services for port in self._http_ports(service))
+            found = tuple(dict.fromkeys(ports if self._port == ANY_PORT else islice(ports, 1)))
+            self._strangers_ports[rule] = found
+        return found
 
     def _services_of(self, rule: VirtualServiceRule, host: str) -> Iterator[Service]:
         if is_wildcard(host):
@@ -297,9 +303,19 @@ class VirtualHostsChange:
             assert service is not None
             return (True, late, service.precedence, self._http_ports(service).index(claim.port))
         place = (False, late, self._listener.precedence(rule), claim.port)
-        if service is not None and (is_wildcard(host) or host not in rule.hosts):
+        at = self._position(rule, host)
+        if service is not None and (is_wildcard(host) or at is None):
             return (*place, 2, service.precedence)
-        return (*place, int(service is not None), rule.hosts.index(host))
+        return (*place, int(service is not None), at)
+
+    def _position(self, rule: VirtualServiceRule, host: str) -> int | None:
+        """Return where a host first stands among those of a rule, None if it does not."""
+        positions = self._positions.get(rule)
+        if positions is None:
+            positions = self._positions[rule] = {}
+            for at, each in enumerate(rule.hosts):
+                positions.setdefault(each, at)
+        return positions.get(host)
 
     def _offered_by(self, host: str, claim: VirtualHost) -> Domains:
         return self._offered(host, claim.port, claim.service)

@@ -320,3 +320,27 @@ def test_a_wildcard_below_that_of_a_service_is_no_host_of_its_own() -> None:
     after = changed(before, 80, IN_DEFAULT, both, [wild.hostname], [])
     assert list(domains(before)) == ["*.b.example.com:80"]
     assert list(domains(after)) == list(domains(from_nothing(80, IN_DEFAULT, both))) == ["*.example.com:80"]
+
+
+@pytest.mark.parametrize("hosts", [("*.example",), ("last.example",)], ids=["wildcard", "named"])
+@pytest.mark.parametrize("port", [8080, ANY_PORT])
+def test_hosts_that_are_no_services_share_one_look_at_the_services(hosts: tuple[str, ...], port: int) -> None:
+    def looks(strangers: int) -> int:
+        class Counting(Seen):
+            looks = 0
+
+            def service_called(self, hostname: str, port: int) -> Service | None:
+                self.looks += 1
+                return super().service_called(hostname, port)
+
+            def virtual_service_of(self, hostname: str) -> Rule | None:
+                self.looks += 1
+                return super().virtual_service_of(hostname)
+
+        rule = Rule((*(f"h{number}.stranger" for number in range(strangers)), *hosts))
+        seen = Counting([service(f"s{number}.example", 8080) for number in range(20)], [(rule, True)])
+        seen.services.append(service("last.example", 8080))
+        assert len(served(from_nothing(port, ANYWHERE, seen))) >= strangers
+        return seen.looks
+
+    assert looks(40) - looks(20) <= 20 * 12
