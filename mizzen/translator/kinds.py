@@ -12,7 +12,7 @@ from mizzen.incremental import Database, Lookup, Table
 from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.base.memo import Memo
-from mizzen.translator.label_layer import Combined, LabelLayer, LaidOver
+from mizzen.translator.label_layer import Combined, LabelLayer
 from mizzen.translator.label_rules import LabelRules
 from mizzen.translator.outbound import OutboundResources
 from mizzen.translator.part_origins import OutboundParts
@@ -63,7 +63,6 @@ class Kinds:
         self._building: dict[Kind, OutboundResources] = {}
         self._failed: dict[Kind, str] = {}
         self._shared = Table[Kind, SharedResources](database, "resources that proxies share")
-        self._laid = Table[Kind, LaidOver](database, "resources that labels decide about")
         self._wider: Lookup[LabelRules, OutboundProfile, OutboundProfile] = Lookup(
             database, "profile without labels", self._rules, LabelRules.shared_profile
         )
@@ -97,11 +96,7 @@ class Kinds:
 
     def resources(self, kind: Kind) -> SharedResources:
         """Return all that proxies of a kind are sent alike."""
-        shared = self._shared[kind.whole]
-        if kind.wider is None:
-            return shared
-        combined = self._combined[kind] = Combined.of(shared, self._laid[kind], self._combined.get(kind))
-        return combined.resources
+        return self._shared[kind]
 
     # How it follows changes.
 
@@ -114,7 +109,7 @@ class Kinds:
         for live in self._live.values():
             live.unused += 1
         unused = [kind for kind, live in self._live.items() if live.unused > _UNUSED_UPDATES]
-        unused += [kind for kind in self._layers if not self._laid.is_read(kind)]
+        unused += [kind for kind in self._layers if not self._shared.is_read(kind)]
         for kind in unused:
             self._drop(kind)
         if unused:
@@ -131,7 +126,7 @@ class Kinds:
                     try:
                         self._bring(each)
                     except Exception:
-                        (self._shared if each is kind else self._laid).discard(each)
+                        self._shared.discard(each)
                         self._failed.pop(each, None)
                 yield
 
@@ -173,8 +168,10 @@ class Kinds:
             layer = self._layers[kind] = LabelLayer(shared, kind.profile, self._rules)
         elif not layer.is_current:
             layer.update(self._rules)
-        if self._laid.values_now.get(kind) is not layer.laid:
-            self._laid[kind] = layer.laid
+        below, before = self._shared.values_now[kind.whole], self._combined.get(kind)
+        combined = self._combined[kind] = Combined.of(below, layer.laid, before)
+        if self._shared.values_now.get(kind) is not combined.resources:
+            self._shared[kind] = combined.resources
 
     def knows(self, kind: Kind) -> bool:
         """Return whether there is something to go on from for a kind, or it is known that it fails."""
@@ -232,7 +229,7 @@ class Kinds:
                 self._drop(each)
         if self._layers.pop(kind, None) is not None:
             self._combined.pop(kind, None)
-            self._laid.discard(kind)
+            self._shared.discard(kind)
 
     def _forget_scopes(self, more: Iterable[Kind] = ()) -> None:
         kinds = (*self._live, *self._layers, *self._building, *more)
