@@ -208,18 +208,28 @@ class DictEdit(LayeredDict[Key, Value]):
 
     def put(self, key: Key, value: Value) -> None:
         """Set the member of that key."""
-        known = self.get(key, _MISSING)
+        changes = self._changes
+        known = changes.get(key, _MISSING)
+        if known is _MISSING:
+            known = self._base.get(key, _GONE)
         if known is value:
             return
-        self._own()[key] = value
-        self._length += known is _MISSING
+        if changes is self._before._changes:
+            changes = self._own()
+        changes[key] = value
+        self._length += known is _GONE
 
     def setdefault(self, key: Key, value: Value) -> Value:
         """Return the member of that key, after setting it to `value` if there is none."""
-        known = self.get(key, _MISSING)
-        if known is not _MISSING:
-            return known
-        self._own()[key] = value
+        changes = self._changes
+        known = changes.get(key, _MISSING)
+        if known is _MISSING:
+            known = self._base.get(key, _GONE)
+        if known is not _GONE:
+            return known  # type: ignore[no-any-return]
+        if changes is self._before._changes:
+            changes = self._own()
+        changes[key] = value
         self._length += 1
         return value
 

@@ -215,18 +215,8 @@ _ASKED_FOR: Final = 4
 """So many DestinationRules for each service are remembered; beyond, services are among them that are gone."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ScopeVersion:
-    """Where a scope stands among those of its profile. It is small: the scope and its mesh can go.
-
-    `imported` are the services of the scope, None where they are just what the namespace sees;
-    `hosts` and `rules` say which services and DestinationRules there were.
-    """
-
-    sidecar: SidecarConfig | None
-    imported: ChunkedSequence[Service] | None
-    hosts: HostsVersion
-    rules: Version
+ScopeVersion = tuple[HostsVersion, Version]
+"""Which services and DestinationRules a scope is of. It is small: the scope and its mesh can go."""
 
 
 class SidecarScope:
@@ -301,17 +291,12 @@ class SidecarScope:
     @property
     def version(self) -> ScopeVersion:
         """What to keep of this scope, so that a later one can tell what changed."""
-        trimmed = self.sidecar is not None and self.sidecar.spec.egress
-        imported = self.services if trimmed or self.base.only_routed else None
-        return ScopeVersion(self.sidecar, imported, self._registry.version, self._rules.version)
+        return self._registry.version, self._rules.version
 
     def hosts_since(self, version: ScopeVersion) -> frozenset[str] | None:
         """Return the hostnames whose service or DestinationRule may be another than in an earlier scope of
-        the profile; None if it may be any."""
-        now = self.version
-        if now.sidecar is not version.sidecar or now.imported is not version.imported:
-            return None
-        services, rules = self._registry.since(version.hosts), self._rules.since(version.rules)
+        the same gateways; None if it may be any."""
+        services, rules = self._registry.since(version[0]), self._rules.since(version[1])
         if services is None or rules is None or any(map(is_wildcard, rules)):
             return None
         return frozenset(services | rules)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice
 from operator import is_
 from sys import intern
 from typing import TYPE_CHECKING, Any, Final
@@ -71,9 +71,9 @@ class VirtualHosts:
         self.by_host = by_host
         self.by_domain = by_domain
 
-    def served(self, host: str) -> Iterator[VirtualHost]:
-        """Yield the virtual hosts of a host that own a domain."""
-        return (each for each in self.by_host.get(host, ()) if each.domains)
+    def served(self, host: str) -> list[VirtualHost]:
+        """Return the virtual hosts of a host that own a domain."""
+        return [each for each in self.by_host.get(host, ()) if each.domains]
 
     def owner(self, domain: str) -> VirtualHost | None:
         """Return the virtual host that a domain belongs to, None if it is nobody's."""
@@ -233,7 +233,7 @@ class VirtualHostsChange:
         """Note what the virtual hosts of a host want in place of what they wanted; return what other hosts
         want of all that."""
         gone = {domain for each in before for domain in self._offered_by(host, each).domains}
-        come = dict.fromkeys(domain for each in now for domain in each.domains)
+        come = dict.fromkeys(chain.from_iterable([each.domains for each in now]))
         shared: set[str] = set()
         for domain in gone.difference(come):
             left = tuple(each for each in _hosts(self._wanted[domain]) if each != host)

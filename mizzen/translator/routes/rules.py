@@ -85,17 +85,16 @@ def rule_routes(
     profile = scope.profile
     source = Source(profile.namespace, profile.labels)
 
-    def build() -> RouteList:
+    def build() -> RuleRoutes:
         destinations = Destinations(
             place.port,
             {host: service for host, service in zip(hosts, services, strict=True) if service is not None},
             {host: policy for host, policy in zip(hosts, found, strict=True) if policy is not None},
             {host: target for host, target in zip(hosts, targets, strict=True) if target != host},
         )
-        return virtual_service_routes(
-            rule, RouteContext(destinations, settings, source, place.gateway, place.tls)
-        )
+        context = RouteContext(destinations, settings, source, place.gateway, place.tls)
+        same = hosts if targets == hosts else targets
+        return RuleRoutes(hosts, same, services, found, virtual_service_routes(rule, context))
 
     key = ("routes of a VirtualService", rule, place.port, place.gateway, place.tls, found, services, targets)
-    routes = memo.get((*key, source.outcome(rule), settings), build)
-    return RuleRoutes(hosts, hosts if targets == hosts else targets, services, found, routes)
+    return memo.get((*key, source.outcome(rule), settings), build)

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
+from weakref import ref
 
+from mizzen.mesh.rules.virtual_services import VirtualServiceRule
+from mizzen.mesh.scope.domains import NamesKnownAs
 from mizzen.mesh.scope.sidecar_scope import SidecarScope
 from mizzen.mesh.snapshot import Mesh
 
@@ -199,6 +203,37 @@ def test_rules_of_a_service(mesh_of: MeshOf, scope_of: Callable[..., Any]) -> No
     assert listener.virtual_service_of("b.org") is None
     assert listener.service("a.x.com").hostname == "a.x.com"
     assert listener.service("b.x.com") is None
+
+
+def test_the_virtual_hosts_of_a_port_are_made_once_for_all_who_have_them(
+    mesh_of: MeshOf, scope_of: Callable[..., Any]
+) -> None:
+    made = mesh(mesh_of, entry("a.x.com"), entry("b.x.com"), route("r", "[a.x.com]", "b.x.com"))
+    (listener,) = scope_of(made).egress_listeners
+    names = NamesKnownAs("default.svc.cluster.local", False, "V4_ONLY")
+    asked: list[str] = []
+
+    def contributes(rule: VirtualServiceRule) -> bool:
+        asked.append(rule.config.name)
+        return True
+
+    def virtual_hosts(port: int = 80, names: NamesKnownAs = names, **more: Any) -> Any:
+        return listener.virtual_hosts(port, names, more.get("silent", frozenset()), contributes)
+
+    first = virtual_hosts()
+    assert {each.name: each.rule is None for host in first.by_host for each in first.served(host)} == {
+        "a.x.com:80": False,
+        "b.x.com:80": True,
+    }
+    times = len(asked)
+    assert virtual_hosts() is first
+    assert len(asked) == times
+    silent = frozenset(listener.virtual_services)
+    others = [virtual_hosts(81), virtual_hosts(names=replace(names, dns_domain="x.com"))]
+    assert all(other is not first for other in (*others, virtual_hosts(silent=silent)))
+    gone = ref(first)
+    del first
+    assert gone() is None
 
 
 def test_outbound_traffic_policy(mesh_of: MeshOf, scope_of: Callable[..., Any]) -> None:
