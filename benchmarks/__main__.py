@@ -186,11 +186,8 @@ def analysed(sizes: int) -> list[Row]:
             f"{few:.2f} and {many:.2f} ms, {many / few:.1f} times",
             f"at most {analysed_changes.PROMISED[kind]} times",
         )
-        for documents_of, beside in (
-            (followed_changes.with_rules, ""),
-            (analysed_changes.unnamed, ", a finding for each"),
-        )
-        for kind, (few, many) in analysed_changes.compare((small, large), documents_of).items()
+        for beside in analysed_changes.MESHES
+        for kind, (few, many) in analysed_changes.compare(beside, (small, large)).items()
     ]
 
 

@@ -1,7 +1,7 @@
 """(l) What the mesh and the analysis between documents cost after one change, by how many services there are.
 
-From parsed documents to the findings that hold now. The meshes are those of (k), and the same with ports
-whose names tell no protocol, so that there is a finding for each service.
+From parsed documents to the findings that hold now. The meshes are those of (k), the same with ports
+whose names tell no protocol, so that there is a finding for each service, and the same without addresses.
 """
 
 from __future__ import annotations
@@ -17,7 +17,14 @@ from mizzen.mesh.analysis import Analysis
 from mizzen.mesh.snapshot import Mesh
 
 SERVICES = (100, 10_000)
-PROMISED = {"VirtualService": 1.5, "DestinationRule": 1.5, "endpoint": 1.5, "Service added or removed": 3}
+_WITHOUT_ADDRESS = "Service without an address added or removed"
+PROMISED = {
+    "VirtualService": 1.5,
+    "DestinationRule": 1.5,
+    "endpoint": 1.5,
+    "Service added or removed": 3,
+    _WITHOUT_ADDRESS: 3,
+}
 """How many times more a change may cost with the more services than with the fewer."""
 _BATCHES, _IN_A_BATCH = 7, 40
 """So many changes are counted together: one alone is too short to be measured."""
@@ -28,6 +35,27 @@ def unnamed(number: int) -> Documents:
     found = with_rules(number)
     found[0]["spec"]["ports"][0]["name"] = "port"
     return found
+
+
+def unaddressed(number: int) -> Documents:
+    """Return the documents of a service to which addresses are allocated."""
+    found = with_rules(number)
+    del found[0]["spec"]["clusterIP"]
+    return found
+
+
+def _changed(kind: str, number: int) -> tuple[str, Documents | None]:
+    if kind == _WITHOUT_ADDRESS:
+        return "new.yaml", unaddressed(50_007)[:1] if number % 2 == 0 else None
+    return KINDS[kind](number)
+
+
+MESHES: dict[str, tuple[Callable[[int], Documents], tuple[str, ...]]] = {
+    "": (with_rules, tuple(kind for kind in PROMISED if kind in KINDS)),
+    ", a finding for each": (unnamed, tuple(kind for kind in PROMISED if kind in KINDS)),
+    ", all without addresses": (unaddressed, (_WITHOUT_ADDRESS,)),
+}
+"""What is written of each service, and what changes."""
 
 
 class _Analysed:
@@ -49,7 +77,7 @@ class _Analysed:
         """Make the changes of a batch; return the milliseconds of processor time for one."""
         spent = 0.0
         for number in range(batch * _IN_A_BATCH, (batch + 1) * _IN_A_BATCH):
-            name, content = KINDS[kind](number)
+            name, content = _changed(kind, number)
             parsed = None if content is None else parse_documents(text(content), name)
             change = self._store.apply({name: parsed})
             began = time.thread_time()
@@ -59,17 +87,16 @@ class _Analysed:
         return spent / _IN_A_BATCH * 1000
 
 
-def compare(
-    sizes: tuple[int, ...] = SERVICES, documents_of: Callable[[int], Documents] = with_rules
-) -> dict[str, tuple[float, ...]]:
+def compare(mesh_of: str, sizes: tuple[int, ...] = SERVICES) -> dict[str, tuple[float, ...]]:
     """Return, for each kind of change, the milliseconds that one costs in meshes of these sizes: the best of
     some batches, made in turns."""
+    documents_of, kinds = MESHES[mesh_of]
     meshes = [_Analysed(services, documents_of) for services in sizes]
     gc.collect()
     gc.freeze()
     try:
         found = {}
-        for kind in PROMISED:
+        for kind in kinds:
             batches = [[mesh.changes(kind, batch) for mesh in meshes] for batch in range(_BATCHES)]
             found[kind] = tuple(map(min, zip(*batches, strict=True)))
         return found

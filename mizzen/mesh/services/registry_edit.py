@@ -10,7 +10,7 @@ from typing import Any, Final
 from mizzen.config.document import Config, ConfigKey
 from mizzen.mesh.hosts import HostIndex, is_wildcard
 from mizzen.mesh.service import Endpoint, EndpointPool, Resolution, Service
-from mizzen.mesh.services.address_allocation import AddressAllocation
+from mizzen.mesh.services.address_allocation import AddressAllocation, Claim
 from mizzen.mesh.services.aliases import Aliases
 from mizzen.mesh.services.declarations import (
     ServiceDeclaration,
@@ -204,8 +204,8 @@ class RegistryEdit:
                 if service.key not in merged:
                     self._replace_service(service.key, self._services.get(service.key), allocation, aliases)
         if allocation is not self._base.allocation:
-            for key, number in allocation.numbers.items():
-                if key not in merged and self._base.allocation.numbers.get(key) != number:
+            for key in allocation.differing(self._base.allocation):
+                if key not in merged:
                     self._replace_service(key, self._services.get(key), allocation, aliases)
         for key in self._dirty_services | self._dirty_pools:
             self._replace_pool(key)
@@ -275,16 +275,18 @@ class RegistryEdit:
 
     def _allocate(self, merged: Mapping[ServiceKey, Service | None]) -> AddressAllocation:
         """Allocate again if some host got or lost a claim to an address, or the age of one changed."""
-        base = self._base
-        if all(_claims(base.services.get(key)) == _claims(service) for key, service in merged.items()):
-            return base.allocation
-        kept = [base.services[key] for key in base.allocation.hashes if key not in merged]
-        claimants = (*kept, *merged.values())
-        claims = sorted(claim for service in claimants for claim in _claims(service))
-        return AddressAllocation.of([key for _, key in claims], base.allocation)
+        gone: list[Claim] = []
+        new: list[Claim] = []
+        for key, service in merged.items():
+            before, now = _claims(self._base.services.get(key)), _claims(service)
+            gone.extend(claim for claim in before if claim not in now)
+            new.extend(claim for claim in now if claim not in before)
+        return self._base.allocation.updated(gone, new) if gone or new else self._base.allocation
 
     def _resolve_aliases(self, merged: Mapping[ServiceKey, Service | None]) -> Aliases:
         base = self._base.aliases
+        if not any(key[1] in base.given or (one is not None and one.is_alias) for key, one in merged.items()):
+            return base
         given = dict(base.given)
         for key, service in merged.items():
             if service is not None and service.is_alias:
@@ -370,10 +372,14 @@ def _by_address(pool: EndpointPool | None) -> dict[str, tuple[Endpoint, ...]]:
     return found
 
 
-def _claims(service: Service | None) -> list[tuple[tuple[float, str, str, str], ServiceKey]]:
+def _claims(service: Service | None) -> dict[Claim, None]:
     """Return a claim, with its age, for each declared service that an address is allocated to."""
-    declared = service.declared if service is not None else ()
-    return [(one.creation, one.key) for one in declared if _wants_address(one)]
+    claims: dict[Claim, None] = {}
+    for one in service.declared if service is not None else ():
+        if _wants_address(one):
+            equal = sum(claim[:2] == (one.creation, one.key) for claim in claims)
+            claims[one.creation, one.key, equal] = None
+    return claims
 
 
 def _completed(service: Service, allocation: AddressAllocation, aliases: Aliases) -> Service:

@@ -153,6 +153,51 @@ def test_findings_share_what_did_not_change() -> None:
     assert [one.path for one in made] == ["spec.http[0].route[0].destination.subset"]
 
 
+def entry(host: str) -> str:
+    return CHANGES["Service"].replace("new.com", f'"{host}"')
+
+
+WILDCARDS = {
+    "a service of a destination": (virtual_service(1, 1), entry("*.com")),
+    "a service under a rule's host": (
+        'kind: DestinationRule\nmetadata: {name: wide}\nspec: {host: "*.com"}',
+        entry("new.com"),
+    ),
+    "a wildcard service under a rule's host": (
+        'kind: DestinationRule\nmetadata: {name: wide}\nspec: {host: "*.com"}',
+        entry("*.new.com"),
+    ),
+    "a service over a rule's host": (
+        "kind: DestinationRule\nmetadata: {name: narrow}\nspec: {host: new.com}",
+        entry("*.com"),
+    ),
+    "a rule with the subset": (
+        f"{entry('s1.com')}\n---\n{virtual_service(1, 1)}",
+        "kind: DestinationRule\nmetadata: {name: wide}\n"
+        'spec: {host: "*.com", subsets: [{name: v1, labels: {version: v1}}]}',
+    ),
+    "a service for a wildcard VirtualService": (
+        "kind: VirtualService\nmetadata: {name: wide}\n"
+        'spec: {hosts: ["*.com"], tcp: [{route: [{destination: {host: new.com}}]}]}',
+        entry("new.com"),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", WILDCARDS)
+def test_what_comes_finds_those_whom_it_covers_or_who_cover_it(what: str) -> None:
+    wrong, comes = WILDCARDS[what]
+    mesh = Mesh.build(load(wrong))
+    analysis = Analysis()
+    before = found(analysis, mesh)
+    assert before == analyze(mesh)
+    [config] = load(comes)
+    mesh, _ = mesh.updated(ConfigChange((config,), ()))
+    assert found(analysis, mesh) == analyze(mesh) != before
+    mesh, _ = mesh.updated(ConfigChange((), (config.key,)))
+    assert found(analysis, mesh) == before
+
+
 def test_a_mesh_that_stays_costs_nothing() -> None:
     mesh = Mesh.build(load(shop(3)))
     analysis = Analysis()
