@@ -119,6 +119,9 @@ class LabelLayer:
         self._ports: dict[int, PortListeners] = {}
         self._readers: Readers[Fact, int] = Readers()
         self._routes: dict[str, Resource] = {}
+        self._instead: tuple[SecretNames, ...] = ()
+        self._replaced: frozenset[str] = frozenset()
+        self._added_up: tuple[object, object] | None = None
         self.update(rules)
 
     def is_over(self, shared: OutboundResources) -> bool:
@@ -161,6 +164,7 @@ class LabelLayer:
             self._follow(step)
         else:
             self._build()
+        self._add_up()
         self._number = step.number
 
     def _build(self) -> None:
@@ -205,31 +209,45 @@ class LabelLayer:
                 assignments += made.assignments
                 below.append(shared.served[key])
         names = [name for each in below for name in each.clusters]
-        self.laid = replace(self.laid, secrets=self._secrets(clusters, names)).with_layers(
+        self._instead = tuple([found for each in clusters if (found := secret_references(each))])
+        self._replaced, self._added_up = frozenset(names), None
+        self.laid = self.laid.with_layers(
             clusters=Layer.over(shared.clusters, clusters, names),
             endpoints=Layer.over(
                 shared.endpoints, assignments, [name for each in below for name in each.assignments]
             ),
         )
 
-    def _secrets(self, clusters: Iterable[Resource], names: Iterable[str]) -> SecretNames | None:
-        """Return the secrets that are asked for if these clusters are in the place of those of `names`."""
-        instead = [found for each in clusters if (found := secret_references(each))]
-        below = self._shared.secrets_of
-        replaced = {name for name in names if name in below}
-        if not instead and not replaced:
-            return None
-        return all_secrets([*instead, *(found for name, found in below.items() if name not in replaced)])
-
     def _lay_listeners(self, made: Iterable[Resource]) -> None:
         shared = self._shared
         below = [shared.ports[number] for number in self._ports if number in shared.ports]
         names = [spec.name for each in below for spec in each.specs.values()]
-        ports = LayeredDict.over(shared.ports, self._ports)
-        told = [found for number in sorted(ports) for found in ports[number].diagnostics]
-        self.laid = replace(self.laid, diagnostics=tuple(told) if self._ports else None).with_layers(
-            listeners=Layer.over(shared.listeners, made, names)
-        )
+        self._added_up = None
+        self.laid = self.laid.with_layers(listeners=Layer.over(shared.listeners, made, names))
+
+    def _add_up(self) -> None:
+        """Bring secrets and diagnostics up to date. They are those of all clusters and all ports, so they may
+        be others after a step that touches nothing of what is laid over."""
+        shared, before = self._shared, self._added_up
+        if before is not None and before[0] is shared.secrets_of and before[1] is shared.diagnostics:
+            return
+        self._added_up = (shared.secrets_of, shared.diagnostics)
+        laid = replace(self.laid, secrets=self._secrets(), diagnostics=self._diagnostics())
+        if laid != self.laid:
+            self.laid = laid
+
+    def _secrets(self) -> SecretNames | None:
+        below = self._shared.secrets_of
+        if not self._instead and not any(name in below for name in self._replaced):
+            return None
+        kept = (found for name, found in below.items() if name not in self._replaced)
+        return all_secrets([*self._instead, *kept])
+
+    def _diagnostics(self) -> tuple[Diagnostic, ...] | None:
+        if not self._ports:
+            return None
+        ports = LayeredDict.over(self._shared.ports, self._ports)
+        return tuple([found for number in sorted(ports) for found in ports[number].diagnostics])
 
     def _lay_routes(self, builder: OutboundBuilder, names: Iterable[tuple[str, EgressListener]]) -> None:
         carried = self._carried

@@ -280,9 +280,9 @@ class OutboundResources:
             else:
                 edit.discard(number)
         self.ports, self.readers = edit.finish(), self.readers.reading(read)
-        self.diagnostics = tuple(
-            found for number in sorted(self.ports) for found in self.ports[number].diagnostics
-        )
+        told = tuple([found for number in sorted(self.ports) for found in self.ports[number].diagnostics])
+        if told != self.diagnostics:
+            self.diagnostics = told
         self.listeners = changed_collection(self.listeners, made, gone)
         return ports, names - needed
 

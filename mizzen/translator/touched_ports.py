@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from mizzen.mesh.hosts import is_wildcard, matches
 from mizzen.mesh.rules.virtual_services import VirtualServiceRule
 from mizzen.mesh.scope.sidecar_scope import SidecarScope
@@ -26,10 +28,10 @@ def routed_ports(touched: Touched, scope: SidecarScope) -> set[int]:
     if not rules and not touched.hosts:
         return set()
     ports = {ANY_PORT}
-    for key in touched.services | touched.destination_rules:
-        for service in (touched.before.service(key[1]), scope.service(key[1])):
-            if service is not None:
-                ports.update(port.number for port in service.ports)
+    hosts = {host for _, host in touched.services | touched.destination_rules} | touched.destination_hosts
+    for host in hosts:
+        for service in (*_services(host, touched.before), *_services(host, scope)):
+            ports.update(port.number for port in service.ports)
     for rule in rules:
         ports |= _ports_over(rule, scope) | {DEFAULT_HTTP_PORT}
     return ports
@@ -37,16 +39,22 @@ def routed_ports(touched: Touched, scope: SidecarScope) -> set[int]:
 
 def _ports_over(rule: VirtualServiceRule, scope: SidecarScope) -> set[int]:
     """Return the ports of the services that the rule's hosts cover."""
-    services: list[Service | None] = []
-    for host in rule.hosts:
-        if is_wildcard(host):
-            services += [service for service in scope.services if matches(host, service.hostname)]
-        else:
-            services.append(scope.service(host))
     return {
         port.number
-        for service in services
-        if service is not None
+        for host in rule.hosts
+        for service in _services(host, scope)
         for port in service.ports
         if port.protocol is not Protocol.UDP
     }
+
+
+def _services(host: str, scope: SidecarScope) -> Iterator[Service]:
+    """Yield the services that a host covers; egress listeners may have different ones of one hostname."""
+    found = scope.service(host)
+    if found is not None:
+        yield found
+    for egress in scope.egress_listeners:
+        if is_wildcard(host):
+            yield from (each for each in egress.services if matches(host, each.hostname))
+        elif (service := egress.service(host)) is not None and service is not found:
+            yield service

@@ -119,7 +119,8 @@ class GatewayListenerBuilder:
         """Return the listener; one that does nothing but pass services on is kept as long as they are."""
         if not self._passed.chains or any(not passed_hosts((server,)) for server in listener.servers):
             return self._listener(listener)
-        key = ("listener that passes on", listener, self._profile, ByIdentity(self._mesh_config))
+        origins = self._policies.filter_origins
+        key = ("listener that passes on", listener, origins, self._profile, ByIdentity(self._mesh_config))
         return self._memo.beside(self._passed).get(key, lambda: self._listener(listener))
 
     def _listener(self, listener: GatewayListener) -> Resource | None:

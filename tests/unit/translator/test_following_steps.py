@@ -16,6 +16,9 @@ from mizzen.xds import type_urls
 
 HTTP = {"name": "http", "number": 80, "protocol": "HTTP"}
 TCP = {"name": "tcp", "number": 3306, "protocol": "TCP"}
+OTHER_TCP = {"name": "tcp", "number": 3307, "protocol": "TCP"}
+HIGH = {"name": "http", "number": 9090, "protocol": "HTTP"}
+CLIENT = {"app": "client"}
 
 
 def document(kind: str, name: str, spec: Any, *, namespace: str = "default", **metadata: Any) -> Any:
@@ -29,9 +32,16 @@ def entry(host: str, port: Any = HTTP, *, namespace: str = "default", **spec: An
     return document("ServiceEntry", host.replace("*", "any"), spec, namespace=namespace)
 
 
-def hashing(host: str, header: str) -> Any:
+def hashing(host: str, header: str, namespace: str = "default") -> Any:
     policy = {"loadBalancer": {"consistentHash": {"httpHeaderName": header}}}
-    return document("DestinationRule", "hashing", {"host": host, "trafficPolicy": policy})
+    return document(
+        "DestinationRule", "hashing", {"host": host, "trafficPolicy": policy}, namespace=namespace
+    )
+
+
+def encrypted(name: str, host: str, roots: str, **spec: Any) -> Any:
+    policy = {"tls": {"mode": "SIMPLE", "caCertificates": roots}}
+    return document("DestinationRule", name, {"host": host, "trafficPolicy": policy, **spec})
 
 
 def idle(timeout: str) -> Any:
@@ -39,10 +49,9 @@ def idle(timeout: str) -> Any:
     return document("DestinationRule", "idle", {"host": "x.example", "trafficPolicy": policy})
 
 
-def leading(host: str, to: str) -> Any:
-    return document(
-        "VirtualService", "leading", {"hosts": [host], "http": [{"route": [{"destination": {"host": to}}]}]}
-    )
+def leading(host: str, to: str, namespace: str = "default") -> Any:
+    routes = [{"route": [{"destination": {"host": to}}]}]
+    return document("VirtualService", "leading", {"hosts": [host], "http": routes}, namespace=namespace)
 
 
 KUBERNETES_TCP = document("Service", "a", {"ports": [{"name": "tcp", "port": 3306}]})
@@ -54,6 +63,17 @@ FORWARD_PROXY = document(
         "egress": [
             {"port": {"number": 6000, "name": "proxy", "protocol": "HTTP_PROXY"}, "hosts": ["*/*"]},
         ]
+    },
+)
+
+FOR_CLIENTS = document(
+    "VirtualService",
+    "for-clients",
+    {
+        "hosts": ["db.example"],
+        "tcp": [
+            {"match": [{"sourceLabels": CLIENT}], "route": [{"destination": {"host": "db.example"}}]},
+        ],
     },
 )
 
@@ -119,11 +139,89 @@ STEPS: dict[str, list[dict[str, Any]]] = {
         {"service": None},
         {"service": KUBERNETES_TCP},
     ],
+    "a Service comes to have endpoints that a ServiceEntry of the same host without resolution has too": [
+        {
+            "entry": document(
+                "ServiceEntry", "b", {"hosts": ["b.default.svc.cluster.local"], "ports": [TCP]}
+            ),
+            "service": document(
+                "Service", "b", {"selector": {"app": "b"}, "ports": [{"name": "tcp", "port": 3306}]}
+            ),
+        },
+        {"workload": document("WorkloadEntry", "b-1", {"address": "10.0.0.2", "labels": {"app": "b"}})},
+        {"workload": None},
+    ],
+    "two egress listeners have different services of one hostname": [
+        {
+            "first": entry("x.example"),
+            "second": entry("x.example", HIGH, namespace="shop"),
+            "sidecar": document(
+                "Sidecar",
+                "two",
+                {
+                    "egress": [
+                        {"port": {"number": 80, "name": "p", "protocol": "HTTP"}, "hosts": ["default/*"]},
+                        {"hosts": ["shop/*"]},
+                    ]
+                },
+            ),
+        },
+        {"second": entry("x.example", HIGH, namespace="shop", addresses=["10.1.0.1"])},
+        {"routes": leading("x.example", "y.example", namespace="shop")},
+        {"routes": leading("x.example", "z.example", namespace="shop")},
+        {"routes": leading("*.example", "z.example", namespace="shop")},
+        {"routes": None},
+        {"rule": hashing("x.example", "one", namespace="shop")},
+        {"rule": hashing("x.example", "two", namespace="shop")},
+        {"rule": hashing("*.example", "two")},
+        {"rule": None},
+    ],
+    "a proxy that labels decide something for is told of ports that they do not decide about": [
+        {"e": entry("e.example", TCP), "db": entry("db.example", OTHER_TCP), "routes": FOR_CLIENTS},
+        {"f": entry("f.example", TCP)},
+        {"f": None},
+    ],
+    "a proxy that labels decide something for gets the certificates of clusters that all have": [
+        {
+            "x": entry("x.example"),
+            "y": entry("y.example"),
+            "own": encrypted("own", "x.example", "/own.pem", workloadSelector={"matchLabels": CLIENT}),
+        },
+        {"all": encrypted("all", "y.example", "/all.pem", workloadSelector={})},
+        {"all": None},
+    ],
+    "a gateway that passes on is bound by a policy": [
+        {
+            "service": entry("x.example"),
+            "gateway": document(
+                "Gateway",
+                "passing",
+                {
+                    "servers": [
+                        {
+                            "port": {"number": 15443, "name": "tls", "protocol": "TLS"},
+                            "tls": {"mode": "AUTO_PASSTHROUGH"},
+                            "hosts": ["*.example"],
+                        }
+                    ]
+                },
+            ),
+        },
+        {
+            "policy": {
+                "apiVersion": "security.istio.io/v1",
+                "kind": "AuthorizationPolicy",
+                "metadata": {"name": "nobody", "namespace": "default"},
+                "spec": {},
+            }
+        },
+        {"policy": None},
+    ],
 }
 
 
 def node(kind: str, namespace: str = "default", address: str = "10.9.9.9", **metadata: Any) -> mizzen.Proxy:
-    labels = {"istio": "edge"} if kind == "router" else {"app": "client"}
+    labels = {"istio": "edge"} if kind == "router" else CLIENT
     return mizzen.Proxy.from_node(
         {
             "id": f"{kind}~{address}~w.{namespace}~{namespace}.svc.cluster.local",
@@ -134,6 +232,7 @@ def node(kind: str, namespace: str = "default", address: str = "10.9.9.9", **met
 
 PROXIES = [
     node("sidecar"),
+    node("sidecar", address="10.9.9.8", LABELS={}),
     node("sidecar", "shop", INTERCEPTION_MODE="NONE", DNS_CAPTURE="true"),
     node("router"),
     node("router", "shop", "10.0.0.1", NETWORK="west"),
@@ -142,8 +241,11 @@ PROXIES = [
 
 def sent(translation: Translation, proxy: mizzen.Proxy) -> Any:
     resources = translation.resources(proxy)
-    versions = {kind: {name: r.version for name, r in held.items()} for kind, held in resources.items()}
-    return versions, sorted(map(str, resources.diagnostics))
+    made = {
+        kind: {name: (resource.version, resource.origins) for name, resource in held.items()}
+        for kind, held in resources.items()
+    }
+    return made, sorted(map(str, resources.diagnostics))
 
 
 MESH_CONFIGS = [
