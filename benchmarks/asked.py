@@ -19,9 +19,13 @@ import yaml
 
 import mizzen
 from benchmarks.documents import NAMESPACES, Documents, documents, port_of
-from mizzen.explain import Answer, DeclaredCallers, Question, ServedMesh, ServedProxy, why
+from mizzen.explain.answer import Answer
+from mizzen.explain.callers import DeclaredCallers
 from mizzen.explain.first_call import first_call
 from mizzen.explain.onward import onward
+from mizzen.explain.question import Question
+from mizzen.explain.served_proxy import ServedProxy
+from mizzen.explain.why import ServedMesh, why
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh_tests import MeshUnderTest, read_mesh_tests
 from mizzen.translator.translation import Translation

@@ -13,7 +13,7 @@ from mizzen.cli.failure import Failure
 from mizzen.cli.loading import NoCertificates
 
 if TYPE_CHECKING:
-    from mizzen.explain.describe import Description
+    from mizzen.explain.describe.description import Description
 
 
 class Output(StrEnum):
@@ -53,7 +53,7 @@ def describe(
     """
     from mizzen.cli.table_output import Output as Values
     from mizzen.cli.table_output import print_values
-    from mizzen.explain.describe import description_text
+    from mizzen.explain.describe.description_text import description_text
 
     paths = [*(config or ()), *(more or ())]
     if paths:
@@ -72,8 +72,8 @@ def _of_files(
     name: str, paths: list[Path], mesh_config: Path | None, *, certificates_served: bool
 ) -> Description:
     from mizzen.cli.loading import load
-    from mizzen.explain.describe import UnknownNameError
-    from mizzen.explain.describe import describe as described
+    from mizzen.explain.describe.describe import UnknownNameError
+    from mizzen.explain.describe.describe import describe as described
     from mizzen.mesh.analysis import analyze
 
     loaded = load(paths, mesh_config)
@@ -85,7 +85,7 @@ def _of_files(
 
 
 def _of_server(name: str, admin: str) -> Description:
-    from mizzen.explain.describe import Description
+    from mizzen.explain.describe.description import Description
 
     return Description.from_dict(
         ask(admin_address(admin), "/debug/describe", "rules", {"name": name}, files=True)

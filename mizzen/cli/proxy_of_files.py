@@ -32,7 +32,7 @@ def declared_proxy(mesh: Mesh, name: str, node: Path | None) -> Proxy:
     """Return the proxy of a node file, or the one that the documents let expect under a name: the sidecar of
     a workload, else a gateway. Raises Failure."""
     from mizzen.cli.loading import load_node
-    from mizzen.explain import DeclaredCallers, UnknownCallerError
+    from mizzen.explain.callers import DeclaredCallers, UnknownCallerError
 
     if node is not None:
         return load_node(node)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from mizzen.explain.tables import Row
+    from mizzen.explain.tables.row import Row
 
 _PIPED_WIDTH = 1000
 _MOST_PLACES = 2

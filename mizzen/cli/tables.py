@@ -15,7 +15,7 @@ from mizzen.cli.proxy_of_files import declared_proxy, mesh_of
 from mizzen.cli.table_output import Output, print_rows
 
 if TYPE_CHECKING:
-    from mizzen.explain.tables import Filter, Row
+    from mizzen.explain.tables.row import Filter, Row
     from mizzen.mesh.snapshot import Mesh
 
 _SHOWN = {
@@ -66,7 +66,7 @@ def table_command(kind: str) -> Callable[..., None]:
         ] = ADMIN,
         output: Annotated[Output, typer.Option("-o", "--output", help="The form.")] = Output.TABLE,
     ) -> None:
-        from mizzen.explain.tables import Filter
+        from mizzen.explain.tables.row import Filter
 
         if direction not in ("", "inbound", "outbound"):
             raise Failure(f'--direction: "{direction}" is none; write inbound or outbound', exit_code=2)
@@ -103,7 +103,7 @@ def diff(
 
     Exit 1 if there is a difference.
     """
-    from mizzen.explain.tables import Row
+    from mizzen.explain.tables.row import Row
 
     answer = ask(admin_address(admin), "/debug/diff", "rows", {"proxy": proxy})
     rows = [Row.from_dict(values) for values in answer["rows"]]
@@ -113,7 +113,7 @@ def diff(
 
 
 def _of_server(kind: str, proxy: str, admin: str, wanted: Filter) -> list[Row]:
-    from mizzen.explain.tables import Row
+    from mizzen.explain.tables.row import Row
 
     answer = ask(admin_address(admin), "/debug/table", "rows", {"proxy": proxy, "kind": kind}, files=True)
     rows = [Row.from_dict(values) for values in answer["rows"]]
@@ -121,8 +121,9 @@ def _of_server(kind: str, proxy: str, admin: str, wanted: Filter) -> list[Row]:
 
 
 def _of_files(kind: str, mesh: Mesh, proxy: str, node: Path | None, wanted: Filter) -> list[Row]:
-    from mizzen.explain import PartOrigins
-    from mizzen.explain.tables import Sent, rows
+    from mizzen.explain.origins import PartOrigins
+    from mizzen.explain.tables.rows import rows
+    from mizzen.explain.tables.sent import Sent
     from mizzen.translator.translate_result import TYPE_URLS
     from mizzen.translator.translation import Translation
 

@@ -13,7 +13,9 @@ from mizzen.cli.failure import Failure
 from mizzen.cli.loading import NoCertificates
 
 if TYPE_CHECKING:
-    from mizzen.explain import Answer, Question, ServedMesh
+    from mizzen.explain.answer import Answer
+    from mizzen.explain.question import Question
+    from mizzen.explain.why import ServedMesh
     from mizzen.mesh.proxy.node import Proxy
     from mizzen.mesh.snapshot import Mesh
 
@@ -100,14 +102,14 @@ def _mesh(paths: list[Path], mesh_config: Path | None, *, certificates_served: b
 
 
 def _of_files(mesh: Mesh, question: Question, caller: str, gateway: str, node: Path | None) -> Answer:
-    from mizzen.explain import ServedMesh, why
+    from mizzen.explain.why import ServedMesh, why
 
     serving = ServedMesh(mesh)
     return why(question, _caller(serving, caller, gateway, node), serving)
 
 
 def _show(answer: Answer, output: Output) -> None:
-    from mizzen.explain import answer_text
+    from mizzen.explain.answer_text import answer_text
 
     if output is Output.JSON:
         import json
@@ -120,7 +122,7 @@ def _show(answer: Answer, output: Output) -> None:
 def _of_server(admin: str, question: Question, caller: str, gateway: str) -> Answer:
     """Ask the server; it answers for the proxies that are connected to it."""
     from mizzen.cli.admin_client import admin_address, ask
-    from mizzen.explain import Answer
+    from mizzen.explain.answer import Answer
 
     words = {**question.as_query(), **({"gateway": gateway} if gateway else {"from": caller})}
     return Answer.from_dict(ask(admin_address(admin), "/debug/why", "hops", words, files=True))
@@ -140,7 +142,7 @@ def _question(
     import time
     from dataclasses import replace
 
-    from mizzen.explain import Question, QuestionError
+    from mizzen.explain.question import Question, QuestionError
 
     try:
         if tcp:
@@ -160,7 +162,7 @@ def _question(
 
 def _caller(serving: ServedMesh, caller: str, gateway: str, node: Path | None) -> Proxy:
     from mizzen.cli.loading import load_node
-    from mizzen.explain import UnknownCallerError
+    from mizzen.explain.callers import UnknownCallerError
 
     try:
         if node is not None:

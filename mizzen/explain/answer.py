@@ -81,3 +81,8 @@ def _step(values: Mapping[str, Any]) -> Step:
     lost = values["lost"]
     known = {**values, "details": tuple(values["details"]), "origins": tuple(values["origins"])}
     return Step(**{**known, "lost": Lost(**{**lost, "origins": tuple(lost["origins"])}) if lost else None})
+
+
+def share_text(share: float) -> str:
+    """Return a share as people write it: `90 %`."""
+    return f"{share * 100:.3g} %"

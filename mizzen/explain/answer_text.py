@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from mizzen.explain.answer import Answer, Hop, Lost, Step
-from mizzen.explain.hop import share_text
+from mizzen.explain.answer import Answer, Hop, Lost, Step, share_text
 
 _MOST_PLACES = 3
 _WIDTH = 14

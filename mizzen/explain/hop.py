@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from mizzen.config.diagnostics import Origin
-from mizzen.explain.answer import Hop, Lost, Step
+from mizzen.explain.answer import Hop, Lost, Step, share_text
 from mizzen.explain.policies import policy_steps, rule_words
 from mizzen.explain.route_effects import header_change, route_details
 from mizzen.explain.served_proxy import ServedProxy
@@ -50,11 +50,6 @@ def hop(side: str, served: ServedProxy, call: Call, refused: Refused = lambda *_
         verdict.unjudged,
     )
     return made, verdict
-
-
-def share_text(share: float) -> str:
-    """Return a share as people write it: `90 %`."""
-    return f"{share * 100:.3g} %"
 
 
 class _Steps:

@@ -9,7 +9,7 @@ from mizzen.config.diagnostics import Diagnostic, Origin, Severity
 from mizzen.config.scalars import describe
 from mizzen.config.schema_errors import place, schema_diagnostics
 from mizzen.config.yaml_tree import Tree, YamlError, trees
-from mizzen.explain import Question, QuestionError
+from mizzen.explain.question import Question, QuestionError
 from mizzen.mesh_tests.model import MeshTest, MeshTestDocument
 
 

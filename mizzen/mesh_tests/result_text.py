@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mizzen.explain import Answer
-from mizzen.explain.answer import Hop
+from mizzen.explain.answer import Answer, Hop, share_text
 from mizzen.explain.answer_text import TITLES, lost_text, origins_text, printable
-from mizzen.explain.hop import share_text
 from mizzen.mesh_tests.under_test import Result
 
 _MARGIN = "  "

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mizzen.explain import Answer, Question, ServedMesh, UnknownCallerError, why
+from mizzen.explain.answer import Answer
+from mizzen.explain.callers import UnknownCallerError
 from mizzen.explain.first_call import first_call
 from mizzen.explain.hop import conclusion
 from mizzen.explain.onward import Onward, onward
+from mizzen.explain.question import Question
 from mizzen.explain.served_proxy import ServedProxy
+from mizzen.explain.why import ServedMesh, why
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
 from mizzen.mesh_tests.ends import CallEnd, Ending

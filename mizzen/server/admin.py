@@ -16,9 +16,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from mizzen.explain import QuestionError, UnknownCallerError
-from mizzen.explain.describe import Description, UnknownNameError
-from mizzen.explain.tables import KINDS
+from mizzen.explain.callers import UnknownCallerError
+from mizzen.explain.describe.describe import UnknownNameError
+from mizzen.explain.describe.description import Description
+from mizzen.explain.question import QuestionError
+from mizzen.explain.tables.rows import KINDS
 from mizzen.server.admin_hosts import Hosts, KnownHosts
 from mizzen.server.asked_question import asked_question
 from mizzen.server.page.routes import Shown, page_routes

@@ -7,7 +7,7 @@ from typing import Final
 
 from starlette.datastructures import QueryParams
 
-from mizzen.explain import Question, QuestionError
+from mizzen.explain.question import Question, QuestionError
 
 _LONGEST: Final = 8192
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from mizzen import xds
-from mizzen.explain.describe import Description, describe
+from mizzen.explain.describe.describe import describe
+from mizzen.explain.describe.description import Description
 from mizzen.server.control_plane import ControlPlane
 from mizzen.server.proxy_tables import Clients
 

@@ -10,11 +10,13 @@ from dataclasses import replace
 from typing import Any, Final
 
 from mizzen import xds
-from mizzen.explain import Answer, Question, UnknownCallerError, why
+from mizzen.explain.answer import Answer
 from mizzen.explain.answer_text import origins_text
-from mizzen.explain.callers import Callers, DeclaredCallers, gateway_names
+from mizzen.explain.callers import Callers, DeclaredCallers, UnknownCallerError, gateway_names
+from mizzen.explain.question import Question
 from mizzen.explain.served_proxy import ServedProxy
 from mizzen.explain.suspect_parts import suspect_places
+from mizzen.explain.why import why
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
 from mizzen.server.control_plane import ControlPlane

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from mizzen import xds
-from mizzen.explain import PartOrigins
+from mizzen.explain.origins import PartOrigins
 from mizzen.explain.suspect_parts import suspect_places
-from mizzen.explain.tables import Row, Sent, rows
+from mizzen.explain.tables.row import Row
+from mizzen.explain.tables.rows import rows
+from mizzen.explain.tables.sent import Sent
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
 from mizzen.plan.resource_changes import resource_changes

@@ -24,10 +24,12 @@ from typing import Any, Final, Self
 from mizzen.config.models.request_authentication import JWTRule
 from mizzen.demo.envoy_process import find_envoy
 from mizzen.demo.errors import DemoError
-from mizzen.explain import Question, UnknownCallerError, why
+from mizzen.explain.callers import UnknownCallerError
 from mizzen.explain.first_call import first_call
 from mizzen.explain.onward import onward
+from mizzen.explain.question import Question
 from mizzen.explain.served_proxy import ServedProxy
+from mizzen.explain.why import why
 from mizzen.identity.authority import new_root, pem
 from mizzen.identity.spiffe_id import SpiffeId
 from mizzen.identity.workload_certificate import issue

@@ -8,7 +8,9 @@ from os import PathLike
 from typing import Any
 
 import mizzen
-from mizzen.explain import Question, answer_text, why
+from mizzen.explain.answer_text import answer_text
+from mizzen.explain.question import Question
+from mizzen.explain.why import why
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh_tests import CallEnd, MeshUnderTest
 

@@ -3,9 +3,3 @@
 mesh = mizzen.load("mesh/")
 print(description_text(describe(mesh, "reviews.default", analyze(mesh))))
 """
-
-from mizzen.explain.describe.describe import UnknownNameError, describe, describe_service
-from mizzen.explain.describe.description import Description
-from mizzen.explain.describe.description_text import description_text
-
-__all__ = ["Description", "UnknownNameError", "describe", "describe_service", "description_text"]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
-from mizzen.mesh.hosts import matches
-from mizzen.translator.base.cluster_names import ClusterName
+if TYPE_CHECKING:
+    from mizzen.translator.base.cluster_names import ClusterName
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,4 +94,10 @@ class Filter:
 
 
 def _is_for(domain: str, host: str) -> bool:
-    return domain == host or (domain.startswith("*") and domain != "*" and matches(host, domain))
+    if not domain.startswith("*") or domain == "*":
+        return domain == host
+    from mizzen.mesh.hosts import (
+        matches,
+    )  # with it comes much that a command which asks a server does not need
+
+    return matches(host, domain)

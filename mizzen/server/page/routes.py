@@ -16,10 +16,13 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from mizzen.config.diagnostics import Diagnostic
-from mizzen.explain import Answer, Question, QuestionError, UnknownCallerError, answer_text
-from mizzen.explain.describe import describe_service
+from mizzen.explain.answer import Answer
+from mizzen.explain.answer_text import answer_text
+from mizzen.explain.callers import UnknownCallerError
+from mizzen.explain.describe.describe import describe_service
 from mizzen.explain.mesh_graph import MeshGraph, mesh_graph
-from mizzen.explain.tables import KINDS
+from mizzen.explain.question import Question, QuestionError
+from mizzen.explain.tables.rows import KINDS
 from mizzen.mesh.snapshot import Mesh
 from mizzen.server.alike_rejections import alike_rejections
 from mizzen.server.asked_question import asked_question

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import mizzen as package
+from mizzen.testing.ports import free_port
 from tests.unit.cli.conftest import Command
 
 COMMANDS = ["demo", "serve", "status", "translate", "analyze", "bootstrap", "version"]
@@ -136,3 +137,30 @@ def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "mizzen: [Errno 28] No space left on device" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("why", "http://shop/", "--from", "shop-1"),
+        ("describe", "shop"),
+        ("clusters", "shop-1"),
+        ("diff", "shop-1"),
+        ("status",),
+    ],
+    ids=lambda command: command[0],
+)
+def test_whoever_asks_a_server_does_not_load_what_answers(command: tuple[str, ...]) -> None:
+    """It would take longer than the answer."""
+    program = (
+        "import sys\n"
+        f"sys.argv = ['mizzen', *{command!r}, '--admin', '127.0.0.1:{free_port()}']\n"
+        "from mizzen.cli.main import command_line\n"
+        "try:\n    command_line()\n"
+        "except SystemExit:\n    pass\n"
+        "slow = {'grpc', 'google.protobuf', 'mizzen.config', 'mizzen.mesh.snapshot', 'mizzen.translator'}\n"
+        "print(sorted(slow & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "no server answers" in done.stderr
+    assert done.stdout.strip() == "[]"

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from mizzen.explain.describe import Description, UnknownNameError, describe, description_text
+from mizzen.explain.describe.describe import UnknownNameError, describe
+from mizzen.explain.describe.description import Description
+from mizzen.explain.describe.description_text import description_text
 from mizzen.mesh.analysis import analyze
 from mizzen.sources.loading import load_configs
 

@@ -10,7 +10,7 @@ from envoy.config.route.v3 import route_pb2
 
 import mizzen
 from mizzen.config import Origin
-from mizzen.explain import PartOrigins
+from mizzen.explain.origins import PartOrigins
 from mizzen.mesh.fault_search import Changed
 from mizzen.translator.translation import Translation
 from mizzen.xds import type_urls

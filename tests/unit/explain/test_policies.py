@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 import mizzen
-from mizzen.explain import Answer, Question, ServedMesh, answer_text, why
-from mizzen.explain.answer import Step
+from mizzen.explain.answer import Answer, Step
+from mizzen.explain.answer_text import answer_text
+from mizzen.explain.question import Question
+from mizzen.explain.why import ServedMesh, why
 
 MESH = """\
 apiVersion: v1

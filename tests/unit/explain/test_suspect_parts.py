@@ -8,7 +8,7 @@ import pytest
 
 import mizzen
 from mizzen.config import Origin
-from mizzen.explain import PartOrigins
+from mizzen.explain.origins import PartOrigins
 from mizzen.explain.suspect_parts import suspect_places
 from mizzen.translator.translate_result import MESSAGES
 from mizzen.translator.translation import Translation

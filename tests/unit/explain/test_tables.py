@@ -9,8 +9,10 @@ import pytest
 from envoy.config.route.v3 import route_pb2
 
 import mizzen
-from mizzen.explain import PartOrigins
-from mizzen.explain.tables import KINDS, Filter, Row, Sent, rows
+from mizzen.explain.origins import PartOrigins
+from mizzen.explain.tables.row import Filter, Row
+from mizzen.explain.tables.rows import KINDS, rows
+from mizzen.explain.tables.sent import Sent
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.translator.translate_result import TYPE_URLS
 from mizzen.translator.translation import Translation

@@ -9,16 +9,11 @@ from typing import Any
 import pytest
 
 import mizzen
-from mizzen.explain import (
-    Answer,
-    DeclaredCallers,
-    Question,
-    QuestionError,
-    ServedMesh,
-    UnknownCallerError,
-    answer_text,
-    why,
-)
+from mizzen.explain.answer import Answer
+from mizzen.explain.answer_text import answer_text
+from mizzen.explain.callers import DeclaredCallers, UnknownCallerError
+from mizzen.explain.question import Question, QuestionError
+from mizzen.explain.why import ServedMesh, why
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.service import Service
 from mizzen.translator import outbound_builder

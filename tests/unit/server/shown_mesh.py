@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from mizzen.config import Diagnostic
-from mizzen.explain import Answer, Question, ServedMesh, why
+from mizzen.explain.answer import Answer
+from mizzen.explain.question import Question
+from mizzen.explain.why import ServedMesh, why
 from mizzen.mesh.snapshot import Mesh
 
 

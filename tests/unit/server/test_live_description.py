@@ -9,7 +9,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from mizzen.explain.describe import Description
+from mizzen.explain.describe.description import Description
 from tests.unit.docs.shown_commands import printed
 from tests.unit.server.test_process import NODE_ID, SOTW, Running, options, served
 from tests.unit.server.test_proxy_tables import GATEWAY, Gateway

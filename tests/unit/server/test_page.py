@@ -13,7 +13,8 @@ import pytest
 from starlette.datastructures import QueryParams
 
 import mizzen
-from mizzen.explain import Answer, Question
+from mizzen.explain.answer import Answer
+from mizzen.explain.question import Question
 from mizzen.server.address import Address
 from mizzen.server.admin import application
 from mizzen.server.admin_hosts import Hosts
