@@ -122,7 +122,8 @@ def _check_that_nothing_breaks(directory: Path, state: Path | None, *, force: bo
                 f"{number}, and nobody would believe {'it' if one else 'them'}:",
                 *named,
                 *more,
-                "the server replaces those of connected proxies within minutes after the new root signs; "
+                "the server replaces those that it gives to connected proxies within minutes after the new "
+                "root signs; an agent renews its own as always, before four fifths of its life are over; "
                 "wait, or --force",
             )
         )
