@@ -8,6 +8,7 @@ from itertools import chain
 from weakref import WeakValueDictionary
 
 from mizzen.config import models
+from mizzen.config.document import ConfigKey
 from mizzen.mesh.hosts import is_wildcard
 from mizzen.mesh.rules.virtual_service_index import HostRules, Rules, VirtualServiceIndex, precedence
 from mizzen.mesh.rules.virtual_services import VirtualServiceRule
@@ -24,7 +25,7 @@ from mizzen.mesh.scope.visible_services import ServicesByPort, VisibleServices, 
 from mizzen.mesh.service import Service
 from mizzen.mesh.settings import Creation
 from mizzen.mesh.visibility import is_visible
-from mizzen.persistent import ChunkedSequence
+from mizzen.persistent import ChunkedSequence, LayeredDict
 
 _VirtualHostsKey = tuple[int, NamesKnownAs, frozenset[VirtualServiceRule]]
 
@@ -117,9 +118,9 @@ class EgressListener:
             yield from filter(self.imports, rules)
 
     @property
-    def labelled_rules(self) -> Iterable[VirtualServiceRule]:
-        """The rules that look at labels of the client."""
-        return filter(self.imports, self._index.labelled.values())
+    def labelled_rules(self) -> LayeredDict[ConfigKey, VirtualServiceRule]:
+        """The rules that look at labels of the client, those that are not imported among them."""
+        return self._index.labelled
 
     def _in_order(self, rules: Iterable[VirtualServiceRule]) -> HostRules:
         found = tuple(filter(self.imports, rules))
@@ -151,9 +152,9 @@ class EgressListener:
         """Return the virtual hosts of a port for proxies that know services by `names`. They are made once
         for all kinds of proxies of the listener, and kept for as long as one of those has them.
 
-        `contributes` says which rules have routes; `silent` are those of `labelled_rules` that have none for
-        this kind. `before` are virtual hosts of an earlier listener, and `services` (by hostname) and `rules`
-        what has changed since. Without it they are made from nothing.
+        `contributes` says which rules have routes; `silent` are those imported of `labelled_rules` that have
+        none for this kind. `before` are virtual hosts of an earlier listener, and `services` (by hostname)
+        and `rules` what has changed since. Without it they are made from nothing.
         """
         key = (port, names, silent)
         found = self._virtual_hosts.get(key)

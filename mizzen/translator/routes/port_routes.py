@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from envoy.config.route.v3 import route_components_pb2
 
+from mizzen.config.document import ConfigKey
 from mizzen.mesh.hosts import is_wildcard
 from mizzen.mesh.rules.virtual_services import MESH, VirtualServiceRule
 from mizzen.mesh.scope.domains import NamesKnownAs
@@ -61,12 +62,14 @@ _NO_CHANGES: Final = RouteChanges(frozenset(), frozenset(), frozenset())
 class PortRoutes:
     """The routes of one port as they stand; never changed.
 
-    `silent` are the rules that look at labels and have no route for this kind of proxy. `rules` have the
-    routes of the VirtualServices that virtual hosts belong to; `encoded` are the virtual hosts by name.
+    `silent` are the rules that look at labels and have no route for this kind of proxy, of those `labelled`
+    that there were. `rules` have the routes of the VirtualServices that virtual hosts belong to; `encoded`
+    are the virtual hosts by name.
     """
 
     hosts: VirtualHosts = NO_VIRTUAL_HOSTS
     silent: frozenset[VirtualServiceRule] = frozenset()
+    labelled: LayeredDict[ConfigKey, VirtualServiceRule] = field(default_factory=LayeredDict)
     rules: LayeredDict[VirtualServiceRule, RuleRoutes] = field(default_factory=LayeredDict)
     encoded: ChunkedSequence[EncodedVirtualHost] = field(default_factory=ChunkedSequence)
 
@@ -75,6 +78,27 @@ class PortRoutes:
         if host.rule is not None:
             return self.rules[host.rule].routes.origins
         return tuple(("default", origin) for origin in host.service.origins) if host.service else ()
+
+    def labelled_until(
+        self, labelled: LayeredDict[ConfigKey, VirtualServiceRule]
+    ) -> frozenset[VirtualServiceRule]:
+        """Return the rules that look at labels and came or went since: also before changes that did not
+        concern the port."""
+        keys = labelled.differing(self.labelled)
+        found = [each.get(key) for key in keys for each in (self.labelled, labelled)]
+        return frozenset(rule for rule in found if rule is not None)
+
+
+def _silent(
+    listener: EgressListener, rules: Iterable[VirtualServiceRule], contributes: Contributes
+) -> frozenset[VirtualServiceRule]:
+    """Return those of `rules` that are there, look at labels, and have no route."""
+    labelled = listener.labelled_rules
+    return frozenset(
+        rule
+        for rule in rules
+        if labelled.get(rule.config.key) is rule and listener.imports(rule) and not contributes(rule)
+    )
 
 
 _PortKey = tuple[int, int]
@@ -138,25 +162,30 @@ class Routing:
     def port_from_nothing(self, port: int, listener: EgressListener) -> PortRoutes:
         """Return the routes of a port: what comes of nothing when all that there is comes."""
         contributes = self._contributes(port)
-        silent = frozenset(rule for rule in listener.labelled_rules if not contributes(rule))
+        silent = _silent(listener, listener.labelled_rules.values(), contributes)
         hosts = listener.virtual_hosts(port, self._names, silent, contributes)
-        return self._with(
-            PortRoutes(), hosts, silent, hosts.by_host, LayeredDict(), self._place(port, listener)
-        )
+        held = PortRoutes(silent=silent, labelled=listener.labelled_rules)
+        return self._with(held, hosts, hosts.by_host, LayeredDict(), self._place(port, listener))
 
     def changed_port(
         self, held: PortRoutes, changes: RouteChanges, port: int, listener: EgressListener
     ) -> PortRoutes:
         """Return the routes of a port after changes; what they do not concern is that of `held`."""
         contributes = self._contributes(port)
-        silent = held.silent.difference(changes.rules) | {
-            rule
-            for rule in changes.rules
-            if rule.source_labels and not contributes(rule) and rule in listener.rules_named(rule.hosts[0])
-        }
-        hosts = listener.virtual_hosts(
-            port, self._names, silent, contributes, held.hosts, changes.services, changes.rules
+        labelled = held.labelled_until(listener.labelled_rules).union(
+            rule for rule in changes.rules if rule.source_labels
         )
+        silent = held.silent.difference(labelled) | _silent(listener, labelled, contributes)
+        hosts = listener.virtual_hosts(
+            port,
+            self._names,
+            silent,
+            contributes,
+            held.hosts,
+            changes.services,
+            changes.rules.union(labelled),
+        )
+        held = replace(held, silent=silent, labelled=listener.labelled_rules)
         place = self._place(port, listener)
         rules = held.rules.edit()
         for rule in changes.rules:
@@ -173,13 +202,12 @@ class Routing:
                     moved.add(rule)
         concerned = {*hosts.by_host.differing(held.hosts.by_host), *hosts.hosts_of(moved)}
         concerned.update(hosts.by_host if wild else changes.hosts)
-        return self._with(held, hosts, silent, concerned, rules.finish(), place)
+        return self._with(held, hosts, concerned, rules.finish(), place)
 
     def _with(
         self,
         held: PortRoutes,
         hosts: VirtualHosts,
-        silent: frozenset[VirtualServiceRule],
         concerned: Iterable[str],
         rules: LayeredDict[VirtualServiceRule, RuleRoutes],
         place: Place,
@@ -205,7 +233,7 @@ class Routing:
         encoded = held.encoded.updated(
             [each for each in gone if each not in kept], [each for each in come if each not in kept], _by_name
         )
-        return PortRoutes(hosts, silent, edit.finish(), encoded)
+        return replace(held, hosts=hosts, rules=edit.finish(), encoded=encoded)
 
     def _routes(self, rule: VirtualServiceRule, place: Place, held: RuleRoutes | None) -> RuleRoutes:
         return rule_routes(rule, place, self.scope, self.settings, held, None, self.memo)

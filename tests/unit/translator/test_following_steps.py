@@ -176,6 +176,29 @@ STEPS: dict[str, list[dict[str, Any]]] = {
         {"rule": hashing("*.example", "two")},
         {"rule": None},
     ],
+    "a rule that looks at labels is there before its service": [
+        {"other": entry("other.example", HIGH)},
+        {
+            "routes": document(
+                "VirtualService",
+                "labelled",
+                {
+                    "hosts": ["x.example"],
+                    "http": [
+                        {
+                            "match": [{"sourceLabels": CLIENT}],
+                            "route": [{"destination": {"host": "other.example"}}],
+                        }
+                    ],
+                },
+            )
+        },
+        {"service": entry("x.example", HIGH)},
+        {"other": entry("other.example", HIGH, addresses=["10.1.0.1"])},
+        {"service": None},
+        {"routes": None},
+        {"service": entry("x.example", HIGH)},
+    ],
     "a proxy that labels decide something for is told of ports that they do not decide about": [
         {"e": entry("e.example", TCP), "db": entry("db.example", OTHER_TCP), "routes": FOR_CLIENTS},
         {"f": entry("f.example", TCP)},
