@@ -163,6 +163,14 @@ class LayeredDict(Mapping[Key, Value]):
             if value is not _GONE and key not in base:
                 yield key, value
 
+    def _joined(self) -> dict[Key, Value]:
+        """Return one dictionary of all members, in their order."""
+        found = dict(self._base)
+        found.update(self._changes)
+        for key in [key for key, value in self._changes.items() if value is _GONE]:
+            del found[key]
+        return found
+
     def updated(self, changed: Mapping[Key, Value], removed: Iterable[Key] = ()) -> LayeredDict[Key, Value]:
         """Return the next version: without the keys `removed`, and with the members `changed`."""
         edit = DictEdit(self)
@@ -260,7 +268,7 @@ class DictEdit(LayeredDict[Key, Value]):
             made._base, made._changes = self._base, self._changes
             made._place, made._history = before._place, before._history
             return made
-        made._base = dict(self._merged()) if self._base else self._changes
+        made._base = self._joined() if self._base else self._changes
         if self._base and len(self._changes) <= _SMALL + self._length // 2:
             made._history = ((before._place, frozenset(self._changes)), *before._history[: _STEPS - 1])
         return made

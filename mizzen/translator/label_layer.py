@@ -23,13 +23,13 @@ from mizzen.persistent import LayeredDict
 from mizzen.translator.label_rules import LabelRules, Telling
 from mizzen.translator.listeners.outbound import PortListeners
 from mizzen.translator.outbound import OutboundResources
-from mizzen.translator.outbound_builder import OutboundBuilder
+from mizzen.translator.outbound_builder import OutboundBuilder, ServiceResources
 from mizzen.translator.part_origins import OutboundParts
 from mizzen.translator.routes.port_routes import CarriedRoutes, RouteChanges
 from mizzen.translator.routes.sidecar import port_routed
 from mizzen.translator.shared_resources import SharedResources
 from mizzen.translator.tls.secret_references import SecretNames, all_secrets, secret_references
-from mizzen.translator.touched import ServedService, ServiceKey, Step, Touched
+from mizzen.translator.touched import ServiceKey, Step, Touched
 from mizzen.translator.touched_ports import routed_ports
 from mizzen.xds.resource import Resource
 from mizzen.xds.snapshot import Collection
@@ -119,6 +119,7 @@ class LabelLayer:
         self._ports: dict[int, PortListeners] = {}
         self._readers: Readers[Fact, int] = Readers()
         self._routes: dict[str, Resource] = {}
+        self._services: dict[ServiceKey, ServiceResources] = {}
         self._instead: tuple[SecretNames, ...] = ()
         self._replaced: frozenset[str] = frozenset()
         self._added_up: tuple[object, object] | None = None
@@ -170,7 +171,8 @@ class LabelLayer:
     def _build(self) -> None:
         builder = self._builder
         reach = self._reach = _Reach.of(self._telling, builder, self._shared)
-        self._lay_services(builder)
+        self._services = {}
+        self._lay_services(builder, reach.services)
         listeners = builder.listeners()
         built = {number: listeners.build(number) for number in sorted(reach.listened)}
         self._ports = {number: each.port for number, each in built.items()}
@@ -188,8 +190,9 @@ class LabelLayer:
     def _follow(self, step: Step) -> None:
         """Bring up to date what a step touched of what is laid over: mostly nothing."""
         reach = self._reach
-        if not reach.services.isdisjoint(step.services):
-            self._lay_services(self._builder)
+        touched = reach.services & step.services
+        if touched:
+            self._lay_services(self._builder, touched)
         gone = self._routes.keys() & step.gone
         if gone or not reach.routed.isdisjoint(step.routed):
             for name in gone:
@@ -198,16 +201,18 @@ class LabelLayer:
                 self._builder, [each for each in step.routes if port_routed(*each) in reach.routed]
             )
 
-    def _lay_services(self, builder: OutboundBuilder) -> None:
-        shared, clusters, assignments = self._shared, list[Resource](), list[Resource]()
-        below: list[ServedService] = []
-        for key in sorted(self._reach.services):
+    def _lay_services(self, builder: OutboundBuilder, touched: Iterable[ServiceKey]) -> None:
+        """Make what there is of the services that are touched; of the others what was made holds."""
+        for key in touched:
             service = builder.service(key)
-            if service is not None:
-                made = builder.of_service(service)
-                clusters += made.clusters
-                assignments += made.assignments
-                below.append(shared.served[key])
+            if service is None:
+                self._services.pop(key, None)
+            else:
+                self._services[key] = builder.of_service(service)
+        shared, services = self._shared, dict(sorted(self._services.items()))
+        clusters = [each for made in services.values() for each in made.clusters]
+        assignments = [each for made in services.values() for each in made.assignments]
+        below = [shared.served[key] for key in services]
         names = [name for each in below for name in each.clusters]
         self._instead = tuple([found for each in clusters if (found := secret_references(each))])
         self._replaced, self._added_up = frozenset(names), None
