@@ -73,7 +73,7 @@ class Agent:
         A control plane that is not there is waited for; the log says so.
         """
         self._channel = self._token_channel(self._roots)
-        await self._until_done(self._renew, "the certificate")
+        await self._until_done(self._renew, "the first certificate is not signed yet")
         folder = self._options.socket.parent
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -106,7 +106,7 @@ class Agent:
         while True:
             assert self.held is not None
             await self._sleep_through(self._clock(), self.held.not_after)
-            await self._until_done(self._renew, "the certificate")
+            await self._until_done(self._renew, "the certificate is not renewed yet")
 
     async def _keep_token(self) -> None:
         """Renew the token in its file, so that the agent can start again by it."""
@@ -119,7 +119,7 @@ class Agent:
             if self._token_file.renewable() != held:  # somebody else has renewed it
                 continue
             try:
-                await self._until_done(partial(self._renew_token, held), "the token")
+                await self._until_done(partial(self._renew_token, held), "the token is not renewed yet")
             except NoTokensError:
                 self._log.info("the control plane signs no tokens: somebody else has to renew it")
                 return
@@ -149,9 +149,9 @@ class Agent:
             except NoTokensError:
                 raise
             except AgentError as error:
-                self._log.warning(f"{what} is not renewed yet", error=str(error), again_in=pause)
+                self._log.warning(what, error=str(error), again_in=pause)
             except Exception:  # a fault must not end the renewals: certificates would expire unseen
-                self._log.exception(f"{what} is not renewed yet: a fault of Mizzen", again_in=pause)
+                self._log.exception(f"{what}: a fault of Mizzen", again_in=pause)
             await asyncio.sleep(pause * (0.5 + self._random_part() / 2))
             pause = min(LONGEST_PAUSE, pause * 2)
 
