@@ -88,11 +88,6 @@ class MeshDelta:
         """Whether nothing changed that a mesh reads."""
         return self.endpoints_only and not self.endpoints
 
-    @property
-    def hostnames(self) -> frozenset[str]:
-        """The hostnames of the services and endpoints that changed."""
-        return frozenset(hostname for _, hostname in (*self.services, *self.endpoints))
-
 
 def _joined(parts: Iterable[Sequence[Change]]) -> tuple[Change, ...]:
     """Return for each document its first version before and its last one after."""

@@ -15,7 +15,6 @@ from typing import IO, Any, Literal
 import structlog
 
 LogFormat = Literal["text", "json"]
-LEVELS = ("debug", "info", "warning", "error")
 
 
 class ResilientStream:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Final
 
 from mizzen.config import models
@@ -28,7 +27,7 @@ from mizzen.mesh.scope.egress_imports import (
 )
 from mizzen.mesh.scope.egress_listener import EgressListener
 from mizzen.mesh.scope.sidecars import SidecarConfig
-from mizzen.mesh.scope.visible_services import ServicesByPort, VisibleServices, services_by_port
+from mizzen.mesh.scope.visible_services import VisibleServices
 from mizzen.mesh.service import Service
 from mizzen.mesh.services.registry import Registry
 from mizzen.mesh.settings import MeshSettings
@@ -309,15 +308,6 @@ class SidecarScope:
         """Return the imported rules that route to one of `hosts`."""
         hosts = tuple(hosts)
         return {rule for egress in self.egress_listeners for rule in egress.virtual_services_to(hosts)}
-
-    def services_on_port(self, number: int) -> tuple[Service, ...]:
-        """Return the imported services that have that port (UDP does not count), in `services`' order."""
-        return self._by_port.get(number, ())
-
-    @cached_property
-    def _by_port(self) -> ServicesByPort:
-        first = self.egress_listeners[0]
-        return first.by_port if first.services is self.services else services_by_port(self.services)
 
     def egress_listener_for(self, port: int, bind: str = "") -> EgressListener | None:
         """Return the listener that serves a port (0: a unix socket, by `bind`): that with the port, else the

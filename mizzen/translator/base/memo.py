@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from weakref import WeakKeyDictionary
 
 Value = TypeVar("Value")
+
+_MISSING: Final[Any] = object()
 
 
 class Memo:
@@ -22,7 +24,7 @@ class Memo:
     is large (made of a whole mesh, or of many endpoints) belongs `beside` what it was made from.
     """
 
-    __slots__ = ("_beside", "_current", "_previous", "_swept_at", "_whole", "hits", "misses")
+    __slots__ = ("_beside", "_current", "_previous", "_swept_at", "_whole", "misses")
 
     def __init__(self, whole: Memo | None = None) -> None:
         self._current: dict[Hashable, Any] = {}
@@ -30,29 +32,23 @@ class Memo:
         self._beside: WeakKeyDictionary[object, Memo] | None = None
         self._whole = whole
         self._swept_at = 0
-        self.hits = 0
         self.misses = 0
 
     def get(self, key: Hashable, build: Callable[[], Value]) -> Value:
         """Return the value remembered under `key`, building it if there is none."""
-        value: Value
-        try:
-            value = self._current[key]
-        except KeyError:
-            pass
-        else:
-            self.hits += 1
-            return value
-        if key in self._previous:
-            self.hits += 1
-            value = self._previous.pop(key)
-        else:
-            self.misses += 1
-            if self._whole is not None:
-                self._whole.misses += 1
-            value = build()
-        self._current[key] = value
+        value: Value = self._current.get(key, _MISSING)
+        if value is _MISSING:
+            value = self._current[key] = self._kept_or_built(key, build)
         return value
+
+    def _kept_or_built(self, key: Hashable, build: Callable[[], Value]) -> Value:
+        if key in self._previous:
+            value: Value = self._previous.pop(key)
+            return value
+        self.misses += 1
+        if self._whole is not None:
+            self._whole.misses += 1
+        return build()
 
     def beside(self, owner: object) -> Memo:
         """Return the memo of what was built from `owner` among others: it goes when the owner does.

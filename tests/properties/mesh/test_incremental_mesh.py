@@ -251,7 +251,7 @@ def seen_by(mesh: Mesh, proxy: Proxy) -> Any:
         [values(scope.destination_rule(host)) for host in HOSTS],
         [values(mesh.inbound_rule(profile.namespace, service)) for service in scope.services],
         [values(scope.destination_service(host)) for host in HOSTS],
-        values(scope.services_on_port(80)),
+        [values(listener.by_port.get(80, ())) for listener in scope.egress_listeners],
         values(mesh.instances(proxy)),
         values(mesh.gateways_for(proxy)),
         dict(mesh.workload_labels(proxy)),

@@ -41,7 +41,6 @@ def test_delta_names_what_changed(mesh_of: MeshOf, changed: Callable[..., Any]) 
     assert after.registry is mesh.registry
     after, delta = changed(mesh, ENTRY.replace("10.0.0.1", "10.0.0.2").replace("80", "81"))
     assert delta.services == delta.endpoints == {("default", "a.com")}
-    assert delta.hostnames == {"a.com"}
     after, delta = changed(mesh, removed=(("ServiceEntry", "default", "a"), ("Gateway", "x", "not-there")))
     assert delta.services == {("default", "a.com")}
     assert after.registry.services == after.registry.pools == {}

@@ -147,7 +147,6 @@ def test_listeners_with_ports(mesh_of: MeshOf, scope_of: Callable[..., Any]) -> 
     assert (second.bind, second.capture_mode) == ("127.0.0.1", "NONE")
     assert [one.hostname for one in rest.services] == ["b.com"]
     assert found(scope) == [("a.com", "default", [80, 90]), ("b.com", "default", [90])]
-    assert [one.hostname for one in scope.services_on_port(90)] == ["a.com", "b.com"]
     assert scope.egress_listener_for(80) is first
     assert scope.egress_listener_for(7777) is rest
 
@@ -402,7 +401,8 @@ def test_udp_is_on_no_port_and_grpc_web_is(mesh_of: MeshOf, scope_of: Callable[.
     text = text.replace("{udp}", "number: 81, name: u, protocol: UDP")
     web = entry("b.com", ports="82").replace("protocol: HTTP", "protocol: GRPC-WEB")
     scope = scope_of(mesh(mesh_of, text, web))
-    assert [len(scope.services_on_port(number)) for number in (80, 81, 82)] == [1, 0, 1]
+    (listener,) = scope.egress_listeners
+    assert [len(listener.services_on(number)) for number in (80, 81, 82)] == [1, 0, 1]
 
 
 def test_sockets_are_told_apart_by_their_paths(mesh_of: MeshOf, scope_of: Callable[..., Any]) -> None:

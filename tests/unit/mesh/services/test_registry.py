@@ -394,7 +394,7 @@ spec:
     many, _ = changed(mesh, "---".join(entry(number) for number in range(300) if number != 150))
     scope = scope_of(many)
     assert [one.hostname for one in scope.services] == [f"e{number}.com" for number in reversed(range(300))]
-    assert [one.hostname for one in scope.services_on_port(80)] == [
+    assert [one.hostname for one in scope.egress_listeners[0].by_port[80]] == [
         f"e{number}.com" for number in reversed(range(0, 300, 2))
     ]
 

@@ -127,7 +127,7 @@ def test_the_last_document_with_a_port_says_how_http_is_called_there(mesh_of: Me
     mesh = mesh_of(
         "---".join([entry("a", 80, 2001, address="10.1.0.1"), entry("b", 80, 2002, address="10.1.0.2")])
     )
-    (found,) = scope_of(mesh).services_on_port(80)
+    (found,) = scope_of(mesh).egress_listeners[0].by_port[80]
     assert found.addresses == ("10.1.0.2",)
 
 
