@@ -265,7 +265,8 @@ class VirtualHostsChange:
         kept = tuple([domain for domain in offered if self._owns(domain, host, claim)])
         if self._port == ANY_PORT and claim.port != DEFAULT_HTTP_PORT:
             # Only port 80 may be asked for without naming it.
-            kept = tuple([domain for domain in kept if ":" in domain])
+            named = f":{claim.port}"
+            kept = tuple([domain for domain in kept if domain.endswith(named)])
         for each in known:
             if each.claims_as(claim) and each.domains == kept:
                 return each

@@ -55,7 +55,7 @@ def virtual_hosts_from_nothing(
         ]
         taken.update(kept)
         if port == ANY_PORT and claim.port != DEFAULT_HTTP_PORT:
-            kept = [domain for domain in kept if ":" in domain]
+            kept = [domain for domain in kept if domain.endswith(f":{claim.port}")]
         if kept:
             made[name] = (tuple(kept), claim.port, claim.service, claim.rule)
     return made

@@ -215,6 +215,18 @@ def test_an_http_proxy_tells_ports_apart_by_the_host_header() -> None:
     }
 
 
+def test_an_http_proxy_knows_an_ipv6_address_without_a_port_on_port_80_alone() -> None:
+    alone = service("a.example.com", 8080, addresses=("fd00::1",))
+    found = virtual_hosts(alone, port=ANY_PORT, names=ANYWHERE)
+    assert domains(found)["a.example.com:8080"] == (
+        "a.example.com:8080",
+        "a.example.com.:8080",
+        "[fd00::1]:8080",
+    )
+    stranger = virtual_hosts(service("a.org", 81), rules=(("a.org", "fd00::2"),), port=ANY_PORT)
+    assert domains(stranger)["[fd00::2]:81"] == ("[fd00::2]:81",)
+
+
 def test_an_http_proxy_knows_hosts_that_are_no_services_with_their_ports() -> None:
     found = virtual_hosts(
         service("a.org", 80, 81),
