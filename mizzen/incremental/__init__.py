@@ -1,10 +1,10 @@
-"""Values that follow their inputs: a small incremental engine, pure, without clock or IO.
+"""Values that are recomputed when their inputs change: a small incremental engine, pure, without clock or IO.
 
-It knows nothing of Istio or Envoy. A `Database` holds what was computed; inputs go into a `Table`, or are
-found by a `Lookup` in what somebody else keeps; a `Query` is a function by key whose reads are recorded while
-it runs; collections (`Mapped`, `Flattened`, `Index`, `Ordered`) are kept up at the cost of the members that
-changed. See docs/decisions/0070-one-incremental-engine.md for what is taken from salsa, Adapton, krt and
-differential dataflow, and what is refused.
+It knows nothing of Istio or Envoy. A `Database` holds what was computed. Inputs are set in a `Table`, or a
+`Lookup` finds them in an immutable source that its owner keeps. A `Query` is a function by key; its reads are
+recorded while it runs. Collections (`Mapped`, `Flattened`, `Index`, `Ordered`) are kept up to date at the
+cost of the members that changed. What is taken from salsa, Adapton, krt and differential dataflow, and what
+is refused: docs/decisions/0070-one-incremental-engine.md.
 
     database = Database()
     services = Table[str, int](database, "services")

@@ -1,13 +1,12 @@
-"""Collections: members by key, kept up at the cost of those that changed.
+"""Collections: members by key, kept up to date at the cost of those that changed.
 
-A collection tells three kinds of readers what changed: queries that read one member, queries that read all of
-it, and consumers (collections that stand on it, cursors), which are given the keys of the members that
-changed. So nobody compares ten thousand members to find one (an arrangement, in the words of differential
-dataflow).
+A collection notifies three kinds of readers: queries that read one member, queries that read all members, and
+consumers (cursors, and collections derived from it), which receive the keys of the members that changed. So
+no reader compares ten thousand members to find one (an arrangement, in the words of differential dataflow).
 
-Collections are settled before they are read, the lowest first: a collection stands one higher than those that
-it is made from, or that its members read (heights, as in Jane Street's Incremental). So a mark reaches
-exactly the readers of what changed.
+Collections are settled (brought up to date) before they are read, the lowest first. The height of a
+collection is one more than that of its sources and of what its members read (as in Jane Street's
+Incremental). So a mark reaches exactly the readers of what changed.
 """
 
 from __future__ import annotations
@@ -26,13 +25,13 @@ KeyIn = TypeVar("KeyIn", contravariant=True)
 
 
 class Consumer(Protocol[KeyIn]):
-    """Who is told the keys of members that changed."""
+    """Receives the keys of members that changed."""
 
     def pend(self, key: KeyIn) -> None:
-        """The member of that key was added, changed or removed."""
+        """Note that the member of that key was added, changed or removed."""
 
     def grow(self, height: int) -> None:
-        """The collection stands so high now."""
+        """Note the new height of the collection."""
 
 
 class _Cell(Node, Generic[Key]):
@@ -84,7 +83,7 @@ class Collection(Generic[Key, Value]):
     def __init__(self, database: Database, name: str, height: int) -> None:
         self.name = name
         self.height = height
-        """How many collections stand on each other here, this one included."""
+        """How many collections are derived from each other here, this one included."""
         self.values_now: dict[Key, Value] = {}
         """The members as they were when the collection was last settled; reading this is not recorded."""
         self.database = database
@@ -97,7 +96,7 @@ class Collection(Generic[Key, Value]):
     @overload
     def get(self, key: Key, default: Default) -> Value | Default: ...
     def get(self, key: Key, default: Any = None) -> Any:
-        """Return the member, or `default`. The reader hears of this member only."""
+        """Return the member, or `default`. The query that runs is marked when this member changes."""
         self._read(key)
         return self.values_now.get(key, default)
 
@@ -111,71 +110,71 @@ class Collection(Generic[Key, Value]):
         return key in self.values_now
 
     def __iter__(self) -> Iterator[Key]:
-        """Yield all keys. The reader hears of every change."""
+        """Yield all keys. The query that runs is marked when any member changes."""
         return iter(self._all())
 
     def __len__(self) -> int:
         return len(self._all())
 
     def items(self) -> ItemsView[Key, Value]:
-        """Return all keys and members; good until the next change of an input."""
+        """Return all keys and members; valid until the next change of an input."""
         return self._all().items()
 
     def cursor(self) -> Cursor[Key]:
-        """Return a cursor that knows of no change yet."""
+        """Return a cursor that starts here: it knows of no change yet."""
         self.database.settle_below(self)
         return Cursor(self.database, self)
 
     def release(self) -> None:
-        """Take the collection off what it is made from: nobody reads it any more."""
+        """Detach the collection from its sources: it has no readers any more."""
 
     def is_read(self, key: Key) -> bool:
-        """Whether a query reads the member, or that there is none."""
+        """True if a query reads the member, or read that there is none."""
         return key in self._cells
 
     def inputs_of(self, key: Key) -> Iterator[Any]:
         """Yield the names of the inputs that the member was made from: (table, key)."""
         return iter(())
 
-    # What follows is for the modules of this package.
+    # The rest is for the modules of this package.
 
     @property
     def is_idle(self) -> bool:
-        """Whether nobody reads or consumes it."""
+        """True if it has no readers and no consumers."""
         return not self._cells and not self._consumers and not any(True for _ in self._whole.readers)
 
     def add_consumer(self, consumer: Consumer[Key]) -> None:
-        """Tell `consumer` from now on what changes."""
+        """Notify `consumer` of changes from now on."""
         self._consumers.append(consumer)
 
     def remove_consumer(self, consumer: Consumer[Key]) -> None:
-        """Tell `consumer` nothing any more."""
+        """Stop notifying `consumer`."""
         if consumer in self._consumers:
             self._consumers.remove(consumer)
             if not self._consumers:
                 self.on_idle()
 
     def forget_cell(self, key: Key) -> None:
-        """No query reads that member any more. For its cell."""
+        """Drop the cell of a member that no query reads any more. For the cell."""
         self._cells.pop(key, None)
         self.on_idle()
 
     def on_idle(self) -> None:
-        """A reader or consumer went, perhaps the last."""
+        """React to the loss of a reader or consumer, perhaps the last."""
 
     @property
     def is_settled(self) -> bool:
-        """Whether the members are up to date."""
+        """True if the members are up to date."""
         return True
 
     def settle(self) -> None:
         """Bring the members up to date. For the database."""
 
     def check(self, key: Key) -> None:
-        """Raise CheckError if the member differs from one that is computed once more."""
+        """Raise CheckError if the member differs from one that is computed again."""
 
     def grow(self, height: int) -> None:
-        """Stand at least so high, and let all stand higher that stands on this."""
+        """Raise the height to at least `height`, and with it all that depends on this."""
         if height > self.height:
             self.height = height
             for consumer in self._consumers:
@@ -185,7 +184,7 @@ class Collection(Generic[Key, Value]):
                     reader.grow(height)
 
     def publish(self, changed: Iterable[Key]) -> None:
-        """Tell all readers which members are others now."""
+        """Notify all readers that these members changed."""
         cells, consumers = self._cells, self._consumers
         some = False
         for key in changed:
@@ -199,7 +198,7 @@ class Collection(Generic[Key, Value]):
             self._whole.changed()
 
     def put(self, key: Key, value: Value | object) -> bool:
-        """Set a member, or with NOTHING remove it; return whether that makes a difference."""
+        """Set a member, or remove it with NOTHING; return True if that changed anything."""
         before = self.values_now.get(key, NOTHING)
         if value is NOTHING:
             if before is NOTHING:
@@ -212,7 +211,7 @@ class Collection(Generic[Key, Value]):
         return True
 
     def _bring(self) -> None:
-        """Bring the members up to date; raises CycleError if they are being made by whoever asks."""
+        """Bring the members up to date; raises CycleError if the running query is computing them."""
         self.database.settle_below(self)
         if not self.is_settled:
             raise CycleError(f"{self.name} is made from itself")
@@ -238,7 +237,7 @@ class Collection(Generic[Key, Value]):
 
 
 class Cursor(Generic[Key]):
-    """A place in the history of a collection: what changed since then."""
+    """A position in the history of a collection: which members changed since."""
 
     __slots__ = ("_changed", "_collection", "_database")
 
@@ -249,18 +248,18 @@ class Cursor(Generic[Key]):
         collection.add_consumer(self)
 
     def take(self) -> list[Key]:
-        """Return the keys of the members that were added, changed or removed since this was last asked."""
+        """Return the keys of the members that were added, changed or removed since the last call."""
         self._database.settle_below(self._collection)
         changed, self._changed = self._changed, {}
         return list(changed)
 
     def close(self) -> None:
-        """Hear of nothing more."""
+        """Stop receiving changes."""
         self._collection.remove_consumer(self)
 
     def pend(self, key: Key) -> None:
-        """A member changed. For the collection."""
+        """Note that a member changed. For the collection."""
         self._changed[key] = None
 
     def grow(self, height: int) -> None:
-        """The collection stands higher now; that is nothing to a cursor."""
+        """Do nothing: a cursor has no height."""

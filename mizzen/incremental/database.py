@@ -1,4 +1,4 @@
-"""The database: what is being computed, what was marked, what failed, and what nobody reads any more."""
+"""The database: which values are being computed, marked, failed, or no longer read."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ if TYPE_CHECKING:
 
 
 NOTHING: Final = object()
-"""Stands where there is no value yet."""
+"""Stands for a value that does not exist yet."""
 
 
 class CycleError(Exception):
-    """A query read itself, directly or by way of others: a fault of whoever wrote the queries."""
+    """A query read itself, directly or through other queries: a fault of the code that defines the
+    queries."""
 
 
 class WriteError(Exception):
-    """An input was changed while a query ran: what the query had read would no longer be true."""
+    """An input was changed while a query ran, so what the query had read would no longer be true."""
 
 
 class CheckError(AssertionError):
-    """A remembered value differs from a computed one: something was read that was not recorded."""
+    """A remembered value differs from a recomputed one: its query read something that was not recorded."""
 
     @classmethod
     def of(cls, name: str, key: Any, remembered: Any, computed: Any) -> CheckError:
@@ -38,12 +39,12 @@ class CheckError(AssertionError):
 
 
 class QueryError(Exception):
-    """A query was read that fails and has never had a value; `__cause__` is what it raised."""
+    """A query was read that fails and never had a value; `__cause__` is what it raised."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A query that raised. `stands` says whether its last good value is still in force."""
+    """A query that raised. `stands` is True if its last good value is still in force."""
 
     query: str
     key: Any
@@ -52,10 +53,10 @@ class Failure:
 
 
 class Database:
-    """Everything that was computed, and how it hangs together. Used by one thread at a time.
+    """All computed values and their dependencies. Used by one thread at a time.
 
-    With `checking`, each value that is about to be taken from memory is computed once more and compared, so
-    that a test finds a read that was not recorded (raises `CheckError`). It makes everything slow.
+    With `checking`, each remembered value is computed again before it is returned, and compared: so a test
+    finds a read that was not recorded (raises `CheckError`). Everything is slow then.
     """
 
     __slots__ = (
@@ -75,7 +76,7 @@ class Database:
         self.revision = 0
         """Grows with each change of an input."""
         self.computed = 0
-        """How many values were computed so far: what a change costs, in a number that tests can compare."""
+        """Number of values computed so far: the cost of a change, as a number that tests can compare."""
         self._active: list[list[Node] | None] = []
         self._failed: dict[Derived[Any], Failure] = {}
         self._queue: list[tuple[int, int, Collection[Any, Any]]] = []
@@ -84,26 +85,25 @@ class Database:
         self._unread: dict[Derived[Any], None] = {}
 
     def take_stale(self) -> list[Watch[Any]]:
-        """Return the watches whose value may be another since this was last asked, oldest mark first."""
+        """Return the watches whose value may have changed since the last call, oldest mark first."""
         self.settle()
         stale, self._stale = list(self._stale), {}
         return stale
 
     @property
     def failures(self) -> list[Failure]:
-        """The queries that fail as things stand, as far as somebody has asked for them."""
+        """The queries that fail now, among those that were asked for."""
         return list(self._failed.values())
 
     def failed_inputs(self) -> Iterator[tuple[Failure, set[Any]]]:
-        """Yield the failures, each with the names of the inputs that the query has read: (table, key)."""
+        """Yield each failure with the names of the inputs that its query has read: (table, key)."""
         for node, failure in self._failed.items():
             yield failure, node.all_inputs()
 
     def sweep(self) -> int:
-        """Forget what nobody reads or watches; return how many values went.
+        """Forget the values that have no readers and no watches; return their number.
 
-        A value that was asked for from outside is kept until the next sweep only: who wants to keep it
-        watches it.
+        A value that was asked for from outside survives only until the next sweep; a watch keeps it longer.
         """
         gone = 0
         while self._unread:
@@ -114,16 +114,16 @@ class Database:
                     gone += 1
         return gone
 
-    # What follows is for the modules of this package.
+    # The rest is for the modules of this package.
 
     def enqueue(self, collection: Collection[Any, Any]) -> None:
-        """Members of `collection` may be others: it is settled before what stands on it is read."""
+        """Queue `collection`, whose members may have changed: it is settled before a reader of it runs."""
         self._queued += 1
         heappush(self._queue, (collection.height, self._queued, collection))
 
     @property
     def is_recording(self) -> bool:
-        """Whether a query runs whose reads are noted."""
+        """True if a query runs and its reads are recorded."""
         return bool(self._active) and self._active[-1] is not None
 
     def settle(self) -> None:
@@ -132,7 +132,7 @@ class Database:
             self._settle_lowest(None)
 
     def settle_below(self, reader: Node | Collection[Any, Any]) -> None:
-        """Bring all collections up to date that stand no higher than `reader`, the lowest first."""
+        """Bring up to date all collections that are no higher than `reader`, the lowest first."""
         while self._queue and self._queue[0][0] <= reader.height:
             self._settle_lowest(reader)
 
@@ -144,8 +144,9 @@ class Database:
         try:
             collection.settle()
         except CycleError:
-            # It reads a query that is running. Mostly that did not ask for it: it stands higher than the
-            # reader, and has not known it so far. If the reader stands on it, they do go round in a circle.
+            # The collection reads a query that is running. Usually that query did not ask for the collection,
+            # whose height was only not known so far. If the query does depend on the collection, this is a
+            # cycle.
             if reader is None:
                 raise
             before = reader.height
@@ -155,8 +156,8 @@ class Database:
                 raise
 
     def once_more(self, compute: Callable[[], Any]) -> Any:
-        """Compute a value for a check: nothing is recorded, nothing that it reads is checked in turn. NOTHING
-        if it fails."""
+        """Compute a value for a check: its reads are neither recorded nor checked. Returns NOTHING if it
+        fails."""
         self.checking = False
         self.push(None)
         try:
@@ -170,44 +171,44 @@ class Database:
             self.checking = True
 
     def failure_of(self, node: Derived[Any]) -> Failure | None:
-        """Return how the node fails, or None."""
+        """Return the failure of the node, or None."""
         return self._failed.get(node)
 
     def begin_write(self) -> None:
-        """Note that an input is set; raises WriteError while a query runs."""
+        """Note that an input is being set; raises WriteError while a query runs."""
         if self._active:
             raise WriteError("an input was changed while a query ran")
         self.revision += 1
 
     def record(self, node: Node) -> None:
-        """Note that the query that runs now reads `node`."""
+        """Record that the running query reads `node`."""
         if self._active:
             reads = self._active[-1]
             if reads is not None:
                 reads.append(node)
 
     def push(self, reads: list[Node] | None) -> None:
-        """Let reads be noted in `reads` until `pop`; None: let them go unnoted."""
+        """Record reads in `reads` until `pop`; with None they are not recorded."""
         self._active.append(reads)
 
     def pop(self) -> None:
-        """Note reads where they were noted before `push`."""
+        """Record reads where they were recorded before `push`."""
         self._active.pop()
 
     def note_stale(self, watch: Watch[Any]) -> None:
-        """The value that is watched may be another."""
+        """Note that the watched value may have changed."""
         self._stale[watch] = None
 
     def forget_watch(self, watch: Watch[Any]) -> None:
-        """Nobody listens to that watch any more."""
+        """Drop a watch that was closed."""
         self._stale.pop(watch, None)
 
     def note_unread(self, node: Derived[Any]) -> None:
-        """The node has no readers: the next sweep takes it, if it still has none."""
+        """Note that the node has no readers: the next sweep forgets it if it still has none."""
         self._unread[node] = None
 
     def note_failure(self, node: Derived[Any], failure: Failure | None) -> None:
-        """Note how the node fails, or that it does not."""
+        """Note the failure of the node, or with None that it no longer fails."""
         if failure is not None:
             self._failed[node] = failure
         else:

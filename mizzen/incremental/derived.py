@@ -1,4 +1,4 @@
-"""Collections that are made from collections."""
+"""Collections that are derived from other collections."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ Value = TypeVar("Value")
 GroupKey = TypeVar("GroupKey", bound=Hashable)
 
 
-class Standing(Collection[Key, Value], Generic[SourceKey, Source, Key, Value]):
-    """A collection that stands on others, and notes which of their members changed. For this package."""
+class DerivedCollection(Collection[Key, Value], Generic[SourceKey, Source, Key, Value]):
+    """A collection made from sources; it notes which of their members changed. For this package."""
 
     __slots__ = ("_pending", "_settling", "_sources")
 
@@ -40,18 +40,18 @@ class Standing(Collection[Key, Value], Generic[SourceKey, Source, Key, Value]):
             database.enqueue(self)
 
     def pend(self, key: SourceKey) -> None:
-        """A member of a source changed. For the sources."""
+        """Note that a member of a source changed. For the sources."""
         if not self._pending:
             self.database.enqueue(self)
         self._pending[key] = None
 
     @property
     def is_settled(self) -> bool:
-        """Whether the members are up to date."""
+        """True if the members are up to date."""
         return not self._pending and not self._settling
 
     def settle(self) -> None:
-        """Look again at what stands on the members that changed. For the database."""
+        """Make again what depends on the members that changed. For the database."""
         pending, self._pending = self._pending, {}
         changed: list[Key] = []
         self._settling = True
@@ -67,14 +67,14 @@ class Standing(Collection[Key, Value], Generic[SourceKey, Source, Key, Value]):
             self.publish(changed)
 
     def release(self) -> None:
-        """Take the collection off its sources."""
+        """Detach the collection from its sources."""
         for source in self._sources:
             source.remove_consumer(self)
         self._pending = {}
 
     def _settle(self, pending: Iterable[SourceKey], changed: list[Key]) -> None:
-        """Bring up to date what was made from the members `pending`, and note in `changed` which keys differ
-        by it, as it goes."""
+        """Bring up to date what was made from the members `pending`; add each key whose member changed to
+        `changed` at once, so that a failure loses none."""
         raise NotImplementedError
 
 
@@ -91,19 +91,19 @@ class _Element(Derived[Value | None]):
 
     @property
     def is_read(self) -> bool:
-        """It stands for as long as the member of the source does."""
+        """True: the element lives as long as the member of the source."""
         return True
 
     def on_mark(self) -> None:
         self._owner.pend(self.key)
 
     def grow(self, height: int) -> None:
-        """Stand at least so high, and the collection one higher."""
+        """Raise the height to at least `height`, and that of the collection to one more."""
         super().grow(height)
         self._owner.grow(height + 1)
 
     def renewed(self, source: Any) -> Any:
-        """Return the value for this member of the source, or NOTHING if there has never been one."""
+        """Return the value for this member of the source, or NOTHING if there never was one."""
         if source is not self.source:
             self.source = source
             self.outdate()
@@ -114,10 +114,10 @@ class _Element(Derived[Value | None]):
         return self._owner.function(self.key, self.source)
 
 
-class Mapped(Standing[Key, Source, Key, Value]):
-    """A function of each member: `function(key, member)`, None leaves it out. What else the function reads (a
-    query, another collection) is recorded, so this is also the join and the filter. A member whose function
-    raises keeps its last good value, or is left out."""
+class Mapped(DerivedCollection[Key, Source, Key, Value]):
+    """A function of each member: `function(key, member)`; None leaves the member out. Other reads of the
+    function (a query, another collection) are recorded, so this also serves as join and as filter. A member
+    whose function raises keeps its last good value, or is left out if it has none."""
 
     __slots__ = ("_elements", "_source", "function")
 
@@ -130,12 +130,12 @@ class Mapped(Standing[Key, Source, Key, Value]):
     ) -> None:
         self._source = source
         self.function = function
-        # Only of members that read something besides the source, or that fail.
+        # Only for members that read something besides the source, or that fail.
         self._elements: dict[Key, _Element[Value]] = {}
         super().__init__(database, name, (source,))
 
     def release(self) -> None:
-        """Take the collection off its source, and what its members read loses a reader."""
+        """Detach the collection from its source and from what its members read."""
         super().release()
         for element in self._elements.values():
             element.evict()
@@ -148,7 +148,7 @@ class Mapped(Standing[Key, Source, Key, Value]):
             yield from self._elements[key].all_inputs()
 
     def check(self, key: Key) -> None:
-        """Raise CheckError if the member differs from one that is computed once more."""
+        """Raise CheckError if the member differs from one that is computed again."""
         source = self._source.values_now.get(key, NOTHING)
         if source is NOTHING:
             return
@@ -177,55 +177,57 @@ class Mapped(Standing[Key, Source, Key, Value]):
         return NOTHING if value is None else value
 
 
-class Flattened(Standing[SourceKey, Mapping[Key, Value], Key, Value]):
-    """The members of the members: each member of the source is a mapping. Of several that give one key the
-    member with the least source key counts."""
+class Flattened(DerivedCollection[SourceKey, Mapping[Key, Value], Key, Value]):
+    """The members of the members: each member of the source is a mapping. If several of them have a key, the
+    one with the least source key wins."""
 
-    __slots__ = ("_given", "_givers", "_source")
+    __slots__ = ("_keys_given", "_source", "_sources_of")
 
     def __init__(
         self, database: Database, name: str, source: Collection[SourceKey, Mapping[Key, Value]]
     ) -> None:
         self._source = source
-        self._given: dict[SourceKey, tuple[Key, ...]] = {}
-        self._givers: dict[Key, tuple[Any, ...]] = {}
+        self._keys_given: dict[SourceKey, tuple[Key, ...]] = {}
+        self._sources_of: dict[Key, tuple[Any, ...]] = {}
         super().__init__(database, name, (source,))
 
     def inputs_of(self, key: Key) -> Iterator[Any]:
         """Yield the names of the inputs that the member was made from: (table, key)."""
-        for giver in self._givers.get(key, ())[:1]:
-            yield from self._source.inputs_of(giver)
+        for source_key in self._sources_of.get(key, ())[:1]:
+            yield from self._source.inputs_of(source_key)
 
     def _settle(self, pending: Iterable[SourceKey], changed: list[Key]) -> None:
         touched: dict[Key, None] = {}
         for source_key in pending:
             given = self._source.values_now.get(source_key, {})
-            before = self._given.get(source_key, ())
+            before = self._keys_given.get(source_key, ())
             for key in before:
                 touched[key] = None
                 if key not in given:
-                    self._givers[key] = tuple(giver for giver in self._givers[key] if giver != source_key)
+                    self._sources_of[key] = tuple(
+                        each for each in self._sources_of[key] if each != source_key
+                    )
             for key in given:
                 touched[key] = None
-                givers = self._givers.get(key, ())
-                if source_key not in givers:
-                    self._givers[key] = tuple(sorted((*givers, source_key))) if givers else (source_key,)
+                known = self._sources_of.get(key, ())
+                if source_key not in known:
+                    self._sources_of[key] = tuple(sorted((*known, source_key))) if known else (source_key,)
             if given:
-                self._given[source_key] = tuple(given)
+                self._keys_given[source_key] = tuple(given)
             else:
-                self._given.pop(source_key, None)
+                self._keys_given.pop(source_key, None)
         changed.extend(key for key in touched if self.put(key, self._winner(key)))
 
     def _winner(self, key: Key) -> Any:
-        givers = self._givers[key]
-        if givers:
-            return self._source.values_now[givers[0]][key]
-        del self._givers[key]
+        sources = self._sources_of[key]
+        if sources:
+            return self._source.values_now[sources[0]][key]
+        del self._sources_of[key]
         return NOTHING
 
 
-class Merged(Standing[Key, Value, Key, Value]):
-    """Several collections as one; where several have a key, the first of them counts."""
+class Merged(DerivedCollection[Key, Value, Key, Value]):
+    """Several collections as one; if several have a key, the first of them wins."""
 
     __slots__ = ()
 
@@ -247,10 +249,10 @@ class Merged(Standing[Key, Value, Key, Value]):
         return NOTHING
 
 
-class Ordered(Standing[Key, Value, Key, Value]):
-    """The members in an order: `order(key, member)` gives what is compared, no two of them equal."""
+class Ordered(DerivedCollection[Key, Value, Key, Value]):
+    """The members in an order: `order(key, member)` returns the sort key, which must be unique."""
 
-    __slots__ = ("_order", "_places", "_sorted", "_source")
+    __slots__ = ("_order", "_sort_keys", "_sorted", "_source")
 
     def __init__(
         self,
@@ -261,12 +263,12 @@ class Ordered(Standing[Key, Value, Key, Value]):
     ) -> None:
         self._source = source
         self._order = order
-        self._places: dict[Key, Any] = {}
+        self._sort_keys: dict[Key, Any] = {}
         self._sorted: list[tuple[Any, Key]] = []
         super().__init__(database, name, (source,))
 
     def in_order(self) -> list[tuple[Key, Value]]:
-        """Return keys and members in order. The reader hears of every change."""
+        """Return keys and members in order. The query that runs is marked when any member changes."""
         members = self._all()
         return [(key, members[key]) for _, key in self._sorted]
 
@@ -277,22 +279,22 @@ class Ordered(Standing[Key, Value, Key, Value]):
     def _settle(self, pending: Iterable[Key], changed: list[Key]) -> None:
         now = self._source.values_now
         changed.extend(key for key in pending if self.put(key, now.get(key, NOTHING)))
-        places = self._places
+        sort_keys = self._sort_keys
         moved = []
         for key in changed:
-            before = places.pop(key, NOTHING)
+            before = sort_keys.pop(key, NOTHING)
             if before is not NOTHING:
                 moved.append((before, key))
             if key in self.values_now:
-                places[key] = self._order(key, self.values_now[key])
+                sort_keys[key] = self._order(key, self.values_now[key])
         if len(moved) * 8 > len(self._sorted) or len(changed) * 8 > len(self._sorted):
-            self._sorted = sorted((place, key) for key, place in places.items())
+            self._sorted = sorted((sort_key, key) for key, sort_key in sort_keys.items())
             return
         for entry in moved:
             del self._sorted[bisect_left(self._sorted, entry)]
         for key in changed:
-            if key in places:
-                insort(self._sorted, (places[key], key))
+            if key in sort_keys:
+                insort(self._sorted, (sort_keys[key], key))
 
 
 class _Group(Collection[Key, Value]):
@@ -318,9 +320,9 @@ class _Group(Collection[Key, Value]):
         return self._index.inputs_of_member(key)
 
 
-class Index(Standing[Key, Value, Key, Value], Generic[GroupKey, Key, Value]):
-    """The members by group: `groups_of(key, member)` names those that a member belongs to, several or none.
-    It reads nothing else. A reader of one group hears of that group only."""
+class Index(DerivedCollection[Key, Value, Key, Value], Generic[GroupKey, Key, Value]):
+    """The members by group: `groups_of(key, member)` returns the groups of a member, several or none.
+    `groups_of` reads nothing else. A reader of one group is marked only when that group changes."""
 
     __slots__ = ("_groups", "_groups_of", "_member_of", "_source")
 
@@ -338,8 +340,8 @@ class Index(Standing[Key, Value, Key, Value], Generic[GroupKey, Key, Value]):
         super().__init__(database, name, (source,))
 
     def group(self, key: GroupKey) -> Collection[Key, Value]:
-        """Return the collection of the members of that group; empty if there are none. Asking for it is not
-        recorded, what is read of it is."""
+        """Return the collection of the members of that group; empty if there are none. This call is not
+        recorded; reads of the collection are."""
         self.database.settle_below(self)
         return self._group(key)
 
@@ -348,11 +350,11 @@ class Index(Standing[Key, Value, Key, Value], Generic[GroupKey, Key, Value]):
         return self._source.inputs_of(key)
 
     def forget_group(self, key: GroupKey) -> None:
-        """The group has no members, and nobody reads it. For the group."""
+        """Drop a group without members and readers. For the group."""
         self._groups.pop(key, None)
 
     def grow(self, height: int) -> None:
-        """Stand at least so high, the groups too."""
+        """Raise the height to at least `height`, that of the groups too."""
         super().grow(height)
         for group in self._groups.values():
             group.grow(height)

@@ -1,4 +1,4 @@
-"""Given collections: inputs that somebody else keeps in an immutable mapping."""
+"""Given collections: inputs that their owner keeps in an immutable mapping."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ Value = TypeVar("Value")
 
 
 class Given(Collection[Key, Value]):
-    """The members of an immutable mapping: `renew` names its next version. They are compared by identity, and
-    it costs what differs. The mapping is shared, not copied."""
+    """The members of an immutable mapping; `renew` names its next version. Members are compared by identity,
+    and the cost is that of the members that differ. The mapping is shared, not copied."""
 
     __slots__ = ()
 
@@ -24,8 +24,8 @@ class Given(Collection[Key, Value]):
         self.values_now = cast("dict[Key, Value]", members)  # which is only read here
 
     def renew(self, members: LayeredDict[Key, Value]) -> None:
-        """Go over to another version, which need not be a later one; the very same changes nothing. Raises
-        WriteError while a query runs."""
+        """Go over to a different version, which need not be a later one; the same object changes nothing.
+        Raises WriteError while a query runs."""
         before = cast("LayeredDict[Key, Value]", self.values_now)
         if members is before:
             return

@@ -1,4 +1,4 @@
-"""Collections that are brought up to date in parts, when somebody has time for them."""
+"""Collections that are brought up to date in parts, when their owner has time."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ Value = TypeVar("Value")
 
 
 class Gradual(Mapped[Key, Source, Value]):
-    """A function of each member, as `Mapped` is. Nothing brings it up to date but `go_on`, some members at a
-    time: for what takes long, and is read by nobody until it is whole."""
+    """A function of each member, as `Mapped` is. Only `go_on` brings it up to date, some members at a time:
+    for functions that take long, and results that are read only when complete."""
 
     __slots__ = ()
 
     def pend(self, key: Key) -> None:
-        """A member of the source changed, or something that the function read. For the database."""
+        """Note that a member of the source, or something that the function read, changed. For the
+        database."""
         self._pending[key] = None
 
     def settle(self) -> None:
-        """Leave it to `go_on`. For the database."""
+        """Do nothing: `go_on` does the work. For the database."""
 
     def go_on(self, most: int) -> list[Key]:
-        """Look again at `most` of the members that may be others; return the keys of those that are."""
+        """Make at most `most` of the marked members again; return the keys of those that changed."""
         part = list(islice(self._pending, most))
         for key in part:
             del self._pending[key]

@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from mizzen.incremental.collection import Collection
 from mizzen.incremental.database import NOTHING, Database
-from mizzen.incremental.derived import Standing
+from mizzen.incremental.derived import DerivedCollection
 from mizzen.persistent import DictEdit, LayeredDict
 
 Key = TypeVar("Key", bound=Hashable)
@@ -16,11 +16,13 @@ Part = TypeVar("Part")
 GroupKey = TypeVar("GroupKey", bound=Hashable)
 
 
-class Grouped(Standing[Key, Source, GroupKey, LayeredDict[Key, Part]], Generic[Key, Source, GroupKey, Part]):
-    """The groups that have members: `parts_of(key, member)` says for each group that a member belongs to what
-    stands there for it. An equal part changes nothing. It reads nothing else.
+class Grouped(
+    DerivedCollection[Key, Source, GroupKey, LayeredDict[Key, Part]], Generic[Key, Source, GroupKey, Part]
+):
+    """The groups that have members: `parts_of(key, member)` returns, for each group of the member, the
+    member's part in that group. An equal part changes nothing. `parts_of` reads nothing else.
 
-    Unlike an `Index` this is a collection of the groups, so that something can stand on each of them.
+    Unlike an `Index` this is a collection of the groups, so that collections can be derived from it.
     """
 
     __slots__ = ("_parts_of", "_source", "_within")

@@ -1,4 +1,4 @@
-"""Lookups: inputs that somebody else keeps, of which only those are held that a query reads."""
+"""Lookups: inputs found in a source that its owner keeps; only those that a query reads are held here."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ Value = TypeVar("Value")
 class Lookup(Collection[Key, Value], Generic[Source, Key, Value]):
     """What `look(source, key)` finds. The source is immutable: `renew` names the next one.
 
-    It costs what is read of it, not what there is: `renew` looks again for the keys that queries have read,
-    and tells the readers of those that are found to be others.
+    The cost depends on what is read, not on the size of the source: `renew` looks again for the keys that
+    queries have read, and marks the readers of those whose value changed.
     """
 
     __slots__ = ("_look", "_source")
@@ -30,7 +30,7 @@ class Lookup(Collection[Key, Value], Generic[Source, Key, Value]):
         self._look = look
 
     def __call__(self, key: Key) -> Value:
-        """Return what is found for `key`; raises what looking raises, and looks again after `renew`."""
+        """Return what is found for `key`; raises what `look` raises, and looks again after `renew`."""
         if not self.database.is_recording:
             return self._look(self._source, key)
         self._read(key)
@@ -45,8 +45,8 @@ class Lookup(Collection[Key, Value], Generic[Source, Key, Value]):
         return self._cells.keys()
 
     def renew(self, source: Source, keys: Iterable[Key] | None = None) -> None:
-        """Go over to another source; the very same one changes nothing. `keys` are those for which it may
-        have something else, if that is known. Raises WriteError while a query runs."""
+        """Go over to a different source; the same object changes nothing. `keys` limits the keys that are
+        looked up again, if it is known which may differ. Raises WriteError while a query runs."""
         if source is self._source:
             return
         self.database.begin_write()
@@ -56,16 +56,16 @@ class Lookup(Collection[Key, Value], Generic[Source, Key, Value]):
         self.publish([key for key in read if self._differs(key)])
 
     def _differs(self, key: Key) -> bool:
-        """Look again; return whether the readers of the key have to."""
+        """Look again; return True if the readers of the key have to run again."""
         try:
             return self.put(key, self._look(self._source, key))
         except Exception:
-            # Whoever reads it fails, and may fail in another way than before.
+            # The readers of the key fail, and may fail differently than before.
             self.values_now.pop(key, None)
             return True
 
     def forget_cell(self, key: Key) -> None:
-        """No query reads that key any more. For its cell."""
+        """Drop the cell and the value of a key that no query reads any more. For the cell."""
         super().forget_cell(key)
         self.values_now.pop(key, None)
 

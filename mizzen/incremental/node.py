@@ -1,9 +1,9 @@
 """Nodes of the graph of reads: what can be read, and what is computed from reads.
 
-Marks are pushed, values are pulled (Adapton). When a value changes, those that read it are marked DIRTY and
-those that read them CHECK: something below may have changed. Who is asked while marked CHECK first brings
-what it read up to date, in the order in which it was read, and computes only if one of them turned out
-different: a value that comes out equal stops the change there (early cut-off).
+Marks are pushed, values are pulled (Adapton). When a value changes, its readers are marked DIRTY; their
+readers, and those above, are marked CHECK: something below may have changed. A node that is asked for while
+marked CHECK first brings what it read up to date, in the order in which it was read. It computes only if one
+of these turned out different: a value that comes out equal stops the change there (early cut-off).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ DIRTY: Final = 2
 
 
 class Node:
-    """Something that can be read. It knows who read it."""
+    """Something that can be read. It knows its readers."""
 
     __slots__ = ("_readers",)
 
@@ -31,7 +31,7 @@ class Node:
 
     @property
     def readers(self) -> Iterable[Derived[Any]]:
-        """Those whose last computation read this."""
+        """The nodes whose last computation read this."""
         readers = self._readers
         if readers is None:
             return ()
@@ -48,7 +48,7 @@ class Node:
             self._readers = {readers, reader}
 
     def remove_reader(self, reader: Derived[Any]) -> None:
-        """Note that `reader` reads this no more."""
+        """Note that `reader` no longer reads this."""
         readers = self._readers
         if isinstance(readers, set):
             readers.discard(reader)
@@ -60,10 +60,10 @@ class Node:
         self.on_unread()
 
     def on_unread(self) -> None:
-        """The last reader went."""
+        """React to the loss of the last reader."""
 
     def changed(self) -> None:
-        """The value is another now: all that was computed from it has to be computed again."""
+        """Mark the readers: the value changed, so all that was computed from it has to be computed again."""
         for reader in self.readers:
             reader.mark(DIRTY)
 
@@ -72,19 +72,20 @@ class Node:
 
     @property
     def height(self) -> int:
-        """How many collections stand on each other below this. What is read must be settled up to here."""
+        """How many collections are derived from each other below this. These must be settled before this is
+        read."""
         return 0
 
     def inputs(self) -> Iterator[Any]:
-        """Yield what names this node, if it is an input."""
+        """Yield the name of this node, if it is an input."""
         return iter(())
 
 
 class Derived(Node, Generic[Value]):
     """A value that a function computes from what it reads. Hashed by identity.
 
-    If the function raises, the last good value stays, and who reads it notices nothing; the database lists
-    the failure. Without a good value, reading it raises `QueryError`, so only those fail who need it.
+    If the function raises, the last good value stays, and its readers notice nothing; the database lists the
+    failure. Without a good value, reading it raises `QueryError`, so only the queries that need it fail.
     """
 
     __slots__ = (
@@ -115,7 +116,7 @@ class Derived(Node, Generic[Value]):
 
     @property
     def is_read(self) -> bool:
-        """Whether anybody reads or watches this."""
+        """True if this has readers or watches."""
         return self._readers is not None or bool(self.watched)
 
     @property
@@ -124,7 +125,7 @@ class Derived(Node, Generic[Value]):
         return self._reads
 
     def get(self) -> Value:
-        """Return the value, up to date; whoever runs now is noted as its reader.
+        """Return the value, up to date, and record the running query as its reader.
 
         Raises:
             QueryError: the function raises, and has never returned.
@@ -141,8 +142,8 @@ class Derived(Node, Generic[Value]):
         return cast("Value", self._value)
 
     def sound(self) -> Value:
-        """Return the value as `get` does, but raise what the function raises, or one that it reads, even if
-        a last good value stands."""
+        """Return the value as `get` does, but if the function or a query that it reads fails now, raise that
+        error, even if a last good value stands."""
         try:
             value = self.get()
         except QueryError as error:
@@ -172,11 +173,11 @@ class Derived(Node, Generic[Value]):
                 pending.extend((reader, CHECK) for reader in node.readers)
 
     def outdate(self) -> None:
-        """Let the value be computed anew when it is next asked for; nobody reads this as a node."""
+        """Let the value be computed again when it is next asked for. For nodes without readers."""
         self._state = DIRTY
 
     def on_mark(self) -> None:
-        """The value may not be up to date any more."""
+        """Note that the value may be out of date."""
         for watch in self.watched or ():
             self._database.note_stale(watch)
 
@@ -201,7 +202,7 @@ class Derived(Node, Generic[Value]):
             self._check()
 
     def evict(self) -> None:
-        """Forget the value: nobody reads it. What it read loses a reader."""
+        """Forget the value, which has no readers; what it read loses a reader."""
         reads, self._reads = self._reads, ()
         for node in reads:
             node.remove_reader(self)
@@ -210,16 +211,17 @@ class Derived(Node, Generic[Value]):
         self._database.note_failure(self, None)
 
     def on_unread(self) -> None:
-        """The last reader went: the next sweep forgets the value."""
+        """Let the next sweep forget the value: the last reader went."""
         if not self.watched:
             self._database.note_unread(self)
 
     def all_inputs(self) -> set[Any]:
-        """Return the names of all inputs that the value was computed from, by way of others too."""
+        """Return the names of all inputs that the value was computed from, directly or through other
+        nodes."""
         return {name for node in self._below() for name in node.inputs()}
 
     def _below(self) -> Iterator[Node]:
-        """Yield this and all that it reads, by way of others too."""
+        """Yield this node and all that it reads, directly or through other nodes."""
         seen: set[Node] = set()
         pending: list[Node] = [self]
         while pending:
@@ -247,7 +249,7 @@ class Derived(Node, Generic[Value]):
         finally:
             database.pop()
             self._running = False
-            # Also after a failure: it is tried again when something that it had read changes.
+            # Also after a failure: the function runs again when something that it read changes.
             self._set_reads(tuple(dict.fromkeys(reads)))
         self._state = CLEAN
         before = self._value
@@ -262,11 +264,11 @@ class Derived(Node, Generic[Value]):
 
     @property
     def height(self) -> int:
-        """How many collections stand on each other below this."""
+        """How many collections are derived from each other below this."""
         return self._height
 
     def grow(self, height: int) -> None:
-        """Note that this reads what stands so high."""
+        """Raise the height to at least `height`: this reads something of that height."""
         if height > self._height:
             self._height = height
             for reader in self.readers:
@@ -274,15 +276,15 @@ class Derived(Node, Generic[Value]):
 
     @property
     def checkable(self) -> bool:
-        """Whether the value can be compared with one that is computed once more."""
+        """True if the value can be compared with one that is computed again."""
         return True
 
     def same(self, before: Value, value: Value) -> bool:
-        """Return whether a new value is as good as the last one."""
+        """Return True if a new value equals the last one, so that the readers need not run."""
         return before is value or bool(before == value)
 
     def replaced(self, before: Value, value: Value) -> None:
-        """The value is another now. `before` may be NOTHING."""
+        """React to a changed value. `before` may be NOTHING."""
 
     def _set_reads(self, reads: tuple[Node, ...]) -> None:
         before = self._reads
@@ -311,7 +313,7 @@ class Derived(Node, Generic[Value]):
 
 
 def _cause(error: Exception) -> Exception:
-    """Return what went wrong at first: a query that reads a failing one raises QueryError in its turn."""
+    """Return the first error: a query that reads a failing one raises QueryError from it."""
     while isinstance(error, QueryError) and isinstance(error.__cause__, Exception):
         error = error.__cause__
     return error

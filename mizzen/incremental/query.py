@@ -1,4 +1,4 @@
-"""Queries: functions by key whose values are remembered for as long as what they read is the same."""
+"""Queries: functions by key whose values are remembered until something that they read changes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MemberValue = TypeVar("MemberValue")
 
 
 class _Remembered(Derived[Value]):
-    """The value of a query for one key; leaves the table of its query with its last reader."""
+    """The value of a query for one key. It leaves the table of its query with its last reader."""
 
     __slots__ = ("_query",)
 
@@ -46,14 +46,13 @@ class _Remembered(Derived[Value]):
 class Query(Generic[*Key, Value]):
     """A function by key. It may read tables, collections and other queries, and nothing else that changes.
 
-    `same` says when a new value is as good as the last one, so that those who read it stay as they are;
-    equality unless told otherwise.
+    `same` tells whether a new value equals the last one, so that readers need not run; the default is `==`.
     """
 
     __slots__ = ("_nodes", "_same", "database", "function", "name")
 
     checkable: ClassVar[bool] = True
-    """Whether a value can be compared with one that is computed once more."""
+    """True if a value can be compared with one that is computed again."""
 
     def __init__(
         self,
@@ -78,16 +77,16 @@ class Query(Generic[*Key, Value]):
         return self._node(key).get()
 
     def sound(self, *key: *Key) -> Value:
-        """Return the value for `key`, up to date. Unlike a call, this raises what the function raises, or
-        one that it reads, even if a last good value stands."""
+        """Return the value for `key`, up to date. If the function or a query that it reads fails now, raise
+        that error, even if a last good value stands."""
         return self._node(key).sound()
 
     def watch(self, *key: *Key) -> Watch[Value]:
-        """Keep the value for `key`, and hear when it may have changed (`Database.take_stale`)."""
+        """Keep the value for `key`; `Database.take_stale` reports when it may have changed."""
         return Watch(self.database, self._node(key))
 
     def __len__(self) -> int:
-        """How many keys are remembered."""
+        """Number of remembered keys."""
         return len(self._nodes)
 
     def _node(self, key: tuple[Any, ...]) -> _Remembered[Value]:
@@ -97,40 +96,41 @@ class Query(Generic[*Key, Value]):
         return node
 
     def same(self, before: Value, value: Value) -> bool:
-        """Return whether a new value is as good as the last one."""
+        """Return True if a new value equals the last one."""
         return before is value or bool((self._same or _equal)(before, value))
 
     def forget(self, key: tuple[Any, ...]) -> None:
-        """The value for `key` is read by nobody."""
+        """Drop the value for `key`, which has no readers."""
         self._nodes.pop(key, None)
 
     def release(self, value: Value) -> None:
-        """A value is no longer held."""
+        """Release a value that was dropped or replaced."""
 
 
 class CollectionQuery(Query[*Key, Collection[Member, MemberValue]], Generic[*Key, Member, MemberValue]):
-    """A query that makes a collection for each key, which goes with its last reader.
+    """A query that makes a collection for each key; the collection goes with its last reader.
 
-    What the function reads decides how the collection is made: if that changes, a new one is made. What its
-    members read is the collection's own affair.
+    If something that the function read changes, a new collection is made. What its members read is tracked by
+    the collection itself.
     """
 
     __slots__ = ()
 
-    checkable = False  # each is another object; the members are checked where they are made
+    checkable = False  # each call makes a new object; the members are checked where they are made
 
     def same(self, before: Collection[Member, MemberValue], value: Collection[Member, MemberValue]) -> bool:
-        """Return whether it is the very same collection: others stand on it, not on what it holds."""
+        """Return True if it is the same object: readers depend on the collection itself, not on its
+        members."""
         return before is value
 
     def release(self, value: Collection[Member, MemberValue]) -> None:
-        """Take the collection off its sources."""
+        """Detach the collection from its sources."""
         if isinstance(value, Collection):
             value.release()
 
 
 class Watch(Generic[Value]):
-    """Somebody outside who wants a value kept, and to hear when it may have changed."""
+    """A subscription from outside: it keeps a value, and is reported when the value may have changed."""
 
     __slots__ = ("_database", "_node")
 
@@ -151,7 +151,7 @@ class Watch(Generic[Value]):
         return self._node.get()
 
     def close(self) -> None:
-        """Keep it no longer."""
+        """Stop watching; the value is no longer kept."""
         watched = self._node.watched or []
         if self in watched:
             watched.remove(self)

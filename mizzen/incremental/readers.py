@@ -1,7 +1,7 @@
-"""Who read what, as a value: for readers that are recorded by themselves and looked up by what changed.
+"""Who read what, as an immutable value: for functions whose reads are recorded outside a database.
 
-A `Query` keeps a node for each key in its database. Where an owner wants to go back to what was before, or a
-copy that goes on by itself, what functions have read is kept as an immutable value beside what they returned.
+A `Query` keeps a node for each key in its database. An owner that must go back to an earlier state, or that
+is copied, keeps what its functions have read as an immutable value beside what they returned.
 """
 
 from __future__ import annotations
@@ -26,15 +26,16 @@ class Readers(Generic[Fact, Reader]):
         self._readers_of: LayeredDict[Fact, tuple[Reader, ...]] = LayeredDict()
 
     def __iter__(self) -> Iterator[Fact]:
-        """Yield all facts that somebody has read."""
+        """Yield all facts that have readers."""
         return iter(self._readers_of)
 
     def of(self, facts: Iterable[Fact]) -> set[Reader]:
-        """Return who has read one of `facts`."""
+        """Return the readers of `facts`."""
         return {reader for fact in facts for reader in self._readers_of.get(fact, ())}
 
     def reading(self, reads: Mapping[Reader, AbstractSet[Fact]]) -> Readers[Fact, Reader]:
-        """Return the same, where these readers have read just these facts; who read none is forgotten."""
+        """Return a copy in which each reader in `reads` has read exactly these facts; a reader without facts
+        is dropped."""
         facts_of, readers_of = self._facts_of.edit(), self._readers_of.edit()
         for reader, facts in reads.items():
             before = facts_of.get(reader, frozenset())

@@ -1,4 +1,4 @@
-"""Tables: collections of inputs, which somebody outside sets."""
+"""Tables: collections of inputs that are set from outside."""
 
 from __future__ import annotations
 

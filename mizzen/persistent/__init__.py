@@ -1,7 +1,7 @@
-"""Immutable collections whose next version shares what did not change.
+"""Immutable collections that share with their next version all that did not change.
 
-A changed version costs what changes, not what is there: a mapping of 10,000 members with one of them replaced
-takes microseconds and some kilobytes. Nothing here knows what the members are.
+A new version costs what changed, not the size of the collection: to replace one of 10,000 members of a
+mapping takes microseconds and some kilobytes. Nothing here knows what the members are.
 """
 
 from mizzen.persistent.chunked_sequence import ChunkedSequence, common_ends

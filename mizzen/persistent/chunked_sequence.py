@@ -1,4 +1,4 @@
-"""An immutable sequence that is kept in chunks, which versions share."""
+"""An immutable sequence in chunks, which versions share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar, overload
 Member = TypeVar("Member", covariant=True)
 
 _CHUNK: Final = 64
-"""Members of a new chunk; one that grows to twice as many is halved."""
+"""Members of a new chunk; a chunk that grows to twice as many is halved."""
 
 
 class ChunkedSequence(Sequence[Member]):
@@ -26,8 +26,8 @@ class ChunkedSequence(Sequence[Member]):
 
     @classmethod
     def joined(cls, *parts: ChunkedSequence[Member]) -> ChunkedSequence[Member]:
-        """Return the members of all parts, one part behind the other; the part itself if the others have no
-        members."""
+        """Return the members of all parts, one part after the other; if only one part has members, that part
+        itself."""
         some = [part for part in parts if part]
         if len(some) == 1:
             return some[0]
@@ -69,9 +69,9 @@ class ChunkedSequence(Sequence[Member]):
     __hash__ = None  # type: ignore[assignment]
 
     def difference(self, other: ChunkedSequence[Any]) -> tuple[list[Member], list[Any]]:
-        """Return the members of this sequence and those of the other between which the two are alike: what
-        both begin with and what both end with is left out. One that is in both lists has moved, or stands
-        beside one that did. Chunks that both share are not looked into."""
+        """Return the members of this sequence, and those of the other, without what both begin with and what
+        both end with. A member in both lists has moved, or stands beside one that did. Shared chunks are
+        skipped."""
         mine, theirs = self._chunks, other._chunks
         if mine is theirs:
             return [], []
@@ -94,8 +94,8 @@ class ChunkedSequence(Sequence[Member]):
     def updated(
         self, gone: Sequence[Any], made: Sequence[Any], key: Callable[[Any], Any]
     ) -> ChunkedSequence[Member]:
-        """Return the sequence without the members `gone` and with `made`. It is sorted by `key`, which is not
-        the same for two members."""
+        """Return the sequence without the members `gone` and with `made`. It must be sorted by `key`, which
+        must be unique."""
         if not gone and not made:
             return self
         if 8 * (len(gone) + len(made)) > self._length:
@@ -123,7 +123,7 @@ class ChunkedSequence(Sequence[Member]):
 
 
 def _chunk_of(chunks: Sequence[tuple[Any, ...]], wanted: Any, key: Callable[[Any], Any]) -> int:
-    """Return the position of the chunk in which a member with the key `wanted` stands, or is to stand."""
+    """Return the position of the chunk in which a member with the key `wanted` stands, or belongs."""
     return max(bisect_right(chunks, wanted, key=lambda chunk: key(chunk[0])) - 1, 0)
 
 

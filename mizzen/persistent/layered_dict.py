@@ -1,7 +1,7 @@
 """An immutable mapping: a large dictionary that versions share, and a small one of what changed since.
 
-The small one is copied with each version. When it has grown to about the square root of the whole, the two
-are joined into a new large one, so that a version costs some microseconds, and joining is rare.
+Each version copies the small one. When that has grown to about the square root of the whole, both are joined
+into a new large one. So a version costs some microseconds, and joining is rare.
 """
 
 from __future__ import annotations
@@ -20,47 +20,47 @@ _GONE: Final[Any] = object()
 _MISSING: Final[Any] = object()
 
 _NO_CHANGES: Final[dict[Any, Any]] = {}
-"""What most mappings have instead of a dictionary of their own: never written to."""
+"""Shared by all mappings without changes; never written to."""
 
 _SMALL: Final = 32
-"""Up to so many members everything is copied: that costs no more."""
+"""Up to this size a version copies everything: sharing would save nothing."""
 
 _STEPS: Final = 32
-"""So many large dictionaries back it can be told what changed: thousands of changes in a large mapping."""
+"""How many earlier large dictionaries a mapping knows the changes of: thousands of changes in a large one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Version:
-    """Where a version of a mapping stands among others of it. It holds keys only, so it may be kept where the
-    mapping itself would cost memory. For `LayeredDict.since`."""
+    """The position of a mapping among the versions of it, for `LayeredDict.since`. It holds keys only, so
+    keeping it costs little memory."""
 
-    place: object
+    token: object
     changes: Collection[Any]
     below: Version | None
 
 
 class LayeredDict(Mapping[Key, Value]):
-    """A mapping that is never changed. `updated` and `edit` make the next version of it.
+    """An immutable mapping. `updated` and `edit` make its next version.
 
-    Members stand in the order in which they were put in; one that is replaced keeps its place.
+    Members stand in the order in which they were added; a replaced member keeps its position.
     """
 
-    __slots__ = ("__weakref__", "_base", "_changes", "_history", "_length", "_place")
+    __slots__ = ("__weakref__", "_base", "_changes", "_history", "_length", "_token")
 
     def __init__(self, members: Mapping[Key, Value] | None = None) -> None:
         self._base: Mapping[Key, Value] = dict(members) if members else {}
         self._changes: dict[Key, Any] = _NO_CHANGES
         self._length = len(self._base)
-        # What stands for the large dictionary, and for those before it with the keys that changed after each.
-        self._place = object()
+        # Identifies the large dictionary; and the earlier ones, each with the keys that changed after it.
+        self._token = object()
         self._history: tuple[tuple[object, frozenset[Key]], ...] = ()
 
     @classmethod
     def over(
         cls, base: LayeredDict[Key, Value], members: Mapping[Key, Value], removed: Iterable[Key] = ()
     ) -> LayeredDict[Key, Value]:
-        """Return `base` with other members on it and some removed. It always shares all of `base`: for many
-        mappings that differ little from one that they have in common."""
+        """Return `base` with `members` set and `removed` taken out. It always shares all of `base`: for many
+        mappings that differ little from a common one."""
         changes: dict[Key, Any] = dict.fromkeys(filter(base.__contains__, removed), _GONE)
         length = base._length - len(changes)
         for key, value in members.items():
@@ -72,33 +72,33 @@ class LayeredDict(Mapping[Key, Value]):
 
     @property
     def version(self) -> Version:
-        """Where this version stands: what a later one is asked about."""
+        """The position of this version, to ask a later one what changed `since`."""
         below = self._base.version if isinstance(self._base, LayeredDict) else None
-        return Version(self._place, tuple(self._changes), below)
+        return Version(self._token, tuple(self._changes), below)
 
     def since(self, version: Version) -> set[Key] | None:
-        """Return keys with all among them whose members are others than in an earlier version; None if it is
-        not known to be an earlier one."""
-        if version.place is self._place:
+        """Return the keys whose members changed since an earlier version, perhaps with keys that did not;
+        None if this mapping does not know that version."""
+        if version.token is self._token:
             return {*self._changes, *version.changes}
         if isinstance(self._base, LayeredDict):
             below = self._base.since(version.below) if version.below is not None else None
             return None if below is None else below.union(self._changes, version.changes)
         found = {*self._changes, *version.changes}
-        for place, keys in self._history:
+        for token, keys in self._history:
             found |= keys
-            if place is version.place:
+            if token is version.token:
                 return found
         return None
 
     def differing(self, other: LayeredDict[Key, Any]) -> list[Key]:
-        """Return the keys under which the two have not the same object. It costs what changed, if one is a
-        later version of the other."""
+        """Return the keys that have different objects in the two. If one is a later version of the other, the
+        cost is that of the changes between them."""
         if self is other:
             return []
         keys: Iterable[Key] | None
-        if self._place is other._place or self._base is other._base:
-            # Most of what changed since the large dictionary changed before both.
+        if self._token is other._token or self._base is other._base:
+            # Most of what changed since the large dictionary changed before both versions.
             mine, theirs = self._changes, other._changes
             keys = [key for key, value in mine.items() if theirs.get(key, _MISSING) is not value]
             keys += [key for key in theirs if key not in mine]
@@ -186,7 +186,7 @@ class LayeredDict(Mapping[Key, Value]):
 
 
 class _Values(ValuesView[Value]):
-    """Walks a mapping once, without looking every key up."""
+    """Iterates over a mapping in one pass, without looking up each key."""
 
     _mapping: LayeredDict[Any, Value]
 
@@ -195,7 +195,7 @@ class _Values(ValuesView[Value]):
 
 
 class _Items(ItemsView[Key, Value]):
-    """Walks a mapping once, without looking every key up."""
+    """Iterates over a mapping in one pass, without looking up each key."""
 
     _mapping: LayeredDict[Key, Value]
 
@@ -204,7 +204,7 @@ class _Items(ItemsView[Key, Value]):
 
 
 class DictEdit(LayeredDict[Key, Value]):
-    """The next version of a mapping while it is being made; it reads as the changes so far leave it."""
+    """The next version of a mapping while it is being made; reading it shows the changes so far."""
 
     __slots__ = ("_before",)
 
@@ -258,7 +258,7 @@ class DictEdit(LayeredDict[Key, Value]):
         return self._changes
 
     def finish(self) -> LayeredDict[Key, Value]:
-        """Return the mapping as the changes leave it: the very same if there were none. The edit is not to be
+        """Return the mapping with all changes; the original object if there were none. The edit must not be
         used after that."""
         if self._changes is self._before._changes:
             return self._before
@@ -266,9 +266,9 @@ class DictEdit(LayeredDict[Key, Value]):
         made._length = self._length
         if self._length > _SMALL and len(self._changes) <= isqrt(self._length):
             made._base, made._changes = self._base, self._changes
-            made._place, made._history = before._place, before._history
+            made._token, made._history = before._token, before._history
             return made
         made._base = self._joined() if self._base else self._changes
         if self._base and len(self._changes) <= _SMALL + self._length // 2:
-            made._history = ((before._place, frozenset(self._changes)), *before._history[: _STEPS - 1])
+            made._history = ((before._token, frozenset(self._changes)), *before._history[: _STEPS - 1])
         return made

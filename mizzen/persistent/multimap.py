@@ -1,4 +1,4 @@
-"""An immutable mapping with several members, each with a value, under each key."""
+"""An immutable mapping with several members under each key, each member with a value."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NONE: Final[LayeredDict[object, object]] = LayeredDict()
 
 
 class Multimap(Generic[Key, Member, Value]):
-    """Several members, each with a value, under each key; never changed. A key without members is none."""
+    """Several members, each with a value, under each key; immutable. A key without members is not in it."""
 
     __slots__ = ("_buckets",)
 
@@ -24,7 +24,7 @@ class Multimap(Generic[Key, Member, Value]):
 
     @property
     def buckets(self) -> LayeredDict[Key, LayeredDict[Member, Value]]:
-        """The members of each key that has some."""
+        """The members of each key that has any."""
         return self._buckets
 
     def get(self, key: Key) -> Mapping[Member, Value]:
@@ -39,17 +39,17 @@ class Multimap(Generic[Key, Member, Value]):
 
     @property
     def version(self) -> Version:
-        """Where this version stands: what a later one is asked about."""
+        """The position of this version, to ask a later one what changed `since`."""
         return self._buckets.version
 
     def since(self, version: Version) -> set[Key] | None:
-        """Return keys with all among them whose members are others than in an earlier version; None if it is
-        not known to be an earlier one."""
+        """Return the keys whose members changed since an earlier version, perhaps with keys that did not;
+        None if this mapping does not know that version."""
         return self._buckets.since(version)
 
     def differing(self, other: Multimap[Key, Member, Value]) -> list[Key]:
-        """Return the keys under which the two differ. It costs what changed, if one is a later version of the
-        other."""
+        """Return the keys under which the two differ. If one is a later version of the other, the cost is
+        that of the changes between them."""
         return self._buckets.differing(other._buckets)
 
     def edit(self) -> MultimapEdit[Key, Member, Value]:
@@ -67,7 +67,7 @@ class MultimapEdit(Generic[Key, Member, Value]):
         self._edits: dict[Key, DictEdit[Member, Value]] = {}
 
     def get(self, key: Key) -> Mapping[Member, Value]:
-        """Return the members under `key` as the changes so far leave them."""
+        """Return the members under `key`, with the changes so far."""
         edit = self._edits.get(key)
         return self._base.get(key) if edit is None else edit
 
@@ -87,8 +87,8 @@ class MultimapEdit(Generic[Key, Member, Value]):
         return edit
 
     def finish(self) -> Multimap[Key, Member, Value]:
-        """Return the multimap as the changes leave it: the very same if there were none. The edit is not to
-        be used after that."""
+        """Return the multimap with all changes; the original object if there were none. The edit must not be
+        used after that."""
         buckets = self._base._buckets.edit()
         for key, edit in self._edits.items():
             bucket = edit.finish()
