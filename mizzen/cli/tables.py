@@ -121,6 +121,7 @@ def _of_server(kind: str, proxy: str, admin: str, wanted: Filter) -> list[Row]:
 
 
 def _of_files(kind: str, mesh: Mesh, proxy: str, node: Path | None, wanted: Filter) -> list[Row]:
+    from mizzen.explain.missing_secrets import MissingSecrets
     from mizzen.explain.origins import PartOrigins
     from mizzen.explain.tables.rows import rows
     from mizzen.explain.tables.sent import Sent
@@ -133,4 +134,5 @@ def _of_files(kind: str, mesh: Mesh, proxy: str, node: Path | None, wanted: Filt
     translation = Translation(mesh)
     snapshot = translation.snapshot(found)
     sent = {type_url: snapshot.collection(type_url).resources for type_url in TYPE_URLS.values()}
-    return list(rows(kind, Sent(sent, PartOrigins(translation, found)), wanted))
+    missing = MissingSecrets(translation, found)
+    return list(rows(kind, Sent(sent, PartOrigins(translation, found), missing=missing), wanted))

@@ -149,15 +149,21 @@ def _question(
             return Question.of_connection(tcp, tls=tls, server_name=sni)
         if not words:
             raise Failure("say which call: mizzen why GET http://reviews:9080/path, or --tcp HOST:PORT", 2)
-        method = "GET" if "://" in words[0] else words.pop(0)
+        method = "GET" if any(sign in words[0] for sign in ":/.") else words.pop(0)
         if not words:
-            raise Failure(f"say which URL: mizzen why {method} http://reviews:9080/path", exit_code=2)
+            raise Failure(_no_url(method), exit_code=2)
         question = Question.of_request(
             method, words.pop(0), headers, http2=http2, tls=tls, server_name=sni, claims=claims
         )
         return replace(question, moment=time.time())
     except QuestionError as error:
         raise Failure(str(error), exit_code=2) from error
+
+
+def _no_url(word: str) -> str:
+    if word.isupper():
+        return f"say which URL: mizzen why {word} http://reviews:9080/path"
+    return f'"{word}" is no URL; write http://{word}/, or --tcp {word}:PORT for a connection without HTTP'
 
 
 def _caller(serving: ServedMesh, caller: str, gateway: str, node: Path | None) -> Proxy:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
+
+NOTHING: Final = "none"
+"""The name of a step at which nothing takes the call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +25,8 @@ class Lost:
 class Step:
     """One step inside a proxy.
 
-    `kind` is `listener`, `filter chain`, `token`, `policy`, `virtual host`, `route`, `cluster` or `endpoint`.
+    `kind` is `listener`, `filter chain`, `token`, `policy`, `virtual host`, `route`, `cluster`, `endpoint`,
+    or `secret` for one that the step before needs and that is missing.
     `details` say what the proxy adds or changes, a sentence each. `origins` are `file:line`. `depth` is 1 for
     endpoints, which belong to the cluster before them. `refused` are Envoy's words if it refused the
     resource.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 from mizzen.config.document import Config
+from mizzen.explain.near_names import did_you_mean
 from mizzen.mesh.hosts import resolve_short_name
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.service import Endpoint, Locality
@@ -216,12 +216,9 @@ class DeclaredCallers:
 
 def _unknown(kind: str, name: str, names: Iterable[str]) -> str:
     known = sorted(names)
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    near = (
-        near or [each for each in known if each.partition(".")[0].startswith(name.partition(".")[0][:4])][:3]
-    )
-    if near:
-        return f'no {kind} is named "{name}"; did you mean {" or ".join(near)}?'
+    meant = did_you_mean(name, known)
+    if meant:
+        return f'no {kind} is named "{name}"; {meant}'
     if not known:
         return f'no {kind} is named "{name}": the configuration declares none'
     shown = ", ".join(known[:5]) + (f" and {len(known) - 5} more" if len(known) > 5 else "")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
+from mizzen.explain.near_names import did_you_mean
 from mizzen.explain.question import Question
-from mizzen.explain.served_proxy import ServedProxy
+from mizzen.explain.route_words import short_host
+from mizzen.explain.served_proxy import HostAddress, ServedProxy
 from mizzen.mesh.hosts import resolve_short_name
 from mizzen.mesh.service import Service
 from mizzen.simulate import Call, Capture, ClientTls, Protocol
@@ -73,7 +74,11 @@ def _at_gateway(question: Question, served: ServedProxy) -> tuple[Call, tuple[st
 
 
 def _at_sidecar(question: Question, served: ServedProxy) -> tuple[Call, tuple[str, ...]]:
-    address, remarks = _address(question, served)
+    found = _address(question, served)
+    address, remarks = found.address, found.remarks
+    if found.service is not None and not any(port.number == question.port for port in found.service.ports):
+        numbers = ", ".join(str(port.number) for port in found.service.ports) or "none"
+        remarks += (f"{found.service.hostname} has no port {question.port}; its ports: {numbers}",)
     captured = served.proxy.interception_mode != "NONE"
     own = served.proxy.ip_addresses[0]
     call = Call(question.port, address, Capture.OUTBOUND if captured else Capture.NONE, source_address=own)
@@ -88,22 +93,21 @@ def _at_sidecar(question: Question, served: ServedProxy) -> tuple[Call, tuple[st
     return call, remarks
 
 
-def _address(question: Question, served: ServedProxy) -> tuple[str, tuple[str, ...]]:
-    """Return the address that the client's host has, and what was assumed."""
+def _address(question: Question, served: ServedProxy) -> HostAddress:
     found = served.addresses.get(question.host)
     if found is None:
         found = served.addresses[question.host] = _found_address(question, served)
     return found
 
 
-def _found_address(question: Question, served: ServedProxy) -> tuple[str, tuple[str, ...]]:
+def _found_address(question: Question, served: ServedProxy) -> HostAddress:
     try:
-        return str(ipaddress.ip_address(question.host)), ()
+        return HostAddress(str(ipaddress.ip_address(question.host)))
     except ValueError:
         pass
     service = _service(question.host, served)
     if service is None:
-        return _SOME_ADDRESS[served.proxy.is_ipv6_only], (_unknown(question.host, served),)
+        return HostAddress(_SOME_ADDRESS[served.proxy.is_ipv6_only], (_unknown(question.host, served),))
     proxy = served.proxy
     allocated = service.auto_allocated_addresses if proxy.metadata.dns_capture else ()
     pool = served.mesh.endpoints(service).endpoints
@@ -111,10 +115,9 @@ def _found_address(question: Question, served: ServedProxy) -> tuple[str, tuple[
     found = [address for text in candidates if (address := _ip(text))]
     family = [each for each in found if (":" in each) == proxy.is_ipv6_only]
     if family or found:
-        return (family or found)[0], ()
-    return _SOME_ADDRESS[proxy.is_ipv6_only], (
-        f"no document says which address {service.hostname} has; some address outside the mesh is taken",
-    )
+        return HostAddress((family or found)[0], service=service)
+    said = f"no document says which address {service.hostname} has; some address outside the mesh is taken"
+    return HostAddress(_SOME_ADDRESS[proxy.is_ipv6_only], (said,), service)
 
 
 def _service(host: str, served: ServedProxy) -> Service | None:
@@ -147,9 +150,10 @@ def _unknown(host: str, served: ServedProxy) -> str:
             f"{who} does not see the service {hidden[0]}: its exportTo or a Sidecar's egress.hosts keeps it "
             "away; the call goes to an address unknown to the proxy"
         )
-    names = {name for service in served.scope.services for name in (service.hostname, service.name) if name}
-    near = difflib.get_close_matches(host, sorted(names), n=3, cutoff=0.7)
-    hint = f" (did you mean {' or '.join(near)}?)" if near else ""
+    full = host.count(".") > 1
+    names = (each.hostname if full else short_host(each.hostname) for each in served.scope.services)
+    meant = did_you_mean(host, names)
+    hint = f" ({meant})" if meant else ""
     return f"no service of the mesh is named {host}{hint}; it is called at an address unknown to the proxy"
 
 

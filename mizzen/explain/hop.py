@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
 from mizzen.config.diagnostics import Origin
-from mizzen.explain.answer import Hop, Lost, Step, share_text
+from mizzen.explain.answer import NOTHING, Hop, Lost, Step, share_text
+from mizzen.explain.missing_secrets import secret_words
 from mizzen.explain.policies import policy_steps, rule_words
 from mizzen.explain.route_effects import header_change, route_details
 from mizzen.explain.served_proxy import ServedProxy
@@ -64,8 +65,7 @@ class _Steps:
     def steps(self) -> Iterator[Step]:
         """Yield the steps that were reached, in order."""
         yield from self._listener()
-        if self._verdict.filter_chain is not None:
-            yield from self._filter_chain(self._verdict.filter_chain)
+        yield from self._filter_chain()
         yield from policy_steps(self._verdict, self._origins)
         yield from self._virtual_host()
         yield from self._route()
@@ -78,7 +78,7 @@ class _Steps:
         lost = _lost(runner_up, self._origins.listener(runner_up.name) if runner_up is not None else ())
         call = verdict.call
         if verdict.listener is None:
-            yield Step("listener", "none", (f"nothing listens at {call.address}:{call.port}",), lost=lost)
+            yield Step("listener", NOTHING, (f"nothing listens at {call.address}:{call.port}",), lost=lost)
             return
         found = verdict.listener
         details = []
@@ -100,33 +100,38 @@ class _Steps:
             refused=self._refused(type_urls.LISTENER, found.name),
         )
 
-    def _filter_chain(self, chain: FilterChainStep) -> Iterator[Step]:
-        verdict = self._verdict
-        assert verdict.listener is not None
+    def _filter_chain(self) -> Iterator[Step]:
+        verdict, chain = self._verdict, self._verdict.filter_chain
+        if verdict.listener is None or (chain is None and verdict.failure is not Failure.NO_FILTER_CHAIN):
+            return
         listener = verdict.listener.name
-        runner_up = verdict.runners_up.filter_chain if verdict.runners_up is not None else None
-        lost = None
-        if runner_up is not None:
-            behind = self._chain_origins(listener, runner_up.index, runner_up.name)
-            name = runner_up.name or f"number {runner_up.index + 1}"
-            lost = _lost(replace(runner_up, name=name), behind)
-        details = []
-        if chain.terminates_tls:
-            client = ", the client must show a certificate" if chain.requires_client_certificate else ""
-            certificates = ", ".join(chain.certificates)
-            details.append(f"ends TLS{f' with {certificates}' if certificates else ''}{client}")
-            details.extend(f"the client is {name}" for name in _client_names(verdict))
-        filters = (*chain.filters, *verdict.http_filters)
-        if filters:
-            details.append(f"filters: {', '.join(_short(each.name) for each in filters)}")
-        name = chain.name or ("default" if chain.is_default else f"number {chain.index + 1}")
+        lost = self._lost_chain(listener)
+        if chain is None:
+            yield Step("filter chain", NOTHING, lost=lost)
+            return
         yield Step(
             "filter chain",
-            name,
-            tuple(details),
+            chain.name or ("default" if chain.is_default else f"number {chain.index + 1}"),
+            tuple(_chain_details(chain, verdict)),
             _texts(self._chain_origins(listener, chain.index, chain.name)),
             lost,
         )
+        yield from self._missing_secrets(type_urls.LISTENER, listener, chain.missing_secrets)
+
+    def _lost_chain(self, listener: str) -> Lost | None:
+        verdict = self._verdict
+        runner_up = verdict.runners_up.filter_chain if verdict.runners_up is not None else None
+        if runner_up is None:
+            return None
+        behind = self._chain_origins(listener, runner_up.index, runner_up.name)
+        return _lost(replace(runner_up, name=runner_up.name or f"number {runner_up.index + 1}"), behind)
+
+    def _missing_secrets(self, type_url: str, resource: str, names: Iterable[str]) -> Iterator[Step]:
+        """Yield a step for each secret for want of which a filter chain or a cluster takes no connection."""
+        for name in names:
+            said = f"missing: {self._served.missing_secrets.reason_of(name)}"
+            places = _texts(self._origins.credential(type_url, resource, name))
+            yield Step("secret", secret_words(name), (said,), places)
 
     def _chain_origins(self, listener: str, index: int, name: str) -> tuple[Origin, ...]:
         message = self._served.listener(listener)
@@ -145,7 +150,7 @@ class _Steps:
         )
         host = verdict.virtual_host
         if host is None:
-            yield Step("virtual host", "none", (f"in the routes {name}",), lost=lost, refused=refused)
+            yield Step("virtual host", NOTHING, (f"in the routes {name}",), lost=lost, refused=refused)
             return
         details = (f"by its domain {host.domain}, in the routes {name}",)
         places = _texts(self._origins.virtual_host(name, host.name))
@@ -165,7 +170,7 @@ class _Steps:
         lost = _lost(runner_up, places(runner_up.index) if runner_up is not None else ())
         if route is None:
             if verdict.answered_by != "require_tls":
-                yield Step("route", "none", lost=lost)
+                yield Step("route", NOTHING, lost=lost)
             return
         name = route.name or f"number {route.index + 1}"
         yield Step("route", name, route_details(verdict, route), _texts(places(route.index)), lost)
@@ -193,6 +198,7 @@ class _Steps:
             share=destination.share,
             refused=refused or self._refused(type_urls.ENDPOINT, cluster.name),
         )
+        yield from self._missing_secrets(type_urls.CLUSTER, cluster.name, cluster.missing_secrets)
         listed = [(place, each) for place in cluster.localities for each in place.endpoints]
         for place, endpoint in listed[:MOST_ENDPOINTS]:
             yield self._endpoint(cluster.name, place, endpoint)
@@ -224,6 +230,17 @@ def _tls_details(tls: ClientTls | None) -> Iterator[str]:
     yield f"speaks {kind} to the endpoints" + (f", server name {tls.server_name}" if tls.server_name else "")
 
 
+def _chain_details(chain: FilterChainStep, verdict: Verdict) -> Iterator[str]:
+    if chain.terminates_tls:
+        client = ", the client must show a certificate" if chain.requires_client_certificate else ""
+        certificates = ", ".join(chain.certificates)
+        yield f"ends TLS{f' with {certificates}' if certificates else ''}{client}"
+        yield from (f"the client is {name}" for name in _client_names(verdict))
+    filters = (*chain.filters, *verdict.http_filters)
+    if filters:
+        yield f"filters: {', '.join(_short(each.name) for each in filters)}"
+
+
 def _client_names(verdict: Verdict) -> tuple[str, ...]:
     return verdict.call.tls.names if verdict.call.tls is not None else ()
 
@@ -233,8 +250,8 @@ def conclusion(verdict: Verdict) -> str:
     if verdict.outcome is Outcome.FAILED:
         status = f" with status {verdict.status}" if verdict.status is not None else ""
         reason = verdict.failure.value if verdict.failure is not None else "it is refused"
-        policy = verdict.policies[-1].policy if verdict.failure is Failure.POLICY_DENIES else ""
-        return f"the call fails{status}, since {reason}{f': {rule_words(policy)}' if policy else ''}"
+        named = ", ".join(_at_fault(verdict))
+        return f"the call fails{status}, since {reason}{f': {named}' if named else ''}"
     if verdict.outcome is Outcome.ANSWERED:
         answer = verdict.answered_by.replace("_", " ")
         where = f" to {verdict.location}" if verdict.location else ""
@@ -246,6 +263,16 @@ def conclusion(verdict: Verdict) -> str:
     if len(shares) == 1:
         return f"it goes to {shares[0].cluster.name}"
     return "it goes to " + ", ".join(f"{each.cluster.name} ({share_text(each.share)})" for each in shares)
+
+
+def _at_fault(verdict: Verdict) -> Iterator[str]:
+    """Yield what a failed call fails by: the rule that denies it, or the secrets that are missing."""
+    if verdict.failure is Failure.POLICY_DENIES and verdict.policies[-1].policy:
+        yield rule_words(verdict.policies[-1].policy)
+    if verdict.failure is Failure.NO_SECRET:
+        chain = verdict.filter_chain.missing_secrets if verdict.filter_chain is not None else ()
+        clusters = (name for each in verdict.destinations for name in each.cluster.missing_secrets)
+        yield from dict.fromkeys(map(secret_words, chain or clusters))
 
 
 def _lost(runner_up: RunnerUp | None, origins: tuple[Origin, ...]) -> Lost | None:

@@ -16,6 +16,7 @@ from typing import Any
 from mizzen.config.diagnostics import Origin
 from mizzen.config.document import Config
 from mizzen.config.models import AuthorizationAction
+from mizzen.explain.missing_secrets import credential_fields
 from mizzen.mesh.hosts import matches
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.rules.gateways import GatewayServer
@@ -146,6 +147,17 @@ class PartOrigins:
             if config.spec.traffic_policy is not None:
                 places.append(config.origin_of("spec", "trafficPolicy"))
         return self._current(places)
+
+    def credential(self, type_url: str, resource: str, secret: str) -> Places:
+        """Return the places of the fields by which a listener or cluster asks for a secret."""
+        found = self._sent(type_url, resource)
+        configs = dict.fromkeys(map(self._config, found.origins if found is not None else ()))
+        return self._current(
+            config.origin_of(*field)
+            for config in configs
+            if config is not None
+            for field in credential_fields(config, secret)
+        )
 
     def policies(self, listener: str, kinds: Container[str]) -> Places:
         """Return the places of the security policies of these kinds that a listener was made of."""

@@ -59,6 +59,8 @@ class Question:
         """
         if _METHOD.fullmatch(method) is None:
             raise QuestionError(f'"{method}" is no method; write GET http://reviews:9080/path')
+        if "://" not in url:
+            raise QuestionError(f'"{url}" has no scheme; write http://{url}, or https://{url}')
         parts = _split(url)
         if parts.scheme not in _DEFAULT_PORTS:
             raise QuestionError(f'"{url}" is no URL of HTTP; write one such as http://reviews:9080/path')

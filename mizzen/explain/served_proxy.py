@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
 from envoy.config.core.v3 import base_pb2
 
+from mizzen.explain.missing_secrets import MissingSecrets
 from mizzen.explain.origins import PartOrigins
 from mizzen.explain.upstream_connection import upstream_tls
 from mizzen.mesh.proxy.node import Proxy
+from mizzen.mesh.service import Service
 from mizzen.mesh.snapshot import Mesh
 from mizzen.simulate import ClientTls, Simulator
 from mizzen.simulate.verdict import Endpoint
@@ -20,6 +23,15 @@ from mizzen.xds import type_urls
 from mizzen.xds.resource import Resource
 
 _MESSAGES: Final = {TYPE_URLS[kind]: message for kind, message in MESSAGES.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class HostAddress:
+    """The address that a host has for a proxy, what was assumed of it, and the service if it is one."""
+
+    address: str
+    remarks: tuple[str, ...] = ()
+    service: Service | None = None
 
 
 class ServedProxy:
@@ -34,6 +46,7 @@ class ServedProxy:
         self.mesh: Mesh = translation.mesh
         self.scope = translation.mesh.scope(translation.profile(proxy))
         self.origins = PartOrigins(translation, proxy)
+        self.missing_secrets = MissingSecrets(translation, proxy)
         only_own = inbound and proxy.interception_mode != "NONE"
         listeners: Iterable[Resource]
         if only_own:
@@ -50,9 +63,10 @@ class ServedProxy:
             route=partial(self._message, type_urls.ROUTE),
             cluster=self.cluster,
             assignment=self._assignment,
+            has_secret=lambda name, authority: not self.missing_secrets.reason(name, authority),
         )
-        self.addresses: dict[str, tuple[str, tuple[str, ...]]] = {}
-        """The addresses that hosts have for the proxy, with what was assumed of them, as far as asked for."""
+        self.addresses: dict[str, HostAddress] = {}
+        """The addresses that hosts have for the proxy, as far as asked for."""
         self._tls: dict[tuple[str, str, int], ClientTls | None] = {}
 
     def _message(self, type_url: str, name: str) -> Any | None:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from envoy.extensions.transport_sockets.proxy_protocol.v3 import upstream_proxy_protocol_pb2
-from envoy.extensions.transport_sockets.tls.v3 import tls_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 
 from mizzen.simulate import ClientTls, Protocol
-from mizzen.simulate.typed_config import unpacked
+from mizzen.simulate.upstream_tls import upstream_context
 from mizzen.translator.tls.secret_names import WORKLOAD_CERTIFICATE
 
-_MATCH: Final = "envoy.transport_socket_match"
 _OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
@@ -22,18 +19,7 @@ def upstream_tls(cluster: Any, endpoint: Any | None, identity: str = "") -> Clie
     `cluster` is an Envoy Cluster, `endpoint` an LbEndpoint, whose metadata may choose the transport socket.
     `identity` is the name in the workload certificate of the proxy.
     """
-    socket = cluster.transport_socket
-    own = endpoint.metadata.filter_metadata if endpoint is not None else {}
-    values = dict(own[_MATCH].fields) if _MATCH in own else {}
-    for match in cluster.transport_socket_matches:
-        if all(key in values and values[key] == value for key, value in match.match.fields.items()):
-            socket = match.transport_socket
-            break
-    packed = socket.typed_config
-    wrapped = unpacked(packed, upstream_proxy_protocol_pb2.ProxyProtocolUpstreamTransport)
-    context = unpacked(
-        wrapped.transport_socket.typed_config if wrapped is not None else packed, tls_pb2.UpstreamTlsContext
-    )
+    context = upstream_context(cluster, endpoint)
     if context is None:
         return None
     common = context.common_tls_context

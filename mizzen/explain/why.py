@@ -8,11 +8,11 @@ answer = why(question, caller, ServedMesh(mesh))
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from mizzen.explain.answer import Answer, Hop
-from mizzen.explain.callers import Callers, DeclaredCallers
+from mizzen.explain.callers import NO_WORKLOAD, Callers, DeclaredCallers
 from mizzen.explain.first_call import first_call
 from mizzen.explain.hop import Refused, hop
 from mizzen.explain.onward import onward
@@ -82,7 +82,23 @@ def why(question: Question, caller: Proxy, serving: Serving, share: int | None =
         largest = max(verdict.destinations, key=lambda each: each.share)
         destination = verdict.destinations[share] if share is not None else largest
         remarks += _follow(verdict, destination, served, serving, hops)
+    remarks += _assumed_identity(caller, hops)
     return Answer(str(question), caller.id, question.headers, tuple(hops), tuple(remarks))
+
+
+def _assumed_identity(caller: Proxy, hops: Iterable[Hop]) -> Iterator[str]:
+    """Yield what is assumed about who the caller is, where that may decide."""
+    if caller.type == "router" and caller.ip_addresses[0] == NO_WORKLOAD:
+        yield (
+            f"no document declares a workload for this gateway: it is taken to be in namespace "
+            f"{caller.namespace}, with the service account {caller.account}"
+        )
+    elif not caller.service_account and any(_asks_for_identity(each) for each in hops):
+        yield f"nothing says which service account {caller.id} has: it is taken for {caller.account}"
+
+
+def _asks_for_identity(hop: Hop) -> bool:
+    return hop.side == "server" and any(step.kind == "policy" for step in hop.steps)
 
 
 def _follow(

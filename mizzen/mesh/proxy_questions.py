@@ -158,6 +158,8 @@ class ProxyQuestions(ABC):
         """Return whether the proxy's workload, with these policies, takes plain text or mutual TLS, on each
         port."""
         modes = peer_modes(policies.peer_authentications, self.settings.root_namespace)
-        if self.settings.mutual_tls and not self._is_left_without_certificate(proxy):
-            return modes
-        return modes.without_certificates()
+        return modes if self.has_certificate(proxy) else modes.without_certificates()
+
+    def has_certificate(self, proxy: Proxy) -> bool:
+        """Return whether the proxy's workload has a certificate of the mesh."""
+        return self.settings.mutual_tls and not self._is_left_without_certificate(proxy)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mizzen.explain.answer import Answer, Hop, share_text
+from mizzen.explain.answer import NOTHING, Answer, Hop, share_text
 from mizzen.explain.answer_text import TITLES, lost_text, origins_text, printable
 from mizzen.mesh_tests.under_test import Result
 
 _MARGIN = "  "
-_SECURITY = ("token", "policy")
+_TOLD = ("token", "policy", "secret")
 
 
 def result_text(result: Result) -> str:
@@ -63,7 +63,7 @@ def _steps(hop: Hop) -> Iterator[str]:
             continue
         share = f"{share_text(step.share)} to " if step.share is not None and step.share < 1 else ""
         yield f"{_MARGIN * 2}{step.kind:<14}{share}{step.name}{origins_text(step.origins, '  from ')}"
-        if step.kind in _SECURITY:
+        if step.kind in _TOLD:
             yield from (f"{_MARGIN * 2}{'':<14}{detail}" for detail in step.details)
-        if step.lost is not None and step.kind in (*_SECURITY, "route"):
+        if step.lost is not None and (step.kind in (*_TOLD, "route") or step.name == NOTHING):
             yield f"{_MARGIN * 2}{'':<14}{lost_text(step.lost)}"

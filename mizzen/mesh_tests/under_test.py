@@ -92,7 +92,8 @@ class MeshUnderTest:
     def _behind(self, verdict: Verdict, destination: Destination, served: ServedProxy) -> CallEnd:
         """Return how the calls end that the first proxy sends to one of its destinations."""
         if destination.cluster.failure is not None:
-            failed = Verdict(verdict.call, Outcome.FAILED, destination.cluster.failure, _status(verdict))
+            failure, alone = destination.cluster.failure, (destination,)
+            failed = Verdict(verdict.call, Outcome.FAILED, failure, _status(verdict), destinations=alone)
             return _stopped(failed, destination.share, destination)
         next_one: Onward = onward(verdict, destination, served, self.serving.callers)
         if next_one.server is None:

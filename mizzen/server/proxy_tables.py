@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from mizzen import xds
+from mizzen.explain.missing_secrets import MissingSecrets
 from mizzen.explain.origins import PartOrigins
 from mizzen.explain.suspect_parts import suspect_places
 from mizzen.explain.tables.row import Row
@@ -66,7 +67,9 @@ class ProxyTables:
             if proxy is None:
                 return ()
             sent = {type_url: holding.sent for type_url, holding in holdings.items()}
-            return rows(kind, Sent(sent, PartOrigins(translation_of(proxy), proxy), states))
+            translation = translation_of(proxy)
+            missing = MissingSecrets(translation, proxy)
+            return rows(kind, Sent(sent, PartOrigins(translation, proxy), states, missing))
 
         found = await self._control_plane.ask(made)
         return {"proxy": self._name(client), "kind": kind, "rows": [row.as_dict() for row in found]}

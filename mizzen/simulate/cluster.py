@@ -10,7 +10,9 @@ from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.core.v3 import health_check_pb2
 
 from mizzen.simulate.connection import Connection
+from mizzen.simulate.secrets import HasSecret, missing_secrets
 from mizzen.simulate.typed_config import type_name
+from mizzen.simulate.upstream_tls import upstream_context
 from mizzen.simulate.verdict import ClusterStep, Endpoint, Failure, Locality
 
 _Cluster: Final = cluster_pb2.Cluster
@@ -23,11 +25,17 @@ _PANIC_THRESHOLD: Final = 50.0
 class Clusters:
     """The clusters of a proxy by name, each compiled when it is first used."""
 
-    __slots__ = ("_assignment", "_cluster", "_steps")
+    __slots__ = ("_assignment", "_cluster", "_has_secret", "_steps")
 
-    def __init__(self, cluster: Callable[[str], Any | None], assignment: Callable[[str], Any | None]) -> None:
+    def __init__(
+        self,
+        cluster: Callable[[str], Any | None],
+        assignment: Callable[[str], Any | None],
+        has_secret: HasSecret,
+    ) -> None:
         self._cluster = cluster
         self._assignment = assignment
+        self._has_secret = has_secret
         self._steps: dict[str, ClusterStep] = {}
 
     def step(self, name: str, connection: Connection, authority: str) -> ClusterStep:
@@ -60,6 +68,8 @@ class Clusters:
         localities = tuple(
             sorted(map(_locality, assignment.endpoints), key=lambda locality: locality.priority)
         )
+        missing = self._missing_secrets(message, assignment)
+        failure = None if _takes_calls(message, localities) else Failure.NO_ENDPOINT
         return ClusterStep(
             name=name,
             discovery_type=discovery,
@@ -67,8 +77,20 @@ class Clusters:
             localities=localities,
             originates_tls="Tls" in type_name(message.transport_socket.typed_config)
             or bool(message.transport_socket_matches),
-            failure=None if _takes_calls(message, localities) else Failure.NO_ENDPOINT,
+            failure=failure or (Failure.NO_SECRET if missing else None),
+            missing_secrets=missing,
         )
+
+    def _missing_secrets(self, cluster: Any, assignment: Any) -> tuple[str, ...]:
+        """Return the secrets for want of which no endpoint can be called; none if one of them can."""
+        endpoints = [each for locality in assignment.endpoints for each in locality.lb_endpoints] or [None]
+        found: dict[str, None] = {}
+        for endpoint in endpoints:
+            missing = missing_secrets(upstream_context(cluster, endpoint), self._has_secret)
+            if not missing:
+                return ()
+            found.update(dict.fromkeys(missing))
+        return tuple(found)
 
 
 def _takes_calls(message: Any, localities: Iterable[Locality]) -> bool:
@@ -85,7 +107,8 @@ def _with_endpoint(step: ClusterStep, place: tuple[str, int] | None) -> ClusterS
     if place is None:
         return replace(step, failure=Failure.NO_ENDPOINT)
     localities = (Locality(0, "", "", "", 1, (Endpoint(place[0], place[1], 1, "UNKNOWN"),)),)
-    return ClusterStep(step.name, step.discovery_type, step.load_balancing, localities, step.originates_tls)
+    failure = Failure.NO_SECRET if step.missing_secrets else None
+    return replace(step, localities=localities, failure=failure)
 
 
 def _locality(message: Any) -> Locality:

@@ -18,6 +18,7 @@ from typing import Any
 from mizzen.simulate.connection import Connection
 from mizzen.simulate.network_filters import DEFAULT, ChainFilters
 from mizzen.simulate.prefixes import Prefixes, contains, parsed
+from mizzen.simulate.secrets import HasSecret
 from mizzen.simulate.verdict import RunnerUp
 
 _ANY, _LOCAL, _EXTERNAL = 0, 1, 2
@@ -35,10 +36,11 @@ protocol."""
 class FilterChain:
     """A filter chain; what its filters do is compiled when it is first chosen."""
 
-    __slots__ = ("_filters", "_index", "duplicate", "message", "name")
+    __slots__ = ("_filters", "_has_secret", "_index", "duplicate", "message", "name")
 
-    def __init__(self, message: Any, index: int) -> None:
+    def __init__(self, message: Any, index: int, has_secret: HasSecret) -> None:
         self.message = message
+        self._has_secret = has_secret
         self.name = str(message.name)
         self._index = index
         self.duplicate = False
@@ -49,7 +51,7 @@ class FilterChain:
     def filters(self) -> ChainFilters:
         """What the chain does with a connection."""
         if self._filters is None:
-            self._filters = ChainFilters(self.message, self._index)
+            self._filters = ChainFilters(self.message, self._index, self._has_secret)
         return self._filters
 
 
@@ -58,11 +60,13 @@ class FilterChains:
 
     __slots__ = ("_by_port", "_chains", "_default")
 
-    def __init__(self, listener: Any) -> None:
+    def __init__(self, listener: Any, has_secret: HasSecret) -> None:
         self._by_port: dict[int, Prefixes[_Names]] = {}
-        self._chains = [FilterChain(message, index) for index, message in enumerate(listener.filter_chains)]
+        self._chains = [
+            FilterChain(message, index, has_secret) for index, message in enumerate(listener.filter_chains)
+        ]
         self._default = (
-            FilterChain(listener.default_filter_chain, DEFAULT)
+            FilterChain(listener.default_filter_chain, DEFAULT, has_secret)
             if listener.HasField("default_filter_chain")
             else None
         )
@@ -82,14 +86,15 @@ class FilterChains:
         return found if found is not None else self._default
 
     def runner_up(self, connection: Connection, chosen: FilterChain | None) -> RunnerUp | None:
-        """Return the chain that got furthest of those that were not chosen, and where it lost."""
-        best: tuple[int, RunnerUp] | None = None
+        """Return the chain that got furthest of those that were not chosen, and where it lost; of several
+        that got as far, one that asks for more."""
+        best: tuple[tuple[int, int], RunnerUp] | None = None
         for index, chain in enumerate(self._chains):
             if chain is chosen:
                 continue
-            depth, lost = _first_failure(chain.message.filter_chain_match, chain.name, connection, chosen)
-            if best is None or depth > best[0]:
-                best = depth, replace(lost, index=index)
+            near, lost = _first_failure(chain.message.filter_chain_match, chain.name, connection, chosen)
+            if best is None or near > best[0]:
+                best = near, replace(lost, index=index)
         return best[1] if best is not None else None
 
     def _add(self, chain: FilterChain) -> None:
@@ -172,20 +177,24 @@ def _ranges(prefixes: Iterable[Any]) -> list[tuple[str, int]]:
 
 def _first_failure(
     match: Any, name: str, connection: Connection, chosen: FilterChain | None
-) -> tuple[int, RunnerUp]:
-    """Return how many conditions hold before the first that fails, and that one.
+) -> tuple[tuple[int, int], RunnerUp]:
+    """Return how many conditions hold before the first that fails, how many of these ask for something, and
+    the one that fails.
 
     If all hold, the chosen chain is more specific in some condition: that is where this one lost.
     """
-    for depth, (condition, wanted, found, holds) in enumerate(_conditions(match, connection)):
-        if wanted and not holds:
-            return depth, RunnerUp(name, condition, wanted, found)
     mine = _conditions(match, connection)
+    asked = 0
+    for depth, (condition, wanted, found, holds) in enumerate(mine):
+        if wanted and not holds:
+            return (depth, asked), RunnerUp(name, condition, wanted, found)
+        asked += bool(wanted)
+    near = len(mine), asked
     theirs = _conditions(chosen.message.filter_chain_match, connection) if chosen is not None else mine
     for (condition, wanted, _, _), (_, other, found, _) in zip(mine, theirs, strict=True):
         if wanted != other:
-            return len(mine), RunnerUp(name, condition, wanted or "any", f"{found}, and {other} is closer")
-    return len(mine), RunnerUp(name, "match", "the same as another chain", "")
+            return near, RunnerUp(name, condition, wanted or "any", f"{found}, and {other} is closer")
+    return near, RunnerUp(name, "match", "the same as another chain", "")
 
 
 def _conditions(match: Any, connection: Connection) -> Sequence[tuple[str, str, str, bool]]:
@@ -196,6 +205,7 @@ def _conditions(match: Any, connection: Connection) -> Sequence[tuple[str, str, 
     source_type = match.source_type
     source_port = str(call.source_port)
     protocols = connection.application_protocols
+    plain = ", as the connection is plain text" if connection.transport_protocol == "raw_buffer" else ""
 
     def address(condition: str, prefixes: Any, found: str) -> tuple[str, str, str, bool]:
         ranges = _ranges(prefixes)
@@ -213,13 +223,13 @@ def _conditions(match: Any, connection: Connection) -> Sequence[tuple[str, str, 
         (
             "server name",
             ", ".join(match.server_names),
-            connection.server_name or "none known",
+            connection.server_name or f"none known{plain}",
             any(_covers(name.lower(), connection.server_name) for name in match.server_names),
         ),
         (
             "transport protocol",
             match.transport_protocol,
-            connection.transport_protocol,
+            f"{connection.transport_protocol}{' (plain text)' if plain else ''}",
             match.transport_protocol == connection.transport_protocol,
         ),
         (

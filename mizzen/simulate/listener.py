@@ -18,6 +18,7 @@ from mizzen.simulate.connection import Connection
 from mizzen.simulate.filter_chain import FilterChains
 from mizzen.simulate.prefixes import canonical, parsed
 from mizzen.simulate.seconds import limit
+from mizzen.simulate.secrets import HasSecret
 from mizzen.simulate.verdict import RunnerUp
 
 _UDP = 1
@@ -33,10 +34,11 @@ _Place = tuple[str, int]
 class Listener:
     """One listener; its filter chains are compiled when it is first used."""
 
-    __slots__ = ("_chains", "_filters", "bound", "message", "name", "places", "udp")
+    __slots__ = ("_chains", "_filters", "_has_secret", "bound", "message", "name", "places", "udp")
 
-    def __init__(self, message: Any) -> None:
+    def __init__(self, message: Any, has_secret: HasSecret) -> None:
         self.message = message
+        self._has_secret = has_secret
         self.name = str(message.name)
         self.bound = message.bind_to_port.value or not message.HasField("bind_to_port")
         self.udp = message.address.socket_address.protocol == _UDP
@@ -55,7 +57,7 @@ class Listener:
     def chains(self) -> FilterChains:
         """The filter chains."""
         if self._chains is None:
-            self._chains = FilterChains(self.message)
+            self._chains = FilterChains(self.message, self._has_secret)
         return self._chains
 
     @property
@@ -71,14 +73,14 @@ class Listeners:
 
     __slots__ = ("_bound", "_inbound", "_outbound", "_tcp", "_udp")
 
-    def __init__(self, messages: Iterable[Any]) -> None:
+    def __init__(self, messages: Iterable[Any], has_secret: HasSecret) -> None:
         self._tcp: dict[_Place, Listener] = {}
         self._udp: dict[_Place, Listener] = {}
         self._bound: dict[_Place, Listener] = {}
         self._outbound: Listener | None = None
         self._inbound: Listener | None = None
         for message in messages:
-            listener = Listener(message)
+            listener = Listener(message, has_secret)
             for place in listener.places:
                 if listener.udp:
                     self._udp.setdefault(place, listener)

@@ -11,6 +11,7 @@ from envoy.extensions.transport_sockets.tls.v3 import tls_pb2
 
 from mizzen.simulate.call import ClientTls
 from mizzen.simulate.http_connection_manager import HttpConnectionManager
+from mizzen.simulate.secrets import HasSecret, missing_secrets
 from mizzen.simulate.security_filters import SecurityFilter, security_filter
 from mizzen.simulate.shares import shares
 from mizzen.simulate.typed_config import type_name, unpacked
@@ -41,7 +42,7 @@ class ChainFilters:
         "terminal",
     )
 
-    def __init__(self, chain: Any, index: int) -> None:
+    def __init__(self, chain: Any, index: int, has_secret: HasSecret) -> None:
         self.manager: HttpConnectionManager | None = None
         self.tcp: tuple[tuple[str, float], ...] = ()
         self.sni_cluster = False
@@ -64,6 +65,7 @@ class ChainFilters:
             terminates_tls=chain.HasField("transport_socket") and not _passes_through(chain),
             requires_client_certificate=context is not None and context.require_client_certificate.value,
             certificates=_certificates(context),
+            missing_secrets=missing_secrets(context, has_secret),
         )
 
     def negotiated(self, tls: ClientTls) -> str:

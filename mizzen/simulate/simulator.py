@@ -15,6 +15,7 @@ from mizzen.simulate.listener import Listener, Listeners, connection
 from mizzen.simulate.network_filters import ChainFilters
 from mizzen.simulate.request import NoRequest, Request
 from mizzen.simulate.route import Route
+from mizzen.simulate.secrets import HasSecret
 from mizzen.simulate.security_filters import SecurityFilter
 from mizzen.simulate.verdict import (
     Decision,
@@ -42,6 +43,7 @@ _STATUS: Final = {
     Failure.NO_VIRTUAL_HOST: 404,
     Failure.NO_ROUTE: 404,
     Failure.NO_ENDPOINT: 503,
+    Failure.NO_SECRET: 503,
 }
 _GRPC_STATUS: Final = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}
 _GRPC_UNKNOWN: Final = 2
@@ -75,28 +77,47 @@ class Messages(Protocol):
 
 
 class Simulator:
-    """A proxy with this configuration. Each part is compiled when a call first needs it, once."""
+    """A proxy with this configuration. Each part is compiled when a call first needs it, once.
 
-    def __init__(self, messages: Messages) -> None:
+    `has_secret` tells whether the proxy is sent a secret; by default it is sent all.
+    """
+
+    def __init__(self, messages: Messages, has_secret: HasSecret = lambda *_: True) -> None:
         self._begin(
             messages.listeners,
             {message.name: message for message in messages.routes}.get,
             {message.name: message for message in messages.clusters}.get,
             {message.cluster_name: message for message in messages.endpoints}.get,
+            has_secret,
         )
 
     @classmethod
-    def of(cls, listeners: Iterable[Any], *, route: Find, cluster: Find, assignment: Find) -> Simulator:
+    def of(
+        cls,
+        listeners: Iterable[Any],
+        *,
+        route: Find,
+        cluster: Find,
+        assignment: Find,
+        has_secret: HasSecret,
+    ) -> Simulator:
         """Return a simulator that asks for other messages by name, when a call first needs them."""
         made = cls.__new__(cls)
-        made._begin(listeners, route, cluster, assignment)
+        made._begin(listeners, route, cluster, assignment, has_secret)
         return made
 
-    def _begin(self, listeners: Iterable[Any], route: Find, cluster: Find, assignment: Find) -> None:
-        self._listeners = Listeners(listeners)
+    def _begin(
+        self,
+        listeners: Iterable[Any],
+        route: Find,
+        cluster: Find,
+        assignment: Find,
+        has_secret: HasSecret,
+    ) -> None:
+        self._listeners = Listeners(listeners, has_secret)
         self._route = route
         self._compiled_routes: dict[str, RouteConfiguration] = {}
-        self._clusters = Clusters(cluster, assignment)
+        self._clusters = Clusters(cluster, assignment, has_secret)
 
     def verdict(self, call: Call, *, runners_up: bool = False) -> Verdict:
         """Return where the call goes; with `runners_up`, also what lost at each step."""
@@ -185,6 +206,8 @@ class _Run:
         self.reached["filter_chain"] = filters.step
         if chain.duplicate:
             self._fail(Failure.DUPLICATE_FILTER_CHAIN)
+        elif filters.step.missing_secrets:
+            self._close(Failure.NO_SECRET)
         elif filters.step.terminates_tls and self.call.tls is None:
             self._fail(Failure.TLS_EXPECTED)
         elif filters.step.requires_client_certificate and not (self.call.tls and self.call.tls.certificate):
@@ -351,6 +374,11 @@ class _Run:
         self.reached["outcome"] = outcome
         self.reached["failure"] = failure
         self.reached["status"] = _STATUS.get(failure)
+
+    def _close(self, failure: Failure) -> None:
+        """The connection is closed, which has no status."""
+        self._fail(failure)
+        self.reached["status"] = None
 
     def _answer(self, by: str, status: int) -> None:
         self.reached["outcome"] = Outcome.ANSWERED

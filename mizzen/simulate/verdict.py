@@ -29,6 +29,7 @@ class Failure(StrEnum):
     NO_FILTER_CHAIN = "no filter chain of the listener matches the connection"
     DUPLICATE_FILTER_CHAIN = "two filter chains have the same match, and Envoy refuses the listener"
     TLS_EXPECTED = "the filter chain terminates TLS, and the client does not speak TLS"
+    NO_SECRET = "a secret that its TLS needs is not there"  # noqa: S105 (no secret itself)
     CLIENT_CERTIFICATE_REQUIRED = "the filter chain requires a client certificate"
     NOT_HTTP = "the filter chain reads HTTP, and the connection carries another version of it or no HTTP"
     NO_FILTER = "the filter chain has no filter that takes the connection"
@@ -154,6 +155,8 @@ class FilterChainStep:
     requires_client_certificate: bool
     certificates: tuple[str, ...]
     """Names of the secrets with the certificates that the proxy shows."""
+    missing_secrets: tuple[str, ...] = ()
+    """Names of the secrets that its TLS needs, and that the proxy is not sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +264,8 @@ class ClusterStep:
     localities: tuple[Locality, ...]
     originates_tls: bool
     failure: Failure | None = None
+    missing_secrets: tuple[str, ...] = ()
+    """Names of the secrets that its TLS needs, and that the proxy is not sent."""
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:

@@ -23,7 +23,7 @@ from mizzen.translator.base.memo import Memo
 from mizzen.translator.outbound import OutboundResources
 from mizzen.translator.own_resources import OwnResources, gateway_resources
 from mizzen.translator.part_origins import OutboundParts
-from mizzen.translator.tls.secret_names import TRUST_BUNDLE, WORKLOAD_CERTIFICATE
+from mizzen.translator.tls.secret_names import OF_EVERY_WORKLOAD
 from mizzen.translator.tls.secret_references import NO_SECRETS, SecretNames, secret_references
 from mizzen.translator.touched import ServiceKey
 from mizzen.translator.translation import Translation
@@ -64,8 +64,6 @@ Difference = tuple[Resource | None, Resource | None]
 _FEW: Final = 20
 """So many services are made one by one. Who asks for more, as tests of a mesh do, gets all of them at once:
 one by one they would cost more."""
-
-_OF_EVERY_WORKLOAD: Final = frozenset({WORKLOAD_CERTIFICATE, TRUST_BUNDLE})
 
 _Key = tuple[OutboundProfile, tuple[str, ...]]
 """What proxies of a kind have in common, in any mesh."""
@@ -215,7 +213,7 @@ def _asks_otherwise(difference: Difference) -> bool:
 def _asked(resource: Resource | None) -> SecretNames:
     if resource is None or resource.type_url not in (type_urls.CLUSTER, type_urls.LISTENER):
         return NO_SECRETS
-    return secret_references(resource).filtered(lambda name: name not in _OF_EVERY_WORKLOAD)
+    return secret_references(resource).filtered(lambda name: name not in OF_EVERY_WORKLOAD)
 
 
 class _OutboundOnDemand(OutboundResources):

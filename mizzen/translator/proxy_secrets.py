@@ -16,8 +16,8 @@ from mizzen.mesh.proxy_questions import ProxyQuestions
 from mizzen.translator.base.memo import Memo
 from mizzen.translator.own_resources import OwnResources
 from mizzen.translator.shared_resources import SharedResources
-from mizzen.translator.tls.secret_names import FILE_CERTIFICATE, FILE_ROOT
-from mizzen.translator.tls.secret_references import all_secrets, secret_references
+from mizzen.translator.tls.secret_names import CA_SUFFIX, FILE_CERTIFICATE, FILE_ROOT, OF_EVERY_WORKLOAD
+from mizzen.translator.tls.secret_references import SecretNames, all_secrets, secret_references
 from mizzen.translator.tls.secrets import (
     MANY_FILES,
     UNUSABLE_SECRET,
@@ -99,3 +99,29 @@ def _elsewhere(mesh: ProxyQuestions, names: Collection[str], namespace: str) -> 
                 config.origin_of("metadata", "namespace"),
                 "metadata.namespace",
             )
+
+
+def why_not_sent(mesh: ProxyQuestions, proxy: Proxy, wanted: SecretNames, memo: Memo) -> str:
+    """Return why `proxy` is not sent the one secret that `wanted` names, empty if it is sent."""
+    namespace = proxy.namespace
+    name = next(iter(wanted.certificates | wanted.roots))
+    if name in OF_EVERY_WORKLOAD:
+        return "" if mesh.has_certificate(proxy) else "workloads get no certificates"
+    made, findings = secrets(wanted, lambda own: mesh.secret(namespace, own), memo, namespace=namespace)
+    own = own_secret_name(name, namespace)
+    if made:
+        withheld = _withheld(mesh, [name], namespace) if proxy.is_unproven else ()
+        return next((each.message for each in withheld), "")
+    if findings:
+        return f"{findings[0].origin}: {findings[0].message}"
+    if own is None:
+        return f"a proxy gets only Secrets of its own namespace {namespace}, by credentialName: NAME"
+    # Roots may also stand beside the certificate.
+    names = dict.fromkeys((own, own.removesuffix(CA_SUFFIX) if wanted.roots else own))
+    elsewhere = next((each for each in mesh.configs("Secret") if each.name in names), None)
+    if elsewhere is not None:
+        return (
+            f"Secret {elsewhere.name} is in namespace {elsewhere.namespace} ({elsewhere.origin}), and a "
+            f"proxy gets only Secrets of its own namespace {namespace}"
+        )
+    return f"there is no Secret {' or '.join(names)} in namespace {namespace}"

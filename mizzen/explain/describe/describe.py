@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 
 from mizzen.config.diagnostics import Diagnostic, Origin, Severity
 from mizzen.explain.describe.applied_rules import Documents, service_rules, subsets_of, workload_rules
 from mizzen.explain.describe.description import Description, EndpointLine, Oddity, PortLine
 from mizzen.explain.describe.port_tls import all_take, called_by, takes, tls_oddities
+from mizzen.explain.near_names import did_you_mean
 from mizzen.explain.route_words import short_host
 from mizzen.mesh.service import Endpoint, Service
 from mizzen.mesh.services.workloads import Workload
@@ -210,9 +210,7 @@ def _unknown(mesh: Mesh, kind: str, name: str) -> str:
     workloads = {_name(each) for each in mesh.registry.workloads_by_key.values()}
     known = sorted((services if kind != "workload" else set()) | (workloads if kind != "service" else set()))
     what = f"no {kind or 'service or workload'} is named"
-    # Who writes a short name means one.
-    names = {each.partition(".")[0] if "." not in name else each: each for each in known}
-    near = [names[each] for each in difflib.get_close_matches(name, names, n=_NEAR, cutoff=0.5)]
-    if near:
-        return f'{what} "{name}"; did you mean {" or ".join(near)}?'
+    meant = did_you_mean(name, known)
+    if meant:
+        return f'{what} "{name}"; {meant}'
     return f'{what} "{name}"; there are {", ".join(known[:5]) or "none"}'

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 from cryptography import x509
 
+from mizzen.explain.missing_secrets import MissingSecret
 from mizzen.explain.tables.row import Row
 from mizzen.explain.tables.sent import Sent
 
+_CERTIFICATE: Final = "certificate"
+_AUTHORITY: Final = "trusted authority"
+_UNKNOWN: Final[Mapping[str, str]] = {"FOR": "-", "VALID UNTIL": "-", "SERIAL": "-"}
+
 
 def secret_rows(sent: Sent) -> Iterator[Row]:
-    """Yield a row for each secret."""
+    """Yield a row for each secret that the proxy is sent, then for each that it asks for in vain."""
     for resource, secret, state in sent.of("secrets"):
         kind, chain = _kind(secret)
         yield Row(
@@ -22,28 +27,40 @@ def secret_rows(sent: Sent) -> Iterator[Row]:
             state,
         )
 
+    for missing in sent.missing_secrets():
+        yield _missing(sent, missing)
+
+
+def _missing(sent: Sent, secret: MissingSecret) -> Row:
+    asking, name = secret.asked_by, secret.name
+    return Row(
+        {"NAME": name, "KIND": _AUTHORITY if secret.authority else _CERTIFICATE, **_UNKNOWN},
+        sent.places(asking, lambda origins: origins.credential(asking.type_url, asking.name, name)),
+        name,
+        f"missing: {secret.reason}",
+    )
+
 
 def _kind(secret: Any) -> tuple[str, Any | None]:
     """Return what a Secret is, and the DataSource of the certificates that it shows."""
     which = secret.WhichOneof("type")
     if which == "tls_certificate":
-        return "certificate", secret.tls_certificate.certificate_chain
+        return _CERTIFICATE, secret.tls_certificate.certificate_chain
     if which == "validation_context":
-        return "trusted authority", secret.validation_context.trusted_ca
+        return _AUTHORITY, secret.validation_context.trusted_ca
     return (which or "empty").replace("_", " "), None
 
 
-def _certificate(source: Any | None) -> dict[str, str]:
+def _certificate(source: Any | None) -> Mapping[str, str]:
     """Return what the first certificate says of itself."""
-    unknown = {"FOR": "-", "VALID UNTIL": "-", "SERIAL": "-"}
     if source is None:
-        return unknown
+        return _UNKNOWN
     if source.filename:
-        return {**unknown, "FOR": f"in {source.filename}"}
+        return {**_UNKNOWN, "FOR": f"in {source.filename}"}
     try:
         found = x509.load_pem_x509_certificates(source.inline_bytes or source.inline_string.encode())[0]
     except (ValueError, IndexError):
-        return {**unknown, "FOR": "no certificate can be read"}
+        return {**_UNKNOWN, "FOR": "no certificate can be read"}
     until = f"{found.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
     return {"FOR": _names(found), "VALID UNTIL": until, "SERIAL": f"{found.serial_number:x}"}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from mizzen.explain.missing_secrets import MissingSecret, MissingSecrets
 from mizzen.explain.origins import PartOrigins, Places
 from mizzen.translator.translate_result import MESSAGES, TYPE_URLS
 from mizzen.xds.resource import Resource
@@ -20,6 +21,7 @@ class Sent:
         resources: by type URL and name.
         origins: knows the lines of their parts, as long as they are what the mesh says now.
         states: what is the matter with a resource, by type URL and name.
+        missing: knows which secrets the resources ask for in vain.
     """
 
     def __init__(
@@ -27,10 +29,12 @@ class Sent:
         resources: Resources,
         origins: PartOrigins | None = None,
         states: Mapping[tuple[str, str], str] | None = None,
+        missing: MissingSecrets | None = None,
     ) -> None:
         self._resources = resources
         self._origins = origins
         self._states = states or {}
+        self._missing = missing
 
     def of(self, kind: str) -> Iterator[tuple[Resource, Any, str]]:
         """Yield the resources of a kind by their names: each with its message and its state."""
@@ -38,6 +42,17 @@ class Sent:
         held = self._resources.get(type_url, {})
         for name in sorted(held):
             yield held[name], message.FromString(held[name].value), self._states.get((type_url, name), "")
+
+    def missing_secrets(self) -> Iterator[MissingSecret]:
+        """Yield the secrets that listeners and clusters ask for and the proxy is not sent."""
+        if self._missing is None:
+            return
+        asking = [
+            each
+            for kind in ("listeners", "clusters")
+            for each in self._resources.get(TYPE_URLS[kind], {}).values()
+        ]
+        yield from self._missing.of(asking)
 
     def message(self, kind: str, name: str) -> Any | None:
         """Return the message of a resource of a kind, None if there is none of this name."""

@@ -16,7 +16,7 @@ _UNSERVED: Final = {"configmap": "a CA in a ConfigMap", "kubernetes-gateway": "a
 def check_credentials_of_gateway(gateway: Config[models.Gateway], findings: Findings) -> None:
     """Find credentials of a Gateway that no proxy is sent (MZ0221), such as `configmap://ca`."""
     for index, server in enumerate(gateway.spec.servers):
-        for field, name in credential_names(server):
+        for field, name in credential_names(server.tls):
             for text in _problem(name):
                 findings.warning("MZ0221", gateway, ("spec", "servers", index, *field), text)
 

@@ -67,9 +67,8 @@ _FEW: Final = 3
 _AUTHORITY: Final = ("tls", "caCertCredentialName")
 
 
-def credential_names(server: models.Server) -> Iterator[tuple[FieldPath, str]]:
+def credential_names(tls: models.ServerTLSSettings | None) -> Iterator[tuple[FieldPath, str]]:
     """Yield the names of Secrets in a server's TLS settings, each with the field that it stands in."""
-    tls = server.tls
     if tls is None:
         return
     if tls.credential_name:
@@ -86,7 +85,7 @@ def _credentials(mesh: AnalysedMesh, gateways: list[GatewayConfig], findings: Fi
     for config in gateways:
         selected = {workload.namespace for workload in mesh.gateways.workloads_selected(config)}
         for path, server in _servers(config):
-            for field, written in credential_names(server):
+            for field, written in credential_names(server.tls):
                 # Without a workload of the gateway nobody knows in which namespace its proxies will be.
                 of_name = mesh.namespaces_with_secret(written.rpartition("/")[2])
                 namespace = _first(selected or {config.namespace, *of_name}, of_name, config.namespace)

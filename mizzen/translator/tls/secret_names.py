@@ -15,6 +15,7 @@ WORKLOAD_CERTIFICATE = "default"
 """The workload's own certificate."""
 TRUST_BUNDLE = "ROOTCA"
 """The roots of the mesh."""
+OF_EVERY_WORKLOAD = frozenset({WORKLOAD_CERTIFICATE, TRUST_BUNDLE})
 CA_SUFFIX = "-cacert"
 FILE_CERTIFICATE = "file-cert:"
 FILE_ROOT = "file-root:"

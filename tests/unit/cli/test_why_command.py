@@ -102,3 +102,20 @@ def test_what_belongs_to_files_needs_them(mizzen: Command, mesh: Path) -> None:
     wrong = mizzen("why", "http://shop/", "--from", "shop-1", "--mesh-config", mesh)
     assert wrong.code == 2
     assert "go with --config" in wrong.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("shop:80/x",), '"shop:80/x" has no scheme; write http://shop:80/x, or https://shop:80/x'),
+        (("shop",), '"shop" is no URL; write http://shop/, or --tcp shop:PORT'),
+        (("PUT", "shop:80/x"), '"shop:80/x" has no scheme; write http://shop:80/x'),
+        (("PUT",), "say which URL: mizzen why PUT http://reviews:9080/path"),
+    ],
+)
+def test_a_call_without_a_scheme_says_what_to_write(
+    words: tuple[str, ...], said: str, mizzen: Command, mesh: Path
+) -> None:
+    wrong = mizzen("why", *words, "--from", "shop-1", "--config", mesh)
+    assert wrong.code == 2
+    assert said in wrong.err

@@ -111,6 +111,53 @@ def test_a_service_that_is_not_there_is_said(serving: ServedMesh) -> None:
     assert any("no service of the mesh is named stop" in remark for remark in answer.remarks)
 
 
+@pytest.mark.parametrize(
+    ("host", "meant"),
+    [
+        ("shpo", "shop.default"),
+        ("shop.defualt", "shop.default"),
+        ("shpo.default.svc.cluster.local", "shop.default.svc.cluster.local"),
+        ("sho", "shop.default"),
+    ],
+)
+def test_a_host_that_nobody_has_is_said_with_the_nearest(serving: ServedMesh, host: str, meant: str) -> None:
+    [remark] = ask(serving, f"http://{host}/").remarks
+    assert remark.startswith(f"no service of the mesh is named {host} (did you mean {meant}?)")
+
+
+def test_a_port_that_a_service_has_not_is_said(serving: ServedMesh) -> None:
+    expected = "shop.default.svc.cluster.local has no port 81; its ports: 80"
+    assert ask(serving, "http://shop:81/").remarks == (expected,)
+
+
+def test_who_a_gateway_without_a_workload_is_taken_for_is_said(tmp_path: Path) -> None:
+    (tmp_path / "m.yaml").write_text(NO_CHAIN)
+    serving = ServedMesh(mizzen.load(tmp_path))
+    question = Question.of_request("GET", "https://shop.example/")
+    answer = why(question, serving.callers.gateway("edge"), serving)
+    assert answer.remarks == (
+        "no document declares a workload for this gateway: it is taken to be in namespace default, with the "
+        "service account default",
+    )
+    workload = (
+        "apiVersion: networking.istio.io/v1\nkind: WorkloadEntry\nmetadata: {name: edge}\n"
+        "spec: {address: 10.0.0.1, labels: {istio: ingressgateway}}\n---\n"
+    )
+    (tmp_path / "m.yaml").write_text(workload + NO_CHAIN)
+    serving = ServedMesh(mizzen.load(tmp_path))
+    assert why(question, serving.callers.gateway("edge"), serving).remarks == ()
+
+
+def test_who_a_caller_is_taken_for_is_said_where_a_policy_asks(tmp_path: Path) -> None:
+    policy = (
+        "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: readers}\n"
+        "spec: {rules: [{from: [{source: {principals: [cluster.local/ns/default/sa/x]}}]}]}\n---\n"
+    )
+    (tmp_path / "m.yaml").write_text(policy + MESH)
+    [said] = ask(ServedMesh(mizzen.load(tmp_path)), "http://shop/").remarks
+    assert said == "nothing says which service account shop-1.default has: it is taken for default"
+
+
 def test_a_caller_that_is_not_there_is_said_with_the_nearest(serving: ServedMesh) -> None:
     with pytest.raises(UnknownCallerError, match="shop-1"):
         serving.callers.sidecar("shop-i")
@@ -121,7 +168,7 @@ def test_a_caller_that_is_not_there_is_said_with_the_nearest(serving: ServedMesh
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("shop", "is no URL of HTTP"),
+        ("shop:80/x", '"shop:80/x" has no scheme; write http://shop:80/x'),
         ("http:///x", "names no host"),
         ("http://shop:99999/", "no valid port"),
         ("ftp://shop/", "is no URL of HTTP"),
@@ -221,3 +268,51 @@ def test_without_capture_the_client_calls_where_its_proxy_listens(bind: str, tmp
     answer = why(Question.of_request("GET", "http://shop/"), caller, ServedMesh(mesh))
     assert steps(answer)["route"] == "rest"
     assert f"the client is taken to call the proxy's listener at {bind}" in answer.remarks[-1]
+
+
+NO_CHAIN = """\
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: edge}
+spec:
+  selector: {istio: ingressgateway}
+  servers:
+  - port: {number: 443, name: https, protocol: HTTPS}
+    hosts: [shop.example, bank.example]
+    tls: {mode: SIMPLE, serverCertificate: /c.pem, privateKey: /k.pem}
+---
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: default}
+spec: {mtls: {mode: STRICT}}
+---
+"""
+
+
+@pytest.mark.parametrize(
+    ("url", "caller", "lost"),
+    [
+        ("https://other.example/", "", "server name wants bank.example, shop.example, found other.example"),
+        (
+            "http://shop.example:443/",
+            "",
+            "server name wants bank.example, shop.example, found none known, as the connection is plain text",
+        ),
+        ("http://shop/", "shop-1", "transport protocol wants tls, found raw_buffer (plain text)"),
+    ],
+)
+def test_where_no_filter_chain_takes_a_connection_the_nearest_is_named(
+    tmp_path: Path, url: str, caller: str, lost: str
+) -> None:
+    mesh = MESH.replace("  subsets:", "  trafficPolicy: {tls: {mode: DISABLE}}\n  subsets:")
+    (tmp_path / "m.yaml").write_text(NO_CHAIN + mesh)
+    serving = ServedMesh(mizzen.load(tmp_path))
+    asked = serving.callers.sidecar(caller) if caller else serving.callers.gateway("edge")
+    answer = why(Question.of_request("GET", url), asked, serving)
+    last = answer.hops[-1]
+    assert "no filter chain of the listener matches" in last.conclusion
+    step = last.steps[-1]
+    assert (step.kind, step.name) == ("filter chain", "none")
+    assert lost in answer_text(answer)
+    assert step.lost is not None
+    assert step.lost.origins

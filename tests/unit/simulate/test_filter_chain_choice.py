@@ -13,6 +13,7 @@ _INSPECTORS = [
     typed("envoy.filters.listener.http_inspector", "http_inspector"),
 ]
 
+UNNAMED = "none known, as the connection is plain text"
 
 _HTTP_OR_NOT = """
     http: {application_protocols: [http/1.1], transport_protocol: raw_buffer}
@@ -187,7 +188,7 @@ def test_the_runner_up_says_where_it_lost(call: Call, name: str, condition: str,
     lost = runners_up.filter_chain
     assert lost is not None
     if call.tls is None:
-        assert (lost.name, lost.condition, lost.found) == ("shop", "server name", "none known")
+        assert (lost.name, lost.condition, lost.found) == ("shop", "server name", UNNAMED)
     else:
         assert (lost.name, lost.condition, lost.found) == (name, condition, found)
 

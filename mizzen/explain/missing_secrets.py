@@ -1,0 +1,93 @@
+"""Secrets that a proxy asks for and is not sent: why, and which fields ask for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from mizzen.config.document import Config, FieldPath
+from mizzen.mesh.analysis.gateways import credential_names
+from mizzen.mesh.analysis.mutual_tls import client_settings
+from mizzen.mesh.proxy.node import Proxy
+from mizzen.translator.on_demand import Translates
+from mizzen.translator.proxy_secrets import why_not_sent
+from mizzen.translator.tls.secret_names import KUBERNETES, ca_secret_name, credential_secret_name
+from mizzen.translator.tls.secret_references import SecretNames, secret_references
+from mizzen.xds.resource import Resource
+
+
+@dataclass(frozen=True, slots=True)
+class MissingSecret:
+    """A secret that is not sent, and why; `asked_by` is a resource that asks for it, `authority` says that it
+    is to be an authority."""
+
+    name: str
+    authority: bool
+    reason: str
+    asked_by: Resource
+
+
+class MissingSecrets:
+    """The secrets that `proxy` asks for by `translation`, and is not sent."""
+
+    def __init__(self, translation: Translates, proxy: Proxy) -> None:
+        self._translation = translation
+        self._proxy = proxy
+        self._reasons: dict[tuple[str, bool], str] = {}
+
+    @cached_property
+    def _own(self) -> SecretNames:
+        return self._translation.own(self._proxy).secrets
+
+    def reason(self, name: str, authority: bool) -> str:
+        """Return why the proxy is not sent a secret that is to be an authority, or else a certificate; empty
+        if it is sent."""
+        key = (name, authority)
+        if key not in self._reasons:
+            wanted = {name} if authority else set()
+            certificates = frozenset({name} - wanted | (self._own.certificates & {name}))
+            roots = frozenset(wanted | (self._own.roots & {name}))
+            mesh, memo = self._translation.mesh, self._translation.memo
+            self._reasons[key] = why_not_sent(mesh, self._proxy, SecretNames(certificates, roots), memo)
+        return self._reasons[key]
+
+    def reason_of(self, name: str) -> str:
+        """Return why the proxy is not sent a secret that was asked about before."""
+        return self._reasons.get((name, False)) or self._reasons.get((name, True)) or ""
+
+    def of(self, resources: Iterable[Resource]) -> Iterator[MissingSecret]:
+        """Yield the secrets that listeners and clusters ask for and the proxy is not sent, each once."""
+        seen: set[str] = set()
+        for resource in resources:
+            asked = secret_references(resource)
+            for name in sorted((asked.certificates | asked.roots).difference(seen)):
+                seen.add(name)
+                reason = self.reason(name, name in asked.roots)
+                if reason:
+                    yield MissingSecret(name, name in asked.roots, reason, resource)
+
+
+def secret_words(name: str) -> str:
+    """Return the name of a secret as a credentialName has it."""
+    return name.removeprefix(KUBERNETES)
+
+
+def credential_fields(config: Config[Any], name: str) -> Iterator[FieldPath]:
+    """Yield the fields of a Gateway, DestinationRule or Sidecar that ask for the secret of that name."""
+    for path, written in _written(config):
+        if name in (credential_secret_name(written), ca_secret_name(written)):
+            yield path
+
+
+def _written(config: Config[Any]) -> Iterator[tuple[FieldPath, str]]:
+    if config.kind == "DestinationRule":
+        for path, tls in client_settings(config.spec):
+            if tls.credential_name:
+                yield (*path, "credentialName"), tls.credential_name
+    elif config.kind in ("Gateway", "Sidecar"):
+        field = "servers" if config.kind == "Gateway" else "ingress"
+        for index, server in enumerate(getattr(config.spec, field)):
+            for below, written in credential_names(server.tls):
+                yield ("spec", field, index, *below), written
