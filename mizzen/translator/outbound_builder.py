@@ -12,18 +12,16 @@ from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.recorded_scope import Fact, RecordedScope
 from mizzen.mesh.rules.destination_rules import MergedDestinationRule
-from mizzen.mesh.rules.peer_authentication import CALLED_IN_PLAIN_TEXT
 from mizzen.mesh.scope.egress_listener import EgressListener
 from mizzen.mesh.scope.virtual_hosts import ANY_PORT
-from mizzen.mesh.service import EndpointPool, Service
+from mizzen.mesh.service import Service
 from mizzen.mesh.snapshot import Mesh
+from mizzen.translator.base.by_identity import ByIdentity
 from mizzen.translator.base.cluster_names import BLACK_HOLE_CLUSTER
 from mizzen.translator.base.memo import Memo
 from mizzen.translator.base.proxy_settings import mesh_config_of_proxy
-from mizzen.translator.base.route_settings import ByIdentity
-from mizzen.translator.clusters.outbound import outbound_clusters, outbound_clusters_key
+from mizzen.translator.clusters.service_resources import ServiceTranslator
 from mizzen.translator.clusters.static import static_clusters
-from mizzen.translator.endpoints.assignments import load_assignments, load_assignments_key
 from mizzen.translator.listeners.auto_passthrough import PassedChain, is_passed, passed_chains
 from mizzen.translator.listeners.messages import (
     VIRTUAL_OUTBOUND,
@@ -63,6 +61,7 @@ class OutboundBuilder:
         self.hosts = hosts
         self.memo = memo
         self.scope = mesh.scope(profile)
+        self._services = ServiceTranslator(profile, mesh.mesh_config, memo)
 
     @property
     def mesh_config(self) -> MeshConfig:
@@ -86,32 +85,12 @@ class OutboundBuilder:
     def of_service(self, service: Service) -> ServiceResources:
         """Return the clusters and load assignments of a service."""
         rule = self.scope.destination_rule(service)
-        pool = self.mesh.endpoints(service)
-        clusters, assignments = self._made_of(service, rule, pool, sni_dnat=False)
+        pool, peers = self.mesh.endpoints(service), self.mesh.service_peers(service)
+        clusters, assignments = self._services.resources(service, rule, pool, peers)
         if self.hosts and is_passed(service, self.hosts):
-            more_clusters, more_assignments = self._made_of(service, rule, pool, sni_dnat=True)
-            clusters, assignments = clusters + more_clusters, assignments + more_assignments
+            more = self._services.resources(service, rule, pool, peers, sni_dnat=True)
+            clusters, assignments = clusters + more.clusters, assignments + more.assignments
         return ServiceResources(rule, clusters, assignments)
-
-    def _made_of(
-        self, service: Service, rule: MergedDestinationRule | None, pool: EndpointPool, *, sni_dnat: bool
-    ) -> tuple[_Resources, _Resources]:
-        inputs = (service, rule, pool, self.profile, self.mesh.mesh_config)
-        # What a gateway passes on is other clients' mutual TLS, whatever it has itself.
-        speaks = sni_dnat or self.profile.has_certificate
-        peers = self.mesh.service_peers(service) if speaks else CALLED_IN_PLAIN_TEXT
-        clusters = self.memo.get(
-            outbound_clusters_key(*inputs, peers=peers, sni_dnat=sni_dnat),
-            lambda: outbound_clusters(*inputs, peers=peers, sni_dnat=sni_dnat),
-        )
-        # Pools come and go quickly and may be large, so what is made of one goes with it.
-        memo = self.memo.beside(pool) if pool.endpoints else self.memo
-        without_pool = (service, rule, None, self.profile, self.mesh.mesh_config)
-        assignments = memo.get(
-            load_assignments_key(*without_pool, peers=peers, sni_dnat=sni_dnat),
-            lambda: load_assignments(*inputs, peers=peers, sni_dnat=sni_dnat),
-        )
-        return clusters, assignments
 
     def passed_chains(
         self, service: Service, rule: MergedDestinationRule | None

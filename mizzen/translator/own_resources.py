@@ -20,8 +20,8 @@ from mizzen.mesh.scope.sidecar_scope import SidecarScope
 from mizzen.mesh.scope.sidecars import SidecarConfig
 from mizzen.mesh.service import Service, ServicePort
 from mizzen.mesh.services.registry import ServiceInstance
+from mizzen.translator.base.by_identity import ByIdentity
 from mizzen.translator.base.memo import Memo
-from mizzen.translator.base.route_settings import ByIdentity
 from mizzen.translator.clusters.inbound import inbound_clusters
 from mizzen.translator.listeners.auto_passthrough import PassedServices
 from mizzen.translator.listeners.external_authorization import several_authorizers, unasked_about_tcp
@@ -69,7 +69,7 @@ class ServedWorkload:
     sidecar: SidecarConfig | None
     policies: WorkloadPolicies
     modes: PeerModes
-    settings: ByIdentity
+    settings: ByIdentity[MeshConfig]
     traits: tuple[Any, ...]
     mesh_config: MeshConfig = field(compare=False)
     proxy: Proxy = field(compare=False)

@@ -39,7 +39,7 @@ from mizzen.xds import type_urls
 from mizzen.xds.resource import Resource
 from mizzen.xds.snapshot import Collection, Snapshot
 
-_MEMO_FLOOR = 250
+_MEMO_FLOOR = 100
 _MEMO_PER_SERVICE = 4
 """What a profile is built from: cluster, load assignment, routes, virtual host of each service. The memo is
 swept when as much again was built, so it holds at most three times what is alive."""

@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from mizzen.cli.main import app
-from mizzen.translator import outbound_builder
+from mizzen.translator.clusters import service_resources
 
-_clusters = outbound_builder.outbound_clusters
+_clusters = service_resources.outbound_clusters
 
 
-def _failing(service: Any, *rest: Any, **named: Any) -> Any:
-    if service.labels.get("fault") == "translation":
+def _failing(of: Any, *rest: Any) -> Any:
+    if of.service.labels.get("fault") == "translation":
         raise ValueError("out of range")
-    return _clusters(service, *rest, **named)
+    return _clusters(of, *rest)
 
 
 if __name__ == "__main__":
-    outbound_builder.outbound_clusters = _failing
+    service_resources.outbound_clusters = _failing
     app()

@@ -11,7 +11,6 @@ from enum import Enum
 
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.config.models import LoadBalancerSettings, SimpleLB, Subset
-from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.rules.destination_rules import (
     EffectiveTrafficPolicy,
     MergedDestinationRule,
@@ -64,15 +63,16 @@ class Destination:
 def destinations(
     service: Service,
     rule: MergedDestinationRule | None,
-    profile: OutboundProfile,
     mesh_config: MeshConfig,
     *,
+    is_router: bool,
     sni_dnat: bool = False,
 ) -> Iterator[Destination]:
     """Yield the clusters of `service`: for each port but UDP the default one, then one for each subset.
 
-    `sni_dnat` names them as an AUTO_PASSTHROUGH gateway does. Of a port number that occurs twice the
-    first counts. An alias has none: its clients are sent to the clusters of the service that it stands for.
+    `is_router`: they are for gateways. `sni_dnat` names them as an AUTO_PASSTHROUGH gateway does. Of a port
+    number that occurs twice the first counts. An alias has none: its clients are sent to the clusters of the
+    service that it stands for.
     """
     if service.is_alias:
         return
@@ -92,11 +92,11 @@ def destinations(
                 port,
                 subset,
                 policy,
-                discovery(service, policy, profile),
+                discovery(service, policy, is_router=is_router),
             )
 
 
-def discovery(service: Service, policy: EffectiveTrafficPolicy, profile: OutboundProfile) -> Discovery:
+def discovery(service: Service, policy: EffectiveTrafficPolicy, *, is_router: bool) -> Discovery:
     """Return how the endpoints of `service` are found (pilot: convertResolution).
 
     A gateway is dialled by strangers and so has no original destination: it gets endpoints instead.
@@ -112,7 +112,7 @@ def discovery(service: Service, policy: EffectiveTrafficPolicy, profile: Outboun
         return Discovery.LOGICAL_DNS
     if resolution is Resolution.DYNAMIC_DNS and service.hostname.startswith("*"):
         return Discovery.DYNAMIC_DNS
-    return Discovery.EDS if profile.type == "router" else Discovery.ORIGINAL_DST
+    return Discovery.EDS if is_router else Discovery.ORIGINAL_DST
 
 
 def races_addresses(service: Service) -> bool:

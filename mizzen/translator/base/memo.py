@@ -34,6 +34,10 @@ class Memo:
         self._swept_at = 0
         self.misses = 0
 
+    def __call__(self, function: Callable[..., Value], *arguments: Hashable) -> Value:
+        """Return what `function` makes of `arguments`, which is all that it may read."""
+        return self.get((function, *arguments), lambda: function(*arguments))
+
     def get(self, key: Hashable, build: Callable[[], Value]) -> Value:
         """Return the value remembered under `key`, building it if there is none."""
         value: Value = self._current.get(key, _MISSING)

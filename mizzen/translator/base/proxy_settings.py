@@ -26,9 +26,9 @@ from mizzen.config.proxy_config import (
     ProxyHeaders,
     SetCurrentClientCertDetails,
 )
+from mizzen.translator.base.by_identity import ByIdentity
 from mizzen.translator.base.config_sources import duration
 from mizzen.translator.base.memo import Memo
-from mizzen.translator.base.route_settings import ByIdentity
 from mizzen.translator.base.typed_config import pack
 
 _Manager = hcm.HttpConnectionManager

@@ -6,26 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mizzen.config.models.virtual_service import HTTPRetry
+from mizzen.translator.base.by_identity import ByIdentity
 from mizzen.translator.base.memo import Memo
 
 if TYPE_CHECKING:
     from mizzen.config.mesh_config import MeshConfig
-
-
-class ByIdentity:
-    """A part of a memo's key that is compared by identity, whatever the object's own equality is: a tuple of
-    ten thousand services is found again without looking into it."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, value: object) -> None:
-        self.value = value
-
-    def __hash__(self) -> int:
-        return id(self.value)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, ByIdentity) and other.value is self.value
 
 
 @dataclass(frozen=True, slots=True)

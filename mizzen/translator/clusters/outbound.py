@@ -5,7 +5,6 @@ Sources: pilot/pkg/networking/core/cluster*.go of Istio; envoy.config.cluster.v3
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from typing import Any
 
 from envoy.config.cluster.v3 import cluster_pb2
@@ -13,14 +12,13 @@ from envoy.extensions.clusters.dynamic_forward_proxy.v3 import cluster_pb2 as fo
 
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.config.models import ClientTLSMode
-from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.rules.destination_rules import MergedDestinationRule
-from mizzen.mesh.rules.peer_authentication import NO_PEERS, ServicePeers
-from mizzen.mesh.service import EndpointPool, Resolution, Service
+from mizzen.mesh.service import Resolution, Service
+from mizzen.translator.base.by_identity import ByIdentity
+from mizzen.translator.base.client import Client
 from mizzen.translator.base.cluster_names import alt_stat_name, dns_cache_name
 from mizzen.translator.base.config_sources import aggregated_config_source
-from mizzen.translator.base.destinations import Destination, Discovery, destinations, races_addresses
-from mizzen.translator.base.proxy_settings import preserves_header_case
+from mizzen.translator.base.destinations import Destination, Discovery, races_addresses
 from mizzen.translator.base.typed_config import typed
 from mizzen.translator.clusters.circuit_breakers import apply_circuit_breakers
 from mizzen.translator.clusters.connection_settings import apply_connection_settings
@@ -34,17 +32,12 @@ from mizzen.translator.clusters.upstream_protocol import (
     http_version,
     keeps_case,
 )
-from mizzen.translator.endpoints.assignments import cluster_load_assignment, policy_of, proxy_place
-from mizzen.translator.endpoints.localities import apply_locality_settings
-from mizzen.translator.endpoints.networks import seen_from
-from mizzen.translator.endpoints.selection import reach
+from mizzen.translator.endpoints.assignments import cluster_load_assignment
+from mizzen.translator.endpoints.localities import LocalityPolicy, apply_locality_settings
+from mizzen.translator.endpoints.service_destinations import ServiceDestinations
+from mizzen.translator.endpoints.viewpoint import SeenEndpoints
 from mizzen.translator.tls.mesh_protocols import MESH_HTTP_OFFER, OFFER_KEY, OFFER_NAMESPACE
-from mizzen.translator.tls.upstream import (
-    UpstreamTls,
-    apply_upstream_tls,
-    needs_identities,
-    upstream_tls,
-)
+from mizzen.translator.tls.upstream import Servers, UpstreamTls, apply_upstream_tls, upstream_tls
 from mizzen.xds.resource import Resource
 
 _Cluster = cluster_pb2.Cluster
@@ -60,80 +53,44 @@ _EDS_CONFIG = aggregated_config_source()
 
 
 def outbound_clusters(
-    service: Service,
-    rule: MergedDestinationRule | None,
-    pool: EndpointPool | None,
-    profile: OutboundProfile,
-    mesh_config: MeshConfig,
-    *,
-    peers: ServicePeers = NO_PEERS,
-    sni_dnat: bool = False,
+    of: ServiceDestinations,
+    servers: Servers,
+    client: Client,
+    seen: SeenEndpoints | None,
+    settings: ByIdentity[MeshConfig],
 ) -> tuple[Resource, ...]:
-    """Return the clusters of `service` for proxies of `profile`.
+    """Return the clusters of a service for its clients.
 
-    `pool` is read for names that are resolved (they stand in the cluster) and for the identities that mutual
-    TLS demands. A DNS cluster without endpoints is left out, so that its routes answer 503 at once.
-    `peers` is what PeerAuthentications say of the service. `sni_dnat` gives the clusters of AUTO_PASSTHROUGH
-    gateways.
+    `seen` are the endpoints for the clusters in which they stand: names that are resolved; without one such
+    a cluster is left out, so that its routes answer 503 at once.
     """
-    origins = service.origins + (() if rule is None else tuple(each.origin for each in rule.configs))
-    resources = []
-    for destination in destinations(service, rule, profile, mesh_config, sni_dnat=sni_dnat):
-        cluster = _cluster(destination, rule, pool, profile, mesh_config, peers)
-        if cluster is not None:
-            resources.append(Resource.of(cluster, name=destination.name, origins=origins))
-    return tuple(resources)
-
-
-def outbound_clusters_key(
-    service: Service,
-    rule: MergedDestinationRule | None,
-    pool: EndpointPool | None,
-    profile: OutboundProfile,
-    mesh_config: MeshConfig,
-    *,
-    peers: ServicePeers = NO_PEERS,
-    sni_dnat: bool = False,
-) -> Hashable:
-    """Return everything that `outbound_clusters` reads, as a key for the memo of one mesh configuration.
-
-    Endpoints are in it only if the clusters depend on them, and of the profile only what counts.
-    """
-    reads_pool = inline = False
-    for destination in destinations(service, rule, profile, mesh_config):
-        inline = inline or destination.discovery.is_inline
-        reads_pool = reads_pool or needs_identities(destination.policy.tls, service, mesh_config)
-    return (
-        "outbound_clusters",
-        sni_dnat,
-        service,
-        rule,
-        pool if inline or reads_pool else None,
-        peers if inline else peers.are_called_by_mutual_tls,
-        profile.type,
-        profile.ip_family,
-        _preserves_case(profile, mesh_config),
-        (profile.tls_client_cert_chain, profile.tls_client_key, profile.tls_client_root_cert),
-        profile.has_agent,
-        proxy_place(service, rule, profile, mesh_config) if inline else None,
-        reach(service, profile, mesh_config) if inline else None,
-        seen_from(profile, mesh_config) if inline else None,
+    made = (
+        (each.name, _cluster(each, localities, of.rule, servers, client, seen, settings.value))
+        for each, localities in of.each
+    )
+    return tuple(
+        [Resource.of(cluster, name=name, origins=of.origins) for name, cluster in made if cluster is not None]
     )
 
 
 def _cluster(
     destination: Destination,
+    localities: LocalityPolicy,
     rule: MergedDestinationRule | None,
-    pool: EndpointPool | None,
-    profile: OutboundProfile,
+    servers: Servers,
+    client: Client,
+    seen: SeenEndpoints | None,
     mesh_config: MeshConfig,
-    peers: ServicePeers,
 ) -> Any:
     """Return the message, or None for a name that resolves to no endpoint."""
     policy = destination.policy
     cluster = _Cluster(name=destination.name, alt_stat_name=_stat_name(destination, mesh_config))
-    if not _set_discovery(cluster, destination, pool, profile, mesh_config, peers):
-        return None
+    if destination.discovery.is_inline:
+        assert seen is not None
+        if not _set_names(cluster, destination, localities, seen, client, mesh_config):
+            return None
+    else:
+        _set_discovery(cluster, destination)
     pool_settings = policy.connection_pool
     apply_circuit_breakers(cluster, pool_settings, policy.retry_budget)
     apply_connection_settings(cluster, pool_settings, mesh_config)
@@ -144,15 +101,15 @@ def _cluster(
     # Explicit zero: rather no endpoint than one known to be unhealthy.
     cluster.common_lb_config.healthy_panic_threshold.value = panic
     apply_load_balancer(cluster, policy.load_balancer)
-    apply_locality_settings(cluster, policy_of(destination, mesh_config))
-    tls = upstream_tls(destination, rule, pool, profile, mesh_config, peers)
+    apply_locality_settings(cluster, localities)
+    tls = upstream_tls(destination, rule, servers, client, mesh_config)
     protocol = destination.port.protocol
-    preserve_case = _preserves_case(profile, mesh_config)
+    preserve_case = client.preserves_header_case
     version = http_version(
         protocol,
         pool_settings,
         mesh_config,
-        gateway=profile.type == "router",
+        gateway=client.is_router,
         preserve_case=preserve_case,
     )
     options = http_protocol_options(
@@ -170,19 +127,15 @@ def _cluster(
         policy.proxy_protocol,
         mesh_config,
         http2=version is HttpVersion.HTTP2,
-        has_agent=profile.has_agent,
+        has_agent=client.has_agent,
     )
     if destination.discovery is Discovery.DYNAMIC_DNS:
-        _set_forward_proxy(cluster, destination, profile, tls)
+        _set_forward_proxy(cluster, destination, client, tls)
     _set_metadata(cluster, destination, rule)
     if tls is not None and tls.mode == ClientTLSMode.ISTIO_MUTUAL and protocol.is_auto:
         offer = cluster.metadata.filter_metadata[OFFER_NAMESPACE]
         offer.fields[OFFER_KEY].string_value = MESH_HTTP_OFFER
     return cluster
-
-
-def _preserves_case(profile: OutboundProfile, mesh_config: MeshConfig) -> bool:
-    return preserves_header_case(profile.proxy_config or mesh_config.default_config)
 
 
 def _stat_name(destination: Destination, mesh_config: MeshConfig) -> str:
@@ -198,48 +151,52 @@ def _stat_name(destination: Destination, mesh_config: MeshConfig) -> str:
     )
 
 
-def _set_discovery(
-    cluster: Any,
-    destination: Destination,
-    pool: EndpointPool | None,
-    profile: OutboundProfile,
-    mesh_config: MeshConfig,
-    peers: ServicePeers,
-) -> bool:
-    """Set the type and what belongs to it; return False if there is nothing to resolve."""
+def _set_discovery(cluster: Any, destination: Destination) -> None:
+    """Set the type, and what belongs to it, of a cluster that is told its endpoints or needs none."""
     service, discovery = destination.service, destination.discovery
     if discovery is Discovery.DYNAMIC_DNS:
         # Its configuration follows when TLS is settled; the type must be known before.
         cluster.cluster_type.name = discovery.value
-        return True
+        return
     cluster.type = _TYPES[discovery]
     if discovery is Discovery.EDS:
         cluster.eds_cluster_config.eds_config.CopyFrom(_EDS_CONFIG)
         cluster.eds_cluster_config.service_name = destination.name
-    elif discovery is Discovery.ORIGINAL_DST:
-        target = destination.port.target_port
-        # With PASSTHROUGH, and of a headless Kubernetes Service, the client dials the workload's port itself.
-        dials_own_port = service.from_kubernetes or service.resolution is not Resolution.NONE
-        if isinstance(target, int) and target != destination.port.number and not dials_own_port:
-            cluster.original_dst_lb_config.upstream_port_override.value = target
-    else:
-        assignment = cluster_load_assignment(destination, pool, profile, mesh_config, peers)
-        if not assignment.endpoints:
-            return False
-        cluster.load_assignment.CopyFrom(assignment)
-        race = races_addresses(service)
-        apply_dns_settings(cluster, profile.ip_family, mesh_config.dns_refresh_rate, race=race)
+        return
+    target = destination.port.target_port
+    # With PASSTHROUGH, and of a headless Kubernetes Service, the client dials the workload's port itself.
+    dials_own_port = service.from_kubernetes or service.resolution is not Resolution.NONE
+    if isinstance(target, int) and target != destination.port.number and not dials_own_port:
+        cluster.original_dst_lb_config.upstream_port_override.value = target
+
+
+def _set_names(
+    cluster: Any,
+    destination: Destination,
+    localities: LocalityPolicy,
+    seen: SeenEndpoints,
+    client: Client,
+    mesh_config: MeshConfig,
+) -> bool:
+    """Set the names that a cluster resolves; return False if there is none."""
+    assignment = cluster_load_assignment(destination, localities, seen, mesh_config)
+    if not assignment.endpoints:
+        return False
+    cluster.type = _TYPES[destination.discovery]
+    cluster.load_assignment.CopyFrom(assignment)
+    race = races_addresses(destination.service)
+    apply_dns_settings(cluster, client.ip_family, mesh_config.dns_refresh_rate, race=race)
     return True
 
 
 def _set_forward_proxy(
-    cluster: Any, destination: Destination, profile: OutboundProfile, tls: UpstreamTls | None
+    cluster: Any, destination: Destination, client: Client, tls: UpstreamTls | None
 ) -> None:
     hostname = destination.service.hostname
     names = None if tls is None else tls.server_name
     verified = names is not None and names.auto_sni and names.auto_san_validation
     config = forward_proxy_pb2.ClusterConfig(
-        dns_cache_config=dns_cache_config(dns_cache_name(hostname), profile.ip_family),
+        dns_cache_config=dns_cache_config(dns_cache_name(hostname), client.ip_family),
         # Envoy refuses hosts of the client's choice unless TLS checks their names, or it is told not to.
         allow_insecure_cluster_options=not verified,
     )

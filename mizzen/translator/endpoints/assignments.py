@@ -5,29 +5,29 @@ Sources: pilot/pkg/xds/endpoints of Istio; envoy.config.endpoint.v3 of Envoy.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from envoy.config.core.v3 import health_check_pb2
 from envoy.config.endpoint.v3 import endpoint_pb2
 
 from mizzen.config.mesh_config import MeshConfig
-from mizzen.mesh.proxy.profile import OutboundProfile
-from mizzen.mesh.rules.destination_rules import MergedDestinationRule
-from mizzen.mesh.rules.peer_authentication import NO_PEERS, ServicePeers
-from mizzen.mesh.service import Endpoint, EndpointPool, HealthStatus, Service
-from mizzen.translator.base.destinations import Destination, Discovery, destinations
+from mizzen.mesh.rules.peer_authentication import ServicePeers
+from mizzen.mesh.service import Endpoint, HealthStatus
+from mizzen.translator.base.by_identity import ByIdentity
+from mizzen.translator.base.destinations import Destination, Discovery
 from mizzen.translator.endpoints.localities import (
     LocalityGroup,
     LocalityPolicy,
     arrange,
     bounded,
     group_by_locality,
-    locality_policy,
 )
 from mizzen.translator.endpoints.mutual_tls import tls_mode
-from mizzen.translator.endpoints.networks import by_network_gateways, seen_from
-from mizzen.translator.endpoints.selection import UNIX_SCHEME, reach, selected_endpoints, with_all_addresses
+from mizzen.translator.endpoints.networks import by_network_gateways
+from mizzen.translator.endpoints.selection import UNIX_SCHEME, selected_endpoints, with_all_addresses
+from mizzen.translator.endpoints.service_destinations import ServiceDestinations
+from mizzen.translator.endpoints.viewpoint import SeenEndpoints
 from mizzen.xds.resource import Resource
 
 _CANONICAL_NAME = ("service.istio.io/canonical-name", "app.kubernetes.io/name", "app")
@@ -40,24 +40,20 @@ _HEALTH = {
 
 
 def load_assignments(
-    service: Service,
-    rule: MergedDestinationRule | None,
-    pool: EndpointPool | None,
-    profile: OutboundProfile,
-    mesh_config: MeshConfig,
-    *,
-    peers: ServicePeers = NO_PEERS,
-    sni_dnat: bool = False,
+    of: ServiceDestinations, seen: SeenEndpoints, settings: ByIdentity[MeshConfig]
 ) -> tuple[Resource, ...]:
-    """Return a load assignment for every EDS cluster that `outbound_clusters` makes of the same arguments.
+    """Return a load assignment for every EDS cluster of a service, from its endpoints as a client sees them.
 
     One without endpoints holds just its name: Envoy then answers 503 at once instead of waiting.
     """
-    origins = service.origins + (() if rule is None else tuple(each.origin for each in rule.configs))
     return tuple(
-        Resource.of(cluster_load_assignment(destination, pool, profile, mesh_config, peers), origins=origins)
-        for destination in destinations(service, rule, profile, mesh_config, sni_dnat=sni_dnat)
-        if destination.discovery is Discovery.EDS
+        [
+            Resource.of(
+                cluster_load_assignment(destination, policy, seen, settings.value), origins=of.origins
+            )
+            for destination, policy in of.each
+            if destination.discovery is Discovery.EDS
+        ]
     )
 
 
@@ -66,70 +62,21 @@ def empty_load_assignment(name: str) -> Resource:
     return Resource.of(endpoint_pb2.ClusterLoadAssignment(cluster_name=name))
 
 
-def load_assignments_key(
-    service: Service,
-    rule: MergedDestinationRule | None,
-    pool: EndpointPool | None,
-    profile: OutboundProfile,
-    mesh_config: MeshConfig,
-    *,
-    peers: ServicePeers = NO_PEERS,
-    sni_dnat: bool = False,
-) -> Hashable:
-    """Return everything that `load_assignments` reads, as a key for the memo of one mesh configuration.
-
-    Of the profile only what counts is in it, so that proxies far apart share what does not depend on them.
-    """
-    return (
-        "load_assignments",
-        sni_dnat,
-        service,
-        rule,
-        pool,
-        peers,
-        profile.type,
-        proxy_place(service, rule, profile, mesh_config),
-        reach(service, profile, mesh_config),
-        seen_from(profile, mesh_config),
-        profile.ip_family == "DUAL_STACK",
-    )
-
-
-def proxy_place(
-    service: Service, rule: MergedDestinationRule | None, profile: OutboundProfile, mesh_config: MeshConfig
-) -> Hashable:
-    """Return where the proxy is if any cluster of `service` orders its endpoints by that, else None."""
-    for destination in destinations(service, rule, profile, mesh_config):
-        if policy_of(destination, mesh_config).reads_proxy:
-            return (profile.locality, profile.network, profile.cluster_id, profile.labels)
-    return None
-
-
-def policy_of(destination: Destination, mesh_config: MeshConfig) -> LocalityPolicy:
-    """Return what is done about localities for one cluster."""
-    policy = destination.policy
-    return locality_policy(
-        policy.load_balancer, policy.outlier_detection is not None, destination.service, mesh_config
-    )
-
-
 def cluster_load_assignment(
-    destination: Destination,
-    pool: EndpointPool | None,
-    profile: OutboundProfile,
-    mesh_config: MeshConfig,
-    peers: ServicePeers = NO_PEERS,
+    destination: Destination, policy: LocalityPolicy, seen: SeenEndpoints, mesh_config: MeshConfig
 ) -> Any:
     """Return the endpoints of one cluster, by locality and priority; no groups if there are none."""
-    members = selected_endpoints(destination, pool, reach(destination.service, profile, mesh_config), peers)
+    peers, viewpoint = seen.peers, seen.viewpoint
+    members = selected_endpoints(destination, seen.pool, viewpoint.reach, peers)
     message = endpoint_pb2.ClusterLoadAssignment(cluster_name=destination.name)
     if not members:
         return message
-    dual_stack = profile.ip_family == "DUAL_STACK" and destination.discovery is Discovery.EDS
+    dual_stack = viewpoint.is_dual_stack and destination.discovery is Discovery.EDS
     if dual_stack:
         members = with_all_addresses(members)
-    reached = by_network_gateways(group_by_locality(members), destination, profile, mesh_config, peers)
-    for group in bounded(arrange(reached, policy_of(destination, mesh_config), profile)):
+    groups = group_by_locality(members)
+    reached = by_network_gateways(groups, destination, viewpoint.network, mesh_config, peers)
+    for group in bounded(arrange(reached, policy, viewpoint.place)):
         _add_group(message.endpoints.add(), group, destination, peers, dual_stack=dual_stack)
     return message
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
+from typing import Final
 
 from envoy.config.cluster.v3 import cluster_pb2
 
@@ -62,9 +63,42 @@ class LocalityPolicy:
     min_cluster_size: int | None = None
 
     @property
+    def reads_locality(self) -> bool:
+        """Whether the endpoints' order depends on the proxy's locality."""
+        return bool(self.distribute or self.by_locality or self.zone_aware)
+
+    @property
     def reads_proxy(self) -> bool:
         """Whether the endpoints' order depends on where the proxy is, or on its labels."""
-        return bool(self.distribute or self.failover_priority or self.by_locality or self.zone_aware)
+        return bool(self.failover_priority or self.reads_locality)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a proxy is, as far as the order of a service's endpoints depends on it: its locality, and those
+    of its labels that failoverPriority names; `has_labels` if it has any at all. What does not count is
+    empty, so that proxies far apart share what does not depend on them."""
+
+    locality: Locality = field(default_factory=Locality)
+    labels: tuple[tuple[str, str], ...] = ()
+    has_labels: bool = False
+
+
+NOWHERE: Final = Place()
+
+
+def place_among(policies: Iterable[LocalityPolicy], profile: OutboundProfile) -> Place:
+    """Return where proxies of a profile are for clusters with these policies."""
+    reading = [policy for policy in policies if policy.reads_proxy]
+    if not reading:
+        return NOWHERE
+    named = {entry for policy in reading for entry in policy.failover_priority if "=" not in entry}
+    labels = _proxy_labels(profile) if any(policy.failover_priority for policy in reading) else {}
+    return Place(
+        profile.locality if any(policy.reads_locality for policy in reading) else NOWHERE.locality,
+        tuple([(key, labels[key]) for key in sorted(named) if key in labels]),
+        bool(labels),
+    )
 
 
 def locality_policy(
@@ -116,23 +150,18 @@ def group_by_locality(endpoints: Iterable[Endpoint]) -> list[LocalityGroup]:
     return [_group(members) for _, members in groupby(ordered, key=_locality_text)]
 
 
-def arrange(
-    groups: Sequence[LocalityGroup], policy: LocalityPolicy, profile: OutboundProfile
-) -> list[LocalityGroup]:
-    """Return `groups` with the weights and priorities that they have for proxies of `profile`."""
+def arrange(groups: Sequence[LocalityGroup], policy: LocalityPolicy, place: Place) -> list[LocalityGroup]:
+    """Return `groups` with the weights and priorities that they have for proxies at `place`."""
     if policy.distribute:
-        return _distribute(groups, policy.distribute, profile.locality)
+        return _distribute(groups, policy.distribute, place.locality)
     arranged = list(groups)
-    if policy.failover_priority:
-        labels = _proxy_labels(profile)
-        if labels:
-            arranged = [part for group in groups for part in _split(group, policy.failover_priority, labels)]
+    if policy.failover_priority and place.has_labels:
+        labels = dict(place.labels)
+        arranged = [part for group in groups for part in _split(group, policy.failover_priority, labels)]
     if policy.zone_aware:
-        arranged = [
-            _add(group, _region_bucket(group, policy.failover, profile.locality)) for group in arranged
-        ]
+        arranged = [_add(group, _region_bucket(group, policy.failover, place.locality)) for group in arranged]
     elif policy.by_locality:
-        arranged = [_add(group, _distance(group, policy.failover, profile.locality)) for group in arranged]
+        arranged = [_add(group, _distance(group, policy.failover, place.locality)) for group in arranged]
     return _compact(arranged)
 
 

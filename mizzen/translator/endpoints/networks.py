@@ -14,7 +14,6 @@ from dataclasses import replace
 
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.config.mesh_networks import NetworkGateway
-from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.rules.peer_authentication import ServicePeers
 from mizzen.mesh.service import Endpoint
 from mizzen.mesh.topology import NETWORK_LABEL
@@ -26,20 +25,14 @@ _MAX_WEIGHT = 2**32 - 1
 """What Envoy can hold, of an endpoint and of all endpoints of a locality."""
 
 
-def seen_from(profile: OutboundProfile, mesh_config: MeshConfig) -> str | None:
-    """Return the network of the proxy if load assignments depend on it, else None: without gateways between
-    networks all proxies get the same."""
-    return profile.network if mesh_config.mesh_networks.table.gateways(names=True) else None
-
-
 def by_network_gateways(
     groups: Sequence[LocalityGroup],
     destination: Destination,
-    profile: OutboundProfile,
+    network: str,
     mesh_config: MeshConfig,
     peers: ServicePeers,
 ) -> list[LocalityGroup]:
-    """Return `groups` as a proxy of `profile` can reach them.
+    """Return `groups` as a proxy on `network` can reach them.
 
     Endpoints of its own network, of an unknown one, and of one without gateways stay as they are. In place of
     the others stand the gateways of their network: once in each locality, with the weights of all that is
@@ -61,7 +54,7 @@ def by_network_gateways(
         shares: dict[NetworkGateway, int] = {}
         for endpoint in group.endpoints:
             weight = min((endpoint.weight or 1) * scale, _MAX_WEIGHT)
-            leading = _gateways_to(endpoint, profile, gateways)
+            leading = _gateways_to(endpoint, network, gateways)
             if not leading:
                 direct.append(endpoint if scale == 1 else replace(endpoint, weight=weight))
             elif is_called_by_mutual_tls(endpoint, destination, mesh_config, peers):
@@ -79,10 +72,10 @@ def by_network_gateways(
 
 
 def _gateways_to(
-    endpoint: Endpoint, profile: OutboundProfile, gateways: Mapping[str, tuple[NetworkGateway, ...]]
+    endpoint: Endpoint, network: str, gateways: Mapping[str, tuple[NetworkGateway, ...]]
 ) -> tuple[NetworkGateway, ...]:
     """Return by which gateways the endpoint is called; none if it is called itself."""
-    if not endpoint.network or not profile.network or endpoint.network == profile.network:
+    if not endpoint.network or not network or endpoint.network == network:
         return ()
     return gateways.get(endpoint.network, ())
 

@@ -6,64 +6,18 @@ Source: pilot/pkg/xds/endpoints/endpoint_builder.go of Istio.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from ipaddress import ip_address
 
-from mizzen.config.mesh_config import MeshConfig
-from mizzen.mesh.hosts import is_subset_of, specificity
-from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.rules.peer_authentication import NO_PEERS, ServicePeers
-from mizzen.mesh.service import Endpoint, EndpointPool, HealthStatus, Service
+from mizzen.mesh.service import Endpoint, EndpointPool, HealthStatus
 from mizzen.translator.base.destinations import Destination, Discovery
 from mizzen.translator.endpoints.mutual_tls import takes_mutual_tls
+from mizzen.translator.endpoints.viewpoint import ANYWHERE, Reach
 
 UNIX_SCHEME = "unix://"
 _DRAINING = {"istio.io/draining": "true"}
 _PERSISTENT_SESSION_LABEL = "istio.io/persistent-session"
-
-
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """The endpoints that a proxy may be given: those of one node, of some networks, of one cluster.
-
-    None and no networks: anywhere. Compared by value: proxies of the same reach get the same endpoints.
-    """
-
-    node: str | None = None
-    networks: tuple[str, ...] = ()
-    cluster: str | None = None
-
-    def holds(self, endpoint: Endpoint) -> bool:
-        """Return whether the endpoint is within reach; one of an unknown network is."""
-        if self.node is not None and endpoint.node_name != self.node:
-            return False
-        if self.cluster is not None and endpoint.cluster_id != self.cluster:
-            return False
-        return not self.networks or not endpoint.network or endpoint.network in self.networks
-
-
-def reach(service: Service, profile: OutboundProfile, mesh_config: MeshConfig) -> Reach:
-    """Return which endpoints of `service` are for proxies of `profile`: those on their node
-    (internalTrafficPolicy), in the networks that they ask for, or in their cluster (the mesh's
-    serviceSettings)."""
-    return Reach(
-        profile.node_name if service.internal_traffic_policy_local else None,
-        profile.requested_network_view,
-        profile.cluster_id if _is_cluster_local(service.hostname, mesh_config) else None,
-    )
-
-
-def _is_cluster_local(hostname: str, mesh_config: MeshConfig) -> bool:
-    """The most specific host of serviceSettings decides."""
-    if not mesh_config.service_settings:
-        return False
-    named = [
-        (specificity(host), settings.settings is not None and settings.settings.cluster_local)
-        for settings in mesh_config.service_settings
-        for host in settings.hosts
-        if is_subset_of(hostname, host)
-    ]
-    return bool(named) and min(named)[1]
 
 
 def selected_endpoints(
@@ -85,7 +39,7 @@ def selected_endpoints(
     keep_unhealthy = outliers is None or not outliers.min_health_percent
     keep_draining = _PERSISTENT_SESSION_LABEL in destination.service.labels
     only_mtls = destination.is_sni_dnat
-    anywhere = within == Reach()
+    anywhere = within == ANYWHERE
     found = [
         endpoint
         for endpoint in pool.endpoints

@@ -85,7 +85,7 @@ def passed_chains(
     """Return the chains of a service: one for each of its clusters, which the SNI itself names."""
     return tuple(
         _chain(destination, rule, profile.idle_timeout, mesh_config)
-        for destination in destinations(service, rule, profile, mesh_config, sni_dnat=True)
+        for destination in destinations(service, rule, mesh_config, is_router=True, sni_dnat=True)
     )
 
 

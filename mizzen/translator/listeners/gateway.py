@@ -23,9 +23,9 @@ from mizzen.mesh.rules.security_policies import WorkloadPolicies
 from mizzen.mesh.rules.virtual_services import VirtualServiceRule
 from mizzen.mesh.scope.sidecar_scope import SidecarScope
 from mizzen.mesh.service import Protocol
+from mizzen.translator.base.by_identity import ByIdentity
 from mizzen.translator.base.memo import Memo
 from mizzen.translator.base.proxy_settings import apply_buffer_limit, connection_settings
-from mizzen.translator.base.route_settings import ByIdentity
 from mizzen.translator.listeners.access_logs import listener_access_logs
 from mizzen.translator.listeners.auto_passthrough import (
     PassedServices,

@@ -25,6 +25,7 @@ from mizzen.mesh.rules.peer_authentication import PLAIN_TEXT, PeerModes
 from mizzen.mesh.rules.security_policies import NO_POLICIES, WorkloadPolicies
 from mizzen.mesh.service import Protocol, Service, ServicePort
 from mizzen.mesh.services.registry import ServiceInstance
+from mizzen.translator.base.by_identity import ByIdentity
 from mizzen.translator.base.cluster_names import (
     BLACK_HOLE_CLUSTER,
     INBOUND_PASSTHROUGH_CLUSTER,
@@ -34,7 +35,6 @@ from mizzen.translator.base.cluster_names import (
 )
 from mizzen.translator.base.config_sources import duration
 from mizzen.translator.base.memo import Memo
-from mizzen.translator.base.route_settings import ByIdentity
 from mizzen.translator.listeners import listener_filters
 from mizzen.translator.listeners.access_logs import listener_access_logs
 from mizzen.translator.listeners.http_connection_manager import (

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.core.v3 import base_pb2, proxy_protocol_pb2
@@ -20,10 +20,9 @@ from google.protobuf import struct_pb2
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.config.models import ClientTLSMode, ClientTLSSettings, ProxyProtocol, ProxyProtocolVersion
 from mizzen.config.tls_parameters import effective_cipher_suites, effective_curves
-from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.rules.destination_rules import MergedDestinationRule
-from mizzen.mesh.rules.peer_authentication import NO_PEERS, ServicePeers
 from mizzen.mesh.service import EndpointPool, Service
+from mizzen.translator.base.client import CertificateFiles, Client
 from mizzen.translator.base.cluster_names import sni_dnat_cluster_name
 from mizzen.translator.base.destinations import Destination, Discovery
 from mizzen.translator.base.typed_config import typed
@@ -71,37 +70,71 @@ class UpstreamTls:
     server_name: ServerName | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """All that the TLS of clusters may depend on of a service's endpoints: the identities that certificates
+    may hold (none if no cluster names them), and whether they speak mutual TLS.
+
+    `take_mutual_tls` is what PeerAuthentications say: with DISABLE in its namespace there is no mutual TLS
+    unasked. `all_speak_mutual_tls` counts where the address that was dialled is called itself.
+    """
+
+    identities: tuple[str, ...] = ()
+    take_mutual_tls: bool = True
+    all_speak_mutual_tls: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        service: Service,
+        settings: Iterable[ClientTLSSettings | None],
+        pool: EndpointPool | None,
+        mesh_config: MeshConfig,
+        *,
+        take_mutual_tls: bool,
+        dialled: bool,
+    ) -> Servers:
+        """Return what clusters with these TLS settings may know of a service; `dialled` if some call the
+        address that was dialled."""
+        automatic = take_mutual_tls and mesh_config.enable_auto_mtls and not service.mesh_external
+        named = any(automatic if each is None else _names_identities(each) for each in settings)
+        return cls(
+            service_identities(service, pool, mesh_config) if named else (),
+            take_mutual_tls,
+            dialled and _all_speak_mtls(pool),
+        )
+
+
+NOT_ASKED: Final = Servers()
+"""For clusters that add no TLS."""
+
+
 def upstream_tls(
     destination: Destination,
     rule: MergedDestinationRule | None,
-    pool: EndpointPool | None,
-    profile: OutboundProfile,
+    servers: Servers,
+    client: Client,
     mesh_config: MeshConfig,
-    peers: ServicePeers = NO_PEERS,
 ) -> UpstreamTls | None:
-    """Return the TLS of a cluster, or None for plain text.
-
-    `peers` is what PeerAuthentications say of the service: with DISABLE in its namespace there is no mutual
-    TLS unasked. Clusters of AUTO_PASSTHROUGH gateways never add TLS to what they pass on.
-    """
+    """Return the TLS of a cluster, or None for plain text. Clusters of AUTO_PASSTHROUGH gateways never add
+    TLS to what they pass on."""
     if destination.is_sni_dnat:
         return None
     settings = destination.policy.tls
     if settings is not None:
-        return _as_the_rule_says(settings, destination, rule, pool, profile, mesh_config)
+        return _as_the_rule_says(settings, destination, rule, servers, client)
     if destination.service.mesh_external or not mesh_config.enable_auto_mtls:
         return None
-    if not peers.are_called_by_mutual_tls:
+    if not servers.take_mutual_tls:
         return None
-    if destination.discovery is Discovery.ORIGINAL_DST and not _all_speak_mtls(pool):
+    # The original destination cannot be chosen by what it speaks: all endpoints must speak mTLS, or none.
+    if destination.discovery is Discovery.ORIGINAL_DST and not servers.all_speak_mutual_tls:
         return None
-    return _mesh_mutual(destination, None, pool, profile, mesh_config)
+    return _mesh_mutual(destination, None, servers, client)
 
 
-def needs_identities(settings: ClientTLSSettings | None, service: Service, mesh_config: MeshConfig) -> bool:
-    """Return whether the TLS of a cluster names the identities of its endpoints, and so depends on them."""
-    if settings is None:
-        return mesh_config.enable_auto_mtls and not service.mesh_external
+def _names_identities(settings: ClientTLSSettings) -> bool:
+    """Return whether a cluster names the identities of its endpoints, and so depends on them."""
     return settings.mode != ClientTLSMode.DISABLE and not settings.subject_alt_names
 
 
@@ -109,19 +142,17 @@ def _as_the_rule_says(
     settings: ClientTLSSettings,
     destination: Destination,
     rule: MergedDestinationRule | None,
-    pool: EndpointPool | None,
-    profile: OutboundProfile,
-    mesh_config: MeshConfig,
+    servers: Servers,
+    client: Client,
 ) -> UpstreamTls | None:
     if settings.mode == ClientTLSMode.DISABLE:
         return None
     if settings.mode == ClientTLSMode.ISTIO_MUTUAL:
-        return _mesh_mutual(destination, settings, pool, profile, mesh_config)
-    names = rule_secret_names(settings, rule, profile)
+        return _mesh_mutual(destination, settings, servers, client)
+    names = rule_secret_names(settings, rule, client)
     if names is None:
         return None
-    identities = settings.subject_alt_names or service_identities(destination.service, pool, mesh_config)
-    return _with_names(settings, names, identities)
+    return _with_names(settings, names, settings.subject_alt_names or servers.identities)
 
 
 def plain_settings_tls(settings: ClientTLSSettings) -> UpstreamTls:
@@ -152,7 +183,7 @@ def _with_names(
 
 
 def rule_secret_names(
-    settings: ClientTLSSettings, rule: MergedDestinationRule | None, profile: OutboundProfile
+    settings: ClientTLSSettings, rule: MergedDestinationRule | None, client: Client
 ) -> tuple[str, str] | None:
     """Return the SDS names of the certificate and the roots of SIMPLE and MUTUAL.
 
@@ -161,12 +192,12 @@ def rule_secret_names(
     """
     if (
         settings.credential_name
-        and profile.type != "router"
+        and not client.is_router
         and not (rule is not None and rule.workload_selector is not None)
     ):
         return None
-    if profile.tls_client_cert_chain and settings.mode == ClientTLSMode.MUTUAL:
-        return _proxy_files(profile)
+    if client.files is not None and settings.mode == ClientTLSMode.MUTUAL:
+        return _proxy_files(client.files)
     return _named_secrets(settings)
 
 
@@ -185,37 +216,33 @@ def _named_secrets(settings: ClientTLSSettings) -> tuple[str, str] | None:
     return certificate, "" if settings.insecure_skip_verify else roots
 
 
-def _proxy_files(profile: OutboundProfile) -> tuple[str, str]:
-    """The certificate that the proxy's own metadata names (TLS_CLIENT_CERT_CHAIN and its kin)."""
-    certificate = file_certificate_name(profile.tls_client_cert_chain, profile.tls_client_key)
-    return certificate, file_root_name(profile.tls_client_root_cert)
+def _proxy_files(files: CertificateFiles) -> tuple[str, str]:
+    return file_certificate_name(files.chain, files.key), file_root_name(files.roots)
 
 
 def _mesh_mutual(
     destination: Destination,
     settings: ClientTLSSettings | None,
-    pool: EndpointPool | None,
-    profile: OutboundProfile,
-    mesh_config: MeshConfig,
+    servers: Servers,
+    client: Client,
 ) -> UpstreamTls:
     service = destination.service
     certificate, roots = WORKLOAD_CERTIFICATE, TRUST_BUNDLE
-    if settings is not None and profile.tls_client_cert_chain:
-        certificate, roots = _proxy_files(profile)
+    if settings is not None and client.files is not None:
+        certificate, roots = _proxy_files(client.files)
     sni = settings.sni if settings is not None else ""
     identities = settings.subject_alt_names if settings is not None else ()
     return UpstreamTls(
         mode=ClientTLSMode.ISTIO_MUTUAL,
         automatic=settings is None,
         sni=sni or sni_dnat_cluster_name(destination.port.number, destination.subset_name, service.hostname),
-        subject_alt_names=identities or service_identities(service, pool, mesh_config),
+        subject_alt_names=identities or servers.identities,
         certificate=certificate,
         roots=roots,
     )
 
 
 def _all_speak_mtls(pool: EndpointPool | None) -> bool:
-    """The original destination cannot be chosen by what it speaks: all endpoints must speak mTLS, or none."""
     return (
         pool is not None
         and len(pool.endpoints) > 0

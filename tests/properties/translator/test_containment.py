@@ -16,6 +16,7 @@ from mizzen.config import ConfigStore, parse_documents
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator import outbound_builder, own_resources
+from mizzen.translator.clusters import service_resources
 from mizzen.translator.contained import ContainedTranslation
 from mizzen.translator.listeners import gateway as listeners_gateway
 from mizzen.translator.routes import port_routes
@@ -73,14 +74,14 @@ def _origin_marked(origins: Any) -> bool:
 CASES: dict[str, tuple[Any, str, Callable[..., bool]]] = {
     # The builder that raises, and the documents for which it does, told by their file.
     "service": (
-        outbound_builder,
+        service_resources,
         "outbound_clusters",
-        lambda service, *_, **__: _origin_marked(service.origins),
+        lambda of, *_: _origin_marked(of.service.origins),
     ),
     "endpoints": (
-        outbound_builder,
+        service_resources,
         "load_assignments",
-        lambda service, *_, **__: _origin_marked(service.origins),
+        lambda of, *_: _origin_marked(of.service.origins),
     ),
     "route": (port_routes, "rule_routes", lambda rule, *_, **__: "broken" in rule.config.origin.file),
     "listener": (outbound_builder, "outbound_listener", lambda spec, *_, **__: _origin_marked(spec.origins)),

@@ -16,7 +16,7 @@ from mizzen.explain.question import Question, QuestionError
 from mizzen.explain.why import ServedMesh, why
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.service import Service
-from mizzen.translator import outbound_builder
+from mizzen.translator.clusters.service_resources import MadeResources, ServiceTranslator
 from mizzen.translator.outbound import OutboundResources
 from mizzen.translator.translation import Translation
 
@@ -214,18 +214,18 @@ def test_only_what_takes_part_in_a_call_is_translated(
     serving = ServedMesh(mizzen.load(tmp_path))
     whole: list[str] = []
     made: list[str] = []
-    build, cluster = OutboundResources.build, outbound_builder.outbound_clusters
+    build, resources = OutboundResources.build, ServiceTranslator.resources
 
     def noted(self: OutboundResources) -> Iterator[None]:
         whole.append(self.profile.namespace)
         return build(self)
 
-    def noted_cluster(service: Service, *inputs: Any, **more: Any) -> Any:
+    def noted_service(self: ServiceTranslator, service: Service, *inputs: Any) -> MadeResources:
         made.append(service.hostname)
-        return cluster(service, *inputs, **more)
+        return resources(self, service, *inputs)
 
     monkeypatch.setattr(OutboundResources, "build", noted)
-    monkeypatch.setattr(outbound_builder, "outbound_clusters", noted_cluster)
+    monkeypatch.setattr(ServiceTranslator, "resources", noted_service)
     answer = ask(serving, "http://stock.far/")
     assert [hop.proxy for hop in answer.hops] == ["shop-1.default", "stock-1.far"]
     assert answer.hops[1].conclusion == "it goes to inbound|80||"

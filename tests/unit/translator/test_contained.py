@@ -13,7 +13,8 @@ from mizzen.config import ConfigStore, parse_documents
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.scope import scopes
 from mizzen.mesh.snapshot import Mesh
-from mizzen.translator import outbound, outbound_builder
+from mizzen.translator import outbound
+from mizzen.translator.clusters.service_resources import ServiceTranslator
 from mizzen.translator.contained import ContainedTranslation, ProxyFaultError
 from mizzen.translator.tls import secrets as tls_secrets
 from mizzen.translator.untranslatable import untranslatable
@@ -71,15 +72,15 @@ def fails(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[..., bool]], li
 
     def patch(is_bad: Callable[..., bool]) -> list[str]:
         asked: list[str] = []
-        build = outbound_builder.outbound_clusters
+        build = ServiceTranslator.resources
 
-        def raising(service: Any, rule: Any, pool: Any, profile: Any, *rest: Any, **named: Any) -> Any:
+        def raising(self: ServiceTranslator, service: Any, *rest: Any, **named: Any) -> Any:
             asked.append(service.hostname.split(".")[0])
-            if is_bad(service, profile):
+            if is_bad(service, self.profile):
                 raise ValueError("out of range")
-            return build(service, rule, pool, profile, *rest, **named)
+            return build(self, service, *rest, **named)
 
-        monkeypatch.setattr(outbound_builder, "outbound_clusters", raising)
+        monkeypatch.setattr(ServiceTranslator, "resources", raising)
         return asked
 
     return patch

@@ -1,4 +1,4 @@
-"""Keys of the memo hold everything that is read: the same key, the same bytes."""
+"""What a memo gives to several clients is what each of them would be given alone."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mizzen.mesh.proxy.profile import OutboundProfile
+from mizzen.mesh.rules.peer_authentication import NO_PEERS
 from mizzen.mesh.service import Endpoint, EndpointPool, Locality, Service
-from mizzen.translator.clusters.outbound import outbound_clusters, outbound_clusters_key
-from mizzen.translator.endpoints.assignments import load_assignments, load_assignments_key
+from mizzen.translator.base.memo import Memo
+from mizzen.translator.clusters.service_resources import MadeResources, ServiceTranslator
 from tests.unit.translator.clusters.cluster_scenes import Scene, endpoint, service
 
 PLACES = [Locality(), Locality("eu", "eu-1"), Locality("us")]
@@ -99,7 +100,7 @@ profiles = st.builds(
     profiles,
     profiles,
 )
-def test_equal_keys_mean_equal_bytes(
+def test_clients_that_share_a_memo_are_given_what_they_would_be_alone(
     own: Service,
     drawn: list[Endpoint],
     later: list[Endpoint],
@@ -114,15 +115,18 @@ def test_equal_keys_mean_equal_bytes(
         other, type=one.type, ip_family=one.ip_family, tls_client_cert_chain=one.tls_client_cert_chain
     )
     pools = EndpointPool(tuple(drawn)), EndpointPool(tuple(later))
-    for make, key in (
-        (outbound_clusters, outbound_clusters_key),
-        (load_assignments, load_assignments_key),
-    ):
-        seen: dict[Any, list[str]] = {}
-        for profile in (one, other, near):
-            for pool in pools:
-                for sni_dnat in (False, True):
-                    inputs = (scene.service, scene.rule, pool, profile, scene.mesh)
-                    made = make(*inputs, sni_dnat=sni_dnat)
-                    versions = [f"{each.name} {each.version}" for each in made]
-                    assert seen.setdefault(key(*inputs, sni_dnat=sni_dnat), versions) == versions
+    memo, held = Memo(), []
+    for profile in (one, other, near):
+        for pool in pools:
+            for sni_dnat in (False, True):
+                inputs = (scene.service, scene.rule, pool, NO_PEERS)
+                shared, alone = (
+                    ServiceTranslator(profile, scene.mesh, each).resources(*inputs, sni_dnat=sni_dnat)
+                    for each in (memo, Memo())
+                )
+                held.append(shared)
+                assert versions(shared) == versions(alone)
+
+
+def versions(made: MadeResources) -> list[str]:
+    return [f"{each.name} {each.version}" for each in (*made.clusters, *made.assignments)]

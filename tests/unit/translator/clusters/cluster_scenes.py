@@ -19,10 +19,11 @@ from mizzen.config.mesh_config import MeshConfig
 from mizzen.config.models import DestinationRule
 from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.rules.destination_rules import MergedDestinationRule, merge_rules
+from mizzen.mesh.rules.peer_authentication import NO_PEERS, ServicePeers
 from mizzen.mesh.service import Endpoint, EndpointPool, Protocol, Resolution, Service, ServicePort
 from mizzen.mesh.settings import MeshSettings
-from mizzen.translator.clusters.outbound import outbound_clusters
-from mizzen.translator.endpoints.assignments import load_assignments
+from mizzen.translator.base.memo import Memo
+from mizzen.translator.clusters.service_resources import MadeResources, ServiceTranslator
 from mizzen.xds.resource import Resource
 
 HOST = "reviews.example"
@@ -113,8 +114,19 @@ class Scene:
     def pool(self) -> EndpointPool:
         return EndpointPool(tuple(self.endpoints))
 
+    def made(
+        self,
+        pool: EndpointPool | None = None,
+        memo: Memo | None = None,
+        *,
+        peers: ServicePeers = NO_PEERS,
+        sni_dnat: bool = False,
+    ) -> MadeResources:
+        translator = ServiceTranslator(self.profile, self.mesh, Memo() if memo is None else memo)
+        return translator.resources(self.service, self.rule, pool or self.pool, peers, sni_dnat=sni_dnat)
+
     def resources(self, **options: Any) -> tuple[Resource, ...]:
-        return outbound_clusters(self.service, self.rule, self.pool, self.profile, self.mesh, **options)
+        return self.made(**options).clusters
 
     def clusters(self, **options: Any) -> dict[str, dict[str, Any]]:
         return {resource.name: plain(resource) for resource in self.resources(**options)}
@@ -124,7 +136,7 @@ class Scene:
         return self.clusters(**options)[f"outbound|{port}|{subset}|{self.service.hostname}"]
 
     def raw_assignments(self, **options: Any) -> tuple[Resource, ...]:
-        return load_assignments(self.service, self.rule, self.pool, self.profile, self.mesh, **options)
+        return self.made(**options).assignments
 
     def assignments(self, **options: Any) -> dict[str, dict[str, Any]]:
         return {resource.name: plain(resource) for resource in self.raw_assignments(**options)}

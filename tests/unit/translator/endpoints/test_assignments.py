@@ -9,8 +9,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mizzen.mesh.service import HealthStatus, Locality, Protocol, ServicePort
-from mizzen.translator.endpoints.assignments import empty_load_assignment, load_assignments_key
+from mizzen.mesh.service import EndpointPool, HealthStatus, Locality, Protocol, ServicePort
+from mizzen.translator.base.memo import Memo
+from mizzen.translator.endpoints.assignments import empty_load_assignment
 from tests.unit.translator.clusters.cluster_scenes import HOST, Scene, contains, endpoint, plain, service
 
 NEAR = Locality("eu", "eu-1", "a")
@@ -359,15 +360,18 @@ def test_inline_endpoints_have_their_priorities_too() -> None:
 
 
 def test_proxies_share_what_does_not_depend_on_where_they_are() -> None:
-    def key(scene: Scene, place: Locality) -> object:
-        profile = scene.seen_by(locality=place, namespace=place.region).profile
-        return load_assignments_key(scene.service, scene.rule, None, profile, scene.mesh)
+    memo, pool = Memo(), EndpointPool((endpoint("10.0.0.1", locality=NEAR),))
+
+    def made(scene: Scene, place: Locality) -> object:
+        return scene.seen_by(locality=place, namespace=place.region).made(pool, memo).assignments
 
     plain_scene = Scene()
     ruled = plain_scene.ruled(f"trafficPolicy: {{{OUTLIER}}}")
 
-    assert key(plain_scene, NEAR) == key(plain_scene, Locality("us"))
-    assert key(ruled, NEAR) != key(ruled, Locality("us"))
+    near, far = made(plain_scene, NEAR), made(plain_scene, Locality("us"))
+    assert near is far
+    near, far = made(ruled, NEAR), made(ruled, Locality("us"))
+    assert near is not far
 
 
 SCENES = st.lists(

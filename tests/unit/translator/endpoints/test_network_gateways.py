@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mizzen.mesh.service import Endpoint, HealthStatus, Locality, ServicePort
-from mizzen.translator.clusters.outbound import outbound_clusters_key
-from mizzen.translator.endpoints.assignments import load_assignments_key
+from mizzen.translator.base.memo import Memo
 from tests.unit.translator.clusters.cluster_scenes import Scene, endpoint, plain, service
 
 MUTUAL = "trafficPolicy: {tls: {mode: ISTIO_MUTUAL}}"
@@ -261,20 +260,21 @@ def test_no_weight_is_lost_or_made(
 
 def test_what_depends_on_the_network_is_not_shared() -> None:
     scene = seen(Scene(endpoints=WEST))
-    inputs = (scene.service, scene.rule, scene.pool)
-    keys = {load_assignments_key(*inputs, each.profile, scene.mesh) for each in (scene, seen(scene, "west"))}
-    assert len(keys) == 2
-    plain_mesh = scene.meshed("{}").mesh
-    keys = {load_assignments_key(*inputs, each.profile, plain_mesh) for each in (scene, seen(scene, "west"))}
-    assert len(keys) == 1
+    plain_scene = scene.meshed("{}")
+    pool, memo = scene.pool, Memo()
+    one, other = (each.made(pool, memo).assignments for each in (scene, seen(scene, "west")))
+    assert one is not other
+    sides = (plain_scene, plain_scene.seen_by(network="west"))
+    one, other = (each.made(pool, memo).assignments for each in sides)
+    assert one is other
 
 
 def test_names_in_a_cluster_depend_on_the_network_too() -> None:
     scene = seen(Scene(service("DNS"), [on("west", "cart.example.com")]))
-    inputs = (scene.service, scene.rule, scene.pool)
-    sides = (scene, seen(scene, "west"))
+    sides, memo = (scene, seen(scene, "west")), Memo()
     assert len({str(each.cluster()["load_assignment"]) for each in sides}) == 2
-    assert len({outbound_clusters_key(*inputs, each.profile, scene.mesh) for each in sides}) == 2
+    one, other = (each.made(scene.pool, memo).clusters for each in sides)
+    assert one[0].version != other[0].version
 
 
 BOTH = ("10.0.0.1", "2001:db8::1")

@@ -11,7 +11,8 @@ from envoy.config.cluster.v3 import cluster_pb2
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.config.models import MutualTLSMode
 from mizzen.mesh.rules.peer_authentication import ServicePeers
-from mizzen.translator.clusters.outbound import outbound_clusters_key
+from mizzen.mesh.service import Endpoint, EndpointPool
+from mizzen.translator.base.memo import Memo
 from mizzen.translator.tls.secret_references import secret_names
 from mizzen.translator.tls.upstream import service_identities
 from tests.unit.translator.clusters.cluster_scenes import Scene, contains, endpoint, service
@@ -256,18 +257,23 @@ def test_the_proxy_protocol_is_spoken_around_tls() -> None:
 
 
 def test_clusters_depend_on_endpoints_only_where_they_name_them() -> None:
-    def reads_pool(scene: Scene) -> bool:
-        keys = {
-            outbound_clusters_key(scene.service, scene.rule, pool, scene.profile, scene.mesh)
-            for pool in (scene.pool, scene.pool)  # two objects
-        }
-        return len(keys) == 2
+    def changes(scene: Scene, *later: Endpoint) -> bool:
+        """Whether clusters are made anew when the endpoints are others."""
+        memo = Memo()
+        one = scene.made(memo=memo).clusters
+        other = scene.made(EndpointPool(later), memo).clusters
+        return one is not other
 
-    assert not reads_pool(Scene())
-    assert not reads_pool(ruled("{mode: SIMPLE, subjectAltNames: [a]}"))
-    assert reads_pool(ruled("{mode: ISTIO_MUTUAL}"))
-    assert reads_pool(automatic())
-    assert reads_pool(Scene(service("DNS")))
+    same, other = endpoint("10.0.0.9", identity=ID_A), endpoint("10.0.0.9", identity=ID_B)
+    own = [endpoint("10.0.0.1", identity=ID_A)]
+    assert not changes(Scene(endpoints=own), other)
+    assert not changes(ruled("{mode: SIMPLE, subjectAltNames: [a]}", Scene(endpoints=own)), other)
+    mutual = ruled("{mode: ISTIO_MUTUAL}", Scene(endpoints=own))
+    assert not changes(mutual, same)
+    assert changes(mutual, other)
+    assert not changes(Scene(endpoints=own).meshed("enableAutoMtls: true"), same)
+    assert changes(Scene(endpoints=own).meshed("enableAutoMtls: true"), other)
+    assert changes(Scene(service("DNS"), [endpoint("a.example")]), endpoint("b.example"))
 
 
 def test_no_name_of_a_listed_type_is_forgotten() -> None:

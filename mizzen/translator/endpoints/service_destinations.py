@@ -1,0 +1,61 @@
+"""The clusters of one service for its clients, and what of a client they may depend on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mizzen.config.diagnostics import Origin
+from mizzen.config.mesh_config import MeshConfig
+from mizzen.mesh.rules.destination_rules import MergedDestinationRule
+from mizzen.mesh.service import Service
+from mizzen.translator.base.by_identity import ByIdentity
+from mizzen.translator.base.destinations import Destination, Discovery, destinations
+from mizzen.translator.endpoints.localities import LocalityPolicy, locality_policy
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class ServiceDestinations:
+    """The clusters of a service, as plain values, each with what is done about localities. Compared by
+    identity: what is made of one is found again by it."""
+
+    service: Service
+    rule: MergedDestinationRule | None
+    each: tuple[tuple[Destination, LocalityPolicy], ...]
+    is_sni_dnat: bool = False
+    is_inline: bool = False
+    """Whether the endpoints of a cluster stand in the cluster itself."""
+    dials_original: bool = False
+    """Whether a cluster dials the address that its client dialled."""
+
+    @classmethod
+    def of(
+        cls,
+        service: Service,
+        rule: MergedDestinationRule | None,
+        settings: ByIdentity[MeshConfig],
+        is_router: bool,
+        sni_dnat: bool,
+    ) -> ServiceDestinations:
+        """Return the clusters of `service` under its DestinationRule, for gateways or for sidecars."""
+        mesh_config = settings.value
+        found = tuple(destinations(service, rule, mesh_config, is_router=is_router, sni_dnat=sni_dnat))
+        return cls(
+            service,
+            rule,
+            tuple([(each, _localities(each, mesh_config)) for each in found]),
+            sni_dnat,
+            any(each.discovery.is_inline for each in found),
+            any(each.discovery is Discovery.ORIGINAL_DST for each in found),
+        )
+
+    @property
+    def origins(self) -> tuple[Origin, ...]:
+        """Where the service and its DestinationRules stand."""
+        rule = self.rule
+        return self.service.origins + (() if rule is None else tuple([each.origin for each in rule.configs]))
+
+
+def _localities(destination: Destination, mesh_config: MeshConfig) -> LocalityPolicy:
+    policy = destination.policy
+    has_outlier_detection = policy.outlier_detection is not None
+    return locality_policy(policy.load_balancer, has_outlier_detection, destination.service, mesh_config)
