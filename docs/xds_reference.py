@@ -19,22 +19,23 @@ SECTIONS: Final = {
     "What is served": ["Resource", "Snapshot", "Collection", "Change", "content_version"],
     "The order of a change": ["Policy", "MakeBeforeBreak", "Unordered"],
     "Events": [
-        "Event", "Client", "Connected", "Disconnected", "Subscribed", "Acked", "Rejected", "Mended", "Stuck",
+        "Event", "Client", "Connected", "Disconnected", "Subscribed", "Acked", "Rejected", "Recovered",
+        "Stuck",
     ],
-    "Status": ["ClientStatus", "TypeStatus", "Holding", "Quarantined", "Retry"],
+    "Status": ["ClientStatus", "TypeStatus", "Holding", "RejectedResource", "Retry"],
     "Types": ["short_name", "type_urls"],
 }  # fmt: skip
 
 INTERNAL: Final = {
     "Resource": {"mark", "sotw_field", "delta_field", "heartbeat_field", "unresolved"},
-    "Snapshot": {"passage"},
-    "Retry": {"refused", "begun"},
+    "Snapshot": {"since"},
+    "Retry": {"rejected", "begun"},
     "Collection": {
         "__init__",
         "everything",
         "retaining",
         "since",
-        "unlike",
+        "mismatched",
         "updated",
         "with_ttl",
         "without",

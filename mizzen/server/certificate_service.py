@@ -25,7 +25,7 @@ from mizzen.identity.spiffe_id import SpiffeId, SpiffeIdError
 from mizzen.identity.workload_certificate import SignedCertificate, check_key, sign
 from mizzen.server.one_request import RequestRefused, handler, read_request
 from mizzen.signing import CREATE_CERTIFICATE, SERVICE, CertificateRequest, CertificateResponse
-from mizzen.xds.refusals import Refusals
+from mizzen.xds.refusal_log import RefusalLog
 
 MAX_CSR: Final = 16384
 LARGEST_RSA_KEY: Final = 4096
@@ -50,7 +50,7 @@ class CertificateService:
     signed: Callable[[], None] = lambda: None
     refused: Callable[[], None] = lambda: None
     note: Callable[[SignedCertificate, Authority], None] = lambda made, authority: None
-    _refusals: Refusals = field(default_factory=Refusals, init=False, repr=False)
+    _refusals: RefusalLog = field(default_factory=RefusalLog, init=False, repr=False)
     _busy: Counter[SpiffeId] = field(default_factory=Counter, init=False, repr=False)
 
     def attach(self, grpc_server: Any) -> None:

@@ -188,7 +188,7 @@ class Convergence:
             case xds.Acked(client, type_url, waited=waited):
                 # The answer to what was sent before the change was handed over says nothing about the change.
                 self._answered(client.number, type_url, self.now() - waited)
-            case xds.Rejected(client, type_url) | xds.Mended(client, type_url):
+            case xds.Rejected(client, type_url) | xds.Recovered(client, type_url):
                 self._answered(client.number, type_url, self.now())
             case xds.Disconnected(client):
                 clients = self._wishes.get(client.group, {})

@@ -170,11 +170,11 @@ class _LiveServing:
         stream = self._streams.get(proxy)
         if stream is None:
             return ""
-        entry = next((each for each in stream.held if _is(each.resource, type_url, name)), None)
+        entry = next((each for each in stream.rejected if _is(each.resource, type_url, name)), None)
         if entry is None:
             return ""
         origins = self.served(proxy).origins
-        places = suspect_places(entry.resource, entry.stand_in, origins, entry.message)
+        places = suspect_places(entry.resource, entry.replacement, origins, entry.message)
         lines = origins_text(tuple(map(str, places)), " (new in it: ")
         return f"{entry.message.strip()}{lines})" if lines else entry.message.strip()
 

@@ -125,7 +125,7 @@ class ProxyEvents:
             origins=told_origins(origins, self._current_origin)[:10],
         )
 
-    def _recovered(self, client: xds.Client, recovered: xds.Quarantined) -> None:
+    def _recovered(self, client: xds.Client, recovered: xds.RejectedResource) -> None:
         kind = xds.short_name(recovered.resource.type_url)
         self._said.pop((kind, recovered.message), None)  # should it be rejected again, that is news
         self._log.info(
@@ -133,7 +133,7 @@ class ProxyEvents:
             proxy=self._name(client),
             type=kind,
             resource=recovered.resource.name,
-            rejected=f"{recovered.retry.refusals} times",
+            rejected=f"{recovered.retry.rejections} times",
         )
 
     def _stuck(self, event: xds.Stuck) -> None:

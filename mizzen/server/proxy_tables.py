@@ -142,14 +142,14 @@ class _Difference:
 
 
 def _differences(client: xds.ClientStatus, type_url: str, holding: xds.Holding) -> Iterator[_Difference]:
-    refused = {each.resource.name: each for each in client.held if each.resource.type_url == type_url}
+    refused = {each.resource.name: each for each in client.rejected if each.resource.type_url == type_url}
     for name in sorted(holding.wanted.keys() | holding.accepted.keys() | refused.keys()):
         wanted, accepted = holding.wanted.get(name), holding.accepted.get(name)
         if name in refused:
-            kept = "an older version stays" if refused[name].stand_in else "it is left out"
+            kept = "an older version stays" if refused[name].replacement else "it is left out"
             one = refused[name]
             what = f"{kept}; Envoy refused: {_shown(one.message)}"
-            yield _Difference(one.resource, what, one.stand_in or accepted, one.message)
+            yield _Difference(one.resource, what, one.replacement or accepted, one.message)
         elif wanted is None and accepted is not None:
             yield _Difference(accepted, "to be removed, and still accepted")
         elif wanted is not None and accepted is None:
@@ -184,7 +184,7 @@ def _states(client: xds.ClientStatus, holdings: Mapping[str, xds.Holding]) -> Ma
                 states[type_url, name] = "sent, not accepted yet"
             elif wanted is not None and wanted.version != resource.version:
                 states[type_url, name] = "a newer version is on its way"
-    for each in client.held:
+    for each in client.rejected:
         states[each.resource.type_url, each.resource.name] = (
             f"an older version; Envoy refused: {_shown(each.message)}"
         )

@@ -85,5 +85,5 @@ class RejectedLines:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_WAIT_SECONDS):
                 for client in clients:
-                    for entry in client.held:
-                        await self.find(client.group, entry.resource, entry.stand_in, entry.message)
+                    for entry in client.rejected:
+                        await self.find(client.group, entry.resource, entry.replacement, entry.message)

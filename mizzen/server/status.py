@@ -116,7 +116,7 @@ def state_of(client: xds.ClientStatus, held: xds.TypeStatus) -> str:
     """
     refused = any(
         entry.resource.type_url == held.type_url and (held.wildcard or entry.resource.name in held.names)
-        for entry in client.held
+        for entry in client.rejected
     )
     if held.error is not None or refused:
         return "REJECTED"
@@ -152,10 +152,10 @@ def rejections(
         return found.setdefault((name, kind, message), empty)
 
     for client in clients:
-        for entry in client.held:
+        for entry in client.rejected:
             if entry.resource.type_url in client.types:
                 entries = told(client, entry.resource.type_url, entry.message)["resources"]
-                places = lines(entry.resource, entry.stand_in)
+                places = lines(entry.resource, entry.replacement)
                 places = places or origins_of(entry.resource, snapshot_of(client.group))
                 told_lines = told_origins(places, current_origin)
                 entries[entry.resource.name] = _refused_resource(entry, told_lines)
@@ -181,9 +181,9 @@ def _faults(
     return list(found.values())
 
 
-def _refused_resource(entry: xds.Quarantined, origins: list[str]) -> dict[str, Any]:
-    kept = "its last accepted version stays in force" if entry.stand_in else "it is left out"
-    times = entry.retry.refusals
+def _refused_resource(entry: xds.RejectedResource, origins: list[str]) -> dict[str, Any]:
+    kept = "its last accepted version stays in force" if entry.replacement else "it is left out"
+    times = entry.retry.rejections
     return {
         "name": entry.resource.name,
         "version": entry.resource.version,

@@ -20,7 +20,7 @@ from mizzen.identity.spiffe_id import SpiffeId
 from mizzen.identity.token import issue_token
 from mizzen.server.one_request import RequestRefused, handler, read_request
 from mizzen.signing import CREATE_TOKEN, TOKEN_SERVICE, Lifetime, Token
-from mizzen.xds.refusals import Refusals
+from mizzen.xds.refusal_log import RefusalLog
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class TokenService:
     clock: Callable[[], datetime]
     signed: Callable[[], None]
     refused: Callable[[], None]
-    _refusals: Refusals = field(default_factory=Refusals, init=False, repr=False)
+    _refusals: RefusalLog = field(default_factory=RefusalLog, init=False, repr=False)
 
     def attach(self, grpc_server: Any) -> None:
         """Add the service to a `grpc.aio.Server`."""

@@ -6,7 +6,7 @@
 
 `docs/xds.md` tells how it works; `examples/xds_minimal.py` is a complete control plane.
 
-`Server` is loaded when first used: only it needs grpc, so whoever makes resources need not wait for that.
+`Server` is imported at its first use. It alone needs grpc, so code that only makes resources starts faster.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from mizzen.xds.events import (
     Connected,
     Disconnected,
     Event,
-    Mended,
+    Recovered,
     Rejected,
     Stuck,
     Subscribed,
 )
-from mizzen.xds.group import Quarantined
+from mizzen.xds.group import RejectedResource
 from mizzen.xds.limits import Limits
 from mizzen.xds.ordering import MakeBeforeBreak, Policy, Unordered
 from mizzen.xds.peer import Peer, peer_of
@@ -56,7 +56,6 @@ __all__ = [
     "Holding",
     "Limits",
     "MakeBeforeBreak",
-    "Mended",
     "Node",
     "NodeRefused",
     "OnGroup",
@@ -64,8 +63,9 @@ __all__ = [
     "PeerRefused",
     "PeerUnauthenticated",
     "Policy",
-    "Quarantined",
+    "Recovered",
     "Rejected",
+    "RejectedResource",
     "Resource",
     "Retry",
     "Server",

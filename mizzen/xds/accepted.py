@@ -1,8 +1,8 @@
-"""What the clients of a group accepted of one type, as pointers to collections.
+"""What the clients of a group accepted of one type, recorded as pointers to collections.
 
-An entry for each resource would cost every group as much as its resources are many, and every ACK as much
-as the response holds. Groups that are given the same collections (each proxy of Mizzen is a group of its
-own) share what is kept here.
+With an entry for each resource, memory would grow with groups times resources, and the cost of an ACK with
+the size of the response. Pointers are shared: groups with the same collections (in Mizzen each proxy is a
+group of its own) store each collection once.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,22 +11,22 @@ from mizzen.xds.resource import Resource
 from mizzen.xds.snapshot import Collection
 
 _STATES = 4
-"""Clients of one group that ask for different names are remembered so many times."""
+"""Most states in one record: clients of a group may ask for different names."""
 
 _STEPS = 16
-"""From a version that was accepted, and that a client refuses later, the way back is so long."""
+"""Most steps back from an accepted version that a client rejects later."""
 
 Names = frozenset[str] | None
 """The names that a client asks for; None for all."""
 
 
 class Accepted:
-    """The states that clients were brought to, and what they had before.
+    """The states that clients accepted, and what they had before.
 
     Attributes:
-        states: what was asked for, and the collection that it was brought to; newest first.
-        steps: what had been asked for before the step, and the resources that it replaced or took away, None
-            for those that it brought; newest first.
+        states: pairs of the names that a client asked for and the collection that it accepted; newest first.
+        steps: pairs of the names that a client asked for before a step and the resources that the step
+            replaced or removed (None for a resource that the step added); newest first.
     """
 
     __slots__ = ("states", "steps")
@@ -38,11 +38,11 @@ class Accepted:
     def add(
         self, names: Names, collection: Collection, before: Collection | None, names_before: Names
     ) -> None:
-        """A client that asks for `names` accepted `collection`; it had `before`, when it asked for
-        `names_before`.
+        """Record that a client asking for `names` accepted `collection`. Before that it had `before`, and
+        asked for `names_before`.
         """
         if self.states and self.states[0][1] is collection and self.states[0][0] is names:
-            return  # the clients of a group accept the same, so this is usually so
+            return  # the usual case: the clients of a group accept the same
         if before is not None and before is not collection:
             replaced = collection.since(before).replaced
             known = any(replaced is each and _includes(asked, names_before) for asked, each in self.steps)
@@ -52,7 +52,7 @@ class Accepted:
         self.states = ((names, collection), *others[: _STATES - 1])
 
     def versions(self, name: str) -> Iterator[Resource]:
-        """The accepted versions of a resource, newest first. What was removed has none."""
+        """The accepted versions of a resource, newest first; none for a removed resource."""
         for names, collection in self.states:
             found = collection.resources.get(name)
             if found is not None and _asks_for(names, found):

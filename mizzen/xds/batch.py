@@ -1,4 +1,4 @@
-"""The content of a response, encoded once for all the clients that get it."""
+"""The content of a response, encoded once for all clients that receive it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from mizzen.xds.resource import Resource
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dialect:
-    """What decides the form of a response besides its content; one object for all clients that share it.
+    """What decides the form of a response besides its content; clients with the same form share one object.
 
     Attributes:
-        delta: DeltaDiscoveryResponse instead of DiscoveryResponse.
+        delta: send DeltaDiscoveryResponse instead of DiscoveryResponse.
         ttl: the client has the features that TTLs need ("TTL": xds.config.supports-resource-ttl, and
             xds.config.supports-resource-in-sotw for state of the world).
         control_plane: `ControlPlane.identifier` of the responses; may be empty.
@@ -34,13 +34,11 @@ def supports_ttl(features: tuple[str, ...], *, delta: bool) -> bool:
 
 
 _SMALL = 16 * 1024
-"""Bytes of a response that are kept even if nobody else should ever get it."""
+"""Most bytes of a response that is cached even if only one client asked for it."""
 
 
 class Batch:
-    """Resources and removed names that travel in one response, with the version that it brings the client
-    to.
-    """
+    """Resources and removed names of one response, with the version that the client has after it."""
 
     __slots__ = ("_asked", "_bodies", "_last", "heartbeat", "removed", "resources", "type_url", "version")
 
@@ -63,12 +61,12 @@ class Batch:
         self._last: tuple[Dialect, str, bytes] | None = None
 
     def encode(self, dialect: Dialect, nonce: str) -> bytes:
-        """The whole response.
+        """The encoded response.
 
-        What is large and for one client only is not kept: what a thousand unlike clients hold would be most
-        of the memory. All else is kept, without the nonce and with the last one: clients that connected
-        together have come to the same nonce (nonces are unique in one stream only), so a large response
-        exists once, not once for each client.
+        A large response that only one client asked for is not cached: with a thousand different clients such
+        responses would take most of the memory. Every other response is cached in two forms: without a nonce,
+        and with the last nonce. Nonces are unique in one stream only, so clients that connected together
+        have reached the same nonce, and a large response exists once for all of them.
         """
         last = self._last
         if last is not None and last[0] is dialect and last[1] == nonce:
@@ -103,12 +101,14 @@ class Batch:
 
 
 def distinct(resources: Iterable[Resource | None]) -> tuple[Resource, ...]:
-    """Each once ("Duplicate Resource Names"): a name and its alias may both have been asked for."""
+    """The resources without duplicates ("Duplicate Resource Names"): a client may ask for a name and its
+    alias.
+    """
     return tuple({r.name: r for r in resources if r is not None}.values())
 
 
 class Response(NamedTuple):
-    """What to send: the encoded message, and what it is for whoever looks on."""
+    """A response to send: the encoded message (`data`), and its content for logs and tests."""
 
     type_url: str
     nonce: str

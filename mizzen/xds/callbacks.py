@@ -1,4 +1,4 @@
-"""What the owner of a server is asked, and what becomes of it if the answer is no answer."""
+"""The callbacks of a server's owner, and how the server handles those that fail."""
 
 import logging
 from collections.abc import Awaitable, Callable, Hashable
@@ -14,21 +14,20 @@ from mizzen.xds.subscription import Fallback
 log = logging.getLogger("mizzen.xds")
 
 GroupOf = Callable[[wire.Node, Peer], Hashable | Awaitable[Hashable]]
-"""The node of a client, and who sent it as the transport knows it, to the group that the client belongs to.
-May be a coroutine, and may raise `NodeRefused` or `PeerRefused`."""
+"""Returns the group of a client, from its node and its peer (the sender, as the transport knows it). May be a
+coroutine, and may raise `NodeRefused` or `PeerRefused`."""
 
 Authenticate = Callable[[Peer], Peer | Awaitable[Peer]]
-"""A peer as the transport knows it, to the same with its identity. May be a coroutine, and may raise
-`PeerUnauthenticated`."""
+"""Returns a peer with its identity filled in. May be a coroutine, and may raise `PeerUnauthenticated`."""
 
 OnGroup = Callable[[Hashable, wire.Node], Snapshot | Awaitable[Snapshot | None] | None]
-"""A group without a snapshot, and the node of its first client, to its snapshot; None if there is none yet.
-May be a coroutine, and may raise `NodeRefused`."""
+"""Returns the snapshot of a group that has none, from the group and the node of its first client; None if
+there is no snapshot yet. May be a coroutine, and may raise `NodeRefused`."""
 
 
 class NodeRefused(Exception):  # noqa: N818 - says what it does
     """Raised by `group_of` or `on_group`: this node is not served. The client sees INVALID_ARGUMENT and
-    the text.
+    the text of the exception.
     """
 
 
@@ -45,17 +44,17 @@ class PeerUnauthenticated(NodeRefused):
 
 
 class CallbackError(Exception):
-    """A callback of the owner raised something else than `NodeRefused`. The log has it; the client, which may
-    be anybody, is told no more than this.
+    """A callback of the owner raised an exception other than `NodeRefused`. The log has the exception. The
+    client is not trusted, and sees only the name of the callback.
     """
 
 
 async def called(name: str, callback: Callable[..., Any], *arguments: Any) -> Any:
-    """What the callback returns, waited for if it is a coroutine.
+    """Call a callback, await it if it is a coroutine, and return its result.
 
     Raises:
-        NodeRefused: it said so.
-        CallbackError: it raised anything else.
+        NodeRefused: the callback raised it.
+        CallbackError: the callback raised any other exception.
     """
     try:
         found = callback(*arguments)
@@ -68,7 +67,9 @@ async def called(name: str, callback: Callable[..., Any], *arguments: Any) -> An
 
 
 def guarded(fallback: Fallback) -> Fallback:
-    """The same, but what it raises, and what is no answer to the question, is logged and is no answer."""
+    """The same fallback, made safe: if it raises, or returns a resource of another type, that is logged and
+    counts as no answer.
+    """
 
     def ask(type_url: str, name: str) -> Resource | None:
         try:

@@ -1,11 +1,11 @@
-"""The conversation about one type on one stream: its subscription, its clock and its record."""
+"""The exchange about one type on one stream: its subscription, deadlines and counters."""
 
 from dataclasses import dataclass
 
 from mizzen.xds.batch import Batch, Dialect
 from mizzen.xds.isolation import Isolation
 from mizzen.xds.ordering import Policy
-from mizzen.xds.outstanding import Outstanding, Verdict
+from mizzen.xds.outstanding import Outstanding, Reply
 from mizzen.xds.resource import Resource
 from mizzen.xds.snapshot import Collection
 from mizzen.xds.subscription import Fallback, Subscription
@@ -14,8 +14,8 @@ from mizzen.xds.wire import Request
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """The last NACK of a type, until the next ACK."""
+class Nack:
+    """The last NACK of a type. The next ACK deletes it."""
 
     message: str
     version: str
@@ -27,9 +27,10 @@ class Channel:
     """One type on one stream.
 
     Attributes:
-        retried: what the client had refused and the response in flight asks for again.
-        probe: what the first response brought the client to, if it had something in other bytes, lest the
-            client takes untried what it refused on a stream that nobody remembers.
+        retried: the resource that the client had rejected, and that the response in flight tries again.
+        probe: the collection of the first response, if that has resources in changed bytes
+            (`Resource.again`); else None. A client may accept, without trying them, bytes that it rejected
+            on an earlier stream, and the server may not know of that stream.
     """
 
     __slots__ = (
@@ -40,10 +41,10 @@ class Channel:
         "culprits",
         "deadline",
         "isolation",
+        "nack",
         "overdue",
         "probe",
         "rank",
-        "refusal",
         "responses",
         "retried",
         "sent_at",
@@ -63,7 +64,7 @@ class Channel:
         self.deadline: float | None = None
         self.overdue = False
         self.culprits: tuple[Resource, ...] = ()
-        self.refusal: Refusal | None = None
+        self.nack: Nack | None = None
         self.isolation = Isolation()
         self.beat_at: float | None = None
         self.bytes_sent = 0
@@ -73,42 +74,42 @@ class Channel:
 
     @property
     def waiting(self) -> bool:
-        """Whether a response is in flight whose answer is still worth waiting for."""
+        """True if a response is in flight and its deadline has not passed."""
         return self.subscription.outstanding is not None and not self.overdue
 
     @property
     def settled(self) -> bool:
-        """Whether the last response was accepted, or its answer is not worth waiting for any more."""
-        return self.overdue or (self.subscription.outstanding is None and self.refusal is None)
+        """True if the client accepted the last response, or has not answered it before the deadline."""
+        return self.overdue or (self.subscription.outstanding is None and self.nack is None)
 
-    def receive(self, request: Request, now: float) -> tuple[Verdict, Outstanding | None]:
-        """Take a request; see `Subscription.receive`."""
-        verdict, outstanding = self.subscription.receive(request)
+    def receive(self, request: Request, now: float) -> tuple[Reply, Outstanding | None]:
+        """Handle a request; see `Subscription.receive`."""
+        reply, outstanding = self.subscription.receive(request)
         if outstanding is None:
-            return verdict, None
+            return reply, None
         late = self.subscription.outstanding is not None
-        if verdict is Verdict.ACK:
+        if reply is Reply.ACK:
             self.accepted_at = now
             self.accepted_version = outstanding.batch.version
             if self.isolation and not late and outstanding.on_trial == self.isolation.on_trial:
                 self.move_on()
             if not self.isolation:
-                self.refusal = None
+                self.nack = None
         if not late:
             self.deadline = None
             self.overdue = False
             self.culprits = ()
-        return verdict, outstanding
+        return reply, outstanding
 
     def move_on(self) -> None:
-        """What was on trial is good, or nothing is left of it: what comes next in the search is sent."""
+        """The resources on trial are good, or none of them is left: send the next part of the search."""
         self.isolation.accepted()
         self.subscription.owe(self.isolation.on_trial)
 
     def due(
         self, target: Collection, fallback: Fallback | None, dialect: Dialect, now: float
     ) -> Batch | None:
-        """The next response, a heartbeat if there is nothing else; None if there is nothing to say."""
+        """The next response; a heartbeat if only that is due; None if nothing is due."""
         batch = self.subscription.due(target, fallback)
         if not dialect.ttl:
             return batch
@@ -127,7 +128,9 @@ class Channel:
         return [r for r in target.with_ttl if subscription.asks_for(r)]
 
     def _heartbeat(self, target: Collection) -> Batch | None:
-        """ "TTL": the same version without a body. LDS and CDS in state of the world send all, as always."""
+        """ "TTL": the same version without a body. LDS and CDS in state of the world send everything, as in
+        every response.
+        """
         resources = self._with_ttl(target)
         if not resources:
             return None
@@ -137,8 +140,9 @@ class Channel:
         return Batch(self.type_url, target.version, tuple(resources), heartbeat=True)
 
     def probing(self, target: Collection) -> Collection:
-        """Return what the client is to be brought to first: `target`, but in other bytes (`Resource.again`)
-        what it does not claim to hold, and would take untried if it had refused it before.
+        """Return the collection for the first response: `target`, with changed bytes (`Resource.again`) for
+        each resource that the client does not claim to have. The client may have rejected the original bytes
+        before, and would then accept them without trying them.
         """
         subscription = self.subscription
         if self.type_url not in UNTRIED or self.responses or subscription.accepted is not None:
@@ -152,12 +156,12 @@ class Channel:
         return target
 
     def can_take(self, resource: Resource) -> bool:
-        """Whether the client asks for a resource and has answered what it was sent."""
+        """True if the client asks for this resource and has answered the last response."""
         subscription = self.subscription
         return subscription.started and subscription.outstanding is None and subscription.asks_for(resource)
 
-    def patience(self, policy: Policy) -> float:
-        """Return the seconds for which the answer to the next response is worth waiting for."""
+    def answer_timeout(self, policy: Policy) -> float:
+        """Return how many seconds to wait for the answer to the next response."""
         if self.type_url != CLUSTER:
             return policy.answer_timeout.total_seconds()
         overdue = self.overdue and self.subscription.outstanding is not None
@@ -166,8 +170,8 @@ class Channel:
     def sent(
         self, batch: Batch, target: Collection, nonce: str, size: int, now: float, timeout: float
     ) -> None:
-        """A response of that many bytes was given to the transport; its answer is worth waiting for that
-        long.
+        """Record that a response of `size` bytes was given to the transport. Wait `timeout` seconds for its
+        answer.
         """
         self.subscription.sent_out(batch, target, nonce, now, self.isolation.on_trial)
         self.retried = None
@@ -181,5 +185,5 @@ class Channel:
 
 
 def _heartbeat_interval(resources: list[Resource]) -> float | None:
-    """A third of the shortest TTL, so that one lost or late heartbeat does no harm."""
+    """A third of the shortest TTL: then one lost or late heartbeat does no harm."""
     return min((r.ttl.total_seconds() / 3 for r in resources if r.ttl is not None), default=None)

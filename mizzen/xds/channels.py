@@ -1,4 +1,4 @@
-"""The conversations of one stream, one for each type that its client asks for."""
+"""The channels of one stream: one for each type that its client asks for."""
 
 from bisect import insort
 from operator import attrgetter
@@ -25,15 +25,15 @@ class Channels:
 
     Args:
         delta: the client speaks the incremental variant.
-        share: gives an equal set of names that another client holds.
+        share: returns the equal set of names of another client, so that it exists once.
         only_type: the type of a stream that serves one type; None for the aggregated service.
-        in_order: what is sent has an order: suppliers (clusters, endpoints), then users.
+        in_order: the stream sends suppliers (clusters, endpoints) before users.
 
     Attributes:
-        by_type: all of them, by type URL.
-        ranked: all of them, in the order in which types are sent.
-        suppliers: those that others wait for, in this order.
-        users: those that wait for suppliers (`ordering.USERS`), in theirs.
+        by_type: all channels, by type URL.
+        ranked: all channels, in the order in which their types are sent.
+        suppliers: channels of all types but `ordering.USERS`, in the same order.
+        users: channels of the types that wait for suppliers (`ordering.USERS`), in the order of that tuple.
     """
 
     __slots__ = ("_delta", "_in_order", "_only_type", "_share", "by_type", "ranked", "suppliers", "users")
@@ -49,10 +49,10 @@ class Channels:
         self.users: list[Channel] = []
 
     def of(self, type_url: str) -> Channel:
-        """Return the channel of a type, a new one if the client never spoke of it.
+        """Return the channel of a type; make it at the first request for the type.
 
         Raises:
-            BadRequest: the type is none that this stream serves, or one too many.
+            BadRequest: this stream does not serve the type, or already has the most types allowed.
         """
         if len(type_url) > _MAX_TYPE_URL:
             raise BadRequest(f"a type_url of {len(type_url)} characters; the limit is {_MAX_TYPE_URL}")
@@ -79,17 +79,17 @@ class Channels:
 
     @property
     def names(self) -> int:
-        """The number of names that are asked for, all types together."""
+        """Number of names that the client asks for, all types together."""
         total = 0
         for each in self.ranked:
-            # Names that were given up under the wildcard are owed an answer, and count until they have it.
+            # A name that the client gives up under the wildcard is owed an answer. It counts until then.
             names, owed = each.subscription.names, each.subscription.owed
             total += max(len(names), len(owed)) if owed else len(names)
         return total
 
     @property
     def users_settled(self) -> bool:
-        """Whether no user waits for an answer."""
+        """True if no channel of `users` waits for an answer."""
         for each in self.users:  # noqa: SIM110 - twice as fast as all(), and asked at each step
             if each.waiting:
                 return False

@@ -1,4 +1,4 @@
-"""One gRPC stream: reads requests into a `Stream`, writes what it says is due."""
+"""The transport of one gRPC stream: reads requests into a `Stream`, and writes the responses that are due."""
 
 import asyncio
 import contextlib
@@ -24,11 +24,11 @@ async def _fail(error: Exception) -> None:
 
 
 async def uncancelled(operation: Awaitable[None]) -> None:
-    """Let an operation come to its end before this task may be cancelled.
+    """Finish an operation even if this task is cancelled meanwhile.
 
-    The first message of a stream brings the headers. If it were cancelled in flight, grpc.aio would not know
-    that they are sent, would send them again with the status, and fail: then the client never hears of the
-    end.
+    The first message of a stream carries the headers. If its write were cancelled, grpc.aio would not know
+    that the headers were sent. It would send them again with the status and fail, and the client would never
+    learn that the stream has ended.
     """
     running = asyncio.ensure_future(operation)
     try:
@@ -39,13 +39,13 @@ async def uncancelled(operation: Awaitable[None]) -> None:
         raise
 
 
-def _refuses(request: Request) -> bool:
+def _is_nack(request: Request) -> bool:
     return request.error is not None
 
 
 async def in_parts(request: Request) -> Request:
-    """The same request with its names as sets, made in parts between which the event loop does other things:
-    a stream asks for many names at once, and what is left to do for them is little.
+    """The same request with its names as sets. The sets are built in parts, and the event loop runs other
+    tasks in between: a request may have very many names, and building the sets is most of their cost.
     """
     if isinstance(request, SotwRequest):
         return request._replace(names=await _set_of(request.names))
@@ -63,16 +63,16 @@ async def _set_of(names: Collection[str]) -> frozenset[str]:
     return frozenset(found)
 
 
-class Connection:
+class StreamConnection:
     """The transport of one stream.
 
-    There is one task for each stream, the one that reads. A task that writes is started when there is
-    something to write, inside the task group of the stream, and there is never more than one.
+    Each stream has one task that reads. A second task, which writes, starts in the stream's task group when a
+    response is due; there is at most one.
     """
 
     __slots__ = (
         "_context",
-        "_greeted",
+        "_headers_sent",
         "_loop",
         "_neighbours",
         "_on_events",
@@ -93,7 +93,7 @@ class Connection:
         stream: Stream,
         parse: Callable[[bytes], Request],
         on_events: Callable[[list[Event]], None],
-        neighbours: Mapping[int, "Connection"],
+        neighbours: Mapping[int, "StreamConnection"],
         node: bytes,
         turns: Turns,
     ) -> None:
@@ -109,7 +109,7 @@ class Connection:
         self._tasks: asyncio.TaskGroup | None = None
         self._writer: asyncio.Task[None] | None = None
         self._writing = False
-        self._greeted = False
+        self._headers_sent = False
         self._timer: asyncio.TimerHandle | None = None
 
     async def begin(self, first: Request) -> None:
@@ -125,19 +125,19 @@ class Connection:
         """Serve the stream until the client ends it.
 
         Raises:
-            BadRequest: the client broke the protocol; in a group.
+            BadRequest: the client broke the protocol; inside an `ExceptionGroup`.
         """
         try:
             async with asyncio.TaskGroup() as self._tasks:
-                if not self.stream.quiet:  # it may have changed since the first answer, but seldom has
+                if not self.stream.quiet:  # rare: something changed since the first answer
                     self.wake()
                 while (data := await self._context.read()) is not grpc.aio.EOF:
                     await self._take(data)
                 if self._writer is not None:
                     self._writer.cancel()
         except asyncio.CancelledError as error:
-            # Up to Python 3.12 the task group keeps the error in a frame that the error's traceback keeps:
-            # all of the stream would wait for the cycle collector.
+            # Up to Python 3.12 the error's traceback refers to a frame of the task group, which refers to
+            # the error. That cycle would keep the whole stream until the cycle collector runs.
             raise error.with_traceback(None) from None
         finally:
             self._tasks = None
@@ -145,10 +145,10 @@ class Connection:
                 self._timer.cancel()
 
     async def _take(self, data: bytes) -> None:
-        """Take a request and answer it; one that costs much in a turn of its own."""
+        """Handle a request and answer it. A costly request waits for a turn (`Turns`)."""
         if len(data) < LARGE:
             request = self._parse(data)
-            if _refuses(request) or self.stream.costly:
+            if _is_nack(request) or self.stream.costly:
                 async with self._turns.turn():
                     self._receive(request)
             else:
@@ -167,23 +167,23 @@ class Connection:
         if self.stream.group.effective is not before:
             for each in self._neighbours.values():
                 if each is not self:
-                    each.wake()  # something was refused, and is taken back from all
+                    each.wake()  # a resource was rejected: take it back from all clients
 
     def wake(self, now: float | None = None) -> None:
-        """Send what has become due; returns at once. `now` is the loop's time, if it is at hand.
+        """Start to send what is due; return at once. `now` is the loop's time, if the caller has it.
 
-        A task is started only if there is something to send. When all clients of a group are woken, their
-        responses are made before the first is written: written right behind each other, those that share
-        a connection share its packets.
+        A task starts only if there is something to send. When all clients of a group are woken, all their
+        responses are made before the first is written. Responses on the same connection are then written
+        right after each other, and share packets.
         """
         if self._tasks is None or self._writing:
-            return  # whoever is writing asks again before it ends
+            return  # the writing task polls again before it ends
         if self.stream.costly:
             self._start(self._send_in_turn())
             return
         try:
             response = self.stream.poll(self._loop.time() if now is None else now)
-        except Exception as error:  # must not hinder whoever wakes all streams
+        except Exception as error:  # must not stop the caller from waking the other streams
             sending = _fail(error)
         else:
             if response is None:
@@ -198,7 +198,7 @@ class Connection:
         try:
             self._writer = self._tasks.create_task(sending)
         except RuntimeError:
-            sending.close()  # the client is just going
+            sending.close()  # the client is disconnecting
 
     async def _answer(self) -> None:
         if self._writing:
@@ -223,20 +223,20 @@ class Connection:
         await self._send(response)
 
     async def _next(self) -> Response | None:
-        """The next response; if it costs much, in a turn of its own."""
+        """The next response; if it is costly, made in a turn (`Turns`)."""
         if not self.stream.costly:
             return None if self.stream.quiet else self.stream.poll(self._loop.time())
         async with self._turns.turn():
             return self.stream.poll(self._loop.time())
 
     async def _send(self, response: Response | None) -> None:
-        """Write this, and what becomes due in the meantime."""
+        """Write this response, and those that become due meanwhile."""
         try:
             while response is not None:
-                if self._greeted:
+                if self._headers_sent:
                     await self._context.write(response.data)
                 else:
-                    self._greeted = True  # a client that is owed nothing is sent no headers
+                    self._headers_sent = True  # not before: a client that is owed nothing gets no headers
                     await uncancelled(self._context.write(response.data))
                 response = await self._next()
         except (grpc.aio.BaseError, asyncio.InvalidStateError) as error:
@@ -249,7 +249,7 @@ class Connection:
         self._rest()
 
     def _rest(self) -> None:
-        """Nothing is due now."""
+        """Nothing is due now: pass on the events, and set the timer for the next deadline."""
         self._tell()
         self._set_timer()
 
@@ -264,7 +264,7 @@ class Connection:
             return
         if self._timer is not None:
             if self._timer.when() <= deadline:
-                return  # it comes early, finds nothing, and is set again
+                return  # it fires early, finds nothing due, and is set again
             self._timer.cancel()
         self._timer = self._loop.call_at(deadline, self._tick)
 

@@ -15,37 +15,37 @@ from google.protobuf.message import DecodeError
 
 from mizzen.xds.callbacks import CallbackError, PeerUnauthenticated
 from mizzen.xds.channel import Channel
-from mizzen.xds.connection import Connection, uncancelled
-from mizzen.xds.group import Quarantined
+from mizzen.xds.connection import StreamConnection, uncancelled
+from mizzen.xds.group import RejectedResource
 from mizzen.xds.peer import Peer
 from mizzen.xds.resource import Resource
 from mizzen.xds.snapshot import Collection
 from mizzen.xds.type_urls import SECRET
 from mizzen.xds.wire import Node
 
-Connections = Callable[[], list[Connection]]
+Connections = Callable[[], list[StreamConnection]]
 
 Admit = Callable[[Any], Awaitable[None]]
-"""Ends a call of the service, by its context, whose peer may not know what other clients hold."""
+"""Aborts a call of this service (by its context) if the peer may not see other clients' status."""
 
 Stoppable = Callable[[Callable[[Any], Awaitable[None]]], Callable[[Any, Any], Awaitable[None]]]
-"""Makes the handler of a stream one that ends when the server stops."""
+"""Wraps the handler of a stream so that the stream ends when the server stops."""
 
 
 def essential_node(node: Node) -> bytes:
-    """A `Node` without the list of the client's extensions, which is most of its bytes; `node` loses it
-    too.
+    """The encoded `Node` without the client's list of extensions, which is most of its bytes. The list is
+    removed from `node` too.
     """
     node.ClearField("extensions")
     return bytes(node.SerializeToString())
 
 
 async def anyone(_: Any) -> None:
-    """Let everybody know."""
+    """Admit every peer."""
 
 
 def only_for(peer_of: Callable[[Any], Awaitable[Peer]], may_know: Callable[[Peer], bool]) -> Admit:
-    """Let those know who prove who they are, and of whom `may_know` says so."""
+    """Admit a peer if it is authenticated and `may_know` returns True for it."""
 
     async def admit(context: Any) -> None:
         try:
@@ -63,10 +63,11 @@ def only_for(peer_of: Callable[[Any], Awaitable[Peer]], may_know: Callable[[Peer
 def handlers(connections: Connections, until_stopped: Stoppable, admit: Admit = anyone) -> dict[str, Any]:
     """The methods of the service, for `grpc.method_handlers_generic_handler`."""
 
-    one_at_a_time = asyncio.Lock()  # an answer may be as large as all that all clients hold
+    one_at_a_time = asyncio.Lock()  # an answer may be as large as all resources of all clients
 
     async def fetch(_: Any, context: Any) -> bytes:
-        # A method of streams, though one request comes: gRPC would else read it before we know of whom.
+        # Registered as a streaming method, though it has one request: else gRPC would read the request before
+        # the peer is checked.
         await admit(context)
         data = await context.read()
         if data is grpc.aio.EOF:
@@ -94,19 +95,21 @@ async def _answer(data: bytes, context: Any, connections: Connections) -> bytes:
         await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"cannot decode a ClientStatusRequest: {error}")
     response = csds_pb2.ClientStatusResponse()
     for connection in connections():
-        await asyncio.sleep(0)  # the streams of the clients go on meanwhile
+        await asyncio.sleep(0)  # let the clients' streams run in between
         node = base_pb2.Node.FromString(connection.node)
         if not request.node_matchers or any(_matches(matcher, node) for matcher in request.node_matchers):
             config = response.config.add(node=node)
-            held = connection.stream.group.held
+            rejected_resources = connection.stream.group.rejected
             for channel in connection.stream.channels.values():
-                configs = _configs(channel, held, contents=not request.exclude_resource_contents)
+                configs = _configs(
+                    channel, rejected_resources, contents=not request.exclude_resource_contents
+                )
                 config.generic_xds_configs.extend(configs)
     return bytes(response.SerializeToString())
 
 
 def _matches(matcher: Any, node: Node) -> bool:
-    """By node id; a matcher that says more than this service can compare matches nothing."""
+    """True if the matcher selects the node by its id. A matcher with other conditions matches nothing."""
     if matcher.node_metadatas or not matcher.HasField("node_id"):
         return False
     kind = matcher.node_id.WhichOneof("match_pattern")
@@ -125,45 +128,51 @@ def _matches(matcher: Any, node: Node) -> bool:
     return False
 
 
-def _configs(channel: Channel, held: tuple[Quarantined, ...], *, contents: bool) -> Iterator[Any]:
+def _configs(
+    channel: Channel, rejected_resources: tuple[RejectedResource, ...], *, contents: bool
+) -> Iterator[Any]:
     subscription = channel.subscription
     collection = subscription.sent
     known: Collection | dict[str, Resource] = collection if collection is not None else {}
-    refused = _refused(channel, held)
-    # What was refused and has no older version is not among what the client was sent.
-    names = known.keys() | refused.keys() if subscription.wildcard else subscription.names
+    rejected = _rejected(channel, rejected_resources)
+    # A rejected resource without an accepted version is not in the collection that the client was sent.
+    names = known.keys() | rejected.keys() if subscription.wildcard else subscription.names
     for name in sorted(names):
         resource = collection.find(name) if collection is not None else None
         config = csds_pb2.ClientConfig.GenericXdsConfig(type_url=channel.type_url, name=name)
-        config.client_status = _status(channel, name, resource, refused)
+        config.client_status = _status(channel, name, resource, rejected)
         if resource is not None:
             config.version_info = resource.version
             if contents and channel.type_url != SECRET:
                 config.xds_config.CopyFrom(AnyMessage(type_url=resource.type_url, value=resource.value))
-        if name in refused:
-            config.error_state.details, config.error_state.version_info = refused[name]
+        if name in rejected:
+            config.error_state.details, config.error_state.version_info = rejected[name]
         yield config
 
 
-def _refused(channel: Channel, held: tuple[Quarantined, ...]) -> dict[str, tuple[str, str]]:
-    """By name, the client's words and the version that it refused; also what is held back since then."""
-    refused = {
+def _rejected(
+    channel: Channel, rejected_resources: tuple[RejectedResource, ...]
+) -> dict[str, tuple[str, str]]:
+    """By name: the client's message and the rejected version, for resources that are withheld since a
+    rejection and for those of the last NACK.
+    """
+    rejected = {
         each.resource.name: (each.message, each.resource.version)
-        for each in held
+        for each in rejected_resources
         if each.resource.type_url == channel.type_url
     }
-    if channel.refusal is not None:
-        for name in channel.refusal.names:
-            refused.setdefault(name, (channel.refusal.message, channel.refusal.version))
-    return refused
+    if channel.nack is not None:
+        for name in channel.nack.names:
+            rejected.setdefault(name, (channel.nack.message, channel.nack.version))
+    return rejected
 
 
 def _status(
-    channel: Channel, name: str, resource: Resource | None, refused: dict[str, tuple[str, str]]
+    channel: Channel, name: str, resource: Resource | None, rejected: dict[str, tuple[str, str]]
 ) -> int:
     from envoy.admin.v3 import config_dump_shared_pb2 as shared
 
-    if name in refused:
+    if name in rejected:
         return int(shared.ClientResourceStatus.NACKED)
     if resource is None:
         return int(shared.ClientResourceStatus.REQUESTED)

@@ -1,23 +1,23 @@
-"""What happens between a server and its clients, told as values."""
+"""Events between a server and its clients, as frozen values."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from mizzen.xds.group import Quarantined
+from mizzen.xds.group import RejectedResource
 from mizzen.xds.resource import Resource
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """One stream of one client; the same value in all its events.
+    """One stream of one client; all events of the stream carry the same value.
 
     Attributes:
-        number: counts the streams of this server.
+        number: the number of the stream; the server counts its streams.
         node_id: `Node.id` as the client gave it.
-        group: the group that the server put it into.
-        peer: its network address, in gRPC's form.
-        method: the gRPC method that it called.
-        delta: it speaks the incremental variant.
+        group: the group of the client, from `group_of`.
+        peer: the client's network address, in gRPC's form.
+        method: the gRPC method that the client called.
+        delta: the client uses the incremental variant.
     """
 
     number: int
@@ -30,21 +30,21 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """A client named its node and was given a group."""
+    """A client sent its node and was put into a group."""
 
     client: Client
 
 
 @dataclass(frozen=True, slots=True)
 class Disconnected:
-    """Its stream ended."""
+    """The client's stream ended."""
 
     client: Client
 
 
 @dataclass(frozen=True, slots=True)
 class Subscribed:
-    """A client asks for something else than before; `names` are all the names that it asks for now."""
+    """A client changed what it asks for; `names` are all the names that it asks for now."""
 
     client: Client
     type_url: str
@@ -54,10 +54,10 @@ class Subscribed:
 
 @dataclass(frozen=True, slots=True)
 class Acked:
-    """A client accepted a response `waited` seconds after it was given to the transport.
+    """A client accepted a response, `waited` seconds after the response was given to the transport.
 
-    `version` is that of all that it has of the type now, the `Collection.version` of what it was given.
-    `recovered` is what it had refused before, and has accepted now that it was asked again.
+    `version` is the `Collection.version` of all that the client has of this type now. `recovered` is the
+    resource that the client had rejected before and accepted now, at a retry; None if there is none.
     """
 
     client: Client
@@ -65,19 +65,20 @@ class Acked:
     version: str
     nonce: str
     waited: float
-    recovered: Quarantined | None = None
+    recovered: RejectedResource | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A client refused a response.
+    """A client rejected a response.
 
     Attributes:
         message: the client's own words.
-        culprits: the resources that they mean; the group is not sent them again until this client takes them.
-        suspects: if no culprit could be told, the resources that were new in the response.
+        culprits: the resources that the message blames. The group gets them again only after this client
+            has accepted them.
+        suspects: the new resources of the response, if the message blames none by name.
         accepted: for each culprit its last accepted version, which is in force again; None if there is none.
-        retried: it had refused the same before, and was asked again.
+        retried: the response was a retry of a resource that the client had rejected before.
     """
 
     client: Client
@@ -95,8 +96,8 @@ class Rejected:
 class Stuck:
     """A client has not answered a response for `waited` seconds; the server goes on without the answer.
 
-    `culprits` are the resources that probably keep it: changed ones of which something is missing, or else
-    all that changed.
+    `culprits` are the resources that probably prevent the answer: changed ones that wait for another
+    resource; if there are none, all changed ones.
     """
 
     client: Client
@@ -108,13 +109,13 @@ class Stuck:
 
 
 @dataclass(frozen=True, slots=True)
-class Mended:
-    """What a client had refused is wanted no longer, and it holds what is. Nothing is sent, so no `Acked`
-    follows the `Rejected`.
+class Recovered:
+    """A resource that a client had rejected is gone from its snapshot, and the client has all the rest. The
+    server sends nothing, so no `Acked` follows the `Rejected`.
     """
 
     client: Client
     type_url: str
 
 
-Event = Connected | Disconnected | Subscribed | Acked | Rejected | Mended | Stuck
+Event = Connected | Disconnected | Subscribed | Acked | Rejected | Recovered | Stuck

@@ -1,4 +1,4 @@
-"""A group of clients that are given the same: its snapshot, and what of it was refused."""
+"""A group of clients with the same snapshot: the snapshot, and the resources that clients rejected."""
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -10,46 +10,48 @@ from mizzen.xds.names import NamePool
 from mizzen.xds.resource import Resource
 from mizzen.xds.retries import APART, Retry
 from mizzen.xds.snapshot import Change, Collection, Snapshot
-from mizzen.xds.warming import Interrupted
+from mizzen.xds.warming import InterruptedStreams
 
-_QUARANTINE_SIZE = 10_000
-"""So many refused versions are remembered; the oldest is forgotten first, and is tried again."""
+_MOST_REJECTED = 10_000
+"""Most rejected versions that are remembered. The oldest is forgotten first, and is then sent again."""
 
 _FEW = 16
-"""So many refused versions cost next to nothing."""
+"""Up to this number, rejected versions do not make a change slower."""
 
 
 @dataclass(frozen=True, slots=True)
-class Quarantined:
-    """A resource that a client of the group refused.
+class RejectedResource:
+    """A resource that a client of the group rejected.
 
     Attributes:
-        resource: what was refused.
-        stand_in: the version that the client had accepted before and that is sent in its place; None:
-            nothing is.
+        resource: the rejected resource.
+        replacement: the version that is sent in its place, the last one that clients accepted; None if
+            nothing is sent.
         message: the client's words.
-        retry: when the client is asked again, and how often it refused.
+        retry: when the resource is tried again, and how many times it was rejected.
     """
 
     resource: Resource
-    stand_in: Resource | None
+    replacement: Resource | None
     message: str
     retry: Retry = field(default=Retry(), compare=False)
 
     @property
     def form(self) -> Resource:
-        """What the client is asked again with: never the bytes that it refused last, if there are others."""
+        """The resource for the next retry: with different bytes than the last time, if it has two forms
+        (`Resource.again`).
+        """
         again = self.resource.again
-        return self.resource if again is None or self.retry.refusals % 2 == 0 else again
+        return self.resource if again is None or self.retry.rejections % 2 == 0 else again
 
 
 class Group:
-    """The snapshot of a group.
+    """The snapshot of a group, and the resources in it that clients rejected.
 
     Attributes:
-        snapshot: what the owner set; None as long as it set nothing.
+        snapshot: the snapshot that the owner set; None until then.
         interrupted: what clients were waiting for when their streams ended.
-        retry_from: when a client may be asked again for something that it refused, at the earliest.
+        retry_from: the earliest time of the next retry of a rejected resource.
     """
 
     def __init__(
@@ -59,43 +61,43 @@ class Group:
         self.snapshot: Snapshot | None = None
         self._effective: Snapshot | None = None
         self._unsettled = False
-        self._quarantine: dict[tuple[str, str, str], Quarantined] = {}
+        self._rejected: dict[tuple[str, str, str], RejectedResource] = {}
         self._acceptable: WeakKeyDictionary[Collection, Collection | None] = WeakKeyDictionary()
-        self._held: tuple[Quarantined, ...] | None = None
+        self._still_wanted: tuple[RejectedResource, ...] | None = None
         self.retry_from = -inf
-        self.interrupted = Interrupted()
+        self.interrupted = InterruptedStreams()
         self._accepted: dict[str, Accepted] = {}
         self._names = names if names is not None else NamePool()
         if snapshot is not None:
             self.set(snapshot)
 
     def set(self, snapshot: Snapshot) -> None:
-        """Put another snapshot in the place of the present one.
+        """Replace the snapshot.
 
-        What of it was refused is looked for when the first client asks: who sets the snapshots of many groups
-        must not wait for those that refused much.
+        Rejected resources are replaced when the first client asks (`effective`), not here: a caller that sets
+        the snapshots of many groups must not wait for groups with many rejected resources.
         """
         self.snapshot = snapshot
         self._effective = snapshot
-        self._held = None
-        self._unsettled = bool(self._quarantine)
+        self._still_wanted = None
+        self._unsettled = bool(self._rejected)
 
     @property
     def effective(self) -> Snapshot | None:
-        """The snapshot with every quarantined resource replaced: this is what clients are brought to."""
+        """The snapshot that clients get: every rejected resource is replaced, or left out."""
         self._settle()
         return self._effective
 
     def _settle(self) -> None:
         if self._unsettled:
             self._unsettled = False
-            self._replace([self._renew(entry.resource) for entry in self.held])
+            self._replace([self._renew(entry.resource) for entry in self.rejected])
 
     def update(self, changed: Iterable[Resource] = (), removed: Iterable[tuple[str, str]] = ()) -> Change:
-        """Change some resources, at the cost of these; return what really changed for the clients."""
+        """Change some resources, at a cost that depends on these alone; return what changed for clients."""
         self._settle()
         self.snapshot, change = (self.snapshot or Snapshot()).updated(changed, removed)
-        self._held = None
+        self._still_wanted = None
         if not change:
             if self.effective is None:
                 self._effective = self.snapshot
@@ -103,20 +105,20 @@ class Group:
         wanted: list[Resource] = []
         gone = list(change.removed)
         for resource in change.changed:
-            if not self.is_quarantined(resource):
+            if not self.is_rejected(resource):
                 wanted.append(resource)
-            elif (stand_in := self._renew(resource).stand_in) is not None:
-                wanted.append(stand_in)
+            elif (replacement := self._renew(resource).replacement) is not None:
+                wanted.append(replacement)
             else:
                 gone.append((resource.type_url, resource.name))
         self._effective, change = (self.effective or Snapshot()).updated(wanted, gone)
-        if not change and self._quarantine:
-            # What was refused may be wanted no longer: streams see another snapshot, and look.
+        if not change and self._rejected:
+            # A rejected resource may be gone from the snapshot. A new snapshot object makes streams check.
             self.set(self.snapshot)
         return change
 
     def record(self, type_url: str) -> Accepted:
-        """What clients accepted of a type."""
+        """The record of what clients accepted of a type; made if there is none."""
         found = self._accepted.get(type_url)
         if found is None:
             found = self._accepted[type_url] = Accepted()
@@ -129,50 +131,48 @@ class Group:
         before: Collection | None = None,
         names_before: frozenset[str] | None = None,
     ) -> None:
-        """A client that asks for these names, or for all, accepted this, and had accepted `before` when it
-        asked for `names_before`; it is what to go back to when a later version is refused.
+        """Record that a client asking for `names` (None: all) accepted `collection`. The client had accepted
+        `before` when it asked for `names_before`. A rejected later version is replaced from this record.
         """
         if collection.resources or collection.type_url in self._accepted:  # clients may ask for any type
             self.record(collection.type_url).add(names, collection, before, names_before)
 
     def good(self, type_url: str, name: str) -> Resource | None:
-        """The version of a resource that was last accepted and that no client refused."""
+        """The last accepted version of a resource that no client has rejected; None if there is none."""
         record = self._accepted.get(type_url)
         if record is None:
             return None
-        return next((each for each in record.versions(name) if not self.is_quarantined(each)), None)
+        return next((each for each in record.versions(name) if not self.is_rejected(each)), None)
 
-    def quarantine(
-        self, resources: Iterable[Resource], message: str, client: str = "", now: float = 0.0
-    ) -> None:
-        """Send these versions of these resources no more, but the last ones that were accepted, or nothing.
-        The client with this node id, which refused them, is asked again in time (`next_retry`).
+    def reject(self, resources: Iterable[Resource], message: str, client: str = "", now: float = 0.0) -> None:
+        """Stop sending these versions of these resources: send the last accepted versions, or nothing.
+        `client` is the node id of the client that rejected them; it is asked again later (`next_retry`).
         """
-        refused = tuple(resources)
+        rejected = tuple(resources)
         self._settle()
-        for resource in refused:  # all of them first: none can stand in for itself
+        for resource in rejected:  # first record all: none of them may become a replacement below
             key = resource.type_url, resource.name, resource.version
-            before = self._quarantine.get(key)
-            retry = (before.retry if before is not None else Retry()).refused(client, now)
-            self._quarantine[key] = Quarantined(resource, None, message, retry)
-        entries = [self._renew(resource) for resource in refused]
-        while len(self._quarantine) > _QUARANTINE_SIZE:
-            self._quarantine.pop(next(iter(self._quarantine)))
+            before = self._rejected.get(key)
+            retry = (before.retry if before is not None else Retry()).rejected(client, now)
+            self._rejected[key] = RejectedResource(resource, None, message, retry)
+        entries = [self._renew(resource) for resource in rejected]
+        while len(self._rejected) > _MOST_REJECTED:
+            self._rejected.pop(next(iter(self._rejected)))
         self._acceptable = WeakKeyDictionary()
-        self._held = None
-        # What one client accepted, another may refuse: then it cannot stand in for anything.
+        self._still_wanted = None
+        # One client may reject what another has accepted: then that cannot be a replacement any more.
         entries += [
             self._renew(other.resource)
-            for other in self.held
-            if other.stand_in is not None and self.is_quarantined(other.stand_in)
+            for other in self.rejected
+            if other.replacement is not None and self.is_rejected(other.replacement)
         ]
         self._replace(entries)
 
     def acceptable(self, collection: Collection) -> Collection:
-        """A collection without what was refused: clients may be on their way to a snapshot that was effective
-        before the refusal.
+        """The collection with rejected resources replaced or left out. Streams may still be sending a
+        snapshot that was effective before the rejection.
         """
-        if not self._quarantine:
+        if not self._rejected:
             return collection
         if collection not in self._acceptable:
             self._acceptable[collection] = self._cleaned(collection)
@@ -182,47 +182,46 @@ class Group:
     def _cleaned(self, collection: Collection) -> Collection | None:
         good: list[Resource] = []
         gone: list[str] = []
-        for entry in self._quarantine.values():
-            refused = entry.resource
+        for entry in self._rejected.values():
+            rejected = entry.resource
             found = (
-                collection.resources.get(refused.name) if refused.type_url == collection.type_url else None
+                collection.resources.get(rejected.name) if rejected.type_url == collection.type_url else None
             )
-            if found is None or found.version != refused.version:
+            if found is None or found.version != rejected.version:
                 continue
-            if entry.stand_in is not None:
-                good.append(entry.stand_in)
+            if entry.replacement is not None:
+                good.append(entry.replacement)
             else:
-                gone.append(refused.name)
+                gone.append(rejected.name)
         return collection.updated(good, gone) if good or gone else None
 
-    def _renew(self, refused: Resource) -> Quarantined:
-        """The entry of a refused resource that is wanted again; something newer may have been accepted
-        meanwhile.
+    def _renew(self, rejected: Resource) -> RejectedResource:
+        """The current entry of a rejected resource that a snapshot has again. A newer version may have been
+        accepted meanwhile; then that is the replacement.
         """
-        key = refused.type_url, refused.name, refused.version
-        entry = self._quarantine[key]
-        good = self.good(refused.type_url, refused.name)
-        stale = entry.stand_in is not None and self.is_quarantined(entry.stand_in)
-        if stale or (good is not None and good is not entry.stand_in):
-            entry = self._quarantine[key] = replace(entry, resource=refused, stand_in=good)
+        key = rejected.type_url, rejected.name, rejected.version
+        entry = self._rejected[key]
+        good = self.good(rejected.type_url, rejected.name)
+        stale = entry.replacement is not None and self.is_rejected(entry.replacement)
+        if stale or (good is not None and good is not entry.replacement):
+            entry = self._rejected[key] = replace(entry, resource=rejected, replacement=good)
             self._acceptable = WeakKeyDictionary()
-            self._held = None
+            self._still_wanted = None
         return entry
 
-    def is_quarantined(self, resource: Resource) -> bool:
-        """Whether this version was refused."""
-        return (resource.type_url, resource.name, resource.version) in self._quarantine
+    def is_rejected(self, resource: Resource) -> bool:
+        """True if a client rejected this version."""
+        return (resource.type_url, resource.name, resource.version) in self._rejected
 
     def next_retry(
         self, client: str, can_take: Mapping[str, Callable[[Resource], bool]]
-    ) -> tuple[float, Quarantined] | None:
-        """Return what the client refused and is to be asked again first, and when; None if there is nothing.
-
-        `can_take` tells by type URL whether a resource can be sent to the client now.
+    ) -> tuple[float, RejectedResource] | None:
+        """Return the next retry of a resource that this client rejected: its time and entry; None if there is
+        none. `can_take`, by type URL, tells whether a resource can be sent to the client now.
         """
         mine = (
             entry
-            for entry in self.held
+            for entry in self.rejected
             if entry.retry.client == client
             and (able := can_take.get(entry.resource.type_url)) is not None
             and able(entry.resource)
@@ -230,43 +229,43 @@ class Group:
         first = min(mine, key=lambda each: each.retry.at, default=None)
         return (max(first.retry.at, self.retry_from), first) if first is not None else None
 
-    def retried(self, entry: Quarantined, now: float) -> None:
-        """The client was asked again; whatever comes of it, the next attempts wait."""
+    def retried(self, entry: RejectedResource, now: float) -> None:
+        """Record that a retry was sent. The next retries of the group wait, whatever the answer."""
         resource = entry.resource
         key = resource.type_url, resource.name, resource.version
-        self._quarantine[key] = replace(entry, retry=entry.retry.begun(now))
-        self._held = None
+        self._rejected[key] = replace(entry, retry=entry.retry.begun(now))
+        self._still_wanted = None
         self.retry_from = now + APART
 
-    def release(self, resource: Resource) -> Quarantined | None:
-        """Send this version to all that ask for it: the client that refused it has accepted it. Return what
-        was known of the refusal."""
-        entry = self._quarantine.pop((resource.type_url, resource.name, resource.version), None)
+    def release(self, resource: Resource) -> RejectedResource | None:
+        """Send this version to all clients that ask for it, because the client that rejected it has accepted
+        it now. Return the entry that was deleted."""
+        entry = self._rejected.pop((resource.type_url, resource.name, resource.version), None)
         if entry is not None and self.snapshot is not None:
             self._acceptable = WeakKeyDictionary()
             self.set(self.snapshot)
         return entry
 
     @property
-    def quarantined(self) -> bool:
-        """Whether anything was ever refused."""
-        return bool(self._quarantine)
+    def has_rejected(self) -> bool:
+        """True if any rejected version is remembered."""
+        return bool(self._rejected)
 
     @property
     def costly(self) -> bool:
-        """Whether so much was refused that each change costs much."""
-        return len(self._quarantine) > _FEW
+        """True if so many versions were rejected that each change is costly."""
+        return len(self._rejected) > _FEW
 
     @property
-    def held(self) -> tuple[Quarantined, ...]:
-        """What the snapshot holds and clients are not sent because it was refused."""
-        if self._held is None:
-            self._held = tuple(filter(None, map(self._wanted, self._quarantine.values())))
-        return self._held
+    def rejected(self) -> tuple[RejectedResource, ...]:
+        """The rejected resources that the current snapshot has."""
+        if self._still_wanted is None:
+            self._still_wanted = tuple(filter(None, map(self._wanted, self._rejected.values())))
+        return self._still_wanted
 
-    def _wanted(self, entry: Quarantined) -> Quarantined | None:
-        """Return the entry with the resource of the snapshot, which may have other origins than the one that
-        was refused; None if the snapshot no longer holds that version."""
+    def _wanted(self, entry: RejectedResource) -> RejectedResource | None:
+        """Return the entry with the resource of the current snapshot, whose origins may differ from those of
+        the rejected one; None if the snapshot no longer has that version."""
         resource = entry.resource
         wanted = self.snapshot.get(resource.type_url, resource.name) if self.snapshot is not None else None
         if wanted is None or wanted.version != resource.version:
@@ -277,18 +276,18 @@ class Group:
         wanted = self.snapshot.get(resource.type_url, resource.name) if self.snapshot is not None else None
         return wanted is not None and wanted.version == resource.version
 
-    def _replace(self, entries: Iterable[Quarantined]) -> None:
-        """Put the stand-ins in the place of what was refused, all at once."""
+    def _replace(self, entries: Iterable[RejectedResource]) -> None:
+        """Put the replacements of these entries into the effective snapshot, all at once."""
         wanted = [entry for entry in entries if self._is_wanted(entry.resource)]
         if self._effective is None or not wanted:
             return
-        good = [entry.stand_in for entry in wanted if entry.stand_in is not None]
-        gone = [(e.resource.type_url, e.resource.name) for e in wanted if e.stand_in is None]
+        good = [entry.replacement for entry in wanted if entry.replacement is not None]
+        gone = [(e.resource.type_url, e.resource.name) for e in wanted if e.replacement is None]
         self._effective, _ = self._effective.updated(good, gone)
 
     def share(self, type_url: str, names: frozenset[str], fresh: frozenset[str]) -> frozenset[str]:
-        """An equal set that another client holds already: like clients ask for the same. `fresh` are those
-        of the names that came just now.
+        """The equal set of another client if there is one: many clients ask for the same names. `fresh` are
+        the names among them that the client has just added.
         """
         known: Mapping[str, Resource] = (
             self.effective.collection(type_url).resources if self.effective is not None else {}

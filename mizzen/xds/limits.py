@@ -1,4 +1,4 @@
-"""What a client may cost."""
+"""Bounds on what clients can make the server do."""
 
 from dataclasses import dataclass, fields
 from datetime import timedelta
@@ -9,27 +9,27 @@ class Limits:
     """Bounds on what clients can make the server do.
 
     Attributes:
-        max_streams: streams open at a time; a further one is refused with RESOURCE_EXHAUSTED, and the
-            client comes again after its back-off.
-        concurrent_starts: streams that are given their first resources at a time; the others wait. A thousand
-            clients that reconnect together are served one after the other, not all half.
-        start_timeout: how long one of these places may be kept by a slow client; also how long a stream
-            may stay silent at the beginning.
-        max_request_bytes: size of one request.
-        max_node_bytes: size of the `Node` in it.
-        max_node_id: characters of `Node.id`.
-        max_names: names that one stream may ask for, and resources of a type that it may claim to hold when
-            it begins.
-        keepalive: how long a connection may be silent before it is asked for a sign of life.
-        keepalive_timeout: how long the sign of life may take.
-        max_connection_age: when a connection is asked to go and come back, give or take a tenth, so that
-            clients spread again after one of several servers was away; None for never.
-        max_connection_age_grace: how long it may take to go; then the connection is closed. Without an end
-            nothing would come of the age, for Envoy keeps a stream as long as it lasts.
+        max_streams: most open streams. The server refuses one more with RESOURCE_EXHAUSTED, and the client
+            comes again after its back-off.
+        concurrent_starts: most streams that get their first resources at the same time; further ones wait.
+            So a thousand clients that reconnect together are served completely, one after the other.
+        start_timeout: longest time for which a slow client may hold up one of these starts; also the longest
+            silence at the beginning of a stream.
+        max_request_bytes: most bytes of one request.
+        max_node_bytes: most bytes of the `Node` in a request.
+        max_node_id: most characters of `Node.id`.
+        max_names: most names that one stream may ask for, and most resources of a type that a client may
+            claim to have at the beginning of a stream.
+        keepalive: silence after which the server pings a connection.
+        keepalive_timeout: longest time for the answer to a ping.
+        max_connection_age: age at which the server asks a client to reconnect, give or take a tenth; None for
+            never. So clients spread over several servers again after one of them was away.
+        max_connection_age_grace: time after `max_connection_age` until the server closes the connection.
+            Envoy keeps a stream open as long as it can, so without this bound the age would have no effect.
 
     Raises:
-        TypeError: a time is not a `timedelta`, or a number not an int.
-        ValueError: one of them is not positive.
+        TypeError: a time is not a `timedelta`, or a number is not an int.
+        ValueError: a time or number is not positive.
     """
 
     max_streams: int = 20_000
@@ -58,20 +58,20 @@ class Limits:
                 raise ValueError(f"{field.name} must be positive, not {value}")
 
     def channel_options(self) -> list[tuple[str, int]]:
-        """The same in gRPC's words (https://grpc.github.io/grpc/core/group__grpc__arg__keys.html)."""
+        """These limits as gRPC's options (https://grpc.github.io/grpc/core/group__grpc__arg__keys.html)."""
         options = [
             ("grpc.max_receive_message_length", self.max_request_bytes),
             ("grpc.max_send_message_length", -1),
             ("grpc.keepalive_time_ms", _milliseconds(self.keepalive)),
             ("grpc.keepalive_timeout_ms", _milliseconds(self.keepalive_timeout)),
             ("grpc.keepalive_permit_without_calls", 1),
-            # The longer of the two would count, and this one is a minute if nobody says otherwise.
+            # gRPC takes the longer of the two timeouts, and the default of this one is a minute.
             ("grpc.http2.ping_timeout_ms", _milliseconds(self.keepalive_timeout)),
             ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
             ("grpc.http2.max_ping_strikes", 0),
-            # Else gRPC asks an idle connection twice and then no more, and a dead one is never found out.
+            # By default gRPC pings an idle connection only twice, so it would never notice a dead one.
             ("grpc.http2.max_pings_without_data", 0),
-            # Else a second server on the same port would share its connections in silence.
+            # By default a second server on the same port would silently take a share of the connections.
             ("grpc.so_reuseport", 0),
         ]
         if self.max_connection_age is not None:

@@ -1,4 +1,4 @@
-"""Names that many clients ask for, held once."""
+"""Sets of names that many clients ask for, stored once."""
 
 from collections.abc import Mapping
 from weakref import WeakValueDictionary
@@ -9,9 +9,9 @@ _NO_NAMES: frozenset[str] = frozenset()
 
 
 class NamePool:
-    """Equal sets of names become the same set, for as long as a client holds it.
+    """Replaces equal sets of names by one object, which exists as long as a client uses it.
 
-    Ten thousand names are a megabyte, and a hundred proxies ask for the same ones.
+    Ten thousand names take a megabyte, and a hundred proxies may ask for the same ones.
     """
 
     def __init__(self) -> None:
@@ -23,8 +23,8 @@ class NamePool:
     def share(
         self, names: frozenset[str], known: Mapping[str, Resource], fresh: frozenset[str]
     ) -> frozenset[str]:
-        """The set that is held already, or this one. The strings of `known` resources take the place of equal
-        ones among `fresh`, the names that came just now.
+        """The equal set that the pool has already, or else this one. Each name in `fresh` (those that the
+        client has just added) is replaced by the equal string of a `known` resource, so that it exists once.
         """
         if not names:
             return _NO_NAMES

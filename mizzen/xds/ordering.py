@@ -1,15 +1,15 @@
-"""Make before break: in which order the parts of a change reach a client.
+"""Make before break: the order in which the parts of a change reach a client.
 
 The section "Eventual consistency considerations" of the specification asks for it.
 
-A change of clusters goes first, with the endpoints of every changed cluster at once behind it. Envoy holds
-back the ACK of clusters until they are warm, so the ACK is the sign that listeners and routes may use
-them. Clusters (and their endpoints and secrets) that are no longer wanted stay until the client has
-accepted listeners and routes that do not need them, and for a grace time after that. So do the endpoints of
-a load assignment that becomes empty, if listeners or routes change with it: these may lead to other clusters
-now. All else about endpoints and secrets never waits.
+Changed clusters go first, and the endpoints of each changed cluster follow at once. Envoy delays the ACK of
+clusters until they are warm, so after the ACK listeners and routes may use them. Removed clusters (with
+their endpoints and secrets) stay until the client has accepted listeners and routes that do not need them,
+and for a grace time after that. The endpoints of a load assignment that becomes empty stay in the same way
+if listeners or routes change with it, because these may lead to other clusters now. All other changes of
+endpoints and secrets are sent at once.
 
-`TABLE` is all there is to it. Every wait has a bound: a response that is not answered in time counts as
+`TABLE` has the whole order. Every wait has a bound: a response that is not answered in time counts as
 settled.
 """
 
@@ -34,31 +34,32 @@ from mizzen.xds.type_urls import (
 )
 
 USERS: Final = (EXTENSION_CONFIG, ROUTE, VIRTUAL_HOST, SCOPED_ROUTE, LISTENER)
-"""Types that refer to clusters, and so wait for them, in the order in which they are sent.
+"""Types that refer to clusters and therefore wait for them, in the order in which they are sent.
 
-What a listener refers to goes before it, if the client has asked for it already. As long as an old listener
-drains, Envoy keeps the routes that it used; a new listener that names them is in service at once, with routes
-as old as they are, and these may lead to clusters that have gone. Routes that the client does not know yet
-are asked for after the listener, and so come after it.
+Routes go before listeners, if the client has asked for the routes already. While an old listener drains,
+Envoy keeps the routes of that listener. A new listener that names them is in service at once, with these old
+routes, and they may lead to removed clusters. Routes that the client does not know yet come after the
+listener, because the client asks for them only then.
 """
 
 RETAINED: Final = (CLUSTER, ENDPOINT, SECRET)
-"""Types whose removal waits until nothing that the client uses can refer to them."""
+"""Types whose removed resources stay until nothing that the client uses can refer to them."""
 
 _ORDERED: Final = frozenset({CLUSTER, *USERS})
-"""Types with an order between them. A change that touches none of them, as of endpoints, passes at once."""
+"""Types with an order between them. A change of other types alone, such as endpoints, is sent at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class MakeBeforeBreak:
-    """The policy that loses no request on a change.
+    """The policy with which no request is lost during a change.
 
     Attributes:
-        warm_timeout: how long listeners and routes wait for clusters to become warm.
-        stuck_timeout: the same, while an earlier response with clusters is still unanswered: one cluster
-            that never warms withholds all ACKs, and later changes should not wait the whole time again.
-        answer_timeout: how long to wait for the answer to any other response.
-        grace: how long unused clusters stay after the client has accepted what no longer uses them.
+        warm_timeout: longest time that listeners and routes wait for clusters to become warm.
+        stuck_timeout: the same while an earlier response with clusters is still unanswered. One cluster that
+            never becomes warm delays all ACKs, and later changes should not wait the full time again.
+        answer_timeout: longest wait for the answer to any other response.
+        grace: time for which unused clusters stay after the client accepted listeners and routes without
+            them.
 
     Raises:
         TypeError: a time is not a `timedelta`.
@@ -76,7 +77,7 @@ class MakeBeforeBreak:
 
 @dataclass(frozen=True, slots=True)
 class Unordered:
-    """The policy that sends everything at once; one response of each type is in flight at a time.
+    """The policy that sends everything at once, with one response of each type in flight.
 
     Raises:
         TypeError: a time is not a `timedelta`.
@@ -104,19 +105,18 @@ def _check_times(policy: Policy) -> None:
 
 
 class Phase(Enum):
-    """Where a client stands."""
+    """The phase of a client in the order of a change."""
 
     REST = "rest"
     WARMING = "warming"
     SWITCHING = "switching"
 
-    __hash__ = (
-        object.__hash__
-    )  # members are single objects; Enum's own hash is slow, and the table is asked often
+    # Members are single objects. Enum's own hash is slow, and the table is read often.
+    __hash__ = object.__hash__
 
 
 class Arrival(Enum):
-    """What moves it on."""
+    """An event that may move a client to the next phase."""
 
     CHANGED = "a snapshot whose clusters were not offered yet"
     CLUSTERS_SETTLED = "clusters accepted, or overdue"
@@ -125,48 +125,48 @@ class Arrival(Enum):
     __hash__ = object.__hash__
 
 
-class Step(Enum):
-    """What is done about it."""
+class Action(Enum):
+    """What the server does then."""
 
     OFFER = "send new and changed clusters, keep the old; their endpoints at once behind them"
     SWITCH = "send listeners and routes"
     RELEASE = "let go of unused clusters after the grace time"
 
 
-TABLE: Final[Mapping[tuple[Phase, Arrival], tuple[Step, Phase]]] = MappingProxyType(
+TABLE: Final[Mapping[tuple[Phase, Arrival], tuple[Action, Phase]]] = MappingProxyType(
     {
-        (Phase.REST, Arrival.CHANGED): (Step.OFFER, Phase.WARMING),
-        (Phase.WARMING, Arrival.CHANGED): (Step.OFFER, Phase.WARMING),
-        (Phase.WARMING, Arrival.CLUSTERS_SETTLED): (Step.SWITCH, Phase.SWITCHING),
-        (Phase.WARMING, Arrival.USERS_SETTLED): (Step.RELEASE, Phase.WARMING),
-        (Phase.SWITCHING, Arrival.CHANGED): (Step.OFFER, Phase.WARMING),
-        (Phase.SWITCHING, Arrival.USERS_SETTLED): (Step.RELEASE, Phase.REST),
+        (Phase.REST, Arrival.CHANGED): (Action.OFFER, Phase.WARMING),
+        (Phase.WARMING, Arrival.CHANGED): (Action.OFFER, Phase.WARMING),
+        (Phase.WARMING, Arrival.CLUSTERS_SETTLED): (Action.SWITCH, Phase.SWITCHING),
+        (Phase.WARMING, Arrival.USERS_SETTLED): (Action.RELEASE, Phase.WARMING),
+        (Phase.SWITCHING, Arrival.CHANGED): (Action.OFFER, Phase.WARMING),
+        (Phase.SWITCHING, Arrival.USERS_SETTLED): (Action.RELEASE, Phase.REST),
     }
 )
-"""(phase, what arrives) -> (what is done, next phase).
+"""(phase, arrival) -> (action, next phase).
 
-A change that comes while clusters are in flight arrives when they are settled: one response of a type is in
-flight, and the listeners and routes of the first change must not starve under a stream of further changes.
-It arrives while warming if the clusters were refused, so that what takes their place is offered first.
-What is not in the table cannot happen.
+A change that comes while clusters are in flight arrives when they are settled: only one response of a type is
+in flight, and the listeners and routes of the first change must not wait while further changes keep coming.
+If the clusters were rejected, the change arrives while warming, so that their replacements are offered
+first. A pair that is not in the table changes nothing.
 """
 
 _LONGEST = 20
-"""So many grace times what went while a client was away may stay."""
+"""Most grace times for which resources stay that were removed while the client was away."""
 
 _Key = tuple[str, str]
 
-Holds = Callable[[Resource], Resource | None]
-"""What a client may still need in the place of a resource that is removed."""
+StillNeeded = Callable[[Resource], Resource | None]
+"""Returns the resource to retain for a client instead of a removed one; None if the client needs none."""
 
 
 class Gate:
-    """The order for one stream: which collection of each type it may be brought to now.
+    """The order for one stream: the collection of each type that may be sent now.
 
     Attributes:
-        phase: where the client stands.
-        departs_at: when what went while the client was away may be taken from it; None as long as it was not
-            brought to listeners and routes on this stream.
+        phase: the phase of the client.
+        departs_at: when the client may be told of resources that were removed while it was away; None until
+            it has accepted listeners and routes on this stream.
     """
 
     __slots__ = (
@@ -195,60 +195,58 @@ class Gate:
         self._departs_latest = 0.0
 
     def begin(self) -> None:
-        """The client asks for clusters for the first time: nothing that refers to them may be sent before
-        them.
-        """
+        """The client asks for clusters for the first time: send them before all that refers to them."""
         self.phase = Phase.REST
         self._offered = self._warm = self._released = None
         self.departs_at = None
 
     def answered(self, now: float) -> None:
-        """The client answered for listeners or routes: what went while it was away stays for a grace time
-        after that, though not for ever where they change all the time.
+        """The client answered a response with listeners or routes. Resources that were removed while it was
+        away stay for a grace time after that; the total is bounded, for listeners that change all the time.
         """
         if self.departs_at is not None:
             self.departs_at = min(now + self._grace, self._departs_latest)
 
-    def aim(self, goal: Snapshot, now: float, holds: Holds) -> None:
-        """Take note of the newest snapshot, and let go of what has been kept long enough.
+    def aim(self, goal: Snapshot, now: float, still_needed: StillNeeded) -> None:
+        """Set the newest snapshot as the goal, and drop retained resources whose time is over.
 
-        `holds` tells what of a removed resource must be kept for the client.
+        `still_needed` returns the resource to retain for the client instead of a removed one.
         """
         if goal is not self._goal:
             old, self._goal = self._goal, goal
             if old is not None:
-                self._change(old, goal, holds)
+                self._change(old, goal, still_needed)
         if self._leaving:
             for key in [key for key, due in self._leaving.items() if due <= now]:
                 del self._leaving[key]
                 self._retained.pop(key, None)
 
-    def _change(self, old: Snapshot, new: Snapshot, holds: Holds) -> None:
-        passage = new.passage(old, RETAINED)
-        emptied = () if passage.types.isdisjoint(USERS) else passage.emptied
-        for resource in (*passage.departed, *emptied):
-            held = holds(resource)
-            if held is not None:
-                self._retained[held.type_url, held.name] = held
+    def _change(self, old: Snapshot, new: Snapshot, still_needed: StillNeeded) -> None:
+        difference = new.since(old, RETAINED)
+        emptied = () if difference.types.isdisjoint(USERS) else difference.emptied
+        for resource in (*difference.departed, *emptied):
+            needed = still_needed(resource)
+            if needed is not None:
+                self._retained[needed.type_url, needed.name] = needed
         if self._retained:
-            at_once = () if emptied else ((each.type_url, each.name) for each in passage.emptied)
-            for key in (*passage.arrived, *at_once):
+            at_once = () if emptied else ((each.type_url, each.name) for each in difference.emptied)
+            for key in (*difference.arrived, *at_once):
                 self._retained.pop(key, None)
                 self._leaving.pop(key, None)
-        elif self._released is old and self.phase is Phase.REST and passage.types.isdisjoint(_ORDERED):
+        elif self._released is old and self.phase is Phase.REST and difference.types.isdisjoint(_ORDERED):
             self._offered = self._warm = self._released = new
 
     def arrive(self, arrival: Arrival, now: float) -> None:
-        """Move on if the table says so."""
+        """Act, and go to the next phase, if the table has an entry for this arrival."""
         row = TABLE.get((self.phase, arrival))
         if row is None:
             return
-        step, self.phase = row
-        if step is Step.OFFER:
+        action, self.phase = row
+        if action is Action.OFFER:
             self._offered = self._goal
-        elif step is Step.SWITCH:
+        elif action is Action.SWITCH:
             self._warm = self._offered
-        elif step is Step.RELEASE:
+        elif action is Action.RELEASE:
             self._release(now)
 
     def _release(self, now: float) -> None:
@@ -258,33 +256,32 @@ class Gate:
             self.departs_at = now + self._grace
             self._departs_latest = now + _LONGEST * self._grace
         for key in self._retained:
-            # The routes that the client accepted may still be those of an older snapshot, which has the
-            # cluster.
+            # The client may have accepted routes of an older snapshot that still has the cluster.
             now_there = warm.get(*key)
             if key not in self._leaving and (now_there is None or now_there.empty):
                 self._leaving[key] = now + self._grace
 
     def resting_on(self, goal: Snapshot) -> bool:
-        """Whether the client was sent all of this snapshot, and nothing is kept for it besides."""
+        """True if the client was sent all of this snapshot, and no removed resource is retained for it."""
         return self.phase is Phase.REST and self._warm is goal and not self._retained
 
     @property
     def changed(self) -> bool:
-        """Whether there are clusters that were not offered."""
+        """True if the newest snapshot was not offered yet."""
         return self._offered is not self._goal
 
     @property
     def unreleased(self) -> bool:
-        """Whether `USERS_SETTLED` would be news."""
+        """True if `USERS_SETTLED` has not arrived since the last `SWITCH`."""
         return self._warm is not None and self._released is not self._warm
 
     @property
     def deadline(self) -> float | None:
-        """When the next resource has been kept long enough."""
+        """When the time of the next retained resource is over; None if there is none."""
         return min(self._leaving.values()) if self._leaving else None
 
     def target(self, type_url: str) -> Collection | None:
-        """What a client may be brought to; None as long as it must wait."""
+        """The collection of a type that may be sent now; None while the type must wait."""
         if type_url in USERS:
             return self._warm.collection(type_url) if self._warm is not None else None
         snapshot = self._offered if type_url == CLUSTER else self._goal

@@ -1,4 +1,4 @@
-"""A response that waits for its answer, and what the answer can be ("ACK/NACK and resource type instance
+"""A response that waits for its answer, and the possible answers ("ACK/NACK and resource type instance
 version").
 """
 
@@ -11,8 +11,8 @@ from mizzen.xds.resource import Resource
 from mizzen.xds.snapshot import Collection
 
 
-class Verdict(Enum):
-    """What a request says of a response."""
+class Reply(Enum):
+    """What a request says about a response: nothing, an ACK, a NACK, or something about an older response."""
 
     NOTHING = auto()
     ACK = auto()
@@ -22,17 +22,18 @@ class Verdict(Enum):
 
 @dataclass(slots=True)
 class Outstanding:
-    """A response that the client has neither accepted nor rejected, and what to go back to if it rejects.
+    """A response that the client has not answered yet, and the state to go back to after a NACK.
 
     Attributes:
-        target: what the response brings the client to.
-        before: what it was brought to before that, accepted or not.
-        asked: the names that it asked for when the response was made; None for all.
-        sent_at: when it was given to the transport.
-        owed: names that were sent though they had not changed; `owed_all`: all were.
-        gone: names that a client came back with, and that the response says are no more.
-        refused: names in an earlier response that was refused when this one was on its way.
-        on_trial: the names of which its answer tells whether they are good, while a bad one is looked for.
+        target: the collection that the client has if it accepts the response.
+        before: the collection that the client was sent before, accepted or not.
+        asked: the names that the client asked for when the response was made; None for all.
+        sent_at: when the response was given to the transport.
+        owed: names that were sent although they had not changed.
+        owed_all: all resources were sent although they had not changed.
+        gone: names that the client claimed when it came back, and that the response removes.
+        rejected: names of an earlier response that was rejected while this one was in flight.
+        on_trial: the names that this response tests, during the search for a bad resource (`Isolation`).
     """
 
     nonce: str
@@ -45,28 +46,28 @@ class Outstanding:
     gone: frozenset[str] = frozenset()
     sent_at: float = 0.0
     on_trial: frozenset[str] = frozenset()
-    refused: frozenset[str] = frozenset()
+    rejected: frozenset[str] = frozenset()
 
     @property
-    def held(self) -> Collection:
-        """What the client holds when it accepts this."""
-        if not self.refused:
+    def result(self) -> Collection:
+        """What the client has if it accepts this response."""
+        if not self.rejected:
             return self.target
         before: Mapping[str, Resource] = self.before.resources if self.before is not None else {}
-        return self.target.without(self.refused, before.get)
+        return self.target.without(self.rejected, before.get)
 
     @property
-    def spoken_of(self) -> frozenset[str]:
+    def all_names(self) -> frozenset[str]:
         """The names in the response."""
         return frozenset([r.name for r in self.batch.resources]).union(self.batch.removed)
 
     @property
-    def news(self) -> frozenset[str]:
-        """The names of which the response says something new: among them are those that a NACK can mean."""
+    def new_names(self) -> frozenset[str]:
+        """The names of new, changed and removed resources in the response. A NACK can only mean these."""
         if self.before is None or self.owed_all:
-            return self.spoken_of
+            return self.all_names
         difference = self.target.since(self.before)
-        said = self.spoken_of | difference.removed
+        said = self.all_names | difference.removed
         owed = self.owed.union(self.owed_by_alias.values())
         return (difference.removed | difference.changed.keys() | owed) & said
 

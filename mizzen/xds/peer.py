@@ -1,4 +1,4 @@
-"""Who is at the other end of a stream, as the transport knows it."""
+"""The peer at the other end of a stream, as the transport knows it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,20 +7,20 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """The other end of a stream. A node says what it likes of itself; this was checked by the transport.
+    """The other end of a stream. A client can put anything into its `Node`; the transport has checked this.
 
     Attributes:
-        address: its network address, in gRPC's form.
+        address: the peer's network address, in gRPC's form.
         tls: the connection is encrypted.
-        certified: it showed a certificate of an authority that the server trusts.
+        certified: the peer has shown a certificate of an authority that the server trusts.
         uris: the URIs of that certificate, such as a SPIFFE ID.
         dns_names: the DNS names of that certificate.
         certificate: that certificate in PEM.
-        authorization: what the call says to prove who it is, such as a bearer token; not part of the repr.
-        identity: who it is, as the `authenticate` of the server says.
-        claims: what else the credentials say of it.
-        until: the time, in seconds since 1970, at which the credentials expire; the server then ends the
-            stream. None: they do not.
+        authorization: the `authorization` header of the call, such as a bearer token; not part of the repr.
+        identity: the peer's identity, set by the `authenticate` callback of the server.
+        claims: other claims of the credentials.
+        until: when the credentials expire, in seconds since 1970; the server then ends the stream. None: they
+            do not expire.
     """
 
     address: str = ""
@@ -36,7 +36,7 @@ class Peer:
 
 
 def peer_of(context: Any) -> Peer:
-    """Return the peer of a call: of its `grpc.aio.ServicerContext`."""
+    """Return the peer of a call, from its `grpc.aio.ServicerContext`."""
     known: Mapping[str, Any] = context.auth_context()
     return Peer(
         context.peer(),
@@ -54,7 +54,7 @@ def _texts(values: Any) -> tuple[str, ...]:
 
 
 def _authorization(context: Any) -> str:
-    """Return the one header of that name; with several it is not said which of them counts."""
+    """Return the `authorization` header; empty if there are several, because none of them has precedence."""
     metadata = context.invocation_metadata() or ()
     found = [value for key, value in metadata if key == "authorization" and isinstance(value, str)]
     return found[0] if len(found) == 1 else ""

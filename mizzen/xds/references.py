@@ -1,6 +1,6 @@
-"""Which resources a resource waits for while a client warms it, and whether it leads anywhere.
+"""The resources that a resource waits for while a client warms it, and whether it has any endpoint.
 
-Read from the message where it is built, so that nobody has to parse bytes later.
+Both are read from the message when the resource is made, so that its bytes need not be parsed later.
 """
 
 from typing import Any
@@ -11,11 +11,11 @@ _EDS = 3  # Cluster.DiscoveryType.EDS
 
 
 def children(message: Any) -> tuple[tuple[str, str], ...]:
-    """(type URL, name) of what must be sent again whenever this message changes.
+    """(type URL, name) of the resources that must be sent again whenever this message changes.
 
-    A changed EDS cluster warms only when its ClusterLoadAssignment arrives anew ("Resource warming", note
-    on Envoy). A changed listener does not need its RouteConfiguration again: Envoy uses the one that it knows
-    (same note).
+    A changed EDS cluster becomes warm only when its ClusterLoadAssignment arrives again ("Resource warming",
+    note on Envoy). A changed listener does not need its RouteConfiguration again: Envoy uses the one that it
+    has (same note).
     """
     if message.DESCRIPTOR.full_name != "envoy.config.cluster.v3.Cluster":
         return ()

@@ -1,14 +1,14 @@
-"""Who is meant by the `error_detail` of a NACK.
+"""The resources that the `error_detail` of a NACK blames.
 
-The protocol has no field for it; clients write prose. The forms known here were read from real clients:
+The protocol has no field for their names; clients write prose. The forms known here come from real clients:
 
-* Envoy, a resource that breaks a rule of meaning: `Error adding/updating cluster(s) NAME: reason, NAME:
-  reason` and `Error adding/updating listener(s) NAME: reason` with a line for each.
-* Envoy, a message that breaks a field's constraint: `Proto constraint validation failed (...)`, at times
-  with the message in text form, where the name is a field.
+* Envoy, for a resource with a wrong meaning: `Error adding/updating cluster(s) NAME: reason, NAME: reason`
+  and `Error adding/updating listener(s) NAME: reason` with a line for each.
+* Envoy, for a message that breaks a field's constraint: `Proto constraint validation failed (...)`,
+  sometimes with the message in text form, where the name is a field.
 * gRPC: `xDS response validation errors: [resource index 0: NAME: reason; ...]`.
 
-Whatever a client writes costs little: the message is read once, and is not searched for each name.
+The cost is bounded for any message: it is read once, not searched for each name.
 """
 
 import re
@@ -22,9 +22,9 @@ _QUOTE = re.compile("['\"`]")
 
 
 def culprits(message: str, candidates: Iterable[str]) -> frozenset[str]:
-    """Those of the candidates that a NACK's message blames; empty if it cannot be told.
+    """The candidates that a NACK's message blames; empty if the message does not tell.
 
-    A single candidate is to blame whatever the message says.
+    A single candidate is to blame, whatever the message says.
     """
     names = frozenset(candidates)
     if len(names) <= 1:
@@ -42,7 +42,7 @@ def culprits(message: str, candidates: Iterable[str]) -> frozenset[str]:
 
 
 def _heads(text: str, starts: Iterable[int], names: frozenset[str]) -> Iterator[str]:
-    """The names that stand at one of the starts, with `: ` behind them. They may hold that themselves."""
+    """The names at one of the starts, followed by `: `. A name may contain `: ` itself."""
     longest = max(map(len, names))
     for start in starts:
         end = text.find(": ", start, start + longest + 2)

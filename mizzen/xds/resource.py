@@ -1,4 +1,4 @@
-"""A resource: one named piece of configuration, as bytes that all its receivers share."""
+"""A resource: one named piece of configuration, as bytes that all receivers share."""
 
 from datetime import timedelta
 from hashlib import blake2b
@@ -12,35 +12,35 @@ _TYPE_PREFIX = "type.googleapis.com/"
 _put = object.__setattr__
 
 
-_KEPT = 4096
-"""Bytes of an encoded field that are kept for the next response."""
+_CACHED = 4096
+"""Most bytes of an encoded field that is cached for the next response."""
 
 
 class Resource:
     """One resource of any type, immutable, compared by identity.
 
     Attributes:
-        type_url: its type.
-        name: its name, unique within the type.
-        value: the serialised message (bytes). It is not looked into: clients say if it is not of this type.
-        version: without one given, a hash of the content, the same in every process, so that a client that
-            names the version it holds after a reconnect can be believed ("Incremental xDS",
-            initial_resource_versions). One of your own must change whenever the content does.
-        origins: whatever the owner wants to find again when a client rejects the resource (mizzen: file
-            and line).
+        type_url: the type URL.
+        name: the name, unique within the type.
+        value: the serialised message (bytes). It is not parsed: clients reject a message of another type.
+        version: the version; by default a hash of the content. The hash is the same in every process, so the
+            version that a client names after a reconnect is comparable ("Incremental xDS",
+            initial_resource_versions). A version that you pass must change whenever the content does.
+        origins: any values that the owner wants back when a client rejects the resource (mizzen: file and
+            line).
         ttl: how long a client may use the resource without hearing of it again ("TTL").
-        aliases: other names under which clients may ask for it ("Resource names").
-        children: (type, name) of the resources without which a client cannot warm this one, so that they
-            are sent again when this one changes ("Resource warming"): a cluster's load assignment.
-            `Resource.of` finds them; whoever gives the bytes gives them too.
-        again: the same in other bytes, for a client that takes what it refused for taken when it comes again,
-            without trying it (Envoy does so with secrets). It is asked again with these bytes and the
-            first ones by turns.
-        empty: it is a load assignment without endpoints. One that becomes empty together with a change of
-            routes or listeners is sent after these. `Resource.of` finds it out.
+        aliases: other names under which clients may ask for the resource ("Resource names").
+        children: (type, name) of the resources that a client needs to warm this one; they are sent again when
+            this one changes ("Resource warming"). A cluster has its load assignment. `Resource.of` finds
+            them; a caller that passes bytes passes them too.
+        again: the same content in different bytes. A client may accept bytes that it rejected before without
+            trying them again (Envoy does so with secrets). Retries use these bytes and the first ones in
+            turn.
+        empty: True for a load assignment without endpoints. One that becomes empty together with a change of
+            routes or listeners is sent after these. `Resource.of` sets it.
 
     Raises:
-        TypeError: an argument is not of its type.
+        TypeError: an argument has a wrong type.
         ValueError: the type URL has no "/", the name or an alias cannot be written as UTF-8, or the TTL is
             not positive.
     """
@@ -98,7 +98,7 @@ class Resource:
             and not aliases
             and ttl is None
         ):
-            # Rarely, so that what tens of thousands of resources have in common costs one comparison each.
+            # The full check is rare: for tens of thousands of ordinary resources one comparison is enough.
             _check(type_url, name, value, version, origins, aliases, ttl)
         put = _put
         put(self, "type_url", type_url)
@@ -125,14 +125,14 @@ class Resource:
         aliases: tuple[str, ...] = (),
         again: "Resource | None" = None,
     ) -> "Resource":
-        """A resource from a protobuf message, serialised deterministically. The message is free to be changed
+        """A resource from a protobuf message, serialised deterministically. The message may be changed
         afterwards.
 
-        `name` defaults to the message's own: `cluster_name` of a ClusterLoadAssignment, `name` of the others.
+        `name` defaults to that of the message: `cluster_name` of a ClusterLoadAssignment, `name` of others.
 
         Raises:
-            TypeError: it is not a message, or one that has no name of its own and none is given.
-            ValueError: its name is empty and none is given.
+            TypeError: `message` is not a message, or has no name field and no `name` is given.
+            ValueError: the message's name is empty and no `name` is given.
         """
         try:
             type_url = _TYPE_PREFIX + message.DESCRIPTOR.full_name
@@ -163,10 +163,10 @@ class Resource:
         version: str,
         origins: tuple[object, ...] = (),
     ) -> "Resource":
-        """A resource whose serialised message is these pieces, one behind the other. They are joined each
-        time that somebody asks for the message, so that resources can have pieces in common.
+        """A resource whose serialised message is the concatenation of these pieces. They are joined anew at
+        each use of the message, so that resources can share pieces.
 
-        `version` has to change whenever a piece does. Type and name are checked as those of any resource.
+        `version` must change whenever a piece does. Type and name are checked as for any resource.
         """
         made = cls(type_url, name, b"", version, origins)
         _put(made, "_value", pieces)
@@ -174,8 +174,8 @@ class Resource:
 
     @classmethod
     def unresolved(cls, type_url: str, name: str) -> "Resource":
-        """What tells an incremental client that there is no resource of this name, for types of which it
-        waits for one (`type_urls.UNRESOLVED`): a `Resource` with the name, as an alias too, and no body.
+        """The answer to an incremental client for a name that does not exist, for types in
+        `type_urls.UNRESOLVED`: a `Resource` with the name, which is also its alias, and no body.
         """
         found = cls(type_url, name, b"", aliases=(name,))
         body = wire.string(wire.RESOURCE_NAME, name) + wire.string(wire.RESOURCE_ALIASES, name)
@@ -186,7 +186,7 @@ class Resource:
         raise AttributeError(f"a Resource cannot be changed: {attribute}")
 
     def __setstate__(self, state: tuple[None, dict[str, object]]) -> None:
-        # So that a resource can be made in another process, or be part of what is copied.
+        # So that resources can be pickled (made in another process) and copied.
         for attribute, value in state[1].items():
             _put(self, attribute, value)
 
@@ -202,7 +202,7 @@ class Resource:
 
     @property
     def mark(self) -> int:
-        """A number for name and version; the marks of all members, added up, identify a set of resources."""
+        """A number for name and version. The sum of all members' marks identifies a set of resources."""
         if self._mark is None:
             digest = blake2b(f"{self.name}\0{self.version}".encode(), digest_size=12)
             _put(self, "_mark", int.from_bytes(digest.digest(), "big"))
@@ -210,14 +210,14 @@ class Resource:
         return self._mark
 
     def sotw_field(self, *, ttl: bool = False) -> bytes:
-        """The `resources` field of a DiscoveryResponse that holds this resource, encoded once.
+        """The `resources` field of a DiscoveryResponse with this resource, encoded once.
 
-        With `ttl` (the client knows both features) a resource that has a TTL is wrapped in a `Resource`.
+        With `ttl` (the client has both features) a resource that has a TTL is wrapped in a `Resource`.
         """
         return self._field("wrapped" if ttl and self.ttl else "plain")
 
     def delta_field(self, *, ttl: bool = False) -> bytes:
-        """The `resources` field of a DeltaDiscoveryResponse that holds this resource, encoded once."""
+        """The `resources` field of a DeltaDiscoveryResponse with this resource, encoded once."""
         return self._field("ttl" if ttl and self.ttl else "delta")
 
     def heartbeat_field(self, *, wrapped: bool) -> bytes:
@@ -228,7 +228,7 @@ class Resource:
         encoded = self._fields.get(form)
         if encoded is None:
             encoded = wire.length_delimited(wire.RESPONSE_RESOURCES, self._encode(form))
-            if len(encoded) <= _KEPT:  # a large one is mostly copied, and keeping it would double the memory
+            if len(encoded) <= _CACHED:  # for a large one the time is in copying, and a cache doubles memory
                 self._fields[form] = encoded
         return encoded
 
@@ -251,8 +251,8 @@ class Resource:
 
 
 def content_version(value: bytes, ttl: timedelta | None = None, aliases: tuple[str, ...] = ()) -> str:
-    """The version of some content: 24 hexadecimal digits. A changed TTL is a changed version, so that it
-    is sent; so are changed aliases, for somebody may be waiting for the new one.
+    """The version of some content: 24 hexadecimal digits. A changed TTL changes the version, so that the
+    resource is sent again. So do changed aliases, because a client may be waiting for the new one.
     """
     digest = blake2b(value, digest_size=12)
     if ttl is not None:
@@ -271,7 +271,7 @@ def _check(
     aliases: object,
     ttl: object,
 ) -> None:
-    """Raise what `Resource` says it raises; a wrong argument would else end the streams of its clients."""
+    """Raise the errors of `Resource`. Unchecked, a wrong argument would end the streams of clients later."""
     who = f"the resource {name!r}"
     if not isinstance(type_url, str):
         raise TypeError(f"{who}: type_url is a str, such as type_urls.CLUSTER, not {_kind(type_url)}")

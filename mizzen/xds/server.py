@@ -1,4 +1,4 @@
-"""The server: groups of clients, their snapshots, and the gRPC services that carry them."""
+"""The server: groups of clients, their snapshots, and the gRPC services."""
 
 import asyncio
 import logging
@@ -22,15 +22,15 @@ from mizzen.xds.callbacks import (
     called,
     guarded,
 )
-from mizzen.xds.connection import Connection, in_parts
+from mizzen.xds.connection import StreamConnection, in_parts
 from mizzen.xds.events import Client, Connected, Disconnected, Event
 from mizzen.xds.limits import Limits
 from mizzen.xds.names import NamePool
 from mizzen.xds.ordering import MakeBeforeBreak, Policy
 from mizzen.xds.peer import Peer, peer_of
-from mizzen.xds.refusals import Refusals
+from mizzen.xds.refusal_log import RefusalLog
 from mizzen.xds.resource import Resource
-from mizzen.xds.room import Room
+from mizzen.xds.served_group import ServedGroup
 from mizzen.xds.services import CLIENT_STATUS_SERVICE, METHODS, Method
 from mizzen.xds.snapshot import Change, Snapshot
 from mizzen.xds.status import ClientStatus, Holding, describe, holdings
@@ -42,24 +42,25 @@ log = logging.getLogger("mizzen.xds")
 
 
 class Server:
-    """An xDS server for any resources. Not thread-safe: call it from the event loop in which it runs, from
+    """An xDS server for any resources. Not thread-safe: call it from the event loop in which it runs; from
     another thread with `loop.call_soon_threadsafe(server.update, ...)`.
 
     Args:
-        group_of: the group of a node and of the `Peer` that sent it. Clients of a group are given the same
-            snapshot.
-        on_event: is told all that happens, one `Event` a call. It is not awaited, may call the server, and
-            what it raises is logged.
-        policy: the order of what is sent on aggregated streams.
-        limits: what clients may cost.
-        fallback: the answer for a name that a client asks for and that does not exist, if it has none.
-        on_group: is asked for the snapshot of a group that has none when its first client comes.
-        on_group_empty: is told when a group that was made by `on_group` has had no client for `linger`;
-            the group is then forgotten.
-        authenticate: is asked who a peer is, before anything of its stream is read.
-        shows_clients: whether a peer may ask what all clients hold (CSDS); whoever may not is refused.
-        linger: how long a group that was made by `on_group` is kept without clients.
-        identifier: what clients see as the `control_plane` of each response.
+        group_of: returns the group of a node and of the `Peer` that sent it. All clients of a group get the
+            same snapshot.
+        on_event: is called with each `Event`. It is not awaited, and may call the server. If it raises, the
+            exception is logged.
+        policy: the order of sending on aggregated streams.
+        limits: bounds on what clients can make the server do.
+        fallback: returns the answer for a name that does not exist, for a client that has no such resource.
+        on_group: returns the snapshot of a group without one, when the first client of the group comes.
+        on_group_empty: is called when a group whose snapshot came from `on_group` has had no client for
+            `linger`; the group is then forgotten.
+        authenticate: returns the peer with its identity, before the server reads from the stream.
+        shows_clients: returns True if a peer may ask for the status of all clients (CSDS); else the call is
+            refused.
+        linger: how long a group whose snapshot came from `on_group` is kept without clients.
+        identifier: the `control_plane` identifier of each response.
     """
 
     def __init__(
@@ -91,11 +92,11 @@ class Server:
             (delta, ttl): Dialect(delta, ttl, identifier) for delta in (False, True) for ttl in (False, True)
         }
         self._readers = {False: wire.Reader(wire.parse_sotw), True: wire.Reader(wire.parse_delta)}
-        self._rooms: dict[Hashable, Room] = {}
+        self._served: dict[Hashable, ServedGroup] = {}
         self._names = NamePool()
         self._streams = 0
         self._full = False
-        self._refusals = Refusals()
+        self._refusal_log = RefusalLog()
         self._numbers = 0
         self._stopping = False
         self._started = False
@@ -107,60 +108,60 @@ class Server:
     # Snapshots
 
     def set_snapshot(self, group: Hashable, snapshot: Snapshot) -> None:
-        """Give a group another snapshot. What did not change is not sent, whoever made the snapshots.
+        """Replace the snapshot of a group. Resources whose version is the same as before are not sent again.
 
-        The group may have no clients yet, and the server may not have been started. An empty snapshot takes
-        everything from its clients.
+        The group need not have clients, and the server need not be started. An empty snapshot takes all
+        resources from the clients.
 
         Raises:
-            RuntimeError: the group has clients, and this is not a thread of an event loop.
-            TypeError: it is not a `Snapshot`.
+            RuntimeError: the group has clients, and this thread runs no event loop.
+            TypeError: `snapshot` is not a `Snapshot`.
         """
         if not isinstance(snapshot, Snapshot):  # it would end the streams of all its clients
             raise TypeError(
                 f"a group is given a Snapshot, such as Snapshot.of(resources), not {snapshot!r:.100}"
             )
-        room = self._room(group)
-        room.check_thread()
-        room.group.set(snapshot)
-        room.changed(None)
+        served = self._group(group)
+        served.check_thread()
+        served.group.set(snapshot)
+        served.changed(None)
 
     def update(
         self, group: Hashable, changed: Iterable[Resource] = (), removed: Iterable[tuple[str, str]] = ()
     ) -> Change:
-        """Change some resources of a group, and take away those with these (type URL, name), at the cost of
-        these; return what really changed for the clients. A group without a snapshot is given one. What is
-        changed in one turn of the event loop is sent together.
+        """Add or replace some resources of a group, and remove those with these (type URL, name); return what
+        changed for the clients. The cost depends on these resources alone. A group without a snapshot gets
+        one. All changes of one turn of the event loop are sent together.
 
         Raises:
-            RuntimeError: the group has clients, and this is not a thread of an event loop.
-            TypeError: one of `changed` is not a `Resource`, or one of `removed` not a pair.
+            RuntimeError: the group has clients, and this thread runs no event loop.
+            TypeError: one of `changed` is not a `Resource`, or one of `removed` is not a pair.
             ValueError: one of `removed` does not begin with a type URL.
         """
-        room = self._room(group)
-        room.check_thread()
-        change = room.group.update(changed, removed)
+        served = self._group(group)
+        served.check_thread()
+        change = served.group.update(changed, removed)
         if change:
-            room.changed(change.type_urls)
-        elif room.group.quarantined:
-            room.changed(None)  # nothing is to be sent, but what was refused may be wanted no longer
+            served.changed(change.type_urls)
+        elif served.group.has_rejected:
+            served.changed(None)  # nothing to send, but a rejected resource may be gone from the snapshot
         return change
 
     def snapshot(self, group: Hashable) -> Snapshot | None:
-        """The snapshot that a group was given; None if it was given none."""
-        room = self._rooms.get(group)
-        return room.group.snapshot if room is not None else None
+        """The snapshot of a group; None if it has none."""
+        served = self._served.get(group)
+        return served.group.snapshot if served is not None else None
 
     def drop(self, group: Hashable) -> None:
-        """Forget the snapshot of a group that has no clients; of one that has, nothing is forgotten."""
-        room = self._rooms.get(group)
-        if room is not None and not room.connections and not room.arriving:
-            del self._rooms[group]
+        """Forget a group that has no clients, with its snapshot. A group with clients stays."""
+        served = self._served.get(group)
+        if served is not None and not served.connections and not served.arriving:
+            del self._served[group]
 
     @property
     def groups(self) -> tuple[Hashable, ...]:
         """All groups that have a snapshot or a client."""
-        return tuple(self._rooms)
+        return tuple(self._served)
 
     def clients(self) -> list[ClientStatus]:
         """The status of every open stream, oldest first."""
@@ -168,7 +169,7 @@ class Server:
         return [describe(each.stream, each.connected_at, epoch) for each in self._connections()]
 
     def holdings(self, number: int) -> dict[str, Holding]:
-        """What the client of a stream was sent and has accepted, by type URL; nothing if the stream ended.
+        """What the client of a stream was sent and has accepted, by type URL; empty if the stream has ended.
 
         `number` is `ClientStatus.number`.
         """
@@ -176,26 +177,26 @@ class Server:
         stream = next(found, None)
         return holdings(stream) if stream is not None else {}
 
-    def _connections(self) -> list[Connection]:
-        found = [each for room in self._rooms.values() for each in room.connections.values()]
+    def _connections(self) -> list[StreamConnection]:
+        found = [each for served in self._served.values() for each in served.connections.values()]
         return sorted(found, key=lambda each: each.stream.client.number)
 
     # Life
 
     async def start(self, address: str, credentials: grpc.ServerCredentials | None = None) -> int:
-        """Listen on `address`; return the port (that of "127.0.0.1:0" is chosen by the system). Once: for
-        several addresses `attach` the services to a gRPC server of your own.
+        """Listen on `address`; return the port (for "127.0.0.1:0" the system chooses it). A server listens on
+        one address; for several, `attach` the services to a gRPC server of your own.
 
         An address is `host:port`, `[host]:port` for IPv6, or `unix:path`; without a port gRPC takes 443. With
-        `grpc.ssl_server_credentials(...)` it is TLS.
+        `grpc.ssl_server_credentials(...)` the server uses TLS.
 
         Raises:
-            OSError: the address cannot be bound; another may be tried.
+            OSError: the address cannot be bound; you may try a different one.
             RuntimeError: the server listens already, or was stopped.
         """
         if self._stopping:  # gRPC's server would bring the process down
             raise RuntimeError("a stopped server is not started again: make another")
-        if self._started:  # gRPC would give a port that nobody serves
+        if self._started:  # gRPC would open a second port and not serve it
             raise RuntimeError(
                 "the server listens already; attach it to a grpc.aio.Server for several addresses"
             )
@@ -214,8 +215,8 @@ class Server:
         return int(port)
 
     def attach(self, grpc_server: Any) -> None:
-        """Add the services to a `grpc.aio.Server` that someone else starts (see `Limits.channel_options`),
-        and stops after `stop` has ended the streams.
+        """Add the services to a `grpc.aio.Server` of your own (see `Limits.channel_options`). You start it,
+        and stop it after `stop` has ended the streams.
         """
         services: dict[str, dict[str, Any]] = {}
         for method in METHODS:
@@ -229,30 +230,30 @@ class Server:
         )
 
     async def stop(self, grace: float = 1.0) -> None:
-        """End every stream with the status OK, so that clients keep what they have and go elsewhere, and
-        close the port. Clients that do not read are waited for, `grace` seconds long; with 0 not even the
-        status is sure to arrive. It is not started again.
+        """End every stream with the status OK and close the port. Clients keep their resources and reconnect
+        elsewhere. Wait up to `grace` seconds for clients that do not read; with 0 even the status may not
+        arrive. A stopped server cannot be started again.
         """
-        if not self._stopping:  # a second cancellation would reach gRPC while it says the status
+        if not self._stopping:  # a second cancellation would reach gRPC while it sends the status
             self._stopping = True
             for handler in self._handlers:
                 handler.cancel()
         if self._grpc is not None:
             await self._grpc.stop(grace)
-        for room in self._rooms.values():
-            if room.linger is not None:
-                room.linger.cancel()
+        for served in self._served.values():
+            if served.linger is not None:
+                served.linger.cancel()
 
     # Streams
 
     def _until_stopped(
         self, serve: Callable[[Any], Awaitable[None]]
     ) -> Callable[[Any, Any], Awaitable[None]]:
-        """The handler of a stream, of which `stop` makes an end wherever it is: reading, writing, or waiting
-        for its group.
+        """The handler of a stream that `stop` can end at any point: while it reads, writes, or waits for its
+        group.
 
-        A handler that ends with its cancellation tells gRPC no status: the client would wait for one, and the
-        server for the client.
+        If a handler ended by its cancellation, gRPC would send no status: the client would wait for the
+        status, and the server for the client.
         """
 
         async def handle(_requests: Any, context: Any) -> None:
@@ -275,20 +276,20 @@ class Server:
                 await context.abort(grpc.StatusCode.UNAVAILABLE, "the control plane is shutting down")
             if self._streams >= self._limits.max_streams:
                 full = f"{self._streams} streams are open, the most that may be"
-                if not self._full:  # once, not for each that comes in vain
+                if not self._full:  # once, not for each refused stream
                     self._full = True
                     log.warning("%s: further ones are refused", full)
                 await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, full)
             self._full = False
             self._streams += 1
-            room: Room | None = None
-            connection: Connection | None = None
+            served: ServedGroup | None = None
+            connection: StreamConnection | None = None
             refusal = failure = ""
             code = grpc.StatusCode.INVALID_ARGUMENT
             try:
                 peer = await self._peer(context)
                 async with _until(peer):
-                    room, connection = await self._admit(method, context, peer)
+                    served, connection = await self._admit(method, context, peer)
                     if connection is not None:
                         await connection.run()
             except TimeoutError:
@@ -310,16 +311,16 @@ class Server:
                     failure = "the stream failed"
             except grpc.aio.BaseError:
                 raise
-            except Exception as error:  # while the first request was answered, before there was a task group
+            except Exception as error:  # in the answer to the first request, before there is a task group
                 log.error("a stream failed", exc_info=error)
                 failure = "the stream failed"
             finally:
                 self._streams -= 1
-                self._dismiss(room, connection)
-            if failure:  # the log says why; the client may be anybody
+                self._dismiss(served, connection)
+            if failure:  # only the log says why: the client is not trusted
                 await context.abort(grpc.StatusCode.INTERNAL, failure)
             if refusal:
-                self._refusals.say(time.monotonic(), context.peer(), method.name, refusal)
+                self._refusal_log.say(time.monotonic(), context.peer(), method.name, refusal)
                 await context.abort(code, refusal)
 
         return self._until_stopped(serve)
@@ -331,9 +332,11 @@ class Server:
         found: Peer = await called("authenticate", self._authenticate, peer)
         return found
 
-    async def _admit(self, method: Method, context: Any, peer: Peer) -> tuple[Room | None, Connection | None]:
-        """Read the first request, find the group, and answer; nothing of the first request is kept after
-        that.
+    async def _admit(
+        self, method: Method, context: Any, peer: Peer
+    ) -> tuple[ServedGroup | None, StreamConnection | None]:
+        """Read the first request, find the group, and answer. After that no reference to the first request
+        remains.
         """
         timeout = self._limits.start_timeout.total_seconds()
         try:
@@ -360,38 +363,38 @@ class Server:
             raise wire.BadRequest(f"a node id of {len(node.id)} characters; the limit is {limit}")
         await self._starts.acquire()
         places = [self._starts]
-        # A client that is too slow to take its first answer may keep the place only so long.
+        # A client that is too slow to take its first answer must not hold up other starts.
         timer = asyncio.get_running_loop().call_later(timeout, _release, places)
         try:
-            room = await self._enter(node, peer)
+            served = await self._enter(node, peer)
             try:
-                stream = self._stream(method, context, room, node)
+                stream = self._stream(method, context, served, node)
                 essential = csds.essential_node(node)
-                connection = Connection(
-                    context, stream, read, self._tell, room.connections, essential, self._turns
+                connection = StreamConnection(
+                    context, stream, read, self._tell, served.connections, essential, self._turns
                 )
             except BaseException:
-                self._leave(room)
+                self._leave(served)
                 raise
-            room.connections[stream.client.number] = connection
+            served.connections[stream.client.number] = connection
             self._tell([Connected(stream.client)])
             try:
                 await connection.begin(request)
             except BaseException:
-                self._dismiss(room, connection)
+                self._dismiss(served, connection)
                 raise
         finally:
             timer.cancel()
             _release(places)
-        return room, connection
+        return served, connection
 
-    def _stream(self, method: Method, context: Any, room: Room, node: wire.Node) -> Stream:
+    def _stream(self, method: Method, context: Any, served: ServedGroup, node: wire.Node) -> Stream:
         self._numbers += 1
-        client = Client(self._numbers, node.id, room.group.key, context.peer(), method.path, method.delta)
+        client = Client(self._numbers, node.id, served.group.key, context.peer(), method.path, method.delta)
         ttl = supports_ttl(tuple(node.client_features), delta=method.delta)
         return Stream(
             client,
-            room.group,
+            served.group,
             self._dialects[method.delta, ttl],
             self._policy,
             only_type=method.type_url,
@@ -399,12 +402,12 @@ class Server:
             max_names=self._limits.max_names,
         )
 
-    def _dismiss(self, room: Room | None, connection: Connection | None) -> None:
-        if room is None or connection is None:
+    def _dismiss(self, served: ServedGroup | None, connection: StreamConnection | None) -> None:
+        if served is None or connection is None:
             return
-        del room.connections[connection.stream.client.number]
+        del served.connections[connection.stream.client.number]
         connection.stream.end()
-        self._leave(room)
+        self._leave(served)
         self._tell([Disconnected(connection.stream.client)])
 
     def _tell(self, events: list[Event]) -> None:
@@ -418,37 +421,36 @@ class Server:
 
     # Groups
 
-    def _room(self, key: Hashable) -> Room:
-        room = self._rooms.get(key)
-        if room is None:
-            room = self._rooms[key] = Room(key, self._names)
-        return room
+    def _group(self, key: Hashable) -> ServedGroup:
+        served = self._served.get(key)
+        if served is None:
+            served = self._served[key] = ServedGroup(key, self._names)
+        return served
 
-    async def _enter(self, node: wire.Node, peer: Peer) -> Room:
+    async def _enter(self, node: wire.Node, peer: Peer) -> ServedGroup:
         key = await called("group_of", self._group_of, node, peer)
         try:
-            room = self._room(key)
+            served = self._group(key)
         except TypeError:
             log.error("group_of gave %s, which is not hashable", type(key).__name__)
             raise CallbackError("group_of failed") from None
-        room.arriving += 1
-        if room.linger is not None:
-            room.linger.cancel()
-            room.linger = None
-        if room.group.snapshot is None and self._on_group is not None:
+        served.arriving += 1
+        if served.linger is not None:
+            served.linger.cancel()
+            served.linger = None
+        if served.group.snapshot is None and self._on_group is not None:
             try:
-                async with (
-                    room.opening
-                ):  # so that it is asked once, though many clients of a group come together
-                    if room.group.snapshot is None:
-                        room.made_on_demand = True
+                # The lock: ask once, even if many clients of the group come together.
+                async with served.opening:
+                    if served.group.snapshot is None:
+                        served.made_on_demand = True
                         snapshot = await called("on_group", self._on_group, key, node)
-                        if snapshot is not None and room.group.snapshot is None:
+                        if snapshot is not None and served.group.snapshot is None:
                             self._set_what_was_given(key, snapshot)
             except BaseException:
-                self._leave(room)
+                self._leave(served)
                 raise
-        return room
+        return served
 
     def _set_what_was_given(self, key: Hashable, snapshot: Snapshot) -> None:
         try:
@@ -457,28 +459,28 @@ class Server:
             log.exception("on_group failed")
             raise CallbackError("on_group failed") from None
 
-    def _leave(self, room: Room) -> None:
-        room.arriving -= 1
-        if room.arriving or self._stopping:
+    def _leave(self, served: ServedGroup) -> None:
+        served.arriving -= 1
+        if served.arriving or self._stopping:
             return
-        if not room.made_on_demand:
-            if room.group.snapshot is None and self._rooms.get(room.group.key) is room:
-                del self._rooms[room.group.key]  # clients may name groups that nobody ever gives a snapshot
+        if not served.made_on_demand:
+            if served.group.snapshot is None and self._served.get(served.group.key) is served:
+                del self._served[served.group.key]  # a client may name a group that never gets a snapshot
             return
         loop = asyncio.get_running_loop()
-        room.linger = loop.call_later(self._linger, self._forget, room)
+        served.linger = loop.call_later(self._linger, self._forget, served)
 
-    def _forget(self, room: Room) -> None:
-        room.linger = None  # it holds the room, and both would wait for the collector
-        if room.arriving or self._rooms.get(room.group.key) is not room:
+    def _forget(self, served: ServedGroup) -> None:
+        served.linger = None  # the timer refers to the group: the cycle would wait for the collector
+        if served.arriving or self._served.get(served.group.key) is not served:
             return
-        del self._rooms[room.group.key]
+        del self._served[served.group.key]
         if self._on_group_empty is not None:
-            self._on_group_empty(room.group.key)
+            self._on_group_empty(served.group.key)
 
 
 def _until(peer: Peer) -> asyncio.Timeout:
-    """Return what ends a stream when the credentials of its peer expire."""
+    """Return a timeout that ends a stream when the credentials of its peer expire."""
     if peer.until is None:
         return asyncio.timeout(None)
     return asyncio.timeout(max(0.0, peer.until - time.time()))

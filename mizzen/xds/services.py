@@ -17,7 +17,7 @@ class Method:
 
     @property
     def path(self) -> str:
-        """As it stands in an HTTP/2 request."""
+        """The `:path` of the HTTP/2 request."""
         return f"/{self.service}/{self.name}"
 
 

@@ -1,9 +1,9 @@
-"""Immutable sets of resources that share what they have in common.
+"""Immutable sets of resources that share their common parts.
 
-A `Collection` holds all resources of one type, a `Snapshot` one collection for each type. What a client
-was sent is remembered as a pointer to a collection; what it is owed is the difference of two collections,
-which is computed once and shared by all clients that stand at the same place. That is why a change costs
-what it touches.
+A `Collection` has all resources of one type, a `Snapshot` one collection for each type. The server remembers
+what a client was sent as a pointer to a collection. What the client is owed is the difference of two
+collections; it is computed once for all clients with the same pointers. So the cost of a change depends only
+on the resources that it touches.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,14 +19,14 @@ _MODULUS = 1 << 96
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
-class Passage:
+class SnapshotDifference:
     """What differs between two snapshots.
 
     Attributes:
-        types: the types that it touches.
-        departed: what went, of the types that were asked for.
-        emptied: what had endpoints and has none now, as it was.
-        arrived: the keys of what else came or changed, of the same types.
+        types: the types with a difference.
+        departed: removed resources of the requested types.
+        emptied: load assignments that had endpoints and have none now, in their old version.
+        arrived: the keys of all other new or changed resources of the requested types.
     """
 
     types: frozenset[str]
@@ -37,7 +37,9 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What an update really changed: resources that are new or have another version, and those that went."""
+    """The effect of an update: `changed` are resources that are new or have a new version, `removed` the
+    (type URL, name) of those that are gone.
+    """
 
     changed: tuple[Resource, ...] = ()
     removed: tuple[tuple[str, str], ...] = ()
@@ -47,14 +49,19 @@ class Change:
 
     @property
     def type_urls(self) -> frozenset[str]:
-        """The types that it touches."""
+        """The types with a changed or removed resource."""
         return frozenset([r.type_url for r in self.changed]) | {type_url for type_url, _ in self.removed}
 
 
 class Difference:
-    """What leads from one collection to another; `batch` says it to a client that holds the first,
-    complete. `replaced` is what it holds instead, None for what is new to it. `unsent` are the members that
-    differ only in what no client sees, their origins.
+    """The difference between an old collection and a new one.
+
+    Attributes:
+        batch: the response for a client that asks for everything and has the old collection.
+        changed: new and changed resources, by name.
+        removed: names of removed resources.
+        replaced: the old resource for each name in `changed` and `removed`; None for a new name.
+        unsent: resources that differ only in their origins, which clients do not see.
     """
 
     __slots__ = ("__weakref__", "batch", "changed", "removed", "replaced", "unsent")
@@ -98,8 +105,8 @@ class Collection(Mapping[str, Resource]):
         self.type_url = type_url
         self.resources = resources if isinstance(resources, LayeredDict) else LayeredDict(resources)
         self._sum = sum(r.mark for r in resources.values()) % _MODULUS if total is None else total
-        # A sum does not depend on the order of its parts, and one part can be exchanged without adding up
-        # the rest.
+        # A sum does not depend on the order of its terms, and one term can be replaced without a new sum
+        # of all.
         self.version = f"{self._sum:024x}"
         self._differences: WeakKeyDictionary[Collection, Difference] | None = None
         self._latest: tuple[ReferenceType[Collection], ReferenceType[Difference]] | None = None
@@ -136,14 +143,15 @@ class Collection(Mapping[str, Resource]):
             found = self._aliases.get(name)
         return found
 
-    def unlike(self, claimed: Mapping[str, str], names: set[str], *, everything: bool) -> set[str]:
-        """Those of `names` (with `everything` also all members and all that is claimed) of which a client
-        that claims to hold these versions does not hold what is here.
+    def mismatched(self, claimed: Mapping[str, str], names: set[str], *, everything: bool) -> set[str]:
+        """Names whose claimed version differs from ours, or that have no claim or no resource. The names are
+        `names`, with `everything` also all members and all claimed names. `claimed` is what a client says
+        that it has: versions by name.
         """
         if self._versions is None:
             self._versions = {name: resource.version for name, resource in self.resources.items()}
         if claimed == self._versions and names <= claimed.keys():
-            return set()  # as mostly when all clients come back at once: found without a look at each name
+            return set()  # the usual case when all clients come back at once: no need to look at each name
         wanted = names | claimed.keys() | self.resources.keys() if everything else names
         found = ((name, self.find(name)) for name in wanted)
         return {
@@ -154,7 +162,7 @@ class Collection(Mapping[str, Resource]):
 
     @property
     def with_ttl(self) -> tuple[Resource, ...]:
-        """Those that expire."""
+        """The members that have a TTL."""
         if self._with_ttl is None:
             self._with_ttl = tuple(r for r in self.resources.values() if r.ttl is not None)
         return self._with_ttl
@@ -167,7 +175,7 @@ class Collection(Mapping[str, Resource]):
         return self._everything
 
     def updated(self, changed: Iterable[Resource], removed: Iterable[str]) -> "Collection":
-        """This collection with some members put in or replaced, and some names taken out."""
+        """This collection with some members added or replaced, and some names removed."""
         resources = self.resources.edit()
         total = self._sum
         for name in removed:
@@ -182,8 +190,8 @@ class Collection(Mapping[str, Resource]):
         return Collection(self.type_url, resources.finish(), total=total % _MODULUS)
 
     def overlaid(self, resources: Iterable[Resource], hidden: Iterable[str] = ()) -> "Collection":
-        """This collection with other members put over it and some names hidden. It is shared, not copied: for
-        many collections that have most of their members in common.
+        """This collection with some members added or replaced and some names hidden. The result refers to
+        this collection instead of copying it: for many collections with mostly the same members.
         """
         over = {resource.name: resource for resource in resources}
         total, below = self._sum, self.resources
@@ -197,7 +205,7 @@ class Collection(Mapping[str, Resource]):
         return Collection(self.type_url, members, total=total % _MODULUS)
 
     def retaining(self, resources: Iterable[Resource]) -> "Collection":
-        """This collection and some members of an earlier one; the same object for the same question."""
+        """This collection with some members of an earlier one; equal arguments give the same object."""
         wanted = frozenset(resources)
         if not wanted:
             return self
@@ -208,8 +216,8 @@ class Collection(Mapping[str, Resource]):
         return found
 
     def without(self, names: frozenset[str], good: Callable[[str], Resource | None]) -> "Collection":
-        """This collection with these names as `good` tells, or without them; the same object for the same
-        question.
+        """This collection with the version that `good` returns for each of these names, or without the name
+        if that is None; equal arguments give the same object.
         """
         members = [name for name in names if name in self.resources]
         old = {name: each for name in members if (each := good(name)) is not None}
@@ -221,22 +229,22 @@ class Collection(Mapping[str, Resource]):
         return found
 
     def _keep(self, key: object, variant: "Collection") -> None:
-        if len(self._variants) >= 8:  # the clients of a group rarely stand at more places than that
+        if len(self._variants) >= 8:  # the clients of a group rarely need more variants
             self._variants.pop(next(iter(self._variants)))
         self._variants[key] = variant
 
     def since(self, old: "Collection") -> Difference:
-        """What leads from `old` to this collection."""
-        latest = self._latest  # one client after the other stands where the last one stood
+        """The difference from `old` to this collection."""
+        latest = self._latest  # most clients need the same difference as the one before
         if latest is not None and latest[0]() is old and (found := latest[1]()) is not None:
             return found
-        if self._differences is None:  # many collections are never asked
+        if self._differences is None:  # made late: many collections never need it
             self._differences = WeakKeyDictionary()
         found = self._differences.get(old)
         if found is None:
             found = self._compare(old)
             self._differences[old] = found
-        self._latest = (ref(old), ref(found))  # weak: the encoded response goes with the last who needs it
+        self._latest = (ref(old), ref(found))  # weak: the encoded response goes with its last user
         return found
 
     def _compare(self, old: "Collection") -> Difference:
@@ -258,10 +266,10 @@ class Collection(Mapping[str, Resource]):
 
 
 _EMPTY = {type_url: Collection(type_url, {}) for type_url in PUSH_ORDER}
-"""What snapshots without a resource of the type have in common: nothing differs between them."""
+"""The one empty collection of each type: between snapshots without the type nothing differs."""
 
 _OTHER_EMPTY: WeakValueDictionary[str, Collection] = WeakValueDictionary()
-"""The same for other types. Clients may ask for any; this lasts no longer than somebody holds it."""
+"""The same for other types. Clients may ask for any type, so unused entries are dropped."""
 
 
 def _empty(type_url: str) -> Collection:
@@ -274,22 +282,22 @@ def _empty(type_url: str) -> Collection:
 
 
 class Snapshot:
-    """Everything that one group of clients is to be given; immutable."""
+    """All resources of one group of clients; immutable."""
 
-    __slots__ = ("__weakref__", "_collections", "_latest", "_passages")
+    __slots__ = ("__weakref__", "_collections", "_differences", "_latest")
 
     def __init__(self, collections: Mapping[str, Collection] | None = None) -> None:
         self._collections = dict(collections or {})
-        self._passages: WeakKeyDictionary[Snapshot, Passage] | None = None
-        self._latest: tuple[ReferenceType[Snapshot], ReferenceType[Passage]] | None = None
+        self._differences: WeakKeyDictionary[Snapshot, SnapshotDifference] | None = None
+        self._latest: tuple[ReferenceType[Snapshot], ReferenceType[SnapshotDifference]] | None = None
 
     @classmethod
     def of(cls, resources: Iterable[Resource]) -> "Snapshot":
         """A snapshot of these resources.
 
         Raises:
-            ValueError: two of them have the same type and name.
-            TypeError: one is not a `Resource`.
+            ValueError: two resources have the same type and name.
+            TypeError: a member is not a `Resource`.
         """
         by_type: dict[str, dict[str, Resource]] = {}
         for resource in resources:
@@ -310,17 +318,16 @@ class Snapshot:
         """One resource, or None."""
         return self.collection(type_url).resources.get(name)
 
-    def passage(self, old: "Snapshot", type_urls: Iterable[str]) -> Passage:
-        """What differs since `old`, in detail for these types; found once for all clients.
-
-        Always ask for the same types.
+    def since(self, old: "Snapshot", type_urls: Iterable[str]) -> SnapshotDifference:
+        """The difference from `old` to this snapshot, with details for these types; computed once for all
+        clients. All callers must pass the same `type_urls`.
         """
         latest = self._latest
         if latest is not None and latest[0]() is old and (found := latest[1]()) is not None:
             return found
-        if self._passages is None:
-            self._passages = WeakKeyDictionary()
-        found = self._passages.get(old)
+        if self._differences is None:
+            self._differences = WeakKeyDictionary()
+        found = self._differences.get(old)
         if found is None:
             all_types = self._collections.keys() | old._collections.keys()
             types = frozenset(each for each in all_types if self.collection(each) is not old.collection(each))
@@ -338,7 +345,9 @@ class Snapshot:
                             emptied.append(was)
                         else:
                             arrived.append((type_url, name))
-            found = self._passages[old] = Passage(types, tuple(departed), tuple(emptied), tuple(arrived))
+            found = self._differences[old] = SnapshotDifference(
+                types, tuple(departed), tuple(emptied), tuple(arrived)
+            )
         self._latest = (ref(old), ref(found))
         return found
 
@@ -355,13 +364,13 @@ class Snapshot:
     def updated(
         self, changed: Iterable[Resource] = (), removed: Iterable[tuple[str, str]] = ()
     ) -> tuple["Snapshot", Change]:
-        """This snapshot with some resources put in or replaced and some (type URL, name) taken out.
+        """This snapshot with some resources added or replaced and some (type URL, name) removed.
 
-        Resources that are there already with the same version, and names that are not there, are passed
-        over; the `Change` says what is left. A name that is both changed and removed stays, changed.
+        Resources that it has in the same version, and names that it does not have, are ignored; the `Change`
+        has the rest. A name that is both changed and removed stays, changed.
 
         Raises:
-            TypeError: one of `changed` is not a `Resource`, or one of `removed` not a pair.
+            TypeError: one of `changed` is not a `Resource`, or one of `removed` is not a pair.
             ValueError: one of `removed` does not begin with a type URL.
         """
         latest: dict[tuple[str, str], Resource] = {}
@@ -369,14 +378,14 @@ class Snapshot:
             if not isinstance(resource, Resource):
                 raise _not_a_resource(resource)
             latest[resource.type_url, resource.name] = resource
-        news = []
+        differing = []
         for key, resource in latest.items():
             was = self.get(*key)
             if was is None or was.version != resource.version:
-                news.append(resource)
+                differing.append(resource)
         keys = dict.fromkeys(map(_checked, removed))
         gone = tuple(key for key in keys if key not in latest and self.get(*key) is not None)
-        change = Change(tuple(news), gone)
+        change = Change(tuple(differing), gone)
         if not change:
             return self, change
         collections = dict(self._collections)
@@ -394,7 +403,7 @@ def _not_a_resource(found: object) -> TypeError:
 
 
 def _checked(key: tuple[str, str]) -> tuple[str, str]:
-    """The key, if it is one: another would be passed over in silence."""
+    """The key, if it is valid: `updated` would silently ignore an invalid one."""
     if not isinstance(key, tuple) or len(key) != 2:
         raise TypeError(f"what is removed is told as (type URL, name), not as {key!r}")
     if "/" not in key[0]:

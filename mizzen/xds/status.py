@@ -1,10 +1,10 @@
-"""What a server knows of its clients, for people."""
+"""The status of a server's clients, for people to read."""
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 
 from mizzen.xds.channel import Channel
-from mizzen.xds.group import Quarantined
+from mizzen.xds.group import RejectedResource
 from mizzen.xds.resource import Resource
 from mizzen.xds.snapshot import Collection, Snapshot
 from mizzen.xds.stream import Stream
@@ -15,13 +15,13 @@ class TypeStatus:
     """One type of one client. Times are seconds since the epoch, 0 for never.
 
     Attributes:
-        wildcard: it asks for whatever there is.
-        names: the names that it asks for besides.
+        wildcard: the client asks for all resources of the type.
+        names: the names that the client asks for.
         pending: a response is not answered yet.
-        stuck: names that probably keep the answer back, once it is late.
+        stuck: names of resources that probably prevent the answer, once it is late.
         error: the client's words, if its last answer was a rejection.
-        error_names: the resources that these mean.
-        synced: it has accepted the newest state and nothing is in flight.
+        error_names: the resources that these words blame.
+        synced: the client has accepted the newest state, and no response is in flight.
     """
 
     type_url: str
@@ -46,9 +46,10 @@ class Holding:
     """The resources of one type that one client asks for, by name.
 
     Attributes:
-        wanted: what its group was given.
-        sent: what the client was sent, which differs from that while something is refused or on its way.
-        accepted: what the client has accepted.
+        wanted: the resources in the snapshot of the client's group.
+        sent: the resources that the client was sent. They differ from `wanted` while a resource is rejected
+            or is still to be sent.
+        accepted: the resources that the client has accepted.
     """
 
     wanted: Mapping[str, Resource]
@@ -61,9 +62,9 @@ class ClientStatus:
     """One stream of one client.
 
     Attributes:
-        phase: where it stands in the order of a change ("rest", "warming", "switching").
-        types: by type URL.
-        held: resources that its group is not sent because a client refused them.
+        phase: its phase in the order of a change ("rest", "warming", "switching").
+        types: the status of each type, by type URL.
+        rejected: resources that the server withholds from the group because a client rejected them.
     """
 
     number: int
@@ -74,16 +75,16 @@ class ClientStatus:
     connected_at: float
     phase: str
     types: dict[str, TypeStatus] = field(default_factory=dict)
-    held: tuple[Quarantined, ...] = ()
+    rejected: tuple[RejectedResource, ...] = ()
 
     @property
     def synced(self) -> bool:
-        """Whether it has accepted the newest state of everything that it asked for."""
+        """True if the client has accepted the newest state of everything that it asks for."""
         return self.phase == "rest" and all(each.synced for each in self.types.values())
 
 
 def describe(stream: Stream, connected_at: float, epoch: float) -> ClientStatus:
-    """The status of a stream; `epoch` is what to add to the stream's clock to get seconds since the epoch."""
+    """The status of a stream; the stream's clock plus `epoch` gives seconds since the epoch."""
     client = stream.client
     return ClientStatus(
         client.number,
@@ -98,7 +99,7 @@ def describe(stream: Stream, connected_at: float, epoch: float) -> ClientStatus:
             for channel in stream.channels.values()
             if channel.subscription.started
         },
-        stream.group.held,
+        stream.group.rejected,
     )
 
 
@@ -126,7 +127,7 @@ def _holding(channel: Channel, snapshot: Snapshot | None) -> Holding:
 
 def _describe(channel: Channel, effective: Snapshot | None, epoch: float) -> TypeStatus:
     subscription = channel.subscription
-    refusal = channel.refusal
+    nack = channel.nack
     newest = effective.collection(channel.type_url) if effective is not None else None
     accepted = subscription.accepted
     synced = newest is not None and accepted is not None and subscription.outstanding is None
@@ -143,8 +144,8 @@ def _describe(channel: Channel, effective: Snapshot | None, epoch: float) -> Typ
         channel.accepted_at + epoch if channel.accepted_at else 0.0,
         subscription.outstanding is not None,
         tuple(resource.name for resource in channel.culprits),
-        refusal.message if refusal is not None else None,
-        refusal.names if refusal is not None else (),
+        nack.message if nack is not None else None,
+        nack.names if nack is not None else (),
         synced,
         channel.bytes_sent,
         channel.responses,

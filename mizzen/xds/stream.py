@@ -1,12 +1,12 @@
 """One stream of one client, without its transport: requests, changes and the clock go in, responses and
 events come out.
 
-    stream.receive(request, now)    what the client says
-    stream.poll(now)                the next response that is due, until None; ask again after every change
-    and tick stream.deadline                 when to ask again although nothing happened
-    stream.events()                 what happened since the last call
+    stream.receive(request, now)    handle a request of the client
+    stream.poll(now)                the next response that is due, or None; poll again after every change
+    stream.deadline                 when to poll again although nothing happened
+    stream.events()                 the events since the last call
 
-A response is made when the transport is ready to send it, so it holds the newest state, and nothing queues.
+A response is made when the transport is ready to send it, so it has the newest state, and no queue grows.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,12 +15,12 @@ from math import inf
 
 from mizzen.xds import rejection
 from mizzen.xds.batch import Batch, Dialect, Response
-from mizzen.xds.channel import Channel, Refusal
+from mizzen.xds.channel import Channel, Nack
 from mizzen.xds.channels import Channels
-from mizzen.xds.events import Acked, Client, Event, Mended, Rejected, Stuck, Subscribed
-from mizzen.xds.group import Group, Quarantined
+from mizzen.xds.events import Acked, Client, Event, Recovered, Rejected, Stuck, Subscribed
+from mizzen.xds.group import Group, RejectedResource
 from mizzen.xds.ordering import RETAINED, USERS, Arrival, Gate, MakeBeforeBreak, Phase, Policy
-from mizzen.xds.outstanding import Outstanding, Verdict
+from mizzen.xds.outstanding import Outstanding, Reply
 from mizzen.xds.resource import Resource
 from mizzen.xds.snapshot import Collection, Snapshot
 from mizzen.xds.stuck import probable_culprits
@@ -34,13 +34,14 @@ class Stream:
     """The server's side of one stream.
 
     Args:
-        client: who it is; events carry it.
-        group: what it is to be given.
+        client: the client; all events carry it.
+        group: the client's group.
         dialect: the form of the responses.
-        policy: the order of what is sent; on a stream for one type there is none.
+        policy: the order of sending; a stream for one type has no order.
         only_type: the type of a stream that serves one type; None for the aggregated service.
-        fallback: answers for names that do not exist.
-        max_names: how many names it may ask for, all types together, and claim to hold of one.
+        fallback: returns answers for names that do not exist.
+        max_names: most names that the client may ask for, all types together; also the most resources of one
+            type that it may claim to have.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class Stream:
         self.channels: Mapping[str, Channel] = self._channels.by_type
         self._nonces = 0
         self._warming = Warming(self._in_doubt)
-        # Nothing is due while this is the goal, until then: most questions are asked for nothing.
+        # Nothing is due before `_quiet_until` as long as `_quiet_goal` is the snapshot. Most polls find that.
         self._quiet_goal: Snapshot | None = None
         self._quiet_until = inf
         self._events: list[Event] = []
@@ -84,16 +85,16 @@ class Stream:
 
     @property
     def phase(self) -> Phase:
-        """Where the client stands in the order of the policy."""
+        """The phase of the client in the order of a change."""
         return self._gate.phase if self._gate is not None else Phase.REST
 
     def events(self) -> list[Event]:
-        """What happened since this was last asked."""
+        """The events since the last call."""
         events, self._events = self._events, []
         return events
 
     def end(self) -> None:
-        """The transport is closed: let the group remember what the client's next stream must send again."""
+        """The transport is closed: the group remembers what the client's next stream must send again."""
         if self._only_type is None:
             self.group.interrupted.end(self.client.node_id, self._warming)
 
@@ -103,17 +104,17 @@ class Stream:
 
     @property
     def costly(self) -> bool:
-        """Whether the next step costs much, because of much that was refused or does not exist."""
+        """True if the next step is costly: many resources were rejected, or many names do not exist."""
         ranked = self._channels.ranked
         return self.group.costly or any(each.isolation or each.subscription.asks_too_much for each in ranked)
 
     # In
 
     def receive(self, request: Request, now: float) -> None:
-        """Take a request.
+        """Handle a request.
 
         Raises:
-            BadRequest: it breaks the protocol.
+            BadRequest: the request breaks the protocol.
         """
         if isinstance(request, DeltaRequest) and len(request.initial_versions) > self._max_names:
             raise BadRequest(
@@ -125,29 +126,29 @@ class Stream:
         names, wildcard = subscription.names, subscription.wildcard
         before, before_for = subscription.accepted, subscription.accepted_for
         if before is channel.probe:
-            before = None  # nobody is to be brought back to it
-        verdict, outstanding = channel.receive(request, now)
+            before = None  # a probe must never be restored as the last accepted version
+        reply, outstanding = channel.receive(request, now)
         if subscription.wildcard is not wildcard or subscription.names is not names:
             self._names_changed(subscription)
         if outstanding is None:
-            if quiet is not None and channel.refusal is None:
+            if quiet is not None and channel.nack is None:
                 self._take_claims(channel, quiet)
                 if self._stays_quiet(channel, quiet):
                     self._quiet_goal = quiet
             return
         if self._gate is not None and channel.type_url in USERS:
             self._gate.answered(now)
-        if verdict is Verdict.ACK:
+        if reply is Reply.ACK:
             batch, nonce = outstanding.batch, outstanding.nonce
             if outstanding.target is not channel.probe:
-                self.group.accepted(outstanding.asked, outstanding.held, before, before_for)
+                self.group.accepted(outstanding.asked, outstanding.result, before, before_for)
             if self._warming:
                 self._note_warmth(batch, int(nonce, 16))
-            waited, recovered = now - outstanding.sent_at, self._recovered(channel)
+            waited, recovered = now - outstanding.sent_at, self._released(channel)
             self._events.append(Acked(self.client, channel.type_url, batch.version, nonce, waited, recovered))
             if quiet is not None and self._stays_quiet(channel, quiet):
                 self._quiet_goal = quiet
-        elif verdict is Verdict.NACK and request.error is not None:
+        elif reply is Reply.NACK and request.error is not None:
             self._rejected(channel, outstanding, request.error.message, now)
 
     def _note_warmth(self, batch: Batch, number: int) -> None:
@@ -157,13 +158,13 @@ class Stream:
             self._warming.arrived(batch, number)
 
     def _on_their_way(self) -> set[Child]:
-        """What the client will be sent, or may still refuse: its clusters have not had it."""
+        """Resources that the client will be sent or may still reject: its clusters do not have them yet."""
         started = (each for each in self._channels.ranked if each.subscription.started)
         return {(each.type_url, name) for each in started for name in each.subscription.on_its_way}
 
     def _stays_quiet(self, channel: Channel, goal: Snapshot) -> bool:
-        """Whether there is no need to look for what might be due. That is so after most ACKs, and when a
-        client comes back that holds everything.
+        """True if it is certain that nothing is due. That is so after most ACKs, and when a client comes
+        back that has everything.
         """
         if not self._rests_on(channel, goal) or channel.subscription.owes:
             return False
@@ -174,20 +175,20 @@ class Stream:
         return channel.subscription.sent is goal.collection(channel.type_url)
 
     def _take_claims(self, channel: Channel, goal: Snapshot) -> None:
-        """Believe what a returning client says that it holds of this type, if nothing else can be due."""
+        """Believe a returning client's claims for this type, if nothing else can be due."""
         subscription = channel.subscription
-        if subscription.sent is None and self._rests_on(channel, goal) and not self.group.quarantined:
+        if subscription.sent is None and self._rests_on(channel, goal) and not self.group.has_rejected:
             target = goal.collection(channel.type_url)
             subscription.believe(target)
             if subscription.accepted is target:
                 self.group.accepted(subscription.asked, target)
 
     def _rests_on(self, channel: Channel, goal: Snapshot) -> bool:
-        """Whether this snapshot is what the client was brought to, or will be without a step in between."""
+        """True if the client has this snapshot, or will have it without further steps of the order."""
         if goal is not self.group.effective or channel.isolation:
             return False
         if self.dialect.ttl:
-            return False  # its heartbeats were not counted while it was waiting
+            return False  # heartbeats may have become due meanwhile
         return self._gate is None or self._gate.resting_on(goal)
 
     def _channel(self, type_url: str) -> Channel:
@@ -211,30 +212,31 @@ class Stream:
         subscription = channel.subscription
         if outstanding.target is channel.probe:
             subscription.rejected(outstanding, frozenset())
-            return  # it looks anew at what follows, and says the same of that
-        news = outstanding.news
-        suspects = {r.name: r for r in outstanding.batch.resources if r.name in news}
+            return  # the original bytes follow, and the client judges them in the same way
+        new_names = outstanding.new_names
+        suspects = {r.name: r for r in outstanding.batch.resources if r.name in new_names}
         if channel.retried is not None and channel.retried.name in suspects:
-            suspects[channel.retried.name] = channel.retried  # whatever its form was
+            suspects[channel.retried.name] = channel.retried  # in its first form, whichever was sent
         on_trial = channel.isolation.on_trial
         if not on_trial.isdisjoint(suspects):
-            # What changed while the search goes on may be to blame as well. What waits is as it was accepted.
+            # A resource that changed during the search may be to blame as well. Those that are tried later
+            # were sent in their accepted version.
             good = partial(self.group.good, channel.type_url)
             suspects = {n: each for n, each in suspects.items() if n in on_trial or good(n) is not each}
         blamed = rejection.culprits(message, suspects)
         if blamed:
             channel.isolation.found(blamed)
             subscription.rejected(outstanding, blamed)
-            # No difference between two states says that a fallback is owed.
+            # A fallback is in no collection, so no difference between collections would send it.
             subscription.owe(channel.isolation.on_trial)
         elif suspects:
-            channel.isolation.refused(suspects)
+            channel.isolation.rejected(suspects)
             subscription.rejected(outstanding, blamed)
         if blamed:
-            self.group.quarantine([suspects[name] for name in blamed], message, self.client.node_id, now)
+            self.group.reject([suspects[name] for name in blamed], message, self.client.node_id, now)
         retried, channel.retried = channel.retried is not None, None
         version = outstanding.batch.version
-        channel.refusal = Refusal(message, version, tuple(sorted(blamed or suspects)), now)
+        channel.nack = Nack(message, version, tuple(sorted(blamed or suspects)), now)
         self._events.append(
             Rejected(
                 self.client,
@@ -249,17 +251,17 @@ class Stream:
             )
         )
 
-    def _recovered(self, channel: Channel) -> Quarantined | None:
-        """The client has accepted a response: release what it had refused and was asked again for."""
+    def _released(self, channel: Channel) -> RejectedResource | None:
+        """The client has accepted a response: release the resource that was retried in it, if any."""
         retried, channel.retried = channel.retried, None
         if retried is None or channel.subscription.outstanding is not None:
-            return None  # the answer came late, when what was tried had been taken back already
+            return None  # the answer came late: the retried resource had been taken back already
         return self.group.release(retried)
 
     # Out
 
     def poll(self, now: float) -> Response | None:
-        """The next response; None if there is none now."""
+        """The next response; None if nothing is due now."""
         goal = self.group.effective
         if goal is None or (goal is self._quiet_goal and now < self._quiet_until):
             return None
@@ -269,7 +271,7 @@ class Stream:
             response = self._next(now, self._channels.ranked, goal.collection)
         else:
             response = self._next_in_order(self._gate, goal, now)
-        if response is None and self.group.quarantined:
+        if response is None and self.group.has_rejected:
             response = self._try_again(goal, now)
         if response is None or (rested is not None and self._is_all(response, rested, goal)):
             self._quiet_goal = goal
@@ -279,17 +281,17 @@ class Stream:
         return response
 
     def _is_all(self, response: Response, rested: Snapshot, goal: Snapshot) -> bool:
-        """Whether nothing else is due to a client that was owed nothing before this change."""
-        touched = goal.passage(rested, RETAINED).types
+        """True if this response brings all of the change to a client that was owed nothing before."""
+        touched = goal.since(rested, RETAINED).types
         return len(touched) == 1 and response.type_url in touched and response.type_url != CLUSTER
 
     @property
     def quiet(self) -> bool:
-        """Whether it is known without looking that nothing is due, deadlines aside."""
+        """True if it is already known that nothing is due, apart from deadlines."""
         return self._quiet_goal is not None and self._quiet_goal is self.group.effective
 
     def _next_in_order(self, gate: Gate, goal: Snapshot, now: float) -> Response | None:
-        gate.aim(goal, now, self._holds)
+        gate.aim(goal, now, self._still_needed)
         if gate.departs_at is not None and gate.departs_at <= now and self._channels.users_settled:
             for channel in self._channels.suppliers:
                 if channel.subscription.departed:
@@ -309,8 +311,10 @@ class Stream:
             gate.arrive(Arrival.USERS_SETTLED, now)
         return response
 
-    def _holds(self, resource: Resource) -> Resource | None:
-        """What it was sent under this name; or what a cluster in flight will make it ask for."""
+    def _still_needed(self, resource: Resource) -> Resource | None:
+        """The resource that the client was sent under this name; else the removed one, if a cluster that was
+        sent may make the client ask for it.
+        """
         sent = self._sent(resource.type_url)
         if sent is not None and resource.name in sent:
             return sent[resource.name]
@@ -331,18 +335,18 @@ class Stream:
                 continue
             subscription = channel.subscription
             if target is subscription.sent and not subscription.owes and self._is_plain(channel):
-                self._mend(channel)
-                continue  # as most often
+                self._note_recovery(channel)
+                continue  # the usual case
             allowed = self._allowed(channel, target)
             batch = channel.due(allowed, self._substitute, self.dialect, now)
             while batch is None and channel.isolation:
-                channel.move_on()  # nothing is left of that part
+                channel.move_on()  # no resource of that part is left
                 allowed = self._allowed(channel, target)
                 batch = channel.due(allowed, self._substitute, self.dialect, now)
             if batch is None:
                 if subscription.accepted is not None and subscription.accepted is subscription.sent:
                     self.group.accepted(subscription.asked, subscription.accepted)
-                self._mend(channel)
+                self._note_recovery(channel)
                 continue
             return self._respond(channel, batch, allowed, now)
         return None
@@ -353,26 +357,26 @@ class Stream:
             self._void_children(channel, batch, target)
         nonce = format(self._nonces, "x")
         data = batch.encode(self.dialect, nonce)
-        channel.sent(batch, target, nonce, len(data), now, channel.patience(self.policy))
+        channel.sent(batch, target, nonce, len(data), now, channel.answer_timeout(self.policy))
         return Response(channel.type_url, nonce, batch.version, batch.resources, batch.removed, data)
 
     def _try_again(self, goal: Snapshot, now: float) -> Response | None:
-        """Nothing is due: ask again for the first of what the client refused, if it is time."""
+        """Nothing is due: retry the first resource that the client rejected, if it is time."""
         retry = self._next_retry(goal)
         if retry is None or retry[0] > now:
             return None
-        refused = retry[1].resource
-        channel = self.channels[refused.type_url]
-        target = self.group.acceptable(goal.collection(refused.type_url)).updated([retry[1].form], ())
+        rejected = retry[1].resource
+        channel = self.channels[rejected.type_url]
+        target = self.group.acceptable(goal.collection(rejected.type_url)).updated([retry[1].form], ())
         batch = channel.due(target, self._substitute, self.dialect, now)
-        assert batch is not None, "the client does not have it, as it refused it"
+        assert batch is not None, "the client does not have it, as it rejected it"
         response = self._respond(channel, batch, target, now)
         self.group.retried(retry[1], now)
-        channel.retried = refused
+        channel.retried = rejected
         return response
 
-    def _next_retry(self, goal: Snapshot) -> tuple[float, Quarantined] | None:
-        """Return what is to be tried again first, and when; None as long as anything else may become due."""
+    def _next_retry(self, goal: Snapshot) -> tuple[float, RejectedResource] | None:
+        """Return the time and entry of the next retry; None as long as another response may become due."""
         busy = any(each.waiting or each.isolation for each in self._channels.ranked)
         if busy or (self._gate is not None and not self._gate.resting_on(goal)):
             return None
@@ -380,22 +384,26 @@ class Stream:
         return self.group.next_retry(self.client.node_id, can_take)
 
     def _is_plain(self, channel: Channel) -> bool:
-        return not channel.isolation and channel.beat_at is None and not self.group.quarantined
+        return not channel.isolation and channel.beat_at is None and not self.group.has_rejected
 
     def _substitute(self, type_url: str, name: str) -> Resource | None:
-        """The fallback's answer for a name that does not exist, unless it was refused or may be to blame."""
+        """The fallback's answer for a name that does not exist; None if that was rejected, or is tried later
+        in the search for a bad resource.
+        """
         if self._fallback is None or name in self.channels[type_url].isolation.waiting:
             return None
         found = self._fallback(type_url, name)
-        return found if found is None or not self.group.is_quarantined(found) else None
+        return found if found is None or not self.group.is_rejected(found) else None
 
-    def _mend(self, channel: Channel) -> None:
-        """What was refused is wanted no longer, and the client holds what is: no ACK will say so."""
-        refused = channel.refusal is not None and not channel.isolation
-        if not refused or any(held.resource.type_url == channel.type_url for held in self.group.held):
+    def _note_recovery(self, channel: Channel) -> None:
+        """Clear the NACK of a channel if the rejected resources are gone from the snapshot. The client has
+        all the rest, so no ACK will do it.
+        """
+        rejected = channel.nack is not None and not channel.isolation
+        if not rejected or any(each.resource.type_url == channel.type_url for each in self.group.rejected):
             return
-        channel.refusal = None
-        self._events.append(Mended(self.client, channel.type_url))
+        channel.nack = None
+        self._events.append(Recovered(self.client, channel.type_url))
 
     def _allowed(self, channel: Channel, target: Collection) -> Collection:
         target = self.group.acceptable(target)
@@ -404,8 +412,8 @@ class Stream:
         return channel.isolation.allowed(target, partial(self.group.good, target.type_url))
 
     def _void_children(self, channel: Channel, batch: Batch, target: Collection) -> None:
-        """ "Resource warming": what a changed cluster waits for must arrive after it, though it did not
-        change.
+        """ "Resource warming": the resources that a changed cluster waits for must arrive after it, even if
+        they did not change.
         """
         sent = channel.subscription.sent
         if sent is None or channel.subscription.everything_owed:
@@ -417,8 +425,8 @@ class Stream:
             if resource is None or not channel.subscription.asks_for(resource):
                 continue
             for child in resource.children:
-                # Also for a type that is not asked for yet: a reconnecting client may first speak of its
-                # clusters, and then claim to have the endpoints.
+                # Also for a type that the client has not asked for yet: a reconnecting client may first ask
+                # for clusters, and then claim to have the endpoints.
                 if self.dialect.delta or sent is not None or self._sent(child[0]) is not None:
                     self._channel(child[0]).subscription.voided.add(child[1])
                     if self.dialect.delta and sent is not None:
@@ -428,7 +436,7 @@ class Stream:
 
     @property
     def deadline(self) -> float | None:
-        """When `poll` must be called though nothing happened; None for never."""
+        """When `poll` must be called although nothing happened; None for never."""
         deadline = self._quiet_until if self._quiet_goal is not None else self._next_deadline()
         return deadline if deadline < inf else None
 
@@ -447,7 +455,7 @@ class Stream:
             earliest = min(earliest, gate.deadline)
         if gate is not None and departing and gate.departs_at is not None and self._channels.users_settled:
             earliest = min(earliest, gate.departs_at)
-        if self.group.quarantined and (goal := self.group.effective) is not None:
+        if self.group.has_rejected and (goal := self.group.effective) is not None:
             retry = self._next_retry(goal)
             earliest = min(earliest, retry[0] if retry is not None else inf)
         return earliest

@@ -1,4 +1,4 @@
-"""Why a response may stay unanswered: something that it needs has not come."""
+"""Why a response may stay unanswered: a resource that it needs has not arrived."""
 
 from collections.abc import Mapping
 
@@ -10,11 +10,11 @@ _MOST = 10
 
 
 def probable_culprits(outstanding: Outstanding, channels: Mapping[str, Channel]) -> tuple[Resource, ...]:
-    """Return the changed resources in an unanswered response that still miss a child; if there are none, all
-    that is new in it. `channels` are those of the stream, by type URL.
+    """Return the changed resources of an unanswered response that wait for a child; if there are none, all
+    its changed resources. `channels` are the channels of the stream, by type URL.
     """
-    news = outstanding.news
-    changed = [r for r in outstanding.batch.resources if r.name in news]
+    new_names = outstanding.new_names
+    changed = [r for r in outstanding.batch.resources if r.name in new_names]
     missing = [
         r for r in changed if any(not _answered(channels.get(kind), name) for kind, name in r.children)
     ]

@@ -1,19 +1,19 @@
-"""What one client has asked for of one type, and what it is owed: the heart of the protocol, for both
-transports.
+"""What one client has asked for in one type, and what it is owed: the heart of the protocol, for both
+variants.
 
 The words in quotation marks are headings of the specification,
 https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol.
 
-A subscription remembers what the client was sent as a pointer to a `Collection`; nothing is kept for each
-resource. `receive` takes what the client says, `due` says what to send it so that it comes to a given
-collection, `sent_out` records that this was sent.
+A subscription remembers what the client was sent as a pointer to a `Collection`, with no entry for each
+resource. `receive` handles a request, `due` returns the response that brings the client to a given
+collection, `sent_out` records that the response was sent.
 """
 
 from collections.abc import Callable, Mapping, Sequence, Set
 from types import MappingProxyType
 
 from mizzen.xds.batch import Batch, distinct
-from mizzen.xds.outstanding import Outstanding, Verdict
+from mizzen.xds.outstanding import Outstanding, Reply
 from mizzen.xds.resource import Resource
 from mizzen.xds.snapshot import Collection, Difference
 from mizzen.xds.type_urls import FULL_STATE, UNRESOLVED
@@ -22,19 +22,18 @@ from mizzen.xds.wire import DeltaRequest, Request, SotwRequest
 WILDCARD = "*"
 
 Fallback = Callable[[str, str], Resource | None]
-"""(type URL, name) to the answer for a name that was asked for and does not exist; None for no answer."""
+"""Returns the answer for a requested (type URL, name) that does not exist; None for no answer."""
 
 Share = Callable[[str, frozenset[str], frozenset[str]], frozenset[str]]
-"""Of a type URL, names, and those of them that came just now: an equal set that others hold already, if there
-is one."""
+"""Returns, for (type URL, names, newly added names), the equal set of another client if there is one."""
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 _MISSING_AT_ONCE = 200
-"""So many names that do not exist are answered in one response; the next one follows the answer to it."""
+"""Most names that do not exist in one response. The next such response follows the answer to it."""
 
 _SUPERSEDED = 4
-"""Responses that were not answered in time: so many may still be answered after later ones were sent."""
+"""Most responses, not answered in time, whose late answer still counts after later ones were sent."""
 
 
 class Subscription:
@@ -45,7 +44,7 @@ class Subscription:
         "_claimed_version",
         "_cut",
         "_gone",
-        "_held",
+        "_initial_versions",
         "_said",
         "_share",
         "accepted",
@@ -87,12 +86,12 @@ class Subscription:
         self.everything_owed = False
         self.voided: set[str] = set()
         self._claimed: Mapping[str, str] = _NOTHING
-        self._held: Mapping[str, str] = _NOTHING
-        """What it claimed to hold when it came, until it accepts something."""
+        self._initial_versions: Mapping[str, str] = _NOTHING
+        """The versions that the client claimed when it came, until it accepts a response."""
         self._claimed_version = ""
         self.doubts: Mapping[str, str | None] | None = None
-        """As it refused a response: names that the client may hold in another version than it claims, with
-        the version that it claims. None: no doubts. State of the world: it counts whether there are any."""
+        """After a NACK: names for which the client may have a different version than it claims, with the
+        version that it claims. None: no doubts. In state of the world only None or not None matters."""
         self._gone: frozenset[str] = frozenset()
         self._said: list[str] | None = None
         self._cut = False
@@ -102,45 +101,44 @@ class Subscription:
 
     # What the client says
 
-    def receive(self, request: Request) -> tuple[Verdict, Outstanding | None]:
-        """Take a request; return what it says of which response. If another is still outstanding after that,
-        it came late: the server had gone on without it.
+    def receive(self, request: Request) -> tuple[Reply, Outstanding | None]:
+        """Handle a request; return what it says about which response. If a response is still outstanding
+        after that, the answer came late: the server had gone on without it.
 
-        After a NACK the caller must say with `rejected` what was wrong, if anything can be tried in its
-        place.
+        After a NACK the caller calls `rejected` with the names to blame, if it has anything to send instead.
         """
         first, self.started = not self.started, True
-        verdict, outstanding = self._judge(request, first)
+        reply, outstanding = self._judge(request, first)
         if isinstance(request, DeltaRequest):
             self._change_names(request, first)
         elif first or request.nonce == self.nonce:
-            # "Resource updates": a request with a stale nonce is not answered. Nothing is lost, for the
-            # client repeats all its names when it gets to the newer response.
+            # "Resource updates": a request with a stale nonce is not answered. No names are lost: the client
+            # repeats all of them in its answer to the newer response.
             self._replace_names(request, first)
-        return verdict, outstanding
+        return reply, outstanding
 
-    def _judge(self, request: Request, first: bool) -> tuple[Verdict, Outstanding | None]:
+    def _judge(self, request: Request, first: bool) -> tuple[Reply, Outstanding | None]:
         if first:
-            return Verdict.NOTHING, None  # "Basic Protocol Overview": a nonce does not survive its stream
+            return Reply.NOTHING, None  # "Basic Protocol Overview": a nonce does not survive its stream
         outstanding = self._answered(request.nonce)
         if outstanding is not None:
             later = self.superseded if self.outstanding is None else (*self.superseded, self.outstanding)
             if request.error is not None:  # "ACK and NACK semantics summary": this and nothing else
                 for each in later:
-                    each.refused |= outstanding.news - each.spoken_of
-                return Verdict.NACK, outstanding
-            self.accepted, self.accepted_for = outstanding.held, outstanding.asked
+                    each.rejected |= outstanding.new_names - each.all_names
+                return Reply.NACK, outstanding
+            self.accepted, self.accepted_for = outstanding.result, outstanding.asked
             self._settled(outstanding)
             for each in later:
                 each.before = self.accepted
-            return Verdict.ACK, outstanding
+            return Reply.ACK, outstanding
         if request.nonce == self.nonce or (self.delta and not request.nonce):
-            return Verdict.NOTHING, None  # "Resource updates": new names, at an answered response or not
-        return Verdict.STALE, None
+            return Reply.NOTHING, None  # "Resource updates": new names, at an answered response or not
+        return Reply.STALE, None
 
     def _answered(self, nonce: str) -> Outstanding | None:
-        """The response with this nonce, if it waits for its answer. Those before it are not waited for any
-        longer: clients answer in order.
+        """The response with this nonce, if it waits for its answer. Earlier responses then no longer wait:
+        clients answer in order.
         """
         waiting = self.superseded
         if self.outstanding is not None:
@@ -158,8 +156,8 @@ class Subscription:
         if first and not request.names and self.doubts is None:
             self._claimed_version = request.version
         if not request.names and not self.named:
-            # "How the client specifies what resources to return": never having named anything is the
-            # wildcard.
+            # "How the client specifies what resources to return": a client that has never sent a name asks
+            # for the wildcard.
             self.everything_owed |= not self.wildcard
             self.wildcard = True
             return
@@ -169,8 +167,7 @@ class Subscription:
         if wildcard:
             wanted -= {WILDCARD}
         if wanted != self.names:
-            # Same section: what is newly asked for is sent, even if unchanged and even if sent before
-            # unasked.
+            # Same section: a newly requested resource is sent, even if it is unchanged and was sent before.
             wanted = self._share(self.type_url, wanted, wanted)
             self.owed |= wanted - self.names
             self.owed &= wanted
@@ -192,15 +189,15 @@ class Subscription:
                 self.wildcard = self.everything_owed = False
             if self.wildcard:
                 # "Unsubscribing from Resources", the exception: the client does not know whether the wildcard
-                # covers the name, so it is told, in `resources` or in `removed_resources`.
+                # covers the name, so the server tells it, in `resources` or in `removed_resources`.
                 self.owed |= gone
         if request.subscribe:
             wanted = frozenset(request.subscribe)
             if WILDCARD in wanted:
                 self.wildcard = self.everything_owed = True
                 wanted -= {WILDCARD}
-            # "Subscribing to Resources": sent even if we believe that the client has them; it may have
-            # forgotten.
+            # "Subscribing to Resources": sent even if we believe that the client has them, because it may
+            # have dropped them.
             self.owed |= wanted
             names = self.names | wanted if self.names else wanted
             self.names = self._share(self.type_url, names, wanted)
@@ -208,28 +205,28 @@ class Subscription:
             self._take_claims(request.initial_versions)
 
     def _take_claims(self, claimed: Mapping[str, str]) -> None:
-        """Keep what a client says that it holds, and none of its words for what is in doubt."""
-        self._claimed = self._held = claimed
+        """Store what a client claims to have. Claims about names in doubt are not believed."""
+        self._claimed = self._initial_versions = claimed
         if self.doubts:
             asked = self.doubts.keys() if self.wildcard else self.doubts.keys() & self.names
-            # Where it claims something else now, it has accepted that since.
+            # A claim that differs now: the client has accepted that version since.
             left = {name: self.doubts[name] for name in asked if claimed.get(name) == self.doubts[name]}
             self.doubts = left or None
             self._claimed = {**claimed, **dict.fromkeys(left, "")}
 
     def rejected(self, outstanding: Outstanding, culprits: frozenset[str]) -> None:
-        """The client refused a response. The caller leads it to a collection without the culprits, and the
-        rest is sent again: Envoy applies either all but the culprits or nothing, and does not say which.
+        """The client rejected a response. The next target of the caller has no culprits, and the rest is sent
+        again: Envoy applies either all but the culprits or nothing, and does not say which.
         """
-        if self.outstanding is None:  # else a later response has gone on from there
+        if self.outstanding is None:  # else a later response was built on this one
             self.sent = outstanding.before
             self.everything_owed |= outstanding.owed_all and self.wildcard
-            if self.sent is None:  # no difference will say that a name came meanwhile
+            if self.sent is None:  # there is no difference that would include a name added meanwhile
                 self.owed |= self.names
                 self.everything_owed |= self.wildcard
-        fresh = {name: self._claim(name) for name in outstanding.news - culprits}
+        fresh = {name: self._claim(name) for name in outstanding.new_names - culprits}
         self.doubts = {**fresh, **(self.doubts or {})} or None
-        again = outstanding.news - culprits | (culprits & outstanding.owed)
+        again = outstanding.new_names - culprits | (culprits & outstanding.owed)
         self.owed |= {name for name in again if self._wants(name, outstanding.target, outstanding.before)}
         self.owed |= self.names.intersection(outstanding.owed_by_alias)
         if outstanding.gone:
@@ -238,45 +235,45 @@ class Subscription:
             self._gone |= outstanding.gone - {r.name for r in back if r is not None and self.asks_for(r)}
 
     def _settled(self, accepted: Outstanding) -> None:
-        """The client holds what this response says, whatever was in doubt before."""
-        self._held = _NOTHING
+        """The client has accepted this response: names in it are no longer in doubt."""
+        self._initial_versions = _NOTHING
         if self.doubts is not None:
-            spoken_of = accepted.spoken_of
+            spoken_of = accepted.all_names
             left = {name: last for name, last in self.doubts.items() if name not in spoken_of}
             self.doubts = None if self.full_state else left or None
 
     @property
     def in_doubt(self) -> Mapping[str, str | None] | None:
-        """What the client may hold in another version than it would claim if the stream broke now; None if
-        there is nothing. Who had nothing and refused nothing will claim nothing.
+        """Names for which the client may have a different version than it would claim if the stream broke
+        now; None if there are none. A client that accepted and rejected nothing will claim nothing.
         """
         waiting = [each for each in (*self.superseded, self.outstanding) if each is not None]
         if not self.delta:
             return {} if self.full_state and (waiting or self.doubts is not None) else None
         found: dict[str, str | None] = {}
-        if self._held or self.accepted is not None:
-            found.update((name, self._claim(name)) for each in waiting for name in each.news)
+        if self._initial_versions or self.accepted is not None:
+            found.update((name, self._claim(name)) for each in waiting for name in each.new_names)
         return {**found, **(self.doubts or {})} or None
 
     def claims(self, resource: Resource) -> bool:
-        """Whether a client that accepted nothing yet said that it has this resource, and is believed."""
+        """True if a client that has accepted nothing yet claimed this resource, and the claim is believed."""
         believed = self.doubts is None or resource.name not in self.doubts
-        return believed and self._held.get(resource.name) == resource.version
+        return believed and self._initial_versions.get(resource.name) == resource.version
 
     def _claim(self, name: str) -> str | None:
         """The version that the client would claim of a name."""
         if self.accepted is None:
-            return self._held.get(name)
-        held = self.accepted.resources.get(name)
-        asked_for = held is not None and (self.accepted_for is None or name in self.accepted_for)
-        return held.version if held is not None and asked_for else None
+            return self._initial_versions.get(name)
+        accepted = self.accepted.resources.get(name)
+        asked_for = accepted is not None and (self.accepted_for is None or name in self.accepted_for)
+        return accepted.version if accepted is not None and asked_for else None
 
     def owe(self, names: frozenset[str]) -> None:
-        """Send these, as far as they are asked for, whether they changed or not."""
+        """Send these names, changed or not, if the client asks for them."""
         self.owed |= {name for name in names if self._wants(name, self.sent)}
 
     def depart(self, target: Collection) -> None:
-        """Nothing that the client uses needs what went while it was away: now it is told."""
+        """Tell the client now which resources were removed while it was away: it uses none of them."""
         self._gone = frozenset(name for name in self.departed if name not in target)
         self.departed = frozenset()
 
@@ -284,33 +281,33 @@ class Subscription:
 
     @property
     def owes(self) -> bool:
-        """Whether something must be said although the client was brought to the newest state."""
+        """True if a response is due although the client was sent the newest state."""
         return bool(self.owed or self.voided or self.everything_owed or self._gone)
 
     @property
     def asks_too_much(self) -> bool:
-        """Whether names that do not exist must be answered in more than one response."""
+        """True if the answer about names that do not exist takes more than one response."""
         return self._cut and bool(self.owed)
 
     @property
     def on_its_way(self) -> Set[str]:
-        """The names that are owed whether they changed or not, and those in the response in flight."""
-        in_flight = self.outstanding.spoken_of if self.outstanding is not None else frozenset()
+        """The names that will be sent even if unchanged, and those in the response in flight."""
+        in_flight = self.outstanding.all_names if self.outstanding is not None else frozenset()
         return self.voided | self.owed | in_flight
 
     @property
     def asked(self) -> frozenset[str] | None:
-        """The names that are asked for; None for all."""
+        """The names that the client asks for; None for all."""
         return None if self.wildcard else self.names
 
     def asks_for(self, resource: Resource) -> bool:
-        """Whether the client asks for this resource, by its name, by an alias or by the wildcard."""
+        """True if the client asks for this resource, by its name, an alias or the wildcard."""
         if self.wildcard or resource.name in self.names:
             return True
         return bool(resource.aliases) and not self.names.isdisjoint(resource.aliases)
 
     def due(self, target: Collection, fallback: Fallback | None = None) -> Batch | None:
-        """What brings the client to `target`; None if there is nothing to say ("When to send an update")."""
+        """The response that brings the client to `target`; None if none is due ("When to send an update")."""
         if not self.started:
             return None
         if self.sent is None:
@@ -337,10 +334,12 @@ class Subscription:
         now: float,
         on_trial: frozenset[str] = frozenset(),
     ) -> None:
-        """`batch` of `due(target)` was sent under this nonce; `on_trial` as in `Outstanding`."""
+        """Record that `batch`, the result of `due(target)`, was sent with this nonce; `on_trial` is that of
+        `Outstanding`.
+        """
         before = self.sent
         if self.outstanding is not None:
-            before = self.outstanding.before  # a NACK may as well mean what was in that response
+            before = self.outstanding.before  # a NACK may also mean resources of that earlier response
             self.superseded = (*self.superseded[1 - _SUPERSEDED :], self.outstanding)
         asked, gone = self.asked, self._gone
         owed = frozenset(self.owed if self._said is None else self._said)
@@ -352,7 +351,7 @@ class Subscription:
 
     def _arrive(self, target: Collection) -> None:
         if self.outstanding is None and self.sent is self.accepted:
-            # Nothing differs for this client: it has accepted this too.
+            # For this client nothing differs, so it has accepted this collection too.
             self.accepted, self.accepted_for = target, self.asked
         self.sent = target
         if self._said is not None:
@@ -364,23 +363,21 @@ class Subscription:
         self._gone = frozenset()
 
     def believe(self, target: Collection) -> None:
-        """Use what a reconnecting client said that it has, once: it is brought to `target` but for what it is
-        owed.
+        """Use the claims of a reconnecting client, once: it counts as having `target`, except for the names
+        that it is owed.
         """
         if self._claimed_version:
-            # "ACK/NACK and resource type instance version": only for LDS and CDS with nothing but the
-            # wildcard.
+            # "ACK/NACK and resource type instance version": only for LDS and CDS with the wildcard alone.
             if self.full_state and not self.named and self._claimed_version == target.version:
                 self.everything_owed = False
                 self.sent = self.accepted = target
                 self.accepted_for = self.asked
             self._claimed_version = ""
         if self._claimed:
-            # "Incremental xDS": initial_resource_versions; what is the same is not sent, what is gone is
-            # said.
+            # "Incremental xDS": initial_resource_versions. Equal versions are not sent; removed names are.
             claimed, self._claimed = self._claimed, _NOTHING
             everything, self.everything_owed = self.everything_owed, False
-            self.owed = target.unlike(claimed, self.owed, everything=everything)
+            self.owed = target.mismatched(claimed, self.owed, everything=everything)
             if self.owed or not (self.wildcard or claimed.keys() <= self.names):
                 here = ((name, target.resources.get(name)) for name in claimed)
                 self._gone = frozenset(n for n, each in here if each is None or not self.asks_for(each))
@@ -390,13 +387,13 @@ class Subscription:
             self.sent = target
             if not self.owed and not self._gone:
                 self.accepted, self.accepted_for = target, self.asked
-                self._held = _NOTHING
+                self._initial_versions = _NOTHING
 
     def _full(
         self, target: Collection, difference: Difference | None, fallback: Fallback | None
     ) -> Batch | None:
-        """ "Grouping Resources into Responses": LDS and CDS always list everything, and an absent name is
-        deleted.
+        """ "Grouping Resources into Responses": LDS and CDS always list everything, and the client deletes an
+        absent name.
         """
         if not self.everything_owed and not self.owed and difference is not None:
             touched = difference.changed.keys() | difference.removed
@@ -412,7 +409,7 @@ class Subscription:
     def _partial(
         self, target: Collection, difference: Difference | None, fallback: Fallback | None
     ) -> Batch | None:
-        """Only what is new. In state of the world nothing can be deleted ("Deleting Resources")."""
+        """Only new and changed resources. State of the world cannot delete here ("Deleting Resources")."""
         gone = difference is not None and self.delta and bool(difference.removed)
         if self.everything_owed and not gone and not (self.owed - target.keys()):
             everything = target.everything
@@ -458,7 +455,7 @@ class Subscription:
     def _substitute(
         self, name: str, fallback: Fallback | None, removed: Sequence[str] = ()
     ) -> Resource | None:
-        """The answer for a name that is asked for and does not exist; None for none."""
+        """The answer for a requested name that does not exist; None for no answer."""
         found = fallback(self.type_url, name) if fallback is not None else None
         if found is None and self.delta and self.type_url in UNRESOLVED and name not in removed:
             return Resource.unresolved(self.type_url, name)
@@ -470,7 +467,7 @@ class Subscription:
         return self.names.issuperset(difference.changed) and self.names.issuperset(difference.removed)
 
     def _wants(self, name: str, *collections: Collection | None) -> bool:
-        """Whether the client asks for this name, or for an alias that it has in one of the collections."""
+        """True if the client asks for this name, or for an alias of it in one of the collections."""
         if self.wildcard or name in self.names:
             return True
         found = (each.resources.get(name) for each in collections if each is not None)

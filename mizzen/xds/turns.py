@@ -1,9 +1,9 @@
-"""Streams whose requests cost much take turns, so that those of all others are answered as ever.
+"""Streams with costly requests take turns, so that all other streams are answered without delay.
 
-A client that refuses everything, or asks for a hundred thousand names, makes work for each of its requests.
-All such clients together keep the event loop busy for a fifth of the time: one of them has its turn, and then
-the loop rests from all of them for four times as long as the turn took. They are served in the order in which
-they asked, so each is delayed by the others of its kind, and nobody else is.
+Each request of a client that rejects everything, or asks for a hundred thousand names, is costly. All such
+clients together may use a fifth of the event loop's time: after a turn of one of them, none has a turn for
+four times as long. Turns are given in the order in which clients asked, so costly clients delay each other
+and no other client.
 """
 
 import asyncio
@@ -13,26 +13,26 @@ from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 REST: Final = 4
-"""After a turn nobody has one for so many times as long as it took."""
+"""Rest after a turn, as a multiple of the turn's duration."""
 
 LARGE: Final = 1 << 20
-"""Bytes of a request that is read in a turn of its own. Ten thousand names are half as much."""
+"""Least bytes of a request that needs a turn. Ten thousand names take half as many."""
 
 NAMES_AT_ONCE: Final = 10_000
-"""So many names of a request are looked at before the event loop comes to anything else."""
+"""Number of a request's names that are read before the event loop runs other tasks."""
 
 
 class Turns:
-    """One turn at a time. `taken` counts them."""
+    """Gives one turn at a time; `taken` counts the turns."""
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
-        self._turn = asyncio.Lock()  # it is fair: who came first goes first
+        self._turn = asyncio.Lock()  # fair: first come, first served
         self.taken = 0
 
     @contextlib.asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        """Wait for a turn, and have it until the end of the block. Do not wait for a client in it."""
+        """Wait for a turn, which lasts until the end of the block. The block must not wait for a client."""
         await self._turn.acquire()
         self.taken += 1
         begun = self._clock()

@@ -1,8 +1,7 @@
 """The resource types of xDS, by the type URL under which they travel.
 
-The order of `PUSH_ORDER` and the sets `FULL_STATE`, `UNRESOLVED` and `UNTRIED` are the facts about types that
-the protocol itself knows; everything else treats a type URL as an opaque string, so that any further type can
-be served too.
+`PUSH_ORDER`, `FULL_STATE`, `UNRESOLVED` and `UNTRIED` are the facts about types that the protocol needs. All
+other code treats a type URL as an opaque string, so that any further type can be served too.
 """
 
 from typing import Final
@@ -23,22 +22,23 @@ RESOURCE: Final = _PREFIX + "envoy.service.discovery.v3.Resource"
 """The wrapper in which a state-of-the-world response carries a resource that has a TTL ("SotW TTL")."""
 
 FULL_STATE: Final = frozenset({LISTENER, CLUSTER, SCOPED_ROUTE})
-"""Types of which every state-of-the-world response lists all that the client may keep ("Deleting Resources").
+"""Types whose state-of-the-world responses list everything: the client deletes what is absent ("Deleting
+Resources").
 
-The specification names Listener and Cluster. Envoy reads scoped routes the same way, and a full list is right
-under either reading.
+The specification names Listener and Cluster. Envoy treats scoped routes the same way, and a full list is
+correct under either reading.
 """
 
 UNRESOLVED: Final = frozenset({VIRTUAL_HOST})
-"""Types of which an incremental server says that a name does not exist with a `Resource` of that name without
-a body, instead of `removed_resources`: Envoy holds back a request until its virtual host is spoken of
-("Subscribing to Resources" in
+"""Types for which an incremental server answers a name that does not exist with a `Resource` of that name
+without a body, instead of `removed_resources`. Envoy delays a request until it has an answer for the virtual
+host ("Subscribing to Resources" in
 https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_conn_man/vhds).
 """
 
 UNTRIED: Final = frozenset({SECRET})
-"""Types of which a client may accept bytes that it refused before without trying them again: Envoy keeps the
-hash of a secret that it refuses."""
+"""Types for which a client may accept bytes that it rejected before, without trying them again: Envoy keeps
+the hash of a secret that it rejects."""
 
 PUSH_ORDER: Final = (
     CLUSTER,
@@ -51,7 +51,7 @@ PUSH_ORDER: Final = (
     ROUTE,
     VIRTUAL_HOST,
 )
-"""What goes first when several types have news ("Eventual consistency considerations")."""
+"""The order of sending when several types have changes ("Eventual consistency considerations")."""
 
 _SHORT: Final = {
     CLUSTER: "CDS",
@@ -67,14 +67,12 @@ _SHORT: Final = {
 
 
 def short_name(type_url: str) -> str:
-    """The name of the discovery service of a type, as people say it ("CDS"); the message's name if it has
-    none.
-    """
+    """The short name of a type's discovery service ("CDS"); the message's name if there is none."""
     return _SHORT.get(type_url) or type_url.rpartition("/")[2]
 
 
 def push_rank(type_url: str) -> int:
-    """The place of a type in `PUSH_ORDER`; types that are not listed come last."""
+    """The index of a type in `PUSH_ORDER`; types that are not listed come last."""
     try:
         return PUSH_ORDER.index(type_url)
     except ValueError:

@@ -1,12 +1,12 @@
-"""What a client's next stream must know of its last: what its clusters wait for, and what is in doubt.
+"""What a client's next stream must know about its last one: what its clusters wait for, and what is in doubt.
 
-A changed EDS cluster warms only when its ClusterLoadAssignment arrives after it ("Resource warming"). If the
-stream breaks between the two, an incremental client comes back and truthfully claims to hold both, the new
-cluster and the old load assignment: by its versions it is owed nothing, and the cluster would stay cold until
-`initial_fetch_timeout`. So what was on its way is remembered for the node's next stream.
+A changed EDS cluster becomes warm only when its ClusterLoadAssignment arrives after it ("Resource warming").
+If the stream breaks between the two, an incremental client comes back and truthfully claims both: the new
+cluster and the old load assignment. By these versions it is owed nothing, and the cluster would stay cold
+until `initial_fetch_timeout`. So the server remembers, for the node's next stream, what was not sent yet.
 
-A client that refuses a response may have applied the good resources of it, and still claims the versions that
-it had before. So it is remembered too what of a stream's responses was unanswered or refused when it ended.
+A client that rejects a response may have applied its good resources, and still claims the versions that it
+had before. So the server also remembers which resources were unanswered or rejected when a stream ended.
 """
 
 from collections.abc import Callable, Mapping, Set
@@ -20,8 +20,8 @@ Child = tuple[str, str]
 """(type URL, name)."""
 
 Doubts = Mapping[str, Mapping[str, str | None]]
-"""By type URL the names of which a client may hold another version than it claims, each with the version that
-it claims then; None: it claims none."""
+"""By type URL, the names for which a client may have a different version than it claims, each with the
+version that it will claim (None: no claim)."""
 
 _NOTHING: frozenset[Child] = frozenset()
 
@@ -31,14 +31,13 @@ def _none() -> Doubts:
 
 
 _CHILDREN = 100_000
-"""So many are remembered of the broken streams of a group; what the oldest left is forgotten first."""
+"""Most names that are remembered for the broken streams of a group; the oldest stream's are dropped first."""
 
 
 class Warming:
-    """What the clusters of one stream wait for.
+    """The resources that the clusters of one stream wait for.
 
-    Responses are known by their numbers, which count up on a stream: what was sent before a cluster does not
-    warm it.
+    Responses have increasing numbers: a resource in an earlier response than the cluster does not warm it.
     """
 
     __slots__ = ("__weakref__", "_waiting", "in_doubt")
@@ -53,87 +52,89 @@ class Warming:
 
     @property
     def children(self) -> frozenset[Child]:
-        """What did not arrive yet, as far as we know."""
+        """The resources that, as far as the server knows, have not arrived yet."""
         return frozenset(self._waiting)
 
     def expect(self, child: Child, number: int) -> None:
-        """A cluster that waits for this is in response `number`."""
+        """Response `number` has a cluster that waits for this resource."""
         self._waiting[child] = number
 
     def arrived(self, batch: Batch, number: int) -> None:
-        """The client accepted a later response; what does not exist is not waited for either."""
+        """The client accepted response `number`: its resources, and names that it removes, have arrived for
+        clusters of earlier responses.
+        """
         for name in (*(resource.name for resource in batch.resources), *batch.removed):
             child = batch.type_url, name
             if self._waiting.get(child, number) < number:
                 del self._waiting[child]
 
     def warm(self, number: int, on_their_way: Set[Child] = _NOTHING) -> None:
-        """The client accepted the clusters of response `number`, which it does when they are warm, or at once
-        if it is an old one: what is still on its way is waited for.
+        """The client accepted the clusters of response `number`. Envoy does so when they are warm, or at once
+        in an old version; so resources in `on_their_way` still count as not arrived.
         """
         waiting = self._waiting.items()
         self._waiting = {child: since for child, since in waiting if since > number or child in on_their_way}
 
 
-class Left(NamedTuple):
-    """What a node's streams left: `children` that clusters wait for, and what is in doubt."""
+class Unfinished(NamedTuple):
+    """What a node's streams left unfinished: the `children` that clusters wait for, and what is in doubt."""
 
     children: frozenset[Child] = _NOTHING
     doubts: Doubts = MappingProxyType({})
 
     @classmethod
-    def by(cls, warming: Warming) -> "Left":
-        """What a stream leaves that ends now."""
+    def by(cls, warming: Warming) -> "Unfinished":
+        """What a stream leaves unfinished if it ends now."""
         return cls(warming.children, warming.in_doubt())
 
     @property
     def size(self) -> int:
-        """How many names are remembered."""
+        """Number of remembered names."""
         return len(self.children) + sum(len(names) or 1 for names in self.doubts.values())
 
-    def __or__(self, later: "Left") -> "Left":
+    def __or__(self, later: "Unfinished") -> "Unfinished":
         doubts = {each: {**names, **self.doubts.get(each, {})} for each, names in later.doubts.items()}
-        return Left(self.children | later.children, {**self.doubts, **doubts})
+        return Unfinished(self.children | later.children, {**self.doubts, **doubts})
 
 
-class Interrupted:
-    """What nodes of a group were waiting for when their streams ended, or will have been: a client whose
-    connection broke may be back before the server knows of the break.
+class InterruptedStreams:
+    """What the nodes of a group were waiting for when their streams ended. Open streams count too: a client
+    whose connection broke may be back before the server notices the break.
     """
 
-    __slots__ = ("_left", "_open", "_size")
+    __slots__ = ("_open", "_size", "_unfinished")
 
     def __init__(self) -> None:
-        self._left: dict[str, Left] = {}
+        self._unfinished: dict[str, Unfinished] = {}
         self._open: WeakValueDictionary[str, Warming] = WeakValueDictionary()
         self._size = 0
 
     def __len__(self) -> int:
-        return len(self._left)
+        return len(self._unfinished)
 
-    def begin(self, node_id: str, warming: Warming) -> Left:
-        """A stream of this node begins; return what the streams before it left. What ended ones left is not
-        remembered after that.
+    def begin(self, node_id: str, warming: Warming) -> Unfinished:
+        """A stream of this node begins: return what its earlier streams left unfinished, and forget what the
+        ended ones left.
         """
         older = self._open.get(node_id)
         self._open[node_id] = warming
-        found = self._forget(node_id) if self._left else Left()
-        return found | Left.by(older) if older is not None else found
+        found = self._forget(node_id) if self._unfinished else Unfinished()
+        return found | Unfinished.by(older) if older is not None else found
 
     def end(self, node_id: str, warming: Warming) -> None:
         """A stream of this node ended."""
         if self._open.get(node_id) is warming:
             del self._open[node_id]
-        left = Left.by(warming)
-        warming.in_doubt = _none  # it leads to the stream, which leads back
-        if not left.children and not left.doubts:
+        unfinished = Unfinished.by(warming)
+        warming.in_doubt = _none  # break the reference cycle with the stream
+        if not unfinished.children and not unfinished.doubts:
             return
-        self._left[node_id] = left = self._forget(node_id) | left
-        self._size += left.size
-        while self._size > _CHILDREN and len(self._left) > 1:
-            self._forget(next(iter(self._left)))
+        self._unfinished[node_id] = unfinished = self._forget(node_id) | unfinished
+        self._size += unfinished.size
+        while self._size > _CHILDREN and len(self._unfinished) > 1:
+            self._forget(next(iter(self._unfinished)))
 
-    def _forget(self, node_id: str) -> Left:
-        found = self._left.pop(node_id, Left())
+    def _forget(self, node_id: str) -> Unfinished:
+        found = self._unfinished.pop(node_id, Unfinished())
         self._size -= found.size
         return found

@@ -1,9 +1,9 @@
-"""The bytes of responses, requests read from bytes, and fields found in encoded messages.
+"""Encodes responses, parses requests, and finds fields in encoded messages.
 
-Requests are small and are parsed by protobuf. Responses are large, and most of their bytes are the same
-for every client, so they are joined from pieces that were encoded before: in protobuf's wire format the
-fields of a message may be written one behind the other, and a sub-message is its bytes behind a key and a
-length (https://protobuf.dev/programming-guides/encoding/).
+Requests are small, and protobuf parses them. Responses are large, and most of their bytes are the same for
+every client, so they are joined from pieces that were encoded before. Protobuf's wire format allows that:
+the fields of a message are written one after the other, and a sub-message is a key, a length and its bytes
+(https://protobuf.dev/programming-guides/encoding/).
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -16,11 +16,11 @@ from envoy.service.discovery.v3 import discovery_pb2
 from google.protobuf.message import DecodeError
 
 Node = Any
-"""An `envoy.config.core.v3.Node` (the package with Envoy's messages brings no types)."""
+"""An `envoy.config.core.v3.Node` (the package with Envoy's messages has no type annotations)."""
 
 
 class BadRequest(ValueError):  # noqa: N818 - the status that it becomes
-    """A request that breaks the protocol; the stream is ended with INVALID_ARGUMENT and this text."""
+    """A request that breaks the protocol; the server ends the stream with INVALID_ARGUMENT and this text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +32,9 @@ class ErrorDetail:
 
 
 class SotwRequest(NamedTuple):
-    """A `DiscoveryRequest`: what a client of the state-of-the-world variants says.
+    """A `DiscoveryRequest`: a request of the state-of-the-world variants.
 
-    `names` is the whole list of names that it is subscribed to now.
+    `names` is the whole list of names to which the client is subscribed now.
     """
 
     type_url: str
@@ -46,9 +46,7 @@ class SotwRequest(NamedTuple):
 
 
 class DeltaRequest(NamedTuple):
-    """A `DeltaDiscoveryRequest`: what a client of the incremental variants says, as a change to what it
-    said before.
-    """
+    """A `DeltaDiscoveryRequest`: a request of the incremental variants, relative to the requests before."""
 
     type_url: str
     subscribe: Collection[str] = ()
@@ -63,7 +61,7 @@ Request = SotwRequest | DeltaRequest
 
 
 _LONGEST_ERROR: Final = 32_768
-"""Characters that are kept of what a client says of a response."""
+"""Most characters of a client's error message that are stored."""
 
 
 def _error(message: Any) -> ErrorDetail | None:
@@ -79,7 +77,7 @@ def parse_sotw(data: bytes) -> SotwRequest:
     """Read a `DiscoveryRequest`.
 
     Raises:
-        BadRequest: the bytes are not one.
+        BadRequest: the bytes are not a `DiscoveryRequest`.
     """
     try:
         message = discovery_pb2.DiscoveryRequest.FromString(data)
@@ -99,7 +97,7 @@ def parse_delta(data: bytes) -> DeltaRequest:
     """Read a `DeltaDiscoveryRequest`.
 
     Raises:
-        BadRequest: the bytes are not one.
+        BadRequest: the bytes are not a `DeltaDiscoveryRequest`.
     """
     try:
         message = discovery_pb2.DeltaDiscoveryRequest.FromString(data)
@@ -118,14 +116,14 @@ def parse_delta(data: bytes) -> DeltaRequest:
 
 _REMEMBERED: Final = 16
 _LONGEST_REMEMBERED: Final = 65_536
-"""Bytes of a request that is remembered."""
+"""Most bytes of a request that is cached."""
 
 
 class Reader:
-    """Reads requests with `parse`, and remembers the last ones.
+    """Parses requests with `parse`, and caches the last ones.
 
-    Clients that hold the same say the same, byte for byte: when they accept a response that all were sent,
-    and when they all come back.
+    Clients with the same resources send the same requests, byte for byte: when all of them accept a response,
+    and when all of them come back.
     """
 
     def __init__(self, parse: Callable[[bytes], Request]) -> None:
@@ -133,10 +131,10 @@ class Reader:
         self._recent: dict[bytes, Request] = {}
 
     def __call__(self, data: bytes) -> Request:
-        """The request.
+        """The parsed request.
 
         Raises:
-            BadRequest: the bytes are not one.
+            BadRequest: the bytes are not a request.
         """
         found = self._recent.get(data)
         if found is None:
@@ -159,20 +157,18 @@ def varint(number: int) -> bytes:
 
 
 def length_delimited(number: int, *pieces: bytes) -> bytes:
-    """Field `number`, of a type that is written with its length (bytes, string, message), from its joined
-    pieces.
-    """
+    """Field `number` of a length-delimited type (bytes, string, message), with the joined pieces as value."""
     size = sum(map(len, pieces))
     return b"".join((varint(number << 3 | _LENGTH_DELIMITED), varint(size), *pieces))
 
 
 def string(number: int, text: str) -> bytes:
-    """A string field; nothing at all for the empty string, as proto3 has it."""
+    """A string field; no bytes for the empty string, as in proto3."""
     return length_delimited(number, text.encode()) if text else b""
 
 
 def duration(number: int, value: timedelta) -> bytes:
-    """A `google.protobuf.Duration` field; not for negative values."""
+    """A `google.protobuf.Duration` field; `value` must not be negative."""
     seconds = value.days * 86_400 + value.seconds
     nanos = value.microseconds * 1000
     body = (b"\x08" + varint(seconds) if seconds else b"") + (b"\x10" + varint(nanos) if nanos else b"")
@@ -186,7 +182,7 @@ def any_message(type_url: str, value: bytes) -> bytes:
 
 _LENGTH_DELIMITED: Final = 2
 _BLOCK: Final = 4096
-"""Bytes that are compared at once: most of a large message is the same in both."""
+"""Bytes compared at once: two large messages have most of their bytes in common."""
 
 
 def replaced_fields(old: bytes, new: bytes, number: int) -> tuple[bytes, bytes]:
@@ -199,7 +195,9 @@ def replaced_fields(old: bytes, new: bytes, number: int) -> tuple[bytes, bytes]:
 
 
 def _same_ends(old: bytes, new: bytes) -> tuple[int, int]:
-    """Return how many bytes, or some less, two messages have in common at the beginning and at the end."""
+    """Return how many bytes two messages have in common at the beginning and at the end. The numbers may be
+    somewhat too small.
+    """
     shorter = min(len(old), len(new))
     begin = 0
     while begin < shorter and old[begin : begin + _BLOCK] == new[begin : begin + _BLOCK]:
@@ -213,8 +211,8 @@ def _same_ends(old: bytes, new: bytes) -> tuple[int, int]:
 
 
 def fields(message: bytes, number: int, begin: int = 0, end: int = 0) -> list[bytes]:
-    """Return the fields of that number, each with its key and length, from an encoded message. Those that lie
-    wholly in its first `begin` or its last `end` bytes are left out."""
+    """Return the fields of that number, each with its key and length, from an encoded message. Fields that
+    lie wholly in the first `begin` or the last `end` bytes are left out."""
     found = []
     start, stop = 0, len(message) - end
     while start < stop:
@@ -239,7 +237,7 @@ def fields(message: bytes, number: int, begin: int = 0, end: int = 0) -> list[by
 
 
 def _read_varint(message: bytes, at: int) -> tuple[int, int]:
-    """Return the number that is written there, and where the next one begins."""
+    """Return the number at this index, and the index of the byte after it."""
     value = shift = 0
     while True:
         byte = message[at]

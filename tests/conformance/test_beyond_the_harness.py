@@ -52,7 +52,7 @@ async def test_a_refused_response_is_not_sent_again_but_what_follows_is(target, 
     await peer.until(lambda: peer.told[-1].version == "2")
     await target.quiet()
     assert [told.version for told in peer.told].count("2") == 1
-    (held,) = target.server.clients()[0].held
+    (held,) = target.server.clients()[0].rejected
     assert (held.resource.name, held.resource.version, held.message) == ("A", "2", "A: bad")
     assert peer.held(type_url) == {"A": "1"}
     await target.update(type_url, "A", "3")

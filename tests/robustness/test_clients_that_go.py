@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
-from mizzen.xds.connection import Connection
+from mizzen.xds.connection import StreamConnection
 from mizzen.xds.turns import Turns
 
 
@@ -48,7 +48,7 @@ class Chatter:
 
 async def test_waking_a_stream_that_just_ends_does_not_raise() -> None:
     context = Silence()
-    connection = Connection(
+    connection = StreamConnection(
         context, cast("Any", Chatter()), cast("Any", None), lambda _: None, {}, b"", Turns()
     )
     running = asyncio.create_task(connection.run())

@@ -205,7 +205,7 @@ class Jury:
         complaints = await self._settled()
         # What was refused in an earlier group is not sent again, and is as wrong as it was.
         for client in self._server.clients():
-            self._rejected += [_said(client.node_id, held.message) for held in client.held]
+            self._rejected += [_said(client.node_id, held.message) for held in client.rejected]
         of_files = any(field.endswith(_FILES) for case in cases for field in case.fields)
         complaints += [
             said for said in self._rejected if not (of_files and any(words in said for words in _NO_FILE))

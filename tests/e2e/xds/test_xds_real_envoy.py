@@ -141,7 +141,7 @@ async def test_a_refused_cluster_is_left_out_and_the_rest_works(tmp_path, delta)
         assert blamed == ["bad"]
         await until(lambda: found.server.clients()[0].synced)
         assert await found.get(port) == (200, "one")
-        assert [entry.resource.name for entry in found.server.clients()[0].held] == ["bad"]
+        assert [entry.resource.name for entry in found.server.clients()[0].rejected] == ["bad"]
         text = (await found.http.get(f"{found.admin}/clusters")).text
         assert all(f"good-{number}::" in text for number in range(6))
 
@@ -181,7 +181,7 @@ async def test_a_listener_whose_port_is_taken_listens_when_it_is_free(tmp_path, 
         await found.settled()
         assert await found.get(busy) == (200, "one")
         assert await found.get(port) == (200, "one")
-        assert found.server.clients()[0].held == ()
+        assert found.server.clients()[0].rejected == ()
 
 
 async def test_a_cluster_without_endpoints_does_not_hold_the_rest_for_ever(tmp_path, delta) -> None:

@@ -14,7 +14,7 @@ from mizzen.xds import Client as ClientId
 from mizzen.xds import MakeBeforeBreak, Resource, Snapshot, Unordered
 from mizzen.xds.batch import Response
 from mizzen.xds.events import Acked, Rejected
-from mizzen.xds.group import Group, Quarantined
+from mizzen.xds.group import Group, RejectedResource
 from mizzen.xds.retries import FIRST, LONGEST
 from mizzen.xds.stream import Stream
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT, FULL_STATE, ROUTE
@@ -36,7 +36,7 @@ class RestingGroup(Group):
 
     retrying = True
 
-    def next_retry(self, *asked: Any) -> tuple[float, Quarantined] | None:
+    def next_retry(self, *asked: Any) -> tuple[float, RejectedResource] | None:
         return super().next_retry(*asked) if self.retrying else None
 
 
@@ -275,7 +275,7 @@ class Convergence(RuleBasedStateMachine):
     def causes_outside_end(self) -> None:
         """All clients would take now what was refused: who is asked again comes to all that it asks for."""
         self.settle()
-        self.bearable.update(held.resource.value for held in self.group.held)
+        self.bearable.update(held.resource.value for held in self.group.rejected)
         for _ in range(20):
             self.now += 2 * LONGEST
             for peer in self.everyone:
@@ -284,7 +284,7 @@ class Convergence(RuleBasedStateMachine):
             self.settle()
         for peer in self.everyone:
             self.check(peer)
-        for held in self.group.held:
+        for held in self.group.rejected:
             askers = [p for p in self.everyone if p.node_id == held.retry.client]
             assert not any(self._asks_for(peer, held.resource) for peer in askers), "it is not tried again"
 
@@ -336,7 +336,7 @@ class Convergence(RuleBasedStateMachine):
 
     @invariant()
     def only_bad_ones_are_held(self) -> None:
-        assert all(is_bad(entry.resource.value) for entry in self.group.held)
+        assert all(is_bad(entry.resource.value) for entry in self.group.rejected)
 
 
 TestConvergence = Convergence.TestCase

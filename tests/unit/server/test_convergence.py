@@ -139,12 +139,12 @@ def test_an_answer_at_the_beginning_of_the_clock_to_what_was_not_sent_ends_nothi
     assert watched.convergence.unsettled == 1
 
 
-def test_what_is_mended_is_answered() -> None:
+def test_what_recovers_is_answered() -> None:
     watched = Watched()
     watched.subscribes(A, CDS)
     watched.pushed(100, {"group a": [(CDS, ["x"])]})
     watched.now = 103
-    watched.convergence.on_event(xds.Mended(A, CDS))
+    watched.convergence.on_event(xds.Recovered(A, CDS))
     assert watched.seconds == [3.0]
 
 

@@ -20,9 +20,9 @@ from mizzen.translator.outbound import OutboundResources
 from mizzen.xds import type_urls
 from mizzen.xds.accepted import Accepted
 from mizzen.xds.batch import Batch
-from mizzen.xds.connection import Connection
+from mizzen.xds.connection import StreamConnection
 from mizzen.xds.group import Group
-from mizzen.xds.room import Room
+from mizzen.xds.served_group import ServedGroup
 from mizzen.xds.snapshot import Collection, Snapshot
 from mizzen.xds.stream import Stream
 from tests.unit.server.test_process import SERVICE, Running, options, served
@@ -30,8 +30,8 @@ from tests.unit.server.test_process import SERVICE, Running, options, served
 DELTA = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
 PROXIES = 60
 COUNTED = (
-    *(Accepted, Batch, Collection, Connection, Group, OutboundResources),
-    *(Room, SidecarScope, Snapshot, Stream),
+    *(Accepted, Batch, Collection, StreamConnection, Group, OutboundResources),
+    *(ServedGroup, SidecarScope, Snapshot, Stream),
 )
 
 

@@ -163,7 +163,7 @@ async def test_what_is_accepted_after_all_is_said_and_news_if_it_is_rejected_aga
     client = xds.Client(1, ID, "group")
     [resource] = resources(1)
     rejected = xds.Rejected(client, CDS, "v", "n", "no such file\n", (resource,))
-    quarantined = xds.Quarantined(resource, None, "no such file\n", xds.Retry(refusals=2))
+    quarantined = xds.RejectedResource(resource, None, "no such file\n", xds.Retry(rejections=2))
     with capture_logs() as logged:
         events.take(rejected)
         events.take(replace(rejected, retried=True))
@@ -220,7 +220,7 @@ async def test_a_rejection_names_the_lines_of_what_was_not_accepted_before() -> 
         events.take(xds.Rejected(xds.Client(1, ID, "group"), CDS, "v", "n", "no", (new,), (), (old,)))
         await told(events)
     assert [each["origins"] for each in logged] == [["b.yaml:3"]]
-    held = (xds.Quarantined(new, old, "no"), xds.Quarantined(new, None, "no"))
+    held = (xds.RejectedResource(new, old, "no"), xds.RejectedResource(new, None, "no"))
     client = xds.ClientStatus(1, ID, "group", "", "/a/b", 0.0, "rest", {}, held)
     await lines.find_all([client, client])
     assert worker.asked == 2, "each refusal is looked into once"

@@ -12,7 +12,7 @@ from mizzen.config import Origin
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.server import status
 from mizzen.server.status import proxy_status, rejections, state_of
-from mizzen.xds.group import Quarantined
+from mizzen.xds.group import RejectedResource
 
 CDS, EDS = xds.type_urls.CLUSTER, xds.type_urls.ENDPOINT
 ID = "sidecar~10.0.0.7~reviews-v1.shop~shop.svc.cluster.local"
@@ -52,7 +52,7 @@ def resource(name: str, *origins: Origin, type_url: str = CDS) -> xds.Resource:
     return xds.Resource(type_url, name, b"swordfish", origins=origins)
 
 
-REFUSED = Quarantined(resource("bad"), None, "no")
+REFUSED = RejectedResource(resource("bad"), None, "no")
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_the_state_of_a_type(changes: dict[str, Any], phase: str, state: str) ->
     ],
 )
 def test_it_is_rejected_while_something_is_wanted_that_was_refused(each: xds.TypeStatus, state: str) -> None:
-    assert state_of(client(each, held=(REFUSED,)), each) == state
+    assert state_of(client(each, rejected=(REFUSED,)), each) == state
 
 
 def test_what_is_said_of_a_proxy() -> None:
@@ -149,9 +149,9 @@ def test_what_is_refused_has_its_words_its_lines_and_what_is_served_instead() ->
     bad = resource("bad", Origin("a.yaml", 3), Origin("b.yaml", 9))
     refusing = client(
         held(error=" no such cipher\n", error_names=("bad", "other")),
-        held=(
-            Quarantined(bad, resource("bad"), "no such cipher", xds.Retry(refusals=2)),
-            Quarantined(resource("new"), None, "what", xds.Retry(refusals=1)),
+        rejected=(
+            RejectedResource(bad, resource("bad"), "no such cipher", xds.Retry(rejections=2)),
+            RejectedResource(resource("new"), None, "what", xds.Retry(rejections=1)),
         ),
     )
     assert rejections([refusing], {"group": PROXY}.get) == [
@@ -199,7 +199,7 @@ def test_what_is_refused_is_told_with_the_lines_of_now() -> None:
         Origin("a.yaml", 10): Origin("a.yaml", 8),
     }
     [told] = rejections(
-        [client(held(), held=(Quarantined(bad, None, "what"),))],
+        [client(held(), rejected=(RejectedResource(bad, None, "what"),))],
         {"group": PROXY}.get,
         current_origin=lambda origin: now.get(origin, origin),
     )
@@ -207,13 +207,13 @@ def test_what_is_refused_is_told_with_the_lines_of_now() -> None:
 
 
 def test_who_does_not_ask_for_a_type_refuses_nothing_of_it() -> None:
-    assert rejections([client(held(EDS), held=(REFUSED,))], {}.get) == []
-    [told] = rejections([client(held(), held=(REFUSED,))], {}.get)
+    assert rejections([client(held(EDS), rejected=(REFUSED,))], {}.get) == []
+    [told] = rejections([client(held(), rejected=(REFUSED,))], {}.get)
     assert told["proxy"] == ID
 
 
 def test_the_whole_is_sorted_and_has_every_remark() -> None:
-    second = client(number=2, connected_at=800.0, peer="ipv4:127.0.0.1:6", held=(REFUSED,))
+    second = client(number=2, connected_at=800.0, peer="ipv4:127.0.0.1:6", rejected=(REFUSED,))
     other = replace(client(number=3, group="other"), node_id="a")
     told = status.whole(
         {"name": "mizzen"},
@@ -249,7 +249,7 @@ def test_a_certificate_in_files_comes_from_where_it_is_named() -> None:
         xds.type_urls.LISTENER, "https", b"x file-cert:/a~/b y", origins=(Origin("gateway.yaml", 7),)
     )
     other = xds.Resource(xds.type_urls.LISTENER, "http", b"z", origins=(Origin("other.yaml", 1),))
-    asked = client(held(xds.type_urls.SECRET), held=(Quarantined(secret, None, "no such file"),))
+    asked = client(held(xds.type_urls.SECRET), rejected=(RejectedResource(secret, None, "no such file"),))
     snapshot = xds.Snapshot.of([secret, naming, other])
     [told] = rejections([asked], {}.get, {"group": snapshot}.get)
     assert told["resources"][0]["origins"] == ["gateway.yaml:7"]

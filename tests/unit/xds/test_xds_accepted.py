@@ -41,7 +41,7 @@ def test_groups_that_share_collections_each_remember_what_their_clients_accepted
     late = Driver(group=drivers[1].group, delta=delta)
     assert late.say(CLUSTER)[0].values == ["a 1", "b 1"]
     # A refusal may depend on the machine of the client, so it concerns its group only.
-    assert drivers[0].group.held == ()
+    assert drivers[0].group.rejected == ()
     assert drivers[0].group.effective is drivers[0].group.snapshot
     newcomer = Driver(group=drivers[0].group, delta=delta)
     assert "a 2" in newcomer.say(CLUSTER)[0].values
@@ -56,7 +56,7 @@ def test_a_version_that_was_accepted_and_is_refused_later_gives_way_to_the_one_b
     [said] = later.say(CLUSTER)
     [said] = later.say(CLUSTER, nonce=said.nonce, error=REFUSED)
     assert "a 1" in said.values
-    assert [entry.stand_in.value for entry in driver.group.held if entry.stand_in] == [b"a 1"]
+    assert [entry.replacement.value for entry in driver.group.rejected if entry.replacement] == [b"a 1"]
 
 
 def test_what_was_removed_is_forgotten(delta: bool) -> None:
@@ -68,7 +68,7 @@ def test_what_was_removed_is_forgotten(delta: bool) -> None:
     [said] = driver.change(cluster("a", "3"))
     again = driver.say(CLUSTER, nonce=said.nonce, error=REFUSED)
     assert not any("a " in value for each in again for value in each.values)
-    assert [entry.stand_in for entry in driver.group.held] == [None]
+    assert [entry.replacement for entry in driver.group.rejected] == [None]
 
 
 def test_what_was_removed_is_forgotten_though_state_of_the_world_cannot_say_so() -> None:
@@ -77,7 +77,7 @@ def test_what_was_removed_is_forgotten_though_state_of_the_world_cannot_say_so()
     assert driver.change(removed=((ENDPOINT, "a"),)) == []
     [said] = driver.change(endpoint("a", "2"))
     driver.say(ENDPOINT, "a", "b", nonce=said.nonce, error="a: it is bad")
-    assert [entry.stand_in for entry in driver.group.held] == [None]
+    assert [entry.replacement for entry in driver.group.rejected] == [None]
 
 
 def test_only_what_a_client_asked_for_counts_as_accepted(delta: bool) -> None:
@@ -88,7 +88,7 @@ def test_only_what_a_client_asked_for_counts_as_accepted(delta: bool) -> None:
     [said] = driver.say(ENDPOINT, *("b",) if delta else ("a", "b"), nonce="" if delta else "1")
     again = driver.say(ENDPOINT, *() if delta else ("a", "b"), nonce=said.nonce, error="b: it is bad")
     assert not any("b 1" in value for each in again for value in each.values)
-    assert [entry.stand_in for entry in driver.group.held] == [None]
+    assert [entry.replacement for entry in driver.group.rejected] == [None]
 
 
 def test_clients_that_ask_for_different_names_are_remembered_each(delta: bool) -> None:
@@ -98,7 +98,7 @@ def test_clients_that_ask_for_different_names_are_remembered_each(delta: bool) -
     two.ack(two.say(ENDPOINT, "b")[0], *() if delta else ("b",))
     [said] = one.change(endpoint("a", "2"))
     again = one.say(ENDPOINT, *() if delta else ("a",), nonce=said.nonce, error="a: it is bad")
-    assert [entry.stand_in.value for entry in one.group.held if entry.stand_in] == [b"a 1"]
+    assert [entry.replacement.value for entry in one.group.rejected if entry.replacement] == [b"a 1"]
     assert again == [] or again[0].values == ["a 1"]
 
 

@@ -11,7 +11,7 @@ from envoy.service.discovery.v3 import discovery_pb2
 
 from mizzen.xds import Acked, Client, Event, Rejected, Snapshot, Stuck, Unordered
 from mizzen.xds.batch import Dialect
-from mizzen.xds.connection import Connection
+from mizzen.xds.connection import StreamConnection
 from mizzen.xds.group import Group
 from mizzen.xds.stream import Stream
 from mizzen.xds.turns import Turns
@@ -61,15 +61,15 @@ class Peers:
 
     def __init__(self, policy: Unordered | None = None) -> None:
         self.group = Group("all", Snapshot.of([cluster("a")]))
-        self.connections: dict[int, Connection] = {}
+        self.connections: dict[int, StreamConnection] = {}
         self.events: list[Event] = []
         self.turns = Turns()
         self.policy = policy if policy is not None else POLICY
 
-    def connection(self, wire: Wire) -> Connection:
+    def connection(self, wire: Wire) -> StreamConnection:
         number = len(self.connections)
         stream = Stream(Client(number, "node", "all"), self.group, Dialect(False), self.policy)
-        connection = Connection(
+        connection = StreamConnection(
             wire, stream, parse_sotw, self.events.extend, self.connections, b"", self.turns
         )
         self.connections[number] = connection

@@ -51,7 +51,7 @@ class TestUpdates:
     def test_what_changed_for_the_clients_is_what_stands_in(self) -> None:
         one = Group("all", Snapshot.of([cluster("b")]))
         accept(one, cluster("a", "good"), cluster("a", "bad"))
-        one.quarantine([cluster("a", "bad")], "no")
+        one.reject([cluster("a", "bad")], "no")
         one.update([cluster("a", "another")])
         change = one.update([cluster("a", "bad")])
         assert [each.value for each in change.changed] == [b"a good"]
@@ -59,7 +59,7 @@ class TestUpdates:
 
     def test_what_was_refused_and_has_no_other_version_goes(self) -> None:
         one = Group("all", Snapshot.of([cluster("a", "bad"), cluster("b")]))
-        one.quarantine([cluster("a", "bad")], "no")
+        one.reject([cluster("a", "bad")], "no")
         one.update([cluster("a", "mended")])
         change = one.update([cluster("a", "bad"), cluster("c")])
         assert (change.removed, [each.name for each in change.changed]) == (((CLUSTER, "a"),), ["c"])
@@ -68,69 +68,69 @@ class TestUpdates:
     def test_what_a_whole_new_snapshot_holds_is_replaced_too(self) -> None:
         one = Group("all", Snapshot.of([cluster("b")]))
         accept(one, cluster("a", "good"), cluster("a", "bad"))
-        one.quarantine([cluster("a", "bad"), cluster("c", "bad")], "no")
+        one.reject([cluster("a", "bad"), cluster("c", "bad")], "no")
         one.set(Snapshot.of([cluster("a", "bad"), cluster("c", "bad"), cluster("d")]))
         assert given(one) == {"a good", "d 1"}
-        assert {entry.resource.name for entry in one.held} == {"a", "c"}
+        assert {entry.resource.name for entry in one.rejected} == {"a", "c"}
         one.set(Snapshot.of([cluster("a", "mended")]))
         assert given(one) == {"a mended"}
-        assert one.held == ()
+        assert one.rejected == ()
 
 
 class TestQuarantine:
     def test_it_is_of_one_version_of_one_type(self) -> None:
         one = Group("all", Snapshot.of([cluster("a"), endpoint("a", "endpoints")]))
-        assert not one.quarantined
-        one.quarantine([cluster("a", "bad")], "no")
-        assert one.quarantined is True
+        assert not one.has_rejected
+        one.reject([cluster("a", "bad")], "no")
+        assert one.has_rejected is True
         assert given(one) == {"a 1", "a endpoints"}
-        assert one.held == ()
-        assert one.is_quarantined(cluster("a", "bad"))
-        assert not one.is_quarantined(cluster("a"))
+        assert one.rejected == ()
+        assert one.is_rejected(cluster("a", "bad"))
+        assert not one.is_rejected(cluster("a"))
 
     def test_it_has_the_origins_of_the_snapshot(self) -> None:
         one = Group("all", Snapshot.of([Resource(CLUSTER, "a", b"bad", origins=("before",))]))
-        one.quarantine(tuple(one.snapshot or ()), "no")
+        one.reject(tuple(one.snapshot or ()), "no")
         one.set(Snapshot.of([Resource(CLUSTER, "a", b"bad", origins=("now",))]))
-        assert [entry.resource.origins for entry in one.held] == [("now",)]
+        assert [entry.resource.origins for entry in one.rejected] == [("now",)]
 
     def test_what_stands_in_may_be_refused_by_another_client(self) -> None:
         one = Group("all", Snapshot.of([cluster("b")]))
         accept(one, cluster("a", "1"), cluster("a", "2"), cluster("a", "3"), cluster("b", "bad"))
-        one.quarantine([cluster("a", "3"), cluster("b", "bad")], "no")
+        one.reject([cluster("a", "3"), cluster("b", "bad")], "no")
         assert given(one) == {"a 2", "b 1"}
-        one.quarantine([cluster("a", "2")], "nor this")
+        one.reject([cluster("a", "2")], "nor this")
         assert given(one) == {"a 1", "b 1"}
-        assert {e.resource.name: e.message for e in one.held} == {"a": "no", "b": "no"}
-        one.quarantine([cluster("a", "1")], "nor this")
+        assert {e.resource.name: e.message for e in one.rejected} == {"a": "no", "b": "no"}
+        one.reject([cluster("a", "1")], "nor this")
         assert given(one) == {"b 1"}
 
     def test_what_a_client_accepts_later_stands_in_when_it_returns(self) -> None:
         one = Group("all", Snapshot.of([]))
         accept(one, cluster("a", "1"), cluster("a", "bad"))
-        one.quarantine([cluster("a", "bad")], "no")
+        one.reject([cluster("a", "bad")], "no")
         accept(one, cluster("a", "2"))
         one.update([cluster("a", "bad")])
         assert given(one) == {"a 2"}
-        assert [entry.stand_in.value for entry in one.held if entry.stand_in] == [b"a 2"]
+        assert [entry.replacement.value for entry in one.rejected if entry.replacement] == [b"a 2"]
 
     def test_also_when_it_returns_in_a_whole_new_snapshot(self) -> None:
         one = Group("all", Snapshot.of([]))
         accept(one, cluster("a", "1"), cluster("a", "bad"))
-        one.quarantine([cluster("a", "bad")], "no")
+        one.reject([cluster("a", "bad")], "no")
         accept(one, cluster("a", "2"))
         one.set(Snapshot.of([cluster("a", "bad")]))
         assert given(one) == {"a 2"}
-        assert [entry.stand_in.value for entry in one.held if entry.stand_in] == [b"a 2"]
+        assert [entry.replacement.value for entry in one.rejected if entry.replacement] == [b"a 2"]
 
     def test_the_oldest_is_forgotten_first_and_is_tried_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(group, "_QUARANTINE_SIZE", 3)
+        monkeypatch.setattr(group, "_MOST_REJECTED", 3)
         one = Group("all", Snapshot.of([cluster("x")]))
         for number in range(3):
-            one.quarantine([cluster(str(number))], "no")
-        assert all(one.is_quarantined(cluster(str(number))) for number in range(3))
-        one.quarantine([cluster("3"), cluster("4")], "no")
-        assert [one.is_quarantined(cluster(str(number))) for number in range(5)] == [False] * 2 + [True] * 3
+            one.reject([cluster(str(number))], "no")
+        assert all(one.is_rejected(cluster(str(number))) for number in range(3))
+        one.reject([cluster("3"), cluster("4")], "no")
+        assert [one.is_rejected(cluster(str(number))) for number in range(5)] == [False] * 2 + [True] * 3
         one.update([cluster("0"), cluster("4")])
         assert given(one) == {"x 1", "0 1"}
 
@@ -152,13 +152,13 @@ class TestClientsOnTheirWay:
         accept(one, route("a", "good"), route("a", "bad"))
         old = one.effective.collection(ROUTE).updated([route("b", "bad"), route("c")], ())
         assert one.acceptable(old) is old
-        one.quarantine([route("a", "bad"), route("b", "bad"), cluster("c"), route("x", "2")], "no")
+        one.reject([route("a", "bad"), route("b", "bad"), cluster("c"), route("x", "2")], "no")
         assert {each.value for each in one.acceptable(old).values()} == {b"a good", b"c 1", b"x 1"}
         assert one.acceptable(old) is one.acceptable(old)
 
     def test_what_nobody_refused_is_as_it_is(self) -> None:
         one = Group("all", Snapshot.of([cluster("a")]))
-        one.quarantine([cluster("b", "bad")], "no")
+        one.reject([cluster("b", "bad")], "no")
         for resources in ({"a": cluster("a")}, {"b": cluster("b")}, {}):
             collection = Collection(CLUSTER, resources)
             assert one.acceptable(collection) is collection
@@ -166,7 +166,7 @@ class TestClientsOnTheirWay:
     def test_one_kind_of_replacement_alone(self) -> None:
         one = Group("all", Snapshot.of([]))
         accept(one, cluster("a", "good"), cluster("a", "bad"))
-        one.quarantine([cluster("a", "bad"), cluster("b", "bad")], "no")
+        one.reject([cluster("a", "bad"), cluster("b", "bad")], "no")
         replaced = one.acceptable(Collection(CLUSTER, {"a": cluster("a", "bad")}))
         assert [each.value for each in replaced.values()] == [b"a good"]
         assert dict(one.acceptable(Collection(CLUSTER, {"b": cluster("b", "bad")}))) == {}
@@ -175,11 +175,11 @@ class TestClientsOnTheirWay:
         one = Group("all", Snapshot.of([]))
         accept(one, cluster("a", "1"), cluster("a", "2"), cluster("a", "3"), cluster("b"))
         old = one.effective.collection(CLUSTER)
-        one.quarantine([cluster("a", "3")], "no")
+        one.reject([cluster("a", "3")], "no")
         assert {each.value for each in one.acceptable(old).values()} == {b"a 2", b"b 1"}
-        one.quarantine([cluster("a", "2")], "no")
+        one.reject([cluster("a", "2")], "no")
         assert {each.value for each in one.acceptable(old).values()} == {b"a 1", b"b 1"}
-        one.quarantine([cluster("b")], "no")
+        one.reject([cluster("b")], "no")
         assert {each.value for each in one.acceptable(old).values()} == {b"a 1"}
         accept(one, cluster("a", "4"), cluster("b", "2"))
         one.update([cluster("a", "3"), cluster("b")])
@@ -210,6 +210,6 @@ def test_resources_of_other_types_with_the_same_name_stay() -> None:
     one = Group(
         "all", Snapshot.of([cluster("a"), Resource(LISTENER, "a", b"a listener"), endpoint("a", "e")])
     )
-    one.quarantine([cluster("a")], "no")
+    one.reject([cluster("a")], "no")
     assert given(one) == {"a listener", "a e"}
     assert one.acceptable(Collection(ENDPOINT, {"a": endpoint("a", "e")}))["a"].value == b"a e"

@@ -12,7 +12,7 @@ from envoy.service.discovery.v3 import discovery_pb2
 from mizzen import xds
 from mizzen.xds import Rejected, Snapshot, wire
 from mizzen.xds.group import Group
-from mizzen.xds.refusals import Refusals
+from mizzen.xds.refusal_log import RefusalLog
 from mizzen.xds.rejection import culprits
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT
 from mizzen.xds.wire import BadRequest
@@ -86,7 +86,7 @@ class TestRejections:
         error = "Error adding/updating cluster(s) " + ", ".join(f"{name}: it is bad" for name in names)
         [again] = driver.say(CLUSTER, nonce=said.nonce, error=error)
         assert again.values == ["good 1"]
-        assert len(driver.group.held) == 500
+        assert len(driver.group.rejected) == 500
         [event] = [event for event in driver.events if isinstance(event, Rejected)]
         assert len(event.culprits) == 500
 
@@ -233,7 +233,7 @@ async def test_a_client_that_only_writes_is_not_read_any_longer() -> None:
 
 def test_the_log_of_refusals_stays_readable(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, "mizzen.xds")
-    refusals = Refusals()
+    refusals = RefusalLog()
     for number in range(100):
         refusals.say(1000.0, "peer", "method", f"reason {number}")
     assert len(caplog.records) == 20

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mizzen.xds import Mended, Rejected, Resource
+from mizzen.xds import Recovered, Rejected, Resource
 from mizzen.xds.isolation import Isolation
 from mizzen.xds.snapshot import Collection
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT
@@ -18,7 +18,7 @@ def delta(request: pytest.FixtureRequest) -> bool:
 
 def searching(*names: str) -> Isolation:
     isolation = Isolation()
-    isolation.refused(names)
+    isolation.rejected(names)
     return isolation
 
 
@@ -59,13 +59,13 @@ class TestTheSearch:
 
     def test_a_refused_half_is_halved_and_what_waited_goes_on_waiting(self) -> None:
         isolation = searching(*"abcd")
-        isolation.refused("ab")
+        isolation.rejected("ab")
         assert (isolation.on_trial, isolation.waiting) == ({"a"}, {"b", "c", "d"})
 
     def test_nobody_is_tried_twice(self) -> None:
         """What was refused together with a later half, since it changed meanwhile, is tried now."""
         isolation = searching(*"abcd")
-        isolation.refused("abc")
+        isolation.rejected("abc")
         for expected in ({"a", "b"}, {"c"}, {"d"}):
             assert isolation.on_trial == expected
             isolation.accepted()
@@ -170,12 +170,12 @@ def test_the_status_tells_of_the_refusal_until_the_search_is_over(delta: bool) -
     [said] = driver.change(cluster("b"), cluster("c"))
     [trial] = driver.say(CLUSTER, nonce=said.nonce, error=NAMELESS)
     channel = driver.stream.channels[CLUSTER]
-    assert channel.refusal is not None
-    assert (channel.refusal.names, channel.refusal.message) == (("b", "c"), NAMELESS)
+    assert channel.nack is not None
+    assert (channel.nack.names, channel.nack.message) == (("b", "c"), NAMELESS)
     [rest] = driver.ack(trial)
-    assert channel.refusal is not None
+    assert channel.nack is not None
     driver.ack(rest)
-    assert channel.refusal is None
+    assert channel.nack is None
 
 
 def test_whom_a_search_suspects_is_told(delta: bool) -> None:
@@ -194,7 +194,7 @@ def test_a_refused_version_of_two_types_is_each_types_own(delta: bool) -> None:
     driver.answer(driver.say(ENDPOINT, "a"), "a")
     assert driver.blamed == {"a"}
     assert driver.holds(ENDPOINT) >= {"a fine"}
-    assert isinstance(driver.group.held[0].resource, Resource)
+    assert isinstance(driver.group.rejected[0].resource, Resource)
 
 
 def test_the_other_half_of_fallbacks_comes_too(delta: bool) -> None:
@@ -225,11 +225,11 @@ def test_an_acceptance_ends_a_refusal_though_the_refused_one_is_still_wanted(del
     [said] = driver.change(cluster("bad"), cluster("good"))
     [rest] = driver.say(CLUSTER, nonce=said.nonce, error="Error adding/updating cluster(s) bad: it is bad")
     channel = driver.stream.channels[CLUSTER]
-    assert channel.refusal is not None
+    assert channel.nack is not None
     driver.ack(rest)
-    assert channel.refusal is None
-    assert [entry.resource.name for entry in driver.group.held] == ["bad"]
-    assert not any(isinstance(event, Mended) for event in driver.events)
+    assert channel.nack is None
+    assert [entry.resource.name for entry in driver.group.rejected] == ["bad"]
+    assert not any(isinstance(event, Recovered) for event in driver.events)
 
 
 def test_a_part_that_went_before_its_turn_ends_the_search(delta: bool) -> None:
@@ -241,7 +241,7 @@ def test_a_part_that_went_before_its_turn_ends_the_search(delta: bool) -> None:
     driver.answer(driver.ack(trial))
     channel = driver.stream.channels[CLUSTER]
     assert not channel.isolation
-    assert channel.refusal is None
+    assert channel.nack is None
     assert driver.holds(CLUSTER) == {"a 1", "b 1"}
 
 
@@ -267,7 +267,7 @@ def test_the_same_where_nothing_can_be_said_of_what_went(delta: bool) -> None:
     driver.answer(driver.ack(trial, *asked), *names)
     channel = driver.stream.channels[ENDPOINT]
     assert not channel.isolation
-    assert channel.refusal is None
+    assert channel.nack is None
     assert driver.holds(ENDPOINT) == {"a 1", "b 1"}
 
 

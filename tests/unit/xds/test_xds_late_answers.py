@@ -38,7 +38,7 @@ def test_a_late_rejection_is_told_and_what_came_with_it_is_sent_again(delta: boo
     assert "good 1" in again.values
     assert "bad 1" not in again.values
     assert driver.ack(again) == []
-    assert [entry.resource.name for entry in driver.group.held] == ["bad"]
+    assert [entry.resource.name for entry in driver.group.rejected] == ["bad"]
 
 
 def test_a_late_rejection_does_not_answer_for_the_later_response(delta: bool) -> None:

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from mizzen.xds import Limits
-from mizzen.xds.refusals import Refusals
+from mizzen.xds.refusal_log import RefusalLog
 
 
 def test_limits_in_the_words_of_grpc() -> None:
@@ -49,7 +49,7 @@ class TestTheLogOfRefusals:
         caplog.set_level(logging.WARNING, "mizzen.xds")
 
     def test_twenty_lines_in_ten_seconds(self, caplog: pytest.LogCaptureFixture) -> None:
-        refusals = Refusals()
+        refusals = RefusalLog()
         for number in range(25):
             refusals.say(100.0 + number / 10, "peer", "method", "reason")
         assert len(caplog.messages) == 20
@@ -59,7 +59,7 @@ class TestTheLogOfRefusals:
         assert caplog.messages[20:] == ["6 further streams were refused", "peer method: refused: reason"]
 
     def test_from_the_start_of_the_machine(self, caplog: pytest.LogCaptureFixture) -> None:
-        refusals = Refusals()
+        refusals = RefusalLog()
         for _ in range(25):
             refusals.say(0.0, "peer", "method", "reason")
         assert len(caplog.messages) == 20
@@ -67,7 +67,7 @@ class TestTheLogOfRefusals:
         assert len(caplog.messages) == 22
 
     def test_nothing_is_said_of_none(self, caplog: pytest.LogCaptureFixture) -> None:
-        refusals = Refusals()
+        refusals = RefusalLog()
         for now in (100.0, 200.0, 300.0):
             refusals.say(now, "peer", "method", "reason")
         assert caplog.messages == ["peer method: refused: reason"] * 3

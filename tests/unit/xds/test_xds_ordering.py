@@ -8,7 +8,7 @@ import pytest
 from mizzen.xds import Acked, Rejected, Resource, Stuck, Unordered
 from mizzen.xds.ordering import TABLE, Arrival, Phase
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE
-from mizzen.xds.warming import Interrupted, Warming
+from mizzen.xds.warming import InterruptedStreams, Warming
 from tests.unit.xds.xds_driver import POLICY, Driver, cluster, endpoint, route
 
 
@@ -153,7 +153,7 @@ class TestTheStreamBreaksWhileAClusterWarms:
         assert again.listen() == []
 
     def test_so_many_are_remembered(self) -> None:
-        interrupted = Interrupted()
+        interrupted = InterruptedStreams()
         for number in range(101):
             warming = Warming()
             for child in range(1000):
@@ -302,8 +302,8 @@ class TestRejections:
         said = driver.change(cluster("a", "bad"), cluster("good"))
         again = driver.say(CLUSTER, nonce=said[0].nonce, error="Error adding/updating cluster(s) a: no")
         assert again[0].values == (["good 1"] if delta else ["a 1", "good 1"])
-        assert driver.group.held[0].stand_in is not None
-        assert driver.group.held[0].stand_in.value == b"a 1"
+        assert driver.group.rejected[0].replacement is not None
+        assert driver.group.rejected[0].replacement.value == b"a 1"
 
     def test_the_same_bytes_are_not_sent_to_a_later_client(self, delta) -> None:
         driver = Settled(delta)
@@ -319,7 +319,7 @@ class TestRejections:
         said = driver.change(cluster("bad", "mended"))
         assert "bad mended" in said[0].values
         driver.accept(said[0])
-        assert driver.group.held == ()
+        assert driver.group.rejected == ()
 
     def test_the_refused_version_is_not_tried_again_when_it_returns(self, delta) -> None:
         driver = Settled(delta)
@@ -355,7 +355,7 @@ class TestRejections:
                 CLUSTER, nonce=each.nonce, error="Proto constraint validation failed" if bad else ""
             )
         assert rounds <= 2 * 4 + 2
-        assert [entry.resource.name for entry in driver.group.held] == ["c9"]
+        assert [entry.resource.name for entry in driver.group.rejected] == ["c9"]
         accepted = driver.stream.channels[CLUSTER].subscription.accepted
         assert accepted is not None
         assert set(accepted) == {"a", *names} - {"c9"}

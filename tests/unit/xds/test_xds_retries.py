@@ -51,9 +51,9 @@ def test_it_is_tried_again_and_accepted_when_the_cause_is_gone(delta: bool) -> N
     assert again.values == (["busy 1"] if delta else ["busy 1", "good 1"])
     assert again.removed == []
     assert driver.ack(again) == []
-    assert driver.group.held == ()
+    assert driver.group.rejected == ()
     assert driver.group.effective is driver.group.snapshot
-    assert driver.stream.channels[LISTENER].refusal is None
+    assert driver.stream.channels[LISTENER].nack is None
     recovered = driver.events[-1]
     assert isinstance(recovered, Acked)
     assert recovered.recovered is not None
@@ -71,8 +71,8 @@ def test_as_long_as_it_is_refused_nothing_else_is_sent_and_the_attempts_become_r
         if said:
             moments.append(driver.now)
             assert driver.say(LISTENER, nonce=said[0].nonce, error=BUSY) == []
-            [held] = driver.group.held
-            assert held.retry.refusals == len(moments)
+            [held] = driver.group.rejected
+            assert held.retry.rejections == len(moments)
     pauses = [after - before for before, after in pairwise(moments)]
     assert FIRST <= pauses[0] <= FIRST * SPREAD
     assert pauses == sorted(pauses)
@@ -85,18 +85,18 @@ def test_what_stands_in_for_it_stays_until_it_is_accepted(delta: bool) -> None:
     [again] = driver.wait(FIRST * SPREAD)
     driver.ack(again)
     [said] = driver.change(listener("busy", "2"))
-    for stand_in in driver.say(LISTENER, nonce=said.nonce, error=BUSY):
-        assert "busy 1" in stand_in.values
-        driver.ack(stand_in)
+    for replacement in driver.say(LISTENER, nonce=said.nonce, error=BUSY):
+        assert "busy 1" in replacement.values
+        driver.ack(replacement)
     [again] = driver.wait(FIRST * SPREAD)
     assert "busy 2" in again.values
     assert driver.say(LISTENER, nonce=again.nonce, error=BUSY) == []
-    [held] = driver.group.held
-    assert held.stand_in is not None
-    assert held.stand_in.value == b"busy 1"
+    [held] = driver.group.rejected
+    assert held.replacement is not None
+    assert held.replacement.value == b"busy 1"
     [again] = driver.wait(2 * FIRST * SPREAD)
     driver.ack(again)
-    assert driver.group.held == ()
+    assert driver.group.rejected == ()
 
 
 def test_only_the_client_that_refused_it_is_asked_and_all_get_it_when_it_accepts(delta: bool) -> None:
@@ -166,7 +166,7 @@ def test_an_attempt_that_is_not_answered_is_taken_back(delta: bool) -> None:
     assert any(isinstance(event, Stuck) for event in driver.events)
     assert [(each.values, each.removed) for each in said] == [([], ["busy"]) if delta else (["good 1"], [])]
     assert driver.ack(again) == []
-    assert [held.resource.name for held in driver.group.held] == ["busy"]
+    assert [held.resource.name for held in driver.group.rejected] == ["busy"]
     driver.ack(said[0])
     assert driver.wait(LONGEST * SPREAD)[0].values[0] == "busy 1"
 
@@ -183,7 +183,7 @@ def test_a_cluster_that_is_tried_again_gets_its_endpoints(delta: bool) -> None:
     assert endpoints.values == ["a 1"]
     driver.say(type_url, *() if delta else ("a",), nonce=endpoints.nonce)
     driver.ack(again)
-    assert driver.group.held == ()
+    assert driver.group.rejected == ()
 
 
 def test_what_is_not_asked_for_is_not_tried(delta: bool) -> None:
@@ -201,7 +201,7 @@ def test_what_is_not_asked_for_is_not_tried(delta: bool) -> None:
 
 
 def test_clients_that_refused_the_same_in_one_moment_do_not_come_back_in_one() -> None:
-    moments = {Retry().refused(f"sidecar~{number}", 0.0).at for number in range(100)}
+    moments = {Retry().rejected(f"sidecar~{number}", 0.0).at for number in range(100)}
     assert len(moments) == 100
     assert FIRST <= min(moments) < 1.1 * FIRST
     assert 1.4 * FIRST < max(moments) <= SPREAD * FIRST
@@ -209,10 +209,10 @@ def test_clients_that_refused_the_same_in_one_moment_do_not_come_back_in_one() -
 
 def test_a_group_whose_snapshot_is_set_anew_goes_on_waiting() -> None:
     group = Group("all", Snapshot.of([listener("busy")]))
-    group.quarantine([listener("busy")], BUSY, "node", 10.0)
+    group.reject([listener("busy")], BUSY, "node", 10.0)
     group.set(Snapshot.of([listener("busy"), listener("good")]))
-    [held] = group.held
-    assert (held.retry.client, held.retry.refusals) == ("node", 1)
+    [held] = group.rejected
+    assert (held.retry.client, held.retry.rejections) == ("node", 1)
     assert held.retry.at >= 10.0 + FIRST
 
 
@@ -228,8 +228,8 @@ def test_a_client_never_sees_the_bytes_again_that_it_refused_last(delta: bool) -
     for refusals in (1, 2):
         for back in driver.say(LISTENER, nonce=said.nonce, error=BUSY):
             driver.ack(back)
-        [held] = driver.group.held
-        assert (held.resource.value, held.retry.refusals) == (b"busy 1", refusals)
+        [held] = driver.group.rejected
+        assert (held.resource.value, held.retry.rejections) == (b"busy 1", refusals)
         [said] = driver.wait(LONGEST * SPREAD)
         seen.append(said.values)
     assert ["busy 1" in each for each in seen] == [True, False, True]
@@ -241,7 +241,7 @@ def test_a_client_never_sees_the_bytes_again_that_it_refused_last(delta: bool) -
     [plain] = driver.ack(said)
     assert "busy 1" in plain.values, "all clients of the group get the first form"
     assert driver.ack(plain) == []
-    assert driver.group.held == ()
+    assert driver.group.rejected == ()
 
 
 class TestWhatNobodyRemembersThatItWasRefused:
@@ -270,13 +270,13 @@ class TestWhatNobodyRemembersThatItWasRefused:
         [probe] = driver.say(SECRET, "a", "b", "c")
         [said] = driver.say(SECRET, *names, nonce=probe.nonce, error="'a' has no file")
         assert said.values == ["a 1", "b 1", "c 1"]
-        assert driver.group.held == ()
+        assert driver.group.rejected == ()
         assert not any(isinstance(each, Rejected) for each in driver.events)
         for rest in driver.say(SECRET, *names, nonce=said.nonce, error="'a' has no file"):
             assert "a in other bytes" not in rest.values, "it was never accepted"
             driver.ack(rest, *names)
-        [held] = driver.group.held
-        assert (held.resource.value, held.stand_in) == (b"a 1", None)
+        [held] = driver.group.rejected
+        assert (held.resource.value, held.replacement) == (b"a 1", None)
         [tried] = driver.wait(LONGEST * SPREAD)
         assert tried.values == ["a in other bytes"]
 
@@ -287,8 +287,8 @@ class TestWhatNobodyRemembersThatItWasRefused:
         [said] = driver.ack(probe, *names)
         for rest in driver.say(SECRET, *names, nonce=said.nonce, error="'a' has no file"):
             driver.ack(rest, *names)
-        [held] = driver.group.held
-        assert (held.resource.value, held.stand_in) == (b"a 1", None)
+        [held] = driver.group.rejected
+        assert (held.resource.value, held.replacement) == (b"a 1", None)
 
     def test_what_a_client_claims_to_hold_is_not_sent(self) -> None:
         driver = self.driver(delta=True)

@@ -12,7 +12,7 @@ from envoy.service.discovery.v3 import discovery_pb2
 from envoy.service.status.v3 import csds_pb2
 
 from mizzen import xds
-from mizzen.xds.connection import Connection
+from mizzen.xds.connection import StreamConnection
 from mizzen.xds.services import CLIENT_STATUS_SERVICE, METHODS
 from mizzen.xds.stream import Stream
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT
@@ -352,7 +352,7 @@ async def test_client_status_service_tells_what_was_accepted() -> None:
 
 async def test_streams_leave_nothing_behind() -> None:
     """Also those that refuse what they get and those that break off."""
-    kinds = (Stream, Connection)
+    kinds = (Stream, StreamConnection)
     earlier = [each for each in gc.get_objects() if isinstance(each, kinds)]
 
     def left() -> int:

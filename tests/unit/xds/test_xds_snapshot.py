@@ -153,29 +153,29 @@ class TestLooking:
     def test_what_a_client_does_not_hold(self) -> None:
         collection = clusters(cluster("a"), cluster("b"), cluster("c"))
         claimed = {"a": cluster("a").version, "b": "old", "gone": "1"}
-        assert collection.unlike(claimed, set(), everything=True) == {"b", "c", "gone"}
-        assert collection.unlike(claimed, {"a", "c", "x"}, everything=False) == {"c", "x"}
-        assert collection.unlike(claimed, {"x"}, everything=True) == {"b", "c", "gone", "x"}
+        assert collection.mismatched(claimed, set(), everything=True) == {"b", "c", "gone"}
+        assert collection.mismatched(claimed, {"a", "c", "x"}, everything=False) == {"c", "x"}
+        assert collection.mismatched(claimed, {"x"}, everything=True) == {"b", "c", "gone", "x"}
 
     def test_who_holds_everything_may_ask_for_more(self) -> None:
         collection = clusters(cluster("a"))
         claimed = {"a": cluster("a").version}
-        assert collection.unlike(claimed, {"a"}, everything=True) == set()
-        assert collection.unlike(claimed, {"a", "x"}, everything=True) == {"x"}
-        assert collection.unlike(claimed, {"a", "x"}, everything=False) == {"x"}
+        assert collection.mismatched(claimed, {"a"}, everything=True) == set()
+        assert collection.mismatched(claimed, {"a", "x"}, everything=True) == {"x"}
+        assert collection.mismatched(claimed, {"a", "x"}, everything=False) == {"x"}
 
     def test_what_a_client_holds_it_may_call_by_an_alias(self) -> None:
         resource = Resource(CLUSTER, "a", b"a", aliases=("x",))
         collection = clusters(resource)
         for name in ("a", "x"):
-            assert collection.unlike({name: resource.version}, {"x"}, everything=False) == set()
+            assert collection.mismatched({name: resource.version}, {"x"}, everything=False) == set()
 
     def test_who_holds_everything_is_believed_without_a_look_at_each_name(self) -> None:
         collection = clusters(*(cluster(str(number)) for number in range(10)))
         claimed = {name: each.version for name, each in collection.items()}
-        assert collection.unlike(claimed, set(claimed), everything=True) == set()
+        assert collection.mismatched(claimed, set(claimed), everything=True) == set()
         collection.resources = Unlisted(collection.resources)
-        assert collection.unlike(claimed, set(claimed), everything=True) == set()
+        assert collection.mismatched(claimed, set(claimed), everything=True) == set()
 
     def test_only_what_expires_is_renewed(self) -> None:
         expiring = Resource(ROUTE, "b", b"b", ttl=timedelta(seconds=9))

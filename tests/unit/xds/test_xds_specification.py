@@ -165,7 +165,7 @@ def test_what_a_client_was_never_sent_is_not_what_it_goes_back_to() -> None:
     said = one(driver.say(ENDPOINT, "x"))
     driver.ack(one(driver.say(ENDPOINT, nonce=said.nonce, error="a: it is bad")))
     driver.group.set(driver.group.snapshot)
-    assert [entry.stand_in for entry in driver.group.held] == [None]
+    assert [entry.replacement for entry in driver.group.rejected] == [None]
     assert driver.listen() == []
 
 

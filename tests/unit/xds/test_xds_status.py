@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from mizzen.xds import Acked, Event, Mended, Rejected, Snapshot, Subscribed
+from mizzen.xds import Acked, Event, Recovered, Rejected, Snapshot, Subscribed
 from mizzen.xds.group import Group
 from mizzen.xds.status import ClientStatus, TypeStatus, describe
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE
@@ -108,8 +108,8 @@ class TestOfAType:
         found = status(driver).types[ENDPOINT]
         assert (found.error, found.error_names, found.accepted_at) == ("it is bad", ("a",), 0.0)
         driver.group.update([endpoint("a", "2")])
-        mended = driver.ack(gone[0]) if delta else driver.listen()
-        driver.ack(one(mended), *names)
+        recovered = driver.ack(gone[0]) if delta else driver.listen()
+        driver.ack(one(recovered), *names)
         found = status(driver).types[ENDPOINT]
         assert (found.error, found.error_names, found.synced) == (None, (), True)
 
@@ -166,8 +166,8 @@ class TestOfAStream:
         driver = Driver(cluster("a"), delta=delta)
         said = one(driver.say(CLUSTER))
         driver.say(CLUSTER, nonce=said.nonce, error="it is bad")
-        [held] = status(driver).held
-        assert (held.resource.name, held.stand_in, held.message) == ("a", None, "it is bad")
+        [entry] = status(driver).rejected
+        assert (entry.resource.name, entry.replacement, entry.message) == ("a", None, "it is bad")
 
 
 class TestEvents:
@@ -195,24 +195,24 @@ class TestEvents:
             driver.ack(again)
         return driver
 
-    def test_what_was_refused_and_is_wanted_no_longer_is_mended(self, delta: bool) -> None:
+    def test_what_was_refused_and_is_wanted_no_longer_recovers(self, delta: bool) -> None:
         """Nothing is sent, so nothing is accepted that could say so."""
         driver = self.refused(delta)
-        assert not any(isinstance(event, Mended) for event in driver.events)
+        assert not any(isinstance(event, Recovered) for event in driver.events)
         driver.group.set(Snapshot.of([cluster("a"), cluster("b"), endpoint("a")]))
         assert driver.listen() == []
-        [event] = [event for event in driver.events if isinstance(event, Mended)]
+        [event] = [event for event in driver.events if isinstance(event, Recovered)]
         assert event.type_url == CLUSTER
         assert status(driver).types[CLUSTER].error is None
         driver.group.set(Snapshot.of([cluster("a"), cluster("b")]))
         driver.listen()
-        assert sum(isinstance(event, Mended) for event in driver.events) == 1
+        assert sum(isinstance(event, Recovered) for event in driver.events) == 1
 
     def test_it_is_so_when_the_owner_takes_it_back(self, delta: bool) -> None:
         """The clients have what is wanted, so nothing changes for them."""
         driver = self.refused(delta)
         assert driver.change(cluster("a")) == []
-        assert sum(isinstance(event, Mended) for event in driver.events) == 1
+        assert sum(isinstance(event, Recovered) for event in driver.events) == 1
         assert status(driver).types[CLUSTER].error is None
 
     async def test_the_server_tells_it_though_nothing_is_sent(self) -> None:
@@ -230,25 +230,25 @@ class TestEvents:
             await call.write(request(response_nonce=response.nonce, error_detail=error))
             await until(lambda: any(isinstance(event, Rejected) for event in events))
             assert not server.update("all", removed=[(CLUSTER, "b")])
-            await until(lambda: any(isinstance(event, Mended) for event in events))
+            await until(lambda: any(isinstance(event, Recovered) for event in events))
 
-    def test_nothing_is_mended_as_long_as_it_is_wanted(self, delta: bool) -> None:
+    def test_nothing_recovers_as_long_as_it_is_wanted(self, delta: bool) -> None:
         driver = self.refused(delta)
         assert driver.change(endpoint("a", "2")) == []
         driver.group.set(Snapshot.of([cluster("a", "bad"), cluster("b"), route("r")]))
         assert driver.listen() == []
-        assert not any(isinstance(event, Mended) for event in driver.events)
+        assert not any(isinstance(event, Recovered) for event in driver.events)
         assert status(driver).types[CLUSTER].error == "it is bad"
 
-    def test_each_type_is_mended_for_itself(self, delta: bool) -> None:
+    def test_each_type_recovers_for_itself(self, delta: bool) -> None:
         driver = self.refused(delta)
         said = one(driver.say(ENDPOINT, "a"))
         for again in driver.say(ENDPOINT, *() if delta else ("a",), nonce=said.nonce, error="so is this"):
             driver.ack(again, *() if delta else ("a",))
         driver.group.set(Snapshot.of([cluster("a"), cluster("b"), endpoint("a")]))
         driver.listen()
-        mended = [event.type_url for event in driver.events if isinstance(event, Mended)]
-        assert mended == [CLUSTER]
+        recovered = [event.type_url for event in driver.events if isinstance(event, Recovered)]
+        assert recovered == [CLUSTER]
 
     def test_a_rejection_of_what_was_only_taken_away(self) -> None:
         """There is nobody to blame, and nothing to try in its place."""
@@ -258,7 +258,7 @@ class TestEvents:
         assert driver.say(CLUSTER, nonce=said.nonce, error="it is bad") == []
         [event] = [event for event in driver.events if isinstance(event, Rejected)]
         assert (event.culprits, event.suspects) == ((), ())
-        assert driver.group.held == ()
+        assert driver.group.rejected == ()
 
     def test_events_are_told_once(self) -> None:
         driver = Driver(cluster("a"))

@@ -450,7 +450,7 @@ def test_what_a_client_comes_back_with_is_what_it_can_go_back_to(policy) -> None
     assert driver.say(ENDPOINT, "a", initial_versions={"a": endpoint("a").version}) == []
     said = one(driver.change(endpoint("a", "bad")))
     assert driver.say(ENDPOINT, nonce=said.nonce, error="it is bad") == []
-    assert [entry.stand_in.value for entry in driver.group.held if entry.stand_in] == [b"a 1"]
+    assert [entry.replacement.value for entry in driver.group.rejected if entry.replacement] == [b"a 1"]
 
 
 class TestWhatNeedsNoLook:

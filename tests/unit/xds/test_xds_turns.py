@@ -83,8 +83,8 @@ class TestAClientThatRefuses:
                 bad.say(bad_first.nonce, error="no")
                 peers.change("2")
                 assert values(await good.accept()) == [b"a 2"]
-                assert not peers.group.quarantined
-            while not peers.group.quarantined:
+                assert not peers.group.has_rejected
+            while not peers.group.has_rejected:
                 await asyncio.sleep(0)
             assert turns.taken >= 2
 
@@ -92,7 +92,7 @@ class TestAClientThatRefuses:
         """One that refused a thousand resources makes nobody wait who sets the snapshots of many groups."""
         resources = [cluster(name) for name in NAMES]
         group = Group("bad", Snapshot.of(resources))
-        group.quarantine(resources, "no")
+        group.reject(resources, "no")
         looked: list[Resource] = []
         renew = Group._renew
 
@@ -111,9 +111,9 @@ class TestAClientThatRefuses:
     def test_what_is_refused_before_the_new_snapshot_was_looked_at_is_not_sent(self) -> None:
         first = [cluster(name) for name in NAMES[:3]]
         group = Group("bad", Snapshot.of(first))
-        group.quarantine(first[:1], "no")
+        group.reject(first[:1], "no")
         group.set(Snapshot.of([*first, cluster("new")]))
-        group.quarantine(first[1:2], "no")
+        group.reject(first[1:2], "no")
         assert group.effective is not None
         assert {each.name for each in group.effective} == {NAMES[2], "new"}
 

@@ -241,7 +241,7 @@ async def test_what_is_held_back_does_not_count_for_synced() -> None:
             refusal = discovery_pb2.DeltaDiscoveryRequest(type_url=CLUSTER, response_nonce=response.nonce)
             refusal.error_detail.message = "no"
             await web.call.write(refusal.SerializeToString())
-            while not (web.server.clients()[0].held and web.server.clients()[0].synced):
+            while not (web.server.clients()[0].rejected and web.server.clients()[0].synced):
                 await asyncio.sleep(0.01)
     (held,) = [event for event in web.events if isinstance(event, xds.Rejected)]
     assert [each.name for each in held.culprits] == ["b"]
@@ -342,8 +342,8 @@ async def test_a_fallback_that_fails_is_no_answer(wrong: Any, caplog: pytest.Log
 async def test_a_stream_that_fails_says_nothing_of_why(caplog: pytest.LogCaptureFixture) -> None:
     async with Web().asked() as web:
         assert await web.given() == (["a"], [])
-        [room] = web.server._rooms.values()
-        [connection] = room.connections.values()
+        [served] = web.server._served.values()
+        [connection] = served.connections.values()
 
         def fail(now: float) -> Any:
             raise KeyError("postgres://mizzen:secret@db")

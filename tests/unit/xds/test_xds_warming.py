@@ -5,7 +5,7 @@ import pytest
 from mizzen.xds import Resource, warming
 from mizzen.xds.batch import Batch
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT, SECRET
-from mizzen.xds.warming import Interrupted, Left, Warming
+from mizzen.xds.warming import InterruptedStreams, Unfinished, Warming
 from mizzen.xds.wire import DeltaRequest, ErrorDetail
 from tests.unit.xds.xds_driver import POLICY, Driver, cluster, endpoint
 
@@ -66,29 +66,29 @@ class TestOneStream:
 
 class TestStreamsThatEnd:
     def test_a_stream_that_waits_for_nothing_leaves_nothing(self) -> None:
-        interrupted = Interrupted()
+        interrupted = InterruptedStreams()
         for number in range(10):
             stream = Warming()
-            assert interrupted.begin(str(number), stream) == Left()
+            assert interrupted.begin(str(number), stream) == Unfinished()
             interrupted.end(str(number), stream)
         assert len(interrupted) == 0
 
     def test_what_several_of_a_node_left_is_remembered_together(self) -> None:
-        interrupted = Interrupted()
+        interrupted = InterruptedStreams()
         for name in "ab":
             interrupted.end("node", waiting(name))
         assert interrupted.begin("node", Warming()).children == {child("a"), child("b")}
         assert len(interrupted) == 0
 
     def test_it_is_remembered_together_with_what_an_open_one_waits_for(self) -> None:
-        interrupted = Interrupted()
+        interrupted = InterruptedStreams()
         still_open = waiting("b")
         interrupted.begin("node", still_open)
         interrupted.end("node", waiting("a"))
         assert interrupted.begin("node", Warming()).children == {child("a"), child("b")}
 
     def test_an_older_stream_that_ends_later_does_not_hide_the_open_one(self) -> None:
-        interrupted = Interrupted()
+        interrupted = InterruptedStreams()
         older, newer = Warming(), waiting("a")
         interrupted.begin("node", older)
         interrupted.begin("node", newer)
@@ -96,17 +96,17 @@ class TestStreamsThatEnd:
         assert interrupted.begin("node", Warming()).children == {child("a")}
 
     def test_a_stream_that_has_ended_is_not_asked_what_it_waits_for(self) -> None:
-        interrupted = Interrupted()
+        interrupted = InterruptedStreams()
         ended = Warming()
         interrupted.begin("node", ended)
         interrupted.end("node", ended)
         ended.expect(child("a"), 1)
-        assert interrupted.begin("node", Warming()) == Left()
+        assert interrupted.begin("node", Warming()) == Unfinished()
 
 
 class TestWhatIsInDoubt:
     def test_it_is_remembered_by_type_with_the_first_claim(self) -> None:
-        interrupted = Interrupted()
+        interrupted = InterruptedStreams()
         interrupted.end("node", Warming(lambda: {SECRET: {"a": "1", "b": "1"}}))
         interrupted.end("node", Warming(lambda: {SECRET: {"b": "2"}, CLUSTER: {"c": None}}))
         still_open = Warming(lambda: {SECRET: {"a": None}})
@@ -122,32 +122,32 @@ class TestHowMuchIsRemembered:
         monkeypatch.setattr(warming, "_CHILDREN", 3)
 
     def test_the_oldest_is_forgotten_first(self) -> None:
-        interrupted = Interrupted()
+        interrupted = InterruptedStreams()
         for node in ("1", "2", "3"):
             interrupted.end(node, waiting("a"))
         assert len(interrupted) == 3
         interrupted.end("4", waiting("a", "b"))
-        assert interrupted.begin("1", Warming()) == Left()
-        assert interrupted.begin("2", Warming()) == Left()
-        assert interrupted.begin("3", Warming()) != Left()
-        assert interrupted.begin("4", Warming()) != Left()
+        assert interrupted.begin("1", Warming()) == Unfinished()
+        assert interrupted.begin("2", Warming()) == Unfinished()
+        assert interrupted.begin("3", Warming()) != Unfinished()
+        assert interrupted.begin("4", Warming()) != Unfinished()
 
     def test_one_node_alone_may_wait_for_more(self) -> None:
-        interrupted = Interrupted()
+        interrupted = InterruptedStreams()
         interrupted.end("1", waiting("a"))
         interrupted.end("2", waiting(*"abcd"))
-        assert interrupted.begin("1", Warming()) == Left()
+        assert interrupted.begin("1", Warming()) == Unfinished()
         assert len(interrupted.begin("2", Warming()).children) == 4
 
     def test_what_is_in_doubt_counts(self) -> None:
-        interrupted = Interrupted()
+        interrupted = InterruptedStreams()
         interrupted.end("1", Warming(lambda: {SECRET: {"a": "1", "b": "1"}}))
         interrupted.end("2", Warming(lambda: {CLUSTER: {"a": "1", "b": "1"}}))
-        assert interrupted.begin("1", Warming()) == Left()
-        assert interrupted.begin("2", Warming()) != Left()
+        assert interrupted.begin("1", Warming()) == Unfinished()
+        assert interrupted.begin("2", Warming()) != Unfinished()
 
     def test_what_was_fetched_makes_room(self) -> None:
-        interrupted = Interrupted()
+        interrupted = InterruptedStreams()
         for _ in range(3):
             interrupted.end("1", waiting(*"abc"))
             interrupted.begin("1", Warming())

@@ -1,4 +1,4 @@
-"""The log of clients that are refused: readable also when there are thousands of them."""
+"""The log of refused clients, which stays readable when there are thousands of them."""
 
 import logging
 
@@ -8,8 +8,8 @@ _LINES = 20
 _SECONDS = 10.0
 
 
-class Refusals:
-    """Writes a line for each refusal, but only so many in some seconds; then it says how many it left out."""
+class RefusalLog:
+    """Writes a line for each refusal, but at most 20 in 10 seconds; then a line with the number left out."""
 
     __slots__ = ("_lines", "_since", "_unsaid")
 
@@ -19,7 +19,7 @@ class Refusals:
         self._unsaid = 0
 
     def say(self, now: float, peer: str, method: str, why: str) -> None:
-        """A client was refused; `now` is a clock in seconds."""
+        """Log that a client was refused; `now` is a clock in seconds."""
         if now - self._since >= _SECONDS:
             if self._unsaid:
                 log.warning("%d further streams were refused", self._unsaid)

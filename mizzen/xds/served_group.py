@@ -1,23 +1,31 @@
-"""A group with the clients that are in it, and how a change reaches them."""
+"""A group with its connected clients, and how a change reaches them."""
 
 import asyncio
 from collections.abc import Hashable, Iterable, Iterator
 from itertools import chain, islice
 
-from mizzen.xds.connection import Connection
+from mizzen.xds.connection import StreamConnection
 from mizzen.xds.group import Group
 from mizzen.xds.names import NamePool
 
 _AT_ONCE = 1_000
-"""So many clients are woken before the event loop comes to anything else."""
+"""Number of clients woken before the event loop runs other tasks."""
 
 
-class Room:
-    """A group with the clients that are in it."""
+class ServedGroup:
+    """A group with its connected clients.
+
+    Attributes:
+        connections: the streams of the group, by `Client.number`.
+        opening: held while `on_group` is asked for the snapshot.
+        arriving: number of clients that are in the group or on their way into it.
+        made_on_demand: `on_group` was asked for the snapshot.
+        linger: the timer that forgets the group after its last client has gone.
+    """
 
     def __init__(self, key: Hashable, names: NamePool) -> None:
         self.group = Group(key, names=names)
-        self.connections: dict[int, Connection] = {}
+        self.connections: dict[int, StreamConnection] = {}
         self.opening = asyncio.Lock()
         self.arriving = 0
         self.made_on_demand = False
@@ -26,7 +34,7 @@ class Room:
         self._waking = False
 
     def check_thread(self) -> None:
-        """Make sure that a change comes from where the clients are served.
+        """Check that the caller is in a thread with an event loop.
 
         Raises:
             RuntimeError: there are clients, and this thread runs no event loop.
@@ -40,8 +48,8 @@ class Room:
                 ) from None
 
     def changed(self, type_urls: Iterable[str] | None) -> None:
-        """Some types of the snapshot, or all, have changed: wake the clients that ask for them, after this
-        turn of the event loop. So changes that are made together go together.
+        """Wake the clients that ask for one of these changed types (None: all types), after this turn of the
+        event loop. So changes that are made together are sent together.
         """
         if not self.connections:
             return
@@ -63,7 +71,7 @@ class Room:
         )
         self._wake_some(concerned)
 
-    def _wake_some(self, connections: Iterator[Connection]) -> None:
+    def _wake_some(self, connections: Iterator[StreamConnection]) -> None:
         loop = asyncio.get_running_loop()
         now = loop.time()
         for connection in islice(connections, _AT_ONCE):

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from mizzen.xds import NodeRefused, Resource, room
+from mizzen.xds import NodeRefused, Resource, served_group
 from mizzen.xds.callbacks import CallbackError, called, guarded
 from mizzen.xds.names import NamePool
-from mizzen.xds.room import Room
+from mizzen.xds.served_group import ServedGroup
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT, LISTENER
 
 
@@ -23,14 +23,14 @@ class Sleeper:
         self.wake: Callable[[float], None] = lambda now: log.append(name)
 
 
-def made(*types: tuple[str, ...]) -> tuple[Room, list[str]]:
-    """A room with a connection for each of these sets of types, named by the alphabet."""
+def made(*types: tuple[str, ...]) -> tuple[ServedGroup, list[str]]:
+    """A group with a connection for each of these sets of types, named by the alphabet."""
     log: list[str] = []
-    rooms = Room("all", NamePool())
+    groups = ServedGroup("all", NamePool())
     for number, type_urls in enumerate(types):
         sleeper: Any = Sleeper(log, "abcdefgh"[number], *type_urls)
-        rooms.connections[number] = sleeper
-    return rooms, log
+        groups.connections[number] = sleeper
+    return groups, log
 
 
 async def turn() -> None:
@@ -66,7 +66,7 @@ async def test_when_everything_may_have_changed_all_are_woken(changes: list[list
 
 
 async def test_of_very_many_some_are_woken_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "_AT_ONCE", 2)
+    monkeypatch.setattr(served_group, "_AT_ONCE", 2)
     all_of_them, log = made(*[(CLUSTER,)] * 5)
     all_of_them.changed([CLUSTER])
     seen = []
@@ -77,7 +77,7 @@ async def test_of_very_many_some_are_woken_at_a_time(monkeypatch: pytest.MonkeyP
 
 
 async def test_who_comes_while_others_are_woken_does_not_disturb(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "_AT_ONCE", 1)
+    monkeypatch.setattr(served_group, "_AT_ONCE", 1)
     all_of_them, log = made((CLUSTER,), (CLUSTER,))
     all_of_them.changed([CLUSTER])
     await turn()
