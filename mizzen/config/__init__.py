@@ -1,7 +1,7 @@
 """Typed models of Istio's and Kubernetes' kinds, their parsing, validation and diagnostics.
 
-The way of a file: `parse_documents` gives raw documents, each with its lines; `to_config` types and checks
-one; a `ConfigStore` keeps what is in force while files change. All of it is pure.
+How a file is read: `parse_documents` returns raw documents with their lines; `to_config` types and checks
+one; a `ConfigStore` decides which configurations are in force while files change. All of it is pure.
 """
 
 from mizzen.config.diagnostics import Diagnostic, Origin, Severity

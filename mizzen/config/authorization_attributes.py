@@ -1,4 +1,4 @@
-"""The attributes that conditions (`when`) of an AuthorizationPolicy may ask about.
+"""The attributes that conditions (`when`) of an AuthorizationPolicy may name.
 
 https://istio.io/latest/docs/reference/config/security/conditions/
 """
@@ -12,7 +12,8 @@ from typing import Final
 
 
 class AttributeKind(StrEnum):
-    """What an attribute is of. Those of `NAMED` have a name in brackets: `request.headers[user-agent]`."""
+    """The kind of an attribute. The kinds in `NAMED` take a name in brackets:
+    `request.headers[user-agent]`."""
 
     REQUEST_HEADERS = "request.headers"
     SOURCE_IP = "source.ip"
@@ -32,7 +33,7 @@ class AttributeKind(StrEnum):
 
     @property
     def is_http_only(self) -> bool:
-        """Whether a plain TCP connection has no such attribute."""
+        """True if plain TCP connections do not have this attribute."""
         return self.value.startswith("request.")
 
 
@@ -44,8 +45,8 @@ _NESTED: Final = re.compile(r"[^\[\]]+(?:\]\[[^\[\]]+)*")
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """An attribute, and the names in its brackets: of a header, of a claim and those within it, of what an
-    Envoy filter found out (`filter_name` and the key)."""
+    """An attribute, and the names in its brackets: of a header; of a claim and the claims nested in it; or
+    the key in the metadata of an Envoy filter (`filter_name`)."""
 
     kind: AttributeKind
     names: tuple[str, ...] = ()
@@ -53,7 +54,7 @@ class Attribute:
 
 
 def attribute_of(key: str) -> Attribute | None:
-    """Return the attribute that `key` names, None if there is none such."""
+    """Return the attribute that `key` names, or None."""
     if named := _NAMED.fullmatch(key):
         kind = AttributeKind(named[1])
         nested = kind is AttributeKind.REQUEST_CLAIMS and _NESTED.fullmatch(named[2]) is not None
@@ -68,5 +69,6 @@ def attribute_of(key: str) -> Attribute | None:
 
 
 def is_path_template(path: str) -> bool:
-    """Tell whether a path of an operation has the parts `{*}` (one segment) or `{**}` (any number)."""
+    """Tell whether the path of an operation has a part `{*}` (one segment) or `{**}`
+    (any number of segments)."""
     return "{*}" in path or "{**}" in path

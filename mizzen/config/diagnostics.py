@@ -1,4 +1,4 @@
-"""What is wrong with a document, and where: the one form in which every room reports a user's mistake."""
+"""Diagnostics: what is wrong with a document, and where. All packages report users' mistakes in this form."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """A place in a user's file. `line` counts from 1; 0 means the file as a whole.
+    """A line of a user's file. `line` counts from 1; 0 means the file as a whole.
 
-    The place of a document's field also names the document and the path in it. `Mesh.current_origin` finds
-    by these where the field stands now, after lines have moved. So a line may be an old one: origins of two
-    documents differ though both name one line.
+    The origin of a document's field also names the document and the path in it: by these,
+    `Mesh.current_origin` finds the field after lines have moved. So `line` may be out of date, and origins in
+    two documents differ even if they name the same line.
     """
 
     file: str
@@ -50,12 +50,12 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One finding about one place.
+    """One finding about one line.
 
-    `code` is an analysis code as Istio numbers them (IST0101, IST0106...) or one of ours (MZ0001...);
-    `path` is the field's path as the user wrote it (`spec.http[0].route[1].weight`), empty for a document
-    or file as a whole; `message` says what is wrong and, after a semicolon, what would be right. `mentions`
-    are the origins whose `file:line` stand in the message.
+    `code` is one of Istio's analysis codes (IST0101, IST0106...) or one of ours (MZ0001...); `path` is the
+    field's path as the user wrote it (`spec.http[0].route[1].weight`), empty for a document or file as a
+    whole; `message` says what is wrong and, after a semicolon, what would be right. `mentions` are the
+    origins whose `file:line` stands in the message.
     """
 
     severity: Severity
@@ -66,7 +66,7 @@ class Diagnostic:
     mentions: tuple[Origin, ...] = field(default=(), compare=False, repr=False)
 
     def current(self, current_origin: Callable[[Origin], Origin]) -> Diagnostic:
-        """Return the finding with the lines of now; `current_origin` says where an origin stands now."""
+        """Return the finding with current lines; `current_origin` returns where an origin stands now."""
         origin = current_origin(self.origin)
         mentions = tuple(map(current_origin, self.mentions))
         moved = {str(was): str(now) for was, now in zip(self.mentions, mentions, strict=True) if was != now}
@@ -84,8 +84,8 @@ class Diagnostic:
 
 
 def reading_order(finding: Diagnostic) -> tuple[Origin, str, Severity, str, str]:
-    """Return the sort key that puts findings by file, line and path: as whoever corrects them goes through
-    the files. No two different findings have the same."""
+    """Return the sort key that orders findings by file, line and path, as a user goes through the files to
+    correct them. Different findings have different keys."""
     return (finding.origin, finding.path, finding.severity, finding.code, finding.message)
 
 
@@ -95,14 +95,14 @@ def in_reading_order(findings: Iterable[Diagnostic]) -> list[Diagnostic]:
 
 
 MAX_FINDINGS: Final = 200
-"""What is told of one document, or of one file, one by one: nobody reads more, and a file of 10 MB holds a
-million mistakes."""
+"""How many findings of one document or file are listed one by one: more are not read, and a file of 10 MB can
+hold a million mistakes."""
 
 
 def bounded(findings: Sequence[Diagnostic]) -> tuple[Diagnostic, ...]:
-    """Return `findings`, of which those past MAX_FINDINGS are but counted, in one more finding.
+    """Return the first MAX_FINDINGS findings, and one more finding that counts the rest.
 
-    An error among those stays an error.
+    It is an error if the rest contains an error.
     """
     if len(findings) <= MAX_FINDINGS:
         return tuple(findings)

@@ -1,4 +1,4 @@
-"""Documents: raw as a file gives them, and configurations as they are once typed and valid."""
+"""Documents: raw as read from a file, and configurations, which are typed and valid."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ FieldPath = tuple[str | int, ...]
 
 
 class Lines(Protocol):
-    """Tells the line of a field of one document."""
+    """Finds the lines of the fields of one document."""
 
     def line_of(self, path: Sequence[str | int]) -> int:
         """Return the line (from 1) of the field at `path`, or of its nearest ancestor that has one."""
 
 
 class ConfigKey(NamedTuple):
-    """The name under which a configuration is known: at most one valid version is in force for each key."""
+    """The key of a configuration: at most one valid version is in force for each key."""
 
     kind: str
     namespace: str
@@ -37,9 +37,8 @@ class ConfigKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Document:
-    """One YAML document of a supported kind, not yet typed. `content` is what the YAML says, whole;
-    it is in no repr, as the document may be a Secret.
-    """
+    """One YAML document of a supported kind, not yet typed. `content` is the whole document. The repr leaves
+    it out, as it may be a Secret."""
 
     api_version: str
     kind: str
@@ -57,12 +56,12 @@ class Document:
 
     @property
     def digest(self) -> bytes:
-        """A digest of what the document says; comments, order of keys and layout are no part of it."""
+        """A digest of the document's content; comments, order of keys and layout do not change it."""
         return self.known_digest or content_digest(self.api_version, self.namespace, self.content)
 
 
 def content_digest(api_version: str, namespace: str, content: Mapping[str, Any]) -> bytes:
-    """Return the digest of a document that says this."""
+    """Return the digest of a document with this content."""
     text = json.dumps([api_version, namespace, dict(content)], sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
@@ -72,8 +71,8 @@ class Config(Generic[Spec]):
     """A typed and valid configuration: Istio's `config.Config`.
 
     Compared and hashed by identity: an unchanged document keeps its object over a reload, and everything
-    computed from it is remembered by that identity. A document that only moved within its file has a new
-    object, as its lines changed, and keeps its `spec` object.
+    computed from it is remembered by that identity. A document that only moved within its file gets a new
+    object, as its lines changed, with the same `spec` object.
 
     `spec` is the typed `spec` of an Istio kind; for a Kubernetes kind it is the typed document without
     apiVersion, kind and metadata.

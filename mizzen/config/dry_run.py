@@ -1,4 +1,4 @@
-"""The annotation by which an AuthorizationPolicy is only tried out.
+"""The annotation that only tries out an AuthorizationPolicy.
 
 https://istio.io/latest/docs/tasks/security/authorization/authz-dry-run/
 """
@@ -14,7 +14,8 @@ _FALSE: Final = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 
 
 def is_dry_run(annotations: Mapping[str, str]) -> bool:
-    """Tell whether a policy with these annotations is only tried: Envoy counts and logs what it would do."""
+    """Tell whether a policy with these annotations is only tried out: Envoy counts
+    and logs what it would do."""
     return annotations.get(DRY_RUN) in _TRUE
 
 

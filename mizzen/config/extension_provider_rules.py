@@ -1,5 +1,5 @@
-"""The rules of MeshConfig's extension providers. A broken one is a warning, and requests that a policy would
-leave to it are denied.
+"""The rules of MeshConfig's extension providers. A broken provider is a warning; requests that a policy sends
+to it are denied.
 
 Source: Istio's pilot/pkg/security/authz/builder/extauthz.go.
 """
@@ -32,7 +32,7 @@ _STATUSES: Final = frozenset(
     }
     | {431, *range(500, 509), 510, 511}
 )
-"""Those that Envoy can give (envoy.type.v3.StatusCode)."""
+"""The HTTP statuses that Envoy can send (envoy.type.v3.StatusCode)."""
 _HEADER_LISTS: Final = (
     ("includeRequestHeadersInCheck", "include_request_headers_in_check"),
     ("includeHeadersInCheck", "include_headers_in_check"),
@@ -43,7 +43,7 @@ _HEADER_LISTS: Final = (
 
 
 def provider_problems(provider: ExtensionProvider) -> Mapping[str, str]:
-    """Return what is wrong with a provider of external authorization, by the field; nothing of others."""
+    """Return what is wrong with a provider of external authorization, by field; empty for other providers."""
     return dict(_problems(provider)) if provider.authorizer is not None else {}
 
 
@@ -60,7 +60,7 @@ def _problems(provider: ExtensionProvider) -> Iterator[tuple[str, str]]:
         yield "timeout", problem
     status = authorizer.status_on_error
     if status and not (status.isascii() and status.isdigit() and int(status) in _STATUSES):
-        yield "statusOnError", f'"{status}" is no status that Envoy can give; write one such as "403"'
+        yield "statusOnError", f'"{status}" is not a status that Envoy can send; write one such as "403"'
     body = authorizer.include_request_body_in_check
     if body is not None and not body.max_request_bytes:
         yield "includeRequestBodyInCheck", "maxRequestBytes is missing; write a number from 1 on"

@@ -1,4 +1,5 @@
-"""MeshConfig's extension providers: services outside the proxies that help them; here the authorizers.
+"""MeshConfig's extension providers: services outside the proxies that support them. Authorizers are read
+here.
 
 https://istio.io/latest/docs/reference/config/istio.mesh.v1alpha1/#MeshConfig-ExtensionProvider
 """
@@ -15,7 +16,7 @@ from mizzen.config.models.types import Bool, Deprecated, Duration, UInt32
 
 
 class ExternalAuthorizationRequestBody(IstioModel):
-    """How much of a request's body the authorizer is sent."""
+    """How much of a request's body is sent to the authorizer."""
 
     max_request_bytes: UInt32 = 0
     allow_partial_message: Bool = False
@@ -23,7 +24,7 @@ class ExternalAuthorizationRequestBody(IstioModel):
 
 
 class _ExternalAuthorization(IstioModel):
-    """What both kinds of authorizers have. `service` is `hostname`, or `namespace/hostname`."""
+    """The fields that both kinds of authorizers share. `service` is `hostname`, or `namespace/hostname`."""
 
     service: str = ""
     port: UInt32 = 0
@@ -35,7 +36,7 @@ class _ExternalAuthorization(IstioModel):
 
 
 class EnvoyExternalAuthorizationHttpProvider(_ExternalAuthorization):
-    """An authorizer that is asked by HTTP: status 200 allows. Lists of headers may have `x-*` and `*-x`."""
+    """An authorizer called by HTTP: status 200 allows. Lists of headers may contain `x-*` and `*-x`."""
 
     path_prefix: str = ""
     include_headers_in_check: Annotated[
@@ -53,7 +54,7 @@ class EnvoyExternalAuthorizationGrpcProvider(_ExternalAuthorization):
 
 
 class ExtensionProvider(OneofModel):
-    """A provider, by its name; those of telemetry are not read."""
+    """A provider, by its name. Providers of telemetry are not read."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -67,5 +68,5 @@ class ExtensionProvider(OneofModel):
     def authorizer(
         self,
     ) -> EnvoyExternalAuthorizationHttpProvider | EnvoyExternalAuthorizationGrpcProvider | None:
-        """The authorizer; None if the provider is of another kind."""
+        """The authorizer; None if the provider is of a different kind."""
         return self.envoy_ext_authz_http or self.envoy_ext_authz_grpc

@@ -1,9 +1,9 @@
-"""The documents of an earlier version of a file, so that what did not change in it is not read again.
+"""The documents of the previous version of a file, so that unchanged parts are not parsed again.
 
-A file is read in pieces, one for each document marker. A piece whose text the file had before says what it
-said before, some lines further up or down. Of its documents it is remembered which they are, where their
-fields stand, and a digest of what they say: enough for a store that has them already. What they say is read
-again if asked for.
+A file is read in pieces, one for each document marker. A piece with the same text as before has the same
+documents, perhaps some lines further up or down. For each document the keys, the lines of the fields and a
+digest of the content are kept: enough for a store that already has the document. The content is read again
+only when it is asked for.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mizzen.config.lines import DocumentLines
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A document without its content. `offset` is its first line less that of its piece."""
+    """A document without its content. `offset` is its first line minus that of its piece."""
 
     key: ConfigKey
     api_version: str
@@ -30,14 +30,14 @@ class _Known:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """The documents of a piece of a file about which there was nothing to say, and the piece's first line."""
+    """The documents of a piece of a file without findings, and the piece's first line."""
 
     first_line: int
     documents: tuple[_Known, ...]
 
     @classmethod
     def of(cls, documents: Sequence[Document], first_line: int) -> Piece:
-        """Return what to remember of documents that were read from a piece."""
+        """Return the documents of a piece without their content."""
         known = []
         for each in documents:
             assert isinstance(each.lines, DocumentLines)
@@ -47,13 +47,13 @@ class Piece:
 
 
 Pieces = Mapping[bytes, Piece]
-"""Pieces of a file by the digest of their text."""
+"""Pieces of a file by digest of their text."""
 
 
 def recalled(
     piece: Piece, file: str, first_line: int, read: Callable[[], Sequence[Document]]
 ) -> Iterator[Document]:
-    """Yield the documents of a piece that stands at `first_line` now. `read` reads it again."""
+    """Yield the documents of a piece that now begins at `first_line`. `read` reads it again."""
     text = _Text(read)
     for position, known in enumerate(piece.documents):
         key = known.key
@@ -70,7 +70,7 @@ def recalled(
 
 
 class _Text:
-    """The text of a piece, read when it is first asked for."""
+    """The documents of a piece, read when their content is first asked for."""
 
     __slots__ = ("_documents", "_read")
 
@@ -79,14 +79,14 @@ class _Text:
         self._documents: Sequence[Document] = ()
 
     def content(self, position: int) -> Mapping[str, Any]:
-        """Return what the document at that place of the piece says."""
+        """Return the content of the document at that position of the piece."""
         if not self._documents:
             self._documents = self._read()
         return self._documents[position].content
 
 
 class _LaterContent(Mapping[str, Any]):
-    """What a document says, read when it is first asked for."""
+    """The content of a document, read when it is first asked for."""
 
     __slots__ = ("_position", "_text")
 

@@ -11,7 +11,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class NotText:
-    """Why bytes are no text, and the line (from 1) of the first that is none; 0 for the file as a whole."""
+    """Why bytes are not text, and the line (from 1) of the first wrong one; 0 for the file as a whole."""
 
     message: str
     line: int = 0
@@ -43,13 +43,13 @@ _SURROGATES: Final = re.compile(
 
 
 def _astral(match: re.Match[str]) -> str:
-    """Write a JSON surrogate pair as YAML's escape of the character that it means."""
+    """Return YAML's escape of the character that a JSON surrogate pair means."""
     high, low = int(match[2], 16), int(match[3], 16)
     return f"{match[1]}\\U{0x10000 + ((high & 0x3FF) << 10) + (low & 0x3FF):08X}"
 
 
 _SEPARATOR: Final = re.compile(r"---(?=[ \t\r\n]|\Z)")
-"""A document marker, if it begins a line. To search for the beginning of a line, too, would take long."""
+"""A document marker, if it begins a line. Searching for the beginning of the line as well would be slow."""
 
 _DIRECTIVE: Final = re.compile(r"^(?:%|\.\.\.(?=[ \t\r\n]|\Z))", re.MULTILINE)
 
@@ -57,8 +57,8 @@ _DIRECTIVE: Final = re.compile(r"^(?:%|\.\.\.(?=[ \t\r\n]|\Z))", re.MULTILINE)
 def text_pieces(text: str) -> Iterator[tuple[str, int]]:
     """Split a text at its document markers; yield each piece and its first line.
 
-    A marker can stand nowhere but between documents (YAML 1.2 section 9.1.2), so the pieces are read alone
-    and an error in one hides nothing of the others. A text with directives or document ends is left whole.
+    A marker stands only between documents (YAML 1.2 section 9.1.2), so each piece can be read alone, and an
+    error in one hides nothing in the others. A text with directives or document ends is left whole.
     """
     if ("%" in text or "..." in text) and _DIRECTIVE.search(text):
         yield text, 1

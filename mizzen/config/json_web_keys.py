@@ -1,4 +1,4 @@
-"""JSON Web Key Sets (RFC 7517): whether a text is one, and whether it tells what must stay secret."""
+"""JSON Web Key Sets (RFC 7517): whether a text is one, and whether it holds secret keys."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _KEY_TYPES: Final = ", ".join(_REQUIRED)
 
 
 def key_set_problem(text: str) -> str | None:
-    """`text` must be a key set in JSON, or a single key. No word of the text itself is in what is said."""
+    """`text` must be a key set in JSON, or a single key. The message does not quote the text."""
     try:
         content = json.loads(text)
     except (ValueError, RecursionError):
@@ -38,13 +38,13 @@ def key_set_problem(text: str) -> str | None:
 
 
 def has_keys(text: str) -> bool:
-    """Tell whether a valid text is a set, and not empty: else Envoy refuses every token."""
+    """Tell whether a valid key set has a key; if it has none, Envoy refuses every token."""
     return bool(json.loads(text).get("keys"))
 
 
 def tells_secrets(text: str) -> bool:
-    """Tell whether a text holds private or symmetric keys, which Envoy does not need. One that is no key set
-    holds none."""
+    """Tell whether a text holds private or symmetric keys, which Envoy does not
+    need. False if it is not a key set."""
     if key_set_problem(text) is not None:
         return False
     content = json.loads(text)
@@ -53,17 +53,18 @@ def tells_secrets(text: str) -> bool:
 
 
 def public_key_set(text: str) -> tuple[str, str | None]:
-    """Return the public keys of a fetched text as a key set, and None; or an empty text, and why.
+    """Return the public keys of a fetched text as a key set, and None; or an empty text, and the reason.
 
-    Left out: keys that are private, symmetric, broken or of an unknown kind, and all fields that checking a
-    signature does not need."""
+    Left out: keys that are private, symmetric, broken or of an unknown kind, and all fields that are not
+    needed to verify a signature.
+    """
     try:
         content = json.loads(text)
     except (ValueError, RecursionError):
         return "", "the answer is not JSON"
     keys = content.get("keys") if isinstance(content, dict) else None
     if not isinstance(keys, list):
-        return "", "the answer is no key set: it has no list of keys"
+        return "", "the answer is not a key set: it has no list of keys"
     good = [key for key in keys if _key_problem(key, "") is None and key["kty"] != "oct"]
     if not good:
         return "", "the key set has no public key of a known kind"

@@ -1,4 +1,4 @@
-"""The kinds of documents that a mesh reads, and those of Istio that it names but does not serve yet."""
+"""The kinds of documents that a mesh reads, and the kinds of Istio that it names but does not serve yet."""
 
 from __future__ import annotations
 
@@ -51,12 +51,13 @@ UNSERVED: Final[Mapping[tuple[str, str], str]] = MappingProxyType(
         },
     }
 )
-"""Group and kind of what istiod would act upon and Mizzen does not, with what does not happen."""
+"""Group and kind of what istiod acts on and Mizzen does not, with the effect that is missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of document: where Kubernetes has it, how its content is typed, and what checks its meaning."""
+    """A kind of document: its group and versions in Kubernetes, the model of its
+    content, and its validator."""
 
     name: str
     group: str
@@ -85,7 +86,7 @@ class Kind:
 
 
 def _no_rules(_: Config[Any]) -> list[Diagnostic]:
-    """Accept what the model accepts: Kubernetes itself has checked or would check these kinds."""
+    """Accept all that the model accepts: Kubernetes checks these kinds."""
     return []
 
 
@@ -139,4 +140,4 @@ _ALL: Final = (
 )
 
 KINDS: Final[Mapping[str, Kind]] = MappingProxyType({kind.name: kind for kind in _ALL})
-"""Every kind that is read, by its name. The names are unlike, whatever their groups."""
+"""Every kind that is read, by name. No two groups share a name."""

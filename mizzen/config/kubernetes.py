@@ -1,7 +1,7 @@
-"""The few Kubernetes kinds that describe a mesh, as far as a mesh needs them.
+"""The Kubernetes kinds that describe a mesh, with the fields that a mesh needs.
 
-Fields that a mesh does not read are ignored, as manifests carry many. Names are Kubernetes' own
-(https://kubernetes.io/docs/reference/kubernetes-api/). A spec of these kinds is the document without
+Fields that a mesh does not read are ignored, as manifests have many of them. Names are Kubernetes' own
+(https://kubernetes.io/docs/reference/kubernetes-api/). The `spec` of these kinds is the document without
 apiVersion, kind and metadata.
 """
 
@@ -50,9 +50,9 @@ def _cluster_ip(value: str) -> str:
 
 
 Address = Annotated[Text, AfterValidator(_ip_address)]
-"""An IP address, or "" for none."""
+"""An IP address; "" if there is none."""
 ClusterAddress = Annotated[Text, AfterValidator(_cluster_ip)]
-"""An IP address, "" for none yet, or "None" for a headless service."""
+"""An IP address, "" if there is none yet, or "None" for a headless service."""
 
 
 def _protocol(value: str) -> str:
@@ -74,7 +74,8 @@ TargetPort = Annotated[int | str, PlainValidator(_target_port)]
 
 
 class ServicePort(KubernetesModel):
-    """A port of a Service. `target_port` is the number or the name of the pods' port; None means `port`."""
+    """A port of a Service. `target_port` is the number or the name of the pods'
+    port; None means the same as `port`."""
 
     name: Text = ""
     port: PortNumber
@@ -85,7 +86,7 @@ class ServicePort(KubernetesModel):
 
 
 class ServiceSpec(KubernetesModel):
-    """What a Service promises: ports, and the pods behind them."""
+    """The ports of a Service, and the selector of the pods behind them."""
 
     ports: tuple[ServicePort, ...] = ()
     selector: Mapping[Text, Text] = {}
@@ -102,7 +103,7 @@ class ServiceSpec(KubernetesModel):
 
     @property
     def headless(self) -> bool:
-        """Whether the service has no address of its own, so that names resolve to its pods."""
+        """True if the service has no address of its own, so that its name resolves to its pods."""
         return self.cluster_ip == "None"
 
     @model_validator(mode="after")
@@ -117,7 +118,7 @@ class ServiceSpec(KubernetesModel):
 
 
 class LoadBalancerIngress(KubernetesModel):
-    """An address at which a service of type LoadBalancer is reached."""
+    """An address of a service of type LoadBalancer."""
 
     ip: Address = ""
     hostname: Text = ""
@@ -130,7 +131,7 @@ class LoadBalancerStatus(KubernetesModel):
 
 
 class ServiceStatus(KubernetesModel):
-    """What Kubernetes found for a Service."""
+    """What Kubernetes reports about a Service."""
 
     load_balancer: LoadBalancerStatus = LoadBalancerStatus()
 
@@ -143,7 +144,7 @@ class Service(KubernetesModel):
 
 
 class ObjectReference(KubernetesModel):
-    """A reference from an address to the object that has it."""
+    """A reference from an address to its object, such as a pod."""
 
     kind: Text = ""
     namespace: Text = ""
@@ -160,7 +161,7 @@ class EndpointAddress(KubernetesModel):
 
 
 class EndpointPort(KubernetesModel):
-    """A port of endpoints; `name` is that of the Service's port."""
+    """A port of endpoints; `name` is the name of the Service's port."""
 
     name: Text = ""
     port: PortNumber
@@ -183,7 +184,7 @@ class Endpoints(KubernetesModel):
 
 
 class EndpointConditions(KubernetesModel):
-    """The state of an endpoint of an EndpointSlice. None means that it is not known, and counts as ready."""
+    """The state of an endpoint of an EndpointSlice. None means unknown, and counts as ready."""
 
     ready: Flag | None = None
     serving: Flag | None = None
@@ -202,7 +203,7 @@ class Endpoint(KubernetesModel):
 
 
 class EndpointSlicePort(KubernetesModel):
-    """A port of an EndpointSlice. Without a number it stands for all ports."""
+    """A port of an EndpointSlice. Without a number it means all ports."""
 
     name: Text = ""
     port: PortNumber | None = None
@@ -227,7 +228,7 @@ class EndpointSlice(KubernetesModel):
 
 
 class ContainerPort(KubernetesModel):
-    """A port that a container says it opens; a Service may name it."""
+    """A port that a container declares; a Service may name it."""
 
     name: Text = ""
     container_port: PortNumber
@@ -242,7 +243,7 @@ class Container(KubernetesModel):
 
 
 class PodSpec(KubernetesModel):
-    """What a pod was asked to be."""
+    """The desired state of a pod."""
 
     service_account_name: Text = "default"
     node_name: Text = ""
@@ -267,7 +268,7 @@ class PodCondition(KubernetesModel):
 
 
 class PodStatus(KubernetesModel):
-    """What became of a pod."""
+    """The observed state of a pod."""
 
     phase: Text = ""
     pod_ip: Address = Field(default="", alias="podIP")
@@ -282,7 +283,8 @@ class PodStatus(KubernetesModel):
 
     @property
     def ready(self) -> bool:
-        """Whether condition Ready holds; a pod without conditions, as one writes by hand, counts as ready."""
+        """True if condition Ready holds. A pod without conditions, such as a
+        hand-written one, counts as ready."""
         if self.phase in ("Succeeded", "Failed"):
             return False
         states = [condition.status for condition in self.conditions if condition.type == "Ready"]
@@ -310,7 +312,7 @@ Base64 = Annotated[bytes, PlainValidator(_decoded)]
 
 
 class Secret(KubernetesModel):
-    """A Secret (core v1), whose values are in no repr. Read them from `data`."""
+    """A Secret (core v1). The repr leaves out its values. Read them from `data`."""
 
     type: Text = "Opaque"
     encoded: Mapping[Text, Base64] = Field(default={}, alias="data", repr=False)
@@ -318,12 +320,12 @@ class Secret(KubernetesModel):
 
     @cached_property
     def data(self) -> Mapping[str, bytes]:
-        """The values, decoded: those of `data`, and over them those of `stringData`."""
+        """The decoded values: those of `data`, overridden by those of `stringData`."""
         return {**self.encoded, **{key: value.encode() for key, value in self.string_data.items()}}
 
 
 class NamespaceSpec(KubernetesModel):
-    """Nothing of it matters to a mesh; a Namespace is read for its labels."""
+    """Empty: a Namespace is read only for its labels."""
 
 
 class Namespace(KubernetesModel):
@@ -333,18 +335,17 @@ class Namespace(KubernetesModel):
 
 
 class NodeSpec(KubernetesModel):
-    """Nothing of it matters to a mesh; a Node is read for its labels."""
+    """Empty: a Node is read only for its labels."""
 
 
 class Node(KubernetesModel):
-    """A Node (core v1); its labels, the configuration's, say where its pods are."""
+    """A Node (core v1). Its labels, which are the configuration's, give the locality of its pods."""
 
     spec: NodeSpec = NodeSpec()
 
 
 class ConfigMap(KubernetesModel):
-    """A ConfigMap (core v1), read only when it carries settings of Istio's mesh (`data.mesh` and
-    `data.meshNetworks`)."""
+    """A ConfigMap (core v1). Only settings of Istio's mesh are read (`data.mesh` and `data.meshNetworks`)."""
 
     data: Mapping[Text, Text] = {}
 

@@ -10,9 +10,9 @@ from typing import Final
 class DocumentLines:
     """Lines of one document: its nodes in the order of the text, each with its key, line and extent.
 
-    Node i spans `extents[i]` nodes, itself included, so its children are found by hopping from one to the
-    next: a look-up costs the fields that it passes, and a node costs 16 bytes. A document that is an item of
-    a `List` shares the arrays of the whole and starts at another `root`.
+    Node i spans `extents[i]` nodes, itself included. So its children are found by going from one to the next:
+    a look-up costs the number of fields that it passes, and a node costs 16 bytes. A document that is an item
+    of a `List` shares the arrays of the whole and starts at a different `root`.
     """
 
     __slots__ = ("_children", "_extents", "_keys", "_lines", "_offset", "_root")
@@ -48,17 +48,17 @@ class DocumentLines:
         return part
 
     def renamed(self, names: Mapping[tuple[str | int, ...], str]) -> DocumentLines:
-        """Return the same lines with other names for the fields at these paths."""
+        """Return the same lines with different names for the fields at these paths."""
         keys = list(self._keys)
         for path, name in names.items():
-            # What stands in the text once and is meant by several aliases has one node.
+            # A part of the text that several aliases refer to has one node.
             node = self._child(self._find(path[:-1]), path[-1])
             if node is not None:
                 keys[node] = name
         return DocumentLines(tuple(keys), self._lines, self._extents, self._root, self._offset)
 
     def shifted(self, by: int) -> DocumentLines:
-        """Return the lines of the same text that begins so many lines further down."""
+        """Return the lines of the same text when it begins `by` lines further down."""
         if not by:
             return self
         moved = DocumentLines(self._keys, self._lines, self._extents, self._root, self._offset + by)
@@ -82,14 +82,14 @@ class DocumentLines:
         )
 
     def as_lists(self) -> tuple[list[str | None], list[int], list[int]]:
-        """Return keys, lines and extents of all nodes, for `from_lists`."""
+        """Return keys, lines and extents of all nodes, as `from_lists` takes them."""
         span = self._span()
         lines = [line + self._offset for line in self._lines[span]]
         return list(self._keys[span]), lines, list(self._extents[span])
 
     @classmethod
     def from_lists(cls, keys: Sequence[str | None], lines: list[int], extents: list[int]) -> DocumentLines:
-        """Return the lines that `as_lists` told."""
+        """Return the lines whose `as_lists` are these."""
         return cls(tuple(keys), array("I", lines), array("I", extents))
 
     def _span(self) -> slice:
@@ -122,7 +122,8 @@ class DocumentLines:
         return None
 
     def _index(self, node: int) -> dict[str | int, int]:
-        """Remember where the children of a big node are, lest asking for each cost the square of them."""
+        """Return the positions of the children of a big node, remembered: to search for each would cost the
+        square of their number."""
         found: dict[str | int, int] = {}
         child, end = node + 1, node + self._extents[node]
         for position in range(self._extents[node]):
@@ -136,4 +137,4 @@ class DocumentLines:
 
 
 _FEW: Final = 50
-"""Children that are passed by to find one; beyond them an index is worth its memory."""
+"""Up to this number of children a search passes them one by one; with more, an index is worth its memory."""

@@ -1,8 +1,8 @@
 """MeshConfig: the settings of the whole mesh, from a file or from the ConfigMap `istio`.
 
-Fields, meanings and defaults are those of
-https://istio.io/latest/docs/reference/config/istio.mesh.v1alpha1/; the defaults are istiod's own, not those
-of an installation profile. Fields that take no effect here are named in warnings.
+Fields, meanings and defaults: https://istio.io/latest/docs/reference/config/istio.mesh.v1alpha1/. The
+defaults are istiod's own, not those of an installation profile. Fields that take no effect here get a
+warning.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from mizzen.config.proxy_config import ProxyConfig
 
 
 class OutboundTrafficPolicyMode(IstioEnum):
-    """What becomes of calls to hosts that the registry does not know."""
+    """What happens to calls to hosts that the registry does not know."""
 
     REGISTRY_ONLY = "REGISTRY_ONLY"
     ALLOW_ANY = "ALLOW_ANY"
@@ -39,7 +39,7 @@ class OutboundTrafficPolicyMode(IstioEnum):
 
 
 class OutboundTrafficPolicy(IstioModel):
-    """What becomes of calls to hosts that the registry does not know."""
+    """What happens to calls to hosts that the registry does not know."""
 
     # In MeshConfig an unset block means ALLOW_ANY, and so does a block without a mode: istiod merges the file
     # over its defaults.
@@ -91,7 +91,7 @@ class PathNormalization(IstioModel):
 
 
 class MeshTLSProtocol(IstioEnum):
-    """The least TLS version."""
+    """The minimum TLS version."""
 
     TLS_AUTO = "TLS_AUTO"
     TLSV1_2 = "TLSV1_2"
@@ -107,14 +107,14 @@ class MeshTLSConfig(IstioModel):
 
 
 class MeshTrafficPolicy(IstioModel):
-    """What stands under every DestinationRule, block by block."""
+    """The defaults beneath every DestinationRule, block by block."""
 
     connection_pool: ConnectionPoolSettings | None = None
     outlier_detection: OutlierDetection | None = None
 
 
 class ServiceLocality(IstioModel):
-    """How services are seen by the other clusters of the mesh."""
+    """How the other clusters of the mesh see services."""
 
     cluster_local: Bool = False
 
@@ -182,8 +182,7 @@ class MeshConfig(IstioModel):
 
     @property
     def spiffe_trust_domains(self) -> tuple[str, ...]:
-        """The trust domains whose identities are of the mesh, its own first, as SPIFFE IDs have them:
-        `.` instead of `@` (Istio's pkg/spiffe).
-        """
+        """The trust domains whose identities belong to the mesh, the mesh's own first, as written in SPIFFE
+        IDs: `.` instead of `@` (Istio's pkg/spiffe)."""
         domains = (self.trust_domain, *self.trust_domain_aliases)
         return tuple(dict.fromkeys(domain.replace("@", ".") for domain in domains))

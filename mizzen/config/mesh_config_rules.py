@@ -1,4 +1,4 @@
-"""The rules of MeshConfig beyond the types of its fields, those of Istio's ValidateMeshConfig."""
+"""The rules of MeshConfig beyond the types of its fields: those of Istio's ValidateMeshConfig."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from mizzen.config.validation.retries import check_retries
 
 
 class _Within:
-    """The lines of a text that stands under `prefix` of a document."""
+    """The lines of a text that is the value at `prefix` of a document."""
 
     def __init__(self, line_of: Callable[[FieldPath], int], prefix: FieldPath) -> None:
         self._line_of = line_of
@@ -41,7 +41,7 @@ class _Within:
 def check_mesh_config(
     settings: MeshConfig, line_of: Callable[[FieldPath], int], file: str, prefix: FieldPath = ()
 ) -> list[Diagnostic]:
-    """Return what is wrong with the settings. `line_of` gives lines of their paths, without `prefix`."""
+    """Return what is wrong with the settings. `line_of` returns the line of a path without `prefix`."""
     place = _place("MeshConfig", settings, line_of, file, prefix)
     _check_names(settings, place)
     _check_ports_and_times(settings, place)
@@ -57,7 +57,7 @@ def check_mesh_config(
 def check_networks(
     settings: MeshNetworks, line_of: Callable[[FieldPath], int], file: str, prefix: FieldPath = ()
 ) -> list[Diagnostic]:
-    """Return what is wrong with MeshNetworks that stand by themselves; the rest as `check_mesh_config`."""
+    """Return what is wrong with a MeshNetworks of its own; the arguments are as for `check_mesh_config`."""
     place = _place("MeshNetworks", settings, line_of, file, prefix)
     check_mesh_networks(settings, place)
     return place.findings
@@ -103,7 +103,7 @@ def _check_ports_and_times(settings: MeshConfig, place: Place) -> None:
     ):
         if not port:
             if field != "proxyHttpPort":
-                (place / field).error("0 is no port; write 1 to 65535")
+                (place / field).error("0 is not a port; write 1 to 65535")
         elif port in taken:
             (place / field).error(f"{port} is {taken[port]} too; write a port of its own")
         taken.setdefault(port, field)
@@ -117,7 +117,7 @@ def _check_ports_and_times(settings: MeshConfig, place: Place) -> None:
 
 
 def _check_traffic(settings: MeshConfig, place: Place) -> None:
-    # In a whole mesh, DestinationRules may bring the outlier detection that localities need.
+    # DestinationRules may add the outlier detection that localities need, so its absence here is no mistake.
     check_locality_setting(
         settings.locality_lb_setting, place / "localityLbSetting", has_outlier_detection=True
     )
@@ -181,7 +181,7 @@ def _check_access_log(settings: MeshConfig, place: Place) -> None:
             place.check(access_log_command_problem(text))
     else:
         place.warning(
-            "is no JSON object, and accessLogEncoding is JSON, so the default fields are logged; write "
+            "is not a JSON object, and accessLogEncoding is JSON, so the default fields are logged; write "
             '{"name": "%COMMAND%"}'
         )
 

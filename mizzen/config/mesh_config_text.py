@@ -11,7 +11,7 @@ from mizzen.config.mesh_config import MeshConfig
 from mizzen.config.mesh_config_rules import check_mesh_config, check_networks
 from mizzen.config.mesh_networks import MeshNetworks
 from mizzen.config.schema_fields import fields_of, nearest_field
-from mizzen.config.settings_text import SettingsPlace, parse_settings
+from mizzen.config.settings_text import TextStart, parse_settings
 
 UNSERVED_FIELDS: Final[Mapping[str, str]] = {
     **dict.fromkeys(
@@ -102,7 +102,7 @@ UNSERVED_FIELDS: Final[Mapping[str, str]] = {
         "tracers are not served yet",
     ),
 }
-"""Fields that Istio has and that take no effect here, with the reason, by their path."""
+"""Fields of Istio that take no effect here, with the reason, by path."""
 
 _UNSERVED_ENVIRONMENT: Final = (
     "defaultConfig.proxyMetadata.*",
@@ -115,13 +115,11 @@ def parse_mesh_config(
 ) -> tuple[MeshConfig | None, tuple[Diagnostic, ...]]:
     """Read the text of a MeshConfig: a file as istiod takes it, or `data.mesh` of the ConfigMap `istio`.
 
-    `first_line` is the line of `file` at which the text begins; `path` goes before the paths of fields.
-    Returns the settings, or None if any of the diagnostics is an error. An empty text gives the defaults.
-    As in istiod, fields that are not known are no errors; they are warnings here.
+    `first_line` is the line of `file` where the text begins; `path` is put before the paths of fields.
+    Returns the settings, or None if a diagnostic is an error. An empty text gives the defaults. Unknown
+    fields are warnings; istiod ignores them.
     """
-    return parse_settings(
-        MeshConfig, data, SettingsPlace(file, first_line, path), check_mesh_config, _unserved
-    )
+    return parse_settings(MeshConfig, data, TextStart(file, first_line, path), check_mesh_config, _unserved)
 
 
 def _unserved(field: FieldPath) -> str:
@@ -131,7 +129,7 @@ def _unserved(field: FieldPath) -> str:
     for known, reason in (*UNSERVED_FIELDS.items(), _UNSERVED_ENVIRONMENT):
         if dotted == known:
             return f"takes no effect: {reason}; remove it to silence this warning"
-    return "is no field of MeshConfig and takes no effect" + nearest_field(MeshConfig, field)
+    return "is not a field of MeshConfig and takes no effect" + nearest_field(MeshConfig, field)
 
 
 def looks_like_mesh_config(content: Mapping[str, Any]) -> bool:
@@ -141,16 +139,16 @@ def looks_like_mesh_config(content: Mapping[str, Any]) -> bool:
 
 
 def is_mesh_config_map(name: str, content: Mapping[str, Any]) -> bool:
-    """Tell whether a ConfigMap carries the mesh's settings: it is named `istio` and has `data.mesh` or
-    `data.meshNetworks`."""
+    """Tell whether a ConfigMap holds the mesh's settings: its name is `istio`, and
+    it has `data.mesh` or `data.meshNetworks`."""
     data = content.get("data")
     return name == "istio" and isinstance(data, dict) and not data.keys().isdisjoint(("mesh", "meshNetworks"))
 
 
 def mesh_config_of(config: Config[Any]) -> tuple[MeshConfig | None, tuple[Diagnostic, ...]]:
-    """Return the MeshConfig that the ConfigMap `config` carries, with its findings (parse_mesh_config).
+    """Return the MeshConfig in the ConfigMap `config`, with its findings (see `parse_mesh_config`).
 
-    `data.meshNetworks`, in which Istio keeps the networks, becomes the field `meshNetworks`.
+    `data.meshNetworks`, where Istio keeps the networks, becomes the field `meshNetworks`.
     """
     settings, found = parse_settings(
         MeshConfig, *_text_in(config, "mesh"), rules=check_mesh_config, unserved=_unserved
@@ -165,15 +163,15 @@ def mesh_config_of(config: Config[Any]) -> tuple[MeshConfig | None, tuple[Diagno
     return settings.model_copy(update={"mesh_networks": networks}), (*found, *more)
 
 
-def _text_in(config: Config[Any], key: str) -> tuple[str, SettingsPlace]:
+def _text_in(config: Config[Any], key: str) -> tuple[str, TextStart]:
     text: str = config.spec.data.get(key, "")
     line = config.origin_of("data", key).line
     # A text of several lines begins on the line after its key (`mesh: |`).
-    return text, SettingsPlace(config.origin.file, line + 1 if "\n" in text else line, ("data", key))
+    return text, TextStart(config.origin.file, line + 1 if "\n" in text else line, ("data", key))
 
 
 def _no_field_of_networks(field: FieldPath) -> str:
-    return "is no field of MeshNetworks and takes no effect" + nearest_field(MeshNetworks, field)
+    return "is not a field of MeshNetworks and takes no effect" + nearest_field(MeshNetworks, field)
 
 
 def validate_config_map(config: Config[Any]) -> list[Diagnostic]:

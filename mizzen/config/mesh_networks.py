@@ -1,4 +1,4 @@
-"""MeshNetworks: which addresses of the mesh lie on which network, and the gateways that lead into each.
+"""MeshNetworks: which addresses of the mesh belong to which network, and the gateways that lead into each.
 
 Source: https://istio.io/latest/docs/reference/config/istio.mesh.v1alpha1/#MeshNetworks. It is the key
 `meshNetworks` of the ConfigMap `istio`, or the field of that name in the file of `--mesh-config`.
@@ -29,13 +29,13 @@ WITHOUT_EFFECT: Final[Mapping[str, str]] = {
         "a gateway counts as being where the endpoints behind it are (so it does in Istio)"
     ),
 }
-"""Fields that take no effect here, with the reason, by their path."""
+"""Fields that take no effect here, with the reason, by path."""
 
 _BITS: Final = {4: 32, 6: 128}
 
 
 class NetworkEndpoints(OneofModel):
-    """Endpoints of a network: those of a block of addresses, or (without effect here) of a registry."""
+    """Endpoints of a network: those in a block of addresses, or those of a registry (no effect here)."""
 
     from_cidr: str | None = None
     from_registry: str | None = None
@@ -44,7 +44,7 @@ class NetworkEndpoints(OneofModel):
 
 
 class IstioNetworkGateway(OneofModel):
-    """A gateway by which a network is reached from outside: an address, or (to no effect here) a Service."""
+    """A gateway through which a network is reached: an address, or a Service (no effect here)."""
 
     registry_service_name: str | None = None
     address: str | None = None
@@ -55,7 +55,7 @@ class IstioNetworkGateway(OneofModel):
 
 
 class Network(IstioModel):
-    """One network: every endpoint in it reaches every other one directly."""
+    """One network: all its endpoints reach each other directly."""
 
     endpoints: tuple[NetworkEndpoints, ...] = ()
     gateways: tuple[IstioNetworkGateway, ...] = ()
@@ -71,15 +71,15 @@ class NetworkGateway:
 
     @property
     def is_name(self) -> bool:
-        """Whether the address is a host name, which only clusters that resolve names can call."""
+        """True if the address is a host name, which only clusters that resolve names can call."""
         return not is_ip_address(self.address)
 
 
 class NetworkTable:
-    """What MeshNetworks comes to: gateways by network, and networks by address. Immutable.
+    """MeshNetworks as look-up tables: gateways by network, and networks by address. Immutable.
 
-    Of two blocks that hold an address the wider one counts, as in Istio, and of two equal ones the first
-    network by name.
+    If two blocks hold an address, the wider one wins, as in Istio; of two equal blocks, the first network by
+    name.
     """
 
     def __init__(self, networks: Mapping[str, Network]) -> None:
@@ -111,16 +111,17 @@ class NetworkTable:
         blocks.setdefault(int(block.network_address) >> (_BITS[block.version] - block.prefixlen), network)
 
     def gateways(self, *, names: bool = False) -> Mapping[str, tuple[NetworkGateway, ...]]:
-        """Return the gateways of each network that has any, sorted; those that are names if asked for."""
+        """Return the sorted gateways of each network that has any; gateways that are
+        host names only with `names`."""
         return self._gateways if names else self._dialled
 
     def scale(self, *, names: bool = False) -> int:
-        """Return the least common multiple of how many gateways the networks have: multiplied by it, the
-        weight of any endpoint can be shared among any network's gateways without a remainder."""
+        """Return the least common multiple of the networks' numbers of gateways: an endpoint's weight
+        multiplied by it can be divided among the gateways of any network without a remainder."""
         return self._scale_with_names if names else self._scale
 
     def network_of(self, address: str) -> str:
-        """Return the network of an IP address, empty if no block holds it; a host name is in none."""
+        """Return the network of an IP address; empty if no block holds it, or if it is a host name."""
         if not self._lengths:
             return ""
         try:
@@ -147,5 +148,5 @@ class MeshNetworks(IstioModel):
 
     @cached_property
     def table(self) -> NetworkTable:
-        """The networks in a form in which they are quickly looked up. Needs valid addresses and blocks."""
+        """The networks as look-up tables. Needs valid addresses and blocks."""
         return NetworkTable(self.networks)

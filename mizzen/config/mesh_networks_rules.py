@@ -1,5 +1,5 @@
 """The rules of MeshNetworks beyond the types of its fields: those of Istio's ValidateMeshNetworks, and
-warnings of what takes no effect without a registry that finds things by itself."""
+warnings about fields that need a registry which finds services by itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Findings of many finders, kept in order: a change costs what differs, however many there are."""
+"""Findings of many finders, kept in order: a change costs what differs, not the number of findings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mizzen.persistent import ChunkedSequence, common_ends
 
 @dataclass(frozen=True, slots=True)
 class FindingsDifference:
-    """The findings that hold no more, those that hold newly, and how many hold now."""
+    """The findings that are gone, the new ones, and the number that there are now."""
 
     gone: Sequence[Diagnostic]
     made: Sequence[Diagnostic]
@@ -20,7 +20,8 @@ class FindingsDifference:
 
 
 class OrderedFindings:
-    """The findings of many finders, sorted by place. What several find is there once."""
+    """The findings of many finders, in reading order. A finding that several finders
+    report is listed once."""
 
     def __init__(self) -> None:
         self._found: dict[Hashable, Sequence[Diagnostic]] = {}
@@ -28,13 +29,13 @@ class OrderedFindings:
         self._held: dict[Diagnostic, Diagnostic] = {}
         self._touched: dict[Diagnostic, None] = {}
         self._in_order: ChunkedSequence[Diagnostic] = ChunkedSequence()
-        # Of the findings that came or went since `take`: whether they were there before.
+        # The findings that came or went since `take`, with whether they were there at that time.
         self._before: dict[Diagnostic, bool] = {}
         self.counts: Counter[tuple[Severity, str]] = Counter()
-        """How many findings there were at the last `in_order` or `take`, by severity and code."""
+        """Number of findings at the last `in_order` or `take`, by severity and code."""
 
     def replace(self, finder: Hashable, found: Sequence[Diagnostic]) -> None:
-        """Take what one finder finds now, in place of what it had found before."""
+        """Replace the findings of one finder."""
         before = self._found.pop(finder, ())
         if found:
             self._found[finder] = found
@@ -53,7 +54,7 @@ class OrderedFindings:
             self._times[finding] = times
 
     def in_order(self) -> ChunkedSequence[Diagnostic]:
-        """Return the findings as they are now."""
+        """Return the current findings."""
         if self._touched:
             touched, self._touched = self._touched, {}
             gone = [self._held.pop(one) for one in touched if one in self._held and one not in self._times]
@@ -67,7 +68,7 @@ class OrderedFindings:
         return self._in_order
 
     def take(self) -> FindingsDifference:
-        """Return what differs since this was last asked."""
+        """Return what changed since the last call."""
         remaining = len(self.in_order())
         before, self._before = self._before, {}
         gone = [one for one, was in before.items() if was and one not in self._held]
@@ -75,14 +76,14 @@ class OrderedFindings:
         return FindingsDifference(gone, made, remaining)
 
     def knows(self, findings: Iterable[Diagnostic]) -> bool:
-        """Return whether all of these are among the findings."""
+        """Return True if all of these are among the findings."""
         return all(one in self._times for one in findings)
 
 
 def _difference(
     before: Sequence[Diagnostic], found: Sequence[Diagnostic]
 ) -> tuple[Sequence[Diagnostic], Sequence[Diagnostic]]:
-    """Return what was found before, and what is found now, without what both begin and end with."""
+    """Return the previous and the current findings without what both begin and end with."""
     if isinstance(before, ChunkedSequence) and isinstance(found, ChunkedSequence):
         return before.difference(found)
     if not before or not found:

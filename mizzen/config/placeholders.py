@@ -1,6 +1,6 @@
-"""Placeholders of templates that nobody filled in, such as `{{ .Values.host }}` and `{{- if ... }}`.
+"""Placeholders of templates that are not filled in, such as `{{ .Values.host }}` and `{{- if ... }}`.
 
-Such a text is what Helm renders into YAML, and often no YAML itself. What is found here is only named; it is
+Helm renders such a text into YAML; before that it is often not YAML. Placeholders are only reported here,
 never evaluated.
 """
 
@@ -16,26 +16,26 @@ OPENING: Final = "{{"
 _CLOSING: Final = "}}"
 _COMMENT: Final = re.compile(r"\{\{-?\s*/\*")
 _NAME: Final = re.compile(r"\{\{-?\s*([.$][\w.$]{0,80})\s*-?\}\}")
-"""An action that is but a name. Of others no word is shown: they may hold a password as a default."""
+"""An action that is only a name. Other actions are not quoted: they may hold a password as a default."""
 
 BLANK: Final = "\ue000"
-"""Stands in a masked text for what the template would put there."""
+"""Takes the place of a placeholder in a masked text."""
 
 _FREE_TEXT: Final = frozenset({"annotations", "body"})
-"""Fields whose text is for others to read: it may hold placeholders that are meant for them."""
+"""Fields with free text, which may hold placeholders meant for its readers."""
 
 
 def unfilled_message(action: str = "") -> str:
-    """Return what is wrong with a placeholder; `action` is its text in the file, if that is known."""
+    """Return the message about a placeholder; `action` is its text in the file, if known."""
     name = _NAME.search(action)
     shown = "{{ " + name[1] + " }}" if name else "{{ }}"
     return f"a placeholder `{shown}` of a template is not filled in; render the template first"
 
 
 def unfilled_lines(text: str, first_line: int) -> list[tuple[int, str]]:
-    """Return the lines with placeholders outside of comments, each with its first one.
+    """Return the lines that have placeholders outside of comments, each with its first placeholder.
 
-    `first_line` is the line of the file with which `text` begins.
+    `first_line` is the line of the file where `text` begins.
     """
     found: list[tuple[int, str]] = []
     seen: set[int] = set()
@@ -53,9 +53,9 @@ def unfilled_lines(text: str, first_line: int) -> list[tuple[int, str]]:
 
 
 def masked(text: str) -> str:
-    """Return `text` with BLANK for every placeholder, nothing for those that have a line to themselves.
+    """Return `text` with BLANK for each placeholder; a placeholder alone on its line is removed.
 
-    The lines stay where they are.
+    The lines keep their numbers.
     """
     pieces: list[str] = []
     copied = 0
@@ -70,9 +70,9 @@ def masked(text: str) -> str:
 
 
 def unfilled_values(content: Any, path: FieldPath = ()) -> Iterator[tuple[FieldPath, str]]:
-    """Yield the places of a document whose key or text holds a placeholder, each with that text.
+    """Yield the paths in a document whose key or text holds a placeholder, each with that text.
 
-    Passed over are annotations and the bodies of answers, which may hold placeholders for their readers.
+    Annotations and the bodies of responses are skipped: they may hold placeholders for their readers.
     """
     if isinstance(content, str):
         if any(_actions(content)):
@@ -89,7 +89,7 @@ def unfilled_values(content: Any, path: FieldPath = ()) -> Iterator[tuple[FieldP
 
 
 def _actions(text: str) -> Iterator[tuple[int, int]]:
-    """Yield where each `{{ }}` begins and ends. Only comments of templates go over several lines."""
+    """Yield the beginning and end of each `{{ }}`. Only template comments span several lines."""
     end, line_end = 0, -1
     while (start := text.find(OPENING, end)) >= 0:
         if line_end < start:

@@ -1,8 +1,8 @@
-"""Documents that are in force, as plain values for JSON, and back.
+"""Documents in force as plain values for JSON, and back.
 
-A typed document says the same as the YAML that it came from, so `from_plain` makes an equal one of it.
-Of a Secret it is told which values it has, and of those that are certificates or their keys a digest: whoever
-has the same values can see that they are the same. Of keys of tokens only the public ones are told.
+A typed document has the same content as its YAML, so `from_plain` makes an equal document of it. For a Secret
+only the names of its values are given, and a digest of each that is a certificate or its key, so that an
+owner of the same values can compare them. For tokens only public keys are given.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from mizzen.config.lines import DocumentLines
 from mizzen.config.typed_documents import to_config
 
 _DIGESTED: Final = ("tls.crt", "tls.key", "ca.crt", "cert", "key", "cacert", "crl")
-"""Values with so much chance in them that nobody finds them by their digest, or that are public anyway."""
+"""Values that are public, or so random that a digest does not reveal them."""
 
 
 def plain(config: Config[Any]) -> dict[str, Any]:
-    """Return what a document says, in the form of its YAML; without its place."""
+    """Return the content of a document in the form of its YAML, without its origin."""
     metadata: dict[str, Any] = {"name": config.name, "namespace": config.namespace}
     for field, values in (("labels", config.labels), ("annotations", config.annotations)):
         if values:
@@ -48,7 +48,7 @@ def plain_place(config: Config[Any]) -> dict[str, Any]:
 
 
 def from_plain(content: Mapping[str, Any], place: Mapping[str, Any]) -> Config[Any] | None:
-    """Return the document that `plain` and `plain_place` told, None if this version of Mizzen refuses it."""
+    """Return the document made from `plain` and `plain_place`; None if this version of Mizzen refuses it."""
     key = plain_key(content)
     document = Document(
         content["apiVersion"],
@@ -63,25 +63,25 @@ def from_plain(content: Mapping[str, Any], place: Mapping[str, Any]) -> Config[A
 
 
 def plain_key(content: Mapping[str, Any]) -> ConfigKey:
-    """Return the key of a document that `plain` told."""
+    """Return the key of a document made by `plain`."""
     return ConfigKey(content["kind"], content["metadata"]["namespace"], content["metadata"]["name"])
 
 
 def origin_of_place(place: Mapping[str, Any], document: ConfigKey) -> Origin:
-    """Return the origin of a document that stands there."""
+    """Return the origin of a document from its `plain_place`."""
     return Origin(place["file"], place["line"], document)
 
 
 def lines_of_place(place: Mapping[str, Any]) -> DocumentLines:
-    """Return the lines of a document that stands there."""
+    """Return the lines of a document from its `plain_place`."""
     if place["lines"] is None:
         return DocumentLines.single(place["line"])
     return DocumentLines.from_lists(*place["lines"])
 
 
 def secret_digests(config: Config[Any]) -> dict[str, str]:
-    """Return a digest for each value of a Secret that is a certificate or its key, and empty texts for the
-    others."""
+    """Return a digest for each value of a Secret that is a certificate or its key,
+    and "" for each other value."""
     return {
         name: hashlib.sha256(value).hexdigest() if name in _DIGESTED else ""
         for name, value in sorted(config.spec.data.items())

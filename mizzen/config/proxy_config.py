@@ -1,10 +1,10 @@
-"""ProxyConfig, as MeshConfig.defaultConfig and the node metadata PROXY_CONFIG carry it.
+"""ProxyConfig, as in MeshConfig.defaultConfig and in the node metadata PROXY_CONFIG.
 
 Only the fields that change what a proxy is sent are typed
-(https://istio.io/latest/docs/reference/config/istio.mesh.v1alpha1/#ProxyConfig); the others configure the
-agent or the bootstrap, which Istio's injection reads and the control plane does not. They are ignored here,
-at every depth, because an agent sends its whole configuration; those that are written in MeshConfig are named
-in warnings (mesh_config.py).
+(https://istio.io/latest/docs/reference/config/istio.mesh.v1alpha1/#ProxyConfig). The other fields configure
+the agent or the bootstrap; Istio's injection reads them, the control plane does not. They are ignored here at
+every depth, because an agent sends its whole configuration; in MeshConfig each gets a warning
+(mesh_config.py).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from mizzen.config.models.types import Bool, Duration, Int32, IstioEnum, UInt32
 from mizzen.config.validation.header_forms import header_text_problem
 
 _SMALLEST_WINDOW: Final = 65_535
-"""The least that HTTP/2 allows (RFC 9113, 6.5.2), and that Envoy takes."""
+"""The minimum of HTTP/2 (RFC 9113, 6.5.2) and of Envoy."""
 
 
 def _not_negative(value: timedelta) -> timedelta:
@@ -53,13 +53,13 @@ def _header_text(value: str) -> str:
 HeaderText = Annotated[str, AfterValidator(_header_text)]
 Timeout = Annotated[Duration, AfterValidator(_not_negative)]
 WindowSize = Annotated[Int32, AfterValidator(_window)]
-"""A size in bytes; a negative one counts as absent, as in Istio."""
+"""A size in bytes; a negative value counts as absent, as in Istio."""
 StreamLimit = Annotated[Int32, AfterValidator(_not_zero)]
-"""A number of streams; a negative one counts as absent, as in Istio."""
+"""A number of streams; a negative value counts as absent, as in Istio."""
 
 
 class ProxyConfigModel(IstioModel):
-    """A message of ProxyConfig; fields that it does not have are ignored."""
+    """A message of ProxyConfig; unknown fields are ignored."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -76,11 +76,11 @@ class ForwardClientCertDetails(IstioEnum):
 
 
 class ProxyProtocolConfiguration(ProxyConfigModel):
-    """That connections begin with the PROXY protocol; the message has no fields."""
+    """Connections begin with the PROXY protocol. The message has no fields."""
 
 
 class GatewayTopology(ProxyConfigModel):
-    """What stands before a gateway."""
+    """What is in front of a gateway."""
 
     num_trusted_proxies: UInt32 = 0
     forward_client_cert_details: ForwardClientCertDetails = ForwardClientCertDetails.UNDEFINED
@@ -107,7 +107,7 @@ class ServerHeader(ProxyConfigModel):
 
 
 class SetCurrentClientCertDetails(ProxyConfigModel):
-    """What of the client's certificate goes into x-forwarded-client-cert; None leaves Istio's default."""
+    """Which parts of the client's certificate go into x-forwarded-client-cert; None means Istio's default."""
 
     subject: Bool | None = None
     cert: Bool | None = None
@@ -131,14 +131,15 @@ class ProxyHeaders(ProxyConfigModel):
 
 
 class ConnectionProfile(IstioEnum):
-    """A set of limits: those inside a mesh, or those towards the world (Envoy's edge practices)."""
+    """A set of limits: for connections inside the mesh, or for those from the
+    internet (Envoy's edge practices)."""
 
     SIDECAR = "SIDECAR"
     EDGE = "EDGE"
 
 
 class HeadersWithUnderscoresAction(IstioEnum):
-    """What becomes of requests that have headers with underscores."""
+    """What happens to requests that have headers with underscores."""
 
     UNSPECIFIED = "HEADERS_WITH_UNDERSCORES_UNSPECIFIED"
     ALLOW = "HEADERS_WITH_UNDERSCORES_ALLOW"
@@ -147,7 +148,7 @@ class HeadersWithUnderscoresAction(IstioEnum):
 
 
 class PathWithEscapedSlashesAction(IstioEnum):
-    """What becomes of paths that have escaped slashes."""
+    """What happens to paths that have escaped slashes."""
 
     UNSPECIFIED = "PATH_WITH_ESCAPED_SLASHES_UNSPECIFIED"
     KEEP_UNCHANGED = "KEEP_UNCHANGED"
@@ -157,7 +158,7 @@ class PathWithEscapedSlashesAction(IstioEnum):
 
 
 class ConnectionSettings(ProxyConfigModel):
-    """Limits of a proxy's downstream connections; None leaves the profile's value."""
+    """Limits of a proxy's downstream connections; None means the profile's value."""
 
     profile: ConnectionProfile = ConnectionProfile.SIDECAR
     listener_per_connection_buffer_limit_bytes: Int32 | None = None
@@ -181,8 +182,8 @@ class ConnectionSettings(ProxyConfigModel):
 
 
 class ProxyMetadata(ProxyConfigModel):
-    """The environment of Istio's agent, as far as it changes what a proxy is sent. (Istio has the switch of
-    HTTP/3 in the environment of istiod.)"""
+    """The variables of the Istio agent's environment that change what a proxy is sent. (In Istio, HTTP/3 is
+    switched on in the environment of istiod.)"""
 
     dual_stack: str = Field(default="", alias="ISTIO_DUAL_STACK")
     quic_listeners: str = Field(default="", alias="PILOT_ENABLE_QUIC_LISTENERS")
@@ -198,13 +199,13 @@ class ProxyConfig(ProxyConfigModel):
 
     @property
     def dual_stack(self) -> bool:
-        """Whether a proxy with IPv4 and IPv6 addresses is to use both (`proxyMetadata.ISTIO_DUAL_STACK`, as
-        https://istio.io/latest/docs/setup/additional-setup/dual-stack/ turns it on)."""
+        """True if a proxy with IPv4 and IPv6 addresses uses both (`proxyMetadata.ISTIO_DUAL_STACK`, as in
+        https://istio.io/latest/docs/setup/additional-setup/dual-stack/)."""
         return _is_true(self.proxy_metadata.dual_stack)
 
     @property
     def quic_listeners(self) -> bool:
-        """Whether a gateway is to serve HTTP/3 (`proxyMetadata.PILOT_ENABLE_QUIC_LISTENERS`)."""
+        """True if a gateway serves HTTP/3 (`proxyMetadata.PILOT_ENABLE_QUIC_LISTENERS`)."""
         return _is_true(self.proxy_metadata.quic_listeners)
 
 

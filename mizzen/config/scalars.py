@@ -24,11 +24,11 @@ _NUMBER_START: Final = frozenset("+-.0123456789")
 _INTEGER: Final = re.compile(r"[-+]?(?:0b[01]+|0o[0-7]+|0x[0-9a-fA-F]+|[0-9]+)")
 _FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _INT64_DIGITS: Final = 70
-"""Longer than any 64-bit integer in any base; longer digits are a float, as in Go."""
+"""More digits than any 64-bit integer has, in any base; such a number is a float, as in Go."""
 
 
 def resolve_plain(text: str) -> Scalar:
-    """Return the value that an unquoted scalar stands for."""
+    """Return the value of an unquoted scalar."""
     if text in _WORDS:
         return _WORDS[text]
     if text[0] not in _NUMBER_START:
@@ -53,12 +53,12 @@ def _integer(digits: str) -> int | None:
         base = 8 if len(magnitude) > 1 and magnitude[0] == "0" else 10
     try:
         return sign * int(magnitude, base)
-    except ValueError:  # 089: leading zero and no octal number
+    except ValueError:  # 089: leading zero, but not an octal number
         return None
 
 
 def as_key(value: Scalar) -> str | None:
-    """Return the JSON key that a resolved scalar becomes, None if it cannot be one (null)."""
+    """Return the JSON key for a resolved scalar; None if it cannot be a key (null)."""
     match value:
         case None:
             return None

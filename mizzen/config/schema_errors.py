@@ -1,4 +1,4 @@
-"""What pydantic finds in a document, in the user's words: path, line, what is wrong, what would be right."""
+"""Pydantic's errors in the user's words: path, line, what is wrong, what would be right."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LineOf = Callable[[FieldPath], int]
 
 
 def place(path: FieldPath) -> str:
-    """Return a path as users write it: `spec.http[0].route[1].weight`; a key with dots stands in brackets."""
+    """Return a path as users write it: `spec.http[0].route[1].weight`; a key with dots is put in brackets."""
     text = ""
     for step in path:
         if isinstance(step, int) or "." in step or "/" in step or not step:
@@ -38,10 +38,10 @@ def schema_diagnostics(
     *,
     secret: bool = False,
 ) -> tuple[Model | None, tuple[Diagnostic, ...]]:
-    """Type `content` by `model`; return the typed value, or None and every error with its place.
+    """Type `content` by `model`; return the typed value, or None and all errors with their places.
 
-    `line_of` gives the line of a path inside `content`; `prefix` is the path of `content` in its document, as
-    messages name it. No message quotes a value if `secret`.
+    `line_of` returns the line of a path inside `content`; `prefix` is the path of `content` in its document,
+    as shown in messages. With `secret`, messages quote no value.
     """
     try:
         return model.model_validate(content), ()
@@ -57,7 +57,7 @@ def schema_diagnostics(
 
 
 def as_written(content: Any, details: ErrorDetails) -> FieldPath:
-    """Return the path of an error in the user's own words, without the steps that only pydantic knows."""
+    """Return the path of an error as the user wrote it, without the steps that pydantic adds."""
     path: list[str | int] = []
     value = content
     for step in details["loc"]:
@@ -97,7 +97,7 @@ def _message(
         case "missing":
             return "is required; add it"
         case "extra_forbidden":
-            return "is no known field" + nearest_field(model, path, prefix)
+            return "unknown field" + nearest_field(model, path, prefix)
         case "string_type":
             scalar = isinstance(value, (bool, int, float)) and not secret
             return f"must be a string{given}" + (f'; quote it: "{_as_yaml(value)}"' if scalar else "")
@@ -129,7 +129,7 @@ def _list_hint(kind: str, value: Any) -> str:
 
 
 def _own_words(details: ErrorDetails, given: str) -> str:
-    """Return the message of a rule that words its own; pydantic's wording is turned into ours."""
+    """Return the message of a rule with its own message; pydantic's own are reworded."""
     message = details["msg"].removeprefix("Value error, ")
     if message.startswith("Input should be "):
         return message.replace("Input should be", "must be", 1) + given

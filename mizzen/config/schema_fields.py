@@ -1,4 +1,4 @@
-"""What fields a model has and where: for messages about names that it does not have."""
+"""The fields of models and where they stand: for messages about unknown names."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def fields_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
 
 
 _LONGEST_NAME: Final = 100
-"""Longer names are compared with none: it costs the square of the length."""
+"""Longer names are not compared: the cost is the square of the length."""
 
 
 def nearest(name: str, known: Sequence[str]) -> str | None:
-    """Return the one of `known` that `name` most likely means, None if none is near."""
+    """Return the one of `known` that `name` most likely means; None if none is similar."""
     if len(name) > _LONGEST_NAME:
         return None
     folded = {each.replace("_", "").lower(): each for each in known}
@@ -43,8 +43,8 @@ def nearest(name: str, known: Sequence[str]) -> str | None:
 def nearest_field(model: type[BaseModel], path: FieldPath, prefix: FieldPath = ()) -> str:
     """Return the end of a message about the unknown field at `path`: what was meant, or where it belongs.
 
-    For example "; did you mean `timeout`?" or "; it belongs to spec.http[].route[].destination". Empty if
-    nothing is like it. `prefix` goes before the places.
+    For example "; did you mean `timeout`?" or "; it belongs to spec.http[].route[].destination". Empty if no
+    field is similar. `prefix` is put before the places.
     """
     name = path[-1] if path else None
     if not isinstance(name, str):
@@ -65,7 +65,7 @@ def nearest_field(model: type[BaseModel], path: FieldPath, prefix: FieldPath = (
 
 @cache
 def places_of(model: type[BaseModel]) -> Mapping[str, tuple[str, ...]]:
-    """Return for each name of a field in `model`, at any depth, the places that have it, shallowest first."""
+    """Return the places of each field name in `model`, at any depth, shallowest first."""
     places: dict[str, list[str]] = {}
     level: list[tuple[str, type[BaseModel], tuple[type[BaseModel], ...]]] = [("", model, ())]
     for _ in range(_DEEPEST):
@@ -81,12 +81,12 @@ def places_of(model: type[BaseModel]) -> Mapping[str, tuple[str, ...]]:
 
 
 def models_at(model: type[BaseModel], path: FieldPath) -> list[type[BaseModel]]:
-    """Return the models that describe the value at `path`, none if it is not a message."""
+    """Return the models that describe the value at `path`; empty if it is not a message."""
     return [each for each in _annotations_at(model, path) if _is_model(each)]
 
 
 def enum_at(model: type[BaseModel], path: FieldPath) -> type[Enum] | None:
-    """Return the enum that the value at `path` must be one of."""
+    """Return the enum of the value at `path`, or None."""
     for each in _annotations_at(model, path):
         if isinstance(each, type) and issubclass(each, Enum):
             return each
@@ -94,7 +94,7 @@ def enum_at(model: type[BaseModel], path: FieldPath) -> type[Enum] | None:
 
 
 def unknown_fields(model: type[BaseModel], content: Any, path: FieldPath = ()) -> Iterator[FieldPath]:
-    """Yield the paths in `content` that name no field of their message and are not null."""
+    """Yield the paths in `content` that are not fields of their message, unless their value is null."""
     if isinstance(content, list):
         for index, item in enumerate(content):
             yield from unknown_fields(model, item, (*path, index))
@@ -138,7 +138,8 @@ def _members(annotation: Any) -> Iterator[Any]:
 
 
 def _items(annotation: Any) -> Iterator[tuple[str, Any]]:
-    """Yield what the elements of a list or mapping are, with the suffix that stands for one in a place."""
+    """Yield the types of the elements of a list or mapping, each with the suffix
+    that marks an element in a place."""
     for member in _members(annotation):
         origin, arguments = get_origin(member), get_args(member)
         if origin in (tuple, list) and arguments:
@@ -148,7 +149,7 @@ def _items(annotation: Any) -> Iterator[tuple[str, Any]]:
 
 
 def inner_models(annotation: Any) -> Iterator[tuple[str, type[BaseModel]]]:
-    """Yield the models that a field has: "" with that of its value, "[]" with that of its items."""
+    """Yield the models of a field: with "" the model of its value, with "[]" that of its items."""
     for member in _members(annotation):
         if _is_model(member):
             yield "", member

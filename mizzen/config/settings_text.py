@@ -1,4 +1,4 @@
-"""Reading a text that holds settings of the mesh and is no document of its own: MeshConfig, MeshNetworks."""
+"""Reading a text with settings of the mesh that is not a document itself: MeshConfig or MeshNetworks."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ from mizzen.config.yaml_tree import Tree, YamlError, trees
 Model = TypeVar("Model", bound=BaseModel)
 
 Rules = Callable[[Model, LineOf, str, FieldPath], list[Diagnostic]]
-"""Finds what is wrong with settings beyond the types of their fields, given what `check_mesh_config` is."""
+"""Finds what is wrong with settings beyond the types of their fields; arguments as
+for `check_mesh_config`."""
 
 
 @dataclass(frozen=True, slots=True)
-class SettingsPlace:
-    """Where a text stands: it begins at `first_line` of `file`, and `path` goes before all paths."""
+class TextStart:
+    """Where a text begins: line `first_line` of `file`; `path` is put before all paths."""
 
     file: str
     first_line: int = 1
@@ -35,14 +36,13 @@ class SettingsPlace:
 def parse_settings(
     model: type[Model],
     data: bytes | str,
-    where: SettingsPlace,
+    where: TextStart,
     rules: Rules[Model],
     unserved: Callable[[FieldPath], str],
 ) -> tuple[Model | None, tuple[Diagnostic, ...]]:
-    """Read a text as a `model`; return it, or None if any of the diagnostics is an error.
+    """Read a text as a `model`; return it, or None if a diagnostic is an error.
 
-    An empty text gives the defaults. Fields that the model does not have are warnings, whose text `unserved`
-    makes of their path.
+    An empty text gives the defaults. Unknown fields are warnings; `unserved` makes the message from the path.
     """
     name, file = model.__name__, where.file
     try:
@@ -68,7 +68,7 @@ def parse_settings(
 def _typed(
     model: type[Model],
     tree: Tree,
-    where: SettingsPlace,
+    where: TextStart,
     rules: Rules[Model],
     unserved: Callable[[FieldPath], str],
 ) -> tuple[Model | None, tuple[Diagnostic, ...]]:

@@ -1,7 +1,7 @@
-"""Fields by protobuf's own names, `mirror_percent` for `mirrorPercent`: Istio's file reader takes them too.
+"""Fields by protobuf's own names, such as `mirror_percent` for `mirrorPercent`, which Istio also reads.
 
-protobuf's JSON form is read with either name of a field (https://protobuf.dev/programming-guides/json/). The
-names of maps' entries (labels, headers) are the user's and stay.
+protobuf's JSON form allows either name of a field (https://protobuf.dev/programming-guides/json/). Keys of
+maps (labels, headers) are the user's and stay.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _A_KEY: Final = re.compile(r"[a-z0-9]_[a-z0-9_]+[\"']?[ \t]*:")
 
 
 def may_be_snake_case(text: str) -> bool:
-    """Tell whether the text of documents may have such a field, so that most need not be looked at."""
+    """Tell quickly whether the text of documents may have such a field; most texts have none."""
     return "_" in text and _A_KEY.search(text) is not None
 
 
@@ -36,12 +36,13 @@ def with_json_names(
     prefix: FieldPath = (),
     above: FieldPath = (),
 ) -> tuple[Any, DocumentLines, list[Diagnostic]]:
-    """Rename the snake_case fields of `content`, described by `model`, which stands at `prefix` in `lines`.
+    """Rename the snake_case fields of `content`, which `model` describes and which stands at `prefix` in
+    `lines`.
 
-    `above` goes before the paths that diagnostics show.
+    `above` is put before the paths in diagnostics.
 
-    Returns the content, the lines under the right names, and a warning for each field; a field that is
-    written in both ways is an error. What is right is returned itself.
+    Returns the content, the lines under the new names, and a warning for each field; a field that is written
+    in both ways is an error. Content without such fields is returned unchanged.
     """
     found: list[tuple[FieldPath, str, bool]] = []
     renamed = _renamed(model, content, prefix, found)
@@ -63,7 +64,7 @@ def with_json_names(
 def _renamed(
     model: type[BaseModel], value: Any, path: FieldPath, found: list[tuple[FieldPath, str, bool]]
 ) -> Any:
-    """Return `value`, described by `model`, with the right names; `found` gets each path as it is written."""
+    """Return `value`, which `model` describes, with the JSON names; add each renamed path to `found`."""
     if not isinstance(value, dict):
         return value
     fields, right_names = fields_of(model), _right_names(model)
@@ -80,7 +81,7 @@ def _renamed(
 
 @cache
 def _right_names(model: type[BaseModel]) -> Mapping[str, str]:
-    """Return the names of a model's fields by protobuf's own, which are those of the attributes."""
+    """Return the JSON names of a model's fields by protobuf's own, which are the attribute names."""
     return {name.rstrip("_"): field.alias or name for name, field in model.model_fields.items()}
 
 

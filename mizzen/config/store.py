@@ -1,4 +1,4 @@
-"""What is in force and what was refused: the memory between one state of the files and the next."""
+"""The store: the configurations in force and the refused documents, over changes of the files."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from mizzen.config.yaml_documents import ParsedFile, RefusedDocument
 
 @dataclass(frozen=True, slots=True)
 class ConfigChange:
-    """What a batch of files changed in force: new or changed configurations, and the keys that are gone.
+    """What changed in force by a batch of files: new or changed configurations, and removed keys.
 
-    `moved` say what they said before, at other lines: new objects with the same `spec`.
+    `moved` have the same content as before at different lines: new objects with the same `spec`.
     """
 
     updated: tuple[Config[Any], ...] = ()
@@ -31,9 +31,9 @@ class ConfigChange:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A document that is not in force as it is written now.
+    """A document whose current text is not in force.
 
-    `in_force` is where the version that still is in force was written, None if there is none.
+    `in_force` is the origin of the version that is still in force, or None.
     """
 
     key: ConfigKey
@@ -44,9 +44,9 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Valid:
-    """The last valid version of a document of a file, with the digest of what it says.
+    """The last valid version of a document of a file, with the digest of its content.
 
-    `origin` is where that version was written. `current`: it is what the file says now.
+    `origin` is where that version was written. `current`: the file still says the same.
     """
 
     key: ConfigKey
@@ -56,12 +56,12 @@ class Valid:
 
 
 @dataclass(slots=True)
-class _Claim:
-    """A file's claim on a key: what its document says now, and its last valid version.
+class _Entry:
+    """A file's entry for a key: what its document says now, and the last valid version.
 
-    `withheld`: the file no longer shows the document, and something in it cannot be told, so that the
-    document may still be meant. `inherited`: the last valid version was written in another file, which has it
-    no more. Any other claim goes before such ones.
+    `withheld`: the file no longer shows the document, but a part of the file could not be identified, so the
+    document may still be meant. `inherited`: the last valid version was written in a different file, which no
+    longer has it. An entry that is neither takes precedence.
     """
 
     key: ConfigKey
@@ -76,44 +76,45 @@ class _Claim:
 
 @dataclass(slots=True)
 class _File:
-    """A file's claims by key, and the findings that belong to none of them."""
+    """A file's entries by key, and the findings that belong to none of them."""
 
-    claims: dict[ConfigKey, _Claim] = field(default_factory=dict)
+    entries: dict[ConfigKey, _Entry] = field(default_factory=dict)
     diagnostics: tuple[Diagnostic, ...] = ()
 
     @property
     def has_findings(self) -> bool:
-        """Whether there is anything to say about the file or a document in it."""
+        """True if there are findings about the file or a document in it."""
         return bool(self.diagnostics) or any(
-            claim.diagnostics or claim.refused for claim in self.claims.values()
+            entry.diagnostics or entry.refused for entry in self.entries.values()
         )
 
 
 class ConfigStore:
-    """Keeps the configurations in force while files change, so that a bad input never hurts a good one.
+    """Keeps the configurations in force while files change, so that a bad input never damages a good one.
 
     * An invalid version of a document is refused; its last valid version stays in force.
-    * A broken file keeps in force everything that it had.
-    * Of documents with the same key, that of the first file by name is in force, in a file the first by line,
-      whatever came earlier in time; the others are errors.
-    * A document that did not change keeps its Config object. If only its lines did, it is an update that
-      keeps the typed spec, by which anything that shows no lines can tell that nothing changed.
+    * A broken file keeps everything in force that it had.
+    * If several documents have the same key, that of the first file by name is in force, and within a file
+      the first by line, regardless of which came first in time; the rest are errors.
+    * An unchanged document keeps its Config object. If only its lines changed, the new object keeps the typed
+      spec, so that code which shows no lines can tell that nothing changed.
 
-    Pure: no IO. Owned by one task; `configs()` is a snapshot that later calls do not change.
+    Pure: no IO. Owned by one task; later calls do not change a result of `configs()`.
     """
 
     def __init__(self) -> None:
         self._files: dict[str, _File] = {}
-        self._claimants: dict[ConfigKey, dict[str, _Claim]] = {}
+        self._entries_of_key: dict[ConfigKey, dict[str, _Entry]] = {}
         self._in_force: dict[ConfigKey, Config[Any]] = {}
         self._digests: dict[ConfigKey, bytes] = {}
-        # What there is to say is asked for after every change, and mostly there is nothing.
+        # Findings are asked for after every change, and usually there are none.
         self._with_findings: dict[str, _File] = {}
         self._contested: set[ConfigKey] = set()
         self._snapshot: tuple[Config[Any], ...] | None = None
 
     def apply(self, files: Mapping[str, ParsedFile | None]) -> ConfigChange:
-        """Take over a batch of changed files (None: it is gone) at once; return what changed in force."""
+        """Take over a batch of changed files at once (None: the file is gone);
+        return what changed in force."""
         touched: set[ConfigKey] = set()
         for name in sorted(files):
             parsed = files[name]
@@ -131,7 +132,7 @@ class ConfigStore:
         return self._settle(touched)
 
     def configs(self) -> tuple[Config[Any], ...]:
-        """Return everything in force, ordered by kind, namespace and name."""
+        """Return all configurations in force, ordered by kind, namespace and name."""
         if self._snapshot is None:
             self._snapshot = tuple(sorted(self._in_force.values(), key=_order))
         return self._snapshot
@@ -141,19 +142,19 @@ class ConfigStore:
         return self._in_force.get(key)
 
     def valid(self, file: str) -> tuple[Valid, ...]:
-        """Return the last valid versions of a file's documents; nothing if there is no such file."""
+        """Return the last valid versions of a file's documents; empty if there is no such file."""
         held = self._files.get(file, _File())
         return tuple(
-            Valid(claim.key, claim.digest, claim.config.origin, not (claim.refused or claim.withheld))
-            for claim in held.claims.values()
-            if claim.config is not None
+            Valid(entry.key, entry.digest, entry.config.origin, not (entry.refused or entry.withheld))
+            for entry in held.entries.values()
+            if entry.config is not None
         )
 
     def holds(self, path: str) -> bool:
-        """Tell whether valid documents of that file, or of files in that folder, are known."""
+        """Tell whether the store has valid documents of that file, or of files in that folder."""
         folder = path.rstrip("/") + "/"
         return any(
-            (name == path or name.startswith(folder)) and any(claim.config for claim in file.claims.values())
+            (name == path or name.startswith(folder)) and any(entry.config for entry in file.entries.values())
             for name, file in self._files.items()
         )
 
@@ -162,16 +163,16 @@ class ConfigStore:
         return tuple(in_reading_order(self._findings()))
 
     def refused(self) -> Mapping[ConfigKey, Refusal]:
-        """Return the documents that are not in force as they are written now, by their keys.
+        """Return the documents whose current text is not in force, by key.
 
-        What is wrong with each comes in the order of its lines.
+        The findings about each are ordered by line.
         """
         found: dict[ConfigKey, Refusal] = {}
         for _, file in sorted(self._with_findings.items()):
-            for key, claim in file.claims.items():
-                if claim.refused and not claim.withheld and key not in found:
-                    why = tuple(in_reading_order(claim.diagnostics or file.diagnostics))
-                    found[key] = Refusal(key, claim.origin, why, self._origin_in_force(key))
+            for key, entry in file.entries.items():
+                if entry.refused and not entry.withheld and key not in found:
+                    why = tuple(in_reading_order(entry.diagnostics or file.diagnostics))
+                    found[key] = Refusal(key, entry.origin, why, self._origin_in_force(key))
         return found
 
     def _origin_in_force(self, key: ConfigKey) -> Origin | None:
@@ -181,98 +182,98 @@ class ConfigStore:
     def _findings(self) -> Iterator[Diagnostic]:
         for file in self._with_findings.values():
             yield from file.diagnostics
-            for claim in file.claims.values():
-                if not claim.withheld:
-                    yield from claim.diagnostics
+            for entry in file.entries.values():
+                if not entry.withheld:
+                    yield from entry.diagnostics
         for key in self._contested:
-            yield from self._conflicts(key, self._claimants[key])
+            yield from self._conflicts(key, self._entries_of_key[key])
 
-    def _conflicts(self, key: ConfigKey, claims: Mapping[str, _Claim]) -> Iterator[Diagnostic]:
-        winner = _first(claims.values())
-        for claim in claims.values():
-            if winner is not None and claim is not winner and not claim.withheld:
-                yield _duplicate(key, claim.origin, winner.origin)
+    def _conflicts(self, key: ConfigKey, entries: Mapping[str, _Entry]) -> Iterator[Diagnostic]:
+        winner = _first(entries.values())
+        for entry in entries.values():
+            if winner is not None and entry is not winner and not entry.withheld:
+                yield _duplicate(key, entry.origin, winner.origin)
 
     def _drop(self, name: str) -> Iterable[ConfigKey]:
         file = self._files.pop(name, None)
-        return self._unclaim(name, file.claims) if file is not None else ()
+        return self._remove_entries(name, file.entries) if file is not None else ()
 
     def _keep_all(self, name: str, parsed: ParsedFile) -> None:
-        """Refuse a broken file: show what is wrong in it, and leave in force what it had."""
+        """Refuse a broken file: report what is wrong, and leave in force what it had."""
         file = self._files.setdefault(name, _File())
         shown = list(parsed.diagnostics)
         for document in parsed.documents:
             shown.extend(to_config(document)[1])
         for refused in parsed.refused:
             shown.extend(refused.diagnostics)
-        for claim in file.claims.values():
-            claim.diagnostics, claim.refused = (), True
+        for entry in file.entries.values():
+            entry.diagnostics, entry.refused = (), True
         file.diagnostics = bounded(shown)
 
     def _replace(self, name: str, parsed: ParsedFile) -> set[ConfigKey]:
-        """Take over what a file says now; return the keys whose claims it touches."""
+        """Take over what a file says now; return the keys whose entries it touches."""
         old = self._files.get(name, _File())
-        claims: dict[ConfigKey, _Claim] = {}
+        entries: dict[ConfigKey, _Entry] = {}
         shown = list(parsed.diagnostics)
         everything: list[Document | RefusedDocument] = [*parsed.documents, *parsed.refused]
         for written in sorted(everything, key=lambda each: each.origin.line):
             key, origin = written.key, written.origin
-            first = claims.get(key)
+            first = entries.get(key)
             if first is not None:
                 shown.append(_duplicate(key, origin, first.origin))
             elif isinstance(written, Document):
-                claims[key] = self._claim(written, old.claims.get(key))
+                entries[key] = self._entry(written, old.entries.get(key))
             else:
-                claims[key] = _refused(key, origin, written.diagnostics, old.claims.get(key))
+                entries[key] = _refused(key, origin, written.diagnostics, old.entries.get(key))
         if parsed.unidentified:
-            for key, claim in old.claims.items():
-                if key not in claims and claim.config is not None:
-                    claims[key] = replace(claim, withheld=True)
-        self._files[name] = _File(claims, bounded(shown))
+            for key, entry in old.entries.items():
+                if key not in entries and entry.config is not None:
+                    entries[key] = replace(entry, withheld=True)
+        self._files[name] = _File(entries, bounded(shown))
         touched = {
             key
-            for key in old.claims.keys() | claims.keys()
-            if not _same(old.claims.get(key), claims.get(key))
+            for key in old.entries.keys() | entries.keys()
+            if not _same(old.entries.get(key), entries.get(key))
         }
-        self._unclaim(name, old.claims)
-        for key, claim in claims.items():
-            claimants = self._claimants.setdefault(key, {})
-            claimants[name] = claim
-            if len(claimants) > 1:
+        self._remove_entries(name, old.entries)
+        for key, entry in entries.items():
+            entries_of_key = self._entries_of_key.setdefault(key, {})
+            entries_of_key[name] = entry
+            if len(entries_of_key) > 1:
                 self._contested.add(key)
         return touched
 
-    def _claim(self, document: Document, last: _Claim | None) -> _Claim:
+    def _entry(self, document: Document, last: _Entry | None) -> _Entry:
         digest = document.digest
         if last is not None and last.config is not None and last.digest == digest:
             return _unchanged(last, last.config, document)
         config, diagnostics = to_config(document)
         if config is not None:
-            return _Claim(document.key, document.origin, config, digest, diagnostics)
+            return _Entry(document.key, document.origin, config, digest, diagnostics)
         return _refused(document.key, document.origin, diagnostics, last)
 
-    def _unclaim(self, name: str, claims: Iterable[ConfigKey]) -> set[ConfigKey]:
-        for key in claims:
-            claimants = self._claimants[key]
-            del claimants[name]
-            if len(claimants) < 2:
+    def _remove_entries(self, name: str, entries: Iterable[ConfigKey]) -> set[ConfigKey]:
+        for key in entries:
+            entries_of_key = self._entries_of_key[key]
+            del entries_of_key[name]
+            if len(entries_of_key) < 2:
                 self._contested.discard(key)
-            if not claimants:
-                del self._claimants[key]
-        return set(claims)
+            if not entries_of_key:
+                del self._entries_of_key[key]
+        return set(entries)
 
     def _settle(self, touched: set[ConfigKey]) -> ConfigChange:
-        """Decide anew which claim on each touched key is in force."""
+        """Decide again which entry of each touched key is in force."""
         updated: list[Config[Any]] = []
         removed: list[ConfigKey] = []
         moved: dict[ConfigKey, Config[Any]] = {}
         for key in touched:
-            claims = self._claimants.get(key, {})
+            entries = self._entries_of_key.get(key, {})
             before = self._in_force.get(key)
-            winner = _first(claims.values())
-            if winner is None and claims and before is not None:
-                # Moved to another file and invalid there: its last valid version is now that file's.
-                heir = min(claims.values(), key=lambda claim: claim.origin)
+            winner = _first(entries.values())
+            if winner is None and entries and before is not None:
+                # Moved to a different file and invalid there: that file inherits its last valid version.
+                heir = min(entries.values(), key=lambda entry: entry.origin)
                 heir.config, heir.inherited, heir.digest = before, True, self._digests[key]
                 continue
             after = winner.config if winner is not None else None
@@ -294,17 +295,17 @@ class ConfigStore:
         return ConfigChange(tuple(sorted(updated, key=_order)), tuple(sorted(removed)), moved)
 
 
-def _first(claims: Iterable[_Claim]) -> _Claim | None:
-    """Return the claim that is in force: what files show themselves goes first, then by file and line."""
-    valid = [claim for claim in claims if claim.config is not None]
-    return min(valid, key=lambda claim: (claim.withheld or claim.inherited, claim.origin)) if valid else None
+def _first(entries: Iterable[_Entry]) -> _Entry | None:
+    """Return the entry that is in force: those that files still show come first, then by file and line."""
+    valid = [entry for entry in entries if entry.config is not None]
+    return min(valid, key=lambda entry: (entry.withheld or entry.inherited, entry.origin)) if valid else None
 
 
 def _order(config: Config[Any]) -> tuple[str, str, str]:
     return config.kind, config.namespace, config.name
 
 
-def _same(old: _Claim | None, new: _Claim | None) -> bool:
+def _same(old: _Entry | None, new: _Entry | None) -> bool:
     return (
         old is not None
         and new is not None
@@ -314,11 +315,11 @@ def _same(old: _Claim | None, new: _Claim | None) -> bool:
     )
 
 
-def _unchanged(last: _Claim, config: Config[Any], document: Document) -> _Claim:
-    """Return the claim of a document that says what it said when last valid.
+def _unchanged(last: _Entry, config: Config[Any], document: Document) -> _Entry:
+    """Return the entry of a document with the content that was last valid.
 
-    Its object stays if its place does; at another place it is another one with the same spec, as lines are
-    handed on from it.
+    Its object stays if its lines do. Otherwise it gets a new object with the same spec, as origins are taken
+    from the object.
     """
     stays = config.origin == document.origin and _same_lines(config, document)
     if not stays:
@@ -326,7 +327,7 @@ def _unchanged(last: _Claim, config: Config[Any], document: Document) -> _Claim:
     diagnostics = last.diagnostics
     if last.refused or last.withheld or (diagnostics and not stays):
         diagnostics = to_config(document)[1]
-    return _Claim(document.key, document.origin, config, last.digest, diagnostics)
+    return _Entry(document.key, document.origin, config, last.digest, diagnostics)
 
 
 def _same_lines(config: Config[Any], document: Document) -> bool:
@@ -335,12 +336,12 @@ def _same_lines(config: Config[Any], document: Document) -> bool:
 
 
 def _refused(
-    key: ConfigKey, origin: Origin, diagnostics: tuple[Diagnostic, ...], last: _Claim | None
-) -> _Claim:
-    """Return the claim of an invalid document: it keeps the last valid version, if there was one."""
+    key: ConfigKey, origin: Origin, diagnostics: tuple[Diagnostic, ...], last: _Entry | None
+) -> _Entry:
+    """Return the entry of an invalid document: it keeps the last valid version, if there was one."""
     if last is None:
-        return _Claim(key, origin, None, b"", diagnostics, refused=True)
-    return _Claim(key, origin, last.config, last.digest, diagnostics, refused=True, inherited=last.inherited)
+        return _Entry(key, origin, None, b"", diagnostics, refused=True)
+    return _Entry(key, origin, last.config, last.digest, diagnostics, refused=True, inherited=last.inherited)
 
 
 def _duplicate(key: ConfigKey, origin: Origin, first: Origin) -> Diagnostic:

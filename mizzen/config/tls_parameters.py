@@ -1,8 +1,8 @@
-"""Cipher suites and curves: which of those that a user lists Envoy takes.
+"""Cipher suites and curves: which of a user's list Envoy accepts.
 
-Envoy refuses a whole listener or cluster for one name that it does not know, and for a curve that is listed
-twice. So only known names are sent, each once, as by Istio; a warning names each that is left out. The names
-are those of Envoy's BoringSSL:
+Envoy rejects a whole listener or cluster for one unknown name, or for a curve that is listed twice. So only
+known names are sent, each once, as Istio does; a warning names each that is left out. The names are those of
+Envoy's BoringSSL:
 https://www.envoyproxy.io/docs/envoy/latest/api-v3/extensions/transport_sockets/tls/v3/common.proto
 """
 
@@ -35,16 +35,16 @@ _ALL: Final = "ALL"
 
 
 def is_cipher_suite(text: str) -> bool:
-    """Tell whether Envoy knows what an item of a list says.
+    """Tell whether Envoy knows the suites of a list item.
 
-    An item is a suite, `ALL`, a group of equal rank `[A|B]`, or a suite or `ALL` after an
-    operator: `!A`, `-A`, `+A`.
+    An item is a suite, `ALL`, a group of equal rank `[A|B]`, or a suite or `ALL` after an operator: `!A`,
+    `-A`, `+A`.
     """
     return not text or _suites(text) is not None
 
 
 def effective_cipher_suites(listed: Sequence[str]) -> tuple[str, ...]:
-    """Return the items of a list that are sent: known ones, each once; none if they leave no suite at all."""
+    """Return the items of a list that are sent: known ones, each once; none if they leave no suite."""
     known = tuple(dict.fromkeys(text for text in listed if text and is_cipher_suite(text)))
     chosen: set[str] = set()
     for text in known:
@@ -83,7 +83,7 @@ def ignored_curves(listed: Sequence[str]) -> Iterator[tuple[int, str]]:
     """Yield the index of each curve that is not sent, and the reason."""
     for index, curve in enumerate(listed):
         if curve not in CURVES:
-            yield index, f'"{curve}" is no known curve and is ignored; known are {", ".join(CURVES)}'
+            yield index, f'"{curve}" is not a known curve and is ignored; known are {", ".join(CURVES)}'
         elif curve in listed[:index]:
             yield index, f'"{curve}" is given twice; leave one out'
 

@@ -69,7 +69,7 @@ def _spec(kind: Kind, document: Document) -> tuple[Any, tuple[Diagnostic, ...]]:
         )
         return spec, (*errors, *_misspelt(kind.model, whole, document, ()))
     strangers = tuple(
-        _error(document, (name,), "is no known field" + _meant(name))
+        _error(document, (name,), "unknown field" + _meant(name))
         for name in content
         if name not in _TOP_LEVEL
     )
@@ -119,7 +119,7 @@ def _is_model(annotation: object) -> TypeGuard[type[BaseModel]]:
 
 def _meant(name: str) -> str:
     close = nearest(name, _TOP_LEVEL)
-    return f"; did you mean `{close}`?" if close else "; it may belong into `spec`"
+    return f"; did you mean `{close}`?" if close else "; it may belong in `spec`"
 
 
 def _metadata(

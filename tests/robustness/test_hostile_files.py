@@ -57,7 +57,7 @@ def words(text: str | bytes) -> str:
         (ROUTE + " k: 1\n" * 100_000, "more than 1000 keys and values of this document are wrong"),
         (ROUTE + "".join(f" k{n}: 1\n" for n in range(20_000)), "more findings like this are not shown"),
         ((SERVICE % "a" + "---\n") * 5_000, "more findings like this are not shown"),
-        (ROUTE + " " + "k" * 1000 + ": 1\n", "is no known field"),
+        (ROUTE + " " + "k" * 1000 + ": 1\n", "unknown field"),
     ],
     ids=range(19),
 )

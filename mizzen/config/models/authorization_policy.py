@@ -11,7 +11,7 @@ from mizzen.config.models.types import IstioEnum
 
 
 class AuthorizationAction(IstioEnum):
-    """What becomes of a request that a rule matches."""
+    """What happens to a request that a rule matches."""
 
     ALLOW = "ALLOW"
     DENY = "DENY"
@@ -20,7 +20,8 @@ class AuthorizationAction(IstioEnum):
 
 
 class AuthorizationSource(IstioModel):
-    """Where a request comes from: all fields must hold, and of each one any value (or none: `not...`)."""
+    """Where a request comes from: all fields must match, each by any one of its
+    values (`not...`: by none)."""
 
     principals: tuple[str, ...] = ()
     not_principals: tuple[str, ...] = ()
@@ -39,7 +40,7 @@ class AuthorizationSource(IstioModel):
 
 
 class AuthorizationOperation(IstioModel):
-    """What a request asks for: all fields must hold, and of each one any value (or none: `not...`)."""
+    """What a request asks for: all fields must match, each by any one of its values (`not...`: by none)."""
 
     hosts: tuple[str, ...] = ()
     not_hosts: tuple[str, ...] = ()
@@ -64,7 +65,7 @@ class RuleTo(IstioModel):
 
 
 class AuthorizationCondition(IstioModel):
-    """One more condition: the attribute `key` has one of `values`, and none of `not_values`."""
+    """A further condition: the attribute `key` has one of `values` and none of `not_values`."""
 
     key: str = ""
     values: tuple[str, ...] = ()
@@ -86,8 +87,8 @@ class AuthorizationProvider(IstioModel):
 
 
 class AuthorizationPolicy(IstioModel):
-    """Rules for the workloads that `selector` picks; without one for all of the namespace, and in the root
-    namespace for all of the mesh."""
+    """Rules for the workloads that `selector` picks; without a selector, for all workloads of the namespace,
+    or of the mesh if it is the root namespace."""
 
     selector: TypeWorkloadSelector | None = None
     target_ref: PolicyTargetReference | None = None

@@ -1,4 +1,4 @@
-"""The form that all models of Istio's messages share."""
+"""The base of all models of Istio's messages."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ def camel_case(attribute: str) -> str:
 
 
 class IstioModel(BaseModel):
-    """A message of Istio's API: immutable, and unknown fields are errors.
+    """A message of Istio's API: immutable; unknown fields are errors.
 
     Built from YAML by Istio's camelCase names (`model_validate`), and in code by attribute names (`of`).
-    What is absent: a message, a wrapped scalar and a member of a oneof are None; a plain scalar is protobuf's
-    zero value; a list is (); a map is {}. A field that is null counts as absent, as in protobuf's JSON form.
-    `model_fields_set` holds the attributes that were given.
+    Absent messages, wrapped scalars and members of a oneof are None; an absent plain scalar is protobuf's
+    zero value, an absent list (), an absent map {}. A field that is null counts as absent, as in protobuf's
+    JSON form. `model_fields_set` holds the attributes that were given.
     """
 
     model_config = ConfigDict(
         frozen=True,
-        # A model is compiled when the first document of its kind is read: a command meets few of them.
+        # A model is compiled when the first document of its kind is read: a command meets only some kinds.
         defer_build=True,
         extra="forbid",
         alias_generator=camel_case,

@@ -44,7 +44,7 @@ class HTTPCookieAttribute(IstioModel):
 
 
 class HTTPCookie(IstioModel):
-    """A cookie to hash. `ttl` None: none is made; zero: a session cookie is made."""
+    """A cookie to hash. `ttl` None: no cookie is made; zero: a session cookie is made."""
 
     name: str = ""
     path: str = ""
@@ -65,7 +65,7 @@ class MagLev(IstioModel):
 
 
 class ConsistentHashLB(OneofModel):
-    """Load balancing by a hash: of what, and by which algorithm."""
+    """Load balancing by a hash: what is hashed, and by which algorithm."""
 
     oneofs: ClassVar = (
         frozenset({"http_header_name", "http_cookie", "use_source_ip", "http_query_parameter_name"}),
@@ -89,14 +89,14 @@ class LocalityDistribute(IstioModel):
 
 
 class LocalityFailover(IstioModel):
-    """The region that takes over for another (`LocalityLoadBalancerSetting.Failover`)."""
+    """The region that takes over for another region (`LocalityLoadBalancerSetting.Failover`)."""
 
     from_: str = ""
     to: str = ""
 
 
 class LocalityLoadBalancerSetting(IstioModel):
-    """Load balancing that knows where client and endpoints are. `enabled` None leaves it to the mesh."""
+    """Load balancing by the localities of client and endpoints. `enabled` None means the mesh's setting."""
 
     distribute: tuple[LocalityDistribute, ...] = ()
     failover: tuple[LocalityFailover, ...] = ()
@@ -114,7 +114,7 @@ class ZoneAwareLoadBalancerSetting(IstioModel):
 
 
 class WarmupConfiguration(IstioModel):
-    """How a new endpoint's share of the traffic grows."""
+    """How the traffic share of a new endpoint grows."""
 
     duration: Duration | None = None
     minimum_percent: Double | None = None
@@ -182,14 +182,14 @@ class HTTPSettings(IstioModel):
 
 
 class ConnectionPoolSettings(IstioModel):
-    """Limits of what is sent to a destination."""
+    """Limits of connections and requests to a destination."""
 
     tcp: TCPSettings | None = None
     http: HTTPSettings | None = None
 
 
 class OutlierDetection(IstioModel):
-    """When an endpoint is taken out for its failures."""
+    """When an endpoint is ejected for its failures."""
 
     consecutive_errors: Annotated[
         Int32, Deprecated("write consecutive5xxErrors or consecutiveGatewayErrors")
@@ -215,7 +215,7 @@ class ClientTLSMode(IstioEnum):
 
 
 class ClientTLSSettings(IstioModel):
-    """TLS towards a destination."""
+    """TLS settings for connections to a destination."""
 
     mode: ClientTLSMode = ClientTLSMode.DISABLE
     client_certificate: str = ""
@@ -244,7 +244,7 @@ class ProxyProtocolVersion(IstioEnum):
 
 
 class ProxyProtocol(IstioModel):
-    """Telling the destination who the client is (`TrafficPolicy.ProxyProtocol`)."""
+    """Sending the client's address to the destination (`TrafficPolicy.ProxyProtocol`)."""
 
     version: ProxyProtocolVersion = ProxyProtocolVersion.V1
 
@@ -258,7 +258,7 @@ class RetryBudget(IstioModel):
 
 
 class PortTrafficPolicy(IstioModel):
-    """The policy of one port, in place of what stands above it (`TrafficPolicy.PortTrafficPolicy`)."""
+    """The policy of one port, which overrides the policy above it (`TrafficPolicy.PortTrafficPolicy`)."""
 
     port: PortSelector | None = None
     load_balancer: LoadBalancerSettings | None = None
@@ -268,7 +268,7 @@ class PortTrafficPolicy(IstioModel):
 
 
 class TrafficPolicy(IstioModel):
-    """How traffic to a destination, or a subset of it, is treated."""
+    """Policy for traffic to a destination or a subset of it."""
 
     load_balancer: LoadBalancerSettings | None = None
     connection_pool: ConnectionPoolSettings | None = None
@@ -281,7 +281,7 @@ class TrafficPolicy(IstioModel):
 
 
 class Subset(IstioModel):
-    """A named part of a service's workloads."""
+    """A named subset of a service's workloads."""
 
     name: str = ""
     labels: dict[str, str] = Field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What fields the models have: every leaf of a kind's spec, with the name of its type in Istio's API."""
+"""The fields of the models: every leaf of a kind's spec, with the name of its type in Istio's API."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from mizzen.config.models.types import Deprecated, ProtoType
 class LeafField:
     """One leaf: `path` as Istio writes it (`spec.http[].match[].port`), and the `attributes` that lead to it.
 
-    `type` is the type's name in the API: a scalar, a wrapper message, `map`, or `enum A|B|C`; of Kubernetes'
-    kinds it is the Python type's, `int`. Lists and maps are marked by `[]` in the path. `deprecated` says
-    what to do instead, if the field is deprecated.
+    `type` is the name of the type in the API: a scalar, a wrapper message, `map`, or `enum A|B|C`; for
+    Kubernetes' kinds it is the Python type's name, such as `int`. `[]` in the path marks lists and maps.
+    `deprecated` says what to write instead, if the field is deprecated.
     """
 
     path: str
@@ -34,7 +34,7 @@ def leaf_fields(
 ) -> Iterator[LeafField]:
     """Yield every leaf field of `model`, in the order of definition, with paths that start with `path`.
 
-    A map of messages is one leaf, unless the fields of those are asked for by `into_maps`.
+    A map of messages is one leaf; with `into_maps`, the fields of its messages are leaves.
     """
     yield from _leaves(model, path, (), into_maps=into_maps)
 
@@ -60,7 +60,8 @@ def _leaves(
 
 
 def _element(field: FieldInfo) -> tuple[str, Any, tuple[Any, ...]]:
-    """Return how a field holds its values (single, optional, list, map), the type of one, and its marks."""
+    """Return how a field holds its values (single, optional, list, map), the type of
+    one value, and its marks."""
     annotation: Any = field.annotation
     origin = get_origin(annotation)
     if origin in (dict, Mapping):
@@ -86,6 +87,6 @@ def _type_name(element: Any, marks: tuple[Any, ...], *, wrapped: bool) -> str:
     if element is str:
         return "string"
     proto = next((mark for mark in marks if isinstance(mark, ProtoType)), None)
-    if proto is None:  # of Kubernetes
+    if proto is None:  # a field of Kubernetes
         return " or ".join(member.__name__ for member in get_args(element) or (element,))
     return proto.wrapper if wrapped and proto.wrapper else proto.name

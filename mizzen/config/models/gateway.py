@@ -53,7 +53,7 @@ class TLSCertificate(IstioModel):
 
 
 class ServerTLSSettings(IstioModel):
-    """How a server proves who it is, and what it asks of its clients."""
+    """How a server identifies itself, and what it requires of its clients."""
 
     https_redirect: Bool = False
     mode: ServerTLSMode = ServerTLSMode.PASSTHROUGH

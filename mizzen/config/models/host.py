@@ -1,8 +1,8 @@
-"""The algebra of host names: exact ones, and wildcards that start with `*`.
+"""Operations on host names: exact names, and wildcards that start with `*`.
 
-A wildcard is for every name that ends with what follows its `*`: `*.a.com` for `b.a.com`, not for `a.com`.
-Names of hosts mean the same in capitals and in small letters (RFC 4343). The models write them in small ones,
-so that nothing behind the models has to think of case.
+A wildcard covers every name that ends with the text after its `*`: `*.a.com` covers `b.a.com`, not `a.com`.
+Host names are case-insensitive (RFC 4343). The models convert them to lower case, so no code behind the
+models handles case.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ def _namespaced(text: str) -> str:
 
 
 HostName = Annotated[str, AfterValidator(str.lower)]
-"""The name of a host, in small letters."""
+"""The name of a host, in lower case."""
 
 NamespacedHost = Annotated[str, AfterValidator(_namespaced)]
-"""`namespace/host` or a host alone; the host is in small letters."""
+"""`namespace/host` or a host alone; the host is in lower case."""
 
 
 def is_wildcard(host: str) -> bool:

@@ -1,4 +1,4 @@
-"""PeerAuthentication: whether a workload takes plain text, mutual TLS, or both.
+"""PeerAuthentication: whether a workload accepts plain text, mutual TLS, or both.
 
 https://istio.io/latest/docs/reference/config/security/peer_authentication/
 """
@@ -13,7 +13,7 @@ from mizzen.config.models.types import IstioEnum, UInt32
 
 
 class MutualTLSMode(IstioEnum):
-    """What a server asks of its clients; UNSET takes what the next wider scope says."""
+    """What a server requires of its clients; UNSET inherits from the next wider scope."""
 
     UNSET = "UNSET"
     DISABLE = "DISABLE"
@@ -28,8 +28,9 @@ class MutualTLS(IstioModel):
 
 
 class PeerAuthentication(IstioModel):
-    """The modes of the workloads that `selector` picks; of the namespace without one, of the mesh in the root
-    namespace. `port_level_mtls` is by the workload's own ports, not by those of its services."""
+    """The modes of the workloads that `selector` picks; without a selector, of the namespace, or of the mesh
+    if it is the root namespace. `port_level_mtls` is by the workload's own ports, not by those of its
+    services."""
 
     selector: TypeWorkloadSelector | None = None
     mtls: MutualTLS | None = None

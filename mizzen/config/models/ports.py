@@ -1,4 +1,4 @@
-"""Naming a port of a destination."""
+"""Selecting a port of a destination."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The protocols that a port may name, and the classes that Istio puts them in.
+"""The protocols that a port may name, and how Istio groups them.
 
 https://istio.io/latest/docs/ops/configuration/traffic-management/protocol-selection/
 """
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class Protocol(StrEnum):
-    """A protocol of a port, in Istio's spelling. UNSUPPORTED: none or an unknown one; it is found out."""
+    """A protocol of a port, in Istio's spelling. UNSUPPORTED: none or an unknown one, so it is detected."""
 
     TCP = "TCP"
     UDP = "UDP"
@@ -27,37 +27,37 @@ class Protocol(StrEnum):
 
     @classmethod
     def parse(cls, text: str) -> Protocol:
-        """Return the protocol that `text` names, whatever its case; UNSUPPORTED if it names none."""
+        """Return the protocol that `text` names, in any case; UNSUPPORTED if there is none."""
         return _BY_NAME.get(text.lower(), cls.UNSUPPORTED)
 
     @property
     def is_http(self) -> bool:
-        """Whether requests can be told apart: HTTP in any version, gRPC, an HTTP proxy."""
+        """True if single requests can be routed: HTTP in any version, gRPC, an HTTP proxy."""
         return self in _HTTP
 
     @property
     def is_http2(self) -> bool:
-        """Whether endpoints are spoken to in HTTP/2."""
+        """True if endpoints are called by HTTP/2."""
         return self in (Protocol.HTTP2, Protocol.GRPC, Protocol.GRPC_WEB)
 
     @property
     def is_grpc(self) -> bool:
-        """Whether the requests are gRPC's."""
+        """True if the requests are gRPC's."""
         return self in (Protocol.GRPC, Protocol.GRPC_WEB)
 
     @property
     def is_tls(self) -> bool:
-        """Whether connections are TLS, and routed by SNI."""
+        """True if connections are TLS, and routed by SNI."""
         return self in (Protocol.HTTPS, Protocol.TLS)
 
     @property
     def is_tcp(self) -> bool:
-        """Whether connections are forwarded as they are (TLS among them)."""
+        """True if connections are forwarded unchanged (including TLS)."""
         return self in _TCP
 
     @property
     def is_auto(self) -> bool:
-        """Whether the protocol is not known, so that it is found out from the traffic."""
+        """True if the protocol is unknown, so that it is detected from the traffic."""
         return self is Protocol.UNSUPPORTED
 
 

@@ -1,4 +1,4 @@
-"""RequestAuthentication: which JSON Web Tokens a workload believes.
+"""RequestAuthentication: the JSON Web Tokens that a workload accepts.
 
 https://istio.io/latest/docs/reference/config/security/request_authentication/
 """
@@ -18,7 +18,7 @@ class JWTHeader(IstioModel):
 
 
 class ClaimToHeader(IstioModel):
-    """A claim of a valid token that is sent on in a header."""
+    """A claim of a valid token that is forwarded in a header."""
 
     header: str = ""
     claim: str = ""
@@ -27,7 +27,7 @@ class ClaimToHeader(IstioModel):
 class JWTRule(IstioModel):
     """One issuer: its keys, and where its tokens stand in a request.
 
-    The keys are in `jwks` itself, at `jwks_uri`, or where the issuer's OpenID Connect discovery says.
+    The keys are in `jwks`, at `jwks_uri`, or where the issuer's OpenID Connect discovery says.
     """
 
     issuer: str = ""

@@ -1,4 +1,4 @@
-"""ServiceEntry: a service that the registry would not know otherwise.
+"""ServiceEntry: a service that is not in the registry otherwise.
 
 https://istio.io/latest/docs/reference/config/networking/service-entry/
 """
@@ -30,7 +30,8 @@ class Resolution(IstioEnum):
 
 
 class ServicePort(IstioModel):
-    """A port of a service. An empty `protocol` is found out from the traffic; `target_port` 0 is `number`."""
+    """A port of a service. If `protocol` is empty it is detected from the traffic;
+    `target_port` 0 means `number`."""
 
     number: UInt32 = 0
     protocol: str = ""
@@ -39,7 +40,7 @@ class ServicePort(IstioModel):
 
 
 class ServiceEntry(IstioModel):
-    """One or more services, by host, and where they are served."""
+    """One or more services, by host, and their endpoints."""
 
     hosts: tuple[HostName, ...] = ()
     addresses: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""Sidecar: what one proxy serves, and how much of the mesh it sees.
+"""Sidecar: what one proxy serves, and which part of the mesh it sees.
 
 https://istio.io/latest/docs/reference/config/networking/sidecar/
 """
@@ -54,21 +54,21 @@ class IstioEgressListener(IstioModel):
 
 
 class OutboundTrafficPolicyMode(IstioEnum):
-    """What becomes of calls to hosts that the registry does not know."""
+    """What happens to calls to hosts that the registry does not know."""
 
     REGISTRY_ONLY = "REGISTRY_ONLY"
     ALLOW_ANY = "ALLOW_ANY"
 
 
 class OutboundTrafficPolicy(IstioModel):
-    """What becomes of calls to hosts that the registry does not know, and the proxy that they go through."""
+    """What happens to calls to hosts that the registry does not know, and the proxy that they go through."""
 
     mode: OutboundTrafficPolicyMode = OutboundTrafficPolicyMode.REGISTRY_ONLY
     egress_proxy: Destination | None = None
 
 
 class Sidecar(IstioModel):
-    """The listeners of the workloads that `workload_selector` picks, or of all in the namespace."""
+    """The listeners of the workloads that `workload_selector` picks; without it, of all in the namespace."""
 
     workload_selector: WorkloadSelector | None = None
     ingress: tuple[IstioIngressListener, ...] = ()

@@ -1,7 +1,7 @@
 """The scalar types of Istio's API, read as Istio reads them: protobuf's JSON form with Go's durations.
 
-Each alias is an `Annotated` Python type that carries a `ProtoType`, so that the name it has in the API can be
-asked for (the table of fields is made from it). The rules are those of protobuf's JSON mapping
+Each alias is an `Annotated` Python type with a `ProtoType`, which holds the type's name in the API (the table
+of fields is made from it). The rules are those of protobuf's JSON mapping
 (https://protobuf.dev/programming-guides/json/): integers may be written as decimal strings, enum values as
 their numbers, bytes in base64; booleans are only true and false.
 """
@@ -23,7 +23,7 @@ from pydantic_core import PydanticCustomError
 
 @dataclass(frozen=True, slots=True)
 class ProtoType:
-    """The type's name in Istio's API. `wrapper` is the message that carries an optional scalar of it."""
+    """The type's name in Istio's API. `wrapper` is the message that wraps an optional scalar of this type."""
 
     name: str
     wrapper: str = ""
@@ -37,9 +37,9 @@ class Deprecated:
 
 
 class IstioEnum(StrEnum):
-    """An enum of Istio's API: members stand in the order of their numbers, counted from 0.
+    """An enum of Istio's API. The order of the members is that of their numbers, from 0.
 
-    A member may be given by its name or by its number, as protobuf's JSON form allows.
+    A member may be given by its name or by its number, as in protobuf's JSON form.
     """
 
     @classmethod
@@ -114,15 +114,15 @@ _UNIT_MICROSECONDS: Final = {
     "ns": Decimal("0.001"),
 }
 _LONGEST_HOURS: Final = 1_193_046
-"""136 years: what Envoy takes in every field, also where it counts seconds in 32 bits."""
+"""136 years: the maximum that Envoy accepts in every field, as it counts some in 32-bit seconds."""
 _LONGEST_MICROSECONDS: Final = _LONGEST_HOURS * _UNIT_MICROSECONDS["h"]
 
 
 def parse_duration(text: str) -> timedelta:
-    """Return the duration that `text` says in Go's notation: "5s", "1m30s", "1.5s", "100ms", "2h".
+    """Return the duration written in Go's notation: "5s", "1m30s", "1.5s", "100ms", "2h".
 
-    Raises ValueError, with what would be right, for anything else, for more than 136 years (what
-    Envoy takes), and for parts of a microsecond (which would be lost).
+    Raises ValueError, with what would be right, for any other text, for more than 136 years (Envoy's limit),
+    and for fractions of a microsecond (which would be lost).
     """
     if text in ("0", "+0", "-0"):
         return timedelta(0)

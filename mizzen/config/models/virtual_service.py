@@ -25,7 +25,7 @@ from mizzen.config.models.types import (
 
 
 class StringMatch(OneofModel):
-    """A text to compare with. With no member set it asks that something is there, whatever it is."""
+    """A text to compare with. Without any member it matches every value that is present."""
 
     oneofs: ClassVar = (frozenset({"exact", "prefix", "regex"}),)
 
@@ -98,7 +98,7 @@ class RedirectPortSelection(IstioEnum):
 
 
 class HTTPRedirect(OneofModel):
-    """An answer that sends the client elsewhere. `redirect_code` 0 is 301."""
+    """A response that redirects the client. `redirect_code` 0 means 301."""
 
     oneofs: ClassVar = (frozenset({"port", "derive_port"}),)
 
@@ -121,14 +121,14 @@ class HTTPBody(OneofModel):
 
 
 class HTTPDirectResponse(IstioModel):
-    """An answer that the proxy gives by itself."""
+    """A response that the proxy sends by itself."""
 
     status: UInt32 = 0
     body: HTTPBody | None = None
 
 
 class Delegate(IstioModel):
-    """The VirtualService that holds the routes in this one's place. No namespace: this one's."""
+    """The VirtualService whose routes are used instead. Without a namespace it is in the same one."""
 
     name: str = ""
     namespace: str = ""
@@ -183,21 +183,22 @@ class FaultAbort(OneofModel):
 
 
 class HTTPFaultInjection(IstioModel):
-    """Faults to inject, to see how clients bear them."""
+    """Faults to inject, to test how clients handle them."""
 
     delay: FaultDelay | None = None
     abort: FaultAbort | None = None
 
 
 class HTTPMirrorPolicy(IstioModel):
-    """Where copies of requests go, and of how many. No percentage: of all."""
+    """Where copies of requests are sent, and what share of them. Without a percentage, all."""
 
     destination: Destination | None = None
     percentage: Percent | None = None
 
 
 class UnmatchedPreflights(IstioEnum):
-    """What becomes of preflight requests of origins not allowed (`CorsPolicy.UnmatchedPreflights`)."""
+    """What happens to preflight requests from origins that are not allowed
+    (`CorsPolicy.UnmatchedPreflights`)."""
 
     UNSPECIFIED = "UNSPECIFIED"
     FORWARD = "FORWARD"
@@ -218,7 +219,7 @@ class CorsPolicy(IstioModel):
 
 
 class HTTPRoute(IstioModel):
-    """One rule of HTTP routing: the first whose match holds is taken."""
+    """One rule of HTTP routing; the first rule that matches is used."""
 
     name: str = ""
     match: tuple[HTTPMatchRequest, ...] = ()
@@ -282,7 +283,7 @@ class TCPRoute(IstioModel):
 
 
 class VirtualService(IstioModel):
-    """The rules of routing of `hosts`, in the order in which they are tried. No hosts: a delegate."""
+    """The routing rules of `hosts`, in the order in which they are tried. Without hosts it is a delegate."""
 
     hosts: tuple[HostName, ...] = ()
     gateways: tuple[str, ...] = ()

@@ -70,7 +70,7 @@ class GrpcHealthCheckConfig(IstioModel):
 
 
 class ReadinessProbe(OneofModel):
-    """How a workload's health is found."""
+    """How the health of a workload is probed."""
 
     oneofs: ClassVar = (frozenset({"http_get", "tcp_socket", "exec", "grpc"}),)
 
@@ -86,7 +86,7 @@ class ReadinessProbe(OneofModel):
 
 
 class WorkloadGroup(IstioModel):
-    """What the workloads of one group have in common; entries are made from `template` as they register."""
+    """What the workloads of one group have in common; `template` makes their entries when they register."""
 
     metadata: ObjectMeta | None = None
     template: WorkloadEntry | None = None

@@ -1,7 +1,7 @@
-"""The rules of Istio's kinds beyond the types of their fields: what is wrong with a configuration by itself.
+"""The rules of Istio's kinds beyond the types of their fields: what is wrong with one configuration.
 
 They are those of Istio's own validation (istio.io/istio/pkg/config/validation). An error has the code IST0106
-and keeps the configuration out of force; a warning has IST0133, or a code of its own.
+and keeps the configuration out of force; a warning has IST0133 or a code of its own.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from mizzen.config.validation.virtual_service import check_virtual_service
 from mizzen.config.validation.workload import check_workload_entry, check_workload_group
 
 Validator = Callable[[Config[Any]], list[Diagnostic]]
-"""Returns all that is wrong with a configuration, in the order of its fields as far as the rules have one."""
+"""Returns all that is wrong with a configuration, in the order of its fields where the rules have one."""
 
 
 def _validator(check: Callable[[Config[Any], Place], None]) -> Validator:
-    """Return a validator: the kind's own rules, and those that all kinds share."""
+    """Return a validator that checks the kind's own rules and the rules that all kinds share."""
 
     def validate(config: Config[Any]) -> list[Diagnostic]:
         place = Place(config)

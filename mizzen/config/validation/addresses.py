@@ -1,4 +1,4 @@
-"""Addresses: of IP, in CIDR notation, of Unix domain sockets, and paths of files."""
+"""Addresses: IP addresses, CIDR blocks, Unix domain sockets, and paths of files."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Final
 
 UNIX_PREFIX: Final = "unix://"
 _LONGEST_SOCKET: Final = 107
-"""Bytes of a socket's path: Linux has room for 108, the last of which is zero (man 7 unix)."""
+"""Maximum bytes of a socket's path: Linux has 108, of which the last is zero (man 7 unix)."""
 _LONGEST_PATH: Final = 4095
 _LONGEST_NAME: Final = 255
 _PREFIX_LENGTH: Final = re.compile(r"0|[1-9][0-9]{0,2}")
 
 
 def is_ip_address(text: str) -> bool:
-    """Tell whether `text` is an IPv4 or IPv6 address. One with a zone (`fe80::1%eth0`) is none: it means
-    something on one machine alone, and Envoy refuses it where there is no such interface."""
+    """Tell whether `text` is an IPv4 or IPv6 address. False for one with a zone (`fe80::1%eth0`): a zone has
+    a meaning on one machine only, and Envoy rejects it where that interface does not exist."""
     if ":" not in text and not text.replace(".", "").isdecimal():
-        return False  # most names; to raise an error for each would take long
+        return False  # true for most names; raising an error for each would be slow
     try:
         ipaddress.ip_address(text)
     except ValueError:
@@ -35,7 +35,7 @@ def ip_address_problem(text: str) -> str | None:
 
 
 def ip_subnet_problem(text: str) -> str | None:
-    """`text` must be an IP address or a block of them in CIDR notation."""
+    """`text` must be an IP address or a CIDR block."""
     if "/" not in text:
         return ip_address_problem(text)
     address, _, length = text.partition("/")
@@ -47,7 +47,7 @@ def ip_subnet_problem(text: str) -> str | None:
 
 
 def file_path_problem(path: str) -> str | None:
-    """`path` of a file, or "", must be one that Linux can open (man 7 path_resolution)."""
+    """`path` must be a file path that Linux can open (man 7 path_resolution), or ""."""
     if "\0" in path:
         return "the path has a NUL character; leave it out"
     if path and path.rpartition("/")[2] in ("", ".", ".."):
@@ -63,7 +63,7 @@ def file_path_problem(path: str) -> str | None:
 
 
 def unix_address_problem(address: str) -> str | None:
-    """`address`, a unix:// one, must name a socket: an absolute path, or @ and an abstract name."""
+    """`address` begins with unix:// and must name a socket: an absolute path, or @ and an abstract name."""
     path = address.removeprefix(UNIX_PREFIX)
     if len(path.encode()) > _LONGEST_SOCKET:
         return f"the path of the socket is too long; at most {_LONGEST_SOCKET} bytes are possible"

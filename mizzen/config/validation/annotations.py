@@ -1,4 +1,4 @@
-"""Annotations that Istio refuses, whatever the kind."""
+"""Annotations that Istio refuses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ALLOWED: Final = frozenset({("AuthorizationPolicy", "istio.io/dry-run")})
 
 
 def check_annotations(config: Config[Any], findings: list[Diagnostic]) -> None:
-    """Write down the annotations of `config` that its kind may not have."""
+    """Report the annotations of `config` that its kind must not have."""
     for name, reason in _REFUSED.items():
         if name in config.annotations and (config.kind, name) not in _ALLOWED:
             Place(config, ("metadata", "annotations", name), findings).error(f"{name} {reason}")

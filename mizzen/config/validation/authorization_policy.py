@@ -62,7 +62,7 @@ _KEYS: Final = ", ".join(
 
 
 def check_authorization_policy(config: Config[AuthorizationPolicy], place: Place) -> None:
-    """Write down at `place`, the spec, all that is wrong with an AuthorizationPolicy."""
+    """Report at `place`, the spec, all that is wrong with an AuthorizationPolicy."""
     policy = config.spec
     check_policy_targets(policy.selector, policy.target_ref, policy.target_refs, place)
     _check_dry_run(config, place)
@@ -184,7 +184,7 @@ def _check_condition(condition: AuthorizationCondition, place: Place) -> None:
         (place / "key").error("the key is missing; write an attribute such as request.headers[x-user]")
         return
     if attribute is None:
-        (place / "key").error(f'"{key}" is no attribute; write one of {_KEYS}')
+        (place / "key").error(f'"{key}" is not an attribute; write one of {_KEYS}')
         return
     if attribute.kind is AttributeKind.REQUEST_HEADERS:
         (place / "key").check(match_name_problem(attribute.names[0]))
@@ -195,7 +195,7 @@ def _check_condition(condition: AuthorizationCondition, place: Place) -> None:
 
 
 def _check_custom(rule: AuthorizationRule, place: Place) -> None:
-    """Action CUSTOM is decided before tokens are, and so may not ask who the client is."""
+    """Action CUSTOM is evaluated before tokens are verified, so its rules must not ask who the client is."""
     for index, entry in enumerate(rule.from_):
         if entry.source is None:
             continue
@@ -215,7 +215,8 @@ _TCP_SOURCE: Final = ("principals", "namespaces", "ip_blocks", "remote_ip_blocks
 
 
 def _denies_all_tcp(rule: AuthorizationRule) -> bool:
-    """Tell whether a plain TCP chain leaves nothing of a DENY rule, so that it denies everything there."""
+    """Tell whether a plain TCP chain ignores all conditions of a DENY rule, so that
+    it denies every connection."""
     sources = [entry.source for entry in rule.from_ if entry.source is not None]
     operations = [entry.operation for entry in rule.to if entry.operation is not None]
     tcp_source = any(

@@ -1,4 +1,4 @@
-"""Forms of the values that rules of an AuthorizationPolicy compare with."""
+"""Forms of the values in rules of an AuthorizationPolicy."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Problem = Callable[[str], str | None]
 
 
 def check_values(values: Sequence[str], place: Place, problem: Problem | None = None) -> None:
-    """Check a list of values at `place`: none is empty, and `problem` finds nothing wrong with any."""
+    """Check a list of values at `place`: none is empty, and `problem` finds nothing wrong."""
     for index, value in enumerate(values):
         here = place / index
         if not value:
@@ -31,7 +31,7 @@ def check_values(values: Sequence[str], place: Place, problem: Problem | None = 
 
 
 def check_service_accounts(values: Sequence[str], place: Place) -> None:
-    """Check service accounts: each is `name` or `namespace/name`, and there are not too many."""
+    """Check service accounts: each is `name` or `namespace/name`, and the list is not too long."""
     if len(values) > _MOST_SERVICE_ACCOUNTS:
         place.error(f"there are too many service accounts; at most {_MOST_SERVICE_ACCOUNTS} are possible")
     check_values(values, place, _service_account_problem)
@@ -56,7 +56,7 @@ def wildcard_problem(value: str) -> str | None:
 
 
 def trust_domain_problem(value: str) -> str | None:
-    """`value` must be a trust domain, with one `*` at its beginning or its end if wanted."""
+    """`value` must be a trust domain; one `*` may stand at its beginning or its end."""
     if "/" in value:
         return f'"{value}" is not a trust domain; write its name alone, such as cluster.local'
     return wildcard_problem(value)
@@ -70,7 +70,7 @@ def port_text_problem(value: str) -> str | None:
 
 
 def path_problem(path: str) -> str | None:
-    """`path` may have `{*}` for one segment and, as the last of these, `{**}` for any number of them."""
+    """`path` may contain `{*}` for one segment and, after all of these, `{**}` for any number of segments."""
     segments = path.strip("/").split("/")
     template = is_path_template(path)
     for index, segment in enumerate(segments):
@@ -87,7 +87,7 @@ def path_problem(path: str) -> str | None:
 
 
 def check_attribute_values(attribute: Attribute, values: Sequence[str], place: Place) -> None:
-    """Check what a condition compares `attribute` with."""
+    """Check the values that a condition compares `attribute` with."""
     match attribute.kind:
         case AttributeKind.SOURCE_IP | AttributeKind.REMOTE_IP | AttributeKind.DESTINATION_IP:
             check_values(values, place, ip_subnet_problem)

@@ -1,9 +1,8 @@
-"""Whether Envoy takes an expression of the Common Expression Language, as in `%CEL(request.path)%`.
+"""Whether Envoy accepts an expression of the Common Expression Language, as in `%CEL(request.path)%`.
 
-Envoy refuses all routes for an expression that it cannot read, or that calls an unknown function. This
-reads the grammar and the standard functions that Envoy offers. What it does not read passes, as it may be
-right: maps and escapes in texts, for example.
-https://github.com/google/cel-spec/blob/master/doc/langdef.md
+Envoy rejects all routes for an expression that it cannot read, or that calls an unknown function. This module
+reads the grammar and the standard functions that Envoy offers. Syntax that it does not know, such as maps and
+escapes in strings, passes, as it may be right. https://github.com/google/cel-spec/blob/master/doc/langdef.md
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ _OF_ANY_COUNT: Final = frozenset(
     | {"getFullYear", "getMonth", "getDate", "getDayOfMonth", "getDayOfWeek", "getDayOfYear"}
     | {"getHours", "getMinutes", "getSeconds", "getMilliseconds"}
 )
-"""Functions whose arguments are not judged here."""
+"""Functions whose arguments are not checked."""
 _DEEPEST: Final = 20
 
 
@@ -41,7 +40,7 @@ class _WrongError(Exception):
 
 
 def cel_problem(expression: str) -> str | None:
-    """Return what is wrong with an expression, beginning with a verb; None if Envoy takes it."""
+    """Return what is wrong with an expression, beginning with a verb; None if Envoy accepts it."""
     if _UNREAD.search(expression):
         return None
     try:
@@ -65,7 +64,8 @@ def _tokens(expression: str) -> list[tuple[str, str]]:
 
 
 class _Reader:
-    """Reads tokens by recursive descent; raises _WrongError at the first that cannot stand where it does."""
+    """Reads tokens by recursive descent; raises _WrongError at the first that is not
+    allowed where it stands."""
 
     def __init__(self, tokens: list[tuple[str, str]]) -> None:
         self._tokens = tokens

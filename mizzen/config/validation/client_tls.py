@@ -1,4 +1,4 @@
-"""TLS towards a destination."""
+"""TLS settings for connections to a destination."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def check_client_tls(tls: ClientTLSSettings | None, place: Place) -> None:
 
 
 def warn_of_trust(tls: ClientTLSSettings | None, place: Place, code: str, *, has_selector: bool) -> None:
-    """Warn, with Istio's `code`, of a server whose certificate is not checked as was perhaps meant."""
+    """Warn, with Istio's `code`, if the server's certificate may not be checked as intended."""
     if tls is None or tls.mode not in (ClientTLSMode.SIMPLE, ClientTLSMode.MUTUAL):
         return
     if tls.ca_certificates or tls.insecure_skip_verify or (tls.credential_name and has_selector):

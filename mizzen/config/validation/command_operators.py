@@ -1,8 +1,8 @@
-"""Envoy's command operators, `%REQ(x-user)%` and their kin, in the values of headers and in access logs.
+"""Envoy's command operators, such as `%REQ(x-user)%`, in the values of headers and in access logs.
 
-A header or a log line that Envoy cannot read costs all routes or the listener that it is part of, so what
-Envoy refuses is refused here first. The names and rules are those of Envoy 1.40, which takes all that the
-versions from 1.36 on take:
+For a header or a log line that Envoy cannot read, it rejects all routes or the whole listener, so this module
+refuses what Envoy would reject. The names and rules are those of Envoy 1.40, which accepts all that the
+versions from 1.36 on accept:
 https://www.envoyproxy.io/docs/envoy/latest/configuration/advanced/substitution_formatter
 """
 
@@ -29,7 +29,8 @@ Problem = str | None
 
 @dataclass(frozen=True, slots=True)
 class _Command:
-    """What a command takes in parentheses, and whether a length may follow it, as in `%REQ(x):5%`."""
+    """The arguments that a command takes in parentheses; `length`: a length may
+    follow, as in `%REQ(x):5%`."""
 
     check: Callable[[str], Problem]
     example: str
@@ -40,7 +41,7 @@ class _Command:
 
 
 def header_command_problem(value: str) -> str | None:
-    """Return what Envoy would not take of the commands in the value of a header, and what would be right.
+    """Return what Envoy would reject in the commands of a header's value, and what would be right.
 
     A percent sign itself is written `%%`.
     """
@@ -48,7 +49,7 @@ def header_command_problem(value: str) -> str | None:
 
 
 def access_log_command_problem(text: str) -> str | None:
-    """The same for a text of an access log, where Envoy knows other commands."""
+    """Return the same for a text of an access log, where Envoy knows different commands."""
     return _problem(text, _IN_ACCESS_LOGS)
 
 
@@ -175,7 +176,7 @@ def _query_parameters(arguments: str) -> Problem:
 
 
 def _path(arguments: str) -> Problem:
-    # More arguments than two are not read by Envoy.
+    # Envoy ignores arguments after the second.
     query, source, *_ = [*arguments.split(":"), ""]
     return _choice(query, ("WQ", "NQ")) or _choice(source, ("ORIG", "PATH", "ORIG_OR_PATH"))
 
@@ -188,7 +189,7 @@ def _server_name(arguments: str) -> Problem:
 
 
 def _coalesce(arguments: str) -> Problem:
-    """Check the JSON of COALESCE: Envoy 1.40 does not refuse other JSON than an object, but ends."""
+    """Check the JSON of COALESCE: Envoy 1.40 crashes on JSON other than an object instead of rejecting it."""
     return _coalesce_within(arguments, _DEEPEST)
 
 
@@ -209,7 +210,7 @@ def _coalesce_within(arguments: str, depth: int) -> Problem:
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def _operator_problem(operator: Any, depth: int) -> Problem:
@@ -305,6 +306,6 @@ _IN_HEADERS: Final = {
 }
 _IN_ACCESS_LOGS: Final = {
     **_EVERYWHERE,
-    # Of an extension that is named to Envoy whenever it is used.
+    # Belongs to an extension that is named to Envoy wherever it is used.
     "REQ_WITHOUT_QUERY": _Command(_header, "%REQ_WITHOUT_QUERY(:path)%", length=True),
 }

@@ -70,8 +70,8 @@ def _check_tcp(tcp: TCPSettings, place: Place) -> None:
 
 
 def check_keepalive(keepalive: TcpKeepalive, place: Place) -> None:
-    """Check the keep-alive of TCP. The bounds are those of Linux (include/net/tcp.h, MAX_TCP_KEEPIDLE and
-    those beside it): Envoy takes more, and then each connection fails."""
+    """Check TCP keep-alive. The bounds are those of Linux (include/net/tcp.h, MAX_TCP_KEEPIDLE and its
+    neighbours): Envoy accepts more, and then every connection fails."""
     if keepalive.probes > _MOST_PROBES:
         (place / "probes").error(
             f"{keepalive.probes} probes are more than Linux takes; write at most {_MOST_PROBES}"

@@ -8,7 +8,7 @@ from typing import Any
 from mizzen.config.document import Config
 from mizzen.config.models import SPECS
 from mizzen.config.models.fields import LeafField, leaf_fields
-from mizzen.config.validation.noticed_fields import NoticedFields
+from mizzen.config.validation.field_warnings import FieldWarnings
 from mizzen.config.validation.place import Place
 
 
@@ -17,18 +17,18 @@ def _name(leaf: LeafField) -> str:
 
 
 @cache
-def _deprecated(kind: str) -> NoticedFields:
-    return NoticedFields(
+def _deprecated(kind: str) -> FieldWarnings:
+    return FieldWarnings(
         {
             leaf.attributes: f"{_name(leaf)} is deprecated; {leaf.deprecated}"
             for leaf in leaf_fields(SPECS[kind])
-            # Istio refuses targetPort where it is deprecated; that is an error of the kind's own rules.
+            # Where targetPort is deprecated, Istio refuses it, so the kind's own rules report an error.
             if leaf.deprecated and leaf.attributes[-1] != "target_port"
         }
     )
 
 
 def check_deprecated_fields(config: Config[Any], place: Place) -> None:
-    """Warn, with the code IST0002, of each deprecated field that the spec at `place` gives."""
-    for here, notice in _deprecated(config.kind).given_in(config.spec, place):
-        here.warning(notice, "IST0002")
+    """Warn, with the code IST0002, about each deprecated field in the spec at `place`."""
+    for here, warning in _deprecated(config.kind).given_in(config.spec, place):
+        here.warning(warning, "IST0002")

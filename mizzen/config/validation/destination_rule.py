@@ -21,7 +21,7 @@ from mizzen.config.validation.ports import port_number_problem
 
 
 def check_destination_rule(config: Config[DestinationRule], place: Place) -> None:
-    """Write down at `place`, the spec, all that is wrong with a DestinationRule."""
+    """Report at `place`, the spec, all that is wrong with a DestinationRule."""
     rule = config.spec
     (place / "host").check(wildcard_domain_problem(rule.host))
     _check_traffic_policy(rule.traffic_policy, place / "trafficPolicy")
@@ -104,6 +104,6 @@ def _check_tunnel(tunnel: TunnelSettings, place: Place) -> None:
         (place / "protocol").error(f'"{tunnel.protocol}" is not a protocol of tunnels; write CONNECT or POST')
     if not is_ip_address(tunnel.target_host) and fqdn_problem(tunnel.target_host):
         (place / "targetHost").error(
-            f'"{tunnel.target_host}" is no host; write a DNS name without wildcard, or an IP address'
+            f'"{tunnel.target_host}" is not a host; write a DNS name without wildcard, or an IP address'
         )
     (place / "targetPort").check(port_number_problem(tunnel.target_port))

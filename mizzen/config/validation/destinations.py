@@ -11,7 +11,7 @@ from mizzen.config.validation.place import Place
 from mizzen.config.validation.ports import port_number_problem
 
 _HIGHEST_SUM: Final = 2**32 - 1
-"""Envoy refuses the whole route configuration above it."""
+"""The maximum that Envoy accepts; for a higher sum it rejects the whole route configuration."""
 
 
 def check_destination(destination: Destination | None, place: Place) -> None:
@@ -19,7 +19,7 @@ def check_destination(destination: Destination | None, place: Place) -> None:
     if destination is None:
         return
     if destination.host == "*":
-        (place / "host").error('"*" is no destination; write the host of one service')
+        (place / "host").error('"*" is not a destination; write the host of one service')
     else:
         (place / "host").check(wildcard_domain_problem(destination.host))
     if destination.subset:
@@ -29,7 +29,7 @@ def check_destination(destination: Destination | None, place: Place) -> None:
 
 
 def check_weighted(destinations: Sequence[HTTPRouteDestination | RouteDestination], place: Place) -> None:
-    """Check the destinations of one route: each, and that some weight is given if there are several."""
+    """Check the destinations of one route, and if there are several, that some weight is not 0."""
     for index, weighted in enumerate(destinations):
         here = place / index
         if weighted.destination is None:

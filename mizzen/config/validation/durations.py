@@ -1,4 +1,4 @@
-"""Durations: how short and how fine they may be."""
+"""Durations: minimum and precision."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ _MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 def duration_problem(duration: timedelta, *, instead_of_zero: str = "") -> str | None:
-    """`duration` must be at least 1ms, in whole milliseconds. `instead_of_zero`: how to have none at all."""
+    """`duration` must be at least 1ms, in whole milliseconds. `instead_of_zero` says
+    how to turn the limit off."""
     if duration < _MILLISECOND:
         hint = f", or {instead_of_zero}" if instead_of_zero and not duration else ""
         return f"{duration_text(duration)} is too short; write at least 1ms{hint}"

@@ -9,8 +9,9 @@ from mizzen.config.validation.place import Place
 
 
 def check_export_to(export_to: Sequence[str], place: Place, *, nobody_allowed: bool = False) -> None:
-    """Check `exportTo` at `place`: namespaces, `.`, `*`; `~` (nobody) where `nobody_allowed`."""
-    # MeshConfig stands in no namespace: there "." is the namespace of whatever the default is for.
+    """Check `exportTo` at `place`: namespaces, `.`, `*`; and `~` (no namespace) if `nobody_allowed`."""
+    # MeshConfig is in no namespace: there "." means the namespace of the service or rule that has the
+    # default.
     own = place.config.namespace or "."
     seen: dict[str, str] = {}
     for index, entry in enumerate(export_to):

@@ -11,7 +11,7 @@ from mizzen.config.validation.place import Place
 def check_gateway_names(names: Sequence[str], place: Place) -> None:
     """Check names: `namespace/name`, `name` or `./name` in the own namespace, `mesh`, `name.namespace` (old).
 
-    Istio's validation refuses `./name`, though its lookup knows it.
+    Istio's validation refuses `./name`, although its look-up accepts it.
     """
     for index, name in enumerate(names):
         here = place / index

@@ -1,4 +1,4 @@
-"""Forms of HTTP headers: names that match, names that are changed, values with Envoy's commands."""
+"""Forms of HTTP headers: names in matches, names of changed headers, values with Envoy's commands."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ _CLAIM: Final = re.compile(r"@request\.auth\.claims(\..+|\[.+\])", re.IGNORECASE
 
 
 def is_claim(name: str) -> bool:
-    """Tell whether a header match's `name` is a JWT's claim: `@request.auth.claims.sub`, or `...[sub]`."""
+    """Tell whether the `name` of a header match is a claim of a JWT:
+    `@request.auth.claims.sub`, or `...[sub]`."""
     return _CLAIM.fullmatch(name) is not None
 
 
@@ -29,7 +30,7 @@ def is_authority(name: str) -> bool:
 
 
 def match_name_problem(name: str) -> str | None:
-    """`name` must be a header's, a pseudo-header's, or a claim's."""
+    """`name` must be the name of a header, a pseudo-header or a claim."""
     if not name:
         return "the header's name is empty; write one"
     if is_claim(name) or name in _PSEUDO_HEADERS or _TOKEN.fullmatch(name):
@@ -38,7 +39,7 @@ def match_name_problem(name: str) -> str | None:
 
 
 def parameter_name_problem(name: str) -> str | None:
-    """`name` must be of a query parameter: Envoy refuses all routes for an empty or a very long one."""
+    """`name` must be that of a query parameter: Envoy rejects all routes for an empty or a very long one."""
     if not name:
         return "the parameter's name is empty; write one"
     if len(name.encode()) > _LONGEST_PARAMETER:
@@ -47,21 +48,22 @@ def parameter_name_problem(name: str) -> str | None:
 
 
 def hashed_name_problem(name: str) -> str | None:
-    """`name` must be of a header or query parameter to hash: Envoy refuses all routes for an empty one."""
+    """`name` must be that of a header or query parameter to hash: Envoy rejects all
+    routes for an empty one."""
     if not name:
         return "the name is empty; write one"
     return header_text_problem(name)
 
 
 def cors_name_problem(name: str) -> str | None:
-    """`name` must be a header's, or `*`."""
+    """`name` must be the name of a header, or `*`."""
     if name and _TOKEN.fullmatch(name):
         return None
     return f'"{name}" is not a header\'s name; write one such as x-user, or "*"'
 
 
 def strict_name_problem(name: str) -> str | None:
-    """`name` must be a header's, of letters, digits, `-` and `_` alone."""
+    """`name` must be the name of a header, made only of letters, digits, `-` and `_`."""
     if not name:
         return "the header's name is empty; write one"
     if _STRICT_NAME.fullmatch(name):
@@ -70,28 +72,28 @@ def strict_name_problem(name: str) -> str | None:
 
 
 def probe_name_problem(name: str) -> str | None:
-    """`name` must be a header's that a health probe may send."""
+    """`name` must be the name of a header that a health probe may send."""
     if _PROBE_NAME.fullmatch(name):
         return None
     return f'"{name}" is not a header\'s name; write letters, digits and hyphens'
 
 
 def line_break_problem(text: str) -> str | None:
-    """`text` becomes a part of a header: Envoy refuses all routes for a line break or NUL in it."""
+    """`text` becomes part of a header: Envoy rejects all routes for a line break or NUL in it."""
     if _BREAK.search(text):
         return "the text has a line break or a NUL character; write it on one line (in YAML without | or >)"
     return None
 
 
 def header_text_problem(text: str) -> str | None:
-    """`text` becomes a part of a header that Envoy makes: on one line, and not too long."""
+    """`text` becomes part of a header that Envoy makes: it must be one line, and not too long."""
     if len(text.encode()) > _LONGEST:
         return f"the text is too long; at most {_LONGEST} bytes are possible"
     return line_break_problem(text)
 
 
 def operation_name_problem(name: str, *, authority_allowed: bool) -> str | None:
-    """`name` must be of a header that may be changed: no pseudo-header; the authority where allowed."""
+    """`name` must be a header that may be changed: not a pseudo-header; the authority only if allowed."""
     if not name:
         return "the header's name is empty; write one"
     if len(name.encode()) > _LONGEST:
@@ -108,7 +110,7 @@ def operation_name_problem(name: str, *, authority_allowed: bool) -> str | None:
 
 
 def header_value_problem(value: str) -> str | None:
-    """`value` must be text without control characters, with such commands as Envoy takes.
+    """`value` must be text without control characters, and its commands must be known to Envoy.
 
     https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_conn_man/headers#custom-request-response-headers
     """

@@ -1,7 +1,7 @@
 """Host names: DNS labels, fully qualified names, wildcards.
 
-Each function returns what is wrong with a text, and what would be right; None if nothing is. The forms are
-those of Istio's pkg/config/labels and pkg/config/validation/agent (RFC 1123, either case).
+Each function returns what is wrong with a text and what would be right, or None. The forms are those of
+Istio's pkg/config/labels and pkg/config/validation/agent (RFC 1123, either case).
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ def is_dns_label(text: str) -> bool:
 
 
 def dns_label_problem(text: str, what: str) -> str | None:
-    """`text`, which is a `what`, must be a DNS label."""
+    """`text` must be a DNS label; `what` names it in the message."""
     if is_dns_label(text):
         return None
     return f'"{text}" is not a valid {what}; write {_LABEL_FORM}'
 
 
 def fqdn_problem(host: str) -> str | None:
-    """`host` must be a DNS name without wildcard. One trailing dot may follow."""
+    """`host` must be a DNS name without a wildcard. It may end with a dot."""
     return _length_problem(host) or _labels_problem(host, host)
 
 
@@ -46,14 +46,14 @@ def wildcard_domain_problem(host: str) -> str | None:
 
 
 def partial_wildcard_problem(host: str) -> str | None:
-    """`host` must not have a `*` that stands for a part of a label (`*foo.com`)."""
+    """`host` must not have a `*` for part of a label (`*foo.com`)."""
     if "*" in host and host != "*" and not host.startswith("*."):
         return f'"{host}" has a wildcard for a part of a label; write a whole label, such as *.example.com'
     return None
 
 
 def gateway_domain_problem(host: str, *, sni: bool) -> str | None:
-    """`host`, of gateways' VirtualService: with `sni` it may be a generated `outbound_.80_.v1_.host`."""
+    """`host`, in a VirtualService for gateways: with `sni` it may be a generated `outbound_.80_.v1_.host`."""
     if not (sni and host.startswith("outbound_")):
         return wildcard_domain_problem(host)
     if problem := _length_problem(host):

@@ -1,4 +1,4 @@
-"""Answers that a proxy gives by itself: redirects and direct responses."""
+"""Responses that a proxy sends by itself: redirects and direct responses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TOO_LARGE_BODY: Final = 1024 * 1024
 
 
 def check_redirect(redirect: HTTPRedirect, matches: Sequence[HTTPMatchRequest], place: Place) -> None:
-    """Check a redirect of requests that fit one of `matches`."""
+    """Check a redirect of requests that match one of `matches`."""
     if redirect.uri and redirect.prefix_rewrite:
         (place / "prefixRewrite").error("prefixRewrite and uri exclude each other; keep one of them")
     if redirect.prefix_rewrite and any(
@@ -71,7 +71,7 @@ def check_direct_response(response: HTTPDirectResponse, place: Place) -> None:
 
 
 def status_problem(status: int) -> str | None:
-    """`status` must be of a final answer. (Istio lets 600 pass, for which Envoy refuses all routes.)"""
+    """`status` must be that of a final response. (Istio allows 600, for which Envoy rejects all routes.)"""
     if 200 <= status < 600:
         return None
     return f"{status} is not a status of HTTP; write 200 to 599"

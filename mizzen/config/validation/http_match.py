@@ -22,7 +22,7 @@ def check_http_match(match: HTTPMatchRequest, place: Place) -> None:
         here = place / "withoutHeaders" / name
         here.check(match_name_problem(name))
         if header.regex != "*":
-            # `*` is no expression here: it stands for a header that is there, whatever its value.
+            # `*` is not an expression here: it means that the header is present, with any value.
             check_string_match(header, here)
     if match.uri is not None:
         check_string_match(match.uri, place / "uri", empty_prefix=True)

@@ -1,4 +1,4 @@
-"""HTTP routes of a VirtualService: what a route does, and what excludes what."""
+"""HTTP routes of a VirtualService: their actions, and which actions exclude each other."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _EXCLUDED_BY_ANSWERS: Final = ("fault", "rewrite")
 
 
 def check_http_route(route: HTTPRoute, place: Place, *, in_delegate: bool) -> None:
-    """Write down at `place` all that is wrong with a route; `in_delegate`: of a delegate."""
+    """Report at `place` all that is wrong with a route; `in_delegate`: the route belongs to a delegate."""
     _check_actions(route, place, in_delegate=in_delegate)
     for index, match in enumerate(route.match):
         check_http_match(match, place / "match" / index)
@@ -135,7 +135,7 @@ def _check_rewrite(rewrite: HTTPRewrite, place: Place) -> None:
 
 
 def _check_one_authority(route: HTTPRoute, place: Place) -> None:
-    """The authority can be changed by rewrite, and by setting or adding its header; once in all."""
+    """The authority can be changed by rewrite, and by setting or adding its header, but only once in all."""
     changed = "rewrite.authority" if route.rewrite is not None and route.rewrite.authority else ""
     if route.headers is None or route.headers.request is None:
         return

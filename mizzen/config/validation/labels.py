@@ -17,7 +17,7 @@ _LONGEST_NAME: Final = 63
 
 
 def label_key_problem(key: str) -> str | None:
-    """`key` must be a name, with a DNS name and a slash before it if wanted."""
+    """`key` must be a name, with an optional DNS name and slash before it."""
     form = _KEY.fullmatch(key)
     if form is None:
         return f'"{key}" is not a label\'s key; write letters, digits and inner -, _ or ., such as app'
@@ -46,7 +46,7 @@ def check_labels(labels: Mapping[str, str], place: Place) -> None:
 
 
 def check_selector(labels: Mapping[str, str], place: Place, field: str, whom: str) -> None:
-    """Check the labels of a selector at `place`, held in `field`; with none it picks `whom`."""
+    """Check the labels of a selector at `place`, in its field `field`; an empty selector picks `whom`."""
     for key, value in labels.items():
         here = place / field / key
         if not key:

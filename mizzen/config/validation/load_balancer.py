@@ -26,7 +26,7 @@ _LARGEST_TABLE: Final = 5_000_011
 def check_load_balancer(
     settings: LoadBalancerSettings | None, place: Place, *, has_outlier_detection: bool
 ) -> None:
-    """Check load balancing; localities fail over only with outlier detection."""
+    """Check load balancing; failover between localities needs outlier detection."""
     if settings is None:
         return
     if settings.consistent_hash is not None:
@@ -104,7 +104,7 @@ def _check_maglev(maglev: MagLev, place: Place) -> None:
 
 
 def is_prime(number: int) -> bool:
-    """Tell whether `number` is prime. Envoy takes 1 for a prime too, and divides by zero."""
+    """Tell whether `number` is prime. (Envoy accepts 1 as a prime, and then divides by zero.)"""
     if number < 4:
         return number > 1
     return number % 2 == 1 and all(number % factor for factor in range(3, isqrt(number) + 1, 2))

@@ -1,4 +1,4 @@
-"""Load balancing between localities: `region/zone/subzone`, of which the last part may be `*`."""
+"""Load balancing between localities: `region/zone/subzone`, where the last part may be `*`."""
 
 from __future__ import annotations
 

@@ -8,7 +8,8 @@ from mizzen.config.validation.place import Place
 
 
 def check_gateway_host(text: str, place: Place) -> None:
-    """Check a host of a Gateway's server: `[namespace/]host`; host is a DNS name, a wildcard or an IP."""
+    """Check a host of a Gateway's server: `[namespace/]host`; the host is a DNS
+    name, a wildcard or an IP address."""
     namespace, slash, host = text.partition("/")
     if not slash:
         _check_host_part(text, place, ip_allowed=True)
@@ -19,7 +20,7 @@ def check_gateway_host(text: str, place: Place) -> None:
 
 
 def check_egress_host(text: str, place: Place) -> None:
-    """Check a host of a Sidecar's egress: `namespace/dnsName`, with `~` before the namespace to exclude."""
+    """Check a host of a Sidecar's egress: `namespace/dnsName`; a `~` before the namespace excludes it."""
     namespace, slash, host = text.partition("/")
     if not slash:
         place.error(f'"{text}" has no namespace; write namespace/dnsName, such as */{text or "*"}')

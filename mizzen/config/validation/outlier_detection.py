@@ -1,4 +1,4 @@
-"""When endpoints are taken out."""
+"""When endpoints are ejected from load balancing."""
 
 from __future__ import annotations
 

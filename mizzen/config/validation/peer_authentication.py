@@ -13,7 +13,7 @@ from mizzen.config.validation.ports import port_number_problem
 
 
 def check_peer_authentication(config: Config[PeerAuthentication], place: Place) -> None:
-    """Write down at `place`, the spec, all that is wrong with a PeerAuthentication."""
+    """Report at `place`, the spec, all that is wrong with a PeerAuthentication."""
     policy = config.spec
     selector = policy.selector
     if selector is not None:

@@ -6,7 +6,7 @@ from mizzen.config.models import Percent
 from mizzen.config.validation.place import Place
 
 _FINEST = 0.0001
-"""The finest percentage that Envoy can tell from 0: fractions are of a million."""
+"""The smallest percentage that Envoy distinguishes from 0: it counts in millionths."""
 
 
 def check_percent(percent: int, place: Place) -> None:
@@ -16,7 +16,7 @@ def check_percent(percent: int, place: Place) -> None:
 
 
 def check_share(share: float | None, place: Place) -> None:
-    """Check a percentage that Envoy takes as a number from 0 to 100, and that may be absent."""
+    """Check a percentage that may be absent and that Envoy takes as a number from 0 to 100."""
     if share is not None and not 0 <= share <= 100:
         place.error(f"{share:g} is not a percentage; write 0 to 100")
 

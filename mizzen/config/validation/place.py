@@ -1,4 +1,4 @@
-"""A place in a configuration, where the rules write down what they find."""
+"""A place in a configuration, where the rules report diagnostics."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from mizzen.config.schema_errors import place
 
 
 class Place:
-    """A field of a configuration. `place / "http" / 0` is a place inside of it; all share one `findings`."""
+    """A field of a configuration, by its path. `place / "http" / 0` is a place
+    inside it; all share one `findings`."""
 
-    # Many are made for each document and few are written to, so making one must be cheap.
+    # Many are made for each document and few report anything, so making one must be cheap.
     __slots__ = ("config", "findings", "path")
 
     def __init__(
         self, config: Config[Any], path: FieldPath = ("spec",), findings: list[Diagnostic] | None = None
     ) -> None:
-        """Stand at `path` of `config`, and write to `findings`."""
+        """Make the place at `path` of `config`; diagnostics are added to `findings`."""
         self.config = config
         self.path = path
         self.findings: list[Diagnostic] = [] if findings is None else findings
@@ -28,15 +29,15 @@ class Place:
         return Place(self.config, (*self.path, step), self.findings)
 
     def error(self, message: str, code: str = SCHEMA) -> None:
-        """Write down an error here: the document may not come into force."""
+        """Report an error here: the document cannot come into force."""
         self._find(Severity.ERROR, code, message)
 
     def warning(self, message: str, code: str = SCHEMA_WARNING) -> None:
-        """Write down a warning here."""
+        """Report a warning here."""
         self._find(Severity.WARNING, code, message)
 
     def check(self, problem: str | None) -> bool:
-        """Write down `problem` as an error here, if there is one; tell whether there was none."""
+        """Report `problem` as an error here, unless it is None; tell whether it is None."""
         if problem is None:
             return True
         self.error(problem)

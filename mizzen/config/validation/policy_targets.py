@@ -1,4 +1,4 @@
-"""What a security policy is for: `selector`, `targetRef` or `targetRefs`."""
+"""The workloads that a security policy applies to: `selector`, `targetRef` or `targetRefs`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ def check_policy_targets(
     target_refs: Sequence[PolicyTargetReference],
     place: Place,
 ) -> None:
-    """Check what the policy, whose spec is at `place`, is for: at most one of the three is given."""
+    """Check which workloads the policy applies to; its spec is at `place`. At most
+    one of the three may be given."""
     if selector is not None:
         whom = "every workload of the namespace"
         check_selector(selector.match_labels, place / "selector", "matchLabels", whom)

@@ -23,14 +23,14 @@ def port_name_problem(name: str) -> str | None:
 
 
 def protocol_problem(protocol: str) -> str | None:
-    """`protocol` must be known, or empty (it is then found out from the traffic)."""
+    """`protocol` must be known, or empty (it is then detected from the traffic)."""
     if not protocol or not Protocol.parse(protocol).is_auto:
         return None
     return f'"{protocol}" is not a known protocol; write one of {_KNOWN}, or leave it out'
 
 
 def required_protocol_problem(protocol: str) -> str | None:
-    """`protocol` must be known; a gateway cannot find it out."""
+    """`protocol` must be known; a gateway cannot detect it."""
     if not protocol:
         return f"the port has no protocol; write one of {_KNOWN}"
     if Protocol.parse(protocol).is_auto:

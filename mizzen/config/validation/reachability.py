@@ -1,4 +1,5 @@
-"""Routes that no request reaches: after one that takes everything, or with matches that earlier ones cover.
+"""Routes that no request reaches: they come after a route that takes all requests, or earlier matches cover
+theirs.
 
 Istio's analysis IST0130 (VirtualServiceUnreachableRule) and IST0131 (VirtualServiceIneffectiveMatch). A match
 counts as covered only if every request that fits it fits the earlier one too.
@@ -22,11 +23,12 @@ from mizzen.config.models import (
 from mizzen.config.validation.place import Place
 
 _MOST_COMPARED: Final = 100
-"""Earlier matches that one is compared with: thousands under one prefix would cost their square."""
+"""How many earlier matches one is compared with: for thousands under one prefix the
+cost would be quadratic."""
 
 
 def warn_of_unreachable(service: VirtualService, place: Place) -> None:
-    """Write down, at `place`, each route and match that takes no effect because of an earlier one."""
+    """Report, at `place`, each route and match that takes no effect because of an earlier one."""
     _warn_of_routes(service.http, place / "http")
     _warn_of_routes(service.tls, place / "tls")
     _warn_of_routes(service.tcp, place / "tcp")
@@ -91,7 +93,7 @@ def _warn_of_covered_prefixes(routes: Sequence[HTTPRoute], place: Place) -> None
 
 
 def _covers(earlier: HTTPMatchRequest, later: HTTPMatchRequest) -> bool:
-    """Tell whether `earlier` takes every request that fits `later`, the two having different prefixes."""
+    """Tell whether `earlier` takes every request that fits `later`; the two have different prefixes."""
     assert earlier.uri is not None
     assert later.uri is not None
     if earlier.uri.prefix == later.uri.prefix or earlier.ignore_uri_case != later.ignore_uri_case:
@@ -116,7 +118,7 @@ def _all_implied(later: Mapping[str, StringMatch], earlier: Mapping[str, StringM
 
 
 def _implies(one: StringMatch | None, other: StringMatch | None) -> bool:
-    """Tell whether every text that fits `one` is known to fit `other`."""
+    """Tell whether every text that fits `one` is certain to fit `other`."""
     if other is None or one == other or (one is not None and not other.model_fields_set):
         return True
     if one is None or other.prefix is None:

@@ -1,4 +1,4 @@
-"""Regular expressions and string matches, as Envoy takes them: in RE2's syntax."""
+"""Regular expressions and string matches in the form that Envoy accepts: the syntax of RE2."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def regex_problem(regex: str) -> str | None:
 
 
 def check_string_match(match: StringMatch, place: Place, *, empty_prefix: bool = False) -> None:
-    """Check a match; a prefix must not be empty, but for `empty_prefix` (paths)."""
+    """Check a match; a prefix must not be empty, except with `empty_prefix` (paths)."""
     if match.prefix == "" and not empty_prefix:
         (place / "prefix").error("the prefix is empty; write one, or {} if any value will do")
     if match.regex is not None:

@@ -27,7 +27,7 @@ _MOST_RULES: Final = 4096
 
 
 def check_request_authentication(config: Config[RequestAuthentication], place: Place) -> None:
-    """Write down at `place`, the spec, all that is wrong with a RequestAuthentication."""
+    """Report at `place`, the spec, all that is wrong with a RequestAuthentication."""
     policy = config.spec
     check_policy_targets(policy.selector, policy.target_ref, policy.target_refs, place)
     if len(policy.jwt_rules) > _MOST_RULES:
@@ -37,7 +37,7 @@ def check_request_authentication(config: Config[RequestAuthentication], place: P
 
 
 def key_uri_problem(uri: str) -> str | None:
-    """`uri` must be one of http or https with a host: nothing else is fetched."""
+    """`uri` must be an http or https URI with a host: nothing else is fetched."""
     if len(uri) > _LONGEST_URI:
         return f"the URI is too long; at most {_LONGEST_URI} characters are possible"
     try:
@@ -90,8 +90,8 @@ def _check_issuer(rule: JWTRule, place: Place) -> None:
         place.error("issuer and jwksUri are both missing; write the issuer")
     elif not rule.jwks and not rule.jwks_uri and key_uri_problem(rule.issuer):
         place.warning(
-            "no keys can be found, so every token of this issuer is refused: the issuer is no URI that tells "
-            "them; write jwksUri or jwks"
+            "no keys can be found, so every token of this issuer is refused: the issuer is not a URI that "
+            "leads to them; write jwksUri or jwks"
         )
 
 

@@ -32,7 +32,8 @@ _STATUSES: Final = frozenset(str(status.value) for status in HTTPStatus)
 
 
 def check_retries(retries: HTTPRetry, place: Place) -> None:
-    """Check a policy of retries. Its conditions are Envoy's, of x-envoy-retry-on and -grpc-on."""
+    """Check a retry policy. Its conditions are those of Envoy's x-envoy-retry-on and
+    x-envoy-retry-grpc-on."""
     if retries.attempts < 0:
         (place / "attempts").error(f"{retries.attempts} is negative; write 0 or more")
     if retries.attempts == 0:

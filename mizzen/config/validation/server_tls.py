@@ -1,4 +1,4 @@
-"""TLS of servers: of gateways, and of a sidecar's ingress listeners."""
+"""TLS settings of servers: those of gateways, and of a sidecar's ingress listeners."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _VERIFYING_CLIENTS: Final = frozenset({ServerTLSMode.MUTUAL, ServerTLSMode.OPTIO
 
 
 def check_server_tls(tls: ServerTLSSettings, place: Place) -> None:
-    """Check versions, cipher suites, and that the mode and the certificates agree."""
+    """Check versions and cipher suites, and that the mode and the certificates agree."""
     _check_cipher_suites(tls, place)
     _check_pins(tls, place)
     _check_paths(tls, ("server_certificate", "private_key", "ca_certificates", "ca_crl"), place)
@@ -64,7 +64,7 @@ def _check_paths(files: ServerTLSSettings | TLSCertificate, fields: Iterable[str
 
 
 def _check_pins(tls: ServerTLSSettings, place: Place) -> None:
-    """Envoy refuses the whole listener for pins of another length."""
+    """Check pins: Envoy rejects the whole listener if one has the wrong length."""
     for index, pin in enumerate(tls.verify_certificate_spki):
         if len(pin) != 44:
             (place / "verifyCertificateSpki" / index).error(

@@ -24,7 +24,7 @@ _DYNAMIC_DNS_PROTOCOLS: Final = (Protocol.HTTP, Protocol.HTTP2, Protocol.GRPC, P
 
 
 def check_service_entry(config: Config[ServiceEntry], place: Place) -> None:
-    """Write down at `place`, the spec, all that is wrong with a ServiceEntry."""
+    """Report at `place`, the spec, all that is wrong with a ServiceEntry."""
     entry = config.spec
     if entry.workload_selector is not None:
         here = place / "workloadSelector"
@@ -48,7 +48,9 @@ def _check_hosts(entry: ServiceEntry, place: Place) -> None:
     for index, host in enumerate(entry.hosts):
         here = place / index
         if host == "*":
-            here.error('"*" is no host of a service; write a DNS name, or a wildcard such as *.example.com')
+            here.error(
+                '"*" is not a host of a service; write a DNS name, or a wildcard such as *.example.com'
+            )
             continue
         partial = partial_wildcard_problem(host)
         if here.check(wildcard_domain_problem(host)) and partial and not looked_up_on_call:
@@ -80,9 +82,9 @@ def _check_port(port: ServicePort, earlier: tuple[ServicePort, ...], place: Plac
 
 
 def _warn_of_missing_addresses(entry: ServiceEntry, place: Place) -> None:
-    """Warn of TCP ports that no address tells from others.
+    """Warn about TCP ports without an address that distinguishes them from others.
 
-    That holds for all resolutions: an address that is allocated tells them apart only where a proxy
+    The resolution does not matter: an automatically allocated address distinguishes them only where a proxy
     captures DNS.
     """
     if entry.addresses:
@@ -145,7 +147,9 @@ def _check_dns(entry: ServiceEntry, place: Place) -> None:
 
 def _check_dns_endpoint(endpoint: WorkloadEntry, service_ports: set[str], place: Place) -> None:
     if not is_ip_address(endpoint.address) and fqdn_problem(endpoint.address):
-        (place / "address").error(f'"{endpoint.address}" is no address; write a DNS name or an IP address')
+        (place / "address").error(
+            f'"{endpoint.address}" is not an address; write a DNS name or an IP address'
+        )
     check_labels(endpoint.labels, place / "labels")
     check_endpoint_ports(endpoint, place, service_ports)
 

@@ -43,7 +43,7 @@ _NO_INGRESS_TLS_FIELDS: Final = (
 
 
 def check_sidecar(config: Config[Sidecar], place: Place) -> None:
-    """Write down at `place`, the spec, all that is wrong with a Sidecar."""
+    """Report at `place`, the spec, all that is wrong with a Sidecar."""
     sidecar = config.spec
     if sidecar.workload_selector is not None:
         check_selector(

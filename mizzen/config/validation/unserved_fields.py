@@ -1,6 +1,6 @@
-"""Fields that are read but take no effect: each has a line here that says why, and giving one is a warning.
+"""Fields that are read but take no effect: each has a line here with the reason, and giving one is a warning.
 
-A field of Istio's API either takes effect or stands in this table.
+Every field of Istio's API either takes effect or is in this table.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, Final
 from mizzen.config.document import Config
 from mizzen.config.models import SPECS
 from mizzen.config.models.fields import leaf_fields
-from mizzen.config.validation.noticed_fields import NoticedFields, by_attributes
+from mizzen.config.validation.field_warnings import FieldWarnings, by_attributes
 from mizzen.config.validation.place import Place
 
 _IN_ISTIO_TOO: Final = "Istio ignores it too"
@@ -57,16 +57,16 @@ UNSERVED: Final[Mapping[str, Mapping[str, str]]] = {
         "spec.template": _NO_REGISTRATION,
     },
 }
-"""By kind: the path of a field (a leaf, or a message with all that is in it), and why it takes no effect."""
+"""By kind: the path of a field (a leaf, or a message with all fields in it), and why it takes no effect."""
 
 
 @cache
-def _unserved(kind: str) -> NoticedFields:
-    return NoticedFields(by_attributes(UNSERVED[kind], tuple(leaf_fields(SPECS[kind]))))
+def _unserved(kind: str) -> FieldWarnings:
+    return FieldWarnings(by_attributes(UNSERVED[kind], tuple(leaf_fields(SPECS[kind]))))
 
 
 def check_unserved_fields(config: Config[Any], place: Place) -> None:
-    """Warn, with the code MZ0001, of each field without effect that the spec at `place` gives."""
+    """Warn, with the code MZ0001, about each field without effect in the spec at `place`."""
     for here, reason in _unserved(config.kind).given_in(config.spec, place):
-        mend = "" if ";" in reason else "; leave it out"
-        here.warning(f"{here.path[-1]} takes no effect: {reason}{mend}", "MZ0001")
+        remedy = "" if ";" in reason else "; leave it out"
+        here.warning(f"{here.path[-1]} takes no effect: {reason}{remedy}", "MZ0001")

@@ -27,7 +27,7 @@ _MESH: Final = "mesh"
 
 
 def check_virtual_service(config: Config[VirtualService], place: Place) -> None:
-    """Write down at `place`, the spec, all that is wrong with a VirtualService."""
+    """Report at `place`, the spec, all that is wrong with a VirtualService."""
     service = config.spec
     is_delegate = not service.hosts
     if is_delegate:
@@ -53,7 +53,7 @@ def check_virtual_service(config: Config[VirtualService], place: Place) -> None:
 
 
 def is_for_gateways_only(service: VirtualService) -> bool:
-    """Tell whether no sidecar is meant: gateways are named, and `mesh` is not among them."""
+    """Tell whether it does not apply to sidecars: it names gateways, and `mesh` is not among them."""
     return bool(service.gateways) and _MESH not in service.gateways
 
 
@@ -76,7 +76,7 @@ def _check_hosts(service: VirtualService, place: Place) -> None:
     seen: set[str] = set()
     wildcards: list[str] = []
     for index, host in enumerate(service.hosts):
-        # Exact hosts, of which there may be thousands, match none but themselves.
+        # Exact hosts, of which there may be thousands, match only themselves.
         others = service.hosts[:index] if is_wildcard(host) else wildcards
         earlier = host if host in seen else next((each for each in others if matches(each, host)), None)
         if earlier is not None:

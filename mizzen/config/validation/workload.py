@@ -19,14 +19,15 @@ from mizzen.config.validation.ports import port_name_problem, port_number_proble
 
 
 def check_workload_entry(config: Config[WorkloadEntry], place: Place) -> None:
-    """Write down at `place`, the spec, all that is wrong with a WorkloadEntry."""
+    """Report at `place`, the spec, all that is wrong with a WorkloadEntry."""
     check_endpoint(config.spec, place, service_ports=None, dns_name_allowed=True)
 
 
 def check_endpoint(
     endpoint: WorkloadEntry, place: Place, *, service_ports: Collection[str] | None, dns_name_allowed: bool
 ) -> None:
-    """Check a workload: by itself (`service_ports` None), or as an endpoint of a service with those ports."""
+    """Check a workload: one of its own (`service_ports` None), or an endpoint of a
+    service with those ports."""
     address = place / "address"
     if not endpoint.address:
         if not endpoint.network:
@@ -48,7 +49,7 @@ def check_endpoint(
         if not dns_name_allowed:
             address.error(f'"{endpoint.address}" is not an IP address; write one, or resolution DNS')
         elif fqdn_problem(endpoint.address):
-            address.error(f'"{endpoint.address}" is no address; write an IP address or a DNS name')
+            address.error(f'"{endpoint.address}" is not an address; write an IP address or a DNS name')
     check_endpoint_ports(endpoint, place, service_ports)
     check_labels(endpoint.labels, place / "labels")
 
@@ -56,7 +57,7 @@ def check_endpoint(
 def check_endpoint_ports(
     endpoint: WorkloadEntry, place: Place, service_ports: Collection[str] | None
 ) -> None:
-    """Check the ports of a workload; their names must be among `service_ports`, if that is not None."""
+    """Check the ports of a workload; their names must be among `service_ports`, unless that is None."""
     for name, number in endpoint.ports.items():
         here = place / "ports" / name
         if here.check(port_name_problem(name)) and service_ports is not None and name not in service_ports:
@@ -66,9 +67,9 @@ def check_endpoint_ports(
 
 
 def check_workload_group(config: Config[WorkloadGroup], place: Place) -> None:
-    """Write down at `place`, the spec, all that is wrong with a WorkloadGroup.
+    """Report at `place`, the spec, all that is wrong with a WorkloadGroup.
 
-    The template is not checked as a WorkloadEntry is: what is missing in it comes from the workload.
+    The template is not checked as a WorkloadEntry is: the workload supplies what is missing in it.
     """
     group = config.spec
     if group.template is None:

@@ -61,7 +61,7 @@ def test_files_that_are_wrong_end_with_2_and_the_rest_is_run(mizzen: Command, tm
     ended = mizzen("test", tmp_path)
     assert ended.code == 2
     assert (
-        f"error: {tmp_path}/bad.mesh-test.yaml:2: tests[0].nam: is no known field; did you mean `name`?"
+        f"error: {tmp_path}/bad.mesh-test.yaml:2: tests[0].nam: unknown field; did you mean `name`?"
         in ended.err
     )
     assert "the shop is reached" in ended.out
@@ -74,7 +74,7 @@ def test_configuration_that_is_wrong_ends_with_2(mizzen: Command, tmp_path: Path
     )
     ended = mizzen("test", tmp_path)
     assert ended.code == 2
-    assert f"error: {tmp_path}/bad.yaml:5: spec.hots: is no known field" in ended.err
+    assert f"error: {tmp_path}/bad.yaml:5: spec.hots: unknown field" in ended.err
 
 
 def test_an_unknown_caller_ends_with_2(mizzen: Command, tmp_path: Path) -> None:

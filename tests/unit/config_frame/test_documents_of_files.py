@@ -147,8 +147,8 @@ def test_directives_and_document_ends() -> None:
             "apiVersion: v1\nkind: Service\nmetadata:\n  name: 1\n",
             "mesh.yaml:4: metadata.name: must be a string",
         ),
-        ("apiVersion: v1\nkind: Service\nmetadata:\n  name: A_b\n", '"A_b" is no name of an object'),
-        ("apiVersion: v1\nkind: Service\nmetadata: {name: a, namespace: a.b}\n", "no name of a namespace"),
+        ("apiVersion: v1\nkind: Service\nmetadata:\n  name: A_b\n", '"A_b" is not an object name'),
+        ("apiVersion: v1\nkind: Service\nmetadata: {name: a, namespace: a.b}\n", "not a namespace name"),
         (
             SIDECAR.replace("Sidecar", "Sidcar") % "a",
             "kind: Sidcar is no kind of Istio; did you mean Sidecar?",

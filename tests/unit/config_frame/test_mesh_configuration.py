@@ -112,10 +112,10 @@ def test_unknown_fields_are_warnings_and_do_not_spoil_the_rest() -> None:
     assert settings is not None
     assert settings.locality_lb_setting.enabled is False
     assert [str(each) for each in diagnostics] == [
-        "mesh.yaml:1: trustDomian: is no field of MeshConfig and takes no effect; did you mean "
+        "mesh.yaml:1: trustDomian: is not a field of MeshConfig and takes no effect; did you mean "
         "`trustDomain`?",
-        "mesh.yaml:2: localityLbSetting.enbled: is no field of MeshConfig and takes no effect; did you mean "
-        "`enabled`?",
+        "mesh.yaml:2: localityLbSetting.enbled: is not a field of MeshConfig and takes no effect; did you "
+        "mean `enabled`?",
     ]
 
 
@@ -137,7 +137,7 @@ def test_unknown_fields_are_warnings_and_do_not_spoil_the_rest() -> None:
         ("defaultServiceExportTo: ['.', '.']\n", "defaultServiceExportTo[1]: "),
         ("defaultVirtualServiceExportTo: ['~']\n", "defaultVirtualServiceExportTo[0]: "),
         ("serviceSettings: [{hosts: ['a_b!']}]\n", "serviceSettings[0].hosts[0]: "),
-        ("proxyListenPort: 0\n", "proxyListenPort: 0 is no port"),
+        ("proxyListenPort: 0\n", "proxyListenPort: 0 is not a port"),
         ("proxyHttpPort: 15001\n", "proxyHttpPort: 15001 is proxyListenPort too"),
         ("tcpKeepalive: {interval: 0s}\n", "tcpKeepalive.interval: 0s is too short"),
         ("tcpKeepalive: {time: 0s}\n", "tcpKeepalive.time: 0s is too short"),
@@ -198,7 +198,7 @@ def test_a_log_format_that_is_no_json_object_is_said_to_be_passed_over(text: str
     assert settings is not None
     [warning] = map(str, diagnostics)
     assert warning.startswith(
-        "mesh.yaml:2: accessLogFormat: is no JSON object, and accessLogEncoding is JSON"
+        "mesh.yaml:2: accessLogFormat: is not a JSON object, and accessLogEncoding is JSON"
     )
 
 

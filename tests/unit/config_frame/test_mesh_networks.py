@@ -114,7 +114,7 @@ def test_the_widest_block_counts(blocks: dict[str, list[str]], number: int) -> N
         ("endpoints: [{fromRegistry: A_b}]", 'endpoints[0].fromRegistry: "A_b"'),
         ("endpoints: [{fromCidr: 10.0.0.0/8, fromRegistry: a}]", "fromCidr and fromRegistry exclude"),
         ("endpoints: [{}]", "endpoints[0]: names no endpoints; write fromCidr"),
-        ("endpoints: [{fromCdir: 10.0.0.0/8}]", "fromCdir: is no known field; did you mean `fromCidr`?"),
+        ("endpoints: [{fromCdir: 10.0.0.0/8}]", "fromCdir: unknown field; did you mean `fromCidr`?"),
         ("gateways: [{address: 192.0.2.1}]", "gateways[0].port: 0 is not a port number"),
         ("gateways: [{address: a b, port: 1}]", 'gateways[0].address: "a b" is not an IP address'),
         ("gateways: [{port: 15443}]", "gateways[0]: names no gateway; write address"),
@@ -187,7 +187,7 @@ def test_lines_inside_the_config_map() -> None:
     config, found = to_config(document)
     assert config is None
     assert [str(each) for each in found] == [
-        "cm.yaml:10: data.meshNetworks.more: is no field of MeshNetworks and takes no effect; known are "
+        "cm.yaml:10: data.meshNetworks.more: is not a field of MeshNetworks and takes no effect; known are "
         "networks",
         "cm.yaml:9: data.meshNetworks.networks.a.gateways[0].port: 99999 is not a port number; write 1 to "
         "65535",

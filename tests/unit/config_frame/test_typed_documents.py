@@ -68,18 +68,18 @@ def test_all_errors_are_told_at_once_with_their_lines() -> None:
     assert sorted(diagnostics) == sorted(
         [
             'mesh.yaml:3: metadata.labels.version: must be a string; not the integer 1; quote it: "1"',
-            'mesh.yaml:3: metadata.labels.a b: "a b" is no key of a label; use at most 63 letters, '
+            'mesh.yaml:3: metadata.labels.a b: "a b" is not a label key; use at most 63 letters, '
             "digits, `-`, "
             "`_` and `.`, after an optional DNS name and `/`",
             'mesh.yaml:3: metadata.labels.on-call: must be a string; not the boolean true; quote it: "true"',
             "mesh.yaml:3: metadata.creationTimestamp: must be a time such as 2026-01-31T12:00:00Z; not "
             '"soon"',
-            "mesh.yaml:7: spec.http[0].timeot: is no known field; did you mean `timeout`?",
+            "mesh.yaml:7: spec.http[0].timeot: unknown field; did you mean `timeout`?",
             'mesh.yaml:8: spec.http[0].retries.attempts: must be a whole number; not "three"',
             "mesh.yaml:8: spec.http[0].retries.perTryTimeout: must be a duration; not the integer 5; "
             "write a number "
             "with its unit, such as 5s, 1m30s or 100ms",
-            "mesh.yaml:9: spec.http[0].subset: is no known field; it belongs to spec.http[].mirror or "
+            "mesh.yaml:9: spec.http[0].subset: unknown field; it belongs to spec.http[].mirror or "
             "spec.http[].route[].destination or spec.http[].mirrors[].destination, ...",
             'mesh.yaml:10: spec.http[0].fault: must be a mapping of fields; not "broken"',
             "mesh.yaml:13: spec.http[0].route[0].destination.host: must be a string; not the integer "
@@ -117,8 +117,8 @@ def test_null_is_absent() -> None:
 @pytest.mark.parametrize(
     ("tail", "expected"),
     [
-        ("specs: {}\n", "mesh.yaml:4: specs: is no known field; did you mean `spec`?"),
-        ("hosts: [a]\n", "mesh.yaml:4: hosts: is no known field; it may belong into `spec`"),
+        ("specs: {}\n", "mesh.yaml:4: specs: unknown field; did you mean `spec`?"),
+        ("hosts: [a]\n", "mesh.yaml:4: hosts: unknown field; it may belong in `spec`"),
         ("spec: [a]\n", "mesh.yaml:4: spec: must be a mapping of fields; not a list"),
         ("spec: text\n", 'mesh.yaml:4: spec: must be a mapping of fields; not "text"'),
     ],
@@ -219,8 +219,8 @@ def test_diagnostics_read_as_file_line_path_message() -> None:
 @pytest.mark.parametrize(
     ("metadata", "said"),
     [
-        ("labels: {app: 'a b'}", 'metadata.labels.app: "a b" is no value of a label'),
-        ("labels: {'a b': x}", 'metadata.labels.a b: "a b" is no key of a label'),
+        ("labels: {app: 'a b'}", 'metadata.labels.app: "a b" is not a label value'),
+        ("labels: {'a b': x}", 'metadata.labels.a b: "a b" is not a label key'),
         ("labels: {app: 1}", 'metadata.labels.app: must be a string; not the integer 1; quote it: "1"'),
         (
             "labels: {app: yes}",
@@ -228,7 +228,7 @@ def test_diagnostics_read_as_file_line_path_message() -> None:
         ),
         ("labels: {app: [x]}", "metadata.labels.app: must be a string; not a list"),
         ("labels: x", 'metadata.labels: must be a mapping of strings; not "x"'),
-        ("annotations: {'a b': x}", 'metadata.annotations.a b: "a b" is no key of a label'),
+        ("annotations: {'a b': x}", 'metadata.annotations.a b: "a b" is not a label key'),
         (
             "creationTimestamp: soon",
             "metadata.creationTimestamp: must be a time such as 2026-01-31T12:00:00Z",

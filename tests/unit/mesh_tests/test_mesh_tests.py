@@ -236,7 +236,7 @@ BAD = [
     ("tests: [\n", "a.mesh-test.yaml:2: "),
     (
         "tests:\n- name: a\n  form: b\n  expect: {closed: true}",
-        "a.mesh-test.yaml:3: tests[0].form: is no known field; did you mean `from`?",
+        "a.mesh-test.yaml:3: tests[0].form: unknown field; did you mean `from`?",
     ),
     (
         "{T}\n  expect: {status: 3}",

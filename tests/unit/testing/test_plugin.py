@@ -70,7 +70,7 @@ def test_a_wrong_file_is_an_error_with_its_line(pytester: pytest.Pytester) -> No
     result = run(pytester)
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(
-        ["*shop.mesh-test.yaml:5: tests?0?.expcet: is no known field; did you mean `expect`?"]
+        ["*shop.mesh-test.yaml:5: tests?0?.expcet: unknown field; did you mean `expect`?"]
     )
 
 
@@ -79,7 +79,7 @@ def test_wrong_configuration_fails_each_test(pytester: pytest.Pytester) -> None:
     pytester.path.joinpath("shop.mesh-test.yaml").write_text(TESTS, encoding="utf-8")
     result = run(pytester)
     result.assert_outcomes(failed=2)
-    result.stdout.fnmatch_lines(["*mesh.yaml:5: spec.hots: is no known field*"])
+    result.stdout.fnmatch_lines(["*mesh.yaml:5: spec.hots: unknown field*"])
 
 
 def test_with_envoys_is_said_what_is_missing(

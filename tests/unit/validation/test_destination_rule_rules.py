@@ -127,7 +127,7 @@ ERRORS = [
         policy("tunnel: {targetHost: '*.a', targetPort: 1}"),
         policy("tunnel: {targetHost: 10.0.0.1, targetPort: 1}"),
         T + ".tunnel.targetHost",
-        '"*.a" is no host',
+        '"*.a" is not a host',
     ),
     (
         policy("tunnel: {targetHost: a}"),

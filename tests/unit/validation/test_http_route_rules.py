@@ -57,7 +57,7 @@ ROUTES = [
         only("route: [{destination: {host: '*'}}]"),
         only("route: [{destination: {host: '*.a'}}]"),
         H + ".route[0].destination.host",
-        '"*" is no destination',
+        '"*" is not a destination',
     ),
     (
         only("route: [{destination: {host: ''}}]"),
@@ -95,7 +95,7 @@ ROUTES = [
         H + ".route[0].headers.response.set.:path",
         "it is a pseudo-header",
     ),
-    (route("mirror: {host: '*'}"), route("mirror: {host: b}"), H + ".mirror.host", '"*" is no destination'),
+    (route("mirror: {host: '*'}"), route("mirror: {host: b}"), H + ".mirror.host", '"*" is not'),
     (
         route("mirrors: [{percentage: {value: 1}}]"),
         route("mirrors: [{destination: {host: b}}]"),

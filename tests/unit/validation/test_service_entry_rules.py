@@ -41,7 +41,7 @@ ERRORS = [
         entry("ports: []", "['*']"),
         entry("ports: []", "['*.a']"),
         "spec.hosts[0]",
-        '"*" is no host of a service',
+        '"*" is not a host of a service',
     ),
     (entry("ports: []", "[a_b]"), entry("ports: []", "[a-b]"), "spec.hosts[0]", "is invalid"),
     (
@@ -165,8 +165,8 @@ ERRORS = [
         "spec.endpoints",
         "takes one endpoint, not 2",
     ),
-    (dns("address: '*.b'"), dns("address: 10.0.0.1"), E + ".address", "is no address"),
-    (dns("address: unix:///s"), dns("address: b.com"), E + ".address", "is no address"),
+    (dns("address: '*.b'"), dns("address: 10.0.0.1"), E + ".address", "is not an address"),
+    (dns("address: unix:///s"), dns("address: b.com"), E + ".address", "is not an address"),
     (
         dns("address: b.com, ports: {web: 80}"),
         dns("address: b.com, ports: {http: 1}"),

@@ -16,7 +16,7 @@ from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.models import SPECS, IstioModel
 from mizzen.config.models.base import OneofModel
 from mizzen.config.models.fields import leaf_fields
-from mizzen.config.validation.noticed_fields import by_attributes
+from mizzen.config.validation.field_warnings import by_attributes
 from mizzen.config.validation.unserved_fields import UNSERVED
 
 Validate = Callable[..., list[Diagnostic]]
@@ -124,7 +124,7 @@ def test_any_spec(validate: Validate, kind: str, data: st.DataObject) -> None:
 
 def test_the_unserved_fields_exist() -> None:
     assert set(UNSERVED) == set(SPECS)
-    for kind, notices in UNSERVED.items():
-        assert len(by_attributes(notices, tuple(leaf_fields(SPECS[kind])))) == len(notices)
+    for kind, warnings in UNSERVED.items():
+        assert len(by_attributes(warnings, tuple(leaf_fields(SPECS[kind])))) == len(warnings)
     with pytest.raises(KeyError):
         by_attributes({"spec.nothing": "x"}, tuple(leaf_fields(SPECS["Gateway"])))

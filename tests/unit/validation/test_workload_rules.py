@@ -13,8 +13,8 @@ Expect = Callable[..., None]
 
 ENTRIES = [
     ("{}", "{address: 10.0.0.1}", "spec.address", "the address is missing"),
-    ("{address: a_b}", "{address: a-b}", "spec.address", '"a_b" is no address'),
-    ("{address: '*.a'}", "{address: a.b.}", "spec.address", '"*.a" is no address'),
+    ("{address: a_b}", "{address: a-b}", "spec.address", '"a_b" is not an address'),
+    ("{address: '*.a'}", "{address: a.b.}", "spec.address", '"*.a" is not an address'),
     ("{address: unix://a/}", "{address: unix:///a}", "spec.address", "names no socket"),
     ("{address: 'unix:///a', ports: {b: 1}}", "{address: unix:///a}", "spec.ports", "has no ports"),
     ("{address: '::1', ports: {a_b: 1}}", "{address: '::1', ports: {a-b: 1}}", "spec.ports.a_b", "port name"),

@@ -211,7 +211,7 @@ def test_a_service_that_comes_and_goes_takes_effect() -> None:
         (
             {"envoyExtAuthzHttp": {"service": "a", "port": 1, "statusOnError": "600"}},
             "envoyExtAuthzHttp.statusOnError",
-            '"600" is no status that Envoy can give',
+            '"600" is not a status that Envoy can send',
         ),
         (
             {"envoyExtAuthzHttp": {"service": "a", "port": 1, "pathPrefix": "x"}},

@@ -1,4 +1,4 @@
-"""Finding the fields of a spec that something must be said about, by their paths."""
+"""Finding the fields of a spec that get a warning, by their paths."""
 
 from __future__ import annotations
 
@@ -12,24 +12,26 @@ from mizzen.config.validation.place import Place
 
 @dataclass(slots=True)
 class _Branch:
-    notice: str = ""
+    warning: str = ""
     below: dict[str, _Branch] = field(default_factory=dict)
 
 
-class NoticedFields:
-    """Fields of one kind with a notice each: a tree of paths, so that just those parts are looked at."""
+class FieldWarnings:
+    """Fields of one kind with a warning each: a tree of paths, so that only those
+    parts of a spec are looked at."""
 
-    def __init__(self, notices: Mapping[tuple[str, ...], str]) -> None:
-        """Take the notices by the attributes that lead to a field from the spec, lists passed over."""
+    def __init__(self, warnings: Mapping[tuple[str, ...], str]) -> None:
+        """`warnings` are by the attributes that lead from the spec to a field,
+        without the steps into lists."""
         self._root = _Branch()
-        for attributes, notice in notices.items():
+        for attributes, warning in warnings.items():
             branch = self._root
             for attribute in attributes:
                 branch = branch.below.setdefault(attribute, _Branch())
-            branch.notice = notice
+            branch.warning = warning
 
     def given_in(self, spec: IstioModel, place: Place) -> Iterator[tuple[Place, str]]:
-        """Yield place and notice of each noticed field that `spec`, found at `place`, gives."""
+        """Yield place and warning of each such field that is given in `spec`, which is at `place`."""
         return _given(spec, self._root, place)
 
 
@@ -39,8 +41,8 @@ def _given(model: IstioModel, branch: _Branch, place: Place) -> Iterator[tuple[P
         if attribute not in given:
             continue
         here = place / camel_case(attribute)
-        if below.notice:
-            yield here, below.notice
+        if below.warning:
+            yield here, below.warning
         value = getattr(model, attribute)
         if isinstance(value, IstioModel):
             yield from _given(value, below, here)
@@ -50,10 +52,10 @@ def _given(model: IstioModel, branch: _Branch, place: Place) -> Iterator[tuple[P
                     yield from _given(item, below, here / index)
 
 
-def by_attributes(notices: Mapping[str, str], fields: Sequence[LeafField]) -> dict[tuple[str, ...], str]:
-    """Turn notices by path (`spec.http[].mirror`, a leaf or a message) into notices by attributes.
+def by_attributes(warnings: Mapping[str, str], fields: Sequence[LeafField]) -> dict[tuple[str, ...], str]:
+    """Return warnings by attributes for warnings by path (`spec.http[].mirror`, a leaf or a message).
 
-    Raises KeyError for a path that no field has.
+    Raises KeyError for a path that is not the path of a field.
     """
     known: dict[str, tuple[str, ...]] = {}
     for leaf in fields:
@@ -61,4 +63,4 @@ def by_attributes(notices: Mapping[str, str], fields: Sequence[LeafField]) -> di
         for depth in range(1, len(steps) + 1):
             path = ".".join(["spec", *steps[:depth]])
             known[path] = known[path.removesuffix("[]")] = leaf.attributes[:depth]
-    return {known[path]: notice for path, notice in notices.items()}
+    return {known[path]: warning for path, warning in warnings.items()}
