@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from mizzen.cli.failure import Failure
-from mizzen.cli.state_owner import check_owner
+from mizzen.cli.state_directory import check_owner, check_state
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -59,6 +59,7 @@ def ca(
     """
     from mizzen.identity import rotation
     from mizzen.identity.authority import AuthorityError
+    from mizzen.identity.authority_files import ROOTS
 
     if state is None and authority is None:
         raise Failure("say which authority: --state DIR or --ca DIR", exit_code=2)
@@ -68,11 +69,13 @@ def ca(
             "ca-cert.pem, ca-key.pem and cert-chain.pem, then take the old root out",
             exit_code=2,
         )
+    if state is not None and action is not Action.CREATE:
+        check_state(state)
     directory = authority if authority is not None else _of_state(state, creates=action is Action.CREATE)
     try:
         if action is Action.CREATE:
             rotation.open_state_authority(directory, _now())
-            typer.echo(f"the certificate authority is there; its root: {directory / 'root-cert.pem'}")
+            typer.echo(f"the certificate authority is there; its root: {directory / ROOTS}")
         elif action is Action.ROTATE:
             rotation.begin(directory, _now())
             typer.echo("a new root is made; a running server gives it to every proxy, and then lets it sign")
@@ -87,13 +90,15 @@ def ca(
 
 
 def _of_state(state: Path | None, *, creates: bool) -> Path:
+    from mizzen.identity.authority_files import FOLDER, ROOTS
+
     assert state is not None
-    directory = state / "ca"
+    directory = state / FOLDER
     try:
         if creates:
             state.mkdir(mode=0o700, parents=True, exist_ok=True)
             directory.mkdir(mode=0o700, exist_ok=True)
-        elif not (directory / "root-cert.pem").exists():
+        elif not (directory / ROOTS).exists():
             raise Failure(f"{state}: there is no certificate authority; mizzen ca create --state {state}")
         check_owner(directory)
     except OSError as error:

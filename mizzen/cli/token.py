@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mizzen.cli.failure import Failure
-from mizzen.cli.state_owner import check_owner
+from mizzen.cli.state_directory import check_owner, check_state
 
 
 def token(
@@ -19,7 +19,7 @@ def token(
 ) -> None:
     """Print a token for a service account: whoever has it is taken for that service account until it expires.
 
-    The key that signs it is in the state directory, and is made if there is none.
+    The key that signs it is in the state directory, where the first token makes it.
     """
     from datetime import UTC, datetime, timedelta
 
@@ -33,8 +33,8 @@ def token(
     if not timedelta(seconds=1) <= lifetime <= timedelta(days=366):
         raise Failure(f"--ttl {ttl}: is out of range; give 1s to 8784h, such as 1h", exit_code=2)
     try:
-        if state.exists():
-            check_owner(state)
+        check_state(state)
+        check_owner(state)
         key = open_or_create_key(state)
         typer.echo(issue_token(key, namespace, service_account, datetime.now(UTC), lifetime))
     except (TokenKeyError, OSError) as error:

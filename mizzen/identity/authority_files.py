@@ -32,6 +32,9 @@ from mizzen.identity.authority import (
 from mizzen.identity.private_file import OpenToOthersError, read_private, write_private
 from mizzen.identity.workload_certificate import CURVES, SMALLEST_RSA_KEY, Issuer, private_key_pem
 
+FOLDER: Final = "ca"
+"""Where in the state directory of a server its authority is."""
+
 CERTIFICATE: Final = "ca-cert.pem"
 KEY: Final = "ca-key.pem"
 CHAIN: Final = "cert-chain.pem"

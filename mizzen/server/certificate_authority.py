@@ -18,15 +18,12 @@ import structlog
 from mizzen import xds
 from mizzen.identity import rotation
 from mizzen.identity.authority import Authority, AuthorityError
-from mizzen.identity.authority_files import FILES, open_authority
+from mizzen.identity.authority_files import FILES, FOLDER, open_authority
 from mizzen.identity.certificate_store import FILE as STORE_FILE
 from mizzen.identity.certificate_store import CertificateStore
 from mizzen.server.metrics import Metrics
 from mizzen.server.options import ServeOptions
 from mizzen.server.workload_certificates import WorkloadCertificates, now_utc
-
-FOLDER: Final = "ca"
-"""Where in the state directory the authority is."""
 
 LOOK_SECONDS: Final = 1.0
 

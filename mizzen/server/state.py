@@ -25,6 +25,9 @@ from mizzen.config import ConfigKey, Document, Origin
 from mizzen.config.lines import DocumentLines
 from mizzen.server.former import FormerDocument, FormerDocuments, KeptDocument
 
+LOCK: Final = "lock"
+"""The file in the state directory that a running server holds."""
+
 _FILE: Final = "documents.sqlite3"
 _VERSION: Final = 1
 _SCHEMA: Final = """
@@ -251,7 +254,7 @@ def _take(directory: Path) -> int:
                     f"--state {directory}: others may read {path} (mode {mode:o}), and the state holds "
                     f"private keys; chmod {right} {path}{hint if path == directory else ''}"
                 )
-        lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise StateError(f"--state {directory}: {reason}; give a folder that this user may write") from error

@@ -14,6 +14,7 @@ from mizzen.identity import Authority, SpiffeId, issue, rotation
 from mizzen.identity.authority import fingerprint
 from mizzen.identity.certificate_store import CertificateStore
 from mizzen.identity.renewal import IssuedCertificate
+from mizzen.server.state import State
 from mizzen.server.workload_certificates import now_utc
 from tests.unit.cli.conftest import Command
 
@@ -94,15 +95,49 @@ def test_finish_does_not_wait_for_what_has_expired(
 
 
 def test_mistakes_are_told(mizzen: Command, tmp_path: Path) -> None:
+    with_its_own = tmp_path / "state"
+    State(with_its_own).close()
     for arguments, code, said in (
         (("ca",), 2, "--state DIR or --ca DIR"),
-        (("ca", "--state", tmp_path), 1, "there is no certificate authority"),
+        (("ca", "--state", with_its_own), 1, "there is no certificate authority"),
         (("ca", "rotate", "--ca", tmp_path), 2, "what you bring, you rotate"),
         (("ca", "--ca", tmp_path), 1, "root-cert.pem: cannot be read"),
     ):
         ended = mizzen(*arguments)
         assert (ended.code, ended.out) == (code, "")
         assert said in ended.err
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["no folder", "another folder"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("ca",),
+        ("ca", "rotate"),
+        ("ca", "finish"),
+        ("ca", "--ca", "brought"),
+        ("token", "--service-account", "reviews"),
+    ],
+    ids=" ".join,
+)
+def test_a_folder_that_is_no_state_directory_is_left_as_it_is(
+    mizzen: Command, tmp_path: Path, command: tuple[str, ...], there: bool
+) -> None:
+    mistyped = tmp_path / "mistyped"
+    if there:
+        mistyped.mkdir()
+    refused = mizzen(*command, "--state", mistyped)
+    assert (refused.code, refused.out) == (1, "")
+    assert f"--state {mistyped}: " in refused.err
+    assert "give the folder that the server's --state names" in refused.err
+    assert (mistyped.exists(), list(tmp_path.rglob("*.pem"))) == (there, [])
+
+
+def test_before_the_first_start_tokens_come_after_the_authority(mizzen: Command, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    assert mizzen("ca", "create", "--state", state).code == 0
+    issued = mizzen("token", "--state", state, "--service-account", "reviews")
+    assert (issued.code, issued.out.count(".")) == (0, 2), issued.err
 
 
 def test_commands_run_as_the_owner_of_the_directory(
