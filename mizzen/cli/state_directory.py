@@ -1,4 +1,4 @@
-"""Commands that use the state directory of a server take no other folder for it. They run as its owner, as the
+"""Commands that use the state directory of a server take no other folder for it. They run as its owner: the
 server must be able to read what they write."""
 
 from __future__ import annotations
