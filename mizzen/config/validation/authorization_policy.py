@@ -5,7 +5,7 @@ https://istio.io/latest/docs/reference/config/security/authorization-policy/
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from mizzen.config.authorization_attributes import AttributeKind, attribute_of
@@ -23,6 +23,7 @@ from mizzen.config.models.base import camel_case
 from mizzen.config.validation.addresses import ip_subnet_problem
 from mizzen.config.validation.authorization_values import (
     check_attribute_values,
+    check_principals,
     check_service_accounts,
     check_values,
     path_problem,
@@ -73,11 +74,8 @@ def check_authorization_policy(config: Config[AuthorizationPolicy], place: Place
         _check_rule(rule, here)
         if policy.action is AuthorizationAction.CUSTOM:
             _check_custom(rule, here)
-        if policy.action is AuthorizationAction.DENY and _denies_all_tcp(rule):
-            here.warning(
-                "the rule denies every plain TCP connection, since it asks for attributes of HTTP alone; "
-                "write the ports that it is for (to.operation.ports)"
-            )
+    if policy.action is AuthorizationAction.DENY:
+        _check_what_is_left_for_tcp(policy.rules, place / "rules")
 
 
 def _check_dry_run(config: Config[AuthorizationPolicy], place: Place) -> None:
@@ -156,6 +154,7 @@ def _check_source(source: AuthorizationSource, place: Place) -> None:
     ):
         for each in _both(attribute):
             check_values(getattr(source, each), place / camel_case(each), problem)
+    check_principals(source.principals, source.not_principals, place, "principals", "notPrincipals")
     for each in _both("service_accounts"):
         check_service_accounts(getattr(source, each), place / camel_case(each))
     if any(each in source.model_fields_set for each in _both("service_accounts")) and any(
@@ -192,6 +191,8 @@ def _check_condition(condition: AuthorizationCondition, place: Place) -> None:
         place.error(f"the condition on {key} compares with nothing; write values or notValues")
     check_attribute_values(attribute, condition.values, place / "values")
     check_attribute_values(attribute, condition.not_values, place / "notValues")
+    if attribute.kind is AttributeKind.SOURCE_PRINCIPAL:
+        check_principals(condition.values, condition.not_values, place, "values", "notValues")
 
 
 def _check_custom(rule: AuthorizationRule, place: Place) -> None:
@@ -212,6 +213,17 @@ def _check_custom(rule: AuthorizationRule, place: Place) -> None:
 
 
 _TCP_SOURCE: Final = ("principals", "namespaces", "ip_blocks", "remote_ip_blocks", "service_accounts")
+
+
+def _check_what_is_left_for_tcp(rules: Sequence[AuthorizationRule], place: Place) -> None:
+    denying = [index for index, rule in enumerate(rules) if _denies_all_tcp(rule)]
+    if denying:
+        others = ", ".join(f"rules[{index}]" for index in denying[1:])
+        (place / denying[0]).warning(
+            "the rule denies every plain TCP connection, since it asks for attributes of HTTP alone"
+            f"{f' ({others} too)' if others else ''}; "
+            "write the ports that it is for (to.operation.ports)"
+        )
 
 
 def _denies_all_tcp(rule: AuthorizationRule) -> bool:

@@ -10,6 +10,7 @@ from mizzen.config.authorization_attributes import Attribute, AttributeKind, is_
 from mizzen.config.validation.addresses import ip_subnet_problem
 from mizzen.config.validation.place import Place
 
+_SCHEME: Final = "spiffe://"
 _MOST_SERVICE_ACCOUNTS: Final = 16
 _LONGEST_SERVICE_ACCOUNT: Final = 320
 _LAST_PORT: Final = 65535
@@ -28,6 +29,24 @@ def check_values(values: Sequence[str], place: Place, problem: Problem | None = 
             here.error("the value is empty; write one, or leave it out")
         elif problem is not None:
             here.check(problem(value))
+
+
+def check_principals(
+    values: Sequence[str], not_values: Sequence[str], place: Place, field: str, not_field: str
+) -> None:
+    """Check what the client's identity is compared with. It is the SPIFFE ID without its scheme, so a value
+    with the scheme is no client's: a rule that asks for it never holds, one that excludes it always does."""
+    for name, given, effect in (
+        (field, values, "no client matches it"),
+        (not_field, not_values, "it excludes no client"),
+    ):
+        for index, value in enumerate(given):
+            scheme, found, identity = value.partition(_SCHEME)
+            if found:
+                right = f"{scheme}{identity}" if identity else "*"
+                (place / name / index).warning(
+                    f'principals are written without {_SCHEME}, so {effect}; write "{right}"'
+                )
 
 
 def check_service_accounts(values: Sequence[str], place: Place) -> None:
