@@ -16,6 +16,7 @@ from mizzen.mesh.services.workloads import Workload
 from mizzen.persistent import LayeredDict
 
 Labels = Mapping[str, str]
+Selector = tuple[tuple[str, str], ...]
 HostsServed = HostIndex[tuple[str, ...]]
 
 _Group = str | tuple[str, str]
@@ -48,7 +49,7 @@ class AnalysedGateways:
         return self._selectors()
 
     def _find_selectors(self) -> tuple[Labels, ...]:
-        found = {tuple(sorted(config.spec.selector.items())) for _, config in self._configs.items()}
+        found = {sorted_selector(config) for _, config in self._configs.items()}
         return tuple(dict(selector) for selector in sorted(found))
 
     def _find_names(self) -> frozenset[str]:
@@ -93,6 +94,14 @@ class AnalysedGateways:
         found = _smallest(self._workloads(), selector)
         return sorted(key for key, labels in found.items() if labels.items() >= selector)
 
+    def namespaces_of_proxies(self, config: GatewayConfig) -> set[str]:
+        """Return the namespaces of a Gateway's proxies, as far as documents say: those of the workloads that
+        it selects, and of the Services whose endpoints it selects."""
+        wanted = config.spec.selector.items()
+        found = {key.namespace for key in self.workloads_selected(config)}
+        services = _smallest(self._services(), wanted).items()
+        return found | {namespace for (namespace, _), labels in services if labels.items() >= wanted}
+
     def labels_like(self, config: GatewayConfig) -> list[Labels]:
         """Return the labels of workloads, and the selectors of Services, that have all labels that a
         Gateway's selector names, whatever their values; one alone, if it has the very values."""
@@ -108,6 +117,11 @@ class AnalysedGateways:
             for labels in _smallest(source, wanted).values()
             if labels.keys() >= wanted.keys()
         ]
+
+
+def sorted_selector(config: GatewayConfig) -> Selector:
+    """Return a Gateway's selector in a form that can be compared."""
+    return tuple(sorted(config.spec.selector.items()))
 
 
 def _serve_the_same(one: HostsServed, other: HostsServed) -> bool:

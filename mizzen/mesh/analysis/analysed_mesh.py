@@ -7,14 +7,18 @@ knows where it differs.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from functools import cached_property
 from typing import Any, Final, TypeVar
 
 from mizzen.config.diagnostics import Origin
 from mizzen.config.document import Config, ConfigKey
 from mizzen.config.mesh_config import MeshConfig
+from mizzen.config.schema_fields import nearest
 from mizzen.incremental import Database, Given, Grouped, Lookup, Mapped
 from mizzen.mesh.analysis.analysed_gateways import AnalysedGateways
 from mizzen.mesh.analysis.analysed_hosts import AnalysedHosts, RuleHosts
+from mizzen.mesh.analysis.analysed_labels import AnalysedLabels
+from mizzen.mesh.analysis.near_names import NearNames
 from mizzen.mesh.rules.destination_rules import MergedRules
 from mizzen.mesh.rules.external_authorizers import ExternalAuthorizer, external_authorizer
 from mizzen.mesh.rules.gateways import GatewayConfig
@@ -68,6 +72,7 @@ class AnalysedRegistry:
             database, "endpoints at an address", registry.by_address
         )
         self.diagnostics = Given(database, "findings on services", registry.diagnostics)
+        self._database = database
         self._pools = Given(database, "endpoints", registry.pools)
         self._targets: Lookup[Aliases, str, str] = Lookup(
             database, "host behind an alias", registry.aliases, lambda of, host: of.targets.get(host, host)
@@ -99,6 +104,26 @@ class AnalysedRegistry:
         """Return the host that an alias stands for in the end; a host that is no alias stands for itself."""
         return self._targets(host)
 
+    def near_host(self, host: str) -> str | None:
+        """Return the host of a service that `host` most likely means, None if none is like it."""
+        name, _, rest = host.partition(".")
+        meant = self._names.near(rest, name)
+        if meant is not None:
+            return f"{meant}.{rest}"
+        elsewhere = [f"{name}.{place}" for place in self._names.places(name)]
+        same_name = [other for other in elsewhere if ".svc." in host and ".svc." in other]
+        return min(same_name, default=None) or nearest(host, elsewhere)
+
+    @cached_property
+    def _names(self) -> NearNames[ServiceKey, Service]:
+        """The services by name. Made when the first host is unknown, as most meshes never ask."""
+
+        def name_of(_: ServiceKey, service: Service) -> tuple[str, str]:
+            name, __, rest = service.hostname.partition(".")
+            return rest, name
+
+        return NearNames(self._database, self.services, name_of)
+
     def has_http_port(self) -> bool:
         """Return whether sidecars have a port for the rules of hosts that no service has."""
         return True in self._http_port
@@ -121,6 +146,7 @@ class AnalysedMesh:
         """Never changes: with other settings everything is analysed anew."""
         self._snapshot = mesh
         self._kinds: dict[str, Given[ConfigKey, Config[Any]]] = {}
+        self._names: dict[str, NearNames[ConfigKey, Config[Any]]] = {}
         self._moved = Given(database, "documents that moved", mesh.moved)
         self.registry = AnalysedRegistry(database, mesh.registry)
         self.rules: Given[ConfigKey, VirtualServiceRule] = Given(
@@ -144,6 +170,13 @@ class AnalysedMesh:
         )
         self.gateways = AnalysedGateways(
             database, self.documents("Gateway"), self.registry.workloads_by_key, self.registry.services
+        )
+        self.labels = AnalysedLabels(
+            database,
+            self.registry.workloads,
+            self.registry.services,
+            self.documents("ServiceEntry"),
+            self.documents("Gateway"),
         )
         self._authorizers: Lookup[Registry, str, ExternalAuthorizer] = Lookup(
             database,
@@ -194,6 +227,19 @@ class AnalysedMesh:
     def config(self, key: ConfigKey) -> Config[Any] | None:
         """See `Mesh`."""
         return self.documents(key.kind).get(key)
+
+    def near_document(self, key: ConfigKey) -> str | None:
+        """Return which document of a kind was probably meant by one that is not there, as namespace/name: one
+        with a name like it, else the first of that name in another namespace; None if there is neither."""
+        if key.kind not in self._names:
+            self._names[key.kind] = NearNames(
+                self.database, self.documents(key.kind), lambda one, _: (one.namespace, one.name)
+            )
+        names = self._names[key.kind]
+        meant = names.near(key.namespace, key.name)
+        if meant is not None:
+            return f"{key.namespace}/{meant}"
+        return next((f"{place}/{key.name}" for place in names.places(key.name)), None)
 
     def secret(self, namespace: str, name: str) -> Config[Any] | None:
         """Return the Secret of that name, or None."""

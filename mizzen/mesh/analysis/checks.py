@@ -36,6 +36,7 @@ from mizzen.mesh.analysis.mutual_tls import (
 )
 from mizzen.mesh.analysis.networks import check_labelled_gateway, check_networks
 from mizzen.mesh.analysis.references import check_references
+from mizzen.mesh.analysis.selectors import check_policy_selector, check_sidecar_selector
 from mizzen.mesh.analysis.unused import (
     check_called_hosts,
     check_delegate,
@@ -92,6 +93,20 @@ def _service_document(
     check_port_names(config, findings)
 
 
+def _peer_authentication(
+    mesh: AnalysedMesh, _: object, policy: Config[models.PeerAuthentication], findings: Findings
+) -> None:
+    check_policy_selector(mesh, policy, findings)
+    check_peer_authentication(mesh, policy, findings)
+
+
+def _authorization_policy(
+    mesh: AnalysedMesh, _: object, policy: Config[models.AuthorizationPolicy], findings: Findings
+) -> None:
+    check_policy_selector(mesh, policy, findings)
+    check_external_authorizer(mesh, policy, findings)
+
+
 def _each(look: Callable[[AnalysedMesh, Any, Findings], None]) -> Callable[..., None]:
     """Return a check that is told no key."""
     return lambda mesh, _, member, findings: look(mesh, member, findings)
@@ -123,8 +138,10 @@ CHECKS: Final = (
     _documents("DestinationRule", _destination_rule),
     _documents("Gateway", _gateway),
     _documents("Service", _service_document),
-    _documents("PeerAuthentication", _each(check_peer_authentication)),
-    _documents("AuthorizationPolicy", _each(check_external_authorizer)),
+    _documents("Sidecar", _each(check_sidecar_selector)),
+    _documents("PeerAuthentication", _peer_authentication),
+    _documents("RequestAuthentication", _each(check_policy_selector)),
+    _documents("AuthorizationPolicy", _authorization_policy),
     Check(lambda mesh: mesh.registry.diagnostics, _known),
     Check(lambda mesh: mesh.virtual_service_diagnostics, _known),
     Check(lambda mesh: mesh.destination_rule_diagnostics, _known),

@@ -26,7 +26,7 @@ def check_host_of_rule(
             services = [each for each in _seen(mesh, host, config.namespace) if not each.is_alias]
             _check_subsets(mesh, config, services, findings)
         return
-    alias = next(_seen(mesh, host, config.namespace), None)
+    alias = min(_seen(mesh, host, config.namespace), key=lambda one: one.key, default=None)
     if alias is not None:
         findings.warning(
             "IST0174",
@@ -36,12 +36,13 @@ def check_host_of_rule(
             f"to nothing; write {alias.alias_of}",
         )
     elif not mesh.registry.hosts.covering(host):
+        meant = mesh.registry.near_host(host)
         findings.warning(
             "IST0174",
             config,
             ("spec", "host"),
-            f"host {host} is no known service, so the rule applies to nothing; declare the "
-            "service, or correct the name",
+            f"host {host} is no known service, so the rule applies to nothing; "
+            f"{f'did you mean {meant}?' if meant else 'declare the service, or correct the name'}",
         )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from mizzen.config.document import Config, ConfigKey, FieldPath
 from mizzen.config.models import Destination, VirtualService
+from mizzen.config.schema_fields import nearest
 from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
 from mizzen.mesh.analysis.findings import Findings
 from mizzen.mesh.rules.destination_rules import MergedDestinationRule, MergedRules
@@ -77,7 +78,7 @@ def _check_host(
             reason = (
                 f"is not exported to namespace {namespace} ({hidden[0].origins[0]}); extend its exportTo"
                 if hidden
-                else "is no known service; declare it with a ServiceEntry or Service, or correct the name"
+                else f"is no known service; {_right_host(mesh, host)}"
             )
             mentions = hidden[0].origins[:1] if hidden else ()
             findings.error("IST0101", used.config, (*used.path, "host"), f"host {host} {reason}", *mentions)
@@ -102,6 +103,11 @@ def _check_host(
             service.origins[0],
         )
     return service
+
+
+def _right_host(mesh: AnalysedMesh, host: str) -> str:
+    meant = mesh.registry.near_host(host)
+    return f"did you mean {meant}?" if meant else "declare it with a ServiceEntry or Service, or correct it"
 
 
 def _check_alias(
@@ -176,9 +182,11 @@ def _absent(host: str, subset: str, client: str, rules: MergedRules) -> str:
             f"clients in namespace {client} see no DestinationRule for {host}, so subset {subset} is "
             "unknown to them (503); export the rule to them"
         )
+    meant = nearest(subset, [known.name for rule in rules for known in rule.subsets])
     return (
         f"clients in namespace {client} get the DestinationRule at {rules[0].configs[0].origin} for "
-        f"{host}, which has no subset {subset} (503); define it there"
+        f"{host}, which has no subset {subset} (503); "
+        f"{f'did you mean {meant}?' if meant else 'define it there'}"
     )
 
 
@@ -191,12 +199,14 @@ def _check_gateways(mesh: AnalysedMesh, rule: VirtualServiceRule, findings: Find
         if name == MESH:
             continue
         namespace, _, short = name.partition("/")
-        if mesh.config(ConfigKey("Gateway", namespace, short)) is None:
+        key = ConfigKey("Gateway", namespace, short)
+        if mesh.config(key) is None:
+            meant = mesh.near_document(key)
+            right = (
+                f"did you mean {meant}?" if meant else "create it, or name one that exists (namespace/name)"
+            )
             findings.error(
-                "IST0101",
-                rule.config,
-                ("spec", "gateways", index),
-                f"there is no Gateway {name}; create it, or name one that exists (namespace/name)",
+                "IST0101", rule.config, ("spec", "gateways", index), f"there is no Gateway {name}; {right}"
             )
 
 

@@ -1,43 +1,49 @@
-"""Selectors that pick none of the connected proxies."""
+"""Selectors of policies and Sidecars with labels that no workload has."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from typing import Any
 
+from mizzen.config.document import Config
+from mizzen.mesh.analysis.analysed_labels import EVERYWHERE
+from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
 from mizzen.mesh.analysis.findings import Findings
-from mizzen.mesh.proxy.node import Proxy
-from mizzen.mesh.scope.sidecars import selector_of
-from mizzen.mesh.snapshot import Mesh
+from mizzen.mesh.rules.security_policies import has_target_refs
+from mizzen.mesh.scope.sidecars import SidecarConfig, selector_of
 
 
-def check_selectors(mesh: Mesh, proxies: Sequence[Proxy], findings: Findings) -> None:
-    """Find Gateways and Sidecars whose selector picks no proxy (IST0101)."""
-    known = {
-        (proxy.type, proxy.namespace, tuple(sorted(mesh.workload_labels(proxy).items()))) for proxy in proxies
-    }
-    routers = [dict(labels) for kind, _, labels in known if kind == "router"]
-    for gateway in mesh.configs("Gateway"):
-        if not _picks(gateway.spec.selector, routers):
-            findings.error(
+def check_policy_selector(mesh: AnalysedMesh, policy: Config[Any], findings: Findings) -> None:
+    """Find labels of a security policy's selector that no workload has (IST0127).
+
+    A proxy needs no document, so labels that are not known at all may be right. But where workloads, Services
+    or endpoints have the very label with other values, the selector or one of these is wrong.
+    """
+    selector = policy.spec.selector
+    if selector is None or has_target_refs(policy):
+        return
+    everywhere = policy.namespace == mesh.mesh_config.root_namespace
+    place = EVERYWHERE if everywhere else policy.namespace
+    nothing = f"no workload and no Service of {'the mesh' if everywhere else f'namespace {place}'}"
+    for name, value, meant in mesh.labels.misspelt(place, selector.match_labels):
+        right = f"did you mean {meant}?" if meant else "correct the label, or declare a workload with it"
+        findings.warning(
+            "IST0127",
+            policy,
+            ("spec", "selector", "matchLabels", name),
+            f"{nothing} has {name}={value}, so the policy is for no call; {right}",
+        )
+
+
+def check_sidecar_selector(mesh: AnalysedMesh, sidecar: SidecarConfig, findings: Findings) -> None:
+    """Find labels of a Sidecar's selector that no workload has, but nearly (IST0101): who only calls others
+    needs no document, so labels that are like none may be right."""
+    selector = selector_of(sidecar) or {}
+    for name, value, meant in mesh.labels.misspelt(sidecar.namespace, selector):
+        if meant:
+            findings.warning(
                 "IST0101",
-                gateway,
-                ("spec", "selector"),
-                "no connected gateway has these labels; correct the selector, or start a gateway with them",
+                sidecar,
+                ("spec", "workloadSelector", "labels", name),
+                f"no workload and no Service of namespace {sidecar.namespace} has {name}={value}; "
+                f"did you mean {meant}?",
             )
-    for namespace, sidecars in mesh.sidecar_index.by_namespace.items():
-        workloads = [
-            dict(labels) for kind, where, labels in known if kind == "sidecar" and where == namespace
-        ]
-        for sidecar in sidecars:
-            selector = selector_of(sidecar)
-            if selector is not None and not _picks(selector, workloads):
-                findings.error(
-                    "IST0101",
-                    sidecar,
-                    ("spec", "workloadSelector", "labels"),
-                    f"no connected sidecar of namespace {namespace} has these labels; correct the selector",
-                )
-
-
-def _picks(selector: Mapping[str, str], workloads: Sequence[Mapping[str, str]]) -> bool:
-    return any(all(labels.get(key) == value for key, value in selector.items()) for labels in workloads)

@@ -39,8 +39,8 @@ def check_called_hosts(mesh: AnalysedMesh, rule: VirtualServiceRule, findings: F
         if index >= len(rule.config.spec.hosts):
             break
         place = ("spec", "hosts", index)
-        first = next(_services(mesh, rule, host), None)
-        if first is None:
+        services = list(_services(mesh, rule, host))
+        if not services:
             if "*" not in host and not (rule.http and mesh.registry.has_http_port()):
                 findings.warning(
                     "MZ0216",
@@ -49,18 +49,14 @@ def check_called_hosts(mesh: AnalysedMesh, rule: VirtualServiceRule, findings: F
                     f"no service has the host {host}, so no sidecar listens for calls to it; declare it with "
                     "a ServiceEntry, or name a Gateway under `gateways`",
                 )
-        elif (
-            rule.http
-            and not (rule.tcp or rule.tls)
-            and not any(map(_may_be_http, _services(mesh, rule, host)))
-        ):
+        elif rule.http and not (rule.tcp or rule.tls) and not any(map(_may_be_http, services)):
             findings.warning(
                 "MZ0217",
                 rule.config,
                 place,
-                f"{host} ({first.origins[0]}) has no HTTP port, so the http rules take no effect; name "
+                f"{host} ({services[0].origins[0]}) has no HTTP port, so the http rules take no effect; name "
                 "its port's protocol HTTP there, or write tcp or tls rules",
-                first.origins[0],
+                services[0].origins[0],
             )
 
 

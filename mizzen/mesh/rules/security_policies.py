@@ -126,9 +126,16 @@ def workload_policies(
     return WorkloadPolicies(selecting("PeerAuthentication"), tokens, authorization)
 
 
+def has_target_refs(policy: Config[Any]) -> bool:
+    """Whether a policy is for Gateways of the Kubernetes Gateway API or waypoints, and so for no workload."""
+    return (
+        bool(getattr(policy.spec, "target_refs", ())) or getattr(policy.spec, "target_ref", None) is not None
+    )
+
+
 def _selects(config: Config[Any], labels: Mapping[str, str]) -> bool:
-    if getattr(config.spec, "target_refs", ()) or getattr(config.spec, "target_ref", None) is not None:
-        return False  # these attach to Gateways of the Kubernetes Gateway API and to waypoints
+    if has_target_refs(config):
+        return False
     selector = config.spec.selector
     wanted = selector.match_labels if selector is not None else {}
     return all(labels.get(key) == value for key, value in wanted.items())

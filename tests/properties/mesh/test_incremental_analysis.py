@@ -76,3 +76,29 @@ def test_it_finds_what_a_new_analysis_finds(history: list[Batch], checking: bool
         if found is not None:
             assert found == analyze(mesh)
     assert end_of(analysis.steps(mesh), None) == analyze(mesh)
+
+
+@st.composite
+def documents_in_two_orders(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    documents = draw(st.lists(draw(meeting_documents()), max_size=12, unique_by=_key))
+    return documents, draw(st.permutations(documents))
+
+
+def _key(document: dict[str, Any]) -> tuple[Any, ...]:
+    metadata = document["metadata"]
+    return document["kind"], metadata.get("namespace"), metadata["name"]
+
+
+@given(documents_in_two_orders())
+@settings(max_examples=25)
+def test_findings_do_not_depend_on_the_order_in_which_documents_came(
+    orders: tuple[list[dict[str, Any]], list[dict[str, Any]]],
+) -> None:
+    found = []
+    for documents in orders:
+        store, mesh = ConfigStore(), Mesh.build(())
+        for document in documents:
+            change = store.apply({f"{_key(document)}.yaml": parsed(f"{_key(document)}.yaml", [document], 0)})
+            mesh, _ = mesh.updated(change, None)
+        found.append(analyze(mesh))
+    assert found[0] == found[1]

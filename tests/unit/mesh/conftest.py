@@ -20,7 +20,9 @@ APIS = {
     "Endpoints": "v1",
     "Secret": "v1",
     "EndpointSlice": "discovery.k8s.io/v1",
-    "PeerAuthentication": "security.istio.io/v1",
+    **dict.fromkeys(
+        ("PeerAuthentication", "RequestAuthentication", "AuthorizationPolicy"), "security.istio.io/v1"
+    ),
 }
 
 

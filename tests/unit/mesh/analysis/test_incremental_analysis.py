@@ -11,8 +11,8 @@ from mizzen.config.diagnostics import Diagnostic
 from mizzen.mesh.analysis import Analysis, analyze
 from mizzen.mesh.snapshot import Mesh
 from mizzen.persistent import ChunkedSequence
+from tests.unit.mesh.analysis.test_findings import CASES
 from tests.unit.mesh.conftest import load
-from tests.unit.mesh.test_analysis import CASES
 
 
 def last(analysis: Analysis, mesh: Mesh) -> ChunkedSequence[Diagnostic]:
@@ -126,16 +126,39 @@ spec: {host: "*.com", trafficPolicy: {connectionPool: {tcp: {maxConnections: 7}}
 """
 
 
+LEADING_NOWHERE = """
+kind: VirtualService
+metadata: {name: nowhere}
+spec: {hosts: [s1.com], gateways: [nowhere], http: [{route: [{destination: {host: nowhere.com}}]}]}
+---
+kind: WorkloadEntry
+metadata: {name: old}
+spec: {address: 10.1.1.2, labels: {app: cart, istio: ingress}}
+---
+kind: AuthorizationPolicy
+metadata: {name: nowhere}
+spec: {selector: {matchLabels: {app: crat}}}
+---
+kind: DestinationRule
+metadata: {name: nowhere}
+spec: {host: nowhere.com}
+---
+"""
+
+
 @pytest.mark.parametrize("kind", CHANGES)
-def test_a_change_costs_what_it_touches_however_much_there_is(kind: str) -> None:
+@pytest.mark.parametrize(("standing", "findings"), [(STANDING, 0), (STANDING + LEADING_NOWHERE, 4)])
+def test_a_change_costs_what_it_touches_however_much_there_is(
+    kind: str, standing: str, findings: int
+) -> None:
     computed = []
     for count in (3, 50):
-        mesh = Mesh.build(load(STANDING + shop(count)))
+        mesh = Mesh.build(load(standing + shop(count)))
         analysis = Analysis()
-        assert found(analysis, mesh) == []
+        assert len(found(analysis, mesh)) == findings
         before = analysis.computed
         mesh, _ = mesh.updated(ConfigChange(tuple(load(CHANGES[kind])), ()))
-        assert found(analysis, mesh) == []
+        assert len(found(analysis, mesh)) == findings
         computed.append(analysis.computed - before)
     assert 0 < computed[0] == computed[1] < 15
 

@@ -1,0 +1,126 @@
+"""Labels that workloads have, as far as the mesh knows: what selectors are compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from typing import Any, Final
+
+from mizzen.config import models
+from mizzen.config.document import Config, ConfigKey
+from mizzen.incremental import Collection, CollectionQuery, Database, Given, Grouped, Mapped, Merged
+from mizzen.mesh.analysis.near_names import Halves, halves, near
+from mizzen.mesh.rules.gateways import GatewayConfig
+from mizzen.mesh.service import Service
+from mizzen.mesh.services.registry import LabelKey, ServiceKey
+from mizzen.persistent import LayeredDict
+
+EVERYWHERE: Final = ""
+"""Stands for all namespaces."""
+
+_GATEWAYS: Final = "*"
+"""Where the labels are that Gateways select: their proxies may be in any namespace, and need no document."""
+
+_ANY: Final = "any"
+
+
+class AnalysedLabels:
+    """Labels of workloads and endpoints, and those that Services and Gateways select. They are looked through
+    when a selector names a label that no workload has."""
+
+    def __init__(
+        self,
+        database: Database,
+        workloads: Given[LabelKey, LayeredDict[ConfigKey, Any]],
+        services: Given[ServiceKey, Service],
+        entries: Given[ConfigKey, Config[models.ServiceEntry]],
+        gateways: Given[ConfigKey, GatewayConfig],
+    ) -> None:
+        self._database = database
+        self._workloads = workloads
+        self._sources = (services, entries, gateways)
+        self._values: CollectionQuery[str, str, Any, LayeredDict[LabelKey, str]] = CollectionQuery(
+            database, "values of a label", self._values_of
+        )
+        self._names: CollectionQuery[str, Any, LayeredDict[tuple[str, str], str]] = CollectionQuery(
+            database, "names of labels", self._names_in
+        )
+
+    def misspelt(
+        self, namespace: str, selector: Mapping[str, str], *, of_gateway: bool = False
+    ) -> Iterator[tuple[str, str, str]]:
+        """Yield the labels of a selector that nothing in `namespace` has and that are probably wrong:
+        something has the label with another value, or the value under nearly that label. Each is a name, a
+        value, and the label that was probably meant (`app=web`), if one is like it. What Gateways select
+        counts as there, but not for the selector `of_gateway`."""
+        for name, value in sorted(selector.items()):
+            if (namespace, name, value) in self._workloads:
+                continue
+            values: Halves = self._values(namespace, name)
+            if (_ANY, value) in values or (not of_gateway and (_GATEWAYS, value) in values):
+                continue
+            if _ANY in values:
+                meant = near(values, _ANY, value)
+                yield name, value, f"{name}={meant}" if meant else ""
+            else:
+                other = near(self._names(namespace), _ANY, name)
+                if other is not None and (_ANY, value) in self._values(namespace, other):
+                    yield name, value, f"{other}={value}"
+
+    def _values_of(self, namespace: str, name: str) -> Grouped[LabelKey, Any, Any, str]:
+        def parts(label: LabelKey, _: object) -> Mapping[Any, str]:
+            if label[1] != name:
+                return {}
+            if label[0] == _GATEWAYS:
+                return {(_GATEWAYS, label[2]): ""}
+            if namespace not in (EVERYWHERE, label[0]):
+                return {}
+            return {(_ANY, label[2]): "", _ANY: "", **halves(_ANY, label[2])}
+
+        return Grouped(self._database, f"values of {name}", self._labels, parts)
+
+    def _names_in(self, namespace: str) -> Grouped[tuple[str, str], Any, Any, str]:
+        def parts(key: tuple[str, str], _: object) -> Mapping[Any, str]:
+            return halves(_ANY, key[1]) if namespace in (EVERYWHERE, key[0]) else {}
+
+        return Grouped(self._database, f"labels in {namespace}", self._all_names, parts)
+
+    @cached_property
+    def _all_names(self) -> Collection[tuple[str, str], Any]:
+        """The names of labels by namespace."""
+        return Grouped(
+            self._database, "names of labels", self._labels, lambda label, _: {(label[0], label[1]): None}
+        )
+
+    @cached_property
+    def _labels(self) -> Collection[LabelKey, Any]:
+        """All labels there are. Made with the first question, as most meshes never ask."""
+        services, entries, gateways = self._sources
+        database = self._database
+
+        def there(name: str, source: Collection[Any, Any]) -> Mapped[Any, Any, bool]:
+            return Mapped(database, name, source, lambda _, __: True)
+
+        def of_service(_: ServiceKey, service: Service) -> Mapping[LabelKey, None]:
+            return _keys(service.namespace, (one.selector or {} for one in service.declared))
+
+        def of_entry(key: ConfigKey, entry: Config[models.ServiceEntry]) -> Mapping[LabelKey, None]:
+            return _keys(key.namespace, (endpoint.labels for endpoint in entry.spec.endpoints))
+
+        def of_gateway(_: ConfigKey, gateway: GatewayConfig) -> Mapping[LabelKey, None]:
+            return _keys(_GATEWAYS, (gateway.spec.selector,))
+
+        return Merged(
+            database,
+            "labels",
+            (
+                there("labels of workloads", self._workloads),
+                there("selectors of Services", Grouped(database, "Services by label", services, of_service)),
+                there("labels of endpoints", Grouped(database, "ServiceEntries by label", entries, of_entry)),
+                there("selectors of Gateways", Grouped(database, "Gateways by label", gateways, of_gateway)),
+            ),
+        )
+
+
+def _keys(namespace: str, labels: Iterable[Mapping[str, str]]) -> dict[LabelKey, None]:
+    return {(namespace, name, value): None for each in labels for name, value in each.items()}

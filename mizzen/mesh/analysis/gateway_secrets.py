@@ -1,0 +1,140 @@
+"""Secrets that Gateways name: whether they are there, where the proxies are, and hold what is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from mizzen.config import models
+from mizzen.config.document import Config, ConfigKey, FieldPath
+from mizzen.mesh.analysis.analysed_gateways import Selector, sorted_selector
+from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
+from mizzen.mesh.analysis.credentials import authority_of, credential_problem, needs_client_ca, secret_name
+from mizzen.mesh.analysis.findings import Findings
+from mizzen.mesh.rules.gateways import GatewayConfig
+
+_AUTHORITY: Final = ("tls", "caCertCredentialName")
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """A Secret that a Gateway names, where it stands there, and where the Secret is looked for: in the
+    `namespace` of the proxies if that is `known`, else where one might be."""
+
+    gateway: GatewayConfig
+    path: FieldPath
+    namespace: str
+    name: str
+    known: bool
+
+
+def credential_names(tls: models.ServerTLSSettings | None) -> Iterator[tuple[FieldPath, str]]:
+    """Yield the names of Secrets in a server's TLS settings, each with the field that it stands in."""
+    if tls is None:
+        return
+    if tls.credential_name:
+        yield ("tls", "credentialName"), tls.credential_name
+    for index, name in enumerate(tls.credential_names):
+        yield ("tls", "credentialNames", index), name
+    if tls.ca_cert_credential_name:
+        yield _AUTHORITY, tls.ca_cert_credential_name
+
+
+def check_secrets(mesh: AnalysedMesh, gateways: list[GatewayConfig], findings: Findings) -> None:
+    """Find Secrets that are not where the proxies are (IST0101, MZ0222), that hold nothing usable (IST0161),
+    or that two Gateways have (IST0138)."""
+    users: dict[tuple[Selector, str, str], GatewayConfig] = {}
+    for config in gateways:
+        proxies = mesh.gateways.namespaces_of_proxies(config)
+        for index, server in enumerate(config.spec.servers):
+            for field, written in credential_names(server.tls):
+                # Without a workload of the gateway nobody knows in which namespace its proxies will be.
+                of_name = mesh.namespaces_with_secret(written.rpartition("/")[2])
+                namespace = _first(proxies or {config.namespace, *of_name}, of_name, config.namespace)
+                name = secret_name(written, namespace)
+                if name is None:
+                    continue
+                named = _Named(config, ("spec", "servers", index, *field), namespace, name, bool(proxies))
+                if field == _AUTHORITY:
+                    _check_authority(mesh, named, findings)
+                    continue
+                _check_credential(mesh, named, server, findings)
+                user = users.setdefault((sorted_selector(config), namespace, name), config)
+                if user is not config:
+                    findings.warning(
+                        "IST0138",
+                        config,
+                        named.path,
+                        f"the Gateway at {user.origin} has the same certificate on the same proxies: "
+                        "browsers reuse one HTTP/2 connection for hosts of both, and get 404; put the hosts "
+                        "into one Gateway, or use a certificate of its own",
+                        user.origin,
+                    )
+
+
+def _first(possible: Collection[str], have: Collection[str], preferred: str) -> str:
+    """Return the namespace to look in: if possible one that has such a Secret, best the preferred one."""
+    fitting = [namespace for namespace in possible if namespace in have] or list(possible)
+    return preferred if preferred in fitting else min(fitting)
+
+
+def _check_credential(mesh: AnalysedMesh, named: _Named, server: models.Server, findings: Findings) -> None:
+    secret = mesh.secret(named.namespace, named.name)
+    if secret is None:
+        _no_secret(mesh, named, findings)
+        return
+    _notice_elsewhere(named, secret, findings)
+    authority = mesh.secret(named.namespace, f"{named.name}-cacert") if needs_client_ca(server) else None
+    problem = credential_problem(secret, server, authority)
+    if problem:
+        _unusable(named, secret, problem, findings)
+
+
+def _check_authority(mesh: AnalysedMesh, named: _Named, findings: Findings) -> None:
+    bare = named.name.removesuffix("-cacert")
+    secret = mesh.secret(named.namespace, named.name) or mesh.secret(named.namespace, bare)
+    if secret is None:
+        _no_secret(mesh, named, findings)
+        return
+    _notice_elsewhere(named, secret, findings)
+    if not authority_of(secret):
+        _unusable(named, secret, "has no CA for clients' certificates; give it ca.crt (or cacert)", findings)
+
+
+def _unusable(named: _Named, secret: Config[Any], problem: str, findings: Findings) -> None:
+    message = f"Secret {secret.name} ({secret.origin}) {problem}"
+    findings.error("IST0161", named.gateway, named.path, message, secret.origin)
+
+
+def _no_secret(mesh: AnalysedMesh, named: _Named, findings: Findings) -> None:
+    name, namespace = named.name, named.namespace
+    other = min(mesh.namespaces_with_secret(name), default=None)
+    there = mesh.secret(other, name) if other is not None else None
+    if there is not None:
+        message = (
+            f"Secret {name} ({there.origin}) is in namespace {other}, and only proxies of that namespace get "
+            f"it; put it into namespace {namespace}, that of the proxies that the Gateway selects"
+        )
+        findings.error("IST0101", named.gateway, named.path, message, there.origin)
+        return
+    meant = mesh.near_document(ConfigKey("Secret", namespace, name))
+    where = f"in namespace {namespace}, that" if named.known else "in the namespace"
+    right = (
+        f"did you mean {meant}?" if meant else f"create it {where} of the proxies that the Gateway selects"
+    )
+    findings.error("IST0101", named.gateway, named.path, f"there is no Secret {name}; {right}")
+
+
+def _notice_elsewhere(named: _Named, secret: Config[Any], findings: Findings) -> None:
+    """Istio's own pages have the Gateway in one namespace, its proxies and its Secret in another, so this is
+    only worth knowing where nothing says in which namespace the proxies are."""
+    if not named.known and secret.namespace != named.gateway.namespace:
+        findings.notice(
+            "MZ0222",
+            named.gateway,
+            named.path,
+            f"Secret {secret.name} ({secret.origin}) is in namespace {secret.namespace}, and only proxies of "
+            "that namespace get it; if the Gateway's proxies are in another, put it there too",
+            secret.origin,
+        )
