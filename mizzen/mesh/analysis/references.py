@@ -107,7 +107,8 @@ def _check_host(
 
 def _right_host(mesh: AnalysedMesh, host: str) -> str:
     meant = mesh.registry.near_host(host)
-    return f"did you mean {meant}?" if meant else "declare it with a ServiceEntry or Service, or correct it"
+    otherwise = "declare it with a ServiceEntry or Service, or correct the name"
+    return f"did you mean {meant}?" if meant else otherwise
 
 
 def _check_alias(
