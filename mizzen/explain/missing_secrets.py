@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from mizzen.config.document import Config, FieldPath
-from mizzen.mesh.analysis.gateways import credential_names
+from mizzen.mesh.analysis.gateway_secrets import credential_names
 from mizzen.mesh.analysis.mutual_tls import client_settings
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.translator.on_demand import Translates
