@@ -66,7 +66,7 @@ async def assert_served(serving: Serving) -> None:
     [
         ("", 'node id "" has 1 part(s)'),
         ("envoy-1", "four are needed, as in sidecar~10.0.0.7~reviews-v1.default~default.svc.cluster.local"),
-        ("ztunnel~10.0.0.7~a.b~c", 'the first part, "ztunnel", is no type of proxy'),
+        ("ztunnel~10.0.0.7~a.b~c", 'the first part, "ztunnel", is not a type of proxy'),
         ("sidecar~~a.b~c", "is not an IP address; write the address"),
         ("sidecar~999.1.1.1~a.b~c", 'the second part, "999.1.1.1", is not an IP address'),
         ("sidecar~10.0.0.7~a.b~c~d", "has 5 part(s)"),

@@ -1,1 +1,1 @@
-"""Proxies: what a node says of itself, and what translation may know of it."""
+"""Proxies: what a node says about itself, and the part of it that outbound translation may read."""

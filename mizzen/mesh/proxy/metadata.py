@@ -1,7 +1,8 @@
-"""The keys of a node's metadata that Mizzen knows, and mistakes in them that do not stop a proxy.
+"""The keys of a node's metadata that Mizzen reads, and the mistakes in them that do not stop a proxy.
 
 The keys and their types are those of Istio's model.NodeMetadata. Istio refuses a node over a value of a wrong
-type; here it counts as absent and is named, for whoever watches the server seldom reads the Envoy's log.
+type. Here the value counts as absent and a proxy warning names it, because operators of the server seldom
+read Envoy's log.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ UNSERVED: Final[Mapping[str, str]] = {
     "credential": _NO_AGENT,
     "file-credential": _NO_AGENT,
 }
-"""Keys that mean something to Istio and take no effect here, and why."""
+"""Keys that Istio acts on and that take no effect here, with the reason."""
 
 _TRUE: Final = ("true", "1")
 _FALSE: Final = ("false", "0", "")
@@ -80,20 +81,20 @@ _SHOULD_BE: Final[Mapping[ValueType, str]] = {
 
 
 def is_true(text: str) -> bool:
-    """Tell whether the text of a flag means yes (Istio's model.StringBool)."""
+    """Tell whether the text of a flag means true (Istio's model.StringBool)."""
     return text.lower() in _TRUE
 
 
-def node_remarks(node: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return what is wrong with a node and does not stop its proxy, each with what would be right.
+def node_warnings(node: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the mistakes in a node that do not stop its proxy, each with what would be right.
 
-    `node` has the fields of Envoy's Node in its JSON form. The order is the same every time, though that of
-    a message's keys is not.
+    `node` has the fields of Envoy's Node in its JSON form. The order is always the same, although the order
+    of a message's keys is not.
     """
-    return tuple(sorted(_remarks(node)))
+    return tuple(sorted(_mistakes(node)))
 
 
-def _remarks(node: Mapping[str, Any]) -> Iterator[str]:
+def _mistakes(node: Mapping[str, Any]) -> Iterator[str]:
     locality = node.get("locality")
     if locality is not None and not isinstance(locality, Mapping):
         yield f"locality is {_described(locality)} and counts as absent; write a mapping"
@@ -104,10 +105,10 @@ def _remarks(node: Mapping[str, Any]) -> Iterator[str]:
     metadata = node.get("metadata")
     if isinstance(metadata, Mapping):
         for key, value in metadata.items():
-            yield from _remarks_on(str(key), value)
+            yield from _mistakes_in(str(key), value)
 
 
-def _remarks_on(key: str, value: Any) -> Iterator[str]:
+def _mistakes_in(key: str, value: Any) -> Iterator[str]:
     if key not in KEYS:
         if key.upper() in KEYS:
             yield f"metadata {key} is not read; write {key.upper()}"
@@ -118,14 +119,14 @@ def _remarks_on(key: str, value: Any) -> Iterator[str]:
     if _is_wrong(kind, value):
         yield f"metadata {key} is {_described(value)} and counts as absent; write {_SHOULD_BE[kind]}"
     elif kind == "mapping":
-        yield from _remarks_on_labels(key, value)
+        yield from _label_mistakes(key, value)
     elif kind == "flag" and str(_plain(value)).lower() not in (*_TRUE, *_FALSE):
         yield f'metadata {key}, "{value}", is read as false; write "true" or "false"'
     elif key in UNSERVED and not (kind == "flag" and not is_true(str(_plain(value)))):
         yield f"metadata {key} takes no effect: {UNSERVED[key]}"
 
 
-def _remarks_on_labels(key: str, labels: Mapping[Any, Any]) -> Iterator[str]:
+def _label_mistakes(key: str, labels: Mapping[Any, Any]) -> Iterator[str]:
     for name, value in labels.items():
         if _is_container(value):
             yield f"metadata {key}.{name} is {_described(value)} and counts as absent; write text"
@@ -137,7 +138,7 @@ def _is_wrong(kind: ValueType, value: Any) -> bool:
     if kind == "mapping":
         return not isinstance(value, Mapping)
     if kind == "object":
-        # What is there and no object is refused with words of its own.
+        # A value that is not an object is refused elsewhere, with a message of its own.
         return not value and value != "" and not isinstance(value, Mapping)
     return _is_container(value)
 
@@ -147,7 +148,7 @@ def _is_container(value: Any) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """A Struct has no whole numbers: 1 arrives as 1.0."""
+    """Return whole numbers as integers: in a Struct, 1 arrives as 1.0."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 

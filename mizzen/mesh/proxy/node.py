@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from mizzen.config.models.types import parse_duration
 from mizzen.config.proxy_config import ProxyConfig
-from mizzen.mesh.proxy.metadata import is_true, node_remarks
+from mizzen.mesh.proxy.metadata import is_true, node_warnings
 from mizzen.mesh.service import Locality
 
 ProxyType = Literal["sidecar", "router"]
@@ -22,11 +22,11 @@ InterceptionMode = Literal["REDIRECT", "TPROXY", "NONE"]
 
 
 class NodeError(ValueError):
-    """A node that names no proxy; the message says which part is wrong and what would be right."""
+    """A node that does not describe a proxy; the message says which part is wrong and what would be right."""
 
 
 class NodeMessage(Protocol):
-    """An `envoy.config.core.v3.Node`, as far as it is told apart from a mapping here."""
+    """The part of `envoy.config.core.v3.Node` by which it is distinguished from a mapping here."""
 
     id: str
 
@@ -35,8 +35,8 @@ class NodeMessage(Protocol):
 class NodeMetadata:
     """The keys of the node's metadata that change what a proxy is sent (Istio's model.NodeMetadata).
 
-    The numbers are ports; None: not given. `istio_version` is empty if it is not given. `proxy_config` stands
-    in place of MeshConfig.defaultConfig for this proxy.
+    The numbers are ports; None: not given. `istio_version` is empty if it is not given. `proxy_config`
+    replaces MeshConfig.defaultConfig for this proxy.
     """
 
     http_proxy_port: int | None = None
@@ -73,8 +73,8 @@ class NodeMetadata:
 class Proxy:
     """One proxy: a sidecar beside a workload, or a router at the edge. `id` is its name, conventionally
     `pod.namespace`; `labels` are those of its own metadata (the workload's are `Mesh.workload_labels`).
-    `remarks` say what is wrong with its node without stopping it. `is_unproven`: anybody could say the
-    same, so it is sent no Secret."""
+    `remarks` are the proxy warnings: mistakes in its node that do not stop it. `is_unproven`: nothing proves
+    who connects, so it is sent no Secret."""
 
     type: ProxyType
     node_id: str
@@ -100,7 +100,8 @@ class Proxy:
         """Return the proxy that `node` describes: an `envoy.config.core.v3.Node`, or the same as a mapping
         with the field names of its JSON form or of the .proto file.
 
-        Raises NodeError if the id or the metadata name no proxy (Istio's model.ParseServiceNodeWithMetadata).
+        Raises NodeError if the id or the metadata do not describe a proxy (Istio's
+        model.ParseServiceNodeWithMetadata).
         """
         fields = _as_mapping(node)
         node_id = fields.get("id") or ""
@@ -127,22 +128,22 @@ class Proxy:
             metadata=_metadata(metadata, node_id),
             node_cluster=_text(fields, "cluster"),
             envoy_version=_envoy_version(fields),
-            remarks=node_remarks(fields),
+            remarks=node_warnings(fields),
         )
 
     @property
     def account(self) -> str:
-        """The service account of its identity: `default` unless it names one."""
+        """The service account of its identity; `default` if the node names none."""
         return self.service_account or "default"
 
     @property
     def is_ipv4_only(self) -> bool:
-        """Whether all its addresses are IPv4."""
+        """True if all its addresses are IPv4."""
         return all(":" not in address for address in self.ip_addresses)
 
     @property
     def is_ipv6_only(self) -> bool:
-        """Whether all its addresses are IPv6."""
+        """True if all its addresses are IPv6."""
         return all(":" in address for address in self.ip_addresses)
 
 
@@ -151,10 +152,10 @@ def _as_mapping(node: Mapping[str, Any] | NodeMessage) -> Mapping[str, Any]:
         return node
     if not isinstance(node, Message):
         raise NodeError("a node is a mapping or an envoy.config.core.v3.Node message")
-    from google.protobuf import json_format  # only who reads messages waits for it
+    from google.protobuf import json_format  # imported here, so that only callers with messages pay for it
 
     message: Any = node
-    # Field by field: Envoy lists hundreds of extensions, which are not read.
+    # Field by field: Envoy lists hundreds of extensions, which are not needed.
     return {
         "id": message.id,
         "cluster": message.cluster,
@@ -178,7 +179,7 @@ def _split_id(node_id: object) -> tuple[ProxyType, str, str, str]:
     if proxy_type == "router":
         return "router", address, name, dns_domain
     raise NodeError(
-        f'node id "{node_id}": the first part, "{proxy_type}", is no type of proxy served here; '
+        f'node id "{node_id}": the first part, "{proxy_type}", is not a type of proxy served here; '
         "write sidecar or router"
     )
 
@@ -301,7 +302,7 @@ def _metadata(metadata: Mapping[str, Any], node_id: str) -> NodeMetadata:
 
 
 def _proxy_config(metadata: Mapping[str, Any], node_id: str) -> ProxyConfig | None:
-    """Read PROXY_CONFIG, an object or its JSON text; fields that change nothing that is sent are ignored."""
+    """Read PROXY_CONFIG, an object or its JSON text; fields that do not change what is sent are ignored."""
     given = metadata.get("PROXY_CONFIG")
     if not given:
         return None
@@ -313,7 +314,7 @@ def _proxy_config(metadata: Mapping[str, Any], node_id: str) -> ProxyConfig | No
         raise NodeError(f'node "{node_id}": metadata PROXY_CONFIG: {where}: {first["msg"]}') from None
     except ValueError:
         raise NodeError(
-            f'node "{node_id}": metadata PROXY_CONFIG is no JSON; write an object of ProxyConfig'
+            f'node "{node_id}": metadata PROXY_CONFIG is not JSON; write an object of ProxyConfig'
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""What outbound translation may know of a proxy."""
+"""Profiles: the part of a proxy that outbound translation may read."""
 
 from __future__ import annotations
 
@@ -12,18 +12,17 @@ from mizzen.mesh.proxy.node import InterceptionMode, Proxy, ProxyType
 from mizzen.mesh.service import Locality
 
 IPFamily = Literal["V4_ONLY", "V6_ONLY", "ALL", "DUAL_STACK"]
-"""Which addresses a proxy has: with ALL, of both families, it uses IPv4 where one has to be chosen; with
-DUAL_STACK, which has to be turned on, it uses both."""
+"""The address families of a proxy. With ALL it has both and uses IPv4 where one must be chosen; with
+DUAL_STACK, which must be turned on, it uses both."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutboundProfile:
-    """All that outbound translation may read of a proxy. Compared by value: proxies that no rule can tell
-    apart have equal profiles, and share everything that is built from them.
+    """All that outbound translation may read of a proxy. Compared by value: proxies that no rule
+    distinguishes have equal profiles, and share everything that is built from them.
 
-    Without `has_certificate` it cannot speak the mesh's mutual TLS where others can. `labels` holds only
-    those whose keys some rule mentions; `node_name` is empty unless a service asks for endpoints on the
-    client's node.
+    Without `has_certificate` it cannot speak the mesh's mutual TLS. `labels` holds only labels whose keys a
+    rule mentions; `node_name` is empty unless a service asks for endpoints on the client's node.
     """
 
     type: ProxyType
@@ -54,11 +53,11 @@ class OutboundProfile:
 
     @property
     def is_router(self) -> bool:
-        """Whether the proxy is a gateway."""
+        """True if the proxy is a gateway."""
         return self.type == "router"
 
     def has_labels(self, wanted: Mapping[str, str]) -> bool:
-        """Return whether the labels are a superset of `wanted` (whose keys some rule mentions)."""
+        """Return True if the labels include all of `wanted`, whose keys are mentioned by a rule."""
         labels = dict(self.labels)
         return all(labels.get(key) == value for key, value in wanted.items())
 
@@ -74,8 +73,8 @@ def outbound_profile(
 ) -> OutboundProfile:
     """Return the profile of `proxy`.
 
-    `labels` are those of its workload that rules mention, `locality` is where it counts as being, and
-    `default_config` is the mesh's ProxyConfig, which holds unless the proxy brings its own.
+    `labels` are the labels of its workload that rules mention, `locality` is the locality that it is treated
+    as having, and `default_config` is the mesh's ProxyConfig, which applies unless the proxy has its own.
     """
     metadata = proxy.metadata
     return OutboundProfile(
@@ -108,8 +107,8 @@ def outbound_profile(
 
 
 def ip_family(proxy: Proxy, proxy_config: ProxyConfig) -> IPFamily:
-    """Return which addresses `proxy` has, and whether it uses both families
-    (docs/decisions/0007-networks-and-dual-stack.md); `proxy_config` is the one in force for it."""
+    """Return the address families of `proxy`, and whether it uses both
+    (docs/decisions/0007-networks-and-dual-stack.md); `proxy_config` is the ProxyConfig in force for it."""
     if proxy.is_ipv4_only:
         return "V4_ONLY"
     if proxy.is_ipv6_only:

@@ -1,1 +1,2 @@
-"""Rules that hold for services: VirtualServices, DestinationRules, Gateways, with names resolved."""
+"""Rules for services: VirtualServices, DestinationRules, Gateways and security
+policies, with names resolved."""

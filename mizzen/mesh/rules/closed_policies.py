@@ -1,6 +1,6 @@
-"""What stands in for a security policy that Mizzen fails to translate: a policy that lets nothing pass.
+"""Closed policies: what replaces a security policy that Mizzen fails to translate. It lets nothing pass.
 
-Left out, such a policy would open what it was to protect. Its stand-in selects the same workloads.
+To leave such a policy out would open what it protects. The closed policy selects the same workloads.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ _STANDS_IN: Final = "mizzen.io/stands-in"
 
 
 def closed_policy(config: Config[Any]) -> Config[Any] | None:
-    """Return the stand-in of a policy; None of another kind, and of a policy that keeps nobody out anyway."""
+    """Return the closed policy that replaces `config`; None if `config` is no
+    security policy, or denies nothing anyway."""
     spec = config.spec
     closed: Any
     if isinstance(spec, AuthorizationPolicy):
@@ -41,12 +42,13 @@ def closed_policy(config: Config[Any]) -> Config[Any] | None:
 
 
 def is_closed_policy(config: Config[Any]) -> bool:
-    """Tell whether a policy is a stand-in."""
+    """Tell whether a policy is a closed policy."""
     return _STANDS_IN in config.annotations
 
 
 def denying(config: Config[Any]) -> Config[Any]:
-    """Return the AuthorizationPolicy by which the stand-in of a RequestAuthentication lets nothing pass."""
+    """Return the AuthorizationPolicy that denies everything, for the closed policy
+    of a RequestAuthentication."""
     return replace(config, kind="AuthorizationPolicy", spec=_denies(config.spec))
 
 

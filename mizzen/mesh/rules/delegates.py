@@ -1,4 +1,4 @@
-"""Delegation: the routes of one VirtualService in the place of one rule of another.
+"""Delegation: routes of one VirtualService that replace one rule of a second one, the root.
 
 The rules are Istio's MergeHTTPRoutes (pilot/pkg/model/virtualservice.go).
 """
@@ -24,8 +24,8 @@ _INHERITED = (
 
 
 def merge_route(root: HTTPRoute, leaf: HTTPRoute) -> HTTPRoute | None:
-    """Return the delegate's rule `leaf` within the limits of the root's rule, or None if their matches
-    exclude each other."""
+    """Return the delegate's rule `leaf`, narrowed by the root's rule; None if their
+    matches exclude each other."""
     matches = merge_matches(root.match, leaf.match)
     if matches is None:
         return None
@@ -41,9 +41,9 @@ def merge_route(root: HTTPRoute, leaf: HTTPRoute) -> HTTPRoute | None:
 def merge_matches(
     root: tuple[HTTPMatchRequest, ...], leaf: tuple[HTTPMatchRequest, ...]
 ) -> tuple[HTTPMatchRequest, ...] | None:
-    """Return every pair of a root's and a leaf's match that can hold together, merged.
+    """Return the merged matches: each pair of a root's and a leaf's match that can hold together.
 
-    None if some match of the leaf goes with none of the root's: the whole rule is void then.
+    None if a match of the leaf fits none of the root's: then the whole rule is void.
     """
     if not root:
         return leaf
@@ -83,7 +83,7 @@ def _merge_match(root: HTTPMatchRequest, leaf: HTTPMatchRequest) -> HTTPMatchReq
 
 
 def conflicts(root: HTTPMatchRequest, leaf: HTTPMatchRequest) -> bool:
-    """Return whether `leaf` is no narrowing of `root`."""
+    """Return True if `leaf` does not narrow `root`."""
     texts = (
         (root.uri, leaf.uri),
         (root.scheme, leaf.scheme),
@@ -116,7 +116,7 @@ def _map_conflicts(root: Mapping[str, StringMatch], leaf: Mapping[str, StringMat
 def _text_conflicts(root: StringMatch | None, leaf: StringMatch | None) -> bool:
     if root is None or leaf is None:
         return False
-    # A regular expression on one side excludes any match on the other, as nothing can be proved of the two.
+    # A regular expression on one side excludes every match on the other: nothing can be proved about the two.
     if (root.regex and (leaf.regex or leaf.prefix or leaf.exact)) or (
         leaf.regex and (root.regex or root.prefix or root.exact)
     ):

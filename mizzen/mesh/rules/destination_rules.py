@@ -1,4 +1,4 @@
-"""DestinationRules: merging those of one host, finding the one that holds, and the policy for one cluster."""
+"""DestinationRules: merging those of one host, finding the one for a client, and the policy of a cluster."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from mizzen.persistent import LayeredDict, Multimap, Version
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MergedDestinationRule:
-    """The DestinationRules of one namespace for one host that hold as one.
+    """The DestinationRules of one namespace for one host, merged into one.
 
-    `configs` are the documents, the one that owns the host first; `seen_by` are the namespaces that the rule
-    is exported to. `subset_configs` names the document of each subset.
+    `configs` are the documents, the owner of the host first; `seen_by` are the namespaces that the rule is
+    exported to. `subset_configs` has the document of each subset.
     """
 
     host: str
@@ -49,8 +49,8 @@ _Members = tuple[Config[models.DestinationRule], ...]
 
 
 def exported_to(config: Config[models.DestinationRule], settings: MeshSettings) -> frozenset[str]:
-    """Return who sees the rule: one with a workloadSelector only its namespace; of the mesh's default for an
-    empty exportTo, only `.` is honoured."""
+    """Return the namespaces that see the rule. A rule with a workloadSelector is seen only by its own. For an
+    empty exportTo, only `.` of the mesh's default is honoured."""
     spec = config.spec
     if spec.workload_selector is not None:
         return frozenset({config.namespace})
@@ -66,11 +66,11 @@ def _selector(config: Config[models.DestinationRule]) -> Mapping[str, str] | Non
 def merge_rules(
     host: str, configs: Sequence[Config[models.DestinationRule]], settings: MeshSettings
 ) -> MergedRules:
-    """Merge rules of one host and one namespace, in the order: with a selector first, then the oldest.
+    """Merge the rules of one host and one namespace, in this order: with a selector first, then the oldest.
 
-    A rule joins an earlier one if its exportTo names the same namespaces, or those and more, and both have
-    the same selector: its subsets of new names are added, and its trafficPolicy holds if there is none yet
-    (Istio's mergeDestinationRule).
+    A rule joins an earlier one if both have the same selector and its exportTo names the same namespaces or
+    more. Its subsets with new names are added; its trafficPolicy is used if there is none yet (Istio's
+    mergeDestinationRule).
     """
     groups: list[list[Config[models.DestinationRule]]] = []
     for config in configs:
@@ -85,7 +85,7 @@ def merge_rules(
 
 
 def _as_wide(config: Config[models.DestinationRule], other: Config[models.DestinationRule]) -> bool:
-    """Return whether the exportTo of `config` names all that the other's does."""
+    """Return True if the exportTo of `config` includes all namespaces of the other's."""
     if other.spec.workload_selector is not None:
         return True
     mine, others = set(config.spec.export_to), set(other.spec.export_to)
@@ -116,7 +116,7 @@ def _merged(host: str, group: _Members, settings: MeshSettings) -> MergedDestina
 
 
 def ignored_subsets(rules: Iterable[MergedDestinationRule]) -> tuple[Diagnostic, ...]:
-    """Return a warning for each subset whose name an earlier rule of the host has taken."""
+    """Return a warning for each subset whose name an earlier rule of the host already uses."""
     found: dict[Diagnostic, None] = {}
     for rule in rules:
         for config in rule.configs:
@@ -139,8 +139,8 @@ def ignored_subsets(rules: Iterable[MergedDestinationRule]) -> tuple[Diagnostic,
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NamespaceRules:
-    """The rules of one namespace by host: those that its own clients look at first, those that are exported
-    beyond it, and those that are not."""
+    """The rules of one namespace by host: `local` for its own clients, `exported` for other namespaces too,
+    `private` for itself only."""
 
     local: HostIndex[MergedRules] = field(default_factory=HostIndex)
     exported: HostIndex[MergedRules] = field(default_factory=HostIndex)
@@ -152,8 +152,8 @@ _NO_RULES: Final = NamespaceRules()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DestinationRuleIndex:
-    """All DestinationRules, by namespace and host; immutable. `labelled` has of those that look at a client's
-    labels who sees them and the labels."""
+    """All DestinationRules, by namespace and host; immutable. `labelled` has the rules that look at a
+    client's labels: who sees each, and the labels."""
 
     settings: MeshSettings
     by_host: Multimap[tuple[str, str], ConfigKey, Config[models.DestinationRule]] = field(
@@ -171,7 +171,8 @@ class DestinationRuleIndex:
             tuple[Config[models.DestinationRule] | None, Config[models.DestinationRule] | None]
         ],
     ) -> DestinationRuleIndex:
-        """Return the index after documents changed (old, new); rules of other hosts keep their objects."""
+        """Return the index after documents changed (old, new); the rules of all
+        other hosts keep their objects."""
         by_host = self.by_host.edit()
         touched: dict[tuple[str, str], None] = {}
         labelled = self.labelled.edit()
@@ -216,12 +217,12 @@ class DestinationRuleIndex:
 
     @property
     def version(self) -> Version:
-        """Where this version of the index stands."""
+        """The position of this version of the index, to ask a later one what changed `since`."""
         return self.by_host.version
 
     def since(self, version: Version) -> set[str] | None:
-        """Return hosts with all among them that have other rules than in an earlier version; None if it is
-        not known to be an earlier one."""
+        """Return the hosts whose rules changed since an earlier version, perhaps with hosts whose rules did
+        not; None if the index does not know that version."""
         keys = self.by_host.since(version)
         return None if keys is None else {host for _, host in keys}
 
@@ -229,7 +230,7 @@ class DestinationRuleIndex:
         return (config.namespace, self.host_of(config))
 
     def host_of(self, config: Config[models.DestinationRule]) -> str:
-        """Return the full host name, or the wildcard, that a rule is for."""
+        """Return the full host name, or the wildcard, of a rule."""
         return resolve_short_name(config.spec.host, config.namespace, self.settings.domain)
 
     def _merge_into(
@@ -255,11 +256,12 @@ class DestinationRuleIndex:
         return (*pools, "private" if seen_by == {config.namespace} else "exported")
 
     def rules_for(self, client_namespace: str, host: str, service_namespace: str) -> MergedRules:
-        """Return the rules for `host` that hold for clients of `client_namespace`.
+        """Return the rules for `host` that apply to clients of `client_namespace`.
 
-        The first that has a rule for the host, or for a wildcard over it, decides alone: the client's own
-        namespace, the service's, the root namespace. Of the last two the most specific host is taken first,
-        and only then is it asked whether it is exported to the client (Istio's PushContext.destinationRule).
+        Three namespaces are asked in turn: the client's own, the service's, the root namespace. The first
+        with a rule for the host, or for a wildcard over it, decides alone. In the last two the most specific
+        host is chosen first, and its rules count only if they are exported to the client (Istio's
+        PushContext.destinationRule).
         """
         root = self.settings.root_namespace
         own = self.by_namespace.get(client_namespace, _NO_RULES)
@@ -275,8 +277,8 @@ class DestinationRuleIndex:
         return ()
 
     def inbound_rule(self, client_namespace: str, service: Service) -> MergedDestinationRule | None:
-        """Return the rule for the own ports of a service's workload in `client_namespace`: one without a
-        workloadSelector."""
+        """Return the rule for the inbound ports of a service's workload in
+        `client_namespace`: a rule without workloadSelector."""
         rules = self.rules_for(client_namespace, service.hostname, service.namespace)
         return rule_for_client(rules, client_namespace, None)
 
@@ -291,10 +293,11 @@ class _HostChanges:
 def rule_for_client(
     rules: MergedRules, client_namespace: str, labels: Mapping[str, str] | None
 ) -> MergedDestinationRule | None:
-    """Return the one of `rules` that holds for a client with `labels` (None: inbound, no selector counts).
+    """Return the one of `rules` for a client with `labels` (None: inbound, rules with a selector do not
+    count).
 
-    A rule of the client's namespace whose workloadSelector picks it comes first; else the last without a
-    selector (Istio's SidecarScope.DestinationRule).
+    A rule of the client's namespace whose workloadSelector picks the client comes first; else the last rule
+    without a selector (Istio's SidecarScope.DestinationRule).
     """
     chosen = None
     for rule in rules:
@@ -311,7 +314,7 @@ def rule_for_client(
 
 @dataclass(frozen=True, slots=True)
 class EffectiveTrafficPolicy:
-    """The policy that holds for one cluster; None: nothing is said about it."""
+    """The policy of one cluster; None: not set."""
 
     connection_pool: models.ConnectionPoolSettings | None = None
     outlier_detection: models.OutlierDetection | None = None
@@ -327,10 +330,10 @@ def effective_traffic_policy(
 ) -> EffectiveTrafficPolicy:
     """Return the policy for `port` of the subset (empty: of the service as a whole).
 
-    Blocks are taken whole, never merged field by field. portLevelSettings for the port take the place of
-    the blocks that they can hold, also of those that they leave out; the mesh's defaultTrafficPolicy fills
-    connectionPool and outlierDetection; the subset's policy comes last (Istio's util.MergeSubsetTrafficPolicy
-    and clusterBuilder.applyDefaultTrafficPolicy).
+    Blocks are taken whole, never merged field by field. portLevelSettings of the port replace all the blocks
+    that they can hold, even those that they leave out. The mesh's defaultTrafficPolicy fills connectionPool
+    and outlierDetection. The subset's policy comes last (Istio's util.MergeSubsetTrafficPolicy and
+    clusterBuilder.applyDefaultTrafficPolicy).
     """
     base = rule.traffic_policy if rule is not None else None
     policy = EffectiveTrafficPolicy()

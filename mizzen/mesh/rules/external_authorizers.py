@@ -1,4 +1,4 @@
-"""Which service an external authorizer is: what policies of action CUSTOM name and MeshConfig describes.
+"""External authorizers: policies of action CUSTOM name them, MeshConfig says which service each is.
 
 Source: Istio's pilot/pkg/security/authz/builder/extauthz.go and pilot/pkg/model (LookupCluster).
 """
@@ -19,7 +19,7 @@ from mizzen.mesh.services.registry import Registry
 
 @dataclass(frozen=True, slots=True)
 class ExternalAuthorizer:
-    """An authorizer: the host of its service; or, in `problem`, why it cannot be asked."""
+    """An authorizer: the host of its service, or in `problem` why it cannot be called."""
 
     name: str
     hostname: str = ""
@@ -27,7 +27,7 @@ class ExternalAuthorizer:
 
 
 def external_authorizer_names(policies: Iterable[Config[Any]]) -> tuple[str, ...]:
-    """Return the names of the authorizers that the AuthorizationPolicies leave the decision to, sorted."""
+    """Return the sorted names of the authorizers that the AuthorizationPolicies use."""
     names = {
         config.spec.provider.name
         for config in policies
@@ -37,7 +37,7 @@ def external_authorizer_names(policies: Iterable[Config[Any]]) -> tuple[str, ...
 
 
 def provider_named(name: str, mesh_config: MeshConfig) -> ExtensionProvider | None:
-    """Return the provider of external authorization that MeshConfig has under `name`."""
+    """Return MeshConfig's provider of external authorization with that name, or None."""
     found = (
         one for one in mesh_config.extension_providers if one.name == name and one.authorizer is not None
     )
@@ -62,7 +62,8 @@ def external_authorizer(name: str, mesh_config: MeshConfig, registry: Registry) 
     if len(services) == 1:
         return ExternalAuthorizer(name, services[0].hostname)
     if not services:
-        return ExternalAuthorizer(name, problem=f'"{provider.authorizer.service}" is no service of the mesh')
+        problem = f'"{provider.authorizer.service}" is not a service of the mesh'
+        return ExternalAuthorizer(name, problem=problem)
     namespaces = ", ".join(sorted(service.namespace for service in services))
     return ExternalAuthorizer(
         name, problem=f'"{host}" is in the namespaces {namespaces}; write <namespace>/{host} in its service'

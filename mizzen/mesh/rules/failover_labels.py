@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from mizzen.config.models import DestinationRule, LoadBalancerSettings
 
 MentionedLabel = tuple[str, str | None]
-"""A label of a client that some rule looks at: its key, and the one value that makes a difference; None where
-any value does."""
+"""A label of a client that a rule looks at: its key, and the only value that
+matters; None if every value does."""
 
 
 def failover_labels(settings: LoadBalancerSettings | None) -> Iterator[str]:
@@ -22,7 +22,7 @@ def failover_labels(settings: LoadBalancerSettings | None) -> Iterator[str]:
 
 
 def mentioned_labels(rule: DestinationRule) -> frozenset[MentionedLabel]:
-    """Return the labels of a client that a DestinationRule looks at."""
+    """Return the client labels that a DestinationRule looks at."""
     selector = rule.workload_selector
     labels: set[MentionedLabel] = set(selector.match_labels.items()) if selector is not None else set()
     policies = [rule.traffic_policy, *(subset.traffic_policy for subset in rule.subsets)]

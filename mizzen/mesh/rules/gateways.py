@@ -1,4 +1,4 @@
-"""Gateways: the servers of all that select one proxy, merged into listeners."""
+"""Gateways: the servers of all Gateways that select one proxy, merged into listeners."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ NO_PORT_TRANSLATION_LABEL: Final = "experimental.istio.io/disable-gateway-port-t
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GatewayServer:
-    """One server of a Gateway on the port that it really listens on.
+    """One server of a Gateway, on the port that it really listens on.
 
-    `hosts` are (namespace that VirtualServices must be of, empty for any; host). `route_name` is empty where
-    nothing is routed by HTTP. `sni_hosts` are the bare hosts, sorted, of a server with a tls block.
+    `hosts` are pairs (namespace of the VirtualServices, empty for any; host). `route_name` is empty if the
+    server routes no HTTP requests. `sni_hosts` are the sorted bare hosts of a server with a tls block.
     """
 
     server: models.Server
@@ -46,32 +46,32 @@ class GatewayServer:
 
     @property
     def is_passthrough(self) -> bool:
-        """Whether TLS is passed on without being terminated."""
+        """True if TLS is forwarded without being terminated."""
         return self.server.tls is not None and not self.terminates_tls and not self.protocol.is_http
 
     @property
     def terminates_tls(self) -> bool:
-        """Whether the server ends TLS; an HTTP server that only redirects to HTTPS does not."""
+        """True if the server terminates TLS; an HTTP server that only redirects to HTTPS does not."""
         tls = self.server.tls
         return tls is not None and tls.mode not in _PASSTHROUGH
 
     @property
     def redirects_to_https(self) -> bool:
-        """Whether requests are told to come again over TLS. On a server that speaks TLS itself httpsRedirect
-        has no effect: its requests came over TLS."""
+        """True if requests are redirected to HTTPS. On a server that terminates TLS, httpsRedirect has no
+        effect: its requests came over TLS."""
         return self.protocol.is_http and self.server.tls is not None and self.server.tls.https_redirect
 
     @property
     def is_http(self) -> bool:
-        """Whether requests are routed: plain HTTP, or HTTPS that is terminated."""
+        """True if requests are routed: plain HTTP, or HTTPS that is terminated."""
         return self.protocol.is_http or (self.protocol is Protocol.HTTPS and self.terminates_tls)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GatewayListener:
-    """One listener of a gateway. `bind` empty: all addresses. Servers of an HTTP listener share its routes;
-    those of a TLS listener are told apart by SNI, and plain ones after them take what is not TLS; a TCP
-    listener has one."""
+    """One listener of a gateway. `bind` empty: all addresses. The servers of an HTTP listener share its
+    routes. The servers of a TLS listener are selected by SNI; plain servers after them take connections that
+    are not TLS. A TCP listener has one server."""
 
     port: int
     bind: str
@@ -80,13 +80,13 @@ class GatewayListener:
 
     @property
     def tls(self) -> bool:
-        """Whether connections are told apart by SNI."""
+        """True if SNI selects the server of a connection."""
         return self.protocol_class == "TLS"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MergedGateway:
-    """What all Gateways that select a proxy make together; `rejected` says which servers were left out."""
+    """All Gateways that select a proxy, merged; `rejected` says which servers were left out."""
 
     listeners: tuple[GatewayListener, ...] = ()
     rejected: tuple[Diagnostic, ...] = ()
@@ -97,13 +97,13 @@ class MergedGateway:
         return tuple(server for listener in self.listeners for server in listener.servers)
 
     def servers_of_route(self, route_name: str) -> tuple[GatewayServer, ...]:
-        """Return the servers whose requests the route configuration of that name routes."""
+        """Return the servers whose requests are routed by the route configuration of that name."""
         return tuple(server for server in self.servers if server.route_name == route_name and route_name)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GatewayIndex:
-    """All Gateways, found by a label of their selector; immutable."""
+    """All Gateways, indexed by one label of their selector; immutable."""
 
     by_label: Multimap[tuple[str, str], ConfigKey, GatewayConfig] = field(default_factory=Multimap)
 
@@ -119,7 +119,7 @@ class GatewayIndex:
         return self if by_label is self.by_label else GatewayIndex(by_label)
 
     def selecting(self, labels: Mapping[str, str]) -> tuple[GatewayConfig, ...]:
-        """Return the Gateways of any namespace whose selector is a subset of `labels`, oldest first."""
+        """Return the Gateways, in any namespace, whose selector is a subset of `labels`, oldest first."""
         found = [
             config
             for label in (_NO_LABEL, *labels.items())
@@ -137,20 +137,20 @@ def _index_label(config: GatewayConfig) -> tuple[str, str]:
 
 
 def server_hosts(server: models.Server, namespace: str) -> tuple[tuple[str, str], ...]:
-    """Return (namespace or empty for any, host) of the server's hosts: `./h` is of `namespace`."""
+    """Return (namespace or empty for any, host) for each host of the server: `./h` is in `namespace`."""
     hosts: list[tuple[str, str]] = []
     for entry in server.hosts:
-        place, slash, host = entry.partition("/")
+        prefix, slash, host = entry.partition("/")
         if not slash:
             hosts.append(("", entry))
         else:
-            hosts.append(({".": namespace, "*": ""}.get(place, place), host))
+            hosts.append(({".": namespace, "*": ""}.get(prefix, prefix), host))
     return tuple(hosts)
 
 
 def resolve_port(number: int, instances: Sequence[ServiceInstance]) -> int:
-    """Return the port to listen on: the target of the gateway's own service's port of that number, else the
-    number (Istio's resolvePorts)."""
+    """Return the port to listen on: the target port if a service of the gateway has a port of that number,
+    else the number itself (Istio's resolvePorts)."""
     for instance in instances:
         if instance.port.number == number and NO_PORT_TRANSLATION_LABEL not in instance.service.labels:
             return instance.target_port
@@ -160,9 +160,9 @@ def resolve_port(number: int, instances: Sequence[ServiceInstance]) -> int:
 def merge_gateways(gateways: Iterable[GatewayConfig], instances: Sequence[ServiceInstance]) -> MergedGateway:
     """Merge the servers of `gateways`, oldest first, for a proxy that serves `instances`.
 
-    A server that cannot stand beside an earlier one on its port and bind address is left out with a warning
-    (Istio's mergeGateways): any server after a plain one, unless both are HTTP; a TLS server one of whose
-    hosts an earlier TLS server has. A plain server after TLS servers takes what is not TLS.
+    A server that cannot share its port and bind address with an earlier one is left out with a warning
+    (Istio's mergeGateways): any server after a plain one, unless both are HTTP; a TLS server with a host that
+    an earlier TLS server has. A plain server after TLS servers takes connections that are not TLS.
     """
     merging = _Merging()
     for config in gateways:
@@ -186,12 +186,12 @@ class _Merging:
 
     def add(self, config: GatewayConfig, index: int, spec: models.Server, port: int) -> None:
         server = _server(config, index, spec, port)
-        place = (port, spec.bind)
-        if spec.tls is not None and not self._claim_hosts(server, place):
+        address = (port, spec.bind)
+        if spec.tls is not None and not self._take_hosts(server, address):
             return
         protocol_class = _protocol_class(server)
-        existing = self.listeners.get(place)
-        plain = self._plain.get(place)
+        existing = self.listeners.get(address)
+        plain = self._plain.get(address)
         if plain is not None and not (plain.protocol.is_http and server.protocol.is_http):
             self._reject(
                 server,
@@ -202,9 +202,9 @@ class _Merging:
             )
             return
         if protocol_class != "TLS":
-            self._plain.setdefault(place, server)
+            self._plain.setdefault(address, server)
         if existing is None:
-            self.listeners[place] = (protocol_class, [server])
+            self.listeners[address] = (protocol_class, [server])
         elif protocol_class == "TLS" and server.route_name in self._route_names:
             self._reject(
                 server,
@@ -219,14 +219,14 @@ class _Merging:
         if server.is_http:
             self._route_names.setdefault(server.route_name, server)
 
-    def _claim_hosts(self, server: GatewayServer, place: tuple[int, str]) -> bool:
-        keys = [(*place, f"{namespace}/{host}") for namespace, host in server.hosts]
+    def _take_hosts(self, server: GatewayServer, address: tuple[int, str]) -> bool:
+        keys = [(*address, f"{namespace}/{host}") for namespace, host in server.hosts]
         for key, (_, host) in zip(keys, server.hosts, strict=True):
             owner = self._tls_hosts.get(key)
             if owner is not None:
                 self._reject(
                     server,
-                    f"host {host} on port {place[0]} is already served with TLS by {owner.gateway_name} "
+                    f"host {host} on port {address[0]} is already served with TLS by {owner.gateway_name} "
                     f"({owner.origin}), so this whole server is left out; name each host in one server only",
                     "hosts",
                     owner.origin,
@@ -269,10 +269,10 @@ def _protocol_class(server: GatewayServer) -> ProtocolClass:
 
 
 def route_name(config: GatewayConfig, server: models.Server, port: int) -> str:
-    """Return the name of the server's route configuration, empty if it routes no requests.
+    """Return the name of the server's route configuration; empty if it routes no requests.
 
     `http.PORT[.BIND]` with the port listened on; `https.PORT.PORTNAME.GATEWAY.NAMESPACE[.BIND]` with the
-    declared one (Istio's gatewayRDSRouteName).
+    declared port (Istio's gatewayRDSRouteName).
     """
     assert server.port is not None
     protocol = Protocol.parse(server.port.protocol)

@@ -1,9 +1,9 @@
-"""What PeerAuthentications say of a workload: plain text, mutual TLS, or both, for each of its ports.
+"""The modes that PeerAuthentications give to a workload and its ports: plain text, mutual TLS, or both.
 
-One of the root namespace without a selector holds for the mesh, one of another namespace without a selector
-for that namespace, one with a selector for the workloads that it picks. The narrowest scope that says a mode
-decides; in each scope the oldest document counts. A selector in the root namespace picks nothing.
-Source: Istio's pilot/pkg/security/authn/policy_applier.go (ComposePeerAuthentication).
+Scopes: without a selector, a policy of the root namespace applies to the mesh, and one of any other namespace
+to that namespace; with a selector, to the workloads that it picks. The narrowest scope that sets a mode
+decides; within a scope the oldest document counts. A selector in the root namespace picks nothing. Source:
+Istio's pilot/pkg/security/authn/policy_applier.go (ComposePeerAuthentication).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Policy = Config[PeerAuthentication]
 
 @dataclass(frozen=True, slots=True)
 class PeerModes:
-    """The mode of a workload, and of those of its own ports that a PeerAuthentication names. Never UNSET."""
+    """The mode of a workload, and of those of its ports that a PeerAuthentication names. Never UNSET."""
 
     workload: MutualTLSMode = MutualTLSMode.PERMISSIVE
     ports: tuple[tuple[int, MutualTLSMode], ...] = ()
@@ -35,8 +35,8 @@ class PeerModes:
         return self.workload
 
     def without_certificates(self) -> PeerModes:
-        """Return the modes of a workload that has no certificate: it cannot take mutual TLS, so PERMISSIVE
-        leaves plain text. STRICT stays: whoever asks for it must not get plain text."""
+        """Return the modes of a workload without a certificate: it cannot accept mutual TLS, so PERMISSIVE
+        becomes plain text. STRICT stays, so that it never gets plain text."""
         return PeerModes(
             _without_certificate(self.workload),
             tuple((port, _without_certificate(mode)) for port, mode in self.ports),
@@ -48,19 +48,21 @@ PLAIN_TEXT: Final = PeerModes(MutualTLSMode.DISABLE)
 
 @dataclass(frozen=True, slots=True)
 class ServicePeers:
-    """What clients of a service know of the modes of its endpoints. `namespace` is the mode of the service's
-    namespace, `selecting` are the policies that pick at least one of the endpoints, oldest first."""
+    """What clients of a service know about the modes of its endpoints. `namespace` is the mode of the
+    service's namespace; `selecting` are the policies that pick at least one of the endpoints, oldest
+    first."""
 
     namespace: MutualTLSMode = MutualTLSMode.PERMISSIVE
     selecting: tuple[Policy, ...] = ()
 
     @property
     def are_called_by_mutual_tls(self) -> bool:
-        """Whether clients may call the service by automatic mutual TLS at all; each endpoint may refuse."""
+        """True if clients may use automatic mutual TLS for the service at all;
+        single endpoints may refuse it."""
         return self.namespace is not MutualTLSMode.DISABLE
 
     def refuses_mutual_tls(self, endpoint: Endpoint, port_name: str) -> bool:
-        """Return whether the endpoint takes plain text alone on the port of that name."""
+        """Return True if the endpoint accepts only plain text on the port of that name."""
         policy = next((one for one in self.selecting if endpoint.has_labels(_wanted(one))), None)
         if policy is None:
             return self.namespace is MutualTLSMode.DISABLE
@@ -69,10 +71,10 @@ class ServicePeers:
 
 
 NO_PEERS: Final = ServicePeers()
-"""What holds without any PeerAuthentication."""
+"""The value without any PeerAuthentication."""
 
 CALLED_IN_PLAIN_TEXT: Final = ServicePeers(MutualTLSMode.DISABLE)
-"""What holds for a client without a certificate: it never tries automatic mutual TLS."""
+"""The value for a client without a certificate: it never uses automatic mutual TLS."""
 
 
 def peer_modes(policies: Sequence[Policy], root_namespace: str) -> PeerModes:
@@ -83,8 +85,8 @@ def peer_modes(policies: Sequence[Policy], root_namespace: str) -> PeerModes:
 
 
 def namespace_mode(policies: Iterable[Policy], root_namespace: str) -> MutualTLSMode:
-    """Return the mode of a namespace's workloads that no policy selects; `policies` are those of the root
-    namespace and its own, oldest first."""
+    """Return the mode of the workloads of a namespace that no policy selects; `policies` are those of the
+    root namespace and of this one, oldest first."""
     mesh: Policy | None = None
     own: Policy | None = None
     for policy in policies:
@@ -103,8 +105,9 @@ def namespace_mode(policies: Iterable[Policy], root_namespace: str) -> MutualTLS
 def service_peers(
     policies: Sequence[Policy], root_namespace: str, endpoints: Sequence[Endpoint]
 ) -> ServicePeers:
-    """Return what `policies` (of the root namespace and the service's own, oldest first) say of a service
-    with these endpoints. Equal for services of a namespace whose endpoints the same policies pick."""
+    """Return what `policies` (of the root namespace and the service's own, oldest first) say about a service
+    with these endpoints. Services of a namespace have equal values if the same policies pick their
+    endpoints."""
     selecting = [one for one in policies if _wanted(one) and one.namespace != root_namespace]
     return ServicePeers(
         namespace_mode(policies, root_namespace),
@@ -115,8 +118,8 @@ def service_peers(
 def services_concerned(
     changed: Iterable[Policy], root_namespace: str, registry: Registry
 ) -> frozenset[ServiceKey]:
-    """Return the services whose peers these policies, as they were or as they are, say something of: all in
-    their scope, or those with an endpoint that one of them picks."""
+    """Return the services whose ServicePeers these policies affect, each given as it was or as it is: all
+    services in the scope of a policy, or those with an endpoint that it picks."""
     scopes: set[str] = set()
     picking: dict[str, list[Mapping[str, str]]] = {}
     for policy in changed:

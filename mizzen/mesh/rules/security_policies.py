@@ -1,7 +1,8 @@
-"""Which PeerAuthentications, RequestAuthentications and AuthorizationPolicies are a workload's.
+"""The PeerAuthentications, RequestAuthentications and AuthorizationPolicies of a workload.
 
-A policy holds in its own namespace, one of the root namespace in all; its selector narrows that to workloads
-with those labels. Source: https://istio.io/latest/docs/reference/config/security/ ("selector" of each kind).
+A policy applies to its own namespace, a policy of the root namespace to all; its selector limits that to the
+workloads with those labels. Source: https://istio.io/latest/docs/reference/config/security/ ("selector" of
+each kind).
 """
 
 from __future__ import annotations
@@ -27,26 +28,27 @@ Policies = tuple[Config[Any], ...]
 @dataclass(frozen=True, slots=True)
 class WorkloadPolicies:
     """The policies that select one workload: those of the root namespace first, then those of its own, each
-    oldest first. Equal ones are made of the very same documents."""
+    oldest first. Equal values have the very same documents."""
 
     peer_authentications: Policies = ()
     request_authentications: Policies = ()
     authorization_policies: Policies = ()
     external_authorizers: tuple[ExternalAuthorizer, ...] = ()
-    """Those that the policies of action CUSTOM name, by name."""
+    """The authorizers that policies of action CUSTOM name, sorted by name."""
     fetched_keys: Fetched = ()
-    """What was fetched for the RequestAuthentications whose rules do not hold their keys themselves."""
+    """The fetched keys of the RequestAuthentications whose rules do not contain their keys."""
 
     @property
     def filter_origins(self) -> tuple[Origin, ...]:
-        """Where the policies are that make filters: a client that rejects a listener may mean one of them."""
+        """The origins of the policies that make filters: if a client rejects a
+        listener, one of them may be the cause."""
         found = chain(self.request_authentications, self.authorization_policies)
         return tuple(config.origin_of() for config in found)
 
     @property
     def origins(self) -> tuple[Origin, ...]:
-        """Where all the policies are: those for calls to the workload by other workloads shape its inbound
-        listener too."""
+        """The origins of all the policies. PeerAuthentications, for calls by other
+        workloads, change inbound listeners too."""
         return (*(config.origin_of() for config in self.peer_authentications), *self.filter_origins)
 
 
@@ -60,7 +62,7 @@ class PolicyIndex:
     settings: MeshSettings
     by_place: LayeredDict[tuple[str, str], Policies] = field(default_factory=LayeredDict)
     _denying: dict[Config[Any], Config[Any]] = field(default_factory=dict)
-    """By the stand-in of a RequestAuthentication what makes it let nothing pass."""
+    """For the closed policy of each RequestAuthentication, the AuthorizationPolicy that denies everything."""
 
     def updated(self, changes: Iterable[tuple[Config[Any] | None, Config[Any] | None]]) -> PolicyIndex:
         """Return the index after documents changed (old, new)."""
@@ -94,8 +96,8 @@ class PolicyIndex:
         return self.by_place.get((kind, namespace), ())
 
     def closing(self, config: Config[Any]) -> Config[Any] | None:
-        """Return the policy that makes the stand-in of a RequestAuthentication let nothing pass; None for one
-        that is no stand-in."""
+        """Return the AuthorizationPolicy that denies everything for the closed policy of a
+        RequestAuthentication; None for every other policy."""
         return self._denying.get(config)
 
     def peer_authentications(self, namespace: str) -> Policies:
@@ -111,8 +113,8 @@ def workload_policies(
     policies: Callable[[str, str], Policies],
     closing: Callable[[Config[Any]], Config[Any] | None],
 ) -> WorkloadPolicies:
-    """Return those that select a workload of `namespace` with these labels, of the `policies` of a kind and a
-    namespace; `root` is the root namespace, and `closing` is as in `PolicyIndex`."""
+    """Return the policies that select a workload of `namespace` with these labels. `policies` returns those
+    of a kind and a namespace; `root` is the root namespace; `closing` is that of `PolicyIndex`."""
     places = tuple(dict.fromkeys((root, namespace)))
 
     def selecting(kind: str) -> Policies:
@@ -127,7 +129,7 @@ def workload_policies(
 
 
 def has_target_refs(policy: Config[Any]) -> bool:
-    """Whether a policy is for Gateways of the Kubernetes Gateway API or waypoints, and so for no workload."""
+    """True if a policy applies to Gateways of the Kubernetes Gateway API or to waypoints: to no workload."""
     return (
         bool(getattr(policy.spec, "target_refs", ())) or getattr(policy.spec, "target_ref", None) is not None
     )

@@ -1,7 +1,7 @@
-"""The keys of token issuers: where they are told, what was fetched from there, and rules without keys.
+"""The keys of token issuers: where they are published, what was fetched, and rules without keys.
 
-The server fetches them (`mizzen.server.key_set_refresh`): here they are values, an input of the mesh beside
-its documents. No token of an issuer is valid while its keys are not known.
+The server fetches them (`mizzen.server.key_set_refresh`). Here they are values, an input of the mesh beside
+its documents. Until the keys of an issuer are known, all its tokens are refused.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from mizzen.config.models import JWTRule, RequestAuthentication
 from mizzen.config.validation.request_authentication import key_uri_problem
 
 NO_KEYS: Final = "MZ0303"
-"""No keys are known for an issuer, so that each of its tokens is refused."""
+"""No keys are known for an issuer, so all its tokens are refused."""
 OLD_KEYS: Final = "MZ0304"
-"""The keys of an issuer could not be refreshed, and those fetched before stay in force."""
+"""The keys of an issuer could not be refreshed; the keys fetched before stay in force."""
 _DISCOVERY: Final = "/.well-known/openid-configuration"
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class KeySource:
-    """Where the keys of an issuer are told: at `uri`; if `discovered`, at `uri` is the issuer's configuration
-    (OpenID Connect Discovery), which says where."""
+    """Where the keys of an issuer are published: at `uri`. If `discovered`, the issuer's configuration is at
+    `uri` (OpenID Connect Discovery), and it says where."""
 
     uri: str
     discovered: bool = False
 
     def __str__(self) -> str:
-        """The URI without what may be secret in it: a password, a query."""
+        """The URI without the parts that may be secret: a password, a query."""
         parts = urlsplit(self.uri)
         host = parts.netloc.rpartition("@")[2]
         return urlunsplit((parts.scheme, host, parts.path, "..." if parts.query else "", ""))
@@ -40,8 +40,9 @@ class KeySource:
 
 @dataclass(frozen=True, slots=True)
 class FetchedKeys:
-    """What was fetched last: `keys` is a key set in JSON, empty if none ever was. `problem` is why the
-    last attempt failed, empty if it did not; `moment` says then when the keys were fetched."""
+    """The result of fetching. `keys` is the last key set in JSON, empty if there never was one. `problem` is
+    why the last attempt failed, empty if it succeeded; after a failure, `moment` says when the keys were
+    fetched."""
 
     keys: str = ""
     moment: str = ""
@@ -53,7 +54,7 @@ Fetched = tuple[tuple[KeySource, FetchedKeys], ...]
 
 @dataclass(frozen=True, slots=True)
 class TokenKeys:
-    """All keys that were fetched, by their source; immutable."""
+    """All fetched keys, by source; immutable."""
 
     by_source: Mapping[KeySource, FetchedKeys] = field(default_factory=dict)
 
@@ -62,7 +63,7 @@ NO_TOKEN_KEYS: Final = TokenKeys()
 
 
 def key_source(rule: JWTRule) -> KeySource | None:
-    """Return where the keys of a rule are told; None if it holds them itself, or nothing says where."""
+    """Return where the keys of a rule are published; None if the rule contains them, or names no source."""
     if rule.jwks:
         return None
     if rule.jwks_uri:
@@ -73,7 +74,7 @@ def key_source(rule: JWTRule) -> KeySource | None:
 
 
 def key_sources(policies: Iterable[Config[RequestAuthentication]]) -> set[KeySource]:
-    """Return where the keys of all rules of these policies are told."""
+    """Return the sources of the keys of all rules of these policies."""
     found = (key_source(rule) for policy in policies for rule in policy.spec.jwt_rules)
     return {source for source in found if source is not None}
 

@@ -28,7 +28,7 @@ Rules = ChunkedSequence[VirtualServiceRule]
 HostRules = tuple[VirtualServiceRule, ...]
 """The rules of one host, oldest first."""
 GroupKey = tuple[str, int, str]
-"""A gateway, one of the three groups, and the namespace that sees it (empty: all)."""
+"""A gateway, one of the three groups, and the namespace that sees it (empty: all namespaces)."""
 
 _PRIVATE, _EXPORTED, _PUBLIC = range(3)
 
@@ -41,12 +41,12 @@ _by_age = attrgetter("order")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VirtualServiceIndex:
-    """All VirtualServices; immutable. Rules that did not change keep their objects.
+    """All VirtualServices; immutable. Unchanged rules keep their objects.
 
-    `groups` are Istio's: for each gateway name (or "mesh") what is private to a namespace, exported to it by
-    name, and public, each oldest first. `labelled` are the rules that mention sourceLabels. `mesh_hosts`
-    finds rules for sidecars by their hosts, `mesh_hosts_of` those of one namespace, `leading_to` those that
-    route to a host.
+    `groups` are Istio's: for each gateway name (or "mesh") the rules that are private to a namespace,
+    exported to it by name, or public; each oldest first. `labelled` are the rules that mention sourceLabels.
+    `mesh_hosts` finds the rules for sidecars by host, `mesh_hosts_of` those of one namespace, `leading_to`
+    the rules that route to a host.
     """
 
     settings: MeshSettings
@@ -63,7 +63,8 @@ class VirtualServiceIndex:
     def updated(
         self, changes: Iterable[tuple[VirtualServiceConfig | None, VirtualServiceConfig | None]]
     ) -> VirtualServiceIndex:
-        """Return the index after documents changed (old, new): their rules and those of their roots."""
+        """Return the index after documents changed (old, new): their own rules, and the rules that delegate
+        to them, are made again."""
         configs = self.configs.edit()
         users = self.delegate_users.edit()
         stale: dict[ConfigKey, None] = {}
@@ -122,8 +123,8 @@ class VirtualServiceIndex:
         )
 
     def for_gateway(self, gateway: str, namespace: str) -> Rules:
-        """Return the rules bound to `gateway` ("mesh" or "namespace/name") that `namespace` sees: its private
-        ones, those exported to it by name, the public ones, each group oldest first."""
+        """Return the rules bound to `gateway` ("mesh" or "namespace/name") that `namespace` sees: private
+        ones, those exported to it by name, public ones; each group oldest first."""
         return ChunkedSequence.joined(
             self.groups.get((gateway, _PRIVATE, namespace), _NO_RULES),
             self.groups.get((gateway, _EXPORTED, namespace), _NO_RULES),
@@ -131,13 +132,13 @@ class VirtualServiceIndex:
         )
 
     def covering(self, host: str) -> Iterator[tuple[str, HostRules]]:
-        """Yield (VirtualService host, rules for sidecars) for the hosts that cover `host`, most specific
-        first."""
+        """Yield (VirtualService host, rules for sidecars) for the hosts that cover
+        `host`, most specific first."""
         return self.mesh_hosts.covering(host)
 
 
 def precedence(rule: VirtualServiceRule, namespace: str) -> tuple[int, Creation]:
-    """Return the sort key of rules as `namespace` sees them (see `VirtualServiceIndex.for_gateway`)."""
+    """Return the sort key of a rule for `namespace` (see `VirtualServiceIndex.for_gateway`)."""
     return (_group(rule, namespace), rule.order)
 
 
@@ -186,7 +187,7 @@ def _rehosted(
     made: Iterable[VirtualServiceRule],
     index_of: Callable[[VirtualServiceRule], str],
 ) -> dict[str, HostIndex[HostRules]]:
-    """Return indexes of the rules for sidecars by host, each of those that `index_of` names it for."""
+    """Return the indexes of rules for sidecars by host, updated; `index_of` names the index of a rule."""
     hosts: dict[str, dict[str, list[VirtualServiceRule]]] = {}
 
     def members(rule: VirtualServiceRule, host: str) -> list[VirtualServiceRule]:

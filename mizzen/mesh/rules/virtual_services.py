@@ -27,7 +27,7 @@ from mizzen.mesh.settings import Creation, MeshSettings, creation_order
 from mizzen.mesh.visibility import is_visible, visible_to
 
 MESH: Final = "mesh"
-"""The name that stands for all sidecars in `gateways`."""
+"""The name of all sidecars in `gateways`."""
 
 VirtualServiceConfig = Config[VirtualService]
 FindDelegate = Callable[[str, str], VirtualServiceConfig | None]
@@ -40,9 +40,10 @@ Route = TypeVar("Route", HTTPRoute, TLSRoute, TCPRoute)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HttpRule:
-    """One HTTP rule: `route` has full host names, and is what a delegate and its root agree on.
+    """One HTTP rule: `route` has full host names; for a delegate it is the rule merged with its root's.
 
-    `config` is the document that the rule stands in (the delegate's, if it is one), `index` its place there.
+    `config` is the document that contains the rule (the delegate, if there is one), `index` its position
+    there.
     """
 
     route: HTTPRoute
@@ -73,11 +74,11 @@ class TcpRule:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VirtualServiceRule:
-    """A VirtualService that is no delegate, as it holds.
+    """A VirtualService with hosts, resolved.
 
-    `hosts` are full names, `gateways` "mesh" or "namespace/name". `destination_ports` has for each host that
-    is routed to the ports, 0 standing for one that is not given (None if that depends on who calls);
-    `source_labels` are all sourceLabels: key and value.
+    `hosts` are full names, `gateways` "mesh" or "namespace/name". `destination_ports` has the ports of each
+    host that is routed to, 0 if a route gives none; it is None if they depend on the caller. `source_labels`
+    are all sourceLabels, as key and value.
     """
 
     config: VirtualServiceConfig
@@ -97,7 +98,7 @@ class VirtualServiceRule:
     def destinations(self, source_namespace: str) -> Mapping[str, set[int]]:
         """Return the hosts that clients of a namespace may be routed to, and their ports (0: any).
 
-        HTTP rules all of whose matches ask for another sourceNamespace do not count.
+        HTTP rules whose matches all ask for a different sourceNamespace do not count.
         """
         if self.destination_ports is not None:
             return self.destination_ports
@@ -145,23 +146,23 @@ def l4_destinations(rules: Iterable[TlsRule | TcpRule]) -> Iterable[Destination]
 
 
 def resolve_gateway(name: str, namespace: str) -> str:
-    """Return "mesh" or "namespace/name" of a gateway that a rule in `namespace` names.
+    """Return "mesh" or "namespace/name" for a gateway that a rule in `namespace` names.
 
-    `name`, `./name`, `other/name`, and the old `name.other.svc...` are understood.
+    Accepted are `name`, `./name`, `other/name`, and the old `name.other.svc...`.
     """
     if name == MESH:
         return name
     if "/" in name:
-        place, _, short = name.partition("/")
-        return f"{namespace if place == '.' else place}/{short}"
+        its_namespace, _, short = name.partition("/")
+        return f"{namespace if its_namespace == '.' else its_namespace}/{short}"
     if "." in name:
-        short, place = name.split(".")[:2]
-        return f"{place}/{short}"
+        short, its_namespace = name.split(".")[:2]
+        return f"{its_namespace}/{short}"
     return f"{namespace}/{name}"
 
 
 def is_delegate(config: VirtualServiceConfig) -> bool:
-    """Return whether it has no hosts, and so holds only where another delegates to it."""
+    """Return True if it has no hosts: it applies only where a different VirtualService delegates to it."""
     return not config.spec.hosts
 
 
@@ -179,8 +180,8 @@ def resolve_virtual_service(
 ) -> VirtualServiceRule:
     """Return the rule that a VirtualService with hosts makes.
 
-    A rule that delegates to a VirtualService that is not there, not exported to this namespace or no delegate
-    is left out, with an error; so is a delegate's rule that contradicts the root's matches.
+    A rule is left out with an error if its delegate does not exist, is not exported to this namespace, or has
+    hosts. So is a rule of a delegate that contradicts the root's matches.
     """
     spec = config.spec
     resolver = _Resolver(config.namespace, settings.domain)
@@ -292,7 +293,7 @@ def _delegate_problem(
     name: str,
     settings: MeshSettings,
 ) -> str:
-    """Return what is wrong with the delegate, empty if nothing is."""
+    """Return what is wrong with the delegate; empty if nothing is."""
     if config is None:
         return (
             f"there is no VirtualService {namespace}/{name} to delegate to, so this rule is dropped; "
@@ -314,7 +315,7 @@ def _delegate_problem(
 
 @dataclass(frozen=True, slots=True)
 class _Resolver:
-    """Writes full names for short ones, as rules of `namespace` mean them."""
+    """Replaces short host names by full ones, as rules of `namespace` mean them."""
 
     namespace: str
     domain: str
@@ -363,7 +364,7 @@ class _Resolver:
 
 
 def _copied(original: Route, /, **attributes: object) -> Route:
-    """Return the rule with those attributes; the very same if it has them already, as most rules do."""
+    """Return the rule with those attributes; the same object if it has them already, as most rules do."""
     if all(_alike(getattr(original, name), value) for name, value in attributes.items()):
         return original
     return original.model_copy(update=attributes)

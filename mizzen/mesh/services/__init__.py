@@ -1,1 +1,1 @@
-"""Services, workloads and endpoints: the registry that all documents together make."""
+"""Services, workloads and endpoints: the registry made from all documents."""

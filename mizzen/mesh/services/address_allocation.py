@@ -1,8 +1,8 @@
-"""Virtual addresses for services that have none, so that captured DNS can tell TCP services apart.
+"""Virtual addresses for services that have none, so that TCP services can be distinguished by captured DNS.
 
-The algorithm is Istio's (autoAllocateIPs of pilot/pkg/serviceregistry/serviceentry): the same name gets the
-same slot in every control plane, as far as names do not collide. Where they do, the older one has the slot:
-the order in which documents came does not matter.
+The algorithm is Istio's (autoAllocateIPs of pilot/pkg/serviceregistry/serviceentry): a name gets the same
+slot in every control plane unless names collide. In a collision the older service gets the slot; the order in
+which documents arrive does not matter.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _PRIME: Final = 65011
 _FNV_OFFSET: Final = 0x811C9DC5
 _FNV_PRIME: Final = 0x01000193
 _LAST_PARTS: Final = 255
-"""No address ends in 0, so there are so many last parts."""
+"""Number of possible last parts of an address: no address ends in 0."""
 
 ServiceKey = tuple[str, str]
-Claim = tuple[tuple[float, str, str, str], ServiceKey, int]
-"""A service's claim to a slot: its age, its namespace and hostname, and a number among equal ones. Claims are
-sorted by age."""
+SlotRequest = tuple[tuple[float, str, str, str], ServiceKey, int]
+"""A service's request for a slot: its age, its namespace and hostname, and a number that distinguishes equal
+requests. Requests are sorted by age."""
 
 
 def fnv1a(text: str) -> int:
@@ -36,9 +36,9 @@ def fnv1a(text: str) -> int:
     return value
 
 
-def _wanted(claim: Claim) -> Iterator[int]:
-    """Yield the slots that a claim takes if it gets them, the first one first. It does not end."""
-    namespace, hostname = claim[1]
+def _wanted(request: SlotRequest) -> Iterator[int]:
+    """Yield the slots for a request in the order in which they are tried, without end."""
+    namespace, hostname = request[1]
     value = fnv1a(f"{namespace}/{hostname}")
     yield value % _SLOTS
     step = _PRIME - value % _PRIME
@@ -48,62 +48,64 @@ def _wanted(claim: Claim) -> Iterator[int]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AddressAllocation:
-    """Who has which slot; immutable.
+    """Which request has which slot; immutable.
 
-    `passed_by` finds the claims that wanted a slot before the one they have. `held` are the slots of a
-    namespace and hostname, sorted: several services may claim an address for one. `skips` are the slots from
-    which on one more number is skipped. `left_out` are claims that there is no room for.
+    `displaced` finds the requests that wanted a slot before the one they have. `slots_of` are the sorted
+    slots of a namespace and hostname, whose services may make several requests. `skips` are the slots from
+    which on one more number is skipped. `unserved` are the requests that found no slot.
     """
 
-    slots: LayeredDict[int, Claim] = field(default_factory=LayeredDict)
-    passed_by: Multimap[int, Claim, None] = field(default_factory=Multimap)
-    held: LayeredDict[ServiceKey, tuple[int, ...]] = field(default_factory=LayeredDict)
+    slots: LayeredDict[int, SlotRequest] = field(default_factory=LayeredDict)
+    displaced: Multimap[int, SlotRequest, None] = field(default_factory=Multimap)
+    slots_of: LayeredDict[ServiceKey, tuple[int, ...]] = field(default_factory=LayeredDict)
     skips: tuple[int, ...] = ()
-    left_out: tuple[Claim, ...] = ()
+    unserved: tuple[SlotRequest, ...] = ()
 
-    def updated(self, gone: Iterable[Claim], new: Iterable[Claim]) -> AddressAllocation:
-        """Return the allocation without the claims `gone` and with `new`: the same as one from nothing. It
-        costs what moves. Claims beyond the 65,023 that there is room for get nothing, the youngest first."""
+    def updated(self, gone: Iterable[SlotRequest], new: Iterable[SlotRequest]) -> AddressAllocation:
+        """Return the allocation without the requests `gone` and with `new`: equal to one made from nothing,
+        at the cost of the requests that move. If there are more than 65,023 requests, the youngest get
+        nothing."""
         gone, new = sorted(gone), sorted(new)
-        if self.left_out or len(self.slots) + len(new) >= _SLOTS:
-            return self._from_nothing({*self.slots.values(), *self.left_out}.difference(gone).union(new))
+        if self.unserved or len(self.slots) + len(new) >= _SLOTS:
+            return self._from_nothing({*self.slots.values(), *self.unserved}.difference(gone).union(new))
         edit = _Edit(self)
-        for claim in gone:
-            edit.remove(claim)
-        for claim in new:
-            edit.add(claim)
+        for request in gone:
+            edit.remove(request)
+        for request in new:
+            edit.add(request)
         return edit.finish()
 
     @staticmethod
-    def _from_nothing(claims: Iterable[Claim]) -> AddressAllocation:
+    def _from_nothing(requests: Iterable[SlotRequest]) -> AddressAllocation:
         edit = _Edit(AddressAllocation())
-        in_order = sorted(claims)
-        for claim in in_order[: _SLOTS - 1]:
-            edit.add(claim)
+        in_order = sorted(requests)
+        for request in in_order[: _SLOTS - 1]:
+            edit.add(request)
         return edit.finish(tuple(in_order[_SLOTS - 1 :]))
 
     def addresses(self, key: ServiceKey) -> tuple[str, ...]:
-        """Return the IPv4 and the IPv6 address of a namespace and hostname: those of its lowest slot; nothing
-        if it has none."""
+        """Return the IPv4 and the IPv6 address of a namespace and hostname, made
+        from its lowest slot; empty if it has none."""
         number = self._number(key)
         if not number:
             return ()
         third, fourth = divmod(number, _LAST_PARTS)
-        # Two digits for the last part: Istio writes one or two, which makes different pairs look the same.
+        # Always two digits for the last part: Istio writes one or two, so that different pairs look the same.
         last = f"{third:x}{fourth:02x}" if third else f"{fourth:x}"
         return (f"240.240.{third}.{fourth}", f"2001:2::f0f0:{last}")
 
     def _number(self, key: ServiceKey) -> int:
-        """Return the number that the addresses are made of; 0 for none."""
-        slots = self.held.get(key)
+        """Return the number that the addresses are made of; 0 if there is none."""
+        slots = self.slots_of.get(key)
         return slots[0] + 1 + bisect_right(self.skips, slots[0]) if slots else 0
 
     def differing(self, other: AddressAllocation) -> list[ServiceKey]:
-        """Return namespaces and hostnames with all among them that have another address in the other one."""
+        """Return the namespaces and hostnames whose address differs between the two,
+        perhaps with some whose address does not."""
         if self.skips == other.skips:
-            return self.held.differing(other.held)
-        # A number that is skipped moves all that follow, as in Istio.
-        return [key for key in self.held if self._number(key) != other._number(key)]
+            return self.slots_of.differing(other.slots_of)
+        # A skipped number moves all later ones, as in Istio.
+        return [key for key in self.slots_of if self._number(key) != other._number(key)]
 
 
 class _Edit:
@@ -111,84 +113,86 @@ class _Edit:
 
     def __init__(self, base: AddressAllocation) -> None:
         self._base = base
-        self._slots: DictEdit[int, Claim] = base.slots.edit()
-        self._passed_by: MultimapEdit[int, Claim, None] = base.passed_by.edit()
-        self._held: DictEdit[ServiceKey, tuple[int, ...]] = base.held.edit()
-        self._taken_or_left: set[int] = set()
+        self._slots: DictEdit[int, SlotRequest] = base.slots.edit()
+        self._displaced: MultimapEdit[int, SlotRequest, None] = base.displaced.edit()
+        self._slots_of: DictEdit[ServiceKey, tuple[int, ...]] = base.slots_of.edit()
+        self._changed_slots: set[int] = set()
 
-    def add(self, claim: Claim) -> None:
-        """Give the claim the first slot that no older one has. Whose it was looks for another."""
-        wanted = _wanted(claim)
+    def add(self, request: SlotRequest) -> None:
+        """Give the request the first slot that no older request has. A request that
+        loses its slot takes a later one."""
+        wanted = _wanted(request)
         while True:
             slot = next(wanted)
             owner = self._slots.get(slot)
-            if owner is not None and owner < claim:
-                self._passed_by.put(slot, claim, None)
+            if owner is not None and owner < request:
+                self._displaced.put(slot, request, None)
                 continue
             if owner is not None:
-                self._hold(owner, slot, holds=False)
-            self._take(slot, claim)
+                self._set_slot(owner, slot, taken=False)
+            self._take(slot, request)
             if owner is None:
                 return
-            self._passed_by.put(slot, owner, None)
-            claim, wanted = owner, _wanted(owner)
+            self._displaced.put(slot, owner, None)
+            request, wanted = owner, _wanted(owner)
             for passed in wanted:
                 if passed == slot:
                     break
 
-    def remove(self, claim: Claim) -> None:
-        """Take the slot from the claim. The oldest of those that wanted it gets it, and leaves its own."""
-        slot = self._forget(claim, None)
+    def remove(self, request: SlotRequest) -> None:
+        """Remove the request. Its slot goes to the oldest request that wanted it,
+        which frees its own slot in turn."""
+        slot = self._forget(request, None)
         while True:
-            heir = min(self._passed_by.get(slot), default=None)
+            heir = min(self._displaced.get(slot), default=None)
             if heir is None:
                 self._slots.discard(slot)
-                self._taken_or_left.add(slot)
+                self._changed_slots.add(slot)
                 return
             left = self._forget(heir, slot)
             self._take(slot, heir)
             slot = left
 
-    def _forget(self, claim: Claim, until: int | None) -> int:
-        """Forget which slots a claim has passed by, from `until` on (None: all); return the slot that it
-        has."""
+    def _forget(self, request: SlotRequest, until: int | None) -> int:
+        """Take a request out of its slot, and out of `displaced` for the slots that it wanted from `until` on
+        (None: all). Return its slot."""
         kept: set[int] = set()
         passing = until is None
-        for slot in _wanted(claim):
-            if self._slots.get(slot) == claim:
-                self._hold(claim, slot, holds=False)
+        for slot in _wanted(request):
+            if self._slots.get(slot) == request:
+                self._set_slot(request, slot, taken=False)
                 return slot
             passing = passing or slot == until
             if not passing:
                 kept.add(slot)
             elif slot not in kept:
-                self._passed_by.discard(slot, claim)
-        raise AssertionError("a claim wants slots for ever")
+                self._displaced.discard(slot, request)
+        raise AssertionError("a request has no slot")
 
-    def _take(self, slot: int, claim: Claim) -> None:
-        self._slots.put(slot, claim)
-        self._hold(claim, slot, holds=True)
-        self._taken_or_left.add(slot)
+    def _take(self, slot: int, request: SlotRequest) -> None:
+        self._slots.put(slot, request)
+        self._set_slot(request, slot, taken=True)
+        self._changed_slots.add(slot)
 
-    def _hold(self, claim: Claim, slot: int, *, holds: bool) -> None:
-        slots = [one for one in self._held.get(claim[1], ()) if one != slot]
-        if holds:
+    def _set_slot(self, request: SlotRequest, slot: int, *, taken: bool) -> None:
+        slots = [one for one in self._slots_of.get(request[1], ()) if one != slot]
+        if taken:
             slots.append(slot)
         if slots:
-            self._held.put(claim[1], tuple(sorted(slots)))
+            self._slots_of.put(request[1], tuple(sorted(slots)))
         else:
-            self._held.discard(claim[1])
+            self._slots_of.discard(request[1])
 
-    def finish(self, left_out: tuple[Claim, ...] = ()) -> AddressAllocation:
-        """Return the allocation as the changes leave it."""
+    def finish(self, unserved: tuple[SlotRequest, ...] = ()) -> AddressAllocation:
+        """Return the allocation with all changes."""
         return AddressAllocation(
-            self._slots.finish(), self._passed_by.finish(), self._held.finish(), self._skips(), left_out
+            self._slots.finish(), self._displaced.finish(), self._slots_of.finish(), self._skips(), unserved
         )
 
     def _skips(self) -> tuple[int, ...]:
-        """Return the slots at which a number is skipped: those that would get a number that ends in 0."""
+        """Return the slots at which a number is skipped, because it would end in 0."""
         skips = self._base.skips
-        if not any((slot + 1 + bisect_left(skips, slot)) % _LAST_PARTS == 0 for slot in self._taken_or_left):
+        if not any((slot + 1 + bisect_left(skips, slot)) % _LAST_PARTS == 0 for slot in self._changed_slots):
             return skips
         found: list[int] = []
         slot = _LAST_PARTS - 1

@@ -1,7 +1,7 @@
-"""ExternalName Services: which host each one stands for in the end, and the aliases of each host.
+"""ExternalName Services: the host that each finally resolves to, and the aliases of each host.
 
-Source: Istio's resolveServiceAliases. An alias of an alias stands for what that one stands for. A circle
-stands for nothing, so its members keep the name that they were given.
+Source: Istio's resolveServiceAliases. An alias of an alias resolves to the target of the second. The members
+of a cycle keep the name that their document gives.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Aliases:
-    """All aliases of the mesh, known by their hostnames.
+    """All aliases of the mesh, by hostname.
 
-    `given` has for each its namespace and the host that its document names, `targets` the host that it stands
-    for in the end. `of` has the aliases of a host, sorted by namespace and name.
+    `given` has the namespace of each and the host that its document names; `targets` the host that it finally
+    resolves to; `of` the aliases of a host, sorted by namespace and name.
     """
 
     given: Mapping[str, tuple[str, str]] = field(default_factory=dict)
@@ -24,7 +24,7 @@ class Aliases:
 
     @classmethod
     def resolve(cls, given: Mapping[str, tuple[str, str]]) -> Aliases:
-        """Follow every alias to its end."""
+        """Resolve every alias to its final target."""
         targets: dict[str, str] = {}
         for alias, (_, host) in given.items():
             seen = {alias}
@@ -40,7 +40,7 @@ class Aliases:
         return cls(dict(given), targets, {host: tuple(aliases) for host, aliases in of.items()})
 
     def differing(self, other: Aliases) -> set[str]:
-        """Return the hosts, aliases among them, of which both say different things."""
+        """Return the hosts and aliases that differ between the two."""
         return _differing(self.targets, other.targets) | _differing(self.of, other.of)
 
 

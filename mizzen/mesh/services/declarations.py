@@ -1,4 +1,4 @@
-"""Services as one document declares them, before those of one name are merged."""
+"""Services as single documents declare them, before the declarations of one host are merged."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ DNS_RESOLUTIONS: Final = frozenset({Resolution.DNS, Resolution.DNS_ROUND_ROBIN})
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ServiceDeclaration:
-    """A service as one document declares it, and the endpoints that the document itself brings.
+    """A service as one document declares it, and the endpoints in that document.
 
-    `selector` picks workloads of the namespace, None for none. `selected` remembers the endpoints made of
-    them at the last look; it only saves time.
+    `selector` picks workloads of the namespace; None picks none. `selected` caches the endpoints made from
+    workloads.
     """
 
     config: Config[Any]
@@ -39,27 +39,29 @@ class ServiceDeclaration:
 
     @property
     def served_ports(self) -> tuple[ServicePort, ...]:
-        """The ports that the mesh serves; UDP is none of them."""
+        """The ports that the mesh serves: all except UDP."""
         return tuple(port for port in self.service.ports if port.protocol is not Protocol.UDP)
 
     def order(self) -> tuple[bool, float, str, str]:
-        """Return the sort key among declarations of one host: Kubernetes first, then the oldest."""
+        """Return the sort key among the declarations of one host: Kubernetes
+        Services first, then the oldest."""
         created = self.service.creation[0]
         return (not self.service.from_kubernetes, created, self.config.name, self.config.namespace)
 
     def takes(self, workload: Workload) -> bool:
-        """Return whether a workload that the selector picks is an endpoint (2.3 of the registry's rules)."""
+        """Return True if a workload that the selector picks can be an endpoint: it has an IP address, or is a
+        pod, or the service resolves names by DNS."""
         return workload.has_ip_address or workload.is_pod or self.service.resolution in DNS_RESOLUTIONS
 
     def endpoint_of(self, workload: Workload) -> Endpoint | None:
-        """Return the endpoint that a selected workload is, or None if it has no address."""
+        """Return the endpoint made from a selected workload, or None if the workload has no address."""
         if workload not in self.selected:
             self.selected[workload] = endpoint_of(workload, self.served_ports, workload.key.namespace)
         return self.selected[workload]
 
 
 def declare_services(config: Config[Any], settings: MeshSettings) -> tuple[ServiceDeclaration, ...]:
-    """Return what a ServiceEntry (one for each host) or a Kubernetes Service (one) declares."""
+    """Return the declarations of a ServiceEntry (one for each host) or a Kubernetes Service (one)."""
     if config.kind == "ServiceEntry":
         return _declare_service_entry(config, settings)
     return (_declare_kubernetes_service(config, settings),)
@@ -127,7 +129,7 @@ def _declare_service_entry(config: Config[Any], settings: MeshSettings) -> tuple
 
 
 def _host_endpoint(host: str, ports: tuple[ServicePort, ...], config: Config[Any]) -> Endpoint:
-    """Return the endpoint of a DNS service that names no other: its own host."""
+    """Return the endpoint of a DNS service that lists none: its own host."""
     numbers = tuple(
         (port.name, port.target_port if isinstance(port.target_port, int) else port.number) for port in ports
     )
@@ -135,7 +137,8 @@ def _host_endpoint(host: str, ports: tuple[ServicePort, ...], config: Config[Any
 
 
 def _virtual_addresses(addresses: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the addresses and CIDRs; one that holds a single address is that address, invalid ones go."""
+    """Return addresses and CIDR blocks: a block of one address becomes that address,
+    invalid ones are dropped."""
     kept: dict[str, None] = {}
     for text in addresses:
         try:
@@ -184,7 +187,7 @@ def _declare_kubernetes_service(config: Config[Any], settings: MeshSettings) -> 
         traffic_distribution=spec.traffic_distribution
         or config.annotations.get(TRAFFIC_DISTRIBUTION_ANNOTATION, ""),
         internal_traffic_policy_local=spec.internal_traffic_policy == "Local",
-        # A ServiceEntry of the namespace may have the bare name for its host.
+        # A ServiceEntry of the namespace may have the bare name as its host.
         creation=(created, config.name, config.namespace, hostname),
         origins=(config.origin,),
         alias_of=external.rstrip(".").lower(),
@@ -200,8 +203,8 @@ def _cluster_addresses(spec: kubernetes.ServiceSpec) -> tuple[str, ...]:
 def merge_declarations(
     declarations: Sequence[ServiceDeclaration],
 ) -> tuple[Service, tuple[Diagnostic, ...]]:
-    """Return the one service that declarations of one host in one namespace make, and what was ignored:
-    ports that no cluster is made for. `declarations` are in their `order`."""
+    """Return the service merged from the declarations of one host in one namespace, and a diagnostic for each
+    ignored one: its ports get no cluster. `declarations` are in their `order`."""
     service = join([declaration.service for declaration in declarations])
     if service.shared is None:
         return service, ()

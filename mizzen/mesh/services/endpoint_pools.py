@@ -1,4 +1,4 @@
-"""The endpoints of a service, from everything that names one."""
+"""The endpoints of a service, from all documents that name some."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def pool_endpoints(
     network_of: NetworkOf,
     locality_of_node: LocalityOfNode,
 ) -> tuple[Endpoint, ...]:
-    """Return the endpoints of `service`, which `declarations` (in their order) made.
+    """Return the endpoints of `service`, which was merged from `declarations` (in their order).
 
-    Each declaration gives those that it lists itself, then the workloads that it selects by kind, namespace
-    and name. A Kubernetes Service whose endpoints are listed by EndpointSlices or Endpoints selects no pods.
-    Ports of a DNS service are joined to the merged service's by number, those of others by name.
+    Each declaration contributes the endpoints that it lists, then the workloads that it selects, sorted by
+    kind, namespace and name. A Kubernetes Service with EndpointSlices or Endpoints selects no pods. The ports
+    of a DNS service are matched with the merged service's ports by number, those of other services by name.
     """
     found: dict[str, list[Endpoint]] = {}
     in_order: list[Endpoint] = []
@@ -48,7 +48,7 @@ def pool_endpoints(
         if service.resolution in DNS_RESOLUTIONS:
             own = _joined_by_number(own, declaration.service, service)
         for endpoint in own:
-            # Endpoints are compared only with those of their address: hashing each whole one costs more.
+            # Endpoints are compared only with those at the same address: hashing whole endpoints costs more.
             same_address = found.setdefault(endpoint.address, [])
             if endpoint not in same_address:
                 same_address.append(endpoint)
@@ -86,7 +86,7 @@ def _selected(
 
 
 def _joined_by_number(endpoints: list[Endpoint], declared: Service, merged: Service) -> list[Endpoint]:
-    """Name the ports of the endpoints as the merged service names the ports of the same numbers."""
+    """Rename the ports of the endpoints to the names that the merged service gives to the same numbers."""
     names: dict[str, str] = {}
     for port in declared.ports:
         same = merged.port(port.number)
@@ -104,7 +104,7 @@ def _joined_by_number(endpoints: list[Endpoint], declared: Service, merged: Serv
 
 
 def _first_of_each_port(endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
-    """Keep for each port only the first endpoint that serves it: a logical DNS cluster has one."""
+    """Keep only the first endpoint for each port: a logical DNS cluster has one."""
     served: set[str] = set()
     kept: list[Endpoint] = []
     for endpoint in endpoints:

@@ -1,4 +1,4 @@
-"""The endpoints that EndpointSlice and Endpoints documents give to a Kubernetes Service."""
+"""The endpoints of a Kubernetes Service that EndpointSlice and Endpoints documents list."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ PodByAddress = Callable[[str], Workload | None]
 """Finds the pod that has an address."""
 
 LocalityOfNode = Callable[[str], Locality | None]
-"""Finds where the Kubernetes Node of that name is, None if no Node is known by it."""
+"""Finds the locality of the Kubernetes Node of that name; None if no such Node is known."""
 
 NetworkOf = Callable[[str], str]
-"""Finds the network that an address lies on, empty if that is unknown."""
+"""Finds the network of an address; empty if it is unknown."""
 
 
 def service_name_of(config: Config[Any]) -> str:
-    """Return the name of the Service, of the same namespace, whose endpoints the document lists."""
+    """Return the name of the Service, in the same namespace, whose endpoints the document lists."""
     if config.kind == "EndpointSlice":
         return config.labels.get(SERVICE_NAME_LABEL, "")
     return config.name
@@ -43,7 +43,7 @@ def addresses_of(config: Config[Any]) -> Iterable[str]:
 
 
 def nodes_of(config: Config[Any]) -> Iterable[str]:
-    """Return the names of the nodes that the document says its endpoints are on."""
+    """Return the names of the nodes on which the document's endpoints run."""
     if config.kind == "EndpointSlice":
         named = {endpoint.node_name for endpoint in config.spec.endpoints}
     else:
@@ -62,10 +62,10 @@ def listed_endpoints(
     network_of: NetworkOf,
     locality_of_node: LocalityOfNode,
 ) -> list[Endpoint]:
-    """Return the endpoints of a service with `ports`; EndpointSlices, if there are any, hide Endpoints.
+    """Return the endpoints of a service with `ports`; if there are EndpointSlices, Endpoints are ignored.
 
-    A listed port is that service port's whose name it has. Labels and identity are those of the pod at the
-    address, if it is known; of an address alone the network is told, and the place if its node is known.
+    A listed port belongs to the service port of the same name. Labels and identity come from the pod at the
+    address, if it is known; otherwise only the network and, if the node is known, the locality are.
     """
     documents = sorted(configs, key=lambda config: (config.kind, config.namespace, config.name))
     slices = [config for config in documents if config.kind == "EndpointSlice"]
@@ -78,7 +78,7 @@ def listed_endpoints(
 
 
 def _on_node(endpoint: Endpoint, locality_of_node: LocalityOfNode) -> Endpoint:
-    """Return the endpoint where its node is, unless its pod or the listing says more: a region."""
+    """Return the endpoint with its node's locality, unless its pod or the listing gives a region."""
     node = locality_of_node(endpoint.node_name) if endpoint.node_name else None
     if endpoint.locality.region or node is None:
         return endpoint

@@ -1,4 +1,4 @@
-"""The protocol of a port, from how its document names it."""
+"""The protocol of a port, from its name and `appProtocol`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 from mizzen.mesh.service import Protocol
 
 _WELL_KNOWN_TCP: Final = frozenset({25, 53, 3306, 27017})
-"""SMTP, DNS, MySQL and MongoDB: their servers speak first, so nothing could be detected."""
+"""SMTP, DNS, MySQL and MongoDB: their servers speak first, so the protocol cannot be detected."""
 
 _KUBERNETES_APP_PROTOCOLS: Final = {
     "kubernetes.io/h2c": Protocol.HTTP2,
@@ -17,7 +17,8 @@ _KUBERNETES_APP_PROTOCOLS: Final = {
 
 
 def kubernetes_protocol(number: int, name: str, transport: str, app_protocol: str) -> Protocol:
-    """Return the protocol of a Kubernetes Service port: appProtocol, else the name up to its first `-`.
+    """Return the protocol of a Kubernetes Service port: that of `appProtocol`, else that of the name up to
+    its first `-`.
 
     https://istio.io/latest/docs/ops/configuration/traffic-management/protocol-selection/
     """

@@ -1,4 +1,5 @@
-"""The service registry: all services of the mesh and their endpoints, by every key that finds them."""
+"""The service registry: all services of the mesh and their endpoints, indexed by
+everything they are looked up by."""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ ServiceKey = tuple[str, str]
 """A namespace and a hostname."""
 
 LabelKey = tuple[str, str, str]
-"""A namespace, and one label's key and value."""
+"""A namespace, and the key and value of one label."""
 
 REGISTRY_KINDS: Final = frozenset(
     {"ServiceEntry", "WorkloadEntry", "Service", "Endpoints", "EndpointSlice", "Pod", "Node"}
@@ -43,13 +44,13 @@ class ServiceInstance:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Registry:
-    """Services, pools and the indexes over what they are made of; immutable.
+    """Services, endpoint pools, and indexes of the documents that they are made from; immutable.
 
-    `selectors` finds the services that may select a workload by one of the labels of their selector, and
-    `workloads` the workloads by any of their labels, so that a change of a workload finds its services, and a
-    change of a service its workloads, without a look at the others. `listings` are Endpoints and
-    EndpointSlices by the Service's namespace and name; `listed` finds the listings of an address.
-    `nodes` says where Kubernetes' Nodes are; `pods_on_node` and `listed_on_node` find what is on them.
+    `selectors` finds services by one label of their selector, and `workloads` finds workloads by each of
+    their labels: so a changed workload finds its services, and a changed service its workloads, without a
+    look at all. `listings` are Endpoints and EndpointSlices by the Service's namespace and name; `listed`
+    finds the listings of an address. `nodes` has the locality of each Kubernetes Node; `pods_on_node` and
+    `listed_on_node` find what runs there.
     """
 
     settings: MeshSettings
@@ -74,7 +75,7 @@ class Registry:
     diagnostics: LayeredDict[ServiceKey, tuple[Diagnostic, ...]] = field(default_factory=LayeredDict)
 
     def pool(self, service: Service) -> EndpointPool:
-        """Return the endpoints of the service's namespace and hostname; empty if there are none."""
+        """Return the endpoints for the service's namespace and hostname; empty if there are none."""
         return self.pools.get(service.key, EMPTY_POOL)
 
 
@@ -83,9 +84,10 @@ def instances_of(
     endpoints_at: Callable[[str], Mapping[ServiceKey, tuple[Endpoint, ...]]],
     service_of: Callable[[ServiceKey], Service],
 ) -> tuple[ServiceInstance, ...]:
-    """Return what the workload of `proxy` serves: the oldest service first, then by hostname.
+    """Return the services that the workload of `proxy` serves: the oldest service first, then by hostname.
 
-    An endpoint is the proxy's if it has one of its addresses and its service is in the proxy's namespace.
+    An endpoint belongs to the proxy if it has one of the proxy's addresses and its service is in the proxy's
+    namespace.
     """
     found: list[ServiceInstance] = []
     for address in proxy.ip_addresses:
@@ -107,6 +109,6 @@ def _instances(service: Service, endpoints: tuple[Endpoint, ...]) -> Iterable[Se
 
 
 def _ports_of_all(service: Service) -> tuple[ServicePort, ...]:
-    """Return the ports that any of the documents of a host declares: a workload serves those of its own."""
+    """Return the ports that any document of a host declares: a workload serves those of its own document."""
     every = (*service.ports, *(port for one in service.declared for port in one.ports))
     return tuple({(port.name, port.number): port for port in reversed(every)}.values())[::-1]

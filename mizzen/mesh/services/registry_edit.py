@@ -1,4 +1,4 @@
-"""Changing the registry: only what a changed document touches is made again."""
+"""Changing the registry: only what a changed document affects is made again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Final
 from mizzen.config.document import Config, ConfigKey
 from mizzen.mesh.hosts import HostIndex, is_wildcard
 from mizzen.mesh.service import Endpoint, EndpointPool, Resolution, Service
-from mizzen.mesh.services.address_allocation import AddressAllocation, Claim
+from mizzen.mesh.services.address_allocation import AddressAllocation, SlotRequest
 from mizzen.mesh.services.aliases import Aliases
 from mizzen.mesh.services.declarations import (
     ServiceDeclaration,
@@ -29,7 +29,8 @@ _values: Final = attrgetter(*(field.name for field in fields(Service) if field.n
 
 
 def _same(left: Service | None, right: Service | None) -> bool:
-    """Return whether two services agree in every field, and so do the services that they are joined from."""
+    """Return True if two services agree in every field, and so do the declared
+    services that they are joined from."""
     if left is None or right is None:
         return left is right
     if _values(left) != _values(right):
@@ -40,9 +41,9 @@ def _same(left: Service | None, right: Service | None) -> bool:
 
 
 class RegistryEdit:
-    """Takes changed documents one by one, and makes the registry that they leave.
+    """Takes changed documents one by one, and makes the resulting registry.
 
-    After `finish`, `changed_services` and `changed_pools` name what is not the same object as before.
+    After `finish`, `changed_services` and `changed_pools` hold the keys of all new objects.
     """
 
     def __init__(self, base: Registry) -> None:
@@ -63,14 +64,14 @@ class RegistryEdit:
         self._by_address = base.by_address.edit()
         self._node_aware = base.node_aware.edit()
         self._diagnostics = base.diagnostics.edit()
-        # Dictionaries stand in for sets: their order does not depend on how strings hash.
+        # Dictionaries serve as sets: their order does not depend on string hashes.
         self._dirty_services: dict[ServiceKey, None] = {}
         self._dirty_pools: dict[ServiceKey, None] = {}
         self.changed_services: dict[ServiceKey, None] = {}
         self.changed_pools: dict[ServiceKey, None] = {}
 
     def change(self, old: Config[Any] | None, new: Config[Any] | None) -> None:
-        """Take note that document `old` became `new`; None: there was none, or there is none any more."""
+        """Take over that document `old` became `new`; None: it did not exist, or was removed."""
         config = new if new is not None else old
         assert config is not None
         if config.kind in ("ServiceEntry", "Service"):
@@ -100,7 +101,7 @@ class RegistryEdit:
                     self._selectors.put(self._rarest(key[0], declaration.selector), key, None)
 
     def _rarest(self, namespace: str, selector: Mapping[str, str]) -> LabelKey:
-        """Return that label of the selector under which the fewest services are found."""
+        """Return the label of the selector that has the fewest services."""
         labels = [(namespace, name, value) for name, value in selector.items()]
         return min(labels, key=lambda label: len(self._selectors.get(label)))
 
@@ -191,7 +192,7 @@ class RegistryEdit:
             self._dirty_pools[self._kubernetes_key(*service)] = None
 
     def finish(self) -> Registry:
-        """Return the registry after the changes; the very same object if there were none."""
+        """Return the registry after the changes; the same object if there were none."""
         merged = {key: self._merge(key) for key in self._dirty_services}
         allocation = self._allocate(merged)
         aliases = self._resolve_aliases(merged)
@@ -274,13 +275,13 @@ class RegistryEdit:
         return service
 
     def _allocate(self, merged: Mapping[ServiceKey, Service | None]) -> AddressAllocation:
-        """Allocate again if some host got or lost a claim to an address, or the age of one changed."""
-        gone: list[Claim] = []
-        new: list[Claim] = []
+        """Allocate again if a host got or lost a request for an address, or if the age of one changed."""
+        gone: list[SlotRequest] = []
+        new: list[SlotRequest] = []
         for key, service in merged.items():
-            before, now = _claims(self._base.services.get(key)), _claims(service)
-            gone.extend(claim for claim in before if claim not in now)
-            new.extend(claim for claim in now if claim not in before)
+            before, now = _slot_requests(self._base.services.get(key)), _slot_requests(service)
+            gone.extend(request for request in before if request not in now)
+            new.extend(request for request in now if request not in before)
         return self._base.allocation.updated(gone, new) if gone or new else self._base.allocation
 
     def _resolve_aliases(self, merged: Mapping[ServiceKey, Service | None]) -> Aliases:
@@ -340,7 +341,8 @@ class RegistryEdit:
         self.changed_pools[key] = None
 
     def _selected(self, namespace: str, selector: Mapping[str, str]) -> Iterable[Workload]:
-        """Return the workloads of `namespace` with all labels of `selector`; none if it is empty."""
+        """Return the workloads of `namespace` with all labels of `selector`; none if
+        the selector is empty."""
         buckets = [self._workloads.get((namespace, name, value)) for name, value in selector.items()]
         if not buckets:
             return ()
@@ -372,18 +374,18 @@ def _by_address(pool: EndpointPool | None) -> dict[str, tuple[Endpoint, ...]]:
     return found
 
 
-def _claims(service: Service | None) -> dict[Claim, None]:
-    """Return a claim, with its age, for each declared service that an address is allocated to."""
-    claims: dict[Claim, None] = {}
+def _slot_requests(service: Service | None) -> dict[SlotRequest, None]:
+    """Return a request, with its age, for each declared service that needs an allocated address."""
+    requests: dict[SlotRequest, None] = {}
     for one in service.declared if service is not None else ():
         if _wants_address(one):
-            equal = sum(claim[:2] == (one.creation, one.key) for claim in claims)
-            claims[one.creation, one.key, equal] = None
-    return claims
+            equal = sum(request[:2] == (one.creation, one.key) for request in requests)
+            requests[one.creation, one.key, equal] = None
+    return requests
 
 
 def _completed(service: Service, allocation: AddressAllocation, aliases: Aliases) -> Service:
-    """Return the service with what it has from others: allocated addresses, and the names it is known by."""
+    """Return the service with its allocated addresses and its aliases, which depend on other services."""
     declared = [_completed_one(one, allocation, aliases) for one in service.declared]
     if all(one is before for one, before in zip(declared, service.declared, strict=True)):
         return service
@@ -404,7 +406,8 @@ def _completed_one(service: Service, allocation: AddressAllocation, aliases: Ali
 
 
 def _wants_address(service: Service) -> bool:
-    """Return whether the service is one that an address is allocated to: named, balanced, without a VIP."""
+    """Return True if an address is allocated to the service: it has a name, is load
+    balanced, and has no VIP."""
     return (
         not service.addresses
         and service.resolution not in (Resolution.NONE, Resolution.ALIAS)

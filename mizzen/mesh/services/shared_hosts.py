@@ -1,9 +1,9 @@
-"""One hostname that several documents of a namespace declare: what a client sees of it.
+"""One hostname that several documents of a namespace declare, as a client sees it.
 
-Istio keeps the services apart: each has listeners at its own addresses and ports. Clusters are there once for
-the hostname. They are those of the first service, with the ports of the others that agree with it (Istio's
-SidecarScope.appendSidecarServices). `join` makes the service of the clusters; its `declared` are the single
-ones.
+Istio keeps the services apart: each has listeners at its own addresses and ports. Clusters exist once for the
+hostname: those of the first service, with the ports of the others that agree with it (Istio's
+SidecarScope.appendSidecarServices). `join` makes the service for the clusters; its `declared` are the single
+services.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ _precedence = attrgetter("precedence")
 
 
 def join(services: Sequence[Service]) -> Service:
-    """Return what services of one hostname and namespace make together; a single one is returned as it is.
+    """Return the service joined from services of one hostname and namespace; a single one is returned
+    unchanged.
 
-    The owner is a Kubernetes Service, else the first by `precedence`, and of equal ones the first given.
+    The owner is a Kubernetes Service if there is one, else the first by `precedence`; of equal ones, the
+    first given.
     """
     if len(services) == 1:
         return services[0]
@@ -40,7 +42,7 @@ def join(services: Sequence[Service]) -> Service:
 
 
 def difference(owner: Service, other: Service) -> str:
-    """Return the name of the first thing that keeps two services from being joined; empty if nothing."""
+    """Return the name of the first field that prevents joining the two services; empty if there is none."""
     if owner.from_kubernetes != other.from_kubernetes:
         return "kind"
     if owner.resolution is not other.resolution:
@@ -55,8 +57,8 @@ def difference(owner: Service, other: Service) -> str:
 
 
 def seen_from(service: Service, namespace: str) -> Service | None:
-    """Return what `namespace` sees of a service of the registry: all, some of the declared services, or None.
-    Always the same object for the same services."""
+    """Return what `namespace` sees of a service of the registry: all of it, some of its declared services, or
+    None. The same services always give the same object."""
     if service.shared is None:
         return service if is_visible(service.export_to, namespace) else None
     seen = tuple(one for one in service.shared.services if is_visible(one.export_to, namespace))

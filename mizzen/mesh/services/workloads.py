@@ -1,4 +1,4 @@
-"""Workloads: what WorkloadEntry, Pod and an inline endpoint say, in one form, and the endpoints they are."""
+"""Workloads: WorkloadEntry, Pod and inline endpoint in one form, and the endpoints made from them."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ UNIX_PREFIX: Final = "unix://"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Workload:
-    """A thing that can stand behind services. `labels` are its own, `endpoint_labels` include its topology.
+    """One instance that can serve services. `labels` are its own, `endpoint_labels` include its topology.
 
     `ports` maps service port names to numbers (WorkloadEntry.ports), `container_ports` the names of a pod's
-    own ports. `address` is empty for a pod that has none yet (it is no endpoint then) and for a WorkloadEntry
-    that is known by its network alone; it is a name or a unix socket if not `has_ip_address`.
+    own ports. `address` is empty for a pod that has none yet (then it makes no endpoint), and for a
+    WorkloadEntry that gives only its network. It is a host name or a unix socket if not `has_ip_address`.
     """
 
     key: ConfigKey
@@ -55,16 +55,16 @@ class Workload:
 
     @property
     def is_pod(self) -> bool:
-        """Whether a Pod document describes it."""
+        """True if a Pod document describes it."""
         return self.key.kind == "Pod"
 
     def order(self) -> tuple[str, str, str]:
-        """Return the sort key of endpoints made of workloads: kind, namespace, name."""
+        """Return the sort key of endpoints made from workloads: kind, namespace, name."""
         return (self.key.kind, self.key.namespace, self.key.name)
 
 
 def workload_from_entry(config: Config[Any], settings: MeshSettings) -> Workload:
-    """Return the workload of a WorkloadEntry; labels of its metadata win over those of its spec."""
+    """Return the workload of a WorkloadEntry; labels of its metadata override those of its spec."""
     entry: models.WorkloadEntry = config.spec
     labels = {**entry.labels, **config.labels}
     return _workload(entry, labels, config.key, config.namespace, config.origin, settings)
@@ -109,8 +109,8 @@ def _workload(
 def workload_from_pod(config: Config[Any], settings: MeshSettings, node: Locality | None = None) -> Workload:
     """Return the workload of a Pod: without `status.podIP` it has no address.
 
-    A pod is where its locality label says, else where its `node` is, else where its own labels of region and
-    zone say (decisions/0056).
+    Its locality is that of its locality label, else that of its `node`, else that of its own labels of region
+    and zone (decisions/0056).
     """
     pod: kubernetes.Pod = config.spec
     addresses = pod.status.addresses
@@ -145,7 +145,7 @@ def workload_from_pod(config: Config[Any], settings: MeshSettings, node: Localit
 def _augmented(
     labels: Mapping[str, str], locality: Locality, network: str, node_name: str
 ) -> tuple[tuple[str, str], ...]:
-    """Return the labels with those of the topology, so that failoverPriority can name them."""
+    """Return the labels and those of the topology, which failoverPriority can name."""
     topology = {
         REGION_LABEL: locality.region,
         ZONE_LABEL: locality.zone,
@@ -159,8 +159,8 @@ def _augmented(
 def port_of(workload: Workload, port: ServicePort) -> int | None:
     """Return the number at which `workload` serves `port`, or None if it does not.
 
-    In this order: 0 for a unix socket, the workload's own port map by the service port's name, the service
-    port's target, its number. A target given by name is looked up in the workload's ports.
+    The first of these: 0 for a unix socket; the workload's own port map, by the service port's name; the
+    service port's target; its number. A target given by name is looked up in the workload's ports.
     """
     if workload.address.startswith(UNIX_PREFIX):
         return 0
@@ -174,8 +174,8 @@ def port_of(workload: Workload, port: ServicePort) -> int | None:
 
 
 def endpoint_of(workload: Workload, ports: tuple[ServicePort, ...], namespace: str) -> Endpoint | None:
-    """Return the endpoint that `workload` is of a service with `ports`; None without an address, unless its
-    network was written down in its place."""
+    """Return the endpoint of a service with `ports` made from `workload`; None if it
+    has neither address nor network."""
     if not workload.address and (workload.is_pod or not workload.network):
         return None
     numbers = ((port.name, port_of(workload, port)) for port in ports)

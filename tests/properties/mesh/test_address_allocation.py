@@ -10,16 +10,18 @@ import pytest
 from hypothesis import given
 
 from mizzen.mesh.services import address_allocation
-from mizzen.mesh.services.address_allocation import AddressAllocation, Claim, ServiceKey, fnv1a
+from mizzen.mesh.services.address_allocation import AddressAllocation, ServiceKey, SlotRequest, fnv1a
 
 SMALL = {"_SLOTS": 42, "_PRIME": 37, "_LAST_PARTS": 7}
-"""So few slots that claims meet; 41 is a prime, as attempts go on modulo one slot less."""
+"""So few slots that requests meet; 41 is a prime, as attempts go on modulo one slot less."""
 
 
-def at_once(claims: Iterable[Claim], slots: int, prime: int, last_parts: int) -> dict[ServiceKey, int]:
-    """Return the numbers of Istio's loop over all claims, the oldest first."""
+def at_once(
+    requests: Iterable[SlotRequest], slots: int, prime: int, last_parts: int
+) -> dict[ServiceKey, int]:
+    """Return the numbers of Istio's loop over all requests, the oldest first."""
     taken: dict[int, ServiceKey] = {}
-    for _, key, _ in sorted(claims):
+    for _, key, _ in sorted(requests):
         if len(taken) >= slots - 1:
             break
         value = fnv1a("/".join(key))
@@ -38,32 +40,32 @@ def at_once(claims: Iterable[Claim], slots: int, prime: int, last_parts: int) ->
 
 
 def numbers(allocation: AddressAllocation) -> dict[ServiceKey, int]:
-    return {key: allocation._number(key) for key in allocation.held}
+    return {key: allocation._number(key) for key in allocation.slots_of}
 
 
-def claim(age: int, host: int, equal: int) -> Claim:
+def slot_request(age: int, host: int, equal: int) -> SlotRequest:
     name = f"s{host}.example"
     return ((float(age), name, "default", name), ("default", name), equal)
 
 
-CLAIMS = st.builds(claim, st.integers(0, 3), st.integers(0, 60), st.integers(0, 1))
-HISTORIES = st.lists(st.tuples(st.sets(CLAIMS, max_size=25), st.sets(CLAIMS, max_size=8)), max_size=8)
+REQUESTS = st.builds(slot_request, st.integers(0, 3), st.integers(0, 60), st.integers(0, 1))
+HISTORIES = st.lists(st.tuples(st.sets(REQUESTS, max_size=25), st.sets(REQUESTS, max_size=8)), max_size=8)
 
 
 @given(HISTORIES)
-def test_the_same_as_at_once(history: list[tuple[set[Claim], set[Claim]]]) -> None:
+def test_the_same_as_at_once(history: list[tuple[set[SlotRequest], set[SlotRequest]]]) -> None:
     with mock.patch.multiple(address_allocation, **SMALL):
-        allocation, there = AddressAllocation(), set[Claim]()
+        allocation, there = AddressAllocation(), set[SlotRequest]()
         for new, gone in history:
             before, was = allocation, there
             there = (there | new) - gone
             allocation = allocation.updated(was - there, there - was)
             now = numbers(allocation)
             assert now == at_once(there, *SMALL.values())
-            passed = allocation.passed_by
+            passed = allocation.displaced
             again = AddressAllocation().updated((), there)
             assert {slot: set(passed.get(slot)) for slot in passed} == {
-                slot: set(again.passed_by.get(slot)) for slot in again.passed_by
+                slot: set(again.displaced.get(slot)) for slot in again.displaced
             }
             differing = {key for key in now if numbers(before).get(key) != now[key]}
             assert differing <= set(allocation.differing(before))
@@ -71,10 +73,10 @@ def test_the_same_as_at_once(history: list[tuple[set[Claim], set[Claim]]]) -> No
 
 @pytest.mark.parametrize("taken_away", [0, 1_500, 2_999])
 def test_thousands_of_services_as_at_once(taken_away: int) -> None:
-    claims = [claim(number % 5, number, 0) for number in range(3_000)]
-    allocation = AddressAllocation().updated((), claims)
+    requests = [slot_request(number % 5, number, 0) for number in range(3_000)]
+    allocation = AddressAllocation().updated((), requests)
     constants = (256 * 254, 65011, 255)
-    assert numbers(allocation) == at_once(claims, *constants)
-    without = allocation.updated([claims[taken_away]], ())
-    assert numbers(without) == at_once([one for one in claims if one != claims[taken_away]], *constants)
-    assert numbers(without.updated((), [claims[taken_away]])) == numbers(allocation)
+    assert numbers(allocation) == at_once(requests, *constants)
+    without = allocation.updated([requests[taken_away]], ())
+    assert numbers(without) == at_once([one for one in requests if one != requests[taken_away]], *constants)
+    assert numbers(without.updated((), [requests[taken_away]])) == numbers(allocation)

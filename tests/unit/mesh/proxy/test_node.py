@@ -77,7 +77,7 @@ def test_namespace_comes_from_the_domain() -> None:
     [
         ({}, "four are needed"),
         ({"id": "sidecar~10.0.0.7~x"}, "has 3 part"),
-        ({"id": "ztunnel~10.0.0.7~x~y"}, '"ztunnel", is no type'),
+        ({"id": "ztunnel~10.0.0.7~x~y"}, '"ztunnel", is not a type'),
         ({"id": "sidecar~here~x~y"}, 'the second part, "here", is not an IP address'),
         ({"id": ID, "metadata": {"INSTANCE_IPS": "10.0.0.1,x"}}, "INSTANCE_IPS"),
         ({"id": ID, "metadata": {"HTTP_PROXY_PORT": "x"}}, "HTTP_PROXY_PORT"),

@@ -159,7 +159,7 @@ spec:
 @pytest.mark.parametrize(
     ("texts", "words"),
     [
-        ([policy("gate")], '"gate.example" is no service of the mesh'),
+        ([policy("gate")], '"gate.example" is not a service of the mesh'),
         (
             [authorizer("a"), authorizer("b"), policy("gate")],
             '"gate.example" is in the namespaces a, b; write <namespace>/gate.example in its service',
