@@ -1,4 +1,4 @@
-"""The agent beside an Envoy: keeps its key, has its certificate signed, and renews it."""
+"""The agent beside an Envoy: it keeps the key, has the certificate signed, and renews it."""
 
 from mizzen.agent.agent import Agent, AgentOptions
 from mizzen.agent.signing import AgentError

@@ -19,26 +19,26 @@ from mizzen import xds
 from mizzen.agent import forwarding
 from mizzen.agent.secrets import snapshot_of
 from mizzen.agent.signing import AgentCertificate, AgentError, authorization, signed
-from mizzen.agent.token_file import HeldToken, NoTokensError, TokenFile, renewed, unreadable
+from mizzen.agent.token_file import NoTokensError, RenewableToken, TokenFile, renewed, unreadable
 
 EARLIEST: Final = 0.5
 LATEST: Final = 0.8
-"""Between these parts of its lifetime a certificate or a token is renewed."""
+"""A certificate or a token is renewed between these parts of its lifetime."""
 
 FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 30.0
 _LOOK_AGAIN: Final = 60.0
-"""Seconds until a token file that holds no token to be renewed is read again."""
+"""Seconds until a token file without a renewable token is read again."""
 _LONGEST_SLEEP: Final = 30.0
-"""Seconds until the clock is looked at again: while a machine is suspended, its timers stand still."""
+"""Maximum seconds until the clock is read again: timers stand still while a machine is suspended."""
 _GROUP: Final = "envoy"
 _OPTIONS: Final = (("grpc.max_receive_message_length", -1), ("grpc.keepalive_time_ms", 30_000))
 
 
 @dataclass(frozen=True, slots=True)
 class AgentOptions:
-    """What the user chose. `address` takes tokens, `mutual_address` certificates; both are HOST:PORT.
-    `socket` is where the Envoy connects; its folder is for this user alone."""
+    """The user's options. `address` accepts tokens, `mutual_address` certificates; both are HOST:PORT.
+    `socket` is where the Envoy connects; only this user may enter its folder."""
 
     address: str
     mutual_address: str
@@ -65,12 +65,12 @@ class Agent:
         self._secrets = xds.Server(lambda node, peer: _GROUP, identifier="mizzen/agent")
         self._channel: Any = None
         self._mutual: Any = None
-        self.held: AgentCertificate | None = None
+        self.certificate: AgentCertificate | None = None
 
     async def start(self) -> None:
         """Have the first certificate signed, and listen. Raises AgentError if the socket cannot be used.
 
-        A control plane that is not there is waited for; the log says so.
+        Waits until the control plane can be reached; the log says so.
         """
         self._channel = self._token_channel(self._roots)
         await self._until_done(self._renew, "the first certificate is not signed yet")
@@ -97,42 +97,42 @@ class Agent:
         self._log.info("serving", socket=str(self._options.socket))
 
     async def keep(self) -> None:
-        """Renew the certificate and the token for ever."""
+        """Renew the certificate and the token until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._keep_certificate())
             tasks.create_task(self._keep_token())
 
     async def _keep_certificate(self) -> None:
         while True:
-            assert self.held is not None
-            await self._sleep_through(self._clock(), self.held.not_after)
+            assert self.certificate is not None
+            await self._sleep_through(self._clock(), self.certificate.not_after)
             await self._until_done(self._renew, "the certificate is not renewed yet")
 
     async def _keep_token(self) -> None:
-        """Renew the token in its file, so that the agent can start again by it."""
+        """Renew the token in its file, so that the agent can use it after a restart."""
         while True:
-            held = self._token_file.renewable()
-            if held is None:
-                await asyncio.sleep(_LOOK_AGAIN)  # somebody may put one there
+            token = self._token_file.renewable()
+            if token is None:
+                await asyncio.sleep(_LOOK_AGAIN)  # a token may be put there later
                 continue
-            await self._sleep_through(held.not_before, held.not_after)
-            if self._token_file.renewable() != held:  # somebody else has renewed it
+            await self._sleep_through(token.not_before, token.not_after)
+            if self._token_file.renewable() != token:  # it was renewed from outside
                 continue
             try:
-                await self._until_done(partial(self._renew_token, held), "the token is not renewed yet")
+                await self._until_done(partial(self._renew_token, token), "the token is not renewed yet")
             except NoTokensError:
                 self._log.info("the control plane signs no tokens: somebody else has to renew it")
                 return
 
     async def _sleep_through(self, begin: datetime, end: datetime) -> None:
-        """Sleep until the moment at which something that holds from `begin` to `end` is renewed."""
+        """Sleep until it is time to renew something that is valid from `begin` to `end`."""
         part = EARLIEST + (LATEST - EARLIEST) * self._random_part()
         moment = max(begin + (end - begin) * part, self._clock() + timedelta(seconds=FIRST_PAUSE))
         while (left := (moment - self._clock()).total_seconds()) > 0:
             await asyncio.sleep(min(left, _LONGEST_SLEEP))
 
     async def stop(self) -> None:
-        """End the streams and leave nothing behind."""
+        """Stop the streams and close all that was opened."""
         await self._secrets.stop(0)
         await self._server.stop(0.2)
         for channel in (self._channel, self._mutual):
@@ -150,13 +150,13 @@ class Agent:
                 raise
             except AgentError as error:
                 self._log.warning(what, error=str(error), again_in=pause)
-            except Exception:  # a fault must not end the renewals: certificates would expire unseen
+            except Exception:  # a fault must not stop the renewals: certificates would expire unnoticed
                 self._log.exception(f"{what}: a fault of Mizzen", again_in=pause)
             await asyncio.sleep(pause * (0.5 + self._random_part() / 2))
             pause = min(LONGEST_PAUSE, pause * 2)
 
     async def _renew(self) -> None:
-        """By the certificate if it holds, else by the token."""
+        """Have a new certificate signed, by the certificate while it is valid, else by the token."""
         made = None
         if self._mutual is not None and self._is_certified():
             try:
@@ -167,8 +167,8 @@ class Agent:
                 self._log.warning("the certificate is not taken, the token is tried", error=str(error))
         if made is None:
             made = await signed(self._channel, self._token_file.read())
-        self.held = made
-        # Streams that are open keep the channel of before, until the control plane ends them.
+        self.certificate = made
+        # Open streams keep their old channel until the control plane closes them.
         if made.roots != self._roots:
             self._roots = made.roots
             self._channel = self._token_channel(made.roots)
@@ -183,14 +183,14 @@ class Agent:
     def _token_channel(self, roots: bytes) -> Any:
         return grpc.aio.secure_channel(self._options.address, grpc.ssl_channel_credentials(roots), _OPTIONS)
 
-    async def _renew_token(self, held: HeldToken) -> None:
+    async def _renew_token(self, token: RenewableToken) -> None:
         if self._mutual is None or not self._is_certified():
             raise AgentError("there is no certificate that holds")
-        self._token_file.write(await renewed(self._mutual, held.lifetime))
+        self._token_file.write(await renewed(self._mutual, token.lifetime))
         self._log.info("the token was renewed", file=str(self._token_file.path))
 
     def _is_certified(self) -> bool:
-        return self.held is not None and self._clock() < self.held.not_after
+        return self.certificate is not None and self._clock() < self.certificate.not_after
 
     def _upstream(self) -> tuple[Any, tuple[tuple[str, str], ...]]:
         if self._mutual is not None and self._is_certified():
@@ -198,7 +198,7 @@ class Agent:
         try:
             return self._channel, authorization(self._token_file.read())
         except AgentError:
-            return self._channel, ()  # the control plane says what is missing
+            return self._channel, ()  # the control plane reports what is missing
 
 
 def _read(path: Path) -> bytes:

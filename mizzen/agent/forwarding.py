@@ -1,6 +1,6 @@
-"""Pass the aggregated stream of the Envoy on to the control plane, with the agent's credentials.
+"""Forwarding the Envoy's aggregated stream to the control plane, with the agent's credentials.
 
-Stock Envoy cannot read a token from a file for its control plane, so the agent says it, as Istio's does.
+Stock Envoy cannot read a token for its control plane from a file, so the agent adds it, as Istio's does.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Upstream = Callable[[], tuple[Any, tuple[tuple[str, str], ...]]]
 
 
 def attach(grpc_server: Any, upstream: Upstream) -> None:
-    """Add the aggregated service to a server, before the one that serves secrets."""
+    """Add the aggregated service to a server; it must be added before the service that serves secrets."""
     handlers = {name: grpc.stream_stream_rpc_method_handler(_handler(name, upstream)) for name in METHODS}
     grpc_server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
 
@@ -45,10 +45,10 @@ def _handler(name: str, upstream: Upstream) -> Any:
 
 
 async def _ask(context: Any, call: Any) -> None:
-    """Hand the Envoy's requests on until it or the control plane ends."""
+    """Forward the Envoy's requests until the Envoy or the control plane closes the stream."""
     try:
         while (request := await context.read()) is not grpc.aio.EOF:
             await call.write(request)
         await call.done_writing()
     except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
-        return  # whoever reads the answers sees why
+        return  # reading the responses reports the reason

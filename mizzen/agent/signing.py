@@ -1,4 +1,4 @@
-"""Have a certificate signed for a key that stays here."""
+"""Having a certificate signed for a key that never leaves the agent."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _TIMEOUT_SECONDS = 15
 
 
 class AgentError(Exception):
-    """The agent cannot go on, or not now; the message says why, and holds no part of a token or key."""
+    """The agent cannot continue, or not now; the message says why, and shows no part of a token or key."""
 
 
 @dataclass(frozen=True)
 class AgentCertificate:
-    """A key, its certificates without the root, and the roots, in PEM; and for how long it holds."""
+    """A key, its certificates without the root, and the roots, in PEM; and the period of validity."""
 
     private_key: bytes = field(repr=False)
     chain: bytes
@@ -34,8 +34,9 @@ class AgentCertificate:
 
 
 async def signed(channel: Any, token: str, seconds: int = 0) -> AgentCertificate:
-    """Make a key and have its certificate signed over `channel`; `token` may be empty where the channel has a
-    certificate. Raises AgentError if the control plane refuses or is not there, or answers nonsense."""
+    """Make a key and have its certificate signed over `channel`; `token` may be empty if the channel has a
+    certificate. Raises AgentError if the control plane refuses, cannot be reached, or sends an invalid
+    response."""
     key = ec.generate_private_key(ec.SECP256R1())
     request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
     call = channel.unary_unary(
@@ -62,5 +63,5 @@ async def signed(channel: Any, token: str, seconds: int = 0) -> AgentCertificate
 
 
 def authorization(token: str) -> tuple[tuple[str, str], ...]:
-    """Return the metadata of a call that carries a token; nothing without one."""
+    """Return the metadata of a call with a token; empty without a token."""
     return (("authorization", f"Bearer {token}"),) if token else ()

@@ -1,4 +1,4 @@
-"""The file with the agent's token: read whenever the token is needed, and written anew before it expires."""
+"""The file with the agent's token: read whenever the token is needed, and rewritten before it expires."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _TIMEOUT_SECONDS = 15
 
 
 class NoTokensError(AgentError):
-    """The control plane has no key that signs tokens."""
+    """The control plane has no key to sign tokens."""
 
 
 @dataclass(frozen=True, slots=True)
-class HeldToken:
-    """A token of the control plane's own, and for how long it holds."""
+class RenewableToken:
+    """A token signed by the control plane, which the agent may renew, and its period of validity."""
 
     text: str = field(repr=False)
     not_before: datetime
@@ -33,7 +33,7 @@ class HeldToken:
 
     @property
     def lifetime(self) -> timedelta:
-        """How long it holds from its beginning to its end."""
+        """The time from its beginning to its end."""
         return self.not_after - self.not_before
 
 
@@ -55,9 +55,9 @@ class TokenFile:
             raise AgentError(f"{self.path}: holds no token")
         return token
 
-    def renewable(self) -> HeldToken | None:
-        """Return the token if the agent may renew it: the control plane has signed it, and this user may
-        write the file. Others, as of Kubernetes, are renewed by whoever puts them there."""
+    def renewable(self) -> RenewableToken | None:
+        """Return the token if the agent may renew it: the control plane signed it, and this user may write
+        the file. Tokens of other issuers, such as Kubernetes, are renewed by their owners."""
         if self.path is None or not os.access(self.path.parent, os.W_OK) or self.path.is_symlink():
             return None
         try:
@@ -66,10 +66,10 @@ class TokenFile:
             begin, end = (datetime.fromtimestamp(claims[name], UTC) for name in ("nbf", "exp"))
         except (AgentError, jwt.PyJWTError, KeyError, TypeError, ValueError, OverflowError, OSError):
             return None
-        return HeldToken(text, begin, end) if claims.get("iss") == ISSUER and begin < end else None
+        return RenewableToken(text, begin, end) if claims.get("iss") == ISSUER and begin < end else None
 
     def write(self, token: str) -> None:
-        """Put a token in the place of the last, for this user alone. Raises AgentError."""
+        """Replace the token in the file, readable by this user alone. Raises AgentError."""
         assert self.path is not None
         try:
             write_private(self.path, f"{token}\n".encode())
@@ -78,8 +78,8 @@ class TokenFile:
 
 
 async def renewed(channel: Any, lifetime: timedelta) -> str:
-    """Ask for a new token over a channel that has a certificate. Raises AgentError if there is none to be
-    had, NoTokensError if there never will be."""
+    """Ask for a new token over a channel that has a certificate. Raises AgentError if none is given,
+    NoTokensError if the control plane never signs tokens."""
     call = channel.unary_unary(
         f"/{TOKEN_SERVICE}/{CREATE_TOKEN}", Lifetime.SerializeToString, Token.FromString
     )
@@ -93,6 +93,6 @@ async def renewed(channel: Any, lifetime: timedelta) -> str:
 
 
 def unreadable(path: Path, error: OSError) -> str:
-    """Say why a file cannot be read."""
+    """Return the message that says why a file cannot be read."""
     reason = (error.strerror or str(error)).lower()
     return f"{path}: cannot be read ({reason}); give a readable file"

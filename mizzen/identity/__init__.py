@@ -1,4 +1,4 @@
-"""Identities of workloads and the certificates that prove them; knows nothing of Istio's kinds or Envoy."""
+"""Identities of workloads and their certificates; knows nothing of Istio's kinds or Envoy."""
 
 from mizzen.identity.authority import Authority, AuthorityError, fingerprint
 from mizzen.identity.authority_files import (

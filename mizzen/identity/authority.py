@@ -1,4 +1,4 @@
-"""The certificate authority: what signs, and every root that is trusted now."""
+"""The certificate authority: the issuer, and all roots that are trusted now."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from cryptography.x509.oid import NameOID
 from mizzen.identity.workload_certificate import CLOCK_SKEW, Issuer
 
 ROOT_LIFETIME: Final = timedelta(days=3650)
-"""Istio's own roots live as long."""
+"""The lifetime of Istio's own roots."""
 
 
 class AuthorityError(Exception):
-    """The certificate authority cannot be used. The message says why, and nothing of what keys hold."""
+    """The certificate authority cannot be used. The message says why, and shows nothing of a key."""
 
 
 @dataclass(frozen=True)
 class Authority:
-    """What signs now, and every root that peers may lead to now, in PEM."""
+    """The issuer that signs now, and all roots that peers may trust now, in PEM."""
 
     issuer: Issuer
     roots_pem: bytes
@@ -38,14 +38,14 @@ class Authority:
 
     @property
     def ends(self) -> datetime:
-        """When the first certificate expires that its workload certificates rest on."""
+        """The first time at which a certificate in the path of its workload certificates expires."""
         above = certificates_of(self.issuer.chain)
         path = path_to_root(self.issuer.certificate, above, self.roots)
         return min(each.not_valid_after_utc for each in path)
 
 
 def new_root(now: datetime, lifetime: timedelta = ROOT_LIFETIME) -> Issuer:
-    """Make a root: ECDSA P-256, with a name of its own, so that no two roots are taken for each other."""
+    """Make a root: ECDSA P-256, with a unique name, so that roots are not confused."""
     key = ec.generate_private_key(ec.SECP256R1())
     serial = x509.random_serial_number()
     name = x509.Name(
@@ -60,8 +60,8 @@ def new_root(now: datetime, lifetime: timedelta = ROOT_LIFETIME) -> Issuer:
 
 
 def cross_signed(root: Issuer, by: Issuer, now: datetime) -> x509.Certificate:
-    """Return the certificate of `root` signed by another authority: with it in their chain, what `root` signs
-    is believed by whoever knows only the other."""
+    """Return the certificate of `root` signed by a second authority: a peer that knows only the second one
+    accepts certificates of `root` that bring this one in their chain."""
     above, mine = by.certificate, root.certificate
     begin = max(now.replace(microsecond=0) - CLOCK_SKEW, above.not_valid_before_utc)
     end = min(mine.not_valid_after_utc, above.not_valid_after_utc)
@@ -82,7 +82,7 @@ def pem(certificates: Iterable[x509.Certificate]) -> bytes:
 
 
 def certificates_of(text: bytes) -> tuple[x509.Certificate, ...]:
-    """Return the certificates in a PEM; none if it is empty. Raises ValueError if it is no PEM."""
+    """Return the certificates in a PEM; none if it is empty. Raises ValueError if it is not PEM."""
     return tuple(x509.load_pem_x509_certificates(text)) if text.strip() else ()
 
 
@@ -93,8 +93,8 @@ def path_to_root(
 ) -> tuple[x509.Certificate, ...]:
     """Return the certificates from `certificate` up to one of `roots`, both included.
 
-    `between` are certificates that may stand on the way, in any order. Raises AuthorityError if none leads to
-    a root.
+    `between` are the intermediate certificates to choose from, in any order. Raises AuthorityError if none
+    leads to a root.
     """
     path = [certificate]
     while path[-1] not in roots:

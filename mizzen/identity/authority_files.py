@@ -1,11 +1,11 @@
-"""The certificate authority in a directory, in files that have the names of Istio's (plugin CA certificates).
+"""The certificate authority in a directory, in files with Istio's names (plugin CA certificates).
 
-    ca-cert.pem      what signs: a root, or an intermediate
+    ca-cert.pem      the issuer: a root, or an intermediate
     ca-key.pem       its key
     cert-chain.pem   the certificates between it and the root; not needed if a root signed it, or if it is one
-    root-cert.pem    every root that is trusted
+    root-cert.pem    all roots that are trusted
 
-Nothing here puts the content of a key into a message.
+No message here shows the content of a key.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from mizzen.identity.private_file import OpenToOthersError, read_private, write_
 from mizzen.identity.workload_certificate import CURVES, SMALLEST_RSA_KEY, Issuer, private_key_pem
 
 FOLDER: Final = "ca"
-"""Where in the state directory of a server its authority is."""
+"""The folder of the authority in a server's state directory."""
 
 CERTIFICATE: Final = "ca-cert.pem"
 KEY: Final = "ca-key.pem"
@@ -41,14 +41,14 @@ CHAIN: Final = "cert-chain.pem"
 ROOTS: Final = "root-cert.pem"
 FILES: Final = (CERTIFICATE, KEY, CHAIN, ROOTS)
 _FIRST: Final = "first"
-"""Where a new authority is written. While this folder is there, nobody has seen what it holds."""
+"""Where a new authority is written. While this folder exists, its content is unused."""
 
 
 def open_authority(directory: Path, now: datetime) -> Authority:
     """Read and check an authority.
 
-    Raises AuthorityError, which names the file: one is missing, is not what it should be, or has expired at
-    `now`; the key does not fit, or others may read it; the chain leads to no root.
+    Raises AuthorityError, which names the file: it is missing, malformed, or expired at `now`; the key does
+    not belong to the certificate, or other users may read it; the chain leads to no root.
     """
     roots = _certificates(directory / ROOTS)
     certificate = _certificates(directory / CERTIFICATE)[0]
@@ -70,13 +70,13 @@ def open_authority(directory: Path, now: datetime) -> Authority:
     files = [directory / CERTIFICATE, *(chain_file for _ in path[1:-1]), directory / ROOTS]
     for height, (each, file) in enumerate(zip(path, files, strict=False)):
         _check_ca(each, file, height, now)
-    # A root that signs may bring the certificate that another one made for it (see `rotation`).
+    # A root that signs may have a certificate that the previous root made for it (see `rotation`).
     chain = path[:-1] if len(path) > 1 else _cross_certificates(certificate, between)
     return Authority(Issuer(certificate, key, pem(chain)), pem(dict.fromkeys(roots)))
 
 
 def create_authority(directory: Path, now: datetime) -> Authority:
-    """Make a root, and write it into `directory`, which is made too. Raises OSError."""
+    """Make a root, and write it into `directory`, which is created if needed. Raises OSError."""
     root = new_root(now)
     first = directory / _FIRST
     if first.exists():
@@ -94,7 +94,7 @@ def create_authority(directory: Path, now: datetime) -> Authority:
 
 
 def open_or_create_authority(directory: Path, now: datetime) -> Authority:
-    """Return the authority in `directory`; one with a new root if none was ever there.
+    """Return the authority in `directory`; make one with a new root if there never was one.
 
     Raises AuthorityError if there is one that cannot be used: to replace it would break every connection.
     """
@@ -111,7 +111,7 @@ def open_or_create_authority(directory: Path, now: datetime) -> Authority:
 def _cross_certificates(
     root: x509.Certificate, between: Sequence[x509.Certificate]
 ) -> tuple[x509.Certificate, ...]:
-    """Return the certificates among `between` that others made for the key of `root`."""
+    """Return the certificates among `between` that other authorities made for the key of `root`."""
     return tuple(
         each
         for each in between
@@ -122,7 +122,8 @@ def _cross_certificates(
 
 
 def _check_ca(certificate: x509.Certificate, file: Path, height: int, now: datetime) -> None:
-    """Check one of the path, with `height` authorities between it and the workload certificates."""
+    """Check one certificate of the path, with `height` authorities between it and
+    the workload certificates."""
     name = certificate.subject.rfc4514_string()
     if now >= certificate.not_valid_after_utc:
         raise AuthorityError(

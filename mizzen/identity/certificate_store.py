@@ -1,4 +1,4 @@
-"""The workload certificates that were issued, on disk: a restart issues nothing anew that still holds."""
+"""The workload certificates that were issued, on disk: after a restart, valid ones are not issued again."""
 
 from __future__ import annotations
 
@@ -37,15 +37,16 @@ class CertificateStore:
 
     def __init__(self, directory: Path) -> None:
         path = directory / FILE
-        self._lock = threading.Lock()  # transactions of two threads would become one
-        # SQLite gives its journal the rights of the database, which it would make readable for others.
+        self._lock = threading.Lock()  # without it, transactions of two threads would become one
+        # SQLite gives its journal the mode of the database file, which it would create readable by other
+        # users.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
         try:
             self._database.execute("PRAGMA journal_mode = WAL")
-            # What a crash of the machine may lose is issued anew.
+            # Certificates that a crash of the machine loses are issued again.
             self._database.execute("PRAGMA synchronous = NORMAL")
-            self._database.execute("PRAGMA secure_delete = ON")  # a key that was replaced is overwritten
+            self._database.execute("PRAGMA secure_delete = ON")  # a replaced key is overwritten on disk
             self._prepare()
         except BaseException:
             self._database.close()
@@ -62,7 +63,7 @@ class CertificateStore:
         self._database.close()
 
     def read(self, now: datetime) -> list[IssuedCertificate]:
-        """Return what holds at `now`; forget the rest."""
+        """Return the certificates that are valid at `now`; delete the rest."""
         for table in ("workload_certificate", "signed_certificate"):
             self._database.execute(f"DELETE FROM {table} WHERE not_after <= ?", (now.timestamp(),))  # noqa: S608
         rows = self._database.execute(
@@ -80,7 +81,7 @@ class CertificateStore:
         ]
 
     def keep(self, issued: Iterable[IssuedCertificate]) -> None:
-        """Write certificates in the place of those of the same identities, all or none."""
+        """Write certificates, replacing those of the same identities: all or none."""
         rows = [
             (
                 str(one.certificate.identity),
@@ -101,7 +102,7 @@ class CertificateStore:
             )
 
     def note_signed(self, identity: SpiffeId, root: str, not_after: datetime) -> None:
-        """Remember that a certificate was signed whose key is elsewhere: `in_force` counts it."""
+        """Record a signed certificate whose key is elsewhere, so that `in_force` counts it."""
         with self._lock:
             self._database.execute(
                 "INSERT INTO signed_certificate VALUES (?, ?, ?) "
@@ -110,7 +111,7 @@ class CertificateStore:
             )
 
     def in_force(self, now: datetime) -> dict[str, list[tuple[str, datetime]]]:
-        """Return the identities, and until when, of the certificates that hold at `now`, by their root."""
+        """Return the identities and expiry times of the certificates that are valid at `now`, by root."""
         found: dict[str, list[tuple[str, datetime]]] = {}
         for table in ("workload_certificate", "signed_certificate"):
             for identity, root, not_after in self._database.execute(

@@ -1,4 +1,5 @@
-"""Files that hold keys: read only if nobody else may read them, and written so that nobody else ever can."""
+"""Files that hold keys: read only if no other user may read them, and written so
+that no other user ever can."""
 
 from __future__ import annotations
 
@@ -9,22 +10,22 @@ from pathlib import Path
 from typing import Final
 
 _OTHERS: Final = 0o077
-_STRANGERS: Final = 0o007
+_EVERYONE: Final = 0o007
 
 
 class OpenToOthersError(Exception):
-    """Other users may read the file; the message names it, and says what to do."""
+    """Other users may read the file; the message names it and says what to do."""
 
 
 def read_private(path: Path, *, group_may: bool = False) -> bytes:
-    """Return what a file holds that nobody else may read; with `group_may` its group may.
+    """Return the content of a file that no other user may read; with `group_may`, its group may.
 
     Raises OSError, or OpenToOthersError.
     """
     with path.open("rb") as file:
-        # Of the file that is read, whatever its name means by now.
+        # The mode of the open file: its name may mean a different file by now.
         mode = os.fstat(file.fileno()).st_mode & 0o777
-        if mode & (_STRANGERS if group_may else _OTHERS):
+        if mode & (_EVERYONE if group_may else _OTHERS):
             raise OpenToOthersError(
                 f"{path}: others may read it (mode {mode:o}), and who has this key can pose as its owner; "
                 f"chmod 600 {path}"
@@ -33,9 +34,9 @@ def read_private(path: Path, *, group_may: bool = False) -> bytes:
 
 
 def write_private(path: Path, content: bytes, *, replaces: bool = True) -> None:
-    """Write a file of which no other user may read a byte, whole or not at all.
+    """Write a file that no other user can read at any time, whole or not at all.
 
-    Raises OSError; FileExistsError if it is there already and `replaces` is not set.
+    Raises OSError; FileExistsError if it exists and `replaces` is not set.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.unlink(missing_ok=True)
@@ -60,6 +61,6 @@ def write_private(path: Path, content: bytes, *, replaces: bool = True) -> None:
 
 
 def leave_no_core() -> None:
-    """Let a crash of this process and of its children write no core file: it would hold every key."""
+    """Keep this process and its children from writing a core file in a crash: it would hold every key."""
     _, most = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, most))

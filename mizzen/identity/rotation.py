@@ -1,11 +1,11 @@
-"""Changing the root of an authority in such an order that no two workloads ever disbelieve each other.
+"""Changing the root of an authority in steps, so that workloads always trust each other's certificates.
 
-    begin    a new root is made, and trusted beside the old one: root-cert.pem has both. The old one signs.
-    sign     once every proxy trusts both, the new one signs. Until `finish` its certificates bring along the
-             new root as signed by the old one, for whoever could not be told of the new one yet.
-    finish   only the new root is trusted. Before, every certificate of the old one must be replaced.
+    begin    A new root is made, and trusted beside the old one: root-cert.pem has both. The old one signs.
+    sign     Once every proxy trusts both, the new one signs. Until `finish`, its certificates bring the new
+             root signed by the old one, for peers that have not yet received the new root.
+    finish   Only the new root is trusted. Before this, every certificate of the old one must be replaced.
 
-The new root waits in the folder `next/` from `begin` to `sign`. Each step can be repeated after a crash.
+From `begin` to `sign` the new root is in the folder `next/`. Each step can be repeated after a crash.
 """
 
 from __future__ import annotations
@@ -41,13 +41,14 @@ from mizzen.identity.workload_certificate import private_key_pem
 
 NEXT: Final = "next"
 _SIGNS: Final = "signs"
-"""A file in `next/`: from now on the new root is the authority, even if its files are not all copied yet."""
+"""A file in `next/`. Once it exists, the new root is the authority, even if its
+files are not all copied yet."""
 _DONE: Final = "done"
-"""What `next/` is called once its files are copied."""
+"""The name of `next/` once its files are copied."""
 
 
 class Phase(StrEnum):
-    """Where a rotation stands."""
+    """The state of a rotation."""
 
     REST = "no rotation"
     TRUSTING = "the new root is trusted; the old one signs"
@@ -55,7 +56,7 @@ class Phase(StrEnum):
 
 
 def open_state_authority(directory: Path, now: datetime) -> Authority:
-    """Return the authority of a state directory; one with a new root if none was ever there.
+    """Return the authority of a state directory; make one with a new root if there never was one.
 
     Raises AuthorityError if there is one that cannot be used.
     """
@@ -65,7 +66,7 @@ def open_state_authority(directory: Path, now: datetime) -> Authority:
 
 
 def phase(directory: Path) -> Phase:
-    """Return where the rotation stands in a directory that holds an authority."""
+    """Return the state of the rotation in a directory with an authority."""
     if (directory / NEXT).exists():
         return Phase.TRUSTING
     several = len(set(certificates_of((directory / ROOTS).read_bytes()))) > 1
@@ -73,7 +74,7 @@ def phase(directory: Path) -> Phase:
 
 
 def begin(directory: Path, now: datetime) -> Authority:
-    """Make a new root and trust it. Raises AuthorityError if a rotation is under way already."""
+    """Make a new root and trust it. Raises AuthorityError if a rotation is already under way."""
     with _locked(directory):
         authority = open_authority(directory, now)
         if authority.issuer.certificate not in authority.roots:
@@ -84,7 +85,7 @@ def begin(directory: Path, now: datetime) -> Authority:
         if len(authority.roots) > 1:
             raise AuthorityError(f"{directory}: a rotation is under way; end it first: mizzen ca finish")
         waiting = directory / NEXT
-        if waiting.exists():  # a begin that was interrupted: nobody has seen its root
+        if waiting.exists():  # a `begin` was interrupted: its root was never trusted
             shutil.rmtree(waiting)
         root = new_root(now)
         cross = cross_signed(root, authority.issuer, now)
@@ -97,7 +98,8 @@ def begin(directory: Path, now: datetime) -> Authority:
 
 
 def sign(directory: Path, now: datetime) -> Authority:
-    """Let the new root sign. Only when everybody trusts it. Raises AuthorityError if none waits."""
+    """Let the new root sign; call this only when all proxies trust it. Raises
+    AuthorityError if there is none."""
     with _locked(directory):
         waiting = directory / NEXT
         if not waiting.exists():
@@ -108,8 +110,8 @@ def sign(directory: Path, now: datetime) -> Authority:
 
 
 def finish(directory: Path, now: datetime) -> Authority:
-    """Trust only the root that signs. Raises AuthorityError if there is nothing to end, or the new root does
-    not sign yet."""
+    """Trust only the root that signs. Raises AuthorityError if no rotation is under
+    way, or the new root does not sign yet."""
     with _locked(directory):
         authority = open_authority(directory, now)
         if len(authority.roots) == 1:
@@ -136,8 +138,8 @@ def _complete(directory: Path) -> None:
 
 @contextlib.contextmanager
 def _locked(directory: Path) -> Iterator[None]:
-    """Keep other processes from changing the same authority. Raises AuthorityError for what the system
-    refuses."""
+    """Keep other processes from changing the same authority. Raises AuthorityError
+    if the system refuses an operation."""
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -1,4 +1,4 @@
-"""Issue the certificate of the control plane itself, for its host names and addresses."""
+"""Issuing the certificate of the control plane itself, for its host names and addresses."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def issue_server_certificate(
 ) -> tuple[bytes, bytes, datetime]:
     """Make a key (ECDSA P-256) and a certificate for `names`: host names and IP addresses.
 
-    Return the key and the chain in PEM, and when the certificate ends. Raises ValueError if the issuer has
-    expired at `now`, or if a name is none.
+    Return the key and the chain in PEM, and when the certificate expires. Raises ValueError if the issuer has
+    expired at `now`, or if a name is invalid.
     """
     now = now.replace(microsecond=0)
     end = min(now + lifetime, issuer.certificate.not_valid_after_utc)

@@ -9,13 +9,13 @@ from typing import Final, Self
 
 NAME: Final = r"((?!\.{1,2}(?:/|:|$))[A-Za-z0-9._-]+)"
 """A trust domain, namespace or service account, as a group of a pattern: the characters that SPIFFE allows
-(SPIFFE-ID, section 2). Others may be read as more than a name, as `;` is in x-forwarded-client-cert."""
+(SPIFFE-ID, section 2). Other characters could have a meaning, as `;` has in x-forwarded-client-cert."""
 
 _FORM: Final = re.compile(rf"spiffe://{NAME}/ns/{NAME}/sa/{NAME}")
 
 
 class SpiffeIdError(ValueError):
-    """The text is not a SPIFFE ID in Istio's form; the message says what would be."""
+    """The text is not a SPIFFE ID in Istio's form; the message shows the form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class SpiffeId:
     service_account: str
 
     def __post_init__(self) -> None:
-        # Istio writes "@" of a trust domain as ".", since a SPIFFE trust domain may not have it.
+        # Istio writes "." for "@" in a trust domain, since a SPIFFE trust domain may not contain "@".
         object.__setattr__(self, "trust_domain", self.trust_domain.replace("@", "."))
         if _FORM.fullmatch(str(self)) is None:
             raise SpiffeIdError(
@@ -36,7 +36,7 @@ class SpiffeId:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read a SPIFFE ID. Raises SpiffeIdError if it has another form."""
+        """Read a SPIFFE ID. Raises SpiffeIdError if the form is wrong."""
         found = _FORM.fullmatch(text)
         if found is None:
             raise SpiffeIdError(
@@ -48,5 +48,5 @@ class SpiffeId:
         return f"spiffe://{self.trust_domain}/ns/{self.namespace}/sa/{self.service_account}"
 
     def aliases(self, trust_domains: Iterable[str]) -> frozenset[SpiffeId]:
-        """Return this identity and the same workload in each of `trust_domains`."""
+        """Return this identity, and the same service account in each of `trust_domains`."""
         return frozenset({self, *(replace(self, trust_domain=domain) for domain in trust_domains)})

@@ -1,6 +1,6 @@
-"""Tokens by which proxies say who they are: signed by the control plane, or by issuers that the user trusts.
+"""Tokens that identify proxies: signed by the control plane, or by issuers that the user trusts.
 
-A token is a JWT (RFC 7519). The time is an argument. No message here holds a part of a token.
+A token is a JWT (RFC 7519). The time is an argument. No message here shows a part of a token.
 """
 
 from __future__ import annotations
@@ -48,20 +48,20 @@ _ALGORITHMS: Final = (
     "PS512",
     "EdDSA",
 )
-"""Only signatures: with an algorithm of shared secrets a public key could sign."""
+"""Only asymmetric algorithms: with a shared-secret algorithm, a public key could sign."""
 
 
 class TokenError(Exception):
-    """A token is not accepted; the message says why, and holds nothing of it."""
+    """A token is refused; the message says why, and shows nothing of the token."""
 
 
 class TokenKeyError(Exception):
-    """A key of tokens cannot be used; the message names its file."""
+    """A key for tokens cannot be used; the message names its file."""
 
 
 @dataclass(frozen=True, slots=True)
 class VerifiedToken:
-    """What an accepted token says. `expires` is its end; `claims` are all its claims."""
+    """The content of an accepted token. `expires` is its expiry time; `claims` are all its claims."""
 
     namespace: str
     service_account: str
@@ -77,7 +77,7 @@ class TokenVerifier:
         self._keys_of = keys_of
 
     def verify(self, token: str, now: datetime) -> VerifiedToken:
-        """Return what a token says. Raises TokenError if it is not to be believed at `now`."""
+        """Return the content of a token. Raises TokenError if it is not valid at `now`."""
         if len(token) > MAX_TOKEN:
             raise TokenError(f"the token is longer than {MAX_TOKEN} characters")
         try:
@@ -107,7 +107,7 @@ def read_key_set(path: Path) -> Sequence[jwt.PyJWK]:
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise TokenKeyError(f"{path}: cannot be read ({reason}); give a readable file") from error
-    except ValueError:  # what is no UTF-8
+    except ValueError:  # not UTF-8
         found = ()
     if not found:
         raise TokenKeyError(f'{path}: is no JSON Web Key Set with public keys; write {{"keys": [...]}}')
@@ -115,7 +115,8 @@ def read_key_set(path: Path) -> Sequence[jwt.PyJWK]:
 
 
 def parse_key_set(text: str) -> Sequence[jwt.PyJWK]:
-    """Return the keys in a JSON Web Key Set (RFC 7517) that can check signatures; none if it is none."""
+    """Return the keys in a JSON Web Key Set (RFC 7517) that can verify signatures;
+    none if it is not a key set."""
     try:
         keys = jwt.PyJWKSet.from_json(text).keys
     except (jwt.PyJWTError, ValueError, TypeError, AttributeError, RecursionError):
@@ -126,7 +127,7 @@ def parse_key_set(text: str) -> Sequence[jwt.PyJWK]:
 def issue_token(
     key: ec.EllipticCurvePrivateKey, namespace: str, service_account: str, now: datetime, ttl: timedelta
 ) -> str:
-    """Return a token for a service account. Raises ValueError if the names cannot be those of one."""
+    """Return a token for a service account. Raises ValueError if the names cannot name one."""
     subject = f"system:serviceaccount:{namespace}:{service_account}"
     if _SUBJECT.fullmatch(subject) is None:
         raise ValueError(
@@ -147,14 +148,14 @@ def issue_token(
 def open_or_create_key(directory: Path) -> ec.EllipticCurvePrivateKey:
     """Return the key that signs tokens, from the state directory; make it if there is none.
 
-    Raises TokenKeyError if it cannot be used, or if others may read it.
+    Raises TokenKeyError if it cannot be used, or if other users may read it.
     """
     path = directory / KEY_FILE
     try:
         if not path.exists():
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             new = private_key_pem(ec.generate_private_key(ec.SECP256R1()))
-            with contextlib.suppress(FileExistsError):  # another process was faster: its key is the one
+            with contextlib.suppress(FileExistsError):  # another process was faster: use its key
                 write_private(path, new, replaces=False)
         text = read_private(path)
     except OSError as error:
@@ -172,13 +173,15 @@ def open_or_create_key(directory: Path) -> ec.EllipticCurvePrivateKey:
 
 
 def _may_have_signed(key: jwt.PyJWK, header: Mapping[str, Any]) -> bool:
-    """The key says the algorithm, never the token. Ids count where both have one, as in Envoy."""
+    """Tell whether `key` may have signed a token with this header. The key decides the algorithm, never the
+    token. Key ids must agree if both have one, as in Envoy."""
     same_id = None in (key.key_id, header.get("kid")) or key.key_id == header["kid"]
     return bool(same_id and key.algorithm_name == header.get("alg"))
 
 
 def _claims(token: str, keys: Sequence[jwt.PyJWK]) -> Mapping[str, Any]:
-    """Return the claims of a token that one of `keys` signed for us. The time is not checked here."""
+    """Return the claims of a token that one of `keys` signed for our audience. The
+    time is not checked here."""
     timeless: Any = {"verify_exp": False, "verify_nbf": False, "verify_iat": False, "require": ["exp", "sub"]}
     for key in keys:
         try:

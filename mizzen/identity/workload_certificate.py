@@ -1,4 +1,4 @@
-"""Issue the certificate of one workload. The time is an argument: this module knows no clock."""
+"""Issuing the certificate of one workload. The time is an argument: this module has no clock."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from mizzen.identity.spiffe_id import SpiffeId
 
 LIFETIME: Final = timedelta(hours=24)
 CLOCK_SKEW: Final = timedelta(minutes=2)
-"""Certificates begin this much in the past, so that a workload whose clock is slow accepts them (Istio)."""
+"""Certificates begin this much in the past, so that a workload with a slow clock accepts them (as Istio)."""
 
 SMALLEST_RSA_KEY: Final = 2048
 CURVES: Final = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
-"""The keys that Envoy takes."""
+"""The curves that Envoy accepts."""
 
 _NO_SUBJECT: Final = x509.Name([])
 _CONSTRAINTS: Final = x509.BasicConstraints(ca=False, path_length=None)
@@ -28,8 +28,9 @@ _BOTH_ENDS: Final = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, Exte
 
 @dataclass(frozen=True)
 class Issuer:
-    """What signs: a root, or an intermediate. `chain` is in PEM what stands between the leaf and a root: it
-    begins with the intermediate itself and leaves the root out; it is empty if a root signs."""
+    """The certificate and key that sign: those of a root or an intermediate. `chain` has, in PEM, the
+    certificates from the intermediate itself up to the root, without the root; it is empty if a root
+    signs."""
 
     certificate: x509.Certificate
     key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey = field(repr=False)
@@ -38,7 +39,7 @@ class Issuer:
 
 @dataclass(frozen=True)
 class SignedCertificate:
-    """A signed certificate and those above it in PEM, leaf first, and for how long it holds."""
+    """A signed certificate and those above it in PEM, leaf first, and its period of validity."""
 
     identity: SpiffeId
     certificate_chain: bytes
@@ -75,10 +76,10 @@ def sign(
     now: datetime,
     lifetime: timedelta = LIFETIME,
 ) -> SignedCertificate:
-    """Sign a certificate for a key that somebody else has. The identity is its only name; it serves both ends
-    of TLS, and never outlives the certificate of the issuer.
+    """Sign a certificate for a key of someone else. The identity is its only name; it is for clients and
+    servers, and never outlives the certificate of the issuer.
 
-    Raises ValueError if the issuer has expired at `now`, or if Envoy does not take keys of this kind.
+    Raises ValueError if the issuer has expired at `now`, or if Envoy does not accept keys of this kind.
     """
     check_key(public_key)
     now = now.replace(microsecond=0)  # X.509 counts in seconds
@@ -119,7 +120,7 @@ def private_key_pem(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> byte
 
 
 def check_key(key: object) -> None:
-    """Raise ValueError if Envoy does not take public keys of this kind."""
+    """Raise ValueError if Envoy does not accept public keys of this kind."""
     weak = isinstance(key, rsa.RSAPublicKey) and key.key_size < SMALLEST_RSA_KEY
     known = isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, CURVES)
     if weak or not (known or isinstance(key, rsa.RSAPublicKey)):

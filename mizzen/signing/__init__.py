@@ -1,4 +1,4 @@
-"""Istio's certificate service, and our own for tokens: the messages, for the server and for the agent."""
+"""Istio's certificate service and Mizzen's token service: the messages, for the server and for the agent."""
 
 from mizzen.signing.messages import CREATE_CERTIFICATE, SERVICE, CertificateRequest, CertificateResponse
 from mizzen.signing.tokens import CREATE_TOKEN, TOKEN_SERVICE, Lifetime, Token

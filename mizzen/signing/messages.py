@@ -1,7 +1,7 @@
 """The messages of istio.v1.auth.IstioCertificateService, made at the first import.
 
-They stand in proto/ca.proto, and again here, so that no compiler is needed where Mizzen runs. They are kept
-in a pool of their own: who has Istio's compiled messages in the same process loads those.
+They are defined in proto/ca.proto and again here, so that no compiler is needed where Mizzen runs. They have
+a descriptor pool of their own, so that Istio's compiled messages can be loaded in the same process.
 """
 
 from __future__ import annotations

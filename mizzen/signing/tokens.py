@@ -1,6 +1,6 @@
-"""The service by which an agent renews its token: a lifetime is asked for, and a token is the answer.
+"""The service by which an agent renews its token: the request is a lifetime, the response a token.
 
-It stands in proto/token.proto too. Both messages are protobuf's own.
+It is also defined in proto/token.proto. Both messages are protobuf's own.
 """
 
 from __future__ import annotations

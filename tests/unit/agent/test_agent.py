@@ -124,14 +124,14 @@ async def test_it_is_renewed_without_the_token(tmp_path: Path) -> None:
     async with channel(tmp_path) as control:
         options = chosen(control, tmp_path)
         async with started(options) as agent:
-            before = agent.held
+            before = agent.certificate
             assert options.token_file is not None
             options.token_file.unlink()
             await agent._renew()
             assert before is not None
-            assert agent.held is not None
-            assert agent.held.private_key != before.private_key
-            assert names_of(agent.held.chain) == [IDENTITY]
+            assert agent.certificate is not None
+            assert agent.certificate.private_key != before.private_key
+            assert names_of(agent.certificate.chain) == [IDENTITY]
 
 
 async def test_a_machine_that_was_suspended_renews_at_once(
@@ -157,9 +157,9 @@ async def test_new_roots_count_for_the_token_too(tmp_path: Path) -> None:
             agent._roots = certificate_and_key()[0].encode()  # those of before a change of root
             agent._channel = agent._token_channel(agent._roots)
             await agent._renew()
-            agent.held = None  # as if it had expired
+            agent.certificate = None  # as if it had expired
             await agent._renew()
-            assert agent.held is not None
+            assert agent.certificate is not None
 
 
 async def test_the_token_in_the_file_is_renewed(tmp_path: Path) -> None:
@@ -180,8 +180,8 @@ async def test_the_token_in_the_file_is_renewed(tmp_path: Path) -> None:
             # An agent that starts by it is let in.
             options.socket.unlink()
             async with started(options) as again:
-                assert again.held is not None
-                assert names_of(again.held.chain) == [IDENTITY]
+                assert again.certificate is not None
+                assert names_of(again.certificate.chain) == [IDENTITY]
 
 
 async def test_the_token_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
