@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mizzen.cli.certificate_table import span
-from mizzen.server.alike_rejections import alike_rejections
+from mizzen.server.grouped_rejections import grouped_rejections
 
 _SERVICES = ("CDS", "EDS", "LDS", "RDS", "SDS")
 _STYLE = {
@@ -98,7 +98,7 @@ def rejections(state: Mapping[str, Any]) -> Group | None:
     if not state["rejections"] and not stuck:
         return None
     lines: list[Any] = [Text("\nREJECTED BY ENVOY", style="bold red")] if state["rejections"] else []
-    for alike in alike_rejections(state["rejections"]):
+    for alike in grouped_rejections(state["rejections"]):
         said = Text(f"{alike.who} {alike.type}: ", style="bold")
         said.append(Text(alike.message, style="not bold"))
         lines.append(_indented(said, 2))

@@ -1,1 +1,1 @@
-"""The running control plane: it watches the sources, pushes what changes, and says how things stand."""
+"""The running control plane: it watches the sources, pushes changes to proxies, and reports its status."""

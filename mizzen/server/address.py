@@ -15,7 +15,7 @@ class Address:
 
     @classmethod
     def parse(cls, text: str) -> Address:
-        """Read `HOST:PORT`; raise ValueError, which says what would be right, for anything else."""
+        """Read `HOST:PORT`. Raises ValueError for anything else; its text says what would be right."""
         host, colon, port = text.strip().rpartition(":")
         if not colon:
             raise ValueError(f"{text!r} is not an address; write HOST:PORT, for example 127.0.0.1:15010")
@@ -31,7 +31,8 @@ class Address:
 
     @property
     def is_loopback(self) -> bool:
-        """True if only this machine reaches it; a name other than `localhost` is taken to be reachable."""
+        """True if only this machine can reach the address; a name other than `localhost` counts as
+        reachable."""
         if self.host == "localhost":
             return True
         try:
@@ -41,14 +42,14 @@ class Address:
 
     @property
     def is_every_interface(self) -> bool:
-        """True if it names no interface, but all of them."""
+        """True if the address stands for every interface, such as 0.0.0.0."""
         try:
             return ipaddress.ip_address(self.host).is_unspecified
         except ValueError:
             return False
 
     def with_port(self, port: int) -> Address:
-        """Return the same host with another port."""
+        """Return the same host with this port."""
         return Address(self.host, port)
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""The admin address: whether the server is ready, its counts, how all stands (see docs/operations.md)."""
+"""The admin address: readiness, metrics and status of the server (see docs/operations.md)."""
 
 from __future__ import annotations
 
@@ -27,40 +27,41 @@ from mizzen.server.page.routes import Shown, page_routes
 
 
 class Observed(Shown, Protocol):
-    """What the admin address tells about: the running server."""
+    """The running server, as the admin address shows it."""
 
     @property
     def ready(self) -> bool:
-        """Whether proxies are served."""
+        """True if proxies are served."""
 
     @property
     def waiting_for(self) -> Sequence[str]:
-        """What keeps proxies out after the start, a line for each reason."""
+        """The reasons why no proxy is served yet after the start, a line for each."""
 
     def metrics(self) -> bytes:
         """Return the metrics in Prometheus' text form."""
 
     async def resources(self, proxy: str) -> Mapping[str, Any] | None:
-        """Return what a proxy is sent, secrets redacted; None if no such proxy is connected."""
+        """Return the resources of a proxy, secrets redacted; None if no such proxy is connected."""
 
     @property
     def describe(self) -> Callable[[str], Awaitable[Description]]:
-        """Tells all about a service or workload (`mizzen.server.live_description`)."""
+        """Describes a service or workload (`mizzen.server.live_description`)."""
 
     async def served(self) -> Mapping[str, Any]:
-        """Return what is served, and to whom (`mizzen.plan.served_mesh.told`); no secret."""
+        """Return the served documents and the connected proxies (`mizzen.plan.served_mesh.told`); no
+        secret."""
 
     def proxies(self) -> list[str]:
         """Return the names of the connected proxies."""
 
 
 _Find = Callable[[str], Awaitable[Mapping[str, Any] | None]]
-"""Finds something out about a proxy by its name; None if it is not connected."""
+"""Returns JSON values about a proxy, by its name; None if the proxy is not connected."""
 
 
 def application(server: Observed, hosts: Hosts, closing: asyncio.Event | None = None) -> Starlette:
-    """Return the ASGI application of the admin address, which is asked under `hosts`. When `closing` is set,
-    requests that follow live come to their end."""
+    """Return the ASGI application of the admin address, which answers for `hosts` alone. When `closing` is
+    set, streams of live updates end."""
 
     async def ready(_: Request) -> Response:
         if server.ready:
@@ -80,7 +81,7 @@ def application(server: Observed, hosts: Hosts, closing: asyncio.Event | None = 
         return JSONResponse(server.about())
 
     def of_proxy(find: _Find) -> Callable[[Request], Awaitable[Response]]:
-        """Return what answers a request that names a proxy."""
+        """Return the endpoint for a request that names a proxy."""
 
         async def answer(request: Request) -> Response:
             proxy = request.query_params.get("proxy", "")
@@ -141,7 +142,7 @@ def application(server: Observed, hosts: Hosts, closing: asyncio.Event | None = 
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn without its signal handlers: the process has its own, and one loop serves everything."""
+    """Uvicorn without its signal handlers: the process has its own, and one event loop serves everything."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -149,7 +150,7 @@ class _Server(uvicorn.Server):
 
 
 class AdminServer:
-    """Serves `application` on a socket that is bound already, on the running event loop."""
+    """Serves `application` on a bound socket, on the running event loop."""
 
     def __init__(self, server: Observed, listening: socket.socket, hosts: Hosts) -> None:
         self._closing = asyncio.Event()
@@ -170,6 +171,6 @@ class AdminServer:
         await self._server.serve(sockets=[self._socket])
 
     def stop(self) -> None:
-        """Let `run` end: no new connections, the open ones within a second."""
+        """Make `run` end: accept no new connections, and close the open ones within a second."""
         self._closing.set()
         self._server.should_exit = True

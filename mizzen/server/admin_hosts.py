@@ -1,8 +1,8 @@
-"""Under which names the admin address answers.
+"""The host names for which the admin address answers.
 
-A page in a browser may let the name of its own server lead to this machine (DNS rebinding), and then read
-what the admin address says. The browser tells that name in the header Host, so only known names are answered.
-An IP address is no name, and leads nowhere else.
+A web page may change the address of its own host name to this machine (DNS rebinding), and could then read
+the answers of the admin address. The browser sends that name in the header Host, so the server answers known
+names alone. An IP address in that header is safe: DNS cannot change it.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _FORM: Final = re.compile(r"(?:\[(?P<address>[^][]+)]|(?P<name>[^][:]+))(?::[0-9
 
 
 class Hosts:
-    """The hosts under which an admin address is asked: those of loopback, its own, and `more`.
+    """The hosts of an admin address: those of loopback, its own, and `more`.
 
-    An address that is not loopback is asked under IP addresses too: behind every interface there are several.
+    If the address is not loopback, every IP address counts too: the machine may have several.
     """
 
     def __init__(self, admin: Address, more: Iterable[str] = ()) -> None:
@@ -33,7 +33,9 @@ class Hosts:
         self._names = {"localhost", admin.host.lower(), *(name.lower() for name in more)}
 
     def has(self, header: str) -> bool:
-        """Tell whether a header Host, with or without a port, is one of them. Browsers give one always."""
+        """True if a header Host, with or without a port, is one of these hosts, or is empty. Browsers always
+        send one.
+        """
         text = header.strip().lower()
         if not text:
             return True
@@ -51,7 +53,7 @@ class Hosts:
 
 
 class KnownHosts:
-    """ASGI middleware: answers 421 to whoever asks under a host that is not one of `hosts`."""
+    """ASGI middleware: answers 421 to a request whose header Host is not one of `hosts`."""
 
     def __init__(self, app: ASGIApp, hosts: Hosts) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""Analysing the mesh in short slices, so that nothing waits for it."""
+"""The analysis of the mesh, done in short slices so that more urgent work need not wait."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ SLICE_SECONDS: Final = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Analysed:
-    """What documents name and do not find, with the lines that documents have in `mesh`."""
+    """References of documents to things that do not exist, with the lines that documents have in `mesh`."""
 
     mesh: Mesh
     findings: ChunkedSequence[Diagnostic] = field(default_factory=ChunkedSequence)
 
     def at(self, mesh: Mesh) -> Analysed:
-        """Return the same findings with the lines of a later mesh. That costs nothing if no line moved."""
+        """Return the same findings with the lines of a later mesh. This costs nothing if no line moved."""
         moved = set(mesh.moved.differing(self.mesh.moved))
         named = [
             one
@@ -37,15 +37,15 @@ class Analysed:
 
 
 class Analyst:
-    """Analyses one snapshot of the mesh after the other in `worker`, at the cost of what changed."""
+    """Analyses successive snapshots of the mesh in `worker`. The cost depends on the changes alone."""
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
         self._analysis = Analysis()
 
     async def analyse(self, mesh: Mesh, is_superseded: Callable[[], bool]) -> tuple[Analysed | None, float]:
-        """Return what documents name and do not find, and the seconds that it took the worker; nothing is
-        found if the mesh is superseded meanwhile. Raises what a check raises."""
+        """Return the findings (None if the mesh is superseded meanwhile), and the seconds that the worker
+        took. Raises what a check raises."""
         steps = self._analysis.steps(mesh)
         spent = 0.0
         found: ChunkedSequence[Diagnostic] | None = None
@@ -54,7 +54,7 @@ class Analyst:
                 found, seconds = await self._worker.do(Urgency.LATER, _slice, steps)
                 spent += seconds
         except Exception:
-            self._analysis = Analysis()  # what the other remembers may be wrong
+            self._analysis = Analysis()  # the failed one may have wrong data
             raise
         return None if found is None else Analysed(mesh, found), spent
 
@@ -62,7 +62,7 @@ class Analyst:
 def _slice(
     steps: Generator[None, None, ChunkedSequence[Diagnostic]],
 ) -> tuple[ChunkedSequence[Diagnostic] | None, float]:
-    """Go on for a slice of time; return what was found if that was the end, and the seconds."""
+    """Continue for a slice of time; return the findings if the analysis is complete, and the seconds."""
     begun = time.perf_counter()
     try:
         next(steps)

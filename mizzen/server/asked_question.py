@@ -1,4 +1,4 @@
-"""A question as the words of a URL's query: what `mizzen why` and the form of the page send."""
+"""A question to `mizzen why` as the query of a URL, as the command and the form of the page send it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LONGEST: Final = 8192
 
 @dataclass(frozen=True, slots=True)
 class AskedQuestion:
-    """A question, and who is asked about: the workload `caller`, or the Gateway `gateway`."""
+    """A question, and where the call begins: at the workload `caller`, or at the Gateway `gateway`."""
 
     question: Question
     caller: str
@@ -22,9 +22,8 @@ class AskedQuestion:
 
 
 def asked_question(words: QueryParams) -> AskedQuestion:
-    """Read `method`, `url`, `header` (several, or one a line), `http2`, `tls`, `sni` and
-    `claims`, or `tcp` in place of
-    a URL; and `from` or `gateway`. Raises QuestionError."""
+    """Read `method`, `url`, `header` (several, or one a line), `http2`, `tls`, `sni` and `claims`, or `tcp`
+    instead of a URL; and `from` or `gateway`. Raises QuestionError."""
     if sum(map(len, words.values())) > _LONGEST:
         raise QuestionError(f"the question is longer than {_LONGEST} characters")
     caller, gateway = words.get("from", "").strip(), words.get("gateway", "").strip()

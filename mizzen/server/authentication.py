@@ -1,6 +1,6 @@
-"""Who is at the other end of a stream: by a token, or by a certificate of the mesh's authority.
+"""Authenticates the peer of a stream, by a token or by a certificate of the mesh's authority.
 
-Tokens count on encrypted connections only; what comes in plain text has said nothing.
+Tokens count on encrypted connections only; in plain text they are ignored.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _SCHEME: Final = "bearer "
 
 
 class Authenticator:
-    """Checks the credentials that come with a stream.
+    """Checks the credentials of a stream.
 
     Args:
-        own_keys: the control plane's own issuer and its keys; none without a state directory.
+        own_keys: the control plane's own issuer and its keys; empty without a state directory.
         issuers: the keys of further issuers.
-        trust_domain: says the trust domain that the identities of tokens are in.
-        demands: whether an encrypted connection without credentials is refused.
-        refused: told why a stream is refused.
+        trust_domain: returns the trust domain for the identities of tokens.
+        demands: refuse an encrypted connection without credentials.
+        refused: is called with the reason when a stream is refused.
     """
 
     def __init__(
@@ -51,9 +51,9 @@ class Authenticator:
         self._clock = clock
 
     def authenticate(self, peer: xds.Peer) -> xds.Peer:
-        """Return the peer with its identity, and until when that holds.
+        """Return the peer with its identity and the time when that expires.
 
-        Raises xds.PeerUnauthenticated if its token is not accepted, or if it has no credentials where they
+        Raises xds.PeerUnauthenticated if its token is not accepted, or if it has no credentials although they
         are demanded.
         """
         if not peer.tls:
@@ -61,7 +61,7 @@ class Authenticator:
         if peer.certified:
             try:
                 end = x509.load_pem_x509_certificate(peer.certificate).not_valid_after_utc
-            except (ValueError, x509.InvalidVersion):  # TLS took it: it is stricter here
+            except (ValueError, x509.InvalidVersion):  # TLS accepted it, but `cryptography` is stricter
                 raise self._refusal("its certificate cannot be read") from None
             uri = peer.uris[0] if len(peer.uris) == 1 else ""
             return replace(peer, identity=uri, until=end.timestamp())

@@ -1,6 +1,6 @@
-"""The authority of a running server: opened at the start, looked at every second, its rotation carried on.
+"""The certificate authority of a running server: opened at the start, checked every second, and rotated.
 
-Whoever changes its files (`mizzen ca`, or the user who brings them) tells the server nothing: it looks.
+The server polls the files: neither `mizzen ca` nor a user who replaces them notifies it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from mizzen.server.workload_certificates import WorkloadCertificates, now_utc
 LOOK_SECONDS: Final = 1.0
 
 LONGEST_WAIT: Final = 30.0
-"""So many seconds a step of a rotation waits for proxies that do not answer."""
+"""Longest time, in seconds, that a step of a rotation waits for proxies that do not answer."""
 
 _Signature = tuple[tuple[int, int, int] | None, ...]
 
@@ -36,7 +36,7 @@ _Signature = tuple[tuple[int, int, int] | None, ...]
 def open_certificates(
     options: ServeOptions, metrics: Metrics, clock: Callable[[], datetime] = now_utc
 ) -> WorkloadCertificates | None:
-    """Return what issues certificates as the options say; None if nothing does.
+    """Return the certificates of the authority in the options; None if the options have none.
 
     Raises AuthorityError if the authority cannot be used.
     """
@@ -59,7 +59,7 @@ def _open_store(state: Path, metrics: Metrics) -> CertificateStore | None:
         path = state / STORE_FILE
         metrics.state_failures.inc()
         log.error(
-            "the kept certificates cannot be read, and are issued anew", file=str(path), error=str(error)
+            "the stored certificates cannot be read, and are issued again", file=str(path), error=str(error)
         )
         for suffix in ("", "-wal", "-shm"):
             path.with_name(path.name + suffix).unlink(missing_ok=True)
@@ -67,12 +67,14 @@ def _open_store(state: Path, metrics: Metrics) -> CertificateStore | None:
         return CertificateStore(state)
     except (sqlite3.Error, OSError) as error:
         metrics.state_failures.inc()
-        log.error("certificates cannot be kept: a restart issues them anew", file=str(path), error=str(error))
+        log.error(
+            "certificates cannot be stored: a restart issues them again", file=str(path), error=str(error)
+        )
         return None
 
 
 class CertificateAuthority:
-    """Keeps a server's authority at what its directory says."""
+    """Updates a server's authority when its directory changes, and continues its rotation."""
 
     def __init__(
         self,
@@ -91,12 +93,12 @@ class CertificateAuthority:
         self._said: tuple[str, ...] = ()
         self._waiting_since: float | None = None
         self._log = structlog.get_logger("mizzen.certificates")
-        # Short lifetimes need quick looks.
+        # Short lifetimes need frequent checks.
         self._rest = min(timedelta(seconds=LOOK_SECONDS), certificates.lifetime / 20).total_seconds()
 
     async def keep(self, renew: Callable[[], Awaitable[bool]]) -> None:
-        """Take up changes of the authority, and renew certificates, by `renew`, which returns whether more is
-        due. Never ends."""
+        """Adopt changes of the authority, and renew certificates by calling `renew`, which returns True if
+        more are due. Never ends."""
         while True:
             more = False
             try:
@@ -113,7 +115,7 @@ class CertificateAuthority:
         if signature == self._seen and not signs:
             self._waiting_since = None
             return
-        # What takes trust away waits until every proxy has what it was given before.
+        # A change may remove trust, so first every proxy must have the secrets of the change before.
         if not self._is_everything_delivered():
             return
         try:
@@ -123,7 +125,7 @@ class CertificateAuthority:
                     "the new root of the certificate authority signs now; the old one is trusted"
                 )
                 signature = self._signature()
-            self._seen = signature  # of before it is read: what changes meanwhile is seen at the next look
+            self._seen = signature  # taken before the files are read: a later change is seen next time
             self._take_over(await asyncio.to_thread(self._open))
             self.certificates.refused = ""
         except AuthorityError as error:
@@ -149,7 +151,7 @@ class CertificateAuthority:
         return (self.directory / rotation.NEXT).exists()
 
     def _is_everything_delivered(self) -> bool:
-        """Whether every proxy has accepted the newest secrets that it asks for."""
+        """True if every proxy has accepted the newest secrets that it asks for, or the wait was too long."""
         secret = xds.type_urls.SECRET
         behind = [
             client.node_id
@@ -166,7 +168,7 @@ class CertificateAuthority:
             self._waiting_since = now
         if now - self._waiting_since < LONGEST_WAIT:
             return False
-        self._waiting_since = None  # the next step is waited for anew
+        self._waiting_since = None  # the next step has its own wait
         self._log.warning("the rotation goes on without proxies that do not answer", proxies=behind[:10])
         return True
 

@@ -1,6 +1,6 @@
-"""Istio's certificate service: signs a certificate for whoever proves who it is, and for nobody else.
+"""Istio's certificate service: signs certificates for callers that prove their identity.
 
-As in istiod the certificate is for the caller's own identity, whatever the request asks for.
+As in istiod, the certificate is for the caller's own identity, whatever the request asks for.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from mizzen.xds.refusal_log import RefusalLog
 MAX_CSR: Final = 16384
 LARGEST_RSA_KEY: Final = 4096
 MOST_AT_ONCE: Final = 4
-"""Requests of one identity that are worked on at a time: who floods must not keep others waiting."""
+"""Most requests of one identity that are handled at the same time, so that none can block the others."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class CertificateService:
     """Answers CreateCertificate.
 
     `authenticate` returns the peer with its identity, or raises xds.PeerUnauthenticated. `lifetime` is the
-    longest that a certificate holds. `signed` and `refused` are told of each answer, `note` of each
-    certificate and of the authority that signed it.
+    longest lifetime of a certificate. `signed` and `refused` are called for each answer, `note` with each
+    certificate and the authority that signed it.
     """
 
     authority: Callable[[], Authority]
@@ -83,7 +83,7 @@ class CertificateService:
         self._busy[identity] += 1
         try:
             request: Any = await read_request(context, CertificateRequest.FromString)
-            # The arithmetic of a hostile request must not hold the streams up.
+            # In a thread: the computation for a hostile request must not delay the streams.
             return await asyncio.to_thread(self.create, identity, request.csr, request.validity_duration)
         finally:
             self._busy[identity] -= 1
@@ -91,9 +91,10 @@ class CertificateService:
                 del self._busy[identity]
 
     def caller(self, peer: xds.Peer) -> SpiffeId:
-        """Return the identity that the caller has proved; of an alias, in the mesh's own trust domain.
+        """Return the identity that the caller has proved, with the mesh's own trust domain instead of an
+        alias.
 
-        Raises RequestRefused if it has proved none."""
+        Raises RequestRefused if the caller has proved none."""
         if not peer.tls:
             raise RequestRefused(grpc.StatusCode.UNAUTHENTICATED, "certificates are signed over TLS only")
         try:
@@ -106,13 +107,15 @@ class CertificateService:
                 grpc.StatusCode.PERMISSION_DENIED,
                 f"the trust domain {identity.trust_domain!r} is not one of this mesh",
             )
-        # An agent renews by its certificate: it would else stay in the domain that the mesh had before.
+        # An agent renews by its certificate, and would otherwise keep the mesh's former trust domain for
+        # ever.
         return replace(identity, trust_domain=own)
 
     def create(self, identity: SpiffeId, csr: str, seconds: int) -> list[str]:
-        """Return the certificates in PEM, leaf first and the roots last.
+        """Return the certificates in PEM, the leaf first and the roots last. `seconds` is the wanted
+        lifetime; 0 stands for the longest.
 
-        Raises RequestRefused for a request that cannot be signed. `seconds` 0: the longest lifetime.
+        Raises RequestRefused for a request that cannot be signed.
         """
         public_key = _public_key(csr)
         if seconds < 0:
@@ -135,7 +138,8 @@ _NO_REQUEST: Final = "csr is no certificate signing request in PEM that can be r
 
 
 def _public_key(csr: str) -> Any:
-    """Return the key of a certificate signing request whose sender has proved to have it."""
+    """Return the public key of a certificate signing request, after a check that its private key signed
+    it."""
     if len(csr) > MAX_CSR:
         raise _invalid(f"csr has {len(csr)} characters; {MAX_CSR} are the most")
     try:
@@ -143,7 +147,7 @@ def _public_key(csr: str) -> Any:
         key = request.public_key()
     except _UNREADABLE:
         raise _invalid(_NO_REQUEST) from None
-    # The key first: to check a signature by one of another kind or size may take long.
+    # The key first: a signature check with a key of a wrong kind or size may take long.
     try:
         check_key(key)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""The configuration in force: from what the files say to the mesh that it makes."""
+"""The configuration in force: from the files to the mesh."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from mizzen.mesh.fault_search import Changed, Withheld, updated_without_faults
 from mizzen.mesh.rules.token_keys import NO_TOKEN_KEYS, TokenKeys
 from mizzen.mesh.snapshot import Mesh
 from mizzen.server.findings import as_json
-from mizzen.server.former import FormerDocument, FormerDocuments, KeptDocument, still_in_force
+from mizzen.server.former import FormerDocument, FormerDocuments, ValidDocument, still_in_force
 from mizzen.server.mesh_config_file import MeshConfigFile
 from mizzen.server.origins import CurrentOrigin
 from mizzen.sources.loading import mesh_config_among
@@ -37,36 +37,36 @@ _UNREAD = frozenset({UNREADABLE, SYNTAX, NOT_A_DOCUMENT})
 
 @dataclass(frozen=True, slots=True)
 class ConfigurationView:
-    """How the configuration stands, as a value that other threads may read.
+    """The state of the configuration, as a value that other threads may read.
 
-    `hindrances` are what keeps a start back: files that cannot be read, documents that are refused, a folder
-    without files, settings that are invalid.
+    `start_blockers` are the findings that delay a start: files that cannot be read, refused documents, a
+    folder without files, invalid settings.
     """
 
     documents: Mapping[str, int]
     refused: tuple[Refusal, ...]
     findings: tuple[Diagnostic, ...]
     changed: datetime | None
-    hindrances: tuple[Diagnostic, ...] = ()
+    start_blockers: tuple[Diagnostic, ...] = ()
     restored: Mapping[ConfigKey, FormerDocument] = field(default_factory=dict)
 
     @property
     def is_whole(self) -> bool:
-        """True if all that the files hold is in force: each can be read, and nothing in them is refused."""
-        return not self.hindrances
+        """True if the whole content of the files is in force: all can be read, and no document is refused."""
+        return not self.start_blockers
 
     def count(self, severity: Severity) -> int:
-        """Return how many findings are of that severity."""
+        """Return the number of findings with this severity."""
         return sum(finding.severity is severity for finding in self.findings)
 
     def with_findings(self, more: Iterable[Diagnostic]) -> ConfigurationView:
-        """Return the same with further findings; none twice."""
+        """Return the same view with further findings, without duplicates."""
         return replace(self, findings=tuple(dict.fromkeys((*self.findings, *more))))
 
     def with_withheld(
         self, withheld: Collection[Withheld], current_origin: CurrentOrigin
     ) -> ConfigurationView:
-        """Return the same with documents that cannot be translated, as refused."""
+        """Return the same view, with documents that cannot be translated counted as refused."""
         if not withheld:
             return self
         found = [(one, one.diagnostic.current(current_origin)) for one in withheld]
@@ -84,7 +84,7 @@ class ConfigurationView:
         return replace(self.with_findings(findings), refused=refused)
 
     def as_json(self) -> dict[str, Any]:
-        """Return the part `configuration` of the status; notices (INFO) are left out."""
+        """Return the part `configuration` of the status, without findings of severity INFO."""
         return {
             "documents": dict(self.documents),
             "changed": self.changed.isoformat() if self.changed else None,
@@ -110,7 +110,7 @@ class ConfigurationView:
 
 
 def _since(former: FormerDocument | None) -> str | None:
-    """Return when a restored document came into force first."""
+    """Return when a restored document first came into force."""
     return datetime.fromtimestamp(former.since, UTC).isoformat(timespec="seconds") if former else None
 
 
@@ -119,7 +119,7 @@ _ENDPOINT_KINDS = frozenset({"Endpoints", "EndpointSlice", "Node", "Pod", "Workl
 
 
 class Configuration:
-    """Owns the store of documents and the mesh made of them. Not for use by several threads at once."""
+    """Owns the store of documents and the mesh made of them. Not thread-safe."""
 
     def __init__(
         self,
@@ -142,12 +142,12 @@ class Configuration:
         self._token_keys = NO_TOKEN_KEYS
         self.mesh = self._build((), self._mesh_config)
         self.withheld: dict[ConfigKey, Withheld] = {}
-        """The documents that the mesh cannot be made of."""
+        """The documents with which the mesh cannot be made."""
 
     def apply(self, files: Mapping[str, ParsedFile | None]) -> MeshDelta | None:
-        """Take a batch of changed files (None: gone), and the file of `--mesh-config` as it is now.
+        """Apply a batch of changed files (None: removed), and read the file of `--mesh-config` again.
 
-        Returns what changed in the mesh, None if nothing did.
+        Returns the change of the mesh, None if there is none.
         """
         change = self._store.apply(files)
         if self._changed is not None:
@@ -169,11 +169,11 @@ class Configuration:
             return self._rebuild(mesh_config)
 
     def _update(self, change: ConfigChange) -> MeshDelta:
-        """Change the mesh. A document that it cannot be made of is withheld, all others take effect."""
+        """Update the mesh. Documents with which it cannot be made are withheld; all others take effect."""
         mesh, delta, faults = updated_without_faults(self.mesh, change)
         if any(fault.key not in self.withheld for fault in faults):
             with suppress(Exception):
-                # If a mesh can be built of all documents, the fault was in following the change.
+                # If a mesh can be built of all documents, the fault was in the incremental update.
                 mesh = self._build(self._store.configs(), self._mesh_config)
                 self._log.error("the mesh could not be updated: a fault of Mizzen; it is built anew")
                 delta, faults = MeshDelta(everything=True), ()
@@ -189,7 +189,7 @@ class Configuration:
         return delta
 
     def _with_withheld(self, change: ConfigChange) -> ConfigChange:
-        """Return the change, with the documents that are withheld so far: they may be good by now."""
+        """Return the change together with the documents withheld so far: they may work now."""
         if not self.withheld:
             return change
         changed = {*change.removed, *(config.key for config in change.updated)}
@@ -200,15 +200,16 @@ class Configuration:
         )
 
     def take_token_keys(self, keys: TokenKeys) -> MeshDelta | None:
-        """Take the keys of token issuers that were fetched; return what changed in the mesh."""
+        """Apply fetched keys of token issuers; return the change of the mesh, None if there is none."""
         self._token_keys = keys
         self.mesh, delta = self.mesh.with_token_keys(keys)
         return None if delta.is_empty else delta
 
     def begin(self, files: Mapping[str, ParsedFile | None], former: FormerDocuments) -> MeshDelta | None:
-        """Take all files at the start. What they refuse or cannot tell is in force as a former server had it.
+        """Apply all files at the start. Refused and unreadable documents stay in force as a former server had
+        them.
 
-        Returns what changed in the mesh, None if nothing did.
+        Returns the change of the mesh, None if there is none.
         """
         if not former:
             return self.apply(files)
@@ -220,21 +221,21 @@ class Configuration:
         self._changed = datetime.now(UTC)
         return self._rebuild(self._find_mesh_config())
 
-    def kept(self, files: Mapping[str, ParsedFile | None]) -> dict[str, tuple[KeptDocument, ...]]:
-        """Return the last valid versions of the documents of `files`, which were applied before."""
-        found: dict[str, tuple[KeptDocument, ...]] = {}
+    def valid_documents(self, files: Mapping[str, ParsedFile | None]) -> dict[str, tuple[ValidDocument, ...]]:
+        """Return the last valid versions of the documents in `files`, which must have been applied."""
+        found: dict[str, tuple[ValidDocument, ...]] = {}
         for name, parsed in files.items():
             written: dict[ConfigKey, Document] = {}
             for document in parsed.documents if parsed is not None else ():
                 written.setdefault(document.key, document)
             found[name] = tuple(
-                KeptDocument(one.key, one.digest, one.origin, written.get(one.key) if one.current else None)
+                ValidDocument(one.key, one.digest, one.origin, written.get(one.key) if one.current else None)
                 for one in self._store.valid(name)
             )
         return found
 
     def _say(self, change: ConfigChange) -> None:
-        """Log what changes: whoever looks for the cause of an outage asks first what changed, and when."""
+        """Log the change: the search for the cause of an outage begins with what changed, and when."""
         removed = list(change.removed)
         updated = [config.key for config in change.updated]
         added = [key for key in updated if key not in self._keys.get(key.kind, ())]
@@ -247,7 +248,7 @@ class Configuration:
         }
         if not named:
             return
-        # Where something else writes down who runs where, that changes all day.
+        # Endpoints written by another system change all day.
         quiet = all(key.kind in _ENDPOINT_KINDS for key in (*updated, *removed))
         (self._log.debug if quiet else self._log.info)("configuration changed", **named)
 
@@ -274,7 +275,7 @@ class Configuration:
         )
 
     def _stand_in(self, before: Mesh) -> None:
-        """Let documents that are withheld stand at the versions that the mesh had before."""
+        """Restore withheld documents at the versions that the mesh had before."""
         for key, one in self.withheld.items():
             last = before.config(key)
             if last is not None and last is not one.wanted:
@@ -282,38 +283,39 @@ class Configuration:
                 self.withheld[key] = replace(one, in_force=self.mesh.config(key))
 
     def _find_mesh_config(self) -> MeshConfig:
-        """Return the settings of `--mesh-config`; without it those of the ConfigMap `istio`, if any."""
+        """Return the settings of `--mesh-config`; without that option, those of the ConfigMap `istio`, if
+        any."""
         if self._file is not None:
             return self._file.read()
         maps = (self._store.get(key) for key in self._keys.get("ConfigMap", ()))
         return mesh_config_among(config for config in maps if config is not None) or MeshConfig()
 
     def view(self) -> ConfigurationView:
-        """Return how things stand, with the findings about documents and about the mesh that they make."""
+        """Return the current view, with the findings about documents and about the mesh."""
         findings = [*map(self._with_what_stays, self._store.diagnostics()), *self.mesh.diagnostics]
         refused = tuple(self._store.refused().values())
-        hindrances = [
+        start_blockers = [
             one for one in self._store.diagnostics() if one.code in _UNREAD and not self._is_covered(one)
         ]
-        if not self._former:  # else nobody was ever given what has no former version
-            hindrances += (
+        if not self._former:  # else proxies never had documents without a former version
+            start_blockers += (
                 one for each in refused for one in each.diagnostics if one.severity is Severity.ERROR
             )
         if self._file is not None:
             findings += self._file.findings
-            hindrances += (one for one in self._file.findings if one.severity is Severity.ERROR)
+            start_blockers += (one for one in self._file.findings if one.severity is Severity.ERROR)
         view = ConfigurationView(
             documents={kind: len(keys) for kind, keys in sorted(self._keys.items()) if keys},
             refused=refused,
             findings=tuple(dict.fromkeys(findings)),
             changed=self._changed,
-            hindrances=tuple(dict.fromkeys(hindrances)),
+            start_blockers=tuple(dict.fromkeys(start_blockers)),
             restored=still_in_force(self._store, self._restored),
         )
         return view.with_withheld(self.withheld.values(), self.mesh.current_origin)
 
     def _with_what_stays(self, finding: Diagnostic) -> Diagnostic:
-        """Say of a path that cannot be read whether anything of it is in force."""
+        """For a path that cannot be read, add to the message if anything of it is still in force."""
         if finding.code != UNREADABLE or finding.severity is not Severity.ERROR:
             return finding
         if not self._store.holds(finding.origin.file):
@@ -321,5 +323,5 @@ class Configuration:
         return replace(finding, message=f"{finding.message}; what was read from it before stays in force")
 
     def _is_covered(self, finding: Diagnostic) -> bool:
-        """Whether an earlier server's documents stand in for a file that cannot be believed."""
+        """True if a former server's documents are in force for a file that cannot be read."""
         return finding.severity is Severity.ERROR and self._former.covers(finding.origin.file)

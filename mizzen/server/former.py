@@ -1,4 +1,4 @@
-"""The documents that an earlier server had in force, as the state directory has them."""
+"""The documents that a former server had in force, from the state directory."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from mizzen.config.store import ConfigStore
 
 
 @dataclass(frozen=True, slots=True)
-class KeptDocument:
-    """The last valid version of a document of a file. `document` is None where an older one than that which
-    the file has now is in force: its content was told before, under the same digest."""
+class ValidDocument:
+    """The last valid version of a document of a file. `document` is None if an older version than that of the
+    file is in force: its content was saved before, with the same digest."""
 
     key: ConfigKey
     digest: bytes
@@ -22,7 +22,7 @@ class KeptDocument:
 
 @dataclass(frozen=True, slots=True)
 class FormerDocument:
-    """A document that was in force for a file, since a time in seconds of the epoch."""
+    """A document that was in force for a file, since a time in seconds since 1970."""
 
     file: str
     document: Document
@@ -30,7 +30,7 @@ class FormerDocument:
 
 
 class FormerDocuments:
-    """Documents of an earlier server, by their files and by their keys."""
+    """The documents of a former server, by file and by key."""
 
     def __init__(self, documents: Iterable[FormerDocument] = ()) -> None:
         self._by_file: dict[str, list[FormerDocument]] = {}
@@ -45,19 +45,23 @@ class FormerDocuments:
     @property
     def keys(self) -> Mapping[str, frozenset[ConfigKey]]:
         """The keys of each file's documents."""
-        return {file: frozenset(one.document.key for one in held) for file, held in self._by_file.items()}
+        return {
+            file: frozenset(one.document.key for one in documents)
+            for file, documents in self._by_file.items()
+        }
 
     def covers(self, path: str) -> bool:
-        """Tell whether documents of that file, or of files in that folder, are known."""
+        """True if documents of this file, or of files in this folder, are known."""
         folder = path.rstrip("/") + "/"
         return path in self._by_file or any(file.startswith(folder) for file in self._by_file)
 
     def restore(
         self, store: ConfigStore, files: Mapping[str, ParsedFile | None]
     ) -> dict[ConfigKey, FormerDocument]:
-        """Put in force what `files`, which the store has just been given, refuse or cannot tell.
+        """Put former documents in force where `files`, just applied to the store, are refused or unreadable.
 
-        It ends as if the store had seen the former documents first. Returns those that are in force again.
+        The result is the same as if the store had seen the former documents first. Returns those that are in
+        force again.
         """
         refused: dict[str, list[FormerDocument]] = {}
         for key, refusal in store.refused().items():
@@ -70,7 +74,8 @@ class FormerDocuments:
         }
         tried: dict[ConfigKey, FormerDocument] = {}
         for name in sorted({*troubled, *refused, *(self._by_file.keys() - files.keys())}):
-            # What the file had itself, and what it refuses now and another file had.
+            # The file's own former documents, and those of other files that this file now has in a refused
+            # form.
             former = {one.document.key: one for one in (*refused.get(name, ()), *self._by_file.get(name, ()))}
             if not former:
                 continue
@@ -90,5 +95,5 @@ def _is_in_force(store: ConfigStore, former: FormerDocument) -> bool:
 def still_in_force(
     store: ConfigStore, restored: Mapping[ConfigKey, FormerDocument]
 ) -> dict[ConfigKey, FormerDocument]:
-    """Return those restored documents that are in force yet."""
+    """Return the restored documents that are still in force."""
     return {key: one for key, one in restored.items() if _is_in_force(store, one)}

@@ -1,4 +1,4 @@
-"""The proxies that were connected and have gone: whoever looks for one should find when it went."""
+"""The proxies that have disconnected, and when, so that the status can show a missing one."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Callable
 from typing import Any, Final
 
 REMEMBERED_SECONDS: Final = 3600.0
-"""So long a proxy that has gone is listed."""
+"""Seconds for which a disconnected proxy is listed."""
 
 _REMEMBERED: Final = 10_000
 
 
 class GoneProxies:
-    """Remembers which proxies have gone lately. `clock`: seconds that only grow."""
+    """Remembers the proxies that have disconnected lately. `clock` is a monotonic clock in seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -22,12 +22,12 @@ class GoneProxies:
         self._gone: dict[str, tuple[str, str, float]] = {}
 
     def came(self, node_id: str) -> None:
-        """Note that a stream of a proxy began."""
+        """Record that a stream of a proxy began."""
         self._streams[node_id] += 1
         self._gone.pop(node_id, None)
 
     def went(self, node_id: str, name: str, kind: str) -> None:
-        """Note that a stream of a proxy ended; it has gone with its last one."""
+        """Record that a stream of a proxy ended. With its last stream the proxy has gone."""
         self._streams[node_id] -= 1
         if self._streams[node_id] > 0:
             return
@@ -38,7 +38,7 @@ class GoneProxies:
             del self._gone[next(iter(self._gone))]
 
     def as_json(self) -> list[dict[str, Any]]:
-        """Return the proxies that went within the last hour and have not come back, the newest last."""
+        """Return the proxies that have gone within the last hour and not come back, the latest last."""
         now = self._clock()
         return [
             {"id": name, "node_id": node_id, "type": kind, "seconds_ago": round(now - when, 3)}

@@ -1,9 +1,9 @@
-"""What gRPC's core says on standard error: kept from the terminal, its failed TLS handshakes made log lines.
+"""Reads what gRPC's core writes to standard error, and logs failed TLS handshakes.
 
-gRPC for Python reports a failed handshake nowhere: no call has begun, and no callback is told. Only its core
-(C++) writes about it, to the file descriptor 2, and with the peer's address only if it traces handshakes. So
-that descriptor is a pipe while the TLS address is served; `sys.stderr` stays what it was. Why so, and what it
-costs: docs/decisions/0055.
+gRPC for Python has no callback for a failed handshake, because no call has begun. Only its core (C++) writes
+about it, to file descriptor 2, and with the peer's address only if it traces handshakes. So that descriptor
+is a pipe while the TLS address is served; `sys.stderr` still writes to the original file. Reasons and costs:
+docs/decisions/0055.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from typing import Final
 import structlog
 
 _HEAD: Final = re.compile(rb"([IWEF])\d{4} \d\d:\d\d:\d\d\.\d+ +\d+ ([\w.]+):\d+\] (.*)")
-"""The beginning of an entry: severity, time, thread, file and line, text. Some have more lines."""
+"""The first line of an entry: severity, time, thread, file and line, text. Some entries have more lines."""
 
 _OF_HANDSHAKES: Final = (b"handshaker.cc", b"channel_trace.h")
-"""Where entries come from whose errors have several lines, the last of which ends in a brace or is empty."""
+"""Source files whose errors may have several lines; the last line ends in a brace or is empty."""
 
 _FAILED: Final = re.compile(
     r"CallNextHandshakerLocked: error=\w+: (Ssl handshake failed|Handshake read failed)(.*)"
@@ -42,14 +42,16 @@ _REASONS: Final = {
     "UNSUPPORTED_PROTOCOL": "it offers no version of TLS that is taken here",
 }
 _NO_ERRORS: Final = ("No match found for server name",)
-"""What the core calls errors and are none: a client that asks for another name is shown the certificate."""
+"""Entries of severity error that are harmless: a client that asks for an unknown name still gets the
+certificate."""
 _LONGEST_ENTRY: Final = 64 * 1024
 _REMEMBERED: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class FailedHandshake:
-    """A client that could not connect by TLS. `gone`: it went before the handshake ended, as probes do."""
+    """A client that could not connect by TLS. `gone`: it left before the end of the handshake, as probes
+    do."""
 
     peer: str
     reason: str
@@ -57,19 +59,18 @@ class FailedHandshake:
 
 
 class ConnectionLog:
-    """Says in the log which connections came to nothing: the first time for each host and reason.
-
-    An Envoy whose certificate is refused comes again every few seconds.
+    """Logs failed connections, once for each host and reason: an Envoy whose certificate is refused comes
+    again every few seconds.
     """
 
     def __init__(self, on_failed: Callable[[], None]) -> None:
-        """Call `on_failed` for each failed handshake, told or not."""
+        """Call `on_failed` for each failed handshake, logged or not."""
         self._on_failed = on_failed
         self._log = structlog.get_logger("mizzen.server")
         self._said: dict[tuple[str, str], None] = {}
 
     def failed(self, handshake: FailedHandshake) -> None:
-        """Say that a handshake failed."""
+        """Log a failed handshake."""
         self._on_failed()
         if handshake.gone:
             self._log.debug("a TLS handshake was not ended", peer=handshake.peer, reason=handshake.reason)
@@ -77,7 +78,7 @@ class ConnectionLog:
             self._log.warning("a TLS handshake failed", peer=handshake.peer, reason=handshake.reason)
 
     def error(self, text: str) -> None:
-        """Say what gRPC's core calls an error."""
+        """Log an error of gRPC's core."""
         if self._is_new("gRPC", text):
             self._log.error("gRPC reports an error", text=text)
 
@@ -91,10 +92,10 @@ class ConnectionLog:
 
 
 def quieten(*, traces_handshakes: bool) -> bool:
-    """Choose what gRPC's core writes, by its environment variables; return whether that was possible.
+    """Choose what gRPC's core writes, by its environment variables; return True if that was possible.
 
-    It has to be done before `grpc` is imported the first time, as the core looks at them once. Whoever has
-    set one of them wants to see what the core says: then nothing is changed.
+    Call this before the first import of `grpc`, because the core reads the variables once. If the user has
+    set one of them, nothing is changed: the user wants to see the core's output.
     """
     if "grpc" in sys.modules or "GRPC_VERBOSITY" in os.environ or "GRPC_TRACE" in os.environ:
         return False
@@ -107,18 +108,19 @@ def quieten(*, traces_handshakes: bool) -> bool:
 
 @contextlib.contextmanager
 def captured(on_failed: Callable[[FailedHandshake], None], on_error: Callable[[str], None]) -> Iterator[None]:
-    """Read what comes to file descriptor 2 while the context lasts; `sys.stderr` stays where it was.
+    """Read the output to file descriptor 2 during the context; `sys.stderr` still writes to the original
+    file.
 
-    `on_failed` is called for each failed handshake, `on_error` with each error of the core, both in a thread
-    of their own. What the core did not write goes where it was going.
+    `on_failed` is called for each failed handshake, `on_error` with each error of the core, both in a
+    separate thread. Output that is not from the core goes to the original file.
     """
     try:
         real = os.dup(2)
-    except OSError:  # The process was started with it closed: nobody reads.
+    except OSError:  # the process was started with the descriptor closed
         yield
         return
     reading, writing = os.pipe()
-    # The core writes with locks held, maybe Python's among them: it must never wait for the reader.
+    # The core holds locks while it writes, perhaps Python's too, so it must never wait for the reader.
     os.set_blocking(writing, False)
     with contextlib.suppress(OSError, AttributeError):
         fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 1024 * 1024)
@@ -128,7 +130,7 @@ def captured(on_failed: Callable[[FailedHandshake], None], on_error: Callable[[s
     sys.stderr = io.TextIOWrapper(
         os.fdopen(os.dup(real), "wb"), "utf-8", "backslashreplace", line_buffering=True
     )
-    # Of a crash the pipe would swallow what is said last.
+    # In a crash, the last output would be lost in the pipe.
     tells_crashes = not faulthandler.is_enabled()
     if tells_crashes:
         faulthandler.enable(file=real)
@@ -141,7 +143,7 @@ def captured(on_failed: Callable[[FailedHandshake], None], on_error: Callable[[s
     try:
         yield
     finally:
-        # The pipe ends as its last writer goes, and the reader with it.
+        # This closes the pipe's last writer, so the reader ends.
         os.dup2(real, 2)
         reader.join(1)
         with contextlib.suppress(OSError, ValueError):
@@ -177,7 +179,7 @@ class Entries:
         self._failure: tuple[str, str] | None = None
 
     def take(self, line: bytes) -> bool:
-        """Take the next line; return whether it is none of the core's."""
+        """Handle the next line; return True if the core did not write it."""
         head = _HEAD.match(line)
         text = (head[3] if head else line).decode(errors="replace").rstrip("\n")
         if head is not None:
@@ -200,7 +202,7 @@ class Entries:
 
 
 def _address(uri: str) -> str:
-    """Return an address as logs have it: gRPC writes `ipv4:10.0.0.7:4711`, and `ipv6:%5B::1%5D:4711`."""
+    """Return an address in the usual form: gRPC writes `ipv4:10.0.0.7:4711` and `ipv6:%5B::1%5D:4711`."""
     return uri.removeprefix("ipv4:").removeprefix("ipv6:").replace("%5B", "[").replace("%5D", "]")
 
 

@@ -1,4 +1,4 @@
-"""Whether a node may be who it says, and whether it is given private keys (docs/decisions/0047)."""
+"""Checks that a node's identity is proved, and whether it may have private keys (docs/decisions/0047)."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from mizzen.mesh.proxy.node import Proxy
 
 
 class IdentityError(Exception):
-    """A certificate is not that of the node; the text says which it is and which it would have to be."""
+    """A certificate or token is not for the node; the text says for whom it is, and what would be right."""
 
 
 def check_identity(proxy: Proxy, peer: xds.Peer, trust_domains: Sequence[str]) -> str:
-    """Compare what a node says of itself with what its Envoy proved, by a certificate or a token, if it did.
+    """Compare a node with the identity that its Envoy proved, by a certificate or a token, if it did.
 
     The namespace must be that of the SPIFFE ID, and so must the service account if the node names one
     (Istio: pilot/pkg/xds/ads.go, PILOT_ENABLE_XDS_IDENTITY_CHECK). The trust domain must be one of the mesh
     (`MeshConfig.spiffe_trust_domains`).
 
-    Returns the service account that is proved, empty without a certificate and a token.
+    Returns the proved service account; empty without a certificate or token.
 
-    Raises IdentityError if they differ, or if the certificate has no such ID.
+    Raises IdentityError if node and identity differ, or if the certificate has no SPIFFE ID.
     """
     if not peer.certified and not peer.identity:
         return ""
@@ -54,11 +54,11 @@ def check_identity(proxy: Proxy, peer: xds.Peer, trust_domains: Sequence[str]) -
 
 
 def with_proof(proxy: Proxy, account: str, *, anyone: bool) -> Proxy:
-    """Return the proxy with the service `account` that it proves, so that it is given a
-    certificate for no other; marked if nothing proves who it is, so that it is sent no Secret.
+    """Return the proxy with its proved service `account`, so that it gets a certificate for this account
+    alone. Without a proof, mark the proxy, so that it gets no Secret.
 
-    `anyone`: everybody who reaches this server may have its Secrets, as only this machine does, or as the
-    user chose.
+    `anyone`: every client that reaches this server may have Secrets, because only this machine can reach it,
+    or because the user chose so.
     """
     if account:
         return replace(proxy, service_account=account)

@@ -1,10 +1,10 @@
-"""Fetching a JSON Web Key Set over HTTP, from an address that somebody wrote into a document.
+"""Fetches a JSON Web Key Set over HTTP, from an address in a user's document.
 
     keys = await fetch_key_set("https://issuer.example/keys", seconds=5)
 
-Whoever may write a document chooses where the request goes, so it is kept harmless: a GET that brings no
-more than the URI has, never to addresses of this machine's own link (metadata services of clouds are there),
-with a bound on time, size and redirects, and nothing of an answer is told but public keys.
+The author of a document chooses where the request goes, so the request must be harmless: it is a GET without
+data of its own, never to link-local addresses (clouds have metadata services there), with a bound on time,
+size and redirects; and from the answer only public keys are used.
 Source: RFC 7517; OpenID Connect Discovery 1.0, section 4.
 """
 
@@ -24,30 +24,30 @@ from mizzen.config.json_web_keys import public_key_set
 from mizzen.config.validation.request_authentication import key_uri_problem
 
 LARGEST: Final = 256 * 1024
-"""Bytes of an answer; those of great issuers have some 5,000."""
+"""Most bytes of an answer; those of large issuers have some 5,000."""
 MOST_REDIRECTS: Final = 3
 DEFAULT_SECONDS: Final = 5.0
 _CONNECT_SECONDS: Final = 2.0
-"""For each address of a host, so that one that is dead leaves time for the next."""
+"""Longest time to connect to each address of a host, so that a dead address leaves time for the next."""
 _METADATA: Final = tuple(
     map(ipaddress.ip_network, ("fd00:ec2::/32", "100.100.100.200/32", "168.63.129.16/32", "192.0.0.0/24"))
 )
-"""Metadata services that are not at an address of the link: of AWS, Alibaba, Azure, Oracle."""
+"""Metadata services that are not at link-local addresses: of AWS, Alibaba, Azure, Oracle."""
 _TRANSLATED: Final = ipaddress.ip_network("64:ff9b::/96")
 _LOOKUPS: Final = ThreadPoolExecutor(max_workers=8, thread_name_prefix="mizzen-lookup")
-"""Threads for names alone: a lookup that hangs cannot be ended, and must not take those of the rest."""
+"""Threads for DNS lookups alone: a hanging lookup cannot be ended, and must not block other work."""
 _HEADERS: Final = {"accept": "application/json", "accept-encoding": "identity", "user-agent": "mizzen"}
 
 
 class KeySetError(Exception):
-    """The keys could not be fetched. The message says why, in no words of the answer."""
+    """The keys could not be fetched. The message says why, without any text of the answer."""
 
 
 async def fetch_key_set(uri: str, *, discovered: bool = False, seconds: float = DEFAULT_SECONDS) -> str:
-    """Return the public keys that `uri` tells, as a key set in JSON with at least one key.
+    """Return the public keys at `uri`, as a key set in JSON with at least one key.
 
-    `discovered`: `uri` tells an issuer's OpenID Connect configuration, which says where the keys are.
-    `seconds` bound the whole. Raises KeySetError.
+    `discovered`: `uri` is that of an issuer's OpenID Connect configuration, which has the URI of the keys.
+    `seconds` bounds the whole call. Raises KeySetError.
     """
     try:
         async with asyncio.timeout(seconds):
@@ -80,7 +80,7 @@ def _check_step(from_uri: str, to_uri: str) -> None:
 
 
 async def _get(uri: str) -> str:
-    # No proxies and no credentials from the environment: the address that is checked is the one that is used.
+    # No proxies and no credentials from the environment: the request must go to the checked address.
     context = await asyncio.to_thread(ssl.create_default_context)
     bound = httpx.Timeout(None, connect=_CONNECT_SECONDS)
     async with httpx.AsyncClient(verify=context, trust_env=False, timeout=bound) as client:
@@ -107,10 +107,10 @@ def _joined(uri: str, location: str) -> str:
 
 
 async def _ask(client: httpx.AsyncClient, url: httpx.URL) -> tuple[int, httpx.Headers, bytes]:
-    """Ask at the addresses of the host, one after the other until one answers."""
+    """Try the addresses of the host in turn until one answers."""
     failure = ""
     for address in await _addresses(url):
-        # The address that was checked is the one that is connected to: the name could mean another by then.
+        # Connect to the address that was checked: a second lookup of the name could give a different one.
         target = url.copy_with(host=address)
         host = url.netloc.decode("ascii")
         try:
@@ -143,8 +143,9 @@ async def _addresses(url: httpx.URL) -> list[str]:
 
 
 def is_allowed(address: str) -> bool:
-    """Tell whether keys may be fetched from an address. Those of a link (metadata services of clouds are
-    there), of nobody and of groups are not; private ones and this machine are, as issuers run there."""
+    """True if keys may be fetched from an address. Link-local addresses (metadata services of clouds are
+    there), unspecified and multicast addresses are forbidden. Private addresses and this machine are allowed,
+    because issuers run there."""
     found: Any = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(found, ipaddress.IPv6Address):
         translated = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF) if found in _TRANSLATED else None

@@ -1,7 +1,7 @@
-"""Keeps the keys of token issuers: fetches them, again and again, and keeps the last good ones.
+"""Fetches the keys of token issuers, again and again, and keeps the last good ones.
 
-A failure concerns one issuer alone. Without any keys its tokens are refused; keys of before stay in force.
-Both are said in the log, in the status and in the metrics.
+A failure affects one issuer alone. Its previous keys stay in force; if there are none, its tokens are
+refused. Log, status and metrics show both cases.
 """
 
 from __future__ import annotations
@@ -25,32 +25,32 @@ from mizzen.server.metrics import Metrics
 REFRESH_SECONDS: Final = 1200.0
 """Istio's interval."""
 FIRST_SECONDS: Final = 6.0
-"""So long a start waits for keys: without them an Envoy that comes back refuses tokens that it took before. A
-little longer than an issuer may take."""
+"""Longest wait of a start for keys: without them a reconnecting Envoy would refuse tokens that it accepted
+before. A little longer than an issuer may take to answer."""
 _FIRST_RETRY_SECONDS: Final = 1.0
 _LONGEST_CLOSED_SECONDS: Final = 60.0
-"""Longest wait while no keys are known: all tokens of the issuer are refused until then."""
+"""Longest wait between attempts while no keys are known: all tokens of the issuer are refused until then."""
 _RETRY_SECONDS: Final = 60.0
 _LONGEST_RETRY_SECONDS: Final = 3600.0
-"""Waits while keys of before are in force (Istio's)."""
+"""First and longest wait between attempts while previous keys are in force (Istio's)."""
 _AT_ONCE: Final = 8
 _FORGET_SECONDS: Final = 600.0
-"""Keys that no document asks for are kept so long: it may be written anew."""
+"""Seconds for which keys stay that no document uses any more: it may be written again."""
 
 
-class Keeping(Protocol):
-    """Where keys outlive the process (`mizzen.server.kept_key_sets`)."""
+class KeySetStore(Protocol):
+    """Stores keys across restarts (`mizzen.server.key_set_file`)."""
 
     def read(self) -> Mapping[KeySource, tuple[str, float]]:
-        """Return the keys of an earlier process, with the time at which they were fetched."""
+        """Return the keys of a former process, with the time at which they were fetched."""
 
-    def keep(self, keys: Mapping[KeySource, tuple[str, float]]) -> None:
-        """Keep these."""
+    def write(self, keys: Mapping[KeySource, tuple[str, float]]) -> None:
+        """Store these keys instead of the former ones."""
 
 
 @dataclass(slots=True)
-class _Kept:
-    """What is known of a source. `fetched` is the time of `keys`, `attempted` that of the last attempt."""
+class _Source:
+    """The state of a source. `fetched` is the time of `keys`; `attempted` is set after the first attempt."""
 
     keys: str = ""
     fetched: float = 0.0
@@ -70,7 +70,7 @@ class _Kept:
         return FetchedKeys(self.keys, moment, self.problem)
 
     def wait(self, refresh: float) -> float:
-        """Return for how long nothing is asked after an attempt."""
+        """Return the seconds between the last attempt and the next."""
         if not self.failures:
             return refresh
         first, longest = (
@@ -85,10 +85,10 @@ class KeySetRefresh:
     """The keys of all sources that documents name, and of those that the server needs itself.
 
     Args:
-        changed: told of all keys whenever some are other than before, or failed newly.
-        metrics: where it counts.
+        changed: called with all keys when some have changed or have a new problem.
+        metrics: the metrics to update.
         always: sources that are needed whatever the documents say.
-        keeping: where keys outlive the process.
+        store: stores keys across restarts.
         refresh: seconds after which keys are fetched again.
     """
 
@@ -98,15 +98,15 @@ class KeySetRefresh:
         metrics: Metrics,
         *,
         always: Iterable[KeySource] = (),
-        keeping: Keeping | None = None,
+        store: KeySetStore | None = None,
         refresh: float = REFRESH_SECONDS,
     ) -> None:
         self._changed = changed
         self._metrics = metrics
         self._always = dict.fromkeys(always, DEFAULT_SECONDS)
-        self._keeping = keeping
+        self._store = store
         self._refresh = refresh
-        self._kept: dict[KeySource, _Kept] = {}
+        self._sources: dict[KeySource, _Source] = {}
         self._wanted = dict(self._always)
         self._former: Mapping[KeySource, tuple[str, float]] = {}
         self._at_once = asyncio.Semaphore(_AT_ONCE)
@@ -115,132 +115,132 @@ class KeySetRefresh:
         self._log = structlog.get_logger("mizzen.keys")
 
     async def begin(self, sources: Mapping[KeySource, float]) -> TokenKeys:
-        """Return the keys of these sources that an earlier process kept; `follow` fetches them anew."""
-        if self._keeping is not None:
-            self._former = await asyncio.to_thread(self._keeping.read)
+        """Return the stored keys of these sources; `set_sources` fetches them again."""
+        if self._store is not None:
+            self._former = await asyncio.to_thread(self._store.read)
         for source in {**self._always, **sources}:
-            self._kept[source] = self._new(source)
+            self._sources[source] = self._new(source)
         return self._all()
 
     def keys_of(self, source: KeySource) -> str:
-        """Return the key set in JSON that was fetched last; empty if none ever was."""
-        kept = self._kept.get(source)
-        return kept.keys if kept is not None else ""
+        """Return the key set in JSON that was fetched last; empty if there is none."""
+        state = self._sources.get(source)
+        return state.keys if state is not None else ""
 
-    def _new(self, source: KeySource) -> _Kept:
+    def _new(self, source: KeySource) -> _Source:
         keys, fetched = self._former.get(source, ("", 0.0))
-        return _Kept(keys, fetched)
+        return _Source(keys, fetched)
 
     async def run(self) -> None:
-        """Fetch what `follow` names. Never ends."""
+        """Fetch the keys of the sources that `set_sources` names. Never ends."""
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
-            self.follow(self._wanted)
+            self.set_sources(self._wanted)
             await asyncio.Event().wait()
 
-    def follow(self, wanted: Mapping[KeySource, float]) -> None:
-        """Name the sources that documents need from now on, with the seconds that an answer may take."""
+    def set_sources(self, wanted: Mapping[KeySource, float]) -> None:
+        """Set the sources that documents need now, each with the longest time of an answer in seconds."""
         self._wanted = {**self._always, **wanted}
         now = time.time()
         for source, seconds in self._wanted.items():
-            kept = self._kept.setdefault(source, self._new(source))
-            kept.seconds, kept.unused_since = seconds, 0.0
-            if kept.task is None and self._tasks is not None:
-                kept.task = self._tasks.create_task(self._keep_fetching(source, kept))
-        for source, kept in list(self._kept.items()):
+            state = self._sources.setdefault(source, self._new(source))
+            state.seconds, state.unused_since = seconds, 0.0
+            if state.task is None and self._tasks is not None:
+                state.task = self._tasks.create_task(self._keep_fetching(source, state))
+        for source, state in list(self._sources.items()):
             if source in self._wanted:
                 continue
-            if kept.task is not None:
-                kept.task.cancel()
-                kept.task = None
-            kept.unused_since = kept.unused_since or now
-            if now - kept.unused_since > _FORGET_SECONDS:
-                del self._kept[source]
+            if state.task is not None:
+                state.task.cancel()
+                state.task = None
+            state.unused_since = state.unused_since or now
+            if now - state.unused_since > _FORGET_SECONDS:
+                del self._sources[source]
         self._metrics.count_token_key_sets(self.states())
 
     async def tried(self, seconds: float = FIRST_SECONDS) -> None:
-        """Wait until each source was asked once, but not longer than that."""
+        """Wait until each source was tried once, at most `seconds`."""
         try:
             async with asyncio.timeout(seconds), self._attempted:
                 await self._attempted.wait_for(
-                    lambda: all(self._kept[source].attempted for source in self._wanted)
+                    lambda: all(self._sources[source].attempted for source in self._wanted)
                 )
         except TimeoutError:
             return
 
-    async def _keep_fetching(self, source: KeySource, kept: _Kept) -> None:
+    async def _keep_fetching(self, source: KeySource, state: _Source) -> None:
         while True:
             async with self._at_once:
-                await self._fetch(source, kept)
+                await self._fetch(source, state)
             # Not all issuers at the same moment.
-            await asyncio.sleep(kept.wait(self._refresh) * random.uniform(0.9, 1.1))  # noqa: S311 - no secret
+            await asyncio.sleep(state.wait(self._refresh) * random.uniform(0.9, 1.1))  # noqa: S311 - no secret
 
-    async def _fetch(self, source: KeySource, kept: _Kept) -> None:
-        before = kept.value()
+    async def _fetch(self, source: KeySource, state: _Source) -> None:
+        before = state.value()
         try:
-            kept.keys = await fetch_key_set(source.uri, discovered=source.discovered, seconds=kept.seconds)
-            kept.fetched, kept.problem, kept.failures = time.time(), "", 0
+            state.keys = await fetch_key_set(source.uri, discovered=source.discovered, seconds=state.seconds)
+            state.fetched, state.problem, state.failures = time.time(), "", 0
         except KeySetError as error:
-            kept.problem, kept.failures = str(error), kept.failures + 1
+            state.problem, state.failures = str(error), state.failures + 1
         except Exception:
             self._log.exception("keys could not be fetched: a fault of Mizzen, please report it")
-            kept.problem, kept.failures = "a fault of Mizzen; its log says more", kept.failures + 1
-        self._metrics.token_key_fetches.labels("failed" if kept.problem else "ok").inc()
+            state.problem, state.failures = "a fault of Mizzen; its log says more", state.failures + 1
+        self._metrics.token_key_fetches.labels("failed" if state.problem else "ok").inc()
         self._metrics.count_token_key_sets(self.states())
-        self._say(source, before, kept)
-        if self._keeping is not None and not kept.problem:
-            await asyncio.to_thread(self._keeping.keep, self._good())
-        if (before.keys, before.problem) != (kept.keys, kept.problem):
+        self._say(source, before, state)
+        if self._store is not None and not state.problem:
+            await asyncio.to_thread(self._store.write, self._good())
+        if (before.keys, before.problem) != (state.keys, state.problem):
             await self._changed(self._all())
         async with self._attempted:
-            kept.attempted = True
+            state.attempted = True
             self._attempted.notify_all()
 
-    def _say(self, source: KeySource, before: FetchedKeys, kept: _Kept) -> None:
-        if kept.problem and kept.problem != before.problem:
+    def _say(self, source: KeySource, before: FetchedKeys, state: _Source) -> None:
+        if state.problem and state.problem != before.problem:
             words = (
-                "the keys of before stay in force" if kept.keys else "every token of the issuer is refused"
+                "the previous keys stay in force" if state.keys else "every token of the issuer is refused"
             )
-            self._log.warning(f"keys could not be fetched; {words}", uri=str(source), reason=kept.problem)
-        elif not kept.problem and (before.problem or kept.keys != before.keys):
+            self._log.warning(f"keys could not be fetched; {words}", uri=str(source), reason=state.problem)
+        elif not state.problem and (before.problem or state.keys != before.keys):
             self._log.info("keys were fetched", uri=str(source))
 
     def _all(self) -> TokenKeys:
         return TokenKeys(
-            {source: kept.value() for source, kept in self._kept.items() if kept.keys or kept.problem}
+            {source: state.value() for source, state in self._sources.items() if state.keys or state.problem}
         )
 
     def _good(self) -> Mapping[KeySource, tuple[str, float]]:
-        return {source: (kept.keys, kept.fetched) for source, kept in self._kept.items() if kept.keys}
+        return {source: (state.keys, state.fetched) for source, state in self._sources.items() if state.keys}
 
     def as_json(self) -> list[dict[str, Any]]:
-        """Return how each source stands, for the status; no keys."""
+        """Return the state of each source for the status, without keys."""
         now = time.time()
         return [
             {
                 "uri": str(source),
-                "fetched": datetime.fromtimestamp(kept.fetched, UTC).isoformat(timespec="seconds")
-                if kept.keys
+                "fetched": datetime.fromtimestamp(state.fetched, UTC).isoformat(timespec="seconds")
+                if state.keys
                 else None,
-                "age_seconds": max(0.0, round(now - kept.fetched, 3)) if kept.keys else None,
-                "problem": kept.problem,
-                "failures": kept.failures,
+                "age_seconds": max(0.0, round(now - state.fetched, 3)) if state.keys else None,
+                "problem": state.problem,
+                "failures": state.failures,
             }
-            for source, kept in sorted(self._kept.items())
+            for source, state in sorted(self._sources.items())
             if source in self._wanted
         ]
 
     def states(self) -> Iterable[str]:
-        """Return of each source whether its keys are `current`, `old` or `missing`."""
+        """Return for each source if its keys are `current`, `old` or `missing`."""
         return [
-            "missing" if not kept.keys else "old" if kept.problem else "current"
-            for source, kept in self._kept.items()
+            "missing" if not state.keys else "old" if state.problem else "current"
+            for source, state in self._sources.items()
             if source in self._wanted
         ]
 
 
 def wanted_sources(policies: Iterable[Config[RequestAuthentication]]) -> dict[KeySource, float]:
-    """Return where the keys of these policies are told, each with the seconds that an answer may take."""
+    """Return the sources of keys for these policies, each with the longest time of an answer in seconds."""
     found: dict[KeySource, float] = {}
     for policy in policies:
         for rule in policy.spec.jwt_rules:

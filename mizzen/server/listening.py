@@ -1,4 +1,4 @@
-"""Taking the ports, with an error that says who has them."""
+"""Opens listening sockets, with errors that say what uses the port."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from mizzen.server.address import Address
 
 
 class ListenError(Exception):
-    """An address cannot be listened on; the message says why, and what to do."""
+    """The server cannot listen on an address; the message says why, and what to do."""
 
 
 def listen(address: Address, option: str) -> socket.socket:
-    """Return a socket that listens on `address`; raise ListenError, which names `option`, if it cannot."""
+    """Return a socket that listens on `address`. Raises ListenError, whose message names `option`."""
     try:
         found = socket.getaddrinfo(
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -26,7 +26,7 @@ def listen(address: Address, option: str) -> socket.socket:
     family, kind, protocol, _, place = found[0]
     listening = socket.socket(family, kind, protocol)
     try:
-        # A port of connections that have just ended may be taken again; one that somebody listens on may not.
+        # Allows a port whose connections have just ended, but not a port on which a process listens.
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(place)
         listening.listen(128)
@@ -38,7 +38,7 @@ def listen(address: Address, option: str) -> socket.socket:
 
 
 def explain(error: OSError) -> str:
-    """Say in words why an address could not be listened on."""
+    """Return in words why the server could not listen on an address."""
     if error.errno == errno.EADDRINUSE:
         return "something else listens on this port already"
     if error.errno == errno.EACCES:
@@ -49,7 +49,7 @@ def explain(error: OSError) -> str:
 
 
 def other_server(admin: Address) -> dict[str, Any] | None:
-    """Return what a Mizzen that answers at the admin address says about itself; None if none answers."""
+    """Return the version data of a Mizzen that answers at the admin address; None if none answers."""
     connection = HTTPConnection(admin.host, admin.port, timeout=1)
     try:
         connection.request("GET", "/version")

@@ -1,4 +1,4 @@
-"""All about a service or workload of the mesh that is served: `mizzen describe` asked of a running server."""
+"""The description of a service or workload in the served mesh: `mizzen describe` with a running server."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from mizzen.server.proxy_tables import Clients
 
 
 class LiveDescription:
-    """Describes what is in force, and says which of the proxies are connected.
+    """Describes services and workloads of the mesh in force, and which of their proxies are connected.
 
-    `gone` gives those that have gone lately, as the status tells them.
+    `gone` returns the proxies that have disconnected lately, in the form of the status.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class LiveDescription:
         self._gone = gone
 
     async def describe(self, name: str) -> Description:
-        """Return all about the service or workload `name`. Raises UnknownNameError."""
+        """Return the description of the service or workload `name`. Raises UnknownNameError."""
         findings = self._control_plane.view.findings
         found = await self._control_plane.ask(lambda _, mesh: describe(mesh, name, findings))
         return replace(found, facts=(*found.facts, self._proxies(found)))

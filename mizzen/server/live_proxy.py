@@ -12,10 +12,10 @@ from mizzen.mesh.proxy.node import Proxy
 
 @dataclass(slots=True)
 class LiveProxy:
-    """A proxy that is connected, or was a moment ago; `snapshot` is what it was given last.
+    """A proxy that is connected, or was a moment ago; `snapshot` is its last snapshot.
 
-    `translated` is the last translation for it, without certificates. `findings` say what could not be
-    translated for it as it was written; `fault` is why nothing can be.
+    `translated` is the last translation for it, without certificates. `findings` are about documents that
+    could not be translated for it as written; `fault` is why the translation fails as a whole.
     """
 
     proxy: Proxy
@@ -26,7 +26,7 @@ class LiveProxy:
 
 
 Made = tuple[xds.Snapshot, tuple[Diagnostic, ...]]
-"""What a proxy is sent, and what could not be translated for it as it was written."""
+"""The snapshot of a proxy, and findings about documents that could not be translated for it as written."""
 
 Maker = Callable[[LiveProxy], Made | None]
-"""Makes that for a proxy; None if it cannot be made."""
+"""Makes the snapshot and findings of a proxy; None if that fails."""

@@ -1,4 +1,4 @@
-"""Where a call goes in the mesh that is served: `mizzen why` asked of a running server."""
+"""Where a call goes in the served mesh: `mizzen why` with a running server."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from mizzen.translator.on_demand import TranslationOnDemand
 from mizzen.translator.translation import Translation
 
 _REMEMBERED: Final = 8
-"""So many proxies stay decoded; each takes some megabytes."""
+"""Number of proxies whose decoded resources are cached; each takes some megabytes."""
 
 _KEPT_SECONDS: Final = 60.0
-"""So long after the last question what was decoded is kept, and with it the mesh of then."""
+"""Seconds after the last question until the decoded resources, and the mesh of that time, are dropped."""
 
 _NAMED: Final = 10
 
@@ -36,10 +36,10 @@ TranslationOf = Callable[[Proxy], Translation]
 
 
 class LiveWhy:
-    """Answers for the proxies that are connected, and for those that documents let expect.
+    """Answers questions about connected proxies, and about proxies that the documents declare.
 
-    What was made ready for one question serves the next ones, as people ask several; a while after the last
-    one, or when the mesh has changed, it is forgotten.
+    People ask several questions in a row, so what was prepared for one is cached for the next. The cache is
+    dropped a while after the last question, or when the mesh has changed.
     """
 
     def __init__(self, control_plane: ControlPlane, clients: Clients) -> None:
@@ -49,9 +49,9 @@ class LiveWhy:
         self._forgetting: asyncio.TimerHandle | None = None
 
     async def answer(self, question: Question, caller: str = "", gateway: str = "") -> Answer:
-        """Return where the call goes that the workload `caller` makes, or that comes to `gateway`.
+        """Return where a call goes that the workload `caller` makes, or that arrives at `gateway`.
 
-        Raises UnknownCallerError if nobody has that name.
+        Raises UnknownCallerError if there is no workload or Gateway with that name.
         """
         question = replace(question, moment=time.time())
         streams = {}
@@ -83,7 +83,7 @@ class LiveWhy:
 
 
 class _Ready:
-    """What was found out and decoded of one mesh. For the worker."""
+    """The cached callers and decoded resources of one mesh. Used in the worker alone."""
 
     def __init__(self, mesh: Mesh) -> None:
         self.mesh = mesh
@@ -91,10 +91,11 @@ class _Ready:
         self._decoded: OrderedDict[tuple[Proxy, bool], tuple[Translation, ServedProxy]] = OrderedDict()
 
     def served(self, proxy: Proxy, translation: Translation, *, inbound: bool) -> ServedProxy:
-        """Return what a proxy is sent by `translation`; with `inbound`, for calls to its workload."""
+        """Return the decoded resources of a proxy by `translation`; with `inbound`, for calls to its
+        workload."""
         known = self._decoded.pop((proxy, inbound), None)
         if known is None or known[0] is not translation:
-            # What no connected proxy needs is not translated whole.
+            # For a proxy that is not connected, translate only the parts that the call needs.
             made = translation if translation.knows(proxy) else TranslationOnDemand(translation)
             known = (translation, ServedProxy(made, proxy, inbound=inbound))
         self._decoded[proxy, inbound] = known
@@ -104,7 +105,7 @@ class _Ready:
 
 
 class LiveCallers:
-    """Finds proxies: those that are connected first, then those that the documents let expect."""
+    """Finds proxies: first connected ones, then those that the documents declare."""
 
     def __init__(self, connected: Iterable[Proxy], mesh: Mesh, declared: DeclaredCallers) -> None:
         self._connected = tuple(connected)
@@ -116,7 +117,8 @@ class LiveCallers:
         return self._named(name, "sidecar") or self.at(name) or self._expected(self._declared.sidecar, name)
 
     def gateway(self, name: str) -> Proxy:
-        """Return a proxy that serves a Gateway, or that has this name itself. Raises UnknownCallerError."""
+        """Return a proxy that serves the Gateway `name`, or whose own name it is. Raises
+        UnknownCallerError."""
         for proxy in self._connected:
             if proxy.type != "router":
                 continue
@@ -126,7 +128,7 @@ class LiveCallers:
         return self._named(name, "router") or self._expected(self._declared.gateway, name)
 
     def at(self, address: str) -> Proxy | None:
-        """Return the proxy in front of the workload at an address, None if there is none."""
+        """Return the proxy of the workload at an address; None if there is none."""
         own = (each for each in self._connected if each.type == "sidecar" and address in each.ip_addresses)
         return next(own, None) or self._declared.at(address)
 
@@ -162,9 +164,10 @@ class _LiveServing:
         return self._ready.served(proxy, self._translation_of(proxy), inbound=inbound)
 
     def refused(self, proxy: Proxy, type_url: str, name: str) -> str:
-        """Return Envoy's words if it refused a resource as it is wanted, and the lines that they mean.
+        """Return Envoy's words and the lines to blame if Envoy rejected the current version of a resource;
+        else an empty text.
 
-        Asked of all that are on the way.
+        `why` calls this for each resource on the way of the call.
         """
         self._on_the_way[proxy, type_url, name] = None
         stream = self._streams.get(proxy)
@@ -179,10 +182,11 @@ class _LiveServing:
         return f"{entry.message.strip()}{lines})" if lines else entry.message.strip()
 
     def behind(self) -> Iterator[str]:
-        """Yield where an Envoy on the way has not what is wanted, and who is not connected at all."""
+        """Yield a remark for each proxy on the way that is not connected, and for each of its resources whose
+        current version Envoy has not accepted."""
         for proxy in dict.fromkeys(proxy for proxy, _, _ in self._on_the_way):
             if proxy not in self._streams:
-                yield f"{proxy.id} is not connected; told is what it would be sent"
+                yield f"{proxy.id} is not connected; this is what it would be sent"
         for proxy, type_url, name in self._on_the_way:
             holding = self._holdings.get(proxy, {}).get(type_url)
             wanted = holding.wanted.get(name) if holding is not None else None

@@ -1,7 +1,7 @@
-"""Where log lines go, and what they look like.
+"""The destination and the form of log lines.
 
-A log that can no longer be written (a full disk, a closed pipe) must not end the service: such a line is
-counted and dropped.
+A log that cannot be written (a full disk, a closed pipe) must not end the service: such a line is counted and
+dropped.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LogFormat = Literal["text", "json"]
 
 
 class ResilientStream:
-    """A text stream that never raises: what cannot be written is counted by `on_lost`."""
+    """A text stream that never raises: for each text that cannot be written it calls `on_lost`."""
 
     def __init__(self, stream: IO[str], on_lost: Callable[[], None]) -> None:
         self._stream = stream
@@ -40,7 +40,7 @@ class ResilientStream:
             self._on_lost()
 
     def isatty(self) -> bool:
-        """Return whether a person reads along."""
+        """Return True if the stream is a terminal."""
         try:
             return self._stream.isatty()
         except ValueError:
@@ -48,10 +48,10 @@ class ResilientStream:
 
 
 class FirstOfItsKind(logging.Filter):
-    """Lets a complaint pass the first time only.
+    """Passes a record only the first time.
 
-    An Envoy whose node is refused comes again every few seconds, from another port each time. Two records
-    are the same if their format and its last argument are: peers come first in these messages.
+    An Envoy whose node is refused comes again every few seconds, each time from a different port. Two records
+    count as equal if their format and last argument are equal: the peer comes first in these messages.
     """
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class FirstOfItsKind(logging.Filter):
         self._said: dict[tuple[str, str], None] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether `record` says something new."""
+        """Return True if no equal record came before."""
         arguments = record.args if isinstance(record.args, tuple) else ()
         key = (str(record.msg), str(arguments[-1]) if arguments else "")
         if key in self._said:
@@ -74,7 +74,7 @@ _COMPLAINTS_REMEMBERED = 1000
 
 
 def _in_one_line(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:
-    """Write control characters as escapes, in the words and in each value."""
+    """Replace control characters by escapes, in the message and in each value."""
     for name, value in event.items():
         if isinstance(value, str) and not value.isprintable():
             event[name] = "".join(each if each.isprintable() else repr(each)[1:-1] for each in value)
@@ -106,8 +106,8 @@ def configure_logging(
         shared.append(structlog.processors.format_exc_info)
         renderer = structlog.processors.JSONRenderer()
     else:
-        # Plain tracebacks: the pretty ones print local variables, private keys among them.
-        # Clients choose words in it: a node id must not look like another line, or steer a terminal.
+        # Plain tracebacks: the pretty ones print local variables, which may be private keys.
+        # Some text comes from clients: a node id must not look like a second line, or control a terminal.
         shared.append(_in_one_line)
         renderer = structlog.dev.ConsoleRenderer(
             colors=output.isatty(), pad_event_to=0, exception_formatter=structlog.dev.plain_traceback
@@ -120,7 +120,7 @@ def configure_logging(
     )
     handler = logging.StreamHandler(output)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))
-    # The libraries beneath are only heard when something is wrong with them.
+    # Log messages of libraries only from WARNING on.
     logging.basicConfig(level=max(threshold, logging.WARNING), handlers=[handler], force=True)
     logging.raiseExceptions = False
     protocol = logging.getLogger("mizzen.xds")

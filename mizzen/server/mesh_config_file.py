@@ -1,4 +1,4 @@
-"""The file of `--mesh-config`: read at the start and again whenever it is saved."""
+"""The file of `--mesh-config`: read at the start, and again whenever it is saved."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mizzen.sources.loading import read_mesh_config
 
 
 class MeshConfigFile:
-    """Holds the last valid content of the file; an invalid or vanished one is but a finding."""
+    """Has the last valid content of the file. If the file becomes invalid or vanishes, that is a finding."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -17,7 +17,7 @@ class MeshConfigFile:
         self.findings: tuple[Diagnostic, ...] = ()
 
     def read(self) -> MeshConfig:
-        """Read the file and return the settings in force: the former ones if it is invalid now."""
+        """Read the file and return the settings in force: the previous ones if the file is invalid now."""
         read, self.findings = read_mesh_config(self.path)
         if read is not None and read != self.mesh_config:
             self.mesh_config = read

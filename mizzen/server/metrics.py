@@ -1,4 +1,4 @@
-"""The numbers that the running control plane keeps of itself, in Prometheus' form (docs/operations.md)."""
+"""The metrics of the running control plane, in Prometheus' form (docs/operations.md)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 
 
 class Metrics:
-    """All metrics of one control plane, in a registry of their own, so that two can live in one process."""
+    """All metrics of one control plane, in its own registry, so that one process can have two."""
 
     def __init__(self, version: str) -> None:
         self.registry = CollectorRegistry()
@@ -32,10 +32,10 @@ class Metrics:
         )
         self.documents_restored = gauge(
             "mizzen_documents_restored",
-            "Documents in force as the state directory has them, as their files cannot be believed",
+            "Documents in force from the state directory, because their files are invalid or cannot be read",
         )
         self.state_failures = counter(
-            "mizzen_state_failures", "Times that the state directory could not be read or written"
+            "mizzen_state_failures", "Failures to read or write the state directory"
         )
         self.start_waits_for = gauge(
             "mizzen_start_waits_for", "Reasons why no proxy is served yet after the start"
@@ -43,23 +43,23 @@ class Metrics:
         self.paths_unreadable = gauge(
             "mizzen_paths_unreadable", "Files and folders that cannot be read, or have vanished"
         )
-        self.config_warnings = gauge("mizzen_config_warnings", "Warnings on what is in force")
-        self.config_changes = counter("mizzen_config_changes", "Batches of changed documents taken over")
+        self.config_warnings = gauge("mizzen_config_warnings", "Warnings about documents in force")
+        self.config_changes = counter("mizzen_config_changes", "Applied batches of changed documents")
         self.push_seconds = seconds(
             "mizzen_push_seconds",
-            "From a change being seen to its being handed to the streams of every proxy that it concerns",
+            "From seeing a change to handing it to the streams of all proxies that it concerns",
         )
         self.convergence_seconds = seconds(
             "mizzen_convergence_seconds",
-            "From a change being seen to the last answer (ACK or NACK) of a proxy that it concerns",
+            "From seeing a change to the last answer (ACK or NACK) of a proxy that it concerns",
         )
         self.translation_seconds = seconds(
             "mizzen_translation_seconds",
-            "From a change having been understood to its translations being handed over",
+            "From applying a change to handing over its translations",
         )
         self.translation_failures = counter(
             "mizzen_translation_failures",
-            "Proxies that could not be translated for because of a fault of Mizzen's own",
+            "Failed translations, by a fault of Mizzen itself",
         )
         self.token_key_fetches = counter(
             "mizzen_token_key_fetches", "Attempts to fetch the keys of a token issuer", "result"
@@ -83,18 +83,18 @@ class Metrics:
         )
         self.unauthenticated = counter(
             "mizzen_unauthenticated",
-            "Discovery streams and requests for certificates refused for want of good credentials",
+            "Streams and certificate requests refused: credentials missing, wrong or expired",
         )
         self.certificates_signed = counter(
-            "mizzen_certificates_signed", "Certificates signed for keys that their owners keep"
+            "mizzen_certificates_signed", "Certificates signed for keys of agents"
         )
-        self.tokens_signed = counter("mizzen_tokens_signed", "Tokens that agents were given")
+        self.tokens_signed = counter("mizzen_tokens_signed", "Tokens signed for agents")
         self.signings_refused = counter(
             "mizzen_signings_refused", "Requests for certificates and tokens that were refused"
         )
         self.secrets_withheld = gauge(
             "mizzen_secrets_withheld",
-            "Secrets that connected proxies ask for and are not sent, as nothing proves who they are",
+            "Secrets withheld from connected proxies that have not proved their identity",
         )
         self.node_remarks = gauge(
             "mizzen_node_remarks", "Mistakes in the nodes of connected proxies that do not stop them"
@@ -105,7 +105,7 @@ class Metrics:
             "mizzen_xds_stuck", "Responses that a proxy left unanswered too long", "type"
         )
         self.handshakes_failed = counter(
-            "mizzen_tls_handshakes_failed", "Connections to the TLS address that came to no handshake"
+            "mizzen_tls_handshakes_failed", "Connections to the TLS address whose handshake failed"
         )
         self.certificates = gauge(
             "mizzen_workload_certificates", "Identities of connected proxies that have a certificate"
@@ -126,7 +126,7 @@ class Metrics:
         )
         self.authority_refused = gauge(
             "mizzen_certificate_authority_refused",
-            "1 while the files of the certificate authority cannot be used, so that it stays as it was",
+            "1 while the files of the certificate authority cannot be used, so the former authority stays",
         )
         self.log_lines_lost = counter("mizzen_log_lines_lost", "Log lines that could not be written")
 
@@ -142,7 +142,8 @@ class Metrics:
     def count_configuration(
         self, view: ConfigurationView, findings: Mapping[tuple[Severity, str], int]
     ) -> None:
-        """Take over how the configuration stands, and how many findings there are by severity and code."""
+        """Set the metrics of the configuration, from its view and the number of findings by severity and
+        code."""
         self.documents.clear()
         for kind, number in view.documents.items():
             self.documents.labels(kind).set(number)
@@ -162,7 +163,7 @@ class Metrics:
         )
 
     def count_token_key_sets(self, states: Iterable[str]) -> None:
-        """Take over how the keys of token issuers stand."""
+        """Set the metrics of token issuers' keys, from the state of each source."""
         counts = Counting(states)
         for state in ("current", "old", "missing"):
             self.token_key_sets.labels(state).set(counts[state])

@@ -1,4 +1,4 @@
-"""What the control plane needs of the parts around it."""
+"""Protocols of the parts that the control plane uses."""
 
 from __future__ import annotations
 
@@ -18,58 +18,59 @@ class Translating(Protocol):
     """What the control plane needs of `mizzen.translator.translation.Translation`."""
 
     def of(self, proxy: Proxy) -> Translation:
-        """Return the translation that `proxy` is served from now."""
+        """Return the translation from which `proxy` is served now."""
 
     def knows(self, proxy: Proxy) -> bool:
-        """Return whether `translate` costs little for this proxy: there is one of its kind already."""
+        """Return True if `translate` is cheap for this proxy, because one of its kind was translated
+        already."""
 
     def prepare(self, proxy: Proxy) -> Iterator[None]:
-        """Do in short steps what takes long in the first `translate` for a kind of proxies."""
+        """Do the slow part of the first `translate` for a kind of proxies, in short steps."""
 
     def concerned(self) -> Iterator[Proxy]:
-        """Yield, once, the proxies that may have to be sent something else since this was last asked. Others
-        that were translated for are not: `translate` returns for them what it did. It may take long between
-        two of them, and the other methods may be called meanwhile."""
+        """Yield, once each, the proxies whose translation may have changed since the last call. For all other
+        proxies `translate` returns the same as before. There may be a long time between two proxies, and the
+        other methods may be called meanwhile."""
 
     def forget_unused(self, proxies: Iterable[Proxy]) -> Iterator[None]:
-        """Forget, in short steps, what only other proxies than these need."""
+        """Forget, in short steps, what none of these proxies needs."""
 
     def translate(self, proxy: Proxy) -> tuple[xds.Snapshot, tuple[Diagnostic, ...]]:
-        """Return everything that `proxy` is sent now, and what could not be served as it was written.
+        """Return all current resources of `proxy`, and findings about what could not be served as written.
 
-        What did not change is the same objects as before.
+        Unchanged parts are the same objects as before.
         """
 
     @property
     def profiles(self) -> int:
-        """How many kinds of proxies there are that no rule can tell apart."""
+        """Number of kinds of proxies; no rule can tell proxies of one kind apart."""
 
     @property
     def withheld(self) -> tuple[Withheld, ...]:
-        """The documents that cannot be translated for some proxy."""
+        """The documents that cannot be translated for at least one proxy."""
 
     def overcome(self) -> tuple[str, ...]:
-        """Return where it failed since last asked although nobody lost anything by it."""
+        """Return the tracebacks of failures since the last call that affected no proxy."""
 
     def update(self, mesh: Mesh, delta: MeshDelta) -> None:
-        """Go over to another snapshot of the mesh."""
+        """Use a new snapshot of the mesh from now on."""
 
 
 class Groups(Protocol):
     """What the control plane needs of `xds.Server`."""
 
     def set_snapshot(self, group: Hashable, snapshot: xds.Snapshot) -> None:
-        """Give a group another snapshot; only what differs is sent."""
+        """Replace the snapshot of a group; only the difference is sent."""
 
 
-class Following(Protocol):
-    """Follows one change to its end (`mizzen.server.convergence.Push`)."""
+class PushTracker(Protocol):
+    """Tracks one change until all proxies have answered it (`mizzen.server.convergence.Push`)."""
 
     def handed(self, group: Hashable, changes: Iterable[tuple[str, Iterable[str]]]) -> None:
-        """The change was handed over for a proxy: the types that it touches, each with the changed names."""
+        """Record that the change was handed over for a proxy: the changed types, each with its names."""
 
     async def answered(self, groups: Iterable[Hashable], seconds: float) -> None:
-        """Wait until these groups have done what they were handed, at most for so long."""
+        """Wait until these groups have answered the change, at most `seconds`."""
 
     def done(self) -> None:
-        """It was handed over for all."""
+        """The change was handed over for all proxies."""

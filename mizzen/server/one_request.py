@@ -1,7 +1,7 @@
-"""Calls with one request and one answer, whose caller is known before anything of the request is read.
+"""Calls with one request and one answer, whose caller is checked before the request is read.
 
-gRPC reads the request of such a call before it asks the handler, so that anybody could send many large ones.
-To the client a handler of streams that reads one request looks the same.
+For such calls gRPC reads the request before it calls the handler, so any client could send many large ones.
+A streaming handler that reads one request looks the same to the client.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ import grpc
 from google.protobuf.message import DecodeError
 
 LARGEST: Final = 65536
-"""Bytes of a request."""
+"""Most bytes of a request."""
 SECONDS: Final = 10.0
-"""So long a request may take to come."""
+"""Longest time, in seconds, until the request arrives."""
 
 Request = TypeVar("Request")
 
 
 class RequestRefused(Exception):  # noqa: N818 - says what it does
-    """A request is refused: `code` says how, the message why."""
+    """A request is refused: `code` is the gRPC status, the message says why."""
 
     def __init__(self, code: Any, reason: str) -> None:
         super().__init__(reason)
@@ -30,7 +30,7 @@ class RequestRefused(Exception):  # noqa: N818 - says what it does
 
 
 def handler(serve: Callable[[Any], Any], encode: Callable[[Any], bytes]) -> Any:
-    """Return gRPC's handler of a method whose answer `serve` finds out from the context of a call."""
+    """Return gRPC's handler of a method; `serve` returns the answer from the context of a call."""
 
     async def answer(_: Any, context: Any) -> Any:
         return await serve(context)
@@ -39,7 +39,7 @@ def handler(serve: Callable[[Any], Any], encode: Callable[[Any], bytes]) -> Any:
 
 
 async def read_request(context: Any, decode: Callable[[bytes], Request]) -> Request:
-    """Return the request of a call. Raises RequestRefused if there is none, or what comes is none."""
+    """Return the request of a call. Raises RequestRefused if none comes in time, or it cannot be decoded."""
     try:
         async with asyncio.timeout(SECONDS):
             data = await context.read()

@@ -1,4 +1,4 @@
-"""What the user chose about a server."""
+"""The options of a server."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class TlsFiles:
 
 @dataclass(frozen=True, slots=True)
 class ServeOptions:
-    """Everything that `mizzen serve` can be told; the defaults are those of the command line."""
+    """All options of `mizzen serve`; the defaults are those of the command line."""
 
     paths: tuple[Path, ...]
     mesh_config: Path | None = None
@@ -53,5 +53,5 @@ class ServeOptions:
 
     @property
     def certificates_served(self) -> bool:
-        """Whether proxies are given certificates: there is a place for the key of an authority."""
+        """True if proxies get certificates: the options name a folder for the key of an authority."""
         return self.state is not None or self.ca is not None

@@ -1,4 +1,4 @@
-"""Which lines of YAML a resource comes from, when it does not say so itself."""
+"""The lines of YAML from which a resource comes, also for resources without origins."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from mizzen import xds
 from mizzen.config import Origin
 
 CurrentOrigin = Callable[[Origin], Origin]
-"""Says where an origin stands now: a resource keeps the lines of the day when it was made."""
+"""Returns the current line of an origin: a resource has the lines of the time when it was made."""
 
 _ASKING = (xds.type_urls.LISTENER, xds.type_urls.CLUSTER)
 
 
 def origins_of(resource: xds.Resource, snapshot: xds.Snapshot | None) -> tuple[Origin, ...]:
-    """Return the origins of a resource; of a certificate in files, those of what names it.
+    """Return the origins of a resource; for a certificate in files, those of the resources that name it.
 
-    Such a certificate is made of its name alone, and is the same for all who name it.
+    Such a certificate is made from its name alone, and is the same for all resources that name it.
     """
     if resource.origins or snapshot is None or resource.type_url != xds.type_urls.SECRET:
         return tuple(origin for origin in resource.origins if isinstance(origin, Origin))
@@ -33,7 +33,7 @@ def origins_of(resource: xds.Resource, snapshot: xds.Snapshot | None) -> tuple[O
 
 
 def told_origins(origins: Iterable[object], current_origin: CurrentOrigin) -> list[str]:
-    """Return where origins stand now as `file:line`, each once, by file and line."""
+    """Return the current places of origins as `file:line`, without duplicates, sorted by file and line."""
     now = {current_origin(origin) for origin in origins if isinstance(origin, Origin)}
     return [str(origin) for origin in sorted(now)]
 

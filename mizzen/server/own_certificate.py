@@ -1,6 +1,6 @@
-"""The certificate that the server shows where it has an authority of its own: renewed without a restart.
+"""The server's own certificate, issued by its own authority and renewed without a restart.
 
-gRPC asks before every handshake, in a thread of its own, which certificate to show.
+gRPC asks for the certificate before every handshake, in a separate thread.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from mizzen.identity.server_certificate import issue_server_certificate
 
 
 class OwnCertificate:
-    """Issues the server's certificate, anew after half of its life or when the authority has changed.
+    """Issues the server's certificate, and renews it after half of its lifetime or when the authority
+    changes.
 
-    Raises ValueError if none can be issued at first.
+    Raises ValueError if the first certificate cannot be issued.
     """
 
     def __init__(
@@ -38,8 +39,8 @@ class OwnCertificate:
         self._issue(self._authority(), self._clock())
 
     def credentials(self, *, demands_certificates: bool) -> Any:
-        """Return gRPC's credentials of a port, at which clients must have a certificate of the authority, or
-        are not asked for one."""
+        """Return gRPC's credentials of a port. With `demands_certificates` clients must have a certificate of
+        the authority; else they are not asked for one."""
         return grpc.dynamic_ssl_server_credentials(
             self._configuration, self._current, require_client_authentication=demands_certificates
         )

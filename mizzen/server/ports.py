@@ -1,7 +1,7 @@
-"""The ports: the admin address; and gRPC in plain text, over TLS, and over TLS with a client's certificate.
+"""The ports: the admin address; and gRPC in plain text, over TLS, and over TLS with client certificates.
 
-gRPC in Python asks every client of a port for a certificate, or none, so those who have one come to a port of
-their own (docs/decisions/0094).
+gRPC in Python demands a certificate from every client of a port or from none, so clients with certificates
+have a separate port (docs/decisions/0094).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from mizzen.server.workload_certificates import WorkloadCertificates, now_utc
 
 
 class PortError(Exception):
-    """A port cannot be offered; the message says why, and what to do."""
+    """A port cannot be opened; the message says why, and what to do."""
 
 
 def take_port(address: Address, option: str, options: ServeOptions) -> socket.socket:
@@ -42,7 +42,7 @@ def take_port(address: Address, option: str, options: ServeOptions) -> socket.so
 def add_grpc_ports(
     grpc_server: Any, options: ServeOptions, certificates: WorkloadCertificates | None
 ) -> list[str]:
-    """Let a gRPC server listen at its addresses, and return these with their ports. Raises PortError."""
+    """Make a gRPC server listen at its addresses; return these with the actual ports. Raises PortError."""
     return [
         str(address.with_port(_add_port(grpc_server, address, option, credentials, options)))
         for address, option, credentials in _ports(options, certificates)
@@ -65,8 +65,8 @@ def _add_port(
 def _ports(
     options: ServeOptions, certificates: WorkloadCertificates | None
 ) -> Iterable[tuple[Address, str, Any]]:
-    """Return the addresses to listen on, each with the option that names it and with gRPC's credentials, None
-    for plain text. Raises PortError."""
+    """Yield the addresses to listen on, each with its option and gRPC's credentials (None: plain text).
+    Raises PortError."""
     yield options.grpc_address, "--grpc-address", None
     try:
         if options.tls is not None:
@@ -89,7 +89,8 @@ def _ports(
 
 
 def _who_is_there(address: Address, options: ServeOptions) -> str:
-    """Say whether a Mizzen has taken `address`, if its admin address can be guessed; empty if not."""
+    """Return text that says which Mizzen uses `address`; empty if none is found at the usual admin
+    addresses."""
     about = other_server(options.admin_address)
     if about is None:
         about = other_server(ADMIN_ADDRESS)
@@ -106,9 +107,9 @@ def authenticator(
     refused: Callable[[str], None],
     fetched: Callable[[KeySource], str],
 ) -> Authenticator:
-    """Return what checks credentials. `fetched` returns the key set that was fetched last from a source.
+    """Return the authenticator. `fetched` returns the key set that was last fetched from a source.
 
-    Raises PortError if a key of tokens cannot be used."""
+    Raises PortError if a token key cannot be used."""
 
     def count(reason: str) -> None:
         metrics.unauthenticated.inc()
@@ -133,8 +134,8 @@ def attach_signing(
     authenticate: Callable[[xds.Peer], xds.Peer],
     trust_domains: Callable[[], tuple[str, ...]],
 ) -> None:
-    """Add the services for proxies that keep their keys: one signs certificates, and one, where there is a
-    key for it, tokens. Raises TokenKeyError if that key cannot be used."""
+    """Add the services for proxies that keep their private keys: one signs certificates; with a state
+    directory, a second one signs tokens. Raises TokenKeyError if the key for tokens cannot be used."""
 
     def authority() -> Authority:
         return certificates.authority
@@ -163,7 +164,7 @@ def attach_signing(
 
 
 def warn_of_open_addresses(options: ServeOptions, log: Any) -> None:
-    """Say in the log what strangers can get who reach the addresses."""
+    """Log warnings about data that anyone can read who reaches the addresses."""
     keys = ", private keys of gateways included" if options.secrets_to_anyone else ""
     if not options.grpc_address.is_loopback:
         log.warning(

@@ -1,4 +1,4 @@
-"""The server as a process: its parts put together, its ports, its signals, its end."""
+"""The server as a process: its parts, its ports, its signals, and how it stops."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ from mizzen.server.certificate_authority import CertificateAuthority, open_certi
 from mizzen.server.configuration import Configuration
 from mizzen.server.control_plane import ControlPlane
 from mizzen.server.convergence import Convergence
+from mizzen.server.fallback import fallback
 from mizzen.server.former import FormerDocuments
 from mizzen.server.garbage import Garbage
 from mizzen.server.grpc_log import ConnectionLog, captured
@@ -38,7 +39,6 @@ from mizzen.server.live_why import LiveWhy
 from mizzen.server.log_output import configure_logging
 from mizzen.server.mesh_config_file import MeshConfigFile
 from mizzen.server.metrics import Metrics
-from mizzen.server.missing import missing
 from mizzen.server.options import ServeOptions
 from mizzen.server.ports import (
     PortError,
@@ -61,8 +61,8 @@ from mizzen.translator.contained import ContainedTranslation
 from mizzen.translator.translate_result import TYPE_URLS, Resources
 
 LINGER = timedelta(seconds=30)
-"""So long after its last stream has ended a proxy is kept up to date, as it may come back: an Envoy that lost
-its connection waits up to 30 s before it tries again."""
+"""Time after its last stream during which a proxy is still kept up to date: an Envoy that lost its connection
+waits up to 30 s before it tries again."""
 
 _WATCH_AGAIN_SECONDS = 1.0
 _DRAIN_POLL_SECONDS = 0.02
@@ -77,7 +77,7 @@ class StartError(Exception):
 def run(options: ServeOptions, *, reads_grpc_log: bool = False) -> None:
     """Serve until SIGTERM or SIGINT. Raises StartError if an address or a certificate cannot be used.
 
-    `reads_grpc_log`: what gRPC's core writes is read (`mizzen.server.grpc_log`).
+    `reads_grpc_log`: read the output of gRPC's core (`mizzen.server.grpc_log`).
     """
     metrics = Metrics(mizzen.__version__)
     connections = ConnectionLog(metrics.handshakes_failed.inc)
@@ -91,8 +91,8 @@ def run(options: ServeOptions, *, reads_grpc_log: bool = False) -> None:
 async def serve(
     options: ServeOptions, metrics: Metrics, settled: Callable[[], None], forgotten: Callable[[], None]
 ) -> None:
-    """Serve on the running loop until a signal comes; `settled` is called after every change, `forgotten`
-    when much was forgotten."""
+    """Serve on the running loop until a signal comes. `settled` is called after every change, `forgotten`
+    after much data was forgotten."""
     stopping = asyncio.Event()
     process = Process(options, metrics, settled, forgotten)
     loop = asyncio.get_running_loop()
@@ -107,14 +107,14 @@ async def serve(
 
 def _on_signal(stopping: asyncio.Event) -> None:
     if stopping.is_set():
-        # Asked twice: whoever asks does not want to wait for the proxies.
+        # The second signal: the user does not want to wait for the proxies.
         sys.stderr.flush()
         os._exit(130)
     stopping.set()
 
 
 class Process:
-    """One server: the parts, and what the admin address tells of them."""
+    """One server: its parts, and the data for its admin address."""
 
     def __init__(
         self,
@@ -160,10 +160,10 @@ class Process:
             on_group=self.control_plane.first_snapshot,
             on_group_empty=self.control_plane.forget,
             authenticate=self._authenticate,
-            # Who reaches the plain port of this machine may ask as any proxy; nobody else sees several.
+            # A client of the plain-text port on this machine can be served as any proxy anyway.
             shows_clients=lambda peer: not peer.tls and options.grpc_address.is_loopback,
             linger=LINGER,
-            fallback=missing,
+            fallback=fallback,
             identifier=f"mizzen/{mizzen.__version__}",
         )
         self.control_plane.serve_through(self.discovery)
@@ -181,7 +181,7 @@ class Process:
         self._key_sets = key_set_refresh(options, self.control_plane.take_token_keys, metrics)
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Take the ports, read the configuration, serve, and drain when `stopping` is set."""
+        """Open the ports, read the configuration, serve, and drain when `stopping` is set."""
         grpc_server = grpc.aio.server(options=xds.Limits().channel_options())
         if self._options.state is not None:
             self._state = self._open_state(self._options.state)
@@ -195,12 +195,12 @@ class Process:
         try:
             async with asyncio.TaskGroup() as tasks:
                 serving = tasks.create_task(admin.run())
-                # A fault here ends the process: proxies that were served before must not lose all they have.
+                # A fault here ends the process: proxies of a former server must not lose their resources.
                 former = FormerDocuments()
                 if self._state is not None:
                     former = await asyncio.to_thread(self._state.read)
                 files = await asyncio.to_thread(self._read, former)
-                await self.control_plane.begin(files, former, self._state.keep if self._state else None)
+                await self.control_plane.begin(files, former, self._state.save if self._state else None)
                 await self.control_plane.take_token_keys(
                     await self._key_sets.begin(self.control_plane.key_sources())
                 )
@@ -228,8 +228,8 @@ class Process:
                 await self.discovery.stop()
                 await self._drained()
                 await asyncio.wait(watching)
-                await self.control_plane.keep_rest()
-                # The streams have ended by now; what gRPC may still wait for is of no use to anybody.
+                await self.control_plane.save_rest()
+                # The streams have ended by now, so gRPC need not wait for anything.
                 await grpc_server.stop(_CLOSE_SECONDS)
                 admin.stop()
                 await serving
@@ -239,8 +239,8 @@ class Process:
         self._log.info("stopped")
 
     async def _serve(self, grpc_server: Any) -> None:
-        """Let the proxies in, not before the configuration is whole (`mizzen.server.start`)."""
-        self._key_sets.follow(self.control_plane.key_sources())
+        """Serve proxies, but only after the configuration is complete (`mizzen.server.start`)."""
+        self._key_sets.set_sources(self.control_plane.key_sources())
         self._look_whether_whole()
         if self.waiting_for and self._options.start_anyway:
             self._log.warning(
@@ -255,14 +255,14 @@ class Process:
             )
             await self._may_start.wait()
         await self._key_sets.tried()
-        await self.control_plane.keep_from_now()
+        await self.control_plane.save_from_now()
         self.waiting_for = ()
         self._metrics.start_waits_for.set(0)
         self.discovery.attach(grpc_server)
         if self._authority is not None:
-            held, plane = self._authority.certificates, self.control_plane
+            certificates, plane = self._authority.certificates, self.control_plane
             attach_signing(
-                *(grpc_server, self._options, held, self._metrics, self._authenticate),
+                *(grpc_server, self._options, certificates, self._metrics, self._authenticate),
                 lambda: plane.trust_domains,
             )
         await grpc_server.start()
@@ -270,34 +270,34 @@ class Process:
         self._log.info("ready", grpc=self._grpc_addresses, admin=str(self._admin_address))
 
     async def _drained(self) -> None:
-        """Wait until every stream has ended well: an Envoy counts a torn connection as a failure."""
+        """Wait until every stream has ended properly: an Envoy counts a broken connection as a failure."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._options.drain_seconds):
                 while self.discovery.clients():
                     await asyncio.sleep(_DRAIN_POLL_SECONDS)
-                # The last status is written after its stream has gone from the list.
+                # gRPC writes the status of the last stream after that has left the list.
                 await asyncio.sleep(_LAST_WORDS_SECONDS)
 
     async def _watch(self) -> None:
         while True:
             try:
-                batches = watch_files(self._source, is_holding=lambda: self.control_plane.is_holding)
+                batches = watch_files(self._source, is_delaying=lambda: self.control_plane.is_delaying)
                 async for batch in batches:
                     await self.control_plane.take(batch, self._source.latest if batch else None)
-                    self._key_sets.follow(self.control_plane.key_sources())
+                    self._key_sets.set_sources(self.control_plane.key_sources())
                     self._settled()
                     self._look_whether_whole()
             except Exception:
-                # What is served goes on being served; a change may be late.
+                # Proxies are still served; a change may be late.
                 self._log.exception("watching the files failed: a fault of Mizzen; it starts again")
                 await asyncio.sleep(_WATCH_AGAIN_SECONDS)
 
     async def _watch_settings(self) -> None:
-        """Look at the file of `--mesh-config` whenever it is saved: it is none of the documents."""
+        """Read the file of `--mesh-config` whenever it is saved: it is not among the watched documents."""
         assert self._options.mesh_config is not None
         async for _ in watch_files(FileSource([self._options.mesh_config])):
             await self.control_plane.take({})
-            self._key_sets.follow(self.control_plane.key_sources())
+            self._key_sets.set_sources(self.control_plane.key_sources())
             self._look_whether_whole()
 
     def _read(self, former: FormerDocuments) -> Batch:
@@ -340,7 +340,7 @@ class Process:
     # Ports
 
     def _take_ports(self, grpc_server: Any) -> AdminServer:
-        """Take all ports before anything else is done; raise StartError if one is not to be had."""
+        """Open all ports before all other work. Raises StartError if that fails."""
         options, plane = self._options, self.control_plane
         certificates = self._authority.certificates if self._authority is not None else None
         try:
@@ -353,7 +353,7 @@ class Process:
                     options,
                     self._metrics,
                     lambda: plane.trust_domain,
-                    plane.refusals.add,
+                    plane.refused_proxies.add,
                     self._key_sets.keys_of,
                 )
                 undo.pop_all()
@@ -366,18 +366,19 @@ class Process:
         return self._authenticator.authenticate(peer) if self._authenticator is not None else peer
 
     def _gives_secrets(self, peer: xds.Peer) -> bool:
-        """Whether a peer without a certificate may have Secrets: who is on this machine, or as chosen."""
+        """True if a peer without a certificate may have Secrets: it is on this machine, or the user chose
+        so."""
         address = self._options.tls_address if peer.tls else self._options.grpc_address
         return address.is_loopback or self._options.secrets_to_anyone
 
-    # What the admin address tells
+    # Data for the admin address
 
     def metrics(self) -> bytes:
         """Return the metrics in Prometheus' text form."""
         return self._metrics.render()
 
     def about(self) -> dict[str, Any]:
-        """Return what runs here."""
+        """Return version, process, readiness and addresses of this server."""
         return {
             "name": "mizzen",
             "version": mizzen.__version__,
@@ -393,7 +394,8 @@ class Process:
         }
 
     async def status(self, proxy: str | None = None) -> Mapping[str, Any]:
-        """Return the whole status as JSON values; or that of one proxy, with the names that it asks for."""
+        """Return the status as JSON values; with `proxy`, only that proxy, with the names that it asks
+        for."""
         view = self.control_plane.view
         clients = self.discovery.clients()
         if proxy is not None:
@@ -412,17 +414,17 @@ class Process:
                 clients,
                 self.discovery.snapshot,
                 self.control_plane.proxy_of,
-                mesh_remarks=self.control_plane.mesh_remarks,
+                mesh_warnings=self.control_plane.mesh_warnings,
                 fault_of=self.control_plane.fault_of,
                 current_origin=self.control_plane.current_origin,
                 lines=self._rejected.of,
-                refused_proxies=self.control_plane.refusals.as_json(),
+                refused_proxies=self.control_plane.refused_proxies.as_json(),
                 with_names=proxy is not None,
                 certificates=self._authority.certificates.as_json() if self._authority else None,
                 gone_proxies=[each for each in gone if proxy in (None, each["id"], each["node_id"])],
             ) | {"recent_changes": self.recent_changes()}
 
-        # A thousand proxies make megabytes of it, and the loop has streams to serve.
+        # In a thread: with a thousand proxies the status has megabytes, and the loop must serve streams.
         return await asyncio.to_thread(build)
 
     @property
@@ -432,17 +434,17 @@ class Process:
 
     @property
     def findings(self) -> Sequence[Diagnostic]:
-        """What is wrong with the configuration that is in force."""
+        """The findings about the configuration in force."""
         return self.control_plane.view.findings
 
     @property
     def moment(self) -> object:
-        """A value that is another one as soon as something stands otherwise than before."""
-        stands = (self.control_plane.told, self._events.taken, self.ready, self.waiting_for)
+        """A value that differs from the one before as soon as the status has changed."""
+        stands = (self.control_plane.revision, self._events.taken, self.ready, self.waiting_for)
         return (*stands, [(push.handing_over, push.seconds) for push in self._convergence.recent[:1]])
 
     def recent_changes(self) -> list[dict[str, Any]]:
-        """Return the latest changes, newest first, and how far each has come."""
+        """Return the latest changes, newest first, and how many proxies have answered each."""
         return [push.as_json() for push in self._convergence.recent]
 
     async def served(self) -> Mapping[str, Any]:
@@ -456,7 +458,7 @@ class Process:
         return sorted({self._name(client) for client in self.discovery.clients()})
 
     async def resources(self, proxy: str) -> Mapping[str, Any] | None:
-        """Return what a proxy, by its name or its node id, is sent; None if it is not connected."""
+        """Return the resources of a proxy, by its name or node id; None if it is not connected."""
         for client in self.discovery.clients():
             if proxy in (client.node_id, self._name(client)):
                 snapshot = self.discovery.snapshot(client.group) or xds.Snapshot()
@@ -469,5 +471,5 @@ class Process:
 
 
 def _readable(snapshot: xds.Snapshot) -> Mapping[str, Any]:
-    held = {type_url: snapshot.collection(type_url) for type_url in TYPE_URLS.values()}
-    return Resources.decoded(held).as_dict()
+    collections = {type_url: snapshot.collection(type_url) for type_url in TYPE_URLS.values()}
+    return Resources.decoded(collections).as_dict()

@@ -1,6 +1,6 @@
-"""Which certificate a proxy is given, laid over what was translated for it.
+"""Adds a proxy's certificate to its translated snapshot.
 
-Renewing one costs the secrets of the proxies that have it; nothing else is translated or sent.
+A renewal changes the secrets of the proxies that have the certificate; nothing else is translated or sent.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _Overlaid = dict[SpiffeId | None, tuple[tuple[xds.Resource, ...], xds.Collection
 
 
 def identity_of(proxy: Proxy, trust_domain: str) -> SpiffeId | None:
-    """Return the identity that a proxy is certified for; None if nothing proves that it is the one it says,
-    if what it says is no identity, or if its agent has a certificate signed for a key of its own."""
+    """Return the identity for a proxy's certificate. None if the identity is not proved or not valid, or if
+    the proxy has an agent, whose certificate is signed for a key of its own."""
     if proxy.is_unproven or proxy.metadata.agent:
         return None
     try:
@@ -30,8 +30,8 @@ def identity_of(proxy: Proxy, trust_domain: str) -> SpiffeId | None:
         return None
 
 
-def certificate_remark(proxy: Proxy, trust_domain: str) -> str:
-    """Return why a proxy is given no certificate; empty if it is given one, or has an agent for that."""
+def certificate_warning(proxy: Proxy, trust_domain: str) -> str:
+    """Return why a proxy gets no certificate; empty if it gets one, or has an agent for that."""
     if proxy.metadata.agent:
         return ""
     if proxy.is_unproven:
@@ -49,15 +49,15 @@ def certificate_remark(proxy: Proxy, trust_domain: str) -> str:
 
 
 class ProxyCertificates:
-    """Lays certificates and roots over snapshots. Used by the worker; `lacks` by the loop."""
+    """Adds certificates and roots to snapshots. Used in the worker, except `lacks`, which the loop calls."""
 
     def __init__(self, certificates: WorkloadCertificates) -> None:
         self.certificates = certificates
         self._overlaid: WeakKeyDictionary[xds.Collection, _Overlaid] = WeakKeyDictionary()
 
     def over(self, proxy: Proxy, trust_domain: str, translated: xds.Snapshot) -> xds.Snapshot:
-        """Return the snapshot with the proxy's certificate, issued if need be, and the roots. What is equal
-        for several proxies, or has not changed, is the same object."""
+        """Return the snapshot with the proxy's certificate (issued if there is none) and the roots.
+        Collections that are equal for several proxies, or unchanged, are the same object."""
         identity = identity_of(proxy, trust_domain)
         secret = self.certificates.secret_of(identity) if identity is not None else None
         own = (self.certificates.roots, *((secret,) if secret is not None else ()))
@@ -74,7 +74,7 @@ class ProxyCertificates:
         return xds.Snapshot({**collections, _SECRET: found[1]})
 
     def lacks(self, proxy: Proxy, trust_domain: str, given: xds.Snapshot) -> bool:
-        """Return whether a proxy that was given this snapshot lacks a newer certificate or newer roots."""
+        """Return True if there is a newer certificate or newer roots than in this snapshot of the proxy."""
         secrets = given.collection(_SECRET)
         roots = self.certificates.roots
         if secrets.get(roots.name) is not roots:
@@ -84,9 +84,9 @@ class ProxyCertificates:
         return current is not None and secrets.get(current.name) is not current
 
     def renew(self, used: Collection[SpiffeId]) -> bool:
-        """Renew what is due of the identities in use, and forget what was laid over for others.
+        """Renew due certificates of the identities in use, and forget the collections of all others.
 
-        Return whether more is due."""
+        Return True if more are due."""
         for known in self._overlaid.values():
             for identity in [each for each in known if each is not None and each not in used]:
                 del known[identity]

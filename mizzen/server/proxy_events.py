@@ -1,4 +1,4 @@
-"""What happens between the server and its proxies: logged, counted, and followed to its end."""
+"""Handles the events between the server and its proxies: logs, counts and tracks them."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from mizzen.server.rejected_lines import RejectedLines
 
 
 class ProxyEvents:
-    """Takes the events of `xds.Server`.
+    """Handles the events of `xds.Server`.
 
-    A rejection is logged once, with Envoy's words and the lines of YAML that they mean, though a whole group
-    of proxies may reject the same. `keep_telling` does that, as lines take a while to be found.
+    If many proxies reject the same, the rejection is logged once, with Envoy's words and the lines of YAML to
+    blame. A separate task (`keep_telling`) logs it, because the search for the lines takes a while.
     """
 
     def __init__(
@@ -46,10 +46,10 @@ class ProxyEvents:
         self._remarks: dict[int, int] = {}
         self._said: dict[tuple[str, str], None] = {}
         self.taken = 0
-        """How many events there were: as long as it stays, no proxy stands otherwise than before."""
+        """Number of events so far. While it stays the same, the state of no proxy changes."""
 
     def take(self, event: xds.Event) -> None:
-        """Take one event."""
+        """Handle one event."""
         self.taken += 1
         self._convergence.on_event(event)
         match event:
@@ -79,7 +79,7 @@ class ProxyEvents:
                 self._stuck(event)
 
     def _remark(self, client: xds.Client, proxy: Proxy) -> None:
-        """Say what is wrong with the node, once, however often its Envoy comes back."""
+        """Log the mistakes of a node once, however often its Envoy comes back."""
         self._remarks[client.number] = len(proxy.remarks)
         self._metrics.node_remarks.inc(len(proxy.remarks))
         for remark in proxy.remarks:
@@ -90,11 +90,11 @@ class ProxyEvents:
         kind = xds.short_name(event.type_url)
         self._metrics.xds_rejected.labels(_label(event.type_url)).inc()
         if self._is_new(kind, event.message):
-            with contextlib.suppress(asyncio.QueueFull):  # a client with ever new words; it is counted
+            with contextlib.suppress(asyncio.QueueFull):  # a client with ever new words: counted, not logged
                 self._untold.put_nowait(event)
 
     async def keep_telling(self) -> None:
-        """Log rejections, each with the lines that it means. Never ends; when cancelled it tells the rest."""
+        """Log rejections, each with the lines to blame. Never ends; when cancelled it logs the rest."""
         try:
             while True:
                 event = await self._untold.get()
@@ -127,7 +127,7 @@ class ProxyEvents:
 
     def _recovered(self, client: xds.Client, recovered: xds.RejectedResource) -> None:
         kind = xds.short_name(recovered.resource.type_url)
-        self._said.pop((kind, recovered.message), None)  # should it be rejected again, that is news
+        self._said.pop((kind, recovered.message), None)  # a further rejection is logged again
         self._log.info(
             "a proxy accepted what it had rejected",
             proxy=self._name(client),
@@ -162,9 +162,9 @@ class ProxyEvents:
 
 _MESSAGES_REMEMBERED = 1000
 _UNTOLD = 1000
-"""Rejections that wait for their lines; of more the log has nothing."""
+"""Most rejections that wait for their lines; further ones are not logged."""
 
 
 def _label(type_url: str) -> str:
-    """The label of a type in metrics. Clients may ask for any type, and a label is kept for ever."""
+    """The label of a type in metrics. Clients may ask for any type, and labels stay for ever."""
     return xds.short_name(type_url) if type_url in xds.type_urls.PUSH_ORDER else "other"

@@ -1,4 +1,4 @@
-"""The tables of what a connected proxy was sent (`mizzen.explain.tables`), with what it has accepted."""
+"""The tables of a connected proxy's resources (`mizzen.explain.tables`), with what it has accepted."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from mizzen.translator.translation import Translation
 
 _MOST = 5
 _CUT = 200
-"""So much is told of Envoy's words in a row; `mizzen status` shows all."""
+"""Most characters of Envoy's words in a row; `mizzen status` shows all."""
 
 
 class Clients(Protocol):
-    """What is needed of `xds.Server`."""
+    """The part of `xds.Server` that tables use."""
 
     def clients(self) -> list[xds.ClientStatus]:
         """Return the open streams."""
@@ -36,15 +36,15 @@ class Clients(Protocol):
 
 
 class ProxyTables:
-    """Makes tables for the proxies that are connected."""
+    """Makes tables for connected proxies."""
 
     def __init__(self, control_plane: ControlPlane, clients: Clients) -> None:
         self._control_plane = control_plane
         self._clients = clients
 
     def find(self, name: str) -> xds.ClientStatus | None:
-        """Return the stream of a proxy by its name, also without the namespace, or by its node id; of several
-        the one connected last."""
+        """Return the stream of a proxy, by its name (with or without the namespace) or node id; if there are
+        several, the one that connected last."""
         clients = self._clients.clients()
         found = [each for each in clients if name in (each.node_id, self._name(each))]
         found = found or [each for each in clients if self._short_name(each) == name]
@@ -53,7 +53,7 @@ class ProxyTables:
     async def table(self, name: str, kind: str) -> Mapping[str, Any] | None:
         """Return a table of `explain.tables.KINDS` as JSON values; None if the proxy is not connected.
 
-        It costs the worker as much as the proxy has resources of the kind, after all that is more urgent.
+        The worker makes it after all more urgent work. The cost grows with the proxy's resources of the kind.
         """
         client = self.find(name)
         if client is None:
@@ -75,8 +75,8 @@ class ProxyTables:
         return {"proxy": self._name(client), "kind": kind, "rows": [row.as_dict() for row in found]}
 
     async def difference(self, name: str) -> Mapping[str, Any] | None:
-        """Return, as a table of JSON values, how what a proxy has accepted differs from what it is to be
-        sent; None if it is not connected."""
+        """Return, as a table of JSON values, the difference between a proxy's accepted resources and its
+        current ones; None if the proxy is not connected."""
         client = self.find(name)
         if client is None:
             return None
@@ -84,7 +84,7 @@ class ProxyTables:
         current = self._control_plane.current_origin
         proxy = self._control_plane.proxy_of(client.group)
 
-        # What differs is decoded: not on the loop that serves the streams.
+        # In the worker: this decodes the resources that differ, and the loop must serve streams.
         def made(translation_of: Callable[[Proxy], Translation], _: Mesh) -> list[dict[str, Any]]:
             origins = PartOrigins(translation_of(proxy), proxy) if proxy is not None else None
             return _difference_rows(client, holdings, origins, current)
@@ -108,7 +108,7 @@ def _difference_rows(
     current: CurrentOrigin,
 ) -> list[dict[str, Any]]:
     def lines(resource: xds.Resource, accepted: xds.Resource | None, words: str) -> tuple[str, ...]:
-        """Return the lines of what differs, of the whole resource if it was not accepted in any version."""
+        """Return the lines of the parts that differ; of the whole resource if no version was accepted."""
         if origins is None or accepted is None:
             return tuple(told_origins(resource.origins, current))
         places = suspect_places(resource, accepted, origins, words)
@@ -132,8 +132,8 @@ def _difference_rows(
 
 @dataclass(frozen=True, slots=True)
 class _Difference:
-    """A resource that a client has not as it is wanted: what is the matter, the version that it accepted
-    last, and Envoy's words if it refused it."""
+    """A resource whose current version the client has not accepted: what is wrong, the last accepted version,
+    and Envoy's words if it was rejected."""
 
     resource: xds.Resource
     what: str
@@ -142,12 +142,12 @@ class _Difference:
 
 
 def _differences(client: xds.ClientStatus, type_url: str, holding: xds.Holding) -> Iterator[_Difference]:
-    refused = {each.resource.name: each for each in client.rejected if each.resource.type_url == type_url}
-    for name in sorted(holding.wanted.keys() | holding.accepted.keys() | refused.keys()):
+    rejected = {each.resource.name: each for each in client.rejected if each.resource.type_url == type_url}
+    for name in sorted(holding.wanted.keys() | holding.accepted.keys() | rejected.keys()):
         wanted, accepted = holding.wanted.get(name), holding.accepted.get(name)
-        if name in refused:
-            kept = "an older version stays" if refused[name].replacement else "it is left out"
-            one = refused[name]
+        if name in rejected:
+            kept = "an older version stays" if rejected[name].replacement else "it is left out"
+            one = rejected[name]
             what = f"{kept}; Envoy refused: {_shown(one.message)}"
             yield _Difference(one.resource, what, one.replacement or accepted, one.message)
         elif wanted is None and accepted is not None:
@@ -159,7 +159,7 @@ def _differences(client: xds.ClientStatus, type_url: str, holding: xds.Holding) 
 
 
 def _meaning(accepted: xds.Resource | None, wanted: xds.Resource) -> str:
-    """Return in the words of `mizzen plan` what a resource changes, `-` if nothing of it was accepted."""
+    """Return the difference in the words of `mizzen plan`; `-` if no version was accepted."""
     if accepted is None:
         return "-"
     told = []
@@ -175,7 +175,7 @@ def _shown(message: str) -> str:
 
 
 def _states(client: xds.ClientStatus, holdings: Mapping[str, xds.Holding]) -> Mapping[tuple[str, str], str]:
-    """Return what is the matter with the resources that a client has not accepted as they are wanted."""
+    """Return the states of the resources whose current version the client has not accepted."""
     states: dict[tuple[str, str], str] = {}
     for type_url, holding in holdings.items():
         for name, resource in holding.sent.items():

@@ -1,6 +1,6 @@
-"""Which lines of YAML an Envoy's refusal means.
+"""The lines of YAML to blame for a rejection.
 
-They are looked for when an Envoy refuses something, and never on the way of a change.
+They are searched when an Envoy rejects a resource, never while a change is sent.
 """
 
 from __future__ import annotations
@@ -22,53 +22,55 @@ from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.translation import Translation
 
 _REMEMBERED: Final = 10_000
-"""The lines of so many refused resources are remembered."""
+"""Most rejected resources whose lines are cached."""
 
 _WAIT_SECONDS: Final = 1.0
-"""So long whoever asks for the status waits for lines; then it names those of whole resources."""
+"""Longest time, in seconds, that the status waits for lines; then it shows those of whole resources."""
 
 
 class Asked(Protocol):
-    """What is needed of `ControlPlane`."""
+    """The part of `ControlPlane` that the search uses."""
 
     def proxy_of(self, key: Hashable) -> Proxy | None:
         """Return the proxy of a group."""
 
     def ask(self, question: Callable[..., Any]) -> Awaitable[Any]:
-        """Return what the question finds out in the worker."""
+        """Call the question in the worker, and return its result."""
 
 
 class RejectedLines:
-    """Remembers, for each refused version of a resource, the lines of what differs from the accepted one."""
+    """Caches, for each rejected version of a resource, the lines of its differences from the accepted one."""
 
     def __init__(self, control_plane: Asked) -> None:
         self._control_plane = control_plane
         self._known: OrderedDict[xds.Resource, dict[xds.Resource | None, Places]] = OrderedDict()
         self._log = structlog.get_logger("mizzen.server")
 
-    def of(self, refused: xds.Resource, accepted: xds.Resource | None) -> Places:
-        """Return the lines of the parts that may be to blame, of the whole resource if no more is known.
+    def of(self, rejected: xds.Resource, accepted: xds.Resource | None) -> Places:
+        """Return the lines of the parts that may be to blame; of the whole resource if these are not known.
 
-        Who accepted no version of it is told what was found for others, who did.
+        For a client without an accepted version, return the lines that were found for other clients.
         """
-        known = self._known.get(refused, {})
+        known = self._known.get(rejected, {})
         found = known.get(accepted, ())
         if accepted is None:
             found = min(filter(None, known.values()), key=len, default=())
-        return found or tuple(origin for origin in refused.origins if isinstance(origin, Origin))
+        return found or tuple(origin for origin in rejected.origins if isinstance(origin, Origin))
 
     async def find(
-        self, group: Hashable, refused: xds.Resource, accepted: xds.Resource | None, words: str
+        self, group: Hashable, rejected: xds.Resource, accepted: xds.Resource | None, words: str
     ) -> None:
-        """Find the lines of a resource that a client of `group` refused in these words."""
+        """Find the lines of a resource that a client of `group` rejected with these words."""
         proxy = self._control_plane.proxy_of(group)
-        if proxy is None or accepted in self._known.get(refused, {}):
+        if proxy is None or accepted in self._known.get(rejected, {}):
             return
 
         def found(translation_of: Callable[[Proxy], Translation], _: Mesh) -> Places | None:
             origins = PartOrigins(translation_of(proxy), proxy)
-            # A mesh that is newer than the refusal tells other lines. It is being sent, and is answered anew.
-            return suspect_places(refused, accepted, origins, words) if origins.is_current(refused) else None
+            # A mesh that is newer than the rejection has other lines. It is being sent and will be answered.
+            return (
+                suspect_places(rejected, accepted, origins, words) if origins.is_current(rejected) else None
+            )
 
         try:
             places = await self._control_plane.ask(found)
@@ -76,12 +78,12 @@ class RejectedLines:
             self._log.exception("the lines of a rejection are not known: a fault of Mizzen, please report it")
             places = ()
         if places is not None:
-            self._known.setdefault(refused, {})[accepted] = places
+            self._known.setdefault(rejected, {})[accepted] = places
             while len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)
 
     async def find_all(self, clients: Iterable[xds.ClientStatus]) -> None:
-        """Find the lines of all that is refused now and not known yet. Does not wait for ever."""
+        """Find the missing lines of all resources that are rejected now, within `_WAIT_SECONDS`."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_WAIT_SECONDS):
                 for client in clients:

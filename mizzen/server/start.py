@@ -1,8 +1,8 @@
-"""What a start has read, and whether proxies are let in: what is waited for until then.
+"""Decides after a start when proxies are served.
 
-An Envoy that comes back to a control plane which knows less than the last one is told to remove the rest. So
-nobody is let in before the configuration is whole: Envoys keep what they have for as long as they are served
-nothing. istiod does the same, as it ends when it cannot read its configuration.
+If an Envoy comes back to a control plane that knows less than the last one, it is told to remove the rest. So
+proxies are not served before the configuration is complete: until then Envoys keep what they have. istiod has
+the same effect: it ends when it cannot read its configuration.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from mizzen.server.options import ServeOptions
 _NAMED: Final = 10
 
 SHOWN = 20
-"""So many reasons are shown; a folder that is of no use may have thousands."""
+"""Most reasons that are shown; a wrong folder may have thousands."""
 
 
 def waits_for(view: ConfigurationView, paths: Iterable[Path]) -> tuple[str, ...]:
-    """Return what keeps proxies out after a start, a line for each; nothing if they may come in."""
-    found = [str(each) for each in view.hindrances]
+    """Return the reasons why proxies are not served after a start, a line for each; empty if there are
+    none."""
+    found = [str(each) for each in view.start_blockers]
     if not found and not any(view.documents.values()):
         found.append(
             f"{', '.join(map(str, paths))}: no document is there; write some, or start with --start-anyway"
@@ -38,10 +39,10 @@ def waits_for(view: ConfigurationView, paths: Iterable[Path]) -> tuple[str, ...]
 def without_empty_files(
     files: Mapping[str, ParsedFile | None], sizes: Mapping[str, int]
 ) -> dict[str, ParsedFile | None]:
-    """Return the files that a start read; those without a single byte count as not written yet.
+    """Return the files that a start read; empty files count as not written yet.
 
     While a server runs, an empty file means that its documents are gone. At a start it is more often a file
-    that somebody had begun to write.
+    that is being written.
     """
     return {
         name: unreadable_file(name, "is empty, as if somebody had begun to write it; write or remove it")
@@ -52,7 +53,7 @@ def without_empty_files(
 
 
 def say_what_is_in_force(view: ConfigurationView, options: ServeOptions, log: Any) -> None:
-    """Say in the log what a start has read, and what it took from the state directory in its place."""
+    """Log what a start has read, and which versions it took from the state directory instead."""
     restored = sorted(view.restored.items())
     if restored:
         named = [

@@ -1,8 +1,8 @@
 """The last valid version of every document, on disk, so that a restart knows what was in force.
 
-Documents are stored by the digest of their content, and apart from them which of them each file has. So older
-versions can be kept beside the present ones (docs/decisions/0048). Everything is written in transactions of
-SQLite, by one thread of its own: a server that is killed leaves the state of a moment before.
+One table has the documents, by the digest of their content; a second one has the digests that are in force
+for each file. So older versions can be kept beside the current ones (docs/decisions/0048). A separate thread
+writes everything in SQLite transactions: a server that is killed leaves the state of a moment before.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import structlog
 
 from mizzen.config import ConfigKey, Document, Origin
 from mizzen.config.lines import DocumentLines
-from mizzen.server.former import FormerDocument, FormerDocuments, KeptDocument
+from mizzen.server.former import FormerDocument, FormerDocuments, ValidDocument
 
 LOCK: Final = "lock"
 """The file in the state directory that a running server holds."""
@@ -42,7 +42,7 @@ CREATE TABLE in_force (
 CREATE INDEX in_force_digest ON in_force (digest);
 """
 
-Files = Mapping[str, tuple[KeptDocument, ...]]
+Files = Mapping[str, tuple[ValidDocument, ...]]
 
 
 class StateError(Exception):
@@ -50,9 +50,10 @@ class StateError(Exception):
 
 
 class State:
-    """The state directory of one server. Raises StateError if it cannot be used, is open to others or taken.
+    """The state directory of one server. Raises StateError if it cannot be used, if other users may read it,
+    or if another server uses it.
 
-    A database that cannot be read is moved aside: `error` says so, and the state begins anew.
+    A database that cannot be read is renamed: `error` says so, and the state starts empty.
     """
 
     def __init__(self, directory: Path, on_failure: Callable[[], None] = lambda: None) -> None:
@@ -65,13 +66,13 @@ class State:
         self._database: sqlite3.Connection | None = None
         self._rows: dict[str, dict[ConfigKey, tuple[bytes, float]]] = {}
         self._digests: set[bytes] = set()
-        self._pending: dict[str, tuple[KeptDocument, ...]] = {}
+        self._pending: dict[str, tuple[ValidDocument, ...]] = {}
         self._left: Files = {}
         self._guard = threading.Lock()
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mizzen-state")
 
     def read(self) -> FormerDocuments:
-        """Return the documents that were in force when the last server ended. Before anything is written."""
+        """Return the documents that were in force when the last server ended. Call this before `save`."""
         try:
             return self._load()
         except (sqlite3.DatabaseError, ValueError, TypeError) as error:
@@ -82,8 +83,9 @@ class State:
             self._failed(error)
             return FormerDocuments()
 
-    def keep(self, files: Files) -> None:
-        """Write what these files have in force now; returns at once. Nothing of a file: it is gone."""
+    def save(self, files: Files) -> None:
+        """Write the documents in force of these files, in the background. A file without documents is
+        gone."""
         with self._guard:
             idle = not self._pending
             self._pending.update(files)
@@ -91,7 +93,7 @@ class State:
             self._writer.submit(self._write)
 
     def close(self) -> None:
-        """Write what is still to be written, and give the directory free."""
+        """Write all pending documents, and release the directory."""
         self._writer.shutdown(wait=True)
         if self._database is not None:
             with contextlib.suppress(sqlite3.Error):
@@ -122,7 +124,7 @@ class State:
     def _open(self) -> sqlite3.Connection:
         if self._database is not None:
             return self._database
-        # SQLite gives its journal the rights of the database, which it would make readable for others.
+        # SQLite creates files that others can read, and gives its journal the mode of the database.
         os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         database = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
         try:
@@ -165,7 +167,7 @@ class State:
             self.error = ""
 
     def _store(self, files: Files) -> None:
-        """Write what is other than before, at the cost of these files alone."""
+        """Write the differences; the cost depends on these files alone."""
         files = {**self._left, **files}
         database = self._open()
         contents: dict[bytes, tuple[bytes, str, str]] = {}
@@ -180,7 +182,7 @@ class State:
             for one in kept:
                 if one.digest not in self._digests and one.digest not in contents:
                     if one.document is None:
-                        continue  # its content was never told, as it was in force before all was kept
+                        continue  # its content is not known: it came into force before anything was saved
                     text = json.dumps(dict(one.document.content))
                     contents[one.digest] = (one.digest, one.document.api_version, text)
                 digest, since = before.get(one.key, (b"", now))
@@ -228,7 +230,7 @@ def _is_used(database: sqlite3.Connection, digest: bytes) -> bool:
 
 
 def _check(database: sqlite3.Connection, version: int) -> None:
-    """Raise ValueError if a database is not what this version of Mizzen writes."""
+    """Raise ValueError if the database is damaged, or a different version of Mizzen wrote it."""
     if version != _VERSION:
         raise ValueError(f"it has the version {version} of another Mizzen; this one writes {_VERSION}")
     [[found]] = database.execute("PRAGMA quick_check(1)").fetchall()
@@ -242,7 +244,7 @@ def _document(key: ConfigKey, api_version: str, content: str, origin: Origin) ->
 
 
 def _take(directory: Path) -> int:
-    """Make the directory if need be, and hold it for this process; return the lock."""
+    """Create the directory if it does not exist, and lock it for this process; return the lock."""
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         for path in (directory, *_there(directory / f"{_FILE}{suffix}" for suffix in ("", "-wal", "-shm"))):

@@ -1,4 +1,4 @@
-"""How everything stands, as JSON values: what `GET /status` answers and `mizzen status` shows."""
+"""The status of the server as JSON values, for `GET /status` and `mizzen status`."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from mizzen import xds
 from mizzen.config.diagnostics import Origin
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.server.origins import CurrentOrigin, origins_of, told_origins, unmoved
-from mizzen.server.proxy_remarks import same_address_remarks, same_node_remarks
+from mizzen.server.proxy_warnings import same_address_warnings, same_node_warnings
 
 ProxyOf = Callable[[Hashable], Proxy | None]
 
 Lines = Callable[[xds.Resource, xds.Resource | None], Sequence[Origin]]
-"""The lines of a refused resource, of which this version was accepted last (`RejectedLines.of`)."""
+"""Returns the lines of a rejected resource, from it and its last accepted version (`RejectedLines.of`)."""
 
 
-def whole_resource(refused: xds.Resource, _: xds.Resource | None) -> tuple[Origin, ...]:
+def whole_resource(rejected: xds.Resource, _: xds.Resource | None) -> tuple[Origin, ...]:
     """Return the lines of all documents that a resource was made of."""
-    return tuple(origin for origin in refused.origins if isinstance(origin, Origin))
+    return tuple(origin for origin in rejected.origins if isinstance(origin, Origin))
 
 
 Count = Callable[[frozenset[str], xds.Collection], int]
@@ -42,10 +42,10 @@ def proxy_status(
     with_names: bool = False,
     count: Count = _count,
 ) -> dict[str, Any]:
-    """Return how one stream stands: the proxy, and for each type what was sent and what Envoy said of it.
+    """Return the status of one stream: the proxy, and for each type what was sent and Envoy's answer.
 
-    The names that it asks for are counted; `with_names` lists them (an Envoy asks for thousands). `remarks`
-    are told beside those on the proxy's own node. `count` tells how many names are in a collection.
+    The requested names are counted; `with_names` lists them (an Envoy asks for thousands). `remarks` are
+    added to those about the proxy's own node. `count` returns how many of some names are in a collection.
     """
     return {
         "id": proxy.id if proxy is not None else client.node_id,
@@ -62,72 +62,73 @@ def proxy_status(
         "synced": client.synced,
         "types": {
             xds.short_name(type_url): {
-                **_type_status(client, held, snapshot, now, count),
-                **({"names": sorted(held.names)} if with_names else {}),
+                **_type_status(client, status, snapshot, now, count),
+                **({"names": sorted(status.names)} if with_names else {}),
             }
-            for type_url, held in sorted(client.types.items())
+            for type_url, status in sorted(client.types.items())
         },
     }
 
 
 def _type_status(
     client: xds.ClientStatus,
-    held: xds.TypeStatus,
+    status: xds.TypeStatus,
     snapshot: xds.Snapshot | None,
     now: float,
     count: Count,
 ) -> dict[str, Any]:
-    resources = len(held.names)
+    resources = len(status.names)
     if snapshot is not None:
-        there = snapshot.collection(held.type_url)
-        resources = len(there) if held.wildcard else count(held.names, there)
+        there = snapshot.collection(status.type_url)
+        resources = len(there) if status.wildcard else count(status.names, there)
     return {
-        "state": state_of(client, held),
-        "type_url": held.type_url,
-        "subscribed": "*" if held.wildcard else len(held.names),
+        "state": state_of(client, status),
+        "type_url": status.type_url,
+        "subscribed": "*" if status.wildcard else len(status.names),
         "resources": resources,
-        "sent_version": held.sent_version,
-        "sent": _moment(held.sent_at),
-        "acked_version": held.accepted_version,
-        "acked": _moment(held.accepted_at),
-        "pending_seconds": _since(held.sent_at, now) if held.pending else None,
-        "waiting_for": list(held.stuck),
-        "missing": _missing(held, snapshot),
-        "error": held.error,
-        "bytes_sent": held.bytes_sent,
-        "responses": held.responses,
+        "sent_version": status.sent_version,
+        "sent": _moment(status.sent_at),
+        "acked_version": status.accepted_version,
+        "acked": _moment(status.accepted_at),
+        "pending_seconds": _since(status.sent_at, now) if status.pending else None,
+        "waiting_for": list(status.stuck),
+        "missing": _missing(status, snapshot),
+        "error": status.error,
+        "bytes_sent": status.bytes_sent,
+        "responses": status.responses,
     }
 
 
-def _missing(held: xds.TypeStatus, snapshot: xds.Snapshot | None) -> list[str]:
-    """Return the secrets that are asked for and are not there: what uses them refuses its connections."""
-    if held.type_url != xds.type_urls.SECRET or snapshot is None:
+def _missing(status: xds.TypeStatus, snapshot: xds.Snapshot | None) -> list[str]:
+    """Return requested secrets that do not exist: listeners and clusters that use them refuse connections."""
+    if status.type_url != xds.type_urls.SECRET or snapshot is None:
         return []
-    there = snapshot.collection(held.type_url)
-    return sorted(name for name in held.names if name not in there)
+    there = snapshot.collection(status.type_url)
+    return sorted(name for name in status.names if name not in there)
 
 
-def state_of(client: xds.ClientStatus, held: xds.TypeStatus) -> str:
+def state_of(client: xds.ClientStatus, status: xds.TypeStatus) -> str:
     """Return ACKED, PENDING, REJECTED, STUCK or NOT_SENT.
 
-    A proxy that came back and holds everything already is sent nothing, and counts as ACKED. REJECTED holds
-    for as long as something is wanted that Envoy refused, though it may have accepted the last response, from
-    which the offender was left out.
+    A proxy that came back and has everything already gets no response, and counts as ACKED. REJECTED is the
+    state while the snapshot has a resource that Envoy rejected, even if Envoy has accepted the last response,
+    which had all but that resource.
     """
-    refused = any(
-        entry.resource.type_url == held.type_url and (held.wildcard or entry.resource.name in held.names)
+    rejected = any(
+        entry.resource.type_url == status.type_url
+        and (status.wildcard or entry.resource.name in status.names)
         for entry in client.rejected
     )
-    if held.error is not None or refused:
+    if status.error is not None or rejected:
         return "REJECTED"
-    if held.stuck:
+    if status.stuck:
         return "STUCK"
-    if held.pending:
+    if status.pending:
         return "PENDING"
-    if not held.responses and not held.synced:
+    if not status.responses and not status.synced:
         return "NOT_SENT"
-    # Listeners and routes that wait for clusters to become warm have news that is not sent yet.
-    return "ACKED" if held.synced or client.phase == "rest" else "PENDING"
+    # Listeners and routes that wait for warm clusters have changes that are not sent yet.
+    return "ACKED" if status.synced or client.phase == "rest" else "PENDING"
 
 
 def rejections(
@@ -137,9 +138,9 @@ def rejections(
     current_origin: CurrentOrigin = unmoved,
     lines: Lines = whole_resource,
 ) -> list[dict[str, Any]]:
-    """Return what Envoys refuse now: their words, the resources that they mean, and where these come from.
+    """Return the current rejections: Envoy's words, the resources to blame, and their lines.
 
-    One entry for each proxy, type and message. `lines` knows the lines of a resource that was refused.
+    There is one entry for each proxy, type and message. `lines` returns the lines of a rejected resource.
     """
     found: dict[tuple[str, str, str], dict[str, Any]] = {}
 
@@ -158,11 +159,11 @@ def rejections(
                 places = lines(entry.resource, entry.replacement)
                 places = places or origins_of(entry.resource, snapshot_of(client.group))
                 told_lines = told_origins(places, current_origin)
-                entries[entry.resource.name] = _refused_resource(entry, told_lines)
-        for held in client.types.values():
-            if held.error is not None:
-                entries = told(client, held.type_url, held.error)["resources"]
-                for name in held.error_names:
+                entries[entry.resource.name] = _rejected_resource(entry, told_lines)
+        for status in client.types.values():
+            if status.error is not None:
+                entries = told(client, status.type_url, status.error)["resources"]
+                for name in status.error_names:
                     unknown = {"name": name, "version": "", "origins": [], "in_force": "", "refusals": 1}
                     entries.setdefault(name, unknown)
     return [{**each, "resources": list(each["resources"].values())} for each in found.values()]
@@ -171,7 +172,7 @@ def rejections(
 def _faults(
     clients: Iterable[xds.ClientStatus], proxy_of: ProxyOf, fault_of: Callable[[Hashable], str]
 ) -> list[dict[str, Any]]:
-    """Return the proxies for which nothing can be translated, as if they had rejected it."""
+    """Return the proxies whose translation fails, in the form of rejections."""
     found: dict[str, dict[str, Any]] = {}
     for client in clients:
         proxy, fault = proxy_of(client.group), fault_of(client.group)
@@ -181,7 +182,7 @@ def _faults(
     return list(found.values())
 
 
-def _refused_resource(entry: xds.RejectedResource, origins: list[str]) -> dict[str, Any]:
+def _rejected_resource(entry: xds.RejectedResource, origins: list[str]) -> dict[str, Any]:
     kept = "its last accepted version stays in force" if entry.replacement else "it is left out"
     times = entry.retry.rejections
     return {
@@ -200,7 +201,7 @@ def whole(
     snapshot_of: Callable[[Any], xds.Snapshot | None],
     proxy_of: ProxyOf,
     *,
-    mesh_remarks: Callable[[Hashable], Iterable[str]],
+    mesh_warnings: Callable[[Hashable], Iterable[str]],
     current_origin: CurrentOrigin = unmoved,
     lines: Lines = whole_resource,
     refused_proxies: list[dict[str, Any]],
@@ -209,14 +210,14 @@ def whole(
     certificates: Mapping[str, Any] | None = None,
     gone_proxies: Iterable[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    """Return the whole status: the server, its configuration, every proxy, every rejection, every refusal.
+    """Return the whole status: the server, its configuration, all proxies, rejections and refused proxies.
 
-    `certificates` says how those of the workloads stand; None if none are served.
+    `certificates` is the status of workload certificates; None if none are served.
     """
     now = time.time()
     count = cache(_count)  # proxies of a kind ask for the same thousands of names
-    twice = same_node_remarks(clients)
-    shared = same_address_remarks(clients, proxy_of, snapshot_of)
+    twice = same_node_warnings(clients)
+    shared = same_address_warnings(clients, proxy_of, snapshot_of)
     proxies = [
         proxy_status(
             client,
@@ -224,7 +225,7 @@ def whole(
             snapshot_of(client.group),
             now,
             remarks=(
-                *mesh_remarks(client.group),
+                *mesh_warnings(client.group),
                 *twice.get(client.node_id, ()),
                 *shared.get(client.node_id, ()),
             ),
@@ -249,7 +250,7 @@ def whole(
 
 
 def _since(moment: float, now: float) -> float:
-    """Return the seconds since then; none if the machine's clock was set back in the meantime."""
+    """Return the seconds since a moment; 0 if the machine's clock was set back meanwhile."""
     return max(0.0, round(now - moment, 3))
 
 

@@ -1,4 +1,4 @@
-"""The certificate of the TLS address: read from its files, and checked before gRPC takes it."""
+"""Reads and checks the certificate files of the TLS address before gRPC uses them."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from mizzen.server.options import TlsFiles
 
 
 class TlsFileError(Exception):
-    """A file of the TLS address cannot be used. The text names it, and nothing of what it holds."""
+    """A file of the TLS address cannot be used. The text has its name, and no part of its content."""
 
 
 def server_credentials(files: TlsFiles) -> Any:
     """Return gRPC's credentials of the server.
 
-    gRPC itself says of unusable files only that it cannot bind the address.
+    For unusable files gRPC itself only says that it cannot bind the address.
 
     Raises:
-        TlsFileError: a file cannot be read, is not PEM, or the key is not the certificate's, or is for all
-            to read.
+        TlsFileError: a file cannot be read or is not PEM, the key does not belong to the certificate, or all
+            users may read the key.
     """
     certificate, key = _read(files.certificate), _read_key(files.key)
     client_ca = _read(files.client_ca) if files.client_ca is not None else None
@@ -57,7 +57,7 @@ def _read(path: Path) -> bytes:
 
 def _read_key(path: Path) -> bytes:
     try:
-        # Its group is the user's choice: on Debian those who may have the keys of servers are in one.
+        # Its group may read it, as the user chooses: Debian has a group for the keys of servers.
         return read_private(path, group_may=True)
     except OSError as error:
         raise _unreadable(path, error) from error

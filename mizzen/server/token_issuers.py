@@ -1,4 +1,4 @@
-"""The public keys of an issuer of tokens: from a file that may change, or from a URI that is asked again."""
+"""The public keys of token issuers: from a file that may change, or fetched repeatedly from a URI."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import structlog
 
 from mizzen.identity.token import TokenKeyError, parse_key_set, read_key_set
 from mizzen.mesh.rules.token_keys import KeySource, TokenKeys
-from mizzen.server.kept_key_sets import KeptKeySets
+from mizzen.server.key_set_file import KeySetFile
 from mizzen.server.key_set_refresh import KeySetRefresh
 from mizzen.server.metrics import Metrics
 from mizzen.server.options import ServeOptions
 
 IssuerKeys = Callable[[], Sequence[jwt.PyJWK]]
-"""Returns the keys of an issuer as they are now; none if they are not known."""
+"""Returns the current keys of an issuer; empty if they are not known."""
 
 
 class FileKeys:
-    """The keys in a file. It is read again when it changes; while it cannot be used, the keys stay.
+    """The keys in a file. The file is read again when it changes; if it is invalid then, the old keys stay.
 
-    Raises TokenKeyError if it cannot be used at first.
+    Raises TokenKeyError if the file is invalid at first.
     """
 
     def __init__(self, path: Path) -> None:
@@ -31,7 +31,7 @@ class FileKeys:
         self._keys = read_key_set(path)
 
     def __call__(self) -> Sequence[jwt.PyJWK]:
-        """Return the keys of now."""
+        """Return the current keys."""
         stamp = _stamp(self._path)
         if stamp != self._stamp:
             self._stamp = stamp
@@ -44,7 +44,7 @@ class FileKeys:
 
 
 class FetchedIssuerKeys:
-    """The keys that were fetched from `source` last; `told` returns them as a key set in JSON."""
+    """The keys that were last fetched from `source`; `told` returns them as a key set in JSON."""
 
     def __init__(self, source: KeySource, told: Callable[[KeySource], str]) -> None:
         self._source = source
@@ -52,7 +52,7 @@ class FetchedIssuerKeys:
         self._parsed: tuple[str, Sequence[jwt.PyJWK]] = ("", ())
 
     def __call__(self) -> Sequence[jwt.PyJWK]:
-        """Return the keys of now."""
+        """Return the current keys."""
         text = self._told(self._source)
         if text != self._parsed[0]:
             self._parsed = (text, parse_key_set(text))
@@ -62,10 +62,10 @@ class FetchedIssuerKeys:
 def key_set_refresh(
     options: ServeOptions, changed: Callable[[TokenKeys], Awaitable[None]], metrics: Metrics
 ) -> KeySetRefresh:
-    """Return what fetches the keys of all issuers, those of `--token-issuer` among them."""
-    kept = KeptKeySets(options.state, metrics.state_failures.inc) if options.state is not None else None
+    """Return the refresh of the keys of all issuers, including those of `--token-issuer`."""
+    store = KeySetFile(options.state, metrics.state_failures.inc) if options.state is not None else None
     always = [keys for _, keys in options.token_issuers if isinstance(keys, KeySource)]
-    return KeySetRefresh(changed, metrics, always=always, keeping=kept, refresh=options.jwks_refresh_seconds)
+    return KeySetRefresh(changed, metrics, always=always, store=store, refresh=options.jwks_refresh_seconds)
 
 
 def _stamp(path: Path) -> tuple[int, int, int]:

@@ -1,6 +1,6 @@
-"""New tokens for agents: whoever proves by a certificate who it is, is given a token that says the same.
+"""New tokens for agents: an agent that proves its identity by a certificate gets a token for that identity.
 
-A token by which an agent starts holds for an hour, say; without a new one the agent could not start again.
+The token with which an agent starts may be valid for an hour; without a new one it could not start again.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from mizzen.xds.refusal_log import RefusalLog
 class TokenService:
     """Answers CreateToken.
 
-    `key` signs. `caller` returns the identity that a peer has proved, or raises RequestRefused. A token holds
-    for `longest` at most: that of a workload certificate, so that a token gives nothing that a certificate
-    does not. `signed` and `refused` are told of each answer.
+    `key` signs. `caller` returns the identity that a peer has proved, or raises RequestRefused. `longest` is
+    the longest lifetime of a token. It is that of a workload certificate, so that a token gives no more than
+    a certificate does. `signed` and `refused` are called for each answer.
     """
 
     key: ec.EllipticCurvePrivateKey
@@ -63,8 +63,8 @@ class TokenService:
         return Token(value=token)
 
     def create(self, peer: xds.Peer, identity: SpiffeId, seconds: int) -> str:
-        """Return a token for `identity`, which `peer` has proved. Raises RequestRefused if it did not do so
-        by a certificate (a token that was stolen must not prolong itself), or wants a token for no time."""
+        """Return a token for `identity`, which `peer` has proved. Raises RequestRefused if the proof was not
+        a certificate (a stolen token must not renew itself), or if the lifetime is less than a second."""
         if not peer.certified:
             raise RequestRefused(
                 grpc.StatusCode.UNAUTHENTICATED,

@@ -1,4 +1,4 @@
-"""Faults of Mizzen's own at documents: each is said once, with where it happened."""
+"""Faults of Mizzen in the translation of documents: logged once each, with a traceback."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class TranslationFaults:
         self._log = structlog.get_logger("mizzen.server")
 
     def note(self, translation: Translating) -> None:
-        """Say which documents are newly found to be untranslatable, with where Mizzen fails at them."""
+        """Log each document whose translation newly fails, with the traceback."""
         before = {(one.key, one.wanted) for one in self.withheld}
         self.withheld = translation.withheld
         for one in self.withheld:

@@ -1,4 +1,4 @@
-"""The one thread that does what takes long, the most urgent first."""
+"""The one thread for slow work; the most urgent work goes first."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from typing import Any, Final, TypeVar
 Value = TypeVar("Value")
 
 _IN_A_ROW: Final = 16
-"""So many pieces of work may pass by one that is less urgent and waits; then that is done."""
+"""Number of more urgent pieces in a row, after which a waiting less urgent piece is done."""
 
 
 class Urgency(IntEnum):
-    """What goes before what.
+    """The urgency of work; lower values go first.
 
     Attributes:
-        CHANGE: a changed file, on its way to the proxies that are served.
-        PROXY: a proxy that has come.
-        LATER: what nobody waits for.
+        CHANGE: a changed file, on its way to connected proxies.
+        PROXY: a new proxy.
+        LATER: all other work.
     """
 
     CHANGE = 0
@@ -33,10 +33,10 @@ class Urgency(IntEnum):
 
 
 class Worker:
-    """Does one piece of work after the other, in a thread of its own. Of the pieces that wait it takes the
-    most urgent, and of those the oldest; but what is less urgent is never passed by for ever.
+    """Does one piece of work after the other, in a separate thread. The most urgent piece goes first, and
+    among these the oldest. Less urgent pieces still get their turn (`_IN_A_ROW`).
 
-    Keep the pieces short: a more urgent one waits for the end of the one that is being done.
+    Keep the pieces short: an urgent one waits for the end of the current one.
     """
 
     def __init__(self, name: str) -> None:
@@ -47,7 +47,7 @@ class Worker:
         self._passed_by = 0
 
     async def do(self, urgency: Urgency, function: Callable[..., Value], *arguments: Any) -> Value:
-        """Return what the function returns, or raise what it raises, once it was its turn."""
+        """Call the function in the worker when its turn comes; return its result, or raise its exception."""
         future: Future[Value] = Future()
 
         def work() -> None:
@@ -66,12 +66,12 @@ class Worker:
         return await asyncio.wrap_future(future)
 
     async def do_in_slices(self, urgency: Urgency, steps: Iterator[None], seconds: float) -> None:
-        """Take all the steps, for so many seconds at a time."""
+        """Run all the steps, in slices of `seconds`."""
         while await self.do(urgency, _go_on, steps, seconds):
             pass
 
     def close(self) -> None:
-        """Let the thread end after what it is doing now."""
+        """Let the thread end after its current work."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     def _do_next(self) -> None:
@@ -80,7 +80,7 @@ class Worker:
         work()
 
     def _take(self) -> Callable[[], None]:
-        """Take the next piece: there is one for each time that this is called."""
+        """Remove and return the next piece. It is called once for each piece."""
         first = self._waiting[0]
         passed = [each for each in self._waiting if each[0] > first[0]]
         if not passed:
@@ -97,6 +97,6 @@ class Worker:
 
 
 def _go_on(steps: Iterator[None], seconds: float) -> bool:
-    """Take steps for a slice of time; return whether there are more."""
+    """Run steps for a slice of time; return True if there are more."""
     end = time.perf_counter() + seconds
     return any(time.perf_counter() >= end for _ in steps)

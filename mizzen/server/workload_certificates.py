@@ -1,7 +1,7 @@
-"""The certificates of the connected workloads: issued when one is first needed, renewed in time.
+"""The certificates of the connected workloads: issued at the first need, and renewed in time.
 
-Certificates are issued and renewed in the worker's thread alone; other threads may read what is there.
-Processes that run under one identity share its certificate.
+Only the worker's thread issues and renews certificates; other threads may read them. Processes with the same
+identity share its certificate.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from mizzen.translator.tls.workload_secrets import trust_bundle, workload_secret
 from mizzen.xds import Resource
 
 SLICE_SECONDS: Final = 0.01
-"""Longest time that certificates are renewed in one go."""
+"""Longest time, in seconds, for which certificates are renewed in one slice."""
 
 ENDS_SOON: Final = timedelta(days=30)
-"""So long before its end the authority is warned of, if it lives much longer than that."""
+"""Time before the authority's end at which warnings begin, if its lifetime is much longer."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
+class _Current:
     issued: IssuedCertificate
     secret: Resource
     renews: datetime
@@ -45,14 +45,14 @@ def now_utc() -> datetime:
 
 
 class WorkloadCertificates:
-    """Holds a certificate for each identity that a connected proxy has.
+    """Has a certificate for each identity of a connected proxy.
 
     Args:
-        authority: what signs.
-        store: where certificates are kept for the next start; None: nowhere.
-        metrics: where it counts.
-        lifetime: how long a certificate holds.
-        clock: tells the time.
+        authority: signs the certificates.
+        store: stores certificates for the next start; None for no store.
+        metrics: the metrics to update.
+        lifetime: the lifetime of a certificate.
+        clock: returns the current time.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class WorkloadCertificates:
         self.lifetime = lifetime
         self._clock = clock
         self._log = structlog.get_logger("mizzen.certificates")
-        self._held: dict[SpiffeId, _Held] = {}
+        self._current: dict[SpiffeId, _Current] = {}
         self._due: list[tuple[datetime, str, SpiffeId]] = []
         self._idle: set[SpiffeId] = set()
         self._failure = ""
@@ -82,7 +82,7 @@ class WorkloadCertificates:
 
     @property
     def authority(self) -> Authority:
-        """What signs now."""
+        """The authority that signs now."""
         return self._authority
 
     @property
@@ -92,44 +92,44 @@ class WorkloadCertificates:
 
     def current(self, identity: SpiffeId) -> Resource | None:
         """Return the secret `default` of an identity; None if none was issued."""
-        held = self._held.get(identity)
-        return held.secret if held is not None else None
+        found = self._current.get(identity)
+        return found.secret if found is not None else None
 
     def adopt(self, authority: Authority) -> None:
-        """Go over to another authority, or to other roots, with the next `renew`. From any thread."""
+        """Use this authority and its roots from the next `renew` on. Any thread may call this."""
         self._adopted = authority
 
     def _take_over(self, authority: Authority) -> None:
-        """Certificates of the former authority are replaced in a wave."""
+        """Use a new authority. Certificates of the former one are replaced gradually (`wave_time`)."""
         self._since = self._clock()
         self._failure = ""
         self._set(authority)
         self._due.clear()
-        for identity, held in list(self._held.items()):
+        for identity, found in list(self._current.items()):
             if identity not in self._idle:
-                self._put(identity, held.issued, held.secret)
-            elif not self._is_trusted(held.issued):
+                self._put(identity, found.issued, found.secret)
+            elif not self._is_trusted(found.issued):
                 self._idle.discard(identity)
-                del self._held[identity]
+                del self._current[identity]
 
     def secret_of(self, identity: SpiffeId) -> Resource | None:
-        """Return the secret `default` of an identity, issued if need be; None if that fails."""
-        held = self._held.get(identity)
+        """Return the secret `default` of an identity, issued if there is none; None if that fails."""
+        found = self._current.get(identity)
         now = self._clock()
-        if held is not None and held.issued.certificate.not_after > now and self._is_trusted(held.issued):
+        if found is not None and found.issued.certificate.not_after > now and self._is_trusted(found.issued):
             if identity in self._idle:
-                self._put(identity, held.issued, held.secret)
-            return held.secret
+                self._put(identity, found.issued, found.secret)
+            return found.secret
         made = self._issue(identity, now)
         if made is None:
-            return held.secret if held is not None else None
+            return found.secret if found is not None else None
         self._log.info("a certificate was issued", identity=str(identity), until=_text(made))
         self._metrics.certificates_issued.inc()
         self._keep([made])
-        return self._held[identity].secret
+        return self._current[identity].secret
 
     def renew(self, used: Collection[SpiffeId]) -> bool:
-        """Renew, for a slice of time, what is due of the identities that are in use. Return whether more is
+        """Renew, for a slice of time, the due certificates of identities in use. Return True if more are
         due."""
         adopted, self._adopted = self._adopted, None
         if adopted is not None:
@@ -139,9 +139,9 @@ class WorkloadCertificates:
         made: list[IssuedCertificate] = []
         while self._due and self._due[0][0] <= now and time.perf_counter() < end:
             moment, _, identity = heapq.heappop(self._due)
-            held = self._held.get(identity)
-            if held is None or held.renews != moment:
-                continue  # it was scheduled anew
+            found = self._current.get(identity)
+            if found is None or found.renews != moment:
+                continue  # it has a newer schedule
             if identity not in used:
                 self._idle.add(identity)
             elif (issued := self._issue(identity, now)) is not None:
@@ -150,15 +150,17 @@ class WorkloadCertificates:
             self._keep(made)
             self._metrics.certificates_renewed.inc(len(made))
             self._log.info("certificates were renewed", number=len(made), first=str(_identity(made[0])))
-        for identity in [each for each in self._idle if self._held[each].issued.certificate.not_after <= now]:
+        for identity in [
+            each for each in self._idle if self._current[each].issued.certificate.not_after <= now
+        ]:
             self._idle.discard(identity)
-            del self._held[identity]
+            del self._current[identity]
         self._measure()
         return bool(self._due) and self._due[0][0] <= now
 
     @property
     def warnings(self) -> list[str]:
-        """What is wrong with the authority, for people."""
+        """Warnings about the authority, for people to read."""
         refused = [self.refused] if self.refused else []
         if self._failure:
             return [*refused, self._failure]
@@ -173,11 +175,11 @@ class WorkloadCertificates:
         return refused
 
     def as_json(self) -> dict[str, Any]:
-        """Return how the authority and the certificates stand, without a key."""
+        """Return the status of the authority and the certificates, without keys."""
         now = self._clock()
         issuer = self._authority.issuer.certificate
         mine = fingerprint(issuer)
-        held = list(self._held.items())
+        certificates = list(self._current.items())
         return {
             "authority": {
                 "issuer": issuer.subject.rfc4514_string(),
@@ -202,20 +204,20 @@ class WorkloadCertificates:
                     "issuer": one.issued.issuer,
                     "of_former_authority": one.issued.issuer != mine,
                 }
-                for identity, one in sorted(held, key=lambda pair: str(pair[0]))
+                for identity, one in sorted(certificates, key=lambda pair: str(pair[0]))
                 if identity not in self._idle
             ],
         }
 
     def close(self) -> None:
-        """Close what it was kept in."""
+        """Close the store."""
         if self._store is not None:
             self._store.close()
 
     def note_signed(self, made: SignedCertificate, authority: Authority) -> None:
-        """Remember a certificate that `authority` signed for a key that is elsewhere; a rotation counts it.
+        """Record a certificate that `authority` signed for an agent's key; a rotation waits for it.
 
-        From any thread."""
+        Any thread may call this."""
         if self._store is None:
             return
         try:
@@ -233,7 +235,7 @@ class WorkloadCertificates:
         return issued.root in self._trusted
 
     def _read(self) -> None:
-        """Take up what a former server issued, of roots that are still trusted."""
+        """Load the certificates of a former server, if their roots are still trusted."""
         if self._store is None:
             return
         try:
@@ -268,7 +270,7 @@ class WorkloadCertificates:
 
     def _put(self, identity: SpiffeId, issued: IssuedCertificate, secret: Resource) -> None:
         renews = self._renewal(issued)
-        self._held[identity] = _Held(issued, secret, renews)
+        self._current[identity] = _Current(issued, secret, renews)
         self._idle.discard(identity)
         self._schedule(identity, renews)
 
@@ -278,25 +280,26 @@ class WorkloadCertificates:
     def _renewal(self, issued: IssuedCertificate) -> datetime:
         moment = renewal_time(issued)
         if not self._is_trusted(issued):
-            return self._since  # nobody believes it any more
+            return self._since  # no proxy trusts it any more
         if issued.issuer != self._issuer:
             return min(moment, wave_time(issued, self._since))
-        # A new one would end with the authority too, and be as old at once.
+        # A renewed certificate would end with the authority too, so a renewal would gain nothing.
         ends = self._authority.issuer.certificate.not_valid_after_utc
         return issued.certificate.not_after if issued.certificate.not_after >= ends else moment
 
     def _failed(self, error: Exception) -> None:
         self._metrics.state_failures.inc()
         self._log.error(
-            "certificates cannot be kept in the state directory: a restart issues them anew", error=str(error)
+            "certificates cannot be stored in the state directory: a restart issues them again",
+            error=str(error),
         )
 
     def _measure(self) -> None:
         ends = self._authority.ends.timestamp()
         self._metrics.authority_expiry.set(ends)
         self._metrics.authority_refused.set(bool(self.refused))
-        self._metrics.certificates.set(len(self._held) - len(self._idle))
-        in_use = [one for identity, one in self._held.items() if identity not in self._idle]
+        self._metrics.certificates.set(len(self._current) - len(self._idle))
+        in_use = [one for identity, one in self._current.items() if identity not in self._idle]
         soonest = min((one.issued.certificate.not_after.timestamp() for one in in_use), default=ends)
         self._metrics.certificate_expiry.set(soonest)
 

@@ -29,11 +29,11 @@ async def watch_files(
     source: FileSource,
     *,
     poll_seconds: float = POLL_SECONDS,
-    is_holding: Callable[[], bool] = lambda: False,
+    is_delaying: Callable[[], bool] = lambda: False,
 ) -> AsyncGenerator[Batch, None]:
     """Yield what changed in the files of `source`, in batches, until closed (aclosing).
 
-    A batch is empty only while `is_holding` says that the receiver waits for what else changes: it is told
+    A batch is empty only while `is_delaying` says that the receiver waits for what else changes: it is told
     within the source's GRACE that nothing did. While the source itself holds something back, it is not.
 
     Whatever changed since the source's last scan is in the first batch. Waiting, reading and parsing happen
@@ -51,7 +51,7 @@ async def watch_files(
                 yield batch
             if _places(source) != places:
                 continue
-            async with aclosing(_batches(source, waiting, places, poll_seconds, is_holding)) as batches:
+            async with aclosing(_batches(source, waiting, places, poll_seconds, is_delaying)) as batches:
                 async for following in batches:
                     yield following
     finally:
@@ -63,18 +63,18 @@ async def _batches(
     waiting: _Waiting,
     places: dict[str, tuple[int, int]],
     poll_seconds: float,
-    is_holding: Callable[[], bool],
+    is_delaying: Callable[[], bool],
 ) -> AsyncGenerator[Batch, None]:
     """Yield batches until the folders to be watched are others than `places`."""
     while True:
         # Nothing tells that a volume is mounted again.
         noticed = waiting.is_told and not any(root in source.listing.problems for root in source.roots)
         interval = poll_seconds if noticed else min(poll_seconds, POLL_UNWATCHED_SECONDS)
-        timeout = source.GRACE / 2 if source.holding or is_holding() else interval
-        batch = await asyncio.to_thread(_wait_and_look, source, waiting, places, timeout, is_holding())
+        timeout = source.GRACE / 2 if source.holding or is_delaying() else interval
+        batch = await asyncio.to_thread(_wait_and_look, source, waiting, places, timeout, is_delaying())
         if batch:
             _log.debug("configuration files changed", files=len(batch))
-        if batch or (is_holding() and not source.holding):
+        if batch or (is_delaying() and not source.holding):
             yield batch
         if _places(source) != places:
             return
@@ -103,7 +103,7 @@ class _Waiting:
     def __init__(self) -> None:
         self._in_use = threading.Lock()
         self._ended = threading.Event()
-        self._notices: FolderNotices | None = None
+        self._diagnostic_log: FolderNotices | None = None
         self._reason = ""
         self.is_told = False
         """True while the system tells of changes in all folders."""
@@ -115,8 +115,8 @@ class _Waiting:
             if self._ended.is_set():
                 return
             try:
-                self._notices = self._notices or FolderNotices()
-                self._notices.watch(folders)
+                self._diagnostic_log = self._diagnostic_log or FolderNotices()
+                self._diagnostic_log.watch(folders)
                 self.is_told = True
             except FileNotFoundError:
                 pass  # One vanished just now: look again soon, then try again.
@@ -128,18 +128,18 @@ class _Waiting:
     def wait(self, timeout: float, matters: Callable[[str], bool]) -> Noticed | None:
         """Wait for notices of paths that matter; None if there was none for `timeout` seconds."""
         with self._in_use:
-            if self.is_told and self._notices is not None and not self._ended.is_set():
-                return self._notices.wait(timeout, matters)
+            if self.is_told and self._diagnostic_log is not None and not self._ended.is_set():
+                return self._diagnostic_log.wait(timeout, matters)
         self._ended.wait(timeout)
         return None
 
     def end(self) -> None:
         """Let the thread that waits go, and give back what the system gave."""
         self._ended.set()
-        if self._notices is not None:
-            self._notices.stop()
+        if self._diagnostic_log is not None:
+            self._diagnostic_log.stop()
             with self._in_use:
-                self._notices.close()
+                self._diagnostic_log.close()
 
 
 def _places(source: FileSource) -> dict[str, tuple[int, int]]:

@@ -1,4 +1,5 @@
-"""The page for people at the admin address: the mesh, its proxies, what is refused, what changed lately.
+"""The web page at the admin address: the mesh, its proxies, what is refused, and the latest changes.
 
-Everything is written on the server and is complete without JavaScript; the script only keeps it up to date.
+The server renders everything, so the page is complete without JavaScript; the script only keeps it up to
+date.
 """

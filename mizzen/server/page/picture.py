@@ -1,4 +1,5 @@
-"""Where the parts of the mesh stand in its picture: gateways on the left, hosts, and their versions."""
+"""The layout of the mesh's picture: gateways on the left, hosts in the middle, their versions on the
+right."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ _WHOLE: Final = 840
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A node with its place, in pixels; `text` is as much of its name as there is room for."""
+    """A node with its position and size in pixels; `text` is its name, shortened to fit."""
 
     node: Node
     x: float
@@ -33,7 +34,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """An edge: the path that an SVG draws, and its words with their place."""
+    """An edge: its SVG path, and its label with the position."""
 
     edge: Edge
     path: str
@@ -44,7 +45,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """All boxes and lines, and the size of the whole."""
+    """All boxes and lines, and the size of the picture."""
 
     boxes: tuple[Box, ...]
     lines: tuple[Line, ...]
@@ -53,7 +54,7 @@ class Picture:
 
 
 def picture(graph: MeshGraph) -> Picture:
-    """Place a graph; the same graph has the same picture."""
+    """Lay out a graph; equal graphs give equal pictures."""
     versions: dict[str, list[Node]] = {}
     for node in graph.nodes:
         if node.kind is NodeKind.VERSION:
@@ -81,7 +82,7 @@ def picture(graph: MeshGraph) -> Picture:
 
 
 def _in_order(graph: MeshGraph) -> list[Node]:
-    """Return the hosts: those that gateways lead to first, then those of the mesh, then those outside."""
+    """Return the hosts: first targets of gateways, then other hosts of the mesh, then hosts outside."""
     entered = {edge.target for edge in graph.edges if edge.source.startswith(NodeKind.GATEWAY)}
     outside = (NodeKind.EXTERNAL, NodeKind.UNKNOWN)
     hosts: Iterable[Node] = (
@@ -102,13 +103,13 @@ def _line(edge: Edge, source: Box, target: Box) -> Line:
     from_y, to_y = source.y + source.height / 2, target.y + target.height / 2
     from_x = source.x + source.width
     if source.x == target.x:
-        # Between two hosts it goes around, on the side of the versions.
+        # Between two hosts the line curves outwards, on the side of the versions.
         far = from_x + 26
         path = f"M{from_x:g} {from_y:g} C{far:g} {from_y:g} {far:g} {to_y:g} {from_x:g} {to_y:g}"
         return Line(edge, path, _words(edge), far - 4, (from_y + to_y) / 2 + 4)
     middle = (from_x + target.x) / 2
     path = f"M{from_x:g} {from_y:g} C{middle:g} {from_y:g} {middle:g} {to_y:g} {target.x:g} {to_y:g}"
-    # The words stand on the curve, three quarters of the way: there lines to several targets are apart.
+    # The label is on the curve at three quarters of the way, where lines to several targets are apart.
     x, y = (from_x + 36 * middle + 27 * target.x) / 64, (10 * from_y + 54 * to_y) / 64
     return Line(edge, path, _words(edge), x, y + 4)
 

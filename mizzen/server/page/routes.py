@@ -1,4 +1,4 @@
-"""The addresses of the page, all of them read-only."""
+"""The routes of the page; all are read-only."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from mizzen.explain.mesh_graph import MeshGraph, mesh_graph
 from mizzen.explain.question import Question, QuestionError
 from mizzen.explain.tables.rows import KINDS
 from mizzen.mesh.snapshot import Mesh
-from mizzen.server.alike_rejections import alike_rejections
 from mizzen.server.asked_question import asked_question
+from mizzen.server.grouped_rejections import grouped_rejections
 from mizzen.server.page.picture import picture
 from mizzen.server.page.service_rows import service_rows
 
 ROWS: Final = 50
-"""So many rows has a page of a list."""
+"""Rows on one page of a list."""
 
 DRAWN: Final = 30
-"""So many gateways and hosts has the picture at most."""
+"""Most gateways and hosts in the picture."""
 
 LISTENERS: Final = 64
-"""So many browsers follow live; more are told to load the page again by themselves."""
+"""Most browsers with live updates; further ones must reload the page by themselves."""
 
 _LOOK_SECONDS: Final = 0.5
 _ALIVE_SECONDS: Final = 15.0
@@ -54,44 +54,45 @@ _STATIC: Final = {"page.css": "text/css", "page.js": "text/javascript", "icon.sv
 
 
 class Shown(Protocol):
-    """What the page shows: the running server."""
+    """The running server, as the page shows it."""
 
     @property
     def mesh(self) -> Mesh:
-        """The mesh that is in force."""
+        """The mesh in force."""
 
     @property
     def findings(self) -> Sequence[Diagnostic]:
-        """What is wrong with the configuration."""
+        """The findings about the configuration."""
 
     @property
     def moment(self) -> object:
-        """A value that is another one as soon as there is something new to see."""
+        """A value that differs from the one before as soon as the page has changed."""
 
     def about(self) -> Mapping[str, Any]:
-        """Return what runs here: name, version, process id, addresses."""
+        """Return name, version, process id and addresses of the server."""
 
     def recent_changes(self) -> list[dict[str, Any]]:
         """Return the latest changes, newest first (`mizzen.server.convergence.Push.as_json`)."""
 
     async def status(self, proxy: str | None = None) -> Mapping[str, Any]:
-        """Return the whole status as JSON values; or that of one proxy, with the names that it asks for."""
+        """Return the status as JSON values; with `proxy`, only that proxy, with the names that it asks
+        for."""
 
     @property
     def why(self) -> Callable[[Question, str, str], Awaitable[Answer]]:
-        """Tells where a call goes that a workload makes, or that comes to a Gateway
+        """Returns where a call goes that a workload makes, or that arrives at a Gateway
         (`mizzen.server.live_why.LiveWhy.answer`)."""
 
     async def table(self, proxy: str, kind: str) -> Mapping[str, Any] | None:
-        """Return a table of what a proxy was sent (`mizzen.explain.tables`); None if it is not connected."""
+        """Return a table of a proxy's resources (`mizzen.explain.tables`); None if it is not connected."""
 
     async def difference(self, proxy: str) -> Mapping[str, Any] | None:
-        """Return how what a proxy has accepted differs from what it is to be sent; None if not connected."""
+        """Return the difference between a proxy's accepted and current resources; None if not connected."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One page of a longer list, and the links to the ones beside it (None at the ends)."""
+    """One page of a longer list, with links to the previous and next page (None at the ends)."""
 
     rows: Sequence[Any]
     total: int
@@ -102,7 +103,7 @@ class Part:
 
 
 def page_routes(shown: Shown, closing: asyncio.Event) -> list[BaseRoute]:
-    """Return the routes of the page. When `closing` is set, browsers that follow live are let go."""
+    """Return the routes of the page. When `closing` is set, the streams of live updates end."""
     return _Page(shown, closing).routes()
 
 
@@ -110,7 +111,7 @@ class _Page:
     def __init__(self, shown: Shown, closing: asyncio.Event) -> None:
         self._shown = shown
         self._closing = closing
-        self._following = 0
+        self._listening = 0
         self._graph: tuple[Mesh, MeshGraph] | None = None
         self._templates = Environment(
             loader=PackageLoader("mizzen.server.page"),
@@ -159,7 +160,7 @@ class _Page:
             "overview.html",
             request,
             status=status,
-            rejections=alike_rejections(status["rejections"]),
+            rejections=grouped_rejections(status["rejections"]),
             picture=image,
             roots=roots,
             changes=self._shown.recent_changes(),
@@ -194,7 +195,7 @@ class _Page:
             "proxy.html",
             request,
             proxy=proxy,
-            rejections=alike_rejections(rejected),
+            rejections=grouped_rejections(rejected),
             kinds=KINDS,
             kind=kind,
             part=_part(request, found, table=kind),
@@ -239,14 +240,14 @@ class _Page:
         return Response(text, headers=_HEADERS, media_type=_STATIC[name])
 
     async def _news(self, _: Request) -> Response:
-        if self._following >= LISTENERS:
-            return PlainTextResponse("too many browsers follow already\n", status_code=503)
+        if self._listening >= LISTENERS:
+            return PlainTextResponse("too many browsers have live updates already\n", status_code=503)
         return StreamingResponse(self._events(), headers=_HEADERS, media_type="text/event-stream")
 
     async def _events(self) -> AsyncIterator[str]:
-        """Yield a server-sent event whenever there is something new, and a comment so often that whoever has
-        gone is noticed."""
-        self._following += 1
+        """Yield a server-sent event whenever the page has changed, and regularly a comment, so that the
+        server notices browsers that have gone."""
+        self._listening += 1
         try:
             last, quiet = self._shown.moment, 0.0
             yield "retry: 2000\n\n"
@@ -261,7 +262,7 @@ class _Page:
                     quiet = 0.0
                     yield ":\n\n"
         finally:
-            self._following -= 1
+            self._listening -= 1
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:
@@ -277,12 +278,12 @@ def _words(request: Request) -> str:
 
 
 def _proxy_text(proxy: Mapping[str, Any]) -> str:
-    states = " ".join(held["state"] for held in proxy["types"].values())
+    states = " ".join(each["state"] for each in proxy["types"].values())
     return f"{proxy['id']} {proxy['type']} {proxy['namespace']} {states}".lower()
 
 
 def _part(request: Request, rows: Sequence[Any], **kept: str) -> Part:
-    """Return the part of `rows` that the request asks for; `kept` are further words for its links."""
+    """Return the page of `rows` that the request asks for; `kept` are further parameters for its links."""
     pages = max(1, -(-len(rows) // ROWS))
     asked = request.query_params.get("page", "1")
     number = min(max(1, int(asked)), pages) if asked.isdecimal() and len(asked) < 10 else 1
@@ -298,15 +299,14 @@ def _part(request: Request, rows: Sequence[Any], **kept: str) -> Part:
 
 
 def many(word: str, count: int) -> str:
-    """Return a noun as it stands behind a number: `proxy`, `proxies`."""
+    """Return a noun in the form for a number: `proxy`, `proxies`."""
     if count == 1:
         return word
     return f"{word[:-1]}ies" if word.endswith("y") else f"{word}s"
 
 
 def moment(text: str) -> str:
-    """Return a moment as `status` writes it in short: `06:30:53 UTC`, with the day before it if that is
-    another than today."""
+    """Return a moment of `status` in short form: `06:30:53 UTC`, with the day in front if it is not today."""
     day, _, rest = text.partition("T")
     time = rest[:8]
     return f"{time} UTC" if day == f"{datetime.now(UTC):%Y-%m-%d}" else f"{day} {time} UTC"
@@ -316,7 +316,7 @@ _UNITS: Final[tuple[tuple[float, str], ...]] = ((86400, "d"), (3600, "h"), (60, 
 
 
 def span(seconds: float) -> str:
-    """Return a length of time in its two largest units: `3 h 5 min`, `12 s`, `45 ms`."""
+    """Return a duration in its two largest units: `3 h 5 min`, `12 s`, `45 ms`."""
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     for at, (size, unit) in enumerate(_UNITS):

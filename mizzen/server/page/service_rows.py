@@ -1,4 +1,4 @@
-"""The services of the mesh as a page lists them."""
+"""The services of the mesh, as rows of the page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mizzen.mesh.snapshot import Mesh
 
 @dataclass(frozen=True, slots=True)
 class ServiceRow:
-    """A line of the list of services."""
+    """A row of the list of services."""
 
     hostname: str
     namespace: str

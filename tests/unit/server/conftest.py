@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from mizzen.server.held_changes import HeldChanges
+from mizzen.server.delayed_changes import DelayedChanges
 from tests.unit.server.running_plane import Running
 
 
@@ -18,4 +18,4 @@ async def running() -> AsyncIterator[Running]:
 @pytest.fixture
 def unheld(monkeypatch: pytest.MonkeyPatch) -> None:
     """Serve changes at once that lead calls nowhere."""
-    monkeypatch.setattr(HeldChanges, "GRACE", 0.0)
+    monkeypatch.setattr(DelayedChanges, "GRACE", 0.0)

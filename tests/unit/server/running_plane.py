@@ -79,7 +79,7 @@ class Sent:
         self.snapshots.append((group, sorted(snapshot.collection(CDS))))
 
 
-class Followed:
+class Tracked:
     """What was said of one change."""
 
     def __init__(self) -> None:
@@ -99,14 +99,14 @@ class Followed:
 class Running:
     def __init__(self) -> None:
         self.sent = Sent()
-        self.followed: list[Followed] = []
+        self.tracked: list[Tracked] = []
         self.metrics = Metrics("test")
         self.plane = ControlPlane(Configuration(), self._translate, self.metrics, self._follow)
         self.plane.serve_through(self.sent)
 
-    def _follow(self, seen: float, documents: Sequence[str], more: int) -> Followed:
-        self.followed.append(Followed())
-        return self.followed[-1]
+    def _follow(self, seen: float, documents: Sequence[str], more: int) -> Tracked:
+        self.tracked.append(Tracked())
+        return self.tracked[-1]
 
     def _translate(self, mesh: Mesh) -> StandIn:
         self.translation = StandIn(mesh)

@@ -22,9 +22,9 @@ async def test_a_change_reaches_every_connected_proxy_once(running: Running) -> 
     await running.plane.take({"b.yaml": service("b")})
 
     assert running.sent.snapshots == [(key, ["a", "b"]) for key in keys]
-    [followed] = running.followed
-    assert followed.told == {key: [(CDS, ["b"])] for key in keys}
-    assert followed.ended
+    [tracked] = running.tracked
+    assert tracked.told == {key: [(CDS, ["b"])] for key in keys}
+    assert tracked.ended
 
 
 async def test_nothing_is_translated_or_sent_when_nothing_changed(running: Running) -> None:
@@ -128,8 +128,8 @@ async def test_a_change_that_concerns_no_resource_of_a_proxy_sends_it_nothing(ru
     sent = len(running.sent.snapshots)
     await running.plane.take({"c.yaml": service("c")})
     assert len(running.sent.snapshots) == sent, "the same snapshot is not handed over again"
-    assert running.followed[-1].told == {}
-    assert running.followed[-1].ended
+    assert running.tracked[-1].told == {}
+    assert running.tracked[-1].ended
 
 
 async def test_every_type_that_changes_is_followed_and_removals_alone_are_not(running: Running) -> None:
@@ -155,7 +155,7 @@ async def test_every_type_that_changes_is_followed_and_removals_alone_are_not(ru
             key = await running.connects("one")
         else:
             await running.plane.take({f"{number}.yaml": service(f"s{number}")})
-    assert [followed.told[key] for followed in running.followed] == [
+    assert [tracked.told[key] for tracked in running.tracked] == [
         [(eds, ["a"])],
         [(CDS, ["a"]), (eds, ["a"])],
         [],
@@ -202,9 +202,9 @@ async def test_who_goes_while_his_translation_is_made_is_handed_nothing(running:
     running.translation.before = goes
     await running.plane.take({"a.yaml": service("a")})
     assert running.sent.snapshots == [(other, ["a"])]
-    assert list(running.followed[-1].told) == [other]
+    assert list(running.tracked[-1].told) == [other]
     assert running.plane.proxy_of(key) is None
-    assert running.plane.mesh_remarks(key) == ()
+    assert running.plane.mesh_warnings(key) == ()
 
 
 async def test_streams_are_served_between_the_hand_overs_of_a_large_push(
@@ -262,12 +262,12 @@ spec:
     empty = parse_documents(text.replace("[{address: 10.0.0.1}]", "[]").encode(), "web.yaml")
     await running.plane.begin({"web.yaml": whole})
     await running.plane.take({"web.yaml": empty})
-    assert running.plane.is_holding
+    assert running.plane.is_delaying
     assert running.translation.updates == [running.translation.updates[0]]
     await running.plane.take({"a.yaml": service("a")})
-    assert running.plane.is_holding
+    assert running.plane.is_delaying
     assert "Service" not in running.plane.view.documents
-    while running.plane.is_holding:
+    while running.plane.is_delaying:
         await asyncio.sleep(0.01)
         await running.plane.take({})
     assert len(running.translation.updates) == 2

@@ -71,7 +71,7 @@ async def test_a_gateway_that_nothing_selects_is_said_when_it_comes(running: Run
     with capture_logs() as lines:
         snapshot = await running.plane.first_snapshot(key, node)
     assert isinstance(snapshot, xds.Snapshot)
-    [remark] = running.plane.mesh_remarks(key)
+    [remark] = running.plane.mesh_warnings(key)
     assert [(line["event"], line["log_level"], line["proxy"]) for line in lines] == [
         (remark, "warning", "edge.default")
     ]

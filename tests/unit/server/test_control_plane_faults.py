@@ -69,7 +69,7 @@ async def test_a_fault_that_stays_hurts_only_its_proxy(running: Running) -> None
     assert sum(line["log_level"] == "error" for line in lines) == 1, "which is logged once"
     assert "a fault" in running.plane.fault_of(bad_key)
     assert running.plane.fault_of(good) == ""
-    assert running.plane.fault_of(bad_key) in running.plane.mesh_remarks(bad_key)
+    assert running.plane.fault_of(bad_key) in running.plane.mesh_warnings(bad_key)
 
 
 async def test_after_a_push_that_was_given_up_everybody_is_asked(running: Running) -> None:
@@ -113,7 +113,7 @@ async def test_a_fault_in_taking_a_change_leaves_everything_as_it_is_and_is_coun
     assert running.sent.snapshots == []
     assert running.value("mizzen_translation_failures_total") == 1
     assert [line["event"] for line in lines if line["log_level"] == "error"] == [
-        "a change could not be taken over: a fault of Mizzen, please report it"
+        "a change could not be applied: a fault of Mizzen, please report it"
     ]
     await running.plane.take({"c.yaml": service("c")})
     assert running.sent.snapshots == [(key, ["a", "b", "c"])]
@@ -142,7 +142,7 @@ async def test_who_cannot_be_translated_for_at_first_is_refused_without_the_reas
 async def test_who_is_refused_is_remembered_with_what_he_was_told(running: Running) -> None:
     with pytest.raises(xds.NodeRefused) as refused:
         running.plane.group_of(base_pb2.Node(id="test-id"), xds.Peer())
-    assert [each["reason"] for each in running.plane.refusals.as_json()] == [str(refused.value)]
+    assert [each["reason"] for each in running.plane.refused_proxies.as_json()] == [str(refused.value)]
 
 
 async def test_a_fault_that_costs_nobody_anything_is_logged_and_counted(running: Running) -> None:

@@ -13,7 +13,7 @@ import pytest
 from mizzen.mesh.rules.token_keys import FetchedKeys, KeySource, TokenKeys
 from mizzen.server import key_set_refresh
 from mizzen.server.json_web_key_sets import KeySetError
-from mizzen.server.kept_key_sets import FILE, KeptKeySets
+from mizzen.server.key_set_file import FILE, KeySetFile
 from mizzen.server.key_set_refresh import KeySetRefresh
 from mizzen.server.metrics import Metrics
 
@@ -58,8 +58,8 @@ class Issuers:
         return dict(self.told[-1].by_source) if self.told else {}
 
     @asynccontextmanager
-    async def running(self, keeping: KeptKeySets | None = None) -> AsyncIterator[KeySetRefresh]:
-        refresh = KeySetRefresh(self.changed, self.metrics, keeping=keeping, refresh=0.01)
+    async def running(self, store: KeySetFile | None = None) -> AsyncIterator[KeySetRefresh]:
+        refresh = KeySetRefresh(self.changed, self.metrics, store=store, refresh=0.01)
         task = asyncio.create_task(refresh.run())
         await asyncio.sleep(0)
         try:
@@ -77,7 +77,7 @@ def issuers(monkeypatch: pytest.MonkeyPatch) -> Issuers:
 async def test_an_issuer_that_fails_closes_alone_and_opens_when_it_comes(issuers: Issuers) -> None:
     issuers.answers = {A.uri: key_set("a"), B.uri: KeySetError("down")}
     async with issuers.running() as refresh:
-        refresh.follow({A: 5.0, B: 5.0})
+        refresh.set_sources({A: 5.0, B: 5.0})
         await refresh.tried(10)
         await issuers.until(lambda: B in issuers.keys and A in issuers.keys)
         assert issuers.keys == {A: FetchedKeys(key_set("a")), B: FetchedKeys(problem="down")}
@@ -92,7 +92,7 @@ async def test_an_issuer_that_fails_closes_alone_and_opens_when_it_comes(issuers
 async def test_the_last_good_keys_stay_and_their_age_is_said(issuers: Issuers) -> None:
     issuers.answers = {A.uri: key_set("a")}
     async with issuers.running() as refresh:
-        refresh.follow({A: 5.0})
+        refresh.set_sources({A: 5.0})
         await issuers.until(lambda: A in issuers.keys)
         issuers.answers[A.uri] = KeySetError("down")
         await issuers.until(lambda: issuers.keys[A].problem == "down")
@@ -107,7 +107,7 @@ async def test_the_last_good_keys_stay_and_their_age_is_said(issuers: Issuers) -
 async def test_keys_that_did_not_change_are_told_once(issuers: Issuers) -> None:
     issuers.answers = {A.uri: key_set("a")}
     async with issuers.running() as refresh:
-        refresh.follow({A: 5.0})
+        refresh.set_sources({A: 5.0})
         async with asyncio.timeout(10):
             while len(issuers.asked) < 5:
                 await asyncio.sleep(0.01)
@@ -116,11 +116,11 @@ async def test_keys_that_did_not_change_are_told_once(issuers: Issuers) -> None:
 
 async def test_a_restart_has_the_keys_before_any_is_fetched(issuers: Issuers, tmp_path: Path) -> None:
     issuers.answers = {A.uri: key_set("a")}
-    async with issuers.running(KeptKeySets(tmp_path)) as refresh:
-        refresh.follow({A: 5.0})
+    async with issuers.running(KeySetFile(tmp_path)) as refresh:
+        refresh.set_sources({A: 5.0})
         await issuers.until(lambda: A in issuers.keys)
     assert (tmp_path / FILE).stat().st_mode & 0o777 == 0o600
-    again = KeySetRefresh(issuers.changed, issuers.metrics, keeping=KeptKeySets(tmp_path))
+    again = KeySetRefresh(issuers.changed, issuers.metrics, store=KeySetFile(tmp_path))
     known = (await again.begin({A: 5.0, B: 5.0})).by_source
     assert json.loads(known[A].keys) == json.loads(key_set("a"))
     assert B not in known
@@ -130,7 +130,7 @@ async def test_a_restart_has_the_keys_before_any_is_fetched(issuers: Issuers, tm
 def test_a_broken_file_of_kept_keys_is_named_and_passed_over(tmp_path: Path, text: str) -> None:
     failures: list[None] = []
     (tmp_path / FILE).write_text(text)
-    assert KeptKeySets(tmp_path, lambda: failures.append(None)).read() == {}
+    assert KeySetFile(tmp_path, lambda: failures.append(None)).read() == {}
     assert len(failures) == (0 if text == "{}" else 1)
 
 

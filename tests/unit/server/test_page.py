@@ -21,7 +21,7 @@ from mizzen.server.admin_hosts import Hosts
 from mizzen.server.asked_question import asked_question
 from mizzen.server.page import routes
 from mizzen.server.page.routes import moment, span
-from mizzen.server.refusals import Refusals
+from mizzen.server.refused_proxies import RefusedProxies
 from tests.unit.explain.test_mesh_graph import MESH
 from tests.unit.server.shown_mesh import ShownMesh
 
@@ -91,7 +91,7 @@ async def test_what_is_wrong_stands_first(shown: ShownMesh, client: httpx.AsyncC
     shown.refused = [{"document": "Gateway default/door", "in_force": None, "findings": [finding]}]
     resource = {"name": "0.0.0.0_80", "in_force": "it is left out", "origins": ["b.yaml:3"]}
     shown.rejections = [{"proxy": "app-1.default", "type": "LDS", "message": "no", "resources": [resource]}]
-    refusals = Refusals(lambda: 0.0)
+    refusals = RefusedProxies(lambda: 0.0)
     refusals.add("the token has expired")
     shown.refused_proxies = refusals.as_json()
     text = await page(client, "/")

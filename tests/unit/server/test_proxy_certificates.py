@@ -24,7 +24,7 @@ SECRET = xds.type_urls.SECRET
 SHOP = {"NAMESPACE": "shop"}
 
 
-class Following:
+class PushTracker:
     def handed(self, *_: Any) -> None:
         pass
 
@@ -48,7 +48,7 @@ class Certified:
             Configuration(certificates_served=True),
             self._translate,
             metrics,
-            lambda *_: Following(),
+            lambda *_: PushTracker(),
             gives_secrets=lambda peer: not peer.tls,
         )
         self.plane.certificates = ProxyCertificates(self.certificates)
@@ -107,7 +107,7 @@ async def test_processes_of_one_identity_share_everything(certified: Certified) 
 async def test_who_proves_nothing_is_given_the_roots_alone(certified: Certified) -> None:
     key = await certified.connects("reviews", xds.Peer(tls=True))
     assert set(certified.given[key].collection(SECRET)) == {"ROOTCA"}
-    [remark] = certified.plane.mesh_remarks(key)
+    [remark] = certified.plane.mesh_warnings(key)
     assert "no workload certificate, as nothing proves who it is" in remark
 
 
@@ -121,7 +121,7 @@ async def test_a_certificate_for_one_account_gets_no_other(certified: Certified)
 async def test_names_that_make_no_identity_are_said(certified: Certified) -> None:
     key = await certified.connects("odd", SERVICE_ACCOUNT="a/b")
     assert "default" not in certified.given[key].collection(SECRET)
-    [remark] = certified.plane.mesh_remarks(key)
+    [remark] = certified.plane.mesh_warnings(key)
     assert "'a/b' make no identity" in remark
 
 

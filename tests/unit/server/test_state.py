@@ -43,10 +43,10 @@ def run(directory: Path, *batches: Files) -> Configuration:
         former = state.read()
         gone: Files = {name: None for name in former.keys if name not in first}
         configuration.begin({**gone, **first}, former)
-        state.keep(configuration.kept({**gone, **first}))
+        state.save(configuration.valid_documents({**gone, **first}))
         for batch in rest:
             configuration.apply(batch)
-            state.keep(configuration.kept(batch))
+            state.save(configuration.valid_documents(batch))
         assert not state.error
     return configuration
 
@@ -230,7 +230,7 @@ def test_what_could_not_be_written_is_written_with_the_next_change(tmp_path: Pat
     files: Files = {"a.yaml": file("a.yaml", a=1)}
     configuration.apply(files)
     with capture_logs() as lines:
-        state.keep(configuration.kept(files))
+        state.save(configuration.valid_documents(files))
         state._writer.submit(lambda: None).result()
     assert "cannot be written (database is locked)" in state.error
     assert [line["log_level"] for line in lines] == ["error"]
@@ -239,7 +239,7 @@ def test_what_could_not_be_written_is_written_with_the_next_change(tmp_path: Pat
     blocking.close()
     more: Files = {"b.yaml": file("b.yaml", b=2)}
     configuration.apply(more)
-    state.keep(configuration.kept(more))
+    state.save(configuration.valid_documents(more))
     state.close()
     assert state.error == ""
     broken: Files = {name: unreadable_file(name, "cannot be read") for name in ("a.yaml", "b.yaml")}

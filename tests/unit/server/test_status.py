@@ -221,7 +221,7 @@ def test_the_whole_is_sorted_and_has_every_remark() -> None:
         [client(), second, other],
         {}.get,
         {"group": PROXY}.get,
-        mesh_remarks=lambda group: [f"in {group}"],
+        mesh_warnings=lambda group: [f"in {group}"],
         refused_proxies=[{"reason": "bad id"}],
     )
     assert [(each["id"], each["peer"]) for each in told["proxies"]] == [

@@ -222,7 +222,7 @@ def test_no_key_is_told(tmp_path: Path, clock: Clock, metrics: Metrics) -> None:
         secret = certificates.secret_of(ONE)
         clock.passes(hours=20)
         certificates.renew({ONE})
-    told = repr((secret, certificates._held, certificates.authority, certificates.roots, logs))
+    told = repr((secret, certificates._current, certificates.authority, certificates.roots, logs))
     told += json.dumps(certificates.as_json()) + metrics.render().decode()
     for each in (secret, certificates.current(ONE)):
         assert each is not None

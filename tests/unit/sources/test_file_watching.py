@@ -234,7 +234,7 @@ async def test_a_receiver_that_waits_is_told_that_nothing_changed(folder: Folder
     source = folder.source()
     store = followed(source)
     waits = True
-    async with aclosing(watch_files(source, poll_seconds=NEVER, is_holding=lambda: waits)) as watch:
+    async with aclosing(watch_files(source, poll_seconds=NEVER, is_delaying=lambda: waits)) as watch:
         async with asyncio.timeout(PATIENCE):
             assert await anext(watch) == {}
             folder.write("b.yaml", "b")

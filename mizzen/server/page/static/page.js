@@ -1,8 +1,8 @@
-// Keeps the page up to date: when the server says that something is new, it is fetched again and put in place.
+// Keeps the page up to date: when the server reports a change, fetches the page again and replaces its content.
 "use strict";
 
 const live = document.getElementById("live");
-const PAUSE = 1000; // milliseconds between two renewals: a busy mesh has news all the time
+const PAUSE = 1000; // milliseconds between two updates: a busy mesh changes all the time
 let wanted = false;
 let busy = false;
 
@@ -37,7 +37,7 @@ async function renew() {
 }
 
 function put(old, now) {
-  // What was folded stays folded, and who reads with a keyboard stays where they are.
+  // Keep closed sections closed, and the keyboard focus where it is.
   for (const each of old.querySelectorAll("details[id]")) {
     const same = now.querySelector(`details[id="${CSS.escape(each.id)}"]`);
     if (same !== null) {

@@ -8,11 +8,11 @@ from structlog.testing import capture_logs
 from mizzen.config import ConfigChange
 from mizzen.mesh.delta import MeshDelta
 from mizzen.mesh.snapshot import Mesh
-from mizzen.server import held_changes
-from mizzen.server.held_changes import HeldChanges
+from mizzen.server import delayed_changes
+from mizzen.server.delayed_changes import DelayedChanges
 from tests.unit.mesh.conftest import load
 
-GRACE = HeldChanges.GRACE
+GRACE = DelayedChanges.GRACE
 SERVICE = """
 kind: ServiceEntry
 metadata: {name: web}
@@ -29,7 +29,7 @@ OTHER = SERVICE.replace("web", "other")
 class World:
     def __init__(self) -> None:
         self.mesh = Mesh.build(load(SERVICE))
-        self.held = HeldChanges(self.mesh)
+        self.delayed = DelayedChanges(self.mesh)
 
     def write(self, text: str, seen: float, now: float | None = None) -> MeshDelta | None:
         self.mesh, delta = self.mesh.updated(ConfigChange(tuple(load(text)), ()))
@@ -39,11 +39,11 @@ class World:
         return self.taken(None, now, now)
 
     def taken(self, delta: MeshDelta | None, seen: float, now: float) -> MeshDelta | None:
-        change = self.held.take(self.mesh, delta, seen, now)
+        change = self.delayed.take(self.mesh, delta, seen, now)
         if change is None:
             return None
         assert change.first <= change.latest <= now
-        self.held.served(self.mesh)
+        self.delayed.served(self.mesh)
         return change.delta
 
 
@@ -55,17 +55,17 @@ def names(delta: MeshDelta | None) -> list[str]:
 def test_a_change_that_breaks_nothing_is_served_at_once() -> None:
     world = World()
     assert names(world.write(OTHER, 1.0)) == ["other"]
-    assert not world.held.is_holding
+    assert not world.delayed.is_delaying
     assert world.later(2.0) is None
 
 
 def test_one_that_breaks_calls_waits_for_the_grace() -> None:
     world = World()
     assert world.write(EMPTY, 1.0) is None
-    assert world.held.is_holding
+    assert world.delayed.is_delaying
     assert world.later(1.0 + GRACE * 0.9) is None
     assert names(world.later(1.0 + GRACE)) == ["web"]
-    assert not world.held.is_holding
+    assert not world.delayed.is_delaying
 
 
 def test_it_waited_already_if_it_was_seen_some_time_ago() -> None:
@@ -88,7 +88,7 @@ def test_what_is_taken_back_leaves_nothing_to_serve() -> None:
     assert world.write(EMPTY, 1.0) is None
     delta = world.write(SERVICE, 1.1)
     assert delta is not None
-    assert not world.held.is_holding
+    assert not world.delayed.is_delaying
 
 
 def test_changes_that_go_on_are_waited_for_a_bounded_time() -> None:
@@ -97,14 +97,14 @@ def test_changes_that_go_on_are_waited_for_a_bounded_time() -> None:
     while world.write(OTHER.replace("10.0.0.1", f"10.0.1.{int(now * 10)}"), now) is None:
         now += GRACE * 0.8
         assert now < 10
-    assert HeldChanges.LONGEST <= now - 1.0 <= HeldChanges.LONGEST + GRACE
+    assert DelayedChanges.LONGEST <= now - 1.0 <= DelayedChanges.LONGEST + GRACE
 
 
 def test_a_fault_in_judging_is_logged_and_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: object) -> bool:
         raise RuntimeError("a fault")
 
-    monkeypatch.setattr(held_changes, "has_new_dead_ends", fails)
+    monkeypatch.setattr(delayed_changes, "has_new_dead_ends", fails)
     with capture_logs() as lines:
         assert names(World().write(EMPTY, 1.0)) == ["web"]
     assert [line["log_level"] for line in lines] == ["error"]

@@ -7,7 +7,7 @@ from mizzen.config import parse_documents, to_config
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
-from mizzen.server.proxy_remarks import gateway_remarks, same_address_remarks, same_node_remarks
+from mizzen.server.proxy_warnings import gateway_warnings, same_address_warnings, same_node_warnings
 
 GATEWAY = """\
 apiVersion: networking.istio.io/v1
@@ -31,19 +31,19 @@ def proxy(kind: str, **labels: str) -> Proxy:
 
 
 def test_a_gateway_whose_labels_no_gateway_selects() -> None:
-    (remark,) = gateway_remarks(mesh(GATEWAY), proxy("router", istio="ingresgateway"))
+    (remark,) = gateway_warnings(mesh(GATEWAY), proxy("router", istio="ingresgateway"))
     assert "listens nowhere; its labels are: istio=ingresgateway;" in remark
     assert "istio=ingressgateway (mesh.yaml:5)" in remark
 
 
 def test_a_gateway_before_there_is_any() -> None:
-    (remark,) = gateway_remarks(mesh(""), proxy("router"))
+    (remark,) = gateway_warnings(mesh(""), proxy("router"))
     assert "its labels are: none; there is no Gateway yet" in remark
 
 
 def test_what_is_selected_or_no_gateway_is_fine() -> None:
-    assert gateway_remarks(mesh(GATEWAY), proxy("router", istio="ingressgateway", app="x")) == ()
-    assert gateway_remarks(mesh(""), proxy("sidecar")) == ()
+    assert gateway_warnings(mesh(GATEWAY), proxy("router", istio="ingressgateway", app="x")) == ()
+    assert gateway_warnings(mesh(""), proxy("sidecar")) == ()
 
 
 def client(number: int, node_id: str, method: str) -> xds.ClientStatus:
@@ -52,7 +52,7 @@ def client(number: int, node_id: str, method: str) -> xds.ClientStatus:
 
 def test_two_envoys_of_one_name() -> None:
     aggregated = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
-    remarks = same_node_remarks(
+    remarks = same_node_warnings(
         [client(1, "a", aggregated), client(2, "a", aggregated), client(3, "b", aggregated)]
     )
     assert list(remarks) == ["a"]
@@ -64,7 +64,7 @@ def test_one_envoy_may_have_a_stream_for_each_type() -> None:
     streams = [
         client(number, "a", f"/envoy.service.{kind}/Delta{kind}") for number, kind in ((1, "C"), (2, "L"))
     ]
-    assert same_node_remarks(streams) == {}
+    assert same_node_warnings(streams) == {}
 
 
 def listeners(*names: str) -> xds.Snapshot:
@@ -84,7 +84,7 @@ def remarks_of(
         xds.ClientStatus(number, name, name, f"{hosts[number]}:{number + 5}", method, 0.0, "rest")
         for number, name in enumerate(listening)
     ]
-    return same_address_remarks(
+    return same_address_warnings(
         clients, lambda key: uncaptured(str(key), mode), lambda key: listeners(*listening[str(key)])
     )
 

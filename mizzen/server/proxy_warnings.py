@@ -1,4 +1,4 @@
-"""What is wrong between a connected proxy and the mesh, or among the connected proxies."""
+"""Warnings about connected proxies: gateways without a Gateway, and proxies that collide with each other."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from mizzen.mesh.snapshot import Mesh
 
 _SHOWN = 3
 _MOST_ON_A_HOST = 100
-"""More proxies than that behind one address are on many hosts, behind a router."""
+"""Most proxies of one host: more proxies with the same address are on many hosts behind a router."""
 
 
-def gateway_remarks(mesh: Mesh, proxy: Proxy) -> tuple[str, ...]:
-    """Return a remark for a gateway that no Gateway selects: it accepts everything, and listens nowhere."""
+def gateway_warnings(mesh: Mesh, proxy: Proxy) -> tuple[str, ...]:
+    """Return a warning for a gateway that no Gateway selects: it accepts all resources, but has no
+    listener."""
     if proxy.type != "router":
         return ()
     labels = mesh.workload_labels(proxy)
@@ -38,10 +39,10 @@ def gateway_remarks(mesh: Mesh, proxy: Proxy) -> tuple[str, ...]:
     return (f"no Gateway selects this proxy, so it listens nowhere; its labels are: {own}; {right}",)
 
 
-def same_node_remarks(clients: Iterable[xds.ClientStatus]) -> dict[str, tuple[str]]:
-    """Return a remark for each node id under which several Envoys are connected at the same time.
+def same_node_warnings(clients: Iterable[xds.ClientStatus]) -> dict[str, tuple[str]]:
+    """Return a warning for each node id with several Envoys connected at the same time.
 
-    A broken connection that nobody has noticed yet looks the same, for half a minute.
+    A broken connection looks the same until the server notices it, after up to half a minute.
     """
     peers: dict[str, list[str]] = {}
     for client in clients:
@@ -57,16 +58,16 @@ def same_node_remarks(clients: Iterable[xds.ClientStatus]) -> dict[str, tuple[st
     }
 
 
-def same_address_remarks(
+def same_address_warnings(
     clients: Iterable[xds.ClientStatus],
     proxy_of: Callable[[Hashable], Proxy | None],
     snapshot_of: Callable[[Hashable], xds.Snapshot | None],
 ) -> dict[str, tuple[str, ...]]:
-    """Return a remark for each node id whose Envoy listens where another Envoy of the same host listens.
+    """Return a warning for each node id whose Envoy listens at the same address as another Envoy on its host.
 
     Envoys share such an address without an error (SO_REUSEPORT), and each gets some of the other's
-    connections. Clients that connect from one address count as being on one host. What a sidecar only has
-    redirected to it is bound by nobody.
+    connections. Clients with the same peer address count as being on one host. Sidecars whose traffic is
+    redirected are left out, because they do not bind these addresses.
     """
     on_host: dict[str, dict[str, xds.ClientStatus]] = {}
     for client in clients:

@@ -1,4 +1,4 @@
-"""Says each finding about the configuration once: when it turns up, and when it is gone."""
+"""Logs each finding about the configuration once, and when findings are resolved."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from mizzen.config.ordered_findings import FindingsDifference
 _LINES_AT_ONCE = 50
 
 
-class Notices:
-    """Logs which findings are new, and how many are resolved where nothing is new."""
+class DiagnosticLog:
+    """Logs new findings; if there are none, the number of resolved ones."""
 
     def __init__(self) -> None:
         self._log = structlog.get_logger("mizzen.config")
 
     def report(self, difference: FindingsDifference) -> None:
-        """Log what differs since the last call."""
+        """Log the difference since the last call."""
         new = sorted(difference.made, key=_urgency)
         for finding in new[:_LINES_AT_ONCE]:
             self._say(finding)

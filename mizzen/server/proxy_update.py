@@ -1,4 +1,4 @@
-"""What is new for a proxy after a change."""
+"""The update of a proxy after a change."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from mizzen.translator.departing import with_departing
 
 
 @dataclass(frozen=True, slots=True)
-class News:
-    """What a proxy is to be given; no snapshot: it has that already, or there was a fault.
+class ProxyUpdate:
+    """The update to send to a proxy. `snapshot` is None if nothing changed, or if translation failed.
 
-    `changes` are the types that it touches, each with the changed names. `later` is given when nobody calls
-    any more what only `snapshot` has.
+    `changes` are the changed types, each with its names. `later` replaces `snapshot` when no sidecar calls
+    any more what only `snapshot` has; None if there is no such second step.
     """
 
     key: Hashable
@@ -25,21 +25,21 @@ class News:
     later: xds.Snapshot | None = None
 
     def touches(self, *type_urls: str) -> bool:
-        """Return whether it changes resources of one of these types."""
+        """Return True if the update changes resources of one of these types."""
         return any(type_url in type_urls for type_url, _ in self.changes)
 
 
-def news(
+def proxy_update(
     key: Hashable,
     old: xds.Snapshot,
     new: xds.Snapshot,
     findings: tuple[Diagnostic, ...],
     *,
     overlapping: bool = False,
-) -> News:
-    """Compare two snapshots. The collections remember what differs, so the streams need not compare again.
+) -> ProxyUpdate:
+    """Compare two snapshots. The collections cache the difference, so the streams need not compare again.
 
-    With `overlapping` the proxy keeps for a while what takes calls and is not in `new`.
+    With `overlapping` the proxy keeps, for a while, what accepts calls in `old` and is not in `new`.
     """
     union = with_departing(old, new) if overlapping else new
     changes: list[tuple[str, Iterable[str]]] = []
@@ -51,5 +51,5 @@ def news(
             if changed := now.since(was).changed:
                 changes.append((type_url, changed))
     if same:
-        return News(key, findings)
-    return News(key, findings, union, tuple(changes), new if union is not new else None)
+        return ProxyUpdate(key, findings)
+    return ProxyUpdate(key, findings, union, tuple(changes), new if union is not new else None)

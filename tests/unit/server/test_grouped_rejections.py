@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mizzen.server.alike_rejections import alike_rejections
+from mizzen.server.grouped_rejections import grouped_rejections
 
 
 def rejection(proxy: str, *origins: str, message: str = "no") -> dict[str, Any]:
@@ -14,7 +14,7 @@ def rejection(proxy: str, *origins: str, message: str = "no") -> dict[str, Any]:
 
 def test_proxies_that_say_the_same_are_put_together_with_all_their_lines() -> None:
     found = [rejection("a", "x:1"), rejection("b", "x:1", "y:2"), rejection("c", message="other")]
-    one, other = alike_rejections(found)
+    one, other = grouped_rejections(found)
     assert (one.type, one.message, one.who) == ("RDS", "no", "a, b")
     assert one.resources == {"80": {"name": "80", "origins": ["x:1", "y:2"], "in_force": "it is left out"}}
     assert (other.message, other.proxies) == ("other", ["c"])
@@ -22,5 +22,5 @@ def test_proxies_that_say_the_same_are_put_together_with_all_their_lines() -> No
 
 
 def test_of_many_proxies_ten_are_named() -> None:
-    (one,) = alike_rejections(rejection(f"p{number}") for number in range(1000))
+    (one,) = grouped_rejections(rejection(f"p{number}") for number in range(1000))
     assert one.who == "p0, p1, p2, p3, p4, p5, p6, p7, p8, p9 and 990 more"

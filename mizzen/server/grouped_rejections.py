@@ -1,4 +1,4 @@
-"""What many proxies reject in the same words, put together for people. Works on the status as JSON values."""
+"""Rejections with the same words by several proxies, as one group. Works on the status as JSON values."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _NAMED: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
-class AlikeRejections:
-    """A rejection of one type in one wording: by which proxies, and each resource once, with the lines that
-    it has for any of them."""
+class GroupedRejections:
+    """Rejections of one type with the same words: the proxies, and each resource once, with its lines from
+    all of them."""
 
     type: str
     message: str
@@ -21,18 +21,18 @@ class AlikeRejections:
 
     @property
     def who(self) -> str:
-        """The proxies, of many the first ten."""
+        """The names of the proxies, at most the first ten."""
         names = list(dict.fromkeys(self.proxies))
         more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
         return ", ".join(names[:_NAMED]) + more
 
 
-def alike_rejections(rejections: Iterable[Mapping[str, Any]]) -> list[AlikeRejections]:
-    """Put together the rejections of the status, in its order."""
-    found: dict[tuple[str, str], AlikeRejections] = {}
+def grouped_rejections(rejections: Iterable[Mapping[str, Any]]) -> list[GroupedRejections]:
+    """Group the rejections of the status, in its order."""
+    found: dict[tuple[str, str], GroupedRejections] = {}
     for each in rejections:
         key = (each["type"], each["message"])
-        alike = found.setdefault(key, AlikeRejections(*key))
+        alike = found.setdefault(key, GroupedRejections(*key))
         alike.proxies.append(each["proxy"])
         for resource in each["resources"]:
             known = alike.resources.setdefault(resource["name"], {**resource, "origins": []})

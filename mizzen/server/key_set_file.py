@@ -1,4 +1,4 @@
-"""The keys of token issuers in the state directory: public ones, so that a restart does not refuse tokens."""
+"""The public keys of token issuers in the state directory, so that tokens are accepted after a restart."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from mizzen.mesh.rules.token_keys import KeySource
 FILE: Final = "token-keys.json"
 
 
-class KeptKeySets:
-    """A file of the state directory. What cannot be read is as if it were not there: the keys are fetched."""
+class KeySetFile:
+    """A file in the state directory. If it cannot be read it counts as missing: the keys are fetched
+    again."""
 
     def __init__(self, directory: Path, on_failure: Callable[[], None] = lambda: None) -> None:
         self._path = directory / FILE
@@ -25,7 +26,7 @@ class KeptKeySets:
         self._log = structlog.get_logger("mizzen.state")
 
     def read(self) -> Mapping[KeySource, tuple[str, float]]:
-        """Return the keys that were kept last, with the time at which they were fetched."""
+        """Return the stored keys, with the time at which they were fetched."""
         try:
             rows = json.loads(self._path.read_text(encoding="utf-8"))
             found = {
@@ -42,8 +43,8 @@ class KeptKeySets:
             return {}
         return {source: kept for source, kept in found.items() if kept[0]}
 
-    def keep(self, keys: Mapping[KeySource, tuple[str, float]]) -> None:
-        """Write these keys in place of those of before; whole or not at all."""
+    def write(self, keys: Mapping[KeySource, tuple[str, float]]) -> None:
+        """Replace the stored keys by these, atomically."""
         rows = [
             {"uri": source.uri, "discovered": source.discovered, "keys": text, "fetched": fetched}
             for source, (text, fetched) in sorted(keys.items())

@@ -1,4 +1,4 @@
-"""The Envoys that are refused: they are in no table of proxies, and come back for ever."""
+"""The Envoys that were refused: they are in no table of proxies, and try again for ever."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 REMEMBERED_SECONDS: Final = 60.0
-"""An Envoy that is refused tries again within some seconds; one that has not for so long has given up."""
+"""Seconds for which a refusal is listed. A refused Envoy tries again within some seconds; after this time it
+has given up."""
 
 _REMEMBERED: Final = 100
 
@@ -19,22 +20,23 @@ class _Refusal:
     last: float
 
 
-class Refusals:
-    """Remembers why streams were refused lately, each reason once. `clock`: seconds that only grow."""
+class RefusedProxies:
+    """Remembers why streams were refused lately, each reason once. `clock` is a monotonic clock in
+    seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._by_reason: dict[str, _Refusal] = {}
 
     def add(self, reason: str) -> None:
-        """Note that a stream was refused, with the words that its Envoy was told."""
+        """Record that a stream was refused, with the text that its Envoy got."""
         before = self._by_reason.pop(reason, _Refusal(0, 0.0))
         self._by_reason[reason] = replace(before, times=before.times + 1, last=self._clock())
         while len(self._by_reason) > _REMEMBERED:
             del self._by_reason[next(iter(self._by_reason))]
 
     def as_json(self) -> list[dict[str, Any]]:
-        """Return the reasons of the last minute, the newest last."""
+        """Return the reasons of the last minute, the latest last."""
         now = self._clock()
         return [
             {"reason": reason, "times": refusal.times, "seconds_ago": round(now - refusal.last, 3)}

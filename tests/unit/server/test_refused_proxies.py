@@ -1,9 +1,9 @@
-from mizzen.server.refusals import REMEMBERED_SECONDS, Refusals
+from mizzen.server.refused_proxies import REMEMBERED_SECONDS, RefusedProxies
 
 
 def test_who_is_refused_again_and_again_is_one_line_for_as_long_as_he_comes() -> None:
     now = 100.0
-    refusals = Refusals(lambda: now)
+    refusals = RefusedProxies(lambda: now)
     refusals.add("bad id")
     now += 10
     refusals.add("bad type")
@@ -18,7 +18,7 @@ def test_who_is_refused_again_and_again_is_one_line_for_as_long_as_he_comes() ->
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    refusals = Refusals(lambda: 0.0)
+    refusals = RefusedProxies(lambda: 0.0)
     for number in range(1000):
         refusals.add(f"bad id {number}")
     held = refusals.as_json()
@@ -28,7 +28,7 @@ def test_what_is_remembered_is_bounded() -> None:
 
 def test_the_last_second_of_the_minute_counts_and_times_are_rounded() -> None:
     now = 0.0
-    refusals = Refusals(lambda: now)
+    refusals = RefusedProxies(lambda: now)
     refusals.add("bad id")
     now = 60.0
     assert [each["seconds_ago"] for each in refusals.as_json()] == [60.0]

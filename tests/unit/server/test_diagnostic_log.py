@@ -2,7 +2,7 @@ from structlog.testing import capture_logs
 
 from mizzen.config import Diagnostic, Origin, Severity
 from mizzen.config.ordered_findings import OrderedFindings
-from mizzen.server.notices import Notices
+from mizzen.server.diagnostic_log import DiagnosticLog
 
 
 def finding(message: str, severity: Severity = Severity.ERROR, line: int = 3) -> Diagnostic:
@@ -14,20 +14,20 @@ class Reported:
 
     def __init__(self) -> None:
         self.findings = OrderedFindings()
-        self._notices = Notices()
+        self._diagnostic_log = DiagnosticLog()
 
     def report(self, current: list[Diagnostic]) -> None:
         self.findings.replace("all", current)
-        self._notices.report(self.findings.take())
+        self._diagnostic_log.report(self.findings.take())
 
 
 def test_a_finding_is_said_once_and_again_only_after_it_was_gone() -> None:
     with capture_logs() as lines:
-        notices = Reported()
-        notices.report([finding("bad")])
-        notices.report([finding("bad")])
-        notices.report([])
-        notices.report([finding("bad")])
+        log = Reported()
+        log.report([finding("bad")])
+        log.report([finding("bad")])
+        log.report([])
+        log.report([finding("bad")])
     said = [(line["log_level"], line["event"]) for line in lines]
     bad = ("error", "a.yaml:3: spec.http[0]: bad")
     assert said == [bad, ("info", "findings are resolved"), bad]
@@ -48,10 +48,10 @@ def test_a_flood_is_cut_short_and_says_so() -> None:
 
 def test_a_finding_has_its_code_and_what_is_resolved_its_numbers() -> None:
     with capture_logs() as lines:
-        notices = Reported()
-        notices.report([finding("one"), finding("two"), finding("i", Severity.INFO)])
-        notices.report([finding("two")])
-        notices.report([finding("three")])
+        log = Reported()
+        log.report([finding("one"), finding("two"), finding("i", Severity.INFO)])
+        log.report([finding("two")])
+        log.report([finding("three")])
     assert [(line["log_level"], line.get("code")) for line in lines[:3]] == [
         ("error", "IST0106"),
         ("error", "IST0106"),

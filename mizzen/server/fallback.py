@@ -1,4 +1,4 @@
-"""What is answered for a name that an Envoy asks for and that nobody made."""
+"""The answer for a name that an Envoy asks for and that does not exist."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from mizzen.translator.routes.encoding import empty_route_configuration
 from mizzen.xds import Resource, type_urls
 
 
-def missing(type_url: str, name: str) -> Resource | None:
-    """Return an empty load assignment or route configuration of that name, None for any other type.
+def fallback(type_url: str, name: str) -> Resource | None:
+    """Return an empty load assignment or route configuration with this name; None for any other type.
 
-    Envoy waits with a cluster for its endpoints and with a listener for its routes; an empty answer lets them
-    become warm, and calls fail at once with a clear status instead of not at all
+    In Envoy a cluster waits for its endpoints, and a listener for its routes. With an empty answer they
+    become warm, and calls fail at once with a clear status instead of hanging
     (https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol#resource-warming).
     """
     if type_url == type_urls.ENDPOINT:
