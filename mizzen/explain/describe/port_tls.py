@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
-from mizzen.config.models import MutualTLSMode
+from mizzen.config.models import ClientTLSMode, MutualTLSMode
 from mizzen.explain.describe.description import Oddity
-from mizzen.explain.mesh_graph import Protection, destination_rule_of, protection
+from mizzen.explain.mesh_graph import destination_rule_of, protection
 from mizzen.mesh.rules.destination_rules import effective_traffic_policy
 from mizzen.mesh.rules.peer_authentication import peer_modes
 from mizzen.mesh.service import Endpoint, Service, ServicePort
@@ -43,28 +43,28 @@ def called_by(mesh: Mesh, service: Service, port: ServicePort) -> str:
 
 
 def tls_oddities(mesh: Mesh, service: Service) -> Iterator[Oddity]:
-    """Yield where clients speak what endpoints do not take: by a DestinationRule, or as they cannot know."""
-    if service.mesh_external:
-        return
+    """Yield where a DestinationRule lets clients speak mutual TLS to endpoints that may have no proxy. What
+    endpoints refuse for sure is a finding of the mesh (IST0113, MZ0223)."""
     rule = destination_rule_of(mesh, service)
+    if service.mesh_external or rule is None:
+        return
     for port in service.ports:
         tls = effective_traffic_policy(rule, port.number, "", mesh.mesh_config).tls
-        spoken = protection(mesh, service, rule, port)
+        if tls is None or tls.mode is not ClientTLSMode.ISTIO_MUTUAL:
+            continue
         endpoints = list(_serving(mesh, service, port))
-        if tls is not None and rule is not None:
-            places = tuple(str(mesh.current_origin(config.origin)) for config in rule.configs)
-            why = f"clients speak {spoken}, as the DestinationRule says {tls.mode}"
-            refusing = [each for each, number in endpoints if _refuses(mesh, each, number, spoken)]
-        else:
-            places = ()
-            why = "clients speak plain text to endpoints without the label security.istio.io/tlsMode: istio"
-            refusing = [each for each, number in endpoints if _is_strict_unknown(mesh, each, number)]
-        if refusing:
-            named = ", ".join(sorted({each.workload_name or each.address for each in refusing})[:3])
+        doubtful = [
+            each
+            for each, number in endpoints
+            if each.tls_mode != "istio" and _mode(mesh, each, number) is not MutualTLSMode.DISABLE
+        ]
+        if doubtful:
+            named = ", ".join(sorted({each.workload_name or each.address for each in doubtful})[:3])
             yield Oddity(
-                f"port {port.number}: {why}, and {len(refusing)} of {len(endpoints)} endpoints refuse that "
-                f"({named}): calls to them fail",
-                (*places, *_policy_places(mesh, refusing)),
+                f"port {port.number}: clients speak mutual TLS, as the DestinationRule says {tls.mode}, and "
+                f"nothing says that {len(doubtful)} of {len(endpoints)} endpoints have a proxy ({named}): "
+                "without one calls to them fail",
+                tuple(str(mesh.current_origin(config.origin)) for config in rule.configs),
             )
 
 
@@ -75,30 +75,7 @@ def _serving(mesh: Mesh, service: Service, port: ServicePort) -> Iterator[tuple[
             yield endpoint, number
 
 
-def _refuses(mesh: Mesh, endpoint: Endpoint, number: int, spoken: Protection) -> bool:
-    if spoken is Protection.MUTUAL_TLS:
-        return endpoint.tls_mode != "istio" or _mode(mesh, endpoint, number) is MutualTLSMode.DISABLE
-    return (
-        spoken is Protection.PLAIN_TEXT
-        and endpoint.tls_mode == "istio"
-        and _mode(mesh, endpoint, number) is MutualTLSMode.STRICT
-    )
-
-
-def _is_strict_unknown(mesh: Mesh, endpoint: Endpoint, number: int) -> bool:
-    return endpoint.tls_mode != "istio" and _mode(mesh, endpoint, number) is MutualTLSMode.STRICT
-
-
 def _mode(mesh: Mesh, endpoint: Endpoint, number: int) -> MutualTLSMode:
     policies = mesh.policies_of(endpoint.namespace, dict(endpoint.labels)).peer_authentications
     modes = peer_modes(policies, mesh.settings.root_namespace)
     return (modes if mesh.settings.mutual_tls else modes.without_certificates()).of_port(number)
-
-
-def _policy_places(mesh: Mesh, endpoints: Iterable[Endpoint]) -> tuple[str, ...]:
-    policies = (
-        policy
-        for each in endpoints
-        for policy in mesh.policies_of(each.namespace, dict(each.labels)).peer_authentications
-    )
-    return tuple(dict.fromkeys(str(mesh.current_origin(policy.origin)) for policy in policies))

@@ -22,6 +22,7 @@ from mizzen.mesh.analysis.near_names import NearNames
 from mizzen.mesh.rules.destination_rules import MergedRules
 from mizzen.mesh.rules.external_authorizers import ExternalAuthorizer, external_authorizer
 from mizzen.mesh.rules.gateways import GatewayConfig
+from mizzen.mesh.rules.security_policies import Policies, workload_policies
 from mizzen.mesh.rules.virtual_service_index import HostRules
 from mizzen.mesh.rules.virtual_services import VirtualServiceRule
 from mizzen.mesh.scope.sidecars import SidecarConfig
@@ -30,6 +31,7 @@ from mizzen.mesh.services.aliases import Aliases
 from mizzen.mesh.services.declarations import ServiceDeclaration
 from mizzen.mesh.services.registry import EMPTY_POOL, LabelKey, Registry, ServiceKey
 from mizzen.mesh.services.workloads import Workload
+from mizzen.mesh.settings import creation_order
 from mizzen.mesh.snapshot import Mesh
 from mizzen.persistent import LayeredDict, Multimap
 
@@ -190,6 +192,12 @@ class AnalysedMesh:
             self.documents("Secret"),
             lambda key, _: {key.name: key.namespace},
         )
+        self._peer_authentications: Grouped[ConfigKey, Config[Any], str, Config[Any]] = Grouped(
+            database,
+            "PeerAuthentications of a namespace",
+            self.documents("PeerAuthentication"),
+            lambda key, config: {key.namespace: config},
+        )
         self.whole = Given(database, "the mesh", LayeredDict({"": None}))
         """One member that stands for all, for checks that look at many documents together."""
 
@@ -248,6 +256,19 @@ class AnalysedMesh:
     def namespaces_with_secret(self, name: str) -> Collection[str]:
         """Return the namespaces that have a Secret of that name."""
         return (self._secrets.get(name) or LayeredDict[ConfigKey, str]()).values()
+
+    def peer_authentications_of(self, namespace: str, labels: Mapping[str, str]) -> Policies:
+        """Return the PeerAuthentications that select a workload of `namespace` with these labels, as
+        `PolicyIndex.of_workload` does."""
+
+        def policies(kind: str, place: str) -> Policies:
+            if kind != "PeerAuthentication":
+                return ()
+            found = self._peer_authentications.get(place)
+            return tuple(sorted(found.values(), key=creation_order)) if found else ()
+
+        root = self.settings.root_namespace
+        return workload_policies(namespace, labels, root, policies, lambda _: None).peer_authentications
 
     def endpoints(self, service: Service) -> EndpointPool:
         """See `Mesh`."""

@@ -36,6 +36,7 @@ from mizzen.mesh.analysis.mutual_tls import (
 )
 from mizzen.mesh.analysis.networks import check_labelled_gateway, check_networks
 from mizzen.mesh.analysis.references import check_references
+from mizzen.mesh.analysis.refused_tls import check_refused_tls, check_unlabelled_workload
 from mizzen.mesh.analysis.selectors import check_policy_selector, check_sidecar_selector
 from mizzen.mesh.analysis.unused import (
     check_called_hosts,
@@ -47,6 +48,7 @@ from mizzen.mesh.analysis.unused import (
 from mizzen.mesh.rules.gateways import GatewayConfig
 from mizzen.mesh.rules.virtual_services import VirtualServiceRule
 from mizzen.mesh.service import Service
+from mizzen.mesh.services.workloads import Workload
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,13 @@ def _gateway(mesh: AnalysedMesh, _: object, gateway: GatewayConfig, findings: Fi
 
 def _service(mesh: AnalysedMesh, _: object, service: Service, findings: Findings) -> None:
     check_endpoints(mesh, service, findings)
+    check_refused_tls(mesh, service, findings)
     check_networks(mesh, service, findings)
+
+
+def _workload(mesh: AnalysedMesh, _: object, workload: Workload, findings: Findings) -> None:
+    check_workload_entry(mesh, workload, findings)
+    check_unlabelled_workload(mesh, workload, findings)
 
 
 def _service_document(
@@ -124,7 +132,7 @@ def _known(_: AnalysedMesh, __: object, known: Any, findings: Findings) -> None:
 CHECKS: Final = (
     Check(lambda mesh: mesh.rules, _virtual_service),
     Check(lambda mesh: mesh.registry.services, _service),
-    Check(lambda mesh: mesh.registry.workloads_by_key, _each(check_workload_entry)),
+    Check(lambda mesh: mesh.registry.workloads_by_key, _workload),
     Check(lambda mesh: mesh.registry.hosts.exact, check_protocols),
     Check(lambda mesh: mesh.registry.hosts.wildcards, check_protocols),
     Check(services_by_tcp_port, check_tcp_port),

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from mizzen.config.document import Config
-from mizzen.config.models import MutualTLS, MutualTLSMode, PeerAuthentication
+from mizzen.config.models import ClientTLSMode, MutualTLS, MutualTLSMode, PeerAuthentication
 from mizzen.mesh.service import Endpoint, Service
 from mizzen.mesh.services.registry import Registry, ServiceKey
 
@@ -84,6 +84,29 @@ def peer_modes(policies: Sequence[Policy], root_namespace: str) -> PeerModes:
     return PeerModes(mode) if policy is None else _narrowed(mode, policy)
 
 
+def refuses(mode: MutualTLSMode, spoken: ClientTLSMode | None) -> bool:
+    """Return whether a port of that mode refuses what clients speak by a mode of a DestinationRule; None is
+    plain text. Of MUTUAL it is not known: its certificates may be of the mesh."""
+    if mode is MutualTLSMode.STRICT:
+        return spoken in (None, ClientTLSMode.DISABLE, ClientTLSMode.SIMPLE)
+    return mode is MutualTLSMode.DISABLE and spoken is ClientTLSMode.ISTIO_MUTUAL
+
+
+def deciding(policies: Sequence[Policy], root_namespace: str, number: int) -> Policy | None:
+    """Return the policy that says the mode of a port of a workload, None if none says one. `policies` are
+    those that select it, oldest first."""
+    own = [one for one in policies if one.namespace != root_namespace]
+    for one in next(([each] for each in own if _wanted(each)), []):
+        level = one.spec.port_level_mtls.get(number)
+        if _says(level) or _says(one.spec.mtls):
+            return one
+    for scope in (own, [each for each in policies if each.namespace == root_namespace]):
+        first = next((each for each in scope if not _wanted(each)), None)
+        if first is not None and _says(first.spec.mtls):
+            return first
+    return None
+
+
 def namespace_mode(policies: Iterable[Policy], root_namespace: str) -> MutualTLSMode:
     """Return the mode of the workloads of a namespace that no policy selects; `policies` are those of the
     root namespace and of this one, oldest first."""
@@ -148,8 +171,12 @@ def _narrowed(mode: MutualTLSMode, policy: Policy) -> PeerModes:
     return PeerModes(own, tuple((port, _said(levels[port], own)) for port in sorted(levels)))
 
 
+def _says(mtls: MutualTLS | None) -> bool:
+    return mtls is not None and mtls.mode is not MutualTLSMode.UNSET
+
+
 def _said(mtls: MutualTLS | None, otherwise: MutualTLSMode) -> MutualTLSMode:
-    return otherwise if mtls is None or mtls.mode is MutualTLSMode.UNSET else mtls.mode
+    return mtls.mode if mtls is not None and _says(mtls) else otherwise
 
 
 def _wanted(policy: Policy) -> Mapping[str, str]:

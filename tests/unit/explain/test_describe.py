@@ -178,23 +178,29 @@ ODD = {
     ),
     "plain text where mutual TLS alone is taken": (
         WHOLE.replace("connectionPool: {tcp: {connectTimeout: 3s}}", "tls: {mode: DISABLE}"),
-        "",
-        "port 80: clients speak plain text, as the DestinationRule says DISABLE, and 1 of 2 endpoints refuse "
-        "that (shop-2): calls to them fail",
+        "IST0113",
+        "clients of shop.default.svc.cluster.local speak plain text, and workloads refuse that (shop-2), as "
+        "the PeerAuthentication at",
     ),
     "mutual TLS where plain text alone is taken": (
         WHOLE.replace("connectionPool: {tcp: {connectTimeout: 3s}}", "tls: {mode: ISTIO_MUTUAL}").replace(
             "mode: STRICT", "mode: DISABLE"
         ),
-        "",
-        "port 80: clients speak mutual TLS, as the DestinationRule says ISTIO_MUTUAL, and 1 of 2 endpoints "
-        "refuse that (shop-2): calls to them fail",
+        "IST0113",
+        "clients of shop.default.svc.cluster.local speak mutual TLS, and workloads refuse that (shop-2)",
     ),
     "mutual TLS alone, and no label that says so": (
         WHOLE.replace("version: v2, security.istio.io/tlsMode: istio", "version: v2"),
+        "MZ0223",
+        "nothing says that it has a proxy, so clients call it in plain text, and the PeerAuthentication at",
+    ),
+    "mutual TLS, and nothing says that there is a proxy": (
+        WHOLE.replace("connectionPool: {tcp: {connectTimeout: 3s}}", "tls: {mode: ISTIO_MUTUAL}").replace(
+            "version: v2, security.istio.io/tlsMode: istio", "version: v2"
+        ),
         "",
-        "port 80: clients speak plain text to endpoints without the label security.istio.io/tlsMode: istio, "
-        "and 1 of 2 endpoints refuse that (shop-2): calls to them fail",
+        "port 80: clients speak mutual TLS, as the DestinationRule says ISTIO_MUTUAL, and nothing says that "
+        "1 of 2 endpoints have a proxy (shop-2): without one calls to them fail",
     ),
     "a document of its name that is refused": (
         SERVICE + VIRTUAL_SERVICE.replace("weight: 90", "weight: -1"),
