@@ -24,13 +24,13 @@ HANDED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 @functools.wraps(bootstrap, assigned=("__annotations__",))  # the options are the same
 def run(**options: Any) -> None:
     """Write the bootstrap of an Envoy and start it, beside others; it ends with the Envoy's exit code."""
-    from mizzen.demo.loopback import claimed_port
+    from mizzen.demo.loopback import reserved_port
 
     with contextlib.ExitStack() as until_the_end:
         if not options["admin_port"] and options["admin_address"] == DEFAULT_ADMIN_ADDRESS:
             host, _, port = DEFAULT_ADMIN_ADDRESS.rpartition(":")
             # Its Envoy listens some time from now: another `mizzen run` must not choose the port until then.
-            options["admin_port"] = until_the_end.enter_context(claimed_port(host, int(port)))
+            options["admin_port"] = until_the_end.enter_context(reserved_port(host, int(port)))
         code = _run_envoy(options)
     raise typer.Exit(code)
 

@@ -1,4 +1,4 @@
-"""A process that the demonstration started: it writes to a log of its own and never outlives its parent."""
+"""A child process of the demonstration: it writes to a log of its own and never outlives its parent."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ from pathlib import Path
 from mizzen.demo.errors import DemoError
 
 PR_SET_PDEATHSIG = 1
-"""`man 2 prctl`: the signal that this process gets when its parent ends, however it ends."""
+"""`man 2 prctl`: the signal that this process gets when its parent ends for any reason."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def die_with(parent: int) -> Callable[[], None]:
-    """Return what a child calls before it becomes a program, so that it does not outlive `parent`."""
+    """Return the function that a child calls before it becomes a program, so that it
+    does not outlive `parent`."""
 
     def before_exec() -> None:
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:  # it ended before the line above: no signal would come
+        if os.getppid() != parent:  # it ended before the line above, so no signal would come
             os._exit(1)
 
     return before_exec
 
 
 class ChildProcess:
-    """One running child, known by its handle."""
+    """One running child, controlled by its handle."""
 
     def __init__(self, name: str, process: asyncio.subprocess.Process, log: Path) -> None:
         self.name = name
@@ -48,8 +49,8 @@ class ChildProcess:
     ) -> ChildProcess:
         """Start `command` with its output in the file `log`; `environment` adds to that of this process.
 
-        The child leads a process group of its own, so that a Ctrl-C in the terminal reaches only us, who then
-        end the children in order. Raises DemoError if the program cannot be started.
+        The child leads a process group of its own. So a Ctrl-C in the terminal reaches only this process,
+        which then stops the children in order. Raises DemoError if the program cannot be started.
         """
         with log.open("ab") as output:
             try:
@@ -73,15 +74,15 @@ class ChildProcess:
 
     @property
     def returncode(self) -> int | None:
-        """How the process ended, or None while it runs."""
+        """The exit code, or None while the process runs."""
         return self._process.returncode
 
     async def wait(self) -> int:
-        """Wait for the end of the process and return how it ended."""
+        """Wait until the process ends; return its exit code."""
         return await self._process.wait()
 
     def last_words(self, lines: int = 10) -> str:
-        """Return the end of the log."""
+        """Return the last lines of the log."""
         try:
             text = self.log.read_text(encoding="utf-8", errors="replace")
         except OSError:
@@ -89,20 +90,20 @@ class ChildProcess:
         return "\n".join(text.splitlines()[-lines:])
 
     def ended(self) -> DemoError:
-        """Return the error that says that the process ended when it should not have."""
+        """Return the error for a process that ended unexpectedly."""
         return DemoError(f"{self.how_it_ended()}; its log {self.log} ends so:\n{self.last_words()}")
 
     def how_it_ended(self) -> str:
-        """Return the name and how the process ended, as people read it."""
+        """Return the name and how the process ended, for people."""
         return f"{self.name} ended by itself ({_how(self.returncode)})"
 
     def kill(self) -> None:
-        """Kill the process and what it started, now; `wait` for it afterwards."""
+        """Kill the process and its children at once; `wait` for it afterwards."""
         if self._process.returncode is None:
             self._signal(signal.SIGKILL)
 
     async def stop(self, grace: float = 3.0) -> None:
-        """Ask the process (and what it started) to end, force it after `grace` seconds, and wait for it."""
+        """Ask the process and its children to end, kill them after `grace` seconds, and wait."""
         if self._process.returncode is not None:
             return
         self._signal(signal.SIGTERM)
@@ -113,7 +114,8 @@ class ChildProcess:
             await self._process.wait()
 
     def _signal(self, number: signal.Signals) -> None:
-        # The child leads its group, so the ids are equal; until it is waited for, the id is no one else's.
+        # The child leads its group, so the ids are equal; until it is waited for, no other process gets the
+        # id.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, number)
 

@@ -1,4 +1,4 @@
-"""The control plane as a child process, and what it says about its proxies."""
+"""The control plane as a child process, and whether it is ready."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ class ControlPlane:
     ) -> ControlPlane:
         """Start the control plane with the YAML of `configuration`; it may not be ready yet.
 
-        With `state` it keeps a certificate authority there, and issues the certificates of the proxies."""
+        It keeps a certificate authority in `state`, and issues the certificates of the proxies.
+        """
         command: list[str | Path] = [sys.executable, "-m", "mizzen", "serve"]
         for path in configuration:
             command += ["--config", path]

@@ -41,19 +41,19 @@ def find_envoy() -> Path:
 
 
 def envoy_command(binary: Path, configuration: Path) -> list[str | Path]:
-    """Return the command of an Envoy that lives beside others and whose log holds only what matters."""
+    """Return the command of an Envoy that runs beside others and logs only what matters."""
     return [
         binary,
         "--config-path",
         configuration,
-        # No hot restart: no shared memory, and no base id that two Envoys could both claim.
+        # No hot restart: no shared memory, and no base id that two Envoys could both use.
         "--disable-hot-restart",
         "--log-level",
         "warning",
-        # As Istio does: fields of the API that are deprecated are no news for whoever reads this log.
+        # As in Istio: deprecated fields of the API are not reported in this log.
         "--component-log-level",
         "misc:error",
-        # An access log is read while calls are made; Envoy keeps lines back for ten seconds otherwise.
+        # Write access logs at once, as they are read while calls are made; the default is every ten seconds.
         "--file-flush-interval-msec",
         "500",
     ]
@@ -77,10 +77,10 @@ class EnvoyProcess:
         binary: Path | None = None,
         concurrency: int = 1,
     ) -> EnvoyProcess:
-        """Start an Envoy with the text of a bootstrap (JSON or YAML), its files in `directory`.
+        """Start an Envoy with the text of a bootstrap (JSON or YAML); its files are in `directory`.
 
-        `admin` is the address that the bootstrap gives to the admin interface. The Envoy may not be
-        ready yet: see `wait_ready`. Raises DemoError if it cannot be started.
+        `admin` is the address of the admin interface in the bootstrap. The Envoy may not be ready yet: see
+        `wait_ready`. Raises DemoError if it cannot be started.
         """
         configuration = directory / f"{name}.yaml"  # JSON is YAML
         configuration.write_text(bootstrap, encoding="utf-8")
@@ -119,5 +119,5 @@ class EnvoyProcess:
             ) from error
 
     async def stop(self) -> None:
-        """End the Envoy."""
+        """Stop the Envoy."""
         await self.child.stop()

@@ -1,4 +1,4 @@
-"""What can keep the demonstration from running."""
+"""Errors that keep the demonstration from running."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager
 
 
 class DemoError(Exception):
-    """The demonstration cannot run; the message says why and what to do, in words for the user."""
+    """The demonstration cannot run; the message tells the user why and what to do."""
 
 
 @asynccontextmanager
 async def first_error_alone() -> AsyncIterator[None]:
-    """Let the first DemoError of a task group be raised by itself, since one is enough for the user."""
+    """Raise only the first DemoError of a task group, since one is enough for the user."""
     try:
         yield
     except BaseExceptionGroup as several:

@@ -12,10 +12,10 @@ from contextlib import contextmanager, suppress
 
 
 def listens() -> bool:
-    """Tell whether somebody can type: standard input is a terminal, and this process in its foreground."""
+    """Tell whether keys can be typed: standard input is a terminal, and this process is in its foreground."""
     try:
         descriptor = sys.stdin.fileno()
-        # In the background, to change the terminal would stop the process.
+        # In the background, changing the terminal would stop the process.
         return os.isatty(descriptor) and os.tcgetpgrp(descriptor) == os.getpgrp()
     except (AttributeError, OSError, ValueError):  # closed, replaced, or no terminal of ours
         return False
@@ -23,9 +23,9 @@ def listens() -> bool:
 
 @contextmanager
 def keys(actions: Mapping[str, Callable[[], object]]) -> Iterator[None]:
-    """Call what belongs to a key when it is typed, while the context lasts; without a terminal do nothing.
+    """While the context lasts, call the action of each key that is typed; without a terminal do nothing.
 
-    Keys then come without a line's end and are not shown; Ctrl-C stays a signal.
+    Keys then come without Enter and are not shown; Ctrl-C stays a signal.
     """
     if not listens():
         yield
@@ -39,7 +39,7 @@ def keys(actions: Mapping[str, Callable[[], object]]) -> Iterator[None]:
             typed = os.read(descriptor, 64)
         except OSError:
             typed = b""
-        if not typed:  # the terminal has gone
+        if not typed:  # the terminal is gone
             loop.remove_reader(descriptor)
         for key in typed.decode(errors="replace"):
             if action := actions.get(key):
@@ -51,5 +51,5 @@ def keys(actions: Mapping[str, Callable[[], object]]) -> Iterator[None]:
         yield
     finally:
         loop.remove_reader(descriptor)
-        with suppress(termios.error):  # the terminal has gone
+        with suppress(termios.error):  # the terminal is gone
             termios.tcsetattr(descriptor, termios.TCSADRAIN, before)

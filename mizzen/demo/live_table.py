@@ -15,7 +15,7 @@ from mizzen.demo.topology import GATEWAY_NAME, Topology, Workload
 from mizzen.demo.traffic import Visitors
 
 BAR_WIDTH = 12
-"""With it the whole table fits 80 columns."""
+"""With this width the whole table fits in 80 columns."""
 STATE_STYLES = {"ACKED": "green", "PENDING": "yellow", "REJECTED": "bold red", "STUCK": "bold magenta"}
 
 
@@ -31,7 +31,7 @@ def picture(
 ) -> RenderableType:
     """Return what to show now; `status` is None while the control plane does not answer.
 
-    `events` are lines about processes that were killed; `has_keys` says that somebody can type.
+    `events` are lines about processes that ended or were killed; `has_keys`: keys can be typed.
     """
     headline = _headline(topology, rules, has_keys=has_keys)
     parts: list[RenderableType] = [headline, shop_table(topology, window, status), Text(), _pages(visitors)]
@@ -64,9 +64,9 @@ def _headline(topology: Topology, rules: Path, *, has_keys: bool) -> Text:
 
 
 def shop_table(topology: Topology, window: Window, status: MeshStatus | None) -> Table:
-    """Return a row for each workload, with its traffic, and what its proxy has accepted by discovery service.
+    """Return a row for each workload: its traffic, and what its proxy has accepted by discovery service.
 
-    The bar is the share of a version among those of its service, over the last seconds.
+    The bar is the share of a version in its service over the last seconds.
     """
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("WORKLOAD", no_wrap=True)

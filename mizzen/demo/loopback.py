@@ -1,7 +1,7 @@
-"""A private corner of the loopback network: 127.0.0.0/8 has room for every run, with the usual ports.
+"""A private part of the loopback network: 127.0.0.0/8 has room for every run, with the usual ports.
 
-Each run takes a /24 of its own, so that each workload has an address of its own, as a pod has, and the
-ports can be those that Istio uses. Linux lets every user listen on the whole of 127.0.0.0/8.
+Each run takes a /24 of its own. So each workload has an address of its own, as a pod has, and the ports can
+be those of Istio. Linux lets every user listen on the whole of 127.0.0.0/8.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ class LoopbackNetwork:
     def address(self, number: int) -> str:
         """Return the address with the last part `number`, 1 to 254."""
         if not 1 <= number <= 254:
-            raise ValueError(f"{number} is no host of a /24")
+            raise ValueError(f"{number} is not a host of a /24")
         return f"{self.prefix}.{number}"
 
 
 def is_free(address: str, port: int) -> bool:
-    """Tell whether one can listen on this address and port now: not if another listens there on 0.0.0.0."""
+    """Tell whether this address and port are free now: not if a program listens on the port at 0.0.0.0."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        # Connections of an earlier run that wait for their end must not count; listeners still do.
+        # Connections of an earlier run that are still closing must not count; listeners do.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((address, port))
@@ -52,7 +52,7 @@ def pick_network(hosts: Iterable[int], ports: Sequence[int]) -> LoopbackNetwork:
     numbers = list(hosts)
     taken: set[int] = set()
     for _ in range(ATTEMPTS):
-        # 127.0 and 127.1 are left to what people use there by hand.
+        # 127.0 and 127.1 are left to other programs of the user.
         network = LoopbackNetwork(f"127.{random.randint(2, 254)}.{random.randint(1, 254)}")  # noqa: S311
         busy = {port for number in numbers for port in ports if not is_free(network.address(number), port)}
         if not busy:
@@ -66,9 +66,10 @@ def pick_network(hosts: Iterable[int], ports: Sequence[int]) -> LoopbackNetwork:
 
 
 def pick_port(address: str, wanted: int, *, strict: bool) -> int:
-    """Return `wanted` if free on `address`; else, unless `strict`, the next of 20 that is, or any free one.
+    """Return `wanted` if it is free on `address`. Otherwise, unless `strict`, return the next of 20 that is
+    free, or any free one.
 
-    Raises DemoError if `strict` and taken.
+    Raises DemoError if `strict` and the port is taken.
     """
     if is_free(address, wanted):
         return wanted
@@ -81,30 +82,30 @@ def pick_port(address: str, wanted: int, *, strict: bool) -> int:
 
 
 @contextmanager
-def claimed_port(address: str, wanted: int) -> Iterator[int]:
-    """Give `wanted` if free on `address`, else the next of 20 that is, or any free one.
+def reserved_port(address: str, wanted: int) -> Iterator[int]:
+    """Return `wanted` if it is free on `address`, else the next of 20 that is free, or any free one.
 
-    No other caller on this machine (in this network namespace) is given the port until this one leaves the
-    block, though nobody may listen there yet. On systems other than Linux nothing holds the port.
+    Until the context ends, no other caller on this machine (in this network namespace) gets the port, even if
+    no program listens on it yet. On systems other than Linux the port is not reserved.
     """
     ports = iter(range(wanted, min(wanted + 20, 65536)))
     while True:
         port = next(ports, 0) or _any_free(address)
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as claim:
-            if _claim(claim, f"mizzen {address}:{port}") and is_free(address, port):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as reservation:
+            if _reserve(reservation, f"mizzen {address}:{port}") and is_free(address, port):
                 yield port
                 return
 
 
-def _claim(claim: socket.socket, name: str) -> bool:
-    """Tell whether nobody else holds that name; from now on `claim` does, until it is closed.
+def _reserve(reservation: socket.socket, name: str) -> bool:
+    """Tell whether the name was free; if so, the socket holds it until it is closed.
 
     The names of abstract sockets belong to a network namespace, as ports do, and end with their process.
     """
     if sys.platform != "linux":
         return True
     try:
-        claim.bind(f"\0{name}")
+        reservation.bind(f"\0{name}")
     except OSError:
         return False
     return True

@@ -1,4 +1,4 @@
-"""What is to be seen of a running shop at one moment, and how busy it was over the last ones."""
+"""What can be observed of a running shop at one moment, and its rates over the last seconds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WINDOW_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """The requests that each program has counted, by the workload's name, for those that answered."""
+    """The number of requests that each program has counted, by workload name; only programs that answered."""
 
     at: float
     requests: Mapping[str, int]
@@ -30,17 +30,17 @@ class Window:
         self._observations: deque[Observation] = deque()
 
     def add(self, observation: Observation) -> None:
-        """Take in the newest observation and forget those that are too old."""
+        """Add the newest observation and drop those that are too old."""
         self._observations.append(observation)
         while len(self._observations) > 2 and self._observations[1].at <= observation.at - WINDOW_SECONDS:
             self._observations.popleft()
 
     def total(self, workload: str) -> int | None:
-        """Return the requests of a workload since it began, or None if it does not answer."""
+        """Return the requests of a workload since its start, or None if it does not answer."""
         return self._observations[-1].requests.get(workload) if self._observations else None
 
     def rate(self, workload: str) -> float:
-        """Return the requests a second of a workload over the window."""
+        """Return the requests per second of a workload over the window."""
         if len(self._observations) < 2:
             return 0.0
         first, last = self._observations[0], self._observations[-1]

@@ -1,4 +1,4 @@
-"""What can be chosen about a demonstration."""
+"""The options of a demonstration."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def examples_directory() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
-    """What the user chose.
+    """The user's options.
 
-    `shop` is the directory of the shop's YAML and programs. It is made, as a copy of the examples', if it is
-    not there yet; if None, the copy is in the directory of the run and goes with it. `port` is the port of
-    the ingress: if None, 8080 or the next free one. `rate` is how many pages a second the demonstration asks
-    for by itself, so that there is traffic to look at.
+    `shop` is the directory of the shop's YAML and programs; if it does not exist, the examples are copied
+    there. If it is None, the copy is in the directory of the run and removed with it. `port` is the port of
+    the ingress; None means 8080 or the next free one. `rate` is the number of pages per second that the
+    demonstration requests by itself, so that there is traffic to look at.
     """
 
     shop: Path | None = None
@@ -39,10 +39,11 @@ class DemoOptions:
     rate: float = 10.0
 
     def shop_directory(self, run: Path) -> Path:
-        """Return the directory of the shop, copied from the examples where needed; `run` is that of the run.
+        """Return the directory of the shop, copied from the examples if needed; `run` is the directory of the
+        run.
 
-        The installed files are never what a user edits. Raises DemoError if the directory is there and has no
-        programs, or cannot be made.
+        Users never edit the installed files. Raises DemoError if the directory exists without programs, or
+        cannot be made.
         """
         shop = (self.shop or run / "shop").resolve()
         if not shop.exists():

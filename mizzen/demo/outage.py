@@ -1,4 +1,4 @@
-"""The control plane killed on purpose: what the shop's visitors see meanwhile."""
+"""Killing the control plane on purpose, and what the shop's visitors see during the outage."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from mizzen.demo.traffic import Visitors
 
 
 class Outage:
-    """Kills the control plane and lets it be started again, and counts the pages of the meantime."""
+    """Kills the control plane, starts it again, and counts the pages of the outage."""
 
     def __init__(self, control_plane: Part, visitors: Visitors) -> None:
         self._control_plane = control_plane
@@ -16,7 +16,7 @@ class Outage:
         self._counted: tuple[int, int, int] | None = None
 
     def toggle(self) -> None:
-        """Kill the control plane, or start it again if it was killed; in the midst of a start, do nothing."""
+        """Kill the control plane, or start it again if it was killed; while it is starting, do nothing."""
         if self._control_plane.halted:
             self._control_plane.resume()
         elif self._control_plane.serves:
@@ -24,7 +24,7 @@ class Outage:
             self._control_plane.kill(halt=True)
 
     def look(self) -> str | None:
-        """Return one line about the outage, or None if there was none. To see its end, call this often."""
+        """Return one line about the outage, or None if there was none. Call this often to notice its end."""
         if self._began is None:
             return None
         if self._counted is None and self._control_plane.serves and not self._control_plane.halted:

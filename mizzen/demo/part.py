@@ -11,22 +11,22 @@ from mizzen.demo.child_process import ChildProcess
 
 MOST_ENDS = 10
 ENDS_SECONDS = 60.0
-"""A process that ends MOST_ENDS times in so many seconds ends the demonstration."""
+"""A process that ends MOST_ENDS times within this time stops the demonstration."""
 
 Launch = Callable[[], Awaitable[ChildProcess]]
-"""Starts the process, waits until it serves, and returns it. Raises DemoError if it does not get so far."""
+"""Starts the process, waits until it serves, and returns it. Raises DemoError if it fails."""
 
 
 class Part:
-    """A process of the shop, by name. It can be killed on purpose, and is then started again when told to.
+    """A process of the shop, by name. It can be killed on purpose; then it is started again on request.
 
-    `news` is one line about its latest end, for people, or None if it has never ended. `starts` counts how
-    often it got to serve.
+    `last_event` is one line about its latest end, for people; None if it never ended. `starts` counts how
+    often it began to serve.
     """
 
     def __init__(self, name: str, launch: Launch) -> None:
         self.name = name
-        self.news: str | None = None
+        self.last_event: str | None = None
         self.starts = 0
         self._launch = launch
         self._child: ChildProcess | None = None
@@ -36,7 +36,7 @@ class Part:
 
     @property
     def serves(self) -> bool:
-        """True while the process runs and has got to serve."""
+        """True while the process runs and serves."""
         return self._child is not None and self._child.returncode is None
 
     @property
@@ -45,12 +45,12 @@ class Part:
         return not self._wanted.is_set()
 
     async def start(self) -> None:
-        """Start the process and wait until it serves. Raises DemoError if it does not."""
+        """Start the process and wait until it serves. Raises DemoError if it fails."""
         self._child = await self._launch()
         self.starts += 1
 
     def kill(self, *, halt: bool = False) -> None:
-        """Kill the process, as an accident would; with `halt` it stays away until `resume`."""
+        """Kill the process, as an accident would; with `halt` it stays down until `resume`."""
         if self._child is None or self._child.returncode is not None:
             return
         if halt:
@@ -69,7 +69,7 @@ class Part:
     async def keep(self) -> None:
         """Start the process again whenever it ends, until cancelled.
 
-        Raises DemoError with its last words if it does not get to serve again, or ends again and again.
+        Raises DemoError with the end of its log if it fails to serve again, or ends again and again.
         """
         ends: deque[float] = deque(maxlen=MOST_ENDS)
         while True:
@@ -84,6 +84,6 @@ class Part:
             ends.append(now)
             if len(ends) == MOST_ENDS and now - ends[0] < ENDS_SECONDS:
                 raise ended.ended()
-            self.news = f"{ended.how_it_ended()}; starting it again"
+            self.last_event = f"{ended.how_it_ended()}; starting it again"
             await self.start()
-            self.news = f"{ended.how_it_ended()}, and runs again {time.monotonic() - now:.1f} s later"
+            self.last_event = f"{ended.how_it_ended()}, and runs again {time.monotonic() - now:.1f} s later"

@@ -1,4 +1,4 @@
-"""What the control plane says of the shop's proxies: the JSON of its `/status` (docs/operations.md)."""
+"""The status of the shop's proxies, from the JSON of the control plane's `/status` (docs/operations.md)."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ SERVICES = ("CDS", "EDS", "LDS", "RDS")
 
 @dataclass(frozen=True, slots=True)
 class MeshStatus:
-    """What each proxy (by name) has accepted, by discovery service, and what is wrong.
+    """What each proxy (by name) has accepted, by discovery service, and the problems.
 
-    Wrong are documents with errors, and resources that an Envoy rejected.
+    Problems are documents with errors, and resources that an Envoy rejected.
     """
 
     proxies: Mapping[str, Mapping[str, str]]

@@ -1,4 +1,4 @@
-"""Who may call whom in a demonstration: mutual TLS for all, tokens and a denied path at the details.
+"""Access control in the demonstration: mutual TLS for all, tokens and a denied path at the details.
 
 The key that signs the tokens is made for each run.
 """
@@ -39,15 +39,15 @@ class TokenIssuer:
         return json.dumps({"keys": [{**key, "alg": _ALGORITHM, "kid": _KEY_ID}]})
 
     def token(self) -> str:
-        """Return a token of ISSUER for the visitor jason, good for an hour."""
+        """Return a token of ISSUER for the visitor jason, valid for an hour."""
         claims = {"iss": ISSUER, "sub": "jason", "exp": int(time.time()) + _TOKEN_SECONDS}
         return jwt.encode(claims, self._key, _ALGORITHM, headers={"kid": _KEY_ID})
 
 
 def security_yaml(issuer: TokenIssuer) -> str:
-    """Return the policies: STRICT for the namespace, and what the details demand of a call."""
+    """Return the policies: STRICT for the namespace, and what the details require of a call."""
     selector = {"matchLabels": {"app": GUARDED_APP}}
-    # Without ports it would deny every call that is no HTTP, and be warned of.
+    # Without ports it would deny every call that is not HTTP, and get a warning.
     denied = {"paths": [f"{DENIED_PATH}*"], "ports": [str(SERVICE_PORT)]}
     documents = [
         _policy("PeerAuthentication", "default", {"mtls": {"mode": "STRICT"}}),

@@ -1,4 +1,4 @@
-"""A demonstration from its start to its end: `run` until Ctrl-C, or `check` and be done."""
+"""A demonstration from start to end: `run` until Ctrl-C, or `check` until all checks are made."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from mizzen.demo.traffic import Visitors
 
 REFRESH_SECONDS = 0.5
 PLAIN_REFRESH_SECONDS = 5.0
-"""How often the picture is printed where it cannot be drawn over: into a file or a pipe."""
+"""How often the picture is printed where it cannot be redrawn: into a file or a pipe."""
 
-MOST_NEWS = 3
-"""Lines about processes that ended, below the table."""
+MOST_EVENTS = 3
+"""Maximum lines about processes that ended, below the table."""
 
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 async def run(options: DemoOptions) -> int:
-    """Run the shop and show it until Ctrl-C; return 0, or 1 after a failure, which stderr tells."""
+    """Run the shop and show it until Ctrl-C; return 0, or 1 after a failure that stderr reports."""
     return await _guarded(lambda console: _show(options, console))
 
 
 async def check(options: DemoOptions) -> int:
-    """Run the shop, check it with real requests and print the table; return 0 only if everything was seen."""
+    """Run the shop, check it with real requests and print the table; return 0 only if every check passed."""
     return await _guarded(lambda console: _check(options, console))
 
 
@@ -60,7 +60,7 @@ async def _guarded(work: Callable[[Console], Awaitable[int]]) -> int:
 
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """Let the first signal to end cancel this task, which then cleans up; a second one ends at once."""
+    """Let the first ending signal cancel this task, which then cleans up; a second one exits at once."""
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
     assert task is not None
@@ -69,7 +69,7 @@ def _ended_by_signals() -> Iterator[None]:
     def on_signal(number: signal.Signals) -> None:
         nonlocal asked
         if asked:
-            os._exit(128 + number)  # the kernel ends the children with their parent
+            os._exit(128 + number)  # the kernel kills the children with their parent
         asked = True
         task.cancel()
 
@@ -106,7 +106,7 @@ async def _draw(shop: Shop, visitors: Visitors, outage: Outage, console: Console
     async def look() -> object:
         observation, status = await asyncio.gather(observe(shop), mesh_status(shop))
         window.add(observation)
-        events = [*shop.news[-MOST_NEWS:], *filter(None, [outage.look()])]
+        events = [*shop.events[-MOST_EVENTS:], *filter(None, [outage.look()])]
         return picture(shop.topology, shop.rules, window, visitors, status, events, has_keys=has_keys)
 
     if not console.is_terminal:
@@ -133,7 +133,7 @@ async def _check(options: DemoOptions, console: Console) -> int:
                 if console.is_terminal:
                     console.print(f"{len(outcomes)} of {len(checks)} checks", end="\r")
             keeping.cancel()
-    failed = [outcome for outcome in outcomes if not outcome.finding.passed]
+    failed = [outcome for outcome in outcomes if not outcome.result.passed]
     console.print(report(outcomes))
     console.print(f"{len(outcomes) - len(failed)} of {len(outcomes)} as expected")
     return 1 if failed else 0

@@ -1,4 +1,4 @@
-"""The running shop: the control plane, the programs, an Envoy for each and one as the ingress."""
+"""The running shop: the control plane, the programs, an Envoy beside each, and one as the ingress."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ from mizzen.translator.bootstrap import bootstrap_json
 SHOP_HOST = "bookinfo.example.com"
 POLL_SECONDS = 0.05
 PATIENCE_SECONDS = 60.0
-"""How long each part may take to start; on an idle machine all of them together take some three."""
+"""Time that each part may take to start; on an idle machine all together take about three seconds."""
 
 CONTROL_PLANE = "control-plane"
 
 Progress = Callable[[str], None]
-"""Is told, in a few words, what has just been done."""
+"""Receives, in a few words, what has just been done."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shop:
-    """A shop that answers."""
+    """A running shop that answers."""
 
     topology: Topology
     parts: Mapping[str, Part]
@@ -58,9 +58,9 @@ class Shop:
     rules: Path
     """The YAML that people edit."""
     private_rules: Path
-    """The directory of the YAML that places this run; the control plane watches it too."""
+    """The directory of the YAML with this run's addresses; the control plane watches it too."""
     issuer: TokenIssuer
-    """Who signs the tokens that the shop takes."""
+    """Signs the tokens that the shop accepts."""
 
     @property
     def control_plane(self) -> Part:
@@ -68,19 +68,19 @@ class Shop:
         return self.parts[CONTROL_PLANE]
 
     @property
-    def news(self) -> list[str]:
+    def events(self) -> list[str]:
         """A line for each process that ended by itself."""
-        return [part.news for part in self.parts.values() if part.news]
+        return [part.last_event for part in self.parts.values() if part.last_event]
 
     async def keep(self) -> None:
-        """Start every process again that ends, until cancelled. Raises DemoError if one stays away."""
+        """Start again every process that ends, until cancelled. Raises DemoError if one cannot be started."""
         async with first_error_alone(), asyncio.TaskGroup() as group:
             for part in self.parts.values():
                 group.create_task(part.keep())
 
 
 class _Starter:
-    """Starts what a shop consists of, and sees to it that everything started is ended, however that goes."""
+    """Starts the parts of a shop, and makes sure that everything started is stopped in the end."""
 
     def __init__(
         self,
@@ -150,7 +150,7 @@ class _Starter:
         return child
 
     async def _proxy(self, name: str, node: dict[str, object], admin: str) -> ChildProcess:
-        # An Envoy that was never sent anything gets ready by the control plane alone.
+        # An Envoy that never received anything only becomes ready through the control plane.
         await self.parts[CONTROL_PLANE].wanted()
         bootstrap = bootstrap_json(node=node, xds_address=self.topology.xds_address, admin_address=admin)
         envoy = await EnvoyProcess.start(
@@ -192,9 +192,10 @@ class _Starter:
 
 @asynccontextmanager
 async def open_shop(options: DemoOptions, progress: Progress) -> AsyncIterator[Shop]:
-    """Run a shop while the context lasts; at its end every process is ended and the run's files are removed.
+    """Run a shop while the context lasts; at its end stop every process and remove the run's files.
 
-    After a failure the files stay, for the logs in them. Raises DemoError if the shop does not get to answer.
+    After a failure the files stay, for the logs in them. Raises DemoError if the shop does not answer in
+    time.
     """
     envoy = find_envoy()
     topology = Topology(

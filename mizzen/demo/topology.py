@@ -1,8 +1,8 @@
-"""Who runs where in a demonstration, and the YAML that tells the control plane so.
+"""The workloads and addresses of a demonstration, and the YAML that describes them to the control plane.
 
-The shop's rules are files that people read and edit; where its workloads run is only known when they start,
-and is written to a private directory of the run: a WorkloadEntry for each workload, and a Sidecar that says
-on which addresses its proxy listens, since without iptables nothing is captured (INTERCEPTION_MODE NONE).
+The shop's rules are files that people read and edit. Where its workloads run is known only when they start,
+and is written to a private directory of the run: a WorkloadEntry for each workload, and a Sidecar with the
+addresses on which its proxy listens, since without iptables nothing is captured (INTERCEPTION_MODE NONE).
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ NAMESPACE = "default"
 DNS_DOMAIN = f"{NAMESPACE}.svc.cluster.local"
 
 SERVICE_PORT = 9080
-"""The port of each service of the shop, where its workloads' proxies listen too."""
+"""The port of each service of the shop; the proxies of its workloads listen on it too."""
 OUTSIDE_PORT = 9090
 """The port of the host outside the mesh."""
 APP_PORT = 9081
-"""Where the programs listen, behind their proxies."""
+"""The port of the programs, behind their proxies."""
 ADMIN_PORT = 15000
 """Envoy's admin interface, as with Istio."""
 XDS_PORT = 15010
@@ -37,12 +37,12 @@ CONTROL_PLANE_HOST = 1
 GATEWAY_HOST = 2
 FIRST_WORKLOAD_HOST = 11
 EGRESS_OFFSET = 100
-"""A proxy's address for the outgoing calls of its workload, from the workload's own."""
+"""Added to a workload's address: the address at which its proxy accepts its outgoing calls."""
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """One program of the shop, and its place."""
+    """One program of the shop, and its addresses."""
 
     app: str
     version: str
@@ -57,7 +57,7 @@ class Workload:
 
     @property
     def service_account(self) -> str:
-        """The service account: one for each app. Who is outside the mesh has none."""
+        """The service account: one for each app. A workload outside the mesh has none."""
         return f"bookinfo-{self.app}" if self.in_mesh else ""
 
     @property
@@ -72,12 +72,12 @@ class Workload:
 
     @property
     def egress_endpoint(self) -> str:
-        """Where its proxy takes its calls to the other services of the shop."""
+        """Where its proxy accepts its calls to the other services of the shop."""
         return f"{self.egress_address}:{SERVICE_PORT}"
 
     @property
     def outside_endpoint(self) -> str:
-        """Where its proxy takes its calls to hosts outside the mesh."""
+        """Where its proxy accepts its calls to hosts outside the mesh."""
         return f"{self.egress_address}:{OUTSIDE_PORT}"
 
 
@@ -113,7 +113,7 @@ class Topology:
 
     @property
     def workloads(self) -> tuple[Workload, ...]:
-        """The programs of the shop, the one outside the mesh included."""
+        """The programs of the shop, including the one outside the mesh."""
         first = FIRST_WORKLOAD_HOST
         return tuple(
             Workload(
@@ -133,12 +133,12 @@ class Topology:
 
     @property
     def control_plane_admin(self) -> str:
-        """Where the control plane tells about itself."""
+        """The admin interface of the control plane."""
         return f"{self.network.address(CONTROL_PLANE_HOST)}:{CONTROL_PLANE_ADMIN_PORT}"
 
     @property
     def gateway_address(self) -> str:
-        """The gateway's own address in the mesh; for the world it listens where gateway.yaml says."""
+        """The gateway's own address in the mesh; for clients outside it listens where gateway.yaml says."""
         return self.network.address(GATEWAY_HOST)
 
     @property
@@ -180,7 +180,8 @@ def gateway_node(topology: Topology) -> dict[str, Any]:
 
 
 def instance_yaml(topology: Topology) -> str:
-    """Return the YAML that places the shop: one WorkloadEntry and one Sidecar a workload, and the gateway."""
+    """Return the YAML of the shop's addresses: a WorkloadEntry and a Sidecar for
+    each workload, and the gateway."""
     documents = [_gateway_service(topology), _gateway_workload(topology)]
     for workload in topology.workloads:
         documents.append(_workload_entry(workload))
@@ -190,7 +191,7 @@ def instance_yaml(topology: Topology) -> str:
 
 
 def _gateway_service(topology: Topology) -> dict[str, Any]:
-    # A Gateway listens on the port that a Service of its workload translates its own port to.
+    # A Gateway listens on the target port that a Service of its workload gives to its port.
     return {
         "apiVersion": "v1",
         "kind": "Service",
@@ -214,7 +215,7 @@ def _gateway_workload(topology: Topology) -> dict[str, Any]:
 def _workload_entry(workload: Workload) -> dict[str, Any]:
     spec: dict[str, Any] = {"address": workload.address, "labels": workload.labels}
     if workload.in_mesh:
-        # By its service account the others know that it speaks mutual TLS.
+        # The service account tells the other proxies that this one speaks mutual TLS.
         spec["serviceAccount"] = workload.service_account
     else:
         spec["ports"] = {"http": APP_PORT}
@@ -245,7 +246,7 @@ def _sidecar(workload: Workload) -> dict[str, Any]:
                 {
                     "port": {"number": SERVICE_PORT, "protocol": "HTTP", "name": "http"},
                     "bind": workload.address,
-                    # 0.0.0.0 stands for the proxy's own address, where the program listens too.
+                    # 0.0.0.0 means the proxy's own address, where the program listens too.
                     "defaultEndpoint": f"0.0.0.0:{APP_PORT}",
                 }
             ],

@@ -1,4 +1,4 @@
-"""The shop's visitors: a steady trickle of requests for its page, so that there is something to look at."""
+"""The shop's visitors: steady requests for its page, so that there is something to look at."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ class Visitors:
     rate: float
     answers: Counter[str] = field(default_factory=Counter)
     missing: Counter[str] = field(default_factory=Counter)
-    """By part of the page, the pages that came without it."""
+    """For each part of the page, the number of pages without it."""
     partial: int = 0
-    """How many pages came without some part."""
+    """Number of pages that lacked a part."""
 
     @property
     def pages(self) -> int:
-        """How many pages were asked for and answered, well or badly."""
+        """Number of pages requested and answered, well or badly."""
         return self.answers.total()
 
     @property
     def failures(self) -> int:
-        """How many of them were not a page."""
+        """Number of answers that were not a page."""
         return self.pages - self.answers["200"]
 
     def counts(self) -> tuple[int, int, int]:
@@ -41,7 +41,8 @@ class Visitors:
         return self.pages, self.failures, self.partial
 
     async def run(self) -> None:
-        """Visit until cancelled. A shop that answers slowly gets no more than so many visitors at once."""
+        """Visit until cancelled. At most MOST_AT_ONCE visitors wait at the same time
+        for a shop that answers slowly."""
         visits: set[asyncio.Task[None]] = set()
         if self.rate <= 0:
             return
@@ -61,7 +62,7 @@ class Visitors:
             self.answers[type(error).__name__] += 1
             return
         self.answers[str(response.status_code)] += 1
-        # A page says in this header what it could not show: it answers 200 without it.
+        # This header names the parts that the page could not show; the status is 200 without them.
         missing = [part.strip() for part in response.headers.get(MISSING_HEADER, "").split(",")]
         if response.is_success and any(missing):
             self.partial += 1

@@ -1,4 +1,4 @@
-"""Checks of a running shop with real requests, each of one thing, and the table of what they found."""
+"""Checks of a running shop with real requests, each of one thing, and the table of their results."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from mizzen.demo.checks import accidents, boundaries, resilience, routing, security
-from mizzen.demo.checks.outcome import Check, Finding, Outcome, ingress, sidecar
+from mizzen.demo.checks.outcome import Check, CheckResult, Outcome, ingress, sidecar
 from mizzen.demo.shop import Shop
 
-__all__ = ["Check", "Finding", "Outcome", "all_checks", "perform", "report"]
+__all__ = ["Check", "CheckResult", "Outcome", "all_checks", "perform", "report"]
 
 TOUR_HOST = "tour.example.com"
 TOUR_SERVICE = "tour:9080"
@@ -33,11 +33,11 @@ ROUTES = (
     ("timeout", resilience.timeout),
     ("known host, no matching route", boundaries.no_route),
 )
-"""What each route of feature-tour.yaml promises."""
+"""The routes of feature-tour.yaml, each with its promise and its check."""
 
 
 def all_checks(shop: Shop) -> list[Check]:
-    """Return the checks, those of the tour once at the ingress and once at a sidecar."""
+    """Return the checks; those of the tour are made twice, at the ingress and at a sidecar."""
     checks = [Check("a page through the whole mesh", "ingress", partial(boundaries.whole_page, shop))]
     for door in (ingress(shop, TOUR_HOST), sidecar(shop, TOUR_SERVICE)):
         checks += [Check(tried, door.name, partial(run, door)) for tried, run in ROUTES]
@@ -59,13 +59,13 @@ def all_checks(shop: Shop) -> list[Check]:
 
 
 async def perform(checks: Sequence[Check]) -> AsyncIterator[Outcome]:
-    """Make the checks one after the other; one that cannot be made has failed."""
+    """Make the checks one after the other; a check that cannot be made has failed."""
     for check in checks:
         try:
-            finding = await check.run()
+            result = await check.run()
         except (httpx.HTTPError, ValueError) as error:
-            finding = Finding("an answer", f"{type(error).__name__}: {error}", passed=False)
-        yield Outcome(check, finding)
+            result = CheckResult("an answer", f"{type(error).__name__}: {error}", passed=False)
+        yield Outcome(check, result)
 
 
 def report(outcomes: Sequence[Outcome]) -> Table:
@@ -74,9 +74,7 @@ def report(outcomes: Sequence[Outcome]) -> Table:
     for heading in ("", "tried", "at the", "expected", "seen"):
         table.add_column(heading, overflow="fold")
     for outcome in outcomes:
-        finding = outcome.finding
-        mark = "[green]ok[/green]" if finding.passed else "[bold red]FAILED[/bold red]"
-        table.add_row(
-            mark, outcome.check.tried, outcome.check.door, Text(finding.expected), Text(finding.seen)
-        )
+        result = outcome.result
+        mark = "[green]ok[/green]" if result.passed else "[bold red]FAILED[/bold red]"
+        table.add_row(mark, outcome.check.tried, outcome.check.door, Text(result.expected), Text(result.seen))
     return table

@@ -1,4 +1,4 @@
-"""Checks of what happens when a process of the mesh is killed."""
+"""Checks of the mesh after one of its processes was killed."""
 
 from __future__ import annotations
 
@@ -6,37 +6,37 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from mizzen.demo.checks.outcome import Finding
+from mizzen.demo.checks.outcome import CheckResult
 from mizzen.demo.shop import Shop
 from mizzen.demo.traffic import Visitors
 
 PATIENCE_SECONDS = 60.0
 POLL_SECONDS = 0.02
 PAGES_WITHOUT = 50
-"""How many pages are asked for while there is no control plane."""
+"""Number of pages requested while there is no control plane."""
 VICTIM = "details-v1-envoy"
 
 
-async def killed_envoy(shop: Shop) -> Finding:
-    """A sidecar is killed and started again; after that the page has all its parts."""
+async def killed_envoy(shop: Shop) -> CheckResult:
+    """A sidecar is killed and started again; then the page has all its parts."""
     part = shop.parts[VICTIM]
     starts = part.starts
     part.kill()
     expected = "started again, and the page is whole"
     if not await _becomes(lambda: part.starts > starts):
-        return Finding(expected, "not started again", passed=False)
+        return CheckResult(expected, "not started again", passed=False)
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         visitors = _visitors(shop)
         await visitors.visit()
         if visitors.counts() == (1, 0, 0):
-            return Finding(expected, expected, passed=True)
+            return CheckResult(expected, expected, passed=True)
         await asyncio.sleep(POLL_SECONDS)
-    return Finding(expected, f"started again, and {visitors.failures} failed", passed=False)
+    return CheckResult(expected, f"started again, and {visitors.failures} failed", passed=False)
 
 
-async def killed_control_plane(shop: Shop) -> Finding:
-    """The control plane is killed, stays away, and comes back: every page is whole all the time."""
+async def killed_control_plane(shop: Shop) -> CheckResult:
+    """The control plane is killed, stays away, and comes back: every page is complete all the time."""
     control_plane = shop.control_plane
     visitors = _visitors(shop)
     starts = control_plane.starts
@@ -52,7 +52,7 @@ async def killed_control_plane(shop: Shop) -> Finding:
         await visitors.visit()
     back = control_plane.starts > starts
     pages, failed, partial = visitors.counts()
-    return Finding(
+    return CheckResult(
         f"{PAGES_WITHOUT} pages and more, 0 failed, 0 in part",
         f"{pages} pages, {failed} failed, {partial} in part"
         + ("" if away else "; it was not away")

@@ -1,4 +1,4 @@
-"""What a check is, and what it finds."""
+"""Checks and their results."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from mizzen.demo.shop import Shop
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """What was expected, what was seen in the answers, and whether the one is the other."""
+class CheckResult:
+    """The expected and the seen responses, and whether they agree."""
 
     expected: str
     seen: str
@@ -23,7 +23,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """A place where requests enter the mesh: the ingress, or the sidecar of a program that calls others."""
+    """An entrance to the mesh: the ingress, or the sidecar of a program that calls other services."""
 
     name: str
     url: str
@@ -31,11 +31,11 @@ class Door:
     client: httpx.AsyncClient
 
     async def get(self, path: str, headers: Mapping[str, str] | None = None) -> httpx.Response:
-        """Ask for a path; redirects are not followed."""
+        """Request a path without following redirects."""
         return await self.client.get(self.url + path, headers={"host": self.host, **(headers or {})})
 
     async def get_timed(self, path: str) -> tuple[httpx.Response, float]:
-        """Ask for a path and return the seconds that the answer took, too."""
+        """Request a path; return the response and the seconds that it took."""
         began = time.monotonic()
         response = await self.get(path)
         return response, time.monotonic() - began
@@ -43,35 +43,35 @@ class Door:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that is tried, at one door."""
+    """One thing to try, at one door."""
 
     tried: str
     door: str
-    run: Callable[[], Awaitable[Finding]]
+    run: Callable[[], Awaitable[CheckResult]]
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A check that was made."""
+    """A check that was made, with its result."""
 
     check: Check
-    finding: Finding
+    result: CheckResult
 
 
 def ingress(shop: Shop, host: str) -> Door:
-    """Return the ingress, called by the name `host`."""
+    """Return the ingress, called under the name `host`."""
     return Door("ingress", shop.topology.url, host, shop.client)
 
 
 def sidecar(shop: Shop, host: str, *, outside: bool = False) -> Door:
-    """Return the sidecar of the productpage, asked for `host`: a service, or one of `outside` the mesh."""
+    """Return the sidecar of the productpage, called for `host`: a service, or a host `outside` the mesh."""
     productpage = next(workload for workload in shop.topology.workloads if workload.app == "productpage")
     endpoint = productpage.outside_endpoint if outside else productpage.egress_endpoint
     return Door("sidecar", f"http://{endpoint}", host, shop.client)
 
 
 def echo(response: httpx.Response) -> dict[str, Any]:
-    """Return what a program of the shop says that it was asked, or {} if none said so."""
+    """Return the program's description of the request that it received; {} if there is none."""
     try:
         content = response.json()
     except ValueError:
@@ -80,6 +80,6 @@ def echo(response: httpx.Response) -> dict[str, Any]:
 
 
 def brief(response: httpx.Response) -> str:
-    """Return an answer in a few words."""
+    """Return a response in a few words."""
     text = " ".join(response.text.split())[:60]
     return f"{response.status_code} {text}".strip()

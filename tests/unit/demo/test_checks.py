@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from mizzen.demo.checks import Check, Finding, perform, report, resilience, routing
+from mizzen.demo.checks import Check, CheckResult, perform, report, resilience, routing
 from mizzen.demo.checks.boundaries import judge_live_changes, no_route
 from mizzen.demo.checks.outcome import Door
 
@@ -51,9 +51,9 @@ async def test_one_failure_spoils_a_split() -> None:
         seen["requests"] += 1
         return httpx.Response(503) if seen["requests"] == 100 else split(request)
 
-    finding = await routing.weighted_split(_door(answer))
-    assert not finding.passed
-    assert "503 1" in finding.seen
+    result = await routing.weighted_split(_door(answer))
+    assert not result.passed
+    assert "503 1" in result.seen
 
 
 async def test_a_header_must_pin_every_request() -> None:
@@ -72,9 +72,9 @@ async def test_every_header_operation_is_looked_at() -> None:
     right = answer({"x-tour-request": "set-by-the-mesh"})
     assert (await routing.headers(_door(right))).passed
     secret_kept = answer({"x-tour-request": "set-by-the-mesh", "x-tour-secret": "1"})
-    finding = await routing.headers(_door(secret_kept))
-    assert not finding.passed
-    assert finding.seen == "not: request header removed"
+    result = await routing.headers(_door(secret_kept))
+    assert not result.passed
+    assert result.seen == "not: request header removed"
 
 
 @pytest.mark.parametrize(
@@ -92,8 +92,8 @@ async def test_what_the_proxy_says_itself(check: Callable[[Door], Any], right: h
 
 
 async def test_a_404_of_a_program_is_not_the_proxys() -> None:
-    finding = await no_route(_door(lambda request: httpx.Response(404, headers={"x-shop-version": "v1"})))
-    assert not finding.passed
+    result = await no_route(_door(lambda request: httpx.Response(404, headers={"x-shop-version": "v1"})))
+    assert not result.passed
 
 
 async def test_a_delay_that_did_not_happen_is_seen() -> None:
@@ -104,12 +104,12 @@ async def test_a_check_that_cannot_be_made_has_failed() -> None:
     def refuse(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("refused")
 
-    async def run() -> Finding:
+    async def run() -> CheckResult:
         return await routing.redirect(_door(refuse))
 
     outcomes = [outcome async for outcome in perform([Check("redirect", "ingress", run)])]
-    assert [outcome.finding.passed for outcome in outcomes] == [False]
-    assert outcomes[0].finding.seen == "ConnectError: refused"
+    assert [outcome.result.passed for outcome in outcomes] == [False]
+    assert outcomes[0].result.seen == "ConnectError: refused"
     assert report(outcomes).row_count == 1
 
 

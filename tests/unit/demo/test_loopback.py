@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from mizzen.demo import DemoError
-from mizzen.demo.loopback import LoopbackNetwork, claimed_port, is_free, pick_network, pick_port
+from mizzen.demo.loopback import LoopbackNetwork, is_free, pick_network, pick_port, reserved_port
 from mizzen.testing.ports import free_port
 
 
@@ -64,18 +64,18 @@ def test_a_taken_port_that_nobody_chose_gives_way_to_another(taken_everywhere: i
     assert is_free("127.0.0.1", port)
 
 
-def test_a_claimed_port_is_given_to_nobody_else_though_nobody_listens_there_yet() -> None:
+def test_a_reserved_port_is_given_to_nobody_else_though_nobody_listens_there_yet() -> None:
     wanted = free_port()
-    with claimed_port("127.0.0.1", wanted) as first, claimed_port("127.0.0.1", wanted) as second:
+    with reserved_port("127.0.0.1", wanted) as first, reserved_port("127.0.0.1", wanted) as second:
         assert first == wanted
         assert second != first
         assert is_free("127.0.0.1", second)
-    with claimed_port("127.0.0.1", wanted) as again:
+    with reserved_port("127.0.0.1", wanted) as again:
         assert again == wanted
 
 
 def test_a_port_is_not_claimed_where_somebody_listens(taken_everywhere: int) -> None:
-    with claimed_port("127.0.0.1", taken_everywhere) as port:
+    with reserved_port("127.0.0.1", taken_everywhere) as port:
         assert port != taken_everywhere
         assert is_free("127.0.0.1", port)
 

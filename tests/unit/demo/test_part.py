@@ -48,11 +48,11 @@ async def _kept(log: Path, *command: str) -> AsyncIterator[tuple[Part, asyncio.T
 
 async def test_what_ends_by_itself_is_started_again(tmp_path: Path) -> None:
     async with _kept(tmp_path / "log", *SLEEP) as (sleeper, _):
-        assert sleeper.news is None
+        assert sleeper.last_event is None
         sleeper.kill()
         await _until(lambda: sleeper.starts == 2 and sleeper.serves)
-        await _until(lambda: "runs again" in (sleeper.news or ""))
-        assert (sleeper.news or "").startswith("sleeper ended by itself (signal 9), and runs again ")
+        await _until(lambda: "runs again" in (sleeper.last_event or ""))
+        assert (sleeper.last_event or "").startswith("sleeper ended by itself (signal 9), and runs again ")
 
 
 async def test_what_ends_again_and_again_is_told(tmp_path: Path) -> None:
@@ -83,4 +83,4 @@ async def test_an_outage_lasts_until_the_next_toggle_and_counts_pages(tmp_path: 
         assert (outage.look() or "").startswith(said + "2 pages meanwhile")
         await visitors.visit()
         assert (outage.look() or "").startswith(said + "2 pages meanwhile")
-        assert sleeper.news is None  # it was no accident
+        assert sleeper.last_event is None  # it was no accident
