@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -219,6 +220,7 @@ def app() -> None:
 
 def command_line() -> None:
     """Run the command line and exit: 0 done, 1 it failed, 2 the command line is wrong, 130 interrupted."""
+    _open_what_is_closed()
     if not sys.warnoptions:
         # Python's warnings are for who writes programs: `cryptography` warns of odd certificates of users.
         warnings.simplefilter("ignore")
@@ -242,8 +244,16 @@ def command_line() -> None:
         sys.exit(1)
 
 
+def _open_what_is_closed() -> None:
+    """Put nothing in the place of standard streams that were closed before the program began (`>&-`). Else a
+    file that is opened later would stand in their place, and get what is printed."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            stream = Path(os.devnull).open(mode, encoding="utf-8")  # noqa: SIM115 (it stays open)
+            setattr(sys, name, stream)
+
+
 def _flush() -> None:
     """Write out what was printed, so that a full disk or a reader that is gone is noticed in time."""
     for stream in (sys.stdout, sys.stderr):
-        if stream is not None:  # it was closed before the program began
-            stream.flush()
+        stream.flush()

@@ -124,6 +124,29 @@ def test_a_reader_that_goes_away_is_no_fault(tmp_path: Path) -> None:
         assert "Traceback" not in process.stderr.read()
 
 
+@pytest.mark.parametrize(
+    "command", ["analyze mesh.yaml >&-", "analyze - <&- >&- 2>&-", "clusters web --config mesh.yaml >&-"]
+)
+def test_standard_streams_may_be_closed(tmp_path: Path, command: str) -> None:
+    (tmp_path / "mesh.yaml").write_text(
+        "apiVersion: networking.istio.io/v1\nkind: ServiceEntry\nmetadata: {name: web}\n"
+        "spec: {hosts: [web.internal], ports: [{number: 80, name: http}], resolution: STATIC,"
+        " workloadSelector: {labels: {app: web}}}\n---\n"
+        "apiVersion: networking.istio.io/v1\nkind: WorkloadEntry\n"
+        "metadata: {name: web}\nspec: {address: 10.0.0.1, labels: {app: web}}\n"
+    )
+    done = subprocess.run(
+        ["sh", "-c", f"exec {sys.executable} -m mizzen {command}"],
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "Traceback" not in done.stderr
+
+
 def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "mesh.yaml").write_text("apiVersion: v1\nkind: Service\nmetadata: {name: a_}\nspec: {}\n")
     with Path("/dev/full").open("w") as full:
