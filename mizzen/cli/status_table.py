@@ -67,7 +67,7 @@ def proxies(state: Mapping[str, Any], width: int) -> Table | Text:
     for column in (*(("TYPE", "ENVOY") if wide else ()), *_SERVICES, *(("CONNECTED",) if wide else ())):
         table.add_column(column, no_wrap=True)
     for proxy in state["proxies"]:
-        cells = [_cell(service, proxy["types"].get(service)) for service in _SERVICES]
+        cells = [_cell(proxy["types"].get(service)) for service in _SERVICES]
         if wide:
             cells.insert(0, Text(proxy["envoy_version"] or "?"))
             cells.insert(0, Text(proxy["type"]))
@@ -76,14 +76,14 @@ def proxies(state: Mapping[str, Any], width: int) -> Table | Text:
     return table
 
 
-def _cell(service: str, held: Mapping[str, Any] | None) -> Text:
+def _cell(held: Mapping[str, Any] | None) -> Text:
     if held is None:
         return Text("-", style="dim")
     state = held["state"]
     words = state if state != "ACKED" else f"ACKED {held['resources']}"
     # What uses a secret that is not there refuses its connections, and nothing else says so.
-    if service == "SDS" and state == "ACKED" and held["resources"] != held["subscribed"]:
-        words += f" of {held['subscribed']}"
+    if state == "ACKED" and held["missing"]:
+        words += f" of {held['resources'] + len(held['missing'])}"
     return Text(words, style=_STYLE.get(state, ""))
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
 
 from mizzen import xds
 from mizzen.config import Origin
+from mizzen.translator.tls.secret_references import secret_names
 
 CurrentOrigin = Callable[[Origin], Origin]
 """Returns the current line of an origin: a resource has the lines of the time when it was made."""
 
-_ASKING = (xds.type_urls.LISTENER, xds.type_urls.CLUSTER)
+NAMING_SECRETS: Final = (xds.type_urls.LISTENER, xds.type_urls.CLUSTER)
+"""Types whose resources name secrets."""
 
 
 def origins_of(resource: xds.Resource, snapshot: xds.Snapshot | None) -> tuple[Origin, ...]:
@@ -20,16 +23,22 @@ def origins_of(resource: xds.Resource, snapshot: xds.Snapshot | None) -> tuple[O
     """
     if resource.origins or snapshot is None or resource.type_url != xds.type_urls.SECRET:
         return tuple(origin for origin in resource.origins if isinstance(origin, Origin))
-    name = resource.name.encode()
     found = {
         origin
-        for type_url in _ASKING
-        for each in snapshot.collection(type_url).values()
-        if name in each.value
+        for type_url in NAMING_SECRETS
+        for each in resources_naming(resource.name, snapshot.collection(type_url))
         for origin in each.origins
         if isinstance(origin, Origin)
     }
     return tuple(sorted(found))
+
+
+def resources_naming(secret: str, collection: xds.Collection) -> Iterator[xds.Resource]:
+    """Yield the listeners or clusters that name a secret."""
+    name = secret.encode()
+    for each in collection.values():
+        if name in each.value and secret in secret_names(each):
+            yield each
 
 
 def told_origins(origins: Iterable[object], current_origin: CurrentOrigin) -> list[str]:

@@ -11,7 +11,14 @@ from typing import Any
 from mizzen import xds
 from mizzen.config.diagnostics import Origin
 from mizzen.mesh.proxy.node import Proxy
-from mizzen.server.origins import CurrentOrigin, origins_of, told_origins, unmoved
+from mizzen.server.origins import (
+    NAMING_SECRETS,
+    CurrentOrigin,
+    origins_of,
+    resources_naming,
+    told_origins,
+    unmoved,
+)
 from mizzen.server.proxy_warnings import same_address_warnings, same_node_warnings
 
 ProxyOf = Callable[[Hashable], Proxy | None]
@@ -32,6 +39,13 @@ def _count(names: frozenset[str], there: xds.Collection) -> int:
     return sum(name in there for name in names)
 
 
+IsNamed = Callable[[str, xds.Collection], bool]
+
+
+def _is_named(secret: str, collection: xds.Collection) -> bool:
+    return any(True for _ in resources_naming(secret, collection))
+
+
 def proxy_status(
     client: xds.ClientStatus,
     proxy: Proxy | None,
@@ -41,11 +55,13 @@ def proxy_status(
     remarks: Iterable[str] = (),
     with_names: bool = False,
     count: Count = _count,
+    is_named: IsNamed = _is_named,
 ) -> dict[str, Any]:
     """Return the status of one stream: the proxy, and for each type what was sent and Envoy's answer.
 
     The requested names are counted; `with_names` lists them (an Envoy asks for thousands). `remarks` are
-    added to those about the proxy's own node. `count` returns how many of some names are in a collection.
+    added to those about the proxy's own node. `count` returns how many of some names are in a collection,
+    `is_named` whether a listener or cluster of a collection names a secret.
     """
     return {
         "id": proxy.id if proxy is not None else client.node_id,
@@ -62,7 +78,7 @@ def proxy_status(
         "synced": client.synced,
         "types": {
             xds.short_name(type_url): {
-                **_type_status(client, status, snapshot, now, count),
+                **_type_status(client, status, snapshot, now, count, is_named),
                 **({"names": sorted(status.names)} if with_names else {}),
             }
             for type_url, status in sorted(client.types.items())
@@ -76,6 +92,7 @@ def _type_status(
     snapshot: xds.Snapshot | None,
     now: float,
     count: Count,
+    is_named: IsNamed,
 ) -> dict[str, Any]:
     resources = len(status.names)
     if snapshot is not None:
@@ -92,19 +109,25 @@ def _type_status(
         "acked": _moment(status.accepted_at),
         "pending_seconds": _since(status.sent_at, now) if status.pending else None,
         "waiting_for": list(status.stuck),
-        "missing": _missing(status, snapshot),
+        "missing": _missing(status, snapshot, is_named),
         "error": status.error,
         "bytes_sent": status.bytes_sent,
         "responses": status.responses,
     }
 
 
-def _missing(status: xds.TypeStatus, snapshot: xds.Snapshot | None) -> list[str]:
-    """Return requested secrets that do not exist: listeners and clusters that use them refuse connections."""
+def _missing(status: xds.TypeStatus, snapshot: xds.Snapshot | None, is_named: IsNamed) -> list[str]:
+    """Return requested secrets that do not exist: listeners and clusters that use them refuse connections.
+
+    Envoy drains a removed listener for minutes and requests its secrets until the end. A secret that no
+    current listener or cluster names is not missing.
+    """
     if status.type_url != xds.type_urls.SECRET or snapshot is None:
         return []
     there = snapshot.collection(status.type_url)
-    return sorted(name for name in status.names if name not in there)
+    current = [snapshot.collection(type_url) for type_url in NAMING_SECRETS]
+    absent = [name for name in status.names if name not in there]
+    return sorted(name for name in absent if any(is_named(name, each) for each in current))
 
 
 def state_of(client: xds.ClientStatus, status: xds.TypeStatus) -> str:
@@ -216,6 +239,7 @@ def whole(
     """
     now = time.time()
     count = cache(_count)  # proxies of a kind ask for the same thousands of names
+    is_named = cache(_is_named)
     twice = same_node_warnings(clients)
     shared = same_address_warnings(clients, proxy_of, snapshot_of)
     proxies = [
@@ -231,6 +255,7 @@ def whole(
             ),
             with_names=with_names,
             count=count,
+            is_named=is_named,
         )
         for client in clients
     ]

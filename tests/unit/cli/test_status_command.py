@@ -19,6 +19,7 @@ def type_status(state: str, **changes: Any) -> dict[str, Any]:
         "resources": 3,
         "subscribed": "*",
         "waiting_for": [],
+        "missing": [],
         "pending_seconds": None,
         **changes,
     }
@@ -167,8 +168,8 @@ def test_secrets_that_are_not_there_are_seen() -> None:
         types = {**proxy["types"], "SDS": type_status("ACKED", **changes)}
         return shown({**STATE, "proxies": [{**proxy, "types": types}]})[2]
 
-    assert "ACKED 1 of 2  1m01s" in row(resources=1, subscribed=2)
-    assert "ACKED 2  1m01s" in row(resources=2, subscribed=2)
+    assert "ACKED 1 of 2  1m01s" in row(resources=1, subscribed=2, missing=["kubernetes://shop"])
+    assert "ACKED 2  1m01s" in row(resources=2, subscribed=3)
 
 
 @contextmanager

@@ -6,6 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from envoy.config.listener.v3 import listener_pb2
+from envoy.extensions.transport_sockets.tls.v3 import tls_pb2
+from google.protobuf.json_format import ParseDict
 
 from mizzen import xds
 from mizzen.config import Origin
@@ -50,6 +53,16 @@ def client(*types: xds.TypeStatus, **changes: Any) -> xds.ClientStatus:
 
 def resource(name: str, *origins: Origin, type_url: str = CDS) -> xds.Resource:
     return xds.Resource(type_url, name, b"swordfish", origins=origins)
+
+
+def listener_naming(*secrets: str, origins: tuple[Origin, ...] = ()) -> xds.Resource:
+    """A listener whose TLS asks for certificates of these names."""
+    configs = [{"name": name} for name in secrets]
+    context = tls_pb2.DownstreamTlsContext()
+    ParseDict({"common_tls_context": {"tls_certificate_sds_secret_configs": configs}}, context)
+    listener = listener_pb2.Listener(name="https")
+    listener.filter_chains.add().transport_socket.typed_config.Pack(context)
+    return xds.Resource(xds.type_urls.LISTENER, "https", listener.SerializeToString(), origins=origins)
 
 
 REFUSED = RejectedResource(resource("bad"), None, "no")
@@ -239,15 +252,20 @@ def test_the_whole_is_sorted_and_has_every_remark() -> None:
 def test_the_secrets_that_are_not_there_are_named() -> None:
     sds = xds.type_urls.SECRET
     asked = client(held(sds, names=frozenset({"b", "a", "there"})))
-    snapshot = xds.Snapshot.of([resource("there", type_url=sds)])
+    snapshot = xds.Snapshot.of([resource("there", type_url=sds), listener_naming("a", "b", "there")])
     assert proxy_status(asked, PROXY, snapshot, 0.0)["types"]["SDS"]["missing"] == ["a", "b"]
+
+
+def test_secrets_of_a_listener_that_is_drained_are_not_missed() -> None:
+    sds = xds.type_urls.SECRET
+    asked = client(held(sds, names=frozenset({"typo", "there"})))
+    snapshot = xds.Snapshot.of([resource("there", type_url=sds), listener_naming("there", "typo-not")])
+    assert proxy_status(asked, PROXY, snapshot, 0.0)["types"]["SDS"]["missing"] == []
 
 
 def test_a_certificate_in_files_comes_from_where_it_is_named() -> None:
     secret = resource("file-cert:/a~/b", type_url=xds.type_urls.SECRET)
-    naming = xds.Resource(
-        xds.type_urls.LISTENER, "https", b"x file-cert:/a~/b y", origins=(Origin("gateway.yaml", 7),)
-    )
+    naming = listener_naming("file-cert:/a~/b", origins=(Origin("gateway.yaml", 7),))
     other = xds.Resource(xds.type_urls.LISTENER, "http", b"z", origins=(Origin("other.yaml", 1),))
     asked = client(held(xds.type_urls.SECRET), rejected=(RejectedResource(secret, None, "no such file"),))
     snapshot = xds.Snapshot.of([secret, naming, other])
