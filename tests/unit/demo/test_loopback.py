@@ -82,5 +82,5 @@ def test_a_port_is_not_claimed_where_somebody_listens(taken_everywhere: int) -> 
 
 @pytest.mark.parametrize("number", [0, 255])
 def test_only_hosts_of_a_network_have_addresses(number: int) -> None:
-    with pytest.raises(ValueError, match="no host"):
+    with pytest.raises(ValueError, match="not a host"):
         LoopbackNetwork("127.9.9").address(number)
