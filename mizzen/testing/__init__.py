@@ -1,11 +1,12 @@
-"""For tests of a mesh: offline over what proxies are sent, or with real Envoys and workloads on free ports.
+"""Tools for tests of a mesh: offline over what proxies are sent, or with real Envoys and workloads on free
+ports.
 
     mesh = SimulatedMesh("mesh/")
     ends = mesh.request("GET http://reviews:9080/", from_="productpage-v1", headers={"end-user": "jason"})
     assert ends.subset == "v2"
 
-The pytest plugin (`mizzen.testing.plugin`) gives these as fixtures: docs/testing.md. The names below are
-loaded when first used, so that a pytest which uses none of them does not wait for them.
+The pytest plugin (`mizzen.testing.plugin`) offers these as fixtures: docs/testing.md. The names below are
+loaded when first used, so that a pytest run without them does not wait for them.
 """
 
 from __future__ import annotations

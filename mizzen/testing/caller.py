@@ -24,7 +24,7 @@ class Caller:
         self.http = httpx.AsyncClient(timeout=DEADLINE, trust_env=False)
 
     async def request(self, method: str, url: str, **arguments: Any) -> httpx.Response:
-        """Send a request for `http://host/path` to the Envoy, with the Host header that the URL says."""
+        """Send a request for `http://host/path` to the Envoy, with the Host header of the URL."""
         parts = httpx.URL(url)
         headers = {"host": parts.netloc.decode(), **(arguments.pop("headers", None) or {})}
         target = parts.copy_with(scheme="http", host=self.address, port=self.port)
@@ -37,7 +37,7 @@ class Caller:
     async def eventually(
         self, url: str, holds: Callable[[httpx.Response], bool], **arguments: Any
     ) -> httpx.Response:
-        """Ask until the answer is as it should be; fail with the last answer."""
+        """Send GET requests until the answer is as it should be; fail with the last answer."""
         last: list[str] = ["no answer"]
         found: list[httpx.Response] = []
 
@@ -69,7 +69,7 @@ class Caller:
         return counts
 
     async def admin(self, path: str) -> httpx.Response:
-        """Ask Envoy's admin interface."""
+        """Send a GET request to Envoy's admin interface."""
         return await self.http.get(f"http://{self.envoy.admin}{path}")
 
     async def stat(self, pattern: str) -> int:
@@ -78,21 +78,21 @@ class Caller:
         return sum(int(line.rpartition(": ")[2]) for line in answer.text.splitlines() if ": " in line)
 
     async def warming(self) -> bool:
-        """Tell whether a listener or a cluster that it was given is not in use yet."""
+        """Tell whether a listener or a cluster that it received is not in use yet."""
         return bool(await self.stat(r"^(cluster_manager\.warming_clusters|listener_manager\..*_warming)$"))
 
     def at(self, port: int) -> Caller:
-        """Return a way to send requests to another port of the same Envoy."""
+        """Return a caller for a different port of the same Envoy."""
         other = Caller(self.envoy, self.address, port, self.node_id)
         other.http = self.http
         return other
 
     @property
     def running(self) -> bool:
-        """Whether the Envoy has not ended."""
+        """True until the Envoy ends."""
         return self.envoy.child.returncode is None
 
     async def stop(self) -> None:
-        """End the Envoy and its connections."""
+        """Stop the Envoy and close its connections."""
         await self.http.aclose()
         await self.envoy.stop()

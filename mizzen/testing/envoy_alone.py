@@ -1,7 +1,7 @@
 """One real Envoy with the resources of a proxy and nothing else, for calls that are also simulated.
 
-Nothing is captured here: the PROXY protocol says the original destination in place of iptables, and every
-cluster with endpoints leads to one server inside the test. What Envoy chose is read from its access logs.
+Nothing is captured here: the PROXY protocol carries the original destination instead of iptables, and every
+cluster with endpoints leads to one server in the test. Envoy's access logs show what it chose.
 """
 
 from __future__ import annotations
@@ -78,8 +78,8 @@ class EnvoyAlone:
         directory: Path,
         certificates: Mapping[str, Path] | None = None,
     ) -> Self:
-        """Start an Envoy with these resources; what it forwards goes to 127.0.0.1 and the port
-        `upstream`. `certificates` are PEM files for clients, by the name in them."""
+        """Start an Envoy with these resources; it forwards everything to 127.0.0.1 at port `upstream`.
+        `certificates` are PEM files for clients, by the name in them."""
         admin = ports.free_port()
         log = directory / "calls.log"
         message = bootstrap_pb2.Bootstrap()
@@ -108,20 +108,20 @@ class EnvoyAlone:
         return cls(process, places, log, certificates or {})
 
     async def stop(self) -> None:
-        """End the Envoy."""
+        """Stop the Envoy."""
         await self._process.stop()
 
     async def logged(self) -> list[dict[str, Any]]:
         """Return everything that Envoy has logged, one entry for each request and for each connection."""
         async with httpx.AsyncClient(trust_env=False) as client:
-            # Envoy writes what it has before it opens the file anew.
+            # Envoy writes its buffered entries before it reopens the file.
             (await client.post(f"http://{self._process.admin}/reopen_logs")).raise_for_status()
         text = self._log.read_text(encoding="utf-8") if self._log.exists() else ""
         whole = text[: text.rfind("\n") + 1]
         return [json.loads(line) for line in whole.splitlines()]
 
     def listens(self, call: Call) -> bool:
-        """Whether there is a socket that takes the call."""
+        """True if there is a socket for the call."""
         return self._port(call) != 0
 
     def _port(self, call: Call) -> int:
@@ -132,7 +132,7 @@ class EnvoyAlone:
 
     def call(self, call: Call, number: int) -> Answer:
         """Make the call. A request has the number in `x-call`; a captured connection has it as its source
-        port, and the others come from `source_of(number)`."""
+        port, every other comes from `source_of(number)`."""
         port = self._port(call)
         answer = Answer()
         with socket.create_connection(
@@ -150,7 +150,7 @@ class EnvoyAlone:
 
     def _over_tls(self, plain: socket.socket, call: Call) -> ssl.SSLSocket:
         assert call.tls is not None
-        # The default one reads the machine's authorities, anew for each call.
+        # The default context would read the machine's authorities for each call.
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -162,7 +162,7 @@ class EnvoyAlone:
 
 
 def source_of(number: int) -> str:
-    """Return the address that a call which is not captured comes from."""
+    """Return the source address of a call that is not captured."""
     return f"127.1.{number >> 8}.{number & 255}"
 
 
@@ -182,8 +182,8 @@ def _has_endpoints(assignment: Any) -> bool:
 
 
 def _cluster(cluster: Any, assigned: set[str], upstream: int, *, restores: bool) -> cluster_pb2.Cluster:
-    """Return a cluster that leads to the test, if it would lead anywhere: an original destination is known
-    where a listener `restores` it."""
+    """Return a cluster that leads to the test, unless it leads nowhere: the original destination is known
+    only if a listener `restores` it."""
     made = cluster_pb2.Cluster(name=cluster.name, type=cluster_pb2.Cluster.STATIC)
     made.connect_timeout.seconds = 5
     made.load_assignment.cluster_name = cluster.name
@@ -200,8 +200,8 @@ def _cluster(cluster: Any, assigned: set[str], upstream: int, *, restores: bool)
 def _alone(
     listener: Any, routes: dict[str, Any], log: Path, secrets: frozenset[str]
 ) -> listener_pb2.Listener | None:
-    """Return a listener that needs no control plane; None if it takes no TCP, or nothing without secrets that
-    are not there: Envoy would listen, and close every connection."""
+    """Return a listener that needs no control plane. None if it accepts no TCP, or nothing without secrets
+    that are absent: Envoy would listen, and close every connection."""
     if listener.address.socket_address.protocol == core_address_pb2.SocketAddress.UDP:
         return None
     made = listener_pb2.Listener()
@@ -222,8 +222,8 @@ def _alone(
 
 
 def _rebind(listener: Any, places: dict[tuple[str, int], int]) -> None:
-    """Let the listener listen on a free port, if it listens at all; if it restores destinations, the PROXY
-    protocol says them."""
+    """Move the listener to a free port, if it listens at all; if it restores destinations, let it take them
+    from the PROXY protocol."""
     if listener.HasField("bind_to_port") and not listener.bind_to_port.value:
         return
     socket_address = listener.address.socket_address
@@ -249,7 +249,7 @@ def _rebind(listener: Any, places: dict[tuple[str, int], int]) -> None:
 def _without_control_plane(
     chain: Any, routes: dict[str, Any], log: Path, listener: str, secrets: frozenset[str]
 ) -> bool:
-    """Put what it would fetch into a filter chain; return False if a secret is not there."""
+    """Replace what a filter chain would fetch by its content; return False if a secret is absent."""
     tls = tls_pb2.DownstreamTlsContext()
     if chain.transport_socket.typed_config.Unpack(tls):
         for secret in _secrets(tls.common_tls_context):

@@ -1,4 +1,4 @@
-"""Calls on an `EnvoyAlone`, many at once, each with what its Envoy logged and what came out behind it."""
+"""Calls to an `EnvoyAlone`, many at once, each with what its Envoy logged and what was forwarded."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 _AT_ONCE: Final = 32
 _NUMBERS: Final = range(1000, 60_000)
-"""Calls have these numbers in turn. They are port numbers, too (`EnvoyAlone.call`)."""
+"""Calls have these numbers in turn. They also serve as port numbers (`EnvoyAlone.call`)."""
 _LOGGED_SECONDS: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class MadeCall:
-    """A call and its number, its answer, what Envoy logged of it (the request, else the connection), and
-    the request as it came out: `authority`, `target` and `headers`; None if none did."""
+    """A call and its number, its answer, Envoy's log entry (of the request, else of the connection), and the
+    forwarded request: `authority`, `target` and `headers`; None if there was none."""
 
     number: int
     call: Call
@@ -50,19 +50,19 @@ class Upstream:
         workload.respond = self._respond
 
     async def _respond(self, request: Request) -> Response:
-        """Answer with the request line and the headers as they came."""
+        """Answer with the request line and the headers that arrived."""
         query = request.scope["query_string"]
         target = (request.scope["raw_path"] + (b"?" + query if query else b"")).decode()
         headers = {name: ",".join(request.headers.getlist(name)) for name in request.headers}
         told = {"authority": headers.get("host", ""), "target": target, "headers": headers}
-        if "-shadow" not in told["authority"]:  # a mirrored request says nothing of where the call goes
+        if "-shadow" not in told["authority"]:  # a mirrored request does not show where the call goes
             self.seen[headers.get("x-call", "")] = told
         return JSONResponse(told)
 
 
 @asynccontextmanager
 async def fake_upstream() -> AsyncIterator[Upstream]:
-    """Serve as everything behind Envoys until the block ends."""
+    """Run the server behind all Envoys until the block ends."""
     workload = Workload("upstream", {}, "127.0.0.1", ports.free_port())
     upstream = Upstream(workload)
     await workload.start()
@@ -73,7 +73,7 @@ async def fake_upstream() -> AsyncIterator[Upstream]:
 
 
 class Calls:
-    """Makes calls on one Envoy."""
+    """Makes calls to one Envoy."""
 
     def __init__(self, envoy: EnvoyAlone, upstream: Upstream) -> None:
         self._envoy = envoy
@@ -81,7 +81,7 @@ class Calls:
         self._numbers: Iterator[int] = cycle(_NUMBERS)
 
     async def make(self, calls: Sequence[Call]) -> list[MadeCall]:
-        """Make the calls, and return them as they went."""
+        """Make the calls, and return each with its outcome."""
         numbered = [(next(self._numbers), call) for call in calls]
         for number, _ in numbered:
             self._upstream.seen.pop(str(number), None)
@@ -96,7 +96,7 @@ class Calls:
         ]
 
     async def _entries(self, numbered: Sequence[tuple[int, Call]]) -> Mapping[str, Mapping[str, Any]]:
-        """Return by number what Envoy logged."""
+        """Return Envoy's log entries by number."""
         numbers: dict[str | int, str] = {
             number if call.capture is not Capture.NONE else source_of(number): str(number)
             for number, call in numbered

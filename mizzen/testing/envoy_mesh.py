@@ -3,9 +3,9 @@
     async with EnvoyMesh(MeshUnderTest(mesh), directory) as envoys:
         result = await envoys.run(placed)
 
-Each proxy on the way of a call is an Envoy with all that it would be sent. No network lies between two of
-them: what comes out of the first is called at the second as it came out. A certificate authority that lasts
-as long as the tests gives every proxy its certificate.
+Each proxy on the way of a call is an Envoy with all that it would be sent. There is no network between two
+proxies: what the first forwards is sent unchanged to the second. A certificate authority that lives as long
+as the tests gives every proxy its certificate.
 """
 
 from __future__ import annotations
@@ -46,16 +46,16 @@ from mizzen.translator.tls.workload_secrets import trust_bundle, workload_secret
 from mizzen.translator.translate_result import MESSAGES
 
 CALLS: Final = 1000
-"""A call that is split is made so often."""
+"""How often a call that is split is made."""
 
 TOLERANCE: Final = 0.08
-"""So far a share that was counted may be from its weight: five times the deviation of 1,000 calls."""
+"""How far a counted share may be from its weight: five times the deviation of 1,000 calls."""
 
 _FEW: Final = 20
-"""Any other call is made so often: all of them must end alike."""
+"""How often any other call is made: all of them must end alike."""
 
 _RUNNING: Final = 8
-"""So many Envoys run at once; the one that was called longest ago makes place."""
+"""Maximum of Envoys that run at once; the one that was called longest ago is stopped first."""
 
 _DENIED: Final = ("rbac_access_denied", "jwt_authn_access_denied", "ext_authz_denied")
 _OF_THE_HOP: Final = frozenset({"connection", "content-length", "host", "transfer-encoding", "x-call"})
@@ -63,14 +63,15 @@ _OF_THE_HOP: Final = frozenset({"connection", "content-length", "host", "transfe
 
 @dataclass(frozen=True, slots=True)
 class _Running:
-    """An Envoy, and how it is called."""
+    """An Envoy, and the means to call it."""
 
     envoy: EnvoyAlone
     calls: Calls
 
 
 class EnvoyMesh:
-    """Runs tests of one mesh. Starts Envoys as tests need them, and ends them all with its block."""
+    """Runs tests of one mesh. Starts Envoys when tests need them, and stops them all
+    at the end of its block."""
 
     def __init__(self, under_test: MeshUnderTest, directory: Path) -> None:
         self._under_test = under_test
@@ -96,9 +97,9 @@ class EnvoyMesh:
         await self._exits.aclose()
 
     async def run(self, placed: PlacedTest) -> Result:
-        """Make the calls of a test, and compare how they end with what is expected, and with the simulator.
+        """Make the calls of a test, and compare how they end with the expectation and with the simulator.
 
-        A result with an error stands for an Envoy that does not start or answer.
+        A result with an error means that an Envoy does not start or answer.
         """
         under_test, test = self._under_test, placed.test
         try:
@@ -131,7 +132,7 @@ class EnvoyMesh:
         return [await self._behind(made[0], len(made) / times, verdict, served) for made in alike.values()]
 
     async def _behind(self, made: MadeCall, share: float, verdict: Verdict, served: ServedProxy) -> CallEnd:
-        """Follow a call to the proxy in front of its destination, if there is one."""
+        """Continue a call at the proxy in front of its destination, if there is one."""
         cluster = str(made.entry["cluster"])
         chosen = next((each for each in verdict.destinations if each.cluster.name == cluster), None)
         if not _came_out(made) or chosen is None:
@@ -184,7 +185,8 @@ def _token_rules(served: ServedProxy) -> Iterator[JWTRule]:
 def run_with_envoys(
     under_test: MeshUnderTest, tests: Iterable[PlacedTest], tell: Callable[[Result], None]
 ) -> None:
-    """Run tests of one mesh, and tell each result as it comes. Raises DemoError if there is no Envoy."""
+    """Run tests of one mesh, and pass each result to `tell` as it comes. Raises
+    DemoError if there is no Envoy."""
 
     async def run(directory: str) -> None:
         async with EnvoyMesh(under_test, Path(directory)) as envoys:
@@ -197,8 +199,8 @@ def run_with_envoys(
 
 
 def difference(simulated: Sequence[CallEnd], ends: Sequence[CallEnd]) -> str:
-    """Return in one sentence how the simulator and real Envoys differ, empty if they do not. What the
-    simulator does not know it does not say wrong."""
+    """Return in one sentence how the simulator and real Envoys differ; empty if they do not. What the
+    simulator cannot judge is no difference."""
     if any(end.ending is Ending.UNKNOWN for end in simulated):
         return ""
     said, seen = _shares(simulated), _shares(ends)
@@ -222,7 +224,7 @@ def _told(ends: Sequence[CallEnd]) -> str:
 
 
 def _came_out(made: MadeCall) -> bool:
-    """Return whether the call came out of the Envoy; a connection without HTTP has an upstream then."""
+    """Return True if the Envoy forwarded the call; a connection without HTTP has an upstream then."""
     if made.entry["kind"] == "request":
         return made.upstream is not None
     # A policy may close a connection after its upstream was connected.
@@ -247,7 +249,7 @@ def _as_it_came_out(call: Call, made: MadeCall) -> Call:
 
 
 def call_end(made: MadeCall, cluster: str, share: float) -> CallEnd:
-    """Return how a call ended that one of the Envoys has made, or has let pass."""
+    """Return how a call ended that one of the Envoys refused, answered or forwarded."""
     parsed = parse_cluster_name(cluster)
     host, subset, port = (
         (parsed.hostname, parsed.subset, parsed.port) if parsed is not None else (cluster, "", 0)

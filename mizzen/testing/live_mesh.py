@@ -6,7 +6,7 @@
         client = await mesh.client()
         await client.eventually("http://reviews/", lambda answer: answer.json()["version"] == "v1")
 
-Each workload, client and gateway has a loopback address of its own, so that they can all use the same ports.
+Each workload, client and gateway has a loopback address of its own, so that all can use the same ports.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def own_network(hosts: Iterable[int], numbers: Sequence[int]) -> LoopbackNetwork
     hosts = tuple(hosts)
     while True:
         network = pick_network(hosts, numbers)
-        if ports.hold(f"network-{network.prefix}"):
+        if ports.reserve(f"network-{network.prefix}"):
             return network
 
 
@@ -84,7 +84,7 @@ class LiveMesh:
         self.control_plane: ChildProcess | None = None
         self.workloads: list[Workload | TcpWorkload] = []
         self.callers: list[Caller] = []
-        # A connection that rests for some seconds is closed by the server, maybe while it is used again.
+        # The server closes a connection that is idle for some seconds, perhaps while it is used again.
         one_request_each = httpx.Limits(max_keepalive_connections=0)
         self.http = httpx.AsyncClient(timeout=DEADLINE, trust_env=False, limits=one_request_each)
 
@@ -126,21 +126,21 @@ class LiveMesh:
         await eventually(ready, "the control plane is ready")
 
     async def status(self) -> dict[str, Any]:
-        """Return what the control plane says of its proxies and documents."""
+        """Return the control plane's status of its proxies and documents."""
         answer = await self.http.get(f"http://{self.admin}/status")
         answer.raise_for_status()
         status: dict[str, Any] = answer.json()
         return status
 
     def log(self) -> str:
-        """Return what the control plane has logged."""
+        """Return the log of the control plane."""
         return (self.directory / "control-plane.log").read_text(encoding="utf-8")
 
     def write(self, file: str, text: str | Mapping[str, Any] | list[Mapping[str, Any]]) -> Path:
-        """Put a file into the folder of YAML, whole at once, as a careful editor does.
+        """Put a file into the folder of YAML atomically, as a careful editor does.
 
-        A server of a Gateway that does not say where it listens gets the address of this mesh's gateway, as
-        several meshes on one machine would meet on the wildcard address.
+        A server of a Gateway without a bind address gets the address of this mesh's gateway: on the wildcard
+        address, several meshes on one machine would collide.
         """
         if not isinstance(text, str):
             text = yaml.safe_dump_all(text if isinstance(text, list) else [text], sort_keys=False)
@@ -161,11 +161,11 @@ class LiveMesh:
         return yaml.safe_dump_all(documents, sort_keys=False)
 
     def write_in_place(self, file: str, text: str) -> None:
-        """Write over a file, as a careless editor does: it is empty for a moment."""
+        """Overwrite a file in place, as a careless editor does: it is empty for a moment."""
         (self.config / file).write_text(text, encoding="utf-8")
 
     async def apply(self, file: str, text: str | Mapping[str, Any] | list[Mapping[str, Any]]) -> None:
-        """Put a file into the folder and wait until every proxy has done what it says."""
+        """Put a file into the folder and wait until every proxy has applied it."""
         self.write(file, text)
         await self.settled()
         refused = (await self.status())["configuration"]["refused"]
@@ -173,8 +173,8 @@ class LiveMesh:
 
     async def settled(self) -> None:
         """Wait until every proxy has accepted, or rejected, all that the files say now."""
-        # A file that is written after all others: when it is read, so are they. It loses the documents it
-        # had, as any other file may: what a file loses is believed a moment later than what it gains.
+        # This file is written after all others: once it is read, they are. It also loses its documents, as
+        # any other file may: a loss takes effect a moment later than an addition.
         self._settlings += 1
         expected = self._settlings % 9 + 1
         spaces: list[Mapping[str, Any]] = [
@@ -192,7 +192,7 @@ class LiveMesh:
             configuration = status["configuration"]
             if configuration["documents"].get("Namespace") != expected:
                 return False
-            # A change that turned out to need no message is not answered by anybody.
+            # A change that needs no message gets no ACK.
             synced = all(proxy["synced"] for proxy in status["proxies"])
             if configuration["unanswered_changes"] and not synced:
                 return False
@@ -219,21 +219,21 @@ class LiveMesh:
     async def server(
         self, name: str, labels: Mapping[str, str] | None = None, *, port: int = SERVICE_PORT, path: str = ""
     ) -> Workload:
-        """Start an HTTP server that no YAML knows of yet."""
+        """Start an HTTP server that the YAML does not name yet."""
         workload = Workload(name, labels or {}, "" if path else self.next_address(), port, path=path)
         await workload.start()
         self.workloads.append(workload)
         return workload
 
     async def tcp_server(self, name: str, port: int, context: ssl.SSLContext | None = None) -> TcpWorkload:
-        """Start a TCP server that no YAML knows of yet."""
+        """Start a TCP server that the YAML does not name yet."""
         workload = TcpWorkload(name, self.next_address(), port, context)
         await workload.start()
         self.workloads.append(workload)
         return workload
 
     async def workload(self, app: str, *, port: int = SERVICE_PORT, **labels: str) -> Workload:
-        """Start a workload, write its WorkloadEntry, and a Kubernetes Service for its app."""
+        """Start a workload, and write its WorkloadEntry and a Kubernetes Service for its app."""
         name = "-".join([app, *labels.values()])
         workload = await self.server(name, {"app": app, **labels}, port=port)
         service = {
@@ -268,10 +268,10 @@ class LiveMesh:
         locality: str = "",
         metadata: Mapping[str, Any] | None = None,
     ) -> Caller:
-        """Start a sidecar without a workload, whose egress listener the test sends its requests to.
+        """Start a sidecar without a workload; the test sends its requests to the sidecar's egress listener.
 
-        `more_ports` are further egress listeners on the same address, with their protocols. `policy` is what
-        happens to unknown hosts.
+        `more_ports` are further egress listeners on the same address, with their protocols. `policy` is the
+        outboundTrafficPolicy for unknown hosts.
         """
         address = self.next_address()
         labels = {"app": name, **(labels or {})}
@@ -296,7 +296,7 @@ class LiveMesh:
         }
         self.write(f"sidecar-{name}.yaml", sidecar)
         caller = await self.sidecar(name, address, labels, port, locality=locality, metadata=metadata)
-        # An Envoy is ready with what it was sent first, which may be older than the files.
+        # An Envoy is ready with what it received first, which may be older than the files.
         await self.settled()
         return caller
 
@@ -311,8 +311,8 @@ class LiveMesh:
         locality: str = "",
         metadata: Mapping[str, Any] | None = None,
     ) -> Caller:
-        """Start the Envoy of a sidecar; the YAML must have a Sidecar with its listeners. `metadata` is added
-        to that of its node."""
+        """Start the Envoy of a sidecar; the YAML must have a Sidecar with its
+        listeners. `metadata` is added to that of its node."""
         node_id = f"sidecar~{address}~{name}.{namespace}~{namespace}.svc.cluster.local"
         own = {"NAMESPACE": namespace, "LABELS": dict(labels), "INTERCEPTION_MODE": "NONE"}
         return await self._envoy(name, node_id, {**own, **(metadata or {})}, address, port, locality)
@@ -327,7 +327,8 @@ class LiveMesh:
         **labels: str,
     ) -> Caller:
         """Start the gateway; its labels are `istio: ingressgateway` and those given. `metadata` is added to
-        that of its node; `address` is where it is reached, if a Gateway binds another than the mesh's."""
+        that of its node; `address` is where it listens, if a Gateway binds a different address than the
+        mesh's."""
         address = address or self.gateway_address
         node_id = f"router~{address}~{name}.default~default.svc.cluster.local"
         own = {"NAMESPACE": "default", "LABELS": {"istio": "ingressgateway", **labels}}

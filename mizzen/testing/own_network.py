@@ -1,7 +1,7 @@
-"""A network namespace of a test's own, with nothing but loopback.
+"""A network namespace for one test, with only loopback.
 
-Where the machine translates addresses (Docker's iptables rules are enough), the kernel tells Envoy's
-original_dst filter a destination for every connection, and hides the one that a test gives by PROXY protocol.
+On a machine that translates addresses (Docker's iptables rules are enough), the kernel gives Envoy's
+original_dst filter a destination for every connection, which hides the one in a test's PROXY protocol.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 @contextlib.contextmanager
 def own_network() -> Iterator[None]:
-    """Move this thread, and the processes that it starts, into a namespace of their own until the block ends.
+    """Move this thread, and the processes that it starts, into a new namespace until the block ends.
 
-    Nothing happens for users who may not have one: then the machine must translate no addresses.
+    Does nothing for users without the permission: then the machine must not translate addresses.
     """
     before = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:

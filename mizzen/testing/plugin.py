@@ -1,6 +1,6 @@
-"""The pytest plugin: `*.mesh-test.yaml` files are tests, and fixtures give meshes. See docs/testing.md.
+"""The pytest plugin: `*.mesh-test.yaml` files are tests, and fixtures make meshes. See docs/testing.md.
 
-Every pytest in an environment with Mizzen imports this module, so it imports nothing but pytest itself.
+Every pytest in an environment with Mizzen imports this module, so it imports only pytest itself.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _SUFFIXES = (".mesh-test.yaml", ".mesh-test.yml")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option of `mizzen test --envoy`, under a name that no other plugin takes."""
+    """Add the option of `mizzen test --envoy`, under a name that no other plugin uses."""
     help_text = "make the calls of *.mesh-test.yaml with real Envoys, and compare them"
     parser.getgroup("mizzen").addoption("--mizzen-envoy", action="store_true", help=help_text)
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """Take files with tests of a mesh."""
+    """Collect files with tests of a mesh."""
     if file_path.name.endswith(_SUFFIXES):
         collected: pytest.Collector = MeshTestCollector.from_parent(parent, path=file_path)
         return collected
@@ -41,12 +41,12 @@ class MeshTestFailure(Exception):  # noqa: N818 (what a user reads, not a fault 
 
 
 class SimulatorDiffers(pytest.PytestWarning):
-    """Envoy did something else with the calls of a test than the simulator says."""
+    """Envoy handled the calls of a test differently than the simulator."""
 
 
 class MeshTestCollector(pytest.File):
-    """A file with tests of a mesh. Its mesh is loaded when its first test runs, once; so are its Envoys, if
-    these are asked for, and they end behind its last test."""
+    """A file with tests of a mesh. Its first test loads the mesh and, if asked for, starts its Envoys; these
+    stop after its last test."""
 
     _under_test: MeshUnderTest | None = None
     _envoys: RunningEnvoys | None = None
@@ -64,8 +64,8 @@ class MeshTestCollector(pytest.File):
             yield MeshTestItem.from_parent(self, name=placed.test.name, placed=placed)
 
     def run(self, placed: PlacedTest) -> Result:
-        """Return how a test of the file ends. Raises MeshTestFailure if its configuration has errors, or if
-        there is no Envoy and one is asked for."""
+        """Return the result of a test of the file. Raises MeshTestFailure if the configuration has errors, or
+        if Envoys are asked for and there is no Envoy."""
         if not self.config.getoption("mizzen_envoy"):
             return self._mesh().run(placed)
         from mizzen.demo.errors import DemoError
@@ -79,7 +79,7 @@ class MeshTestCollector(pytest.File):
         return self._envoys.run(placed)
 
     def teardown(self) -> None:
-        """End the Envoys."""
+        """Stop the Envoys."""
         if self._envoys is not None:
             self._envoys.close()
             self._envoys = None
@@ -109,7 +109,7 @@ class MeshTestItem(pytest.Item):
         self.placed = placed
 
     def runtest(self) -> None:
-        """Follow or make the call. Raises MeshTestFailure if it does not end as expected."""
+        """Simulate the call, or make it. Raises MeshTestFailure if it does not end as expected."""
         from mizzen.mesh_tests.result_text import failure_text
 
         assert isinstance(self.parent, MeshTestCollector)
@@ -120,13 +120,13 @@ class MeshTestItem(pytest.Item):
             raise MeshTestFailure(failure_text(result))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
-        """Show what happened, and no traceback of Python."""
+        """Show what happened, without a traceback of Python."""
         if isinstance(excinfo.value, MeshTestFailure):
             return f"{self.placed.origin} {self.name}\n{excinfo.value}"
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int, str]:
-        """Return where the test stands."""
+        """Return the file and line of the test."""
         return self.path, self.placed.origin.line - 1, self.name
 
 
@@ -144,9 +144,10 @@ class MakeMesh(Protocol):
 
 @pytest.fixture(scope="session")
 def mizzen_mesh() -> MakeMesh:
-    """A function from files and folders to a mesh that tells where requests go, without an Envoy.
+    """Return a function that makes a mesh from files and folders, which tells where requests go without an
+    Envoy.
 
-    Meshes of the same paths are made once in a session.
+    Each mesh is made once in a session.
     """
     from mizzen.testing.simulated_mesh import SimulatedMesh
 
@@ -169,7 +170,7 @@ def mizzen_mesh() -> MakeMesh:
 
 @pytest.fixture
 def mizzen_live_mesh(tmp_path: Path) -> Iterator[RunningMesh]:
-    """`mizzen serve` with a folder of its own, and on demand real Envoys and workloads, on free ports."""
+    """Run `mizzen serve` with a folder of its own, and on demand real Envoys and workloads, on free ports."""
     from mizzen.testing.running_mesh import RunningMesh
 
     with RunningMesh(tmp_path) as mesh:

@@ -1,8 +1,8 @@
-"""Ports for tests: nobody takes them between the moment when they are chosen and the one when they are used.
+"""Ports for tests: no other process gets a port between its choice and its use.
 
-A port that the kernel gave and got back it may give to the next who asks, in another process of the tests or
-for a connection that goes out. These lie where the kernel chooses none by itself. They come in blocks; each
-block is held by a name that one process at a time can have, for as long as the process lives.
+When a port chosen by the kernel is closed, the kernel may give it to the next caller, in a different test
+process or for an outgoing connection. So these ports are outside the kernel's range. They come in blocks.
+Each block is reserved by a name that only one process at a time can have, until that process ends.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 _LOWEST = 20_000
 _BLOCK = 100
-_HELD: list[socket.socket] = []
+_RESERVED: list[socket.socket] = []
 
 
 def _range() -> range:
@@ -24,17 +24,17 @@ def _range() -> range:
     try:
         words = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()
     except OSError:
-        words = ["32768", "60999"]  # what Linux begins with
+        words = ["32768", "60999"]  # the kernel's default
     first, last = int(words[0]), int(words[1])
     below, above = range(_LOWEST, first), range(max(last + 1, _LOWEST), 65_536)
     widest = max(below, above, key=len)
     return widest if len(widest) >= 1_000 else range(_LOWEST, 65_536)
 
 
-def hold(name: str) -> bool:
-    """Take a name for the life of this process; return False if some process of this machine has it.
+def reserve(name: str) -> bool:
+    """Reserve a name until this process ends; return False if a process of this machine has it already.
 
-    It is that of a Unix socket without a file (`man 7 unix`, abstract), so the kernel gives it back however
+    The name is that of a Unix socket without a file (`man 7 unix`, abstract), so the kernel frees it however
     the process ends.
     """
     holder = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -42,8 +42,8 @@ def hold(name: str) -> bool:
         holder.bind(f"\0mizzen-tests-{name}")
     except OSError as error:
         holder.close()
-        return error.errno != errno.EADDRINUSE  # where there are no such names, luck must do
-    _HELD.append(holder)
+        return error.errno != errno.EADDRINUSE  # systems without such names reserve nothing
+    _RESERVED.append(holder)
     return True
 
 
@@ -56,13 +56,13 @@ def _is_free(family: socket.AddressFamily, kind: socket.SocketKind, port: int) -
 
 
 def _candidates() -> Iterator[int]:
-    """Yield the ports of one block after the other that this process could get for itself, each once."""
+    """Yield each port once, block by block, of the blocks that this process could reserve."""
     ports = _range()
     blocks = list(range(ports.start, ports.stop - _BLOCK + 1, _BLOCK))
-    # Not the generator that tests share: hypothesis seeds that one, and all workers would try the same ports.
+    # A generator of its own: hypothesis seeds the shared one, and then all workers would try the same ports.
     random.SystemRandom().shuffle(blocks)
     for start in blocks:
-        if hold(f"ports-{start}"):
+        if reserve(f"ports-{start}"):
             yield from range(start, start + _BLOCK)
 
 
@@ -78,5 +78,5 @@ def free_port(family: socket.AddressFamily = socket.AF_INET) -> int:
 
 
 def free_ports(count: int) -> tuple[int, ...]:
-    """Return so many of them."""
+    """Return `count` such ports."""
     return tuple(free_port() for _ in range(count))

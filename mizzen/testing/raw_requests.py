@@ -1,4 +1,4 @@
-"""Requests as bytes, exactly as a call says: no client library that mends paths and headers."""
+"""Requests as bytes, exactly as a call gives them: client libraries would correct paths and headers."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _NOT_HTTP = b"\x03no-http\r\n"
 
 @dataclass
 class Answer:
-    """What the client was answered; `status` is None if the connection was closed without an answer.
+    """The answer to the client; `status` is None if the connection was closed without an answer.
 
-    Answers in HTTP/2 are not decoded: everything stays empty.
+    Answers in HTTP/2 are not decoded: all fields stay empty.
     """
 
     status: int | None = None
@@ -57,7 +57,7 @@ def read(connection: socket.socket, call: Call, answer: Answer) -> None:
 
 
 def _is_whole(answer: Answer) -> bool:
-    """Whether all of the body is there: Envoy keeps the connection for another second."""
+    """True if the whole body is there: Envoy keeps the connection open for another second."""
     length = answer.headers.get("content-length")
     return length is not None and len(answer.body) >= int(length)
 

@@ -15,7 +15,8 @@ from mizzen.testing.own_network import own_network
 
 
 class RunningEnvoys:
-    """The Envoys of one mesh. The thread has a network of its own, and the caller keeps the machine's.
+    """The Envoys of one mesh. The thread has a network namespace of its own; the caller stays in the
+    machine's.
 
     Raises DemoError if there is no Envoy.
     """
@@ -29,11 +30,11 @@ class RunningEnvoys:
         self._loop, self._envoys, self._ended = self._started.result()
 
     def run(self, placed: PlacedTest) -> Result:
-        """Make the calls of a test; compare how they end with what is expected, and with the simulator."""
+        """Make the calls of a test; compare how they end with the expectation and with the simulator."""
         return asyncio.run_coroutine_threadsafe(self._envoys.run(placed), self._loop).result()
 
     def close(self) -> None:
-        """End all Envoys."""
+        """Stop all Envoys."""
         self._loop.call_soon_threadsafe(self._ended.set)
         self._thread.join()
 

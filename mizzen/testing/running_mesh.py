@@ -43,7 +43,7 @@ class RunningCaller:
 
 
 class RunningMesh:
-    """`mizzen serve` and everything around it. `live` is the same for tests with asyncio."""
+    """`mizzen serve` and everything around it. `live` is the same mesh for tests with asyncio."""
 
     def __init__(self, directory: Path) -> None:
         self._loop = asyncio.new_event_loop()
@@ -70,7 +70,7 @@ class RunningMesh:
             self._loop.close()
 
     def workload(self, app: str, **labels: str) -> Workload:
-        """Start an HTTP server that says who it is and what it was asked. Its labels: `app` and those given.
+        """Start an HTTP server that returns its name and the request. Its labels are `app` and those given.
 
         Its WorkloadEntry, and a Service for its app, are written to the folder that is served.
         """
@@ -86,11 +86,11 @@ class RunningMesh:
         return RunningCaller(self._run(self.live.gateway(name)), self._run)
 
     def apply(self, file: str, text: str | Mapping[str, Any] | list[Mapping[str, Any]]) -> None:
-        """Put YAML into the folder that is served, and wait until every proxy does what it says."""
+        """Put YAML into the folder that is served, and wait until every proxy has applied it."""
         self._run(self.live.apply(file, text))
 
     def status(self) -> dict[str, Any]:
-        """Return what the control plane says of its proxies and documents."""
+        """Return the control plane's status of its proxies and documents."""
         status: dict[str, Any] = self._run(self.live.status())
         return status
 

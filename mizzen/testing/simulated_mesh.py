@@ -1,4 +1,4 @@
-"""A mesh from files that answers without an Envoy: where each request would go."""
+"""A mesh from files that tells without an Envoy where each request would go."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mizzen.mesh_tests import CallEnd, MeshUnderTest
 
 @dataclass(frozen=True, slots=True)
 class CallEnds:
-    """How a call ends, an end for each share of such calls. `why` is the answer of `mizzen why`."""
+    """How a call ends: one end for each share of such calls. `why` is the answer of `mizzen why`."""
 
     ends: tuple[CallEnd, ...]
     _mesh: MeshUnderTest
@@ -38,22 +38,22 @@ class CallEnds:
 
     @property
     def subset(self) -> str:
-        """The subset of the only destination, empty for none."""
+        """The subset of the only destination; empty if there is none."""
         return self.one.subset
 
     @property
     def status(self) -> int | None:
-        """The status that a proxy answers with by itself, None if the call arrives or is closed."""
+        """The status that a proxy answers with by itself; None if the call arrives or is closed."""
         return self.one.status
 
     @property
     def location(self) -> str:
-        """Where a redirect leads, empty if there is none."""
+        """The target of a redirect; empty if there is none."""
         return self.one.location
 
     @property
     def shares(self) -> dict[str, float]:
-        """The shares by subset, or by host where no subset is chosen: `{"v1": 0.9, "v2": 0.1}`."""
+        """The shares by subset, or by host if there is no subset: `{"v1": 0.9, "v2": 0.1}`."""
         found: dict[str, float] = {}
         for end in self.ends:
             name = end.subset or end.host
@@ -62,7 +62,7 @@ class CallEnds:
 
     @property
     def why(self) -> str:
-        """The steps that led there, with the lines of the files."""
+        """The steps of the call, with the lines of the files."""
         return answer_text(why(self._question, self._caller, self._mesh.serving))
 
 
@@ -92,9 +92,9 @@ class SimulatedMesh:
     ) -> CallEnds:
         """Return how a request ends: `GET http://reviews:9080/path`, where GET may be left out.
 
-        `claims` are those of a valid token that it brings.
-        `from_` names the workload that calls, or `gateway` the Gateway that is called. Raises QuestionError
-        for a request, and UnknownCallerError for a caller, that cannot be understood.
+        `claims` are those of a valid token in the request. `from_` names the workload that calls, or
+        `gateway` the Gateway that is called. Raises QuestionError for an invalid request, and
+        UnknownCallerError for an unknown caller.
         """
         question = Question.of_line(request, headers, http2=http2, tls=tls, server_name=sni, claims=claims)
         return self._ends(question, from_, gateway)

@@ -1,4 +1,4 @@
-"""Tokens with any claims that real Envoys believe: a key of the test stands beside those of every issuer."""
+"""Tokens with any claims that real Envoys accept: a key of the test is added to those of every issuer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _KEY_ID: Final = "mizzen-test"
 
 
 class VouchedTokens:
-    """Signs with a key of its own, which lasts as long as the object."""
+    """Signs tokens with a key that lives as long as the object."""
 
     def __init__(self) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -31,7 +31,7 @@ class VouchedTokens:
         self._public = {**public, "alg": _ALGORITHM, "kid": _KEY_ID}
 
     def vouch(self, listeners: Iterable[Any]) -> None:
-        """Let the JWT filters of Listeners believe this key whoever a token says that it is from."""
+        """Let the JWT filters of Listeners accept this key for every issuer."""
         for listener in listeners:
             for chain in (*listener.filter_chains, listener.default_filter_chain):
                 for each in chain.filters:
@@ -52,8 +52,8 @@ class VouchedTokens:
         network_filter.typed_config.Pack(manager)
 
     def bring(self, call: Call, rules: Iterable[JWTRule]) -> Call:
-        """Return a call whose request brings a token with its claims, where the first of the rules that is
-        for its issuer looks for one."""
+        """Return a call whose request contains a token with its claims, where the
+        first rule for its issuer looks for one."""
         if call.claims is None:
             return call
         token = jwt.encode(dict(call.claims), self._key, _ALGORITHM, headers={"kid": _KEY_ID})

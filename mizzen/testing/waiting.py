@@ -1,4 +1,4 @@
-"""Waiting for conditions, never for luck."""
+"""Waiting for conditions instead of sleeping."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 DEADLINE = 60.0
-"""For what hangs: nothing that works takes so long, on the busiest machine."""
+"""Longer than any working condition takes on the busiest machine."""
 _POLL = 0.05
 
 
 async def eventually(check: Callable[[], Awaitable[bool]], what: str, seconds: float = DEADLINE) -> None:
-    """Wait until `check` holds; fail with `what` if it does not in time."""
+    """Wait until `check` returns True; fail with `what` if it does not in time."""
     try:
         async with asyncio.timeout(seconds):
             while not await check():

@@ -1,4 +1,4 @@
-"""Servers inside a test: HTTP ones that say who they are and what they were asked, and TCP ones that echo."""
+"""Servers inside a test: HTTP servers that return their name and the request, and TCP servers that echo."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ _METHODS = ["GET", "POST", "PUT", "DELETE", "OPTIONS"]
 
 
 class Workload:
-    """An HTTP server inside the test that says who it is and what it was asked.
+    """An HTTP server inside the test that returns its name and the request.
 
-    It listens on `address` and `port`, or on the Unix socket `path`. `respond` answers instead, if given.
+    It listens on `address` and `port`, or on the Unix socket `path`. `respond`, if given, makes the answers
+    instead.
     """
 
     def __init__(
@@ -39,13 +40,13 @@ class Workload:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Listen; raises if the place is taken."""
+        """Listen; raises if the address is taken."""
         application = Starlette(routes=[Route("/{path:path}", self._answer, methods=_METHODS)])
         place: dict[str, Any] = {"uds": self.path} if self.path else {"host": self.address, "port": self.port}
         server = uvicorn.Server(
             uvicorn.Config(application, **place, log_level="error", lifespan="off", timeout_keep_alive=600)
         )
-        # pytest ends with its own signals; uvicorn must not take them over.
+        # pytest handles the signals; uvicorn must not replace its handlers
         server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
         self._server = server
         self._task = asyncio.create_task(server.serve())
@@ -70,7 +71,7 @@ class Workload:
         return JSONResponse(seen)
 
     async def stop(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         if self._server is not None and self._task is not None:
             self._server.should_exit = True
             self._server.force_exit = True
@@ -79,9 +80,9 @@ class Workload:
 
 
 class TcpWorkload:
-    """A TCP server that says its name in one line and then sends back every line that it gets.
+    """A TCP server that sends its name in one line and then echoes every line.
 
-    With `context` it speaks TLS. `serve` does something else instead, if given.
+    With `context` it speaks TLS. `serve`, if given, handles the connections instead.
     """
 
     def __init__(self, name: str, address: str, port: int, context: ssl.SSLContext | None = None) -> None:
@@ -94,7 +95,7 @@ class TcpWorkload:
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
-        """Listen; raises if the place is taken."""
+        """Listen; raises if the address is taken."""
         self._server = await asyncio.start_server(self._serve, self.address, self.port, ssl=self._context)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -110,7 +111,7 @@ class TcpWorkload:
             await writer.drain()
 
     async def stop(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         if self._server is not None:
             self._server.close()
 
@@ -118,7 +119,7 @@ class TcpWorkload:
 async def greeting(
     address: str, port: int, *, context: ssl.SSLContext | None = None, server_name: str | None = None
 ) -> str:
-    """Connect, and return the name that a TcpWorkload gives; "" if the connection is refused or closed."""
+    """Connect and return the name that a TcpWorkload sends; "" if the connection is refused or closed."""
     try:
         async with asyncio.timeout(60):
             reader, writer = await asyncio.open_connection(
