@@ -74,11 +74,11 @@ def same_address_warnings(
         proxy = proxy_of(client.group)
         if proxy is not None and (proxy.type == "router" or proxy.interception_mode == "NONE"):
             on_host.setdefault(client.peer.rpartition(":")[0], {})[client.node_id] = client
-    remarks: dict[str, tuple[str, ...]] = {}
+    warnings: dict[str, tuple[str, ...]] = {}
     for host, group in on_host.items():
         if 1 < len(group) <= _MOST_ON_A_HOST:
-            remarks.update(_shared_addresses(host, group, snapshot_of))
-    return remarks
+            warnings.update(_shared_addresses(host, group, snapshot_of))
+    return warnings
 
 
 def _shared_addresses(

@@ -1,4 +1,4 @@
-"""Where configuration comes from: files and folders, read once or watched."""
+"""The sources of configuration: files and folders, read once or watched."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # Late: who reads files once needs neither asyncio nor a log, which take a tenth of a second to load.
+    # Imported late: reading files once needs neither asyncio nor a log, which take a tenth of a second to
+    # load.
     if name == "watch_files":
         from mizzen.sources.watching import watch_files
 

@@ -1,4 +1,4 @@
-"""Configuration from files: what is there, and what has changed since one last looked."""
+"""Configuration from files: their content, and what has changed since the last scan."""
 
 from __future__ import annotations
 
@@ -17,21 +17,22 @@ from mizzen.sources.listing import Listing, Stamp, list_files, read_file, stamp_
 from mizzen.sources.roots import Roots
 
 Batch = Mapping[str, ParsedFile | None]
-"""Files that changed, by name; None for a file that is gone."""
+"""Changed files by name; None for a file that is gone."""
 
 _RACY_NS: Final = 100_000_000
-"""A file changed this shortly before it was read may change again without its stamp showing it: file systems
-keep times to some milliseconds only. The next look compares its content, whatever the stamp says."""
+"""A file that changed this shortly before it was read may change again with the same stamp, because file
+systems store times to some milliseconds only. The next scan compares its content, whatever the stamp says."""
 
 _RACY_COARSE_NS: Final = 2_100_000_000
-"""The same for a file whose times are whole seconds: such a file system counts seconds, or pairs of them."""
+"""The same for a file whose times are whole seconds: its file system counts in seconds, or in pairs of
+them."""
 
 _SECOND_NS: Final = 1_000_000_000
 
 
 @dataclass(slots=True)
-class _Version:
-    """A version of a file that was read. No stamp: look at its content again."""
+class _FileVersion:
+    """A version of a file that was read. Without a stamp, the next scan reads the file again."""
 
     stamp: Stamp | None
     digest: bytes
@@ -41,22 +42,22 @@ class _Version:
 
 
 class FileSource:
-    """Reads YAML and JSON files, and folders of them, and hands out what has changed.
+    """Reads YAML and JSON files, and folders of them, and returns the changed ones.
 
-    Nothing that goes wrong raises: a path that cannot be read is handed out as a broken ParsedFile that says
-    why, so that a ConfigStore keeps what it had from there. A file is read again only if its stamp changed,
-    and handed out only if its content did.
+    Errors of the file system do not raise: a path that cannot be read is returned as a broken ParsedFile that
+    says why, so that a ConfigStore keeps its former documents. A file is read again only if its stamp
+    changed, and returned only if its content changed.
     """
 
     GRACE: Final = 0.1
-    """Seconds without any change after which `settled_scan` believes a loss: editors and copying tools empty
-    or remove a file before they write it anew, and a `git pull` pauses between two files."""
+    """Seconds without any change after which `settled_scan` accepts a loss: editors and copying tools empty
+    or remove a file before they write it again, and a `git pull` pauses between two files."""
 
     RETURNED_GRACE: Final = 0.5
-    """The same after a folder was replaced or came back: it may still be filled."""
+    """The same after a folder was replaced or came back: its files may still be being written."""
 
     LONGEST: Final = 2.0
-    """Seconds after which losses are believed although files still change."""
+    """Seconds after which losses are accepted although files still change."""
 
     def __init__(
         self,
@@ -71,53 +72,53 @@ class FileSource:
         self.listing = Listing()
         self._default_namespace = default_namespace
         self._max_bytes = max_bytes
-        self._seen: dict[str, _Version] = {}
-        self._pending: dict[str, _Version] = {}
+        self._seen: dict[str, _FileVersion] = {}
+        self._pending: dict[str, _FileVersion] = {}
         self._problems: dict[str, ParsedFile] = {}
         self._roots = Roots(self.roots)
         self._losses: frozenset[str] = frozenset()
         self._states: dict[str, object] = {}
         self._begun = 0.0
         self.latest = 0.0
-        """When `settled_scan` last saw something new in what it hands out, or holds back."""
+        """When `settled_scan` last saw a change that it returned or delayed."""
         self._returned = False
 
     def remember(self, files: Mapping[str, frozenset[ConfigKey]]) -> None:
-        """Count files as handed out by an earlier process, with these documents: the next scan says which of
-        them are gone, and hands out the others."""
+        """Count files as returned by a former process, with these documents. The next scan returns them all:
+        the present ones with their content, the rest as gone."""
         for name, keys in files.items():
-            self._seen.setdefault(name, _Version(None, b"", keys))
+            self._seen.setdefault(name, _FileVersion(None, b"", keys))
 
     def scan(self) -> Batch:
-        """Look at all files; return those that changed since the last scan, at first all of them."""
+        """Read all files; return those that changed since the last scan, at first all of them."""
         return self._hand_out(self._look(frozenset()))
 
     def settled_scan(self, now: float | None = None, only: Iterable[str] | None = None) -> Batch:
-        """Like `scan`, but believe a loss (a file gone, broken, or with documents missing) only when no file
+        """Like `scan`, but accept a loss (a file gone, broken, or with documents missing) only when no file
         has changed for GRACE, or after LONGEST.
 
-        Until then everything is held back: what is handed out is never a mixture of two states of the files.
+        Until then all changes are delayed, so a batch is never a mixture of two states of the files.
 
-        `now` is a time in seconds that never goes back. `only` names what is known to have changed. These
-        files are read and compared by content whatever their stamps say. If each is a known file, nothing
-        else is looked at.
+        `now` is a monotonic time in seconds. `only` names the paths that are known to have changed. These
+        files are read and compared by content, whatever their stamps say. If all of them are known files, no
+        other files are checked.
         """
         now = time.monotonic() if now is None else now
         named = frozenset(only or ())
         batch = self._look_at(named) if only is not None else None
         if batch is None:
             batch = self._look(named)
-        if not self._believed(batch, now):
+        if not self._losses_accepted(batch, now):
             return {}
         return self._hand_out(batch)
 
     @property
-    def holding(self) -> frozenset[str]:
-        """The files whose loss `settled_scan` holds back, and all else with them: look again within GRACE."""
+    def delayed(self) -> frozenset[str]:
+        """The lost files because of which `settled_scan` delays all changes: scan again within GRACE."""
         return self._losses
 
-    def _believed(self, batch: Batch, now: float) -> bool:
-        """Tell whether the losses in `batch` are believed: nothing else has changed for long enough."""
+    def _losses_accepted(self, batch: Batch, now: float) -> bool:
+        """True if the losses in `batch` are accepted: no file has changed for long enough."""
         elsewhere = frozenset(
             key for name in batch if name in self._pending for key in self._pending[name].keys
         )
@@ -156,11 +157,11 @@ class FileSource:
         return any(file.startswith(folder.rstrip("/") + "/") for file in self._seen)
 
     def _look(self, named: frozenset[str]) -> dict[str, ParsedFile | None]:
-        """Look at everything, and return what differs from what was handed out."""
+        """Check all files, and return the differences from what was returned before."""
         listing = list_files(self.roots)
-        listing.keep(self.listing)
+        listing.reuse_stamps(self.listing)
         self.listing = listing
-        self._roots.keep_vanished(self.listing, self._seen)
+        self._roots.note_vanished(self.listing, self._seen)
         self._pending = {name: each for name, each in self._pending.items() if name in self.listing.files}
         forced = self._forced(named)
         for name, stamp in list(self.listing.files.items()):
@@ -177,17 +178,17 @@ class FileSource:
         return batch
 
     def _forced(self, named: frozenset[str]) -> frozenset[str]:
-        """Return the files to be read whatever their stamps say: those named, and what links may lead to."""
+        """Return the files to read whatever their stamps say: those named, and the targets of links."""
         if named - self.listing.files.keys():
             return named | self.listing.linked
         return named
 
     def _look_at(self, names: frozenset[str]) -> dict[str, ParsedFile | None] | None:
-        """Look at some known files alone; None if that does not tell all, so that one must look at all."""
+        """Check some known files alone; None if that is not enough, so that all files must be checked."""
         if self._states.keys() - self.listing.files.keys():
-            return None  # Held back is a file that is gone, or a folder.
+            return None  # a file that is gone, or a folder, is delayed
         for name in names | self._losses:
-            if self.listing.passes_over(name):
+            if self.listing.ignores(name):
                 continue
             if name not in self.listing.files or name in self._problems:
                 return None
@@ -202,7 +203,7 @@ class FileSource:
         return {name: each.parsed for name, each in self._pending.items()}
 
     def _compare(self, name: str, stamp: Stamp, *, force: bool) -> None:
-        """Read a file if its stamp changed or if told to, and note it if its content differs."""
+        """Read a file if its stamp changed or `force` is set; make it pending if its content differs."""
         last = self._pending.get(name) or self._seen.get(name)
         if last is not None and last.stamp == stamp and not force and name not in self._problems:
             return
@@ -214,7 +215,7 @@ class FileSource:
             try:
                 data = read_file(name, self._max_bytes + 1)
             except FileNotFoundError:
-                return  # Removed since it was listed: the next look finds it gone.
+                return  # removed since it was listed: the next scan finds it gone
             except OSError as error:
                 problem = unreadable_file(name, why_unreadable(error))
         if problem is not None:
@@ -222,13 +223,13 @@ class FileSource:
             self._pending.pop(name, None)
             return
         digest = hashlib.blake2b(data, digest_size=16).digest()
-        kept = None if _is_racy(stamp) else stamp
+        usable = None if _is_racy(stamp) else stamp
         if name not in self._problems and last is not None and last.digest == digest:
-            last.stamp = kept
+            last.stamp = usable
             return
         seen = self._seen.get(name)
         if name not in self._problems and seen is not None and seen.digest == digest:
-            seen.stamp = kept
+            seen.stamp = usable
             del self._pending[name]
             return
         parsed = parse_documents(
@@ -238,16 +239,16 @@ class FileSource:
             max_bytes=self._max_bytes,
             known=last.pieces if last is not None else None,
         )
-        self._pending[name] = _Version(kept, digest, _keys(parsed), parsed, parsed.pieces)
+        self._pending[name] = _FileVersion(usable, digest, _keys(parsed), parsed, parsed.pieces)
 
     def _hand_out(self, batch: dict[str, ParsedFile | None]) -> Batch:
-        """Remember what is handed out, so that it is not handed out again."""
+        """Record the batch as returned, so that it is not returned again."""
         for name, parsed in batch.items():
             version = self._pending.get(name)
             if version is not None:
                 before = self._seen.get(name)
                 if version.parsed is not None and version.parsed.broken and before is not None:
-                    # What a broken file held is not lost: it stays in force.
+                    # The former documents of a broken file are not lost: they stay in force.
                     version.keys |= before.keys
                 version.parsed = None
                 self._seen[name] = version

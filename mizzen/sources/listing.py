@@ -1,4 +1,4 @@
-"""Which configuration files there are: folders walked, with what hinders it."""
+"""Lists configuration files: walks folders, and records paths that cannot be read."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from mizzen.config.codes import SKIPPED_KIND, UNREADABLE
 from mizzen.config.yaml_documents import unreadable_file
 
 SUFFIXES: Final = (".yaml", ".yml", ".json")
-"""What files of a folder end in. A file that is named itself may end in anything."""
+"""Suffixes of files that are read from folders. A path that is given itself may have any suffix."""
 
 MESH_TEST_SUFFIXES: Final = (".mesh-test.yaml", ".mesh-test.yml")
-"""What files with tests of a mesh end in: no configuration, whoever names them."""
+"""Suffixes of files with tests of a mesh. They are never read as configuration, even if given themselves."""
 
 Wanted = Callable[[str], bool]
-"""Tells by its name whether a file of a folder is listed."""
+"""Returns True if a file of a folder is listed, by its name."""
 
 
 def is_configuration(name: str) -> bool:
-    """Tell whether a file of this name holds configuration."""
+    """True if a file with this name has configuration."""
     return name.endswith(SUFFIXES) and not is_mesh_test(name)
 
 
 def is_mesh_test(name: str) -> bool:
-    """Tell whether a file of this name holds tests of a mesh."""
+    """True if a file with this name has tests of a mesh."""
     return name.endswith(MESH_TEST_SUFFIXES)
 
 
 _UNSPEAKABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-"""In a name: what no log, terminal or JSON can show as it is."""
+"""Characters of a name that logs, terminals and JSON cannot show unchanged."""
 
 
 class Stamp(NamedTuple):
-    """What changes when a file does: compared before its content is."""
+    """The properties of a file that change with its content; they are compared before the content."""
 
     modified_ns: int
     changed_ns: int
@@ -52,10 +52,10 @@ class Stamp(NamedTuple):
 
 @dataclass(slots=True)
 class Listing:
-    """The files of some paths by name, the folders that they are in, and the paths that cannot be read.
+    """The files of some paths by name, their folders, and the paths that cannot be read.
 
-    A problem with a folder leaves unknown what is in it: its files must not be counted as gone. `linked`
-    are the files that are symbolic links, `targets` what these mean, where it lies elsewhere.
+    If a folder has a problem, its content is unknown: its files must not count as gone. `linked` are the
+    files that are symbolic links, `targets` the real paths of these.
     """
 
     files: dict[str, Stamp] = field(default_factory=dict)
@@ -65,27 +65,27 @@ class Listing:
     targets: set[str] = field(default_factory=set)
 
     def unknown(self, file: str) -> bool:
-        """Tell whether it cannot be known if a file is there, as a folder above it cannot be read."""
+        """True if it is not known whether a file exists, because a folder above it cannot be read."""
         return any(
             problem.broken and (file == path or file.startswith(path.rstrip("/") + "/"))
             for path, problem in self.problems.items()
         )
 
-    def keep(self, earlier: Listing) -> None:
-        """Hold the stamps of an earlier listing in the place of equal ones.
+    def reuse_stamps(self, earlier: Listing) -> None:
+        """Replace stamps by equal ones of an earlier listing.
 
-        Small objects that are made anew at each look come to lie between whatever is made then, and keep
-        its memory from going back to the system after it has gone.
+        Otherwise each scan would allocate small objects between larger ones, and after those are freed, their
+        memory could not be returned to the system.
         """
         for name, stamp in earlier.files.items():
             if self.files.get(name) == stamp:
                 self.files[name] = stamp
 
-    def passes_over(self, path: str) -> bool:
-        """Tell whether a path is none that the listing would have: not now, and not if it has just gone.
+    def ignores(self, path: str) -> bool:
+        """True if a change of this path cannot concern the listing, even if the path has just gone.
 
-        Editors write beside a file before they put the new one in its place. Names with two dots are not
-        among these: Kubernetes swaps such links under the files that it mounts.
+        Such paths are the temporary files of editors. Names that begin with two dots are never ignored:
+        Kubernetes swaps such links to update mounted files.
         """
         name = os.path.basename(path)  # noqa: PTH119
         if name.startswith("..") or (is_configuration(name) and not name.startswith((".", "#"))):
@@ -101,11 +101,11 @@ def stamp_of(status: os.stat_result) -> Stamp:
 
 
 def list_files(roots: Iterable[str], wanted: Wanted = is_configuration) -> Listing:
-    """Walk the paths `roots`: a file stands for itself, a folder for its `wanted` files, at any depth.
+    """List the paths `roots`: a file itself, and for a folder its `wanted` files, at any depth.
 
     Entries whose name begins with a dot or `#` (hidden files, Kubernetes' `..data`, editors' copies) are left
-    out. Symbolic links are followed, but a link to a folder that is read anyway is not: links among a few
-    folders make more paths than there is time.
+    out. Symbolic links are followed, except to folders that are read anyway: with links among a few folders
+    the number of paths would explode.
     """
     listing = Listing()
     for root in roots:
@@ -130,7 +130,7 @@ def list_files(roots: Iterable[str], wanted: Wanted = is_configuration) -> Listi
 
 
 def _walk(root: str, status: os.stat_result, listing: Listing, wanted: Wanted) -> None:
-    """Read a folder and those in it, each once: first by its own path, then by links from elsewhere."""
+    """Read a folder and its subfolders, each once: first by their own paths, then by links."""
     walked: set[tuple[int, int]] = set()
     folders, linked = deque([(root, status)]), deque[tuple[str, os.stat_result]]()
     while folders or linked:
@@ -214,17 +214,17 @@ _CURES: Final = {
 
 
 def why_unreadable(error: OSError) -> str:
-    """Say why a path cannot be read, and what would be right."""
+    """Return why a path cannot be read, and what would be right."""
     reason = (error.strerror or str(error)).lower()
     cure = _CURES.get(error.errno or 0, "make it readable")
     return f"cannot be read: {reason}; {cure}"
 
 
 def read_file(path: str, limit: int) -> bytes:
-    """Read up to `limit` bytes of a file. A FIFO or device that took its place meanwhile does not block.
+    """Read up to `limit` bytes of a file. If a FIFO or device has replaced the file, the call does not block.
 
     Raises:
-        OSError: it cannot be read, or has nothing to read now as no file has.
+        OSError: the file cannot be read, or is a FIFO or device without data.
     """
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY), "rb") as file:  # noqa: PTH123
         data: bytes | None = file.read(limit)
@@ -234,7 +234,7 @@ def read_file(path: str, limit: int) -> bytes:
 
 
 def _not_configuration(root: str) -> ParsedFile:
-    """Return what is known of a file with tests where configuration is named, as `mesh/*` in a shell does."""
+    """Return the finding for a file with tests that was given as configuration, as by `mesh/*` in a shell."""
     message = "holds tests of a mesh and is not read here; `mizzen test` runs them"
     return ParsedFile(root, diagnostics=(Diagnostic(Severity.INFO, SKIPPED_KIND, message, Origin(root)),))
 

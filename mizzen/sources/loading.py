@@ -1,4 +1,4 @@
-"""Configuration read once, for commands that look and are done."""
+"""Reads configuration once, for commands that do not watch it."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from mizzen.sources.files import FileSource
 
 @dataclass(frozen=True, slots=True)
 class LoadedConfigs:
-    """What files hold: the valid configurations, the settings of the mesh, and everything that was found.
+    """The content of files: the valid configurations, the settings of the mesh, and all findings.
 
-    `documents` counts those of kinds that a mesh reads, valid or not.
+    `documents` is the number of documents of kinds that a mesh reads, valid or not.
     """
 
     configs: tuple[Config[Any], ...]
@@ -37,8 +37,8 @@ class LoadedConfigs:
     documents: int = 0
 
     def mesh(self, *, certificates_served: bool = True) -> Mesh:
-        """Return the mesh of what is valid. `certificates_served`: as a server with an authority makes it, in
-        which workloads have certificates (docs/decisions/0146)."""
+        """Return the mesh of the valid documents. `certificates_served`: workloads have certificates, as with
+        a server that has an authority (docs/decisions/0146)."""
         return Mesh.build(self.configs, self.mesh_config, certificates_served=certificates_served)
 
     @property
@@ -55,11 +55,11 @@ def load_configs(
     max_bytes: int = MAX_FILE_BYTES,
     given: Mapping[str, bytes] | None = None,
 ) -> LoadedConfigs:
-    """Read files and folders; return what is valid in them and all findings. Raises nothing for user errors.
+    """Read files and folders; return the valid documents and all findings. Raises nothing for user errors.
 
-    `mesh_config` is a file with the mesh's settings; without it the ConfigMap `istio` among the documents is
-    taken (that of the root namespace it names itself, `istio-system` first), else Istio's defaults. `given`
-    is text that is in no file, by the name under which findings show it.
+    `mesh_config` is a file with the mesh's settings. Without it the settings are those of the ConfigMap
+    `istio` among the documents (`mesh_config_among`), or else Istio's defaults. `given` is text that is in no
+    file, by the name under which findings show it.
     """
     source = FileSource(paths, default_namespace=default_namespace, max_bytes=max_bytes)
     store = ConfigStore()
@@ -78,7 +78,7 @@ def load_configs(
 
 
 def read_mesh_config(path: str | os.PathLike[str]) -> tuple[MeshConfig | None, tuple[Diagnostic, ...]]:
-    """Read a file with the mesh's settings; return them, or None with the errors. Raises nothing."""
+    """Read a file with the mesh's settings; return them, or None, with the findings. Raises nothing."""
     name = os.fspath(path)
     try:
         with Path(path).open("rb") as file:
@@ -94,9 +94,9 @@ def read_mesh_config(path: str | os.PathLike[str]) -> tuple[MeshConfig | None, t
 
 
 def mesh_config_among(configs: Iterable[Config[Any]]) -> MeshConfig | None:
-    """Return the settings in the ConfigMap `istio`, None if there is none.
+    """Return the settings in the ConfigMap `istio`; None if there is none.
 
-    Of several the one in `istio-system` is taken, else the first by namespace.
+    If there are several, the one in `istio-system` counts, or else the first by namespace.
     """
     maps = [config for config in configs if config.kind == "ConfigMap"]
     maps.sort(key=lambda config: (config.namespace != "istio-system", config.namespace))

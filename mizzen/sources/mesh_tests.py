@@ -1,4 +1,4 @@
-"""Files with tests of a mesh: found below paths, and read."""
+"""Finds and reads files with tests of a mesh."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from mizzen.sources.loading import LoadedConfigs, load_configs
 
 
 def load_mesh_tests(paths: Iterable[str | os.PathLike[str]]) -> tuple[MeshTestFile, ...]:
-    """Read the tests in files and folders, in the order of their names. Raises nothing for user errors: a
-    path that cannot be read, or a folder without tests, becomes a file with diagnostics."""
+    """Read the tests in files and folders, sorted by name. Raises nothing for user errors: a path that cannot
+    be read, or a folder without tests, becomes a file with diagnostics."""
     roots = tuple(dict.fromkeys(os.path.normpath(os.fspath(path)) for path in paths))
     listing = list_files(roots, is_mesh_test)
     found = [_read(name) for name in listing.files]
@@ -30,8 +30,8 @@ def load_mesh_tests(paths: Iterable[str | os.PathLike[str]]) -> tuple[MeshTestFi
 def load_mesh_under_test(
     tests: MeshTestFile, config: Iterable[str | os.PathLike[str]] = ()
 ) -> tuple[MeshUnderTest, LoadedConfigs]:
-    """Return the mesh that a file tests, made of what is valid in its configuration, and all that was found
-    there. `config` stands in place of the paths that the file names."""
+    """Return the mesh that a file tests, made of the valid documents of its configuration, and the loaded
+    configuration with all findings. `config` replaces the paths that the file names."""
     paths = list(config) or configuration_of(tests)
     settings = _beside(tests, tests.mesh_config) if tests.mesh_config else None
     loaded = load_configs(paths, mesh_config=settings)
@@ -39,7 +39,7 @@ def load_mesh_under_test(
 
 
 def configuration_of(tests: MeshTestFile) -> list[str]:
-    """Return the paths of the configuration that a file tests, as they are seen from here."""
+    """Return the paths of the configuration that a file tests, relative to the working directory."""
     return [_beside(tests, path) for path in tests.config]
 
 

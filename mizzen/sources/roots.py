@@ -1,4 +1,4 @@
-"""Folders that vanish: a volume that is unmounted must not look like a folder that was emptied."""
+"""Detects folders that vanish: an unmounted volume must not look like a folder that was emptied."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _UNMOUNTED: Final = "is not mounted any more; what was read from it before stays
 
 @dataclass(frozen=True, slots=True)
 class _Identity:
-    """A folder as it was when last read: its real path, its inode, its mount and the mounts above that."""
+    """A folder when it was last read: its real path, its inode, its mount and the mounts above."""
 
     real: str
     inode: tuple[int, int]
@@ -30,7 +30,7 @@ class _Identity:
 
 
 class Roots:
-    """Remembers which folders the given paths were, and tells when one of them has vanished."""
+    """Remembers the identity of the given folders, and detects those that have vanished."""
 
     def __init__(self, roots: Iterable[str]) -> None:
         self._roots = tuple(roots)
@@ -40,13 +40,13 @@ class Roots:
         self._mounted_now: dict[str, int] = {}
         self._vanished: set[str] = set()
         self.replaced = False
-        """True while a folder is another one than the one that was last read, or has come back."""
+        """True while a path is a different folder than when it was last read, or a folder has come back."""
 
-    def keep_vanished(self, listing: Listing, had: Iterable[str]) -> None:
-        """Make a problem of each folder in `listing` that vanished, so that what it had counts as unknown.
+    def note_vanished(self, listing: Listing, had: Iterable[str]) -> None:
+        """Record each vanished folder of `listing` as a problem, so that its files count as unknown.
 
-        A folder has vanished if it gave files (those in `had`) and has none now, or if it was mounted and its
-        place shows what lies below the mount. Files that lie there are taken off the listing.
+        A folder has vanished if it had files (in `had`) and has none now, or if it was a mount and its path
+        now shows the folder below the mount. The files of that folder are removed from the listing.
         """
         self._now, self._mounted_now = {}, dict(self._mounted)
         had = tuple(had)
@@ -57,7 +57,7 @@ class Roots:
                 continue
             now = _identity(root, listing.folders[root])
             known = self._known.get(root)
-            # What an earlier process had from there is no evidence: a start waits for documents by itself.
+            # Files of a former process do not count: a start waits for missing documents in its own way.
             gave = known is not None and any(_is_in(file, root) for file in had)
             unmounted = known is not None and known.mount != now.mount and now.mount in known.mounts_above
             if gave and unmounted:
@@ -70,7 +70,7 @@ class Roots:
         self.replaced = any(self._is_replaced(root, now) for root, now in self._now.items())
 
     def handed_out(self) -> None:
-        """Remember the folders as they are now: what they hold has been handed out."""
+        """Record the present folders: their files have been returned."""
         self._vanished -= self._now.keys()
         self._known.update(self._now)
         self._mounted = self._mounted_now
@@ -85,11 +85,11 @@ class Roots:
         known = self._known.get(root)
         if known is None:
             return False
-        # A symbolic link that is turned to another folder shows all of that at once.
+        # A symbolic link that is changed to a different folder shows all its files at once.
         return root in self._vanished or (known.real == now.real and known.inode != now.inode)
 
     def _look_at_mounts(self, listing: Listing, had: tuple[str, ...]) -> None:
-        """Look at the volumes that are mounted inside the folders."""
+        """Check the volumes that are mounted inside the folders."""
         devices = {folder: device for folder, (device, _) in listing.folders.items()}
         for folder, device in devices.items():
             above = devices.get(os.path.dirname(folder))  # noqa: PTH120
@@ -98,7 +98,7 @@ class Roots:
         for folder in self._mounted:
             above = devices.get(os.path.dirname(folder))  # noqa: PTH120
             if above is None:
-                continue  # What lies above has vanished itself, or is gone.
+                continue  # the folder above has vanished itself, or is gone
             if devices.get(folder, above) == above:
                 if any(_is_in(file, folder) for file in had):
                     self._vanish(folder, _UNMOUNTED, listing)
@@ -132,8 +132,8 @@ def _identity(root: str, inode: tuple[int, int]) -> _Identity:
 
 
 def _mount(path: str) -> int:
-    """Return a number that tells mounts apart: the kernel's own, as two mounts of one device differ in it; if
-    there is none, that of the device, below zero; 0 if the path is gone."""
+    """Return a number that identifies a mount: the kernel's mount id, which differs for two mounts of one
+    device; without one, a negative number for the device; 0 if the path is gone."""
     number = _mount_id(path)
     if number is not None:
         return number

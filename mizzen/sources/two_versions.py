@@ -1,4 +1,4 @@
-"""Two versions of the same files, of which only what differs is read twice."""
+"""Reads two versions of the same files; files that are equal in both are parsed once."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from mizzen.sources.loading import mesh_config_among
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """The files of one version: by the name that both versions have in common, the name that people know and
-    the content. `problems` are paths that cannot be read."""
+    """The files of one version. `contents` has, by the name that both versions share, the file's own name and
+    its content. `problems` are paths that cannot be read."""
 
     contents: Mapping[str, tuple[str, bytes]]
     problems: Mapping[str, ParsedFile]
 
     def known_as(self, name: str) -> str:
-        """Return the name that people know, also of `file:line`."""
+        """Return the own name of a file, given its shared name; `file:line` is translated too."""
         file, colon, line = name.rpartition(":")
         if colon and line.isdecimal() and file in self.contents:
             return f"{self.contents[file][0]}:{line}"
@@ -40,10 +40,10 @@ class Files:
 
 @dataclass(frozen=True, slots=True)
 class TwoVersions:
-    """What is valid in the first version, and what the second one changes.
+    """The valid documents of the first version, and the change to the second one.
 
-    `refused` are the findings of the second version; a document that is refused there stays as it was, as in
-    a running server.
+    `diagnostics` are the findings of the second version. A document that is refused there stays as it was, as
+    in a running server.
     """
 
     configs: tuple[Config[Any], ...]
@@ -54,7 +54,7 @@ class TwoVersions:
 
 
 def read_files(path: Path, name: str = "") -> Files:
-    """Read a file, or the files of a folder as `mizzen serve` does, under names that begin with `name`."""
+    """Read a file, or the files of a folder as `mizzen serve` does. Their shared names begin with `name`."""
     root = str(path)
     listing = list_files([root])
     contents, problems = {}, dict(listing.problems)
@@ -68,7 +68,7 @@ def read_files(path: Path, name: str = "") -> Files:
 
 
 def joined(parts: Iterable[Files]) -> Files:
-    """Return the files of all parts together."""
+    """Return the files of all parts as one version."""
     contents: dict[str, tuple[str, bytes]] = {}
     problems: dict[str, ParsedFile] = {}
     for part in parts:
@@ -80,9 +80,9 @@ def joined(parts: Iterable[Files]) -> Files:
 def read_two_versions(
     old: Files, new: Files, *, settings: MeshConfig | None = None, new_settings: MeshConfig | None = None
 ) -> TwoVersions:
-    """Return what is valid in `old`, and what `new` changes of it. Raises nothing for users' errors.
+    """Return the valid documents of `old`, and the change to `new`. Raises nothing for users' errors.
 
-    Without `settings` the ConfigMap `istio` among the documents of each version is taken, else defaults.
+    Without `settings` each version has those of the ConfigMap `istio` among its documents, or else defaults.
     """
     store = ConfigStore()
     store.apply({**_parsed(old.contents), **old.problems})
@@ -109,7 +109,8 @@ def read_two_versions(
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """What is valid in one version, its settings if it has any, what is refused, and all findings."""
+    """One version: its valid documents, its settings if it has any, the refused documents and all
+    findings."""
 
     configs: tuple[Config[Any], ...]
     settings: MeshConfig | None
@@ -118,7 +119,7 @@ class Version:
 
 
 def read_version(files: Files) -> Version:
-    """Return what one version says. Raises nothing for users' errors."""
+    """Return the content of one version. Raises nothing for users' errors."""
     store = ConfigStore()
     store.apply({**_parsed(files.contents), **files.problems})
     configs = store.configs()

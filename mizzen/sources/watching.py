@@ -1,4 +1,4 @@
-"""Waiting for changes of files: inotify on Linux, and a slow look at everything as a safety net."""
+"""Waits for changes of files: by inotify on Linux, and by a slow scan of all files as a safety net."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from typing import Final
 import structlog
 
 from mizzen.sources.files import Batch, FileSource
-from mizzen.sources.notices import FolderNotices, Noticed
+from mizzen.sources.folder_watch import ChangedPaths, FolderWatch
 
 POLL_SECONDS: Final = 5.0
-"""How often everything is looked at without any notice, as some file systems give none (network mounts, and
-targets of symbolic links elsewhere)."""
+"""Seconds between two scans of all files without an event: some file systems send none (network mounts), and
+neither do targets of symbolic links elsewhere."""
 
 POLL_UNWATCHED_SECONDS: Final = 0.5
-"""The same while folders cannot be watched, or one of the given paths is not there."""
+"""The same while folders cannot be watched, or one of the given paths does not exist."""
 
 _log = structlog.get_logger(__name__)
 
@@ -31,18 +31,19 @@ async def watch_files(
     poll_seconds: float = POLL_SECONDS,
     is_delaying: Callable[[], bool] = lambda: False,
 ) -> AsyncGenerator[Batch, None]:
-    """Yield what changed in the files of `source`, in batches, until closed (aclosing).
+    """Yield the changed files of `source`, in batches, until closed (aclosing).
 
-    A batch is empty only while `is_delaying` says that the receiver waits for what else changes: it is told
-    within the source's GRACE that nothing did. While the source itself holds something back, it is not.
+    If `is_delaying` returns True, the receiver waits for further changes. Then an empty batch tells it,
+    within the source's GRACE, that there were none; but not while the source itself delays changes. Otherwise
+    no batch is empty.
 
-    Whatever changed since the source's last scan is in the first batch. Waiting, reading and parsing happen
-    in a thread. Never ends by itself and raises nothing of the file system: paths that vanish are waited for.
+    The first batch has all changes since the source's last scan. A thread waits, reads and parses. This never
+    ends by itself, and raises no errors of the file system: it waits for paths that vanish.
     """
     waiting = _Waiting()
     try:
         while True:
-            # Anew whenever the set of folders changes, or one is replaced by another of the same name.
+            # Start again when the set of folders changes, or a folder is replaced by one of the same name.
             places = _places(source)
             await asyncio.to_thread(waiting.watch, places)
             batch = await asyncio.to_thread(source.settled_scan)
@@ -52,8 +53,8 @@ async def watch_files(
             if _places(source) != places:
                 continue
             async with aclosing(_batches(source, waiting, places, poll_seconds, is_delaying)) as batches:
-                async for following in batches:
-                    yield following
+                async for batch in batches:
+                    yield batch
     finally:
         waiting.end()
 
@@ -65,16 +66,18 @@ async def _batches(
     poll_seconds: float,
     is_delaying: Callable[[], bool],
 ) -> AsyncGenerator[Batch, None]:
-    """Yield batches until the folders to be watched are others than `places`."""
+    """Yield batches until the folders to watch differ from `places`."""
     while True:
-        # Nothing tells that a volume is mounted again.
-        noticed = waiting.is_told and not any(root in source.listing.problems for root in source.roots)
-        interval = poll_seconds if noticed else min(poll_seconds, POLL_UNWATCHED_SECONDS)
-        timeout = source.GRACE / 2 if source.holding or is_delaying() else interval
+        # No event tells that a volume is mounted again.
+        is_notified = waiting.is_watching and not any(
+            root in source.listing.problems for root in source.roots
+        )
+        interval = poll_seconds if is_notified else min(poll_seconds, POLL_UNWATCHED_SECONDS)
+        timeout = source.GRACE / 2 if source.delayed or is_delaying() else interval
         batch = await asyncio.to_thread(_wait_and_look, source, waiting, places, timeout, is_delaying())
         if batch:
             _log.debug("configuration files changed", files=len(batch))
-        if batch or (is_delaying() and not source.holding):
+        if batch or (is_delaying() and not source.delayed):
             yield batch
         if _places(source) != places:
             return
@@ -87,66 +90,66 @@ def _wait_and_look(
     timeout: float,
     receiver_waits: bool,
 ) -> Batch:
-    """Wait for a change, then look at what may have changed."""
+    """Wait for a change, then scan the files that may have changed."""
     relevant = _Relevant(source, places)
-    noticed = waiting.wait(timeout, lambda path: relevant.name(path) is not None)
-    if noticed is not None:
-        return source.settled_scan(only=relevant.names(noticed))
-    if source.holding:
-        return source.settled_scan(only=source.holding)
+    changed = waiting.wait(timeout, lambda path: relevant.name(path) is not None)
+    if changed is not None:
+        return source.settled_scan(only=relevant.names(changed))
+    if source.delayed:
+        return source.settled_scan(only=source.delayed)
     return {} if receiver_waits else source.settled_scan()
 
 
 class _Waiting:
-    """Waits in a thread: for notices where the system gives them, else for time to pass."""
+    """Waits in a thread: for events if the system sends them, otherwise for some time."""
 
     def __init__(self) -> None:
         self._in_use = threading.Lock()
         self._ended = threading.Event()
-        self._diagnostic_log: FolderNotices | None = None
+        self._folder_watch: FolderWatch | None = None
         self._reason = ""
-        self.is_told = False
-        """True while the system tells of changes in all folders."""
+        self.is_watching = False
+        """True while the system sends events for all folders."""
 
     def watch(self, folders: Mapping[str, tuple[int, int]]) -> None:
-        """Ask the system for notices from exactly these folders."""
-        self.is_told = False
+        """Watch exactly these folders."""
+        self.is_watching = False
         with self._in_use:
             if self._ended.is_set():
                 return
             try:
-                self._diagnostic_log = self._diagnostic_log or FolderNotices()
-                self._diagnostic_log.watch(folders)
-                self.is_told = True
+                self._folder_watch = self._folder_watch or FolderWatch()
+                self._folder_watch.watch(folders)
+                self.is_watching = True
             except FileNotFoundError:
-                pass  # One vanished just now: look again soon, then try again.
+                pass  # a folder has just vanished: scan soon, then try again
             except OSError as error:
                 if str(error) != self._reason:
                     _log.warning("folders cannot be watched, looking at intervals", reason=str(error))
                 self._reason = str(error)
 
-    def wait(self, timeout: float, matters: Callable[[str], bool]) -> Noticed | None:
-        """Wait for notices of paths that matter; None if there was none for `timeout` seconds."""
+    def wait(self, timeout: float, matters: Callable[[str], bool]) -> ChangedPaths | None:
+        """Wait for events of paths that matter; None if there was none for `timeout` seconds."""
         with self._in_use:
-            if self.is_told and self._diagnostic_log is not None and not self._ended.is_set():
-                return self._diagnostic_log.wait(timeout, matters)
+            if self.is_watching and self._folder_watch is not None and not self._ended.is_set():
+                return self._folder_watch.wait(timeout, matters)
         self._ended.wait(timeout)
         return None
 
     def end(self) -> None:
-        """Let the thread that waits go, and give back what the system gave."""
+        """End the waiting thread, and release the system's resources."""
         self._ended.set()
-        if self._diagnostic_log is not None:
-            self._diagnostic_log.stop()
+        if self._folder_watch is not None:
+            self._folder_watch.stop()
             with self._in_use:
-                self._diagnostic_log.close()
+                self._folder_watch.close()
 
 
 def _places(source: FileSource) -> dict[str, tuple[int, int]]:
-    """Return the folders to be watched, by absolute path, each with its identity.
+    """Return the folders to watch, by absolute path, each with its identity.
 
-    These are the folders with files, those in which the given paths stand (a path that vanishes is seen to
-    come back), and those of files that symbolic links mean.
+    These are the folders with files, the parent folders of the given paths (to see a vanished path come
+    back), and the folders of the targets of symbolic links.
     """
     places = {_absolute(folder): identity for folder, identity in source.listing.folders.items()}
     for path in (*source.roots, *source.listing.targets):
@@ -163,10 +166,10 @@ def _places(source: FileSource) -> dict[str, tuple[int, int]]:
 
 
 class _Relevant:
-    """Which changed paths may matter, and the source's names for them.
+    """Decides which changed paths may matter, and translates them to the source's names.
 
-    The folders around the given paths are watched too, and much else may happen there. A folder is told by
-    its identity, as inotify knows one that is reached by several paths by one of them only.
+    The parent folders of the given paths are watched too, and may have many other changes. Folders are
+    compared by identity: if several paths lead to a folder, inotify reports only one of them.
     """
 
     def __init__(self, source: FileSource, places: Mapping[str, tuple[int, int]]) -> None:
@@ -174,13 +177,13 @@ class _Relevant:
         self._places = places
         self._roots = {_absolute(root): root for root in source.roots}
         self._inside = set(source.listing.folders.values())
-        # What a link means may change by another link beside it, as Kubernetes' `..data` does.
+        # The target of a link may change through a second link beside it, as with Kubernetes' `..data`.
         self._inside |= {
             places[_folder(root)] for root in self._roots if _is_link(root) and _folder(root) in places
         }
 
     def name(self, path: str) -> str | None:
-        """Return the source's name for a path, None if nothing that happens there matters."""
+        """Return the source's name for a path; None if changes of that path do not matter."""
         if path in self._roots:
             return self._roots[path]
         if (
@@ -189,14 +192,14 @@ class _Relevant:
             or any(root.startswith(path.rstrip("/") + "/") for root in self._roots)
         ):
             given = _as_given(path, self._roots)
-            return None if self._source.listing.passes_over(given) else given
+            return None if self._source.listing.ignores(given) else given
         return None
 
-    def names(self, noticed: Noticed) -> frozenset[str]:
-        """Return the source's names for what was noticed: if notices were lost, for everything."""
-        if noticed.all:
+    def names(self, changed: ChangedPaths) -> frozenset[str]:
+        """Return the source's names for the changed paths; if events were lost, for all files."""
+        if changed.all:
             return frozenset((*self._source.listing.files, *self._source.roots))
-        return frozenset(filter(None, map(self.name, noticed.paths)))
+        return frozenset(filter(None, map(self.name, changed.paths)))
 
 
 def _as_given(path: str, roots: Mapping[str, str]) -> str:
@@ -207,7 +210,7 @@ def _as_given(path: str, roots: Mapping[str, str]) -> str:
 
 
 def _absolute(path: str) -> str:
-    # Not resolve(): what a symbolic link means may change.
+    # Not resolve(): the target of a symbolic link may change.
     return os.path.abspath(path)  # noqa: PTH100
 
 

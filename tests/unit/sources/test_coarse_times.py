@@ -30,7 +30,7 @@ SAVES = """
     if told_by == "looking":
         def refuse(*_):
             raise OSError(24, "inotify instance limit reached")
-        watching.FolderNotices = refuse
+        watching.FolderWatch = refuse
 
     async def in_force(watch, store, name):
         async with asyncio.timeout(20):

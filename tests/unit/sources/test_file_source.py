@@ -247,7 +247,7 @@ def test_a_gain_is_handed_out_at_once(folder: Folder) -> None:
     assert folder.told(source.settled_scan(0.0)) == {"a.yaml": ["a"]}
     folder.write("a.yaml", "a", "b")
     assert folder.told(source.settled_scan(1.0)) == {"a.yaml": ["a", "b"]}
-    assert source.holding == frozenset()
+    assert source.delayed == frozenset()
 
 
 @pytest.mark.parametrize("loss", ["empty", "gone", "broken", "shorter"])
@@ -266,10 +266,10 @@ def test_a_loss_is_held_back_until_it_has_lasted(folder: Folder, loss: str) -> N
         case "shorter":
             folder.write("a.yaml", "a")
     assert source.settled_scan(1.0) == {}
-    assert source.holding == {str(file)}
+    assert source.delayed == {str(file)}
     assert source.settled_scan(1.0 + source.GRACE / 2) == {}
     assert list(source.settled_scan(1.0 + source.GRACE)) == [str(file)]
-    assert source.holding == frozenset()
+    assert source.delayed == frozenset()
     assert source.settled_scan(9.0) == {}
 
 
@@ -282,7 +282,7 @@ def test_a_loss_that_was_the_middle_of_a_change_is_never_seen(folder: Folder) ->
         assert source.settled_scan(1.0) == {}
     folder.write("a.yaml", "a", "b")
     assert folder.told(source.settled_scan(1.01)) == {"a.yaml": ["a", "b"]}
-    assert source.holding == frozenset()
+    assert source.delayed == frozenset()
 
 
 def test_a_file_that_changes_for_ever_is_believed_in_the_end(folder: Folder) -> None:

@@ -202,7 +202,7 @@ async def test_without_notices_one_looks_now_and_then(
     def refuse(*_: object) -> None:
         raise OSError(24, "inotify instance limit reached")
 
-    monkeypatch.setattr("mizzen.sources.watching.FolderNotices", refuse)
+    monkeypatch.setattr("mizzen.sources.watching.FolderWatch", refuse)
     folder.write("a.yaml", "a")
     source = folder.source()
     store = followed(source)

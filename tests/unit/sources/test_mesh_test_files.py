@@ -16,7 +16,7 @@ def test_a_folder_is_read_without_its_tests(tmp_path: Path) -> None:
         (tmp_path / name).write_text("tests: nonsense", encoding="utf-8")
     source = FileSource([tmp_path])
     assert set(source.scan()) == {str(tmp_path / "mesh.yaml")}
-    assert source.listing.passes_over(str(tmp_path / "a.mesh-test.yaml"))
+    assert source.listing.ignores(str(tmp_path / "a.mesh-test.yaml"))
     (tmp_path / "a.mesh-test.yaml").write_text("tests: other", encoding="utf-8")
     assert source.scan() == {}
 

@@ -23,10 +23,10 @@ def test_a_loss_is_believed_when_it_has_lasted_for_the_grace(folder: Folder) -> 
     source.scan()
     file.unlink()
     assert source.settled_scan(0.0) == {}
-    assert source.holding == {str(file)}
+    assert source.delayed == {str(file)}
     assert source.settled_scan(GRACE * 0.99) == {}
     assert folder.told(source.settled_scan(GRACE)) == {"a.yaml": None}
-    assert source.holding == frozenset()
+    assert source.delayed == frozenset()
 
 
 def test_a_loss_that_is_made_good_is_forgotten(folder: Folder) -> None:
@@ -38,7 +38,7 @@ def test_a_loss_that_is_made_good_is_forgotten(folder: Folder) -> None:
         assert source.settled_scan(begun) == {}, "it begins anew each time"
         folder.write("a.yaml", "a")
         assert source.settled_scan(begun + 1) == {}
-        assert source.holding == frozenset()
+        assert source.delayed == frozenset()
 
 
 def test_a_scan_believes_everything_at_once(folder: Folder) -> None:
@@ -49,7 +49,7 @@ def test_a_scan_believes_everything_at_once(folder: Folder) -> None:
     file.unlink()
     source.settled_scan(0.0)
     assert folder.told(source.scan()) == {"a.yaml": None}
-    assert source.holding == frozenset()
+    assert source.delayed == frozenset()
 
 
 def test_several_files_that_go_are_all_told(folder: Folder) -> None:
@@ -68,7 +68,7 @@ def test_a_new_file_that_is_half_written_is_held_back(folder: Folder) -> None:
     file = folder.write("a.yaml")
     file.write_text(BROKEN)
     assert source.settled_scan(0.0) == {}
-    assert source.holding == {str(file)}
+    assert source.delayed == {str(file)}
     folder.write("a.yaml", "a")
     assert folder.told(source.settled_scan(0.01)) == {".": None, "a.yaml": ["a"]}
 
@@ -186,7 +186,7 @@ def test_while_one_file_lacks_something_the_other_files_wait_with_it(folder: Fol
     assert source.settled_scan(0.0) == {}
     file = folder.write("routes.yaml", "to-blue", "to-green")
     assert source.settled_scan(0.05, only=[str(file)]) == {}
-    assert source.settled_scan(GRACE, only=source.holding) == {}, "the last file came half a grace ago"
+    assert source.settled_scan(GRACE, only=source.delayed) == {}, "the last file came half a grace ago"
     assert folder.told(source.settled_scan(0.05 + GRACE)) == {
         "services.yaml": ["green"],
         "routes.yaml": ["to-blue", "to-green"],
@@ -329,7 +329,7 @@ def test_a_document_that_moved_while_another_is_lost_is_told_with_the_file_that_
     folder.write("b.yaml", "a")
     folder.write("z.yaml", "z")
     assert source.settled_scan(0.0) == {}
-    batch = source.settled_scan(GRACE, only=source.holding)
+    batch = source.settled_scan(GRACE, only=source.delayed)
     assert folder.told(batch) == {"a.yaml": None, "b.yaml": ["a"], "z.yaml": ["z"]}
 
 
@@ -344,8 +344,8 @@ def test_quiet_counts_from_the_last_file_of_all_that_is_held(folder: Folder) -> 
         assert only(source, file, 0.08 * number) == set()
         assert source.latest == 0.08 * number
     last = 0.08 * (len(names) - 1)
-    assert source.settled_scan(last + GRACE * 0.9, only=source.holding) == {}
-    assert len(source.settled_scan(last + GRACE * 1.01, only=source.holding)) == len(names)
+    assert source.settled_scan(last + GRACE * 0.9, only=source.delayed) == {}
+    assert len(source.settled_scan(last + GRACE * 1.01, only=source.delayed)) == len(names)
 
 
 def test_files_that_never_rest_hold_up_a_loss_for_a_bounded_time(folder: Folder) -> None:

@@ -1,7 +1,7 @@
-"""Notices from the kernel that something in a folder changed.
+"""Watches folders for changes, by Linux's inotify.
 
-Linux's inotify also says when the writer of a file closes it. So a single save is known to be complete at
-once, and only what may go on is waited for.
+An inotify event also tells when the writer of a file closes it. So a single save is known to be complete at
+once, and only changes that may continue need a wait.
 """
 
 from __future__ import annotations
@@ -20,15 +20,14 @@ from typing import Final
 from inotify_simple import Event, INotify, flags
 
 ONE_SAVE_SECONDS: Final = 0.0003
-"""How long a single complete file (closed, or renamed into its place) waits for a second one. Whoever writes
-many files at once writes the next one by then."""
+"""How long a single complete file (closed, or renamed into its place) waits for a second one. A program that
+writes many files has begun the next one by then."""
 
 QUIET_SECONDS: Final = 0.005
-"""Several files, or a file that its writer has not closed, are complete when nothing happened for so long."""
+"""Quiet time after which several files, or a file that its writer has not closed, count as complete."""
 
 BURST_SECONDS: Final = 0.05
-"""A burst is handed out after so long, even if it goes on. A change that comes so shortly after another one
-belongs to a burst."""
+"""Longest wait for the end of a burst. A change this shortly after another one belongs to a burst."""
 
 _MASK: Final = int(
     flags.MODIFY
@@ -49,8 +48,8 @@ _IGNORED: Final = int(flags.IGNORED)
 
 
 @dataclass(slots=True)
-class Noticed:
-    """What was noticed: paths that changed. `all`: notices were lost, so that any file may have changed."""
+class ChangedPaths:
+    """Changed paths. `all`: events were lost, so any file may have changed."""
 
     paths: set[str] = field(default_factory=set)
     all: bool = False
@@ -61,11 +60,11 @@ class Noticed:
 
     @property
     def is_one_save(self) -> bool:
-        """True for one file whose writer is done with it."""
+        """True for one file that its writer has completed."""
         return len(self.paths) == 1 and not self._incomplete and not self.all
 
     def add(self, path: str, mask: int) -> None:
-        """Note what happened at a path."""
+        """Add an event at a path."""
         self.paths.add(path)
         if mask & _COMPLETE:
             self._incomplete.discard(path)
@@ -73,11 +72,11 @@ class Noticed:
             self._incomplete.add(path)
 
 
-class FolderNotices:
-    """Watches folders, not what lies deeper in them.
+class FolderWatch:
+    """Watches folders, without their subfolders.
 
     Raises:
-        OSError: the system has no inotify, or no more of it to give.
+        OSError: the system has no inotify, or its limit is reached.
     """
 
     def __init__(self) -> None:
@@ -93,13 +92,13 @@ class FolderNotices:
         self._stopping = False
 
     def watch(self, folders: Iterable[str]) -> None:
-        """Watch exactly these folders from now on. What is noticed meanwhile is kept for `wait`.
+        """Watch exactly these folders from now on. Events are queued until `wait`.
 
-        A folder that may not be read is left out.
+        A folder without permission to read is left out.
 
         Raises:
-            FileNotFoundError: one of them is gone.
-            OSError: the system watches no more folders.
+            FileNotFoundError: one of the folders is gone.
+            OSError: the system's limit of watches is reached.
         """
         watched: dict[int, str] = {}
         for folder in folders:
@@ -110,53 +109,53 @@ class FolderNotices:
             except NotADirectoryError as error:
                 raise FileNotFoundError(errno.ENOENT, "no folder any more", folder) from error
         for descriptor in self._folders.keys() - watched.keys():
-            with contextlib.suppress(OSError):  # The kernel has ended it with its folder.
+            with contextlib.suppress(OSError):  # the kernel has removed the watch with its folder
                 self._inotify.rm_watch(descriptor)
         self._folders = watched
 
-    def wait(self, timeout: float, matters: Callable[[str], bool]) -> Noticed | None:
-        """Wait until something changed that matters and is complete; None after `timeout` seconds or `stop`.
+    def wait(self, timeout: float, matters: Callable[[str], bool]) -> ChangedPaths | None:
+        """Wait for a complete change of paths that matter; return None after `timeout` seconds or `stop`.
 
-        Blocks its thread. `matters` is asked of every path at which something happens.
+        Blocks its thread. `matters` is called with the path of every event.
         """
         end = time.monotonic() + timeout
-        noticed = Noticed()
-        while not noticed:
+        changed = ChangedPaths()
+        while not changed:
             left = end - time.monotonic()
             ready = self._poll.poll(max(0, math.ceil(left * 1000)))
             if not ready or any(descriptor == self._stopped for descriptor, _ in ready):
                 return None
-            self._take(noticed, matters)
+            self._take(changed, matters)
         begun = time.monotonic()
         in_burst = begun - self._last < BURST_SECONDS
         while time.monotonic() - begun < BURST_SECONDS and not self._stopping:
-            time.sleep(ONE_SAVE_SECONDS if noticed.is_one_save and not in_burst else QUIET_SECONDS)
-            if not self._take(noticed, matters):
+            time.sleep(ONE_SAVE_SECONDS if changed.is_one_save and not in_burst else QUIET_SECONDS)
+            if not self._take(changed, matters):
                 break
         self._last = time.monotonic()
-        return noticed
+        return changed
 
     def stop(self) -> None:
-        """End `wait`, now and from now on. May be called in any thread, until `close`."""
+        """End `wait`, now and in future calls. May be called in any thread, before `close`."""
         self._stopping = True
         os.write(self._stop, b"\0")
 
     def close(self) -> None:
-        """Give back what the system gave; nothing may be called after it."""
+        """Release the system's resources; no method may be called after this."""
         self._inotify.close()
         os.close(self._stop)
         os.close(self._stopped)
 
-    def _take(self, noticed: Noticed, matters: Callable[[str], bool]) -> bool:
-        """Read what has happened; return whether any of it matters."""
+    def _take(self, changed: ChangedPaths, matters: Callable[[str], bool]) -> bool:
+        """Read the queued events; return True if any of them matters."""
         matter = False
         for event in self._inotify.read(timeout=0):
             if event.mask & _OVERFLOW:
-                noticed.all = matter = True
+                changed.all = matter = True
                 continue
             path = self._path(event)
             if path is not None and matters(path):
-                noticed.add(path, event.mask)
+                changed.add(path, event.mask)
                 matter = True
         return matter
 
@@ -164,5 +163,5 @@ class FolderNotices:
         folder = self._folders.get(event.wd)
         if folder is None or event.mask & _IGNORED:
             return None
-        # Without a name it happened to the folder itself.
+        # An event without a name is about the folder itself.
         return f"{folder.rstrip('/')}/{event.name}" if event.name else folder
