@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from mizzen.config.diagnostics import Origin
@@ -24,15 +25,41 @@ class Lines(Protocol):
         """Return the line (from 1) of the field at `path`, or of its nearest ancestor that has one."""
 
 
+class GroupKind(NamedTuple):
+    """A kind of document: its name, and the API group that defines it ("": Kubernetes' core group). Two
+    groups may have a kind of one name, as Gateway."""
+
+    kind: str
+    group: str
+
+    def __str__(self) -> str:
+        return self.kind
+
+    def key(self, namespace: str, name: str) -> ConfigKey:
+        """Return the key of a configuration of this kind."""
+        return ConfigKey(self, namespace, name)
+
+
 class ConfigKey(NamedTuple):
     """The key of a configuration: at most one valid version is in force for each key."""
 
-    kind: str
+    group_kind: GroupKind
     namespace: str
     name: str
 
+    @property
+    def kind(self) -> str:
+        """The name of the kind, without its group."""
+        return self.group_kind.kind
+
     def __str__(self) -> str:
-        return f"{self.kind}/{self.namespace}/{self.name}"
+        return f"{self.group_kind.kind}/{self.namespace}/{self.name}"
+
+
+@cache
+def group_kind_of(api_version: str, kind: str) -> GroupKind:
+    """Return the kind that a document states: `networking.istio.io/v1` and `Gateway`; `v1` and `Service`."""
+    return GroupKind(kind, api_version.rpartition("/")[0])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,7 +79,12 @@ class Document:
     @property
     def key(self) -> ConfigKey:
         """The key of the configuration that this document describes."""
-        return ConfigKey(self.kind, self.namespace, self.name)
+        return ConfigKey(self.group_kind, self.namespace, self.name)
+
+    @property
+    def group_kind(self) -> GroupKind:
+        """The kind of the document, with its group."""
+        return group_kind_of(self.api_version, self.kind)
 
     @property
     def digest(self) -> bytes:
@@ -92,7 +124,12 @@ class Config(Generic[Spec]):
     @property
     def key(self) -> ConfigKey:
         """The key under which this configuration is in force."""
-        return ConfigKey(self.kind, self.namespace, self.name)
+        return ConfigKey(self.group_kind, self.namespace, self.name)
+
+    @property
+    def group_kind(self) -> GroupKind:
+        """The kind of the configuration, with its group."""
+        return group_kind_of(self.api_version, self.kind)
 
     def origin_of(self, *path: str | int) -> Origin:
         """Return the file and line of the field at `path`, for example `origin_of("spec", "http", 0)`."""

@@ -9,18 +9,16 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from mizzen.config import kubernetes
+from mizzen.config import group_kinds, kubernetes
 from mizzen.config.diagnostics import Diagnostic
-from mizzen.config.document import Config
+from mizzen.config.document import Config, GroupKind
 from mizzen.config.mesh_config_text import validate_config_map
 from mizzen.config.models import SPECS
 from mizzen.config.validation import VALIDATORS
 
 Validate = Callable[[Config[Any]], list[Diagnostic]]
 
-NETWORKING: Final = "networking.istio.io"
 NETWORKING_VERSIONS: Final = ("v1alpha3", "v1beta1", "v1")
-SECURITY: Final = "security.istio.io"
 SECURITY_VERSIONS: Final = ("v1beta1", "v1")
 
 _INSTEAD: Final = "write a Gateway and a VirtualService of networking.istio.io instead"
@@ -59,12 +57,9 @@ class Kind:
     """A kind of document: its group and versions in Kubernetes, the model of its
     content, and its validator."""
 
-    name: str
-    group: str
+    of: GroupKind
     versions: tuple[str, ...]
     model: type[BaseModel]
-    plural: str
-    kebab: str
     validate: Validate
     cluster_scoped: bool = False
     has_spec: bool = True
@@ -74,15 +69,19 @@ class Kind:
     """The values of `apiVersion` under which this kind is served."""
 
     def __post_init__(self) -> None:
-        served = tuple(f"{self.group}/{version}" if self.group else version for version in self.versions)
+        group = self.of.group
+        served = tuple(f"{group}/{version}" if group else version for version in self.versions)
         object.__setattr__(self, "api_versions", served)
 
-    def config_path(self, version: str, namespace: str, name: str) -> str:
-        """Return the path by which Istio names a configuration in Envoy metadata (`config`).
+    @property
+    def name(self) -> str:
+        """The name of the kind, without its group."""
+        return self.of.kind
 
-        For example `/apis/networking.istio.io/v1/namespaces/default/virtual-service/reviews`.
-        """
-        return f"/apis/{self.group}/{version}/namespaces/{namespace}/{self.kebab}/{name}"
+    @property
+    def group(self) -> str:
+        """The API group of the kind."""
+        return self.of.group
 
 
 def _no_rules(_: Config[Any]) -> list[Diagnostic]:
@@ -90,54 +89,43 @@ def _no_rules(_: Config[Any]) -> list[Diagnostic]:
     return []
 
 
-def _istio(
-    name: str,
-    plural: str,
-    kebab: str,
-    group: str = NETWORKING,
-    versions: tuple[str, ...] = NETWORKING_VERSIONS,
-) -> Kind:
-    return Kind(name, group, versions, SPECS[name], plural, kebab, VALIDATORS.get(name, _no_rules))
+def _istio(of: GroupKind, versions: tuple[str, ...] = NETWORKING_VERSIONS) -> Kind:
+    return Kind(of, versions, SPECS[of.kind], VALIDATORS.get(of.kind, _no_rules))
 
 
-def _security(name: str, plural: str, kebab: str) -> Kind:
-    return _istio(name, plural, kebab, SECURITY, SECURITY_VERSIONS)
+def _security(of: GroupKind) -> Kind:
+    return _istio(of, SECURITY_VERSIONS)
 
 
 def _kubernetes(
-    model: type[BaseModel],
-    plural: str,
-    kebab: str,
-    *,
-    group: str = "",
-    validate: Validate = _no_rules,
-    cluster_scoped: bool = False,
+    of: GroupKind, model: type[BaseModel], validate: Validate = _no_rules, *, cluster_scoped: bool = False
 ) -> Kind:
-    return Kind(
-        model.__name__, group, ("v1",), model, plural, kebab, validate, cluster_scoped, has_spec=False
-    )
+    return Kind(of, ("v1",), model, validate, cluster_scoped, has_spec=False)
 
 
 _ALL: Final = (
-    _istio("VirtualService", "virtualservices", "virtual-service"),
-    _istio("DestinationRule", "destinationrules", "destination-rule"),
-    _istio("Gateway", "gateways", "gateway"),
-    _istio("ServiceEntry", "serviceentries", "service-entry"),
-    _istio("WorkloadEntry", "workloadentries", "workload-entry"),
-    _istio("WorkloadGroup", "workloadgroups", "workload-group"),
-    _istio("Sidecar", "sidecars", "sidecar"),
-    _security("AuthorizationPolicy", "authorizationpolicies", "authorization-policy"),
-    _security("PeerAuthentication", "peerauthentications", "peer-authentication"),
-    _security("RequestAuthentication", "requestauthentications", "request-authentication"),
-    _kubernetes(kubernetes.Service, "services", "service"),
-    _kubernetes(kubernetes.Endpoints, "endpoints", "endpoints"),
-    _kubernetes(kubernetes.EndpointSlice, "endpointslices", "endpoint-slice", group="discovery.k8s.io"),
-    _kubernetes(kubernetes.Pod, "pods", "pod"),
-    _kubernetes(kubernetes.Secret, "secrets", "secret"),
-    _kubernetes(kubernetes.Namespace, "namespaces", "namespace", cluster_scoped=True),
-    _kubernetes(kubernetes.Node, "nodes", "node", cluster_scoped=True),
-    _kubernetes(kubernetes.ConfigMap, "configmaps", "config-map", validate=validate_config_map),
+    _istio(group_kinds.VIRTUAL_SERVICE),
+    _istio(group_kinds.DESTINATION_RULE),
+    _istio(group_kinds.GATEWAY),
+    _istio(group_kinds.SERVICE_ENTRY),
+    _istio(group_kinds.WORKLOAD_ENTRY),
+    _istio(group_kinds.WORKLOAD_GROUP),
+    _istio(group_kinds.SIDECAR),
+    _security(group_kinds.AUTHORIZATION_POLICY),
+    _security(group_kinds.PEER_AUTHENTICATION),
+    _security(group_kinds.REQUEST_AUTHENTICATION),
+    _kubernetes(group_kinds.SERVICE, kubernetes.Service),
+    _kubernetes(group_kinds.ENDPOINTS, kubernetes.Endpoints),
+    _kubernetes(group_kinds.ENDPOINT_SLICE, kubernetes.EndpointSlice),
+    _kubernetes(group_kinds.POD, kubernetes.Pod),
+    _kubernetes(group_kinds.SECRET, kubernetes.Secret),
+    _kubernetes(group_kinds.NAMESPACE, kubernetes.Namespace, cluster_scoped=True),
+    _kubernetes(group_kinds.NODE, kubernetes.Node, cluster_scoped=True),
+    _kubernetes(group_kinds.CONFIG_MAP, kubernetes.ConfigMap, validate_config_map),
 )
 
-KINDS: Final[Mapping[str, Kind]] = MappingProxyType({kind.name: kind for kind in _ALL})
-"""Every kind that is read, by name. No two groups share a name."""
+KINDS: Final[Mapping[GroupKind, Kind]] = MappingProxyType({kind.of: kind for kind in _ALL})
+"""Every kind that is read."""
+
+KINDS_BY_NAME: Final[Mapping[str, Kind]] = MappingProxyType({kind.name: kind for kind in reversed(_ALL)})
+"""The kinds that are read by their names alone, for what is said to users; of one name the first."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from mizzen.config.diagnostics import Origin
-from mizzen.config.document import Config, ConfigKey, Document
+from mizzen.config.document import Config, ConfigKey, Document, group_kind_of
 from mizzen.config.json_web_keys import public_key_set, tells_secrets
 from mizzen.config.kinds import KINDS
 from mizzen.config.lines import DocumentLines
@@ -38,7 +38,7 @@ def plain(config: Config[Any]) -> dict[str, Any]:
         for rule in spec.get("jwtRules") or ():
             if tells_secrets(rule.get("jwks") or ""):
                 rule["jwks"] = public_key_set(rule["jwks"])[0]
-    return {**head, "spec": spec} if KINDS[config.kind].has_spec else {**head, **spec}
+    return {**head, "spec": spec} if KINDS[config.group_kind].has_spec else {**head, **spec}
 
 
 def plain_place(config: Config[Any]) -> dict[str, Any]:
@@ -63,8 +63,9 @@ def from_plain(content: Mapping[str, Any], place: Mapping[str, Any]) -> Config[A
 
 
 def plain_key(content: Mapping[str, Any]) -> ConfigKey:
-    """Return the key of a document made by `plain`."""
-    return ConfigKey(content["kind"], content["metadata"]["namespace"], content["metadata"]["name"])
+    """Return the key of a document that `plain` told."""
+    group_kind = group_kind_of(content["apiVersion"], content["kind"])
+    return group_kind.key(content["metadata"]["namespace"], content["metadata"]["name"])
 
 
 def origin_of_place(place: Mapping[str, Any], document: ConfigKey) -> Origin:

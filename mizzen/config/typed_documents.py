@@ -29,7 +29,7 @@ def to_config(document: Document) -> tuple[Config[Any] | None, tuple[Diagnostic,
     then those of its meaning (Istio's rules of validation), as far as the parts that they are about have
     their form.
     """
-    kind = KINDS[document.kind]
+    kind = KINDS[document.group_kind]
     found: list[Diagnostic] = []
     labels, annotations, created = _metadata(document, found)
     spec, errors = _spec(kind, document)

@@ -18,10 +18,10 @@ from mizzen.config.codes import (
     UNSERVED_KIND,
 )
 from mizzen.config.diagnostics import MAX_FINDINGS, Diagnostic, Origin, Severity, bounded
-from mizzen.config.document import ConfigKey, Document, FieldPath, content_digest
+from mizzen.config.document import ConfigKey, Document, FieldPath, GroupKind, content_digest, group_kind_of
 from mizzen.config.file_pieces import Piece, Pieces, recalled
 from mizzen.config.file_text import NotText, file_text, text_pieces
-from mizzen.config.kinds import KINDS, UNSERVED, Kind
+from mizzen.config.kinds import KINDS, KINDS_BY_NAME, UNSERVED, Kind
 from mizzen.config.lines import DocumentLines
 from mizzen.config.mesh_config_text import is_mesh_config_map, looks_like_mesh_config
 from mizzen.config.names import namespace_error, object_name_error
@@ -220,18 +220,17 @@ class _Reader:
         """Return which configuration the masked text of a template is; None if that is for it to say."""
         if not isinstance(content, dict) or not isinstance(content.get("apiVersion"), str):
             return None
-        kind = KINDS.get(str(content.get("kind")))
-        group, _, _ = content["apiVersion"].rpartition("/")
-        if kind is None or not _is_of_kind(kind, group):
+        kind = KINDS.get(group_kind_of(content["apiVersion"], str(content.get("kind"))))
+        if kind is None:
             return None
         named = self._named(kind, content, DocumentLines.single(0))
-        return None if isinstance(named, Diagnostic) else ConfigKey(kind.name, *named)
+        return None if isinstance(named, Diagnostic) else kind.of.key(*named)
 
     def _unfilled(self, content: dict[str, Any], lines: DocumentLines) -> list[Diagnostic]:
         """Return the placeholders in a document that is YAML: in its name, and in what of it a mesh reads."""
         if not self.templated:
             return []
-        kind = KINDS.get(content["kind"])
+        kind = KINDS.get(group_kind_of(content["apiVersion"], content["kind"]))
         whole = kind is None or kind.has_spec or kind.name == "Service"
         read = content if whole else {"metadata": content.get("metadata")}
         return [
@@ -307,13 +306,13 @@ class _Reader:
     def _add_object(self, content: dict[str, Any], lines: DocumentLines, findings: list[Diagnostic]) -> None:
         api_version, name_of_kind = content["apiVersion"], content["kind"]
         group, _, _ = api_version.rpartition("/")
-        kind = KINDS.get(name_of_kind)
+        kind = KINDS.get(GroupKind(name_of_kind, group))
         unfilled = self._unfilled(content, lines)
         if OPENING in api_version or OPENING in name_of_kind:
             self.diagnostics.extend(unfilled)
             self.unidentified = True
             return
-        if kind is None or not _is_of_kind(kind, group):
+        if kind is None:
             self._skip(group, content, lines)
             return
         findings = [*findings, *unfilled]
@@ -332,7 +331,7 @@ class _Reader:
             )
             content = {**content, "spec": spec} if spelt else content
             findings.extend(spelt)
-        key = ConfigKey(kind.name, namespace, name)
+        key = kind.of.key(namespace, name)
         origin = Origin(self.file, lines.line_of(()), key)
         if api_version not in kind.api_versions:
             served = " or ".join(kind.api_versions)
@@ -388,24 +387,24 @@ class _Reader:
             self.diagnostics.append(Diagnostic(Severity.WARNING, UNSERVED_KIND, message, origin, "kind"))
             return
         istio = sorted({name for each, name in UNSERVED if each.endswith(".istio.io")} | _ISTIO_KINDS)
-        if kind in istio and kind not in KINDS and not group.endswith(".istio.io"):
+        if kind in istio and kind not in KINDS_BY_NAME and not group.endswith(".istio.io"):
             groups = " or ".join(sorted({each for each, name in UNSERVED if name == kind}))
             self._misnamed(
                 f"{shortened(group) or 'no group'} has no {kind}; write {groups}/v1", lines, "apiVersion"
             )
         elif kind in _ISTIO_KINDS and group not in _FOREIGN_GROUPS:
-            served = " or ".join(KINDS[kind].api_versions)
+            served = " or ".join(KINDS_BY_NAME[kind].api_versions)
             given = shortened(str(content["apiVersion"]))
             self._misnamed(f"{given} has no {kind}; write {served}", lines, "apiVersion")
         elif group in _ISTIO_GROUPS:
             close = nearest(kind, istio)
             hint = f"did you mean {close}?" if close else f"known are {', '.join(istio)}"
             self._misnamed(f"{shortened(kind)} is no kind of Istio; {hint}", lines, "kind")
-        elif kind in KINDS and group != KINDS[kind].group and _is_kubernetes(group):
-            served = " or ".join(KINDS[kind].api_versions)
+        elif kind in KINDS_BY_NAME and group != KINDS_BY_NAME[kind].group and _is_kubernetes(group):
+            served = " or ".join(KINDS_BY_NAME[kind].api_versions)
             given = shortened(str(content["apiVersion"]))
             self._misnamed(f"{given} has no {kind}; write {served}", lines, "apiVersion")
-        elif kind not in KINDS and (close := nearest(kind, _kinds_of(group))) is not None:
+        elif kind not in KINDS_BY_NAME and (close := nearest(kind, _kinds_of(group))) is not None:
             given = shortened(str(content["apiVersion"]))
             self._misnamed(f"{given} has no {shortened(kind)}; did you mean {close}?", lines, "kind")
         else:
@@ -426,10 +425,6 @@ _FOREIGN_GROUPS: Final = frozenset(
     {"gateway.networking.k8s.io", "networking.k8s.io", "gateway.envoyproxy.io"}
 )
 """Groups that have kinds of the same names as Istio's."""
-
-
-def _is_of_kind(kind: Kind, group: str) -> bool:
-    return group == kind.group
 
 
 def _is_kubernetes(group: str) -> bool:

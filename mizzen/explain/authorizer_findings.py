@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from mizzen.config.diagnostics import Diagnostic
+from mizzen.config.group_kinds import AUTHORIZATION_POLICY
 from mizzen.config.models import AuthorizationAction
 from mizzen.explain.callers import DeclaredCallers
 from mizzen.mesh.snapshot import Mesh
@@ -20,7 +21,7 @@ _CODES: Final = frozenset({"MZ0106", "MZ0107"})
 
 def authorizer_findings(mesh: Mesh) -> Iterator[Diagnostic]:
     """Yield where workloads have several authorizers, or one that is not asked about their plain TCP."""
-    policies = mesh.configs("AuthorizationPolicy")
+    policies = mesh.configs(AUTHORIZATION_POLICY)
     if not any(policy.spec.action is AuthorizationAction.CUSTOM for policy in policies):
         return
     translation = TranslationOnDemand(Translation(mesh))

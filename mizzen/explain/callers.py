@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 from mizzen.config.document import Config
+from mizzen.config.group_kinds import GATEWAY
 from mizzen.explain.near_names import did_you_mean
 from mizzen.mesh.hosts import resolve_short_name
 from mizzen.mesh.proxy.node import Proxy
@@ -70,7 +71,7 @@ class DeclaredCallers:
         """Return a proxy that serves a Gateway, by one of its `gateway_names`: at the address of a workload
         that its selector selects, if there is one. A workload's name will do too. Raises
         UnknownCallerError."""
-        gateways = sorted(self._mesh.configs("Gateway"), key=lambda config: config.key)
+        gateways = sorted(self._mesh.configs(GATEWAY), key=lambda config: config.key)
         for config in gateways:
             if name in gateway_names(config):
                 return self._of_gateway(config)
@@ -100,7 +101,7 @@ class DeclaredCallers:
         """Yield every proxy that is expected: a gateway for each Gateway, a sidecar for each other workload,
         and in namespaces with services and without workloads a sidecar that belongs to no service."""
         gateways: dict[str, Proxy] = {}
-        for config in sorted(self._mesh.configs("Gateway"), key=lambda config: config.key):
+        for config in sorted(self._mesh.configs(GATEWAY), key=lambda config: config.key):
             proxy = self._of_gateway(config)
             gateways.setdefault(proxy.id, proxy)
         sidecars = [self._of_workload(workload) for _, workload in self._workloads()]

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from mizzen.config.diagnostics import Origin
+from mizzen.config.group_kinds import GATEWAY
 from mizzen.config.models import ClientTLSMode, Destination
 from mizzen.mesh.rules.destination_rules import (
     MergedDestinationRule,
@@ -160,7 +161,7 @@ class _Graph:
         for _, service in sorted(self._mesh.registry.services.items()):
             if not service.is_alias:
                 self._add_service(service)
-        for config in sorted(self._mesh.configs("Gateway"), key=lambda each: each.key):
+        for config in sorted(self._mesh.configs(GATEWAY), key=lambda each: each.key):
             key = f"{NodeKind.GATEWAY}:{config.namespace}/{config.name}"
             origins = (config.origin,)
             self._served[key] = tuple(sorted({str(each.port.protocol) for each in config.spec.servers}))

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from mizzen.config.diagnostics import Severity
 from mizzen.config.document import Config, ConfigKey
+from mizzen.config.group_kinds import DESTINATION_RULE, GATEWAY, VIRTUAL_SERVICE
 from mizzen.config.models import Destination, Gateway, Subset
 from mizzen.mesh.delta import MeshDelta
 from mizzen.mesh.rules.virtual_services import MESH, VirtualServiceRule, http_destinations, l4_destinations
@@ -37,14 +38,14 @@ def has_new_dead_ends(before: Mesh, after: Mesh, delta: MeshDelta) -> bool:
     return (
         any(_service_fails(before, after, key) for key in _touched(before, delta))
         or any(_rule_fails(before, after, key) for key in _rules(after, delta))
-        or any(_gateway_fails(before, after, old, new) for old, new in delta.of_kind("Gateway"))
+        or any(_gateway_fails(before, after, old, new) for old, new in delta.of_kind(GATEWAY))
     )
 
 
 def _touched(mesh: Mesh, delta: MeshDelta) -> set[ServiceKey]:
     """Return the services whose endpoints or subsets may have changed, but for rules of wildcard hosts."""
     found = {*delta.services, *delta.endpoints}
-    for change in delta.of_kind("DestinationRule"):
+    for change in delta.of_kind(DESTINATION_RULE):
         for config in change:
             if config is not None:
                 host = mesh.destination_rule_index.host_of(config)
@@ -93,7 +94,7 @@ def _subsets(mesh: Mesh, service: Service) -> Iterator[Subset]:
 
 def _rules(mesh: Mesh, delta: MeshDelta) -> Iterator[ConfigKey]:
     """Yield the keys of the VirtualServices that changed, and of those that delegate to one of them."""
-    for change in delta.of_kind("VirtualService"):
+    for change in delta.of_kind(VIRTUAL_SERVICE):
         for config in change:
             if config is not None:
                 yield config.key
@@ -118,7 +119,7 @@ def _dead_ends(mesh: Mesh, rule: VirtualServiceRule) -> Iterator[DeadEnd]:
         if destination.host and not _leads_on(mesh, namespace, destination.host, destination.subset):
             yield ("destination", destination.host, destination.subset)
     for name in rule.gateways:
-        if name != MESH and mesh.config(ConfigKey("Gateway", *name.split("/", 1))) is None:
+        if name != MESH and mesh.config(GATEWAY.key(*name.split("/", 1))) is None:
             yield ("gateway", name)
     for finding in rule.diagnostics:
         if finding.severity is Severity.ERROR:

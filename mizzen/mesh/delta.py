@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from mizzen.config.document import Config, ConfigKey
+from mizzen.config.document import Config, ConfigKey, GroupKind
+from mizzen.config.group_kinds import DESTINATION_RULE, GATEWAY, SECRET, SIDECAR, VIRTUAL_SERVICE
 from mizzen.mesh.rules.security_policies import POLICY_KINDS
 from mizzen.mesh.services.registry import ServiceKey
 
@@ -15,7 +16,7 @@ Change = tuple[Config[Any] | None, Config[Any] | None]
 """A document before and after; None: there was none, or there is none any more."""
 
 
-_RULE_KINDS: Final = POLICY_KINDS | {"VirtualService", "DestinationRule", "Sidecar", "Gateway", "Secret"}
+_RULE_KINDS: Final = POLICY_KINDS | {VIRTUAL_SERVICE, DESTINATION_RULE, SIDECAR, GATEWAY, SECRET}
 """Kinds that matter to more than endpoints, beside those of the registry."""
 
 
@@ -47,9 +48,9 @@ class MeshDelta:
     everything: bool = False
     documents: tuple[Change, ...] = ()
 
-    def of_kind(self, kind: str) -> Iterator[Change]:
+    def of_kind(self, kind: GroupKind) -> Iterator[Change]:
         """Yield the documents of a kind that changed."""
-        return (change for change in self.documents if _either(change).kind == kind)
+        return (change for change in self.documents if _either(change).group_kind == kind)
 
     def names(self, most: int) -> tuple[tuple[str, ...], int]:
         """Return `most` of the changed documents by their names, and how many others there are; the mesh
@@ -80,7 +81,7 @@ class MeshDelta:
             self.everything
             or self.services
             or self.token_keys
-            or any(_either(change).kind in _RULE_KINDS for change in self.documents)
+            or any(_either(change).group_kind in _RULE_KINDS for change in self.documents)
         )
 
     @property

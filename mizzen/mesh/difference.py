@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mizzen.config.document import Config
+from mizzen.config.group_kinds import PEER_AUTHENTICATION
 from mizzen.mesh.rules.peer_authentication import services_concerned
 from mizzen.mesh.services.registry import ServiceKey
 
@@ -40,7 +41,7 @@ def _peers(before: Mesh, after: Mesh) -> frozenset[ServiceKey]:
     was, now = before.policy_index.by_place, after.policy_index.by_place
     changed: dict[Config[Any], None] = {}
     for place in now.differing(was) if after.mesh_config.enable_auto_mtls else ():
-        if place[0] == "PeerAuthentication":
+        if place[0] == PEER_AUTHENTICATION:
             changed.update(dict.fromkeys(set(now.get(place, ())).symmetric_difference(was.get(place, ()))))
     if not changed:
         return frozenset()

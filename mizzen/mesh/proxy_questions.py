@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from mizzen.config.document import Config, ConfigKey
+from mizzen.config.document import Config, ConfigKey, GroupKind
+from mizzen.config.group_kinds import SECRET
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.proxy.profile import OutboundProfile, outbound_profile
@@ -93,14 +94,14 @@ class ProxyQuestions(ABC):
         """Return the document of that key, or None."""
 
     @abstractmethod
-    def configs(self, kind: str) -> tuple[Config[Any], ...]:
+    def configs(self, kind: GroupKind) -> tuple[Config[Any], ...]:
         """Return all documents of a kind, in no particular order."""
 
     # The answers.
 
     def secret(self, namespace: str, name: str) -> Config[Any] | None:
         """Return the Secret of that name, or None."""
-        return self.config(ConfigKey("Secret", namespace, name))
+        return self.config(SECRET.key(namespace, name))
 
     def instances(self, proxy: Proxy) -> tuple[ServiceInstance, ...]:
         """Return what the proxy's workload serves: the oldest service first, then by hostname."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mizzen.config.document import Config, ConfigKey
+from mizzen.config.document import Config, ConfigKey, GroupKind
 from mizzen.incremental import Database, Lookup, Query
 from mizzen.mesh.proxy_questions import ProxyQuestions
 from mizzen.mesh.rules.destination_rules import DestinationRuleIndex, MergedDestinationRule
@@ -51,7 +51,7 @@ class RecordedMesh(ProxyQuestions):
         self._mentioned: Lookup[Mesh, str, frozenset[MentionedLabel]] = Lookup(
             database, "labels that rules mention", mesh, Mesh.labels_mentioned
         )
-        self._policies: Lookup[PolicyIndex, tuple[str, str], Policies] = Lookup(
+        self._policies: Lookup[PolicyIndex, tuple[GroupKind, str], Policies] = Lookup(
             database,
             "policies of a namespace",
             mesh.policy_index,
@@ -89,7 +89,7 @@ class RecordedMesh(ProxyQuestions):
         self._documents: Lookup[Mesh, ConfigKey, Config[Any] | None] = Lookup(
             database, "document", mesh, Mesh.config
         )
-        self._kinds: Lookup[Mesh, str, _Documents] = Lookup(
+        self._kinds: Lookup[Mesh, GroupKind, _Documents] = Lookup(
             database, "documents of a kind", mesh, Mesh.configs_by_key
         )
         self._merged = Query(database, "merged Gateways", merge_gateways)
@@ -170,6 +170,6 @@ class RecordedMesh(ProxyQuestions):
         """Return the document of that key, or None."""
         return self._documents(key)
 
-    def configs(self, kind: str) -> tuple[Config[Any], ...]:
+    def configs(self, kind: GroupKind) -> tuple[Config[Any], ...]:
         """Return all documents of a kind, in no particular order."""
         return tuple(self._kinds(kind).values())

@@ -8,7 +8,8 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from mizzen.config.diagnostics import Diagnostic, Origin, in_reading_order
-from mizzen.config.document import Config, ConfigKey
+from mizzen.config.document import Config, ConfigKey, GroupKind
+from mizzen.config.group_kinds import DESTINATION_RULE, GATEWAY, SIDECAR, VIRTUAL_SERVICE
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.delta import Change, ConfigChange, MeshDelta
 from mizzen.mesh.difference import MeshDifference
@@ -45,7 +46,7 @@ class Mesh(ProxyQuestions):
     def __init__(
         self,
         settings: MeshSettings,
-        configs: dict[str, LayeredDict[ConfigKey, Config[Any]]],
+        configs: dict[GroupKind, LayeredDict[ConfigKey, Config[Any]]],
         registry: Registry,
         virtual_services: VirtualServiceIndex,
         destination_rules: DestinationRuleIndex,
@@ -171,7 +172,7 @@ class Mesh(ProxyQuestions):
     def _moves(self, moved: Mapping[ConfigKey, Config[Any]]) -> Iterable[tuple[ConfigKey, Config[Any]]]:
         """Yield those of documents that are in force here; of a withheld one an earlier version is."""
         for key, config in moved.items():
-            known = self._configs.get(config.kind, _NO_CONFIGS).get(key)
+            known = self._configs.get(config.group_kind, _NO_CONFIGS).get(key)
             if known is not None and known.spec is config.spec:
                 yield key, config
 
@@ -214,11 +215,11 @@ class Mesh(ProxyQuestions):
     def _pairs(self, change: ConfigChange) -> Iterable[Change]:
         pairs: dict[ConfigKey, Change] = {}
         for key in change.removed:
-            old = self._configs.get(key.kind, _NO_CONFIGS).get(key)
+            old = self._configs.get(key.group_kind, _NO_CONFIGS).get(key)
             if old is not None:
                 pairs[key] = (old, None)
         for config in change.updated:
-            old = self._configs.get(config.kind, _NO_CONFIGS).get(config.key)
+            old = self._configs.get(config.group_kind, _NO_CONFIGS).get(config.key)
             if old is not config:
                 pairs[config.key] = (old, config)
             else:
@@ -238,10 +239,10 @@ class Mesh(ProxyQuestions):
             self.settings,
             self._with(by_kind),
             registry_edit.finish() if touches_registry else self.registry,
-            self.virtual_service_index.updated(by_kind.get("VirtualService", ())),
-            self.destination_rule_index.updated(by_kind.get("DestinationRule", ())),
-            self.sidecar_index.updated(by_kind.get("Sidecar", ())),
-            self.gateway_index.updated(by_kind.get("Gateway", ())),
+            self.virtual_service_index.updated(by_kind.get(VIRTUAL_SERVICE, ())),
+            self.destination_rule_index.updated(by_kind.get(DESTINATION_RULE, ())),
+            self.sidecar_index.updated(by_kind.get(SIDECAR, ())),
+            self.gateway_index.updated(by_kind.get(GATEWAY, ())),
             self.policy_index.updated(_policies(by_kind)),
             self.token_keys,
             self._still_moved(changes),
@@ -262,7 +263,9 @@ class Mesh(ProxyQuestions):
                     edit.discard(old.key)
         return edit.finish()
 
-    def _with(self, by_kind: Mapping[str, list[Change]]) -> dict[str, LayeredDict[ConfigKey, Config[Any]]]:
+    def _with(
+        self, by_kind: Mapping[GroupKind, list[Change]]
+    ) -> dict[GroupKind, LayeredDict[ConfigKey, Config[Any]]]:
         configs = dict(self._configs)
         for kind, changes in by_kind.items():
             edit = configs.get(kind, _NO_CONFIGS).edit()
@@ -281,7 +284,7 @@ class Mesh(ProxyQuestions):
         self._scopes = before._scopes.copy() if before._has_successor else before._scopes
         before._has_successor = True
 
-    def configs(self, kind: str) -> tuple[Config[Any], ...]:
+    def configs(self, kind: GroupKind) -> tuple[Config[Any], ...]:
         """Return all documents of a kind, in no particular order."""
         return tuple(self._configs.get(kind, _NO_CONFIGS).values())
 
@@ -293,13 +296,13 @@ class Mesh(ProxyQuestions):
 
     def config(self, key: ConfigKey) -> Config[Any] | None:
         """Return the document of that key, or None."""
-        return self._configs.get(key.kind, _NO_CONFIGS).get(key)
+        return self._configs.get(key.group_kind, _NO_CONFIGS).get(key)
 
     def document(self, key: ConfigKey) -> Config[Any]:
         """Return the document of that key, which is there."""
-        return self._configs[key.kind][key]
+        return self._configs[key.group_kind][key]
 
-    def configs_by_key(self, kind: str) -> LayeredDict[ConfigKey, Config[Any]]:
+    def configs_by_key(self, kind: GroupKind) -> LayeredDict[ConfigKey, Config[Any]]:
         """Return all documents of a kind: the very same mapping as long as none of them changes."""
         return self._configs.get(kind, _NO_CONFIGS)
 
@@ -406,14 +409,14 @@ class Mesh(ProxyQuestions):
         return self.virtual_service_index.for_gateway(gateway_name, proxy_namespace)
 
 
-def _by_kind(changes: Iterable[Change]) -> dict[str, list[Change]]:
-    by_kind: dict[str, list[Change]] = {}
+def _by_kind(changes: Iterable[Change]) -> dict[GroupKind, list[Change]]:
+    by_kind: dict[GroupKind, list[Change]] = {}
     for old, new in changes:
         config = new if new is not None else old
         assert config is not None
-        by_kind.setdefault(config.kind, []).append((old, new))
+        by_kind.setdefault(config.group_kind, []).append((old, new))
     return by_kind
 
 
-def _policies(by_kind: Mapping[str, list[Change]]) -> tuple[Change, ...]:
+def _policies(by_kind: Mapping[GroupKind, list[Change]]) -> tuple[Change, ...]:
     return tuple(chain.from_iterable(by_kind.get(kind, ()) for kind in sorted(POLICY_KINDS)))

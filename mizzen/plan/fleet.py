@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from mizzen.config.group_kinds import SECRET
 from mizzen.explain.callers import DeclaredCallers
 from mizzen.explain.origins import PartOrigins
 from mizzen.mesh.proxy.node import Proxy
@@ -63,7 +64,7 @@ def fleet(
     after = {proxy_name(each): each for each in chosen or DeclaredCallers(new, declared).all()}
     shown = old_file, new_file
     found: dict[str, Pair] = {}
-    if old.settings is new.settings and set(old.configs("Secret")) == set(new.configs("Secret")):
+    if old.settings is new.settings and set(old.configs(SECRET)) == set(new.configs(SECRET)):
         same = {name: proxy for name, proxy in before.items() if after.get(name) is proxy}
         found = _on_demand(old, new, same, shown)
     rest = before.keys() & after.keys() - found.keys()

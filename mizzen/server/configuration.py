@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -20,7 +21,8 @@ from mizzen.config import (
     Severity,
 )
 from mizzen.config.codes import NOT_A_DOCUMENT, SYNTAX, UNREADABLE
-from mizzen.config.document import Config
+from mizzen.config.document import Config, GroupKind
+from mizzen.config.group_kinds import CONFIG_MAP, ENDPOINT_SLICE, ENDPOINTS, NODE, POD, WORKLOAD_ENTRY
 from mizzen.config.store import ConfigChange, Refusal
 from mizzen.mesh.delta import MeshDelta
 from mizzen.mesh.fault_search import Changed, Withheld, updated_without_faults
@@ -115,7 +117,7 @@ def _since(former: FormerDocument | None) -> str | None:
 
 
 _NAMED_CHANGES = 10
-_ENDPOINT_KINDS = frozenset({"Endpoints", "EndpointSlice", "Node", "Pod", "WorkloadEntry"})
+_ENDPOINT_KINDS = frozenset({ENDPOINTS, ENDPOINT_SLICE, NODE, POD, WORKLOAD_ENTRY})
 
 
 class Configuration:
@@ -130,7 +132,7 @@ class Configuration:
     ) -> None:
         self._store = ConfigStore()
         self._file = mesh_config_file
-        self._keys: dict[str, set[ConfigKey]] = {}
+        self._keys: dict[GroupKind, set[ConfigKey]] = {}
         self._mesh_config = mesh_config_file.mesh_config if mesh_config_file else MeshConfig()
         self._changed: datetime | None = None
         self._domain = domain
@@ -153,9 +155,9 @@ class Configuration:
         if self._changed is not None:
             self._say(change)
         for config in change.updated:
-            self._keys.setdefault(config.kind, set()).add(config.key)
+            self._keys.setdefault(config.group_kind, set()).add(config.key)
         for key in change.removed:
-            self._keys[key.kind].discard(key)
+            self._keys[key.group_kind].discard(key)
         mesh_config = self._find_mesh_config()
         if not change and mesh_config == self._mesh_config and not self._behind:
             return None
@@ -217,7 +219,7 @@ class Configuration:
         self._store.apply(files)
         self._restored = former.restore(self._store, files)
         for config in self._store.configs():
-            self._keys.setdefault(config.kind, set()).add(config.key)
+            self._keys.setdefault(config.group_kind, set()).add(config.key)
         self._changed = datetime.now(UTC)
         return self._rebuild(self._find_mesh_config())
 
@@ -238,8 +240,8 @@ class Configuration:
         """Log the change: the search for the cause of an outage begins with what changed, and when."""
         removed = list(change.removed)
         updated = [config.key for config in change.updated]
-        added = [key for key in updated if key not in self._keys.get(key.kind, ())]
-        changed = [key for key in updated if key in self._keys.get(key.kind, ())]
+        added = [key for key in updated if key not in self._keys.get(key.group_kind, ())]
+        changed = [key for key in updated if key in self._keys.get(key.group_kind, ())]
         named = {
             what: [str(key) for key in sorted(keys)[:_NAMED_CHANGES]]
             + ([f"and {len(keys) - _NAMED_CHANGES} more"] if len(keys) > _NAMED_CHANGES else [])
@@ -249,7 +251,7 @@ class Configuration:
         if not named:
             return
         # Endpoints written by another system change all day.
-        quiet = all(key.kind in _ENDPOINT_KINDS for key in (*updated, *removed))
+        quiet = all(key.group_kind in _ENDPOINT_KINDS for key in (*updated, *removed))
         (self._log.debug if quiet else self._log.info)("configuration changed", **named)
 
     def _rebuild(self, mesh_config: MeshConfig) -> MeshDelta:
@@ -287,7 +289,7 @@ class Configuration:
         any."""
         if self._file is not None:
             return self._file.read()
-        maps = (self._store.get(key) for key in self._keys.get("ConfigMap", ()))
+        maps = (self._store.get(key) for key in self._keys.get(CONFIG_MAP, ()))
         return mesh_config_among(config for config in maps if config is not None) or MeshConfig()
 
     def view(self) -> ConfigurationView:
@@ -305,7 +307,7 @@ class Configuration:
             findings += self._file.findings
             start_blockers += (one for one in self._file.findings if one.severity is Severity.ERROR)
         view = ConfigurationView(
-            documents={kind: len(keys) for kind, keys in sorted(self._keys.items()) if keys},
+            documents=Counter(key.kind for keys in self._keys.values() for key in keys),
             refused=refused,
             findings=tuple(dict.fromkeys(findings)),
             changed=self._changed,

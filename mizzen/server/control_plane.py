@@ -20,6 +20,7 @@ import structlog
 from mizzen import xds
 from mizzen.config import ParsedFile
 from mizzen.config.diagnostics import Origin
+from mizzen.config.group_kinds import REQUEST_AUTHENTICATION
 from mizzen.config.ordered_findings import OrderedFindings
 from mizzen.mesh.delta import MeshDelta
 from mizzen.mesh.proxy.node import NodeError, Proxy
@@ -138,7 +139,7 @@ class ControlPlane:
 
     def key_sources(self) -> dict[KeySource, float]:
         """Return the sources of token issuers' keys, each with the longest time of an answer in seconds."""
-        return wanted_sources(self._configuration.mesh.configs("RequestAuthentication"))
+        return wanted_sources(self._configuration.mesh.configs(REQUEST_AUTHENTICATION))
 
     def mesh_warnings(self, key: Hashable) -> tuple[str, ...]:
         """Return the warnings about a connected proxy in this mesh."""

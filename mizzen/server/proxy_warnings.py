@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable
 
 from mizzen import xds
+from mizzen.config.group_kinds import GATEWAY
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
 
@@ -25,7 +26,7 @@ def gateway_warnings(mesh: Mesh, proxy: Proxy) -> tuple[str, ...]:
     gateways = sorted(
         (
             (mesh.current_origin(config.origin_of("spec", "selector")), config)
-            for config in mesh.configs("Gateway")
+            for config in mesh.configs(GATEWAY)
         ),
         key=lambda found: found[0],
     )

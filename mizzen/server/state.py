@@ -22,6 +22,7 @@ from typing import Any, Final
 import structlog
 
 from mizzen.config import ConfigKey, Document, Origin
+from mizzen.config.document import GroupKind
 from mizzen.config.lines import DocumentLines
 from mizzen.server.former import FormerDocument, FormerDocuments, ValidDocument
 
@@ -29,18 +30,35 @@ LOCK: Final = "lock"
 """The file in the state directory that a running server holds."""
 
 _FILE: Final = "documents.sqlite3"
-_VERSION: Final = 1
-_SCHEMA: Final = """
+_VERSION: Final = 2
+_DOCUMENTS: Final = """
 CREATE TABLE document (
     digest BLOB PRIMARY KEY, api_version TEXT NOT NULL, content TEXT NOT NULL
 ) WITHOUT ROWID;
+"""
+_IN_FORCE: Final = """
 CREATE TABLE in_force (
-    file TEXT NOT NULL, kind TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
+    file TEXT NOT NULL,
+    api_group TEXT NOT NULL, kind TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
     digest BLOB NOT NULL, written_in TEXT NOT NULL, line INTEGER NOT NULL, since REAL NOT NULL,
-    PRIMARY KEY (file, kind, namespace, name)
+    PRIMARY KEY (file, api_group, kind, namespace, name)
 ) WITHOUT ROWID;
 CREATE INDEX in_force_digest ON in_force (digest);
 """
+_FROM_VERSION_1: Final = f"""
+ALTER TABLE in_force RENAME TO without_groups;
+DROP INDEX in_force_digest;
+{_IN_FORCE}
+INSERT INTO in_force
+    SELECT file, substr(api_version, 1, max(0, instr(api_version, '/') - 1)), kind, namespace, name,
+        digest, written_in, line, since
+    FROM without_groups JOIN document USING (digest);
+DROP TABLE without_groups;
+"""  # noqa: S608 - all its parts are constants
+"""In the first version documents had no groups."""
+
+_STEPS: Final = {0: _DOCUMENTS + _IN_FORCE, 1: _FROM_VERSION_1}
+"""What makes the database of this version from an earlier one; 0 is an empty file."""
 
 Files = Mapping[str, tuple[ValidDocument, ...]]
 
@@ -109,10 +127,10 @@ class State:
         }
         self._digests = set(texts)
         self._rows = {}
-        for file, kind, namespace, name, digest, written_in, line, since in database.execute(
+        for file, group, kind, namespace, name, digest, written_in, line, since in database.execute(
             "SELECT * FROM in_force"
         ):
-            key = ConfigKey(kind, namespace, name)
+            key = GroupKind(kind, group).key(namespace, name)
             if digest not in texts:
                 raise ValueError(f"it lacks the content of {key}")
             self._rows.setdefault(file, {})[key] = (digest, since)
@@ -132,10 +150,10 @@ class State:
             database.execute("PRAGMA synchronous = FULL")
             database.execute("PRAGMA secure_delete = ON")  # a key that was replaced is overwritten
             [[version]] = database.execute("PRAGMA user_version")
-            if version == 0:
-                database.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
-            else:
-                _check(database, version)
+            if version in _STEPS:
+                database.executescript(f"BEGIN; {_STEPS[version]} PRAGMA user_version = {_VERSION}; COMMIT;")
+            if version:
+                _check(database)
         except BaseException:
             database.close()
             raise
@@ -172,7 +190,7 @@ class State:
         database = self._open()
         contents: dict[bytes, tuple[bytes, str, str]] = {}
         changed: list[tuple[Any, ...]] = []
-        gone: list[tuple[str, str, str, str]] = []
+        gone: list[tuple[str, ...]] = []
         superseded: set[bytes] = set()
         rows: dict[str, dict[ConfigKey, tuple[bytes, float]]] = {}
         now = time.time()
@@ -191,18 +209,20 @@ class State:
                     since = now
                 rows[name][one.key] = (one.digest, since)
                 place = (one.origin.file, one.origin.line)
-                changed.append(
-                    (name, one.key.kind, one.key.namespace, one.key.name, one.digest, *place, since)
-                )
+                changed.append((name, *_columns(one.key), one.digest, *place, since))
             for key in before.keys() - rows[name].keys():
                 superseded.add(before[key][0])
-                gone.append((name, key.kind, key.namespace, key.name))
+                gone.append((name, *_columns(key)))
         database.execute("BEGIN IMMEDIATE")
         try:
             database.executemany("INSERT INTO document VALUES (?, ?, ?)", contents.values())
-            database.executemany("INSERT OR REPLACE INTO in_force VALUES (?, ?, ?, ?, ?, ?, ?, ?)", changed)
             database.executemany(
-                "DELETE FROM in_force WHERE file = ? AND kind = ? AND namespace = ? AND name = ?", gone
+                "INSERT OR REPLACE INTO in_force VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", changed
+            )
+            database.executemany(
+                "DELETE FROM in_force "
+                "WHERE file = ? AND api_group = ? AND kind = ? AND namespace = ? AND name = ?",
+                gone,
             )
             unused = {each for each in superseded if not _is_used(database, each)}
             database.executemany("DELETE FROM document WHERE digest = ?", ((each,) for each in unused))
@@ -224,13 +244,18 @@ class State:
         self._on_failure()
 
 
+def _columns(key: ConfigKey) -> tuple[str, str, str, str]:
+    return key.group_kind.group, key.kind, key.namespace, key.name
+
+
 def _is_used(database: sqlite3.Connection, digest: bytes) -> bool:
     found = database.execute("SELECT 1 FROM in_force WHERE digest = ? LIMIT 1", (digest,)).fetchone()
     return found is not None
 
 
-def _check(database: sqlite3.Connection, version: int) -> None:
-    """Raise ValueError if the database is damaged, or a different version of Mizzen wrote it."""
+def _check(database: sqlite3.Connection) -> None:
+    """Raise ValueError if the database is damaged, or a later version of Mizzen wrote it."""
+    [[version]] = database.execute("PRAGMA user_version")
     if version != _VERSION:
         raise ValueError(f"it has the version {version} of another Mizzen; this one writes {_VERSION}")
     [[found]] = database.execute("PRAGMA quick_check(1)").fetchall()

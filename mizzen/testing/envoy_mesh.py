@@ -21,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from mizzen.config.group_kinds import REQUEST_AUTHENTICATION
 from mizzen.config.models.request_authentication import JWTRule
 from mizzen.demo.envoy_process import find_envoy
 from mizzen.demo.errors import DemoError
@@ -178,7 +179,7 @@ class EnvoyMesh:
 
 
 def _token_rules(served: ServedProxy) -> Iterator[JWTRule]:
-    for config in served.mesh.configs("RequestAuthentication"):
+    for config in served.mesh.configs(REQUEST_AUTHENTICATION):
         yield from config.spec.jwt_rules
 
 

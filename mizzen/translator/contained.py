@@ -19,7 +19,23 @@ from typing import Final
 from weakref import WeakKeyDictionary, WeakSet
 
 from mizzen.config.diagnostics import Diagnostic
-from mizzen.config.document import ConfigKey
+from mizzen.config.document import ConfigKey, GroupKind
+from mizzen.config.group_kinds import (
+    AUTHORIZATION_POLICY,
+    DESTINATION_RULE,
+    ENDPOINT_SLICE,
+    ENDPOINTS,
+    GATEWAY,
+    PEER_AUTHENTICATION,
+    POD,
+    REQUEST_AUTHENTICATION,
+    SECRET,
+    SERVICE,
+    SERVICE_ENTRY,
+    SIDECAR,
+    VIRTUAL_SERVICE,
+    WORKLOAD_ENTRY,
+)
 from mizzen.mesh.delta import Change, MeshDelta
 from mizzen.mesh.fault_search import (
     Changed,
@@ -40,20 +56,20 @@ MOST_VARIANTS: Final = 16
 """Variants of the mesh at a time; each costs every change again. A proxy that needs one more is at fault."""
 
 _ORDER: Final = (
-    "Service",
-    "ServiceEntry",
-    "WorkloadEntry",
-    "Pod",
-    "Endpoints",
-    "EndpointSlice",
-    "Secret",
-    "PeerAuthentication",
-    "RequestAuthentication",
-    "AuthorizationPolicy",
-    "Gateway",
-    "Sidecar",
-    "DestinationRule",
-    "VirtualService",
+    SERVICE,
+    SERVICE_ENTRY,
+    WORKLOAD_ENTRY,
+    POD,
+    ENDPOINTS,
+    ENDPOINT_SLICE,
+    SECRET,
+    PEER_AUTHENTICATION,
+    REQUEST_AUTHENTICATION,
+    AUTHORIZATION_POLICY,
+    GATEWAY,
+    SIDECAR,
+    DESTINATION_RULE,
+    VIRTUAL_SERVICE,
 )
 """The order in which documents are tried: of two that do not go together the one that says more is found."""
 
@@ -334,5 +350,5 @@ def _key(change: Change) -> ConfigKey:
 
 
 def _sorted(changes: Iterable[Change]) -> Sequence[Change]:
-    rank: Mapping[str, int] = {kind: at for at, kind in enumerate(_ORDER)}
-    return sorted(changes, key=lambda change: (rank.get(_key(change).kind, -1), _key(change)))
+    rank: Mapping[GroupKind, int] = {kind: at for at, kind in enumerate(_ORDER)}
+    return sorted(changes, key=lambda change: (rank.get(_key(change).group_kind, -1), _key(change)))

@@ -11,6 +11,7 @@ from itertools import chain
 from typing import Final
 
 from mizzen.config.diagnostics import Diagnostic, Origin, Severity
+from mizzen.config.group_kinds import SECRET
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.proxy_questions import ProxyQuestions
 from mizzen.translator.base.memo import Memo
@@ -89,7 +90,7 @@ def _elsewhere(mesh: ProxyQuestions, names: Collection[str], namespace: str) -> 
     """Say which absent Secrets are in other namespaces; what is nowhere the analysis of the mesh says."""
     if not names:
         return
-    for config in mesh.configs("Secret"):
+    for config in mesh.configs(SECRET):
         if config.name in names and config.namespace != namespace:
             yield Diagnostic(
                 Severity.WARNING,
@@ -118,7 +119,7 @@ def why_not_sent(mesh: ProxyQuestions, proxy: Proxy, wanted: SecretNames, memo: 
         return f"a proxy gets only Secrets of its own namespace {namespace}, by credentialName: NAME"
     # Roots may also stand beside the certificate.
     names = dict.fromkeys((own, own.removesuffix(CA_SUFFIX) if wanted.roots else own))
-    elsewhere = next((each for each in mesh.configs("Secret") if each.name in names), None)
+    elsewhere = next((each for each in mesh.configs(SECRET) if each.name in names), None)
     if elsewhere is not None:
         return (
             f"Secret {elsewhere.name} is in namespace {elsewhere.namespace} ({elsewhere.origin}), and a "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from mizzen.config.group_kinds import DESTINATION_RULE, GATEWAY, SIDECAR, VIRTUAL_SERVICE
 from mizzen.config.validation.addresses import is_ip_address
 from mizzen.mesh.fault_search import Withheld
 from mizzen.mesh.proxy.node import Proxy
@@ -34,9 +35,9 @@ def _sidecars(mesh: Mesh) -> Iterator[Proxy]:
             (endpoint.address, None) for endpoint in pool.endpoints[:1] if _is_ipv4(endpoint.address)
         )
     for config in (
-        *mesh.configs("Sidecar"),
-        *mesh.configs("DestinationRule"),
-        *mesh.configs("VirtualService"),
+        *mesh.configs(SIDECAR),
+        *mesh.configs(DESTINATION_RULE),
+        *mesh.configs(VIRTUAL_SERVICE),
     ):
         addresses.setdefault(config.namespace, {})
     for namespace, serving in list(addresses.items())[:MOST_PROXIES]:
@@ -51,7 +52,7 @@ def _is_ipv4(address: str) -> bool:
 def _gateways(mesh: Mesh) -> Iterator[Proxy]:
     """Yield one gateway for each selector of a Gateway, in the namespace of the Gateway."""
     found: dict[tuple[str, tuple[tuple[str, str], ...]], None] = {("default", ()): None}
-    for config in sorted(mesh.configs("Gateway"), key=lambda config: config.key):
+    for config in sorted(mesh.configs(GATEWAY), key=lambda config: config.key):
         found[config.namespace, tuple(sorted(config.spec.selector.items()))] = None
     for namespace, labels in list(found)[:MOST_PROXIES]:
         yield _proxy("router", namespace, dict(labels), [])

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from mizzen.config.document import Config
+from mizzen.config.group_kinds import DESTINATION_RULE, GATEWAY
 from mizzen.explain.describe.description import AppliedRule, RulePart
 from mizzen.explain.describe.rule_words import given_words, rule_words
 from mizzen.explain.mesh_graph import destination_rule_of
@@ -44,7 +45,7 @@ def service_rules(mesh: Mesh, service: Service) -> Documents:
                 gateways.setdefault(name, []).extend(rule.hosts)
     for config, what, parts in _destination_rules(mesh, service):
         found[config] = _applied(mesh, config, what, parts)
-    for config in sorted(mesh.configs("Gateway"), key=lambda each: each.key):
+    for config in sorted(mesh.configs(GATEWAY), key=lambda each: each.key):
         hosts = gateways.get(f"{config.namespace}/{config.name}")
         if hosts is not None:
             what = f"calls for {', '.join(map(short_host, dict.fromkeys(hosts)))} come in here"
@@ -125,7 +126,7 @@ def _destination_rules(mesh: Mesh, service: Service) -> Iterator[tuple[Config[An
     merged = destination_rule_of(mesh, service)
     holding = merged.configs if merged is not None else ()
     pool = mesh.endpoints(service).endpoints
-    for config in sorted(mesh.configs("DestinationRule"), key=lambda each: each.key):
+    for config in sorted(mesh.configs(DESTINATION_RULE), key=lambda each: each.key):
         host = resolve_short_name(config.spec.host, config.namespace, domain)
         if not matches(host, service.hostname):
             continue

@@ -11,7 +11,8 @@ from functools import cached_property
 from typing import Any, Final, TypeVar
 
 from mizzen.config.diagnostics import Origin
-from mizzen.config.document import Config, ConfigKey
+from mizzen.config.document import Config, ConfigKey, GroupKind
+from mizzen.config.group_kinds import GATEWAY, PEER_AUTHENTICATION, SECRET, SERVICE_ENTRY
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.config.schema_fields import nearest
 from mizzen.incremental import Database, Given, Grouped, Lookup, Mapped
@@ -147,8 +148,8 @@ class AnalysedMesh:
         self.settings = mesh.settings
         """Never changes: with other settings everything is analysed anew."""
         self._snapshot = mesh
-        self._kinds: dict[str, Given[ConfigKey, Config[Any]]] = {}
-        self._names: dict[str, NearNames[ConfigKey, Config[Any]]] = {}
+        self._kinds: dict[GroupKind, Given[ConfigKey, Config[Any]]] = {}
+        self._names: dict[GroupKind, NearNames[ConfigKey, Config[Any]]] = {}
         self._moved = Given(database, "documents that moved", mesh.moved)
         self.registry = AnalysedRegistry(database, mesh.registry)
         self.rules: Given[ConfigKey, VirtualServiceRule] = Given(
@@ -171,14 +172,14 @@ class AnalysedMesh:
             database, "Sidecars of a namespace", mesh.sidecar_index.by_namespace
         )
         self.gateways = AnalysedGateways(
-            database, self.documents("Gateway"), self.registry.workloads_by_key, self.registry.services
+            database, self.documents(GATEWAY), self.registry.workloads_by_key, self.registry.services
         )
         self.labels = AnalysedLabels(
             database,
             self.registry.workloads,
             self.registry.services,
-            self.documents("ServiceEntry"),
-            self.documents("Gateway"),
+            self.documents(SERVICE_ENTRY),
+            self.documents(GATEWAY),
         )
         self._authorizers: Lookup[Registry, str, ExternalAuthorizer] = Lookup(
             database,
@@ -189,13 +190,13 @@ class AnalysedMesh:
         self._secrets: Grouped[ConfigKey, Config[Any], str, str] = Grouped(
             database,
             "namespaces of Secrets by name",
-            self.documents("Secret"),
+            self.documents(SECRET),
             lambda key, _: {key.name: key.namespace},
         )
         self._peer_authentications: Grouped[ConfigKey, Config[Any], str, Config[Any]] = Grouped(
             database,
             "PeerAuthentications of a namespace",
-            self.documents("PeerAuthentication"),
+            self.documents(PEER_AUTHENTICATION),
             lambda key, config: {key.namespace: config},
         )
         self.whole = Given(database, "the mesh", LayeredDict({"": None}))
@@ -222,28 +223,28 @@ class AnalysedMesh:
         """See `Mesh`."""
         return self.settings.mesh_config
 
-    def documents(self, kind: str) -> Given[ConfigKey, Config[Any]]:
+    def documents(self, kind: GroupKind) -> Given[ConfigKey, Config[Any]]:
         """Return the documents of a kind."""
         if kind not in self._kinds:
             self._kinds[kind] = Given(self.database, f"{kind} documents", self._snapshot.configs_by_key(kind))
         return self._kinds[kind]
 
-    def configs(self, kind: str) -> list[Config[Any]]:
+    def configs(self, kind: GroupKind) -> list[Config[Any]]:
         """Return all documents of a kind. Whoever reads them hears of every change of one."""
         return [config for _, config in self.documents(kind).items()]
 
     def config(self, key: ConfigKey) -> Config[Any] | None:
         """See `Mesh`."""
-        return self.documents(key.kind).get(key)
+        return self.documents(key.group_kind).get(key)
 
     def near_document(self, key: ConfigKey) -> str | None:
         """Return which document of a kind was probably meant by one that is not there, as namespace/name: one
         with a name like it, else the first of that name in another namespace; None if there is neither."""
-        if key.kind not in self._names:
-            self._names[key.kind] = NearNames(
-                self.database, self.documents(key.kind), lambda one, _: (one.namespace, one.name)
+        if key.group_kind not in self._names:
+            self._names[key.group_kind] = NearNames(
+                self.database, self.documents(key.group_kind), lambda one, _: (one.namespace, one.name)
             )
-        names = self._names[key.kind]
+        names = self._names[key.group_kind]
         meant = names.near(key.namespace, key.name)
         if meant is not None:
             return f"{key.namespace}/{meant}"
@@ -251,7 +252,7 @@ class AnalysedMesh:
 
     def secret(self, namespace: str, name: str) -> Config[Any] | None:
         """Return the Secret of that name, or None."""
-        return self.config(ConfigKey("Secret", namespace, name))
+        return self.config(SECRET.key(namespace, name))
 
     def namespaces_with_secret(self, name: str) -> Collection[str]:
         """Return the namespaces that have a Secret of that name."""
@@ -261,8 +262,8 @@ class AnalysedMesh:
         """Return the PeerAuthentications that select a workload of `namespace` with these labels, as
         `PolicyIndex.of_workload` does."""
 
-        def policies(kind: str, place: str) -> Policies:
-            if kind != "PeerAuthentication":
+        def policies(kind: GroupKind, place: str) -> Policies:
+            if kind != PEER_AUTHENTICATION:
                 return ()
             found = self._peer_authentications.get(place)
             return tuple(sorted(found.values(), key=creation_order)) if found else ()
@@ -280,7 +281,7 @@ class AnalysedMesh:
 
     def gateways_selecting(self, labels: Mapping[str, str]) -> tuple[GatewayConfig, ...]:
         """See `Mesh`."""
-        self.configs("Gateway")  # it is made of these
+        self.configs(GATEWAY)  # it is made of these
         return self._snapshot.gateways_selecting(labels)
 
     def rules_for(self, client_namespace: str, host: str, service_namespace: str) -> MergedRules:

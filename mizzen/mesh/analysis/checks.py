@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from mizzen.config import kubernetes, models
-from mizzen.config.document import Config
+from mizzen.config.document import Config, GroupKind
+from mizzen.config.group_kinds import (
+    AUTHORIZATION_POLICY,
+    DESTINATION_RULE,
+    GATEWAY,
+    PEER_AUTHENTICATION,
+    REQUEST_AUTHENTICATION,
+    SERVICE,
+    SIDECAR,
+    VIRTUAL_SERVICE,
+)
 from mizzen.incremental import Collection
 from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
 from mizzen.mesh.analysis.config_maps import check_credentials_of_gateway, check_credentials_of_rule
@@ -120,7 +130,7 @@ def _each(look: Callable[[AnalysedMesh, Any, Findings], None]) -> Callable[..., 
     return lambda mesh, _, member, findings: look(mesh, member, findings)
 
 
-def _documents(kind: str, look: Callable[[AnalysedMesh, Any, Any, Findings], None]) -> Check:
+def _documents(kind: GroupKind, look: Callable[[AnalysedMesh, Any, Any, Findings], None]) -> Check:
     return Check(lambda mesh: mesh.documents(kind), look)
 
 
@@ -142,14 +152,14 @@ CHECKS: Final = (
     ),
     Check(lambda mesh: mesh.sidecars, check_sidecars),
     Check(lambda mesh: mesh.whole, lambda mesh, _, __, findings: check_gateways(mesh, findings)),
-    _documents("VirtualService", _each(check_delegate)),
-    _documents("DestinationRule", _destination_rule),
-    _documents("Gateway", _gateway),
-    _documents("Service", _service_document),
-    _documents("Sidecar", _each(check_sidecar_selector)),
-    _documents("PeerAuthentication", _peer_authentication),
-    _documents("RequestAuthentication", _each(check_policy_selector)),
-    _documents("AuthorizationPolicy", _authorization_policy),
+    _documents(VIRTUAL_SERVICE, _each(check_delegate)),
+    _documents(DESTINATION_RULE, _destination_rule),
+    _documents(GATEWAY, _gateway),
+    _documents(SERVICE, _service_document),
+    _documents(SIDECAR, _each(check_sidecar_selector)),
+    _documents(PEER_AUTHENTICATION, _peer_authentication),
+    _documents(REQUEST_AUTHENTICATION, _each(check_policy_selector)),
+    _documents(AUTHORIZATION_POLICY, _authorization_policy),
     Check(lambda mesh: mesh.registry.diagnostics, _known),
     Check(lambda mesh: mesh.virtual_service_diagnostics, _known),
     Check(lambda mesh: mesh.destination_rule_diagnostics, _known),

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from mizzen.config import models
-from mizzen.config.document import Config, ConfigKey, FieldPath
+from mizzen.config.document import Config, FieldPath
+from mizzen.config.group_kinds import SECRET
 from mizzen.mesh.analysis.analysed_gateways import Selector, sorted_selector
 from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
 from mizzen.mesh.analysis.credentials import authority_of, credential_problem, needs_client_ca, secret_name
@@ -118,7 +119,7 @@ def _no_secret(mesh: AnalysedMesh, named: _Named, findings: Findings) -> None:
         )
         findings.error("IST0101", named.gateway, named.path, message, there.origin)
         return
-    meant = mesh.near_document(ConfigKey("Secret", namespace, name))
+    meant = mesh.near_document(SECRET.key(namespace, name))
     where = f"in namespace {namespace}, that" if named.known else "in the namespace"
     right = (
         f"did you mean {meant}?" if meant else f"create it {where} of the proxies that the Gateway selects"

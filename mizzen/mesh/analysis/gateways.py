@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from mizzen.config import models
-from mizzen.config.document import ConfigKey, FieldPath
+from mizzen.config.document import FieldPath
+from mizzen.config.group_kinds import GATEWAY
 from mizzen.mesh.analysis.analysed_gateways import HostsServed, Selector, sorted_selector
 from mizzen.mesh.analysis.analysed_labels import EVERYWHERE
 from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
@@ -21,7 +22,7 @@ _FEW: Final = 3
 
 def check_gateways(mesh: AnalysedMesh, findings: Findings) -> None:
     """Find what is wrong between the Gateways of the mesh, and with their Secrets."""
-    gateways = sorted(mesh.configs("Gateway"), key=lambda one: one.key)
+    gateways = sorted(mesh.configs(GATEWAY), key=lambda one: one.key)
     _conflicting_hosts(gateways, findings)
     _rejected_servers(mesh, gateways, findings)
     check_secrets(mesh, gateways, findings)
@@ -130,7 +131,7 @@ def check_hosts_at_gateways(mesh: AnalysedMesh, rule: VirtualServiceRule, findin
     for index, name in enumerate(rule.gateways):
         if name == MESH:
             continue
-        key = ConfigKey("Gateway", *name.split("/", 1))
+        key = GATEWAY.key(*name.split("/", 1))
         config = mesh.config(key)
         if config is None:
             continue

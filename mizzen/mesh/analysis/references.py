@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mizzen.config.document import Config, ConfigKey, FieldPath
+from mizzen.config.document import Config, FieldPath
+from mizzen.config.group_kinds import GATEWAY
 from mizzen.config.models import Destination, VirtualService
 from mizzen.config.schema_fields import nearest
 from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
@@ -200,7 +201,7 @@ def _check_gateways(mesh: AnalysedMesh, rule: VirtualServiceRule, findings: Find
         if name == MESH:
             continue
         namespace, _, short = name.partition("/")
-        key = ConfigKey("Gateway", namespace, short)
+        key = GATEWAY.key(namespace, short)
         if mesh.config(key) is None:
             meant = mesh.near_document(key)
             right = (

@@ -13,14 +13,15 @@ from itertools import chain
 from typing import Any, Final
 
 from mizzen.config.diagnostics import Origin
-from mizzen.config.document import Config
+from mizzen.config.document import Config, GroupKind
+from mizzen.config.group_kinds import AUTHORIZATION_POLICY, PEER_AUTHENTICATION, REQUEST_AUTHENTICATION
 from mizzen.mesh.rules.closed_policies import denying, is_closed_policy
 from mizzen.mesh.rules.external_authorizers import ExternalAuthorizer
 from mizzen.mesh.rules.token_keys import Fetched
 from mizzen.mesh.settings import MeshSettings, creation_order
 from mizzen.persistent import LayeredDict
 
-POLICY_KINDS: Final = frozenset({"PeerAuthentication", "RequestAuthentication", "AuthorizationPolicy"})
+POLICY_KINDS: Final = frozenset({PEER_AUTHENTICATION, REQUEST_AUTHENTICATION, AUTHORIZATION_POLICY})
 
 Policies = tuple[Config[Any], ...]
 
@@ -60,7 +61,7 @@ class PolicyIndex:
     """All policies by kind and namespace, oldest first; immutable."""
 
     settings: MeshSettings
-    by_place: LayeredDict[tuple[str, str], Policies] = field(default_factory=LayeredDict)
+    by_place: LayeredDict[tuple[GroupKind, str], Policies] = field(default_factory=LayeredDict)
     _denying: dict[Config[Any], Config[Any]] = field(default_factory=dict)
     """For the closed policy of each RequestAuthentication, the AuthorizationPolicy that denies everything."""
 
@@ -71,12 +72,12 @@ class PolicyIndex:
         for old, new in changes:
             config = new if new is not None else old
             assert config is not None
-            place = (config.kind, config.namespace)
+            place = (config.group_kind, config.namespace)
             known = [one for one in edit.get(place) or () if one is not old]
             if old is not None:
                 closed.pop(old, None)
             if new is not None:
-                if new.kind == "RequestAuthentication" and is_closed_policy(new):
+                if new.group_kind == REQUEST_AUTHENTICATION and is_closed_policy(new):
                     closed[new] = denying(new)
                 known.append(new)
             known.sort(key=creation_order)
@@ -91,7 +92,7 @@ class PolicyIndex:
         """Return the policies that select a workload of `namespace` with these labels."""
         return workload_policies(namespace, labels, self.settings.root_namespace, self.at, self.closing)
 
-    def at(self, kind: str, namespace: str) -> Policies:
+    def at(self, kind: GroupKind, namespace: str) -> Policies:
         """Return all policies of a kind in a namespace, oldest first."""
         return self.by_place.get((kind, namespace), ())
 
@@ -103,29 +104,29 @@ class PolicyIndex:
     def peer_authentications(self, namespace: str) -> Policies:
         """Return the PeerAuthentications of the root namespace, then those of `namespace`, oldest first."""
         places = dict.fromkeys((self.settings.root_namespace, namespace))
-        return tuple(one for place in places for one in self.by_place.get(("PeerAuthentication", place), ()))
+        return tuple(one for place in places for one in self.by_place.get((PEER_AUTHENTICATION, place), ()))
 
 
 def workload_policies(
     namespace: str,
     labels: Mapping[str, str],
     root: str,
-    policies: Callable[[str, str], Policies],
+    policies: Callable[[GroupKind, str], Policies],
     closing: Callable[[Config[Any]], Config[Any] | None],
 ) -> WorkloadPolicies:
     """Return the policies that select a workload of `namespace` with these labels. `policies` returns those
     of a kind and a namespace; `root` is the root namespace; `closing` is that of `PolicyIndex`."""
     places = tuple(dict.fromkeys((root, namespace)))
 
-    def selecting(kind: str) -> Policies:
+    def selecting(kind: GroupKind) -> Policies:
         return tuple(
             config for place in places for config in policies(kind, place) if _selects(config, labels)
         )
 
-    tokens = selecting("RequestAuthentication")
+    tokens = selecting(REQUEST_AUTHENTICATION)
     closed = tuple(policy for policy in map(closing, tokens) if policy is not None)
-    authorization = (*selecting("AuthorizationPolicy"), *closed)
-    return WorkloadPolicies(selecting("PeerAuthentication"), tokens, authorization)
+    authorization = (*selecting(AUTHORIZATION_POLICY), *closed)
+    return WorkloadPolicies(selecting(PEER_AUTHENTICATION), tokens, authorization)
 
 
 def has_target_refs(policy: Config[Any]) -> bool:

@@ -10,6 +10,7 @@ from typing import Final
 
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.document import ConfigKey
+from mizzen.config.group_kinds import VIRTUAL_SERVICE
 from mizzen.mesh.hosts import HostIndex
 from mizzen.mesh.rules.virtual_services import (
     MESH,
@@ -86,7 +87,7 @@ class VirtualServiceIndex:
             stale.update(dict.fromkeys(users.get((key.namespace, key.name))))
 
         def find(namespace: str, name: str) -> VirtualServiceConfig | None:
-            return configs.get(ConfigKey("VirtualService", namespace, name))
+            return configs.get(VIRTUAL_SERVICE.key(namespace, name))
 
         rules = self.rules.edit()
         labelled = self.labelled.edit()

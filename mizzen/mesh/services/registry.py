@@ -9,6 +9,15 @@ from typing import Any, Final
 
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.document import Config, ConfigKey
+from mizzen.config.group_kinds import (
+    ENDPOINT_SLICE,
+    ENDPOINTS,
+    NODE,
+    POD,
+    SERVICE,
+    SERVICE_ENTRY,
+    WORKLOAD_ENTRY,
+)
 from mizzen.mesh.hosts import HostIndex
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.service import Endpoint, EndpointPool, Locality, Protocol, Service, ServicePort
@@ -26,7 +35,7 @@ LabelKey = tuple[str, str, str]
 """A namespace, and the key and value of one label."""
 
 REGISTRY_KINDS: Final = frozenset(
-    {"ServiceEntry", "WorkloadEntry", "Service", "Endpoints", "EndpointSlice", "Pod", "Node"}
+    {SERVICE_ENTRY, WORKLOAD_ENTRY, SERVICE, ENDPOINTS, ENDPOINT_SLICE, POD, NODE}
 )
 
 EMPTY_POOL: Final = EndpointPool()

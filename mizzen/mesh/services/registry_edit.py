@@ -8,6 +8,7 @@ from operator import attrgetter
 from typing import Any, Final
 
 from mizzen.config.document import Config, ConfigKey
+from mizzen.config.group_kinds import NODE, POD, SERVICE, SERVICE_ENTRY, WORKLOAD_ENTRY
 from mizzen.mesh.hosts import HostIndex, is_wildcard
 from mizzen.mesh.service import Endpoint, EndpointPool, Resolution, Service
 from mizzen.mesh.services.address_allocation import AddressAllocation, SlotRequest
@@ -74,11 +75,11 @@ class RegistryEdit:
         """Take over that document `old` became `new`; None: it did not exist, or was removed."""
         config = new if new is not None else old
         assert config is not None
-        if config.kind in ("ServiceEntry", "Service"):
+        if config.group_kind in (SERVICE_ENTRY, SERVICE):
             self._change_declarations(old, new)
-        elif config.kind in ("WorkloadEntry", "Pod"):
+        elif config.group_kind in (WORKLOAD_ENTRY, POD):
             self._change_workload(config.key, new)
-        elif config.kind == "Node":
+        elif config.group_kind == NODE:
             self._change_node(config.name, new)
         else:
             self._change_listing(old, new)

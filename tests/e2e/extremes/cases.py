@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from mizzen.config.kinds import KINDS
+from mizzen.config.kinds import KINDS_BY_NAME
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.config.models.base import IstioModel
 from mizzen.config.models.fields import LeafField, leaf_fields
@@ -73,7 +73,7 @@ def leaves(kind: str) -> tuple[LeafField, ...]:
     """Return all leaf fields of a kind, with paths from the top of the document."""
     if kind == MESH_CONFIG:
         return tuple(_from_the_top(MeshConfig, ""))
-    known = KINDS[kind]
+    known = KINDS_BY_NAME[kind]
     return (*_METADATA, *_from_the_top(known.model, "spec" if known.has_spec else ""))
 
 
@@ -221,7 +221,11 @@ def _case(name: str, document: Document, path: Path, value: Any, leaf: LeafField
 def _without_alternatives(name: str, text: Document, path: Path) -> None:
     """Take away what excludes the field in a oneof."""
     kind = name.partition(" ")[0]
-    model, start = (MeshConfig, 0) if kind == MESH_CONFIG else (KINDS[kind].model, int(KINDS[kind].has_spec))
+    model, start = (
+        (MeshConfig, 0)
+        if kind == MESH_CONFIG
+        else (KINDS_BY_NAME[kind].model, int(KINDS_BY_NAME[kind].has_spec))
+    )
     for index in range(start, len(path)):
         for message in models_at(model, path[start:index]):
             if not issubclass(message, IstioModel):

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from mizzen.config import kubernetes
 from mizzen.config.diagnostics import Origin
 from mizzen.config.document import Config
+from mizzen.config.group_kinds import DESTINATION_RULE, VIRTUAL_SERVICE
+from mizzen.config.kinds import KINDS_BY_NAME
 from mizzen.config.models import SPECS
 from mizzen.config.store import ConfigChange
 from mizzen.mesh.proxy.node import Proxy
@@ -46,7 +48,8 @@ def config(kind: str, namespace: str, name: str, spec: Any, labels: Any = None, 
     created = datetime(2024, 1, 1 + age, tzinfo=UTC) if age else None
     file = f"{kind}-{namespace}-{name}.yaml"
     typed = model.model_validate(spec)
-    return Config("v1", kind, namespace, name, typed, Origin(file, 1), LINES, labels or {}, {}, created)
+    version, origin = KINDS_BY_NAME[kind].api_versions[-1], Origin(file, 1)
+    return Config(version, kind, namespace, name, typed, origin, LINES, labels or {}, {}, created)
 
 
 names = st.sampled_from(("x", "y"))
@@ -276,7 +279,7 @@ def objects_kept(before: Mesh, after: Mesh, delta: Any, profiles: list[OutboundP
         assert (after.registry.services.get(key) is service) == (key not in delta.services)
     for key, pool in before.registry.pools.items():
         assert (after.registry.pools.get(key) is pool) == (key not in delta.endpoints)
-    changed = {(old or new).key for old, new in delta.of_kind("VirtualService")}
+    changed = {(old or new).key for old, new in delta.of_kind(VIRTUAL_SERVICE)}
     touched = changed | {
         key
         for name in changed
@@ -285,7 +288,7 @@ def objects_kept(before: Mesh, after: Mesh, delta: Any, profiles: list[OutboundP
     }
     for key, rule in before.virtual_service_index.rules.items():
         assert (after.virtual_service_index.rules.get(key) is rule) == (key not in touched)
-    if not any(delta.of_kind("DestinationRule")):
+    if not any(delta.of_kind(DESTINATION_RULE)):
         assert after.destination_rule_index is before.destination_rule_index
     kinds = {(old or new).kind for old, new in delta.documents}
     for profile in profiles:

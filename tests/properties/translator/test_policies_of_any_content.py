@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import mizzen
 from mizzen.config import ConfigStore, MeshConfig, parse_documents
+from mizzen.config.group_kinds import AUTHORIZATION_POLICY
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.translation import Translation
 from mizzen.xds import type_urls
@@ -192,7 +193,7 @@ def test_what_is_accepted_is_translated(drawn: list[Any]) -> None:
     mesh = Mesh.build(store.configs(), MeshConfig(), certificates_served=True)
     in_force = [
         each
-        for each in mesh.configs("AuthorizationPolicy")
+        for each in mesh.configs(AUTHORIZATION_POLICY)
         if each.spec.action == "ALLOW" and not each.annotations.get("istio.io/dry-run")
     ]
     event(f"{len(list(store.configs())) - len(STORE)} of {len(drawn)} in force")

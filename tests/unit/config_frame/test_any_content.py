@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from mizzen.config import KINDS, Severity, parse_documents, parse_mesh_config, to_config
+from mizzen.config import Severity, parse_documents, parse_mesh_config, to_config
+from mizzen.config.kinds import KINDS_BY_NAME
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.config.schema_fields import places_of
 
@@ -46,11 +47,11 @@ def contents(model: type[BaseModel]) -> st.SearchStrategy[Any]:
     )
 
 
-@pytest.mark.parametrize("kind", sorted(KINDS))
+@pytest.mark.parametrize("kind", sorted(KINDS_BY_NAME))
 @settings(max_examples=60)
 @given(data=st.data())
 def test_documents_of_any_content(kind: str, data: st.DataObject) -> None:
-    one = KINDS[kind]
+    one = KINDS_BY_NAME[kind]
     shaped = st.dictionaries(st.sampled_from(sorted(one.model.model_fields)), contents(one.model), max_size=4)
     content: dict[str, Any] = {
         "apiVersion": one.api_versions[-1],

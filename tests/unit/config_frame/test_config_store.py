@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mizzen.config import Config, ConfigChange, ConfigKey, ConfigStore, ParsedFile, parse_documents
+from mizzen.config.group_kinds import SIDECAR
 
 
 def sidecar(name: str, host: str = "./*") -> str:
@@ -13,7 +14,7 @@ def sidecar(name: str, host: str = "./*") -> str:
 
 
 def key(name: str) -> ConfigKey:
-    return ConfigKey("Sidecar", "default", name)
+    return SIDECAR.key("default", name)
 
 
 class Files:

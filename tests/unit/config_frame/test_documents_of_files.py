@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mizzen.config import ConfigKey, ParsedFile, Severity, parse_documents
+from mizzen.config import ParsedFile, Severity, group_kinds, parse_documents
 
 NAMESPACE = "apiVersion: v1\nkind: Namespace\nmetadata: {name: %s}\n"
 SIDECAR = "apiVersion: networking.istio.io/v1\nkind: Sidecar\nmetadata: {name: %s}\n"
@@ -71,7 +71,7 @@ def test_a_repeated_key_in_a_list_refuses_that_item_alone() -> None:
     )
     assert names(found) == ["Namespace//a"]
     [refused] = found.refused
-    assert refused.key == ConfigKey("Namespace", "", "b")
+    assert refused.key == group_kinds.NAMESPACE.key("", "b")
     assert refused.diagnostics[0].path == "spec.x"
 
 
@@ -184,7 +184,7 @@ def test_documents_that_do_not_say_what_they_are(text: str, words: str) -> None:
 def test_an_unserved_version_refuses_the_document_and_names_the_served_ones() -> None:
     found = parsed(SIDECAR.replace("/v1", "/v2") % "a")
     [refused] = found.refused
-    assert refused.key == ConfigKey("Sidecar", "default", "a")
+    assert refused.key == group_kinds.SIDECAR.key("default", "a")
     [diagnostic] = refused.diagnostics
     assert str(diagnostic) == (
         "mesh.yaml:1: apiVersion: networking.istio.io/v2 is no version of Sidecar; write "

@@ -8,7 +8,7 @@ import pytest
 
 from mizzen.config import ConfigStore, Diagnostic, Origin, Severity, parse_documents
 from mizzen.config.diagnostics import MAX_FINDINGS, bounded, in_reading_order
-from mizzen.config.document import ConfigKey
+from mizzen.config.group_kinds import WORKLOAD_ENTRY
 from mizzen.config.lines import DocumentLines
 from mizzen.config.yaml_tree import trees
 
@@ -73,7 +73,7 @@ def test_a_document_whose_fields_moved_has_its_new_lines_and_the_same_spec() -> 
 def test_findings_at_one_line_of_two_documents_have_one_order() -> None:
     # One of the two is in force as it was, at a line that holds the other by now.
     def at(name: str | None) -> Diagnostic:
-        document = ConfigKey("WorkloadEntry", "default", name) if name else None
+        document = WORKLOAD_ENTRY.key("default", name) if name else None
         return Diagnostic(Severity.WARNING, "MZ0218", "nobody calls it", Origin("a.yaml", 5, document))
 
     found = [at(None), at("one"), at("two")]

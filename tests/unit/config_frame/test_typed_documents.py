@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from mizzen.config import KINDS, Config, Diagnostic, parse_documents, to_config
+from mizzen.config.group_kinds import ENDPOINT_SLICE, SERVICE, SERVICE_ENTRY
 from mizzen.config.models import VirtualService
 from mizzen.config.schema_errors import place
 from mizzen.config.schema_fields import nearest, nearest_field, places_of, unknown_fields
@@ -197,16 +198,13 @@ def test_every_kind_has_its_place_in_kubernetes() -> None:
         ),
         *("Service", "Endpoints", "EndpointSlice", "Pod", "Secret", "Namespace"),
     }
-    assert KINDS["ServiceEntry"].api_versions == (
+    assert KINDS[SERVICE_ENTRY].api_versions == (
         "networking.istio.io/v1alpha3",
         "networking.istio.io/v1beta1",
         "networking.istio.io/v1",
     )
-    assert KINDS["Service"].api_versions == ("v1",)
-    assert KINDS["EndpointSlice"].api_versions == ("discovery.k8s.io/v1",)
-    assert KINDS["VirtualService"].config_path("v1", "default", "reviews") == (
-        "/apis/networking.istio.io/v1/namespaces/default/virtual-service/reviews"
-    )
+    assert KINDS[SERVICE].api_versions == ("v1",)
+    assert KINDS[ENDPOINT_SLICE].api_versions == ("discovery.k8s.io/v1",)
 
 
 def test_diagnostics_read_as_file_line_path_message() -> None:

@@ -10,6 +10,8 @@ from envoy.config.route.v3 import route_pb2
 
 import mizzen
 from mizzen.config import Origin
+from mizzen.config.group_kinds import VIRTUAL_SERVICE
+from mizzen.config.kinds import KINDS_BY_NAME
 from mizzen.explain.origins import PartOrigins
 from mizzen.mesh.fault_search import Changed
 from mizzen.translator.translation import Translation
@@ -215,7 +217,7 @@ def test_chains_of_tcp_at_a_gateway_lead_to_their_rules_wherever_these_stand(tmp
     assert lines(found.filter_chain("0.0.0.0_9443", 0, server_names=["one.example"])) == [21, 8]
     file.write_text(TCP_GATEWAY.replace("---\n", "---\n# moved\n# down\n"), encoding="utf-8")
     moved = mizzen.load(file)
-    pairs = [(mesh.config(config.key), config) for config in moved.configs("VirtualService")]
+    pairs = [(mesh.config(config.key), config) for config in moved.configs(VIRTUAL_SERVICE)]
     translation.update(mesh.updated(Changed(pairs))[0])
     found = PartOrigins(translation, proxy)
     assert lines(found.filter_chain("0.0.0.0_9000", 0)) == [21]
@@ -231,7 +233,11 @@ def test_lines_that_moved_are_right_at_once(tmp_path: Path) -> None:
     translation.snapshot(proxy)
     file.write_text(f"# one\n# two\n# three\n{MESH}", encoding="utf-8")
     moved = mizzen.load(tmp_path)
-    pairs = [(mesh.config(config.key), config) for kind in KINDS for config in moved.configs(kind)]
+    pairs = [
+        (mesh.config(config.key), config)
+        for kind in KINDS
+        for config in moved.configs(KINDS_BY_NAME[kind].of)
+    ]
     translation.update(mesh.updated(Changed(pairs))[0])
     found = PartOrigins(translation, proxy)
     assert lines(found.route("80", f"{REVIEWS}:80", 0)) == [line_of("end-user") + 3]

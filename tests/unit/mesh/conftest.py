@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from mizzen.config import Config, ConfigChange, ConfigKey, MeshConfig, Severity, parse_documents, to_config
+from mizzen.config import Config, ConfigChange, MeshConfig, Severity, parse_documents, to_config
+from mizzen.config.kinds import KINDS_BY_NAME
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.scope.sidecar_scope import SidecarScope
 from mizzen.mesh.snapshot import Mesh
@@ -63,7 +64,7 @@ def changed() -> Callable[..., Any]:
 
     def change(mesh: Mesh, text: str = "", removed: tuple[tuple[str, str, str], ...] = ()) -> Any:
         updated = tuple(load(text, "changed.yaml")) if text else ()
-        keys = tuple(ConfigKey(*key) for key in removed)
+        keys = tuple(KINDS_BY_NAME[kind].of.key(*rest) for kind, *rest in removed)
         return mesh.updated(ConfigChange(updated=updated, removed=keys))
 
     return change

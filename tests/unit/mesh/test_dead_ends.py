@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mizzen.config import ConfigChange, ConfigKey
+from mizzen.config import ConfigChange, ConfigKey, group_kinds
 from mizzen.mesh.dead_ends import has_new_dead_ends
 from mizzen.mesh.delta import MeshDelta
 from mizzen.mesh.snapshot import Mesh
@@ -91,15 +91,15 @@ GREEN_ROUTE = ROUTE.replace("subset: blue", "subset: green")
         (WHOLE, (ENTRY.replace("endpoints: [", "endpoints: []\n  #"),)),
         ((SELECTING, WORKLOAD, RULE, ROUTE), (WORKLOAD.replace("blue", "green"),)),
         ((SELECTING, WORKLOAD), (WORKLOAD.replace("app: web", "app: other"),)),
-        ((SELECTING, WORKLOAD), (ConfigKey("WorkloadEntry", "default", "w"),)),
+        ((SELECTING, WORKLOAD), (group_kinds.WORKLOAD_ENTRY.key("default", "w"),)),
         (WHOLE, (RULE.replace("name: blue", "name: other"),)),
         (WHOLE, (RULE.replace("version: blue", "version: other"),)),
-        (WHOLE, (ConfigKey("DestinationRule", "default", "rule"),)),
+        (WHOLE, (group_kinds.DESTINATION_RULE.key("default", "rule"),)),
         (WHOLE, (ROUTE.replace("subset: blue", "subset: other"),)),
         (WHOLE, (ROUTE.replace("{host: web.com, subset: blue}", "{host: other.com}"),)),
         (WHOLE, (ROUTE.replace("gw]", "other]"),)),
-        (WHOLE, (ConfigKey("Gateway", "default", "gw"),)),
-        ((ENTRY, CHILD, ROOT), (ConfigKey("VirtualService", "default", "child"),)),
+        (WHOLE, (group_kinds.GATEWAY.key("default", "gw"),)),
+        ((ENTRY, CHILD, ROOT), (group_kinds.VIRTUAL_SERVICE.key("default", "child"),)),
         ((ENTRY, CHILD, ROOT), (CHILD.replace("web.com", "other.com"),)),
         ((ENTRY, CHILD, ROOT), (ROOT.replace("name: child", "name: other"),)),
         ((GATEWAY,), (TLS_GATEWAY,)),
@@ -119,11 +119,11 @@ LOST = ROUTE.replace("name: route", "name: lost").replace("web.com", "lost.com")
         (WHOLE, (ENTRY.replace("10.0.0.1", "10.0.0.2"),)),
         (WHOLE, (ROUTE.replace("- route", "- timeout: 3s\n    route"),)),
         (WHOLE, (RULE.replace("}}]", "}}, {name: more, labels: {version: none}}]"),)),
-        (WHOLE, (ConfigKey("VirtualService", "default", "route"),)),
+        (WHOLE, (group_kinds.VIRTUAL_SERVICE.key("default", "route"),)),
         (WHOLE, (RULE.replace("name: green", "name: other"),)),
         ((*WHOLE, LOST), (LOST.replace("- route", "- timeout: 3s\n    route"),)),
         (WHOLE, (GATEWAY.replace("name: gw", "name: gw2"), ROUTE.replace("gw]", "gw2]"))),
-        ((GATEWAY,), (ConfigKey("Gateway", "default", "gw"),)),
+        ((GATEWAY,), (group_kinds.GATEWAY.key("default", "gw"),)),
         ((TLS_GATEWAY,), (TLS_GATEWAY.replace("number: 80", "number: 443"),)),
         ((ENTRY.replace("STATIC", "NONE").replace("endpoints", "#"), GATEWAY, RULE), (ROUTE,)),
     ],

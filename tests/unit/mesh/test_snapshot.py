@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-from mizzen.config import ConfigChange, MeshConfig
+from mizzen.config import Config, ConfigChange, MeshConfig, Origin, group_kinds, models
+from mizzen.config.lines import DocumentLines
 from mizzen.mesh.snapshot import Mesh
 
 MeshOf = Callable[..., Mesh]
@@ -25,8 +27,8 @@ stringData: {key: hidden-words}
 
 def test_documents_by_kind_and_key(mesh_of: MeshOf) -> None:
     mesh = mesh_of(ENTRY + "---" + SECRET)
-    assert [config.name for config in mesh.configs("ServiceEntry")] == ["a"]
-    assert mesh.configs("Gateway") == ()
+    assert [config.name for config in mesh.configs(group_kinds.SERVICE_ENTRY)] == ["a"]
+    assert mesh.configs(group_kinds.GATEWAY) == ()
     secret = mesh.secret("default", "cert")
     assert secret is not None
     assert mesh.secret("other", "cert") is None
@@ -36,7 +38,7 @@ def test_documents_by_kind_and_key(mesh_of: MeshOf) -> None:
 def test_delta_names_what_changed(mesh_of: MeshOf, changed: Callable[..., Any]) -> None:
     mesh = mesh_of(ENTRY)
     after, delta = changed(mesh, SECRET)
-    assert [(old, new.name) for old, new in delta.of_kind("Secret")] == [(None, "cert")]
+    assert [(old, new.name) for old, new in delta.of_kind(group_kinds.SECRET)] == [(None, "cert")]
     assert not delta.endpoints_only
     assert after.registry is mesh.registry
     after, delta = changed(mesh, ENTRY.replace("10.0.0.1", "10.0.0.2").replace("80", "81"))
@@ -51,11 +53,11 @@ def test_delta_names_what_changed(mesh_of: MeshOf, changed: Callable[..., Any]) 
 
 def test_an_origin_is_found_where_its_field_stands_now(mesh_of: MeshOf, changed: Callable[..., Any]) -> None:
     mesh = mesh_of(ENTRY)
-    (config,) = mesh.configs("ServiceEntry")
+    (config,) = mesh.configs(group_kinds.SERVICE_ENTRY)
     before = config.origin_of("spec", "endpoints", 0)
     assert mesh.current_origin(before) == before
     moved, _ = changed(mesh, "# one\n# two\n" + ENTRY)
-    (now,) = moved.configs("ServiceEntry")
+    (now,) = moved.configs(group_kinds.SERVICE_ENTRY)
     assert now.origin_of("spec", "endpoints", 0).line > before.line
     assert moved.current_origin(before) == now.origin_of("spec", "endpoints", 0)
     assert moved.current_origin(config.origin) == now.origin
@@ -65,7 +67,7 @@ def test_an_origin_is_found_where_its_field_stands_now(mesh_of: MeshOf, changed:
 
 def test_an_unchanged_document_changes_nothing(mesh_of: MeshOf) -> None:
     mesh = mesh_of(ENTRY)
-    again = ConfigChange(updated=mesh.configs("ServiceEntry"), removed=())
+    again = ConfigChange(updated=mesh.configs(group_kinds.SERVICE_ENTRY), removed=())
     assert mesh.updated(again)[0] is mesh
 
 
@@ -83,3 +85,20 @@ def test_a_new_mesh_configuration_touches_everything(
     same, delta = after.updated(ConfigChange(), MeshConfig.of(trust_domain="a@b"))
     assert same is after
     assert delta.is_empty
+
+
+def test_documents_of_one_name_and_two_groups_do_not_collide() -> None:
+    """Kubernetes' Gateway API has a Gateway too."""
+    lines = DocumentLines.single(1)
+    istio = Config(
+        "networking.istio.io/v1", "Gateway", "default", "g", models.Gateway(), Origin("a.yaml", 1), lines
+    )
+    kubernetes = replace(istio, api_version="gateway.networking.k8s.io/v1", spec=object())
+    mesh = Mesh.build([istio, kubernetes])
+    assert mesh.configs(group_kinds.GATEWAY) == (istio,)
+    assert (mesh.config(istio.key), mesh.config(kubernetes.key)) == (istio, kubernetes)
+    after, delta = mesh.updated(ConfigChange((), (kubernetes.key,)))
+    assert after.config(istio.key) is istio
+    assert after.config(kubernetes.key) is None
+    assert not any(delta.of_kind(group_kinds.GATEWAY))
+    assert str(istio.key) == str(kubernetes.key) == "Gateway/default/g", "as people write it"

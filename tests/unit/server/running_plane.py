@@ -7,6 +7,7 @@ from envoy.config.core.v3 import base_pb2
 
 from mizzen import xds
 from mizzen.config import Diagnostic, ParsedFile, parse_documents
+from mizzen.config.group_kinds import SERVICE
 from mizzen.mesh.delta import MeshDelta
 from mizzen.mesh.fault_search import Withheld
 from mizzen.mesh.proxy.node import Proxy
@@ -64,7 +65,7 @@ class StandIn:
         self.asked += 1
         self.before(proxy)
         if self._snapshot is None:
-            names = [config.name for config in self.mesh.configs("Service")]
+            names = [config.name for config in self.mesh.configs(SERVICE)]
             self._snapshot = xds.Snapshot.of(xds.Resource(CDS, name, name.encode()) for name in names)
         return self._snapshot, self.findings
 

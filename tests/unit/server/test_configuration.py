@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from mizzen.config import ParsedFile, Severity, parse_documents
+from mizzen.config import ParsedFile, Severity, group_kinds, parse_documents
 from mizzen.config.yaml_documents import unreadable_file
 from mizzen.mesh.services import registry_edit
 from mizzen.mesh.snapshot import Mesh
@@ -28,7 +28,7 @@ def parsed(text: str, file: str = "a.yaml") -> ParsedFile:
 
 
 def hostnames(mesh: Mesh) -> set[str]:
-    return {f"{config.name}.{config.namespace}" for config in mesh.configs("Service")}
+    return {f"{config.name}.{config.namespace}" for config in mesh.configs(group_kinds.SERVICE)}
 
 
 def test_documents_are_counted_as_they_come_and_go() -> None:

@@ -9,7 +9,8 @@ from envoy.config.core.v3 import base_pb2
 from structlog.testing import capture_logs
 
 from mizzen import xds
-from mizzen.config import ConfigKey, Diagnostic, ParsedFile, Severity, parse_documents
+from mizzen.config import Diagnostic, ParsedFile, Severity, parse_documents
+from mizzen.config.group_kinds import SERVICE
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.server import control_plane, delivery
 from tests.unit.server.running_plane import CDS, Running, service
@@ -46,7 +47,7 @@ async def test_lines_that_moved_are_told_at_once_and_cost_no_proxy_anything(runn
         return parse_documents((above + text).encode(), "all.yaml")
 
     await running.plane.begin({"all.yaml": file("")})
-    b = running.plane._configuration.mesh.config(ConfigKey("Service", "default", "b"))
+    b = running.plane._configuration.mesh.config(SERVICE.key("default", "b"))
     assert b is not None
     mention = f"the Service at {b.origin} is odd"
     running.translation.findings = (

@@ -8,6 +8,7 @@ from envoy.config.core.v3 import base_pb2
 from structlog.testing import capture_logs
 
 from mizzen import xds
+from mizzen.config.group_kinds import SERVICE
 from mizzen.mesh.fault_search import Withheld
 from mizzen.mesh.proxy.node import Proxy
 from tests.unit.server.running_plane import Running, service
@@ -32,7 +33,7 @@ async def test_a_document_that_cannot_be_translated_is_blamed(running: Running) 
     blamed: list[Withheld] = []
 
     def withhold(_: Proxy) -> None:
-        config = next(iter(running.translation.mesh.configs("Service")))
+        config = next(iter(running.translation.mesh.configs(SERVICE)))
         running.translation.withheld = (Withheld(config.key, config, None, "ValueError: too large"),)
         blamed.extend(running.translation.withheld)
 

@@ -10,6 +10,7 @@ from envoy.config.listener.v3 import listener_pb2
 
 from mizzen import xds
 from mizzen.config import Diagnostic, ParsedFile, parse_documents
+from mizzen.config.group_kinds import SERVICE
 from mizzen.mesh.delta import MeshDelta
 from mizzen.mesh.fault_search import Withheld
 from mizzen.mesh.proxy.node import Proxy
@@ -46,7 +47,7 @@ class Services:
         return ()
 
     def translate(self, proxy: Proxy) -> tuple[xds.Snapshot, tuple[Diagnostic, ...]]:
-        names = [config.name for config in self.mesh.configs("Service")]
+        names = [config.name for config in self.mesh.configs(SERVICE)]
         if proxy.type == "router":
             return xds.Snapshot.of(xds.Resource.of(_listener(name)) for name in names), ()
         return xds.Snapshot.of(xds.Resource(xds.type_urls.CLUSTER, name, b"") for name in names), ()

@@ -4,7 +4,8 @@ import re
 from pathlib import Path
 
 import mizzen
-from mizzen.config import ConfigKey, Diagnostic, Origin, Severity
+from mizzen.config import Diagnostic, Origin, Severity
+from mizzen.config.group_kinds import SERVICE
 from mizzen.config.store import Refusal
 from mizzen.server.configuration import ConfigurationView
 from mizzen.server.metrics import Metrics
@@ -21,7 +22,7 @@ def finding(severity: Severity, line: int) -> Diagnostic:
 
 
 def view(documents: dict[str, int], *findings: Diagnostic, refused: int = 0) -> ConfigurationView:
-    key = ConfigKey("Service", "default", "a")
+    key = SERVICE.key("default", "a")
     refusals = (Refusal(key, Origin("a.yaml", 1), (), None),) * refused
     return ConfigurationView(documents, refusals, findings, None)
 

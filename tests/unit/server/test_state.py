@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -11,10 +12,11 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from mizzen.config import ParsedFile, parse_documents
+from mizzen.config import Document, Origin, ParsedFile, group_kinds, parse_documents
+from mizzen.config.lines import DocumentLines
 from mizzen.config.yaml_documents import unreadable_file
 from mizzen.server.configuration import Configuration
-from mizzen.server.former import FormerDocuments
+from mizzen.server.former import FormerDocuments, KeptDocument
 from mizzen.server.state import State, StateError
 
 SERVICE = "apiVersion: v1\nkind: Service\nmetadata: {name: %s}\nspec: {ports: [{name: http, port: %s}]}\n"
@@ -52,7 +54,10 @@ def run(directory: Path, *batches: Files) -> Configuration:
 
 
 def ports(configuration: Configuration) -> dict[str, int]:
-    return {config.name: config.spec.spec.ports[0].port for config in configuration.mesh.configs("Service")}
+    return {
+        config.name: config.spec.spec.ports[0].port
+        for config in configuration.mesh.configs(group_kinds.SERVICE)
+    }
 
 
 def restored(configuration: Configuration) -> list[str]:
@@ -84,6 +89,49 @@ def test_a_restart_ends_where_a_server_that_went_on_would_be(
         configuration = run(tmp_path / "s", now)
         assert ports(configuration) == in_force
         assert restored(configuration) == from_state
+
+
+def test_a_state_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
+    """Its documents had no groups: that of their apiVersion is theirs."""
+    run(tmp_path / "s", {"a.yaml": file("a.yaml", a=1, b=2)})
+    path = tmp_path / "s" / "documents.sqlite3"
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.executescript("""
+            ALTER TABLE in_force RENAME TO later;
+            CREATE TABLE in_force (
+                file TEXT NOT NULL, kind TEXT NOT NULL, namespace TEXT NOT NULL, name TEXT NOT NULL,
+                digest BLOB NOT NULL, written_in TEXT NOT NULL, line INTEGER NOT NULL, since REAL NOT NULL,
+                PRIMARY KEY (file, kind, namespace, name)
+            ) WITHOUT ROWID;
+            INSERT INTO in_force
+                SELECT file, kind, namespace, name, digest, written_in, line, since FROM later;
+            DROP TABLE later;
+            CREATE INDEX in_force_digest ON in_force (digest);
+            PRAGMA user_version = 1;
+        """)
+    configuration = run(tmp_path / "s", {"a.yaml": file("a.yaml", a="many", b=3)})
+    assert ports(configuration) == {"a": 1, "b": 3}
+    assert restored(configuration) == ["a"]
+    assert not [*(tmp_path / "s").glob("*corrupt*")]
+    with state_in(tmp_path / "s") as state:
+        assert len(_all(state.read())) == 2
+
+
+def test_documents_of_one_name_and_two_groups_are_both_kept(tmp_path: Path) -> None:
+    def document(group: str, digest: bytes) -> KeptDocument:
+        origin = Origin("a.yaml", 1)
+        content = {"apiVersion": f"{group}/v1", "kind": "Gateway", "metadata": {"name": "g"}}
+        written = Document(f"{group}/v1", "Gateway", "default", "g", content, origin, DocumentLines.single(1))
+        return KeptDocument(written.key, digest, origin, written)
+
+    groups = ("gateway.networking.k8s.io", "networking.istio.io")
+    kept = tuple(document(group, group.encode()) for group in groups)
+    with state_in(tmp_path / "s") as state:
+        state.read()
+        state.keep({"a.yaml": kept})
+    with state_in(tmp_path / "s") as state:
+        found = sorted(one.document.key.group_kind.group for one in _all(state.read()))
+    assert found == sorted(groups)
 
 
 def test_it_is_told_which_files_the_state_stands_in_for(tmp_path: Path) -> None:

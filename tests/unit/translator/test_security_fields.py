@@ -9,6 +9,7 @@ import pytest
 
 import mizzen
 from mizzen.config import Config, MeshConfig, parse_documents, to_config
+from mizzen.config.group_kinds import REQUEST_AUTHENTICATION
 from mizzen.config.models import SPECS
 from mizzen.config.models.fields import leaf_fields
 from mizzen.config.validation.unserved_fields import UNSERVED
@@ -171,7 +172,7 @@ def sent(kind: str, spec: dict[str, Any]) -> tuple[Any, Any]:
     configs = [*filter(None, read), config_of(kind, spec)[0]]
     mesh_config = MeshConfig.model_validate({"extensionProviders": PROVIDERS})
     mesh = Mesh.build(configs, mesh_config, certificates_served=True)
-    fetched = wanted_sources(mesh.configs("RequestAuthentication"))
+    fetched = wanted_sources(mesh.configs(REQUEST_AUTHENTICATION))
     return mizzen.translate(mesh, PROXY).as_dict(), fetched
 
 

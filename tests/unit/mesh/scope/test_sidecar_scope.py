@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 from weakref import ref
 
+from mizzen.config.group_kinds import VIRTUAL_SERVICE
 from mizzen.mesh.rules.virtual_services import VirtualServiceRule
 from mizzen.mesh.scope.domains import NamesKnownAs
 from mizzen.mesh.scope.sidecar_scope import SidecarScope
@@ -266,7 +267,7 @@ def test_what_did_not_change_stays_the_same_object(
 
     before, scopes = anew()
     routed, delta = changed(before, route("r", "[a.com]", "b.com").removeprefix("\n---\n"))
-    assert [(old.name, new.name) for old, new in delta.of_kind("VirtualService")] == [("r", "r")]
+    assert [(old.name, new.name) for old, new in delta.of_kind(VIRTUAL_SERVICE)] == [("r", "r")]
     assert scope_of(routed, "free").services is scopes["free"].services
     # The rule routes to b.com now, so a Sidecar that names only a.com imports it.
     assert {one.hostname for one in scope_of(routed, "default").services} == {"a.com", "b.com"}

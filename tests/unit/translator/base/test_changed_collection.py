@@ -5,7 +5,7 @@ from __future__ import annotations
 from envoy.config.cluster.v3 import cluster_pb2
 
 from mizzen.config.diagnostics import Origin
-from mizzen.config.document import ConfigKey
+from mizzen.config.group_kinds import SERVICE_ENTRY
 from mizzen.translator.base.changed_collection import changed_collection
 from mizzen.xds import type_urls
 from mizzen.xds.resource import Resource
@@ -13,7 +13,7 @@ from mizzen.xds.snapshot import Collection
 
 
 def cluster(document: str) -> Resource:
-    origin = Origin("mesh.yaml", 1, ConfigKey("ServiceEntry", "default", document))
+    origin = Origin("mesh.yaml", 1, SERVICE_ENTRY.key("default", document))
     return Resource.of(cluster_pb2.Cluster(name="same"), origins=(origin,))
 
 
@@ -30,4 +30,4 @@ def test_another_document_at_the_same_place_is_where_it_comes_from_now() -> None
     after = changed_collection(collection(cluster("one")), [cluster("two")], [])
     [origin] = after.resources["same"].origins
     assert isinstance(origin, Origin)
-    assert origin.document == ConfigKey("ServiceEntry", "default", "two")
+    assert origin.document == SERVICE_ENTRY.key("default", "two")

@@ -12,7 +12,8 @@ from envoy.extensions.filters.http.rbac.v3 import rbac_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm
 
 import mizzen
-from mizzen.config import Config, ConfigChange, ConfigKey, MeshConfig, parse_documents, to_config
+from mizzen.config import Config, ConfigChange, MeshConfig, parse_documents, to_config
+from mizzen.config.group_kinds import SERVICE_ENTRY
 from mizzen.config.mesh_config_text import parse_mesh_config
 from mizzen.mesh.analysis import analyze
 from mizzen.mesh.snapshot import Mesh
@@ -197,7 +198,7 @@ def test_a_service_that_comes_and_goes_takes_effect() -> None:
     mesh, _ = mesh.updated(ConfigChange(tuple(documents(authorizer())), ()))
     translation.update(mesh)
     assert asked(translation)[0] == ["note", CLUSTER]
-    mesh, _ = mesh.updated(ConfigChange((), (ConfigKey("ServiceEntry", "default", "gate"),)))
+    mesh, _ = mesh.updated(ConfigChange((), (SERVICE_ENTRY.key("default", "gate"),)))
     translation.update(mesh)
     assert asked(translation)[0] == DENIED
 
