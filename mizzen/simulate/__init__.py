@@ -1,4 +1,4 @@
-"""What a proxy does with a call, answered from the messages that it is sent. No IO, no clock.
+"""What a proxy does with a call, computed from the messages that it is sent. No IO, no clock.
 
 simulator = Simulator(mizzen.translate(mesh, proxy))
 verdict = simulator.verdict(Call(port=80, address="10.0.0.1", capture=Capture.OUTBOUND, authority="reviews"))

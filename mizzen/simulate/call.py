@@ -9,18 +9,18 @@ from typing import Any
 
 
 class Capture(StrEnum):
-    """How the connection comes to the proxy."""
+    """How the connection reaches the proxy."""
 
     NONE = "none"
     """The client connects to an address on which the proxy listens."""
     OUTBOUND = "outbound"
-    """The application connects to somebody else, and iptables redirects the connection (port 15001)."""
+    """The application calls a different host, and iptables redirects the connection (port 15001)."""
     INBOUND = "inbound"
-    """Somebody connects to the application, and iptables redirects the connection (port 15006)."""
+    """A client calls the application, and iptables redirects the connection (port 15006)."""
 
 
 class Protocol(StrEnum):
-    """What the client speaks, inside TLS if there is TLS."""
+    """The protocol of the client, inside TLS if there is TLS."""
 
     HTTP10 = "http/1.0"
     HTTP1 = "http/1.1"
@@ -30,30 +30,30 @@ class Protocol(StrEnum):
 
     @property
     def is_http(self) -> bool:
-        """Whether it is some version of HTTP."""
+        """True for every version of HTTP."""
         return self is not Protocol.TCP
 
 
 @dataclass(frozen=True, slots=True)
 class ClientTls:
-    """What the client says in its TLS handshake."""
+    """What the client sends in its TLS handshake."""
 
     server_name: str = ""
-    """The SNI, empty for none."""
+    """The SNI; empty if there is none."""
     application_protocols: tuple[str, ...] = ()
     """ALPN, in the client's order."""
     certificate: bool = False
-    """Whether the client has a certificate to show."""
+    """True if the client has a certificate."""
     names: tuple[str, ...] = ()
-    """The names in that certificate, such as a SPIFFE ID. Without any they are not known."""
+    """The names in that certificate, such as a SPIFFE ID; empty if they are not known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
     """One connection, and the request that is sent on it.
 
-    `address` and `port` are where the client connects to; for a captured connection that is the original
-    destination. A Unix socket is an address that begins with `/`, with port 0.
+    The client connects to `address` and `port`; for a captured connection they are the original destination.
+    A Unix socket is an address that begins with `/`, with port 0.
     """
 
     port: int
@@ -69,13 +69,13 @@ class Call:
     authority: str = ""
     """The Host header, or `:authority` in HTTP/2."""
     path: str = "/"
-    """With the query."""
+    """Including the query."""
     headers: tuple[tuple[str, str], ...] = ()
     dynamic_metadata: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """What filters found out of the request before it is routed: filter -> values. The payload of a verified
-    JWT stands under `envoy.filters.http.jwt_authn`, key `payload`."""
+    """What filters learned from the request before it is routed: filter -> values. The payload of a verified
+    JWT is under `envoy.filters.http.jwt_authn`, key `payload`."""
     claims: Mapping[str, Any] | None = None
-    """The claims of a token that the request brings besides those in its headers: one that `iss` has signed,
-    and that stands where the issuer's tokens are looked for."""
+    """The claims of a token in the request, besides the tokens in its headers: `iss` has signed it, and it is
+    where the issuer's tokens are looked for."""
     moment: float | None = None
-    """When the call is made, in seconds since 1970; None if the times in tokens are not to count."""
+    """When the call is made, in seconds since 1970; None to ignore the times in tokens."""

@@ -41,7 +41,7 @@ class Clusters:
     def step(self, name: str, connection: Connection, authority: str) -> ClusterStep:
         """Return the cluster; its `failure` says why it cannot take the call.
 
-        The endpoint of some clusters is made from the call: its original destination, or the authority.
+        For some clusters the endpoint is made from the call: its original destination, or the authority.
         """
         found = self._steps.get(name)
         if found is None:
@@ -82,7 +82,8 @@ class Clusters:
         )
 
     def _missing_secrets(self, cluster: Any, assignment: Any) -> tuple[str, ...]:
-        """Return the secrets for want of which no endpoint can be called; none if one of them can."""
+        """Return the missing secrets if without them no endpoint can be called; ()
+        if one endpoint can be called."""
         endpoints = [each for locality in assignment.endpoints for each in locality.lb_endpoints] or [None]
         found: dict[str, None] = {}
         for endpoint in endpoints:
@@ -94,7 +95,7 @@ class Clusters:
 
 
 def _takes_calls(message: Any, localities: Iterable[Locality]) -> bool:
-    """Return whether some endpoint is healthy, or Envoy panics and takes all for healthy."""
+    """Return True if an endpoint is healthy, or Envoy panics and treats all as healthy."""
     healths = {endpoint.health for locality in localities for endpoint in locality.endpoints}
     common = message.common_lb_config
     threshold = _PANIC_THRESHOLD

@@ -1,4 +1,4 @@
-"""One condition on a request or a connection, and conditions joined by `and` and `or`."""
+"""Conditions on a request or a connection, and their combinations by `and` and `or`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ RequestTest = Callable[[Request], bool]
 
 
 class UndecidedError(Exception):
-    """A condition depends on what the call does not say."""
+    """A condition depends on something that the call does not tell."""
 
 
 class UnknownSettingError(ValueError):
@@ -21,7 +21,7 @@ class UnknownSettingError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One condition: its name, what it asks for, what a request has there, and the test."""
+    """One condition: its name, the wanted value, what a request has instead, and the test."""
 
     name: str
     wanted: str
@@ -31,7 +31,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class AllOf:
-    """Conditions of which each must hold; without any it always holds."""
+    """Conditions that must all hold; without any it always holds."""
 
     parts: tuple[Demand, ...] = ()
 
@@ -45,7 +45,7 @@ class AllOf:
 
 @dataclass(frozen=True, slots=True)
 class AnyOf:
-    """Conditions of which one must hold; without any it never holds."""
+    """Conditions of which at least one must hold; without any it never holds."""
 
     parts: tuple[Demand, ...] = ()
 
@@ -64,16 +64,16 @@ _NEVER: Final = Condition("condition", "what no request has", lambda request: ""
 
 @dataclass(frozen=True, slots=True)
 class Shortfall:
-    """How far a request is from what is demanded: how many conditions fail, how many hold, and the first
-    that fails; None if the demand is met."""
+    """How far a request is from meeting a demand: how many conditions fail, how many hold, and the first that
+    fails; None if the demand is met."""
 
     failed: int
-    held: int
+    satisfied: int
     first: Condition | None
 
 
 def joined(parts: Iterable[Demand]) -> Demand:
-    """Return a demand that one of `parts` holds; conditions on the same thing become one."""
+    """Return the demand that one of `parts` is met; conditions with the same name become one."""
     alike: dict[str, list[Condition]] = {}
     others: list[Demand] = []
     for part in parts:
@@ -86,7 +86,7 @@ def joined(parts: Iterable[Demand]) -> Demand:
 
 
 def inverted(demand: Demand) -> Demand:
-    """Return a demand that holds where this one does not."""
+    """Return the demand that holds where this one does not."""
     if isinstance(demand, AllOf):
         return AnyOf(tuple(map(inverted, demand.parts)))
     if isinstance(demand, AnyOf):
@@ -97,18 +97,18 @@ def inverted(demand: Demand) -> Demand:
 
 
 def shortfall(demand: Demand, request: Request) -> Shortfall:
-    """Return what a request lacks; of alternatives that which lacks least."""
+    """Return what a request lacks; of alternatives, the one that lacks least."""
     if isinstance(demand, Condition):
         return Shortfall(0, 1, None) if demand.holds(request) else Shortfall(1, 0, demand)
     parts = [shortfall(part, request) for part in demand.parts]
     if isinstance(demand, AnyOf):
-        return min(parts, key=lambda each: (each.failed, -each.held), default=Shortfall(1, 0, _NEVER))
+        return min(parts, key=lambda each: (each.failed, -each.satisfied), default=Shortfall(1, 0, _NEVER))
     first = next((each.first for each in parts if each.first is not None), None)
-    return Shortfall(sum(each.failed for each in parts), sum(each.held for each in parts), first)
+    return Shortfall(sum(each.failed for each in parts), sum(each.satisfied for each in parts), first)
 
 
 def met(demand: Demand, request: Request) -> Iterator[Condition]:
-    """Yield the conditions by which a request meets a demand; of alternatives the first."""
+    """Yield the conditions by which a request meets a demand; of alternatives, the first that holds."""
     if isinstance(demand, Condition):
         yield demand
     elif isinstance(demand, AllOf):

@@ -1,4 +1,4 @@
-"""What a listener knows of a connection when it chooses a filter chain."""
+"""What a listener knows about a connection when it chooses a filter chain."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from mizzen.simulate.call import Call
 
 @dataclass(slots=True)
 class Connection:
-    """A connection while listener filters look at it; they fill in what they find.
+    """A connection that listener filters inspect; they fill in what they find.
 
-    `restored` says that `address` and `port` are the original destination of a captured connection.
+    `restored`: `address` and `port` are the original destination of a captured connection.
     """
 
     call: Call
@@ -22,8 +22,8 @@ class Connection:
     transport_protocol: str = ""
     application_protocols: tuple[str, ...] = ()
     waits: bool = False
-    """Whether a listener filter waits for a client that itself waits."""
+    """True if a listener filter waits for a client that itself waits."""
     encrypted: bool = False
-    """Whether the filter chain ends the client's TLS."""
+    """True if the filter chain terminates the client's TLS."""
     shows_certificate: bool = False
-    """Whether the client shows its certificate in it."""
+    """True if the client shows its certificate in that TLS."""

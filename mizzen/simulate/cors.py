@@ -1,4 +1,4 @@
-"""Which CORS preflights the CORS filter answers by itself.
+"""CORS preflights that the CORS filter answers itself.
 
 Source: https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/cors_filter
 """
@@ -30,7 +30,7 @@ class Cors:
         self._forwards_others = others.value or not policy.HasField("forward_not_matching_preflights")
 
     def answers(self, request: Request) -> bool:
-        """Return whether the request is a preflight that the filter answers."""
+        """Return True if the request is a preflight that the filter answers."""
         if not (self._enabled and is_preflight(request)):
             return False
         origin = request.header("origin")
@@ -38,13 +38,13 @@ class Cors:
 
 
 def is_preflight(request: Request) -> bool:
-    """Return whether a browser asks by a request what it may do."""
+    """Return True if the request is one by which a browser asks what it may do."""
     if request.method != "OPTIONS":
         return False
     return bool(request.header("origin") and request.header("access-control-request-method"))
 
 
 def cors_of(packed: Any) -> Cors | None:
-    """Return the policy of a typed configuration, None if it is another kind."""
+    """Return the policy of a typed configuration; None if it has a different type."""
     policy = unpacked(packed, cors_pb2.CorsPolicy)
     return Cors(policy) if policy is not None else None

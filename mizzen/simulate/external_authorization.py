@@ -1,6 +1,7 @@
-"""Filters that ask an authorizer outside: what it answers is not known.
+"""Filters that ask an external authorizer, whose answer is not known.
 
-Source: https://www.envoyproxy.io/docs/envoy/latest/api-v3/extensions/filters/http/ext_authz/v3/ext_authz.proto
+Source:
+https://www.envoyproxy.io/docs/envoy/latest/api-v3/extensions/filters/http/ext_authz/v3/ext_authz.proto
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ class ExternalAuthorization:
         self._asked_for = metadata_condition(message.filter_enabled_metadata).found if asks else lambda _: ""
 
     def judge(self, request: Request, *, explain: bool) -> PolicyStep | None:
-        """Return that nobody knows what the authorizer says; None where it is not asked."""
+        """Return that the authorizer's answer is unknown; None if it is not asked."""
         if not self._is_asked(request):
             return None
         return PolicyStep(self.name, "EXTERNAL", Decision.UNKNOWN, self._asked_for(request))

@@ -19,7 +19,7 @@ _GRPC_OK_STATUS: Final = 200
 
 
 def fault_of(packed: Any) -> Fault | None:
-    """Return the fault of a typed configuration, None if it injects nothing."""
+    """Return the fault of a typed configuration; None if it injects nothing."""
     message = unpacked(packed, fault_pb2.HTTPFault)
     if message is None or not (message.HasField("abort") or message.HasField("delay")):
         return None

@@ -2,9 +2,9 @@
 
 Envoy looks at one property of the connection after the other: destination port, destination address, server
 name, transport protocol, application protocol, direct source address, source type, source address, source
-port. At each it goes on with the most specific value that some chain names, and never comes back: a chain
-without server names is not taken if another one of the same port has the connection's server name, even if
-that one fails later.
+port. At each it takes the most specific value that a chain names, and never goes back. So a chain without
+server names is not chosen if a second chain of the same port names the connection's server name, even if that
+one fails later.
 
 Source: https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/listener/v3/listener_components.proto
 """
@@ -29,8 +29,8 @@ _Leaf = dict[int, "FilterChain"]
 _SourceTypes = dict[int, Prefixes[_Leaf]]
 _Protocols = dict[str, Prefixes[_SourceTypes]]
 _Names = dict[str, dict[str, _Protocols]]
-"""Server name (with a leading dot for a wildcard, empty for any) -> transport protocol -> application
-protocol."""
+"""Server name (with a leading dot for a wildcard, empty for any) -> transport
+protocol -> application protocol."""
 
 
 class FilterChain:
@@ -44,7 +44,7 @@ class FilterChain:
         self.name = str(message.name)
         self._index = index
         self.duplicate = False
-        """Whether another chain of the listener has the same match."""
+        """True if an earlier chain of the listener has the same match."""
         self._filters: ChainFilters | None = None
 
     @property
@@ -74,7 +74,7 @@ class FilterChains:
             self._add(chain)
 
     def choose(self, connection: Connection) -> FilterChain | None:
-        """Return the filter chain that takes the connection, None if the connection is closed."""
+        """Return the filter chain for the connection; None if the connection is closed."""
         by_address = self._by_port.get(connection.port)
         if by_address is None:
             by_address = self._by_port.get(0)
@@ -86,8 +86,8 @@ class FilterChains:
         return found if found is not None else self._default
 
     def runner_up(self, connection: Connection, chosen: FilterChain | None) -> RunnerUp | None:
-        """Return the chain that got furthest of those that were not chosen, and where it lost; of several
-        that got as far, one that asks for more."""
+        """Return the chain that matched furthest among those not chosen, and where it lost; of several equal
+        ones, the one with most conditions."""
         best: tuple[tuple[int, int], RunnerUp] | None = None
         for index, chain in enumerate(self._chains):
             if chain is chosen:
@@ -178,8 +178,8 @@ def _ranges(prefixes: Iterable[Any]) -> list[tuple[str, int]]:
 def _first_failure(
     match: Any, name: str, connection: Connection, chosen: FilterChain | None
 ) -> tuple[tuple[int, int], RunnerUp]:
-    """Return how many conditions hold before the first that fails, how many of these ask for something, and
-    the one that fails.
+    """Return how many conditions hold before the first that fails, how many of these are not "any", and the
+    one that fails.
 
     If all hold, the chosen chain is more specific in some condition: that is where this one lost.
     """
@@ -198,8 +198,8 @@ def _first_failure(
 
 
 def _conditions(match: Any, connection: Connection) -> Sequence[tuple[str, str, str, bool]]:
-    """Return each condition in Envoy's order: its name, what it asks for (empty for anything), what the
-    connection has, and whether it holds."""
+    """Return each condition in Envoy's order: its name, what it wants (empty for any), what the connection
+    has, and whether it holds."""
     call = connection.call
     port = match.destination_port.value
     source_type = match.source_type

@@ -1,4 +1,4 @@
-"""What routes do to the headers of requests and responses."""
+"""Changes that routes make to the headers of requests and responses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mizzen.simulate.verdict import HeaderChange
 
 def request_changes(*owners: Any) -> tuple[HeaderChange, ...]:
     """Return what the owners (weighted cluster, route, virtual host, route configuration) do to requests, in
-    the order given. Each removes first and then adds."""
+    the given order. Each owner first removes, then adds."""
     return tuple(
         change
         for owner in owners
@@ -18,7 +18,7 @@ def request_changes(*owners: Any) -> tuple[HeaderChange, ...]:
 
 
 def response_changes(*owners: Any) -> tuple[HeaderChange, ...]:
-    """Return what the owners do to responses, as `request_changes` does for requests."""
+    """Return what the owners do to responses, as `request_changes` for requests."""
     return tuple(
         change
         for owner in owners

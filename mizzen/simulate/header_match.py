@@ -23,10 +23,10 @@ _OLD_KINDS: Final = {
 
 
 def header_test(matcher: Any) -> RequestTest:
-    """Return a function that says whether a request fulfils a HeaderMatcher.
+    """Return a function that tells whether a request fulfils a HeaderMatcher.
 
-    Of several headers with one name, one must have the value; inverted, none may. A condition on the value
-    of a header that is missing fails, inverted or not, unless the matcher treats a missing header as empty.
+    If a request has several headers of that name, one must have the value; inverted, none may. A condition on
+    the value of a missing header fails, inverted or not, unless the matcher treats a missing header as empty.
     """
     name = matcher.name.lower()
     invert = bool(matcher.invert_match)
@@ -73,7 +73,7 @@ def header_condition(matcher: Any) -> Condition:
 
 
 def query_test(matcher: Any) -> RequestTest:
-    """Return a function that says whether a request fulfils a QueryParameterMatcher."""
+    """Return a function that tells whether a request fulfils a QueryParameterMatcher."""
     name = matcher.name
     if matcher.WhichOneof("query_parameter_match_specifier") != "string_match":
         present = matcher.present_match or not matcher.HasField("present_match")

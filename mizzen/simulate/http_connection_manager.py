@@ -1,4 +1,4 @@
-"""What an HTTP connection manager does with a request before it looks for a route."""
+"""What an HTTP connection manager does with a request before routing."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ _JUDGED: Final = frozenset(
         "envoy.extensions.filters.http.set_filter_state.v3.Config",
     }
 )
-"""Filters whose effect on a call the simulator knows, or that have none. Others are those for security."""
+"""Filters whose effect on a call the simulator knows, or that have none; security
+filters are handled apart."""
 _AUTO, _HTTP1, _HTTP2, _HTTP3 = range(4)
 _CODECS: Final = {
     _HTTP1: (Protocol.HTTP10, Protocol.HTTP1),
@@ -44,8 +45,8 @@ _REJECT, _UNESCAPE_AND_REDIRECT, _UNESCAPE_AND_FORWARD = 2, 3, 4
 
 
 class HttpConnectionManager:
-    """A compiled connection manager. `route_configuration` is its own; without one it asks for the one named
-    `route_configuration_name`."""
+    """A compiled connection manager. `route_configuration` is inline; if there is none, the one named
+    `route_configuration_name` is used."""
 
     __slots__ = (
         "_codec",
@@ -100,8 +101,8 @@ class HttpConnectionManager:
         self._strip_any_port = message.WhichOneof("strip_port_mode") == "strip_any_host_port"
 
     def reads(self, protocol: Protocol, negotiated: str) -> bool:
-        """Return whether the codec reads what the client speaks. `negotiated` is the result of ALPN; without
-        one, the codec goes by the first bytes."""
+        """Return True if the codec reads the client's protocol. `negotiated` is the result of ALPN; without
+        one, the codec decides by the first bytes."""
         codec = self._codec
         if codec == _AUTO and negotiated:
             codec = _HTTP2 if negotiated == "h2" else _HTTP1
@@ -118,7 +119,7 @@ class HttpConnectionManager:
         forwarded_scheme = "https" if encrypted else "http"
         scheme = "" if call.protocol in _CODECS[_HTTP1] else forwarded_scheme
         if target[:1] != "/" and "://" in target:
-            # The form of a request to a proxy: the URL goes before the Host header.
+            # The form of a request to a proxy: the URL overrides the Host header.
             scheme, _, rest = target.partition("://")
             authority, slash, path = rest.partition("/")
             target = f"{slash or '/'}{path}"
@@ -132,11 +133,11 @@ class HttpConnectionManager:
                     forwarded_scheme = value.lower()
         normalized_target = self._normalized(target) if call.method != "CONNECT" else target
         request = Request(made, authority, normalized_target, forwarded_scheme, scheme)
-        self._believe(request)
+        self._set_remote_address(request)
         return request
 
-    def _believe(self, request: Request) -> None:
-        """Take the client's address from X-Forwarded-For, as far as those who wrote it are trusted."""
+    def _set_remote_address(self, request: Request) -> None:
+        """Take the client's address from X-Forwarded-For, as far as the proxies that wrote it are trusted."""
         forwarded = request.headers.get("x-forwarded-for")
         skipped = self._trusted_hops - 1 if self._is_edge else self._trusted_hops
         if forwarded is not None and skipped >= 0:
@@ -146,7 +147,7 @@ class HttpConnectionManager:
                 request.remote_address = address
 
     def refuses(self, request: Request) -> bool:
-        """Return whether the path has escaped slashes that are not allowed."""
+        """Return True if the path has escaped slashes that are not allowed."""
         return self._escaped_slashes == _REJECT and has_escaped_slash(request.path)
 
     def _normalized(self, target: str) -> str:

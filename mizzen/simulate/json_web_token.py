@@ -1,4 +1,4 @@
-"""JSON Web Tokens as Envoy reads them: what is in one, and whether a key set's keys have signed it.
+"""JSON Web Tokens as Envoy reads them: their content, and whether a key of a key set signed them.
 
 Source: RFC 7519, and Envoy's library of tokens (jwt_verify_lib)
 """
@@ -16,7 +16,7 @@ from typing import Any, Final
 from mizzen.simulate.verdict import Failure
 
 ISSUER: Final = "issuer of the token"
-"""The condition that fails for the token of another issuer."""
+"""The condition that fails if the token has a different issuer."""
 _KEY_TYPES: Final[dict[str, tuple[str, str]]] = {
     "ES256": ("EC", "P-256"),
     "ES384": ("EC", "P-384"),
@@ -25,12 +25,12 @@ _KEY_TYPES: Final[dict[str, tuple[str, str]]] = {
     **{f"{kind}{bits}": ("RSA", "") for kind in ("RS", "PS") for bits in (256, 384, 512)},
     **{f"HS{bits}": ("oct", "") for bits in (256, 384, 512)},
 }
-"""Each algorithm that Envoy takes, with the type of its keys, and their curve if that must be one."""
+"""The algorithms that Envoy accepts, with the type of their keys, and the curve if there is only one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a token is refused: the condition that fails, what it asks for, and what there is."""
+    """Why a token is refused: the condition that fails, the wanted and the found value."""
 
     condition: str
     wanted: str
@@ -39,13 +39,14 @@ class Refusal:
 
     @property
     def is_of_another(self) -> bool:
-        """Whether it only says that the token, or none, is not that of the one who was asked."""
+        """True if it only says that there is no token of the issuer that was asked."""
         return self.condition == ISSUER or self.failure is Failure.NO_TOKEN
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token. `signed` is what the signature is of; without it the issuer is taken to have signed."""
+    """A token. `signed` are the bytes that the signature covers; if empty, the token
+    counts as signed by its issuer."""
 
     claims: Mapping[str, Any]
     header: Mapping[str, Any]
@@ -56,13 +57,13 @@ class Token:
 
     @property
     def issuer(self) -> str:
-        """The claim `iss`, empty if there is none."""
+        """The claim `iss`; empty if there is none."""
         found = self.claims.get("iss", "")
         return found if isinstance(found, str) else ""
 
     @property
     def audiences(self) -> tuple[str, ...]:
-        """The claim `aud`, which may be one text."""
+        """The claim `aud`, which may be a single text."""
         found = self.claims.get("aud")
         if isinstance(found, str):
             return (found,)
@@ -89,13 +90,13 @@ def read_token(text: str) -> Token | Refusal:
 
 
 def vouched_token(claims: Mapping[str, Any]) -> Token:
-    """Return a token with these claims, which its issuer is taken to have signed."""
+    """Return a token with these claims that counts as signed by its issuer."""
     payload = json.dumps(claims, separators=(",", ":")).encode()
     return Token(claims, {}, base64.urlsafe_b64encode(payload).rstrip(b"=").decode())
 
 
 def time_refusal(token: Token, moment: float, skew: int) -> Refusal | None:
-    """Return a refusal if a token does not hold at a moment; clocks may differ by `skew` seconds."""
+    """Return a refusal if a token is not valid at a moment; clocks may differ by `skew` seconds."""
     begins, ends = token.claims.get("nbf"), token.claims.get("exp")
     now = _time(moment)
     if isinstance(begins, int | float) and moment + skew < begins:
@@ -106,8 +107,8 @@ def time_refusal(token: Token, moment: float, skew: int) -> Refusal | None:
 
 
 def audience_refusal(token: Token, audiences: Sequence[str]) -> Refusal | None:
-    """Return a refusal if a token is for none of the audiences; no audiences demand nothing. Their scheme
-    and a slash at the end do not count."""
+    """Return a refusal if a token is for none of the audiences; an empty list accepts all. The URL scheme and
+    a slash at the end are ignored."""
     known = {_bare(audience) for audience in audiences}
     if not known or known & {_bare(audience) for audience in token.audiences}:
         return None
@@ -116,10 +117,10 @@ def audience_refusal(token: Token, audiences: Sequence[str]) -> Refusal | None:
 
 
 def signature_refusal(token: Token, keys: Iterable[Mapping[str, Any]]) -> Refusal | None:
-    """Return a refusal if none of the keys (of a JSON Web Key Set) has signed a token."""
+    """Return a refusal if none of the keys of a JSON Web Key Set signed the token."""
     if not token.signed:
         return None
-    # Most calls bring no token, and this costs as much as all else that a command imports.
+    # Imported here: most calls have no token, and it takes as long as all other imports of a command.
     import jwt
 
     algorithm = str(token.header["alg"])

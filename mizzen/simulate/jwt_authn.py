@@ -1,4 +1,4 @@
-"""The filter that checks JSON Web Tokens.
+"""The filter that verifies JSON Web Tokens.
 
 Source: https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/jwt_authn_filter
 """
@@ -29,12 +29,12 @@ _MISSING: Final = Refusal("token", "present", "none", Failure.NO_TOKEN)
 
 @dataclass(frozen=True, slots=True)
 class _Tokens:
-    """Where tokens are looked for, each place with its issuers, and what is asked of those found there.
+    """Where tokens are looked for, each location with its issuers, and what is required of the tokens found.
 
-    They are checked by `required`, else each by the provider of its issuer.
+    They are verified by `required`, or if that is None, each by the provider of its issuer.
     """
 
-    places: tuple[tuple[Location, frozenset[str]], ...]
+    locations: tuple[tuple[Location, frozenset[str]], ...]
     required: Provider | None = None
     audiences: tuple[str, ...] = ()
     allow_missing: bool = False
@@ -58,7 +58,7 @@ class JwtAuthentication:
         self._rules = [self._rule(rule, message.requirement_map) for rule in message.rules]
 
     def judge(self, request: Request, *, explain: bool) -> PolicyStep | None:
-        """Return whether the tokens of a request are as required, and take up what is in them."""
+        """Return whether the tokens of a request fulfil the requirements, and apply the valid ones to it."""
         for provider in self._providers.values():
             for name in provider.set_headers:
                 request.remove_header(name)
@@ -90,7 +90,7 @@ class JwtAuthentication:
         )
 
     def _requirement(self, message: Any, beside: Sequence[Provider] = ()) -> _Verify:
-        """Compile a JwtRequirement; `beside` are the providers of the list that it stands in."""
+        """Compile a JwtRequirement; `beside` are the providers of the list that contains it."""
         kind = message.WhichOneof("requires_type")
         if kind in ("provider_name", "provider_and_audiences"):
             return self._provider(message, kind)
@@ -102,19 +102,19 @@ class JwtAuthentication:
         if kind is None:
             return lambda check: None
         failed = kind == "allow_missing_or_failed"
-        wanted = _Tokens(_places(beside), allow_missing=True, allow_failed=failed)
+        wanted = _Tokens(_locations_of(beside), allow_missing=True, allow_failed=failed)
         return lambda check: check.tokens(wanted)
 
     def _provider(self, message: Any, kind: str, *, allow_missing: bool = False) -> _Verify:
         provider = self._provider_of(message, kind)
         by_audience = kind == "provider_and_audiences"
         audiences = tuple(message.provider_and_audiences.audiences) if by_audience else ()
-        wanted = _Tokens(_places((provider,)), provider, audiences, allow_missing)
+        wanted = _Tokens(_locations_of((provider,)), provider, audiences, allow_missing)
         return lambda check: check.tokens(wanted)
 
     def _any(self, requirements: Iterable[Any]) -> _Verify:
-        """One of these must be fulfilled. The one that allows no token comes last, and there is one such;
-        beside a single provider it is checked together with that."""
+        """One of these must be fulfilled. At most one allows missing tokens, and it comes last; beside a
+        single provider it is checked together with that."""
         kinds = [(each, str(each.WhichOneof("requires_type") or "")) for each in requirements]
         lenient = [(each, kind) for each, kind in kinds if kind.startswith("allow_missing")]
         strict = [(each, kind) for each, kind in kinds if not kind.startswith("allow_missing")]
@@ -154,9 +154,9 @@ class _Check:
         self._providers = providers
 
     def tokens(self, wanted: _Tokens) -> Refusal | None:
-        """Return why a token is refused, None if all are valid. One that is not valid is refused even where
-        tokens may be missing."""
-        found = self._found(wanted.places)
+        """Return why a token is refused; None if all are valid. An invalid token is
+        refused even where tokens may be missing."""
+        found = self._found(wanted.locations)
         refused: Refusal | None = _MISSING
         while found:
             refused = self._refusal(*found.pop(), wanted)
@@ -167,23 +167,26 @@ class _Check:
         return refused
 
     def _found(
-        self, places: Sequence[tuple[Location, frozenset[str]]]
+        self, locations: Sequence[tuple[Location, frozenset[str]]]
     ) -> list[tuple[str | None, Location, frozenset[str]]]:
-        """Return the tokens (None: the one that is vouched for), their places, and the issuers of each."""
+        """Return the tokens (None: the one made from the call's claims), their
+        locations, and the issuers of each."""
         found: list[tuple[str | None, Location, frozenset[str]]] = [
-            (text, location, issuers) for location, issuers in places for text in location.texts(self.request)
+            (text, location, issuers)
+            for location, issuers in locations
+            for text in location.texts(self.request)
         ]
         claims = self.request.claims
         if claims is not None:
             own = (each for each in self._providers.values() if each.issuer in ("", claims.get("iss")))
             home = next(own, next(iter(self._providers.values()))).locations[0]
-            found.extend((None, location, issuers) for location, issuers in places if location == home)
+            found.extend((None, location, issuers) for location, issuers in locations if location == home)
         return found
 
     def _refusal(
         self, text: str | None, location: Location, issuers: frozenset[str], wanted: _Tokens
     ) -> Refusal | None:
-        """Check one token, and take it up if it is valid."""
+        """Verify one token, and apply it to the request if it is valid."""
         self.provider = wanted.required or self.provider
         token = read_token(text) if text is not None else vouched_token(self.request.claims or {})
         if isinstance(token, Refusal):
@@ -212,8 +215,8 @@ class _Check:
         return named or next((each for each in every if not each.issuer), None)
 
 
-def _places(providers: Iterable[Provider]) -> tuple[tuple[Location, frozenset[str]], ...]:
-    """Return where these providers look for tokens, in Envoy's order, each place with its issuers."""
+def _locations_of(providers: Iterable[Provider]) -> tuple[tuple[Location, frozenset[str]], ...]:
+    """Return where these providers look for tokens, in Envoy's order, each location with its issuers."""
     issuers: dict[Location, set[str]] = {}
     for provider in providers:
         for location in provider.locations:

@@ -1,4 +1,5 @@
-"""A provider of the JWT filter: one issuer, its keys, where its tokens stand, and what a valid one does.
+"""A provider of the JWT filter: one issuer, its keys, the locations of its tokens, and the effects of a valid
+one.
 
 Source: https://www.envoyproxy.io/docs/envoy/latest/api-v3/extensions/filters/http/jwt_authn/v3/config.proto
 """
@@ -62,11 +63,11 @@ class Provider:
 
     @property
     def clears_route(self) -> bool:
-        """Whether a request with a valid token is routed anew."""
+        """True if a request with a valid token is routed again."""
         return bool(self._message.clear_route_cache)
 
     def refusal(self, token: Token, moment: float | None, audiences: Sequence[str]) -> Refusal | None:
-        """Return why a token of this provider is refused, None if it is valid. Raises UndecidedError."""
+        """Return why a token of this provider is refused; None if it is valid. Raises UndecidedError."""
         refused = time_refusal(token, moment, self._skew) if moment is not None else None
         refused = refused or audience_refusal(token, audiences or self.audiences)
         if refused is not None:
@@ -97,12 +98,12 @@ class Provider:
 
     @property
     def forwards(self) -> bool:
-        """Whether the token is sent on."""
+        """True if the token is forwarded."""
         return bool(self._message.forward)
 
 
 def _keys(source: Any) -> tuple[Mapping[str, Any], ...] | None:
-    """Return the keys of a key set; None if they stand elsewhere, none if the text is no key set."""
+    """Return the keys of a key set; None if they are not inline, () if the text is not a key set."""
     kind = source.WhichOneof("specifier")
     if kind not in ("inline_string", "inline_bytes"):
         return None

@@ -1,10 +1,11 @@
 """The choice of a listener.
 
-A connection is accepted by the listener that is bound to its address. A captured one is accepted by the
-listener that iptables redirects to; with `use_original_dst` that listener hands it on to the listener of the
-original destination, the exact address before the wildcard, and keeps what no listener has.
+A connection is accepted by the listener bound to its address. A captured connection is accepted by the
+listener that iptables redirects to. If that has `use_original_dst`, it hands the connection to the listener
+of the original destination (the exact address before the wildcard), or keeps it if there is none.
 
-Source: https://www.envoyproxy.io/docs/envoy/latest/configuration/listeners/listener_filters/original_dst_filter
+Source:
+https://www.envoyproxy.io/docs/envoy/latest/configuration/listeners/listener_filters/original_dst_filter
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ _INBOUND, _OUTBOUND = 1, 2
 _WILDCARDS = {4: "0.0.0.0", 6: "::"}  # noqa: S104 (addresses to look for)
 _LOOPBACK = {4: "127.0.0.1", 6: "::1"}
 
-_Place = tuple[str, int]
+_Address = tuple[str, int]
 """Address and port; a Unix socket is a path and 0."""
 
 
 class Listener:
     """One listener; its filter chains are compiled when it is first used."""
 
-    __slots__ = ("_chains", "_filters", "_has_secret", "bound", "message", "name", "places", "udp")
+    __slots__ = ("_chains", "_filters", "_has_secret", "addresses", "bound", "message", "name", "udp")
 
     def __init__(self, message: Any, has_secret: HasSecret) -> None:
         self.message = message
@@ -43,13 +44,13 @@ class Listener:
         self.bound = message.bind_to_port.value or not message.HasField("bind_to_port")
         self.udp = message.address.socket_address.protocol == _UDP
         addresses = [message.address, *(each.address for each in message.additional_addresses)]
-        self.places = [place for address in addresses for place in _places(address)]
+        self.addresses = [each for bound in addresses for each in _addresses(bound)]
         self._chains: FilterChains | None = None
         self._filters: tuple[listener_filters.ListenerFilter, ...] | None = None
 
     @property
     def gives_up_waiting(self) -> bool:
-        """Whether a connection goes on when a listener filter has waited for too long."""
+        """True if a connection continues when a listener filter has waited for too long."""
         limited = limit(self.message, "listener_filters_timeout", _LISTENER_FILTERS_TIMEOUT) is not None
         return bool(self.message.continue_on_listener_filters_timeout and limited)
 
@@ -62,7 +63,7 @@ class Listener:
 
     @property
     def filters(self) -> tuple[listener_filters.ListenerFilter, ...]:
-        """The listener filters, with those that Envoy adds by itself."""
+        """The listener filters, with those that Envoy adds itself."""
         if self._filters is None:
             self._filters = listener_filters.listener_filters(self.message)
         return self._filters
@@ -74,20 +75,20 @@ class Listeners:
     __slots__ = ("_bound", "_inbound", "_outbound", "_tcp", "_udp")
 
     def __init__(self, messages: Iterable[Any], has_secret: HasSecret) -> None:
-        self._tcp: dict[_Place, Listener] = {}
-        self._udp: dict[_Place, Listener] = {}
-        self._bound: dict[_Place, Listener] = {}
+        self._tcp: dict[_Address, Listener] = {}
+        self._udp: dict[_Address, Listener] = {}
+        self._bound: dict[_Address, Listener] = {}
         self._outbound: Listener | None = None
         self._inbound: Listener | None = None
         for message in messages:
             listener = Listener(message, has_secret)
-            for place in listener.places:
+            for bound_to in listener.addresses:
                 if listener.udp:
-                    self._udp.setdefault(place, listener)
+                    self._udp.setdefault(bound_to, listener)
                     continue
-                self._tcp.setdefault(place, listener)
+                self._tcp.setdefault(bound_to, listener)
                 if listener.bound:
-                    self._bound.setdefault(place, listener)
+                    self._bound.setdefault(bound_to, listener)
             self._note_capture(listener)
 
     def _note_capture(self, listener: Listener) -> None:
@@ -111,14 +112,14 @@ class Listeners:
         return _at(self._udp if call.protocol is Protocol.HTTP3 else self._bound, call.address, call.port)
 
     def hands_on(self, listener: Listener, connection: Connection) -> Listener:
-        """Return the listener that takes the connection after the filters of the accepting one ran."""
+        """Return the listener that takes the connection after the filters of the accepting listener ran."""
         if not (connection.restored and listener.message.use_original_dst.value):
             return listener
         return _at(self._tcp, connection.address, connection.port) or listener
 
     def runner_up(self, call: Call, chosen: Listener | None) -> RunnerUp | None:
-        """Return the listener that comes nearest of those that were not chosen: one that is less specific,
-        else one of the same port, else one of the same address."""
+        """Return the nearest of the listeners not chosen: one that is less specific, else one of the same
+        port, else one of the same address."""
         listeners = self._udp if call.protocol is Protocol.HTTP3 else self._tcp
         found = f"{call.address}:{call.port}"
         near: list[tuple[int, str, RunnerUp]] = []
@@ -145,7 +146,7 @@ def connection(call: Call, listener: Listener) -> Connection:
         made = Connection(call, call.address, call.port)
     else:
         version, _ = parsed(call.address)
-        made = Connection(call, _LOOPBACK.get(version, ""), listener.places[0][1])
+        made = Connection(call, _LOOPBACK.get(version, ""), listener.addresses[0][1])
     if call.protocol is Protocol.HTTP3:
         made.transport_protocol = "quic"
         if call.tls is not None:
@@ -154,7 +155,7 @@ def connection(call: Call, listener: Listener) -> Connection:
     return made
 
 
-def _at(listeners: dict[_Place, Listener], address: str, port: int) -> Listener | None:
+def _at(listeners: dict[_Address, Listener], address: str, port: int) -> Listener | None:
     found = listeners.get((canonical(address), port))
     if found is None:
         version, _ = parsed(address)
@@ -162,12 +163,12 @@ def _at(listeners: dict[_Place, Listener], address: str, port: int) -> Listener 
     return found
 
 
-def _places(address: Any) -> list[_Place]:
+def _addresses(address: Any) -> list[_Address]:
     if address.HasField("pipe"):
         return [(address.pipe.path, 0)]
     socket = address.socket_address
-    place = (canonical(socket.address), socket.port_value)
+    found = (canonical(socket.address), socket.port_value)
     if socket.address == "::" and socket.ipv4_compat:
-        # One socket for both families, so IPv4 connections find it too.
-        return [place, ("0.0.0.0", socket.port_value)]  # noqa: S104
-    return [place]
+        # One socket for both families, so that it accepts IPv4 connections too.
+        return [found, ("0.0.0.0", socket.port_value)]  # noqa: S104
+    return [found]

@@ -1,4 +1,4 @@
-"""Listener filters: what they find out of a connection before its filter chain is chosen.
+"""Listener filters: what they learn about a connection before its filter chain is chosen.
 
 Source: https://www.envoyproxy.io/docs/envoy/latest/configuration/listeners/listener_filters/listener_filters
 """
@@ -14,7 +14,7 @@ from mizzen.simulate.typed_config import type_name
 
 PortPredicate = Callable[[int], bool]
 ListenerFilter = tuple[str, str, PortPredicate | None]
-"""Name, kind (empty for one that finds nothing out), and where it is switched off."""
+"""Name, kind (empty if the filter learns nothing), and the ports where it is switched off."""
 
 ORIGINAL_DESTINATION: Final = "original_dst"
 _TLS_INSPECTOR: Final = "tls_inspector"
@@ -34,8 +34,8 @@ _SNIFFED: Final = {
 def listener_filters(listener: Any) -> tuple[ListenerFilter, ...]:
     """Return the listener filters in the order in which Envoy runs them.
 
-    Envoy adds two by itself: `original_dst` for `use_original_dst`, and the TLS inspector where the match of
-    a filter chain needs one.
+    Envoy adds two itself: `original_dst` for `use_original_dst`, and the TLS inspector if the match of a
+    filter chain needs it.
     """
     found = [
         (
@@ -54,7 +54,7 @@ def listener_filters(listener: Any) -> tuple[ListenerFilter, ...]:
 
 
 def run(filters: Iterable[ListenerFilter], connection: Connection) -> tuple[str, ...]:
-    """Let the filters look at the connection; return the names of those that were not switched off."""
+    """Let the filters inspect the connection; return the names of those that were not switched off."""
     ran = []
     call = connection.call
     for name, kind, disabled in filters:

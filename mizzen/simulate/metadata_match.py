@@ -14,7 +14,7 @@ from mizzen.simulate.request import Request
 from mizzen.simulate.string_match import described, string_test
 
 JWT_FILTER: Final = "envoy.filters.http.jwt_authn"
-"""Where the JWT filter leaves what it found out."""
+"""The key under which the JWT filter stores its results."""
 
 _MISSING: Final = object()
 _LIST: Final = "a list with "
@@ -22,7 +22,7 @@ _Test = Callable[[Any], bool]
 
 
 def metadata_test(matcher: Any) -> RequestTest:
-    """Return a function that says whether a request fulfils a MetadataMatcher."""
+    """Return a function that tells whether a request fulfils a MetadataMatcher."""
     find = _finder(matcher)
     test = _value_test(matcher.value)
     invert = bool(matcher.invert)
@@ -50,7 +50,7 @@ def metadata_condition(matcher: Any) -> Condition:
 
 
 def _finder(matcher: Any) -> Callable[[Request], Any]:
-    """Return a function that finds what a request has there."""
+    """Return a function that finds the value in a request."""
     namespace = matcher.filter
     keys = [segment.key for segment in matcher.path]
 
@@ -106,7 +106,7 @@ def _described(matcher: Any) -> str:
     if kind == "list_match":
         return f"{_LIST}{_described(matcher.list_match.one_of)}"
     if kind == "or_match":
-        # Claims may be a text or a list: then both are asked for, and the words for the text suffice.
+        # A claim may be a text or a list. Then the matcher tests for both, and describing the text is enough.
         words = [_described(each) for each in matcher.or_match.value_matchers]
         lists = {f"{_LIST}{each}" for each in words}
         return " or ".join(each for each in words if each not in lists)

@@ -26,9 +26,10 @@ DEFAULT: Final = -1
 class ChainFilters:
     """The compiled filters of one filter chain.
 
-    Exactly one of `manager` (the chain reads HTTP) and `tcp` (the clusters that the connection is proxied to,
-    with their shares) is set where the simulator knows the filter that takes the connection. `security` are
-    the filters that may refuse it before; `asks_for_certificate`: the client's certificate is asked for.
+    If the simulator knows the filter that takes the connection, exactly one of `manager` (the chain reads
+    HTTP) and `tcp` (the clusters that the connection is proxied to, with their shares) is set. `security` are
+    the filters that may refuse the connection before. `asks_for_certificate`: the client's certificate is
+    requested.
     """
 
     __slots__ = (
@@ -69,7 +70,8 @@ class ChainFilters:
         )
 
     def negotiated(self, tls: ClientTls) -> str:
-        """Return what server and client agree on by ALPN, by the server's preference; empty for nothing."""
+        """Return the protocol that server and client agree on by ALPN, by the
+        server's preference; empty if there is none."""
         return next((each for each in self._application_protocols if each in tls.application_protocols), "")
 
     def _compile(self, network_filter: Any) -> FilterStep:

@@ -19,13 +19,13 @@ _INVALID: Final = re.compile(r"[^\x21-\x7e]|%00|#")
 
 
 def is_valid(path: str) -> bool:
-    """Return whether Envoy takes a path: ASCII without blanks, fragments and escaped zero bytes."""
+    """Return True if Envoy accepts the path: ASCII without blanks, fragments and escaped zero bytes."""
     return _INVALID.search(path) is None
 
 
 def normalized(path: str) -> str:
-    """Return the path (without a query) as `normalize_path` makes it: dot segments are resolved, what need
-    not be escaped is not, and what must be is."""
+    """Return the path (without a query) as `normalize_path` makes it: dot segments are resolved, unnecessary
+    escapes are undone, necessary ones are added."""
     if not _NEEDS_WORK.search(path):
         return path
     path = _UNRESERVED.sub(lambda found: chr(int(found[0][1:], 16)), path.replace("\\", "/"))
@@ -44,15 +44,15 @@ def normalized(path: str) -> str:
 
 
 def slashes_merged(path: str) -> str:
-    """Return the path with one slash where several stand beside each other, as `merge_slashes` does."""
+    """Return the path with runs of slashes replaced by one slash, as `merge_slashes` does."""
     return _SLASHES.sub("/", path)
 
 
 def has_escaped_slash(path: str) -> bool:
-    """Return whether an escaped slash or backslash is in the path."""
+    """Return True if the path has an escaped slash or backslash."""
     return "%" in path and _ESCAPED_SLASH.search(path) is not None
 
 
 def slashes_unescaped(path: str) -> str:
-    """Return the path with escaped slashes and backslashes as what they stand for."""
+    """Return the path with escaped slashes and backslashes unescaped."""
     return _ESCAPED_SLASH.sub(lambda found: "/" if found[0].lower() == "%2f" else "\\", path)

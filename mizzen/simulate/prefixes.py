@@ -1,4 +1,4 @@
-"""The longest of many CIDR ranges that holds an address."""
+"""Look-up of the longest CIDR range that contains an address."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _BITS = {4: 32, 6: 128}
 
 @lru_cache(maxsize=4096)
 def parsed(address: str) -> tuple[int, int]:
-    """Return the version of an IP address and its number; version 0 for what is no IP address."""
+    """Return the version of an IP address and its number; version 0 if it is not an IP address."""
     try:
         found = ip_address(address)
     except ValueError:
@@ -23,7 +23,7 @@ def parsed(address: str) -> tuple[int, int]:
 
 
 class Prefixes(Generic[Value]):
-    """Values by CIDR range, with one more for all addresses that no range holds."""
+    """Values by CIDR range, and one value for all addresses outside the ranges."""
 
     __slots__ = ("_by_length", "everywhere")
 
@@ -32,7 +32,7 @@ class Prefixes(Generic[Value]):
         self.everywhere: Value | None = None
 
     def of(self, ranges: Iterable[tuple[str, int]], make: Callable[[], Value]) -> list[Value]:
-        """Return the value of each range, made if it is new; the value of everywhere if there is no range."""
+        """Return the value of each range, made if it is new; without ranges, the value of everywhere."""
         found = []
         for address, length in ranges:
             version, number = parsed(address)
@@ -58,7 +58,7 @@ class Prefixes(Generic[Value]):
         return values[key]
 
     def longest(self, address: str) -> Value | None:
-        """Return the value of the longest range that holds the address, else that of everywhere."""
+        """Return the value of the longest range that contains the address, else that of everywhere."""
         if self._by_length[4] or self._by_length[6]:
             version, number = parsed(address)
             if version:
@@ -70,7 +70,7 @@ class Prefixes(Generic[Value]):
 
 
 def contains(ranges: Iterable[tuple[str, int]], address: str) -> bool:
-    """Return whether one of the ranges holds the address."""
+    """Return True if one of the ranges contains the address."""
     version, number = parsed(address)
     for prefix, length in ranges:
         other_version, other = parsed(prefix)
@@ -83,7 +83,7 @@ def contains(ranges: Iterable[tuple[str, int]], address: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def canonical(address: str) -> str:
-    """Return an IP address in its canonical form, and anything else as it is."""
+    """Return an IP address in its canonical form, and any other text unchanged."""
     try:
         return str(ip_address(address))
     except ValueError:

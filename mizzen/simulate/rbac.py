@@ -20,12 +20,12 @@ _DENY: Final = rbac_pb2.RBAC.DENY
 _ALLOW: Final = rbac_pb2.RBAC.ALLOW
 _UNKNOWN_FIELDS: Final = ("condition", "checked_condition", "cel_config")
 NO_POLICY: Final = "no policy"
-"""Stands for the policy that is tried out where the call is denied as none of those matches."""
+"""The name shown when the call would be denied because none of the tried-out policies matches."""
 NOTES: Final = {
     http_rbac_pb2.RBAC.DESCRIPTOR.full_name: "envoy.filters.http.rbac",
     network_rbac_pb2.RBAC.DESCRIPTOR.full_name: "envoy.filters.network.rbac",
 }
-"""The types of the filters, and under which name each notes what its shadow rules say."""
+"""The types of the filters, each with the name under which it notes the result of its shadow rules."""
 
 
 class Rules:
@@ -36,19 +36,19 @@ class Rules:
     def __init__(self, message: Any) -> None:
         self.action = int(message.action)
         self.kind = str(rbac_pb2.RBAC.Action.Name(message.action))
-        # Envoy looks at them in the order of their names.
+        # Envoy evaluates them in the order of their names.
         names = sorted(map(str, message.policies))
         self._policies = tuple((name, _policy(message.policies[name])) for name in names)
 
     def matching(self, request: Request) -> str:
-        """Return the name of the first policy that matches, empty if none does. Raises UndecidedError."""
+        """Return the name of the first policy that matches; empty if none does. Raises UndecidedError."""
         for name, policy in self._policies:
             if policy.holds(request):
                 return name
         return ""
 
     def denies(self, matching: str) -> bool:
-        """Return whether the call is denied where this policy matches, or none."""
+        """Return True if the call is denied when this policy matches (empty: none)."""
         return bool(matching) if self.action == _DENY else self.action == _ALLOW and not matching
 
     def nearest(self, request: Request) -> RunnerUp | None:
@@ -56,13 +56,13 @@ class Rules:
         found = [(shortfall(policy, request), name) for name, policy in self._policies]
         if not found:
             return None
-        short, name = min(found, key=lambda each: (each[0].failed, -each[0].held))
+        short, name = min(found, key=lambda each: (each[0].failed, -each[0].satisfied))
         if short.first is None:
             return None
         return RunnerUp(name, short.first.name, short.first.wanted, short.first.found(request))
 
     def met(self, name: str, request: Request) -> tuple[Met, ...]:
-        """Return by which conditions a policy matches."""
+        """Return the conditions by which a policy matches."""
         policy = dict(self._policies)[name]
         return tuple(Met(each.name, each.wanted, each.found(request)) for each in met(policy, request))
 
@@ -82,7 +82,7 @@ class RbacFilter:
         self._note_prefix = message.shadow_rules_stat_prefix
 
     def judge(self, request: Request, *, explain: bool) -> PolicyStep | None:
-        """Return what the filter says of a request; None if it only notes what others ask for."""
+        """Return what the filter decides about a request; None if it only notes results for other filters."""
         rules = self._rules
         try:
             tried = self._try(request)
@@ -99,7 +99,8 @@ class RbacFilter:
         return PolicyStep(self.name, rules.kind, Decision.DENIED, matching, failure, tried, found, lost)
 
     def _try(self, request: Request) -> str:
-        """Note what the shadow rules say; return what would deny the request if they counted."""
+        """Note the result of the shadow rules; return the policy that would deny the
+        request if they were in force."""
         rules = self._shadow_rules
         if rules is None:
             return ""

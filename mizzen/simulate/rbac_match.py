@@ -38,7 +38,7 @@ _ADDRESSES: Final[dict[str, tuple[str, Callable[[Request], str]]]] = {
 
 
 def any_of(rules: Iterable[Any]) -> Demand:
-    """Return the demand of a list of permissions or of principals: one of them.
+    """Return the demand of a list of permissions or of principals: one of them must match.
 
     Raises UnknownSettingError.
     """
@@ -102,7 +102,7 @@ def _header(matcher: Any) -> Condition:
 
 
 def _path(wanted: str, test: Callable[[str], bool]) -> Condition:
-    # Where no request is read, there is no path, and no pattern of one holds.
+    # A connection without a request has no path, so no pattern matches.
     return Condition(
         "path",
         wanted,
@@ -138,7 +138,8 @@ def _server_name(matcher: Any) -> Condition:
 
 
 def _principal(authenticated: Any) -> Condition:
-    """A name in the client's certificate; without a name that is wanted, any client that speaks TLS."""
+    """Return the condition on the name in the client's certificate; without a wanted
+    name, any client with TLS fulfils it."""
     if not authenticated.HasField("principal_name"):
         return Condition("principal", "any client with TLS", _principal_found, _speaks_tls)
     matcher = authenticated.principal_name
@@ -155,7 +156,8 @@ def _speaks_tls(request: Request) -> bool:
 
 
 def _names(request: Request) -> tuple[str, ...]:
-    """Return the names of the client. Without a certificate it is one that is empty, as its subject."""
+    """Return the names of the client. Without a certificate there is one name, which
+    is empty, as its subject."""
     tls = request.connection.call.tls
     if tls is None or not request.connection.shows_certificate:
         return ("",)

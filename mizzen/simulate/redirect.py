@@ -1,4 +1,4 @@
-"""Where a redirect leads.
+"""The target of a redirect.
 
 Source: RedirectAction in
 https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/route/v3/route_components.proto
@@ -44,7 +44,7 @@ class Redirect:
 
 
 def _host(request: Request, scheme: str, port: str) -> str:
-    """Return the request's host without its port, if another port or scheme makes that one wrong."""
+    """Return the request's host, without its port if a different port or scheme makes that wrong."""
     host, colon, number = request.authority.rpartition(":")
     if not colon or "]" in number:
         return request.authority

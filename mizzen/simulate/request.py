@@ -15,16 +15,16 @@ _JOINED: Final = frozenset(
         *("x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-request-id"),
     }
 )
-"""Headers of which Envoy keeps several values as one, with commas between."""
+"""Headers whose values Envoy joins into one, separated by commas."""
 
 
 class Request:
     """Method, path, authority, scheme and headers of a request.
 
     `target` is the path with the query, `path` without. `forwarded_scheme` is X-Forwarded-Proto as the
-    connection manager leaves it; `scheme` is `:scheme`, the same unless the client says it. `headers`
-    has all values of each name. `remote_address` is the client's, as the connection manager believes it.
-    Filters change headers (`is_changed`), target and metadata; `reroutes`: the route is then chosen anew.
+    connection manager leaves it; `scheme` is `:scheme`, the same unless the client gives one. `headers` has
+    all values of each name. `remote_address` is the client's address according to the connection manager.
+    Filters change headers (`is_changed`), target and metadata; `reroutes`: the route is then chosen again.
     """
 
     __slots__ = (
@@ -84,7 +84,7 @@ class Request:
             self.is_changed = True
 
     def note(self, name: str, found: Mapping[str, Any]) -> None:
-        """Add what a filter found out to the metadata under its name."""
+        """Add what a filter learned to the metadata under its name."""
         known = self.dynamic_metadata.get(name, {})
         self.dynamic_metadata = {**self.dynamic_metadata, name: {**known, **found}}
 
@@ -102,18 +102,18 @@ class Request:
         return (self.authority,) if name == "host" else self.headers.get(name, ())
 
     def header(self, name: str) -> str:
-        """Return the first value of a header, empty if there is none."""
+        """Return the first value of a header; empty if there is none."""
         return next(iter(self.values(name)), "")
 
     @property
     def is_grpc(self) -> bool:
-        """Whether the content type is that of gRPC."""
+        """True if the content type is that of gRPC."""
         content_type = self.header("content-type")
         return content_type == "application/grpc" or content_type.startswith("application/grpc+")
 
     @property
     def query(self) -> Mapping[str, str]:
-        """The first value of each query parameter, as it was sent."""
+        """The first value of each query parameter, undecoded."""
         if self._query is None:
             self._query = {}
             _, question, query = self.target.partition("?")
@@ -124,7 +124,7 @@ class Request:
 
 
 class NoRequest(Request):
-    """What conditions on requests find where a connection carries none that is read: nothing."""
+    """The request of a connection without one: conditions on requests find nothing in it."""
 
     __slots__ = ()
 

@@ -14,9 +14,9 @@ _GROUP: Final = re.compile(r"\\(\\|[0-9])")
 
 
 def rewrite_of(action: Any, match: Any) -> PathRewrite | None:
-    """Return how a RouteAction or RedirectAction rewrites a path without a query, None if it does not.
+    """Return how a RouteAction or RedirectAction rewrites a path without a query; None if it does not.
 
-    `prefix_rewrite` takes the place of what the route matched: the prefix, or else the whole path.
+    `prefix_rewrite` replaces what the route matched: the prefix, or else the whole path.
     """
     if action.HasField("regex_rewrite"):
         return _regex_rewrite(action.regex_rewrite)
@@ -40,7 +40,7 @@ class AuthorityRewrite:
         self._header = action.host_rewrite_header.lower()
 
     def __call__(self, request: Request) -> str:
-        """Return the authority that is sent on. That of `auto_host_rewrite` depends on the endpoint."""
+        """Return the authority that is forwarded. With `auto_host_rewrite` it depends on the endpoint."""
         if self._literal:
             return str(self._literal)
         return (request.header(self._header) if self._header else None) or request.authority

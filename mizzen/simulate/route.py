@@ -27,11 +27,11 @@ _DEFAULT_TIMEOUT: Final = 15.0
 _CLUSTER_NOT_FOUND: Final = (503, 404, 500)
 
 WeightedCluster = tuple[str, float, tuple[HeaderChange, ...], tuple[HeaderChange, ...]]
-"""Name, share, and what happens to the headers of its requests and responses."""
+"""Name, share, and the header changes of its requests and of its responses."""
 
 
 class Route:
-    """A compiled route. `owners` are the virtual host and the route configuration that it stands in."""
+    """A compiled route. `owners` are its virtual host and its route configuration."""
 
     __slots__ = (
         "_authority",
@@ -65,11 +65,11 @@ class Route:
         configured = [message, *owners]
         self.cors = _first_cors(configured)
         self.overridden = frozenset(str(name) for each in configured for name in each.typed_per_filter_config)
-        """The filters to which the route gives settings of its own."""
+        """The filters for which the route has settings of its own."""
         self.step = _step(message, index, action, configured[::-1] if reverse else configured)
 
     def matches(self, request: Request) -> bool:
-        """Return whether all conditions hold that the request alone decides."""
+        """Return True if all conditions hold that the request alone decides."""
         for test in self._tests:  # noqa: SIM110 (this is the inner loop: a generator costs twice as much)
             if not test(request):
                 return False
@@ -82,7 +82,7 @@ class Route:
         return self._clusters
 
     def upstream(self, request: Request) -> Upstream:
-        """Return authority and path as they are sent on."""
+        """Return authority and path as they are forwarded."""
         target = request.target
         if self._rewrite is not None:
             target = self._rewrite(request.path) + target[len(request.path) :]

@@ -17,7 +17,7 @@ _DENOMINATORS: Final = (100, 10_000, 1_000_000)
 
 
 def route_conditions(match: Any) -> tuple[Condition, ...]:
-    """Return the conditions of a RouteMatch that a request alone decides, the path first."""
+    """Return the conditions of a RouteMatch that the request alone decides, the path first."""
     conditions = [_path_condition(match)]
     if match.HasField("grpc"):
         conditions.append(Condition("gRPC", "a gRPC request", _content_type, _is_grpc))
@@ -28,7 +28,7 @@ def route_conditions(match: Any) -> tuple[Condition, ...]:
 
 
 def undecided_conditions(match: Any) -> tuple[str, ...]:
-    """Return in words the conditions of a RouteMatch that a request alone does not decide."""
+    """Return in words the conditions of a RouteMatch that the request alone does not decide."""
     undecided = []
     if match.HasField("runtime_fraction"):
         fraction = match.runtime_fraction.default_value

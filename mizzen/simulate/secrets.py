@@ -1,4 +1,5 @@
-"""Which secrets TLS needs: Envoy takes no connection by a TLS context of which one is not there.
+"""The secrets that TLS needs: Envoy accepts no connection with a TLS context if one of its secrets is
+missing.
 
 Until the wait for a secret is over, a new listener does not listen, and a new cluster is not used; after that
 each connection is closed at once. Source:
@@ -11,11 +12,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 HasSecret = Callable[[str, bool], bool]
-"""Whether the proxy is sent a secret: its name, and whether it is to be an authority (else a certificate)."""
+"""Tells whether the proxy is sent a secret: its name, and whether it must be an
+authority (else a certificate)."""
 
 
 def missing_secrets(context: Any | None, has_secret: HasSecret) -> tuple[str, ...]:
-    """Return the names of the secrets that a TLS context needs and the proxy is not sent; None needs none."""
+    """Return the names of the secrets that a TLS context needs and that the proxy is
+    not sent; a context of None needs none."""
     if context is None:
         return ()
     needed = _needed(context.common_tls_context)

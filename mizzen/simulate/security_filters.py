@@ -1,4 +1,4 @@
-"""The filters that decide who may call: RBAC, tokens, external authorization."""
+"""Security filters: RBAC, tokens, external authorization."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ class SecurityFilter(Protocol):
     name: str
 
     def judge(self, request: Request, *, explain: bool) -> PolicyStep | None:
-        """Return what it says, None for nothing; `explain`: also why. It may change the request."""
+        """Return what the filter decides, or None if nothing; `explain`: also why.
+        It may change the request."""
 
 
 _KINDS: Final[dict[str, tuple[Any, Any]]] = {
@@ -41,7 +42,7 @@ _KINDS: Final[dict[str, tuple[Any, Any]]] = {
 
 
 def security_filter(name: str, packed: Any) -> SecurityFilter | None:
-    """Return the compiled filter of a typed configuration; None for a filter of another kind, and for one
+    """Return the compiled filter of a typed configuration; None for a filter of any other type, and for one
     with settings that the simulator does not know."""
     found = _KINDS.get(type_name(packed))
     if found is None:

@@ -1,4 +1,4 @@
-"""The simulator: what a proxy does with a call, by the configuration that it was sent."""
+"""The simulator: what a proxy does with a call, according to the configuration that it was sent."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Messages(Protocol):
 
 
 class Simulator:
-    """A proxy with this configuration. Each part is compiled when a call first needs it, once.
+    """A proxy with this configuration. Each part is compiled once, when a call first needs it.
 
     `has_secret` tells whether the proxy is sent a secret; by default it is sent all.
     """
@@ -101,7 +101,7 @@ class Simulator:
         assignment: Find,
         has_secret: HasSecret,
     ) -> Simulator:
-        """Return a simulator that asks for other messages by name, when a call first needs them."""
+        """Return a simulator that gets all but the listeners by name, when a call first needs them."""
         made = cls.__new__(cls)
         made._begin(listeners, route, cluster, assignment, has_secret)
         return made
@@ -126,7 +126,7 @@ class Simulator:
         return run.verdict(runners_up=runners_up)
 
     def route_configuration(self, name: str) -> RouteConfiguration | None:
-        """Return the compiled route configuration of this name, None if the proxy was not sent one."""
+        """Return the compiled route configuration of this name; None if the proxy was not sent one."""
         found = self._compiled_routes.get(name)
         if found is None:
             message = self._route(name)
@@ -147,7 +147,7 @@ class Simulator:
 
 
 class _Run:
-    """One call on its way; `reached` collects the fields of its verdict."""
+    """The simulation of one call; `reached` collects the fields of its verdict."""
 
     __slots__ = (
         "call",
@@ -177,7 +177,7 @@ class _Run:
         self.route: Route | None = None
 
     def verdict(self, *, runners_up: bool) -> Verdict:
-        """Return what was found out."""
+        """Return the result."""
         found = Verdict(self.call, **self.reached, runners_up=self._runners_up() if runners_up else None)
         if found.outcome is Outcome.FORWARDED and found.unjudged:
             self.reached["outcome"] = Outcome.UNKNOWN
@@ -185,7 +185,7 @@ class _Run:
         return found
 
     def judge(self) -> None:
-        """Find out where the call goes."""
+        """Simulate the call."""
         self._connect()
         status = self.reached.get("status")
         by_cors = self.reached.get("answered_by") == "cors"
@@ -288,7 +288,7 @@ class _Run:
         )
         found = self.configuration.choose(request.authority) if self.configuration is not None else None
         chosen = found[0].choose(request) if found is not None else (None, ())
-        # Filters run before anything is answered, and see which route the request has.
+        # Filters run before any answer, and know the route of the request.
         if manager.security and self._is_denied(manager.security, request, chosen[0]):
             return
         self.reached["route_configuration"] = manager.route_configuration_name
@@ -310,7 +310,7 @@ class _Run:
         self._act(manager, route, request, made)
 
     def _is_denied(self, filters: Iterable[SecurityFilter], request: Request, route: Route | None) -> bool:
-        """Let the filters judge, up to the first that denies; return whether one does."""
+        """Let the filters judge, up to the first that denies; return True if one does."""
         overridden = route.overridden if route is not None else ()
         denied = False
         steps = []
@@ -376,7 +376,7 @@ class _Run:
         self.reached["status"] = _STATUS.get(failure)
 
     def _close(self, failure: Failure) -> None:
-        """The connection is closed, which has no status."""
+        """Record that the connection is closed, which has no status."""
         self._fail(failure)
         self.reached["status"] = None
 

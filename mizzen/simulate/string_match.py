@@ -15,7 +15,7 @@ StringTest = Callable[[str], bool]
 
 
 def string_test(matcher: Any) -> StringTest:
-    """Return a function that says whether a text matches a StringMatcher."""
+    """Return a function that tells whether a text matches a StringMatcher."""
     kind = matcher.WhichOneof("match_pattern")
     if kind == "safe_regex":
         return regex_test(matcher.safe_regex.regex)
@@ -25,7 +25,8 @@ def string_test(matcher: Any) -> StringTest:
 
 
 def text_test(kind: str, wanted: str, *, ignore_case: bool = False) -> StringTest:
-    """Return a function that says whether a text is `wanted`, or has it at its beginning, end or anywhere."""
+    """Return a function that tells whether a text is `wanted`, or has it at its
+    beginning, end or anywhere."""
     if ignore_case:
         test = text_test(kind, wanted.lower())
         return lambda text: test(text.lower())
@@ -39,13 +40,13 @@ def text_test(kind: str, wanted: str, *, ignore_case: bool = False) -> StringTes
 
 
 def regex_test(regex: str) -> StringTest:
-    """Return a function that says whether a regular expression matches all of a text."""
+    """Return a function that tells whether a regular expression matches a whole text."""
     compiled = compiled_regex(regex)
     return lambda text: compiled.fullmatch(text) is not None
 
 
 def described(matcher: Any) -> str:
-    """Return in words what a StringMatcher asks for."""
+    """Return a description of a StringMatcher."""
     kind = matcher.WhichOneof("match_pattern") or "exact"
     text = matcher.safe_regex.regex if kind == "safe_regex" else getattr(matcher, kind)
     words = {"exact": "", "safe_regex": "regex "}.get(kind, f"{kind} ")

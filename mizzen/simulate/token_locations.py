@@ -1,7 +1,7 @@
-"""Where a request may carry tokens: headers, query parameters, cookies.
+"""Locations of tokens in a request: headers, query parameters, cookies.
 
 Source: https://www.envoyproxy.io/docs/envoy/latest/api-v3/extensions/filters/http/jwt_authn/v3/config.proto,
-JwtProvider, from_headers and what follows
+JwtProvider, from_headers and the fields after it
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _HEADER, _PARAMETER, _COOKIE = "header", "parameter", "cookie"
 
 @dataclass(frozen=True, slots=True, order=True)
 class Location:
-    """One place: a header, where the token stands behind `prefix`, a query parameter, or a cookie."""
+    """One location: a header, where the token comes after `prefix`, a query parameter, or a cookie."""
 
     kind: str
     name: str
     prefix: str = ""
 
     def texts(self, request: Request) -> Iterator[str]:
-        """Yield the tokens that a request has there, as they are written."""
+        """Yield the tokens that a request has there, undecoded."""
         if self.kind == _HEADER:
             for value in request.values(self.name):
                 at = value.find(self.prefix)
@@ -42,7 +42,7 @@ class Location:
             yield from _cookie(request, self.name)
 
     def remove(self, request: Request) -> None:
-        """Take the token out of a request. Envoy leaves cookies as they are."""
+        """Remove the token from a request. Envoy does not change cookies."""
         if self.kind == _HEADER:
             request.remove_header(self.name)
         elif self.kind == _PARAMETER:
@@ -53,8 +53,8 @@ _DEFAULTS: Final = (Location(_HEADER, "authorization", "Bearer "), Location(_PAR
 
 
 def locations(provider: Any) -> tuple[Location, ...]:
-    """Return where the tokens of a JwtProvider are looked for: without settings in the header Authorization
-    and the query parameter access_token."""
+    """Return where the tokens of a JwtProvider are looked for. The defaults are the header Authorization and
+    the query parameter access_token."""
     found = (
         *(Location(_HEADER, each.name.lower(), str(each.value_prefix)) for each in provider.from_headers),
         *(Location(_PARAMETER, str(name)) for name in provider.from_params),
@@ -63,10 +63,11 @@ def locations(provider: Any) -> tuple[Location, ...]:
     return found or _DEFAULTS
 
 
-def in_order(places: Iterable[Location]) -> list[Location]:
-    """Return places in the order in which Envoy looks at them: headers, parameters, cookies, each by name."""
+def in_order(unordered: Iterable[Location]) -> list[Location]:
+    """Return locations in the order in which Envoy looks at them: headers,
+    parameters, cookies, each by name."""
     kinds = (_HEADER, _PARAMETER, _COOKIE)
-    return sorted(places, key=lambda each: (kinds.index(each.kind), each.name + each.prefix))
+    return sorted(unordered, key=lambda each: (kinds.index(each.kind), each.name + each.prefix))
 
 
 def _cookie(request: Request, name: str) -> Iterator[str]:
@@ -79,7 +80,7 @@ def _cookie(request: Request, name: str) -> Iterator[str]:
 
 
 def _without(target: str, name: str) -> str:
-    """Return a path without a query parameter; the others come out sorted, as Envoy writes them."""
+    """Return a path without a query parameter; the other parameters are sorted, as Envoy writes them."""
     path, _, query = target.partition("?")
     pairs = [pair.partition("=") for pair in query.split("&") if pair]
     kept = sorted(((unquote(key), unquote(value)) for key, _, value in pairs), key=lambda each: each[0])

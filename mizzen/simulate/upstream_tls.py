@@ -1,4 +1,4 @@
-"""The TLS in which a cluster calls an endpoint."""
+"""The TLS settings with which a cluster calls an endpoint."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MATCH: Final = "envoy.transport_socket_match"
 
 
 def upstream_context(cluster: Any, endpoint: Any | None) -> Any | None:
-    """Return the UpstreamTlsContext with which a Cluster calls an LbEndpoint, None if it speaks no TLS.
+    """Return the UpstreamTlsContext with which a Cluster calls an LbEndpoint; None if it does not use TLS.
 
     The metadata of the endpoint may choose one of the cluster's transport sockets.
     """

@@ -1,6 +1,7 @@
-"""Paths with parts that stand for anything: `*` for one segment, `**` for any number of them.
+"""Path templates: `*` stands for one segment, `**` for any number of them.
 
-Source: https://www.envoyproxy.io/docs/envoy/latest/api-v3/extensions/path/match/uri_template/v3/uri_template_match.proto
+Source:
+https://www.envoyproxy.io/docs/envoy/latest/api-v3/extensions/path/match/uri_template/v3/uri_template_match.proto
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ _PART: Final = re.compile(r"\*\*|\*|\{[^}=]*\}|\{[^}=]*=([^}]*)\}|[^*{]+")
 
 
 def template_test(template: str) -> StringTest:
-    """Return a function that says whether a path without its query fits a template."""
+    """Return a function that tells whether a path without its query fits a template."""
     return regex_test(_regex(template))
 
 

@@ -10,7 +10,7 @@ from mizzen.simulate.call import Call
 
 
 class Outcome(StrEnum):
-    """What becomes of the call."""
+    """What happens to the call."""
 
     FORWARDED = "forwarded"
     ANSWERED = "answered"
@@ -58,12 +58,12 @@ DENIALS: Final = frozenset(
         Failure.OTHER_AUDIENCE,
     }
 )
-"""The failures by which a caller is kept out."""
+"""The failures that keep a caller out."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunnerUp:
-    """What would have been next at a step, and the first condition in which it lost."""
+    """The next candidate at a step, and the first condition in which it lost."""
 
     name: str
     condition: str
@@ -73,16 +73,17 @@ class RunnerUp:
     found: str
     """What the call has."""
     index: int = -1
-    """The place of a filter chain in its listener, or of a route in its virtual host."""
+    """The position of a filter chain in its listener, or of a route in its virtual host."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListenerStep:
-    """The listener, and what its listener filters found out."""
+    """The listener, and what its listener filters learned."""
 
     name: str
     accepted_by: str
-    """The listener that accepted the connection and handed it on; the same name if none did."""
+    """The listener that accepted the connection and handed it over; the same name if
+    it was not handed over."""
     listener_filters: tuple[str, ...]
     """The filters that ran, by name."""
     transport_protocol: str
@@ -98,16 +99,17 @@ class FilterStep:
     type: str
     """The type of its configuration, such as `envoy.extensions.filters.http.rbac.v3.RBAC`."""
     judged: bool
-    """False if the filter may stop or change the call and the simulator does not know."""
+    """False if the filter may stop or change the call and the simulator does not know it."""
 
 
 class Decision(StrEnum):
-    """What a security filter says of a call."""
+    """What a security filter decides about a call."""
 
     ALLOWED = "allowed"
     DENIED = "denied"
     UNKNOWN = "unknown"
-    """It depends on what the simulator does not know, such as the answer of an authorizer outside."""
+    """It depends on something that the simulator does not know, such as the answer
+    of an external authorizer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,16 +123,15 @@ class Met:
 
 @dataclass(frozen=True, slots=True)
 class PolicyStep:
-    """What one security filter says of the call.
+    """The decision of one security filter.
 
     `kind` is `ALLOW`, `DENY` or `LOG` (the action of an RBAC filter), `SHADOW` for an RBAC filter that only
     tries policies out, `RBAC` if it cannot be judged, `JWT`, or `EXTERNAL`. `policy` is what decided: the
-    policy of RBAC that matched, the provider of a token, or the note for which an authorizer is asked; empty
-    if there is none. `tried` is the policy
-    that would deny the call if it were not only tried out.
+    RBAC policy that matched, the provider of a token, or the note that makes an authorizer be asked; empty if
+    there is none. `tried` is the policy that would deny the call if it were not only tried out.
 
-    Only if it was asked for, `met` says by which conditions the call is denied, and `lost` what would have to
-    be otherwise for it to be allowed: the nearest policy, and its first condition that failed.
+    On request, `met` has the conditions by which the call is denied, and `lost` the obstacle to its being
+    allowed: the nearest policy, and its first condition that failed.
     """
 
     filter: str
@@ -145,7 +146,8 @@ class PolicyStep:
 
 @dataclass(frozen=True, slots=True)
 class FilterChainStep:
-    """The filter chain and its network filters. `index` is its place in the listener, -1 for the default."""
+    """The filter chain and its network filters. `index` is its position in the
+    listener, -1 for the default."""
 
     name: str
     index: int
@@ -154,9 +156,9 @@ class FilterChainStep:
     terminates_tls: bool
     requires_client_certificate: bool
     certificates: tuple[str, ...]
-    """Names of the secrets with the certificates that the proxy shows."""
+    """Names of the secrets with the certificates that the proxy presents."""
     missing_secrets: tuple[str, ...] = ()
-    """Names of the secrets that its TLS needs, and that the proxy is not sent."""
+    """Names of the secrets that its TLS needs and that the proxy is not sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +181,7 @@ class HeaderChange:
 
 @dataclass(frozen=True, slots=True)
 class Retries:
-    """When and how often the proxy tries again."""
+    """When and how often the proxy retries."""
 
     retry_on: str
     number: int
@@ -207,7 +209,7 @@ class Mirror:
 
 @dataclass(frozen=True, slots=True)
 class Chance:
-    """A route before the chosen one that takes some of such requests, and on what that depends."""
+    """A route before the chosen one that takes some of such requests, and what decides which."""
 
     route: str
     condition: str
@@ -215,12 +217,12 @@ class Chance:
 
 @dataclass(frozen=True, slots=True)
 class RouteStep:
-    """The route and what it does to every request. Times are seconds; None is no limit."""
+    """The route and what it does to every request. Times are in seconds; None means no limit."""
 
     name: str
     index: int
     config: str
-    """The path of the configuration that the route was made from, empty if it does not say."""
+    """The path of the configuration that the route was made from; empty if it is unknown."""
     action: str
     """`route`, `redirect`, `direct_response`, or another action of Envoy's Route."""
     timeout: float | None
@@ -265,7 +267,7 @@ class ClusterStep:
     originates_tls: bool
     failure: Failure | None = None
     missing_secrets: tuple[str, ...] = ()
-    """Names of the secrets that its TLS needs, and that the proxy is not sent."""
+    """Names of the secrets that its TLS needs and that the proxy is not sent."""
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
@@ -275,7 +277,7 @@ class ClusterStep:
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """A cluster and the share of such calls that it gets: all shares make 1."""
+    """A cluster and its share of such calls; all shares sum to 1."""
 
     cluster: ClusterStep
     share: float
@@ -285,20 +287,20 @@ class Destination:
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """What the proxy changes of the request line before it sends the request on."""
+    """The request line after the proxy's changes, as it is forwarded."""
 
     authority: str
     path: str
     headers: tuple[tuple[str, str], ...] | None = None
-    """The headers of the request as filters leave them, before the route changes them; None if they leave
-    them as they came."""
+    """The headers of the request after the filters, before the route changes them;
+    None if no filter changed them."""
     claims: bool = False
-    """Whether the token of the call's claims is sent on."""
+    """True if the token made from the call's claims is forwarded."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunnersUp:
-    """What lost at each step; None where nothing else came near."""
+    """What lost at each step; None if there was no other candidate."""
 
     listener: RunnerUp | None = None
     filter_chain: RunnerUp | None = None
@@ -310,8 +312,8 @@ class RunnersUp:
 class Verdict:
     """Where a call goes. A step that was not reached is None.
 
-    `status` is the HTTP status that the proxy itself answers with; None if an endpoint answers, or if the
-    connection is closed without an answer. To a gRPC request the proxy answers with 200 and `grpc_status`.
+    `status` is the HTTP status of an answer by the proxy itself; None if an endpoint answers, or if the
+    connection is closed without an answer. A gRPC request gets status 200 and `grpc_status` from the proxy.
     """
 
     call: Call
@@ -324,7 +326,7 @@ class Verdict:
     route_configuration: str = ""
     http_filters: tuple[FilterStep, ...] = ()
     policies: tuple[PolicyStep, ...] = ()
-    """What the security filters say, in their order, up to the one that denies the call."""
+    """The decisions of the security filters, in order, up to the one that denies the call."""
     virtual_host: VirtualHostStep | None = None
     route: RouteStep | None = None
     chances: tuple[Chance, ...] = ()
@@ -332,10 +334,10 @@ class Verdict:
     answered_by: str = ""
     """`redirect`, `require_tls`, `direct_response`, `fault` or `cors`."""
     location: str = ""
-    """Where a redirect leads."""
+    """The target of a redirect."""
     upstream: Upstream | None = None
     runners_up: RunnersUp | None = None
-    """None unless the verdict was asked for with them."""
+    """None unless they were asked for."""
 
     @property
     def cluster(self) -> str:
@@ -344,7 +346,7 @@ class Verdict:
 
     @property
     def unjudged(self) -> tuple[str, ...]:
-        """Names of the filters that may stop or change the call in a way that the simulator does not know."""
+        """Names of the filters that may stop or change the call and that the simulator does not know."""
         network = self.filter_chain.filters if self.filter_chain is not None else ()
         named = [each.name for each in (*network, *self.http_filters) if not each.judged]
         asked = [each.filter for each in self.policies if each.decision is Decision.UNKNOWN]

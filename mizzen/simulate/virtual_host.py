@@ -13,7 +13,8 @@ from mizzen.simulate.route import Route
 from mizzen.simulate.verdict import Chance, RunnerUp, VirtualHostStep
 
 REQUIRE_TLS: Final = (False, True, True)
-"""Whether plain requests are redirected, by VirtualHost.TlsRequirementType; those of internal clients too."""
+"""By VirtualHost.TlsRequirementType: True if plain requests are redirected, even
+those of internal clients."""
 
 
 class VirtualHost:
@@ -41,7 +42,7 @@ class VirtualHost:
         return self._routes
 
     def choose(self, request: Request) -> tuple[Route | None, tuple[Chance, ...]]:
-        """Return the first route that takes every such request, and those before it that take some."""
+        """Return the first route that takes every such request, and the routes before it that take some."""
         chances: tuple[Chance, ...] = ()
         for route in self.routes:
             if route.matches(request):
@@ -51,8 +52,8 @@ class VirtualHost:
         return None, chances
 
     def runner_up(self, request: Request, chosen: Route | None) -> RunnerUp | None:
-        """Return the route before the chosen one that got furthest, and its first condition that failed; if
-        there is none, the next one behind that matches too."""
+        """Return the route before the chosen one that matched furthest, and its first condition that failed;
+        if there is none, the next later route that matches too."""
         best: tuple[int, RunnerUp] | None = None
         behind = False
         for route in self.routes:
@@ -97,15 +98,15 @@ class RouteConfiguration:
         self._prefixes = dict(sorted(self._prefixes.items(), reverse=True))
 
     def choose(self, authority: str) -> tuple[VirtualHost, VirtualHostStep] | None:
-        """Return the virtual host of a request, None if no domain matches: the exact domain, else the longest
-        wildcard at the beginning, else the longest at the end, else `*`. Case does not count."""
+        """Return the virtual host of a request; None if no domain matches. Tried in order: the exact domain,
+        the longest wildcard at the beginning, the longest at the end, `*`. Case is ignored."""
         found = self._exact.get(self._host(authority))
         if found is not None:
             return found
         return next(self._matching(authority), None)
 
     def runner_up(self, authority: str, chosen: VirtualHost | None) -> RunnerUp | None:
-        """Return the virtual host of the next domain that matches too, else one whose domain is like it."""
+        """Return the virtual host of the next domain that matches too, else one with a similar domain."""
         for host, step in self._matching(authority):
             if host is not chosen:
                 return RunnerUp(host.name, "domain", step.domain, f"{authority}, and a closer domain matches")
@@ -113,7 +114,7 @@ class RouteConfiguration:
         return RunnerUp(near.name, "domain", near.domain, authority) if near is not None else None
 
     def _nearest(self, host: str, chosen: VirtualHost | None) -> VirtualHostStep | None:
-        """Return the domain that differs in the port only, else the one that begins with the same label."""
+        """Return the domain that differs only in the port, else the one that begins with the same label."""
         bare, first = without_port(host), host.partition(":")[0].partition(".")[0]
         like = None
         for domain, (other, step) in self._exact.items():
@@ -139,7 +140,7 @@ class RouteConfiguration:
         return (without_port(authority) if self._ignore_port else authority).lower()
 
     def _matching(self, authority: str) -> Iterator[tuple[VirtualHost, VirtualHostStep]]:
-        """Yield what matches, from the closest to the widest."""
+        """Yield the matches, from the most specific to the least specific."""
         host = self._host(authority)
         if host in self._exact:
             yield self._exact[host]
@@ -155,6 +156,6 @@ class RouteConfiguration:
 
 
 def without_port(authority: str) -> str:
-    """Return a host without the port behind it; an IPv6 address keeps its brackets."""
+    """Return a host without its port; an IPv6 address keeps its brackets."""
     host, colon, port = authority.rpartition(":")
     return host if colon and "]" not in port else authority
