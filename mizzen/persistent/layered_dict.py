@@ -66,8 +66,9 @@ class LayeredDict(Mapping[Key, Value]):
         for key, value in members.items():
             length += key in changes or key not in base
             changes[key] = value
-        made = cls()
+        made = cls.__new__(cls)
         made._base, made._changes, made._length = base, changes, length
+        made._token, made._history = object(), ()
         return made
 
     @property

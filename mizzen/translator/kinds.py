@@ -12,8 +12,9 @@ from mizzen.incremental import Database, Lookup, Table
 from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.base.memo import Memo
-from mizzen.translator.label_layer import Combined, LabelLayer
+from mizzen.translator.label_layer import LabelLayer
 from mizzen.translator.label_rules import LabelRules
+from mizzen.translator.laid_over import NOTHING_LAID_OVER, LaidOver
 from mizzen.translator.outbound import OutboundResources
 from mizzen.translator.part_origins import OutboundParts
 from mizzen.translator.shared_resources import SharedResources
@@ -59,10 +60,10 @@ class Kinds:
         self._known: WeakValueDictionary[object, Kind] = WeakValueDictionary()
         self._live: dict[Kind, _Live] = {}
         self._layers: dict[Kind, LabelLayer] = {}
-        self._combined: dict[Kind, Combined] = {}
         self._building: dict[Kind, OutboundResources] = {}
         self._failed: dict[Kind, str] = {}
         self._shared = Table[Kind, SharedResources](database, "resources that proxies share")
+        self._laid = Table[Kind, LaidOver](database, "resources of proxies with labels")
         self._wider: Lookup[LabelRules, OutboundProfile, OutboundProfile] = Lookup(
             database, "profile without labels", self._rules, LabelRules.shared_profile
         )
@@ -94,9 +95,9 @@ class Kinds:
         """Return what is shared with all that differ in labels."""
         return self._shared[kind.whole]
 
-    def resources(self, kind: Kind) -> SharedResources:
-        """Return all that proxies of a kind are sent alike."""
-        return self._shared[kind]
+    def laid_over(self, kind: Kind) -> LaidOver:
+        """Return what proxies of a kind are sent instead of what is shared."""
+        return NOTHING_LAID_OVER if kind.wider is None else self._laid[kind]
 
     # How it follows changes.
 
@@ -109,7 +110,7 @@ class Kinds:
         for live in self._live.values():
             live.unused += 1
         unused = [kind for kind, live in self._live.items() if live.unused > _UNUSED_UPDATES]
-        unused += [kind for kind in self._layers if not self._shared.is_read(kind)]
+        unused += [kind for kind in self._layers if not self._laid.is_read(kind)]
         for kind in unused:
             self._drop(kind)
         if unused:
@@ -126,7 +127,7 @@ class Kinds:
                     try:
                         self._bring(each)
                     except Exception:
-                        self._shared.discard(each)
+                        self._discard(each)
                         self._failed.pop(each, None)
                 yield
 
@@ -168,10 +169,7 @@ class Kinds:
             layer = self._layers[kind] = LabelLayer(shared, kind.profile, self._rules)
         elif not layer.is_current:
             layer.update(self._rules)
-        below, before = self._shared.values_now[kind.whole], self._combined.get(kind)
-        combined = self._combined[kind] = Combined.of(below, layer.laid, before)
-        if self._shared.values_now.get(kind) is not combined.resources:
-            self._shared[kind] = combined.resources
+        self._laid[kind] = layer.laid
 
     def knows(self, kind: Kind) -> bool:
         """Return whether there is something to go on from for a kind, or it is known that it fails."""
@@ -224,12 +222,17 @@ class Kinds:
 
     def _drop(self, kind: Kind) -> None:
         if self._live.pop(kind, None) is not None:
-            self._shared.discard(kind)
+            self._discard(kind)
             for each in [layer for layer in self._layers if layer.wider is kind]:
                 self._drop(each)
         if self._layers.pop(kind, None) is not None:
-            self._combined.pop(kind, None)
+            self._discard(kind)
+
+    def _discard(self, kind: Kind) -> None:
+        if kind.wider is None:
             self._shared.discard(kind)
+        else:
+            self._laid.discard(kind)
 
     def _forget_scopes(self, more: Iterable[Kind] = ()) -> None:
         kinds = (*self._live, *self._layers, *self._building, *more)

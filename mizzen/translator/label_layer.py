@@ -7,10 +7,10 @@ only these for itself. A change that meets none of them is done with when the sh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.incremental import Readers
@@ -21,88 +21,17 @@ from mizzen.mesh.rules.virtual_services import VirtualServiceRule
 from mizzen.mesh.scope.egress_listener import EgressListener
 from mizzen.persistent import LayeredDict
 from mizzen.translator.label_rules import LabelRules, Telling
+from mizzen.translator.laid_over import NOTHING_LAID_OVER, Layer
 from mizzen.translator.listeners.outbound import PortListeners
 from mizzen.translator.outbound import OutboundResources
 from mizzen.translator.outbound_builder import OutboundBuilder, ServiceResources
 from mizzen.translator.part_origins import OutboundParts
 from mizzen.translator.routes.port_routes import CarriedRoutes, RouteChanges
 from mizzen.translator.routes.sidecar import port_routed
-from mizzen.translator.shared_resources import SharedResources
 from mizzen.translator.tls.secret_references import SecretNames, all_secrets, secret_references
 from mizzen.translator.touched import ServiceKey, Step, Touched
 from mizzen.translator.touched_ports import routed_ports
 from mizzen.xds.resource import Resource
-from mizzen.xds.snapshot import Collection
-
-
-class Layer(NamedTuple):
-    """Resources of one type that are laid over a collection, and the names that they leave out of it."""
-
-    resources: tuple[Resource, ...] = ()
-    hidden: frozenset[str] = frozenset()
-
-    @classmethod
-    def over(cls, below: Collection, made: Iterable[Resource], names: Iterable[str] = ()) -> Layer:
-        """Return what leaves of all `names` the resources `made`; those that are the same below are not laid
-        over."""
-        latest = {each.name: each for each in made}
-        return cls(
-            tuple([each for each in latest.values() if not _same(below.resources.get(each.name), each)]),
-            frozenset([name for name in names if name in below and name not in latest]),
-        )
-
-
-def _same(below: Resource | None, made: Resource) -> bool:
-    return below is made or (
-        below is not None and below.version == made.version and below.origins == made.origins
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class LaidOver:
-    """All that a kind of sidecars has instead of what is shared. `layers` has what is laid over the
-    collections of SharedResources, by their names there. None: the shared one holds."""
-
-    layers: Mapping[str, Layer]
-    secrets: SecretNames | None = None
-    diagnostics: tuple[Diagnostic, ...] | None = None
-
-    def with_layers(self, **layers: Layer) -> LaidOver:
-        """Return the same with other layers; empty ones are left out."""
-        found = {of_type: layer for of_type, layer in {**self.layers, **layers}.items() if any(layer)}
-        return replace(self, layers=found)
-
-
-NOTHING_LAID_OVER: Final = LaidOver({})
-
-
-class Combined(NamedTuple):
-    """Shared resources, what was laid over them, and what came of it: the same collections as long as both
-    are the same."""
-
-    below: SharedResources
-    laid: LaidOver
-    resources: SharedResources
-
-    @classmethod
-    def of(cls, below: SharedResources, laid: LaidOver, before: Combined | None) -> Combined:
-        """Return what comes of laying `laid` over the shared resources `below`."""
-        if before is not None and before.below is below and before.laid is laid:
-            return before
-        changes: dict[str, Any] = {}
-        for of_type, layer in laid.layers.items():
-            base = getattr(below, of_type)
-            if before is not None and (
-                getattr(before.below, of_type) is base and before.laid.layers.get(of_type) is layer
-            ):
-                changes[of_type] = getattr(before.resources, of_type)
-            else:
-                changes[of_type] = base.overlaid(*layer)
-        if laid.secrets is not None:
-            changes["secrets"] = laid.secrets
-        if laid.diagnostics is not None:
-            changes["diagnostics"] = laid.diagnostics
-        return cls(below, laid, below._replace(**changes))
 
 
 class LabelLayer:

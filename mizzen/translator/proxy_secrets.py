@@ -6,7 +6,7 @@ write a Gateway could have any certificate sent to a proxy of his own.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Final
 
@@ -16,7 +16,6 @@ from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.proxy_questions import ProxyQuestions
 from mizzen.translator.base.memo import Memo
 from mizzen.translator.own_resources import OwnResources
-from mizzen.translator.shared_resources import SharedResources
 from mizzen.translator.tls.secret_names import CA_SUFFIX, FILE_CERTIFICATE, FILE_ROOT, OF_EVERY_WORKLOAD
 from mizzen.translator.tls.secret_references import SecretNames, all_secrets, secret_references
 from mizzen.translator.tls.secrets import (
@@ -34,10 +33,16 @@ _INSTANCES: Final = 128
 
 
 def proxy_secrets(
-    mesh: ProxyQuestions, proxy: Proxy, shared: SharedResources, own: OwnResources, memo: Memo
+    mesh: ProxyQuestions,
+    proxy: Proxy,
+    asked: SecretNames,
+    own: OwnResources,
+    clusters: Mapping[str, Resource],
+    memo: Memo,
 ) -> tuple[tuple[Resource, ...], tuple[Diagnostic, ...]]:
-    """Return the secrets that `proxy` asks for, and what is wrong with those that it does not get."""
-    asked = all_secrets((shared.secrets, own.secrets))
+    """Return the secrets that `proxy` asks for beside those of its own resources, those too, and what is
+    wrong with those that it does not get. `clusters` are all that it is sent."""
+    asked = all_secrets((asked, own.secrets))
     if not asked:
         return (), ()
     namespace = proxy.namespace
@@ -50,7 +55,7 @@ def proxy_secrets(
     unserved = (own_secret_name(name, namespace) for name in names.difference(one.name for one in made))
     absent = {name for name in unserved if name is not None and mesh.secret(namespace, name) is None}
     watched = frozenset(one.name for one in made if one.name.startswith((FILE_CERTIFICATE, FILE_ROOT)))
-    many = _many_files(watched, chain(own.listeners, own.clusters, shared.clusters.values()))
+    many = _many_files(watched, chain(own.listeners, own.clusters, clusters.values()))
     return made, (*withheld, *findings, *_elsewhere(mesh, absent, namespace), *many)
 
 

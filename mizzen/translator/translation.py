@@ -271,18 +271,23 @@ class Translation:
 
     def _made_for(self, proxy: Proxy) -> _Made:
         kind = self._kinds(proxy)
-        shared, own = self._shared.resources(kind), self._owns(proxy)
+        shared, over, own = self._shared.whole(kind), self._shared.laid_over(kind), self._owns(proxy)
         laid = self._overlays.laid
         collections = {
-            type_urls.CLUSTER: laid(shared.clusters, own.clusters),
-            type_urls.ENDPOINT: shared.endpoints,
-            type_urls.LISTENER: laid(shared.listeners, own.listeners, own.hidden_listeners),
-            type_urls.ROUTE: laid(shared.routes, own.routes),
+            type_urls.CLUSTER: laid(shared.clusters, own.clusters, layer=over.layer("clusters")),
+            type_urls.ENDPOINT: laid(shared.endpoints, (), layer=over.layer("endpoints")),
+            type_urls.LISTENER: laid(
+                shared.listeners, own.listeners, own.hidden_listeners, over.layer("listeners")
+            ),
+            type_urls.ROUTE: laid(shared.routes, own.routes, layer=over.layer("routes")),
         }
-        secrets, problems = proxy_secrets(self._recorded, proxy, shared, own, self._memo)
+        asked = shared.secrets if over.secrets is None else over.secrets
+        clusters = collections[type_urls.CLUSTER]
+        secrets, problems = proxy_secrets(self._recorded, proxy, asked, own, clusters, self._memo)
         if secrets:
             collections[type_urls.SECRET] = laid(self._no_secrets, secrets)
-        return Snapshot(collections), (*shared.diagnostics, *own.diagnostics, *problems)
+        diagnostics = shared.diagnostics if over.diagnostics is None else over.diagnostics
+        return Snapshot(collections), (*diagnostics, *own.diagnostics, *problems)
 
     def _own_of(self, proxy: Proxy) -> OwnResources:
         kind = self._kinds(proxy)

@@ -92,7 +92,6 @@ class Collection(Mapping[str, Resource]):
         "_with_ttl",
         "resources",
         "type_url",
-        "version",
     )
 
     def __init__(
@@ -104,10 +103,9 @@ class Collection(Mapping[str, Resource]):
     ) -> None:
         self.type_url = type_url
         self.resources = resources if isinstance(resources, LayeredDict) else LayeredDict(resources)
-        self._sum = sum(r.mark for r in resources.values()) % _MODULUS if total is None else total
         # A sum does not depend on the order of its terms, and one term can be replaced without a new sum
         # of all.
-        self.version = f"{self._sum:024x}"
+        self._sum = sum(r.mark for r in resources.values()) % _MODULUS if total is None else total
         self._differences: WeakKeyDictionary[Collection, Difference] | None = None
         self._latest: tuple[ReferenceType[Collection], ReferenceType[Difference]] | None = None
         self._variants: dict[object, Collection] = {}
@@ -115,6 +113,11 @@ class Collection(Mapping[str, Resource]):
         self._aliases: dict[str, Resource] | None = None
         self._versions: dict[str, str] | None = None
         self._with_ttl: tuple[Resource, ...] | None = None
+
+    @property
+    def version(self) -> str:
+        """The same for the same names and versions of members."""
+        return f"{self._sum:024x}"
 
     def __getitem__(self, name: str) -> Resource:
         return self.resources[name]
@@ -195,13 +198,13 @@ class Collection(Mapping[str, Resource]):
         """
         over = {resource.name: resource for resource in resources}
         total, below = self._sum, self.resources
-        for each in over.values():
-            total += each.mark
-        for name in {*over, *hidden} if hidden else over:
+        for name, each in over.items():
             covered = below.get(name)
-            if covered is not None:
-                total -= covered.mark
-        members = LayeredDict.over(below, over, hidden)
+            total += each.mark if covered is None else each.mark - covered.mark
+        gone = [name for name in hidden if name not in over and name in below]
+        for name in gone:
+            total -= below[name].mark
+        members = LayeredDict.over(below, over, gone)
         return Collection(self.type_url, members, total=total % _MODULUS)
 
     def retaining(self, resources: Iterable[Resource]) -> "Collection":
