@@ -9,9 +9,16 @@ from operator import is_not
 from typing import Any, Final, TypeVar, overload
 
 Member = TypeVar("Member", covariant=True)
+Made = TypeVar("Made")
 
 _CHUNK: Final = 64
 """Members of a new chunk; a chunk that grows to twice as many is halved."""
+
+
+class _Chunk(tuple[Member, ...]):
+    """Some members that versions share, and what `ChunkedSequence.of_chunks` made of them."""
+
+    made: tuple[object, Any] | None = None
 
 
 class ChunkedSequence(Sequence[Member]):
@@ -22,7 +29,7 @@ class ChunkedSequence(Sequence[Member]):
     def __init__(self, members: Iterable[Member] = ()) -> None:
         found = tuple(members)
         self._length = len(found)
-        self._chunks = tuple(found[at : at + _CHUNK] for at in range(0, len(found), _CHUNK))
+        self._chunks = tuple([_Chunk(found[at : at + _CHUNK]) for at in range(0, len(found), _CHUNK)])
 
     @classmethod
     def joined(cls, *parts: ChunkedSequence[Member]) -> ChunkedSequence[Member]:
@@ -34,7 +41,7 @@ class ChunkedSequence(Sequence[Member]):
         return cls._made(tuple(chain.from_iterable(part._chunks for part in some)))
 
     @classmethod
-    def _made(cls, chunks: tuple[tuple[Member, ...], ...]) -> ChunkedSequence[Member]:
+    def _made(cls, chunks: tuple[_Chunk[Member], ...]) -> ChunkedSequence[Member]:
         made: ChunkedSequence[Member] = cls()
         made._chunks = chunks
         made._length = sum(map(len, chunks))
@@ -81,6 +88,16 @@ class ChunkedSequence(Sequence[Member]):
         start, end = common_ends(own, others)
         return own[start : len(own) - end], others[start : len(others) - end]
 
+    def of_chunks(self, make: Callable[[Sequence[Member]], Made]) -> list[Made]:
+        """Return what `make` gives for each chunk, in their order. Versions share it with the chunk, so it is
+        made again only where members changed; a chunk remembers it for one function."""
+        found = []
+        for chunk in self._chunks:
+            if chunk.made is None or chunk.made[0] is not make:
+                chunk.made = (make, make(chunk))
+            found.append(chunk.made[1])
+        return found
+
     def find(self, wanted: Any, key: Callable[[Any], Any]) -> Member:
         """Return the member whose key is `wanted`, in a sequence that is sorted by `key`. Raise KeyError if
         there is none."""
@@ -108,17 +125,19 @@ class ChunkedSequence(Sequence[Member]):
             chunk = chunks[at]
             place = bisect_left(chunk, key(member), key=key)
             assert chunk[place] is member
-            chunks[at : at + 1] = [left] if (left := chunk[:place] + chunk[place + 1 :]) else []
+            left = _Chunk((*chunk[:place], *chunk[place + 1 :]))
+            chunks[at : at + 1] = [left] if left else []
         for member in made:
             if not chunks:
-                chunks = [(member,)]
+                chunks = [_Chunk((member,))]
                 continue
             at = _chunk_of(chunks, key(member), key)
             chunk = chunks[at]
             place = bisect_left(chunk, key(member), key=key)
             grown = (*chunk[:place], member, *chunk[place:])
             half = len(grown) // 2
-            chunks[at : at + 1] = [grown] if len(grown) < 2 * _CHUNK else [grown[:half], grown[half:]]
+            parts = (grown,) if len(grown) < 2 * _CHUNK else (grown[:half], grown[half:])
+            chunks[at : at + 1] = map(_Chunk, parts)
         return self._made(tuple(chunks))
 
 

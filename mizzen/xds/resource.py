@@ -1,5 +1,6 @@
 """A resource: one named piece of configuration, as bytes that all receivers share."""
 
+from collections.abc import Iterable
 from datetime import timedelta
 from hashlib import blake2b
 from typing import Any
@@ -71,7 +72,7 @@ class Resource:
     again: "Resource | None"
     _fields: dict[str, bytes]
     _mark: int | None
-    _value: bytes | tuple[bytes, ...]
+    _value: bytes | Iterable[bytes]
 
     def __init__(
         self,
@@ -159,12 +160,13 @@ class Resource:
         cls,
         type_url: str,
         name: str,
-        pieces: tuple[bytes, ...],
+        pieces: Iterable[bytes],
         version: str,
         origins: tuple[object, ...] = (),
     ) -> "Resource":
         """A resource whose serialised message is the concatenation of these pieces. They are joined anew at
-        each use of the message, so that resources can share pieces.
+        each use of the message, so that resources can share pieces: each iteration over `pieces` must yield
+        the same.
 
         `version` must change whenever a piece does. Type and name are checked as for any resource.
         """
@@ -198,7 +200,7 @@ class Resource:
     def value(self) -> bytes:
         """The serialised message."""
         value = self._value
-        return b"".join(value) if isinstance(value, tuple) else value
+        return value if isinstance(value, bytes) else b"".join(value)
 
     @property
     def mark(self) -> int:

@@ -8,13 +8,15 @@ bytes: a change of one of them encodes one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
-from typing import Any, Final
+from itertools import chain
+from typing import Any, Final, NamedTuple
 
 from envoy.config.route.v3 import route_components_pb2, route_pb2
 
 from mizzen.config.diagnostics import Origin
+from mizzen.persistent import ChunkedSequence
 from mizzen.xds.resource import Resource
 from mizzen.xds.type_urls import ROUTE
 from mizzen.xds.wire import varint
@@ -74,9 +76,28 @@ class EncodedVirtualHost:
         encoded = encode(head)
         self.start = b"".join((varint(VIRTUAL_HOSTS << 3 | 2), varint(len(encoded) + len(routes)), encoded))
         self.routes = routes
-        digest = blake2b(self.start, digest_size=12)
+        digest = blake2b(self.start, digest_size=_DIGEST)
         digest.update(routes)
-        self.digest = digest.digest()
+        self.digest = int.from_bytes(digest.digest(), "big")
+
+
+_DIGEST: Final = 12
+_MODULUS: Final = 1 << 8 * _DIGEST
+
+
+class _Pieces(Iterable[bytes]):
+    """The bytes of a route configuration: its start, and its virtual hosts, which it has in common with
+    configurations of other proxies."""
+
+    __slots__ = ("_hosts", "_start")
+
+    def __init__(self, start: bytes, *hosts: Sequence[EncodedVirtualHost]) -> None:
+        self._start = start
+        self._hosts = hosts
+
+    def __iter__(self) -> Iterator[bytes]:
+        hosts = chain.from_iterable(self._hosts)
+        return iter([self._start, *[piece for host in hosts for piece in (host.start, host.routes)]])
 
 
 def route_configuration_resource(
@@ -88,10 +109,47 @@ def route_configuration_resource(
     they are sent: many configurations have most of their virtual hosts in common.
     """
     start = encode(head)
-    version = blake2b(start, digest_size=12)
-    version.update(b"".join([host.digest for host in virtual_hosts]))
-    pieces = (start, *[piece for host in virtual_hosts for piece in (host.start, host.routes)])
-    return Resource.joined(ROUTE, head.name, pieces, version.hexdigest(), origins)
+    digests = [host.digest for host in virtual_hosts]
+    return Resource.joined(ROUTE, head.name, _Pieces(start, virtual_hosts), _version(start, digests), origins)
+
+
+def port_configuration_resource(
+    head: Any, sorted_hosts: ChunkedSequence[EncodedVirtualHost], *others: EncodedVirtualHost
+) -> Resource:
+    """Return the RouteConfiguration of a port, whose virtual hosts stand in the order of their names, each
+    name once, before `others`. Its origins are the places of the rules.
+
+    A change costs the chunks that it touches: the sum of the digests does not depend on what is in which
+    chunk, and stands for the hosts, as their order follows from them.
+    """
+    start = encode(head)
+    chunks = sorted_hosts.of_chunks(_Summary.of)
+    total = sum([chunk.digests for chunk in chunks]) % _MODULUS
+    version = _version(start, (total, *[host.digest for host in others]))
+    places: dict[int, tuple[Origin, ...]] = {}
+    for each in chunks:
+        places.update(each.places)
+    origins = tuple(chain.from_iterable(places.values()))
+    return Resource.joined(ROUTE, head.name, _Pieces(start, sorted_hosts, others), version, origins)
+
+
+class _Summary(NamedTuple):
+    """The sum of the digests of some virtual hosts, and the places of their rules by identity: virtual hosts
+    of one VirtualService have the very same."""
+
+    digests: int
+    places: dict[int, tuple[Origin, ...]]
+
+    @staticmethod
+    def of(hosts: Sequence[EncodedVirtualHost]) -> _Summary:
+        places = {id(host.places): host.places for host in hosts}
+        return _Summary(sum([host.digest for host in hosts]), places)
+
+
+def _version(start: bytes, digests: Iterable[int]) -> str:
+    version = blake2b(start, digest_size=_DIGEST)
+    version.update(b"".join([digest.to_bytes(_DIGEST, "big") for digest in digests]))
+    return version.hexdigest()
 
 
 def route_configuration_head(name: str, *, ports_matter: bool = False) -> Any:

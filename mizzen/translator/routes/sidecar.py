@@ -9,7 +9,6 @@ Source: Istio's pilot/pkg/networking/core/httproute.go.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from mizzen.mesh.scope.virtual_hosts import ANY_PORT
@@ -21,6 +20,7 @@ from mizzen.translator.routes.action import Destinations, apply_timeout
 from mizzen.translator.routes.encoding import (
     EncodedVirtualHost,
     empty_route_configuration,
+    port_configuration_resource,
     route_configuration_head,
     route_configuration_resource,
 )
@@ -69,10 +69,7 @@ def sidecar_route_configuration(
         # An HTTP proxy has all ports, told apart by nothing but the Host header. Istio has Envoy ignore the
         # port there as well, so that requests for any port end up at port 80.
         head = route_configuration_head(name, ports_matter=port == ANY_PORT)
-        # The virtual hosts of one VirtualService have the very same places.
-        places = {id(host.places): host.places for host in held.encoded}
-        origins = tuple(chain.from_iterable(places.values()))
-        made = route_configuration_resource(head, (*held.encoded, *rest), origins)
+        made = port_configuration_resource(head, held.encoded, *rest)
         found = carried.made[name] = (held.encoded, catch_all, made)
     return found[2]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mizzen.persistent import ChunkedSequence, LayeredDict, Multimap
 
 
@@ -59,3 +61,19 @@ def test_chunks_that_did_not_change_are_shared() -> None:
     after = before.updated([], [2.5], lambda each: each)
     assert len(set(map(id, after._chunks)) - set(map(id, before._chunks))) <= 2
     assert after.difference(before) == ([2.5], [])
+
+
+def test_what_is_made_of_chunks_is_made_again_only_where_members_changed() -> None:
+    made: list[int] = []
+
+    def total(members: Sequence[float]) -> float:
+        made.append(len(members))
+        return sum(members)
+
+    before = ChunkedSequence(map(float, range(10_000)))
+    assert sum(before.of_chunks(total)) == sum(range(10_000))
+    made.clear()
+    after = before.updated([], [2.5], lambda each: each)
+    assert sum(after.of_chunks(total)) == sum(before.of_chunks(total)) + 2.5
+    assert (len(made), sum(made) < 200) == (1, True)
+    assert after.of_chunks(len) == [len(chunk) for chunk in after._chunks], "of another function"
