@@ -129,6 +129,7 @@ class ProxyQuestions(ABC):
                 )
             ),
             self.mesh_config.default_config,
+            is_labelled=bool(labels) and any(value is None for _, value in mentioned),
             locality=proxy_locality(proxy.locality, self._endpoint_labels(proxy) or {}, labels),
             with_node_name=self.any_asks_for_nodes(),
             has_certificate=not self._is_left_without_certificate(proxy),

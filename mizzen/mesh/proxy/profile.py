@@ -22,13 +22,15 @@ class OutboundProfile:
     distinguishes have equal profiles, and share everything that is built from them.
 
     Without `has_certificate` it cannot speak the mesh's mutual TLS. `labels` holds only labels whose keys a
-    rule mentions; `node_name` is empty unless a service asks for endpoints on the client's node.
+    rule mentions; `is_labelled` says whether the proxy has any label, if failoverPriority mentions some;
+    `node_name` is empty unless a service asks for endpoints on the client's node.
     """
 
     type: ProxyType
     namespace: str
     dns_domain: str
     labels: tuple[tuple[str, str], ...] = ()
+    is_labelled: bool = False
     ip_family: IPFamily = "V4_ONLY"
     locality: Locality = field(default_factory=Locality)
     network: str = ""
@@ -67,14 +69,16 @@ def outbound_profile(
     labels: tuple[tuple[str, str], ...],
     default_config: ProxyConfig,
     *,
+    is_labelled: bool,
     locality: Locality,
     with_node_name: bool,
     has_certificate: bool,
 ) -> OutboundProfile:
     """Return the profile of `proxy`.
 
-    `labels` are the labels of its workload that rules mention, `locality` is the locality that it is treated
-    as having, and `default_config` is the mesh's ProxyConfig, which applies unless the proxy has its own.
+    `labels` are the labels of its workload that rules mention, `is_labelled` is as in the profile,
+    `locality` is the locality that it is treated as having, and `default_config` is the mesh's ProxyConfig,
+    which applies unless the proxy has its own.
     """
     metadata = proxy.metadata
     return OutboundProfile(
@@ -82,6 +86,7 @@ def outbound_profile(
         namespace=proxy.namespace,
         dns_domain=proxy.dns_domain,
         labels=labels,
+        is_labelled=is_labelled,
         ip_family=ip_family(proxy, metadata.proxy_config or default_config),
         locality=locality,
         network=proxy.network,

@@ -93,11 +93,12 @@ def place_among(policies: Iterable[LocalityPolicy], profile: OutboundProfile) ->
     if not reading:
         return NOWHERE
     named = {entry for policy in reading for entry in policy.failover_priority if "=" not in entry}
-    labels = _proxy_labels(profile) if any(policy.failover_priority for policy in reading) else {}
+    compared = any(policy.failover_priority for policy in reading)
+    labels = _proxy_labels(profile) if compared else {}
     return Place(
         profile.locality if any(policy.reads_locality for policy in reading) else NOWHERE.locality,
         tuple([(key, labels[key]) for key in sorted(named) if key in labels]),
-        bool(labels),
+        bool(labels) or (compared and profile.is_labelled),
     )
 
 
@@ -287,6 +288,7 @@ def _proxy_labels(profile: OutboundProfile) -> dict[str, str]:
         SUBZONE_LABEL: profile.locality.subzone,
         CLUSTER_LABEL: profile.cluster_id,
         NETWORK_LABEL: profile.network,
+        HOSTNAME_LABEL: profile.node_name,
     }
     return {key: value for key, value in topology.items() if value} | dict(profile.labels)
 

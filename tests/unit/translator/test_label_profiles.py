@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 import yaml
+from envoy.config.endpoint.v3 import endpoint_pb2
 
 import mizzen
 from mizzen.config import ConfigStore, parse_documents
 from mizzen.mesh.snapshot import Mesh
+from mizzen.translator.on_demand import TranslationOnDemand
 from mizzen.translator.outbound import OutboundResources
 from mizzen.translator.outbound_builder import OutboundBuilder
 from mizzen.translator.translation import Translation
@@ -156,3 +158,41 @@ def test_what_comes_out_the_same_is_shared() -> None:
     clusters = {app: snapshots[app].collection(type_urls.CLUSTER).resources for app in APPS}
     assert clusters["d"]["outbound|8080||web.example"] is not clusters["f"]["outbound|8080||web.example"]
     assert clusters["a"]["outbound|8080||web.example"] is clusters["f"]["outbound|8080||web.example"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        ({"app": "a"}, {"10.0.90.1": 1, "10.0.90.2": 0}),
+        ({"app": "nobody-mentions-this"}, {"10.0.90.1": 1, "10.0.90.2": 0}),
+        ({"version": "v1"}, {"10.0.90.1": 0, "10.0.90.2": 1}),
+        ({}, {"10.0.90.1": 0, "10.0.90.2": 0}),
+    ],
+)
+def test_a_label_that_a_client_lacks_is_compared_if_it_has_any(
+    labels: dict[str, str], expected: dict[str, int]
+) -> None:
+    """As Istio does (loadbalancer.applyFailoverPriorities), in what is sent and in what an answer makes."""
+    endpoints = [{"address": "10.0.90.1", "labels": {"version": "v1"}}, {"address": "10.0.90.2"}]
+    settings = {"localityLbSetting": {"failoverPriority": ["version"]}}
+    rule = {"host": "web.example", "trafficPolicy": {"loadBalancer": settings, "outlierDetection": {}}}
+    living = Living(
+        entry("web", 8080, endpoints=endpoints),
+        entry("other", 8082),
+        labelled("of-a", "web.example", "a"),
+        document("DestinationRule", "near", rule),
+    )
+    metadata = {"NAMESPACE": "shop", "LABELS": labels}
+    client = mizzen.Proxy.from_node(
+        {"id": "sidecar~10.8.0.1~x.shop~shop.svc.cluster.local", "metadata": metadata}
+    )
+    name = "outbound|8080||web.example"
+    for sender in (living.translation, TranslationOnDemand(Translation(living.mesh))):
+        found = sender.resource(client, type_urls.ENDPOINT, name)
+        assert found is not None
+        message = endpoint_pb2.ClusterLoadAssignment.FromString(found.value)
+        assert {
+            each.endpoint.address.socket_address.address: group.priority
+            for group in message.endpoints
+            for each in group.lb_endpoints
+        } == expected

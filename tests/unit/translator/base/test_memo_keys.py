@@ -68,7 +68,7 @@ services = st.builds(
     st.sampled_from(["STATIC", "NONE", "DNS", "DNS_ROUND_ROBIN"]),
     st.sampled_from(["HTTP", "HTTP2", "UnsupportedProtocol"]),
     mesh_external=st.booleans(),
-    traffic_distribution=st.sampled_from(["", "PreferClose"]),
+    traffic_distribution=st.sampled_from(["", "PreferClose", "PreferSameNode"]),
     internal_traffic_policy_local=st.booleans(),
 )
 
@@ -78,6 +78,7 @@ profiles = st.builds(
     namespace=st.sampled_from(["default", "other"]),
     dns_domain=st.just("default.svc.cluster.local"),
     labels=st.sampled_from([(), (("version", "v1"),)]),
+    is_labelled=st.booleans(),
     ip_family=st.sampled_from(["V4_ONLY", "V6_ONLY", "ALL", "DUAL_STACK"]),
     locality=st.sampled_from(PLACES),
     network=st.sampled_from(["", "west", "east"]),

@@ -304,6 +304,15 @@ def test_failover_by_labels_splits_a_locality() -> None:
     assert scene.cluster()["common_lb_config"]["locality_weighted_lb_config"] == {}
 
 
+def test_a_label_that_neither_has_is_one_in_common() -> None:
+    """Istio compares them if the proxy has any label, whichever it is."""
+    pool = [endpoint("10.0.0.1", labels={"version": "v1"}), endpoint("10.0.0.2")]
+    scene = Scene(endpoints=pool).ruled(locality("{failoverPriority: [version]}"))
+
+    assert priorities(scene.seen_by(is_labelled=True).assignment()) == {"10.0.0.1": 1, "10.0.0.2": 0}
+    assert priorities(scene.seen_by().assignment()) == {"10.0.0.1": 0, "10.0.0.2": 0}
+
+
 def test_another_network_is_worse_than_any_other_label() -> None:
     network = "topology.istio.io/network"
     pool = [
@@ -324,6 +333,14 @@ def test_traffic_distribution_asks_for_no_outlier_detection() -> None:
     zone = "topology.kubernetes.io/zone"
     pool = [endpoint("10.0.0.1", labels={zone: "z2"}), endpoint("10.0.0.2", labels={zone: "z1"})]
     scene = Scene(service(traffic_distribution="PreferClose"), pool).seen_by(locality=Locality("", "z1"))
+
+    assert priorities(scene.assignment()) == {"10.0.0.1": 1, "10.0.0.2": 0}
+
+
+def test_traffic_distribution_knows_nodes() -> None:
+    node = "kubernetes.io/hostname"
+    pool = [endpoint("10.0.0.1", labels={node: "n2"}), endpoint("10.0.0.2", labels={node: "n1"})]
+    scene = Scene(service(traffic_distribution="PreferSameNode"), pool).seen_by(node_name="n1")
 
     assert priorities(scene.assignment()) == {"10.0.0.1": 1, "10.0.0.2": 0}
 
