@@ -32,11 +32,10 @@ from mizzen.translator.routes.encoding import EncodedVirtualHost, encoded_routes
 from mizzen.translator.routes.hash_policy import service_hash
 from mizzen.translator.routes.rules import Place, RuleRoutes, rule_routes
 from mizzen.translator.routes.virtual_service import (
+    Caller,
     DefaultRoutes,
     RouteList,
     RouteOrigin,
-    Source,
-    has_routes,
 )
 
 if TYPE_CHECKING:
@@ -244,8 +243,7 @@ class Routing:
 
     def _contributes(self, port: int) -> Contributes:
         profile = self.scope.profile
-        source = Source(profile.namespace, profile.labels)
-        return partial(has_routes, source=source, port=port, gateway=MESH)
+        return partial(Caller(profile.namespace, profile.labels, port).applies_any, memo=self.memo)
 
     @staticmethod
     def _place(port: int, listener: EgressListener) -> Place:

@@ -12,9 +12,9 @@ from mizzen.translator.base.memo import Memo
 from mizzen.translator.base.route_settings import RouteSettings
 from mizzen.translator.routes.action import Destinations
 from mizzen.translator.routes.virtual_service import (
+    Caller,
     RouteContext,
     RouteList,
-    Source,
     destination_hosts,
     virtual_service_routes,
 )
@@ -72,7 +72,9 @@ def rule_routes(
     """
     if held is not None and changed is not None and not held.looked_at(changed):
         return held
-    hosts = held.hosts if held is not None else destination_hosts(rule)
+    profile = scope.profile
+    applying = Caller(profile.namespace, profile.labels, place.port, place.gateway).applying(rule, memo)
+    hosts = held.hosts if held is not None else destination_hosts(rule, applying)
     targets = tuple(map(scope.destination_host, hosts))
     services = tuple(map(place.find_service, hosts))
     found = tuple(map(scope.destination_rule, hosts))
@@ -82,8 +84,6 @@ def rule_routes(
         targets,
     ):
         return held
-    profile = scope.profile
-    source = Source(profile.namespace, profile.labels)
 
     def build() -> RuleRoutes:
         destinations = Destinations(
@@ -92,9 +92,9 @@ def rule_routes(
             {host: policy for host, policy in zip(hosts, found, strict=True) if policy is not None},
             {host: target for host, target in zip(hosts, targets, strict=True) if target != host},
         )
-        context = RouteContext(destinations, settings, source, place.gateway, place.tls)
+        context = RouteContext(destinations, settings, place.tls)
         same = hosts if targets == hosts else targets
-        return RuleRoutes(hosts, same, services, found, virtual_service_routes(rule, context))
+        return RuleRoutes(hosts, same, services, found, virtual_service_routes(rule, applying, context))
 
     key = ("routes of a VirtualService", rule, place.port, place.gateway, place.tls, found, services, targets)
-    return memo.get((*key, source.outcome(rule), settings), build)
+    return memo.get((*key, applying, settings), build)

@@ -6,10 +6,9 @@ https://istio.io/latest/docs/reference/config/networking/virtual-service/
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import chain
 from typing import Any, Final
 
 from envoy.config.route.v3 import route_components_pb2
@@ -20,6 +19,7 @@ from mizzen.config.models.destination_rule import ConsistentHashLB
 from mizzen.config.models.virtual_service import HTTPMatchRequest, HTTPRoute
 from mizzen.mesh.rules.virtual_services import MESH, HttpRule, VirtualServiceRule, http_destinations
 from mizzen.translator.base.cluster_names import outbound_cluster_name, parse_cluster_name
+from mizzen.translator.base.memo import Memo
 from mizzen.translator.base.route_settings import RouteSettings
 from mizzen.translator.base.typed_config import pack
 from mizzen.translator.routes.action import (
@@ -52,46 +52,70 @@ RouteOrigin = tuple[str, Origin]
 """The name of a route, and the place of the rule that it comes from."""
 
 
+Position = tuple[int, int]
+"""The places of an HTTP rule in its VirtualService and of a condition in it: -1 if it has none."""
+
+
 @dataclass(frozen=True, slots=True)
-class Source:
-    """The proxy whose routes these are, as match conditions may ask for it."""
+class Caller:
+    """For whom routes are, as conditions may ask for it: the namespace and labels of a proxy, a port, and
+    `mesh` or the `namespace/name` of a gateway."""
 
     namespace: str
     labels: tuple[tuple[str, str], ...]
+    port: int
+    gateway: str = MESH
 
-    def meets(self, match: HTTPMatchRequest) -> bool:
-        """Return whether the proxy has the labels and the namespace that a condition asks for."""
-        labels = dict(self.labels)
-        return all(labels.get(key) == value for key, value in match.source_labels.items()) and (
-            match.source_namespace in ("", self.namespace)
+    def applying(self, rule: VirtualServiceRule, memo: Memo) -> tuple[Position, ...]:
+        """Return the conditions of a VirtualService that can hold for its requests. Routes depend on nothing
+        else of the caller but its port and gateway."""
+        if not rule.source_labels:
+            return tuple(self._applying(rule))
+        # There may be one for each of hundreds of kinds of proxies.
+        return memo.get(("conditions that apply", rule, self), lambda: tuple(self._applying(rule)))
+
+    def applies_any(self, rule: VirtualServiceRule, memo: Memo) -> bool:
+        """Return whether a VirtualService has routes for its requests."""
+        if not rule.source_labels:
+            return next(self._applying(rule), None) is not None
+        return bool(self.applying(rule, memo))
+
+    def _applying(self, rule: VirtualServiceRule) -> Iterator[Position]:
+        for place, http in enumerate(rule.http):
+            if not http.route.match:
+                yield place, -1
+                return
+            for at, match in enumerate(http.route.match):
+                if self._meets(match):
+                    yield place, at
+
+    def _meets(self, match: HTTPMatchRequest) -> bool:
+        """Return whether a condition can hold at all. Where it names gateways, labels and namespace are not
+        looked at."""
+        if match.port and match.port != self.port:
+            return False
+        if match.gateways:
+            return self.gateway in match.gateways
+        return match.source_namespace in ("", self.namespace) and all(
+            label in self.labels for label in match.source_labels.items()
         )
-
-    def outcome(self, rule: VirtualServiceRule) -> tuple[bool, ...]:
-        """Return which conditions of a VirtualService's HTTP rules the proxy meets: its routes depend on
-        nothing else of the proxy."""
-        if not any(match.source_labels or match.source_namespace for match in _conditions(rule)):
-            return ()
-        return tuple(map(self.meets, _conditions(rule)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RouteContext:
-    """All that the routes of one VirtualService depend on, besides itself.
+    """All that the routes of one VirtualService depend on, besides itself and the conditions that apply.
 
-    `gateway` is `mesh` or `namespace/name`. The destinations' `listen_port` is also the port that match
-    conditions and redirects mean: the listener's of a sidecar, the server's of a gateway. `tls`: the
-    connection came over TLS.
+    The destinations' `listen_port` is also the port that redirects mean: the listener's of a sidecar, the
+    server's of a gateway. `tls`: the connection came over TLS.
     """
 
     destinations: Destinations
     settings: RouteSettings
-    source: Source
-    gateway: str = MESH
     tls: bool = False
 
     @property
     def port(self) -> int:
-        """The port that match conditions and redirects mean."""
+        """The port that redirects mean."""
         return self.destinations.listen_port
 
 
@@ -120,16 +144,18 @@ class RouteList:
         return bool(self.routes)
 
 
-def virtual_service_routes(rule: VirtualServiceRule, context: RouteContext) -> RouteList:
-    """Return the routes of a VirtualService as one proxy is to have them; none if nothing in it concerns it.
+def virtual_service_routes(
+    rule: VirtualServiceRule, applying: Iterable[Position], context: RouteContext
+) -> RouteList:
+    """Return the routes of a VirtualService as one proxy is to have them: one for each of the conditions
+    `applying`.
 
-    Each condition of each rule becomes a route. What stands behind a route that takes every request is left
-    out, since no request would reach it.
+    What stands behind a route that takes every request is left out, since no request would reach it.
     """
     routes: list[bytes] = []
     catch_all: list[bool] = []
     rules: list[tuple[str, HttpRule]] = []
-    for message, http in _routes(rule, context):
+    for message, http in _routes(rule, applying, context):
         routes.append(encode(message))
         catch_all.append(is_catch_all(message.match))
         rules.append((message.name, http))
@@ -137,23 +163,10 @@ def virtual_service_routes(rule: VirtualServiceRule, context: RouteContext) -> R
     return RouteList(tuple(routes), tuple(catch_all), tuple(rules), encoded_routes(routes), places)
 
 
-def has_routes(rule: VirtualServiceRule, source: Source, port: int, gateway: str) -> bool:
-    """Return whether `virtual_service_routes` has any for that proxy, port and gateway."""
-    for http in rule.http:
-        conditions = http.route.match
-        if not conditions or any(_applies(match, source, port, gateway) for match in conditions):
-            return True
-    return False
-
-
-def destination_hosts(rule: VirtualServiceRule) -> tuple[str, ...]:
-    """Return the hosts that the HTTP rules of a VirtualService send requests or copies of them to, each
-    once."""
-    return tuple(dict.fromkeys(target.host for http in rule.http for target in http_destinations(http.route)))
-
-
-def _conditions(rule: VirtualServiceRule) -> Iterator[HTTPMatchRequest]:
-    return chain.from_iterable(http.route.match for http in rule.http)
+def destination_hosts(rule: VirtualServiceRule, applying: Iterable[Position]) -> tuple[str, ...]:
+    """Return the hosts that these parts of a VirtualService send requests or copies of them to, each once."""
+    routes = [rule.http[place].route for place in dict.fromkeys(place for place, _ in applying)]
+    return tuple(dict.fromkeys(target.host for route in routes for target in http_destinations(route)))
 
 
 class DefaultRoutes:
@@ -187,29 +200,15 @@ class DefaultRoutes:
         )
 
 
-def _routes(rule: VirtualServiceRule, context: RouteContext) -> Iterator[tuple[Any, HttpRule]]:
-    for http in rule.http:
-        for match in http.route.match or (None,):
-            if match is not None and not _applies(match, context.source, context.port, context.gateway):
-                continue
-            message = _route(http.route, match, rule, context)
-            yield message, http
-            if is_catch_all(message.match):
-                return
-        if not http.route.match:
+def _routes(
+    rule: VirtualServiceRule, applying: Iterable[Position], context: RouteContext
+) -> Iterator[tuple[Any, HttpRule]]:
+    for place, at in applying:
+        http = rule.http[place]
+        message = _route(http.route, http.route.match[at] if at >= 0 else None, rule, context)
+        yield message, http
+        if is_catch_all(message.match):
             return
-
-
-def _applies(match: HTTPMatchRequest, source: Source, port: int, gateway: str) -> bool:
-    """Return whether a condition can hold for this proxy at all.
-
-    Where a condition names gateways, the labels and the namespace of the proxy are not looked at.
-    """
-    if match.port and match.port != port:
-        return False
-    if match.gateways:
-        return gateway in match.gateways
-    return source.meets(match)
 
 
 def _route(
