@@ -128,4 +128,4 @@ KINDS: Final[Mapping[GroupKind, Kind]] = MappingProxyType({kind.of: kind for kin
 """Every kind that is read."""
 
 KINDS_BY_NAME: Final[Mapping[str, Kind]] = MappingProxyType({kind.name: kind for kind in reversed(_ALL)})
-"""The kinds that are read by their names alone, for what is said to users; of one name the first."""
+"""The kinds that are read, by name alone, for messages to users; if two have a name, the first."""

@@ -26,7 +26,7 @@ class OrderedFindings:
     def __init__(self) -> None:
         self._found: dict[Hashable, Sequence[Diagnostic]] = {}
         self._times: dict[Diagnostic, int] = {}
-        self._held: dict[Diagnostic, Diagnostic] = {}
+        self._shown: dict[Diagnostic, Diagnostic] = {}
         self._touched: dict[Diagnostic, None] = {}
         self._in_order: ChunkedSequence[Diagnostic] = ChunkedSequence()
         # The findings that came or went since `take`, with whether they were there at that time.
@@ -57,9 +57,9 @@ class OrderedFindings:
         """Return the current findings."""
         if self._touched:
             touched, self._touched = self._touched, {}
-            gone = [self._held.pop(one) for one in touched if one in self._held and one not in self._times]
-            made = [one for one in touched if one in self._times and one not in self._held]
-            self._held.update((one, one) for one in made)
+            gone = [self._shown.pop(one) for one in touched if one in self._shown and one not in self._times]
+            made = [one for one in touched if one in self._times and one not in self._shown]
+            self._shown.update((one, one) for one in made)
             for those, was in ((gone, True), (made, False)):
                 for one in those:
                     self._before.setdefault(one, was)
@@ -71,8 +71,8 @@ class OrderedFindings:
         """Return what changed since the last call."""
         remaining = len(self.in_order())
         before, self._before = self._before, {}
-        gone = [one for one, was in before.items() if was and one not in self._held]
-        made = [one for one, was in before.items() if not was and one in self._held]
+        gone = [one for one, was in before.items() if was and one not in self._shown]
+        made = [one for one, was in before.items() if not was and one in self._shown]
         return FindingsDifference(gone, made, remaining)
 
     def knows(self, findings: Iterable[Diagnostic]) -> bool:

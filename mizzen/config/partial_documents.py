@@ -1,7 +1,7 @@
-"""The parts of a document that are well formed, where others are not.
+"""The well-formed parts of a document that is malformed elsewhere.
 
-A field of the wrong type must not hide what is wrong elsewhere: the document is read once more without the
-fields that cannot be read, and the rules of its kind look at the rest.
+A field of the wrong type must not hide other mistakes: the document is read again without its malformed
+fields, and the rules of its kind check the rest.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from mizzen.config.schema_errors import as_written, place
 Model = TypeVar("Model", bound=BaseModel)
 
 _ROUNDS: Final = 4
-"""So often fields are taken out; a document that is not well formed then is wrong all over."""
+"""How often fields are taken out; a document that is still malformed then is wrong throughout."""
 
 
 def without_malformed(model: type[Model], content: Any) -> tuple[Model, frozenset[FieldPath]] | None:
-    """Return what of `content` can be typed by `model`, and the paths of the fields that were taken out; None
-    if nothing is left."""
+    """Return what `model` can type of `content`, and the paths of the fields that
+    were taken out; None if nothing is left."""
     removed: set[FieldPath] = set()
     for _ in range(_ROUNDS):
         try:
@@ -42,8 +42,8 @@ def without_malformed(model: type[Model], content: Any) -> tuple[Model, frozense
 def elsewhere(
     findings: Iterable[Diagnostic], prefix: FieldPath, removed: Iterable[FieldPath]
 ) -> Iterator[Diagnostic]:
-    """Yield the findings that have nothing to do with the fields that were taken out: neither in one of them
-    nor about something that holds one."""
+    """Yield the findings that are unrelated to the fields that were taken out: neither inside such a field,
+    nor about a value that contains one."""
     places = [place((*prefix, *path)) for path in removed]
     for finding in findings:
         if not any(_within(finding.path, each) or _within(each, finding.path) for each in places):
@@ -55,7 +55,7 @@ def _within(path: str, outer: str) -> bool:
 
 
 def _removable(content: Any, path: FieldPath) -> FieldPath:
-    """Return the path of what to take out: a field. Items of lists stay, since paths count them."""
+    """Return the path of the field to take out. Items of lists stay, since paths count them."""
     value = content
     there: list[bool] = []
     for step in path:
@@ -71,7 +71,7 @@ def _removable(content: Any, path: FieldPath) -> FieldPath:
 
 
 def _without(content: Any, paths: Iterable[FieldPath]) -> Any:
-    """Return `content` without the fields at `paths`, none of which is empty."""
+    """Return `content` without the fields at `paths`, none of them empty."""
     inner: dict[Any, list[FieldPath]] = {}
     for path in paths:
         inner.setdefault(path[0], []).append(path[1:])

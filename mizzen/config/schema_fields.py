@@ -69,14 +69,14 @@ def places_of(model: type[BaseModel]) -> Mapping[str, tuple[str, ...]]:
     places: dict[str, list[str]] = {}
     level: list[tuple[str, type[BaseModel], tuple[type[BaseModel], ...]]] = [("", model, ())]
     for _ in range(_DEEPEST):
-        following = []
+        deeper = []
         for place, each, above in level:
             for name, field in fields_of(each).items():
                 places.setdefault(name, []).append(place)
                 for suffix, inner in inner_models(field.annotation):
                     if inner not in above:
-                        following.append((f"{place}.{name}{suffix}".lstrip("."), inner, (*above, each)))
-        level = following
+                        deeper.append((f"{place}.{name}{suffix}".lstrip("."), inner, (*above, each)))
+        level = deeper
     return {name: tuple(found) for name, found in places.items()}
 
 
@@ -161,14 +161,14 @@ def inner_models(annotation: Any) -> Iterator[tuple[str, type[BaseModel]]]:
 def _annotations_at(model: type[BaseModel], path: FieldPath) -> list[Any]:
     found: list[Any] = [model]
     for step in path:
-        following: list[Any] = []
+        deeper: list[Any] = []
         for each in found:
             if _is_model(each):
                 field = fields_of(each).get(step) if isinstance(step, str) else None
                 if field is not None:
-                    following.extend(_members(field.annotation))
+                    deeper.extend(_members(field.annotation))
             else:
                 for _, item in _items(each):
-                    following.extend(_members(item))
-        found = following
+                    deeper.extend(_members(item))
+        found = deeper
     return found

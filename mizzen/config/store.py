@@ -143,10 +143,10 @@ class ConfigStore:
 
     def valid(self, file: str) -> tuple[Valid, ...]:
         """Return the last valid versions of a file's documents; empty if there is no such file."""
-        held = self._files.get(file, _File())
+        found = self._files.get(file, _File())
         return tuple(
             Valid(entry.key, entry.digest, entry.config.origin, not (entry.refused or entry.withheld))
-            for entry in held.entries.values()
+            for entry in found.entries.values()
             if entry.config is not None
         )
 

@@ -1,4 +1,4 @@
-"""From a raw document to a typed and valid configuration."""
+"""Typing: from a raw document to a typed and valid configuration."""
 
 from __future__ import annotations
 
@@ -23,11 +23,10 @@ _TOP_LEVEL: Final = ("apiVersion", "kind", "metadata", "spec", "status")
 
 
 def to_config(document: Document) -> tuple[Config[Any] | None, tuple[Diagnostic, ...]]:
-    """Type and check a document by its kind; return the configuration, or None if anything is an error.
+    """Type and check a document by its kind; return the configuration, or None if a diagnostic is an error.
 
-    The diagnostics are all that is wrong with the document, errors and warnings: first those of its form,
-    then those of its meaning (Istio's rules of validation), as far as the parts that they are about have
-    their form.
+    The diagnostics are all errors and warnings about the document: first those about its form, then those
+    about its meaning (Istio's validation rules). The rules are applied to the parts that have the right form.
     """
     kind = KINDS[document.group_kind]
     found: list[Diagnostic] = []
@@ -68,7 +67,7 @@ def _spec(kind: Kind, document: Document) -> tuple[Any, tuple[Diagnostic, ...]]:
             kind.model, whole, lines.line_of, file, secret=kind.name == "Secret"
         )
         return spec, (*errors, *_misspelt(kind.model, whole, document, ()))
-    strangers = tuple(
+    unknown = tuple(
         _error(document, (name,), "unknown field" + _meant(name))
         for name in content
         if name not in _TOP_LEVEL
@@ -82,15 +81,15 @@ def _spec(kind: Kind, document: Document) -> tuple[Any, tuple[Diagnostic, ...]]:
         file,
         prefix,
     )
-    return spec, strangers + errors
+    return spec, unknown + errors
 
 
 def _misspelt(
     model: type[BaseModel], written: Mapping[str, Any], document: Document, path: FieldPath
 ) -> Iterator[Diagnostic]:
-    """Warn of fields of a Kubernetes object that differ from known ones only in capitals.
+    """Warn about fields of a Kubernetes object that differ from known fields only in case.
 
-    Its other unknown fields are silent: a mesh reads few of those that Kubernetes has.
+    Other unknown fields get no warning: a mesh reads only a few of Kubernetes' fields.
     """
     spellings = _spellings(model)
     for name, value in written.items():
@@ -105,7 +104,7 @@ def _misspelt(
 
 @cache
 def _spellings(model: type[BaseModel]) -> Mapping[str, tuple[str, type[BaseModel] | None]]:
-    """Return the fields of a model by their names in small letters: how each is spelt, and its own model."""
+    """Return the fields of a model by their names in lower case: how each is spelt, and its own model."""
     found = {}
     for name, field in model.model_fields.items():
         spelt, kinds = field.alias or name, (field.annotation, *get_args(field.annotation))
@@ -147,7 +146,7 @@ def _strings(
     rule: Callable[[str], str | None] | None,
     found: list[Diagnostic],
 ) -> Mapping[str, str]:
-    """Read labels or annotations: both map strings to strings, and only strings."""
+    """Read labels or annotations, which map strings to strings."""
     path: FieldPath = ("metadata", field)
     if value is None:
         return {}

@@ -34,8 +34,9 @@ def check_values(values: Sequence[str], place: Place, problem: Problem | None = 
 def check_principals(
     values: Sequence[str], not_values: Sequence[str], place: Place, field: str, not_field: str
 ) -> None:
-    """Check what the client's identity is compared with. It is the SPIFFE ID without its scheme, so a value
-    with the scheme is no client's: a rule that asks for it never holds, one that excludes it always does."""
+    """Check the values that are compared with the client's identity: its SPIFFE ID without the scheme. No
+    client matches a value with the scheme, so a rule that wants it never holds, and one that excludes it
+    always does."""
     for name, given, effect in (
         (field, values, "no client matches it"),
         (not_field, not_values, "it excludes no client"),

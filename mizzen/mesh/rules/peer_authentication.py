@@ -93,8 +93,8 @@ def refuses(mode: MutualTLSMode, spoken: ClientTLSMode | None) -> bool:
 
 
 def deciding(policies: Sequence[Policy], root_namespace: str, number: int) -> Policy | None:
-    """Return the policy that says the mode of a port of a workload, None if none says one. `policies` are
-    those that select it, oldest first."""
+    """Return the policy that sets the mode of a port of a workload; None if none does. `policies` are those
+    that select the workload, oldest first."""
     own = [one for one in policies if one.namespace != root_namespace]
     for one in next(([each] for each in own if _wanted(each)), []):
         level = one.spec.port_level_mtls.get(number)
