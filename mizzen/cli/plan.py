@@ -67,7 +67,8 @@ def plan(
     """Tell what a change of the files changes for each proxy, in meaning, with the lines of both sides.
 
     Exit 2 if something breaks: a destination without endpoints, a host that no longer matches, connections
-    that are cut, traffic that becomes plaintext; 1 if a document of NEW is refused; 0 otherwise.
+    that are cut, traffic that becomes plaintext, or that is refused; 1 if a document of NEW is refused; 0
+    otherwise.
     """
     from mizzen.cli.loading import load_node
     from mizzen.config.diagnostics import Severity
@@ -105,21 +106,22 @@ def _with_files(
     old: Files, new: Files, settings: MeshConfig | None, nodes: Sequence[Proxy], *, certificates_served: bool
 ) -> _Compared:
     from mizzen.mesh.snapshot import Mesh
-    from mizzen.plan import fleet, plan
+    from mizzen.plan import fleet, new_refusals, plan
     from mizzen.sources.two_versions import read_two_versions
 
     versions = read_two_versions(old, new, settings=settings)
     before = Mesh.build(versions.configs, versions.settings, certificates_served=certificates_served)
     after, _ = before.updated(versions.change, versions.new_settings)
     pairs = fleet(before, after, nodes, old_file=old.known_as, new_file=new.known_as)
-    return _Compared(plan(pairs), versions.diagnostics, new.known_as)
+    refused = new_refusals(before, after, new.known_as)
+    return _Compared(plan(pairs, refused), versions.diagnostics, new.known_as)
 
 
 def _with_server(
     paths: Sequence[Path], settings: MeshConfig | None, admin: str, nodes: Sequence[Proxy]
 ) -> _Compared:
     """Compare files with what a server serves, for the proxies that are connected to it."""
-    from mizzen.plan import ServedMesh, change_to, fleet, plan
+    from mizzen.plan import ServedMesh, change_to, fleet, new_refusals, plan
     from mizzen.sources.two_versions import joined, read_files, read_version
 
     new = joined([read_files(_there(path), str(path)) for path in paths])
@@ -133,7 +135,7 @@ def _with_server(
     before = served.mesh(compared)
     after, _ = before.updated(compared.change, settings or version.settings or served.mesh_config)
     pairs = fleet(before, after, nodes or served.proxies)
-    return _Compared(plan(pairs), version.diagnostics, new.known_as)
+    return _Compared(plan(pairs, new_refusals(before, after)), version.diagnostics, new.known_as)
 
 
 def _sides(paths: list[Path], git: str, common: Iterable[Path]) -> tuple[Files, Files]:

@@ -1,7 +1,7 @@
 """What a change of the files would change for the proxies, in meaning. No IO, no clock.
 
 new_mesh, _ = old_mesh.updated(change)
-planned = plan(fleet(old_mesh, new_mesh))
+planned = plan(fleet(old_mesh, new_mesh), new_refusals(old_mesh, new_mesh))
 print(plan_text(planned))
 """
 
@@ -10,6 +10,7 @@ from mizzen.plan.fleet import Pair, fleet
 from mizzen.plan.plan import Group, Plan, plan
 from mizzen.plan.plan_markdown import plan_markdown
 from mizzen.plan.plan_text import plan_text
+from mizzen.plan.refusals import new_refusals
 from mizzen.plan.served_mesh import ServedMesh, change_to
 from mizzen.plan.side import Side
 
@@ -22,6 +23,7 @@ __all__ = [
     "Side",
     "change_to",
     "fleet",
+    "new_refusals",
     "plan",
     "plan_markdown",
     "plan_text",

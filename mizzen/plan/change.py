@@ -24,6 +24,7 @@ class Danger(StrEnum):
     NO_ENDPOINTS = "no endpoints"
     NO_ROUTE = "no route"
     PLAINTEXT = "plaintext"
+    REFUSED = "refused"
     NO_SECRET = "no secret"  # noqa: S105 (the name of a danger)
 
 
@@ -33,7 +34,7 @@ class Change:
 
     Attributes:
         sign: whether the part is added, removed or changed.
-        kind: `host`, `route`, `listener`, `filter chain`, `cluster`, `endpoints`, `secret`...
+        kind: `host`, `route`, `listener`, `filter chain`, `cluster`, `endpoints`, `policy`, `secret`...
         name: what people call the part.
         what: what happens, in one sentence; empty if sign, kind and name say all.
         details: a sentence for each thing that differs.

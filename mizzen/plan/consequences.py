@@ -16,6 +16,7 @@ from mizzen.plan.message_differences import unwrapped
 from mizzen.plan.places import of_cluster, of_secret
 from mizzen.plan.resource_changes import decoded
 from mizzen.plan.side import Side
+from mizzen.translator.tls.secret_names import OF_EVERY_WORKLOAD
 from mizzen.xds import type_urls
 from mizzen.xds.resource import Resource
 
@@ -92,6 +93,8 @@ class Consequences:
                 asked |= self._secrets_of(now) - self._secrets_of(was)
             elif resource.type_url == type_urls.SECRET and now is None:
                 lost.append(resource.name)
+        if new.certified:
+            asked -= OF_EVERY_WORKLOAD
         held, known = (side.resources(type_urls.SECRET) if asked else {} for side in (new, old))
         for name in sorted(asked):
             missing = name not in held

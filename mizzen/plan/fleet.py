@@ -93,7 +93,12 @@ def _on_demand(old: Mesh, new: Mesh, proxies: Mapping[str, Proxy], shown: _Shown
         if differing is None:
             continue
         was, now = (
-            Side(_OnDemand(translation, proxy), partial(PartOrigins, translation, proxy), known_as)
+            Side(
+                _OnDemand(translation, proxy),
+                partial(PartOrigins, translation, proxy),
+                known_as,
+                certified=translation.mesh.has_certificate(proxy),
+            )
             for translation, known_as in zip((earlier, later), shown, strict=True)
         )
         # What a sidecar has of its own leads to the workload itself, and nothing follows from it.
@@ -153,7 +158,8 @@ def _whole(
         made = snapshot
         if proxy is not before[name] or proxy in concerned:
             made = translation.snapshot(proxy)
-        found[name] = whole_pair(name, snapshot, made, find, shown)
+        certified = old.has_certificate(before[name]), new.has_certificate(proxy)
+        found[name] = whole_pair(name, snapshot, made, find, shown, certified)
     return found
 
 
@@ -163,11 +169,12 @@ def whole_pair(
     new: Snapshot,
     origins: tuple[Callable[[], PartOrigins] | None, Callable[[], PartOrigins] | None] = (None, None),
     shown: _Shown = (str, str),
+    certified: tuple[bool, bool] = (True, True),
 ) -> Pair:
     """Return a proxy that is sent these snapshots; the rest is as for `Side`, before and after."""
     was, now = (
-        Side(_Snapshot(snapshot), find, known_as)
-        for snapshot, find, known_as in zip((old, new), origins, shown, strict=True)
+        Side(_Snapshot(snapshot), find, known_as, certified=has)
+        for snapshot, find, known_as, has in zip((old, new), origins, shown, certified, strict=True)
     )
     sent = tuple(each.collection(type_url) for each in (old, new) for type_url in type_urls.PUSH_ORDER)
     return Pair(name, was, now, tuple(_differing(old, new)), sent)

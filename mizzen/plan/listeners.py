@@ -16,7 +16,9 @@ from mizzen.explain.chain_words import chain_match_words, chains, downstream_tls
 from mizzen.explain.tables.listeners import listener_address
 from mizzen.plan.change import Change, Danger, Sign
 from mizzen.plan.message_differences import differences
+from mizzen.plan.peer_modes import peer_mode_changes
 from mizzen.plan.places import of_filter_chain, of_listener
+from mizzen.plan.policies import policy_changes, without_policies
 from mizzen.plan.routes import route_configuration_changes
 
 _CHAINS = ("filter_chains", "default_filter_chain", "filter_chain_matcher")
@@ -48,7 +50,12 @@ def listener_changes(old: Any | None, new: Any | None) -> Iterator[Change]:
             Danger.DRAIN if whole else Danger.NONE,
             place,
         )
-    found = list(_chains(name, old, new, drained_as_a_whole=whole))
+    policies = tuple(policy_changes(old, new))
+    found = [
+        *policies,
+        *peer_mode_changes(old, new),
+        *_chains(name, old, new, drained_as_a_whole=whole, told=bool(policies)),
+    ]
     yield from found
     if not found and was == now:
         yield Change(
@@ -80,8 +87,10 @@ def _is_udp(listener: Any) -> bool:
     return bool(socket.protocol == socket.UDP)
 
 
-def _chains(name: str, old: Any, new: Any, *, drained_as_a_whole: bool) -> Iterator[Change]:
+def _chains(name: str, old: Any, new: Any, *, drained_as_a_whole: bool, told: bool) -> Iterator[Change]:
+    """Yield the changes of filter chains; `told`: changes of policies are told already."""
     before, after = _keyed(old), _keyed(new)
+    guarded: list[Change] = []
     drains = "" if drained_as_a_whole else _DRAINS
     danger = Danger.NONE if drained_as_a_whole else Danger.DRAIN
     encrypted = {_port(chain) for _, chain in before.values() if downstream_tls(chain) is not None}
@@ -102,9 +111,16 @@ def _chains(name: str, old: Any, new: Any, *, drained_as_a_whole: bool) -> Itera
             risk = Danger.PLAINTEXT if plain else Danger.NONE
             yield Change(Sign.ADDED, "filter chain", words, what, danger=risk, place=place)
         elif before[key][1] != chain:
-            yield from _chain(
-                before[key][1], chain, Change(Sign.CHANGED, "filter chain", words, drains, (), danger, place)
-            )
+            change = Change(Sign.CHANGED, "filter chain", words, drains, (), danger, place)
+            if told and without_policies(before[key][1]) == without_policies(chain):
+                guarded.append(change)
+            else:
+                yield from _chain(before[key][1], chain, change)
+    if len(guarded) > 1:
+        words = f"{name}, {len(guarded)} of {len(after)}"
+        yield replace(guarded[0], name=words, details=("their policies change",), place=of_listener(name))
+    elif guarded:
+        yield replace(guarded[0], details=("its policies change",))
     common = [key for key in before if key in after]
     if common != [key for key in after if key in before]:
         yield Change(Sign.CHANGED, "listener", name, "its filter chains are in another order")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mizzen.explain.origins import PartOrigins, Places
+from mizzen.translator.listeners.authorization import RuleName
 from mizzen.xds import type_urls
 
 Place = Callable[[PartOrigins], Places]
@@ -36,6 +37,22 @@ def of_route(configuration: str, host: str, index: int) -> Place:
 def of_cluster(name: str) -> Place:
     """Return what finds a cluster, and its endpoints."""
     return lambda origins: origins.cluster(name)
+
+
+def of_policy_rule(name: str) -> Place:
+    """Return what finds a rule of an AuthorizationPolicy, by the name that it has in Envoy."""
+    rule = RuleName.parse(name)
+    return lambda origins: origins.policy_rule(rule) if rule is not None else ()
+
+
+def of_token_rule(provider: str) -> Place:
+    """Return what finds a rule of a RequestAuthentication, by the name of its provider."""
+    return lambda origins: origins.token_rule(provider)[1]
+
+
+def of_policies(listener: str, kind: str) -> Place:
+    """Return what finds the security policies of a kind of which a listener is made."""
+    return lambda origins: origins.policies(listener, (kind,))
 
 
 def of_secret(name: str) -> Place:

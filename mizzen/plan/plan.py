@@ -18,6 +18,10 @@ from mizzen.xds.resource import Resource
 _TYPES: Final = type_urls.PUSH_ORDER
 _ORDER: Final = (
     "destination",
+    "policies",
+    "policy",
+    "tokens",
+    "mutual TLS",
     "host",
     "routes",
     "virtual host",
@@ -76,12 +80,14 @@ class Plan:
         groups: the changes by the proxies that they are for, those for most proxies first.
         arrived: proxies that the files speak of only after the change.
         departed: those that they spoke of only before it.
+        refused: where clients speak what workloads refuse since the change, in words with their places.
     """
 
     proxies: int
     groups: tuple[Group, ...]
     arrived: tuple[str, ...] = ()
     departed: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
 
     @property
     def changed(self) -> int:
@@ -94,9 +100,9 @@ class Plan:
         return tuple(told for group in self.groups for told in group.changes)
 
     @property
-    def breaks(self) -> tuple[Told, ...]:
-        """The changes that break something."""
-        return tuple(told for told in self.changes if told.change.breaks)
+    def breaks(self) -> int:
+        """How much of it breaks something."""
+        return sum(told.change.breaks for told in self.changes) + len(self.refused)
 
     @property
     def is_empty(self) -> bool:
@@ -112,15 +118,16 @@ class Plan:
         return {
             "proxies": self.proxies,
             "changed": self.changed,
-            "breaks": len(self.breaks),
+            "breaks": self.breaks,
+            "refused": list(self.refused),
             "groups": groups,
             "arrived": list(self.arrived),
             "departed": list(self.departed),
         }
 
 
-def plan(pairs: Iterable[Pair]) -> Plan:
-    """Return what changes for these proxies.
+def plan(pairs: Iterable[Pair], refused: Iterable[str] = ()) -> Plan:
+    """Return what changes for these proxies. `refused` is what `new_refusals` says.
 
     Resources are compared by their versions; each pair of versions is decoded once, for all proxies.
     """
@@ -136,7 +143,7 @@ def plan(pairs: Iterable[Pair]) -> Plan:
         versions = tuple(sorted(map(_versions, pair.differing), key=_by_type))
         if versions:
             kinds.setdefault((versions, pair.kind), []).append(pair)
-    return Plan(compared, _groups(kinds), tuple(arrived), tuple(departed))
+    return Plan(compared, _groups(kinds), tuple(arrived), tuple(departed), tuple(refused))
 
 
 def _versions(difference: Difference) -> _Versions:

@@ -22,6 +22,11 @@ def _lines(plan: Plan) -> Iterator[str]:
         if names:
             yield ""
             yield f"{word}: {_plain(proxies_words(names))}"
+    if plan.refused:
+        yield ""
+        yield "### Clients speak what workloads refuse"
+        yield ""
+        yield from (f"* ⚠️ {_plain(each)}" for each in plan.refused)
     left = _MOST_CHANGES
     for group in plan.groups:
         if left <= 0:

@@ -22,7 +22,7 @@ def headline(plan: Plan) -> str:
         return f"nothing changes for {_count(plan.proxies, 'proxy', 'proxies')}"
     proxies = _count(plan.proxies, "proxy", "proxies")
     text = f"{_count(len(plan.changes), 'change')} for {plan.changed} of {proxies}"
-    broken = len(plan.breaks)
+    broken = plan.breaks
     return f"{text}; {broken} {'breaks' if broken == 1 else 'break'} something" if broken else text
 
 
@@ -48,6 +48,10 @@ def _lines(plan: Plan) -> Iterator[str]:
     for word, names in (("new", plan.arrived), ("gone", plan.departed)):
         if names:
             yield f"{word}: {proxies_words(names)}"
+    if plan.refused:
+        yield ""
+        yield "clients speak what workloads refuse"
+        yield from (f"! {each}" for each in plan.refused)
     for group in plan.groups:
         yield ""
         yield proxies_words(group.proxies)

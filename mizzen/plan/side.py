@@ -30,11 +30,18 @@ class Side:
         origins: gives what knows the lines of their parts; None where only the places of whole resources
             are known.
         shown: turns the name of a file into the one that people know.
+        certified: whether the proxy gets a certificate of the mesh, which is none of the resources.
     """
 
     def __init__(
-        self, sent: Sent, origins: Callable[[], PartOrigins] | None = None, shown: Callable[[str], str] = str
+        self,
+        sent: Sent,
+        origins: Callable[[], PartOrigins] | None = None,
+        shown: Callable[[str], str] = str,
+        *,
+        certified: bool = True,
     ) -> None:
+        self.certified = certified
         self._sent = sent
         self._make = origins
         self._origins: PartOrigins | None = None

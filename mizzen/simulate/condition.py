@@ -96,6 +96,17 @@ def inverted(demand: Demand) -> Demand:
     return Condition(demand.name, wanted, demand.found, lambda request: not test(request))
 
 
+def demand_words(demand: Demand, *, within: bool = False) -> str:
+    """Return a demand in words, `method GET, path /a or host b`; empty if it always holds. `within` another
+    one alternatives stand in brackets."""
+    if isinstance(demand, Condition):
+        return f"{demand.name} {demand.wanted}"
+    if isinstance(demand, AllOf):
+        return ", ".join(filter(None, (demand_words(part, within=True) for part in demand.parts)))
+    words = " or ".join(demand_words(part, within=True) or "anything" for part in demand.parts)
+    return (f"({words})" if within else words) if demand.parts else "nothing"
+
+
 def shortfall(demand: Demand, request: Request) -> Shortfall:
     """Return what a request lacks; of alternatives, the one that lacks least."""
     if isinstance(demand, Condition):

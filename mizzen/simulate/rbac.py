@@ -11,7 +11,15 @@ from envoy.config.rbac.v3 import rbac_pb2
 from envoy.extensions.filters.http.rbac.v3 import rbac_pb2 as http_rbac_pb2
 from envoy.extensions.filters.network.rbac.v3 import rbac_pb2 as network_rbac_pb2
 
-from mizzen.simulate.condition import AllOf, Demand, UndecidedError, UnknownSettingError, met, shortfall
+from mizzen.simulate.condition import (
+    AllOf,
+    Demand,
+    UndecidedError,
+    UnknownSettingError,
+    demand_words,
+    met,
+    shortfall,
+)
 from mizzen.simulate.rbac_match import any_of
 from mizzen.simulate.request import Request
 from mizzen.simulate.verdict import Decision, Failure, Met, PolicyStep, RunnerUp
@@ -65,6 +73,15 @@ class Rules:
         """Return the conditions by which a policy matches."""
         policy = dict(self._policies)[name]
         return tuple(Met(each.name, each.wanted, each.found(request)) for each in met(policy, request))
+
+
+def policy_words(message: Any) -> str:
+    """Return what a Policy is about: `principal spiffe://..., method GET`."""
+    try:
+        demand = AllOf((any_of(message.principals), any_of(message.permissions)))
+    except UnknownSettingError as error:
+        return f"what is not known ({error})"
+    return demand_words(demand) or "everything"
 
 
 class RbacFilter:

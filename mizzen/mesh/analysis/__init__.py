@@ -7,22 +7,33 @@ the cost grows with the documents and not with their square.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from mizzen.config.diagnostics import Diagnostic, in_reading_order
 from mizzen.incremental import Database
 from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
-from mizzen.mesh.analysis.checks import CHECKS
+from mizzen.mesh.analysis.checks import CHECKS, REFUSED_TLS, Check
 from mizzen.mesh.analysis.findings import Findings
 from mizzen.mesh.analysis.incremental_analysis import Analysis
 from mizzen.mesh.snapshot import Mesh
 
-__all__ = ["Analysis", "analyze"]
+__all__ = ["Analysis", "analyze", "refused_tls"]
 
 
 def analyze(mesh: Mesh) -> list[Diagnostic]:
     """Return all findings about the mesh, `mesh.diagnostics` among them, sorted by place."""
+    return _found(mesh, CHECKS)
+
+
+def refused_tls(mesh: Mesh) -> list[Diagnostic]:
+    """Return the findings that clients speak what workloads refuse (IST0113, MZ0223), sorted by place."""
+    return _found(mesh, REFUSED_TLS)
+
+
+def _found(mesh: Mesh, checks: Iterable[Check]) -> list[Diagnostic]:
     findings = Findings()
     analysed = AnalysedMesh(Database(), mesh)  # nothing is recorded, as no query reads
-    for check in CHECKS:
+    for check in checks:
         for key, member in check.subjects(analysed).items():
             check.look(analysed, key, member, findings)
     return in_reading_order(dict.fromkeys(findings.at(mesh.current_origin)))

@@ -58,7 +58,6 @@ from mizzen.mesh.analysis.unused import (
 from mizzen.mesh.rules.gateways import GatewayConfig
 from mizzen.mesh.rules.virtual_services import VirtualServiceRule
 from mizzen.mesh.service import Service
-from mizzen.mesh.services.workloads import Workload
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +93,7 @@ def _gateway(mesh: AnalysedMesh, _: object, gateway: GatewayConfig, findings: Fi
 
 def _service(mesh: AnalysedMesh, _: object, service: Service, findings: Findings) -> None:
     check_endpoints(mesh, service, findings)
-    check_refused_tls(mesh, service, findings)
     check_networks(mesh, service, findings)
-
-
-def _workload(mesh: AnalysedMesh, _: object, workload: Workload, findings: Findings) -> None:
-    check_workload_entry(mesh, workload, findings)
-    check_unlabelled_workload(mesh, workload, findings)
 
 
 def _service_document(
@@ -139,10 +132,17 @@ def _known(_: AnalysedMesh, __: object, known: Any, findings: Findings) -> None:
     findings.diagnostics.extend(known)
 
 
+REFUSED_TLS: Final = (
+    Check(lambda mesh: mesh.registry.services, _each(check_refused_tls)),
+    Check(lambda mesh: mesh.registry.workloads_by_key, _each(check_unlabelled_workload)),
+)
+"""Those that find clients that speak what workloads refuse."""
+
 CHECKS: Final = (
+    *REFUSED_TLS,
     Check(lambda mesh: mesh.rules, _virtual_service),
     Check(lambda mesh: mesh.registry.services, _service),
-    Check(lambda mesh: mesh.registry.workloads_by_key, _workload),
+    Check(lambda mesh: mesh.registry.workloads_by_key, _each(check_workload_entry)),
     Check(lambda mesh: mesh.registry.hosts.exact, check_protocols),
     Check(lambda mesh: mesh.registry.hosts.wildcards, check_protocols),
     Check(services_by_tcp_port, check_tcp_port),

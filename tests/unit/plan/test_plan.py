@@ -265,7 +265,7 @@ def test_an_edit_is_said_in_words(edit: str, tmp_path: Path) -> None:
     for line in expected:
         assert line in text, text
     marked = {line for line in text.splitlines() if line.startswith("!")}
-    assert len(marked) == len(found.breaks)
+    assert len(marked) == found.breaks
     if not any(line.startswith("!") or "without TLS" in line for line in expected):
         assert not marked, text
 
@@ -376,7 +376,7 @@ def test_markdown_and_json_say_the_same(tmp_path: Path) -> None:
     found = planned(tmp_path, MESH, MESH.replace(before, after))
     markdown, values = plan_markdown(found), found.as_dict()
     assert markdown.startswith("**")
-    assert markdown.count("⚠️") == values["breaks"] == len(found.breaks)
+    assert markdown.count("⚠️") == values["breaks"] == found.breaks
     assert len([line for line in markdown.splitlines() if line.startswith(("| `", "| ⚠️"))]) == len(
         found.changes
     )

@@ -1,0 +1,31 @@
+"""Clients that speak what workloads refuse since a change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from mizzen.config.diagnostics import Diagnostic
+from mizzen.mesh.analysis import refused_tls
+from mizzen.mesh.snapshot import Mesh
+
+
+def new_refusals(old: Mesh, new: Mesh, new_file: Callable[[str], str] = str) -> Iterator[str]:
+    """Yield where clients speak what workloads refuse in the new mesh, and did not in the old one.
+
+    `new_file` says how people know the files of the new mesh.
+    """
+    known = {_meaning(each) for each in refused_tls(old)}
+    for finding in refused_tls(new):
+        if _meaning(finding) not in known:
+            message = finding.message
+            for mention in finding.mentions:
+                message = message.replace(str(mention), new_file(str(mention)))
+            yield f"{new_file(str(finding.origin))}: {finding.path}: {message}"
+
+
+def _meaning(finding: Diagnostic) -> tuple[object, ...]:
+    """Return what a finding says, wherever its lines are."""
+    message = finding.message
+    for mention in finding.mentions:
+        message = message.replace(str(mention), str(mention.document))
+    return finding.code, finding.origin.document, finding.path, message
