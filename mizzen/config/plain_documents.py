@@ -41,14 +41,14 @@ def plain(config: Config[Any]) -> dict[str, Any]:
     return {**head, "spec": spec} if KINDS[config.group_kind].has_spec else {**head, **spec}
 
 
-def plain_place(config: Config[Any]) -> dict[str, Any]:
+def plain_origin(config: Config[Any]) -> dict[str, Any]:
     """Return where a document stands: its file, its line, and the lines of its fields."""
     lines = config.lines.as_lists() if isinstance(config.lines, DocumentLines) else None
     return {"file": config.origin.file, "line": config.origin.line, "lines": lines}
 
 
-def from_plain(content: Mapping[str, Any], place: Mapping[str, Any]) -> Config[Any] | None:
-    """Return the document made from `plain` and `plain_place`; None if this version of Mizzen refuses it."""
+def from_plain(content: Mapping[str, Any], origin: Mapping[str, Any]) -> Config[Any] | None:
+    """Return the document made from `plain` and `plain_origin`; None if this version of Mizzen refuses it."""
     key = plain_key(content)
     document = Document(
         content["apiVersion"],
@@ -56,28 +56,28 @@ def from_plain(content: Mapping[str, Any], place: Mapping[str, Any]) -> Config[A
         key.namespace,
         key.name,
         content,
-        origin_of_place(place, key),
-        lines_of_place(place),
+        origin_from_plain(origin, key),
+        lines_from_plain(origin),
     )
     return to_config(document)[0]
 
 
 def plain_key(content: Mapping[str, Any]) -> ConfigKey:
-    """Return the key of a document that `plain` told."""
+    """Return the key of a document made by `plain`."""
     group_kind = group_kind_of(content["apiVersion"], content["kind"])
     return group_kind.key(content["metadata"]["namespace"], content["metadata"]["name"])
 
 
-def origin_of_place(place: Mapping[str, Any], document: ConfigKey) -> Origin:
-    """Return the origin of a document from its `plain_place`."""
-    return Origin(place["file"], place["line"], document)
+def origin_from_plain(origin: Mapping[str, Any], document: ConfigKey) -> Origin:
+    """Return the origin of a document from its `plain_origin`."""
+    return Origin(origin["file"], origin["line"], document)
 
 
-def lines_of_place(place: Mapping[str, Any]) -> DocumentLines:
-    """Return the lines of a document from its `plain_place`."""
-    if place["lines"] is None:
-        return DocumentLines.single(place["line"])
-    return DocumentLines.from_lists(*place["lines"])
+def lines_from_plain(origin: Mapping[str, Any]) -> DocumentLines:
+    """Return the lines of a document from its `plain_origin`."""
+    if origin["lines"] is None:
+        return DocumentLines.single(origin["line"])
+    return DocumentLines.from_lists(*origin["lines"])
 
 
 def secret_digests(config: Config[Any]) -> dict[str, str]:

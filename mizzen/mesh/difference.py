@@ -38,11 +38,11 @@ class MeshDifference:
 
 
 def _peers(before: Mesh, after: Mesh) -> frozenset[ServiceKey]:
-    was, now = before.policy_index.by_place, after.policy_index.by_place
+    was, now = before.policy_index.by_kind, after.policy_index.by_kind
     changed: dict[Config[Any], None] = {}
-    for place in now.differing(was) if after.mesh_config.enable_auto_mtls else ():
-        if place[0] == PEER_AUTHENTICATION:
-            changed.update(dict.fromkeys(set(now.get(place, ())).symmetric_difference(was.get(place, ()))))
+    for key in now.differing(was) if after.mesh_config.enable_auto_mtls else ():
+        if key[0] == PEER_AUTHENTICATION:
+            changed.update(dict.fromkeys(set(now.get(key, ())).symmetric_difference(was.get(key, ()))))
     if not changed:
         return frozenset()
     return services_concerned(changed, after.settings.root_namespace, after.registry)

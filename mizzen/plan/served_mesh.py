@@ -19,11 +19,11 @@ from pydantic import TypeAdapter
 from mizzen.config import Config, ConfigChange, ConfigKey, MeshConfig
 from mizzen.config.plain_documents import (
     from_plain,
-    lines_of_place,
-    origin_of_place,
+    lines_from_plain,
+    origin_from_plain,
     plain,
     plain_key,
-    plain_place,
+    plain_origin,
 )
 from mizzen.identity.authority import new_root, pem
 from mizzen.mesh.proxy.node import Proxy
@@ -35,7 +35,7 @@ _PROXIES: Final[TypeAdapter[tuple[Proxy, ...]]] = TypeAdapter(tuple[Proxy, ...])
 def told(mesh: Mesh, proxies: Iterable[Proxy]) -> dict[str, Any]:
     """Return what a server serves to these proxies, for `ServedMesh.from_dict`."""
     return {
-        "documents": [[plain(config), plain_place(config)] for config in mesh.documents()],
+        "documents": [[plain(config), plain_origin(config)] for config in mesh.documents()],
         "mesh_config": mesh.mesh_config.model_dump(mode="json", by_alias=True, exclude_unset=True),
         "domain": mesh.settings.domain,
         "certificates_served": mesh.settings.certificates_served,
@@ -97,8 +97,8 @@ def change_to(served: ServedMesh, new: Iterable[Config[Any]], kept: Iterable[Con
         content, place = served.documents.get(config.key, (None, None))
         if content is not None and place is not None and content == plain(config):
             # The typed document is the same object on both sides, so that nothing of it is compared.
-            origin = origin_of_place(place, config.key)
-            before.append(replace(config, origin=origin, lines=lines_of_place(place)))
+            origin = origin_from_plain(place, config.key)
+            before.append(replace(config, origin=origin, lines=lines_from_plain(place)))
             moved[config.key] = config
             continue
         updated.append(config)

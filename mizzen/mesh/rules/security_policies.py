@@ -58,22 +58,22 @@ NO_POLICIES: Final = WorkloadPolicies()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PolicyIndex:
-    """All policies by kind and namespace, oldest first; immutable."""
+    """All policies by kind and namespace (`by_kind`), oldest first; immutable."""
 
     settings: MeshSettings
-    by_place: LayeredDict[tuple[GroupKind, str], Policies] = field(default_factory=LayeredDict)
+    by_kind: LayeredDict[tuple[GroupKind, str], Policies] = field(default_factory=LayeredDict)
     _denying: dict[Config[Any], Config[Any]] = field(default_factory=dict)
     """For the closed policy of each RequestAuthentication, the AuthorizationPolicy that denies everything."""
 
     def updated(self, changes: Iterable[tuple[Config[Any] | None, Config[Any] | None]]) -> PolicyIndex:
         """Return the index after documents changed (old, new)."""
-        edit = self.by_place.edit()
+        edit = self.by_kind.edit()
         closed = dict(self._denying)
         for old, new in changes:
             config = new if new is not None else old
             assert config is not None
-            place = (config.group_kind, config.namespace)
-            known = [one for one in edit.get(place) or () if one is not old]
+            key = (config.group_kind, config.namespace)
+            known = [one for one in edit.get(key) or () if one is not old]
             if old is not None:
                 closed.pop(old, None)
             if new is not None:
@@ -82,11 +82,11 @@ class PolicyIndex:
                 known.append(new)
             known.sort(key=creation_order)
             if known:
-                edit.put(place, tuple(known))
+                edit.put(key, tuple(known))
             else:
-                edit.discard(place)
-        by_place = edit.finish()
-        return self if by_place is self.by_place else PolicyIndex(self.settings, by_place, closed)
+                edit.discard(key)
+        by_kind = edit.finish()
+        return self if by_kind is self.by_kind else PolicyIndex(self.settings, by_kind, closed)
 
     def of_workload(self, namespace: str, labels: Mapping[str, str]) -> WorkloadPolicies:
         """Return the policies that select a workload of `namespace` with these labels."""
@@ -94,7 +94,7 @@ class PolicyIndex:
 
     def at(self, kind: GroupKind, namespace: str) -> Policies:
         """Return all policies of a kind in a namespace, oldest first."""
-        return self.by_place.get((kind, namespace), ())
+        return self.by_kind.get((kind, namespace), ())
 
     def closing(self, config: Config[Any]) -> Config[Any] | None:
         """Return the AuthorizationPolicy that denies everything for the closed policy of a
@@ -103,8 +103,8 @@ class PolicyIndex:
 
     def peer_authentications(self, namespace: str) -> Policies:
         """Return the PeerAuthentications of the root namespace, then those of `namespace`, oldest first."""
-        places = dict.fromkeys((self.settings.root_namespace, namespace))
-        return tuple(one for place in places for one in self.by_place.get((PEER_AUTHENTICATION, place), ()))
+        namespaces = dict.fromkeys((self.settings.root_namespace, namespace))
+        return tuple(one for each in namespaces for one in self.by_kind.get((PEER_AUTHENTICATION, each), ()))
 
 
 def workload_policies(
@@ -116,11 +116,11 @@ def workload_policies(
 ) -> WorkloadPolicies:
     """Return the policies that select a workload of `namespace` with these labels. `policies` returns those
     of a kind and a namespace; `root` is the root namespace; `closing` is that of `PolicyIndex`."""
-    places = tuple(dict.fromkeys((root, namespace)))
+    namespaces = tuple(dict.fromkeys((root, namespace)))
 
     def selecting(kind: GroupKind) -> Policies:
         return tuple(
-            config for place in places for config in policies(kind, place) if _selects(config, labels)
+            config for each in namespaces for config in policies(kind, each) if _selects(config, labels)
         )
 
     tokens = selecting(REQUEST_AUTHENTICATION)

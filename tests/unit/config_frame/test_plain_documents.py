@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mizzen.config import Config, parse_documents
-from mizzen.config.plain_documents import from_plain, plain, plain_place
+from mizzen.config.plain_documents import from_plain, plain, plain_origin
 from mizzen.config.typed_documents import to_config
 
 ROOT = Path(__file__).parents[3]
@@ -28,7 +28,7 @@ def configs_of(text: bytes, name: str = "mesh.yaml") -> list[Config[Any]]:
 
 
 def there_and_back(config: Config[Any]) -> Config[Any]:
-    content, place = json.loads(json.dumps([plain(config), plain_place(config)]))
+    content, place = json.loads(json.dumps([plain(config), plain_origin(config)]))
     found = from_plain(content, place)
     assert found is not None
     return found
