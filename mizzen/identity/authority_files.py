@@ -161,7 +161,7 @@ def _certificates(path: Path) -> tuple[x509.Certificate, ...]:
     except ValueError:
         found = ()
     if not found:
-        raise AuthorityError(f"{path}: is no certificate in PEM form; give -----BEGIN CERTIFICATE-----...")
+        raise AuthorityError(f"{path}: is not a certificate in PEM form; give -----BEGIN CERTIFICATE-----...")
     return found
 
 
@@ -177,7 +177,7 @@ def _key(path: Path) -> ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey:
     except TypeError:
         raise AuthorityError(f"{path}: is encrypted; give the key without a passphrase") from None
     except (ValueError, UnsupportedAlgorithm):
-        raise AuthorityError(f"{path}: is no private key in PEM form; give one") from None
+        raise AuthorityError(f"{path}: is not a private key in PEM form; give one") from None
     if isinstance(key, rsa.RSAPrivateKey) and key.key_size >= SMALLEST_RSA_KEY:
         return key
     if isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, CURVES):

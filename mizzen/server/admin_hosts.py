@@ -65,7 +65,7 @@ class KnownHosts:
             await self._app(scope, receive, send)
             return
         said = (
-            f"{host!r:.300} is no name of this admin address; ask by its IP address or as localhost, or "
+            f"{host!r:.300} is not a name of this admin address; ask by its IP address or as localhost, or "
             "start the server with --admin-host NAME\n"
         )
         answer = PlainTextResponse(said, status_code=421)

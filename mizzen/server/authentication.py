@@ -74,7 +74,7 @@ class Authenticator:
     def _by_token(self, peer: xds.Peer) -> xds.Peer:
         scheme, token = peer.authorization[: len(_SCHEME)], peer.authorization[len(_SCHEME) :]
         if scheme.lower() != _SCHEME:
-            raise self._refusal("its authorization is no bearer token")
+            raise self._refusal("its authorization header is not a bearer token")
         try:
             found = self._tokens.verify(token.strip(), self._clock())
             identity = SpiffeId(self._trust_domain(), found.namespace, found.service_account)

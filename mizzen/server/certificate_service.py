@@ -134,7 +134,7 @@ class CertificateService:
 
 
 _UNREADABLE: Final = (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature, x509.InvalidVersion)
-_NO_REQUEST: Final = "csr is no certificate signing request in PEM that can be read"
+_NO_REQUEST: Final = "csr is not a readable certificate signing request in PEM"
 
 
 def _public_key(csr: str) -> Any:

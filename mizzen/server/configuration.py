@@ -167,7 +167,7 @@ class Configuration:
         try:
             return self._update(self._with_withheld(change))
         except Exception:
-            self._log.exception("the mesh could not be updated: a fault of Mizzen; it is built anew")
+            self._log.exception("the mesh could not be updated: a fault of Mizzen; it is built again")
             return self._rebuild(mesh_config)
 
     def _update(self, change: ConfigChange) -> MeshDelta:
@@ -177,7 +177,7 @@ class Configuration:
             with suppress(Exception):
                 # If a mesh can be built of all documents, the fault was in the incremental update.
                 mesh = self._build(self._store.configs(), self._mesh_config)
-                self._log.error("the mesh could not be updated: a fault of Mizzen; it is built anew")
+                self._log.error("the mesh could not be updated: a fault of Mizzen; it is built again")
                 delta, faults = MeshDelta(everything=True), ()
         self.mesh = mesh
         for fault in faults:

@@ -95,7 +95,7 @@ class ControlPlane:
         self._delayed = DelayedChanges(configuration.mesh)
         self._metrics = metrics
         self.revision = 0
-        """Number of times that the view was refreshed."""
+        """Number of reports about the configuration so far."""
         self._track = track
         self._forgotten = forgotten
         self._gives_secrets = gives_secrets

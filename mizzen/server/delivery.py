@@ -60,15 +60,15 @@ class Delivery:
         if len(kinds) < 2:
             await self._tracked(concerned, make, tracker)
             return
-        passed: list[Hashable] = []
+        concerned_keys: list[Hashable] = []
         gateways = await self._tracked(
-            _noted(concerned, passed),
+            _noted(concerned, concerned_keys),
             lambda live: make(live) if _is_gateway(live) else None,
             tracker,
             overlapping=True,
         )
         await self._wait_until_in_use([one for one in gateways if one.touches(*_TAKES_CALLS)], tracker)
-        sidecars = (key for key in passed if (live := self._live.get(key)) and not _is_gateway(live))
+        sidecars = (key for key in concerned_keys if (live := self._live.get(key)) and not _is_gateway(live))
         called = await self._tracked(sidecars, make, tracker)
         departing = [one for one in gateways if one.later is not None]
         if departing:

@@ -76,7 +76,9 @@ def _keys_uri(text: str, asked: str) -> str:
 
 def _check_step(from_uri: str, to_uri: str) -> None:
     if from_uri.startswith("https:") and not to_uri.startswith("https:"):
-        raise KeySetError("it leads from https to http, where anybody on the way could change the keys")
+        raise KeySetError(
+            "it leads from https to http, where an attacker in the network could change the keys"
+        )
 
 
 async def _get(uri: str) -> str:
@@ -102,7 +104,7 @@ def _joined(uri: str, location: str) -> str:
     except (httpx.InvalidURL, ValueError):
         target = ""
     if key_uri_problem(target) is not None:
-        raise KeySetError("it redirects to what is no URI of http or https")
+        raise KeySetError("it redirects to a target that is not an http or https URI")
     return target
 
 

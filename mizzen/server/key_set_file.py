@@ -39,7 +39,7 @@ class KeySetFile:
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            self._failed(f"{self._path} cannot be read ({type(error).__name__}); the keys are fetched anew")
+            self._failed(f"{self._path} cannot be read ({type(error).__name__}); the keys are fetched again")
             return {}
         return {source: kept for source, kept in found.items() if kept[0]}
 

@@ -45,7 +45,7 @@ def without_empty_files(
     that is being written.
     """
     return {
-        name: unreadable_file(name, "is empty, as if somebody had begun to write it; write or remove it")
+        name: unreadable_file(name, "is empty, as if it were still being written; write or remove it")
         if parsed is not None and sizes.get(name) == 0
         else parsed
         for name, parsed in files.items()

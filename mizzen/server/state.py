@@ -166,7 +166,9 @@ class State:
             self._database = None
         self._rows, self._digests = {}, set()
         aside = self._path.with_name(f"{_FILE}.corrupt-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}")
-        self.error = f"{self._path} could not be read ({error}); it was moved to {aside}, and is made anew"
+        self.error = (
+            f"{self._path} could not be read ({error}); it was moved to {aside}, and a new one is made"
+        )
         self._on_failure()
         self._log.error(self.error)
         for suffix in ("", "-wal", "-shm"):

@@ -37,7 +37,7 @@ def server_credentials(files: TlsFiles) -> Any:
     except TypeError:
         raise TlsFileError(f"{files.key}: is encrypted; give the key without a passphrase") from None
     except (ValueError, UnsupportedAlgorithm):
-        raise TlsFileError(f"{files.key}: is no private key in PEM form; give one") from None
+        raise TlsFileError(f"{files.key}: is not a private key in PEM form; give one") from None
     if _public(private.public_key()) != _public(leaf.public_key()):
         raise TlsFileError(
             f"{files.key}: does not belong to the certificate in {files.certificate}; give the pair that was "
@@ -75,7 +75,7 @@ def _certificate(path: Path, data: bytes) -> x509.Certificate:
         return x509.load_pem_x509_certificates(data)[0]
     except ValueError:
         raise TlsFileError(
-            f"{path}: is no certificate in PEM form; give -----BEGIN CERTIFICATE-----..."
+            f"{path}: is not a certificate in PEM form; give -----BEGIN CERTIFICATE-----..."
         ) from None
 
 

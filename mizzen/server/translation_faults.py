@@ -32,6 +32,6 @@ class TranslationFaults:
         for traceback in translation.overcome():
             self._metrics.translation_failures.inc()
             self._log.error(
-                "a translation failed and was made anew: a fault of Mizzen, please report it",
+                "a translation failed and was repeated: a fault of Mizzen, please report it",
                 traceback=traceback,
             )

@@ -215,7 +215,7 @@ class WorkloadCertificates:
             self._store.close()
 
     def note_signed(self, made: SignedCertificate, authority: Authority) -> None:
-        """Record a certificate that `authority` signed for an agent's key; a rotation waits for it.
+        """Record a certificate that `authority` signed for an agent's key, so that a rotation counts it.
 
         Any thread may call this."""
         if self._store is None:

@@ -209,7 +209,7 @@ _CURES: Final = {
     errno.ELOOP: "the link leads back to itself; correct or remove it",
     errno.ENAMETOOLONG: "shorten its name",
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
-    errno.EAGAIN: "it is no ordinary file; give one of YAML",
+    errno.EAGAIN: "it is not an ordinary file; give a YAML file",
 }
 
 

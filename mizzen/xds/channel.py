@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from mizzen.xds.batch import Batch, Dialect
 from mizzen.xds.isolation import Isolation
 from mizzen.xds.ordering import Policy
 from mizzen.xds.outstanding import Outstanding, Reply
 from mizzen.xds.resource import Resource
+from mizzen.xds.response import Dialect, ResponseContent
 from mizzen.xds.snapshot import Collection
 from mizzen.xds.subscription import Fallback, Subscription
 from mizzen.xds.type_urls import CLUSTER, UNTRIED, push_rank
@@ -90,7 +90,7 @@ class Channel:
         late = self.subscription.outstanding is not None
         if reply is Reply.ACK:
             self.accepted_at = now
-            self.accepted_version = outstanding.batch.version
+            self.accepted_version = outstanding.content.version
             if self.isolation and not late and outstanding.on_trial == self.isolation.on_trial:
                 self.move_on()
             if not self.isolation:
@@ -108,26 +108,26 @@ class Channel:
 
     def due(
         self, target: Collection, fallback: Fallback | None, dialect: Dialect, now: float
-    ) -> Batch | None:
+    ) -> ResponseContent | None:
         """The next response; a heartbeat if only that is due; None if nothing is due."""
-        batch = self.subscription.due(target, fallback)
+        content = self.subscription.due(target, fallback)
         if not dialect.ttl:
-            return batch
-        if batch is None and self.beat_at is not None and self.beat_at <= now:
-            batch = self._heartbeat(target)
+            return content
+        if content is None and self.beat_at is not None and self.beat_at <= now:
+            content = self._heartbeat(target)
             self.beat_at = None
         interval = _heartbeat_interval(self._with_ttl(target))
         if interval is None:
             self.beat_at = None
         elif self.beat_at is None or self.beat_at > now + interval:
             self.beat_at = now + interval
-        return batch
+        return content
 
     def _with_ttl(self, target: Collection) -> list[Resource]:
         subscription = self.subscription
         return [r for r in target.with_ttl if subscription.asks_for(r)]
 
-    def _heartbeat(self, target: Collection) -> Batch | None:
+    def _heartbeat(self, target: Collection) -> ResponseContent | None:
         """ "TTL": the same version without a body. LDS and CDS in state of the world send everything, as in
         every response.
         """
@@ -137,7 +137,7 @@ class Channel:
         if self.subscription.full_state:
             self.subscription.everything_owed = True
             return self.subscription.due(target)
-        return Batch(self.type_url, target.version, tuple(resources), heartbeat=True)
+        return ResponseContent(self.type_url, target.version, tuple(resources), heartbeat=True)
 
     def probing(self, target: Collection) -> Collection:
         """Return the collection for the first response: `target`, with changed bytes (`Resource.again`) for
@@ -168,15 +168,15 @@ class Channel:
         return (policy.stuck_timeout if overdue else policy.warm_timeout).total_seconds()
 
     def sent(
-        self, batch: Batch, target: Collection, nonce: str, size: int, now: float, timeout: float
+        self, content: ResponseContent, target: Collection, nonce: str, size: int, now: float, timeout: float
     ) -> None:
         """Record that a response of `size` bytes was given to the transport. Wait `timeout` seconds for its
         answer.
         """
-        self.subscription.sent_out(batch, target, nonce, now, self.isolation.on_trial)
+        self.subscription.sent_out(content, target, nonce, now, self.isolation.on_trial)
         self.retried = None
         self.sent_at = now
-        self.sent_version = batch.version
+        self.sent_version = content.version
         self.deadline = now + timeout
         self.overdue = False
         self.culprits = ()

@@ -10,8 +10,8 @@ from typing import Any
 
 import grpc
 
-from mizzen.xds.batch import Response
 from mizzen.xds.events import Event
+from mizzen.xds.response import Response
 from mizzen.xds.stream import Stream
 from mizzen.xds.turns import LARGE, NAMES_AT_ONCE, Turns
 from mizzen.xds.wire import Request, SotwRequest

@@ -55,7 +55,10 @@ def only_for(peer_of: Callable[[Any], Awaitable[Peer]], may_know: Callable[[Peer
         except CallbackError as error:
             await context.abort(grpc.StatusCode.INTERNAL, str(error))
         if not allowed:
-            await context.abort(grpc.StatusCode.PERMISSION_DENIED, "the status of clients is not told here")
+            await context.abort(
+                grpc.StatusCode.PERMISSION_DENIED,
+                "this server does not show the status of clients to this peer",
+            )
 
     return admit
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from mizzen.xds.batch import Batch
 from mizzen.xds.resource import Resource
+from mizzen.xds.response import ResponseContent
 from mizzen.xds.snapshot import Collection
 
 
@@ -37,7 +37,7 @@ class Outstanding:
     """
 
     nonce: str
-    batch: Batch
+    content: ResponseContent
     target: Collection
     before: Collection | None
     owed: frozenset[str]
@@ -59,7 +59,7 @@ class Outstanding:
     @property
     def all_names(self) -> frozenset[str]:
         """The names in the response."""
-        return frozenset([r.name for r in self.batch.resources]).union(self.batch.removed)
+        return frozenset([r.name for r in self.content.resources]).union(self.content.removed)
 
     @property
     def new_names(self) -> frozenset[str]:

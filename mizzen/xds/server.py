@@ -10,7 +10,6 @@ from typing import Any, cast
 import grpc
 
 from mizzen.xds import csds, wire
-from mizzen.xds.batch import Dialect, supports_ttl
 from mizzen.xds.callbacks import (
     Authenticate,
     CallbackError,
@@ -30,6 +29,7 @@ from mizzen.xds.ordering import MakeBeforeBreak, Policy
 from mizzen.xds.peer import Peer, peer_of
 from mizzen.xds.refusal_log import RefusalLog
 from mizzen.xds.resource import Resource
+from mizzen.xds.response import Dialect, supports_ttl
 from mizzen.xds.served_group import ServedGroup
 from mizzen.xds.services import CLIENT_STATUS_SERVICE, METHODS, Method
 from mizzen.xds.snapshot import Change, Snapshot

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from weakref import ReferenceType, WeakKeyDictionary, WeakValueDictionary, ref
 
 from mizzen.persistent import LayeredDict
-from mizzen.xds.batch import Batch
 from mizzen.xds.resource import Resource
+from mizzen.xds.response import ResponseContent
 from mizzen.xds.type_urls import PUSH_ORDER
 
 _MODULUS = 1 << 96
@@ -57,21 +57,23 @@ class Difference:
     """The difference between an old collection and a new one.
 
     Attributes:
-        batch: the response for a client that asks for everything and has the old collection.
+        content: the response for a client that asks for everything and has the old collection.
         changed: new and changed resources, by name.
         removed: names of removed resources.
         replaced: the old resource for each name in `changed` and `removed`; None for a new name.
         unsent: resources that differ only in their origins, which clients do not see.
     """
 
-    __slots__ = ("__weakref__", "batch", "changed", "removed", "replaced", "unsent")
+    __slots__ = ("__weakref__", "changed", "content", "removed", "replaced", "unsent")
 
-    def __init__(self, batch: Batch, old: Mapping[str, Resource], unsent: tuple[Resource, ...] = ()) -> None:
-        self.batch = batch
+    def __init__(
+        self, content: ResponseContent, old: Mapping[str, Resource], unsent: tuple[Resource, ...] = ()
+    ) -> None:
+        self.content = content
         self.unsent = unsent
-        self.changed = {resource.name: resource for resource in batch.resources}
-        self.removed = frozenset(batch.removed)
-        self.replaced = {name: old.get(name) for name in (*self.changed, *batch.removed)}
+        self.changed = {resource.name: resource for resource in content.resources}
+        self.removed = frozenset(content.removed)
+        self.replaced = {name: old.get(name) for name in (*self.changed, *content.removed)}
 
     def __bool__(self) -> bool:
         return bool(self.changed or self.removed)
@@ -109,7 +111,7 @@ class Collection(Mapping[str, Resource]):
         self._differences: WeakKeyDictionary[Collection, Difference] | None = None
         self._latest: tuple[ReferenceType[Collection], ReferenceType[Difference]] | None = None
         self._variants: dict[object, Collection] = {}
-        self._everything: Batch | None = None
+        self._everything: ResponseContent | None = None
         self._aliases: dict[str, Resource] | None = None
         self._versions: dict[str, str] | None = None
         self._with_ttl: tuple[Resource, ...] | None = None
@@ -171,10 +173,10 @@ class Collection(Mapping[str, Resource]):
         return self._with_ttl
 
     @property
-    def everything(self) -> Batch:
+    def everything(self) -> ResponseContent:
         """All members: the state-of-the-world answer to the wildcard, encoded once for all clients."""
         if self._everything is None:
-            self._everything = Batch(self.type_url, self.version, tuple(self.resources.values()))
+            self._everything = ResponseContent(self.type_url, self.version, tuple(self.resources.values()))
         return self._everything
 
     def updated(self, changed: Iterable[Resource], removed: Iterable[str]) -> "Collection":
@@ -264,8 +266,8 @@ class Collection(Mapping[str, Resource]):
                 changed.append(new)
             elif was is not new:
                 unsent.append(new)
-        batch = Batch(self.type_url, self.version, tuple(changed), tuple(removed))
-        return Difference(batch, theirs, tuple(unsent))
+        content = ResponseContent(self.type_url, self.version, tuple(changed), tuple(removed))
+        return Difference(content, theirs, tuple(unsent))
 
 
 _EMPTY = {type_url: Collection(type_url, {}) for type_url in PUSH_ORDER}

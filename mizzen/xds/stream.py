@@ -14,7 +14,6 @@ from functools import partial
 from math import inf
 
 from mizzen.xds import rejection
-from mizzen.xds.batch import Batch, Dialect, Response
 from mizzen.xds.channel import Channel, Nack
 from mizzen.xds.channels import Channels
 from mizzen.xds.events import Acked, Client, Event, Recovered, Rejected, Stuck, Subscribed
@@ -22,6 +21,7 @@ from mizzen.xds.group import Group, RejectedResource
 from mizzen.xds.ordering import RETAINED, USERS, Arrival, Gate, MakeBeforeBreak, Phase, Policy
 from mizzen.xds.outstanding import Outstanding, Reply
 from mizzen.xds.resource import Resource
+from mizzen.xds.response import Dialect, Response, ResponseContent
 from mizzen.xds.snapshot import Collection, Snapshot
 from mizzen.xds.stuck import probable_culprits
 from mizzen.xds.subscription import Fallback, Subscription
@@ -139,23 +139,25 @@ class Stream:
         if self._gate is not None and channel.type_url in USERS:
             self._gate.answered(now)
         if reply is Reply.ACK:
-            batch, nonce = outstanding.batch, outstanding.nonce
+            content, nonce = outstanding.content, outstanding.nonce
             if outstanding.target is not channel.probe:
                 self.group.accepted(outstanding.asked, outstanding.result, before, before_for)
             if self._warming:
-                self._note_warmth(batch, int(nonce, 16))
+                self._note_warmth(content, int(nonce, 16))
             waited, recovered = now - outstanding.sent_at, self._released(channel)
-            self._events.append(Acked(self.client, channel.type_url, batch.version, nonce, waited, recovered))
+            self._events.append(
+                Acked(self.client, channel.type_url, content.version, nonce, waited, recovered)
+            )
             if quiet is not None and self._stays_quiet(channel, quiet):
                 self._quiet_goal = quiet
         elif reply is Reply.NACK and request.error is not None:
             self._rejected(channel, outstanding, request.error.message, now)
 
-    def _note_warmth(self, batch: Batch, number: int) -> None:
-        if batch.type_url == CLUSTER:
+    def _note_warmth(self, content: ResponseContent, number: int) -> None:
+        if content.type_url == CLUSTER:
             self._warming.warm(number, self._on_their_way())
         else:
-            self._warming.arrived(batch, number)
+            self._warming.arrived(content, number)
 
     def _on_their_way(self) -> set[Child]:
         """Resources that the client will be sent or may still reject: its clusters do not have them yet."""
@@ -214,7 +216,7 @@ class Stream:
             subscription.rejected(outstanding, frozenset())
             return  # the original bytes follow, and the client judges them in the same way
         new_names = outstanding.new_names
-        suspects = {r.name: r for r in outstanding.batch.resources if r.name in new_names}
+        suspects = {r.name: r for r in outstanding.content.resources if r.name in new_names}
         if channel.retried is not None and channel.retried.name in suspects:
             suspects[channel.retried.name] = channel.retried  # in its first form, whichever was sent
         on_trial = channel.isolation.on_trial
@@ -235,7 +237,7 @@ class Stream:
         if blamed:
             self.group.reject([suspects[name] for name in blamed], message, self.client.node_id, now)
         retried, channel.retried = channel.retried is not None, None
-        version = outstanding.batch.version
+        version = outstanding.content.version
         channel.nack = Nack(message, version, tuple(sorted(blamed or suspects)), now)
         self._events.append(
             Rejected(
@@ -338,27 +340,29 @@ class Stream:
                 self._note_recovery(channel)
                 continue  # the usual case
             allowed = self._allowed(channel, target)
-            batch = channel.due(allowed, self._substitute, self.dialect, now)
-            while batch is None and channel.isolation:
+            content = channel.due(allowed, self._substitute, self.dialect, now)
+            while content is None and channel.isolation:
                 channel.move_on()  # no resource of that part is left
                 allowed = self._allowed(channel, target)
-                batch = channel.due(allowed, self._substitute, self.dialect, now)
-            if batch is None:
+                content = channel.due(allowed, self._substitute, self.dialect, now)
+            if content is None:
                 if subscription.accepted is not None and subscription.accepted is subscription.sent:
                     self.group.accepted(subscription.asked, subscription.accepted)
                 self._note_recovery(channel)
                 continue
-            return self._respond(channel, batch, allowed, now)
+            return self._respond(channel, content, allowed, now)
         return None
 
-    def _respond(self, channel: Channel, batch: Batch, target: Collection, now: float) -> Response:
+    def _respond(
+        self, channel: Channel, content: ResponseContent, target: Collection, now: float
+    ) -> Response:
         self._nonces += 1
         if channel.type_url == CLUSTER and self._only_type is None:
-            self._void_children(channel, batch, target)
+            self._void_children(channel, content, target)
         nonce = format(self._nonces, "x")
-        data = batch.encode(self.dialect, nonce)
-        channel.sent(batch, target, nonce, len(data), now, channel.answer_timeout(self.policy))
-        return Response(channel.type_url, nonce, batch.version, batch.resources, batch.removed, data)
+        data = content.encode(self.dialect, nonce)
+        channel.sent(content, target, nonce, len(data), now, channel.answer_timeout(self.policy))
+        return Response(channel.type_url, nonce, content.version, content.resources, content.removed, data)
 
     def _try_again(self, goal: Snapshot, now: float) -> Response | None:
         """Nothing is due: retry the first resource that the client rejected, if it is time."""
@@ -368,9 +372,9 @@ class Stream:
         rejected = retry[1].resource
         channel = self.channels[rejected.type_url]
         target = self.group.acceptable(goal.collection(rejected.type_url)).updated([retry[1].form], ())
-        batch = channel.due(target, self._substitute, self.dialect, now)
-        assert batch is not None, "the client does not have it, as it rejected it"
-        response = self._respond(channel, batch, target, now)
+        content = channel.due(target, self._substitute, self.dialect, now)
+        assert content is not None, "the client does not have it, as it rejected it"
+        response = self._respond(channel, content, target, now)
         self.group.retried(retry[1], now)
         channel.retried = rejected
         return response
@@ -411,13 +415,13 @@ class Stream:
             return channel.probing(target)
         return channel.isolation.allowed(target, partial(self.group.good, target.type_url))
 
-    def _void_children(self, channel: Channel, batch: Batch, target: Collection) -> None:
+    def _void_children(self, channel: Channel, content: ResponseContent, target: Collection) -> None:
         """ "Resource warming": the resources that a changed cluster waits for must arrive after it, even if
         they did not change.
         """
         sent = channel.subscription.sent
         if sent is None or channel.subscription.everything_owed:
-            changed = {resource.name for resource in batch.resources}
+            changed = {resource.name for resource in content.resources}
         else:
             changed = set(target.since(sent).changed) | channel.subscription.owed
         for name in changed:
@@ -475,7 +479,7 @@ class Stream:
                 Stuck(
                     self.client,
                     channel.type_url,
-                    outstanding.batch.version,
+                    outstanding.content.version,
                     outstanding.nonce,
                     waited,
                     channel.culprits,

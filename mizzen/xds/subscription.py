@@ -12,9 +12,9 @@ collection, `sent_out` records that the response was sent.
 from collections.abc import Callable, Mapping, Sequence, Set
 from types import MappingProxyType
 
-from mizzen.xds.batch import Batch, distinct
 from mizzen.xds.outstanding import Outstanding, Reply
 from mizzen.xds.resource import Resource
+from mizzen.xds.response import ResponseContent, distinct
 from mizzen.xds.snapshot import Collection, Difference
 from mizzen.xds.type_urls import FULL_STATE, UNRESOLVED
 from mizzen.xds.wire import DeltaRequest, Request, SotwRequest
@@ -306,7 +306,7 @@ class Subscription:
             return True
         return bool(resource.aliases) and not self.names.isdisjoint(resource.aliases)
 
-    def due(self, target: Collection, fallback: Fallback | None = None) -> Batch | None:
+    def due(self, target: Collection, fallback: Fallback | None = None) -> ResponseContent | None:
         """The response that brings the client to `target`; None if none is due ("When to send an update")."""
         if not self.started:
             return None
@@ -319,22 +319,22 @@ class Subscription:
             return None
         self._said, self._cut = None, False
         difference = target.since(self.sent) if self.sent is not None else None
-        batch = self._full(target, difference, fallback) if self.full_state else None
+        content = self._full(target, difference, fallback) if self.full_state else None
         if not self.full_state:
-            batch = self._partial(target, difference, fallback)
-        if batch is None:
+            content = self._partial(target, difference, fallback)
+        if content is None:
             self._arrive(target)
-        return batch
+        return content
 
     def sent_out(
         self,
-        batch: Batch,
+        content: ResponseContent,
         target: Collection,
         nonce: str,
         now: float,
         on_trial: frozenset[str] = frozenset(),
     ) -> None:
-        """Record that `batch`, the result of `due(target)`, was sent with this nonce; `on_trial` is that of
+        """Record that `content`, the result of `due(target)`, was sent with this nonce; `on_trial` is that of
         `Outstanding`.
         """
         before = self.sent
@@ -344,7 +344,7 @@ class Subscription:
         asked, gone = self.asked, self._gone
         owed = frozenset(self.owed if self._said is None else self._said)
         self.outstanding = Outstanding(
-            nonce, batch, target, before, owed, self.everything_owed, asked, gone, now, on_trial
+            nonce, content, target, before, owed, self.everything_owed, asked, gone, now, on_trial
         )
         self.nonce = nonce
         self._arrive(target)
@@ -391,7 +391,7 @@ class Subscription:
 
     def _full(
         self, target: Collection, difference: Difference | None, fallback: Fallback | None
-    ) -> Batch | None:
+    ) -> ResponseContent | None:
         """ "Grouping Resources into Responses": LDS and CDS always list everything, and the client deletes an
         absent name.
         """
@@ -404,11 +404,11 @@ class Subscription:
         if not self.names and not self.owed:
             return None
         found = (target.find(name) or self._substitute(name, fallback) for name in self.names)
-        return Batch(self.type_url, target.version, distinct(found))
+        return ResponseContent(self.type_url, target.version, distinct(found))
 
     def _partial(
         self, target: Collection, difference: Difference | None, fallback: Fallback | None
-    ) -> Batch | None:
+    ) -> ResponseContent | None:
         """Only new and changed resources. State of the world cannot delete here ("Deleting Resources")."""
         gone = difference is not None and self.delta and bool(difference.removed)
         if self.everything_owed and not gone and not (self.owed - target.keys()):
@@ -417,8 +417,8 @@ class Subscription:
             return everything if everything.resources or self.delta else None
         nothing_owed = not (self.owed or self.everything_owed or self._gone)
         if nothing_owed and difference is not None and self._covers(difference):
-            batch = difference.batch
-            return batch if batch.resources or (self.delta and batch.removed) else None
+            content = difference.content
+            return content if content.resources or (self.delta and content.removed) else None
         found: list[Resource | None] = []
         removed = list(self._gone)
         if self.everything_owed:
@@ -450,7 +450,9 @@ class Subscription:
         resources = distinct(found)
         spoken_of = {resource.name for resource in resources}
         names = tuple(n for n in dict.fromkeys(removed) if n not in spoken_of) if self.delta else ()
-        return Batch(self.type_url, target.version, resources, names) if resources or names else None
+        return (
+            ResponseContent(self.type_url, target.version, resources, names) if resources or names else None
+        )
 
     def _substitute(
         self, name: str, fallback: Fallback | None, removed: Sequence[str] = ()

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 from weakref import WeakValueDictionary
 
-from mizzen.xds.batch import Batch
+from mizzen.xds.response import ResponseContent
 
 Child = tuple[str, str]
 """(type URL, name)."""
@@ -59,12 +59,12 @@ class Warming:
         """Response `number` has a cluster that waits for this resource."""
         self._waiting[child] = number
 
-    def arrived(self, batch: Batch, number: int) -> None:
+    def arrived(self, content: ResponseContent, number: int) -> None:
         """The client accepted response `number`: its resources, and names that it removes, have arrived for
         clusters of earlier responses.
         """
-        for name in (*(resource.name for resource in batch.resources), *batch.removed):
-            child = batch.type_url, name
+        for name in (*(resource.name for resource in content.resources), *content.removed):
+            child = content.type_url, name
             if self._waiting.get(child, number) < number:
                 del self._waiting[child]
 

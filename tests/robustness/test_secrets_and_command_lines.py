@@ -99,8 +99,8 @@ def test_files_of_the_tls_address_that_cannot_be_used(tmp_path: Path) -> None:
         (tmp_path / name).write_text(text)
     for certificate, key, said in (
         ("nowhere", "one.key", "nowhere: cannot be read (no such file or directory)"),
-        ("words", "one.key", "words: is no certificate in PEM form"),
-        ("one.crt", "words", "words: is no private key in PEM form"),
+        ("words", "one.key", "words: is not a certificate in PEM form"),
+        ("one.crt", "words", "words: is not a private key in PEM form"),
         ("one.crt", "other.key", "other.key: does not belong to the certificate in"),
     ):
         ended = run(

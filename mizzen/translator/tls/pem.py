@@ -28,7 +28,7 @@ def load_certificates(key: str, text: bytes) -> list[x509.Certificate]:
         return x509.load_pem_x509_certificates(text)
     except ValueError:
         raise UnusableSecretError(
-            key, "is no certificate in PEM form; give -----BEGIN CERTIFICATE-----..."
+            key, "is not a certificate in PEM form; give -----BEGIN CERTIFICATE-----..."
         ) from None
 
 
@@ -40,7 +40,7 @@ def check_pair(certificate_key: str, certificate: bytes, private_key: str, key: 
     except TypeError:
         raise UnusableSecretError(private_key, "is encrypted; give the key without a passphrase") from None
     except (ValueError, UnsupportedAlgorithm):
-        raise UnusableSecretError(private_key, "is no private key in PEM form") from None
+        raise UnusableSecretError(private_key, "is not a private key in PEM form") from None
     if isinstance(loaded, rsa.RSAPrivateKey):
         if loaded.key_size < _SMALLEST_RSA_KEY:
             message = f"is an RSA key of {loaded.key_size} bits; Envoy takes {_SMALLEST_RSA_KEY} or more"

@@ -12,9 +12,9 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multip
 
 from mizzen.xds import Client as ClientId
 from mizzen.xds import MakeBeforeBreak, Resource, Snapshot, Unordered
-from mizzen.xds.batch import Response
 from mizzen.xds.events import Acked, Rejected
 from mizzen.xds.group import Group, RejectedResource
+from mizzen.xds.response import Response
 from mizzen.xds.retries import FIRST, LONGEST
 from mizzen.xds.stream import Stream
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT, FULL_STATE, ROUTE

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from envoy.service.discovery.v3 import discovery_pb2
 
 from mizzen.xds import Resource
-from mizzen.xds.batch import Dialect
+from mizzen.xds.response import Dialect
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT, FULL_STATE, LISTENER, ROUTE
 from mizzen.xds.wire import DeltaRequest, ErrorDetail, Request, SotwRequest
 

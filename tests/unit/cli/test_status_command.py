@@ -309,7 +309,9 @@ def test_what_is_piped_has_no_blanks_at_the_end_of_a_line_and_no_line_is_broken(
 
 
 def test_a_server_that_is_asked_under_a_name_that_it_does_not_know(mizzen: Command) -> None:
-    with answering(421, "'box' is no name of this admin address; use --admin-host box\n") as address:
+    with answering(421, "'box' is not a name of this admin address; use --admin-host box\n") as address:
         ended = mizzen("status", "--admin", address)
     assert (ended.code, ended.out) == (1, "")
-    assert ended.err == f"mizzen: {address}: 'box' is no name of this admin address; use --admin-host box\n"
+    assert (
+        ended.err == f"mizzen: {address}: 'box' is not a name of this admin address; use --admin-host box\n"
+    )

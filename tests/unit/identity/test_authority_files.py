@@ -160,16 +160,16 @@ UPPER = intermediate(ROOT, path_length=0, name="upper")
     [
         (lambda d: (d / "ca-key.pem").chmod(0o640), "ca-key.pem", "others may read it (mode 640)"),
         (lambda d: (d / "ca-key.pem").unlink(), "ca-key.pem", "no such file"),
-        (lambda d: (d / "ca-key.pem").write_text("x"), "ca-key.pem", "no private key in PEM"),
+        (lambda d: (d / "ca-key.pem").write_text("x"), "ca-key.pem", "not a private key in PEM"),
         (
             lambda d: (d / "ca-key.pem").write_bytes(private_key_pem(OTHER.key)),
             "ca-key.pem",
             "does not belong to",
         ),
-        (lambda d: (d / "ca-cert.pem").write_text(""), "ca-cert.pem", "no certificate in PEM"),
-        (lambda d: (d / "root-cert.pem").write_text("junk"), "root-cert.pem", "no certificate in PEM"),
+        (lambda d: (d / "ca-cert.pem").write_text(""), "ca-cert.pem", "not a certificate in PEM"),
+        (lambda d: (d / "root-cert.pem").write_text("junk"), "root-cert.pem", "not a certificate in PEM"),
         (lambda d: (d / "root-cert.pem").unlink(), "root-cert.pem", "no such file"),
-        (lambda d: (d / "cert-chain.pem").write_text("junk"), "cert-chain.pem", "no certificate in PEM"),
+        (lambda d: (d / "cert-chain.pem").write_text("junk"), "cert-chain.pem", "not a certificate in PEM"),
         (
             lambda d: (d / "root-cert.pem").write_bytes(pem([OTHER.certificate])),
             "ca-cert.pem",

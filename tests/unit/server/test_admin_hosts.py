@@ -43,5 +43,5 @@ async def test_who_asks_under_another_name_is_told_what_to_do() -> None:
     async with httpx.AsyncClient(transport=transport, base_url="http://evil.test") as asking:
         answer = await asking.get("/status")
     assert answer.status_code == 421
-    assert answer.text.startswith("'evil.test' is no name of this admin address; ")
+    assert answer.text.startswith("'evil.test' is not a name of this admin address; ")
     assert "--admin-host NAME" in answer.text

@@ -199,7 +199,11 @@ async def test_what_cannot_be_used_changes_nothing_and_is_said_until_it_can(tmp_
     with capture_logs() as logs:
         async with server.running():
             for spoil, mend, words in (
-                (lambda: certificate.write_text("junk"), lambda: certificate.write_bytes(good), "no certif"),
+                (
+                    lambda: certificate.write_text("junk"),
+                    lambda: certificate.write_bytes(good),
+                    "not a certif",
+                ),
                 (lambda: key.chmod(0o644), lambda: key.chmod(0o600), "others may read it"),
             ):
                 await server.goes_round()
@@ -212,7 +216,7 @@ async def test_what_cannot_be_used_changes_nothing_and_is_said_until_it_can(tmp_
                 mend()
                 await server.until(lambda: refused() == 0)
     said = [log["event"] for log in logs if log["log_level"] == "error"]
-    assert ["no certificate" in said[0], "others may read it" in said[1], len(said)] == [True, True, 2]
+    assert ["not a certificate" in said[0], "others may read it" in said[1], len(said)] == [True, True, 2]
     assert server.certificates.authority.issuer.certificate == before
 
 

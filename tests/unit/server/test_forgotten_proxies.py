@@ -19,9 +19,9 @@ from mizzen.server import control_plane, process
 from mizzen.translator.outbound import OutboundResources
 from mizzen.xds import type_urls
 from mizzen.xds.accepted import Accepted
-from mizzen.xds.batch import Batch
 from mizzen.xds.connection import StreamConnection
 from mizzen.xds.group import Group
+from mizzen.xds.response import ResponseContent
 from mizzen.xds.served_group import ServedGroup
 from mizzen.xds.snapshot import Collection, Snapshot
 from mizzen.xds.stream import Stream
@@ -30,7 +30,7 @@ from tests.unit.server.test_process import SERVICE, Running, options, served
 DELTA = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
 PROXIES = 60
 COUNTED = (
-    *(Accepted, Batch, Collection, StreamConnection, Group, OutboundResources),
+    *(Accepted, ResponseContent, Collection, StreamConnection, Group, OutboundResources),
     *(ServedGroup, SidecarScope, Snapshot, Stream),
 )
 

@@ -191,7 +191,7 @@ def empty(folder: Path) -> None:
     [
         (broken, "a.yaml:4: spec.ports[0].port: "),
         (half_written, "a.yaml:"),
-        (begun, "a.yaml: is empty, as if somebody had begun to write it"),
+        (begun, "a.yaml: is empty, as if it were still being written"),
         (only_comments, "mesh: no document is there"),
         (empty, "mesh: has no files"),
     ],

@@ -163,12 +163,12 @@ async def test_what_is_accepted_after_all_is_said_and_news_if_it_is_rejected_aga
     client = xds.Client(1, ID, "group")
     [resource] = resources(1)
     rejected = xds.Rejected(client, CDS, "v", "n", "no such file\n", (resource,))
-    quarantined = xds.RejectedResource(resource, None, "no such file\n", xds.Retry(rejections=2))
+    rejected = xds.RejectedResource(resource, None, "no such file\n", xds.Retry(rejections=2))
     with capture_logs() as logged:
         events.take(rejected)
         events.take(replace(rejected, retried=True))
         await told(events)
-        events.take(xds.Acked(client, CDS, "v", "n", 0.1, quarantined))
+        events.take(xds.Acked(client, CDS, "v", "n", 0.1, rejected))
         events.take(rejected)
         await told(events)
     first, accepted, again = logged

@@ -141,7 +141,7 @@ def test_it_is_told_which_files_the_state_stands_in_for(tmp_path: Path) -> None:
     assert not run(tmp_path / "s", {"a.yaml": BROKEN, "b.yaml": strange}).view().is_whole
 
 
-def test_what_is_mended_is_no_longer_from_the_state(tmp_path: Path) -> None:
+def test_what_is_corrected_is_no_longer_from_the_state(tmp_path: Path) -> None:
     run(tmp_path / "s", {"a.yaml": file("a.yaml", a=1)})
     configuration = run(tmp_path / "s", {"a.yaml": BROKEN}, {"a.yaml": file("a.yaml", a=5)})
     assert (ports(configuration), restored(configuration)) == ({"a": 5}, [])

@@ -44,9 +44,9 @@ def test_a_key_that_everybody_may_read_is_refused(files: TlsFiles) -> None:
     [
         ("tls.crt", None, "cannot be read (no such file or directory); give a readable file"),
         ("tls.key", None, "cannot be read (no such file or directory); give a readable file"),
-        ("tls.crt", lambda _: b"swordfish", "is no certificate in PEM form; give -----BEGIN CERTIFICATE"),
-        ("tls.key", lambda _: b"swordfish", "is no private key in PEM form; give one"),
-        ("tls.key", lambda key: key[: len(key) // 2], "is no private key in PEM form; give one"),
+        ("tls.crt", lambda _: b"swordfish", "is not a certificate in PEM form; give -----BEGIN CERTIFICATE"),
+        ("tls.key", lambda _: b"swordfish", "is not a private key in PEM form; give one"),
+        ("tls.key", lambda key: key[: len(key) // 2], "is not a private key in PEM form; give one"),
         ("tls.key", encrypted, "is encrypted; give the key without a passphrase"),
         ("tls.key", lambda _: certificate_and_key()[1].encode(), "does not belong to the certificate in"),
     ],
@@ -68,7 +68,7 @@ def test_what_cannot_be_used_is_named_and_not_shown(
 
 def test_an_authority_that_is_none_is_named(files: TlsFiles, tmp_path: Path) -> None:
     (tmp_path / "ca.crt").write_text("words")
-    with pytest.raises(TlsFileError, match=r"ca\.crt: is no certificate in PEM form"):
+    with pytest.raises(TlsFileError, match=r"ca\.crt: is not a certificate in PEM form"):
         server_credentials(replace(files, client_ca=tmp_path / "ca.crt"))
     with pytest.raises(TlsFileError, match=r"gone\.crt: cannot be read"):
         server_credentials(replace(files, client_ca=tmp_path / "gone.crt"))

@@ -1,4 +1,4 @@
-"""When a loss is believed, and that what is mended is handed out once."""
+"""When a loss is accepted, and that a recovered problem is returned once."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_a_problem_that_stays_is_told_once(folder: Folder) -> None:
     assert source.scan() == {}
 
 
-def test_problems_that_are_mended_are_told_once(folder: Folder) -> None:
+def test_problems_that_are_over_are_returned_once(folder: Folder) -> None:
     roots = [folder.path / "one", folder.path / "two"]
     source = FileSource(roots)
     assert set(source.scan()) == {str(root) for root in roots}

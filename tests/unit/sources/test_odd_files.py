@@ -93,7 +93,7 @@ def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path: Path) -> None
     finally:
         os.close(writer)
     assert why_unreadable(refused.value) == (
-        "cannot be read: nothing to read; it is no ordinary file; give one of YAML"
+        "cannot be read: nothing to read; it is not an ordinary file; give a YAML file"
     )
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from mizzen.xds import Acked, MakeBeforeBreak, Resource, Stuck, Unordered
-from mizzen.xds.batch import supports_ttl
+from mizzen.xds.response import supports_ttl
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT, LISTENER, ROUTE, SECRET
 from tests.unit.xds.test_xds_ordering import Settled, kinds
 from tests.unit.xds.xds_driver import Driver, cluster, endpoint, route

@@ -10,9 +10,9 @@ import pytest
 from envoy.service.discovery.v3 import discovery_pb2
 
 from mizzen.xds import Acked, Client, Event, Rejected, Snapshot, Stuck, Unordered
-from mizzen.xds.batch import Dialect
 from mizzen.xds.connection import StreamConnection
 from mizzen.xds.group import Group
+from mizzen.xds.response import Dialect
 from mizzen.xds.stream import Stream
 from mizzen.xds.turns import Turns
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT, ROUTE

@@ -77,7 +77,7 @@ class TestUpdates:
         assert one.rejected == ()
 
 
-class TestQuarantine:
+class TestRejectedResources:
     def test_it_is_of_one_version_of_one_type(self) -> None:
         one = Group("all", Snapshot.of([cluster("a"), endpoint("a", "endpoints")]))
         assert not one.has_rejected

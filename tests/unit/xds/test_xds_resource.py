@@ -11,7 +11,7 @@ from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.service.discovery.v3 import discovery_pb2
 
 from mizzen.xds import Resource
-from mizzen.xds.batch import Batch, Dialect
+from mizzen.xds.response import Dialect, ResponseContent
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT, RESOURCE, ROUTE, VIRTUAL_HOST
 from tests.unit.xds.xds_driver import Driver, endpoint
 
@@ -190,14 +190,16 @@ class TestBytes:
             (False, discovery_pb2.DiscoveryResponse),
             (True, discovery_pb2.DeltaDiscoveryResponse),
         ):
-            said = message.FromString(Batch(ENDPOINT, "1", (endpoint("a"),)).encode(Dialect(delta), "n"))
+            said = message.FromString(
+                ResponseContent(ENDPOINT, "1", (endpoint("a"),)).encode(Dialect(delta), "n")
+            )
             assert not said.HasField("control_plane")
             named = Dialect(delta, control_plane="me")
-            said = message.FromString(Batch(ENDPOINT, "1", (endpoint("a"),)).encode(named, "n"))
+            said = message.FromString(ResponseContent(ENDPOINT, "1", (endpoint("a"),)).encode(named, "n"))
             assert said.control_plane.identifier == "me"
 
     def test_one_batch_in_different_dialects_and_under_different_nonces(self) -> None:
-        batch = Batch(ENDPOINT, "1", (Resource(ENDPOINT, "a", b"body", ttl=TTL),), ("b",))
+        batch = ResponseContent(ENDPOINT, "1", (Resource(ENDPOINT, "a", b"body", ttl=TTL),), ("b",))
         plain, with_ttl = Dialect(True), Dialect(True, ttl=True)
         for dialect, nonce in ((plain, "1"), (plain, "2"), (with_ttl, "2"), (plain, "2"), (plain, "1")):
             said = discovery_pb2.DeltaDiscoveryResponse.FromString(batch.encode(dialect, nonce))

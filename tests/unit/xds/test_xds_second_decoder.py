@@ -22,7 +22,7 @@ def cluster(name: str, ttl: timedelta | None = None) -> xds.Resource:
 def test_incremental_responses(ttl) -> None:
     driver = Driver(cluster("a", timedelta(seconds=90, milliseconds=5)), delta=True, ttl=ttl)
     driver.say(CLUSTER)
-    data = driver.stream.channels[CLUSTER].subscription.outstanding.batch.encode(driver.stream.dialect, "7")
+    data = driver.stream.channels[CLUSTER].subscription.outstanding.content.encode(driver.stream.dialect, "7")
     message = other.DeltaDiscoveryResponse.parse(data)
     assert (message.nonce, message.type_url) == ("7", CLUSTER)
     [resource] = message.resources
@@ -37,7 +37,7 @@ def test_removed_names() -> None:
     driver.ack(driver.say(CLUSTER)[0])
     driver.change(removed=((CLUSTER, "a"),))
     outstanding = driver.stream.channels[CLUSTER].subscription.outstanding
-    message = other.DeltaDiscoveryResponse.parse(outstanding.batch.encode(driver.stream.dialect, "8"))
+    message = other.DeltaDiscoveryResponse.parse(outstanding.content.encode(driver.stream.dialect, "8"))
     assert (message.resources, message.removed_resources) == ([], ["a"])
 
 
@@ -45,7 +45,7 @@ def test_removed_names() -> None:
 def test_state_of_the_world_responses(ttl) -> None:
     driver = Driver(cluster("a", ttl), ttl=True)
     version = driver.say(CLUSTER)[0].version
-    data = driver.stream.channels[CLUSTER].subscription.outstanding.batch.encode(driver.stream.dialect, "7")
+    data = driver.stream.channels[CLUSTER].subscription.outstanding.content.encode(driver.stream.dialect, "7")
     message = other.DiscoveryResponse.parse(data)
     assert (message.nonce, message.type_url, message.version_info) == ("7", CLUSTER, version)
     value = message.resources[0].value

@@ -69,10 +69,10 @@ class TestDifferences:
             old, new = random.choice(states), random.choice(states)
             found = new.since(old)
             held = {name: each.version for name, each in old.items()}
-            for resource in found.batch.resources:
+            for resource in found.content.resources:
                 assert held.get(resource.name) != resource.version  # nothing is said in vain
                 held[resource.name] = resource.version
-            for name in found.batch.removed:
+            for name in found.content.removed:
                 del held[name]
             assert held == {name: each.version for name, each in new.items()}
             assert bool(found) == (new.version != old.version)

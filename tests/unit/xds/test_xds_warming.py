@@ -3,7 +3,7 @@
 import pytest
 
 from mizzen.xds import Resource, warming
-from mizzen.xds.batch import Batch
+from mizzen.xds.response import ResponseContent
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT, SECRET
 from mizzen.xds.warming import InterruptedStreams, Unfinished, Warming
 from mizzen.xds.wire import DeltaRequest, ErrorDetail
@@ -21,8 +21,8 @@ def waiting(*names: str, since: int = 1) -> Warming:
     return result
 
 
-def arrival(*names: str, removed: tuple[str, ...] = (), type_url: str = ENDPOINT) -> Batch:
-    return Batch(type_url, "1", tuple(Resource(type_url, name, b"") for name in names), removed)
+def arrival(*names: str, removed: tuple[str, ...] = (), type_url: str = ENDPOINT) -> ResponseContent:
+    return ResponseContent(type_url, "1", tuple(Resource(type_url, name, b"") for name in names), removed)
 
 
 class TestOneStream:

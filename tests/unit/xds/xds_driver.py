@@ -7,9 +7,9 @@ from typing import Any
 from envoy.service.discovery.v3 import discovery_pb2
 
 from mizzen.xds import Client, MakeBeforeBreak, Resource, Snapshot, Unordered
-from mizzen.xds.batch import Dialect
 from mizzen.xds.events import Event
 from mizzen.xds.group import Group
+from mizzen.xds.response import Dialect
 from mizzen.xds.stream import Stream
 from mizzen.xds.type_urls import CLUSTER, ENDPOINT, ROUTE
 from mizzen.xds.wire import DeltaRequest, ErrorDetail, SotwRequest

@@ -152,8 +152,8 @@ CURVE = make_key("secp224r1")
 UNUSABLE = [
     ({}, "Secret default/shop is no certificate; add tls.crt and tls.key (it is empty)"),
     ({"tls.crt": CERTIFICATE, "token": b"x"}, "add tls.crt and tls.key (found: tls.crt, token)"),
-    (PAIR | {"tls.crt": b"rubbish"}, 'data["tls.crt"]: is no certificate in PEM form'),
-    (PAIR | {"tls.key": b"rubbish"}, 'data["tls.key"]: is no private key in PEM form'),
+    (PAIR | {"tls.crt": b"rubbish"}, 'data["tls.crt"]: is not a certificate in PEM form'),
+    (PAIR | {"tls.key": b"rubbish"}, 'data["tls.key"]: is not a private key in PEM form'),
     (PAIR | {"tls.key": key_pem(KEY, b"sesame")}, 'data["tls.key"]: is encrypted; give the key without'),
     (PAIR | {"tls.key": key_pem(make_key())}, "does not belong to the certificate in tls.crt"),
     ({"tls.crt": certificate_pem(RSA1024), "tls.key": key_pem(RSA1024)}, "is an RSA key of 1024 bits"),
@@ -177,7 +177,7 @@ def test_roots_must_be_certificates() -> None:
 
     assert served == broken == {}
     assert "has no roots; add ca.crt (found: tls.crt, tls.key)" in str(diagnostic)
-    assert 'data["ca.crt"]: is no certificate' in str(other)
+    assert 'data["ca.crt"]: is not a certificate' in str(other)
 
 
 def test_nothing_shows_the_key() -> None:

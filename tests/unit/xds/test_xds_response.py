@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from mizzen.xds.batch import Batch, Dialect
 from mizzen.xds.resource import Resource
+from mizzen.xds.response import Dialect, ResponseContent
 from mizzen.xds.type_urls import CLUSTER
 
 DELTA = Dialect(delta=True)
 
 
-def batch(size: int) -> Batch:
-    return Batch(CLUSTER, "1", (Resource(CLUSTER, "a", b"a" * size),))
+def batch(size: int) -> ResponseContent:
+    return ResponseContent(CLUSTER, "1", (Resource(CLUSTER, "a", b"a" * size),))
 
 
 def test_a_small_response_is_encoded_once() -> None:

@@ -10,7 +10,7 @@ from mizzen.xds.resource import Resource
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dialect:
-    """What decides the form of a response besides its content; clients with the same form share one object.
+    """The form of a response, apart from its content; clients with the same form share one object.
 
     Attributes:
         delta: send DeltaDiscoveryResponse instead of DiscoveryResponse.
@@ -37,7 +37,7 @@ _SMALL = 16 * 1024
 """Most bytes of a response that is cached even if only one client asked for it."""
 
 
-class Batch:
+class ResponseContent:
     """Resources and removed names of one response, with the version that the client has after it."""
 
     __slots__ = ("_asked", "_bodies", "_last", "heartbeat", "removed", "resources", "type_url", "version")
