@@ -20,6 +20,7 @@ from mizzen.server.metrics import Metrics
 from mizzen.server.proxy_events import ProxyEvents
 from mizzen.server.rejected_lines import RejectedLines
 from mizzen.server.status import proxy_status
+from tests.unit.server.secret_listeners import listener_naming
 
 CDS = xds.type_urls.CLUSTER
 ID = "sidecar~10.0.0.7~reviews-v1.default~default.svc.cluster.local"
@@ -163,12 +164,12 @@ async def test_what_is_accepted_after_all_is_said_and_news_if_it_is_rejected_aga
     client = xds.Client(1, ID, "group")
     [resource] = resources(1)
     rejected = xds.Rejected(client, CDS, "v", "n", "no such file\n", (resource,))
-    rejected = xds.RejectedResource(resource, None, "no such file\n", xds.Retry(rejections=2))
+    recovered = xds.RejectedResource(resource, None, "no such file\n", xds.Retry(rejections=2))
     with capture_logs() as logged:
         events.take(rejected)
         events.take(replace(rejected, retried=True))
         await told(events)
-        events.take(xds.Acked(client, CDS, "v", "n", 0.1, rejected))
+        events.take(xds.Acked(client, CDS, "v", "n", 0.1, recovered))
         events.take(rejected)
         await told(events)
     first, accepted, again = logged
@@ -244,9 +245,7 @@ async def test_lines_that_are_not_known_are_those_of_the_whole_resource() -> Non
 
 async def test_a_certificate_in_files_has_the_lines_of_what_names_it() -> None:
     secret = xds.Resource(xds.type_urls.SECRET, "file-cert:/a~/b", b"")
-    naming = xds.Resource(
-        xds.type_urls.LISTENER, "https", b"x file-cert:/a~/b y", origins=(Origin("gateway.yaml", 7),)
-    )
+    naming = listener_naming("file-cert:/a~/b", origins=(Origin("gateway.yaml", 7),))
     convergence = Convergence(lambda _: None, time.monotonic)
     snapshot_of = {"group": xds.Snapshot.of([secret, naming])}.get
     events = ProxyEvents(

@@ -6,9 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from envoy.config.listener.v3 import listener_pb2
-from envoy.extensions.transport_sockets.tls.v3 import tls_pb2
-from google.protobuf.json_format import ParseDict
 
 from mizzen import xds
 from mizzen.config import Origin
@@ -16,6 +13,7 @@ from mizzen.mesh.proxy.node import Proxy
 from mizzen.server import status
 from mizzen.server.status import proxy_status, rejections, state_of
 from mizzen.xds.group import RejectedResource
+from tests.unit.server.secret_listeners import listener_naming
 
 CDS, EDS = xds.type_urls.CLUSTER, xds.type_urls.ENDPOINT
 ID = "sidecar~10.0.0.7~reviews-v1.shop~shop.svc.cluster.local"
@@ -53,16 +51,6 @@ def client(*types: xds.TypeStatus, **changes: Any) -> xds.ClientStatus:
 
 def resource(name: str, *origins: Origin, type_url: str = CDS) -> xds.Resource:
     return xds.Resource(type_url, name, b"swordfish", origins=origins)
-
-
-def listener_naming(*secrets: str, origins: tuple[Origin, ...] = ()) -> xds.Resource:
-    """A listener whose TLS asks for certificates of these names."""
-    configs = [{"name": name} for name in secrets]
-    context = tls_pb2.DownstreamTlsContext()
-    ParseDict({"common_tls_context": {"tls_certificate_sds_secret_configs": configs}}, context)
-    listener = listener_pb2.Listener(name="https")
-    listener.filter_chains.add().transport_socket.typed_config.Pack(context)
-    return xds.Resource(xds.type_urls.LISTENER, "https", listener.SerializeToString(), origins=origins)
 
 
 REFUSED = RejectedResource(resource("bad"), None, "no")
