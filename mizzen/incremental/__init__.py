@@ -2,8 +2,8 @@
 
 It knows nothing of Istio or Envoy. A `Database` holds what was computed. Inputs are set in a `Table`, or a
 `Lookup` finds them in an immutable source that its owner keeps. A `Query` is a function by key; its reads are
-recorded while it runs. Collections (`Mapped`, `Flattened`, `Index`, `Ordered`) are kept up to date at the
-cost of the members that changed. What is taken from salsa, Adapton, krt and differential dataflow, and what
+recorded while it runs. Collections (`Mapped`, `Grouped`, `Merged`) are kept up to date at the cost of the
+members that changed. What is taken from salsa, Adapton, krt and differential dataflow, and what
 is refused: docs/decisions/0070-one-incremental-engine.md.
 
     database = Database()
@@ -16,9 +16,9 @@ is refused: docs/decisions/0070-one-incremental-engine.md.
     doubled("a")          # 6
 """
 
-from mizzen.incremental.collection import Collection, Cursor
+from mizzen.incremental.collection import Collection
 from mizzen.incremental.database import CheckError, CycleError, Database, Failure, QueryError, WriteError
-from mizzen.incremental.derived import Flattened, Index, Mapped, Merged, Ordered
+from mizzen.incremental.derived import Mapped, Merged
 from mizzen.incremental.given import Given
 from mizzen.incremental.gradual import Gradual
 from mizzen.incremental.grouped import Grouped
@@ -31,19 +31,15 @@ __all__ = [
     "CheckError",
     "Collection",
     "CollectionQuery",
-    "Cursor",
     "CycleError",
     "Database",
     "Failure",
-    "Flattened",
     "Given",
     "Gradual",
     "Grouped",
-    "Index",
     "Lookup",
     "Mapped",
     "Merged",
-    "Ordered",
     "Query",
     "QueryError",
     "Readers",

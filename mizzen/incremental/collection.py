@@ -1,7 +1,7 @@
 """Collections: members by key, kept up to date at the cost of those that changed.
 
 A collection notifies three kinds of readers: queries that read one member, queries that read all members, and
-consumers (cursors, and collections derived from it), which receive the keys of the members that changed. So
+consumers (collections derived from it), which receive the keys of the members that changed. So
 no reader compares ten thousand members to find one (an arrangement, in the words of differential dataflow).
 
 Collections are settled (brought up to date) before they are read, the lowest first. The height of a
@@ -12,7 +12,6 @@ Incremental). So a mark reaches exactly the readers of what changed.
 from __future__ import annotations
 
 from collections.abc import Hashable, ItemsView, Iterable, Iterator, Mapping
-from itertools import chain
 from typing import Any, Generic, Protocol, TypeVar, overload
 
 from mizzen.incremental.database import NOTHING, CycleError, Database
@@ -51,9 +50,6 @@ class _Cell(Node, Generic[Key]):
     def on_unread(self) -> None:
         self._collection.forget_cell(self._key)
 
-    def inputs(self) -> Iterator[Any]:
-        return self._collection.inputs_of(self._key)
-
 
 class _Whole(Node):
     """All members of a collection, as queries read them."""
@@ -70,9 +66,6 @@ class _Whole(Node):
 
     def on_unread(self) -> None:
         self._collection.on_idle()
-
-    def inputs(self) -> Iterator[Any]:
-        return chain.from_iterable(map(self._collection.inputs_of, tuple(self._collection.values_now)))
 
 
 class Collection(Generic[Key, Value]):
@@ -120,21 +113,12 @@ class Collection(Generic[Key, Value]):
         """Return all keys and members; valid until the next change of an input."""
         return self._all().items()
 
-    def cursor(self) -> Cursor[Key]:
-        """Return a cursor that starts here: it knows of no change yet."""
-        self.database.settle_below(self)
-        return Cursor(self.database, self)
-
     def release(self) -> None:
         """Detach the collection from its sources: it has no readers any more."""
 
     def is_read(self, key: Key) -> bool:
         """True if a query reads the member, or read that there is none."""
         return key in self._cells
-
-    def inputs_of(self, key: Key) -> Iterator[Any]:
-        """Yield the names of the inputs that the member was made from: (table, key)."""
-        return iter(())
 
     # The rest is for the modules of this package.
 
@@ -234,32 +218,3 @@ class Collection(Generic[Key, Value]):
                 self.check(key)
         self.database.record(self._whole)
         return self.values_now
-
-
-class Cursor(Generic[Key]):
-    """A position in the history of a collection: which members changed since."""
-
-    __slots__ = ("_changed", "_collection", "_database")
-
-    def __init__(self, database: Database, collection: Collection[Key, Any]) -> None:
-        self._database = database
-        self._collection = collection
-        self._changed: dict[Key, None] = {}
-        collection.add_consumer(self)
-
-    def take(self) -> list[Key]:
-        """Return the keys of the members that were added, changed or removed since the last call."""
-        self._database.settle_below(self._collection)
-        changed, self._changed = self._changed, {}
-        return list(changed)
-
-    def close(self) -> None:
-        """Stop receiving changes."""
-        self._collection.remove_consumer(self)
-
-    def pend(self, key: Key) -> None:
-        """Note that a member changed. For the collection."""
-        self._changed[key] = None
-
-    def grow(self, height: int) -> None:
-        """Do nothing: a cursor has no height."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any, Final
@@ -94,11 +94,6 @@ class Database:
     def failures(self) -> list[Failure]:
         """The queries that fail now, among those that were asked for."""
         return list(self._failed.values())
-
-    def failed_inputs(self) -> Iterator[tuple[Failure, set[Any]]]:
-        """Yield each failure with the names of the inputs that its query has read: (table, key)."""
-        for node, failure in self._failed.items():
-            yield failure, node.all_inputs()
 
     def sweep(self) -> int:
         """Forget the values that have no readers and no watches; return their number.

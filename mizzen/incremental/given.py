@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
-from typing import Any, TypeVar, cast
+from collections.abc import Hashable
+from typing import TypeVar, cast
 
 from mizzen.incremental.collection import Collection
 from mizzen.incremental.database import Database
@@ -32,7 +32,3 @@ class Given(Collection[Key, Value]):
         self.database.begin_write()
         self.values_now = cast("dict[Key, Value]", members)
         self.publish(members.differing(before))
-
-    def inputs_of(self, key: Key) -> Iterator[Any]:
-        """Yield the name of the input itself."""
-        yield (self.name, key)

@@ -22,7 +22,7 @@ class Grouped(
     """The groups that have members: `parts_of(key, member)` returns, for each group of the member, the
     member's part in that group. An equal part changes nothing. `parts_of` reads nothing else.
 
-    Unlike an `Index` this is a collection of the groups, so that collections can be derived from it.
+    It is a collection of the groups: a reader of one is notified of changes of that group only.
     """
 
     __slots__ = ("_parts_of", "_source", "_within")

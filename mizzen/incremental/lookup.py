@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, KeysView
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Hashable, Iterable, KeysView
+from typing import Generic, TypeVar
 
 from mizzen.incremental.collection import Collection
 from mizzen.incremental.database import NOTHING, Database
@@ -68,7 +68,3 @@ class Lookup(Collection[Key, Value], Generic[Source, Key, Value]):
         """Drop the cell and the value of a key that no query reads any more. For the cell."""
         super().forget_cell(key)
         self.values_now.pop(key, None)
-
-    def inputs_of(self, key: Key) -> Iterator[Any]:
-        """Yield the name of the input itself."""
-        yield (self.name, key)

@@ -76,10 +76,6 @@ class Node:
         read."""
         return 0
 
-    def inputs(self) -> Iterator[Any]:
-        """Yield the name of this node, if it is an input."""
-        return iter(())
-
 
 class Derived(Node, Generic[Value]):
     """A value that a function computes from what it reads. Hashed by identity.
@@ -214,11 +210,6 @@ class Derived(Node, Generic[Value]):
         """Let the next sweep forget the value: the last reader went."""
         if not self.watched:
             self._database.note_unread(self)
-
-    def all_inputs(self) -> set[Any]:
-        """Return the names of all inputs that the value was computed from, directly or through other
-        nodes."""
-        return {name for node in self._below() for name in node.inputs()}
 
     def _below(self) -> Iterator[Node]:
         """Yield this node and all that it reads, directly or through other nodes."""

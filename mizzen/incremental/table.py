@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
 from typing import Any, TypeVar
 
 from mizzen.incremental.collection import Collection
@@ -27,10 +27,6 @@ class Table(Collection[Key, Value]):
     def discard(self, key: Key) -> None:
         """Remove an input, if it is there. Raises WriteError while a query runs."""
         self._set(key, NOTHING)
-
-    def inputs_of(self, key: Key) -> Iterator[Any]:
-        """Yield the name of the input itself."""
-        yield (self.name, key)
 
     def _set(self, key: Key, value: Any) -> None:
         self.database.begin_write()

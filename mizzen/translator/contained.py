@@ -151,11 +151,6 @@ class ContainedTranslation:
         found = {one.key: one for variant in self._used() for one in variant.withheld.values()}
         return tuple(found[key] for key in sorted(found))
 
-    def withheld_from(self, proxy: Proxy) -> tuple[Withheld, ...]:
-        """Return the documents that `proxy` is not served, or at an earlier version."""
-        variant = self._variant_of.get(proxy)
-        return tuple(variant.withheld.values()) if variant is not None else ()
-
     def overcome(self) -> tuple[str, ...]:
         """Return the faults since this was last asked, as tracebacks, that cost nobody anything: no document
         is to blame for them. They are faults of Mizzen all the same."""

@@ -96,10 +96,6 @@ class MergedGateway:
         """All servers, listener by listener."""
         return tuple(server for listener in self.listeners for server in listener.servers)
 
-    def servers_of_route(self, route_name: str) -> tuple[GatewayServer, ...]:
-        """Return the servers whose requests are routed by the route configuration of that name."""
-        return tuple(server for server in self.servers if server.route_name == route_name and route_name)
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GatewayIndex:

@@ -10,11 +10,9 @@ from hypothesis import strategies as st
 from mizzen.incremental import (
     CollectionQuery,
     Database,
-    Flattened,
-    Index,
+    Grouped,
     Mapped,
     Merged,
-    Ordered,
     Query,
     Table,
 )
@@ -39,15 +37,14 @@ class Graph:
         a, b, c = (Table[int, int](database, name) for name in "abc")
         self.tables = {"a": a, "b": b, "c": c}
         joined = Mapped(database, "joined", a, lambda key, value: value + b.get(value, 0) or None)
-        index = Index(database, "index", joined, lambda key, value: {value, key % 2})
-        members = Query(database, "members", lambda group: tuple(sorted(index.group(group).items())))
+        index = Grouped(database, "index", joined, lambda key, value: {value: value, key % 2: -value})
+        members = Query(database, "members", lambda group: tuple(sorted(index.get(group, {}).items())))
         low = Query(database, "low", lambda key: min(b.get(key, 0), 1))
         high = Query(database, "high", lambda key: (low(key), low(c.get(key, 0)), members(key)))
         choosing = Query(database, "choosing", lambda key: high(key) if low(key) else members(c.get(key, 1)))
         wide = Mapped(database, "wide", c, lambda key, value: {value: members(value), key + 9: low(key)})
-        flat = Flattened(database, "flat", wide)
+        counted = Grouped(database, "counted", wide, lambda _, found: {len(repr(found)) % 5: found})
         merged = Merged(database, "merged", (joined, a))
-        ordered = Ordered(database, "ordered", merged, lambda key, value: (-value, key))
         kept = CollectionQuery(
             database,
             "kept",
@@ -58,9 +55,11 @@ class Graph:
             members,
             high,
             choosing,
-            Query(database, "flat one", lambda key: flat.get(key)),
-            Query(database, "flat all", lambda _: sorted(flat.items(), key=lambda item: item[0])),
-            Query(database, "in order", lambda _: tuple(ordered.in_order())),
+            Query(database, "counted", lambda key: dict(counted.get(key, {}))),
+            Query(
+                database, "groups", lambda _: sorted((key, sorted(group)) for key, group in counted.items())
+            ),
+            Query(database, "merged all", lambda _: sorted(merged.items())),
             Query(database, "kept all", lambda key: sorted(kept(key).items())),
             Query(database, "late", lambda key: late.get(key)),
             Query(database, "merged", lambda key: (merged.get(key), key in joined, len(merged))),

@@ -120,8 +120,12 @@ class World:
         self.translation.update(self.mesh, delta)
 
     def expected(self, proxy: mizzen.Proxy) -> Mapping[str, Mapping[str, str]]:
-        """What the proxy gets from a mesh in which the withheld documents stand at their stand-ins."""
-        instead = {one.key: one.in_force for one in self.translation.withheld_from(proxy)}
+        """What the proxy gets from the whole mesh; if that fails for it, from one in which the withheld
+        documents stand at their stand-ins."""
+        try:
+            return versions(Translation(Mesh.build(self.store.configs(), MeshConfig())).snapshot(proxy))
+        except Broken:
+            instead = {one.key: one.in_force for one in self.translation.withheld}
         configs = [config for config in self.store.configs() if config.key not in instead]
         configs += [config for config in instead.values() if config is not None]
         return versions(Translation(Mesh.build(configs, MeshConfig())).snapshot(proxy))

@@ -159,7 +159,7 @@ def resources(
     for at, proxy in enumerate(PROXIES):
         scope, carried = followed.carried(mesh, mesh.outbound_profile(proxy))
         if proxy.type == "router":
-            servers = mesh.gateways_for(proxy).servers_of_route("http.80")
+            servers = tuple(one for one in mesh.gateways_for(proxy).servers if one.route_name == "http.80")
             found[at, "http.80"] = gateway_route_configuration(
                 "http.80", servers, mesh, scope, mesh_config, memo
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mizzen.incremental import Database, Flattened, Index, Mapped, Merged, Ordered, Query, Table
+from mizzen.incremental import Database, Grouped, Mapped, Merged, Query, Table
 
 MANY = 10_000
 
@@ -13,27 +13,27 @@ def test_a_changed_member_costs_one_computation_at_each_step() -> None:
     for key in range(MANY):
         table[key] = key
     doubled = Mapped(database, "doubled", table, lambda _, value: 2 * value)
-    named = Mapped(database, "named", doubled, lambda key, value: {f"{key}": value})
-    flat = Flattened(database, "flat", named)
-    ordered = Ordered(database, "ordered", flat, lambda key, value: (value, key))
-    cursor = ordered.cursor()
-    assert len(ordered) == MANY
+    grouped = Grouped(database, "grouped", doubled, lambda key, value: {value: key})
+    owners = Query(database, "owners", lambda value: grouped.get(value))
+    watches = [owners.watch(value) for value in range(0, 2 * MANY, 2)]
+    assert sum(watch.value() is not None for watch in watches) == MANY
+    database.take_stale()
     before = database.computed
     table[3] = 500
-    assert cursor.take() == ["3"]
-    assert flat["3"] == 1000
-    assert database.computed - before == 2
+    stale = database.take_stale()
+    assert sorted(watch.key for watch in stale) == [(6,), (1000,)]
+    assert [watch.value() is None for watch in stale].count(True) == 1
+    assert database.computed - before == 3
     table[3] = 500
-    table.discard(4)
-    assert cursor.take() == ["4"]
+    assert database.take_stale() == []
 
 
 def test_a_reader_of_one_group_hears_of_that_group_only() -> None:
     database = Database()
     table = Table[str, tuple[int, ...]](database, "table")
     table["a"], table["b"], table["c"] = (80,), (80, 90), (90,)
-    ports = Index(database, "ports", table, lambda _, value: value)
-    count = Query(database, "count", lambda port: len(ports.group(port)))
+    ports = Grouped(database, "ports", table, lambda _, value: dict.fromkeys(value))
+    count = Query(database, "count", lambda port: len(ports.get(port, ())))
     assert [count(port) for port in (80, 90, 70)] == [2, 2, 0]
     before = database.computed
     table["c"] = (70,)
@@ -51,18 +51,17 @@ def test_a_join_reads_what_it_looks_up() -> None:
     before = database.computed
     rules["7"] = 70
     assert (joined["7"], database.computed - before) == ((7, 70), 1)
-    assert set(joined.inputs_of("7")) == {("services", "7"), ("rules", "7")}
 
 
-def test_an_index_over_what_is_joined_is_settled_before_it_is_read() -> None:
+def test_groups_of_what_is_joined_are_settled_before_they_are_read() -> None:
     """A query that reads a collection which stands on others is marked only when those are settled: who asks
     must not be given what was remembered before."""
     database = Database()
     services, rules = Table[str, int](database, "services"), Table[str, int](database, "rules")
     services["a"], rules["a"] = 1, 80
     joined = Mapped(database, "joined", services, lambda key, _: rules.get(key))
-    by_port = Index(database, "by port", joined, lambda _, port: (port,))
-    names = Query(database, "names", lambda port: sorted(by_port.group(port)))
+    by_port = Grouped(database, "by port", joined, lambda _, port: {port: None})
+    names = Query(database, "names", lambda port: sorted(by_port.get(port, ())))
     above = Query(database, "above", lambda port: names(port))
     # This stands on `services` too, but reads what stands higher than it stood at first.
     wide = Mapped(database, "wide", services, lambda _, value: (value, above(80)))
@@ -75,19 +74,6 @@ def test_an_index_over_what_is_joined_is_settled_before_it_is_read() -> None:
     assert dict(wide.items()) == {"a": (1, ["b"]), "b": (2, ["b"])}
 
 
-def test_of_several_givers_the_least_counts_and_the_next_stands_in() -> None:
-    database = Database()
-    table = Table[str, dict[str, int]](database, "table")
-    flat = Flattened(database, "flat", table)
-    table["b"] = {"x": 2}
-    table["a"] = {"x": 1, "y": 1}
-    assert dict(flat.items()) == {"x": 1, "y": 1}
-    table["a"] = {"y": 3}
-    assert dict(flat.items()) == {"x": 2, "y": 3}
-    table.discard("b")
-    assert dict(flat.items()) == {"y": 3}
-
-
 def test_the_first_of_merged_collections_counts() -> None:
     database = Database()
     one, two = Table[str, int](database, "one"), Table[str, int](database, "two")
@@ -96,15 +82,3 @@ def test_the_first_of_merged_collections_counts() -> None:
     assert dict(merged.items()) == {"a": 1, "b": 3}
     one.discard("a")
     assert merged["a"] == 2
-
-
-def test_members_in_order_follow_what_moves() -> None:
-    database = Database()
-    table = Table[str, int](database, "table")
-    for name, value in zip("abcdefghijklmnopqrst", range(20), strict=True):
-        table[name] = value
-    ordered = Ordered(database, "ordered", table, lambda key, value: (-value, key))
-    assert [key for key, _ in ordered.in_order()] == list("tsrqponmlkjihgfedcba")
-    table["a"] = 99
-    table.discard("s")
-    assert [key for key, _ in ordered.in_order()] == list("atrqponmlkjihgfedcb")

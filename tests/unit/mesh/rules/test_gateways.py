@@ -58,7 +58,8 @@ def test_http_servers_of_one_port_are_merged(mesh_of: MeshOf, proxy_at: Callable
         gateway("not-mine", server(80, "HTTP", '["c.com"]'), selector="{istio: other}"),
     )
     assert shape(found) == [(80, "", "HTTP", ["old", "young"])]
-    first, second = found.servers_of_route("http.80")
+    first, second = found.servers
+    assert first.route_name == second.route_name == "http.80"
     assert first.hosts == (("", "a.com"), ("other", "own.com"), ("x", "far.com"), ("", "*"))
     assert (second.gateway_name, second.index) == ("default/young", 0)
     assert found.rejected == ()
@@ -217,4 +218,3 @@ def test_only_servers_whose_requests_are_routed_have_route_configurations(
     for name, text in [*cases.items(), *(("", text) for text in others)]:
         found = merged(mesh_of, proxy_at, gateway("one", text))
         assert [one.route_name for one in found.servers] == [name]
-        assert len(found.servers_of_route(name)) == bool(name)

@@ -98,7 +98,7 @@ class RoutedMesh:
     def gateway_resource(self, name: str, namespace: str = "edge", **labels: str) -> Resource:
         proxy = self._proxy("router", namespace, labels or {"app": "gateway"}, {})
         scope = self.mesh.scope(self.mesh.outbound_profile(proxy))
-        servers = self.mesh.gateways_for(proxy).servers_of_route(name)
+        servers = tuple(one for one in self.mesh.gateways_for(proxy).servers if one.route_name == name)
         return gateway_route_configuration(name, servers, self.mesh, scope, self.mesh_config, self.memo)
 
     def gateway(self, name: str, **labels: str) -> dict[str, Any]:
