@@ -21,7 +21,7 @@ NETWORKING = "networking.istio.io/v1"
 
 
 def document(kind: str, name: str, spec: Any, *, namespace: str = "default", **metadata: Any) -> Any:
-    security = "security.istio.io/v1" if kind in POLICY_KINDS else NETWORKING
+    security = "security.istio.io/v1" if kind in {each.kind for each in POLICY_KINDS} else NETWORKING
     version = "v1" if kind in ("Service", "Pod") else security
     return {
         "apiVersion": version,
