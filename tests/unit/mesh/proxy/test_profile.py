@@ -29,6 +29,7 @@ def profile_of(
         proxy,
         labels,
         default_config,
+        is_labelled=False,
         locality=proxy.locality,
         with_node_name=with_node_name,
         has_certificate=True,
