@@ -212,8 +212,8 @@ def _yaml(
         )
     except (NodeError, BootstrapError) as error:
         raise Failure(f"{file}: {error}" if file else str(error), exit_code=1 if file else 2) from error
-    for remark in Proxy.from_node(node).remarks:
-        typer.echo(f"warning: {f'{file}: ' if file else ''}{remark}", err=True)
+    for warning in Proxy.from_node(node).warnings:
+        typer.echo(f"warning: {f'{file}: ' if file else ''}{warning}", err=True)
     plain = json.loads(json.dumps(content))  # protobuf gives ordered dictionaries, which are not YAML's
     text: str = yaml.dump(plain, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
     return text

@@ -66,8 +66,8 @@ def translate(
     if kind is not None:
         content = {kind.value: content[kind.value]}
     _print(content, output)
-    for remark in proxy.remarks:
-        typer.echo(f"warning: {node}: {remark}", err=True)
+    for warning in proxy.warnings:
+        typer.echo(f"warning: {node}: {warning}", err=True)
     findings = dict.fromkeys((*loaded.diagnostics, *mesh.diagnostics, *resources.diagnostics))
     for finding in findings:
         if finding.severity is not Severity.INFO:

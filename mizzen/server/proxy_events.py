@@ -60,7 +60,7 @@ class ProxyEvents:
                 self._metrics.proxies.labels(self._types[client.number]).inc()
                 self._metrics.streams.inc()
                 self._log.info("proxy connected", proxy=self._name(client), peer=client.peer)
-                if proxy is not None and proxy.remarks:
+                if proxy is not None and proxy.warnings:
                     self._remark(client, proxy)
             case xds.Disconnected(client):
                 kind = self._types.pop(client.number, "unknown")
@@ -80,11 +80,11 @@ class ProxyEvents:
 
     def _remark(self, client: xds.Client, proxy: Proxy) -> None:
         """Log the mistakes of a node once, however often its Envoy comes back."""
-        self._remarks[client.number] = len(proxy.remarks)
-        self._metrics.node_remarks.inc(len(proxy.remarks))
-        for remark in proxy.remarks:
-            if self._is_new(proxy.node_id, remark):
-                self._log.warning("the node of a proxy has a mistake", proxy=proxy.id, remark=remark)
+        self._remarks[client.number] = len(proxy.warnings)
+        self._metrics.node_remarks.inc(len(proxy.warnings))
+        for warning in proxy.warnings:
+            if self._is_new(proxy.node_id, warning):
+                self._log.warning("the node of a proxy has a mistake", proxy=proxy.id, remark=warning)
 
     def _rejected(self, event: xds.Rejected) -> None:
         kind = xds.short_name(event.type_url)

@@ -69,7 +69,7 @@ def proxy_status(
         "type": proxy.type if proxy is not None else "?",
         "namespace": proxy.namespace if proxy is not None else "",
         "envoy_version": proxy.envoy_version if proxy is not None else "",
-        "remarks": [*(proxy.remarks if proxy is not None else ()), *remarks],
+        "remarks": [*(proxy.warnings if proxy is not None else ()), *remarks],
         "peer": client.peer,
         "method": client.method.rpartition("/")[2],
         "connected": _moment(client.connected_at),

@@ -73,7 +73,7 @@ class NodeMetadata:
 class Proxy:
     """One proxy: a sidecar beside a workload, or a router at the edge. `id` is its name, conventionally
     `pod.namespace`; `labels` are those of its own metadata (the workload's are `Mesh.workload_labels`).
-    `remarks` are the proxy warnings: mistakes in its node that do not stop it. `is_unproven`: nothing proves
+    `warnings` are the proxy warnings: mistakes in its node that do not stop it. `is_unproven`: nothing proves
     who connects, so it is sent no Secret."""
 
     type: ProxyType
@@ -92,7 +92,7 @@ class Proxy:
     metadata: NodeMetadata = NodeMetadata()
     node_cluster: str = ""
     envoy_version: str = ""
-    remarks: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     is_unproven: bool = False
 
     @classmethod
@@ -128,7 +128,7 @@ class Proxy:
             metadata=_metadata(metadata, node_id),
             node_cluster=_text(fields, "cluster"),
             envoy_version=_envoy_version(fields),
-            remarks=node_warnings(fields),
+            warnings=node_warnings(fields),
         )
 
     @property

@@ -70,7 +70,7 @@ def test_mistakes_in_a_node_are_said_once_and_counted_while_it_is_connected() ->
     with capture_logs() as logged:
         events.take(xds.Connected(client))
     assert [(each["proxy"], each["remark"]) for each in warnings(logged)] == [
-        ("reviews-v1.default", remark) for remark in PROXY.remarks
+        ("reviews-v1.default", remark) for remark in PROXY.warnings
     ]
     assert b"mizzen_node_remarks 2.0" in metrics.render()
 
@@ -84,7 +84,7 @@ def test_mistakes_in_a_node_are_said_once_and_counted_while_it_is_connected() ->
 
 def test_the_status_has_them() -> None:
     client = xds.ClientStatus(1, ID, "group", "ipv4:127.0.0.1:5", "/a/b", 0.0, "rest")
-    assert proxy_status(client, PROXY, None, 0.0)["remarks"] == [*PROXY.remarks]
+    assert proxy_status(client, PROXY, None, 0.0)["remarks"] == [*PROXY.warnings]
     assert proxy_status(client, None, None, 0.0)["remarks"] == []
 
 

@@ -102,7 +102,7 @@ def test_what_is_said_of_a_proxy() -> None:
         "type": "sidecar",
         "namespace": "shop",
         "envoy_version": "",
-        "remarks": [*PROXY.remarks, "look"],
+        "remarks": [*PROXY.warnings, "look"],
         "peer": "ipv4:127.0.0.1:5",
         "method": "DeltaAggregatedResources",
         "connected": "1970-01-01T00:15:00.000+00:00",

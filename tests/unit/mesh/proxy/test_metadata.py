@@ -41,7 +41,7 @@ def test_mistakes_that_do_not_stop_a_proxy_are_named(metadata: dict[str, Any], r
     message = base_pb2.Node(id=ID)
     message.metadata.update(metadata)
     for proxy in (Proxy.from_node(node), Proxy.from_node(message)):
-        (said,) = proxy.remarks
+        (said,) = proxy.warnings
         assert said.startswith(remark)
         assert (proxy.labels.get("app"), proxy.namespace, proxy.ip_addresses) == (None, "shop", ("10.0.0.7",))
 
@@ -57,7 +57,7 @@ def test_mistakes_that_do_not_stop_a_proxy_are_named(metadata: dict[str, Any], r
     ],
 )
 def test_what_is_right_is_not_remarked_upon(metadata: dict[str, Any]) -> None:
-    assert Proxy.from_node({"id": ID, "metadata": metadata}).remarks == ()
+    assert Proxy.from_node({"id": ID, "metadata": metadata}).warnings == ()
 
 
 def test_other_fields_of_a_wrong_type() -> None:
@@ -70,10 +70,10 @@ def test_other_fields_of_a_wrong_type() -> None:
             "userAgentVersion": [],
         }
     )
-    assert proxy.remarks == ("locality is a list and counts as absent; write a mapping",)
+    assert proxy.warnings == ("locality is a list and counts as absent; write a mapping",)
     assert (proxy.locality, proxy.node_cluster, proxy.envoy_version) == (Locality(), "", "")
     placed = Proxy.from_node({"id": ID, "locality": {"region": "r", "zone": ["z"]}})
-    assert placed.remarks == ("locality.zone is a list and counts as absent; write text",)
+    assert placed.warnings == ("locality.zone is a list and counts as absent; write text",)
     assert placed.locality == Locality("r")
 
 
