@@ -9,6 +9,7 @@ from typing import Any, Final, Protocol
 
 from mizzen.config.document import Config
 from mizzen.config.group_kinds import GATEWAY
+from mizzen.config.interception import InterceptionMode, interception_mode
 from mizzen.explain.near_names import did_you_mean
 from mizzen.mesh.hosts import resolve_short_name
 from mizzen.mesh.proxy.node import Proxy
@@ -43,14 +44,22 @@ def gateway_names(config: Config[Any]) -> tuple[str, str, str]:
 
 
 class DeclaredCallers:
-    """The proxies that the documents of a mesh let expect: a sidecar beside each workload, with its traffic
-    captured, and a gateway for each Gateway.
+    """The proxies that the documents of a mesh let expect: a sidecar beside each workload, and a gateway for
+    each Gateway.
 
-    `earlier` are those of another snapshot of the mesh: an unchanged workload has the same proxy object.
+    Traffic of sidecars is captured, or not, as the annotation of their Pod or WorkloadEntry says, else as
+    `interception_mode` says. `earlier` are those of another snapshot of the mesh: an unchanged workload has
+    the same proxy object.
     """
 
-    def __init__(self, mesh: Mesh, earlier: DeclaredCallers | None = None) -> None:
+    def __init__(
+        self,
+        mesh: Mesh,
+        earlier: DeclaredCallers | None = None,
+        interception_mode: InterceptionMode = "REDIRECT",
+    ) -> None:
         self._mesh = mesh
+        self._interception_mode = interception_mode
         self._named: list[tuple[str, Workload]] | None = None
         self._at: dict[str, Proxy | None] = {}
         self._made: dict[tuple[str, Hashable], Proxy] = earlier._made if earlier is not None else {}
@@ -142,7 +151,12 @@ class DeclaredCallers:
             workload.locality,
             workload.network,
             workload.identity,
+            self._mode_of(workload),
         )
+
+    def _mode_of(self, workload: Workload) -> str:
+        config = self._mesh.config(workload.key)
+        return interception_mode(config.annotations) if config is not None else ""
 
     def _of_service(self, name: str) -> Proxy | None:
         """Return the sidecar of the first endpoint of a service: `name`, `name.namespace`, or its host."""
@@ -187,10 +201,12 @@ class DeclaredCallers:
         locality: Locality | None = None,
         network: str = "",
         identity: str = "",
+        mode: str = "",
     ) -> Proxy:
         """Return the proxy `beside` something, each time the same object: by it is known what it is sent.
 
-        `identity` is the SPIFFE ID that documents give its workload, empty for none."""
+        `identity` is the SPIFFE ID that documents give its workload, empty for none; so is the interception
+        `mode`."""
         found = self._made.get((kind, beside))
         locality = locality or Locality()
         if found is None:
@@ -209,6 +225,7 @@ class DeclaredCallers:
                         "INSTANCE_IPS": ",".join(addresses),
                         "NETWORK": network,
                         "SERVICE_ACCOUNT": identity.rpartition("/")[2],
+                        "INTERCEPTION_MODE": mode or self._interception_mode,
                     },
                 }
             )

@@ -78,7 +78,12 @@ class _Steps:
         lost = _lost(runner_up, self._origins.listener(runner_up.name) if runner_up is not None else ())
         call = verdict.call
         if verdict.listener is None:
-            yield Step("listener", NOTHING, (f"nothing listens at {call.address}:{call.port}",), lost=lost)
+            proxy, said = self._served.proxy, [f"nothing listens at {call.address}:{call.port}"]
+            if proxy.type == "sidecar" and proxy.interception_mode == "NONE":
+                said.append(
+                    "its traffic is not captured: it listens where a Sidecar's ingress and egress say"
+                )
+            yield Step("listener", NOTHING, tuple(said), lost=lost)
             return
         found = verdict.listener
         details = []

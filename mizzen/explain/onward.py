@@ -44,6 +44,19 @@ def onward(verdict: Verdict, destination: Destination, served: ServedProxy, call
     return Onward(call, remark=remark) if remark else Onward(call, server)
 
 
+def past_the_proxy(server: ServedProxy, call: Call) -> str:
+    """Return, in words, that a call comes to the workload itself: its traffic is not captured, its proxy does
+    not listen there, and what comes is plain text. Empty if the proxy decides."""
+    if call.capture is not Capture.NONE or call.tls is not None:
+        return ""
+    if server.simulator.listeners.accepts(call) is not None:
+        return ""
+    return (
+        f"traffic of {server.proxy.id} is not captured, and its proxy does not listen at {call.address}:"
+        f"{call.port} (a Sidecar's ingress would let it): the call comes to the workload itself"
+    )
+
+
 def _not_followed(server: Proxy | None, endpoint: Endpoint, served: ServedProxy, host: str) -> str:
     """Return why a call cannot be followed to the proxy of an endpoint, empty if it can."""
     place = f"{endpoint.address}:{endpoint.port}"

@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
+from mizzen.config.interception import InterceptionMode
 from mizzen.explain.answer import Answer, Hop
 from mizzen.explain.callers import NO_WORKLOAD, Callers, DeclaredCallers
 from mizzen.explain.first_call import first_call
 from mizzen.explain.hop import Refused, hop
-from mizzen.explain.onward import onward
+from mizzen.explain.onward import onward, past_the_proxy
 from mizzen.explain.question import Question
 from mizzen.explain.served_proxy import ServedProxy
 from mizzen.mesh.proxy.node import Proxy
@@ -42,10 +43,13 @@ class Serving(Protocol):
 
 
 class ServedMesh:
-    """A mesh from files, with the proxies that its documents let expect. No Envoy is asked."""
+    """A mesh from files, with the proxies that its documents let expect. No Envoy is asked.
 
-    def __init__(self, mesh: Mesh) -> None:
-        self.callers: Callers = DeclaredCallers(mesh)
+    `interception_mode` is that of sidecars whose documents say none.
+    """
+
+    def __init__(self, mesh: Mesh, interception_mode: InterceptionMode = "REDIRECT") -> None:
+        self.callers: Callers = DeclaredCallers(mesh, interception_mode=interception_mode)
         self._translation = Translation(mesh)
         self._on_demand = TranslationOnDemand(self._translation)
         self._served: dict[tuple[Proxy, bool], ServedProxy] = {}
@@ -108,8 +112,11 @@ def _follow(
     next_one = onward(verdict, destination, served, serving.callers)
     if next_one.server is None:
         return (next_one.remark,) if next_one.remark else ()
-    server = next_one.server
-    made, _ = hop("server", serving.served(server, inbound=True), next_one.call, _refused(serving, server))
+    server, there = next_one.server, serving.served(next_one.server, inbound=True)
+    past = past_the_proxy(there, next_one.call)
+    if past:
+        return (past,)
+    made, _ = hop("server", there, next_one.call, _refused(serving, server))
     hops.append(made)
     return ()
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Final
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from mizzen.config.interception import InterceptionMode
 from mizzen.config.models.base import IstioModel, OneofModel, camel_case
 from mizzen.config.models.virtual_service import Destination, HTTPRedirect
 
@@ -119,6 +120,8 @@ class MeshTestDocument(IstioModel):
     mesh_config: str = ""
     certificates_served: bool = True
     """Workloads have certificates, as under a server with `--state` or `--ca`."""
+    interception_mode: InterceptionMode = "REDIRECT"
+    """How sidecars get connections whose documents do not say it; NONE: without capture."""
     tests: tuple[MeshTest, ...]
 
     @model_validator(mode="after")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from mizzen.config.codes import NOT_A_DOCUMENT, SCHEMA, SCHEMA_WARNING, SYNTAX
 from mizzen.config.diagnostics import Diagnostic, Origin, Severity
+from mizzen.config.interception import InterceptionMode
 from mizzen.config.scalars import describe
 from mizzen.config.schema_errors import place, schema_diagnostics
 from mizzen.config.yaml_tree import Tree, YamlError, trees
@@ -26,7 +27,8 @@ class PlacedTest:
 @dataclass(frozen=True, slots=True)
 class MeshTestFile:
     """What a file says: which configuration is tested (`config`, `mesh_config`: paths as written), whether
-    workloads have certificates, and the tests; no tests if any of the diagnostics is an error."""
+    workloads have certificates, how sidecars get connections, and the tests; no tests if any of the
+    diagnostics is an error."""
 
     file: str
     config: tuple[str, ...] = (".",)
@@ -34,6 +36,7 @@ class MeshTestFile:
     tests: tuple[PlacedTest, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
     certificates_served: bool = True
+    interception_mode: InterceptionMode = "REDIRECT"
 
     @property
     def valid(self) -> bool:
@@ -103,6 +106,7 @@ def _typed(tree: Tree, file: str) -> MeshTestFile:
         tuple(tests),
         tuple(found),
         document.certificates_served,
+        document.interception_mode,
     )
     return read if read.valid else replace(read, tests=())
 

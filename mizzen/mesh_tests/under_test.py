@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from mizzen.config.interception import InterceptionMode
 from mizzen.explain.answer import Answer
 from mizzen.explain.callers import UnknownCallerError
 from mizzen.explain.first_call import first_call
 from mizzen.explain.hop import conclusion
-from mizzen.explain.onward import Onward, onward
+from mizzen.explain.onward import Onward, onward, past_the_proxy
 from mizzen.explain.question import Question
 from mizzen.explain.served_proxy import ServedProxy
 from mizzen.explain.why import ServedMesh, why
@@ -46,10 +47,13 @@ class Result:
 
 
 class MeshUnderTest:
-    """A mesh from files. What a proxy is sent is translated and compiled once, when a test first needs it."""
+    """A mesh from files. What a proxy is sent is translated and compiled once, when a test first needs it.
 
-    def __init__(self, mesh: Mesh) -> None:
-        self.serving = ServedMesh(mesh)
+    `interception_mode` is that of sidecars whose documents say none.
+    """
+
+    def __init__(self, mesh: Mesh, interception_mode: InterceptionMode = "REDIRECT") -> None:
+        self.serving = ServedMesh(mesh, interception_mode)
         self.settings = mesh.settings
         self._callers: dict[tuple[str, str], Proxy] = {}
 
@@ -99,6 +103,8 @@ class MeshUnderTest:
         if next_one.server is None:
             return _arrived(next_one.call, destination)
         server = self.serving.served(next_one.server, inbound=True)
+        if past_the_proxy(server, next_one.call):
+            return _arrived(next_one.call, destination)
         there = server.simulator.verdict(next_one.call)
         if there.outcome is not Outcome.FORWARDED:
             return _stopped(there, destination.share, destination)

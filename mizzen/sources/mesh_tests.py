@@ -35,7 +35,8 @@ def load_mesh_under_test(
     paths = list(config) or configuration_of(tests)
     settings = _beside(tests, tests.mesh_config) if tests.mesh_config else None
     loaded = load_configs(paths, mesh_config=settings)
-    return MeshUnderTest(loaded.mesh(certificates_served=tests.certificates_served)), loaded
+    mesh = loaded.mesh(certificates_served=tests.certificates_served)
+    return MeshUnderTest(mesh, tests.interception_mode), loaded
 
 
 def configuration_of(tests: MeshTestFile) -> list[str]:

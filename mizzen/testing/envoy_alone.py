@@ -11,7 +11,8 @@ import json
 import socket
 import ssl
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Self
@@ -62,11 +63,13 @@ class EnvoyAlone:
         self,
         process: EnvoyProcess,
         places: dict[tuple[str, int], int],
+        unbound: Set[tuple[str, int]],
         log: Path,
         certificates: Mapping[str, Path],
     ) -> None:
         self._process = process
         self._places = places
+        self._unbound = unbound
         self._log = log
         self._certificates = certificates
 
@@ -89,12 +92,15 @@ class EnvoyAlone:
         routes = {route.name: route for route in resources.routes}
         assigned = {each.cluster_name for each in resources.endpoints if _has_endpoints(each)}
         places: dict[tuple[str, int], int] = {}
+        unbound: set[tuple[str, int]] = set()
         message.static_resources.secrets.extend(resources.secrets)
         known = frozenset(each.name for each in message.static_resources.secrets)
         for listener in resources.listeners:
             made_listener = _alone(listener, routes, log, known)
             if made_listener is not None:
-                _rebind(made_listener, places)
+                if not _rebind(made_listener, places):
+                    socket_address = made_listener.address.socket_address
+                    unbound.add((socket_address.address, socket_address.port_value))
                 message.static_resources.listeners.append(made_listener)
         restores = ("outbound", 0) in places or ("inbound", 0) in places
         for cluster in resources.clusters:
@@ -105,7 +111,7 @@ class EnvoyAlone:
         process = await EnvoyProcess.start("alone", text, admin=address, directory=directory)
         async with httpx.AsyncClient(trust_env=False) as client:
             await process.wait_ready(client)
-        return cls(process, places, log, certificates or {})
+        return cls(process, places, unbound, log, certificates or {})
 
     async def stop(self) -> None:
         """Stop the Envoy."""
@@ -123,6 +129,14 @@ class EnvoyAlone:
     def listens(self, call: Call) -> bool:
         """True if there is a socket for the call."""
         return self._port(call) != 0
+
+    def as_it_can_be_made(self, call: Call) -> Call:
+        """Return the call as it comes to the listener that takes it. A captured one is handed on by address;
+        a listener that is bound to its address has another one here, and is called there."""
+        if call.capture is not Capture.OUTBOUND or (call.address, call.port) in self._unbound:
+            return call
+        straight = replace(call, capture=Capture.NONE)
+        return straight if self.listens(straight) else call
 
     def _port(self, call: Call) -> int:
         if call.capture is not Capture.NONE:
@@ -221,11 +235,11 @@ def _alone(
     return made if chains or made.HasField("default_filter_chain") else None
 
 
-def _rebind(listener: Any, places: dict[tuple[str, int], int]) -> None:
-    """Move the listener to a free port, if it listens at all; if it restores destinations, let it take them
-    from the PROXY protocol."""
+def _rebind(listener: Any, places: dict[tuple[str, int], int]) -> bool:
+    """Move the listener to a free port, and return True, if it listens at all; if it restores destinations,
+    let it take them from the PROXY protocol."""
     if listener.HasField("bind_to_port") and not listener.bind_to_port.value:
-        return
+        return False
     socket_address = listener.address.socket_address
     port = ports.free_port()
     kinds = [each for each in listener.listener_filters if each.name == "envoy.filters.listener.original_dst"]
@@ -244,6 +258,7 @@ def _rebind(listener: Any, places: dict[tuple[str, int], int]) -> None:
     socket_address.address = "127.0.0.1"
     socket_address.port_value = port
     del listener.additional_addresses[:]
+    return True
 
 
 def _without_control_plane(

@@ -27,7 +27,7 @@ from mizzen.demo.envoy_process import find_envoy
 from mizzen.demo.errors import DemoError
 from mizzen.explain.callers import UnknownCallerError
 from mizzen.explain.first_call import first_call
-from mizzen.explain.onward import onward
+from mizzen.explain.onward import onward, past_the_proxy
 from mizzen.explain.question import Question
 from mizzen.explain.served_proxy import ServedProxy
 from mizzen.explain.why import why
@@ -125,6 +125,7 @@ class EnvoyMesh:
         verdict = served.simulator.verdict(call)
         call = self._tokens.bring(call, _token_rules(served))
         first = await self._envoy(caller)
+        call = first.envoy.as_it_can_be_made(call)
         if not first.envoy.listens(call):
             return [CallEnd(Ending.CLOSED, said=f"nothing listens at {call.address}:{call.port}")]
         alike: dict[tuple[object, ...], list[MadeCall]] = {}
@@ -140,6 +141,8 @@ class EnvoyMesh:
             return call_end(made, cluster, share)
         next_one = onward(verdict, chosen, served, self._serving.callers)
         if next_one.server is None:
+            return call_end(made, cluster, share)
+        if past_the_proxy(self._serving.served(next_one.server, inbound=True), next_one.call):
             return call_end(made, cluster, share)
         there = await self._envoy(next_one.server)
         call = _as_it_came_out(next_one.call, made)

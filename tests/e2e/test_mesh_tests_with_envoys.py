@@ -140,6 +140,76 @@ async def test_the_calls_are_made_and_judged(tmp_path: Path) -> None:
     assert err.splitlines()[-1] == "1 test: 0 passed, 1 failed; what is wrong with the files: 1"
 
 
+EDGES = """\
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: edge}
+spec:
+  selector: {istio: ingressgateway}
+  servers:
+  - port: {number: 443, name: a, protocol: HTTPS}
+    hosts: [a.example]
+    tls: {mode: SIMPLE, credentialName: lost}
+  - {port: {number: 80, name: b, protocol: HTTP}, hosts: [a.example], tls: {httpsRedirect: true}}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: edge}
+spec: {hosts: [a.example], gateways: [edge], http: [{route: [{destination: {host: bank}}]}]}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: bank}
+spec:
+  hosts: [bank.internal]
+  resolution: STATIC
+  ports: [{number: 8084, name: http, protocol: HTTP}]
+  endpoints: [{address: 127.0.0.3, labels: {app: bank}}]
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: bound}
+spec: {address: 127.0.0.2, labels: {app: bound}}
+---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata: {name: free, annotations: {sidecar.istio.io/interceptionMode: NONE}}
+spec: {address: 127.0.0.4, labels: {app: bound}}
+---
+apiVersion: networking.istio.io/v1
+kind: Sidecar
+metadata: {name: bound}
+spec:
+  workloadSelector: {labels: {app: bound}}
+  egress:
+  - {port: {number: 8084, name: http, protocol: HTTP}, bind: 127.0.0.2, captureMode: NONE, hosts: ["*/*"]}
+"""
+
+EDGE_TESTS = """\
+tests:
+- {name: no certificate, gateway: edge, request: "https://a.example/", expect: {closed: true}}
+- {name: redirected, gateway: edge, request: "http://a.example/", expect: {redirect: {scheme: https}}}
+- name: to a listener that is bound
+  from: bound
+  request: "http://127.0.0.2:8084/"
+  headers: {host: bank.internal}
+  expect: {destination: {host: bank.internal}}
+- name: without capture
+  from: free
+  request: "http://bank.internal:8084/"
+  expect: {destination: {host: bank.internal}}
+"""
+
+
+async def test_the_simulator_agrees_where_nothing_is_captured_and_secrets_are_missing(tmp_path: Path) -> None:
+    (tmp_path / "mesh.yaml").write_text(EDGES, encoding="utf-8")
+    (tmp_path / "edges.mesh-test.yaml").write_text(EDGE_TESTS, encoding="utf-8")
+    code, out, err = await mizzen("test", str(tmp_path), "--envoy")
+    assert code == 0, out
+    assert "differs" not in out
+    assert err.splitlines()[-1] == "4 tests: 4 passed, 0 failed"
+
+
 async def test_without_an_envoy_it_says_how_to_get_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

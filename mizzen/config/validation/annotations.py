@@ -1,4 +1,4 @@
-"""Annotations that Istio refuses."""
+"""Annotations that Istio refuses, or that say what cannot be."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.document import Config
+from mizzen.config.interception import INTERCEPTION_MODE, MODES
 from mizzen.config.validation.place import Place
 
 _REFUSED: Final = {
@@ -22,3 +23,7 @@ def check_annotations(config: Config[Any], findings: list[Diagnostic]) -> None:
     for name, reason in _REFUSED.items():
         if name in config.annotations and (config.kind, name) not in _ALLOWED:
             Place(config, ("metadata", "annotations", name), findings).error(f"{name} {reason}")
+    mode = config.annotations.get(INTERCEPTION_MODE)
+    if mode is not None and mode not in MODES:
+        place = Place(config, ("metadata", "annotations", INTERCEPTION_MODE), findings)
+        place.warning(f'"{mode}" is no mode and counts as absent; write {", ".join(MODES)}')

@@ -12,13 +12,13 @@ from typing import Any, Literal, Protocol
 from google.protobuf.message import Message
 from pydantic import ValidationError
 
+from mizzen.config.interception import InterceptionMode
 from mizzen.config.models.types import parse_duration
 from mizzen.config.proxy_config import ProxyConfig
 from mizzen.mesh.proxy.metadata import is_true, node_warnings
 from mizzen.mesh.service import Locality
 
 ProxyType = Literal["sidecar", "router"]
-InterceptionMode = Literal["REDIRECT", "TPROXY", "NONE"]
 
 
 class NodeError(ValueError):

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
 
+from mizzen.config.interception import InterceptionMode
 from mizzen.config.proxy_config import ProxyConfig
-from mizzen.mesh.proxy.node import InterceptionMode, Proxy, ProxyType
+from mizzen.mesh.proxy.node import Proxy, ProxyType
 from mizzen.mesh.service import Locality
 
 IPFamily = Literal["V4_ONLY", "V6_ONLY", "ALL", "DUAL_STACK"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mizzen.mesh.proxy.node import InterceptionMode
+from mizzen.config.interception import InterceptionMode
 
 _SOCKET = "unix://"
 

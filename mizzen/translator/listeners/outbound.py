@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from operator import attrgetter
 
 from mizzen.config.diagnostics import Diagnostic, Origin, Severity
+from mizzen.config.interception import InterceptionMode
 from mizzen.config.mesh_config import MeshConfig
-from mizzen.mesh.proxy.node import InterceptionMode
 from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.recorded_scope import RecordedEgressListener, RecordedScope
 from mizzen.mesh.service import Protocol, Resolution, Service, ServicePort

@@ -107,3 +107,11 @@ def test_good_probes_take_no_effect_though(validate: Validate, probe: str) -> No
     found = validate("WorkloadGroup", f"{{template: {{}}, probe: {probe}}}")
 
     assert [(it.code, it.path) for it in found] == [("MZ0001", "spec.probe")]
+
+
+def test_a_mode_of_interception_that_is_none_is_said(validate: Validate) -> None:
+    name = "sidecar.istio.io/interceptionMode"
+    (found,) = validate("WorkloadEntry", "{address: 10.0.0.1}", annotations={name: "none"})
+    assert (found.severity.value, found.path) == ("warning", f"metadata.annotations[{name}]")
+    assert found.message == '"none" is no mode and counts as absent; write REDIRECT, TPROXY, NONE'
+    assert validate("WorkloadEntry", "{address: 10.0.0.1}", annotations={name: "NONE"}) == []
