@@ -42,6 +42,21 @@ def load_protocol() -> tuple[Any, Any]:
         sys.path.remove(str(PROTO))
 
 
+class VersionedCollection(xds.Collection):
+    """The same members with a version that the harness chooses."""
+
+    __slots__ = ("_chosen",)
+
+    def __init__(self, members: xds.Collection, version: str) -> None:
+        super().__init__(members.type_url, members.resources)
+        self._chosen = version
+
+    @property
+    def version(self) -> str:
+        """The chosen version."""
+        return self._chosen
+
+
 class Adapter:
     """Keeps the state of each node and gives it to the server.
 
@@ -56,15 +71,17 @@ class Adapter:
         self._state: dict[str, dict[tuple[str, str], xds.Resource]] = {}
 
     def _serve(self, node: str, touched: set[str], version: str) -> None:
-        snapshot = xds.Snapshot.of(self._state[node].values())
+        plain = xds.Snapshot.of(self._state[node].values())
         before = self._server.snapshot(node)
+        collections: dict[str, xds.Collection] = {}
         for type_url in MESSAGES:
-            collection = snapshot.collection(type_url)
+            collection = plain.collection(type_url)
             if type_url in touched:
-                collection.version = version
+                collection = VersionedCollection(collection, version)
             elif before is not None:
-                collection.version = before.collection(type_url).version
-        self._server.set_snapshot(node, snapshot)
+                collection = VersionedCollection(collection, before.collection(type_url).version)
+            collections[type_url] = collection
+        self._server.set_snapshot(node, xds.Snapshot(collections))
 
     @staticmethod
     def _resource(type_url: str, name: str, version: str) -> xds.Resource:

@@ -17,7 +17,7 @@ CODES = sorted(set(re.findall(r"\b(?:IST|MZ)\d{4}\b", PAGE)))
 FIRST_CELLS = [
     line.split("|")[1]
     for section in PAGE.split("\n## ")
-    if not section.startswith("Envoy has it")
+    if not section.startswith("Envoy is connected")
     for line in section.splitlines()
     if line.startswith("| ") and "you see" not in line and "Envoy: " not in line
 ]
