@@ -108,7 +108,7 @@ def read_two_versions(
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
+class ConfigVersion:
     """One version: its valid documents, its settings if it has any, the refused documents and all
     findings."""
 
@@ -118,12 +118,12 @@ class Version:
     diagnostics: tuple[Diagnostic, ...]
 
 
-def read_version(files: Files) -> Version:
+def read_version(files: Files) -> ConfigVersion:
     """Return the content of one version. Raises nothing for users' errors."""
     store = ConfigStore()
     store.apply({**_parsed(files.contents), **files.problems})
     configs = store.configs()
-    return Version(configs, mesh_config_among(configs), tuple(store.refused()), store.diagnostics())
+    return ConfigVersion(configs, mesh_config_among(configs), tuple(store.refused()), store.diagnostics())
 
 
 def _parsed(contents: Mapping[str, tuple[str, bytes]]) -> dict[str, ParsedFile | None]:

@@ -118,7 +118,7 @@ class Collection(Mapping[str, Resource]):
 
     @property
     def version(self) -> str:
-        """The same for the same names and versions of members."""
+        """A hash of the names and versions of all members."""
         return f"{self._sum:024x}"
 
     def __getitem__(self, name: str) -> Resource:

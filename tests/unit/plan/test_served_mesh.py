@@ -12,12 +12,12 @@ from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
 from mizzen.plan import Plan, ServedMesh, change_to, fleet, plan
 from mizzen.plan.served_mesh import told
-from mizzen.sources.two_versions import Version, read_files, read_version
+from mizzen.sources.two_versions import ConfigVersion, read_files, read_version
 from tests.self_signed import certificate_and_key
 from tests.unit.plan.test_plan import EDITS, MESH, planned
 
 
-def version_of(file: Path) -> Version:
+def version_of(file: Path) -> ConfigVersion:
     return read_version(read_files(file, str(file)))
 
 
