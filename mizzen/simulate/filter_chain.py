@@ -44,7 +44,7 @@ class FilterChain:
         self.name = str(message.name)
         self._index = index
         self.duplicate = False
-        """True if an earlier chain of the listener has the same match."""
+        """True if a second chain of the listener has the same match."""
         self._filters: ChainFilters | None = None
 
     @property

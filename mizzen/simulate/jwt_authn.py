@@ -113,8 +113,8 @@ class JwtAuthentication:
         return lambda check: check.tokens(wanted)
 
     def _any(self, requirements: Iterable[Any]) -> _Verify:
-        """One of these must be fulfilled. At most one allows missing tokens, and it comes last; beside a
-        single provider it is checked together with that."""
+        """One of these must be fulfilled. Of those that allow missing tokens one is used, as the last; beside
+        a single provider it is checked together with that."""
         kinds = [(each, str(each.WhichOneof("requires_type") or "")) for each in requirements]
         lenient = [(each, kind) for each, kind in kinds if kind.startswith("allow_missing")]
         strict = [(each, kind) for each, kind in kinds if not kind.startswith("allow_missing")]

@@ -283,4 +283,4 @@ def test_access_logs_in_json(text: str, fields: Any) -> None:
     else:
         assert log_format == fields
     _, found = parse_mesh_config(json.dumps(mesh), "mesh.yaml")
-    assert ["no JSON object" in each.message for each in found] == ([True] if text == "no json" else [])
+    assert ["not a JSON object" in each.message for each in found] == ([True] if text == "no json" else [])
