@@ -197,8 +197,8 @@ class Endpoint:
         """Return whether the labels are a superset of `wanted`."""
         if not wanted:
             return True
-        labels = dict(self.labels)
-        return all(labels.get(key) == value for key, value in wanted.items())
+        own = self.labels
+        return all(label in own for label in wanted.items())
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)

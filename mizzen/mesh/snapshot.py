@@ -398,8 +398,10 @@ class Mesh(ProxyQuestions):
     def service_peers(self, service: Service) -> ServicePeers:
         """Return what clients that have certificates must know of the modes of a service's endpoints, for
         automatic mutual TLS."""
+        if not self.mesh_config.enable_auto_mtls:
+            return NO_PEERS
         policies = self.policy_index.peer_authentications(service.namespace)
-        if not policies or not self.mesh_config.enable_auto_mtls:
+        if not policies:
             return NO_PEERS
         return service_peers(policies, self.settings.root_namespace, self.endpoints(service).endpoints)
 

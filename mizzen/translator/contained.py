@@ -188,13 +188,11 @@ class ContainedTranslation:
         between."""
         known = tuple(proxies)
         self._variants = self._used()
-        gone = self._whole.forget_unused(known)
-        for variant in self._variants:
-            own = [proxy for proxy in known if self._variant_of.get(proxy) is variant]
-            gone = variant.translation.forget_unused(own) or gone
-        for _ in range(2 if gone else 0):
+        self._whole.forget_unused(known)
+        for variant in self._used():
             yield
-            self._whole.sweep()
+            own = [proxy for proxy in known if self._variant_of.get(proxy) is variant]
+            variant.translation.forget_unused(own)
 
     def concerned(self) -> Iterator[Proxy]:
         """Yield the proxies that may have to be sent something else (`Translation.concerned`)."""

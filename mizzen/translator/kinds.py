@@ -72,11 +72,6 @@ class Kinds:
         """How many kinds there are."""
         return len(self._layers) + len(self._live)
 
-    @property
-    def services(self) -> int:
-        """How many services there are for all that is built for itself."""
-        return sum(len(live.resources.scope.services) for live in self._live.values())
-
     # What queries read.
 
     def of(self, profile: OutboundProfile, hosts: tuple[str, ...]) -> Kind:
@@ -211,14 +206,13 @@ class Kinds:
             self._drop(each)
             self._failed.pop(each, None)
 
-    def keep(self, kinds: Iterable[Kind]) -> bool:
-        """Forget what only other kinds need; return whether there was something."""
+    def keep(self, kinds: Iterable[Kind]) -> None:
+        """Forget what only other kinds need."""
         wanted = {each for kind in kinds for each in (kind, kind.whole)}
         gone = [*(self._live.keys() - wanted), *(self._layers.keys() - wanted)]
         for kind in gone:
             self._drop(kind)
         self._forget_scopes(wanted)
-        return bool(gone)
 
     def _drop(self, kind: Kind) -> None:
         if self._live.pop(kind, None) is not None:
@@ -237,11 +231,6 @@ class Kinds:
     def _forget_scopes(self, more: Iterable[Kind] = ()) -> None:
         kinds = (*self._live, *self._layers, *self._building, *more)
         self._mesh.forget_scopes(kind.profile for kind in kinds)
-
-    def keep_settings(self) -> None:
-        """Ask the memo for what must stay the same object."""
-        for live in self._live.values():
-            _ = live.resources.mesh_config  # another object would be another configuration
 
     def parts(self, kind: Kind, route_configuration: str = "") -> OutboundParts:
         """Return what the resources of a kind, which is up to date, are made of."""

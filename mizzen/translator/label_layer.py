@@ -20,15 +20,16 @@ from mizzen.mesh.recorded_scope import ChangedFacts, Fact
 from mizzen.mesh.rules.virtual_services import VirtualServiceRule
 from mizzen.mesh.scope.egress_listener import EgressListener
 from mizzen.persistent import LayeredDict
+from mizzen.translator.clusters.service_resources import ServiceResources
 from mizzen.translator.label_rules import LabelRules, Telling
 from mizzen.translator.laid_over import NOTHING_LAID_OVER, Layer
 from mizzen.translator.listeners.outbound import PortListeners
 from mizzen.translator.outbound import OutboundResources
-from mizzen.translator.outbound_builder import OutboundBuilder, ServiceResources
+from mizzen.translator.outbound_builder import OutboundBuilder
 from mizzen.translator.part_origins import OutboundParts
 from mizzen.translator.routes.port_routes import CarriedRoutes, RouteChanges
 from mizzen.translator.routes.sidecar import port_routed
-from mizzen.translator.tls.secret_references import SecretNames, all_secrets, secret_references
+from mizzen.translator.tls.secret_references import SecretNames, all_secrets
 from mizzen.translator.touched import ServiceKey, Step, Touched
 from mizzen.translator.touched_ports import routed_ports
 from mizzen.xds.resource import Resource
@@ -139,16 +140,18 @@ class LabelLayer:
             else:
                 self._services[key] = builder.of_service(service)
         shared, services = self._shared, dict(sorted(self._services.items()))
-        clusters = [each for made in services.values() for each in made.clusters]
-        assignments = [each for made in services.values() for each in made.assignments]
+        clusters = [each for made in services.values() for each in made.all_clusters]
+        assignments = [each for made in services.values() for each in made.all_assignments]
         below = [shared.served[key] for key in services]
-        names = [name for each in below for name in each.clusters]
-        self._instead = tuple([found for each in clusters if (found := secret_references(each))])
+        names = [cluster.name for each in below for cluster in each.all_clusters]
+        self._instead = tuple([names for made in services.values() for _, names in made.secrets])
         self._replaced, self._added_up = frozenset(names), None
         self.laid = self.laid.with_layers(
             clusters=Layer.over(shared.clusters, clusters, names),
             endpoints=Layer.over(
-                shared.endpoints, assignments, [name for each in below for name in each.assignments]
+                shared.endpoints,
+                assignments,
+                [assigned.name for each in below for assigned in each.all_assignments],
             ),
         )
 

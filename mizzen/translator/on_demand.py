@@ -107,7 +107,7 @@ class TranslationOnDemand:
     def _gateway(self, proxy: Proxy) -> OwnResources:
         servers, policies = self.mesh.gateways_for(proxy), self.mesh.policies_for(proxy)
         shared = self._shared(proxy)
-        whole = (shared.scope, shared.mesh_config, shared.passed, self.memo)
+        whole = (shared.scope, shared.mesh_config, shared.passed, self.memo, shared.gateway_routes)
         return gateway_resources(self.mesh, servers, policies, *whole)
 
     def parts(self, proxy: Proxy, route_configuration: str = "") -> OutboundParts:

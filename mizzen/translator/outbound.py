@@ -7,7 +7,7 @@ touches, not the size of the mesh. That what results is the same as a build from
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from itertools import islice
 from typing import Final
@@ -25,15 +25,17 @@ from mizzen.mesh.snapshot import Mesh
 from mizzen.persistent import LayeredDict
 from mizzen.translator.base.changed_collection import changed_collection
 from mizzen.translator.base.memo import Memo
-from mizzen.translator.listeners.auto_passthrough import NOTHING_PASSED, PassedChain
+from mizzen.translator.clusters.service_resources import ServiceResources
+from mizzen.translator.listeners.auto_passthrough import NOTHING_PASSED, PassedChains
 from mizzen.translator.listeners.outbound import PortListeners
 from mizzen.translator.outbound_builder import OutboundBuilder
 from mizzen.translator.part_origins import OutboundParts
+from mizzen.translator.routes.gateway import CarriedGatewayRoutes
 from mizzen.translator.routes.port_routes import CarriedRoutes
 from mizzen.translator.routes.sidecar import port_routed
 from mizzen.translator.shared_resources import SharedResources
 from mizzen.translator.tls.secret_references import NO_SECRETS, SecretNames, all_secrets, secret_references
-from mizzen.translator.touched import ServedService, ServiceKey, Step, Touched
+from mizzen.translator.touched import ServiceKey, Step, Touched
 from mizzen.translator.touched_ports import routed_ports
 from mizzen.xds import type_urls
 from mizzen.xds.resource import Resource
@@ -54,7 +56,7 @@ class OutboundResources:
         self.profile = profile
         self.passed = NOTHING_PASSED
         self.builder = OutboundBuilder(mesh, profile, hosts, memo)
-        self.served: LayeredDict[ServiceKey, ServedService] = LayeredDict()
+        self.served: LayeredDict[ServiceKey, ServiceResources] = LayeredDict()
         self._static_names: frozenset[str] = frozenset()
         self.secrets_of: LayeredDict[str, SecretNames] = LayeredDict()
         self.secrets = NO_SECRETS
@@ -62,6 +64,7 @@ class OutboundResources:
         self.readers: Readers[Fact, int] = Readers()
         self.diagnostics: tuple[Diagnostic, ...] = ()
         self.carried = CarriedRoutes()
+        self.gateway_routes: dict[str, CarriedGatewayRoutes] = {}
         self.step = Step(0)
         self.clusters = Collection(type_urls.CLUSTER, {})
         self.endpoints = Collection(type_urls.ENDPOINT, {})
@@ -82,6 +85,7 @@ class OutboundResources:
             self.scope if self.profile.is_router else None,
             self.passed,
             self.mesh_config,
+            self.gateway_routes,
         )
 
     @property
@@ -155,8 +159,10 @@ class OutboundResources:
     def _update_static_clusters(self) -> None:
         made = self.builder.static_clusters()
         gone = self._static_names.difference(cluster.name for cluster in made)
+        self._update_secrets(
+            self._static_names, {each.name: names for each in made if (names := secret_references(each))}
+        )
         self._static_names = frozenset(cluster.name for cluster in made)
-        self._update_secrets(made, gone)
         self.clusters = changed_collection(self.clusters, made, gone)
 
     def _touched(self, before: SidecarScope, difference: MeshDifference) -> Touched:
@@ -207,54 +213,54 @@ class OutboundResources:
         assignments: list[Resource] = []
         gone_clusters: list[str] = []
         gone_assignments: list[str] = []
+        secrets: dict[str, SecretNames] = {}
         served = self.served.edit()
         for key in services.union(key for key in endpoints if key in served):
             before, service = served.get(key), self.builder.service(key)
             if before is not None:
-                gone_clusters += before.clusters
-                gone_assignments += before.assignments
+                gone_clusters += [each.name for each in before.all_clusters]
+                gone_assignments += [each.name for each in before.all_assignments]
             if service is None:
                 served.discard(key)
                 continue
             made = self.builder.of_service(service)
-            served.put(key, ServedService.of(service, made))
-            clusters += made.clusters
-            assignments += made.assignments
-        gone_clusters = [*set(gone_clusters).difference(each.name for each in clusters)]
+            served.put(key, made)
+            clusters += made.all_clusters
+            assignments += made.all_assignments
+            secrets.update(made.secrets)
         self.served = served.finish()
         if self.builder.hosts:
             self._update_passed(services)
-        self._update_secrets(clusters, gone_clusters)
+        self._update_secrets(gone_clusters, secrets)
         self.clusters = changed_collection(self.clusters, clusters, gone_clusters)
         self.endpoints = changed_collection(self.endpoints, assignments, gone_assignments)
 
-    def _update_secrets(self, clusters: Iterable[Resource], gone: Iterable[str]) -> None:
+    def _update_secrets(self, gone: Iterable[str], now: Mapping[str, SecretNames]) -> None:
+        """Note which secrets clusters ask for `now`, in place of those whose names are `gone`."""
         edit = self.secrets_of.edit()
         for name in gone:
-            edit.discard(name)
-        for cluster in clusters:
-            names = secret_references(cluster)
-            if names:
-                edit.put(cluster.name, names)
-            else:
-                edit.discard(cluster.name)
+            if name not in now:
+                edit.discard(name)
+        for name, names in now.items():
+            if edit.get(name) != names:
+                edit.put(name, names)
         before, self.secrets_of = self.secrets_of, edit.finish()
         if self.secrets_of is not before:
             self.secrets = all_secrets(self.secrets_of.values())
 
     def _update_passed(self, keys: Iterable[ServiceKey]) -> None:
         """Bring the filter chains of services that are passed on up to date."""
-        changes: dict[str, tuple[PassedChain, ...]] = {}
+        changes: dict[str, PassedChains | None] = {}
         for key in keys:
             service = self.builder.service(key)
             chains = None
             if service is not None:
-                chains = self.builder.passed_chains(service, self.served[key].rule)
+                chains = self.builder.passed_chains(self.served[key])
             if chains is not None:
                 changes[key[1]] = chains
             # The hostname may be that of another namespace's service, which has its chains or gets them.
             elif service is not None or self.scope.service(key[1]) is None:
-                changes.setdefault(key[1], ())
+                changes.setdefault(key[1])
         self.passed = self.passed.updated(changes)
 
     def _update_listeners(self, numbers: Iterable[int] | None) -> tuple[set[int], set[str]]:

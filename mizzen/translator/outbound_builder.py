@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from functools import partial
 from itertools import chain
 from typing import Final, NamedTuple
 
-from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.recorded_scope import Fact, RecordedScope
-from mizzen.mesh.rules.destination_rules import MergedDestinationRule
+from mizzen.mesh.rules.peer_authentication import CALLED_IN_PLAIN_TEXT
 from mizzen.mesh.scope.egress_listener import EgressListener
 from mizzen.mesh.scope.virtual_hosts import ANY_PORT
 from mizzen.mesh.service import Service
@@ -20,11 +18,12 @@ from mizzen.translator.base.by_identity import ByIdentity
 from mizzen.translator.base.cluster_names import BLACK_HOLE_CLUSTER
 from mizzen.translator.base.memo import Memo
 from mizzen.translator.base.proxy_settings import mesh_config_of_proxy
-from mizzen.translator.clusters.service_resources import ServiceTranslator
+from mizzen.translator.clusters.service_resources import ServiceResources, ServiceTranslator
 from mizzen.translator.clusters.static import static_clusters
-from mizzen.translator.listeners.auto_passthrough import PassedChain, is_passed, passed_chains
+from mizzen.translator.listeners.auto_passthrough import PassedChains, is_passed, passed_chains
 from mizzen.translator.listeners.messages import (
     VIRTUAL_OUTBOUND,
+    ListenerTraits,
     outbound_listener,
     virtual_outbound_listener,
 )
@@ -36,19 +35,8 @@ from mizzen.translator.routes.sidecar import sidecar_route_configuration
 from mizzen.translator.touched import ServiceKey
 from mizzen.xds.resource import Resource
 
-_Resources = tuple[Resource, ...]
-
-
 VIRTUAL_PORT: Final = -1
 """Stands among the numbers of ports for the listener that takes what no other one takes."""
-
-
-class ServiceResources(NamedTuple):
-    """The DestinationRule that holds for a service, its clusters, and their load assignments."""
-
-    rule: MergedDestinationRule | None
-    clusters: _Resources
-    assignments: _Resources
 
 
 class OutboundBuilder:
@@ -61,12 +49,8 @@ class OutboundBuilder:
         self.hosts = hosts
         self.memo = memo
         self.scope = mesh.scope(profile)
+        self.mesh_config = mesh_config_of_proxy(mesh.mesh_config, profile.proxy_config, memo)
         self._services = ServiceTranslator(profile, mesh.mesh_config, memo)
-
-    @property
-    def mesh_config(self) -> MeshConfig:
-        """The mesh's configuration, with the ProxyConfig that the proxies of the profile bring."""
-        return mesh_config_of_proxy(self.mesh.mesh_config, self.profile.proxy_config, self.memo)
 
     def service(self, key: ServiceKey) -> Service | None:
         """Return the service of that namespace and hostname, None if the proxies do not see it."""
@@ -78,31 +62,30 @@ class OutboundBuilder:
         of = self.mesh.registry.aliases.of
         return frozenset(hosts).union(*(of[host] for host in hosts & of.keys()) if of else ())
 
-    def static_clusters(self) -> _Resources:
+    def static_clusters(self) -> tuple[Resource, ...]:
         """Return the clusters that are there without any service."""
         return static_clusters(self.profile, self.mesh.mesh_config, self.scope.outbound_traffic_policy)
 
     def of_service(self, service: Service) -> ServiceResources:
         """Return the clusters and load assignments of a service."""
         rule = self.scope.destination_rule(service)
-        pool, peers = self.mesh.endpoints(service), self.mesh.service_peers(service)
-        clusters, assignments = self._services.resources(service, rule, pool, peers)
+        pool, peers = self.mesh.endpoints(service), CALLED_IN_PLAIN_TEXT
+        if self.profile.has_certificate:
+            peers = self.mesh.service_peers(service)
+        made = self._services.resources(service, rule, pool, peers)
         if self.hosts and is_passed(service, self.hosts):
-            more = self._services.resources(service, rule, pool, peers, sni_dnat=True)
-            clusters, assignments = clusters + more.clusters, assignments + more.assignments
-        return ServiceResources(rule, clusters, assignments)
+            # What a gateway passes on is other clients' mutual TLS, whatever it has itself.
+            peers = self.mesh.service_peers(service)
+            passed = self._services.resources(service, rule, pool, peers, sni_dnat=True)
+            return made._replace(passed=passed)
+        return made
 
-    def passed_chains(
-        self, service: Service, rule: MergedDestinationRule | None
-    ) -> tuple[PassedChain, ...] | None:
+    def passed_chains(self, made: ServiceResources) -> PassedChains | None:
         """Return the filter chains of a service that a gateway passes on; None if it does not."""
-        if not is_passed(service, self.hosts):
+        if made.passed is None:
             return None
-        mesh_config = self.mesh_config
-        return self.memo.get(
-            ("chains that pass on", service, rule, self.profile.idle_timeout, ByIdentity(mesh_config)),
-            partial(passed_chains, service, rule, self.profile, mesh_config),
-        )
+        of, settings = made.passed.clusters.of, ByIdentity(self.mesh_config)
+        return self.memo(passed_chains, of, self.profile.idle_timeout, settings)
 
     def listeners(self) -> ListenersByPort:
         """Return what builds the listeners of single ports."""
@@ -141,6 +124,8 @@ class ListenersByPort:
     def __init__(self, builder: OutboundBuilder) -> None:
         self._profile = builder.profile
         self._mesh_config = builder.mesh_config
+        self._settings = ByIdentity(builder.mesh_config)
+        self._traits = ListenerTraits.of(builder.profile)
         self._memo = builder.memo
         self._scope = RecordedScope(builder.scope, builder.mesh.endpoints)
         self._layout = OutboundListenerBuilder(self._scope, self._mesh_config)
@@ -162,11 +147,7 @@ class ListenersByPort:
         return BuiltListeners(port, resources, self._scope.taken())
 
     def _listener(self, spec: ListenerSpec, unknown: TcpTarget) -> Resource:
-        def build() -> Resource:
-            message = outbound_listener(spec, self._profile, self._mesh_config, unknown)
-            return Resource.of(message, origins=spec.origins)
-
-        return self._memo.get(("outbound listener", spec, unknown, self._profile), build)
+        return self._memo(outbound_listener, spec, unknown, self._traits, self._settings)
 
     def _virtual_outbound(self, unknown: TcpTarget) -> Resource:
         dynamic_dns = self._scope.outbound_traffic_policy == "ALLOW_ANY_DYNAMIC_DNS"

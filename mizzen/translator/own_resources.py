@@ -30,12 +30,15 @@ from mizzen.translator.listeners.http3 import announcing_http3
 from mizzen.translator.listeners.inbound import (
     VIRTUAL_INBOUND,
     InboundPort,
+    PassthroughChains,
+    UnownedPorts,
     bound_inbound_listener,
     inbound_ports,
+    passthrough_chains,
     virtual_inbound_listener,
 )
 from mizzen.translator.listeners.names import listener_name
-from mizzen.translator.routes.gateway import gateway_route_configuration
+from mizzen.translator.routes.gateway import CarriedGatewayRoutes, gateway_route_configuration
 from mizzen.translator.tls.secret_references import NO_SECRETS, SecretNames, all_secrets, secret_references
 from mizzen.xds.resource import Resource
 
@@ -46,7 +49,7 @@ class OwnResources:
     apart share the object. `hidden_listeners` names outbound listeners at addresses that the workload's own
     take: Envoy refuses two listeners with one address. `ports` are those of a sidecar's workload;
     `route_servers` are the servers of each route configuration of a gateway, `chain_origins` the places of
-    the filter chains of each of its listeners, in their order."""
+    the filter chains of each of its listeners, in their order. `passthrough` is held for other workloads."""
 
     clusters: tuple[Resource, ...] = ()
     listeners: tuple[Resource, ...] = ()
@@ -57,6 +60,7 @@ class OwnResources:
     ports: tuple[InboundPort, ...] = ()
     route_servers: Mapping[str, tuple[GatewayServer, ...]] = field(default_factory=dict)
     chain_origins: Mapping[str, tuple[tuple[Origin, ...], ...]] = field(default_factory=dict)
+    passthrough: PassthroughChains | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +115,12 @@ def sidecar_resources(workload: ServedWorkload, memo: Memo) -> OwnResources:
         for port in ports
         if port.bind_to_port
     ]
+    passthrough = None
     if proxy.interception_mode != "NONE":
         captured = [port for port in ports if not port.bind_to_port]
-        message = virtual_inbound_listener(proxy, captured, mesh_config, policies, modes, memo)
+        unowned = UnownedPorts.of(proxy, captured, policies, modes)
+        passthrough = memo(passthrough_chains, unowned, workload.settings)
+        message = virtual_inbound_listener(proxy, captured, mesh_config, policies, modes, passthrough)
         served = dict.fromkeys(origin for port in captured for origin in port.origins)
         origins = (*served, *policies.origins)
         listeners.append(Resource.of(message, name=VIRTUAL_INBOUND, origins=origins))
@@ -125,7 +132,15 @@ def sidecar_resources(workload: ServedWorkload, memo: Memo) -> OwnResources:
         for port in ports
         if port.bind_to_port
     )
-    return OwnResources(clusters, tuple(listeners), (), diagnostics, names, hidden, ports)
+    return OwnResources(
+        clusters,
+        tuple(listeners),
+        diagnostics=diagnostics,
+        secrets=names,
+        hidden_listeners=hidden,
+        ports=ports,
+        passthrough=passthrough,
+    )
 
 
 def _inbound_traits(proxy: Proxy, sidecar: SidecarConfig | None) -> tuple[Any, ...]:
@@ -153,13 +168,15 @@ def gateway_resources(
     mesh_config: MeshConfig,
     passed: PassedServices,
     memo: Memo,
+    carried: dict[str, CarriedGatewayRoutes],
 ) -> OwnResources:
     """Return the listeners and routes of a gateway, from its `merged` servers and the `policies` of its
     workload. `mesh_config` is the mesh's with the ProxyConfig of the scope's proxies, `passed` are the
-    services that its AUTO_PASSTHROUGH servers pass on."""
+    services that its AUTO_PASSTHROUGH servers pass on, `carried` has what route configurations of its kind
+    go on from."""
     made = GatewayListenerBuilder(merged, policies, mesh, scope, mesh_config, passed, memo).build()
     routes = tuple(
-        gateway_route_configuration(name, servers, mesh, scope, mesh_config, memo)
+        gateway_route_configuration(name, servers, mesh, scope, mesh_config, memo, carried)
         for name, servers in made.route_configurations.items()
     )
     if mesh_config.default_config.quic_listeners:

@@ -9,6 +9,7 @@ from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.scope.sidecar_scope import SidecarScope
 from mizzen.mesh.scope.sidecars import SidecarConfig
 from mizzen.translator.listeners.auto_passthrough import PassedServices
+from mizzen.translator.routes.gateway import CarriedGatewayRoutes
 from mizzen.translator.tls.secret_references import SecretNames
 from mizzen.xds.snapshot import Collection
 
@@ -27,3 +28,4 @@ class SharedResources(NamedTuple):
     scope: SidecarScope | None
     passed: PassedServices
     mesh_config: MeshConfig
+    gateway_routes: dict[str, CarriedGatewayRoutes]

@@ -4,37 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
 
 from mizzen.mesh.recorded_scope import ChangedFacts
-from mizzen.mesh.rules.destination_rules import MergedDestinationRule
 from mizzen.mesh.rules.virtual_services import VirtualServiceRule
 from mizzen.mesh.scope.egress_listener import EgressListener
 from mizzen.mesh.scope.sidecar_scope import SidecarScope
-from mizzen.mesh.service import Service
 from mizzen.translator.routes.port_routes import RouteChanges
 from mizzen.translator.routes.sidecar import port_routed
 
-if TYPE_CHECKING:
-    from mizzen.translator.outbound_builder import ServiceResources
-
 ServiceKey = tuple[str, str]
-
-
-class ServedService(NamedTuple):
-    """A service as it was translated last: its DestinationRule, and the names of what was made."""
-
-    service: Service
-    rule: MergedDestinationRule | None
-    clusters: tuple[str, ...]
-    assignments: tuple[str, ...]
-
-    @classmethod
-    def of(cls, service: Service, made: ServiceResources) -> ServedService:
-        """Return what to remember of a service that `made` was made of."""
-        names, assigned = (tuple([each.name for each in some]) for some in (made.clusters, made.assignments))
-        # Mostly the same, and there are many of these.
-        return cls(service, made.rule, names, names if assigned == names else assigned)
 
 
 @dataclass(frozen=True, slots=True)

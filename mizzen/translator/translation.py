@@ -39,12 +39,6 @@ from mizzen.xds import type_urls
 from mizzen.xds.resource import Resource
 from mizzen.xds.snapshot import Collection, Snapshot
 
-_MEMO_FLOOR = 100
-_MEMO_PER_SERVICE = 4
-"""What a profile is built from: cluster, load assignment, routes, virtual host of each service. The memo is
-swept when as much again was built, so it holds at most three times what is alive."""
-
-
 _Made = tuple[Snapshot, tuple[Diagnostic, ...]]
 """Everything that a proxy is sent, and what could not be served as it was written."""
 
@@ -60,13 +54,12 @@ class Translation:
 
     A fault (an exception while translating for a proxy) is raised, and leaves everything as it was before;
     `ContainedTranslation` finds the document that it comes from. `memo` is shared with the translation that
-    this one goes along with, which then sweeps it.
+    this one goes along with.
     """
 
     def __init__(self, mesh: Mesh, memo: Memo | None = None) -> None:
         self._mesh = mesh
         self._memo = memo if memo is not None else Memo()
-        self._sweeps = memo is None
         self._overlays = Overlays()
         self._no_secrets = Collection(type_urls.SECRET, {})
         self._watches: dict[Proxy, Watch[_Made]] = {}
@@ -105,8 +98,6 @@ class Translation:
         """Go over to `mesh`. With other settings, everything is translated anew."""
         before, self._mesh = self._mesh, mesh
         if mesh.settings is not before.settings:
-            if self._sweeps:
-                self._memo = Memo()
             self._overlays = Overlays()
             self._concerned.update(dict.fromkeys(self._watches))
             self._watches.clear()
@@ -115,10 +106,6 @@ class Translation:
         self._recorded.renew(mesh)
         self._shared.renew(mesh)
         self._database.sweep()
-        if self._sweeps and self._memo.built_since_sweep > (
-            _MEMO_FLOOR + _MEMO_PER_SERVICE * self._shared.services
-        ):
-            self._memo.sweep()
 
     def concerned(self) -> Iterator[Proxy]:
         """Yield the proxies that may have to be sent something else since this was last asked: those that
@@ -145,23 +132,16 @@ class Translation:
         if not self._shared.knows(kind):
             yield from self._shared.prepare(kind)
 
-    def forget_unused(self, proxies: Iterable[Proxy]) -> bool:
-        """Forget what was made for other proxies than these. Return whether there were kinds of them that are
-        gone; then the memo has to be swept, as `sweep` says."""
+    def forget_unused(self, proxies: Iterable[Proxy]) -> None:
+        """Forget what was made for other proxies than these."""
         known = set(proxies)
         for proxy in self._watches.keys() - known:
             self._watches.pop(proxy).close()
         for noted in (self._concerned, self._failing):
             for proxy in noted.keys() - known:
                 del noted[proxy]
-        gone = self._shared.keep(self._kinds.sound(proxy) for proxy in known)
+        self._shared.keep(self._kinds.sound(proxy) for proxy in known)
         self._database.sweep()
-        return gone
-
-    def sweep(self) -> None:
-        """Let the memo forget what has not been asked for since the last sweep."""
-        self._memo.sweep()
-        self._shared.keep_settings()
 
     def beside(self, mesh: Mesh) -> Translation:
         """Return a translation of another mesh, which shares what is remembered of unchanged parts."""
@@ -314,4 +294,5 @@ class Translation:
             shared.mesh_config,
             shared.passed,
             self._memo,
+            shared.gateway_routes,
         )

@@ -47,6 +47,7 @@ class Resource:
     """
 
     __slots__ = (
+        "__weakref__",
         "_fields",
         "_mark",
         "_value",

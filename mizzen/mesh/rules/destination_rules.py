@@ -325,6 +325,9 @@ class EffectiveTrafficPolicy:
     retry_budget: models.RetryBudget | None = None
 
 
+_UNSAID: Final = EffectiveTrafficPolicy()
+
+
 def effective_traffic_policy(
     rule: MergedDestinationRule | None, port: int, subset: str, mesh_config: MeshConfig
 ) -> EffectiveTrafficPolicy:
@@ -336,7 +339,7 @@ def effective_traffic_policy(
     clusterBuilder.applyDefaultTrafficPolicy).
     """
     base = rule.traffic_policy if rule is not None else None
-    policy = EffectiveTrafficPolicy()
+    policy = _UNSAID
     if base is not None:
         port_level = _port_level(base, port)
         if port_level is not None:

@@ -6,8 +6,8 @@ Clusters and load assignments are built from the same list, so that every EDS cl
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.config.models import LoadBalancerSettings, SimpleLB, Subset
@@ -38,8 +38,7 @@ class Discovery(Enum):
         return self in (Discovery.STRICT_DNS, Discovery.LOGICAL_DNS)
 
 
-@dataclass(frozen=True, slots=True)
-class Destination:
+class Destination(NamedTuple):
     """One cluster of a service: its name, port, subset (None for the default cluster) and policy in force."""
 
     name: str

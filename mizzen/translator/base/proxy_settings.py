@@ -52,13 +52,14 @@ _EDGE: Final[dict[str, Any]] = {
 
 def mesh_config_of_proxy(mesh_config: MeshConfig, proxy_config: ProxyConfig | None, memo: Memo) -> MeshConfig:
     """Return the mesh's configuration with the proxy's own ProxyConfig (the node metadata PROXY_CONFIG) in
-    place of `defaultConfig`; the same object each time."""
+    place of `defaultConfig`; the same object as long as somebody holds it."""
     if proxy_config is None:
         return mesh_config
-    return memo.get(
-        ("mesh config of a proxy", ByIdentity(mesh_config), proxy_config),
-        lambda: mesh_config.model_copy(update={"default_config": proxy_config}),
-    )
+    return memo(_with_proxy_config, ByIdentity(mesh_config), proxy_config)
+
+
+def _with_proxy_config(mesh_config: ByIdentity[MeshConfig], proxy_config: ProxyConfig) -> MeshConfig:
+    return mesh_config.value.model_copy(update={"default_config": proxy_config})
 
 
 def apply_proxy_headers(manager: Any, headers: ProxyHeaders | None, *, outbound: bool, gateway: bool) -> None:

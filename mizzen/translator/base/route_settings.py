@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mizzen.config.models.virtual_service import HTTPRetry
-from mizzen.translator.base.by_identity import ByIdentity
-from mizzen.translator.base.memo import Memo
 
 if TYPE_CHECKING:
     from mizzen.config.mesh_config import MeshConfig
@@ -36,8 +34,3 @@ class RouteSettings:
             include_request_attempt_count=not (attempt_count is not None and attempt_count.disabled),
             append_x_forwarded_host=forwarded_host is not None and bool(forwarded_host.enabled),
         )
-
-
-def route_settings(mesh_config: MeshConfig, memo: Memo) -> RouteSettings:
-    """Return the settings of `mesh_config`, the same object for the same configuration."""
-    return memo.get(("route settings", ByIdentity(mesh_config)), lambda: RouteSettings.of(mesh_config))

@@ -5,6 +5,7 @@ Sources: pilot/pkg/networking/core/cluster*.go of Istio; envoy.config.cluster.v3
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from envoy.config.cluster.v3 import cluster_pb2
@@ -37,6 +38,7 @@ from mizzen.translator.endpoints.localities import LocalityPolicy, apply_localit
 from mizzen.translator.endpoints.service_destinations import ServiceDestinations
 from mizzen.translator.endpoints.viewpoint import SeenEndpoints
 from mizzen.translator.tls.mesh_protocols import MESH_HTTP_OFFER, OFFER_KEY, OFFER_NAMESPACE
+from mizzen.translator.tls.secret_references import SecretNames, secret_references
 from mizzen.translator.tls.upstream import Servers, UpstreamTls, apply_upstream_tls, upstream_tls
 from mizzen.xds.resource import Resource
 
@@ -52,13 +54,23 @@ _TYPES = {
 _EDS_CONFIG = aggregated_config_source()
 
 
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class ServiceClusters:
+    """The clusters of a service, and the secrets that those of them ask for which ask for any, by name.
+    `of` is what they were made of: it is found again as long as they are held."""
+
+    of: ServiceDestinations
+    resources: tuple[Resource, ...]
+    secrets: tuple[tuple[str, SecretNames], ...]
+
+
 def outbound_clusters(
     of: ServiceDestinations,
     servers: Servers,
     client: Client,
     seen: SeenEndpoints | None,
     settings: ByIdentity[MeshConfig],
-) -> tuple[Resource, ...]:
+) -> ServiceClusters:
     """Return the clusters of a service for its clients.
 
     `seen` are the endpoints for the clusters in which they stand: names that are resolved; without one such
@@ -68,9 +80,11 @@ def outbound_clusters(
         (each.name, _cluster(each, localities, of.rule, servers, client, seen, settings.value))
         for each, localities in of.each
     )
-    return tuple(
+    resources = tuple(
         [Resource.of(cluster, name=name, origins=of.origins) for name, cluster in made if cluster is not None]
     )
+    asked = ((each.name, secret_references(each)) for each in resources)
+    return ServiceClusters(of, resources, tuple([(name, names) for name, names in asked if names]))
 
 
 def _cluster(

@@ -7,24 +7,55 @@ from typing import NamedTuple
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.rules.destination_rules import MergedDestinationRule
-from mizzen.mesh.rules.peer_authentication import CALLED_IN_PLAIN_TEXT, ServicePeers
+from mizzen.mesh.rules.peer_authentication import ServicePeers
 from mizzen.mesh.service import EndpointPool, Service
 from mizzen.translator.base.by_identity import ByIdentity
 from mizzen.translator.base.client import Client
 from mizzen.translator.base.memo import Memo
-from mizzen.translator.clusters.outbound import outbound_clusters
-from mizzen.translator.endpoints.assignments import load_assignments
+from mizzen.translator.clusters.outbound import ServiceClusters, outbound_clusters
+from mizzen.translator.endpoints.assignments import ServiceAssignments, load_assignments
 from mizzen.translator.endpoints.service_destinations import ServiceDestinations
-from mizzen.translator.endpoints.viewpoint import SeenEndpoints, Viewpoint
+from mizzen.translator.endpoints.viewpoint import SeenEndpoints, Viewpoints
+from mizzen.translator.tls.secret_references import SecretNames
 from mizzen.translator.tls.upstream import NOT_ASKED, Servers
 from mizzen.xds.resource import Resource
 
 
-class MadeResources(NamedTuple):
-    """The clusters of a service and their load assignments."""
+class ServiceResources(NamedTuple):
+    """The clusters of a service and their load assignments; `passed` has those of an AUTO_PASSTHROUGH gateway
+    for what it passes on. Who serves a service holds this, so that others find what was made of it."""
 
-    clusters: tuple[Resource, ...]
-    assignments: tuple[Resource, ...]
+    clusters: ServiceClusters
+    assignments: ServiceAssignments
+    passed: ServiceResources | None = None
+
+    @property
+    def service(self) -> Service:
+        """The service."""
+        return self.clusters.of.service
+
+    @property
+    def rule(self) -> MergedDestinationRule | None:
+        """The DestinationRule that holds for the service."""
+        return self.clusters.of.rule
+
+    @property
+    def all_clusters(self) -> tuple[Resource, ...]:
+        """All clusters."""
+        own = self.clusters.resources
+        return own if self.passed is None else own + self.passed.all_clusters
+
+    @property
+    def all_assignments(self) -> tuple[Resource, ...]:
+        """All load assignments."""
+        own = self.assignments.resources
+        return own if self.passed is None else own + self.passed.all_assignments
+
+    @property
+    def secrets(self) -> tuple[tuple[str, SecretNames], ...]:
+        """The secrets that clusters ask for, by the cluster's name; those that ask for none are left out."""
+        own = self.clusters.secrets
+        return own if self.passed is None else own + self.passed.secrets
 
 
 class ServiceTranslator:
@@ -37,6 +68,7 @@ class ServiceTranslator:
         self.profile = profile
         self._mesh_config = ByIdentity(mesh_config)
         self._client = Client.of(profile, mesh_config)
+        self._viewpoints = Viewpoints(profile, mesh_config)
         self._memo = memo
 
     def resources(
@@ -47,18 +79,15 @@ class ServiceTranslator:
         peers: ServicePeers,
         *,
         sni_dnat: bool = False,
-    ) -> MadeResources:
+    ) -> ServiceResources:
         """Return the clusters of `service` under its DestinationRule, and their load assignments.
 
         `peers` is what PeerAuthentications say of the endpoints in `pool`. `sni_dnat` gives the clusters of
         AUTO_PASSTHROUGH gateways.
         """
         memo, mesh_config = self._memo, self._mesh_config
-        # What a gateway passes on is other clients' mutual TLS, whatever it has itself.
-        if not (sni_dnat or self.profile.has_certificate):
-            peers = CALLED_IN_PLAIN_TEXT
         of = memo(ServiceDestinations.of, service, rule, mesh_config, self._client.is_router, sni_dnat)
-        seen = SeenEndpoints(pool, peers, Viewpoint.on(of, self.profile, mesh_config.value))
+        seen = SeenEndpoints(pool, peers, self._viewpoints.on(of))
         servers = NOT_ASKED
         if not sni_dnat:
             servers = Servers.of(
@@ -72,4 +101,4 @@ class ServiceTranslator:
         clusters = memo(
             outbound_clusters, of, servers, self._client, seen if of.is_inline else None, mesh_config
         )
-        return MadeResources(clusters, memo(load_assignments, of, seen, mesh_config))
+        return ServiceResources(clusters, memo(load_assignments, of, seen, mesh_config))

@@ -6,6 +6,7 @@ Sources: pilot/pkg/xds/endpoints of Istio; envoy.config.endpoint.v3 of Envoy.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from envoy.config.core.v3 import health_check_pb2
@@ -39,22 +40,26 @@ _HEALTH = {
 }
 
 
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class ServiceAssignments:
+    """The load assignments of a service."""
+
+    resources: tuple[Resource, ...]
+
+
 def load_assignments(
     of: ServiceDestinations, seen: SeenEndpoints, settings: ByIdentity[MeshConfig]
-) -> tuple[Resource, ...]:
+) -> ServiceAssignments:
     """Return a load assignment for every EDS cluster of a service, from its endpoints as a client sees them.
 
     One without endpoints holds just its name: Envoy then answers 503 at once instead of waiting.
     """
-    return tuple(
-        [
-            Resource.of(
-                cluster_load_assignment(destination, policy, seen, settings.value), origins=of.origins
-            )
-            for destination, policy in of.each
-            if destination.discovery is Discovery.EDS
-        ]
-    )
+    made = [
+        Resource.of(cluster_load_assignment(destination, policy, seen, settings.value), origins=of.origins)
+        for destination, policy in of.each
+        if destination.discovery is Discovery.EDS
+    ]
+    return ServiceAssignments(tuple(made))
 
 
 def empty_load_assignment(name: str) -> Resource:

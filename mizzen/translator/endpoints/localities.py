@@ -73,6 +73,9 @@ class LocalityPolicy:
         return bool(self.failover_priority or self.reads_locality)
 
 
+_NO_POLICY: Final = LocalityPolicy()
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a proxy is, as far as the order of a service's endpoints depends on it: its locality, and those
@@ -190,11 +193,11 @@ def _share(weight: int, total: int, members: int) -> int:
 
 def _by_setting(setting: LocalityLoadBalancerSetting, has_outlier_detection: bool) -> LocalityPolicy:
     if setting.enabled is False:
-        return LocalityPolicy()
+        return _NO_POLICY
     if setting.distribute:
         return LocalityPolicy(distribute=setting.distribute, weighted=True)
     if not has_outlier_detection:
-        return LocalityPolicy()
+        return _NO_POLICY
     return LocalityPolicy(
         failover=setting.failover,
         failover_priority=setting.failover_priority,

@@ -26,6 +26,8 @@ class ServiceDestinations:
     """Whether the endpoints of a cluster stand in the cluster itself."""
     dials_original: bool = False
     """Whether a cluster dials the address that its client dialled."""
+    reads_place: bool = False
+    """Whether the order of endpoints depends on where the client is."""
 
     @classmethod
     def of(
@@ -39,13 +41,15 @@ class ServiceDestinations:
         """Return the clusters of `service` under its DestinationRule, for gateways or for sidecars."""
         mesh_config = settings.value
         found = tuple(destinations(service, rule, mesh_config, is_router=is_router, sni_dnat=sni_dnat))
+        policies = [_localities(each, mesh_config) for each in found]
         return cls(
             service,
             rule,
-            tuple([(each, _localities(each, mesh_config)) for each in found]),
+            tuple(zip(found, policies, strict=True)),
             sni_dnat,
             any(each.discovery.is_inline for each in found),
             any(each.discovery is Discovery.ORIGINAL_DST for each in found),
+            any(policy.reads_proxy for policy in policies),
         )
 
     @property

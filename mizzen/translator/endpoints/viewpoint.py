@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
 
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.hosts import is_subset_of, specificity
 from mizzen.mesh.proxy.profile import OutboundProfile
-from mizzen.mesh.rules.peer_authentication import NO_PEERS, ServicePeers
+from mizzen.mesh.rules.peer_authentication import ServicePeers
 from mizzen.mesh.service import Endpoint, EndpointPool, Service
 from mizzen.translator.endpoints.localities import NOWHERE, Place, place_among
 from mizzen.translator.endpoints.service_destinations import ServiceDestinations
@@ -51,35 +51,52 @@ class Viewpoint:
     network: str = ""
     is_dual_stack: bool = False
 
-    @classmethod
-    def on(cls, of: ServiceDestinations, profile: OutboundProfile, mesh_config: MeshConfig) -> Viewpoint:
-        """Return from where the proxies of a profile see the endpoints of a service."""
-        return cls(
-            _reach(of.service, profile, mesh_config),
-            place_among([policy for _, policy in of.each], profile),
+
+class SeenEndpoints(NamedTuple):
+    """The endpoints of a service, what PeerAuthentications say of them, and from where they are seen."""
+
+    pool: EndpointPool
+    peers: ServicePeers
+    viewpoint: Viewpoint
+
+
+class Viewpoints:
+    """From where the proxies of one profile see the endpoints of services."""
+
+    def __init__(self, profile: OutboundProfile, mesh_config: MeshConfig) -> None:
+        self._profile = profile
+        self._mesh_config = mesh_config
+        self._common = Viewpoint(
+            Reach(None, profile.requested_network_view),
+            NOWHERE,
             profile.network if mesh_config.mesh_networks.table.gateways(names=True) else "",
             profile.ip_family == "DUAL_STACK",
         )
 
+    def on(self, of: ServiceDestinations) -> Viewpoint:
+        """Return from where they see those of a service."""
+        reach = self._reach(of.service)
+        if reach is self._common.reach and not of.reads_place:
+            return self._common
+        return replace(
+            self._common,
+            reach=reach,
+            place=place_among([policy for _, policy in of.each], self._profile),
+        )
 
-@dataclass(frozen=True, slots=True)
-class SeenEndpoints:
-    """The endpoints of a service, what PeerAuthentications say of them, and from where they are seen."""
-
-    pool: EndpointPool | None
-    peers: ServicePeers = NO_PEERS
-    viewpoint: Viewpoint = field(default_factory=Viewpoint)
-
-
-def _reach(service: Service, profile: OutboundProfile, mesh_config: MeshConfig) -> Reach:
-    """Return which endpoints of `service` are for proxies of `profile`: those on their node
-    (internalTrafficPolicy), in the networks that they ask for, or in their cluster (the mesh's
-    serviceSettings)."""
-    return Reach(
-        profile.node_name if service.internal_traffic_policy_local else None,
-        profile.requested_network_view,
-        profile.cluster_id if _is_cluster_local(service.hostname, mesh_config) else None,
-    )
+    def _reach(self, service: Service) -> Reach:
+        """Return which endpoints of `service` are for the proxies: those on their node
+        (internalTrafficPolicy), in the networks that they ask for, or in their cluster (the mesh's
+        serviceSettings)."""
+        common, on_node = self._common.reach, service.internal_traffic_policy_local
+        in_cluster = _is_cluster_local(service.hostname, self._mesh_config)
+        if not on_node and not in_cluster:
+            return common
+        return replace(
+            common,
+            node=self._profile.node_name if on_node else None,
+            cluster=self._profile.cluster_id if in_cluster else None,
+        )
 
 
 def _is_cluster_local(hostname: str, mesh_config: MeshConfig) -> bool:

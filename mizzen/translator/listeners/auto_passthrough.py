@@ -17,11 +17,12 @@ from envoy.config.listener.v3 import listener_pb2
 
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.hosts import is_subset_of
-from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.rules.destination_rules import MergedDestinationRule
 from mizzen.mesh.rules.gateways import GatewayServer
 from mizzen.mesh.service import Protocol, Service
-from mizzen.translator.base.destinations import Destination, destinations
+from mizzen.translator.base.by_identity import ByIdentity
+from mizzen.translator.base.destinations import Destination
+from mizzen.translator.endpoints.service_destinations import ServiceDestinations
 from mizzen.translator.listeners.filter_chains import ChainMatch
 from mizzen.translator.listeners.l4_routes import policy_target, stat_name
 from mizzen.translator.listeners.messages import gateway_filter_chain
@@ -45,20 +46,28 @@ class PassedChain:
         self.digest = blake2b(self.field, digest_size=12).digest()
 
 
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class PassedChains:
+    """The filter chains of a service."""
+
+    each: tuple[PassedChain, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class PassedServices:
     """The chains of the services that a gateway passes on, by hostname, sorted. Compared by identity."""
 
-    chains: Mapping[str, tuple[PassedChain, ...]]
+    chains: Mapping[str, PassedChains]
 
-    def updated(self, changes: Mapping[str, tuple[PassedChain, ...]]) -> PassedServices:
-        """Return them with other chains for some services, none for one that is not passed on any more; the
+    def updated(self, changes: Mapping[str, PassedChains | None]) -> PassedServices:
+        """Return them with other chains for some services, None for one that is not passed on any more; the
         very same object if that makes no difference."""
-        if all(self.chains.get(host, ()) == chains for host, chains in changes.items()):
+        if all(self.chains.get(host) is chains for host, chains in changes.items()):
             return self
         merged = {**self.chains, **changes}
         # Most are in order already, so sorting costs little.
-        return PassedServices({host: merged[host] for host in sorted(merged) if merged[host]})
+        left = ((host, merged[host]) for host in sorted(merged))
+        return PassedServices({host: chains for host, chains in left if chains is not None})
 
 
 NOTHING_PASSED: Final = PassedServices({})
@@ -80,13 +89,10 @@ def is_passed(service: Service, hosts: Iterable[str]) -> bool:
 
 
 def passed_chains(
-    service: Service, rule: MergedDestinationRule | None, profile: OutboundProfile, mesh_config: MeshConfig
-) -> tuple[PassedChain, ...]:
+    of: ServiceDestinations, idle_timeout: timedelta | None, settings: ByIdentity[MeshConfig]
+) -> PassedChains:
     """Return the chains of a service: one for each of its clusters, which the SNI itself names."""
-    return tuple(
-        _chain(destination, rule, profile.idle_timeout, mesh_config)
-        for destination in destinations(service, rule, mesh_config, is_router=True, sni_dnat=True)
-    )
+    return PassedChains(tuple([_chain(each, of.rule, idle_timeout, settings.value) for each, _ in of.each]))
 
 
 def _chain(
@@ -120,7 +126,7 @@ def untaken_chains(
     chain of the listener has taken."""
     for hostname, chains in passed.chains.items():
         if any(is_subset_of(hostname, host) for host in hosts):
-            for chain in chains:
+            for chain in chains.each:
                 if chain.server_name not in taken:
                     yield chain
 

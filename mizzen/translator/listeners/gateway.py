@@ -6,7 +6,7 @@ mesh/rules/gateways.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from mizzen.config.diagnostics import Diagnostic, Origin, Severity
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.config.models import L4MatchAttributes, TLSMatchAttributes
 from mizzen.mesh.hosts import matches
+from mizzen.mesh.proxy.profile import IPFamily
 from mizzen.mesh.proxy_questions import ProxyQuestions
 from mizzen.mesh.rules.gateways import GatewayListener, GatewayServer, MergedGateway
 from mizzen.mesh.rules.security_policies import WorkloadPolicies
@@ -28,6 +29,7 @@ from mizzen.translator.base.memo import Memo
 from mizzen.translator.base.proxy_settings import apply_buffer_limit, connection_settings
 from mizzen.translator.listeners.access_logs import listener_access_logs
 from mizzen.translator.listeners.auto_passthrough import (
+    PassedChain,
     PassedServices,
     listener_resource,
     passed_hosts,
@@ -71,6 +73,56 @@ class _L4Chain:
     match: ChainMatch
     protocol: Protocol
     origins: tuple[Origin, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """A listener without its filter chains. `policies` is where the policies of its filters are."""
+
+    listener: GatewayListener
+    bind: str
+    ip_family: IPFamily
+    policies: tuple[Origin, ...]
+
+    @property
+    def name(self) -> str:
+        """The listener's name."""
+        return f"{self.bind}_{self.listener.port}"
+
+    def resource(
+        self,
+        chains: Sequence[Any],
+        passed: Sequence[PassedChain],
+        mesh_config: MeshConfig,
+        *,
+        reads_sni: bool,
+    ) -> Resource:
+        """Return the listener with these chains, and behind them those of services that are passed on."""
+        listener, proxy_config = self.listener, mesh_config.default_config
+        message = listener_pb2.Listener(
+            name=self.name,
+            address=address(self.bind, listener.port),
+            traffic_direction=base_pb2.OUTBOUND,
+            access_log=listener_access_logs(mesh_config),
+            filter_chains=chains,
+        )
+        if not listener.bind:
+            listen_on_both_families(message, self.ip_family)
+        set_accept_limit(message)
+        apply_buffer_limit(message, connection_settings(proxy_config, gateway=True))
+        topology = proxy_config.gateway_topology
+        if topology is not None and topology.proxy_protocol is not None:
+            message.listener_filters.append(proxy_protocol())
+        if reads_sni:
+            message.listener_filters.append(tls_inspector())
+        servers = dict.fromkeys(server.origin for server in listener.servers)
+        return listener_resource(message, passed, (*servers, *self.policies))
+
+
+def _passing_listener(frame: _Frame, services: PassedServices, settings: ByIdentity[MeshConfig]) -> Resource:
+    """Return a listener that does nothing but pass services on: joining its bytes is most of its cost."""
+    passed = tuple(untaken_chains(services, passed_hosts(frame.listener.servers), ()))
+    return frame.resource((), passed, settings.value, reads_sni=True)
 
 
 class GatewayListenerBuilder:
@@ -119,13 +171,18 @@ class GatewayListenerBuilder:
         """Return the listener; one that does nothing but pass services on is kept as long as they are."""
         if not self._passed.chains or any(not passed_hosts((server,)) for server in listener.servers):
             return self._listener(listener)
-        origins = self._policies.filter_origins
-        key = ("listener that passes on", listener, origins, self._profile, ByIdentity(self._mesh_config))
-        return self._memo.beside(self._passed).get(key, lambda: self._listener(listener))
+        if next(untaken_chains(self._passed, passed_hosts(listener.servers), ()), None) is None:
+            return None
+        frame = self._frame(listener)
+        return self._memo(_passing_listener, frame, self._passed, ByIdentity(self._mesh_config))
+
+    def _frame(self, listener: GatewayListener) -> _Frame:
+        bind, origins = listener.bind or wildcard_address(self._profile), self._policies.filter_origins
+        return _Frame(listener, bind, self._profile.ip_family, origins)
 
     def _listener(self, listener: GatewayListener) -> Resource | None:
-        bind = listener.bind or wildcard_address(self._profile)
-        name = f"{bind}_{listener.port}"
+        frame = self._frame(listener)
+        name = frame.name
         taken: set[str] = set()
         made = list(self._chains(listener, name, taken))
         chains = [chain for chain, _ in made]
@@ -134,25 +191,9 @@ class GatewayListenerBuilder:
         passed = tuple(untaken_chains(self._passed, passed_hosts(listener.servers), taken))
         if not chains and not passed:
             return None
-        message = listener_pb2.Listener(
-            name=name,
-            address=address(bind, listener.port),
-            traffic_direction=base_pb2.OUTBOUND,
-            access_log=listener_access_logs(self._mesh_config),
-            filter_chains=chains,
-        )
-        if not listener.bind:
-            listen_on_both_families(message, self._profile.ip_family)
-        set_accept_limit(message)
-        apply_buffer_limit(message, connection_settings(self._proxy_config, gateway=True))
-        topology = self._proxy_config.gateway_topology
-        if topology is not None and topology.proxy_protocol is not None:
-            message.listener_filters.append(proxy_protocol())
         # Also where every name is taken: access logs ask for it (REQUESTED_SERVER_NAME).
-        if passed or taken or any(chain.HasField("transport_socket") for chain in chains):
-            message.listener_filters.append(tls_inspector())
-        servers = dict.fromkeys(server.origin for server in listener.servers)
-        return listener_resource(message, passed, (*servers, *self._policies.filter_origins))
+        reads_sni = bool(passed or taken) or any(chain.HasField("transport_socket") for chain in chains)
+        return frame.resource(chains, passed, self._mesh_config, reads_sni=reads_sni)
 
     def _privileged(self, listener: GatewayListener) -> None:
         server = listener.servers[0]

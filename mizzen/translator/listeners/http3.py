@@ -100,7 +100,7 @@ def announcing_http3(routes: Resource, servers: Sequence[GatewayServer], memo: M
     if server is None or server.server.port is None:
         return routes
     text = f'h3=":{server.server.port.number}"; ma=86400'
-    return memo.get(("announcing HTTP/3", routes, text), lambda: _with_header(routes, text))
+    return memo(_with_header, routes, text)
 
 
 def _with_header(routes: Resource, text: str) -> Resource:

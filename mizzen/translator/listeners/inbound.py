@@ -34,7 +34,6 @@ from mizzen.translator.base.cluster_names import (
     inbound_cluster_name,
 )
 from mizzen.translator.base.config_sources import duration
-from mizzen.translator.base.memo import Memo
 from mizzen.translator.listeners import listener_filters
 from mizzen.translator.listeners.access_logs import listener_access_logs
 from mizzen.translator.listeners.http_connection_manager import (
@@ -192,10 +191,10 @@ def virtual_inbound_listener(
     mesh_config: MeshConfig,
     policies: WorkloadPolicies,
     modes: PeerModes,
-    memo: Memo,
+    passthrough: PassthroughChains,
 ) -> Any:
     """Return the listener that captured inbound connections arrive at; `ports` are those without a real
-    listener of their own. `memo` remembers what is the same for many workloads."""
+    listener of their own, `passthrough` takes what is for no port."""
     number = mesh_config.proxy_inbound_listen_port
     listener = listener_pb2.Listener(
         name=VIRTUAL_INBOUND,
@@ -216,11 +215,7 @@ def virtual_inbound_listener(
     loop = listener.filter_chains.add(name="virtualInbound-blackhole")
     loop.filter_chain_match.destination_port.value = number
     loop.filters.extend(tcp_filters(plain_target(BLACK_HOLE_CLUSTER), mesh_config))
-    metadata, modes_of_others = proxy.metadata, ((None, modes.workload), *_unowned(ports, modes))
-    traits = (metadata.http10, metadata.idle_timeout, metadata.agent, modes_of_others, policies)
-    key = ("passthrough chains", ByIdentity(mesh_config), *traits)
-    passthrough = memo.get(key, lambda: _passthrough_chains(*traits, mesh_config))
-    listener.filter_chains.extend(passthrough)
+    listener.filter_chains.extend(passthrough.messages)
     for port in ports:
         listener.filter_chains.extend(_port_chains(proxy, port, mesh_config, policies, modes))
     return listener
@@ -294,16 +289,42 @@ def _set_timeout(listener: Any, mesh_config: MeshConfig) -> None:
     listener.listener_filters_timeout.CopyFrom(duration(mesh_config.protocol_detection_timeout))
 
 
-def _passthrough_chains(
-    http10: bool,
-    idle_timeout: timedelta | None,
-    has_agent: bool,
-    modes: Iterable[tuple[int | None, MutualTLSMode]],
-    policies: WorkloadPolicies,
-    mesh_config: MeshConfig,
-) -> list[Any]:
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class PassthroughChains:
+    """The filter chains for connections to ports that no service owns. They are the same for many workloads,
+    and not small."""
+
+    messages: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UnownedPorts:
+    """What the chains for ports that no service owns depend on. A port with a mode of its own (`modes`; None:
+    all others) has such chains of its own."""
+
+    http10: bool
+    idle_timeout: timedelta | None
+    has_agent: bool
+    modes: tuple[tuple[int | None, MutualTLSMode], ...]
+    policies: WorkloadPolicies
+
+    @classmethod
+    def of(
+        cls, proxy: Proxy, ports: Iterable[InboundPort], policies: WorkloadPolicies, modes: PeerModes
+    ) -> UnownedPorts:
+        """Return it for a workload that serves `ports`."""
+        owned = {port.number for port in ports}
+        own = [(number, mode) for number, mode in modes.ports if number not in owned]
+        metadata = proxy.metadata
+        every = ((None, modes.workload), *own)
+        return cls(metadata.http10, metadata.idle_timeout, metadata.agent, every, policies)
+
+
+def passthrough_chains(unowned: UnownedPorts, mesh_settings: ByIdentity[MeshConfig]) -> PassthroughChains:
     """Connections to ports that no service owns go where they were meant to: HTTP seen as such, the rest
-    as bytes. A port with a mode of its own (`modes`; None: all others) has such chains of its own."""
+    as bytes."""
+    http10, idle_timeout, policies = unowned.http10, unowned.idle_timeout, unowned.policies
+    mesh_config = mesh_settings.value
     settings = HttpSettings(
         Role.SIDECAR_INBOUND,
         stat_prefix=f"{INBOUND_PASSTHROUGH_CLUSTER};",
@@ -317,19 +338,13 @@ def _passthrough_chains(
         VIRTUAL_INBOUND,
         http_connection_manager(settings, mesh_config),
         _tcp(idle_timeout, INBOUND_PASSTHROUGH_CLUSTER, Protocol.TCP, mesh_config, policies),
-        has_agent,
+        unowned.has_agent,
     )
     chains: list[Any] = []
-    for number, mode in modes:
+    for number, mode in unowned.modes:
         matches = inbound_matches(mode, Protocol.UNSUPPORTED, number, http10=http10)
         chains.extend(ends.chain(match, mesh_config) for match in matches)
-    return chains
-
-
-def _unowned(ports: Iterable[InboundPort], modes: PeerModes) -> list[tuple[int, MutualTLSMode]]:
-    """Return the ports that have a mode of their own and are served for no service."""
-    owned = {port.number for port in ports}
-    return [(number, mode) for number, mode in modes.ports if number not in owned]
+    return PassthroughChains(tuple(chains))
 
 
 def _port_chains(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from google.protobuf import wrappers_pb2
 
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.proxy.profile import IPFamily, OutboundProfile
+from mizzen.translator.base.by_identity import ByIdentity
 from mizzen.translator.base.cluster_names import ALLOW_ANY_DNS_CACHE
 from mizzen.translator.base.config_sources import duration
 from mizzen.translator.listeners.access_logs import listener_access_logs
@@ -25,6 +27,7 @@ from mizzen.translator.listeners.http_connection_manager import (
 from mizzen.translator.listeners.listener_filters import http_inspector, tls_inspector
 from mizzen.translator.listeners.outbound import ListenerSpec, wildcard_address
 from mizzen.translator.listeners.tcp_proxy import TcpTarget, tcp_filters
+from mizzen.xds.resource import Resource
 
 _TRANSPORT_SOCKET_CONNECT_TIMEOUT = timedelta(seconds=15)
 _NO_TIMEOUT = timedelta(0)
@@ -61,13 +64,32 @@ def gateway_filter_chain() -> Any:
     return chain
 
 
+@dataclass(frozen=True, slots=True)
+class ListenerTraits:
+    """What the outbound listeners of a sidecar may read of it, besides which there are."""
+
+    ip_family: IPFamily
+    http10: bool
+    idle_timeout: timedelta | None
+    exact_balance: bool
+
+    @classmethod
+    def of(cls, profile: OutboundProfile) -> ListenerTraits:
+        """Return what the sidecars of a profile are."""
+        exact_balance = profile.outbound_listener_exact_balance
+        return cls(profile.ip_family, profile.http10, profile.idle_timeout, exact_balance)
+
+
 def outbound_listener(
-    spec: ListenerSpec,
-    profile: OutboundProfile,
-    mesh_config: MeshConfig,
-    unknown: TcpTarget,
-) -> Any:
+    spec: ListenerSpec, unknown: TcpTarget, traits: ListenerTraits, settings: ByIdentity[MeshConfig]
+) -> Resource:
     """Return the Listener of `spec`; connections that no chain takes go to `unknown`."""
+    return Resource.of(_outbound_listener(spec, unknown, traits, settings.value), origins=spec.origins)
+
+
+def _outbound_listener(
+    spec: ListenerSpec, unknown: TcpTarget, traits: ListenerTraits, mesh_config: MeshConfig
+) -> Any:
     listener = listener_pb2.Listener(
         name=spec.name,
         address=address(spec.bind, spec.port),
@@ -75,12 +97,12 @@ def outbound_listener(
         continue_on_listener_filters_timeout=True,
         access_log=listener_access_logs(mesh_config),
     )
-    listen_on_both_families(listener, profile.ip_family)
+    listen_on_both_families(listener, traits.ip_family)
     if spec.bind_to_port:
         set_accept_limit(listener)
     else:
         listener.bind_to_port.value = False
-    set_exact_balance(listener, profile.outbound_listener_exact_balance)
+    set_exact_balance(listener, traits.exact_balance)
     detects_http = any(chain.match.application_protocols for chain in spec.chains)
     if any(_reads_sni(chain) for chain in spec.chains):
         listener.listener_filters.append(tls_inspector())
@@ -90,7 +112,7 @@ def outbound_listener(
         timeout = mesh_config.protocol_detection_timeout
     listener.listener_filters_timeout.CopyFrom(duration(timeout))
     for chain in spec.chains:
-        message = _filter_chain(chain, spec, profile, mesh_config)
+        message = _filter_chain(chain, spec, traits, mesh_config)
         if chain.match.is_match_all:
             listener.default_filter_chain.CopyFrom(message)
         else:
@@ -124,7 +146,7 @@ def _reads_sni(chain: Chain) -> bool:
     )
 
 
-def _filter_chain(chain: Chain, spec: ListenerSpec, profile: OutboundProfile, mesh_config: MeshConfig) -> Any:
+def _filter_chain(chain: Chain, spec: ListenerSpec, traits: ListenerTraits, mesh_config: MeshConfig) -> Any:
     message = listener_components_pb2.FilterChain()
     message.transport_socket_connect_timeout.CopyFrom(duration(_TRANSPORT_SOCKET_CONNECT_TIMEOUT))
     if isinstance(chain, HttpChain):
@@ -133,11 +155,11 @@ def _filter_chain(chain: Chain, spec: ListenerSpec, profile: OutboundProfile, me
             stat_prefix=f"outbound_{spec.bind}_{spec.port};",
             route_config_name=chain.route_config_name,
             protocol=chain.protocol,
-            http10=profile.http10,
+            http10=traits.http10,
             allow_absolute_url=spec.allow_absolute_url,
-            idle_timeout=profile.idle_timeout,
+            idle_timeout=traits.idle_timeout,
             dns_caches=chain.dns_caches,
-            ip_family=profile.ip_family,
+            ip_family=traits.ip_family,
         )
         message.filters.append(http_connection_manager(settings, mesh_config))
     else:

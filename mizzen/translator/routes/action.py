@@ -28,7 +28,7 @@ from mizzen.translator.base.route_settings import RouteSettings
 from mizzen.translator.routes.hash_policy import destination_hash, hash_policy
 from mizzen.translator.routes.header_operations import apply_headers
 from mizzen.translator.routes.mirroring import mirror_policies
-from mizzen.translator.routes.retries import retry_policy
+from mizzen.translator.routes.retries import default_retry_policy, retry_policy
 
 if TYPE_CHECKING:
     from mizzen.mesh.rules.destination_rules import MergedDestinationRule
@@ -46,6 +46,9 @@ _REDIRECT_CODES: Final = {
     307: _REDIRECT.TEMPORARY_REDIRECT,
     308: _REDIRECT.PERMANENT_REDIRECT,
 }
+
+
+_NO_TIMEOUT: Final = duration(timedelta(0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -140,9 +143,10 @@ def apply_route(
         hashed = _apply_single(out, route.route[0], destinations)
     else:
         _apply_weighted(action, route.route, destinations)
-    policy = retry_policy(
-        route.retries if route.retries is not None else settings.default_retries, consistent_hash=hashed
-    )
+    if route.retries is not None:
+        policy = retry_policy(route.retries, consistent_hash=hashed)
+    else:
+        policy = default_retry_policy(settings.default_retries, consistent_hash=hashed)
     if policy is not None:
         action.retry_policy.CopyFrom(policy)
 
@@ -152,7 +156,7 @@ def apply_timeout(action: Any, timeout: timedelta | None) -> None:
 
     `max_grpc_timeout` is set as well, without which the `grpc-timeout` header of a client would not count.
     """
-    limit = duration(timeout or timedelta(0))
+    limit = duration(timeout) if timeout else _NO_TIMEOUT
     action.timeout.CopyFrom(limit)
     action.max_grpc_timeout.CopyFrom(limit)
 

@@ -67,7 +67,7 @@ class EncodedVirtualHost:
     several namespaces have in common; `digest` stands for its content, `places` are those of its rules.
     """
 
-    __slots__ = ("digest", "name", "places", "routes", "start")
+    __slots__ = ("__weakref__", "digest", "name", "places", "routes", "start")
 
     def __init__(self, head: Any, routes: bytes, places: tuple[Origin, ...] = ()) -> None:
         """`head` is a VirtualHost without routes, `routes` their encoded fields."""

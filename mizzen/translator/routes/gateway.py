@@ -17,7 +17,7 @@ from mizzen.mesh.hosts import is_subset_of, specificity
 from mizzen.mesh.rules.virtual_services import VirtualServiceRule
 from mizzen.mesh.scope.domains import domain_name
 from mizzen.translator.base.memo import Memo
-from mizzen.translator.base.route_settings import RouteSettings, route_settings
+from mizzen.translator.base.route_settings import RouteSettings
 from mizzen.translator.routes.encoding import (
     EncodedVirtualHost,
     empty_route_configuration,
@@ -93,7 +93,7 @@ class _Planned:
     require_tls: bool
 
 
-class _Carried:
+class CarriedGatewayRoutes:
     """What a route configuration of one profile passes on to the next snapshot's."""
 
     __slots__ = ("bound", "encoded", "lists", "planned", "resource", "shape", "version")
@@ -129,17 +129,18 @@ def gateway_route_configuration(
     scope: SidecarScope,
     mesh_config: MeshConfig,
     memo: Memo,
+    known: dict[str, CarriedGatewayRoutes],
 ) -> Resource:
     """Return the route configuration `name` of a gateway: that of the servers which name it, oldest first.
 
     For each host that a server and a VirtualService bound to its Gateway have in common there is a virtual
     host with the routes of all such VirtualServices, one behind the other. No servers: an empty
-    configuration.
+    configuration. `known` has what the configurations of one kind of gateways go on from.
     """
     if not servers:
-        return memo.get(("empty route configuration", name), lambda: empty_route_configuration(name))
-    settings = route_settings(mesh_config, memo)
-    carried = memo.get(("carried gateway routes", name, scope.profile, settings), _Carried)
+        return memo(empty_route_configuration, name)
+    settings = RouteSettings.of(mesh_config)
+    carried = known.setdefault(name, CarriedGatewayRoutes())
     bound = _bound(servers, mesh, scope, settings, carried, memo)
     shape, lists = _shape(bound)
     # Lists of routes are compared by identity, so this looks at each once.
@@ -165,7 +166,7 @@ def gateway_route_origins(
 
     Hosts that share a virtual host have an entry each.
     """
-    bound = _bound(servers, mesh, scope, route_settings(mesh_config, memo), _Carried(), memo)
+    bound = _bound(servers, mesh, scope, RouteSettings.of(mesh_config), CarriedGatewayRoutes(), memo)
     shape, lists = _shape(bound)
     return {
         host.name: tuple(
@@ -200,7 +201,7 @@ def _shape(
 
 
 def _encode(
-    carried: _Carried, shape: _Shape, lists: list[RouteList], settings: RouteSettings, memo: Memo
+    carried: CarriedGatewayRoutes, shape: _Shape, lists: list[RouteList], settings: RouteSettings, memo: Memo
 ) -> None:
     """Bring what is carried up to date, encoding the virtual hosts that changed."""
     if carried.shape == shape:
@@ -223,7 +224,7 @@ def _bound(
     mesh: ProxyQuestions,
     scope: SidecarScope,
     settings: RouteSettings,
-    carried: _Carried,
+    carried: CarriedGatewayRoutes,
     memo: Memo,
 ) -> list[tuple[_ServerKey, dict[VirtualServiceRule, _Bound]]]:
     """Return, for each server, the VirtualServices that have a host and a route in common with it."""
@@ -305,18 +306,23 @@ def _virtual_hosts(hosts: Sequence[_Host], port: int) -> Iterable[_Planned]:
 
 
 def _encoded(key: _VirtualHostKey, settings: RouteSettings, memo: Memo) -> EncodedVirtualHost:
-    name, domains, lists, require_tls = key
+    return memo(_virtual_host, *key, settings)
 
-    def build() -> EncodedVirtualHost:
-        head: Any = route_components_pb2.VirtualHost(
-            name=name,
-            domains=domains,
-            include_request_attempt_count=settings.include_request_attempt_count,
-            require_tls=_REQUIRE_TLS if require_tls else route_components_pb2.VirtualHost.NONE,
-        )
-        return EncodedVirtualHost(head, encoded_routes(sorted_routes(lists)))
 
-    return memo.get(("gateway virtual host", key, settings), build)
+def _virtual_host(
+    name: str,
+    domains: tuple[str, ...],
+    lists: tuple[RouteList, ...],
+    require_tls: bool,
+    settings: RouteSettings,
+) -> EncodedVirtualHost:
+    head: Any = route_components_pb2.VirtualHost(
+        name=name,
+        domains=domains,
+        include_request_attempt_count=settings.include_request_attempt_count,
+        require_tls=_REQUIRE_TLS if require_tls else route_components_pb2.VirtualHost.NONE,
+    )
+    return EncodedVirtualHost(head, encoded_routes(sorted_routes(lists)))
 
 
 def sorted_routes(lists: Iterable[RouteList]) -> list[bytes]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from envoy.config.route.v3 import route_components_pb2
 
 from mizzen.config.document import ConfigKey
+from mizzen.config.models import ConsistentHashLB
 from mizzen.mesh.hosts import is_wildcard
 from mizzen.mesh.rules.virtual_services import MESH, VirtualServiceRule
 from mizzen.mesh.scope.domains import NamesKnownAs
@@ -243,7 +244,7 @@ class Routing:
 
     def _contributes(self, port: int) -> Contributes:
         profile = self.scope.profile
-        return partial(Caller(profile.namespace, profile.labels, port).applies_any, memo=self.memo)
+        return Caller(profile.namespace, profile.labels, port).applies_any
 
     @staticmethod
     def _place(port: int, listener: EgressListener) -> Place:
@@ -254,31 +255,40 @@ class Routing:
     def _encoded(
         self, host: VirtualHost, rules: Mapping[VirtualServiceRule, RuleRoutes]
     ) -> EncodedVirtualHost:
-        basis = self.basis(host, rules)
-        return self.memo.get(
-            ("virtual host", host.name, host.domains, host.rule is None, basis, self.settings),
-            lambda: self.encoded(host, basis, host.domains),
-        )
+        return self.encoded(host, rules, host.domains)
 
-    def basis(self, host: VirtualHost, rules: Mapping[VirtualServiceRule, RuleRoutes]) -> object:
-        """Return what the routes of a virtual host come from: the RouteList of its VirtualService, or the
-        merged DestinationRule (or None) of a service that is routed by default."""
+    def encoded(
+        self, host: VirtualHost, rules: Mapping[VirtualServiceRule, RuleRoutes], domains: tuple[str, ...]
+    ) -> EncodedVirtualHost:
+        """Return the virtual host with these domains: with the routes of its VirtualService, or with the one
+        route of a service that has none."""
         if host.rule is not None:
-            return rules[host.rule].routes
-        return self.scope.destination_rule(host.service) if host.service is not None else None
-
-    def encoded(self, host: VirtualHost, basis: Any, domains: Sequence[str]) -> EncodedVirtualHost:
-        """Return the virtual host with these domains."""
-        head = virtual_host_head(host.name, domains, self.settings)
-        if isinstance(basis, RouteList):
-            return EncodedVirtualHost(head, basis.fields, basis.places)
+            return self.memo(_ruled_host, host.name, domains, rules[host.rule].routes, self.settings)
         assert host.service is not None
-        settings = self.settings
-        default = self.memo.get(("default routes", settings), lambda: DefaultRoutes(settings))
-        route = default.route(host.service.hostname, host.port, service_hash(basis, host.port))
-        return EncodedVirtualHost(head, encoded_routes((route,)))
+        hashed = service_hash(self.scope.destination_rule(host.service), host.port)
+        hostname = host.service.hostname
+        return self.memo(_default_host, host.name, domains, hostname, host.port, hashed, self.settings)
 
 
+def _ruled_host(
+    name: str, domains: tuple[str, ...], routes: RouteList, settings: RouteSettings
+) -> EncodedVirtualHost:
+    return EncodedVirtualHost(virtual_host_head(name, domains, settings), routes.fields, routes.places)
+
+
+def _default_host(
+    name: str,
+    domains: tuple[str, ...],
+    hostname: str,
+    port: int,
+    hashed: ConsistentHashLB | None,
+    settings: RouteSettings,
+) -> EncodedVirtualHost:
+    route = _default_routes(settings).route(hostname, port, hashed)
+    return EncodedVirtualHost(virtual_host_head(name, domains, settings), encoded_routes((route,)))
+
+
+_default_routes = lru_cache(maxsize=8)(DefaultRoutes)
 _by_name = attrgetter("name")
 
 

@@ -6,6 +6,7 @@ https://istio.io/latest/docs/reference/config/networking/virtual-service/#HTTPRe
 
 from __future__ import annotations
 
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -64,6 +65,10 @@ def retry_policy(retries: HTTPRetry | None, *, consistent_hash: bool = False) ->
         predicate = policy.retry_host_predicate.add(name=_PREVIOUS_HOSTS)
         predicate.typed_config.CopyFrom(_PREVIOUS_HOSTS_CONFIG)
     return policy
+
+
+default_retry_policy = lru_cache(maxsize=8)(retry_policy)
+"""`retry_policy` of MeshConfig's settings, made once: nobody may change what it returns."""
 
 
 def inbound_retry_policy(retries: HTTPRetry | None, *, grpc: bool) -> Any | None:

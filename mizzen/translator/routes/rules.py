@@ -13,6 +13,7 @@ from mizzen.translator.base.route_settings import RouteSettings
 from mizzen.translator.routes.action import Destinations
 from mizzen.translator.routes.virtual_service import (
     Caller,
+    Position,
     RouteContext,
     RouteList,
     destination_hosts,
@@ -36,7 +37,7 @@ class Place:
     find_service: Callable[[str], Service | None]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class RuleRoutes:
     """The routes of a VirtualService, with all that was looked up for them.
 
@@ -73,7 +74,7 @@ def rule_routes(
     if held is not None and changed is not None and not held.looked_at(changed):
         return held
     profile = scope.profile
-    applying = Caller(profile.namespace, profile.labels, place.port, place.gateway).applying(rule, memo)
+    applying = Caller(profile.namespace, profile.labels, place.port, place.gateway).applying(rule)
     hosts = held.hosts if held is not None else destination_hosts(rule, applying)
     targets = tuple(map(scope.destination_host, hosts))
     services = tuple(map(place.find_service, hosts))
@@ -84,17 +85,28 @@ def rule_routes(
         targets,
     ):
         return held
+    return memo(_made, rule, applying, place.port, place.tls, hosts, targets, services, found, settings)
 
-    def build() -> RuleRoutes:
-        destinations = Destinations(
-            place.port,
-            {host: service for host, service in zip(hosts, services, strict=True) if service is not None},
-            {host: policy for host, policy in zip(hosts, found, strict=True) if policy is not None},
-            {host: target for host, target in zip(hosts, targets, strict=True) if target != host},
-        )
-        context = RouteContext(destinations, settings, place.tls)
-        same = hosts if targets == hosts else targets
-        return RuleRoutes(hosts, same, services, found, virtual_service_routes(rule, applying, context))
 
-    key = ("routes of a VirtualService", rule, place.port, place.gateway, place.tls, found, services, targets)
-    return memo.get((*key, applying, settings), build)
+def _made(
+    rule: VirtualServiceRule,
+    applying: tuple[Position, ...],
+    port: int,
+    tls: bool,
+    hosts: tuple[str, ...],
+    targets: tuple[str, ...],
+    services: tuple[Service | None, ...],
+    destination_rules: tuple[MergedDestinationRule | None, ...],
+    settings: RouteSettings,
+) -> RuleRoutes:
+    """Return the routes of the conditions of a VirtualService that apply, with all that is looked up for its
+    destinations' `hosts`, in their order."""
+    destinations = Destinations(
+        port,
+        {host: service for host, service in zip(hosts, services, strict=True) if service is not None},
+        {host: found for host, found in zip(hosts, destination_rules, strict=True) if found is not None},
+        {host: target for host, target in zip(hosts, targets, strict=True) if target != host},
+    )
+    context = RouteContext(destinations, settings, tls)
+    routes = virtual_service_routes(rule, applying, context)
+    return RuleRoutes(hosts, hosts if targets == hosts else targets, services, destination_rules, routes)

@@ -15,7 +15,7 @@ from mizzen.mesh.scope.virtual_hosts import ANY_PORT
 from mizzen.mesh.service import Protocol
 from mizzen.translator.base.cluster_names import ALLOW_ANY_DYNAMIC_DNS_CLUSTER, PASSTHROUGH_CLUSTER
 from mizzen.translator.base.memo import Memo
-from mizzen.translator.base.route_settings import RouteSettings, route_settings
+from mizzen.translator.base.route_settings import RouteSettings
 from mizzen.translator.routes.action import Destinations, apply_timeout
 from mizzen.translator.routes.encoding import (
     EncodedVirtualHost,
@@ -53,10 +53,10 @@ def sidecar_route_configuration(
     empty configuration. The Resource's origins are the VirtualServices' rules that it was made from.
     `carried` is the profile's own.
     """
-    routing = Routing(scope, route_settings(mesh_config, memo), memo)
+    routing = Routing(scope, RouteSettings.of(mesh_config), memo)
     parsed = _parse_name(name, listener)
     if parsed is None or listener is None:
-        return memo.get(("empty route configuration", name), lambda: empty_route_configuration(name))
+        return memo(empty_route_configuration, name)
     hostname, port = parsed
     held = carried.port(name, port, listener, routing)
     if hostname:
@@ -92,7 +92,7 @@ def sidecar_route_origins(
     if parsed is None or listener is None:
         return {}
     hostname, port = parsed
-    held = carried.port(name, port, listener, Routing(scope, route_settings(mesh_config, memo), memo))
+    held = carried.port(name, port, listener, Routing(scope, RouteSettings.of(mesh_config), memo))
     if hostname:
         owner = held.hosts.owner(hostname)
         return {} if owner is None else {owner.name: held.origins(owner)}
@@ -124,45 +124,36 @@ def _sniffed_route_configuration(name: str, hostname: str, held: PortRoutes, rou
     """Return the configuration of one service on its own address: whatever the Host header says, it is
     meant."""
     owner = held.hosts.owner(hostname)
-    if owner is None:
-        return routing.memo.get(
-            ("route configuration", name, None),
-            lambda: route_configuration_resource(route_configuration_head(name), ()),
-        )
-    basis = routing.basis(owner, held.rules)
+    host = routing.encoded(owner, held.rules, ("*",)) if owner is not None else None
+    return routing.memo(_of_one_host, name, host)
 
-    def build() -> Resource:
-        host = routing.encoded(owner, basis, ("*",))
-        return route_configuration_resource(route_configuration_head(name), (host,), host.places)
 
-    return routing.memo.get(
-        ("route configuration", name, owner.name, owner.service, basis, routing.settings), build
-    )
+def _of_one_host(name: str, host: EncodedVirtualHost | None) -> Resource:
+    hosts, places = ((host,), host.places) if host is not None else ((), ())
+    return route_configuration_resource(route_configuration_head(name), hosts, places)
 
 
 def _catch_all(scope: SidecarScope, settings: RouteSettings, memo: Memo) -> EncodedVirtualHost:
     """Return the virtual host for the hosts that nobody declared (MeshConfig.outboundTrafficPolicy)."""
     policy = scope.outbound_traffic_policy
     egress_proxy = scope.egress_proxy if policy == "ALLOW_ANY" else None
-    target = scope.destination_host(egress_proxy.host) if egress_proxy is not None else ""
+    cluster = ALLOW_ANY_DYNAMIC_DNS_CLUSTER
+    if egress_proxy is not None:
+        aliases = {egress_proxy.host: scope.destination_host(egress_proxy.host)}
+        cluster = Destinations(ANY_PORT, aliases=aliases).cluster(egress_proxy)
+    elif policy == "ALLOW_ANY":
+        cluster = PASSTHROUGH_CLUSTER
+    return memo(_catch_all_host, policy, cluster, settings)
 
-    def build() -> EncodedVirtualHost:
-        name = {"ALLOW_ANY": "allow_any", "REGISTRY_ONLY": "block_all"}.get(policy, "allow_any_dynamic_dns")
-        host = virtual_host_head(name, ("*",), settings)
-        route = host.routes.add(name=name)
-        route.match.prefix = "/"
-        if policy == "REGISTRY_ONLY":
-            route.direct_response.status = 502
-            return EncodedVirtualHost(host, b"")
-        if egress_proxy is not None:
-            route.route.cluster = Destinations(ANY_PORT, aliases={egress_proxy.host: target}).cluster(
-                egress_proxy
-            )
-        elif policy == "ALLOW_ANY":
-            route.route.cluster = PASSTHROUGH_CLUSTER
-        else:
-            route.route.cluster = ALLOW_ANY_DYNAMIC_DNS_CLUSTER
+
+def _catch_all_host(policy: str, cluster: str, settings: RouteSettings) -> EncodedVirtualHost:
+    name = {"ALLOW_ANY": "allow_any", "REGISTRY_ONLY": "block_all"}.get(policy, "allow_any_dynamic_dns")
+    host = virtual_host_head(name, ("*",), settings)
+    route = host.routes.add(name=name)
+    route.match.prefix = "/"
+    if policy == "REGISTRY_ONLY":
+        route.direct_response.status = 502
+    else:
+        route.route.cluster = cluster
         apply_timeout(route.route, None)
-        return EncodedVirtualHost(host, b"")
-
-    return memo.get(("catch-all virtual host", policy, egress_proxy, target, settings), build)
+    return EncodedVirtualHost(host, b"")

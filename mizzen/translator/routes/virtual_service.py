@@ -19,7 +19,6 @@ from mizzen.config.models.destination_rule import ConsistentHashLB
 from mizzen.config.models.virtual_service import HTTPMatchRequest, HTTPRoute
 from mizzen.mesh.rules.virtual_services import MESH, HttpRule, VirtualServiceRule, http_destinations
 from mizzen.translator.base.cluster_names import outbound_cluster_name, parse_cluster_name
-from mizzen.translator.base.memo import Memo
 from mizzen.translator.base.route_settings import RouteSettings
 from mizzen.translator.base.typed_config import pack
 from mizzen.translator.routes.action import (
@@ -66,19 +65,14 @@ class Caller:
     port: int
     gateway: str = MESH
 
-    def applying(self, rule: VirtualServiceRule, memo: Memo) -> tuple[Position, ...]:
+    def applying(self, rule: VirtualServiceRule) -> tuple[Position, ...]:
         """Return the conditions of a VirtualService that can hold for its requests. Routes depend on nothing
         else of the caller but its port and gateway."""
-        if not rule.source_labels:
-            return tuple(self._applying(rule))
-        # There may be one for each of hundreds of kinds of proxies.
-        return memo.get(("conditions that apply", rule, self), lambda: tuple(self._applying(rule)))
+        return tuple(self._applying(rule))
 
-    def applies_any(self, rule: VirtualServiceRule, memo: Memo) -> bool:
+    def applies_any(self, rule: VirtualServiceRule) -> bool:
         """Return whether a VirtualService has routes for its requests."""
-        if not rule.source_labels:
-            return next(self._applying(rule), None) is not None
-        return bool(self.applying(rule, memo))
+        return next(self._applying(rule), None) is not None
 
     def _applying(self, rule: VirtualServiceRule) -> Iterator[Position]:
         for place, http in enumerate(rule.http):
@@ -251,12 +245,14 @@ def _config_path(config: Config[Any]) -> str:
 
 def _operation(out: Any, virtual_service: str, port: int) -> str:
     """Return the name of the route's span: the destination if there is one, else the VirtualService."""
-    path = out.match.WhichOneof("path_specifier")
-    text = {
-        "prefix": out.match.prefix + "*",
-        "path": out.match.path,
-        "safe_regex": out.match.safe_regex.regex,
-    }.get(path, "/*")
+    match = out.match
+    path, text = match.WhichOneof("path_specifier"), "/*"
+    if path == "prefix":
+        text = match.prefix + "*"
+    elif path == "path":
+        text = match.path
+    elif path == "safe_regex":
+        text = match.safe_regex.regex
     cluster = parse_cluster_name(out.route.cluster) if out.HasField("route") else None
     if cluster is not None:
         return f"{cluster.hostname}:{cluster.port}{text}"

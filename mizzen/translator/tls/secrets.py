@@ -8,7 +8,6 @@ Nothing here puts the content of a secret into a message, a repr or an error.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -62,7 +61,7 @@ def secrets(
     made: list[Resource | Diagnostic] = []
     for name in sorted(names.certificates | names.roots):
         if name.startswith((FILE_CERTIFICATE, FILE_ROOT)):
-            made.append(memo.get(("secret of files", name), partial(_of_files, name)))
+            made.append(memo(_of_files, name))
             continue
         roots = name in names.roots
         own_name = own_secret_name(name, namespace)
@@ -72,8 +71,10 @@ def secrets(
         if roots and name in names.certificates:
             made.append(_both(config))
         else:
-            make = partial(_of_document, name, config, roots=roots)
-            made.append(memo.get(("secret", name, config, roots), make))
+            try:
+                made.append(memo(_of_document, name, config, roots))
+            except UnusableSecretError as error:
+                made.append(_diagnostic(config, error))
     resources = tuple(each for each in made if isinstance(each, Resource))
     return resources, tuple(each for each in made if isinstance(each, Diagnostic))
 
@@ -95,12 +96,9 @@ def _both(config: Config[Secret]) -> Diagnostic:
     )
 
 
-def _of_document(name: str, config: Config[Secret], *, roots: bool) -> Resource | Diagnostic:
+def _of_document(name: str, config: Config[Secret], roots: bool) -> Resource:
     make = _roots if roots else _certificate
-    try:
-        return Resource.of(make(name, config.spec.data), origins=(config.origin,))
-    except UnusableSecretError as error:
-        return _diagnostic(config, error)
+    return Resource.of(make(name, config.spec.data), origins=(config.origin,))
 
 
 def own_secret_name(name: str, namespace: str) -> str | None:

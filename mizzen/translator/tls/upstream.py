@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.core.v3 import base_pb2, proxy_protocol_pb2
@@ -70,8 +70,7 @@ class UpstreamTls:
     server_name: ServerName | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Servers:
+class Servers(NamedTuple):
     """All that the TLS of clusters may depend on of a service's endpoints: the identities that certificates
     may hold (none if no cluster names them), and whether they speak mutual TLS.
 

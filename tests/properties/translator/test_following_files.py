@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from typing import Any
-from unittest.mock import patch
 
 import hypothesis.strategies as st
 from hypothesis import given, settings
@@ -16,7 +15,6 @@ from mizzen.config.mesh_config import MeshConfig
 from mizzen.mesh.analysis import analyze
 from mizzen.mesh.delta import MeshDelta
 from mizzen.mesh.snapshot import Mesh
-from mizzen.translator import translation
 from mizzen.translator.translation import Translation
 from mizzen.xds.resource import Resource
 from tests.properties.translator.changing_meshes import FILES, MESH_CONFIGS, PROXIES, meeting_documents
@@ -170,14 +168,11 @@ class Pushed:
 @given(
     histories(),
     st.lists(st.sampled_from(PROXIES), min_size=3, max_size=3, unique=True),
-    st.sampled_from((50_000, 0)),
 )
 def test_following_files_ends_where_a_new_build_ends(
-    batches: list[Batch], proxies: list[mizzen.Proxy], memo_floor: int
+    batches: list[Batch], proxies: list[mizzen.Proxy]
 ) -> None:
-    # With a memo as small as that, what was built is forgotten again and again.
-    with patch.multiple(translation, _MEMO_FLOOR=memo_floor, _MEMO_PER_SERVICE=4 if memo_floor else 0):
-        follow(batches, proxies)
+    follow(batches, proxies)
 
 
 def follow(batches: list[Batch], proxies: list[mizzen.Proxy]) -> None:

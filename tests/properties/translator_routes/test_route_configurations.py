@@ -13,7 +13,7 @@ from mizzen.config import Config, ConfigChange, ConfigKey, MeshConfig, parse_doc
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.base.memo import Memo
-from mizzen.translator.routes.gateway import gateway_route_configuration
+from mizzen.translator.routes.gateway import CarriedGatewayRoutes, gateway_route_configuration
 from mizzen.translator.routes.sidecar import sidecar_route_configuration
 from mizzen.xds.resource import Resource
 from tests.unit.translator.routes.followed import Followed
@@ -139,7 +139,7 @@ EDGE = document(
 )
 documents = st.one_of(service_entries, virtual_services, destination_rules, gateways)
 changes = st.lists(
-    st.tuples(st.lists(documents, max_size=3), st.sets(st.integers(0, 9), max_size=2), st.booleans()),
+    st.tuples(st.lists(documents, max_size=3), st.sets(st.integers(0, 9), max_size=2)),
     min_size=1,
     max_size=5,
 )
@@ -153,7 +153,11 @@ def typed(found: list[dict[str, Any]]) -> dict[ConfigKey, Config[Any]]:
 
 
 def resources(
-    mesh: Mesh, mesh_config: MeshConfig, memo: Memo, followed: Followed
+    mesh: Mesh,
+    mesh_config: MeshConfig,
+    memo: Memo,
+    followed: Followed,
+    gateways: dict[str, CarriedGatewayRoutes],
 ) -> dict[tuple[int, str], Resource]:
     found: dict[tuple[int, str], Resource] = {}
     for at, proxy in enumerate(PROXIES):
@@ -161,7 +165,7 @@ def resources(
         if proxy.type == "router":
             servers = tuple(one for one in mesh.gateways_for(proxy).servers if one.route_name == "http.80")
             found[at, "http.80"] = gateway_route_configuration(
-                "http.80", servers, mesh, scope, mesh_config, memo
+                "http.80", servers, mesh, scope, mesh_config, memo, gateways
             )
             continue
         for name in ROUTE_NAMES:
@@ -184,20 +188,18 @@ def assert_envoy_would_take(resource: Resource) -> None:
 @given(st.lists(documents, max_size=8), changes)
 def test_remembered_is_what_would_be_built_anew(first: list[dict[str, Any]], later: list[Any]) -> None:
     mesh_config = MeshConfig()
-    memo, followed = Memo(), Followed()
+    followed = (Memo(), Followed(), dict[str, CarriedGatewayRoutes]())
     held = typed([EDGE, *first])
     mesh = Mesh.build(held.values(), mesh_config)
-    for updates, removals, sweep in [([], set(), False), *later]:
+    for updates, removals in [([], set()), *later]:
         updated = typed(updates)
         gone = [key for at, key in enumerate(sorted(held)) if at in removals and key not in updated]
         held = {key: config for key, config in {**held, **updated}.items() if key not in gone}
         mesh, _ = mesh.updated(ConfigChange(tuple(updated.values()), tuple(gone)))
-        remembered = resources(mesh, mesh_config, memo, followed)
-        anew = resources(Mesh.build(held.values(), mesh_config), mesh_config, Memo(), Followed())
+        remembered = resources(mesh, mesh_config, *followed)
+        anew = resources(Mesh.build(held.values(), mesh_config), mesh_config, Memo(), Followed(), {})
         for key, resource in remembered.items():
             assert resource.value == anew[key].value, key
             assert resource.version == anew[key].version, key
             assert_envoy_would_take(resource)
-        assert resources(mesh, mesh_config, memo, followed) == remembered
-        if sweep:
-            memo.sweep()
+        assert resources(mesh, mesh_config, *followed) == remembered

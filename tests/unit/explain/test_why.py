@@ -16,7 +16,7 @@ from mizzen.explain.question import Question, QuestionError
 from mizzen.explain.why import ServedMesh, why
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.service import Service
-from mizzen.translator.clusters.service_resources import MadeResources, ServiceTranslator
+from mizzen.translator.clusters.service_resources import ServiceResources, ServiceTranslator
 from mizzen.translator.outbound import OutboundResources
 from mizzen.translator.translation import Translation
 
@@ -220,7 +220,7 @@ def test_only_what_takes_part_in_a_call_is_translated(
         whole.append(self.profile.namespace)
         return build(self)
 
-    def noted_service(self: ServiceTranslator, service: Service, *inputs: Any) -> MadeResources:
+    def noted_service(self: ServiceTranslator, service: Service, *inputs: Any) -> ServiceResources:
         made.append(service.hostname)
         return resources(self, service, *inputs)
 

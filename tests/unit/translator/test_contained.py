@@ -237,10 +237,10 @@ def test_a_secret_at_which_translation_fails_is_withheld_and_quoted_nowhere(
 ) -> None:
     build = tls_secrets._of_document
 
-    def raising(name: str, config: Any, **named: Any) -> Any:
+    def raising(name: str, config: Any, *more: Any) -> Any:
         if config.labels.get("odd"):
             raise ValueError("a private key")
-        return build(name, config, **named)
+        return build(name, config, *more)
 
     monkeypatch.setattr(tls_secrets, "_of_document", raising)
     world = World(gw=tls_gateway("cert"), cert=secret("cert"))

@@ -13,7 +13,7 @@ from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.rules.peer_authentication import NO_PEERS
 from mizzen.mesh.service import Endpoint, EndpointPool, Locality, Service
 from mizzen.translator.base.memo import Memo
-from mizzen.translator.clusters.service_resources import MadeResources, ServiceTranslator
+from mizzen.translator.clusters.service_resources import ServiceResources, ServiceTranslator
 from tests.unit.translator.clusters.cluster_scenes import Scene, endpoint, service
 
 PLACES = [Locality(), Locality("eu", "eu-1"), Locality("us")]
@@ -129,5 +129,5 @@ def test_clients_that_share_a_memo_are_given_what_they_would_be_alone(
                 assert versions(shared) == versions(alone)
 
 
-def versions(made: MadeResources) -> list[str]:
-    return [f"{each.name} {each.version}" for each in (*made.clusters, *made.assignments)]
+def versions(made: ServiceResources) -> list[str]:
+    return [f"{each.name} {each.version}" for each in (*made.all_clusters, *made.all_assignments)]

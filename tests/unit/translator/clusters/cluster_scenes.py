@@ -23,7 +23,7 @@ from mizzen.mesh.rules.peer_authentication import NO_PEERS, ServicePeers
 from mizzen.mesh.service import Endpoint, EndpointPool, Protocol, Resolution, Service, ServicePort
 from mizzen.mesh.settings import MeshSettings
 from mizzen.translator.base.memo import Memo
-from mizzen.translator.clusters.service_resources import MadeResources, ServiceTranslator
+from mizzen.translator.clusters.service_resources import ServiceResources, ServiceTranslator
 from mizzen.xds.resource import Resource
 
 HOST = "reviews.example"
@@ -121,12 +121,12 @@ class Scene:
         *,
         peers: ServicePeers = NO_PEERS,
         sni_dnat: bool = False,
-    ) -> MadeResources:
+    ) -> ServiceResources:
         translator = ServiceTranslator(self.profile, self.mesh, Memo() if memo is None else memo)
         return translator.resources(self.service, self.rule, pool or self.pool, peers, sni_dnat=sni_dnat)
 
     def resources(self, **options: Any) -> tuple[Resource, ...]:
-        return self.made(**options).clusters
+        return self.made(**options).all_clusters
 
     def clusters(self, **options: Any) -> dict[str, dict[str, Any]]:
         return {resource.name: plain(resource) for resource in self.resources(**options)}
@@ -136,7 +136,7 @@ class Scene:
         return self.clusters(**options)[f"outbound|{port}|{subset}|{self.service.hostname}"]
 
     def raw_assignments(self, **options: Any) -> tuple[Resource, ...]:
-        return self.made(**options).assignments
+        return self.made(**options).all_assignments
 
     def assignments(self, **options: Any) -> dict[str, dict[str, Any]]:
         return {resource.name: plain(resource) for resource in self.raw_assignments(**options)}

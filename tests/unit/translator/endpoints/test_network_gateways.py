@@ -273,7 +273,7 @@ def test_names_in_a_cluster_depend_on_the_network_too() -> None:
     scene = seen(Scene(service("DNS"), [on("west", "cart.example.com")]))
     sides, memo = (scene, seen(scene, "west")), Memo()
     assert len({str(each.cluster()["load_assignment"]) for each in sides}) == 2
-    one, other = (each.made(scene.pool, memo).clusters for each in sides)
+    one, other = (each.made(scene.pool, memo).all_clusters for each in sides)
     assert one[0].version != other[0].version
 
 

@@ -1,4 +1,4 @@
-"""What proxies share, what a change costs them, and what the memo keeps."""
+"""What proxies share, and what a change costs them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ from mizzen.mesh.scope.virtual_hosts import VirtualHosts
 from mizzen.mesh.service import EndpointPool
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator import kinds
-from mizzen.translator import translation as module
-from mizzen.translator.base.memo import Memo
 from mizzen.translator.translation import Translation
 from mizzen.xds import type_urls
 from tests.unit.translator.listeners.listener_scenes import (
@@ -124,9 +122,7 @@ def test_replicas_of_a_gateway_share_what_is_built_once_for_each_mesh() -> None:
     living = Living(inside, edge)
     one, other = router(), proxy("router", "10.0.0.8", labels={"istio": "edge"})
     built = living.collections(one)
-    misses = living.translation._memo.misses
     assert all(x is y for x, y in zip(built, living.collections(other), strict=True))
-    assert living.translation._memo.misses == misses
     living.change(service("b.example", 8080, "HTTP", location="MESH_INTERNAL"), edge)
     chains = living.collections(one)[2].resources["0.0.0.0_15443"]
     assert b"outbound_.8080_._.b.example" in chains.value
@@ -165,35 +161,6 @@ def test_a_profile_that_nobody_asks_for_is_forgotten() -> None:
         living.change(A_MOVED if number % 2 else A, OWN if number % 3 else A_MOVED)
         living.collections(proxy())
     assert living.translation.profiles == 1
-
-
-def test_the_memo_forgets_what_two_sweeps_have_not_seen_asked_for() -> None:
-    memo = Memo()
-    assert [memo.get(key, lambda key=key: key * 2) for key in (1, 2)] == [2, 4]
-    assert memo.built_since_sweep == 2
-    memo.sweep()
-    assert memo.built_since_sweep == 0
-    memo.get(1, lambda: 0)
-    assert memo.sweep() == 1
-    assert memo.get(1, lambda: 0) == 2
-    assert memo.get(2, lambda: 0) == 0
-
-
-def test_the_memo_is_not_swept_again_before_something_was_built(monkeypatch: Any) -> None:
-    monkeypatch.setattr(module, "_MEMO_FLOOR", 0)
-    monkeypatch.setattr(module, "_MEMO_PER_SERVICE", 0)
-    sweeps: list[int] = []
-    sweep = Memo.sweep
-    monkeypatch.setattr(Memo, "sweep", lambda memo: sweeps.append(1) or sweep(memo))
-    living = Living(A, OWN)
-    living.collections(proxy())
-    for number in range(6):
-        living.change(A_MOVED if number % 2 else A, OWN)
-    # Six changes, and nobody asked for a snapshot in between: what the next one needs is still there.
-    assert len(sweeps) == 1
-    misses = living.translation._memo.misses
-    living.collections(proxy())
-    assert living.translation._memo.misses - misses <= 2
 
 
 def test_a_mesh_of_no_services() -> None:

@@ -194,6 +194,6 @@ def test_nothing_shows_the_key() -> None:
 def test_a_secret_is_read_once() -> None:
     memo, document = Memo(), secret_document("shop", PAIR)
 
-    first, second = (secrets(asked("kubernetes://shop"), lambda _: document, memo)[0][0] for _ in range(2))
+    first, second = [secrets(asked("kubernetes://shop"), lambda _: document, memo)[0][0] for _ in range(2)]
 
     assert first is second
