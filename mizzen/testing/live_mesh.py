@@ -24,8 +24,10 @@ from typing import Any, Self
 import httpx
 import yaml
 
+from mizzen.config.codes import NOT_A_DOCUMENT, SYNTAX, UNREADABLE
 from mizzen.demo.child_process import ChildProcess
 from mizzen.demo.envoy_process import EnvoyProcess, find_envoy
+from mizzen.demo.errors import DemoError
 from mizzen.demo.loopback import LoopbackNetwork, pick_network
 from mizzen.testing import ports
 from mizzen.testing.caller import Caller
@@ -34,7 +36,21 @@ from mizzen.testing.workloads import TcpWorkload, Workload
 from mizzen.translator.bootstrap import bootstrap
 
 SERVICE_PORT = 9080
+"""The port of services, unless a program has it on all addresses: see `LiveMesh.service_port`."""
+
+_UNREADABLE = (UNREADABLE, SYNTAX, NOT_A_DOCUMENT)
+
 GATEWAY_PORT = 8080
+"""The port of gateways. Where a program has it on all addresses, it is translated to a free one."""
+
+
+def _usual_or_free(usual: int) -> int:
+    """Return a port that loopback networks have free: the usual one, unless a program listens on 0.0.0.0."""
+    try:
+        pick_network((1,), (usual,))
+    except DemoError:
+        return ports.free_port()
+    return usual
 
 
 def own_network(hosts: Iterable[int], numbers: Sequence[int]) -> LoopbackNetwork:
@@ -58,6 +74,11 @@ async def mizzen(*arguments: str) -> tuple[int, str, str]:
     return process.returncode, out.decode(), err.decode()
 
 
+def _place(finding: Mapping[str, Any]) -> str:
+    path = f"{finding['path']}: " if finding["path"] else ""
+    return f"  {finding['file']}:{finding['line']}: {path}{finding['message']}"
+
+
 class LiveMesh:
     """The control plane with its folder of YAML, and everything that a test starts around it."""
 
@@ -76,7 +97,9 @@ class LiveMesh:
         self.config = directory / "config"
         self.config.mkdir()
         self.delta = delta
-        self.network: LoopbackNetwork = own_network(range(1, 41), (SERVICE_PORT, GATEWAY_PORT))
+        self.service_port = _usual_or_free(SERVICE_PORT)
+        self._gateway_port = _usual_or_free(GATEWAY_PORT)
+        self.network: LoopbackNetwork = own_network(range(1, 41), (self.service_port, self._gateway_port))
         self.gateway_address = self.network.address(40)
         self._numbers: Iterator[int] = iter(range(2, 40))
         self.grpc = f"127.0.0.1:{ports.free_port()}"
@@ -156,8 +179,9 @@ class LiveMesh:
     def _with_gateway_address(self, text: str) -> str:
         documents = list(yaml.safe_load_all(text))
         for document in documents:
-            for server in document["spec"].get("servers", ()) if document["kind"] == "Gateway" else ():
-                server.setdefault("bind", self.gateway_address)
+            if document and document.get("kind") == "Gateway":
+                for server in document["spec"].get("servers", ()):
+                    server.setdefault("bind", self.gateway_address)
         return yaml.safe_dump_all(documents, sort_keys=False)
 
     def write_in_place(self, file: str, text: str) -> None:
@@ -168,30 +192,23 @@ class LiveMesh:
         """Put a file into the folder and wait until every proxy has applied it."""
         self.write(file, text)
         await self.settled()
-        refused = (await self.status())["configuration"]["refused"]
-        assert not refused, refused
+        configuration = (await self.status())["configuration"]
+        refused = [found for each in configuration["refused"] for found in each["findings"]]
+        # A file that is no YAML has no documents that could be refused.
+        refused += [found for found in configuration["findings"] if found["code"] in _UNREADABLE]
+        if refused:
+            raise AssertionError("\n".join(("the server refuses:", *dict.fromkeys(map(_place, refused)))))
 
     async def settled(self) -> None:
         """Wait until every proxy has accepted, or rejected, all that the files say now."""
-        # This file is written after all others: once it is read, they are. It also loses its documents, as
-        # any other file may: a loss takes effect a moment later than an addition.
-        self._settlings += 1
-        expected = self._settlings % 9 + 1
-        spaces: list[Mapping[str, Any]] = [
-            {
-                "apiVersion": "v1",
-                "kind": "Namespace",
-                "metadata": {"name": f"settled-{self._settlings}-{each}"},
-            }
-            for each in range(expected)
-        ]
-        self.write("zz-settled.yaml", spaces)
+        # A scan of all files that began before they were written may read this marker, and not they. The next
+        # read of the marker comes after that scan.
+        await self._marker_is_in_force()
+        await self._marker_is_in_force()
 
         async def settled() -> bool:
             status = await self.status()
             configuration = status["configuration"]
-            if configuration["documents"].get("Namespace") != expected:
-                return False
             # A change that needs no message gets no ACK.
             synced = all(proxy["synced"] for proxy in status["proxies"])
             if configuration["unanswered_changes"] and not synced:
@@ -208,6 +225,21 @@ class LiveMesh:
 
         await eventually(settled, "all proxies have what the files say")
 
+    async def _marker_is_in_force(self) -> None:
+        """Write a file after all others, and wait until its documents are in force."""
+        self._settlings += 1
+        names = [f"settled-{number}" for number in range(self._settlings)]
+        self.write(
+            "zz-settled.yaml",
+            [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in names],
+        )
+
+        async def in_force() -> bool:
+            documents = (await self.status())["configuration"]["documents"]
+            return bool(documents.get("Namespace") == len(names))
+
+        await eventually(in_force, "the server has read the files")
+
     def remove(self, file: str) -> None:
         """Take a file out of the folder."""
         (self.config / file).unlink()
@@ -217,10 +249,11 @@ class LiveMesh:
         return self.network.address(next(self._numbers))
 
     async def server(
-        self, name: str, labels: Mapping[str, str] | None = None, *, port: int = SERVICE_PORT, path: str = ""
+        self, name: str, labels: Mapping[str, str] | None = None, *, port: int = 0, path: str = ""
     ) -> Workload:
-        """Start an HTTP server that the YAML does not name yet."""
-        workload = Workload(name, labels or {}, "" if path else self.next_address(), port, path=path)
+        """Start an HTTP server that the YAML does not name yet, at `service_port` unless told otherwise."""
+        address = "" if path else self.next_address()
+        workload = Workload(name, labels or {}, address, port or self.service_port, path=path)
         await workload.start()
         self.workloads.append(workload)
         return workload
@@ -232,8 +265,9 @@ class LiveMesh:
         self.workloads.append(workload)
         return workload
 
-    async def workload(self, app: str, *, port: int = SERVICE_PORT, **labels: str) -> Workload:
-        """Start a workload, and write its WorkloadEntry and a Kubernetes Service for its app."""
+    async def workload(self, app: str, *, port: int = 0, **labels: str) -> Workload:
+        """Start a workload, and write its WorkloadEntry and a Kubernetes Service for its app. The Service has
+        `service_port`, and so has the workload unless told otherwise."""
         name = "-".join([app, *labels.values()])
         workload = await self.server(name, {"app": app, **labels}, port=port)
         service = {
@@ -242,7 +276,7 @@ class LiveMesh:
             "metadata": {"name": app, "namespace": "default"},
             "spec": {
                 "selector": {"app": app},
-                "ports": [{"name": "http", "port": SERVICE_PORT, "targetPort": port}],
+                "ports": [{"name": "http", "port": self.service_port, "targetPort": workload.port}],
             },
         }
         entry = {
@@ -261,7 +295,7 @@ class LiveMesh:
         *,
         labels: Mapping[str, str] | None = None,
         policy: str = "ALLOW_ANY",
-        port: int = SERVICE_PORT,
+        port: int = 0,
         protocol: str = "HTTP",
         hosts: Iterable[str] = ("*/*",),
         more_ports: Mapping[int, str] | None = None,
@@ -274,6 +308,7 @@ class LiveMesh:
         outboundTrafficPolicy for unknown hosts.
         """
         address = self.next_address()
+        port = port or self.service_port
         labels = {"app": name, **(labels or {})}
         listening = {port: protocol, **(more_ports or {})}
         sidecar = {
@@ -305,7 +340,7 @@ class LiveMesh:
         name: str,
         address: str,
         labels: Mapping[str, str],
-        port: int = SERVICE_PORT,
+        port: int = 0,
         *,
         namespace: str = "default",
         locality: str = "",
@@ -315,7 +350,9 @@ class LiveMesh:
         listeners. `metadata` is added to that of its node."""
         node_id = f"sidecar~{address}~{name}.{namespace}~{namespace}.svc.cluster.local"
         own = {"NAMESPACE": namespace, "LABELS": dict(labels), "INTERCEPTION_MODE": "NONE"}
-        return await self._envoy(name, node_id, {**own, **(metadata or {})}, address, port, locality)
+        return await self._envoy(
+            name, node_id, {**own, **(metadata or {})}, address, port or self.service_port, locality
+        )
 
     async def gateway(
         self,
@@ -330,9 +367,35 @@ class LiveMesh:
         that of its node; `address` is where it listens, if a Gateway binds a different address than the
         mesh's."""
         address = address or self.gateway_address
+        labels = {"istio": "ingressgateway", **labels}
+        if port == GATEWAY_PORT != self._gateway_port:
+            port = self._gateway_port
+            self._translate_gateway_port(name, address, labels)
         node_id = f"router~{address}~{name}.default~default.svc.cluster.local"
-        own = {"NAMESPACE": "default", "LABELS": {"istio": "ingressgateway", **labels}}
+        own = {"NAMESPACE": "default", "LABELS": labels}
         return await self._envoy(name, node_id, {**own, **(metadata or {})}, address, port)
+
+    def _translate_gateway_port(self, name: str, address: str, labels: Mapping[str, str]) -> None:
+        """Let Gateways with GATEWAY_PORT listen on a free port, as a Service in front of a gateway does."""
+        metadata = {"name": f"port-of-{name}", "namespace": "default"}
+        port = {"name": "http", "port": GATEWAY_PORT, "targetPort": self._gateway_port}
+        self.write(
+            f"port-of-{name}.yaml",
+            [
+                {
+                    "apiVersion": "v1",
+                    "kind": "Service",
+                    "metadata": metadata,
+                    "spec": {"selector": dict(labels), "ports": [port]},
+                },
+                {
+                    "apiVersion": "networking.istio.io/v1",
+                    "kind": "WorkloadEntry",
+                    "metadata": metadata,
+                    "spec": {"address": address, "labels": dict(labels)},
+                },
+            ],
+        )
 
     async def _envoy(
         self,

@@ -14,7 +14,7 @@ import httpx
 
 from mizzen.explain.question import method_and_url
 from mizzen.testing.caller import Caller
-from mizzen.testing.live_mesh import SERVICE_PORT, LiveMesh
+from mizzen.testing.live_mesh import LiveMesh
 from mizzen.testing.workloads import Workload
 
 Value = TypeVar("Value")
@@ -74,7 +74,7 @@ class RunningMesh:
 
         Its WorkloadEntry, and a Service for its app, are written to the folder that is served.
         """
-        workload: Workload = self._run(self.live.workload(app, port=SERVICE_PORT, **labels))
+        workload: Workload = self._run(self.live.workload(app, port=0, **labels))
         return workload
 
     def client(self, name: str = "client") -> RunningCaller:
