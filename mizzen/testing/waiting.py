@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-DEADLINE = 60.0
+DEADLINE = 120.0
 """Longer than any working condition takes on the busiest machine."""
 _POLL = 0.05
 
