@@ -1,4 +1,4 @@
-"""The documents of a file: from its bytes to raw documents of known kinds, each with its place."""
+"""Reading a file: from its bytes to raw documents of known kinds, each with its lines."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ MAX_FILE_BYTES: Final = 10 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class RefusedDocument:
-    """A document that says which configuration it is and cannot be believed in the rest."""
+    """A document whose key is known, but whose content cannot be trusted."""
 
     key: ConfigKey
     origin: Origin
@@ -53,13 +53,13 @@ class RefusedDocument:
 
 @dataclass(frozen=True, slots=True)
 class ParsedFile:
-    """What a file holds.
+    """The content of a file.
 
-    `documents` are those of kinds that a mesh reads, in the order of the file, not yet typed; `refused` those
-    whose key is known but whose content is not to be believed. `diagnostics` are the findings about the rest
-    of the file. `broken`: the file as a whole cannot be believed (not read, or not YAML); its documents are
-    there for what else they show. `unidentified`: some document does not say what it is, so that the absence
-    of a document from the file proves nothing.
+    `documents` are the documents of kinds that a mesh reads, in the order of the file, not yet typed.
+    `refused` are those whose key is known, but whose content cannot be trusted. `diagnostics` are the
+    findings about the rest of the file. `broken`: the file as a whole cannot be trusted (it was not read, or
+    is not YAML); its documents only serve to find more mistakes. `unidentified`: a document does not say what
+    it is, so the absence of a document from the file proves nothing.
     """
 
     file: str
@@ -72,12 +72,12 @@ class ParsedFile:
 
 
 def unreadable_file(file: str, message: str) -> ParsedFile:
-    """Return what is known of a file that cannot be read: nothing but the reason."""
+    """Return a file that cannot be read: it has only the reason."""
     return ParsedFile(file, diagnostics=(_error(UNREADABLE, message, Origin(file)),), broken=True)
 
 
 def too_big(file: str, size: int, limit: int = MAX_FILE_BYTES) -> ParsedFile:
-    """Return what is known of a file that is too big to be read."""
+    """Return a file that is too big to be read."""
     return unreadable_file(
         file, f"has {size} bytes, more than the limit of {limit}; split it, or raise the limit"
     )
@@ -128,17 +128,17 @@ def parse_documents(
 
 
 _MANY: Final = 16
-"""From so many documents on it is worth the memory to know which of them are the same in the next version."""
+"""From this number of documents on, knowing which are unchanged in the next version is worth the memory."""
 
 
 _STATED: Final = {
     "apiVersion": "apiVersion: networking.istio.io/v1",
     "kind": "kind: VirtualService",
 }
-"""What every document must state, with an example."""
+"""The fields that every document must have, with an example."""
 
 _OF_OBJECTS: Final = ("apiVersion", "kind", "metadata", "spec")
-"""Fields of which a document of Kubernetes has at least one, however incomplete it is."""
+"""Fields of Kubernetes objects: even an incomplete one has at least one of these."""
 
 
 @dataclass(slots=True)
@@ -158,7 +158,7 @@ class _Reader:
     def read(self, text: str, first_line: int) -> None:
         self.templated, self.snake_case = OPENING in text, may_be_snake_case(text)
         try:
-            # A template is read to its end first: if it is no YAML, its placeholders are all there is to say.
+            # A template is read to its end first: if it is not YAML, only its placeholders are reported.
             found = trees(text, first_line)
             for tree in list(found) if self.templated else found:
                 self._add(tree.value, tree.lines, tree.remarks)
@@ -169,7 +169,7 @@ class _Reader:
 
     def read_piece(self, text: str, first_line: int, known: Pieces) -> tuple[bytes, Piece | None]:
         """Like `read`, but take the documents from `known` if it has the text. Return the text's digest, and
-        what the next version of the file may know of it: None if there is anything to say about it."""
+        its documents for the next version of the file; None if there are findings about them."""
         digest = hashlib.blake2b(text.encode(), digest_size=16).digest()
         piece = known.get(digest)
         if piece is not None:
@@ -194,7 +194,7 @@ class _Reader:
         return reader.documents
 
     def _template(self, text: str, first_line: int, error: YamlError) -> bool:
-        """Name the placeholders of a text that is no YAML; return False if that is not their fault."""
+        """Report the placeholders of a text that is not YAML; return False if they are not the cause."""
         unfilled = unfilled_lines(text, first_line)
         try:
             written = list(trees(masked(text), first_line))
@@ -217,7 +217,7 @@ class _Reader:
         return True
 
     def _key(self, content: Any) -> ConfigKey | None:
-        """Return which configuration the masked text of a template is; None if that is for it to say."""
+        """Return the key of the masked text of a template; None if it has none."""
         if not isinstance(content, dict) or not isinstance(content.get("apiVersion"), str):
             return None
         kind = KINDS.get(group_kind_of(content["apiVersion"], str(content.get("kind"))))
@@ -227,7 +227,8 @@ class _Reader:
         return None if isinstance(named, Diagnostic) else kind.of.key(*named)
 
     def _unfilled(self, content: dict[str, Any], lines: DocumentLines) -> list[Diagnostic]:
-        """Return the placeholders in a document that is YAML: in its name, and in what of it a mesh reads."""
+        """Return the placeholders in a document that is YAML: in its name, and in
+        the fields that a mesh reads."""
         if not self.templated:
             return []
         kind = KINDS.get(group_kind_of(content["apiVersion"], content["kind"]))
@@ -243,7 +244,7 @@ class _Reader:
             return
         findings = [_finding(remark, self.file) for remark in remarks]
         if not isinstance(content, dict):
-            # Without a text itself: it may be a key or a password in a file that is no document.
+            # Without the text itself: in a file that is not a document, it may be a key or a password.
             given = "a text" if isinstance(content, str) else describe(content)
             message = f"a document must be a mapping with apiVersion, kind and metadata; not {given}"
             self._unidentified(findings, message, lines)
@@ -336,7 +337,7 @@ class _Reader:
         if api_version not in kind.api_versions:
             served = " or ".join(kind.api_versions)
             where = Origin(self.file, lines.line_of(("apiVersion",)))
-            message = f"{shortened(api_version)} is no version of {kind.name}; write {served}"
+            message = f"{shortened(api_version)} is not a version of {kind.name}; write {served}"
             findings.append(_error(SCHEMA, message, where, "apiVersion"))
         if any(each.severity is Severity.ERROR for each in findings):
             self.refused.append(RefusedDocument(key, origin, tuple(findings)))
@@ -350,7 +351,7 @@ class _Reader:
     def _named(
         self, kind: Kind, content: dict[str, Any], lines: DocumentLines
     ) -> tuple[str, str] | Diagnostic:
-        """Return the namespace and name that a document says, or what is wrong with them."""
+        """Return the namespace and name of a document, or what is wrong with them."""
         metadata = content.get("metadata")
         if not isinstance(metadata, dict):
             message = "is missing" if metadata is None else f"must be a mapping; not {describe(metadata)}"
@@ -376,7 +377,7 @@ class _Reader:
         return ("" if kind.cluster_scoped else str(namespace)), str(name)
 
     def _skip(self, group: str, content: dict[str, Any], lines: DocumentLines) -> None:
-        """Say why a document of a kind that is not read has no effect; an Istio kind misspelt is an error."""
+        """Report why a document of an unread kind has no effect; a misspelt Istio kind is an error."""
         kind = content["kind"]
         reason = UNSERVED.get((group, kind))
         origin = Origin(self.file, lines.line_of(("kind",)))
@@ -399,7 +400,7 @@ class _Reader:
         elif group in _ISTIO_GROUPS:
             close = nearest(kind, istio)
             hint = f"did you mean {close}?" if close else f"known are {', '.join(istio)}"
-            self._misnamed(f"{shortened(kind)} is no kind of Istio; {hint}", lines, "kind")
+            self._misnamed(f"{shortened(kind)} is not a kind of Istio; {hint}", lines, "kind")
         elif kind in KINDS_BY_NAME and group != KINDS_BY_NAME[kind].group and _is_kubernetes(group):
             served = " or ".join(KINDS_BY_NAME[kind].api_versions)
             given = shortened(str(content["apiVersion"]))
@@ -424,7 +425,7 @@ _ISTIO_GROUPS: Final = frozenset(
 _FOREIGN_GROUPS: Final = frozenset(
     {"gateway.networking.k8s.io", "networking.k8s.io", "gateway.envoyproxy.io"}
 )
-"""Groups that have kinds of the same names as Istio's."""
+"""Groups with kinds that have the same names as Istio's."""
 
 
 def _is_kubernetes(group: str) -> bool:

@@ -151,7 +151,7 @@ def test_directives_and_document_ends() -> None:
         ("apiVersion: v1\nkind: Service\nmetadata: {name: a, namespace: a.b}\n", "not a namespace name"),
         (
             SIDECAR.replace("Sidecar", "Sidcar") % "a",
-            "kind: Sidcar is no kind of Istio; did you mean Sidecar?",
+            "kind: Sidcar is not a kind of Istio; did you mean Sidecar?",
         ),
         (
             SIDECAR.replace("networking.istio.io/v1", "v1") % "a",
@@ -187,7 +187,7 @@ def test_an_unserved_version_refuses_the_document_and_names_the_served_ones() ->
     assert refused.key == group_kinds.SIDECAR.key("default", "a")
     [diagnostic] = refused.diagnostics
     assert str(diagnostic) == (
-        "mesh.yaml:1: apiVersion: networking.istio.io/v2 is no version of Sidecar; write "
+        "mesh.yaml:1: apiVersion: networking.istio.io/v2 is not a version of Sidecar; write "
         "networking.istio.io/v1alpha3 or networking.istio.io/v1beta1 or networking.istio.io/v1"
     )
 
