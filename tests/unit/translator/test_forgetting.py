@@ -67,16 +67,14 @@ def test_when_nobody_has_gone_nothing_is_built_again() -> None:
 
 
 def test_what_is_remembered_is_what_is_alive() -> None:
-    living, ruled = Living(*SERVICES), rule(0)
-    living.change(*SERVICES, ruled)
-    living.collections(proxy())
+    living, one = Living(*SERVICES), proxy()
+    living.change(*SERVICES, rule(0))
+    living.collections(one)
     size = len(living.translation.memo)
     for number in range(1, 20):
         living.change(*SERVICES, rule(number))
-        living.collections(proxy())
+        living.collections(one)
         assert len(living.translation.memo) == size
-    living.translation.forget_unused([])
-    del living
     translation = Translation(mesh_of(SERVICES))
     translation.snapshot(proxy())
     translation.forget_unused([])
