@@ -28,9 +28,9 @@ def describe(
     name: Annotated[
         str,
         typer.Argument(
-            help="A service or workload: reviews, reviews.default, a host, an address; service/NAME or "
-            "workload/NAME where both have the name.",
-            metavar="SERVICE|WORKLOAD",
+            help="A service, workload or Gateway: reviews, reviews.default, a host, an address; "
+            "service/NAME, workload/NAME or gateway/NAME where several have the name.",
+            metavar="SERVICE|WORKLOAD|GATEWAY",
         ),
     ],
     config: Annotated[
@@ -47,7 +47,7 @@ def describe(
     ] = ADMIN,
     output: Annotated[Output, typer.Option("-o", "--output", help="The form.")] = Output.TEXT,
 ) -> None:
-    """Tell all about a service or workload: ports, endpoints, TLS, the rules that apply, and what is odd.
+    """Tell all about a service, workload or Gateway: ports, endpoints, TLS, rules, and what is odd.
 
     With --config it reads files; else it asks a running server, which knows also which proxies are connected.
     """

@@ -188,7 +188,18 @@ class DeclaredCallers:
         for _, workload in self._workloads():
             if selector and selector.items() <= dict(workload.labels).items():
                 return self._of_workload(workload, "router")
-        return self._proxy("router", config, (NO_WORKLOAD,), config.name, config.namespace, selector)
+        namespace = self._namespace_before(selector) or config.namespace
+        return self._proxy("router", config, (NO_WORKLOAD,), config.name, namespace, selector)
+
+    def _namespace_before(self, selector: Mapping[str, str]) -> str:
+        """Return the namespace of the Services in front of a gateway: of those that select its labels."""
+        services = self._mesh.registry.services.values()
+        found = {
+            each.namespace
+            for each in services
+            if selector and each.selector and selector.items() <= each.selector.items()
+        }
+        return min(found, default="")
 
     def _proxy(
         self,

@@ -143,7 +143,11 @@ def _virtual_host(configuration: str, old: Any, new: Any) -> Iterator[Change]:
             place=of_virtual_host(configuration, new.name),
         )
     yield from _routes(configuration, host, old, new)
-    was, now = _without(old, "routes", "domains"), _without(new, "routes", "domains")
+    if old.require_tls != new.require_tls:
+        what = "redirects plain text to HTTPS (301)" if new.require_tls else "serves plain text too"
+        place = of_virtual_host(configuration, new.name)
+        yield Change(Sign.CHANGED, "virtual host", host, what, place=place)
+    was, now = (_without(each, "routes", "domains", "require_tls") for each in (old, new))
     if was != now:
         yield Change(
             Sign.CHANGED,

@@ -30,9 +30,11 @@ class LiveDescription:
         self._gone = gone
 
     async def describe(self, name: str) -> Description:
-        """Return the description of the service or workload `name`. Raises UnknownNameError."""
+        """Return the description of the service, workload or Gateway `name`. Raises UnknownNameError."""
         findings = self._control_plane.view.findings
         found = await self._control_plane.ask(lambda _, mesh: describe(mesh, name, findings))
+        if found.kind == "gateway":
+            return found
         return replace(found, facts=(*found.facts, self._proxies(found)))
 
     def _proxies(self, found: Description) -> tuple[str, str]:

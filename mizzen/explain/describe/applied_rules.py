@@ -8,7 +8,7 @@ from typing import Any
 from mizzen.config.document import Config
 from mizzen.config.group_kinds import DESTINATION_RULE, GATEWAY
 from mizzen.explain.describe.description import AppliedRule, RulePart
-from mizzen.explain.describe.rule_words import given_words, rule_words
+from mizzen.explain.describe.rule_words import given_words, rule_words, server_words
 from mizzen.explain.mesh_graph import destination_rule_of
 from mizzen.explain.route_words import short_host
 from mizzen.mesh.hosts import matches, resolve_short_name, specificity
@@ -33,23 +33,21 @@ def service_rules(mesh: Mesh, service: Service) -> Documents:
     found: dict[Config[Any], AppliedRule] = {}
     gateways: dict[str, list[str]] = {}
     for rule, what, parts in _virtual_services(mesh, service):
-        found[rule.config] = _applied(mesh, rule.config, what, parts)
+        found[rule.config] = applied(mesh, rule.config, what, parts)
         root = f"{rule.config.namespace}/{rule.config.name}"
         for each in rule.http:
             if each.config is not rule.config:
-                found[each.config] = _applied(
-                    mesh, each.config, f"has rules of {root}, which delegates to it"
-                )
+                found[each.config] = applied(mesh, each.config, f"has rules of {root}, which delegates to it")
         for name in rule.gateways:
             if name != MESH:
                 gateways.setdefault(name, []).extend(rule.hosts)
     for config, what, parts in _destination_rules(mesh, service):
-        found[config] = _applied(mesh, config, what, parts)
+        found[config] = applied(mesh, config, what, parts)
     for config in sorted(mesh.configs(GATEWAY), key=lambda each: each.key):
         hosts = gateways.get(f"{config.namespace}/{config.name}")
         if hosts is not None:
             what = f"calls for {', '.join(map(short_host, dict.fromkeys(hosts)))} come in here"
-            found[config] = _applied(mesh, config, what, _servers(mesh, config))
+            found[config] = applied(mesh, config, what, servers(mesh, config))
     pool = mesh.endpoints(service).endpoints
     found.update(_of_workloads(mesh, [(each.namespace, dict(each.labels)) for each in pool]))
     return found
@@ -60,7 +58,7 @@ def workload_rules(mesh: Mesh, namespace: str, labels: Mapping[str, str]) -> Doc
     found = dict(_of_workloads(mesh, [(namespace, labels)]))
     for config in mesh.gateways_selecting(labels):
         if config.spec.selector:
-            found[config] = _applied(mesh, config, "it serves this Gateway", _servers(mesh, config))
+            found[config] = applied(mesh, config, "it serves this Gateway", servers(mesh, config))
     return found
 
 
@@ -71,7 +69,8 @@ def subsets_of(mesh: Mesh, service: Service, endpoint: Endpoint) -> tuple[str, .
     return tuple(subset.name for subset in subsets if endpoint.has_labels(subset.labels))
 
 
-def _applied(mesh: Mesh, config: Config[Any], what: str, parts: Iterable[RulePart] = ()) -> AppliedRule:
+def applied(mesh: Mesh, config: Config[Any], what: str, parts: Iterable[RulePart] = ()) -> AppliedRule:
+    """Return what is told of a document: in short, and its parts."""
     place = str(mesh.current_origin(config.origin))
     return AppliedRule(config.kind, f"{config.namespace}/{config.name}", what, tuple(parts), (place,))
 
@@ -147,11 +146,12 @@ def _destination_rules(mesh: Mesh, service: Service) -> Iterator[tuple[Config[An
         yield config, what, parts
 
 
-def _servers(mesh: Mesh, config: Config[Any]) -> Iterator[RulePart]:
+def servers(mesh: Mesh, config: Config[Any]) -> Iterator[RulePart]:
+    """Yield the servers of a Gateway."""
     for index, server in enumerate(config.spec.servers):
-        port = server.port
+        port, taken = server.port, server_words(server)
         words = f"port {port.number} {port.protocol}" if port is not None else "no port"
-        tls = f", {server.tls.mode} TLS" if server.tls is not None else ""
+        tls = f", {taken}" if taken else ""
         yield _part(mesh, f"{words}{tls} for {', '.join(server.hosts)}", config, "spec", "servers", index)
 
 
@@ -171,7 +171,7 @@ def _of_workloads(mesh: Mesh, workloads: list[tuple[str, Mapping[str, str]]]) ->
     found = {}
     for config, count in selected.items():
         who = f" (for {count} of {len(workloads)} workloads)" if count != len(workloads) else ""
-        found[config] = _applied(mesh, config, f"{_policy_words(config)}{who}")
+        found[config] = applied(mesh, config, f"{_policy_words(config)}{who}")
     return found
 
 

@@ -1,12 +1,20 @@
-"""All about one service or workload."""
+"""All about one service, workload or Gateway."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
 from mizzen.config.diagnostics import Diagnostic, Origin, Severity
+from mizzen.config.group_kinds import GATEWAY
+from mizzen.explain.callers import gateway_names
 from mizzen.explain.describe.applied_rules import Documents, service_rules, subsets_of, workload_rules
 from mizzen.explain.describe.description import Description, EndpointLine, Oddity, PortLine
+from mizzen.explain.describe.gateway import (
+    GatewayConfig,
+    gateway_ports,
+    gateway_rules,
+    gateway_workloads,
+)
 from mizzen.explain.describe.port_tls import all_take, called_by, takes, tls_oddities
 from mizzen.explain.near_names import did_you_mean
 from mizzen.explain.route_words import short_host
@@ -15,6 +23,7 @@ from mizzen.mesh.services.workloads import Workload
 from mizzen.mesh.snapshot import Mesh
 
 _NEAR = 3
+_KINDS = ("service", "workload", "gateway")
 
 
 class UnknownNameError(ValueError):
@@ -22,16 +31,16 @@ class UnknownNameError(ValueError):
 
 
 def describe(mesh: Mesh, name: str, findings: Iterable[Diagnostic] = ()) -> Description:
-    """Return all about the service or workload `name`.
+    """Return all about the service, workload or Gateway `name`.
 
-    It is `reviews`, `reviews.default`, a host or an IP address; `service/NAME` and `workload/NAME` tell one
-    from the other where both have the name, else the service is meant. `findings` are what is wrong with the
-    mesh: those that concern it are told. Raises UnknownNameError.
+    It is `reviews`, `reviews.default`, a host or an IP address; `service/NAME`, `workload/NAME` and
+    `gateway/NAME` tell one from the other where several have the name, else the first of these is meant.
+    `findings` are what is wrong with the mesh: those that concern it are told. Raises UnknownNameError.
     """
     kind, slash, rest = name.partition("/")
-    kind, wanted = (kind, rest) if slash and kind in ("service", "workload") else ("", name)
+    kind, wanted = (kind, rest) if slash and kind in _KINDS else ("", name)
     wanted = wanted.lower().rstrip(".")
-    if kind != "workload":
+    if kind in ("", "service"):
         services = _services(mesh, wanted)
         if len(services) > 1:
             raise UnknownNameError(
@@ -39,11 +48,16 @@ def describe(mesh: Mesh, name: str, findings: Iterable[Diagnostic] = ()) -> Desc
             )
         if services:
             return describe_service(mesh, services[0], tuple(findings))
-    workloads = [] if kind == "service" else _workloads(mesh, wanted)
+    workloads = _workloads(mesh, wanted) if kind in ("", "workload") else []
     if len(workloads) > 1:
         raise UnknownNameError(_several("workload", wanted, [_name(each) for each in workloads]))
     if workloads:
         return _workload(mesh, workloads[0], tuple(findings))
+    gateways = _gateways(mesh, wanted) if kind in ("", "gateway") else []
+    if len(gateways) > 1:
+        raise UnknownNameError(_several("gateway", wanted, [gateway_names(each)[1] for each in gateways]))
+    if gateways:
+        return _gateway(mesh, gateways[0], tuple(findings))
     raise UnknownNameError(_unknown(mesh, kind, wanted))
 
 
@@ -62,6 +76,11 @@ def _workloads(mesh: Mesh, name: str) -> list[Workload]:
         for each in mesh.registry.workloads_by_key.values()
         if name in (each.key.name, _name(each), each.address, *each.addresses)
     )
+    return sorted(found, key=lambda each: each.key)
+
+
+def _gateways(mesh: Mesh, name: str) -> list[GatewayConfig]:
+    found = (each for each in mesh.configs(GATEWAY) if name in gateway_names(each))
     return sorted(found, key=lambda each: each.key)
 
 
@@ -171,6 +190,26 @@ def _workload(mesh: Mesh, workload: Workload, findings: Sequence[Diagnostic]) ->
     )
 
 
+def _gateway(mesh: Mesh, config: GatewayConfig, findings: Sequence[Diagnostic]) -> Description:
+    workloads, rules = gateway_workloads(mesh, config), gateway_rules(mesh, config)
+    facts = {
+        "selects": _labels(config.spec.selector) or "every gateway",
+        "workloads": ", ".join(map(_name, workloads)) or "none that a document declares",
+    }
+    return Description(
+        "gateway",
+        f"{config.name}.{config.namespace}",
+        config.namespace,
+        _places(mesh, [config.origin]),
+        tuple(dict.fromkeys(address for each in workloads for address in each.addresses)),
+        tuple(facts.items()),
+        tuple(gateway_ports(config)),
+        (),
+        tuple(rules.values()),
+        tuple(_told(findings, rules, [config.origin], (config.name, config.namespace))),
+    )
+
+
 def _membership(mesh: Mesh, service: Service, endpoint: Endpoint) -> str:
     subsets = subsets_of(mesh, service, endpoint)
     return short_host(service.hostname) + (f" (subset {', '.join(subsets)})" if subsets else "")
@@ -208,8 +247,10 @@ def _several(kind: str, name: str, found: list[str]) -> str:
 def _unknown(mesh: Mesh, kind: str, name: str) -> str:
     services = {short_host(each.hostname) for each in mesh.registry.services.values()}
     workloads = {_name(each) for each in mesh.registry.workloads_by_key.values()}
-    known = sorted((services if kind != "workload" else set()) | (workloads if kind != "service" else set()))
-    what = f"no {kind or 'service or workload'} is named"
+    gateways = {gateway_names(each)[1] for each in mesh.configs(GATEWAY)}
+    of_kind = {"service": services, "workload": workloads, "gateway": gateways}
+    known = sorted(of_kind[kind] if kind else services | workloads | gateways)
+    what = f"no {kind or 'service, workload or Gateway'} is named"
     meant = did_you_mean(name, known)
     if meant:
         return f'{what} "{name}"; {meant}'

@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class PortLine:
-    """A port of a service, or of a workload.
+    """A port of a service, of a workload, or of a Gateway, which has `hosts`.
 
     `service` is the service whose port it is, `target` the workload's port if it is another one. `takes` says
     what the workloads accept, `called` what clients speak.
@@ -22,6 +22,7 @@ class PortLine:
     target: str
     takes: str
     called: str
+    hosts: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +68,9 @@ class Oddity:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """A service or a workload (`kind`). Places are `file:line`.
+    """A service, a workload or a gateway (`kind`). Places are `file:line`.
 
-    `facts` are short: title and text. A workload has no `endpoints`.
+    `facts` are short: title and text. Only a service has `endpoints`.
     """
 
     kind: str

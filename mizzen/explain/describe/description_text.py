@@ -30,7 +30,8 @@ def _lines(description: Description) -> Iterator[str]:
                 f"of {each.service}" if each.service else "",
                 f"to port {each.target}" if each.target else "",
                 f"takes {each.takes}",
-                f"called in {each.called}",
+                f"called in {each.called}" if each.called else "",
+                f"for {each.hosts}" if each.hosts else "",
             )
             for each in description.ports
         ]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from mizzen.config.models import Destination, HTTPRoute, StringMatch
+from mizzen.config.models import Destination, HTTPRoute, Server, StringMatch
 from mizzen.config.models.base import camel_case
 from mizzen.explain.route_words import EVERYTHING, short_host
 from mizzen.mesh.rules.virtual_services import HttpRule, TcpRule, TlsRule
+from mizzen.mesh.service import Protocol
 
 _NO_CONDITIONS: Final = ("name", "stat_prefix", "ignore_uri_case")
 _SINGULAR: Final = {
@@ -91,6 +92,15 @@ def _destination(destination: Destination) -> str:
     """Return a Destination: `reviews.default:9080 v2`."""
     port = f":{destination.port.number}" if destination.port is not None else ""
     return f"{short_host(destination.host)}{port}{f' {destination.subset}' if destination.subset else ''}"
+
+
+def server_words(server: Server) -> str:
+    """Return what a server of a Gateway takes: `SIMPLE TLS`; empty for plain text that it serves."""
+    if server.tls is None:
+        return ""
+    if server.port is not None and Protocol.parse(server.port.protocol).is_http:
+        return "plain text redirected to HTTPS (301)" if server.tls.https_redirect else ""
+    return f"{server.tls.mode} TLS"
 
 
 def given_words(message: Any | None) -> str:

@@ -44,6 +44,10 @@ def domain_words(virtual_host: Any) -> str:
 def _of_configuration(sent: Sent, resource: Resource, configuration: Any, state: str) -> Iterator[Row]:
     name = str(configuration.name)
     for host in configuration.virtual_hosts:
+        if host.require_tls:
+            yield _answered(
+                sent, resource, name, host, state, match="plain text", destination="redirects 301 to HTTPS"
+            )
         for index, route in enumerate(host.routes):
             places = sent.places(resource, _place(name, host.name, index))
             for destination, weight in destinations(route):
@@ -68,15 +72,27 @@ def _of_configuration(sent: Sent, resource: Resource, configuration: Any, state:
                     else "outbound",
                 )
         if not host.routes:
-            cells = {"ROUTES": name, "DOMAIN": domain_words(host), "MATCH": "-", "WEIGHT": "-"}
-            yield Row(
-                {**cells, "DESTINATION": "answers 404"},
-                sent.places(resource, lambda origins, host=host: origins.virtual_host(name, host.name)),  # type: ignore[misc]
-                name,
-                state,
-                hosts=tuple(host.domains),
-                port=_port(name),
-            )
+            yield _answered(sent, resource, name, host, state, match="-", destination="answers 404")
+
+
+def _answered(
+    sent: Sent, resource: Resource, name: str, host: Any, state: str, *, match: str, destination: str
+) -> Row:
+    """Return the row of what a virtual host of the configuration `name` answers by itself."""
+    return Row(
+        {
+            "ROUTES": name,
+            "DOMAIN": domain_words(host),
+            "MATCH": match,
+            "DESTINATION": destination,
+            "WEIGHT": "-",
+        },
+        sent.places(resource, lambda origins: origins.virtual_host(name, host.name)),
+        name,
+        state,
+        hosts=tuple(host.domains),
+        port=_port(name),
+    )
 
 
 def _place(configuration: str, host: str, index: int) -> Callable[[PartOrigins], Places]:

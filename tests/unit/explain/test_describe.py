@@ -160,6 +160,34 @@ def test_a_workload_has_its_services_and_policies(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("name", ["edge", "gateway/edge", "edge.default", "gateway/default/edge"])
+def test_a_gateway_has_its_servers_and_what_is_bound_to_it(name: str, tmp_path: Path) -> None:
+    redirecting = WHOLE.replace(
+        "hosts: [shop.example]}]",
+        "hosts: [shop.example], tls: {httpsRedirect: true}}, "
+        "{port: {number: 443, name: tls, protocol: HTTPS}, hosts: [a.example, b.example], "
+        "tls: {mode: SIMPLE, credentialName: none}}]",
+    )
+    assert redirecting != WHOLE
+    found = described(tmp_path, redirecting, name)
+    assert (found.kind, found.name) == ("gateway", "edge.default")
+    assert [(each.number, each.takes, each.hosts) for each in found.ports] == [
+        (8080, "plain text redirected to HTTPS (301)", "shop.example"),
+        (443, "SIMPLE TLS", "a.example, b.example"),
+    ]
+    told = {(rule.kind, rule.name): rule for rule in found.rules}
+    assert list(told) == [("Gateway", "default/edge"), ("VirtualService", "default/outside")]
+    assert told["Gateway", "default/edge"].parts[0].words == (
+        "port 8080 HTTP, plain text redirected to HTTPS (301) for shop.example"
+    )
+    assert told["VirtualService", "default/outside"].parts[0].words == "everything goes to shop.default"
+    assert "there is no Secret none" in " ".join(each.message for each in found.odd)
+    text = description_text(found)
+    assert "endpoints" not in text
+    assert "called in" not in text
+    assert Description.from_dict(json.loads(json.dumps(found.as_dict()))) == found
+
+
 ODD = {
     "a rule that never matches": (
         WHOLE.replace("  - name: beta", "  - route: [{destination: {host: shop}}]\n  - name: beta"),
@@ -247,7 +275,8 @@ def test_it_is_the_same_behind_json(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("shopp", 'no service or workload is named "shopp"; did you mean shop'),
+        ("shopp", 'no service, workload or Gateway is named "shopp"; did you mean shop'),
+        ("gateway/egde", 'no gateway is named "egde"; did you mean edge.default?'),
         ("service/shop-1", 'no service is named "shop-1"'),
         ("workload/shop", 'no workload is named "shop"'),
     ],

@@ -142,6 +142,25 @@ def test_filters_of_routes(sent: Sent, wanted: Filter, found: list[str]) -> None
     assert [row.cells["DESTINATION"] for row in rows("routes", sent, wanted)] == found
 
 
+def test_routes_say_what_is_redirected_to_https(tmp_path: Path) -> None:
+    gateway = (
+        "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: edge}\nspec:\n"
+        "  servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: [shop.example], "
+        "tls: {httpsRedirect: true}}]\n---\n"
+        "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: edge}\n"
+        "spec: {hosts: [shop.example], gateways: [edge], http: [{directResponse: {status: 200}}]}\n"
+    )
+    (tmp_path / "m.yaml").write_text(gateway)
+    proxy = Proxy.from_node({"id": "router~10.0.0.7~edge.default~default.svc.cluster.local"})
+    found = rows("routes", sent_to(mizzen.load(tmp_path), proxy))
+    assert [(row.cells["MATCH"], row.cells["DESTINATION"]) for row in found] == [
+        ("plain text", "redirects 301 to HTTPS"),
+        ("everything", "answers 200"),
+    ]
+    assert found[0].origins == (f"{tmp_path}/m.yaml:10",)
+    assert Filter(host="shop.example").lets_through(found[0])
+
+
 def test_endpoints_and_those_that_are_missing(sent: Sent) -> None:
     columns = ("ENDPOINT", "LOCALITY", "WEIGHT", "CLUSTER")
     assert cells(rows("endpoints", sent, Filter(fqdn="shop", port=80, subset="v1")), *columns) == [

@@ -316,3 +316,12 @@ def test_where_no_filter_chain_takes_a_connection_the_nearest_is_named(
     assert lost in answer_text(answer)
     assert step.lost is not None
     assert step.lost.origins
+
+
+def test_a_gateway_is_where_the_service_before_it_is(tmp_path: Path) -> None:
+    service = (
+        "apiVersion: v1\nkind: Service\nmetadata: {name: ingress, namespace: edge}\n"
+        "spec: {selector: {istio: ingressgateway, app: x}, ports: [{name: https, port: 443}]}\n---\n"
+    )
+    (tmp_path / "m.yaml").write_text(service + NO_CHAIN)
+    assert DeclaredCallers(mizzen.load(tmp_path)).gateway("edge").id == "edge.edge"

@@ -206,6 +206,12 @@ EDITS: dict[str, tuple[str, str, list[str]]] = {
             "  + listener 0.0.0.0_8081: listens at 0.0.0.0:8081",
         ],
     ),
+    "plain text is redirected": (
+        "{port: {number: 8080, name: http, protocol: HTTP}, hosts: [shop.example]}",
+        "{port: {number: 8080, name: http, protocol: HTTP}, hosts: [shop.example], "
+        "tls: {httpsRedirect: true}}",
+        [GATEWAY, "  ~ virtual host shop.example (routes http.8080): redirects plain text to HTTPS (301)"],
+    ),
     "a secret is asked for that is not there": (
         "{port: {number: 8080, name: http, protocol: HTTP}, hosts: [shop.example]}",
         "{port: {number: 8080, name: http, protocol: HTTPS}, hosts: [shop.example], "
