@@ -43,7 +43,10 @@ UNSERVED_FIELDS: Final[Mapping[str, str]] = {
         ),
         "providers of telemetry and of secrets are not served yet",
     ),
-    **dict.fromkeys(("ca", "caCertificates", "certificates"), "certificates are not issued yet"),
+    **dict.fromkeys(
+        ("ca", "caCertificates", "certificates"),
+        "the options --state and --ca give the certificate authority",
+    ),
     **dict.fromkeys(("discoverySelectors", "serviceScopeConfigs"), "they select Kubernetes namespaces"),
     "configSources": "sources are given on the command line",
     "hboneIdleTimeout": "ambient mode is not served",
