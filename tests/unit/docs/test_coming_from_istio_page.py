@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mizzen.cli.main import commands
+from mizzen.config.kinds import KINDS
 from tests.unit.docs.shown_commands import ROOT, examples, folder_with_files, printed
 
 PAGE = "coming-from-istio.md"
@@ -46,3 +47,13 @@ def test_commands_beside_istioctls_are_there() -> None:
         "endpoints",
         "secrets",
     }
+
+
+def test_every_kind_that_is_read_is_exported() -> None:
+    text = (ROOT / "docs" / PAGE).read_text(encoding="utf-8")
+    lines = re.findall(r"kubectl get (?:-A|-n istio-system) -o yaml (\S+)", text)
+    exported = {each.partition(".")[0].rstrip("s") for line in lines for each in line.split(",")}
+    read = {each.name.lower().removesuffix("y").rstrip("s") for each in KINDS.values()}
+    missing = {each for each in read if not any(one in (each, f"{each}ie", f"{each}y") for one in exported)}
+    # EndpointSlices are made of Endpoints, too.
+    assert missing == {"endpoint"}
