@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from copy import copy
 from pathlib import Path
 from typing import Annotated
 
@@ -218,6 +219,17 @@ def app() -> None:
         raise
 
 
+def _program() -> typer.Typer:
+    """Return the program with the command that is asked for alone, or else with all: to prepare them takes
+    longer than to load this module."""
+    asked = [each for each in commands.registered_commands if [each.name] == sys.argv[1:2]]
+    if not asked:
+        return commands
+    program = copy(commands)
+    program.registered_commands = asked
+    return program
+
+
 def command_line() -> None:
     """Run the command line and exit: 0 done, 1 it failed, 2 the command line is wrong, 130 interrupted."""
     _open_what_is_closed()
@@ -226,7 +238,7 @@ def command_line() -> None:
         warnings.simplefilter("ignore")
     try:
         try:
-            commands()
+            _program()()
         finally:
             _flush()
     except Failure as failure:

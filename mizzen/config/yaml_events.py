@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import islice
 from typing import Any, Final
 
@@ -27,20 +28,16 @@ def events(text: str) -> Iterator[Any]:
 
     Raises yaml.MarkedYAMLError and yaml.reader.ReaderError.
     """
-    given = 0
     try:
-        for event in _parsed(text):
-            given += 1
-            yield event
+        yield from _parsed(text)
+        return
     except yaml.MarkedYAMLError as error:
         stand_in = _stand_in(text) if error.problem == _REFUSED else None
         if stand_in is None:
             raise
-    else:
-        return
     # The text is as long as before, so that every mark is right; what it gave until here it gives again.
     changed = _LAST_COLON.sub(stand_in, text)
-    for event in islice(_parsed(changed), given, None):
+    for event in islice(_parsed(changed), _valid_events(text), None):
         if type(event) is yaml.ScalarEvent:
             event.value = event.value.replace(stand_in, ":")
         yield event
@@ -49,6 +46,15 @@ def events(text: str) -> Iterator[Any]:
 def _parsed(text: str) -> Iterator[Any]:
     """Return the events as `yaml.parse` does, which looks at each one twice."""
     return iter(yaml.CSafeLoader(text).get_event, None)
+
+
+def _valid_events(text: str) -> int:
+    """Count the events before the first error."""
+    count = 0
+    with suppress(yaml.MarkedYAMLError):
+        for count, _ in enumerate(_parsed(text), 1):  # noqa: B007
+            pass
+    return count
 
 
 def _stand_in(text: str) -> str | None:

@@ -17,6 +17,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import yaml
+from yaml import (
+    AliasEvent,
+    DocumentEndEvent,
+    DocumentStartEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+)
 
 from mizzen.config.lines import DocumentLines
 from mizzen.config.placeholders import unfilled_message
@@ -69,26 +78,12 @@ class Tree:
     remarks: tuple[Remark, ...]
 
 
-@dataclass(slots=True)
-class _Anchor:
-    value: Any
-    nodes: int
-    height: int
+class _MergeKey(str):
+    __slots__ = ()
 
 
-@dataclass(slots=True)
-class _Frame:
-    """A mapping or sequence that is being read."""
-
-    container: dict[str, Any] | list[Any]
-    node: int
-    anchor: str | None
-    wants_key: bool
-    key: str | None = None
-    merging: bool = False
-    merged: list[dict[str, Any]] | None = None
-    nodes: int = 1
-    height: int = 1
+_MERGE: Final = _MergeKey("<<")
+"""The key `<<` unless it is quoted: the mapping takes over what its value has. Known by identity."""
 
 
 def trees(text: str, first_line: int = 1) -> Iterator[Tree]:
@@ -96,12 +91,11 @@ def trees(text: str, first_line: int = 1) -> Iterator[Tree]:
 
     Raises YamlError at the first place that is not YAML, nests deeper than MAX_DEPTH, or expands too far.
     """
-    composer = _Composer(first_line)
+    found = events(text)
     try:
-        for event in events(text):
-            tree = composer.feed(event)
-            if tree is not None:
-                yield tree
+        for event in found:
+            if type(event) is DocumentStartEvent:
+                yield _Document(first_line).composed(found)
     except yaml.MarkedYAMLError as error:
         raise _syntax_error(error, text, first_line) from None
     except yaml.reader.ReaderError as error:
@@ -116,80 +110,110 @@ def ord_of(character: object) -> int:
     return character if isinstance(character, int) else ord(str(character)[:1] or "\0")
 
 
-class _Composer:
+class _Document:
+    """One document while it is composed."""
+
     def __init__(self, first_line: int) -> None:
         self._first_line = first_line
-        self._reset()
-
-    def _reset(self) -> None:
         self._keys: list[str | None] = []
         self._lines = array("I")
-        self._extents = array("I")
-        self._stack: list[_Frame] = []
-        self._frame: _Frame | None = None  # the top of the stack
-        self._anchors: dict[str, _Anchor] = {}
+        self._spans: dict[int, int] = {}  # nodes of each finished container, itself included
+        self._around: list[tuple[Any, int, str | None]] = []  # around the innermost: container, node, key
+        self._last_opened: Any = None  # the event that opened a container last
+        self._extra_nodes = 0  # what long texts and aliases count for beyond their own node
         self._aliased = 0
+        self._anchors: dict[str, tuple[Any, int]] = {}  # finished values, and the nodes each counts for
+        self._anchored: dict[int, tuple[str, int]] = {}  # open containers: anchor, extra nodes before it
+        self._merged: dict[int, list[dict[str, Any]]] = {}  # what open mappings merge
         self._remarks: list[Remark] = []
-        self._root: Any = None
-        self._brace = -2
 
-    def feed(self, event: Any) -> Tree | None:
-        kind = type(event)
-        if kind is yaml.ScalarEvent:
-            self._scalar(event)
-        elif kind is yaml.MappingStartEvent:
-            self._open(event, {})
-        elif kind is yaml.SequenceStartEvent:
-            self._open(event, [])
-        elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
-            self._close()
-        elif kind is yaml.AliasEvent:
-            self._alias(event)
-        elif kind is yaml.DocumentEndEvent:
-            tree = Tree(
-                self._root,
-                DocumentLines(tuple(self._keys), self._lines, self._extents),
-                tuple(self._remarks),
-            )
-            self._reset()
-            return tree
-        return None
+    def composed(self, found: Iterator[Any]) -> Tree:
+        """Take the events of the document, from behind its start to its end, and return it.
 
-    def _line(self, event: Any) -> int:
-        line: int = event.start_mark.line
-        return line + self._first_line
+        Reading a mesh spends most of its time in this loop. So it calls methods only for what is rare.
+        """
+        first_line, around, keys, lines = self._first_line, self._around, self._keys, self._lines
+        container: Any = None  # the innermost; None at the root
+        node, key, wants_key, value = -1, None, False, None
+        for event in found:
+            kind = type(event)
+            line = event.start_mark.line + first_line
+            if kind is ScalarEvent:
+                value, plain = event.value, event.implicit[0]
+                if wants_key:
+                    key = value
+                    usual = not plain or (resolve_plain(key) is key and key != "<<")
+                    if not usual or key in container or len(key) >= _CHARACTERS_OF_A_NODE:
+                        key = self._unusual_key(event, container, node, line)
+                    else:
+                        key = sys.intern(key)
+                    keys.append(key)
+                    lines.append(line)
+                    wants_key = False
+                    continue
+                if event.tag is not None or event.anchor is not None or len(value) >= _CHARACTERS_OF_A_NODE:
+                    value = self._unusual_scalar(event, line)
+                elif plain:
+                    value = resolve_plain(value)
+                if type(value) is float and not math.isfinite(value):
+                    self._remark_number(event, container, key, line)
+                if key is None:
+                    keys.append(None)
+                    lines.append(line)
+            elif kind is MappingEndEvent or kind is SequenceEndEvent:
+                self._spans[node] = len(keys) - node
+                if node in self._merged or node in self._anchored:
+                    self._finish(container, node)
+                value, line, wants_key = container, lines[node], False
+                container, node, key = around.pop()
+            elif kind is DocumentEndEvent:
+                break
+            else:
+                if wants_key:
+                    raise self._no_key(event, line)
+                if key is None:
+                    keys.append(None)
+                    lines.append(line)
+                if kind is not AliasEvent:
+                    around.append((container, node, key))
+                    node, key, wants_key = len(keys) - 1, None, kind is MappingStartEvent
+                    container = {} if wants_key else []
+                    self._begin(event, node, line)
+                    continue
+                value = self._alias(event, line)
+            if key is _MERGE:
+                self._merged.setdefault(node, []).extend(_merge_sources(value, line))
+                key, wants_key = None, True
+            elif key is not None:
+                container[key] = value
+                key, wants_key = None, True
+            elif container is not None:
+                container.append(value)
+        return self._tree(value)
 
-    def _add_node(self, line: int) -> None:
-        """Record a node where a value begins; a mapping's value was recorded with its key."""
-        frame = self._frame
-        if frame is None or type(frame.container) is list:
-            self._record(None, line)
+    def _tree(self, root: Any) -> Tree:
+        extents = array("I", (1,)) * len(self._keys)
+        for node, span in self._spans.items():
+            extents[node] = span
+        return Tree(root, DocumentLines(tuple(self._keys), self._lines, extents), tuple(self._remarks))
 
-    def _record(self, key: str | None, line: int) -> None:
-        self._keys.append(key)
-        self._lines.append(line)
-        self._extents.append(1)
-
-    def _scalar(self, event: Any) -> None:
-        line: int = event.start_mark.line + self._first_line
-        frame = self._frame
-        if frame is not None and frame.wants_key:
-            self._key(event, frame, line)
-            return
-        self._add_node(line)
-        text: str = event.value
-        value = self._scalar_value(event, line)
-        nodes = 1 + len(text) // _CHARACTERS_OF_A_NODE
+    def _unusual_scalar(self, event: Any, line: int) -> Scalar:
+        """Return the value of a scalar that has a tag or an anchor, or is long."""
+        more = len(event.value) // _CHARACTERS_OF_A_NODE
+        self._extra_nodes += more
+        if event.tag is not None:
+            value = self._tagged(event, line)
+        else:
+            value = resolve_plain(event.value) if event.implicit[0] else event.value
         if event.anchor is not None:
-            self._anchors[event.anchor] = _Anchor(value, nodes, 0)
-        self._put(value, nodes, 0, line)
+            self._anchors[event.anchor] = value, 1 + more
+        return value
 
-    def _scalar_value(self, event: Any, line: int) -> Scalar:
-        if event.implicit[0] and event.tag != "!":
-            value = resolve_plain(event.value)
-            if isinstance(value, float) and not math.isfinite(value):
-                self._remark(line, f"{event.value} is no number that JSON has; give a finite number")
-            return value
+    def _remark_number(self, event: Any, container: Any, key: str | None, line: int) -> None:
+        message = f"{event.value} is no number that JSON has; give a finite number"
+        self._remark(line, message, self._path(container, key))
+
+    def _tagged(self, event: Any, line: int) -> Scalar:
         text: str = event.value
         tag: str | None = event.tag
         if event.implicit[1] or tag in (None, "!", _TAG + "str"):
@@ -209,131 +233,107 @@ class _Composer:
             raise YamlError(line, f"the value is not what its tag {_short(tag)} says; correct either")
         return float(value) if tag == _TAG + "float" and isinstance(value, int) else value
 
-    def _key(self, event: Any, frame: _Frame, line: int) -> None:
-        plain = event.implicit[0]
-        frame.wants_key = False
-        if plain and event.value == "<<":
-            frame.merging = True
-            self._record("<<", line)
-            return
-        key: str | None = event.value
+    def _unusual_key(self, event: Any, container: Any, node: int, line: int) -> str:
+        """Return a key whose text may mean something else, is long, or is there already."""
+        text, plain = event.value, event.implicit[0]
+        self._extra_nodes += len(text) // _CHARACTERS_OF_A_NODE
+        if plain and text == "<<":
+            return _MERGE
+        key: str | None = text
         if plain:
-            value = resolve_plain(event.value)
-            key = value if isinstance(value, str) else as_key(value)
+            value = resolve_plain(text)
+            key = as_key(value)
             if key is None:
                 raise YamlError(line, "a key is missing before the colon; write a name, or quote it")
-            if isinstance(value, bool) and key != event.value.lower():
+            if isinstance(value, bool) and key != text.lower():
                 message = (
-                    f"YAML reads the unquoted key `{event.value}` as a boolean, so that it is named "
-                    f'"{key}"; quote it: "{event.value}"'
+                    f"YAML reads the unquoted key `{text}` as a boolean, so that it is named "
+                    f'"{key}"; quote it: "{text}"'
                 )
-                self._remark(line, message, fatal=False, key=key)
+                self._remark(line, message, (*self._path(container), key), fatal=False)
         assert key is not None
-        if key in frame.container:
-            self._remark(
-                line,
-                f"the key is there twice, first on line {self._line_of_key(frame, key)}; keep one",
-                key=key,
-            )
-        frame.key = key = sys.intern(key)
-        frame.nodes += len(key) // _CHARACTERS_OF_A_NODE
-        self._record(key, line)
+        if key in container:
+            message = f"the key is there twice, first on line {self._line_of_key(node, key)}; keep one"
+            self._remark(line, message, (*self._path(container), key))
+        return sys.intern(key)
 
-    def _line_of_key(self, frame: _Frame, key: str) -> int:
-        child = frame.node + 1
+    def _line_of_key(self, node: int, key: str) -> int:
+        child = node + 1
         while child < len(self._keys) and self._keys[child] != key:
-            child += self._extents[child]
+            child += self._spans.get(child, 1)
         return self._lines[child]
 
-    def _open(self, event: Any, container: dict[str, Any] | list[Any]) -> None:
-        line = self._line(event)
-        frame = self._frame
-        mapping = type(container) is dict
-        if frame is not None and frame.wants_key:
-            if event.start_mark.index == self._brace + 1 and mapping:
-                raise YamlError(line, unfilled_message())
-            raise YamlError(
-                line,
-                "a key must be a string; quote a value that begins with a brace or bracket, and fill in "
-                "`{{ }}` of a template first",
-            )
-        if len(self._stack) >= MAX_DEPTH:
+    def _begin(self, event: Any, node: int, line: int) -> None:
+        """Take note of a container that begins; raise YamlError if it is too deep."""
+        if len(self._around) > MAX_DEPTH:
             raise YamlError(line, _TOO_DEEP)
-        self._add_node(line)
-        self._brace = event.start_mark.index
-        self._frame = _Frame(container, len(self._keys) - 1, event.anchor, mapping)
-        self._stack.append(self._frame)
+        self._last_opened = event
+        if event.anchor is not None:
+            self._anchored[node] = event.anchor, self._extra_nodes
 
-    def _close(self) -> None:
-        frame = self._stack.pop()
-        self._frame = self._stack[-1] if self._stack else None
-        self._extents[frame.node] = len(self._keys) - frame.node
-        container = frame.container
-        if frame.merged is not None and isinstance(container, dict):
-            for merged in frame.merged:
-                for key, value in merged.items():
-                    container.setdefault(key, value)
-        if frame.anchor is not None:
-            self._anchors[frame.anchor] = _Anchor(container, frame.nodes, frame.height)
-        self._put(container, frame.nodes, frame.height, self._lines[frame.node])
+    def _no_key(self, event: Any, line: int) -> YamlError:
+        """Return why what begins here is no key."""
+        if type(event) is AliasEvent:
+            return YamlError(line, "an alias stands where a key must be; write the key")
+        inside = event.start_mark.index == self._last_opened.start_mark.index + 1
+        if inside and type(event) is MappingStartEvent:
+            return YamlError(line, unfilled_message())
+        return YamlError(
+            line,
+            "a key must be a string; quote a value that begins with a brace or bracket, and fill in "
+            "`{{ }}` of a template first",
+        )
 
-    def _alias(self, event: Any) -> None:
-        line = self._line(event)
-        anchor = self._anchors.get(event.anchor)
-        if self._frame is not None and self._frame.wants_key:
-            raise YamlError(line, "an alias stands where a key must be; write the key")
-        if anchor is None:
+    def _finish(self, container: Any, node: int) -> None:
+        """Give a container that ends what it merges, and the anchor that stands before it its value."""
+        for merged in self._merged.pop(node, ()):
+            for key, value in merged.items():
+                container.setdefault(key, value)
+        if node in self._anchored:
+            anchor, extra_before = self._anchored.pop(node)
+            self._anchors[anchor] = container, self._spans[node] + self._extra_nodes - extra_before
+
+    def _alias(self, event: Any, line: int) -> Any:
+        """Return the value that an alias means."""
+        if event.anchor not in self._anchors:
             # Without the name: it may be a password that begins with *, as the document may be a Secret.
             raise YamlError(
                 line, "an alias here names no finished anchor above it; quote a value that begins with *"
             )
-        self._aliased += anchor.nodes
+        value, nodes = self._anchors[event.anchor]
+        self._aliased += nodes
+        self._extra_nodes += nodes - 1
         if self._aliased > MAX_ALIASED_NODES:
             raise YamlError(
                 line,
                 f"aliases expand to more than {MAX_ALIASED_NODES} fields or long texts; write fewer",
             )
-        if len(self._stack) + anchor.height > MAX_DEPTH:
+        if len(self._around) + _height(value) > MAX_DEPTH:
             raise YamlError(line, f"nests deeper than {MAX_DEPTH} levels through the alias *{event.anchor}")
-        self._add_node(line)
-        self._put(anchor.value, anchor.nodes, anchor.height, line)
+        return value
 
-    def _put(self, value: Any, nodes: int, height: int, line: int) -> None:
-        """Give a finished value to the container that it stands in."""
-        frame = self._frame
-        if frame is None:
-            self._root = value
-            return
-        frame.nodes += nodes
-        if height >= frame.height:
-            frame.height = height + 1
-        container = frame.container
-        if isinstance(container, list):
-            container.append(value)
-            return
-        if frame.merging:
-            frame.merging = False
-            frame.merged = [*(frame.merged or ()), *_merge_sources(value, line)]
-        else:
-            assert frame.key is not None
-            container[frame.key] = value
-            frame.key = None
-        frame.wants_key = True
+    def _path(self, container: Any, key: str | None = None) -> tuple[str | int, ...]:
+        """Return the path of what is being read in the innermost container, under `key` if that is known."""
+        path: list[str | int] = []
+        for each, _, name in (*self._around, (container, -1, key)):
+            if isinstance(each, list):
+                path.append(len(each))
+            elif name is not None and name is not _MERGE:
+                path.append(name)
+        return tuple(path)
 
-    def _remark(self, line: int, message: str, *, fatal: bool = True, key: str | None = None) -> None:
+    def _remark(self, line: int, message: str, path: tuple[str | int, ...], *, fatal: bool = True) -> None:
         if len(self._remarks) >= MAX_REMARKS:
             raise YamlError(
                 line, f"more than {MAX_REMARKS} keys and values of this document are wrong; is it a mesh's?"
             )
-        path: list[str | int] = []
-        for frame in self._stack:
-            if isinstance(frame.container, list):
-                path.append(len(frame.container))
-            elif frame.key is not None:
-                path.append(frame.key)
-        if key is not None:
-            path.append(key)
-        self._remarks.append(Remark(tuple(path), line, message, fatal))
+        self._remarks.append(Remark(path, line, message, fatal))
+
+
+def _height(value: Any) -> int:
+    """Return how many containers stand within each other in a value, at most."""
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return 0 if inside is None else 1 + max(map(_height, inside), default=0)
 
 
 def _short(tag: str | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -262,11 +263,21 @@ def test_the_first_line_of_a_key_that_is_there_twice(more: str) -> None:
     assert f"first on line {first};" in remark.message
 
 
-def test_a_number_that_json_lacks_is_named() -> None:
-    [tree] = trees("a: [1, .nan]\n")
+@pytest.mark.parametrize("tag", ["", "!!float "])
+def test_a_number_that_json_lacks_is_named(tag: str) -> None:
+    [tree] = trees(f"a: [1, {tag}.nan]\n")
     [remark] = tree.remarks
     assert (remark.path, remark.fatal) == (("a", 1), True)
     assert remark.message == ".nan is no number that JSON has; give a finite number"
+
+
+def test_findings_inside_of_merged_and_nested_values_have_their_path() -> None:
+    [tree] = trees("a: &x {b: [{c: 1, c: 2}]}\nd:\n  <<: {e: .inf}\n  <<: *x\n")
+    assert tree.value["d"] == {"e": math.inf, "b": [{"c": 2}]}
+    assert [(remark.path, remark.line) for remark in tree.remarks] == [
+        (("a", "b", 0, "c"), 1),
+        (("d", "e"), 3),
+    ]
 
 
 def test_long_keys_and_texts_count_when_aliases_expand() -> None:
