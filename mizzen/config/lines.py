@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 
@@ -31,6 +31,16 @@ class DocumentLines:
         self._root = root
         self._offset = offset
         self._children: dict[int, dict[str | int, int]] = {}
+
+    @classmethod
+    def of(
+        cls, keys: Sequence[str | None], lines: Iterable[int], extents: Mapping[int, int]
+    ) -> DocumentLines:
+        """Return the lines of a document; `extents` are those of its nodes that hold others."""
+        spans = array("I", (1,)) * len(keys)
+        for node, extent in extents.items():
+            spans[node] = extent
+        return cls(tuple(keys), array("I", lines), spans)
 
     @classmethod
     def single(cls, line: int) -> DocumentLines:

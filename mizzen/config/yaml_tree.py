@@ -11,7 +11,6 @@ import base64
 import binascii
 import math
 import sys
-from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -27,6 +26,7 @@ from yaml import (
     SequenceEndEvent,
 )
 
+from mizzen.config.block_yaml import block_yaml
 from mizzen.config.lines import DocumentLines
 from mizzen.config.placeholders import unfilled_message
 from mizzen.config.scalars import Scalar, as_key, resolve_plain
@@ -91,6 +91,10 @@ def trees(text: str, first_line: int = 1) -> Iterator[Tree]:
 
     Raises YamlError at the first place that is not YAML, nests deeper than MAX_DEPTH, or expands too far.
     """
+    simple = block_yaml(text, first_line)
+    if simple is not None:
+        yield Tree(*simple, ())
+        return
     found = events(text)
     try:
         for event in found:
@@ -116,8 +120,8 @@ class _Document:
     def __init__(self, first_line: int) -> None:
         self._first_line = first_line
         self._keys: list[str | None] = []
-        self._lines = array("I")
-        self._spans: dict[int, int] = {}  # nodes of each finished container, itself included
+        self._lines: list[int] = []
+        self._extents: dict[int, int] = {}  # of finished containers
         self._around: list[tuple[Any, int, str | None]] = []  # around the innermost: container, node, key
         self._last_opened: Any = None  # the event that opened a container last
         self._extra_nodes = 0  # what long texts and aliases count for beyond their own node
@@ -161,7 +165,7 @@ class _Document:
                     keys.append(None)
                     lines.append(line)
             elif kind is MappingEndEvent or kind is SequenceEndEvent:
-                self._spans[node] = len(keys) - node
+                self._extents[node] = len(keys) - node
                 if node in self._merged or node in self._anchored:
                     self._finish(container, node)
                 value, line, wants_key = container, lines[node], False
@@ -192,10 +196,8 @@ class _Document:
         return self._tree(value)
 
     def _tree(self, root: Any) -> Tree:
-        extents = array("I", (1,)) * len(self._keys)
-        for node, span in self._spans.items():
-            extents[node] = span
-        return Tree(root, DocumentLines(tuple(self._keys), self._lines, extents), tuple(self._remarks))
+        lines = DocumentLines.of(self._keys, self._lines, self._extents)
+        return Tree(root, lines, tuple(self._remarks))
 
     def _unusual_scalar(self, event: Any, line: int) -> Scalar:
         """Return the value of a scalar that has a tag or an anchor, or is long."""
@@ -260,7 +262,7 @@ class _Document:
     def _line_of_key(self, node: int, key: str) -> int:
         child = node + 1
         while child < len(self._keys) and self._keys[child] != key:
-            child += self._spans.get(child, 1)
+            child += self._extents.get(child, 1)
         return self._lines[child]
 
     def _begin(self, event: Any, node: int, line: int) -> None:
@@ -291,7 +293,7 @@ class _Document:
                 container.setdefault(key, value)
         if node in self._anchored:
             anchor, extra_before = self._anchored.pop(node)
-            self._anchors[anchor] = container, self._spans[node] + self._extra_nodes - extra_before
+            self._anchors[anchor] = container, self._extents[node] + self._extra_nodes - extra_before
 
     def _alias(self, event: Any, line: int) -> Any:
         """Return the value that an alias means."""
