@@ -60,7 +60,8 @@ def block_yaml(text: str, first_line: int) -> tuple[dict[str, Any], DocumentLine
     extents: dict[int, int] = {}
     around: list[tuple[int, Any, int]] = []
     # The innermost container, and the key in it whose value may begin on the next line.
-    column, container, node, opener = 0, root, 0, ""
+    container: Any = root
+    column, node, opener = 0, 0, ""
     for line, (indentation, mark, key, plain, quoted) in enumerate(rows, first_line + (start > 0)):
         if not key and not mark:
             if plain or quoted:
@@ -70,7 +71,8 @@ def block_yaml(text: str, first_line: int) -> tuple[dict[str, Any], DocumentLine
         if opener:
             if here > column or (mark and here == column):
                 around.append((column, container, node))
-                container[opener] = inner = [] if mark else {}
+                inner: Any = [] if mark else {}
+                container[opener] = inner
                 column, container, node = here, inner, len(keys) - 1
             opener = ""
         while column > here or (column == here and not mark and type(container) is list):
@@ -93,13 +95,14 @@ def block_yaml(text: str, first_line: int) -> tuple[dict[str, Any], DocumentLine
                 continue
             else:
                 return None
-        if key in container or resolve_plain(key) is not key or len(around) > _DEEP:
+        name = sys.intern(key)
+        if name in container or resolve_plain(name) is not name or len(around) > _DEEP:
             return None
-        keys.append(key := sys.intern(key))
+        keys.append(name)
         lines.append(line)
-        container[key] = value
+        container[name] = value
         if not plain and not quoted:
-            opener = key
+            opener = name
     if len(keys) == 1:
         return None
     lines[0] = lines[1]

@@ -102,7 +102,9 @@ class ConfigStore:
     Pure: no IO. Owned by one task; later calls do not change a result of `configs()`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, once: bool = False) -> None:
+        """With `once` a single batch is taken over: nothing is remembered that only later ones need."""
+        self._once = once
         self._files: dict[str, _File] = {}
         self._entries_of_key: dict[ConfigKey, dict[str, _Entry]] = {}
         self._in_force: dict[ConfigKey, Config[Any]] = {}
@@ -115,6 +117,7 @@ class ConfigStore:
     def apply(self, files: Mapping[str, ParsedFile | None]) -> ConfigChange:
         """Take over a batch of changed files at once (None: the file is gone);
         return what changed in force."""
+        assert not (self._once and self._files), "another batch for a store that takes one"
         touched: set[ConfigKey] = set()
         for name in sorted(files):
             parsed = files[name]
@@ -244,7 +247,7 @@ class ConfigStore:
         return touched
 
     def _entry(self, document: Document, last: _Entry | None) -> _Entry:
-        digest = document.digest
+        digest = b"" if self._once else document.digest
         if last is not None and last.config is not None and last.digest == digest:
             return _unchanged(last, last.config, document)
         config, diagnostics = to_config(document)

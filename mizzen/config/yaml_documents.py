@@ -90,13 +90,14 @@ def parse_documents(
     default_namespace: str = "default",
     max_bytes: int = MAX_FILE_BYTES,
     known: Pieces | None = None,
+    once: bool = False,
 ) -> ParsedFile:
     """Read the documents of a file's bytes: YAML or JSON, several documents, Kubernetes `List`s.
 
     `file` is the name under which diagnostics show the file. A document without a namespace belongs to
     `default_namespace`. `known` are the `pieces` of an earlier version of the file, read with the same
-    options: what the text has of them is not read again. Never raises for what is in the bytes: everything
-    wrong becomes a diagnostic.
+    options: what the text has of them is not read again. `once`: there will be no later version, so nothing
+    is remembered for it. Never raises for what is in the bytes: everything wrong becomes a diagnostic.
     """
     if len(data) > max_bytes:
         return too_big(file, len(data), max_bytes)
@@ -110,7 +111,7 @@ def parse_documents(
     for chunk, first_line in chunks:
         if reader.broken and len(reader.diagnostics) > MAX_FINDINGS:
             break  # Nothing of a broken file comes into force: what else is in it need not be known.
-        if len(chunks) < _MANY:
+        if once or len(chunks) < _MANY:
             reader.read(chunk, first_line)
         else:
             digest, piece = reader.read_piece(chunk, first_line, known or {})
@@ -147,6 +148,7 @@ class _Reader:
 
     file: str
     default_namespace: str
+    digests: bool = False
     documents: list[Document] = field(default_factory=list)
     refused: list[RefusedDocument] = field(default_factory=list)
     diagnostics: list[Diagnostic] = field(default_factory=list)
@@ -177,7 +179,7 @@ class _Reader:
                 recalled(piece, self.file, first_line, lambda: self._read_again(text, first_line))
             )
             return digest, piece
-        alone = _Reader(self.file, self.default_namespace)
+        alone = _Reader(self.file, self.default_namespace, digests=True)
         alone.read(text, first_line)
         self.documents.extend(alone.documents)
         self.refused.extend(alone.refused)
@@ -343,7 +345,7 @@ class _Reader:
             self.refused.append(RefusedDocument(key, origin, tuple(findings)))
             return
         self.diagnostics.extend(findings)
-        digest = content_digest(api_version, namespace, content)
+        digest = content_digest(api_version, namespace, content) if self.digests else b""
         self.documents.append(
             Document(api_version, kind.name, namespace, name, content, origin, lines, digest)
         )

@@ -65,13 +65,16 @@ class FileSource:
         *,
         default_namespace: str = "default",
         max_bytes: int = MAX_FILE_BYTES,
+        once: bool = False,
     ) -> None:
+        """Look at these files and folders; with `once` there will be a single scan."""
         self.roots: tuple[str, ...] = tuple(
             dict.fromkeys(os.path.normpath(os.fspath(path)) for path in paths)
         )
         self.listing = Listing()
         self._default_namespace = default_namespace
         self._max_bytes = max_bytes
+        self._once = once
         self._seen: dict[str, _FileVersion] = {}
         self._pending: dict[str, _FileVersion] = {}
         self._problems: dict[str, ParsedFile] = {}
@@ -238,6 +241,7 @@ class FileSource:
             default_namespace=self._default_namespace,
             max_bytes=self._max_bytes,
             known=last.pieces if last is not None else None,
+            once=self._once,
         )
         self._pending[name] = _FileVersion(usable, digest, _keys(parsed), parsed, parsed.pieces)
 

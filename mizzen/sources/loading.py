@@ -61,11 +61,12 @@ def load_configs(
     `istio` among the documents (`mesh_config_among`), or else Istio's defaults. `given` is text that is in no
     file, by the name under which findings show it.
     """
-    source = FileSource(paths, default_namespace=default_namespace, max_bytes=max_bytes)
-    store = ConfigStore()
+    options: Any = {"default_namespace": default_namespace, "max_bytes": max_bytes, "once": True}
+    source = FileSource(paths, **options)
+    store = ConfigStore(once=True)
     batch = dict(source.scan())
     for name, data in (given or {}).items():
-        batch[name] = parse_documents(data, name, default_namespace=default_namespace, max_bytes=max_bytes)
+        batch[name] = parse_documents(data, name, **options)
     store.apply(batch)
     documents = sum(len(each.documents) + len(each.refused) for each in batch.values() if each is not None)
     configs = store.configs()

@@ -85,7 +85,8 @@ def read_two_versions(
     Without `settings` each version has those of the ConfigMap `istio` among its documents, or else defaults.
     """
     store = ConfigStore()
-    store.apply({**_parsed(old.contents), **old.problems})
+    before = _parsed(old.contents)
+    store.apply({**before, **old.problems})
     configs = store.configs()
     changed: dict[str, ParsedFile | None] = {
         name: None for name in (*old.contents, *old.problems) if name not in new.contents
@@ -95,7 +96,7 @@ def read_two_versions(
         for name, content in new.contents.items()
         if name not in old.contents or old.contents[name][1] != content[1]
     }
-    changed.update(_parsed(differing))
+    changed.update(_parsed(differing, before))
     changed.update(new.problems)
     change = store.apply(changed)
     return TwoVersions(
@@ -120,11 +121,21 @@ class ConfigVersion:
 
 def read_version(files: Files) -> ConfigVersion:
     """Return the content of one version. Raises nothing for users' errors."""
-    store = ConfigStore()
-    store.apply({**_parsed(files.contents), **files.problems})
+    store = ConfigStore(once=True)
+    store.apply({**_parsed(files.contents, once=True), **files.problems})
     configs = store.configs()
     return ConfigVersion(configs, mesh_config_among(configs), tuple(store.refused()), store.diagnostics())
 
 
-def _parsed(contents: Mapping[str, tuple[str, bytes]]) -> dict[str, ParsedFile | None]:
-    return {name: parse_documents(content, name) for name, (_, content) in contents.items()}
+def _parsed(
+    contents: Mapping[str, tuple[str, bytes]],
+    before: Mapping[str, ParsedFile] | None = None,
+    *,
+    once: bool = False,
+) -> dict[str, ParsedFile]:
+    """Return what files say; what is the same in files of that name `before` is not read again."""
+    known = before or {}
+    return {
+        name: parse_documents(content, name, known=known[name].pieces if name in known else None, once=once)
+        for name, (_, content) in contents.items()
+    }

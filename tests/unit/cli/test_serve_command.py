@@ -120,6 +120,6 @@ def test_interrupted_or_failed_there_is_no_traceback(
     def fails() -> None:
         raise error
 
-    monkeypatch.setattr(main, "commands", fails)
+    monkeypatch.setattr(main, "_program", lambda: fails)
     ended = mizzen("version")
     assert (ended.code, ended.err) == (code, said)
