@@ -226,11 +226,22 @@ def read_file(path: str, limit: int) -> bytes:
     Raises:
         OSError: the file cannot be read, or is a FIFO or device without data.
     """
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY), "rb") as file:  # noqa: PTH123
-        data: bytes | None = file.read(limit)
-    if data is None:
-        raise BlockingIOError(errno.EAGAIN, "nothing to read")
-    return data
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    try:
+        data = piece = os.read(descriptor, min(limit, _PIECE))
+        while piece and len(data) < limit:
+            piece = os.read(descriptor, min(limit - len(data), max(len(data), _PIECE)))
+            data += piece
+        return data
+    except BlockingIOError:
+        raise BlockingIOError(errno.EAGAIN, "nothing to read") from None
+    finally:
+        os.close(descriptor)
+
+
+_PIECE: Final = 64 * 1024
+"""Most files are smaller. A read allocates as much as it asks for, so to ask for the limit would take longer
+than all the rest."""
 
 
 def _not_configuration(root: str) -> ParsedFile:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from mizzen.config.document import FieldPath
 from mizzen.config.models.base import IstioModel, camel_case
 from mizzen.config.models.fields import LeafField
 from mizzen.config.validation.place import Place
@@ -32,24 +33,32 @@ class FieldWarnings:
 
     def given_in(self, spec: IstioModel, place: Place) -> Iterator[tuple[Place, str]]:
         """Yield place and warning of each such field that is given in `spec`, which is at `place`."""
-        return _given(spec, self._root, place)
+        for path, warning in _given(spec, self._root):
+            here = place
+            for step in path:
+                here /= step
+            yield here, warning
 
 
-def _given(model: IstioModel, branch: _Branch, place: Place) -> Iterator[tuple[Place, str]]:
+def _given(model: IstioModel, branch: _Branch) -> Iterator[tuple[FieldPath, str]]:
+    """Yield path and warning of each field below `model`. Paths are made last, as most have no warning."""
     given = model.model_fields_set
     for attribute, below in branch.below.items():
         if attribute not in given:
             continue
-        here = place / camel_case(attribute)
         if below.warning:
-            yield here, below.warning
+            yield (camel_case(attribute),), below.warning
+        if not below.below:
+            continue
         value = getattr(model, attribute)
         if isinstance(value, IstioModel):
-            yield from _given(value, below, here)
+            for path, warning in _given(value, below):
+                yield (camel_case(attribute), *path), warning
         elif isinstance(value, tuple):
             for index, item in enumerate(value):
                 if isinstance(item, IstioModel):
-                    yield from _given(item, below, here / index)
+                    for path, warning in _given(item, below):
+                        yield (camel_case(attribute), index, *path), warning
 
 
 def by_attributes(warnings: Mapping[str, str], fields: Sequence[LeafField]) -> dict[tuple[str, ...], str]:

@@ -37,6 +37,7 @@ def warn_of_unreachable(service: VirtualService, place: Place) -> None:
 
 def _warn_of_routes(routes: Sequence[HTTPRoute | TLSRoute | TCPRoute], place: Place) -> None:
     seen: dict[str, str] = {}
+    several = sum(len(route.match) for route in routes) > 1
     without_match: int | None = None
     for index, route in enumerate(routes):
         here = place / index
@@ -51,7 +52,7 @@ def _warn_of_routes(routes: Sequence[HTTPRoute | TLSRoute | TCPRoute], place: Pl
             without_match = index
             continue
         repeated = 0
-        for number, match in enumerate(route.match):
+        for number, match in enumerate(route.match if several else ()):
             key = json.dumps(match.model_dump(mode="json", exclude={"name"}), sort_keys=True)
             if earlier := seen.get(key):
                 repeated += 1

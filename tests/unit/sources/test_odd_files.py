@@ -101,6 +101,9 @@ def test_no_more_of_a_file_is_read_than_is_wanted(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     file.write_bytes(b"abcdef")
     assert read_file(str(file), 3) == b"abc"
+    file.write_bytes(bytes(range(256)) * 2_000)
+    for limit in (65_536, 65_537, 400_000, 511_999, 512_000, 512_001):
+        assert read_file(str(file), limit) == file.read_bytes()[:limit]
 
 
 def test_an_error_without_words_is_said_as_it_is() -> None:
