@@ -8,9 +8,8 @@ from functools import cached_property
 from typing import Any
 
 from mizzen.config.document import Config, FieldPath
-from mizzen.mesh.analysis.gateway_secrets import credential_names
-from mizzen.mesh.analysis.mutual_tls import client_settings
 from mizzen.mesh.proxy.node import Proxy
+from mizzen.mesh.rules.tls_fields import client_settings, credential_names
 from mizzen.translator.on_demand import Translates
 from mizzen.translator.proxy_secrets import why_not_sent
 from mizzen.translator.tls.secret_names import KUBERNETES, ca_secret_name, credential_secret_name

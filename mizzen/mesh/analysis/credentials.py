@@ -5,10 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
-
 from mizzen.config import models
 from mizzen.config.document import Config
 
@@ -60,6 +56,11 @@ def credential_problem(secret: Config[Any], server: models.Server, authority: Co
 
 
 def _pair_problem(certificate: bytes, key: bytes) -> str:
+    # Late: few meshes have Secrets among their files, and this takes long to load.
+    from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+
     try:
         leaf = x509.load_pem_x509_certificate(certificate).public_key()
     except (ValueError, UnsupportedAlgorithm):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from mizzen.config import models
 from mizzen.config.document import Config, FieldPath
@@ -14,8 +14,7 @@ from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
 from mizzen.mesh.analysis.credentials import authority_of, credential_problem, needs_client_ca, secret_name
 from mizzen.mesh.analysis.findings import Findings
 from mizzen.mesh.rules.gateways import GatewayConfig
-
-_AUTHORITY: Final = ("tls", "caCertCredentialName")
+from mizzen.mesh.rules.tls_fields import CA_CREDENTIAL, credential_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +27,6 @@ class _Named:
     namespace: str
     name: str
     known: bool
-
-
-def credential_names(tls: models.ServerTLSSettings | None) -> Iterator[tuple[FieldPath, str]]:
-    """Yield the names of Secrets in a server's TLS settings, each with the field that it stands in."""
-    if tls is None:
-        return
-    if tls.credential_name:
-        yield ("tls", "credentialName"), tls.credential_name
-    for index, name in enumerate(tls.credential_names):
-        yield ("tls", "credentialNames", index), name
-    if tls.ca_cert_credential_name:
-        yield _AUTHORITY, tls.ca_cert_credential_name
 
 
 def check_secrets(mesh: AnalysedMesh, gateways: list[GatewayConfig], findings: Findings) -> None:
@@ -57,7 +44,7 @@ def check_secrets(mesh: AnalysedMesh, gateways: list[GatewayConfig], findings: F
                 if name is None:
                     continue
                 named = _Named(config, ("spec", "servers", index, *field), namespace, name, bool(proxies))
-                if field == _AUTHORITY:
+                if field == CA_CREDENTIAL:
                     _check_authority(mesh, named, findings)
                     continue
                 _check_credential(mesh, named, server, findings)

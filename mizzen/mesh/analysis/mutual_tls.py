@@ -76,20 +76,3 @@ def _server_settings(policy: models.PeerAuthentication) -> Iterator[tuple[FieldP
         yield ("spec", "mtls"), policy.mtls
     for number, mtls in policy.port_level_mtls.items():
         yield ("spec", "portLevelMtls", str(number)), mtls
-
-
-def client_settings(rule: models.DestinationRule) -> Iterator[tuple[FieldPath, models.ClientTLSSettings]]:
-    """Yield the TLS settings of a DestinationRule, each with the field that it stands in."""
-    policies: list[tuple[FieldPath, models.TrafficPolicy | None]] = [
-        (("spec", "trafficPolicy"), rule.traffic_policy)
-    ]
-    for index, subset in enumerate(rule.subsets):
-        policies.append((("spec", "subsets", index, "trafficPolicy"), subset.traffic_policy))
-    for path, policy in policies:
-        if policy is None:
-            continue
-        if policy.tls is not None:
-            yield (*path, "tls"), policy.tls
-        for index, port in enumerate(policy.port_level_settings):
-            if port.tls is not None:
-                yield (*path, "portLevelSettings", index, "tls"), port.tls

@@ -9,13 +9,13 @@ from mizzen.config import models
 from mizzen.config.document import Config, FieldPath
 from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
 from mizzen.mesh.analysis.findings import Findings
-from mizzen.mesh.analysis.mutual_tls import client_settings
 from mizzen.mesh.rules.destination_rules import (
     MergedDestinationRule,
     effective_traffic_policy,
     rule_for_client,
 )
 from mizzen.mesh.rules.peer_authentication import Policy, deciding, peer_modes, refuses
+from mizzen.mesh.rules.tls_fields import client_settings
 from mizzen.mesh.service import Endpoint, Service
 from mizzen.mesh.services.workloads import TLS_MODE_LABEL, Workload
 

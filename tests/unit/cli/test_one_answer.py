@@ -35,3 +35,35 @@ def test_reading_files_once_loads_nothing_of_a_server() -> None:
     )
     loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert loaded.stdout.split() == []
+
+
+@pytest.mark.parametrize(
+    ("command", "needless"),
+    [
+        (("why", "http://shop/", "--from", "shop-1", "--config"), {"mizzen.mesh.analysis"}),
+        (("analyze",), {"mizzen.simulate"}),
+    ],
+    ids=["why", "analyze"],
+)
+def test_a_command_that_reads_files_loads_no_more_than_it_needs(
+    tmp_path: Path, command: tuple[str, ...], needless: set[str]
+) -> None:
+    """Half of the time that a small mesh takes is loading. `yaml` is for what is not simple block YAML."""
+    (tmp_path / "shop.yaml").write_text(
+        "apiVersion: v1\nkind: Service\nmetadata:\n  name: shop\nspec:\n  clusterIP: 10.1.0.1\n"
+        "  selector:\n    app: shop\n  ports:\n  - name: http\n    port: 80\n---\n"
+        "apiVersion: networking.istio.io/v1\nkind: WorkloadEntry\nmetadata:\n  name: shop-1\nspec:\n"
+        "  address: 10.2.0.1\n  labels:\n    app: shop\n"
+    )
+    program = (
+        "import sys\n"
+        f"sys.argv = ['mizzen', *{command!r}, {str(tmp_path)!r}]\n"
+        "from mizzen.cli.main import command_line\n"
+        "try:\n    command_line()\n"
+        "except SystemExit as ended:\n    print(ended.code, file=sys.stderr)\n"
+        "slow = {'asyncio', 'cryptography', 'grpc', 'httpx', 'jinja2', 'starlette', 'structlog', 'uvicorn', "
+        f"'yaml', 'mizzen.server', 'mizzen.xds.server', 'mizzen.xds.events', *{needless!r}}}\n"
+        "print(sorted(slow & set(sys.modules)), file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines()[-2:] == ["0", "[]"], done.stdout

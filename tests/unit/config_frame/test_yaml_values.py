@@ -11,7 +11,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mizzen.config.yaml_tree import MAX_ALIASED_NODES, MAX_DEPTH, Tree, YamlError, trees
+from mizzen.config.composed_yaml import MAX_ALIASED_NODES, MAX_DEPTH
+from mizzen.config.yaml_tree import Tree, YamlError, trees
 
 
 def one(text: str) -> Tree:
