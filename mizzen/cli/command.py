@@ -11,6 +11,11 @@ from typer.core import TyperCommand
 class Command(TyperCommand):
     """A command of the program. Typer itself shows Python's types of arguments, and hidden ones as usage."""
 
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command, and search for garbage meanwhile; the program starts without."""
+        gc.enable()
+        return super().invoke(ctx)
+
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return the pieces of the usage line."""
         pieces = [self.options_metavar] if self.options_metavar else []
@@ -55,7 +60,7 @@ class OneAnswer(Command):
         gc.disable()
         OneAnswer.answered = True
         try:
-            return super().invoke(ctx)
+            return TyperCommand.invoke(self, ctx)
         finally:
             if searches:
                 gc.enable()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import warnings
@@ -209,6 +210,7 @@ def options(
 
 def app() -> None:
     """The program: run the command line and end the process."""
+    gc.disable()  # what is loaded stays; commands that go on for long enable it again
     # Looking for plugins of pydantic reads the metadata of every installed package; we want none.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
     try:
