@@ -29,6 +29,35 @@ def test_the_search_for_garbage_rests_while_it_runs(
     assert gc.isenabled()
 
 
+def test_the_program_searches_for_no_garbage_from_its_start_to_its_end(tmp_path: Path) -> None:
+    """A search when the answer is there walks through all that was made for it."""
+    (tmp_path / "shop.yaml").write_text("apiVersion: v1\nkind: Service\nmetadata: {name: shop}\nspec: {}\n")
+    program = (
+        "import gc, os, sys\n"
+        "from mizzen.cli.main import app\n"
+        "searches = []\n"
+        "gc.callbacks.append(lambda *_: searches.append(1))\n"
+        "end = os._exit\n"
+        "def ended(code):\n    print(len(searches), file=sys.stderr, flush=True)\n    end(code)\n"
+        "os._exit = ended\n"
+        f"sys.argv = ['mizzen', 'analyze', {str(tmp_path)!r}]\n"
+        "app()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1] == "0", done.stderr
+
+
+def test_commands_that_go_on_search_for_garbage(mizzen: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[bool] = []
+    monkeypatch.setattr("typer.echo", lambda _: seen.append(gc.isenabled()))
+    gc.disable()
+    try:
+        mizzen("version")
+    finally:
+        gc.enable()
+    assert seen == [True]
+
+
 def test_reading_files_once_loads_nothing_of_a_server() -> None:
     script = (
         "import sys, mizzen.sources.loading; print(*sorted({'structlog', 'watchfiles'} & set(sys.modules)))"
