@@ -148,7 +148,7 @@ def _differences(client: xds.ClientStatus, type_url: str, holding: xds.Holding) 
         if name in rejected:
             kept = "an older version stays" if rejected[name].replacement else "it is left out"
             one = rejected[name]
-            what = f"{kept}; Envoy refused: {_shown(one.message)}"
+            what = f"{kept}; Envoy rejected it: {_shown(one.message)}"
             yield _Difference(one.resource, what, one.replacement or accepted, one.message)
         elif wanted is None and accepted is not None:
             yield _Difference(accepted, "to be removed, and still accepted")
@@ -186,6 +186,6 @@ def _states(client: xds.ClientStatus, holdings: Mapping[str, xds.Holding]) -> Ma
                 states[type_url, name] = "a newer version is on its way"
     for each in client.rejected:
         states[each.resource.type_url, each.resource.name] = (
-            f"an older version; Envoy refused: {_shown(each.message)}"
+            f"an older version; Envoy rejected it: {_shown(each.message)}"
         )
     return states

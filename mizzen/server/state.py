@@ -196,10 +196,10 @@ class State:
         superseded: set[bytes] = set()
         rows: dict[str, dict[ConfigKey, tuple[bytes, float]]] = {}
         now = time.time()
-        for name, kept in files.items():
+        for name, documents in files.items():
             before = self._rows.get(name, {})
             rows[name] = {}
-            for one in kept:
+            for one in documents:
                 if one.digest not in self._digests and one.digest not in contents:
                     if one.document is None:
                         continue  # its content is not known: it came into force before anything was saved

@@ -212,7 +212,7 @@ def _rejected_resource(entry: xds.RejectedResource, origins: list[str]) -> dict[
         "name": entry.resource.name,
         "version": entry.resource.version,
         "origins": origins,
-        "in_force": f"{kept}; tried again every minute or so, refused {times} time{'s' * (times != 1)}",
+        "in_force": f"{kept}; tried again every minute or so, rejected {times} time{'s' * (times != 1)}",
         "refusals": times,
     }
 

@@ -76,5 +76,5 @@ class ServedGroup:
         now = loop.time()
         for connection in islice(connections, _AT_ONCE):
             connection.wake(now)
-        if (following := next(connections, None)) is not None:
-            loop.call_soon(self._wake_some, chain((following,), connections))
+        if (next_one := next(connections, None)) is not None:
+            loop.call_soon(self._wake_some, chain((next_one,), connections))

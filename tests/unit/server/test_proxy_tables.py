@@ -82,7 +82,7 @@ async def test_what_is_sent_accepted_and_refused(tmp_path: Path) -> None:
         error = {"code": 3, "message": "Error adding/updating listener(s) 0.0.0.0_8080: it is wrong"}
         await gateway.ask(response_nonce=worse.nonce, version_info=sent.version_info, error_detail=error)
         refused = (
-            "an older version; Envoy refused: Error adding/updating listener(s) 0.0.0.0_8080: it is wrong"
+            "an older version; Envoy rejected it: Error adding/updating listener(s) 0.0.0.0_8080: it is wrong"
         )
         (row,) = await rows_until(running, table, [refused])
         assert row["cells"]["DESTINATION"] == "routes http.8080"  # type: ignore[index]

@@ -181,7 +181,7 @@ def test_what_is_refused_has_its_words_its_lines_and_what_is_served_instead() ->
                     "name": "new",
                     "version": resource("new").version,
                     "origins": [],
-                    "in_force": "it is left out; tried again every minute or so, refused 1 time",
+                    "in_force": "it is left out; tried again every minute or so, rejected 1 time",
                     "refusals": 1,
                 }
             ],
