@@ -16,7 +16,7 @@ from mizzen.config import Document, Origin, ParsedFile, group_kinds, parse_docum
 from mizzen.config.lines import DocumentLines
 from mizzen.config.yaml_documents import unreadable_file
 from mizzen.server.configuration import Configuration
-from mizzen.server.former import FormerDocuments, KeptDocument
+from mizzen.server.former import FormerDocuments, ValidDocument
 from mizzen.server.state import State, StateError
 
 SERVICE = "apiVersion: v1\nkind: Service\nmetadata: {name: %s}\nspec: {ports: [{name: http, port: %s}]}\n"
@@ -118,17 +118,17 @@ def test_a_state_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
 
 
 def test_documents_of_one_name_and_two_groups_are_both_kept(tmp_path: Path) -> None:
-    def document(group: str, digest: bytes) -> KeptDocument:
+    def document(group: str, digest: bytes) -> ValidDocument:
         origin = Origin("a.yaml", 1)
         content = {"apiVersion": f"{group}/v1", "kind": "Gateway", "metadata": {"name": "g"}}
         written = Document(f"{group}/v1", "Gateway", "default", "g", content, origin, DocumentLines.single(1))
-        return KeptDocument(written.key, digest, origin, written)
+        return ValidDocument(written.key, digest, origin, written)
 
     groups = ("gateway.networking.k8s.io", "networking.istio.io")
     kept = tuple(document(group, group.encode()) for group in groups)
     with state_in(tmp_path / "s") as state:
         state.read()
-        state.keep({"a.yaml": kept})
+        state.save({"a.yaml": kept})
     with state_in(tmp_path / "s") as state:
         found = sorted(one.document.key.group_kind.group for one in _all(state.read()))
     assert found == sorted(groups)

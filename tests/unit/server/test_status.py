@@ -166,7 +166,7 @@ def test_what_is_refused_has_its_words_its_lines_and_what_is_served_instead() ->
                     "version": bad.version,
                     "origins": ["a.yaml:3", "b.yaml:9"],
                     "in_force": "its last accepted version stays in force; tried again every minute or so, "
-                    "refused 2 times",
+                    "rejected 2 times",
                     "refusals": 2,
                 },
                 {"name": "other", "version": "", "origins": [], "in_force": "", "refusals": 1},
