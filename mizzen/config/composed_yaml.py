@@ -1,7 +1,7 @@
-"""Composes documents of the events of libyaml, with bounds against hostile input.
+"""Composing documents from the events of libyaml, with bounds against hostile input.
 
-The parser's events are composed here, without recursion, and not by PyYAML's own composer: so the depth and
-the expansion of aliases are bounded before anything is built, repeated keys are seen, and values are those
+The parser's events are composed here, without recursion, and not by PyYAML's own composer. So the depth and
+the expansion of aliases are bounded before anything is built, repeated keys are noticed, and values are those
 that Kubernetes reads (see scalars.py).
 """
 
@@ -29,7 +29,7 @@ from mizzen.config.lines import DocumentLines
 from mizzen.config.placeholders import unfilled_message
 from mizzen.config.scalars import Scalar, as_key, resolve_plain
 from mizzen.config.yaml_events import events
-from mizzen.config.yaml_tree import Remark, Tree, YamlError
+from mizzen.config.yaml_tree import Problem, Tree, YamlError
 
 MAX_DEPTH: Final = 100
 """Deeper than any Istio document (about 20); shallow enough for every recursive reader of the result."""
@@ -40,11 +40,11 @@ MAX_ALIASED_NODES: Final = 100_000
 """Fields that one document may gain through aliases; long texts count as several."""
 
 _CHARACTERS_OF_A_NODE: Final = 64
-"""So many characters of text count as one more field where aliases expand, lest one long text, meant by many
-aliases, fill the memory of whoever writes the document down."""
+"""Where aliases expand, this many characters of text count as one more field: otherwise one long text with
+many aliases could fill the memory when the document is written out."""
 
-MAX_REMARKS: Final = 1000
-"""Fields of one document that are told of one by one; a document with more was never meant as one."""
+MAX_PROBLEMS: Final = 1000
+"""How many problems of one document are listed one by one; a document with more is not meant for a mesh."""
 
 _TAG: Final = "tag:yaml.org,2002:"
 
@@ -54,13 +54,15 @@ class _MergeKey(str):
 
 
 _MERGE: Final = _MergeKey("<<")
-"""The key `<<` unless it is quoted: the mapping takes over what its value has. Known by identity."""
+"""The key `<<` unless it is quoted: the mapping takes over the entries of its value.
+Recognised by identity."""
 
 
 def composed(text: str, first_line: int) -> Iterator[Tree]:
     """Yield the documents of `text`, whose first line is line `first_line` of its file.
 
-    Raises YamlError at the first place that is not YAML, nests deeper than MAX_DEPTH, or expands too far.
+    Raises YamlError at the first error: the text is not YAML, nests deeper than MAX_DEPTH, or expands too
+    far.
     """
     found = events(text)
     try:
@@ -77,7 +79,7 @@ def composed(text: str, first_line: int) -> Iterator[Tree]:
 
 
 def ord_of(character: object) -> int:
-    """Return the code point that a reader error names, which it gives as a number or as a character."""
+    """Return the code point in a reader error, which has it as a number or as a character."""
     return character if isinstance(character, int) else ord(str(character)[:1] or "\0")
 
 
@@ -96,12 +98,12 @@ class _Document:
         self._anchors: dict[str, tuple[Any, int]] = {}  # finished values, and the nodes each counts for
         self._anchored: dict[int, tuple[str, int]] = {}  # open containers: anchor, extra nodes before it
         self._merged: dict[int, list[dict[str, Any]]] = {}  # what open mappings merge
-        self._remarks: list[Remark] = []
+        self._problems: list[Problem] = []
 
     def composed(self, found: Iterator[Any]) -> Tree:
-        """Take the events of the document, from behind its start to its end, and return it.
+        """Take the events of the document, from after its start to its end, and return it.
 
-        Reading a mesh spends most of its time in this loop. So it calls methods only for what is rare.
+        Reading a mesh spends most of its time in this loop, so it calls methods only for rare cases.
         """
         first_line, around, keys, lines = self._first_line, self._around, self._keys, self._lines
         container: Any = None  # the innermost; None at the root
@@ -127,7 +129,7 @@ class _Document:
                 elif plain:
                     value = resolve_plain(value)
                 if type(value) is float and not math.isfinite(value):
-                    self._remark_number(event, container, key, line)
+                    self._note_number(event, container, key, line)
                 if key is None:
                     keys.append(None)
                     lines.append(line)
@@ -164,7 +166,7 @@ class _Document:
 
     def _tree(self, root: Any) -> Tree:
         lines = DocumentLines.of(self._keys, self._lines, self._extents)
-        return Tree(root, lines, tuple(self._remarks))
+        return Tree(root, lines, tuple(self._problems))
 
     def _unusual_scalar(self, event: Any, line: int) -> Scalar:
         """Return the value of a scalar that has a tag or an anchor, or is long."""
@@ -178,9 +180,9 @@ class _Document:
             self._anchors[event.anchor] = value, 1 + more
         return value
 
-    def _remark_number(self, event: Any, container: Any, key: str | None, line: int) -> None:
-        message = f"{event.value} is no number that JSON has; give a finite number"
-        self._remark(line, message, self._path(container, key))
+    def _note_number(self, event: Any, container: Any, key: str | None, line: int) -> None:
+        message = f"{event.value} is not a number that JSON has; give a finite number"
+        self._note(line, message, self._path(container, key))
 
     def _tagged(self, event: Any, line: int) -> Scalar:
         text: str = event.value
@@ -203,7 +205,7 @@ class _Document:
         return float(value) if tag == _TAG + "float" and isinstance(value, int) else value
 
     def _unusual_key(self, event: Any, container: Any, node: int, line: int) -> str:
-        """Return a key whose text may mean something else, is long, or is there already."""
+        """Return a key whose text may have a different meaning, is long, or is repeated."""
         text, plain = event.value, event.implicit[0]
         self._extra_nodes += len(text) // _CHARACTERS_OF_A_NODE
         if plain and text == "<<":
@@ -219,11 +221,11 @@ class _Document:
                     f"YAML reads the unquoted key `{text}` as a boolean, so that it is named "
                     f'"{key}"; quote it: "{text}"'
                 )
-                self._remark(line, message, (*self._path(container), key), fatal=False)
+                self._note(line, message, (*self._path(container), key), fatal=False)
         assert key is not None
         if key in container:
             message = f"the key is there twice, first on line {self._line_of_key(node, key)}; keep one"
-            self._remark(line, message, (*self._path(container), key))
+            self._note(line, message, (*self._path(container), key))
         return sys.intern(key)
 
     def _line_of_key(self, node: int, key: str) -> int:
@@ -233,7 +235,7 @@ class _Document:
         return self._lines[child]
 
     def _begin(self, event: Any, node: int, line: int) -> None:
-        """Take note of a container that begins; raise YamlError if it is too deep."""
+        """Record the beginning of a container; raise YamlError if it is too deep."""
         if len(self._around) > MAX_DEPTH:
             raise YamlError(line, _TOO_DEEP)
         self._last_opened = event
@@ -241,7 +243,7 @@ class _Document:
             self._anchored[node] = event.anchor, self._extra_nodes
 
     def _no_key(self, event: Any, line: int) -> YamlError:
-        """Return why what begins here is no key."""
+        """Return the error for an event that cannot be a key."""
         if type(event) is AliasEvent:
             return YamlError(line, "an alias stands where a key must be; write the key")
         inside = event.start_mark.index == self._last_opened.start_mark.index + 1
@@ -254,7 +256,7 @@ class _Document:
         )
 
     def _finish(self, container: Any, node: int) -> None:
-        """Give a container that ends what it merges, and the anchor that stands before it its value."""
+        """Merge into a finished container what it merges, and give its anchor the value."""
         for merged in self._merged.pop(node, ()):
             for key, value in merged.items():
                 container.setdefault(key, value)
@@ -263,7 +265,7 @@ class _Document:
             self._anchors[anchor] = container, self._extents[node] + self._extra_nodes - extra_before
 
     def _alias(self, event: Any, line: int) -> Any:
-        """Return the value that an alias means."""
+        """Return the value of an alias."""
         if event.anchor not in self._anchors:
             # Without the name: it may be a password that begins with *, as the document may be a Secret.
             raise YamlError(
@@ -291,16 +293,16 @@ class _Document:
                 path.append(name)
         return tuple(path)
 
-    def _remark(self, line: int, message: str, path: tuple[str | int, ...], *, fatal: bool = True) -> None:
-        if len(self._remarks) >= MAX_REMARKS:
+    def _note(self, line: int, message: str, path: tuple[str | int, ...], *, fatal: bool = True) -> None:
+        if len(self._problems) >= MAX_PROBLEMS:
             raise YamlError(
-                line, f"more than {MAX_REMARKS} keys and values of this document are wrong; is it a mesh's?"
+                line, f"more than {MAX_PROBLEMS} keys and values of this document are wrong; is it a mesh's?"
             )
-        self._remarks.append(Remark(path, line, message, fatal))
+        self._problems.append(Problem(path, line, message, fatal))
 
 
 def _height(value: Any) -> int:
-    """Return how many containers stand within each other in a value, at most."""
+    """Return the maximum nesting of containers in a value."""
     inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
     return 0 if inside is None else 1 + max(map(_height, inside), default=0)
 
@@ -323,7 +325,7 @@ _CONFLICT: Final = ("<<<<<<< ", "=======", ">>>>>>> ")
 
 _STRAY: Final = "found character that cannot start any token"
 _PARSERS_DEPTH: Final = "maximum nesting depth"
-"""The parser's own limit, in its own words; newer versions meet it before the first event of the text."""
+"""The parser's own limit, in its words; newer versions reach it before the first event of the text."""
 
 _HINTS: Final = {
     "did not find expected alphabetic or numeric": 'quote a value that begins with * or &, such as "*.com"',
@@ -343,7 +345,7 @@ _HINTS: Final = {
 
 
 def _syntax_error(error: yaml.MarkedYAMLError, text: str, first_line: int) -> YamlError:
-    """Say what the parser found in words that name the cause."""
+    """Return the parser's error in words that name the cause."""
     mark = error.problem_mark or error.context_mark
     problem = error.problem or "is not YAML"
     if mark is None:

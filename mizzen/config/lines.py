@@ -36,7 +36,7 @@ class DocumentLines:
     def of(
         cls, keys: Sequence[str | None], lines: Iterable[int], extents: Mapping[int, int]
     ) -> DocumentLines:
-        """Return the lines of a document; `extents` are those of its nodes that hold others."""
+        """Return the lines of a document; `extents` are those of its nodes that contain nodes."""
         spans = array("I", (1,)) * len(keys)
         for node, extent in extents.items():
             spans[node] = extent

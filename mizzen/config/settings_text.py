@@ -74,15 +74,15 @@ def _typed(
 ) -> tuple[Model | None, tuple[Diagnostic, ...]]:
     file, path = where.file, where.path
     content, lines, spelt = with_json_names(model, tree.value, tree.lines, file, above=path)
-    remarks = tuple(
+    problems = tuple(
         Diagnostic(
-            Severity.ERROR if remark.fatal else Severity.WARNING,
-            SCHEMA if remark.fatal else SCHEMA_WARNING,
-            remark.message,
-            Origin(file, remark.line),
-            place((*path, *remark.path)),
+            Severity.ERROR if problem.fatal else Severity.WARNING,
+            SCHEMA if problem.fatal else SCHEMA_WARNING,
+            problem.message,
+            Origin(file, problem.line),
+            place((*path, *problem.path)),
         )
-        for remark in tree.remarks
+        for problem in tree.problems
     )
     unknown = list(unknown_fields(model, content))
     warnings = tuple(
@@ -97,7 +97,7 @@ def _typed(
     )
     settings, errors = schema_diagnostics(model, _without(content, unknown), lines.line_of, file, path)
     ruled = rules(settings, lines.line_of, file, path) if settings is not None else []
-    found = (*remarks, *spelt, *warnings, *errors, *ruled)
+    found = (*problems, *spelt, *warnings, *errors, *ruled)
     return (None if any(each.severity is Severity.ERROR for each in found) else settings), found
 
 

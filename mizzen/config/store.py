@@ -103,7 +103,7 @@ class ConfigStore:
     """
 
     def __init__(self, *, once: bool = False) -> None:
-        """With `once` a single batch is taken over: nothing is remembered that only later ones need."""
+        """With `once` the store takes a single batch, and keeps nothing for later ones."""
         self._once = once
         self._files: dict[str, _File] = {}
         self._entries_of_key: dict[ConfigKey, dict[str, _Entry]] = {}

@@ -36,7 +36,7 @@ from mizzen.config.scalars import describe, shortened
 from mizzen.config.schema_errors import place
 from mizzen.config.schema_fields import nearest
 from mizzen.config.snake_case import may_be_snake_case, with_json_names
-from mizzen.config.yaml_tree import Remark, YamlError, trees
+from mizzen.config.yaml_tree import Problem, YamlError, trees
 
 MAX_FILE_BYTES: Final = 10 * 1024 * 1024
 """The default limit of a file: some 20,000 documents."""
@@ -96,8 +96,8 @@ def parse_documents(
 
     `file` is the name under which diagnostics show the file. A document without a namespace belongs to
     `default_namespace`. `known` are the `pieces` of an earlier version of the file, read with the same
-    options: what the text has of them is not read again. `once`: there will be no later version, so nothing
-    is remembered for it. Never raises for what is in the bytes: everything wrong becomes a diagnostic.
+    options: a piece with the same text is not read again. `once`: there will be no later version, so nothing
+    is kept for it. The content of the bytes never raises: everything wrong becomes a diagnostic.
     """
     if len(data) > max_bytes:
         return too_big(file, len(data), max_bytes)
@@ -110,7 +110,7 @@ def parse_documents(
     chunks = list(text_pieces(text))
     for chunk, first_line in chunks:
         if reader.broken and len(reader.diagnostics) > MAX_FINDINGS:
-            break  # Nothing of a broken file comes into force: what else is in it need not be known.
+            break  # Nothing of a broken file comes into force, so the rest of it need not be known.
         if once or len(chunks) < _MANY:
             reader.read(chunk, first_line)
         else:
@@ -163,7 +163,7 @@ class _Reader:
             # A template is read to its end first: if it is not YAML, only its placeholders are reported.
             found = trees(text, first_line)
             for tree in list(found) if self.templated else found:
-                self._add(tree.value, tree.lines, tree.remarks)
+                self._add(tree.value, tree.lines, tree.problems)
         except YamlError as error:
             if not (self.templated and self._template(text, first_line, error)):
                 self.broken = True
@@ -241,10 +241,10 @@ class _Reader:
             for path, text in unfilled_values(read)
         ]
 
-    def _add(self, content: Any, lines: DocumentLines, remarks: Sequence[Remark]) -> None:
+    def _add(self, content: Any, lines: DocumentLines, problems: Sequence[Problem]) -> None:
         if content is None:
             return
-        findings = [_finding(remark, self.file) for remark in remarks]
+        findings = [_finding(problem, self.file) for problem in problems]
         if not isinstance(content, dict):
             # Without the text itself: in a file that is not a document, it may be a key or a password.
             given = "a text" if isinstance(content, str) else describe(content)
@@ -264,7 +264,7 @@ class _Reader:
                 return
         kind: str = content["kind"]
         if kind.endswith("List") and isinstance(content.get("items"), list):
-            self._add_items(content["items"], lines, findings, remarks)
+            self._add_items(content["items"], lines, findings, problems)
             return
         if kind == "List" and content.get("items") is not None:
             message = f"must be a list of documents; not {describe(content['items'])}"
@@ -277,22 +277,22 @@ class _Reader:
         items: list[Any],
         lines: DocumentLines,
         findings: list[Diagnostic],
-        remarks: Sequence[Remark],
+        problems: Sequence[Problem],
     ) -> None:
         """Add the items of a Kubernetes List, each as a document of its own."""
         for index, item in enumerate(items):
             path: FieldPath = ("items", index)
             inside = [
-                Remark(remark.path[2:], remark.line, remark.message, remark.fatal)
-                for remark in remarks
-                if remark.path[:2] == path
+                Problem(problem.path[2:], problem.line, problem.message, problem.fatal)
+                for problem in problems
+                if problem.path[:2] == path
             ]
             if item is not None:
                 self._add(item, lines.subtree(path), inside)
         outside = [
             finding
-            for finding, remark in zip(findings, remarks, strict=True)
-            if remark.path[:1] != ("items",) or len(remark.path) < 2
+            for finding, problem in zip(findings, problems, strict=True)
+            if problem.path[:1] != ("items",) or len(problem.path) < 2
         ]
         self.diagnostics.extend(outside)
         if any(each.severity is Severity.ERROR for each in outside):
@@ -439,10 +439,10 @@ def _kinds_of(group: str) -> list[str]:
     return [kind.name for kind in KINDS.values() if kind.group == group]
 
 
-def _finding(remark: Remark, file: str) -> Diagnostic:
-    severity = Severity.ERROR if remark.fatal else Severity.WARNING
-    code = SCHEMA if remark.fatal else AMBIGUOUS_KEY
-    return Diagnostic(severity, code, remark.message, Origin(file, remark.line), place(remark.path))
+def _finding(problem: Problem, file: str) -> Diagnostic:
+    severity = Severity.ERROR if problem.fatal else Severity.WARNING
+    code = SCHEMA if problem.fatal else AMBIGUOUS_KEY
+    return Diagnostic(severity, code, problem.message, Origin(file, problem.line), place(problem.path))
 
 
 def _error(code: str, message: str, origin: Origin, path: str = "") -> Diagnostic:

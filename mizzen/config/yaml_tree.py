@@ -1,4 +1,4 @@
-"""From YAML text to plain values, with a line for every field."""
+"""YAML text as plain values, with a line for every field."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mizzen.config.lines import DocumentLines
 
 
 class YamlError(Exception):
-    """The text is not YAML that can be read. `line` counts from 1."""
+    """The text is not YAML, or cannot be read. `line` counts from 1."""
 
     def __init__(self, line: int, message: str) -> None:
         super().__init__(message)
@@ -20,8 +20,8 @@ class YamlError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Remark:
-    """Something about one field that the text alone shows; `fatal` if the document cannot be believed."""
+class Problem:
+    """Something wrong about one field that only the text shows; `fatal` if the document cannot be trusted."""
 
     path: tuple[str | int, ...]
     line: int
@@ -31,23 +31,24 @@ class Remark:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """One YAML document as plain values. `value` may share parts with itself where the text has aliases."""
+    """One YAML document as plain values. Where the text has aliases, parts of `value` are shared."""
 
     value: Any
     lines: DocumentLines
-    remarks: tuple[Remark, ...]
+    problems: tuple[Problem, ...]
 
 
 def trees(text: str, first_line: int = 1) -> Iterator[Tree]:
     """Yield the documents of `text`, whose first line is line `first_line` of its file.
 
-    Raises YamlError at the first place that is not YAML, nests too deep, or expands too far.
+    Raises YamlError at the first error: the text is not YAML, nests too deep, or expands too far.
     """
     simple = block_yaml(text, first_line)
     if simple is not None:
         yield Tree(*simple, ())
         return
-    # Late: many meshes have simple YAML alone, and to load PyYAML takes as long as to read 400 documents.
+    # Imported here: many meshes have only simple YAML, and loading PyYAML takes as long as reading 400
+    # documents.
     from mizzen.config.composed_yaml import composed
 
     yield from composed(text, first_line)

@@ -65,21 +65,21 @@ def read_mesh_tests(data: bytes, file: str) -> MeshTestFile:
 
 
 def _typed(tree: Tree, file: str) -> MeshTestFile:
-    remarks = tuple(
+    problems = tuple(
         Diagnostic(
-            Severity.ERROR if remark.fatal else Severity.WARNING,
-            SCHEMA if remark.fatal else SCHEMA_WARNING,
-            remark.message,
-            Origin(file, remark.line),
-            place(remark.path),
+            Severity.ERROR if problem.fatal else Severity.WARNING,
+            SCHEMA if problem.fatal else SCHEMA_WARNING,
+            problem.message,
+            Origin(file, problem.line),
+            place(problem.path),
         )
-        for remark in tree.remarks
+        for problem in tree.problems
     )
     document, errors = schema_diagnostics(MeshTestDocument, tree.value, tree.lines.line_of, file)
     if document is None:
-        return MeshTestFile(file, diagnostics=(*remarks, *errors))
+        return MeshTestFile(file, diagnostics=(*problems, *errors))
     tests: list[PlacedTest] = []
-    found: list[Diagnostic] = [*remarks]
+    found: list[Diagnostic] = [*problems]
     lines: dict[str, int] = {}
     for index, test in enumerate(document.tests):
         path = ("tests", index)

@@ -94,7 +94,7 @@ def by_libyaml(text: str, first_line: int) -> Any:
 def read(text: str, first_line: int) -> Any:
     try:
         # As text, which tells 1 from True and has the order of keys.
-        return [(repr(each.value), each.lines.as_lists(), each.remarks) for each in trees(text, first_line)]
+        return [(repr(each.value), each.lines.as_lists(), each.problems) for each in trees(text, first_line)]
     except YamlError as error:
         return error.line, error.message
 

@@ -80,19 +80,19 @@ def test_a_number_of_absurd_length_is_a_float_and_no_crash() -> None:
 def test_keys_become_json_keys_and_surprises_are_remarked() -> None:
     tree = one("on: 1\n8080: 2\n'off': 3\ntrue: 4\n")
     assert tree.value == {"true": 4, "8080": 2, "off": 3}
-    assert [(remark.line, remark.fatal) for remark in tree.remarks] == [(1, False), (4, True)]
-    assert 'quote it: "on"' in tree.remarks[0].message
+    assert [(problem.line, problem.fatal) for problem in tree.problems] == [(1, False), (4, True)]
+    assert 'quote it: "on"' in tree.problems[0].message
 
 
 def test_repeated_keys_name_both_lines() -> None:
-    [remark] = one("a:\n  b: 1\n  c: 2\n  b: 3\n").remarks
-    assert (remark.path, remark.line, remark.fatal) == (("a", "b"), 4, True)
-    assert "first on line 2" in remark.message
+    [problem] = one("a:\n  b: 1\n  c: 2\n  b: 3\n").problems
+    assert (problem.path, problem.line, problem.fatal) == (("a", "b"), 4, True)
+    assert "first on line 2" in problem.message
 
 
 def test_repeated_key_inside_a_list_has_its_index() -> None:
-    [remark] = one("a:\n- x: 1\n- x: 1\n  x: 2\n").remarks
-    assert remark.path == ("a", 1, "x")
+    [problem] = one("a:\n- x: 1\n- x: 1\n  x: 2\n").problems
+    assert problem.path == ("a", 1, "x")
 
 
 def test_aliases_and_merges() -> None:
@@ -258,24 +258,24 @@ def test_a_tab_is_blamed_only_where_it_indents() -> None:
 @pytest.mark.parametrize("more", ["", "c: {d: 1, e: [1, {f: 1}]}\n"])
 def test_the_first_line_of_a_key_that_is_there_twice(more: str) -> None:
     [tree] = trees(f"b: {{a: 1}}\n{more}a: 1\nz: 1\na: 2\n")
-    [remark] = tree.remarks
+    [problem] = tree.problems
     first = 2 + bool(more)
-    assert (remark.line, remark.path) == (first + 2, ("a",))
-    assert f"first on line {first};" in remark.message
+    assert (problem.line, problem.path) == (first + 2, ("a",))
+    assert f"first on line {first};" in problem.message
 
 
 @pytest.mark.parametrize("tag", ["", "!!float "])
 def test_a_number_that_json_lacks_is_named(tag: str) -> None:
     [tree] = trees(f"a: [1, {tag}.nan]\n")
-    [remark] = tree.remarks
-    assert (remark.path, remark.fatal) == (("a", 1), True)
-    assert remark.message == ".nan is no number that JSON has; give a finite number"
+    [problem] = tree.problems
+    assert (problem.path, problem.fatal) == (("a", 1), True)
+    assert problem.message == ".nan is not a number that JSON has; give a finite number"
 
 
 def test_findings_inside_of_merged_and_nested_values_have_their_path() -> None:
     [tree] = trees("a: &x {b: [{c: 1, c: 2}]}\nd:\n  <<: {e: .inf}\n  <<: *x\n")
     assert tree.value["d"] == {"e": math.inf, "b": [{"c": 2}]}
-    assert [(remark.path, remark.line) for remark in tree.remarks] == [
+    assert [(problem.path, problem.line) for problem in tree.problems] == [
         (("a", "b", 0, "c"), 1),
         (("d", "e"), 3),
     ]
