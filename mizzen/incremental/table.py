@@ -13,7 +13,7 @@ Value = TypeVar("Value")
 
 
 class Table(Collection[Key, Value]):
-    """Inputs by key. Values are immutable: a changed one is another object, set again."""
+    """Inputs by key. Values are immutable: a changed one is a new object, set again."""
 
     __slots__ = ()
 

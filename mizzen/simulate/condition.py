@@ -97,8 +97,8 @@ def inverted(demand: Demand) -> Demand:
 
 
 def demand_words(demand: Demand, *, within: bool = False) -> str:
-    """Return a demand in words, `method GET, path /a or host b`; empty if it always holds. `within` another
-    one alternatives stand in brackets."""
+    """Return a demand in words, `method GET, path /a or host b`; empty if it always holds. With `within`, as
+    part of a larger demand, alternatives are put in brackets."""
     if isinstance(demand, Condition):
         return f"{demand.name} {demand.wanted}"
     if isinstance(demand, AllOf):

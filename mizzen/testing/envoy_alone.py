@@ -131,8 +131,8 @@ class EnvoyAlone:
         return self._port(call) != 0
 
     def as_it_can_be_made(self, call: Call) -> Call:
-        """Return the call as it comes to the listener that takes it. A captured one is handed on by address;
-        a listener that is bound to its address has another one here, and is called there."""
+        """Return the call as the accepting listener gets it. A captured call is handed over by its address;
+        a listener that is bound to an address has a different one here, and is called there."""
         if call.capture is not Capture.OUTBOUND or (call.address, call.port) in self._unbound:
             return call
         straight = replace(call, capture=Capture.NONE)
