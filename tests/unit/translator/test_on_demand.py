@@ -16,7 +16,8 @@ from mizzen.translator.on_demand import TranslationOnDemand
 from mizzen.translator.translation import Translation
 from mizzen.xds import type_urls
 from mizzen.xds.snapshot import Snapshot
-from tests.unit.translator.test_following import CHANGES, FOLLOWING, MESH_CONFIG, files, standing_store
+from tests.unit.translator.mesh_changes import CHANGES
+from tests.unit.translator.standing_mesh import FOLLOWING, MESH_CONFIG, files, standing_store
 
 _CASES = sorted(path.parent for path in (Path(__file__).parents[2] / "golden").glob("*/mesh.yaml"))
 _TYPES = (type_urls.CLUSTER, type_urls.ENDPOINT, type_urls.LISTENER, type_urls.ROUTE)
