@@ -8,6 +8,7 @@ from random import Random
 from typing import Any
 
 from mizzen.simulate import Call, Capture, ClientTls, Outcome, Protocol
+from tests.e2e.drawn_rules import destination, document, http_rules
 from tests.self_signed import certificate_and_key
 
 _CALLS = 150
@@ -65,14 +66,14 @@ def gateway(seed: int) -> Drawn:
     hosts = ["shop.example", "*.shop.example", "api.example", "*.example", "secure.example"]
     certificate, key = certificate_and_key()
     documents = [
-        _document(
+        document(
             "Secret",
             "shop",
             "v1",
             type="kubernetes.io/tls",
             stringData={"tls.crt": certificate, "tls.key": key},
         ),
-        _document(
+        document(
             "Gateway",
             "edge",
             spec={
@@ -101,37 +102,43 @@ def gateway(seed: int) -> Drawn:
             },
         ),
         *_services(random),
-        _document(
+        document(
             "VirtualService",
             "db",
             spec={
                 "hosts": ["db.example", "*.db.example"],
                 "gateways": ["edge"],
                 "tls": [
-                    {"match": [{"port": 443, "sniHosts": ["db.example"]}], "route": [_to("orders", 80)]},
-                    {"match": [{"port": 443, "sniHosts": ["*.db.example"]}], "route": [_to("reviews", 80)]},
+                    {
+                        "match": [{"port": 443, "sniHosts": ["db.example"]}],
+                        "route": [destination("orders", 80)],
+                    },
+                    {
+                        "match": [{"port": 443, "sniHosts": ["*.db.example"]}],
+                        "route": [destination("reviews", 80)],
+                    },
                 ],
             },
         ),
-        _document(
+        document(
             "VirtualService",
             "tcp",
             spec={
                 "hosts": ["*"],
                 "gateways": ["edge"],
-                "tcp": [{"match": [{"port": 9000}], "route": [_to("orders", 80)]}],
+                "tcp": [{"match": [{"port": 9000}], "route": [destination("orders", 80)]}],
             },
         ),
     ]
     for index, names in enumerate((["shop.example"], ["*.shop.example", "api.example"], ["*.example"])):
         documents.append(
-            _document(
+            document(
                 "VirtualService",
                 f"rules-{index}",
                 spec={
                     "hosts": names,
                     "gateways": ["edge"],
-                    "http": _rules(random),
+                    "http": http_rules(random),
                 },
             )
         )
@@ -178,7 +185,7 @@ def sidecar(seed: int) -> Drawn:
     random = Random(f"sidecar {seed}")
     documents = [
         *_services(random),
-        _document(
+        document(
             "ServiceEntry",
             "outside",
             spec={
@@ -191,7 +198,7 @@ def sidecar(seed: int) -> Drawn:
                 ],
             },
         ),
-        _document(
+        document(
             "ServiceEntry",
             "database",
             spec={
@@ -205,7 +212,7 @@ def sidecar(seed: int) -> Drawn:
                 "endpoints": [{"address": "10.9.0.9"}],
             },
         ),
-        _document(
+        document(
             "ServiceEntry",
             "replica",
             spec={
@@ -218,12 +225,12 @@ def sidecar(seed: int) -> Drawn:
         ),
     ]
     documents.extend(
-        _document("VirtualService", name, spec={"hosts": [name], "http": _rules(random)})
+        document("VirtualService", name, spec={"hosts": [name], "http": http_rules(random)})
         for name in ("orders", "reviews")
     )
     if random.random() < 0.5:
         documents.append(
-            _document("VirtualService", "wild", spec={"hosts": ["*.wild.example"], "http": _rules(random)})
+            document("VirtualService", "wild", spec={"hosts": ["*.wild.example"], "http": http_rules(random)})
         )
     node = {
         "id": "sidecar~10.0.0.7~orders-1.default~default.svc.cluster.local",
@@ -286,7 +293,7 @@ def uncaptured(seed: int) -> Drawn:
         )
         for call in drawn.calls
     ]
-    return Drawn([*drawn.documents, _document("Sidecar", "own", spec=spec)], node, calls)
+    return Drawn([*drawn.documents, document("Sidecar", "own", spec=spec)], node, calls)
 
 
 def _listener(number: int, protocol: str, **more: Any) -> dict[str, Any]:
@@ -299,7 +306,7 @@ def _services(random: Random) -> list[dict[str, Any]]:
     named = {"orders": "10.1.0.1", "reviews": "10.1.0.2", "queue": "10.1.0.3"}
     for name, address in named.items():
         documents.append(
-            _document(
+            document(
                 "Service",
                 name,
                 "v1",
@@ -321,7 +328,7 @@ def _services(random: Random) -> list[dict[str, Any]]:
         )
         if name != "queue":
             documents.append(
-                _document(
+                document(
                     "DestinationRule",
                     name,
                     spec={
@@ -336,7 +343,7 @@ def _services(random: Random) -> list[dict[str, Any]]:
         ("reviews", "10.0.0.9", "v1"),
     ):
         documents.append(
-            _document(
+            document(
                 "WorkloadEntry",
                 f"{name}-{version}",
                 spec={
@@ -347,124 +354,6 @@ def _services(random: Random) -> list[dict[str, Any]]:
         )
     random.shuffle(documents)
     return documents
-
-
-def _rules(random: Random) -> list[dict[str, Any]]:
-    rules = []
-    for index in range(random.randint(2, 5)):
-        rule: dict[str, Any] = {"name": f"rule-{index}"}
-        rule["match"] = [_match(random) for _ in range(random.randint(1, 2))]
-        # At least one rule of each host is answered by the proxy itself.
-        kind = random.randrange(2) if index == 0 else random.randrange(9)
-        rules.append({**rule, **_action(random, kind)})
-    if random.random() < 0.6:
-        rules.append({"name": "rest", **_action(random, random.randrange(9))})
-    return rules
-
-
-def _match(random: Random) -> dict[str, Any]:
-    match: dict[str, Any] = {}
-    if random.random() < 0.6:
-        match["uri"] = random.choice(
-            (
-                {"prefix": "/shop"},
-                {"prefix": "/shop/"},
-                {"exact": "/shop"},
-                {"exact": "/api/v2"},
-                {"prefix": "/api"},
-                {"regex": "/api/v[0-9]+(/.*)?"},
-                {"regex": "/shop.*"},
-                {"exact": "/"},
-                {"prefix": "/static/~joe"},
-            )
-        )
-        if random.random() < 0.3:
-            match["ignoreUriCase"] = True
-    if random.random() < 0.35:
-        name, condition = random.choice(
-            (
-                ("x-user", {"exact": "jason"}),
-                ("x-user", {"regex": ".+"}),
-                ("x-version", {"prefix": "canary"}),
-                ("cookie", {"regex": ".*beta=yes.*"}),
-                ("x-user", {"regex": "a.*"}),
-                ("x-tag", {"exact": "a,b"}),
-                ("x-user", {}),
-            )
-        )
-        match[random.choice(("headers", "headers", "withoutHeaders"))] = {name: condition}
-    if random.random() < 0.25:
-        match["queryParams"] = random.choice(
-            (
-                {"page": {"exact": "1"}},
-                {"sort": {"regex": ".*"}},
-                {"debug": {"exact": ""}},
-                {"page": {"prefix": "2"}},
-            )
-        )
-    if random.random() < 0.2:
-        match["method"] = {"exact": random.choice(("GET", "POST"))}
-    if random.random() < 0.15:
-        match["authority"] = random.choice(
-            ({"prefix": "shop"}, {"regex": ".*example.*"}, {"exact": "reviews"})
-        )
-    if random.random() < 0.15:
-        match["scheme"] = {"exact": random.choice(("http", "https"))}
-    return match or {"uri": {"prefix": "/shop"}}
-
-
-def _action(random: Random, kind: int) -> dict[str, Any]:
-    if kind == 0:
-        return {
-            "redirect": random.choice(
-                (
-                    {"uri": "/moved"},
-                    {"authority": "new.example", "redirectCode": 302},
-                    {"scheme": "https"},
-                    {"uri": "/x?y=1"},
-                    {"port": 8443, "redirectCode": 307},
-                    {"scheme": "https", "port": 443},
-                    {"derivePort": "FROM_REQUEST_PORT", "authority": "new.example"},
-                )
-            )
-        }
-    if kind == 1:
-        return {"directResponse": {"status": random.choice((200, 404, 418)), "body": {"string": "direct"}}}
-    route = random.choice(
-        (
-            [_to("orders", 80, "v1")],
-            [_to("orders", 80, "v2")],
-            [_to("reviews", 80, "v1")],
-            [_to("orders", 80)],
-            [_to("reviews", 80, "v2")],
-            [_to("missing", 80)],
-            [_to("orders", 80, "none")],
-            [{**_to("orders", 80, "v1"), "weight": 60}, {**_to("orders", 80, "v2"), "weight": 40}],
-            [{**_to("orders", 80, "v1"), "weight": 0}, {**_to("reviews", 80, "v1"), "weight": 100}],
-        )
-    )
-    action: dict[str, Any] = {"route": route}
-    if kind == 2:
-        action["rewrite"] = random.choice(
-            (
-                {"uri": "/rewritten"},
-                {"uri": "/"},
-                {"authority": "inside.example"},
-                {"uri": "/both/", "authority": "inside.example"},
-                {"uriRegexRewrite": {"match": "^/([a-z]+)(.*)$", "rewrite": r"/\2/\1"}},
-            )
-        )
-    elif kind == 3:
-        action["fault"] = {
-            "abort": {"httpStatus": 503 if random.random() < 0.5 else 429, "percentage": {"value": 100}}
-        }
-    elif kind == 4:
-        action["corsPolicy"] = {"allowOrigins": [{"exact": "https://shop.example"}], "allowMethods": ["PUT"]}
-    elif kind == 5:
-        action["headers"] = {
-            "request": {"set": {"x-version": "stable"}, "add": {"x-tag": "c"}, "remove": ["x-user"]},
-        }
-    return action
 
 
 def _call(
@@ -488,20 +377,9 @@ def _call(
     )
 
 
-def _to(host: str, port: int, subset: str = "") -> dict[str, Any]:
-    destination: dict[str, Any] = {"host": host, "port": {"number": port}}
-    if subset:
-        destination["subset"] = subset
-    return {"destination": destination}
-
-
 def _server(number: int, protocol: str, hosts: list[str], *, name: str = "", **more: Any) -> dict[str, Any]:
     return {
         "port": {"number": number, "name": name or f"{protocol.lower()}-{number}", "protocol": protocol},
         "hosts": hosts,
         **more,
     }
-
-
-def _document(kind: str, name: str, version: str = "networking.istio.io/v1", **fields: Any) -> dict[str, Any]:
-    return {"apiVersion": version, "kind": kind, "metadata": {"name": name, "namespace": "default"}, **fields}
