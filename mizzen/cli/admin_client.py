@@ -1,4 +1,4 @@
-"""Asking a running server at its admin address."""
+"""Questions to a running server at its admin address."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import httpx
 
 ADMIN = "127.0.0.1:15014"
-"""Where a server's admin address is unless it is told otherwise."""
+"""The default admin address of a server."""
 
 _TIMEOUT = 10.0
 _HINT = "is `mizzen serve` running, and is this its --admin-address?"
@@ -19,7 +19,7 @@ _FILES = " To ask files, give --config PATH"
 
 
 def admin_address(text: str) -> str:
-    """Return the address that --admin names, as it can be called. Raises Failure if it is none."""
+    """Return the address that --admin names, as a client can call it. Raises Failure if it is invalid."""
     from mizzen.server.address import Address
 
     try:
@@ -32,14 +32,14 @@ def admin_address(text: str) -> str:
 def ask(
     address: str, path: str, wanted: str, parameters: Mapping[str, str] | None = None, *, files: bool = False
 ) -> dict[str, Any]:
-    """Return the JSON object that the server at the admin `address` answers, which has the key `wanted`.
+    """Return the JSON object with which the server at the admin `address` answers; it has the key `wanted`.
 
-    `files` tells that the command could ask files as well. Raises Failure with the server's words if it
-    answers no, or with what is there in place of a server.
+    `files`: the command can read files too, and a failure says so. Raises Failure with the server's message
+    if the server refuses, and with what answers there if it is not a server.
     """
     hint = _HINT + (_FILES if files else "")
     answer = _answer(address, path, parameters or {}, hint)
-    if answer.status_code == 421:  # it is a server, which does not know itself under this name
+    if answer.status_code == 421:  # a server, called by a name that it does not accept
         raise Failure(f"{address}: {answer.text.strip()}")
     if answer.status_code in (400, 404) and parameters and answer.text.strip() != "Not Found":
         raise Failure(answer.text.strip(), exit_code=2)
@@ -56,7 +56,7 @@ def _answer(address: str, path: str, parameters: Mapping[str, str], hint: str) -
     import httpx
 
     try:
-        # Never by way of a proxy of the environment: the server is on this machine or named on purpose.
+        # HTTP_PROXY is ignored: the server is on this machine, or its address was given on purpose.
         with httpx.Client(trust_env=False, timeout=_TIMEOUT) as client:
             return client.get(f"http://{address}{path}", params=parameters)
     except httpx.TimeoutException as error:

@@ -1,4 +1,4 @@
-"""`mizzen agent`: beside an Envoy whose key stays on its machine."""
+"""`mizzen agent`: runs beside an Envoy, and keeps the Envoy's key on its machine."""
 
 from __future__ import annotations
 
@@ -49,7 +49,8 @@ def agent(
 
     from mizzen.server.grpc_log import quieten
 
-    # Before gRPC is imported. Its handlers of fork() are for children that speak gRPC, which Envoy does not.
+    # Must run before gRPC is imported. gRPC's fork() handlers are for children that use gRPC's Python
+    # library.
     quieten(traces_handshakes=False)
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
     from mizzen.agent import Agent, AgentError, AgentOptions

@@ -1,4 +1,4 @@
-"""`mizzen analyze`: says what is wrong with a configuration before anyone serves it."""
+"""`mizzen analyze`: says what is wrong with a configuration before it is served."""
 
 from __future__ import annotations
 

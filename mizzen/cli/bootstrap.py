@@ -1,4 +1,4 @@
-"""`mizzen bootstrap`: what an Envoy is started with."""
+"""`mizzen bootstrap`: prints the file that an Envoy starts with."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ DEFAULT_ADMIN_ADDRESS = "127.0.0.1:15000"
 
 
 class Role(StrEnum):
-    """What the Envoy is: beside a workload, or at the edge."""
+    """What the Envoy is: a sidecar beside a workload, or a gateway at the edge."""
 
     SIDECAR = "sidecar"
     GATEWAY = "gateway"
 
 
 class Stats(StrEnum):
-    """How much an Envoy counts."""
+    """Which statistics an Envoy collects."""
 
     LEAN = "lean"
     FULL = "full"
 
 
 class InterceptionMode(StrEnum):
-    """How a sidecar gets hold of its workload's connections."""
+    """How a sidecar captures the connections of its workload."""
 
     REDIRECT = "REDIRECT"
     TPROXY = "TPROXY"
@@ -137,7 +137,7 @@ def bootstrap_yaml(
 ) -> str:
     """Return the bootstrap that the command's options describe, as YAML.
 
-    Remarks about the node go to standard error. Raises Failure for options from which none can be made.
+    Warnings about the node go to standard error. Raises Failure for options that give no bootstrap.
     """
     from mizzen.cli.described_node import described_node
     from mizzen.cli.loading import node_content
@@ -175,7 +175,7 @@ def bootstrap_yaml(
 
 
 class _ControlPlane(NamedTuple):
-    """Where and how the Envoy asks."""
+    """How the Envoy reaches its control plane."""
 
     address: str
     ca: str
@@ -188,7 +188,7 @@ class _ControlPlane(NamedTuple):
 def _yaml(
     node: Mapping[str, Any], file: str, control_plane: _ControlPlane, admin_address: str, stats: Stats
 ) -> str:
-    """Make the bootstrap. `file` is where the node is from; empty: the command line."""
+    """Return the bootstrap. `file` is where the node is from; empty for the command line."""
     import json
 
     import yaml
@@ -214,6 +214,6 @@ def _yaml(
         raise Failure(f"{file}: {error}" if file else str(error), exit_code=1 if file else 2) from error
     for warning in Proxy.from_node(node).warnings:
         typer.echo(f"warning: {f'{file}: ' if file else ''}{warning}", err=True)
-    plain = json.loads(json.dumps(content))  # protobuf gives ordered dictionaries, which are not YAML's
+    plain = json.loads(json.dumps(content))  # protobuf gives ordered dictionaries, which YAML would tag
     text: str = yaml.dump(plain, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
     return text

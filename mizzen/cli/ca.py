@@ -1,4 +1,4 @@
-"""`mizzen ca`: the certificate authority of a server, from its files; and its rotation."""
+"""`mizzen ca`: shows the certificate authority of a server from its files, and rotates it."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def ca(
     """Show the certificate authority of a server, or change its root.
 
     status (the default) says what is in force. create makes the authority before the first start of the
-    server, for those who need its root by then. rotate makes a new root: the running server gives it to every
+    server, if its root is needed by then. rotate makes a new root: the running server gives it to every
     proxy beside the old one, and then lets it sign. finish ends the trust in the old root.
     """
     from mizzen.identity import rotation

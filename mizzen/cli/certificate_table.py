@@ -1,4 +1,4 @@
-"""The certificates of the workloads as people read them: in the status, and for `mizzen ca`."""
+"""Tables of the workloads' certificates, for the status and `mizzen ca`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SHOWN: Final = 20
 
 
 def certificates(state: Mapping[str, Any]) -> Group | None:
-    """Return a row for each identity, the next to be renewed first, and what is wrong with the authority."""
+    """Return a row for each identity, in the order of renewal, and what is wrong with the authority."""
     held = state.get("certificates")
     if not held or not (held["workloads"] or held["authority"]["warnings"]):
         return None

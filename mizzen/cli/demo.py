@@ -1,4 +1,4 @@
-"""`mizzen demo`: a whole mesh on this machine."""
+"""`mizzen demo`: runs a whole mesh on this machine."""
 
 from __future__ import annotations
 

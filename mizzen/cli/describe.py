@@ -1,4 +1,4 @@
-"""`mizzen describe`: what applies to a service or workload, from where, and what is odd about it."""
+"""`mizzen describe`: shows what applies to a service or workload, from which lines, and what looks wrong."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def describe(
 ) -> None:
     """Tell all about a service, workload or Gateway: ports, endpoints, TLS, rules, and what is odd.
 
-    With --config it reads files; else it asks a running server, which knows also which proxies are connected.
+    With --config it reads files; else it asks a running server, which also knows the connected proxies.
     """
     from mizzen.cli.table_output import Output as Values
     from mizzen.cli.table_output import print_values

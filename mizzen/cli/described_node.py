@@ -1,4 +1,4 @@
-"""The node that the flags of `mizzen bootstrap` describe; what cannot be is refused."""
+"""The node that the flags of `mizzen bootstrap` describe. Impossible values are refused."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from mizzen.config.validation.labels import label_key_problem, label_value_probl
 from mizzen.server.address import Address
 
 _NAME: Final = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,251}[A-Za-z0-9])?")
-_UNSPEAKABLE: Final = re.compile(r"[\s\x00-\x1f\x7f~,]")
-"""In names of networks, clusters and places: what would break the node id or a list of names."""
+_SEPARATORS: Final = re.compile(r"[\s\x00-\x1f\x7f~,]")
+"""Not allowed in names of networks, clusters and localities: they would break the node id or a list."""
 
 
 def described_node(
@@ -30,9 +30,8 @@ def described_node(
 ) -> dict[str, Any]:
     """Return an Envoy Node in its JSON form.
 
-    `kind` is sidecar or router, empty if neither was said; `labels` are KEY=VALUE. Empty values of `metadata`
-    are left out. Raises Failure for what no proxy can be: the control plane would refuse it, or serve
-    something else than was meant.
+    `kind` is sidecar or router, empty if none was given; `labels` are KEY=VALUE. Empty values of `metadata`
+    are left out. Raises Failure for values that the control plane would refuse or misunderstand.
     """
     if not kind:
         raise Failure("say what the Envoy is: mizzen bootstrap sidecar|gateway, or --node FILE", exit_code=2)
@@ -109,7 +108,7 @@ def _address_problem(text: str) -> str | None:
 
 
 def _name_problem(text: str) -> str | None:
-    if _UNSPEAKABLE.search(text):
+    if _SEPARATORS.search(text):
         return f'"{text}" is no name; write it without blanks, commas and ~'
     return None
 

@@ -1,4 +1,4 @@
-"""Findings for a person at a terminal: in colour, with the line of YAML and the name of its document."""
+"""Findings for a terminal: in colour, with the line of YAML and the name of its document."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ class _Source:
         self._lines = data.decode("utf-8-sig", errors="replace").splitlines()
 
     def document(self, line: int) -> ConfigKey | None:
-        """Return the key of the document that a line belongs to, None if that is not known."""
+        """Return the key of the document that a line belongs to, or None if it is not known."""
         return next((key for first, key in reversed(self._documents) if first <= line), None)
 
     def line(self, number: int) -> str:
-        """Return a line, in which nothing can steer a terminal; empty if there is none such."""
+        """Return a line without control characters, which could steer a terminal; empty for no line."""
         if not 1 <= number <= len(self._lines):
             return ""
         return "".join(letter if letter.isprintable() else " " for letter in self._lines[number - 1])
 
 
 def print_findings(findings: Sequence[Diagnostic], given: Mapping[str, bytes], console: Console) -> None:
-    """Print findings; `given` has the content of what is no file, by the name that the findings use.
+    """Print findings. `given` holds contents that are in no file, by the name that the findings use.
 
-    No line is quoted from a Secret, nor from what may be one because nobody can read it.
+    No line is quoted from a Secret, or from a document that is not readable and so might be one.
     """
     sources: dict[str, _Source | None] = {}
     for finding in findings:
@@ -84,7 +84,7 @@ def _finding(finding: Diagnostic, source: _Source | None) -> Text:
 
 
 def _place(line: str, path: str) -> tuple[int, int]:
-    """Return where in a line the last field of `path` stands, and its length; else what the line holds."""
+    """Return start and length of the last field of `path` in a line, else of the line's text."""
     names = re.findall(r"[^.\[\]]+", path)
     name = next((each for each in reversed(names) if not each.isdigit()), "")
     found = re.search(rf"(?<![\w-]){re.escape(name)}(?=[\"']?\s*:)", line) if name else None

@@ -1,4 +1,4 @@
-"""Files as they are in a revision of Git, without a checkout."""
+"""Reads the files of a Git revision, without a checkout."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _SUBMODULE_OR_LINK = ("160000", "120000")
 
 
 def files_of_revision(revision: str, path: Path, name: str) -> Files:
-    """Return the files that `path` has in a revision, under names that begin with `name`.
+    """Return the files at `path` in a revision, under names that begin with `name`.
 
-    Symbolic links are not followed. Raises Failure with Git's words if there is no repository or revision.
+    Symbolic links are not followed. Raises Failure with Git's message if there is no repository or revision.
     """
     from mizzen.sources.listing import SUFFIXES
     from mizzen.sources.two_versions import Files
@@ -54,7 +54,7 @@ def files_of_revision(revision: str, path: Path, name: str) -> Files:
 
 
 def _blobs(top: Path, objects: dict[str, str]) -> dict[str, bytes]:
-    """Return the contents of objects, all by one process."""
+    """Return the contents of objects, all read by one process."""
     if not objects:
         return {}
     asked = "".join(f"{each}\n" for each in objects.values()).encode()

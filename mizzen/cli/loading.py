@@ -1,4 +1,4 @@
-"""Reading configurations and node files for the commands that work offline."""
+"""Reads configurations and node files for the commands that work offline."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 NoCertificates = Annotated[
     bool,
-    typer.Option("--no-certificates", help="As a server does that has neither --state nor --ca."),
+    typer.Option("--no-certificates", help="Behave as a server without --state and --ca."),
 ]
-"""The option of every command that says, from files, what a server would do (docs/decisions/0146)."""
+"""The option of every command that tells from files what a server would do (docs/decisions/0146)."""
 
 _LARGEST_NODE = 1024 * 1024
-"""Bytes of a node file; many times what an Envoy may say of itself to a server."""
+"""Bytes of a node file; many times what an Envoy may send about itself to a server."""
 
 
 STANDARD_INPUT = "<stdin>"
@@ -32,9 +32,10 @@ STANDARD_INPUT = "<stdin>"
 def load(
     paths: Sequence[Path], mesh_config: Path | None, given: Mapping[str, bytes] | None = None
 ) -> LoadedConfigs:
-    """Read `paths`, and `given` (texts by name); raise Failure naming the first path that is not there.
+    """Read `paths`, and `given` (texts by name). Raises Failure that names the first path that does not
+    exist.
 
-    Invalid documents are diagnostics.
+    Invalid documents become diagnostics.
     """
     from mizzen.sources.loading import load_configs
 
@@ -45,16 +46,16 @@ def load(
 
 
 def standard_input() -> bytes:
-    """Read standard input: at most one byte more than a file may have, which the reader of YAML refuses."""
+    """Read standard input, up to one byte above a file's limit: the reader of YAML refuses that size."""
     from mizzen.config.yaml_documents import MAX_FILE_BYTES
 
     return sys.stdin.buffer.read(MAX_FILE_BYTES + 1)
 
 
 def load_node(file: Path) -> Proxy:
-    """Read an Envoy `Node` from a JSON or YAML file; raise Failure, with the file's name, if it is not one.
+    """Read an Envoy `Node` from a JSON or YAML file. Raises Failure, with the file's name, if it holds none.
 
-    A whole Envoy bootstrap will do as well: its `node` is taken.
+    From a whole Envoy bootstrap the field `node` is taken.
     """
     from mizzen.mesh.proxy.node import NodeError, Proxy
 
@@ -66,7 +67,7 @@ def load_node(file: Path) -> Proxy:
 
 
 def node_content(file: Path) -> Mapping[str, Any]:
-    """Read the mapping that a node file holds; raise Failure if it cannot be read or is not a mapping."""
+    """Read the mapping in a node file. Raises Failure if the file cannot be read or is not a mapping."""
     from mizzen.config.yaml_tree import YamlError, trees
 
     try:
@@ -74,7 +75,7 @@ def node_content(file: Path) -> Mapping[str, Any]:
             data = opened.read(_LARGEST_NODE + 1)
         if len(data) > _LARGEST_NODE:
             raise Failure(f"{file}: has more than {_LARGEST_NODE} bytes; give the node alone")
-        # Its errors quote no value: a whole bootstrap may hold a private key.
+        # The errors of `trees` quote no value: a whole bootstrap may hold a private key.
         content = next((tree.value for tree in trees(data.decode("utf-8-sig"))), None)
     except OSError as error:
         raise Failure(f"{file}: {error.strerror or error}", exit_code=2) from error

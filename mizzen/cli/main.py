@@ -1,4 +1,4 @@
-"""The entry point: the commands by name, and one place where every mistake becomes one clear line."""
+"""The entry point: the commands by name, and the function that turns every mistake into one clear line."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from mizzen.cli.failure import Failure
 commands = typer.Typer(
     name="mizzen",
     no_args_is_help=True,
-    # Help is plain text: as rich's markup, `[redacted]` and other words in brackets would vanish.
+    # Help is plain text: rich's markup would swallow `[redacted]` and other words in brackets.
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -43,7 +43,7 @@ commands = typer.Typer(
 
 
 def _examples(*lines: str) -> str:
-    """Return the end of a help text. The mark at its head keeps its lines from being joined."""
+    """Return the end of a help text. Its first character stops click from joining the lines."""
     return "\n".join(("\b", "Examples:", *(f"  {line}" for line in lines)))
 
 
@@ -210,20 +210,20 @@ def options(
 
 def app() -> None:
     """The program: run the command line and end the process."""
-    gc.disable()  # what is loaded stays; commands that go on for long enable it again
-    # Looking for plugins of pydantic reads the metadata of every installed package; we want none.
+    gc.disable()  # loaded modules are never freed; long-running commands enable it again
+    # To look for plugins, pydantic would read the metadata of every installed package. Mizzen uses none.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
     try:
         command_line()
     except SystemExit as ended:
         if OneAnswer.answered and isinstance(ended.code, int):
-            os._exit(ended.code)  # what was read and made is not taken down piece by piece
+            os._exit(ended.code)  # freeing the objects one by one would take time for nothing
         raise
 
 
 def _program() -> typer.Typer:
-    """Return the program with the command that is asked for alone, or else with all: to prepare them takes
-    longer than to load this module."""
+    """Return the program with only the command that is asked for, or with all if none is: preparing all takes
+    longer than loading this module."""
     asked = [each for each in commands.registered_commands if [each.name] == sys.argv[1:2]]
     if not asked:
         return commands
@@ -233,10 +233,10 @@ def _program() -> typer.Typer:
 
 
 def command_line() -> None:
-    """Run the command line and exit: 0 done, 1 it failed, 2 the command line is wrong, 130 interrupted."""
-    _open_what_is_closed()
+    """Run the command line and exit: 0 done, 1 failed, 2 wrong command line, 130 interrupted."""
+    _open_closed_streams()
     if not sys.warnoptions:
-        # Python's warnings are for who writes programs: `cryptography` warns of odd certificates of users.
+        # Python's warnings are for programmers: `cryptography` would warn of users' unusual certificates.
         warnings.simplefilter("ignore")
     try:
         try:
@@ -249,7 +249,7 @@ def command_line() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
-        # The reader has gone (`mizzen analyze | head`). Python would complain once more when it flushes
+        # The reader closed the pipe (`mizzen analyze | head`). Python would complain again when it flushes
         # standard output at exit: https://docs.python.org/3/library/signal.html#note-on-sigpipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
@@ -258,9 +258,9 @@ def command_line() -> None:
         sys.exit(1)
 
 
-def _open_what_is_closed() -> None:
-    """Put nothing in the place of standard streams that were closed before the program began (`>&-`). Else a
-    file that is opened later would stand in their place, and get what is printed."""
+def _open_closed_streams() -> None:
+    """Open /dev/null for standard streams that were closed before the program began (`>&-`). Else a file that
+    is opened later would get their descriptor, and everything that is printed."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             stream = Path(os.devnull).open(mode, encoding="utf-8")  # noqa: SIM115 (it stays open)
@@ -268,6 +268,6 @@ def _open_what_is_closed() -> None:
 
 
 def _flush() -> None:
-    """Write out what was printed, so that a full disk or a reader that is gone is noticed in time."""
+    """Flush standard output, so that a full disk or a closed pipe raises its error here."""
     for stream in (sys.stdout, sys.stderr):
         stream.flush()

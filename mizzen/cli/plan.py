@@ -1,4 +1,4 @@
-"""`mizzen plan`: what a change of the files would change for the proxies."""
+"""`mizzen plan`: shows what changed files would change for the proxies."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def plan(
     ] = ADMIN,
     output: Annotated[Output, typer.Option("-o", "--output", help="The form of the plan.")] = Output.TEXT,
 ) -> None:
-    """Tell what a change of the files changes for each proxy, in meaning, with the lines of both sides.
+    """Tell what changed files change for each proxy, in meaning, with the lines of both sides.
 
     Exit 2 if something breaks: a destination without endpoints, a host that no longer matches, connections
     that are cut, traffic that becomes plaintext, or that is refused; 1 if a document of NEW is refused; 0
@@ -95,7 +95,7 @@ def plan(
 
 @dataclass(frozen=True, slots=True)
 class _Compared:
-    """A plan, what is wrong with NEW, and what turns the names of its files into those that people know."""
+    """A plan, the diagnostics of NEW, and the function from its files' internal names to the user's names."""
 
     plan: Plan
     diagnostics: Sequence[Diagnostic]

@@ -1,4 +1,4 @@
-"""The proxy that a command is about, and what it would be sent by files."""
+"""The proxy that a command asks about, found in files, and the mesh of these files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def mesh_of(paths: Sequence[Path], mesh_config: Path | None, *, certificates_served: bool) -> Mesh:
-    """Return the mesh of files; what is wrong with them goes to standard error, what is valid counts."""
+    """Return the mesh of the valid documents in files; diagnostics go to standard error."""
     from mizzen.cli.loading import load
     from mizzen.config.diagnostics import Severity
 
@@ -29,8 +29,8 @@ def mesh_of(paths: Sequence[Path], mesh_config: Path | None, *, certificates_ser
 
 
 def declared_proxy(mesh: Mesh, name: str, node: Path | None) -> Proxy:
-    """Return the proxy of a node file, or the one that the documents let expect under a name: the sidecar of
-    a workload, else a gateway. Raises Failure."""
+    """Return the proxy of the node file, or the proxy that the documents imply for a name: the sidecar of a
+    workload, else a gateway. Raises Failure if there is none."""
     from mizzen.cli.loading import load_node
     from mizzen.explain.callers import DeclaredCallers, UnknownCallerError
 

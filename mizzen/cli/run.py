@@ -1,4 +1,4 @@
-"""`mizzen run`: an Envoy in one step, beside others."""
+"""`mizzen run`: starts an Envoy in one step; several can run on one machine."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def run(**options: Any) -> None:
     with contextlib.ExitStack() as until_the_end:
         if not options["admin_port"] and options["admin_address"] == DEFAULT_ADMIN_ADDRESS:
             host, _, port = DEFAULT_ADMIN_ADDRESS.rpartition(":")
-            # Its Envoy listens some time from now: another `mizzen run` must not choose the port until then.
+            # This Envoy does not listen yet: until it does, no second `mizzen run` may choose the port.
             options["admin_port"] = until_the_end.enter_context(reserved_port(host, int(port)))
         code = _run_envoy(options)
     raise typer.Exit(code)
@@ -49,7 +49,7 @@ def _run_envoy(options: Mapping[str, Any]) -> int:
         admin = f"127.0.0.1:{options['admin_port']}"
     else:
         admin = options["admin_address"]
-    # Only its owner may enter a folder that `tempfile` made.
+    # `tempfile` makes a folder that only its owner may enter.
     with tempfile.TemporaryDirectory(prefix="mizzen-run-") as directory:
         file = Path(directory) / "bootstrap.yaml"
         file.touch(mode=0o600)
@@ -59,7 +59,7 @@ def _run_envoy(options: Mapping[str, Any]) -> int:
 
 
 def _run(command: Sequence[str | Path]) -> int:
-    """Run `command` until it ends, hand our signals on to it, and return its exit code as a shell would."""
+    """Run `command` until it ends, forward our signals to it, and return its exit code as a shell would."""
     from mizzen.demo.child_process import die_with
 
     bound = die_with(os.getpid())
@@ -71,7 +71,7 @@ def _run(command: Sequence[str | Path]) -> int:
     # No signal may come between the start of the child and the handlers that know it.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, HANDED_ON)
     try:
-        # In a process group of its own a Ctrl-C reaches it once, from here.
+        # In its own process group the child gets a Ctrl-C once, from us, and not from the terminal too.
         child = subprocess.Popen(
             command,
             process_group=0,

@@ -1,4 +1,4 @@
-"""`mizzen serve`: the control plane."""
+"""`mizzen serve`: runs the control plane."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SHORTEST_TTL = timedelta(seconds=3)
 _LONGEST_TTL = timedelta(days=90)
 """Istio's own limit (MAX_WORKLOAD_CERT_TTL)."""
 _ISSUER_BY_URI = re.compile(r"(.+?)=(https?://.*)")
-"""An issuer is often a URI itself, and the URI of its keys may have further signs of equality."""
+"""ISSUER=URL. The issuer is often a URI itself, and the URL of its keys may have more equals signs."""
 
 
 class LogFormat(StrEnum):
@@ -34,7 +34,7 @@ class LogFormat(StrEnum):
 
 
 class LogLevel(StrEnum):
-    """What is worth a log line."""
+    """The least severe messages that are logged."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -191,7 +191,7 @@ def serve(
     leave_no_core()
     offers_tls = options.tls is not None or options.own_tls
     is_quiet = quieten(traces_handshakes=offers_tls)
-    # It imports gRPC, which looks once at what it may write.
+    # This imports gRPC, which reads its log settings only once.
     from mizzen.server.process import StartError, run
 
     try:

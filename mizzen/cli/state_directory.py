@@ -1,5 +1,5 @@
-"""Commands that use the state directory of a server take no other folder for it. They run as its owner: the
-server must be able to read what they write."""
+"""Checks of commands that use the state directory of a server: the folder is a state directory, and the user
+is its owner, as the server must be able to read what they write."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from mizzen.cli.failure import Failure
 
 
 def check_state(directory: Path) -> None:
-    """Raise Failure if neither a server nor `mizzen ca create` has made `directory` its state directory;
-    OSError if it cannot be looked at."""
+    """Raise Failure if `directory` is not a state directory, made by a server or `mizzen ca create`. Raises
+    OSError if it cannot be read."""
     from mizzen.identity.authority_files import FOLDER
     from mizzen.server.state import LOCK
 
@@ -24,7 +24,7 @@ def check_state(directory: Path) -> None:
 
 
 def check_owner(directory: Path) -> None:
-    """Raise Failure if `directory` belongs to another user; OSError if it cannot be looked at."""
+    """Raise Failure if `directory` belongs to a different user, OSError if it cannot be read."""
     owner = directory.stat().st_uid
     if owner != os.geteuid():
         raise Failure(f"{directory}: belongs to the user {owner}; run this as that user, as the server does")

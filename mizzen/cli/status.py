@@ -1,4 +1,4 @@
-"""`mizzen status`: how the proxies stand, and what is wrong."""
+"""`mizzen status`: shows the state of the proxies, and what is wrong."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 _PIPED_WIDTH = 1000
-"""In columns: wider than any line of the status that somebody would read."""
+"""In columns; wider than any line of the status."""
 
 
 class Output(StrEnum):
@@ -63,12 +63,12 @@ def status(
 
 
 def fetch(address: str) -> dict[str, Any]:
-    """Ask the server at the admin `address` for its status; raise Failure that says what is there instead."""
+    """Return the status of the server at the admin `address`. Raises Failure if no Mizzen server answers."""
     return ask(address, "/status", "proxies")
 
 
 def plain(state: dict[str, Any]) -> str:
-    """Return the status for a file or a program: no line broken for a terminal, no blanks at its end."""
+    """Return the status for a file or a program: long lines are not broken, and end without blanks."""
     import io
 
     from rich.console import Console
@@ -98,7 +98,7 @@ def _watch(address: str) -> None:
 
 
 def render(state: dict[str, Any], width: int) -> Group:
-    """Return the status for people: the proxies, then what was rejected, then what is refused."""
+    """Return the status for people: the proxies, then rejected resources, then refused documents."""
     from rich.console import Group
 
     from mizzen.cli.certificate_table import certificates

@@ -1,4 +1,4 @@
-"""The parts of the status as people read them."""
+"""The parts of the status, as tables and lines for people."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _WIDE = 110
 
 
 def _indented(text: Text, by: int) -> Padding:
-    """Return `text` so far from the left, and without blanks up to the right edge."""
+    """Return `text` indented by so many columns, without blanks up to the right edge."""
     return Padding(text, (0, 0, 0, by), expand=False)
 
 
 def headline(state: Mapping[str, Any]) -> Text:
-    """One line: the server, its documents, its proxies."""
+    """Return one line: the server, its documents, its proxies."""
     server, configuration = state["server"], state["configuration"]
     documents = sum(configuration["documents"].values())
     line = Text()
@@ -46,7 +46,7 @@ def headline(state: Mapping[str, Any]) -> Text:
 
 
 def waiting(state: Mapping[str, Any]) -> Group | None:
-    """What keeps proxies out after the start."""
+    """Return what the server waits for after its start, before it serves proxies."""
     held = state["server"].get("waiting_for")
     if not held:
         return None
@@ -58,7 +58,7 @@ def waiting(state: Mapping[str, Any]) -> Group | None:
 
 
 def proxies(state: Mapping[str, Any], width: int) -> Table | Text:
-    """A row for each proxy, a column for each discovery service; in `width` columns some are left out."""
+    """Return a row for each proxy, a column for each discovery service; some are left out to fit `width`."""
     if not state["proxies"]:
         return Text("no proxy is connected", style="dim")
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
@@ -81,14 +81,14 @@ def _cell(held: Mapping[str, Any] | None) -> Text:
         return Text("-", style="dim")
     state = held["state"]
     words = state if state != "ACKED" else f"ACKED {held['resources']}"
-    # What uses a secret that is not there refuses its connections, and nothing else says so.
+    # A listener or cluster with a missing secret fails its connections; only this cell shows it.
     if state == "ACKED" and held["missing"]:
         words += f" of {held['resources'] + len(held['missing'])}"
     return Text(words, style=_STYLE.get(state, ""))
 
 
 def rejections(state: Mapping[str, Any]) -> Group | None:
-    """Envoy's own words, and the lines of YAML that the rejected resources came from."""
+    """Return rejected resources: Envoy's message, and the lines of YAML that they come from."""
     stuck = [
         (proxy["id"], service, held)
         for proxy in state["proxies"]
@@ -122,7 +122,7 @@ def _origin_of(resource: Mapping[str, Any]) -> Text:
 
 
 def missing_secrets(state: Mapping[str, Any]) -> Group | None:
-    """The secrets that proxies ask for and are not sent, by name."""
+    """Return the secrets that proxies ask for and do not get, by name."""
     waiting = dict.fromkeys(
         (proxy["id"], name)
         for proxy in state["proxies"]
@@ -144,7 +144,7 @@ def missing_secrets(state: Mapping[str, Any]) -> Group | None:
 
 
 def remarks(state: Mapping[str, Any]) -> Group | None:
-    """What is wrong with proxies that are served all the same."""
+    """Return the proxy warnings: mistakes in nodes that are served all the same."""
     said = dict.fromkeys((proxy["id"], remark) for proxy in state["proxies"] for remark in proxy["remarks"])
     if not said:
         return None
@@ -155,8 +155,8 @@ def remarks(state: Mapping[str, Any]) -> Group | None:
 
 
 def gone_proxies(state: Mapping[str, Any]) -> Group | None:
-    """The proxies that went within the last hour and have not come back."""
-    held = state.get("gone_proxies", ())  # a server of another version may not know it
+    """Return the proxies that disconnected within the last hour and have not come back."""
+    held = state.get("gone_proxies", ())  # a server of a different version may not have it
     if not held:
         return None
     lines: list[Any] = [Text("\nGONE", style="bold yellow")]
@@ -170,7 +170,7 @@ def gone_proxies(state: Mapping[str, Any]) -> Group | None:
 
 
 def refused_proxies(state: Mapping[str, Any]) -> Group | None:
-    """The Envoys that came in the last minute and were sent away."""
+    """Return the Envoys whose connections were refused within the last minute."""
     held = state["refused_proxies"]
     if not held:
         return None
@@ -183,7 +183,7 @@ def refused_proxies(state: Mapping[str, Any]) -> Group | None:
 
 
 def refused(state: Mapping[str, Any]) -> Group | None:
-    """The documents whose newest version is not in force, and why."""
+    """Return the documents whose newest version is not in force, and why."""
     held = state["configuration"]["refused"]
     if not held:
         return None
@@ -197,7 +197,7 @@ def refused(state: Mapping[str, Any]) -> Group | None:
 def _refused_alike(
     held: Iterable[Mapping[str, Any]],
 ) -> list[tuple[list[Text], list[Mapping[str, Any]]]]:
-    """Put together the documents that are refused for the same: a file that cannot be read has many."""
+    """Group documents that are refused for the same reason, such as all of an unreadable file."""
     found: dict[str, tuple[list[Text], list[Mapping[str, Any]]]] = {}
     for document in held:
         findings = [_finding(finding) for finding in document["findings"]]
@@ -222,7 +222,7 @@ def _refused_document(document: Mapping[str, Any]) -> Text:
 
 
 def restored(state: Mapping[str, Any]) -> Group | None:
-    """What is in force from the state directory, if none of the refused documents says so; its faults."""
+    """Return documents in force from the state directory, unless listed as refused, and its faults."""
     told = {document["document"] for document in state["configuration"]["refused"]}
     held = [each for each in state["configuration"].get("restored", ()) if each["document"] not in told]
     error = state["server"].get("state_error")
@@ -247,7 +247,7 @@ def restored(state: Mapping[str, Any]) -> Group | None:
 
 
 def findings(state: Mapping[str, Any]) -> Group | None:
-    """Warnings, and errors that belong to no document (a file that cannot be read)."""
+    """Return warnings, and errors without a document, such as a file that cannot be read."""
     shown = {
         _finding(finding).plain
         for document in state["configuration"]["refused"]

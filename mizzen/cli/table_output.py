@@ -1,4 +1,4 @@
-"""Tables as people read them in a terminal, and as programs do."""
+"""Prints tables for people at a terminal, and as JSON or YAML for programs."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def print_rows(rows: Sequence[Row], output: Output, kind: str) -> None:
 
 
 def print_table(columns: Iterable[str], lines: Iterable[Iterable[str]]) -> None:
-    """Print a table: in a terminal as wide as it is, else without a broken line."""
+    """Print a table as wide as the terminal; outside of a terminal, long lines are not broken."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -83,7 +83,7 @@ def _places(row: Row) -> str:
 
 
 def printable_values(content: Any) -> Any:
-    """Return plain values with `printable` texts: proxies chose some of them."""
+    """Return plain values with `printable` texts: some of them come from proxies."""
     if isinstance(content, str):
         return printable(content)
     if isinstance(content, list):
@@ -94,5 +94,5 @@ def printable_values(content: Any) -> Any:
 
 
 def printable(text: str) -> str:
-    """Return a line in which nothing can steer a terminal."""
+    """Return a line without control characters, which could steer a terminal."""
     return "".join(letter if letter.isprintable() else " " for letter in text)

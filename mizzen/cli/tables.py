@@ -1,4 +1,4 @@
-"""`mizzen routes`, `clusters`, `listeners`, `endpoints`, `secrets`: what a proxy is sent, as short tables."""
+"""`mizzen routes`, `clusters`, `listeners`, `endpoints`, `secrets`: show what a proxy is sent, as tables."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def table_command(kind: str) -> Callable[..., None]:
         wanted = Filter(host, fqdn, port, subset, direction)
         paths = list(config or ())
         if paths and node is not None and proxy:
-            # --config a b: the second path stands where the name of the proxy would.
+            # After --config a b, the second path arrives as the name of the proxy.
             paths.append(Path(proxy))
         paths += more or ()
         if paths:
@@ -87,7 +87,7 @@ def table_command(kind: str) -> Callable[..., None]:
 
     command.__doc__ = (
         f"Show what a proxy is sent: {_SHOWN[kind]}; and the lines it comes from.\n\n"
-        "Of a running server it shows what the proxy was sent, and what of that it has not accepted."
+        "From a running server it shows what the proxy was sent, and marks what it has not accepted."
     )
     return command
 
@@ -99,7 +99,7 @@ def diff(
     ] = ADMIN,
     output: Annotated[Output, typer.Option("-o", "--output", help="The form.")] = Output.TABLE,
 ) -> None:
-    """Show how what a connected proxy has accepted differs from what it is to be sent.
+    """Show what differs between the resources that a connected proxy has accepted and those meant for it.
 
     Exit 1 if there is a difference.
     """
@@ -107,7 +107,7 @@ def diff(
 
     answer = ask(admin_address(admin), "/debug/diff", "rows", {"proxy": proxy})
     rows = [Row.from_dict(values) for values in answer["rows"]]
-    print_rows(rows, output, f"differences: {answer['proxy']} has accepted all that it is to be sent")
+    print_rows(rows, output, f"differences: {answer['proxy']} has accepted all resources meant for it")
     if rows:
         raise typer.Exit(1)
 

@@ -32,10 +32,10 @@ def run_tests(
 ) -> None:
     """Run the tests of a mesh: does each call go where its test says?
 
-    Every file *.mesh-test.yaml says which configuration it tests; without that it is the file's folder. No
-    Envoy and no server is needed: calls are followed through what the proxies of both ends would be sent.
-    With --envoy they are made: each proxy on the way is a real Envoy, and everything behind them is a server
-    of the test. Exit 1 if a test fails, 2 if a file of tests or its configuration is wrong.
+    Every file *.mesh-test.yaml says which configuration it tests; the default is the file's folder. No Envoy
+    and no server is needed: calls are simulated with what the proxies of both ends would be sent. With
+    --envoy the calls are real: each proxy on the way is an Envoy, and test servers stand in for the
+    destinations. Exit 1 if a test fails, 2 if a file of tests or its configuration is wrong.
     """
     from mizzen.sources.mesh_tests import load_mesh_tests
 

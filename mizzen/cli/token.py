@@ -1,4 +1,4 @@
-"""`mizzen token`: a token by which a proxy says who it is."""
+"""`mizzen token`: prints a token by which a proxy proves who it is."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def token(
     namespace: Annotated[str, typer.Option("--namespace", help="Its namespace.")] = "default",
     ttl: Annotated[str, typer.Option("--ttl", help="How long it holds.", metavar="DURATION")] = "1h",
 ) -> None:
-    """Print a token for a service account: whoever has it is taken for that service account until it expires.
+    """Print a token for a service account: its bearer counts as that service account until it expires.
 
-    The key that signs it is in the state directory, where the first token makes it.
+    The key that signs it is in the state directory; the first call makes the key.
     """
     from datetime import UTC, datetime, timedelta
 

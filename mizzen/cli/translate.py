@@ -1,4 +1,4 @@
-"""`mizzen translate`: what one proxy would be sent, offline."""
+"""`mizzen translate`: prints what one proxy would be sent, from files."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def translate(
 ) -> None:
     """Print everything that one proxy would be sent: clusters, endpoints, listeners, routes, secrets.
 
-    What is wrong with the configuration goes to standard error; what is valid is translated all the same, as
-    the server does. Exit 1 if a document was refused.
+    Diagnostics go to standard error; valid documents are translated all the same, as the server does. Exit 1
+    if a document was refused.
     """
     from mizzen.api import translate as translate_for
     from mizzen.cli.loading import load, load_node

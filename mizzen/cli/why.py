@@ -1,4 +1,4 @@
-"""`mizzen why`: where a call goes, and which lines of YAML say so."""
+"""`mizzen why`: shows where a call goes, and which lines of YAML say so."""
 
 from __future__ import annotations
 
@@ -71,9 +71,9 @@ def why(
 ) -> None:
     """Tell where a call goes, from listener to endpoint, and which lines of the configuration say so.
 
-    At each step it names what nearly won, and the first condition in which that lost. With --config it reads
-    files; what is wrong with them goes to standard error, and what is valid counts. Else it asks a running
-    server.
+    At each step it names the closest candidate that was not chosen, and the first condition that it failed.
+    With --config it reads files: diagnostics go to standard error, and valid documents count. Else it asks a
+    running server.
     """
     words = list(call or ())
     question = _question(words, header or (), tcp, http2=http2, tls=tls, sni=sni, claims=claims)
@@ -120,7 +120,7 @@ def _show(answer: Answer, output: Output) -> None:
 
 
 def _of_server(admin: str, question: Question, caller: str, gateway: str) -> Answer:
-    """Ask the server; it answers for the proxies that are connected to it."""
+    """Ask the server, which answers for the proxies that are connected to it."""
     from mizzen.cli.admin_client import admin_address, ask
     from mizzen.explain.answer import Answer
 
@@ -138,7 +138,7 @@ def _question(
     sni: str,
     claims: str,
 ) -> Question:
-    """Read the call from the front of `words`, and leave the rest."""
+    """Read the call from the front of `words`, and remove its words."""
     import time
     from dataclasses import replace
 

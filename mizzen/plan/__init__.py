@@ -1,4 +1,4 @@
-"""What a change of the files would change for the proxies, in meaning. No IO, no clock.
+"""What changed files would change for the proxies, in meaning. No IO, no clock.
 
 new_mesh, _ = old_mesh.updated(change)
 planned = plan(fleet(old_mesh, new_mesh), new_refusals(old_mesh, new_mesh))

@@ -36,10 +36,11 @@ class Change:
         sign: whether the part is added, removed or changed.
         kind: `host`, `route`, `listener`, `filter chain`, `cluster`, `endpoints`, `policy`, `secret`...
         name: what people call the part.
-        what: what happens, in one sentence; empty if sign, kind and name say all.
+        what: what happens, in one sentence; empty if sign, kind and name say everything.
         details: a sentence for each thing that differs.
         danger: why it breaks something, NONE if it does not.
-        place: finds the lines of the part; changes in the same words are the same change wherever they are.
+        place: finds the lines of the part. It does not count for equality: changes with equal words are
+        equal.
     """
 
     sign: Sign
@@ -52,5 +53,5 @@ class Change:
 
     @property
     def breaks(self) -> bool:
-        """Whether it breaks something."""
+        """True if the change breaks something."""
         return self.danger is not Danger.NONE

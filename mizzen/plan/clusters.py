@@ -16,7 +16,7 @@ _MOST: Final = 5
 
 
 def cluster_changes(old: Any | None, new: Any | None) -> Iterator[Change]:
-    """Yield the changes from one Cluster to another; None is one that is not there."""
+    """Yield the changes from one Cluster to another; None stands for no cluster."""
     cluster = new if new is not None else old
     assert cluster is not None
     name = str(cluster.name)
@@ -36,7 +36,7 @@ def cluster_changes(old: Any | None, new: Any | None) -> Iterator[Change]:
     if was != now:
         details.insert(0, f"speaks {was or 'plaintext'} to {now or 'plaintext'}")
         danger = Danger.PLAINTEXT if was and not now else Danger.NONE
-    # Envoy makes a changed cluster anew, and drains the connections of the old one.
+    # Envoy replaces a changed cluster by a new one, and drains the connections of the old one.
     yield Change(
         Sign.CHANGED,
         "cluster",
@@ -49,9 +49,9 @@ def cluster_changes(old: Any | None, new: Any | None) -> Iterator[Change]:
 
 
 def assignment_changes(name: str, old: Any | None, new: Any | None) -> Iterator[Change]:
-    """Yield the changes from one ClusterLoadAssignment to another; None is one that is not there.
+    """Yield the changes from one ClusterLoadAssignment to another; None stands for no assignment.
 
-    A set of endpoints that comes or goes with its cluster is no change of its own.
+    Endpoints that are added or removed together with their cluster give no change here.
     """
     words, place = cluster_words(name), of_cluster(name)
     before, after = _endpoints(old), _endpoints(new)
@@ -66,15 +66,15 @@ def assignment_changes(name: str, old: Any | None, new: Any | None) -> Iterator[
         many = len(after if old is None else before)
         yield Change(sign, "endpoints", words, f"{many} endpoint{'s' if many != 1 else ''}", place=place)
         return
-    # The weight of a locality is the sum of its endpoints' weights, which are told already.
+    # The weight of a locality is the sum of its endpoints' weights, which are reported already.
     rest = differences(_bare(old, weights=not details), _bare(new, weights=not details))
-    details = [*sorted(details)[: 2 * _MOST], *rest] or list(differences(old, new)) or ["in another order"]
+    details = [*sorted(details)[: 2 * _MOST], *rest] or list(differences(old, new)) or ["in a new order"]
     what = f"from {len(before)} to {len(after)}" if len(before) != len(after) else ""
     yield Change(Sign.CHANGED, "endpoints", words, what, tuple(details), place=place)
 
 
 def _endpoints(assignment: Any | None) -> dict[str, tuple[Any, Any]]:
-    """Return the endpoints by address, each with its locality; of one that is there twice the last."""
+    """Return the endpoints by address, each with its locality; the last one if an address appears twice."""
     found = {}
     if assignment is not None:
         for locality in assignment.endpoints:
@@ -110,7 +110,7 @@ def _endpoint_fields(was: Any, now: Any) -> Iterator[str]:
 
 
 def _bare(assignment: Any, *, weights: bool) -> Any:
-    """Return an assignment with its localities, and without the endpoints in them."""
+    """Return a copy of an assignment with empty localities."""
     copied = type(assignment)()
     copied.CopyFrom(assignment)
     for locality in copied.endpoints:

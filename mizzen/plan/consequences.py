@@ -1,4 +1,4 @@
-"""What follows from changes taken together: destinations that nobody answers, secrets that are missing."""
+"""Consequences of several changes together: destinations without endpoints, and missing secrets."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ Differing = Sequence[tuple[Resource | None, Resource | None]]
 
 
 class Consequences:
-    """Finds what follows for a proxy; what it has decoded once it knows for all proxies."""
+    """Finds the consequences for a proxy. Decodes each resource once for all proxies."""
 
     def __init__(self) -> None:
         self._targets: dict[Resource, frozenset[str]] = {}
         self._secrets: dict[Resource, frozenset[str]] = {}
 
     def of(self, differing: Differing, old: Side, new: Side) -> Iterator[Change]:
-        """Yield what follows for a proxy from the resources that differ for it."""
+        """Yield the consequences for a proxy of the resources that differ for it."""
         pairs = tuple(differing)
         for name in sorted(self._candidates(pairs)):
             yield from self._destination(name, old, new)
         yield from self._of_secrets(pairs, old, new)
 
     def _candidates(self, pairs: Differing) -> set[str]:
-        """Return the clusters that may have lost their endpoints, or have got traffic without having any."""
+        """Return the clusters that may have lost their endpoints, or may get traffic without having any."""
         found: set[str] = set()
         for old, new in pairs:
             resource = new or old
@@ -60,10 +60,10 @@ class Consequences:
         yield Change(Sign.CHANGED, "destination", words, wrong, danger=Danger.NO_ENDPOINTS, place=place)
 
     def _is_target(self, name: str, side: Side) -> bool:
-        """Return whether some route or filter chain leads to a cluster."""
+        """Return whether some route or filter chain sends traffic to a cluster."""
         wanted = name.encode()
         return any(
-            # To decode all would cost seconds; few have the name anywhere in their bytes.
+            # Decoding all resources would take seconds; few have the name anywhere in their bytes.
             wanted in resource.value and name in self._targets_of(resource)
             for type_url in (type_urls.ROUTE, type_urls.LISTENER)
             for resource in side.resources(type_url).values()
@@ -139,7 +139,7 @@ def targets(message: Any | None) -> set[str]:
 
 
 def _wrong(name: str, side: Side) -> str:
-    """Return why calls to a cluster fail, empty if they need not."""
+    """Return why calls to a cluster fail, or an empty text if they may succeed."""
     cluster = side.get(type_urls.CLUSTER, name)
     if cluster is None:
         return "calls to it fail with 503: there is no such cluster"

@@ -1,4 +1,4 @@
-"""The proxies for which a change is looked at: those that the files speak of."""
+"""The proxies that a plan compares: those that the files declare."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from mizzen.xds.snapshot import Snapshot
 _KINDS: Final = {"sidecar": "sidecar", "router": "gateway"}
 
 _MOST_KINDS: Final = 50
-"""Of more kinds of proxies a whole translation is cheaper: it shares what does not depend on their labels."""
+"""With more kinds of proxies a whole translation is cheaper: it shares all that does not depend on labels."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One proxy before and after; None on a side where nobody speaks of it.
+    """One proxy before and after; None on a side where the files do not declare it.
 
-    `differing` are the resources that differ. Proxies with the same differences and the same `kind` are alike
-    in all that follows from these.
+    `differing` are the resources that differ. Proxies with the same differences and the same `kind` have the
+    same consequences.
     """
 
     name: str
@@ -53,10 +53,10 @@ def fleet(
     old_file: Callable[[str], str] = str,
     new_file: Callable[[str], str] = str,
 ) -> Iterator[Pair]:
-    """Yield the proxies of both meshes, each with what it is sent by them.
+    """Yield the proxies of both meshes, each with its resources on both sides.
 
-    Only what may differ is translated. `nodes` are the proxies to look at, by default those that the
-    documents let expect. `old_file` and `new_file` say how people know the files of each side.
+    Only what may differ is translated. `nodes` are the proxies to compare, by default those that the
+    documents imply. `old_file` and `new_file` turn the internal name of a file into the user's name for it.
     """
     chosen = tuple(nodes)
     declared = DeclaredCallers(old)
@@ -78,11 +78,11 @@ def fleet(
 
 
 _Shown = tuple[Callable[[str], str], Callable[[str], str]]
-"""How people know the files of each side."""
+"""For each side, the function from the internal name of a file to the user's name for it."""
 
 
 def _on_demand(old: Mesh, new: Mesh, proxies: Mapping[str, Proxy], shown: _Shown) -> dict[str, Pair]:
-    """Return the proxies for which what differs can be told without a whole translation."""
+    """Return the proxies whose differences can be found without a whole translation."""
     earlier = TranslationOnDemand(Translation(old))
     if len({earlier.kind(proxy) for proxy in proxies.values()}) > _MOST_KINDS:
         return {}
@@ -101,7 +101,7 @@ def _on_demand(old: Mesh, new: Mesh, proxies: Mapping[str, Proxy], shown: _Shown
             )
             for translation, known_as in zip((earlier, later), shown, strict=True)
         )
-        # What a sidecar has of its own leads to the workload itself, and nothing follows from it.
+        # Inbound resources of a sidecar lead to its own workload, so they have no consequences.
         kind = earlier.kind(proxy), proxy if proxy.type == "router" else None
         found[name] = Pair(name, was, now, differing, kind)
     return found
@@ -109,7 +109,7 @@ def _on_demand(old: Mesh, new: Mesh, proxies: Mapping[str, Proxy], shown: _Shown
 
 @dataclass(frozen=True, slots=True)
 class _OnDemand:
-    """What a proxy is sent by a translation on demand."""
+    """The resources of a proxy, translated when they are asked for."""
 
     translation: TranslationOnDemand
     proxy: Proxy
@@ -123,7 +123,7 @@ class _OnDemand:
 
 @dataclass(frozen=True, slots=True)
 class _Snapshot:
-    """What a proxy is sent as a whole."""
+    """The resources of a proxy, all translated."""
 
     snapshot: Snapshot
 
@@ -142,12 +142,12 @@ def _whole(
     names: Set[str],
     shown: _Shown,
 ) -> dict[str, Pair]:
-    """Return proxies by whole translations of both meshes, the second made from the first. Those that do not
-    read what differs are not translated again."""
+    """Return proxies by whole translations of both meshes, the second an update of the first. Proxies that do
+    not read what differs are not translated again."""
     if not names:
         return {}
     translation = Translation(old)
-    former = translation.beside(old)  # asked for lines only, and only if something changes
+    former = translation.beside(old)  # only for the lines of what changes
     snapshots = {name: translation.snapshot(before[name]) for name in names}
     translation.update(new)
     concerned = set(translation.concerned())
@@ -171,7 +171,8 @@ def whole_pair(
     shown: _Shown = (str, str),
     certified: tuple[bool, bool] = (True, True),
 ) -> Pair:
-    """Return a proxy that is sent these snapshots; the rest is as for `Side`, before and after."""
+    """Return the pair of a proxy with these snapshots; other arguments are those of `Side`, before and
+    after."""
     was, now = (
         Side(_Snapshot(snapshot), find, known_as, certified=has)
         for snapshot, find, known_as, has in zip((old, new), origins, shown, certified, strict=True)
@@ -192,7 +193,7 @@ def _differing(old: Snapshot, new: Snapshot) -> Iterator[Difference]:
 
 
 def _origins_before(former: Translation, later: Translation, proxy: Proxy) -> Callable[[], PartOrigins]:
-    """Return what finds the lines of what a proxy was sent, going back from what is `later`."""
+    """Return a function that finds the lines of the former resources, by going back from the `later` ones."""
 
     def find() -> PartOrigins:
         former.take_over(proxy, later)

@@ -1,7 +1,7 @@
-"""What changes between two listeners, and which connections that cuts.
+"""What changes between two listeners, and which connections this cuts.
 
-Envoy updates a listener in place if nothing but its filter chains differs: then only the connections of
-chains that are gone or changed are drained. Any other change drains the whole listener.
+Envoy updates a listener in place if only its filter chains differ: then it drains only the connections of
+removed and changed chains. Any other change drains the whole listener.
 Source: https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/listeners/listener_filters and
 source/common/listener_manager/listener_impl.cc (supportUpdateFilterChain, filterChainOnlyChange) of Envoy.
 """
@@ -27,7 +27,7 @@ _DRAINS = "drains: its connections are cut"
 
 
 def listener_changes(old: Any | None, new: Any | None) -> Iterator[Change]:
-    """Yield the changes from one Listener to another; None is one that is not there."""
+    """Yield the changes from one Listener to another; None stands for no listener."""
     listener = new if new is not None else old
     assert listener is not None
     name = str(listener.name)
@@ -62,13 +62,13 @@ def listener_changes(old: Any | None, new: Any | None) -> Iterator[Change]:
             Sign.CHANGED,
             "listener",
             name,
-            details=differences(old, new) or ("in another order",),
+            details=differences(old, new) or ("in a different order",),
             place=place,
         )
 
 
 def in_place(old: Any, new: Any) -> bool:
-    """Return whether Envoy makes a Listener of another without draining what is the same in both."""
+    """Return whether Envoy updates the `old` Listener in place, without draining filter chains that stay."""
     if not new.filter_chains or _is_udp(old) or _is_udp(new):
         return False
     was, now = _without_chains(old), _without_chains(new)
@@ -88,7 +88,7 @@ def _is_udp(listener: Any) -> bool:
 
 
 def _chains(name: str, old: Any, new: Any, *, drained_as_a_whole: bool, told: bool) -> Iterator[Change]:
-    """Yield the changes of filter chains; `told`: changes of policies are told already."""
+    """Yield the changes of filter chains; `told`: changes of policies are reported already."""
     before, after = _keyed(old), _keyed(new)
     guarded: list[Change] = []
     drains = "" if drained_as_a_whole else _DRAINS
@@ -123,11 +123,11 @@ def _chains(name: str, old: Any, new: Any, *, drained_as_a_whole: bool, told: bo
         yield replace(guarded[0], details=("its policies change",))
     common = [key for key in before if key in after]
     if common != [key for key in after if key in before]:
-        yield Change(Sign.CHANGED, "listener", name, "its filter chains are in another order")
+        yield Change(Sign.CHANGED, "listener", name, "its filter chains are in a different order")
 
 
 def _chain(old: Any, new: Any, change: Change) -> Iterator[Change]:
-    """Yield the change of a filter chain, and those of the routes that stand in it."""
+    """Yield the change of a filter chain, and the changes of the routes inside it."""
     routes = target(old).routes, target(new).routes
     told_below = routes[0] is not None and routes[1] is not None and routes[0] != routes[1]
     found = differences(old, new)
@@ -142,7 +142,7 @@ def _chain(old: Any, new: Any, change: Change) -> Iterator[Change]:
 
 
 def _keyed(listener: Any) -> dict[tuple[bytes, str, int], tuple[int, Any]]:
-    """Return the filter chains by what they match; with a number where several match the same."""
+    """Return the filter chains by what they match, numbered where several match the same."""
     found: dict[tuple[bytes, str, int], tuple[int, Any]] = {}
     for index, chain in chains(listener):
         match = chain.filter_chain_match.SerializeToString(deterministic=True)

@@ -1,4 +1,4 @@
-"""What differs between two protobuf messages, field by field. Nothing that differs is passed over."""
+"""Compares two protobuf messages field by field, and reports every difference."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from google.protobuf.message_factory import GetMessageClass
 from mizzen.translator.redaction import REDACTED, is_secret, readable
 
 _MOST: Final = 12
-"""So many differences of one part are told; the rest is counted."""
+"""Number of differences of one part that are listed; the rest is counted."""
 _LONGEST: Final = 80
 _NAMES: Final = ("name", "cluster_name", "key")
 _WRAPPERS: Final = tuple(
@@ -34,7 +34,7 @@ _WRAPPERS: Final = tuple(
 
 
 def differences(old: Any, new: Any, path: str = "") -> tuple[str, ...]:
-    """Return what differs between two messages of one type, a line each: `connect_timeout: 10s to 5s`.
+    """Return the differences between two messages of one type, a line each: `connect_timeout: 10s to 5s`.
 
     Secrets read `[redacted]`. Empty only if the messages are equal.
     """
@@ -47,7 +47,7 @@ def differences(old: Any, new: Any, path: str = "") -> tuple[str, ...]:
 
 
 def shown(message: Any) -> str:
-    """Return a value in short: a number, a text, a duration, or JSON that is cut."""
+    """Return a value in short form: a number, a text, a duration, or JSON cut to a limit."""
     if isinstance(message, duration_pb2.Duration):
         return f"{message.seconds + message.nanos / 1e9:g}s"
     if isinstance(message, _WRAPPERS):
@@ -160,7 +160,7 @@ def _maps(old: Any, new: Any, path: str, *, secret: bool) -> Iterator[str]:
 
 def _lists(old: Sequence[Any], new: Sequence[Any], path: str, *, secret: bool) -> Iterator[str]:
     if old == new:
-        # Equal for protobuf, but for what stands in them unread.
+        # Equal for protobuf, except for fields that it does not know.
         return
     was, now = _keys(old), _keys(new)
     if was is None or now is None:
@@ -177,11 +177,11 @@ def _lists(old: Sequence[Any], new: Sequence[Any], path: str, *, secret: bool) -
             yield from _messages(before[key], after[key], f"{path}[{key}]", secret=secret)
     common = [key for key in was if key in after]
     if common != [key for key in now if key in before]:
-        yield f"{path}: in another order"
+        yield f"{path}: in a different order"
 
 
 def _keys(items: Sequence[Any]) -> list[str] | None:
-    """Return the names of messages in a list, None unless each has one of its own."""
+    """Return the names of messages in a list, or None unless each has a unique name."""
     if not items or not isinstance(items[0], Message):
         return None if items else []
     for name in _NAMES:

@@ -1,4 +1,4 @@
-"""Whether a workload's ports take plain text, mutual TLS or both, as the filter chains of a listener say."""
+"""Whether a workload's ports accept plain text, mutual TLS or both, read from a listener's filter chains."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ANY_OTHER: Final = 0
 
 
 def peer_mode_changes(old: Any, new: Any) -> Iterator[Change]:
-    """Yield what changes in the modes of a sidecar's inbound Listener, for all ports that change alike."""
+    """Yield the changed modes of a sidecar's inbound Listener; ports that change alike give one change."""
     if new.traffic_direction != base_pb2.INBOUND:
         return
     was, now = _modes(old), _modes(new)
@@ -38,18 +38,18 @@ def peer_mode_changes(old: Any, new: Any) -> Iterator[Change]:
         meaning, danger = _MEANING[before, after]
         place = of_policies(str(new.name), "PeerAuthentication")
         what = f"{before} to {after}: {meaning}"
-        # Workloads that differ in their ports alone are told of together.
+        # With the same words, workloads that differ only in their port numbers are reported together.
         name = "of all ports" if {*was, *now} == set(ports) else f"of {_ports(ports)}"
         yield Change(Sign.CHANGED, "mutual TLS", name, what, danger=danger, place=place)
 
 
 def _modes(listener: Any) -> dict[int, MutualTLSMode]:
-    """Return the modes by port; that of all others under 0."""
+    """Return the modes by port; port 0 stands for all ports without a mode of their own."""
     kinds: dict[int, set[bool]] = {}
     for _, chain in chains(listener):
         match = chain.filter_chain_match
         if match.destination_port.value == listener.address.socket_address.port_value:
-            continue  # closes what does not come from iptables
+            continue  # this chain closes connections that iptables has not redirected
         encrypted = downstream_tls(chain) is not None
         if encrypted or match.transport_protocol != "tls":
             kinds.setdefault(match.destination_port.value, set()).add(encrypted)

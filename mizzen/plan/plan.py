@@ -1,4 +1,4 @@
-"""The plan: what changes, for which proxies, and what of it breaks something."""
+"""The plan: what changes, for which proxies, and which changes break something."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ _ORDER: Final = (
 )
 
 _Versions = tuple[str, str, str, str]
-"""Type, name, and the versions before and after, empty for none."""
+"""Type and name of a resource, and its versions before and after; empty where there is no resource."""
 
 _Kind = tuple[tuple[_Versions, ...], Hashable]
-"""What tells proxies apart: what differs, and what else they are sent on both sides."""
+"""What distinguishes proxies: the resources that differ, and the `kind` of their pairs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Changes that are the same for these proxies, named `sidecar a.default` or `gateway b.default`."""
+    """The same changes for several proxies, named `sidecar a.default` or `gateway b.default`."""
 
     proxies: tuple[str, ...]
     changes: tuple[Told, ...]
@@ -76,11 +76,11 @@ class Plan:
     """What changes.
 
     Attributes:
-        proxies: how many were compared.
-        groups: the changes by the proxies that they are for, those for most proxies first.
-        arrived: proxies that the files speak of only after the change.
-        departed: those that they spoke of only before it.
-        refused: where clients speak what workloads refuse since the change, in words with their places.
+        proxies: number of proxies compared.
+        groups: the changes, grouped by proxies; groups with the most proxies first.
+        arrived: proxies that only the new files declare.
+        departed: proxies that only the old files declare.
+        refused: sentences, with lines: where clients now speak what workloads refuse.
     """
 
     proxies: int
@@ -91,7 +91,7 @@ class Plan:
 
     @property
     def changed(self) -> int:
-        """How many proxies are sent something else."""
+        """Number of proxies whose resources change."""
         return len({proxy for group in self.groups for proxy in group.proxies})
 
     @property
@@ -101,12 +101,12 @@ class Plan:
 
     @property
     def breaks(self) -> int:
-        """How much of it breaks something."""
+        """Number of changes that break something."""
         return sum(told.change.breaks for told in self.changes) + len(self.refused)
 
     @property
     def is_empty(self) -> bool:
-        """Whether every proxy is sent the same bytes as before."""
+        """True if every proxy gets the same bytes as before."""
         return not self.groups
 
     def as_dict(self) -> dict[str, Any]:
@@ -127,7 +127,7 @@ class Plan:
 
 
 def plan(pairs: Iterable[Pair], refused: Iterable[str] = ()) -> Plan:
-    """Return what changes for these proxies. `refused` is what `new_refusals` says.
+    """Return what changes for these proxies. `refused` is the result of `new_refusals`.
 
     Resources are compared by their versions; each pair of versions is decoded once, for all proxies.
     """
@@ -162,7 +162,7 @@ def _version(resource: Resource | None) -> str:
 
 
 def _groups(kinds: dict[_Kind, list[Pair]]) -> tuple[Group, ...]:
-    """Return the changes by the proxies that they are for."""
+    """Return the changes, grouped by proxies."""
     comparison = _Comparison()
     proxies_of: dict[Change, list[str]] = {}
     first: dict[Change, Told] = {}
@@ -190,7 +190,7 @@ def _order(told: Told) -> tuple[int, str, str]:
 
 
 class _Comparison:
-    """Compares kinds of proxies; what it has compared once it knows for all."""
+    """Compares kinds of proxies. Compares each pair of resources once for all kinds."""
 
     def __init__(self) -> None:
         self._known: dict[_Versions, tuple[Change, ...]] = {}
@@ -199,7 +199,7 @@ class _Comparison:
     def changes(
         self, versions: tuple[_Versions, ...], old: Side, new: Side
     ) -> Iterator[tuple[Change, Difference]]:
-        """Yield the changes of one kind of proxies, each with the resource that it is of."""
+        """Yield the changes of one kind of proxies, each with its resource."""
         differing = [(old.get(*each[:2]), new.get(*each[:2])) for each in versions]
         follow = tuple(self._consequences.of(differing, old, new))
         secrets = {change.name for change in follow if change.kind == "secret"}
@@ -211,7 +211,7 @@ class _Comparison:
         for each, difference in zip(versions, differing, strict=True):
             type_url, name, was, now = each
             if type_url == type_urls.ENDPOINT and not (was and now) and name in clusters:
-                continue  # endpoints that come or go with their cluster
+                continue  # endpoints that are added or removed with their cluster
             if type_url == type_urls.SECRET and name in secrets:
                 continue
             if each not in self._known:

@@ -12,7 +12,7 @@ _MOST_CHANGES = 100
 
 
 def plan_markdown(plan: Plan) -> str:
-    """Return the plan: a headline, what breaks, then the changes by the proxies that they are for."""
+    """Return the plan: a headline, what breaks, then the changes grouped by proxies."""
     return "".join(f"{line}\n" for line in _lines(plan))
 
 
@@ -56,12 +56,12 @@ def _row(told: Told) -> str:
 
 
 def _code(text: str) -> str:
-    """Return a name in a cell as code."""
+    """Return a name as code for the cell of a table."""
     return f"`{text.replace('|', chr(92) + '|').replace('`', ' ')}`"
 
 
 def _plain(text: str) -> str:
-    """Return a text in which nothing is taken for Markdown or HTML."""
+    """Return a text with all signs of Markdown and HTML escaped."""
     for letter in "\\`*_[]<>|#":
         text = text.replace(letter, f"\\{letter}")
     return " ".join(text.split())

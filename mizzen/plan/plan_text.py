@@ -12,7 +12,7 @@ _MOST_CHANGES = 200
 
 
 def plan_text(plan: Plan) -> str:
-    """Return the plan: a headline, then the changes by the proxies that they are for."""
+    """Return the plan: a headline, then the changes grouped by proxies."""
     return "".join(f"{_printable(line)}\n" for line in _lines(plan))
 
 
@@ -27,7 +27,7 @@ def headline(plan: Plan) -> str:
 
 
 def proxies_words(names: tuple[str, ...]) -> str:
-    """Return the proxies of a group in short: `6 sidecars: a.default, b.default, c.default and 3 more`."""
+    """Return the proxies of a group in short form: `6 sidecars: a.default, b.default and 4 more`."""
     kinds: dict[str, list[str]] = {}
     for name in names:
         kind, _, rest = name.partition(" ")
@@ -36,7 +36,7 @@ def proxies_words(names: tuple[str, ...]) -> str:
 
 
 def from_words(told: Told) -> str:
-    """Return the lines of a change on both sides, empty if none are known."""
+    """Return the lines of a change on both sides, or an empty text if none are known."""
     before, after = _places(told.before), _places(told.after)
     if before and after and before != after:
         return f"from {before} to {after}"
@@ -87,5 +87,5 @@ def _count(number: int, one: str, many: str = "") -> str:
 
 
 def _printable(text: str) -> str:
-    """Return a line in which nothing can steer a terminal."""
+    """Return a line without control characters, which could steer a terminal."""
     return "".join(letter if letter.isprintable() else " " for letter in text)

@@ -1,4 +1,4 @@
-"""What changes in the security policies of a listener, told once for all its filter chains."""
+"""What changes in the security policies of a listener, reported once for all its filter chains."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ _DENY: Final = rbac_pb2.RBAC.DENY
 _VERBS: Final = {_ALLOW: "allows", _DENY: "denies", rbac_pb2.RBAC.LOG: "audits"}
 
 _Rule = tuple[int, bool, str]
-"""The action, whether it is only tried out, and the name."""
+"""The action, whether the rule is a dry run, and the name."""
 
 
 @dataclass(slots=True)
 class _Policies:
     """The policies of a listener.
 
-    `rules` holds each rule in its forms: that for requests, that for connections. `guarded` says whether
-    something must be allowed by a rule. `providers` are the providers of tokens by issuer, with their names.
+    `rules` holds each rule in its two forms: for requests and for connections. `guarded`: calls need a rule
+    that allows them. `providers` are the token providers by issuer, with their names.
     """
 
     rules: dict[_Rule, dict[str, Any]] = field(default_factory=dict)
@@ -44,7 +44,7 @@ class _Policies:
 
 
 def policy_changes(old: Any, new: Any) -> Iterator[Change]:
-    """Yield what changes in the policies of a Listener."""
+    """Yield the changes in the security policies of a Listener."""
     was, now = _policies(old), _policies(new)
     name, place = "of action ALLOW", of_policies(str(new.name), "AuthorizationPolicy")
     if now.guarded and not was.guarded:
@@ -60,7 +60,7 @@ def policy_changes(old: Any, new: Any) -> Iterator[Change]:
 
 
 def without_policies(chain: Any) -> Any:
-    """Return a FilterChain without the filters that `policy_changes` tells of."""
+    """Return a FilterChain without the filters that `policy_changes` reports."""
     kept = type(chain)()
     kept.CopyFrom(chain)
     _drop_policies(kept.filters)
@@ -81,7 +81,7 @@ def _drop_policies(filters: Any) -> bool:
 
 
 def _message(filter_: Any) -> Any | None:
-    """Return the configuration of a filter that decides who may call, None of any other filter."""
+    """Return the configuration of a filter that decides who may call, or None for any other filter."""
     return next((found for each in _FILTERS if (found := unpacked(filter_.typed_config, each))), None)
 
 
@@ -153,7 +153,7 @@ def _rule(
 
 
 def _words(forms: Mapping[str, Any] | None) -> str:
-    """Return what a rule is about, as it holds for requests; if it is for connections alone, for these."""
+    """Return a rule in words: its form for requests, or for connections if it has no other."""
     forms = forms or {}
     policy = forms.get(http_rbac_pb2.RBAC.DESCRIPTOR.full_name) or next(iter(forms.values()), None)
     return policy_words(policy) if policy is not None else "nothing"
@@ -170,7 +170,7 @@ def _tokens(
         what = "are looked for; a request with one that is not valid is refused (401)"
         yield Change(Sign.ADDED, "tokens", name, what, danger=Danger.REFUSED, place=place)
     elif not now:
-        what = "are not looked for any more: no claim of theirs is known"
+        what = "are not read any more, so their claims are unknown"
         danger = Danger.REFUSED if guarded else Danger.NONE
         yield Change(Sign.REMOVED, "tokens", name, what, danger=danger, place=place)
     else:

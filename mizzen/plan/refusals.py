@@ -1,4 +1,4 @@
-"""Clients that speak what workloads refuse since a change."""
+"""Finds clients that, after a change, speak what workloads refuse."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from mizzen.mesh.snapshot import Mesh
 
 
 def new_refusals(old: Mesh, new: Mesh, new_file: Callable[[str], str] = str) -> Iterator[str]:
-    """Yield where clients speak what workloads refuse in the new mesh, and did not in the old one.
+    """Yield where clients speak what workloads refuse in the new mesh, but did not in the old one.
 
-    `new_file` says how people know the files of the new mesh.
+    `new_file` turns the internal name of a new file into the user's name for it.
     """
     known = {_meaning(each) for each in refused_tls(old)}
     for finding in refused_tls(new):
@@ -24,7 +24,7 @@ def new_refusals(old: Mesh, new: Mesh, new_file: Callable[[str], str] = str) -> 
 
 
 def _meaning(finding: Diagnostic) -> tuple[object, ...]:
-    """Return what a finding says, wherever its lines are."""
+    """Return what a finding says, without its lines."""
     message = finding.message
     for mention in finding.mentions:
         message = message.replace(str(mention), str(mention.document))

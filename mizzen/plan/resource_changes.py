@@ -1,4 +1,4 @@
-"""What changes between two versions of one resource, which is decoded only if its bytes differ."""
+"""What changes between two versions of one resource. It is decoded only if its bytes differ."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _MESSAGES = {TYPE_URLS[kind]: message for kind, message in MESSAGES.items()}
 
 
 def decoded(resource: Resource | None) -> Any | None:
-    """Return the message of a resource, None for none."""
+    """Return the message of a resource, or None without a resource."""
     return _MESSAGES[resource.type_url].FromString(resource.value) if resource is not None else None
 
 
 def resource_changes(old: Resource | None, new: Resource | None) -> tuple[Change, ...]:
-    """Return the changes from one version of a resource to another; None is one that is not there.
+    """Return the changes from one version of a resource to another; None stands for no resource.
 
     There is always at least one if the bytes differ.
     """
@@ -33,14 +33,14 @@ def resource_changes(old: Resource | None, new: Resource | None) -> tuple[Change
     resource = new or old
     assert resource is not None
     kind = resource.type_url.rpartition(".")[2]
-    return (Change(Sign.CHANGED, kind, resource.name, "is written otherwise, and means the same"),)
+    return (Change(Sign.CHANGED, kind, resource.name, "has different bytes with the same meaning"),)
 
 
 def _changes(old: Resource | None, new: Resource | None) -> Iterator[Change]:
     resource = new or old
     assert resource is not None
     if resource.type_url == type_urls.SECRET:
-        # Never decoded: what is in it is nobody's business.
+        # Secrets are never decoded, so that no plan can show a key.
         yield _secret(old, new)
         return
     was, now = decoded(old), decoded(new)

@@ -22,7 +22,7 @@ _MOST_NAMED: Final = 5
 
 
 def route_configuration_changes(old: Any | None, new: Any | None) -> Iterator[Change]:
-    """Yield the changes from one RouteConfiguration to another; None is one that is not there."""
+    """Yield the changes from one RouteConfiguration to another; None stands for no configuration."""
     if old is None or new is None:
         yield from _whole(old, new)
         return
@@ -43,7 +43,7 @@ def route_configuration_changes(old: Any | None, new: Any | None) -> Iterator[Ch
             yield from _virtual_host(name, before[key], after[key])
     common = [each.name for each in old.virtual_hosts if each.name in after]
     if common != [each.name for each in new.virtual_hosts if each.name in before]:
-        yield Change(Sign.CHANGED, "routes", name, "its virtual hosts are in another order")
+        yield Change(Sign.CHANGED, "routes", name, "its virtual hosts are in a different order")
     was, now = _without(old, "virtual_hosts"), _without(new, "virtual_hosts")
     if was != now:
         yield Change(Sign.CHANGED, "routes", name, details=differences(was, now))
@@ -64,7 +64,7 @@ def _whole(old: Any | None, new: Any | None) -> Iterator[Change]:
 
 
 def _domains(name: str, old: Any, new: Any) -> Iterator[Change]:
-    """Yield what becomes of hosts that no virtual host names any more."""
+    """Yield where calls go to hosts that no virtual host names any more."""
     was = {domain: host for host in old.virtual_hosts for domain in host.domains}
     now = {domain: host for host in new.virtual_hosts for domain in host.domains}
     lost: dict[str, list[str]] = {}
@@ -77,8 +77,8 @@ def _domains(name: str, old: Any, new: Any) -> Iterator[Change]:
         heir = _heir(first, now)
         whose = after.get(key)
         if whose is not None and domains and all(_is_form(each, whose.domains) for each in domains):
-            # The service stays: it is no longer reached by some address or short name.
-            what = f"it is no longer asked for as {_list(domains)}"
+            # The service stays, but some address or short name no longer leads to it.
+            what = f"calls to {_list(domains)} no longer reach it"
         else:
             what = "no virtual host is for it any more"
         end = "calls to it get 404"
@@ -108,7 +108,7 @@ def _is_form(domain: str, domains: Iterable[str]) -> bool:
 
 
 def _heir(domain: str, hosts: dict[str, Any]) -> Any | None:
-    """Return the virtual host that takes calls to a domain which no other names, None if there is none."""
+    """Return the virtual host that takes calls to a domain by a wildcard, or None if there is none."""
     rest = domain
     while "." in rest:
         rest = rest.partition(".")[2]
@@ -139,7 +139,7 @@ def _virtual_host(configuration: str, old: Any, new: Any) -> Iterator[Change]:
             Sign.CHANGED,
             "virtual host",
             host,
-            "its domains are in another order",
+            "its domains are in a different order",
             place=of_virtual_host(configuration, new.name),
         )
     yield from _routes(configuration, host, old, new)
@@ -199,7 +199,7 @@ def _routes(configuration: str, host: str, old: Any, new: Any) -> Iterator[Chang
 
 
 def _first_moved(places: list[int]) -> int | None:
-    """Return which of the routes that stayed, told by their places before, is the first in another order."""
+    """Return the index of the first route out of order; `places` are the former indexes of the routes."""
     ordered = sorted(places)
     return next((at for at, place in enumerate(places) if place != ordered[at]), None)
 
@@ -239,7 +239,7 @@ def _route_change(host: str, old: Any, new: Any, place: Place) -> Change:
 
 
 def _says_more(old: Any, new: Any) -> bool:
-    """Return whether weighted clusters differ in more than names and weights."""
+    """Return True if weighted clusters differ in more than names and weights."""
     bare = []
     for each in (old, new):
         rest = type(each.route.weighted_clusters)()
@@ -273,7 +273,7 @@ def _timeout(route: Any) -> str:
 
 
 def _keyed(routes: Iterable[Any]) -> dict[tuple[bytes, int], tuple[int, Any]]:
-    """Return the routes with their indexes by what they match, and by how often that came before."""
+    """Return the routes with their indexes, by their match and its count among equal matches."""
     seen: Counter[bytes] = Counter()
     found = {}
     for index, route in enumerate(routes):
@@ -289,7 +289,7 @@ _Keyed = dict[tuple[bytes, int], tuple[int, Any]]
 def _by_name(
     before: _Keyed, after: _Keyed, gone: list[tuple[bytes, int]], come: list[tuple[bytes, int]]
 ) -> dict[tuple[bytes, int], tuple[bytes, int]]:
-    """Return the routes that match something else now under the same name."""
+    """Return the routes whose match changed while the name stayed."""
     was, now = Counter(before[key][1].name for key in gone), Counter(after[key][1].name for key in come)
     named = {after[key][1].name: key for key in come}
     names = {key: before[key][1].name for key in gone}

@@ -1,7 +1,7 @@
-"""What a running server serves, as plain values for JSON, and what new documents would change of it.
+"""What a running server serves, as plain values for JSON, and what new documents would change.
 
-The server tells its documents, settings and proxies (`told`), `ServedMesh.from_dict` reads them elsewhere,
-and `change_to` compares them with documents that are not served yet. No secret is told, see
+The server sends its documents, settings and proxies (`told`), a client reads them (`ServedMesh.from_dict`),
+and `change_to` compares them with documents that are not served yet. No secret is sent, see
 `mizzen.config.plain_documents`.
 """
 
@@ -33,7 +33,7 @@ _PROXIES: Final[TypeAdapter[tuple[Proxy, ...]]] = TypeAdapter(tuple[Proxy, ...])
 
 
 def told(mesh: Mesh, proxies: Iterable[Proxy]) -> dict[str, Any]:
-    """Return what a server serves to these proxies, for `ServedMesh.from_dict`."""
+    """Return what a server serves to these proxies, in the form that `ServedMesh.from_dict` reads."""
     return {
         "documents": [[plain(config), plain_origin(config)] for config in mesh.documents()],
         "mesh_config": mesh.mesh_config.model_dump(mode="json", by_alias=True, exclude_unset=True),
@@ -45,7 +45,7 @@ def told(mesh: Mesh, proxies: Iterable[Proxy]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class ServedMesh:
-    """What a server serves: documents by key, each with its place, and to whom."""
+    """What a server serves: documents by key, each with its place, and the proxies."""
 
     documents: Mapping[ConfigKey, tuple[Mapping[str, Any], Mapping[str, Any]]]
     mesh_config: MeshConfig
@@ -55,7 +55,7 @@ class ServedMesh:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ServedMesh:
-        """Return what `told` told. Raises ValueError if another version of Mizzen told it otherwise."""
+        """Return what `told` wrote. Raises ValueError if it has the form of a different version of Mizzen."""
         try:
             return cls(
                 {plain_key(content): (content, place) for content, place in values["documents"]},
@@ -65,10 +65,10 @@ class ServedMesh:
                 _PROXIES.validate_python(values["proxies"]),
             )
         except (KeyError, TypeError) as error:
-            raise ValueError(f"the server tells what it serves in another form: {error!r}") from error
+            raise ValueError(f"the server sends its configuration in a different form: {error!r}") from error
 
     def mesh(self, change: ServedChange) -> Mesh:
-        """Return the mesh as it is served; `change` is the one that is looked at."""
+        """Return the mesh as it is served; `change` is the change that a plan examines."""
         return Mesh.build(
             change.served,
             self.mesh_config,
@@ -79,15 +79,15 @@ class ServedMesh:
 
 @dataclass(frozen=True, slots=True)
 class ServedChange:
-    """The documents that are served, and what new ones change of them."""
+    """The documents that are served, and how new documents change them."""
 
     served: tuple[Config[Any], ...]
     change: ConfigChange
 
 
 def change_to(served: ServedMesh, new: Iterable[Config[Any]], kept: Iterable[ConfigKey]) -> ServedChange:
-    """Return what `new` documents change. Those of `kept` are in force as they are: a server that is given a
-    document it refuses goes on with what it has."""
+    """Return what `new` documents change. Documents in `kept` stay in force: a server that refuses the new
+    version of a document keeps the old one."""
     before: list[Config[Any]] = []
     updated: list[Config[Any]] = []
     moved: dict[ConfigKey, Config[Any]] = {}
@@ -96,7 +96,7 @@ def change_to(served: ServedMesh, new: Iterable[Config[Any]], kept: Iterable[Con
         seen.add(config.key)
         content, place = served.documents.get(config.key, (None, None))
         if content is not None and place is not None and content == plain(config):
-            # The typed document is the same object on both sides, so that nothing of it is compared.
+            # Both sides get the same object for an unchanged document, so that nothing of it is compared.
             origin = origin_from_plain(place, config.key)
             before.append(replace(config, origin=origin, lines=lines_from_plain(place)))
             moved[config.key] = config
@@ -111,7 +111,7 @@ def change_to(served: ServedMesh, new: Iterable[Config[Any]], kept: Iterable[Con
 
 
 def _served(content: Mapping[str, Any], place: Mapping[str, Any]) -> Iterable[Config[Any]]:
-    """Yield a document as it is served. In place of a Secret's values, which nobody tells, stand others."""
+    """Yield a document as it is served. A Secret gets placeholder values, as the server sends none."""
     if content["kind"] == "Secret":
         content = {key: value for key, value in content.items() if key != "digests"} | {
             "stringData": {name: _stand_in(name) for name in content["digests"]}

@@ -1,4 +1,4 @@
-"""What one proxy is sent before a change, or after it."""
+"""One side of a comparison: what one proxy is sent before or after a change."""
 
 from __future__ import annotations
 
@@ -27,10 +27,9 @@ class Side:
 
     Args:
         sent: the resources.
-        origins: gives what knows the lines of their parts; None where only the places of whole resources
-            are known.
-        shown: turns the name of a file into the one that people know.
-        certified: whether the proxy gets a certificate of the mesh, which is none of the resources.
+        origins: returns the lines of their parts; None where only the places of whole resources are known.
+        shown: turns the internal name of a file into the user's name for it.
+        certified: whether the proxy gets a certificate of the mesh, which is not among the resources.
     """
 
     def __init__(
@@ -56,13 +55,13 @@ class Side:
         return self._sent.all(type_url)
 
     def places(self, place: Place | None, resource: Resource | None) -> tuple[str, ...]:
-        """Return the lines of a part as `file:line`; of a part that is not there none."""
+        """Return the lines of a part as `file:line`; none for a part that does not exist."""
         if self._make is not None and place is not None:
             if self._origins is None:
                 self._origins = self._make()
             found: tuple[object, ...] = place(self._origins)
         elif self._make is None and resource is not None and len(resource.origins) <= _MOST_PLACES:
-            found = resource.origins  # more say nothing about the part
+            found = resource.origins  # many places would not help to find the part
         else:
             found = ()
         return tuple(dict.fromkeys(self._shown(str(each)) for each in found))

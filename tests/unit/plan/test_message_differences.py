@@ -53,7 +53,7 @@ def test_lists_are_compared_by_name_and_say_another_order() -> None:
         "virtual_hosts[a]: removed",
         "virtual_hosts[b].domains: with y",
         "virtual_hosts[d]: added",
-        "virtual_hosts: in another order",
+        "virtual_hosts: in a different order",
     )
 
 

@@ -104,5 +104,5 @@ def _bytes(text: str | bytes) -> bytes:
 
 
 def test_another_form_is_an_error_with_words() -> None:
-    with pytest.raises(ValueError, match="in another form"):
+    with pytest.raises(ValueError, match="in a different form"):
         ServedMesh.from_dict({"documents": []})
