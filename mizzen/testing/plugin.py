@@ -14,6 +14,7 @@ import pytest
 if TYPE_CHECKING:
     from os import PathLike
 
+    from mizzen.config.interception import InterceptionMode
     from mizzen.mesh_tests import MeshTestFile, MeshUnderTest, PlacedTest, Result
     from mizzen.testing.running_envoys import RunningEnvoys
     from mizzen.testing.running_mesh import RunningMesh
@@ -138,6 +139,7 @@ class MakeMesh(Protocol):
         *paths: str | PathLike[str],
         mesh_config: str | PathLike[str] | None = None,
         certificates_served: bool = True,
+        interception_mode: InterceptionMode = "REDIRECT",
     ) -> SimulatedMesh:
         """Return the mesh; raises mizzen.ConfigError."""
 
@@ -157,11 +159,16 @@ def mizzen_mesh() -> MakeMesh:
         *paths: str | PathLike[str],
         mesh_config: str | PathLike[str] | None = None,
         certificates_served: bool = True,
+        interception_mode: InterceptionMode = "REDIRECT",
     ) -> SimulatedMesh:
-        key = (*(str(Path(path).resolve()) for path in paths), f"{mesh_config} {certificates_served}")
+        settings = f"{mesh_config} {certificates_served} {interception_mode}"
+        key = (*(str(Path(path).resolve()) for path in paths), settings)
         if key not in made:
             made[key] = SimulatedMesh(
-                *paths, mesh_config=mesh_config, certificates_served=certificates_served
+                *paths,
+                mesh_config=mesh_config,
+                certificates_served=certificates_served,
+                interception_mode=interception_mode,
             )
         return made[key]
 

@@ -8,6 +8,7 @@ from os import PathLike
 from typing import Any
 
 import mizzen
+from mizzen.config.interception import InterceptionMode
 from mizzen.explain.answer_text import answer_text
 from mizzen.explain.question import Question
 from mizzen.explain.why import why
@@ -74,9 +75,10 @@ class SimulatedMesh:
         *paths: str | PathLike[str],
         mesh_config: str | PathLike[str] | None = None,
         certificates_served: bool = True,
+        interception_mode: InterceptionMode = "REDIRECT",
     ) -> None:
         mesh = mizzen.load(*paths, mesh_config=mesh_config, certificates_served=certificates_served)
-        self.under_test = MeshUnderTest(mesh)
+        self.under_test = MeshUnderTest(mesh, interception_mode)
 
     def request(
         self,

@@ -102,6 +102,8 @@ def test_the_fixture_gives_a_mesh(pytester: pytest.Pytester) -> None:
         def test_it(mizzen_mesh):
             mesh = mizzen_mesh("mesh.yaml")
             assert mizzen_mesh("mesh.yaml") is mesh
+            uncaptured = mizzen_mesh("mesh.yaml", interception_mode="NONE")
+            assert uncaptured is not mesh
             ends = mesh.request("http://shop.internal/a", from_="10.2.0.1")
             assert (ends.host, ends.one.path, ends.status) == ("shop.internal", "/a", None)
         """
