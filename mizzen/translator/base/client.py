@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from mizzen.config.mesh_config import MeshConfig
@@ -18,8 +17,7 @@ class CertificateFiles(NamedTuple):
     roots: str
 
 
-@dataclass(frozen=True, slots=True)
-class Client:
+class Client(NamedTuple):
     """All that the clusters of a service may depend on of the proxies that call it, besides the endpoints
     that they are given. Compared by value: equal clients have the same clusters."""
 

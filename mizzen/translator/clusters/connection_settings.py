@@ -5,11 +5,15 @@ https://istio.io/latest/docs/reference/config/networking/destination-rule/#Conne
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.config.models import ConnectionPoolSettings, TcpKeepalive
 from mizzen.translator.base.config_sources import duration
+
+_timeout = lru_cache(maxsize=64)(duration)
+"""A mesh has few of them, and each cluster has one."""
 
 
 def apply_connection_settings(
@@ -18,7 +22,7 @@ def apply_connection_settings(
     """Set connect timeout and keep-alive: the rule's, else the mesh's (keep-alive attribute by attribute)."""
     tcp = None if pool is None else pool.tcp
     timeout = None if tcp is None else tcp.connect_timeout
-    cluster.connect_timeout.CopyFrom(duration(timeout or mesh_config.connect_timeout))
+    cluster.connect_timeout.CopyFrom(_timeout(timeout or mesh_config.connect_timeout))
     for keepalive in (mesh_config.tcp_keepalive, None if tcp is None else tcp.tcp_keepalive):
         if keepalive is not None:
             _set_keepalive(cluster.upstream_connection_options.tcp_keepalive, keepalive)

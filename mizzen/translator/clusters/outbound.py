@@ -153,10 +153,12 @@ def _cluster(
 
 
 def _stat_name(destination: Destination, mesh_config: MeshConfig) -> str:
-    port = destination.port
+    port, pattern = destination.port, mesh_config.outbound_cluster_stat_name
+    if not pattern:
+        return alt_stat_name(destination.name)
     return alt_stat_name(
         destination.name,
-        mesh_config.outbound_cluster_stat_name,
+        pattern,
         hostname=destination.service.hostname,
         port=port.number,
         port_name=port.name,

@@ -14,7 +14,7 @@ from mizzen.translator.base.client import Client
 from mizzen.translator.base.memo import Memo
 from mizzen.translator.clusters.outbound import ServiceClusters, outbound_clusters
 from mizzen.translator.endpoints.assignments import ServiceAssignments, load_assignments
-from mizzen.translator.endpoints.service_destinations import ServiceDestinations
+from mizzen.translator.endpoints.service_destinations import service_destinations
 from mizzen.translator.endpoints.viewpoint import SeenEndpoints, Viewpoints
 from mizzen.translator.tls.secret_references import SecretNames
 from mizzen.translator.tls.upstream import NOT_ASKED, Servers
@@ -86,7 +86,7 @@ class ServiceTranslator:
         AUTO_PASSTHROUGH gateways.
         """
         memo, mesh_config = self._memo, self._mesh_config
-        of = memo(ServiceDestinations.of, service, rule, mesh_config, self._client.is_router, sni_dnat)
+        of = memo(service_destinations, service, rule, mesh_config, self._client.is_router, sni_dnat)
         seen = SeenEndpoints(pool, peers, self._viewpoints.on(of))
         servers = NOT_ASKED
         if not sni_dnat:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Final
+from typing import Final, NamedTuple
 
 from envoy.config.cluster.v3 import cluster_pb2
 
@@ -76,13 +76,12 @@ class LocalityPolicy:
 _NO_POLICY: Final = LocalityPolicy()
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a proxy is, as far as the order of a service's endpoints depends on it: its locality, and those
     of its labels that failoverPriority names; `has_labels` if it has any at all. What does not count is
     empty, so that proxies far apart share what does not depend on them."""
 
-    locality: Locality = field(default_factory=Locality)
+    locality: Locality = Locality()
     labels: tuple[tuple[str, str], ...] = ()
     has_labels: bool = False
 
@@ -148,8 +147,10 @@ class LocalityGroup:
     priority: int = 0
 
 
-def group_by_locality(endpoints: Iterable[Endpoint]) -> list[LocalityGroup]:
+def group_by_locality(endpoints: Sequence[Endpoint]) -> list[LocalityGroup]:
     """Return one group for each locality, in the order of their text; a group weighs what its members do."""
+    if len(endpoints) == 1:
+        return [_group(endpoints)]
     ordered = sorted(endpoints, key=_locality_text)
     return [_group(members) for _, members in groupby(ordered, key=_locality_text)]
 

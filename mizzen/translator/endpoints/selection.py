@@ -16,6 +16,8 @@ from mizzen.translator.endpoints.mutual_tls import takes_mutual_tls
 from mizzen.translator.endpoints.viewpoint import ANYWHERE, Reach
 
 UNIX_SCHEME = "unix://"
+_OCTETS = frozenset(map(str, range(256)))
+"""The numbers of an IPv4 address: most endpoints have one, and are looked at for each cluster."""
 _DRAINING = {"istio.io/draining": "true"}
 _PERSISTENT_SESSION_LABEL = "istio.io/persistent-session"
 
@@ -82,6 +84,9 @@ def _is_dialable(endpoint: Endpoint) -> bool:
     if not address:
         return bool(endpoint.network)
     if address.startswith(UNIX_SCHEME):
+        return True
+    numbers = address.split(".")
+    if len(numbers) == 4 and all(map(_OCTETS.__contains__, numbers)):
         return True
     try:
         ip_address(address)

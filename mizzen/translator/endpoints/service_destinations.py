@@ -21,7 +21,8 @@ class ServiceDestinations:
     service: Service
     rule: MergedDestinationRule | None
     each: tuple[tuple[Destination, LocalityPolicy], ...]
-    is_sni_dnat: bool = False
+    origins: tuple[Origin, ...]
+    """Where the service and its DestinationRules stand."""
     is_inline: bool = False
     """Whether the endpoints of a cluster stand in the cluster itself."""
     dials_original: bool = False
@@ -29,34 +30,27 @@ class ServiceDestinations:
     reads_place: bool = False
     """Whether the order of endpoints depends on where the client is."""
 
-    @classmethod
-    def of(
-        cls,
-        service: Service,
-        rule: MergedDestinationRule | None,
-        settings: ByIdentity[MeshConfig],
-        is_router: bool,
-        sni_dnat: bool,
-    ) -> ServiceDestinations:
-        """Return the clusters of `service` under its DestinationRule, for gateways or for sidecars."""
-        mesh_config = settings.value
-        found = tuple(destinations(service, rule, mesh_config, is_router=is_router, sni_dnat=sni_dnat))
-        policies = [_localities(each, mesh_config) for each in found]
-        return cls(
-            service,
-            rule,
-            tuple(zip(found, policies, strict=True)),
-            sni_dnat,
-            any(each.discovery.is_inline for each in found),
-            any(each.discovery is Discovery.ORIGINAL_DST for each in found),
-            any(policy.reads_proxy for policy in policies),
-        )
 
-    @property
-    def origins(self) -> tuple[Origin, ...]:
-        """Where the service and its DestinationRules stand."""
-        rule = self.rule
-        return self.service.origins + (() if rule is None else tuple([each.origin for each in rule.configs]))
+def service_destinations(
+    service: Service,
+    rule: MergedDestinationRule | None,
+    settings: ByIdentity[MeshConfig],
+    is_router: bool,
+    sni_dnat: bool,
+) -> ServiceDestinations:
+    """Return the clusters of `service` under its DestinationRule, for gateways or for sidecars."""
+    mesh_config = settings.value
+    found = tuple(destinations(service, rule, mesh_config, is_router=is_router, sni_dnat=sni_dnat))
+    policies = [_localities(each, mesh_config) for each in found]
+    return ServiceDestinations(
+        service,
+        rule,
+        tuple(zip(found, policies, strict=True)),
+        service.origins + (() if rule is None else tuple([each.origin for each in rule.configs])),
+        any(each.discovery.is_inline for each in found),
+        any(each.discovery is Discovery.ORIGINAL_DST for each in found),
+        any(policy.reads_proxy for policy in policies),
+    )
 
 
 def _localities(destination: Destination, mesh_config: MeshConfig) -> LocalityPolicy:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from mizzen.config.mesh_config import MeshConfig
@@ -14,8 +13,7 @@ from mizzen.translator.endpoints.localities import NOWHERE, Place, place_among
 from mizzen.translator.endpoints.service_destinations import ServiceDestinations
 
 
-@dataclass(frozen=True, slots=True)
-class Reach:
+class Reach(NamedTuple):
     """The endpoints that a proxy may be given: those of one node, of some networks, of one cluster.
 
     None and no networks: anywhere. Compared by value: proxies of the same reach get the same endpoints.
@@ -37,8 +35,7 @@ class Reach:
 ANYWHERE: Final = Reach()
 
 
-@dataclass(frozen=True, slots=True)
-class Viewpoint:
+class Viewpoint(NamedTuple):
     """All that the endpoints of a service may depend on of the proxies that are given them. Compared by
     value: from equal viewpoints a service has the same endpoints, in the same order.
 
@@ -78,11 +75,8 @@ class Viewpoints:
         reach = self._reach(of.service)
         if reach is self._common.reach and not of.reads_place:
             return self._common
-        return replace(
-            self._common,
-            reach=reach,
-            place=place_among([policy for _, policy in of.each], self._profile),
-        )
+        place = place_among([policy for _, policy in of.each], self._profile)
+        return self._common._replace(reach=reach, place=place)
 
     def _reach(self, service: Service) -> Reach:
         """Return which endpoints of `service` are for the proxies: those on their node
@@ -92,8 +86,7 @@ class Viewpoints:
         in_cluster = _is_cluster_local(service.hostname, self._mesh_config)
         if not on_node and not in_cluster:
             return common
-        return replace(
-            common,
+        return common._replace(
             node=self._profile.node_name if on_node else None,
             cluster=self._profile.cluster_id if in_cluster else None,
         )
