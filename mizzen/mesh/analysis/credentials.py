@@ -27,6 +27,13 @@ def secret_name(credential: str, namespace: str) -> str | None:
     return name if place == namespace else None
 
 
+def named_namespace(credential: str) -> str | None:
+    """Return the namespace that a credentialName names, as `kubernetes://edge/web` does; else None."""
+    scheme, _, rest = credential.partition("://")
+    namespace, slash, _ = rest.partition("/")
+    return namespace if scheme == "kubernetes" and slash else None
+
+
 def needs_client_ca(server: models.Server) -> bool:
     """Return whether the server checks certificates of clients against the credential's CA."""
     tls = server.tls

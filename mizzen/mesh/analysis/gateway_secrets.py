@@ -11,7 +11,13 @@ from mizzen.config.document import Config, FieldPath
 from mizzen.config.group_kinds import SECRET
 from mizzen.mesh.analysis.analysed_gateways import Selector, sorted_selector
 from mizzen.mesh.analysis.analysed_mesh import AnalysedMesh
-from mizzen.mesh.analysis.credentials import authority_of, credential_problem, needs_client_ca, secret_name
+from mizzen.mesh.analysis.credentials import (
+    authority_of,
+    credential_problem,
+    named_namespace,
+    needs_client_ca,
+    secret_name,
+)
 from mizzen.mesh.analysis.findings import Findings
 from mizzen.mesh.rules.gateways import GatewayConfig
 from mizzen.mesh.rules.tls_fields import CA_CREDENTIAL, credential_names
@@ -39,7 +45,12 @@ def check_secrets(mesh: AnalysedMesh, gateways: list[GatewayConfig], findings: F
             for field, written in credential_names(server.tls):
                 # Without a workload of the gateway nobody knows in which namespace its proxies will be.
                 of_name = mesh.namespaces_with_secret(written.rpartition("/")[2])
-                namespace = _first(proxies or {config.namespace, *of_name}, of_name, config.namespace)
+                namespace = named_namespace(written)
+                if namespace is not None and proxies and namespace not in proxies:
+                    _out_of_reach(config, ("spec", "servers", index, *field), written, proxies, findings)
+                    continue
+                if namespace is None:
+                    namespace = _first(proxies or {config.namespace, *of_name}, of_name, config.namespace)
                 name = secret_name(written, namespace)
                 if name is None:
                     continue
@@ -88,6 +99,19 @@ def _check_authority(mesh: AnalysedMesh, named: _Named, findings: Findings) -> N
     _notice_elsewhere(named, secret, findings)
     if not authority_of(secret):
         _unusable(named, secret, "has no CA for clients' certificates; give it ca.crt (or cacert)", findings)
+
+
+def _out_of_reach(
+    config: GatewayConfig, path: FieldPath, written: str, proxies: Collection[str], findings: Findings
+) -> None:
+    findings.error(
+        "IST0101",
+        config,
+        path,
+        f"{written} names a Secret that proxies of its namespace alone get, and those that the Gateway "
+        f"selects are in namespace {' and '.join(sorted(proxies))}; put the Secret "
+        "there, and write its name alone",
+    )
 
 
 def _unusable(named: _Named, secret: Config[Any], problem: str, findings: Findings) -> None:

@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 from mizzen.config import Severity
 from mizzen.mesh.analysis import analyze
 from mizzen.mesh.snapshot import Mesh
-from tests.unit.mesh.analysis.documents import CERTIFICATE, GATEWAY, TLS_GATEWAY, other
+from tests.unit.mesh.analysis.documents import CERTIFICATE, EDGE_VM, GATEWAY, TLS_GATEWAY, other
 
 MeshOf = Callable[..., Mesh]
 
@@ -43,6 +43,17 @@ def test_a_service_tells_where_the_proxies_are(mesh_of: MeshOf, written: str) ->
     codes = [one.code for one in analyze(mesh_of("---\n".join((gateway, service, beside))))]
     assert "IST0101" not in codes
     assert "MZ0222" not in codes
+
+
+def test_a_credential_may_name_a_namespace_that_is_the_proxies(mesh_of: MeshOf) -> None:
+    gateway = TLS_GATEWAY.replace("credentialName: cert", "credentialName: 'kubernetes://far/cert'")
+    secret = CERTIFICATE.replace("{name: cert", "{name: cert, namespace: far")
+    [found] = [one for one in analyze(mesh_of(gateway + EDGE_VM + secret)) if one.code == "IST0101"]
+    assert "kubernetes://far/cert names a Secret that proxies of its namespace alone get" in found.message
+    assert "in namespace edge; put the Secret there" in found.message
+    beside = EDGE_VM.replace("namespace: edge", "namespace: far")
+    for mesh in (mesh_of(gateway + beside + secret), mesh_of(gateway + "---" + secret)):
+        assert "IST0101" not in [one.code for one in analyze(mesh)]
 
 
 def test_a_secret_of_nearly_that_name_is_named(mesh_of: MeshOf) -> None:
