@@ -1,4 +1,4 @@
-"""What a proxy is sent, told to people: where a call goes, and which lines of YAML say so. No IO, no clock.
+"""Explains what a proxy is sent: where a call goes, and which lines of YAML say so. No IO, no clock.
 
 from mizzen.explain.answer_text import answer_text
 from mizzen.explain.question import Question
@@ -10,5 +10,5 @@ question = Question.of_request("GET", "http://reviews:9080/", ["end-user: jason"
 answer = why(question, serving.callers.sidecar("productpage-v1.default"), serving)
 print(answer_text(answer))
 
-The package itself names nothing, so that who only asks a server need not load what answers.
+The package itself imports nothing, so that a command which only asks a server does not load the simulator.
 """

@@ -1,4 +1,4 @@
-"""The answer to a question: the proxies on the way, and at each of them the steps with their lines."""
+"""The answer to a question: the proxies on the way of a call, each with its steps and their lines."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 NOTHING: Final = "none"
-"""The name of a step at which nothing takes the call."""
+"""The name of a step where nothing matches the call."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """What came near at a step, and the first condition in which it lost."""
+    """A candidate that was not chosen at a step, and the first condition that it failed."""
 
     name: str
     condition: str
@@ -27,8 +27,8 @@ class Step:
 
     `kind` is `listener`, `filter chain`, `token`, `policy`, `virtual host`, `route`, `cluster`, `endpoint`,
     or `secret` for one that the step before needs and that is missing.
-    `details` say what the proxy adds or changes, a sentence each. `origins` are `file:line`. `depth` is 1 for
-    endpoints, which belong to the cluster before them. `refused` are Envoy's words if it refused the
+    `details` say what the proxy adds or changes, one sentence each. `origins` are `file:line`. `depth` is 1
+    for endpoints, which belong to the cluster before them. `refused` are Envoy's words if it refused the
     resource.
     """
 
@@ -58,7 +58,7 @@ class Hop:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Where a call goes. `remarks` say what was assumed, and what could not be followed."""
+    """Where a call goes. `remarks` say what was assumed, and where the call could not be followed."""
 
     question: str
     caller: str
@@ -72,7 +72,7 @@ class Answer:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Answer:
-        """Return the answer that `as_dict` made these values of."""
+        """Return the answer from which `as_dict` made these values."""
         headers = tuple((name, value) for name, value in values["headers"])
         hops = tuple(
             Hop(**{**each, "steps": tuple(map(_step, each["steps"])), "unjudged": tuple(each["unjudged"])})
@@ -88,5 +88,5 @@ def _step(values: Mapping[str, Any]) -> Step:
 
 
 def share_text(share: float) -> str:
-    """Return a share as people write it: `90 %`."""
+    """Return a share in per cent: `90 %`."""
     return f"{share * 100:.3g} %"

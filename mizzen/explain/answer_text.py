@@ -11,7 +11,7 @@ _MOST_PLACES = 3
 _WIDTH = 14
 _MARGIN = "   "
 TITLES: Final = {"client": "sidecar of the client", "gateway": "gateway", "server": "sidecar of the server"}
-"""What people call the proxy at each side."""
+"""The title of the proxy at each side of a call."""
 
 
 def answer_text(answer: Answer) -> str:
@@ -55,7 +55,7 @@ def _step_lines(step: Step) -> Iterator[str]:
 
 
 def lost_text(lost: Lost) -> str:
-    """Return what lost at a step, and in what."""
+    """Return a candidate that was not chosen, and why."""
     origins = origins_text(lost.origins, ", from ")
     if lost.condition == "order":
         return f"not {lost.name}{origins}: it matches too, but stands behind"
@@ -64,7 +64,7 @@ def lost_text(lost: Lost) -> str:
 
 
 def origins_text(origins: tuple[str, ...], before: str) -> str:
-    """Return places behind `before`, empty if there are none; many are but counted."""
+    """Return places after the text `before`, or an empty text for no places; many are only counted."""
     if not origins:
         return ""
     more = len(origins) - _MOST_PLACES
@@ -73,5 +73,5 @@ def origins_text(origins: tuple[str, ...], before: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Return a line in which nothing can steer a terminal."""
+    """Return a line without control characters, which could steer a terminal."""
     return "".join(letter if letter.isprintable() else " " for letter in text)

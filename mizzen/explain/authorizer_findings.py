@@ -1,6 +1,6 @@
-"""What is wrong with the external authorizers of the workloads that documents speak of.
+"""What is wrong with the external authorizers of the workloads that documents declare.
 
-It turns up when a workload's proxy is translated for, and whoever only checks files should learn it too.
+A translation finds it for the proxy of a workload; these findings show it also when files are only checked.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _CODES: Final = frozenset({"MZ0106", "MZ0107"})
 
 
 def authorizer_findings(mesh: Mesh) -> Iterator[Diagnostic]:
-    """Yield where workloads have several authorizers, or one that is not asked about their plain TCP."""
+    """Yield a finding for workloads with several authorizers, or one that is not asked about plain TCP."""
     policies = mesh.configs(AUTHORIZATION_POLICY)
     if not any(policy.spec.action is AuthorizationAction.CUSTOM for policy in policies):
         return

@@ -1,4 +1,4 @@
-"""Who calls and who answers: the proxies that documents speak of, by the names that people use."""
+"""Callers and servers: the proxies that documents imply, by the names that people use."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from mizzen.mesh.services.workloads import Workload
 from mizzen.mesh.snapshot import Mesh
 
 NO_WORKLOAD: Final = "192.0.2.1"
-"""The address of a gateway for which no document declares a workload: one that nobody has (RFC 5737)."""
+"""The address of a gateway for which no document declares a workload: for documentation only (RFC 5737)."""
 
 
 class UnknownCallerError(ValueError):
-    """Nobody has that name; the message names who comes near."""
+    """No proxy has that name; the message lists similar names."""
 
 
 class Callers(Protocol):
@@ -35,7 +35,7 @@ class Callers(Protocol):
         """Return a proxy that serves a Gateway. Raises UnknownCallerError."""
 
     def at(self, address: str) -> Proxy | None:
-        """Return the proxy in front of the workload at an address, None if there is none."""
+        """Return the proxy in front of the workload at an address, or None if there is none."""
 
 
 def gateway_names(config: Config[Any]) -> tuple[str, str, str]:
@@ -44,12 +44,12 @@ def gateway_names(config: Config[Any]) -> tuple[str, str, str]:
 
 
 class DeclaredCallers:
-    """The proxies that the documents of a mesh let expect: a sidecar beside each workload, and a gateway for
-    each Gateway.
+    """The proxies that the documents of a mesh imply: a sidecar beside each workload, and a gateway for each
+    Gateway.
 
-    Traffic of sidecars is captured, or not, as the annotation of their Pod or WorkloadEntry says, else as
-    `interception_mode` says. `earlier` are those of another snapshot of the mesh: an unchanged workload has
-    the same proxy object.
+    An annotation of its Pod or WorkloadEntry says how a sidecar's traffic is captured, else
+    `interception_mode` does. `earlier` are the callers of a previous snapshot of the mesh: an unchanged
+    workload keeps its proxy object.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class DeclaredCallers:
 
     def gateway(self, name: str) -> Proxy:
         """Return a proxy that serves a Gateway, by one of its `gateway_names`: at the address of a workload
-        that its selector selects, if there is one. A workload's name will do too. Raises
+        that the Gateway selects, if there is one. The name of such a workload works too. Raises
         UnknownCallerError."""
         gateways = sorted(self._mesh.configs(GATEWAY), key=lambda config: config.key)
         for config in gateways:
@@ -92,7 +92,7 @@ class DeclaredCallers:
         raise UnknownCallerError(_unknown("Gateway", name, names))
 
     def at(self, address: str) -> Proxy | None:
-        """Return the sidecar of the workload at an address, None if the documents know nobody there."""
+        """Return the sidecar of the workload at an address, or None if no document declares one there."""
         if address not in self._at:
             self._at[address] = self._found_at(address)
         return self._at[address]
@@ -107,8 +107,8 @@ class DeclaredCallers:
         return None
 
     def all(self) -> Iterator[Proxy]:
-        """Yield every proxy that is expected: a gateway for each Gateway, a sidecar for each other workload,
-        and in namespaces with services and without workloads a sidecar that belongs to no service."""
+        """Yield every implied proxy: a gateway for each Gateway, a sidecar for each other workload, and in a
+        namespace that has services but no workloads a sidecar that belongs to no service."""
         gateways: dict[str, Proxy] = {}
         for config in sorted(self._mesh.configs(GATEWAY), key=lambda config: config.key):
             proxy = self._of_gateway(config)
@@ -130,7 +130,7 @@ class DeclaredCallers:
         return found
 
     def _workloads(self) -> list[tuple[str, Workload]]:
-        """Return the workloads that have an IP address, by `name.namespace`."""
+        """Return the workloads that have an IP address, each with `name.namespace`."""
         if self._named is None:
             found = self._mesh.registry.workloads_by_key.items()
             named = [(f"{key.name}.{key.namespace}", each) for key, each in found]
@@ -192,7 +192,7 @@ class DeclaredCallers:
         return self._proxy("router", config, (NO_WORKLOAD,), config.name, namespace, selector)
 
     def _namespace_before(self, selector: Mapping[str, str]) -> str:
-        """Return the namespace of the Services in front of a gateway: of those that select its labels."""
+        """Return the namespace of the Services in front of a gateway, which select its labels."""
         services = self._mesh.registry.services.values()
         found = {
             each.namespace
@@ -214,7 +214,8 @@ class DeclaredCallers:
         identity: str = "",
         mode: str = "",
     ) -> Proxy:
-        """Return the proxy `beside` something, each time the same object: by it is known what it is sent.
+        """Return the proxy `beside` something. It is always the same object, the key of what the proxy is
+        sent.
 
         `identity` is the SPIFFE ID that documents give its workload, empty for none; so is the interception
         `mode`."""

@@ -1,4 +1,4 @@
-"""Envoy's filter chains in short words: which connections a chain takes, and what it does with them."""
+"""Describes Envoy's filter chains in short: which connections a chain takes, and what it does with them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _SOURCE_TYPES: Final = ("", "from this machine", "from elsewhere")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a filter chain does: `routes` is the RouteConfiguration that stands in it or `routes_name` that of
-    one that it asks for; `clusters` are those that it proxies connections to, with their weights."""
+    """What a filter chain does. `routes` is the RouteConfiguration inside it, or `routes_name` the name of
+    the one that it asks for; `clusters` get its connections, with their weights."""
 
     routes_name: str = ""
     routes: Any | None = None
@@ -47,7 +47,7 @@ def chain_match_words(chain: Any, *, is_default: bool = False) -> str:
 
 
 def tls_words(chain: Any) -> str:
-    """Return the TLS that a FilterChain ends: `mutual TLS`, `TLS`, empty for none."""
+    """Return the TLS that a FilterChain terminates: `mutual TLS`, `TLS`, empty for none."""
     context = downstream_tls(chain)
     if context is None:
         return ""
@@ -55,7 +55,7 @@ def tls_words(chain: Any) -> str:
 
 
 def downstream_tls(chain: Any) -> Any | None:
-    """Return the DownstreamTlsContext of a FilterChain, None if it ends no TLS."""
+    """Return the DownstreamTlsContext of a FilterChain, or None if it terminates no TLS."""
     packed = chain.transport_socket.typed_config
     quic = unpacked(packed, quic_transport_pb2.QuicDownstreamTransport)
     if quic is not None:
@@ -64,7 +64,7 @@ def downstream_tls(chain: Any) -> Any | None:
 
 
 def target(chain: Any) -> Target:
-    """Return what a FilterChain does with a connection, as far as it is HTTP or a proxied connection."""
+    """Return what a FilterChain does with a connection, if it serves HTTP or proxies TCP."""
     for each in chain.filters:
         manager = unpacked(each.typed_config, http_connection_manager_pb2.HttpConnectionManager)
         if manager is not None:

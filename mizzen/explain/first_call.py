@@ -1,4 +1,4 @@
-"""The call that a client's question becomes at the first proxy: to which address, and how it comes there."""
+"""From a question to the call that the first proxy gets: its address, and how it arrives."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from mizzen.mesh.service import Service
 from mizzen.simulate import Call, Capture, ClientTls, Protocol
 
 _SOME_ADDRESS: Final = {False: "198.51.100.1", True: "2001:db8::1"}
-"""Stands for an address that no document names (RFC 5737 and 3849), by whether the proxy has IPv6 alone."""
+"""Used where no document names an address (RFC 5737 and 3849), by whether the proxy has only IPv6."""
 
 
 def first_call(question: Question, served: ServedProxy) -> tuple[Call, tuple[str, ...]]:
-    """Return the call as it comes to the first proxy, and what had to be assumed about it."""
+    """Return the call as the first proxy gets it, and what had to be assumed about it."""
     protocol = Protocol.TCP
     if question.is_http:
         protocol = Protocol.HTTP2 if question.http2 else Protocol.HTTP1
@@ -50,7 +50,8 @@ def first_call(question: Question, served: ServedProxy) -> tuple[Call, tuple[str
 
 
 def _at_gateway(question: Question, served: ServedProxy) -> tuple[Call, tuple[str, ...]]:
-    """A client outside calls the port of a server; behind a service the gateway may listen on another."""
+    """Return the call of a client outside the mesh. It names the port of a server; behind a Service, the
+    gateway may listen on a different port."""
     own = served.proxy.ip_addresses[0]
     listeners = served.mesh.gateways_for(served.proxy).listeners
     for listener in listeners:
@@ -83,7 +84,8 @@ def _at_sidecar(question: Question, served: ServedProxy) -> tuple[Call, tuple[st
     own = served.proxy.ip_addresses[0]
     call = Call(question.port, address, Capture.OUTBOUND if captured else Capture.NONE, source_address=own)
     if not captured and served.simulator.listeners.accepts(call) is None:
-        # Such a client knows where its proxy listens: on loopback, or where a Sidecar's egress binds.
+        # Without capture, clients know where their proxy listens: on loopback, or where a Sidecar's egress
+        # binds.
         loopback = "::1" if served.proxy.is_ipv6_only else "127.0.0.1"
         for where in (loopback, *served.outbound_addresses(question.port)):
             there = replace(call, address=where)
@@ -130,7 +132,7 @@ def _service(host: str, served: ServedProxy) -> Service | None:
 
 
 def _full_names(host: str, served: ServedProxy) -> Iterable[str]:
-    """Yield what a name may stand for by the search list of the resolver: `reviews`, `reviews.shop`,
+    """Yield the full names that the resolver's search list gives for a name: `reviews`, `reviews.shop`,
     `reviews.shop.svc`."""
     name = host.rstrip(".").lower()
     domain = served.mesh.settings.domain
@@ -158,7 +160,7 @@ def _unknown(host: str, served: ServedProxy) -> str:
 
 
 def _ip(text: str) -> str:
-    """Return an IP address, the first one of a CIDR; empty for anything else."""
+    """Return an IP address, or the first one of a CIDR; empty for any other text."""
     address, _, length = text.partition("/")
     try:
         found = ipaddress.ip_address(address)

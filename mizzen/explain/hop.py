@@ -23,7 +23,7 @@ from mizzen.translator.base.cluster_names import (
 from mizzen.xds import type_urls
 
 MOST_ENDPOINTS: Final = 10
-"""So many endpoints of a cluster are listed; the rest is counted."""
+"""Number of endpoints of a cluster that are listed; the rest is counted."""
 
 _OF_EVERY_MESH: Final = {
     BLACK_HOLE_CLUSTER: "ends what the mesh does not know (outboundTrafficPolicy REGISTRY_ONLY)",
@@ -32,11 +32,11 @@ _OF_EVERY_MESH: Final = {
 }
 
 Refused = Callable[[str, str], str]
-"""The words with which Envoy refused a resource, by type and name; empty if it did not."""
+"""Envoy's message for a rejected resource, by type and name; empty if Envoy did not reject it."""
 
 
 def hop(side: str, served: ServedProxy, call: Call, refused: Refused = lambda *_: "") -> tuple[Hop, Verdict]:
-    """Return what the proxy does with the call, and the verdict behind it."""
+    """Return what the proxy does with the call, and the simulator's verdict."""
     verdict = served.simulator.verdict(call, runners_up=True)
     steps = tuple(_Steps(served, verdict, refused).steps())
     address = served.proxy.ip_addresses[0]
@@ -132,7 +132,7 @@ class _Steps:
         return _lost(replace(runner_up, name=runner_up.name or f"number {runner_up.index + 1}"), behind)
 
     def _missing_secrets(self, type_url: str, resource: str, names: Iterable[str]) -> Iterator[Step]:
-        """Yield a step for each secret for want of which a filter chain or a cluster takes no connection."""
+        """Yield a step for each missing secret that a filter chain or cluster needs for any connection."""
         for name in names:
             said = f"missing: {self._served.missing_secrets.reason_of(name)}"
             places = _texts(self._origins.credential(type_url, resource, name))
@@ -251,7 +251,7 @@ def _client_names(verdict: Verdict) -> tuple[str, ...]:
 
 
 def conclusion(verdict: Verdict) -> str:
-    """Return in one sentence what becomes of the call."""
+    """Return in one sentence how the call ends."""
     if verdict.outcome is Outcome.FAILED:
         status = f" with status {verdict.status}" if verdict.status is not None else ""
         reason = verdict.failure.value if verdict.failure is not None else "it is refused"
@@ -271,7 +271,7 @@ def conclusion(verdict: Verdict) -> str:
 
 
 def _at_fault(verdict: Verdict) -> Iterator[str]:
-    """Yield what a failed call fails by: the rule that denies it, or the secrets that are missing."""
+    """Yield why a call failed: the rule that denies it, or the secrets that are missing."""
     if verdict.failure is Failure.POLICY_DENIES and verdict.policies[-1].policy:
         yield rule_words(verdict.policies[-1].policy)
     if verdict.failure is Failure.NO_SECRET:
@@ -291,7 +291,7 @@ def _texts(origins: tuple[Origin, ...]) -> tuple[str, ...]:
 
 
 def _short(name: str) -> str:
-    """Return the last part of a filter's name: `envoy.filters.http.fault` is `fault`."""
+    """Return the last part of a filter's name: `fault` of `envoy.filters.http.fault`."""
     return name.rpartition(".")[2]
 
 

@@ -1,7 +1,8 @@
-"""The mesh as a graph: gateways, services, their versions, hosts outside; who leads where, and how.
+"""The mesh as a graph. Its nodes are gateways, services, their versions, and hosts outside.
 
-Rules draw the edges, not traffic: a Gateway leads to the services that its VirtualServices route to, a
-service to its versions (the subsets of its DestinationRule), or to other hosts if its VirtualService says so.
+Edges come from rules, not from traffic. A Gateway leads to the services to which its VirtualServices route. A
+service leads to its versions (the subsets of its DestinationRule), or to the hosts that its VirtualService
+names.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from mizzen.mesh.snapshot import Mesh
 
 
 class NodeKind(StrEnum):
-    """What a node stands for; UNKNOWN is a host that rules name and that no document declares."""
+    """What a node stands for. UNKNOWN is a host that rules name but no document declares."""
 
     GATEWAY = "gateway"
     SERVICE = "service"
@@ -35,7 +36,7 @@ class NodeKind(StrEnum):
 
 
 class Protection(StrEnum):
-    """How calls to a service travel."""
+    """How calls to a service are encrypted."""
 
     PLAIN_TEXT = "plain text"
     TLS = "TLS"
@@ -45,7 +46,7 @@ class Protection(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A part of the mesh. `endpoints` are those that it has, None where that means nothing."""
+    """A part of the mesh. `endpoints` is their number, or None for a node that can have none."""
 
     key: str
     kind: NodeKind
@@ -57,8 +58,8 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """Calls go from `source` to `target`. `share` is the weight in a hundred of the rule without conditions;
-    None: only some calls go there (`conditional`), or nothing says how many."""
+    """Calls go from `source` to `target`. `share` is the weight, in per cent, in the rule without conditions.
+    It is None if only some calls go there (`conditional`), or if no rule says how many."""
 
     source: str
     target: str
@@ -71,15 +72,16 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class MeshGraph:
-    """Nodes in the order of their keys, and edges in the order of theirs."""
+    """Nodes and edges, each sorted by their keys."""
 
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
 
     def around(self, words: str, most: int) -> MeshGraph:
-        """Return at most `most` services whose name or namespace has `words` in it, with what is theirs.
+        """Return the part of the graph around at most `most` services whose name or namespace contains
+        `words`.
 
-        Gateways count by their own name too. Without words, services to which a rule leads come first.
+        Gateways are found by their own name too. Without words, services that a rule names come first.
         """
         words = words.strip().lower()
         roots = [node for node in self.nodes if node.kind is not NodeKind.VERSION]
@@ -118,7 +120,7 @@ def protection(
     mesh: Mesh, service: Service, rule: MergedDestinationRule | None, port: ServicePort | None = None
 ) -> Protection:
     """Return how clients call a service, or one port of it: as its DestinationRule says, else as its
-    endpoints can."""
+    endpoints allow."""
     number = port.number if port is not None else 0
     tls = effective_traffic_policy(rule, number, "", mesh.mesh_config).tls
     if tls is not None:
@@ -142,7 +144,7 @@ def protection(
 
 
 def destination_rule_of(mesh: Mesh, service: Service) -> MergedDestinationRule | None:
-    """Return the DestinationRule that clients of the service's own namespace follow, if there is one."""
+    """Return the DestinationRule for clients in the service's own namespace, or None."""
     rules = mesh.destination_rule_index.rules_for(service.namespace, service.hostname, service.namespace)
     return rule_for_client(rules, service.namespace, None)
 
@@ -223,7 +225,7 @@ class _Graph:
         return protection(self._mesh, service, self._rules[target]) if service is not None else None
 
     def _target(self, destination: Destination, source: str) -> str:
-        """Return the node that a rule of `source` leads to: a version only if it is one of its own."""
+        """Return the node that a rule of `source` leads to. Versions are nodes only of their own service."""
         service = self._by_host.get(destination.host)
         if service is None:
             key = f"{NodeKind.UNKNOWN}:{destination.host}"
@@ -235,7 +237,7 @@ class _Graph:
 
 
 def _destinations(rule: VirtualServiceRule) -> Iterator[tuple[Destination, float | None, bool, Origin]]:
-    """Yield the destinations of a rule: its share if no condition stands before it, whether one does."""
+    """Yield each destination of a rule, with its share if it has no condition, and whether it has one."""
     last = False
     for each in rule.http:
         conditional = bool(each.route.match) or last

@@ -1,4 +1,4 @@
-"""Secrets that a proxy asks for and is not sent: why, and which fields ask for them."""
+"""Missing secrets: a proxy asks for them but is not sent them. Says why, and which fields ask for them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from mizzen.xds.resource import Resource
 
 @dataclass(frozen=True, slots=True)
 class MissingSecret:
-    """A secret that is not sent, and why; `asked_by` is a resource that asks for it, `authority` says that it
-    is to be an authority."""
+    """A secret that is not sent, and why. `asked_by` is a resource that asks for it; `authority` is True if
+    it is asked for as certificates of an authority."""
 
     name: str
     authority: bool
@@ -29,7 +29,7 @@ class MissingSecret:
 
 
 class MissingSecrets:
-    """The secrets that `proxy` asks for by `translation`, and is not sent."""
+    """The missing secrets of `proxy`, as `translation` has them."""
 
     def __init__(self, translation: Translates, proxy: Proxy) -> None:
         self._translation = translation
@@ -41,7 +41,7 @@ class MissingSecrets:
         return self._translation.own(self._proxy).secrets
 
     def reason(self, name: str, authority: bool) -> str:
-        """Return why the proxy is not sent a secret that is to be an authority, or else a certificate; empty
+        """Return why the proxy is not sent a secret, asked for as an `authority` or as a certificate; empty
         if it is sent."""
         key = (name, authority)
         if key not in self._reasons:
@@ -53,11 +53,11 @@ class MissingSecrets:
         return self._reasons[key]
 
     def reason_of(self, name: str) -> str:
-        """Return why the proxy is not sent a secret that was asked about before."""
+        """Return why the proxy is not sent a secret that `reason` or `of` was called for before."""
         return self._reasons.get((name, False)) or self._reasons.get((name, True)) or ""
 
     def of(self, resources: Iterable[Resource]) -> Iterator[MissingSecret]:
-        """Yield the secrets that listeners and clusters ask for and the proxy is not sent, each once."""
+        """Yield, once each, the missing secrets for which these listeners and clusters ask."""
         seen: set[str] = set()
         for resource in resources:
             asked = secret_references(resource)
@@ -69,7 +69,7 @@ class MissingSecrets:
 
 
 def secret_words(name: str) -> str:
-    """Return the name of a secret as a credentialName has it."""
+    """Return the name of a secret as it stands in a credentialName."""
     return name.removeprefix(KUBERNETES)
 
 

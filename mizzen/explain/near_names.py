@@ -1,4 +1,4 @@
-"""Names that come near one that nothing has."""
+"""Suggests similar names for a name that does not exist."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ _BEGINNING = 4
 
 
 def near_names(name: str, known: Iterable[str]) -> list[str]:
-    """Return up to three of `known` that `name` may have been meant for, the nearest first: those that are
-    spelt alike, else those that begin alike. Who writes one label means the first label of a name."""
+    """Return up to three of the `known` names, the most similar first: names spelt alike, else names that
+    begin alike. A `name` of one label is compared with the first label of each."""
     names: dict[str, str] = {}
     for each in sorted(known):
         names.setdefault(each if "." in name else each.partition(".")[0], each)
@@ -23,6 +23,6 @@ def near_names(name: str, known: Iterable[str]) -> list[str]:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return `did you mean A or B?`, empty if nothing comes near."""
+    """Return `did you mean A or B?`, or an empty text if no name is similar."""
     near = near_names(name, known)
     return f"did you mean {' or '.join(near)}?" if near else ""

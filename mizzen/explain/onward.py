@@ -1,4 +1,4 @@
-"""What becomes of a call behind a proxy: the call as it comes to the proxy of an endpoint."""
+"""Follows a call from one proxy to the next: the call as it arrives at the proxy of an endpoint."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from mizzen.translator.base.cluster_names import parse_cluster_name
 
 @dataclass(frozen=True, slots=True)
 class Onward:
-    """The proxy that a call comes to next, and the call as it comes there.
+    """The next proxy of a call, and the call as it arrives there.
 
-    `server` is None if no proxy is there, or it cannot be followed; `remark` then says why.
+    `server` is None if there is no proxy, or if the call cannot be followed; `remark` then says why.
     """
 
     call: Call
@@ -28,7 +28,7 @@ class Onward:
 
 
 def onward(verdict: Verdict, destination: Destination, served: ServedProxy, callers: Callers) -> Onward:
-    """Return where a forwarded call comes to next: the proxy of the destination's first endpoint."""
+    """Return where a forwarded call arrives next: at the proxy of the destination's first endpoint."""
     cluster, endpoint = destination.cluster.name, next(iter(destination.cluster.endpoints), None)
     parsed, message = parse_cluster_name(cluster), served.cluster(cluster)
     if endpoint is None or message is None:
@@ -45,8 +45,8 @@ def onward(verdict: Verdict, destination: Destination, served: ServedProxy, call
 
 
 def past_the_proxy(server: ServedProxy, call: Call) -> str:
-    """Return, in words, that a call comes to the workload itself: its traffic is not captured, its proxy does
-    not listen there, and what comes is plain text. Empty if the proxy decides."""
+    """Return a sentence if a call reaches the workload directly: the call is plain text, the workload's
+    traffic is not captured, and its proxy does not listen there. Empty if the proxy gets the call."""
     if call.capture is not Capture.NONE or call.tls is not None:
         return ""
     if server.simulator.listeners.accepts(call) is not None:
@@ -58,7 +58,7 @@ def past_the_proxy(server: ServedProxy, call: Call) -> str:
 
 
 def _not_followed(server: Proxy | None, endpoint: Endpoint, served: ServedProxy, host: str) -> str:
-    """Return why a call cannot be followed to the proxy of an endpoint, empty if it can."""
+    """Return why a call cannot be followed to the proxy of an endpoint, or an empty text if it can."""
     place = f"{endpoint.address}:{endpoint.port}"
     service = served.scope.destination_service(host)
     if service is not None and service.mesh_external:
@@ -102,7 +102,7 @@ def _call_at_server(
 def _changed(
     headers: tuple[tuple[str, str], ...], changes: Iterable[HeaderChange]
 ) -> tuple[tuple[str, str], ...]:
-    """Return the headers after what a proxy does to them."""
+    """Return the headers after a proxy has changed them."""
     found = list(headers)
     for change in changes:
         name = change.name.lower()

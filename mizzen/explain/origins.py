@@ -3,8 +3,8 @@
     origins = PartOrigins(translation, proxy)
     origins.route("9080", "reviews.default.svc.cluster.local:9080", 0)     # (Origin mesh.yaml:31,)
 
-Everything is found when somebody asks, so it costs nothing on the way of a change. Lines are those of now,
-even if a document moved after the resource was made.
+Origins are searched only when they are asked for, so incremental updates do not pay for them. Lines are
+current, even if a document moved after the resource was made.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ Places = tuple[Origin, ...]
 
 
 class PartOrigins:
-    """The places of the parts of what one proxy is sent now.
+    """The places of the parts of the resources that one proxy is sent now.
 
-    There is no place for what is the same in every mesh (`PassthroughCluster`), nor for what is not sent.
+    Parts that every mesh has (`PassthroughCluster`) have no place, and neither have parts that are not sent.
     """
 
     def __init__(self, translation: Translates, proxy: Proxy) -> None:
@@ -47,7 +47,7 @@ class PartOrigins:
         self._translation = translation
         self._routes: dict[str, Mapping[str, tuple[tuple[str, Origin], ...]]] = {}
 
-    # What a proxy has of its own costs little; the rest is made only if somebody asks for a part of it.
+    # Inbound and gateway resources are cheap; the others are made only if one of their parts is asked for.
 
     @cached_property
     def _own(self) -> OwnResources:
@@ -69,12 +69,12 @@ class PartOrigins:
         return self._translation.resource(self._proxy, type_url, name)
 
     def is_current(self, resource: Resource) -> bool:
-        """Return whether a resource is what the proxy is sent now: then the places of its parts are known."""
+        """Return True if the proxy is sent this very resource now: then the places of its parts are known."""
         found = self._sent(resource.type_url, resource.name)
         return found is not None and found.version == resource.version
 
     def resource(self, type_url: str, name: str) -> Places:
-        """Return the places of all documents that a resource was made of."""
+        """Return the places of all documents from which a resource was made."""
         found = self._sent(type_url, name)
         return self._current(found.origins) if found is not None else ()
 
@@ -87,7 +87,7 @@ class PartOrigins:
     ) -> Places:
         """Return the places of the filter chain at `index` of a listener, -1 for its default one.
 
-        `name` is the chain's own, which tells inbound chains apart; `server_names` are those that it matches.
+        `name` is the chain's name, which distinguishes inbound chains; `server_names` are what it matches.
         """
         inbound = [port for port in self._own.ports if port.name == name]
         if inbound:
@@ -160,7 +160,7 @@ class PartOrigins:
         )
 
     def policies(self, listener: str, kinds: Container[str]) -> Places:
-        """Return the places of the security policies of these kinds that a listener was made of."""
+        """Return the places of the security policies, of these kinds, from which a listener was made."""
         found = self._sent(type_urls.LISTENER, listener)
         of_kinds = (
             origin
@@ -170,7 +170,7 @@ class PartOrigins:
         return self._current(of_kinds)
 
     def endpoint(self, cluster: str, address: str) -> Places:
-        """Return the places of the workload at `address` that stands behind a cluster."""
+        """Return the places of the workload at `address` that is an endpoint of a cluster."""
         parsed = parse_cluster_name(cluster)
         if parsed is None or parsed.direction == "inbound":
             return ()
@@ -187,8 +187,8 @@ class PartOrigins:
         return self._current(policy.origin for policy in policies if policy.spec.action is action)
 
     def policy_rule(self, rule: RuleName) -> Places:
-        """Return the place of a rule of one of the proxy's AuthorizationPolicies, or of what stands in for
-        one."""
+        """Return the place of a rule of one of the proxy's AuthorizationPolicies, or of the closed policy in
+        its stead."""
         named = (
             policy
             for policy in self._policies.authorization_policies
@@ -220,7 +220,7 @@ class PartOrigins:
         return found
 
     def _inbound_port(self, name: str) -> Places:
-        """Return the places of the port of an inbound route configuration, which bears its cluster's name."""
+        """Return the places of the port of an inbound route configuration, whose name is its cluster's."""
         parsed = parse_cluster_name(name)
         if parsed is None or parsed.direction != "inbound":
             return ()
@@ -228,7 +228,7 @@ class PartOrigins:
         return self._current(port.origins) if port is not None else ()
 
     def _narrowed(self, origins: Iterable[Origin], cluster: str) -> Iterable[Origin]:
-        """Yield the places with those of a service led to its port, and those of a rule to the subset."""
+        """Yield the places; a service's place becomes that of its port, a rule's place that of its subset."""
         parsed = parse_cluster_name(cluster)
         for origin in origins:
             config = self._config(origin)
@@ -261,7 +261,7 @@ def _serves(server: GatewayServer, names: Iterable[str]) -> bool:
 
 
 def _port_index(config: Config[Any], number: int) -> int | None:
-    """Return where a document of a service declares a port, None if it does not."""
+    """Return the index of a port in the document of a service, or None if it does not declare it."""
     if config.kind == "Service":
         numbers = [port.port for port in config.spec.spec.ports]
     elif config.kind == "ServiceEntry":

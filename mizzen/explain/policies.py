@@ -1,4 +1,4 @@
-"""What security policies say of a call, step by step, with the lines of the policies."""
+"""How security policies decide about a call, step by step, with the lines of the policies."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mizzen.translator.listeners.external_authorization import authorizer_named_
 
 
 def policy_steps(verdict: Verdict, origins: PartOrigins) -> Iterator[Step]:
-    """Yield a step for each security filter that the call comes to: `token`, or `policy`."""
+    """Yield a step, `token` or `policy`, for each security filter that the call reaches."""
     for step in verdict.policies:
         if step.kind == "JWT":
             yield _token(step, origins)
@@ -25,7 +25,7 @@ def policy_steps(verdict: Verdict, origins: PartOrigins) -> Iterator[Step]:
 
 
 def rule_words(name: str) -> str:
-    """Return a rule of an AuthorizationPolicy as people say it: `viewers.shop, rules[0]`."""
+    """Return the short name of an AuthorizationPolicy's rule: `viewers.shop, rules[0]`."""
     rule = RuleName.parse(name)
     return f"{rule.policy}.{rule.namespace}, rules[{rule.index}]" if rule is not None else name
 

@@ -23,10 +23,10 @@ class QuestionError(ValueError):
 class Question:
     """A request, or a connection without HTTP if `method` is empty.
 
-    `host` and `port` are whom the client means. `authority` is the Host header. `tls`: the client itself
-    speaks TLS, with `server_name` as SNI. `claims` is a JSON object: the request brings a valid token with
-    these claims, where its issuer's tokens are looked for. `moment` is when, in seconds since 1970; without
-    it the times in tokens do not count.
+    The client calls `host` and `port`. `authority` is the Host header. `tls`: the client itself speaks TLS,
+    with `server_name` as SNI. `claims` is a JSON object: the request has a valid token with these claims, in
+    a place where tokens of its issuer are read. `moment` is the time of the call, in seconds since 1970;
+    without it the times in tokens do not count.
     """
 
     host: str
@@ -53,7 +53,7 @@ class Question:
         server_name: str = "",
         claims: str = "",
     ) -> Question:
-        """Read a request: `headers` are `NAME: VALUE`. A header Host stands in place of the URL's host.
+        """Read a request: `headers` are `NAME: VALUE`. A header Host replaces the URL's host.
 
         Raises QuestionError.
         """
@@ -114,7 +114,7 @@ class Question:
         return cls(host=parts.hostname, port=port, tls=encrypted, server_name=name)
 
     def as_query(self) -> dict[str, str]:
-        """Return the words that ask the same of a running server (`GET /debug/why`)."""
+        """Return the query parameters that ask a running server the same (`GET /debug/why`)."""
         yes = {"http2": self.http2, "tls": self.tls}
         found = {name: "1" for name, holds in yes.items() if holds}
         if self.server_name:
@@ -130,12 +130,12 @@ class Question:
 
     @property
     def claim_values(self) -> dict[str, Any] | None:
-        """The claims of the token that the request brings, None for none."""
+        """The claims of the token that the request has, or None without a token."""
         return dict(json.loads(self.claims)) if self.claims else None
 
     @property
     def is_http(self) -> bool:
-        """Whether it is a request."""
+        """True for a request, False for a connection without HTTP."""
         return bool(self.method)
 
     def __str__(self) -> str:
@@ -185,7 +185,7 @@ def _header(text: str) -> tuple[str, str]:
 
 
 def _claims(text: str) -> str:
-    """Return claims in one form."""
+    """Return claims in canonical form."""
     try:
         found = json.loads(text)
         made = json.dumps(found, ensure_ascii=False)
@@ -198,7 +198,7 @@ def _claims(text: str) -> str:
 
 
 def _name(host: str) -> str:
-    """Return the SNI of a host: an IP address is none."""
+    """Return the SNI for a host: its name, or empty for an IP address."""
     try:
         ipaddress.ip_address(host)
     except ValueError:

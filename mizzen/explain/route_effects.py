@@ -1,4 +1,4 @@
-"""What a route adds to a request and changes in it, as sentences."""
+"""What a route adds to a request and changes in it, as short sentences."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _OPERATIONS = {
 
 
 def route_details(verdict: Verdict, route: RouteStep) -> tuple[str, ...]:
-    """Return what the chosen route does, a sentence for each thing."""
+    """Return what the chosen route does, one sentence for each effect."""
     return tuple(_details(verdict, route))
 
 

@@ -1,4 +1,4 @@
-"""Envoy's routes in short words: what a route asks of a request, and where it sends it."""
+"""Describes Envoy's routes in short: which requests a route matches, and where it sends them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EVERYTHING = "everything"
 
 
 def match_words(match: Any) -> str:
-    """Return what a RouteMatch asks for: `path prefix /api, header end-user = jason`."""
+    """Return the conditions of a RouteMatch: `path prefix /api, header end-user = jason`."""
     words = [
         f"{condition.name} {condition.wanted}"
         if "path" in condition.name
@@ -25,7 +25,7 @@ def match_words(match: Any) -> str:
 
 
 def destinations(route: Any) -> Iterator[tuple[str, int | None]]:
-    """Yield where a Route leads, each with its weight; None if it is the only one."""
+    """Yield the destinations of a Route, each with its weight; a single one has None."""
     kind = route.WhichOneof("action")
     if kind != "route":
         yield _answer(route, kind), None
@@ -42,7 +42,7 @@ def destinations(route: Any) -> Iterator[tuple[str, int | None]]:
 
 
 def cluster_words(name: str) -> str:
-    """Return a cluster's name as people say it: `reviews.default:9080 v1`; other names stay."""
+    """Return the short form of a cluster's name: `reviews.default:9080 v1`; names of other forms stay."""
     parsed = parse_cluster_name(name)
     if parsed is None:
         return name
@@ -60,7 +60,7 @@ def shares_words(shares: Iterable[tuple[str, int | None]]) -> str:
 
 
 def short_host(host: str) -> str:
-    """Return a host without the ending that all services of a cluster share."""
+    """Return a host without the suffix that all services of a Kubernetes cluster share."""
     name, found, _ = host.partition(".svc.")
     return name if found else host
 

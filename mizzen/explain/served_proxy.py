@@ -1,4 +1,4 @@
-"""A proxy with all that it is sent, ready to be asked again and again."""
+"""A proxy with the resources that it is sent, ready for many questions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MESSAGES: Final = {TYPE_URLS[kind]: message for kind, message in MESSAGES.items
 
 @dataclass(frozen=True, slots=True)
 class HostAddress:
-    """The address that a host has for a proxy, what was assumed of it, and the service if it is one."""
+    """The address of a host as a proxy sees it, what was assumed about it, and its service if it has one."""
 
     address: str
     remarks: tuple[str, ...] = ()
@@ -35,10 +35,10 @@ class HostAddress:
 
 
 class ServedProxy:
-    """What `proxy` is sent by `translation` as its mesh stands now. It does not follow later changes.
+    """The resources that `translation` sends to `proxy` now. They do not change when the mesh does.
 
-    With `inbound` it is asked only for calls that come to its workload. If its traffic is captured, only its
-    own listeners and clusters have a part in them, and the rest is not made.
+    With `inbound`, questions are only about calls to its workload. If its traffic is captured, these need
+    only its inbound resources, and the rest is not made.
     """
 
     def __init__(self, translation: Translates, proxy: Proxy, *, inbound: bool = False) -> None:
@@ -66,29 +66,29 @@ class ServedProxy:
             has_secret=lambda name, authority: not self.missing_secrets.reason(name, authority),
         )
         self.addresses: dict[str, HostAddress] = {}
-        """The addresses that hosts have for the proxy, as far as asked for."""
+        """The addresses of hosts as the proxy sees them, once they were asked for."""
         self._tls: dict[tuple[str, str, int], ClientTls | None] = {}
 
     def _message(self, type_url: str, name: str) -> Any | None:
-        """Return a message that the proxy is sent; each is decoded when it is first asked for."""
+        """Return a message that the proxy is sent, or None. It is decoded when it is first asked for."""
         if (type_url, name) not in self._messages:
             found = self._find(type_url, name)
             self._messages[type_url, name] = _decoded(found) if found is not None else None
         return self._messages[type_url, name]
 
     def cluster(self, name: str) -> Any | None:
-        """Return the message of a cluster, None if the proxy is not sent one."""
+        """Return the message of a cluster, or None if the proxy is not sent it."""
         return self._message(type_urls.CLUSTER, name)
 
     def _assignment(self, name: str) -> Any | None:
         return self._message(type_urls.ENDPOINT, name)
 
     def listener(self, name: str) -> Any | None:
-        """Return the message of a listener, None if the proxy is not sent one."""
+        """Return the message of a listener, or None if the proxy is not sent it."""
         return self._listeners.get(name)
 
     def outbound_addresses(self, port: int) -> Iterator[str]:
-        """Yield the addresses at which the proxy listens on a port for calls of its own workload."""
+        """Yield the addresses where the proxy listens on a port for calls from its own workload."""
         for _, listener in sorted(self._listeners.items()):
             socket = listener.address.socket_address
             if listener.traffic_direction == base_pb2.OUTBOUND and socket.port_value == port:
@@ -110,8 +110,8 @@ class ServedProxy:
         return None
 
     def upstream_tls(self, cluster: Any, endpoint: Endpoint) -> ClientTls | None:
-        """Return what the proxy says in its TLS handshake with an endpoint of a cluster (its message), None
-        if it speaks none."""
+        """Return what the proxy sends in its TLS handshake with an endpoint of a `cluster` (its message), or
+        None if it speaks no TLS."""
         key = (str(cluster.name), endpoint.address, endpoint.port)
         if key not in self._tls:
             account = self.proxy.account

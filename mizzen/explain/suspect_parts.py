@@ -1,11 +1,11 @@
-"""Which parts of a resource its Envoy may have refused: those that it did not accept before.
+"""Finds the parts of a rejected resource that Envoy may have rejected: parts that it did not accept before.
 
     found = suspect_places(refused, accepted, PartOrigins(translation, proxy), "unknown cluster 'x'")
 
-A route configuration is made of many documents, and one of them is wrong. Its message is compared with the
-last one that was accepted. Envoy's own words then leave fewer parts, if they name one: by its number, as in
-`RouteConfigurationValidationError.VirtualHosts[3]`, or by something that stands in it, as in `unknown
-cluster 'x'`. The forms were read from Envoy 1.40.
+A route configuration is made from many documents, and one of them is wrong. Its message is compared with the
+last one that Envoy accepted. If Envoy's error names a part, fewer parts remain. It names a part by number, as
+in `RouteConfigurationValidationError.VirtualHosts[3]`, or by something inside it, as in `unknown cluster
+'x'`. These forms are those of Envoy 1.40.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from mizzen.xds.resource import Resource
 _MESSAGES: Final = {TYPE_URLS[kind]: message for kind, message in MESSAGES.items()}
 
 _LISTED: Final = "Error adding/updating"
-"""Behind these words Envoy lists clusters or listeners, each name with its reason."""
+"""After these words Envoy lists clusters or listeners, each name with its reason."""
 _DUMPED: Final = "Proto constraint validation failed"
-"""Before these words Envoy may write the whole message, in which every part is named."""
+"""Before these words Envoy may print the whole message, which names every part."""
 _NUMBER: Final = re.compile(r"\b(VirtualHosts|Routes|FilterChains|Endpoints|LbEndpoints)\[(\d+)\]")
 _NAMED: Final = (
     re.compile(r"'([^'\n]{2,200})'"),
@@ -70,7 +70,7 @@ _POLICY_FIELDS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A part of a message: its bytes, what finds its lines, and its number as Envoy's words give it."""
+    """A part of a message: its bytes, a function that finds its lines, and its number in Envoy's error."""
 
     content: bytes
     find: Callable[[PartOrigins], Places]
@@ -80,11 +80,11 @@ class _Part:
 def suspect_places(
     refused: Resource, accepted: Resource | None, origins: PartOrigins, words: str = ""
 ) -> Places:
-    """Return the places of the parts of a refused resource that were not accepted before.
+    """Return the places of the parts of a rejected resource that were not accepted before.
 
-    `accepted` is its last accepted version, None if there is none; `words` are Envoy's. Empty where no part
-    has a place of its own, or if the resource is no longer what the proxy is sent: then the places of the
-    whole resource are all that is known.
+    `accepted` is its last accepted version, or None; `words` is Envoy's error. The result is empty if no part
+    has a place of its own, or if the proxy is now sent a different version: then only the places of the whole
+    resource are known.
     """
     if refused.type_url not in _SUSPECTS or not origins.is_current(refused):
         return ()
@@ -97,7 +97,7 @@ def suspect_places(
 
 
 def _named(parts: Sequence[_Part], words: str) -> Sequence[_Part]:
-    """Return the parts that Envoy's words name; all if they name none."""
+    """Return the parts that Envoy's error names; all parts if it names none."""
     said = words.strip().rpartition(_DUMPED)[2]
     number = tuple(_NUMBER.findall(said))
     found = [part for part in parts if number and _agree(part.number, number)]
@@ -110,7 +110,7 @@ def _named(parts: Sequence[_Part], words: str) -> Sequence[_Part]:
 
 
 def _holding(parts: Sequence[_Part], word: bytes) -> Sequence[_Part]:
-    """Return the parts with a field that reads so; else those in which the word stands at all."""
+    """Return the parts with a field that equals the word; else the parts that contain the word."""
     field = bytes([len(word)]) + word if len(word) < 128 else word  # as protobuf writes a short text
     return [part for part in parts if field in part.content] or [
         part for part in parts if word in part.content
@@ -122,7 +122,7 @@ def _agree(one: tuple[tuple[str, str], ...], other: tuple[tuple[str, str], ...])
 
 
 def _routes(old: Any | None, new: Any) -> Iterator[_Part]:
-    """Yield the new routes of a RouteConfiguration, and virtual hosts that are new in something else."""
+    """Yield the changed routes of a RouteConfiguration, and virtual hosts that changed in other fields."""
     before = {host.name: host for host in old.virtual_hosts} if old is not None else {}
     for index, host in enumerate(new.virtual_hosts):
         was = before.get(host.name)
@@ -139,7 +139,8 @@ def _routes(old: Any | None, new: Any) -> Iterator[_Part]:
 
 
 def _chains(old: Any | None, new: Any) -> Iterator[_Part]:
-    """Yield the new filter chains of a Listener, or their policies; and the listener, if that is new."""
+    """Yield the changed filter chains of a Listener, or their policies; the listener, if other fields
+    changed."""
     before = {_chain_key(chain): chain for _, chain in chains(old)} if old is not None else {}
     name = str(new.name)
     for index, chain in chains(new):
@@ -164,7 +165,7 @@ _CHAINS: Final = frozenset({"filter_chains", "default_filter_chain"})
 
 
 def _taken_apart(chain: Any) -> tuple[bytes, list[tuple[str, bytes]]]:
-    """Return a filter chain without the filters that policies make, and those with the kinds of these."""
+    """Return a filter chain without the filters that come from policies, and these filters by policy kind."""
     rest = type(chain)()
     rest.CopyFrom(chain)
     filters = _take_out(rest.filters)
@@ -190,7 +191,7 @@ def _chain_key(chain: Any) -> tuple[str, bytes]:
 
 
 def _cluster(old: Any | None, new: Any) -> Iterator[_Part]:
-    """Yield the Cluster, or only its policy if nothing else is new."""
+    """Yield the Cluster, or only its policy if nothing else changed."""
     name = str(new.name)
     if old is not None and _without(old, _POLICY_FIELDS) == _without(new, _POLICY_FIELDS):
         yield _Part(_bytes(new), lambda origins: origins.cluster_policy(name) or origins.cluster(name))
@@ -199,7 +200,7 @@ def _cluster(old: Any | None, new: Any) -> Iterator[_Part]:
 
 
 def _endpoints(old: Any | None, new: Any) -> Iterator[_Part]:
-    """Yield the new endpoints of a ClusterLoadAssignment; the cluster, if something else is new."""
+    """Yield the changed endpoints of a ClusterLoadAssignment, or the cluster if other fields changed."""
     known = {_bytes(each) for place in old.endpoints for each in place.lb_endpoints} if old else set()
     name = str(new.cluster_name)
     count = 0

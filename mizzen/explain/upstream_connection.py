@@ -1,4 +1,4 @@
-"""How a proxy calls an endpoint: the TLS that it speaks, and the version of HTTP."""
+"""How a proxy connects to an endpoint: its TLS, and its version of HTTP."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
 def upstream_tls(cluster: Any, endpoint: Any | None, identity: str = "") -> ClientTls | None:
-    """Return what the proxy says in its TLS handshake with an endpoint, None if it speaks none.
+    """Return what the proxy sends in its TLS handshake with an endpoint, or None if it speaks no TLS.
 
     `cluster` is an Envoy Cluster, `endpoint` an LbEndpoint, whose metadata may choose the transport socket.
     `identity` is the name in the workload certificate of the proxy.
@@ -34,7 +34,7 @@ def upstream_tls(cluster: Any, endpoint: Any | None, identity: str = "") -> Clie
 
 
 def upstream_protocol(cluster: Any, downstream: Protocol) -> Protocol:
-    """Return the version of HTTP in which the proxy sends requests on; TCP stays TCP."""
+    """Return the version of HTTP in which the proxy forwards requests; TCP stays TCP."""
     if not downstream.is_http:
         return downstream
     packed = cluster.typed_extension_protocol_options

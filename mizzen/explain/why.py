@@ -29,7 +29,7 @@ from mizzen.translator.translation import Translation
 
 
 class Serving(Protocol):
-    """Knows proxies and what each is sent."""
+    """Gives proxies, and what each is sent."""
 
     @property
     def callers(self) -> Callers:
@@ -39,13 +39,13 @@ class Serving(Protocol):
         """Return what a proxy is sent; with `inbound`, for calls that come to its workload."""
 
     def refused(self, proxy: Proxy, type_url: str, name: str) -> str:
-        """Return the words with which Envoy refused a resource, empty if it did not or is not connected."""
+        """Return Envoy's error for a rejected resource; empty if Envoy accepted it or is not connected."""
 
 
 class ServedMesh:
-    """A mesh from files, with the proxies that its documents let expect. No Envoy is asked.
+    """A mesh from files, with the proxies that its documents imply. No Envoy takes part.
 
-    `interception_mode` is that of sidecars whose documents say none.
+    `interception_mode` is that of sidecars whose documents name none.
     """
 
     def __init__(self, mesh: Mesh, interception_mode: InterceptionMode = "REDIRECT") -> None:
@@ -66,15 +66,16 @@ class ServedMesh:
         return Resources.decoded({url: snapshot.collection(url).resources for url in TYPE_URLS.values()})
 
     def refused(self, proxy: Proxy, type_url: str, name: str) -> str:
-        """Return nothing: no Envoy has seen it."""
+        """Return an empty text: no Envoy takes part."""
         return ""
 
 
 def why(question: Question, caller: Proxy, serving: Serving, share: int | None = None) -> Answer:
-    """Return where the call goes that `caller`'s application makes, or that comes to the gateway `caller`.
+    """Return where a call goes: a call of `caller`'s application, or a call that arrives at the gateway
+    `caller`.
 
-    Behind the first proxy it is followed to the proxy of the first endpoint of one share: the one with the
-    index `share` among the destinations, the largest without that.
+    After the first proxy, one share of the calls is followed to the proxy of its first endpoint: the share
+    with the index `share` among the destinations, or by default the largest.
     """
     served = serving.served(caller)
     call, assumed = first_call(question, served)
@@ -91,7 +92,7 @@ def why(question: Question, caller: Proxy, serving: Serving, share: int | None =
 
 
 def _assumed_identity(caller: Proxy, hops: Iterable[Hop]) -> Iterator[str]:
-    """Yield what is assumed about who the caller is, where that may decide."""
+    """Yield what is assumed about the caller's identity, if that may decide."""
     if caller.type == "router" and caller.ip_addresses[0] == NO_WORKLOAD:
         yield (
             f"no document declares a workload for this gateway: it is taken to be in namespace "
@@ -108,7 +109,7 @@ def _asks_for_identity(hop: Hop) -> bool:
 def _follow(
     verdict: Verdict, destination: Destination, served: ServedProxy, serving: Serving, hops: list[Hop]
 ) -> Iterable[str]:
-    """Add the server's side to `hops`; return what cannot be followed."""
+    """Add the server's side to `hops`; return remarks about where the call cannot be followed."""
     next_one = onward(verdict, destination, served, serving.callers)
     if next_one.server is None:
         return (next_one.remark,) if next_one.remark else ()

@@ -1,4 +1,5 @@
-"""How calls end: what a test compares with its expectation, whether a simulator or real Envoys found it."""
+"""How calls end: what tests compare with their expectations. The simulator or real Envoys produce the
+ends."""
 
 from __future__ import annotations
 
@@ -11,22 +12,22 @@ class Ending(StrEnum):
 
     ARRIVES = "arrives"
     ANSWERED = "answered"
-    """A proxy answers by itself, well or badly."""
+    """A proxy answers by itself, with any status."""
     DENIED = "denied"
-    """A proxy refuses the call, as a policy says."""
+    """A policy makes a proxy refuse the call."""
     CLOSED = "closed"
     """The connection is closed without an answer."""
     UNKNOWN = "unknown"
-    """A filter decides that is not simulated."""
+    """A filter that is not simulated decides."""
 
 
 @dataclass(frozen=True, slots=True)
 class CallEnd:
-    """How a share of the calls ends. All shares of a call make 1.
+    """How a share of the calls ends. All shares of a call sum to 1.
 
     `host`, `subset` and `port` are the destination that the first proxy chose, empty if it chose none.
-    `status` and `location` are of a proxy's own answer. `authority`, `path` and `headers` are of the request
-    as it arrives. `said` are the words of the proxy that stopped the call.
+    `status` and `location` belong to a proxy's own answer; `authority`, `path` and `headers` to the request
+    as it arrives. `said` is why a proxy stopped the call.
     """
 
     ending: Ending
@@ -43,15 +44,15 @@ class CallEnd:
 
     @property
     def told(self) -> str:
-        """The ending as a sentence, never empty."""
+        """The end as a sentence, never empty."""
         return self.said or f"it goes to {self.place}"
 
     @property
     def place(self) -> str:
-        """The destination as people read it: `reviews.default.svc.cluster.local:9080, subset v2`."""
+        """The destination in words: `reviews.default.svc.cluster.local:9080, subset v2`."""
         return destination_text(self.host, self.subset, self.port)
 
 
 def destination_text(host: str, subset: str = "", port: int = 0) -> str:
-    """Return a destination as people read it."""
+    """Return a destination in words."""
     return f"{host}{f':{port}' if port else ''}{f', subset {subset}' if subset else ''}"

@@ -1,4 +1,4 @@
-"""Whether calls ended as a test expects."""
+"""Compares how calls ended with what a test expects."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ _EXACT: Final = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Wrong:
-    """What is wrong with the ends of a call, in one sentence; `end` is the one at fault, None if a share is
-    missing."""
+    """What is wrong with the ends of a call, in one sentence. `end` is the wrong end, or None if a share of
+    the calls is missing."""
 
     said: str
     end: CallEnd | None = None
 
 
 class Names:
-    """Knows which hosts a name means for a caller in `namespace`."""
+    """Resolves short host names for a caller in `namespace`."""
 
     def __init__(self, namespace: str, domain: str) -> None:
         self._namespace = namespace
         self._domain = domain
 
     def mean(self, name: str, host: str) -> bool:
-        """Tell whether `name` (`reviews`, `reviews.shop`, `reviews.shop.svc`) means the full name `host`."""
+        """Return True if `name` (`reviews`, `reviews.shop`, `reviews.shop.svc`) is short for `host`."""
         domain = self._domain
         return host in (
             name,
@@ -43,9 +43,9 @@ class Names:
 
 
 def judge(expect: Expectation, ends: Sequence[CallEnd], names: Names, tolerance: float = 0.0) -> Wrong | None:
-    """Return what is wrong with the ends of a call, None if it ended as expected.
+    """Return what is wrong with the ends of a call, or None if the call ended as expected.
 
-    `tolerance` is how far a share may be from its weight: none for a simulator, some for counted calls.
+    `tolerance` is how far a share may be from its weight: 0 for a simulator, more for counted real calls.
     """
     if expect.destination is not None:
         wanted = (DestinationWeight.of(destination=expect.destination, weight=1),)
@@ -60,7 +60,7 @@ def judge(expect: Expectation, ends: Sequence[CallEnd], names: Names, tolerance:
 
 
 def expectation_text(expect: Expectation) -> str:
-    """Return what a test expects as people read it."""
+    """Return in words what a test expects."""
     if expect.destination is not None:
         text = f"it goes to {_wanted(expect.destination)}"
     elif expect.route:
@@ -92,7 +92,7 @@ def _total(route: Iterable[DestinationWeight]) -> int:
 def _split(
     wanted: Sequence[DestinationWeight], ends: Sequence[CallEnd], names: Names, tolerance: float
 ) -> Wrong | None:
-    """Compare shares. Weights count in proportion to their sum; a single one counts as all."""
+    """Compare shares. Weights count in proportion to their sum; a single destination gets all calls."""
     lost = [end for end in ends if end.ending is not Ending.ARRIVES]
     if lost:
         return Wrong(_share(lost[0], len(ends)) + lost[0].told, lost[0])
@@ -137,7 +137,7 @@ def _arriving(wanted: ArrivingRequest | None, ends: Iterable[CallEnd]) -> Wrong 
 
 
 def _request(wanted: ArrivingRequest, end: CallEnd) -> str:
-    """Compare what arrives with what must."""
+    """Return how the request that arrives differs from the expected one, or an empty text."""
     if wanted.uri and end.path != wanted.uri:
         return f"uri {end.path}, not {wanted.uri}"
     if wanted.authority and end.authority != wanted.authority:
@@ -154,7 +154,7 @@ def _request(wanted: ArrivingRequest, end: CallEnd) -> str:
 
 
 def _answer(expect: Expectation, end: CallEnd) -> str:
-    """Compare an end with what a proxy must do by itself."""
+    """Return how a proxy's own answer differs from the expected one, or an empty text."""
     if expect.status is not None:
         right = end.status == expect.status
     elif expect.redirect is not None:

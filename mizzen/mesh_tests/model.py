@@ -1,4 +1,4 @@
-"""What a `*.mesh-test.yaml` file may say. Fields have Istio's names where Istio has a word for them."""
+"""The fields of a `*.mesh-test.yaml` file. They have Istio's names where Istio has a word for them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ ENDINGS: Final = ("destination", "route", "redirect", "status", "denied", "close
 
 
 class DestinationWeight(IstioModel):
-    """A destination, and the weight that it has among those of its list, as in an HTTPRoute."""
+    """A destination and its weight, relative to the other weights of the list, as in an HTTPRoute."""
 
     destination: Destination
     weight: int = Field(default=0, ge=0)
 
 
 class ArrivingRequest(IstioModel):
-    """The request as its destination gets it. A header that is null must be absent."""
+    """The request as its destination must get it. A header with the value null must be absent."""
 
     uri: str = ""
     """The path with the query."""
@@ -37,15 +37,15 @@ class Expectation(OneofModel):
     oneofs: ClassVar = (frozenset(ENDINGS),)
 
     destination: Destination | None = None
-    """All such calls go there."""
+    """All calls go to this destination."""
     route: tuple[DestinationWeight, ...] = ()
-    """The calls are split among these."""
+    """The calls are split among these destinations."""
     redirect: HTTPRedirect | None = None
-    """A proxy answers with a redirect. Fields that are not given may be anything."""
+    """A proxy answers with a redirect. Fields that are not given may have any value."""
     status: int | None = Field(default=None, ge=100, le=599)
     """A proxy answers with this status, by itself."""
     denied: bool | None = None
-    """A proxy refuses the call, as a policy says."""
+    """A policy makes a proxy refuse the call."""
     closed: bool | None = None
     """The connection is closed without an answer."""
     request: ArrivingRequest | None = None
@@ -67,7 +67,7 @@ class Expectation(OneofModel):
 
 
 class MeshTest(OneofModel):
-    """A call, who makes it, and how it must end.
+    """A call, its caller, and how it must end.
 
     `request` is as for `mizzen why`: `GET http://reviews:9080/path`, where GET may be left out. `tcp` is
     `HOST:PORT`, for a connection without HTTP.
@@ -113,15 +113,15 @@ class MeshTest(OneofModel):
 class MeshTestDocument(IstioModel):
     """The whole file: which configuration is tested, and the tests.
 
-    `config` are files and folders, from the folder of this file; that folder itself unless given.
+    `config` lists files and folders, relative to the folder of this file; the default is that folder.
     """
 
     config: tuple[str, ...] = (".",)
     mesh_config: str = ""
     certificates_served: bool = True
-    """Workloads have certificates, as under a server with `--state` or `--ca`."""
+    """Workloads have certificates, as with a server that has `--state` or `--ca`."""
     interception_mode: InterceptionMode = "REDIRECT"
-    """How sidecars get connections whose documents do not say it; NONE: without capture."""
+    """How sidecars capture connections where documents do not say it; NONE: no capture."""
     tests: tuple[MeshTest, ...]
 
     @model_validator(mode="after")

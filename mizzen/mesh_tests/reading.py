@@ -1,4 +1,4 @@
-"""From the bytes of a `*.mesh-test.yaml` file to its tests, each with its line."""
+"""Reads the tests in the bytes of a `*.mesh-test.yaml` file, each with its line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mizzen.mesh_tests.model import MeshTest, MeshTestDocument
 
 @dataclass(frozen=True, slots=True)
 class PlacedTest:
-    """A test, the call that it makes, and where it stands."""
+    """A test, its call, and its place in the file."""
 
     test: MeshTest
     question: Question
@@ -40,12 +40,12 @@ class MeshTestFile:
 
     @property
     def valid(self) -> bool:
-        """Whether the file can be run."""
+        """True if the tests can be run."""
         return not any(each.severity is Severity.ERROR for each in self.diagnostics)
 
 
 def read_mesh_tests(data: bytes, file: str) -> MeshTestFile:
-    """Read a file of tests; `file` is its name in messages. Raises nothing for what is in the bytes."""
+    """Read a file of tests; `file` is its name in messages. Mistakes in the bytes become diagnostics."""
     try:
         documents = [tree for tree in trees(data.decode("utf-8-sig")) if tree.value is not None]
     except UnicodeDecodeError:

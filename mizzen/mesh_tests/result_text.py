@@ -13,13 +13,13 @@ _TOLD = ("token", "policy", "secret")
 
 
 def result_text(result: Result) -> str:
-    """Return the outcome of a test: one line if it passed, else also what was expected, what happened, and
-    the steps that led there."""
+    """Return the outcome of a test: one line if it passed; else also what was expected, what happened, and
+    which steps led there."""
     return "\n".join(map(printable, _lines(result))) + "\n"
 
 
 def failure_text(result: Result) -> str:
-    """Return what `result_text` says below its first line."""
+    """Return the text of `result_text` below its first line."""
     return "\n".join(map(printable, _details(result))) + "\n"
 
 
@@ -45,7 +45,7 @@ def _details(result: Result) -> Iterator[str]:
 
 
 def _way(answer: Answer) -> Iterator[str]:
-    """Yield the steps of a call, a line each: what was chosen, and where that stands."""
+    """Yield the steps of a call, a line each: what was chosen, and its place in the files."""
     where = "at" if answer.hops and answer.hops[0].side == "gateway" else "from"
     yield f"{_MARGIN}call      {answer.question} {where} {answer.caller}"
     for name, value in answer.headers:

@@ -24,7 +24,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Return a schema without what only pydantic says: titles made from names, bounds of its own types."""
+    """Return a schema without pydantic's additions: titles made from names, and bounds of its own types."""
     if isinstance(value, list):
         return [_plain(each) for each in value]
     if not isinstance(value, dict):

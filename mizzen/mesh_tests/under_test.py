@@ -1,4 +1,4 @@
-"""A mesh that is asked by tests: each call is followed through both proxies, over what these are sent."""
+"""Runs tests on a mesh: simulates each call through both proxies, with the resources that they are sent."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from mizzen.translator.base.cluster_names import parse_cluster_name
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of a test. `wrong` says in one sentence what was not as expected, empty if it passed.
+    """The result of a test. `wrong` says in one sentence what was not as expected; empty if the test passed.
 
     `answer` is what `mizzen why` says of the call, followed into the share that is wrong; None for a test
     that passed. `error` says that the test itself cannot be run, such as for a caller that nobody knows;
@@ -42,14 +42,14 @@ class Result:
 
     @property
     def passed(self) -> bool:
-        """Whether the call ended as expected."""
+        """True if the call ended as expected."""
         return not (self.wrong or self.error)
 
 
 class MeshUnderTest:
-    """A mesh from files. What a proxy is sent is translated and compiled once, when a test first needs it.
+    """A mesh from files. The resources of a proxy are translated and compiled once, when a test needs them.
 
-    `interception_mode` is that of sidecars whose documents say none.
+    `interception_mode` is that of sidecars whose documents name none.
     """
 
     def __init__(self, mesh: Mesh, interception_mode: InterceptionMode = "REDIRECT") -> None:
@@ -58,7 +58,7 @@ class MeshUnderTest:
         self._callers: dict[tuple[str, str], Proxy] = {}
 
     def run(self, placed: PlacedTest) -> Result:
-        """Follow the call of a test, and compare how it ends with what is expected."""
+        """Simulate the call of a test, and compare its end with the expectation."""
         test = placed.test
         try:
             caller = self.caller(test.from_, test.gateway)
@@ -83,7 +83,7 @@ class MeshUnderTest:
         return self._callers[key]
 
     def ends(self, question: Question, caller: Proxy) -> Iterator[CallEnd]:
-        """Yield how the call ends, an end for each share of such calls, in the order of the weights."""
+        """Yield how the call ends: one end for each share of such calls, in the order of the weights."""
         served = self.serving.served(caller)
         call, _ = first_call(question, served)
         verdict = served.simulator.verdict(call)
@@ -94,7 +94,7 @@ class MeshUnderTest:
             yield self._behind(verdict, destination, served)
 
     def _behind(self, verdict: Verdict, destination: Destination, served: ServedProxy) -> CallEnd:
-        """Return how the calls end that the first proxy sends to one of its destinations."""
+        """Return how calls end after the first proxy has sent them to one of its destinations."""
         if destination.cluster.failure is not None:
             failure, alone = destination.cluster.failure, (destination,)
             failed = Verdict(verdict.call, Outcome.FAILED, failure, _status(verdict), destinations=alone)
@@ -156,7 +156,7 @@ def _arrived(call: Call, destination: Destination) -> CallEnd:
 
 
 def _parts(destination: Destination) -> tuple[str, str, int]:
-    """Return host, subset and port of a destination; a cluster of every mesh has its name as host."""
+    """Return host, subset and port of a destination; PassthroughCluster and its like count as hosts."""
     parsed = parse_cluster_name(destination.cluster.name)
     if parsed is None:
         return destination.cluster.name, "", 0

@@ -1,4 +1,4 @@
-"""All about one service or workload: what applies to it, from where, and what is odd about it.
+"""Describes one service, workload or Gateway: what applies to it, from which lines, and what looks wrong.
 
 mesh = mizzen.load("mesh/")
 print(description_text(describe(mesh, "reviews.default", analyze(mesh))))

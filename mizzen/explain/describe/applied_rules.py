@@ -1,4 +1,4 @@
-"""Which documents say something of a service, or of a workload, and what."""
+"""Which documents apply to a service or a workload, and what they say about it."""
 
 from __future__ import annotations
 
@@ -25,11 +25,12 @@ from mizzen.mesh.service import Endpoint, Service
 from mizzen.mesh.snapshot import Mesh
 
 Documents = Mapping[Config[Any], AppliedRule]
-"""The documents, each with what is told of it."""
+"""The documents, each with its description."""
 
 
 def service_rules(mesh: Mesh, service: Service) -> Documents:
-    """Return the documents about a service: of routing to it, of calling it, and of its workloads."""
+    """Return the documents about a service: routes and policies of calls to it, and rules of its
+    workloads."""
     found: dict[Config[Any], AppliedRule] = {}
     gateways: dict[str, list[str]] = {}
     for rule, what, parts in _virtual_services(mesh, service):
@@ -63,14 +64,14 @@ def workload_rules(mesh: Mesh, namespace: str, labels: Mapping[str, str]) -> Doc
 
 
 def subsets_of(mesh: Mesh, service: Service, endpoint: Endpoint) -> tuple[str, ...]:
-    """Return the subsets of its service that an endpoint is in."""
+    """Return the subsets of the service to which an endpoint belongs."""
     rule = destination_rule_of(mesh, service)
     subsets = rule.subsets if rule is not None else ()
     return tuple(subset.name for subset in subsets if endpoint.has_labels(subset.labels))
 
 
 def applied(mesh: Mesh, config: Config[Any], what: str, parts: Iterable[RulePart] = ()) -> AppliedRule:
-    """Return what is told of a document: in short, and its parts."""
+    """Return the description of a document: in short, and its parts."""
     place = str(mesh.current_origin(config.origin))
     return AppliedRule(config.kind, f"{config.namespace}/{config.name}", what, tuple(parts), (place,))
 
@@ -104,7 +105,7 @@ def _virtual_services(
 
 
 def _deciding(mesh: Mesh, service: Service) -> VirtualServiceRule | None:
-    """Return the VirtualService that counts for clients of the service's namespace, if there is one."""
+    """Return the VirtualService that applies to clients in the service's namespace, or None."""
     own = mesh.virtual_service_index.for_gateway(MESH, service.namespace)
     found = [
         (specificity(host), at, rule)
@@ -156,7 +157,7 @@ def servers(mesh: Mesh, config: Config[Any]) -> Iterator[RulePart]:
 
 
 def _of_workloads(mesh: Mesh, workloads: list[tuple[str, Mapping[str, str]]]) -> Documents:
-    """Return the policies and Sidecars of workloads, each told of with how many of them it selects."""
+    """Return the policies and Sidecars of workloads, each with the number of workloads that it selects."""
     selected: dict[Config[Any], int] = {}
     for namespace, labels in workloads:
         policies = mesh.policies_of(namespace, labels)

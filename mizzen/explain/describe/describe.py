@@ -1,4 +1,4 @@
-"""All about one service, workload or Gateway."""
+"""Describes one service, workload or Gateway."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ _KINDS = ("service", "workload", "gateway")
 
 
 class UnknownNameError(ValueError):
-    """No service or workload has that name, or several have; the message names who comes near."""
+    """No service, workload or Gateway has that name, or several have it; the message lists similar names."""
 
 
 def describe(mesh: Mesh, name: str, findings: Iterable[Diagnostic] = ()) -> Description:
-    """Return all about the service, workload or Gateway `name`.
+    """Return the description of the service, workload or Gateway `name`.
 
-    It is `reviews`, `reviews.default`, a host or an IP address; `service/NAME`, `workload/NAME` and
-    `gateway/NAME` tell one from the other where several have the name, else the first of these is meant.
-    `findings` are what is wrong with the mesh: those that concern it are told. Raises UnknownNameError.
+    The name is `reviews`, `reviews.default`, a host or an IP address. Where several kinds have the name,
+    `service/NAME`, `workload/NAME` and `gateway/NAME` choose one; the default is the first of these.
+    Those of the mesh's `findings` that concern it are included. Raises UnknownNameError.
     """
     kind, slash, rest = name.partition("/")
     kind, wanted = (kind, rest) if slash and kind in _KINDS else ("", name)
@@ -89,7 +89,7 @@ def _name(workload: Workload) -> str:
 
 
 def describe_service(mesh: Mesh, service: Service, findings: Sequence[Diagnostic] = ()) -> Description:
-    """Return all about a service of the mesh, as `describe` does."""
+    """Return the description of a service of the mesh, like `describe`."""
     rules = service_rules(mesh, service)
     pool = mesh.endpoints(service).endpoints
     facts = {
@@ -216,14 +216,14 @@ def _membership(mesh: Mesh, service: Service, endpoint: Endpoint) -> str:
 
 
 def _places(mesh: Mesh, origins: Iterable[Origin]) -> tuple[str, ...]:
-    """Return where origins stand now."""
+    """Return the current lines of origins."""
     return tuple(dict.fromkeys(str(mesh.current_origin(each)) for each in origins))
 
 
 def _told(
     findings: Sequence[Diagnostic], rules: Documents, declared: Iterable[Origin], name: tuple[str, str]
 ) -> Iterable[Oddity]:
-    """Yield the findings about documents that apply, about its own, and about a refused one of its name."""
+    """Yield the findings about rules that apply, its own documents, and refused documents of its name."""
     documents = {config.key for config in rules}
     documents |= {origin.document for origin in declared if origin.document is not None}
     for finding in findings:

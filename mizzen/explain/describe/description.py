@@ -1,4 +1,4 @@
-"""What there is to say about one service or workload."""
+"""The description of one service, workload or Gateway, as plain values."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class PortLine:
-    """A port of a service, of a workload, or of a Gateway, which has `hosts`.
+    """A port of a service, a workload or a Gateway; only a Gateway's port has `hosts`.
 
-    `service` is the service whose port it is, `target` the workload's port if it is another one. `takes` says
-    what the workloads accept, `called` what clients speak.
+    `service` owns the port, `target` is the workload's port if it has a different number. `takes` says what
+    the workloads accept, `called` what clients speak.
     """
 
     number: int
@@ -27,7 +27,7 @@ class PortLine:
 
 @dataclass(frozen=True, slots=True)
 class EndpointLine:
-    """An endpoint of a service; `subsets` are those that it is in."""
+    """An endpoint of a service, and the `subsets` to which it belongs."""
 
     address: str
     workload: str
@@ -48,7 +48,7 @@ class RulePart:
 
 @dataclass(frozen=True, slots=True)
 class AppliedRule:
-    """A document that says something of the service or workload. `what` says how far it concerns it."""
+    """A document that applies to the service or workload. `what` says how."""
 
     kind: str
     name: str
@@ -59,7 +59,7 @@ class AppliedRule:
 
 @dataclass(frozen=True, slots=True)
 class Oddity:
-    """Something that was probably not meant. `code` is that of a finding (docs/codes.md), or empty."""
+    """A probable mistake. `code` is the code of a finding (docs/codes.md), or empty."""
 
     message: str
     origins: tuple[str, ...]
@@ -70,7 +70,7 @@ class Oddity:
 class Description:
     """A service, a workload or a gateway (`kind`). Places are `file:line`.
 
-    `facts` are short: title and text. Only a service has `endpoints`.
+    `facts` are short texts by title. Only a service has `endpoints`.
     """
 
     kind: str
@@ -90,7 +90,7 @@ class Description:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Description:
-        """Return the description that `as_dict` made these values of."""
+        """Return the description from which `as_dict` made these values."""
         return cls(
             values["kind"],
             values["name"],

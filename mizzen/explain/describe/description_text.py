@@ -11,7 +11,7 @@ _MOST_ENDPOINTS: Final = 20
 
 
 def description_text(description: Description) -> str:
-    """Return the description: facts, ports, endpoints, rules, and what is odd."""
+    """Return the description: facts, ports, endpoints, rules, and probable mistakes."""
     return "".join(f"{_printable(line)}\n" for line in _lines(description))
 
 
@@ -72,7 +72,7 @@ def _endpoints(description: Description) -> Iterator[str]:
 
 
 def _columns(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
-    """Yield rows with their cells below each other; a column without text is left out."""
+    """Yield rows with aligned columns; a column without text is left out."""
     columns = [column for column in zip(*rows, strict=True) if any(column)]
     widths = [max(map(len, column)) for column in columns]
     for row in zip(*columns, strict=True):
@@ -85,5 +85,5 @@ def _from(origins: Iterable[str]) -> str:
 
 
 def _printable(text: str) -> str:
-    """Return a line in which nothing can steer a terminal."""
+    """Return a line without control characters, which could steer a terminal."""
     return "".join(letter if letter.isprintable() else " " for letter in text)

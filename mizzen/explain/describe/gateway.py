@@ -1,4 +1,4 @@
-"""All about one Gateway: its servers, the proxies that it is for, and the VirtualServices behind it."""
+"""Describes one Gateway: its servers, the proxies that it selects, and the VirtualServices bound to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the workloads behind a port accept, what clients speak to it, and whether that fits together."""
+"""What the workloads behind a port accept, what clients speak to it, and whether the two agree."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def takes(mesh: Mesh, endpoint: Endpoint, number: int) -> str:
 
 
 def all_take(mesh: Mesh, service: Service, port: ServicePort) -> str:
-    """Return what the endpoints of a port accept; each kind with its number if they differ."""
+    """Return what the endpoints of a port accept; with the number of endpoints for each, if they differ."""
     found = Counter(takes(mesh, each, number) for each, number in _serving(mesh, service, port))
     if len(found) == 1:
         return next(iter(found))
@@ -38,13 +38,13 @@ def all_take(mesh: Mesh, service: Service, port: ServicePort) -> str:
 
 
 def called_by(mesh: Mesh, service: Service, port: ServicePort) -> str:
-    """Return what clients speak to a port, by the rules for clients of the service's own namespace."""
+    """Return what clients speak to a port, by the rules for clients in the service's own namespace."""
     return str(protection(mesh, service, destination_rule_of(mesh, service), port))
 
 
 def tls_oddities(mesh: Mesh, service: Service) -> Iterator[Oddity]:
-    """Yield where a DestinationRule lets clients speak mutual TLS to endpoints that may have no proxy. What
-    endpoints refuse for sure is a finding of the mesh (IST0113, MZ0223)."""
+    """Yield where a DestinationRule lets clients speak mutual TLS to endpoints that may have no proxy. Where
+    endpoints certainly refuse calls, the analysis has a finding (IST0113, MZ0223)."""
     rule = destination_rule_of(mesh, service)
     if service.mesh_external or rule is None:
         return

@@ -1,4 +1,4 @@
-"""What rules say, in short words."""
+"""Describes rules in short."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _destination(destination: Destination) -> str:
 
 
 def server_words(server: Server) -> str:
-    """Return what a server of a Gateway takes: `SIMPLE TLS`; empty for plain text that it serves."""
+    """Return what a server of a Gateway accepts: `SIMPLE TLS`; empty if it serves plain text."""
     if server.tls is None:
         return ""
     if server.port is not None and Protocol.parse(server.port.protocol).is_http:
@@ -104,7 +104,7 @@ def server_words(server: Server) -> str:
 
 
 def given_words(message: Any | None) -> str:
-    """Return the names of the fields that a message has: `connectionPool, outlierDetection`."""
+    """Return the names of the fields that are set in a message: `connectionPool, outlierDetection`."""
     if message is None:
         return ""
     given = (name for name in type(message).model_fields if name in message.model_fields_set)

@@ -53,7 +53,7 @@ def tls(cluster: Any) -> str:
 
 
 def _tls_to_endpoints(sent: Sent, cluster: Any) -> str:
-    """Return the TLS that a Cluster speaks to the endpoints that it has."""
+    """Return the TLS that a Cluster speaks to its present endpoints."""
     if not cluster.transport_socket_matches:
         return tls(cluster)
     assignment = sent.message("endpoints", cluster.eds_cluster_config.service_name or cluster.name)

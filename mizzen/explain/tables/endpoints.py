@@ -16,7 +16,7 @@ from mizzen.xds.resource import Resource
 
 
 def endpoint_rows(sent: Sent) -> Iterator[Row]:
-    """Yield a row for each endpoint of each cluster, also of the clusters that name their own."""
+    """Yield a row for each endpoint of each cluster, including endpoints listed in the cluster itself."""
     named = (
         (resource, cluster.load_assignment, state)
         for resource, cluster, state in sent.of("clusters")
@@ -47,7 +47,7 @@ def address_words(endpoint: Any) -> str:
 
 
 def health_words(status: int) -> str:
-    """Return a HealthStatus in small letters, `-` for an unknown one, which counts as healthy."""
+    """Return a HealthStatus in lower case, or `-` for UNKNOWN, which counts as healthy."""
     return "-" if not status else str(health_check_pb2.HealthStatus.Name(status)).lower()
 
 

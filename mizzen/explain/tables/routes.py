@@ -15,7 +15,7 @@ from mizzen.xds.resource import Resource
 
 
 def route_rows(sent: Sent) -> Iterator[Row]:
-    """Yield the routes that a proxy asks for, then those that stand in its listeners."""
+    """Yield the routes of route configurations, then the routes inside listeners."""
     for resource, configuration, state in sent.of("routes"):
         yield from _of_configuration(sent, resource, configuration, state)
     seen: set[bytes] = set()
@@ -31,11 +31,11 @@ def route_rows(sent: Sent) -> Iterator[Row]:
 
 
 def domain_words(virtual_host: Any) -> str:
-    """Return the domains of a VirtualHost: the first, and how many more there are."""
+    """Return the domains of a VirtualHost: the first, and the number of the rest."""
     domains = list(virtual_host.domains)
     if not domains:
         return "-"
-    # A service's host stands there in every form that a client may write.
+    # A service's virtual host lists every form of its host that a client may write.
     forms = (domains[0], f"{domains[0]}:*")
     more = [each for each in domains[1:] if each not in forms and not domains[0].startswith(each.rstrip("."))]
     return f"{short_host(domains[0])}{f' +{len(more)}' if more else ''}"
@@ -78,7 +78,7 @@ def _of_configuration(sent: Sent, resource: Resource, configuration: Any, state:
 def _answered(
     sent: Sent, resource: Resource, name: str, host: Any, state: str, *, match: str, destination: str
 ) -> Row:
-    """Return the row of what a virtual host of the configuration `name` answers by itself."""
+    """Return the row of an answer that a virtual host of the configuration `name` gives by itself."""
     return Row(
         {
             "ROUTES": name,

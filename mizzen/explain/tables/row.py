@@ -1,4 +1,4 @@
-"""One row of a table, and what rows a person wants to see."""
+"""One row of a table, and the filter of rows."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ class Row:
     """One row.
 
     Attributes:
-        cells: what is shown, by the title of the column.
+        cells: the texts, by the title of the column.
         origins: the places in the user's files, as `file:line`.
-        resource: the name of the resource that the row is of.
-        state: empty if the proxy has accepted the resource as it is sent or no proxy is asked; else what is
-            the matter with it.
-        hosts, fqdn, port, subset, direction: what filters look at; empty or 0 where a row has none.
+        resource: the name of the resource in the row.
+        state: empty if the proxy has accepted the resource, or if no proxy is asked; else what is wrong.
+        hosts, fqdn, port, subset, direction: the values that filters compare; empty or 0 for none.
     """
 
     cells: Mapping[str, str]
@@ -41,12 +40,12 @@ class Row:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Row:
-        """Return the row that `as_dict` made these values of."""
+        """Return the row from which `as_dict` made these values."""
         return cls(**{**values, "origins": tuple(values["origins"]), "hosts": tuple(values["hosts"])})
 
 
 class OfCluster(TypedDict, total=False):
-    """What filters look at in a row that is about a cluster."""
+    """The values that filters compare, in a row about a cluster."""
 
     hosts: tuple[str, ...]
     fqdn: str
@@ -56,7 +55,7 @@ class OfCluster(TypedDict, total=False):
 
 
 def of_cluster(name: ClusterName | None) -> OfCluster:
-    """Return what filters look at, from the parts of a cluster's name."""
+    """Return the values that filters compare, from the parts of a cluster's name."""
     if name is None:
         return OfCluster()
     return OfCluster(
@@ -70,10 +69,10 @@ def of_cluster(name: ClusterName | None) -> OfCluster:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which rows are wanted; what is empty or 0 asks for nothing.
+    """The rows to show. A condition that is empty or 0 does not count.
 
-    `host` is a name that a client uses: it finds the domains that match it. `fqdn` is the host of a service,
-    or the first labels of one (`reviews`, `reviews.default`).
+    `host` is a name that a client uses; it selects the domains that match it. `fqdn` is the host of a
+    service, or its first labels (`reviews`, `reviews.default`).
     """
 
     host: str = ""
@@ -83,7 +82,7 @@ class Filter:
     direction: str = ""
 
     def lets_through(self, row: Row) -> bool:
-        """Return whether the row is wanted."""
+        """Return True if the row is to be shown."""
         return (
             (not self.host or any(_is_for(domain, self.host.lower()) for domain in row.hosts))
             and (not self.fqdn or f"{row.fqdn}.".startswith(f"{self.fqdn.lower().rstrip('.')}."))
@@ -98,6 +97,6 @@ def _is_for(domain: str, host: str) -> bool:
         return domain == host
     from mizzen.mesh.hosts import (
         matches,
-    )  # with it comes much that a command which asks a server does not need
+    )  # it would load modules that a command which asks a server does not need
 
     return matches(host, domain)

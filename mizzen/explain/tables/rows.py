@@ -24,6 +24,6 @@ KINDS = tuple(_ROWS)
 
 
 def rows(kind: str, sent: Sent, wanted: Filter | None = None) -> tuple[Row, ...]:
-    """Return the rows of the table `kind`, one of KINDS; with a filter those that it lets through."""
+    """Return the rows of the table `kind`, one of KINDS; with a filter, only matching rows."""
     chosen = wanted or Filter()
     return tuple(row for row in _ROWS[kind](sent) if chosen.lets_through(row))

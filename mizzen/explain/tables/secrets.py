@@ -1,4 +1,4 @@
-"""The table of secrets. It shows what everybody may know: names, files, and what a certificate says."""
+"""The table of secrets. It shows only public facts: names, files, and the fields of certificates."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _UNKNOWN: Final[Mapping[str, str]] = {"FOR": "-", "VALID UNTIL": "-", "SERIAL": 
 
 
 def secret_rows(sent: Sent) -> Iterator[Row]:
-    """Yield a row for each secret that the proxy is sent, then for each that it asks for in vain."""
+    """Yield a row for each secret that the proxy is sent, then for each missing secret."""
     for resource, secret, state in sent.of("secrets"):
         kind, chain = _kind(secret)
         yield Row(
@@ -42,7 +42,7 @@ def _missing(sent: Sent, secret: MissingSecret) -> Row:
 
 
 def _kind(secret: Any) -> tuple[str, Any | None]:
-    """Return what a Secret is, and the DataSource of the certificates that it shows."""
+    """Return the kind of a Secret, and the DataSource of its certificates."""
     which = secret.WhichOneof("type")
     if which == "tls_certificate":
         return _CERTIFICATE, secret.tls_certificate.certificate_chain
@@ -52,7 +52,7 @@ def _kind(secret: Any) -> tuple[str, Any | None]:
 
 
 def _certificate(source: Any | None) -> Mapping[str, str]:
-    """Return what the first certificate says of itself."""
+    """Return the fields of the first certificate, by column."""
     if source is None:
         return _UNKNOWN
     if source.filename:

@@ -1,4 +1,4 @@
-"""What a table is made of: the resources that a proxy is sent, and where they come from."""
+"""The input of a table: the resources that a proxy is sent, and where they come from."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Sent:
 
     Args:
         resources: by type URL and name.
-        origins: knows the lines of their parts, as long as they are what the mesh says now.
-        states: what is the matter with a resource, by type URL and name.
-        missing: knows which secrets the resources ask for in vain.
+        origins: finds the lines of their parts, as long as the resources are current.
+        states: what is wrong with a resource, by type URL and name.
+        missing: finds the missing secrets for which the resources ask.
     """
 
     def __init__(
@@ -37,14 +37,14 @@ class Sent:
         self._missing = missing
 
     def of(self, kind: str) -> Iterator[tuple[Resource, Any, str]]:
-        """Yield the resources of a kind by their names: each with its message and its state."""
+        """Yield the resources of a kind, sorted by name, each with its message and its state."""
         type_url, message = TYPE_URLS[kind], MESSAGES[kind]
         held = self._resources.get(type_url, {})
         for name in sorted(held):
             yield held[name], message.FromString(held[name].value), self._states.get((type_url, name), "")
 
     def missing_secrets(self) -> Iterator[MissingSecret]:
-        """Yield the secrets that listeners and clusters ask for and the proxy is not sent."""
+        """Yield the missing secrets for which listeners and clusters ask."""
         if self._missing is None:
             return
         asking = [
@@ -62,7 +62,7 @@ class Sent:
     def places(self, resource: Resource, find: Callable[[PartOrigins], Places]) -> tuple[str, ...]:
         """Return the places of a part of a resource.
 
-        A proxy may hold an older version of the resource. Then all places of that version are meant.
+        If the proxy has an older version of the resource, these are all places of that version.
         """
         origins = self._origins
         if origins is not None and origins.is_current(resource):
