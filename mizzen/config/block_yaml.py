@@ -17,7 +17,7 @@ import sys
 from typing import Any, Final
 
 from mizzen.config.lines import DocumentLines
-from mizzen.config.scalars import resolve_plain
+from mizzen.config.scalars import WORDS, resolve_plain
 
 _MARKER: Final = re.compile(r"--- *+(?:(?<= )#[ -~]*+)?\n")
 
@@ -42,27 +42,20 @@ _DEEP: Final = 50
 
 
 def block_yaml(text: str, first_line: int) -> tuple[dict[str, Any], DocumentLines] | None:
-    """Return the only document of a text and the lines of its fields; None if libyaml must read it.
-
-    `text` begins at line `first_line` of its file.
-    """
-    if len(text) > _LONG:
-        return None
-    marker = _MARKER.match(text)
-    start = marker.end() if marker is not None else 0
-    rows = _LINE.findall(text, start)
-    if len(rows) != text.count("\n", start) + 1:
+    """Return the only document of a text that begins at line `first_line` of its file, and the lines of its
+    fields; None if libyaml must read it."""
+    rows = _rows(text)
+    if rows is None:
         return None
     root: dict[str, Any] = {}
-    # First for the root, then for all fields and items: the root has the line of its first field.
-    keys: list[str | None] = [None]
+    keys: list[str | None] = [None]  # first for the root, then for all fields and items
     lines = [0]
     extents: dict[int, int] = {}
     around: list[tuple[int, Any, int]] = []
     # The innermost container, and the key in it whose value may begin on the next line.
     container: Any = root
     column, node, opener = 0, 0, ""
-    for line, (indentation, mark, key, plain, quoted) in enumerate(rows, first_line + (start > 0)):
+    for line, (indentation, mark, key, plain, quoted) in enumerate(rows, first_line):
         if not key and not mark:
             if plain or quoted:
                 return None
@@ -86,17 +79,16 @@ def block_yaml(text: str, first_line: int) -> tuple[dict[str, Any], DocumentLine
         if mark:
             keys.append(None)
             lines.append(line)
-            if key:
-                around.append((column, container, node))
-                container.append(inner := {})
-                column, container, node = here + len(mark), inner, len(keys) - 1
-            elif plain or quoted:
+            if not key:
+                if not plain and not quoted:
+                    return None
                 container.append(value)
                 continue
-            else:
-                return None
+            around.append((column, container, node))
+            container.append(inner := {})
+            column, container, node = here + len(mark), inner, len(keys) - 1
         name = sys.intern(key)
-        if name in container or resolve_plain(name) is not name or len(around) > _DEEP:
+        if name in container or name in WORDS or len(around) > _DEEP:
             return None
         keys.append(name)
         lines.append(line)
@@ -105,10 +97,24 @@ def block_yaml(text: str, first_line: int) -> tuple[dict[str, Any], DocumentLine
             opener = name
     if len(keys) == 1:
         return None
-    lines[0] = lines[1]
+    lines[0] = lines[1]  # the root begins with its first field
     for begun in (*(outer for _, _, outer in around), node):
         extents[begun] = len(keys) - begun
     return root, DocumentLines.of(keys, lines, extents)
+
+
+def _rows(text: str) -> list[tuple[str, str, str, str, str]] | None:
+    """Return indentation, mark, key, plain and quoted value of each line; None if one has another form."""
+    if len(text) > _LONG:
+        return None
+    marker = _MARKER.match(text)
+    start = marker.end() if marker is not None else 0
+    rows = _LINE.findall(text, start)
+    if len(rows) != text.count("\n", start) + 1:
+        return None
+    if marker is not None:
+        rows.insert(0, ("", "", "", "", ""))
+    return rows
 
 
 def _unquoted(text: str) -> Any:

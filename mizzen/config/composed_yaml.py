@@ -101,10 +101,7 @@ class _Document:
         self._problems: list[Problem] = []
 
     def composed(self, found: Iterator[Any]) -> Tree:
-        """Take the events of the document, from after its start to its end, and return it.
-
-        Reading a mesh spends most of its time in this loop, so it calls methods only for rare cases.
-        """
+        """Take the events up to the end of the document; return it. Most of the time of reading goes here."""
         first_line, around, keys, lines = self._first_line, self._around, self._keys, self._lines
         container: Any = None  # the innermost; None at the root
         node, key, wants_key, value = -1, None, False, None
