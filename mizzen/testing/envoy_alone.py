@@ -214,25 +214,18 @@ def _cluster(cluster: Any, assigned: set[str], upstream: int, *, restores: bool)
 def _alone(
     listener: Any, routes: dict[str, Any], log: Path, secrets: frozenset[str]
 ) -> listener_pb2.Listener | None:
-    """Return a listener that needs no control plane. None if it accepts no TCP, or nothing without secrets
-    that are absent: Envoy would listen, and close every connection."""
+    """Return a listener that needs no control plane, None if it accepts no TCP."""
     if listener.address.socket_address.protocol == core_address_pb2.SocketAddress.UDP:
         return None
     made = listener_pb2.Listener()
     made.CopyFrom(listener)
     del made.access_log[:]
     made.access_log.append(_access_log(log, made.name, "connection"))
-    chains = [
-        each for each in made.filter_chains if _without_control_plane(each, routes, log, made.name, secrets)
-    ]
-    if made.HasField("default_filter_chain") and not _without_control_plane(
-        made.default_filter_chain, routes, log, made.name, secrets
-    ):
-        made.ClearField("default_filter_chain")
-    if len(chains) < len(made.filter_chains):
-        del made.filter_chains[:]
-        made.filter_chains.extend(chains)
-    return made if chains or made.HasField("default_filter_chain") else None
+    for chain in made.filter_chains:
+        _without_control_plane(chain, routes, log, made.name, secrets)
+    if made.HasField("default_filter_chain"):
+        _without_control_plane(made.default_filter_chain, routes, log, made.name, secrets)
+    return made
 
 
 def _rebind(listener: Any, places: dict[tuple[str, int], int]) -> bool:
@@ -263,13 +256,16 @@ def _rebind(listener: Any, places: dict[tuple[str, int], int]) -> bool:
 
 def _without_control_plane(
     chain: Any, routes: dict[str, Any], log: Path, listener: str, secrets: frozenset[str]
-) -> bool:
-    """Replace what a filter chain would fetch by its content; return False if a secret is absent."""
+) -> None:
+    """Replace what a filter chain would fetch by its content."""
     tls = tls_pb2.DownstreamTlsContext()
     if chain.transport_socket.typed_config.Unpack(tls):
         for secret in _secrets(tls.common_tls_context):
             if secret.name not in secrets:
-                return False
+                # Envoy would close each connection of the chain; so it does where there is no filter.
+                del chain.filters[:]
+                chain.ClearField("transport_socket")
+                return
             secret.ClearField("sds_config")
         chain.transport_socket.typed_config.Pack(tls)
     for each in chain.filters:
@@ -281,7 +277,6 @@ def _without_control_plane(
             del manager.access_log[:]
             manager.access_log.append(_access_log(log, listener, "request"))
             each.typed_config.Pack(manager)
-    return True
 
 
 def _secrets(context: Any) -> Iterator[Any]:

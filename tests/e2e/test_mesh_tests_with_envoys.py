@@ -150,12 +150,21 @@ spec:
   - port: {number: 443, name: a, protocol: HTTPS}
     hosts: [a.example]
     tls: {mode: SIMPLE, credentialName: lost}
+  - {port: {number: 443, name: c, protocol: TLS}, hosts: ["*.example"], tls: {mode: PASSTHROUGH}}
   - {port: {number: 80, name: b, protocol: HTTP}, hosts: [a.example], tls: {httpsRedirect: true}}
 ---
 apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: {name: edge}
-spec: {hosts: [a.example], gateways: [edge], http: [{route: [{destination: {host: bank}}]}]}
+spec: {hosts: [a.example], gateways: [edge], http: [{route: [{destination: {host: bank.internal}}]}]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: passed}
+spec:
+  hosts: ["*.example"]
+  gateways: [edge]
+  tls: [{match: [{sniHosts: ["*.example"]}], route: [{destination: {host: bank.internal}}]}]
 ---
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
@@ -188,6 +197,7 @@ spec:
 EDGE_TESTS = """\
 tests:
 - {name: no certificate, gateway: edge, request: "https://a.example/", expect: {closed: true}}
+- {name: passed, gateway: edge, tcp: "c.example:443", tls: true, expect: {destination: {host: bank.internal}}}
 - {name: redirected, gateway: edge, request: "http://a.example/", expect: {redirect: {scheme: https}}}
 - name: to a listener that is bound
   from: bound
@@ -207,7 +217,7 @@ async def test_the_simulator_agrees_where_nothing_is_captured_and_secrets_are_mi
     code, out, err = await mizzen("test", str(tmp_path), "--envoy")
     assert code == 0, out
     assert "differs" not in out
-    assert err.splitlines()[-1] == "4 tests: 4 passed, 0 failed"
+    assert err.splitlines()[-1] == "5 tests: 5 passed, 0 failed"
 
 
 async def test_without_an_envoy_it_says_how_to_get_one(
