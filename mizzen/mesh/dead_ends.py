@@ -1,8 +1,8 @@
-"""Calls that a change leads nowhere: the sign that only half of what was meant has been saved.
+"""Finds calls that fail after a change: a sign that only half of the intended change has been saved.
 
-A service moves from blue endpoints to green ones in one file, and its VirtualService follows in another.
-Between the two files the rule names a subset without endpoints, and every call ends in 503. Mizzen cannot
-know that the second file is coming, but it can see that the first one alone breaks what worked.
+Suppose one file moves a service from blue to green endpoints, and a second file moves its VirtualService. If
+only the first is saved, the rule names a subset without endpoints, and every call gets a 503. Mizzen cannot
+know that the second file will be saved too, but it can see that the first one alone breaks what worked.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from mizzen.mesh.snapshot import Mesh
 DeadEnd = tuple[str, ...]
 
 _KEEPS_ITS_OWN: Final = frozenset({Resolution.STATIC, Resolution.ALIAS})
-"""Resolutions whose endpoints are those of documents; others are looked up when a call comes."""
+"""Resolutions whose endpoints come from documents; with the other ones Envoy looks them up."""
 
 
 def has_new_dead_ends(before: Mesh, after: Mesh, delta: MeshDelta) -> bool:
-    """Tell whether calls lead nowhere in `after` that led somewhere in `before`, or that a rule newly names.
+    """Return True if a destination fails in `after` that worked in `before`, or that a rule newly names.
 
-    `delta` is the difference of the two; only what it names is looked at. What a new mesh configuration does
-    is not judged.
+    `delta` is the difference of the two; only what it names is examined. Effects of a new mesh configuration
+    are not examined.
     """
     if delta.everything:
         return False
@@ -43,7 +43,7 @@ def has_new_dead_ends(before: Mesh, after: Mesh, delta: MeshDelta) -> bool:
 
 
 def _touched(mesh: Mesh, delta: MeshDelta) -> set[ServiceKey]:
-    """Return the services whose endpoints or subsets may have changed, but for rules of wildcard hosts."""
+    """Return the services whose endpoints or subsets may have changed, without regard to wildcard hosts."""
     found = {*delta.services, *delta.endpoints}
     for change in delta.of_kind(DESTINATION_RULE):
         for config in change:
@@ -54,8 +54,8 @@ def _touched(mesh: Mesh, delta: MeshDelta) -> set[ServiceKey]:
 
 
 def _service_fails(before: Mesh, after: Mesh, key: ServiceKey) -> bool:
-    """Tell whether a service, or a subset of it, had endpoints and has none now. A service that is gone is
-    none that fails: whoever removes it wants that."""
+    """Return True if a service, or a subset of it, had endpoints and has none now. A removed service does not
+    count, as its removal is intended."""
     service, now = before.registry.services.get(key), after.registry.services.get(key)
     if service is None or now is None or now.resolution is not Resolution.STATIC:
         return False
@@ -75,7 +75,7 @@ def _service_fails(before: Mesh, after: Mesh, key: ServiceKey) -> bool:
 
 
 def _is_named(mesh: Mesh, service: Service, subsets: set[str]) -> bool:
-    """Tell whether a rule leads to one of these subsets."""
+    """Return True if a rule routes to one of these subsets."""
     hosts = frozenset((service.hostname, *service.aliases))
     return any(
         destination.host in hosts and destination.subset in subsets
@@ -113,7 +113,7 @@ def _rule_fails(before: Mesh, after: Mesh, key: ConfigKey) -> bool:
 
 
 def _dead_ends(mesh: Mesh, rule: VirtualServiceRule) -> Iterator[DeadEnd]:
-    """Yield what a rule names that is not there or has no endpoints."""
+    """Yield the destinations of a rule that do not exist or have no endpoints."""
     namespace = rule.config.namespace
     for destination in _destinations(rule):
         if destination.host and not _leads_on(mesh, namespace, destination.host, destination.subset):
@@ -133,7 +133,7 @@ def _destinations(rule: VirtualServiceRule) -> Iterator[Destination]:
 
 
 def _leads_on(mesh: Mesh, namespace: str, host: str, subset: str) -> bool:
-    """Tell whether a destination leads to an endpoint, as far as documents say."""
+    """Return True if a destination has an endpoint, as far as documents say."""
     hosts = mesh.registry.hosts
     service = best_service(hosts.get(host) or (), namespace)
     if service is not None and service.is_alias:
@@ -158,7 +158,7 @@ def _any_with(pool: EndpointPool, labels: Any) -> bool:
 def _gateway_fails(
     before: Mesh, after: Mesh, old: Config[Gateway] | None, new: Config[Gateway] | None
 ) -> bool:
-    """Tell whether a Gateway is gone that rules are bound to, or newly names a Secret that is not there."""
+    """Return True if a Gateway with bound rules was removed, or newly names a Secret that does not exist."""
     if new is None:
         assert old is not None
         name = f"{old.namespace}/{old.name}"

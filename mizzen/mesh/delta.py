@@ -1,4 +1,4 @@
-"""What changed from one snapshot of the mesh to the next."""
+"""The changes from one snapshot of the mesh to the next."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from mizzen.mesh.rules.security_policies import POLICY_KINDS
 from mizzen.mesh.services.registry import ServiceKey
 
 Change = tuple[Config[Any] | None, Config[Any] | None]
-"""A document before and after; None: there was none, or there is none any more."""
+"""A document before and after; None if it did not exist before, or does not exist after."""
 
 
 _RULE_KINDS: Final = POLICY_KINDS | {VIRTUAL_SERVICE, DESTINATION_RULE, SIDECAR, GATEWAY, SECRET}
-"""Kinds that matter to more than endpoints, beside those of the registry."""
+"""Kinds that affect more than endpoints, besides the kinds of the registry."""
 
 
 class ConfigChange(Protocol):
-    """Documents that are new or changed, and the keys of those that went (the store's ConfigChange)."""
+    """Documents that were added or changed, and the keys of removed ones (the store's ConfigChange)."""
 
     @property
     def updated(self) -> Iterable[Config[Any]]:
-        """The documents that are new or have changed."""
+        """The documents that were added or changed."""
 
     @property
     def removed(self) -> Iterable[ConfigKey]:
-        """The documents that are gone."""
+        """The keys of removed documents."""
 
     @property
     def moved(self) -> Mapping[ConfigKey, Config[Any]]:
-        """The documents that stand at other lines: new objects with the same `spec`."""
+        """The documents that moved to different lines: new objects with the same `spec`."""
 
 
 @dataclass(frozen=True, slots=True)
 class MeshDelta:
-    """What changed. `services` and `endpoints` name what is not the same object as before, `documents` are
-    those that changed, of every kind. `token_keys`: keys of token issuers were fetched. `everything`: the
-    mesh configuration changed, so nothing can be taken over."""
+    """All changes. `services` and `endpoints` name services and pools that are no longer the same objects;
+    `documents` are the changed documents of every kind. `token_keys`: keys of token issuers were fetched.
+    `everything`: the mesh configuration changed, so nothing can be reused."""
 
     services: frozenset[ServiceKey] = frozenset()
     endpoints: frozenset[ServiceKey] = frozenset()
@@ -49,12 +49,12 @@ class MeshDelta:
     documents: tuple[Change, ...] = ()
 
     def of_kind(self, kind: GroupKind) -> Iterator[Change]:
-        """Yield the documents of a kind that changed."""
+        """Yield the changed documents of a kind."""
         return (change for change in self.documents if _either(change).group_kind == kind)
 
     def names(self, most: int) -> tuple[tuple[str, ...], int]:
-        """Return `most` of the changed documents by their names, and how many others there are; the mesh
-        configuration and fetched keys may be what changed, and are no documents."""
+        """Return the names of at most `most` changed documents, and the number of the rest. A changed mesh
+        configuration and fetched keys are named too, without being counted."""
         keys = {config.key for pair in self.documents for config in pair if config is not None}
         own = ("the mesh configuration",) if self.everything else ()
         fetched = ("the keys of a token issuer",) if self.token_keys else ()
@@ -63,7 +63,7 @@ class MeshDelta:
 
     @classmethod
     def joined(cls, deltas: Sequence[MeshDelta]) -> MeshDelta:
-        """Return what changed from before the first of `deltas` to after the last."""
+        """Return the changes from the snapshot before the first of `deltas` to the one after the last."""
         if len(deltas) == 1:
             return deltas[0]
         return cls(
@@ -76,7 +76,7 @@ class MeshDelta:
 
     @property
     def endpoints_only(self) -> bool:
-        """Whether nothing but endpoints changed, so that only endpoints need to be sent."""
+        """True if only endpoints changed, so that only endpoints need to be sent."""
         return not (
             self.everything
             or self.services
@@ -86,7 +86,7 @@ class MeshDelta:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing changed that a mesh reads."""
+        """True if the changes cannot affect the mesh."""
         return self.endpoints_only and not self.endpoints
 
 

@@ -1,8 +1,8 @@
-"""Finding the documents that something cannot be made of, so that all others still take effect.
+"""Finds the documents that Mizzen fails to process, so that all other documents still take effect.
 
-A document that Mizzen itself fails at (an exception where none should be) is found by trying: all changes at
-once, which mostly succeeds, else one half of them and then the other. What is left out in the end is exactly
-what fails, and the result is the same as if these changes had never been made.
+A document may make Mizzen fail by an unexpected exception. The search tries all changes at once, which mostly
+succeeds; if that fails, it tries one half of them and then the other. In the end exactly the failing changes
+are left out, and the result is the same as if they had never been made.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ UNTRANSLATABLE: Final = "MZ0105"
 """The code of a document that cannot be translated."""
 
 MOST_FAULTS: Final = 256
-"""Faults that one search looks for; each costs as many trials as the changes can be halved."""
+"""Most faults that one search looks for. Each fault costs one trial for every halving of the changes."""
 
 _LONGEST_REASON: Final = 200
 _SHOWN_FRAMES: Final = 8
 
 
 class TooManyFaultsError(Exception):
-    """More documents fail than a search looks for: the cause is something else."""
+    """More documents fail than a search looks for, so the documents are not the cause."""
 
 
 @dataclass(frozen=True, slots=True)
 class Withheld:
-    """A document of which Mizzen fails to make something. `wanted` is its version in the files, None if it is
-    gone from them; `in_force` is the version that takes effect instead, None if there is none. `traceback`
-    says where Mizzen fails."""
+    """A document that Mizzen fails to process. `wanted` is its version in the files, None if it was removed
+    from them; `in_force` is the version that takes effect instead, None if there is none. `traceback` says
+    where Mizzen fails."""
 
     key: ConfigKey
     wanted: Config[Any] | None
@@ -48,7 +48,7 @@ class Withheld:
 
     @classmethod
     def of(cls, change: Change, error: Exception, stand_in: Config[Any] | None = None) -> Withheld:
-        """Return the document of a change that cannot be made; `stand_in` takes effect if none did before."""
+        """Return the document of a change that fails; `stand_in` takes effect if no version did before."""
         old, new = change
         config = new if new is not None else old
         assert config is not None
@@ -57,7 +57,7 @@ class Withheld:
 
     @property
     def diagnostic(self) -> Diagnostic:
-        """What to tell whoever wrote the document."""
+        """The message for the author of the document."""
         config = self.wanted if self.wanted is not None else self.in_force
         assert config is not None
         kept = "it is left out"
@@ -78,13 +78,13 @@ class Withheld:
 
 
 def shown_traceback(error: Exception) -> str:
-    """Return where an exception comes from. The exception itself would keep in memory all that its frames
-    hold."""
+    """Return the traceback of an exception as text. The exception itself would keep all values of its frames
+    in memory."""
     return "".join(format_tb(error.__traceback__)[-_SHOWN_FRAMES:])
 
 
 def _reason(key: ConfigKey, error: Exception) -> str:
-    """Return the exception's own words on one line; nothing but its kind where they may quote a secret."""
+    """Return the exception's message on one line, or only its type where the message may quote a secret."""
     kind = type(error).__name__
     words = " ".join(str(error).split())
     if not words or key.kind == "Secret":
@@ -95,11 +95,11 @@ def _reason(key: ConfigKey, error: Exception) -> str:
 def without_faults(
     state: State, changes: Sequence[Change], attempt: Callable[[State, Sequence[Change]], State]
 ) -> tuple[State, tuple[Withheld, ...]]:
-    """Return `state` after all `changes` that can be made, and the documents of the others.
+    """Return `state` after all `changes` that succeed, and the documents of those that fail.
 
-    `attempt` returns the state after some changes and raises if it cannot make them; the state that it was
-    given must stay as it was. A security policy without an earlier version is replaced by one that lets
-    nothing pass: left out, it would open what it protects. Raises TooManyFaultsError.
+    `attempt` returns the state after some changes, and raises if it cannot make them; it must not change the
+    state that it gets. A security policy without an earlier version is replaced by the closed policy, which
+    lets nothing pass: without any policy, what it protects would be open. Raises TooManyFaultsError.
     """
     faults: list[Withheld] = []
 
@@ -120,7 +120,7 @@ def without_faults(
     def closed(state: State, stand_in: Config[Any]) -> State:
         try:
             return attempt(state, [(None, stand_in)])
-        except Exception as error:  # the cause is something else, and to leave the policy out would open
+        except Exception as error:  # not the policy's fault, and leaving the policy out would open access
             raise TooManyFaultsError from error
 
     return (apply(state, changes) if changes else state), tuple(faults)
@@ -128,7 +128,7 @@ def without_faults(
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """A ConfigChange of pairs of documents."""
+    """A ConfigChange that is made from pairs of documents."""
 
     pairs: Sequence[Change]
 
@@ -144,18 +144,18 @@ class Changed:
 
     @property
     def moved(self) -> Mapping[ConfigKey, Config[Any]]:
-        """None: a document is another one or it is not."""
+        """Nothing: pairs of documents record no moves."""
         return {}
 
 
 def undone(changes: Iterable[Change]) -> Changed:
-    """Return the way back from `changes`."""
+    """Return the change that reverts `changes`."""
     return Changed([(new, old) for old, new in changes])
 
 
 def updated_without_faults(mesh: Mesh, change: ConfigChange) -> tuple[Mesh, MeshDelta, tuple[Withheld, ...]]:
-    """Return what `mesh.updated(change)` returns, without the documents that the mesh cannot be made of, and
-    these. Raises TooManyFaultsError."""
+    """Return what `mesh.updated(change)` returns, without the documents that make it fail, and these
+    documents. Raises TooManyFaultsError."""
     pairs: list[Change] = [(mesh.config(config.key), config) for config in change.updated]
     pairs += [(mesh.config(key), None) for key in change.removed if mesh.config(key) is not None]
 

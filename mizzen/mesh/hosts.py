@@ -1,7 +1,8 @@
-"""Hosts as rules name them: exact or beginning with `*`, their order, and indexes over many of them.
+"""Hosts as rules name them, exact or with a leading `*`: their order, and indexes over many of them.
 
-The algebra is Istio's pkg/config/host: a wildcard is a name whose first character is `*`, and the `*` stands
-for any text, so `*foo.com` is legal beside `*.foo.com`; the first covers `foo.com`, the second does not.
+The rules are those of Istio's pkg/config/host. A wildcard is a name whose first character is `*`, which
+stands for any text. So `*foo.com` is as valid as `*.foo.com`; the first covers `foo.com`, the second does
+not.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from mizzen.persistent import LayeredDict, Version
 Value = TypeVar("Value", covariant=True)
 
 HostsVersion = tuple[Version, Version]
-"""Where a version of an index stands: that of its exact hosts, and that of its wildcards."""
+"""The version of an index: the version of its exact hosts, and the version of its wildcards."""
 
 
 def specificity(host: str) -> tuple[bool, int, str]:
@@ -30,8 +31,8 @@ def specificity(host: str) -> tuple[bool, int, str]:
 def resolve_short_name(host: str, namespace: str, domain: str = "cluster.local") -> str:
     """Return the full name of `host` as a rule in `namespace` means it.
 
-    A name without a dot gets `.namespace.svc.domain`, or `.namespace` if `domain` is empty; a name with a
-    dot, a wildcard and an IP address are left alone (Istio's model.ResolveShortnameToFQDN).
+    A name without a dot gets `.namespace.svc.domain`, or `.namespace` if `domain` is empty. Names with a dot,
+    wildcards and IP addresses stay unchanged (Istio's model.ResolveShortnameToFQDN).
     """
     if not host or "." in host or host.startswith("*") or (":" in host and _is_ip(host)):
         return host
@@ -47,10 +48,10 @@ def _is_ip(text: str) -> bool:
 
 
 class HostIndex(Generic[Value]):
-    """Values by host, exact and wildcard, immutable. No lookup walks over the hosts.
+    """Values by host, exact and wildcard, immutable. No lookup iterates over all hosts.
 
-    A wildcard lookup tries the distinct lengths of the wildcards that are there (a handful, 254 at most).
-    `since` tells which hosts changed after an earlier version of the index.
+    A lookup by wildcard tries each distinct length of the wildcards in the index (a handful, 254 at most).
+    `since` returns the hosts that changed after an earlier version of the index.
     """
 
     __slots__ = ("_exact", "_lengths", "_reversed", "_wildcard")
@@ -62,15 +63,15 @@ class HostIndex(Generic[Value]):
         self._exact: LayeredDict[str, Value] = LayeredDict(exact)
         self._wildcard: LayeredDict[str, Value] = LayeredDict(wildcard)
         self._lengths = _lengths(wildcard)
-        # Each host backwards, sorted, so that hosts with one ending stand together; made when first needed.
+        # The hosts reversed and sorted, so that hosts with one suffix are adjacent; made when first needed.
         self._reversed: list[str] | None = None
 
     @staticmethod
     def patched(
         indexes: dict[str, HostIndex[Value]], changes: Mapping[str, Mapping[str, Value | None]]
     ) -> dict[str, HostIndex[Value]]:
-        """Return several indexes (one for each namespace, say) with `changes` to some of them; one that
-        becomes empty goes, and without changes they are the very same."""
+        """Return several indexes (for example one for each namespace) after `changes` to some of them. An
+        index that becomes empty is removed; without changes the same mapping is returned."""
         if not changes:
             return indexes
         result = dict(indexes)
@@ -82,7 +83,7 @@ class HostIndex(Generic[Value]):
         return result
 
     def updated(self, changes: Mapping[str, Value | None]) -> HostIndex[Value]:
-        """Return an index with the values of `changes` put in; None takes a host out."""
+        """Return an index with the values of `changes`; None removes a host."""
         if not changes:
             return self
         new: HostIndex[Value] = HostIndex()
@@ -104,7 +105,7 @@ class HostIndex(Generic[Value]):
 
     @property
     def exact(self) -> LayeredDict[str, Value]:
-        """The values of the hosts that are no wildcards."""
+        """The values of the exact hosts."""
         return self._exact
 
     @property
@@ -114,17 +115,17 @@ class HostIndex(Generic[Value]):
 
     @property
     def version(self) -> HostsVersion:
-        """Where this version of the index stands."""
+        """The version of the index."""
         return self._exact.version, self._wildcard.version
 
     def since(self, version: HostsVersion) -> set[str] | None:
-        """Return hosts with all among them whose values changed after an earlier version; None if it is not
-        known to be an earlier one."""
+        """Return a superset of the hosts whose values changed after an earlier version; None if `version` is
+        not known to be an earlier one."""
         exact, wildcard = self._exact.since(version[0]), self._wildcard.since(version[1])
         return None if exact is None or wildcard is None else exact | wildcard
 
     def differing(self, other: HostIndex[Value]) -> list[str]:
-        """Return the hosts for which the two have not the same object."""
+        """Return the hosts for which the two indexes have different objects."""
         return [*self._exact.differing(other._exact), *self._wildcard.differing(other._wildcard)]
 
     def __len__(self) -> int:
@@ -138,7 +139,7 @@ class HostIndex(Generic[Value]):
         yield from self._wildcard
 
     def get(self, host: str) -> Value | None:
-        """Return the value of exactly this host (`*.a.com` is asked for by that name), or None."""
+        """Return the value of exactly this host, or None; `*.a.com` finds only the wildcard itself."""
         return self._wildcard.get(host) if is_wildcard(host) else self._exact.get(host)
 
     def covering(self, host: str) -> Iterator[tuple[str, Value]]:
@@ -163,7 +164,7 @@ class HostIndex(Generic[Value]):
         return next(self.covering(host), None)
 
     def under(self, host: str) -> Iterator[tuple[str, Value]]:
-        """Yield the hosts of the index that `host` covers wholly, with their values, in no useful order."""
+        """Yield the hosts of the index that `host` covers wholly, with their values, in any order."""
         if not is_wildcard(host):
             if host in self._exact:
                 yield host, self._exact[host]
@@ -186,7 +187,7 @@ class HostIndex(Generic[Value]):
                 yield name, self._exact[name]
 
     def matching(self, host: str) -> Iterator[tuple[str, Value]]:
-        """Yield the hosts of the index that `matches` pairs with `host`, each once, in no useful order."""
+        """Yield the hosts of the index that `matches` pairs with `host`, once each, in any order."""
         for name, value in self.covering(host):
             if name != host:
                 yield name, value
@@ -194,12 +195,12 @@ class HostIndex(Generic[Value]):
 
 
 def _lengths(wildcards: Iterable[str]) -> tuple[int, ...]:
-    """Return the lengths that there are, the longest first."""
+    """Return the distinct lengths, longest first."""
     return tuple(sorted({len(host) for host in wildcards}, reverse=True))
 
 
 def _toggle(names: list[str], name: str) -> None:
-    """Take `name` out of a sorted list, or put it in if it is not there."""
+    """Remove `name` from a sorted list, or insert it if the list does not have it."""
     at = bisect_left(names, name)
     if at < len(names) and names[at] == name:
         del names[at]

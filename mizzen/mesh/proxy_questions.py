@@ -1,7 +1,7 @@
-"""What is asked of a mesh about one proxy: what its workload serves, and what selects it.
+"""Questions to a mesh about one proxy: what its workload serves, and which documents select it.
 
-The answers are worked out here, once; where the facts come from is up to the class: `Mesh` has them, and
-`RecordedMesh` notes beside that they were read.
+The answers are computed here, once. Subclasses provide the facts: `Mesh` has them, and `RecordedMesh` also
+records that they were read.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from mizzen.mesh.topology import proxy_locality
 
 
 class ProxyQuestions(ABC):
-    """The questions, and the facts that they are answered from."""
+    """The questions, and the facts from which they are answered."""
 
     settings: MeshSettings
 
@@ -44,11 +44,11 @@ class ProxyQuestions(ABC):
 
     @abstractmethod
     def endpoints_at(self, address: str) -> Mapping[ServiceKey, tuple[Endpoint, ...]]:
-        """Return the endpoints at an address, by the service that they are of."""
+        """Return the endpoints at an address, by their services."""
 
     @abstractmethod
     def service_of(self, key: ServiceKey) -> Service:
-        """Return the service of that namespace and hostname, which is there."""
+        """Return the service of that namespace and hostname, which must exist."""
 
     @abstractmethod
     def labels_mentioned(self, namespace: str) -> frozenset[MentionedLabel]:
@@ -56,7 +56,7 @@ class ProxyQuestions(ABC):
 
     @abstractmethod
     def any_asks_for_nodes(self) -> bool:
-        """Return whether some service wants endpoints on the client's node."""
+        """Return True if some service asks for endpoints on the client's node."""
 
     @abstractmethod
     def policies_of(self, namespace: str, labels: Mapping[str, str]) -> WorkloadPolicies:
@@ -68,7 +68,7 @@ class ProxyQuestions(ABC):
 
     @abstractmethod
     def fetched_keys(self, source: KeySource) -> FetchedKeys | None:
-        """Return what was fetched last from where an issuer's keys are told; None: nothing yet."""
+        """Return the keys that were fetched last from an issuer's `source`; None before the first fetch."""
 
     @abstractmethod
     def merged_gateway(
@@ -82,12 +82,12 @@ class ProxyQuestions(ABC):
 
     @abstractmethod
     def virtual_services_for_gateway(self, gateway_name: str, proxy_namespace: str) -> Rules:
-        """Return the rules bound to a Gateway ("namespace/name") that a proxy's namespace sees: private
-        ones, exported ones, public ones, each group oldest first."""
+        """Return the rules bound to a Gateway ("namespace/name") that are visible in a proxy's namespace:
+        private ones, exported ones, public ones, each group oldest first."""
 
     @abstractmethod
     def inbound_rule(self, namespace: str, service: Service) -> MergedDestinationRule | None:
-        """Return the DestinationRule that holds for the own ports of `namespace`'s workloads of a service."""
+        """Return the DestinationRule for the inbound ports of a service's workloads in `namespace`."""
 
     @abstractmethod
     def config(self, key: ConfigKey) -> Config[Any] | None:
@@ -108,17 +108,17 @@ class ProxyQuestions(ABC):
         return instances_of(proxy, self.endpoints_at, self.service_of)
 
     def workload_labels(self, proxy: Proxy) -> Mapping[str, str]:
-        """Return the labels that selectors are compared with: those of the node's metadata, and over them
+        """Return the labels with which selectors are compared: those of the node's metadata, overridden by
         those of its first instance (docs/decisions/0006-labels-of-the-node-count.md)."""
         own = self._endpoint_labels(proxy)
         return proxy.labels if own is None else {**proxy.static_labels, **proxy.labels, **own}
 
     def _endpoint_labels(self, proxy: Proxy) -> Mapping[str, str] | None:
-        """Return the labels of the proxy's first instance, None if its workload serves nothing."""
+        """Return the labels of the proxy's first instance, or None if its workload serves nothing."""
         return next((dict(instance.endpoint.labels) for instance in self.instances(proxy)), None)
 
     def outbound_profile(self, proxy: Proxy) -> OutboundProfile:
-        """Return all that outbound translation may know of `proxy`."""
+        """Return all that outbound translation may read of `proxy`."""
         labels = self.workload_labels(proxy)
         mentioned = self.labels_mentioned(proxy.namespace)
         return outbound_profile(
@@ -153,12 +153,12 @@ class ProxyQuestions(ABC):
         return replace(policies, external_authorizers=authorizers, fetched_keys=fetched)
 
     def _is_left_without_certificate(self, proxy: Proxy) -> bool:
-        """The control plane gives no certificate to a proxy that proves by nothing who it is."""
+        """Return True for a proxy without proof of its identity, which gets no certificate from us."""
         return self.settings.certificates_served and proxy.is_unproven
 
     def peer_modes(self, proxy: Proxy, policies: WorkloadPolicies) -> PeerModes:
-        """Return whether the proxy's workload, with these policies, takes plain text or mutual TLS, on each
-        port."""
+        """Return for each port whether the proxy's workload, with these policies, accepts plain text or
+        mutual TLS."""
         modes = peer_modes(policies.peer_authentications, self.settings.root_namespace)
         return modes if self.has_certificate(proxy) else modes.without_certificates()
 

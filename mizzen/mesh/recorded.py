@@ -1,4 +1,4 @@
-"""The mesh as queries read it: what they ask about a proxy is recorded, so that a change finds them."""
+"""The mesh as queries read it: reads are recorded, so that a change runs the concerned queries again."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _Documents = Mapping[ConfigKey, Config[Any]]
 
 
 class RecordedMesh(ProxyQuestions):
-    """Answers of the snapshot that `renew` named last, for queries of one database.
+    """Answers of the latest snapshot given to `renew`, for queries of one database.
 
-    Each fact is a lookup in the part of the snapshot that it stands in. Unchanged parts are the same object
-    from one snapshot to the next, so that nothing is looked up again in them.
+    Each fact is a lookup in one part of the snapshot. Unchanged parts are the same object from one snapshot
+    to the next, so that nothing is looked up in them again.
     """
 
     def __init__(self, database: Database, mesh: Mesh) -> None:
@@ -96,7 +96,7 @@ class RecordedMesh(ProxyQuestions):
         self._selecting = Query(database, "policies of a workload", self._policies_selecting)
 
     def renew(self, mesh: Mesh) -> None:
-        """Go over to another snapshot with the same settings."""
+        """Switch to a different snapshot with the same settings."""
         self._endpoints.renew(mesh.registry)
         self._services.renew(mesh.registry)
         self._node_aware.renew(mesh.registry)
@@ -112,11 +112,11 @@ class RecordedMesh(ProxyQuestions):
         self._inbound.renew(mesh.destination_rule_index)
 
     def endpoints_at(self, address: str) -> Mapping[ServiceKey, tuple[Endpoint, ...]]:
-        """Return the endpoints at an address, by the service that they are of."""
+        """Return the endpoints at an address, by their services."""
         return self._endpoints(address)
 
     def service_of(self, key: ServiceKey) -> Service:
-        """Return the service of that namespace and hostname, which is there."""
+        """Return the service of that namespace and hostname, which must exist."""
         return self._services(key)
 
     def labels_mentioned(self, namespace: str) -> frozenset[MentionedLabel]:
@@ -124,7 +124,7 @@ class RecordedMesh(ProxyQuestions):
         return self._mentioned(namespace)
 
     def any_asks_for_nodes(self) -> bool:
-        """Return whether some service wants endpoints on the client's node."""
+        """Return True if some service asks for endpoints on the client's node."""
         return self._node_aware(None)
 
     def policies_of(self, namespace: str, labels: Mapping[str, str]) -> WorkloadPolicies:
@@ -145,13 +145,13 @@ class RecordedMesh(ProxyQuestions):
         return self._authorizers(name)
 
     def fetched_keys(self, source: KeySource) -> FetchedKeys | None:
-        """Return what was fetched last from where an issuer's keys are told; None: nothing yet."""
+        """Return the keys that were fetched last from an issuer's `source`; None before the first fetch."""
         return self._keys(source)
 
     def merged_gateway(
         self, configs: tuple[GatewayConfig, ...], instances: tuple[ServiceInstance, ...]
     ) -> MergedGateway:
-        """Return the servers of Gateways merged; one object for the same parts."""
+        """Return the merged servers of Gateways; the same object for the same parts."""
         return self._merged(configs, instances)
 
     def gateways_selecting(self, labels: Mapping[str, str]) -> tuple[GatewayConfig, ...]:
@@ -159,11 +159,11 @@ class RecordedMesh(ProxyQuestions):
         return self._gateways(tuple(sorted(labels.items())))
 
     def virtual_services_for_gateway(self, gateway_name: str, proxy_namespace: str) -> Rules:
-        """Return the rules bound to a Gateway that a proxy's namespace sees, as `Mesh` does."""
+        """Return the rules bound to a Gateway that are visible in a proxy's namespace, as `Mesh` does."""
         return self._rules((gateway_name, proxy_namespace))
 
     def inbound_rule(self, namespace: str, service: Service) -> MergedDestinationRule | None:
-        """Return the DestinationRule that holds for the own ports of `namespace`'s workloads of a service."""
+        """Return the DestinationRule for the inbound ports of a service's workloads in `namespace`."""
         return self._inbound((namespace, service))
 
     def config(self, key: ConfigKey) -> Config[Any] | None:

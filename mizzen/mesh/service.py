@@ -1,7 +1,7 @@
-"""Services and their endpoints, as the rules see them, whatever kind of document they came from.
+"""Services and their endpoints, independent of the kind of document that declares them.
 
-All of these are compared and hashed by identity: an unchanged thing keeps its object from one snapshot of the
-mesh to the next, so that what was computed from it can be remembered by it.
+All of these are compared and hashed by identity. An unchanged one keeps its object from one snapshot of the
+mesh to the next, so that results computed from it can be cached under it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from mizzen.mesh.visibility import PUBLIC
 class Resolution(StrEnum):
     """How the endpoints of a service are found (ServiceEntry.resolution); a Kubernetes Service is STATIC.
 
-    ALIAS is a Service of type ExternalName: it has no endpoints, but stands for another host's service.
+    ALIAS is a Service of type ExternalName: it has no endpoints, and stands for the service of a different
+    host.
     """
 
     NONE = "NONE"
@@ -31,7 +32,7 @@ class Resolution(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Locality:
-    """Where an endpoint or a proxy runs; empty parts are unknown."""
+    """The place where an endpoint or a proxy runs; empty parts are unknown."""
 
     region: str = ""
     zone: str = ""
@@ -39,7 +40,7 @@ class Locality:
 
     @classmethod
     def parse(cls, text: str, separator: str = "/") -> Locality:
-        """Read `region/zone/subzone`, whose tail may be missing."""
+        """Read `region/zone/subzone`; later parts may be missing."""
         region, _, rest = text.partition(separator)
         zone, _, subzone = rest.partition(separator)
         return cls(region, zone, subzone)
@@ -50,8 +51,8 @@ class Locality:
 
 @dataclass(frozen=True, slots=True)
 class ServicePort:
-    """One port of a service. `target_port` is the workload's port: a number, a name (Kubernetes), or None for
-    the same number."""
+    """One port of a service. `target_port` is the workload's port: a number, a name (Kubernetes), or None if
+    the number is the same."""
 
     name: str
     number: int
@@ -63,8 +64,8 @@ class ServicePort:
 class SharedHost:
     """The services that several documents of one namespace declare for one hostname, in their order.
 
-    `seen` remembers what those make together that some namespace sees; it saves time, and keeps them the same
-    objects.
+    `seen` caches the service merged from the declarations that some namespace sees. This saves time, and the
+    same declarations give the same object.
     """
 
     services: tuple[Service, ...]
@@ -75,10 +76,10 @@ class SharedHost:
 class Service:
     """A service of the registry: one for each (namespace, hostname).
 
-    `addresses` are its virtual IPs or CIDRs, empty for none (Istio's 0.0.0.0); `auto_allocated_addresses` are
-    those allocated to a service that has none, used only by proxies that capture DNS. `subject_alt_names` are
-    those of ServiceEntry.subjectAltNames. `creation` orders services as Istio does, oldest first; no
-    two hosts that a proxy sees have the same.
+    `addresses` are its virtual IPs or CIDRs, empty for none (Istio's 0.0.0.0). `auto_allocated_addresses` are
+    allocated to a service without addresses, for proxies that capture DNS. `subject_alt_names` come from
+    ServiceEntry.subjectAltNames. `creation` orders services as Istio does, oldest first; it differs for any
+    two hosts that a proxy sees.
     `from_kubernetes` services are named by `name`, others by their hostname.
     `aliases` are the hostnames of the ExternalName Services that stand for this one; in such a Service,
     `alias_of` is the hostname that it stands for in the end.
@@ -110,27 +111,27 @@ class Service:
 
     @property
     def is_alias(self) -> bool:
-        """Whether it is no service of its own but another name of one."""
+        """True if this is only an additional name of a different service."""
         return self.resolution is Resolution.ALIAS
 
     @property
     def declared(self) -> tuple[Service, ...]:
-        """The services that documents declare for the host, each with its own addresses and ports."""
+        """The services that single documents declare for the host, each with its own addresses and ports."""
         return (self,) if self.shared is None else self.shared.services
 
     @property
     def precedence(self) -> tuple[bool, tuple[float, str, str, str]]:
-        """The sort key of the services that a namespace sees: those exported to it by name come first, each
+        """The sort key of the services that a namespace sees: services exported to it by name first, each
         group oldest first (Istio's servicesExportedToNamespace)."""
         return (PUBLIC in self.export_to, self.creation)
 
     def is_called_on(self, number: int) -> bool:
-        """Return whether the service has that port; UDP ports do not count."""
+        """Return True if the service has that port; UDP ports do not count."""
         return any(port.number == number and port.protocol is not Protocol.UDP for port in self.ports)
 
     def called_by_http(self, number: int) -> Service:
-        """Return which of the declared services says how HTTP on a port is called: the last with that port,
-        as in Istio."""
+        """Return the declared service that decides how HTTP is called on a port: the last with that port, as
+        in Istio."""
         if self.shared is None:
             return self
         found = [(port, one) for one in self.shared.services if (port := one.port(number)) is not None]
@@ -163,10 +164,10 @@ class HealthStatus(StrEnum):
 class Endpoint:
     """One address behind a service, with the workload's port for each service port.
 
-    `address` is an IP, a hostname (DNS services), `unix:///path`, or empty if only the `network` is known, by
-    whose gateways the endpoint is then called. `addresses` are all that the workload has, in its own order,
-    if they are several (a pod with IPv4 and IPv6). `ports` maps the *service port's name* to the port number
-    to dial (0 for a unix socket). `labels` include the topology labels. `identity` is the
+    `address` is an IP, a hostname (DNS services), `unix:///path`, or empty if only the `network` is known:
+    the endpoint is then called through the network's gateways. `addresses` are all addresses of the workload,
+    in its order, if it has several (a pod with IPv4 and IPv6). `ports` maps the *service port's name* to the
+    port number to dial (0 for a unix socket). `labels` include the topology labels. `identity` is the
     SPIFFE id or empty. `tls_mode` is "istio", "disabled" or what the label says. Compared by value.
     """
 
@@ -187,14 +188,14 @@ class Endpoint:
     addresses: tuple[str, ...] = ()
 
     def port_named(self, name: str) -> int | None:
-        """Return the number to dial for the service port of that name, or None if it does not serve it."""
+        """Return the number to dial for the service port of that name, or None if the endpoint lacks it."""
         for port_name, number in self.ports:
             if port_name == name:
                 return number
         return None
 
     def has_labels(self, wanted: Mapping[str, str]) -> bool:
-        """Return whether the labels are a superset of `wanted`."""
+        """Return True if the labels are a superset of `wanted`."""
         if not wanted:
             return True
         own = self.labels
@@ -204,7 +205,7 @@ class Endpoint:
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class EndpointPool:
     """The endpoints of one (namespace, hostname), in a deterministic order. Hashed by identity: an unchanged
-    pool keeps its object, so that a change of endpoints costs only the services that it touches."""
+    pool keeps its object, so that a change of endpoints costs only the services that it concerns."""
 
     endpoints: tuple[Endpoint, ...] = ()
 

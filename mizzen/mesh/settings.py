@@ -1,4 +1,4 @@
-"""What every part of the mesh needs to know besides the documents."""
+"""Settings that every part of the mesh reads, besides the documents."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ Creation = tuple[float, str, str]
 
 
 def mesh_config_in_force(mesh_config: MeshConfig, *, certificates_served: bool) -> MeshConfig:
-    """Return the mesh configuration as it holds: `enableAutoMtls` that nobody wrote is true, as in Istio,
-    where the control plane issues the certificates that it needs (docs/decisions/0100)."""
+    """Return the mesh configuration in force. If the control plane issues certificates, the default of
+    `enableAutoMtls` is true, as in Istio (docs/decisions/0100)."""
     if not certificates_served or _AUTO_MTLS in mesh_config.model_fields_set:
         return mesh_config
     return mesh_config.model_copy(update={_AUTO_MTLS: True})
@@ -23,8 +23,8 @@ def mesh_config_in_force(mesh_config: MeshConfig, *, certificates_served: bool) 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MeshSettings:
-    """The mesh configuration, the domain that short names get (istiod's `--domain`), and whether the control
-    plane issues the certificates of workloads."""
+    """The mesh configuration, the domain for short names (istiod's `--domain`), and whether the control plane
+    issues the certificates of workloads."""
 
     mesh_config: MeshConfig
     domain: str = "cluster.local"
@@ -32,17 +32,17 @@ class MeshSettings:
 
     @property
     def mutual_tls(self) -> bool:
-        """Whether workloads have certificates of the mesh, so that they can speak mutual TLS: the control
-        plane issues them, or the mesh configuration counts on them (`enableAutoMtls`)."""
+        """True if workloads have certificates of the mesh, so that they can speak mutual TLS: the control
+        plane issues them, or the mesh configuration relies on them (`enableAutoMtls`)."""
         return self.certificates_served or self.mesh_config.enable_auto_mtls
 
     @property
     def root_namespace(self) -> str:
-        """The namespace whose rules hold for the whole mesh."""
+        """The namespace whose rules apply to the whole mesh."""
         return self.mesh_config.root_namespace
 
     def network_of(self, address: str) -> str:
-        """Return the network in whose blocks (MeshNetworks, `fromCidr`) an address lies; empty for none."""
+        """Return the network whose blocks (MeshNetworks, `fromCidr`) contain an address; empty for none."""
         return self.mesh_config.mesh_networks.table.network_of(address)
 
     def spiffe_identity(self, namespace: str, service_account: str) -> str:
@@ -51,6 +51,6 @@ class MeshSettings:
 
 
 def creation_order(config: Config[Any]) -> Creation:
-    """Return the sort key of rules, oldest first; ties by name, then namespace. No time: oldest."""
+    """Return the sort key of rules, oldest first; ties by name, then namespace. Without a time: oldest."""
     created = config.creation_timestamp
     return (created.timestamp() if created is not None else 0.0, config.name, config.namespace)

@@ -1,4 +1,4 @@
-"""The mesh as it stands: all documents, and every question that translation asks about them."""
+"""One snapshot of the mesh: all documents, and the answers to every question of the translation."""
 
 from __future__ import annotations
 
@@ -39,8 +39,9 @@ _NO_CONFIGS: Final[LayeredDict[ConfigKey, Config[Any]]] = LayeredDict()
 class Mesh(ProxyQuestions):
     """An immutable snapshot of the mesh.
 
-    Made by `build`, or from an earlier snapshot by `updated`, which shares every object that did not change:
-    "has it changed?" is a test of identity. What is computed when first asked for is remembered inside.
+    It is made by `build`, or from an earlier snapshot by `updated`, which shares every unchanged object, so
+    that identity tells whether something changed. Answers are computed when first asked for, and cached
+    inside.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class Mesh(ProxyQuestions):
         self.token_keys = token_keys
         self._configs = configs
         self.moved = moved
-        """Documents as they are now that stand at other lines than those that the mesh is made of."""
+        """The current documents that differ only in their lines from those from which the mesh was made."""
         self._mentions = LabelMentions()
         self._scopes = Scopes(settings)
         self._has_successor = False
@@ -85,8 +86,8 @@ class Mesh(ProxyQuestions):
     ) -> Mesh:
         """Return the mesh of valid documents of any kind; of two with one key the last counts.
 
-        `domain` is what short names end in after `.svc.` (istiod's `--domain`). `certificates_served` says
-        that workloads get certificates from the control plane. `token_keys` are those that were fetched.
+        `domain` completes short names after `.svc.` (istiod's `--domain`). `certificates_served`: workloads
+        get certificates from the control plane. `token_keys` are the fetched keys.
         """
         given = mesh_config if mesh_config is not None else MeshConfig()
         in_force = mesh_config_in_force(given, certificates_served=certificates_served)
@@ -113,9 +114,9 @@ class Mesh(ProxyQuestions):
         return self._empty(self.settings, self.token_keys)
 
     def updated(self, change: ConfigChange, mesh_config: MeshConfig | None = None) -> tuple[Mesh, MeshDelta]:
-        """Return the mesh after `change`, and what became different.
+        """Return the mesh after `change`, and the delta between the two.
 
-        The cost is that of what changed. A new `mesh_config` builds the mesh anew, since it may touch
+        The cost depends on the size of the change. A new `mesh_config` builds the mesh anew, as it may affect
         everything.
         """
         changes = list(self._pairs(change))
@@ -147,9 +148,9 @@ class Mesh(ProxyQuestions):
         return mesh.with_moved(change.moved), delta
 
     def with_moved(self, moved: Mapping[ConfigKey, Config[Any]]) -> Mesh:
-        """Return the same mesh, of which some documents stand at other lines.
+        """Return the same mesh, with some documents at different lines.
 
-        Everything else stays the same object: only `current_origin` and what asks it sees a difference.
+        All other objects stay the same; only the results of `current_origin` change.
         """
         places = dict(self._moves(moved))
         if not places:
@@ -170,15 +171,15 @@ class Mesh(ProxyQuestions):
         return mesh
 
     def _moves(self, moved: Mapping[ConfigKey, Config[Any]]) -> Iterable[tuple[ConfigKey, Config[Any]]]:
-        """Yield those of documents that are in force here; of a withheld one an earlier version is."""
+        """Yield the moved documents that are in force here; of a withheld document an earlier version is."""
         for key, config in moved.items():
             known = self._configs.get(config.group_kind, _NO_CONFIGS).get(key)
             if known is not None and known.spec is config.spec:
                 yield key, config
 
     def with_token_keys(self, token_keys: TokenKeys) -> tuple[Mesh, MeshDelta]:
-        """Return the mesh with other keys of token issuers, and what became different. Its documents, and all
-        that is made of them, stay the same objects."""
+        """Return the mesh with different keys of token issuers, and the delta between the two. Its documents,
+        and all objects made from them, stay the same."""
         if token_keys == self.token_keys:
             return self, MeshDelta()
         mesh = Mesh(
@@ -206,7 +207,7 @@ class Mesh(ProxyQuestions):
         )
 
     def difference(self, before: Mesh) -> MeshDifference:
-        """Return what differs from another snapshot with the same settings; found once for all who ask."""
+        """Return the difference from a snapshot with the same settings, computed once for all callers."""
         found = self._differences.get(before)
         if found is None:
             found = self._differences[before] = MeshDifference.between(before, self)
@@ -278,9 +279,9 @@ class Mesh(ProxyQuestions):
         return configs
 
     def _take_over(self, before: Mesh) -> None:
-        """Remember what the last snapshot has computed, as far as it may still hold."""
+        """Reuse the results of the last snapshot that may still be valid."""
         self._mentions = before._mentions
-        # Of several snapshots made from one, each has its own: they would undo each other's.
+        # Several snapshots made from one need separate scopes, or they would undo each other's updates.
         self._scopes = before._scopes.copy() if before._has_successor else before._scopes
         before._has_successor = True
 
@@ -289,7 +290,7 @@ class Mesh(ProxyQuestions):
         return tuple(self._configs.get(kind, _NO_CONFIGS).values())
 
     def documents(self) -> Iterator[Config[Any]]:
-        """Yield all documents, each at the place where it stands now."""
+        """Yield all documents, each with its current place."""
         for configs in self._configs.values():
             for key, config in configs.items():
                 yield self.moved.get(key, config)
@@ -299,15 +300,15 @@ class Mesh(ProxyQuestions):
         return self._configs.get(key.group_kind, _NO_CONFIGS).get(key)
 
     def document(self, key: ConfigKey) -> Config[Any]:
-        """Return the document of that key, which is there."""
+        """Return the document of that key, which must exist."""
         return self._configs[key.group_kind][key]
 
     def configs_by_key(self, kind: GroupKind) -> LayeredDict[ConfigKey, Config[Any]]:
-        """Return all documents of a kind: the very same mapping as long as none of them changes."""
+        """Return all documents of a kind by key: the same mapping object as long as none of them changes."""
         return self._configs.get(kind, _NO_CONFIGS)
 
     def current_origin(self, origin: Origin) -> Origin:
-        """Return where the field that `origin` names stands now; `origin` itself if its document is gone."""
+        """Return the current place of the field at `origin`, or `origin` if its document was removed."""
         if origin.document is None:
             return origin
         config = self.moved.get(origin.document) or self.config(origin.document)
@@ -315,8 +316,8 @@ class Mesh(ProxyQuestions):
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
-        """What documents that are each valid do to each other: parts that are ignored, delegates that are not
-        there. Sorted by place. (`analysis.analyze` looks further.)"""
+        """Conflicts between documents that are each valid, such as ignored parts and missing delegates,
+        sorted by place. (`analysis.analyze` finds more.)"""
         if self._diagnostics is None:
             found = chain(
                 *self.registry.diagnostics.values(),
@@ -338,11 +339,11 @@ class Mesh(ProxyQuestions):
         )
 
     def any_asks_for_nodes(self) -> bool:
-        """Return whether some service wants endpoints on the client's node."""
+        """Return True if some service asks for endpoints on the client's node."""
         return bool(self.registry.node_aware)
 
     def scope(self, profile: OutboundProfile) -> SidecarScope:
-        """Return what proxies of that profile see. The same object as long as it holds the same."""
+        """Return what proxies of that profile see: the same object as long as its content is the same."""
         return self._scopes.scope(
             profile,
             self.registry,
@@ -352,7 +353,7 @@ class Mesh(ProxyQuestions):
         )
 
     def forget_scopes(self, used: Iterable[OutboundProfile]) -> None:
-        """Forget what was found out for other profiles than these; it is found out again if asked for."""
+        """Drop cached scopes of all profiles but these; they are computed again if asked for."""
         profiles = tuple(used)
         self._scopes.keep(profiles)
         self._mentions.keep(profile.namespace for profile in profiles)
@@ -362,11 +363,11 @@ class Mesh(ProxyQuestions):
         return self.registry.pool(service)
 
     def endpoints_at(self, address: str) -> Mapping[ServiceKey, tuple[Endpoint, ...]]:
-        """Return the endpoints at an address, by the service that they are of."""
+        """Return the endpoints at an address, by their services."""
         return self.registry.by_address.get(address)
 
     def service_of(self, key: ServiceKey) -> Service:
-        """Return the service of that namespace and hostname, which is there."""
+        """Return the service of that namespace and hostname, which must exist."""
         return self.registry.services[key]
 
     def gateways_selecting(self, labels: Mapping[str, str]) -> tuple[GatewayConfig, ...]:
@@ -384,7 +385,7 @@ class Mesh(ProxyQuestions):
         return self.policy_index.of_workload(namespace, labels)
 
     def fetched_keys(self, source: KeySource) -> FetchedKeys | None:
-        """Return what was fetched last from where an issuer's keys are told; None: nothing yet."""
+        """Return the keys that were fetched last from an issuer's `source`; None before the first fetch."""
         return self.token_keys.by_source.get(source)
 
     def external_authorizer(self, name: str) -> ExternalAuthorizer:
@@ -392,12 +393,12 @@ class Mesh(ProxyQuestions):
         return external_authorizer(name, self.mesh_config, self.registry)
 
     def inbound_rule(self, namespace: str, service: Service) -> MergedDestinationRule | None:
-        """Return the DestinationRule that holds for the own ports of `namespace`'s workloads of a service."""
+        """Return the DestinationRule for the inbound ports of a service's workloads in `namespace`."""
         return self.destination_rule_index.inbound_rule(namespace, service)
 
     def service_peers(self, service: Service) -> ServicePeers:
-        """Return what clients that have certificates must know of the modes of a service's endpoints, for
-        automatic mutual TLS."""
+        """Return the mutual TLS modes of a service's endpoints, as far as clients with certificates need them
+        for automatic mutual TLS."""
         if not self.mesh_config.enable_auto_mtls:
             return NO_PEERS
         policies = self.policy_index.peer_authentications(service.namespace)
@@ -406,8 +407,8 @@ class Mesh(ProxyQuestions):
         return service_peers(policies, self.settings.root_namespace, self.endpoints(service).endpoints)
 
     def virtual_services_for_gateway(self, gateway_name: str, proxy_namespace: str) -> Rules:
-        """Return the rules bound to a Gateway ("namespace/name") that a proxy's namespace sees: private ones,
-        exported ones, public ones, each group oldest first."""
+        """Return the rules bound to a Gateway ("namespace/name") that are visible in a proxy's namespace:
+        private ones, exported ones, public ones, each group oldest first."""
         return self.virtual_service_index.for_gateway(gateway_name, proxy_namespace)
 
 

@@ -1,4 +1,4 @@
-"""Where workloads and proxies run, as labels say it.
+"""Reads from labels where workloads and proxies run.
 
 Sources: https://istio.io/latest/docs/tasks/traffic-management/locality-load-balancing/ and Istio's
 pilot/pkg/xds/ads.go (localityFromProxyLabels) and pkg/model/proxy.go (GetLocalityLabel).
@@ -24,18 +24,18 @@ _OLD_ZONE_LABEL: Final = "failure-domain.beta.kubernetes.io/zone"
 
 
 def labelled_locality(labels: Mapping[str, str]) -> Locality:
-    """Return what a workload's locality label says; its value has dots where Kubernetes allows no slash."""
+    """Return the locality in a workload's locality label, whose parts may be separated by dots."""
     text = _locality_label(labels)
     return Locality.parse(text if "/" in text else text.replace(".", "/"))
 
 
 def topology_locality(labels: Mapping[str, str]) -> Locality:
-    """Return what the labels of region, zone and subzone say."""
+    """Return the locality in the labels of region, zone and subzone."""
     return Locality(*(labels.get(key, "") for key in (REGION_LABEL, ZONE_LABEL, SUBZONE_LABEL)))
 
 
 def node_locality(labels: Mapping[str, str]) -> Locality:
-    """Return where a Kubernetes Node is; the labels of old releases count if the new ones are missing."""
+    """Return the locality of a Kubernetes Node; labels of old releases count if the new ones are missing."""
     return Locality(
         labels.get(REGION_LABEL) or labels.get(_OLD_REGION_LABEL, ""),
         labels.get(ZONE_LABEL) or labels.get(_OLD_ZONE_LABEL, ""),
@@ -46,10 +46,11 @@ def node_locality(labels: Mapping[str, str]) -> Locality:
 def proxy_locality(
     sent: Locality, workload_labels: Mapping[str, str], node_labels: Mapping[str, str]
 ) -> Locality:
-    """Return where a proxy is: as its workload's labels say, its node's labels, or what it `sent` itself.
+    """Return the locality of a proxy: from its workload's labels, else its node's labels, else as it `sent`
+    it.
 
-    The labels of region, zone and subzone go before the locality label, whose value istiod reads as it is:
-    only slashes separate its parts.
+    The labels of region, zone and subzone come before the locality label. Here, as in istiod, only slashes
+    separate the parts of the locality label.
     """
     for labels in (workload_labels, node_labels):
         found = topology_locality(labels)

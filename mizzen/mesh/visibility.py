@@ -16,7 +16,7 @@ NOWHERE: Final = frozenset({HIDDEN})
 def visible_to(export_to: Sequence[str], default: Sequence[str], namespace: str) -> frozenset[str]:
     """Return who sees something of `namespace`: `{"*"}`, `{"~"}`, or the namespaces' names.
 
-    `default` stands in for an empty `export_to`. `*` anywhere wins, else `~` anywhere hides, `.` is the own
+    `default` replaces an empty `export_to`. A `*` anywhere wins, else a `~` anywhere hides; `.` is the own
     namespace (Istio's pkg/config/visibility and PushContext.IsServiceVisible).
     """
     entries = export_to or default or (PUBLIC,)
@@ -28,5 +28,5 @@ def visible_to(export_to: Sequence[str], default: Sequence[str], namespace: str)
 
 
 def is_visible(seen_by: frozenset[str], namespace: str) -> bool:
-    """Return whether something that `seen_by` see is seen from `namespace`."""
+    """Return True if something that is visible to `seen_by` is visible in `namespace`."""
     return PUBLIC in seen_by or namespace in seen_by

@@ -1,4 +1,4 @@
-"""What a service may be called: the domains under which proxies ask for it.
+"""The domains of a service: the names by which proxies may call it.
 
 Source: Istio's pilot/pkg/networking/core/httproute.go.
 """
@@ -16,7 +16,7 @@ _UNSPECIFIED = ("0.0.0.0", "::")  # noqa: S104 - compared with, never bound
 
 @dataclass(frozen=True, slots=True)
 class NamesKnownAs:
-    """What a proxy is, as far as domains depend on it: the names that it may call services by."""
+    """The part of a proxy on which domains depend: it decides by which names the proxy may call services."""
 
     dns_domain: str
     uses_allocated_addresses: bool
@@ -29,7 +29,7 @@ class NamesKnownAs:
 
 
 def domain_name(host: str, port: int) -> str:
-    """Return `host:port`, with the brackets that an IPv6 address needs."""
+    """Return `host:port`, with brackets around an IPv6 address."""
     return f"{bracketed(host)}:{port}"
 
 
@@ -40,21 +40,22 @@ def bracketed(host: str) -> str:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Domains:
-    """What a virtual host may be called, each name once. `derived` are the names that are made from another
-    one: a service that really has such a name keeps it."""
+    """The domains of a virtual host, each once. `derived` are short forms and other names made from the
+    host's name: a service whose own name is one of them keeps it."""
 
     domains: tuple[str, ...]
     derived: frozenset[str] = frozenset()
 
 
 def stranger_domains(host: str, suffix: int) -> Domains:
-    """Return what a host that is no service is called, also with the port `suffix`, unless that is 0."""
+    """Return the domains of an unregistered host: its name, and unless the port `suffix` is 0 also with the
+    port."""
     return Domains((bracketed(host), domain_name(host, suffix)) if suffix else (bracketed(host),))
 
 
 def service_domains(service: Service, suffix: int, names: NamesKnownAs) -> Domains:
-    """Return what a service may be called, by its own name or by an alias, with each name also with the port
-    `suffix`, unless that is 0."""
+    """Return the domains of a service: its own names and those of its aliases, and unless the port `suffix`
+    is 0 each of them also with the port."""
     domains: list[str] = []
     derived: list[str] = []
     for hostname in (service.hostname, *service.aliases):
@@ -68,7 +69,7 @@ def service_domains(service: Service, suffix: int, names: NamesKnownAs) -> Domai
     if suffix:
         domains = [text for name in domains for text in (name, f"{name}:{suffix}")]
         derived = [text for name in derived for text in (name, f"{name}:{suffix}")]
-    # Most namespaces call a service by the same names: each is in memory once.
+    # Most namespaces call a service by the same names: interning keeps each in memory once.
     return Domains(tuple(dict.fromkeys(map(intern, domains))), frozenset(derived) - {service.hostname})
 
 
@@ -85,12 +86,12 @@ def _addresses(service: Service, names: NamesKnownAs) -> list[str]:
 
 
 def alternative_names(hostname: str, dns_domain: str) -> list[str]:
-    """Return the other names by which a proxy of the DNS domain `dns_domain` may call a service.
+    """Return the other names by which a proxy with the DNS domain `dns_domain` may call a service.
 
-    With the domain `ns1.svc.cluster.local`, `a.ns1.svc.cluster.local` is also `a`, `a.ns1.svc` and `a.ns1`; a
-    service of another namespace keeps its namespace, and a host that is not below `svc.cluster.local` has no
-    short names. With any other domain, what both names share at their ends may be left out. In each case the
-    name with a dot at its end is one.
+    With the domain `ns1.svc.cluster.local`, `a.ns1.svc.cluster.local` is also `a`, `a.ns1.svc` and `a.ns1`.
+    The short names of a service in a different namespace include its namespace; a host that is not below
+    `svc.cluster.local` has no short names. With any other domain, the common suffix of host and domain may be
+    left out. In each case the host with a dot at its end is a name too.
     """
     if _is_address(hostname):
         return []

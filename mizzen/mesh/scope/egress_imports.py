@@ -1,4 +1,4 @@
-"""What one egress listener of a Sidecar imports: services and VirtualServices."""
+"""The services and VirtualServices that one egress listener of a Sidecar imports."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ANY: Final = "*"
 
 @dataclass(frozen=True, slots=True)
 class EgressHosts:
-    """The `hosts` of an egress listener: (namespace or `*`, host) to import, and those to leave out."""
+    """The `hosts` of an egress listener: pairs (namespace or `*`, host) to import, and pairs to leave out."""
 
     imported: tuple[tuple[str, str], ...]
     excluded: tuple[tuple[str, str], ...] = ()
@@ -44,12 +44,12 @@ class EgressHosts:
 
     @property
     def is_everything(self) -> bool:
-        """Whether all that is visible is imported."""
+        """True if the listener imports everything that is visible."""
         return (ANY, ANY) in self.imported and not self.excluded
 
     def aliases(self, service: Service) -> tuple[str, ...]:
-        """Return the aliases of a service that are imported: by the entries of its namespace if they import
-        the service itself, else by those of all namespaces."""
+        """Return the imported aliases of a service. The entries of its namespace decide if they import the
+        service itself, else the entries for all namespaces."""
         if not service.aliases or self.is_everything:
             return service.aliases
         own = [wide for place, wide in self.imported if place == service.namespace]
@@ -58,12 +58,12 @@ class EgressHosts:
         return tuple(alias for alias in service.aliases if any(is_subset_of(alias, wide) for wide in own))
 
     def excludes(self, namespace: str, host: str) -> bool:
-        """Return whether `host` of `namespace` is left out."""
+        """Return True if `host` in `namespace` is left out."""
         return any(place in (ANY, namespace) and is_subset_of(host, wide) for place, wide in self.excluded)
 
 
 def port_to_match(listener: models.IstioEgressListener) -> int:
-    """Return the port that services must have to be imported; 0: any (also for an HTTP proxy's port)."""
+    """Return the port that services must have to be imported; 0 for any port, as for an HTTP proxy's port."""
     port = listener.port
     if port is None or Protocol.parse(port.protocol) is Protocol.HTTP_PROXY:
         return 0
@@ -71,9 +71,9 @@ def port_to_match(listener: models.IstioEgressListener) -> int:
 
 
 class Trimmer:
-    """Makes services with fewer or more ports, the same object for the same parts.
+    """Makes services with fewer or more ports. It returns the same object for the same parts.
 
-    What was made for the last scope is given to the next, so that what did not change stays the same object.
+    The next scope gets the services made for the last one, so that unchanged services stay the same objects.
     """
 
     def __init__(self, known: dict[tuple[object, ...], Service] | None = None) -> None:
@@ -81,7 +81,7 @@ class Trimmer:
         self.made: dict[tuple[object, ...], Service] = {}
 
     def only(self, service: Service, numbers: Iterable[int]) -> Service | None:
-        """Return the service with only those of its ports; None if it has none of them."""
+        """Return the service with only these of its ports, or None if it has none of them."""
         wanted = frozenset(numbers)
         return self._changed(service, lambda one: self._only(one, wanted))
 
@@ -94,7 +94,7 @@ class Trimmer:
         return self._remembered((service, ports), lambda: replace(service, ports=ports))
 
     def known_as(self, service: Service, aliases: tuple[str, ...]) -> Service:
-        """Return the service with only those of its aliases."""
+        """Return the service with only these of its aliases."""
         if service.aliases == aliases:
             return service
 
@@ -104,7 +104,8 @@ class Trimmer:
         return self._changed(service, renamed) or service
 
     def _changed(self, service: Service, change: Callable[[Service], Service | None]) -> Service | None:
-        """Return what the declared services make together after a change of each; None: it is gone."""
+        """Return the service merged from the declared services after `change` was applied to each; None if
+        nothing is left."""
         if service.shared is None:
             return change(service)
         left = tuple(one for each in service.declared if (one := change(each)) is not None)
@@ -113,7 +114,7 @@ class Trimmer:
         return self._remembered((service, left), lambda: join(left))
 
     def merged(self, service: Service, other: Service) -> Service:
-        """Return `service` with the ports of `other` that it lacks, if the two agree in all else."""
+        """Return `service` with the ports of `other` that it lacks, if the two are equal otherwise."""
         numbers = {port.number for port in service.ports}
         new = tuple(port for port in other.ports if port.number not in numbers)
         if not new or difference(service, other):
@@ -135,9 +136,11 @@ def import_services(
     port: int,
     trimmer: Trimmer,
 ) -> list[Service]:
-    """Return the services that the listener imports, by `Service.precedence`, one namespace's for each
-    hostname, trimmed to `port` unless it is 0, with those aliases that are imported too (Istio's
-    IstioEgressListenerWrapper.selectServices)."""
+    """Return the services that the listener imports, by `Service.precedence`.
+
+    Each hostname has the service of one namespace, trimmed to `port` unless that is 0, and with its imported
+    aliases (Istio's IstioEgressListenerWrapper.selectServices).
+    """
     found: dict[str, dict[Service, Service]] = {}
     for place, wide in hosts.imported:
         for host, service in _services_under(place, wide, registry):
@@ -185,10 +188,10 @@ def import_virtual_services(hosts: EgressHosts, index: VirtualServiceIndex, name
 def destination_services(
     rules: Iterable[VirtualServiceRule], registry: HostIndex[tuple[Service, ...]], namespace: str
 ) -> Iterator[tuple[Service, set[int]]]:
-    """Yield the services that imported rules route to, with the ports (0: any); for an alias its service.
+    """Yield the services to which imported rules route, with the ports (0: any). An alias gives its service.
 
-    Of several namespaces' the own comes first, then a Kubernetes Service, then the oldest (Istio's
-    SidecarScope.collectImportedServices).
+    Of services in several namespaces, the one in the own namespace comes first, then a Kubernetes Service,
+    then the oldest (Istio's SidecarScope.collectImportedServices).
     """
     for rule in rules:
         for host, ports in rule.destinations(namespace).items():

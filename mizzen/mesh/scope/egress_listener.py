@@ -1,4 +1,4 @@
-"""What one egress listener of a sidecar serves: services, VirtualServices, and the virtual hosts of ports."""
+"""One egress listener of a sidecar: its services, its VirtualServices, and the virtual hosts of its ports."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ _VirtualHostsKey = tuple[int, NamesKnownAs, frozenset[VirtualServiceRule]]
 
 
 class EgressListener:
-    """One egress listener: what its clients may call and the rules that apply to it. Hashed by identity.
+    """One egress listener: what its clients may call, and the rules for it. Hashed by identity.
 
-    `port` None: all ports that no other listener of the Sidecar has. `services` are oldest first and trimmed
-    to the port; `virtual_services` stand in the order in which they are tried. Without a `listener`, they are
+    `port` None stands for all ports without a listener of their own. `services` are oldest first and trimmed
+    to the port; `virtual_services` are in the order in which they are tried. Without a `listener`, they are
     all that the namespace sees, or none.
     """
 
@@ -61,7 +61,7 @@ class EgressListener:
 
     @cached_property
     def by_port(self) -> ServicesByPort:
-        """The services that have a port, oldest first, by its number; UDP ports do not count."""
+        """The services by port number, oldest first; UDP ports do not count."""
         return services_by_port(self.services) if self._known_by_port is None else self._known_by_port
 
     @cached_property
@@ -69,11 +69,11 @@ class EgressListener:
         return frozenset(self.virtual_services)
 
     def imports(self, rule: VirtualServiceRule) -> bool:
-        """Return whether a rule for sidecars is one of `virtual_services`."""
+        """Return True if a rule for sidecars is among `virtual_services`."""
         return is_visible(rule.seen_by, self.namespace) if self._sees_all else rule in self._imported
 
     def virtual_services_to(self, hosts: Iterable[str]) -> Iterator[VirtualServiceRule]:
-        """Yield the rules that route to one of `hosts`; one may come several times."""
+        """Yield the rules that route to one of `hosts`; a rule may come several times."""
         for host in hosts:
             yield from filter(self.imports, self._index.leading_to.get(host))
 
@@ -87,24 +87,24 @@ class EgressListener:
         return self._by_host.get(hostname)
 
     def services_on(self, number: int) -> list[Service]:
-        """Return the services that have a port, oldest first; UDP ports do not count. Unlike in `by_port`, a
-        host that several documents declare is one service."""
+        """Return the services that have a port, oldest first; UDP ports do not count. Unlike in `by_port`,
+        several declarations of a host count as one service."""
         return [self._by_host[service.hostname] for service in self.by_port.get(number, ())]
 
     def services_called(self, port: int) -> Iterable[Service]:
-        """Return the services that HTTP calls on a port go by, one for each hostname; those of all ports for
-        ANY_PORT."""
+        """Return the services that decide how HTTP is called on a port, one for each hostname; for ANY_PORT,
+        those of all ports."""
         return self.services if port == ANY_PORT else self.by_port.get(port, ())
 
     def service_called(self, hostname: str, port: int) -> Service | None:
-        """Return that of `services_called` with this hostname, or None."""
+        """Return the service with this hostname among `services_called`, or None."""
         service = self._by_host.get(hostname)
         if service is None or port == ANY_PORT:
             return service
         return service.called_by_http(port) if service.is_called_on(port) else None
 
     def virtual_services_for(self, hostname: str) -> HostRules:
-        """Return all rules one of whose hosts covers `hostname`, in the order in which they are tried."""
+        """Return all rules with a host that covers `hostname`, in the order in which they are tried."""
         return self._in_order(chain.from_iterable(rules for _, rules in self._index.covering(hostname)))
 
     def rules_named(self, host: str) -> HostRules:
@@ -112,14 +112,14 @@ class EgressListener:
         return self._in_order(self._index.mesh_hosts.get(host) or ())
 
     def rules_matching(self, host: str) -> Iterator[VirtualServiceRule]:
-        """Yield the rules one of whose hosts covers `host` or is covered by it, some several times."""
+        """Yield the rules with a host that covers `host` or is covered by it; rules may come twice."""
         hosts = self._index.mesh_hosts
         for _, rules in hosts.matching(host) if is_wildcard(host) else hosts.covering(host):
             yield from filter(self.imports, rules)
 
     @property
     def labelled_rules(self) -> LayeredDict[ConfigKey, VirtualServiceRule]:
-        """The rules that look at labels of the client, those that are not imported among them."""
+        """The rules that match labels of the client, including rules that are not imported."""
         return self._index.labelled
 
     def _in_order(self, rules: Iterable[VirtualServiceRule]) -> HostRules:
@@ -131,8 +131,8 @@ class EgressListener:
         return precedence(rule, self.namespace)
 
     def virtual_service_of(self, hostname: str) -> VirtualServiceRule | None:
-        """Return the rule to which the service of `hostname` belongs for HTTP: that with the most specific
-        host over it, and of several the first (Istio's mostSpecificWildcardVsIndex)."""
+        """Return the rule that owns the service of `hostname` for HTTP: the rule with the most specific host
+        that covers it, and of several the first (Istio's mostSpecificWildcardVsIndex)."""
         for _, rules in self._index.covering(hostname):
             imported = list(filter(self.imports, rules))
             if imported:
@@ -150,11 +150,11 @@ class EgressListener:
         rules: Iterable[VirtualServiceRule] = (),
     ) -> VirtualHosts:
         """Return the virtual hosts of a port for proxies that know services by `names`. They are made once
-        for all kinds of proxies of the listener, and kept for as long as one of those has them.
+        for all kinds of proxies of the listener, and cached while one of these kinds uses them.
 
-        `contributes` says which rules have routes; `silent` are those imported of `labelled_rules` that have
-        none for this kind. `before` are virtual hosts of an earlier listener, and `services` (by hostname)
-        and `rules` what has changed since. Without it they are made from nothing.
+        `contributes` says which rules have routes; `silent` are imported `labelled_rules` without routes for
+        this kind. `before` are virtual hosts of an earlier listener, with the `services` (by hostname) and
+        `rules` that have changed since. Without `before` they are made from nothing.
         """
         key = (port, names, silent)
         found = self._virtual_hosts.get(key)
@@ -162,7 +162,7 @@ class EgressListener:
             if before is None:
                 before = NO_VIRTUAL_HOSTS
                 services = [service.hostname for service in self.services_called(port)]
-                # Strangers are where a service is that their rule names, and on port 80.
+                # Unregistered hosts are on the ports of services that their rule names, and on port 80.
                 rules = self.virtual_services if port == DEFAULT_HTTP_PORT else ()
             change = VirtualHostsChange(before, port, names, self, contributes)
             found = self._virtual_hosts[key] = change.made(services, rules)

@@ -1,7 +1,8 @@
-"""Which labels of a proxy some rule mentions: only those can make two proxies differ.
+"""Finds the labels that some rule mentions: only these can make two proxies differ.
 
-A rule asks whether a label has a certain value, so a proxy with any other value is to it as one without the
-label. Fifty workloads of which one is meant by sourceLabels are therefore two kinds of proxies and not fifty.
+A rule asks whether a label has a certain value, so to the rule a proxy with any other value equals one
+without the label. If sourceLabels select one of fifty workloads, there are therefore two kinds of proxies,
+not fifty.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from mizzen.mesh.visibility import is_visible
 
 
 def mesh_wide_labels(mesh_config: MeshConfig) -> frozenset[str]:
-    """Return the keys of the labels that decide for every service which endpoints a client prefers."""
+    """Return the keys of the labels by which clients prefer endpoints, for every service."""
     return frozenset(
         failover_labels(
             LoadBalancerSettings.of(
@@ -30,7 +31,7 @@ def mesh_wide_labels(mesh_config: MeshConfig) -> frozenset[str]:
 
 
 class LabelMentions:
-    """Finds the labels for a namespace, and remembers them as long as no rule that mentions any changes."""
+    """Finds the labels for a namespace, and caches them until a rule that mentions labels changes."""
 
     def __init__(self) -> None:
         self._inputs: tuple[object, ...] = ()
@@ -58,7 +59,7 @@ class LabelMentions:
         return found
 
     def keep(self, namespaces: Iterable[str]) -> None:
-        """Forget the keys for other namespaces: proxies may invent any."""
+        """Forget the labels for all namespaces but these: proxies may name any namespace."""
         used = frozenset(namespaces)
         self._by_namespace = {name: keys for name, keys in self._by_namespace.items() if name in used}
 

@@ -1,4 +1,4 @@
-"""The scopes that were asked for, each kept up to date with the snapshot that it is asked for next."""
+"""Caches scopes. When a later snapshot asks for a scope, it is brought up to date."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _BaseKey = tuple[str, bool, ConfigKey | None]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Base:
-    """A base, and the services and rules of the snapshot that it is of."""
+    """A base, with the services and rules of its snapshot."""
 
     base: ScopeBase
     hosts: HostIndex[tuple[Service, ...]]
@@ -31,10 +31,10 @@ class _Base:
 
 
 class Scopes:
-    """Scopes by profile, and the parts that profiles share; a snapshot passes them on to the next one.
+    """Scopes by profile, and the parts that profiles share. A snapshot hands them to the next one.
 
-    What was found for one snapshot is looked at again when another asks for it: the services that a namespace
-    sees are patched where the two differ, and all else is kept if its parts are the same.
+    When a later snapshot asks for a scope, the services of its namespace are patched where the two snapshots
+    differ. Everything else is reused if its parts are the same.
     """
 
     def __init__(self, settings: MeshSettings) -> None:
@@ -44,14 +44,14 @@ class Scopes:
         self._scopes: dict[OutboundProfile, SidecarScope] = {}
 
     def copy(self) -> Scopes:
-        """Return the same, to be kept up to date by itself."""
+        """Return a copy that is brought up to date independently."""
         made = Scopes(self._settings)
         made._views, made._bases = dict(self._views), dict(self._bases)
         made._scopes = dict(self._scopes)
         return made
 
     def keep(self, used: Iterable[OutboundProfile]) -> None:
-        """Forget what only other profiles than these need."""
+        """Forget everything that these profiles do not need."""
         profiles = frozenset(used)
         seen_from = {(profile.namespace, not profile.is_router) for profile in profiles}
         self._scopes = {each: scope for each, scope in self._scopes.items() if each in profiles}
@@ -67,7 +67,7 @@ class Scopes:
         destination_rules: DestinationRuleIndex,
         sidecars: SidecarIndex,
     ) -> SidecarScope:
-        """Return the scope of `profile` in the snapshot that the indexes are of."""
+        """Return the scope of `profile` in the snapshot to which the indexes belong."""
         sidecar = None if profile.is_router else sidecars.choose(profile.namespace, dict(profile.labels))
         base = self._base(profile, sidecar, registry, virtual_services)
         scope = self._scopes.get(profile)

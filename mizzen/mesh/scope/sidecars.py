@@ -14,14 +14,14 @@ SidecarConfig = Config[models.Sidecar]
 
 
 def selector_of(config: SidecarConfig) -> Mapping[str, str] | None:
-    """Return the labels that pick workloads, None for all of the namespace."""
+    """Return the labels that select workloads, or None for all workloads of the namespace."""
     selector = config.spec.workload_selector
     return selector.labels if selector is not None else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SidecarIndex:
-    """All Sidecar resources by namespace, those with a selector first, then the oldest; immutable."""
+    """All Sidecars by namespace, immutable: those with a selector first, then oldest first."""
 
     settings: MeshSettings
     by_namespace: LayeredDict[str, tuple[SidecarConfig, ...]] = field(default_factory=LayeredDict)
@@ -44,8 +44,8 @@ class SidecarIndex:
         return self if by_namespace is self.by_namespace else SidecarIndex(self.settings, by_namespace)
 
     def choose(self, namespace: str, labels: Mapping[str, str]) -> SidecarConfig | None:
-        """Return the Sidecar of a workload: of its namespace the oldest whose selector picks it, else the
-        oldest without a selector; else the root namespace's oldest without one; else None."""
+        """Return the Sidecar of a workload. In its namespace, the oldest that selects it wins, else the
+        oldest without a selector; else the root namespace's oldest without a selector; else None."""
         for config in self.by_namespace.get(namespace, ()):
             selector = selector_of(config)
             if selector is None or all(labels.get(key) == value for key, value in selector.items()):

@@ -1,9 +1,9 @@
-"""The virtual hosts of a port: who has a name there, and who owns a domain.
+"""Assigns the virtual hosts of a port: which VirtualService or service has a name, and which owns a domain.
 
-A virtual host has its name because the first that claims it is this one, and its domains because no virtual
-host before it wants them. Both are questions that are asked for one name or one domain, so a change asks
-again those that it may concern, and a port is built from nothing by the same questions for all that there is.
-Nothing here depends on what the routes are. Source: Istio's pilot/pkg/networking/core/httproute.go.
+The first candidate for a name gets it. A virtual host gets a domain if no virtual host before it wants it.
+Both are decided for one name or one domain at a time: an incremental update decides again only what a change
+may concern, and a port is built from nothing by the same decisions for all names and domains. The content of
+routes does not matter here. Source: Istio's pilot/pkg/networking/core/httproute.go.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ ANY_PORT: Final = 0
 DEFAULT_HTTP_PORT: Final = 80
 
 Contributes = Callable[[VirtualServiceRule], bool]
-"""Whether a VirtualService has a route on the port. One that has none still keeps a wildcard from owning the
-services that it names more specifically."""
+"""Returns True if a VirtualService has a route on the port. One without routes still keeps wildcards from
+owning services that it names more specifically."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VirtualHost:
-    """A virtual host without its routes. One that owns no domain has its name, and is not served.
+    """A virtual host without its routes. One that owns no domain still has its name, but is not served.
 
-    `rule` is the VirtualService that it belongs to, None where a service is routed by default. `service` is
-    None for a stranger: a host of a VirtualService that is no service.
+    `rule` is the VirtualService to which it belongs, None where a service is routed by default. `service` is
+    None for an unregistered host: a host of a VirtualService that is no service.
     """
 
     name: str
@@ -50,15 +50,15 @@ class VirtualHost:
     domains: tuple[str, ...] = ()
 
     def claims_as(self, other: VirtualHost) -> bool:
-        """Whether both are for the same service and VirtualService, on the same port."""
+        """Return True if both are for the same service and VirtualService, on the same port."""
         return self.rule is other.rule and self.service is other.service and self.port == other.port
 
 
 class VirtualHosts:
-    """The virtual hosts of a port; never changed. No domain belongs to two of them.
+    """The virtual hosts of a port, immutable. No domain belongs to two of them.
 
-    `by_host` has those of each host: one for each of its ports. `by_domain` has for each domain the host that
-    wants it, or the hosts if there are several.
+    `by_host` has the virtual hosts of each host: one for each of its ports. `by_domain` has the host that
+    wants each domain, or the hosts if there are several.
     """
 
     __slots__ = ("__weakref__", "by_domain", "by_host")
@@ -76,12 +76,12 @@ class VirtualHosts:
         return [each for each in self.by_host.get(host, ()) if each.domains]
 
     def owner(self, domain: str) -> VirtualHost | None:
-        """Return the virtual host that a domain belongs to, None if it is nobody's."""
+        """Return the virtual host that owns a domain, or None."""
         wanting = (each for host in _hosts(self.by_domain.get(domain, ())) for each in self.by_host[host])
         return next((each for each in wanting if domain in each.domains), None)
 
     def hosts_of(self, rules: AbstractSet[VirtualServiceRule]) -> set[str]:
-        """Return hosts with all among them whose virtual hosts belong to one of `rules`."""
+        """Return a superset of the hosts whose virtual hosts belong to one of `rules`."""
         found = {host for rule in rules for host in rule.hosts}
         if any(map(is_wildcard, found)):
             found.update(
@@ -90,7 +90,7 @@ class VirtualHosts:
         return found
 
     def serve(self, rule: VirtualServiceRule) -> bool:
-        """Return whether one of those that are served belongs to a rule."""
+        """Return True if a virtual host that is served belongs to a rule."""
         return any(each.rule is rule for host in self.hosts_of({rule}) for each in self.served(host))
 
 
@@ -98,10 +98,10 @@ NO_VIRTUAL_HOSTS: Final = VirtualHosts(LayeredDict(), LayeredDict())
 
 
 class VirtualHostsChange:
-    """One step from the virtual hosts of a port to the next.
+    """One update of the virtual hosts of a port.
 
-    `names` are those that the proxies know services by; `listener` says what there is, and `contributes`
-    which VirtualServices have a route on the port.
+    `names` says by which names the proxies know services. `listener` has the services and rules,
+    `contributes` says which VirtualServices have a route on the port.
     """
 
     def __init__(
@@ -125,10 +125,10 @@ class VirtualHostsChange:
         self._positions: dict[VirtualServiceRule, dict[str, int]] = {}
 
     def made(self, services: Iterable[str], rules: Iterable[VirtualServiceRule]) -> VirtualHosts:
-        """Return the virtual hosts as they are after `services` (by hostname) and `rules` came, went or
-        changed, or began or ceased to contribute: those that would be made from nothing.
+        """Return the virtual hosts after `services` (by hostname) and `rules` were added, removed or changed,
+        or began or ceased to contribute. The result equals virtual hosts made from nothing.
 
-        Those that stay as they were keep their objects; if all do, the virtual hosts before are returned.
+        Unchanged virtual hosts keep their objects; if all are unchanged, the previous object is returned.
         """
         contested: set[str] = set()
         unsettled: dict[str, None] = {}
@@ -153,8 +153,8 @@ class VirtualHostsChange:
         return self._before if same else VirtualHosts(by_host, by_domain)
 
     def _concerned(self, services: Iterable[str], rules: Iterable[VirtualServiceRule]) -> Iterable[str]:
-        """Return the hosts whose virtual hosts may be others: those that changed, those that changed rules
-        are for, and all hosts of the rules over such a service: strangers are only where services are."""
+        """Return the hosts whose virtual hosts may change: changed hosts, hosts of changed rules, and all
+        hosts of the rules over a changed service, as unregistered hosts are only on ports of services."""
         moved = dict.fromkeys(services)
         hosts = dict(moved)
         for rule in rules:
@@ -169,8 +169,8 @@ class VirtualHostsChange:
         return hosts
 
     def _claims(self, host: str) -> tuple[VirtualHost, ...]:
-        """Return who has the names `host:port`, with all domains that it wants. VirtualServices come before
-        services that none of them owns, and of several the first."""
+        """Return the virtual hosts with the names `host:port`, with all domains that they want.
+        VirtualServices come before services without an owner; of several VirtualServices the first wins."""
         service = self._service(host)
         if service is None:
             strangers = self._strangers(host)
@@ -183,13 +183,13 @@ class VirtualHostsChange:
     def _claim(
         self, host: str, port: int, service: Service | None, rule: VirtualServiceRule | None
     ) -> VirtualHost:
-        # Most namespaces have the same virtual hosts: each name is in memory once.
+        # Most namespaces have the same virtual hosts: interning keeps each name in memory once.
         name = intern(domain_name(host, port))
         return VirtualHost(name, port, service, rule, self._offered(host, port, service).domains)
 
     def _strangers(self, host: str) -> Mapping[int, VirtualServiceRule]:
-        """Return the VirtualServices to which a host belongs that is no service, by port. A wildcard that
-        matches a service is no host of its own."""
+        """Return, by port, the VirtualServices that own an unregistered host. A wildcard that matches a
+        service gives no unregistered host."""
         naming = [rule for rule in self._listener.rules_named(host) if self._contributes(rule)]
         found: dict[int, VirtualServiceRule] = {}
         if naming and not (is_wildcard(host) and any(self._services.matching(host))):
@@ -199,8 +199,8 @@ class VirtualHostsChange:
         return found
 
     def _ports_of(self, rule: VirtualServiceRule) -> Iterable[int]:
-        """Return the ports on which a VirtualService's strangers are: those of the services that it owns or
-        names. Istio: on port 80 they always are."""
+        """Return the ports of a VirtualService's unregistered hosts: the ports of services that it owns or
+        names, and always port 80, as in Istio."""
         if self._port == DEFAULT_HTTP_PORT:
             return (DEFAULT_HTTP_PORT,)
         found = self._strangers_ports.get(rule)
@@ -219,8 +219,8 @@ class VirtualHostsChange:
             yield service
 
     def _owning_rule(self, hostname: str) -> VirtualServiceRule | None:
-        """Return the VirtualService that a service belongs to: the first that names it and contributes. If
-        none names it: that with the most specific wildcard, the first of equals, if that contributes."""
+        """Return the VirtualService that owns a service: the first that names it and contributes. If none
+        names it, the one with the most specific wildcard (the first of equals), if that one contributes."""
         named = () if is_wildcard(hostname) else self._listener.rules_named(hostname)
         if named:
             return next(filter(self._contributes, named), None)
@@ -230,8 +230,8 @@ class VirtualHostsChange:
     def _put_wanted(
         self, host: str, before: Iterable[VirtualHost], now: Iterable[VirtualHost]
     ) -> AbstractSet[str]:
-        """Note what the virtual hosts of a host want in place of what they wanted; return what other hosts
-        want of all that."""
+        """Replace the domains that the virtual hosts of a host wanted by those that they want now. Return the
+        different hosts that want one of all these domains too."""
         gone = {domain for each in before for domain in self._offered_by(host, each).domains}
         come = dict.fromkeys(chain.from_iterable([each.domains for each in now]))
         shared: set[str] = set()
@@ -251,7 +251,7 @@ class VirtualHostsChange:
         return shared
 
     def _settle(self, host: str) -> None:
-        """Give the virtual hosts of a host the domains that they own."""
+        """Assign to the virtual hosts of a host the domains that they own."""
         claims = self._hosts.get(host)
         if claims is None:
             return
@@ -264,7 +264,7 @@ class VirtualHostsChange:
         offered = self._offered_by(host, claim).domains
         kept = tuple([domain for domain in offered if self._owns(domain, host, claim)])
         if self._port == ANY_PORT and claim.port != DEFAULT_HTTP_PORT:
-            # Only port 80 may be asked for without naming it.
+            # Only for port 80 may a client leave the port out.
             named = f":{claim.port}"
             kept = tuple([domain for domain in kept if domain.endswith(named)])
         for each in known:
@@ -288,7 +288,7 @@ class VirtualHostsChange:
         return owner is not None and owner.name == claim.name
 
     def _wants(self, domain: str, host: str, claim: VirtualHost) -> bool:
-        """Whether a virtual host offers a domain, and does not give way to a service that really has it."""
+        """Return True if a virtual host wants a domain, unless the domain is the own name of a service."""
         offered = self._offered_by(host, claim)
         if domain not in offered.domains:
             return False
@@ -296,8 +296,8 @@ class VirtualHostsChange:
         return service is None or service.is_alias or not self._http_ports(service)
 
     def _rank(self, host: str, claim: VirtualHost) -> tuple[Any, ...]:
-        """Return a sort key that puts the virtual host first that has the domains it shares with others:
-        those of VirtualServices, then those on port 80 where ports are told apart, then the older ones."""
+        """Return the sort key by which virtual hosts get shared domains: those of VirtualServices first, then
+        those on port 80 where ports are distinguished, then older ones."""
         rule, service = claim.rule, claim.service
         late = self._port == ANY_PORT and claim.port != DEFAULT_HTTP_PORT
         if rule is None:
@@ -310,7 +310,7 @@ class VirtualHostsChange:
         return (*place, int(service is not None), at)
 
     def _position(self, rule: VirtualServiceRule, host: str) -> int | None:
-        """Return where a host first stands among those of a rule, None if it does not."""
+        """Return the first index of a host among the hosts of a rule, or None."""
         positions = self._positions.get(rule)
         if positions is None:
             positions = self._positions[rule] = {}

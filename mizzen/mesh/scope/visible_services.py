@@ -13,20 +13,20 @@ from mizzen.mesh.services.shared_hosts import seen_from
 from mizzen.persistent import ChunkedSequence, LayeredDict
 
 ServicesByPort = Mapping[int, tuple[Service, ...]]
-"""The services that are called by HTTP on a port, by `Service.precedence`, under the port's number."""
+"""By port number, the services that decide how HTTP is called on it, in the order of `Service.precedence`."""
 
 _in_order = attrgetter("precedence")
 
 _FEW = 256
-"""Up to so many changed hosts the services of ports are patched; beyond, they are found again."""
+"""With at most this many changed hosts the services of ports are patched, with more they are found again."""
 
 
 def pick_service(candidates: Iterable[Service], namespace: str, *, prefer_own: bool = True) -> Service | None:
-    """Return the one of several services of one hostname that `namespace` gets; None if there are none.
+    """Return the service that `namespace` gets, of several with one hostname; None if there are none.
 
-    `candidates` are those that it sees, by `Service.precedence`. Its own comes first (if `prefer_own`), then
-    one of Kubernetes, then the first (Istio's selectServices for sidecars, appendSidecarServices for
-    gateways).
+    `candidates` are the services that it sees, by `Service.precedence`. Its own service comes first (if
+    `prefer_own`), then one of Kubernetes, then the first candidate (Istio's selectServices for sidecars,
+    appendSidecarServices for gateways).
     """
     chosen: Service | None = None
     for service in candidates:
@@ -41,8 +41,8 @@ def pick_service(candidates: Iterable[Service], namespace: str, *, prefer_own: b
 class VisibleServices:
     """The services that a namespace sees: in the order of `Service.precedence`, by hostname and by port.
 
-    `prefer_own` is as in `pick_service`. `hidden` are the namespace's own that it does not see, by hostname;
-    `hosts` is all that it was picked from.
+    `prefer_own` is as in `pick_service`. `hidden` are the namespace's own services that it does not see, by
+    hostname; `hosts` are all services from which these were picked.
     """
 
     hosts: HostIndex[tuple[Service, ...]]
@@ -57,7 +57,7 @@ class VisibleServices:
     def build(
         cls, hosts: HostIndex[tuple[Service, ...]], namespace: str, *, prefer_own: bool
     ) -> VisibleServices:
-        """Pick from all services of the registry."""
+        """Return the services that `namespace` sees, of all services of the registry."""
         by_host: dict[str, Service] = {}
         hidden: dict[str, Service] = {}
         for host, candidates in hosts.under("*"):
@@ -70,7 +70,7 @@ class VisibleServices:
         return cls(hosts, namespace, prefer_own, services, LayeredDict(by_host), by_port, hidden)
 
     def updated(self, hosts: HostIndex[tuple[Service, ...]]) -> VisibleServices:
-        """Pick again for the hosts that changed. What comes out the same keeps its objects."""
+        """Return the services after some hosts changed. Unchanged services keep their objects."""
         if hosts is self.hosts:
             return self
         gone: list[Service] = []
@@ -110,8 +110,8 @@ class VisibleServices:
 
 
 def services_by_port(services: Iterable[Service]) -> dict[int, tuple[Service, ...]]:
-    """Return the services that have each port, in the order given, by `Service.precedence`; UDP ports do not
-    count. Of a host that several documents declare it is the one that HTTP calls go by."""
+    """Return the services of each port, in the order given, by `Service.precedence`; UDP ports do not count.
+    For a host with several declarations, it is the declared service that decides how HTTP is called."""
     found: dict[int, dict[Service, None]] = {}
     moved: set[int] = set()
     for service in services:
