@@ -30,10 +30,10 @@ _UNLIMITED_THRESHOLDS = circuit_breaker_pb2.CircuitBreakers(
 def apply_circuit_breakers(
     cluster: cluster_pb2.Cluster, pool: ConnectionPoolSettings | None, budget: RetryBudget | None = None
 ) -> None:
-    """Set one threshold, for the default priority; zero or absent settings are unlimited.
+    """Set the thresholds of the default priority; zero and absent settings are unlimited.
 
-    `http2MaxRequests` limits HTTP/1.1 as well, as its documentation says. A retry budget takes the place of
-    `maxRetries` in Envoy, whose API has no place for its `budgetInterval`.
+    `http2MaxRequests` limits HTTP/1.1 as well, as its documentation says. In Envoy a retry budget replaces
+    `maxRetries`; Envoy's API has no field for `budgetInterval`.
     """
     cluster.circuit_breakers.CopyFrom(_UNLIMITED_THRESHOLDS)
     if pool is None and budget is None:

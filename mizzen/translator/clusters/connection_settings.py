@@ -1,4 +1,4 @@
-"""Connections of a cluster: how long one may take to open, and how it is kept alive.
+"""Connections of a cluster: the timeout for opening one, and TCP keep-alive.
 
 https://istio.io/latest/docs/reference/config/networking/destination-rule/#ConnectionPoolSettings-TCPSettings
 """
@@ -13,13 +13,13 @@ from mizzen.config.models import ConnectionPoolSettings, TcpKeepalive
 from mizzen.translator.base.config_sources import duration
 
 _timeout = lru_cache(maxsize=64)(duration)
-"""A mesh has few of them, and each cluster has one."""
+"""Cached, because every cluster has a timeout, and a mesh has few different ones."""
 
 
 def apply_connection_settings(
     cluster: Any, pool: ConnectionPoolSettings | None, mesh_config: MeshConfig
 ) -> None:
-    """Set connect timeout and keep-alive: the rule's, else the mesh's (keep-alive attribute by attribute)."""
+    """Set connect timeout and keep-alive: the rule's, else the mesh's, with keep-alive field by field."""
     tcp = None if pool is None else pool.tcp
     timeout = None if tcp is None else tcp.connect_timeout
     cluster.connect_timeout.CopyFrom(_timeout(timeout or mesh_config.connect_timeout))
@@ -29,7 +29,7 @@ def apply_connection_settings(
 
 
 def _set_keepalive(message: Any, keepalive: TcpKeepalive) -> None:
-    """An empty block is enough to switch keep-alive on, with the system's own times."""
+    """Even an empty block switches keep-alive on, with the operating system's times."""
     message.SetInParent()
     if keepalive.probes:
         message.keepalive_probes.value = keepalive.probes

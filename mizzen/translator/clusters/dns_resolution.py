@@ -21,14 +21,14 @@ _JITTER_NANOSECONDS = 100_000_000
 _RESOLVER = typed(
     extension_pb2.TypedExtensionConfig,
     "envoy.network.dns_resolver.cares",
-    # A socket that is kept too long may be one whose answers are lost for good.
+    # The resolver replaces its socket after so many queries, because a socket may stop receiving answers.
     cares_dns_resolver_pb2.CaresDnsResolverConfig(udp_max_queries={"value": _QUERIES_PER_SOCKET}),
 )
 
 
 def lookup_family(family: IPFamily, *, race: bool = False) -> Any:
-    """Return the addresses to ask for: those that a proxy of `family` can dial, IPv4 if it can dial both and
-    dual stack is off, and all if they are to be raced."""
+    """Return the address family to ask for: one that a proxy of `family` can dial, IPv4 if it can dial both
+    and dual stack is off, and all with dual stack or `race` (Envoy tries all addresses at once)."""
     if race or family == "DUAL_STACK":
         return _Cluster.ALL
     return _Cluster.V6_ONLY if family == "V6_ONLY" else _Cluster.V4_ONLY
@@ -44,8 +44,8 @@ def apply_dns_settings(cluster: Any, family: IPFamily, refresh_rate: Any, *, rac
 
 
 def dns_cache_config(name: str, family: IPFamily) -> dns_cache_pb2.DnsCacheConfig:
-    """Return the DNS cache of a dynamic forward proxy. The cluster and the filter that name one cache must
-    hold the very same configuration, or Envoy refuses the second."""
+    """Return the DNS cache of a dynamic forward proxy. A cluster and a filter that name the same cache must
+    have identical configurations, or Envoy rejects the second."""
     return dns_cache_pb2.DnsCacheConfig(
         name=name, dns_lookup_family=lookup_family(family), typed_dns_resolver_config=_RESOLVER
     )

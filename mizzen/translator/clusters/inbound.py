@@ -43,8 +43,8 @@ from mizzen.xds.resource import Resource
 _Cluster = cluster_pb2.Cluster
 
 _NEVER_SECONDS = 100 * 365 * 24 * 3600
-"""The workload's address never goes stale. (Istio says 292 years, all that its clock can hold; Envoy takes
-that for out of range.)"""
+"""The workload's address never becomes stale. (Istio sends 292 years, the longest duration of its language;
+Envoy takes that as out of range.)"""
 
 _LOOPBACK = ("127.0.0.1", "::1")
 
@@ -53,7 +53,7 @@ RuleFor = Callable[[Service], MergedDestinationRule | None]
 
 @dataclass(frozen=True, slots=True)
 class _Inbound:
-    """One port of the workload: `target` None goes to the address that the client dialled."""
+    """One port of the workload. With `target` None, Envoy calls the address that the client dialled."""
 
     port: int
     protocol: Protocol
@@ -76,9 +76,9 @@ def inbound_clusters(
 ) -> tuple[Resource, ...]:
     """Return a sidecar's clusters towards its workload; none for a gateway.
 
-    `instances` are the services that the workload belongs to, in their order: of two on one port the first
-    decides. Sidecar.ingress takes their place if it says anything. `rule_for` finds a service's
-    DestinationRule, whose connection pool holds for inbound calls too unless the Sidecar has its own.
+    `instances` are the services that the workload belongs to, in their order: if two have the same port, the
+    first decides. A non-empty Sidecar.ingress replaces them. `rule_for` finds a service's DestinationRule;
+    its connection pool holds for inbound calls too unless the Sidecar has one.
     """
     if proxy.type == "router":
         return ()
@@ -171,8 +171,8 @@ def _origins(services: Sequence[Service], sidecar: Config[Sidecar] | None) -> tu
 def _service_policy(
     service: Service | None, port: int, rule_for: RuleFor, mesh_config: MeshConfig
 ) -> EffectiveTrafficPolicy:
-    """Return what the service's rule says for `port`, and the mesh's defaults; a rule that selects workloads
-    speaks of clients, not of servers."""
+    """Return the policy of the service's rule for `port`, with the mesh's defaults. A rule with a
+    workloadSelector is ignored, because it selects clients, not servers."""
     rule = None if service is None else rule_for(service)
     if rule is not None and rule.workload_selector is not None:
         rule = None
@@ -182,9 +182,9 @@ def _service_policy(
 def _default_endpoint(
     listener: IstioIngressListener, proxy: Proxy
 ) -> tuple[address_pb2.Address | None, bool]:
-    """Return where Sidecar.ingress.defaultEndpoint sends calls (None: where the client dialled), and whether
-    they come from the source address that iptables knows. 0.0.0.0 means the proxy's own address, and loopback
-    if it has none of that family."""
+    """Return the address that Sidecar.ingress.defaultEndpoint calls (None: the one that the client dialled),
+    and whether Envoy must use the source address that iptables lets through. 0.0.0.0 and :: mean the proxy's
+    own address of that family, or loopback if it has none."""
     text = listener.default_endpoint
     if not text:
         return None, True
@@ -199,7 +199,7 @@ def _default_endpoint(
             return _socket(own, int(port)), own not in _LOOPBACK
         return _socket(_LOOPBACK[wants_ipv6], int(port)), False
     if host in _LOOPBACK:
-        # A workload listens on the loopback of a family that it has.
+        # The workload of a proxy with a single family listens on the loopback address of that family.
         if proxy.is_ipv6_only or proxy.is_ipv4_only:
             wants_ipv6 = proxy.is_ipv6_only
         return _socket(_LOOPBACK[wants_ipv6], int(port)), False

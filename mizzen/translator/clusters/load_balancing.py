@@ -19,12 +19,15 @@ _ISTIO_MINIMUM_RING_SIZE = 1024
 _DEFAULT_AGGRESSION = 1.0
 _DEFAULT_MINIMUM_PERCENT = 10.0
 _NO_RUNTIME_KEY = "("
-"""Envoy demands a runtime key that Istio does not want to be set; this one cannot be spelled by accident."""
+"""Envoy requires a runtime key, but Istio wants no runtime override; no user sets this key by accident."""
 
 
 def apply_load_balancer(cluster: cluster_pb2.Cluster, settings: LoadBalancerSettings | None) -> None:
-    """Set the balancing algorithm of `cluster`, whose type is already settled: LEAST_REQUEST unless the rule
-    says otherwise, and what the cluster provides where it dials the original destination."""
+    """Set the balancing algorithm of `cluster`, whose type must already be set.
+
+    The algorithm is the rule's, by default LEAST_REQUEST. Clusters that call the original destination or have
+    a custom type bring their own (CLUSTER_PROVIDED).
+    """
     if cluster.type == _Cluster.ORIGINAL_DST or cluster.HasField("cluster_type"):
         cluster.lb_policy = _Cluster.CLUSTER_PROVIDED
         return
@@ -48,7 +51,7 @@ def apply_load_balancer(cluster: cluster_pb2.Cluster, settings: LoadBalancerSett
 
 
 def _apply_consistent_hash(cluster: cluster_pb2.Cluster, settings: LoadBalancerSettings) -> None:
-    """What is hashed is said on the routes; here only the algorithm and its size."""
+    """Set the algorithm and its size. The routes say what is hashed (routes/hash_policy.py)."""
     hashing = settings.consistent_hash
     if hashing is None:
         return
@@ -59,7 +62,7 @@ def _apply_consistent_hash(cluster: cluster_pb2.Cluster, settings: LoadBalancerS
         return
     cluster.lb_policy = _Cluster.RING_HASH
     if hashing.ring_hash is not None:
-        # An absent minimum inside ringHash leaves Envoy's own.
+        # Without a minimum inside ringHash, Envoy's default holds.
         if hashing.ring_hash.minimum_ring_size:
             cluster.ring_hash_lb_config.minimum_ring_size.value = hashing.ring_hash.minimum_ring_size
         return

@@ -1,4 +1,4 @@
-"""Outbound clusters: one for each port of a service, and one more for each subset of it.
+"""Outbound clusters: for each port of a service one, and one more for each subset.
 
 Sources: pilot/pkg/networking/core/cluster*.go of Istio; envoy.config.cluster.v3 of Envoy.
 """
@@ -56,8 +56,10 @@ _EDS_CONFIG = aggregated_config_source()
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class ServiceClusters:
-    """The clusters of a service, and the secrets that those of them ask for which ask for any, by name.
-    `of` is what they were made of: it is found again as long as they are held."""
+    """The clusters of a service, and the secrets of each cluster that needs any, by the cluster's name.
+
+    `of` is what they were made from. The reference keeps it alive, so that the memo finds it again.
+    """
 
     of: ServiceDestinations
     resources: tuple[Resource, ...]
@@ -73,8 +75,8 @@ def outbound_clusters(
 ) -> ServiceClusters:
     """Return the clusters of a service for its clients.
 
-    `seen` are the endpoints for the clusters in which they stand: names that are resolved; without one such
-    a cluster is left out, so that its routes answer 503 at once.
+    `seen` are the endpoints of clusters that contain them: names that Envoy resolves. Such a cluster is left
+    out if it has no endpoint, so that its routes answer 503 at once.
     """
     made = (
         (each.name, _cluster(each, localities, of.rule, servers, client, seen, settings.value))
@@ -96,7 +98,7 @@ def _cluster(
     seen: SeenEndpoints | None,
     mesh_config: MeshConfig,
 ) -> Any:
-    """Return the message, or None for a name that resolves to no endpoint."""
+    """Return the Cluster, or None if its endpoints are inline and there are none."""
     policy = destination.policy
     cluster = _Cluster(name=destination.name, alt_stat_name=_stat_name(destination, mesh_config))
     if destination.discovery.is_inline:
@@ -112,7 +114,7 @@ def _cluster(
     if policy.outlier_detection is not None:
         cluster.outlier_detection.CopyFrom(outlier_detection(policy.outlier_detection))
         panic = policy.outlier_detection.min_health_percent
-    # Explicit zero: rather no endpoint than one known to be unhealthy.
+    # Zero switches Envoy's panic mode off: it never calls endpoints that it knows to be unhealthy.
     cluster.common_lb_config.healthy_panic_threshold.value = panic
     apply_load_balancer(cluster, policy.load_balancer)
     apply_locality_settings(cluster, localities)
@@ -168,10 +170,10 @@ def _stat_name(destination: Destination, mesh_config: MeshConfig) -> str:
 
 
 def _set_discovery(cluster: Any, destination: Destination) -> None:
-    """Set the type, and what belongs to it, of a cluster that is told its endpoints or needs none."""
+    """Set the type and its settings for a cluster without inline endpoints."""
     service, discovery = destination.service, destination.discovery
     if discovery is Discovery.DYNAMIC_DNS:
-        # Its configuration follows when TLS is settled; the type must be known before.
+        # The configuration follows when TLS is decided, but earlier settings depend on the type.
         cluster.cluster_type.name = discovery.value
         return
     cluster.type = _TYPES[discovery]
@@ -180,7 +182,7 @@ def _set_discovery(cluster: Any, destination: Destination) -> None:
         cluster.eds_cluster_config.service_name = destination.name
         return
     target = destination.port.target_port
-    # With PASSTHROUGH, and of a headless Kubernetes Service, the client dials the workload's port itself.
+    # With PASSTHROUGH, and for a headless Kubernetes Service, the client dials the workload's port itself.
     dials_own_port = service.from_kubernetes or service.resolution is not Resolution.NONE
     if isinstance(target, int) and target != destination.port.number and not dials_own_port:
         cluster.original_dst_lb_config.upstream_port_override.value = target
@@ -194,7 +196,7 @@ def _set_names(
     client: Client,
     mesh_config: MeshConfig,
 ) -> bool:
-    """Set the names that a cluster resolves; return False if there is none."""
+    """Set the names that a cluster resolves; return False if there are none."""
     assignment = cluster_load_assignment(destination, localities, seen, mesh_config)
     if not assignment.endpoints:
         return False
@@ -213,14 +215,14 @@ def _set_forward_proxy(
     verified = names is not None and names.auto_sni and names.auto_san_validation
     config = forward_proxy_pb2.ClusterConfig(
         dns_cache_config=dns_cache_config(dns_cache_name(hostname), client.ip_family),
-        # Envoy refuses hosts of the client's choice unless TLS checks their names, or it is told not to.
+        # Envoy accepts hosts that the client chooses only if TLS checks their names, or with this option.
         allow_insecure_cluster_options=not verified,
     )
     cluster.cluster_type.CopyFrom(typed(_Cluster.CustomClusterType, Discovery.DYNAMIC_DNS.value, config))
 
 
 def _set_metadata(cluster: Any, destination: Destination, rule: MergedDestinationRule | None) -> None:
-    """Say which service, rule and subset the cluster is of, as Istio does (filter metadata `istio`)."""
+    """Write the cluster's service, rule and subset into its metadata, as Istio does (filter `istio`)."""
     service = destination.service
     fields = cluster.metadata.filter_metadata["istio"].fields
     add_service(fields["services"].list_value.values.add().struct_value.fields, service)
@@ -243,6 +245,6 @@ def add_service(fields: Any, service: Service) -> None:
 
 
 def rule_path(rule: MergedDestinationRule) -> str:
-    """Return where the (oldest) rule would be found in Kubernetes' API."""
+    """Return the path of the rule in Kubernetes' API; of several merged rules, that of the oldest."""
     config = rule.configs[0]
     return f"/apis/{config.api_version}/namespaces/{config.namespace}/destination-rule/{config.name}"

@@ -1,4 +1,4 @@
-"""Outlier detection: taking failing endpoints out of a cluster for a while.
+"""Outlier detection: Envoy ejects failing endpoints from a cluster for a while.
 
 https://istio.io/latest/docs/reference/config/networking/destination-rule/#OutlierDetection
 """
@@ -15,10 +15,10 @@ from mizzen.translator.base.config_sources import duration
 
 
 def outlier_detection(settings: OutlierDetection) -> outlier_detection_pb2.OutlierDetection:
-    """Return Envoy's detector. What the rule leaves out keeps Envoy's default (5 errors in a row with a 5xx,
-    checked each 10 s, out for 30 s, at most 10% of the endpoints)."""
+    """Return Envoy's outlier detection. Envoy's defaults hold for fields that the rule leaves out: ejection
+    after 5 consecutive 5xx errors, checked every 10 s, for 30 s, of at most 10% of the endpoints."""
     message = outlier_detection_pb2.OutlierDetection()
-    # Istio knows no outliers by success rate; Envoy's default is to look for them.
+    # Istio has no detection by success rate, which Envoy switches on by default.
     message.enforcing_success_rate.value = 0
     if settings.consecutive_5xx_errors is not None:
         message.consecutive_5xx.value = settings.consecutive_5xx_errors
@@ -42,12 +42,12 @@ def outlier_detection(settings: OutlierDetection) -> outlier_detection_pb2.Outli
 
 
 def _enforced(errors: int) -> int:
-    """Zero errors switch a detector off; Envoy says that by enforcing it never."""
+    """Return how often Envoy enforces ejection, in percent: never for zero errors, which switch it off."""
     return 100 if errors > 0 else 0
 
 
 def http_error_matcher(settings: OutlierDetection | None) -> matcher_pb2.MatchPredicate | None:
-    """Return the predicate on `:status` for `outlierDetectionHttpErrorCodes`, or None for Envoy's own meaning
+    """Return the predicate on `:status` for `outlierDetectionHttpErrorCodes`; None keeps Envoy's definition
     of an error (HttpProtocolOptions.OutlierDetection.error_matcher)."""
     if settings is None or not settings.outlier_detection_http_error_codes:
         return None

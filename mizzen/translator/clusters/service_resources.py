@@ -1,4 +1,4 @@
-"""The clusters of services and their load assignments, each made once for all clients that get the same."""
+"""The clusters and load assignments of services. Clients that need the same ones share them."""
 
 from __future__ import annotations
 
@@ -22,8 +22,12 @@ from mizzen.xds.resource import Resource
 
 
 class ServiceResources(NamedTuple):
-    """The clusters of a service and their load assignments; `passed` has those of an AUTO_PASSTHROUGH gateway
-    for what it passes on. Who serves a service holds this, so that others find what was made of it."""
+    """The clusters of a service and their load assignments; `passed` are those that an AUTO_PASSTHROUGH
+    gateway has in addition.
+
+    The resources that proxies of a kind share hold a reference to it. While one does, the memo finds the same
+    object for other kinds too.
+    """
 
     clusters: ServiceClusters
     assignments: ServiceAssignments
@@ -36,7 +40,7 @@ class ServiceResources(NamedTuple):
 
     @property
     def rule(self) -> MergedDestinationRule | None:
-        """The DestinationRule that holds for the service."""
+        """The DestinationRule of the service."""
         return self.clusters.of.rule
 
     @property
@@ -53,7 +57,7 @@ class ServiceResources(NamedTuple):
 
     @property
     def secrets(self) -> tuple[tuple[str, SecretNames], ...]:
-        """The secrets that clusters ask for, by the cluster's name; those that ask for none are left out."""
+        """The secrets of each cluster that needs any, by the cluster's name."""
         own = self.clusters.secrets
         return own if self.passed is None else own + self.passed.secrets
 
@@ -61,7 +65,7 @@ class ServiceResources(NamedTuple):
 class ServiceTranslator:
     """Makes the resources of services for the proxies of one profile.
 
-    What is made of a service depends on no more of a profile than `Client` and `Viewpoint` hold.
+    The resources depend only on the parts of the profile that `Client` and `Viewpoint` hold.
     """
 
     def __init__(self, profile: OutboundProfile, mesh_config: MeshConfig, memo: Memo) -> None:
@@ -82,8 +86,8 @@ class ServiceTranslator:
     ) -> ServiceResources:
         """Return the clusters of `service` under its DestinationRule, and their load assignments.
 
-        `peers` is what PeerAuthentications say of the endpoints in `pool`. `sni_dnat` gives the clusters of
-        AUTO_PASSTHROUGH gateways.
+        `peers` has the mTLS modes that PeerAuthentications set for the endpoints in `pool`. `sni_dnat` gives
+        the clusters of AUTO_PASSTHROUGH gateways.
         """
         memo, mesh_config = self._memo, self._mesh_config
         of = memo(service_destinations, service, rule, mesh_config, self._client.is_router, sni_dnat)

@@ -1,4 +1,4 @@
-"""The clusters that every proxy has beside those of services: for calls that no service answers for.
+"""The clusters that a proxy has beside those of services: for calls to addresses that no service owns.
 
 Source: pilot/pkg/networking/core/cluster_builder.go and cluster.go of Istio.
 """
@@ -45,7 +45,8 @@ def static_clusters(
     profile: OutboundProfile, mesh_config: MeshConfig, outbound_traffic_policy: str = ""
 ) -> tuple[Resource, ...]:
     """Return BlackHoleCluster and, for sidecars, PassthroughCluster; with the policy ALLOW_ANY_DYNAMIC_DNS
-    AllowAnyDynamicDNSCluster too. `outbound_traffic_policy` is the proxy's, if it is not the mesh's."""
+    also AllowAnyDynamicDNSCluster. `outbound_traffic_policy` is the proxy's policy; empty means the
+    mesh's."""
     clusters = [_black_hole(mesh_config)]
     if profile.type != "router":
         preserve_case = preserves_header_case(profile.proxy_config or mesh_config.default_config)
@@ -57,7 +58,7 @@ def static_clusters(
 
 
 def inbound_passthrough_cluster(ip_family: IPFamily, mesh_config: MeshConfig) -> Resource:
-    """Return InboundPassthroughCluster: for captured calls to ports of the workload that no service has."""
+    """Return InboundPassthroughCluster: for captured calls to ports of the workload that no service owns."""
     preserve_case = preserves_header_case(mesh_config.default_config)
     cluster = _passthrough(INBOUND_PASSTHROUGH_CLUSTER, mesh_config, preserve_case=preserve_case)
     cluster.upstream_bind_config.CopyFrom(inbound_source(ip_family))
@@ -65,8 +66,8 @@ def inbound_passthrough_cluster(ip_family: IPFamily, mesh_config: MeshConfig) ->
 
 
 def inbound_source(ip_family: IPFamily) -> address_pb2.BindConfig:
-    """Return the source address of calls to the proxy's own workload, by which iptables lets them through
-    instead of capturing them again; with dual stack one of each family."""
+    """Return the source address for calls to the proxy's own workload; with dual stack one of each family.
+    iptables recognises it and does not capture these calls again."""
     ipv6 = address_pb2.SocketAddress(address="::6", port_value=0)
     if ip_family == "V6_ONLY":
         return address_pb2.BindConfig(source_address=ipv6)

@@ -1,4 +1,4 @@
-"""The HTTP version and the connection settings with which a cluster talks to its endpoints.
+"""The HTTP version and the connection settings that a cluster uses towards its endpoints.
 
 Source: HttpProtocolOptions of Envoy; h2UpgradePolicy and useClientProtocol of
 https://istio.io/latest/docs/reference/config/networking/destination-rule/#ConnectionPoolSettings-HTTPSettings
@@ -29,7 +29,7 @@ HTTP_PROTOCOL_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
 class HttpVersion(Enum):
-    """What a cluster speaks to its endpoints."""
+    """The HTTP version that a cluster uses towards its endpoints."""
 
     ENVOY_DEFAULT = "nothing said: HTTP/1.1"
     HTTP2 = "HTTP/2, known beforehand"
@@ -45,12 +45,13 @@ def http_version(
     upgrades: bool = True,
     preserve_case: bool = False,
 ) -> HttpVersion:
-    """Return what a cluster for a port of `protocol` speaks.
+    """Return the HTTP version of a cluster for a port of `protocol`.
 
-    Where the protocol is detected on the wire, sidecars follow the client, whatever h2UpgradePolicy says;
-    gateways, which detect nothing, speak HTTP/1.1. Elsewhere a rule's h2UpgradePolicy holds for any port, the
-    mesh's only for HTTP ports. Headers whose case is kept (`preserve_case`) stay in HTTP/1.1, as HTTP/2 has
-    none. Inbound clusters know no `upgrades`: the workload is spoken to as its service says.
+    If the protocol is detected on the wire, sidecars use the client's version, whatever h2UpgradePolicy says;
+    gateways do not detect protocols and use HTTP/1.1. On other ports, a rule's h2UpgradePolicy holds for any
+    protocol, the mesh's only for HTTP. With `preserve_case`, HTTP ports stay with HTTP/1.1, because headers
+    of HTTP/2 are always in lower case. Inbound clusters are built without `upgrades`: the protocol of the
+    service decides.
     """
     http = None if pool is None else pool.http
     if http is not None and http.use_client_protocol:
@@ -70,7 +71,7 @@ def http_version(
 
 
 def keeps_case(protocol: Protocol) -> bool:
-    """Return whether clusters for ports of `protocol` may speak HTTP/1.1, whose headers can keep their case
+    """Return whether clusters for ports of `protocol` may use HTTP/1.1, where headers can keep their case
     (ProxyConfig.proxyHeaders.preserveHttp1HeaderCase)."""
     return protocol.is_auto or (protocol.is_http and not protocol.is_http2)
 
@@ -83,8 +84,8 @@ def http_protocol_options(
     *,
     preserve_case: bool = False,
 ) -> any_pb2.Any | None:
-    """Return the packed options, or None where Envoy's defaults say the same. With `preserve_case` HTTP/1.1
-    headers keep the case in which they came."""
+    """Return the packed options, or None if they equal Envoy's defaults. With `preserve_case`, headers of
+    HTTP/1.1 keep the case in which they arrived."""
     common = None if pool is None else _connection_options(pool)
     if (
         common is None
@@ -108,8 +109,8 @@ def http_protocol_options(
 
 
 def passthrough_options(*, preserve_case: bool = False) -> any_pb2.Any:
-    """Return the options of the clusters that dial the original destination: the client's version, and idle
-    connections closed after five minutes, so that they do not outlive what they were opened for."""
+    """Return the options of the clusters that call the original destination: the client's HTTP version, and
+    idle connections closed after five minutes, so that they do not outlive the calls they were opened for."""
     return _PASSTHROUGH[preserve_case]
 
 
