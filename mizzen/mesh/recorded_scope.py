@@ -1,63 +1,22 @@
-"""What outbound listeners read of a scope, recorded, and what of that is not the same in two snapshots."""
+"""What outbound listeners read of a scope, recorded."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Final, NamedTuple
+from typing import Final
 
 from mizzen.config import models
-from mizzen.mesh.hosts import is_wildcard, matches
+from mizzen.mesh.facts import Called, Fact, Imported, Meant, Pool, Rules
 from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.rules.destination_rules import MergedDestinationRule
 from mizzen.mesh.rules.virtual_services import VirtualServiceRule
 from mizzen.mesh.scope.egress_listener import EgressListener
 from mizzen.mesh.scope.sidecar_scope import SidecarScope
 from mizzen.mesh.service import EndpointPool, Protocol, Resolution, Service
-from mizzen.mesh.services.registry import ServiceKey
 
 _HTTP: Final = frozenset(protocol for protocol in Protocol if protocol.is_http)
-
-
-@dataclass(frozen=True, slots=True)
-class Called:
-    """The services that are called on a port of an egress listener: what its listeners depend on of them."""
-
-    position: int
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
-class Imported:
-    """All services of an egress listener with a port of its own."""
-
-    position: int
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """The VirtualServices over a host that have TCP or TLS rules."""
-
-    host: str
-
-
-@dataclass(frozen=True, slots=True)
-class Meant:
-    """What a destination's host means: its service, the host that it is an alias of, its DestinationRule."""
-
-    host: str
-
-
-@dataclass(frozen=True, slots=True)
-class Pool:
-    """The endpoints of a service."""
-
-    service: ServiceKey
-
-
-Fact = Called | Imported | Rules | Meant | Pool
 
 
 class RecordedScope:
@@ -136,7 +95,7 @@ class RecordedEgressListener:
         first of them where they are all alike."""
         self._read.add(Called(self._position, number))
         found = self._listener.services_on(number)
-        return found[:1] if _all_alike(found, number) else found
+        return found[:1] if all_alike(found, number) else found
 
     def l4_rules_for(self, hostname: str) -> tuple[VirtualServiceRule, ...]:
         """Return the rules over a host that have TCP or TLS rules, in the order in which they are tried."""
@@ -144,7 +103,7 @@ class RecordedEgressListener:
         return tuple(rule for rule in self._listener.virtual_services_for(hostname) if rule.tcp or rule.tls)
 
 
-def _all_alike(services: Iterable[Service], number: int) -> bool:
+def all_alike(services: Iterable[Service], number: int) -> bool:
     """Return whether services are called by HTTP on a port, and told apart by its routes alone: the listener
     of the first is that of all."""
     for service in services:
@@ -154,67 +113,3 @@ def _all_alike(services: Iterable[Service], number: int) -> bool:
             if port.number == number and port.protocol not in _HTTP:
                 return False
     return True
-
-
-class ChangedFacts(NamedTuple):
-    """Facts that may be different. `wildcards` stand for facts of their type with any host under them."""
-
-    facts: frozenset[Fact]
-    wildcards: tuple[Rules | Meant, ...] = ()
-
-    @classmethod
-    def of(
-        cls,
-        before: SidecarScope,
-        after: SidecarScope,
-        rules: Iterable[VirtualServiceRule],
-        hosts: Iterable[str],
-        pools: Iterable[ServiceKey],
-    ) -> ChangedFacts:
-        """Compare two scopes with the same Sidecar. `rules` are those that one has and the other has not,
-        `hosts` those of services and DestinationRules that differ, with their aliases, `pools` the services
-        whose endpoints do."""
-        return cls.about((rule for rule in rules if rule.tcp or rule.tls), hosts).and_facts(
-            (*_called(before, after), *map(Pool, pools))
-        )
-
-    @classmethod
-    def about(cls, rules: Iterable[VirtualServiceRule], hosts: Iterable[str]) -> ChangedFacts:
-        """Return the facts that rules, and the services and DestinationRules of hosts, have a part in."""
-        found: list[Rules | Meant] = [Rules(host) for rule in rules for host in rule.hosts]
-        found += map(Meant, hosts)
-        return cls(frozenset(found), tuple(fact for fact in found if is_wildcard(fact.host)))
-
-    def and_facts(self, facts: Iterable[Fact]) -> ChangedFacts:
-        """Return these and more facts."""
-        return ChangedFacts(self.facts.union(facts), self.wildcards)
-
-    def among(self, read: Iterable[Fact]) -> Iterator[Fact]:
-        """Yield facts with all among them that have changed and were read."""
-        yield from self.facts
-        for wild in self.wildcards:
-            for fact in read:
-                if isinstance(fact, type(wild)) and matches(wild.host, fact.host):
-                    yield fact
-
-    @property
-    def ports(self) -> Iterator[int]:
-        """The ports that other services are called on."""
-        return (fact.number for fact in self.facts if isinstance(fact, Called))
-
-
-def _called(before: SidecarScope, after: SidecarScope) -> Iterator[Fact]:
-    """Yield what is called on ports and is different."""
-    pairs = zip(before.egress_listeners, after.egress_listeners, strict=True)
-    for position, (was, now) in enumerate(pairs):
-        if was.services is now.services:
-            continue
-        if now.port is not None:
-            yield Imported(position)
-            continue
-        gone, come = was.services.difference(now.services)
-        for number in {port.number for service in (*gone, *come) for port in service.ports}:
-            old, new = was.by_port.get(number, ()), now.by_port.get(number, ())
-            alike = _all_alike(gone, number) and _all_alike(now.services_on(number), number)
-            if old[:1] != new[:1] or not alike:
-                yield Called(position, number)

@@ -7,31 +7,25 @@ only these for itself. A change that meets none of them is done with when the sh
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from itertools import chain
 from typing import Final
 
 from mizzen.config.diagnostics import Diagnostic
-from mizzen.incremental import Readers
-from mizzen.mesh.hosts import is_wildcard, matches
+from mizzen.mesh.facts import Fact, Pool, Routed, Served
 from mizzen.mesh.proxy.profile import OutboundProfile
-from mizzen.mesh.recorded_scope import ChangedFacts, Fact
-from mizzen.mesh.rules.virtual_services import VirtualServiceRule
-from mizzen.mesh.scope.egress_listener import EgressListener
+from mizzen.mesh.scope_difference import NOTHING_DIFFERS, ScopeDifference
+from mizzen.mesh.services.registry import ServiceKey
 from mizzen.persistent import LayeredDict
 from mizzen.translator.clusters.service_resources import ServiceResources
-from mizzen.translator.label_rules import LabelRules, Telling
+from mizzen.translator.label_rules import LabelRules
 from mizzen.translator.laid_over import NOTHING_LAID_OVER, Layer
 from mizzen.translator.listeners.outbound import PortListeners
-from mizzen.translator.outbound import OutboundResources
+from mizzen.translator.outbound import OutboundResources, Step
 from mizzen.translator.outbound_builder import OutboundBuilder
 from mizzen.translator.part_origins import OutboundParts
-from mizzen.translator.routes.port_routes import CarriedRoutes, RouteChanges
-from mizzen.translator.routes.sidecar import port_routed
 from mizzen.translator.tls.secret_references import SecretNames, all_secrets
-from mizzen.translator.touched import ServiceKey, Step, Touched
-from mizzen.translator.touched_ports import routed_ports
 from mizzen.xds.resource import Resource
 
 
@@ -45,9 +39,9 @@ class LabelLayer:
         self._rules = rules
         self._telling = rules.telling(profile, shared.profile)
         self._number = _NEVER
-        self._reach = _Reach()
+        self._apart = NOTHING_DIFFERS
+        self._read: frozenset[Fact] = frozenset()
         self._ports: dict[int, PortListeners] = {}
-        self._readers: Readers[Fact, int] = Readers()
         self._routes: dict[str, Resource] = {}
         self._services: dict[ServiceKey, ServiceResources] = {}
         self._instead: tuple[SecretNames, ...] = ()
@@ -73,14 +67,10 @@ class LabelLayer:
     def parts(self, name: str = "") -> OutboundParts:
         """Return what a route configuration, and all listeners, are made of."""
         ports = LayeredDict.over(self._shared.ports, self._ports)
-        return OutboundParts(
-            ports, self._builder, self._carried if name in self._routes else self._shared.carried
-        )
-
-    @property
-    def _carried(self) -> CarriedRoutes:
-        """What is shared, to go on from: only what rules tell apart is different."""
-        return self._shared.carried.following(self._reach.route_changes)
+        builder, carried = self._builder, self._shared.carried
+        if name in self._routes:
+            carried = carried.following(self._apart, builder.routing)
+        return OutboundParts(ports, builder, carried)
 
     def update(self, rules: LabelRules) -> None:
         """Go on to the mesh that the shared resources are up to date with."""
@@ -89,47 +79,55 @@ class LabelLayer:
             telling = rules.telling(self._profile, self._shared.profile)
         goes_on = self._number + 1 == step.number and telling == self._telling
         self._number, self._rules, self._telling = _NEVER, rules, telling
-        facts = step.facts
-        stays = goes_on and facts is not None and not self._readers.of(facts.among(self._readers))
-        if stays and not self._reach.is_met(step):
+        if goes_on and self._stands(step.difference):
             self._follow(step)
         else:
             self._build()
         self._add_up()
         self._number = step.number
 
+    def _stands(self, difference: ScopeDifference) -> bool:
+        """Return whether the same tells the two kinds apart, and the same listeners, as before."""
+        return (
+            not difference.everything
+            and self._read.isdisjoint(difference.facts)
+            and self._shared.readers.of(self._apart.facts) == self._ports.keys()
+        )
+
     def _build(self) -> None:
-        builder = self._builder
-        reach = self._reach = _Reach.of(self._telling, builder, self._shared)
+        builder, shared, telling = self._builder, self._shared, self._telling
+        apart = self._apart = ScopeDifference.apart(
+            shared.scope,
+            builder.scope,
+            telling.virtual_services,
+            telling.destination_hosts,
+            builder.mesh.registry,
+        )
         self._services = {}
-        self._lay_services(builder, reach.services)
+        self._lay_services(builder, apart.services_of(Served))
         listeners = builder.listeners()
-        built = {number: listeners.build(number) for number in sorted(reach.listened)}
+        built = {number: listeners.build(number) for number in sorted(shared.readers.of(apart.facts))}
         self._ports = {number: each.port for number, each in built.items()}
-        self._readers = Readers[Fact, int]().reading({number: each.read for number, each in built.items()})
         self._lay_listeners(chain.from_iterable(each.resources for each in built.values()))
-        ports = LayeredDict.over(self._shared.ports, self._ports)
-        names = [
-            (name, egress)
-            for name, egress in builder.names_on(ports, reach.routed, reach.listened)
-            if name not in self._shared.routes or port_routed(name, egress) in reach.routed
-        ]
+        ports = LayeredDict.over(shared.ports, self._ports)
+        fetched = builder.fetched(ports, built)
+        own = {name: fact for name, fact in fetched.items() if name not in shared.routes}
+        self._read = apart.found_from.union(own.values(), *(each.read for each in built.values()))
         self._routes = {}
-        self._lay_routes(builder, names)
+        self._lay_routes(builder, {**own, **builder.reading(ports, apart)})
 
     def _follow(self, step: Step) -> None:
         """Bring up to date what a step touched of what is laid over: mostly nothing."""
-        reach = self._reach
-        touched = reach.services & step.services
+        changed, apart = step.difference, self._apart.facts
+        touched = self._services.keys() & (changed.services_of(Served) | changed.services_of(Pool))
         if touched:
             self._lay_services(self._builder, touched)
-        gone = self._routes.keys() & step.gone
-        if gone or not reach.routed.isdisjoint(step.routed):
+        names = {name: fact for name, fact in step.routes.items() if fact in apart}
+        gone = self._routes.keys() & ((step.gone | step.routes.keys()) - names.keys())
+        if gone or names:
             for name in gone:
                 del self._routes[name]
-            self._lay_routes(
-                self._builder, [each for each in step.routes if port_routed(*each) in reach.routed]
-            )
+            self._lay_routes(self._builder, names)
 
     def _lay_services(self, builder: OutboundBuilder, touched: Iterable[ServiceKey]) -> None:
         """Make what there is of the services that are touched; of the others what was made holds."""
@@ -186,68 +184,12 @@ class LabelLayer:
         ports = LayeredDict.over(self._shared.ports, self._ports)
         return tuple([found for number in sorted(ports) for found in ports[number].diagnostics])
 
-    def _lay_routes(self, builder: OutboundBuilder, names: Iterable[tuple[str, EgressListener]]) -> None:
-        carried = self._carried
-        for name, egress in names:
-            self._routes[name] = builder.route_configuration(name, egress, carried)
+    def _lay_routes(self, builder: OutboundBuilder, names: Mapping[str, Routed]) -> None:
+        carried = self._shared.carried.following(self._apart, builder.routing, set(names.values()))
+        for name, fact in names.items():
+            self._routes[name] = builder.route_configuration(name, fact, carried)
         self.laid = self.laid.with_layers(routes=Layer.over(self._shared.routes, self._routes.values()))
 
 
 _NEVER: Final = -2
 """Not the number of a step, nor of one before."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Reach:
-    """What rules that tell two profiles apart may decide about.
-
-    `services` are those with such a DestinationRule, `listened` the ports whose listeners, `routed` those
-    whose routes may be others. `hosts` are called by way of the rules, `led_to` have the DestinationRules;
-    `rules` are the VirtualServices.
-    """
-
-    services: frozenset[ServiceKey] = frozenset()
-    listened: frozenset[int] = frozenset()
-    routed: frozenset[int] = frozenset()
-    hosts: frozenset[str] = frozenset()
-    led_to: frozenset[str] = frozenset()
-    rules: frozenset[VirtualServiceRule] = frozenset()
-
-    @property
-    def route_changes(self) -> RouteChanges:
-        """What is not the same for the two profiles, for routes."""
-        return RouteChanges(frozenset(), self.rules, self.led_to)
-
-    @classmethod
-    def of(cls, telling: Telling, builder: OutboundBuilder, shared: OutboundResources) -> _Reach:
-        """Find it out for what the proxies see of a snapshot."""
-        scope, hosts = builder.scope, telling.destination_hosts
-        rules = tuple(filter(scope.imports, telling.virtual_services))
-        if not rules and not hosts:
-            return cls()
-        found = (scope.service(host) for host in hosts)
-        keys = frozenset(each.key for each in found if each is not None and each.key in shared.served)
-        led_to = builder.with_aliases(hosts)
-        touched = Touched(
-            *(frozenset[ServiceKey](), rules, frozenset[ServiceKey](), keys, hosts, led_to),
-            peers=frozenset(),
-            scope=False,
-            before=scope,
-        )
-        facts = ChangedFacts.about((rule for rule in rules if rule.tcp or rule.tls), led_to)
-        return cls(
-            keys,
-            frozenset(shared.readers.of(facts.among(shared.readers))),
-            frozenset(routed_ports(touched, scope)),
-            led_to.union(*(rule.hosts for rule in rules)),
-            led_to,
-            frozenset(rules),
-        )
-
-    def is_met(self, step: Step) -> bool:
-        """Return whether it may be different after the step."""
-        if not (self.hosts.isdisjoint(step.hosts) and self.led_to.isdisjoint(step.led_to)):
-            return True
-        return bool(step.hosts) and any(
-            matches(own, host) for own in filter(is_wildcard, self.hosts) for host in step.hosts
-        )

@@ -13,10 +13,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Final, Protocol
 
-from mizzen.mesh.hosts import is_wildcard, matches
+from mizzen.mesh.facts import Pool, Routed, Served
 from mizzen.mesh.proxy.node import Proxy
 from mizzen.mesh.proxy.profile import OutboundProfile
-from mizzen.mesh.scope.egress_listener import EgressListener
+from mizzen.mesh.services.registry import ServiceKey
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.base.cluster_names import parse_cluster_name
 from mizzen.translator.base.memo import Memo
@@ -25,7 +25,6 @@ from mizzen.translator.own_resources import OwnResources, gateway_resources
 from mizzen.translator.part_origins import OutboundParts
 from mizzen.translator.tls.secret_names import OF_EVERY_WORKLOAD
 from mizzen.translator.tls.secret_references import NO_SECRETS, SecretNames, secret_references
-from mizzen.translator.touched import ServiceKey
 from mizzen.translator.translation import Translation
 from mizzen.xds import type_urls
 from mizzen.xds.resource import Resource
@@ -225,13 +224,13 @@ class _OutboundOnDemand(OutboundResources):
         if hosts:
             self._update_clusters(frozenset(service.key for service in self.scope.services), frozenset())
         if not profile.is_router:
-            self._update_listeners(None)
+            self._update_listeners(None, self.builder)
 
     def resource(self, type_url: str, name: str) -> Resource | None:
         """Return a resource, and make it first if need be; None if there is none of this name."""
         if type_url == type_urls.ROUTE:
-            if name in self._egress_of and name not in self.routes:
-                self._update_routes([(name, self._egress_of[name])])
+            if name in self._fetched and name not in self.routes:
+                self._update_routes({name: self._fetched[name]})
             return self.routes.resources.get(name)
         if type_url == type_urls.LISTENER:
             return self.listeners.resources.get(name)
@@ -248,7 +247,7 @@ class _OutboundOnDemand(OutboundResources):
         if type_url == type_urls.LISTENER:
             return self.listeners.resources
         if type_url == type_urls.ROUTE:
-            missing = [(name, egress) for name, egress in self._egress_of.items() if name not in self.routes]
+            missing = {name: fact for name, fact in self._fetched.items() if name not in self.routes}
             self._update_routes(missing)
             return self.routes.resources
         self._make(service.key for service in self.scope.services)
@@ -256,7 +255,9 @@ class _OutboundOnDemand(OutboundResources):
 
     def later(self, mesh: Mesh) -> tuple[_OutboundOnDemand, tuple[Difference, ...]]:
         """Return the resources of another mesh with the same settings, and what differs."""
-        self._make(self._concerned(mesh))
+        # What an update makes anew is made first, so that there is something to compare with.
+        difference = self.difference(mesh)
+        self._make(difference.services_of(Served) | difference.services_of(Pool))
         before = [*self.clusters.resources.values(), *self.endpoints.resources.values()]
         made = self.copy()
         made.update(mesh)
@@ -271,22 +272,8 @@ class _OutboundOnDemand(OutboundResources):
         """Return the same resources, to be updated by themselves."""
         made = super().copy()
         assert isinstance(made, _OutboundOnDemand)
-        made.__dict__.pop("_egress_of", None)
+        made.__dict__.pop("_fetched", None)
         return made
-
-    def _concerned(self, mesh: Mesh) -> Iterator[ServiceKey]:
-        """Yield the services that an update to another mesh may make anew, if they are made already."""
-        difference = mesh.difference(self.mesh)
-        yield from difference.services | difference.endpoints | difference.peers
-        for moved in self.scope.services.difference(mesh.scope(self.profile).services):
-            yield from (service.key for service in moved)
-        for host in difference.destination_hosts:
-            if is_wildcard(host):
-                found = [each for each in self.scope.services if matches(host, each.hostname)]
-            else:
-                named = self.scope.service(host)
-                found = [named] if named is not None else []
-            yield from (service.key for service in found)
 
     def _make(self, services: Iterable[ServiceKey]) -> None:
         missing = frozenset(key for key in services if key not in self.served)
@@ -294,9 +281,9 @@ class _OutboundOnDemand(OutboundResources):
             self._update_clusters(missing, frozenset())
 
     @cached_property
-    def _egress_of(self) -> dict[str, EgressListener]:
-        """The route configurations that listeners fetch, each with the egress listener that it is of."""
-        return dict(self.builder.names_on(self.ports, self.ports))
+    def _fetched(self) -> dict[str, Routed]:
+        """The route configurations that listeners fetch, each with what it reads."""
+        return self.builder.fetched(self.ports, self.ports)
 
     def build(self) -> Iterator[None]:
         """Make nothing before it is asked for."""

@@ -8,19 +8,19 @@ touches, not the size of the mesh. That what results is the same as a build from
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from copy import copy
 from itertools import islice
-from typing import Final
+from typing import Final, NamedTuple
 
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.config.mesh_config import MeshConfig
 from mizzen.incremental import Readers
-from mizzen.mesh.difference import MeshDifference
-from mizzen.mesh.hosts import matches
+from mizzen.mesh.facts import Fact, Pool, Routed, Served
 from mizzen.mesh.proxy.profile import OutboundProfile
-from mizzen.mesh.recorded_scope import Fact
-from mizzen.mesh.scope.egress_listener import EgressListener
-from mizzen.mesh.scope.sidecar_scope import SidecarScope, differing_rules
+from mizzen.mesh.scope.sidecar_scope import SidecarScope
+from mizzen.mesh.scope_difference import NOTHING_DIFFERS, ScopeDifference
+from mizzen.mesh.services.registry import ServiceKey
 from mizzen.mesh.snapshot import Mesh
 from mizzen.persistent import LayeredDict
 from mizzen.translator.base.changed_collection import changed_collection
@@ -32,11 +32,8 @@ from mizzen.translator.outbound_builder import OutboundBuilder
 from mizzen.translator.part_origins import OutboundParts
 from mizzen.translator.routes.gateway import CarriedGatewayRoutes
 from mizzen.translator.routes.port_routes import CarriedRoutes
-from mizzen.translator.routes.sidecar import port_routed
 from mizzen.translator.shared_resources import SharedResources
 from mizzen.translator.tls.secret_references import NO_SECRETS, SecretNames, all_secrets, secret_references
-from mizzen.translator.touched import ServiceKey, Step, Touched
-from mizzen.translator.touched_ports import routed_ports
 from mizzen.xds import type_urls
 from mizzen.xds.resource import Resource
 from mizzen.xds.snapshot import Collection
@@ -44,6 +41,20 @@ from mizzen.xds.snapshot import Collection
 _SERVICES_A_STEP: Final = 50
 _PORTS_A_STEP: Final = 4
 """What a step of `build` takes: some milliseconds."""
+
+
+_Fetched = dict[str, Routed]
+"""Route configurations by name, each with what it reads."""
+
+
+class Step(NamedTuple):
+    """An update, for what is laid over the resources: how many there were, what differed, the names of the
+    route configurations that were built and of those that are there no more."""
+
+    number: int
+    difference: ScopeDifference
+    routes: Mapping[str, Routed]
+    gone: AbstractSet[str]
 
 
 class OutboundResources:
@@ -65,7 +76,7 @@ class OutboundResources:
         self.diagnostics: tuple[Diagnostic, ...] = ()
         self.carried = CarriedRoutes()
         self.gateway_routes: dict[str, CarriedGatewayRoutes] = {}
-        self.step = Step(0)
+        self.step = Step(0, NOTHING_DIFFERS, {}, frozenset())
         self.clusters = Collection(type_urls.CLUSTER, {})
         self.endpoints = Collection(type_urls.ENDPOINT, {})
         self.listeners = Collection(type_urls.LISTENER, {})
@@ -111,32 +122,39 @@ class OutboundResources:
     def update(self, mesh: Mesh) -> None:
         """Bring everything to `mesh`, which has the same settings. An exception leaves everything as it was
         before."""
-        made = copy(self)
+        made, difference = copy(self), self.difference(mesh)
         made.builder = OutboundBuilder(mesh, self.profile, self.builder.hosts, self.builder.memo)
-        made._follow(made._touched(self.scope, mesh.difference(self.mesh)))
+        made._follow(difference, self.builder)
         vars(self).update(vars(made))
 
-    def _follow(self, touched: Touched) -> None:
-        """Bring what is touched up to date."""
-        before = touched.before
-        self._update_clusters(touched.clusters, touched.endpoints)
+    def difference(self, mesh: Mesh) -> ScopeDifference:
+        """Return what differs from `mesh` for the proxies."""
+        after = mesh.scope(self.profile)
+        return ScopeDifference.between(self.scope, after, mesh.difference(self.mesh), mesh.registry)
+
+    def _follow(self, difference: ScopeDifference, before: OutboundBuilder) -> None:
+        """Build anew what reads facts that differ; `before` built what there is."""
+        self._update_clusters(difference.services_of(Served), difference.services_of(Pool))
         if self.profile.is_router:
             return
-        if before.outbound_traffic_policy != self.scope.outbound_traffic_policy:
+        ports = None
+        if difference.everything:
             self._update_static_clusters()
-        facts, numbers = touched.facts(self.scope), None
-        if facts is not None:
-            numbers = self.readers.of(facts.among(self.readers)).union(facts.ports)
-        listened, gone = (set(), set()) if numbers == set() else self._update_listeners(numbers)
-        names = self._route_names(touched, listened)
-        self.carried = self.carried.following(touched.route_changes)
+        else:
+            ports = self.readers.of(difference.facts) | difference.called
+        names, gone = self._update_listeners(ports, before)
+        names.update(self.builder.reading(self.ports, difference))
+        unread = set(gone.values())
+        unread.difference_update(self.builder.routed_on(self.ports, unread).values())
+        carried = self.carried.without(gone, unread)
+        self.carried = carried.following(difference, self.builder.routing)
         self._update_routes(names, gone)
-        self.step = touched.step(self.step.number + 1, facts, names, gone)
+        self.step = Step(self.step.number + 1, difference, names, gone.keys())
 
     def copy(self) -> OutboundResources:
         """Return the same resources, to be updated by themselves."""
         made = copy(self)
-        made.carried = self.carried.copy()
+        made.carried = copy(self.carried)
         return made
 
     def build(self) -> Iterator[None]:
@@ -150,9 +168,9 @@ class OutboundResources:
             yield
         if self.profile.is_router:
             return
-        self._update_listeners(None)
-        names = iter(self.builder.names_on(self.ports, self.ports))
-        while some := tuple(islice(names, _PORTS_A_STEP)):
+        self._update_listeners(None, self.builder)
+        names = iter(self.builder.fetched(self.ports, self.ports).items())
+        while some := dict(islice(names, _PORTS_A_STEP)):
             yield
             self._update_routes(some)
 
@@ -164,48 +182,6 @@ class OutboundResources:
         )
         self._static_names = frozenset(cluster.name for cluster in made)
         self.clusters = changed_collection(self.clusters, made, gone)
-
-    def _touched(self, before: SidecarScope, difference: MeshDifference) -> Touched:
-        services = set(difference.services)
-        if before.services is not self.scope.services:
-            services.update(self._moved_services(before))
-        hosts = difference.destination_hosts
-        destination_rules = frozenset(
-            key
-            for key in self._candidates(hosts)
-            if key not in services
-            and self.served[key].rule is not self.scope.destination_rule(self.served[key].service)
-        )
-        destination_hosts = hosts | {host for _, host in destination_rules}
-        return Touched(
-            frozenset(services),
-            differing_rules(before, self.scope),
-            difference.endpoints,
-            destination_rules,
-            destination_hosts,
-            self.builder.with_aliases({host for _, host in services} | destination_hosts),
-            frozenset(key for key in difference.peers if key in self.served),
-            before=before,
-            scope=before.sidecar is not self.scope.sidecar
-            or before.outbound_traffic_policy != self.scope.outbound_traffic_policy,
-        )
-
-    def _moved_services(self, before: SidecarScope) -> Iterable[ServiceKey]:
-        """Return the keys of services that are not the same in both scopes."""
-        gone, come = before.services.difference(self.scope.services)
-        return [service.key for service in set(gone).symmetric_difference(come)]
-
-    def _candidates(self, hosts: frozenset[str]) -> Iterable[ServiceKey]:
-        """Return the services whose destination rule may be another now."""
-        if any(host.startswith("*") for host in hosts):
-            wildcards = [host for host in hosts if host.startswith("*")]
-            return [
-                key
-                for key in self.served
-                if key[1] in hosts or any(matches(host, key[1]) for host in wildcards)
-            ]
-        found = (self.scope.service(host) for host in hosts)
-        return [service.key for service in found if service is not None and service.key in self.served]
 
     def _update_clusters(self, services: frozenset[ServiceKey], endpoints: frozenset[ServiceKey]) -> None:
         """Build the clusters and load assignments of `services`, and what follows the endpoints of others."""
@@ -263,24 +239,25 @@ class OutboundResources:
                 changes.setdefault(key[1])
         self.passed = self.passed.updated(changes)
 
-    def _update_listeners(self, numbers: Iterable[int] | None) -> tuple[set[int], set[str]]:
-        """Build the listeners of these ports, None: of all. Return the ports, and the names of the route
-        configurations that nobody fetches any more."""
+    def _update_listeners(
+        self, numbers: AbstractSet[int] | None, before: OutboundBuilder
+    ) -> tuple[_Fetched, _Fetched]:
+        """Build the listeners of these ports, None: of all; `before` built those that there are. Return the
+        route configurations that they fetch now and did not, and those that nobody fetches any more."""
+        if numbers is not None and not numbers:
+            return {}, {}
         listeners = self.builder.listeners()
+        ports = listeners.ports | self.ports.keys() if numbers is None else numbers
+        fetched = before.fetched(self.ports, ports)
         made: list[Resource] = []
         gone: list[str] = []
-        names: set[str] = set()
-        needed: set[str] = set()
-        ports = listeners.ports | self.ports.keys() if numbers is None else set(numbers)
         edit, read = self.ports.edit(), {}
         for number in sorted(ports):
-            before, built = edit.get(number), listeners.build(number)
+            known, built = edit.get(number), listeners.build(number)
             now, read[number] = built.port, built.read
-            if before is not None:
-                gone += [spec.name for spec in before.specs.values()]
-                names |= before.route_config_names
+            if known is not None:
+                gone += [spec.name for spec in known.specs.values()]
             made += built.resources
-            needed |= now.route_config_names
             if now.specs or now.diagnostics:
                 edit.put(number, now)
             else:
@@ -290,27 +267,13 @@ class OutboundResources:
         if told != self.diagnostics:
             self.diagnostics = told
         self.listeners = changed_collection(self.listeners, made, gone)
-        return ports, names - needed
+        fetching = self.builder.fetched(self.ports, ports)
+        return (
+            dict(fetching.items() - fetched.items()),
+            {name: fact for name, fact in fetched.items() if name not in fetching},
+        )
 
-    def _route_names(self, touched: Touched, listened: set[int]) -> list[tuple[str, EgressListener]]:
-        """Return the names of the route configurations that may be different now, each with the egress
-        listener that it is of. `listened` are the ports whose listeners were built."""
-        before = touched.before
-        proxy = self.scope.egress_proxy
-        if touched.scope or (
-            proxy is not None
-            and before.destination_host(proxy.host) != self.scope.destination_host(proxy.host)
-        ):
-            return self.builder.names_on(self.ports, self.ports)
-        ports = routed_ports(touched, self.scope)
-        return [
-            (name, egress)
-            for name, egress in self.builder.names_on(self.ports, ports, listened)
-            if name not in self.routes or port_routed(name, egress) in ports
-        ]
-
-    def _update_routes(self, names: Iterable[tuple[str, EgressListener]], gone: Iterable[str] = ()) -> None:
-        made = [self.builder.route_configuration(name, egress, self.carried) for name, egress in names]
-        if gone:
-            self.carried.forget(gone)
+    def _update_routes(self, names: Mapping[str, Routed], gone: Iterable[str] = ()) -> None:
+        build, carried = self.builder.route_configuration, self.carried
+        made = [build(name, fact, carried) for name, fact in names.items()]
         self.routes = changed_collection(self.routes, made, gone)

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from itertools import chain
 from typing import Final, NamedTuple
 
+from mizzen.mesh.facts import Fact, Meant, Routed
 from mizzen.mesh.proxy.profile import OutboundProfile
-from mizzen.mesh.recorded_scope import Fact, RecordedScope
+from mizzen.mesh.recorded_scope import RecordedScope
 from mizzen.mesh.rules.peer_authentication import CALLED_IN_PLAIN_TEXT
-from mizzen.mesh.scope.egress_listener import EgressListener
 from mizzen.mesh.scope.virtual_hosts import ANY_PORT
+from mizzen.mesh.scope_difference import ScopeDifference
 from mizzen.mesh.service import Service
+from mizzen.mesh.services.registry import ServiceKey
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.base.by_identity import ByIdentity
 from mizzen.translator.base.cluster_names import BLACK_HOLE_CLUSTER
 from mizzen.translator.base.memo import Memo
 from mizzen.translator.base.proxy_settings import mesh_config_of_proxy
+from mizzen.translator.base.route_settings import RouteSettings
 from mizzen.translator.clusters.service_resources import ServiceResources, ServiceTranslator
 from mizzen.translator.clusters.static import static_clusters
 from mizzen.translator.listeners.auto_passthrough import PassedChains, is_passed, passed_chains
@@ -30,9 +32,8 @@ from mizzen.translator.listeners.messages import (
 from mizzen.translator.listeners.outbound import ListenerSpec, OutboundListenerBuilder, PortListeners
 from mizzen.translator.listeners.tcp_proxy import TcpTarget, plain_target
 from mizzen.translator.listeners.unknown_destinations import unknown_target
-from mizzen.translator.routes.port_routes import CarriedRoutes
-from mizzen.translator.routes.sidecar import sidecar_route_configuration
-from mizzen.translator.touched import ServiceKey
+from mizzen.translator.routes.port_routes import CarriedRoutes, Routing
+from mizzen.translator.routes.sidecar import routed, sidecar_route_configuration
 from mizzen.xds.resource import Resource
 
 VIRTUAL_PORT: Final = -1
@@ -56,11 +57,6 @@ class OutboundBuilder:
         """Return the service of that namespace and hostname, None if the proxies do not see it."""
         service = self.scope.service(key[1])
         return service if service is not None and service.key == key else None
-
-    def with_aliases(self, hosts: AbstractSet[str]) -> frozenset[str]:
-        """Return the hosts, and the names that stand for them."""
-        of = self.mesh.registry.aliases.of
-        return frozenset(hosts).union(*(of[host] for host in hosts & of.keys()) if of else ())
 
     def static_clusters(self) -> tuple[Resource, ...]:
         """Return the clusters that are there without any service."""
@@ -91,23 +87,46 @@ class OutboundBuilder:
         """Return what builds the listeners of single ports."""
         return ListenersByPort(self)
 
-    def names_on(
-        self, listeners: Mapping[int, PortListeners], *numbers: Iterable[int]
-    ) -> list[tuple[str, EgressListener]]:
+    def fetched(self, listeners: Mapping[int, PortListeners], numbers: Iterable[int]) -> dict[str, Routed]:
         """Return the names of the route configurations that the listeners of these ports fetch, each with the
-        egress listener that it is of. ANY_PORT stands for those whose configurations may be for every
-        port."""
-        egress = self.scope.egress_listeners
-        wanted = set(chain.from_iterable(numbers))
-        if ANY_PORT in wanted:
-            wanted.update(listener.port.number for listener in egress if listener.port is not None)
-            wanted.add(self.profile.http_proxy_port or self.mesh_config.proxy_http_port)
-        found = [listeners[number] for number in sorted(wanted) if number in listeners]
-        return [(name, egress[of.routed_by[name]]) for of in found for name in sorted(of.route_config_names)]
+        fact that it reads: the routes of a port."""
+        egress, found = self.scope.egress_listeners, {}
+        for number in sorted(listeners.keys() & numbers):
+            of = listeners[number]
+            for name in sorted(of.route_config_names):
+                found[name] = routed(name, egress[of.routed_by[name]], self.scope)
+        return found
 
-    def route_configuration(self, name: str, egress: EgressListener, carried: CarriedRoutes) -> Resource:
-        """Return the route configuration of that name, which `egress` serves."""
+    def reading(
+        self, listeners: Mapping[int, PortListeners], difference: ScopeDifference
+    ) -> dict[str, Routed]:
+        """Return the names of the route configurations that read facts which differ: those of their ports,
+        and of what the host of the egress proxy means. Each has the former fact."""
+        proxy = self.scope.egress_proxy
+        if difference.everything or (proxy is not None and Meant(proxy.host) in difference.facts):
+            return self.fetched(listeners, listeners)
+        return self.routed_on(listeners, set(difference.routed))
+
+    def routed_on(
+        self, listeners: Mapping[int, PortListeners], facts: AbstractSet[Routed]
+    ) -> dict[str, Routed]:
+        """Return the names of the route configurations that read the routes of these ports."""
+        numbers = {fact.number for fact in facts}
+        if ANY_PORT in numbers:
+            egress = self.scope.egress_listeners
+            numbers.update(each.port.number for each in egress if each.port is not None)
+            numbers.add(self.profile.http_proxy_port or self.mesh_config.proxy_http_port)
+        return {name: fact for name, fact in self.fetched(listeners, numbers).items() if fact in facts}
+
+    def route_configuration(self, name: str, fact: Routed, carried: CarriedRoutes) -> Resource:
+        """Return the route configuration of that name, which reads `fact`."""
+        egress = self.scope.egress_listeners[fact.position]
         return sidecar_route_configuration(name, egress, self.scope, self.mesh_config, self.memo, carried)
+
+    @property
+    def routing(self) -> Routing:
+        """What the routes of ports depend on."""
+        return Routing(self.scope, RouteSettings.of(self.mesh_config), self.memo)
 
 
 class BuiltListeners(NamedTuple):

@@ -77,6 +77,15 @@ class EgressListener:
         for host in hosts:
             yield from filter(self.imports, self._index.leading_to.get(host))
 
+    @property
+    def destinations(self) -> Iterable[str]:
+        """The hosts that rules lead to, also rules that are not imported."""
+        return self._index.leading_to
+
+    def wildcards_over(self, host: str) -> Iterator[str]:
+        """Yield the wildcards of rules that cover `host`, also of rules that are not imported."""
+        return (name for name, _ in self._index.covering(host) if is_wildcard(name))
+
     @cached_property
     def _by_host(self) -> Mapping[str, Service]:
         known = self._known_by_host

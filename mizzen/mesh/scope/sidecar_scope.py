@@ -324,18 +324,3 @@ class SidecarScope:
     ) -> bool:
         """Return whether nothing that the scope is made of has changed."""
         return self.base is base and self._registry is registry and self._rules is rules
-
-
-def differing_rules(before: SidecarScope, after: SidecarScope) -> tuple[VirtualServiceRule, ...]:
-    """Return the virtual services that one scope has and the other has not."""
-    if before is after:
-        return ()
-    old, new = before.egress_listeners, after.egress_listeners
-    if len(old) != len(new):
-        gone = {rule for egress in old for rule in egress.virtual_services}
-        return tuple(gone.symmetric_difference(rule for egress in new for rule in egress.virtual_services))
-    found: dict[VirtualServiceRule, None] = {}
-    for one, other in zip(old, new, strict=True):
-        left, came = one.virtual_services.difference(other.virtual_services)
-        found.update(dict.fromkeys(set(left).symmetric_difference(came)))
-    return tuple(found)

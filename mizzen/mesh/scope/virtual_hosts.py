@@ -89,9 +89,21 @@ class VirtualHosts:
             )
         return found
 
-    def serve(self, rule: VirtualServiceRule) -> bool:
-        """Return True if a virtual host that is served belongs to a rule."""
-        return any(each.rule is rule for host in self.hosts_of({rule}) for each in self.served(host))
+    def serving(self, rules: AbstractSet[VirtualServiceRule]) -> set[VirtualServiceRule]:
+        """Return the rules, of those given, that a virtual host that is served belongs to."""
+        found = {
+            rule
+            for rule in rules
+            if any(each.rule is rule for host in rule.hosts for each in self.served(host))
+        }
+        wild = {rule for rule in rules if any(map(is_wildcard, rule.hosts))} - found
+        for each in chain.from_iterable(self.by_host.values()) if wild else ():
+            if each.rule in wild and each.domains:
+                found.add(each.rule)
+                wild.discard(each.rule)
+                if not wild:
+                    break
+        return found
 
 
 NO_VIRTUAL_HOSTS: Final = VirtualHosts(LayeredDict(), LayeredDict())

@@ -5,18 +5,18 @@ They are passed on from snapshot to snapshot: what a change does not concern kee
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from copy import copy
+from collections.abc import Callable, Container, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from envoy.config.route.v3 import route_components_pb2
 
 from mizzen.config.document import ConfigKey
 from mizzen.config.models import ConsistentHashLB
-from mizzen.mesh.hosts import is_wildcard
+from mizzen.mesh.facts import Routed
 from mizzen.mesh.rules.virtual_services import MESH, VirtualServiceRule
 from mizzen.mesh.scope.domains import NamesKnownAs
 from mizzen.mesh.scope.virtual_hosts import (
@@ -26,7 +26,7 @@ from mizzen.mesh.scope.virtual_hosts import (
     VirtualHost,
     VirtualHosts,
 )
-from mizzen.persistent import ChunkedSequence, LayeredDict
+from mizzen.persistent import ChunkedSequence, DictEdit, LayeredDict
 from mizzen.translator.base.memo import Memo
 from mizzen.translator.base.route_settings import RouteSettings
 from mizzen.translator.routes.encoding import EncodedVirtualHost, encoded_routes
@@ -42,20 +42,10 @@ from mizzen.translator.routes.virtual_service import (
 if TYPE_CHECKING:
     from mizzen.mesh.scope.egress_listener import EgressListener
     from mizzen.mesh.scope.sidecar_scope import SidecarScope
+    from mizzen.mesh.scope_difference import ScopeDifference
     from mizzen.xds.resource import Resource
 
-
-@dataclass(frozen=True, slots=True)
-class RouteChanges:
-    """What is not the same in two snapshots, for the routes of one profile: services by hostname, rules as
-    they were and as they are, and the `hosts` of services and DestinationRules (those of aliases too)."""
-
-    services: frozenset[str]
-    rules: frozenset[VirtualServiceRule]
-    hosts: frozenset[str]
-
-
-_NO_CHANGES: Final = RouteChanges(frozenset(), frozenset(), frozenset())
+Key = TypeVar("Key", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,54 +91,52 @@ def _silent(
     )
 
 
-_PortKey = tuple[int, int]
-"""A port and the position of an egress listener: two HTTP proxies are for one port but other services."""
-
-
 class CarriedRoutes:
-    """What the route configurations of one profile pass on from snapshot to snapshot: the last state of each
-    port and the last configuration of each name, and no scope. What a change has superseded goes at once."""
+    """What the route configurations of one profile pass on from snapshot to snapshot: the routes of each port
+    that was asked for, and the last configuration of each name. What a change has superseded goes at once."""
 
     def __init__(self) -> None:
-        self.made: dict[str, tuple[object, object, Resource]] = {}
-        self._ports: dict[_PortKey, PortRoutes] = {}
-        self._port_of: dict[str, _PortKey] = {}
-        self._changes = _NO_CHANGES
-        self._current: set[_PortKey] = set()
+        self._ports: LayeredDict[Routed, PortRoutes] = LayeredDict()
+        self._made: LayeredDict[str, tuple[object, object, Resource]] = LayeredDict()
 
-    def copy(self) -> CarriedRoutes:
-        """Return the same, to be passed on by itself."""
-        made = copy(self)
-        made.made, made._ports, made._port_of = dict(self.made), dict(self._ports), dict(self._port_of)
-        made._current = set(self._current)
+    def following(
+        self, difference: ScopeDifference, routing: Routing, only: Container[Routed] | None = None
+    ) -> CarriedRoutes:
+        """Return what `routing`, whose scope differs in that, goes on from: the same for ports whose routes
+        stay. With `only`, no other ports are brought up to date, so none may be asked for."""
+        made = CarriedRoutes()
+        if not difference.everything:
+            ports = self._ports.edit()
+            for fact in difference.routed:
+                held = self._ports.get(fact)
+                if held is not None and (only is None or fact in only):
+                    ports.put(fact, routing.changed_port(held, difference, fact))
+            made._ports, made._made = ports.finish(), self._made
         return made
 
-    def following(self, changes: RouteChanges | None) -> CarriedRoutes:
-        """Return what the next snapshot's go on from, which differs in `changes`; None: in anything."""
-        made = self.copy()
-        made._changes, made._current = changes or _NO_CHANGES, set()
-        if changes is None:
-            made._ports = {}
-        return made
-
-    def port(self, name: str, port: int, listener: EgressListener, routing: Routing) -> PortRoutes:
-        """Return the port that the route configuration `name` is for, as it is now."""
-        key = self._port_of[name] = (port, routing.scope.egress_listeners.index(listener))
-        held = self._ports.get(key)
+    def port(self, fact: Routed, routing: Routing) -> PortRoutes:
+        """Return the routes of a port of an egress listener."""
+        held = self._ports.get(fact)
         if held is None:
-            held = self._ports[key] = routing.port_from_nothing(port, listener)
-        elif key not in self._current:
-            held = self._ports[key] = routing.changed_port(held, self._changes, port, listener)
-        self._current.add(key)
+            held = routing.port_from_nothing(fact)
+            self._ports = self._ports.updated({fact: held})
         return held
 
-    def forget(self, names: Iterable[str]) -> None:
-        """Forget route configurations that are there no more, and the ports that none is left of."""
-        for name in names:
-            self.made.pop(name, None)
-            self._port_of.pop(name, None)
-        needed = set(self._port_of.values())
-        self._ports = {key: held for key, held in self._ports.items() if key in needed}
+    def configuration(
+        self, name: str, encoded: object, catch_all: object, build: Callable[[], Resource]
+    ) -> Resource:
+        """Return the configuration of that name, which is made of these virtual hosts."""
+        found = self._made.get(name)
+        if found is None or found[0] is not encoded or found[1] is not catch_all:
+            found = (encoded, catch_all, build())
+            self._made = self._made.updated({name: found})
+        return found[2]
+
+    def without(self, names: Iterable[str], ports: Iterable[Routed]) -> CarriedRoutes:
+        """Return the same without configurations that nobody fetches any more, and ports that none reads."""
+        made = CarriedRoutes()
+        made._ports, made._made = self._ports.updated({}, ports), self._made.updated({}, names)
+        return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,81 +147,71 @@ class Routing:
     settings: RouteSettings
     memo: Memo
 
-    def port_from_nothing(self, port: int, listener: EgressListener) -> PortRoutes:
+    def port_from_nothing(self, fact: Routed) -> PortRoutes:
         """Return the routes of a port: what comes of nothing when all that there is comes."""
+        port, listener = fact.number, self.scope.egress_listeners[fact.position]
         contributes = self._contributes(port)
         silent = _silent(listener, listener.labelled_rules.values(), contributes)
         hosts = listener.virtual_hosts(port, self._names, silent, contributes)
         held = PortRoutes(silent=silent, labelled=listener.labelled_rules)
-        return self._with(held, hosts, hosts.by_host, LayeredDict(), self._place(port, listener))
+        return self._with(held, hosts, hosts.by_host, held.rules.edit(), self._place(port, listener))
 
-    def changed_port(
-        self, held: PortRoutes, changes: RouteChanges, port: int, listener: EgressListener
-    ) -> PortRoutes:
-        """Return the routes of a port after changes; what they do not concern is that of `held`."""
+    def changed_port(self, held: PortRoutes, difference: ScopeDifference, fact: Routed) -> PortRoutes:
+        """Return the routes of a port after a change; what it does not concern is that of `held`."""
+        port, listener = fact.number, self.scope.egress_listeners[fact.position]
         contributes = self._contributes(port)
         labelled = held.labelled_until(listener.labelled_rules).union(
-            rule for rule in changes.rules if rule.source_labels
+            rule for rule in difference.rules if rule.source_labels
         )
         silent = held.silent.difference(labelled) | _silent(listener, labelled, contributes)
+        changed = difference.rules | labelled
         hosts = listener.virtual_hosts(
-            port,
-            self._names,
-            silent,
-            contributes,
-            held.hosts,
-            changes.services,
-            changes.rules.union(labelled),
+            port, self._names, silent, contributes, held.hosts, difference.services, changed
         )
         held = replace(held, silent=silent, labelled=listener.labelled_rules)
         place = self._place(port, listener)
         rules = held.rules.edit()
-        for rule in changes.rules:
+        for rule in difference.rules:
             rules.discard(rule)
-        moved = set(changes.rules)
-        # The DestinationRule of a wildcard may be that of any destination.
-        wild = any(map(is_wildcard, changes.hosts))
-        for rule in tuple(rules) if wild else set(listener.virtual_services_to(changes.hosts)):
-            known = rules.get(rule)
-            if known is not None:
-                found = self._routes(rule, place, known)
-                if found is not known:
-                    rules.put(rule, found)
-                    moved.add(rule)
+        moved = set(difference.rules)
+        for rule in _common(difference.leading, held.rules):
+            known = rules[rule]
+            found = self._routes(rule, place, known)
+            if found is not known:
+                rules.put(rule, found)
+                moved.add(rule)
         concerned = {*hosts.by_host.differing(held.hosts.by_host), *hosts.hosts_of(moved)}
-        concerned.update(hosts.by_host if wild else changes.hosts)
-        return self._with(held, hosts, concerned, rules.finish(), place)
+        concerned.update(_common(difference.hosts, hosts.by_host))
+        return self._with(held, hosts, concerned, rules, place)
 
     def _with(
         self,
         held: PortRoutes,
         hosts: VirtualHosts,
         concerned: Iterable[str],
-        rules: LayeredDict[VirtualServiceRule, RuleRoutes],
+        rules: DictEdit[VirtualServiceRule, RuleRoutes],
         place: Place,
     ) -> PortRoutes:
         """Return the port with the virtual hosts of the hosts `concerned` encoded anew."""
-        edit = rules.edit()
-        left: set[VirtualServiceRule | None] = set()
+        left: set[VirtualServiceRule] = set()
         gone: dict[EncodedVirtualHost, None] = {}
         come: dict[EncodedVirtualHost, None] = {}
         for name in concerned:
             for host in held.hosts.served(name):
-                left.add(host.rule)
+                if host.rule is not None and host.rule in rules:
+                    left.add(host.rule)
                 gone[held.encoded.find(host.name, _by_name)] = None
             for host in hosts.served(name):
-                left.discard(host.rule)
-                if host.rule is not None and host.rule not in edit:
-                    edit.put(host.rule, self._routes(host.rule, place, None))
-                come[self._encoded(host, edit)] = None
-        for rule in left:
-            if rule is not None and not hosts.serve(rule):
-                edit.discard(rule)
+                if host.rule is not None and host.rule not in rules:
+                    rules.put(host.rule, self._routes(host.rule, place, None))
+                come[self._encoded(host, rules)] = None
+        for rule in left - hosts.serving(left):
+            rules.discard(rule)
         kept = gone.keys() & come.keys()
         encoded = held.encoded.updated(
             [each for each in gone if each not in kept], [each for each in come if each not in kept], _by_name
         )
-        return replace(held, hosts=hosts, rules=edit.finish(), encoded=encoded)
+        return replace(held, hosts=hosts, rules=rules.finish(), encoded=encoded)
 
     def _routes(self, rule: VirtualServiceRule, place: Place, held: RuleRoutes | None) -> RuleRoutes:
         return rule_routes(rule, place, self.scope, self.settings, held, None, self.memo)
@@ -290,6 +268,13 @@ def _default_host(
 
 _default_routes = lru_cache(maxsize=8)(DefaultRoutes)
 _by_name = attrgetter("name")
+
+
+def _common(some: AbstractSet[Key], others: Mapping[Key, Any]) -> list[Key]:
+    """Return what both have, at the cost of the smaller one."""
+    if len(some) <= len(others):
+        return [each for each in some if each in others]
+    return [each for each in others if each in some]
 
 
 def _no_service(_: str) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+from mizzen.mesh.facts import Routed
 from mizzen.mesh.scope.virtual_hosts import ANY_PORT
 from mizzen.mesh.service import Protocol
 from mizzen.translator.base.cluster_names import ALLOW_ANY_DYNAMIC_DNS_CLUSTER, PASSTHROUGH_CLUSTER
@@ -57,21 +58,21 @@ def sidecar_route_configuration(
     parsed = _parse_name(name, listener)
     if parsed is None or listener is None:
         return memo(empty_route_configuration, name)
-    hostname, port = parsed
-    held = carried.port(name, port, listener, routing)
+    hostname, _ = parsed
+    held = carried.port(routed(name, listener, scope), routing)
     if hostname:
         return _sniffed_route_configuration(name, hostname, held, routing)
     catch_all = _catch_all(scope, routing.settings, memo)
-    found = carried.made.get(name)
-    if found is None or found[0] is not held.encoded or found[1] is not catch_all:
+
+    def build() -> Resource:
         # A VirtualService for every host is the catch-all itself, and Envoy takes only one.
         rest = () if held.hosts.owner("*") is not None else (catch_all,)
         # An HTTP proxy has all ports, told apart by nothing but the Host header. Istio has Envoy ignore the
         # port there as well, so that requests for any port end up at port 80.
-        head = route_configuration_head(name, ports_matter=port == ANY_PORT)
-        made = port_configuration_resource(head, held.encoded, *rest)
-        found = carried.made[name] = (held.encoded, catch_all, made)
-    return found[2]
+        head = route_configuration_head(name, ports_matter=parsed[1] == ANY_PORT)
+        return port_configuration_resource(head, held.encoded, *rest)
+
+    return carried.configuration(name, held.encoded, catch_all, build)
 
 
 def sidecar_route_origins(
@@ -91,8 +92,9 @@ def sidecar_route_origins(
     parsed = _parse_name(name, listener)
     if parsed is None or listener is None:
         return {}
-    hostname, port = parsed
-    held = carried.port(name, port, listener, Routing(scope, RouteSettings.of(mesh_config), memo))
+    hostname, _ = parsed
+    routing = Routing(scope, RouteSettings.of(mesh_config), memo)
+    held = carried.port(routed(name, listener, scope), routing)
     if hostname:
         owner = held.hosts.owner(hostname)
         return {} if owner is None else {owner.name: held.origins(owner)}
@@ -100,11 +102,12 @@ def sidecar_route_origins(
     return {host.name: held.origins(host) for host in served}
 
 
-def port_routed(name: str, listener: EgressListener) -> int:
-    """Return the port that the route configuration `name` of an egress listener is for; ANY_PORT if it holds
-    all ports."""
+def routed(name: str, listener: EgressListener, scope: SidecarScope) -> Routed:
+    """Return what the route configuration `name` of an egress listener reads: the routes of a port, or of
+    every port."""
     parsed = _parse_name(name, listener)
-    return parsed[1] if parsed is not None else ANY_PORT
+    position = scope.egress_listeners.index(listener)
+    return Routed(position, parsed[1] if parsed is not None else ANY_PORT)
 
 
 def _parse_name(name: str, listener: EgressListener | None) -> tuple[str, int] | None:

@@ -161,7 +161,7 @@ def resources(
 ) -> dict[tuple[int, str], Resource]:
     found: dict[tuple[int, str], Resource] = {}
     for at, proxy in enumerate(PROXIES):
-        scope, carried = followed.carried(mesh, mesh.outbound_profile(proxy))
+        scope, carried = followed.carried(mesh, mesh.outbound_profile(proxy), memo)
         if proxy.type == "router":
             servers = tuple(one for one in mesh.gateways_for(proxy).servers if one.route_name == "http.80")
             found[at, "http.80"] = gateway_route_configuration(

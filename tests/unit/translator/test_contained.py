@@ -180,7 +180,7 @@ def test_a_fault_of_following_a_change_blames_no_document(monkeypatch: pytest.Mo
     def fails(*_: Any) -> None:
         raise RuntimeError("a fault")
 
-    monkeypatch.setattr(outbound.OutboundResources, "_touched", fails)
+    monkeypatch.setattr(outbound.OutboundResources, "_follow", fails)
     world.write(b=service("b"))
     assert world.clusters(proxy) == {"a:80", "b:80"}
     assert world.translation.withheld == ()

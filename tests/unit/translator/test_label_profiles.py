@@ -196,3 +196,13 @@ def test_a_label_that_a_client_lacks_is_compared_if_it_has_any(
             for group in message.endpoints
             for each in group.lb_endpoints
         } == expected
+
+
+def test_a_rule_that_mentions_a_label_comes_to_choose_by_it() -> None:
+    priority = {"localityLbSetting": {"failoverPriority": ["app"]}}
+    living = Living(*STANDING, policy("of-x", "web.example", "x", loadBalancer=priority))
+    living.compare()
+    living.change(
+        *STANDING, policy("of-x", "web.example", "f", connectionPool={"tcp": {"maxConnections": 3}})
+    )
+    living.compare()

@@ -73,7 +73,7 @@ class RoutedMesh:
         self, name: str, namespace: str, labels: dict[str, str], metadata: dict[str, Any]
     ) -> tuple[Any, ...]:
         proxy = self._proxy("sidecar", namespace, labels, metadata)
-        scope, carried = self.followed.carried(self.mesh, self.mesh.outbound_profile(proxy))
+        scope, carried = self.followed.carried(self.mesh, self.mesh.outbound_profile(proxy), self.memo)
         if name.startswith("unix://"):
             listener = scope.egress_listener_for(0, name)
         else:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from mizzen.mesh.proxy.profile import OutboundProfile
-from mizzen.mesh.scope.sidecar_scope import SidecarScope, differing_rules
+from mizzen.mesh.scope.sidecar_scope import SidecarScope
+from mizzen.mesh.scope_difference import ScopeDifference
 from mizzen.mesh.snapshot import Mesh
-from mizzen.translator.routes.port_routes import CarriedRoutes, RouteChanges
+from mizzen.translator.base.memo import Memo
+from mizzen.translator.base.route_settings import RouteSettings
+from mizzen.translator.routes.port_routes import CarriedRoutes, Routing
 
 
 class Followed:
@@ -14,23 +17,14 @@ class Followed:
     def __init__(self) -> None:
         self._held: dict[OutboundProfile, tuple[Mesh, SidecarScope, CarriedRoutes]] = {}
 
-    def carried(self, mesh: Mesh, profile: OutboundProfile) -> tuple[SidecarScope, CarriedRoutes]:
+    def carried(self, mesh: Mesh, profile: OutboundProfile, memo: Memo) -> tuple[SidecarScope, CarriedRoutes]:
         """Return the profile's scope in a mesh, and what its routes there go on from."""
         scope = mesh.scope(profile)
         if profile not in self._held:
             self._held[profile] = (mesh, scope, CarriedRoutes())
         last, before, carried = self._held[profile]
         if last is not mesh:
-            carried = carried.following(_changes(last, mesh, before, scope))
+            difference = ScopeDifference.between(before, scope, mesh.difference(last), mesh.registry)
+            carried = carried.following(difference, Routing(scope, RouteSettings.of(mesh.mesh_config), memo))
             self._held[profile] = (mesh, scope, carried)
         return scope, carried
-
-
-def _changes(last: Mesh, mesh: Mesh, before: SidecarScope, scope: SidecarScope) -> RouteChanges | None:
-    if before.sidecar is not scope.sidecar:
-        return None
-    difference = mesh.difference(last)
-    services = {host for _, host in difference.services}
-    hosts = services | difference.destination_hosts
-    hosts.update(alias for host in tuple(hosts) for alias in mesh.registry.aliases.of.get(host, ()))
-    return RouteChanges(frozenset(services), frozenset(differing_rules(before, scope)), frozenset(hosts))

@@ -1,0 +1,265 @@
+"""What differs between two scopes, as the facts that are others: found where their collections differ.
+
+Here, and only here, stands what follows from what: which hosts a wildcard or an alias stands for, that a
+VirtualService concerns the ports of the services under its hosts, and a DestinationRule the VirtualServices
+that lead to its host. It knows nothing of clusters, listeners or routes: these are readers of the facts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from itertools import chain
+from typing import Final, TypeVar
+
+from mizzen.mesh.difference import MeshDifference
+from mizzen.mesh.facts import Called, Fact, Imported, LeadingTo, Meant, Pool, Routed, Rules, Served
+from mizzen.mesh.hosts import is_wildcard, matches
+from mizzen.mesh.recorded_scope import all_alike
+from mizzen.mesh.rules.virtual_services import VirtualServiceRule
+from mizzen.mesh.scope.egress_listener import EgressListener
+from mizzen.mesh.scope.sidecar_scope import SidecarScope
+from mizzen.mesh.scope.virtual_hosts import ANY_PORT, DEFAULT_HTTP_PORT
+from mizzen.mesh.service import Protocol, Service
+from mizzen.mesh.services.registry import Registry, ServiceKey
+from mizzen.persistent import ChunkedSequence
+
+Member = TypeVar("Member")
+
+_NO_HOSTS: Final[frozenset[str]] = frozenset()
+_NO_RULES: Final[frozenset[VirtualServiceRule]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScopeDifference:
+    """The facts that differ between two scopes of the same kind of proxies. It holds neither scope.
+
+    With `everything`, the two have another Sidecar or outbound traffic policy, and only the facts of services
+    are compared: all else may be different. For those who go on from what they have there are also the hosts
+    of `services` that are others, all `hosts` that mean something else, the `rules` that one scope has and
+    the other has not, and the rules of both that are `leading` to one of the hosts.
+    """
+
+    facts: frozenset[Fact]
+    services: frozenset[str] = _NO_HOSTS
+    hosts: frozenset[str] = _NO_HOSTS
+    rules: frozenset[VirtualServiceRule] = _NO_RULES
+    leading: frozenset[VirtualServiceRule] = _NO_RULES
+    everything: bool = False
+
+    @classmethod
+    def between(
+        cls, before: SidecarScope, after: SidecarScope, mesh: MeshDifference, registry: Registry
+    ) -> ScopeDifference:
+        """Compare scopes of one profile in two snapshots that differ in `mesh`; the later one has
+        `registry`."""
+        gone, come = _differing(before.services, after.services)
+        services = mesh.services.union([service.key for service in gone | come])
+        rechosen = _Rechosen(before, after, mesh.destination_hosts)
+        facts: set[Fact] = {Served(key) for key in services.union(mesh.peers, rechosen.served)}
+        facts.update(map(Pool, mesh.endpoints))
+        if (
+            before.sidecar is not after.sidecar
+            or before.outbound_traffic_policy != after.outbound_traffic_policy
+        ):
+            return cls(frozenset(facts), everything=True)
+        if after.profile.is_router:
+            return cls(frozenset(facts))
+        # Labels may choose otherwise among the DestinationRules of a host.
+        facts.update(map(Meant, mesh.destination_hosts))
+        hosts = frozenset([host for _, host in services])
+        return _calls(facts, before, after, registry, hosts, rechosen.hosts(), None)
+
+    @classmethod
+    def apart(
+        cls,
+        one: SidecarScope,
+        other: SidecarScope,
+        rules: Iterable[VirtualServiceRule],
+        destination_hosts: frozenset[str],
+        registry: Registry,
+    ) -> ScopeDifference:
+        """Compare scopes of two profiles in one snapshot, which only `rules` and the DestinationRules of
+        `destination_hosts` tell apart."""
+        rules = frozenset(filter(other.imports, rules))
+        if not rules and not destination_hosts:
+            return NOTHING_DIFFERS
+        served = filter(None, map(other.service, destination_hosts))
+        facts: set[Fact] = {Served(service.key) for service in served}
+        return _calls(facts, one, other, registry, _NO_HOSTS, destination_hosts, rules)
+
+    def services_of(self, fact: type[Served] | type[Pool]) -> frozenset[ServiceKey]:
+        """Return the services of which facts of that kind differ: they are their own readers."""
+        return frozenset([each.service for each in self.facts if isinstance(each, fact)])
+
+    @property
+    def found_from(self) -> frozenset[Fact]:
+        """The facts that decide which facts tell two profiles apart."""
+        hosts = self.hosts.union(*(rule.hosts for rule in self.rules))
+        return frozenset([*map(Meant, hosts), *map(LeadingTo, self.hosts)])
+
+    @property
+    def called(self) -> set[int]:
+        """The ports on which other services are called, also where nobody read that nothing was there."""
+        return {fact.number for fact in self.facts if isinstance(fact, Called)}
+
+    @property
+    def routed(self) -> list[Routed]:
+        """The ports of egress listeners whose HTTP routes may be others."""
+        return [fact for fact in self.facts if isinstance(fact, Routed)]
+
+
+NOTHING_DIFFERS: Final = ScopeDifference(frozenset())
+
+
+class _Rechosen:
+    """The services and hosts that have another DestinationRule because those of `hosts` changed."""
+
+    def __init__(self, before: SidecarScope, after: SidecarScope, hosts: frozenset[str]) -> None:
+        self._before = before
+        self._after = after
+        self._exact = [host for host in hosts if not is_wildcard(host)]
+        self._wildcards = [host for host in hosts if is_wildcard(host)]
+        self._services = self._under(after)
+        self.served: list[ServiceKey] = [service.key for service in self._services]
+
+    def hosts(self) -> frozenset[str]:
+        """Return the hosts of services, and of destinations that are none."""
+        after = self._after
+        found = {service.hostname for service in self._services}
+        names = set(self._exact)
+        for egress in after.egress_listeners:
+            # A listener may have another service of a hostname than others have.
+            if egress.services is not after.services:
+                found.update(service.hostname for service in self._under(egress))
+            if self._wildcards:
+                destinations = egress.destinations
+                names.update([host for host in destinations if self._covers(after.destination_host(host))])
+        found.update(filter(self._differs, names))
+        return frozenset(found)
+
+    def _under(self, holder: SidecarScope | EgressListener) -> list[Service]:
+        services = set(filter(None, map(holder.service, self._exact)))
+        if self._wildcards:
+            services.update(service for service in holder.services if self._covers(service.hostname))
+        return [service for service in services if self._differs(service)]
+
+    def _covers(self, host: str) -> bool:
+        return any(matches(wildcard, host) for wildcard in self._wildcards)
+
+    def _differs(self, service: Service | str) -> bool:
+        return self._before.destination_rule(service) is not self._after.destination_rule(service)
+
+
+def _calls(
+    facts: set[Fact],
+    before: SidecarScope,
+    after: SidecarScope,
+    registry: Registry,
+    services: frozenset[str],
+    rechosen: frozenset[str],
+    apart: frozenset[VirtualServiceRule] | None,
+) -> ScopeDifference:
+    """Return the difference of two scopes with the same Sidecar: `facts`, and those of where calls go.
+
+    `services` are other ones, `rechosen` hosts have another DestinationRule. `apart` are the rules that only
+    one of two profiles obeys; None: the scopes are of one profile.
+    """
+    of = registry.aliases.of
+    hosts = services | rechosen
+    hosts = hosts.union(*(of[host] for host in hosts & of.keys()) if of else ())
+    leading = after.virtual_services_to(hosts)
+    rules: set[VirtualServiceRule] = set()
+    pairs = zip(before.egress_listeners, after.egress_listeners, strict=True)
+    for position, (was, now) in enumerate(pairs):
+        listener = _Listener(position, was, now, registry)
+        differing = listener.differing() if apart is None else set(filter(now.imports, apart))
+        rules |= differing
+        facts.update(listener.called())
+        facts.update(listener.l4_rules(differing))
+        facts.update(listener.routed(rechosen, [*differing, *filter(now.imports, leading - differing)]))
+        facts.update(map(Meant, listener.wildcards_over(hosts)))
+    facts.update(map(Meant, hosts))
+    if apart is None:
+        facts.update([LeadingTo(host) for rule in rules for host in rule.destination_hosts])
+    return ScopeDifference(frozenset(facts), services, hosts, frozenset(rules), frozenset(leading - rules))
+
+
+class _Listener:
+    """An egress listener before and after."""
+
+    def __init__(
+        self, position: int, before: EgressListener, after: EgressListener, registry: Registry
+    ) -> None:
+        self._position = position
+        self._before = before
+        self._after = after
+        self._registry = registry
+        self._gone, self._come = _differing(before.services, after.services)
+
+    def differing(self) -> AbstractSet[VirtualServiceRule]:
+        """Return the rules that came or went."""
+        gone, come = _differing(self._before.virtual_services, self._after.virtual_services)
+        return gone | come
+
+    def called(self) -> Iterator[Fact]:
+        """Yield what is called and is different for listeners."""
+        gone, come, after = self._gone, self._come, self._after
+        if after.port is not None:
+            if gone or come:
+                yield Imported(self._position)
+            return
+        for number in {port.number for service in (*gone, *come) for port in service.ports}:
+            old, new = self._before.by_port.get(number, ()), after.by_port.get(number, ())
+            if old[:1] != new[:1] or not (
+                all_alike(gone, number) and all_alike(after.services_on(number), number)
+            ):
+                yield Called(self._position, number)
+
+    def l4_rules(self, rules: Iterable[VirtualServiceRule]) -> Iterator[Fact]:
+        """Yield the hosts over which there are other TCP or TLS rules."""
+        for rule in rules:
+            if rule.tcp or rule.tls:
+                for host in rule.hosts:
+                    yield Rules(host)
+                    if is_wildcard(host):
+                        yield from (Rules(service.hostname) for service in self._under(host))
+
+    def routed(self, rechosen: Iterable[str], rules: Iterable[VirtualServiceRule]) -> Iterator[Fact]:
+        """Yield the ports whose HTTP routes may be others: those of services that came or went or have
+        another DestinationRule, and of all that the hosts of `rules` cover. Hosts that are no services are
+        on port 80 as well."""
+        after = self._after
+        numbers = _numbers(chain(self._gone, self._come, filter(None, map(after.service, rechosen))))
+        for rule in rules:
+            numbers.add(DEFAULT_HTTP_PORT)
+            for host in rule.hosts:
+                numbers |= _numbers(self._under(host))
+        if numbers:
+            yield Routed(self._position, ANY_PORT)
+            yield from (Routed(self._position, number) for number in numbers)
+
+    def wildcards_over(self, hosts: Iterable[str]) -> set[str]:
+        """Return the wildcards of VirtualServices that cover one of `hosts`."""
+        return {wildcard for host in hosts for wildcard in self._after.wildcards_over(host)}
+
+    def _under(self, host: str) -> Iterator[Service]:
+        """Yield the services that a host covers."""
+        names = [name for name, _ in self._registry.hosts.under(host)] if is_wildcard(host) else [host]
+        return filter(None, map(self._after.service, names))
+
+
+def _differing(
+    before: ChunkedSequence[Member], after: ChunkedSequence[Member]
+) -> tuple[AbstractSet[Member], AbstractSet[Member]]:
+    """Return the members that only one of the two has."""
+    old, new = before.difference(after)
+    gone, come = set(old), set(new)
+    return gone - come, come - gone
+
+
+def _numbers(services: Iterable[Service]) -> set[int]:
+    return {
+        port.number for service in services for port in service.ports if port.protocol is not Protocol.UDP
+    }
