@@ -1,8 +1,8 @@
-"""What documents that are each valid get wrong together: analysis of the mesh as a whole.
+"""Analysis of the mesh as a whole: finds mistakes between documents that are each valid.
 
-Codes and levels are those of `istioctl analyze` (https://istio.io/latest/docs/reference/config/analysis/), as
-far as they keep their meaning without Kubernetes; MZ codes are ours. Every check looks things up by index, so
-the cost grows with the documents and not with their square.
+Codes and levels are those of `istioctl analyze` (https://istio.io/latest/docs/reference/config/analysis/),
+where they have a meaning without Kubernetes; MZ codes are ours. Every check looks things up by index, so the
+cost grows with the number of documents, not with its square.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ __all__ = ["Analysis", "analyze", "refused_tls"]
 
 
 def analyze(mesh: Mesh) -> list[Diagnostic]:
-    """Return all findings about the mesh, `mesh.diagnostics` among them, sorted by place."""
+    """Return all findings about the mesh, including `mesh.diagnostics`, sorted by place."""
     return _found(mesh, CHECKS)
 
 
 def refused_tls(mesh: Mesh) -> list[Diagnostic]:
-    """Return the findings that clients speak what workloads refuse (IST0113, MZ0223), sorted by place."""
+    """Return the findings about clients that speak what workloads refuse (IST0113, MZ0223), by place."""
     return _found(mesh, REFUSED_TLS)
 
 
 def _found(mesh: Mesh, checks: Iterable[Check]) -> list[Diagnostic]:
     findings = Findings()
-    analysed = AnalysedMesh(Database(), mesh)  # nothing is recorded, as no query reads
+    analysed = AnalysedMesh(Database(), mesh)  # no query reads it, so nothing is recorded
     for check in checks:
         for key, member in check.subjects(analysed).items():
             check.look(analysed, key, member, findings)

@@ -1,4 +1,4 @@
-"""What checks need to know of Gateways: the hosts that they serve, and the workloads that they select."""
+"""Facts about Gateways for the checks: the hosts that they serve, and the workloads that they select."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _NONE: Final[_Members] = LayeredDict()
 
 
 class AnalysedGateways:
-    """Answers about all Gateways of the mesh. Workloads and Services are found by those labels that selectors
-    of Gateways name, so that in most meshes few are remembered."""
+    """Answers about all Gateways of the mesh. Workloads and Services are indexed only by labels that
+    selectors of Gateways name, so that the index is small in most meshes."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class AnalysedGateways:
         self._services = self._by_label("selectors of Services", services, attrgetter("selector"))
 
     def selectors(self) -> tuple[Labels, ...]:
-        """Return the selectors of all Gateways, each once."""
+        """Return the selectors of all Gateways, once each."""
         return self._selectors()
 
     def _find_selectors(self) -> tuple[Labels, ...]:
@@ -75,7 +75,7 @@ class AnalysedGateways:
         return CollectionQuery(self._database, name, make)
 
     def hosts_served(self, key: ConfigKey) -> HostsServed:
-        """Return the hosts of a Gateway's servers, each with the namespaces whose VirtualServices it takes
+        """Return the hosts of a Gateway's servers, each with the namespaces whose VirtualServices it accepts
         (empty: any)."""
         return self._served(key)
 
@@ -88,23 +88,22 @@ class AnalysedGateways:
         return HostIndex(hosts)
 
     def workloads_selected(self, config: GatewayConfig) -> list[ConfigKey]:
-        """Return the workloads that a Gateway selects, sorted; none for a Gateway that selects whatever is a
-        gateway."""
+        """Return the workloads that a Gateway selects, sorted; none if it selects all gateways."""
         selector = config.spec.selector.items()
         found = _smallest(self._workloads(), selector)
         return sorted(key for key, labels in found.items() if labels.items() >= selector)
 
     def namespaces_of_proxies(self, config: GatewayConfig) -> set[str]:
-        """Return the namespaces of a Gateway's proxies, as far as documents say: those of the workloads that
-        it selects, and of the Services whose endpoints it selects."""
+        """Return the namespaces of a Gateway's proxies, as far as documents say: the namespaces of the
+        workloads that it selects, and of the Services whose endpoints it selects."""
         wanted = config.spec.selector.items()
         found = {key.namespace for key in self.workloads_selected(config)}
         services = _smallest(self._services(), wanted).items()
         return found | {namespace for (namespace, _), labels in services if labels.items() >= wanted}
 
     def labels_like(self, config: GatewayConfig) -> list[Labels]:
-        """Return the labels of workloads, and the selectors of Services, that have all labels that a
-        Gateway's selector names, whatever their values; one alone, if it has the very values."""
+        """Return the labels of workloads, and the selectors of Services, that have all label names of a
+        Gateway's selector with any values. If one has the very same values, return only that one."""
         wanted = config.spec.selector
         sources = (self._workloads(), self._services())
         for source in sources:
@@ -129,5 +128,5 @@ def _serve_the_same(one: HostsServed, other: HostsServed) -> bool:
 
 
 def _smallest(source: Collection[_Group, _Members], groups: Iterable[_Group]) -> _Members:
-    """Return the group with the fewest members; it has all that are in each of them."""
+    """Return the group with the fewest members, which contains all members common to the groups."""
     return min((source.get(group) or _NONE for group in groups), key=len, default=_NONE)

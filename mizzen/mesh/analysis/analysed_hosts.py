@@ -1,4 +1,4 @@
-"""Indexes by host as checks read them: a changed host finds whoever asked for it, or for what it covers."""
+"""Indexes by host for the checks. A changed host runs the checks again that read it or a covered host."""
 
 from __future__ import annotations
 
@@ -18,24 +18,25 @@ Found = tuple[tuple[str, Value], ...]
 
 
 class AnalysedHosts(Generic[Value]):
-    """What an index has for hosts, as `HostIndex` tells it."""
+    """The values of a `HostIndex`; reads are recorded."""
 
     def __init__(self, database: Database, name: str, index: HostIndex[Value]) -> None:
         self._index = index
         self.exact = Given(database, f"{name} at hosts", index.exact)
-        """The values of the hosts that are no wildcards."""
+        """The values of the exact hosts."""
         self.wildcards = Given(database, f"{name} at wildcards", index.wildcards)
         """The values of the wildcards."""
         self._covering: Lookup[HostIndex[Value], str, Found[Value]] = Lookup(
             database, f"{name} covering a host", index, lambda of, host: tuple(of.covering(host))
         )
-        # It may be all hosts of the mesh, so that nothing is found but another object after each change.
+        # The result may be all hosts of the mesh. It is not computed here: a new object says that it may
+        # differ.
         self._under: Lookup[HostIndex[Value], str, object] = Lookup(
             database, f"{name} under a wildcard", index, lambda of, wildcard: object()
         )
 
     def renew(self, index: HostIndex[Value]) -> None:
-        """Go over to another index."""
+        """Switch to a different index."""
         if index is self._index:
             return
         changed = index.differing(self._index)
@@ -54,15 +55,15 @@ class AnalysedHosts(Generic[Value]):
         )
 
     def get(self, host: str) -> Value | None:
-        """Return what stands at a host itself."""
+        """Return the value of exactly this host."""
         return (self.wildcards if is_wildcard(host) else self.exact).get(host)
 
     def covering(self, host: str) -> Found[Value]:
-        """Return the hosts that cover a host, itself among them, with their values."""
+        """Return the hosts that cover a host, including itself, with their values."""
         return self._covering(host)
 
     def under(self, host: str) -> Iterator[tuple[str, Value]]:
-        """Yield the hosts that a host covers, itself among them, with their values."""
+        """Yield the hosts that a host covers, including itself, with their values."""
         if is_wildcard(host):
             self._under(host)
             yield from self._index.under(host)
@@ -70,7 +71,7 @@ class AnalysedHosts(Generic[Value]):
             yield host, value
 
     def matching(self, host: str) -> Iterator[tuple[str, Value]]:
-        """Yield what covers a host or is covered by it, each once."""
+        """Yield the hosts that cover a host or are covered by it, once each, with their values."""
         for name, value in self.covering(host):
             if name != host:
                 yield name, value
@@ -94,7 +95,7 @@ class RuleHosts:
         self.renew(rules)
 
     def renew(self, rules: DestinationRuleIndex) -> None:
-        """Go over to the rules of another snapshot."""
+        """Switch to the rules of a different snapshot."""
         by_host = rules.by_host.buckets
         changes: dict[str, dict[str, Rules]] = {}
         for namespace, host in by_host.differing(self._by_host):

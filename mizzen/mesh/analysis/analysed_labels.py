@@ -1,4 +1,4 @@
-"""Labels that workloads have, as far as the mesh knows: what selectors are compared with."""
+"""The labels of workloads that the mesh knows, with which selectors are compared."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ EVERYWHERE: Final = ""
 """Stands for all namespaces."""
 
 _GATEWAYS: Final = "*"
-"""Where the labels are that Gateways select: their proxies may be in any namespace, and need no document."""
+"""The namespace of labels that Gateways select, as their proxies may be in any namespace."""
 
 _ANY: Final = "any"
 
 
 class AnalysedLabels:
-    """Labels of workloads and endpoints, and those that Services and Gateways select. They are looked through
-    when a selector names a label that no workload has."""
+    """The labels of workloads and endpoints, and the labels that Services and Gateways select. They are
+    searched when a selector names a label that no workload has."""
 
     def __init__(
         self,
@@ -50,9 +50,9 @@ class AnalysedLabels:
         self, namespace: str, selector: Mapping[str, str], *, of_gateway: bool = False
     ) -> Iterator[tuple[str, str, str]]:
         """Yield the labels of a selector that nothing in `namespace` has and that are probably wrong:
-        something has the label with another value, or the value under nearly that label. Each is a name, a
-        value, and the label that was probably meant (`app=web`), if one is like it. What Gateways select
-        counts as there, but not for the selector `of_gateway`."""
+        something has the same label with a different value, or the same value under a similar label. Each is
+        a name, a value, and the label that was probably meant (`app=web`), if one is similar. Labels that
+        Gateways select count as existing, except for the selector `of_gateway`."""
         for name, value in sorted(selector.items()):
             if (namespace, name, value) in self._workloads:
                 continue
@@ -94,7 +94,7 @@ class AnalysedLabels:
 
     @cached_property
     def _labels(self) -> Collection[LabelKey, Any]:
-        """All labels there are. Made with the first question, as most meshes never ask."""
+        """All labels. Made when first needed, as most meshes never need them."""
         services, entries, gateways = self._sources
         database = self._database
 

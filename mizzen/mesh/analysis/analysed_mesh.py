@@ -1,7 +1,7 @@
-"""The mesh as checks read it: reads are recorded, so that a change finds the checks that it concerns.
+"""The mesh as checks read it: reads are recorded, so that a change runs only the checks that it concerns.
 
-What is read by key is a collection over the very mapping that the snapshot has. The next snapshot's mapping
-knows where it differs.
+Reads by key go to collections over the snapshot's own mappings. The mapping of the next snapshot knows where
+it differs.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ Member = TypeVar("Member")
 Value = TypeVar("Value")
 
 _HTTP_PORT: Final = 80
-"""Istio puts the rules for hosts that no service has on this port of sidecars."""
+"""Istio serves rules for unregistered hosts on this port of sidecars."""
 
 
 class GivenMultimap(Given[Key, LayeredDict[Member, Value]]):
@@ -83,11 +83,11 @@ class AnalysedRegistry:
         with_http_port: Grouped[ServiceKey, Service, bool, None] = Grouped(
             database, "services with a port for HTTP", self.services, lambda _, each: _http_ports(each)
         )
-        # Whether there are some, and not which: those who ask hear of the first and of the last.
+        # True if there are any: readers run again only when the first is added or the last is removed.
         self._http_port = Mapped(database, "a port for HTTP", with_http_port, lambda _, __: True)
 
     def renew(self, registry: Registry) -> None:
-        """Go over to another registry."""
+        """Switch to a different registry."""
         self.services.renew(registry.services)
         self.hosts.renew(registry.hosts)
         self.workloads_by_key.renew(registry.workloads_by_key)
@@ -104,11 +104,11 @@ class AnalysedRegistry:
         return self._pools.get(service.key, EMPTY_POOL)
 
     def target_of(self, host: str) -> str:
-        """Return the host that an alias stands for in the end; a host that is no alias stands for itself."""
+        """Return the host that an alias stands for in the end, or the host itself if it is no alias."""
         return self._targets(host)
 
     def near_host(self, host: str) -> str | None:
-        """Return the host of a service that `host` most likely means, None if none is like it."""
+        """Return the host of a service that `host` most likely means, or None if none is similar."""
         name, _, rest = host.partition(".")
         meant = self._names.near(rest, name)
         if meant is not None:
@@ -119,7 +119,7 @@ class AnalysedRegistry:
 
     @cached_property
     def _names(self) -> NearNames[ServiceKey, Service]:
-        """The services by name. Made when the first host is unknown, as most meshes never ask."""
+        """The services by name. Made for the first unknown host, as most meshes have none."""
 
         def name_of(_: ServiceKey, service: Service) -> tuple[str, str]:
             name, __, rest = service.hostname.partition(".")
@@ -128,7 +128,7 @@ class AnalysedRegistry:
         return NearNames(self._database, self.services, name_of)
 
     def has_http_port(self) -> bool:
-        """Return whether sidecars have a port for the rules of hosts that no service has."""
+        """Return True if sidecars have a port for rules of unregistered hosts."""
         return True in self._http_port
 
 
@@ -141,12 +141,12 @@ def _http_ports(service: Service) -> dict[bool, None]:
 
 
 class AnalysedMesh:
-    """What `Mesh` tells, for the checks of one analysis."""
+    """The answers of `Mesh` for the checks of one analysis; reads are recorded."""
 
     def __init__(self, database: Database, mesh: Mesh) -> None:
         self.database = database
         self.settings = mesh.settings
-        """Never changes: with other settings everything is analysed anew."""
+        """These never change: with different settings everything is analysed anew."""
         self._snapshot = mesh
         self._kinds: dict[GroupKind, Given[ConfigKey, Config[Any]]] = {}
         self._names: dict[GroupKind, NearNames[ConfigKey, Config[Any]]] = {}
@@ -200,10 +200,10 @@ class AnalysedMesh:
             lambda key, config: {key.namespace: config},
         )
         self.whole = Given(database, "the mesh", LayeredDict({"": None}))
-        """One member that stands for all, for checks that look at many documents together."""
+        """One member that stands for the whole mesh, for checks that compare many documents."""
 
     def renew(self, mesh: Mesh) -> None:
-        """Go over to another snapshot with the same settings."""
+        """Switch to a different snapshot with the same settings."""
         self._snapshot = mesh
         for kind, documents in self._kinds.items():
             documents.renew(mesh.configs_by_key(kind))
@@ -230,7 +230,7 @@ class AnalysedMesh:
         return self._kinds[kind]
 
     def configs(self, kind: GroupKind) -> list[Config[Any]]:
-        """Return all documents of a kind. Whoever reads them hears of every change of one."""
+        """Return all documents of a kind. A reader runs again after every change of one of them."""
         return [config for _, config in self.documents(kind).items()]
 
     def config(self, key: ConfigKey) -> Config[Any] | None:
@@ -238,8 +238,8 @@ class AnalysedMesh:
         return self.documents(key.group_kind).get(key)
 
     def near_document(self, key: ConfigKey) -> str | None:
-        """Return which document of a kind was probably meant by one that is not there, as namespace/name: one
-        with a name like it, else the first of that name in another namespace; None if there is neither."""
+        """Return which document was probably meant by a key that does not exist, as namespace/name: one with
+        a similar name, else the first with that name in a different namespace; None if there is neither."""
         if key.group_kind not in self._names:
             self._names[key.group_kind] = NearNames(
                 self.database, self.documents(key.group_kind), lambda one, _: (one.namespace, one.name)
@@ -281,12 +281,12 @@ class AnalysedMesh:
 
     def gateways_selecting(self, labels: Mapping[str, str]) -> tuple[GatewayConfig, ...]:
         """See `Mesh`."""
-        self.configs(GATEWAY)  # it is made of these
+        self.configs(GATEWAY)  # records that the answer depends on them
         return self._snapshot.gateways_selecting(labels)
 
     def rules_for(self, client_namespace: str, host: str, service_namespace: str) -> MergedRules:
         """See `DestinationRuleIndex`."""
-        list(self.rule_hosts.covering(host))  # it is made of these
+        list(self.rule_hosts.covering(host))  # records that the answer depends on them
         return self._snapshot.destination_rule_index.rules_for(client_namespace, host, service_namespace)
 
     def namespaces_with_rules(self, host: str) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""All checks: for each what is looked at, one by one, and what looks."""
+"""The list of all checks: what each one examines, and the function that examines it."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ from mizzen.mesh.service import Service
 @dataclass(frozen=True, slots=True)
 class Check:
     """`look(mesh, key, member, findings)` is called for each member of the collection `subjects(mesh)`. It is
-    called again for a member that changed, or for which it read something that changed."""
+    called again for a member that changed, or if something that it read for a member changed."""
 
     subjects: Callable[[AnalysedMesh], Collection[Any, Any]]
     look: Callable[[AnalysedMesh, Any, Any, Findings], None]
@@ -119,7 +119,7 @@ def _authorization_policy(
 
 
 def _each(look: Callable[[AnalysedMesh, Any, Findings], None]) -> Callable[..., None]:
-    """Return a check that is told no key."""
+    """Return a check that ignores the key."""
     return lambda mesh, _, member, findings: look(mesh, member, findings)
 
 
@@ -128,7 +128,7 @@ def _documents(kind: GroupKind, look: Callable[[AnalysedMesh, Any, Any, Findings
 
 
 def _known(_: AnalysedMesh, __: object, known: Any, findings: Findings) -> None:
-    """What was found when the mesh was made."""
+    """Report what was found when the mesh was made."""
     findings.diagnostics.extend(known)
 
 
@@ -136,7 +136,7 @@ REFUSED_TLS: Final = (
     Check(lambda mesh: mesh.registry.services, _each(check_refused_tls)),
     Check(lambda mesh: mesh.registry.workloads_by_key, _each(check_unlabelled_workload)),
 )
-"""Those that find clients that speak what workloads refuse."""
+"""The checks for clients that speak what workloads refuse."""
 
 CHECKS: Final = (
     *REFUSED_TLS,

@@ -1,4 +1,4 @@
-"""Certificates and CAs that are named in a way that is not served."""
+"""Checks for names of certificates and CAs in forms that are not served."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _UNSERVED: Final = {"configmap": "a CA in a ConfigMap", "kubernetes-gateway": "a
 
 
 def check_credentials_of_gateway(gateway: Config[models.Gateway], findings: Findings) -> None:
-    """Find credentials of a Gateway that no proxy is sent (MZ0221), such as `configmap://ca`."""
+    """Find credentials of a Gateway that are sent to no proxy (MZ0221), such as `configmap://ca`."""
     for index, server in enumerate(gateway.spec.servers):
         for field, name in credential_names(server.tls):
             for text in _problem(name):
@@ -26,7 +26,7 @@ def check_credentials_of_rule(
     settings: Iterable[tuple[FieldPath, models.ClientTLSSettings]],
     findings: Findings,
 ) -> None:
-    """Find credentials in the TLS settings of a DestinationRule that no proxy is sent (MZ0221)."""
+    """Find credentials in the TLS settings of a DestinationRule that are sent to no proxy (MZ0221)."""
     for path, tls in settings:
         for text in _problem(tls.credential_name):
             findings.warning("MZ0221", rule, (*path, "credentialName"), text)

@@ -1,4 +1,4 @@
-"""Documents that claim the same thing: hosts, workloads, ports."""
+"""Checks for documents that conflict about a host, a workload or a port."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from mizzen.mesh.services.registry import ServiceKey
 from mizzen.mesh.services.workloads import Workload
 
 _ELSEWHERE: Final = frozenset({Resolution.NONE, Resolution.ALIAS})
-"""Connections to these go where they are addressed to, or by the listeners of another service."""
+"""Connections to these go to their original address, or through the listeners of a different service."""
 
 
 def check_host_of_virtual_services(host: str, rules: HostRules, findings: Findings) -> None:
-    """IST0109: of two VirtualServices for a host, sidecars follow one only."""
+    """IST0109: of two VirtualServices for a host, sidecars apply only one."""
     for rule, earlier in seen_together(rules, lambda one: one.seen_by):
         findings.error(
             "IST0109",
@@ -76,7 +76,7 @@ def _selected_workloads(
 
 
 def check_protocols(mesh: AnalysedMesh, host: str, services: Sequence[Service], findings: Findings) -> None:
-    """IST0177: one host and port with different protocols."""
+    """IST0177: one port of a host has different protocols."""
     if sum(len(service.declared) for service in services) < 2:
         return
     declarations = [
@@ -101,7 +101,7 @@ def check_protocols(mesh: AnalysedMesh, host: str, services: Sequence[Service], 
 
 
 def services_by_tcp_port(mesh: AnalysedMesh) -> Grouped[ServiceKey, Service, int, tuple[Service, ...]]:
-    """Return the services that claim a TCP port at whatever address, by its number."""
+    """Return, by port number, the services that use a TCP port on every address."""
     return Grouped(
         mesh.database, "services by TCP port", mesh.registry.services, lambda _, each: _claims(each)
     )
@@ -113,7 +113,7 @@ def _claims(host: Service) -> dict[int, tuple[Service, ...]]:
         if service.addresses or service.headless or service.resolution in _ELSEWHERE:
             continue
         for port in service.ports:
-            # TLS is told apart by SNI, and HTTP by Host.
+            # SNI distinguishes TLS services, Host distinguishes HTTP services.
             if port.protocol.is_tcp and not port.protocol.is_tls and port.protocol is not Protocol.UDP:
                 claims[port.number] = (*claims.get(port.number, ()), service)
     return claims
@@ -122,7 +122,7 @@ def _claims(host: Service) -> dict[int, tuple[Service, ...]]:
 def check_tcp_port(
     mesh: AnalysedMesh, number: int, claims: Mapping[ServiceKey, tuple[Service, ...]], findings: Findings
 ) -> None:
-    """MZ0210: TCP services that nothing tells apart on the wire."""
+    """MZ0210: TCP services that cannot be distinguished on the wire."""
     services = sorted(chain.from_iterable(claims.values()), key=lambda one: one.precedence)
     for service, earlier in seen_together(services, lambda one: one.export_to):
         if service.hostname == earlier.hostname:

@@ -1,4 +1,4 @@
-"""Whether a Secret holds what a gateway's TLS needs."""
+"""Checks whether a Secret has what a gateway's TLS needs."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _CLIENT_CERTIFICATE_MODES: Final = frozenset(
 
 
 def secret_name(credential: str, namespace: str) -> str | None:
-    """Return the name of the Secret that a credentialName of a Gateway in `namespace` means; None if it means
-    something else than a Secret of that namespace."""
+    """Return the name of the Secret that a credentialName of a Gateway in `namespace` means, or None if it
+    does not mean a Secret in that namespace."""
     scheme, separator, rest = credential.partition("://")
     if not separator:
         return credential
@@ -35,22 +35,22 @@ def named_namespace(credential: str) -> str | None:
 
 
 def needs_client_ca(server: models.Server) -> bool:
-    """Return whether the server checks certificates of clients against the credential's CA."""
+    """Return True if the server verifies certificates of clients by the credential's CA."""
     tls = server.tls
     return tls is not None and tls.mode in _CLIENT_CERTIFICATE_MODES and not tls.ca_cert_credential_name
 
 
 def authority_of(secret: Config[Any]) -> bytes | None:
-    """Return the CA for clients' certificates that a Secret holds, if it holds one."""
+    """Return the CA for clients' certificates in a Secret, or None."""
     data: Mapping[str, bytes] = secret.spec.data
     return data.get("ca.crt") or data.get("cacert")
 
 
 def credential_problem(secret: Config[Any], server: models.Server, authority: Config[Any] | None) -> str:
-    """Return what is wrong with the Secret of a server's credential; empty if nothing is.
+    """Return what is wrong with the Secret of a server's credential, or an empty text.
 
     A generic Secret has the keys cert, key and cacert, one of type kubernetes.io/tls has tls.crt, tls.key and
-    ca.crt. `authority` is the Secret `NAME-cacert`, if there is one. No content of a Secret is repeated.
+    ca.crt. `authority` is the Secret `NAME-cacert`, if it exists. The result quotes no content of a Secret.
     """
     data = secret.spec.data
     certificate = data.get("tls.crt") or data.get("cert")
@@ -63,7 +63,7 @@ def credential_problem(secret: Config[Any], server: models.Server, authority: Co
 
 
 def _pair_problem(certificate: bytes, key: bytes) -> str:
-    # Late: few meshes have Secrets among their files, and this takes long to load.
+    # Imported only here: few meshes have Secrets among their files, and loading it takes long.
     from cryptography import x509
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key

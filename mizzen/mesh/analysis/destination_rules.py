@@ -1,4 +1,4 @@
-"""DestinationRules that apply to nothing."""
+"""Checks for DestinationRules that apply to nothing."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ from mizzen.mesh.services.shared_hosts import seen_from
 def check_host_of_rule(
     mesh: AnalysedMesh, config: Config[models.DestinationRule], findings: Findings
 ) -> None:
-    """Find out whether a rule is for no known service (IST0174), or has subsets without an endpoint
-    (IST0173)."""
+    """Find rules for an unknown service (IST0174), and subsets without an endpoint (IST0173)."""
     host = resolve_short_name(config.spec.host, config.namespace, mesh.settings.domain)
     service = next((each for each in _seen(mesh, host, config.namespace) if not each.is_alias), None)
     if service is not None:
@@ -47,7 +46,7 @@ def check_host_of_rule(
 
 
 def _seen(mesh: AnalysedMesh, host: str, namespace: str) -> Iterator[Service]:
-    """Yield the services under a host that a namespace sees."""
+    """Yield the services that a host covers and a namespace sees."""
     for _, found in mesh.registry.hosts.under(host):
         for one in found:
             service = seen_from(one, namespace)
@@ -65,7 +64,7 @@ def _check_subsets(
         if service.resolution is not Resolution.NONE and seen_by
         for endpoint in mesh.endpoints(service)
     ]
-    # Without any endpoint it is not the subset that is wrong.
+    # If the service has no endpoint at all, the subset is not the mistake.
     if not endpoints:
         return
     for index, subset in enumerate(config.spec.subsets):

@@ -1,7 +1,7 @@
-"""Services that nothing stands behind: every call to them is answered by 503.
+"""Checks for services without endpoints: every call to them gets a 503.
 
-Under Kubernetes the cluster itself makes endpoints of a Deployment's pods. Here somebody has to write down
-where a service runs, and manifests that were made for Kubernetes do not.
+In Kubernetes the cluster itself makes endpoints from a Deployment's pods. Here the user must write where a
+service runs, and manifests for Kubernetes do not say it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from mizzen.mesh.service import Endpoint, Protocol, Resolution, Service
 
 
 def check_endpoints(mesh: AnalysedMesh, service: Service, findings: Findings) -> None:
-    """Find out whether a service has no endpoint, or a port that none of the endpoints serves (MZ0212)."""
+    """Find a service without endpoints, or a port that none of its endpoints serves (MZ0212)."""
     if service.resolution is not Resolution.STATIC:
         return
     endpoints = mesh.endpoints(service).endpoints
@@ -34,7 +34,7 @@ def check_endpoints(mesh: AnalysedMesh, service: Service, findings: Findings) ->
 
 
 def _written(mesh: AnalysedMesh, service: Service) -> Config[Any]:
-    """Return the document that a service is declared in, or the first of them."""
+    """Return the document that declares a service, the first if there are several."""
     declarations = mesh.registry.declarations.under(service.key).values()
     return next(one.config for one in declarations if one.config.origin == service.origins[0])
 

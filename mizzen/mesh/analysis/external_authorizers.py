@@ -1,4 +1,4 @@
-"""AuthorizationPolicies that leave the decision to an authorizer that cannot be asked."""
+"""Checks for AuthorizationPolicies whose external authorizer cannot be asked."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from mizzen.mesh.analysis.findings import Findings
 def check_external_authorizer(
     mesh: AnalysedMesh, policy: Config[AuthorizationPolicy], findings: Findings
 ) -> None:
-    """Find the provider of a policy of action CUSTOM that is not in MeshConfig, or whose service is not there
-    (IST0101)."""
+    """Find policies with action CUSTOM whose provider or its service does not exist (IST0101)."""
     provider = policy.spec.provider
     if policy.spec.action is not AuthorizationAction.CUSTOM or provider is None:
         return

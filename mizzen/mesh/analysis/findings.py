@@ -1,4 +1,4 @@
-"""Collecting findings, each with its place."""
+"""Collects findings, each with its place."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ class Findings:
     def error(
         self, code: str, config: Config[Any], path: FieldPath, message: str, *mentions: Origin | None
     ) -> None:
-        """Note something that breaks traffic."""
+        """Add a finding about something that breaks traffic."""
         self._add(Severity.ERROR, code, config, path, message, mentions)
 
     def warning(
         self, code: str, config: Config[Any], path: FieldPath, message: str, *mentions: Origin | None
     ) -> None:
-        """Note something that is probably not meant."""
+        """Add a finding about a probable mistake."""
         self._add(Severity.WARNING, code, config, path, message, mentions)
 
     def notice(
         self, code: str, config: Config[Any], path: FieldPath, message: str, *mentions: Origin | None
     ) -> None:
-        """Note something that is only worth knowing."""
+        """Add a finding for information only."""
         self._add(Severity.INFO, code, config, path, message, mentions)
 
     def _add(
@@ -61,14 +61,14 @@ class Findings:
         )
 
     def at(self, current_origin: Callable[[Origin], Origin]) -> Found:
-        """Return the findings with the lines of now; `current_origin` says where an origin stands now."""
+        """Return the findings with current lines; `current_origin` gives the current place of an origin."""
         return tuple(one.current(current_origin) for one in self.diagnostics)
 
 
 def seen_together(
     items: Iterable[Item], seen_by: Callable[[Item], frozenset[str]]
 ) -> Iterator[tuple[Item, Item]]:
-    """Yield each item that some namespace sees together with an earlier one, and the first such one."""
+    """Yield each item that some namespace sees with an earlier one, and the first such earlier one."""
     first: Item | None = None
     first_public: Item | None = None
     first_of: dict[str, Item] = {}

@@ -1,4 +1,4 @@
-"""Secrets that Gateways name: whether they are there, where the proxies are, and hold what is needed."""
+"""Checks the Secrets that Gateways name: they must be where the proxies are, with usable content."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from mizzen.mesh.rules.tls_fields import CA_CREDENTIAL, credential_names
 
 @dataclass(frozen=True, slots=True)
 class _Named:
-    """A Secret that a Gateway names, where it stands there, and where the Secret is looked for: in the
-    `namespace` of the proxies if that is `known`, else where one might be."""
+    """A Secret that a Gateway names, the field that names it, and the `namespace` where the Secret is
+    searched: that of the proxies if it is `known`, else a namespace where they may be."""
 
     gateway: GatewayConfig
     path: FieldPath
@@ -36,14 +36,14 @@ class _Named:
 
 
 def check_secrets(mesh: AnalysedMesh, gateways: list[GatewayConfig], findings: Findings) -> None:
-    """Find Secrets that are not where the proxies are (IST0101, MZ0222), that hold nothing usable (IST0161),
-    or that two Gateways have (IST0138)."""
+    """Find Secrets that are not in the namespace of the proxies (IST0101, MZ0222), that have no usable
+    content (IST0161), or that two Gateways share (IST0138)."""
     users: dict[tuple[Selector, str, str], GatewayConfig] = {}
     for config in gateways:
         proxies = mesh.gateways.namespaces_of_proxies(config)
         for index, server in enumerate(config.spec.servers):
             for field, written in credential_names(server.tls):
-                # Without a workload of the gateway nobody knows in which namespace its proxies will be.
+                # Without a workload of the gateway, the namespace of its proxies is not known.
                 of_name = mesh.namespaces_with_secret(written.rpartition("/")[2])
                 namespace = named_namespace(written)
                 if namespace is not None and proxies and namespace not in proxies:
@@ -73,7 +73,7 @@ def check_secrets(mesh: AnalysedMesh, gateways: list[GatewayConfig], findings: F
 
 
 def _first(possible: Collection[str], have: Collection[str], preferred: str) -> str:
-    """Return the namespace to look in: if possible one that has such a Secret, best the preferred one."""
+    """Return the namespace to search: the preferred one if it has such a Secret, else any that has one."""
     fitting = [namespace for namespace in possible if namespace in have] or list(possible)
     return preferred if preferred in fitting else min(fitting)
 
@@ -139,8 +139,9 @@ def _no_secret(mesh: AnalysedMesh, named: _Named, findings: Findings) -> None:
 
 
 def _notice_elsewhere(named: _Named, secret: Config[Any], findings: Findings) -> None:
-    """Istio's own pages have the Gateway in one namespace, its proxies and its Secret in another, so this is
-    only worth knowing where nothing says in which namespace the proxies are."""
+    """Report for information a Secret in a different namespace than the Gateway, where the namespace of the
+    proxies is not known. Istio's documentation itself has the Gateway in one namespace, proxies and Secret in
+    another."""
     if not named.known and secret.namespace != named.gateway.namespace:
         findings.notice(
             "MZ0222",

@@ -1,4 +1,4 @@
-"""Gateways that conflict, or lack what they name: hosts, ports, workloads."""
+"""Checks for Gateways that conflict, or that name hosts, ports or workloads that do not exist."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FEW: Final = 3
 
 
 def check_gateways(mesh: AnalysedMesh, findings: Findings) -> None:
-    """Find what is wrong between the Gateways of the mesh, and with their Secrets."""
+    """Find conflicts between the Gateways of the mesh, and mistakes in their Secrets."""
     gateways = sorted(mesh.configs(GATEWAY), key=lambda one: one.key)
     _conflicting_hosts(gateways, findings)
     _rejected_servers(mesh, gateways, findings)
@@ -34,7 +34,7 @@ def _servers(config: GatewayConfig) -> Iterator[tuple[FieldPath, models.Server]]
 
 
 def _conflicting_hosts(gateways: list[GatewayConfig], findings: Findings) -> None:
-    """IST0145: the same host on the same port of the same gateways, in two Gateways."""
+    """IST0145: two Gateways have the same host on the same port of the same proxies."""
     owners: dict[tuple[Selector, int, str, tuple[str, str]], GatewayConfig] = {}
     for config in gateways:
         for path, server in _servers(config):
@@ -55,18 +55,18 @@ def _conflicting_hosts(gateways: list[GatewayConfig], findings: Findings) -> Non
 
 
 def _rejected_servers(mesh: AnalysedMesh, gateways: list[GatewayConfig], findings: Findings) -> None:
-    """MZ0206: servers that cannot stand beside others of the same proxies."""
+    """MZ0206: servers that cannot share a port with earlier servers of the same proxies."""
     for selector in dict.fromkeys(sorted_selector(config) for config in gateways):
         merged = merge_gateways(mesh.gateways_selecting(dict(selector)), ())
         findings.diagnostics.extend(merged.rejected)
 
 
 def check_selector(mesh: AnalysedMesh, config: GatewayConfig, findings: Findings) -> None:
-    """IST0101: a selector with values that nothing has, though its labels are known.
+    """IST0101: a selector with known labels, but with values that nothing has.
 
-    Proxies need no documents, so a selector that fits nothing in the files proves nothing. But where
-    workloads or the selectors of Services have the very labels with other values, or almost these labels, one
-    of the two is misspelt.
+    Proxies need no documents, so a selector that matches nothing in the files may be right. But if workloads
+    or the selectors of Services have the same labels with different values, or almost these labels, one of
+    the two is misspelt.
     """
     wanted = config.spec.selector
     known = mesh.gateways.labels_like(config) if wanted else ()
@@ -93,7 +93,7 @@ def check_selector(mesh: AnalysedMesh, config: GatewayConfig, findings: Findings
 
 
 def check_service_ports(mesh: AnalysedMesh, config: GatewayConfig, findings: Findings) -> None:
-    """IST0162: a port that the Service in front of the gateway does not have."""
+    """IST0162: a port of a Gateway that the Service in front of it does not have."""
     services = _services_before(mesh, config)
     if not services:
         return

@@ -1,7 +1,7 @@
-"""The analysis of one snapshot of the mesh after the other, at the cost of what changed.
+"""Analyses one snapshot of the mesh after the other, at the cost of the changes.
 
-Each check looks at one thing after the other: a document, a service, a host. It looks again at what changed,
-and at that for which it had read something that changed.
+Each check examines things one by one: documents, services, hosts. It runs again for a changed thing, and for
+a thing for which it had read something that changed.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from mizzen.mesh.snapshot import Mesh
 from mizzen.persistent import ChunkedSequence
 
 _IN_A_STEP: Final = 100
-"""So many things are looked at in some milliseconds."""
+"""Number of things to examine in one step, which takes some milliseconds."""
 
 
 class Analysis:
-    """What is wrong between the documents of a mesh. With `checking` as in `Database`."""
+    """Keeps the findings about the documents of a mesh up to date. `checking` is as in `Database`."""
 
     def __init__(self, *, checking: bool = False) -> None:
         self._checking = checking
@@ -35,7 +35,7 @@ class Analysis:
         self._found = OrderedFindings()
 
     def _begin(self, mesh: Mesh) -> Iterator[None]:
-        """Forget what was found so far, in steps of some milliseconds."""
+        """Drop all results so far, in steps of some milliseconds."""
         self._settings = None
         self._database = Database(checking=self._checking)
         self._mesh = AnalysedMesh(self._database, mesh)
@@ -57,15 +57,15 @@ class Analysis:
 
     @property
     def computed(self) -> int:
-        """How many things were looked at so far, for each check."""
+        """Number of things examined so far, each counted once for each check."""
         return self._database.computed
 
     def steps(self, mesh: Mesh) -> Generator[None, None, ChunkedSequence[Diagnostic]]:
-        """Analyse a snapshot, which may have any of the earlier ones before it, in steps of some
-        milliseconds; return the findings, `mesh.diagnostics` among them, sorted by place. They share with
-        those of the last snapshot what did not change.
+        """Analyse a snapshot, in steps of some milliseconds. It may follow any of the earlier snapshots.
+        Return the findings, including `mesh.diagnostics`, sorted by place; unchanged parts are shared with
+        the last result.
 
-        It may be left after any step, and go on with another snapshot. Raises what a check raises.
+        The caller may stop after any step and continue with a different snapshot. Raises what a check raises.
         """
         if mesh.settings is not self._settings:
             yield from self._begin(mesh)

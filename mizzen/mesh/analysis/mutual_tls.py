@@ -1,4 +1,4 @@
-"""Where the mesh's own certificates are asked for and nothing issues them."""
+"""Checks for documents that need certificates of the mesh while nothing issues them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ISSUE: Final = "let the control plane issue certificates, by --state or --ca"
 def check_peer_authentication(
     mesh: AnalysedMesh, policy: Config[models.PeerAuthentication], findings: Findings
 ) -> None:
-    """Find the mode STRICT of a PeerAuthentication (MZ0220)."""
+    """Find mode STRICT in a PeerAuthentication (MZ0220)."""
     if mesh.settings.mutual_tls:
         return
     for path, mtls in _server_settings(policy.spec):
@@ -36,9 +36,9 @@ def check_mutual_tls_of_rule(
     settings: Iterable[tuple[FieldPath, models.ClientTLSSettings]],
     findings: Findings,
 ) -> None:
-    """Find the mode ISTIO_MUTUAL in the TLS settings of a DestinationRule (MZ0213).
+    """Find mode ISTIO_MUTUAL in the TLS settings of a DestinationRule (MZ0213).
 
-    A proxy whose own metadata name files has a certificate all the same, for the calls that it makes.
+    A proxy whose own metadata names certificate files has a certificate all the same, for outgoing calls.
     """
     if mesh.settings.mutual_tls:
         return
@@ -57,7 +57,7 @@ def check_mutual_tls_of_rule(
 def check_mutual_tls_of_gateway(
     mesh: AnalysedMesh, gateway: Config[models.Gateway], findings: Findings
 ) -> None:
-    """Find the mode ISTIO_MUTUAL in the servers of a Gateway (MZ0213)."""
+    """Find mode ISTIO_MUTUAL in the servers of a Gateway (MZ0213)."""
     if mesh.settings.mutual_tls:
         return
     for index, server in enumerate(gateway.spec.servers):

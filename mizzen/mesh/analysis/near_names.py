@@ -1,7 +1,8 @@
-"""Which name was meant by one that is not there: looked up by halves of names, however many there are.
+"""Finds the name that was probably meant by an unknown one. The lookup by halves of names is fast for any
+number.
 
-Of two names that differ in one place the first halves are the same, or the second. So a name is filed under
-both of its halves, and a misspelt one finds it by one of its own. Halves that many names share find nothing.
+If two names differ in one letter, their first halves are equal, or their second. So a name is filed under
+both of its halves, and a misspelt name finds it by one of its own. Halves that many names share are not used.
 """
 
 from __future__ import annotations
@@ -18,27 +19,27 @@ Key = TypeVar("Key")
 Member = TypeVar("Member")
 
 Half = tuple[str, int, bool, str]
-"""A place, such as a namespace; the length of the name; whether it is the second half; the half."""
+"""A place, such as a namespace; the length of the name; True for the second half; the half."""
 
 Halves = Collection[Any, LayeredDict[Any, str]]
-"""Names by half, and by whatever else stands beside."""
+"""Names by half, and then by any key."""
 
 _DIGITS: Final = re.compile(r"\d+")
 _MOST: Final = 50
 _LONGER: Final = 2
-"""The meant name may be so much longer or shorter."""
+"""The most letters by which the meant name may be longer or shorter."""
 
 
 def halves(place: str, name: str) -> Mapping[Half, str]:
-    """Return what a name is filed under."""
+    """Return the halves under which a name is filed."""
     length = len(name)
     middle = length // 2
     return {(place, length, False, name[:middle]): name, (place, length, True, name[middle:]): name}
 
 
 def near(names: Halves, place: str, name: str) -> str | None:
-    """Return the name at `place` that `name` most likely means, None if none is like it: one that differs in
-    digits alone, as v2 from v1, is another name and no slip."""
+    """Return the name at `place` that `name` most likely means, or None if none is similar. Names that differ
+    only in digits, as v1 and v2, are different names and not misspelt."""
     found: set[str] = set()
     for length in range(max(2, len(name) - _LONGER), len(name) + _LONGER + 1):
         middle = length // 2
@@ -54,7 +55,7 @@ def near(names: Halves, place: str, name: str) -> str | None:
 
 
 class NearNames(Generic[Key, Member]):
-    """The names of the members of a collection; `place_and_name(key, member)` says where which one is."""
+    """The names of the members of a collection, given by `place_and_name(key, member)`."""
 
     def __init__(
         self,
@@ -69,7 +70,7 @@ class NearNames(Generic[Key, Member]):
         self._names: Halves = Grouped(database, "names by half", source, parts)
 
     def near(self, place: str, name: str) -> str | None:
-        """Return the name at `place` that `name` most likely means, None if none is like it."""
+        """Return the name at `place` that `name` most likely means, or None if none is similar."""
         return near(self._names, place, name)
 
     def places(self, name: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Endpoints on networks that nothing leads to: clients on other networks do not call them."""
+"""Checks for endpoints in networks that clients of other networks cannot reach."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _CODE = "MZ0214"
 
 
 def check_networks(mesh: AnalysedMesh, service: Service, findings: Findings) -> None:
-    """Find endpoints of a service that are left out for clients of other networks (MZ0214): gateways pass on
-    mutual TLS and nothing else, and an endpoint of which only the network is known needs a gateway that leads
-    there."""
+    """Find endpoints of a service that are left out for clients of other networks (MZ0214). Gateways of
+    networks forward only mutual TLS, and an endpoint that has a network but no address needs such a
+    gateway."""
     by_reason: dict[str, list[Endpoint]] = {}
     for endpoint in mesh.endpoints(service).endpoints:
         if endpoint.network or not endpoint.address:
@@ -33,8 +33,8 @@ def check_networks(mesh: AnalysedMesh, service: Service, findings: Findings) -> 
 def check_labelled_gateway(
     mesh: AnalysedMesh, service: Config[kubernetes.Service], findings: Findings
 ) -> None:
-    """Find a Service whose label is to make its addresses outside the cluster the gateways of a network
-    (MZ0214), as under Istio (https://istio.io/latest/docs/reference/config/labels/#topology-network)."""
+    """Find a Service that Istio would use, by its label, as the gateway of a network, with its addresses
+    outside of the cluster (MZ0214; https://istio.io/latest/docs/reference/config/labels/#topology-network)."""
     network = service.labels.get(NETWORK_LABEL)
     if network and network not in _gateways(mesh):
         findings.warning(
@@ -51,7 +51,7 @@ def _gateways(mesh: AnalysedMesh) -> Mapping[str, tuple[NetworkGateway, ...]]:
 
 
 def _problem(endpoint: Endpoint, service: Service, mesh: AnalysedMesh) -> str:
-    """Return why clients of other networks do not call the endpoint; empty if they do."""
+    """Return why clients of other networks do not call the endpoint, or an empty text if they do."""
     network = endpoint.network
     if network not in _gateways(mesh):
         if endpoint.address:
@@ -85,7 +85,7 @@ def _add(findings: Findings, hostname: str, reason: str, endpoints: Sequence[End
 
 
 def _asks_for_mutual_tls(mesh: AnalysedMesh, host: str) -> bool:
-    """Return whether some DestinationRule asks for the mesh's mutual TLS for some calls of a host."""
+    """Return True if some DestinationRule asks for the mesh's mutual TLS in some calls to a host."""
     return any(
         mode is models.ClientTLSMode.ISTIO_MUTUAL
         for _, rules in mesh.rule_hosts.covering(host)

@@ -1,4 +1,4 @@
-"""Names in VirtualServices that lead nowhere: hosts, ports, subsets, gateways."""
+"""Checks for names in VirtualServices that do not exist: hosts, ports, subsets, gateways."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mizzen.mesh.visibility import is_visible
 
 @dataclass(frozen=True, slots=True)
 class UsedDestination:
-    """A destination that a rule names, with full host name, and where it stands."""
+    """A destination that a rule names, with its full host name and its place."""
 
     destination: Destination
     config: Config[VirtualService]
@@ -28,7 +28,8 @@ class UsedDestination:
 
 
 def destinations_of(rule: VirtualServiceRule) -> Iterator[UsedDestination]:
-    """Yield the destinations of a VirtualService where they are written; those of delegates in theirs."""
+    """Yield the destinations of a VirtualService, each with the document that names it, such as a
+    delegate."""
     for http in rule.http:
         place: FieldPath = ("spec", "http", http.index)
         for index, weighted in enumerate(http.route.route):
@@ -52,8 +53,7 @@ def destinations_of(rule: VirtualServiceRule) -> Iterator[UsedDestination]:
 
 
 def check_references(mesh: AnalysedMesh, rule: VirtualServiceRule, findings: Findings) -> None:
-    """Find destinations and gateways of a VirtualService that are not there (IST0101, IST0112, MZ0211,
-    IST0140)."""
+    """Find missing destinations and gateways of a VirtualService (IST0101, IST0112, MZ0211, IST0140)."""
     for used in destinations_of(rule):
         if used.destination.host:
             service = _check_host(mesh, rule, used, findings)
@@ -115,7 +115,7 @@ def _right_host(mesh: AnalysedMesh, host: str) -> str:
 def _check_alias(
     mesh: AnalysedMesh, alias: Service, used: UsedDestination, findings: Findings, namespace: str
 ) -> Service | None:
-    """Return the service that an ExternalName Service stands for. Calls to it may name any of its ports."""
+    """Return the service that an ExternalName Service stands for; calls may name any port of that service."""
     target = alias.alias_of
     hosts = mesh.registry.hosts
     service = best_service(hosts.get(target) or (), namespace)
@@ -143,7 +143,7 @@ def _check_subset(
     service: Service | None,
     findings: Findings,
 ) -> None:
-    """Look whether the subset is defined by the DestinationRule that the clients of a rule get."""
+    """Check that the DestinationRule for the clients of a rule defines the subset."""
     subset = used.destination.subset
     if not subset or service is None:
         return
@@ -171,7 +171,7 @@ def _check_subset(
 
 
 def _is_defined(mesh: AnalysedMesh, host: str, subset: str, service: Service) -> bool:
-    """Return whether the clients of any namespace know the subset."""
+    """Return True if the clients of some namespace know the subset."""
     return any(
         _defines(mesh.rules_for(namespace, host, service.namespace), subset)
         for namespace in mesh.namespaces_with_rules(host)
@@ -213,7 +213,7 @@ def _check_gateways(mesh: AnalysedMesh, rule: VirtualServiceRule, findings: Find
 
 
 def _check_subset_rules_beside(mesh: AnalysedMesh, rule: VirtualServiceRule, findings: Findings) -> None:
-    """A gateway does not follow the rules that sidecars have for a host: it routes to all of its subsets."""
+    """IST0140: a gateway routes to all subsets of a host, as rules for sidecars do not apply to it."""
     for used in destinations_of(rule):
         if used.destination.subset:
             continue

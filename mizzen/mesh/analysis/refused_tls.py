@@ -1,4 +1,4 @@
-"""Clients that speak what workloads refuse: plain text to STRICT, mutual TLS to DISABLE."""
+"""Checks for clients that speak what workloads refuse: plain text to STRICT, mutual TLS to DISABLE."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SPOKEN: Final = {
 
 
 def check_refused_tls(mesh: AnalysedMesh, service: Service, findings: Findings) -> None:
-    """Find DestinationRules by which clients speak TLS that endpoints of a service refuse (IST0113)."""
+    """Find DestinationRules that make clients speak TLS which endpoints of a service refuse (IST0113)."""
     if service.mesh_external or service.is_alias or not mesh.settings.mutual_tls:
         return
     told: set[int] = set()
@@ -47,7 +47,7 @@ def _check_settings(
     written: tuple[Config[models.DestinationRule], FieldPath, models.ClientTLSSettings],
     findings: Findings,
 ) -> None:
-    """Compare TLS settings with the endpoints that are called by them."""
+    """Compare TLS settings with the endpoints that are called with them."""
     config, path, tls = written
     called = dict.fromkeys(
         (endpoint, number)
@@ -80,7 +80,7 @@ def _check_settings(
 
 
 def check_unlabelled_workload(mesh: AnalysedMesh, workload: Workload, findings: Findings) -> None:
-    """Find a workload that takes mutual TLS alone, and that clients call in plain text, as nothing says that
+    """Find a workload that accepts only mutual TLS, but that clients call in plain text, as nothing says that
     it has a proxy (MZ0223)."""
     if workload.is_pod or workload.tls_mode == "istio" or not mesh.settings.mutual_tls:
         return
@@ -116,7 +116,7 @@ def _unlabelled(mesh: AnalysedMesh, workload: Workload, policy: Policy, findings
 
 
 def _rules(mesh: AnalysedMesh, service: Service) -> Iterator[MergedDestinationRule]:
-    """Yield the merged rules that hold for some clients of a service."""
+    """Yield the merged rules that apply to some clients of a service."""
     host = service.hostname
     found: dict[MergedDestinationRule, None] = {}
     for namespace in sorted({service.namespace, *mesh.namespaces_with_rules(host)}):
@@ -141,8 +141,7 @@ def _refusing(
     number: int,
     spoken: models.ClientTLSMode | None,
 ) -> Policy | None:
-    """Return the PeerAuthentication by which a workload refuses what clients speak to a port of it, None if
-    it does not refuse."""
+    """Return the PeerAuthentication that makes a workload refuse what clients speak to its port, or None."""
     policies = mesh.peer_authentications_of(namespace, labels)
     root = mesh.settings.root_namespace
     if not refuses(peer_modes(policies, root).of_port(number), spoken):

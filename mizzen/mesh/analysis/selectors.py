@@ -1,4 +1,4 @@
-"""Selectors of policies and Sidecars with labels that no workload has."""
+"""Checks for selectors of policies and Sidecars with labels that no workload has."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from mizzen.mesh.scope.sidecars import SidecarConfig, selector_of
 def check_policy_selector(mesh: AnalysedMesh, policy: Config[Any], findings: Findings) -> None:
     """Find labels of a security policy's selector that no workload has (IST0127).
 
-    A proxy needs no document, so labels that are not known at all may be right. But where workloads, Services
-    or endpoints have the very label with other values, the selector or one of these is wrong.
+    A proxy needs no document, so unknown labels may be right. But where workloads, Services or endpoints have
+    the same label with different values, the selector or one of these is wrong.
     """
     selector = policy.spec.selector
     if selector is None or has_target_refs(policy):
@@ -35,8 +35,8 @@ def check_policy_selector(mesh: AnalysedMesh, policy: Config[Any], findings: Fin
 
 
 def check_sidecar_selector(mesh: AnalysedMesh, sidecar: SidecarConfig, findings: Findings) -> None:
-    """Find labels of a Sidecar's selector that no workload has, but nearly (IST0101): who only calls others
-    needs no document, so labels that are like none may be right."""
+    """Find labels of a Sidecar's selector that no workload has, but that are similar to existing ones
+    (IST0101). A workload that only makes calls needs no document, so other unknown labels may be right."""
     selector = selector_of(sidecar) or {}
     for name, value, meant in mesh.labels.misspelt(sidecar.namespace, selector):
         if meant:

@@ -1,4 +1,4 @@
-"""Documents that take no effect, as nothing leads to them or nothing calls them."""
+"""Checks for documents without effect, as nothing refers to them or calls them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mizzen.mesh.services.workloads import Workload
 
 
 def check_delegate(mesh: AnalysedMesh, config: Config[models.VirtualService], findings: Findings) -> None:
-    """Find out whether a VirtualService without hosts is a delegate that nobody names (MZ0215)."""
+    """Find a VirtualService without hosts that no VirtualService delegates to (MZ0215)."""
     if config.spec.hosts:
         return
     users = mesh.delegate_users.under((config.namespace, config.name))
@@ -32,7 +32,7 @@ def check_delegate(mesh: AnalysedMesh, config: Config[models.VirtualService], fi
 
 
 def check_called_hosts(mesh: AnalysedMesh, rule: VirtualServiceRule, findings: Findings) -> None:
-    """Find hosts of a VirtualService that no sidecar can call (MZ0216) or calls by TCP alone (MZ0217)."""
+    """Find hosts of a VirtualService that no sidecar can call (MZ0216), or only by TCP (MZ0217)."""
     if rule.gateways != (MESH,):
         return
     for index, host in enumerate(rule.hosts):
@@ -80,7 +80,7 @@ def _may_be_http(service: Service) -> bool:
 
 
 def check_workload_entry(mesh: AnalysedMesh, workload: Workload, findings: Findings) -> None:
-    """Find out whether nothing selects a WorkloadEntry (MZ0218)."""
+    """Find a WorkloadEntry that nothing selects (MZ0218)."""
     if not workload.is_pod and not _is_selected(mesh, workload):
         config = mesh.config(workload.key)
         assert config is not None
@@ -94,7 +94,7 @@ def check_workload_entry(mesh: AnalysedMesh, workload: Workload, findings: Findi
 
 
 def _is_selected(mesh: AnalysedMesh, workload: Workload) -> bool:
-    """Return whether a Service, ServiceEntry or Sidecar of its namespace, or a Gateway, selects it."""
+    """Return True if a Service, ServiceEntry or Sidecar of its namespace, or a Gateway, selects it."""
     namespace, labels = workload.key.namespace, workload.labels.items()
     for name, value in labels:
         for key in mesh.registry.selectors.under((namespace, name, value)):
@@ -108,7 +108,7 @@ def _is_selected(mesh: AnalysedMesh, workload: Workload) -> bool:
 
 
 def check_external_name(mesh: AnalysedMesh, config: Config[kubernetes.Service], findings: Findings) -> None:
-    """Find out whether an ExternalName Service names a host that nothing declares (MZ0219)."""
+    """Find an ExternalName Service for a host that no document declares (MZ0219)."""
     host = config.spec.spec.external_name
     if config.spec.spec.type != "ExternalName" or not host:
         return
@@ -124,7 +124,7 @@ def check_external_name(mesh: AnalysedMesh, config: Config[kubernetes.Service], 
 
 
 def check_port_names(config: Config[kubernetes.Service], findings: Findings) -> None:
-    """Notice ports of a Service whose name tells no protocol (IST0118): it is detected call by call."""
+    """Find, for information, ports of a Service whose name gives no protocol (IST0118): proxies detect it."""
     for index, port in enumerate(config.spec.spec.ports):
         transport = str(port.protocol or "TCP")
         if kubernetes_protocol(port.port, port.name, transport, port.app_protocol).is_auto:
