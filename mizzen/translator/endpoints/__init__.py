@@ -1,1 +1,1 @@
-"""The addresses behind each cluster: which are chosen, how near they are, how they are called."""
+"""The endpoints of each cluster: which it gets, in which order of locality, and with which TLS."""

@@ -1,4 +1,4 @@
-"""Endpoints: the addresses behind each cluster, as ClusterLoadAssignments.
+"""ClusterLoadAssignments: the endpoints of each cluster.
 
 Sources: pilot/pkg/xds/endpoints of Istio; envoy.config.endpoint.v3 of Envoy.
 """
@@ -50,9 +50,9 @@ class ServiceAssignments:
 def load_assignments(
     of: ServiceDestinations, seen: SeenEndpoints, settings: ByIdentity[MeshConfig]
 ) -> ServiceAssignments:
-    """Return a load assignment for every EDS cluster of a service, from its endpoints as a client sees them.
+    """Return a load assignment for every EDS cluster of a service, for the clients that `seen` describes.
 
-    One without endpoints holds just its name: Envoy then answers 503 at once instead of waiting.
+    Without endpoints, a load assignment has only its name: then Envoy answers 503 at once and does not wait.
     """
     made = [
         Resource.of(cluster_load_assignment(destination, policy, seen, settings.value), origins=of.origins)
@@ -63,14 +63,14 @@ def load_assignments(
 
 
 def empty_load_assignment(name: str) -> Resource:
-    """Return the answer for a cluster of which nothing is known: asked for, EDS is always answered."""
+    """Return an assignment without endpoints, the answer to EDS requests for an unknown cluster."""
     return Resource.of(endpoint_pb2.ClusterLoadAssignment(cluster_name=name))
 
 
 def cluster_load_assignment(
     destination: Destination, policy: LocalityPolicy, seen: SeenEndpoints, mesh_config: MeshConfig
 ) -> Any:
-    """Return the endpoints of one cluster, by locality and priority; no groups if there are none."""
+    """Return the ClusterLoadAssignment of one cluster: its endpoints by locality and priority."""
     peers, viewpoint = seen.peers, seen.viewpoint
     members = selected_endpoints(destination, seen.pool, viewpoint.reach, peers)
     message = endpoint_pb2.ClusterLoadAssignment(cluster_name=destination.name)
@@ -81,7 +81,7 @@ def cluster_load_assignment(
         members = with_all_addresses(members)
     groups = group_by_locality(members)
     reached = by_network_gateways(groups, destination, viewpoint.network, mesh_config, peers)
-    for group in bounded(arrange(reached, policy, viewpoint.place)):
+    for group in bounded(arrange(reached, policy, viewpoint.location)):
         _add_group(message.endpoints.add(), group, destination, peers, dual_stack=dual_stack)
     return message
 
@@ -126,7 +126,7 @@ def _add_endpoint(message: Any, endpoint: Endpoint, destination: Destination, pe
 
 
 def _add_addresses(message: Any, endpoint: Endpoint) -> None:
-    """Write the other addresses of the workload, which Envoy tries too (RFC 8305, Happy Eyeballs)."""
+    """Add the workload's further addresses, which Envoy tries too (RFC 8305, Happy Eyeballs)."""
     for other in endpoint.addresses[1:]:
         socket = message.additional_addresses.add().address.socket_address
         socket.address = other
@@ -134,8 +134,8 @@ def _add_addresses(message: Any, endpoint: Endpoint) -> None:
 
 
 def workload_text(endpoint: Endpoint) -> str:
-    """Return what telemetry says of an endpoint: `workload;namespace;service;revision;cluster`, the revision
-    empty if it is the latest."""
+    """Return the description of an endpoint for telemetry: `workload;namespace;service;revision;cluster`. The
+    revision is empty if it is `latest`."""
     labels = dict(endpoint.labels)
     service = _first(labels, _CANONICAL_NAME) or endpoint.workload_name
     revision = _first(labels, _CANONICAL_REVISION)

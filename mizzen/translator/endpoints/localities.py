@@ -1,4 +1,4 @@
-"""Localities: which endpoints a proxy prefers for being near, and who takes over when they fail.
+"""Localities: proxies prefer near endpoints, and fail over to farther ones.
 
 Sources: https://istio.io/latest/docs/tasks/traffic-management/locality-load-balancing/ and
 pilot/pkg/networking/loadbalancer of Istio.
@@ -38,20 +38,21 @@ _TRAFFIC_DISTRIBUTION = {
     "PreferSameZone": (NETWORK_LABEL, REGION_LABEL, ZONE_LABEL),
     "PreferSameNode": (NETWORK_LABEL, REGION_LABEL, ZONE_LABEL, SUBZONE_LABEL, HOSTNAME_LABEL),
 }
-"""What a service's trafficDistribution means, written as failoverPriority."""
+"""The failoverPriority that each trafficDistribution of a service stands for."""
 
 _HIGHEST_SUM = 2**32 - 1
 
 _LEVELS = 5
-"""Localities alone give the priorities 0 to 4; a priority by labels weighs more than all of them."""
+"""Number of priorities that localities alone give (0 to 4). Priorities by labels are multiplied by it, so
+that they count first."""
 
 
 @dataclass(frozen=True, slots=True)
 class LocalityPolicy:
-    """What is done about localities for one cluster. The default does nothing.
+    """How localities affect one cluster. The default has no effect.
 
-    `by_locality`: endpoints get priorities by how near their locality is. `weighted`: Envoy honours the
-    weights of localities. `zone_aware`: Envoy itself prefers its own zone; None leaves that unsaid.
+    `by_locality`: endpoints get priorities by the distance of their locality. `weighted`: Envoy uses the
+    weights of localities. `zone_aware`: whether Envoy prefers its own zone; None keeps Envoy's default.
     """
 
     distribute: tuple[LocalityDistribute, ...] = ()
@@ -69,35 +70,37 @@ class LocalityPolicy:
 
     @property
     def reads_proxy(self) -> bool:
-        """Whether the endpoints' order depends on where the proxy is, or on its labels."""
+        """Whether the endpoints' order depends on the proxy's locality or labels."""
         return bool(self.failover_priority or self.reads_locality)
 
 
 _NO_POLICY: Final = LocalityPolicy()
 
 
-class Place(NamedTuple):
-    """Where a proxy is, as far as the order of a service's endpoints depends on it: its locality, and those
-    of its labels that failoverPriority names; `has_labels` if it has any at all. What does not count is
-    empty, so that proxies far apart share what does not depend on them."""
+class ProxyLocation(NamedTuple):
+    """The parts of a proxy that the order of a service's endpoints depends on.
+
+    These are its locality and the labels that failoverPriority names; `has_labels` says whether it has any
+    labels at all. Parts without effect stay empty, so that proxies in different localities share results.
+    """
 
     locality: Locality = Locality()
     labels: tuple[tuple[str, str], ...] = ()
     has_labels: bool = False
 
 
-NOWHERE: Final = Place()
+NOWHERE: Final = ProxyLocation()
 
 
-def place_among(policies: Iterable[LocalityPolicy], profile: OutboundProfile) -> Place:
-    """Return where proxies of a profile are for clusters with these policies."""
+def proxy_location(policies: Iterable[LocalityPolicy], profile: OutboundProfile) -> ProxyLocation:
+    """Return the location of a profile's proxies, limited to the parts that these policies read."""
     reading = [policy for policy in policies if policy.reads_proxy]
     if not reading:
         return NOWHERE
     named = {entry for policy in reading for entry in policy.failover_priority if "=" not in entry}
     compared = any(policy.failover_priority for policy in reading)
     labels = _proxy_labels(profile) if compared else {}
-    return Place(
+    return ProxyLocation(
         profile.locality if any(policy.reads_locality for policy in reading) else NOWHERE.locality,
         tuple([(key, labels[key]) for key in sorted(named) if key in labels]),
         bool(labels) or (compared and profile.is_labelled),
@@ -109,8 +112,8 @@ def locality_policy(
 ) -> LocalityPolicy:
     """Return the policy in force: the rule's, else the service's trafficDistribution, else the mesh's.
 
-    Failover needs outlier detection, without which Envoy never falls to a lower priority (but
-    trafficDistribution and zone awareness do not ask for it).
+    Failover needs outlier detection: without it, Envoy never uses a lower priority. trafficDistribution and
+    zone awareness have effect without it, as in Istio.
     """
     if balancer is not None and balancer.zone_aware_lb_setting is not None:
         return _zone_aware(balancer.zone_aware_lb_setting)
@@ -125,7 +128,7 @@ def locality_policy(
 
 
 def apply_locality_settings(cluster: cluster_pb2.Cluster, policy: LocalityPolicy) -> None:
-    """Tell `cluster` how Envoy itself takes part (Cluster.CommonLbConfig)."""
+    """Set the part of `policy` that Envoy itself carries out (Cluster.CommonLbConfig)."""
     if policy.zone_aware is not None:
         zone_aware = cluster.common_lb_config.zone_aware_lb_config
         zone_aware.SetInParent()
@@ -148,31 +151,39 @@ class LocalityGroup:
 
 
 def group_by_locality(endpoints: Sequence[Endpoint]) -> list[LocalityGroup]:
-    """Return one group for each locality, in the order of their text; a group weighs what its members do."""
+    """Return one group for each locality, sorted by the locality's text. A group's weight is the sum of its
+    endpoints' weights."""
     if len(endpoints) == 1:
         return [_group(endpoints)]
     ordered = sorted(endpoints, key=_locality_text)
     return [_group(members) for _, members in groupby(ordered, key=_locality_text)]
 
 
-def arrange(groups: Sequence[LocalityGroup], policy: LocalityPolicy, place: Place) -> list[LocalityGroup]:
-    """Return `groups` with the weights and priorities that they have for proxies at `place`."""
+def arrange(
+    groups: Sequence[LocalityGroup], policy: LocalityPolicy, location: ProxyLocation
+) -> list[LocalityGroup]:
+    """Return `groups` with the weights and priorities that they have for proxies at `location`."""
     if policy.distribute:
-        return _distribute(groups, policy.distribute, place.locality)
+        return _distribute(groups, policy.distribute, location.locality)
     arranged = list(groups)
-    if policy.failover_priority and place.has_labels:
-        labels = dict(place.labels)
+    if policy.failover_priority and location.has_labels:
+        labels = dict(location.labels)
         arranged = [part for group in groups for part in _split(group, policy.failover_priority, labels)]
     if policy.zone_aware:
-        arranged = [_add(group, _region_bucket(group, policy.failover, place.locality)) for group in arranged]
+        arranged = [
+            _add(group, _region_bucket(group, policy.failover, location.locality)) for group in arranged
+        ]
     elif policy.by_locality:
-        arranged = [_add(group, _distance(group, policy.failover, place.locality)) for group in arranged]
+        arranged = [_add(group, _distance(group, policy.failover, location.locality)) for group in arranged]
     return _compact(arranged)
 
 
 def bounded(groups: Sequence[LocalityGroup]) -> list[LocalityGroup]:
-    """Return `groups` with weights whose sums Envoy takes: those of a group's endpoints, those of all groups.
-    Where a sum is higher, its weights become shares of the highest."""
+    """Return `groups` with weights whose sums Envoy accepts.
+
+    Envoy limits the sum of a group's endpoints, and the sum of all groups. If a sum is too high, its weights
+    are scaled down to the limit.
+    """
     found = []
     total = sum(group.weight for group in groups)
     for group in groups:
@@ -188,7 +199,8 @@ def bounded(groups: Sequence[LocalityGroup]) -> list[LocalityGroup]:
 
 
 def _share(weight: int, total: int, members: int) -> int:
-    """Return a weight's share of the highest sum, at least 1: so many `members` may each be rounded up."""
+    """Return a weight scaled to the highest sum, at least 1. The sum leaves room for rounding up each of the
+    `members`."""
     return max(1, weight * (_HIGHEST_SUM - members) // total)
 
 
@@ -245,7 +257,8 @@ def _distribute(
         return list(groups)
     remaining = dict(enumerate(groups))
     shared: dict[int, LocalityGroup] = {}
-    # Istio walks the map in no order; a narrower destination first is the order that always makes sense.
+    # Istio reads the map in random order. Narrow destinations come first here, so that wide ones do not take
+    # their localities.
     for pattern, share in sorted(rule.to.items(), key=_specificity):
         matched = {
             index: group for index, group in remaining.items() if locality_matches(group.locality, pattern)
@@ -264,17 +277,17 @@ def _specificity(entry: tuple[str, int]) -> tuple[int, str]:
 
 
 def _distance(group: LocalityGroup, failover: Sequence[LocalityFailover], proxy: Locality) -> int:
-    place = group.locality
-    if place.region == proxy.region:
-        if place.zone != proxy.zone:
+    theirs = group.locality
+    if theirs.region == proxy.region:
+        if theirs.zone != proxy.zone:
             return 2
-        return 0 if place.subzone == proxy.subzone else 1
+        return 0 if theirs.subzone == proxy.subzone else 1
     target = next((each.to for each in failover if each.from_ == proxy.region), None)
-    return 3 if target is None or place.region == target else 4
+    return 3 if target is None or theirs.region == target else 4
 
 
 def _region_bucket(group: LocalityGroup, failover: Sequence[LocalityFailover], proxy: Locality) -> int:
-    """Inside the region the choice of a zone is left to Envoy."""
+    """Return the priority of the group's region. Envoy itself chooses the zone inside a region."""
     if group.locality.region == proxy.region:
         return 0
     target = next((each.to for each in failover if each.from_ == proxy.region), None)
@@ -300,7 +313,7 @@ def _proxy_labels(profile: OutboundProfile) -> dict[str, str]:
 def _split(
     group: LocalityGroup, wanted: Sequence[str], proxy_labels: Mapping[str, str]
 ) -> list[LocalityGroup]:
-    """Split a locality's endpoints by how many of the labels, in order, they share with the proxy."""
+    """Split a locality's endpoints by how many of the labels, from the first on, equal the proxy's."""
     by_priority: dict[int, list[Endpoint]] = {}
     for endpoint in group.endpoints:
         by_priority.setdefault(_label_priority(endpoint, wanted, proxy_labels), []).append(endpoint)
@@ -324,7 +337,7 @@ def _label_priority(endpoint: Endpoint, wanted: Sequence[str], proxy_labels: Map
 
 
 def _compact(groups: Sequence[LocalityGroup]) -> list[LocalityGroup]:
-    """Renumber the priorities without gaps: Envoy refuses to skip one."""
+    """Renumber the priorities without gaps, because Envoy rejects gaps."""
     if all(group.priority == 0 for group in groups):
         return list(groups)
     ranks = {level: rank for rank, level in enumerate(sorted({group.priority for group in groups}))}

@@ -1,4 +1,4 @@
-"""Which endpoints of a cluster are called by the mesh's mutual TLS.
+"""Which endpoints of a cluster Envoy calls with the mesh's mutual TLS.
 
 Source: pilot/pkg/xds/endpoints/mtls_checker.go of Istio.
 """
@@ -16,10 +16,10 @@ MUTUAL = "istio"
 
 
 def tls_mode(endpoint: Endpoint, destination: Destination, peers: ServicePeers) -> str:
-    """Return the mode by which a cluster picks the endpoint's transport socket, empty for plain text.
+    """Return the mode by which a cluster picks the endpoint's transport socket; empty for plain text.
 
-    A rule with TLS settings decides for all endpoints; without one the endpoint itself says what it speaks,
-    and its PeerAuthentication whether it takes that on this port.
+    A rule with TLS settings decides for all endpoints. Without such a rule, the endpoint must support mutual
+    TLS, and its PeerAuthentication must accept it on this port.
     """
     tls = destination.policy.tls
     if tls is not None:
@@ -30,7 +30,7 @@ def tls_mode(endpoint: Endpoint, destination: Destination, peers: ServicePeers) 
 
 
 def takes_mutual_tls(endpoint: Endpoint, destination: Destination, peers: ServicePeers) -> bool:
-    """Return whether the endpoint speaks the mesh's mutual TLS and takes it on the destination's port."""
+    """Return whether the endpoint supports the mesh's mutual TLS and accepts it on the destination's port."""
     return endpoint.tls_mode == MUTUAL and not peers.refuses_mutual_tls(endpoint, destination.port.name)
 
 
@@ -39,9 +39,9 @@ def is_called_by_mutual_tls(
 ) -> bool:
     """Return whether connections of the cluster to `endpoint` are mutual TLS of the mesh.
 
-    The endpoint must speak it, and the cluster too: by a rule's ISTIO_MUTUAL, or by automatic mTLS (which
-    Istio does not look at here: where it is off, Istio's clients send plain text to gateways that wait for
-    TLS). What an AUTO_PASSTHROUGH gateway passes on is taken for mutual TLS.
+    The endpoint must support it, and the cluster must use it: by a rule's ISTIO_MUTUAL or by automatic mTLS.
+    (Istio ignores here that automatic mTLS may be off; its clients then send plain text to gateways that
+    expect TLS.) Connections through an AUTO_PASSTHROUGH gateway count as mutual TLS.
     """
     if destination.is_sni_dnat:
         return takes_mutual_tls(endpoint, destination, peers)

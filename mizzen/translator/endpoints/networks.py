@@ -1,7 +1,7 @@
-"""Networks: endpoints on another network than the proxy's are called by the gateways that lead there.
+"""Networks: a proxy calls endpoints of a different network through the gateways of that network.
 
-The connection is the mesh's mutual TLS from end to end; the gateway (a server with AUTO_PASSTHROUGH) reads in
-its SNI which cluster it is for. So endpoints that are called in plain text cannot be reached across networks.
+The connection is mutual TLS of the mesh from end to end. The gateway (a server with AUTO_PASSTHROUGH) reads
+the cluster's name from the SNI. So plain text cannot reach an endpoint across networks.
 
 Sources: EndpointsByNetworkFilter in pilot/pkg/xds/endpoints/ep_filters.go of Istio, and
 https://istio.io/latest/docs/setup/install/multicluster/multi-primary_multi-network/
@@ -22,7 +22,7 @@ from mizzen.translator.endpoints.localities import LocalityGroup
 from mizzen.translator.endpoints.mutual_tls import MUTUAL, is_called_by_mutual_tls
 
 _MAX_WEIGHT = 2**32 - 1
-"""What Envoy can hold, of an endpoint and of all endpoints of a locality."""
+"""Envoy's limit for the weight of an endpoint, and for the sum of a locality's endpoints."""
 
 
 def by_network_gateways(
@@ -34,11 +34,12 @@ def by_network_gateways(
 ) -> list[LocalityGroup]:
     """Return `groups` as a proxy on `network` can reach them.
 
-    Endpoints of its own network, of an unknown one, and of one without gateways stay as they are. In place of
-    the others stand the gateways of their network: once in each locality, with the weights of all that is
-    behind them, which are shared evenly. All weights are multiplied by the least common multiple of how many
-    gateways the networks have, so that the shares are whole numbers. Endpoints behind a gateway that are
-    called without mutual TLS are left out. Gateways that are host names serve clusters that resolve names.
+    Endpoints stay as they are on the proxy's own network, on an unknown one, and on one without gateways. The
+    gateways of their network replace all other endpoints. Each gateway appears once in a locality, and the
+    gateways share the weights of the replaced endpoints evenly. All weights are multiplied by the least
+    common multiple of the numbers of gateways, so that the shares are whole numbers. Endpoints behind a
+    gateway are left out if they are called without mutual TLS. Only clusters that resolve names use gateways
+    that are host names.
     """
     table = mesh_config.mesh_networks.table
     names = destination.discovery.is_inline
@@ -65,7 +66,7 @@ def by_network_gateways(
             _gateway_endpoint(gateway, shares[gateway], group, destination) for gateway in sorted(shares)
         ]
         found.extend(_regrouped(group, members))
-    # Where one name is resolved for the whole cluster Envoy takes no second endpoint.
+    # Envoy accepts only one endpoint in LOGICAL_DNS clusters.
     if destination.discovery is Discovery.LOGICAL_DNS and found:
         return list(_regrouped(found[0], list(found[0].endpoints[:1])))
     return found
@@ -74,21 +75,21 @@ def by_network_gateways(
 def _gateways_to(
     endpoint: Endpoint, network: str, gateways: Mapping[str, tuple[NetworkGateway, ...]]
 ) -> tuple[NetworkGateway, ...]:
-    """Return by which gateways the endpoint is called; none if it is called itself."""
+    """Return the gateways through which the proxy calls the endpoint; none if it calls it directly."""
     if not endpoint.network or not network or endpoint.network == network:
         return ()
     return gateways.get(endpoint.network, ())
 
 
 def _with_addresses(endpoints: Sequence[Endpoint]) -> list[Endpoint]:
-    """Leave out those of which only the network is known: nothing but a gateway leads to them."""
+    """Return the endpoints that have an address. The others can only be reached through a gateway."""
     return [endpoint for endpoint in endpoints if endpoint.address]
 
 
 def _gateway_endpoint(
     gateway: NetworkGateway, weight: int, group: LocalityGroup, destination: Destination
 ) -> Endpoint:
-    """Return the endpoint that a gateway is for a cluster. It counts as being where those behind it are."""
+    """Return a gateway as an endpoint of a cluster, in the locality of the endpoints behind it."""
     return Endpoint(
         address=gateway.address,
         ports=((destination.port.name, gateway.port),),
@@ -101,7 +102,7 @@ def _gateway_endpoint(
 
 
 def _regrouped(group: LocalityGroup, members: list[Endpoint]) -> Sequence[LocalityGroup]:
-    """Return the locality with other members and their weight; nothing without members."""
+    """Return the locality's group with new members and the sum of their weights; no group if it is empty."""
     if not members:
         return ()
     weight = min(sum(endpoint.weight or 1 for endpoint in members), _MAX_WEIGHT)

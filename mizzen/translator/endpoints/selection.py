@@ -1,4 +1,4 @@
-"""Which endpoints of a service a cluster gets.
+"""Selecting the endpoints of a service that a cluster gets.
 
 Source: pilot/pkg/xds/endpoints/endpoint_builder.go of Istio.
 """
@@ -17,7 +17,8 @@ from mizzen.translator.endpoints.viewpoint import ANYWHERE, Reach
 
 UNIX_SCHEME = "unix://"
 _OCTETS = frozenset(map(str, range(256)))
-"""The numbers of an IPv4 address: most endpoints have one, and are looked at for each cluster."""
+"""The numbers in an IPv4 address. Comparing with them is fast: most endpoints have such an address, and each
+cluster checks all endpoints."""
 _DRAINING = {"istio.io/draining": "true"}
 _PERSISTENT_SESSION_LABEL = "istio.io/persistent-session"
 
@@ -25,12 +26,12 @@ _PERSISTENT_SESSION_LABEL = "istio.io/persistent-session"
 def selected_endpoints(
     destination: Destination, pool: EndpointPool | None, within: Reach, peers: ServicePeers = NO_PEERS
 ) -> list[Endpoint]:
-    """Return the endpoints of a destination: those that serve its port, take traffic and bear its labels.
+    """Return the endpoints of a destination that serve its port, accept traffic and have its labels.
 
-    One without an address is kept if its network is known, whose gateways may lead to it. An address that is
-    a name is of use only to the clusters that resolve it. With sni_dnat names only those
-    that take mTLS are kept: the gateway passes their connections on as they are. Where one name is resolved
-    for the whole cluster (LOGICAL_DNS) the first counts, as Envoy takes no second.
+    An endpoint without an address is included if its network is known, because a gateway may lead to it. An
+    endpoint whose address is a name is included only for clusters that resolve names. Clusters with sni_dnat
+    names get only endpoints that accept mTLS, because the gateway forwards connections as they are. For
+    LOGICAL_DNS only the first endpoint counts, because Envoy accepts only one.
     """
     if pool is None:
         return []
@@ -56,9 +57,11 @@ def selected_endpoints(
 
 
 def with_all_addresses(endpoints: Iterable[Endpoint]) -> list[Endpoint]:
-    """Return the endpoints as a proxy with dual stack gets them: a workload with several addresses is one
-    endpoint, at its first address, however many of them were listed (Kubernetes keeps EndpointSlices of each
-    family)."""
+    """Return the endpoints as a proxy with dual stack gets them.
+
+    A workload with several addresses becomes one endpoint with its first address, even if it was listed
+    several times (Kubernetes has separate EndpointSlices for each family).
+    """
     found: dict[object, Endpoint] = {}
     for endpoint in endpoints:
         if len(endpoint.addresses) > 1:
@@ -70,7 +73,8 @@ def with_all_addresses(endpoints: Iterable[Endpoint]) -> list[Endpoint]:
 
 
 def _takes_traffic(endpoint: Endpoint, keep_unhealthy: bool, keep_draining: bool) -> bool:
-    """Unhealthy endpoints are sent, marked as such, unless a panic threshold would use them all the same."""
+    """Return whether Envoy is sent the endpoint. Unhealthy ones are sent and marked as such, unless a panic
+    threshold would let Envoy call them anyway."""
     if endpoint.health is HealthStatus.TERMINATING:
         return False
     if endpoint.health is HealthStatus.UNHEALTHY:

@@ -1,4 +1,4 @@
-"""The clusters of one service for its clients, and what of a client they may depend on."""
+"""The clusters of one service for its clients, as plain values."""
 
 from __future__ import annotations
 
@@ -15,20 +15,22 @@ from mizzen.translator.endpoints.localities import LocalityPolicy, locality_poli
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class ServiceDestinations:
-    """The clusters of a service, as plain values, each with what is done about localities. Compared by
-    identity: what is made of one is found again by it."""
+    """The clusters of a service as plain values, each with its locality policy.
+
+    Compared by identity: it is the key by which the memo finds what was made from it.
+    """
 
     service: Service
     rule: MergedDestinationRule | None
     each: tuple[tuple[Destination, LocalityPolicy], ...]
     origins: tuple[Origin, ...]
-    """Where the service and its DestinationRules stand."""
+    """The documents of the service and its DestinationRules."""
     is_inline: bool = False
-    """Whether the endpoints of a cluster stand in the cluster itself."""
+    """Whether a cluster contains its endpoints itself."""
     dials_original: bool = False
-    """Whether a cluster dials the address that its client dialled."""
-    reads_place: bool = False
-    """Whether the order of endpoints depends on where the client is."""
+    """Whether a cluster calls the address that its client dialled."""
+    reads_location: bool = False
+    """Whether the order of endpoints depends on the client's location."""
 
 
 def service_destinations(

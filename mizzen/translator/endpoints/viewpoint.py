@@ -1,4 +1,4 @@
-"""Where the endpoints of a service are seen from: what of a proxy decides which it gets, in which order."""
+"""The parts of a proxy that decide which endpoints of a service it gets, and in which order."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from mizzen.mesh.hosts import is_subset_of, specificity
 from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.rules.peer_authentication import ServicePeers
 from mizzen.mesh.service import Endpoint, EndpointPool, Service
-from mizzen.translator.endpoints.localities import NOWHERE, Place, place_among
+from mizzen.translator.endpoints.localities import NOWHERE, ProxyLocation, proxy_location
 from mizzen.translator.endpoints.service_destinations import ServiceDestinations
 
 
 class Reach(NamedTuple):
-    """The endpoints that a proxy may be given: those of one node, of some networks, of one cluster.
+    """Limits for the endpoints that a proxy gets: to one node, to some networks, to one cluster.
 
-    None and no networks: anywhere. Compared by value: proxies of the same reach get the same endpoints.
+    None and an empty tuple are no limit. Compared by value: proxies with equal limits get the same endpoints.
     """
 
     node: str | None = None
@@ -24,7 +24,8 @@ class Reach(NamedTuple):
     cluster: str | None = None
 
     def holds(self, endpoint: Endpoint) -> bool:
-        """Return whether the endpoint is within reach; one of an unknown network is."""
+        """Return whether the endpoint is within the limits. Endpoints of unknown networks are in all of
+        them."""
         if self.node is not None and endpoint.node_name != self.node:
             return False
         if self.cluster is not None and endpoint.cluster_id != self.cluster:
@@ -36,21 +37,22 @@ ANYWHERE: Final = Reach()
 
 
 class Viewpoint(NamedTuple):
-    """All that the endpoints of a service may depend on of the proxies that are given them. Compared by
-    value: from equal viewpoints a service has the same endpoints, in the same order.
+    """The parts of a proxy that its endpoints of a service may depend on.
 
-    `network` is the proxies' own, empty if no gateway leads from one network to another. With
-    `is_dual_stack` they dial the addresses of both families.
+    Compared by value: proxies with equal viewpoints get the same endpoints in the same order. `network` is
+    the proxy's own; it stays empty if the mesh has no network gateways. With `is_dual_stack` the proxy calls
+    addresses of both families.
     """
 
     reach: Reach = ANYWHERE
-    place: Place = NOWHERE
+    location: ProxyLocation = NOWHERE
     network: str = ""
     is_dual_stack: bool = False
 
 
 class SeenEndpoints(NamedTuple):
-    """The endpoints of a service, what PeerAuthentications say of them, and from where they are seen."""
+    """The endpoints of a service, the mTLS modes of their PeerAuthentications, and the viewpoint of the
+    proxies that get them."""
 
     pool: EndpointPool
     peers: ServicePeers
@@ -58,7 +60,7 @@ class SeenEndpoints(NamedTuple):
 
 
 class Viewpoints:
-    """From where the proxies of one profile see the endpoints of services."""
+    """The viewpoints that the proxies of one profile have on services."""
 
     def __init__(self, profile: OutboundProfile, mesh_config: MeshConfig) -> None:
         self._profile = profile
@@ -71,17 +73,16 @@ class Viewpoints:
         )
 
     def on(self, of: ServiceDestinations) -> Viewpoint:
-        """Return from where they see those of a service."""
+        """Return the viewpoint on the endpoints of one service."""
         reach = self._reach(of.service)
-        if reach is self._common.reach and not of.reads_place:
+        if reach is self._common.reach and not of.reads_location:
             return self._common
-        place = place_among([policy for _, policy in of.each], self._profile)
-        return self._common._replace(reach=reach, place=place)
+        location = proxy_location([policy for _, policy in of.each], self._profile)
+        return self._common._replace(reach=reach, location=location)
 
     def _reach(self, service: Service) -> Reach:
-        """Return which endpoints of `service` are for the proxies: those on their node
-        (internalTrafficPolicy), in the networks that they ask for, or in their cluster (the mesh's
-        serviceSettings)."""
+        """Return the limits for endpoints of `service`: to the proxies' node (internalTrafficPolicy), to the
+        networks that they ask for, and to their cluster (the mesh's serviceSettings)."""
         common, on_node = self._common.reach, service.internal_traffic_policy_local
         in_cluster = _is_cluster_local(service.hostname, self._mesh_config)
         if not on_node and not in_cluster:
@@ -93,7 +94,7 @@ class Viewpoints:
 
 
 def _is_cluster_local(hostname: str, mesh_config: MeshConfig) -> bool:
-    """The most specific host of serviceSettings decides."""
+    """Return whether serviceSettings make the host cluster-local; their most specific host decides."""
     if not mesh_config.service_settings:
         return False
     named = [
