@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from mizzen.testing.live_mesh import GATEWAY_PORT, SERVICE_PORT
+from mizzen.testing.live_mesh import GATEWAY_PORT, SERVICE_PORT, LiveMesh
 from mizzen.testing.own_network import own_network
 from mizzen.testing.running_mesh import RunningMesh
+from tests.e2e import torn_mizzen
 
 pytestmark = pytest.mark.envoy
 
@@ -104,3 +105,21 @@ def test_usual_ports_may_be_taken_and_what_is_refused_is_told(mizzen_live_mesh: 
         with pytest.raises(AssertionError) as refused:
             mizzen_live_mesh.apply(file, REFUSED[file])
         assert f"{file}{words}" in str(refused.value)
+
+
+TEAPOT = """
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: reviews}
+spec:
+  hosts: [reviews]
+  http: [{directResponse: {status: 418}}]
+"""
+
+
+async def test_what_is_applied_is_in_force_whatever_the_server_reads_first(tmp_path: Path) -> None:
+    async with LiveMesh(tmp_path, program=(torn_mizzen.__file__,)) as mesh:
+        await mesh.workload("reviews", version="v1")
+        client = await mesh.client()
+        await mesh.apply("rules.yaml", TEAPOT)
+        assert (await client.get("http://reviews/")).status_code == 418
