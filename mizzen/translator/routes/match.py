@@ -29,7 +29,8 @@ def route_match(match: HTTPMatchRequest | None) -> Any:
     out = route_components_pb2.RouteMatch()
     _apply_uri(out, match.uri)
     out.case_sensitive.value = not match.ignore_uri_case
-    out.dynamic_metadata.extend(_claim_conditions(match))
+    if match.headers or match.without_headers:
+        out.dynamic_metadata.extend(_claim_conditions(match))
     out.headers.extend(_header_conditions(match))
     for name, condition in sorted(match.query_params.items()):
         out.query_parameters.append(_query_condition(name, condition))

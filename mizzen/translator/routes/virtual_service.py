@@ -90,9 +90,10 @@ class Caller:
             return False
         if match.gateways:
             return self.gateway in match.gateways
-        return match.source_namespace in ("", self.namespace) and all(
-            label in self.labels for label in match.source_labels.items()
-        )
+        if match.source_namespace not in ("", self.namespace):
+            return False
+        wanted = match.source_labels
+        return not wanted or all(label in self.labels for label in wanted.items())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
