@@ -32,6 +32,8 @@ from google.protobuf import json_format
 import mizzen
 from mizzen.demo.envoy_process import EnvoyProcess
 from mizzen.simulate import Call, Capture
+from mizzen.simulate.secrets import missing_secrets
+from mizzen.simulate.upstream_tls import upstream_context
 from mizzen.testing import ports
 from mizzen.testing.raw_requests import Answer, read, request
 
@@ -105,6 +107,9 @@ class EnvoyAlone:
         restores = ("outbound", 0) in places or ("inbound", 0) in places
         for cluster in resources.clusters:
             made = _cluster(cluster, assigned, upstream, restores=restores)
+            if missing_secrets(upstream_context(cluster, None), lambda name, _: name in known):
+                # Envoy connects to no endpoint of such a cluster, and the request gets 503 too.
+                made.load_assignment.ClearField("endpoints")
             message.static_resources.clusters.append(made)
         text = json_format.MessageToJson(message, preserving_proto_field_name=True)
         address = f"127.0.0.1:{admin}"

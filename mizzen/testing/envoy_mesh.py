@@ -176,7 +176,8 @@ class EnvoyMesh:
         secrets = (certificate, trust_bundle(pem([self._root.certificate])))
         resources = self._serving.resources(proxy)
         self._tokens.vouch(resources.listeners)
-        resources.secrets.extend(MESSAGES["secrets"].FromString(each.value) for each in secrets)
+        if self._serving.served(proxy).mesh.has_certificate(proxy):
+            resources.secrets.extend(MESSAGES["secrets"].FromString(each.value) for each in secrets)
         envoy = await EnvoyAlone.start(resources, self._upstream.port, directory, self._certificates)
         return _Running(envoy, Calls(envoy, self._upstream))
 

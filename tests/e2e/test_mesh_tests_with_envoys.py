@@ -150,6 +150,7 @@ spec:
   - port: {number: 443, name: a, protocol: HTTPS}
     hosts: [a.example]
     tls: {mode: SIMPLE, credentialName: lost}
+  - {port: {number: 81, name: d, protocol: HTTP}, hosts: [d.example]}
   - {port: {number: 443, name: c, protocol: TLS}, hosts: ["*.example"], tls: {mode: PASSTHROUGH}}
   - {port: {number: 80, name: b, protocol: HTTP}, hosts: [a.example], tls: {httpsRedirect: true}}
 ---
@@ -157,6 +158,25 @@ apiVersion: networking.istio.io/v1
 kind: VirtualService
 metadata: {name: edge}
 spec: {hosts: [a.example], gateways: [edge], http: [{route: [{destination: {host: bank.internal}}]}]}
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: far}
+spec: {hosts: [d.example], gateways: [edge], http: [{route: [{destination: {host: far.internal}}]}]}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: far}
+spec:
+  hosts: [far.internal]
+  resolution: STATIC
+  ports: [{number: 80, name: http, protocol: HTTP}]
+  endpoints: [{address: 192.0.2.9}]
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: far}
+spec: {host: far.internal, trafficPolicy: {tls: {mode: SIMPLE, credentialName: lost}}}
 ---
 apiVersion: networking.istio.io/v1
 kind: VirtualService
@@ -198,6 +218,7 @@ EDGE_TESTS = """\
 tests:
 - {name: no certificate, gateway: edge, request: "https://a.example/", expect: {closed: true}}
 - {name: passed, gateway: edge, tcp: "c.example:443", tls: true, expect: {destination: {host: bank.internal}}}
+- {name: no authority, gateway: edge, request: "http://d.example:81/", expect: {status: 503}}
 - {name: redirected, gateway: edge, request: "http://a.example/", expect: {redirect: {scheme: https}}}
 - name: to a listener that is bound
   from: bound
@@ -217,7 +238,7 @@ async def test_the_simulator_agrees_where_nothing_is_captured_and_secrets_are_mi
     code, out, err = await mizzen("test", str(tmp_path), "--envoy")
     assert code == 0, out
     assert "differs" not in out
-    assert err.splitlines()[-1] == "5 tests: 5 passed, 0 failed"
+    assert err.splitlines()[-1] == "6 tests: 6 passed, 0 failed"
 
 
 async def test_without_an_envoy_it_says_how_to_get_one(
