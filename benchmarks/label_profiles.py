@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -14,6 +15,8 @@ from benchmarks.documents import NAMESPACES, NETWORKING, Documents, text
 from mizzen.config import ConfigStore, MeshConfig, parse_documents
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.contained import ContainedTranslation
+from mizzen.xds.snapshot import Snapshot
+from mizzen.xds.type_urls import ROUTE
 
 _CHANGED = 7
 _ROUNDS = 6
@@ -22,13 +25,14 @@ _ROUNDS = 6
 @dataclass(frozen=True, slots=True)
 class LabelProfiles:
     """Seconds and megabytes for what all proxies are sent at first, milliseconds for a VirtualService that
-    changes: one of a port without rules that look at labels, and one beside them on a port. All of processor
-    time."""
+    changes: one of a port without rules that look at labels, and one beside them on a port; and for joining
+    the bytes of all route configurations that are others then. All of processor time."""
 
     first: float
     megabytes: float
     change: float
     change_beside: float
+    joining: float
 
 
 def _rule(number: int, called: int) -> dict[str, object]:
@@ -75,21 +79,36 @@ def _measured(services: int, proxies: int, rules: int) -> LabelProfiles:
     gc.collect()
     megabytes = (_resident() - before) / 1e6
     list(translation.concerned())
-    changes = []
+    changes, joining = [], []
     for changed in (_CHANGED, services // 2 + _CHANGED):
         rounds = []
         for canary in range(1, _ROUNDS + 1):
             name = f"{changed}.yaml"
             found = parse_documents(text(followed_changes.with_rules(changed, canary=canary)), name)
             change = store.apply({name: found})
+            before_it = [translation.translate(proxy)[0] for proxy in connected]
             began = time.thread_time()
             mesh, delta = mesh.updated(change)
             translation.update(mesh, delta)
             for proxy in translation.concerned():
                 translation.translate(proxy)
             rounds.append(1000 * (time.thread_time() - began))
+            after_it = [translation.translate(proxy)[0] for proxy in connected]
+            joining.append(_joining(before_it, after_it))
         changes.append(min(rounds))
-    return LabelProfiles(first, megabytes, *changes)
+    aside, beside = changes
+    return LabelProfiles(first, megabytes, aside, beside, min(joining[-_ROUNDS:]))
+
+
+def _joining(before: Sequence[Snapshot], after: Sequence[Snapshot]) -> float:
+    """Return the milliseconds that joining the bytes of the changed route configurations takes, each once."""
+    pairs = zip(before, after, strict=True)
+    differences = [new.collection(ROUTE).since(old.collection(ROUTE)) for old, new in pairs]
+    changed = {resource for each in differences for resource in each.changed.values()}
+    began = time.thread_time()
+    for resource in changed:
+        _ = resource.value
+    return 1000 * (time.thread_time() - began)
 
 
 def _resident() -> int:

@@ -33,6 +33,14 @@ class Readers(Generic[Fact, Reader]):
         """Return the readers of `facts`."""
         return {reader for fact in facts for reader in self._readers_of.get(fact, ())}
 
+    def read_by(self, reader: Reader) -> AbstractSet[Fact]:
+        """Return the facts that a reader has read."""
+        return self._facts_of.get(reader, frozenset())
+
+    def differing(self, before: Readers[Fact, Reader]) -> list[Fact]:
+        """Return the facts that have other readers than before."""
+        return self._readers_of.differing(before._readers_of)
+
     def reading(self, reads: Mapping[Reader, AbstractSet[Fact]]) -> Readers[Fact, Reader]:
         """Return a copy in which each reader in `reads` has read exactly these facts; a reader without facts
         is dropped."""

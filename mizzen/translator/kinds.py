@@ -12,7 +12,7 @@ from mizzen.incremental import Database, Lookup, Table
 from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.base.memo import Memo
-from mizzen.translator.label_layer import LabelLayer
+from mizzen.translator.label_layers import LabelLayers
 from mizzen.translator.label_rules import LabelRules
 from mizzen.translator.laid_over import NOTHING_LAID_OVER, LaidOver
 from mizzen.translator.outbound import OutboundResources
@@ -44,9 +44,10 @@ class Kind:
 
 @dataclass(slots=True)
 class _Live:
-    """What a kind of proxies shares, and how many updates ago somebody asked for it."""
+    """What a kind of proxies shares, what is laid over it, and how many updates ago somebody asked for it."""
 
     resources: OutboundResources
+    layers: LabelLayers[Kind]
     unused: int = 0
 
 
@@ -59,7 +60,6 @@ class Kinds:
         self._rules = LabelRules(mesh)
         self._known: WeakValueDictionary[object, Kind] = WeakValueDictionary()
         self._live: dict[Kind, _Live] = {}
-        self._layers: dict[Kind, LabelLayer] = {}
         self._building: dict[Kind, OutboundResources] = {}
         self._failed: dict[Kind, str] = {}
         self._shared = Table[Kind, SharedResources](database, "resources that proxies share")
@@ -70,7 +70,7 @@ class Kinds:
 
     def __len__(self) -> int:
         """How many kinds there are."""
-        return len(self._layers) + len(self._live)
+        return sum(1 + len(live.layers) for live in self._live.values())
 
     # What queries read.
 
@@ -105,7 +105,8 @@ class Kinds:
         for live in self._live.values():
             live.unused += 1
         unused = [kind for kind, live in self._live.items() if live.unused > _UNUSED_UPDATES]
-        unused += [kind for kind in self._layers if not self._laid.is_read(kind)]
+        for live in self._live.values():
+            unused += [kind for kind in live.layers if not self._laid.is_read(kind)]
         for kind in unused:
             self._drop(kind)
         if unused:
@@ -113,24 +114,35 @@ class Kinds:
 
     def changed(self) -> Iterator[None]:
         """Bring what is read up to date, in steps. What fails is taken away from those who read it."""
-        laid: dict[Kind, list[Kind]] = {}
-        for kind in self._layers:
-            laid.setdefault(kind.whole, []).append(kind)
-        for kind in tuple(self._live):
-            if self._shared.is_read(kind):
-                for each in (kind, *laid.get(kind, ())):
-                    try:
-                        self._bring(each)
-                    except Exception:
-                        self._discard(each)
-                        self._failed.pop(each, None)
+        for kind, live in tuple(self._live.items()):
+            if self._shared.is_read(kind) and self._is_brought(kind):
+                for each in live.layers.behind:
+                    self._is_brought(each)
                 yield
+
+    def _is_brought(self, kind: Kind) -> bool:
+        try:
+            self._bring(kind)
+        except Exception:
+            self._discard(kind)
+            self._failed.pop(kind, None)
+            return False
+        return True
 
     def bring(self, kind: Kind) -> None:
         """Bring what proxies of a kind share up to date, and tell those that read it if it is another now."""
+        if self._is_current(kind):
+            return
         if kind.wider is not None:
             self._bring(kind.wider)
         self._bring(kind)
+
+    def _is_current(self, kind: Kind) -> bool:
+        live = self._live.get(kind.whole)
+        if live is None or live.resources.mesh is not self._mesh or kind.whole not in self._shared.values_now:
+            return False
+        live.unused = 0
+        return kind.wider is None or live.layers.is_current(kind)
 
     def _bring(self, kind: Kind) -> None:
         if kind in self._failed:
@@ -139,7 +151,7 @@ class Kinds:
             if kind.wider is None:
                 self._build_or_update(kind)
             else:
-                self._lay(kind, self._live[kind.wider].resources)
+                self._laid[kind] = self._live[kind.wider].layers.bring(kind, kind.profile)
         except Exception as error:
             # For the next proxies of the kind. The exception itself would keep a superseded mesh in memory.
             self._failed[kind] = f"{type(error).__name__}: {error}"
@@ -150,21 +162,14 @@ class Kinds:
         if live is None:
             made = OutboundResources(self._mesh, kind.profile, kind.hosts, self._memo)
             deque(made.build(), maxlen=0)
-            live = self._live[kind] = _Live(made)
+            live = self._live[kind] = self._living(made)
         live.unused = 0
         if live.resources.mesh is not self._mesh:
             live.resources.update(self._mesh)
+            live.layers.note_step(self._rules)
         elif kind in self._shared.values_now:
             return
         self._shared[kind] = live.resources.shared
-
-    def _lay(self, kind: Kind, shared: OutboundResources) -> None:
-        layer = self._layers.get(kind)
-        if layer is None or not layer.is_over(shared):
-            layer = self._layers[kind] = LabelLayer(shared, kind.profile, self._rules)
-        elif not layer.is_current:
-            layer.update(self._rules)
-        self._laid[kind] = layer.laid
 
     def knows(self, kind: Kind) -> bool:
         """Return whether there is something to go on from for a kind, or it is known that it fails."""
@@ -184,7 +189,7 @@ class Kinds:
         try:
             yield from building.build()
             if self._building.get(whole) is building:
-                self._live.setdefault(whole, _Live(building))
+                self._live.setdefault(whole, self._living(building))
         except Exception:
             return  # `bring` fails as well, and its owner looks for the cause
         finally:
@@ -198,7 +203,10 @@ class Kinds:
         if known is None or whole in self._live:
             return
         if known.resources.mesh.settings is self._mesh.settings:
-            self._live[whole] = _Live(known.resources.copy())
+            self._live[whole] = self._living(known.resources.copy())
+
+    def _living(self, resources: OutboundResources) -> _Live:
+        return _Live(resources, LabelLayers(resources, self._rules))
 
     def forget(self, kind: Kind) -> None:
         """Forget what there is for a kind; it is built from nothing the next time."""
@@ -209,18 +217,24 @@ class Kinds:
     def keep(self, kinds: Iterable[Kind]) -> None:
         """Forget what only other kinds need."""
         wanted = {each for kind in kinds for each in (kind, kind.whole)}
-        gone = [*(self._live.keys() - wanted), *(self._layers.keys() - wanted)]
+        gone = [*(self._live.keys() - wanted)]
+        for live in self._live.values():
+            gone += [kind for kind in live.layers if kind not in wanted]
         for kind in gone:
             self._drop(kind)
         self._forget_scopes(wanted)
 
     def _drop(self, kind: Kind) -> None:
-        if self._live.pop(kind, None) is not None:
-            self._discard(kind)
-            for each in [layer for layer in self._layers if layer.wider is kind]:
-                self._drop(each)
-        if self._layers.pop(kind, None) is not None:
-            self._discard(kind)
+        live = self._live.get(kind.whole)
+        if live is None:
+            return
+        layers = (kind,) if kind.wider is not None else tuple(live.layers)
+        for each in layers:
+            live.layers.forget(each)
+            self._laid.discard(each)
+        if kind.wider is None:
+            del self._live[kind]
+            self._shared.discard(kind)
 
     def _discard(self, kind: Kind) -> None:
         if kind.wider is None:
@@ -229,10 +243,12 @@ class Kinds:
             self._laid.discard(kind)
 
     def _forget_scopes(self, more: Iterable[Kind] = ()) -> None:
-        kinds = (*self._live, *self._layers, *self._building, *more)
+        layers = (kind for live in self._live.values() for kind in live.layers)
+        kinds = (*self._live, *layers, *self._building, *more)
         self._mesh.forget_scopes(kind.profile for kind in kinds)
 
     def parts(self, kind: Kind, route_configuration: str = "") -> OutboundParts:
         """Return what the resources of a kind, which is up to date, are made of."""
-        layer = self._layers.get(kind)
-        return self._live[kind.whole].resources.parts if layer is None else layer.parts(route_configuration)
+        live = self._live[kind.whole]
+        layer = live.layers.get(kind)
+        return live.resources.parts if layer is None else layer.parts(route_configuration)

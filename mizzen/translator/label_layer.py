@@ -8,55 +8,82 @@ only these for itself. A change that meets none of them is done with when the sh
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from enum import Enum, auto
 from itertools import chain
-from typing import Final
 
 from mizzen.config.diagnostics import Diagnostic
 from mizzen.mesh.facts import Fact, Pool, Routed, Served
 from mizzen.mesh.proxy.profile import OutboundProfile
+from mizzen.mesh.rules.failover_labels import MentionedLabel
 from mizzen.mesh.scope_difference import NOTHING_DIFFERS, ScopeDifference
 from mizzen.mesh.services.registry import ServiceKey
 from mizzen.persistent import LayeredDict
+from mizzen.translator.alike_listeners import AlikeListeners
 from mizzen.translator.clusters.service_resources import ServiceResources
-from mizzen.translator.label_rules import LabelRules
-from mizzen.translator.laid_over import NOTHING_LAID_OVER, Layer
+from mizzen.translator.label_rules import LabelRules, labels_apart
+from mizzen.translator.laid_over import NOTHING_LAID_OVER
 from mizzen.translator.listeners.outbound import PortListeners
 from mizzen.translator.outbound import OutboundResources, Step
 from mizzen.translator.outbound_builder import OutboundBuilder
 from mizzen.translator.part_origins import OutboundParts
+from mizzen.translator.routes.port_routes import CarriedRoutes
 from mizzen.translator.tls.secret_references import SecretNames, all_secrets
 from mizzen.xds.resource import Resource
 
 
-class LabelLayer:
-    """Keeps what is laid over the resources `shared` for the proxies of a profile up to date."""
+class Sum(Enum):
+    """What is added up over all that is shared: it may be another though nothing of a layer is touched."""
 
-    def __init__(self, shared: OutboundResources, profile: OutboundProfile, rules: LabelRules) -> None:
+    SECRETS = auto()
+    DIAGNOSTICS = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Listened:
+    """Which listeners of what is shared read a fact."""
+
+    fact: Fact
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """Which route configurations of what is shared were built that read the routes of a port."""
+
+    fact: Routed
+
+
+Read = Fact | Listened | Fetched | MentionedLabel | Sum | str
+"""What a layer depends on: facts, what is shared, rules that mention a label, and the names of its route
+configurations."""
+
+
+class LabelLayer:
+    """Keeps what is laid over the resources `shared` for the proxies of a profile up to date. `read` is all
+    that it depends on: a step of what is shared that changes nothing of it is none for this layer."""
+
+    def __init__(
+        self, shared: OutboundResources, profile: OutboundProfile, rules: LabelRules, alike: AlikeListeners
+    ) -> None:
         self.laid = NOTHING_LAID_OVER
         self._shared = shared
         self._profile = profile
         self._rules = rules
-        self._telling = rules.telling(profile, shared.profile)
-        self._number = _NEVER
+        self._labels = labels_apart(profile, shared.profile)
+        self._telling = rules.telling(profile.namespace, self._labels)
         self._apart = NOTHING_DIFFERS
-        self._read: frozenset[Fact] = frozenset()
         self._ports: dict[int, PortListeners] = {}
+        self._listened: frozenset[Fact] = frozenset()
         self._routes: dict[str, Resource] = {}
+        self._fetched: dict[str, Routed] = {}
+        self._own: dict[str, Routed] = {}
+        self._carried = CarriedRoutes()
         self._services: dict[ServiceKey, ServiceResources] = {}
         self._instead: tuple[SecretNames, ...] = ()
         self._replaced: frozenset[str] = frozenset()
         self._added_up: tuple[object, object] | None = None
-        self.update(rules)
-
-    def is_over(self, shared: OutboundResources) -> bool:
-        """Return whether it is laid over these resources."""
-        return self._shared is shared
-
-    @property
-    def is_current(self) -> bool:
-        """Whether it is laid over the shared resources as they are now."""
-        return self._number == self._shared.step.number
+        self.read: frozenset[Read] = frozenset()
+        self._build(alike)
 
     @property
     def _builder(self) -> OutboundBuilder:
@@ -64,70 +91,103 @@ class LabelLayer:
         below = self._shared.builder
         return OutboundBuilder(below.mesh, self._profile, (), below.memo)
 
+    def _found_read(self) -> frozenset[Read]:
+        found: set[Read] = {*self._labels, *self._listened, *self._apart.found_from, *self._fetched}
+        found.update(map(Listened, self._apart.facts))
+        found.update(map(Fetched, self._apart.routed))
+        found.update(fact(key) for key in self._services for fact in (Served, Pool))
+        if self._services:
+            found.add(Sum.SECRETS)
+        if self._ports:
+            found.add(Sum.DIAGNOSTICS)
+        return frozenset(found)
+
     def parts(self, name: str = "") -> OutboundParts:
         """Return what a route configuration, and all listeners, are made of."""
         ports = LayeredDict.over(self._shared.ports, self._ports)
-        builder, carried = self._builder, self._shared.carried
-        if name in self._routes:
-            carried = carried.following(self._apart, builder.routing)
-        return OutboundParts(ports, builder, carried)
+        carried = self._carried if name in self._routes else self._shared.carried
+        return OutboundParts(ports, self._builder, carried)
 
-    def update(self, rules: LabelRules) -> None:
-        """Go on to the mesh that the shared resources are up to date with."""
-        step, telling = self._shared.step, self._telling
+    def update(self, rules: LabelRules, step: Step | None, alike: AlikeListeners) -> None:
+        """Follow the last step of the shared resources, all that was not followed; None: build all anew."""
+        telling, before = self._telling, self._telling
         if rules is not self._rules:
-            telling = rules.telling(self._profile, self._shared.profile)
-        goes_on = self._number + 1 == step.number and telling == self._telling
-        self._number, self._rules, self._telling = _NEVER, rules, telling
-        if goes_on and self._stands(step.difference):
-            self._follow(step)
+            telling = rules.telling(self._profile.namespace, self._labels)
+        self._rules, self._telling = rules, telling
+        if step is None or step.difference.everything:
+            self._build(alike)
+            return
+        builder, changed = self._builder, step.difference.facts
+        met = telling != before or not self._apart.found_from.isdisjoint(changed)
+        if met:
+            self._apart = self._found_apart(builder)
+        # Labelled DestinationRules choose otherwise here than for what is shared, so the step does not tell
+        # all that differs.
+        chosen = met and (before.destination_hosts or telling.destination_hosts)
+        listening = self._listened.isdisjoint(changed) and (
+            self._shared.readers.of(self._apart.facts) == self._ports.keys()
+        )
+        if not listening or chosen:
+            self._build(alike)
+        elif met:
+            ports = LayeredDict.over(self._shared.ports, self._ports)
+            names = {**self._own, **builder.reading(ports, self._apart)}
+            self._follow(builder, step, names, self._fetched.keys() - names.keys())
+            self.read = self._found_read()
         else:
-            self._build()
-        self._add_up()
-        self._number = step.number
+            names = {name: fact for name, fact in step.routes.items() if fact in self._apart.facts}
+            self._follow(builder, step, names, (step.gone | step.routes.keys()) - names.keys())
 
-    def _stands(self, difference: ScopeDifference) -> bool:
-        """Return whether the same tells the two kinds apart, and the same listeners, as before."""
-        return (
-            not difference.everything
-            and self._read.isdisjoint(difference.facts)
-            and self._shared.readers.of(self._apart.facts) == self._ports.keys()
+    def _found_apart(self, builder: OutboundBuilder) -> ScopeDifference:
+        telling, registry = self._telling, builder.mesh.registry
+        return ScopeDifference.apart(
+            self._shared.scope, builder.scope, telling.virtual_services, telling.destination_hosts, registry
         )
 
-    def _build(self) -> None:
-        builder, shared, telling = self._builder, self._shared, self._telling
-        apart = self._apart = ScopeDifference.apart(
-            shared.scope,
-            builder.scope,
-            telling.virtual_services,
-            telling.destination_hosts,
-            builder.mesh.registry,
-        )
+    def _build(self, alike: AlikeListeners) -> None:
+        builder, shared = self._builder, self._shared
+        apart = self._apart = self._found_apart(builder)
         self._services = {}
         self._lay_services(builder, apart.services_of(Served))
-        listeners = builder.listeners()
-        built = {number: listeners.build(number) for number in sorted(shared.readers.of(apart.facts))}
+        built = {number: alike.build(number, builder) for number in sorted(shared.readers.of(apart.facts))}
         self._ports = {number: each.port for number, each in built.items()}
         self._lay_listeners(chain.from_iterable(each.resources for each in built.values()))
         ports = LayeredDict.over(shared.ports, self._ports)
         fetched = builder.fetched(ports, built)
-        own = {name: fact for name, fact in fetched.items() if name not in shared.routes}
-        self._read = apart.found_from.union(own.values(), *(each.read for each in built.values()))
-        self._routes = {}
+        own = self._own = {name: fact for name, fact in fetched.items() if name not in shared.routes}
+        # What is shared may also become another while what is laid over it stays.
+        below = (shared.readers.read_by(number) for number in built)
+        self._listened = frozenset[Fact](own.values()).union(*below, *(each.read for each in built.values()))
+        self._routes, self._fetched, self._carried = {}, {}, CarriedRoutes()
         self._lay_routes(builder, {**own, **builder.reading(ports, apart)})
+        self._add_up()
+        self.read = self._found_read()
 
-    def _follow(self, step: Step) -> None:
-        """Bring up to date what a step touched of what is laid over: mostly nothing."""
-        changed, apart = step.difference, self._apart.facts
+    def _follow(
+        self, builder: OutboundBuilder, step: Step, names: Mapping[str, Routed], gone: Iterable[str]
+    ) -> None:
+        """Bring up to date what a step touched of what is laid over, mostly nothing: `names` are its route
+        configurations that may be others now."""
+        changed = step.difference
         touched = self._services.keys() & (changed.services_of(Served) | changed.services_of(Pool))
         if touched:
-            self._lay_services(self._builder, touched)
-        names = {name: fact for name, fact in step.routes.items() if fact in apart}
-        gone = self._routes.keys() & ((step.gone | step.routes.keys()) - names.keys())
+            self._lay_services(builder, touched)
+        gone = self._fetched.keys() & gone
         if gone or names:
-            for name in gone:
-                del self._routes[name]
-            self._lay_routes(self._builder, names)
+            self._forget_routes(gone)
+            self._carried = self._carried.following(changed, builder.routing)
+            known = not gone and names.items() <= self._fetched.items()
+            self._lay_routes(builder, names)
+            if not known:
+                self.read = self._found_read()
+        self._add_up()
+
+    def _forget_routes(self, names: Iterable[str]) -> None:
+        ports = {self._fetched.pop(name) for name in names}
+        ports.difference_update(self._fetched.values())
+        for name in names:
+            del self._routes[name]
+        self._carried = self._carried.without(names, ports)
 
     def _lay_services(self, builder: OutboundBuilder, touched: Iterable[ServiceKey]) -> None:
         """Make what there is of the services that are touched; of the others what was made holds."""
@@ -144,13 +204,11 @@ class LabelLayer:
         names = [cluster.name for each in below for cluster in each.all_clusters]
         self._instead = tuple([names for made in services.values() for _, names in made.secrets])
         self._replaced, self._added_up = frozenset(names), None
-        self.laid = self.laid.with_layers(
-            clusters=Layer.over(shared.clusters, clusters, names),
-            endpoints=Layer.over(
-                shared.endpoints,
-                assignments,
-                [assigned.name for each in below for assigned in each.all_assignments],
-            ),
+        laid, assigned = self.laid, [assignment.name for each in below for assignment in each.all_assignments]
+        self.laid = replace(
+            laid,
+            clusters=laid.clusters.over(shared.clusters, clusters, names),
+            endpoints=laid.endpoints.over(shared.endpoints, assignments, assigned),
         )
 
     def _lay_listeners(self, made: Iterable[Resource]) -> None:
@@ -158,7 +216,7 @@ class LabelLayer:
         below = [shared.ports[number] for number in self._ports if number in shared.ports]
         names = [spec.name for each in below for spec in each.specs.values()]
         self._added_up = None
-        self.laid = self.laid.with_layers(listeners=Layer.over(shared.listeners, made, names))
+        self.laid = replace(self.laid, listeners=self.laid.listeners.over(shared.listeners, made, names))
 
     def _add_up(self) -> None:
         """Bring secrets and diagnostics up to date. They are those of all clusters and all ports, so they may
@@ -167,9 +225,9 @@ class LabelLayer:
         if before is not None and before[0] is shared.secrets_of and before[1] is shared.diagnostics:
             return
         self._added_up = (shared.secrets_of, shared.diagnostics)
-        laid = replace(self.laid, secrets=self._secrets(), diagnostics=self._diagnostics())
-        if laid != self.laid:
-            self.laid = laid
+        secrets, diagnostics = self._secrets(), self._diagnostics()
+        if (secrets, diagnostics) != (self.laid.secrets, self.laid.diagnostics):
+            self.laid = replace(self.laid, secrets=secrets, diagnostics=diagnostics)
 
     def _secrets(self) -> SecretNames | None:
         below = self._shared.secrets_of
@@ -185,11 +243,13 @@ class LabelLayer:
         return tuple([found for number in sorted(ports) for found in ports[number].diagnostics])
 
     def _lay_routes(self, builder: OutboundBuilder, names: Mapping[str, Routed]) -> None:
-        carried = self._shared.carried.following(self._apart, builder.routing, set(names.values()))
+        routing, facts = builder.routing, set(names.values())
+        # The first time, a port goes on from what is shared.
+        carried = self._carried = self._carried.with_ports(
+            facts, lambda: self._shared.carried.following(self._apart, routing, facts)
+        )
+        self._fetched.update(names)
         for name, fact in names.items():
             self._routes[name] = builder.route_configuration(name, fact, carried)
-        self.laid = self.laid.with_layers(routes=Layer.over(self._shared.routes, self._routes.values()))
-
-
-_NEVER: Final = -2
-"""Not the number of a step, nor of one before."""
+        routes = self.laid.routes.over(self._shared.routes, self._routes.values())
+        self.laid = replace(self.laid, routes=routes)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from mizzen.config.document import ConfigKey
 from mizzen.mesh.hosts import is_wildcard
 from mizzen.mesh.proxy.profile import OutboundProfile
 from mizzen.mesh.rules.failover_labels import MentionedLabel
@@ -29,12 +28,18 @@ class Telling:
     destination_hosts: frozenset[str]
 
 
+def labels_apart(profile: OutboundProfile, other: OutboundProfile) -> frozenset[MentionedLabel]:
+    """Return the labels that rules which tell the two profiles apart mention."""
+    apart = frozenset(profile.labels).symmetric_difference(other.labels)
+    return apart | {(key, None) for key, _ in apart}
+
+
 class LabelRules:
     """All rules that look at labels. The same object from snapshot to snapshot as long as none changes."""
 
     def __init__(self, mesh: Mesh) -> None:
         destination_rules = mesh.destination_rule_index
-        self._virtual_services: Mapping[ConfigKey, VirtualServiceRule] = mesh.virtual_service_index.labelled
+        self._virtual_services = mesh.virtual_service_index.labelled
         self._destination_rules = destination_rules.labelled
         self._hosts = {key: destination_rules.host_of(mesh.document(key)) for key in self._destination_rules}
         self._sidecars: SidecarIndex = mesh.sidecar_index
@@ -59,20 +64,35 @@ class LabelRules:
         selector = (selector_of(sidecar) if sidecar is not None else None) or {}
         labels = tuple(label for label in profile.labels if label[0] in selector)
         shared = replace(profile, labels=labels)
-        hosts = self.telling(profile, shared).destination_hosts
+        hosts = set(self._destination_hosts(labels_apart(profile, shared), profile.namespace))
         return profile if len(hosts) > _MOST_LAID_OVER or any(map(is_wildcard, hosts)) else shared
 
-    def telling(self, profile: OutboundProfile, other: OutboundProfile) -> Telling:
-        """Return the rules that tell two profiles apart that differ in their labels."""
-        apart = frozenset(profile.labels).symmetric_difference(other.labels)
-        apart_by: frozenset[MentionedLabel] = apart | {(key, None) for key, _ in apart}
+    def labels_since(self, before: LabelRules) -> frozenset[MentionedLabel]:
+        """Return the labels that rules mention which came, went or changed since."""
+        if before is self:
+            return frozenset()
+        found: set[MentionedLabel] = set()
+        for key in self._virtual_services.differing(before._virtual_services):
+            for rules in (before._virtual_services, self._virtual_services):
+                rule = rules.get(key)
+                if rule is not None:
+                    found |= rule.source_labels
+        for key in self._destination_rules.differing(before._destination_rules):
+            for destination_rules in (before._destination_rules, self._destination_rules):
+                looking = destination_rules.get(key)
+                if looking is not None:
+                    found |= looking[1]
+        return frozenset(found)
+
+    def telling(self, namespace: str, labels: frozenset[MentionedLabel]) -> Telling:
+        """Return the rules that tell two profiles of a namespace apart that differ in these labels."""
         return Telling(
             tuple(
                 rule
                 for rule in self._virtual_services.values()
-                if not apart_by.isdisjoint(rule.source_labels) and is_visible(rule.seen_by, profile.namespace)
+                if not labels.isdisjoint(rule.source_labels) and is_visible(rule.seen_by, namespace)
             ),
-            frozenset(self._destination_hosts(apart_by, profile.namespace)),
+            frozenset(self._destination_hosts(labels, namespace)),
         )
 
     def _destination_hosts(self, labels: frozenset[MentionedLabel], namespace: str) -> Iterator[str]:

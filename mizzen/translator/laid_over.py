@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final
 
 from mizzen.config.diagnostics import Diagnostic
@@ -12,30 +12,37 @@ from mizzen.xds.resource import Resource
 from mizzen.xds.snapshot import Collection
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Layer:
     """Resources of one type that are laid over a collection, and the names that they leave out of it.
     Compared by identity."""
 
-    resources: tuple[Resource, ...] = ()
-    hidden: frozenset[str] = frozenset()
+    __slots__ = ("_hidden", "_laid", "_resources")
 
-    def __bool__(self) -> bool:
-        return bool(self.resources or self.hidden)
+    def __init__(self, resources: tuple[Resource, ...] = (), hidden: frozenset[str] = frozenset()) -> None:
+        self._resources = resources
+        self._hidden = hidden
+        self._laid: tuple[Collection, Collection] | None = None
 
-    @classmethod
-    def over(cls, below: Collection, made: Iterable[Resource], names: Iterable[str] = ()) -> Layer:
-        """Return what leaves of all `names` the resources `made`; those that are the same below are not laid
-        over."""
+    def on(self, below: Collection) -> Collection:
+        """Return a collection with this over it: the same object for all proxies of a kind."""
+        if self is NO_LAYER:
+            return below
+        laid = self._laid
+        if laid is None or laid[0] is not below:
+            laid = self._laid = (below, below.overlaid(self._resources, self._hidden))
+        return laid[1]
+
+    def over(self, below: Collection, made: Iterable[Resource], names: Iterable[str] = ()) -> Layer:
+        """Return the layer that leaves of all `names` the resources `made`; those that are the same below are
+        not laid over. It is this one if that is alike."""
         latest = {each.name: each for each in made}
-        return cls(
-            tuple([each for each in latest.values() if not _same(below.resources.get(each.name), each)]),
-            frozenset([name for name in names if name in below and name not in latest]),
+        resources = tuple(
+            [each for each in latest.values() if not _same(below.resources.get(each.name), each)]
         )
-
-    def is_like(self, other: Layer) -> bool:
-        """Return whether both lay the very same over a collection."""
-        return self.resources == other.resources and self.hidden == other.hidden
+        hidden = frozenset([name for name in names if name in below and name not in latest])
+        if resources == self._resources and hidden == self._hidden:
+            return self
+        return Layer(resources, hidden) if resources or hidden else NO_LAYER
 
 
 def _same(below: Resource | None, made: Resource) -> bool:
@@ -49,27 +56,15 @@ NO_LAYER: Final = Layer()
 
 @dataclass(frozen=True, slots=True)
 class LaidOver:
-    """All that a kind of sidecars has instead of what is shared. `layers` has what is laid over the
-    collections of SharedResources, by their names there. None: the shared one holds."""
+    """All that a kind of sidecars has instead of what is shared: layers over the collections of
+    SharedResources, and sums. None: the shared one holds."""
 
-    layers: Mapping[str, Layer]
+    clusters: Layer = NO_LAYER
+    endpoints: Layer = NO_LAYER
+    listeners: Layer = NO_LAYER
+    routes: Layer = NO_LAYER
     secrets: SecretNames | None = None
     diagnostics: tuple[Diagnostic, ...] | None = None
 
-    def layer(self, collection: str) -> Layer:
-        """Return what is laid over the collection of that name."""
-        return self.layers.get(collection, NO_LAYER)
 
-    def with_layers(self, **layers: Layer) -> LaidOver:
-        """Return the same with other layers; empty ones are left out, and those that are like the ones before
-        stay."""
-        found = dict(self.layers)
-        for collection, layer in layers.items():
-            if not layer:
-                found.pop(collection, None)
-            elif not layer.is_like(self.layer(collection)):
-                found[collection] = layer
-        return self if found == self.layers else replace(self, layers=found)
-
-
-NOTHING_LAID_OVER: Final = LaidOver({})
+NOTHING_LAID_OVER: Final = LaidOver()

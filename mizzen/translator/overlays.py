@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from weakref import WeakValueDictionary
 
-from mizzen.translator.laid_over import NO_LAYER, Layer
 from mizzen.xds.resource import Resource
 from mizzen.xds.snapshot import Collection
 
-_Key = tuple[Collection, Layer, tuple[Resource, ...]]
+_Key = tuple[Collection, tuple[Resource, ...]]
 """What is below, and what is laid over it."""
 
 
@@ -23,27 +22,13 @@ class Overlays:
         return len(self._laid)
 
     def laid(
-        self,
-        base: Collection,
-        own: tuple[Resource, ...],
-        hidden: frozenset[str] = frozenset(),
-        layer: Layer = NO_LAYER,
+        self, base: Collection, own: tuple[Resource, ...], hidden: frozenset[str] = frozenset()
     ) -> Collection:
-        """Return `base` with a layer over it, and over that the resources of a workload's own, without the
-        names that these hide. What is hidden follows from `own`."""
-        if not own and not layer:
+        """Return `base` with the resources of a workload's own and without the names that these hide. What is
+        hidden follows from `own`."""
+        if not own:
             return base
-        found = self._laid.get((base, layer, own))
+        found = self._laid.get((base, own))
         if found is None:
-            found = self._laid[base, layer, own] = _overlaid(base, own, hidden, layer)
+            found = self._laid[base, own] = base.overlaid(own, hidden)
         return found
-
-
-def _overlaid(
-    base: Collection, own: tuple[Resource, ...], hidden: frozenset[str], layer: Layer
-) -> Collection:
-    if not own:
-        return base.overlaid(layer.resources, layer.hidden)
-    if hidden:
-        layer = Layer(tuple([each for each in layer.resources if each.name not in hidden]), layer.hidden)
-    return base.overlaid(layer.resources + own, layer.hidden | hidden)

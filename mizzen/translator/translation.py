@@ -253,13 +253,12 @@ class Translation:
         kind = self._kinds(proxy)
         shared, over, own = self._shared.whole(kind), self._shared.laid_over(kind), self._owns(proxy)
         laid = self._overlays.laid
+        listeners = over.listeners.on(shared.listeners)
         collections = {
-            type_urls.CLUSTER: laid(shared.clusters, own.clusters, layer=over.layer("clusters")),
-            type_urls.ENDPOINT: laid(shared.endpoints, (), layer=over.layer("endpoints")),
-            type_urls.LISTENER: laid(
-                shared.listeners, own.listeners, own.hidden_listeners, over.layer("listeners")
-            ),
-            type_urls.ROUTE: laid(shared.routes, own.routes, layer=over.layer("routes")),
+            type_urls.CLUSTER: laid(over.clusters.on(shared.clusters), own.clusters),
+            type_urls.ENDPOINT: over.endpoints.on(shared.endpoints),
+            type_urls.LISTENER: laid(listeners, own.listeners, own.hidden_listeners),
+            type_urls.ROUTE: laid(over.routes.on(shared.routes), own.routes),
         }
         asked = shared.secrets if over.secrets is None else over.secrets
         clusters = collections[type_urls.CLUSTER]

@@ -126,24 +126,22 @@ def port_configuration_resource(
     chunks = sorted_hosts.of_chunks(_Summary.of)
     total = sum([chunk.digests for chunk in chunks]) % _MODULUS
     version = _version(start, (total, *[host.digest for host in others]))
-    places: dict[int, tuple[Origin, ...]] = {}
-    for each in chunks:
-        places.update(each.places)
+    places = {id(each): each for chunk in chunks for each in chunk.places}
     origins = tuple(chain.from_iterable(places.values()))
     return Resource.joined(ROUTE, head.name, _Pieces(start, sorted_hosts, others), version, origins)
 
 
 class _Summary(NamedTuple):
-    """The sum of the digests of some virtual hosts, and the places of their rules by identity: virtual hosts
-    of one VirtualService have the very same."""
+    """The sum of the digests of some virtual hosts, and the places of their rules: virtual hosts of one
+    VirtualService have the very same."""
 
     digests: int
-    places: dict[int, tuple[Origin, ...]]
+    places: tuple[tuple[Origin, ...], ...]
 
     @staticmethod
     def of(hosts: Sequence[EncodedVirtualHost]) -> _Summary:
         places = {id(host.places): host.places for host in hosts}
-        return _Summary(sum([host.digest for host in hosts]), places)
+        return _Summary(sum([host.digest for host in hosts]), tuple(places.values()))
 
 
 def _version(start: bytes, digests: Iterable[int]) -> str:

@@ -122,6 +122,17 @@ class CarriedRoutes:
             self._ports = self._ports.updated({fact: held})
         return held
 
+    def with_ports(self, facts: AbstractSet[Routed], others: Callable[[], CarriedRoutes]) -> CarriedRoutes:
+        """Return the same with the routes of these ports: those that are not there yet are among `others`."""
+        missing = [fact for fact in facts if fact not in self._ports]
+        if not missing:
+            return self
+        found = others()._ports
+        made = CarriedRoutes()
+        made._made = self._made
+        made._ports = self._ports.updated({fact: found[fact] for fact in missing if fact in found})
+        return made
+
     def configuration(
         self, name: str, encoded: object, catch_all: object, build: Callable[[], Resource]
     ) -> Resource:

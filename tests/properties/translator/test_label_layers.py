@@ -38,7 +38,7 @@ NAMES = (("default", "one"), ("default", "two"), ("shop", "one"), ("shop", "two"
 
 
 def _labels(draw: st.DrawFn) -> dict[str, str]:
-    return {"app": draw(st.sampled_from(["reviews", "client", "client"]))}
+    return draw(st.sampled_from([{"app": "reviews"}, {"app": "client"}, {"app": "client"}, {"rack": "a"}]))
 
 
 @st.composite

@@ -1,0 +1,49 @@
+"""Listeners that several kinds of proxies with labels have alike, built once for all of them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mizzen.mesh.facts import Fact
+from mizzen.mesh.proxy.profile import OutboundProfile
+from mizzen.mesh.scope_difference import ScopeDifference
+from mizzen.translator.label_rules import LabelRules, labels_apart
+from mizzen.translator.outbound_builder import BuiltListeners, OutboundBuilder
+
+_MOST: Final = 4
+"""So many unlike listeners of a port are kept to compare with."""
+
+
+class AlikeListeners:
+    """The listeners of ports that kinds of proxies have built in one snapshot of the mesh.
+
+    A kind takes those of another kind if no rule that tells the two apart has a say in anything that was read
+    for them.
+    """
+
+    def __init__(self, rules: LabelRules) -> None:
+        self._rules = rules
+        self._built: dict[int, list[tuple[OutboundProfile, BuiltListeners]]] = {}
+        self._apart: dict[tuple[OutboundProfile, OutboundProfile], frozenset[Fact]] = {}
+
+    def build(self, number: int, builder: OutboundBuilder) -> BuiltListeners:
+        """Return the listeners of a port."""
+        known = self._built.setdefault(number, [])
+        for profile, built in known:
+            if self._facts_apart(profile, builder).isdisjoint(built.read):
+                return built
+        built = builder.listeners().build(number)
+        if len(known) < _MOST:
+            known.append((builder.profile, built))
+        return built
+
+    def _facts_apart(self, other: OutboundProfile, builder: OutboundBuilder) -> frozenset[Fact]:
+        key = (other, builder.profile)
+        found = self._apart.get(key)
+        if found is None:
+            mesh, labels = builder.mesh, labels_apart(*key)
+            telling = self._rules.telling(other.namespace, labels)
+            rules, hosts = telling.virtual_services, telling.destination_hosts
+            difference = ScopeDifference.apart(mesh.scope(other), builder.scope, rules, hosts, mesh.registry)
+            found = self._apart[key] = difference.facts
+        return found
