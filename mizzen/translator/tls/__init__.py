@@ -1,1 +1,1 @@
-"""TLS towards clients and towards endpoints, and the secrets that it asks for."""
+"""TLS towards clients and towards endpoints, and the secrets for it."""

@@ -1,4 +1,4 @@
-"""What both sides of TLS demand of a certificate, and the name of the socket that does it."""
+"""Validating certificates: what TLS towards clients and TLS towards endpoints have in common."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ TLS_SOCKET = "envoy.transport_sockets.tls"
 
 
 def add_subject_alt_names(validation: Any, names: Iterable[str]) -> None:
-    """Demand that a certificate holds one of `names`, exactly; no names demand nothing."""
+    """Require that a certificate holds one of `names`, compared exactly; without names, require nothing."""
     validation.match_subject_alt_names.extend(string_pb2.StringMatcher(exact=name) for name in names)

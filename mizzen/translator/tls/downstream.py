@@ -1,4 +1,4 @@
-"""TLS towards clients: of the servers of gateways, and of the workload behind a sidecar.
+"""TLS towards clients: for the servers of gateways, and for the workload behind a sidecar.
 
 Sources: https://istio.io/latest/docs/reference/config/networking/gateway/#ServerTLSSettings and
 pilot/pkg/networking/core/listener.go, pilot/pkg/security/authn of Istio.
@@ -63,9 +63,9 @@ _TERMINATING = frozenset(
 def gateway_transport_socket(
     server: Server, mesh_config: MeshConfig, *, has_agent: bool = False, is_http: bool = True
 ) -> base_pb2.TransportSocket | None:
-    """Return the transport socket of a gateway's server, or None where TLS is not terminated (no `tls`,
-    PASSTHROUGH, AUTO_PASSTHROUGH). `is_http` False is an opaque TCP server. `has_agent`: the proxy asks its
-    agent for its own certificate."""
+    """Return the transport socket of a gateway's server, or None if it does not terminate TLS (no `tls`,
+    PASSTHROUGH, AUTO_PASSTHROUGH). `is_http` is False for opaque TCP. `has_agent`: the proxy asks its agent
+    for its own certificate."""
     settings = server.tls
     if settings is None or settings.mode not in _TERMINATING:
         return None
@@ -77,8 +77,8 @@ def server_transport_socket(
 ) -> base_pb2.TransportSocket:
     """Return the transport socket for settings that terminate TLS (Gateway servers and Sidecar.ingress.tls).
 
-    Certificates come by name over the aggregated stream, files too (secrets.py), so that new ones take effect
-    without a new listener.
+    Envoy fetches certificates by name over the aggregated stream, even those in files (secrets.py). So new
+    certificates take effect without a new listener.
     """
     mesh = settings.mode == ServerTLSMode.ISTIO_MUTUAL
     demands = mesh or settings.mode == ServerTLSMode.MUTUAL
@@ -95,11 +95,11 @@ def server_transport_socket(
 
 
 def inbound_transport_socket(mesh_config: MeshConfig, *, has_agent: bool = False) -> base_pb2.TransportSocket:
-    """Return the transport socket of a workload's port under mutual TLS (PeerAuthentication PERMISSIVE and
-    STRICT alike): the client proves an identity of the mesh's trust domains.
+    """Return the transport socket of a workload's port with mutual TLS (PeerAuthentication PERMISSIVE and
+    STRICT alike): the client must prove an identity in the mesh's trust domains.
 
-    Like an istiod without metadata exchange it never agrees to `istio-peer-exchange`: a client of Istio's
-    would begin with a message that stock Envoy takes for the application's bytes.
+    Like an istiod without metadata exchange, the socket never accepts the protocol `istio-peer-exchange`.
+    Otherwise a client of Istio would first send a message that stock Envoy takes for the application's bytes.
     """
     context = tls_pb2.DownstreamTlsContext(require_client_certificate={"value": True})
     shared = context.common_tls_context
@@ -127,7 +127,7 @@ def _set_mesh_parameters(parameters: Any, mesh_config: MeshConfig) -> None:
 
 
 def _certificates(settings: ServerTLSSettings) -> Iterable[str]:
-    """Return the SDS names of the server's certificates (several: one for each kind of key)."""
+    """Return the SDS names of the server's certificates; there may be one for each type of key."""
     if settings.mode == ServerTLSMode.ISTIO_MUTUAL:
         return (WORKLOAD_CERTIFICATE,)
     credentials = settings.credential_names or (settings.credential_name,)
@@ -142,13 +142,13 @@ def _certificates(settings: ServerTLSSettings) -> Iterable[str]:
 
 
 def _roots(settings: ServerTLSSettings) -> str:
-    """Return the SDS name of the roots of clients' certificates."""
+    """Return the SDS name of the roots that verify clients' certificates."""
     if settings.mode == ServerTLSMode.ISTIO_MUTUAL:
         return TRUST_BUNDLE
     credentials = settings.credential_names or (settings.credential_name,)
     roots = settings.ca_cert_credential_name
     if roots:
-        # One name cannot stand for a certificate and for roots.
+        # A certificate and roots cannot have the same name.
         return ca_secret_name(roots) if roots in credentials else credential_secret_name(roots)
     if credentials[0]:
         return ca_secret_name(credentials[0])
@@ -174,7 +174,7 @@ def _verify_clients(validation: Any, settings: ServerTLSSettings, *, has_agent: 
 
 
 def _set_parameters(shared: Any, settings: ServerTLSSettings, mesh_config: MeshConfig) -> None:
-    """The server's own settings go before the mesh's; nothing set leaves Envoy's (TLS 1.2 at least)."""
+    """Set versions, ciphers and curves: the server's, else the mesh's, else Envoy's (TLS 1.2 at least)."""
     parameters = _Parameters()
     defaults = mesh_config.tls_defaults
     if defaults is not None:

@@ -1,6 +1,6 @@
-"""Whether certificates and keys in PEM form are such as Envoy takes.
+"""Checking that Envoy accepts certificates and keys in PEM form.
 
-No error says what a certificate or key holds.
+Errors never contain the content of a certificate or key.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ _CURVES: Final = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
 
 
 def load_certificates(key: str, text: bytes) -> list[x509.Certificate]:
-    """Return the certificates of a text, the entry `key` of a Secret. Raises UnusableSecretError."""
+    """Return the certificates in `text`, the entry `key` of a Secret.
+
+    Raises UnusableSecretError if it is not PEM.
+    """
     try:
         return x509.load_pem_x509_certificates(text)
     except ValueError:
@@ -33,7 +36,10 @@ def load_certificates(key: str, text: bytes) -> list[x509.Certificate]:
 
 
 def check_pair(certificate_key: str, certificate: bytes, private_key: str, key: bytes) -> None:
-    """Raise UnusableSecretError for a pair, in these entries of a Secret, that Envoy would refuse."""
+    """Raise UnusableSecretError if Envoy would reject this certificate and key.
+
+    `certificate_key` and `private_key` are the entries of the Secret that hold them.
+    """
     first = load_certificates(certificate_key, certificate)[0]
     try:
         loaded = load_pem_private_key(key, password=None)

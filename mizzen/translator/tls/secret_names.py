@@ -1,8 +1,9 @@
-"""The names under which proxies ask for certificates, and where they ask.
+"""The names of secrets, as proxies ask for them, and the source that they ask.
 
-Istio's names (pkg/model/authentication.go, pilot/pkg/credentials). A proxy that has an agent asks it for its
-own certificate and the roots of the mesh. Everything else comes over the aggregated stream; secrets that name
-files hold their paths, and Envoy reads the files on its own machine, again whenever their directory changes.
+The names are Istio's (pkg/model/authentication.go, pilot/pkg/credentials). A proxy with an agent asks the
+agent for its own certificate and the roots of the mesh. All other secrets come over the aggregated stream.
+Secrets for files hold only the paths: Envoy reads the files on its own machine, and reads them again whenever
+their directory changes.
 """
 
 from __future__ import annotations
@@ -38,9 +39,9 @@ def credential_secret_name(credential_name: str) -> str:
 
 
 def ca_secret_name(credential_name: str) -> str:
-    """Return the name of the roots that go with a `credentialName`.
+    """Return the name of the roots that belong to a `credentialName`.
 
-    A `caCertCredentialName` names its Secret itself: that is a `credential_secret_name`.
+    For a `caCertCredentialName`, use `credential_secret_name`: it is the name of the Secret itself.
     """
     if credential_name.endswith(CA_SUFFIX):
         return credential_secret_name(credential_name)
@@ -48,18 +49,18 @@ def ca_secret_name(credential_name: str) -> str:
 
 
 def file_certificate_name(certificate: str, key: str) -> str:
-    """Return the name of the certificate in two files of the proxy's machine."""
+    """Return the secret's name for a certificate and its key in files on the proxy's machine."""
     return f"{FILE_CERTIFICATE}{_escaped(certificate)}~{_escaped(key)}"
 
 
 def files_of(name: str) -> tuple[str, str]:
-    """Return the two files that `file_certificate_name` has named, the certificate's and the key's."""
+    """Return the paths of the certificate and the key in a name made by `file_certificate_name`."""
     certificate, _, key = name.removeprefix(FILE_CERTIFICATE).partition("~")
     return _unescaped(certificate), _unescaped(key)
 
 
 def _escaped(path: str) -> str:
-    """A path may have a `~` of its own."""
+    """Return `path` with `~` escaped, because `~` separates the two paths in a name."""
     return path.replace("%", "%25").replace("~", "%7E")
 
 
@@ -68,13 +69,17 @@ def _unescaped(text: str) -> str:
 
 
 def file_root_name(path: str) -> str:
-    """Return the name of the roots in a file of the proxy's machine; empty is what its system trusts."""
+    """Return the secret's name for roots in a file on the proxy's machine; an empty path means the roots that
+    its operating system trusts."""
     return FILE_ROOT + path if path else SYSTEM_ROOTS
 
 
 def sds_config(name: str, *, has_agent: bool) -> secret_pb2.SdsSecretConfig:
-    """Return "fetch the secret `name`", with a finite wait for it: over the aggregated stream, or, what the
-    agent of a proxy that has one serves, from it."""
+    """Return the configuration with which Envoy fetches the secret `name`, with a finite timeout.
+
+    The workload's certificate and the roots of the mesh come from the proxy's agent if it has one, all other
+    secrets over the aggregated stream.
+    """
     from_agent = has_agent and name in (WORKLOAD_CERTIFICATE, TRUST_BUNDLE)
     source = agent_config_source() if from_agent else aggregated_config_source()
     return secret_pb2.SdsSecretConfig(name=name, sds_config=source)

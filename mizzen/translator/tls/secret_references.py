@@ -1,4 +1,4 @@
-"""Which secrets a listener or cluster asks for: a proxy is served those and no others."""
+"""The secrets that a listener or cluster refers to. A proxy is sent only those."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CONTEXTS = {
 
 @dataclass(frozen=True, slots=True)
 class SecretNames:
-    """SDS names by what they must answer with: one name cannot answer with both."""
+    """SDS names of certificates and of roots. A secret cannot be both, so neither can a name."""
 
     certificates: frozenset[str] = frozenset()
     roots: frozenset[str] = frozenset()
@@ -32,7 +32,7 @@ class SecretNames:
         return bool(self.certificates or self.roots)
 
     def filtered(self, keep: Callable[[str], bool]) -> SecretNames:
-        """Return the names that `keep` is true of."""
+        """Return the names for which `keep` is true."""
         return SecretNames(frozenset(filter(keep, self.certificates)), frozenset(filter(keep, self.roots)))
 
 
@@ -40,7 +40,7 @@ NO_SECRETS = SecretNames()
 
 
 def all_secrets(several: Iterable[SecretNames]) -> SecretNames:
-    """Return the names in several resources together."""
+    """Return the names of several resources together."""
     found = list(several)
     return SecretNames(
         frozenset().union(*(names.certificates for names in found)),

@@ -1,8 +1,8 @@
 """Secrets: certificates, keys and roots, as proxies fetch them by name.
 
-What a Secret document must hold is what Istio reads (pilot/pkg/credentials/kube): `tls.crt` and `tls.key` or
-`cert` and `key`; roots in `ca.crt` or `cacert`, in the Secret itself or in one of its name and `-cacert`.
-Nothing here puts the content of a secret into a message, a repr or an error.
+A Secret document has the entries that Istio reads (pilot/pkg/credentials/kube): `tls.crt` and `tls.key`, or
+`cert` and `key`. Roots are in `ca.crt` or `cacert`, in the same Secret or in one whose name ends in
+`-cacert`. No message, repr or error contains the content of a secret.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from mizzen.translator.tls.unusable_secret import UnusableSecretError
 from mizzen.xds.resource import Resource
 
 SYSTEM_ROOTS_FILE = "/etc/ssl/certs/ca-certificates.crt"
-"""Where Debian, Ubuntu and Envoy's own images keep what the system trusts."""
+"""The file of the roots that the system trusts, on Debian, Ubuntu and in Envoy's own images."""
 
 UNUSABLE_SECRET = "MZ0300"  # noqa: S105 - the code of a finding
-"""A Secret that is asked for and that no proxy could use."""
+"""A Secret that a proxy asks for, but that no proxy could use."""
 
 WITHHELD_SECRET = "MZ0301"  # noqa: S105 - the code of a finding
-"""A Secret that proxies ask for who prove by nothing who they are."""
+"""A Secret that a proxy asks for without proving its identity."""
 
 MANY_FILES = "MZ0302"
-"""More files of certificates than an Envoy may be able to watch."""
+"""More certificate files than an Envoy may be able to watch."""
 
 _Lookup = Callable[[str], Config[Secret] | None]
 
@@ -52,11 +52,11 @@ _STAPLE_KEY = "tls.ocsp-staple"
 def secrets(
     names: SecretNames, lookup: _Lookup, memo: Memo, *, namespace: str = ""
 ) -> tuple[tuple[Resource, ...], tuple[Diagnostic, ...]]:
-    """Return the secrets of `names`, each once, in the order of their names, and what is wrong with others.
+    """Return the secrets of `names`, sorted and without repetition, and diagnostics for unusable ones.
 
-    `lookup` finds a Secret by its name in `namespace`, the proxy's own: a name that spells out another
-    namespace is not served. Names of files need no document. A name for which there is no Secret is left out
-    (the analysis of the mesh reports it); so is one whose Secret is unusable, with a diagnostic of why.
+    `lookup` finds a Secret by its name in `namespace`, the proxy's own; names with a different namespace get
+    no secret. Names of files need no document. A name without a Secret is left out, because the analysis of
+    the mesh reports it. A name with an unusable Secret is left out and gets a diagnostic.
     """
     made: list[Resource | Diagnostic] = []
     for name in sorted(names.certificates | names.roots):
@@ -80,10 +80,10 @@ def secrets(
 
 
 def _both(config: Config[Secret]) -> Diagnostic:
-    """Say that a Secret is asked for under one name as a certificate and as roots.
+    """Return the diagnostic for a name that stands for a certificate and for roots at once.
 
-    Envoy asks once and takes what comes for both. From a certificate it would take no roots, and then believe
-    every client.
+    Envoy fetches a name once and uses the answer for both. A certificate gives it no roots, and then it would
+    trust every client.
     """
     name = config.name
     return Diagnostic(
@@ -112,7 +112,8 @@ def own_secret_name(name: str, namespace: str) -> str | None:
 
 
 def _find(name: str, lookup: _Lookup, *, roots: bool) -> Config[Secret] | None:
-    """Roots may have a Secret of their own, or stand beside the certificate."""
+    """Return the Secret for a name. Roots may have a Secret of their own, or be in that of the
+    certificate."""
     config = lookup(name)
     if config is None and roots and name.endswith(CA_SUFFIX):
         return lookup(name.removesuffix(CA_SUFFIX))
@@ -120,7 +121,7 @@ def _find(name: str, lookup: _Lookup, *, roots: bool) -> Config[Secret] | None:
 
 
 def _roots(name: str, data: Mapping[str, bytes]) -> Any:
-    from mizzen.translator.tls.pem import load_certificates  # the library is large: only who has Secrets pays
+    from mizzen.translator.tls.pem import load_certificates  # a large library, loaded only for Secrets
 
     message = secret_pb2.Secret(name=name)
     key = _first_of(data, _ROOT_KEYS)
@@ -173,11 +174,13 @@ def _keys_of(config: Config[Secret], field: str) -> Iterable[str]:
 
 
 def _of_files(name: str) -> Resource:
-    """Return a secret that says where the proxy's own machine has it. Delivered by name, Envoy watches the
-    folder and takes up new files by itself; named inside a listener or cluster, it would not.
+    """Return a secret that holds paths of files on the proxy's own machine.
 
-    Envoy refuses it if a file is not there yet. The same message it then accepts without a look at the files,
-    so the paths are written otherwise when it is asked again.
+    Envoy watches the folder of a secret that it fetches by name, and loads new files by itself. It would not
+    do that for paths inside a listener or cluster.
+
+    Envoy rejects the secret while a file is missing. If it then gets the identical message again, it accepts
+    the secret without reading the files. So the second message (`again`) spells the paths differently.
     """
     return Resource.of(_message_of_files(name), again=Resource.of(_message_of_files(name, _other_spelling)))
 

@@ -1,10 +1,10 @@
-"""What is wrong with a Secret that cannot be served."""
+"""The error for a Secret that no proxy can use."""
 
 from __future__ import annotations
 
 
 class UnusableSecretError(Exception):
-    """A Secret that cannot be served. `key` is the entry at fault, empty for the Secret as a whole."""
+    """A Secret that no proxy can use. `key` is the faulty entry; empty if the Secret as a whole is faulty."""
 
     def __init__(self, key: str, message: str) -> None:
         super().__init__(message)

@@ -41,12 +41,12 @@ _RAW_BUFFER = "envoy.transport_sockets.raw_buffer"
 _PROXY_PROTOCOL = "envoy.transport_sockets.upstream_proxy_protocol"
 
 MESH_ALPN = "istio"
-"""By this protocol name a PERMISSIVE server tells mesh traffic from a client's own TLS."""
+"""The ALPN name by which a PERMISSIVE server distinguishes the mesh's TLS from a client's own TLS."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerName:
-    """What TLS takes from each request: the SNI, and the name that the certificate must hold."""
+    """Whether TLS takes from each request the SNI, and the name that the certificate must hold."""
 
     auto_sni: bool = False
     auto_san_validation: bool = False
@@ -54,10 +54,11 @@ class ServerName:
 
 @dataclass(frozen=True, slots=True)
 class UpstreamTls:
-    """TLS as decided for one cluster. `automatic`: no rule asked for it, and endpoints choose for themselves.
+    """The TLS of one cluster. `automatic`: no rule asks for TLS, and each endpoint decides whether it is
+    used.
 
     `certificate` is the SDS name of the client's certificate, empty for none. `roots` is the SDS name of the
-    roots, empty where the server's certificate is not verified.
+    roots, empty if the server's certificate is not verified.
     """
 
     mode: ClientTLSMode
@@ -71,11 +72,12 @@ class UpstreamTls:
 
 
 class Servers(NamedTuple):
-    """All that the TLS of clusters may depend on of a service's endpoints: the identities that certificates
-    may hold (none if no cluster names them), and whether they speak mutual TLS.
+    """The properties of a service's endpoints that the TLS of clusters depends on.
 
-    `take_mutual_tls` is what PeerAuthentications say: with DISABLE in its namespace there is no mutual TLS
-    unasked. `all_speak_mutual_tls` counts where the address that was dialled is called itself.
+    `identities` are those that their certificates may hold (empty if no cluster names them).
+    `take_mutual_tls` is False if a PeerAuthentication has DISABLE for the namespace: then there is no
+    automatic mutual TLS. `all_speak_mutual_tls` matters for clusters that call the address that the client
+    dialled.
     """
 
     identities: tuple[str, ...] = ()
@@ -93,8 +95,8 @@ class Servers(NamedTuple):
         take_mutual_tls: bool,
         dialled: bool,
     ) -> Servers:
-        """Return what clusters with these TLS settings may know of a service; `dialled` if some call the
-        address that was dialled."""
+        """Return the properties that clusters with these TLS settings need. `dialled`: some of the clusters
+        call the address that the client dialled."""
         automatic = take_mutual_tls and mesh_config.enable_auto_mtls and not service.mesh_external
         named = any(automatic if each is None else _names_identities(each) for each in settings)
         return cls(
@@ -105,7 +107,7 @@ class Servers(NamedTuple):
 
 
 NOT_ASKED: Final = Servers()
-"""For clusters that add no TLS."""
+"""Stands for the servers of clusters that add no TLS."""
 
 
 def upstream_tls(
@@ -115,8 +117,8 @@ def upstream_tls(
     client: Client,
     mesh_config: MeshConfig,
 ) -> UpstreamTls | None:
-    """Return the TLS of a cluster, or None for plain text. Clusters of AUTO_PASSTHROUGH gateways never add
-    TLS to what they pass on."""
+    """Return the TLS of a cluster, or None for plain text. Clusters of AUTO_PASSTHROUGH gateways add none,
+    because they forward TLS connections as they are."""
     if destination.is_sni_dnat:
         return None
     settings = destination.policy.tls
@@ -126,14 +128,14 @@ def upstream_tls(
         return None
     if not servers.take_mutual_tls:
         return None
-    # The original destination cannot be chosen by what it speaks: all endpoints must speak mTLS, or none.
+    # Envoy cannot choose TLS for each endpoint of an ORIGINAL_DST cluster, so all must support mutual TLS.
     if destination.discovery is Discovery.ORIGINAL_DST and not servers.all_speak_mutual_tls:
         return None
     return _mesh_mutual(destination, None, servers, client)
 
 
 def _names_identities(settings: ClientTLSSettings) -> bool:
-    """Return whether a cluster names the identities of its endpoints, and so depends on them."""
+    """Return whether a cluster with these settings verifies the identities of its endpoints."""
     return settings.mode != ClientTLSMode.DISABLE and not settings.subject_alt_names
 
 
@@ -155,7 +157,7 @@ def _as_the_rule_says(
 
 
 def plain_settings_tls(settings: ClientTLSSettings) -> UpstreamTls:
-    """Return the TLS of SIMPLE or MUTUAL settings of no service (the mesh's outboundTrafficPolicy)."""
+    """Return the TLS for SIMPLE or MUTUAL settings without a service (the mesh's outboundTrafficPolicy)."""
     names = _named_secrets(settings)
     return _with_names(settings, names or ("", ""), settings.subject_alt_names)
 
@@ -184,10 +186,10 @@ def _with_names(
 def rule_secret_names(
     settings: ClientTLSSettings, rule: MergedDestinationRule | None, client: Client
 ) -> tuple[str, str] | None:
-    """Return the SDS names of the certificate and the roots of SIMPLE and MUTUAL.
+    """Return the SDS names of the certificate and the roots for SIMPLE and MUTUAL.
 
-    None where Istio, lacking what it needs, configures no TLS at all: MUTUAL without its files, or a
-    credentialName for a sidecar whose rule selects no workload.
+    None if something is missing and Istio then configures no TLS at all: MUTUAL without its files, or a
+    credentialName for a sidecar in a rule without workloadSelector.
     """
     if (
         settings.credential_name
@@ -252,8 +254,11 @@ def _all_speak_mtls(pool: EndpointPool | None) -> bool:
 def service_identities(
     service: Service, pool: EndpointPool | None, mesh_config: MeshConfig
 ) -> tuple[str, ...]:
-    """Return the identities that a service's certificates may hold, sorted: those of its endpoints and its
-    subjectAltNames, each in the trust domain and in its aliases."""
+    """Return the identities that a service's certificates may hold, sorted.
+
+    These are the identities of its endpoints and its subjectAltNames, each with the mesh's trust domain and
+    with all its aliases.
+    """
     names = set(service.subject_alt_names)
     if pool is not None:
         names.update(endpoint.identity for endpoint in pool.endpoints if endpoint.identity)
@@ -281,8 +286,8 @@ def apply_upstream_tls(
     http2: bool,
     has_agent: bool,
 ) -> None:
-    """Set the transport sockets of `cluster`, whose type is already settled. Automatic mutual TLS lets each
-    endpoint choose by its tlsMode; the PROXY protocol is wrapped around whatever there is."""
+    """Set the transport sockets of `cluster`, whose type must already be set. With automatic mutual TLS, the
+    tlsMode of each endpoint chooses its socket. The PROXY protocol is wrapped around each socket."""
     if tls is None:
         if proxy_protocol is not None:
             cluster.transport_socket.CopyFrom(_wrapped(_raw_buffer(), proxy_protocol))
@@ -305,7 +310,7 @@ def _tls_socket(
 ) -> base_pb2.TransportSocket:
     context = tls_pb2.UpstreamTlsContext(sni=tls.sni)
     shared = context.common_tls_context
-    # Unasked, Envoy as a client offers no TLS 1.3.
+    # By default, Envoy as a client does not offer TLS 1.3.
     shared.tls_params.tls_minimum_protocol_version = common_pb2.TlsParameters.TLSv1_2
     shared.tls_params.tls_maximum_protocol_version = common_pb2.TlsParameters.TLSv1_3
     if tls.mode == ClientTLSMode.ISTIO_MUTUAL:
@@ -330,7 +335,8 @@ def _tls_socket(
 
 
 def _set_defaults(shared: Any, mesh_config: MeshConfig) -> None:
-    """The mesh's ciphers and curves hold for clients too; its lowest version only for servers."""
+    """Set the mesh's ciphers and curves, which hold for clients too; its minimum version is for servers
+    only."""
     defaults = mesh_config.tls_defaults
     if defaults is None:
         return

@@ -1,4 +1,4 @@
-"""The secrets of the mesh itself, as Envoy's messages: a workload's certificate, and the roots."""
+"""The secrets of the mesh's own mutual TLS, as Envoy's messages: a workload's certificate, and the roots."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mizzen.xds.resource import Resource
 
 
 def workload_secret(certificate_chain: bytes, private_key: bytes) -> Resource:
-    """Return the secret `default` (Istio's name) of a certificate chain and its key, both in PEM."""
+    """Return the secret `default` (Istio's name) with a certificate chain and its key, both in PEM."""
     message = secret_pb2.Secret(name=WORKLOAD_CERTIFICATE)
     message.tls_certificate.certificate_chain.inline_bytes = certificate_chain
     message.tls_certificate.private_key.inline_bytes = private_key
@@ -17,7 +17,7 @@ def workload_secret(certificate_chain: bytes, private_key: bytes) -> Resource:
 
 
 def trust_bundle(roots: bytes) -> Resource:
-    """Return the secret `ROOTCA` (Istio's name) of the roots that are trusted, in PEM."""
+    """Return the secret `ROOTCA` (Istio's name) with the trusted roots, in PEM."""
     message = secret_pb2.Secret(name=TRUST_BUNDLE)
     message.validation_context.trusted_ca.inline_bytes = roots
     return Resource.of(message)
