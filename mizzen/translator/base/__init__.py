@@ -1,1 +1,1 @@
-"""What every room of the translator needs: names of clusters, destinations, packing, remembering."""
+"""What every package of the translator needs: names of clusters, destinations, packing, the memo."""

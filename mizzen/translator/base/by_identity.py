@@ -1,4 +1,4 @@
-"""Arguments that are told apart by identity."""
+"""Arguments that are compared by identity."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ Value = TypeVar("Value")
 
 
 class ByIdentity(Generic[Value]):
-    """An argument of what a `Memo` remembers that is compared by identity, whatever its own equality is: a
-    MeshConfig is found again without looking into it."""
+    """An argument for a `Memo` that is compared by identity, whatever its own equality is. So the memo finds
+    a MeshConfig without comparing its fields."""
 
     __slots__ = ("value",)
 

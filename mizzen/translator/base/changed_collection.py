@@ -1,4 +1,4 @@
-"""A collection with some resources changed, the same object if none is another."""
+"""Changing some resources of a collection; the object stays the same if nothing differs."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from mizzen.xds.snapshot import Collection
 def changed_collection(
     collection: Collection, changed: Iterable[Resource], removed: Iterable[str]
 ) -> Collection:
-    """Return `collection` with the changes, and the very same one if there were none.
+    """Return `collection` with the changes; the same object if nothing differs.
 
-    Equal bytes may come from other documents than before: then the resource is replaced, and nothing is sent.
+    Equal bytes may come from different documents than before: then the resource is replaced for its origins,
+    and nothing is sent.
     """
     latest = {resource.name: resource for resource in changed}
     news = []
@@ -21,6 +22,6 @@ def changed_collection(
         old = collection.resources.get(name)
         if old is None or old.version != resource.version or old.origins != resource.origins:
             news.append(resource)
-    # A name may go with one service and come with another: one hostname in two namespaces.
+    # One service may lose a name that a different one gains: one hostname in two namespaces.
     gone = [name for name in removed if name in collection.resources and name not in latest]
     return collection.updated(news, gone) if news or gone else collection

@@ -1,4 +1,4 @@
-"""What clusters may depend on of the proxies that call by them."""
+"""The parts of a proxy that its clusters may depend on."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ class CertificateFiles(NamedTuple):
 
 
 class Client(NamedTuple):
-    """All that the clusters of a service may depend on of the proxies that call it, besides the endpoints
-    that they are given. Compared by value: equal clients have the same clusters."""
+    """The parts of a proxy that its clusters of a service may depend on, apart from endpoints (Viewpoint).
+
+    Compared by value: proxies with equal clients get the same clusters.
+    """
 
     is_router: bool = False
     ip_family: IPFamily = "V4_ONLY"
@@ -29,7 +31,7 @@ class Client(NamedTuple):
 
     @classmethod
     def of(cls, profile: OutboundProfile, mesh_config: MeshConfig) -> Client:
-        """Return what the proxies of a profile are; `mesh_config` holds where they bring no ProxyConfig."""
+        """Return the client of a profile's proxies; `mesh_config` applies if they send no ProxyConfig."""
         files = CertificateFiles(
             profile.tls_client_cert_chain, profile.tls_client_key, profile.tls_client_root_cert
         )

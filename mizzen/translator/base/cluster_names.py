@@ -1,4 +1,4 @@
-"""The names of clusters: Istio's, so that dashboards, EnvoyFilters and people's eyes keep working.
+"""The names of clusters. They are Istio's, so that dashboards, EnvoyFilters and people's habits keep working.
 
 Source: pilot/pkg/model/service.go and cluster_builder.go of Istio.
 """
@@ -19,25 +19,26 @@ STAT_NAME_DELIMITER = ";"
 
 
 def outbound_cluster_name(port: int, subset: str, hostname: str) -> str:
-    """Return the name of the cluster that reaches a service's port: `outbound|80|v1|reviews.example`."""
+    """Return the name of the cluster for a service's port: `outbound|80|v1|reviews.example`."""
     return f"outbound|{port}|{subset}|{hostname}"
 
 
 def inbound_cluster_name(target_port: int) -> str:
-    """Return the name of the cluster that reaches the workload itself, on its own port: `inbound|8080||`."""
+    """Return the name of the cluster for a port of the workload itself: `inbound|8080||`."""
     return f"inbound|{target_port}||"
 
 
 def sni_dnat_cluster_name(port: int, subset: str, hostname: str) -> str:
-    """Return the name in the form that SNI can carry: `outbound_.80_.v1_.reviews.example`.
+    """Return the cluster's name in a form that fits into SNI: `outbound_.80_.v1_.reviews.example`.
 
-    It names the clusters of AUTO_PASSTHROUGH gateways, and is the SNI of mesh mTLS.
+    AUTO_PASSTHROUGH gateways name their clusters so, and clients send it as SNI in the mesh's mutual TLS.
     """
     return f"outbound_.{port}_.{subset}_.{hostname}"
 
 
 def dns_cache_name(hostname: str) -> str:
-    """Return the name of the DNS cache of a DYNAMIC_DNS service; its listener's filter names the same."""
+    """Return the name of the DNS cache of a DYNAMIC_DNS service, for its cluster and its listener's
+    filter."""
     return f"{hostname}_dfp_dns_cache"
 
 
@@ -53,7 +54,7 @@ class ClusterName:
 
 @lru_cache(maxsize=4096)
 def parse_cluster_name(name: str) -> ClusterName | None:
-    """Return the parts of `name` in either form, or None for a name of another kind (`BlackHoleCluster`)."""
+    """Return the parts of `name` in either form; None for all other names (`BlackHoleCluster`)."""
     separator = "_." if name.startswith(("outbound_.", "inbound_.")) else "|"
     parts = name.split(separator, 3)
     if len(parts) != 4 or parts[0] not in ("outbound", "inbound") or not parts[1].isdecimal():
@@ -71,10 +72,10 @@ def alt_stat_name(
     target_port: int = 0,
     subset: str = "",
 ) -> str:
-    """Return the name under which a cluster's statistics appear, always ended by the delimiter.
+    """Return the name of a cluster in statistics; it always ends in the delimiter.
 
     `pattern` is MeshConfig.outboundClusterStatName or inboundClusterStatName; empty keeps the cluster's name.
-    Outside Kubernetes a service's short name is its whole hostname.
+    A service's short name is its whole hostname, as in Istio outside Kubernetes.
     """
     if not pattern:
         return name + STAT_NAME_DELIMITER

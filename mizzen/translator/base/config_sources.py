@@ -1,4 +1,4 @@
-"""Where Envoy is told to fetch a named resource from: the aggregated stream, or the agent beside it."""
+"""The sources from which Envoy fetches a named resource: the aggregated stream, or the agent beside it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from envoy.config.core.v3 import config_source_pb2, grpc_service_pb2
 from google.protobuf import duration_pb2
 
 INITIAL_FETCH_TIMEOUT = timedelta(seconds=15)
-"""How long a listener or cluster waits for a resource that it names before it goes on without it. Istio sends
-0, for ever: one missing resource then withholds every later acknowledgement of its type."""
+"""Longest time that a listener or cluster waits for a resource that it names. Istio sends 0, which means for
+ever: then one missing resource blocks every later ACK of its type."""
 
 
 AGENT_CLUSTER: Final = "sds-grpc"
@@ -25,7 +25,7 @@ def duration(value: timedelta) -> duration_pb2.Duration:
 
 
 def aggregated_config_source() -> config_source_pb2.ConfigSource:
-    """Return the ConfigSource "over ADS, version 3" with the finite fetch timeout above."""
+    """Return the ConfigSource for ADS, version 3, with the fetch timeout above."""
     return config_source_pb2.ConfigSource(
         ads=config_source_pb2.AggregatedConfigSource(),
         resource_api_version=config_source_pb2.ApiVersion.V3,
@@ -34,7 +34,7 @@ def aggregated_config_source() -> config_source_pb2.ConfigSource:
 
 
 def agent_config_source() -> config_source_pb2.ConfigSource:
-    """Return the ConfigSource "of the agent beside this Envoy, version 3" with the same fetch timeout."""
+    """Return the ConfigSource for the agent beside this Envoy, version 3, with the same fetch timeout."""
     source = config_source_pb2.ConfigSource(
         resource_api_version=config_source_pb2.ApiVersion.V3,
         initial_fetch_timeout=duration(INITIAL_FETCH_TIMEOUT),

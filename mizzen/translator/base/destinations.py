@@ -1,6 +1,6 @@
-"""The clusters that a service has for its clients: one for each port, and one more for each subset.
+"""The clusters of a service as plain values: for each port one, and one more for each subset.
 
-Clusters and load assignments are built from the same list, so that every EDS cluster has its endpoints.
+Clusters and load assignments are made from the same list, so that every EDS cluster has a load assignment.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _RACE_FIRST = "RACE_FIRST_TCP_CONNECT"
 
 
 class Discovery(Enum):
-    """How a cluster comes by its endpoints (Envoy's Cluster.type)."""
+    """How a cluster finds its endpoints (Envoy's Cluster.type)."""
 
     EDS = "EDS"
     STRICT_DNS = "STRICT_DNS"
@@ -34,7 +34,7 @@ class Discovery(Enum):
 
     @property
     def is_inline(self) -> bool:
-        """Whether the endpoints are names that stand in the cluster itself."""
+        """Whether the cluster itself contains its endpoints, which are names."""
         return self in (Discovery.STRICT_DNS, Discovery.LOGICAL_DNS)
 
 
@@ -50,7 +50,7 @@ class Destination(NamedTuple):
 
     @property
     def is_sni_dnat(self) -> bool:
-        """Whether an AUTO_PASSTHROUGH gateway reaches it, by the name in the client's SNI."""
+        """Whether it is a cluster of an AUTO_PASSTHROUGH gateway, chosen by the name in the client's SNI."""
         return self.name.startswith("outbound_.")
 
     @property
@@ -67,11 +67,11 @@ def destinations(
     is_router: bool,
     sni_dnat: bool = False,
 ) -> Iterator[Destination]:
-    """Yield the clusters of `service`: for each port but UDP the default one, then one for each subset.
+    """Yield the clusters of `service`: for each port the default one, then one for each subset.
 
-    `is_router`: they are for gateways. `sni_dnat` names them as an AUTO_PASSTHROUGH gateway does. Of a port
-    number that occurs twice the first counts. An alias has none: its clients are sent to the clusters of the
-    service that it stands for.
+    UDP ports have none. `is_router`: the clusters are for gateways. `sni_dnat` gives them the names of
+    AUTO_PASSTHROUGH gateways. If a port number occurs twice, the first port counts. An alias has no clusters:
+    its clients use those of the service that it stands for.
     """
     if service.is_alias:
         return
@@ -96,9 +96,10 @@ def destinations(
 
 
 def discovery(service: Service, policy: EffectiveTrafficPolicy, *, is_router: bool) -> Discovery:
-    """Return how the endpoints of `service` are found (pilot: convertResolution).
+    """Return how clusters of `service` find their endpoints (pilot: convertResolution).
 
-    A gateway is dialled by strangers and so has no original destination: it gets endpoints instead.
+    For a gateway there is no original destination, because clients dial the gateway itself. So it gets
+    endpoints by EDS instead, unless a rule asks for PASSTHROUGH.
     """
     if _is_passthrough(policy.load_balancer):
         return Discovery.ORIGINAL_DST
@@ -115,10 +116,10 @@ def discovery(service: Service, policy: EffectiveTrafficPolicy, *, is_router: bo
 
 
 def races_addresses(service: Service) -> bool:
-    """Return whether all addresses of the name are tried at once (annotation istio.io/connect-strategy)."""
+    """Return whether Envoy tries all addresses of the name at once (annotation istio.io/connect-strategy)."""
     return service.resolution is Resolution.DNS and service.annotations.get(_CONNECT_STRATEGY) == _RACE_FIRST
 
 
 def _is_passthrough(settings: LoadBalancerSettings | None) -> bool:
-    """Return whether the rule asks to dial the address that the client dialled."""
+    """Return whether the rule tells Envoy to call the address that the client dialled."""
     return settings is not None and settings.simple == SimpleLB.PASSTHROUGH

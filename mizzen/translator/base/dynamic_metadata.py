@@ -1,4 +1,4 @@
-"""Conditions on what filters have found out about a request, above all on the claims of its token."""
+"""Conditions on the dynamic metadata that filters write for a request, such as the claims of its token."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from envoy.type.matcher.v3 import metadata_pb2
 
 JWT_FILTER: Final = "envoy.filters.http.jwt_authn"
 JWT_PAYLOAD: Final = "payload"
-"""The key of that filter's metadata under which the claims of a valid token stand."""
+"""The key in that filter's metadata that holds the claims of a valid token."""
 
 
 def found_out(filter_name: str, path: Sequence[str], text: Any | None, *, invert: bool = False) -> Any:
-    """Return the MetadataMatcher for what a filter has found out under `path`: a text, or a list with a text,
-    that the StringMatcher `text` matches. None: it is there, whatever it is."""
+    """Return the MetadataMatcher for the value that a filter wrote under `path`.
+
+    The value matches if it is a text, or a list that contains a text, that the StringMatcher `text` matches.
+    With None, any value matches.
+    """
     out = metadata_pb2.MetadataMatcher(filter=filter_name, invert=invert)
     for key in path:
         out.path.add(key=key)
@@ -28,5 +31,5 @@ def found_out(filter_name: str, path: Sequence[str], text: Any | None, *, invert
 
 
 def claim(path: Sequence[str], text: Any | None, *, invert: bool = False) -> Any:
-    """Return the same for a claim of the request's token."""
+    """Return the MetadataMatcher for a claim of the request's token; see `found_out`."""
     return found_out(JWT_FILTER, (JWT_PAYLOAD, *path), text, invert=invert)

@@ -1,4 +1,4 @@
-"""Values that are made once for all who need the same, and go with the last who holds them."""
+"""A memo: values are made once and shared, and disappear with the last reference to them."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ Arguments = TypeVarTuple("Arguments")
 
 
 class Memo:
-    """Remembers what functions made of their arguments, for as long as somebody holds it.
+    """Remembers the results of functions, as long as there are references to them.
 
         clusters = memo(outbound_clusters, destinations, servers, client, None, settings)
 
-    A function is given its arguments and nothing else, and they are the key: what it does not get it cannot
-    read, so no dependency can be forgotten. It is a function of a module, and never a closure. Services,
-    endpoint pools and merged rules are hashed by identity, and an unchanged one keeps its object from
-    snapshot to snapshot; what is read of a proxy is a small value made for the purpose (`Client`,
-    `Viewpoint`), so that proxies which differ in other things share the result.
+    The function and its arguments are the key. A function gets nothing besides its arguments, so no
+    dependency can be forgotten; it must be a function of a module, never a closure. Services, endpoint pools
+    and merged rules are hashed by identity, and an unchanged one stays the same object from snapshot to
+    snapshot. The parts of a proxy that a function reads are a small value made for the purpose (`Client`,
+    `Viewpoint`). So proxies share a result if these parts are equal.
 
-    Values are held weakly. Who uses one holds it (what proxies of a kind share, a gateway's own resources),
-    until it is replaced: then nobody has to sweep. A function that raises leaves nothing behind.
+    The memo has only weak references. Its users hold the values (the resources that proxies of a kind share,
+    or a gateway's own ones) until they replace them, so no cleanup is needed. If the function raises, nothing
+    is remembered.
     """
 
     __slots__ = ("_values",)
@@ -31,7 +32,7 @@ class Memo:
         self._values: WeakValueDictionary[Hashable, Any] = WeakValueDictionary()
 
     def __call__(self, function: Callable[[*Arguments], Value], *arguments: *Arguments) -> Value:
-        """Return what `function` makes of `arguments`: the very same object while somebody holds it."""
+        """Return `function(*arguments)`: the same object as before, while there is a reference to it."""
         key = (function, *arguments)
         value: Value | None = self._values.get(key)
         if value is None:
@@ -39,5 +40,5 @@ class Memo:
         return value
 
     def __len__(self) -> int:
-        """How many values somebody holds."""
+        """Return the number of remembered values."""
         return len(self._values)

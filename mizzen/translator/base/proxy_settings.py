@@ -1,4 +1,4 @@
-"""What ProxyConfig says about downstream connections: headers, limits, and what stands before a gateway.
+"""The settings of ProxyConfig for downstream connections: headers, limits, and proxies before a gateway.
 
 Source: Istio's ProxyConfig
 (https://istio.io/latest/docs/reference/config/istio.mesh.v1alpha1/#ProxyConfig) and its translation in
@@ -47,12 +47,12 @@ _EDGE: Final[dict[str, Any]] = {
     "http_merge_slashes": True,
     "http_path_with_escaped_slashes_action": PathWithEscapedSlashesAction.UNESCAPE_AND_REDIRECT,
 }
-"""Envoy's advice for proxies at the edge, which the profile EDGE fills in."""
+"""Envoy's recommendations for edge proxies: the defaults of the profile EDGE."""
 
 
 def mesh_config_of_proxy(mesh_config: MeshConfig, proxy_config: ProxyConfig | None, memo: Memo) -> MeshConfig:
-    """Return the mesh's configuration with the proxy's own ProxyConfig (the node metadata PROXY_CONFIG) in
-    place of `defaultConfig`; the same object as long as somebody holds it."""
+    """Return the mesh's configuration with the proxy's own ProxyConfig (the node metadata PROXY_CONFIG)
+    instead of `defaultConfig`. `memo` returns the same object while there is a reference to it."""
     if proxy_config is None:
         return mesh_config
     return memo(_with_proxy_config, ByIdentity(mesh_config), proxy_config)
@@ -63,10 +63,10 @@ def _with_proxy_config(mesh_config: ByIdentity[MeshConfig], proxy_config: ProxyC
 
 
 def apply_proxy_headers(manager: Any, headers: ProxyHeaders | None, *, outbound: bool, gateway: bool) -> None:
-    """Set what `proxyHeaders` says: `server`, the request's id, x-forwarded-port and the case of headers, and
-    for sidecars' inbound calls (no `gateway`) x-forwarded-client-cert.
+    """Set the headers of `proxyHeaders`: `server`, the request's id, x-forwarded-port and the case of
+    headers. For inbound calls of sidecars (no `gateway`), set x-forwarded-client-cert too.
 
-    Unless told otherwise, outbound connections answer with Envoy's own name and the others with Istio's.
+    By default, `server` is Envoy's own name on outbound connections, and Istio's name on all others.
     """
     if not outbound:
         manager.server_name = _SERVER_NAME
@@ -88,20 +88,20 @@ def apply_proxy_headers(manager: Any, headers: ProxyHeaders | None, *, outbound:
 
 
 def preserves_header_case(proxy_config: ProxyConfig) -> bool:
-    """Return whether headers of HTTP/1.1 keep the case in which they came, towards clients and endpoints."""
+    """Return whether headers of HTTP/1.1 keep the case in which they arrived, in both directions."""
     headers = proxy_config.proxy_headers
     return headers is not None and bool(headers.preserve_http1_header_case)
 
 
 def preserve_header_case(options: protocol_pb2.Http1ProtocolOptions) -> None:
-    """Let `options` keep the case of headers, which Envoy writes in lower case otherwise."""
+    """Make `options` keep the case of headers. By default, Envoy writes them in lower case."""
     formatter = options.header_key_format.stateful_formatter
     formatter.name = "preserve_case"
     formatter.typed_config.CopyFrom(pack(preserve_case_pb2.PreserveCaseFormatterConfig()))
 
 
 def hides_debug_headers(headers: ProxyHeaders | None) -> bool:
-    """Return whether the router keeps its `x-envoy-` headers to itself."""
+    """Return whether the router leaves out its `x-envoy-` headers."""
     return (
         headers is not None
         and headers.envoy_debug_headers is not None
@@ -110,7 +110,7 @@ def hides_debug_headers(headers: ProxyHeaders | None) -> bool:
 
 
 def _set_client_cert_header(manager: Any, headers: ProxyHeaders | None) -> None:
-    """An inbound sidecar appends to what its peers in the mesh sent."""
+    """Set x-forwarded-client-cert. By default, inbound sidecars append to the value that their peers sent."""
     forward = ForwardClientCertDetails.UNDEFINED
     wanted = SetCurrentClientCertDetails()
     if headers is not None:
@@ -126,7 +126,7 @@ def _set_client_cert_header(manager: Any, headers: ProxyHeaders | None) -> None:
 
 
 def apply_gateway_topology(manager: Any, proxy_config: ProxyConfig) -> None:
-    """Set what a gateway believes of the proxies before it: by default nothing that comes from outside."""
+    """Set how far a gateway trusts the proxies before it. By default it trusts no header from outside."""
     topology = proxy_config.gateway_topology
     forward = ForwardClientCertDetails.UNDEFINED
     if topology is not None:
@@ -147,7 +147,7 @@ def _forwarding(asked: ForwardClientCertDetails, default: ForwardClientCertDetai
 
 
 def connection_settings(proxy_config: ProxyConfig, *, gateway: bool) -> ConnectionSettings | None:
-    """Return the limits of downstream connections; the profile EDGE fills in what is absent, on gateways."""
+    """Return the limits of downstream connections. On gateways, the profile EDGE sets absent ones."""
     settings = proxy_config.connection_settings
     if settings is None or not gateway or settings.profile is not ConnectionProfile.EDGE:
         return settings
@@ -156,7 +156,7 @@ def connection_settings(proxy_config: ProxyConfig, *, gateway: bool) -> Connecti
 
 
 def apply_connection_settings(manager: Any, settings: ConnectionSettings | None) -> None:
-    """Set the limits of `settings`, which go before those of MeshConfig and of the node's metadata."""
+    """Set the limits of `settings`, which override those of MeshConfig and of the node's metadata."""
     if settings is None:
         return
     common = manager.common_http_protocol_options
@@ -195,7 +195,7 @@ def apply_connection_settings(manager: Any, settings: ConnectionSettings | None)
 
 
 def apply_buffer_limit(listener: listener_pb2.Listener, settings: ConnectionSettings | None) -> None:
-    """Set how much a gateway's listener buffers for one connection."""
+    """Set the most bytes that a gateway's listener buffers for one connection."""
     limit = settings.listener_per_connection_buffer_limit_bytes if settings is not None else None
     if limit is not None and limit >= 0:
         listener.per_connection_buffer_limit_bytes.value = limit

@@ -1,4 +1,4 @@
-"""What the mesh's configuration says about every route."""
+"""The settings of MeshConfig that hold for every route."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class RouteSettings:
     """The parts of MeshConfig that routes depend on, compared by value.
 
-    A change of any other part of MeshConfig leaves routes as they are. Sources: defaultHttpRetryPolicy, and
-    defaultConfig.proxyHeaders' attemptCount and xForwardedHost (ISTIO's ProxyConfig.ProxyHeaders).
+    Changes in all other parts of MeshConfig leave routes unchanged. Sources: defaultHttpRetryPolicy, and
+    attemptCount and xForwardedHost in defaultConfig.proxyHeaders (Istio's ProxyConfig.ProxyHeaders).
     """
 
     default_retries: HTTPRetry | None = None
@@ -25,7 +25,7 @@ class RouteSettings:
 
     @classmethod
     def of(cls, mesh_config: MeshConfig) -> RouteSettings:
-        """Return what `mesh_config` says."""
+        """Return the settings in `mesh_config`."""
         headers = mesh_config.default_config.proxy_headers
         attempt_count = headers.attempt_count if headers is not None else None
         forwarded_host = headers.x_forwarded_host if headers is not None else None

@@ -1,4 +1,4 @@
-"""How much an Envoy counts. Statistics of clusters are most of its memory and of its time to start."""
+"""Which statistics an Envoy has. Those of clusters take most of its memory and of its time to start."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _KEPT_PREFIXES: Final = (
     "cluster.xds-grpc.",
     "sds.",
 )
-"""What tells of the proxy itself and of its control plane."""
+"""Statistics about the proxy itself and its connection to the control plane."""
 
 _KEPT_SUFFIXES: Final = (
     *(f"upstream_rq_{name}" for name in ("total", "1xx", "2xx", "3xx", "4xx", "5xx")),
@@ -36,7 +36,7 @@ _OWN_TAGS: Final = (
     ("envoy.http_conn_manager_prefix", r"^http\.(([^;]+);\.)"),
     ("envoy.http_conn_manager_prefix", r"^http\.((admin)\.)"),
 )
-"""Labels whose values may hold dots: a semicolon ends them, in the names that we give, as in Istio's."""
+"""Labels whose values may contain dots. A semicolon ends them in the names that we give, as in Istio."""
 
 _BUILT_IN_TAGS: Final = (
     "envoy.listener_address",
@@ -45,14 +45,15 @@ _BUILT_IN_TAGS: Final = (
     "envoy.rds_route_config",
     "envoy.worker_id",
 )
-"""Labels that Envoy tells by itself, far faster than by a regular expression of ours."""
+"""Labels that Envoy extracts by itself, far faster than with a regular expression."""
 
 
 def apply_stats_preset(bootstrap: Any, preset: StatsPreset) -> None:
-    """Set what the Envoy of `bootstrap` (a Bootstrap message) counts.
+    """Set the statistics of the Envoy with this `bootstrap` (a Bootstrap message).
 
-    `lean` keeps the totals by cluster, listener and HTTP connection manager, and all about the proxy itself.
-    `full` is everything that Envoy has; what a cluster counts is then made when it is first used.
+    `lean` keeps the totals of each cluster, listener and HTTP connection manager, and all statistics about
+    the proxy itself. `full` keeps all of Envoy's statistics. With both, Envoy creates a cluster's statistics
+    only when the cluster is first used.
     """
     config = bootstrap.stats_config
     config.use_all_default_tags.value = False

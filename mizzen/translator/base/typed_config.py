@@ -1,4 +1,4 @@
-"""Packing of extension configurations into `Any`, the same bytes every time."""
+"""Packing extension configurations into `Any`: equal messages give equal bytes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from google.protobuf.message import Message
 
 
 def pack(message: Message) -> Any:
-    """Return `message` packed into an Any with deterministic serialisation, so that equal inputs give equal
-    bytes and therefore equal content versions."""
+    """Return `message` packed into an Any with deterministic serialisation, so that equal messages have equal
+    bytes and equal versions."""
     packed = Any()
     packed.Pack(message, deterministic=True)
     return packed
