@@ -9,7 +9,7 @@ from typing import Any, Final
 from mizzen.config import models
 from mizzen.config.document import Config, ConfigKey
 from mizzen.incremental import Collection, CollectionQuery, Database, Given, Grouped, Mapped, Merged
-from mizzen.mesh.analysis.near_names import Halves, halves, near
+from mizzen.mesh.analysis.near_names import Parts, near, parts_of
 from mizzen.mesh.rules.gateways import GatewayConfig
 from mizzen.mesh.service import Service
 from mizzen.mesh.services.registry import LabelKey, ServiceKey
@@ -56,7 +56,7 @@ class AnalysedLabels:
         for name, value in sorted(selector.items()):
             if (namespace, name, value) in self._workloads:
                 continue
-            values: Halves = self._values(namespace, name)
+            values: Parts = self._values(namespace, name)
             if (_ANY, value) in values or (not of_gateway and (_GATEWAYS, value) in values):
                 continue
             if _ANY in values:
@@ -75,13 +75,13 @@ class AnalysedLabels:
                 return {(_GATEWAYS, label[2]): ""}
             if namespace not in (EVERYWHERE, label[0]):
                 return {}
-            return {(_ANY, label[2]): "", _ANY: "", **halves(_ANY, label[2])}
+            return {(_ANY, label[2]): "", _ANY: "", **parts_of(_ANY, label[2])}
 
         return Grouped(self._database, f"values of {name}", self._labels, parts)
 
     def _names_in(self, namespace: str) -> Grouped[tuple[str, str], Any, Any, str]:
         def parts(key: tuple[str, str], _: object) -> Mapping[Any, str]:
-            return halves(_ANY, key[1]) if namespace in (EVERYWHERE, key[0]) else {}
+            return parts_of(_ANY, key[1]) if namespace in (EVERYWHERE, key[0]) else {}
 
         return Grouped(self._database, f"labels in {namespace}", self._all_names, parts)
 

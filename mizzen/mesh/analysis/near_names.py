@@ -1,8 +1,8 @@
-"""Finds the name that was probably meant by an unknown one. The lookup by halves of names is fast for any
-number.
+"""Finds the name that was probably meant by an unknown one. The lookup is fast for any number of names.
 
-If two names differ in one letter, their first halves are equal, or their second. So a name is filed under
-both of its halves, and a misspelt name finds it by one of its own. Halves that many names share are not used.
+If two names differ in one letter, their first halves are equal, or their second. If two letters are swapped,
+both names have the same letters. So a name is filed under its halves and its letters, and a misspelt name
+finds it by one of its own. What many names share is not used.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from mizzen.persistent import LayeredDict
 Key = TypeVar("Key")
 Member = TypeVar("Member")
 
-Half = tuple[str, int, bool, str]
-"""A place, such as a namespace; the length of the name; True for the second half; the half."""
+Part = tuple[str, int, str, str]
+"""A place, such as a namespace; the length of the name; which part of it; the part."""
 
-Halves = Collection[Any, LayeredDict[Any, str]]
-"""Names by half, and then by any key."""
+Parts = Collection[Any, LayeredDict[Any, str]]
+"""Names by part, and then by any key."""
 
 _DIGITS: Final = re.compile(r"\d+")
 _MOST: Final = 50
@@ -30,24 +30,28 @@ _LONGER: Final = 2
 """The most letters by which the meant name may be longer or shorter."""
 
 
-def halves(place: str, name: str) -> Mapping[Half, str]:
-    """Return the halves under which a name is filed."""
-    length = len(name)
+def parts_of(place: str, name: str) -> Mapping[Part, str]:
+    """Return the parts under which a name is filed."""
+    return dict.fromkeys(_parts(place, name, len(name)), name)
+
+
+def _parts(place: str, name: str, length: int) -> tuple[Part, ...]:
+    """Return the parts of a name as those of a similar name of `length` letters."""
     middle = length // 2
-    return {(place, length, False, name[:middle]): name, (place, length, True, name[middle:]): name}
+    return (
+        (place, length, "first half", name[:middle]),
+        (place, length, "second half", name[max(0, len(name) - length + middle) :]),
+        (place, length, "letters", "".join(sorted(name))),
+    )
 
 
-def near(names: Halves, place: str, name: str) -> str | None:
+def near(names: Parts, place: str, name: str) -> str | None:
     """Return the name at `place` that `name` most likely means, or None if none is similar. Names that differ
     only in digits, as v1 and v2, are different names and not misspelt."""
     found: set[str] = set()
     for length in range(max(2, len(name) - _LONGER), len(name) + _LONGER + 1):
-        middle = length // 2
-        for half in (
-            (place, length, False, name[:middle]),
-            (place, length, True, name[middle - length :]),
-        ):
-            alike = names.get(half)
+        for part in _parts(place, name, length):
+            alike = names.get(part)
             if alike is not None and len(alike) <= _MOST:
                 found.update(alike.values())
     letters = _DIGITS.sub("", name)
@@ -65,9 +69,9 @@ class NearNames(Generic[Key, Member]):
     ) -> None:
         def parts(key: Key, member: Member) -> Mapping[Any, str]:
             place, name = place_and_name(key, member)
-            return {**halves(place, name), name: place}
+            return {**parts_of(place, name), name: place}
 
-        self._names: Halves = Grouped(database, "names by half", source, parts)
+        self._names: Parts = Grouped(database, "names by part", source, parts)
 
     def near(self, place: str, name: str) -> str | None:
         """Return the name at `place` that `name` most likely means, or None if none is similar."""

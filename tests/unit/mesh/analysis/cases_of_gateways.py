@@ -41,6 +41,13 @@ GATEWAYS: dict[str, tuple[str, str, str, str, str]] = {
         ENTRY + ROUTE.replace("  http:", "  gateways: [ggw]\n  http:") + "---" + GATEWAY,
         ENTRY + BOUND + "---" + GATEWAY,
     ),
+    "gateway with two letters swapped": (
+        "IST0101",
+        "spec.gateways[0]",
+        "there is no Gateway default/egde; did you mean default/edge?",
+        ENTRY + BOUND.replace("[gw]", "[egde]") + "---" + other(GATEWAY, "edge"),
+        ENTRY + BOUND.replace("[gw]", "[edge]") + "---" + other(GATEWAY, "edge"),
+    ),
     "gateway of another namespace": (
         "IST0101",
         "spec.gateways[0]",
