@@ -16,7 +16,11 @@ from mizzen.xds.snapshot import Collection
 
 class SharedResources(NamedTuple):
     """What all proxies of a kind are sent alike as it stands now, and what else of it counts for each of
-    them. Equal if nothing of it has changed; for gateways the whole scope counts."""
+    them. Equal if nothing of it has changed; for gateways the whole scope counts.
+
+    `gateway_routes` has, by name, what the route configurations of a kind of gateways go on from. It is the
+    one thing here that changes: each holds the last state that was asked for.
+    """
 
     clusters: Collection
     endpoints: Collection
