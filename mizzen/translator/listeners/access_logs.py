@@ -25,7 +25,7 @@ _TEXT_FORMAT = (
 )
 
 _WITHOUT_QUERY: Final = "%REQ_WITHOUT_QUERY"
-"""A command that Envoy knows only with an extension."""
+"""A command that needs an extension in Envoy."""
 
 _JSON_FORMAT: Final = {
     "start_time": "%START_TIME%",
@@ -77,7 +77,7 @@ def access_logs(mesh_config: MeshConfig) -> tuple[Any, ...]:
 
 
 def _json_fields(text: str) -> Mapping[str, Any]:
-    """Return the fields of a JSON log; a format that is no JSON object counts for nothing, as in Istio."""
+    """Return the fields of a JSON log. A format that is not a JSON object is ignored, as in Istio."""
     try:
         fields = json.loads(text) if text else None
     except ValueError:
@@ -86,7 +86,7 @@ def _json_fields(text: str) -> Mapping[str, Any]:
 
 
 def listener_access_logs(mesh_config: MeshConfig) -> tuple[Any, ...]:
-    """Return the access logs of a listener, which tell of connections that matched no filter chain."""
+    """Return the access logs of a listener, which record connections that matched no filter chain."""
     if mesh_config.disable_envoy_listener_log:
         return ()
     logs = access_logs(mesh_config)

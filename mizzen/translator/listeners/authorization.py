@@ -40,7 +40,7 @@ _RBAC = rbac_pb2.RBAC
 
 _SPIFFE: Final = "spiffe://"
 _DEFAULT_TRUST_DOMAIN: Final = "cluster.local"
-"""Stands for the mesh's own in policies (Istio's trust domain migration)."""
+"""In policies, it stands for the mesh's own trust domain (Istio's trust domain migration)."""
 _ANYTHING: Final = ".+"
 _RULE_NAME: Final = re.compile(r"ns\[(.*?)\]-policy\[(.*?)\]-rule\[([0-9]+)\]")
 _ENVOYS: Final = {
@@ -48,17 +48,17 @@ _ENVOYS: Final = {
     AuthorizationAction.DENY: _RBAC.DENY,
     AuthorizationAction.ALLOW: _RBAC.ALLOW,
 }
-"""The actions that Envoy decides by itself, in the order in which they decide."""
+"""The actions that Envoy carries out by itself, in the order of evaluation."""
 SHADOW_PREFIXES: Final = {
     AuthorizationAction.ALLOW: "istio_dry_run_allow_",
     AuthorizationAction.DENY: "istio_dry_run_deny_",
 }
-"""What Envoy's statistics of policies that are only tried out begin with, under the actions that may be."""
+"""Prefixes of Envoy's statistics for dry-run policies, by the actions that allow a dry run."""
 
 
 @dataclass(frozen=True, slots=True)
 class RuleName:
-    """The name that a rule of a policy has in Envoy: Istio's, which its access logs and metrics show."""
+    """The name of a policy's rule in Envoy, as Istio's access logs and metrics show it."""
 
     namespace: str
     policy: str
@@ -69,21 +69,21 @@ class RuleName:
 
     @classmethod
     def parse(cls, text: str) -> RuleName | None:
-        """Return the rule whose name is in a text, None if there is none."""
+        """Return the first rule name in a text, or None."""
         found = _RULE_NAME.search(text)
         return cls(found[1], found[2], int(found[3])) if found is not None else None
 
 
 @dataclass(frozen=True, slots=True)
 class Enforcement:
-    """One RBAC filter: the rules that count, and those that are only tried out; None where there are none."""
+    """One RBAC filter: the enforced rules, and the shadow rules of dry-run policies; each None if empty."""
 
     action: AuthorizationAction
     rules: Any
     shadow_rules: Any
 
     def fill(self, filter_config: Any) -> Any:
-        """Put it into the RBAC message of the HTTP or the network filter, and return that."""
+        """Write the rules into the RBAC message of an HTTP or network filter, and return the message."""
         if self.rules is not None:
             filter_config.rules.CopyFrom(self.rules)
         if self.shadow_rules is not None:
@@ -98,8 +98,8 @@ def enforcements(
     *,
     http: bool,
 ) -> Iterator[Enforcement]:
-    """Yield the RBAC filters for a workload's policies: audit, then deny, then allow. Those of action CUSTOM
-    are for `external_authorization`."""
+    """Yield the RBAC filters for a workload's policies: audit, then deny, then allow. The module
+    `external_authorization` handles policies of action CUSTOM."""
     for action in _ENVOYS:
         mine = [policy for policy in policies if policy.spec.action == action]
         counted = [policy for policy in mine if not is_dry_run(policy.annotations)]
@@ -118,9 +118,12 @@ def rbac_rules(
     http: bool,
     name_format: str = "{}",
 ) -> Any | None:
-    """Return what the policies say, None if they say nothing; `name_format` makes the rules' names. ALLOW
-    without any rule says something: that nothing is allowed (Envoy's RBAC.rules: "if present and empty,
-    DENY"). Rules of action CUSTOM read as those of DENY do."""
+    """Return Envoy's RBAC message for the policies, or None if they have no effect.
+
+    `name_format` makes the names of the rules. ALLOW policies without any rule have an effect: they allow
+    nothing (Envoy's RBAC.rules: "if present and empty, DENY"). Rules of action CUSTOM are translated like
+    those of DENY.
+    """
     rules = _RBAC(action=_ENVOYS.get(action, _RBAC.DENY))
     for policy in policies:
         reader = _Reader(policy, mesh_config, http)
@@ -133,11 +136,11 @@ def rbac_rules(
 
 
 class _NotOnTcpError(Exception):
-    """A condition that plain TCP connections cannot be asked about."""
+    """A condition about HTTP, in a filter for plain TCP."""
 
 
 class _Reader:
-    """Reads the rules of one policy, for HTTP or for plain TCP."""
+    """Translates the rules of one policy, for HTTP or for plain TCP."""
 
     def __init__(self, config: Config[AuthorizationPolicy], mesh_config: MeshConfig, http: bool) -> None:
         self._namespace = config.namespace
@@ -146,10 +149,10 @@ class _Reader:
         self._trust_domains = mesh_config.spiffe_trust_domains
 
     def policy(self, rule: AuthorizationRule) -> Any | None:
-        """Return the rule as a policy; None if nothing of it is left on TCP.
+        """Return the rule as Envoy's Policy; None if it is left out on TCP.
 
-        On TCP an ALLOW rule with a condition of HTTP goes whole, so that less is allowed; of other rules only
-        the condition goes, so that more is denied.
+        On TCP, an ALLOW rule with an HTTP condition is left out as a whole, so that less is allowed. In all
+        other rules only the condition is left out, so that more is denied.
         """
         conditions = list(self._conditions(rule.when))
         if any(one is None for one in conditions):
@@ -185,7 +188,7 @@ class _Reader:
         return _Permission(and_rules=_Permission.Set(rules=found))
 
     def _conditions(self, when: Iterable[AuthorizationCondition]) -> Iterator[Any]:
-        """Yield what each condition demands; None if the whole rule goes."""
+        """Yield the matcher of each condition; None if the whole rule must be left out."""
         for condition in when:
             attribute = attribute_of(condition.key)
             if attribute is None:
@@ -202,7 +205,8 @@ class _Reader:
                 yield _none_of([make(value) for value in condition.not_values], kind)
 
     def _matcher(self, attribute: Attribute) -> tuple[Any, Callable[[str], Any]]:
-        """Return whether an attribute is of the client or of what it asks for, and the matcher of a value."""
+        """Return the type of message for an attribute (Principal: of the client; Permission: of the request),
+        and the function that makes the matcher for a value."""
         names = attribute.names
         match attribute.kind:
             case AttributeKind.REQUEST_HEADERS:
@@ -344,7 +348,7 @@ def _pattern(value: str, wild: str) -> str:
 
 
 def _string(value: str, *, ignore_case: bool = False) -> Any:
-    """Return the matcher of a value: exact, `prefix*`, `*suffix`, or `*` for anything that is there."""
+    """Return the matcher of a value: exact, `prefix*`, `*suffix`, or `*` for any text that is not empty."""
     if value == "*":
         return _regex(_ANYTHING)
     if value.startswith("*"):

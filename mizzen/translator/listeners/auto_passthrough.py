@@ -1,7 +1,7 @@
-"""What AUTO_PASSTHROUGH servers pass on: mesh traffic from other networks, by the cluster that its SNI names.
+"""AUTO_PASSTHROUGH: gateways forward mesh traffic from other networks to the cluster that its SNI names.
 
-Such a gateway has a filter chain for each cluster of each service. They are kept as bytes, service by
-service, and joined: a change of one service encodes the chains of one.
+Such a gateway has a filter chain for each cluster of each service. The chains are encoded for each service,
+and their bytes joined. So a change of one service encodes only the chains of that service.
 Source: Istio's buildGatewayListenerTLSContext and builtAutoPassthroughFilterChains in gateway.go.
 """
 
@@ -36,7 +36,7 @@ _FILTER_CHAINS: Final = int(listener_pb2.Listener.DESCRIPTOR.fields_by_name["fil
 
 
 class PassedChain:
-    """The filter chain of one cluster: the SNI that it is for, and the Listener's `filter_chains` field."""
+    """The filter chain of one cluster: its SNI, and its bytes as a `filter_chains` field of a Listener."""
 
     __slots__ = ("digest", "field", "server_name")
 
@@ -55,13 +55,13 @@ class PassedChains:
 
 @dataclass(frozen=True, eq=False)
 class PassedServices:
-    """The chains of the services that a gateway passes on, by hostname, sorted. Compared by identity."""
+    """The chains of the services that a gateway forwards to, by hostname, sorted. Compared by identity."""
 
     chains: Mapping[str, PassedChains]
 
     def updated(self, changes: Mapping[str, PassedChains | None]) -> PassedServices:
-        """Return them with other chains for some services, None for one that is not passed on any more; the
-        very same object if that makes no difference."""
+        """Return a copy with new chains for some services; None removes those of a service. Return the same
+        object if nothing differs."""
         if all(self.chains.get(host) is chains for host, chains in changes.items()):
             return self
         merged = {**self.chains, **changes}
@@ -74,7 +74,7 @@ NOTHING_PASSED: Final = PassedServices({})
 
 
 def passed_hosts(servers: Iterable[GatewayServer]) -> tuple[str, ...]:
-    """Return the hosts of the servers that route mesh traffic by SNI alone."""
+    """Return the hosts of those servers that have the TLS mode AUTO_PASSTHROUGH."""
     return tuple(
         host
         for server in servers
@@ -84,14 +84,14 @@ def passed_hosts(servers: Iterable[GatewayServer]) -> tuple[str, ...]:
 
 
 def is_passed(service: Service, hosts: Iterable[str]) -> bool:
-    """Return whether servers with these hosts are for `service`."""
+    """Return whether servers with these hosts forward to `service`."""
     return not service.mesh_external and any(is_subset_of(service.hostname, host) for host in hosts)
 
 
 def passed_chains(
     of: ServiceDestinations, idle_timeout: timedelta | None, settings: ByIdentity[MeshConfig]
 ) -> PassedChains:
-    """Return the chains of a service: one for each of its clusters, which the SNI itself names."""
+    """Return the chains of a service: one for each of its clusters, whose name is the SNI."""
     return PassedChains(tuple([_chain(each, of.rule, idle_timeout, settings.value) for each, _ in of.each]))
 
 
@@ -105,7 +105,7 @@ def _chain(
     subset = destination.subset_name
     stat = stat_name(name, mesh_config, service.hostname, service, number, subset)
     target = policy_target(((name, 1),), stat, rule, subset, idle_timeout)
-    # Of a tunnel the gateway at the other end knows.
+    # Without the rule's tunnel, as in Istio: it is not for connections that the gateway only forwards.
     return PassedChain(
         name, _message(name, replace(target, tunnel=None), destination.port.protocol, mesh_config)
     )
@@ -122,8 +122,8 @@ def _message(name: str, target: TcpTarget, protocol: Protocol, mesh_config: Mesh
 def untaken_chains(
     passed: PassedServices, hosts: Sequence[str], taken: Collection[str]
 ) -> Iterator[PassedChain]:
-    """Yield the chains of the services that servers with these hosts are for, but those whose name another
-    chain of the listener has taken."""
+    """Yield the chains of the services that servers with these hosts forward to. Chains whose SNI is in
+    `taken` are left out, because the listener already has a chain for it."""
     for hostname, chains in passed.chains.items():
         if any(is_subset_of(hostname, host) for host in hosts):
             for chain in chains.each:
@@ -132,8 +132,8 @@ def untaken_chains(
 
 
 def listener_resource(message: Any, chains: Sequence[PassedChain], origins: tuple[Any, ...]) -> Resource:
-    """Return the Listener `message` with `chains` behind its own. Its version comes from the digests of the
-    parts."""
+    """Return the Listener `message` with `chains` after its own. The version is a hash of the
+    message's bytes and the chains' digests."""
     if not chains:
         return Resource.of(message, origins=origins)
     start = encode(message)

@@ -1,5 +1,5 @@
-"""Where HTTP goes that is sent to no known address, under the policy ALLOW_ANY_DYNAMIC_DNS: to the host that
-each request names, whatever address it was sent to.
+"""The policy ALLOW_ANY_DYNAMIC_DNS: a sidecar sends HTTP for unknown addresses to the host that each request
+names, and ignores the address.
 
 Source: Istio's MeshConfig.OutboundTrafficPolicy, and buildAllowAnyDynamicDNSHTTPFilterChain of
 pilot/pkg/networking/core/listener_builder.go.
@@ -21,7 +21,7 @@ _NAME = "allow_any_dynamic_dns"
 
 
 def dynamic_dns_route_configuration(mesh_config: MeshConfig) -> Any:
-    """Return the RouteConfiguration of that HTTP, to be put into its connection manager."""
+    """Return the RouteConfiguration for these requests, for use inline in a connection manager."""
     settings = RouteSettings.of(mesh_config)
     configuration = route_pb2.RouteConfiguration(name=_NAME, ignore_port_in_host_matching=True)
     configuration.validate_clusters.value = False

@@ -1,7 +1,7 @@
-"""Policies of action CUSTOM: Envoy finds out which requests they are for, and an external authorizer decides.
+"""Policies of action CUSTOM: Envoy finds the matching requests, and an external authorizer decides.
 
-A filter of RBAC notes in the request's metadata the rule that matches, and denies nothing; the filter behind
-it asks the authorizer about requests with such a note.
+An RBAC filter writes the matching rule into the request's metadata and denies nothing. We call this the note.
+The filter after it asks the authorizer about requests that have the note.
 Source: Istio's pilot/pkg/security/authz/builder/extauthz.go.
 """
 
@@ -30,7 +30,7 @@ from mizzen.translator.base.config_sources import duration
 from mizzen.translator.listeners.authorization import rbac_rules
 
 NOTE_PREFIX: Final = "istio_ext_authz_"
-"""Goes before the keys of the note that the filter of RBAC leaves."""
+"""Prefix of the keys in the note of the RBAC filter."""
 _NOTE: Final = f"{NOTE_PREFIX}shadow_effective_policy_id"
 _PREFIX: Final = "istio-ext-authz-"
 _BROKEN: Final = "-deny-due-to-bad-CUSTOM-action"
@@ -40,7 +40,7 @@ Authorizer = EnvoyExternalAuthorizationHttpProvider | EnvoyExternalAuthorization
 
 @dataclass(frozen=True, slots=True)
 class ExternalRules:
-    """The rules about which one authorizer decides. Without an `authorizer` they are denied."""
+    """The rules of one authorizer. Without `authorizer`, matching requests are denied."""
 
     rules: Any
     name: str
@@ -51,8 +51,8 @@ class ExternalRules:
 def external_rules(
     policies: WorkloadPolicies, mesh_config: MeshConfig, *, http: bool
 ) -> Iterator[ExternalRules]:
-    """Yield the rules of the policies of action CUSTOM, by authorizer. With two authorizers none is asked, as
-    in Istio: Envoy keeps one note alone."""
+    """Yield the rules of the policies of action CUSTOM, by authorizer. If a workload has several authorizers,
+    Envoy asks none and denies the requests, as in Istio, because a request can have only one note."""
     several = len(policies.external_authorizers) > 1
     for external in policies.external_authorizers:
         chosen = [
@@ -80,13 +80,13 @@ def external_rules(
 
 
 def authorizer_named_in(rule_name: str) -> str:
-    """Return the authorizer of a rule by the name that the rule has in Envoy, empty for other rules."""
+    """Return the authorizer in the name that a rule has in Envoy; empty for rules without authorizer."""
     name, found, _ = rule_name.removeprefix(_PREFIX).partition("-ns[")
     return name if found and rule_name.startswith(_PREFIX) else ""
 
 
 def several_authorizers(policies: WorkloadPolicies) -> Iterator[Diagnostic]:
-    """Yield a warning for each policy whose authorizer is not asked, as another policy names another."""
+    """Yield a warning for each policy if the policies of a workload name different authorizers."""
     names = [external.name for external in policies.external_authorizers]
     if len(names) < 2:
         return
@@ -103,8 +103,11 @@ def several_authorizers(policies: WorkloadPolicies) -> Iterator[Diagnostic]:
 def unasked_about_tcp(
     policies: WorkloadPolicies, mesh_config: MeshConfig, ports: Iterable[int]
 ) -> Iterator[Diagnostic]:
-    """Yield a warning for each policy that is for one of these ports, on which connections of plain TCP are
-    taken, and whose authorizer is asked by HTTP alone: such connections pass unasked, as in Istio."""
+    """Yield a warning for each policy that plain TCP connections bypass.
+
+    They do so, as in Istio, if the authorizer is asked by HTTP. `ports` are the ports that accept plain TCP;
+    only policies for one of them get a warning.
+    """
     [*authorizers] = policies.external_authorizers
     if len(authorizers) != 1 or authorizers[0].problem:
         return  # they are denied
@@ -127,7 +130,7 @@ def unasked_about_tcp(
 
 
 def _may_be_for(rule: AuthorizationRule, port: int) -> bool:
-    """Whether a rule can match at a port."""
+    """Return whether a rule can match at a port."""
     number = str(port)
     operations = [entry.operation for entry in rule.to if entry.operation is not None]
     return not operations or any(
@@ -136,7 +139,8 @@ def _may_be_for(rule: AuthorizationRule, port: int) -> bool:
 
 
 def http_external_authorization(found: ExternalRules, rbac_filter: str) -> Any:
-    """Return the HTTP filter's configuration; `rbac_filter` is the name under which the note is left."""
+    """Return the HTTP filter's configuration; `rbac_filter` is the name of the filter that writes the
+    note."""
     authorizer = found.authorizer
     assert authorizer is not None
     config = ext_authz_pb2.ExtAuthz(
@@ -160,8 +164,8 @@ def http_external_authorization(found: ExternalRules, rbac_filter: str) -> Any:
 
 
 def network_external_authorization(found: ExternalRules, rbac_filter: str) -> Any | None:
-    """Return the network filter's configuration; None for an authorizer that is asked by HTTP, which takes no
-    part on TCP chains."""
+    """Return the network filter's configuration; None if the authorizer is asked by HTTP, which is not
+    possible on TCP chains."""
     authorizer = found.authorizer
     if not isinstance(authorizer, EnvoyExternalAuthorizationGrpcProvider):
         return None
@@ -214,6 +218,6 @@ def _add_headers(matcher: Any, names: Sequence[str]) -> None:
 def _grpc_service(authorizer: EnvoyExternalAuthorizationGrpcProvider, hostname: str) -> Any:
     service = grpc_service_pb2.GrpcService(timeout=duration(authorizer.timeout))
     service.envoy_grpc.cluster_name = outbound_cluster_name(authorizer.port, "", hostname)
-    # The cluster's name has characters that no authority may have.
+    # Envoy's default authority is the cluster's name, which has characters that are invalid there.
     service.envoy_grpc.authority = hostname
     return service

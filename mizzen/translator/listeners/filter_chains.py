@@ -1,7 +1,7 @@
-"""Filter chains as plain values: what a connection must look like, and what happens to it then.
+"""Filter chains as plain values: which connections a chain takes, and where it sends them.
 
-Listeners are put together from these before anything is said in Envoy's words, because whether two services
-can share a port is a question about the values (Istio: pilot/pkg/networking/core/listener.go).
+Listeners are first built from these values, and translated to Envoy's messages later: the values decide
+whether two services can share a port (Istio: pilot/pkg/networking/core/listener.go).
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ ANY_ADDRESSES = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, not 
 
 
 class Connections(NamedTuple):
-    """Connections with one server name to one network (empty: any) that a chain takes. No two chains of a
-    listener may take the same."""
+    """The connections that a chain takes for one server name and one network (each empty: any). Two chains of
+    a listener must not take the same ones."""
 
     server_name: str
     network: str
@@ -34,7 +34,7 @@ class Connections(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ChainMatch:
-    """The conditions of a filter chain; all that are given must hold. `*` among `server_names` means any."""
+    """The conditions of a filter chain. All given ones must hold. `*` among `server_names` means any name."""
 
     server_names: tuple[str, ...] = ()
     prefix_ranges: tuple[str, ...] = ()
@@ -54,15 +54,15 @@ class ChainMatch:
         )
 
     def connections(self) -> list[Connections]:
-        """Return what the chain takes, for each of its server names and networks (empty: any). Order, `*` and
-        the host bits of a CIDR make no difference."""
+        """Return the connections of the chain, for each server name and network (empty: any). The name
+        `*` is the same as no name, and the host bits of a CIDR do not count."""
         names = () if "*" in self.server_names else dict.fromkeys(self.server_names)
         networks = [str(network) for network in _networks(self.prefix_ranges)]
         rest = (self.application_protocols, self.transport_protocol, self.destination_port)
         return [Connections(name, network, *rest) for name in names or ("",) for network in networks or ("",)]
 
     def only(self, connections: Iterable[Connections]) -> list[ChainMatch]:
-        """Return matches that together take just these of the match's `connections`."""
+        """Return matches that together take exactly these of the match's `connections`."""
         networks_of: dict[str, list[str]] = {}
         for each in connections:
             networks_of.setdefault(each.server_name, []).append(each.network)
@@ -90,7 +90,7 @@ class ChainMatch:
 
 @dataclass(frozen=True, slots=True)
 class HttpChain:
-    """A chain that ends in a connection manager, whose routes come under `route_config_name`."""
+    """A chain that ends in a connection manager, which fetches its routes as `route_config_name`."""
 
     route_config_name: str
     protocol: Protocol = Protocol.HTTP
@@ -114,9 +114,10 @@ Chain = HttpChain | TcpChain
 
 @dataclass(frozen=True, slots=True)
 class ListenerChains:
-    """The chains of a listener, to which more are joined.
+    """The chains of a listener, to which more can be joined.
 
-    `owners` finds them by what they take. It grows with every chain, so each is good for one successor.
+    `owners` finds a chain by its connections. `joined` changes this dictionary and passes it on, so call it
+    only once for each object.
     """
 
     chains: tuple[Chain, ...]
@@ -124,14 +125,16 @@ class ListenerChains:
 
     @classmethod
     def of(cls, chains: Iterable[Chain]) -> tuple[ListenerChains, tuple[Chain, ...]]:
-        """Return chains that may clash with each other joined one by one; see `joined`."""
+        """Return `chains`, joined one by one because they may conflict with each other; see `joined`."""
         return cls((), {}).joined(chains)
 
     def joined(self, incoming: Iterable[Chain]) -> tuple[ListenerChains, tuple[Chain, ...]]:
-        """Return the chains of both, and those of `incoming` that had to be left out, or lost some of their
-        server names or networks, because an earlier chain takes these connections elsewhere. A chain that
-        leads where the earlier one does is not needed twice: each host of a VirtualService brings the same
-        ones."""
+        """Return all chains together, and those of `incoming` that conflict.
+
+        A chain conflicts if an earlier one takes some of its connections to a different target. Then it loses
+        these server names and networks, or is left out if none remain. A chain with the same target as the
+        earlier one is no conflict, but not added twice: each host of a VirtualService brings the same chains.
+        """
         merged: list[Chain] = []
         dropped = []
         for chain in incoming:
@@ -141,7 +144,8 @@ class ListenerChains:
                 dropped.append(chain)
             left = [chain]
             if earlier:
-                # Envoy refuses a listener with one name and network in two chains that are alike in all else.
+                # Envoy rejects a listener if two chains have the same name and network and are otherwise
+                # equal.
                 keys = [key for key in keys if key not in self.owners]
                 left = [replace(chain, match=match) for match in chain.match.only(keys)]
             merged.extend(left)
@@ -149,7 +153,7 @@ class ListenerChains:
         return ListenerChains((*self.chains, *merged), self.owners), tuple(dropped)
 
     def have_all_of(self, chains: Iterable[Chain]) -> bool:
-        """Return whether the connections that `chains` take end where they lead already."""
+        """Return whether the connections of `chains` already have the same targets in this listener."""
         return all(
             key in self.owners and _same_end(self.owners[key], chain)
             for chain in chains
@@ -171,6 +175,7 @@ def cidr_range(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> Any:
 
 
 def _networks(ranges: Iterable[str]) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
-    """Return each network once: Envoy refuses a listener with one twice in a chain."""
+    """Return each network once, because Envoy rejects a chain that has one twice. Leave out those that match
+    every address."""
     networks = dict.fromkeys(ipaddress.ip_network(text, strict=False) for text in sorted(ranges))
     return [network for network in networks if str(network.network_address) not in ANY_ADDRESSES]

@@ -1,4 +1,4 @@
-"""Listeners of a gateway, from the servers that its Gateway resources name.
+"""Listeners of a gateway, for the servers in its Gateway resources.
 
 Source: Istio's pilot/pkg/networking/core/gateway.go. Which servers may share a port is decided in
 mesh/rules/gateways.py.
@@ -54,8 +54,8 @@ from mizzen.xds.resource import Resource
 
 @dataclass(slots=True)
 class GatewayListeners:
-    """The listeners of one gateway, where the filter chains of each come from, the servers behind each route
-    configuration, and what was left out."""
+    """The listeners of one gateway, the origins of their filter chains, the servers of each route
+    configuration, and diagnostics for what was left out."""
 
     listeners: tuple[Resource, ...] = ()
     chain_origins: dict[str, tuple[tuple[Origin, ...], ...]] = field(default_factory=dict)
@@ -64,7 +64,7 @@ class GatewayListeners:
 
 
 _Made = tuple[Any, tuple[Origin, ...]]
-"""A filter chain, and where it comes from: its servers, or the rule of a VirtualService."""
+"""A filter chain and its origins: its servers, or the rule of a VirtualService."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class _L4Chain:
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """A listener without its filter chains. `policies` is where the policies of its filters are."""
+    """A listener without its filter chains. `policies` are the origins of the policies of its filters."""
 
     listener: GatewayListener
     bind: str
@@ -97,7 +97,7 @@ class _Frame:
         *,
         reads_sni: bool,
     ) -> Resource:
-        """Return the listener with these chains, and behind them those of services that are passed on."""
+        """Return the listener with these chains, followed by the auto-passthrough chains `passed`."""
         listener, proxy_config = self.listener, mesh_config.default_config
         message = listener_pb2.Listener(
             name=self.name,
@@ -120,13 +120,14 @@ class _Frame:
 
 
 def _passing_listener(frame: _Frame, services: PassedServices, settings: ByIdentity[MeshConfig]) -> Resource:
-    """Return a listener that does nothing but pass services on: joining its bytes is most of its cost."""
+    """Return a listener that has only auto-passthrough chains. Most of its cost is joining bytes."""
     passed = tuple(untaken_chains(services, passed_hosts(frame.listener.servers), ()))
     return frame.resource((), passed, settings.value, reads_sni=True)
 
 
 class GatewayListenerBuilder:
-    """Builds the listeners of one kind of gateway; `mesh_config` is the mesh's with its ProxyConfig."""
+    """Builds the listeners of one kind of gateway; `mesh_config` is the mesh's with the gateway's
+    ProxyConfig."""
 
     def __init__(
         self,
@@ -151,7 +152,7 @@ class GatewayListenerBuilder:
         self._diagnostics: list[Diagnostic] = []
 
     def build(self) -> GatewayListeners:
-        """Return what the gateway listens on. A listener that nothing would be served on is not made."""
+        """Return the gateway's listeners. Listeners that would have no filter chain are left out."""
         made = []
         for listener in self._merged.listeners:
             if self._profile.unprivileged_pod and listener.port < 1024:
@@ -168,7 +169,8 @@ class GatewayListenerBuilder:
         return self._result
 
     def _remembered(self, listener: GatewayListener) -> Resource | None:
-        """Return the listener; one that does nothing but pass services on is kept as long as they are."""
+        """Return the listener. The memo remembers one that has only auto-passthrough chains until they
+        change."""
         if not self._passed.chains or any(not passed_hosts((server,)) for server in listener.servers):
             return self._listener(listener)
         if next(untaken_chains(self._passed, passed_hosts(listener.servers), ()), None) is None:
@@ -191,7 +193,7 @@ class GatewayListenerBuilder:
         passed = tuple(untaken_chains(self._passed, passed_hosts(listener.servers), taken))
         if not chains and not passed:
             return None
-        # Also where every name is taken: access logs ask for it (REQUESTED_SERVER_NAME).
+        # Even with `taken` names alone: access logs show the SNI (REQUESTED_SERVER_NAME).
         reads_sni = bool(passed or taken) or any(chain.HasField("transport_socket") for chain in chains)
         return frame.resource(chains, passed, self._mesh_config, reads_sni=reads_sni)
 
@@ -205,8 +207,8 @@ class GatewayListenerBuilder:
         )
 
     def _chains(self, listener: GatewayListener, name: str, taken: set[str]) -> Iterator[_Made]:
-        """Yield the chains of a listener but those of services that are passed on; take their names."""
-        # An HTTP server with a tls block just redirects: it is not served with TLS, whatever the mode.
+        """Yield the chains of a listener without auto-passthrough ones; add their server names to `taken`."""
+        # An HTTP server with a tls block only redirects. It gets no TLS, whatever the mode.
         plain_http = tuple(server for server in listener.servers if server.protocol.is_http)
         if plain_http:
             route_name = plain_http[0].route_name
@@ -231,8 +233,8 @@ class GatewayListenerBuilder:
     def _untaken(
         self, names: Iterable[str], taken: set[str], origin: Origin, server: GatewayServer
     ) -> tuple[str, ...]:
-        """Return those of `names` that no earlier chain of the listener has, and take them: Envoy refuses a
-        listener with one name in two chains."""
+        """Return those of `names` that no earlier chain of the listener has, and add them to `taken`. Envoy
+        rejects a listener that has a name in two chains."""
         free = []
         for name in names:
             if name in taken:
@@ -290,7 +292,8 @@ class GatewayListenerBuilder:
             yield chain, each.origins
 
     def _terminated_tcp(self, server: GatewayServer, sni_hosts: tuple[str, ...]) -> Iterator[_Made]:
-        """A TCP server, with or without TLS: the first TCP rule that is for it says where everything goes."""
+        """Yield the chain of a TCP server, with or without TLS: the first TCP rule for it decides the
+        target."""
         for rule in self._rules(server):
             for tcp_rule in rule.tcp:
                 if not _applies(tcp_rule.route.match, server):
@@ -306,7 +309,7 @@ class GatewayListenerBuilder:
                 return
 
     def _passthrough(self, server: GatewayServer, taken: set[str]) -> Iterator[_L4Chain]:
-        """TLS that is not terminated: one chain for each match of a TLS rule, by SNI alone."""
+        """Yield the chains for TLS that is not terminated: one for each match of a TLS rule, by SNI alone."""
         for rule in self._rules(server):
             for tls_rule in rule.tls:
                 for match in tls_rule.route.match:
@@ -333,8 +336,8 @@ class GatewayListenerBuilder:
         return routed_target(routes, rule, self._scope, port, self._mesh_config, self._profile.idle_timeout)
 
     def _rules(self, server: GatewayServer) -> Iterator[VirtualServiceRule]:
-        """Yield the virtual services of the gateway that are for the server: a host of the rule overlaps one
-        of the server's that allows the rule's namespace."""
+        """Yield the virtual services of the gateway that apply to the server: a host of the virtual service
+        overlaps a host of the server that allows the virtual service's namespace."""
         for rule in self._mesh.virtual_services_for_gateway(server.gateway_name, self._profile.namespace):
             namespace = rule.config.namespace
             allowed = [host for place, host in server.hosts if place in ("", namespace)]
@@ -343,7 +346,8 @@ class GatewayListenerBuilder:
 
 
 def _applies(found: Iterable[L4MatchAttributes | TLSMatchAttributes], server: GatewayServer) -> bool:
-    """Return whether one of the matches is for this server; at a gateway only its port and name count."""
+    """Return whether one of the matches applies to this server. Only the port and gateway of a match
+    count."""
     conditions = tuple(found)
     number = _number(server)
     return not conditions or any(

@@ -1,6 +1,6 @@
-"""HTTP/3 at gateways: a listener on UDP beside that on TCP, and the header by which clients learn of it.
+"""HTTP/3 at gateways: a UDP listener beside the TCP listener, and the header that announces it to clients.
 
-Turned on by `proxyMetadata.PILOT_ENABLE_QUIC_LISTENERS` (docs/decisions/0008-http3.md).
+`proxyMetadata.PILOT_ENABLE_QUIC_LISTENERS` turns it on (docs/decisions/0008-http3.md).
 
 Sources: Istio's pilot/pkg/networking/core/gateway.go (buildGatewayListeners for QUIC), and
 https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/http/http3
@@ -35,8 +35,8 @@ _Manager = hcm.HttpConnectionManager
 
 
 def serves_http3(server: GatewayServer) -> bool:
-    """Return whether the server can be called by HTTP/3: one of HTTPS with the TLS mode SIMPLE, as Envoy asks
-    for no certificates of clients in QUIC."""
+    """Return whether clients can call the server by HTTP/3: it must be HTTPS with the TLS mode SIMPLE,
+    because Envoy does not ask for client certificates in QUIC."""
     tls = server.server.tls
     return (
         server.is_http
@@ -47,8 +47,8 @@ def serves_http3(server: GatewayServer) -> bool:
 
 
 def http3_listener(resource: Resource) -> Resource | None:
-    """Return the listener on UDP that stands beside a gateway's listener on TCP; None if none of its servers
-    can be called by HTTP/3. Certificates, routes and filters are the same."""
+    """Return the UDP listener for a gateway's TCP listener, with the same certificates, routes and filters;
+    None if clients can call none of its servers by HTTP/3."""
     tcp = listener_pb2.Listener.FromString(resource.value)
     chains = [chain for chain in map(_quic_chain, tcp.filter_chains) if chain is not None]
     if not chains:
@@ -70,7 +70,7 @@ def http3_listener(resource: Resource) -> Resource | None:
 
 
 def _quic_chain(tcp: Any) -> Any:
-    """Return the chain for connections by QUIC, None if the chain is none of HTTPS."""
+    """Return the QUIC chain for a TCP chain; None if that is not HTTPS, or asks for client certificates."""
     context, manager = tls_pb2.DownstreamTlsContext(), _Manager()
     if not tcp.transport_socket.typed_config.Unpack(context) or not tcp.filters[-1].typed_config.Unpack(
         manager
@@ -79,7 +79,7 @@ def _quic_chain(tcp: Any) -> Any:
     shared = context.common_tls_context
     if shared.HasField("combined_validation_context"):
         return None
-    # QUIC has TLS 1.3 and its ciphers.
+    # QUIC always uses TLS 1.3 and its ciphers.
     shared.ClearField("tls_params")
     del shared.alpn_protocols[:]
     shared.alpn_protocols.append(_ALPN)
@@ -94,8 +94,8 @@ def _quic_chain(tcp: Any) -> Any:
 
 
 def announcing_http3(routes: Resource, servers: Sequence[GatewayServer], memo: Memo) -> Resource:
-    """Return a route configuration whose answers say that its servers can be called by HTTP/3 too (`alt-svc`,
-    RFC 7838); itself if they cannot."""
+    """Return the route configuration with a response header that announces HTTP/3 (`alt-svc`, RFC 7838);
+    unchanged if no server can be called by HTTP/3."""
     server = next((each for each in servers if serves_http3(each)), None)
     if server is None or server.server.port is None:
         return routes

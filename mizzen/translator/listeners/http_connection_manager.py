@@ -44,8 +44,8 @@ _Manager = hcm.HttpConnectionManager
 
 @dataclass(frozen=True, slots=True)
 class HttpSettings:
-    """What differs from one connection manager to the next. Exactly one of `route_config_name` (fetched by
-    RDS) and `route_config` (inline) is given. `dns_caches`, `ip_family` and `policies` are for the filters
+    """The settings in which connection managers differ. Give exactly one of `route_config_name` (fetched by
+    RDS) and `route_config` (inline). `dns_caches`, `ip_family` and `policies` are for the filters
     (`HttpFilterContext`)."""
 
     role: Role
@@ -61,7 +61,7 @@ class HttpSettings:
     policies: WorkloadPolicies = NO_POLICIES
 
     def filter_context(self, mesh_config: MeshConfig) -> HttpFilterContext:
-        """Return what the HTTP filters may know."""
+        """Return the context that the HTTP filters depend on."""
         return HttpFilterContext(
             self.role,
             self.protocol,
@@ -74,7 +74,7 @@ class HttpSettings:
 
 
 def http_connection_manager(settings: HttpSettings, mesh_config: MeshConfig) -> Any:
-    """Return the network filter that holds the connection manager for `settings`."""
+    """Return the network filter with the connection manager for `settings`."""
     proxy_config = mesh_config.default_config
     headers = proxy_config.proxy_headers
     gateway = settings.role is Role.GATEWAY

@@ -1,8 +1,8 @@
-"""Inbound listeners of a sidecar: virtualInbound where connections are captured, real ports where a Sidecar
-resource asks for them.
+"""Inbound listeners of a sidecar: virtualInbound for captured connections, and listeners that bind a port if
+a Sidecar resource asks for them.
 
-Source: Istio's pilot/pkg/networking/core/listener_inbound.go. The mode of a port says whether it takes plain
-text, mutual TLS or both (inbound_matches.py).
+Source: Istio's pilot/pkg/networking/core/listener_inbound.go. The mode of a port says whether it accepts
+plain text, mutual TLS or both (inbound_matches.py).
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ _PASSTHROUGH_HTTP = "virtualInbound-catchall-http"
 
 @dataclass(frozen=True, slots=True)
 class InboundPort:
-    """One port of the workload: where it is served, with which protocol, for which service (None where a
-    Sidecar resource names a port that belongs to no service)."""
+    """One port of the workload: its address, protocol and service. The service is None if a Sidecar resource
+    has a port that belongs to no service."""
 
     bind: str
     number: int
@@ -89,11 +89,11 @@ def inbound_ports(
     sidecar: Config[Sidecar] | None,
     mesh_config: MeshConfig,
 ) -> tuple[tuple[InboundPort, ...], tuple[Diagnostic, ...]]:
-    """Return the ports that the workload of `proxy` is served on, by number, and what could not be.
+    """Return the ports of the workload of `proxy`, by number, and diagnostics for ports that are left out.
 
-    A Sidecar's `ingress` replaces what its services say. Without it every target port of the services that
-    the workload belongs to is one; the oldest service decides the protocol of a port that several share.
-    Without capture nothing is served but what a Sidecar binds.
+    The ports are those of the Sidecar's `ingress` if it has any. Otherwise they are the target ports of the
+    services that the workload belongs to. If several services share a port, the oldest decides its protocol.
+    Without traffic capture, only a Sidecar's ports are served.
     """
     metadata = proxy.metadata
     own = {metadata.envoy_status_port, metadata.envoy_prometheus_port}
@@ -147,8 +147,8 @@ def _ingress_ports(
         bound = ingress.capture_mode == "NONE"
         if ingress.capture_mode == "DEFAULT":
             bound = proxy.interception_mode == "NONE"
-        # A port that is really bound leaves the host's other addresses to others: the workload's own port at
-        # 127.0.0.1, and proxies beside this one.
+        # A listener that binds a port binds one address only. So the workload can have the same port at
+        # 127.0.0.1, and other proxies on the host can have it at their addresses.
         default_bind = proxy.ip_addresses[0] if bound else wildcard_bind(proxy)
         yield InboundPort(
             ingress.bind or default_bind,
@@ -181,7 +181,7 @@ def _protocol_conflict(port: InboundPort, earlier: InboundPort) -> Diagnostic:
 
 
 def wildcard_bind(proxy: Proxy) -> str:
-    """Return the address that stands for all of the proxy's."""
+    """Return the wildcard address of the proxy's IP family."""
     return "::" if proxy.is_ipv6_only else "0.0.0.0"  # noqa: S104 - what Istio's listeners bind
 
 
@@ -193,8 +193,8 @@ def virtual_inbound_listener(
     modes: PeerModes,
     passthrough: PassthroughChains,
 ) -> Any:
-    """Return the listener that captured inbound connections arrive at; `ports` are those without a real
-    listener of their own, `passthrough` takes what is for no port."""
+    """Return the listener for captured inbound connections. `ports` are those without a listener of their
+    own; `passthrough` takes connections to all other ports."""
     number = mesh_config.proxy_inbound_listen_port
     listener = listener_pb2.Listener(
         name=VIRTUAL_INBOUND,
@@ -222,8 +222,8 @@ def virtual_inbound_listener(
 
 
 def _inspectors(number: int, ports: Sequence[InboundPort], modes: PeerModes) -> Iterable[Any]:
-    """Yield the filters that tell TLS and HTTP from other protocols, off on the ports that need them not;
-    `number` is the listener's own."""
+    """Yield the filters that detect TLS and HTTP, switched off for ports that do not need them; `number` is
+    the listener's own port."""
     modes_of = {port: (mode, Protocol.UNSUPPORTED) for port, mode in modes.ports}
     modes_of |= {port.number: (modes.of_port(port.number), port.protocol) for port in ports}
     elsewhere = looks_for_tls(modes.workload)
@@ -235,8 +235,8 @@ def _inspectors(number: int, ports: Sequence[InboundPort], modes: PeerModes) -> 
 
 
 def _inspector(inspector: Any, needed: Mapping[int, bool], elsewhere: bool) -> Iterable[Any]:
-    """Yield `inspector`, unless no port needs it: it is on where `needed` says so, and on all other ports if
-    `elsewhere`."""
+    """Yield `inspector`, unless no port needs it. `needed` says for which ports it is on, `elsewhere` whether
+    it is on for all other ports."""
     exceptions = [port for port, wanted in needed.items() if wanted is not elsewhere]
     if elsewhere or exceptions:
         yield listener_filters.disabled_on_ports(inspector, exceptions, default_disabled=not elsewhere)
@@ -249,7 +249,7 @@ def bound_inbound_listener(
     policies: WorkloadPolicies = NO_POLICIES,
     modes: PeerModes = PLAIN_TEXT,
 ) -> Any:
-    """Return the listener of a port that is really bound."""
+    """Return the listener that binds `port`."""
     mode = proxy.interception_mode
     mutual_tls = modes.of_port(port.number)
     listener = listener_pb2.Listener(
@@ -274,7 +274,7 @@ def bound_inbound_listener(
 def _listen_on_other_addresses(
     listener: Any, proxy: Proxy, port: InboundPort, mesh_config: MeshConfig
 ) -> None:
-    """With dual stack, a listener whose address the Sidecar leaves open is on one of each family."""
+    """With dual stack, add an address of the second family, unless the Sidecar gives the address."""
     family = ip_family(proxy, mesh_config.default_config)
     if family != "DUAL_STACK" or port.is_bind_given:
         return
@@ -291,16 +291,16 @@ def _set_timeout(listener: Any, mesh_config: MeshConfig) -> None:
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class PassthroughChains:
-    """The filter chains for connections to ports that no service owns. They are the same for many workloads,
-    and not small."""
+    """The filter chains for connections to ports that no service owns. They are large, and many workloads
+    share them."""
 
     messages: tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class UnownedPorts:
-    """What the chains for ports that no service owns depend on. A port with a mode of its own (`modes`; None:
-    all others) has such chains of its own."""
+    """The values that the chains for ports without a service depend on. `modes` has the mTLS mode of each
+    port that has its own; None stands for all other ports."""
 
     http10: bool
     idle_timeout: timedelta | None
@@ -312,7 +312,7 @@ class UnownedPorts:
     def of(
         cls, proxy: Proxy, ports: Iterable[InboundPort], policies: WorkloadPolicies, modes: PeerModes
     ) -> UnownedPorts:
-        """Return it for a workload that serves `ports`."""
+        """Return the values for a workload that serves `ports`."""
         owned = {port.number for port in ports}
         own = [(number, mode) for number, mode in modes.ports if number not in owned]
         metadata = proxy.metadata
@@ -321,8 +321,8 @@ class UnownedPorts:
 
 
 def passthrough_chains(unowned: UnownedPorts, mesh_settings: ByIdentity[MeshConfig]) -> PassthroughChains:
-    """Connections to ports that no service owns go where they were meant to: HTTP seen as such, the rest
-    as bytes."""
+    """Return the chains that forward connections to ports without a service to their original address: as
+    HTTP if Envoy detects it, otherwise as TCP."""
     http10, idle_timeout, policies = unowned.http10, unowned.idle_timeout, unowned.policies
     mesh_config = mesh_settings.value
     settings = HttpSettings(
@@ -375,7 +375,7 @@ def _port_chains(
 
 @dataclass(frozen=True, slots=True)
 class _ChainEnds:
-    """What becomes of the connections to a port: the names of its chains and the filters at their end."""
+    """The common parts of a port's filter chains: their names, and the filters at their end."""
 
     http_name: str
     tcp_name: str
@@ -396,7 +396,8 @@ class _ChainEnds:
 
 
 def _stat_name(port: InboundPort, mesh_config: MeshConfig) -> str:
-    """Return what MeshConfig.inboundClusterStatName makes of the port's cluster, empty for its own name."""
+    """Return the name from MeshConfig.inboundClusterStatName for the port's cluster; empty keeps its own
+    name."""
     pattern = mesh_config.inbound_cluster_stat_name
     if not pattern or port.service_port is None:
         return ""

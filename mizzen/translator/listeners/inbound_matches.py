@@ -1,7 +1,8 @@
-"""Which connections to a workload's port are taken, as what, and whether TLS ends there.
+"""The matches of filter chains for a workload's port: which connections, HTTP or not, and whether TLS ends
+there.
 
-Source: pilot/pkg/networking/core/filterchain_options.go of Istio. A client that speaks the mesh's mutual TLS
-shows it by the protocols that it offers in the handshake (ALPN).
+Source: pilot/pkg/networking/core/filterchain_options.go of Istio. The ALPN names in the handshake show
+whether a client uses the mesh's mutual TLS.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _RAW_BUFFER: Final = "raw_buffer"
 
 
 class _Served(Enum):
-    """How a port is served: as HTTP, as bytes, or as what the connection shows itself to be."""
+    """How a port is served: as HTTP, as bytes, or as detected for each connection."""
 
     HTTP = "http"
     BYTES = "bytes"
@@ -30,7 +31,7 @@ class _Served(Enum):
 
 
 class _Offered(Enum):
-    """The protocols that a connection must show; ANYTHING is no condition."""
+    """The protocols that a connection must offer; ANYTHING is no condition."""
 
     ANYTHING = "anything"
     MESH = "mesh"
@@ -86,7 +87,8 @@ _ROWS: Final[dict[tuple[MutualTLSMode, _Served], tuple[_Row, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class InboundMatch:
-    """Connections that one filter chain takes: as HTTP or as bytes, and whether their TLS ends in it."""
+    """The connections that one filter chain takes, whether it handles them as HTTP, and whether it terminates
+    their TLS."""
 
     match: ChainMatch
     is_http: bool
@@ -96,7 +98,8 @@ class InboundMatch:
 def inbound_matches(
     mode: MutualTLSMode, protocol: Protocol, number: int | None, *, http10: bool
 ) -> Iterator[InboundMatch]:
-    """Yield what is taken on port `number` (None: on all without chains of their own) under `mode`."""
+    """Yield the matches for port `number` in mTLS mode `mode`. None stands for all ports without chains of
+    their own."""
     for row in _ROWS[mode, _served(protocol)]:
         match = ChainMatch(
             application_protocols=_protocols(row.offered, http10),
@@ -107,13 +110,12 @@ def inbound_matches(
 
 
 def looks_for_tls(mode: MutualTLSMode) -> bool:
-    """Return whether TLS must be told from plain text on ports of that mode."""
+    """Return whether Envoy must detect TLS on ports with this mode."""
     return mode is not MutualTLSMode.DISABLE
 
 
 def looks_for_http(mode: MutualTLSMode, protocol: Protocol) -> bool:
-    """Return whether HTTP in plain text must be told from other protocols. Under STRICT nothing comes in
-    plain text."""
+    """Return whether Envoy must detect plain-text HTTP. STRICT accepts no plain text."""
     return protocol.is_auto and mode is not MutualTLSMode.STRICT
 
 

@@ -1,4 +1,4 @@
-"""TCP and TLS routes of virtual services, on sidecars: which chains a service's port gets.
+"""TCP and TLS routes of virtual services, on sidecars: the filter chains of a service's port.
 
 Source: Istio's pilot/pkg/networking/core/tls.go and networkfilter.go.
 """
@@ -28,13 +28,13 @@ from mizzen.translator.listeners.tcp_proxy import TcpTarget
 
 
 class Destinations(Interface):
-    """What the routes of layer 4 look up: a SidecarScope does, for sidecars and gateways alike."""
+    """The lookups of TCP and TLS routes. SidecarScope implements them, for sidecars and gateways alike."""
 
     def destination_service(self, hostname: str) -> Service | None:
-        """Return the service that a destination's host names."""
+        """Return the service with a destination's host, or None."""
 
     def destination_host(self, hostname: str) -> str:
-        """Return the host whose clusters a destination's host means, which may be an alias."""
+        """Return the host that has the clusters; it differs from a destination's host if that is an alias."""
 
     def destination_rule(self, service: Service | str) -> MergedDestinationRule | None:
         """Return the destination rule in force for a service or hostname."""
@@ -58,8 +58,8 @@ def routed_target(
     mesh_config: MeshConfig,
     idle_timeout: timedelta | None,
 ) -> TcpTarget:
-    """Return where the `route` of a TCP or TLS rule sends its connections; destinations of weight 0 among
-    several get none."""
+    """Return the target for the `route` of a TCP or TLS rule. Among several destinations, those with weight 0
+    get no connections."""
     clusters = []
     for route in routes:
         if route.destination is None or (len(routes) > 1 and not route.weight):
@@ -72,7 +72,8 @@ def routed_target(
     if first is None:
         return TcpTarget(tuple(clusters), stat_prefix, idle_timeout)
     port = _port_of(first, destinations, listen_port)
-    # Of several destinations the first one's rule counts, and no subset: there is one chain for all of them.
+    # All destinations share one chain: the DestinationRule of the first counts, without its subset if there
+    # are several.
     subset = first.subset if len(routes) == 1 else ""
     if len(routes) == 1:
         host = destinations.destination_host(first.host)
@@ -90,8 +91,8 @@ def _port_of(destination: Destination, destinations: Destinations, listen_port: 
 def stat_name(
     cluster: str, mesh_config: MeshConfig, hostname: str, service: Service | None, number: int, subset: str
 ) -> str:
-    """Return the name under which connections to `cluster` are counted: its own, or what
-    MeshConfig.outboundClusterStatName makes of it."""
+    """Return the name for statistics of connections to `cluster`: its own, or the one that
+    MeshConfig.outboundClusterStatName defines."""
     pattern = mesh_config.outbound_cluster_stat_name
     if not pattern:
         return cluster
@@ -114,11 +115,11 @@ def policy_target(
     subset: str,
     idle_timeout: timedelta | None,
 ) -> TcpTarget:
-    """Return the target with what the destination rule in force says of TCP connections.
+    """Return the target with the settings of its DestinationRule for TCP connections.
 
-    Timeouts are those of the rule's own trafficPolicy, and whether the source address is hashed too unless
-    the subset has a load balancer; portLevelSettings and the mesh's default do not count. A subset has only
-    its own tunnel (Istio's networkfilter.go and tunnelingconfig).
+    The rule's own trafficPolicy gives the timeouts. It also says whether to hash the source address, unless
+    the subset has a load balancer, which then decides. portLevelSettings and the mesh's defaults are ignored.
+    With a subset, only the subset's tunnel counts (Istio's networkfilter.go and tunnelingconfig).
     """
     policy = merged.traffic_policy if merged is not None else None
     own = merged.subset(subset) if merged is not None and subset else None
@@ -147,8 +148,10 @@ def match_applies(
     namespace: str,
     labels: Mapping[str, str],
 ) -> bool:
-    """Return whether a match holds for everything that a sidecar of `namespace` with `labels` sends to
-    `listen_port` (the parts of the match that no connection can change)."""
+    """Return whether a match can hold for a sidecar of `namespace` with `labels` that calls `listen_port`.
+
+    It checks only the parts of the match that are the same for all connections.
+    """
     if match.gateways and "mesh" not in match.gateways:
         return False
     if match.port and match.port != listen_port:
@@ -159,7 +162,7 @@ def match_applies(
 
 
 class SidecarL4Routes:
-    """Builds the TCP and TLS chains of one sidecar's outbound ports."""
+    """Builds the TCP and TLS chains for the outbound ports of a sidecar."""
 
     def __init__(
         self,
@@ -184,9 +187,11 @@ class SidecarL4Routes:
         *,
         by_name: bool,
     ) -> tuple[TcpChain, ...]:
-        """Return the chains of `service`'s `port` on a listener. `cidr` narrows them if the service's address
-        is a range; `rules` are the virtual services of the host, in their order. `by_name`: TLS is known by
-        its SNI alone."""
+        """Return the chains of `service`'s `port` on a listener.
+
+        `cidr` limits them if the service's address is a range. `rules` are the virtual services of the host,
+        in order. `by_name`: for TLS, the SNI alone identifies the service.
+        """
         ranges = (cidr,) if cidr else ()
         if port.protocol.is_tls:
             return self._tls_chains(service, port, listen_port, ranges, rules, by_name=by_name)
@@ -209,8 +214,8 @@ class SidecarL4Routes:
                 for match in tls_rule.route.match:
                     if not match_applies(match, listen_port, self._namespace, self._labels):
                         continue
-                    # From here on this subnet also narrows later matches that name none: Istio's way. On a
-                    # unix socket, port 0, there is no address to compare.
+                    # As in Istio, these subnets also limit later matches that have none. On a unix socket
+                    # (port 0) there is no address to compare.
                     if listen_port:
                         ranges = match.destination_subnets or ranges
                     key = (tuple(sorted(match.sni_hosts)), tuple(sorted(ranges)))
@@ -229,7 +234,8 @@ class SidecarL4Routes:
         return tuple(chains)
 
     def _server_names(self, service: Service) -> tuple[str, ...]:
-        """Return the names that a client of the service asks for; of an alias, its short forms as well."""
+        """Return the names by which clients call the service: its host, and its aliases with their short
+        forms."""
         names = [service.hostname]
         for alias in service.aliases:
             names += [alias, *alternative_names(alias, self._profile.dns_domain)]
@@ -292,5 +298,5 @@ class SidecarL4Routes:
 
 
 def _dials_any_name(service: Service) -> bool:
-    """Return whether connections go to whatever host under the service's wildcard the SNI names."""
+    """Return whether Envoy connects to the host in the SNI, which may be any under the service's wildcard."""
     return service.resolution is Resolution.DYNAMIC_DNS and service.hostname.startswith("*")

@@ -1,4 +1,4 @@
-"""Listener filters: what looks at a connection before its filter chain is chosen."""
+"""Listener filters: they inspect a connection before Envoy chooses its filter chain."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ _TLS_INITIAL_READ_BUFFER = 512
 
 
 def original_destination() -> Any:
-    """Return the filter that restores the address a captured connection was made to."""
+    """Return the filter that restores the original destination of a captured connection."""
     return _filter("envoy.filters.listener.original_dst", original_dst_pb2.OriginalDst())
 
 
 def original_source() -> Any:
-    """Return the filter that keeps the client's address upstream (TPROXY)."""
+    """Return the filter that uses the client's address towards the endpoint (TPROXY)."""
     return _filter("envoy.filters.listener.original_src", original_src_pb2.OriginalSrc(mark=_TPROXY_MARK))
 
 
 def tls_inspector(inbound: bool = False) -> Any:
-    """Return the filter that reads SNI and ALPN; inbound it starts with a small buffer, as Istio has it."""
+    """Return the filter that reads SNI and ALPN. Inbound it starts with a small buffer, as in Istio."""
     config = tls_inspector_pb2.TlsInspector()
     if inbound:
         config.initial_read_buffer_size.CopyFrom(wrappers_pb2.UInt32Value(value=_TLS_INITIAL_READ_BUFFER))
@@ -37,7 +37,7 @@ def tls_inspector(inbound: bool = False) -> Any:
 
 
 def http_inspector() -> Any:
-    """Return the filter that tells HTTP from other protocols by the first bytes."""
+    """Return the filter that detects HTTP by the first bytes."""
     return _filter("envoy.filters.listener.http_inspector", http_inspector_pb2.HttpInspector())
 
 
@@ -49,10 +49,10 @@ def proxy_protocol() -> Any:
 
 
 def disabled_on_ports(listener_filter: Any, ports: Iterable[int], default_disabled: bool) -> Any:
-    """Return `listener_filter` switched off on `ports`; with `default_disabled`, switched off on all others.
+    """Return `listener_filter`, switched off on `ports`; with `default_disabled`, on all ports but those.
 
-    A server-first protocol hangs when an inspector waits for the client's first bytes, so an inspector runs
-    only where a filter chain needs what it finds.
+    Protocols in which the server sends first hang if an inspector waits for the client's first bytes. So an
+    inspector runs only on ports whose filter chains need its result.
     """
     listed = sorted(ports)
     if default_disabled:

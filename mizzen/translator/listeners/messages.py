@@ -1,4 +1,4 @@
-"""Saying a listener in Envoy's words."""
+"""Translating outbound listeners from plain values (ListenerSpec) to Envoy's messages."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _IPV6_BESIDE = {"0.0.0.0": "::", "127.0.0.1": "::1"}  # noqa: S104 - what Istio'
 
 
 def listen_on_both_families(listener: Any, family: IPFamily) -> None:
-    """With dual stack, let a listener on the IPv4 wildcard or loopback address be on that of IPv6 too
+    """With dual stack, let a listener on the IPv4 wildcard or loopback address also listen on that of IPv6
     (`additional_addresses`)."""
     socket = listener.address.socket_address
     beside = _IPV6_BESIDE.get(socket.address)
@@ -58,7 +58,7 @@ def listen_on_both_families(listener: Any, family: IPFamily) -> None:
 
 
 def gateway_filter_chain() -> Any:
-    """Return what every filter chain of a gateway has: strangers must end their TLS handshake in time."""
+    """Return an empty filter chain for a gateway, with a time limit for the client's TLS handshake."""
     chain = listener_components_pb2.FilterChain()
     chain.transport_socket_connect_timeout.CopyFrom(duration(_TRANSPORT_SOCKET_CONNECT_TIMEOUT))
     return chain
@@ -66,7 +66,7 @@ def gateway_filter_chain() -> Any:
 
 @dataclass(frozen=True, slots=True)
 class ListenerTraits:
-    """What the outbound listeners of a sidecar may read of it, besides which there are."""
+    """The parts of a sidecar that its outbound listeners depend on, apart from the ListenerSpecs."""
 
     ip_family: IPFamily
     http10: bool
@@ -75,7 +75,7 @@ class ListenerTraits:
 
     @classmethod
     def of(cls, profile: OutboundProfile) -> ListenerTraits:
-        """Return what the sidecars of a profile are."""
+        """Return the traits of a profile's sidecars."""
         exact_balance = profile.outbound_listener_exact_balance
         return cls(profile.ip_family, profile.http10, profile.idle_timeout, exact_balance)
 
@@ -83,7 +83,7 @@ class ListenerTraits:
 def outbound_listener(
     spec: ListenerSpec, unknown: TcpTarget, traits: ListenerTraits, settings: ByIdentity[MeshConfig]
 ) -> Resource:
-    """Return the Listener of `spec`; connections that no chain takes go to `unknown`."""
+    """Return the Listener for `spec`; connections that match no chain go to `unknown`."""
     return Resource.of(_outbound_listener(spec, unknown, traits, settings.value), origins=spec.origins)
 
 
@@ -128,13 +128,13 @@ def _outbound_listener(
 
 
 def set_accept_limit(listener: Any) -> None:
-    """Let a listener that binds a real port take one connection at each wake-up, so that the workers share
-    the load (Istio's MAX_CONNECTIONS_PER_SOCKET_EVENT_LOOP=1)."""
+    """Let a listener that binds a port accept one connection at each wake-up, so that the workers share the
+    load (Istio's MAX_CONNECTIONS_PER_SOCKET_EVENT_LOOP=1)."""
     listener.max_connections_to_accept_per_socket_event.CopyFrom(wrappers_pb2.UInt32Value(value=1))
 
 
 def set_exact_balance(listener: Any, wanted: bool) -> None:
-    """Let the workers have the same number of connections each, if the node's metadata asks for it
+    """If `wanted`, give each worker the same number of connections. The node's metadata asks for it
     (INBOUND_LISTENER_EXACT_BALANCE, OUTBOUND_LISTENER_EXACT_BALANCE)."""
     if wanted:
         listener.connection_balance_config.exact_balance.SetInParent()
@@ -175,9 +175,9 @@ def virtual_outbound_listener(
     *,
     dynamic_dns: bool = False,
 ) -> Any:
-    """Return the listener that captured connections arrive at, and that hands them to the listener of the
-    address they were made to; those that no listener is for go to `unknown`. With `dynamic_dns` (the policy
-    ALLOW_ANY_DYNAMIC_DNS) HTTP among them goes to whatever host its requests name."""
+    """Return the listener for captured outbound connections. It hands each one to the listener for its
+    original destination; connections without such a listener go to `unknown`. With `dynamic_dns` (the policy
+    ALLOW_ANY_DYNAMIC_DNS), HTTP without a listener goes to the host that each request names."""
     port = mesh_config.proxy_listen_port
     listener = listener_pb2.Listener(
         name=VIRTUAL_OUTBOUND,
@@ -202,8 +202,11 @@ def virtual_outbound_listener(
 
 
 def _dynamic_dns_chain(profile: OutboundProfile, mesh_config: MeshConfig) -> Any:
-    """HTTP to unknown addresses. The transport protocol is in the match, which Istio leaves out: Envoy would
-    put a TLS inspector before it, and TLS whose ALPN is http/1.1 would be taken for plaintext HTTP."""
+    """Return the chain for HTTP to unknown addresses.
+
+    Unlike Istio's, its match has the transport protocol. Without it, Envoy would add a TLS inspector, and
+    then take TLS with the ALPN http/1.1 for plaintext HTTP.
+    """
     settings = HttpSettings(
         Role.SIDECAR_OUTBOUND,
         stat_prefix=f"outbound_{VIRTUAL_OUTBOUND}_allow_any_dynamic_dns;",

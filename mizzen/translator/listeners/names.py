@@ -8,11 +8,12 @@ _SOCKET = "unix://"
 
 
 def listener_name(bind: str, port: int, *, bound: bool, interception_mode: InterceptionMode) -> str:
-    """Return the name of a listener: Istio's `BIND_PORT`, and `BIND_PORT_bound` where both kinds can be.
+    """Return the name of a listener: Istio's `BIND_PORT`, or `BIND_PORT_bound` to mark one that binds a port.
 
-    A proxy that captures has listeners that bind no port. Envoy crashes if a listener keeps its name while
-    `bind_to_port` becomes true, and an edit of a Sidecar can ask for that. So the name says which kind it is.
-    A proxy that captures nothing binds all its listeners, and a Unix socket is always bound.
+    A proxy with traffic capture also has listeners that bind no port. Envoy crashes if `bind_to_port` becomes
+    true while the listener keeps its name, and an edit of a Sidecar can cause that. So the names differ. The
+    mark is not needed without capture, where all listeners bind their ports, or for Unix sockets, which are
+    always bound.
     """
     name = f"{bind}_{port}"
     can_be_captured = interception_mode != "NONE" and not bind.startswith(_SOCKET)

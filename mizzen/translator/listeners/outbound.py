@@ -1,7 +1,8 @@
-"""Outbound listeners of a sidecar: one for each port of HTTP services, one for each address of the others.
+"""Outbound listeners of a sidecar: HTTP services share one for each port, other services have one for each
+address and port.
 
-Source: Istio's pilot/pkg/networking/core/listener.go (which services share a port, and who yields), and
-"Protocol Selection" of its documentation.
+Source: Istio's pilot/pkg/networking/core/listener.go (which services share a port, and which is left out),
+and "Protocol Selection" of its documentation.
 """
 
 from __future__ import annotations
@@ -31,13 +32,14 @@ from mizzen.translator.listeners.names import listener_name
 
 _RAW_BUFFER = "raw_buffer"
 _SERVER_FIRST = frozenset({Protocol.MONGO, Protocol.MYSQL})
-"""An inspector would wait for bytes that these clients never send first, so they share no port."""
+"""Protocols in which the server sends first. They share no port with others, because an inspector would wait
+for the client's first bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListenerSpec:
-    """An outbound listener as a plain value. `protocol` is that of the listener as a whole: HTTP, TCP or,
-    where both live on it, detected. `bind` is an IP, or `unix://path` with port 0."""
+    """An outbound listener as a plain value. `protocol` is that of the listener as a whole: HTTP, TCP or, if
+    it has both, detected. `bind` is an IP, or `unix://path` with port 0."""
 
     bind: str
     port: int
@@ -56,11 +58,11 @@ class ListenerSpec:
 
     @property
     def origins(self) -> tuple[Origin, ...]:
-        """The places in the user's files that shaped this listener."""
+        """The lines of the user's files that this listener comes from."""
         return tuple(dict.fromkeys(origin for chain in self.chains for origin in chain.origins))
 
     def with_dns_caches(self, names: tuple[str, ...]) -> ListenerSpec:
-        """Return the same listener, whose HTTP chains also resolve names into these caches."""
+        """Return the same listener with these caches added to its HTTP chains."""
         chains = tuple(
             replace(chain, dns_caches=tuple(dict.fromkeys((*chain.dns_caches, *names))))
             if isinstance(chain, HttpChain)
@@ -72,10 +74,10 @@ class ListenerSpec:
 
 @dataclass(slots=True, eq=False)
 class PortListeners:
-    """The listeners of one port by (bind, port), and what had to yield to make them.
+    """The listeners of one port by (bind, port), and diagnostics for services that are left out.
 
-    `routed_by` has, by the name of a route configuration, the position of the egress listener whose services
-    and rules it holds.
+    `routed_by` maps the name of a route configuration to the position of the egress listener that gives its
+    services and rules.
     """
 
     specs: dict[tuple[str, int], ListenerSpec] = field(default_factory=dict)
@@ -94,8 +96,8 @@ class PortListeners:
 
 
 class OutboundListenerBuilder:
-    """Walks the services that a sidecar may call on a port, oldest first, and gives each a place to be called
-    at. Ports have nothing to do with each other."""
+    """Adds the services that a sidecar may call on a port to listeners, oldest first. Each port is
+    independent of all other ports."""
 
     def __init__(
         self,
@@ -127,7 +129,7 @@ class OutboundListenerBuilder:
         return found
 
     def build(self, number: int) -> PortListeners:
-        """Return all outbound listeners of a port but virtualOutbound."""
+        """Return all outbound listeners of a port, without virtualOutbound."""
         self._result = PortListeners()
         self._skipped, self._joined, self._http_places = set(), {}, {}
         for position, egress in enumerate(self._scope.egress_listeners):
@@ -151,7 +153,7 @@ class OutboundListenerBuilder:
         return self._result
 
     def _explicit(self, egress: RecordedEgressListener) -> None:
-        """An egress listener with a port of its own: only its services, with the port's protocol."""
+        """Add an egress listener with a port of its own: only its services, with the port's protocol."""
         assert egress.port is not None
         port = ServicePort(egress.port.name, egress.port.number, parse_protocol(egress.port.protocol))
         bind, bind_to_port = self._forced_bind(egress)
@@ -159,8 +161,8 @@ class OutboundListenerBuilder:
             self._place(service, port, bind, bind_to_port)
 
     def _implicit(self, egress: RecordedEgressListener, number: int) -> None:
-        """The egress listener without a port: that port of every service, unless an explicit one claimed
-        it."""
+        """Add the egress listener without a port: this port of all its services, on addresses that no
+        explicit egress listener uses."""
         for key, spec in self._result.specs.items():
             self._result.specs[key] = replace(spec, locked=True)
         bind, bind_to_port = self._forced_bind(egress)
@@ -176,8 +178,10 @@ class OutboundListenerBuilder:
                     self._place(service, port, bind, bind_to_port)
 
     def _is_served(self, service: Service, port: ServicePort, bind: str) -> bool:
-        """Return whether the listener of an earlier service serves this one as it is: most services of a mesh
-        are HTTP on a port that others have too, and are told apart by the routes alone."""
+        """Return whether the listener of an earlier service already serves this one.
+
+        This is a fast path: most services of a mesh are HTTP on a common port, and only their routes differ.
+        """
         return (
             port.protocol.is_http
             and (bind or self._wildcard, port.number) in self._http_places
@@ -192,7 +196,7 @@ class OutboundListenerBuilder:
         return bind, bound or bind.startswith("unix://")
 
     def _cannot_bind(self, service: Service, address: str, number: int, bind_to_port: bool) -> bool:
-        """Return whether the proxy cannot listen there; the reason is told once for each port."""
+        """Return whether the proxy cannot listen there. Warn once for each reason and port."""
         profile = self._profile
         own = (
             self._mesh_config.proxy_listen_port,
@@ -222,10 +226,11 @@ class OutboundListenerBuilder:
         )
 
     def _place_endpoints(self, service: Service, port: ServicePort, bind_to_port: bool) -> None:
-        """Give each endpoint a listener of its own, so that nothing but its address has to tell it.
+        """Give each endpoint a listener of its own, because only its address identifies the service.
 
-        Istio leaves out the proxy's own address. Proxies that share these listeners have many addresses, and
-        a listener that binds no port and that no connection is handed to does no harm: it stays.
+        Istio leaves out the proxy's own address. Here proxies with different addresses share these listeners,
+        so all get one for each endpoint. The one for the own address does no harm: it binds no port, and
+        Envoy hands no connection to it.
         """
         serving = [e for e in self._scope.endpoints(service) if e.port_named(port.name) is not None]
         addresses = [endpoint.address for endpoint in serving if _is_ip(endpoint.address)]
@@ -245,8 +250,8 @@ class OutboundListenerBuilder:
                 self._add_l4(service, port, address, cidr, bind_to_port, by_name=by_name)
 
     def _addresses(self, service: Service, bind: str) -> Iterator[tuple[str, str, bool]]:
-        """Yield (bind address, CIDR that narrows the chain, whether TLS is known by its SNI alone) for a
-        service that is not HTTP. On a `bind` that the user or the mode asks for, a range is not compared."""
+        """Yield (bind address, CIDR that limits the chain, whether only the SNI identifies TLS) for a service
+        that is not HTTP. With a `bind` that the user or the mode asks for, ranges are ignored."""
         addresses = listen_addresses(service, self._profile)
         if bind:
             for in_range in dict.fromkeys("/" in address for address in addresses):
@@ -290,8 +295,8 @@ class OutboundListenerBuilder:
             self._merge(current, service, port, (chain,), Protocol.UNSUPPORTED)
 
     def _router(self, number: int, bind: str) -> int:
-        """Return the position of the egress listener whose services and rules the routes of a port have: as
-        in Istio the first one with that port, even if it imports nothing."""
+        """Return the position of the egress listener that gives the routes of a port their services and
+        rules: as in Istio, the first one with that port, even if it imports nothing."""
         router = self._scope.router(number, bind)
         return self._position if router is None else router
 
@@ -311,10 +316,11 @@ class OutboundListenerBuilder:
             return
         rules = self._egress.l4_rules_for(service.hostname)
         own = self._l4.chains(service, port, port.number, cidr, rules, by_name=by_name)
-        # What an earlier rule of the same service takes is lost to a later one: that is the order of rules.
+        # An earlier rule of the same service wins over a later one, without a warning.
         chains = ListenerChains.of(own)[0].chains
         if port.protocol.is_auto and current is not None and current.protocol.is_auto:
-            # As in Istio, nothing is added: what HTTP's routes cannot tell apart goes to the older service.
+            # As in Istio, no chain is added: routes separate the HTTP of both services, and all other
+            # connections go to the older service.
             if not self._chains_of(current).have_all_of(chains):
                 self._taken(service, port, current)
             return
@@ -343,7 +349,7 @@ class OutboundListenerBuilder:
         chains: tuple[Chain, ...],
         protocol: Protocol,
     ) -> None:
-        """Let `chains` join a listener, unless a server-first protocol or an equal match is in the way."""
+        """Add `chains` to a listener, unless a server-first protocol or an equal match prevents it."""
         if port.protocol is not current.protocol and {port.protocol, current.protocol} & _SERVER_FIRST:
             self._conflict(
                 service, port, current, f"{current.protocol} shares its port with no other protocol"
@@ -357,7 +363,7 @@ class OutboundListenerBuilder:
         self._result.specs[key] = replace(current, chains=joined.chains, protocol=protocol)
 
     def _chains_of(self, current: ListenerSpec) -> ListenerChains:
-        """Return the chains of a listener, ready to be joined by others."""
+        """Return the chains of a listener, to which more can be joined."""
         known = self._joined.get((current.bind, current.port))
         if known is None or known.chains is not current.chains:
             known, _ = ListenerChains.of(current.chains)
@@ -387,7 +393,7 @@ class OutboundListenerBuilder:
         )
 
     def _caches(self, service: Service) -> tuple[str, ...]:
-        """Return the DNS caches that requests to `service` need; a port's listener has those of all."""
+        """Return the DNS caches for requests to `service`. A listener has those of all its services."""
         if service.resolution is Resolution.DYNAMIC_DNS and service.hostname.startswith("*"):
             return (*self._common_caches, dns_cache_name(service.hostname))
         return self._common_caches
@@ -397,8 +403,8 @@ class OutboundListenerBuilder:
 
 
 def _declared(services: Iterable[Service]) -> list[Service]:
-    """Return what documents declare of the services, which come by precedence. Each document that declares a
-    host has its own place in the order, its own addresses and ports. Aliases have none."""
+    """Return the declarations of the services, by precedence, without aliases. Each document that declares a
+    host counts by itself, with its own precedence, addresses and ports."""
     found: list[Service] = []
     joined = False
     for service in services:
@@ -406,13 +412,13 @@ def _declared(services: Iterable[Service]) -> list[Service]:
             continue
         joined = joined or service.shared is not None
         found.extend(service.declared)
-    if joined:  # each service stands in its place already, and what one is joined of does not
+    if joined:  # services are sorted already, but not the declarations of a merged one
         found.sort(key=attrgetter("precedence"))
     return found
 
 
 def listen_addresses(service: Service, profile: OutboundProfile) -> tuple[str, ...]:
-    """Return the addresses at which a service is called: its own, else those allocated to it if the proxy
+    """Return the addresses for a service's listeners: its own, else those allocated to it if the proxy
     captures DNS, else the wildcard."""
     if service.addresses:
         return service.addresses
@@ -429,12 +435,13 @@ def listen_addresses(service: Service, profile: OutboundProfile) -> tuple[str, .
 
 
 def wildcard_address(profile: OutboundProfile) -> str:
-    """Return the address that stands for all of the proxy's."""
+    """Return the wildcard address of the proxy's IP family."""
     return "::" if profile.ip_family == "V6_ONLY" else "0.0.0.0"  # noqa: S104 - what Istio's listeners bind
 
 
 def parse_protocol(text: str) -> Protocol:
-    """Return the protocol that a port of a Sidecar or Gateway names; nothing or another word is detected."""
+    """Return the protocol of a port of a Sidecar or Gateway. An empty or unknown name means that Envoy
+    detects the protocol."""
     wanted = text.upper()
     for protocol in Protocol:
         if protocol.value.upper() == wanted:

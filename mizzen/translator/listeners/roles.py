@@ -1,4 +1,4 @@
-"""Whose traffic a listener's filters handle."""
+"""The role of a listener's proxy: sidecar or gateway, and the direction."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """Whose traffic a connection manager or a TCP chain handles."""
+    """The traffic that a connection manager or a TCP chain handles."""
 
     SIDECAR_OUTBOUND = "sidecar outbound"
     SIDECAR_INBOUND = "sidecar inbound"

@@ -1,4 +1,4 @@
-"""The TCP proxy filter, behind the filters that may stand before it (network_filters/)."""
+"""The TCP proxy filter, after the filters that a chain needs before it (network_filters/)."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ NAME = "envoy.filters.network.tcp_proxy"
 
 @dataclass(frozen=True, slots=True)
 class TcpTarget:
-    """Where a TCP chain sends its connections: (cluster, weight) pairs, one of them for a plain target.
+    """The target of a TCP chain: (cluster, weight) pairs; a plain target has one.
 
     `tunnel` is (hostname:port, use POST) for HTTP CONNECT or POST tunnelling (DestinationRule.tunnel).
-    `dns_cache` is the cache, port and addresses of a cluster that dials whatever name the SNI says.
+    `dns_cache` is (cache, port, IP family) for a cluster that connects to the name in the SNI.
     """
 
     clusters: tuple[tuple[str, int], ...]
@@ -42,7 +42,8 @@ class TcpTarget:
 
 
 def plain_target(cluster: str, idle_timeout: timedelta | None = None, *, stat_prefix: str = "") -> TcpTarget:
-    """Return the target that is one cluster, counted under the cluster's name unless another is given."""
+    """Return the target of one cluster. Its statistics have the cluster's name unless `stat_prefix` is
+    given."""
     return TcpTarget(((cluster, 1),), stat_prefix=stat_prefix or cluster, idle_timeout=idle_timeout)
 
 
@@ -54,7 +55,7 @@ def tcp_filters(
     role: Role = Role.SIDECAR_OUTBOUND,
     policies: WorkloadPolicies = NO_POLICIES,
 ) -> Sequence[Any]:
-    """Return the network filters of a TCP chain, the proxy last."""
+    """Return the network filters of a TCP chain, with the TCP proxy last."""
     proxy = tcp_proxy_pb2.TcpProxy(stat_prefix=target.stat_prefix, access_log=access_logs(mesh_config))
     if len(target.clusters) == 1:
         proxy.cluster = target.clusters[0][0]

@@ -1,4 +1,4 @@
-"""Where a sidecar leads connections to addresses that the registry does not know."""
+"""The target for a sidecar's connections to addresses that are not in the registry."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from mizzen.translator.listeners.tcp_proxy import TcpTarget, plain_target
 
 
 def unknown_target(scope: RecordedScope) -> TcpTarget:
-    """Return the target by the outbound traffic policy of the sidecar: none, the egress proxy, or the address
-    itself."""
+    """Return the target that the sidecar's outbound traffic policy demands: BlackHoleCluster, the egress
+    proxy, or the original address."""
     if scope.outbound_traffic_policy == "REGISTRY_ONLY":
         return plain_target(BLACK_HOLE_CLUSTER)
     proxy = scope.egress_proxy

@@ -1,7 +1,7 @@
-"""The HTTP filters, one module for each: when a connection manager needs it, and what it is then.
+"""The HTTP filters. Each has a module that decides if a connection manager needs it, and configures it.
 
-`HTTP_FILTERS` has them in Istio's order (buildHTTPFilters in pilot/pkg/networking/core). A new one is a
-module and its place here.
+`HTTP_FILTERS` has them in Istio's order (buildHTTPFilters in pilot/pkg/networking/core). To add a filter,
+write a module and insert it there.
 """
 
 from __future__ import annotations

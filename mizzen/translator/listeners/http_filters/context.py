@@ -1,4 +1,4 @@
-"""What an HTTP filter may know of the connection manager that it stands in."""
+"""The parts of a connection manager that its HTTP filters depend on."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class HttpFilterContext:
-    """All that HTTP filters depend on. `dns_caches` names the caches of the dynamic forward proxies that the
-    routes may choose; `policies` are those of the workload, none where a sidecar calls others."""
+    """The parts of a connection manager that its HTTP filters depend on. `dns_caches` names the caches of the
+    dynamic forward proxies that the routes may choose. `policies` are those of the workload; outbound, a
+    sidecar has none."""
 
     role: Role
     protocol: Protocol

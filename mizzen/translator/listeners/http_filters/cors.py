@@ -1,4 +1,4 @@
-"""Cross-origin resource sharing: here without a policy, which routes bring (routes/cors.py)."""
+"""Cross-origin resource sharing: the filter. Its policies are in the routes (routes/cors.py)."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ from mizzen.translator.listeners.http_filters.context import HttpFilterContext
 
 
 def cors(_: HttpFilterContext) -> Iterator[Any]:
-    """Yield the filter, everywhere."""
+    """Yield the filter, for all connection managers."""
     yield typed(hcm.HttpFilter, "envoy.filters.http.cors", cors_pb2.Cors())

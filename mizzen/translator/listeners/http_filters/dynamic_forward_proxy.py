@@ -1,4 +1,4 @@
-"""Dynamic forward proxies: a request's host is resolved before the request is sent on."""
+"""Dynamic forward proxies: Envoy resolves a request's host before it forwards the request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fault injection: here without faults, which routes bring (routes/fault.py)."""
+"""Fault injection: the filter. The faults are in the routes (routes/fault.py)."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ from mizzen.translator.listeners.http_filters.context import HttpFilterContext
 
 
 def fault(_: HttpFilterContext) -> Iterator[Any]:
-    """Yield the filter, everywhere."""
+    """Yield the filter, for all connection managers."""
     yield typed(hcm.HttpFilter, "envoy.filters.http.fault", fault_pb2.HTTPFault())

@@ -1,4 +1,4 @@
-"""Statistics of gRPC: messages of streams are counted, methods are not told apart."""
+"""Statistics of gRPC: Envoy counts the messages of streams, for all methods together."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mizzen.translator.listeners.http_filters.context import HttpFilterContext
 
 
 def grpc_stats(_: HttpFilterContext) -> Iterator[Any]:
-    """Yield the filter, everywhere."""
+    """Yield the filter, for all connection managers."""
     statistics = grpc_stats_pb2.FilterConfig(
         emit_filter_state=True, stats_for_all_methods=wrappers_pb2.BoolValue(value=False)
     )

@@ -1,4 +1,4 @@
-"""gRPC-Web: browsers' gRPC over HTTP/1.1, on ports of that protocol."""
+"""gRPC-Web, which browsers use over HTTP/1.1: the filter for ports with this protocol."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ from mizzen.translator.listeners.http_filters.context import HttpFilterContext
 
 
 def grpc_web(context: HttpFilterContext) -> Iterator[Any]:
-    """Yield the filter on a port of gRPC-Web."""
+    """Yield the filter if the port's protocol is gRPC-Web."""
     if context.protocol is Protocol.GRPC_WEB:
         yield typed(hcm.HttpFilter, "envoy.filters.http.grpc_web", grpc_web_pb2.GrpcWeb())

@@ -1,4 +1,4 @@
-"""Tokens: a request without one passes, one with a token that is not valid is answered with 401.
+"""Tokens (JWT): a request without a token passes; a request with an invalid token gets the answer 401.
 
 Source: Istio's pilot/pkg/security/authn/policy_applier.go; of the fields: Envoy's
 envoy.extensions.filters.http.jwt_authn.v3.
@@ -25,13 +25,13 @@ UNUSABLE_KEY_SET: Final = (
     '{"keys":[{"kty":"EC","crv":"P-256","alg":"ES256","kid":"no-keys-known",'
     '"x":"z-aY_OXdRrZeWp22IlQKapn2QNWGW51c4NgNXr0sZ_k","y":"XDVcS9Xskqx97yv7X9w7S9QMAyY4-uNnP9JD8Vg-9rI"}]}'
 )
-"""Refuses every token. The x of its key is a hash of words, so nobody can know a private key to it."""
+"""A key set that accepts no token. The x of its key is a hash of a text, so that no private key is known."""
 
 _SPACE_DELIMITED: Final = frozenset({"permission", "scope"})
 
 
 def jwt_authn(context: HttpFilterContext) -> Iterator[Any]:
-    """Yield the filter where a RequestAuthentication of the workload has rules."""
+    """Yield the filter if the workload has a RequestAuthentication with rules."""
     rules = [rule for _, _, rule in token_rules(context.policies)]
     if not rules or context.role is Role.SIDECAR_OUTBOUND:
         return
@@ -39,7 +39,7 @@ def jwt_authn(context: HttpFilterContext) -> Iterator[Any]:
     names = [provider_name(index) for index in range(len(rules))]
     for name, rule in zip(names, rules, strict=True):
         provider = _provider(rule, keys_of(rule, context.policies.fetched_keys) or UNUSABLE_KEY_SET)
-        # A route may depend on claims, and gateways have such routes.
+        # At gateways, the route may depend on claims, so Envoy must choose it again after this filter.
         provider.clear_route_cache = context.role is Role.GATEWAY
         authentication.providers[name].CopyFrom(provider)
     requirement = authentication.rules.add()
@@ -49,8 +49,8 @@ def jwt_authn(context: HttpFilterContext) -> Iterator[Any]:
 
 
 def token_rules(policies: WorkloadPolicies) -> list[tuple[Config[RequestAuthentication], int, JWTRule]]:
-    """Return the rules of a workload's RequestAuthentications, each with its document and its place there, in
-    the order of the filter's providers."""
+    """Return the rules of a workload's RequestAuthentications in the order of the filter's providers, each
+    with its document and its index there."""
     rules = [
         (policy, index, rule)
         for policy in policies.request_authentications
@@ -60,7 +60,7 @@ def token_rules(policies: WorkloadPolicies) -> list[tuple[Config[RequestAuthenti
 
 
 def provider_name(index: int) -> str:
-    """Return the name of the provider of one of these rules."""
+    """Return the name of the provider for the rule at `index` in `token_rules`."""
     return f"origins-{index}"
 
 
@@ -85,8 +85,11 @@ def _provider(rule: JWTRule, keys: str) -> Any:
 
 
 def _requirement(names: list[str]) -> Any:
-    """Each rule takes its own valid token or none. One valid token is enough where several rules look for
-    theirs in the same place: there each refuses those of the others."""
+    """Return the requirement for all rules: each accepts its own valid token or no token.
+
+    One valid token is also enough: several rules may look for tokens in the same header, and then each
+    rejects the tokens of the others.
+    """
     each = [_valid_or_missing(name) for name in names]
     if len(each) == 1:
         return each[0]

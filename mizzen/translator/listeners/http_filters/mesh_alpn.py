@@ -1,7 +1,7 @@
-"""Say in the handshake of the mesh's mutual TLS that HTTP follows (docs/decisions/0101).
+"""Announcing HTTP in the handshake of the mesh's mutual TLS, by ALPN (docs/decisions/0101).
 
-Istio has a filter of its own for this (istio.alpn). A cluster whose endpoints find the protocol out tells in
-its metadata what to offer; for all other clusters the filter changes nothing.
+Istio's own proxy has a filter for this (istio.alpn). If the endpoints of a cluster detect the protocol, the
+cluster's metadata says which ALPN to offer. For all other clusters the filter has no effect.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _OFFERED: Final = "envoy.network.application_protocols"
 
 
 def mesh_alpn(context: HttpFilterContext) -> Iterator[Any]:
-    """Yield the filter where calls go out by automatic mutual TLS."""
+    """Yield the filter for outbound calls and gateways, if automatic mutual TLS is on."""
     if context.role is Role.SIDECAR_INBOUND or not context.mesh_config.enable_auto_mtls:
         return
     text = substitution_format_string_pb2.SubstitutionFormatString(omit_empty_values=True)

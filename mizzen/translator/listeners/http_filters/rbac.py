@@ -23,8 +23,11 @@ EXTERNAL_NAME: Final = "envoy.filters.http.ext_authz"
 
 
 def custom_authorization(context: HttpFilterContext) -> Iterator[Any]:
-    """Yield the filters for policies of action CUSTOM, which come before tokens are looked at: one that finds
-    the requests and one that asks the authorizer; or one that denies them, if nobody can be asked."""
+    """Yield the filters for policies of action CUSTOM. They stand before the filter for tokens.
+
+    One filter finds the requests, and one asks the authorizer. If there is no authorizer to ask, a single
+    filter denies the requests.
+    """
     if context.role is Role.SIDECAR_OUTBOUND:
         return
     for found in external_rules(context.policies, context.mesh_config, http=True):
@@ -37,7 +40,7 @@ def custom_authorization(context: HttpFilterContext) -> Iterator[Any]:
 
 
 def authorization(context: HttpFilterContext) -> Iterator[Any]:
-    """Yield the filters for the other policies: audit, then deny, then allow."""
+    """Yield the filters for all policies but CUSTOM ones: audit, then deny, then allow."""
     policies = context.policies.authorization_policies
     if not policies or context.role is Role.SIDECAR_OUTBOUND:
         return

@@ -13,6 +13,6 @@ from mizzen.translator.listeners.http_filters.context import HttpFilterContext
 
 
 def router(context: HttpFilterContext) -> Iterator[Any]:
-    """Yield the filter, everywhere."""
+    """Yield the filter, for all connection managers."""
     config = router_pb2.Router(suppress_envoy_headers=context.hide_debug_headers)
     yield typed(hcm.HttpFilter, "envoy.filters.http.router", config)

@@ -1,7 +1,7 @@
-"""The network filters of TCP chains, one module for each: when a chain needs it, and what it is then.
+"""The network filters of TCP chains. Each has a module that decides if a chain needs it, and configures it.
 
-`NETWORK_FILTERS` has them in Istio's order; the TCP proxy ends the chain. A new one is a module and its
-place here.
+`NETWORK_FILTERS` has them in Istio's order; the TCP proxy ends the chain. To add a filter, write a module and
+insert it there.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a network filter may know of the TCP chain that it stands in."""
+"""The parts of a TCP chain that its network filters depend on."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class NetworkFilterContext:
-    """All that network filters before the TCP proxy depend on. `dns_cache` is the cache, port and addresses
-    of a cluster that dials whatever name the SNI says; `policies` are those of the workload, none where a
-    sidecar calls others."""
+    """The parts of a TCP chain that the filters before the TCP proxy depend on.
+
+    `dns_cache` is (cache, port, IP family) for a cluster that connects to the name in the SNI. `policies` are
+    those of the workload; outbound, a sidecar has none.
+    """
 
     role: Role
     protocol: Protocol

@@ -1,4 +1,4 @@
-"""MongoDB's protocol, counted (on by default, as in Istio)."""
+"""Statistics of MongoDB's protocol (on by default, as in Istio)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mizzen.translator.listeners.network_filters.context import NetworkFilterCon
 
 
 def mongo_proxy(context: NetworkFilterContext) -> Iterator[Any]:
-    """Yield the filter on a port of MongoDB."""
+    """Yield the filter if the port's protocol is MongoDB."""
     if context.protocol is Protocol.MONGO:
         mongo = mongo_proxy_pb2.MongoProxy(stat_prefix=context.stat_prefix)
         yield typed(listener_components_pb2.Filter, "envoy.filters.network.mongo_proxy", mongo)

@@ -1,4 +1,4 @@
-"""AuthorizationPolicies for plain TCP, of which what they say about HTTP is no part."""
+"""AuthorizationPolicies for plain TCP, without their conditions about HTTP."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ def rbac(context: NetworkFilterContext) -> Iterator[Any]:
 
 
 def _custom(context: NetworkFilterContext) -> Iterator[Any]:
-    """An authorizer that is asked by HTTP takes no part here, as in Istio."""
+    """Yield the filters for policies of action CUSTOM. Authorizers that are asked by HTTP get none, as in
+    Istio."""
     for found in external_rules(context.policies, context.mesh_config, http=False):
         if found.authorizer is None:
             deny = rbac_pb2.RBAC(rules=found.rules, stat_prefix=_STAT_PREFIX)

@@ -1,4 +1,4 @@
-"""The name that the SNI says is resolved before the connection is made."""
+"""Dynamic forward proxies for TLS: Envoy resolves the name in the SNI before it connects."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mizzen.translator.listeners.network_filters.context import NetworkFilterCon
 
 
 def sni_dynamic_forward_proxy(context: NetworkFilterContext) -> Iterator[Any]:
-    """Yield the filter where the target dials names."""
+    """Yield the filter if the chain's cluster connects to the name in the SNI."""
     if context.dns_cache is None:
         return
     name, port, family = context.dns_cache
