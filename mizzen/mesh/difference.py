@@ -1,4 +1,4 @@
-"""What differs between two snapshots of the mesh, found where their collections differ."""
+"""The difference of two snapshots of the mesh. It is found where their collections differ."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class MeshDifference:
-    """What is not the same object in two snapshots with the same settings. `endpoints` names services whose
-    pools differ, `destination_hosts` the hosts of DestinationRules that do. `peers` are services of which a
-    PeerAuthentication that differs says something, where mutual TLS is automatic."""
+    """The objects that differ between two snapshots with the same settings. `endpoints` names services whose
+    pools differ, `destination_hosts` the hosts of DestinationRules that differ. `peers` are services to which
+    a differing PeerAuthentication applies, if mutual TLS is automatic."""
 
     services: frozenset[ServiceKey]
     endpoints: frozenset[ServiceKey]
@@ -27,7 +27,7 @@ class MeshDifference:
 
     @classmethod
     def between(cls, before: Mesh, after: Mesh) -> MeshDifference:
-        """Compare two snapshots. It costs what differs, if one was made from the other."""
+        """Compare two snapshots. If one was made from the other, the cost depends only on the differences."""
         rules = after.destination_rule_index.by_host.differing(before.destination_rule_index.by_host)
         return cls(
             frozenset(after.registry.services.differing(before.registry.services)),

@@ -1,6 +1,8 @@
-"""Facts of what proxies of a kind see of the mesh. What is made of one is made anew when it is another.
+"""Facts about what proxies of a kind see of the mesh. If a fact differs, everything that read it is made
+anew.
 
-Facts are small and told apart by their values, so that a reader can be found without the scope that it read.
+A fact here is only the small key of what was read, compared by value. So the readers of a fact are found
+without the scope that they read.
 """
 
 from __future__ import annotations
@@ -12,8 +14,8 @@ from mizzen.mesh.services.registry import ServiceKey
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """All that the clusters of a service depend on but its endpoints: the service, its DestinationRule, the
-    PeerAuthentications of its endpoints."""
+    """Everything on which the clusters of a service depend, except its endpoints: the service, its
+    DestinationRule, and the PeerAuthentications of its endpoints."""
 
     service: ServiceKey
 
@@ -27,7 +29,7 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class Called:
-    """The services that are called on a port of an egress listener: what its listeners depend on of them."""
+    """The services that are called on a port of an egress listener, as far as listeners depend on them."""
 
     position: int
     number: int
@@ -35,29 +37,29 @@ class Called:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """All services of an egress listener with a port of its own."""
+    """All services of an egress listener that has its own port."""
 
     position: int
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The VirtualServices over a host that have TCP or TLS rules."""
+    """The VirtualServices for a host that have TCP or TLS rules."""
 
     host: str
 
 
 @dataclass(frozen=True, slots=True)
 class Meant:
-    """What a host means: its service, the host that it is an alias of, its DestinationRule. For the wildcard
-    of a VirtualService: the services that it covers."""
+    """What a host means: its service, the host that it is an alias of, and its DestinationRule; for the
+    wildcard of a VirtualService, the services that it covers."""
 
     host: str
 
 
 @dataclass(frozen=True, slots=True)
 class LeadingTo:
-    """The VirtualServices that lead to a host."""
+    """The VirtualServices that route to a host."""
 
     host: str
 
@@ -65,7 +67,7 @@ class LeadingTo:
 @dataclass(frozen=True, slots=True)
 class Routed:
     """The HTTP routes of a port of an egress listener: its services, their VirtualServices, and what the
-    destinations of these mean. The port is ANY_PORT for routes that hold for every port."""
+    destinations of these mean. The port is ANY_PORT for routes of every port."""
 
     position: int
     number: int

@@ -1,4 +1,4 @@
-"""What outbound listeners read of a scope, recorded."""
+"""A scope as outbound listeners read it: the facts that they read are recorded."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _HTTP: Final = frozenset(protocol for protocol in Protocol if protocol.is_http)
 
 
 class RecordedScope:
-    """Answers of a scope, and in `read` the facts that they were answered from. What else it tells stays as
-    it is for as long as the Sidecar does."""
+    """Answers of a scope; `read` collects the facts from which they were given. Answers without such facts
+    stay the same as long as the Sidecar does."""
 
     def __init__(self, scope: SidecarScope, endpoints: Callable[[Service], EndpointPool]) -> None:
         self.read: set[Fact] = set()
@@ -36,7 +36,7 @@ class RecordedScope:
         )
 
     def taken(self) -> AbstractSet[Fact]:
-        """Return the facts that were read since this was last asked."""
+        """Return the facts that were read since the last call."""
         found = frozenset(self.read)
         self.read.clear()
         return found
@@ -57,19 +57,19 @@ class RecordedScope:
         return self._scope.destination_service(hostname)
 
     def destination_host(self, hostname: str) -> str:
-        """Return the host whose clusters a destination's host means, which may be an alias."""
+        """Return the host whose clusters a destination's host means; it differs for an alias."""
         self.read.add(Meant(hostname))
         return self._scope.destination_host(hostname)
 
     def destination_rule(self, service: Service | str) -> MergedDestinationRule | None:
-        """Return the DestinationRule that holds for a service or hostname, as `SidecarScope` does."""
+        """Return the DestinationRule that applies to a service or hostname, as `SidecarScope` does."""
         host = self.destination_host(service) if isinstance(service, str) else service.hostname
         self.read.add(Meant(host))
         return self._scope.destination_rule(service)
 
 
 class RecordedEgressListener:
-    """Answers of an egress listener, and the facts that they were answered from."""
+    """Answers of an egress listener; the facts from which they were given are recorded."""
 
     def __init__(self, listener: EgressListener, position: int, read: set[Fact]) -> None:
         self._listener = listener
@@ -81,7 +81,7 @@ class RecordedEgressListener:
 
     @cached_property
     def numbers(self) -> AbstractSet[int]:
-        """The ports that services are called on; reading this is not recorded."""
+        """The ports on which services are called; this read is not recorded."""
         return self._listener.by_port.keys()
 
     @property
@@ -91,21 +91,21 @@ class RecordedEgressListener:
         return self._listener.services
 
     def services_on(self, number: int) -> Iterable[Service]:
-        """Return the services that a port's listeners depend on, oldest first: all that have the port, or the
-        first of them where they are all alike."""
+        """Return the services on which a port's listeners depend, oldest first: all services with the port,
+        or only the first if all are alike."""
         self._read.add(Called(self._position, number))
         found = self._listener.services_on(number)
         return found[:1] if all_alike(found, number) else found
 
     def l4_rules_for(self, hostname: str) -> tuple[VirtualServiceRule, ...]:
-        """Return the rules over a host that have TCP or TLS rules, in the order in which they are tried."""
+        """Return the VirtualServices for a host that have TCP or TLS rules, in the order of trial."""
         self._read.add(Rules(hostname))
         return tuple(rule for rule in self._listener.virtual_services_for(hostname) if rule.tcp or rule.tls)
 
 
 def all_alike(services: Iterable[Service], number: int) -> bool:
-    """Return whether services are called by HTTP on a port, and told apart by its routes alone: the listener
-    of the first is that of all."""
+    """Return True if services are called by HTTP on a port and only its routes distinguish them. They all
+    have the listener of the first service."""
     for service in services:
         if service.shared is not None or service.resolution in (Resolution.DYNAMIC_DNS, Resolution.ALIAS):
             return False

@@ -1,8 +1,8 @@
-"""What differs between two scopes, as the facts that are others: found where their collections differ.
+"""The difference of two scopes: the facts that differ. It is found where their collections differ.
 
-Here, and only here, stands what follows from what: which hosts a wildcard or an alias stands for, that a
-VirtualService concerns the ports of the services under its hosts, and a DestinationRule the VirtualServices
-that lead to its host. It knows nothing of clusters, listeners or routes: these are readers of the facts.
+Only this module knows the consequences of a change: which hosts a wildcard or an alias stands for, that a
+VirtualService concerns the ports of services under its hosts, and that a DestinationRule concerns the
+VirtualServices that route to its host. It does not know clusters, listeners and routes, which read the facts.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ _NO_RULES: Final[frozenset[VirtualServiceRule]] = frozenset()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScopeDifference:
-    """The facts that differ between two scopes of the same kind of proxies. It holds neither scope.
+    """The facts that differ between two scopes of the same kind of proxies. It refers to neither scope.
 
-    With `everything`, the two have another Sidecar or outbound traffic policy, and only the facts of services
-    are compared: all else may be different. For those who go on from what they have there are also the hosts
-    of `services` that are others, all `hosts` that mean something else, the `rules` that one scope has and
-    the other has not, and the rules of both that are `leading` to one of the hosts.
+    With `everything`, the two have different Sidecars or outbound traffic policies; then only the facts of
+    services are compared, and all other facts may differ. For incremental updates it also has the hosts of
+    changed `services`, all `hosts` whose meaning differs, the `rules` that only one scope has, and the rules
+    of both that are `leading` to one of the hosts.
     """
 
     facts: frozenset[Fact]
@@ -52,8 +52,8 @@ class ScopeDifference:
     def between(
         cls, before: SidecarScope, after: SidecarScope, mesh: MeshDifference, registry: Registry
     ) -> ScopeDifference:
-        """Compare scopes of one profile in two snapshots that differ in `mesh`; the later one has
-        `registry`."""
+        """Compare the scopes of one profile in two snapshots. `mesh` is their difference, `registry` that of
+        the later snapshot."""
         gone, come = _differing(before.services, after.services)
         services = mesh.services.union([service.key for service in gone | come])
         rechosen = _Rechosen(before, after, mesh.destination_hosts)
@@ -66,7 +66,7 @@ class ScopeDifference:
             return cls(frozenset(facts), everything=True)
         if after.profile.is_router:
             return cls(frozenset(facts))
-        # Labels may choose otherwise among the DestinationRules of a host.
+        # By labels, a host may now have a different one of its DestinationRules.
         facts.update(map(Meant, mesh.destination_hosts))
         hosts = frozenset([host for _, host in services])
         return _calls(facts, before, after, registry, hosts, rechosen.hosts(), None)
@@ -80,8 +80,8 @@ class ScopeDifference:
         destination_hosts: frozenset[str],
         registry: Registry,
     ) -> ScopeDifference:
-        """Compare scopes of two profiles in one snapshot, which only `rules` and the DestinationRules of
-        `destination_hosts` tell apart."""
+        """Compare the scopes of two profiles in one snapshot. They differ only by `rules` and the
+        DestinationRules of `destination_hosts`."""
         rules = frozenset(filter(other.imports, rules))
         if not rules and not destination_hosts:
             return NOTHING_DIFFERS
@@ -90,23 +90,23 @@ class ScopeDifference:
         return _calls(facts, one, other, registry, _NO_HOSTS, destination_hosts, rules)
 
     def services_of(self, fact: type[Served] | type[Pool]) -> frozenset[ServiceKey]:
-        """Return the services of which facts of that kind differ: they are their own readers."""
+        """Return the services whose facts of that type differ; only resources of a service read its fact."""
         return frozenset([each.service for each in self.facts if isinstance(each, fact)])
 
     @property
     def found_from(self) -> frozenset[Fact]:
-        """The facts that decide which facts tell two profiles apart."""
+        """The facts from which the difference of two profiles was found."""
         hosts = self.hosts.union(*(rule.hosts for rule in self.rules))
         return frozenset([*map(Meant, hosts), *map(LeadingTo, self.hosts)])
 
     @property
     def called(self) -> set[int]:
-        """The ports on which other services are called, also where nobody read that nothing was there."""
+        """The ports whose called services differ, including ports that had no service and so no reader."""
         return {fact.number for fact in self.facts if isinstance(fact, Called)}
 
     @property
     def routed(self) -> list[Routed]:
-        """The ports of egress listeners whose HTTP routes may be others."""
+        """The ports of egress listeners whose HTTP routes may differ."""
         return [fact for fact in self.facts if isinstance(fact, Routed)]
 
 
@@ -114,7 +114,7 @@ NOTHING_DIFFERS: Final = ScopeDifference(frozenset())
 
 
 class _Rechosen:
-    """The services and hosts that have another DestinationRule because those of `hosts` changed."""
+    """The services and hosts that get a different DestinationRule, as those of `hosts` changed."""
 
     def __init__(self, before: SidecarScope, after: SidecarScope, hosts: frozenset[str]) -> None:
         self._before = before
@@ -125,12 +125,12 @@ class _Rechosen:
         self.served: list[ServiceKey] = [service.key for service in self._services]
 
     def hosts(self) -> frozenset[str]:
-        """Return the hosts of services, and of destinations that are none."""
+        """Return the hosts of services, and of destinations that are not services."""
         after = self._after
         found = {service.hostname for service in self._services}
         names = set(self._exact)
         for egress in after.egress_listeners:
-            # A listener may have another service of a hostname than others have.
+            # Listeners may have different services with one hostname.
             if egress.services is not after.services:
                 found.update(service.hostname for service in self._under(egress))
             if self._wildcards:
@@ -161,10 +161,10 @@ def _calls(
     rechosen: frozenset[str],
     apart: frozenset[VirtualServiceRule] | None,
 ) -> ScopeDifference:
-    """Return the difference of two scopes with the same Sidecar: `facts`, and those of where calls go.
+    """Return the difference of two scopes with the same Sidecar: `facts`, and the facts about where calls go.
 
-    `services` are other ones, `rechosen` hosts have another DestinationRule. `apart` are the rules that only
-    one of two profiles obeys; None: the scopes are of one profile.
+    `services` differ, `rechosen` hosts have a different DestinationRule. `apart` are the rules that apply to
+    only one of two profiles; None if both scopes have one profile.
     """
     of = registry.aliases.of
     hosts = services | rechosen
@@ -199,12 +199,12 @@ class _Listener:
         self._gone, self._come = _differing(before.services, after.services)
 
     def differing(self) -> AbstractSet[VirtualServiceRule]:
-        """Return the rules that came or went."""
+        """Return the rules that were added or removed."""
         gone, come = _differing(self._before.virtual_services, self._after.virtual_services)
         return gone | come
 
     def called(self) -> Iterator[Fact]:
-        """Yield what is called and is different for listeners."""
+        """Yield the facts about called services that differ for listeners."""
         gone, come, after = self._gone, self._come, self._after
         if after.port is not None:
             if gone or come:
@@ -218,7 +218,7 @@ class _Listener:
                 yield Called(self._position, number)
 
     def l4_rules(self, rules: Iterable[VirtualServiceRule]) -> Iterator[Fact]:
-        """Yield the hosts over which there are other TCP or TLS rules."""
+        """Yield the facts of hosts whose TCP or TLS rules differ."""
         for rule in rules:
             if rule.tcp or rule.tls:
                 for host in rule.hosts:
@@ -227,9 +227,9 @@ class _Listener:
                         yield from (Rules(service.hostname) for service in self._under(host))
 
     def routed(self, rechosen: Iterable[str], rules: Iterable[VirtualServiceRule]) -> Iterator[Fact]:
-        """Yield the ports whose HTTP routes may be others: those of services that came or went or have
-        another DestinationRule, and of all that the hosts of `rules` cover. Hosts that are no services are
-        on port 80 as well."""
+        """Yield the ports whose HTTP routes may differ: those of services that were added or removed or have
+        a different DestinationRule, and of all services that the hosts of `rules` cover. Unregistered hosts
+        are on port 80 too."""
         after = self._after
         numbers = _numbers(chain(self._gone, self._come, filter(None, map(after.service, rechosen))))
         for rule in rules:

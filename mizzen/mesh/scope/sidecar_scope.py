@@ -1,4 +1,4 @@
-"""What one kind of proxy sees of the mesh: services, VirtualServices and DestinationRules."""
+"""The scope of one kind of proxy: the services, VirtualServices and DestinationRules that it sees."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ from mizzen.persistent import ChunkedSequence, LayeredDict, Version
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScopeBase:
-    """What all proxies of one namespace with one Sidecar resource see; scopes of their profiles share it.
+    """What all proxies of one namespace with one Sidecar see. The scopes of their profiles share it.
 
-    `only_routed` are the services that just rules lead to, where no egress listener is declared."""
+    `only_routed` are services that only rules route to, if no egress listener is declared."""
 
     namespace: str
     sidecar: SidecarConfig | None
@@ -51,7 +51,7 @@ class ScopeBase:
 
 
 def gateway_base(visible: VisibleServices, index: VirtualServiceIndex, known: ScopeBase | None) -> ScopeBase:
-    """Return what gateways of a namespace see: all services exported to it, and no rule for sidecars."""
+    """Return what gateways of a namespace see: all services exported to it, and no rules for sidecars."""
     if known is not None and known.services is visible.services:
         return known
     none: Rules = ChunkedSequence()
@@ -67,10 +67,10 @@ def sidecar_base(
     index: VirtualServiceIndex,
     known: ScopeBase | None,
 ) -> ScopeBase:
-    """Return what sidecars of `namespace` see that have `sidecar` (None: everything that is visible).
+    """Return what sidecars of `namespace` with the Sidecar `sidecar` see (None: everything that is visible).
 
-    `known` is the base of an earlier snapshot: what is the same keeps its objects, and if all is, `known`
-    itself is returned.
+    `known` is the base of an earlier snapshot: unchanged parts keep their objects, and if all parts are
+    unchanged, `known` itself is returned.
     """
     egress = sidecar.spec.egress if sidecar is not None else ()
     if not egress:
@@ -93,8 +93,8 @@ def _whole_base(
     index: VirtualServiceIndex,
     known: ScopeBase | None,
 ) -> ScopeBase:
-    """Return what sidecars see for which no egress listener is declared: everything that is visible, and the
-    hidden services of their own namespace that rules route to."""
+    """Return what sidecars without declared egress listeners see: everything that is visible, and the hidden
+    services of their own namespace to which rules route."""
     rules = index.for_gateway(MESH, namespace)
     trimmer = Trimmer(known.trims if known is not None else None)
     routed = _routed_hidden(visible, rules, trimmer)
@@ -122,7 +122,7 @@ def _routed_hidden(visible: VisibleServices, rules: Rules, trimmer: Trimmer) -> 
     }
     found: dict[str, Service] = {}
     for rule in rules if hidden else ():
-        # Of ten thousand rules hardly one leads there.
+        # A fast check first: of ten thousand rules hardly one routes to a hidden service.
         if hidden.keys().isdisjoint(rule.destination_hosts):
             continue
         for host, ports in rule.destinations(visible.namespace).items():
@@ -151,7 +151,7 @@ def _listener(
         services = visible.services
     else:
         services = ChunkedSequence(import_services(hosts, registry, namespace, port, trimmer))
-    # Equal sequences hold the very same objects.
+    # Sequences are equal only if they have the same objects.
     if known is not None and known.services == services and known.virtual_services == rules:
         return known
     if known is not None and known.services == services:
@@ -166,7 +166,7 @@ def _collect(
     registry: HostIndex[tuple[Service, ...]],
     trimmer: Trimmer,
 ) -> None:
-    """Add the services of the listener, then those that its rules route to, which override nothing."""
+    """Add the services of the listener, then those to which its rules route, without overriding any."""
     for service in listener.services:
         _append(services, service, trimmer)
     port = port_to_match(spec)
@@ -179,8 +179,8 @@ def _collect(
 
 
 def _append(services: dict[str, Service], service: Service, trimmer: Trimmer) -> None:
-    """Put `service` beside what is there; of one hostname, ports are joined or the first stays (Istio's
-    SidecarScope.appendSidecarServices)."""
+    """Add `service` to `services`. If they have its hostname already, the ports are joined, or the first
+    service stays (Istio's SidecarScope.appendSidecarServices)."""
     existing = services.get(service.hostname)
     if existing is None or (service.from_kubernetes and not existing.from_kubernetes):
         services[service.hostname] = service
@@ -211,18 +211,18 @@ def _shared(
 _Chosen = dict[tuple[str, str], MergedDestinationRule | None]
 
 _ASKED_FOR: Final = 4
-"""So many DestinationRules for each service are remembered; beyond, services are among them that are gone."""
+"""Cached DestinationRules for each service; more of them would include those of removed services."""
 
 
 ScopeVersion = tuple[HostsVersion, Version]
-"""Which services and DestinationRules a scope is of. It is small: the scope and its mesh can go."""
+"""The versions of a scope's services and DestinationRules; small, and without references to scope or mesh."""
 
 
 class SidecarScope:
     """What the proxies of one profile see of the mesh. Hashed by identity.
 
-    `services` are those imported, one for each hostname: oldest first, and behind them those that only
-    VirtualServices route to. For a router they are all that are exported to its namespace.
+    `services` are the imported services, one for each hostname: oldest first, and after them those that only
+    VirtualServices route to. For a router they are all services exported to its namespace.
     """
 
     def __init__(
@@ -255,8 +255,8 @@ class SidecarScope:
         return self.base.by_host.get(hostname)
 
     def destination_service(self, hostname: str) -> Service | None:
-        """Return the service that a rule's destination means: the imported one, else that of the own
-        namespace, else the best that is visible."""
+        """Return the service that a rule's destination means: the imported one, else the one in the own
+        namespace, else the best visible one."""
         service = self.service(hostname)
         if service is not None:
             return service
@@ -268,7 +268,7 @@ class SidecarScope:
         return service.alias_of if service is not None and service.is_alias else hostname
 
     def destination_rule(self, service: Service | str) -> MergedDestinationRule | None:
-        """Return the DestinationRule that holds for a service, given as such or by hostname, or None."""
+        """Return the DestinationRule that applies to a service or hostname, or None."""
         if isinstance(service, str):
             service = self.destination_host(service)
             found = self.destination_service(service)
@@ -283,25 +283,25 @@ class SidecarScope:
         return self._chosen[key]
 
     def _still_chosen(self, before: SidecarScope) -> _Chosen:
-        """Return the DestinationRules that an earlier scope of the profile found and that still hold."""
+        """Return the DestinationRules that an earlier scope of the profile found and that are still valid."""
         few = len(before._chosen) <= _ASKED_FOR * len(self.services) + _ASKED_FOR
         return before._chosen if few and before._rules is self._rules else {}
 
     @property
     def version(self) -> ScopeVersion:
-        """What to keep of this scope, so that a later one can tell what changed."""
+        """The version of this scope, from which a later scope can tell what changed."""
         return self._registry.version, self._rules.version
 
     def hosts_since(self, version: ScopeVersion) -> frozenset[str] | None:
-        """Return the hostnames whose service or DestinationRule may be another than in an earlier scope of
-        the same gateways; None if it may be any."""
+        """Return the hostnames whose service or DestinationRule may differ from an earlier scope of the same
+        gateways; None if any may differ."""
         services, rules = self._registry.since(version[0]), self._rules.since(version[1])
         if services is None or rules is None or any(map(is_wildcard, rules)):
             return None
         return frozenset(services | rules)
 
     def imports(self, rule: VirtualServiceRule) -> bool:
-        """Return whether the rule is for sidecars, and one of those imported."""
+        """Return True if the rule is for sidecars, and imported."""
         return MESH in rule.gateways and any(egress.imports(rule) for egress in self.egress_listeners)
 
     def virtual_services_to(self, hosts: Iterable[str]) -> set[VirtualServiceRule]:
@@ -310,8 +310,8 @@ class SidecarScope:
         return {rule for egress in self.egress_listeners for rule in egress.virtual_services_to(hosts)}
 
     def egress_listener_for(self, port: int, bind: str = "") -> EgressListener | None:
-        """Return the listener that serves a port (0: a unix socket, by `bind`): that with the port, else the
-        one without any (Istio's GetEgressListenerForRDS)."""
+        """Return the listener that serves a port (0: a unix socket, by `bind`): the one with the port, else
+        the one without a port (Istio's GetEgressListenerForRDS)."""
         for listener in self.egress_listeners:
             if listener.port is None:
                 return listener
@@ -322,5 +322,5 @@ class SidecarScope:
     def is_current(
         self, base: ScopeBase, registry: HostIndex[tuple[Service, ...]], rules: DestinationRuleIndex
     ) -> bool:
-        """Return whether nothing that the scope is made of has changed."""
+        """Return True if no part of the scope has changed."""
         return self.base is base and self._registry is registry and self._rules is rules
