@@ -1,1 +1,1 @@
-"""Route configurations: of sidecars and gateways, from virtual hosts down to a route's action."""
+"""Route configurations of sidecars and gateways: virtual hosts, routes, and their matches and actions."""

@@ -1,4 +1,4 @@
-"""What becomes of a matched request: redirect, direct response, or a route to clusters.
+"""The action for a matched request: redirect, direct response, or forwarding to clusters.
 
 Source: https://istio.io/latest/docs/reference/config/networking/virtual-service/#HTTPRoute
 """
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from mizzen.mesh.service import Service
 
 UNKNOWN_SERVICE_CLUSTER: Final = "UnknownService"
-"""The cluster of a destination that names no host; it never exists."""
+"""The cluster for a destination without a host; no such cluster exists."""
 
 _REDIRECT: Final = route_components_pb2.RedirectAction
 _REDIRECT_CODES: Final = {
@@ -53,11 +53,11 @@ _NO_TIMEOUT: Final = duration(timedelta(0))
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Destinations:
-    """Where routes lead: all that a destination's host may be looked up in.
+    """Everything that is looked up for the destinations of a route.
 
-    `services` are those whose only port a destination without a port means; any other destination means the
-    listener's port. `rules` are the merged DestinationRules of the destinations' hosts; `aliases` has, for a
-    host that is an alias, the host that it stands for.
+    A destination without a port means the only port of its service if `services` has that service, otherwise
+    the listener's port. `rules` are the merged DestinationRules of the destinations' hosts. `aliases` maps an
+    alias to the host that it stands for.
     """
 
     listen_port: int
@@ -66,7 +66,7 @@ class Destinations:
     aliases: Mapping[str, str] = field(default_factory=dict)
 
     def cluster(self, destination: Destination) -> str:
-        """Return the name of the cluster, whether or not there is one."""
+        """Return the name of the destination's cluster; the cluster need not exist."""
         if not destination.host:
             return UNKNOWN_SERVICE_CLUSTER
         if destination.port is not None:
@@ -86,8 +86,8 @@ class Destinations:
 def apply_redirect(out: Any, redirect: HTTPRedirect, *, listen_port: int, tls: bool) -> None:
     """Let the Route `out` answer with a redirect.
 
-    For a code that Envoy cannot send the answer is an error: Istio leaves such a route without an action, and
-    Envoy then refuses the routes of everybody on the port.
+    For a code that Envoy cannot send, the answer is an error instead. Istio leaves such a route without an
+    action, and then Envoy rejects all routes of the port.
     """
     code = _REDIRECT_CODES.get(redirect.redirect_code)
     if code is None:
@@ -106,7 +106,7 @@ def apply_redirect(out: Any, redirect: HTTPRedirect, *, listen_port: int, tls: b
     if redirect.derive_port is RedirectPortSelection.FROM_REQUEST_PORT:
         port = listen_port
     scheme = redirect.scheme or ("https" if tls else "http")
-    # A port that the scheme means anyway is left out of the Location header.
+    # The Location header leaves out a port that is the default of the scheme.
     action.port_redirect = 0 if (port, scheme) in ((80, "http"), (443, "https")) else port
     action.response_code = code
 
@@ -126,8 +126,8 @@ def apply_route(
 ) -> None:
     """Let the Route `out` forward to the destinations of `route`.
 
-    `authority` is what the route's own header operations ask for; `rewrite.authority` goes before it, and a
-    single destination's operations come after it.
+    `authority` is the one that the route's header operations set. `rewrite.authority` overrides it. The
+    header operations of a single destination count only if neither sets an authority.
     """
     action = out.route
     apply_timeout(action, route.timeout)
@@ -152,9 +152,9 @@ def apply_route(
 
 
 def apply_timeout(action: Any, timeout: timedelta | None) -> None:
-    """Set the timeout of a RouteAction; None switches Envoy's 15 seconds off.
+    """Set the timeout of a RouteAction; None switches Envoy's default of 15 seconds off.
 
-    `max_grpc_timeout` is set as well, without which the `grpc-timeout` header of a client would not count.
+    `max_grpc_timeout` is set as well: without it, Envoy would ignore the `grpc-timeout` header of a client.
     """
     limit = duration(timeout) if timeout else _NO_TIMEOUT
     action.timeout.CopyFrom(limit)
@@ -170,7 +170,8 @@ def _apply_rewrite(action: Any, rewrite: HTTPRewrite) -> None:
 
 
 def _apply_single(out: Any, target: HTTPRouteDestination, destinations: Destinations) -> bool:
-    """Forward to one destination; its header operations join the route's. Returns whether it is hashed."""
+    """Forward to one destination; add its header operations to the route's. Return whether it has a hash
+    policy."""
     action = out.route
     destination = target.destination or Destination()
     action.cluster = destinations.cluster(destination)
@@ -186,7 +187,7 @@ def _apply_single(out: Any, target: HTTPRouteDestination, destinations: Destinat
 def _apply_weighted(
     action: Any, targets: tuple[HTTPRouteDestination, ...], destinations: Destinations
 ) -> None:
-    """Share requests among destinations; those of weight 0 get none."""
+    """Distribute requests among destinations by weight; those with weight 0 get none."""
     weighted = action.weighted_clusters
     weighted.SetInParent()
     for target in targets:

@@ -1,4 +1,4 @@
-"""Cross-origin resource sharing: Istio's CorsPolicy as Envoy's, given per route.
+"""Cross-origin resource sharing: Istio's CorsPolicy as Envoy's, for each route.
 
 Source: https://istio.io/latest/docs/reference/config/networking/virtual-service/#CorsPolicy
 """
@@ -17,7 +17,7 @@ CORS_FILTER: Final = "envoy.filters.http.cors"
 
 
 def cors_policy(policy: CorsPolicy) -> Any:
-    """Return Envoy's CorsPolicy of a route."""
+    """Return Envoy's CorsPolicy for a route."""
     out = cors_pb2.CorsPolicy(
         allow_methods=",".join(policy.allow_methods),
         allow_headers=",".join(policy.allow_headers),

@@ -1,9 +1,9 @@
-"""Route configurations as bytes: joined from parts that were encoded before.
+"""Route configurations as bytes, joined from parts that were encoded before.
 
-In protobuf's wire format a message is its fields one behind the other, and a sub-message is its bytes behind
-a key and a length (https://protobuf.dev/programming-guides/encoding/). So a virtual host is its small head
-and the bytes of its routes, and a route configuration of ten thousand virtual hosts is its head and their
-bytes: a change of one of them encodes one.
+In protobuf's wire format, a message is the sequence of its fields, and a sub-message is a key, a length and
+its bytes (https://protobuf.dev/programming-guides/encoding/). So a virtual host is a small head followed by
+the bytes of its routes, and a route configuration is a head followed by the bytes of its virtual hosts. If
+one of ten thousand virtual hosts changes, only that one is encoded again.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from mizzen.xds.type_urls import ROUTE
 from mizzen.xds.wire import varint
 
 MAX_DIRECT_RESPONSE_BODY_BYTES: Final = 1024 * 1024
-"""What Istio allows a direct response to hold; Envoy's default is 4 KiB."""
+"""Istio's limit for the body of a direct response; Envoy's default is 4 KiB."""
 
 
 _LENGTHS: Final = tuple(varint(size) for size in range(4096))
-"""The encoded lengths of what is encoded by the ten thousand."""
+"""Encoded lengths, computed once because ten thousands of routes need them."""
 
 
 def length_delimited(number: int, *pieces: bytes) -> bytes:
-    """Return field `number` of a VirtualHost, Route... from its joined pieces."""
+    """Return field `number` of a message: its key, its length, and the joined pieces."""
     body = b"".join(pieces)
     size = len(body)
     return _LENGTHS[number << 3 | 2] + (_LENGTHS[size] if size < len(_LENGTHS) else varint(size)) + body
@@ -50,7 +50,7 @@ HASH_POLICY: Final = _number(route_components_pb2.RouteAction, "hash_policy")
 
 
 def encode(message: Any) -> bytes:
-    """Return the bytes of a message, the same every time."""
+    """Return the bytes of a message; equal messages have equal bytes."""
     encoded: bytes = message.SerializeToString(deterministic=True)
     return encoded
 
@@ -61,10 +61,10 @@ def encoded_routes(routes: Iterable[bytes]) -> bytes:
 
 
 class EncodedVirtualHost:
-    """A virtual host as it stands in the bytes of a route configuration.
+    """A virtual host in the encoded form that a route configuration contains.
 
-    The whole `virtual_hosts` field is `start`, with key and length, and `routes`, which virtual hosts of
-    several namespaces have in common; `digest` stands for its content, `places` are those of its rules.
+    The `virtual_hosts` field consists of `start`, with key and length, and `routes`, which virtual hosts of
+    several namespaces share. `digest` is a hash of both; `places` are the origins of the rules.
     """
 
     __slots__ = ("__weakref__", "digest", "name", "places", "routes", "start")
@@ -86,8 +86,8 @@ _MODULUS: Final = 1 << 8 * _DIGEST
 
 
 class _Pieces(Iterable[bytes]):
-    """The bytes of a route configuration: its start, and its virtual hosts, which it has in common with
-    configurations of other proxies."""
+    """The bytes of a route configuration: its start, and its virtual hosts, which configurations of several
+    proxies share."""
 
     __slots__ = ("_hosts", "_start")
 
@@ -103,10 +103,10 @@ class _Pieces(Iterable[bytes]):
 def route_configuration_resource(
     head: Any, virtual_hosts: Sequence[EncodedVirtualHost], origins: tuple[Origin, ...] = ()
 ) -> Resource:
-    """Return a RouteConfiguration from `head`, one without virtual hosts, and the encoded virtual hosts.
+    """Return a RouteConfiguration from `head`, which has no virtual hosts, and the encoded virtual hosts.
 
-    Its version comes from the digests of the parts: hashing what changed is enough. Its bytes are joined when
-    they are sent: many configurations have most of their virtual hosts in common.
+    Its version is a hash of the parts' digests, so that only changed parts are hashed. Its bytes are joined
+    only when they are sent, because many configurations share most of their virtual hosts.
     """
     start = encode(head)
     digests = [host.digest for host in virtual_hosts]
@@ -116,11 +116,12 @@ def route_configuration_resource(
 def port_configuration_resource(
     head: Any, sorted_hosts: ChunkedSequence[EncodedVirtualHost], *others: EncodedVirtualHost
 ) -> Resource:
-    """Return the RouteConfiguration of a port, whose virtual hosts stand in the order of their names, each
-    name once, before `others`. Its origins are the places of the rules.
+    """Return the RouteConfiguration of a port: `sorted_hosts`, sorted by name and each name once, then
+    `others`. Its origins are those of the rules.
 
-    A change costs the chunks that it touches: the sum of the digests does not depend on what is in which
-    chunk, and stands for the hosts, as their order follows from them.
+    The version contains the sum of the hosts' digests, kept for each chunk. So a change costs only the chunks
+    that it touches. The sum identifies the hosts: it does not depend on the division into chunks, and the
+    names determine the order.
     """
     start = encode(head)
     chunks = sorted_hosts.of_chunks(_Summary.of)
@@ -151,10 +152,10 @@ def _version(start: bytes, digests: Iterable[int]) -> str:
 
 
 def route_configuration_head(name: str, *, ports_matter: bool = False) -> Any:
-    """Return what every route configuration of the mesh has besides its virtual hosts.
+    """Return a RouteConfiguration without virtual hosts, with the settings that all have.
 
-    Clusters are not checked, since a route may be there before its cluster. A port in a Host header is not
-    compared, unless `ports_matter`: then the domains are there with and without it.
+    Envoy does not check clusters, because a route may arrive before its cluster. It ignores the port in a
+    Host header, unless `ports_matter`: then each domain is listed with and without the port.
     """
     head = route_pb2.RouteConfiguration(name=name, ignore_port_in_host_matching=not ports_matter)
     head.validate_clusters.value = False
@@ -163,7 +164,7 @@ def route_configuration_head(name: str, *, ports_matter: bool = False) -> Any:
 
 
 def empty_route_configuration(name: str) -> Resource:
-    """Return the answer to a name that nothing is known of: no virtual hosts, so that Envoy need not wait."""
+    """Return an empty configuration, the answer for an unknown name, so that Envoy does not wait for one."""
     head = route_pb2.RouteConfiguration(name=name)
     head.validate_clusters.value = False
     return route_configuration_resource(head, ())

@@ -1,4 +1,4 @@
-"""Fault injection: HTTPFaultInjection as Envoy's HTTPFault, given per route.
+"""Fault injection: HTTPFaultInjection as Envoy's HTTPFault, for each route.
 
 Source: https://istio.io/latest/docs/reference/config/networking/virtual-service/#HTTPFaultInjection
 """
@@ -22,7 +22,7 @@ GRPC_STATUS: Final = {name: code for code, name in enumerate(GRPC_STATUSES)}
 
 def fraction(percentage: Percent) -> Any:
     """Return a percentage, which may have decimals, as Envoy's FractionalPercent in millionths."""
-    # Istio cuts off what is below a millionth; rounding first keeps 0.07 * 10000 from becoming 699.
+    # Istio cuts off decimals below a millionth. Rounding first keeps 0.07 * 10000 from becoming 699.
     return percent_pb2.FractionalPercent(
         numerator=int(round(percentage.value * 10_000, 6)), denominator=percent_pb2.FractionalPercent.MILLION
     )
@@ -36,7 +36,7 @@ def whole_percent(percentage: int) -> Any:
 
 
 def http_fault(fault: HTTPFaultInjection) -> Any | None:
-    """Return the HTTPFault of a route, or None if nothing in `fault` is a fault that Envoy can inject.
+    """Return the HTTPFault for a route, or None if `fault` contains nothing that Envoy can inject.
 
     As in Istio, an abort without a percentage never happens, and neither does a delay without one.
     """

@@ -1,4 +1,4 @@
-"""The route configurations of a gateway: one for each plaintext port, one for each server that terminates
+"""The route configurations of a gateway: one for each plaintext port, and one for each server that terminates
 TLS.
 
 Source: Istio's buildGatewayHTTPRouteConfig in pilot/pkg/networking/core/gateway.go.
@@ -42,7 +42,7 @@ _REQUIRE_TLS: Final = route_components_pb2.VirtualHost.ALL
 
 @dataclass(slots=True)
 class _Host:
-    """A virtual host while it is put together: the numbers of the lists of routes that it gets, in order."""
+    """A virtual host under construction: the numbers of its route lists, in order."""
 
     name: str
     domain: str
@@ -52,7 +52,7 @@ class _Host:
 
 @dataclass(frozen=True, slots=True)
 class _ServerKey:
-    """What of a server its routes depend on, compared by value."""
+    """The parts of a server that its routes depend on, compared by value."""
 
     gateway_name: str
     port: int
@@ -73,19 +73,19 @@ class _ServerKey:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Bound:
-    """A VirtualService on a server: the hosts that they have in common, and the routes."""
+    """A VirtualService on a server: the hosts that both have in common, and the routes."""
 
     hosts: tuple[str, ...]
     routes: RuleRoutes
 
 
 _Shape = list[tuple[_ServerKey, tuple[tuple[tuple[str, ...], int], ...]]]
-"""For each server the hosts of its VirtualServices, with the number of the list of routes of each."""
+"""For each server, the hosts of its VirtualServices, each with the number of its route list."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Planned:
-    """A virtual host without its routes, of which it has the numbers of the lists."""
+    """A virtual host with the numbers of its route lists instead of the routes."""
 
     name: str
     domains: tuple[str, ...]
@@ -94,7 +94,7 @@ class _Planned:
 
 
 class CarriedGatewayRoutes:
-    """What a route configuration of one profile passes on to the next snapshot's."""
+    """The parts of a route configuration of one profile that the next snapshot reuses."""
 
     __slots__ = ("bound", "encoded", "lists", "planned", "resource", "shape", "version")
 
@@ -108,7 +108,7 @@ class CarriedGatewayRoutes:
         self.version: ScopeVersion | None = None
 
     def known(self) -> dict[_VirtualHostKey, EncodedVirtualHost]:
-        """Return the encoded virtual hosts by all that they were made of."""
+        """Return the encoded virtual hosts, by everything that they were made from."""
         keys = (_key(planned, self.lists) for planned in self.planned)
         return dict(zip(keys, self.encoded, strict=True))
 
@@ -131,11 +131,11 @@ def gateway_route_configuration(
     memo: Memo,
     known: dict[str, CarriedGatewayRoutes],
 ) -> Resource:
-    """Return the route configuration `name` of a gateway: that of the servers which name it, oldest first.
+    """Return the route configuration `name` of a gateway, for the servers that use it, oldest first.
 
-    For each host that a server and a VirtualService bound to its Gateway have in common there is a virtual
-    host with the routes of all such VirtualServices, one behind the other. No servers: an empty
-    configuration. `known` has what the configurations of one kind of gateways go on from.
+    Each host that a server has in common with a VirtualService bound to its Gateway gets a virtual host. It
+    has the routes of all such VirtualServices, one after the other. Without servers, the configuration is
+    empty. `known` has the previous configurations of this kind of gateways, and is updated.
     """
     if not servers:
         return memo(empty_route_configuration, name)
@@ -143,7 +143,7 @@ def gateway_route_configuration(
     carried = known.setdefault(name, CarriedGatewayRoutes())
     bound = _bound(servers, mesh, scope, settings, carried, memo)
     shape, lists = _shape(bound)
-    # Lists of routes are compared by identity, so this looks at each once.
+    # Route lists are compared by identity, so this is cheap.
     if carried.resource is not None and carried.shape == shape and carried.lists == lists:
         return carried.resource
     _encode(carried, shape, lists, settings, memo)
@@ -161,8 +161,8 @@ def gateway_route_origins(
     mesh_config: MeshConfig,
     memo: Memo,
 ) -> dict[str, tuple[RouteOrigin, ...]]:
-    """Return, for each virtual host of the servers' route configuration, its routes' names and their places,
-    in the order of the routes.
+    """Return, for each virtual host of the servers' route configuration, the names and origins of its routes,
+    in order.
 
     Hosts that share a virtual host have an entry each.
     """
@@ -183,7 +183,7 @@ def gateway_route_origins(
 def _shape(
     bound: Iterable[tuple[_ServerKey, dict[VirtualServiceRule, _Bound]]],
 ) -> tuple[_Shape, list[RouteList]]:
-    """Return the hosts of VirtualServices that have routes, and the lists of routes in the order of their
+    """Return the hosts of VirtualServices that have routes, and the route lists in the order of their
     numbers."""
     numbers: dict[RouteList, int] = {}
     shape = [
@@ -203,7 +203,7 @@ def _shape(
 def _encode(
     carried: CarriedGatewayRoutes, shape: _Shape, lists: list[RouteList], settings: RouteSettings, memo: Memo
 ) -> None:
-    """Bring what is carried up to date, encoding the virtual hosts that changed."""
+    """Update `carried`; encode only the virtual hosts that changed."""
     if carried.shape == shape:
         pairs = enumerate(zip(lists, carried.lists, strict=True))
         changed = {number for number, (new, old) in pairs if new is not old}
@@ -252,7 +252,7 @@ def _bound(
 
 
 def _hosts(shape: _Shape) -> list[_Host]:
-    """Return the hosts of the servers with their routes, in the order in which they were met."""
+    """Return the hosts of the servers with their route lists, in the order of `shape`."""
     hosts: dict[str, _Host] = {}
 
     def host_of(name: str, port: int) -> _Host:
@@ -273,9 +273,10 @@ def _hosts(shape: _Shape) -> list[_Host]:
 
 
 def intersection(left: Iterable[str], right: Sequence[str]) -> list[str]:
-    """Return what two sets of hosts have in common: of each pair the narrower, each once, in order.
+    """Return the intersection of two sets of hosts: the narrower of each overlapping pair, each once, in
+    order.
 
-    Hosts that are equal are found at once; only wildcards are compared one by one.
+    Equal hosts are found by a lookup; only wildcards are compared one by one.
     """
     exact = set(right)
     wildcards = [host for host in right if host.startswith("*")]
@@ -292,10 +293,10 @@ def intersection(left: Iterable[str], right: Sequence[str]) -> list[str]:
 
 
 def _virtual_hosts(hosts: Sequence[_Host], port: int) -> Iterable[_Planned]:
-    """Return the virtual hosts, sorted by name. Hosts with the very same routes share one, under the name of
-    the most specific of them."""
+    """Return the virtual hosts, sorted by name. Hosts with the same routes share one virtual host, which has
+    the name of the most specific one."""
     if not hosts:
-        # Without a virtual host Envoy answers 404 too; Istio says so by one without routes.
+        # Envoy would answer 404 even without this virtual host, but Istio sends it.
         yield _Planned(f"blackhole:{port}", ("*",), (), False)
         return
     shared: dict[tuple[tuple[int, ...], bool], list[_Host]] = {}
@@ -326,7 +327,7 @@ def _virtual_host(
 
 
 def sorted_routes(lists: Iterable[RouteList]) -> list[bytes]:
-    """Return the routes of several VirtualServices in order, those that take every request last."""
+    """Return the routes of several VirtualServices in order, with catch-all routes last."""
     return _in_order(
         (catch_all, route)
         for routes in lists
@@ -335,6 +336,6 @@ def sorted_routes(lists: Iterable[RouteList]) -> list[bytes]:
 
 
 def _in_order(routes: Iterable[tuple[bool, _Route]]) -> list[_Route]:
-    """Return what stands beside each `catch_all`, those that take every request last."""
+    """Return the second items of the pairs: first those whose `catch_all` is False, then the others."""
     known = list(routes)
     return [route for last in (False, True) for catch_all, route in known if catch_all is last]

@@ -1,6 +1,6 @@
-"""Consistent hashing as routes see it: what of a request is hashed.
+"""Consistent hashing in routes: which part of a request is hashed.
 
-Which host the hash then picks is the cluster's business (load_balancing.py). Source:
+The cluster decides which host the hash selects (clusters/load_balancing.py). Source:
 https://istio.io/latest/docs/reference/config/networking/destination-rule/#LoadBalancerSettings-ConsistentHashLB
 """
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 
 def service_hash(rule: MergedDestinationRule | None, port: int) -> ConsistentHashLB | None:
-    """Return the consistent hash for a service's port where no VirtualService routes: the port's own, or else
-    the rule's."""
+    """Return the consistent hash for a service's port without a VirtualService: the port's own, else the
+    rule's."""
     if rule is None or rule.traffic_policy is None:
         return None
     return _at_port(rule.traffic_policy, port) or _consistent_hash(rule.traffic_policy.load_balancer)
@@ -29,8 +29,8 @@ def service_hash(rule: MergedDestinationRule | None, port: int) -> ConsistentHas
 def destination_hash(rule: MergedDestinationRule | None, destination: Destination) -> ConsistentHashLB | None:
     """Return the consistent hash for a VirtualService's destination.
 
-    The first of: the subset's for the port, the subset's, the rule's for the port, the rule's. Settings for a
-    port count only where the destination names that port.
+    It is the first of: the subset's for the port, the subset's, the rule's for the port, the rule's. Settings
+    for a port count only if the destination has that port.
     """
     if rule is None:
         return None
@@ -47,7 +47,7 @@ def destination_hash(rule: MergedDestinationRule | None, destination: Destinatio
 
 
 def hash_policy(consistent_hash: ConsistentHashLB | None) -> Any | None:
-    """Return Envoy's HashPolicy, or None where nothing of the request is named."""
+    """Return Envoy's HashPolicy, or None if the settings name no part of the request."""
     if consistent_hash is None:
         return None
     out = route_components_pb2.RouteAction.HashPolicy()

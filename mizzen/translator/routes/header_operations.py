@@ -19,8 +19,8 @@ _ADD = base_pb2.HeaderValueOption.APPEND_IF_EXISTS_OR_ADD
 def apply_headers(target: Any, headers: Headers | None) -> str:
     """Append the operations of `headers` to `target`, a Route or a WeightedCluster.ClusterWeight.
 
-    Each of `set` and `add` goes in the order of the names, `set` first. Returns the authority that the
-    request operations ask for, or "": Envoy rewrites it elsewhere, and refuses it as a header operation.
+    `set` comes before `add`, each sorted by name. Returns the authority that the request operations set, or
+    "": Envoy rejects it as a header operation, and has a separate field for rewriting it.
     """
     if headers is None:
         return ""
@@ -57,5 +57,5 @@ def _authority(values: Mapping[str, str]) -> str:
 
 
 def _is_internal(name: str) -> bool:
-    """Envoy refuses to change these by header operations."""
+    """Return whether Envoy rejects header operations for this name."""
     return name.startswith(":") or name.lower() == "host"

@@ -26,10 +26,10 @@ def inbound_route_configuration(
     cluster_name: str,
     mesh_config: MeshConfig,
 ) -> Any:
-    """Return the RouteConfiguration of one port of the workload, to be put into its listener.
+    """Return the RouteConfiguration for one port of the workload (None: for any), for use inline in a
+    listener.
 
-    No port: any. Timeouts are the client's: none is set here, and the `grpc-timeout` header counts as the
-    client sent it.
+    The client decides about timeouts: none is set here, and its `grpc-timeout` header counts unchanged.
     """
     route = route_components_pb2.Route(name=DEFAULT_ROUTE_NAME, match=route_match(None))
     number = port.number if port is not None else 0

@@ -21,8 +21,8 @@ _BRACKETED: Final = re.compile(r"\[([^\[\]]+)\]")
 def route_match(match: HTTPMatchRequest | None) -> Any:
     """Return the RouteMatch of one match condition; None matches every request.
 
-    All conditions must hold. Header conditions stand in the order of their names, and those on method,
-    authority and scheme after them.
+    All conditions must hold. Header conditions are sorted by name; conditions on method, authority and scheme
+    follow them.
     """
     if match is None:
         return route_components_pb2.RouteMatch(prefix="/")
@@ -38,7 +38,7 @@ def route_match(match: HTTPMatchRequest | None) -> Any:
 
 
 def is_catch_all(match: Any) -> bool:
-    """Return whether a RouteMatch takes every request, so that no route behind it is ever reached."""
+    """Return whether a RouteMatch matches every request, so that Envoy never reaches the routes after it."""
     path = match.WhichOneof("path_specifier")
     everything = (path == "prefix" and match.prefix == "/") or (
         path == "safe_regex" and match.safe_regex.regex == ".*"
@@ -47,8 +47,8 @@ def is_catch_all(match: Any) -> bool:
 
 
 def string_matcher(condition: StringMatch) -> Any:
-    """Return Envoy's StringMatcher of a condition that has a text; regular expressions are RE2, on all of the
-    value."""
+    """Return Envoy's StringMatcher for a condition that has a text. Regular expressions are RE2, and must
+    match the whole value."""
     out = string_pb2.StringMatcher()
     if condition.exact is not None:
         out.exact = condition.exact
@@ -62,8 +62,8 @@ def string_matcher(condition: StringMatch) -> Any:
 def claim_path(header: str) -> tuple[str, ...]:
     """Return the path of the JWT claim that a header condition names, or () for the name of a real header.
 
-    `@request.auth.claims.a.b` and `@request.auth.claims[a][b]` name the claim b within a; the case of the
-    claims counts, that of the beginning does not.
+    `@request.auth.claims.a.b` and `@request.auth.claims[a][b]` name the claim b within a. The names of claims
+    are case-sensitive, the prefix is not.
     """
     if not header.lower().startswith(_CLAIMS):
         return ()
@@ -90,7 +90,8 @@ def _apply_uri(out: Any, uri: StringMatch | None) -> None:
 
 
 def _asks_for_presence(condition: StringMatch) -> bool:
-    """`*` is not RE2: Istio reads it as "present", whatever the value."""
+    """Return whether a condition only asks that a header is present. Istio reads the regex `*` so, which is
+    not valid RE2."""
     if condition.regex is not None:
         return condition.regex == "*"
     return condition.exact is None and condition.prefix is None
@@ -124,7 +125,7 @@ def _header_condition(name: str, condition: StringMatch, *, invert: bool = False
         out.present_match = True
     else:
         out.string_match.CopyFrom(string_matcher(condition))
-        # Without this, Envoy lets a missing header fail the condition even when it is inverted.
+        # Without this, a missing header would fail even an inverted condition.
         out.treat_missing_header_as_empty = invert
     return out
 
@@ -148,6 +149,6 @@ def _claim_conditions(match: HTTPMatchRequest) -> list[Any]:
 
 
 def _claim_condition(path: tuple[str, ...], condition: StringMatch, *, invert: bool) -> Any:
-    """A claim is a string or a list of strings; either the value or one of the list must match."""
+    """Return the condition on a claim. If the claim is a list of strings, one of them must match."""
     text = None if _asks_for_presence(condition) else string_matcher(condition)
     return claim(path, text, invert=invert)

@@ -1,4 +1,4 @@
-"""Mirroring: copies of requests, whose answers are thrown away.
+"""Mirroring: Envoy sends copies of requests, and ignores the answers.
 
 Source: https://istio.io/latest/docs/reference/config/networking/virtual-service/#HTTPMirrorPolicy
 """
@@ -17,7 +17,8 @@ from mizzen.translator.routes.fault import fraction, whole_percent
 def mirror_policies(route: HTTPRoute, cluster_of: Callable[[Destination], str]) -> list[Any]:
     """Return the RequestMirrorPolicies of a route: `mirror` first, then `mirrors`, in their order.
 
-    No percentage means every request, 0 means no mirror. `cluster_of` gives the cluster of a destination.
+    Without a percentage every request is mirrored; 0 means none. `cluster_of` returns a destination's
+    cluster.
     """
     policies: list[Any] = []
     if route.mirror is not None:

@@ -1,6 +1,7 @@
-"""The routes of one port of a sidecar, which follow changes.
+"""The routes of one port of a sidecar, with incremental updates.
 
-They are passed on from snapshot to snapshot: what a change does not concern keeps its objects and bytes.
+Each snapshot starts from the routes of the one before. Routes that a change does not concern keep their
+objects and bytes.
 """
 
 from __future__ import annotations
@@ -50,11 +51,11 @@ Key = TypeVar("Key", bound=Hashable)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PortRoutes:
-    """The routes of one port as they stand; never changed.
+    """The routes of one port in one snapshot; immutable.
 
-    `silent` are the rules that look at labels and have no route for this kind of proxy, of those `labelled`
-    that there were. `rules` have the routes of the VirtualServices that virtual hosts belong to; `encoded`
-    are the virtual hosts by name.
+    `labelled` are all rules that look at labels, `silent` those of them that have no route for this kind of
+    proxy. `rules` has the routes of each VirtualService that owns a virtual host; `encoded` are the virtual
+    hosts, sorted by name.
     """
 
     hosts: VirtualHosts = NO_VIRTUAL_HOSTS
@@ -64,7 +65,7 @@ class PortRoutes:
     encoded: ChunkedSequence[EncodedVirtualHost] = field(default_factory=ChunkedSequence)
 
     def origins(self, host: VirtualHost) -> tuple[RouteOrigin, ...]:
-        """Return the names and places of the routes of a virtual host."""
+        """Return the names and origins of the routes of a virtual host."""
         if host.rule is not None:
             return self.rules[host.rule].routes.origins
         return tuple(("default", origin) for origin in host.service.origins) if host.service else ()
@@ -72,8 +73,8 @@ class PortRoutes:
     def labelled_until(
         self, labelled: LayeredDict[ConfigKey, VirtualServiceRule]
     ) -> frozenset[VirtualServiceRule]:
-        """Return the rules that look at labels and came or went since: also before changes that did not
-        concern the port."""
+        """Return the rules with labels that were added or removed since these routes were made, even in
+        changes that did not concern the port."""
         keys = labelled.differing(self.labelled)
         found = [each.get(key) for key in keys for each in (self.labelled, labelled)]
         return frozenset(rule for rule in found if rule is not None)
@@ -82,7 +83,7 @@ class PortRoutes:
 def _silent(
     listener: EgressListener, rules: Iterable[VirtualServiceRule], contributes: Contributes
 ) -> frozenset[VirtualServiceRule]:
-    """Return those of `rules` that are there, look at labels, and have no route."""
+    """Return those of `rules` that look at labels, are in effect for the listener, and have no route."""
     labelled = listener.labelled_rules
     return frozenset(
         rule
@@ -92,8 +93,11 @@ def _silent(
 
 
 class CarriedRoutes:
-    """What the route configurations of one profile pass on from snapshot to snapshot: the routes of each port
-    that was asked for, and the last configuration of each name. What a change has superseded goes at once."""
+    """The parts of one profile's route configurations that the next snapshot reuses.
+
+    These are the routes of each port that was asked for, and the last configuration of each name. Outdated
+    parts are dropped at once.
+    """
 
     def __init__(self) -> None:
         self._ports: LayeredDict[Routed, PortRoutes] = LayeredDict()
@@ -102,8 +106,8 @@ class CarriedRoutes:
     def following(
         self, difference: ScopeDifference, routing: Routing, only: Container[Routed] | None = None
     ) -> CarriedRoutes:
-        """Return what `routing`, whose scope differs in that, goes on from: the same for ports whose routes
-        stay. With `only`, no other ports are brought up to date, so none may be asked for."""
+        """Return the parts for `routing`, whose scope differs by `difference`. Ports without changes keep
+        their routes. With `only`, the result is valid only for these ports, so do not ask for any other."""
         made = CarriedRoutes()
         if not difference.everything:
             ports = self._ports.edit()
@@ -123,7 +127,7 @@ class CarriedRoutes:
         return held
 
     def with_ports(self, facts: AbstractSet[Routed], others: Callable[[], CarriedRoutes]) -> CarriedRoutes:
-        """Return the same with the routes of these ports: those that are not there yet are among `others`."""
+        """Return a copy that has the routes of these ports. Missing ones are taken from `others()`."""
         missing = [fact for fact in facts if fact not in self._ports]
         if not missing:
             return self
@@ -136,7 +140,8 @@ class CarriedRoutes:
     def configuration(
         self, name: str, encoded: object, catch_all: object, build: Callable[[], Resource]
     ) -> Resource:
-        """Return the configuration of that name, which is made of these virtual hosts."""
+        """Return the configuration `name`: the previous one if it has the same virtual hosts, else a new one
+        from `build`."""
         found = self._made.get(name)
         if found is None or found[0] is not encoded or found[1] is not catch_all:
             found = (encoded, catch_all, build())
@@ -144,7 +149,7 @@ class CarriedRoutes:
         return found[2]
 
     def without(self, names: Iterable[str], ports: Iterable[Routed]) -> CarriedRoutes:
-        """Return the same without configurations that nobody fetches any more, and ports that none reads."""
+        """Return a copy without these configurations and ports, which are no longer used."""
         made = CarriedRoutes()
         made._ports, made._made = self._ports.updated({}, ports), self._made.updated({}, names)
         return made
@@ -152,14 +157,14 @@ class CarriedRoutes:
 
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """What the routes of a profile depend on, besides what each listener serves."""
+    """What the routes of a profile depend on, besides each listener's services and rules."""
 
     scope: SidecarScope
     settings: RouteSettings
     memo: Memo
 
     def port_from_nothing(self, fact: Routed) -> PortRoutes:
-        """Return the routes of a port: what comes of nothing when all that there is comes."""
+        """Return the routes of a port, built without previous ones."""
         port, listener = fact.number, self.scope.egress_listeners[fact.position]
         contributes = self._contributes(port)
         silent = _silent(listener, listener.labelled_rules.values(), contributes)
@@ -168,7 +173,8 @@ class Routing:
         return self._with(held, hosts, hosts.by_host, held.rules.edit(), self._place(port, listener))
 
     def changed_port(self, held: PortRoutes, difference: ScopeDifference, fact: Routed) -> PortRoutes:
-        """Return the routes of a port after a change; what it does not concern is that of `held`."""
+        """Return the routes of a port after a change. They reuse the parts of `held` that the change does not
+        concern."""
         port, listener = fact.number, self.scope.egress_listeners[fact.position]
         contributes = self._contributes(port)
         labelled = held.labelled_until(listener.labelled_rules).union(
@@ -203,7 +209,7 @@ class Routing:
         rules: DictEdit[VirtualServiceRule, RuleRoutes],
         place: Place,
     ) -> PortRoutes:
-        """Return the port with the virtual hosts of the hosts `concerned` encoded anew."""
+        """Return the port with the virtual hosts of the hosts `concerned` encoded again."""
         left: set[VirtualServiceRule] = set()
         gone: dict[EncodedVirtualHost, None] = {}
         come: dict[EncodedVirtualHost, None] = {}
@@ -237,8 +243,8 @@ class Routing:
 
     @staticmethod
     def _place(port: int, listener: EgressListener) -> Place:
-        # Sidecars take a destination without a port to mean the port that was asked for, not a service's
-        # only one.
+        # On sidecars, a destination without a port means the listener's port, not the only port of the
+        # service.
         return Place(port, MESH, False, listener.service if port == ANY_PORT else _no_service)
 
     def _encoded(
@@ -249,8 +255,8 @@ class Routing:
     def encoded(
         self, host: VirtualHost, rules: Mapping[VirtualServiceRule, RuleRoutes], domains: tuple[str, ...]
     ) -> EncodedVirtualHost:
-        """Return the virtual host with these domains: with the routes of its VirtualService, or with the one
-        route of a service that has none."""
+        """Return the virtual host with these domains. It has the routes of its VirtualService, or the default
+        route of a service without one."""
         if host.rule is not None:
             return self.memo(_ruled_host, host.name, domains, rules[host.rule].routes, self.settings)
         assert host.service is not None
@@ -282,14 +288,14 @@ _by_name = attrgetter("name")
 
 
 def _common(some: AbstractSet[Key], others: Mapping[Key, Any]) -> list[Key]:
-    """Return what both have, at the cost of the smaller one."""
+    """Return the common members, at the cost of the smaller collection."""
     if len(some) <= len(others):
         return [each for each in some if each in others]
     return [each for each in others if each in some]
 
 
 def _no_service(_: str) -> None:
-    """There is none."""
+    """Return None: on sidecars, a service's only port does not count."""
 
 
 def virtual_host_head(name: str, domains: Sequence[str], settings: RouteSettings) -> Any:

@@ -31,15 +31,15 @@ _PREVIOUS_PRIORITIES_CONFIG: Final = pack(
 )
 _STATUS_CODES: Final = "retriable-status-codes"
 
-# Istio asks Go's net/http which numbers are status codes: the IANA registry, as here.
+# Istio uses the status codes of Go's net/http, which are those of the IANA registry, as here.
 _KNOWN_STATUS: Final = frozenset(status.value for status in HTTPStatus)
 
 
 def retry_policy(retries: HTTPRetry | None, *, consistent_hash: bool = False) -> Any | None:
-    """Return Envoy's RetryPolicy of an outbound route, or None where `attempts` switches retries off.
+    """Return Envoy's RetryPolicy for an outbound route, or None if `attempts` switches retries off.
 
-    `retries` None means Istio's built-in defaults. What a policy leaves open keeps those defaults. With
-    `consistent_hash` a retry may meet the same host again: the hash is meant to pick it.
+    `retries` None means Istio's built-in defaults, which also hold for absent fields. With `consistent_hash`
+    a retry may go to the same host again, because the hash chooses the host.
     """
     policy = route_components_pb2.RetryPolicy(
         retry_on=DEFAULT_RETRY_ON, host_selection_retry_max_attempts=HOST_SELECTION_ATTEMPTS
@@ -68,13 +68,13 @@ def retry_policy(retries: HTTPRetry | None, *, consistent_hash: bool = False) ->
 
 
 default_retry_policy = lru_cache(maxsize=8)(retry_policy)
-"""`retry_policy` of MeshConfig's settings, made once: nobody may change what it returns."""
+"""`retry_policy` for MeshConfig's settings, cached: do not modify its result."""
 
 
 def inbound_retry_policy(retries: HTTPRetry | None, *, grpc: bool) -> Any | None:
-    """Return the RetryPolicy of a sidecar's inbound route: requests that were reset before they left are sent
-    again. `retries` is MeshConfig.defaultInboundHttpRetryPolicy; gRPC ports are retried only if it is
-    given."""
+    """Return the RetryPolicy for a sidecar's inbound route: by default, Envoy retries requests that were
+    reset before it sent them. `retries` is MeshConfig.defaultInboundHttpRetryPolicy; without it, gRPC ports
+    have no retries."""
     if retries is None and grpc:
         return None
     policy = route_components_pb2.RetryPolicy(retry_on="reset-before-request")

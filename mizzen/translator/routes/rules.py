@@ -1,4 +1,4 @@
-"""The routes of VirtualServices, kept for as long as all that was looked up for them is the same."""
+"""The routes of VirtualServices, reused until something that was looked up for them changes."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Place:
-    """Where routes are for: the port and the gateway (`mesh` or `namespace/name`) that conditions mean, and
-    whether connections come over TLS. `find_service` gives the service of a hostname, if a destination
-    without a port may mean its only one."""
+    """What routes are for: the port and the gateway (`mesh` or `namespace/name`) for their conditions, and
+    whether connections use TLS. `find_service` returns the service of a hostname if a destination without a
+    port may mean the service's only port, otherwise None."""
 
     port: int
     gateway: str
@@ -39,10 +39,11 @@ class Place:
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class RuleRoutes:
-    """The routes of a VirtualService, with all that was looked up for them.
+    """The routes of a VirtualService, with everything that was looked up for them.
 
-    `hosts` are the destinations, `targets` the hosts that they mean, which differ for aliases; `services` are
-    those whose port counts, `destination_rules` what was chosen. There are many of these, so they are small.
+    `hosts` are the hosts of the destinations. `targets` are the hosts that have the clusters; they differ for
+    aliases. `services` are those whose only port may count, `destination_rules` those of the hosts. A mesh
+    has many of these objects, so they are small.
     """
 
     hosts: tuple[str, ...]
@@ -67,9 +68,9 @@ def rule_routes(
 ) -> RuleRoutes:
     """Return the routes of a VirtualService for the proxies of `scope`.
 
-    `held` is what was returned for the same rule, place, settings and profile in an earlier snapshot: it is
-    returned again unless a service or a DestinationRule that it was made with is another one now. `changed`
-    are the hosts of those that may be (`SidecarScope.hosts_since`).
+    `held` is the result for the same rule, place, settings and profile in an earlier snapshot, or None. It is
+    returned again unless one of its services or DestinationRules has changed. `changed` are the hosts whose
+    services or DestinationRules may have changed (`SidecarScope.hosts_since`); None if that is not known.
     """
     if held is not None and changed is not None and not held.looked_at(changed):
         return held
@@ -99,8 +100,8 @@ def _made(
     destination_rules: tuple[MergedDestinationRule | None, ...],
     settings: RouteSettings,
 ) -> RuleRoutes:
-    """Return the routes of the conditions of a VirtualService that apply, with all that is looked up for its
-    destinations' `hosts`, in their order."""
+    """Return the routes for the conditions `applying` of a VirtualService. `targets`, `services` and
+    `destination_rules` were looked up for `hosts`, in the same order."""
     destinations = Destinations(
         port,
         {host: service for host, service in zip(hosts, services, strict=True) if service is not None},

@@ -1,8 +1,8 @@
-"""The route configurations of a sidecar: one for each HTTP port, one for each detected service with an
-address of its own, and those of HTTP proxy ports and unix sockets.
+"""The route configurations of a sidecar: one for each HTTP port, one for each service with an address of its
+own whose protocol is detected, and those of HTTP proxy ports and unix sockets.
 
-What a change costs: the virtual hosts that it concerns are asked for and encoded anew; the others keep their
-objects and bytes, and are joined again.
+After a change, only the virtual hosts that it concerns are computed and encoded again. All others keep their
+objects and bytes, and are joined with them.
 Source: Istio's pilot/pkg/networking/core/httproute.go.
 """
 
@@ -49,10 +49,10 @@ def sidecar_route_configuration(
 ) -> Resource:
     """Return the route configuration `name` of the sidecars that share `scope`.
 
-    `name` is a port (`80`), a detected service's `host:port`, `http_proxy`, or the `unix://` path of an
-    egress listener; `listener` is the egress listener that serves it. A name that nothing is known of gets an
-    empty configuration. The Resource's origins are the VirtualServices' rules that it was made from.
-    `carried` is the profile's own.
+    `name` is a port (`80`), the `host:port` of a service whose protocol is detected, `http_proxy`, or the
+    `unix://` path of an egress listener. `listener` is the egress listener that serves it. An unknown name
+    gets an empty configuration. The Resource's origins are the VirtualServices' rules that it was made from.
+    `carried` has the profile's previous configurations.
     """
     routing = Routing(scope, RouteSettings.of(mesh_config), memo)
     parsed = _parse_name(name, listener)
@@ -65,10 +65,10 @@ def sidecar_route_configuration(
     catch_all = _catch_all(scope, routing.settings, memo)
 
     def build() -> Resource:
-        # A VirtualService for every host is the catch-all itself, and Envoy takes only one.
+        # A VirtualService for `*` replaces the catch-all, because Envoy accepts only one.
         rest = () if held.hosts.owner("*") is not None else (catch_all,)
-        # An HTTP proxy has all ports, told apart by nothing but the Host header. Istio has Envoy ignore the
-        # port there as well, so that requests for any port end up at port 80.
+        # An HTTP proxy serves all ports, and only the Host header distinguishes them. Unlike here, Istio
+        # makes Envoy ignore that port too, so that requests for any port go to port 80.
         head = route_configuration_head(name, ports_matter=parsed[1] == ANY_PORT)
         return port_configuration_resource(head, held.encoded, *rest)
 
@@ -83,11 +83,10 @@ def sidecar_route_origins(
     memo: Memo,
     carried: CarriedRoutes,
 ) -> Mapping[str, tuple[RouteOrigin, ...]]:
-    """Return, for each virtual host of the route configuration `name`, its routes' names and where they come
-    from.
+    """Return, for each virtual host of the route configuration `name`, the names and origins of its routes.
 
-    Kept beside the configuration and not in it: an edit that only moves lines must not change what Envoy is
-    sent. Without a VirtualService, the origins are those of the service.
+    The origins are not part of the configuration, because an edit that only moves lines must not change what
+    Envoy is sent. Without a VirtualService, the origins are those of the service.
     """
     parsed = _parse_name(name, listener)
     if parsed is None or listener is None:
@@ -103,15 +102,16 @@ def sidecar_route_origins(
 
 
 def routed(name: str, listener: EgressListener, scope: SidecarScope) -> Routed:
-    """Return what the route configuration `name` of an egress listener reads: the routes of a port, or of
-    every port."""
+    """Return the fact that the route configuration `name` of an egress listener reads: the routes of one
+    port, or of all ports."""
     parsed = _parse_name(name, listener)
     position = scope.egress_listeners.index(listener)
     return Routed(position, parsed[1] if parsed is not None else ANY_PORT)
 
 
 def _parse_name(name: str, listener: EgressListener | None) -> tuple[str, int] | None:
-    """Return the detected service's hostname, or "", and the port."""
+    """Return the hostname of the service whose protocol is detected, or "", and the port. None for an unknown
+    name."""
     if name.startswith(UNIX_PREFIX) or name == HTTP_PROXY_ROUTES:
         return "", ANY_PORT
     hostname, _, number = name.rpartition(":")
@@ -124,8 +124,8 @@ def _parse_name(name: str, listener: EgressListener | None) -> tuple[str, int] |
 
 
 def _sniffed_route_configuration(name: str, hostname: str, held: PortRoutes, routing: Routing) -> Resource:
-    """Return the configuration of one service on its own address: whatever the Host header says, it is
-    meant."""
+    """Return the configuration of a service on its own address. All requests are for it, whatever their Host
+    header."""
     owner = held.hosts.owner(hostname)
     host = routing.encoded(owner, held.rules, ("*",)) if owner is not None else None
     return routing.memo(_of_one_host, name, host)
@@ -137,7 +137,7 @@ def _of_one_host(name: str, host: EncodedVirtualHost | None) -> Resource:
 
 
 def _catch_all(scope: SidecarScope, settings: RouteSettings, memo: Memo) -> EncodedVirtualHost:
-    """Return the virtual host for the hosts that nobody declared (MeshConfig.outboundTrafficPolicy)."""
+    """Return the virtual host for undeclared hosts (MeshConfig.outboundTrafficPolicy)."""
     policy = scope.outbound_traffic_policy
     egress_proxy = scope.egress_proxy if policy == "ALLOW_ANY" else None
     cluster = ALLOW_ANY_DYNAMIC_DNS_CLUSTER

@@ -1,4 +1,4 @@
-"""The HTTP routes of a VirtualService, and the route of a service that has none.
+"""The HTTP routes of a VirtualService, and the default route of a service without one.
 
 Sources: Istio's pilot/pkg/networking/core/route (the order and the end of the list, names, metadata);
 https://istio.io/latest/docs/reference/config/networking/virtual-service/
@@ -48,17 +48,18 @@ from mizzen.translator.routes.retries import retry_policy
 DEFAULT_ROUTE_NAME: Final = "default"
 
 RouteOrigin = tuple[str, Origin]
-"""The name of a route, and the place of the rule that it comes from."""
+"""The name of a route, and the origin of its rule."""
 
 
 Position = tuple[int, int]
-"""The places of an HTTP rule in its VirtualService and of a condition in it: -1 if it has none."""
+"""The index of an HTTP rule in its VirtualService, and the index of a condition in the rule; -1 if the rule
+has no conditions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """For whom routes are, as conditions may ask for it: the namespace and labels of a proxy, a port, and
-    `mesh` or the `namespace/name` of a gateway."""
+    """The properties of a caller that conditions may ask for: the namespace and labels of the proxy, the
+    port, and `mesh` or the `namespace/name` of a gateway."""
 
     namespace: str
     labels: tuple[tuple[str, str], ...]
@@ -66,12 +67,12 @@ class Caller:
     gateway: str = MESH
 
     def applying(self, rule: VirtualServiceRule) -> tuple[Position, ...]:
-        """Return the conditions of a VirtualService that can hold for its requests. Routes depend on nothing
-        else of the caller but its port and gateway."""
+        """Return the conditions of a VirtualService that can hold for the caller's requests. Apart from them,
+        routes depend only on the caller's port and gateway."""
         return tuple(self._applying(rule))
 
     def applies_any(self, rule: VirtualServiceRule) -> bool:
-        """Return whether a VirtualService has routes for its requests."""
+        """Return whether a VirtualService has routes for the caller's requests."""
         return next(self._applying(rule), None) is not None
 
     def _applying(self, rule: VirtualServiceRule) -> Iterator[Position]:
@@ -84,8 +85,8 @@ class Caller:
                     yield place, at
 
     def _meets(self, match: HTTPMatchRequest) -> bool:
-        """Return whether a condition can hold at all. Where it names gateways, labels and namespace are not
-        looked at."""
+        """Return whether a condition can hold for the caller. If it has gateways, its labels and namespace
+        are ignored."""
         if match.port and match.port != self.port:
             return False
         if match.gateways:
@@ -98,10 +99,10 @@ class Caller:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RouteContext:
-    """All that the routes of one VirtualService depend on, besides itself and the conditions that apply.
+    """What the routes of a VirtualService depend on, besides the VirtualService and the applying conditions.
 
-    The destinations' `listen_port` is also the port that redirects mean: the listener's of a sidecar, the
-    server's of a gateway. `tls`: the connection came over TLS.
+    The destinations' `listen_port` is also the port for redirects: the listener's port of a sidecar, or the
+    server's port of a gateway. `tls`: connections use TLS.
     """
 
     destinations: Destinations
@@ -110,7 +111,7 @@ class RouteContext:
 
     @property
     def port(self) -> int:
-        """The port that redirects mean."""
+        """The port for redirects."""
         return self.destinations.listen_port
 
 
@@ -118,8 +119,9 @@ class RouteContext:
 class RouteList:
     """The encoded routes of one VirtualService for one port, in order.
 
-    `routes` are Route messages; `catch_all` says of each whether it takes every request; `rules` are their
-    names and the rules they come from. Compared by identity, as hosts with one list may share a virtual host.
+    `routes` are Route messages. `catch_all` says for each whether it matches every request. `rules` are their
+    names and the rules that they come from. Compared by identity: hosts with the same list may share a
+    virtual host.
     """
 
     routes: tuple[bytes, ...]
@@ -128,11 +130,11 @@ class RouteList:
     fields: bytes
     """The `routes` fields of a VirtualHost."""
     places: tuple[Origin, ...]
-    """Where the rules stood when the routes were made, each place once."""
+    """The origins of the rules when the routes were made, each once."""
 
     @property
     def origins(self) -> tuple[RouteOrigin, ...]:
-        """The routes' names and where their rules stand now: lines move, and the routes stay as they are."""
+        """The routes' names and the current origins of their rules. Lines may move without new routes."""
         return tuple((name, rule.config.origin_of("spec", "http", rule.index)) for name, rule in self.rules)
 
     def __bool__(self) -> bool:
@@ -142,10 +144,9 @@ class RouteList:
 def virtual_service_routes(
     rule: VirtualServiceRule, applying: Iterable[Position], context: RouteContext
 ) -> RouteList:
-    """Return the routes of a VirtualService as one proxy is to have them: one for each of the conditions
-    `applying`.
+    """Return the routes of a VirtualService for the conditions `applying`, one for each.
 
-    What stands behind a route that takes every request is left out, since no request would reach it.
+    Routes after one that matches every request are left out, because no request would reach them.
     """
     routes: list[bytes] = []
     catch_all: list[bool] = []
@@ -159,13 +160,13 @@ def virtual_service_routes(
 
 
 def destination_hosts(rule: VirtualServiceRule, applying: Iterable[Position]) -> tuple[str, ...]:
-    """Return the hosts that these parts of a VirtualService send requests or copies of them to, each once."""
+    """Return the hosts to which these parts of a VirtualService send or mirror requests, each once."""
     routes = [rule.http[place].route for place in dict.fromkeys(place for place, _ in applying)]
     return tuple(dict.fromkeys(target.host for route in routes for target in http_destinations(route)))
 
 
 class DefaultRoutes:
-    """The routes of services without a VirtualService. All but the names is encoded once."""
+    """The routes of services without a VirtualService. Everything except the names is encoded only once."""
 
     __slots__ = ("_action", "_route")
 
@@ -239,13 +240,13 @@ def _apply_filters(out: Any, route: HTTPRoute) -> None:
 
 
 def _config_path(config: Config[Any]) -> str:
-    """Return where Istio says that the configuration is; no file or line, which change when others' lines
-    do."""
+    """Return the path of the document as Istio writes it. It has no file or line, which change when other
+    documents in the file are edited."""
     return f"/apis/{config.api_version}/namespaces/{config.namespace}/virtual-service/{config.name}"
 
 
 def _operation(out: Any, virtual_service: str, port: int) -> str:
-    """Return the name of the route's span: the destination if there is one, else the VirtualService."""
+    """Return the name of the route's tracing span: the destination if it has one, else the VirtualService."""
     match = out.match
     path, text = match.WhichOneof("path_specifier"), "/*"
     if path == "prefix":
