@@ -1,4 +1,4 @@
-"""Listeners that several kinds of proxies with labels have alike, built once for all of them."""
+"""Listeners that are equal for several kinds of proxies with labels, built once for all of them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from mizzen.translator.label_rules import LabelRules, labels_apart
 from mizzen.translator.outbound_builder import BuiltListeners, OutboundBuilder
 
 _MOST: Final = 4
-"""So many unlike listeners of a port are kept to compare with."""
+"""Largest number of different results for a port that are remembered for comparison."""
 
 
 class AlikeListeners:
-    """The listeners of ports that kinds of proxies have built in one snapshot of the mesh.
+    """The listeners of each port that were built for kinds of proxies in one snapshot of the mesh.
 
-    A kind takes those of another kind if no rule that tells the two apart has a say in anything that was read
-    for them.
+    A kind reuses the listeners of a different kind if they read no fact that differs between the two kinds.
     """
 
     def __init__(self, rules: LabelRules) -> None:

@@ -1,4 +1,5 @@
-"""Kinds of proxies, and what those of a kind are sent alike: it follows changes once for all of them."""
+"""Kinds of proxies, and the resources that the proxies of a kind share. A change updates them once for
+all."""
 
 from __future__ import annotations
 
@@ -20,16 +21,16 @@ from mizzen.translator.part_origins import OutboundParts
 from mizzen.translator.shared_resources import SharedResources
 
 _UNUSED_UPDATES: Final = 32
-"""A kind that nobody asked for during so many changes of the mesh is forgotten."""
+"""Number of updates of the mesh after which a kind is forgotten if no proxy needed it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Kind:
-    """Proxies that no rule can tell apart: those of one profile, gateways also by the hosts that they pass
-    on. The same object for the same kind.
+    """Proxies that share all outbound resources: they have one profile and, for gateways, the same
+    auto-passthrough hosts. Equal kinds are the same object.
 
-    `wider` is the kind without labels, over whose resources those of this kind are laid; None if its
-    resources are built for themselves.
+    `wider` is the kind without labels, whose resources are the base for the layers of this kind; None if this
+    kind has its own resources without layers.
     """
 
     profile: OutboundProfile
@@ -38,13 +39,14 @@ class Kind:
 
     @property
     def whole(self) -> Kind:
-        """The kind whose resources are built for themselves: this one, or the wider one."""
+        """The kind that has resources without layers: this one, or the wider one."""
         return self if self.wider is None else self.wider
 
 
 @dataclass(slots=True)
 class _Live:
-    """What a kind of proxies shares, what is laid over it, and how many updates ago somebody asked for it."""
+    """The shared resources of a kind of proxies, the layers over them, and the number of updates since they
+    were last needed."""
 
     resources: OutboundResources
     layers: LabelLayers[Kind]
@@ -52,7 +54,7 @@ class _Live:
 
 
 class Kinds:
-    """What each kind of proxies shares, as it was asked for last. A database's queries read it."""
+    """The shared resources of each kind of proxies, as last computed. A database's queries read them."""
 
     def __init__(self, database: Database, mesh: Mesh, memo: Memo) -> None:
         self._mesh = mesh
@@ -69,13 +71,13 @@ class Kinds:
         )
 
     def __len__(self) -> int:
-        """How many kinds there are."""
+        """Return the number of kinds."""
         return sum(1 + len(live.layers) for live in self._live.values())
 
     # What queries read.
 
     def of(self, profile: OutboundProfile, hosts: tuple[str, ...]) -> Kind:
-        """Return the kind of the proxies of a profile, which pass on traffic for `hosts`."""
+        """Return the kind of a profile's proxies; `hosts` are a gateway's auto-passthrough hosts."""
         wider = self._wider(profile)
         return self._kind(profile, hosts, None if wider == profile else wider)
 
@@ -87,17 +89,17 @@ class Kinds:
         return found
 
     def whole(self, kind: Kind) -> SharedResources:
-        """Return what is shared with all that differ in labels."""
+        """Return the shared resources without layers."""
         return self._shared[kind.whole]
 
     def laid_over(self, kind: Kind) -> LaidOver:
-        """Return what proxies of a kind are sent instead of what is shared."""
+        """Return the layers of a kind over its shared resources."""
         return NOTHING_LAID_OVER if kind.wider is None else self._laid[kind]
 
-    # How it follows changes.
+    # Incremental updates.
 
     def renew(self, mesh: Mesh) -> None:
-        """Go over to a mesh with the same settings. What is there follows when it is asked for."""
+        """Replace the mesh by one with the same settings. Resources are updated when they are needed."""
         self._mesh = mesh
         self._failed.clear()
         self._rules = self._rules.renewed(mesh)
@@ -113,7 +115,8 @@ class Kinds:
             self._forget_scopes()
 
     def changed(self) -> Iterator[None]:
-        """Bring what is read up to date, in steps. What fails is taken away from those who read it."""
+        """Update the resources that queries read, in steps. Discard those whose update fails, so that their
+        readers run again."""
         for kind, live in tuple(self._live.items()):
             if self._shared.is_read(kind) and self._is_brought(kind):
                 for each in live.layers.behind:
@@ -130,7 +133,7 @@ class Kinds:
         return True
 
     def bring(self, kind: Kind) -> None:
-        """Bring what proxies of a kind share up to date, and tell those that read it if it is another now."""
+        """Update the shared resources of a kind. Their readers run again if they differ now."""
         if self._is_current(kind):
             return
         if kind.wider is not None:
@@ -153,7 +156,7 @@ class Kinds:
             else:
                 self._laid[kind] = self._live[kind.wider].layers.bring(kind, kind.profile)
         except Exception as error:
-            # For the next proxies of the kind. The exception itself would keep a superseded mesh in memory.
+            # For the next proxies of the kind. The exception itself would keep an outdated mesh in memory.
             self._failed[kind] = f"{type(error).__name__}: {error}"
             raise
 
@@ -172,16 +175,16 @@ class Kinds:
         self._shared[kind] = live.resources.shared
 
     def knows(self, kind: Kind) -> bool:
-        """Return whether there is something to go on from for a kind, or it is known that it fails."""
+        """Return whether the resources of a kind exist, or are known to fail."""
         return self.has(kind) or kind in self._failed or kind.whole in self._failed
 
     def has(self, kind: Kind) -> bool:
-        """Return whether there is something to go on from for a kind."""
+        """Return whether the resources of a kind exist."""
         return kind.whole in self._live
 
     def prepare(self, kind: Kind) -> Iterator[None]:
-        """Do in small steps what is costly in the first `bring`. The mesh may be renewed in between. What
-        fails is left to `bring`."""
+        """Do the costly work of the first `bring` in small steps. The mesh may be replaced between the steps.
+        Errors are not raised here, but by `bring`."""
         whole = kind.whole
         building = self._building[whole] = OutboundResources(
             self._mesh, whole.profile, whole.hosts, self._memo
@@ -191,13 +194,13 @@ class Kinds:
             if self._building.get(whole) is building:
                 self._live.setdefault(whole, self._living(building))
         except Exception:
-            return  # `bring` fails as well, and its owner looks for the cause
+            return  # `bring` will fail as well, and its caller searches for the cause
         finally:
             if self._building.get(whole) is building:
                 del self._building[whole]
 
     def take_over(self, kind: Kind, other: Kinds) -> None:
-        """Go on from what `other`, whose mesh may be a different one, has for a kind."""
+        """Copy the resources of a kind from `other`, whose mesh may differ."""
         whole = kind.whole
         known = other._live.get(other._kind(whole.profile, whole.hosts, None))
         if known is None or whole in self._live:
@@ -209,13 +212,13 @@ class Kinds:
         return _Live(resources, LabelLayers(resources, self._rules))
 
     def forget(self, kind: Kind) -> None:
-        """Forget what there is for a kind; it is built from nothing the next time."""
+        """Forget the resources of a kind, so that they are built again the next time."""
         for each in (kind, kind.whole):
             self._drop(each)
             self._failed.pop(each, None)
 
     def keep(self, kinds: Iterable[Kind]) -> None:
-        """Forget what only other kinds need."""
+        """Forget everything that none of these kinds needs."""
         wanted = {each for kind in kinds for each in (kind, kind.whole)}
         gone = [*(self._live.keys() - wanted)]
         for live in self._live.values():
@@ -248,7 +251,7 @@ class Kinds:
         self._mesh.forget_scopes(kind.profile for kind in kinds)
 
     def parts(self, kind: Kind, route_configuration: str = "") -> OutboundParts:
-        """Return what the resources of a kind, which is up to date, are made of."""
+        """Return the parts of the resources of a kind, which must be up to date."""
         live = self._live[kind.whole]
         layer = live.layers.get(kind)
         return live.resources.parts if layer is None else layer.parts(route_configuration)

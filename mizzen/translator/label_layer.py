@@ -1,8 +1,8 @@
-"""What sidecars with labels are sent otherwise than those without: it is laid over what all of them share.
+"""The layer of sidecars with labels: the resources in which they differ from sidecars without labels.
 
-Rules look at labels of the calling proxy: sourceLabels of a VirtualService, workloadSelector and
-failoverPriority of a DestinationRule. They decide about few resources, and a kind of proxies with labels has
-only these for itself. A change that meets none of them is done with when the shared resources are up to date.
+Some rules look at labels of the calling proxy: sourceLabels of a VirtualService, workloadSelector and
+failoverPriority of a DestinationRule. They affect few resources, and a kind of proxies with labels has only
+these for itself. A change that affects none of them needs no work beyond the shared resources.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from mizzen.xds.resource import Resource
 
 
 class Sum(Enum):
-    """What is added up over all that is shared: it may be another though nothing of a layer is touched."""
+    """Values summed up over all shared resources. They may change although no part of a layer is affected."""
 
     SECRETS = auto()
     DIAGNOSTICS = auto()
@@ -41,26 +41,29 @@ class Sum(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Listened:
-    """Which listeners of what is shared read a fact."""
+    """The dependency on the shared listeners that read a fact."""
 
     fact: Fact
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """Which route configurations of what is shared were built that read the routes of a port."""
+    """The dependency on the shared route configurations that read the routes of a port."""
 
     fact: Routed
 
 
 Read = Fact | Listened | Fetched | MentionedLabel | Sum | str
-"""What a layer depends on: facts, what is shared, rules that mention a label, and the names of its route
+"""What a layer depends on: facts, shared resources, rules that mention a label, and the names of its route
 configurations."""
 
 
 class LabelLayer:
-    """Keeps what is laid over the resources `shared` for the proxies of a profile up to date. `read` is all
-    that it depends on: a step of what is shared that changes nothing of it is none for this layer."""
+    """Keeps the layer over the resources `shared` up to date, for the proxies of a profile.
+
+    `read` is everything that the layer depends on. If a step of the shared resources changes none of it, the
+    layer needs no update.
+    """
 
     def __init__(
         self, shared: OutboundResources, profile: OutboundProfile, rules: LabelRules, alike: AlikeListeners
@@ -87,7 +90,7 @@ class LabelLayer:
 
     @property
     def _builder(self) -> OutboundBuilder:
-        """Kept by nobody: what is laid over may outlast many snapshots of the mesh."""
+        """Not stored, because it would keep its mesh in memory: a layer may live for many snapshots."""
         below = self._shared.builder
         return OutboundBuilder(below.mesh, self._profile, (), below.memo)
 
@@ -103,13 +106,14 @@ class LabelLayer:
         return frozenset(found)
 
     def parts(self, name: str = "") -> OutboundParts:
-        """Return what a route configuration, and all listeners, are made of."""
+        """Return the parts of all listeners and of one route configuration."""
         ports = LayeredDict.over(self._shared.ports, self._ports)
         carried = self._carried if name in self._routes else self._shared.carried
         return OutboundParts(ports, self._builder, carried)
 
     def update(self, rules: LabelRules, step: Step | None, alike: AlikeListeners) -> None:
-        """Follow the last step of the shared resources, all that was not followed; None: build all anew."""
+        """Update the layer after `step`, the last of the shared resources and the only one that is missing
+        here. With None, build the layer again."""
         telling, before = self._telling, self._telling
         if rules is not self._rules:
             telling = rules.telling(self._profile.namespace, self._labels)
@@ -121,8 +125,8 @@ class LabelLayer:
         met = telling != before or not self._apart.found_from.isdisjoint(changed)
         if met:
             self._apart = self._found_apart(builder)
-        # Labelled DestinationRules choose otherwise here than for what is shared, so the step does not tell
-        # all that differs.
+        # Labelled DestinationRules have different results here than in the shared resources, so the step does
+        # not contain all differences.
         chosen = met and (before.destination_hosts or telling.destination_hosts)
         listening = self._listened.isdisjoint(changed) and (
             self._shared.readers.of(self._apart.facts) == self._ports.keys()
@@ -155,7 +159,7 @@ class LabelLayer:
         ports = LayeredDict.over(shared.ports, self._ports)
         fetched = builder.fetched(ports, built)
         own = self._own = {name: fact for name, fact in fetched.items() if name not in shared.routes}
-        # What is shared may also become another while what is laid over it stays.
+        # The shared listeners may also change while those of the layer stay the same.
         below = (shared.readers.read_by(number) for number in built)
         self._listened = frozenset[Fact](own.values()).union(*below, *(each.read for each in built.values()))
         self._routes, self._fetched, self._carried = {}, {}, CarriedRoutes()
@@ -166,8 +170,8 @@ class LabelLayer:
     def _follow(
         self, builder: OutboundBuilder, step: Step, names: Mapping[str, Routed], gone: Iterable[str]
     ) -> None:
-        """Bring up to date what a step touched of what is laid over, mostly nothing: `names` are its route
-        configurations that may be others now."""
+        """Update the parts of the layer that a step affects, usually none. `names` are the layer's route
+        configurations that may have changed."""
         changed = step.difference
         touched = self._services.keys() & (changed.services_of(Served) | changed.services_of(Pool))
         if touched:
@@ -190,7 +194,7 @@ class LabelLayer:
         self._carried = self._carried.without(names, ports)
 
     def _lay_services(self, builder: OutboundBuilder, touched: Iterable[ServiceKey]) -> None:
-        """Make what there is of the services that are touched; of the others what was made holds."""
+        """Build the resources of the services `touched`; those of all other services stay."""
         for key in touched:
             service = builder.service(key)
             if service is None:
@@ -219,8 +223,8 @@ class LabelLayer:
         self.laid = replace(self.laid, listeners=self.laid.listeners.over(shared.listeners, made, names))
 
     def _add_up(self) -> None:
-        """Bring secrets and diagnostics up to date. They are those of all clusters and all ports, so they may
-        be others after a step that touches nothing of what is laid over."""
+        """Update secrets and diagnostics. They are summed up over all clusters and ports, so they may change
+        in a step that does not affect the layer."""
         shared, before = self._shared, self._added_up
         if before is not None and before[0] is shared.secrets_of and before[1] is shared.diagnostics:
             return
@@ -244,7 +248,7 @@ class LabelLayer:
 
     def _lay_routes(self, builder: OutboundBuilder, names: Mapping[str, Routed]) -> None:
         routing, facts = builder.routing, set(names.values())
-        # The first time, a port goes on from what is shared.
+        # The first time, a port starts from the shared routes.
         carried = self._carried = self._carried.with_ports(
             facts, lambda: self._shared.carried.following(self._apart, routing, facts)
         )

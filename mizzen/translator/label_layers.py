@@ -1,7 +1,7 @@
-"""All layers over the resources of one kind of proxies, found by what a change touches.
+"""All layers over the resources of one kind of proxies, indexed by the facts that they read.
 
-A hundred kinds of proxies with labels may lie over one without. Those that read nothing of a change are not
-asked: the facts that each layer has read are kept together.
+One kind without labels may be the base of a hundred kinds with labels. Thanks to the index, a change costs
+only the layers that read something of it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 class LabelLayers(Generic[Key]):
-    """The layers over `shared`, by what their owner calls them."""
+    """The layers over `shared`, by keys that the owner chooses."""
 
     def __init__(self, shared: OutboundResources, rules: LabelRules) -> None:
         self._shared = shared
@@ -31,7 +31,7 @@ class LabelLayers(Generic[Key]):
         self._alike = AlikeListeners(rules)
         self._layers: dict[Key, LabelLayer] = {}
         self._readers: Readers[Read, Key] = Readers()
-        # What each layer has still to follow; None: more than one step, or what is not known.
+        # The step that each outdated layer is missing; None: several steps, or unknown ones.
         self._behind: dict[Key, Step | None] = {}
 
     def __iter__(self) -> Iterator[Key]:
@@ -54,7 +54,7 @@ class LabelLayers(Generic[Key]):
         return tuple(self._behind)
 
     def note_step(self, rules: LabelRules) -> None:
-        """The shared resources made a step, to a mesh with these rules: mark the layers that it concerns."""
+        """Mark the layers that the last step of the shared resources concerns; `rules` are the new mesh's."""
         shared, before = self._shared, (self._rules, self._sums, self._listeners)
         self._rules, self._sums = rules, (shared.secrets_of, shared.diagnostics)
         self._listeners, self._alike = shared.readers, AlikeListeners(rules)
@@ -71,13 +71,13 @@ class LabelLayers(Generic[Key]):
             self._behind[key] = None if key in self._behind else step
 
     def bring(self, key: Key, profile: OutboundProfile) -> LaidOver:
-        """Return what is laid over for the proxies of a profile, up to date with the shared resources."""
+        """Return the layer for the proxies of a profile, up to date with the shared resources."""
         layer = self._layers.get(key)
         if layer is None:
             layer = self._layers[key] = LabelLayer(self._shared, profile, self._rules, self._alike)
             self._readers = self._readers.reading({key: layer.read})
         elif key in self._behind:
-            # If it fails, it is to be built anew.
+            # If the update fails, the layer must be built again.
             step, self._behind[key] = self._behind[key], None
             before = layer.read
             layer.update(self._rules, step, self._alike)
@@ -87,7 +87,7 @@ class LabelLayers(Generic[Key]):
         return layer.laid
 
     def forget(self, key: Key) -> None:
-        """Forget a layer, if it is there."""
+        """Forget a layer, if there is one."""
         if self._layers.pop(key, None) is not None:
             self._behind.pop(key, None)
             self._readers = self._readers.reading({key: frozenset()})

@@ -1,4 +1,4 @@
-"""The rules of a mesh that look at labels of the calling proxy, and which of them tell two proxies apart."""
+"""The rules of a mesh that look at labels of the calling proxy, and those that distinguish two proxies."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from mizzen.mesh.snapshot import Mesh
 from mizzen.mesh.visibility import is_visible
 
 _MOST_LAID_OVER: Final = 64
-"""Proxies that so many labelled DestinationRules mean have little in common with others."""
+"""Most hosts with labelled DestinationRules for which a layer is worthwhile: with more, proxies share
+little."""
 
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """The rules that tell a proxy from one without its labels: its VirtualServices, and the hosts of its
+    """The rules that distinguish two proxies with different labels: VirtualServices, and the hosts of
     DestinationRules."""
 
     virtual_services: tuple[VirtualServiceRule, ...]
@@ -29,13 +30,14 @@ class Telling:
 
 
 def labels_apart(profile: OutboundProfile, other: OutboundProfile) -> frozenset[MentionedLabel]:
-    """Return the labels that rules which tell the two profiles apart mention."""
+    """Return the labels in which two profiles differ, as rules mention them: with their values, and by key
+    alone."""
     apart = frozenset(profile.labels).symmetric_difference(other.labels)
     return apart | {(key, None) for key, _ in apart}
 
 
 class LabelRules:
-    """All rules that look at labels. The same object from snapshot to snapshot as long as none changes."""
+    """All rules that look at labels. It stays the same object from snapshot to snapshot until one changes."""
 
     def __init__(self, mesh: Mesh) -> None:
         destination_rules = mesh.destination_rule_index
@@ -46,7 +48,7 @@ class LabelRules:
         self._mesh_wide = mesh_wide_labels(mesh.mesh_config)
 
     def renewed(self, mesh: Mesh) -> LabelRules:
-        """Return the rules of another snapshot with the same settings."""
+        """Return the rules of a different snapshot with the same settings."""
         same = (
             self._virtual_services is mesh.virtual_service_index.labelled
             and self._destination_rules is mesh.destination_rule_index.labelled
@@ -55,9 +57,11 @@ class LabelRules:
         return self if same else LabelRules(mesh)
 
     def shared_profile(self, profile: OutboundProfile) -> OutboundProfile:
-        """Return the profile whose resources those of `profile` are laid over: without labels, but for those
-        by which its Sidecar was chosen. It is `profile` itself where labels decide about most of them: at
-        gateways, and where a rule for many hosts looks at labels."""
+        """Return the profile whose resources are the base for the layer of `profile`.
+
+        It has no labels, except those that select its Sidecar. It is `profile` itself if labels may affect
+        most resources: for gateways, and if a rule for many hosts looks at labels.
+        """
         if not profile.labels or profile.is_router or self._mesh_wide:
             return profile
         sidecar = self._sidecars.choose(profile.namespace, dict(profile.labels))
@@ -68,7 +72,7 @@ class LabelRules:
         return profile if len(hosts) > _MOST_LAID_OVER or any(map(is_wildcard, hosts)) else shared
 
     def labels_since(self, before: LabelRules) -> frozenset[MentionedLabel]:
-        """Return the labels that rules mention which came, went or changed since."""
+        """Return the labels in rules that were added, removed or changed since `before`."""
         if before is self:
             return frozenset()
         found: set[MentionedLabel] = set()
@@ -85,7 +89,7 @@ class LabelRules:
         return frozenset(found)
 
     def telling(self, namespace: str, labels: frozenset[MentionedLabel]) -> Telling:
-        """Return the rules that tell two profiles of a namespace apart that differ in these labels."""
+        """Return the rules that distinguish two profiles of a namespace that differ in these labels."""
         return Telling(
             tuple(
                 rule

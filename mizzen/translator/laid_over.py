@@ -1,4 +1,4 @@
-"""What is laid over the resources that proxies share: values, as `LabelLayer` makes them."""
+"""Layers over the resources that proxies share, as immutable values. `LabelLayer` makes them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mizzen.xds.snapshot import Collection
 
 
 class Layer:
-    """Resources of one type that are laid over a collection, and the names that they leave out of it.
+    """Resources of one type that replace or extend those of a collection, and the names that are hidden.
     Compared by identity."""
 
     __slots__ = ("_hidden", "_laid", "_resources")
@@ -24,7 +24,7 @@ class Layer:
         self._laid: tuple[Collection, Collection] | None = None
 
     def on(self, below: Collection) -> Collection:
-        """Return a collection with this over it: the same object for all proxies of a kind."""
+        """Return the collection `below` with this layer: the same object for all proxies of a kind."""
         if self is NO_LAYER:
             return below
         laid = self._laid
@@ -33,8 +33,11 @@ class Layer:
         return laid[1]
 
     def over(self, below: Collection, made: Iterable[Resource], names: Iterable[str] = ()) -> Layer:
-        """Return the layer that leaves of all `names` the resources `made`; those that are the same below are
-        not laid over. It is this one if that is alike."""
+        """Return the layer that replaces the resources `names` of `below` by `made`.
+
+        It leaves out resources that are equal in `below`, and hides names that have no resource in `made`. If
+        the result equals this layer, it is this object.
+        """
         latest = {each.name: each for each in made}
         resources = tuple(
             [each for each in latest.values() if not _same(below.resources.get(each.name), each)]
@@ -56,8 +59,8 @@ NO_LAYER: Final = Layer()
 
 @dataclass(frozen=True, slots=True)
 class LaidOver:
-    """All that a kind of sidecars has instead of what is shared: layers over the collections of
-    SharedResources, and sums. None: the shared one holds."""
+    """The layers of a kind of sidecars over the collections of SharedResources, with its secrets and
+    diagnostics. None means that those of SharedResources hold."""
 
     clusters: Layer = NO_LAYER
     endpoints: Layer = NO_LAYER

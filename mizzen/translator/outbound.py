@@ -1,8 +1,8 @@
-"""What a sidecar or gateway may call: the part of its resources that all proxies of one profile share.
+"""The outbound resources of sidecars and gateways, which all proxies of one profile share.
 
-Built once for each profile and then kept up to date: a change costs the services, rules and endpoints that it
-touches, not the size of the mesh. That what results is the same as a build from nothing is a property test
-(tests/properties).
+They are built once for each profile and then updated incrementally. So the cost of a change depends on the
+services, rules and endpoints that it touches, not on the size of the mesh. A property test checks that the
+result equals a full build (tests/properties).
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ from mizzen.xds.snapshot import Collection
 
 _SERVICES_A_STEP: Final = 50
 _PORTS_A_STEP: Final = 4
-"""What a step of `build` takes: some milliseconds."""
+"""Services and ports in one step of `build`, which takes some milliseconds."""
 
 
 _Fetched = dict[str, Routed]
-"""Route configurations by name, each with what it reads."""
+"""Route configurations by name, each with the fact that it reads."""
 
 
 class Step(NamedTuple):
-    """An update, for what is laid over the resources: how many there were, what differed, the names of the
-    route configurations that were built and of those that are there no more."""
+    """One update, for the layers over the resources: the number of updates so far, the difference, the names
+    of the route configurations that were built, and of those that were removed."""
 
     number: int
     difference: ScopeDifference
@@ -58,10 +58,11 @@ class Step(NamedTuple):
 
 
 class OutboundResources:
-    """The clusters, endpoints, listeners and routes of one profile. `hosts` are those for which a gateway
-    passes on traffic of the mesh by SNI (AUTO_PASSTHROUGH); `passed` has the chains of these services.
+    """The clusters, endpoints, listeners and routes of one profile.
 
-    They are empty until `build` has come to its end."""
+    `hosts` are the hosts of a gateway's AUTO_PASSTHROUGH servers; `passed` has the filter chains of their
+    services. The resources are complete when `build` has finished.
+    """
 
     def __init__(self, mesh: Mesh, profile: OutboundProfile, hosts: tuple[str, ...], memo: Memo) -> None:
         self.profile = profile
@@ -84,7 +85,7 @@ class OutboundResources:
 
     @property
     def shared(self) -> SharedResources:
-        """What there is of them now."""
+        """The current resources as a value."""
         return SharedResources(
             self.clusters,
             self.endpoints,
@@ -101,39 +102,39 @@ class OutboundResources:
 
     @property
     def mesh(self) -> Mesh:
-        """The mesh that they are up to date with."""
+        """The mesh of the current resources."""
         return self.builder.mesh
 
     @property
     def scope(self) -> SidecarScope:
-        """What the profile sees of the mesh."""
+        """The scope of the profile."""
         return self.builder.scope
 
     @property
     def mesh_config(self) -> MeshConfig:
-        """The mesh's configuration, with the ProxyConfig that the proxies of the profile bring."""
+        """The mesh's configuration with the ProxyConfig of the profile's proxies."""
         return self.builder.mesh_config
 
     @property
     def parts(self) -> OutboundParts:
-        """What they are made of, to find where their parts come from."""
+        """The parts of the resources, to find their origins."""
         return OutboundParts(self.ports, self.builder, self.carried)
 
     def update(self, mesh: Mesh) -> None:
-        """Bring everything to `mesh`, which has the same settings. An exception leaves everything as it was
-        before."""
+        """Update all resources to `mesh`, which has the same settings. After an exception, the resources are
+        those of the mesh before."""
         made, difference = copy(self), self.difference(mesh)
         made.builder = OutboundBuilder(mesh, self.profile, self.builder.hosts, self.builder.memo)
         made._follow(difference, self.builder)
         vars(self).update(vars(made))
 
     def difference(self, mesh: Mesh) -> ScopeDifference:
-        """Return what differs from `mesh` for the proxies."""
+        """Return the difference between the current mesh and `mesh` in the scope of the profile."""
         after = mesh.scope(self.profile)
         return ScopeDifference.between(self.scope, after, mesh.difference(self.mesh), mesh.registry)
 
     def _follow(self, difference: ScopeDifference, before: OutboundBuilder) -> None:
-        """Build anew what reads facts that differ; `before` built what there is."""
+        """Build the resources again that read facts which differ; `before` built the current ones."""
         self._update_clusters(difference.services_of(Served), difference.services_of(Pool))
         if self.profile.is_router:
             return
@@ -152,7 +153,7 @@ class OutboundResources:
         self.step = Step(self.step.number + 1, difference, names, gone.keys())
 
     def copy(self) -> OutboundResources:
-        """Return the same resources, to be updated by themselves."""
+        """Return a copy that can be updated separately."""
         made = copy(self)
         made.carried = copy(self.carried)
         return made
@@ -161,7 +162,7 @@ class OutboundResources:
         """Build everything, in steps that each cost some services or ports."""
         self._update_static_clusters()
         keys = [service.key for service in self.scope.services]
-        # What a gateway passes on is joined anew at each step, so there it is one.
+        # Each step joins the auto-passthrough chains again, so a gateway that has any needs a single step.
         size = len(keys) if self.builder.hosts else _SERVICES_A_STEP
         for at in range(0, len(keys), size or 1):
             self._update_clusters(frozenset(keys[at : at + size]), frozenset())
@@ -184,7 +185,7 @@ class OutboundResources:
         self.clusters = changed_collection(self.clusters, made, gone)
 
     def _update_clusters(self, services: frozenset[ServiceKey], endpoints: frozenset[ServiceKey]) -> None:
-        """Build the clusters and load assignments of `services`, and what follows the endpoints of others."""
+        """Build the clusters and load assignments of `services`, and of the known services in `endpoints`."""
         clusters: list[Resource] = []
         assignments: list[Resource] = []
         gone_clusters: list[str] = []
@@ -212,7 +213,7 @@ class OutboundResources:
         self.endpoints = changed_collection(self.endpoints, assignments, gone_assignments)
 
     def _update_secrets(self, gone: Iterable[str], now: Mapping[str, SecretNames]) -> None:
-        """Note which secrets clusters ask for `now`, in place of those whose names are `gone`."""
+        """Record the secrets that clusters ask for `now`, and forget those of the clusters in `gone`."""
         edit = self.secrets_of.edit()
         for name in gone:
             if name not in now:
@@ -225,7 +226,7 @@ class OutboundResources:
             self.secrets = all_secrets(self.secrets_of.values())
 
     def _update_passed(self, keys: Iterable[ServiceKey]) -> None:
-        """Bring the filter chains of services that are passed on up to date."""
+        """Update the auto-passthrough filter chains of these services."""
         changes: dict[str, PassedChains | None] = {}
         for key in keys:
             service = self.builder.service(key)
@@ -234,7 +235,7 @@ class OutboundResources:
                 chains = self.builder.passed_chains(self.served[key])
             if chains is not None:
                 changes[key[1]] = chains
-            # The hostname may be that of another namespace's service, which has its chains or gets them.
+            # A service of a different namespace may have the hostname now; it keeps or gets its chains.
             elif service is not None or self.scope.service(key[1]) is None:
                 changes.setdefault(key[1])
         self.passed = self.passed.updated(changes)
@@ -242,8 +243,8 @@ class OutboundResources:
     def _update_listeners(
         self, numbers: AbstractSet[int] | None, before: OutboundBuilder
     ) -> tuple[_Fetched, _Fetched]:
-        """Build the listeners of these ports, None: of all; `before` built those that there are. Return the
-        route configurations that they fetch now and did not, and those that nobody fetches any more."""
+        """Build the listeners of these ports (None: of all ports); `before` built the current ones. Return
+        the route configurations that listeners newly fetch, and those that none fetches any more."""
         if numbers is not None and not numbers:
             return {}, {}
         listeners = self.builder.listeners()

@@ -1,4 +1,4 @@
-"""What proxies of one profile are sent for a single service, a single port, a single route configuration."""
+"""Building the outbound resources of one profile: for a service, for a port, or for a route configuration."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ from mizzen.translator.routes.sidecar import routed, sidecar_route_configuration
 from mizzen.xds.resource import Resource
 
 VIRTUAL_PORT: Final = -1
-"""Stands among the numbers of ports for the listener that takes what no other one takes."""
+"""The number, in place of a port, of the listener for captured connections (virtualOutbound)."""
 
 
 class OutboundBuilder:
-    """Builds resources for the proxies of one profile in one snapshot of the mesh. `hosts` are those for
-    which a gateway passes on traffic of the mesh by SNI (AUTO_PASSTHROUGH)."""
+    """Builds resources for the proxies of one profile in one snapshot of the mesh. `hosts` are the hosts of a
+    gateway's AUTO_PASSTHROUGH servers."""
 
     def __init__(self, mesh: Mesh, profile: OutboundProfile, hosts: tuple[str, ...], memo: Memo) -> None:
         self.mesh = mesh
@@ -54,12 +54,13 @@ class OutboundBuilder:
         self._services = ServiceTranslator(profile, mesh.mesh_config, memo)
 
     def service(self, key: ServiceKey) -> Service | None:
-        """Return the service of that namespace and hostname, None if the proxies do not see it."""
+        """Return the service with this namespace and hostname; None if it is not in the scope of the
+        proxies."""
         service = self.scope.service(key[1])
         return service if service is not None and service.key == key else None
 
     def static_clusters(self) -> tuple[Resource, ...]:
-        """Return the clusters that are there without any service."""
+        """Return the clusters that do not belong to a service."""
         return static_clusters(self.profile, self.mesh.mesh_config, self.scope.outbound_traffic_policy)
 
     def of_service(self, service: Service) -> ServiceResources:
@@ -70,21 +71,21 @@ class OutboundBuilder:
             peers = self.mesh.service_peers(service)
         made = self._services.resources(service, rule, pool, peers)
         if self.hosts and is_passed(service, self.hosts):
-            # What a gateway passes on is other clients' mutual TLS, whatever it has itself.
+            # A gateway forwards its clients' mutual TLS, even if it has no certificate itself.
             peers = self.mesh.service_peers(service)
             passed = self._services.resources(service, rule, pool, peers, sni_dnat=True)
             return made._replace(passed=passed)
         return made
 
     def passed_chains(self, made: ServiceResources) -> PassedChains | None:
-        """Return the filter chains of a service that a gateway passes on; None if it does not."""
+        """Return the auto-passthrough filter chains of a service; None if it has none."""
         if made.passed is None:
             return None
         of, settings = made.passed.clusters.of, ByIdentity(self.mesh_config)
         return self.memo(passed_chains, of, self.profile.idle_timeout, settings)
 
     def listeners(self) -> ListenersByPort:
-        """Return what builds the listeners of single ports."""
+        """Return a builder for the listeners of single ports."""
         return ListenersByPort(self)
 
     def fetched(self, listeners: Mapping[int, PortListeners], numbers: Iterable[int]) -> dict[str, Routed]:
@@ -100,8 +101,8 @@ class OutboundBuilder:
     def reading(
         self, listeners: Mapping[int, PortListeners], difference: ScopeDifference
     ) -> dict[str, Routed]:
-        """Return the names of the route configurations that read facts which differ: those of their ports,
-        and of what the host of the egress proxy means. Each has the former fact."""
+        """Return the names of the route configurations that read facts which differ: about their ports, or
+        about the host of the egress proxy. Each has the fact of its port."""
         proxy = self.scope.egress_proxy
         if difference.everything or (proxy is not None and Meant(proxy.host) in difference.facts):
             return self.fetched(listeners, listeners)
@@ -125,12 +126,13 @@ class OutboundBuilder:
 
     @property
     def routing(self) -> Routing:
-        """What the routes of ports depend on."""
+        """The values that the routes of all ports depend on."""
         return Routing(self.scope, RouteSettings.of(self.mesh_config), self.memo)
 
 
 class BuiltListeners(NamedTuple):
-    """The listeners of a port, as plain values and as resources, and the facts that were read for them."""
+    """The listeners of a port, as plain values and as resources, and the facts that building them has
+    read."""
 
     port: PortListeners
     resources: list[Resource]

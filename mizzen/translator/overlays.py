@@ -1,4 +1,4 @@
-"""Collections that proxies share, with the resources of one kind of workload laid over them."""
+"""Shared collections, extended by the resources of workloads."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from mizzen.xds.resource import Resource
 from mizzen.xds.snapshot import Collection
 
 _Key = tuple[Collection, tuple[Resource, ...]]
-"""What is below, and what is laid over it."""
+"""The shared collection, and the workload's resources."""
 
 
 class Overlays:
-    """They are the same objects for all workloads alike, and last as long as anybody was given them. Each
-    holds what it has of its own, and shares the rest."""
+    """The extended collections. Workloads with the same resources get the same object, and it is remembered
+    while there is a reference to it. Each collection stores only the workload's own resources and shares the
+    rest."""
 
     def __init__(self) -> None:
         self._laid: WeakValueDictionary[_Key, Collection] = WeakValueDictionary()
@@ -24,8 +25,8 @@ class Overlays:
     def laid(
         self, base: Collection, own: tuple[Resource, ...], hidden: frozenset[str] = frozenset()
     ) -> Collection:
-        """Return `base` with the resources of a workload's own and without the names that these hide. What is
-        hidden follows from `own`."""
+        """Return `base` with the resources `own` of a workload, without the names `hidden`. Equal `own` must
+        come with equal `hidden`."""
         if not own:
             return base
         found = self._laid.get((base, own))

@@ -1,4 +1,5 @@
-"""What one workload alone is sent: how it is served itself. The rest it shares with others (outbound.py)."""
+"""Inbound resources of sidecars and gateway resources: those that a proxy does not share with all proxies of
+its kind. The shared ones are in outbound.py."""
 
 from __future__ import annotations
 
@@ -45,11 +46,13 @@ from mizzen.xds.resource import Resource
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OwnResources:
-    """Resources of one workload, and the names of the secrets that they ask for; replicas that cannot be told
-    apart share the object. `hidden_listeners` names outbound listeners at addresses that the workload's own
-    take: Envoy refuses two listeners with one address. `ports` are those of a sidecar's workload;
-    `route_servers` are the servers of each route configuration of a gateway, `chain_origins` the places of
-    the filter chains of each of its listeners, in their order. `passthrough` is held for other workloads."""
+    """Resources of one workload, and the names of their secrets. Equal replicas share the object.
+
+    `hidden_listeners` are names of outbound listeners whose addresses inbound listeners use: Envoy rejects
+    two listeners with one address. `ports` are those of a sidecar's workload. `route_servers` are the servers
+    of each route configuration of a gateway. `chain_origins` are the origins of the filter chains of each of
+    its listeners, in order. The reference `passthrough` keeps these chains in the memo for other workloads.
+    """
 
     clusters: tuple[Resource, ...] = ()
     listeners: tuple[Resource, ...] = ()
@@ -65,8 +68,11 @@ class OwnResources:
 
 @dataclass(frozen=True, slots=True)
 class ServedWorkload:
-    """All that a sidecar's own resources are made of. Equal for workloads that cannot be told apart: of the
-    proxy itself only its `traits` count, and of its instances not which endpoints they are."""
+    """Everything that a sidecar's inbound resources depend on.
+
+    Replicas of a workload are equal: only the `traits` of the proxy count, and for its instances not the
+    endpoints.
+    """
 
     ports: tuple[tuple[Service, ServicePort, int], ...]
     rules: tuple[MergedDestinationRule | None, ...]
@@ -83,7 +89,7 @@ class ServedWorkload:
     def of(
         cls, mesh: ProxyQuestions, proxy: Proxy, sidecar: SidecarConfig | None, mesh_config: MeshConfig
     ) -> ServedWorkload:
-        """Ask the mesh for it; `mesh_config` is the mesh's with the proxy's own ProxyConfig."""
+        """Return the values for a proxy from `mesh`; `mesh_config` has the proxy's own ProxyConfig."""
         instances = mesh.instances(proxy)
         policies = mesh.policies_for(proxy)
         return cls(
@@ -144,8 +150,8 @@ def sidecar_resources(workload: ServedWorkload, memo: Memo) -> OwnResources:
 
 
 def _inbound_traits(proxy: Proxy, sidecar: SidecarConfig | None) -> tuple[Any, ...]:
-    """Return what inbound resources depend on of the proxy itself. Its address counts only where a listener
-    or an endpoint names it: with a Sidecar's ingress."""
+    """Return the properties of the proxy that inbound resources depend on. Its addresses count only with a
+    Sidecar's ingress, where listeners or endpoints contain them."""
     addresses = proxy.ip_addresses if sidecar is not None and sidecar.spec.ingress else ()
     metadata = proxy.metadata
     return (
@@ -170,10 +176,13 @@ def gateway_resources(
     memo: Memo,
     carried: dict[str, CarriedGatewayRoutes],
 ) -> OwnResources:
-    """Return the listeners and routes of a gateway, from its `merged` servers and the `policies` of its
-    workload. `mesh_config` is the mesh's with the ProxyConfig of the scope's proxies, `passed` are the
-    services that its AUTO_PASSTHROUGH servers pass on, `carried` has what route configurations of its kind
-    go on from."""
+    """Return the listeners and routes of a gateway, for its `merged` servers and the `policies` of its
+    workload.
+
+    `mesh_config` is the mesh's with the ProxyConfig of the scope's proxies. `passed` has the filter chains of
+    the services for its AUTO_PASSTHROUGH servers. `carried` has the previous route configurations of its
+    kind, and is updated.
+    """
     made = GatewayListenerBuilder(merged, policies, mesh, scope, mesh_config, passed, memo).build()
     routes = tuple(
         gateway_route_configuration(name, servers, mesh, scope, mesh_config, memo, carried)
@@ -197,7 +206,7 @@ def gateway_resources(
 
 
 def _tcp_ports(merged: MergedGateway) -> Iterator[int]:
-    """Yield the ports on which a gateway takes connections of which it routes no requests."""
+    """Yield the ports on which a gateway accepts connections that are not HTTP."""
     for listener in merged.listeners:
         if not all(server.is_http for server in listener.servers):
             yield listener.port
@@ -206,7 +215,7 @@ def _tcp_ports(merged: MergedGateway) -> Iterator[int]:
 def _about_policies(
     policies: WorkloadPolicies, mesh_config: MeshConfig, tcp_ports: Iterable[int]
 ) -> tuple[Diagnostic, ...]:
-    """Return what cannot be served of a workload's policies as it is written."""
+    """Return diagnostics for parts of a workload's policies that do not work as written."""
     without_keys = rules_without_keys(policies.request_authentications, policies.fetched_keys)
     unasked = unasked_about_tcp(policies, mesh_config, tcp_ports)
     return (*without_keys, *several_authorizers(policies), *unasked)

@@ -1,6 +1,6 @@
-"""Where the parts of outbound listeners and routes come from: filter chains, virtual hosts, single routes.
+"""The origins of parts of outbound listeners and routes: filter chains, virtual hosts, single routes.
 
-A resource keeps the places of all its documents. This module finds those of one part, when somebody asks.
+A resource has the origins of all its documents. This module finds those of one part, on demand.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from mizzen.translator.routes.virtual_service import RouteOrigin
 
 @dataclass(frozen=True, slots=True)
 class OutboundParts:
-    """What the outbound listeners and routes of a sidecar are made of, and what it sees of the mesh."""
+    """The parts of a sidecar's outbound listeners and routes, and the sidecar's scope."""
 
     listeners: Mapping[int, PortListeners]
     builder: OutboundBuilder
@@ -29,7 +29,7 @@ class OutboundParts:
 
     @property
     def scope(self) -> SidecarScope:
-        """What the proxy sees of the mesh."""
+        """The proxy's scope."""
         return self.builder.scope
 
     @property
@@ -38,9 +38,10 @@ class OutboundParts:
         return self.builder.mesh_config
 
     def route_origins(self, name: str) -> Mapping[str, tuple[RouteOrigin, ...]]:
-        """Return, for each virtual host of a route configuration, its routes' names and places in order.
+        """Return, for each virtual host of a route configuration, the names and origins of its routes in
+        order.
 
-        A virtual host without a VirtualService has one route, made of the service.
+        A virtual host without a VirtualService has one route, whose origin is the service.
         """
         found = [one.routed_by[name] for one in self.listeners.values() if name in one.routed_by]
         if not found:
@@ -50,15 +51,16 @@ class OutboundParts:
         return sidecar_route_origins(name, listener, self.scope, self.mesh_config, memo, self.carried)
 
     def chain_origins(self, listener: str, index: int) -> tuple[Origin, ...]:
-        """Return the places of the filter chain at `index` of a listener, -1 for the default one; none if it
-        is the same in every mesh."""
+        """Return the origins of the filter chain at `index` of a listener, -1 for the default one; none if no
+        document affects the chain."""
         specs = chain.from_iterable(one.specs.values() for one in self.listeners.values())
         spec = next((each for each in specs if each.name == listener), None)
         return _chain_origins(spec, index) if spec is not None else ()
 
 
 def _chain_origins(spec: ListenerSpec, index: int) -> tuple[Origin, ...]:
-    """Return the places of a chain: one that takes everything is the default, unless it is alone."""
+    """Return the origins of a chain. A chain without conditions is the default one, unless it is the only
+    one."""
     conditional = [each for each in spec.chains if not each.match.is_match_all]
     takes_all = [each for each in spec.chains if each.match.is_match_all]
     if index < 0 or not conditional:

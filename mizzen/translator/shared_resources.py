@@ -1,4 +1,4 @@
-"""What all proxies of a kind are sent alike, as it stands."""
+"""The resources that all proxies of a kind share, as a value."""
 
 from __future__ import annotations
 

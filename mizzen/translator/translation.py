@@ -1,11 +1,11 @@
-"""The translation of a mesh that changes, for proxies that come and go.
+"""The translation of a changing mesh, for proxies that connect and disconnect.
 
     translation = Translation(mesh)
     snapshot = translation.snapshot(proxy)        # everything that the proxy is sent
     translation.update(new_mesh)                  # cheap: work is done when a snapshot is asked for
     snapshot = translation.snapshot(proxy)        # costs what the change touched, once for all like proxies
 
-No IO, no clock, no tasks: whoever owns it decides when to ask.
+No IO, no clock, no tasks: the caller decides when work is done.
 """
 
 from __future__ import annotations
@@ -44,17 +44,17 @@ _Made = tuple[Snapshot, tuple[Diagnostic, ...]]
 
 
 class ProxyResources(dict[str, Mapping[str, Resource]]):
-    """Everything that one proxy is sent, type URL -> name -> resource, and what could not be served."""
+    """Everything that one proxy is sent, as type URL -> name -> resource, and diagnostics for what is not
+    served."""
 
     diagnostics: tuple[Diagnostic, ...] = ()
 
 
 class Translation:
-    """What each proxy is sent, kept up to date with a mesh.
+    """The snapshot of each proxy, kept up to date with a mesh.
 
-    A fault (an exception while translating for a proxy) is raised, and leaves everything as it was before;
-    `ContainedTranslation` finds the document that it comes from. `memo` is shared with the translation that
-    this one goes along with.
+    If translating for a proxy raises an exception, the state stays as it was before. `ContainedTranslation`
+    finds the document that causes it. Translations of similar meshes share a `memo`.
     """
 
     def __init__(self, mesh: Mesh, memo: Memo | None = None) -> None:
@@ -68,7 +68,7 @@ class Translation:
         self._begin()
 
     def _begin(self) -> None:
-        """Begin with nothing computed."""
+        """Reset to a state in which nothing is computed."""
         database = self._database = Database()
         self._recorded = RecordedMesh(database, self._mesh)
         self._shared = Kinds(database, self._mesh, self._memo)
@@ -81,21 +81,21 @@ class Translation:
 
     @property
     def mesh(self) -> Mesh:
-        """The mesh that snapshots are of."""
+        """The mesh that is translated."""
         return self._mesh
 
     @property
     def memo(self) -> Memo:
-        """What was built already, by what it was built from."""
+        """The memo of what was built already."""
         return self._memo
 
     @property
     def profiles(self) -> int:
-        """How many kinds of proxies that no rule can tell apart there are."""
+        """The number of kinds of proxies."""
         return len(self._shared)
 
     def update(self, mesh: Mesh) -> None:
-        """Go over to `mesh`. With other settings, everything is translated anew."""
+        """Replace the mesh. If its settings differ, everything is translated again."""
         before, self._mesh = self._mesh, mesh
         if mesh.settings is not before.settings:
             self._overlays = Overlays()
@@ -108,9 +108,12 @@ class Translation:
         self._database.sweep()
 
     def concerned(self) -> Iterator[Proxy]:
-        """Yield the proxies that may have to be sent something else since this was last asked: those that
-        read what changed, and those that nothing could be translated for. What they share is brought up to
-        date kind by kind, in between. Each is yielded once; who does not ask for it then has to remember."""
+        """Yield the proxies whose snapshots may differ since the last call.
+
+        These are the proxies that read something that changed, and those whose translation failed. The shared
+        resources are updated between yields, kind by kind. Each proxy is yielded only once, so the caller
+        must remember those that it does not translate at once.
+        """
         self._concerned.update(self._failing)
         yield from self._noted()
         for _ in self._shared.changed():
@@ -122,18 +125,18 @@ class Translation:
             yield self._concerned.popitem()[0]
 
     def knows(self, proxy: Proxy) -> bool:
-        """Return whether there is something to go on from for `proxy`, or it is known that it fails."""
+        """Return whether the shared resources for `proxy` exist, or are known to fail."""
         return self._shared.knows(self._kinds.sound(proxy))
 
     def prepare(self, proxy: Proxy) -> Iterator[None]:
-        """Do in small steps what is costly in the first `snapshot` of a kind of proxies. The mesh may be
-        updated in between. What fails is left to `snapshot`."""
+        """Do the costly work of the first `snapshot` of a kind of proxies in small steps. The mesh may be
+        updated between the steps. Errors are not raised here, but by `snapshot`."""
         kind = self._kinds.sound(proxy)
         if not self._shared.knows(kind):
             yield from self._shared.prepare(kind)
 
     def forget_unused(self, proxies: Iterable[Proxy]) -> None:
-        """Forget what was made for other proxies than these."""
+        """Forget everything that was made only for proxies not among these."""
         known = set(proxies)
         for proxy in self._watches.keys() - known:
             self._watches.pop(proxy).close()
@@ -144,32 +147,32 @@ class Translation:
         self._database.sweep()
 
     def beside(self, mesh: Mesh) -> Translation:
-        """Return a translation of another mesh, which shares what is remembered of unchanged parts."""
+        """Return a translation of a different mesh, which shares the memo and so all unchanged parts."""
         return Translation(mesh, self._memo)
 
     def fork(self, proxy: Proxy) -> Translation:
-        """Return a translation of the same mesh that has what is known for `proxy` and changes by itself."""
+        """Return a separate translation of the same mesh, with a copy of the shared resources for `proxy`."""
         forked = self.beside(self._mesh)
         forked.take_over(proxy, self)
         return forked
 
     def take_over(self, proxy: Proxy, other: Translation) -> None:
-        """Go on from what `other`, whose mesh may be a different one, has for `proxy`; it costs less than to
-        build that from nothing. Nothing happens if there is something to go on from already."""
+        """Copy the shared resources for `proxy` from `other`, unless they exist here already. This costs less
+        than building them. The mesh of `other` may differ."""
         self._shared.take_over(self._kinds.sound(proxy), other._shared)
 
     def rebuild(self, proxy: Proxy) -> None:
-        """Forget what is known for `proxy`: it is built from nothing the next time."""
+        """Forget everything made for `proxy`, so that it is built again the next time."""
         self._shared.forget(self._kinds.sound(proxy))
         self._unwatch(proxy)
 
     def snapshot(self, proxy: Proxy) -> Snapshot:
-        """Return everything that `proxy` is to be sent now. Collections that are equal for several proxies
+        """Return everything that `proxy` should be sent now. Collections that are equal for several proxies
         are the same objects."""
         return self.translate(proxy)[0]
 
     def translate(self, proxy: Proxy) -> _Made:
-        """Return what `snapshot` returns, and what could not be served as it was written."""
+        """Return the snapshot, and diagnostics for what cannot be served as written."""
         try:
             self._shared.bring(self._kinds.sound(proxy))
             made = self._snapshots.sound(proxy)
@@ -183,14 +186,15 @@ class Translation:
         return made
 
     def _unwatch(self, proxy: Proxy) -> None:
-        """Forget what was made for a proxy: nothing good, or nothing that is to stand."""
+        """Forget the snapshot of a proxy, after it failed or to build it again."""
         watch = self._watches.pop(proxy, None)
         if watch is not None:
             watch.close()
         self._database.sweep()
 
     def resources(self, proxy: Proxy) -> ProxyResources:
-        """Return everything that `proxy` is to be sent now as a mapping, with what could not be served."""
+        """Return everything that `proxy` should be sent now as a mapping, with diagnostics for what is not
+        served."""
         snapshot, diagnostics = self.translate(proxy)
         resources = ProxyResources()
         for type_url in (
@@ -205,30 +209,31 @@ class Translation:
         return resources
 
     def resource(self, proxy: Proxy, type_url: str, name: str) -> Resource | None:
-        """Return one resource that `proxy` is to be sent now; None if there is none of this name."""
+        """Return one resource that `proxy` should be sent now; None if there is none with this name."""
         return self.snapshot(proxy).get(type_url, name)
 
     def listeners(self, proxy: Proxy) -> Iterable[Resource]:
-        """Return all listeners that `proxy` is to be sent now."""
+        """Return all listeners that `proxy` should be sent now."""
         return self.snapshot(proxy).collection(type_urls.LISTENER).resources.values()
 
     def parts(self, proxy: Proxy, route_configuration: str = "") -> OutboundParts:
-        """Return what the outbound resources of `proxy` are made of, of the routes those of one route
-        configuration, to find where they come from."""
+        """Return the parts of the outbound resources of `proxy`, to find their origins. The routes are those
+        of one route configuration."""
         self.translate(proxy)
         return self._shared.parts(self._kinds.sound(proxy), route_configuration)
 
     def profile(self, proxy: Proxy) -> OutboundProfile:
-        """Return all that may matter of a proxy to what it shares with others."""
+        """Return the profile of a proxy: everything that its shared resources may depend on."""
         return self._kinds.sound(proxy).profile
 
     def kind(self, proxy: Proxy) -> Kind:
-        """Return the kind of a proxy: who is of the same kind shares all but what is a workload's own."""
+        """Return the kind of a proxy. Proxies of one kind share all resources except those of their own
+        workload."""
         return self._kinds.sound(proxy)
 
     def own(self, proxy: Proxy) -> OwnResources:
-        """Return what a proxy is sent of its own: inbound listeners and clusters, what a gateway serves. What
-        a sidecar would share with others is not built for that."""
+        """Return the resources that are for a proxy's own workload: the inbound resources of a sidecar, or
+        the gateway resources. For a sidecar this does not build the shared resources."""
         kind = self._kinds.sound(proxy)
         if proxy.type == "router" or self._shared.has(kind):
             self._shared.bring(kind)
@@ -236,7 +241,8 @@ class Translation:
         return sidecar_resources(self.workload(proxy), self._memo)
 
     def workload(self, sidecar: Proxy) -> ServedWorkload:
-        """Return all that a sidecar's own resources are made of: where it is equal, so are they."""
+        """Return everything that a sidecar's inbound resources depend on. Equal values give equal
+        resources."""
         profile = self._kinds.sound(sidecar).profile
         mesh_config = mesh_config_of_proxy(self._mesh.mesh_config, profile.proxy_config, self._memo)
         return ServedWorkload.of(self._mesh, sidecar, self._mesh.scope(profile).sidecar, mesh_config)
