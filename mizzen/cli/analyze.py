@@ -31,7 +31,7 @@ def analyze(
     ] = None,
     no_certificates: NoCertificates = False,
     output: Annotated[Output, typer.Option("-o", "--output", help="The form of the findings.")] = Output.TEXT,
-    notices: Annotated[bool, typer.Option("--notices", help="Say also what is only worth knowing.")] = False,
+    notices: Annotated[bool, typer.Option("--notices", help="Print findings for information too.")] = False,
 ) -> None:
     """Check files: `file:line: error|warning CODE message`, a finding a line; exit 1 on an error."""
     from mizzen.cli.loading import STANDARD_INPUT, load, standard_input

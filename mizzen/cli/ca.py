@@ -48,7 +48,7 @@ def ca(
     ] = None,
     output: Annotated[Output, typer.Option("-o", "--output", help="The form of the status.")] = Output.TEXT,
     force: Annotated[
-        bool, typer.Option("--force", help="Finish although certificates of the old root still hold.")
+        bool, typer.Option("--force", help="Finish although certificates of the old root are still valid.")
     ] = False,
 ) -> None:
     """Show the certificate authority of a server, or change its root.
@@ -65,8 +65,8 @@ def ca(
         raise Failure("say which authority: --state DIR or --ca DIR", exit_code=2)
     if action is not Action.STATUS and authority is not None:
         raise Failure(
-            f"{authority}: what you bring, you rotate: add the new root to root-cert.pem, then exchange "
-            "ca-cert.pem, ca-key.pem and cert-chain.pem, then take the old root out",
+            f"{authority}: you rotate the authority that you bring: add the new root to root-cert.pem, then "
+            "exchange ca-cert.pem, ca-key.pem and cert-chain.pem, then remove the old root",
             exit_code=2,
         )
     if state is not None and action is not Action.CREATE:
@@ -124,7 +124,7 @@ def _check_that_nothing_breaks(directory: Path, state: Path | None, *, force: bo
     raise Failure(
         "\n".join(
             (
-                f"{number}, and nobody would believe {'it' if one else 'them'}:",
+                f"{number}, and would no longer be trusted:",
                 *named,
                 *more,
                 "the server replaces those that it gives to connected proxies within minutes after the new "

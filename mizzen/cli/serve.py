@@ -124,7 +124,7 @@ def serve(
         bool,
         typer.Option(
             "--start-anyway",
-            help="Serve what is valid at once, though Envoys lose what the rest gave them.",
+            help="Serve valid documents at once; Envoys lose what invalid ones gave them.",
         ),
     ] = False,
     secrets_to_anyone: Annotated[
@@ -137,7 +137,7 @@ def serve(
     jwks_refresh: Annotated[
         float,
         typer.Option(
-            "--jwks-refresh", min=1.0, help="Fetch the keys of token issuers so often.", metavar="SECONDS"
+            "--jwks-refresh", min=1.0, help="How often to fetch the keys of token issuers.", metavar="SECONDS"
         ),
     ] = 1200.0,
     admin_host: Annotated[
@@ -147,12 +147,14 @@ def serve(
     log_format: Annotated[
         LogFormat, typer.Option("--log-format", help="Form of log lines.")
     ] = LogFormat.TEXT,
-    log_level: Annotated[LogLevel, typer.Option("--log-level", help="Least severe.")] = LogLevel.INFO,
+    log_level: Annotated[
+        LogLevel, typer.Option("--log-level", help="The least severe level to log.")
+    ] = LogLevel.INFO,
 ) -> None:
     """Serve a configuration to Envoys, and push what changes as soon as a file is saved.
 
-    No Envoy is served before all files can be read and are valid; after that, what becomes invalid is refused
-    and named, and its last valid version stays in force. Ends on SIGTERM or SIGINT.
+    No Envoy is served until all files can be read and are valid. Later, a document that becomes invalid is
+    refused and reported, and its last valid version stays in force. Ends on SIGTERM or SIGINT.
     """
     from mizzen.identity.private_file import leave_no_core
     from mizzen.server.grpc_log import quieten

@@ -58,7 +58,7 @@ def why(
     ] = "",
     claims: Annotated[
         str,
-        typer.Option("--claims", help="The claims of a valid token that is brought.", metavar="JSON"),
+        typer.Option("--claims", help="The claims of a valid token in the request.", metavar="JSON"),
     ] = "",
     mesh_config: Annotated[
         Path | None, typer.Option("--mesh-config", help="A file with Istio's MeshConfig.", metavar="FILE")

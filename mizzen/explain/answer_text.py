@@ -49,7 +49,7 @@ def _step_lines(step: Step) -> Iterator[str]:
     for detail in step.details:
         yield f"{below}{detail}"
     if step.refused:
-        yield f"{below}ENVOY REFUSED IT: {step.refused}"
+        yield f"{below}ENVOY REJECTED IT: {step.refused}"
     if step.lost is not None:
         yield f"{below}{lost_text(step.lost)}"
 

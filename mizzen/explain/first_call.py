@@ -90,7 +90,9 @@ def _at_sidecar(question: Question, served: ServedProxy) -> tuple[Call, tuple[st
         for where in (loopback, *served.outbound_addresses(question.port)):
             there = replace(call, address=where)
             if served.simulator.listeners.accepts(there) is not None:
-                said = f"traffic is not captured: the client is taken to call the proxy's listener at {where}"
+                said = (
+                    f"traffic is not captured: the client is assumed to call the proxy's listener at {where}"
+                )
                 return there, (*remarks, said)
     return call, remarks
 

@@ -26,9 +26,9 @@ MOST_ENDPOINTS: Final = 10
 """Number of endpoints of a cluster that are listed; the rest is counted."""
 
 _OF_EVERY_MESH: Final = {
-    BLACK_HOLE_CLUSTER: "ends what the mesh does not know (outboundTrafficPolicy REGISTRY_ONLY)",
-    PASSTHROUGH_CLUSTER: "leads what the mesh does not know to the address that the client dialled",
-    INBOUND_PASSTHROUGH_CLUSTER: "leads ports that no service has to the workload as they are",
+    BLACK_HOLE_CLUSTER: "closes calls to unknown addresses (outboundTrafficPolicy REGISTRY_ONLY)",
+    PASSTHROUGH_CLUSTER: "forwards calls to unknown addresses to their original address",
+    INBOUND_PASSTHROUGH_CLUSTER: "forwards calls to ports without a service to the workload unchanged",
 }
 
 Refused = Callable[[str, str], str]

@@ -95,11 +95,11 @@ def _assumed_identity(caller: Proxy, hops: Iterable[Hop]) -> Iterator[str]:
     """Yield what is assumed about the caller's identity, if that may decide."""
     if caller.type == "router" and caller.ip_addresses[0] == NO_WORKLOAD:
         yield (
-            f"no document declares a workload for this gateway: it is taken to be in namespace "
+            f"no document declares a workload for this gateway: it is assumed to be in namespace "
             f"{caller.namespace}, with the service account {caller.account}"
         )
     elif not caller.service_account and any(_asks_for_identity(each) for each in hops):
-        yield f"nothing says which service account {caller.id} has: it is taken for {caller.account}"
+        yield f"nothing says which service account {caller.id} has: {caller.account} is assumed"
 
 
 def _asks_for_identity(hop: Hop) -> bool:

@@ -61,5 +61,5 @@ class LiveDescription:
             for name, wanted in holding.wanted.items()
         )
         if not behind:
-            return "connected; it has accepted all that it is to be sent"
+            return "connected; it has accepted all resources meant for it"
         return f"connected; it has not accepted {behind} of its resources (mizzen diff)"

@@ -92,7 +92,7 @@ def _virtual_services(
         if not whole and not leads:
             continue
         if whole and deciding is not None and rule is not deciding:
-            what = f"holds for nobody here: {deciding.config.namespace}/{deciding.config.name} comes first"
+            what = f"has no effect here: {deciding.config.namespace}/{deciding.config.name} comes first"
         elif whole:
             what = "routes the calls to it"
         else:
@@ -132,11 +132,11 @@ def _destination_rules(mesh: Mesh, service: Service) -> Iterator[tuple[Config[An
             continue
         what = "shapes the calls to it"
         if config not in holding:
-            what = f"holds for clients of namespace {config.namespace} alone, if at all"
+            what = f"applies at most to clients in namespace {config.namespace}"
             if config.namespace == service.namespace:
                 first = holding[0] if holding else None
                 who = f"{first.namespace}/{first.name} comes first" if first else "it is not exported here"
-                what = f"holds for nobody here: {who}"
+                what = f"has no effect here: {who}"
         policy = given_words(config.spec.traffic_policy)
         parts = [_part(mesh, f"trafficPolicy: {policy}", config, "spec", "trafficPolicy")] if policy else []
         for index, subset in enumerate(config.spec.subsets):

@@ -44,12 +44,12 @@ def discovery(cluster: Any) -> str:
 
 def tls(cluster: Any) -> str:
     """Return the TLS that a Cluster speaks: `mutual TLS`, `TLS`, empty for none; if each endpoint decides,
-    `mutual TLS where the endpoint takes it`."""
+    `mutual TLS where the endpoint accepts it`."""
     spoken = _words(upstream_tls(cluster, None))
     if spoken:
         return spoken
     decides = any("tls" in match.transport_socket.name for match in cluster.transport_socket_matches)
-    return "mutual TLS where the endpoint takes it" if decides else ""
+    return "mutual TLS where the endpoint accepts it" if decides else ""
 
 
 def _tls_to_endpoints(sent: Sent, cluster: Any) -> str:

@@ -132,8 +132,8 @@ def check_tcp_port(
             "MZ0210",
             next(one.config for one in written if one.config.origin in service.origins),
             ("spec", "ports"),
-            f"TCP port {number} of {service.hostname} cannot be told from that of {earlier.hostname} "
-            f"({earlier.origins[0]}), which gets all its connections unless clients capture DNS; "
-            "give each an address, or another port",
+            f"TCP port {number} of {service.hostname} cannot be distinguished from that of "
+            f"{earlier.hostname} ({earlier.origins[0]}), which gets all its connections unless clients "
+            "capture DNS; give each an address, or another port",
             earlier.origins[0],
         )

@@ -226,8 +226,8 @@ def _check_subset_rules_beside(mesh: AnalysedMesh, rule: VirtualServiceRule, fin
                     used.config,
                     used.path,
                     f"{used.destination.host} has subsets by the VirtualService at {other.config.origin}, "
-                    "which does not hold at this gateway: requests go to all of them; name a subset here, or "
-                    "bind that VirtualService to the gateway too",
+                    "which does not apply at this gateway: requests go to all of them; name a subset here, "
+                    "or bind that VirtualService to the gateway too",
                     other.config.origin,
                 )
                 break

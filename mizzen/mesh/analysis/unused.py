@@ -88,7 +88,7 @@ def check_workload_entry(mesh: AnalysedMesh, workload: Workload, findings: Findi
             "MZ0218",
             config,
             ("spec",),
-            "no Service or ServiceEntry of its namespace selects it, so nobody calls it; give it the "
+            "no Service or ServiceEntry of its namespace selects it, so no client calls it; give it the "
             "labels of a selector",
         )
 
@@ -132,6 +132,6 @@ def check_port_names(config: Config[kubernetes.Service], findings: Findings) -> 
                 "IST0118",
                 config,
                 ("spec", "ports", index),
-                f"the port's name {port.name or '(none)'} tells no protocol, so proxies detect it; name "
+                f"the port's name {port.name or '(none)'} gives no protocol, so proxies detect it; name "
                 "it such as http-web or tcp-web, or set appProtocol",
             )

@@ -100,7 +100,7 @@ def test_mistakes_are_told(mizzen: Command, tmp_path: Path) -> None:
     for arguments, code, said in (
         (("ca",), 2, "--state DIR or --ca DIR"),
         (("ca", "--state", with_its_own), 1, "there is no certificate authority"),
-        (("ca", "rotate", "--ca", tmp_path), 2, "what you bring, you rotate"),
+        (("ca", "rotate", "--ca", tmp_path), 2, "you rotate the authority that you bring"),
         (("ca", "--ca", tmp_path), 1, "root-cert.pem: cannot be read"),
     ):
         ended = mizzen(*arguments)

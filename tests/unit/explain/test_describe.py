@@ -257,7 +257,7 @@ def test_what_is_odd_is_told(case: str, tmp_path: Path) -> None:
 def test_the_rule_that_comes_first_is_named(tmp_path: Path) -> None:
     found = described(tmp_path, ODD["a VirtualService behind another"][0])
     told = {rule.name: rule.what for rule in found.rules}
-    assert told["default/shop-again"] == "holds for nobody here: default/shop comes first"
+    assert told["default/shop-again"] == "has no effect here: default/shop comes first"
 
 
 def test_nothing_is_odd_about_a_sound_service(tmp_path: Path) -> None:

@@ -193,7 +193,7 @@ def entry(number: int, *, takes_tls: bool) -> str:
         ((True, True), "mutual TLS"),
         ((True, False), "mutual TLS to some endpoints"),
         ((False, False), "-"),
-        ((), "mutual TLS where the endpoint takes it"),
+        ((), "mutual TLS where the endpoint accepts it"),
     ],
 )
 def test_clusters_say_what_their_endpoints_are_spoken_to(

@@ -136,8 +136,8 @@ def test_who_a_gateway_without_a_workload_is_taken_for_is_said(tmp_path: Path) -
     question = Question.of_request("GET", "https://shop.example/")
     answer = why(question, serving.callers.gateway("edge"), serving)
     assert answer.remarks == (
-        "no document declares a workload for this gateway: it is taken to be in namespace default, with the "
-        "service account default",
+        "no document declares a workload for this gateway: it is assumed to be in namespace default, with "
+        "the service account default",
     )
     workload = (
         "apiVersion: networking.istio.io/v1\nkind: WorkloadEntry\nmetadata: {name: edge}\n"
@@ -155,7 +155,7 @@ def test_who_a_caller_is_taken_for_is_said_where_a_policy_asks(tmp_path: Path) -
     )
     (tmp_path / "m.yaml").write_text(policy + MESH)
     [said] = ask(ServedMesh(mizzen.load(tmp_path)), "http://shop/").remarks
-    assert said == "nothing says which service account shop-1.default has: it is taken for default"
+    assert said == "nothing says which service account shop-1.default has: default is assumed"
 
 
 def test_a_caller_that_is_not_there_is_said_with_the_nearest(serving: ServedMesh) -> None:
@@ -267,7 +267,7 @@ def test_without_capture_the_client_calls_where_its_proxy_listens(bind: str, tmp
     caller = Proxy.from_node({"id": node, "metadata": metadata})
     answer = why(Question.of_request("GET", "http://shop/"), caller, ServedMesh(mesh))
     assert steps(answer)["route"] == "rest"
-    assert f"the client is taken to call the proxy's listener at {bind}" in answer.remarks[-1]
+    assert f"the client is assumed to call the proxy's listener at {bind}" in answer.remarks[-1]
 
 
 NO_CHAIN = """\

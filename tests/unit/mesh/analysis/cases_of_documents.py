@@ -72,7 +72,7 @@ DOCUMENTS: dict[str, tuple[str, str, str, str, str]] = {
     "port name without a protocol": (
         "IST0118",
         "spec.ports[0]",
-        "web tells no protocol",
+        "web gives no protocol",
         GATEWAY_SERVICE.replace("name: http", "name: web").removesuffix("---\n"),
         GATEWAY_SERVICE.removesuffix("---\n"),
     ),
@@ -114,14 +114,14 @@ DOCUMENTS: dict[str, tuple[str, str, str, str, str]] = {
     "tcp services collide": (
         "MZ0210",
         "spec.ports",
-        "TCP port 80 of zoo.com cannot be told from that of web.com",
+        "TCP port 80 of zoo.com cannot be distinguished from that of web.com",
         TCP + other(TCP, "zoo").replace("web.com", "zoo.com").removesuffix("---\n"),
         ADDRESSED_TCP + other(TCP, "zoo").replace("web.com", "zoo.com").removesuffix("---\n"),
     ),
     "one document of several collides": (
         "MZ0210",
         "spec.ports",
-        "TCP port 80 of zoo.com cannot be told from that of web.com",
+        "TCP port 80 of zoo.com cannot be distinguished from that of web.com",
         TCP
         + other(ADDRESSED_TCP, "addressed").replace("web.com", "zoo.com")
         + other(TCP, "zoo").replace("web.com", "zoo.com").removesuffix("---\n"),

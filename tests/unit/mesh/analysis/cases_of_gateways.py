@@ -72,7 +72,7 @@ GATEWAYS: dict[str, tuple[str, str, str, str, str]] = {
     "gateway passes subsets by": (
         "IST0140",
         "spec.http[0].route[0].destination",
-        "does not hold at this gateway",
+        "does not apply at this gateway",
         ENTRY
         + TO_SUBSET
         + "---"
