@@ -1,1 +1,1 @@
-"""From the mesh and a proxy to Envoy's messages: pure functions, one module for each Envoy concern."""
+"""Translating the mesh to the Envoy resources of each proxy: pure, with a module for each Envoy concept."""

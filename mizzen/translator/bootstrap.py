@@ -1,4 +1,4 @@
-"""The bootstrap of an Envoy: who it is, where its control plane is, and how much it counts.
+"""The bootstrap of an Envoy: its node, the address of its control plane, and its statistics.
 
 Sources: envoy.config.bootstrap.v3; the bootstrap template of Istio's agent (tools/packaging/common).
 """
@@ -35,15 +35,16 @@ _RE2_MAX_PROGRAM_SIZE = 32768
 
 
 class BootstrapError(ValueError):
-    """An argument from which no bootstrap can be made; the message says which, and what would be right."""
+    """A wrong argument; the message says which one, and what would be right."""
 
 
 @dataclass(frozen=True, slots=True)
 class XdsTls:
     """TLS towards the control plane, by files on the proxy's machine.
 
-    `ca_file` holds the roots; `certificate_file` and `key_file` the proxy's own certificate, if the control
-    plane demands one. `server_name` is the name in its certificate; empty: the host of its address.
+    `ca_file` holds the roots. `certificate_file` and `key_file` hold the proxy's own certificate, if the
+    control plane requires one. `server_name` is the name in the control plane's certificate; empty means the
+    host of its address.
     """
 
     ca_file: str
@@ -66,13 +67,14 @@ def bootstrap(
     """Return a bootstrap as plain data (field names of the .proto files), ready for JSON or YAML.
 
     `node` is the JSON form of Envoy's Node: id, cluster, metadata, locality. Addresses are `host:port` or
-    `unix:///path`; a host that is a name is resolved again and again. `delta` chooses the incremental
-    variant of the protocol. How many worker threads run is no matter of the bootstrap: `envoy --concurrency`.
+    `unix:///path`; Envoy resolves host names again and again. `delta` chooses the incremental variant of the
+    protocol. The number of worker threads is set by `envoy --concurrency` instead.
 
-    `agent_socket` is the Unix socket of an agent: it serves the proxy's own certificate and passes the stream
-    on, in place of `xds_address`.
+    `agent_socket` is the Unix socket of an agent, which serves the proxy's own certificate and forwards the
+    stream to the control plane. It replaces `xds_address`.
 
-    Raises NodeError for a node that the control plane would refuse, BootstrapError for another bad argument.
+    Raises NodeError for a node that the control plane would refuse, and BootstrapError for all other wrong
+    arguments.
     """
     proxy = Proxy.from_node(node)
     message = bootstrap_pb2.Bootstrap()
@@ -108,12 +110,13 @@ def _address(text: str, what: str) -> address_pb2.Address:
     host, _, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not host or not port.isdecimal() or not 0 <= int(port) <= 65535:
-        raise BootstrapError(f'{what} "{text}" is no address; write host:port or unix:///path')
+        raise BootstrapError(f'{what} "{text}" is not an address; write host:port or unix:///path')
     return address_pb2.Address(socket_address=address_pb2.SocketAddress(address=host, port_value=int(port)))
 
 
 def _set_admin(admin: Any, text: str) -> None:
-    """Without any access log, and reachable when the limit of connections is used up."""
+    """Set the admin server: without access log, and reachable even when the limit of connections is used
+    up."""
     address = _address(text, "the admin address")
     if address.HasField("socket_address") and not _is_ip(address.socket_address.address):
         raise BootstrapError(f'the admin address "{text}" must begin with an IP address, such as 127.0.0.1')
@@ -137,7 +140,7 @@ def _set_dynamic_resources(resources: Any, *, delta: bool) -> None:
     for source in (resources.cds_config, resources.lds_config):
         source.ads.SetInParent()
         source.resource_api_version = config_source_pb2.ApiVersion.V3
-        # For ever: a proxy that knows nothing yet must not call itself ready.
+        # No timeout: a proxy without any configuration must not become ready.
         source.initial_fetch_timeout.seconds = 0
 
 
@@ -148,15 +151,15 @@ def _xds_cluster(xds_address: str, tls: XdsTls | None) -> cluster_pb2.Cluster:
         name=XDS_CLUSTER, type=cluster_pb2.Cluster.STRICT_DNS if named else cluster_pb2.Cluster.STATIC
     )
     if named:
-        # Envoy's own choice takes only the IPv6 addresses of a name that has both, such as localhost,
-        # though a control plane often listens on IPv4 alone. With ALL the two are tried in turn.
+        # By default, Envoy uses only the IPv6 addresses of a name that has both families, such as localhost.
+        # But a control plane often listens on IPv4 only. With ALL, Envoy tries both in turn.
         cluster.dns_lookup_family = cluster_pb2.Cluster.ALL
     cluster.connect_timeout.seconds = 2
     assignment = cluster.load_assignment
     assignment.cluster_name = XDS_CLUSTER
     assignment.endpoints.add().lb_endpoints.add().endpoint.address.CopyFrom(address)
     options = http_protocol_options_pb2.HttpProtocolOptions()
-    # A control plane that vanished without a word is noticed within 35 seconds.
+    # Envoy notices within 35 seconds if the control plane disappears without closing the connection.
     keepalive = options.explicit_http_config.http2_protocol_options.connection_keepalive
     keepalive.interval.seconds = 30
     keepalive.timeout.seconds = 5
@@ -201,13 +204,13 @@ def _is_ip(host: str) -> bool:
 
 def _set_runtime(message: bootstrap_pb2.Bootstrap) -> None:
     layer = message.layered_runtime.layers.add(name="static")
-    # Envoy refuses regular expressions of more than 100 instructions unless told otherwise.
+    # By default, Envoy rejects regular expressions of more than 100 instructions.
     layer.static_layer.fields["re2.max_program_size.error_level"].number_value = _RE2_MAX_PROGRAM_SIZE
     message.layered_runtime.layers.add(name="admin").admin_layer.SetInParent()
 
 
 def _overload_manager(max_connections: int) -> overload_pb2.OverloadManager:
-    """Say the limit of client connections aloud: without one Envoy warns at every start."""
+    """Return the limit of client connections. Without an explicit limit, Envoy warns at every start."""
     monitor = downstream_connections_pb2.DownstreamConnectionsConfig(
         max_active_downstream_connections=max_connections
     )

@@ -1,14 +1,13 @@
-"""Translation in which one document never stops the others.
+"""Translation in which a faulty document does not stop the translation of all others.
 
     translation = ContainedTranslation(mesh)
     snapshot, diagnostics = translation.translate(proxy)
     translation.withheld                          # the documents that could not be translated
 
-If translating for a proxy fails, the document that it comes from is found by trying
-(mesh/fault_search.py). The proxy is then served from a variant of the mesh, in which this document stands at
-its last version that could be translated, or is left out. So the proxy gets exactly what a build without that
-version gives, and follows all other changes. Proxies for which the document can be translated do not notice
-anything.
+If translating for a proxy fails, a search by trial finds the faulty document (mesh/fault_search.py). Then the
+proxy is served from a variant of the mesh: it has the last good version of that document, or leaves it out.
+So the proxy gets exactly the result of a build without the faulty version, and gets all other changes.
+Proxies for which the document can be translated are not affected.
 """
 
 from __future__ import annotations
@@ -53,7 +52,8 @@ from mizzen.xds.snapshot import Snapshot
 Translated = tuple[Snapshot, tuple[Diagnostic, ...]]
 
 MOST_VARIANTS: Final = 16
-"""Variants of the mesh at a time; each costs every change again. A proxy that needs one more is at fault."""
+"""Largest number of variants, because every change must be applied to each. A proxy that needs one more gets
+ProxyFaultError."""
 
 _ORDER: Final = (
     SERVICE,
@@ -71,17 +71,17 @@ _ORDER: Final = (
     DESTINATION_RULE,
     VIRTUAL_SERVICE,
 )
-"""The order in which documents are tried: of two that do not go together the one that says more is found."""
+"""The order in which the search adds documents. If two fail only together, the later one counts as faulty."""
 
 
 class ProxyFaultError(Exception):
-    """Nothing can be translated for this proxy, and no single document is the cause."""
+    """Nothing can be translated for this proxy, and no document was found to be the cause."""
 
 
 @dataclass(slots=True, eq=False)
 class _Variant:
-    """The mesh with some documents withheld. `last` are the changes that led to its mesh of now; `retries`:
-    the withheld documents may be translatable by now, so proxies try the whole mesh again."""
+    """The mesh with some documents withheld. `last` are the changes that led to its current mesh. `retries`:
+    the withheld documents may be translatable now, so proxies try the whole mesh again."""
 
     translation: Translation
     withheld: dict[ConfigKey, Withheld]
@@ -89,8 +89,8 @@ class _Variant:
     retries: bool = False
 
     def update(self, whole: Translation, delta: MeshDelta) -> None:
-        """Follow a change of the whole mesh. A new version of a withheld document is taken over as if it were
-        translatable; if it is not, it will be found again."""
+        """Apply a change of the whole mesh. A new version of a withheld document is used as if it were good;
+        if it is not, the search finds it again."""
         mesh, before = whole.mesh, self.translation.mesh
         for key, one in list(self.withheld.items()):
             if mesh.config(key) is not one.wanted:
@@ -109,13 +109,14 @@ class _Variant:
 
 @dataclass(slots=True)
 class _Trial:
-    """A translation that is tried for one proxy."""
+    """A trial translation for one proxy."""
 
     translation: Translation
     proxy: Proxy
 
     def with_changes(self, pairs: Sequence[Change]) -> _Trial:
-        """Return the trial with the changes; raise what goes wrong, which leaves this one as it was."""
+        """Return a trial with the changes applied. Raises any error of the translation; this trial stays
+        unchanged."""
         trial = self.translation.fork(self.proxy)
         trial.update(trial.mesh.updated(Changed(pairs))[0])
         trial.translate(self.proxy)
@@ -123,7 +124,7 @@ class _Trial:
 
 
 class ContainedTranslation:
-    """What each proxy is sent, kept up to date with a mesh; `Translation` is the same without variants."""
+    """The snapshot of each proxy, kept up to date with a mesh. `Translation` is the same without variants."""
 
     def __init__(self, mesh: Mesh) -> None:
         self._whole = Translation(mesh)
@@ -133,36 +134,36 @@ class ContainedTranslation:
         self._without_cause: WeakKeyDictionary[Proxy, str] = WeakKeyDictionary()
         self._overcome: list[str] = []
         self._left: WeakSet[Proxy] = WeakSet()
-        """Who was served from a variant that could not follow a change."""
+        """Proxies of variants that failed to apply a change."""
 
     @property
     def mesh(self) -> Mesh:
-        """The mesh that is to be translated, with all of its documents."""
+        """The mesh to translate, with all of its documents."""
         return self._whole.mesh
 
     @property
     def profiles(self) -> int:
-        """How many kinds of proxies there are that no rule can tell apart."""
+        """The number of kinds of proxies, in the whole mesh and in variants."""
         return self._whole.profiles + sum(each.translation.profiles for each in self._used())
 
     @property
     def withheld(self) -> tuple[Withheld, ...]:
-        """The documents that some proxy is not served, or at an earlier version, ordered by key."""
+        """The documents that are left out or used at an earlier version for some proxy, sorted by key."""
         found = {one.key: one for variant in self._used() for one in variant.withheld.values()}
         return tuple(found[key] for key in sorted(found))
 
     def overcome(self) -> tuple[str, ...]:
-        """Return the faults since this was last asked, as tracebacks, that cost nobody anything: no document
-        is to blame for them. They are faults of Mizzen all the same."""
+        """Return the tracebacks of errors since the last call that had no effect on proxies and that no
+        document caused. They are still errors of Mizzen."""
         found, self._overcome = tuple(self._overcome), []
         return found
 
     def _note(self, error: Exception) -> None:
-        # Without its words, which may quote a secret.
+        # Without the error's message, which may quote a secret.
         self._overcome.append(f"{shown_traceback(error)}{type(error).__name__}")
 
     def update(self, mesh: Mesh, delta: MeshDelta) -> None:
-        """Go over to `mesh`, which differs from the last one by `delta`."""
+        """Replace the mesh; `delta` is the difference from the last one."""
         self._whole.update(mesh)
         self._last = delta.documents
         self._variants = self._used()
@@ -171,21 +172,22 @@ class ContainedTranslation:
                 variant.update(self._whole, delta)
             except Exception as error:
                 self._note(error)
-                # Its proxies come back to the whole mesh, and what is wrong there is looked for again.
+                # Its proxies return to the whole mesh, where the search runs again if translation fails.
                 self._variants.remove(variant)
                 self._leave(variant)
 
     def knows(self, proxy: Proxy) -> bool:
-        """Return whether `proxy` has something to go on from (`Translation.knows`)."""
+        """Return whether the shared resources for `proxy` exist, or are known to fail
+        (`Translation.knows`)."""
         return proxy in self._variant_of or self._whole.knows(proxy)
 
     def prepare(self, proxy: Proxy) -> Iterator[None]:
-        """Do in small steps what is costly when a proxy of a new kind comes (`Translation.prepare`)."""
+        """Do the costly work for a proxy of a new kind in small steps (`Translation.prepare`)."""
         return iter(()) if self.knows(proxy) else self._whole.prepare(proxy)
 
     def forget_unused(self, proxies: Iterable[Proxy]) -> Iterator[None]:
-        """Forget, in small steps, what only other proxies than these need. The mesh may be updated in
-        between."""
+        """Forget, in small steps, everything that none of these proxies needs. The mesh may be updated
+        between the steps."""
         known = tuple(proxies)
         self._variants = self._used()
         self._whole.forget_unused(known)
@@ -195,7 +197,7 @@ class ContainedTranslation:
             variant.translation.forget_unused(own)
 
     def concerned(self) -> Iterator[Proxy]:
-        """Yield the proxies that may have to be sent something else (`Translation.concerned`)."""
+        """Yield the proxies whose snapshots may differ (`Translation.concerned`)."""
         yield from tuple(self._without_cause)
         while self._left:
             yield self._left.pop()
@@ -206,7 +208,8 @@ class ContainedTranslation:
                 yield from [proxy for proxy, its in self._variant_of.items() if its is variant]
 
     def translate(self, proxy: Proxy) -> Translated:
-        """Return everything that `proxy` is sent now, and what could not be served as it was written.
+        """Return everything that `proxy` should be sent now, and diagnostics for what cannot be served as
+        written.
 
         Raises ProxyFaultError if nothing can be translated for it.
         """
@@ -224,12 +227,12 @@ class ContainedTranslation:
         return made
 
     def of(self, proxy: Proxy) -> Translation:
-        """Return the translation that `proxy` is served from: that of the whole mesh, or of a variant."""
+        """Return the translation from which `proxy` is served: of the whole mesh, or of a variant."""
         variant = self._variant_of.get(proxy)
         return variant.translation if variant is not None else self._whole
 
     def snapshot(self, proxy: Proxy) -> Snapshot:
-        """Return everything that `proxy` is sent now. Raises ProxyFaultError."""
+        """Return everything that `proxy` should be sent now. Raises ProxyFaultError."""
         return self.translate(proxy)[0]
 
     def _home(self, proxy: Proxy, variant: _Variant) -> Translated | None:
@@ -244,10 +247,10 @@ class ContainedTranslation:
         return made
 
     def _contained(self, proxy: Proxy, variant: _Variant | None, error: Exception) -> Translated:
-        """Translate for a proxy what can be translated, after it failed with `error`."""
+        """Translate for a proxy as far as possible, after the translation failed with `error`."""
         current = variant.translation if variant is not None else self._whole
         if proxy in self._without_cause:
-            # It failed before as well, and no document was the cause: that costs one attempt for each change.
+            # It failed before, and no document was the cause. So there is only one attempt for each change.
             raise ProxyFaultError(self._without_cause[proxy]) from error
         for known in reversed(self._used()):
             if known is not variant:
@@ -276,7 +279,7 @@ class ContainedTranslation:
 
     @staticmethod
     def _rebuilt(proxy: Proxy, current: Translation) -> Translated | None:
-        """Translate from nothing: it may be what was remembered that is at fault, and no document."""
+        """Translate without remembered results, because they may be the cause, and not a document."""
         alone = current.beside(current.mesh)
         try:
             made = alone.translate(proxy)
@@ -287,8 +290,8 @@ class ContainedTranslation:
         return made
 
     def _search(self, proxy: Proxy, variant: _Variant | None) -> _Variant | None:
-        """Return a variant of the mesh that can be translated for `proxy`: first the last changes are looked
-        through, then all documents. None if there is none."""
+        """Return a variant of the mesh that can be translated for `proxy`, or None. Search for faulty
+        documents first among the last changes, then among all documents."""
         current = variant.translation if variant is not None else self._whole
         last = variant.last if variant is not None else self._last
         withheld = variant.withheld if variant is not None else {}
@@ -306,7 +309,7 @@ class ContainedTranslation:
     def _before(
         proxy: Proxy, current: Translation, last: Sequence[Change]
     ) -> tuple[_Trial | None, Sequence[Change]]:
-        """Return a trial without the last changes, None if that fails too, and these changes."""
+        """Return a trial without the last changes, and these changes. The trial is None if it fails too."""
         if not last:
             return None, ()
         try:
@@ -316,7 +319,7 @@ class ContainedTranslation:
 
     @staticmethod
     def _nothing(proxy: Proxy, current: Translation) -> tuple[_Trial | None, Sequence[Change]]:
-        """Return a trial without any document, None if that fails too, and all documents."""
+        """Return a trial without any document, and all documents. The trial is None if it fails too."""
         mesh, empty = current.mesh, current.mesh.without_documents()
         try:
             trial = current.beside(empty)
@@ -326,7 +329,7 @@ class ContainedTranslation:
         return _Trial(trial, proxy), _sorted(mesh.documents_since(empty))
 
     def _used(self) -> list[_Variant]:
-        """Return the variants that some proxy is served from."""
+        """Return the variants from which proxies are served."""
         used = set(map(id, self._variant_of.values()))
         return [variant for variant in self._variants if id(variant) in used]
 

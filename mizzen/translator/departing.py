@@ -1,10 +1,10 @@
-"""What a gateway is about to lose, kept beside what it gets until nobody calls it any more.
+"""Resources that a gateway is about to lose, kept beside the new ones until no sidecar uses them any more.
 
-A call that is on its way follows what its sidecar was told before. A gateway that is given the union of what
-it had and what it gets can take both, so the sidecars can follow one by one.
+Sidecars get an update one after the other, and calls on their way still use the previous routes. So a gateway
+first gets the union of its previous and its new resources, and can handle both kinds of calls.
 
-What is kept of a listener or a route configuration is written behind the new one's bytes, as repeated fields
-may be (`mizzen.xds.wire`).
+Kept parts of a listener or a route configuration are appended to the bytes of the new one, which is valid for
+repeated fields (`mizzen.xds.wire`).
 """
 
 from __future__ import annotations
@@ -30,11 +30,12 @@ _ANY_NAME: Final = ("",)
 
 
 def with_departing(old: Snapshot, new: Snapshot) -> Snapshot:
-    """Return `new` with what `old` has besides that takes calls: listeners, filter chains and virtual hosts,
-    and the clusters and secrets that they may need. `new` itself if there is nothing of the kind.
+    """Return `new` together with the departing resources, or `new` itself if there are none.
 
-    What both have is as in `new`. A filter chain that the new ones leave no connection, a domain that a new
-    virtual host has, and a listener whose address is taken are not kept: Envoy would refuse the union.
+    Departing are the listeners, filter chains and virtual hosts that only `old` has, with the clusters,
+    endpoints and secrets that they may need. Resources in both are those of `new`. A filter chain is not kept
+    if new chains take all its connections, nor a domain that a new virtual host has, nor a listener whose
+    address a new one has: Envoy would reject the union.
     """
     kept = [*_kept(LISTENER, old, new, _departing_chains), *_kept(ROUTE, old, new, _departing_hosts)]
     if not kept:
@@ -48,7 +49,8 @@ def with_departing(old: Snapshot, new: Snapshot) -> Snapshot:
 def _kept(
     type_url: str, old: Snapshot, new: Snapshot, departing: Callable[[bytes, bytes], bytes]
 ) -> Iterator[Resource]:
-    """Yield the resources of a type that are other than in `new` if what departs is kept."""
+    """Yield the resources of a type that must be added to `new`, or replaced in it, to keep departing
+    ones."""
     was, now = old.collection(type_url), new.collection(type_url)
     if now is was:
         return
@@ -71,8 +73,8 @@ def _address(listener: bytes) -> bytes:
 
 
 def _departing_chains(old: bytes, new: bytes) -> bytes:
-    """Return the fields of a Listener that are to be kept: filter chains, without server names that new
-    chains take, and the listener filters that they need."""
+    """Return the encoded fields of a Listener to keep: filter chains without the server names of new chains,
+    and the listener filters that they need."""
     gone, fresh = replaced_fields(old, new, _FILTER_CHAINS)
     if not gone:
         return b""
@@ -97,7 +99,7 @@ def _departing_chains(old: bytes, new: bytes) -> bytes:
 
 
 def _match(chain: Any) -> tuple[tuple[str, ...], bytes]:
-    """Return the server names of a filter chain, "" for any, and what else it matches."""
+    """Return the server names of a filter chain ("" for any), and the rest of its match."""
     match = type(chain.filter_chain_match)()
     match.CopyFrom(chain.filter_chain_match)
     names = tuple(match.server_names) or _ANY_NAME
@@ -113,8 +115,8 @@ def _filters(listener: bytes) -> Iterable[Any]:
 
 
 def _departing_hosts(old: bytes, new: bytes) -> bytes:
-    """Return the fields of a RouteConfiguration that are to be kept: virtual hosts that have routes, without
-    domains that new ones take."""
+    """Return the encoded fields of a RouteConfiguration to keep: virtual hosts that have routes, without the
+    domains of new ones."""
     gone, fresh = replaced_fields(old, new, _VIRTUAL_HOSTS)
     if not gone:
         return b""

@@ -1,10 +1,10 @@
-"""What proxies are sent, with clusters, endpoints and routes made only when somebody asks for them by name.
+"""Translation on demand: clusters, endpoints and routes are made only when they are asked for by name.
 
     translation = TranslationOnDemand(Translation(mesh))
     translation.resource(proxy, type_urls.ROUTE, "9080")     # made of the services of that port alone
 
-A call meets all listeners of a proxy, one route configuration and some clusters: to follow it is much less
-work than to translate the mesh (docs/decisions/0155). What is made is the same.
+To simulate one call, only the listeners of a proxy, one route configuration and some clusters are needed.
+That is much less work than translating the mesh (docs/decisions/0155). The resources are the same.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from mizzen.xds.resource import Resource
 
 
 class Translates(Protocol):
-    """A whole `Translation`, or one on demand."""
+    """The common interface of `Translation` and `TranslationOnDemand`."""
 
     @property
     def mesh(self) -> Mesh:
@@ -58,20 +58,21 @@ class Translates(Protocol):
 
 
 Difference = tuple[Resource | None, Resource | None]
-"""A resource before a change and after it; None is one that is not there."""
+"""A resource before and after a change; None if it does not exist."""
 
 _FEW: Final = 20
-"""So many services are made one by one. Who asks for more, as tests of a mesh do, gets all of them at once:
-one by one they would cost more."""
+"""Number of services that are made one by one. If more are needed, as in tests of a mesh, all are made at
+once, which costs less."""
 
 _Key = tuple[OutboundProfile, tuple[str, ...]]
-"""What proxies of a kind have in common, in any mesh."""
+"""The profile and hosts of a kind of proxies, which identify it in any mesh."""
 
 
 class TranslationOnDemand:
-    """The resources of a mesh as it stands, each made when it is first asked for. It has no secrets.
+    """The resources of one mesh, each made when it is first asked for, without secrets.
 
-    One that is `later` than another also tells what differs, and makes no more than that on both sides.
+    An object from `later` can also list the differences from the earlier mesh, and makes only resources that
+    may differ.
     """
 
     def __init__(self, translation: Translation, earlier: TranslationOnDemand | None = None) -> None:
@@ -114,18 +115,18 @@ class TranslationOnDemand:
         return self._shared(proxy).parts
 
     def later(self, mesh: Mesh) -> TranslationOnDemand:
-        """Return the translation of another mesh with the same settings."""
+        """Return the translation of a later mesh with the same settings."""
         return TranslationOnDemand(self._translation.beside(mesh), self)
 
     def kind(self, proxy: Proxy) -> _Key:
-        """Return what proxies of a kind have in common, in this mesh or another one."""
+        """Return the profile and hosts of the proxy's kind, which are comparable between meshes."""
         kind = self._translation.kind(proxy)
         return kind.profile, kind.hosts
 
     def differing(self, proxy: Proxy) -> tuple[Difference, ...] | None:
-        """Return the resources of a proxy, but for secrets, that differ from those of the earlier mesh.
+        """Return the resources of a proxy that differ from those of the earlier mesh, without secrets.
 
-        None if only a whole translation of both meshes can tell.
+        None if only a whole translation of both meshes can find out.
         """
         assert self._earlier is not None
         kind = self.kind(proxy)
@@ -175,7 +176,8 @@ class TranslationOnDemand:
         return self.all(proxy, type_urls.LISTENER).values()
 
     def all(self, proxy: Proxy, type_url: str) -> Mapping[str, Resource]:
-        """Return all resources of a type that a proxy is sent, by name. Secrets cost a whole translation."""
+        """Return all resources of a type that a proxy is sent, by name. For secrets this translates the
+        mesh."""
         if type_url == type_urls.SECRET:
             return self._translation.snapshot(proxy).collection(type_url).resources
         shared, own = self._shared(proxy), self.own(proxy)
@@ -204,7 +206,8 @@ def _type(difference: Difference) -> str:
 
 
 def _asks_otherwise(difference: Difference) -> bool:
-    """Whether a resource asks for other secrets than before, but for those of the workload itself."""
+    """Return whether a resource asks for different secrets than before. Those of every workload do not
+    count."""
     was, now = map(_asked, difference)
     return was != now
 
@@ -216,7 +219,8 @@ def _asked(resource: Resource | None) -> SecretNames:
 
 
 class _OutboundOnDemand(OutboundResources):
-    """The resources of one profile. At first it has the listeners, and all that a gateway passes on."""
+    """The resources of one profile. At first it has only the listeners, and for AUTO_PASSTHROUGH gateways the
+    clusters."""
 
     def __init__(self, mesh: Mesh, profile: OutboundProfile, hosts: tuple[str, ...], memo: Memo) -> None:
         super().__init__(mesh, profile, hosts, memo)
@@ -227,7 +231,7 @@ class _OutboundOnDemand(OutboundResources):
             self._update_listeners(None, self.builder)
 
     def resource(self, type_url: str, name: str) -> Resource | None:
-        """Return a resource, and make it first if need be; None if there is none of this name."""
+        """Return a resource, making it first if necessary; None if there is none with this name."""
         if type_url == type_urls.ROUTE:
             if name in self._fetched and name not in self.routes:
                 self._update_routes({name: self._fetched[name]})
@@ -243,7 +247,7 @@ class _OutboundOnDemand(OutboundResources):
         return found.resources.get(name)
 
     def all(self, type_url: str) -> Mapping[str, Resource]:
-        """Return all resources of a type by name, and make those that are not there yet."""
+        """Return all resources of a type by name, making missing ones first."""
         if type_url == type_urls.LISTENER:
             return self.listeners.resources
         if type_url == type_urls.ROUTE:
@@ -254,8 +258,8 @@ class _OutboundOnDemand(OutboundResources):
         return (self.clusters if type_url == type_urls.CLUSTER else self.endpoints).resources
 
     def later(self, mesh: Mesh) -> tuple[_OutboundOnDemand, tuple[Difference, ...]]:
-        """Return the resources of another mesh with the same settings, and what differs."""
-        # What an update makes anew is made first, so that there is something to compare with.
+        """Return the resources of a later mesh with the same settings, and the differences."""
+        # First make the resources that the update will replace, to compare with them.
         difference = self.difference(mesh)
         self._make(difference.services_of(Served) | difference.services_of(Pool))
         before = [*self.clusters.resources.values(), *self.endpoints.resources.values()]
@@ -269,7 +273,7 @@ class _OutboundOnDemand(OutboundResources):
         return made, tuple(_differences(before, after))
 
     def copy(self) -> _OutboundOnDemand:
-        """Return the same resources, to be updated by themselves."""
+        """Return a copy that can be updated separately."""
         made = super().copy()
         assert isinstance(made, _OutboundOnDemand)
         made.__dict__.pop("_fetched", None)
@@ -282,9 +286,9 @@ class _OutboundOnDemand(OutboundResources):
 
     @cached_property
     def _fetched(self) -> dict[str, Routed]:
-        """The route configurations that listeners fetch, each with what it reads."""
+        """The route configurations that listeners fetch, each with the fact that it reads."""
         return self.builder.fetched(self.ports, self.ports)
 
     def build(self) -> Iterator[None]:
-        """Make nothing before it is asked for."""
+        """Do nothing: resources are made on demand."""
         yield from ()

@@ -1,7 +1,7 @@
-"""The secrets of one proxy: those that its own listeners and clusters name, and no others.
+"""The secrets of one proxy: only those that its listeners and clusters refer to.
 
-A gateway is given only secrets of its own namespace (Istio: pilot/pkg/xds/sds.go): otherwise anyone who may
-write a Gateway could have any certificate sent to a proxy of his own.
+A proxy gets only secrets of its own namespace (Istio: pilot/pkg/xds/sds.go). Otherwise anyone who may write a
+Gateway could get any certificate for a proxy of their own.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from mizzen.xds.resource import Resource
 
 _MANY_FILES: Final = 100
 _INSTANCES: Final = 128
-"""How many inotify instances Linux gives a user, unless told otherwise (man 7 inotify)."""
+"""Linux's default limit of inotify instances for a user (man 7 inotify)."""
 
 
 def proxy_secrets(
@@ -40,8 +40,10 @@ def proxy_secrets(
     clusters: Mapping[str, Resource],
     memo: Memo,
 ) -> tuple[tuple[Resource, ...], tuple[Diagnostic, ...]]:
-    """Return the secrets that `proxy` asks for beside those of its own resources, those too, and what is
-    wrong with those that it does not get. `clusters` are all that it is sent."""
+    """Return the secrets of `proxy`, and diagnostics for those that it does not get.
+
+    They are those in `asked` and those of its own resources. `clusters` are all clusters that it is sent.
+    """
     asked = all_secrets((asked, own.secrets))
     if not asked:
         return (), ()
@@ -60,8 +62,8 @@ def proxy_secrets(
 
 
 def _many_files(watched: frozenset[str], users: Iterable[Resource]) -> Iterator[Diagnostic]:
-    """Warn of more files than an Envoy can watch: it needs an inotify instance for each of their secrets,
-    and does not refuse what asks for one too many, but ends."""
+    """Warn of more files than an Envoy can watch. It needs an inotify instance for each secret in files, and
+    if there are too many it does not reject them, but exits."""
     if len(watched) < _MANY_FILES:
         return
     first = next((one for one in users if secret_references(one).filtered(watched.__contains__)), None)
@@ -77,22 +79,23 @@ def _many_files(watched: frozenset[str], users: Iterable[Resource]) -> Iterator[
 
 
 def _withheld(mesh: ProxyQuestions, names: Collection[str], namespace: str) -> Iterator[Diagnostic]:
-    """Say which Secrets a proxy asks for and is not sent, as anybody could have asked in its place."""
+    """Yield a warning for each Secret that a proxy is not sent because it has not proven its identity."""
     for name in sorted({own_secret_name(name, namespace) for name in names} - {None}, key=str):
         config = mesh.secret(namespace, str(name))
         if config is not None:
             yield Diagnostic(
                 Severity.WARNING,
                 WITHHELD_SECRET,
-                f"Secret {namespace}/{name} is not sent to proxies that prove by no certificate who they "
-                "are; let them connect to --tls-address, with --tls-client-ca, or start the server with "
-                "--secrets-to-anyone",
+                f"Secret {namespace}/{name} is not sent to proxies that do not prove their identity by a "
+                "certificate; let them connect to --tls-address, with --tls-client-ca, or start the server "
+                "with --secrets-to-anyone",
                 config.origin,
             )
 
 
 def _elsewhere(mesh: ProxyQuestions, names: Collection[str], namespace: str) -> Iterator[Diagnostic]:
-    """Say which absent Secrets are in other namespaces; what is nowhere the analysis of the mesh says."""
+    """Yield a warning for each absent Secret that a different namespace has. The analysis of the mesh reports
+    those that no namespace has."""
     if not names:
         return
     for config in mesh.configs(SECRET):
@@ -108,7 +111,7 @@ def _elsewhere(mesh: ProxyQuestions, names: Collection[str], namespace: str) -> 
 
 
 def why_not_sent(mesh: ProxyQuestions, proxy: Proxy, wanted: SecretNames, memo: Memo) -> str:
-    """Return why `proxy` is not sent the one secret that `wanted` names, empty if it is sent."""
+    """Return why `proxy` is not sent the only secret in `wanted`; empty if it is sent."""
     namespace = proxy.namespace
     name = next(iter(wanted.certificates | wanted.roots))
     if name in OF_EVERY_WORKLOAD:
@@ -122,7 +125,7 @@ def why_not_sent(mesh: ProxyQuestions, proxy: Proxy, wanted: SecretNames, memo: 
         return f"{findings[0].origin}: {findings[0].message}"
     if own is None:
         return f"a proxy gets only Secrets of its own namespace {namespace}, by credentialName: NAME"
-    # Roots may also stand beside the certificate.
+    # Roots may also be in the Secret of the certificate.
     names = dict.fromkeys((own, own.removesuffix(CA_SUFFIX) if wanted.roots else own))
     elsewhere = next((each for each in mesh.configs(SECRET) if each.name in names), None)
     if elsewhere is not None:

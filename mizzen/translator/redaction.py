@@ -1,8 +1,8 @@
-"""Envoy messages as plain values for people to read, their secrets left out.
+"""Envoy messages as plain values for people to read, without secrets.
 
-What is secret is told by Envoy's API itself: fields with the annotation `udpa.annotations.sensitive`, the
-same that Envoy's own config dump goes by. File names and the names of environment variables within them are
-shown: they say where a secret is, not what it is.
+Envoy's API itself marks secret fields by the annotation `udpa.annotations.sensitive`, which Envoy's own
+config dump uses too. Names of files and environment variables inside them are shown, because they say where a
+secret is, not what it is.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _NOT_SECRET = frozenset({"filename", "environment_variable", "watched_directory"
 
 
 def readable(message: Message, *, show_secrets: bool = False) -> dict[str, Any]:
-    """Return `message` as JSON values under protobuf's field names, in an order that depends on nothing.
+    """Return `message` as JSON values under protobuf's field names, in a fixed order.
 
-    `name` and `@type` come first, the other keys by the alphabet. Secrets read `[redacted]` unless
-    `show_secrets`. Raises TypeError if an `Any` within holds a type that is not imported.
+    `@type` and `name` come first, then all other keys in alphabetical order. Secrets read `[redacted]` unless
+    `show_secrets`. Raises TypeError if an `Any` inside has a type that is not imported.
     """
     if not show_secrets:
         copied = type(message)()
@@ -40,12 +40,12 @@ def readable(message: Message, *, show_secrets: bool = False) -> dict[str, Any]:
 
 
 def is_secret(message: Message, field: FieldDescriptor, *, within_secret: bool = False) -> bool:
-    """Return whether nobody may read what a field of `message`, which may be secret as a whole, holds."""
+    """Return whether a field of `message` is secret. `within_secret`: the whole message is secret."""
     if field.name in _NOT_SECRET:
         return False
     if within_secret or field.GetOptions().Extensions[sensitive_pb2.sensitive]:
         return True
-    # Envoy takes all key sets for public.
+    # Envoy's API marks no key set as sensitive, but a user's may hold private keys.
     if not isinstance(message, JwtProvider) or field.name != "local_jwks":
         return False
     provider: Any = message
@@ -53,7 +53,7 @@ def is_secret(message: Message, field: FieldDescriptor, *, within_secret: bool =
 
 
 def _redact(message: Message, *, secret: bool = False) -> None:
-    """Overwrite, in place, every string and every bytes of a sensitive field at any depth."""
+    """Overwrite, in place, each text and bytes value of sensitive fields at any depth."""
     if isinstance(message, AnyMessage):
         _redact_any(message, secret)
         return
@@ -116,7 +116,7 @@ _MASK_IN_BASE64 = "W3JlZGFjdGVkXQ=="
 
 
 def _said_as_text(value: Any) -> Any:
-    """Return `value` with the mask of bytes fields, which JSON shows in base64, said in words."""
+    """Return `value` with the mask of bytes fields, which JSON shows in base64, as plain text."""
     if isinstance(value, dict):
         return {key: _said_as_text(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -128,7 +128,7 @@ _FIRST = {"@type": 0, "name": 1}
 
 
 def _ordered(value: Any) -> Any:
-    """Return `value` with every mapping in one order: protobuf's maps come in none."""
+    """Return `value` with the keys of all mappings in a fixed order, which protobuf's maps do not have."""
     if isinstance(value, dict):
         keys = sorted(value, key=lambda key: (_FIRST.get(key, 2), key))
         return {key: _ordered(value[key]) for key in keys}

@@ -15,11 +15,11 @@ from mizzen.xds.snapshot import Collection
 
 
 class SharedResources(NamedTuple):
-    """What all proxies of a kind are sent alike as it stands now, and what else of it counts for each of
-    them. Equal if nothing of it has changed; for gateways the whole scope counts.
+    """The current resources that all proxies of a kind share, and the values that each proxy's own resources
+    depend on. Equal if nothing has changed. Gateways depend on the whole scope.
 
-    `gateway_routes` has, by name, what the route configurations of a kind of gateways go on from. It is the
-    one thing here that changes: each holds the last state that was asked for.
+    `gateway_routes` has, by name, the previous route configurations of a kind of gateways. Only this part is
+    mutable: each holds the last state that was computed.
     """
 
     clusters: Collection

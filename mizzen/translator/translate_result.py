@@ -1,4 +1,4 @@
-"""What a translation gives to people: Envoy's messages themselves, sorted, instead of bytes."""
+"""The result of a translation for people: Envoy's messages, sorted, instead of bytes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MESSAGES: Mapping[str, Any] = {
     "routes": route_pb2.RouteConfiguration,
     "secrets": secret_pb2.Secret,
 }
-"""The Envoy message of each of the five kinds of resources, by the name under which users see the kind."""
+"""The Envoy message of each of the five kinds of resources, by the name that users see."""
 
 TYPE_URLS: Mapping[str, str] = {
     kind: f"type.googleapis.com/{message.DESCRIPTOR.full_name}" for kind, message in MESSAGES.items()
@@ -31,7 +31,7 @@ TYPE_URLS: Mapping[str, str] = {
 
 
 class Encoded(Protocol):
-    """A resource as the protocol library holds it; only its bytes matter here."""
+    """A resource of the xDS library; only its bytes matter here."""
 
     @property
     def value(self) -> bytes:
@@ -42,7 +42,7 @@ class Encoded(Protocol):
 class Resources:
     """Everything that one proxy is sent: Envoy's messages, each list sorted by the resources' names.
 
-    `diagnostics` says what could not be translated as it was written; everything else was.
+    `diagnostics` lists what could not be translated as written.
     """
 
     clusters: list[Any] = field(default_factory=list)
@@ -56,7 +56,7 @@ class Resources:
     def decoded(
         cls, resources: Mapping[str, Mapping[str, Encoded]], diagnostics: Iterable[Diagnostic] = ()
     ) -> Resources:
-        """Decode resources as the protocol library holds them: type URL -> name -> resource."""
+        """Decode resources of the xDS library: type URL -> name -> resource."""
         lists: dict[str, list[Any]] = {}
         for kind, message in MESSAGES.items():
             held = resources.get(TYPE_URLS[kind], {})

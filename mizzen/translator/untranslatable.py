@@ -1,4 +1,4 @@
-"""Which documents of a mesh cannot be translated: what `mizzen analyze` finds before anyone serves them."""
+"""Finding documents that cannot be translated. `mizzen analyze` reports them before a server uses them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from mizzen.mesh.snapshot import Mesh
 from mizzen.translator.contained import ContainedTranslation
 
 MOST_PROXIES: Final = 50
-"""Sidecars and gateways of each kind that are translated for; more would take long in a large mesh."""
+"""Largest number of sidecars, and of gateways, for which the mesh is translated, to limit the time."""
 
 
 def untranslatable(mesh: Mesh) -> tuple[Withheld, ...]:
-    """Translate `mesh` for sidecars and gateways made up for it; return the documents at which that fails."""
+    """Translate `mesh` for invented sidecars and gateways; return the documents that make this fail."""
     translation = ContainedTranslation(mesh)
-    # Held until the end: what is withheld is known for as long as its proxies are there.
+    # The list keeps the proxies alive: documents count as withheld only while their proxies exist.
     proxies = [*_sidecars(mesh), *_gateways(mesh)]
     for proxy in proxies:
         translation.translate(proxy)
@@ -45,7 +45,7 @@ def _sidecars(mesh: Mesh) -> Iterator[Proxy]:
 
 
 def _is_ipv4(address: str) -> bool:
-    """Return whether a workload can be at `address`; endpoints may be DNS names and unix sockets too."""
+    """Return whether `address` is an IPv4 address; endpoints may also be IPv6, DNS names and unix sockets."""
     return ":" not in address and is_ip_address(address)
 
 
@@ -59,7 +59,7 @@ def _gateways(mesh: Mesh) -> Iterator[Proxy]:
 
 
 def _proxy(kind: str, namespace: str, labels: dict[str, str], addresses: list[str]) -> Proxy:
-    own = "192.0.2.1"  # a documentation address: nobody's
+    own = "192.0.2.1"  # an address reserved for documentation
     return Proxy.from_node(
         {
             "id": f"{kind}~{own}~analysis.{namespace}~{namespace}.svc.cluster.local",

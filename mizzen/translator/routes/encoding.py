@@ -133,8 +133,8 @@ def port_configuration_resource(
 
 
 class _Summary(NamedTuple):
-    """The sum of the digests of some virtual hosts, and the places of their rules: virtual hosts of one
-    VirtualService have the very same."""
+    """The sum of the digests of some virtual hosts, and the origins of their rules: all virtual hosts of a
+    VirtualService have the same tuple."""
 
     digests: int
     places: tuple[tuple[Origin, ...], ...]

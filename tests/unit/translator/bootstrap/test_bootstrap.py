@@ -91,9 +91,9 @@ def test_tls_towards_the_control_plane() -> None:
 
 
 WRONG = [
-    ({"xds_address": "15010"}, 'the control plane\'s address "15010" is no address; write host:port or'),
-    ({"xds_address": "a:b"}, "is no address"),
-    ({"xds_address": "a:70000"}, "is no address"),
+    ({"xds_address": "15010"}, 'the control plane\'s address "15010" is not an address; write host:port or'),
+    ({"xds_address": "a:b"}, "is not an address"),
+    ({"xds_address": "a:70000"}, "is not an address"),
     ({"admin_address": "localhost:15000"}, "must begin with an IP address, such as 127.0.0.1"),
     ({"xds_tls": XdsTls("")}, "needs the file of the roots"),
     ({"xds_tls": XdsTls("/ca", "/cert")}, "needs both its files"),
