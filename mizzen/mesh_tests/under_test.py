@@ -29,7 +29,7 @@ class Result:
     """The result of a test. `wrong` says in one sentence what was not as expected; empty if the test passed.
 
     `answer` is what `mizzen why` says of the call, followed into the share that is wrong; None for a test
-    that passed. `error` says that the test itself cannot be run, such as for a caller that nobody knows;
+    that passed. `error` says that the test itself cannot be run, such as for an unknown caller;
     `wrong` is then empty. `differs` says how real Envoys and the simulator differ, where both were asked.
     """
 

@@ -35,7 +35,7 @@ def describe(mesh: Mesh, name: str, findings: Iterable[Diagnostic] = ()) -> Desc
 
     The name is `reviews`, `reviews.default`, a host or an IP address. Where several kinds have the name,
     `service/NAME`, `workload/NAME` and `gateway/NAME` choose one; the default is the first of these.
-    Those of the mesh's `findings` that concern it are included. Raises UnknownNameError.
+    It includes the `findings` of the mesh about it. Raises UnknownNameError.
     """
     kind, slash, rest = name.partition("/")
     kind, wanted = (kind, rest) if slash and kind in _KINDS else ("", name)

@@ -40,7 +40,7 @@ def check_host_of_rule(
             "IST0174",
             config,
             ("spec", "host"),
-            f"host {host} is no known service, so the rule applies to nothing; "
+            f"host {host} is not a known service, so the rule applies to nothing; "
             f"{f'did you mean {meant}?' if meant else 'declare the service, or correct the name'}",
         )
 

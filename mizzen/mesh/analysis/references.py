@@ -79,7 +79,7 @@ def _check_host(
             reason = (
                 f"is not exported to namespace {namespace} ({hidden[0].origins[0]}); extend its exportTo"
                 if hidden
-                else f"is no known service; {_right_host(mesh, host)}"
+                else f"is not a known service; {_right_host(mesh, host)}"
             )
             mentions = hidden[0].origins[:1] if hidden else ()
             findings.error("IST0101", used.config, (*used.path, "host"), f"host {host} {reason}", *mentions)
@@ -129,7 +129,7 @@ def _check_alias(
             "IST0101",
             used.config,
             (*used.path, "host"),
-            f"host {alias.hostname} stands for {target} ({alias.origins[0]}), which is no known service; "
+            f"host {alias.hostname} stands for {target} ({alias.origins[0]}), which is not a known service; "
             f"declare {target} with a ServiceEntry",
             alias.origins[0],
         )

@@ -18,21 +18,21 @@ REFERENCES: dict[str, tuple[str, str, str, str, str]] = {
     "unknown host": (
         "IST0101",
         "spec.http[0].route[0].destination.host",
-        "host gone.com is no known service",
+        "host gone.com is not a known service",
         ENTRY + ROUTE.replace("{host: web.com}", "{host: gone.com}"),
         ENTRY + ROUTE,
     ),
     "unknown host, and one like it": (
         "IST0101",
         "spec.http[0].route[0].destination.host",
-        "host webb.com is no known service; did you mean web.com?",
+        "host webb.com is not a known service; did you mean web.com?",
         ENTRY + ROUTE.replace("{host: web.com}", "{host: webb.com}"),
         ENTRY + ROUTE,
     ),
     "short name of a service in another namespace": (
         "IST0101",
         "spec.http[0].route[0].destination.host",
-        "host web.default.svc.cluster.local is no known service; did you mean web.far.svc.cluster.local?",
+        "host web.default.svc.cluster.local is not a known service; did you mean web.far.svc.cluster.local?",
         ENTRY + OF_KUBERNETES.replace("default", "far") + ROUTE.replace("{host: web.com}", "{host: web}"),
         ENTRY + OF_KUBERNETES + ROUTE.replace("{host: web.com}", "{host: web}"),
     ),
@@ -66,7 +66,7 @@ REFERENCES: dict[str, tuple[str, str, str, str, str]] = {
     "alias of an unknown host": (
         "IST0101",
         "spec.http[0].route[0].destination.host",
-        "host web.default.svc.cluster.local stands for gone.com (mesh.yaml:11), which is no known service",
+        "host web.default.svc.cluster.local stands for gone.com (mesh.yaml:11), which is not a known service",
         ENTRY + ALIAS.replace("TARGET", "gone.com") + ROUTE.replace("{host: web.com}", "{host: web}"),
         ENTRY
         + ALIAS.replace("TARGET", "web.com")
@@ -161,7 +161,7 @@ REFERENCES: dict[str, tuple[str, str, str, str, str]] = {
     "rule for nothing": (
         "IST0174",
         "spec.host",
-        "host gone.com is no known service",
+        "host gone.com is not a known service",
         ENTRY + RULE.replace("host: web.com", "host: gone.com"),
         ENTRY + RULE.replace("host: web.com", "host: '*.com'"),
     ),
