@@ -112,19 +112,19 @@ class CarriedRoutes:
         if not difference.everything:
             ports = self._ports.edit()
             for fact in difference.routed:
-                held = self._ports.get(fact)
-                if held is not None and (only is None or fact in only):
-                    ports.put(fact, routing.changed_port(held, difference, fact))
+                previous = self._ports.get(fact)
+                if previous is not None and (only is None or fact in only):
+                    ports.put(fact, routing.changed_port(previous, difference, fact))
             made._ports, made._made = ports.finish(), self._made
         return made
 
     def port(self, fact: Routed, routing: Routing) -> PortRoutes:
         """Return the routes of a port of an egress listener."""
-        held = self._ports.get(fact)
-        if held is None:
-            held = routing.port_from_nothing(fact)
-            self._ports = self._ports.updated({fact: held})
-        return held
+        found = self._ports.get(fact)
+        if found is None:
+            found = routing.port_from_nothing(fact)
+            self._ports = self._ports.updated({fact: found})
+        return found
 
     def with_ports(self, facts: AbstractSet[Routed], others: Callable[[], CarriedRoutes]) -> CarriedRoutes:
         """Return a copy that has the routes of these ports. Missing ones are taken from `others()`."""
@@ -169,41 +169,41 @@ class Routing:
         contributes = self._contributes(port)
         silent = _silent(listener, listener.labelled_rules.values(), contributes)
         hosts = listener.virtual_hosts(port, self._names, silent, contributes)
-        held = PortRoutes(silent=silent, labelled=listener.labelled_rules)
-        return self._with(held, hosts, hosts.by_host, held.rules.edit(), self._place(port, listener))
+        empty = PortRoutes(silent=silent, labelled=listener.labelled_rules)
+        return self._with(empty, hosts, hosts.by_host, empty.rules.edit(), self._place(port, listener))
 
-    def changed_port(self, held: PortRoutes, difference: ScopeDifference, fact: Routed) -> PortRoutes:
-        """Return the routes of a port after a change. They reuse the parts of `held` that the change does not
-        concern."""
+    def changed_port(self, previous: PortRoutes, difference: ScopeDifference, fact: Routed) -> PortRoutes:
+        """Return the routes of a port after a change. They reuse the parts of `previous` that the change does
+        not concern."""
         port, listener = fact.number, self.scope.egress_listeners[fact.position]
         contributes = self._contributes(port)
-        labelled = held.labelled_until(listener.labelled_rules).union(
+        labelled = previous.labelled_until(listener.labelled_rules).union(
             rule for rule in difference.rules if rule.source_labels
         )
-        silent = held.silent.difference(labelled) | _silent(listener, labelled, contributes)
+        silent = previous.silent.difference(labelled) | _silent(listener, labelled, contributes)
         changed = difference.rules | labelled
         hosts = listener.virtual_hosts(
-            port, self._names, silent, contributes, held.hosts, difference.services, changed
+            port, self._names, silent, contributes, previous.hosts, difference.services, changed
         )
-        held = replace(held, silent=silent, labelled=listener.labelled_rules)
+        previous = replace(previous, silent=silent, labelled=listener.labelled_rules)
         place = self._place(port, listener)
-        rules = held.rules.edit()
+        rules = previous.rules.edit()
         for rule in difference.rules:
             rules.discard(rule)
         moved = set(difference.rules)
-        for rule in _common(difference.leading, held.rules):
+        for rule in _common(difference.leading, previous.rules):
             known = rules[rule]
             found = self._routes(rule, place, known)
             if found is not known:
                 rules.put(rule, found)
                 moved.add(rule)
-        concerned = {*hosts.by_host.differing(held.hosts.by_host), *hosts.hosts_of(moved)}
+        concerned = {*hosts.by_host.differing(previous.hosts.by_host), *hosts.hosts_of(moved)}
         concerned.update(_common(difference.hosts, hosts.by_host))
-        return self._with(held, hosts, concerned, rules, place)
+        return self._with(previous, hosts, concerned, rules, place)
 
     def _with(
         self,
-        held: PortRoutes,
+        previous: PortRoutes,
         hosts: VirtualHosts,
         concerned: Iterable[str],
         rules: DictEdit[VirtualServiceRule, RuleRoutes],
@@ -214,10 +214,10 @@ class Routing:
         gone: dict[EncodedVirtualHost, None] = {}
         come: dict[EncodedVirtualHost, None] = {}
         for name in concerned:
-            for host in held.hosts.served(name):
+            for host in previous.hosts.served(name):
                 if host.rule is not None and host.rule in rules:
                     left.add(host.rule)
-                gone[held.encoded.find(host.name, _by_name)] = None
+                gone[previous.encoded.find(host.name, _by_name)] = None
             for host in hosts.served(name):
                 if host.rule is not None and host.rule not in rules:
                     rules.put(host.rule, self._routes(host.rule, place, None))
@@ -225,13 +225,13 @@ class Routing:
         for rule in left - hosts.serving(left):
             rules.discard(rule)
         kept = gone.keys() & come.keys()
-        encoded = held.encoded.updated(
+        encoded = previous.encoded.updated(
             [each for each in gone if each not in kept], [each for each in come if each not in kept], _by_name
         )
-        return replace(held, hosts=hosts, rules=rules.finish(), encoded=encoded)
+        return replace(previous, hosts=hosts, rules=rules.finish(), encoded=encoded)
 
-    def _routes(self, rule: VirtualServiceRule, place: Place, held: RuleRoutes | None) -> RuleRoutes:
-        return rule_routes(rule, place, self.scope, self.settings, held, None, self.memo)
+    def _routes(self, rule: VirtualServiceRule, place: Place, previous: RuleRoutes | None) -> RuleRoutes:
+        return rule_routes(rule, place, self.scope, self.settings, previous, None, self.memo)
 
     @property
     def _names(self) -> NamesKnownAs:

@@ -62,30 +62,31 @@ def rule_routes(
     place: Place,
     scope: SidecarScope,
     settings: RouteSettings,
-    held: RuleRoutes | None,
+    previous: RuleRoutes | None,
     changed: frozenset[str] | None,
     memo: Memo,
 ) -> RuleRoutes:
     """Return the routes of a VirtualService for the proxies of `scope`.
 
-    `held` is the result for the same rule, place, settings and profile in an earlier snapshot, or None. It is
-    returned again unless one of its services or DestinationRules has changed. `changed` are the hosts whose
-    services or DestinationRules may have changed (`SidecarScope.hosts_since`); None if that is not known.
+    `previous` is the result for the same rule, place, settings and profile in an earlier snapshot, or None.
+    It is returned again unless one of its services or DestinationRules has changed. `changed` are the hosts
+    whose services or DestinationRules may have changed (`SidecarScope.hosts_since`); None if that is not
+    known.
     """
-    if held is not None and changed is not None and not held.looked_at(changed):
-        return held
+    if previous is not None and changed is not None and not previous.looked_at(changed):
+        return previous
     profile = scope.profile
     applying = Caller(profile.namespace, profile.labels, place.port, place.gateway).applying(rule)
-    hosts = held.hosts if held is not None else destination_hosts(rule, applying)
+    hosts = previous.hosts if previous is not None else destination_hosts(rule, applying)
     targets = tuple(map(scope.destination_host, hosts))
     services = tuple(map(place.find_service, hosts))
     found = tuple(map(scope.destination_rule, hosts))
-    if held is not None and (held.destination_rules, held.services, held.targets) == (
+    if previous is not None and (previous.destination_rules, previous.services, previous.targets) == (
         found,
         services,
         targets,
     ):
-        return held
+        return previous
     return memo(_made, rule, applying, place.port, place.tls, hosts, targets, services, found, settings)
 
 
