@@ -68,7 +68,8 @@ def load_node(file: Path) -> Proxy:
 
 def node_content(file: Path) -> Mapping[str, Any]:
     """Read the mapping in a node file. Raises Failure if the file cannot be read or is not a mapping."""
-    from mizzen.config.yaml_tree import YamlError, trees
+    from mizzen.config.composed_yaml import trees
+    from mizzen.config.yaml_tree import YamlError
 
     try:
         with file.open("rb") as opened:

@@ -58,7 +58,7 @@ _MERGE: Final = _MergeKey("<<")
 Recognised by identity."""
 
 
-def composed(text: str, first_line: int) -> Iterator[Tree]:
+def trees(text: str, first_line: int = 1) -> Iterator[Tree]:
     """Yield the documents of `text`, whose first line is line `first_line` of its file.
 
     Raises YamlError at the first error: the text is not YAML, nests deeper than MAX_DEPTH, or expands too

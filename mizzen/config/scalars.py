@@ -12,7 +12,7 @@ from typing import Final
 
 Scalar = str | int | float | bool | None
 
-WORDS: Final[dict[str, bool | float | None]] = {
+_WORDS: Final[dict[str, bool | float | None]] = {
     **dict.fromkeys(("y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"), True),
     **dict.fromkeys(("n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"), False),
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
@@ -31,8 +31,8 @@ _INT64_DIGITS: Final = 70
 
 def resolve_plain(text: str) -> Scalar:
     """Return the value of an unquoted scalar."""
-    if text in WORDS:
-        return WORDS[text]
+    if text in _WORDS:
+        return _WORDS[text]
     if text[0] not in _NUMBER_START:
         return text
     digits = text.replace("_", "")

@@ -9,13 +9,14 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from mizzen.config.codes import NOT_A_DOCUMENT, SCHEMA, SCHEMA_WARNING, SYNTAX, UNSERVED_MESH_FIELD
+from mizzen.config.composed_yaml import trees
 from mizzen.config.diagnostics import Diagnostic, Origin, Severity
 from mizzen.config.document import FieldPath
 from mizzen.config.scalars import describe
 from mizzen.config.schema_errors import LineOf, place, schema_diagnostics
 from mizzen.config.schema_fields import unknown_fields
 from mizzen.config.snake_case import with_json_names
-from mizzen.config.yaml_tree import Tree, YamlError, trees
+from mizzen.config.yaml_tree import Tree, YamlError
 
 Model = TypeVar("Model", bound=BaseModel)
 

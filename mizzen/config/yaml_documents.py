@@ -17,6 +17,7 @@ from mizzen.config.codes import (
     UNREADABLE,
     UNSERVED_KIND,
 )
+from mizzen.config.composed_yaml import trees
 from mizzen.config.diagnostics import MAX_FINDINGS, Diagnostic, Origin, Severity, bounded
 from mizzen.config.document import ConfigKey, Document, FieldPath, GroupKind, content_digest, group_kind_of
 from mizzen.config.file_pieces import Piece, Pieces, recalled
@@ -36,7 +37,7 @@ from mizzen.config.scalars import describe, shortened
 from mizzen.config.schema_errors import place
 from mizzen.config.schema_fields import nearest
 from mizzen.config.snake_case import may_be_snake_case, with_json_names
-from mizzen.config.yaml_tree import Problem, YamlError, trees
+from mizzen.config.yaml_tree import Problem, YamlError
 
 MAX_FILE_BYTES: Final = 10 * 1024 * 1024
 """The default limit of a file: some 20,000 documents."""

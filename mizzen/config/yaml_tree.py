@@ -1,12 +1,10 @@
-"""YAML text as plain values, with a line for every field."""
+"""What a YAML document is read as: plain values, with a line for every field."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from mizzen.config.block_yaml import block_yaml
 from mizzen.config.lines import DocumentLines
 
 
@@ -36,19 +34,3 @@ class Tree:
     value: Any
     lines: DocumentLines
     problems: tuple[Problem, ...]
-
-
-def trees(text: str, first_line: int = 1) -> Iterator[Tree]:
-    """Yield the documents of `text`, whose first line is line `first_line` of its file.
-
-    Raises YamlError at the first error: the text is not YAML, nests too deep, or expands too far.
-    """
-    simple = block_yaml(text, first_line)
-    if simple is not None:
-        yield Tree(*simple, ())
-        return
-    # Imported here: many meshes have only simple YAML, and loading PyYAML takes as long as reading 400
-    # documents.
-    from mizzen.config.composed_yaml import composed
-
-    yield from composed(text, first_line)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from mizzen.config.codes import NOT_A_DOCUMENT, SCHEMA, SCHEMA_WARNING, SYNTAX
+from mizzen.config.composed_yaml import trees
 from mizzen.config.diagnostics import Diagnostic, Origin, Severity
 from mizzen.config.interception import InterceptionMode
 from mizzen.config.scalars import describe
 from mizzen.config.schema_errors import place, schema_diagnostics
-from mizzen.config.yaml_tree import Tree, YamlError, trees
+from mizzen.config.yaml_tree import Tree, YamlError
 from mizzen.explain.question import Question, QuestionError
 from mizzen.mesh_tests.model import MeshTest, MeshTestDocument
 

@@ -77,7 +77,7 @@ def test_reading_files_once_loads_nothing_of_a_server() -> None:
 def test_a_command_that_reads_files_loads_no_more_than_it_needs(
     tmp_path: Path, command: tuple[str, ...], needless: set[str]
 ) -> None:
-    """Half of the time that a small mesh takes is loading. `yaml` is for what is not simple block YAML."""
+    """Half of the time that a small mesh takes is loading."""
     (tmp_path / "shop.yaml").write_text(
         "apiVersion: v1\nkind: Service\nmetadata:\n  name: shop\nspec:\n  clusterIP: 10.1.0.1\n"
         "  selector:\n    app: shop\n  ports:\n  - name: http\n    port: 80\n---\n"
@@ -91,7 +91,7 @@ def test_a_command_that_reads_files_loads_no_more_than_it_needs(
         "try:\n    command_line()\n"
         "except SystemExit as ended:\n    print(ended.code, file=sys.stderr)\n"
         "slow = {'asyncio', 'cryptography', 'grpc', 'httpx', 'jinja2', 'starlette', 'structlog', 'uvicorn', "
-        f"'yaml', 'mizzen.server', 'mizzen.xds.server', 'mizzen.xds.events', *{needless!r}}}\n"
+        f"'mizzen.server', 'mizzen.xds.server', 'mizzen.xds.events', *{needless!r}}}\n"
         "print(sorted(slow & set(sys.modules)), file=sys.stderr)\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

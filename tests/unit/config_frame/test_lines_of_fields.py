@@ -7,10 +7,10 @@ from itertools import permutations
 import pytest
 
 from mizzen.config import ConfigStore, Diagnostic, Origin, Severity, parse_documents
+from mizzen.config.composed_yaml import trees
 from mizzen.config.diagnostics import MAX_FINDINGS, bounded, in_reading_order
 from mizzen.config.group_kinds import WORKLOAD_ENTRY
 from mizzen.config.lines import DocumentLines
-from mizzen.config.yaml_tree import trees
 
 
 def lines(text: str) -> DocumentLines:

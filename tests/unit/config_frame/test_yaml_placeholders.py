@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from mizzen.config.codes import SYNTAX, UNFILLED
+from mizzen.config.composed_yaml import trees
 from mizzen.config.placeholders import masked, unfilled_lines
 from mizzen.config.store import ConfigStore
 from mizzen.config.yaml_documents import ParsedFile, parse_documents
-from mizzen.config.yaml_tree import YamlError, trees
+from mizzen.config.yaml_tree import YamlError
 
 GOOD = """\
 apiVersion: networking.istio.io/v1

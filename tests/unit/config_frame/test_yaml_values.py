@@ -11,8 +11,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mizzen.config.composed_yaml import MAX_ALIASED_NODES, MAX_DEPTH
-from mizzen.config.yaml_tree import Tree, YamlError, trees
+from mizzen.config.composed_yaml import MAX_ALIASED_NODES, MAX_DEPTH, trees
+from mizzen.config.yaml_tree import Tree, YamlError
 
 
 def one(text: str) -> Tree:
